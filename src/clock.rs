@@ -1,0 +1,51 @@
+//! Wall time, given to whoever needs it, so that tests can hold it.
+
+use tokio::time::Instant;
+
+/// Milliseconds since the Unix epoch, as in every `_at` and `_until` field.
+pub type WallMs = i64;
+
+/// Tells the wall time.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The system's clock.
+    System,
+    /// A clock that started at `epoch_ms` and moves with tokio's time, also when that is paused or advanced.
+    Virtual {
+        /// What the clock showed when it was made.
+        epoch_ms: WallMs,
+        /// When it was made.
+        since: Instant,
+    },
+}
+
+impl Clock {
+    /// A clock for tests that moves with tokio's (paused) time.
+    pub fn starting_at(epoch_ms: WallMs) -> Self {
+        Clock::Virtual { epoch_ms, since: Instant::now() }
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> WallMs {
+        match self {
+            Clock::System => chrono::Utc::now().timestamp_millis(),
+            Clock::Virtual { epoch_ms, since } => {
+                let gone = WallMs::try_from(since.elapsed().as_millis()).expect("a test runs less than an age");
+                epoch_ms + gone
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[actix_rt::test(system = "crate::testing::PausedSystem")]
+    async fn a_virtual_clock_moves_with_tokios_time() {
+        let clock = Clock::starting_at(1_000);
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        assert_eq!(clock.now_ms(), 91_000);
+    }
+}

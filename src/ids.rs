@@ -1,0 +1,145 @@
+//! Names of things as types of their own, cheap to clone, checked where they enter.
+
+use serde::Serialize;
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+/// Most characters of a name that an outside party chooses.
+pub const NAME_CHARS_MAX: usize = 128;
+
+/// Why a text is not a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// Nothing is left after trimming.
+    #[error("must not be empty")]
+    Empty,
+    /// More than [`NAME_CHARS_MAX`] characters.
+    #[error("must not be longer than {NAME_CHARS_MAX} characters")]
+    Long,
+    /// A character outside `A-Za-z0-9._:-`.
+    #[error("may only hold the characters A-Z a-z 0-9 . _ : -")]
+    Character,
+}
+
+/// Checks a name of 1 to [`NAME_CHARS_MAX`] characters of `A-Za-z0-9._:-`.
+pub fn check_name(text: &str) -> Result<(), BadName> {
+    match text.as_bytes() {
+        [] => Err(BadName::Empty),
+        bytes if bytes.len() > NAME_CHARS_MAX => Err(BadName::Long),
+        bytes if bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(b)) => Ok(()),
+        _ => Err(BadName::Character),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes over a text that is a name by construction: our own, or one that was checked before.
+            pub fn trusted(text: impl Into<Arc<str>>) -> Self {
+                $name(text.into())
+            }
+
+            /// Checks a text from outside.
+            pub fn parse(text: &str) -> Result<Self, BadName> {
+                check_name(text).map(|()| $name(text.into()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The shared text behind the name.
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// A Firefox profile with our extension, as it calls itself in `hello`.
+    ClientId
+}
+name! {
+    /// One browser request; the caller's own or `req_` and a ULID.
+    RequestId
+}
+name! {
+    /// One WebSocket connection of a client; a UUID of ours.
+    ConnectionId
+}
+name! {
+    /// A registered web app, such as `claude`.
+    PlatformName
+}
+
+impl RequestId {
+    /// A new id, ascending with time: `req_01J…`.
+    pub fn generate() -> Self {
+        RequestId(fresh().into())
+    }
+}
+
+impl ConnectionId {
+    /// A new random id.
+    pub fn generate() -> Self {
+        let mut text = uuid::Uuid::encode_buffer();
+        ConnectionId(Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text)))
+    }
+}
+
+/// The text of a new request id, also used for HTTP exchanges.
+pub fn fresh() -> String {
+    let mut digits = [0; ulid::ULID_LEN];
+    let digits = ulid::Ulid::generate().array_to_str(&mut digits);
+    let mut text = String::with_capacity(4 + digits.len());
+    text.push_str("req_");
+    text.push_str(digits);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_1_to_128_characters_of_its_alphabet() {
+        assert_eq!(ClientId::parse("A9._:-z").unwrap().as_str(), "A9._:-z");
+        assert!(RequestId::parse(&"x".repeat(128)).is_ok());
+        assert_eq!(RequestId::parse(&"x".repeat(129)), Err(BadName::Long));
+        assert_eq!(RequestId::parse(""), Err(BadName::Empty));
+        for bad in ["has space", "ümlaut", "a/b", "a\n"] {
+            assert_eq!(ClientId::parse(bad), Err(BadName::Character), "{bad}");
+        }
+    }
+
+    #[test]
+    fn generated_ids_are_names_and_differ() {
+        let (a, b) = (RequestId::generate(), RequestId::generate());
+        assert!(a != b && a.as_str().starts_with("req_") && check_name(a.as_str()).is_ok());
+        assert_eq!(ConnectionId::generate().as_str().len(), 36);
+    }
+}

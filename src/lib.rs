@@ -1,0 +1,7 @@
+//! The map of `baa-conductor`: every module in one line. `docs/architecture.md` has the whole picture.
+
+pub mod clock;
+pub mod ids;
+
+#[cfg(test)]
+mod testing;

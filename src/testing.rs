@@ -1,0 +1,37 @@
+//! Helpers for tests that drive actors on a virtual clock.
+
+use actix::{System, SystemRunner};
+use std::sync::mpsc;
+
+/// Runs a test body on a current-thread actix system whose tokio clock starts paused.
+///
+/// Use as `#[actix_rt::test(system = "crate::testing::PausedSystem")]`. The clock then jumps to the next timer
+/// whenever every task of this thread is idle.
+pub(crate) struct PausedSystem;
+
+impl PausedSystem {
+    #[expect(clippy::new_ret_no_self, reason = "the shape that `#[actix_rt::test]` calls")]
+    pub(crate) fn new() -> SystemRunner {
+        System::with_tokio_rt(|| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .start_paused(true)
+                .build()
+                .expect("a current-thread runtime builds")
+        })
+    }
+}
+
+/// Holds the paused clock still while `work` waits for another thread.
+///
+/// A paused clock races ahead whenever this thread is idle, and it cannot see the threads of a `SyncArbiter` or a
+/// socket. A running blocking task is the one thing that stops it.
+pub(crate) async fn frozen<F: Future>(work: F) -> F::Output {
+    let (release, held) = mpsc::channel::<()>();
+    let guard = tokio::task::spawn_blocking(move || held.recv().is_err());
+    let output = work.await;
+    drop(release);
+    guard.await.expect("the clock guard does not panic");
+    output
+}
+

@@ -1,0 +1,247 @@
+//! Tab and plugin actions: what the daemon asks the extension to do, and what came of it.
+
+use super::{
+    object::{BadField, Object},
+    shell_runtime::{self, ENTRIES_MAX, ShellRuntime},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// `action_request`: the extension asks the daemon for a change of its mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionRequest {
+    /// `pause`, `resume` or `drain`.
+    pub action: String,
+    /// The extension's id of the request.
+    pub request_id: Option<String>,
+}
+
+impl ActionRequest {
+    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+        let action = message.required_text(&["action"])?.into_owned();
+        if !matches!(&*action, "pause" | "resume" | "drain") {
+            return Err(BadField::new("action", "must be pause, resume or drain"));
+        }
+        Ok(ActionRequest { action, request_id: message.text(&["request_id"])?.map(Cow::into_owned) })
+    }
+}
+
+/// `action_result`: how an action went, completed by what follows from its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionResult {
+    /// The daemon's id of the action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Which action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The message type that asked for it.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub command_type: Option<String>,
+    /// Whether the extension took it on.
+    pub accepted: bool,
+    /// Whether it is done.
+    pub completed: bool,
+    /// Whether something went wrong.
+    pub failed: bool,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it was aimed at.
+    pub target: Target,
+    /// Counts over all platforms.
+    pub result: Counts,
+    /// One entry a platform.
+    pub results: Vec<PlatformResult>,
+    /// The shell tabs afterwards.
+    pub shell_runtime: Vec<ShellRuntime>,
+}
+
+/// What an action was aimed at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// The platform it was performed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// The client that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_client_id: Option<String>,
+    /// The platform that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_platform: Option<String>,
+}
+
+/// How an action went on one platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlatformResult {
+    /// Whether it worked.
+    pub ok: bool,
+    /// On which platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Whether a tab was restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<bool>,
+    /// Why it was not even tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    /// The tab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tab_id: Option<i64>,
+    /// The platform's tab afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_runtime: Option<ShellRuntime>,
+}
+
+/// Counts over all platforms of an action.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Tabs that are there.
+    pub actual_count: u64,
+    /// Tabs that are wanted.
+    pub desired_count: u64,
+    /// Tabs that differ from what is wanted.
+    pub drift_count: u64,
+    /// Platforms on which it failed.
+    pub failed_count: u64,
+    /// Platforms on which it worked.
+    pub ok_count: u64,
+    /// Platforms in all.
+    pub platform_count: u64,
+    /// Tabs restored.
+    pub restored_count: u64,
+    /// Why platforms were skipped.
+    pub skipped_reasons: Vec<String>,
+}
+
+impl ActionResult {
+    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+        let text = |names: &[&'static str]| Ok::<_, BadField>(message.text(names)?.map(Cow::into_owned));
+        let results = results(message)?;
+        let mut shell_runtime = shell_runtime::read(message)?;
+        let given = message.object(&["result"])?.unwrap_or_default();
+        shell_runtime.extend(shell_runtime::read(&given)?);
+        shell_runtime.extend(results.iter().filter_map(|r| r.shell_runtime.clone()));
+        // The first report of a platform is the message's own and wins over those of its parts.
+        let mut seen = std::collections::HashSet::new();
+        shell_runtime.retain(|entry| seen.insert(entry.platform.clone()));
+        let any_failed = results.iter().any(|r| !r.ok);
+        Ok(ActionResult {
+            request_id: text(&["request_id", "id"])?,
+            action: text(&["action"])?,
+            command_type: text(&["command_type"])?,
+            accepted: message.boolean(&["accepted"])?.unwrap_or(true),
+            completed: message.boolean(&["completed"])?.unwrap_or(true),
+            failed: message.boolean(&["failed"])?.unwrap_or(any_failed),
+            reason: text(&["reason", "message", "error"])?,
+            target: target(&message.object(&["target"])?.unwrap_or_default())?,
+            result: counts(&given, &results, &shell_runtime)?,
+            results,
+            shell_runtime,
+        })
+    }
+}
+
+fn target(part: &Object<'_>) -> Result<Target, BadField> {
+    let text = |name: &'static str| Ok::<_, BadField>(part.text(&[name])?.map(Cow::into_owned));
+    Ok(Target {
+        platform: text("platform")?,
+        requested_client_id: text("requested_client_id")?,
+        requested_platform: text("requested_platform")?,
+    })
+}
+
+fn results(message: &Object<'_>) -> Result<Vec<PlatformResult>, BadField> {
+    let list = message.array(&["results"], ENTRIES_MAX)?.unwrap_or_default();
+    list.into_iter()
+        .map(|raw| {
+            let entry = Object::parse(raw.get())
+                .map_err(|e| BadField::new("results", format!("holds an entry that {e}")))?;
+            one_result(&entry).map_err(|e| BadField::new("results", format!("holds an entry whose {e}")))
+        })
+        .collect()
+}
+
+fn one_result(entry: &Object<'_>) -> Result<PlatformResult, BadField> {
+    let skipped = match entry.get(&["skipped"]) {
+        // `skipped` is the reason; a bare `true` gives none.
+        Some(raw) if matches!(raw.get(), "true" | "false") => (raw.get() == "true").then(|| "skipped".to_owned()),
+        _ => entry.text(&["skipped"])?.map(Cow::into_owned),
+    };
+    Ok(PlatformResult {
+        ok: entry.boolean(&["ok"])?.unwrap_or(true),
+        platform: entry.text(&["platform"])?.map(Cow::into_owned),
+        restored: entry.boolean(&["restored"])?,
+        skipped,
+        tab_id: entry.integer(&["tab_id"])?,
+        shell_runtime: shell_runtime::read(entry)?.into_iter().next(),
+    })
+}
+
+/// Each count as given, else computed from the entries.
+fn counts(given: &Object<'_>, results: &[PlatformResult], tabs: &[ShellRuntime]) -> Result<Counts, BadField> {
+    let count = |name: &'static str, computed: usize| {
+        Ok::<_, BadField>(given.count(&[name])?.unwrap_or(u64::try_from(computed).unwrap_or(u64::MAX)))
+    };
+    let mut skipped_reasons = given.texts(&["skipped_reasons"], ENTRIES_MAX)?.unwrap_or_default();
+    for reason in results.iter().filter_map(|r| r.skipped.as_ref()) {
+        if !skipped_reasons.contains(reason) {
+            skipped_reasons.push(reason.clone());
+        }
+    }
+    let platforms = if results.is_empty() { tabs.len() } else { results.len() };
+    Ok(Counts {
+        actual_count: count("actual_count", tabs.iter().filter(|t| t.actual.exists).count())?,
+        desired_count: count("desired_count", tabs.iter().filter(|t| t.desired.exists).count())?,
+        drift_count: count("drift_count", tabs.iter().filter(|t| !t.drift.aligned).count())?,
+        failed_count: count("failed_count", results.iter().filter(|r| !r.ok).count())?,
+        ok_count: count("ok_count", results.iter().filter(|r| r.ok).count())?,
+        platform_count: count("platform_count", platforms)?,
+        restored_count: count("restored_count", results.iter().filter(|r| r.restored == Some(true)).count())?,
+        skipped_reasons,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> ActionResult {
+        ActionResult::read(&Object::parse(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn counts_are_taken_when_given_and_computed_otherwise() {
+        let result = read(
+            r#"{"action":"tab_restore","result":{"ok_count":7},"results":[
+                {"ok":true,"platform":"claude","restored":true,"shell_runtime":{"platform":"claude",
+                  "desired":{"exists":true},"actual":{"exists":true}}},
+                {"ok":false,"platform":"gemini","skipped":"no permission","shell_runtime":{"platform":"gemini",
+                  "desired":{"exists":true},"drift":{"aligned":false}}}]}"#,
+        );
+        let c = &result.result;
+        assert_eq!((c.ok_count, c.failed_count, c.platform_count, c.restored_count), (7, 1, 2, 1));
+        assert_eq!((c.desired_count, c.actual_count, c.drift_count), (2, 1, 1));
+        assert_eq!(c.skipped_reasons, ["no permission"]);
+        assert!(result.failed && result.accepted && result.completed);
+        assert_eq!(result.shell_runtime.len(), 2);
+    }
+
+    #[test]
+    fn a_tab_reported_in_several_places_is_shown_once() {
+        let result = read(
+            r#"{"shell_runtime":{"platform":"claude","actual":{"exists":true}},
+                "result":{"shell_runtime":[{"platform":"claude"}]},"error":"why","failed":true}"#,
+        );
+        assert_eq!(result.shell_runtime.len(), 1);
+        assert!(result.shell_runtime[0].actual.exists);
+        assert_eq!(result.reason.as_deref(), Some("why"));
+    }
+
+    #[test]
+    fn only_the_three_modes_may_be_asked_for() {
+        let read = |json| ActionRequest::read(&Object::parse(json).unwrap());
+        assert!(read(r#"{"action":"pause","requestId":"r"}"#).unwrap().request_id.is_some());
+        assert!(read(r#"{"action":"reboot"}"#).is_err());
+    }
+}

@@ -1,0 +1,101 @@
+use super::*;
+use crate::wire::{Answer, Event, Raw};
+
+fn parse(text: &str) -> Result<Inbound<'static>, Refused> {
+    // A leaked frame outlives the test's assertions.
+    Inbound::parse(Box::leak(Box::new(ByteString::from(text))))
+}
+
+fn report(text: &str) -> Upstream {
+    match parse(text) {
+        Ok(Inbound::Request { report, .. }) => report,
+        other => panic!("not about a request: {other:?}"),
+    }
+}
+
+#[test]
+fn every_type_in_the_list_is_read() {
+    for kind in TYPES {
+        let refused = parse(&format!("{{\"type\":\"{kind}\"}}"));
+        let known = !matches!(refused, Err(Refused { code: RefusalCode::UnsupportedMessageType, .. }));
+        assert!(known, "{kind}");
+    }
+    let refused = parse(r#"{"type":"wat","id":"r"}"#).unwrap_err();
+    assert_eq!(refused.code, RefusalCode::UnsupportedMessageType);
+    assert_eq!(refused.in_reply_to.as_deref(), Some("wat"));
+}
+
+#[test]
+fn what_is_no_message_is_refused_by_its_kind() {
+    for (text, code) in [
+        ("not json", RefusalCode::InvalidJson),
+        ("{", RefusalCode::InvalidJson),
+        ("[]", RefusalCode::InvalidMessage),
+        ("{}", RefusalCode::InvalidMessage),
+        (r#"{"type":7}"#, RefusalCode::InvalidMessage),
+        (r#"{"type":"credentials"}"#, RefusalCode::InvalidMessage),
+        (r#"{"type":"stream_event","id":"r","seq":0}"#, RefusalCode::InvalidMessage),
+        (r#"{"type":"stream_event","id":"r","seq":1,"event":{}}"#, RefusalCode::InvalidMessage),
+        (r#"{"type":"api_response","id":"r","status":99}"#, RefusalCode::InvalidMessage),
+    ] {
+        assert_eq!(parse(text).unwrap_err().code, code, "{text}");
+    }
+}
+
+#[test]
+fn a_frame_that_nests_too_deep_is_refused_and_names_the_request_that_it_would_have_answered() {
+    let deep = format!(r#"{{"type":"api_response","id":"r1","body":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let refused = parse(&deep).unwrap_err();
+    assert_eq!(refused.code, RefusalCode::InvalidMessage);
+    assert_eq!(refused.ends_request(), Some("r1"));
+    let harmless = parse(r#"{"type":"action_result","id":"r1","results":5}"#).unwrap_err();
+    assert_eq!(harmless.ends_request(), None);
+}
+
+#[test]
+fn an_answer_keeps_its_body_as_a_slice() {
+    let frame = ByteString::from(r#"{"type":"api_response","id":"a","body":{"k": [1, 2]},"status":201}"#);
+    let Ok(Inbound::Request { id, report: Upstream::Answer(answer) }) = Inbound::parse(&frame) else { panic!() };
+    assert!(matches!(id, Cow::Borrowed("a")));
+    assert_eq!((answer.ok, answer.status, answer.body.text()), (true, Some(201), r#"{"k": [1, 2]}"#));
+    assert!(frame.as_bytes().as_ptr_range().contains(&answer.body.text().as_ptr()));
+}
+
+#[test]
+fn an_answer_without_ok_is_judged_by_its_status() {
+    let ok = |text| matches!(report(text), Upstream::Answer(Answer { ok: true, .. }));
+    assert!(ok(r#"{"type":"api_response","id":"a","status":399}"#));
+    assert!(!ok(r#"{"type":"api_response","id":"a","status":400}"#));
+    assert!(!ok(r#"{"type":"api_response","id":"a","error":"fetch_failed"}"#));
+    assert!(ok(r#"{"type":"api_response","id":"a","ok":true}"#));
+}
+
+#[test]
+fn of_the_response_headers_only_those_in_use_are_kept() {
+    let text = r#"{"type":"api_response","id":"a","headers":{"Content-Type":"text/plain","set-cookie":"secret"}}"#;
+    let Upstream::Answer(answer) = report(text) else { panic!() };
+    assert_eq!(answer.headers.content_type.as_deref(), Some("text/plain"));
+    assert!(!format!("{answer:?}").contains("secret"));
+}
+
+#[test]
+fn events_have_their_defaults_and_aliases() {
+    let Upstream::Event(Event { seq, event, data, raw }) =
+        report(r#"{"type":"stream_event","requestId":"a","seq":3,"chunk":"x"}"#)
+    else {
+        panic!()
+    };
+    assert_eq!((seq, event.text(), data.text(), raw.text()), (3, "\"message\"", "null", "\"x\""));
+    assert_eq!(report(r#"{"type":"stream_open","request_id":"a"}"#), Upstream::Open { status: 200, meta: Raw::default() });
+    let broken = report(r#"{"type":"stream_error","id":"a","error":"boom","status":502}"#);
+    assert_eq!(broken, Upstream::Error { status: Some(502), code: "boom".into(), message: None });
+}
+
+#[test]
+fn no_header_value_of_a_login_survives_the_parser() {
+    let text = r#"{"type":"credentials","platform":"claude","headers":{"cookie":"s3cret","x-csrf":"t0ken"}}"#;
+    let Ok(Inbound::Credentials(seen)) = parse(text) else { panic!() };
+    assert_eq!(seen.header_count, 2);
+    let shown = format!("{seen:?}");
+    assert!(!shown.contains("s3cret") && !shown.contains("t0ken") && !shown.contains("cookie"));
+}

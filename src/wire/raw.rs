@@ -1,0 +1,114 @@
+//! JSON that passes through as it came: a checked slice of the buffer it arrived in, never parsed into a tree.
+
+use bytestring::ByteString;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt};
+
+/// JSON text that was checked to be JSON, sharing the buffer it came in. The empty one stands for `null`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Raw(ByteString);
+
+impl Raw {
+    /// The part of `whole` that serde found to be a value.
+    pub fn cut(whole: &ByteString, part: &RawValue) -> Self {
+        Raw(whole.slice_ref(part.get()))
+    }
+
+    /// Takes over text that is known to be JSON.
+    pub fn trusted(json: impl Into<ByteString>) -> Self {
+        Raw(json.into())
+    }
+
+    /// `value` as JSON.
+    pub fn of(value: &impl Serialize) -> Self {
+        Raw(serde_json::to_string(value).expect("our own values have string keys").into())
+    }
+
+    /// The JSON text.
+    pub fn text(&self) -> &str {
+        if self.0.is_empty() { "null" } else { &self.0 }
+    }
+
+    /// Whether this is `null`.
+    pub fn is_null(&self) -> bool {
+        self.text() == "null"
+    }
+
+    /// The text on one line, as an SSE `data:` needs it. Inside its strings JSON holds no line break, so those found
+    /// stand between values, where a blank means the same.
+    pub fn line(&self) -> Cow<'_, str> {
+        let text = self.text();
+        if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() {
+            Cow::Owned(text.replace(['\n', '\r'], " "))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// The string that this is, unescaped; `None` when it is another kind of value.
+    pub fn string(&self) -> Option<Cow<'_, str>> {
+        string(self.text())
+    }
+
+    /// The bytes that are kept alive, for whoever counts them.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The string that `json` is, unescaped; borrowed when it has no escapes; `None` when it is another kind of value.
+pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str::<String>(json).ok().map(Cow::Owned)
+}
+
+impl Serialize for Raw {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(self.text()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Bodies belong to nobody's log.
+        write!(f, "{} bytes of JSON", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_breaks_and_means_the_same() {
+        let raw = Raw::trusted("{\n  \"a\": [1,\r\n 2], \"b\": \"x\\ny\"\n}");
+        let line = raw.line();
+        assert!(!line.contains(['\n', '\r']));
+        let (a, b): (serde_json::Value, serde_json::Value) =
+            (serde_json::from_str(&line).unwrap(), serde_json::from_str(raw.text()).unwrap());
+        assert_eq!(a, b);
+        assert!(matches!(Raw::trusted("[1, 2]").line(), Cow::Borrowed("[1, 2]")));
+    }
+
+    #[test]
+    fn strings_are_unescaped_and_other_values_are_none() {
+        assert_eq!(Raw::trusted(r#""a\"b\u00e4""#).string().unwrap(), "a\"bä");
+        assert!(matches!(Raw::trusted(r#""plain""#).string(), Some(Cow::Borrowed("plain"))));
+        assert_eq!(Raw::trusted("[1]").string(), None);
+        assert_eq!(Raw::default().text(), "null");
+    }
+
+    #[test]
+    fn debug_output_holds_no_body() {
+        assert_eq!(format!("{:?}", Raw::trusted("\"secret\"")), "8 bytes of JSON");
+    }
+}

@@ -1,0 +1,218 @@
+//! The extension's shell tab of a platform: as wanted, as it is, and how they differ.
+
+use super::object::{BadField, Object};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// Most platforms that one message may report.
+pub(super) const ENTRIES_MAX: usize = 64;
+
+/// One platform's tab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ShellRuntime {
+    /// The platform.
+    pub platform: String,
+    /// As wanted.
+    pub desired: Desired,
+    /// As it is.
+    pub actual: Actual,
+    /// How they differ.
+    pub drift: Drift,
+}
+
+/// The tab as the extension wants it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Desired {
+    /// Whether there should be one.
+    pub exists: bool,
+    /// Where it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell_url: Option<String>,
+    /// Who wanted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When the wish changed, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<i64>,
+    /// What was last done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_action: Option<String>,
+    /// When, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_action_at: Option<i64>,
+}
+
+/// The tab as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Actual {
+    /// Whether there is one.
+    pub exists: bool,
+    /// Firefox's number of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tab_id: Option<i64>,
+    /// Where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Firefox's number of its window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window_id: Option<i64>,
+    /// Whether it is the tab in front.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<bool>,
+    /// Firefox's loading status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Whether Firefox unloaded it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discarded: Option<bool>,
+    /// Whether it is hidden.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<bool>,
+    /// Whether requests can be made in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issue: Option<String>,
+    /// When it was last seen, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<i64>,
+    /// When it last could take requests, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_ready_at: Option<i64>,
+    /// A tab that could be adopted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate_tab_id: Option<i64>,
+    /// Where that one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate_url: Option<String>,
+}
+
+/// How the tab as it is differs from the one wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// It does not.
+    pub aligned: bool,
+    /// The tab is missing and wanted.
+    pub needs_restore: bool,
+    /// There is a tab that is not wanted.
+    pub unexpected_actual: bool,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Default for Drift {
+    fn default() -> Self {
+        Drift { aligned: true, needs_restore: false, unexpected_actual: false, reason: None }
+    }
+}
+
+/// Reads the field `shell_runtime` of a message: one object or an array of them; none when it is absent.
+pub(super) fn read(message: &Object<'_>) -> Result<Vec<ShellRuntime>, BadField> {
+    const FIELD: &[&str] = &["shell_runtime"];
+    let Some(raw) = message.get(FIELD) else { return Ok(Vec::new()) };
+    let entries = if raw.get().starts_with('[') {
+        message.array(FIELD, ENTRIES_MAX)?.unwrap_or_default()
+    } else {
+        vec![raw]
+    };
+    entries.into_iter().map(entry).collect()
+}
+
+fn entry(raw: &RawValue) -> Result<ShellRuntime, BadField> {
+    let fault = |why: String| BadField::new("shell_runtime", why);
+    let entry = Object::parse(raw.get()).map_err(|e| fault(format!("holds an entry that {e}")))?;
+    read_entry(&entry).map_err(|e| fault(format!("holds an entry whose {e}")))
+}
+
+fn read_entry(entry: &Object<'_>) -> Result<ShellRuntime, BadField> {
+    let part = |name: &'static str| entry.object(&[name]).map(Option::unwrap_or_default);
+    Ok(ShellRuntime {
+        platform: entry.required_text(&["platform"])?.into_owned(),
+        desired: desired(&part("desired")?)?,
+        actual: actual(&part("actual")?)?,
+        drift: drift(&part("drift")?)?,
+    })
+}
+
+fn text(part: &Object<'_>, name: &'static str) -> Result<Option<String>, BadField> {
+    Ok(part.text(&[name])?.map(|text| text.into_owned()))
+}
+
+fn desired(part: &Object<'_>) -> Result<Desired, BadField> {
+    Ok(Desired {
+        exists: part.boolean(&["exists"])?.unwrap_or(false),
+        shell_url: text(part, "shell_url")?,
+        source: text(part, "source")?,
+        reason: text(part, "reason")?,
+        updated_at: part.integer(&["updated_at"])?,
+        last_action: text(part, "last_action")?,
+        last_action_at: part.integer(&["last_action_at"])?,
+    })
+}
+
+fn actual(part: &Object<'_>) -> Result<Actual, BadField> {
+    Ok(Actual {
+        exists: part.boolean(&["exists"])?.unwrap_or(false),
+        tab_id: part.integer(&["tab_id"])?,
+        url: text(part, "url")?,
+        title: text(part, "title")?,
+        window_id: part.integer(&["window_id"])?,
+        active: part.boolean(&["active"])?,
+        status: text(part, "status")?,
+        discarded: part.boolean(&["discarded"])?,
+        hidden: part.boolean(&["hidden"])?,
+        healthy: part.boolean(&["healthy"])?,
+        issue: text(part, "issue")?,
+        last_seen_at: part.integer(&["last_seen_at"])?,
+        last_ready_at: part.integer(&["last_ready_at"])?,
+        candidate_tab_id: part.integer(&["candidate_tab_id"])?,
+        candidate_url: text(part, "candidate_url")?,
+    })
+}
+
+fn drift(part: &Object<'_>) -> Result<Drift, BadField> {
+    Ok(Drift {
+        aligned: part.boolean(&["aligned"])?.unwrap_or(true),
+        needs_restore: part.boolean(&["needs_restore"])?.unwrap_or(false),
+        unexpected_actual: part.boolean(&["unexpected_actual"])?.unwrap_or(false),
+        reason: text(part, "reason")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(json: &str) -> Result<Vec<ShellRuntime>, BadField> {
+        read(&Object::parse(json).unwrap())
+    }
+
+    #[test]
+    fn one_object_or_an_array_is_accepted_and_missing_parts_have_their_defaults() {
+        let one = of(r#"{"shell_runtime":{"platform":"claude"}}"#).unwrap();
+        let many = of(r#"{"shellRuntime":[{"platform":"claude"}]}"#).unwrap();
+        assert_eq!(one, many);
+        assert!(!one[0].desired.exists && !one[0].actual.exists);
+        assert!(one[0].drift.aligned && !one[0].drift.needs_restore && !one[0].drift.unexpected_actual);
+        assert!(of("{}").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_bad_entry_is_refused_by_name() {
+        let fault = of(r#"{"shell_runtime":{"platform":"claude","actual":{"tab_id":"x"}}}"#).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "field \"shell_runtime\" holds an entry whose field \"tab_id\" must be an integer"
+        );
+        assert!(of(r#"{"shell_runtime":[{}]}"#).is_err());
+        assert!(of(r#"{"shell_runtime":[1]}"#).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! What the extension tells about a request it performs: answers, streams, signs of life. Bodies and events are slices
+//! of the frame.
+
+use super::{
+    object::{BadField, Object},
+    raw::Raw,
+};
+use bytestring::ByteString;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// One report about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// `api_response`: the whole answer.
+    Answer(Answer),
+    /// `stream_open`: status and headers are there.
+    Open {
+        /// The web app's HTTP status.
+        status: u16,
+        /// What the extension says about the stream, passed on.
+        meta: Raw,
+    },
+    /// `stream_event`: one event.
+    Event(Event),
+    /// `stream_end`: the stream is complete.
+    End {
+        /// The web app's HTTP status, where repeated.
+        status: Option<u16>,
+    },
+    /// `stream_error`: the stream broke.
+    Error {
+        /// The web app's HTTP status, where there was one.
+        status: Option<u16>,
+        /// What happened.
+        code: String,
+        /// A sentence about it.
+        message: Option<String>,
+    },
+    /// `progress`: the request is still worked on.
+    Progress,
+}
+
+impl Upstream {
+    /// Whether the extension will say nothing more about this request.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Upstream::Answer(_) | Upstream::End { .. } | Upstream::Error { .. })
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the extension calls it a success; where it does not say: no error, and no status of 400 or more.
+    pub ok: bool,
+    /// The web app's HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The body: text as a JSON string, JSON as itself.
+    pub body: Raw,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// Of the response headers those that somebody here looks at.
+    pub headers: Headers,
+}
+
+/// The response headers that somebody here looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// `content-type`.
+    pub content_type: Option<String>,
+    /// `retry-after`: seconds or a date.
+    pub retry_after: Option<String>,
+}
+
+/// One event of a stream, as JSON slices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// Its name, a JSON string.
+    pub event: Raw,
+    /// Its data, any JSON.
+    pub data: Raw,
+    /// Its text as it stood in the stream, a JSON string or `null`.
+    pub raw: Raw,
+}
+
+fn cut(frame: &ByteString, part: Option<&RawValue>) -> Raw {
+    part.map(|part| Raw::cut(frame, part)).unwrap_or_default()
+}
+
+fn status(message: &Object<'_>) -> Result<Option<u16>, BadField> {
+    const FAULT: &str = "must be an HTTP status from 100 to 999";
+    message
+        .integer(&["status"])?
+        .map(|status| {
+            u16::try_from(status).ok().filter(|s| (100..=999).contains(s)).ok_or(BadField::new("status", FAULT))
+        })
+        .transpose()
+}
+
+fn headers(message: &Object<'_>) -> Result<Headers, BadField> {
+    let Some(given) = message.object(&["headers"])? else { return Ok(Headers::default()) };
+    let mut headers = Headers::default();
+    for (name, value) in given.iter() {
+        let slot = if name.eq_ignore_ascii_case("content-type") {
+            &mut headers.content_type
+        } else if name.eq_ignore_ascii_case("retry-after") {
+            &mut headers.retry_after
+        } else {
+            continue;
+        };
+        *slot = super::raw::string(value.get()).map(Cow::into_owned);
+    }
+    Ok(headers)
+}
+
+fn json_string<'a>(message: &Object<'a>, names: &[&'static str]) -> Result<Option<&'a RawValue>, BadField> {
+    match message.get(names) {
+        Some(raw) if !raw.get().starts_with('"') => Err(BadField::new(names[0], "must be a string")),
+        found => Ok(found),
+    }
+}
+
+pub(super) fn api_response(frame: &ByteString, message: &Object<'_>) -> Result<Upstream, BadField> {
+    let status = status(message)?;
+    let error = message.text(&["error"])?.map(Cow::into_owned);
+    Ok(Upstream::Answer(Answer {
+        ok: message.boolean(&["ok"])?.unwrap_or(error.is_none() && status.is_none_or(|s| s < 400)),
+        status,
+        body: cut(frame, message.raw("body")),
+        error,
+        headers: headers(message)?,
+    }))
+}
+
+pub(super) fn stream_open(frame: &ByteString, message: &Object<'_>) -> Result<Upstream, BadField> {
+    Ok(Upstream::Open { status: status(message)?.unwrap_or(200), meta: cut(frame, message.raw("meta")) })
+}
+
+pub(super) fn stream_event(frame: &ByteString, message: &Object<'_>) -> Result<Upstream, BadField> {
+    let seq = message.count(&["seq"])?.filter(|seq| *seq > 0 && *seq <= i64::MAX.unsigned_abs());
+    let event = match json_string(message, &["event"])? {
+        Some(name) => Raw::cut(frame, name),
+        None => Raw::trusted(ByteString::from_static("\"message\"")),
+    };
+    Ok(Upstream::Event(Event {
+        seq: seq.ok_or(BadField::new("seq", "must be a positive integer"))?,
+        event,
+        data: cut(frame, message.raw("data")),
+        raw: cut(frame, json_string(message, &["raw", "chunk"])?),
+    }))
+}
+
+pub(super) fn stream_end(message: &Object<'_>) -> Result<Upstream, BadField> {
+    Ok(Upstream::End { status: status(message)? })
+}
+
+pub(super) fn stream_error(message: &Object<'_>) -> Result<Upstream, BadField> {
+    Ok(Upstream::Error {
+        status: status(message)?,
+        code: message.text(&["code", "error"])?.map_or_else(|| "browser_bridge_error".to_owned(), Cow::into_owned),
+        message: message.text(&["message"])?.map(Cow::into_owned),
+    })
+}

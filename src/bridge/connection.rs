@@ -1,0 +1,309 @@
+//! The connection actor: one Firefox, its session, and the requests it performs.
+//!
+//! ```text
+//! connected --hello--> greeted --+--> closing (code sent, grace for the peer) --> ended
+//!     '---- hello timeout -------+            ^
+//!                                '-- socket gone, from any state: at once
+//! ```
+//!
+//! Invariant: a request stands in `requests` from its dispatch to its last report, and only this table routes what the
+//! extension says, so that one client never answers another's request.
+
+use super::{
+    assignment::{Assignment, Gone},
+    coalesce::{Coalescer, Next},
+    hub::{Hub, Presence, SocketToken},
+    meter::Meter,
+    session::Session,
+    view::ClientView,
+};
+use crate::{
+    clock::WallMs,
+    ids::{PlatformName, RequestId},
+    wire::{ErrorFrame, Hello, Refused, RequestCancel, frame},
+};
+use actix::prelude::*;
+use bytestring::ByteString;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+mod greeting;
+mod inbound;
+
+pub use inbound::In;
+
+/// How long a peer gets to read why it is closed.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// What the connection sends to its socket.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum Out {
+    /// A text frame, counted in the meter.
+    Text(ByteString),
+    /// A ping.
+    Ping,
+    /// The end, with its code and reason.
+    Close(u16, &'static str),
+}
+
+/// The actor; one per socket.
+pub struct Connection {
+    hub: Hub,
+    meter: Arc<Meter>,
+    socket: Recipient<Out>,
+    greeted: Option<Greeted>,
+    session: Session,
+    requests: HashMap<RequestId, Pending>,
+    snapshots: Coalescer,
+    heard_at: Instant,
+    last_message_at: WallMs,
+    /// When the current second of log lines began, and how many it has.
+    log_window: (Instant, u32),
+    closing: bool,
+    _socket_token: SocketToken,
+}
+
+struct Greeted {
+    presence: Presence,
+    connected_at: WallMs,
+    hello: Hello,
+}
+
+struct Pending {
+    assignment: Assignment,
+    platform: PlatformName,
+    cancelled: bool,
+}
+
+impl Connection {
+    pub(super) fn new(hub: Hub, meter: Arc<Meter>, socket: Recipient<Out>, token: SocketToken) -> Self {
+        let now = Instant::now();
+        Connection {
+            snapshots: Coalescer::new(Duration::from_millis(hub.settings().snapshot_interval_ms)),
+            last_message_at: hub.clock().now_ms(),
+            hub,
+            meter,
+            socket,
+            greeted: None,
+            session: Session::default(),
+            requests: HashMap::new(),
+            heard_at: now,
+            log_window: (now, 0),
+            closing: false,
+            _socket_token: token,
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.greeted.as_ref().map_or("-", |greeted| greeted.presence.client_id.as_str())
+    }
+
+    /// Sends a frame. Bounded by `bridge.max_outbound_bytes`: over it the client is closed.
+    fn send(&mut self, text: ByteString, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        let waiting = self.meter.queue(text.len());
+        if waiting > self.hub.settings().max_outbound_bytes as u64 {
+            return self.close(1013, "max_outbound_bytes", Gone::SendFailed, ctx);
+        }
+        self.socket.do_send(Out::Text(text));
+    }
+
+    fn refuse(&mut self, refused: &Refused, ctx: &mut Context<Self>) {
+        tracing::debug!(client.id = self.name(), code = ?refused.code, reason = refused.message, "refused a message");
+        let text = frame(&ErrorFrame {
+            code: refused.code,
+            message: &refused.message,
+            in_reply_to: refused.in_reply_to.as_deref(),
+            id: refused.id.as_deref(),
+        });
+        self.send(text, ctx);
+    }
+
+    fn changed(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
+        match self.snapshots.changed(reason, Instant::now()) {
+            Next::Send => self.snapshot(reason, ctx),
+            Next::Waiting => {}
+            Next::Wait(time) => {
+                ctx.run_later(time, |this, ctx| {
+                    if let Some(reason) = this.snapshots.due(Instant::now()) {
+                        this.snapshot(reason, ctx);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Ends the connection: its requests fail at once, the peer gets a moment to read why, then the line is cut.
+    fn close(&mut self, code: u16, reason: &'static str, gone: Gone, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        self.closing = true;
+        match gone {
+            Gone::Stopped | Gone::Replaced => {
+                tracing::info!(client.id = self.name(), close.code = code, reason, "closing a client");
+            }
+            _ => tracing::warn!(client.id = self.name(), close.code = code, reason, "closing a client"),
+        }
+        self.fail_requests(gone);
+        self.greeted = None;
+        self.socket.do_send(Out::Close(code, reason)); // bounded: once a connection
+        ctx.run_later(CLOSE_GRACE, |this, ctx| {
+            this.meter.cut();
+            ctx.stop();
+        });
+    }
+
+    fn fail_requests(&mut self, gone: Gone) {
+        for (_, pending) in self.requests.drain() {
+            pending.assignment.gone(gone);
+        }
+    }
+
+    fn beat(&mut self, ctx: &mut Context<Self>) {
+        let interval = Duration::from_millis(self.hub.settings().heartbeat_ms);
+        if self.heard_at.elapsed() >= interval * 3 {
+            return self.close(4004, "heartbeat_timeout", Gone::Disconnected, ctx);
+        }
+        self.socket.do_send(Out::Ping); // bounded: three unanswered ones end the connection
+        ctx.run_later(interval, Self::beat);
+    }
+
+    fn view(&self, with_text: bool) -> Option<ClientView> {
+        let Greeted { presence, connected_at, hello } = self.greeted.as_ref()?;
+        Some(ClientView {
+            client_id: presence.client_id.clone(),
+            connection_id: presence.connection_id.clone(),
+            connected_at: *connected_at,
+            last_message_at: self.last_message_at,
+            node_type: hello.node_type.clone(),
+            node_category: hello.node_category.clone(),
+            node_platform: hello.node_platform.clone(),
+            session: self.session.view(with_text),
+            in_flight: self.requests.len(),
+        })
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let settings = Arc::clone(self.hub.settings());
+        ctx.run_later(Duration::from_millis(settings.hello_timeout_ms), |this, ctx| {
+            if this.greeted.is_none() {
+                this.close(4002, "hello_timeout", Gone::Disconnected, ctx);
+            }
+        });
+        ctx.run_later(Duration::from_millis(settings.heartbeat_ms), Self::beat);
+    }
+}
+
+/// A request to perform.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Dispatch {
+    pub(super) id: RequestId,
+    pub(super) platform: PlatformName,
+    pub(super) frame: ByteString,
+    pub(super) assignment: Assignment,
+}
+
+impl Handler<Dispatch> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Dispatch { id, platform, frame, assignment }: Dispatch, ctx: &mut Self::Context) {
+        // A closing connection drops the assignment, which reports that.
+        if !self.closing && self.greeted.is_some() {
+            self.requests.insert(id, Pending { assignment, platform, cancelled: false });
+            self.send(frame, ctx);
+        }
+    }
+}
+
+/// The extension should stop; what it says about that is still reported.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Cancel {
+    pub(super) id: RequestId,
+    pub(super) reason: Box<str>,
+}
+
+impl Handler<Cancel> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Cancel { id, reason }: Cancel, ctx: &mut Self::Context) {
+        let Some(pending) = self.requests.get_mut(&id).filter(|pending| !pending.cancelled) else { return };
+        pending.cancelled = true;
+        let text = frame(&RequestCancel {
+            id: id.as_str(),
+            platform: pending.platform.as_str(),
+            stream_id: id.as_str(),
+            reason: &reason,
+        });
+        self.send(text, ctx);
+    }
+}
+
+/// Nobody waits for a request any more; what is said about it from now on is ignored.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Release {
+    pub(super) id: RequestId,
+}
+
+impl Handler<Release> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Release { id }: Release, ctx: &mut Self::Context) {
+        // Whoever gives up without a word, a panic for instance, still wants the extension to stop.
+        self.handle(Cancel { id: id.clone(), reason: "released".into() }, ctx);
+        if let Some(pending) = self.requests.remove(&id) {
+            pending.assignment.over();
+        }
+    }
+}
+
+/// Asks what the client has told.
+#[derive(Message)]
+#[rtype(result = "Option<ClientView>")]
+pub(super) struct View {
+    pub(super) with_text: bool,
+}
+
+impl Handler<View> for Connection {
+    type Result = MessageResult<View>;
+
+    fn handle(&mut self, View { with_text }: View, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.view(with_text))
+    }
+}
+
+/// A newer connection of the same client took over.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Replaced;
+
+impl Handler<Replaced> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
+        self.close(4001, "replaced", Gone::Replaced, ctx);
+    }
+}
+
+/// The daemon stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Stop;
+
+impl Handler<Stop> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        self.close(1001, "service_stopped", Gone::Stopped, ctx);
+    }
+}

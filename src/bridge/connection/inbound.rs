@@ -1,0 +1,168 @@
+//! What the extension says, one frame at a time.
+
+use super::Connection;
+use crate::{
+    bridge::assignment::{Gone, Report},
+    mode::SystemView,
+    wire::{ActionAnswer, ActionRequest, Credentials, Inbound, RefusalCode, Refused, Upstream, frame},
+};
+use actix::prelude::*;
+use bytestring::ByteString;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Most bytes of a line that the extension writes into our log.
+const LOG_LINE_BYTES_MAX: usize = 2 << 10;
+/// Most such lines a second.
+const LOG_LINES_PER_SECOND: u32 = 20;
+
+/// What the socket tells its connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum In {
+    /// A text frame that the inbound window counts.
+    Frame(ByteString),
+    /// A text put together from fragments that were counted one by one.
+    Whole(ByteString),
+    /// Some other frame: the peer is there.
+    Alive,
+    /// The socket broke a rule and closes with this code.
+    Broken(u16, &'static str),
+    /// The socket is gone.
+    Closed,
+}
+
+impl Handler<In> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, message: In, ctx: &mut Self::Context) {
+        match message {
+            In::Frame(text) => {
+                self.hear(&text, ctx);
+                self.meter.handled(text.len());
+            }
+            In::Whole(text) => self.hear(&text, ctx),
+            In::Alive => self.heard_at = Instant::now(),
+            In::Broken(code, reason) => self.close(code, reason, Gone::Disconnected, ctx),
+            In::Closed => {
+                if let Some(greeted) = &self.greeted {
+                    tracing::info!(client.id = %greeted.presence.client_id, "client disconnected");
+                }
+                self.fail_requests(Gone::Disconnected);
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn hear(&mut self, text: &ByteString, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        self.heard_at = Instant::now();
+        self.last_message_at = self.hub.clock().now_ms();
+        match (Inbound::parse(text), self.greeted.is_some()) {
+            (Ok(Inbound::Hello(hello)), _) => self.hello(hello, ctx),
+            (Ok(inbound), true) => self.take(inbound, ctx),
+            (Err(refused), true) => {
+                if let Some(pending) = refused.ends_request().and_then(|id| self.requests.remove(id)) {
+                    pending.assignment.report(Report::Garbled(refused.message.clone()));
+                    pending.assignment.over();
+                }
+                self.refuse(&refused, ctx);
+            }
+            (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.refuse(&refused, ctx),
+            (_, false) => {
+                let message = "the first message must be hello".to_owned();
+                let refused =
+                    Refused { code: RefusalCode::HelloRequired, message, in_reply_to: None, id: None };
+                self.refuse(&refused, ctx);
+            }
+        }
+    }
+
+    fn take(&mut self, inbound: Inbound<'_>, ctx: &mut Context<Self>) {
+        let now = self.last_message_at;
+        match inbound {
+            Inbound::Request { id, report } => self.report(&id, report),
+            Inbound::Hello(hello) => self.hello(hello, ctx),
+            Inbound::StateRequest => self.changed("state_request", ctx),
+            Inbound::Credentials(told) => {
+                self.enter_login(&told);
+                self.session.credentials(told, now);
+                self.changed("credentials", ctx);
+            }
+            Inbound::ApiEndpoints(told) => {
+                self.session.api_endpoints(told, now);
+                self.changed("api_endpoints", ctx);
+            }
+            Inbound::ActionResult(result) => {
+                self.session.action_result(*result, now);
+                self.changed("action_result", ctx);
+            }
+            Inbound::FinalMessage(told) => {
+                self.session.final_message(told, now);
+                self.changed("browser.final_message", ctx);
+            }
+            Inbound::PlatformStatus(told) => self.session.platform_status(told),
+            Inbound::ActionRequest(asked) => self.answer_action(&asked, ctx),
+            Inbound::ClientLog { level, message } => self.log(level.as_deref(), &message),
+            Inbound::Auth { .. } => {
+                let message = "no proof was asked for".to_owned();
+                let in_reply_to = Some("auth".to_owned());
+                let refused = Refused { code: RefusalCode::InvalidMessage, message, in_reply_to, id: None };
+                self.refuse(&refused, ctx);
+            }
+        }
+    }
+
+    fn report(&mut self, id: &str, report: Upstream) {
+        if !report.is_last() {
+            match self.requests.get(id) {
+                Some(pending) => pending.assignment.report(Report::Said(report)),
+                None => self.hub.count_foreign_report(),
+            }
+            return;
+        }
+        match self.requests.remove(id) {
+            Some(pending) => {
+                pending.assignment.report(Report::Said(report));
+                pending.assignment.over();
+            }
+            None => self.hub.count_foreign_report(),
+        }
+    }
+
+    fn enter_login(&self, told: &Credentials) {
+        let Some(greeted) = &self.greeted else { return };
+        // A login for something that is not registered is shown, but no request can go there.
+        let Some(platform) = self.hub.registry().get(&told.platform) else { return };
+        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(self.last_message_at);
+        let client = &greeted.presence.client_id;
+        self.hub.directory().login(client, &platform.name, told.account.as_deref(), seen, told.freshness);
+    }
+
+    fn answer_action(&mut self, asked: &ActionRequest, ctx: &mut Context<Self>) {
+        let answer = ActionAnswer {
+            action: &asked.action,
+            request_id: asked.request_id.as_deref(),
+            ok: false,
+            system: SystemView::running(),
+        };
+        self.send(frame(&answer), ctx);
+    }
+
+    fn log(&mut self, level: Option<&str>, message: &str) {
+        let (began, lines) = &mut self.log_window;
+        if began.elapsed() >= Duration::from_secs(1) {
+            (*began, *lines) = (Instant::now(), 0);
+        }
+        *lines += 1;
+        if *lines > LOG_LINES_PER_SECOND {
+            return;
+        }
+        let cut = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
+        tracing::debug!(client.id = self.name(), client.level = level, "client: {}", &message[..cut]);
+    }
+}

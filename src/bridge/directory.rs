@@ -1,0 +1,166 @@
+//! Who is connected, who is active, and who is asked: a value without actors. `T` is the way to a client.
+
+use crate::{
+    clock::WallMs,
+    ids::{ClientId, ConnectionId, PlatformName},
+    wire::Freshness,
+};
+use std::collections::HashMap;
+
+/// The connected clients.
+#[derive(Debug)]
+pub(super) struct Directory<T> {
+    clients: HashMap<ClientId, Entry<T>>,
+    /// Counts hellos and credentials, so that "came last" needs no clock.
+    events: u64,
+    active: Option<ClientId>,
+    max: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    link: Link<T>,
+    hello: u64,
+    logins: Vec<Login>,
+}
+
+#[derive(Debug)]
+struct Login {
+    platform: PlatformName,
+    account: Option<String>,
+    arrived: u64,
+    last_seen_at: WallMs,
+    lost: bool,
+}
+
+/// A connected client and the way to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link<T> {
+    /// Who.
+    pub client_id: ClientId,
+    /// On which connection.
+    pub connection_id: ConnectionId,
+    /// The way.
+    pub to: T,
+}
+
+/// Why there is nobody to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoClient {
+    /// Nobody is connected.
+    #[error("no Firefox is connected")]
+    NoneConnected,
+    /// The named one is not connected.
+    #[error("the named client is not connected")]
+    NotConnected,
+}
+
+/// As many clients as the daemon takes are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crowded;
+
+impl<T: Clone> Directory<T> {
+    pub(super) fn new(max: usize) -> Self {
+        Directory { clients: HashMap::new(), events: 0, active: None, max }
+    }
+
+    /// A client said `hello`; it is the active one now. Answers the connection that it replaces.
+    pub(super) fn arrive(&mut self, link: Link<T>) -> Result<Option<Link<T>>, Crowded> {
+        if self.clients.len() >= self.max && !self.clients.contains_key(&link.client_id) {
+            return Err(Crowded);
+        }
+        self.events += 1;
+        self.active = Some(link.client_id.clone());
+        let entry = Entry { link: link.clone(), hello: self.events, logins: Vec::new() };
+        let before = self.clients.insert(link.client_id.clone(), entry);
+        Ok(before.map(|entry| entry.link).filter(|old| old.connection_id != link.connection_id))
+    }
+
+    /// The active client said `hello` again.
+    pub(super) fn greet_again(&mut self, client: &ClientId) {
+        self.events += 1;
+        let event = self.events;
+        if let Some(entry) = self.clients.get_mut(client) {
+            entry.hello = event;
+            self.active = Some(client.clone());
+        }
+    }
+
+    /// A connection ended. One that was replaced is known no more.
+    pub(super) fn leave(&mut self, client: &ClientId, connection: &ConnectionId) {
+        if self.clients.get(client).is_some_and(|entry| entry.link.connection_id == *connection) {
+            self.clients.remove(client);
+            if self.active.as_ref() == Some(client) {
+                self.active =
+                    self.clients.values().max_by_key(|e| e.hello).map(|entry| entry.link.client_id.clone());
+            }
+        }
+    }
+
+    /// A client has seen a login.
+    pub(super) fn login(
+        &mut self,
+        client: &ClientId,
+        platform: &PlatformName,
+        account: Option<&str>,
+        last_seen_at: WallMs,
+        freshness: Freshness,
+    ) {
+        self.events += 1;
+        let arrived = self.events;
+        let Some(entry) = self.clients.get_mut(client) else { return };
+        entry.logins.retain(|login| login.platform != *platform || login.account.as_deref() != account);
+        if entry.logins.len() >= super::session::ENTRIES_MAX {
+            entry.logins.remove(0);
+        }
+        let (platform, account) = (platform.clone(), account.map(str::to_owned));
+        entry.logins.push(Login { platform, account, arrived, last_seen_at, lost: freshness == Freshness::Lost });
+    }
+
+    /// Who performs a request: the named client; else the active one if it has a login for the platform; else the one
+    /// whose login for it was told last; else the active one. A login reported lost does not count.
+    pub(super) fn select(&self, platform: &str, named: Option<&ClientId>) -> Result<Link<T>, NoClient> {
+        if let Some(named) = named {
+            return self.clients.get(named).map(|entry| entry.link.clone()).ok_or(NoClient::NotConnected);
+        }
+        let active = self.active.as_ref().and_then(|id| self.clients.get(id)).ok_or(NoClient::NoneConnected)?;
+        let told = |entry: &Entry<T>| {
+            entry.logins.iter().filter(|l| !l.lost && l.platform.as_str() == platform).map(|l| l.arrived).max()
+        };
+        if told(active).is_some() {
+            return Ok(active.link.clone());
+        }
+        let last = self.clients.values().filter_map(|e| told(e).map(|at| (at, e))).max_by_key(|(at, _)| *at);
+        Ok(last.map_or(active, |(_, entry)| entry).link.clone())
+    }
+
+    /// The active client.
+    pub(super) fn active(&self) -> Option<&Link<T>> {
+        self.active.as_ref().and_then(|id| self.clients.get(id)).map(|entry| &entry.link)
+    }
+
+    /// Everybody, sorted by name.
+    pub(super) fn all(&self) -> Vec<Link<T>> {
+        let mut all: Vec<_> = self.clients.values().map(|entry| entry.link.clone()).collect();
+        all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+        all
+    }
+
+    /// The clients with a login for a platform that was seen since `seen_since` and not reported lost, sorted by name.
+    pub(super) fn logged_in(&self, platform: &str, seen_since: WallMs) -> Vec<ClientId> {
+        let has = |login: &Login| {
+            !login.lost && login.platform.as_str() == platform && login.last_seen_at >= seen_since
+        };
+        let mut ids: Vec<_> = self
+            .clients
+            .values()
+            .filter(|entry| entry.logins.iter().any(has))
+            .map(|entry| entry.link.client_id.clone())
+            .collect();
+        ids.sort();
+        ids
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The door to the bridge: who is connected, who is asked, how it is shown. A handle over shared state; the work is done
+//! by one [`Connection`] per client.
+
+use super::{
+    assignment::{Assignment, Dispatched, Report},
+    connection::{Connection, Dispatch, Out, Stop, View},
+    directory::{Crowded, Directory, Link, NoClient},
+    meter::Meter,
+    settings::{Bridge, LoginState},
+    view::{BridgeView, Identity},
+};
+use crate::{
+    clock::{Clock, WallMs},
+    ids::{ClientId, ConnectionId, PlatformName, RequestId},
+    platforms::registry::Registry,
+    wire::Raw,
+};
+use actix::prelude::*;
+use bytestring::ByteString;
+use futures_util::future::join_all;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+/// A connected client.
+pub type Client = Link<Addr<Connection>>;
+
+/// What the bridge is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// Section `bridge`.
+    pub settings: Arc<Bridge>,
+    /// Section `login_state`.
+    pub login_state: LoginState,
+    /// What peers are told about the daemon.
+    pub identity: Identity,
+    /// The platforms.
+    pub registry: Arc<Registry>,
+    /// Wall time.
+    pub clock: Clock,
+}
+
+/// The handle that the rest of the daemon holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    setup: Setup,
+    /// The registry as `hello_ack` carries it, written once.
+    platforms: Raw,
+    directory: Mutex<Directory<Addr<Connection>>>,
+    sockets: TaskTracker,
+    foreign_reports: AtomicU64,
+}
+
+impl Hub {
+    /// A bridge without clients.
+    pub fn new(setup: Setup) -> Self {
+        let platforms = Raw::of(&setup.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
+        let directory = Mutex::new(Directory::new(setup.settings.max_clients));
+        let shared =
+            Shared { setup, platforms, directory, sockets: TaskTracker::new(), foreign_reports: AtomicU64::new(0) };
+        Hub { shared: Arc::new(shared) }
+    }
+
+    /// Starts the connection behind a new socket, on the calling arbiter.
+    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>) -> Addr<Connection> {
+        Connection::new(self.clone(), meter, socket, self.shared.sockets.token()).start()
+    }
+
+    /// Who performs a request for `platform`.
+    pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<Client, NoClient> {
+        self.directory().select(platform.as_str(), named)
+    }
+
+    /// Hands a request to a client; everything that becomes of it is reported to `to`, its end in any case.
+    pub fn dispatch(
+        &self,
+        client: &Client,
+        id: &RequestId,
+        platform: &PlatformName,
+        frame: ByteString,
+        to: Recipient<Report>,
+    ) -> Dispatched {
+        let assignment = Assignment::new(to);
+        // Bounded by the requests in flight. A connection that is gone drops the message, and the assignment in it
+        // reports that.
+        client.to.do_send(Dispatch { id: id.clone(), platform: platform.clone(), frame, assignment });
+        Dispatched { connection: client.to.clone(), id: id.clone(), over: false }
+    }
+
+    /// Everybody, as the operator sees them; texts of final messages only when asked for.
+    pub async fn view(&self, with_text: bool) -> BridgeView {
+        let (clients, active) = {
+            let directory = self.directory();
+            (directory.all(), directory.active().map(|link| link.client_id.clone()))
+        };
+        let asked = clients.into_iter().map(|client| client.to.send(View { with_text }));
+        let views = join_all(asked).await.into_iter().filter_map(Result::ok).flatten().collect();
+        BridgeView::new(views, active.as_ref(), self.identity())
+    }
+
+    /// The clients with a login for a platform that is not lost, sorted by name.
+    pub fn logged_in(&self, platform: &PlatformName) -> Vec<ClientId> {
+        let lost_after = WallMs::try_from(self.shared.setup.login_state.lost_after_ms).unwrap_or(WallMs::MAX);
+        let seen_since = self.clock().now_ms().saturating_sub(lost_after);
+        self.directory().logged_in(platform.as_str(), seen_since)
+    }
+
+    /// Closes every socket with 1001; what they perform fails with `service_stopped`. Newcomers are closed too.
+    pub fn stop(&self) {
+        self.shared.sockets.close();
+        for client in self.directory().all() {
+            client.to.do_send(Stop); // bounded: once a connection
+        }
+    }
+
+    /// Waits until every socket is closed, once [`stop`](Self::stop) was called.
+    pub async fn stopped(&self) {
+        self.shared.sockets.wait().await;
+    }
+
+    /// How many reports named a request that the reporting client does not perform.
+    pub fn foreign_reports(&self) -> u64 {
+        self.shared.foreign_reports.load(Relaxed)
+    }
+
+    /// What peers are told about the daemon.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.setup.identity
+    }
+
+    /// Section `bridge`.
+    pub fn settings(&self) -> &Arc<Bridge> {
+        &self.shared.setup.settings
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.shared.setup.clock
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.shared.setup.registry
+    }
+
+    pub(super) fn platforms(&self) -> &Raw {
+        &self.shared.platforms
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shared.sockets.is_closed()
+    }
+
+    pub(super) fn directory(&self) -> MutexGuard<'_, Directory<Addr<Connection>>> {
+        // Nothing panics between two changes of the directory, so what a panicking thread left is whole.
+        self.shared.directory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count_foreign_report(&self) {
+        self.shared.foreign_reports.fetch_add(1, Relaxed);
+    }
+
+    /// Enters a client; it leaves when what is returned is dropped.
+    pub(super) fn enter(&self, link: Client) -> Result<(Presence, Option<Client>), Crowded> {
+        let presence = Presence {
+            hub: self.clone(),
+            client_id: link.client_id.clone(),
+            connection_id: link.connection_id.clone(),
+        };
+        let replaced = self.directory().arrive(link)?;
+        Ok((presence, replaced))
+    }
+}
+
+/// A client's entry in the directory, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Presence {
+    hub: Hub,
+    pub(super) client_id: ClientId,
+    pub(super) connection_id: ConnectionId,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.hub.directory().leave(&self.client_id, &self.connection_id);
+    }
+}
+
+/// Kept by a connection until its socket is closed.
+pub(super) type SocketToken = TaskTrackerToken;

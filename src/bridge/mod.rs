@@ -1,0 +1,23 @@
+//! The Firefox side: sockets, one connection actor per client, who is connected and who is asked.
+
+mod assignment;
+mod coalesce;
+mod connection;
+mod directory;
+mod frames;
+mod hub;
+mod meter;
+mod session;
+pub mod settings;
+pub mod socket;
+mod view;
+
+pub use assignment::{Dispatched, Gone, Report};
+pub use connection::{Connection, In, Out};
+pub use directory::{Link, NoClient};
+pub use frames::{FrameGuard, Rate};
+pub use hub::{Client, Hub, Setup};
+pub use meter::Meter;
+pub use session::{ActionEntry, CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
+pub use settings::{Bridge, LoginState};
+pub use view::{BridgeStatus, BridgeView, ClientView, Identity, WS_PATH};

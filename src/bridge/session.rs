@@ -1,0 +1,281 @@
+//! What one client has told about itself, as a value: logins, endpoints, shell tabs, final messages, its last action.
+//! No actor, no clock; names, counts and fingerprints only.
+
+use crate::{
+    clock::WallMs,
+    wire::{
+        ActionResult, ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, PlatformStatus,
+        ShellRuntime,
+    },
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// Final messages that are kept for the snapshot.
+const FINAL_MESSAGES_MAX: usize = 10;
+/// Logins, endpoint lists and tabs that one client may report; beyond it the first in order is forgotten.
+pub(super) const ENTRIES_MAX: usize = 256;
+
+/// (platform, account); no account sorts first.
+type Login = (String, Option<String>);
+
+/// What one client has told.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    credentials: BTreeMap<Login, CredentialEntry>,
+    request_hooks: BTreeMap<Login, HookEntry>,
+    shell_runtime: BTreeMap<String, ShellRuntime>,
+    final_messages: VecDeque<FinalMessageEntry>,
+    last_action_result: Option<ActionEntry>,
+    drift: BTreeMap<String, u64>,
+}
+
+/// A login.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CredentialEntry {
+    /// Of which platform.
+    pub platform: String,
+    /// Of which account, where the page shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Salted digest of the credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_fingerprint: Option<String>,
+    /// The extension's own judgement.
+    pub freshness: Freshness,
+    /// In Unix milliseconds.
+    pub captured_at: WallMs,
+    /// In Unix milliseconds.
+    pub last_seen_at: WallMs,
+    /// How many headers it consists of.
+    pub header_count: usize,
+}
+
+/// The endpoints seen of a platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HookEntry {
+    /// Of which platform.
+    pub platform: String,
+    /// Of which account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Salted digest of the credential in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_fingerprint: Option<String>,
+    /// How many.
+    pub endpoint_count: usize,
+    /// `"METHOD /path"`.
+    pub endpoints: Vec<String>,
+    /// When each was seen.
+    pub endpoint_metadata: Vec<EndpointMetadata>,
+    /// When the daemon was last told, in Unix milliseconds.
+    pub last_verified_at: WallMs,
+    /// When the list changed, in Unix milliseconds.
+    pub updated_at: WallMs,
+    /// Whether a prompt template was learned.
+    pub prompt_template: bool,
+}
+
+/// A final message; the text is shown to the operator alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FinalMessageEntry {
+    /// On which platform.
+    pub platform: String,
+    /// In which conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// Which message.
+    pub assistant_message_id: String,
+    /// In Unix milliseconds.
+    pub observed_at: WallMs,
+    /// Length of the text in characters.
+    pub raw_length: usize,
+    /// The text, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_text: Option<Arc<str>>,
+}
+
+/// The last action's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionEntry {
+    /// When it came, in Unix milliseconds.
+    pub received_at: WallMs,
+    /// The result.
+    #[serde(flatten)]
+    pub result: ActionResult,
+}
+
+/// Everything told, for showing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionView {
+    /// Sorted by platform.
+    pub credentials: Vec<CredentialEntry>,
+    /// Sorted by platform.
+    pub request_hooks: Vec<HookEntry>,
+    /// Sorted by platform.
+    pub shell_runtime: Vec<ShellRuntime>,
+    /// Newest last.
+    pub final_messages: Vec<FinalMessageEntry>,
+    /// `null` when there was none.
+    pub last_action_result: Option<ActionEntry>,
+    /// How often the app's traffic did not look as expected, by platform.
+    #[serde(skip)]
+    pub extractor_drift: BTreeMap<String, u64>,
+}
+
+impl Session {
+    /// A login was seen.
+    pub(super) fn credentials(&mut self, told: Credentials, now: WallMs) {
+        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now);
+        let entry = CredentialEntry {
+            platform: told.platform.clone(),
+            account: told.account.clone(),
+            credential_fingerprint: told.credential_fingerprint,
+            freshness: told.freshness,
+            captured_at: told.captured_at.unwrap_or(seen),
+            last_seen_at: seen,
+            header_count: told.header_count,
+        };
+        insert(&mut self.credentials, (told.platform, told.account), entry);
+        self.tabs(told.shell_runtime);
+    }
+
+    /// The page's own requests were seen.
+    pub(super) fn api_endpoints(&mut self, told: ApiEndpoints, now: WallMs) {
+        let entry = HookEntry {
+            platform: told.platform.clone(),
+            account: told.account.clone(),
+            credential_fingerprint: told.credential_fingerprint,
+            endpoint_count: told.endpoints.len(),
+            endpoints: told.endpoints,
+            endpoint_metadata: told.endpoint_metadata,
+            last_verified_at: now,
+            updated_at: told.updated_at.unwrap_or(now),
+            prompt_template: told.prompt_template,
+        };
+        insert(&mut self.request_hooks, (told.platform, told.account), entry);
+        self.tabs(told.shell_runtime);
+    }
+
+    /// An action is done, or not.
+    pub(super) fn action_result(&mut self, result: ActionResult, now: WallMs) {
+        self.tabs(result.shell_runtime.clone());
+        self.last_action_result = Some(ActionEntry { received_at: now, result });
+    }
+
+    /// An assistant's message was completed. One that is known takes the place of its earlier copy.
+    pub(super) fn final_message(&mut self, told: FinalMessage, now: WallMs) {
+        let entry = FinalMessageEntry {
+            platform: told.platform,
+            conversation_id: told.conversation_id,
+            assistant_message_id: told.assistant_message_id,
+            observed_at: told.observed_at.unwrap_or(now),
+            raw_length: told.raw_text.chars().count(),
+            raw_text: Some(told.raw_text.into()),
+        };
+        let same = |known: &FinalMessageEntry| {
+            let of = |m: &FinalMessageEntry| {
+                (m.platform.clone(), m.conversation_id.clone(), m.assistant_message_id.clone(), m.raw_text.clone())
+            };
+            of(known) == of(&entry)
+        };
+        if let Some(known) = self.final_messages.iter_mut().find(|known| same(known)) {
+            *known = entry;
+            return;
+        }
+        if self.final_messages.len() == FINAL_MESSAGES_MAX {
+            self.final_messages.pop_front();
+        }
+        self.final_messages.push_back(entry);
+    }
+
+    /// The extension's extractors were judged.
+    pub(super) fn platform_status(&mut self, told: PlatformStatus) {
+        insert(&mut self.drift, told.platform, told.extractor_drift);
+    }
+
+    fn tabs(&mut self, told: Vec<ShellRuntime>) {
+        for tab in told {
+            insert(&mut self.shell_runtime, tab.platform.clone(), tab);
+        }
+    }
+
+    /// Everything told; the texts of final messages only when asked for.
+    pub(super) fn view(&self, with_text: bool) -> SessionView {
+        let message = |entry: &FinalMessageEntry| {
+            let raw_text = entry.raw_text.clone().filter(|_| with_text);
+            FinalMessageEntry { raw_text, ..entry.clone() }
+        };
+        SessionView {
+            credentials: self.credentials.values().cloned().collect(),
+            request_hooks: self.request_hooks.values().cloned().collect(),
+            shell_runtime: self.shell_runtime.values().cloned().collect(),
+            final_messages: self.final_messages.iter().map(message).collect(),
+            last_action_result: self.last_action_result.clone(),
+            extractor_drift: self.drift.clone(),
+        }
+    }
+}
+
+fn insert<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {
+    if map.len() >= ENTRIES_MAX && !map.contains_key(&key) {
+        map.pop_first();
+    }
+    map.insert(key, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: &str, text: &str) -> FinalMessage {
+        FinalMessage {
+            platform: "claude".into(),
+            conversation_id: None,
+            assistant_message_id: id.into(),
+            raw_text: text.into(),
+            observed_at: None,
+        }
+    }
+
+    #[test]
+    fn the_ten_newest_messages_are_kept_and_a_known_one_is_not_doubled() {
+        let mut session = Session::default();
+        for i in 0..12 {
+            session.final_message(message(&format!("m{i}"), "text"), i);
+        }
+        session.final_message(message("m5", "text"), 99);
+        session.final_message(message("m5", "another text"), 100);
+        let shown = session.view(false).final_messages;
+        assert_eq!(shown.len(), 10);
+        assert_eq!(shown.iter().filter(|m| m.assistant_message_id == "m5").count(), 2);
+        assert_eq!(shown.last().unwrap().observed_at, 100);
+        assert!(shown.iter().all(|m| m.raw_text.is_none()));
+        assert!(session.view(true).final_messages.iter().all(|m| m.raw_text.is_some()));
+    }
+
+    #[test]
+    fn a_flood_of_accounts_is_bounded() {
+        let mut session = Session::default();
+        for i in 0..1_000 {
+            let credentials = Credentials {
+                platform: "claude".into(),
+                account: Some(format!("{i:04}")),
+                credential_fingerprint: None,
+                freshness: Freshness::Fresh,
+                captured_at: None,
+                last_seen_at: None,
+                header_count: 1,
+                timestamp: None,
+                shell_runtime: Vec::new(),
+            };
+            session.credentials(credentials, i);
+        }
+        let shown = session.view(false).credentials;
+        assert_eq!(shown.len(), ENTRIES_MAX);
+        assert_eq!(shown.last().unwrap().account.as_deref(), Some("0999"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The one file that names `actix_web_actors`: frames to messages and back. It decides nothing.
+//!
+//! The actor is polled from the response body: while its peer does not read, its mailbox and its timers stand still. So
+//! it has none; pings, deadlines and byte counts are the connection's.
+
+use super::{
+    connection::{Connection, In, Out},
+    frames::{FrameGuard, Rate},
+    hub::Hub,
+    meter::Meter,
+};
+use actix::prelude::*;
+use actix_http::{
+    error::PayloadError,
+    ws::{Codec, Item},
+};
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use bytes::BytesMut;
+use bytestring::ByteString;
+use std::{net::TcpStream, sync::Arc};
+
+/// Frames shorter than this are copied: a slice that waits in a mailbox keeps the whole read buffer alive.
+const COPY_BELOW: usize = 4 << 10;
+
+struct Socket {
+    hub: Hub,
+    meter: Arc<Meter>,
+    connection: Option<Addr<Connection>>,
+    parts: Option<BytesMut>,
+    over: bool,
+}
+
+type SocketContext = ws::WebsocketContext<Socket>;
+
+impl Actor for Socket {
+    type Context = SocketContext;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.connection = Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient()));
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if let Some(connection) = &self.connection {
+            connection.do_send(In::Closed); // bounded: once a socket
+        }
+    }
+}
+
+impl Socket {
+    /// Bounded by the inbound window, which the guard keeps.
+    fn tell(&mut self, message: In, ctx: &mut SocketContext) {
+        match &self.connection {
+            Some(connection) if connection.connected() => connection.do_send(message),
+            _ => self.end(1011, "internal error", ctx),
+        }
+    }
+
+    /// The peer broke a rule: nothing it sends is looked at any more.
+    fn fail(&mut self, code: u16, reason: &'static str, ctx: &mut SocketContext) {
+        if !self.over {
+            self.tell(In::Broken(code, reason), ctx);
+            self.end(code, reason, ctx);
+        }
+    }
+
+    fn end(&mut self, code: u16, reason: &str, ctx: &mut SocketContext) {
+        if !std::mem::replace(&mut self.over, true) {
+            ctx.close(Some(ws::CloseReason { code: code.into(), description: Some(reason.into()) }));
+        }
+        ctx.stop();
+    }
+
+    fn fragment(&mut self, item: Item, ctx: &mut SocketContext) {
+        // Their sum was bounded by the guard, before any of it was buffered.
+        match item {
+            Item::FirstText(bytes) => {
+                self.meter.handled(bytes.len());
+                self.parts = Some(BytesMut::from(&bytes[..]));
+            }
+            Item::FirstBinary(_) => self.fail(1003, "binary frame", ctx),
+            Item::Continue(bytes) => {
+                self.meter.handled(bytes.len());
+                if let Some(parts) = &mut self.parts {
+                    parts.extend_from_slice(&bytes);
+                }
+            }
+            Item::Last(bytes) => {
+                self.meter.handled(bytes.len());
+                let Some(mut parts) = self.parts.take() else { return };
+                parts.extend_from_slice(&bytes);
+                match ByteString::try_from(parts) {
+                    Ok(text) => self.tell(In::Whole(text), ctx),
+                    Err(_) => self.fail(1007, "invalid utf-8", ctx),
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Out> for Socket {
+    type Result = ();
+
+    fn handle(&mut self, message: Out, ctx: &mut Self::Context) {
+        match message {
+            Out::Text(text) => {
+                self.meter.unqueue(text.len());
+                ctx.text(text);
+            }
+            Out::Ping => ctx.ping(b""),
+            Out::Close(code, reason) => self.end(code, reason, ctx),
+        }
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+        if self.over {
+            return;
+        }
+        match message {
+            Ok(ws::Message::Text(text)) if text.len() < COPY_BELOW => {
+                self.tell(In::Frame(ByteString::from(&*text)), ctx);
+            }
+            Ok(ws::Message::Text(text)) => self.tell(In::Frame(text), ctx),
+            Ok(ws::Message::Ping(payload)) => {
+                ctx.pong(&payload);
+                self.meter.handled(payload.len());
+                self.tell(In::Alive, ctx);
+            }
+            Ok(ws::Message::Pong(payload)) => {
+                self.meter.handled(payload.len());
+                self.tell(In::Alive, ctx);
+            }
+            Ok(ws::Message::Continuation(item)) => {
+                self.fragment(item, ctx);
+                self.tell(In::Alive, ctx);
+            }
+            Ok(ws::Message::Binary(_)) => self.fail(1003, "binary frame", ctx),
+            Ok(ws::Message::Close(reason)) => {
+                self.over = true;
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Ok(ws::Message::Nop) => {}
+            // The codec repeats its error for ever: the first one ends the actor.
+            Err(error) => match self.meter.violation() {
+                Some(1009) => self.fail(1009, "max_message_bytes: message too large", ctx),
+                Some(code) => self.fail(code, "protocol error", ctx),
+                None if error.to_string().to_ascii_lowercase().contains("utf-8") => {
+                    self.fail(1007, "invalid utf-8", ctx);
+                }
+                None => self.fail(1002, "protocol error", ctx),
+            },
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+/// Answers a WebSocket handshake that passed the guards. `line` is a second handle of the TCP connection.
+///
+/// # Errors
+///
+/// The request is no WebSocket handshake.
+pub fn upgrade(
+    request: &HttpRequest,
+    body: web::Payload,
+    hub: Hub,
+    line: Option<TcpStream>,
+) -> Result<HttpResponse, ws::HandshakeError> {
+    let mut response = ws::handshake(request)?;
+    let settings = Arc::clone(hub.settings());
+    let meter =
+        Arc::new(Meter::new(settings.hello_max_message_bytes as u64, settings.inbound_window_bytes as u64, line));
+    let rate = Rate { per_second: settings.max_messages_per_second, burst: settings.message_burst };
+    let guarded = FrameGuard::new(body, Arc::clone(&meter), rate, || PayloadError::Overflow);
+    let codec = Codec::new().max_size(settings.max_message_bytes);
+    let socket = Socket { hub, meter, connection: None, parts: None, over: false };
+    Ok(response.streaming(ws::WebsocketContext::with_codec(socket, guarded, codec)))
+}

@@ -1,0 +1,93 @@
+//! The door to the policy: finds or starts the target of a request, and shows them all.
+
+use super::{
+    admission::Refusal,
+    lease::Waiting,
+    settings::Policy,
+    target::{Acquire, Slots, Target, TargetView, Verdict, View},
+};
+use crate::{
+    clock::Clock,
+    ids::{ClientId, PlatformName, RequestId},
+    roster::Roster,
+};
+use actix::prelude::*;
+use futures_util::future::join_all;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// A request that wants a lease.
+#[derive(Debug)]
+pub struct Applicant {
+    /// The request.
+    pub request_id: RequestId,
+    /// Who is told the verdict.
+    pub answer_to: Recipient<Verdict>,
+}
+
+/// The handle that the rest of the daemon holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Arc<Policy>,
+    clock: Clock,
+    targets: Roster<(ClientId, PlatformName), Target>,
+    numbers: AtomicU64,
+}
+
+impl Hub {
+    /// A policy that knows no target yet.
+    pub fn new(settings: Arc<Policy>, clock: Clock) -> Self {
+        let targets = Roster::new(settings.max_targets);
+        Hub { shared: Arc::new(Shared { settings, clock, targets, numbers: AtomicU64::new(1) }) }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Policy {
+        &self.shared.settings
+    }
+
+    /// Puts a request in line; the verdict is a message to the applicant. Drop what is returned to leave the line.
+    pub fn acquire(
+        &self,
+        client: &ClientId,
+        platform: &PlatformName,
+        applicant: Applicant,
+    ) -> Result<Waiting, Refusal> {
+        let key = (client.clone(), platform.clone());
+        let start = || {
+            let of_platform = self.shared.settings.for_platform(platform.as_str());
+            let limits = Slots {
+                in_flight_max: of_platform.concurrency.max_in_flight_per_client_platform,
+                waiting_max: of_platform.waiter.max_per_target,
+                wait: Duration::from_millis(of_platform.waiter.timeout_ms),
+            };
+            Target::new(client.clone(), platform.clone(), limits, self.shared.clock).start()
+        };
+        let target = self
+            .shared
+            .targets
+            .get_or_start(&key, start)
+            .map_err(|full| Refusal::TooManyTargets { max: full.max })?;
+        let number = self.shared.numbers.fetch_add(1, Relaxed);
+        target.do_send(Acquire { number, applicant }); // bounded by the requests in flight in the whole daemon
+        Ok(Waiting { target, number, over: false })
+    }
+
+    /// Every target, sorted by client, then platform.
+    pub async fn targets(&self) -> Vec<TargetView> {
+        let asked = self.shared.targets.all().into_iter().map(|(_, target)| target.send(View));
+        let mut views: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        views.sort_by(|a, b| (&a.client_id, &a.platform).cmp(&(&b.client_id, &b.platform)));
+        views
+    }
+}

@@ -1,0 +1,148 @@
+//! What a request holds of the policy: its place in the queue, then its lease. Both give themselves back.
+
+use super::{
+    admission::Admission,
+    outcome::Outcome,
+    target::{Settle, Target, Withdraw},
+};
+use crate::clock::WallMs;
+use actix::Addr;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU8, Ordering::Relaxed},
+};
+
+/// A sign of life of a request, newest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Touch {
+    /// It got its slot.
+    SlotAcquired,
+    /// It may go out.
+    Admitted,
+    /// It went out.
+    Dispatched,
+    /// Its stream was opened.
+    StreamOpen,
+    /// An event came.
+    StreamEvent,
+    /// The extension still works on it.
+    Progress,
+    /// The answer came.
+    ResponseReceived,
+    /// It ended well.
+    CompleteSuccess,
+    /// It ended otherwise.
+    CompleteFailure,
+    /// It was cancelled.
+    CompleteCancelled,
+}
+
+impl Touch {
+    const ALL: [Touch; 10] = [
+        Touch::SlotAcquired,
+        Touch::Admitted,
+        Touch::Dispatched,
+        Touch::StreamOpen,
+        Touch::StreamEvent,
+        Touch::Progress,
+        Touch::ResponseReceived,
+        Touch::CompleteSuccess,
+        Touch::CompleteFailure,
+        Touch::CompleteCancelled,
+    ];
+
+    /// The reason as it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Touch::SlotAcquired => "slot_acquired",
+            Touch::Admitted => "admitted",
+            Touch::Dispatched => "dispatched",
+            Touch::StreamOpen => "stream_open",
+            Touch::StreamEvent => "stream_event",
+            Touch::Progress => "progress",
+            Touch::ResponseReceived => "response_received",
+            Touch::CompleteSuccess => "complete_success",
+            Touch::CompleteFailure => "complete_failure",
+            Touch::CompleteCancelled => "complete_cancelled",
+        }
+    }
+}
+
+/// When a target last heard of one of its requests, and what. Written at each event of a stream, so it takes no lock.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    at: AtomicI64,
+    reason: AtomicU8,
+}
+
+impl Activity {
+    pub(super) fn touch(&self, reason: Touch, now: WallMs) {
+        self.at.store(now, Relaxed);
+        self.reason.store(reason as u8, Relaxed);
+    }
+
+    pub(super) fn last(&self) -> Option<(WallMs, Touch)> {
+        let at = self.at.load(Relaxed);
+        (at != 0).then(|| (at, Touch::ALL[usize::from(self.reason.load(Relaxed))]))
+    }
+}
+
+/// The right to perform one request; settles itself as cancelled when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    pub(super) target: Addr<Target>,
+    pub(super) number: u64,
+    pub(super) activity: Arc<Activity>,
+    pub(super) admission: Admission,
+    pub(super) outcome: Outcome,
+}
+
+impl Lease {
+    /// What was decided when it was granted.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// A sign of life.
+    pub fn touch(&self, reason: Touch, now: WallMs) {
+        self.activity.touch(reason, now);
+    }
+
+    /// Gives it back with how the request ended.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Cancelled);
+        // Bounded: a target has no more leases than slots.
+        self.target.do_send(Settle { number: self.number, outcome });
+    }
+}
+
+/// A place in the queue; leaves it when dropped, also when the lease has come: the target then knows nothing of it.
+#[derive(Debug)]
+pub struct Waiting {
+    pub(super) target: Addr<Target>,
+    pub(super) number: u64,
+    pub(super) over: bool,
+}
+
+impl Waiting {
+    /// The verdict has come: there is no place to leave any more.
+    pub fn done(mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.over {
+            // Bounded: a request waits once.
+            self.target.do_send(Withdraw { number: self.number });
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The target actor: the requests of one client to one platform.
+//!
+//! ```text
+//! Acquire --slot free, nobody waits--> granted (Lease) --Settle--> slot to the next waiter
+//!    |                                     ^
+//!    '--else--> waiting, first in first out'--Withdraw--> gone, --waiter timeout--> refused
+//! ```
+//!
+//! Invariant: leases that are out and not settled never exceed [`Slots::in_flight_max`]; each is settled once.
+
+use super::{
+    admission::{Admission, CircuitState, Refusal, Stage},
+    hub::Applicant,
+    lease::{Activity, Lease, Touch},
+    outcome::Outcome,
+};
+use crate::{
+    clock::{Clock, WallMs},
+    ids::{ClientId, PlatformName},
+};
+use actix::prelude::*;
+use serde::Serialize;
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The bounds of one target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slots {
+    /// Requests that may be out at once.
+    pub(super) in_flight_max: usize,
+    /// Requests that may wait; one more is refused.
+    pub(super) waiting_max: usize,
+    /// How long one may wait.
+    pub(super) wait: Duration,
+}
+
+/// What the policy says to a request, once or twice: an admitted one may be swept later.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum Verdict {
+    /// It may go out.
+    Granted(Lease),
+    /// It may not.
+    Refused(Refusal),
+    /// It showed no sign of life for too long; its lease was taken back.
+    Swept,
+}
+
+struct Waiter {
+    number: u64,
+    applicant: Applicant,
+    requested_at: WallMs,
+    until: Instant,
+}
+
+/// The actor; one per (client, platform), started by the hub.
+pub(super) struct Target {
+    client: ClientId,
+    platform: PlatformName,
+    limits: Slots,
+    clock: Clock,
+    out: HashSet<u64>,
+    waiting: VecDeque<Waiter>,
+    activity: Arc<Activity>,
+    consecutive_failures: u32,
+    last_error: Option<String>,
+    last_failure_at: Option<WallMs>,
+    last_success_at: Option<WallMs>,
+    alarm: Option<SpawnHandle>,
+}
+
+impl Target {
+    pub(super) fn new(client: ClientId, platform: PlatformName, limits: Slots, clock: Clock) -> Self {
+        assert!(limits.in_flight_max > 0, "a target without a slot never admits anything");
+        Target {
+            client,
+            platform,
+            limits,
+            clock,
+            out: HashSet::new(),
+            waiting: VecDeque::new(),
+            activity: Arc::default(),
+            consecutive_failures: 0,
+            last_error: None,
+            last_failure_at: None,
+            last_success_at: None,
+            alarm: None,
+        }
+    }
+
+    fn grant(&mut self, number: u64, applicant: Applicant, requested_at: WallMs, ctx: &mut Context<Self>) {
+        let admitted_at = self.clock.now_ms();
+        self.activity.touch(Touch::Admitted, admitted_at);
+        self.out.insert(number);
+        let lease = Lease {
+            target: ctx.address(),
+            number,
+            activity: Arc::clone(&self.activity),
+            outcome: Outcome::Cancelled,
+            admission: Admission {
+                request_id: applicant.request_id,
+                platform: self.platform.clone(),
+                target_client_id: self.client.clone(),
+                requested_at,
+                admitted_at,
+                circuit_state: CircuitState::Closed,
+                queue_delay_ms: admitted_at - requested_at,
+                backoff_delay_ms: 0,
+                rate_limit_delay_ms: 0,
+                jitter_delay_ms: 0,
+            },
+        };
+        // Bounded: one verdict a request. An applicant that is gone drops the lease, which then settles itself.
+        applicant.answer_to.do_send(Verdict::Granted(lease));
+    }
+
+    /// Grants what is free; safe to call at any time.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        while self.out.len() < self.limits.in_flight_max {
+            let Some(next) = self.waiting.pop_front() else { break };
+            self.grant(next.number, next.applicant, next.requested_at, ctx);
+        }
+    }
+
+    /// Refuses who waited too long, then sleeps until the next one will have. All wait equally long, so the first in
+    /// line is the first to give up.
+    fn expire(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        while self.waiting.front().is_some_and(|first| first.until <= now) {
+            let Some(late) = self.waiting.pop_front() else { break };
+            let wait_timeout_ms = u64::try_from(self.limits.wait.as_millis()).unwrap_or(u64::MAX);
+            let refusal = Refusal::WaiterTimeout { stage: Stage::TargetSlot, wait_timeout_ms };
+            late.applicant.answer_to.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
+        }
+        self.alarm = self.waiting.front().map(|first| ctx.run_later(first.until - now, Self::expire));
+    }
+}
+
+impl Actor for Target {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Every message comes from a request that was admitted to the daemon, whose number is bounded.
+        ctx.set_mailbox_capacity(usize::MAX >> 8);
+    }
+}
+
+/// Asks for a lease; the verdict goes to the applicant.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Acquire {
+    pub(super) number: u64,
+    pub(super) applicant: Applicant,
+}
+
+impl Handler<Acquire> for Target {
+    type Result = ();
+
+    fn handle(&mut self, Acquire { number, applicant }: Acquire, ctx: &mut Self::Context) {
+        let requested_at = self.clock.now_ms();
+        if self.waiting.is_empty() && self.out.len() < self.limits.in_flight_max {
+            return self.grant(number, applicant, requested_at, ctx);
+        }
+        if self.waiting.len() >= self.limits.waiting_max {
+            let refusal = Refusal::QueueFull { waiting: self.waiting.len() };
+            return applicant.answer_to.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
+        }
+        let until = Instant::now() + self.limits.wait;
+        self.waiting.push_back(Waiter { number, applicant, requested_at, until });
+        if self.alarm.is_none() {
+            self.alarm = Some(ctx.run_later(self.limits.wait, Self::expire));
+        }
+    }
+}
+
+/// A waiter has left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Withdraw {
+    pub(super) number: u64,
+}
+
+impl Handler<Withdraw> for Target {
+    type Result = ();
+
+    fn handle(&mut self, Withdraw { number }: Withdraw, _: &mut Self::Context) {
+        self.waiting.retain(|waiter| waiter.number != number);
+    }
+}
+
+/// A lease has come back; only a [`Lease`] sends it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Settle {
+    pub(super) number: u64,
+    pub(super) outcome: Outcome,
+}
+
+impl Handler<Settle> for Target {
+    type Result = ();
+
+    fn handle(&mut self, Settle { number, outcome }: Settle, ctx: &mut Self::Context) {
+        if !self.out.remove(&number) {
+            return;
+        }
+        let now = self.clock.now_ms();
+        let touch = match outcome {
+            Outcome::Success => {
+                self.consecutive_failures = 0;
+                self.last_error = None;
+                self.last_success_at = Some(now);
+                Touch::CompleteSuccess
+            }
+            Outcome::Failure(failed) => {
+                self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+                self.last_error = Some(failed.error);
+                self.last_failure_at = Some(now);
+                Touch::CompleteFailure
+            }
+            Outcome::Cancelled => Touch::CompleteCancelled,
+        };
+        self.activity.touch(touch, now);
+        self.pump(ctx);
+    }
+}
+
+/// Asks how things stand.
+#[derive(Message)]
+#[rtype(result = "TargetView")]
+pub(super) struct View;
+
+/// One target, as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetView {
+    /// Whose requests.
+    pub client_id: ClientId,
+    /// To which platform.
+    pub platform: PlatformName,
+    /// Whether requests pass.
+    pub circuit_state: CircuitState,
+    /// Requests that are out.
+    pub in_flight: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// What failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// In Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure_at: Option<WallMs>,
+    /// In Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<WallMs>,
+    /// In Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_activity_at: Option<WallMs>,
+    /// What that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_activity_reason: Option<&'static str>,
+    /// Leases that were taken back.
+    pub stale_sweep_count: u64,
+}
+
+impl Handler<View> for Target {
+    type Result = MessageResult<View>;
+
+    fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
+        let last = self.activity.last();
+        MessageResult(TargetView {
+            client_id: self.client.clone(),
+            platform: self.platform.clone(),
+            circuit_state: CircuitState::Closed,
+            in_flight: self.out.len(),
+            waiting: self.waiting.len(),
+            consecutive_failures: self.consecutive_failures,
+            last_error: self.last_error.clone(),
+            last_failure_at: self.last_failure_at,
+            last_success_at: self.last_success_at,
+            last_activity_at: last.map(|(at, _)| at),
+            last_activity_reason: last.map(|(_, reason)| reason.name()),
+            stale_sweep_count: 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

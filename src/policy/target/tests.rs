@@ -1,0 +1,153 @@
+use super::*;
+use crate::ids::RequestId;
+use crate::policy::{Failed, lease::Waiting};
+use tokio::sync::mpsc;
+
+const LIMITS: Slots = Slots { in_flight_max: 1, waiting_max: 2, wait: Duration::from_secs(120) };
+
+/// Takes verdicts for a request and hands them to the test.
+struct Asker(mpsc::UnboundedSender<Verdict>);
+
+impl Actor for Asker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Verdict> for Asker {
+    type Result = ();
+    fn handle(&mut self, verdict: Verdict, _: &mut Self::Context) {
+        let _ = self.0.send(verdict);
+    }
+}
+
+struct Scene {
+    target: Addr<Target>,
+    numbers: u64,
+}
+
+struct Asked {
+    waiting: Waiting,
+    verdicts: mpsc::UnboundedReceiver<Verdict>,
+}
+
+impl Asked {
+    async fn lease(&mut self) -> Lease {
+        match self.verdicts.recv().await {
+            Some(Verdict::Granted(lease)) => lease,
+            other => panic!("not granted: {other:?}"),
+        }
+    }
+}
+
+impl Scene {
+    fn new(limits: Slots) -> Self {
+        let clock = Clock::starting_at(1_000_000);
+        let target = Target::new(ClientId::trusted("ff"), PlatformName::trusted("claude"), limits, clock).start();
+        Scene { target, numbers: 0 }
+    }
+
+    fn ask(&mut self) -> Asked {
+        self.numbers += 1;
+        let (to, verdicts) = mpsc::unbounded_channel();
+        let request_id = RequestId::trusted(format!("r{}", self.numbers));
+        let applicant = Applicant { request_id, answer_to: Asker(to).start().recipient() };
+        self.target.do_send(Acquire { number: self.numbers, applicant });
+        let waiting = Waiting { target: self.target.clone(), number: self.numbers, over: false };
+        Asked { waiting, verdicts }
+    }
+
+    async fn view(&self) -> TargetView {
+        self.target.send(View).await.unwrap()
+    }
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn grants_in_order_of_arrival_and_shows_what_was_waited() {
+    let mut scene = Scene::new(LIMITS);
+    let (mut a, mut b, mut c) = (scene.ask(), scene.ask(), scene.ask());
+    let first = a.lease().await;
+    assert_eq!(first.admission().queue_delay_ms, 0);
+    assert_eq!(scene.view().await.waiting, 2);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    first.settle(Outcome::Success);
+    let second = b.lease().await;
+    assert_eq!((second.admission().request_id.as_str(), second.admission().queue_delay_ms), ("r2", 3_000));
+    second.settle(Outcome::Success);
+    c.lease().await.settle(Outcome::Success);
+    let view = scene.view().await;
+    assert_eq!((view.in_flight, view.waiting, view.last_success_at.is_some()), (0, 0, true));
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn one_more_than_may_wait_is_refused_at_once() {
+    let mut scene = Scene::new(LIMITS);
+    let mut first = scene.ask();
+    let _lease = first.lease().await;
+    let _in_line = [scene.ask(), scene.ask()];
+    let mut late = scene.ask();
+    let verdict = late.verdicts.recv().await.unwrap();
+    assert!(matches!(verdict, Verdict::Refused(Refusal::QueueFull { waiting: 2 })), "{verdict:?}");
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn each_waiter_gives_up_after_its_own_time() {
+    let mut scene = Scene::new(LIMITS);
+    let mut first = scene.ask();
+    let _lease = first.lease().await;
+    let started = Instant::now();
+    let mut second = scene.ask();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut third = scene.ask();
+    for (waiter, seconds) in [(&mut second, 120), (&mut third, 180)] {
+        let verdict = waiter.verdicts.recv().await.unwrap();
+        assert!(matches!(verdict, Verdict::Refused(Refusal::WaiterTimeout { wait_timeout_ms: 120_000, .. })));
+        assert_eq!(started.elapsed().as_secs(), seconds);
+    }
+    assert_eq!(scene.view().await.waiting, 0);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn who_leaves_the_queue_is_gone_at_once_and_gets_nothing() {
+    let mut scene = Scene::new(LIMITS);
+    let (mut a, b, mut c) = (scene.ask(), scene.ask(), scene.ask());
+    let first = a.lease().await;
+    let Asked { waiting, verdicts: mut never } = b;
+    drop(waiting);
+    assert_eq!(scene.view().await.waiting, 1);
+    first.settle(Outcome::Cancelled);
+    assert_eq!(c.lease().await.admission().request_id.as_str(), "r3");
+    assert!(never.try_recv().is_err());
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_dropped_lease_frees_its_slot_and_counts_as_no_failure() {
+    let mut scene = Scene::new(LIMITS);
+    let (mut a, mut b) = (scene.ask(), scene.ask());
+    drop(a.lease().await);
+    let second = b.lease().await;
+    assert_eq!(scene.view().await.consecutive_failures, 0);
+    second.settle(Outcome::Failure(Failed { error: "http_500".into(), retry_after_ms: None }));
+    let view = scene.view().await;
+    assert_eq!((view.in_flight, view.consecutive_failures, view.last_error.as_deref()), (0, 1, Some("http_500")));
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_lease_for_an_applicant_that_died_comes_back() {
+    let mut scene = Scene::new(LIMITS);
+    let (mut a, b, mut c) = (scene.ask(), scene.ask(), scene.ask());
+    let first = a.lease().await;
+    // The test's end of its channel is closed, so the asker drops the lease it gets.
+    drop(b.verdicts);
+    first.settle(Outcome::Success);
+    let third = c.lease().await;
+    assert_eq!(third.admission().request_id.as_str(), "r3");
+    b.waiting.done();
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn signs_of_life_are_shown_with_their_reason() {
+    let mut scene = Scene::new(LIMITS);
+    let lease = scene.ask().lease().await;
+    lease.touch(Touch::StreamEvent, 42);
+    let view = scene.view().await;
+    assert_eq!((view.last_activity_at, view.last_activity_reason), (Some(42), Some("stream_event")));
+}

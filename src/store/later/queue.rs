@@ -1,0 +1,106 @@
+//! What waits to be written: a bounded queue that loses its oldest rows first.
+//!
+//! ```text
+//! push ─► rows ─► take (a chunk, in hand) ─► written
+//!                 ▲                      └─► put_back
+//! ```
+
+use crate::store::requests::RequestRow;
+use std::collections::VecDeque;
+
+/// How many rows of room stay allocated when nothing waits.
+const KEPT_ROWS: usize = 256;
+
+/// Rows in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    rows: VecDeque<RequestRow>,
+    /// How many rows ever came.
+    pushed: u64,
+    /// How many left without being written since the last success.
+    dropped: u64,
+    /// Whether the writer knows that there is something to do.
+    awake: bool,
+}
+
+/// What pushing a row meant.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// The writer sleeps and must be woken.
+    pub(super) wake: bool,
+    /// This was the first row that was lost since the last success.
+    pub(super) overflowed: bool,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, row: RequestRow, max_rows: usize) -> Pushed {
+        let full = self.rows.len() >= max_rows;
+        if full {
+            self.rows.pop_front();
+            self.dropped += 1;
+        }
+        self.rows.push_back(row);
+        self.pushed += 1;
+        let wake = !std::mem::replace(&mut self.awake, true);
+        Pushed { wake, overflowed: full && self.dropped == 1 }
+    }
+
+    /// Moves the oldest rows into `chunk`.
+    pub(super) fn take(&mut self, chunk: &mut Vec<RequestRow>, most: usize) {
+        let count = self.rows.len().min(most);
+        chunk.extend(self.rows.drain(..count));
+    }
+
+    /// Puts a chunk that could not be written in front again, as far as there is room; the oldest rows fall out.
+    pub(super) fn put_back(&mut self, chunk: &mut Vec<RequestRow>, max_rows: usize) {
+        let room = max_rows.saturating_sub(self.rows.len());
+        let lost = chunk.len().saturating_sub(room);
+        self.dropped += lost as u64;
+        for row in chunk.drain(..).skip(lost).rev() {
+            self.rows.push_front(row);
+        }
+    }
+
+    /// Counts rows that are lost for another reason than a full queue.
+    pub(super) fn lose(&mut self, rows: usize) {
+        self.dropped += rows as u64;
+    }
+
+    /// Notes a success; answers how many rows were lost before it.
+    pub(super) fn succeed(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// The number of the newest row that came.
+    pub(super) fn newest(&self) -> u64 {
+        self.pushed
+    }
+
+    /// The number of the newest row that is no longer here; what is in hand counts as gone.
+    pub(super) fn left(&self) -> u64 {
+        self.pushed - self.rows.len() as u64
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Lets the writer sleep when nothing waits, and gives the memory of a burst back; answers whether it may.
+    pub(super) fn rest(&mut self) -> bool {
+        if self.rows.is_empty() {
+            self.rows.shrink_to(KEPT_ROWS);
+            self.awake = false;
+        }
+        !self.awake
+    }
+
+    /// Whether everything that came has left and nothing is in hand.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.awake
+    }
+}
+
+/// Gives the memory of a big chunk back.
+pub(super) fn shrink(chunk: &mut Vec<RequestRow>) {
+    chunk.shrink_to(KEPT_ROWS);
+}

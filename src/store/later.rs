@@ -26,7 +26,7 @@ use queue::Queue;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -52,8 +52,6 @@ struct Shared {
     max_rows: usize,
     /// Whether the last attempt to write worked.
     healthy: AtomicBool,
-    /// How many rows were ever lost.
-    lost: AtomicU64,
 }
 
 impl Shared {
@@ -70,7 +68,6 @@ impl Later {
             queue: Mutex::default(),
             max_rows: settings.max_pending_rows,
             healthy: AtomicBool::new(true),
-            lost: AtomicU64::new(0),
         });
         let writer = Writer {
             store,
@@ -93,7 +90,10 @@ impl Later {
             self.writer.do_send(Wake);
         }
         if pushed.overflowed {
-            warn!(store.max_pending_rows = self.shared.max_rows, "too many rows wait to be written, the oldest are dropped");
+            warn!(
+                store.max_pending_rows = self.shared.max_rows,
+                "too many rows wait to be written, the oldest are dropped"
+            );
         }
     }
 
@@ -114,7 +114,7 @@ impl Later {
 
     /// How many rows were lost since the start, for the metrics.
     pub fn lost(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
+        self.shared.queue().lost()
     }
 
     /// Writes what waits, at shutdown; the caller bounds the time and closes the store afterwards.
@@ -237,7 +237,6 @@ impl Writer {
         let failures = std::mem::take(&mut self.failures);
         shared.healthy.store(true, Ordering::Relaxed);
         if failures > 0 || dropped > 0 {
-            shared.lost.fetch_add(dropped, Ordering::Relaxed);
             info!(failures, rows.dropped = dropped, "rows are written again");
         }
         for (_, done) in self.flushes.extract_if(.., |(goal, _)| *goal <= left) {
@@ -256,17 +255,26 @@ impl Writer {
     }
 
     fn failed(&mut self, rows: usize, error: StoreError, ctx: &mut Context<Self>) {
-        let mut queue = self.shared.queue();
-        // After a panic or the store's end the chunk is gone; trying the same rows again would panic again.
-        queue.lose(rows - self.chunk.len());
-        queue.put_back(&mut self.chunk, self.shared.max_rows);
-        drop(queue);
+        let gone = error == StoreError::Gone;
         self.shared.healthy.store(false, Ordering::Relaxed);
+        let mut queue = self.shared.queue();
+        // After a panic or the store's end the chunk is lost; trying the same rows again would panic again.
+        let lost = rows - self.chunk.len();
+        queue.lose(lost);
+        queue.put_back(&mut self.chunk, self.shared.max_rows);
+        if gone {
+            queue.give_up();
+        }
+        drop(queue);
         if self.failures == 0 {
-            warn!(%error, "rows cannot be written, they wait");
+            warn!(%error, rows.lost = lost, "rows cannot be written");
         }
         for (_, done) in self.flushes.drain(..) {
             let _ = done.send(Err(error.clone())); // who no longer waits does not mind
+        }
+        if gone {
+            self.step = Step::Asleep;
+            return;
         }
         self.rest(pause(self.failures), ctx);
         self.failures = self.failures.saturating_add(1);

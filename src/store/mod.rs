@@ -30,6 +30,9 @@ pub use later::Later;
 pub use open::OpenError;
 pub use settings::StoreSettings;
 
+#[cfg(test)]
+pub(crate) use open::memory;
+
 /// Why an operation gave no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -1,12 +1,14 @@
 //! Opens the database: every check comes before the first write, so that a refused file stays as it was.
 //!
 //! ```text
-//! version of SQLite ─► file there, 0600 ─► busy timeout ─► ours? whole? not newer? ─► WAL, FULL ─► migrations
+//! none: build it ─┐
+//! file ───────────┴─► busy timeout ─► SQLite new enough? ours? whole? not newer? ─► WAL, FULL ─► migrations
 //! ```
 
 use diesel::{connection::SimpleConnection, prelude::*, sql_types, sqlite::Sqlite};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -83,14 +85,16 @@ pub enum OpenError {
 
 /// Opens the database at `path` (or `:memory:`), makes it when there is none, and brings it up to date.
 pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
-    let unreachable = |reason: String| OpenError::Unreachable { path: path.into(), reason };
-    let size = make_private(path).map_err(|error| unreachable(error.to_string()))?;
-    let mut conn = SqliteConnection::establish(&location(path).ok_or_else(|| unreachable("not UTF-8".into()))?)
-        .map_err(|error| unreachable(error.to_string()))?;
-    check_sqlite(&mut conn, path)?;
-
+    let size = match fs::metadata(path) {
+        Ok(file) => file.len(),
+        Err(_) if path == Path::new(":memory:") => 0,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+        Err(error) => return Err(unreachable(path, error)),
+    };
+    let mut conn = establish(path)?;
     let state = examine(&mut conn, size, busy_timeout_ms).map_err(|error| failed(path, &error))?;
     let pending = match state {
+        State::OldSqlite(found) => return Err(OpenError::OldSqlite { found }),
         State::Fresh => true,
         State::Foreign(table) => return Err(OpenError::Foreign { path: path.into(), table }),
         State::Damaged(reason) => return Err(OpenError::Corrupt { path: path.into(), reason }),
@@ -110,8 +114,48 @@ pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnect
     Ok(conn)
 }
 
+/// Makes an empty database with all tables, for its owner alone (SQLite gives the same mode to its log).
+///
+/// It is built under another name and renamed when it is whole and on the disk. So a power failure never leaves half
+/// of one, and the seven waits for the disk that SQLite makes on this way become one.
+fn create(path: &Path) -> Result<u64, OpenError> {
+    let beside = |suffix| PathBuf::from([path.as_os_str(), OsStr::new(suffix)].into_iter().collect::<OsString>());
+    let in_system = |error| unreachable(path, error);
+    let draft = beside(".new");
+    // A log without its database would be replayed into the new one; SQLite would drop it as well.
+    for leftover in [&draft, &beside("-wal"), &beside("-shm"), &beside("-journal")] {
+        fs::remove_file(leftover).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(in_system(error)),
+        })?;
+    }
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(in_system)?;
+    let mut conn = establish(&draft)?;
+    conn.batch_execute("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL;").map_err(|error| failed(path, &error))?;
+    migrate(&mut conn).map_err(|reason| OpenError::Migration { path: path.into(), reason })?;
+    drop(conn); // moves the log into the file
+    file.sync_all().map_err(in_system)?;
+    fs::rename(&draft, path).map_err(in_system)?;
+    Ok(file.metadata().map_err(in_system)?.len())
+}
+
+fn establish(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let text = path.to_str().ok_or_else(|| unreachable(path, "the path is not UTF-8"))?;
+    // What looks like a URI must not be read as one.
+    let uri = text.starts_with("file:") || text.starts_with("sqlite:");
+    let location = if uri { format!("./{text}") } else { text.to_owned() };
+    SqliteConnection::establish(&location).map_err(|error| unreachable(path, error))
+}
+
+/// A database for the tests of repositories, with all tables.
+#[cfg(test)]
+pub(crate) fn memory() -> SqliteConnection {
+    connect(Path::new(":memory:"), 0).expect("a database in memory opens")
+}
+
 /// What a database holds before anything is changed in it.
 enum State {
+    OldSqlite(String),
     Fresh,
     Migrated(Vec<String>),
     Foreign(String),
@@ -132,6 +176,10 @@ struct Text {
 /// that was overwritten; a damaged page deeper inside shows as an error of the operation that meets it.
 fn examine(conn: &mut SqliteConnection, size: u64, busy_timeout_ms: u64) -> QueryResult<State> {
     conn.batch_execute(&format!("PRAGMA busy_timeout={busy_timeout_ms}"))?;
+    let sqlite = texts(conn, "SELECT sqlite_version() AS text")?.concat();
+    if version(&sqlite) < OLDEST_SQLITE {
+        return Ok(State::OldSqlite(sqlite));
+    }
     let tables = texts(conn, "SELECT name AS text FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
     if !tables.iter().any(|table| table == APPLIED) {
         return Ok(tables.into_iter().next().map_or(State::Fresh, State::Foreign));
@@ -172,33 +220,14 @@ fn migrate(conn: &mut SqliteConnection) -> Result<(), String> {
     done.map_err(|error| if failure.is_empty() { error.to_string() } else { failure })
 }
 
-fn check_sqlite(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let found = texts(conn, "SELECT sqlite_version() AS text").map_err(|error| failed(path, &error))?.concat();
-    if version(&found) < OLDEST_SQLITE { Err(OpenError::OldSqlite { found }) } else { Ok(()) }
-}
-
 fn version(text: &str) -> (u32, u32, u32) {
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
     let mut part = || parts.next().unwrap_or(0);
     (part(), part(), part())
 }
 
-/// Makes the file when there is none, for its owner alone (SQLite gives the same mode to its log); answers its size.
-fn make_private(path: &Path) -> io::Result<u64> {
-    if path == Path::new(":memory:") {
-        return Ok(0);
-    }
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::metadata(path)?.len()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The path as SQLite takes it: what looks like a URI must not be read as one.
-fn location(path: &Path) -> Option<String> {
-    let text = path.to_str()?;
-    Some(if text.starts_with("file:") || text.starts_with("sqlite:") { format!("./{text}") } else { text.into() })
+fn unreachable(path: &Path, reason: impl ToString) -> OpenError {
+    OpenError::Unreachable { path: path.into(), reason: reason.to_string() }
 }
 
 fn failed(path: &Path, error: &diesel::result::Error) -> OpenError {
@@ -208,6 +237,6 @@ fn failed(path: &Path, error: &diesel::result::Error) -> OpenError {
     if reason.contains("malformed") || reason.contains("file is not a database") {
         OpenError::Corrupt { path: path.into(), reason }
     } else {
-        OpenError::Unreachable { path: path.into(), reason }
+        unreachable(path, reason)
     }
 }

@@ -10,7 +10,7 @@ use std::{borrow::Cow, sync::Arc};
 mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use write::write_all;
 

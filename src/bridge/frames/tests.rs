@@ -36,7 +36,8 @@ fn guard(
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn frames_pass_unchanged_however_they_are_cut() {
     let sizes = [5, 300, 70_000, 0];
-    let all: Vec<u8> = sizes.iter().flat_map(|len| frame(0x81, *len)).collect();
+    let frames = sizes.map(|len| (len, frame(0x81, len)));
+    let all: Vec<u8> = frames.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
     for cut in [1, 2, 3, 7, 1000, all.len()] {
         let (guarded, meter) = guard(all.chunks(cut).map(<[u8]>::to_vec).collect(), 1 << 20, FREE);
         let mut got = Vec::new();
@@ -46,10 +47,10 @@ async fn frames_pass_unchanged_however_they_are_cut() {
             got.extend_from_slice(&chunk);
             // Each frame is handled as soon as it is through.
             let mut end = 0;
-            for len in sizes {
-                end += frame(0x81, len).len();
+            for (len, bytes) in &frames {
+                end += bytes.len();
                 if got.len() >= end && got.len() - chunk.len() < end {
-                    meter.handled(len);
+                    meter.handled(*len);
                 }
             }
         }

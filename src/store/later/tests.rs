@@ -1,0 +1,165 @@
+//! The write-behind on a paused clock, over a store in memory.
+
+use super::*;
+use crate::{
+    store::{
+        requests::{Filter, tests::row},
+        tests::Folder,
+    },
+    testing::frozen,
+};
+use diesel::connection::SimpleConnection;
+use std::path::Path;
+
+fn start(settings: StoreSettings) -> (Store, Later) {
+    let store = Store::open(Path::new(":memory:"), &settings).unwrap();
+    (store.clone(), Later::start(store, &settings))
+}
+
+/// What the store holds, newest first.
+async fn stored(store: &Store) -> Vec<i64> {
+    let all = Filter { limit: 10_000, ..Filter::default() };
+    let rows = frozen(store.run(move |conn| requests::list(conn, &all))).await.unwrap();
+    rows.iter().map(|row| row.id).collect()
+}
+
+async fn read_only(store: &Store, on: bool) {
+    let pragma = format!("PRAGMA query_only={on}");
+    frozen(store.run(move |conn| Ok(conn.batch_execute(&pragma)?))).await.unwrap();
+}
+
+/// Lets every actor of this thread handle what it got, then moves the clock and lets them act on it.
+async fn pass(ms: u64) {
+    for advance in [0, ms, 0] {
+        tokio::time::advance(Duration::from_millis(advance)).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn rows_are_written_together_after_a_rest() {
+    let (store, later) = start(StoreSettings::default());
+    later.request(row(1));
+    pass(30).await;
+    later.request(row(2));
+    assert_eq!(stored(&store).await, []);
+    pass(30).await;
+    assert_eq!(stored(&store).await, [2, 1]);
+    later.request(row(3));
+    pass(30).await;
+    assert_eq!(stored(&store).await, [2, 1], "it sleeps again and rests anew");
+    pass(30).await;
+    assert_eq!(stored(&store).await, [3, 2, 1]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_flush_writes_at_once_and_in_order() {
+    let (store, later) = start(StoreSettings::default());
+    frozen(later.flush()).await.unwrap();
+    later.request(RequestRow { phase: "queued".into(), finished_at: None, ..row(1) });
+    later.request(row(2));
+    later.request(row(1));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!(stored(&store).await, [2, 1]);
+    let first = frozen(store.run(|conn| requests::latest(conn, "req_1"))).await.unwrap();
+    assert_eq!(first, Some(row(1)), "the later version stands");
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn flushes_while_it_writes_wait_for_their_own_rows() {
+    let (store, later) = start(StoreSettings::default());
+    let both = async {
+        (1..=2_500).for_each(|id| later.request(row(id)));
+        let first = later.flush();
+        let second = async {
+            tokio::task::yield_now().await;
+            (2_501..=2_600).for_each(|id| later.request(row(id)));
+            later.flush().await
+        };
+        tokio::join!(first, second)
+    };
+    assert_eq!(frozen(both).await, (Ok(()), Ok(())));
+    assert_eq!(stored(&store).await, (1..=2_600).rev().collect::<Vec<_>>());
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_burst_beyond_the_bound_loses_the_oldest_rows() {
+    let (store, later) = start(StoreSettings { max_pending_rows: 10, ..StoreSettings::default() });
+    (1..=25).for_each(|id| later.request(row(id)));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!(stored(&store).await, (16..=25).rev().collect::<Vec<_>>());
+    assert_eq!(later.lost(), 15);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn what_cannot_be_written_waits_and_is_written_by_itself_later() {
+    let (store, later) = start(StoreSettings::default());
+    read_only(&store, true).await;
+    later.request(row(1));
+    assert_eq!(frozen(later.flush()).await, Err(super::super::Unavailable::ReadOnly.into()));
+    assert!(!later.healthy());
+    later.request(row(2));
+    pass(100).await; // the second attempt
+    assert_eq!(stored(&store).await, []);
+    read_only(&store, false).await;
+    pass(199).await;
+    assert_eq!(stored(&store).await, [], "the pause has grown");
+    pass(1).await;
+    assert_eq!(stored(&store).await, [2, 1]);
+    frozen(later.flush()).await.unwrap();
+    assert!(later.healthy() && later.lost() == 0);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn an_outage_keeps_no_more_than_the_bound() {
+    let (store, later) = start(StoreSettings { max_pending_rows: 5, ..StoreSettings::default() });
+    read_only(&store, true).await;
+    for ids in [1..=4, 5..=8] {
+        ids.for_each(|id| later.request(row(id)));
+        assert!(frozen(later.flush()).await.is_err());
+    }
+    read_only(&store, false).await;
+    frozen(later.flush()).await.unwrap();
+    assert_eq!((stored(&store).await, later.lost()), (vec![8, 7, 6, 5, 4], 3));
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn rows_outlive_the_last_handle() {
+    let (store, later) = start(StoreSettings::default());
+    later.request(row(1));
+    drop(later);
+    pass(50).await;
+    assert_eq!(stored(&store).await, [1]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_closed_store_takes_no_rows_and_is_not_healthy() {
+    let (store, later) = start(StoreSettings::default());
+    frozen(store.close()).await.unwrap();
+    later.request(row(1));
+    assert_eq!(frozen(later.flush()).await, Err(StoreError::Gone));
+    assert!(!later.healthy());
+    assert_eq!((later.lost(), frozen(later.flush()).await), (1, Ok(())), "nothing waits any more");
+}
+
+#[actix_rt::test]
+async fn what_was_recorded_before_closing_is_there_after_opening_again() {
+    let folder = Folder::new();
+    let settings = StoreSettings::default();
+    let store = Store::open(&folder.database(), &settings).unwrap();
+    let later = Later::start(store.clone(), &settings);
+    (1..=1_500).for_each(|id| later.request(row(id)));
+    later.close().await.unwrap();
+    store.close().await.unwrap();
+    let store = Store::open(&folder.database(), &settings).unwrap();
+    assert_eq!(store.run(requests::last_id).await, Ok(1_500));
+}
+
+#[test]
+fn the_pause_doubles_up_to_its_bound() {
+    let pauses: Vec<_> = (0..8).map(|failures| pause(failures).as_millis()).collect();
+    assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+}

@@ -1,0 +1,173 @@
+//! What outlives the process: one SQLite file, one thread that writes it, one file of functions per table.
+//!
+//! ```text
+//! store.run(|conn| …)      ─► room (semaphore) ─► Worker, one thread ─► SqliteConnection
+//! later.request(row)       ─► queue ─► Writer ─► store.transact(…)
+//! ```
+//!
+//! Operations run in the order they were sent. The request path never waits here: it goes through [`Later`].
+
+mod later;
+mod open;
+pub mod requests;
+mod schema;
+mod settings;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use actix::prelude::*;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::Semaphore;
+use worker::{Close, Run, Worker};
+
+pub use diesel::SqliteConnection;
+pub use later::Later;
+pub use open::OpenError;
+pub use settings::StoreSettings;
+
+#[cfg(test)]
+pub(crate) use open::memory;
+
+/// Why an operation gave no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store is closed, or its thread died.
+    #[error("store is not running")]
+    Gone,
+    /// The operation panicked; whether it had an effect depends on whether it ran in a transaction (then none).
+    #[error("a store operation panicked")]
+    Panicked,
+    /// No such row.
+    #[error("no such row")]
+    NotFound,
+    /// The database cannot be read or written now; the same operation may work later.
+    #[error("store is unavailable: {0}")]
+    Unavailable(#[from] Unavailable),
+    /// The operation itself is at fault, or the database is damaged.
+    #[error("database error: {0}")]
+    Database(String),
+}
+
+/// What keeps the database from being read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Another process holds it for longer than `store.busy_timeout_ms`.
+    #[error("database is locked")]
+    Busy,
+    /// The file may not be written.
+    #[error("database is read-only")]
+    ReadOnly,
+    /// The disk is full.
+    #[error("disk is full")]
+    Full,
+    /// The disk fails.
+    #[error("disk error: {0}")]
+    Disk(String),
+    /// It had to be opened again and that failed.
+    #[error("{0}")]
+    NotOpen(String),
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(error: diesel::result::Error) -> Self {
+        use diesel::result::Error;
+        match error {
+            Error::NotFound => StoreError::NotFound,
+            Error::RollbackErrorOnCommit { commit_error, .. } => (*commit_error).into(),
+            error => classify(error.to_string()),
+        }
+    }
+}
+
+/// diesel drops SQLite's code and keeps its text, which has been the same for as long as WAL exists.
+fn classify(text: String) -> StoreError {
+    let starts = |prefix: &str| text.starts_with(prefix);
+    if starts("database is locked") || starts("database table is locked") {
+        Unavailable::Busy.into()
+    } else if starts("attempt to write a readonly database") {
+        Unavailable::ReadOnly.into()
+    } else if starts("database or disk is full") {
+        Unavailable::Full.into()
+    } else if starts("disk I/O error") || starts("unable to open database file") {
+        Unavailable::Disk(text).into()
+    } else {
+        StoreError::Database(text)
+    }
+}
+
+/// The handle that the rest of the daemon holds; hides the actor.
+#[derive(Clone)]
+pub struct Store {
+    /// Taken by [`Store::close`]: the thread ends when the last address is gone.
+    worker: Arc<Mutex<Option<Addr<Worker>>>>,
+    room: Arc<Semaphore>,
+    max_operations: u32,
+}
+
+impl Store {
+    /// Opens the database and starts its thread; the caller's arbiter passes the operations on.
+    ///
+    /// The file is made with mode 0600 when there is none. One that is corrupt, newer or of another program is
+    /// refused and left as it is.
+    pub fn open(path: &Path, settings: &StoreSettings) -> Result<Self, OpenError> {
+        assert!(settings.max_operations > 0, "a store without room would never run anything");
+        let max_operations = settings.max_operations.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+        let busy_timeout_ms = settings.busy_timeout_ms;
+        // The first worker takes the connection that was checked here, its successors open their own.
+        let opened = Mutex::new(Some(open::connect(path, busy_timeout_ms)?));
+        let path = path.to_owned();
+        let worker = SyncArbiter::start(1, move || {
+            let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Worker::new(opened, path.clone(), busy_timeout_ms)
+        });
+        Ok(Store {
+            worker: Arc::new(Mutex::new(Some(worker))),
+            room: Arc::new(Semaphore::new(max_operations)),
+            max_operations: u32::try_from(max_operations).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Runs one operation: a read, or a single statement that writes.
+    ///
+    /// A caller that stops waiting withdraws an operation that has not begun.
+    pub async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
+        let worker = self.worker().clone().ok_or(StoreError::Gone)?;
+        worker.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Runs one operation in a transaction that is immediate, so that it never fails half-way for a lock.
+    pub async fn transact<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.run(|conn| worker::immediate(conn, operation)).await
+    }
+
+    /// Waits for what was sent before, moves the log into the database, closes it and ends the thread.
+    ///
+    /// Every later operation is [`StoreError::Gone`]. Closing twice does no harm.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        // The semaphore is fair: having all the room means that everything before is done.
+        let Ok(all) = self.room.acquire_many(self.max_operations).await else { return Ok(()) };
+        let worker = self.worker().take();
+        self.room.close();
+        drop(all);
+        let Some(worker) = worker else { return Ok(()) };
+        worker.send(Close).await.map_err(|_| StoreError::Gone)?
+    }
+
+    fn worker(&self) -> std::sync::MutexGuard<'_, Option<Addr<Worker>>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

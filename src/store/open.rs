@@ -1,0 +1,242 @@
+//! Opens the database: every check comes before the first write, so that a refused file stays as it was.
+//!
+//! ```text
+//! none: build it ─┐
+//! file ───────────┴─► busy timeout ─► SQLite new enough? ours? whole? not newer? ─► WAL, FULL ─► migrations
+//! ```
+
+use diesel::{connection::SimpleConnection, prelude::*, sql_types, sqlite::Sqlite};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::{
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// The table in which diesel notes what it has applied.
+const APPLIED: &str = "__diesel_schema_migrations";
+
+/// The first SQLite without the WAL-reset bug.
+///
+/// From 3.7.0 to 3.51.2 a checkpoint that raced with a commit that reset the log could believe that frames were
+/// in the database which were not, and so lose them (<https://sqlite.org/wal.html#walresetbug>). The bundled SQLite
+/// is newer; a build that was linked against the system's is what this catches.
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// Up to this size the whole file is checked at the start, which takes about a millisecond.
+const CHECKED_WHOLE_BYTES: u64 = 512 * 1024;
+
+/// Why the database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// This SQLite may lose committed rows.
+    #[error("sqlite {found} has the WAL-reset bug, 3.51.3 or newer is needed")]
+    OldSqlite {
+        /// The version that is linked.
+        found: String,
+    },
+    /// The file cannot be made or reached.
+    #[error("database {} cannot be opened: {reason}", path.display())]
+    Unreachable {
+        /// The database's file.
+        path: PathBuf,
+        /// What the system or SQLite says.
+        reason: String,
+    },
+    /// The file is damaged, or no SQLite database at all.
+    #[error("database {} is corrupt and was left as it is: {reason}", path.display())]
+    Corrupt {
+        /// The database's file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// A newer version of this program has written the database.
+    #[error(
+        "database {} was written by a newer version (it has migration {migration}) and was left as it is",
+        path.display()
+    )]
+    Newer {
+        /// The database's file.
+        path: PathBuf,
+        /// The first migration that is unknown here.
+        migration: String,
+    },
+    /// A SQLite database with tables of someone else.
+    #[error("database {} belongs to another program (it has table {table}) and was left as it is", path.display())]
+    Foreign {
+        /// The database's file.
+        path: PathBuf,
+        /// One of its tables.
+        table: String,
+    },
+    /// A migration failed; it was rolled back.
+    #[error("database {} cannot be brought up to date: {reason}", path.display())]
+    Migration {
+        /// The database's file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+}
+
+/// Opens the database at `path` (or `:memory:`), makes it when there is none, and brings it up to date.
+pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    let size = match fs::metadata(path) {
+        Ok(file) => file.len(),
+        Err(_) if path == Path::new(":memory:") => 0,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+        Err(error) => return Err(unreachable(path, error)),
+    };
+    let mut conn = establish(path)?;
+    let state = examine(&mut conn, size, busy_timeout_ms).map_err(|error| failed(path, &error))?;
+    let pending = match state {
+        State::OldSqlite(found) => return Err(OpenError::OldSqlite { found }),
+        State::Fresh => true,
+        State::Foreign(table) => return Err(OpenError::Foreign { path: path.into(), table }),
+        State::Damaged(reason) => return Err(OpenError::Corrupt { path: path.into(), reason }),
+        State::Migrated(applied) => {
+            let known = known_migrations().map_err(|reason| OpenError::Migration { path: path.into(), reason })?;
+            if let Some(migration) = applied.iter().find(|version| !known.contains(version)) {
+                return Err(OpenError::Newer { path: path.into(), migration: migration.clone() });
+            }
+            applied.len() < known.len()
+        }
+    };
+    conn.batch_execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+        .map_err(|error| failed(path, &error))?;
+    if pending {
+        migrate(&mut conn).map_err(|reason| OpenError::Migration { path: path.into(), reason })?;
+    }
+    Ok(conn)
+}
+
+/// Makes an empty database with all tables, for its owner alone (SQLite gives the same mode to its log).
+///
+/// It is built under another name and renamed when it is whole and on the disk. So a power failure never leaves half
+/// of one, and the seven waits for the disk that SQLite makes on this way become one.
+fn create(path: &Path) -> Result<u64, OpenError> {
+    let beside = |suffix| PathBuf::from([path.as_os_str(), OsStr::new(suffix)].into_iter().collect::<OsString>());
+    let in_system = |error| unreachable(path, error);
+    let draft = beside(".new");
+    // A log without its database would be replayed into the new one; SQLite would drop it as well.
+    for leftover in [&draft, &beside("-wal"), &beside("-shm"), &beside("-journal")] {
+        fs::remove_file(leftover).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(in_system(error)),
+        })?;
+    }
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(in_system)?;
+    let mut conn = establish(&draft)?;
+    conn.batch_execute("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL;").map_err(|error| failed(path, &error))?;
+    migrate(&mut conn).map_err(|reason| OpenError::Migration { path: path.into(), reason })?;
+    drop(conn); // moves the log into the file
+    file.sync_all().map_err(in_system)?;
+    fs::rename(&draft, path).map_err(in_system)?;
+    Ok(file.metadata().map_err(in_system)?.len())
+}
+
+fn establish(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let text = path.to_str().ok_or_else(|| unreachable(path, "the path is not UTF-8"))?;
+    // What looks like a URI must not be read as one.
+    let uri = text.starts_with("file:") || text.starts_with("sqlite:");
+    let location = if uri { format!("./{text}") } else { text.to_owned() };
+    SqliteConnection::establish(&location).map_err(|error| unreachable(path, error))
+}
+
+/// A database for the tests of repositories, with all tables.
+#[cfg(test)]
+pub(crate) fn memory() -> SqliteConnection {
+    connect(Path::new(":memory:"), 0).expect("a database in memory opens")
+}
+
+/// What a database holds before anything is changed in it.
+enum State {
+    OldSqlite(String),
+    Fresh,
+    Migrated(Vec<String>),
+    Foreign(String),
+    Damaged(String),
+}
+
+#[derive(QueryableByName)]
+struct Text {
+    #[diesel(sql_type = sql_types::Text)]
+    text: String,
+}
+
+/// Reads enough to know whose database this is and that it is one.
+///
+/// Reading the schema makes SQLite check the header's magic and format, that the file is as long as the header says
+/// (a truncated file fails here) and that every definition parses. A small file is then checked whole. `quick_check`
+/// of a big one would take seconds, so that there only the first page of each table is visited: enough for a file
+/// that was overwritten; a damaged page deeper inside shows as an error of the operation that meets it.
+fn examine(conn: &mut SqliteConnection, size: u64, busy_timeout_ms: u64) -> QueryResult<State> {
+    conn.batch_execute(&format!("PRAGMA busy_timeout={busy_timeout_ms}"))?;
+    let sqlite = texts(conn, "SELECT sqlite_version() AS text")?.concat();
+    if version(&sqlite) < OLDEST_SQLITE {
+        return Ok(State::OldSqlite(sqlite));
+    }
+    let tables = texts(conn, "SELECT name AS text FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+    if !tables.iter().any(|table| table == APPLIED) {
+        return Ok(tables.into_iter().next().map_or(State::Fresh, State::Foreign));
+    }
+    if size <= CHECKED_WHOLE_BYTES {
+        let faults = texts(conn, "SELECT quick_check AS text FROM pragma_quick_check")?;
+        if let Some(fault) = faults.into_iter().find(|fault| fault != "ok") {
+            return Ok(State::Damaged(fault));
+        }
+    } else {
+        let visits: Vec<_> =
+            tables.iter().map(|table| format!("SELECT 1 FROM \"{}\" LIMIT 1", table.replace('"', "\"\""))).collect();
+        conn.batch_execute(&visits.join(";"))?;
+    }
+    Ok(State::Migrated(texts(conn, &format!("SELECT version AS text FROM {APPLIED}"))?))
+}
+
+fn texts(conn: &mut SqliteConnection, query: &str) -> QueryResult<Vec<String>> {
+    Ok(diesel::sql_query(query).load::<Text>(conn)?.into_iter().map(|row| row.text).collect())
+}
+
+fn known_migrations() -> Result<Vec<String>, String> {
+    let all = diesel::migration::MigrationSource::<Sqlite>::migrations(&MIGRATIONS);
+    let all = all.map_err(|error| error.to_string())?;
+    Ok(all.iter().map(|migration| migration.name().version().to_string()).collect())
+}
+
+/// All pending migrations in one transaction: one commit for a fresh database, and never half of an update.
+fn migrate(conn: &mut SqliteConnection) -> Result<(), String> {
+    let mut failure = String::new();
+    let done = conn.immediate_transaction(|conn| match conn.run_pending_migrations(MIGRATIONS) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            failure = error.to_string();
+            Err(diesel::result::Error::RollbackTransaction)
+        }
+    });
+    done.map_err(|error| if failure.is_empty() { error.to_string() } else { failure })
+}
+
+fn version(text: &str) -> (u32, u32, u32) {
+    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    (part(), part(), part())
+}
+
+fn unreachable(path: &Path, reason: impl ToString) -> OpenError {
+    OpenError::Unreachable { path: path.into(), reason: reason.to_string() }
+}
+
+fn failed(path: &Path, error: &diesel::result::Error) -> OpenError {
+    let reason = error.to_string();
+    // diesel keeps SQLite's text and drops its code: these two are SQLITE_CORRUPT (also as "malformed database
+    // schema (…)") and SQLITE_NOTADB.
+    if reason.contains("malformed") || reason.contains("file is not a database") {
+        OpenError::Corrupt { path: path.into(), reason }
+    } else {
+        unreachable(path, reason)
+    }
+}

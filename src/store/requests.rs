@@ -1,0 +1,160 @@
+//! The journal of browser requests: one row a request, numbered by the daemon in order of arrival.
+//!
+//! A row is written whole each time, so the newest version of a row is the only one that counts.
+
+use super::{StoreError, schema::browser_requests as journal};
+use crate::clock::WallMs;
+use diesel::{deserialize, prelude::*, sql_types, sqlite::Sqlite};
+use std::{borrow::Cow, sync::Arc};
+
+mod write;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use write::write_all;
+
+/// One browser request as the journal keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct RequestRow {
+    /// The journal number, ascending in order of arrival.
+    pub id: i64,
+    /// The caller's name for the request, or ours.
+    #[diesel(deserialize_as = Shared)]
+    pub request_id: Arc<str>,
+    /// The platform that was asked for.
+    #[diesel(deserialize_as = Shared)]
+    pub platform: Arc<str>,
+    /// The client that executes the request, once it is known.
+    #[diesel(deserialize_as = MaybeShared)]
+    pub client_id: Option<Arc<str>>,
+    /// The upstream method, in upper case.
+    pub method: Cow<'static, str>,
+    /// The upstream path.
+    pub path: String,
+    /// `api_request` or `<platform>_prompt`.
+    pub request_mode: Cow<'static, str>,
+    /// `buffered` or `sse`.
+    pub response_mode: Cow<'static, str>,
+    /// `queued`, `admitted`, `dispatched`, `streaming` or `done`.
+    pub phase: Cow<'static, str>,
+    /// `success`, `failure` or `cancelled`, once it is done.
+    pub outcome: Option<Cow<'static, str>>,
+    /// Why it failed.
+    pub error_code: Option<Cow<'static, str>>,
+    /// The upstream status.
+    pub status: Option<i32>,
+    /// When the request arrived.
+    pub requested_at: WallMs,
+    /// When the policy let it pass.
+    pub admitted_at: Option<WallMs>,
+    /// When the first byte of the answer came.
+    pub first_byte_at: Option<WallMs>,
+    /// When it ended; a row without it is still under way, or was when the daemon died.
+    pub finished_at: Option<WallMs>,
+    /// Milliseconds spent waiting for a slot.
+    pub queue_delay_ms: i64,
+    /// Milliseconds spent in back-off.
+    pub backoff_delay_ms: i64,
+    /// Milliseconds spent waiting for the platform's rate window.
+    pub rate_limit_delay_ms: i64,
+    /// Milliseconds of jitter.
+    pub jitter_delay_ms: i64,
+    /// Events of a stream.
+    pub event_count: i64,
+    /// Bytes of the answer.
+    pub bytes: i64,
+}
+
+/// Which rows of the journal are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this platform.
+    pub platform: Option<String>,
+    /// Only this client.
+    pub client_id: Option<String>,
+    /// Only this outcome.
+    pub outcome: Option<String>,
+    /// Only rows with a smaller number.
+    pub before: Option<i64>,
+    /// At most this many rows.
+    pub limit: i64,
+}
+
+/// The newest rows that pass the filter, newest first.
+pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Vec<RequestRow>, StoreError> {
+    let mut query = journal::table.order(journal::id.desc()).limit(filter.limit).into_boxed();
+    if let Some(platform) = &filter.platform {
+        query = query.filter(journal::platform.eq(platform));
+    }
+    if let Some(client_id) = &filter.client_id {
+        query = query.filter(journal::client_id.eq(client_id));
+    }
+    if let Some(outcome) = &filter.outcome {
+        query = query.filter(journal::outcome.eq(outcome));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(journal::id.lt(before));
+    }
+    Ok(query.load(conn)?)
+}
+
+/// The newest row of a request id, which may have been used more than once.
+pub fn latest(conn: &mut SqliteConnection, request_id: &str) -> Result<Option<RequestRow>, StoreError> {
+    let rows = journal::table.filter(journal::request_id.eq(request_id)).order(journal::id.desc());
+    Ok(rows.first(conn).optional()?)
+}
+
+/// The highest number in the journal, 0 when it is empty.
+pub fn last_id(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let last: Option<i64> = journal::table.select(diesel::dsl::max(journal::id)).first(conn)?;
+    Ok(last.unwrap_or(0))
+}
+
+/// Ends the rows that a crash left unfinished as `failure` / `interrupted`; answers how many there were.
+pub fn interrupt_unfinished(conn: &mut SqliteConnection, now_ms: WallMs) -> Result<usize, StoreError> {
+    let unfinished = diesel::update(journal::table.filter(journal::finished_at.is_null()));
+    let ended = unfinished.set((
+        journal::phase.eq("done"),
+        journal::outcome.eq("failure"),
+        journal::error_code.eq("interrupted"),
+        journal::finished_at.eq(now_ms),
+    ));
+    Ok(ended.execute(conn)?)
+}
+
+/// A shared text as diesel reads it.
+#[derive(Debug)]
+pub struct Shared(Arc<str>);
+
+impl Queryable<sql_types::Text, Sqlite> for Shared {
+    type Row = String;
+
+    fn build(text: String) -> deserialize::Result<Self> {
+        Ok(Shared(text.into()))
+    }
+}
+
+impl From<Shared> for Arc<str> {
+    fn from(text: Shared) -> Self {
+        text.0
+    }
+}
+
+/// A shared text that may be absent, as diesel reads it.
+#[derive(Debug)]
+pub struct MaybeShared(Option<Arc<str>>);
+
+impl Queryable<sql_types::Nullable<sql_types::Text>, Sqlite> for MaybeShared {
+    type Row = Option<String>;
+
+    fn build(text: Option<String>) -> deserialize::Result<Self> {
+        Ok(MaybeShared(text.map(Arc::from)))
+    }
+}
+
+impl From<MaybeShared> for Option<Arc<str>> {
+    fn from(text: MaybeShared) -> Self {
+        text.0
+    }
+}

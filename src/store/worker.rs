@@ -1,0 +1,126 @@
+//! The one thread that owns the connection, and what happens to an operation there.
+
+use super::{StoreError, Unavailable, open};
+use actix::prelude::*;
+use diesel::{
+    SqliteConnection,
+    connection::{AnsiTransactionManager, TransactionManager},
+    prelude::*,
+    sql_types::Integer,
+};
+use std::{
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::error;
+
+/// Runs operations one after the other on its connection, and opens a new one when the old one cannot be trusted.
+pub(super) struct Worker {
+    conn: Option<SqliteConnection>,
+    path: PathBuf,
+    busy_timeout_ms: u64,
+}
+
+impl Worker {
+    pub(super) fn new(conn: Option<SqliteConnection>, path: PathBuf, busy_timeout_ms: u64) -> Self {
+        Worker { conn, path, busy_timeout_ms }
+    }
+
+    fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        if self.conn.is_none() {
+            let fresh = open::connect(&self.path, self.busy_timeout_ms);
+            self.conn = Some(fresh.map_err(|error| Unavailable::NotOpen(error.to_string()))?);
+        }
+        self.conn.as_mut().ok_or(StoreError::Gone)
+    }
+
+    fn perform<T>(
+        &mut self,
+        operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let conn = self.connection()?;
+        let result = operation(conn);
+        // An operation that leaves a transaction open would poison all that follow.
+        if AnsiTransactionManager::is_broken_transaction_manager(conn) {
+            self.conn = None;
+        }
+        result
+    }
+}
+
+impl Actor for Worker {
+    type Context = SyncContext<Self>;
+}
+
+/// Runs one operation; its place in the queue is free again when it is over.
+pub(super) struct Run<T, F> {
+    operation: F,
+    _place: OwnedSemaphorePermit,
+    result: PhantomData<fn() -> T>,
+}
+
+impl<T, F> Run<T, F> {
+    pub(super) fn new(operation: F, place: OwnedSemaphorePermit) -> Self {
+        Run { operation, _place: place, result: PhantomData }
+    }
+}
+
+impl<T: 'static, F> Message for Run<T, F> {
+    type Result = Result<T, StoreError>;
+}
+
+impl<T, F> Handler<Run<T, F>> for Worker
+where
+    T: Send + 'static,
+    F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+{
+    type Result = Result<T, StoreError>;
+
+    fn handle(&mut self, run: Run<T, F>, ctx: &mut Self::Context) -> Self::Result {
+        // A panic that reached the SyncArbiter would end the store for good.
+        catch_unwind(AssertUnwindSafe(|| self.perform(run.operation))).unwrap_or_else(|_| {
+            error!("a store operation panicked, the database is opened again");
+            ctx.stop(); // the next worker starts without a connection and opens one
+            Err(StoreError::Panicked)
+        })
+    }
+}
+
+/// Moves the log into the database and closes it.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub(super) struct Close;
+
+impl Handler<Close> for Worker {
+    type Result = Result<(), StoreError>;
+
+    fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
+        let Some(mut conn) = self.conn.take() else { return Ok(()) };
+        let blocked: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(&mut conn)?;
+        if blocked.busy == 0 { Ok(()) } else { Err(Unavailable::Busy.into()) }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = Integer)]
+    busy: i32,
+}
+
+/// Runs `operation` between `BEGIN IMMEDIATE` and `COMMIT`; an error rolls back and is what the caller gets.
+pub(super) fn immediate<T>(
+    conn: &mut SqliteConnection,
+    operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut cause = None;
+    let result = conn.immediate_transaction(|conn| {
+        operation(conn).map_err(|error| {
+            cause = Some(error);
+            diesel::result::Error::RollbackTransaction
+        })
+    });
+    // SQLite has already rolled back after a full disk; that the second attempt then fails says nothing.
+    result.map_err(|error| cause.unwrap_or_else(|| error.into()))
+}

@@ -44,7 +44,7 @@ async fn rows_are_written_together_after_a_rest() {
     later.request(row(1));
     pass(30).await;
     later.request(row(2));
-    assert_eq!(stored(&store).await, []);
+    assert_eq!(stored(&store).await, Vec::<i64>::new());
     pass(30).await;
     assert_eq!(stored(&store).await, [2, 1]);
     later.request(row(3));
@@ -102,10 +102,10 @@ async fn what_cannot_be_written_waits_and_is_written_by_itself_later() {
     assert!(!later.healthy());
     later.request(row(2));
     pass(100).await; // the second attempt
-    assert_eq!(stored(&store).await, []);
+    assert_eq!(stored(&store).await, Vec::<i64>::new());
     read_only(&store, false).await;
     pass(199).await;
-    assert_eq!(stored(&store).await, [], "the pause has grown");
+    assert_eq!(stored(&store).await, Vec::<i64>::new(), "the pause has grown");
     pass(1).await;
     assert_eq!(stored(&store).await, [2, 1]);
     frozen(later.flush()).await.unwrap();

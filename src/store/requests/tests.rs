@@ -77,7 +77,7 @@ fn filters_narrow_the_list_and_before_goes_on_with_it() {
     let mut find = |filter: Filter| ids(&list(conn, &Filter { limit: 2, ..filter }).unwrap());
     assert_eq!(find(Filter::default()), [5, 4]);
     assert_eq!(find(Filter { before: Some(4), ..Filter::default() }), [3, 2]);
-    assert_eq!(find(Filter { before: Some(1), ..Filter::default() }), []);
+    assert_eq!(find(Filter { before: Some(1), ..Filter::default() }), Vec::<i64>::new());
     assert_eq!(find(Filter { platform: Some("kimi".into()), ..Filter::default() }), [3]);
     assert_eq!(find(Filter { client_id: Some("firefox-b".into()), ..Filter::default() }), [3]);
     assert_eq!(find(Filter { outcome: Some("failure".into()), before: Some(4), ..Filter::default() }), [2]);

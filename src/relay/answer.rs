@@ -1,0 +1,73 @@
+//! The shape of a whole answer: JSON as itself, also when it came as text; event-stream text taken apart; other text as
+//! a string. Pure.
+
+use crate::wire::{Answer, Raw, too_deep};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+mod event_stream;
+
+/// Most bytes of an upstream's error body that are shown.
+const ERROR_BODY_MAX: usize = 64 << 10;
+
+/// An answer is larger than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+/// What the caller is shown of a whole answer of at most `max` bytes: of its text, or of its JSON.
+pub(super) fn shape(answer: &Answer, max: usize) -> Result<Raw, TooLarge> {
+    let body = &answer.body;
+    let Some(text) = body.string() else {
+        return if body.len() > max { Err(TooLarge) } else { Ok(body.clone()) };
+    };
+    if text.len() > max {
+        return Err(TooLarge);
+    }
+    if text.is_empty() {
+        return Ok(Raw::default());
+    }
+    if is_event_stream(answer.headers.content_type.as_deref(), &text) {
+        return Ok(Raw::of(&event_stream::take_apart(&text)));
+    }
+    Ok(json(&text).unwrap_or_else(|| body.clone()))
+}
+
+fn is_event_stream(content_type: Option<&str>, text: &str) -> bool {
+    match content_type {
+        Some(kind) if kind.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("text/event-stream")) => {
+            true
+        }
+        _ => ["event:", "data:", "id:", ":"].iter().any(|field| text.starts_with(field)),
+    }
+}
+
+/// The JSON that `text` is, if it is.
+fn json(text: &str) -> Option<Raw> {
+    let begins = text.trim_start().as_bytes().first()?;
+    if !matches!(begins, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
+        return None;
+    }
+    let value = serde_json::from_str::<&RawValue>(text).ok()?;
+    (!too_deep(value.get())).then(|| Raw::trusted(value.get().to_owned()))
+}
+
+/// An upstream's error body as it is shown: JSON parsed when it came as text, and what is longer than 64 KiB as a
+/// string of its first 64 KiB.
+pub(super) fn cut(body: Raw) -> Raw {
+    let text = match body.string() {
+        Some(text) if text.is_empty() => return Raw::default(),
+        Some(text) if text.len() <= ERROR_BODY_MAX => return json(&text).unwrap_or_else(|| body.clone()),
+        None if body.len() <= ERROR_BODY_MAX => return Raw::trusted(body.text().to_owned()),
+        Some(text) => text,
+        None => Cow::Borrowed(body.text()),
+    };
+    Raw::of(&&text[..text.floor_char_boundary(ERROR_BODY_MAX)])
+}
+
+/// `retry-after` in milliseconds from now, where it is given in seconds.
+pub(super) fn retry_after_ms(header: &str) -> Option<u64> {
+    header.trim().parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1_000))
+}
+
+#[cfg(test)]
+mod tests;

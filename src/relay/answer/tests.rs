@@ -1,0 +1,92 @@
+use super::*;
+use crate::wire::Headers;
+use serde_json::{Value, json};
+
+const MAX: usize = 1_000;
+
+fn shaped(body: &Value, content_type: Option<&str>) -> Value {
+    let headers = Headers { content_type: content_type.map(str::to_owned), retry_after: None };
+    let answer = Answer { ok: true, body: Raw::of(body), headers, ..Answer::default() };
+    serde_json::from_str(shape(&answer, MAX).unwrap().text()).unwrap()
+}
+
+#[test]
+fn json_is_itself_also_when_it_came_as_text() {
+    for (body, shown) in [
+        (json!({"a": 1}), json!({"a": 1})),
+        (json!("{\"a\": 1}"), json!({"a": 1})),
+        (json!(" [1] "), json!([1])),
+        (json!("plain text"), json!("plain text")),
+        (json!("{broken"), json!("{broken")),
+        (json!("nothing"), json!("nothing")),
+        (json!(""), Value::Null),
+        (Value::Null, Value::Null),
+        (json!(7), json!(7)),
+    ] {
+        assert_eq!(shaped(&body, None), shown, "{body}");
+    }
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let answer = Answer { body: Raw::of(&deep), ..Answer::default() };
+    assert!(shape(&answer, MAX).unwrap().text().starts_with('"'), "text that nests too deep stays text");
+}
+
+#[test]
+fn an_answer_over_the_limit_is_too_large_however_it_is_escaped() {
+    let of = |body: Value| shape(&Answer { body: Raw::of(&body), ..Answer::default() }, MAX);
+    assert!(of(json!("\n".repeat(MAX))).is_ok(), "the text counts, not its escapes");
+    assert_eq!(of(json!("y".repeat(MAX + 1))), Err(TooLarge));
+    assert_eq!(of(json!([" ".repeat(MAX)])), Err(TooLarge));
+}
+
+#[test]
+fn event_stream_text_is_taken_apart() {
+    let text = "event: a\ndata: {\"n\": 1}\n\n: note\n\ndata: not json\r\n\r\ndata: l1\ndata: l2\n\ndata: last";
+    let shown = shaped(&json!(text), Some("text/event-stream; charset=utf-8"));
+    let data: Vec<_> = shown["events"].as_array().unwrap().iter().map(|e| e["data"].clone()).collect();
+    assert_eq!(data, [json!({"n": 1}), json!("not json"), json!("l1\nl2"), json!("last")]);
+    assert_eq!((&shown["events"][0]["event"], &shown["events"][1]["event"]), (&json!("a"), &json!("message")));
+    assert_eq!(shown["events"][2]["raw"], "data: l1\ndata: l2");
+    assert_eq!((&shown["raw"], &shown["content_type"]), (&json!(text), &json!("text/event-stream")));
+}
+
+#[test]
+fn without_a_content_type_the_first_line_tells() {
+    for text in ["data: 1\n\n", "event: x\n\n", "id: 1\n\n", ": hi\n\n"] {
+        assert!(shaped(&json!(text), None).get("events").is_some(), "{text}");
+    }
+    assert_eq!(shaped(&json!("database: x"), None), json!("database: x"));
+}
+
+#[test]
+fn the_deltas_of_every_known_shape_are_joined() {
+    for (text, spelt) in [
+        ("data: {\"completion\":\"Hel\"}\n\ndata: {\"completion\":\"lo\"}\n\n", "Hello"),
+        ("data: {\"delta\":{\"text\":\"Hel\"}}\n\ndata: {\"delta\":\"lo\"}\n\n", "Hello"),
+        ("data: {\"text\":\"Hello\"}\n\ndata: [DONE]\n\n", "Hello"),
+        (
+            "data: {\"message\":{\"content\":{\"parts\":[\"Hel\"]}}}\n\n\
+             data: {\"message\":{\"content\":{\"parts\":[\"Hello\"]}}}\n\n",
+            "Hello",
+        ),
+    ] {
+        assert_eq!(shaped(&json!(text), None)["full_text"], spelt, "{text}");
+    }
+}
+
+#[test]
+fn a_long_error_body_is_cut_to_a_string() {
+    let long = cut(Raw::of(&"e".repeat(200_000)));
+    assert_eq!(long.string().unwrap().len(), ERROR_BODY_MAX);
+    let umlauts = cut(Raw::of(&format!("x{}", "ü".repeat(100_000))));
+    assert_eq!(umlauts.string().unwrap().len(), ERROR_BODY_MAX - 1, "never inside a character");
+    let object = cut(Raw::of(&json!({"k": "v".repeat(70_000)})));
+    assert!(object.string().unwrap().starts_with("{\"k\":"));
+    assert_eq!(cut(Raw::trusted("{\"why\":\"no\"}")).text(), "{\"why\":\"no\"}");
+    assert_eq!(cut(Raw::of(&"{\"why\":1}")).text(), "{\"why\":1}");
+}
+
+#[test]
+fn retry_after_in_seconds_becomes_milliseconds() {
+    assert_eq!(retry_after_ms(" 7 "), Some(7_000));
+    assert_eq!(retry_after_ms("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+}

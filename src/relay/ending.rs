@@ -1,0 +1,191 @@
+//! How a browser request ends, and what that means to its caller, to the policy and to the journal.
+
+use crate::{
+    bridge::{Gone, NoClient},
+    ids::{ClientId, ConnectionId},
+    policy::{Failed, Outcome, Refusal, is_failure},
+    wire::Raw,
+};
+use std::borrow::Cow;
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There was nobody to ask.
+    NoClient(NoClient),
+    /// The policy said no.
+    Refused(Refusal),
+    /// The policy took its lease back.
+    Swept,
+    /// The client's connection could do nothing more for it.
+    Gone(Gone),
+    /// It was cancelled.
+    Cancelled,
+    /// The caller went away, or took nothing for too long.
+    CallerGone,
+    /// The caller read too slowly.
+    Overflow,
+    /// It took longer than it may.
+    Timeout,
+    /// Its stream was not opened in time.
+    OpenTimeout,
+    /// Its stream was silent for too long.
+    IdleTimeout,
+    /// The app answered with an error, or the extension could not reach it.
+    Upstream(Upstream),
+    /// The whole answer is larger than it may be.
+    TooLarge {
+        /// Most bytes.
+        max: usize,
+    },
+    /// The extension's answer cannot be understood.
+    Garbled(String),
+    /// The daemon itself failed.
+    Internal,
+}
+
+/// An error from beyond the extension.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// The app's HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// The extension's word for it.
+    pub error: Option<String>,
+    /// A sentence about it.
+    pub message: Option<String>,
+    /// The answer's body, already cut.
+    pub body: Raw,
+    /// When the app wants to be asked again, in milliseconds from now.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A failed request: the cause, and who was to perform it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub cause: Cause,
+    /// The client that was chosen.
+    pub client_id: Option<ClientId>,
+    /// Its connection.
+    pub connection_id: Option<ConnectionId>,
+}
+
+impl Cause {
+    /// The specific error code, as `error` of a `stream_error` and `details.error_code` of an answer.
+    pub fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Cause::NoClient(NoClient::NoneConnected) => "no_active_client",
+            Cause::NoClient(NoClient::NotConnected) => "client_not_found",
+            Cause::Refused(refusal) => refusal.code(),
+            Cause::Swept => "lease_swept",
+            Cause::Gone(gone) => gone.code(),
+            Cause::Cancelled => "request_cancelled",
+            Cause::CallerGone => "downstream_disconnected",
+            Cause::Overflow => "stream_buffer_overflow",
+            Cause::Timeout => "request_timeout",
+            Cause::OpenTimeout => "stream_open_timeout",
+            Cause::IdleTimeout => "stream_idle_timeout",
+            // An HTTP error is the app's; a failure without a status is told in the extension's own word.
+            Cause::Upstream(Upstream { status: None, error: Some(error), .. }) => {
+                return Cow::Owned(error.clone());
+            }
+            Cause::Upstream(_) => "browser_upstream_error",
+            Cause::TooLarge { .. } => "browser_response_too_large",
+            Cause::Garbled(_) => "browser_bridge_error",
+            Cause::Internal => "internal_error",
+        })
+    }
+
+    /// A sentence for people.
+    pub fn message(&self) -> String {
+        match self {
+            Cause::NoClient(NoClient::NoneConnected) => "No Firefox is connected.".into(),
+            Cause::NoClient(NoClient::NotConnected) => "The named client is not connected.".into(),
+            Cause::Refused(refusal) => format!("The request policy refused: {refusal}."),
+            Cause::Swept => "The request showed no sign of life for too long and lost its place.".into(),
+            Cause::Gone(Gone::Disconnected) => "The client's connection was lost.".into(),
+            Cause::Gone(Gone::Replaced) => "A newer connection of the same client took over.".into(),
+            Cause::Gone(Gone::SendFailed) => "The request could not be sent to the client.".into(),
+            Cause::Gone(Gone::Stopped) => "The service is stopping.".into(),
+            Cause::Cancelled => "The request was cancelled.".into(),
+            Cause::CallerGone => "The caller went away.".into(),
+            Cause::Overflow => "The caller read too slowly.".into(),
+            Cause::Timeout => "The browser did not answer in time.".into(),
+            Cause::OpenTimeout => "The browser did not open the stream in time.".into(),
+            Cause::IdleTimeout => "The stream was silent for too long.".into(),
+            Cause::Upstream(upstream) => upstream.message.clone().unwrap_or_else(|| upstream.sentence()),
+            Cause::TooLarge { max } => format!("The answer is larger than {max} bytes."),
+            Cause::Garbled(why) => format!("The extension's answer cannot be understood: {why}."),
+            Cause::Internal => "The service failed unexpectedly.".into(),
+        }
+    }
+
+    /// Whether the request ended because nobody wanted its answer any more, whoever worded that.
+    pub fn is_cancellation(&self) -> bool {
+        matches!(self, Cause::Cancelled | Cause::CallerGone | Cause::Overflow | Cause::Gone(Gone::Stopped))
+    }
+
+    /// What the policy makes of it.
+    pub(super) fn outcome(&self) -> Outcome {
+        let failed = |retry_after_ms| Outcome::Failure(Failed { error: self.code().into_owned(), retry_after_ms });
+        match self {
+            cause if cause.is_cancellation() => Outcome::Cancelled,
+            Cause::Upstream(upstream) => match upstream.status {
+                Some(status) if !is_failure(status) && status >= 400 => Outcome::Success,
+                _ => failed(upstream.retry_after_ms),
+            },
+            _ => failed(None),
+        }
+    }
+}
+
+impl Upstream {
+    fn sentence(&self) -> String {
+        match (self.status, &self.error) {
+            (Some(status), _) => format!("The web app answered with status {status}."),
+            (None, Some(error)) => format!("The browser could not perform the request: {error}."),
+            (None, None) => "The browser could not perform the request.".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upstream(status: Option<u16>, error: Option<&str>) -> Cause {
+        Cause::Upstream(Upstream { status, error: error.map(str::to_owned), ..Upstream::default() })
+    }
+
+    #[test]
+    fn cancellations_are_never_failures_and_a_callers_own_errors_are_successes() {
+        for cause in [Cause::Cancelled, Cause::CallerGone, Cause::Overflow, Cause::Gone(Gone::Stopped)] {
+            assert_eq!(cause.outcome(), Outcome::Cancelled, "{cause:?}");
+        }
+        for status in [400, 404, 422] {
+            assert_eq!(upstream(Some(status), None).outcome(), Outcome::Success, "{status}");
+        }
+        let failures = [
+            Cause::Timeout,
+            Cause::OpenTimeout,
+            Cause::IdleTimeout,
+            Cause::Swept,
+            Cause::Gone(Gone::Disconnected),
+            Cause::Gone(Gone::Replaced),
+            Cause::Gone(Gone::SendFailed),
+            upstream(Some(429), None),
+            upstream(Some(503), None),
+            upstream(None, Some("fetch_failed")),
+        ];
+        for cause in failures {
+            assert!(matches!(cause.outcome(), Outcome::Failure(_)), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn an_http_error_is_the_apps_and_another_failure_keeps_the_extensions_word() {
+        assert_eq!(upstream(Some(500), Some("http_500")).code(), "browser_upstream_error");
+        assert_eq!(upstream(None, Some("tab_unavailable")).code(), "tab_unavailable");
+        assert_eq!(upstream(None, None).code(), "browser_upstream_error");
+    }
+}

@@ -1,0 +1,320 @@
+//! The life of one browser request, as a value: what each event means in each phase. No actor, no clock, no I/O.
+//!
+//! ```text
+//! Queued --granted--> Dispatched --open or first event--> Streaming
+//!    |                    |                                   |
+//!    '----- refused ------+-- answer, end, error, timeout ----+--> Done
+//! cancel: Queued ends at once; later the extension gets a grace to say its last word
+//! ```
+//!
+//! Invariant: after [`Act::End`] nothing acts any more; whatever comes is ignored.
+
+use super::ending::{Cause, Upstream as UpstreamError};
+use crate::wire::{Answer, Event, Raw, Upstream};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The limits of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// From dispatch to the end; a stream may have none.
+    pub(super) total: Option<Duration>,
+    /// From dispatch to the opening of a stream.
+    pub(super) open: Duration,
+    /// Between two signs of life of a stream.
+    pub(super) idle: Duration,
+    /// Between two real events of a stream, whatever `progress` says.
+    pub(super) silence: Duration,
+    /// From a cancel to the extension's last word.
+    pub(super) grace: Duration,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Queued,
+    Dispatched,
+    Streaming,
+    Done,
+}
+
+impl Phase {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Phase::Queued => "queued",
+            Phase::Dispatched => "dispatched",
+            Phase::Streaming => "streaming",
+            Phase::Done => "done",
+        }
+    }
+}
+
+/// What the exchange does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Nothing.
+    Nothing,
+    /// Tell the caller that the stream is open.
+    Open { status: u16, meta: Raw },
+    /// Pass an event on, after opening the stream if that has not happened.
+    Emit { opens: bool, event: Event },
+    /// The whole answer is here.
+    Whole(Answer),
+    /// It is over.
+    End(Ended),
+}
+
+/// How a life ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The stream is complete.
+    Stream { status: u16 },
+    /// It failed.
+    Failed(Cause),
+}
+
+/// What became of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    /// It was waiting and is over.
+    Queued,
+    /// The extension is to be told.
+    First,
+    /// The extension was told before.
+    Again,
+    /// It was over already.
+    Late,
+}
+
+/// One request's state.
+#[derive(Debug)]
+pub(super) struct Life {
+    streamed: bool,
+    timeouts: Timeouts,
+    phase: Phase,
+    total_until: Option<Instant>,
+    quiet_until: Option<Instant>,
+    silent_until: Option<Instant>,
+    grace_until: Option<Instant>,
+    /// The status that the stream was opened with.
+    status: Option<u16>,
+    last_seq: u64,
+    events: u64,
+    dropped: u64,
+}
+
+impl Life {
+    pub(super) fn new(streamed: bool, timeouts: Timeouts) -> Self {
+        Life {
+            streamed,
+            timeouts,
+            phase: Phase::Queued,
+            total_until: None,
+            quiet_until: None,
+            silent_until: None,
+            grace_until: None,
+            status: None,
+            last_seq: 0,
+            events: 0,
+            dropped: 0,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(super) fn opened(&self) -> bool {
+        self.status.is_some()
+    }
+
+    pub(super) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Events that came again or too late.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// It goes out now.
+    pub(super) fn dispatched(&mut self, now: Instant) {
+        debug_assert_eq!(self.phase, Phase::Queued, "a request is dispatched once");
+        self.phase = Phase::Dispatched;
+        self.total_until = self.timeouts.total.map(|time| now + time);
+        if self.streamed {
+            self.quiet_until = Some(now + self.timeouts.open);
+            self.silent_until = Some(now + self.timeouts.silence);
+        }
+    }
+
+    /// The extension said something.
+    pub(super) fn said(&mut self, report: Upstream, now: Instant) -> Act {
+        if matches!(self.phase, Phase::Queued | Phase::Done) {
+            return Act::Nothing;
+        }
+        match report {
+            Upstream::Answer(answer) => self.answer(answer),
+            Upstream::Error { status, code, message } => {
+                let upstream = UpstreamError { status, error: Some(code), message, ..UpstreamError::default() };
+                self.upstream_failed(upstream)
+            }
+            Upstream::End { status } if self.streamed => self.complete(status),
+            Upstream::End { .. } => {
+                self.fail(Cause::Garbled("a stream's end came for a request that is no stream".into()))
+            }
+            Upstream::Progress => {
+                self.sign_of_life(now);
+                Act::Nothing
+            }
+            Upstream::Open { status, meta } if self.streamed && !self.opened() => {
+                self.open(status, now);
+                Act::Open { status, meta }
+            }
+            Upstream::Event(event) if self.streamed => self.event(event, now),
+            Upstream::Open { .. } | Upstream::Event(_) => Act::Nothing,
+        }
+    }
+
+    fn open(&mut self, status: u16, now: Instant) {
+        self.status = Some(status);
+        self.phase = Phase::Streaming;
+        self.silent_until = Some(now + self.timeouts.silence);
+        self.sign_of_life(now);
+    }
+
+    fn event(&mut self, event: Event, now: Instant) -> Act {
+        if event.seq <= self.last_seq {
+            self.dropped += 1;
+            return Act::Nothing;
+        }
+        let opens = !self.opened();
+        if opens {
+            self.open(200, now);
+        }
+        self.last_seq = event.seq;
+        self.events += 1;
+        self.silent_until = Some(now + self.timeouts.silence);
+        self.sign_of_life(now);
+        Act::Emit { opens, event }
+    }
+
+    /// Restarts the timer that is running: that of the opening, or that between signs of life.
+    fn sign_of_life(&mut self, now: Instant) {
+        if self.streamed {
+            let time = if self.opened() { self.timeouts.idle } else { self.timeouts.open };
+            self.quiet_until = Some(now + time);
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> Act {
+        if answer.ok && answer.status.is_none_or(|status| status < 400) {
+            self.phase = Phase::Done;
+            return Act::Whole(answer);
+        }
+        let retry_after_ms = answer.headers.retry_after.as_deref().and_then(super::answer::retry_after_ms);
+        let (status, error) = (answer.status.filter(|status| *status >= 400), answer.error);
+        let body = super::answer::cut(answer.body);
+        self.upstream_failed(UpstreamError { status, error, message: None, body, retry_after_ms })
+    }
+
+    fn upstream_failed(&mut self, mut upstream: UpstreamError) -> Act {
+        if self.is_cancelled() {
+            return self.fail(Cause::Cancelled);
+        }
+        if let Some(status) = self.status.filter(|status| *status >= 400) {
+            upstream.status = Some(status);
+        } else if upstream.status.is_none() {
+            match upstream.error.as_deref() {
+                Some("request_cancelled") => return self.fail(Cause::Cancelled),
+                Some("response_too_large") => return self.fail(Cause::TooLarge { max: 0 }),
+                _ => {}
+            }
+        }
+        self.fail(Cause::Upstream(upstream))
+    }
+
+    fn complete(&mut self, told: Option<u16>) -> Act {
+        match self.status.or(told) {
+            Some(status) if status >= 400 => {
+                let upstream = UpstreamError { status: Some(status), ..UpstreamError::default() };
+                self.upstream_failed(upstream)
+            }
+            status => {
+                self.phase = Phase::Done;
+                Act::End(Ended::Stream { status: status.unwrap_or(200) })
+            }
+        }
+    }
+
+    /// Ends it for a cause of the daemon's own.
+    pub(super) fn fail(&mut self, cause: Cause) -> Act {
+        if self.phase == Phase::Done {
+            return Act::Nothing;
+        }
+        self.phase = Phase::Done;
+        Act::End(Ended::Failed(cause))
+    }
+
+    /// The client can do nothing more for it. One that was to stop anyway ends as cancelled.
+    pub(super) fn gone(&mut self, gone: crate::bridge::Gone) -> Act {
+        let cause = if self.is_cancelled() { Cause::Cancelled } else { Cause::Gone(gone) };
+        self.fail(cause)
+    }
+
+    /// The caller wants it no more.
+    pub(super) fn cancel(&mut self, now: Instant) -> Cancelled {
+        match self.phase {
+            Phase::Done => Cancelled::Late,
+            Phase::Queued => {
+                self.phase = Phase::Done;
+                Cancelled::Queued
+            }
+            _ if self.is_cancelled() => Cancelled::Again,
+            _ => {
+                self.grace_until = Some(now + self.timeouts.grace);
+                Cancelled::First
+            }
+        }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.grace_until.is_some()
+    }
+
+    /// When time alone will end it. Once it is cancelled only the grace counts.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.phase == Phase::Done {
+            return None;
+        }
+        self.grace_until
+            .or_else(|| [self.total_until, self.quiet_until, self.silent_until].into_iter().flatten().min())
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now: Instant) -> Act {
+        let over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        let cause = if self.is_cancelled() {
+            if !over(self.grace_until) {
+                return Act::Nothing;
+            }
+            Cause::Cancelled
+        } else if over(self.total_until) {
+            Cause::Timeout
+        } else if over(self.silent_until) {
+            Cause::IdleTimeout
+        } else if over(self.quiet_until) {
+            if self.opened() { Cause::IdleTimeout } else { Cause::OpenTimeout }
+        } else {
+            return Act::Nothing;
+        };
+        self.fail(cause)
+    }
+}
+
+#[cfg(test)]
+mod tests;

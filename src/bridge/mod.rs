@@ -1,0 +1,3 @@
+//! The bridge to the Firefox extensions.
+
+pub mod settings;

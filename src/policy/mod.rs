@@ -1,0 +1,3 @@
+//! Request policy: who may send what to a platform, and when.
+
+pub mod settings;

@@ -16,6 +16,8 @@ pub mod platforms;
 pub mod policy;
 /// A text that is never shown.
 pub mod secret;
+/// The daemon's folder on disk: lock, token, where a running daemon is found.
+pub mod state_folder;
 /// The database.
 pub mod store;
 /// Logging.

@@ -2,6 +2,8 @@
 
 /// The sockets of the Firefox extensions and what is known about each client.
 pub mod bridge;
+/// The command line, one file per subcommand.
+pub mod cli;
 /// Wall time, given to whoever needs it.
 pub mod clock;
 /// The configuration: joins the sections, loads them in layers, explains them.

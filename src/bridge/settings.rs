@@ -89,7 +89,7 @@ impl LoginState {
         faults.duration("stale_after_ms", self.stale_after_ms);
         faults.duration("lost_after_ms", self.lost_after_ms);
         if self.lost_after_ms < self.stale_after_ms {
-            faults.add("lost_after_ms", "must not be less than login_state.stale_after_ms");
+            faults.clash("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::{
     Config, Faults, Options, Sources,
     path::{Shape, Unknown, dotted, shape},
+    section::Found,
 };
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 use toml::{Table, Value};
@@ -71,8 +72,12 @@ impl Origins {
         self.0.get(key).unwrap_or(&Origin::Default)
     }
 
-    /// Who is to blame for `key`: its own origin, else that of what stands beside or below it.
-    fn blamed(&self, key: &str) -> &Origin {
+    /// Who is to blame for `key`: its own origin, else that of the `other` it clashes with, else that of what stands
+    /// below or beside it.
+    fn blamed(&self, key: &str, other: Option<&str>) -> &Origin {
+        if let Some(origin) = self.0.get(key).or_else(|| self.0.get(other?)) {
+            return origin;
+        }
         let mut place = key;
         loop {
             let within =
@@ -209,8 +214,8 @@ impl Merge {
         let mut faults = Faults::default();
         self.config.validate(&mut faults);
         let mut origins = Origins(self.origins);
-        for (key, reason) in faults.found() {
-            let origin = origins.blamed(key).clone();
+        for Found { key, reason, other } in faults.found() {
+            let origin = origins.blamed(key, other.as_deref()).clone();
             let hint = environment::hint(&origin, key);
             self.faults.push(Fault { origin, key: Some(key.clone()), reason: format!("{reason}{hint}") });
         }

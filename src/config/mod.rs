@@ -16,7 +16,7 @@ pub(crate) mod section;
 pub mod sources;
 
 pub use layers::{Fault, Loaded, Origin, Origins, load};
-pub use section::Faults;
+pub use section::{Faults, Found};
 pub use sources::{Options, Sources};
 
 use crate::{
@@ -78,7 +78,7 @@ impl Config {
         self.node.named(host_name);
         if self.server.is_remote() && self.auth.local_trust != LocalTrust::None {
             self.auth.local_trust = LocalTrust::None;
-            return Some(("auth.local_trust", "server.listen"));
+            return Some(("auth.local_trust", "server.listen and server.status_listen"));
         }
         None
     }

@@ -48,17 +48,41 @@ pub(crate) mod blank {
     }
 }
 
+/// A value that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its whole key.
+    pub key: String,
+    /// Why it cannot be.
+    pub reason: String,
+    /// The whole key of the value that it clashes with, if it would be fine by itself.
+    pub other: Option<String>,
+}
+
 /// Collects what is wrong with values, by key.
 #[derive(Debug, Default)]
 pub struct Faults {
     prefix: String,
-    found: Vec<(String, String)>,
+    found: Vec<Found>,
 }
 
 impl Faults {
     /// Notes that the value of `key`, named as within the section under check, cannot be.
     pub fn add(&mut self, key: &str, reason: impl Into<String>) {
-        self.found.push((format!("{}{key}", self.prefix), reason.into()));
+        self.found.push(Found { key: format!("{}{key}", self.prefix), reason: reason.into(), other: None });
+    }
+
+    /// Notes that the values of two keys cannot be together; either may be the wrong one.
+    pub fn clash(&mut self, key: &str, other: &str, reason: impl Into<String>) {
+        let other = Some(format!("{}{other}", self.prefix));
+        self.found.push(Found { key: format!("{}{key}", self.prefix), reason: reason.into(), other });
+    }
+
+    /// Takes over what was found by a check of its own, below `section`.
+    pub(crate) fn adopt(&mut self, section: &str, found: &Found) {
+        let below = |key: &str| format!("{}{section}{key}", self.prefix);
+        let (key, other) = (below(&found.key), found.other.as_deref().map(below));
+        self.found.push(Found { key, reason: found.reason.clone(), other });
     }
 
     /// Checks a section: keys that `check` names lie under it.
@@ -100,8 +124,8 @@ impl Faults {
         }
     }
 
-    /// Everything found so far: full key and reason.
-    pub fn found(&self) -> &[(String, String)] {
+    /// Everything found so far.
+    pub fn found(&self) -> &[Found] {
         &self.found
     }
 }
@@ -110,7 +134,7 @@ impl Faults {
 pub(crate) fn faults_of(check: impl FnOnce(&mut Faults)) -> Vec<String> {
     let mut faults = Faults::default();
     check(&mut faults);
-    faults.found.into_iter().map(|(key, reason)| format!("{key}: {reason}")).collect()
+    faults.found.into_iter().map(|found| format!("{}: {}", found.key, found.reason)).collect()
 }
 
 #[cfg(test)]

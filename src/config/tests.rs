@@ -73,6 +73,23 @@ fn every_fault_is_one_line_with_source_key_and_reason() {
 }
 
 #[test]
+fn a_clash_is_blamed_on_the_value_that_is_not_a_default() {
+    let blamed =
+        |environment: &[(&str, &str)]| faults("policy.backoff.base_ms = 2\npolicy.jitter.mu_ms = 1", environment);
+    for (name, value, key) in [
+        ("BAA_POLICY__JITTER__MAX_MS", "10", "policy.jitter.min_ms"),
+        ("BAA_POLICY__WAITER__TIMEOUT_MS", "10", "policy.jitter.min_ms"),
+        ("BAA_LOGIN_STATE__STALE_AFTER_MS", "9000000", "login_state.lost_after_ms"),
+    ] {
+        let found = blamed(&[(name, value)]);
+        assert!(
+            found.len() == 1 && found[0].starts_with(&format!("environment variable {name}: {key}: ")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn a_section_that_is_no_table_is_a_fault() {
     assert_eq!(faults("server = 5", &[]), [format!("{FILE}: server: must be a table")]);
     assert_eq!(faults("platforms.claude = 5", &[]), [format!("{FILE}: platforms.claude: must be a table")]);
@@ -174,7 +191,7 @@ fn a_remote_listener_trusts_nobody() {
     remote.options.listen = Some("0.0.0.0:0".into());
     let loaded = load(&remote).unwrap();
     assert_eq!(loaded.config.auth.local_trust, LocalTrust::None);
-    assert_eq!(loaded.origins.of("auth.local_trust"), &Origin::Implied("server.listen"));
+    assert_eq!(loaded.origins.of("auth.local_trust"), &Origin::Implied("server.listen and server.status_listen"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Server {
         }
         match (self.address(), self.status_address()) {
             (Some(a), Some(b)) if a == b && a.port() != 0 => {
-                faults.add("status_listen", "must not be the same address as server.listen");
+                faults.clash("status_listen", "listen", "must not be the same address as server.listen");
             }
             _ => {}
         }
@@ -137,7 +137,7 @@ impl Auth {
             faults.add("token", reason.to_string());
         }
         if let (Some(_), Some(_)) = (&self.token, &self.token_file) {
-            faults.add("token_file", "auth.token is set as well; choose one");
+            faults.clash("token_file", "token", "auth.token is set as well; choose one");
         }
         if self.token_file.as_deref().is_some_and(|path| !path.is_absolute()) {
             faults.add("token_file", "must be an absolute path; the working directory does not matter to the daemon");

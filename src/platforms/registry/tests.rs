@@ -5,7 +5,7 @@ fn load(text: &str) -> (Registry, Vec<String>) {
     settings.0.extend(toml::from_str::<Platforms>(text).unwrap().0);
     let mut faults = Faults::default();
     let registry = Registry::checked(&settings, &mut faults);
-    (registry, faults.found().iter().map(|(key, reason)| format!("{key}: {reason}")).collect())
+    (registry, faults.found().iter().map(|found| format!("{}: {}", found.key, found.reason)).collect())
 }
 
 #[test]

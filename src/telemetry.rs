@@ -6,7 +6,10 @@ use crate::config::section::{Faults, settings};
 use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
+    error::Error,
+    fs::DirBuilder,
     io::{self, IsTerminal},
+    os::unix::fs::DirBuilderExt,
     panic,
     path::Path,
 };
@@ -68,7 +71,7 @@ pub enum TelemetryError {
         /// Where they would lie.
         folder: String,
         /// Why not.
-        source: tracing_appender::rolling::InitError,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// Something in this process logs already.
     #[error("logging is set up already")]
@@ -82,13 +85,8 @@ pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryE
     let mut layers = vec![layer(settings.format, io::stderr, colour)];
     let mut files = None;
     if settings.file {
-        let appender = RollingFileAppender::builder()
-            .rotation(Rotation::DAILY)
-            .filename_prefix("conductor")
-            .filename_suffix("log")
-            .max_log_files(FILES_KEPT)
-            .build(logs)
-            .map_err(|source| TelemetryError::Files { folder: logs.display().to_string(), source })?;
+        let appender =
+            daily(logs).map_err(|source| TelemetryError::Files { folder: logs.display().to_string(), source })?;
         // Bounded, and drops lines when the disk cannot keep up: nobody waits for a log file.
         let (writer, guard) = tracing_appender::non_blocking(appender);
         layers.push(layer(settings.format, writer, false));
@@ -109,6 +107,17 @@ pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryE
         );
     }));
     Ok(Telemetry { _files: files })
+}
+
+fn daily(logs: &Path) -> Result<RollingFileAppender, Box<dyn Error + Send + Sync>> {
+    // The appender makes the folder too, but not before it has complained on stderr that there is none to tidy up.
+    DirBuilder::new().recursive(true).mode(0o700).create(logs)?;
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("conductor")
+        .filename_suffix("log")
+        .max_log_files(FILES_KEPT);
+    Ok(appender.build(logs)?)
 }
 
 fn filter(text: &str) -> EnvFilter {

@@ -1,15 +1,21 @@
 //! The map of `baa-conductor`: every module in one line. `docs/architecture.md` has the whole picture.
 
 pub mod bridge;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod ids;
 pub mod mode;
 pub mod platforms;
 pub mod policy;
+pub mod relay;
 pub mod roster;
 pub mod secret;
+pub mod sse;
+pub mod state_folder;
 pub mod store;
+pub mod telemetry;
 pub mod wire;
 
 #[cfg(test)]

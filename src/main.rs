@@ -1,1 +1,14 @@
-fn main(){}
+//! Parses the command line, loads the configuration, sets up logging, runs the command.
+
+use baa_conductor::cli::{self, Cli, Context};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = match Context::prepare(&cli) {
+        Ok(context) => context,
+        Err(refusal) => return refusal.report(),
+    };
+    cli::run(cli, context)
+}

@@ -1,36 +1,75 @@
-//! What can be set about the store.
+//! Section `store`: where the database lies and how much may wait for it.
 
-use std::path::PathBuf;
+use crate::config::section::{Faults, blank, settings};
+use std::path::{Path, PathBuf};
 
-/// The section `store` of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreSettings {
-    /// Where the database lies; without it, `conductor.db` in the state folder.
-    pub path: Option<PathBuf>,
-    /// How many connections only read.
-    pub readers: usize,
-    /// How long an operation waits for another process that holds the database.
-    pub busy_timeout_ms: u64,
-    /// After how many days old rows leave.
-    pub retention_days: u64,
-    /// How long a row that nobody waits for may wait for company before it is written.
-    pub write_behind_ms: u64,
-    /// How many rows may wait to be written.
-    pub max_pending_rows: usize,
-    /// How many operations may wait for the writer.
-    pub max_operations: usize,
+settings! {
+    /// The SQLite database.
+    StoreSettings {
+        /// The database file; empty = `conductor.db` in the state folder.
+        #[serde(with = "blank")]
+        path: Option<PathBuf> = None,
+        /// Connections that only read.
+        readers: usize = 2,
+        /// Milliseconds to wait for another process's lock.
+        busy_timeout_ms: u64 = 5_000,
+        /// Days after which finished rows leave.
+        retention_days: u64 = 30,
+        /// Milliseconds that what the request path records may wait before it is written.
+        write_behind_ms: u64 = 50,
+        /// Rows that may wait to be written.
+        max_pending_rows: usize = 65_536,
+        /// Operations that may wait for the writer.
+        max_operations: usize = 256,
+    }
 }
 
-impl Default for StoreSettings {
-    fn default() -> Self {
-        StoreSettings {
-            path: None,
-            readers: 2,
-            busy_timeout_ms: 5_000,
-            retention_days: 30,
-            write_behind_ms: 50,
-            max_pending_rows: 65_536,
-            max_operations: 256,
+impl StoreSettings {
+    /// The database file, given the state folder.
+    pub fn file(&self, state_folder: &Path) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| state_folder.join("conductor.db"))
+    }
+
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        if self.path.as_deref().is_some_and(|path| !path.is_absolute()) {
+            faults.add("path", "must be an absolute path; the working directory does not matter to the daemon");
         }
+        faults.range("readers", self.readers as u64, 1, 64);
+        faults.range("busy_timeout_ms", self.busy_timeout_ms, 0, i32::MAX as u64);
+        faults.range("retention_days", self.retention_days, 1, 36_500);
+        // The policy promises that a crash forgets at most the last 250 ms.
+        faults.range("write_behind_ms", self.write_behind_ms, 1, 250);
+        faults.count("max_pending_rows", self.max_pending_rows);
+        faults.count("max_operations", self.max_operations);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+
+    #[test]
+    fn the_database_lies_in_the_state_folder_unless_told_otherwise() {
+        let mut store = StoreSettings::default();
+        assert_eq!(store.file(Path::new("/s")), Path::new("/s/conductor.db"));
+        assert_eq!(faults_of(|faults| store.validate(faults)), [""; 0]);
+        store.path = Some("/d/x.db".into());
+        assert_eq!(store.file(Path::new("/s")), Path::new("/d/x.db"));
+    }
+
+    #[test]
+    fn impossible_values_are_faults() {
+        let store = StoreSettings {
+            path: Some("x.db".into()),
+            readers: 0,
+            busy_timeout_ms: u64::MAX,
+            retention_days: 0,
+            write_behind_ms: 251,
+            max_pending_rows: 0,
+            max_operations: 0,
+        };
+        assert_eq!(faults_of(|faults| store.validate(faults)).len(), 7);
     }
 }

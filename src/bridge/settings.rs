@@ -1,0 +1,133 @@
+//! Sections `bridge` and `login_state`: what a Firefox may send, how long it may take, and when a login counts as old.
+
+use crate::config::section::{Faults, settings};
+use serde::{Deserialize, Serialize};
+
+settings! {
+    /// The sockets of the Firefox extensions and the requests on them.
+    Bridge {
+        /// Whether a client must be paired before it is used.
+        pairing: Pairing = Pairing::Required,
+        /// Milliseconds until a new socket must have said `hello`.
+        hello_timeout_ms: u64 = 10_000,
+        /// Milliseconds between pings; three without any frame close the socket.
+        heartbeat_ms: u64 = 15_000,
+        /// Bytes of one message, put together from its fragments.
+        max_message_bytes: usize = 40 << 20,
+        /// Bytes of one message before `hello_ack`.
+        hello_max_message_bytes: usize = 64 << 10,
+        /// Messages a second beyond which a client is read more slowly.
+        max_messages_per_second: u64 = 5_000,
+        /// Messages that may come at once before that rate counts.
+        message_burst: u64 = 20_000,
+        /// Milliseconds a buffered request may take from its dispatch, unless it says otherwise.
+        request_timeout_ms: u64 = 20_000,
+        /// Milliseconds an action may take, unless it says otherwise.
+        action_timeout_ms: u64 = 10_000,
+        /// Milliseconds to which `progress` can stretch a prompt's timeout.
+        prompt_timeout_ms: u64 = 900_000,
+        /// Milliseconds a cancelled request waits for the extension's word.
+        cancel_grace_ms: u64 = 2_000,
+        /// Bytes that may wait for a client that does not read.
+        max_outbound_bytes: usize = 32 << 20,
+        /// Bytes of a buffered answer.
+        max_response_bytes: usize = 16 << 20,
+        /// Bytes read from a socket ahead of what its connection has handled.
+        inbound_window_bytes: usize = 64 << 10,
+        /// Milliseconds between two snapshots to one client; 0 = one for each change.
+        snapshot_interval_ms: u64 = 50,
+        /// Clients that may be connected.
+        max_clients: usize = 2_048,
+    }
+}
+
+/// Whether an unknown client has to be paired by the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairing {
+    /// It has to.
+    Required,
+    /// Any client that passes the handshake is used; for tests and the simulator.
+    Off,
+}
+
+settings! {
+    /// When what a client said about a login counts as old.
+    LoginState {
+        /// Milliseconds since a credential was last seen after which it is `stale`.
+        stale_after_ms: u64 = 300_000,
+        /// Milliseconds since a credential was last seen after which it is `lost`.
+        lost_after_ms: u64 = 1_800_000,
+    }
+}
+
+impl Bridge {
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        faults.duration("hello_timeout_ms", self.hello_timeout_ms);
+        faults.duration("heartbeat_ms", self.heartbeat_ms);
+        // A `hello` with its names and a nonce has to fit.
+        faults.bytes("max_message_bytes", self.max_message_bytes, 1_024);
+        faults.bytes("hello_max_message_bytes", self.hello_max_message_bytes, 1_024);
+        faults.range("max_messages_per_second", self.max_messages_per_second, 1, 1_000_000_000);
+        faults.range("message_burst", self.message_burst, 1, 1_000_000_000);
+        faults.duration("request_timeout_ms", self.request_timeout_ms);
+        faults.duration("action_timeout_ms", self.action_timeout_ms);
+        faults.duration("prompt_timeout_ms", self.prompt_timeout_ms);
+        faults.delay("cancel_grace_ms", self.cancel_grace_ms);
+        faults.bytes("max_outbound_bytes", self.max_outbound_bytes, 1_024);
+        faults.bytes("max_response_bytes", self.max_response_bytes, 1);
+        faults.bytes("inbound_window_bytes", self.inbound_window_bytes, 1_024);
+        faults.delay("snapshot_interval_ms", self.snapshot_interval_ms);
+        faults.count("max_clients", self.max_clients);
+    }
+}
+
+impl LoginState {
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        faults.duration("stale_after_ms", self.stale_after_ms);
+        faults.duration("lost_after_ms", self.lost_after_ms);
+        if self.lost_after_ms < self.stale_after_ms {
+            faults.clash("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+
+    #[test]
+    fn the_defaults_are_fine_and_zeros_are_faults() {
+        assert_eq!(faults_of(|faults| Bridge::default().validate(faults)), [""; 0]);
+        let zeros = Bridge {
+            hello_timeout_ms: 0,
+            heartbeat_ms: 0,
+            max_message_bytes: 0,
+            hello_max_message_bytes: 0,
+            max_messages_per_second: 0,
+            message_burst: 0,
+            request_timeout_ms: 0,
+            action_timeout_ms: 0,
+            prompt_timeout_ms: 0,
+            cancel_grace_ms: 0,
+            max_outbound_bytes: 0,
+            max_response_bytes: 0,
+            inbound_window_bytes: 0,
+            snapshot_interval_ms: 0,
+            max_clients: 0,
+            pairing: Pairing::Off,
+        };
+        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 13, "a grace and an interval of 0 have a meaning");
+    }
+
+    #[test]
+    fn a_login_is_not_lost_before_it_is_stale() {
+        let state = LoginState { stale_after_ms: 10, lost_after_ms: 9 };
+        assert_eq!(faults_of(|faults| state.validate(faults)).len(), 1);
+        let state = LoginState { stale_after_ms: 10, lost_after_ms: 10 };
+        assert_eq!(faults_of(|faults| state.validate(faults)), [""; 0]);
+    }
+}

@@ -1,0 +1,29 @@
+//! `baa-conductor config`: the effective configuration with the origin of each value.
+
+use super::Context;
+use crate::config::explain;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print one JSON object: key to value, origin and source.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints it to stdout.
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let text = if arguments.json {
+        format!("{:#}\n", explain::json(&context.config, &context.origins))
+    } else {
+        explain::text(&context.config, &context.origins)
+    };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // A pager that was closed early has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
+    }
+}

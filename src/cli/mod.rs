@@ -1,0 +1,217 @@
+//! The command line: arguments, what every command needs, and which file runs which command.
+//!
+//! Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address in use. Faults go to stderr, one a line;
+//! stdout belongs to the ready line of `serve` and to the answers of the other commands.
+
+mod cancel;
+mod config;
+mod demo;
+mod request;
+mod serve;
+mod status;
+
+use crate::{
+    config::{Config, Fault, Options, Origins, Sources, load},
+    state_folder,
+    telemetry::{self, Format, Telemetry},
+};
+use clap::{Args, Parser, Subcommand};
+use std::{fmt, path::PathBuf, process::ExitCode, sync::Arc};
+
+/// Exit code for bad usage or configuration; clap uses the same.
+const BAD_USAGE: u8 = 2;
+/// Exit code for an address that is in use.
+const ADDRESS_IN_USE: u8 = 3;
+
+/// Local service between the web apps open in a Firefox and the programs on the same machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "baa-conductor",
+    version,
+    after_help = "Without a command it serves. Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address \
+                  in use."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+struct Common {
+    /// Read this configuration too; it wins over the one in ~/.config/baa-conductor.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Keep database, token and lock in this folder.
+    #[arg(long, value_name = "DIR", global = true)]
+    state_dir: Option<PathBuf>,
+    /// Listen here; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", global = true)]
+    listen: Option<String>,
+    /// Log these lines: a level, or target=level pairs with commas between.
+    #[arg(long, value_name = "FILTER", global = true)]
+    log: Option<String>,
+    /// How log lines look.
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<Format>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (the default).
+    Serve,
+    /// Run the daemon with a simulated Firefox and send one streamed request through it.
+    Demo(demo::Arguments),
+    /// Show clients, targets and requests of the running daemon.
+    Status(status::Arguments),
+    /// Send a request through the running daemon and print the answer; Ctrl-C cancels it.
+    Request(request::Arguments),
+    /// Cancel a request.
+    Cancel(cancel::Arguments),
+    /// Print the effective configuration with the origin of each value, secrets masked.
+    Config(config::Arguments),
+}
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Context {
+    /// The configuration, without fault.
+    pub config: Arc<Config>,
+    /// Where its values came from.
+    pub origins: Arc<Origins>,
+    /// The state folder; only a daemon creates and locks it.
+    pub state_dir: PathBuf,
+    /// Ends the log files properly when dropped.
+    _telemetry: Telemetry,
+}
+
+impl Context {
+    /// Loads the configuration and sets up logging.
+    pub fn prepare(cli: &Cli) -> Result<Self, Refusal> {
+        let Common { config, state_dir, listen, log, log_format } = &cli.common;
+        let options =
+            Options { config: config.clone(), listen: listen.clone(), log: log.clone(), log_format: *log_format };
+        let loaded = Sources::read(options).and_then(|sources| load(&sources)).map_err(Refusal::Configuration)?;
+        let state_dir = state_folder::locate(state_dir.as_deref()).map_err(anyhow::Error::new)?;
+        let mut log = loaded.config.log.clone();
+        // Client commands neither write log files nor make folders.
+        log.file &= cli.is_daemon();
+        if log.file {
+            state_folder::prepare(&state_dir).map_err(anyhow::Error::new)?;
+        }
+        let telemetry = telemetry::init(&log, &state_folder::logs(&state_dir)).map_err(anyhow::Error::new)?;
+        let (config, origins) = (Arc::new(loaded.config), Arc::new(loaded.origins));
+        Ok(Context { config, origins, state_dir, _telemetry: telemetry })
+    }
+}
+
+impl Cli {
+    fn is_daemon(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve | Command::Demo(_)))
+    }
+}
+
+/// Why nothing was run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The configuration is wrong.
+    Configuration(Vec<Fault>),
+    /// Something else.
+    Failure(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Refusal {
+    fn from(error: anyhow::Error) -> Self {
+        Refusal::Failure(error)
+    }
+}
+
+impl Refusal {
+    /// Says it on stderr, one line for each fault, and answers the exit code.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Refusal::Configuration(faults) => {
+                for fault in faults {
+                    eprintln!("baa-conductor: {fault}");
+                }
+                ExitCode::from(BAD_USAGE)
+            }
+            Refusal::Failure(error) => {
+                eprintln!("baa-conductor: {error:#}");
+                exit_code(error)
+            }
+        }
+    }
+}
+
+/// The listening address belongs to another program; a command that fails with it exits 3.
+#[derive(Debug)]
+pub(crate) struct AddressInUse(pub(crate) String);
+
+impl fmt::Display for AddressInUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "address {} is in use", self.0)
+    }
+}
+
+impl std::error::Error for AddressInUse {}
+
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<AddressInUse>().is_some() { ExitCode::from(ADDRESS_IN_USE) } else { ExitCode::FAILURE }
+}
+
+/// Runs the command and answers the exit code of the process.
+pub fn run(cli: Cli, context: Context) -> ExitCode {
+    let done = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(context),
+        Command::Demo(arguments) => demo::run(context, arguments),
+        Command::Status(arguments) => status::run(context, arguments),
+        Command::Request(arguments) => request::run(context, arguments),
+        Command::Cancel(arguments) => cancel::run(context, arguments),
+        Command::Config(arguments) => config::run(context, arguments),
+    };
+    done.unwrap_or_else(|error| Refusal::Failure(error).report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn common_options_stand_before_or_after_the_command() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap();
+        for line in
+            ["baa-conductor --listen 127.0.0.1:0 config --json", "baa-conductor config --json --listen 127.0.0.1:0"]
+        {
+            let cli = parse(line);
+            assert_eq!(cli.common.listen.as_deref(), Some("127.0.0.1:0"), "{line}");
+            assert!(matches!(cli.command, Some(Command::Config(_))) && !cli.is_daemon());
+        }
+        assert!(parse("baa-conductor --log-format json").is_daemon());
+    }
+
+    #[test]
+    fn bad_usage_exits_2_and_help_and_version_0() {
+        for (line, code) in
+            [("--no-such-option", 2), ("frobnicate", 2), ("--log-format xml", 2), ("--help", 0), ("--version", 0)]
+        {
+            let error = Cli::try_parse_from(std::iter::once("baa-conductor").chain(line.split(' '))).unwrap_err();
+            assert_eq!(error.exit_code(), code, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_use_has_an_exit_code_of_its_own() {
+        let error = anyhow::Error::new(AddressInUse("127.0.0.1:1".into())).context("cannot listen");
+        assert_eq!(exit_code(&error), ExitCode::from(3));
+        assert_eq!(format!("{error:#}"), "cannot listen: address 127.0.0.1:1 is in use");
+    }
+}

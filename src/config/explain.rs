@@ -1,0 +1,76 @@
+//! The effective configuration for people and programs: every value with its origin, secrets masked.
+
+use super::{
+    Config,
+    layers::{Origin, Origins},
+    path::dotted,
+};
+use serde_json::json;
+use std::fmt::Write;
+use toml::{Table, Value};
+
+/// Sections in the order in which `config/conductor.toml` has them.
+pub const SECTIONS: [&str; 12] = [
+    "server",
+    "auth",
+    "store",
+    "bridge",
+    "login_state",
+    "policy",
+    "platforms",
+    "instructions",
+    "host_ops",
+    "codex",
+    "log",
+    "node",
+];
+
+/// Every key with its value, in the order of [`SECTIONS`]; a secret shows as its mask.
+pub fn leaves(config: &Config) -> Vec<(String, Value)> {
+    let mut table = Table::try_from(config).expect("the sections are tables and have values of TOML's types");
+    let mut found = Vec::new();
+    for section in SECTIONS {
+        if let Some(value) = table.remove(section) {
+            collect(&mut vec![section.to_owned()], value, &mut found);
+        }
+    }
+    found
+}
+
+fn collect(key: &mut Vec<String>, value: Value, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Table(table) => {
+            for (name, value) in table {
+                key.push(name);
+                collect(key, value, found);
+                key.pop();
+            }
+        }
+        leaf => found.push((dotted(key), leaf)),
+    }
+}
+
+/// One line for each value, which a TOML file could hold: `key = value  # origin`.
+pub fn text(config: &Config, origins: &Origins) -> String {
+    leaves(config).into_iter().fold(String::new(), |mut text, (key, value)| {
+        let origin = origins.of(&key).to_string().replace(char::is_control, " ");
+        writeln!(text, "{key} = {value}  # {origin}").expect("a String takes everything");
+        text
+    })
+}
+
+/// The same as a JSON object: key to `{value, origin, source}`.
+pub fn json(config: &Config, origins: &Origins) -> serde_json::Value {
+    let entry = |(key, value): (String, Value)| {
+        let origin = origins.of(&key);
+        let (kind, source) = match origin {
+            Origin::Default => ("default", None),
+            Origin::File(path) => ("file", Some(path.display().to_string())),
+            Origin::Variable(name) => ("environment", Some(name.to_string())),
+            Origin::Option(name) => ("option", Some((*name).to_owned())),
+            Origin::Implied(because) => ("implied", Some((*because).to_owned())),
+        };
+        (key, json!({ "value": value, "origin": kind, "source": source }))
+    };
+    leaves(config).into_iter().map(entry).collect::<serde_json::Map<_, _>>().into()
+}

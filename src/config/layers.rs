@@ -1,0 +1,278 @@
+//! Puts the layers of a configuration on top of one another, remembering for every value where it came from.
+//!
+//! Values are laid on one at a time and the whole is read after each, so that one bad value costs one line and hides no
+//! other. The sections' own structs are the schema; there is no second one.
+
+use super::{
+    Config, Faults, Options, Sources,
+    path::{Shape, Unknown, dotted, shape},
+    section::Found,
+};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use toml::{Table, Value};
+
+mod environment;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// A file.
+    File(Arc<Path>),
+    /// An environment variable.
+    Variable(Arc<str>),
+    /// A command-line option.
+    Option(&'static str),
+    /// The value of this other key leaves no choice.
+    Implied(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+            Origin::Variable(name) => write!(f, "environment variable {name}"),
+            Origin::Option(name) => write!(f, "option {name}"),
+            Origin::Implied(key) => write!(f, "implied by {key}"),
+        }
+    }
+}
+
+/// One thing that is wrong with a configuration; displays as one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where the value came from.
+    pub origin: Origin,
+    /// Its key; nothing when the source as a whole is wrong.
+    pub key: Option<String>,
+    /// Why it cannot be.
+    pub reason: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One line for each fault, whatever stands in a key or a value.
+        let line = match &self.key {
+            Some(key) => format!("{}: {key}: {}", self.origin, self.reason),
+            None => format!("{}: {}", self.origin, self.reason),
+        };
+        f.write_str(&line.replace(char::is_control, " "))
+    }
+}
+
+/// The origin of every value that is not a default, by its key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Origins(BTreeMap<String, Origin>);
+
+impl Origins {
+    /// Where the value of `key` came from.
+    pub fn of(&self, key: &str) -> &Origin {
+        self.0.get(key).unwrap_or(&Origin::Default)
+    }
+
+    /// Who is to blame for `key`: its own origin, else that of the `other` it clashes with, else that of what stands
+    /// below or beside it.
+    fn blamed(&self, key: &str, other: Option<&str>) -> &Origin {
+        if let Some(origin) = self.0.get(key).or_else(|| self.0.get(other?)) {
+            return origin;
+        }
+        let mut place = key;
+        loop {
+            let within =
+                |other: &str| other.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            if let Some((_, origin)) = self.0.iter().find(|(other, _)| within(other)) {
+                return origin;
+            }
+            match place.rsplit_once('.') {
+                Some((parent, _)) => place = parent,
+                None => return &Origin::Default,
+            }
+        }
+    }
+}
+
+/// A configuration without fault.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub config: Config,
+    /// Where they came from.
+    pub origins: Origins,
+}
+
+/// Puts the sources together; every fault is found, not only the first.
+pub fn load(sources: &Sources) -> Result<Loaded, Vec<Fault>> {
+    let mut merge = Merge::new();
+    for (path, text) in &sources.files {
+        merge.file(path, text);
+    }
+    environment::lay(&mut merge, &sources.environment);
+    merge.options(&sources.options);
+    merge.finish(&sources.host_name)
+}
+
+/// A configuration while its layers are laid on.
+struct Merge {
+    /// The defaults: the shape of every key.
+    defaults: Table,
+    /// What was accepted so far.
+    table: Table,
+    config: Config,
+    origins: BTreeMap<String, Origin>,
+    faults: Vec<Fault>,
+}
+
+impl Merge {
+    fn new() -> Self {
+        let config = Config::default();
+        let defaults = Table::try_from(&config).expect("the sections are tables and have values of TOML's types");
+        Merge { table: defaults.clone(), defaults, config, origins: BTreeMap::new(), faults: Vec::new() }
+    }
+
+    fn fault(&mut self, origin: &Origin, key: impl Into<Option<String>>, reason: impl Into<String>) {
+        self.faults.push(Fault { origin: origin.clone(), key: key.into(), reason: reason.into() });
+    }
+
+    fn file(&mut self, path: &Path, text: &str) {
+        let origin = Origin::File(Arc::from(path));
+        match text.parse::<Table>() {
+            Ok(table) => self.tree(&origin, &mut Vec::new(), table),
+            Err(error) => {
+                // Only the message: the whole error shows the line, which may hold the token.
+                let before = error.span().map(|span| &text[..span.start.min(text.len())]);
+                let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+                self.fault(&origin, None, format!("{}{}", line.unwrap_or_default(), error.message()));
+            }
+        }
+    }
+
+    fn options(&mut self, options: &Options) {
+        let format = options.log_format.map(|format| Value::try_from(format).expect("a format is a text"));
+        for (option, key, value) in [
+            ("--listen", ["server", "listen"], options.listen.as_deref().map(Value::from)),
+            ("--log", ["log", "filter"], options.log.as_deref().map(Value::from)),
+            ("--log-format", ["log", "format"], format),
+        ] {
+            if let Some(value) = value {
+                self.lay(&Origin::Option(option), &key.map(String::from), value);
+            }
+        }
+    }
+
+    /// Lays on every value of a table that stands at `key`.
+    fn tree(&mut self, origin: &Origin, key: &mut Vec<String>, table: Table) {
+        for (name, value) in table {
+            key.push(name);
+            match (value, shape(&self.defaults, key)) {
+                // Descends as far as the settings have tables; an empty one may still have an unknown name.
+                (Value::Table(inner), Ok(Shape::Table)) if !inner.is_empty() => self.tree(origin, key, inner),
+                (value, _) => self.lay(origin, key, value),
+            }
+            key.pop();
+        }
+    }
+
+    /// Lays on one value, if it can be.
+    fn lay(&mut self, origin: &Origin, key: &[String], value: Value) {
+        let name = dotted(key);
+        let expected = match shape(&self.defaults, key) {
+            Ok(Shape::Leaf(default)) => default.type_str(),
+            Ok(Shape::Table) => "table",
+            Err(unknown) => return self.fault(origin, name, not_known(&unknown)),
+        };
+        // Never with the value itself: it may be a token.
+        if value.type_str() != expected {
+            return self.fault(origin, name, format!("must be {}", in_words(expected)));
+        }
+        let mut table = self.table.clone();
+        put(&mut table, key, value);
+        match table.clone().try_into::<Config>() {
+            Ok(config) => (self.table, self.config) = (table, config),
+            Err(error) => return self.fault(origin, name, plain(error.message())),
+        }
+        self.origins.insert(name, origin.clone());
+        self.choose_token(origin, key);
+    }
+
+    /// A token from a later source takes the place of an earlier one's file, and the other way round.
+    fn choose_token(&mut self, origin: &Origin, key: &[String]) {
+        let other = match key {
+            [section, key] if section == "auth" && key == "token" => "token_file",
+            [section, key] if section == "auth" && key == "token_file" => "token",
+            _ => return,
+        };
+        if self.origins.get(&format!("auth.{other}")).is_some_and(|earlier| earlier != origin) {
+            put(&mut self.table, &["auth".into(), other.into()], Value::from(""));
+            self.config = self.table.clone().try_into().expect("an empty text stands for none");
+            self.origins.remove(&format!("auth.{other}"));
+        }
+    }
+
+    fn finish(mut self, host_name: &str) -> Result<Loaded, Vec<Fault>> {
+        let mut faults = Faults::default();
+        self.config.validate(&mut faults);
+        let mut origins = Origins(self.origins);
+        for Found { key, reason, other } in faults.found() {
+            let origin = origins.blamed(key, other.as_deref()).clone();
+            let hint = environment::hint(&origin, key);
+            self.faults.push(Fault { origin, key: Some(key.clone()), reason: format!("{reason}{hint}") });
+        }
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        if let Some((key, because)) = self.config.settle(host_name) {
+            origins.0.insert(key.to_owned(), Origin::Implied(because));
+        }
+        Ok(Loaded { config: self.config, origins })
+    }
+}
+
+/// Sets the value at `key`, making tables on the way.
+fn put(table: &mut Table, key: &[String], value: Value) {
+    match key {
+        [] => {}
+        [last] => match (table.get_mut(last), value) {
+            // An empty table says nothing about what it could hold.
+            (Some(Value::Table(_)), Value::Table(_)) => {}
+            (_, value) => drop(table.insert(last.clone(), value)),
+        },
+        [first, rest @ ..] => {
+            let inner = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
+            if !inner.is_table() {
+                *inner = Value::Table(Table::new());
+            }
+            put(inner.as_table_mut().expect("just made one"), rest, value);
+        }
+    }
+}
+
+fn not_known(unknown: &Unknown<'_>) -> String {
+    let near = unknown.known.iter().map(|known| (strsim::damerau_levenshtein(known, unknown.part), known)).min();
+    match near {
+        Some((distance, known)) if distance <= 1 + known.len() / 5 => {
+            format!("unknown key {:?}; did you mean {known:?}?", unknown.part)
+        }
+        _ => format!("unknown key {:?}", unknown.part),
+    }
+}
+
+fn in_words(toml_type: &str) -> &str {
+    match toml_type {
+        "string" => "a text",
+        "integer" => "a whole number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "table" => "a table",
+        other => other,
+    }
+}
+
+/// Serde's words for people who do not write Rust.
+fn plain(message: &str) -> String {
+    let message = message.trim().lines().next().unwrap_or_default();
+    ["u64", "u32", "usize"].iter().fold(message.to_owned(), |text, rust| {
+        text.replace(&format!("expected {rust}"), "expected a whole number of 0 or more")
+    })
+}

@@ -1,0 +1,89 @@
+//! Environment variables as a layer: `BAA_` and a key with `__` between its parts, and three older names.
+
+use super::{Merge, Origin};
+use crate::config::path::{Shape, shape};
+use toml::{Table, Value};
+use url::{Host, Url};
+
+/// Where callers find the daemon; other programs of the same family read it too, so it is often merely inherited.
+const LOCAL_API: &str = "BAA_CONDUCTOR_LOCAL_API";
+const REMOTE: &str = "the address was inherited from the environment: unset the variable to listen on loopback, or, to \
+                      serve other machines, set server.allow_remote = true and name this one in server.allowed_hosts";
+
+/// Lays on every variable that is meant for us.
+pub(super) fn lay(merge: &mut Merge, environment: &[(String, String)]) {
+    let named = |wanted: &str| environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
+    // The older names first: a variable that spells the key out is the more deliberate one.
+    for (name, key) in [("BAA_SHARED_TOKEN", ["auth", "token"]), ("BAA_CODEXD_LOCAL_API_BASE", ["codex", "base_url"])] {
+        if let Some((name, value)) = named(name) {
+            merge.lay(&origin(name), &key.map(String::from), Value::from(value.as_str()));
+        }
+    }
+    if let Some((name, value)) = named(LOCAL_API) {
+        match listen(value) {
+            Ok(listen) => merge.lay(&origin(name), &["server".into(), "listen".into()], Value::from(listen)),
+            Err(reason) => merge.fault(&origin(name), "server.listen".to_owned(), reason),
+        }
+    }
+    let mut ours: Vec<_> =
+        environment.iter().filter(|(name, _)| name.starts_with("BAA_") && name.contains("__")).collect();
+    ours.sort();
+    for (name, text) in ours {
+        let key: Vec<String> = name["BAA_".len()..].split("__").map(str::to_ascii_lowercase).collect();
+        match shape(&merge.defaults, &key) {
+            Ok(Shape::Leaf(default)) => match value(text, default) {
+                Ok(value) => merge.lay(&origin(name), &key, value),
+                Err(reason) => merge.fault(&origin(name), crate::config::path::dotted(&key), reason),
+            },
+            Ok(Shape::Table) => merge.fault(&origin(name), None, "names a section, not a setting"),
+            // Says what is not known, and what it may have meant.
+            Err(_) => merge.lay(&origin(name), &key, Value::from(text.as_str())),
+        }
+    }
+}
+
+/// What to add to a fault at `key` of that origin.
+pub(super) fn hint(origin: &Origin, key: &str) -> String {
+    match origin {
+        Origin::Variable(name) if &**name == LOCAL_API && key == "server.listen" => format!(" ({REMOTE})"),
+        _ => String::new(),
+    }
+}
+
+fn origin(name: &str) -> Origin {
+    Origin::Variable(name.into())
+}
+
+/// Reads a variable's text as a value of the default's type.
+fn value(text: &str, default: &Value) -> Result<Value, String> {
+    match default {
+        Value::Integer(_) => text.trim().parse().map(Value::Integer).map_err(|_| "must be a whole number".to_owned()),
+        Value::Boolean(_) => text.trim().parse().map(Value::Boolean).map_err(|_| "must be true or false".to_owned()),
+        Value::Array(_) if text.trim_start().starts_with('[') => {
+            let parsed = format!("list = {}", text.trim()).parse::<Table>();
+            let list = parsed.ok().filter(|table| table.len() == 1).and_then(|mut table| table.remove("list"));
+            list.ok_or_else(|| "must be a list, as in TOML or with commas between".to_owned())
+        }
+        Value::Array(_) => Ok(text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(Value::from)
+            .collect::<Vec<_>>()
+            .into()),
+        _ => Ok(Value::from(text)),
+    }
+}
+
+/// The listening address in a URL of ours.
+fn listen(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.username().is_empty());
+    let url = url.ok_or("must be an http:// address, such as http://127.0.0.1:4317")?;
+    let port = url.port_or_known_default().unwrap_or(80);
+    match url.host() {
+        Some(Host::Domain("localhost")) => Ok(format!("localhost:{port}")),
+        Some(Host::Domain(name)) => Err(format!("{name:?} is not an address of this machine ({REMOTE})")),
+        Some(host) => Ok(format!("{host}:{port}")),
+        None => Err("must name an address, such as http://127.0.0.1:4317".to_owned()),
+    }
+}

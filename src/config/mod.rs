@@ -1,0 +1,88 @@
+//! The configuration: joins the sections, each of which lives beside its consumer, loads them in layers, and explains
+//! where every value came from.
+//!
+//! ```text
+//! defaults < $XDG_CONFIG_HOME/baa-conductor/conductor.toml < --config FILE < environment < options
+//! ```
+//!
+//! Invariant: a [`Loaded`] configuration has passed every section's `validate`, so that its readers need not doubt it.
+//! Only [`sources`] touches files and the process's environment; everything else is pure.
+
+pub mod explain;
+pub mod layers;
+pub(crate) mod path;
+pub mod reserved;
+pub(crate) mod section;
+pub mod sources;
+
+pub use layers::{Fault, Loaded, Origin, Origins, load};
+pub use section::{Faults, Found};
+pub use sources::{Options, Sources};
+
+use crate::{
+    bridge::settings::{Bridge, LoginState},
+    http::settings::{Auth, LocalTrust, Server},
+    platforms::registry::{Platforms, Registry},
+    policy::settings::Policy,
+    store::settings::StoreSettings,
+    telemetry::LogSettings,
+};
+use reserved::{Codex, HostOps, Instructions, Node};
+use serde::{Deserialize, Serialize};
+
+/// Every setting of the daemon; a field is a section of the same name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field's type says what it is")]
+pub struct Config {
+    pub server: Server,
+    pub auth: Auth,
+    pub store: StoreSettings,
+    pub bridge: Bridge,
+    pub login_state: LoginState,
+    pub policy: Policy,
+    pub platforms: Platforms,
+    pub instructions: Instructions,
+    pub host_ops: HostOps,
+    pub codex: Codex,
+    pub log: LogSettings,
+    pub node: Node,
+}
+
+impl Config {
+    /// The registry of its platforms.
+    pub fn registry(&self) -> Registry {
+        Registry::new(&self.platforms)
+    }
+
+    /// Names every value that cannot be, by its whole key.
+    pub fn validate(&self, faults: &mut Faults) {
+        faults.within("server", |faults| self.server.validate(faults));
+        faults.within("auth", |faults| self.auth.validate(faults));
+        faults.within("store", |faults| self.store.validate(faults));
+        faults.within("bridge", |faults| self.bridge.validate(faults));
+        faults.within("login_state", |faults| self.login_state.validate(faults));
+        faults.within("platforms", |faults| Registry::checked(&self.platforms, faults));
+        // A platform that is there but faulty has its own fault.
+        let registered = |name: &str| self.platforms.0.contains_key(name);
+        faults.within("policy", |faults| self.policy.validate(faults, registered));
+        faults.within("instructions", |faults| self.instructions.validate(faults, registered));
+        faults.within("host_ops", |faults| self.host_ops.validate(faults));
+        faults.within("codex", |faults| self.codex.validate(faults));
+        faults.within("log", |faults| self.log.validate(faults));
+        faults.within("node", |faults| self.node.validate(faults));
+    }
+
+    /// Draws the consequences that one value has for another; says which key changed because of which.
+    fn settle(&mut self, host_name: &str) -> Option<(&'static str, &'static str)> {
+        self.node.named(host_name);
+        if self.server.is_remote() && self.auth.local_trust != LocalTrust::None {
+            self.auth.local_trust = LocalTrust::None;
+            return Some(("auth.local_trust", "server.listen and server.status_listen"));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+use super::*;
+use std::path::PathBuf;
+
+const FILE: &str = "/etc/x/conductor.toml";
+const SAMPLE: &str = include_str!("../../config/conductor.toml");
+
+fn sources(file: &str, environment: &[(&str, &str)]) -> Sources {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Sources { files: vec![(PathBuf::from(FILE), file.to_owned())], environment, ..Sources::default() }
+}
+
+fn loaded(file: &str, environment: &[(&str, &str)]) -> Loaded {
+    load(&sources(file, environment)).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+fn faults(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    load(&sources(file, environment)).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nothing_said_gives_the_defaults_and_the_hosts_name() {
+    let loaded = load(&Sources { host_name: "box".into(), ..Sources::default() }).unwrap();
+    let mut expected = Config::default();
+    expected.node.named("box");
+    assert_eq!((loaded.config, loaded.origins), (expected, Origins::default()));
+}
+
+#[test]
+fn later_layers_win() {
+    let mut all = sources("[policy.circuit_breaker]\nfailure_threshold = 7\n[log]\nfilter = \"warn\"", &[]);
+    all.files.push(("/second.toml".into(), "[policy.circuit_breaker]\nfailure_threshold = 8\nopen_ms = 1".into()));
+    let threshold = |sources: &Sources| {
+        let loaded = load(sources).unwrap();
+        let origin = loaded.origins.of("policy.circuit_breaker.failure_threshold").to_string();
+        (loaded.config.policy.circuit_breaker.failure_threshold, origin)
+    };
+    assert_eq!(threshold(&all), (8, "/second.toml".into()));
+    all.environment = vec![("BAA_POLICY__CIRCUIT_BREAKER__FAILURE_THRESHOLD".into(), "9".into())];
+    assert_eq!(threshold(&all), (9, "environment variable BAA_POLICY__CIRCUIT_BREAKER__FAILURE_THRESHOLD".into()));
+    all.environment.push(("BAA_LOG__FILTER".into(), "error".into()));
+    all.options.log = Some("debug".into());
+    let loaded = load(&all).unwrap();
+    assert_eq!(loaded.config.log.filter, "debug");
+    assert_eq!(loaded.origins.of("log.filter"), &Origin::Option("--log"));
+}
+
+#[test]
+fn every_fault_is_one_line_with_source_key_and_reason() {
+    let found = faults(
+        "nonsense = 1\nempty = {}\n[server]\nlisten = 5\nlitsen = \"x\"\n[policy.jitter]\nmin_ms = 500\nmax_ms = 100\n\
+         [bridge]\npairing = \"maybe\"\nheartbeat_ms = -1\n[platforms.wiki]\nprompt = \"magic\"\nurl = \"x\"\n\
+         [policy.platform.nope.jitter]\nmin_ms = 1\n[auth]\ntoken = 12345\n[node]\nrole.deep = 1",
+        &[],
+    );
+    for (key, reason) in [
+        ("nonsense", "unknown key \"nonsense\""),
+        ("empty", "unknown key \"empty\""),
+        ("server.listen", "must be a text"),
+        ("server.litsen", "unknown key \"litsen\"; did you mean \"listen\"?"),
+        ("policy.jitter.min_ms", "must not be more than jitter.max_ms"),
+        ("bridge.pairing", "unknown variant `maybe`, expected `required` or `off`"),
+        ("bridge.heartbeat_ms", "invalid value: integer `-1`, expected a whole number of 0 or more"),
+        ("platforms.wiki.prompt", "unknown variant `magic`"),
+        ("platforms.wiki.url", "unknown key \"url\""),
+        ("policy.platform.nope", "is not a registered platform"),
+        ("auth.token", "must be a text"),
+        ("node.role", "must be a text"),
+    ] {
+        let line = format!("{FILE}: {key}: {reason}");
+        assert!(found.iter().any(|fault| fault.starts_with(&line)), "{line}\n{found:#?}");
+    }
+    assert!(found.iter().all(|fault| !fault.contains('\n') && !fault.contains("12345")), "{found:#?}");
+}
+
+#[test]
+fn a_clash_is_blamed_on_the_value_that_is_not_a_default() {
+    let blamed =
+        |environment: &[(&str, &str)]| faults("policy.backoff.base_ms = 2\npolicy.jitter.mu_ms = 1", environment);
+    for (name, value, key) in [
+        ("BAA_POLICY__JITTER__MAX_MS", "10", "policy.jitter.min_ms"),
+        ("BAA_POLICY__WAITER__TIMEOUT_MS", "10", "policy.jitter.min_ms"),
+        ("BAA_LOGIN_STATE__STALE_AFTER_MS", "9000000", "login_state.lost_after_ms"),
+    ] {
+        let found = blamed(&[(name, value)]);
+        assert!(
+            found.len() == 1 && found[0].starts_with(&format!("environment variable {name}: {key}: ")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_section_that_is_no_table_is_a_fault() {
+    assert_eq!(faults("server = 5", &[]), [format!("{FILE}: server: must be a table")]);
+    assert_eq!(faults("platforms.claude = 5", &[]), [format!("{FILE}: platforms.claude: must be a table")]);
+}
+
+#[test]
+fn broken_toml_names_file_and_line_but_never_shows_it() {
+    let found = faults("[auth]\ntoken = \"hush\" x", &[]);
+    assert!(
+        found.len() == 1 && found[0].starts_with(&format!("{FILE}: line 2: ")) && !found[0].contains("hush"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn variables_are_read_by_the_type_of_their_key() {
+    let config = loaded(
+        "",
+        &[
+            ("BAA_BRIDGE__HEARTBEAT_MS", " 5000 "),
+            ("BAA_SERVER__ALLOW_REMOTE", "true"),
+            ("BAA_SERVER__ALLOWED_HOSTS", "box.lan, other.lan:99"),
+            ("BAA_HOST_OPS__ENV_ALLOW", "[\"A\", \"B\"]"),
+            ("BAA_INSTRUCTIONS__ALLOW", "[{ platform = \"claude\" }]"),
+            ("BAA_PLATFORMS__WIKI__SHELL_URL", "https://wiki.example/"),
+            ("BAA_POLICY__PLATFORM__WIKI__JITTER__MIN_MS", "3"),
+            ("BAA_NODE__ID", "x"),
+            ("BAA_SOMETHING", "ignored"),
+            ("OTHER__X", "ignored"),
+        ],
+    )
+    .config;
+    assert_eq!(config.bridge.heartbeat_ms, 5_000);
+    assert!(config.server.allow_remote);
+    assert_eq!(config.server.allowed_hosts, ["box.lan", "other.lan:99"]);
+    assert_eq!(config.host_ops.env_allow, ["A", "B"]);
+    assert_eq!(config.instructions.allow[0].platform, "claude");
+    assert_eq!(config.registry().get("wiki").unwrap().title, "wiki");
+    assert_eq!(config.policy.for_platform("wiki").jitter.min_ms, 3);
+    assert_eq!(config.node.id, "x");
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    for (name, value) in [
+        ("BAA_POLICY__NOPE", "1"),
+        ("BAA_NOPE__X", "1"),
+        ("BAA_SERVER__", "1"),
+        ("BAA_POLICY__JITTER", "1"),
+        ("BAA_BRIDGE__HEARTBEAT_MS", "soon"),
+        ("BAA_BRIDGE__HEARTBEAT_MS", "0"),
+        ("BAA_SERVER__ALLOW_REMOTE", "yes"),
+        ("BAA_SERVER__ALLOWED_HOSTS", "[broken"),
+        ("BAA_CONDUCTOR_LOCAL_API", "127.0.0.1:4317"),
+        ("BAA_CODEXD_LOCAL_API_BASE", "nonsense"),
+        ("BAA_SHARED_TOKEN", "two words"),
+    ] {
+        let found = faults("", &[(name, value)]);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("environment variable {name}: ")), "{found:?}");
+        assert!(!found[0].contains("two words"));
+    }
+}
+
+#[test]
+fn the_older_variables_mean_settings_and_give_way_to_plain_ones() {
+    let listen = |environment: &[(&str, &str)]| loaded("", environment).config.server.listen;
+    assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "http://127.0.0.1:4999/")]), "127.0.0.1:4999");
+    assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "http://localhost:4999")]), "localhost:4999");
+    assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "http://[::1]:4999")]), "[::1]:4999");
+    assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "")]), "127.0.0.1:4317");
+    let both = [("BAA_SERVER__LISTEN", "127.0.0.1:1"), ("BAA_CONDUCTOR_LOCAL_API", "http://127.0.0.1:2")];
+    assert_eq!(listen(&both), "127.0.0.1:1");
+    let config =
+        loaded("", &[("BAA_SHARED_TOKEN", "abc"), ("BAA_CODEXD_LOCAL_API_BASE", "http://127.0.0.1:4319")]).config;
+    assert_eq!(config.auth.token.unwrap().expose(), "abc");
+    assert_eq!(config.codex.base_url.as_deref(), Some("http://127.0.0.1:4319"));
+}
+
+#[test]
+fn an_inherited_address_that_is_refused_says_so() {
+    for inherited in ["http://100.71.210.78:4317", "http://conductor.lan:4317"] {
+        let found = faults("", &[("BAA_CONDUCTOR_LOCAL_API", inherited)]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        for word in
+            ["BAA_CONDUCTOR_LOCAL_API", "server.listen", "inherited", "server.allow_remote", "server.allowed_hosts"]
+        {
+            assert!(found[0].contains(word), "{word}: {found:?}");
+        }
+    }
+    let mut overruled = sources("", &[("BAA_CONDUCTOR_LOCAL_API", "http://100.71.210.78:4317")]);
+    overruled.options.listen = Some("127.0.0.1:0".into());
+    assert!(load(&overruled).is_ok(), "what an option overrules cannot be refused");
+}
+
+#[test]
+fn a_remote_listener_trusts_nobody() {
+    let mut remote = sources("[server]\nallow_remote = true\n[auth]\nlocal_trust = \"loopback\"", &[]);
+    assert_eq!(load(&remote).unwrap().config.auth.local_trust, LocalTrust::Loopback);
+    remote.options.listen = Some("0.0.0.0:0".into());
+    let loaded = load(&remote).unwrap();
+    assert_eq!(loaded.config.auth.local_trust, LocalTrust::None);
+    assert_eq!(loaded.origins.of("auth.local_trust"), &Origin::Implied("server.listen and server.status_listen"));
+}
+
+#[test]
+fn a_later_token_takes_the_place_of_an_earlier_file() {
+    let config = loaded("auth.token_file = \"/t\"", &[("BAA_SHARED_TOKEN", "abc")]).config;
+    assert!(config.auth.token.is_some() && config.auth.token_file.is_none());
+    let config = loaded("auth.token = \"abc\"", &[("BAA_AUTH__TOKEN_FILE", "/t")]).config;
+    assert!(config.auth.token.is_none() && config.auth.token_file.is_some());
+    assert_eq!(faults("auth.token = \"abc\"\nauth.token_file = \"/t\"", &[]).len(), 1);
+}
+
+#[test]
+fn single_keys_of_a_built_in_platform_can_change() {
+    let config = loaded("platforms.gemini.title = \"My Gemini\"", &[]).config;
+    let registry = config.registry();
+    let gemini = registry.get("gemini").unwrap();
+    assert_eq!((gemini.title.as_str(), gemini.shell_url.as_str()), ("My Gemini", "https://gemini.google.com/"));
+}
+
+#[test]
+fn explain_shows_every_value_with_its_origin_and_no_secret() {
+    let loaded = loaded("auth.token = \"hush-hush\"", &[("BAA_POLICY__WAITER__TIMEOUT_MS", "4321")]);
+    let text = explain::text(&loaded.config, &loaded.origins);
+    for line in [
+        "policy.waiter.timeout_ms = 4321  # environment variable BAA_POLICY__WAITER__TIMEOUT_MS",
+        "policy.circuit_breaker.failure_threshold = 5  # default",
+        "auth.token = \"********\"  # /etc/x/conductor.toml",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let json = explain::json(&loaded.config, &loaded.origins);
+    assert_eq!(json["policy.waiter.timeout_ms"]["value"], 4321);
+    assert_eq!(json["policy.waiter.timeout_ms"]["source"], "BAA_POLICY__WAITER__TIMEOUT_MS");
+    assert!(!text.contains("hush") && !json.to_string().contains("hush") && !format!("{loaded:?}").contains("hush"));
+    assert!(text.parse::<toml::Table>().is_ok(), "it could be a configuration file");
+    let sections = toml::Table::try_from(Config::default()).unwrap();
+    assert!(
+        sections.keys().all(|name| explain::SECTIONS.contains(&name.as_str()))
+            && sections.len() == explain::SECTIONS.len()
+    );
+}
+
+/// A setting stands directly behind its `#`, an explanation behind `# `.
+fn uncommented() -> String {
+    let uncomment = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    SAMPLE.lines().map(uncomment).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_file_says_nothing_until_it_is_uncommented() {
+    assert!(SAMPLE.parse::<toml::Table>().unwrap().is_empty());
+}
+
+#[test]
+fn the_sample_file_has_every_key_with_its_default_in_the_order_of_the_sections() {
+    assert_eq!(loaded(&uncommented(), &[]).config, Config::default());
+    let sample: toml::Table = uncommented().parse().unwrap();
+    for (key, value) in explain::leaves(&Config::default()) {
+        let found = key.split('.').try_fold(&toml::Value::Table(sample.clone()), |at, part| at.get(part)).cloned();
+        assert_eq!(found, Some(value), "{key}");
+    }
+    let places = explain::SECTIONS.map(|section| {
+        let mut starts = ["]", "."].iter().filter_map(|end| uncommented().find(&format!("\n[{section}{end}")));
+        starts.next()
+    });
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?}");
+}

@@ -1,0 +1,265 @@
+//! Sections `server` and `auth`: where the daemon listens, who may call, and how much of it.
+
+use crate::{
+    config::section::{Faults, blank, settings},
+    secret::Secret,
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+use url::Url;
+
+settings! {
+    /// The listener, its limits and the names it answers to.
+    Server {
+        /// Address and port; port 0 takes a free one. `localhost` means 127.0.0.1.
+        listen: String = "127.0.0.1:4317".into(),
+        /// A second, read-only listener for old callers; empty = none.
+        #[serde(with = "blank")]
+        status_listen: Option<String> = None,
+        /// Whether an address other than loopback may be listened on; callers then need the token.
+        allow_remote: bool = false,
+        /// Further `Host` values to answer to; one without a port matches any port.
+        allowed_hosts: Vec<String> = Vec::new(),
+        /// Exact origins of web pages that may call.
+        allowed_origins: Vec<String> = Vec::new(),
+        /// Bytes of a request body.
+        max_body_bytes: usize = 8 << 20,
+        /// Milliseconds until a request body must be complete.
+        body_timeout_ms: u64 = 30_000,
+        /// Connections in all; more are not accepted until one ends.
+        max_connections: usize = 1_024,
+        /// Browser requests in flight and queued, whole daemon.
+        max_requests: usize = 1_024,
+        /// Milliseconds of silence on an event stream after which a comment is sent.
+        sse_keep_alive_ms: u64 = 15_000,
+        /// Milliseconds after which a reader that takes nothing is dropped.
+        sse_stall_timeout_ms: u64 = 30_000,
+        /// Milliseconds until a request head must be complete.
+        head_timeout_ms: u64 = 5_000,
+        /// Milliseconds that work under way gets to finish when the daemon stops.
+        shutdown_timeout_ms: u64 = 10_000,
+        /// HTTP worker threads.
+        workers: usize = 1,
+    }
+}
+
+settings! {
+    /// What a caller has to show.
+    Auth {
+        /// The bearer token; empty = that of `token_file`, or of the state folder.
+        #[serde(with = "blank")]
+        token: Option<Secret> = None,
+        /// A file that holds the token, readable for its owner only; empty = none.
+        #[serde(with = "blank")]
+        token_file: Option<PathBuf> = None,
+        /// What a loopback caller without a token may do.
+        local_trust: LocalTrust = LocalTrust::SameUser,
+    }
+}
+
+/// Which callers may do without the token what does not always need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalTrust {
+    /// Loopback connections of the daemon's own user.
+    SameUser,
+    /// Every loopback connection.
+    Loopback,
+    /// Nobody.
+    None,
+}
+
+impl Server {
+    /// The address to listen on; nothing when the configuration was not validated and is wrong.
+    pub fn address(&self) -> Option<SocketAddr> {
+        address(&self.listen).ok()
+    }
+
+    /// The address of the read-only listener, if there is one.
+    pub fn status_address(&self) -> Option<SocketAddr> {
+        self.status_listen.as_deref().and_then(|listen| address(listen).ok())
+    }
+
+    /// Whether any listener can be reached from another machine.
+    pub fn is_remote(&self) -> bool {
+        [self.address(), self.status_address()].into_iter().flatten().any(|address| !address.ip().is_loopback())
+    }
+
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        let mut listeners = vec![("listen", self.listen.as_str())];
+        listeners.extend(self.status_listen.as_deref().map(|listen| ("status_listen", listen)));
+        for (key, listen) in listeners {
+            match address(listen) {
+                Err(reason) => faults.add(key, reason),
+                Ok(address) if !address.ip().is_loopback() && !self.allow_remote => faults.add(
+                    key,
+                    format!("{address} can be reached from other machines, which needs server.allow_remote = true"),
+                ),
+                Ok(_) => {}
+            }
+        }
+        match (self.address(), self.status_address()) {
+            (Some(a), Some(b)) if a == b && a.port() != 0 => {
+                faults.clash("status_listen", "listen", "must not be the same address as server.listen");
+            }
+            _ => {}
+        }
+        for host in &self.allowed_hosts {
+            if let Err(reason) = check_host(host) {
+                faults.add("allowed_hosts", format!("{host:?}: {reason}"));
+            }
+        }
+        for origin in &self.allowed_origins {
+            if let Err(reason) = check_origin(origin) {
+                faults.add("allowed_origins", format!("{origin:?}: {reason}"));
+            }
+        }
+        faults.bytes("max_body_bytes", self.max_body_bytes, 1);
+        faults.count("max_connections", self.max_connections);
+        faults.count("max_requests", self.max_requests);
+        faults.range("workers", self.workers as u64, 1, 256);
+        faults.duration("body_timeout_ms", self.body_timeout_ms);
+        faults.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
+        faults.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
+        faults.duration("head_timeout_ms", self.head_timeout_ms);
+        faults.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
+    }
+}
+
+impl Auth {
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        if let Some(Err(reason)) = self.token.as_ref().map(Secret::check) {
+            faults.add("token", reason.to_string());
+        }
+        if let (Some(_), Some(_)) = (&self.token, &self.token_file) {
+            faults.clash("token_file", "token", "auth.token is set as well; choose one");
+        }
+        if self.token_file.as_deref().is_some_and(|path| !path.is_absolute()) {
+            faults.add("token_file", "must be an absolute path; the working directory does not matter to the daemon");
+        }
+    }
+}
+
+/// Reads `ADDRESS:PORT`; the only name is `localhost`, since a name that DNS resolves could move the listener.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Some(port) = text.strip_prefix("localhost:").filter(|port| port.bytes().all(|b| b.is_ascii_digit())) {
+        let port = port.parse().map_err(|_| format!("{text:?} has no port between 0 and 65535"))?;
+        return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    }
+    text.parse().map_err(|_| format!("{text:?} is not an IP address with a port, such as 127.0.0.1:4317"))
+}
+
+fn check_host(host: &str) -> Result<(), &'static str> {
+    let plain = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '\\' | '@' | '?' | '#' | '*' | '%'));
+    // A scheme of its own keeps the URL parser from dropping port 80 or 443.
+    let named = plain && Url::parse(&format!("https://{host}/")).is_ok_and(|url| url.has_host());
+    if named { Ok(()) } else { Err("must be a host name or address, with or without a port, such as box.lan:4317") }
+}
+
+fn check_origin(origin: &str) -> Result<(), String> {
+    let example = "must be an exact origin such as https://app.example";
+    if matches!(origin, "*" | "null") {
+        return Err(format!("{example}; wildcards and null would let any page in"));
+    }
+    let url = Url::parse(origin).map_err(|_| example.to_owned())?;
+    let host = url.host_str().ok_or(example)?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let exact = format!("{}://{host}{port}", url.scheme());
+    if exact == origin && !origin.contains('*') { Ok(()) } else { Err(format!("{example}; is {exact} meant?")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+
+    fn server(change: impl FnOnce(&mut Server)) -> Vec<String> {
+        let mut server = Server::default();
+        change(&mut server);
+        faults_of(|faults| server.validate(faults))
+    }
+
+    #[test]
+    fn the_defaults_are_fine() {
+        assert_eq!(server(|_| ()), [""; 0]);
+        assert_eq!(faults_of(|faults| Auth::default().validate(faults)), [""; 0]);
+    }
+
+    #[test]
+    fn listen_is_an_address_on_loopback_unless_remote_is_allowed() {
+        for fine in ["127.0.0.1:0", "127.8.8.8:1", "[::1]:4317", "localhost:4317"] {
+            assert_eq!(server(|s| s.listen = fine.into()), [""; 0], "{fine}");
+        }
+        for remote in ["0.0.0.0:0", "[::]:4317", "192.168.1.2:4317"] {
+            let faults = server(|s| s.listen = remote.into());
+            assert!(faults.len() == 1 && faults[0].contains("server.allow_remote"), "{faults:?}");
+            let faults = server(|s| (s.listen, s.allow_remote) = (remote.into(), true));
+            assert_eq!(faults, [""; 0]);
+        }
+        for bad in ["", "4317", "box.lan:4317", "127.0.0.1", "127.0.0.1:99999", "localhost:+1", "localhost:"] {
+            assert_eq!(server(|s| s.listen = bad.into()).len(), 1, "{bad}");
+        }
+        assert_eq!(server(|s| s.status_listen = Some("127.0.0.1:4317".into())).len(), 1, "twice the same");
+        assert_eq!(server(|s| s.status_listen = Some("0.0.0.0:4318".into())).len(), 1);
+    }
+
+    #[test]
+    fn allowed_hosts_are_hosts() {
+        for fine in ["box.lan", "other.lan:99", "[::1]:80", "BOX", "10.0.0.1:443"] {
+            assert_eq!(server(|s| s.allowed_hosts = vec![fine.into()]), [""; 0], "{fine}");
+        }
+        for bad in ["", "*", "*.lan", "http://box", "box/x", "a b", "user@box", "box:99999", "bo%78"] {
+            assert_eq!(server(|s| s.allowed_hosts = vec![bad.into()]).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn allowed_origins_are_exact() {
+        for fine in
+            ["https://app.example", "http://localhost:3000", "moz-extension://0b6e1f4c-6d1f-4f6e-9d4e-aaaaaaaaaaaa"]
+        {
+            assert_eq!(server(|s| s.allowed_origins = vec![fine.into()]), [""; 0], "{fine}");
+        }
+        for bad in [
+            "",
+            "null",
+            "*",
+            "https://*.example",
+            "https://app.example/",
+            "https://app.example:443",
+            "https://App.example",
+            "https://u@app.example",
+            "app.example",
+            "moz-extension://*",
+            "file:///x",
+            "data:x",
+        ] {
+            assert_eq!(server(|s| s.allowed_origins = vec![bad.into()]).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn zeros_and_absurd_values_are_faults() {
+        let found = server(|s| {
+            (s.max_body_bytes, s.max_connections, s.max_requests, s.workers) = (0, 0, 0, 0);
+            (s.sse_keep_alive_ms, s.head_timeout_ms, s.body_timeout_ms) = (0, 0, u64::MAX);
+        });
+        assert_eq!(found.len(), 7, "{found:?}");
+    }
+
+    #[test]
+    fn a_token_is_sendable_and_comes_from_one_place() {
+        let auth = Auth { token: Some(Secret::new("a b")), token_file: Some("t".into()), ..Auth::default() };
+        let found = faults_of(|faults| auth.validate(faults));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(!format!("{auth:?}").contains("a b"));
+    }
+}

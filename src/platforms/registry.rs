@@ -1,0 +1,289 @@
+//! The registry of platforms: section `platforms`, checked and with its blanks filled in.
+//!
+//! Built-in and user-defined platforms are the same data: the built-in ones are merely the section's default, so that
+//! a configuration can change single keys of them.
+
+use crate::{
+    config::section::{Faults, settings},
+    ids::PlatformName,
+};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+use url::{Host, Url};
+
+/// Section `platforms`: every platform by its name, the built-in ones included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Platforms(pub BTreeMap<String, PlatformSettings>);
+
+settings! {
+    /// One platform as it is written in the configuration.
+    PlatformSettings {
+        /// What people call it; empty = its name.
+        title: String = String::new(),
+        /// The page that the extension opens; its scheme and port hold for requests.
+        shell_url: String = String::new(),
+        /// Where its pages live, `*.` for any subdomain; empty = the host of `shell_url`.
+        hosts: Vec<String> = Vec::new(),
+        /// How answers may come.
+        modes: Vec<Mode> = vec![Mode::Buffered, Mode::Sse],
+        /// Which extractor watches for final messages; empty = none.
+        final_message: Extractor = Extractor::None,
+        /// How a prompt without a path is sent; empty = not at all.
+        prompt: Prompt = Prompt::None,
+    }
+}
+
+/// How an answer may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Whole.
+    Buffered,
+    /// Event by event.
+    Sse,
+}
+
+/// What watches a platform's own traffic for complete messages of the assistant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extractor {
+    /// Nothing.
+    #[serde(rename = "")]
+    None,
+    /// The one for Claude.
+    Claude,
+    /// The one for ChatGPT.
+    Chatgpt,
+    /// The one for Gemini.
+    Gemini,
+}
+
+/// How a prompt without a path is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prompt {
+    /// Not at all.
+    #[serde(rename = "")]
+    None,
+    /// By the steps of Claude's own API.
+    Claude,
+    /// By the template that the extension learned from the user.
+    Template,
+}
+
+impl Default for Platforms {
+    fn default() -> Self {
+        toml::from_str(include_str!("builtin.toml")).expect("a test reads the built-in platforms")
+    }
+}
+
+/// A host that belongs to a platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// This host.
+    Exact(String),
+    /// Every subdomain of this host, but not the host itself.
+    Below(String),
+}
+
+/// A platform, ready for use; serializes as `hello_ack.platforms[]` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Platform {
+    /// Its name.
+    #[serde(rename = "platform")]
+    pub name: PlatformName,
+    /// What people call it.
+    pub title: String,
+    /// The page that the extension opens.
+    #[serde(serialize_with = "as_text")]
+    pub shell_url: Url,
+    /// Where its pages live; never empty.
+    pub hosts: Vec<HostPattern>,
+    /// How answers may come; never empty.
+    pub modes: Vec<Mode>,
+    /// What watches for final messages.
+    pub final_message: Extractor,
+    /// How a prompt without a path is sent.
+    pub prompt: Prompt,
+}
+
+/// Every platform that requests may name, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Registry {
+    platforms: Vec<Arc<Platform>>,
+}
+
+impl Registry {
+    /// The platforms of a validated configuration.
+    pub fn new(settings: &Platforms) -> Self {
+        Registry::checked(settings, &mut Faults::default())
+    }
+
+    /// The platforms that can be, and a fault for each value that cannot.
+    pub fn checked(settings: &Platforms, faults: &mut Faults) -> Self {
+        // A `BTreeMap` hands them out sorted.
+        let platform = |(name, settings): (&String, &PlatformSettings)| {
+            let section = crate::config::path::quoted(name);
+            let Some(name) =
+                PlatformName::parse(name).ok().filter(|_| !name.contains(|c: char| c.is_ascii_uppercase()))
+            else {
+                faults.add(&section, "a platform's name has 1 to 128 characters of a-z 0-9 . _ : -");
+                return None;
+            };
+            faults.within(&section, |faults| settings.resolve(name, faults)).map(Arc::new)
+        };
+        Registry { platforms: settings.0.iter().filter_map(platform).collect() }
+    }
+
+    /// The platform of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Platform>> {
+        let at = self.platforms.binary_search_by(|platform| platform.name.as_str().cmp(name)).ok()?;
+        self.platforms.get(at)
+    }
+
+    /// Every platform, sorted by name.
+    pub fn all(&self) -> &[Arc<Platform>] {
+        &self.platforms
+    }
+
+    /// Every name, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &PlatformName> {
+        self.platforms.iter().map(|platform| &platform.name)
+    }
+}
+
+impl PlatformSettings {
+    /// Fills in what was left blank; nothing when a value is wrong, which `faults` then knows.
+    fn resolve(&self, name: PlatformName, faults: &mut Faults) -> Option<Platform> {
+        if self.modes.is_empty() {
+            faults.add("modes", "must name at least one of \"buffered\" and \"sse\"");
+        }
+        if self.prompt == Prompt::Claude && name.as_str() != "claude" {
+            faults.add("prompt", "\"claude\" is for the platform claude only; use \"template\" or \"\"");
+        }
+        let shell_url = shell_url(&self.shell_url).map_err(|reason| faults.add("shell_url", reason)).ok()?;
+        let mut hosts = Vec::new();
+        for text in &self.hosts {
+            match HostPattern::parse(text) {
+                Ok(host) if shell_url.scheme() == "http" && !host.is_loopback() => {
+                    faults.add("hosts", format!("{text:?} is not on loopback, where http:// alone may go"));
+                }
+                Ok(host) => hosts.push(host),
+                Err(reason) => faults.add("hosts", format!("{text:?} {reason}")),
+            }
+        }
+        let home = shell_url.host_str().expect("shell_url() checked it");
+        if self.hosts.is_empty() {
+            hosts.push(HostPattern::Exact(home.to_owned()));
+        } else if hosts.len() == self.hosts.len() && !hosts.iter().any(|host| host.matches(home)) {
+            faults.add("hosts", format!("must cover {home}, the host of shell_url"));
+        }
+        let title = if self.title.trim().is_empty() { name.to_string() } else { self.title.clone() };
+        let modes = self.modes.iter().enumerate().filter(|(at, mode)| !self.modes[..*at].contains(mode));
+        let modes = modes.map(|(_, mode)| *mode).collect();
+        Some(Platform { name, title, shell_url, hosts, modes, final_message: self.final_message, prompt: self.prompt })
+    }
+}
+
+impl Platform {
+    /// Whether answers may come in this mode.
+    pub fn supports(&self, mode: Mode) -> bool {
+        self.modes.contains(&mode)
+    }
+
+    /// Whether pages of this host belong to the platform; `host` as the `url` crate writes it.
+    pub fn owns(&self, host: &str) -> bool {
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+}
+
+impl HostPattern {
+    /// Reads `host` or `*.host` and brings it into the form in which the `url` crate writes hosts.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (below, host) = match text.strip_prefix("*.") {
+            Some(host) => (true, host),
+            None => (false, text),
+        };
+        let odd =
+            |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '%' | '/' | '\\' | '@' | '?' | '#');
+        let host = match Host::parse(host) {
+            _ if host.contains(odd) || host.ends_with('.') => return Err("is not a host name without port"),
+            Ok(host) => host,
+            Err(_) => return Err("is not a host name without port"),
+        };
+        match host {
+            Host::Domain(name) if below && !name.contains('.') && name != "localhost" => {
+                Err("would cover a whole top-level domain")
+            }
+            Host::Domain(name) if below => Ok(HostPattern::Below(name)),
+            _ if below => Err("is an address, which has no subdomains"),
+            host => Ok(HostPattern::Exact(host.to_string())),
+        }
+    }
+
+    /// Whether the pattern covers `host`, as the `url` crate writes it.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            HostPattern::Exact(own) => own == host,
+            HostPattern::Below(own) => host
+                .strip_suffix(own.as_str())
+                .and_then(|rest| rest.strip_suffix('.'))
+                .is_some_and(|sub| !sub.is_empty()),
+        }
+    }
+
+    fn is_loopback(&self) -> bool {
+        let (HostPattern::Exact(host) | HostPattern::Below(host)) = self;
+        Host::parse(host).is_ok_and(|host| is_loopback(&host))
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(host) => f.write_str(host),
+            HostPattern::Below(host) => write!(f, "*.{host}"),
+        }
+    }
+}
+
+impl Serialize for HostPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+fn as_text<S: Serializer>(url: &Url, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(url.as_str())
+}
+
+fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref() == "localhost" || name.as_ref().ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Checks a page's address; `https` anywhere, `http` on loopback only.
+fn shell_url(text: &str) -> Result<Url, &'static str> {
+    if text.is_empty() {
+        return Err("is required, such as \"https://app.example/\"");
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err("must not hold blanks, control characters or backslashes");
+    }
+    let url = Url::parse(text).map_err(|_| "is not an absolute URL")?;
+    match (url.scheme(), url.host()) {
+        _ if !url.username().is_empty() || url.password().is_some() => Err("must not hold a user or password"),
+        (_, Some(Host::Domain(name))) if name.ends_with('.') => Err("must not have a host that ends with a dot"),
+        ("https", Some(_)) => Ok(url),
+        ("http", Some(host)) if is_loopback(&host) => Ok(url),
+        ("http", Some(_)) => Err("must be https:// (http:// is for loopback alone)"),
+        _ => Err("must be an https:// address"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

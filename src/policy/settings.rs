@@ -1,0 +1,291 @@
+//! Section `policy`: the limits of targets and platforms, and what single platforms have differently.
+
+use crate::config::section::{Faults, settings};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Declares a group of limits and its twin in which every limit may be absent.
+macro_rules! group {
+    ($(#[$doc:meta])* $name:ident, $part:ident { $($(#[$meta:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        settings! {
+            $(#[$doc])*
+            #[derive(Copy, Eq)]
+            $name { $($(#[$meta])* $field: $type = $default,)* }
+        }
+
+        #[doc = concat!("What one platform has differently from [`", stringify!($name), "`].")]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $part {
+            $($(#[$meta])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)*
+        }
+
+        impl $part {
+            fn over(&self, base: $name) -> $name {
+                $name { $($field: self.$field.unwrap_or(base.$field),)* }
+            }
+        }
+    };
+}
+
+group! {
+    /// How long a target rests after a failure.
+    Backoff, BackoffPart {
+        /// Milliseconds after the first failure; each further one in a row doubles them.
+        base_ms: u64 = 1_000,
+        /// Most milliseconds.
+        max_ms: u64 = 60_000,
+    }
+}
+
+group! {
+    /// When a target is left alone.
+    CircuitBreaker, CircuitBreakerPart {
+        /// Failures in a row that open the circuit.
+        failure_threshold: u32 = 5,
+        /// Milliseconds an open circuit refuses before it lets one probe through.
+        open_ms: u64 = 60_000,
+    }
+}
+
+group! {
+    /// How much runs side by side.
+    Concurrency, ConcurrencyPart {
+        /// Requests under way per target.
+        max_in_flight_per_client_platform: usize = 1,
+    }
+}
+
+group! {
+    /// The pause before a dispatch, drawn from a normal distribution; all four 0 = off.
+    Jitter, JitterPart {
+        /// Least milliseconds.
+        min_ms: u64 = 1_000,
+        /// Most milliseconds.
+        max_ms: u64 = 5_000,
+        /// Mean in milliseconds.
+        mu_ms: u64 = 2_000,
+        /// Standard deviation in milliseconds.
+        sigma_ms: u64 = 500,
+    }
+}
+
+group! {
+    /// How many dispatches a platform gets.
+    RateLimit, RateLimitPart {
+        /// Dispatches within a window.
+        requests_per_minute_per_platform: usize = 10,
+        /// Milliseconds of that window.
+        window_ms: u64 = 60_000,
+    }
+}
+
+group! {
+    /// When a lease that shows no life is taken back.
+    StaleLease, StaleLeasePart {
+        /// Milliseconds without a sign of life.
+        idle_ms: u64 = 300_000,
+        /// Milliseconds between two sweeps.
+        sweep_interval_ms: u64 = 30_000,
+    }
+}
+
+group! {
+    /// The bounds of a streamed answer.
+    Stream, StreamPart {
+        /// Milliseconds from dispatch to the opening.
+        open_timeout_ms: u64 = 10_000,
+        /// Milliseconds between two signs of life.
+        idle_timeout_ms: u64 = 30_000,
+        /// Bytes that may wait for a slow caller.
+        max_buffered_bytes: usize = 524_288,
+        /// Events that may wait for a slow caller.
+        max_buffered_events: usize = 256,
+        /// Milliseconds without a real event after which a stream ends, whatever `progress` says.
+        max_silence_ms: u64 = 1_800_000,
+    }
+}
+
+group! {
+    /// What waits for a slot, a back-off or pacing.
+    Waiter, WaiterPart {
+        /// Most milliseconds of waiting, everything together.
+        timeout_ms: u64 = 120_000,
+        /// Requests that may wait per target.
+        max_per_target: usize = 256,
+    }
+}
+
+/// The limits that hold for one platform; serializes as `policy.defaults` shows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "each field's type says what it is")]
+pub struct Limits {
+    pub backoff: Backoff,
+    pub circuit_breaker: CircuitBreaker,
+    pub concurrency: Concurrency,
+    pub jitter: Jitter,
+    pub rate_limit: RateLimit,
+    pub stale_lease: StaleLease,
+    pub stream: Stream,
+    pub waiter: Waiter,
+}
+
+/// What one platform has differently.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field's type says what it is")]
+pub struct Override {
+    pub backoff: BackoffPart,
+    pub circuit_breaker: CircuitBreakerPart,
+    pub concurrency: ConcurrencyPart,
+    pub jitter: JitterPart,
+    pub rate_limit: RateLimitPart,
+    pub stale_lease: StaleLeasePart,
+    pub stream: StreamPart,
+    pub waiter: WaiterPart,
+}
+
+settings! {
+    /// The limits of every platform, and what single ones have differently.
+    Policy {
+        /// Rest after a failure.
+        backoff: Backoff = Backoff::default(),
+        /// When a target is left alone.
+        circuit_breaker: CircuitBreaker = CircuitBreaker::default(),
+        /// How much runs side by side.
+        concurrency: Concurrency = Concurrency::default(),
+        /// The pause before a dispatch.
+        jitter: Jitter = Jitter::default(),
+        /// How many dispatches a platform gets.
+        rate_limit: RateLimit = RateLimit::default(),
+        /// When a lease is taken back.
+        stale_lease: StaleLease = StaleLease::default(),
+        /// Bounds of a streamed answer.
+        stream: Stream = Stream::default(),
+        /// What may wait, and how long.
+        waiter: Waiter = Waiter::default(),
+        /// Seed of the jitter, for tests; 0 = another at each start.
+        #[serde(with = "zero")]
+        seed: Option<u64> = None,
+        /// Targets that are kept.
+        max_targets: usize = 4_096,
+        /// What single platforms have differently, by platform.
+        platform: BTreeMap<String, Override> = BTreeMap::new(),
+    }
+}
+
+/// Reads and writes an `Option` whose `None` is 0.
+mod zero {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.unwrap_or(0).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        u64::deserialize(deserializer).map(|value| (value != 0).then_some(value))
+    }
+}
+
+impl Jitter {
+    /// Whether no pause is made at all.
+    pub fn is_off(&self) -> bool {
+        *self == Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 }
+    }
+}
+
+impl Policy {
+    /// The limits of a platform that has nothing of its own.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            backoff: self.backoff,
+            circuit_breaker: self.circuit_breaker,
+            concurrency: self.concurrency,
+            jitter: self.jitter,
+            rate_limit: self.rate_limit,
+            stale_lease: self.stale_lease,
+            stream: self.stream,
+            waiter: self.waiter,
+        }
+    }
+
+    /// The limits of the platform of that name.
+    pub fn for_platform(&self, name: &str) -> Limits {
+        let base = self.limits();
+        self.platform.get(name).map_or(base, |own| own.over(base))
+    }
+
+    /// Names every value that cannot be; `registered` tells which platforms there are.
+    pub fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
+        faults.count("max_targets", self.max_targets);
+        let mut base = Faults::default();
+        self.limits().validate(&mut base);
+        base.found().iter().for_each(|found| faults.adopt("", found));
+        for name in self.platform.keys() {
+            let section = format!("platform.{}", crate::config::path::quoted(name));
+            if !registered(name) {
+                faults.add(&section, "is not a registered platform");
+            }
+            let mut own = Faults::default();
+            self.for_platform(name).validate(&mut own);
+            // What is wrong for all is not said again for each.
+            for found in own.found().iter().filter(|found| !base.found().contains(found)) {
+                faults.adopt(&format!("{section}."), found);
+            }
+        }
+    }
+}
+
+impl Override {
+    fn over(&self, base: Limits) -> Limits {
+        Limits {
+            backoff: self.backoff.over(base.backoff),
+            circuit_breaker: self.circuit_breaker.over(base.circuit_breaker),
+            concurrency: self.concurrency.over(base.concurrency),
+            jitter: self.jitter.over(base.jitter),
+            rate_limit: self.rate_limit.over(base.rate_limit),
+            stale_lease: self.stale_lease.over(base.stale_lease),
+            stream: self.stream.over(base.stream),
+            waiter: self.waiter.over(base.waiter),
+        }
+    }
+}
+
+impl Limits {
+    fn validate(&self, faults: &mut Faults) {
+        faults.duration("backoff.base_ms", self.backoff.base_ms);
+        faults.duration("backoff.max_ms", self.backoff.max_ms);
+        if self.backoff.base_ms > self.backoff.max_ms {
+            faults.clash("backoff.base_ms", "backoff.max_ms", "must not be more than backoff.max_ms");
+        }
+        faults.count("circuit_breaker.failure_threshold", self.circuit_breaker.failure_threshold as usize);
+        faults.duration("circuit_breaker.open_ms", self.circuit_breaker.open_ms);
+        let in_flight = self.concurrency.max_in_flight_per_client_platform;
+        faults.count("concurrency.max_in_flight_per_client_platform", in_flight);
+        faults.delay("jitter.min_ms", self.jitter.min_ms);
+        faults.delay("jitter.max_ms", self.jitter.max_ms);
+        faults.delay("jitter.mu_ms", self.jitter.mu_ms);
+        faults.delay("jitter.sigma_ms", self.jitter.sigma_ms);
+        if self.jitter.min_ms > self.jitter.max_ms {
+            faults.clash("jitter.min_ms", "jitter.max_ms", "must not be more than jitter.max_ms");
+        } else if self.jitter.min_ms > self.waiter.timeout_ms {
+            let reason = "must not be more than waiter.timeout_ms, or nothing would ever be admitted";
+            faults.clash("jitter.min_ms", "waiter.timeout_ms", reason);
+        }
+        faults.count("rate_limit.requests_per_minute_per_platform", self.rate_limit.requests_per_minute_per_platform);
+        faults.duration("rate_limit.window_ms", self.rate_limit.window_ms);
+        faults.duration("stale_lease.idle_ms", self.stale_lease.idle_ms);
+        faults.duration("stale_lease.sweep_interval_ms", self.stale_lease.sweep_interval_ms);
+        faults.duration("stream.open_timeout_ms", self.stream.open_timeout_ms);
+        faults.duration("stream.idle_timeout_ms", self.stream.idle_timeout_ms);
+        faults.bytes("stream.max_buffered_bytes", self.stream.max_buffered_bytes, 1);
+        faults.count("stream.max_buffered_events", self.stream.max_buffered_events);
+        faults.duration("stream.max_silence_ms", self.stream.max_silence_ms);
+        faults.duration("waiter.timeout_ms", self.waiter.timeout_ms);
+        // Nothing may wait at all: a choice, as long as a slot is free at once.
+        faults.range("waiter.max_per_target", self.waiter.max_per_target as u64, 0, 1_000_000_000);
+    }
+}
+
+#[cfg(test)]
+mod tests;

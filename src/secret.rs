@@ -1,0 +1,116 @@
+//! A secret text that no `Debug`, log line or printed configuration can show.
+//!
+//! Invariant: only [`Secret::expose`] gives the text away; comparing never does, and takes the same time for every
+//! guess.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use std::{fmt, sync::Arc};
+use subtle::ConstantTimeEq;
+
+/// What stands in a secret's place wherever it is printed.
+pub const MASK: &str = "********";
+
+/// A token; cheap to clone.
+#[derive(Clone)]
+pub struct Secret {
+    text: Arc<str>,
+    digest: [u8; 32],
+}
+
+/// Why a text cannot serve as a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSecret {
+    /// Nothing there.
+    #[error("must not be empty")]
+    Empty,
+    /// A blank, a control character or something outside ASCII: no `Authorization` header could carry it.
+    #[error("may hold visible ASCII characters only")]
+    Character,
+}
+
+impl Secret {
+    /// Takes over a text; [`Secret::check`] tells whether it can be sent as a token.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        let digest = Sha256::digest(text.as_bytes()).into();
+        Secret { text, digest }
+    }
+
+    /// Checks that an `Authorization: Bearer` header can carry the text.
+    pub fn check(&self) -> Result<(), BadSecret> {
+        match self.text.as_bytes() {
+            [] => Err(BadSecret::Empty),
+            bytes if bytes.iter().all(u8::is_ascii_graphic) => Ok(()),
+            _ => Err(BadSecret::Character),
+        }
+    }
+
+    /// The text itself, for an `Authorization` header or the token file; never for a log or an answer.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether `given` is this secret; compares digests in constant time.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        let given: [u8; 32] = Sha256::digest(given).into();
+        self.digest.ct_eq(&given).into()
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest.ct_eq(&other.digest).into()
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(MASK)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_shown_but_by_expose() {
+        let secret = Secret::new("hush-hush");
+        assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "******** Some(\n    ********,\n)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"********\"");
+        assert_eq!(secret.expose(), "hush-hush");
+    }
+
+    #[test]
+    fn only_the_same_text_matches() {
+        let secret = Secret::new("hush-hush");
+        assert!(secret.matches(b"hush-hush") && secret == Secret::new("hush-hush"));
+        for other in ["", "hush", "hush-hush ", "HUSH-HUSH"] {
+            assert!(!secret.matches(other.as_bytes()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_visible_ascii() {
+        assert_eq!(Secret::new("A~!b").check(), Ok(()));
+        assert_eq!(Secret::new("").check(), Err(BadSecret::Empty));
+        for bad in ["a b", "a\n", "schlüssel"] {
+            assert_eq!(Secret::new(bad).check(), Err(BadSecret::Character), "{bad:?}");
+        }
+    }
+}

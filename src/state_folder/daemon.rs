@@ -1,0 +1,96 @@
+//! `daemon.json`: where a running daemon is found.
+
+use super::{StateError, files};
+use crate::clock::WallMs;
+use rustix::process::{Pid, test_kill_process};
+use serde::{Deserialize, Serialize};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// A daemon that announced itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Its process.
+    pub pid: u32,
+    /// Base address of its HTTP routes, without a trailing slash.
+    pub http: String,
+    /// Address for Firefox.
+    pub ws: String,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_at: WallMs,
+}
+
+/// Why no daemon was found.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// None is running on this folder.
+    #[error("no daemon is running on state folder {0}; start one with `baa-conductor serve`")]
+    NotRunning(PathBuf),
+    /// What it left behind cannot be trusted or read.
+    #[error("{path} {reason}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("daemon.json")
+}
+
+impl Daemon {
+    /// The daemon that runs on this folder. It was alive a moment ago, which does not mean that it answers.
+    pub fn find(folder: &Path) -> Result<Daemon, FindError> {
+        let path = file(folder);
+        // Checked like the token, which client commands send to the address in it.
+        let text = match files::read_private(&path, false) {
+            Ok(text) => text,
+            Err(files::Distrust::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(FindError::NotRunning(folder.to_owned()));
+            }
+            Err(reason) => return Err(FindError::Unusable { path, reason: reason.to_string() }),
+        };
+        let daemon: Daemon = serde_json::from_str(&text)
+            .map_err(|error| FindError::Unusable { path, reason: format!("cannot be read: {error}") })?;
+        // One that was killed could not clean up.
+        if daemon.is_alive() { Ok(daemon) } else { Err(FindError::NotRunning(folder.to_owned())) }
+    }
+
+    fn is_alive(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    }
+}
+
+/// Keeps `daemon.json` in place while the daemon serves.
+#[derive(Debug)]
+#[must_use = "the announcement ends when this is dropped"]
+pub struct Announcement {
+    path: PathBuf,
+    daemon: Daemon,
+}
+
+impl Announcement {
+    pub(super) fn publish(folder: &Path, daemon: Daemon) -> Result<Self, StateError> {
+        let path = file(folder);
+        let text = serde_json::to_string(&daemon).expect("texts and numbers serialize");
+        files::write_private(&path, &format!("{text}\n")).map_err(StateError::io(&path, "written"))?;
+        Ok(Announcement { path, daemon })
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        // Only our own: someone may have removed the lock file and started another.
+        let text = files::read_private(&self.path, false).unwrap_or_default();
+        if serde_json::from_str::<Daemon>(&text).is_ok_and(|found| found == self.daemon)
+            && let Err(error) = super::remove(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "could not remove the announcement");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Reading and writing small private files, judged by what was opened and never by name.
+
+use rustix::{fs::OFlags, process::geteuid};
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+/// Most bytes that are read of such a file.
+const BYTES_MAX: u64 = 64 << 10;
+
+/// Why a file is not trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum Distrust {
+    /// It leads elsewhere.
+    #[error("is a symbolic link")]
+    Link,
+    /// A folder, a pipe or the like.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// It is someone else's.
+    #[error("belongs to user {0}, not to this one")]
+    Foreign(u32),
+    /// Others may read or write it.
+    #[error("has mode {0:04o}, which lets others in; make it 0600")]
+    Open(u32),
+    /// Far more than it should hold.
+    #[error("is too long")]
+    Long,
+    /// The system refused.
+    #[error("cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Opens an existing file without following a link and without waiting on a pipe.
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Metadata), Distrust> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
+        let is_link = rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::LOOP);
+        if is_link { Distrust::Link } else { Distrust::Io(error) }
+    })?;
+    let found = file.metadata()?;
+    if found.is_file() { Ok((file, found)) } else { Err(Distrust::NotAFile) }
+}
+
+/// The text of a file that belongs to this user (or to root, if `root_too`) and that nobody else may touch.
+pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, Distrust> {
+    let (file, found) = open(path, OpenOptions::new().read(true))?;
+    if found.uid() != geteuid().as_raw() && !(root_too && found.uid() == 0) {
+        return Err(Distrust::Foreign(found.uid()));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Err(Distrust::Open(found.mode() & 0o7777));
+    }
+    let mut text = String::new();
+    file.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > BYTES_MAX { Err(Distrust::Long) } else { Ok(text) }
+}
+
+/// Writes a private file as a whole: readers see the old one or the new one, also after a crash.
+pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    super::remove(&beside)?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().inspect_err(|_| drop(super::remove(&beside)))
+}

@@ -1,0 +1,99 @@
+//! The token that callers show: configured, or 256 random bits in the state folder.
+
+use super::files::{self, Distrust};
+use crate::{
+    http::settings::Auth,
+    secret::{BadSecret, Secret},
+};
+use std::{
+    fmt::Write,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file is not private, or cannot be read.
+    #[error("token file {path} {reason}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: Distrust,
+    },
+    /// The file does not hold a token.
+    #[error("token file {path} holds no token: it {reason}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its text.
+        reason: BadSecret,
+    },
+    /// No new token could be written.
+    #[error("token file {path} cannot be written")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system has no random bits.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// Where the folder's own token lies.
+pub(super) fn file(folder: &Path) -> PathBuf {
+    folder.join("token")
+}
+
+/// The token of the configuration, if it has one.
+pub(super) fn configured(auth: &Auth) -> Result<Option<Secret>, TokenError> {
+    match (&auth.token, &auth.token_file) {
+        (Some(token), _) => Ok(Some(token.clone())),
+        // A service manager may hand over a file of root's.
+        (None, Some(path)) => read(path, true).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The folder's own token, if it was made yet.
+pub(super) fn own(folder: &Path) -> Result<Option<Secret>, TokenError> {
+    match read(&file(folder), false) {
+        Ok(token) => Ok(Some(token)),
+        Err(TokenError::File { reason: Distrust::Io(error), .. }) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The folder's own token, made now if there is none.
+pub(super) fn own_or_new(folder: &Path) -> Result<Secret, TokenError> {
+    match own(folder)? {
+        Some(token) => Ok(token),
+        None => replace(folder),
+    }
+}
+
+/// Writes a new token in place of what is there.
+pub(super) fn replace(folder: &Path) -> Result<Secret, TokenError> {
+    let mut bits = [0_u8; 32];
+    getrandom::fill(&mut bits).map_err(|_| TokenError::Random)?;
+    let text = bits.iter().fold(String::with_capacity(65), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes everything");
+        text
+    });
+    let path = file(folder);
+    files::write_private(&path, &format!("{text}\n")).map_err(|source| TokenError::Write { path, source })?;
+    Ok(Secret::new(text))
+}
+
+fn read(path: &Path, root_too: bool) -> Result<Secret, TokenError> {
+    let text = files::read_private(path, root_too);
+    let text = text.map_err(|reason| TokenError::File { path: path.to_owned(), reason })?;
+    let token = Secret::new(text.trim());
+    token.check().map_err(|reason| TokenError::Content { path: path.to_owned(), reason })?;
+    Ok(token)
+}

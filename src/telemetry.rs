@@ -1,0 +1,208 @@
+//! Section `log` and what it sets up: log lines to stderr, on demand also to files, and panics as log lines.
+//!
+//! Nothing is ever written to stdout, which belongs to the ready line and to the answers of client commands.
+
+use crate::config::section::{Faults, settings};
+use serde::{Deserialize, Serialize};
+use std::{
+    any::Any,
+    error::Error,
+    fs::DirBuilder,
+    io::{self, IsTerminal},
+    os::unix::fs::DirBuilderExt,
+    panic,
+    path::Path,
+};
+use tracing_appender::{
+    non_blocking::WorkerGuard,
+    rolling::{RollingFileAppender, Rotation},
+};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Daily files that are kept.
+const FILES_KEPT: usize = 7;
+/// What libraries say unless the filter names them: at `trace`, `actix_http` would print heads with their tokens.
+const LIBRARIES: &str = "actix_http=info,actix_server=info,awc=info";
+
+settings! {
+    /// What is logged, how and where.
+    LogSettings {
+        /// Which lines: a level, or `target=level` pairs with commas between.
+        filter: String = "info".into(),
+        /// How a line looks.
+        format: Format = Format::Text,
+        /// Whether lines also go to `logs/` in the state folder; a file a day, 7 are kept.
+        file: bool = false,
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogSettings {
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        if let Err(error) = EnvFilter::builder().parse(&self.filter) {
+            faults.add("filter", format!("{:?} is not a filter: {error}", self.filter));
+        }
+    }
+}
+
+/// Keeps the log files' writer alive; what is still in its queue is written when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Telemetry {
+    _files: Option<WorkerGuard>,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The log files cannot be written.
+    #[error("log files in {folder} cannot be written")]
+    Files {
+        /// Where they would lie.
+        folder: String,
+        /// Why not.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Something in this process logs already.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// Sets up logging and the panic hook, once per process; `logs` is where log files go if there are any.
+pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryError> {
+    // Both outputs share the formatted fields of a span, so colour must not get into them when there is a file.
+    let colour = !settings.file && io::stderr().is_terminal();
+    let mut layers = vec![layer(settings.format, io::stderr, colour)];
+    let mut files = None;
+    if settings.file {
+        let appender =
+            daily(logs).map_err(|source| TelemetryError::Files { folder: logs.display().to_string(), source })?;
+        // Bounded, and drops lines when the disk cannot keep up: nobody waits for a log file.
+        let (writer, guard) = tracing_appender::non_blocking(appender);
+        layers.push(layer(settings.format, writer, false));
+        files = Some(guard);
+    }
+    tracing_subscriber::registry()
+        .with(layers)
+        .with(filter(&settings.filter))
+        .try_init()
+        .map_err(|_| TelemetryError::Twice)?;
+    panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        tracing::error!(
+            thread = thread.name().unwrap_or("unnamed"),
+            location = panic.location().map(tracing::field::display),
+            message = fixed_text(panic.payload()),
+            "panicked"
+        );
+    }));
+    Ok(Telemetry { _files: files })
+}
+
+fn daily(logs: &Path) -> Result<RollingFileAppender, Box<dyn Error + Send + Sync>> {
+    // The appender makes the folder too, but not before it has complained on stderr that there is none to tidy up.
+    DirBuilder::new().recursive(true).mode(0o700).create(logs)?;
+    let appender = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("conductor")
+        .filename_suffix("log")
+        .max_log_files(FILES_KEPT);
+    Ok(appender.build(logs)?)
+}
+
+fn filter(text: &str) -> EnvFilter {
+    // A directive replaces an earlier one for the same target.
+    EnvFilter::builder().parse_lossy(format!("{LIBRARIES},{text}"))
+}
+
+fn layer<W>(format: Format, writer: W, colour: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    match format {
+        Format::Text => fmt::layer().with_writer(writer).with_ansi(colour).boxed(),
+        Format::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+    }
+}
+
+/// A panic's message when it is a literal of the source; a formatted one may hold what was being handled.
+fn fixed_text(payload: &(dyn Any + Send)) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("(formatted message left out)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: Format, directives: &str, say: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber = tracing_subscriber::registry()
+            .with(vec![layer(format, move || to.clone(), false)])
+            .with(filter(directives));
+        tracing::subscriber::with_default(subscriber, say);
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_bad_filter_is_a_fault() {
+        for (filter, faulty) in [("info", 0), ("debug,baa_conductor=trace", 0), ("a=b=c", 1), ("baa=loud", 1)] {
+            let log = LogSettings { filter: filter.into(), ..LogSettings::default() };
+            assert_eq!(faults_of(|faults| log.validate(faults)).len(), faulty, "{filter}");
+        }
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_and_text_has_no_colour() {
+        let say = || tracing::info!(client.id = "fx", "said hello\nand more");
+        let json = logged(Format::Json, "info", say);
+        assert_eq!(json.lines().count(), 1);
+        let line: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&line["client.id"], &line["level"]), (&"fx".into(), &"INFO".into()));
+        let text = logged(Format::Text, "info", say);
+        assert!(text.contains("said hello") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_named() {
+        let say = || {
+            tracing::trace!(target: "actix_http::h1", "authorization");
+            tracing::trace!(target: "baa_conductor", "ours");
+        };
+        let lines = logged(Format::Text, "trace", say);
+        assert!(lines.contains("ours") && !lines.contains("authorization"), "{lines}");
+        assert!(logged(Format::Text, "trace,actix_http=trace", say).contains("authorization"));
+    }
+
+    #[test]
+    fn a_panic_shows_only_what_stands_in_the_source() {
+        assert_eq!(fixed_text(&"the table is full"), "the table is full");
+        assert!(!fixed_text(&String::from("token abc")).contains("abc"));
+    }
+}

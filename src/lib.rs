@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod ids;
+pub mod line;
 pub mod mode;
 pub mod platforms;
 pub mod policy;

@@ -1,10 +1,8 @@
 //! What a socket, its frame guard and its connection share: byte counts, limits, and the wish to end it.
 
+use crate::line::Line;
 use futures_util::task::AtomicWaker;
-use std::{
-    net::{Shutdown, TcpStream},
-    sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 /// Shared by the three parts of one connection. All counts are bytes.
 #[derive(Debug)]
@@ -15,13 +13,13 @@ pub struct Meter {
     outbound: AtomicU64,
     inbound: AtomicU64,
     reader: AtomicWaker,
-    /// A second handle of the TCP connection: the way to end a peer that does not read, whose socket actor sleeps.
-    line: Option<TcpStream>,
+    /// The way to end a peer that does not read, whose socket actor sleeps.
+    line: Option<Line>,
 }
 
 impl Meter {
     /// Counts nothing yet. `message_max`: most bytes of one message; `window`: how far to read ahead.
-    pub fn new(message_max: u64, window: u64, line: Option<TcpStream>) -> Self {
+    pub fn new(message_max: u64, window: u64, line: Option<Line>) -> Self {
         Meter {
             message_max: AtomicU64::new(message_max),
             window,
@@ -92,8 +90,7 @@ impl Meter {
     /// Ends the TCP connection under the socket, without a goodbye.
     pub fn cut(&self) {
         if let Some(line) = &self.line {
-            // It may have ended by itself.
-            let _ = line.shutdown(Shutdown::Both);
+            line.cut();
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     hub::Hub,
     meter::Meter,
 };
+use crate::line::Line;
 use actix::prelude::*;
 use actix_http::{
     error::PayloadError,
@@ -18,7 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use bytes::BytesMut;
 use bytestring::ByteString;
-use std::{net::TcpStream, sync::Arc};
+use std::sync::Arc;
 
 /// Frames shorter than this are copied: a slice that waits in a mailbox keeps the whole read buffer alive.
 const COPY_BELOW: usize = 4 << 10;
@@ -169,7 +170,7 @@ pub fn upgrade(
     request: &HttpRequest,
     body: web::Payload,
     hub: Hub,
-    line: Option<TcpStream>,
+    line: Option<Line>,
 ) -> Result<HttpResponse, ws::HandshakeError> {
     let mut response = ws::handshake(request)?;
     let settings = Arc::clone(hub.settings());

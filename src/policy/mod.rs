@@ -14,5 +14,5 @@ pub use admission::{Admission, CircuitState, Refusal, Stage};
 pub use hub::{Applicant, Hub};
 pub use lease::{Lease, Touch, Waiting};
 pub use outcome::{Failed, Outcome, is_failure};
-pub use settings::Policy;
+pub use settings::{Limits, Policy};
 pub use target::{TargetView, Verdict};

@@ -99,7 +99,6 @@ pub(super) struct Life {
     /// The status that the stream was opened with.
     status: Option<u16>,
     last_seq: u64,
-    events: u64,
     dropped: u64,
 }
 
@@ -115,7 +114,6 @@ impl Life {
             grace_until: None,
             status: None,
             last_seq: 0,
-            events: 0,
             dropped: 0,
         }
     }
@@ -124,21 +122,19 @@ impl Life {
         self.phase
     }
 
-    pub(super) fn opened(&self) -> bool {
+    fn opened(&self) -> bool {
         self.status.is_some()
     }
 
-    pub(super) fn last_seq(&self) -> u64 {
-        self.last_seq
-    }
-
-    pub(super) fn events(&self) -> u64 {
-        self.events
-    }
-
     /// Events that came again or too late.
+    #[cfg(test)]
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// It ended for a reason outside this life.
+    pub(super) fn over(&mut self) {
+        self.phase = Phase::Done;
     }
 
     /// It goes out now.
@@ -197,7 +193,6 @@ impl Life {
             self.open(200, now);
         }
         self.last_seq = event.seq;
-        self.events += 1;
         self.silent_until = Some(now + self.timeouts.silence);
         self.sign_of_life(now);
         Act::Emit { opens, event }

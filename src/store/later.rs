@@ -60,6 +60,12 @@ impl Shared {
     }
 }
 
+impl std::fmt::Debug for Later {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Later").finish_non_exhaustive()
+    }
+}
+
 impl Later {
     /// Starts the writer on the current arbiter. When all handles are gone it still writes what waits, then ends.
     pub fn start(store: Store, settings: &StoreSettings) -> Self {

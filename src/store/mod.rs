@@ -11,7 +11,7 @@ mod later;
 mod open;
 pub mod requests;
 mod schema;
-mod settings;
+pub mod settings;
 mod worker;
 
 #[cfg(test)]
@@ -107,6 +107,12 @@ pub struct Store {
     worker: Arc<Mutex<Option<Addr<Worker>>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
 }
 
 impl Store {

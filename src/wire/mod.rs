@@ -18,7 +18,7 @@ pub use inbound::{Inbound, RefusalCode, Refused};
 pub use object::{BadField, NotAnObject, Object};
 pub use outbound::{
     ActionAnswer, ApiRequest, Challenge, Command, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel,
-    SUPPORTS, StateSnapshot, Supports, frame,
+    SUPPORTS, StateSnapshot, Supports, frame, frame_with,
 };
 pub use raw::Raw;
 pub use session::{ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, Hello, PlatformStatus};

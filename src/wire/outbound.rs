@@ -31,6 +31,13 @@ pub fn frame(message: &impl Serialize) -> ByteString {
     serde_json::to_string(message).expect("our own frames have string keys").into()
 }
 
+/// A frame with one more field, whose value is copied as it is rather than checked again.
+pub fn frame_with(message: &impl Serialize, field: &'static str, value: &Raw) -> ByteString {
+    let mut text = serde_json::to_string(message).expect("our own frames have string keys");
+    value.splice_into(&mut text, field);
+    text.into()
+}
+
 /// The answer to `hello`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "hello_ack")]
@@ -80,7 +87,8 @@ pub struct StateSnapshot<'a, S: Serialize> {
     pub snapshot: S,
 }
 
-/// A request to perform in the page.
+/// A request to perform in the page. Its `body`, where there is one, is added by [`frame_with`]: a string is sent as it
+/// is, anything else as JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "api_request")]
 pub struct ApiRequest<'a> {
@@ -94,9 +102,6 @@ pub struct ApiRequest<'a> {
     pub path: &'a str,
     /// Its headers, a JSON object of strings.
     pub headers: &'a Raw,
-    /// Its body; a string is sent as it is, anything else as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<&'a Raw>,
     /// A prompt for the learned template, instead of path and body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<&'a str>,

@@ -51,6 +51,16 @@ impl Raw {
         string(self.text())
     }
 
+    /// Adds this as a field to the JSON object that `object` is, without checking it again.
+    pub fn splice_into(&self, object: &mut String, field: &str) {
+        debug_assert!(object.ends_with('}') && object.len() > 2, "an object with at least one field");
+        object.pop();
+        object.reserve(self.text().len() + field.len() + 5);
+        for part in [",\"", field, "\":", self.text(), "}"] {
+            object.push_str(part);
+        }
+    }
+
     /// The bytes that are kept alive, for whoever counts them.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -105,6 +115,13 @@ mod tests {
         assert!(matches!(Raw::trusted(r#""plain""#).string(), Some(Cow::Borrowed("plain"))));
         assert_eq!(Raw::trusted("[1]").string(), None);
         assert_eq!(Raw::default().text(), "null");
+    }
+
+    #[test]
+    fn a_spliced_field_is_the_last_of_its_object() {
+        let mut object = r#"{"a":1}"#.to_owned();
+        Raw::trusted("[1, 2]").splice_into(&mut object, "body");
+        assert_eq!(object, r#"{"a":1,"body":[1, 2]}"#);
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! A second handle of a TCP connection: the way to end one whose peer does not read, when everything above it sleeps.
+
+use std::{
+    net::{Shutdown, TcpStream},
+    sync::Arc,
+};
+
+/// A handle that can cut its connection. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Line(Arc<TcpStream>);
+
+impl Line {
+    /// A handle of the connection that `stream` is.
+    pub fn new(stream: TcpStream) -> Self {
+        Line(Arc::new(stream))
+    }
+
+    /// Ends the connection without a goodbye.
+    pub fn cut(&self) {
+        // It may have ended by itself.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}

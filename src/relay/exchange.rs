@@ -1,0 +1,371 @@
+//! The exchange actor: one browser request, from before the policy is asked until its last frame is delivered.
+//!
+//! What each event means is decided in [`Life`]; here it is done. Cancel, time, the caller's end, a lost client and
+//! shutdown are each one message, answerable in every phase.
+//!
+//! Invariant: [`Exchange::end`] runs once. What the request held (place in the queue, lease, dispatch, entry among the
+//! live ones) are values that give themselves back, so that even a panic here ends it for everybody.
+
+use super::{
+    answer::{self, TooLarge},
+    buffer::Overflow,
+    cancel::CancelAnswer,
+    ending::{Cause, Failure},
+    frames,
+    hub::{Hub, Registration},
+    journal::{Entry, Facts},
+    life::{Act, Ended, Life, Phase},
+    request::{Call, Request, ResponseMode},
+    stream::{Partial, Writer},
+};
+use crate::{
+    bridge::{Client, Dispatched, Gone},
+    clock::WallMs,
+    ids::{ClientId, PlatformName, RequestId},
+    policy::{Admission, Applicant, Lease, Outcome, Touch, Waiting},
+    wire::{Answer, Event, Raw, Upstream},
+};
+use actix::prelude::*;
+use std::{borrow::Cow, time::Duration};
+use tokio::{sync::oneshot, time::Instant};
+
+mod messages;
+
+pub(super) use messages::{CallerGone, Cancel, Stop, View};
+
+/// A request that runs longer than this is recorded while it runs.
+const RECORD_AFTER: Duration = Duration::from_secs(1);
+
+/// A whole answer, ready for its caller.
+#[derive(Debug)]
+pub struct Delivered {
+    /// Who performed the request.
+    pub client_id: ClientId,
+    /// In which app.
+    pub platform: PlatformName,
+    /// Which request.
+    pub request_id: RequestId,
+    /// What the policy decided; always there for an answer.
+    pub admission: Option<Admission>,
+    /// What was asked of the app.
+    pub call: Call,
+    /// The app's status.
+    pub status: u16,
+    /// The shaped body.
+    pub response: Raw,
+}
+
+/// Where the answer goes.
+#[derive(Debug)]
+pub(super) enum Sink {
+    Buffered(Option<oneshot::Sender<Result<Delivered, Failure>>>),
+    Stream(Writer),
+}
+
+/// The actor; one per request.
+pub(super) struct Exchange {
+    hub: Hub,
+    request: Request,
+    number: i64,
+    life: Life,
+    sink: Sink,
+    client: Option<Client>,
+    waiting: Option<Waiting>,
+    lease: Option<Lease>,
+    dispatched: Option<Dispatched>,
+    cancelled: Option<CancelAnswer>,
+    requested: Instant,
+    requested_at: WallMs,
+    dispatched_at: WallMs,
+    first_byte_at: Option<WallMs>,
+    admission: Option<Admission>,
+    status: Option<u16>,
+    partial: Partial,
+    bytes: u64,
+    recorded: bool,
+    timer: Option<(Instant, SpawnHandle)>,
+    /// Among the live ones for as long as this is there.
+    registration: Option<Registration>,
+}
+
+impl Exchange {
+    pub(super) fn new(hub: Hub, request: Request, sink: Sink, number: i64, registration: Registration) -> Self {
+        let requested_at = hub.clock().now_ms();
+        Exchange {
+            life: Life::new(request.mode == ResponseMode::Sse, hub.timeouts(&request)),
+            recorded: !hub.journal().is_on(),
+            hub,
+            request,
+            number,
+            sink,
+            client: None,
+            waiting: None,
+            lease: None,
+            dispatched: None,
+            cancelled: None,
+            requested: Instant::now(),
+            requested_at,
+            dispatched_at: requested_at,
+            first_byte_at: None,
+            admission: None,
+            status: None,
+            partial: Partial::default(),
+            bytes: 0,
+            timer: None,
+            registration: Some(registration),
+        }
+    }
+
+    /// Chooses the client and joins the line for it.
+    fn apply(&mut self, ctx: &mut Context<Self>) -> Result<(), Cause> {
+        let (platform, named) = (&self.request.platform, self.request.client_id.as_ref());
+        let client = self.hub.bridge().select(platform, named).map_err(Cause::NoClient)?;
+        let applicant = Applicant { request_id: self.request.id.clone(), answer_to: ctx.address().recipient() };
+        let acquired = self.hub.policy().acquire(&client.client_id, platform, applicant);
+        self.client = Some(client);
+        self.waiting = Some(acquired.map_err(Cause::Refused)?);
+        Ok(())
+    }
+
+    fn granted(&mut self, lease: Lease, ctx: &mut Context<Self>) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.done();
+        }
+        if self.life.phase() != Phase::Queued {
+            return; // it ended meanwhile: the lease goes back unused
+        }
+        self.admission = Some(lease.admission().clone());
+        self.lease = Some(lease);
+        let Some(client) = &self.client else { return };
+        // The client may have come back on another connection while this waited; nothing was sent on the old one.
+        match self.hub.bridge().select(&self.request.platform, Some(&client.client_id)) {
+            Err(_) => self.end(Err(Cause::Gone(Gone::Disconnected)), false, ctx),
+            Ok(client) => self.dispatch(client, ctx),
+        }
+    }
+
+    fn dispatch(&mut self, client: Client, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let frame = self.request.frame(self.hub.timeouts(&self.request).total);
+        let to = ctx.address().recipient();
+        let bridge = self.hub.bridge();
+        self.dispatched = Some(bridge.dispatch(&client, &self.request.id, &self.request.platform, frame, to));
+        self.client = Some(client);
+        self.dispatched_at = self.touch(Touch::Dispatched);
+        self.life.dispatched(now);
+        self.arm(ctx);
+    }
+
+    fn touch(&self, reason: Touch) -> WallMs {
+        let now = self.hub.clock().now_ms();
+        if let Some(lease) = &self.lease {
+            lease.touch(reason, now);
+        }
+        now
+    }
+
+    fn said(&mut self, report: Upstream, ctx: &mut Context<Self>) {
+        let last = report.is_last();
+        let touch = match &report {
+            Upstream::Progress => Touch::Progress,
+            Upstream::Open { .. } => Touch::StreamOpen,
+            Upstream::Event(_) => Touch::StreamEvent,
+            _ => Touch::ResponseReceived,
+        };
+        let now = self.touch(touch);
+        if !matches!(report, Upstream::Progress) {
+            self.first_byte_at.get_or_insert(now);
+        }
+        let act = self.life.said(report, Instant::now());
+        self.perform(act, last, ctx);
+    }
+
+    /// Does what the life decided. `answered`: the extension has said its last word.
+    fn perform(&mut self, act: Act, answered: bool, ctx: &mut Context<Self>) {
+        match act {
+            Act::Nothing => {}
+            Act::Open { status, meta } => self.open(status, &meta, ctx),
+            Act::Emit { opens, event } => {
+                if opens {
+                    self.open(200, &Raw::default(), ctx);
+                }
+                self.emit(&event, ctx);
+            }
+            Act::Whole(answer) => self.whole(&answer, ctx),
+            Act::End(Ended::Stream { status }) => {
+                self.status = Some(status);
+                self.end(Ok(Raw::default()), answered, ctx);
+            }
+            Act::End(Ended::Failed(cause)) => self.end(Err(cause), answered, ctx),
+        }
+    }
+
+    fn open(&mut self, status: u16, meta: &Raw, ctx: &mut Context<Self>) {
+        self.status = Some(status);
+        if let (Sink::Stream(writer), Some(client), Some(admission)) = (&self.sink, &self.client, &self.admission) {
+            writer.open(&frames::open(&self.request, &client.client_id, admission, status, meta));
+            self.partial.opened = true;
+        }
+        self.arm(ctx);
+    }
+
+    fn emit(&mut self, event: &Event, ctx: &mut Context<Self>) {
+        let Sink::Stream(writer) = &self.sink else { return };
+        match writer.push(&frames::event(&self.request, event)) {
+            Ok(()) => {
+                self.bytes += (event.data.len() + event.raw.len()) as u64;
+                self.partial.event_count += 1;
+                self.partial.last_seq = event.seq;
+            }
+            Err(Overflow) => self.end(Err(Cause::Overflow), false, ctx),
+        }
+    }
+
+    /// A whole answer; a stream gets it as its one event.
+    fn whole(&mut self, answer: &Answer, ctx: &mut Context<Self>) {
+        let status = answer.status.unwrap_or(200);
+        let max = self.hub.bridge().settings().max_response_bytes;
+        let shaped = match answer::shape(answer, max) {
+            Ok(shaped) => shaped,
+            Err(TooLarge) => return self.end(Err(Cause::TooLarge { max }), true, ctx),
+        };
+        if matches!(self.sink, Sink::Stream(_)) {
+            if !self.partial.opened {
+                self.open(status, &Raw::default(), ctx);
+            }
+            let raw = if answer.body.string().is_some() { answer.body.clone() } else { Raw::of(&answer.body.text()) };
+            let (seq, name) = (self.partial.last_seq + 1, Raw::of(&"message"));
+            self.emit(&Event { seq, event: name, data: shaped.clone(), raw }, ctx);
+        } else {
+            self.bytes += shaped.len() as u64;
+        }
+        self.status = Some(status);
+        self.end(Ok(shaped), true, ctx);
+    }
+
+    /// The end, for everybody; only the first one counts. `answered`: the extension has said its last word.
+    fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
+        if self.registration.take().is_none() {
+            return;
+        }
+        self.life.over();
+        self.waiting = None;
+        if let Some(dispatched) = self.dispatched.take() {
+            match &ended {
+                Err(cause) if !answered => dispatched.cancel(&cause.code()),
+                _ => dispatched.answered(),
+            }
+        }
+        if let Some(lease) = self.lease.take() {
+            lease.settle(ended.as_ref().err().map_or(Outcome::Success, Cause::outcome));
+        }
+        let (outcome, error_code) = match &ended {
+            Ok(_) => ("success", None),
+            Err(cause) if cause.is_cancellation() => ("cancelled", Some(cause.code())),
+            Err(cause) => ("failure", Some(cause.code())),
+        };
+        if let Err(Cause::Upstream(upstream)) = &ended {
+            self.status = upstream.status;
+        }
+        let caller_gone = matches!(ended, Err(Cause::CallerGone));
+        self.deliver(ended);
+        if self.hub.journal().is_on() {
+            let entry = self.entry(Some(outcome), error_code, Some(self.hub.clock().now_ms()));
+            self.hub.journal().record(entry);
+        }
+        match &self.sink {
+            // Until the reader has it all and leaves, or takes nothing.
+            Sink::Stream(_) if !caller_gone => self.arm(ctx),
+            _ => ctx.stop(),
+        }
+    }
+
+    fn deliver(&mut self, ended: Result<Raw, Cause>) {
+        let ended = ended.map_err(|cause| Failure {
+            cause,
+            client_id: self.client.as_ref().map(|client| client.client_id.clone()),
+            connection_id: self.client.as_ref().map(|client| client.connection_id.clone()),
+        });
+        let status = self.status.unwrap_or(200);
+        match &mut self.sink {
+            Sink::Stream(writer) => writer.end(ended.map(|_| status), self.partial),
+            Sink::Buffered(caller) => {
+                let (Some(caller), client) = (caller.take(), self.client.as_ref()) else { return };
+                let answer = ended.map(|response| Delivered {
+                    client_id: client.map_or_else(|| ClientId::trusted("-"), |client| client.client_id.clone()),
+                    platform: self.request.platform.clone(),
+                    request_id: self.request.id.clone(),
+                    admission: self.admission.clone(),
+                    call: self.request.call.clone(),
+                    status,
+                    response,
+                });
+                // A caller that is gone needs no answer.
+                let _ = caller.send(answer);
+            }
+        }
+    }
+
+    /// Arms the one timer for the next thing that time alone brings. An earlier one that is armed asks again by itself.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(wanted) = self.next_deadline() else { return };
+        if let Some((armed, handle)) = self.timer {
+            if armed <= wanted {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let pause = wanted.saturating_duration_since(Instant::now());
+        self.timer = Some((wanted, ctx.run_later(pause, Self::ring)));
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let record = (!self.recorded && self.registration.is_some()).then(|| self.requested + RECORD_AFTER);
+        // A reader that takes nothing is looked for at least this often.
+        let stalled = matches!(self.sink, Sink::Stream(_)).then(|| Instant::now() + self.hub.stall());
+        [record, stalled, self.life.deadline()].into_iter().flatten().min()
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        let now = Instant::now();
+        if !self.recorded && self.registration.is_some() && self.requested.elapsed() >= RECORD_AFTER {
+            self.recorded = true;
+            self.hub.journal().record(self.entry(None, None, None));
+        }
+        if let Sink::Stream(writer) = &self.sink {
+            if writer.waiting_since().is_some_and(|since| now - since >= self.hub.stall()) {
+                writer.cut();
+                self.end(Err(Cause::CallerGone), false, ctx);
+                return ctx.stop();
+            }
+        }
+        let act = self.life.tick(now);
+        self.perform(act, false, ctx);
+        self.arm(ctx);
+    }
+
+    fn entry(
+        &self,
+        outcome: Option<&'static str>,
+        error_code: Option<Cow<'static, str>>,
+        finished_at: Option<WallMs>,
+    ) -> Entry {
+        let facts = Facts {
+            number: self.number,
+            request: &self.request,
+            client_id: self.client.as_ref().map(|client| client.client_id.shared()),
+            phase: self.life.phase(),
+            outcome,
+            error_code,
+            status: self.status,
+            requested_at: self.requested_at,
+            admission: self.admission.as_ref(),
+            first_byte_at: self.first_byte_at,
+            finished_at,
+            event_count: self.partial.event_count,
+            bytes: self.bytes,
+        };
+        facts.entry()
+    }
+}

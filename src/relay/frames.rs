@@ -1,0 +1,103 @@
+//! The frames of a relayed stream, in the shape the caller reads. Bodies are copied as they came.
+
+use super::request::Request;
+use crate::{
+    ids::ClientId,
+    policy::Admission,
+    sse,
+    wire::{Event, Raw},
+};
+use serde::Serialize;
+use std::io::Write;
+
+/// What `stream_open` says; fields in the order of their names.
+#[derive(Serialize)]
+struct Open<'a> {
+    client_id: &'a ClientId,
+    conversation: Option<()>,
+    meta: &'a Raw,
+    organization: Option<()>,
+    platform: &'a str,
+    policy: &'a Admission,
+    request_id: &'a str,
+    request_method: &'a str,
+    request_mode: &'static str,
+    request_path: &'a str,
+    response_mode: &'static str,
+    status: u16,
+    stream_id: &'a str,
+}
+
+/// The first frame of a stream.
+pub(super) fn open(request: &Request, client_id: &ClientId, admission: &Admission, status: u16, meta: &Raw) -> Vec<u8> {
+    let meta = Raw::trusted(meta.line().into_owned());
+    let data = Open {
+        client_id,
+        conversation: None,
+        meta: &meta,
+        organization: None,
+        platform: request.platform.as_str(),
+        policy: admission,
+        request_id: request.id.as_str(),
+        request_method: &request.call.method,
+        request_mode: super::API_REQUEST,
+        request_path: &request.call.path,
+        response_mode: request.mode.name(),
+        status,
+        stream_id: request.id.as_str(),
+    };
+    let mut frame = Vec::with_capacity(512 + meta.len());
+    sse::frame(&mut frame, Some(0), "stream_open", |out| {
+        serde_json::to_writer(out, &data).expect("our own values have string keys");
+    });
+    frame
+}
+
+/// A frame for one event.
+pub(super) fn event(request: &Request, event: &Event) -> Vec<u8> {
+    let id = request.id.as_str();
+    let (data, name, raw) = (event.data.line(), event.event.line(), event.raw.line());
+    let mut frame = Vec::with_capacity(data.len() + name.len() + raw.len() + 2 * id.len() + 128);
+    sse::frame(&mut frame, Some(event.seq), "stream_event", |out| {
+        for part in ["{\"data\":", &*data, ",\"event\":", &*name, ",\"raw\":", &*raw, ",\"request_id\":\"", id] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        // Writing to memory does not fail; an id needs no escaping.
+        let _ = write!(out, "\",\"seq\":{},\"stream_id\":\"{id}\"}}", event.seq);
+    });
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{PlatformName, RequestId},
+        relay::{Call, ResponseMode},
+    };
+
+    #[test]
+    fn an_event_is_one_line_and_keeps_what_it_carries() {
+        let call = Call { method: "GET".into(), path: "/".into(), headers: Raw::default(), body: None };
+        let request = Request {
+            id: RequestId::trusted("r1"),
+            platform: PlatformName::trusted("claude"),
+            client_id: None,
+            mode: ResponseMode::Sse,
+            call,
+            timeout: None,
+        };
+        let given = Event {
+            seq: 7,
+            event: Raw::trusted("\"completion\""),
+            data: Raw::trusted("{\n \"text\": \"a\\nb\"\r}"),
+            raw: Raw::default(),
+        };
+        let text = String::from_utf8(event(&request, &given)).unwrap();
+        let line = text.strip_prefix("id: 7\nevent: stream_event\ndata: ").unwrap().strip_suffix("\n\n").unwrap();
+        let data: serde_json::Value = serde_json::from_str(line).unwrap();
+        let expected = serde_json::json!({"data": {"text": "a\nb"}, "event": "completion", "raw": null,
+            "request_id": "r1", "seq": 7, "stream_id": "r1"});
+        assert_eq!(data, expected);
+    }
+}

@@ -1,0 +1,290 @@
+//! The door to the relay: takes requests over, finds them again, ends them all.
+
+use super::{
+    buffer::Bounds,
+    cancel::{CancelAnswer, CancelRefused},
+    ending::{Cause, Failure},
+    exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View},
+    journal::{Entry, Filter, Journal, Page},
+    life::Timeouts,
+    request::{Request, ResponseMode},
+    stream::{Reader, stream},
+};
+use crate::{
+    bridge,
+    clock::Clock,
+    ids::{ClientId, PlatformName, RequestId},
+    line::Line,
+    policy,
+    store::StoreError,
+};
+use actix::prelude::*;
+use futures_util::future::join_all;
+use std::{
+    collections::{HashMap, hash_map},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+/// What the relay is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// The clients.
+    pub bridge: bridge::Hub,
+    /// The policy.
+    pub policy: policy::Hub,
+    /// Where requests are noted.
+    pub journal: Journal,
+    /// Wall time.
+    pub clock: Clock,
+    /// Requests that may be in flight or queued.
+    pub requests_max: usize,
+    /// How long a stream's reader may take nothing.
+    pub stall: Duration,
+}
+
+/// The handle that the rest of the daemon holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    setup: Setup,
+    live: Mutex<HashMap<RequestId, Live>>,
+    callers: TaskTracker,
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    exchange: Addr<Exchange>,
+    platform: PlatformName,
+}
+
+/// Why a request was not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A live one has the same id.
+    Conflict,
+    /// As many as may be are live.
+    Overloaded,
+    /// The daemon stops.
+    Stopping,
+}
+
+/// A taken request whose caller waits for the whole answer. Drop it to cancel the request.
+#[derive(Debug)]
+pub struct Buffered {
+    answer: oneshot::Receiver<Result<Delivered, Failure>>,
+    caller: Caller,
+}
+
+/// A taken request whose caller reads a stream. Drop `caller` to cancel the request.
+#[derive(Debug)]
+pub struct Streamed {
+    /// What the caller reads.
+    pub reader: Reader,
+    /// The caller, as the request sees it.
+    pub caller: Caller,
+}
+
+/// A caller, as a request sees it: when it is dropped, the caller is gone.
+#[derive(Debug)]
+pub struct Caller {
+    exchange: Option<Addr<Exchange>>,
+    _token: TaskTrackerToken,
+}
+
+impl Buffered {
+    /// The answer, and a token to hold until it is written.
+    pub async fn answer(mut self) -> (Result<Delivered, Failure>, Caller) {
+        let internal = || Err(Failure { cause: Cause::Internal, client_id: None, connection_id: None });
+        let answer = (&mut self.answer).await.unwrap_or_else(|_| internal());
+        self.caller.exchange = None; // it has ended: nobody is to be told
+        (answer, self.caller)
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(exchange) = &self.exchange {
+            exchange.do_send(CallerGone); // bounded: once a request
+        }
+    }
+}
+
+/// An entry among the live requests, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Registration {
+    hub: Hub,
+    id: RequestId,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.hub.live().remove(&self.id);
+    }
+}
+
+impl Hub {
+    /// A relay without requests.
+    pub fn new(setup: Setup) -> Self {
+        Hub { shared: Arc::new(Shared { setup, live: Mutex::default(), callers: TaskTracker::new() }) }
+    }
+
+    /// Takes over a request whose caller wants the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// It was not taken over.
+    pub fn buffered(&self, request: Request) -> Result<Buffered, Refused> {
+        debug_assert_eq!(request.mode, ResponseMode::Buffered);
+        let (caller, answer) = oneshot::channel();
+        let caller = self.take_over(request, Sink::Buffered(Some(caller)))?;
+        Ok(Buffered { answer, caller })
+    }
+
+    /// Takes over a request whose caller reads a stream. `line`: how to end a caller that takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// It was not taken over.
+    pub fn streamed(&self, request: Request, line: Option<Line>) -> Result<Streamed, Refused> {
+        debug_assert_eq!(request.mode, ResponseMode::Sse);
+        let limits = self.policy().settings().for_platform(request.platform.as_str()).stream;
+        let bounds = Bounds { events_max: limits.max_buffered_events, bytes_max: limits.max_buffered_bytes };
+        let (writer, reader) = stream(request.id.clone(), bounds, line);
+        let caller = self.take_over(request, Sink::Stream(writer))?;
+        Ok(Streamed { reader, caller })
+    }
+
+    /// The exchange then lives on the calling arbiter.
+    fn take_over(&self, request: Request, sink: Sink) -> Result<Caller, Refused> {
+        if self.shared.callers.is_closed() {
+            return Err(Refused::Stopping);
+        }
+        let mut live = self.live();
+        let crowded = live.len() >= self.shared.setup.requests_max;
+        let hash_map::Entry::Vacant(place) = live.entry(request.id.clone()) else {
+            return Err(Refused::Conflict);
+        };
+        if crowded {
+            return Err(Refused::Overloaded);
+        }
+        let platform = request.platform.clone();
+        let registration = Registration { hub: self.clone(), id: request.id.clone() };
+        let number = self.journal().next_number();
+        let exchange = Exchange::new(self.clone(), request, sink, number, registration).start();
+        place.insert(Live { exchange: exchange.clone(), platform });
+        Ok(Caller { exchange: Some(exchange), _token: self.shared.callers.token() })
+    }
+
+    /// Cancels a request wherever it stands.
+    ///
+    /// # Errors
+    ///
+    /// There is no such request, or another client performs it.
+    pub async fn cancel(
+        &self,
+        id: &RequestId,
+        platform: &str,
+        client_id: Option<ClientId>,
+        reason: Option<String>,
+    ) -> Result<CancelAnswer, CancelRefused> {
+        let live = self.live().get(id).filter(|live| live.platform.as_str() == platform).cloned();
+        let exchange = live.ok_or(CancelRefused::NotFound)?.exchange;
+        // One that died meanwhile is not found either.
+        exchange.send(Cancel { client_id, reason }).await.unwrap_or(Err(CancelRefused::NotFound))
+    }
+
+    /// A part of the journal.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub async fn page(&self, filter: Filter) -> Result<Page, StoreError> {
+        let exchanges: Vec<_> = self.live().values().map(|live| live.exchange.clone()).collect();
+        let views = join_all(exchanges.iter().map(|exchange| exchange.send(View))).await;
+        let live = views.into_iter().filter_map(Result::ok).flatten().collect();
+        self.journal().page(live, filter).await
+    }
+
+    /// The live request of that id, else the newest finished one.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub async fn find(&self, id: &str) -> Result<Option<Entry>, StoreError> {
+        let live = self.live().get(id).cloned();
+        if let Some(live) = live {
+            if let Ok(Some(entry)) = live.exchange.send(View).await {
+                return Ok(Some(entry));
+            }
+        }
+        self.journal().latest(id).await
+    }
+
+    /// Ends every request with `service_stopped` and takes no more.
+    pub fn stop(&self) {
+        self.shared.callers.close();
+        for live in self.live().values() {
+            live.exchange.do_send(Stop); // bounded: once a request
+        }
+    }
+
+    /// Waits until every caller has its answer or is gone, once [`stop`](Self::stop) was called.
+    pub async fn stopped(&self) {
+        self.shared.callers.wait().await;
+    }
+
+    /// How many requests are in flight or queued.
+    pub fn live_count(&self) -> usize {
+        self.live().len()
+    }
+
+    pub(super) fn timeouts(&self, request: &Request) -> Timeouts {
+        let stream = self.policy().settings().for_platform(request.platform.as_str()).stream;
+        let settings = self.bridge().settings();
+        let total = match request.mode {
+            ResponseMode::Buffered => {
+                Some(request.timeout.unwrap_or(Duration::from_millis(settings.request_timeout_ms)))
+            }
+            ResponseMode::Sse => request.timeout,
+        };
+        Timeouts {
+            total,
+            open: Duration::from_millis(stream.open_timeout_ms),
+            idle: Duration::from_millis(stream.idle_timeout_ms),
+            silence: Duration::from_millis(stream.max_silence_ms),
+            grace: Duration::from_millis(settings.cancel_grace_ms),
+        }
+    }
+
+    pub(super) fn bridge(&self) -> &bridge::Hub {
+        &self.shared.setup.bridge
+    }
+
+    pub(super) fn policy(&self) -> &policy::Hub {
+        &self.shared.setup.policy
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.shared.setup.journal
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.shared.setup.clock
+    }
+
+    pub(super) fn stall(&self) -> Duration {
+        self.shared.setup.stall
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<RequestId, Live>> {
+        // Nothing panics between two changes, so what a panicking thread left is whole.
+        self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

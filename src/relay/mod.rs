@@ -1,0 +1,24 @@
+//! The relay: the life of each browser request, from its caller through a client and back.
+//!
+//! Ask [`Hub`]; each accepted request is an `Exchange` of its own, which ends exactly once for its caller, for the
+//! policy and for the journal, whatever dies on the way.
+
+mod answer;
+mod buffer;
+mod cancel;
+mod ending;
+mod exchange;
+mod frames;
+mod hub;
+mod journal;
+mod life;
+mod request;
+mod stream;
+
+pub use ending::{Cause, Failure, Upstream};
+pub use cancel::{CancelAnswer, CancelRefused};
+pub use exchange::Delivered;
+pub use hub::{Buffered, Caller, Hub, Refused, Setup, Streamed};
+pub use journal::{Entry, Filter, Journal, Page};
+pub use request::{API_REQUEST, Call, Request, ResponseMode};
+pub use stream::{Next, Partial, Reader, StreamEnd};

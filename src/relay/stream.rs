@@ -1,0 +1,230 @@
+//! The stream between an exchange and the body that carries it to its caller: one buffer, one end, one reader.
+//!
+//! The exchange writes frames and, last, how it ended; the reader takes frames, then the end, which it words itself:
+//! what a caller's status is, only the edge knows. Each notices when the other is gone.
+
+use super::{
+    buffer::{Bounds, Buffer, Overflow},
+    ending::{Cause, Failure},
+};
+use crate::{ids::RequestId, line::Line};
+use bytes::Bytes;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+use tokio::time::Instant;
+
+/// The last thing on a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// How it ended: the app's status, or why it failed.
+    pub result: Result<u16, Failure>,
+    /// What had happened by then.
+    pub partial: Partial,
+}
+
+/// What had happened on a stream by its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Partial {
+    /// Bytes that waited for the caller when it ended.
+    pub buffered_bytes: usize,
+    /// Events passed on.
+    pub event_count: u64,
+    /// The number of the last one.
+    pub last_seq: u64,
+    /// Whether it was opened.
+    pub opened: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    buffer: Buffer,
+    end: Option<StreamEnd>,
+    waker: Option<Waker>,
+    /// Since when something waits that the reader does not take.
+    waiting_since: Option<Instant>,
+    reader_gone: bool,
+}
+
+/// The exchange's side.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Mutex<Shared>>,
+    line: Option<Line>,
+}
+
+/// The caller's side.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Mutex<Shared>>,
+    /// The request that the stream answers.
+    pub request_id: RequestId,
+}
+
+/// What the reader gets.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Whole frames.
+    Frames(Bytes),
+    /// The last thing; nothing follows.
+    End(StreamEnd),
+}
+
+/// A stream for one request. `line`: how to end a reader that takes nothing.
+pub(super) fn stream(request_id: RequestId, bounds: Bounds, line: Option<Line>) -> (Writer, Reader) {
+    let shared = Arc::new(Mutex::new(Shared {
+        buffer: Buffer::new(bounds),
+        end: None,
+        waker: None,
+        waiting_since: None,
+        reader_gone: false,
+    }));
+    (Writer { shared: Arc::clone(&shared), line }, Reader { shared, request_id })
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    // Nothing panics between two changes, so what a panicking thread left is whole.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Writer {
+    /// Adds an event's frame for the reader.
+    pub(super) fn push(&self, frame: &[u8]) -> Result<(), Overflow> {
+        self.write(|buffer| buffer.push(frame))
+    }
+
+    /// Adds the frame that opens the stream.
+    pub(super) fn open(&self, frame: &[u8]) {
+        self.write(|buffer| buffer.open(frame));
+    }
+
+    fn write<T>(&self, write: impl FnOnce(&mut Buffer) -> T) -> T {
+        let (written, waker) = {
+            let mut shared = lock(&self.shared);
+            let written = write(&mut shared.buffer);
+            shared.waiting_since.get_or_insert_with(Instant::now);
+            (written, shared.waker.take())
+        };
+        wake(waker);
+        written
+    }
+
+    /// Ends the stream, once.
+    pub(super) fn end(&self, result: Result<u16, Failure>, mut partial: Partial) {
+        let waker = {
+            let mut shared = lock(&self.shared);
+            if shared.end.is_some() {
+                return;
+            }
+            // What still waits at a good end is on its way, not lost.
+            partial.buffered_bytes = if result.is_ok() { 0 } else { shared.buffer.waiting() };
+            shared.end = Some(StreamEnd { result, partial });
+            shared.waiting_since.get_or_insert_with(Instant::now);
+            shared.waker.take()
+        };
+        wake(waker);
+    }
+
+    /// Since when the reader takes nothing although something waits.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        let shared = lock(&self.shared);
+        shared.waiting_since.filter(|_| !shared.reader_gone)
+    }
+
+    /// Ends a reader that takes nothing: its connection with it.
+    pub(super) fn cut(&self) {
+        if let Some(line) = &self.line {
+            line.cut();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let failure = Failure { cause: Cause::Internal, client_id: None, connection_id: None };
+        self.end(Err(failure), Partial::default());
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Reader {
+    /// What comes next; frames always come before the end.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut shared = lock(&self.shared);
+        if let Some(chunk) = shared.buffer.take() {
+            let more = shared.buffer.waiting() > 0 || shared.end.is_some();
+            shared.waiting_since = more.then(Instant::now);
+            return Poll::Ready(Next::Frames(chunk));
+        }
+        if let Some(end) = shared.end.clone() {
+            shared.waiting_since = None;
+            return Poll::Ready(Next::End(end));
+        }
+        match &mut shared.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        lock(&self.shared).reader_gone = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::poll;
+    use std::future::poll_fn;
+
+    fn pair() -> (Writer, Reader) {
+        stream(RequestId::trusted("r"), Bounds { events_max: 2, bytes_max: 100 }, None)
+    }
+
+    #[actix_rt::test(system = "crate::testing::PausedSystem")]
+    async fn frames_come_before_the_end_and_what_overflowed_is_told() {
+        let (writer, mut reader) = pair();
+        writer.push(b"one").unwrap();
+        writer.push(b"two").unwrap();
+        assert_eq!(writer.push(b"three"), Err(Overflow));
+        let failure = Failure { cause: Cause::Overflow, client_id: None, connection_id: None };
+        writer.end(Err(failure.clone()), Partial { event_count: 2, ..Partial::default() });
+        writer.end(Ok(200), Partial::default());
+        assert_eq!(poll_fn(|cx| reader.poll_next(cx)).await, Next::Frames(Bytes::from_static(b"onetwo")));
+        let partial = Partial { buffered_bytes: 6, event_count: 2, last_seq: 0, opened: false };
+        let end = Next::End(StreamEnd { result: Err(failure), partial });
+        assert_eq!(poll_fn(|cx| reader.poll_next(cx)).await, end, "the first end is the end");
+    }
+
+    #[actix_rt::test(system = "crate::testing::PausedSystem")]
+    async fn a_waiting_reader_is_woken_and_a_slow_one_is_noticed() {
+        let (writer, mut reader) = pair();
+        let waiting = actix_rt::spawn(async move {
+            let next = poll_fn(|cx| reader.poll_next(cx)).await;
+            (next, reader)
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(writer.waiting_since(), None);
+        writer.push(b"one").unwrap();
+        let (next, mut reader) = waiting.await.unwrap();
+        assert_eq!(next, Next::Frames(Bytes::from_static(b"one")));
+        assert!(poll!(poll_fn(|cx| reader.poll_next(cx))).is_pending());
+        assert_eq!(writer.waiting_since(), None, "it took everything");
+        let pushed = Instant::now();
+        writer.push(b"two").unwrap();
+        tokio::time::advance(std::time::Duration::from_secs(9)).await;
+        writer.push(b"three").unwrap();
+        assert_eq!(writer.waiting_since(), Some(pushed), "since the first that it did not take");
+        drop(reader);
+        assert_eq!(writer.waiting_since(), None, "nobody is left to wait for");
+    }
+}

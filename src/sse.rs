@@ -1,0 +1,35 @@
+//! Server-sent events as text: frames on one line of data each, and the comment that fills silence.
+
+use std::io::Write;
+
+/// What is sent while nothing else is.
+pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
+
+/// Appends a frame whose data is one line of JSON, which `data` writes.
+pub fn frame(out: &mut Vec<u8>, id: Option<u64>, event: &str, data: impl FnOnce(&mut Vec<u8>)) {
+    if let Some(id) = id {
+        // Writing to memory does not fail.
+        let _ = writeln!(out, "id: {id}");
+    }
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(event.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
+    let began = out.len();
+    data(out);
+    debug_assert!(!out[began..].contains(&b'\n') && !out[began..].contains(&b'\r'), "data is one line");
+    out.extend_from_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_its_lines_in_order_and_an_empty_one_at_the_end() {
+        let mut out = Vec::new();
+        frame(&mut out, Some(0), "stream_open", |data| data.extend_from_slice(b"{}"));
+        frame(&mut out, None, "stream_end", |data| data.extend_from_slice(b"{\"a\":1}"));
+        let text = "id: 0\nevent: stream_open\ndata: {}\n\nevent: stream_end\ndata: {\"a\":1}\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), text);
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod simulator;
 
 #[cfg(test)]
 mod testing;

@@ -7,74 +7,30 @@
 //! | `/f/{events}/{bytes}/{pause_ms}` | the same, deaf to `request_cancel` |
 //! | `/hold` | nothing until it is cancelled |
 
-use crate::{
-    body::{self, Body},
-    frames,
-};
+mod book;
+mod events;
+mod wire;
+
+pub(crate) use book::Book;
+
+use crate::{body, frames};
 use anyhow::{Context, bail, ensure};
+use events::Events;
 use serde::Deserialize;
 use std::{
-    cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
-    io,
+    collections::VecDeque,
     net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
 };
-use tokio::{net::TcpStream, sync::Notify, task::JoinHandle};
+use tokio::{net::TcpStream, task::JoinHandle};
+use wire::Wire;
 
 /// What may wait to be written before more events are made.
 const AHEAD_BYTES: usize = 64 << 10;
 /// Events of one stream in a row.
 const TURN_EVENTS: u64 = 4;
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
-
-/// What all peers share: the bodies they answer with and what they noticed.
-pub(crate) struct Book {
-    bodies: Vec<Body>,
-    noticed: RefCell<HashMap<(&'static str, String), Instant>>,
-    changed: Notify,
-    epoch: Instant,
-    /// Requests received.
-    pub(crate) requests: Cell<u64>,
-}
-
-impl Book {
-    pub(crate) fn new(bodies: Vec<Body>) -> Rc<Self> {
-        Rc::new(Book {
-            bodies,
-            noticed: RefCell::default(),
-            changed: Notify::new(),
-            epoch: Instant::now(),
-            requests: Cell::new(0),
-        })
-    }
-
-    /// When events' timestamps begin.
-    pub(crate) fn epoch(&self) -> Instant {
-        self.epoch
-    }
-
-    fn note(&self, what: &'static str, id: &str) {
-        self.noticed.borrow_mut().entry((what, id.to_owned())).or_insert_with(Instant::now);
-        self.changed.notify_waiters();
-    }
-
-    /// When a peer received `held` or `cancelled` for a request.
-    pub(crate) async fn when(&self, what: &'static str, id: &str) -> anyhow::Result<Instant> {
-        let key = (what, id.to_owned());
-        let noticed = tokio::time::timeout(OPEN_WITHIN, async {
-            loop {
-                let changed = self.changed.notified();
-                if let Some(at) = self.noticed.borrow_mut().remove(&key) {
-                    return at;
-                }
-                changed.await;
-            }
-        });
-        noticed.await.with_context(|| format!("no peer saw {what} of {id}"))
-    }
-}
 
 /// Connected peers; they leave when dropped.
 pub(crate) struct Peers(Vec<JoinHandle<()>>);
@@ -106,23 +62,9 @@ impl Drop for Peers {
     }
 }
 
-struct Events {
-    id: String,
-    next: u64,
-    count: u64,
-    pad: Rc<[u8]>,
-    pause: Duration,
-    due: Instant,
-    deaf: bool,
-}
-
 struct Peer {
-    stream: TcpStream,
+    wire: Wire,
     book: Rc<Book>,
-    input: Vec<u8>,
-    filled: usize,
-    out: Vec<u8>,
-    written: usize,
     fast: VecDeque<Events>,
     paced: Vec<Events>,
     scratch: Vec<u8>,
@@ -151,39 +93,31 @@ impl Peer {
             "GET /ws/firefox HTTP/1.1\r\nhost: {address}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
         );
-        let mut peer = Peer {
-            stream,
-            book,
-            input: vec![0; 4 << 10],
-            filled: 0,
-            out: upgrade.into_bytes(),
-            written: 0,
-            fast: VecDeque::new(),
-            paced: Vec::new(),
-            scratch: Vec::new(),
-        };
-        peer.flush().await?;
+        let mut peer =
+            Peer { wire: Wire::new(stream), book, fast: VecDeque::new(), paced: Vec::new(), scratch: Vec::new() };
+        peer.wire.out.extend_from_slice(upgrade.as_bytes());
+        peer.wire.flush().await?;
         let end = loop {
-            peer.fill().await?;
-            if let Some(end) = memchr::memmem::find(&peer.input[..peer.filled], b"\r\n\r\n") {
+            peer.wire.fill().await?;
+            if let Some(end) = memchr::memmem::find(peer.wire.input(), b"\r\n\r\n") {
                 break end + 4;
             }
         };
         ensure!(
-            peer.input.starts_with(b"HTTP/1.1 101 "),
+            peer.wire.input().starts_with(b"HTTP/1.1 101 "),
             "no upgrade: {}",
-            String::from_utf8_lossy(&peer.input[..end])
+            String::from_utf8_lossy(&peer.wire.input()[..end])
         );
-        peer.consume(end);
+        peer.wire.consume(end);
         let hello = format!(
             r#"{{"type":"hello","client_id":"{name}","node_type":"browser","node_category":"proxy","node_platform":"firefox","protocol":"baa.firefox/1","extension_version":"bench","nonce":"{name}"}}"#
         );
-        frames::text(&mut peer.out, &[hello.as_bytes()]);
-        peer.flush().await?;
+        frames::text(&mut peer.wire.out, &[hello.as_bytes()]);
+        peer.wire.flush().await?;
         peer.await_text(&[br#""hello_ack""#]).await?;
         let credentials = r#"{"type":"credentials","platform":"claude","credential_fingerprint":"fp-bench","freshness":"fresh","captured_at":1767225600000,"last_seen_at":1767225600000,"timestamp":1767225600000,"headers":{"cookie":"","x-csrf":""}}"#;
-        frames::text(&mut peer.out, &[credentials.as_bytes()]);
-        peer.flush().await?;
+        frames::text(&mut peer.wire.out, &[credentials.as_bytes()]);
+        peer.wire.flush().await?;
         peer.await_text(&[br#""reason":"credentials""#, br#""header_count":2"#]).await?;
         Ok(peer)
     }
@@ -191,24 +125,24 @@ impl Peer {
     /// Reads messages until one holds one of these texts.
     async fn await_text(&mut self, wanted: &[&[u8]]) -> anyhow::Result<()> {
         loop {
-            while let Some(frame) = frames::first(&self.input[..self.filled]) {
+            while let Some(frame) = frames::first(self.wire.input()) {
                 let found = wanted.iter().any(|text| memchr::memmem::find(frame.payload, text).is_some());
                 let (opcode, length) = (frame.opcode, frame.length);
-                self.consume(length);
+                self.wire.consume(length);
                 ensure!(opcode != 8, "closed during the introduction");
                 if found {
                     return Ok(());
                 }
             }
-            self.fill().await?;
+            self.wire.fill().await?;
         }
     }
 
     async fn serve(mut self) -> anyhow::Result<()> {
         loop {
             let progress = self.take_input()? | self.make_events();
-            let pushed = self.push()?;
-            if progress && self.written == self.out.len() && !self.fast.is_empty() {
+            let pushed = self.wire.push()?;
+            if progress && self.wire.is_flushed() && !self.fast.is_empty() {
                 // The callers run on this thread too.
                 tokio::task::yield_now().await;
                 continue;
@@ -217,12 +151,16 @@ impl Peer {
                 continue;
             }
             let due = self.paced.iter().map(|events| events.due).min();
-            let waits_to_write = self.written < self.out.len();
+            let waits_to_write = !self.wire.is_flushed();
             let ready = async {
                 if waits_to_write {
-                    self.stream.ready(tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE).await.map(drop)
+                    self.wire
+                        .stream
+                        .ready(tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE)
+                        .await
+                        .map(drop)
                 } else {
-                    self.stream.readable().await
+                    self.wire.stream.readable().await
                 }
             };
             match due {
@@ -235,28 +173,22 @@ impl Peer {
 
     /// Reads and handles what is there; whether anything was.
     fn take_input(&mut self) -> anyhow::Result<bool> {
-        if self.filled == self.input.len() {
-            self.input.resize(self.input.len() * 2, 0);
+        if !self.wire.try_fill()? {
+            return Ok(false);
         }
-        match self.stream.try_read(&mut self.input[self.filled..]) {
-            Ok(0) => bail!("the service closed the connection"),
-            Ok(n) => self.filled += n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        let input = std::mem::take(&mut self.input);
+        let (input, filled) = self.wire.take_input();
         let mut at = 0;
-        while let Some(frame) = frames::first(&input[at..self.filled]) {
+        while let Some(frame) = frames::first(&input[at..filled]) {
             match frame.opcode {
                 1 => self.receive(frame.payload)?,
                 8 => bail!("the service closed the connection"),
-                9 => frames::pong(&mut self.out, frame.payload),
+                9 => frames::pong(&mut self.wire.out, frame.payload),
                 _ => {}
             }
             at += frame.length;
         }
-        self.input = input;
-        self.consume(at);
+        self.wire.give_back(input);
+        self.wire.consume(at);
         Ok(true)
     }
 
@@ -282,7 +214,7 @@ impl Peer {
                 self.paced.retain(|events| events.id != id);
                 // For a stream the daemon takes this as its failure as well.
                 let tail = br#"","ok":false,"status":499,"error":"request_cancelled","body":null}"#;
-                frames::text(&mut self.out, &[br#"{"type":"api_response","id":""#, id.as_bytes(), tail]);
+                frames::text(&mut self.wire.out, &[br#"{"type":"api_response","id":""#, id.as_bytes(), tail]);
             }
             "error" => bail!("the service complains: {}", String::from_utf8_lossy(payload)),
             _ => {}
@@ -302,7 +234,7 @@ impl Peer {
                 let head = br#"","ok":true,"status":200,"headers":{"content-type":"application/json"},"body":"#;
                 let [first, echo, last] = body.parts(id);
                 frames::text(
-                    &mut self.out,
+                    &mut self.wire.out,
                     &[br#"{"type":"api_response","id":""#, id.as_bytes(), head, first, echo, last, b"}"],
                 );
             }
@@ -328,7 +260,10 @@ impl Peer {
     fn open(&mut self, id: &str) {
         let tail = br#"","status":200,"meta":{"method":"GET","platform":"claude","url":"/s"}}"#;
         let middle = br#"","stream_id":""#;
-        frames::text(&mut self.out, &[br#"{"type":"stream_open","id":""#, id.as_bytes(), middle, id.as_bytes(), tail]);
+        frames::text(
+            &mut self.wire.out,
+            &[br#"{"type":"stream_open","id":""#, id.as_bytes(), middle, id.as_bytes(), tail],
+        );
     }
 
     /// Makes the events that are due and those there is room for; whether any was made.
@@ -337,16 +272,16 @@ impl Peer {
         if !self.paced.is_empty() {
             let now = Instant::now();
             for events in self.paced.iter_mut().filter(|events| events.due <= now) {
-                events.write(&self.book, &mut self.scratch, &mut self.out);
+                events.write(&self.book, &mut self.scratch, &mut self.wire.out);
                 events.due += events.pause;
                 made = true;
             }
             self.paced.retain(|events| events.next <= events.count);
         }
-        while self.out.len() - self.written < AHEAD_BYTES {
+        while self.wire.waiting() < AHEAD_BYTES {
             let Some(mut events) = self.fast.pop_front() else { break };
             for _ in 0..TURN_EVENTS.min(events.count + 1 - events.next) {
-                events.write(&self.book, &mut self.scratch, &mut self.out);
+                events.write(&self.book, &mut self.scratch, &mut self.wire.out);
             }
             if events.next <= events.count {
                 self.fast.push_back(events);
@@ -354,75 +289,5 @@ impl Peer {
             made = true;
         }
         made
-    }
-
-    /// Writes what the socket takes now; whether it took anything.
-    fn push(&mut self) -> anyhow::Result<bool> {
-        if self.written == self.out.len() {
-            return Ok(false);
-        }
-        match self.stream.try_write(&self.out[self.written..]) {
-            Ok(n) => self.written += n,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
-        }
-        Ok(true)
-    }
-
-    async fn flush(&mut self) -> anyhow::Result<()> {
-        while self.written < self.out.len() {
-            self.stream.writable().await?;
-            self.push()?;
-        }
-        Ok(())
-    }
-
-    async fn fill(&mut self) -> anyhow::Result<()> {
-        if self.filled == self.input.len() {
-            self.input.resize(self.input.len() * 2, 0);
-        }
-        loop {
-            self.stream.readable().await?;
-            match self.stream.try_read(&mut self.input[self.filled..]) {
-                Ok(0) => bail!("the service closed the connection"),
-                Ok(n) => {
-                    self.filled += n;
-                    return Ok(());
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.input.copy_within(bytes..self.filled, 0);
-        self.filled -= bytes;
-    }
-}
-
-impl Events {
-    /// Writes the next event, and the end after the last one.
-    fn write(&mut self, book: &Book, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
-        let at_ns = u64::try_from(book.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let number = self.next;
-        scratch.clear();
-        scratch.extend_from_slice(br#"","seq":"#);
-        scratch.extend_from_slice(number.to_string().as_bytes());
-        scratch.extend_from_slice(br#","event":"message","data":"#);
-        body::event_data(scratch, at_ns, number, &self.pad, "\"");
-        scratch.extend_from_slice(br#","raw":"data: "#);
-        body::event_data(scratch, at_ns, number, &self.pad, "\\\"");
-        scratch.extend_from_slice(b"\"}");
-        let (id, middle) = (self.id.as_bytes(), br#"","stream_id":""#);
-        frames::text(out, &[br#"{"type":"stream_event","id":""#, id, middle, id, scratch]);
-        self.next += 1;
-        if self.next > self.count {
-            frames::text(out, &[br#"{"type":"stream_end","id":""#, id, middle, id, br#"","status":200}"#]);
-        }
     }
 }

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod relay;
 pub mod roster;
 pub mod secret;
+pub mod simulator;
 pub mod sse;
 pub mod state_folder;
 pub mod store;

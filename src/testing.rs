@@ -34,4 +34,3 @@ pub(crate) async fn frozen<F: Future>(work: F) -> F::Output {
     guard.await.expect("the clock guard does not panic");
     output
 }
-

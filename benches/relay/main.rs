@@ -1,1 +1,121 @@
-fn main(){}
+//! What the daemon costs: requests, events, streams and clients over loopback, beside a floor in the same run.
+//!
+//! ```text
+//! cargo bench --bench relay -- [case…] [--rounds N] [--quick] [--json FILE] [--no-floor] [--strict]
+//! ```
+//!
+//! This process plays the browsers ([`peers`]) and the callers ([`callers`]) on one thread and checks every answer;
+//! the daemon and the floor ([`floor`], this same executable) are child processes, one at a time. Each case runs
+//! alternately for both, and the table shows medians over the rounds. `--quick` is a smoke run of all cases with tiny
+//! counts whose figures mean nothing; so is a run without cargo's `--bench`. `--strict` fails when a bound is missed.
+//! `BAA_BIN` names another daemon binary, or `floor` for the floor on both sides.
+
+#![expect(clippy::print_stdout, reason = "the table is the product")]
+#![expect(clippy::disallowed_types, reason = "no paused clock here: `std::time::Instant` is what is measured with")]
+
+mod body;
+mod callers;
+mod cases;
+mod clockwork;
+mod daemon;
+mod floor;
+mod frames;
+mod measure;
+mod peers;
+mod report;
+mod streams;
+
+use anyhow::{Context, bail};
+use cases::{CASES, Env};
+use daemon::Side;
+use report::Report;
+use std::{path::PathBuf, process::ExitCode};
+
+/// What the command line asks for.
+struct Options {
+    cases: Vec<String>,
+    rounds: usize,
+    quick: bool,
+    json: Option<PathBuf>,
+    floor: bool,
+    strict: bool,
+}
+
+impl Options {
+    fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut options = Options { cases: Vec::new(), rounds: 3, quick: true, json: None, floor: true, strict: false };
+        let (mut asked_quick, mut arguments) = (false, arguments);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => options.quick = false,
+                "--quick" => asked_quick = true,
+                "--no-floor" => options.floor = false,
+                "--strict" => options.strict = true,
+                "--rounds" => {
+                    let rounds = arguments.next().context("--rounds needs a number")?;
+                    options.rounds =
+                        rounds.parse().ok().filter(|n| (1..=99).contains(n)).context("--rounds is 1 to 99")?;
+                }
+                "--json" => options.json = Some(arguments.next().context("--json needs a file")?.into()),
+                case if CASES.iter().any(|known| known.name == case) => options.cases.push(argument),
+                other => {
+                    let known: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+                    bail!("neither an option nor a case: {other} (cases: {})", known.join(", "));
+                }
+            }
+        }
+        options.quick |= asked_quick;
+        if options.quick {
+            options.rounds = 1;
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let done = match arguments.peek().map(String::as_str) {
+        Some("--floor") => floor::run().map(|()| true),
+        _ => Options::parse(arguments).and_then(|options| bench(&options)),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("relay bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the cases; `false` when `--strict` and a bound was missed.
+fn bench(options: &Options) -> anyhow::Result<bool> {
+    measure::raise_open_files()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let env = Env::new(options.quick)?;
+    let mut report = Report::new(!options.quick);
+    println!("{}", report::HEAD);
+    for case in CASES.iter().filter(|case| options.cases.is_empty() || options.cases.iter().any(|c| c == case.name)) {
+        for round in 0..options.rounds {
+            let order = if round % 2 == 0 { [Side::Floor, Side::Daemon] } else { [Side::Daemon, Side::Floor] };
+            for side in order.into_iter().filter(|side| *side == Side::Daemon || (options.floor && case.has_floor)) {
+                let samples = local
+                    .block_on(&runtime, (case.run)(&env, side))
+                    .with_context(|| format!("case {}, {side:?}, round {}", case.name, round + 1))?;
+                report.add(case.name, side, samples);
+            }
+        }
+        report.print(case.name);
+    }
+    if let Some(file) = &options.json {
+        std::fs::write(file, report.json().to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let over = report.over();
+    if options.quick {
+        println!("\nquick run: every answer was right; the figures mean nothing");
+        return Ok(true);
+    }
+    println!("\n{over} bounds missed");
+    Ok(over == 0 || !options.strict)
+}

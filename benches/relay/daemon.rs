@@ -1,0 +1,165 @@
+//! The process under test: the daemon's release binary, or the floor, started with a state folder of its own.
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The policy is on and wide open; so is every limit of which the load is not the subject.
+const CONFIG: &str = r#"
+[server]
+max_connections = 8192
+max_requests = 16384
+
+[auth]
+local_trust = "loopback"
+
+[bridge]
+pairing = "off"
+max_messages_per_second = 100000000
+message_burst = 100000000
+
+[policy.jitter]
+min_ms = 0
+max_ms = 0
+mu_ms = 0
+sigma_ms = 0
+
+[policy.rate_limit]
+requests_per_minute_per_platform = 100000000
+
+[policy.concurrency]
+max_in_flight_per_client_platform = 4096
+
+[log]
+filter = "warn"
+"#;
+
+/// Which of the two is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Floor,
+    Daemon,
+}
+
+/// A folder that goes when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("relay-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Folder(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("relay bench: {} stays behind: {error}", self.0.display());
+        }
+    }
+}
+
+/// A running service; it ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Service {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// From spawn to its ready line.
+    pub(crate) ready_after: Duration,
+}
+
+impl Service {
+    /// Starts one side on a state folder and waits for its ready line.
+    pub(crate) fn start(side: Side, folder: &Folder, journal: bool) -> anyhow::Result<Self> {
+        let mut command = command(side, folder)?;
+        if !journal {
+            command.env("BAA_BENCH_NO_JOURNAL", "1");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let started = Instant::now();
+        let mut child = command.spawn().context("cannot start the service")?;
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            // Nobody listens any more when the time was over.
+            tell.send((read.map(|_| line), started.elapsed())).unwrap_or_default();
+        });
+        let ready = told.recv_timeout(READY_WITHIN);
+        let mut service =
+            Service { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), ready_after: Duration::ZERO };
+        let (line, after) = ready.context("no ready line in time")?;
+        let line = line.context("the service's output ended")?;
+        let address = line.trim().strip_prefix("ready http://").and_then(|rest| rest.split(' ').next());
+        service.address =
+            address.and_then(|a| a.parse().ok()).with_context(|| format!("not a ready line: {line:?}"))?;
+        service.ready_after = after;
+        Ok(service)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a service manager would.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        kill_process(self.raw_pid(), Signal::TERM)?;
+        let until = Instant::now() + GONE_WITHIN;
+        while Instant::now() < until {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        bail!("still running {GONE_WITHIN:?} after SIGTERM")
+    }
+
+    fn raw_pid(&self) -> Pid {
+        let raw = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        raw.expect("a child has a pid that fits")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // One that ended already cannot be killed.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}
+
+fn command(side: Side, folder: &Folder) -> anyhow::Result<Command> {
+    let binary = std::env::var_os("BAA_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_baa-conductor").into());
+    if side == Side::Floor || binary == "floor" {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--floor");
+        return Ok(command);
+    }
+    let config = folder.0.join("bench.toml");
+    fs::write(&config, CONFIG)?;
+    let mut command = Command::new(binary);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
+    command.arg("--state-dir").arg(folder.0.join("state"));
+    command.env_clear().env("HOME", &folder.0).env("XDG_CONFIG_HOME", &folder.0);
+    Ok(command)
+}

@@ -1,0 +1,140 @@
+//! The table: what each figure was, what the floor's was, and whether its bound holds.
+
+use crate::{daemon::Side, measure::median};
+use serde_json::{Value, json};
+
+/// What a figure must not miss.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound {
+    /// Shown only.
+    None,
+    /// At most this.
+    AtMost(f64),
+    /// At most this many times the floor's.
+    AtMostTimes(f64),
+    /// At least this many times the floor's.
+    AtLeastTimes(f64),
+}
+
+/// One figure of one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) what: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) value: f64,
+    pub(crate) bound: Bound,
+}
+
+impl Sample {
+    pub(crate) fn new(what: &'static str, unit: &'static str, value: f64, bound: Bound) -> Self {
+        Sample { what, unit, value, bound }
+    }
+}
+
+struct Row {
+    case: &'static str,
+    sample: Sample,
+    daemon: Vec<f64>,
+    floor: Vec<f64>,
+}
+
+/// The heading of the table.
+pub(crate) const HEAD: &str =
+    "case              what                                 value      floor    ratio  bound        unit";
+
+/// All figures of a run of the bench.
+pub(crate) struct Report {
+    rows: Vec<Row>,
+    judges: bool,
+}
+
+impl Report {
+    /// An empty report; one that does not judge shows no verdicts.
+    pub(crate) fn new(judges: bool) -> Self {
+        Report { rows: Vec::new(), judges }
+    }
+
+    pub(crate) fn add(&mut self, case: &'static str, side: Side, samples: Vec<Sample>) {
+        for sample in samples {
+            let at = self.rows.iter().position(|row| row.case == case && row.sample.what == sample.what);
+            let at = at.unwrap_or_else(|| {
+                self.rows.push(Row { case, sample, daemon: Vec::new(), floor: Vec::new() });
+                self.rows.len() - 1
+            });
+            match side {
+                Side::Daemon => self.rows[at].daemon.push(sample.value),
+                Side::Floor => self.rows[at].floor.push(sample.value),
+            }
+        }
+    }
+
+    pub(crate) fn print(&self, case: &str) {
+        for row in self.rows.iter().filter(|row| row.case == case) {
+            let number = |values: &[f64]| match median(values) {
+                value if value.is_nan() => "-".to_owned(),
+                value if value.abs() >= 1_000.0 => format!("{value:.0}"),
+                value => format!("{value:.3}"),
+            };
+            let ratio = match row.ratio() {
+                ratio if ratio.is_nan() => "-".to_owned(),
+                ratio => format!("{ratio:.2}x"),
+            };
+            let verdict = match row.ok().filter(|_| self.judges) {
+                None => "",
+                Some(true) => "ok",
+                Some(false) => "OVER",
+            };
+            let bound = row.sample.bound.text();
+            println!(
+                "{:<17} {:<32} {:>9}  {:>9}  {ratio:>7}  {bound:<8} {verdict:<4} {}",
+                row.case,
+                row.sample.what,
+                number(&row.daemon),
+                number(&row.floor),
+                row.sample.unit,
+            );
+        }
+    }
+
+    /// How many bounds were missed.
+    pub(crate) fn over(&self) -> usize {
+        self.rows.iter().filter(|row| row.ok() == Some(false)).count()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let row = |row: &Row| {
+            json!({"case": row.case, "what": row.sample.what, "unit": row.sample.unit, "daemon": row.daemon,
+                "floor": row.floor, "ratio": row.ratio(), "bound": row.sample.bound.text(), "ok": row.ok()})
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+impl Row {
+    /// The median of each round's own ratio, since both runs of a round met the same weather.
+    fn ratio(&self) -> f64 {
+        let ratios: Vec<f64> = self.daemon.iter().zip(&self.floor).map(|(daemon, floor)| daemon / floor).collect();
+        median(&ratios)
+    }
+
+    fn ok(&self) -> Option<bool> {
+        let (value, ratio) = (median(&self.daemon), self.ratio());
+        match self.sample.bound {
+            Bound::AtMost(most) if !value.is_nan() => Some(value <= most),
+            Bound::AtMostTimes(most) if !ratio.is_nan() => Some(ratio <= most),
+            Bound::AtLeastTimes(least) if !ratio.is_nan() => Some(ratio >= least),
+            _ => None,
+        }
+    }
+}
+
+impl Bound {
+    fn text(self) -> String {
+        match self {
+            Bound::None => String::new(),
+            Bound::AtMost(most) => format!("<= {most}"),
+            Bound::AtMostTimes(most) => format!("<= {most}x"),
+            Bound::AtLeastTimes(least) => format!(">= {least}x"),
+        }
+    }
+}

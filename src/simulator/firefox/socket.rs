@@ -1,0 +1,175 @@
+//! The wire under a simulated Firefox: the upgrade by hand, then frames through actix-http's codec.
+//!
+//! By hand and not through `awc`, because its connector leaves Nagle's algorithm on, which would hold every small
+//! event back, and hides the TCP stream, which is needed to cut a connection as a lost network does.
+
+use super::ConnectError;
+use actix_codec::{Decoder, Encoder};
+use actix_http::ws::{Codec, Frame, Message, ProtocolError, hash_key};
+use bytes::BytesMut;
+use socket2::SockRef;
+use std::{io, time::Duration};
+use tokio::{
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    time::timeout,
+};
+use url::Url;
+
+/// Largest frame that is read; snapshots and prompts stay far below.
+const FRAME_BYTES_MAX: usize = 64 << 20;
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The sample of RFC 6455: the key guards caches on the way, and there is none.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// The reading half: frames in.
+pub(super) struct Reading {
+    half: OwnedReadHalf,
+    codec: Codec,
+    buffer: BytesMut,
+}
+
+/// The writing half: frames, or bytes as they are, out.
+pub(super) struct Writing {
+    half: OwnedWriteHalf,
+    codec: Codec,
+    buffer: BytesMut,
+}
+
+/// Opens a WebSocket.
+pub(super) async fn dial(url: &Url, origin: Option<&str>) -> Result<(Reading, Writing), ConnectError> {
+    timeout(DIAL_TIMEOUT, upgrade(url, origin)).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+async fn upgrade(url: &Url, origin: Option<&str>) -> Result<(Reading, Writing), ConnectError> {
+    let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else { return Err(ConnectError::Url) };
+    let authority = format!("{host}:{port}");
+    let stream = TcpStream::connect(&authority).await?;
+    stream.set_nodelay(true)?;
+    let origin = origin.map(|origin| format!("origin: {origin}\r\n")).unwrap_or_default();
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: {authority}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
+         sec-websocket-key: {KEY}\r\nsec-websocket-version: 13\r\n{origin}\r\n",
+        url.path()
+    );
+    let (read, write) = stream.into_split();
+    let codec = || Codec::new().max_size(FRAME_BYTES_MAX).client_mode();
+    let mut writing = Writing { half: write, codec: codec(), buffer: BytesMut::from(head.as_bytes()) };
+    let mut reading = Reading { half: read, codec: codec(), buffer: BytesMut::new() };
+    writing.flush().await?;
+    let end = loop {
+        if let Some(at) = memchr::memmem::find(&reading.buffer, b"\r\n\r\n") {
+            break at + 4;
+        }
+        if reading.buffer.len() > HEAD_BYTES_MAX || !reading.fill().await? {
+            return Err(ConnectError::Handshake);
+        }
+    };
+    let answer = reading.buffer.split_to(end);
+    accept(&answer)?;
+    Ok((reading, writing))
+}
+
+fn accept(answer: &[u8]) -> Result<(), ConnectError> {
+    let text = std::str::from_utf8(answer).map_err(|_| ConnectError::Handshake)?;
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(ConnectError::Handshake)?;
+    if status != 101 {
+        return Err(ConnectError::Refused { status });
+    }
+    let expected = hash_key(KEY.as_bytes());
+    let proof = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-accept"));
+    match proof {
+        Some((_, value)) if value.trim().as_bytes() == expected => Ok(()),
+        _ => Err(ConnectError::Handshake),
+    }
+}
+
+impl Reading {
+    /// The next frame; `None` at the end of the connection, however it came.
+    pub(super) async fn next(&mut self) -> Option<Result<Frame, ProtocolError>> {
+        loop {
+            match self.codec.decode(&mut self.buffer).transpose() {
+                Some(frame) => return Some(frame),
+                None => {
+                    if !self.fill().await.unwrap_or(false) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads once; `false` at the end.
+    async fn fill(&mut self) -> io::Result<bool> {
+        let mut chunk = [0; 16 << 10];
+        loop {
+            self.half.readable().await?;
+            match self.half.try_read(&mut chunk) {
+                Ok(0) => return Ok(false),
+                Ok(n) => {
+                    self.buffer.extend_from_slice(&chunk[..n]);
+                    return Ok(true);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+impl Writing {
+    /// Sends one message.
+    pub(super) async fn send(&mut self, message: Message) -> io::Result<()> {
+        self.codec.encode(message, &mut self.buffer).map_err(io::Error::other)?;
+        self.flush().await
+    }
+
+    /// Sends bytes that need be no frame.
+    pub(super) async fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        self.flush().await
+    }
+
+    /// Cuts the connection: the other side sees a reset and no close frame.
+    pub(super) fn cut(self) {
+        // Without the option the connection still ends, only politely.
+        SockRef::from(self.half.as_ref()).set_linger(Some(Duration::ZERO)).unwrap_or_default();
+        self.half.forget();
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.buffer.is_empty() {
+            self.half.writable().await?;
+            match self.half.try_write(&self.buffer) {
+                Ok(n) => drop(self.buffer.split_to(n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The other end of a connection that a test accepted and upgraded.
+#[cfg(test)]
+pub(super) async fn welcome(stream: TcpStream) -> (Reading, Writing) {
+    let (read, write) = stream.into_split();
+    let mut reading = Reading { half: read, codec: Codec::new(), buffer: BytesMut::new() };
+    let mut writing = Writing { half: write, codec: Codec::new(), buffer: BytesMut::new() };
+    while !reading.buffer.ends_with(b"\r\n\r\n") {
+        assert!(reading.fill().await.unwrap(), "the head is complete");
+    }
+    reading.buffer.clear();
+    let proof = String::from_utf8(hash_key(KEY.as_bytes()).to_vec()).unwrap();
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nSec-WebSocket-Accept: {proof}\r\n\r\n"
+    );
+    writing.send_raw(head.as_bytes()).await.unwrap();
+    (reading, writing)
+}

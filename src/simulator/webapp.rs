@@ -1,0 +1,307 @@
+//! The simulated web app: what a page's server would answer, and every bad thing it could do, as pure data.
+//!
+//! It answers like claude.ai, streams like it, and has paths of its own for misbehaviour at will. Nothing here waits:
+//! pauses are part of the [`Reply`], and whoever performs it takes them.
+//!
+//! | path | what it does |
+//! | --- | --- |
+//! | `GET /api/organizations` | one organization |
+//! | `GET`, `POST /api/organizations/{org}/chat_conversations` | the conversations, newest first; a new one |
+//! | `GET …/chat_conversations/{conv}` | one conversation with its `chat_messages` |
+//! | `POST …/chat_conversations/{conv}/completion` | a streamed completion, a word at a time ([`WebApp::with_pace`]) |
+//! | `POST /backend-api/conversation` | the same in ChatGPT's snapshots; also what a filled template calls |
+//! | `/echo` | the call itself as JSON |
+//! | `/status/{code}?retry_after=` | that status with a small JSON body, optionally with a `retry-after` header |
+//! | `/error/{code}?status=` | the extension itself fails with that code, such as `tab_unavailable` |
+//! | `/silence` | nothing, ever |
+//! | `/slow?ms=` | a small JSON answer after that long |
+//! | `/bytes/{n}` | a text of `n` bytes |
+//! | `/json/{n}` | a JSON conversation of about `n` bytes |
+//! | `/events/{n}?bytes=&pause_ms=&end=` | `n` events; `end` is `end`, `error`, `never` or `disconnect` |
+//! | `/wrong-seq` | events numbered 1, 3, 2, 3, 5: a gap, a step back, a repetition |
+//! | `/malformed?kind=` | frames the protocol does not know, then a good answer; `bad_fields` and `deep` spoil the answer |
+//! | `/disconnect?after=` | the connection is cut, without a close frame, after that many events |
+//! | anything else | 404 |
+
+use crate::clock::WallMs;
+use serde_json::{Value, json};
+use std::time::Duration;
+use url::Url;
+
+mod library;
+mod mischief;
+#[cfg(test)]
+mod tests;
+
+use library::Library;
+
+/// One call to the web app, as the page would make it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// Upper-case method.
+    pub method: &'a str,
+    /// A path with its query, or an absolute URL.
+    pub path: &'a str,
+    /// The request's headers as given, an object or null.
+    pub headers: &'a Value,
+    /// The request's body: any JSON, or JSON as text.
+    pub body: &'a Value,
+    /// When it is made.
+    pub now_ms: WallMs,
+}
+
+/// One server-sent event of a streamed reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The event's name.
+    pub event: String,
+    /// The event's data.
+    pub data: Value,
+    /// What to wait before it goes out.
+    pub pause: Duration,
+    /// Its number when that is not simply the next one.
+    pub seq: Option<u64>,
+}
+
+/// How a streamed reply ends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// As it should.
+    Normal,
+    /// With an error of the extension.
+    Error {
+        /// Its code, such as `fetch_failed`.
+        code: String,
+    },
+    /// Not at all.
+    Never,
+    /// With the whole connection cut.
+    Disconnect,
+}
+
+/// What comes back for a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// A JSON answer.
+    Json {
+        /// HTTP status.
+        status: u16,
+        /// The body.
+        body: Value,
+        /// Further headers, by lower-case name.
+        headers: Vec<(String, String)>,
+    },
+    /// A plain text answer.
+    Text {
+        /// HTTP status.
+        status: u16,
+        /// The body.
+        body: String,
+    },
+    /// An event stream.
+    Stream {
+        /// HTTP status.
+        status: u16,
+        /// Its events in order.
+        events: Vec<Event>,
+        /// How it ends.
+        end: End,
+    },
+    /// Another reply, later.
+    After {
+        /// How much later.
+        pause: Duration,
+        /// The reply.
+        reply: Box<Reply>,
+    },
+    /// Nothing, ever.
+    Silence,
+    /// The extension fails to perform the request.
+    Error {
+        /// Its code, such as `tab_unavailable`.
+        code: String,
+        /// The status it reports, if any.
+        status: Option<u16>,
+    },
+    /// Texts sent as they are, with `$ID` replaced by the request's id, and then another reply.
+    Frames {
+        /// The texts.
+        texts: Vec<String>,
+        /// What follows.
+        then: Box<Reply>,
+    },
+    /// The connection is cut without a close frame.
+    Disconnect,
+}
+
+/// How a completion's events look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// `completion` events with a `completion` text: the older shape, one event a word.
+    #[default]
+    Completion,
+    /// `message_start`, `content_block_delta` and so on: the newer shape.
+    Blocks,
+}
+
+/// The web app and what it remembers.
+#[derive(Clone, Debug)]
+pub struct WebApp {
+    pace: Duration,
+    shape: Shape,
+    answer: String,
+    library: Library,
+}
+
+impl Default for WebApp {
+    fn default() -> Self {
+        WebApp::new()
+    }
+}
+
+impl WebApp {
+    /// An app with one organization and one conversation, answering with a few dozen words, 30 ms each.
+    pub fn new() -> Self {
+        WebApp {
+            pace: Duration::from_millis(30),
+            shape: Shape::default(),
+            answer: "Nobody thought about this: the whole answer is made of code, a word at a time, so that the way \
+                     from the page through the socket and the relay to you can be seen without a browser, without an \
+                     account and without a network. What you read went through every part that a real one would."
+                .to_owned(),
+            library: Library::new(),
+        }
+    }
+
+    /// The same app with another pause before each word.
+    pub fn with_pace(self, pace: Duration) -> Self {
+        WebApp { pace, ..self }
+    }
+
+    /// The same app with another shape of completion events.
+    pub fn with_shape(self, shape: Shape) -> Self {
+        WebApp { shape, ..self }
+    }
+
+    /// The same app with another answer to every prompt.
+    pub fn with_answer(self, answer: &str) -> Self {
+        WebApp { answer: answer.to_owned(), ..self }
+    }
+
+    /// Answers one call.
+    pub fn reply(&mut self, call: &Call<'_>) -> Reply {
+        let base = Url::parse("https://web.app/").expect("a constant URL");
+        let Ok(url) = base.join(call.path) else { return not_found() };
+        let segments: Vec<&str> = url.path().trim_matches('/').split('/').collect();
+        match (call.method, segments.as_slice()) {
+            ("GET", ["api", "organizations"]) => json_reply(self.library.organizations()),
+            ("GET", ["api", "organizations", org, "chat_conversations"]) => {
+                self.library.list(org).map_or_else(not_found, json_reply)
+            }
+            ("POST", ["api", "organizations", org, "chat_conversations"]) => {
+                self.library.create(org, call.now_ms).map_or_else(not_found, json_reply)
+            }
+            ("GET", ["api", "organizations", org, "chat_conversations", id]) => {
+                self.library.read(org, id).map_or_else(not_found, json_reply)
+            }
+            ("POST", ["api", "organizations", org, "chat_conversations", id, "completion"]) => {
+                let prompt = prompt_of(call.body);
+                match self.library.record(org, id, &prompt, &self.answer, call.now_ms) {
+                    true => stream(self.completion()),
+                    false => not_found(),
+                }
+            }
+            ("POST", ["backend-api", "conversation"] | ["backend-api", "f", "conversation"]) => {
+                stream(self.snapshots())
+            }
+            (_, segments) => mischief::reply(call, segments, &url),
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.answer.split_inclusive(' ')
+    }
+
+    fn completion(&self) -> Vec<Event> {
+        let word = |event: &str, data| Event::new(event, data, self.pace);
+        match self.shape {
+            Shape::Completion => {
+                let last = word("completion", json!({"completion": "", "stop_reason": "stop_sequence"}));
+                self.words().map(|text| word("completion", json!({"completion": text}))).chain([last]).collect()
+            }
+            Shape::Blocks => {
+                let framing = |data: Value| {
+                    let name = data["type"].as_str().unwrap_or("message").to_owned();
+                    Event::new(&name, data, Duration::ZERO)
+                };
+                let head = [
+                    framing(json!({"type": "message_start", "message": {"id": "msg_1", "role": "assistant"}})),
+                    framing(
+                        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+                    ),
+                ];
+                let tail = [
+                    framing(json!({"type": "content_block_stop", "index": 0})),
+                    framing(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}})),
+                    framing(json!({"type": "message_stop"})),
+                ];
+                let words = self.words().map(|text| {
+                    let delta = json!({"type": "text_delta", "text": text});
+                    word("content_block_delta", json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+                });
+                head.into_iter().chain(words).chain(tail).collect()
+            }
+        }
+    }
+
+    fn snapshots(&self) -> Vec<Event> {
+        let snapshot = |text: &str, done: bool| {
+            let status = if done { "finished_successfully" } else { "in_progress" };
+            let message = json!({"id": "msg-1", "author": {"role": "assistant"}, "status": status, "end_turn": done,
+                "recipient": "all", "content": {"content_type": "text", "parts": [text]}});
+            Event::new("message", json!({"conversation_id": "chat-1", "message": message}), self.pace)
+        };
+        let mut text = String::new();
+        let mut events: Vec<Event> = Vec::new();
+        for word in self.words() {
+            text.push_str(word);
+            events.push(snapshot(&text, false));
+        }
+        events.push(snapshot(&text, true));
+        events.push(Event::new("message", json!("[DONE]"), Duration::ZERO));
+        events
+    }
+}
+
+impl Event {
+    /// An event with the next number.
+    pub fn new(event: &str, data: Value, pause: Duration) -> Self {
+        Event { event: event.to_owned(), data, pause, seq: None }
+    }
+
+    /// The event as it stands in an event stream, without the blank line that ends it.
+    pub fn raw(&self) -> String {
+        match &self.data {
+            Value::String(text) => format!("event: {}\ndata: {text}", self.event),
+            data => format!("event: {}\ndata: {data}", self.event),
+        }
+    }
+}
+
+/// The prompt in a request's body, which may also be JSON as text.
+fn prompt_of(body: &Value) -> String {
+    let parsed = body.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    parsed.as_ref().unwrap_or(body).get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn stream(events: Vec<Event>) -> Reply {
+    Reply::Stream { status: 200, events, end: End::Normal }
+}
+
+fn json_reply(body: Value) -> Reply {
+    Reply::Json { status: 200, body, headers: Vec::new() }
+}
+
+fn not_found() -> Reply {
+    Reply::Json { status: 404, body: json!({"error": {"message": "not found"}}), headers: Vec::new() }
+}

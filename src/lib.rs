@@ -1,9 +1,11 @@
 //! The map of `baa-conductor`: every module in one line. `docs/architecture.md` has the whole picture.
 
+pub mod app;
 pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod host;
 pub mod http;
 pub mod ids;
 pub mod line;
@@ -25,3 +27,6 @@ mod testing;
 
 /// The version of the daemon.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit that it was built from; `unknown` where that could not be told.
+pub const GIT_COMMIT: &str = env!("BAA_GIT_COMMIT");

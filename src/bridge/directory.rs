@@ -91,8 +91,7 @@ impl<T: Clone> Directory<T> {
         if self.clients.get(client).is_some_and(|entry| entry.link.connection_id == *connection) {
             self.clients.remove(client);
             if self.active.as_ref() == Some(client) {
-                self.active =
-                    self.clients.values().max_by_key(|e| e.hello).map(|entry| entry.link.client_id.clone());
+                self.active = self.clients.values().max_by_key(|e| e.hello).map(|entry| entry.link.client_id.clone());
             }
         }
     }
@@ -148,9 +147,8 @@ impl<T: Clone> Directory<T> {
 
     /// The clients with a login for a platform that was seen since `seen_since` and not reported lost, sorted by name.
     pub(super) fn logged_in(&self, platform: &str, seen_since: WallMs) -> Vec<ClientId> {
-        let has = |login: &Login| {
-            !login.lost && login.platform.as_str() == platform && login.last_seen_at >= seen_since
-        };
+        let has =
+            |login: &Login| !login.lost && login.platform.as_str() == platform && login.last_seen_at >= seen_since;
         let mut ids: Vec<_> = self
             .clients
             .values()

@@ -44,6 +44,16 @@ pub enum Mode {
     Sse,
 }
 
+impl Mode {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Buffered => "buffered",
+            Mode::Sse => "sse",
+        }
+    }
+}
+
 /// What watches a platform's own traffic for complete messages of the assistant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

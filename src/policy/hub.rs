@@ -13,6 +13,7 @@ use crate::{
 };
 use actix::prelude::*;
 use futures_util::future::join_all;
+use serde::Serialize;
 use std::{
     sync::{
         Arc,
@@ -44,6 +45,17 @@ struct Shared {
     numbers: AtomicU64,
 }
 
+/// One platform, as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlatformView {
+    /// Which.
+    pub platform: PlatformName,
+    /// Requests that went out within the pacing window; nothing is paced yet.
+    pub recent_dispatch_count: usize,
+    /// Requests that wait, all targets together.
+    pub waiting: usize,
+}
+
 impl Hub {
     /// A policy that knows no target yet.
     pub fn new(settings: Arc<Policy>, clock: Clock) -> Self {
@@ -73,14 +85,20 @@ impl Hub {
             };
             Target::new(client.clone(), platform.clone(), limits, self.shared.clock).start()
         };
-        let target = self
-            .shared
-            .targets
-            .get_or_start(&key, start)
-            .map_err(|full| Refusal::TooManyTargets { max: full.max })?;
+        let target =
+            self.shared.targets.get_or_start(&key, start).map_err(|full| Refusal::TooManyTargets { max: full.max })?;
         let number = self.shared.numbers.fetch_add(1, Relaxed);
         target.do_send(Acquire { number, applicant }); // bounded by the requests in flight in the whole daemon
         Ok(Waiting { target, number, over: false })
+    }
+
+    /// Every platform, in the order given.
+    pub async fn platforms<'a>(&self, names: impl Iterator<Item = &'a PlatformName>) -> Vec<PlatformView> {
+        let targets = self.targets().await;
+        let waiting = |name: &PlatformName| targets.iter().filter(|t| t.platform == *name).map(|t| t.waiting).sum();
+        names
+            .map(|name| PlatformView { platform: name.clone(), recent_dispatch_count: 0, waiting: waiting(name) })
+            .collect()
     }
 
     /// Every target, sorted by client, then platform.

@@ -286,8 +286,7 @@ impl Life {
         if self.phase == Phase::Done {
             return None;
         }
-        self.grace_until
-            .or_else(|| [self.total_until, self.quiet_until, self.silent_until].into_iter().flatten().min())
+        self.grace_until.or_else(|| [self.total_until, self.quiet_until, self.silent_until].into_iter().flatten().min())
     }
 
     /// Time has passed.

@@ -15,8 +15,8 @@ mod life;
 mod request;
 mod stream;
 
-pub use ending::{Cause, Failure, Upstream};
 pub use cancel::{CancelAnswer, CancelRefused};
+pub use ending::{Cause, Failure, Upstream};
 pub use exchange::Delivered;
 pub use hub::{Buffered, Caller, Hub, Refused, Setup, Streamed};
 pub use journal::{Entry, Filter, Journal, Page};

@@ -109,6 +109,11 @@ pub struct Store {
     max_operations: u32,
 }
 
+/// Reads something that is always there, to find out whether reading works.
+pub fn ping(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    requests::last_id(conn).map(|_| ())
+}
+
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").finish_non_exhaustive()

@@ -155,8 +155,8 @@ fn results(message: &Object<'_>) -> Result<Vec<PlatformResult>, BadField> {
     let list = message.array(&["results"], ENTRIES_MAX)?.unwrap_or_default();
     list.into_iter()
         .map(|raw| {
-            let entry = Object::parse(raw.get())
-                .map_err(|e| BadField::new("results", format!("holds an entry that {e}")))?;
+            let entry =
+                Object::parse(raw.get()).map_err(|e| BadField::new("results", format!("holds an entry that {e}")))?;
             one_result(&entry).map_err(|e| BadField::new("results", format!("holds an entry whose {e}")))
         })
         .collect()

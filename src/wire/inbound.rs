@@ -122,9 +122,8 @@ impl<'a> Inbound<'a> {
             NotAnObject::Json(_) => Refused::new(RefusalCode::InvalidJson, e.to_string()),
             _ => Refused::new(RefusalCode::InvalidMessage, format!("a message {e}")),
         })?;
-        let kind = message
-            .required_text(&["type"])
-            .map_err(|e| Refused::new(RefusalCode::InvalidMessage, e.to_string()))?;
+        let kind =
+            message.required_text(&["type"]).map_err(|e| Refused::new(RefusalCode::InvalidMessage, e.to_string()))?;
         let refuse = |code, why: String| Refused {
             code,
             message: why,

@@ -163,11 +163,7 @@ impl<'a> Object<'a> {
         texts.filter(|text| !matches!(text, Ok(t) if t.is_empty())).collect::<Result<_, _>>().map(Some)
     }
 
-    fn typed<T: Deserialize<'a>>(
-        &self,
-        names: &[&'static str],
-        reason: &'static str,
-    ) -> Result<Option<T>, BadField> {
+    fn typed<T: Deserialize<'a>>(&self, names: &[&'static str], reason: &'static str) -> Result<Option<T>, BadField> {
         self.get(names)
             .map(|raw| serde_json::from_str(raw.get()).map_err(|_| BadField::new(names[0], reason)))
             .transpose()

@@ -156,8 +156,8 @@ impl ApiEndpoints {
 
 fn endpoint(json: &str) -> Result<EndpointMetadata, BadField> {
     let fault = |why: String| BadField::new("endpoint_metadata", format!("holds an entry whose {why}"));
-    let entry = Object::parse(json)
-        .map_err(|e| BadField::new("endpoint_metadata", format!("holds an entry that {e}")))?;
+    let entry =
+        Object::parse(json).map_err(|e| BadField::new("endpoint_metadata", format!("holds an entry that {e}")))?;
     let read = || {
         Ok::<_, BadField>(EndpointMetadata {
             method: entry.required_text(&["method"])?.into_owned(),

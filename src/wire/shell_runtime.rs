@@ -118,11 +118,8 @@ impl Default for Drift {
 pub(super) fn read(message: &Object<'_>) -> Result<Vec<ShellRuntime>, BadField> {
     const FIELD: &[&str] = &["shell_runtime"];
     let Some(raw) = message.get(FIELD) else { return Ok(Vec::new()) };
-    let entries = if raw.get().starts_with('[') {
-        message.array(FIELD, ENTRIES_MAX)?.unwrap_or_default()
-    } else {
-        vec![raw]
-    };
+    let entries =
+        if raw.get().starts_with('[') { message.array(FIELD, ENTRIES_MAX)?.unwrap_or_default() } else { vec![raw] };
     entries.into_iter().map(entry).collect()
 }
 

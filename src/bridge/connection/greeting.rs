@@ -47,11 +47,8 @@ impl Connection {
             tracing::warn!(client.id = %hello.client_id, "pairing is not part of this version: set bridge.pairing = \"off\"");
             return self.close(4003, "unauthorized", Gone::Disconnected, ctx);
         }
-        let link = Link {
-            client_id: hello.client_id.clone(),
-            connection_id: ConnectionId::generate(),
-            to: ctx.address(),
-        };
+        let link =
+            Link { client_id: hello.client_id.clone(), connection_id: ConnectionId::generate(), to: ctx.address() };
         match self.hub.enter(link) {
             Err(Crowded) => self.close(1013, "max_clients", Gone::Disconnected, ctx),
             Ok((presence, replaced)) => {

@@ -75,8 +75,7 @@ impl Connection {
             (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.refuse(&refused, ctx),
             (_, false) => {
                 let message = "the first message must be hello".to_owned();
-                let refused =
-                    Refused { code: RefusalCode::HelloRequired, message, in_reply_to: None, id: None };
+                let refused = Refused { code: RefusalCode::HelloRequired, message, in_reply_to: None, id: None };
                 self.refuse(&refused, ctx);
             }
         }

@@ -51,15 +51,27 @@ fn each_report_has_its_meaning_in_each_phase() {
     let rows: Vec<Row> = vec![
         ("an answer", false, vec![], answer(Some(200), true, None), |a| matches!(a, Act::Whole(_))),
         ("an answer without status", false, vec![], answer(None, true, None), |a| matches!(a, Act::Whole(_))),
-        ("an error answer", false, vec![], answer(Some(500), false, None), |a| {
-            matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(500))
-        }),
-        ("an error status called ok", false, vec![], answer(Some(404), true, None), |a| {
-            matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(404))
-        }),
-        ("a failure with a good status", false, vec![], answer(Some(200), false, Some("x")), |a| {
-            matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status.is_none())
-        }),
+        (
+            "an error answer",
+            false,
+            vec![],
+            answer(Some(500), false, None),
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(500)),
+        ),
+        (
+            "an error status called ok",
+            false,
+            vec![],
+            answer(Some(404), true, None),
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(404)),
+        ),
+        (
+            "a failure with a good status",
+            false,
+            vec![],
+            answer(Some(200), false, Some("x")),
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status.is_none()),
+        ),
         ("an event for a buffered one", false, vec![], event(1), |a| matches!(a, Act::Nothing)),
         ("an opening for a buffered one", false, vec![], open(200), |a| matches!(a, Act::Nothing)),
         ("a stream's end for a buffered one", false, vec![], Upstream::End { status: None }, |a| {
@@ -83,15 +95,27 @@ fn each_report_has_its_meaning_in_each_phase() {
         ("an end without an opening", true, vec![], Upstream::End { status: None }, |a| {
             matches!(a, Act::End(Ended::Stream { status: 200 }))
         }),
-        ("an end with an error status", true, vec![], Upstream::End { status: Some(429) }, |a| {
-            matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429))
-        }),
-        ("the end of what began as an error", true, vec![open(429), event(1)], Upstream::End { status: Some(200) }, |a| {
-            matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429))
-        }),
-        ("another error of what began as one", true, vec![open(429)], error(Some(500), "odd"), |a| {
-            matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429))
-        }),
+        (
+            "an end with an error status",
+            true,
+            vec![],
+            Upstream::End { status: Some(429) },
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429)),
+        ),
+        (
+            "the end of what began as an error",
+            true,
+            vec![open(429), event(1)],
+            Upstream::End { status: Some(200) },
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429)),
+        ),
+        (
+            "another error of what began as one",
+            true,
+            vec![open(429)],
+            error(Some(500), "odd"),
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429)),
+        ),
         ("the extension cancelled by itself", true, vec![open(200)], error(None, "request_cancelled"), |a| {
             matches!(a, Act::End(Ended::Failed(Cause::Cancelled)))
         }),

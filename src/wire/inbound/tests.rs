@@ -86,7 +86,10 @@ fn events_have_their_defaults_and_aliases() {
         panic!()
     };
     assert_eq!((seq, event.text(), data.text(), raw.text()), (3, "\"message\"", "null", "\"x\""));
-    assert_eq!(report(r#"{"type":"stream_open","request_id":"a"}"#), Upstream::Open { status: 200, meta: Raw::default() });
+    assert_eq!(
+        report(r#"{"type":"stream_open","request_id":"a"}"#),
+        Upstream::Open { status: 200, meta: Raw::default() }
+    );
     let broken = report(r#"{"type":"stream_error","id":"a","error":"boom","status":502}"#);
     assert_eq!(broken, Upstream::Error { status: Some(502), code: "boom".into(), message: None });
 }

@@ -1,0 +1,176 @@
+//! The composition root: starts what the daemon is made of, wires it, and stops it in order.
+//!
+//! Order of a stop: accept no more, end every request with its last word, close the sockets with 1001, write what is
+//! queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
+
+use crate::{
+    bridge::{self, Identity, WS_PATH},
+    clock::Clock,
+    config::Config,
+    http::{self, Core, Parts},
+    policy, relay,
+    relay::Journal,
+    state_folder::{Announcement, StateError, StateFolder, TokenError},
+    store::{Later, OpenError, Store, StoreError},
+};
+use actix_web::dev::ServerHandle;
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// Set to 1, requests leave no trace in the journal: for measuring what it costs.
+const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another program listens there.
+    #[error("address {0} is in use")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The configured address is none.
+    #[error("server.listen is not an address")]
+    NoAddress,
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database does not answer.
+    #[error("the database does not answer: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    core: Arc<Core>,
+    server: ServerHandle,
+    store: Store,
+    later: Later,
+    stop_within: Duration,
+    _announcement: Announcement,
+    /// Held, and with it the lock, until everything else is gone.
+    _state: StateFolder,
+}
+
+impl Daemon {
+    /// Starts a daemon on a state folder. It serves from then on, on threads of its own.
+    ///
+    /// # Errors
+    ///
+    /// Something that it needs cannot be had; nothing is left running then.
+    pub async fn start(config: &Config, state_dir: &Path) -> Result<Self, StartError> {
+        crate::host::limits::raise_open_files();
+        let clock = Clock::System;
+        let state = StateFolder::open(state_dir)?;
+        let address = config.server.address().ok_or(StartError::NoAddress)?;
+        let listening = http::bind(address).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
+            _ => StartError::Listen { address, source },
+        })?;
+        let token = state.token(&config.auth)?;
+        let store = Store::open(&config.store.file(state.path()), &config.store)?;
+        let later = Later::start(store.clone(), &config.store);
+        let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
+            tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
+            Journal::off()
+        } else {
+            Journal::open(store.clone(), later.clone(), clock.now_ms()).await?
+        };
+
+        let identity = identity(config, listening.address, clock);
+        let registry = Arc::new(config.registry());
+        let bridge = bridge::Hub::new(bridge::Setup {
+            settings: Arc::new(config.bridge.clone()),
+            login_state: config.login_state.clone(),
+            identity: identity.clone(),
+            registry: Arc::clone(&registry),
+            clock,
+        });
+        let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock);
+        let relay = relay::Hub::new(relay::Setup {
+            bridge: bridge.clone(),
+            policy: policy.clone(),
+            journal,
+            clock,
+            requests_max: config.server.max_requests,
+            stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
+        });
+        let parts = Parts {
+            bridge,
+            relay,
+            policy,
+            registry,
+            server: config.server.clone(),
+            auth: config.auth.clone(),
+            token,
+            store: store.clone(),
+            later: later.clone(),
+        };
+        let core = Arc::new(Core::new(parts, listening.address));
+        let address = listening.address;
+        let running =
+            http::run(listening, Arc::clone(&core)).map_err(|source| StartError::Listen { address, source })?;
+        let server = running.handle();
+        actix_rt::spawn(running);
+        let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
+        tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
+        let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
+        Ok(Daemon { core, server, store, later, stop_within, _announcement: announcement, _state: state })
+    }
+
+    /// Where it listens and since when.
+    pub fn identity(&self) -> &Identity {
+        self.core.bridge.identity()
+    }
+
+    /// Stops it in order.
+    pub async fn stop(self) {
+        let until = Instant::now() + self.stop_within;
+        let late = |step: &str| tracing::warn!(step, "did not end in time");
+        self.server.pause().await;
+        self.core.relay.stop();
+        if timeout_at(until, self.core.relay.stopped()).await.is_err() {
+            late("requests");
+        }
+        self.core.bridge.stop();
+        if timeout_at(until, self.core.bridge.stopped()).await.is_err() {
+            late("sockets");
+        }
+        // Written even when the rest took all the time: what callers were told is not lost.
+        match timeout_at(until.max(Instant::now() + Duration::from_secs(2)), self.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what was queued for the store is lost"),
+            Err(_) => late("store"),
+        }
+        self.server.stop(false).await;
+        tracing::info!("stopped");
+    }
+
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.later.close().await?;
+        self.store.close().await
+    }
+}
+
+fn identity(config: &Config, listening: SocketAddr, clock: Clock) -> Identity {
+    Identity {
+        host: config.node.host.clone(),
+        identity: config.node.id.clone(),
+        ws_path: WS_PATH,
+        ws_url: format!("ws://{listening}{WS_PATH}"),
+        local_api_base: format!("http://{listening}"),
+        started_at: clock.now_ms(),
+    }
+}

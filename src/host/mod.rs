@@ -1,0 +1,4 @@
+//! The machine under the daemon.
+
+pub mod limits;
+pub mod owner;

@@ -1,0 +1,77 @@
+//! Reading a request's body: bounded in bytes and in time, JSON, not too deep.
+
+use super::error::{ApiError, Code};
+use crate::wire::{DEPTH_MAX, NotAnObject, Object, too_deep};
+use actix_web::{
+    http::header::{self, HeaderMap},
+    web::Payload,
+};
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use futures_util::StreamExt;
+use std::time::Duration;
+
+/// The limits of a body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Most bytes.
+    pub(super) bytes_max: usize,
+    /// From its head to its last byte.
+    pub(super) time: Duration,
+}
+
+/// Reads a whole body; no body reads as `{}`.
+pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: Limits) -> Result<ByteString, ApiError> {
+    if !super::origins::has_body(headers) {
+        return Ok(ByteString::from_static("{}"));
+    }
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limits.bytes_max) {
+        return Err(too_large(limits.bytes_max));
+    }
+    let bytes = tokio::time::timeout(limits.time, collect(payload, limits.bytes_max))
+        .await
+        .map_err(|_| ApiError::new(Code::BodyTimeout, "The body did not arrive in time."))??;
+    let text =
+        ByteString::try_from(bytes).map_err(|_| ApiError::new(Code::InvalidRequest, "The body is not valid UTF-8."))?;
+    if too_deep(&text) {
+        let message = format!("The body nests deeper than {DEPTH_MAX} levels.");
+        return Err(ApiError::new(Code::InvalidRequest, message));
+    }
+    Ok(if text.trim().is_empty() { ByteString::from_static("{}") } else { text })
+}
+
+async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let broken = |_| ApiError::new(Code::InvalidRequest, "The body broke off.");
+    let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
+    let mut whole = BytesMut::new();
+    let mut last = first;
+    // One chunk, as most bodies are, is not copied.
+    while let Some(chunk) = payload.next().await.transpose().map_err(broken)? {
+        whole.extend_from_slice(&last);
+        if whole.len() + chunk.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        last = chunk;
+    }
+    if last.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    if whole.is_empty() {
+        return Ok(last);
+    }
+    whole.extend_from_slice(&last);
+    Ok(whole.freeze())
+}
+
+fn too_large(bytes_max: usize) -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, format!("The body is larger than {bytes_max} bytes."))
+}
+
+/// The fields of the object that a body must be.
+pub(super) fn object(body: &str) -> Result<Object<'_>, ApiError> {
+    Object::parse(body).map_err(|fault| match fault {
+        NotAnObject::Json(_) => ApiError::new(Code::InvalidRequest, format!("The body is {fault}.")),
+        _ => ApiError::new(Code::InvalidRequest, format!("The body {fault}.")),
+    })
+}

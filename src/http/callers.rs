@@ -1,0 +1,197 @@
+//! Who calls: the token, or the kernel's word that the other end of the connection is the daemon's own user.
+
+use super::{
+    error::{ApiError, Code},
+    settings::LocalTrust,
+};
+use crate::{host::owner, line::Line, secret::Secret};
+use actix_web::http::header::{self, HeaderMap};
+use std::{
+    cell::OnceCell,
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Wrong tokens from one address within a minute before further ones are not even looked at.
+const WRONG_TOKENS_MAX: u32 = 10;
+const WRONG_TOKENS_WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are remembered; beyond it all are forgotten.
+const ADDRESSES_MAX: usize = 4_096;
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// The token, or the trust in local callers.
+    Local,
+    /// The token.
+    Token,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody who showed the token.
+    Bearer,
+    /// Somebody else who may.
+    Local,
+}
+
+/// What is known about a connection; found out once.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) line: Option<Line>,
+    pub(super) address: SocketAddr,
+    pub(super) local: SocketAddr,
+    same_user: OnceCell<bool>,
+}
+
+impl Peer {
+    pub(super) fn new(line: Option<Line>, address: SocketAddr, local: SocketAddr) -> Self {
+        Peer { line, address, local, same_user: OnceCell::new() }
+    }
+
+    fn is_same_user(&self) -> bool {
+        *self.same_user.get_or_init(|| owner::is_own_user(self.address, self.local))
+    }
+}
+
+/// Decides who may call.
+#[derive(Debug)]
+pub(super) struct Callers {
+    token: Secret,
+    trust: LocalTrust,
+    wrong: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+}
+
+impl Callers {
+    pub(super) fn new(token: Secret, trust: LocalTrust) -> Self {
+        Callers { token, trust, wrong: Mutex::default() }
+    }
+
+    /// Who calls, if that may.
+    pub(super) fn admit(&self, access: Access, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, ApiError> {
+        let given = headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes()));
+        if given.flatten().is_some_and(|token| self.token.matches(token)) {
+            return Ok(Caller::Bearer);
+        }
+        if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
+            return Ok(Caller::Local);
+        }
+        let address = peer.map(|peer| peer.address.ip());
+        if given.is_some() && address.is_some_and(|address| self.count_wrong(address)) {
+            return Err(
+                ApiError::new(Code::AuthThrottled, "Too many wrong tokens; try again in a minute.").retry_after(60)
+            );
+        }
+        Err(ApiError::new(Code::Unauthorized, "A valid token is required."))
+    }
+
+    fn trusts(&self, peer: Option<&Peer>) -> bool {
+        let Some(peer) = peer.filter(|peer| peer.address.ip().to_canonical().is_loopback()) else { return false };
+        match self.trust {
+            LocalTrust::Loopback => true,
+            LocalTrust::SameUser => peer.is_same_user(),
+            LocalTrust::None => false,
+        }
+    }
+
+    /// Counts a wrong token; answers whether there were too many before it.
+    fn count_wrong(&self, address: IpAddr) -> bool {
+        let now = Instant::now();
+        // Counts survive a panic whole: each change is one insertion.
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong.len() >= ADDRESSES_MAX {
+            wrong.clear();
+        }
+        let (since, count) = wrong.entry(address).or_insert((now, 0));
+        if now - *since >= WRONG_TOKENS_WINDOW {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count == WRONG_TOKENS_MAX {
+            *since = now; // the minute of silence begins
+        }
+        *count > WRONG_TOKENS_MAX
+    }
+}
+
+/// The token in an `Authorization` value; the scheme is read in any case.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+
+    const ADDRESS: &str = "127.0.0.1:9";
+
+    fn admit(callers: &Callers, access: Access, authorization: Option<&str>) -> Result<Caller, &'static str> {
+        let address: SocketAddr = ADDRESS.parse().unwrap();
+        let peer = Peer::new(None, address, address);
+        let mut headers = HeaderMap::new();
+        if let Some(value) = authorization {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+        }
+        callers.admit(access, &headers, Some(&peer)).map_err(|error| error.code().name())
+    }
+
+    fn callers(trust: LocalTrust) -> Callers {
+        Callers::new(Secret::new("right"), trust)
+    }
+
+    #[test]
+    fn each_kind_of_route_asks_what_it_says() {
+        let (loopback, none) = (callers(LocalTrust::Loopback), callers(LocalTrust::None));
+        for (callers, access, expected) in [
+            (&loopback, Access::Open, Ok(Caller::Local)),
+            (&loopback, Access::Local, Ok(Caller::Local)),
+            (&loopback, Access::Token, Err("unauthorized")),
+            (&none, Access::Open, Ok(Caller::Local)),
+            (&none, Access::Local, Err("unauthorized")),
+            (&none, Access::Token, Err("unauthorized")),
+        ] {
+            assert_eq!(admit(callers, access, None), expected, "{access:?}");
+            assert_eq!(admit(callers, access, Some("Bearer right")), Ok(Caller::Bearer));
+            assert_eq!(admit(callers, access, Some("bEARER  right ")), Ok(Caller::Bearer));
+        }
+        for wrong in ["Bearer rightx", "Token right", "right", "Bearer", "Bearer "] {
+            assert_eq!(admit(&none, Access::Local, Some(wrong)), Err("unauthorized"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_the_kernel_does_not_know_is_nobodys() {
+        assert_eq!(admit(&callers(LocalTrust::SameUser), Access::Local, None), Err("unauthorized"));
+    }
+
+    #[test]
+    fn another_machine_is_never_local() {
+        let address: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let peer = Peer::new(None, address, address);
+        let refused = callers(LocalTrust::Loopback).admit(Access::Local, &HeaderMap::new(), Some(&peer));
+        assert!(refused.is_err());
+    }
+
+    #[actix_rt::test(system = "crate::testing::PausedSystem")]
+    async fn wrong_tokens_are_throttled_for_a_minute_and_right_ones_never() {
+        let callers = callers(LocalTrust::None);
+        let wrong = || admit(&callers, Access::Token, Some("Bearer wrong"));
+        for _ in 0..WRONG_TOKENS_MAX {
+            assert_eq!(wrong(), Err("unauthorized"));
+        }
+        assert_eq!(wrong(), Err("auth_throttled"));
+        assert_eq!(admit(&callers, Access::Token, Some("Bearer right")), Ok(Caller::Bearer));
+        assert_eq!(wrong(), Err("auth_throttled"), "a right one forgives nothing");
+        assert_eq!(admit(&callers, Access::Token, None), Err("unauthorized"), "no token is no wrong one");
+        tokio::time::sleep(WRONG_TOKENS_WINDOW).await;
+        assert_eq!(wrong(), Err("unauthorized"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The way of every HTTP request: guard, body, handler, envelope. One place, so that no route can leave a step out.
+
+use super::{
+    Core,
+    body::{self, Limits},
+    callers::{Caller, Peer},
+    error::{ApiError, Code},
+    reply::{Reply, respond},
+    routes::Route,
+};
+use crate::{ids, wire::Object};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web::Payload,
+};
+use bytestring::ByteString;
+use futures_util::FutureExt;
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+/// The id of an exchange: the caller's own or ours.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long a browser may remember a preflight's answer, in seconds.
+const PREFLIGHT_SECONDS: &str = "600";
+
+/// A call that passed its guard.
+pub struct Call {
+    /// The daemon.
+    pub core: Arc<Core>,
+    /// Who calls.
+    pub caller: Caller,
+    /// The head.
+    pub request: HttpRequest,
+    /// The whole body, `{}` when there was none.
+    pub body: ByteString,
+    /// The body as a stream, for the one route that switches protocols.
+    pub payload: Option<Payload>,
+}
+
+impl Call {
+    /// The fields of the body.
+    ///
+    /// # Errors
+    ///
+    /// The body is no JSON object.
+    pub fn fields(&self) -> Result<Object<'_>, ApiError> {
+        body::object(&self.body)
+    }
+
+    /// A parameter of the query, decoded; the `snake_case` name or its camelCase form, trimmed, never empty.
+    pub fn query(&self, names: &[&str]) -> Option<String> {
+        let query = self.request.query_string();
+        let find = |name: &str| {
+            url::form_urlencoded::parse(query.as_bytes())
+                .find(|(given, _)| given == name)
+                .map(|(_, value)| value.trim().to_owned())
+                .filter(|value| !value.is_empty())
+        };
+        names.iter().find_map(|name| find(name))
+    }
+
+    /// A part of the path.
+    pub fn part(&self, name: &str) -> &str {
+        self.request.match_info().get(name).unwrap_or_default()
+    }
+
+    pub(super) fn peer(&self) -> Option<&Peer> {
+        self.request.conn_data::<Peer>()
+    }
+}
+
+/// A request for a known route.
+pub(super) async fn serve(
+    core: Arc<Core>,
+    route: &'static Route,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let id = exchange_id(&request);
+    let allowed = match core.origins.check(request.uri(), request.headers(), route.is_socket()) {
+        Ok(passed) => passed.allowed_origin,
+        Err(error) => return seal(Err(error), &id, None, &request),
+    };
+    // A panic costs this one answer.
+    let work = AssertUnwindSafe(handle(core, route, request.clone(), payload)).catch_unwind();
+    let result =
+        work.await.unwrap_or_else(|_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly.")));
+    seal(result, &id, allowed.as_deref(), &request)
+}
+
+async fn handle(
+    core: Arc<Core>,
+    route: &'static Route,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Reply, ApiError> {
+    let caller = core.callers.admit(route.access, request.headers(), request.conn_data::<Peer>())?;
+    let (body, payload) = if route.is_socket() {
+        (ByteString::new(), Some(payload))
+    } else {
+        let settings = &core.server;
+        let limits =
+            Limits { bytes_max: settings.max_body_bytes, time: Duration::from_millis(settings.body_timeout_ms) };
+        (body::read(request.headers(), payload, limits).await?, None)
+    };
+    (route.handler)(Call { core, caller, request, body, payload }).await
+}
+
+/// A request for no route, or for another method of one: `allow` names those there are.
+pub(super) async fn refuse(core: Arc<Core>, allow: Option<&'static str>, request: HttpRequest) -> HttpResponse {
+    let id = exchange_id(&request);
+    let passed = match core.origins.check(request.uri(), request.headers(), false) {
+        Ok(passed) => passed,
+        Err(error) => return seal(Err(error), &id, None, &request),
+    };
+    let origin = passed.allowed_origin.as_deref();
+    let error = match (request.method(), allow) {
+        (&Method::OPTIONS, _) => match origin {
+            Some(origin) if request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) => {
+                return preflight(origin, &id);
+            }
+            _ => ApiError::new(Code::OriginNotAllowed, "OPTIONS is answered to allowed origins alone."),
+        },
+        (method, Some(methods)) => {
+            ApiError::new(Code::MethodNotAllowed, format!("{method} is not possible here.")).allow(methods)
+        }
+        (_, None) => ApiError::not_found("route", "There is no such route."),
+    };
+    seal(Err(error), &id, origin, &request)
+}
+
+fn exchange_id(request: &HttpRequest) -> Cow<'static, str> {
+    let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
+    match given.filter(|id| (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)) {
+        Some(id) => Cow::Owned(String::from_utf8_lossy(id).into_owned()),
+        None => Cow::Owned(ids::fresh()),
+    }
+}
+
+fn seal(result: Result<Reply, ApiError>, id: &str, origin: Option<&str>, request: &HttpRequest) -> HttpResponse {
+    if let Err(error) = &result {
+        tracing::debug!(
+            http.id = id,
+            method = %request.method(),
+            path = request.path(),
+            status = error.status_code(),
+            code = error.code().name(),
+            "refused or failed"
+        );
+    }
+    let mut response = respond(result, id);
+    if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-request-id, retry-after"));
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
+}
+
+fn preflight(origin: &str, id: &str) -> HttpResponse {
+    HttpResponse::build(StatusCode::NO_CONTENT)
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, last-event-id, x-request-id",
+        ))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS))
+        .insert_header((header::VARY, "origin"))
+        .insert_header((REQUEST_ID, id))
+        .finish()
+}

@@ -1,0 +1,136 @@
+//! The bodies of browser requests: what each field must be, and what it becomes. Pure.
+
+use super::{
+    body,
+    error::{ApiError, Code},
+};
+use crate::{
+    ids::{ClientId, RequestId},
+    platforms::{
+        registry::{Mode, Platform, Registry},
+        target::check_path,
+    },
+    relay::{Call, Request, ResponseMode},
+    wire::{BadField, Object, Raw},
+};
+use bytestring::ByteString;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+mod headers;
+
+/// Milliseconds that a caller may ask for.
+const TIMEOUT_MS_MAX: u64 = 3_600_000;
+/// Most characters of a reason.
+const REASON_CHARS_MAX: usize = 1_024;
+
+/// A cancel as it was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CancelFields {
+    pub(super) request_id: RequestId,
+    pub(super) platform: String,
+    pub(super) client_id: Option<ClientId>,
+    pub(super) reason: Option<String>,
+}
+
+/// Reads the body of `POST /v1/browser/request`.
+pub(super) fn request(
+    text: &ByteString,
+    query_timeout: Option<&str>,
+    registry: &Registry,
+) -> Result<Request, ApiError> {
+    let fields = body::object(text)?;
+    let platform = platform(&fields, registry)?;
+    let client_id = client_id(&fields)?;
+    let id = match fields.text(&["request_id", "id"])? {
+        Some(id) => RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
+        None => RequestId::generate(),
+    };
+    let mode = mode(&fields, platform)?;
+    let timeout = timeout(&fields, query_timeout)?;
+    let given = fields.get(&["request_body", "body", "payload"]).map(|raw| Raw::cut(text, raw));
+    let prompt = fields.text(&["prompt", "message", "input"])?;
+    let Some(path) = fields.text(&["path"])? else {
+        return Err(if prompt.is_some() {
+            let message = format!("Platform \"{}\" has no prompt mode here.", platform.name);
+            ApiError::new(Code::PlatformNotSupported, message).with("supported_platforms", [""; 0])
+        } else {
+            BadField::new("path", "is required").into()
+        });
+    };
+    check_path(platform, &path).map_err(|e| BadField::new("path", e.to_string()))?;
+    let body =
+        given.or_else(|| prompt.map(|prompt| Raw::of(&Map::from_iter([("prompt".into(), Value::from(prompt))]))));
+    let method = method(&fields, body.is_some())?;
+    let headers = headers::read(&fields, body.as_ref().is_some_and(|body| !body.text().starts_with('"')))?;
+    let call = Call { method, path: path.into_owned(), headers, body };
+    Ok(Request { id, platform: platform.name.clone(), client_id, mode, call, timeout })
+}
+
+/// Reads the body of `POST /v1/browser/request/cancel`.
+pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
+    let fields = body::object(text)?;
+    let id = fields.required_text(&["request_id", "id"])?;
+    let reason = fields.text(&["reason"])?;
+    Ok(CancelFields {
+        request_id: RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
+        platform: fields.required_text(&["platform"])?.into_owned(),
+        client_id: client_id(&fields)?,
+        reason: reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()),
+    })
+}
+
+fn platform<'r>(fields: &Object<'_>, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
+    let name = fields.required_text(&["platform"])?;
+    registry.get(&name).map(|platform| &**platform).ok_or_else(|| {
+        let names: Vec<_> = registry.names().collect();
+        ApiError::new(Code::PlatformNotSupported, "This platform is not registered.").with("supported_platforms", names)
+    })
+}
+
+fn client_id(fields: &Object<'_>) -> Result<Option<ClientId>, BadField> {
+    let id = fields.text(&["client_id"])?;
+    id.map(|id| ClientId::parse(&id).map_err(|e| BadField::new("client_id", e.to_string()))).transpose()
+}
+
+fn mode(fields: &Object<'_>, platform: &Platform) -> Result<ResponseMode, ApiError> {
+    let (mode, needed) = match fields.text(&["response_mode"])?.as_deref() {
+        None | Some("buffered") => (ResponseMode::Buffered, Mode::Buffered),
+        Some("sse") => (ResponseMode::Sse, Mode::Sse),
+        Some(_) => return Err(BadField::new("response_mode", "must be buffered or sse").into()),
+    };
+    if platform.supports(needed) {
+        return Ok(mode);
+    }
+    let message = format!("Platform \"{}\" has no mode {}.", platform.name, mode.name());
+    Err(ApiError::new(Code::PlatformNotSupported, message).with("field", "response_mode"))
+}
+
+fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>, BadField> {
+    let fault = || BadField::new("timeout_ms", format!("must be an integer from 1 to {TIMEOUT_MS_MAX}"));
+    let given = match fields.count(&["timeout_ms"]).map_err(|_| fault())? {
+        Some(given) => Some(given),
+        None => query.map(|text| text.parse().map_err(|_| fault())).transpose()?,
+    };
+    match given {
+        Some(1..=TIMEOUT_MS_MAX) | None => Ok(given.map(Duration::from_millis)),
+        Some(_) => Err(fault()),
+    }
+}
+
+fn method(fields: &Object<'_>, has_body: bool) -> Result<String, BadField> {
+    let Some(given) = fields.text(&["method"])? else {
+        return Ok(if has_body { "POST" } else { "GET" }.to_owned());
+    };
+    let method = given.to_ascii_uppercase();
+    if !headers::is_token(&method) {
+        return Err(BadField::new("method", "must be an HTTP method"));
+    }
+    if matches!(&*method, "CONNECT" | "TRACE" | "TRACK") {
+        return Err(BadField::new("method", format!("must not be {method}")));
+    }
+    Ok(method)
+}
+
+#[cfg(test)]
+mod tests;

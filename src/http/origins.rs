@@ -1,0 +1,148 @@
+//! Where a request may come from, decided from its head alone: host, origin, fetch metadata, content type. Pure.
+
+use super::{
+    error::{ApiError, Code},
+    settings::Server,
+};
+use actix_web::http::{
+    Uri,
+    header::{self, HeaderMap, HeaderName},
+};
+use std::net::SocketAddr;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What the checks compare with, made once.
+#[derive(Clone, Debug)]
+pub(super) struct Origins {
+    /// `name:port`, lower case.
+    own: Vec<String>,
+    /// Further hosts; without a port any port matches.
+    allowed_hosts: Vec<String>,
+    allowed_origins: Vec<String>,
+}
+
+/// What a passed check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// The origin, where it is one of `server.allowed_origins`: it is answered with CORS headers.
+    pub(super) allowed_origin: Option<String>,
+}
+
+impl Origins {
+    pub(super) fn new(server: &Server, listening: SocketAddr) -> Self {
+        let port = listening.port();
+        let mut own = vec![
+            listening.to_string(),
+            format!("127.0.0.1:{port}"),
+            format!("localhost:{port}"),
+            format!("[::1]:{port}"),
+        ];
+        if port == 80 {
+            own.extend(["127.0.0.1", "localhost", "[::1]"].map(str::to_owned));
+        }
+        let lower = |list: &[String]| list.iter().map(|entry| entry.to_ascii_lowercase()).collect();
+        Origins { own, allowed_hosts: lower(&server.allowed_hosts), allowed_origins: lower(&server.allowed_origins) }
+    }
+
+    /// All checks, in the order of the contract. `socket`: the request is for the peers' socket.
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap, socket: bool) -> Result<Passed, ApiError> {
+        let host = self.host(uri, headers)?;
+        let passed = self.origin(headers, host, socket)?;
+        if passed.is_none() {
+            fetch_site(headers)?;
+        }
+        content_type(headers)?;
+        Ok(Passed { allowed_origin: passed.flatten() })
+    }
+
+    fn host<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
+        let bad = |message: &str| ApiError::new(Code::InvalidRequest, message).with("field", "host");
+        let mut given = headers.get_all(header::HOST);
+        let host = given.next().ok_or_else(|| bad("The request has no Host."))?;
+        if given.next().is_some() {
+            return Err(bad("The request has more than one Host."));
+        }
+        let host = host.to_str().map_err(|_| bad("The Host is not ASCII."))?;
+        if uri.authority().is_some_and(|target| !target.as_str().eq_ignore_ascii_case(host)) {
+            return Err(bad("The request's target names another host than its Host."));
+        }
+        let own = self.own.iter().any(|own| own.eq_ignore_ascii_case(host));
+        if own || self.allowed_hosts.iter().any(|entry| matches_host(entry, host)) {
+            return Ok(host);
+        }
+        Err(ApiError::new(Code::HostNotAllowed, "This host is not allowed."))
+    }
+
+    /// `None`: no origin was given. `Some(Some(_))`: one of `server.allowed_origins`.
+    fn origin(&self, headers: &HeaderMap, host: &str, socket: bool) -> Result<Option<Option<String>>, ApiError> {
+        let refused = || ApiError::new(Code::OriginNotAllowed, "This origin is not allowed.");
+        let mut given = headers.get_all(header::ORIGIN);
+        let Some(origin) = given.next() else { return Ok(None) };
+        let origin = origin.to_str().map_err(|_| refused())?;
+        if given.next().is_some() {
+            return Err(refused());
+        }
+        if let Some(from) =
+            origin.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).map(|_| &origin[7..])
+        {
+            if from.eq_ignore_ascii_case(host) || self.own.iter().any(|own| own.eq_ignore_ascii_case(from)) {
+                return Ok(Some(None));
+            }
+        }
+        if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+            return Ok(Some(Some(origin.to_owned())));
+        }
+        if socket && is_extension(origin) {
+            return Ok(Some(None));
+        }
+        Err(refused())
+    }
+}
+
+fn is_extension(origin: &str) -> bool {
+    let id = origin.strip_prefix("moz-extension://");
+    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+}
+
+fn matches_host(entry: &str, host: &str) -> bool {
+    if entry.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    // A colon after the last bracket is that of a port.
+    let name_of = |text: &str| match text.rfind(':') {
+        Some(colon) if !text[colon..].contains(']') => text[..colon].to_ascii_lowercase(),
+        _ => text.to_ascii_lowercase(),
+    };
+    entry == name_of(entry) && entry == name_of(host)
+}
+
+/// The browser itself says that another site makes the request.
+fn fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get(SEC_FETCH_SITE) {
+        Some(site) if !matches!(site.as_bytes(), b"same-origin" | b"none") => {
+            Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether the head announces a body.
+pub(super) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+}
+
+fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    if !has_body(headers) {
+        return Ok(());
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::UnsupportedMediaType, "A body must be application/json."))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use super::*;
+use actix_web::http::header::HeaderValue;
+
+fn origins() -> Origins {
+    let server = Server {
+        allowed_hosts: vec!["Box.lan".into(), "other.lan:99".into(), "[fe80::1]".into()],
+        allowed_origins: vec!["https://app.example".into()],
+        ..Server::default()
+    };
+    Origins::new(&server, "127.0.0.1:4317".parse().unwrap())
+}
+
+/// The code that the checks end with, or what passed.
+fn check(target: &str, headers: &[(&str, &str)], socket: bool) -> Result<Passed, &'static str> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    origins().check(&target.parse().unwrap(), &map, socket).map_err(|error| error.code().name())
+}
+
+fn from(headers: &[(&str, &str)]) -> Result<(), &'static str> {
+    let mut all = vec![("host", "127.0.0.1:4317")];
+    all.extend(headers);
+    check("/x", &all, false).map(|_| ())
+}
+
+#[test]
+fn hosts_of_our_own_and_allowed_ones_pass() {
+    for host in
+        ["127.0.0.1:4317", "LOCALHOST:4317", "[::1]:4317", "box.lan", "BOX.LAN:1", "other.lan:99", "[fe80::1]:5"]
+    {
+        assert!(check("/x", &[("host", host)], false).is_ok(), "{host}");
+    }
+    for host in [
+        "127.0.0.1",
+        "127.0.0.1:4318",
+        "evil.example",
+        "localhost.evil:4317",
+        "other.lan",
+        "other.lan:98",
+        "xbox.lan",
+        "box.lan.",
+        "",
+        "127.0.0.1:4317 ",
+    ] {
+        assert_eq!(check("/x", &[("host", host)], false), Err("host_not_allowed"), "{host:?}");
+    }
+}
+
+#[test]
+fn a_missing_or_repeated_host_is_invalid_and_an_absolute_target_must_agree() {
+    let own = ("host", "127.0.0.1:4317");
+    assert_eq!(check("/x", &[], false), Err("invalid_request"));
+    assert_eq!(check("/x", &[own, own], false), Err("invalid_request"));
+    assert_eq!(check("http://evil.example/x", &[own], false), Err("invalid_request"));
+    assert!(check("http://127.0.0.1:4317/x", &[own], false).is_ok());
+}
+
+#[test]
+fn forwarded_hosts_are_never_believed() {
+    let forwarded =
+        [("host", "evil.example"), ("x-forwarded-host", "127.0.0.1:4317"), ("forwarded", "host=localhost:4317")];
+    assert_eq!(check("/x", &forwarded, false), Err("host_not_allowed"));
+}
+
+#[test]
+fn only_our_own_and_allowed_origins_pass() {
+    for origin in ["http://127.0.0.1:4317", "http://localhost:4317", "https://app.example"] {
+        assert_eq!(from(&[("origin", origin)]), Ok(()), "{origin}");
+    }
+    for origin in [
+        "null",
+        "https://127.0.0.1:4317",
+        "http://127.0.0.1:1",
+        "https://app.example.evil.org",
+        "http://app.example",
+        "moz-extension://abc",
+        "https://evil.example",
+        "",
+    ] {
+        assert_eq!(from(&[("origin", origin)]), Err("origin_not_allowed"), "{origin:?}");
+    }
+    assert_eq!(
+        from(&[("origin", "https://app.example"), ("origin", "https://app.example")]),
+        Err("origin_not_allowed")
+    );
+    let allowed = check("/x", &[("host", "box.lan"), ("origin", "https://app.example")], false).unwrap();
+    assert_eq!(allowed.allowed_origin.as_deref(), Some("https://app.example"));
+    assert!(check("/x", &[("host", "box.lan:7"), ("origin", "http://box.lan:7")], false).is_ok(), "its own page");
+}
+
+#[test]
+fn extensions_may_open_the_socket_alone() {
+    let with = |origin, socket| check("/ws/firefox", &[("host", "127.0.0.1:4317"), ("origin", origin)], socket);
+    assert!(with("moz-extension://3f2a6c1e-1111-2222-3333-444455556666", true).is_ok());
+    assert!(with("moz-extension://3f2a6c1e-1111-2222-3333-444455556666", false).is_err());
+    assert!(with("moz-extension://", true).is_err());
+    assert!(with("moz-extension://a/b", true).is_err());
+    assert!(with("https://evil.example", true).is_err());
+}
+
+#[test]
+fn other_sites_are_refused_by_the_browsers_own_word() {
+    for (site, passes) in [("same-origin", true), ("none", true), ("cross-site", false), ("same-site", false)] {
+        assert_eq!(from(&[("sec-fetch-site", site)]).is_ok(), passes, "{site}");
+    }
+    assert_eq!(from(&[("sec-fetch-site", "cross-site"), ("origin", "https://app.example")]), Ok(()));
+}
+
+#[test]
+fn a_body_must_be_json_and_no_body_needs_no_type() {
+    let body = ("content-length", "5");
+    for (kind, passes) in [
+        ("application/json", true),
+        ("Application/JSON; charset=utf-8", true),
+        ("text/plain", false),
+        ("application/x-www-form-urlencoded", false),
+        ("application/jsonx", false),
+        ("", false),
+    ] {
+        assert_eq!(from(&[body, ("content-type", kind)]).is_ok(), passes, "{kind:?}");
+    }
+    assert_eq!(from(&[body]), Err("unsupported_media_type"));
+    assert_eq!(from(&[("transfer-encoding", "chunked")]), Err("unsupported_media_type"));
+    assert_eq!(from(&[("content-length", "0"), ("content-type", "text/plain")]), Ok(()));
+}
+
+#[test]
+fn the_first_failing_check_answers() {
+    let evil = [("host", "evil.example"), ("origin", "https://evil.example"), ("content-length", "9")];
+    assert_eq!(check("/x", &evil, false), Err("host_not_allowed"));
+    assert_eq!(from(&evil[1..]), Err("origin_not_allowed"));
+    assert_eq!(from(&evil[2..]), Err("unsupported_media_type"));
+}

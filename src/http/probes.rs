@@ -1,0 +1,47 @@
+//! Probes: whether the process serves, whether it is ready, what it is.
+
+use super::{
+    endpoint::Call,
+    error::{ApiError, Code},
+    reply::Reply,
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+}
+
+/// `GET /health`, `GET /healthz`.
+pub(super) async fn health(_: Call) -> Result<Reply, ApiError> {
+    Ok(Reply::data(&Status { status: "ok" }))
+}
+
+/// `GET /readyz`.
+pub(super) async fn ready(call: Call) -> Result<Reply, ApiError> {
+    let reasons = call.core.store_faults().await;
+    if reasons.is_empty() {
+        return Ok(Reply::data(&Status { status: "ready" }));
+    }
+    Err(ApiError::new(Code::StoreUnavailable, "The database cannot be read or written.").with("reasons", reasons))
+}
+
+#[derive(Serialize)]
+struct Version<'a> {
+    name: &'static str,
+    version: &'static str,
+    git_commit: &'static str,
+    protocol: &'a str,
+    started_at: i64,
+}
+
+/// `GET /version`.
+pub(super) async fn version(call: Call) -> Result<Reply, ApiError> {
+    Ok(Reply::data(&Version {
+        name: "baa-conductor",
+        version: crate::VERSION,
+        git_commit: crate::GIT_COMMIT,
+        protocol: crate::wire::PROTOCOL,
+        started_at: call.core.bridge.identity().started_at,
+    }))
+}

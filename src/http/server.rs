@@ -1,0 +1,155 @@
+//! The listener and its server: limits of connections and heads, one application per worker over the same daemon.
+
+use super::{
+    callers::{Callers, Peer},
+    origins::Origins,
+    routes,
+    settings::{Auth, LocalTrust, Server},
+};
+use crate::{
+    bridge,
+    line::Line,
+    platforms::registry::Registry,
+    policy, relay,
+    secret::Secret,
+    store::{Later, Store},
+};
+use actix_web::{
+    App, HttpServer,
+    dev::{self, Extensions},
+    rt::net::TcpStream,
+};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    any::Any,
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::AsFd,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1_024;
+/// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.
+const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// What the routes work on. Shared by all workers.
+#[derive(Debug)]
+pub struct Core {
+    /// The clients.
+    pub bridge: bridge::Hub,
+    /// The requests.
+    pub relay: relay::Hub,
+    /// The policy.
+    pub policy: policy::Hub,
+    /// The platforms.
+    pub registry: Arc<Registry>,
+    pub(super) server: Server,
+    pub(super) origins: Origins,
+    pub(super) callers: Callers,
+    store: Store,
+    later: Later,
+}
+
+/// What a [`Core`] is made of.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field's type says what it is")]
+pub struct Parts {
+    pub bridge: bridge::Hub,
+    pub relay: relay::Hub,
+    pub policy: policy::Hub,
+    pub registry: Arc<Registry>,
+    pub server: Server,
+    pub auth: Auth,
+    pub token: Secret,
+    pub store: Store,
+    pub later: Later,
+}
+
+impl Core {
+    /// The daemon that listens at `address`.
+    pub fn new(parts: Parts, address: SocketAddr) -> Self {
+        let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
+        Core {
+            origins: Origins::new(&parts.server, address),
+            callers: Callers::new(parts.token, trust),
+            bridge: parts.bridge,
+            relay: parts.relay,
+            policy: parts.policy,
+            registry: parts.registry,
+            server: parts.server,
+            store: parts.store,
+            later: parts.later,
+        }
+    }
+
+    /// Why the store does not do its work; nothing when it does.
+    pub(super) async fn store_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if let Err(error) = self.store.run(crate::store::ping).await {
+            faults.push(format!("the store cannot be read: {error}"));
+        }
+        if !self.later.healthy() {
+            faults.push("the store cannot be written".to_owned());
+        }
+        faults
+    }
+}
+
+/// A listener that nobody accepts from yet.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    /// Where, with the port that was taken.
+    pub address: SocketAddr,
+}
+
+/// Listens at `address`.
+///
+/// # Errors
+///
+/// The address is in use or cannot be listened on.
+pub fn bind(address: SocketAddr) -> io::Result<Listening> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A daemon that was just stopped leaves connections behind; its address is free all the same.
+    socket.set_reuse_address(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from(socket);
+    Ok(Listening { address: listener.local_addr()?, listener })
+}
+
+/// Serves. Signals are the caller's business.
+///
+/// # Errors
+///
+/// The listener cannot be used.
+pub fn run(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
+    let server = &core.server;
+    let (workers, connections) = (server.workers.max(1), server.max_connections);
+    let (head, stop) = (server.head_timeout_ms, server.shutdown_timeout_ms);
+    let app = move || App::new().configure(|config| routes::configure(config, &core));
+    Ok(HttpServer::new(app)
+        .workers(workers)
+        .max_connections(connections.div_ceil(workers))
+        .client_request_timeout(Duration::from_millis(head))
+        // A caller that is gone must be noticed at once: its request is cancelled.
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .shutdown_timeout(stop.div_ceil(1_000))
+        .disable_signals()
+        .on_connect(remember)
+        .listen(listening.listener)?
+        .run())
+}
+
+/// Notes whose connection it is, and keeps a second handle of it: the way to cut it when its peer does not read.
+fn remember(connection: &dyn Any, extensions: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    let (Ok(address), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    let line = stream.as_fd().try_clone_to_owned().ok().map(|fd| Line::new(fd.into()));
+    extensions.insert(Peer::new(line, address, local));
+}

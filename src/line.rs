@@ -15,6 +15,12 @@ impl Line {
         Line(Arc::new(stream))
     }
 
+    /// Says that nothing more will be sent; what was sent before still arrives.
+    pub fn finish(&self) {
+        // It may have ended by itself.
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+
     /// Ends the connection without a goodbye.
     pub fn cut(&self) {
         // It may have ended by itself.

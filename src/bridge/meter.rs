@@ -87,6 +87,13 @@ impl Meter {
         }
     }
 
+    /// Ends our side of the TCP connection under the socket, after what was sent.
+    pub fn finish(&self) {
+        if let Some(line) = &self.line {
+            line.finish();
+        }
+    }
+
     /// Ends the TCP connection under the socket, without a goodbye.
     pub fn cut(&self) {
         if let Some(line) = &self.line {

@@ -19,7 +19,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use bytes::BytesMut;
 use bytestring::ByteString;
-use std::sync::Arc;
+use futures_util::{Stream, ready};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 /// Frames shorter than this are copied: a slice that waits in a mailbox keeps the whole read buffer alive.
 const COPY_BELOW: usize = 4 << 10;
@@ -161,6 +166,33 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
     }
 }
 
+/// The frames to the peer. After the last one the server's side of the connection is ended at once: the HTTP library
+/// would first linger for what the peer may still send, while the peer waits for the server to close.
+struct ToPeer<S> {
+    frames: Pin<Box<S>>,
+    meter: Arc<Meter>,
+    ended: bool,
+}
+
+impl<S: Stream> Stream for ToPeer<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        if self.ended {
+            self.meter.finish();
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.frames.as_mut().poll_next(cx));
+        if next.is_none() {
+            // Once around, so that the close frame is written first.
+            self.ended = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(next)
+    }
+}
+
 /// Answers a WebSocket handshake that passed the guards. `line` is a second handle of the TCP connection.
 ///
 /// # Errors
@@ -179,6 +211,7 @@ pub fn upgrade(
     let rate = Rate { per_second: settings.max_messages_per_second, burst: settings.message_burst };
     let guarded = FrameGuard::new(body, Arc::clone(&meter), rate, || PayloadError::Overflow);
     let codec = Codec::new().max_size(settings.max_message_bytes);
-    let socket = Socket { hub, meter, connection: None, parts: None, over: false };
-    Ok(response.streaming(ws::WebsocketContext::with_codec(socket, guarded, codec)))
+    let socket = Socket { hub, meter: Arc::clone(&meter), connection: None, parts: None, over: false };
+    let frames = Box::pin(ws::WebsocketContext::with_codec(socket, guarded, codec));
+    Ok(response.streaming(ToPeer { frames, meter, ended: false }))
 }

@@ -4,7 +4,7 @@ use crate::{
     bridge::{Gone, NoClient},
     relay::{CancelRefused, Cause, Failure, Refused},
     store::StoreError,
-    wire::{BadField, Raw},
+    wire::BadField,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -227,7 +227,7 @@ pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) ->
             error = error
                 .with_some("upstream_status", upstream.status)
                 .with_some("upstream_error", upstream.error.as_ref())
-                .with_some("upstream_body", body.map(Raw::clone));
+                .with_some("upstream_body", body);
             if let Some(wait) = upstream.retry_after_ms {
                 error = error.retry_after(wait.div_ceil(1_000));
             }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn an_upstream_status_is_kept_when_it_is_an_error_and_502_otherwise() {
         for (status, shown) in [(Some(404), 404), (Some(599), 599), (Some(600), 502), (Some(200), 502), (None, 502)] {
-            let cause = Cause::Upstream(Upstream { status, ..Upstream::default() });
+            let cause = Cause::Upstream(Box::new(Upstream { status, ..Upstream::default() }));
             assert_eq!(of_cause(&cause), (Code::BrowserUpstreamError, shown), "{status:?}");
         }
     }

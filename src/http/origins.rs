@@ -83,12 +83,10 @@ impl Origins {
         if given.next().is_some() {
             return Err(refused());
         }
-        if let Some(from) =
-            origin.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).map(|_| &origin[7..])
-        {
-            if from.eq_ignore_ascii_case(host) || self.own.iter().any(|own| own.eq_ignore_ascii_case(from)) {
-                return Ok(Some(None));
-            }
+        let (scheme, from) = origin.split_at_checked("http://".len()).unwrap_or_default();
+        let is_from = |host: &str| scheme.eq_ignore_ascii_case("http://") && from.eq_ignore_ascii_case(host);
+        if is_from(host) || self.own.iter().any(|own| is_from(own)) {
+            return Ok(Some(None));
         }
         if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
             return Ok(Some(Some(origin.to_owned())));

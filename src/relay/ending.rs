@@ -32,7 +32,7 @@ pub enum Cause {
     /// Its stream was silent for too long.
     IdleTimeout,
     /// The app answered with an error, or the extension could not reach it.
-    Upstream(Upstream),
+    Upstream(Box<Upstream>),
     /// The whole answer is larger than it may be.
     TooLarge {
         /// Most bytes.
@@ -49,6 +49,8 @@ pub enum Cause {
 pub struct Upstream {
     /// The app's HTTP status, where there was one.
     pub status: Option<u16>,
+    /// The extension's own code for a broken stream, or for what never reached the app.
+    pub code: Option<String>,
     /// The extension's word for it.
     pub error: Option<String>,
     /// A sentence about it.
@@ -85,11 +87,10 @@ impl Cause {
             Cause::Timeout => "request_timeout",
             Cause::OpenTimeout => "stream_open_timeout",
             Cause::IdleTimeout => "stream_idle_timeout",
-            // An HTTP error is the app's; a failure without a status is told in the extension's own word.
-            Cause::Upstream(Upstream { status: None, error: Some(error), .. }) => {
-                return Cow::Owned(error.clone());
-            }
-            Cause::Upstream(_) => "browser_upstream_error",
+            Cause::Upstream(upstream) => match &upstream.code {
+                Some(code) => return Cow::Owned(code.clone()),
+                None => "browser_upstream_error",
+            },
             Cause::TooLarge { .. } => "browser_response_too_large",
             Cause::Garbled(_) => "browser_bridge_error",
             Cause::Internal => "internal_error",
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     fn upstream(status: Option<u16>, error: Option<&str>) -> Cause {
-        Cause::Upstream(Upstream { status, error: error.map(str::to_owned), ..Upstream::default() })
+        Cause::Upstream(Box::new(Upstream { status, error: error.map(str::to_owned), ..Upstream::default() }))
     }
 
     #[test]
@@ -183,9 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn an_http_error_is_the_apps_and_another_failure_keeps_the_extensions_word() {
+    fn the_extensions_own_code_is_kept() {
+        let coded = Upstream { status: Some(502), code: Some("upstream_reset".into()), ..Upstream::default() };
+        assert_eq!(Cause::Upstream(Box::new(coded)).code(), "upstream_reset");
         assert_eq!(upstream(Some(500), Some("http_500")).code(), "browser_upstream_error");
-        assert_eq!(upstream(None, Some("tab_unavailable")).code(), "tab_unavailable");
-        assert_eq!(upstream(None, None).code(), "browser_upstream_error");
     }
 }

@@ -333,16 +333,21 @@ impl Exchange {
             self.recorded = true;
             self.hub.journal().record(self.entry(None, None, None));
         }
-        if let Sink::Stream(writer) = &self.sink {
-            if writer.waiting_since().is_some_and(|since| now - since >= self.hub.stall()) {
-                writer.cut();
-                self.end(Err(Cause::CallerGone), false, ctx);
-                return ctx.stop();
-            }
+        if let Some(writer) = self.stalled(now) {
+            writer.cut();
+            self.end(Err(Cause::CallerGone), false, ctx);
+            return ctx.stop();
         }
         let act = self.life.tick(now);
         self.perform(act, false, ctx);
         self.arm(ctx);
+    }
+
+    /// The stream whose reader has taken nothing for too long.
+    fn stalled(&self, now: Instant) -> Option<&Writer> {
+        let Sink::Stream(writer) = &self.sink else { return None };
+        let since = writer.waiting_since()?;
+        (now - since >= self.hub.stall()).then_some(writer)
     }
 
     fn entry(

@@ -101,8 +101,8 @@ pub struct Caller {
 impl Buffered {
     /// The answer, and a token to hold until it is written.
     pub async fn answer(mut self) -> (Result<Delivered, Failure>, Caller) {
-        let internal = || Err(Failure { cause: Cause::Internal, client_id: None, connection_id: None });
-        let answer = (&mut self.answer).await.unwrap_or_else(|_| internal());
+        let died = Failure { cause: Cause::Internal, client_id: None, connection_id: None };
+        let answer = (&mut self.answer).await.unwrap_or(Err(died));
         self.caller.exchange = None; // it has ended: nobody is to be told
         (answer, self.caller)
     }
@@ -219,10 +219,10 @@ impl Hub {
     /// The store cannot be read.
     pub async fn find(&self, id: &str) -> Result<Option<Entry>, StoreError> {
         let live = self.live().get(id).cloned();
-        if let Some(live) = live {
-            if let Ok(Some(entry)) = live.exchange.send(View).await {
-                return Ok(Some(entry));
-            }
+        if let Some(live) = live
+            && let Ok(Some(entry)) = live.exchange.send(View).await
+        {
+            return Ok(Some(entry));
         }
         self.journal().latest(id).await
     }

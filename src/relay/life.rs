@@ -156,7 +156,8 @@ impl Life {
         match report {
             Upstream::Answer(answer) => self.answer(answer),
             Upstream::Error { status, code, message } => {
-                let upstream = UpstreamError { status, error: Some(code), message, ..UpstreamError::default() };
+                let (code, error) = (Some(code.clone()), Some(code));
+                let upstream = UpstreamError { status, code, error, message, ..UpstreamError::default() };
                 self.upstream_failed(upstream)
             }
             Upstream::End { status } if self.streamed => self.complete(status),
@@ -214,7 +215,9 @@ impl Life {
         let retry_after_ms = answer.headers.retry_after.as_deref().and_then(super::answer::retry_after_ms);
         let (status, error) = (answer.status.filter(|status| *status >= 400), answer.error);
         let body = super::answer::cut(answer.body);
-        self.upstream_failed(UpstreamError { status, error, message: None, body, retry_after_ms })
+        // With a status it is the app's answer; without one it never got there.
+        let code = error.clone().filter(|_| status.is_none());
+        self.upstream_failed(UpstreamError { status, code, error, message: None, body, retry_after_ms })
     }
 
     fn upstream_failed(&mut self, mut upstream: UpstreamError) -> Act {
@@ -223,6 +226,7 @@ impl Life {
         }
         if let Some(status) = self.status.filter(|status| *status >= 400) {
             upstream.status = Some(status);
+            upstream.code = None;
         } else if upstream.status.is_none() {
             match upstream.error.as_deref() {
                 Some("request_cancelled") => return self.fail(Cause::Cancelled),
@@ -230,7 +234,7 @@ impl Life {
                 _ => {}
             }
         }
-        self.fail(Cause::Upstream(upstream))
+        self.fail(Cause::Upstream(Box::new(upstream)))
     }
 
     fn complete(&mut self, told: Option<u16>) -> Act {

@@ -39,7 +39,7 @@ fn open(path: &Path) -> Result<Store, OpenError> {
 }
 
 fn refusal(path: &Path) -> String {
-    open(path).err().expect("it is refused").to_string()
+    open(path).expect_err("it is refused").to_string()
 }
 
 /// A database with some rows, closed.

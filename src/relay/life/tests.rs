@@ -204,7 +204,8 @@ fn a_cancel_in_the_queue_ends_at_once() {
 
 #[test]
 fn after_a_cancel_only_the_grace_counts_and_every_failure_is_the_cancellation() {
-    let ends: [(&str, fn(&mut Life, Instant) -> Act); 5] = [
+    type End = fn(&mut Life, Instant) -> Act;
+    let ends: [(&str, End); 5] = [
         ("the grace", |life, now| life.tick(now + seconds(2))),
         ("an error", |life, now| life.said(error(Some(502), "boom"), now)),
         ("a failed answer", |life, now| life.said(answer(Some(499), false, Some("request_cancelled")), now)),

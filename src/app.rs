@@ -7,13 +7,12 @@ use crate::{
     bridge::{self, Identity, WS_PATH},
     clock::Clock,
     config::Config,
-    http::{self, Core, Parts},
+    http::{self, Core, Parts, ServerHandle},
     policy, relay,
     relay::Journal,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
     store::{Later, OpenError, Store, StoreError},
 };
-use actix_web::dev::ServerHandle;
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 

@@ -23,6 +23,8 @@ pub mod telemetry;
 pub mod wire;
 
 #[cfg(test)]
+mod structure;
+#[cfg(test)]
 mod testing;
 
 /// The version of the daemon.

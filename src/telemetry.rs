@@ -1,9 +1,11 @@
-//! Section `log` and what it sets up: log lines to stderr, on demand also to files, and panics as log lines.
+//! What section `log` sets up: log lines to stderr, on demand also to files, and panics as log lines.
 //!
 //! Nothing is ever written to stdout, which belongs to the ready line and to the answers of client commands.
 
-use crate::config::section::{Faults, settings};
-use serde::{Deserialize, Serialize};
+pub mod settings;
+
+pub use settings::{Format, LogSettings};
+
 use std::{
     any::Any,
     error::Error,
@@ -23,37 +25,6 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, 
 const FILES_KEPT: usize = 7;
 /// What libraries say unless the filter names them: at `trace`, `actix_http` would print heads with their tokens.
 const LIBRARIES: &str = "actix_http=info,actix_server=info,awc=info";
-
-settings! {
-    /// What is logged, how and where.
-    LogSettings {
-        /// Which lines: a level, or `target=level` pairs with commas between.
-        filter: String = "info".into(),
-        /// How a line looks.
-        format: Format = Format::Text,
-        /// Whether lines also go to `logs/` in the state folder; a file a day, 7 are kept.
-        file: bool = false,
-    }
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogSettings {
-    /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
-        if let Err(error) = EnvFilter::builder().parse(&self.filter) {
-            faults.add("filter", format!("{:?} is not a filter: {error}", self.filter));
-        }
-    }
-}
 
 /// Keeps the log files' writer alive; what is still in its queue is written when this is dropped.
 #[derive(Debug)]
@@ -143,7 +114,6 @@ fn fixed_text(payload: &(dyn Any + Send)) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -168,14 +138,6 @@ mod tests {
             .with(filter(directives));
         tracing::subscriber::with_default(subscriber, say);
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn a_bad_filter_is_a_fault() {
-        for (filter, faulty) in [("info", 0), ("debug,baa_conductor=trace", 0), ("a=b=c", 1), ("baa=loud", 1)] {
-            let log = LogSettings { filter: filter.into(), ..LogSettings::default() };
-            assert_eq!(faults_of(|faults| log.validate(faults)).len(), faulty, "{filter}");
-        }
     }
 
     #[test]

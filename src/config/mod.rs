@@ -25,7 +25,7 @@ use crate::{
     platforms::registry::{Platforms, Registry},
     policy::settings::Policy,
     store::settings::StoreSettings,
-    telemetry::LogSettings,
+    telemetry::settings::LogSettings,
 };
 use reserved::{Codex, HostOps, Instructions, Node};
 use serde::{Deserialize, Serialize};

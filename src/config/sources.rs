@@ -1,7 +1,7 @@
 //! Reads what a configuration is made of: files, the environment, the options. The only part that touches the system.
 
 use super::layers::{Fault, Origin};
-use crate::telemetry::Format;
+use crate::telemetry::settings::Format;
 use std::{
     env,
     ffi::OsString,

@@ -1,3 +1,5 @@
+//! Layers, faults and origins, and the sample file against the settings that there are.
+
 use super::*;
 use std::path::PathBuf;
 

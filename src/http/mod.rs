@@ -22,4 +22,4 @@ pub use endpoint::Call;
 pub use error::{ApiError, Code};
 pub use reply::Reply;
 pub use routes::{ROUTES, Route};
-pub use server::{Core, Listening, Parts, bind, run};
+pub use server::{Core, Listening, Parts, ServerHandle, bind, run};

@@ -29,6 +29,9 @@ use std::{
     time::Duration,
 };
 
+/// How a running server is paused and stopped; given out here so that only the edge names its library.
+pub use actix_web::dev::ServerHandle;
+
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
 /// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.

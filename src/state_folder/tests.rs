@@ -1,3 +1,5 @@
+//! The folder, its token, its lock and its announcement, on real files.
+
 use super::*;
 use std::os::unix::fs::symlink;
 

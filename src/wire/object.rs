@@ -41,7 +41,7 @@ pub enum NotAnObject {
     /// JSON, but another kind of value.
     #[error("must be a JSON object")]
     Kind,
-    /// More than [`FIELDS_MAX`] fields.
+    /// More than 256 fields.
     #[error("must not have more than {FIELDS_MAX} fields")]
     Fields,
 }

@@ -1,3 +1,5 @@
+//! Who is active, who is asked, and who makes way, on clients that are plain text.
+
 use super::*;
 
 struct Scene(Directory<u32>);

@@ -1,3 +1,5 @@
+//! The guard on streams cut at every possible place, on a paused clock.
+
 use super::*;
 use futures_util::StreamExt;
 

@@ -1,3 +1,5 @@
+//! What callers may write in a request, and what they are told when they may not.
+
 use super::*;
 use crate::platforms::registry::Platforms;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Each check of a head alone, and their order.
+
 use super::*;
 use actix_web::http::header::HeaderValue;
 

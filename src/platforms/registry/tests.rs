@@ -1,3 +1,5 @@
+//! The built-in platforms, what a user can add, and which hosts a pattern covers.
+
 use super::*;
 
 fn load(text: &str) -> (Registry, Vec<String>) {

@@ -1,3 +1,5 @@
+//! What one platform has differently, and impossible limits.
+
 use super::*;
 use crate::config::section::faults_of;
 

@@ -1,3 +1,5 @@
+//! The shapes of a buffered answer.
+
 use super::*;
 use crate::wire::Headers;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Every edge of a life, as rows of a table, and what time alone brings.
+
 use super::*;
 use crate::bridge::Gone;
 

@@ -57,7 +57,7 @@ pub struct Behaviour {
     pub reconnect: Option<Duration>,
     /// The `Origin` of the upgrade.
     pub origin: Option<String>,
-    /// How many received messages are kept for [`Firefox::received`].
+    /// How many received messages are kept for [`Firefox::received`](super::Firefox::received).
     pub keep_messages: usize,
 }
 

@@ -1,3 +1,5 @@
+//! The simulated Firefox against a daemon that is played by hand.
+
 use super::{socket::*, *};
 use crate::simulator::webapp::WebApp;
 use actix_http::ws::Frame;

@@ -1,3 +1,5 @@
+//! The web app as a value: conversations, and each misdeed.
+
 use super::*;
 
 fn ask(app: &mut WebApp, method: &str, path: &str, body: Value) -> Reply {

@@ -1,3 +1,5 @@
+//! Every type of frame as the extension may write it, and what is refused.
+
 use super::*;
 use crate::wire::{Answer, Event, Raw};
 

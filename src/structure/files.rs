@@ -1,0 +1,94 @@
+//! The files of the repository.
+
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+/// Folders that hold nothing written by hand.
+const NOT_OURS: &[&str] = &["target", "node_modules", ".git"];
+/// What is read as text.
+const TEXTS: &[&str] = &["rs", "md", "toml", "sql", "sh", "js", "mjs", "json", "html", "css", "run", "gitignore"];
+
+/// A file of `src/`.
+pub(super) struct Source {
+    /// Its name from the root of the repository.
+    pub(super) name: String,
+    /// Its module's path from the root of the crate.
+    pub(super) module: Vec<String>,
+    /// What it says.
+    pub(super) text: String,
+}
+
+/// The crate's modules: what `lib.rs` declares, and `main.rs`.
+pub(super) fn crate_sources() -> Vec<Source> {
+    let sources: Vec<_> = under("src", &["rs"])
+        .into_iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "src/lib.rs" | "src/build.rs"))
+        .map(|(name, text)| Source { module: module(&name), name, text })
+        .collect();
+    assert!(sources.len() > 50, "the sources are where they are looked for");
+    sources
+}
+
+fn module(name: &str) -> Vec<String> {
+    let path = name.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// Every text of the repository.
+pub(super) fn all_texts() -> Vec<(String, String)> {
+    under("", TEXTS)
+}
+
+/// The texts under a folder with one of these extensions (or of that whole name), sorted by name.
+pub(super) fn under(folder: &str, kinds: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    collect(&root().join(folder), kinds, &mut found);
+    found.sort();
+    found
+}
+
+fn collect(folder: &Path, kinds: &[&str], found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if path.is_dir() && !NOT_OURS.contains(&&*name) {
+            collect(&path, kinds, found);
+        } else if kinds.contains(&name.rsplit('.').next().unwrap_or_default())
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            let name = path.strip_prefix(root()).expect("it lies under the root").display().to_string();
+            found.push((name, text));
+        }
+    }
+}
+
+/// The relative links of a Markdown file that lead nowhere, or out of the repository.
+pub(super) fn dead_links(name: &str, text: &str) -> Vec<String> {
+    let folder = Path::new(name).parent().expect("a file lies in a folder");
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    links
+        .filter(|link| !link.is_empty() && !link.contains("://"))
+        .filter(|link| !inside(&folder.join(link)).is_some_and(|path| root().join(path).exists()))
+        .map(|link| format!("{name}: {link} leads nowhere"))
+        .collect()
+}
+
+/// A path without its dots; nothing when it leads out of where it begins.
+fn inside(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if plain.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(plain)
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,12 +1,20 @@
 //! `baa-conductor cancel`: cancels a request of the running daemon.
 
-use super::Context;
+use super::{
+    Context,
+    client::{Client, SOON},
+    text,
+};
+use crate::ids::RequestId;
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The request's id.
-    pub(super) id: String,
+    #[arg(value_parser = RequestId::parse)]
+    pub(super) id: RequestId,
     /// Its web app; looked up when left out.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: Option<String>,
@@ -18,8 +26,112 @@ pub(super) struct Arguments {
     pub(super) reason: Option<String>,
 }
 
+/// The order to cancel, as the daemon reads it.
+#[derive(Debug, Serialize)]
+pub(super) struct Order<'a> {
+    /// Which request.
+    pub(super) request_id: &'a str,
+    /// To which web app.
+    pub(super) platform: &'a str,
+    /// Executed by whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_id: Option<&'a str>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'a str>,
+}
+
+/// What the daemon made of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Done {
+    status: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    client_id: Option<String>,
+}
+
+impl Order<'_> {
+    /// Has it carried out; one line tells what became of the request.
+    pub(super) async fn give(&self, client: &Client) -> anyhow::Result<String> {
+        let data = client.post("/v1/browser/request/cancel", self, Some(SOON)).await?;
+        let done: Done = client.read(&data)?;
+        let known = |part: Option<String>| part.unwrap_or_else(|| "unknown".to_owned());
+        let by = done.client_id.map(|id| format!(" sent to {id}")).unwrap_or_default();
+        let line = format!("{}: {} ({}){by}", self.request_id, known(done.status), known(done.kind));
+        Ok(text::line(&line).into_owned())
+    }
+}
+
 /// Prints what became of it to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let daemon = crate::state_folder::Daemon::find(&context.state_dir)?;
-    anyhow::bail!("cancelling {} by the daemon at {} is not part of this build", arguments.id, daemon.http)
+    let line = actix::System::new().block_on(async { cancel(&Client::find(&context)?, &arguments).await })?;
+    super::say(&format!("{line}\n"))
+}
+
+async fn cancel(client: &Client, arguments: &Arguments) -> anyhow::Result<String> {
+    let id = arguments.id.as_str();
+    let platform = match &arguments.platform {
+        Some(platform) => platform.clone(),
+        None => platform_of(client, id).await?,
+    };
+    let (client_id, reason) = (arguments.client.as_deref(), arguments.reason.as_deref());
+    Order { request_id: id, platform: &platform, client_id, reason }.give(client).await
+}
+
+async fn platform_of(client: &Client, id: &str) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        platform: Option<String>,
+    }
+    let data = client.get(&format!("/v1/browser/requests/{id}")).await?;
+    let entry: Entry = client.read(&data)?;
+    entry.platform.with_context(|| format!("the daemon does not tell the platform of {id}; name it with --platform"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::stub::{Stub, json};
+
+    fn arguments(platform: Option<&str>) -> Arguments {
+        let platform = platform.map(str::to_owned);
+        Arguments { id: RequestId::trusted("r-1"), platform, client: None, reason: Some("why not".into()) }
+    }
+
+    #[actix_rt::test]
+    async fn the_platform_is_looked_up_when_it_is_not_named() {
+        let stub = Stub::new(|seen| match &*seen.line {
+            "GET /v1/browser/requests/r-1" => json(200, r#"{"ok":true,"data":{"platform":"claude"}}"#),
+            _ => json(
+                200,
+                r#"{"ok":true,"data":{"status":"cancel_requested","type":"request_cancel","client_id":"firefox-1"}}"#,
+            ),
+        });
+        let client = Client::new(&stub.base, None).unwrap();
+        let line = cancel(&client, &arguments(None)).await.unwrap();
+        assert_eq!(line, "r-1: cancel_requested (request_cancel) sent to firefox-1");
+        let wanted = serde_json::json!({"request_id": "r-1", "platform": "claude", "reason": "why not"});
+        assert_eq!(stub.seen()[1].json(), wanted);
+        cancel(&client, &arguments(Some("chatgpt"))).await.unwrap();
+        assert_eq!(stub.seen().len(), 3, "a named platform is not looked up");
+    }
+
+    #[actix_rt::test]
+    async fn what_the_daemon_does_not_find_is_an_error() {
+        let refusal = r#"{"ok":false,"error":"not_found","message":"There is no request \"r-1\"."}"#;
+        let stub = Stub::new(move |_| json(404, refusal));
+        let client = Client::new(&stub.base, None).unwrap();
+        let error = cancel(&client, &arguments(None)).await.unwrap_err();
+        assert_eq!(error.to_string(), "not_found: There is no request \"r-1\".");
+    }
+
+    #[actix_rt::test]
+    async fn missing_fields_are_told_and_harmless() {
+        let stub = Stub::new(|_| json(200, r#"{"ok":true,"data":{}}"#));
+        let client = Client::new(&stub.base, None).unwrap();
+        assert!(cancel(&client, &arguments(None)).await.unwrap_err().to_string().contains("--platform"));
+        assert_eq!(cancel(&client, &arguments(Some("claude"))).await.unwrap(), "r-1: unknown (unknown)");
+    }
 }

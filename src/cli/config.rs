@@ -2,10 +2,7 @@
 
 use super::Context;
 use crate::config::explain;
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,9 +18,5 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     } else {
         explain::text(&context.config, &context.origins)
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // A pager that was closed early has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
-    }
+    super::say(&text)
 }

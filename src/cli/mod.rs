@@ -4,11 +4,17 @@
 //! stdout belongs to the ready line of `serve` and to the answers of the other commands.
 
 mod cancel;
+mod client;
 mod config;
 mod demo;
+mod event_stream;
 mod request;
 mod serve;
 mod status;
+#[cfg(test)]
+mod stub;
+mod terminal;
+mod text;
 
 use crate::{
     config::{Config, Fault, Options, Origins, Sources, load},
@@ -16,7 +22,13 @@ use crate::{
     telemetry::{self, Format, Telemetry},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{fmt, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
 /// Exit code for bad usage or configuration; clap uses the same.
 const BAD_USAGE: u8 = 2;
@@ -173,6 +185,15 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Config(arguments) => config::run(context, arguments),
     };
     done.unwrap_or_else(|error| Refusal::Failure(error).report())
+}
+
+/// Prints the answer of a command that has only one.
+fn say(text: &str) -> anyhow::Result<ExitCode> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // A pager that was closed early has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
+    }
 }
 
 #[cfg(test)]

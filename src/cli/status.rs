@@ -1,20 +1,171 @@
 //! `baa-conductor status`: clients, targets and requests of the running daemon.
 
-use super::Context;
-use std::process::ExitCode;
+mod tables;
+
+use super::{
+    Context,
+    client::{CallError, Client},
+    terminal::{self, Printer},
+    text::{self, Layout},
+};
+use crate::clock::Clock;
+use futures_util::{
+    future::{Either, select},
+    stream::StreamExt,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::{
+    io::{self, IsTerminal},
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// How often `--watch` looks.
+const REDRAW: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Print the daemon's answer as JSON.
+    /// Print the daemon's answers as JSON.
     #[arg(long)]
     pub(super) json: bool,
-    /// Show it again whenever something changes, until Ctrl-C.
+    /// Show it again every second, until Ctrl-C.
     #[arg(long)]
     pub(super) watch: bool,
 }
 
-/// Prints a table to stdout.
-pub(super) fn run(context: Context, _: Arguments) -> anyhow::Result<ExitCode> {
-    let daemon = crate::state_folder::Daemon::find(&context.state_dir)?;
-    anyhow::bail!("asking the daemon at {} is not part of this build", daemon.http)
+/// Prints tables to stdout.
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let style = Style { json: arguments.json, terminal: io::stdout().is_terminal() };
+    actix::System::new().block_on(async {
+        let client = Client::find(&context)?;
+        // A daemon that is not there at the beginning is an error for `--watch` too.
+        let first = Answers::of(&client).await?.shown(&client, style)?;
+        if !arguments.watch {
+            return super::say(&first);
+        }
+        let mut presses = terminal::presses()?;
+        let watched = watch(&context, style, first, Printer::stdout());
+        match select(pin!(watched), presses.next()).await {
+            Either::Left((error, _)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Either::Left((error, _)) => Err(error.into()),
+            Either::Right(_) => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+/// Draws until nobody looks any more. A daemon that goes away is waited for.
+async fn watch(context: &Context, style: Style, first: String, mut printer: Printer) -> io::Error {
+    let mut text = first;
+    loop {
+        if let Err(error) = printer.print(style.frame(&text)).await {
+            return error;
+        }
+        sleep(REDRAW).await;
+        text = look(context, style).await.unwrap_or_else(|error| style.failure(&error));
+    }
+}
+
+/// Finds the daemon anew: it may be another one by now.
+async fn look(context: &Context, style: Style) -> anyhow::Result<String> {
+    let client = Client::find(context)?;
+    Ok(Answers::of(&client).await?.shown(&client, style)?)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Style {
+    json: bool,
+    terminal: bool,
+}
+
+impl Style {
+    /// What is written to show `text` in place of what stood there.
+    fn frame(self, text: &str) -> String {
+        match (self.terminal, self.json) {
+            // Each line clears its own rest, so that nothing flickers.
+            (true, false) => format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")),
+            (false, false) => format!("{text}\n"),
+            (_, true) => text.to_owned(),
+        }
+    }
+
+    fn failure(self, error: &anyhow::Error) -> String {
+        let text = text::line(&format!("{error:#}")).into_owned();
+        if self.json { format!("{}\n", serde_json::json!({ "error": text })) } else { format!("{text}\n") }
+    }
+}
+
+/// What the daemon said.
+#[derive(Debug, Serialize)]
+struct Answers {
+    browser: Box<RawValue>,
+    requests: Box<RawValue>,
+}
+
+impl Answers {
+    async fn of(client: &Client) -> Result<Self, CallError> {
+        let browser = client.get("/v1/browser").await?;
+        let requests = client.get("/v1/browser/requests?limit=20").await?;
+        Ok(Answers { browser, requests })
+    }
+
+    fn shown(&self, client: &Client, style: Style) -> Result<String, CallError> {
+        if style.json {
+            let text = serde_json::to_string(self).expect("JSON serializes");
+            let layout = if style.terminal { Layout::Pretty } else { Layout::Compact };
+            return Ok(text::json(&text, layout) + "\n");
+        }
+        let (browser, journal) = (client.read(&self.browser)?, client.read(&self.requests)?);
+        Ok(tables::all(&browser, &journal, Clock::System.now_ms()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::stub::{Stub, json};
+
+    const TEXT: Style = Style { json: false, terminal: false };
+
+    async fn shown(browser: &'static str, journal: &'static str, style: Style) -> Result<String, CallError> {
+        let stub = Stub::new(move |seen| match &*seen.line {
+            "GET /v1/browser" => json(200, browser),
+            "GET /v1/browser/requests?limit=20" => json(200, journal),
+            other => panic!("{other} is not asked"),
+        });
+        let client = Client::new(&stub.base, None).unwrap();
+        Answers::of(&client).await?.shown(&client, style)
+    }
+
+    #[actix_rt::test]
+    async fn both_answers_are_shown() {
+        let browser = r#"{"ok":true,"data":{"bridge":{"clients":[{"client_id":"firefox-1"}]}}}"#;
+        let journal = r#"{"ok":true,"data":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
+        let text = shown(browser, journal, TEXT).await.unwrap();
+        assert!(text.contains("firefox-1") && text.contains("r-1") && text.contains("chatgpt"), "{text}");
+        let text = shown(browser, journal, Style { json: true, ..TEXT }).await.unwrap();
+        let wanted = r#"{"browser":{"bridge":{"clients":[{"client_id":"firefox-1"}]}},"requests":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
+        assert_eq!(text, format!("{wanted}\n"));
+    }
+
+    #[actix_rt::test]
+    async fn an_answer_of_another_shape_is_an_error_and_no_crash() {
+        let odd = r#"{"ok":true,"data":{"bridge":7}}"#;
+        let error = shown(odd, r#"{"ok":true,"data":{}}"#, TEXT).await.unwrap_err().to_string();
+        assert!(error.contains("cannot be read"), "{error}");
+        let refusal = r#"{"ok":false,"error":"unauthorized","message":"Show the token."}"#;
+        assert_eq!(shown(refusal, refusal, TEXT).await.unwrap_err().to_string(), "unauthorized: Show the token.");
+    }
+
+    #[test]
+    fn a_terminal_is_drawn_over_and_a_file_is_not() {
+        assert_eq!(Style { terminal: true, ..TEXT }.frame("a\nb\n"), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
+        assert_eq!(TEXT.frame("a\n"), "a\n\n");
+        assert_eq!(Style { json: true, terminal: true }.frame("{}\n"), "{}\n");
+        let error = anyhow::anyhow!("a\u{1b}\nb");
+        assert_eq!(TEXT.failure(&error), "a\\u{1b}\\nb\n");
+        assert_eq!(Style { json: true, ..TEXT }.failure(&error), "{\"error\":\"a\\\\u{1b}\\\\nb\"}\n");
+    }
 }

@@ -1,0 +1,272 @@
+//! A client of the running daemon: finds it, shows the token, takes envelopes and event streams apart.
+//!
+//! Invariant: the token goes to an address of this machine and nowhere else: no name is resolved, no redirect is
+//! followed, and no proxy is asked, whatever the environment says.
+
+use super::{
+    Context,
+    event_stream::{Frame, FrameTooLarge, Parser},
+    text,
+};
+use crate::{
+    secret::Secret,
+    state_folder::{self, Daemon},
+};
+use awc::{
+    Connector,
+    error::{PayloadError, SendRequestError},
+    http::{Method, header},
+};
+use bytes::Bytes;
+use futures_util::stream::{LocalBoxStream, StreamExt};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, value::RawValue};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+use tokio::time::timeout;
+use url::{Host, Url};
+
+/// What the daemon has to take the connection.
+const CONNECT: Duration = Duration::from_secs(2);
+/// What it has to answer a question that needs no browser.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// Most bytes of one answer, or of one event: far above what the daemon's own limits let through.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The daemon did not announce an address of this machine.
+    #[error("the daemon's address {0:?} is not one of this machine's loopback")]
+    Elsewhere(String),
+    /// It cannot be reached, or stopped in the middle.
+    #[error("the daemon at {base} does not answer: {reason}")]
+    Unreachable { base: String, reason: String },
+    /// It says no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It is something else that answers there.
+    #[error("what the daemon at {base} sent cannot be read: {reason}")]
+    Unreadable { base: String, reason: String },
+    /// It sent more than fits.
+    #[error("the daemon's answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    TooLarge,
+    /// One event is more than fits.
+    #[error(transparent)]
+    FrameTooLarge(#[from] FrameTooLarge),
+}
+
+/// The daemon's own refusal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refused {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// The stable code.
+    pub(crate) error: String,
+    /// The sentence for people.
+    pub(crate) message: String,
+    /// What else is known; empty when nothing is.
+    pub(crate) details: Map<String, Value>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text::line(&self.error))?;
+        match self.details.get("error_code").and_then(Value::as_str) {
+            Some(code) if code != self.error => write!(f, " ({})", text::line(code))?,
+            _ => {}
+        }
+        write!(f, ": {}", text::line(&self.message))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Any answer; what is missing is empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Envelope {
+    ok: bool,
+    data: Option<Box<RawValue>>,
+    error: Option<String>,
+    message: Option<String>,
+    details: Option<Box<RawValue>>,
+}
+
+/// A client of one daemon. Needs an actix system around it.
+pub(crate) struct Client {
+    http: awc::Client,
+    base: String,
+    token: Option<Secret>,
+}
+
+impl Client {
+    /// The daemon that runs on the state folder, with the token for it.
+    pub(crate) fn find(context: &Context) -> anyhow::Result<Self> {
+        let daemon = Daemon::find(&context.state_dir)?;
+        let token = state_folder::client_token(&context.state_dir, &context.config.auth)?;
+        Ok(Client::new(&daemon.http, token)?)
+    }
+
+    /// The daemon at `base`, such as `http://127.0.0.1:4317`.
+    pub(crate) fn new(base: &str, token: Option<Secret>) -> Result<Self, CallError> {
+        let address = loopback(base).ok_or_else(|| CallError::Elsewhere(base.to_owned()))?;
+        let connector = Connector::new().timeout(CONNECT);
+        let http = awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
+        Ok(Client { http, base: format!("http://{address}"), token })
+    }
+
+    /// `data` of a `GET`; `path` with its query.
+    pub(crate) async fn get(&self, path: &str) -> Result<Box<RawValue>, CallError> {
+        self.within(Some(SOON), self.call(Method::GET, path, None)).await
+    }
+
+    /// `data` of a `POST`. Without `limit` it takes as long as it takes: the daemon has limits of its own.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        limit: Option<Duration>,
+    ) -> Result<Box<RawValue>, CallError> {
+        self.within(limit, self.call(Method::POST, path, Some(json(body)))).await
+    }
+
+    /// The event stream that a `POST` opens; anything else that is answered is an error.
+    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Events, CallError> {
+        let mut answer = self.send(Method::POST, path, Some(json(body))).await?;
+        let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !answer.status().is_success() || !kind.starts_with("text/event-stream") {
+            let kind = kind.to_owned();
+            self.data(&mut answer).await?;
+            return Err(self.unreadable(format!("{kind:?} in place of an event stream")));
+        }
+        Ok(Events { base: self.base.clone(), body: answer.boxed_local(), parser: Parser::new(ANSWER_BYTES_MAX) })
+    }
+
+    /// An answer's `data` as a type.
+    pub(crate) fn read<T: DeserializeOwned>(&self, data: &RawValue) -> Result<T, CallError> {
+        serde_json::from_str(data.get()).map_err(|error| self.unreadable(error.to_string()))
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<String>) -> Result<Box<RawValue>, CallError> {
+        let mut answer = self.send(method, path, body).await?;
+        self.data(&mut answer).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Answer, CallError> {
+        debug_assert!(path.starts_with('/'), "a path begins with a slash");
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let sent = match body {
+            Some(body) => request.content_type("application/json").send_body(body).await,
+            None => request.send().await,
+        };
+        sent.map_err(|error| match error {
+            // The only way left in which it can have answered.
+            SendRequestError::Response(error) => self.unreadable(error.to_string()),
+            error => self.unreachable(cause(&error)),
+        })
+    }
+
+    async fn data(&self, answer: &mut Answer) -> Result<Box<RawValue>, CallError> {
+        let status = answer.status();
+        let body = answer.body().limit(ANSWER_BYTES_MAX).await.map_err(|error| match error {
+            PayloadError::Overflow => CallError::TooLarge,
+            error => self.unreachable(error.to_string()),
+        })?;
+        let envelope: Envelope = match serde_json::from_slice(&body) {
+            Ok(envelope) => envelope,
+            // The HTTP library's own refusals carry nothing.
+            Err(_) if body.is_empty() => return Err(self.unreadable(format!("status {status}, without a body"))),
+            Err(error) => return Err(self.unreadable(format!("status {status}, {error}"))),
+        };
+        match envelope {
+            Envelope { ok: true, data: Some(data), .. } if status.is_success() => Ok(data),
+            Envelope { error: Some(error), message, details, .. } => {
+                let details = details.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+                Err(Refused { status: status.as_u16(), error, message: message.unwrap_or_default(), details }.into())
+            }
+            _ => Err(self.unreadable(format!("status {status}, neither data nor an error"))),
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let Some(limit) = limit else { return work.await };
+        let late = |_| self.unreachable(format!("nothing came within {} s", limit.as_secs_f32()));
+        timeout(limit, work).await.map_err(late)?
+    }
+
+    fn unreachable(&self, reason: String) -> CallError {
+        CallError::Unreachable { base: self.base.clone(), reason }
+    }
+
+    fn unreadable(&self, reason: String) -> CallError {
+        CallError::Unreadable { base: self.base.clone(), reason: text::line(&reason).into_owned() }
+    }
+}
+
+type Answer = awc::ClientResponse;
+
+/// An event stream as it arrives.
+pub(crate) struct Events {
+    base: String,
+    body: LocalBoxStream<'static, Result<Bytes, PayloadError>>,
+    parser: Parser,
+}
+
+impl Events {
+    /// The next frame; nothing when the daemon has ended the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, CallError> {
+        loop {
+            if let Some(frame) = self.parser.next() {
+                return Ok(Some(frame));
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.parser.push(&bytes)?,
+                Some(Err(error)) => {
+                    return Err(CallError::Unreachable { base: self.base.clone(), reason: error.to_string() });
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("a request's body has string keys")
+}
+
+/// The part of the message that says why, without the library's introduction.
+fn cause(error: &SendRequestError) -> String {
+    match error {
+        SendRequestError::Connect(error) => error.to_string(),
+        SendRequestError::Send(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// The address behind a base URL, when it belongs to this machine alone. A daemon on all addresses is on loopback too.
+fn loopback(base: &str) -> Option<SocketAddr> {
+    let url = Url::parse(base).ok().filter(|url| url.scheme() == "http")?;
+    let ip = match url.host()? {
+        Host::Ipv4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Host::Ipv6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        Host::Ipv4(ip) => IpAddr::V4(ip),
+        Host::Ipv6(ip) => IpAddr::V6(ip),
+        Host::Domain("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Host::Domain(_) => return None,
+    };
+    ip.is_loopback().then(|| SocketAddr::new(ip, url.port_or_known_default().unwrap_or(80)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use super::*;
+use crate::cli::{
+    Cli, Command,
+    stub::{Part, Seen, Stub, json, sse_head},
+    terminal::testing::Paper,
+};
+use clap::Parser;
+use futures_util::stream;
+
+const PLAIN: Style = Style { json: false, terminal: false };
+
+#[test]
+fn a_header_is_split_at_its_first_colon() {
+    assert_eq!(header("x-a: b:c"), Ok(("x-a".into(), "b:c".into())));
+    assert!(header("x-a").is_err() && header(": b").is_err());
+}
+
+#[test]
+fn an_impossible_request_id_is_bad_usage() {
+    let line = ["baa-conductor", "request", "--platform", "p", "--path", "/", "--request-id", "a/b"];
+    assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
+}
+
+fn order(sse: bool) -> Order {
+    let line = ["baa-conductor", "request", "--platform", "claude", "--path", "/x", "--request-id", "r-1"];
+    let mode = sse.then_some("--sse");
+    let cli = Cli::try_parse_from(line.into_iter().chain(mode)).unwrap();
+    let Some(Command::Request(arguments)) = cli.command else { panic!("a request") };
+    Order::new(arguments, io::empty()).unwrap()
+}
+
+/// What the command did: exit code or error, what it printed, what the daemon was sent.
+struct Run {
+    exit: Result<ExitCode, String>,
+    paper: Paper,
+    stub: Stub,
+}
+
+impl Run {
+    /// Performs it; `presses` is made once the stub stands.
+    async fn new<P: Stream<Item = ()> + Unpin>(
+        sse: bool,
+        room: usize,
+        answer: impl Fn(&Seen) -> Vec<Part> + Send + Sync + 'static,
+        presses: impl FnOnce(&Stub) -> P,
+    ) -> Run {
+        let stub = Stub::new(answer);
+        let (client, order) = (Client::new(&stub.base, None).unwrap(), order(sse));
+        let paper = Paper::new(room);
+        let printer = Printer::new(paper.clone());
+        let presses = presses(&stub);
+        let work = async {
+            if sse {
+                super::stream(&client, &order, PLAIN, printer).await
+            } else {
+                ask(&client, &order, PLAIN, printer).await
+            }
+        };
+        let exit = conclude(&client, &order, pin!(work), presses).await.map_err(|error| format!("{error:#}"));
+        Run { exit, paper, stub }
+    }
+
+    async fn undisturbed(sse: bool, answer: impl Fn(&Seen) -> Vec<Part> + Send + Sync + 'static) -> Run {
+        Run::new(sse, 1 << 20, answer, |_| stream::pending()).await
+    }
+
+    fn cancels(&self) -> Vec<serde_json::Value> {
+        self.stub.seen().iter().filter(|seen| seen.line == CANCEL).map(Seen::json).collect()
+    }
+}
+
+const CANCEL: &str = "POST /v1/browser/request/cancel";
+
+fn cancelled() -> Vec<Part> {
+    json(200, r#"{"ok":true,"data":{"status":"cancel_requested","type":"request_cancel"}}"#)
+}
+
+fn cancel_with(reason: &str) -> Vec<serde_json::Value> {
+    vec![serde_json::json!({"request_id": "r-1", "platform": "claude", "reason": reason})]
+}
+
+/// One Ctrl-C as soon as a request line with `text` in it came.
+fn press_after(stub: &Stub, text: &'static str) -> Pin<Box<dyn Stream<Item = ()>>> {
+    let (press, pressed) = tokio::sync::oneshot::channel();
+    let stub = stub.clone();
+    std::thread::spawn(move || {
+        stub.wait_for(text);
+        press.send(())
+    });
+    Box::pin(stream::once(async { drop(pressed.await) }).chain(stream::pending()))
+}
+
+const OPEN: &str = "id: 0\nevent: stream_open\ndata: {\"status\":200}\n\n";
+const WORDS: &str = "id: 1\nevent: stream_event\ndata: {\"data\":{\"text\":\"eins ü\"},\"seq\":1}\n\n: keep-alive\n\n\
+                     id: 2\nevent: stream_event\ndata: {\"data\":{\"text\":\" zwei\"},\"seq\":2}\n\n";
+const END: &str = "event: stream_end\ndata: {\"status\":200}\n\n";
+const ERROR: &str = "event: stream_error\ndata: {\"error\":\"request_cancelled\",\"message\":\"Cancelled.\"}\n\n";
+
+fn text(texts: &[&str], size: usize) -> Part {
+    Part::Chunks(texts.concat().into_bytes(), size)
+}
+
+#[actix_rt::test]
+async fn a_buffered_answer_is_printed() {
+    let run = Run::undisturbed(false, |_| json(200, r#"{"ok":true,"data":{"response":{"hello":"cli"}}}"#)).await;
+    assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::SUCCESS), "{\"hello\":\"cli\"}\n"));
+    let wanted =
+        serde_json::json!({"platform": "claude", "request_id": "r-1", "response_mode": "buffered", "path": "/x"});
+    assert_eq!((run.stub.seen()[0].json(), &*run.stub.seen()[0].line), (wanted, "POST /v1/browser/request"));
+}
+
+#[actix_rt::test]
+async fn a_refusal_is_the_daemons_sentence_and_nothing_is_printed() {
+    for sse in [false, true] {
+        let body = r#"{"ok":false,"error":"browser_bridge_unavailable","message":"No Firefox is connected."}"#;
+        let run = Run::undisturbed(sse, move |_| json(503, body)).await;
+        assert_eq!(run.exit.unwrap_err(), "browser_bridge_unavailable: No Firefox is connected.");
+        assert_eq!(run.paper.text(), "");
+    }
+}
+
+#[actix_rt::test]
+async fn a_stream_is_printed_as_text_however_it_is_cut() {
+    for size in [1, 5, 13, 4_096] {
+        let run = Run::undisturbed(true, move |_| vec![sse_head(), text(&[OPEN, WORDS, END], size), Part::Last]).await;
+        assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::SUCCESS), "eins ü zwei\n"), "in pieces of {size}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_stream_error_fails_and_keeps_what_came() {
+    let run = Run::undisturbed(true, |_| vec![sse_head(), text(&[OPEN, WORDS, ERROR], 64), Part::Last]).await;
+    assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::FAILURE), "eins ü zwei\n"));
+}
+
+#[actix_rt::test]
+async fn a_stream_without_its_last_event_is_an_error() {
+    for last in [Some(Part::Last), None] {
+        let parts: Vec<_> = [sse_head(), text(&[OPEN, WORDS], 64)].into_iter().chain(last.clone()).collect();
+        let run = Run::undisturbed(true, move |_| parts.clone()).await;
+        let error = run.exit.unwrap_err();
+        let wanted = if last.is_some() { "without its last event" } else { "does not answer" };
+        assert!(error.contains(wanted) || error.contains("without its last event"), "{error}");
+        assert_eq!(run.paper.text(), "eins ü zwei\n");
+    }
+}
+
+#[actix_rt::test]
+async fn ctrl_c_cancels_and_waits_for_the_end_of_the_stream() {
+    let answer = |seen: &Seen| match &*seen.line {
+        CANCEL => cancelled(),
+        _ => vec![sse_head(), text(&[OPEN, WORDS], 9), Part::Until("/cancel"), text(&[ERROR], 9), Part::Last],
+    };
+    let run = Run::new(true, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
+    assert_eq!(run.exit, Ok(ExitCode::from(INTERRUPTED)));
+    assert_eq!(run.cancels(), cancel_with("ctrl-c"));
+    assert_eq!(run.paper.text(), "eins ü zwei\n", "what came meanwhile is printed");
+}
+
+#[actix_rt::test]
+async fn ctrl_c_cancels_a_buffered_request_too() {
+    let answer = |seen: &Seen| match &*seen.line {
+        CANCEL => cancelled(),
+        _ => {
+            let body = r#"{"ok":false,"error":"browser_request_cancelled","message":"Cancelled."}"#;
+            [vec![Part::Until("/cancel")], json(499, body)].concat()
+        }
+    };
+    let run = Run::new(false, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
+    assert_eq!((run.exit.clone(), run.cancels()), (Ok(ExitCode::from(INTERRUPTED)), cancel_with("ctrl-c")));
+}
+
+#[actix_rt::test]
+async fn a_second_ctrl_c_ends_at_once() {
+    let answer = |seen: &Seen| match &*seen.line {
+        CANCEL => vec![Part::Until("never")],
+        _ => vec![sse_head(), Part::Until("never")],
+    };
+    let began = tokio::time::Instant::now();
+    let twice = |stub: &Stub| press_after(stub, "/request").take(1).chain(press_after(stub, "/cancel"));
+    let run = Run::new(true, 1 << 20, answer, twice).await;
+    assert_eq!(run.exit, Ok(ExitCode::from(INTERRUPTED)));
+    assert!(began.elapsed() < SETTLE / 2, "{:?}", began.elapsed());
+}
+
+#[actix_rt::test]
+async fn a_closed_stdout_cancels_quietly() {
+    let answer = |seen: &Seen| match &*seen.line {
+        CANCEL => cancelled(),
+        _ => vec![sse_head(), text(&[OPEN, WORDS, WORDS], 11), Part::Until("/cancel"), text(&[ERROR], 9), Part::Last],
+    };
+    let run = Run::new(true, 7, answer, |_| stream::pending::<()>()).await;
+    assert_eq!((run.exit.clone(), run.cancels()), (Ok(ExitCode::SUCCESS), cancel_with("stdout-closed")));
+}

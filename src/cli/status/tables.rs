@@ -1,0 +1,229 @@
+//! Clients, targets and requests as tables of plain text.
+//!
+//! Invariant: a pure function of what the daemon answered and of the time; every field may be missing, and no cell can
+//! steer the terminal.
+
+use crate::{cli::text, clock::WallMs};
+use serde::Deserialize;
+
+/// A longer cell is cut.
+const CELL_CHARS_MAX: usize = 60;
+
+/// The bridge, the policy and the login states, as far as they are shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Browser {
+    bridge: Bridge,
+    policy: Policy,
+    records: Vec<Record>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Bridge {
+    active_client_id: Option<String>,
+    clients: Vec<Client>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Client {
+    client_id: Option<String>,
+    credentials: Vec<Credential>,
+    in_flight: Option<u64>,
+    last_message_at: Option<WallMs>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Credential {
+    platform: Option<String>,
+    account: Option<String>,
+    freshness: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Record {
+    client_id: Option<String>,
+    platform: Option<String>,
+    account: Option<String>,
+    status: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Policy {
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Target {
+    client_id: Option<String>,
+    platform: Option<String>,
+    circuit_state: Option<String>,
+    in_flight: Option<u64>,
+    waiting: Option<u64>,
+    consecutive_failures: Option<u64>,
+    last_error: Option<String>,
+}
+
+/// A part of the journal.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Journal {
+    requests: Vec<Request>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Request {
+    request_id: Option<String>,
+    platform: Option<String>,
+    client_id: Option<String>,
+    phase: Option<String>,
+    outcome: Option<String>,
+    error_code: Option<String>,
+    requested_at: Option<WallMs>,
+    finished_at: Option<WallMs>,
+}
+
+/// All three, with an empty line between them.
+pub(super) fn all(browser: &Browser, journal: &Journal, now: WallMs) -> String {
+    [clients(browser, now), targets(&browser.policy), requests(journal, now)].join("\n")
+}
+
+fn clients(browser: &Browser, now: WallMs) -> String {
+    let rows: Vec<_> = browser
+        .bridge
+        .clients
+        .iter()
+        .map(|client| {
+            let active = client.client_id.is_some() && client.client_id == browser.bridge.active_client_id;
+            let platforms: Vec<_> = client
+                .credentials
+                .iter()
+                .map(|login| {
+                    let freshness = browser.freshness(client, login);
+                    let account = login.account.as_deref().map(|account| format!("({account})")).unwrap_or_default();
+                    format!("{}{account} {freshness}", known(&login.platform))
+                })
+                .collect();
+            [
+                known(&client.client_id),
+                if active { "*".to_owned() } else { String::new() },
+                if platforms.is_empty() { "-".to_owned() } else { platforms.join(", ") },
+                number(client.in_flight),
+                client.last_message_at.map_or_else(|| "-".to_owned(), |at| format!("{} ago", span(now - at))),
+            ]
+        })
+        .collect();
+    table("no Firefox is connected", ["CLIENT", "ACTIVE", "PLATFORMS", "IN FLIGHT", "LAST MESSAGE"], rows)
+}
+
+impl Browser {
+    /// The daemon's judgement, which also looks at the clock; else the extension's own.
+    fn freshness<'a>(&'a self, client: &Client, login: &'a Credential) -> &'a str {
+        let judged = self.records.iter().find(|record| {
+            (&record.client_id, &record.platform, &record.account)
+                == (&client.client_id, &login.platform, &login.account)
+        });
+        judged.and_then(|record| record.status.as_deref()).or(login.freshness.as_deref()).unwrap_or("-")
+    }
+}
+
+fn targets(policy: &Policy) -> String {
+    let rows: Vec<_> = policy
+        .targets
+        .iter()
+        .map(|target| {
+            [
+                known(&target.client_id),
+                known(&target.platform),
+                known(&target.circuit_state),
+                number(target.in_flight),
+                number(target.waiting),
+                number(target.consecutive_failures),
+                known(&target.last_error),
+            ]
+        })
+        .collect();
+    let head = ["TARGET", "PLATFORM", "CIRCUIT", "IN FLIGHT", "WAITING", "FAILURES", "LAST ERROR"];
+    table("no request has met a target yet", head, rows)
+}
+
+fn requests(journal: &Journal, now: WallMs) -> String {
+    let rows: Vec<_> = journal
+        .requests
+        .iter()
+        .map(|request| {
+            let took = request.requested_at.zip(request.finished_at).map(|(began, ended)| span(ended - began));
+            [
+                known(&request.request_id),
+                known(&request.platform),
+                known(&request.client_id),
+                known(request.outcome.as_ref().map_or(&request.phase, |_| &request.outcome)),
+                known(&request.error_code),
+                request.requested_at.map_or_else(|| "-".to_owned(), |at| span(now - at)),
+                took.unwrap_or_else(|| "-".to_owned()),
+            ]
+        })
+        .collect();
+    table("no requests yet", ["REQUEST", "PLATFORM", "CLIENT", "STATE", "CODE", "AGE", "TOOK"], rows)
+}
+
+fn known(part: &Option<String>) -> String {
+    part.clone().unwrap_or_else(|| "-".to_owned())
+}
+
+fn number(part: Option<u64>) -> String {
+    part.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+/// A span for people: exact when short, with one unit below the largest when long.
+fn span(ms: WallMs) -> String {
+    // Clocks that were set meanwhile give no negative spans.
+    let ms = ms.max(0);
+    let (s, min, h) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..10_000 => format!("{s}.{}s", ms % 1_000 / 100),
+        10_000..60_000 => format!("{s}s"),
+        60_000..3_600_000 => format!("{min}m{:02}s", s % 60),
+        3_600_000..86_400_000 => format!("{h}h{:02}m", min % 60),
+        _ => format!("{}d{:02}h", h / 24, h % 24),
+    }
+}
+
+/// Columns as wide as their widest cell, two blanks between them, none at the end of a line.
+fn table<const N: usize>(without_rows: &str, head: [&str; N], rows: Vec<[String; N]>) -> String {
+    if rows.is_empty() {
+        return format!("{without_rows}\n");
+    }
+    let mut lines = vec![head.map(str::to_owned)];
+    lines.extend(rows.into_iter().map(|row| row.map(|cell| shortened(&text::line(&cell)))));
+    let mut widths = [0; N];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for line in &lines {
+        let padded: Vec<_> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(padded.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn shortened(cell: &str) -> String {
+    if cell.chars().count() <= CELL_CHARS_MAX {
+        return cell.to_owned();
+    }
+    cell.chars().take(CELL_CHARS_MAX - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;

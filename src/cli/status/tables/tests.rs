@@ -1,0 +1,74 @@
+use super::*;
+use serde_json::{Value, from_value, json};
+
+fn shown(browser: Value, journal: Value) -> String {
+    all(&from_value(browser).unwrap(), &from_value(journal).unwrap(), 1_000_000)
+}
+
+#[test]
+fn the_tables_are_aligned() {
+    let login = |platform: &str| json!({"platform": platform, "freshness": "fresh", "header_count": 3});
+    let browser = json!({
+        "bridge": {"active_client_id": "firefox-b", "clients": [
+            {"client_id": "a", "credentials": [], "in_flight": 0, "last_message_at": 400_000},
+            {"client_id": "firefox-b", "credentials": [login("chatgpt"), login("claude")], "in_flight": 2,
+             "last_message_at": 998_800},
+        ]},
+        "policy": {"targets": [{"client_id": "firefox-b", "platform": "chatgpt", "circuit_state": "closed",
+            "in_flight": 1, "waiting": 12, "consecutive_failures": 0}]},
+        "records": [{"client_id": "firefox-b", "platform": "claude", "status": "stale"}],
+    });
+    let journal = json!({"requests": [
+        {"request_id": "r-2", "platform": "chatgpt", "phase": "queued", "outcome": null, "requested_at": 990_000},
+        {"request_id": "r-1", "platform": "chatgpt", "client_id": "firefox-b", "phase": "done",
+         "outcome": "failure", "error_code": "request_timeout", "requested_at": 900_000, "finished_at": 920_500},
+    ]});
+    let wanted = "\
+CLIENT     ACTIVE  PLATFORMS                    IN FLIGHT  LAST MESSAGE
+a                  -                            0          10m00s ago
+firefox-b  *       chatgpt fresh, claude stale  2          1.2s ago
+
+TARGET     PLATFORM  CIRCUIT  IN FLIGHT  WAITING  FAILURES  LAST ERROR
+firefox-b  chatgpt   closed   1          12       0         -
+
+REQUEST  PLATFORM  CLIENT     STATE    CODE             AGE    TOOK
+r-2      chatgpt   -          queued   -                10s    -
+r-1      chatgpt   firefox-b  failure  request_timeout  1m40s  20s
+";
+    assert_eq!(shown(browser, journal), wanted);
+}
+
+#[test]
+fn nothing_there_is_said() {
+    let wanted = "no Firefox is connected\n\nno request has met a target yet\n\nno requests yet\n";
+    assert_eq!(shown(json!({}), json!({})), wanted);
+}
+
+#[test]
+fn missing_fields_leave_a_dash_and_nothing_steers_the_terminal() {
+    let browser = json!({
+        "bridge": {"clients": [{"credentials": [{}]}]},
+        "policy": {"targets": [{"last_error": format!("\u{1b}[2J\n{}", "x".repeat(100))}]},
+    });
+    let text = shown(browser, json!({"requests": [{}]}));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 8, "{text}");
+    assert!(lines[1].starts_with("-       ") && lines[1].contains("- -"), "{text}");
+    assert!(lines[4].contains("\\u{1b}[2J\\nxxx") && lines[4].ends_with("x…"), "{text}");
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+}
+
+#[test]
+fn spans_are_short() {
+    for (ms, wanted) in [
+        (-5, "0ms"),
+        (999, "999ms"),
+        (1_250, "1.2s"),
+        (59_999, "59s"),
+        (61_000, "1m01s"),
+        (3_720_000, "1h02m"),
+        (90_000_000, "1d01h"),
+    ] {
+        assert_eq!(span(ms), wanted);
+    }
+}

@@ -1,3 +1,5 @@
+//! The client against a server that answers as it is told.
+
 use super::*;
 use crate::cli::stub::{Part, Stub, json as answer, sse_head};
 use serde_json::json;

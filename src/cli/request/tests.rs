@@ -1,3 +1,5 @@
+//! A request from its order to its exit code, with Ctrl-C at every moment.
+
 use super::*;
 use crate::cli::{
     Cli, Command,

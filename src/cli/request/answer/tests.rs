@@ -1,3 +1,5 @@
+//! What is printed of each kind of answer.
+
 use super::*;
 use serde_json::json;
 

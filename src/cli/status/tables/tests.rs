@@ -1,3 +1,5 @@
+//! What the tables show, also of what is missing or hostile.
+
 use super::*;
 use serde_json::{Value, from_value, json};
 

@@ -243,10 +243,16 @@ impl Exchange {
         self.end(Ok(shaped), true, ctx);
     }
 
-    /// The end, for everybody; only the first one counts. `answered`: the extension has said its last word.
-    fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
+    /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's. `answered`: the extension has said its last word.
+    fn end(&mut self, mut ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
         if self.registration.take().is_none() {
             return;
+        }
+        let now = self.hub.clock().now_ms();
+        if let Err(Cause::Upstream(upstream)) = &mut ended {
+            self.status = upstream.status;
+            let words = upstream.retry_after.take();
+            upstream.retry_after_ms = words.and_then(|words| answer::retry_after_ms(&words, now));
         }
         self.life.over();
         self.waiting = None;
@@ -264,15 +270,12 @@ impl Exchange {
             Err(cause) if cause.is_cancellation() => ("cancelled", Some(cause.code())),
             Err(cause) => ("failure", Some(cause.code())),
         };
-        if let Err(Cause::Upstream(upstream)) = &ended {
-            self.status = upstream.status;
-        }
         let caller_gone = matches!(ended, Err(Cause::CallerGone));
-        self.deliver(ended);
         if self.hub.journal().is_on() {
-            let entry = self.entry(Some(outcome), error_code, Some(self.hub.clock().now_ms()));
+            let entry = self.entry(Some(outcome), error_code, Some(now));
             self.hub.journal().record(entry);
         }
+        self.deliver(ended);
         match &self.sink {
             // Until the reader has it all and leaves, or takes nothing.
             Sink::Stream(_) if !caller_gone => self.arm(ctx),
@@ -295,8 +298,8 @@ impl Exchange {
                     client_id: client.map_or_else(|| ClientId::trusted("-"), |client| client.client_id.clone()),
                     platform: self.request.platform.clone(),
                     request_id: self.request.id.clone(),
-                    admission: self.admission.clone(),
-                    call: self.request.call.clone(),
+                    admission: self.admission.take(),
+                    call: std::mem::take(&mut self.request.call),
                     status,
                     response,
                 });

@@ -52,7 +52,7 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
         request_mode: &'static str,
         organization: Option<()>,
         conversation: Option<()>,
-        policy: &'a Option<Admission>,
+        policy: Option<&'a Admission>,
     }
     #[derive(Serialize)]
     struct Proxy<'a> {
@@ -71,7 +71,7 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
         request_mode: API_REQUEST,
         organization: None,
         conversation: None,
-        policy: &delivered.admission,
+        policy: delivered.admission.as_deref(),
     };
     json::write(&mut text, &head);
     text.pop();

@@ -26,9 +26,14 @@ impl Clock {
     }
 
     /// Now, in milliseconds since the Unix epoch.
+    #[expect(clippy::disallowed_types, reason = "the one place that reads the system's clock")]
     pub fn now_ms(&self) -> WallMs {
         match self {
-            Clock::System => chrono::Utc::now().timestamp_millis(),
+            Clock::System => {
+                // A clock set before 1970 reads as 1970.
+                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                WallMs::try_from(since.as_millis()).unwrap_or(WallMs::MAX)
+            }
             Clock::Virtual { epoch_ms, since } => {
                 let gone = WallMs::try_from(since.elapsed().as_millis()).expect("a test runs less than an age");
                 epoch_ms + gone

@@ -99,7 +99,10 @@ name! {
 impl RequestId {
     /// A new id, ascending with time: `req_01J…`.
     pub fn generate() -> Self {
-        RequestId(fresh().into())
+        let mut text = *b"req_00000000000000000000000000";
+        let mut digits = [0; ulid::ULID_LEN];
+        text[4..].copy_from_slice(ulid::Ulid::generate().array_to_str(&mut digits).as_bytes());
+        RequestId(std::str::from_utf8(&text).expect("its digits are ASCII").into())
     }
 }
 
@@ -109,16 +112,6 @@ impl ConnectionId {
         let mut text = uuid::Uuid::encode_buffer();
         ConnectionId(Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text)))
     }
-}
-
-/// The text of a new request id, also used for HTTP exchanges.
-pub fn fresh() -> String {
-    let mut digits = [0; ulid::ULID_LEN];
-    let digits = ulid::Ulid::generate().array_to_str(&mut digits);
-    let mut text = String::with_capacity(4 + digits.len());
-    text.push_str("req_");
-    text.push_str(digits);
-    text
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ struct Shared {
     directory: Mutex<Directory<Addr<Connection>>>,
     sockets: TaskTracker,
     foreign_reports: AtomicU64,
+    /// Counts arrivals and departures.
+    epoch: AtomicU64,
 }
 
 impl Hub {
@@ -63,8 +65,14 @@ impl Hub {
     pub fn new(setup: Setup) -> Self {
         let platforms = Raw::of(&setup.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
         let directory = Mutex::new(Directory::new(setup.settings.max_clients));
-        let shared =
-            Shared { setup, platforms, directory, sockets: TaskTracker::new(), foreign_reports: AtomicU64::new(0) };
+        let shared = Shared {
+            setup,
+            platforms,
+            directory,
+            sockets: TaskTracker::new(),
+            foreign_reports: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
+        };
         Hub { shared: Arc::new(shared) }
     }
 
@@ -76,6 +84,11 @@ impl Hub {
     /// Who performs a request for `platform`.
     pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<Client, NoClient> {
         self.directory().select(platform.as_str(), named)
+    }
+
+    /// Grows whenever a client comes or goes: what was selected in the same epoch is still connected as it was.
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch.load(Relaxed)
     }
 
     /// Hands a request to a client; everything that becomes of it is reported to `to`, its end in any case.
@@ -173,6 +186,7 @@ impl Hub {
             connection_id: link.connection_id.clone(),
         };
         let replaced = self.directory().arrive(link)?;
+        self.shared.epoch.fetch_add(1, Relaxed);
         Ok((presence, replaced))
     }
 }
@@ -188,6 +202,7 @@ pub(super) struct Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         self.hub.directory().leave(&self.client_id, &self.connection_id);
+        self.hub.shared.epoch.fetch_add(1, Relaxed);
     }
 }
 

@@ -9,7 +9,11 @@ use actix_web::{
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::StreamExt;
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+    time::Duration,
+};
 
 /// The limits of a body.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +33,9 @@ pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: Limits) 
     if declared.is_some_and(|length| length > limits.bytes_max) {
         return Err(too_large(limits.bytes_max));
     }
-    let bytes = tokio::time::timeout(limits.time, collect(payload, limits.bytes_max))
+    let bytes = within(limits.time, collect(payload, limits.bytes_max))
         .await
-        .map_err(|_| ApiError::new(Code::BodyTimeout, "The body did not arrive in time."))??;
+        .ok_or_else(|| ApiError::new(Code::BodyTimeout, "The body did not arrive in time."))??;
     let text =
         ByteString::try_from(bytes).map_err(|_| ApiError::new(Code::InvalidRequest, "The body is not valid UTF-8."))?;
     if too_deep(&text) {
@@ -39,6 +43,25 @@ pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: Limits) 
         return Err(ApiError::new(Code::InvalidRequest, message));
     }
     Ok(if text.trim().is_empty() { ByteString::from_static("{}") } else { text })
+}
+
+/// `work`, unless it takes longer than `time`. A body usually stands in the buffer that its head came in and is there at
+/// the second look, so a timer is made only for the third.
+async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    let mut looked = false;
+    let soon = poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if std::mem::replace(&mut looked, true) => Poll::Ready(None),
+        Poll::Pending => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match soon.await {
+        Some(done) => Some(done),
+        None => tokio::time::timeout(time, work).await.ok(),
+    }
 }
 
 async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiError> {

@@ -4,17 +4,20 @@ use super::{
     endpoint::Call,
     error::{self, ApiError},
     fields,
-    reply::Reply,
+    reply::{Reply, Success},
     sse_body::SseBody,
 };
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
     policy::Admission,
     relay::{API_REQUEST, Delivered, ResponseMode},
-    wire::Raw,
+    wire::json,
 };
 use serde::Serialize;
 use std::time::Duration;
+
+/// Room for what a buffered answer says beside its bodies.
+const HEAD_BYTES: usize = 768;
 
 /// Sends a request through a Firefox.
 pub(super) async fn request(call: Call) -> Result<Reply, ApiError> {
@@ -33,15 +36,24 @@ pub(super) async fn request(call: Call) -> Result<Reply, ApiError> {
             let taken = relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
             let (answer, caller) = taken.answer().await;
             match answer {
-                Ok(delivered) => Ok(Reply::Held(data(&delivered), caller)),
+                Ok(delivered) => Ok(Reply::Held(envelope(&call.id, &delivered), caller)),
                 Err(failure) => Err(error::of_failure(&failure, id.as_str(), platform.as_str())),
             }
         }
     }
 }
 
-/// The `data` of a buffered answer; bodies are copied as they came.
-fn data(delivered: &Delivered) -> String {
+/// The envelope of a buffered answer, written in one go; bodies are copied as they came.
+fn envelope(id: &str, delivered: &Delivered) -> Success {
+    #[derive(Serialize)]
+    struct Head<'a> {
+        client_id: &'a ClientId,
+        platform: &'a PlatformName,
+        request_mode: &'static str,
+        organization: Option<()>,
+        conversation: Option<()>,
+        policy: Option<&'a Admission>,
+    }
     #[derive(Serialize)]
     struct Proxy<'a> {
         method: &'a str,
@@ -50,16 +62,20 @@ fn data(delivered: &Delivered) -> String {
         response_mode: &'static str,
         status: u16,
     }
-    #[derive(Serialize)]
-    struct Head<'a> {
-        client_id: &'a ClientId,
-        platform: &'a PlatformName,
-        request_mode: &'static str,
-        organization: Option<()>,
-        conversation: Option<()>,
-        policy: &'a Option<Admission>,
-    }
-    let write = |part: &dyn Fn() -> serde_json::Result<String>| part().expect("our own values have string keys");
+    let body = delivered.call.body.clone().unwrap_or_default();
+    let room = HEAD_BYTES + delivered.call.path.len() + body.len() + delivered.response.len();
+    let mut text = Success::begin(id, room);
+    let head = Head {
+        client_id: &delivered.client_id,
+        platform: &delivered.platform,
+        request_mode: API_REQUEST,
+        organization: None,
+        conversation: None,
+        policy: delivered.admission.as_deref(),
+    };
+    json::write(&mut text, &head);
+    text.pop();
+    text.push_str(",\"proxy\":");
     let proxy = Proxy {
         method: &delivered.call.method,
         path: &delivered.call.path,
@@ -67,21 +83,11 @@ fn data(delivered: &Delivered) -> String {
         response_mode: ResponseMode::Buffered.name(),
         status: delivered.status,
     };
-    let mut proxy = write(&|| serde_json::to_string(&proxy));
-    delivered.call.body.clone().unwrap_or_default().splice_into(&mut proxy, "request_body");
-    let head = Head {
-        client_id: &delivered.client_id,
-        platform: &delivered.platform,
-        request_mode: API_REQUEST,
-        organization: None,
-        conversation: None,
-        policy: &delivered.admission,
-    };
-    let mut data = write(&|| serde_json::to_string(&head));
-    data.reserve(proxy.len() + delivered.response.len() + 32);
-    Raw::trusted(proxy).splice_into(&mut data, "proxy");
-    delivered.response.splice_into(&mut data, "response");
-    data
+    json::write(&mut text, &proxy);
+    body.splice_into(&mut text, "request_body");
+    text.push('}');
+    delivered.response.splice_into(&mut text, "response");
+    Success::end(text)
 }
 
 /// Cancels a request, wherever it stands.
@@ -89,5 +95,5 @@ pub(super) async fn cancel(call: Call) -> Result<Reply, ApiError> {
     let asked = fields::cancel(&call.body)?;
     let (id, platform) = (&asked.request_id, &asked.platform);
     let cancelled = call.core.relay.cancel(id, platform, asked.client_id.clone(), asked.reason.clone()).await;
-    cancelled.map(|answer| Reply::data(&answer)).map_err(|refused| error::of_cancel(&refused, id.as_str(), platform))
+    cancelled.map(|answer| call.success(&answer)).map_err(|refused| error::of_cancel(&refused, id.as_str(), platform))
 }

@@ -5,10 +5,13 @@ use super::{
     body::{self, Limits},
     callers::{Caller, Peer},
     error::{ApiError, Code},
-    reply::{Reply, respond},
+    reply::{Reply, Success, respond},
     routes::Route,
 };
-use crate::{ids, wire::Object};
+use crate::{
+    ids,
+    wire::{Object, json},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -19,7 +22,8 @@ use actix_web::{
 };
 use bytestring::ByteString;
 use futures_util::FutureExt;
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use serde::Serialize;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 /// The id of an exchange: the caller's own or ours.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,6 +34,8 @@ const PREFLIGHT_SECONDS: &str = "600";
 pub struct Call {
     /// The daemon.
     pub core: Arc<Core>,
+    /// The id of this exchange.
+    pub id: Arc<str>,
     /// Who calls.
     pub caller: Caller,
     /// The head.
@@ -41,6 +47,13 @@ pub struct Call {
 }
 
 impl Call {
+    /// A success with this data.
+    pub fn success(&self, data: &impl Serialize) -> Reply {
+        let mut text = Success::begin(&self.id, 256);
+        json::write(&mut text, data);
+        Reply::Success(Success::end(text))
+    }
+
     /// The fields of the body.
     ///
     /// # Errors
@@ -85,7 +98,7 @@ pub(super) async fn serve(
         Err(error) => return seal(Err(error), &id, None, &request),
     };
     // A panic costs this one answer.
-    let work = AssertUnwindSafe(handle(core, route, request.clone(), payload)).catch_unwind();
+    let work = AssertUnwindSafe(handle(core, route, Arc::clone(&id), request.clone(), payload)).catch_unwind();
     let result =
         work.await.unwrap_or_else(|_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly.")));
     seal(result, &id, allowed.as_deref(), &request)
@@ -94,6 +107,7 @@ pub(super) async fn serve(
 async fn handle(
     core: Arc<Core>,
     route: &'static Route,
+    id: Arc<str>,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Reply, ApiError> {
@@ -106,7 +120,7 @@ async fn handle(
             Limits { bytes_max: settings.max_body_bytes, time: Duration::from_millis(settings.body_timeout_ms) };
         (body::read(request.headers(), payload, limits).await?, None)
     };
-    (route.handler)(Call { core, caller, request, body, payload }).await
+    (route.handler)(Call { core, id, caller, request, body, payload }).await
 }
 
 /// A request for no route, or for another method of one: `allow` names those there are.
@@ -132,11 +146,11 @@ pub(super) async fn refuse(core: Arc<Core>, allow: Option<&'static str>, request
     seal(Err(error), &id, origin, &request)
 }
 
-fn exchange_id(request: &HttpRequest) -> Cow<'static, str> {
+fn exchange_id(request: &HttpRequest) -> Arc<str> {
     let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
     match given.filter(|id| (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)) {
-        Some(id) => Cow::Owned(String::from_utf8_lossy(id).into_owned()),
-        None => Cow::Owned(ids::fresh()),
+        Some(id) => String::from_utf8_lossy(id).into(),
+        None => ids::RequestId::generate().shared(),
     }
 }
 

@@ -15,12 +15,14 @@ use crate::{
 };
 use bytestring::ByteString;
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 mod headers;
 
 /// Milliseconds that a caller may ask for.
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
+/// Methods that need no memory of their own.
+const USUAL_METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// Most characters of a reason.
 const REASON_CHARS_MAX: usize = 1_024;
 
@@ -118,10 +120,13 @@ fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>,
     }
 }
 
-fn method(fields: &Object<'_>, has_body: bool) -> Result<String, BadField> {
+fn method(fields: &Object<'_>, has_body: bool) -> Result<Cow<'static, str>, BadField> {
     let Some(given) = fields.text(&["method"])? else {
-        return Ok(if has_body { "POST" } else { "GET" }.to_owned());
+        return Ok(Cow::Borrowed(if has_body { "POST" } else { "GET" }));
     };
+    if let Some(usual) = USUAL_METHODS.iter().find(|usual| usual.eq_ignore_ascii_case(&given)) {
+        return Ok(Cow::Borrowed(usual));
+    }
     let method = given.to_ascii_uppercase();
     if !headers::is_token(&method) {
         return Err(BadField::new("method", "must be an HTTP method"));
@@ -129,7 +134,7 @@ fn method(fields: &Object<'_>, has_body: bool) -> Result<String, BadField> {
     if matches!(&*method, "CONNECT" | "TRACE" | "TRACK") {
         return Err(BadField::new("method", format!("must not be {method}")));
     }
-    Ok(method)
+    Ok(Cow::Owned(method))
 }
 
 #[cfg(test)]

@@ -37,13 +37,13 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
     let filter = Filter { platform, client_id: call.query(&["client_id", "clientId"]), outcome, before, limit };
     let page = call.core.relay.page(filter).await?;
     let count = page.entries.len();
-    Ok(Reply::data(&List { requests: page.entries, count, next_before: page.next_before }))
+    Ok(call.success(&List { requests: page.entries, count, next_before: page.next_before }))
 }
 
 /// `GET /v1/browser/requests/{request_id}`.
 pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
     match call.core.relay.find(call.part("request_id")).await? {
-        Some(entry) => Ok(Reply::data(&entry)),
+        Some(entry) => Ok(call.success(&entry)),
         None => Err(ApiError::not_found("browser_request", "No request of this id is in the journal.")),
     }
 }

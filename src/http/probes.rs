@@ -13,15 +13,15 @@ struct Status {
 }
 
 /// `GET /health`, `GET /healthz`.
-pub(super) async fn health(_: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::data(&Status { status: "ok" }))
+pub(super) async fn health(call: Call) -> Result<Reply, ApiError> {
+    Ok(call.success(&Status { status: "ok" }))
 }
 
 /// `GET /readyz`.
 pub(super) async fn ready(call: Call) -> Result<Reply, ApiError> {
     let reasons = call.core.store_faults().await;
     if reasons.is_empty() {
-        return Ok(Reply::data(&Status { status: "ready" }));
+        return Ok(call.success(&Status { status: "ready" }));
     }
     Err(ApiError::new(Code::StoreUnavailable, "The database cannot be read or written.").with("reasons", reasons))
 }
@@ -37,7 +37,7 @@ struct Version<'a> {
 
 /// `GET /version`.
 pub(super) async fn version(call: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::data(&Version {
+    Ok(call.success(&Version {
         name: "baa-conductor",
         version: crate::VERSION,
         git_commit: crate::GIT_COMMIT,

@@ -2,7 +2,7 @@
 //! written.
 
 use super::{error::ApiError, sse_body::SseBody};
-use crate::{relay::Caller as RequestCaller, wire::Raw};
+use crate::{relay::Caller as RequestCaller, wire::json};
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
     body::{BodySize, MessageBody},
@@ -21,28 +21,41 @@ use std::{
 
 /// What a handler answers.
 pub enum Reply {
-    /// The `data` of a success, as JSON text.
-    Data(String),
+    /// A success.
+    Success(Success),
     /// The same, with the caller that must not be let go before it is written.
-    Held(String, RequestCaller),
+    Held(Success, RequestCaller),
     /// A stream.
     Stream(SseBody),
     /// A response that is complete: a protocol switch.
     Whole(HttpResponse),
 }
 
-impl Reply {
-    /// A success with this data.
-    pub fn data(data: &impl Serialize) -> Self {
-        Reply::Data(serde_json::to_string(data).expect("our own values have string keys"))
+/// A whole envelope of a success. Its data is written into it, not copied there.
+pub struct Success(String);
+
+impl Success {
+    /// An envelope that still lacks its data, of about `bytes`. `id`: of the exchange.
+    pub(super) fn begin(id: &str, bytes: usize) -> String {
+        let mut text = String::with_capacity(bytes + id.len() + 48);
+        text.push_str("{\"ok\":true,\"request_id\":");
+        json::write(&mut text, &id);
+        text.push_str(",\"data\":");
+        text
+    }
+
+    /// The envelope, once its data was written.
+    pub(super) fn end(mut text: String) -> Self {
+        text.push('}');
+        Success(text)
     }
 }
 
 /// Seals an answer with the id of its exchange.
 pub(super) fn respond(result: Result<Reply, ApiError>, id: &str) -> HttpResponse {
     match result {
-        Ok(Reply::Data(data)) => json(StatusCode::OK, success(id, &data), id, None),
-        Ok(Reply::Held(data, caller)) => json(StatusCode::OK, success(id, &data), id, Some(caller)),
+        Ok(Reply::Success(Success(text))) => response(StatusCode::OK, text, id, None),
+        Ok(Reply::Held(Success(text), caller)) => response(StatusCode::OK, text, id, Some(caller)),
         Ok(Reply::Whole(response)) => response,
         Ok(Reply::Stream(body)) => {
             let mut response = HttpResponse::Ok();
@@ -76,7 +89,7 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     };
     let text = serde_json::to_string(&envelope).expect("our own values have string keys");
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, text, id, None);
+    let mut response = response(status, text, id, None);
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after_s() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -91,17 +104,7 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     response
 }
 
-fn success(id: &str, data: &str) -> String {
-    let mut text = String::with_capacity(data.len() + id.len() + 48);
-    text.push_str("{\"ok\":true,\"request_id\":");
-    text.push_str(Raw::of(&id).text());
-    text.push_str(",\"data\":");
-    text.push_str(data);
-    text.push('}');
-    text
-}
-
-fn json(status: StatusCode, text: String, id: &str, caller: Option<RequestCaller>) -> HttpResponse {
+fn response(status: StatusCode, text: String, id: &str, caller: Option<RequestCaller>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))

@@ -58,7 +58,7 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
         platforms: core.policy.platforms(core.registry.names()).await,
         targets: core.policy.targets().await,
     };
-    Ok(Reply::data(&State {
+    Ok(call.success(&State {
         current_client: bridge.current(),
         platforms: platforms.collect(),
         policy,

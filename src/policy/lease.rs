@@ -94,13 +94,13 @@ pub struct Lease {
     pub(super) target: Addr<Target>,
     pub(super) number: u64,
     pub(super) activity: Arc<Activity>,
-    pub(super) admission: Admission,
-    pub(super) outcome: Outcome,
+    pub(super) admission: Arc<Admission>,
+    pub(super) settled: bool,
 }
 
 impl Lease {
     /// What was decided when it was granted.
-    pub fn admission(&self) -> &Admission {
+    pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
     }
 
@@ -111,15 +111,20 @@ impl Lease {
 
     /// Gives it back with how the request ended.
     pub fn settle(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+        self.give_back(outcome);
+    }
+
+    fn give_back(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.settled, true) {
+            // Bounded: a target has no more leases than slots.
+            self.target.do_send(Settle { number: self.number, outcome });
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, Outcome::Cancelled);
-        // Bounded: a target has no more leases than slots.
-        self.target.do_send(Settle { number: self.number, outcome });
+        self.give_back(Outcome::Cancelled);
     }
 }
 

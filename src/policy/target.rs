@@ -92,16 +92,22 @@ impl Target {
         }
     }
 
-    fn grant(&mut self, number: u64, applicant: Applicant, requested_at: WallMs, ctx: &mut Context<Self>) {
-        let admitted_at = self.clock.now_ms();
+    fn grant(
+        &mut self,
+        number: u64,
+        applicant: Applicant,
+        requested_at: WallMs,
+        admitted_at: WallMs,
+        ctx: &mut Context<Self>,
+    ) {
         self.activity.touch(Touch::Admitted, admitted_at);
         self.out.insert(number);
         let lease = Lease {
             target: ctx.address(),
             number,
             activity: Arc::clone(&self.activity),
-            outcome: Outcome::Cancelled,
-            admission: Admission {
+            settled: false,
+            admission: Arc::new(Admission {
                 request_id: applicant.request_id,
                 platform: self.platform.clone(),
                 target_client_id: self.client.clone(),
@@ -112,7 +118,7 @@ impl Target {
                 backoff_delay_ms: 0,
                 rate_limit_delay_ms: 0,
                 jitter_delay_ms: 0,
-            },
+            }),
         };
         // Bounded: one verdict a request. An applicant that is gone drops the lease, which then settles itself.
         applicant.answer_to.do_send(Verdict::Granted(lease));
@@ -122,7 +128,8 @@ impl Target {
     fn pump(&mut self, ctx: &mut Context<Self>) {
         while self.out.len() < self.limits.in_flight_max {
             let Some(next) = self.waiting.pop_front() else { break };
-            self.grant(next.number, next.applicant, next.requested_at, ctx);
+            let now = self.clock.now_ms();
+            self.grant(next.number, next.applicant, next.requested_at, now, ctx);
         }
     }
 
@@ -142,11 +149,6 @@ impl Target {
 
 impl Actor for Target {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        // Every message comes from a request that was admitted to the daemon, whose number is bounded.
-        ctx.set_mailbox_capacity(usize::MAX >> 8);
-    }
 }
 
 /// Asks for a lease; the verdict goes to the applicant.
@@ -163,7 +165,7 @@ impl Handler<Acquire> for Target {
     fn handle(&mut self, Acquire { number, applicant }: Acquire, ctx: &mut Self::Context) {
         let requested_at = self.clock.now_ms();
         if self.waiting.is_empty() && self.out.len() < self.limits.in_flight_max {
-            return self.grant(number, applicant, requested_at, ctx);
+            return self.grant(number, applicant, requested_at, requested_at, ctx);
         }
         if self.waiting.len() >= self.limits.waiting_max {
             let refusal = Refusal::QueueFull { waiting: self.waiting.len() };

@@ -1,7 +1,10 @@
 //! The shape of a whole answer: JSON as itself, also when it came as text; event-stream text taken apart; other text as
 //! a string. Pure.
 
-use crate::wire::{Answer, Raw, too_deep};
+use crate::{
+    clock::WallMs,
+    wire::{Answer, Raw, too_deep},
+};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -64,9 +67,14 @@ pub(super) fn cut(body: Raw) -> Raw {
     Raw::of(&&text[..text.floor_char_boundary(ERROR_BODY_MAX)])
 }
 
-/// `retry-after` in milliseconds from now, where it is given in seconds.
-pub(super) fn retry_after_ms(header: &str) -> Option<u64> {
-    header.trim().parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1_000))
+/// `retry-after`, in seconds or as a date, in milliseconds from `now`.
+pub(super) fn retry_after_ms(header: &str, now: WallMs) -> Option<u64> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse::<u64>() {
+        return Some(seconds.saturating_mul(1_000));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(header).ok()?;
+    Some(u64::try_from(date.timestamp_millis() - now).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -57,7 +57,9 @@ pub struct Upstream {
     pub message: Option<String>,
     /// The answer's body, already cut.
     pub body: Raw,
-    /// When the app wants to be asked again, in milliseconds from now.
+    /// When the app wants to be asked again, in its own words.
+    pub retry_after: Option<String>,
+    /// The same in milliseconds from the end of the request.
     pub retry_after_ms: Option<u64>,
 }
 

@@ -26,7 +26,7 @@ use crate::{
     wire::{Answer, Event, Raw, Upstream},
 };
 use actix::prelude::*;
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
 
 mod messages;
@@ -46,7 +46,7 @@ pub struct Delivered {
     /// Which request.
     pub request_id: RequestId,
     /// What the policy decided; always there for an answer.
-    pub admission: Option<Admission>,
+    pub admission: Option<Arc<Admission>>,
     /// What was asked of the app.
     pub call: Call,
     /// The app's status.
@@ -65,20 +65,22 @@ pub(super) enum Sink {
 /// The actor; one per request.
 pub(super) struct Exchange {
     hub: Hub,
-    request: Request,
+    request: Box<Request>,
     number: i64,
     life: Life,
     sink: Sink,
     client: Option<Client>,
+    /// The bridge's epoch when it was chosen.
+    chosen_in: u64,
     waiting: Option<Waiting>,
     lease: Option<Lease>,
     dispatched: Option<Dispatched>,
-    cancelled: Option<CancelAnswer>,
+    cancelled: Option<Box<CancelAnswer>>,
     requested: Instant,
     requested_at: WallMs,
     dispatched_at: WallMs,
     first_byte_at: Option<WallMs>,
-    admission: Option<Admission>,
+    admission: Option<Arc<Admission>>,
     status: Option<u16>,
     partial: Partial,
     bytes: u64,
@@ -95,10 +97,11 @@ impl Exchange {
             life: Life::new(request.mode == ResponseMode::Sse, hub.timeouts(&request)),
             recorded: !hub.journal().is_on(),
             hub,
-            request,
+            request: Box::new(request),
             number,
             sink,
             client: None,
+            chosen_in: 0,
             waiting: None,
             lease: None,
             dispatched: None,
@@ -119,6 +122,7 @@ impl Exchange {
     /// Chooses the client and joins the line for it.
     fn apply(&mut self, ctx: &mut Context<Self>) -> Result<(), Cause> {
         let (platform, named) = (&self.request.platform, self.request.client_id.as_ref());
+        self.chosen_in = self.hub.bridge().epoch();
         let client = self.hub.bridge().select(platform, named).map_err(Cause::NoClient)?;
         let applicant = Applicant { request_id: self.request.id.clone(), answer_to: ctx.address().recipient() };
         let acquired = self.hub.policy().acquire(&client.client_id, platform, applicant);
@@ -134,13 +138,21 @@ impl Exchange {
         if self.life.phase() != Phase::Queued {
             return; // it ended meanwhile: the lease goes back unused
         }
-        self.admission = Some(lease.admission().clone());
+        self.admission = Some(Arc::clone(lease.admission()));
         self.lease = Some(lease);
-        let Some(client) = &self.client else { return };
+        let Some(client) = self.client.take() else { return };
+        let bridge = self.hub.bridge();
+        if bridge.epoch() == self.chosen_in {
+            return self.dispatch(client, ctx);
+        }
         // The client may have come back on another connection while this waited; nothing was sent on the old one.
-        match self.hub.bridge().select(&self.request.platform, Some(&client.client_id)) {
-            Err(_) => self.end(Err(Cause::Gone(Gone::Disconnected)), false, ctx),
+        let again = bridge.select(&self.request.platform, Some(&client.client_id));
+        match again {
             Ok(client) => self.dispatch(client, ctx),
+            Err(_) => {
+                self.client = Some(client);
+                self.end(Err(Cause::Gone(Gone::Disconnected)), false, ctx);
+            }
         }
     }
 
@@ -243,10 +255,16 @@ impl Exchange {
         self.end(Ok(shaped), true, ctx);
     }
 
-    /// The end, for everybody; only the first one counts. `answered`: the extension has said its last word.
-    fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
+    /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's. `answered`: the extension has said its last word.
+    fn end(&mut self, mut ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
         if self.registration.take().is_none() {
             return;
+        }
+        let now = self.hub.clock().now_ms();
+        if let Err(Cause::Upstream(upstream)) = &mut ended {
+            self.status = upstream.status;
+            let words = upstream.retry_after.take();
+            upstream.retry_after_ms = words.and_then(|words| answer::retry_after_ms(&words, now));
         }
         self.life.over();
         self.waiting = None;
@@ -264,15 +282,12 @@ impl Exchange {
             Err(cause) if cause.is_cancellation() => ("cancelled", Some(cause.code())),
             Err(cause) => ("failure", Some(cause.code())),
         };
-        if let Err(Cause::Upstream(upstream)) = &ended {
-            self.status = upstream.status;
-        }
         let caller_gone = matches!(ended, Err(Cause::CallerGone));
-        self.deliver(ended);
         if self.hub.journal().is_on() {
-            let entry = self.entry(Some(outcome), error_code, Some(self.hub.clock().now_ms()));
+            let entry = self.entry(Some(outcome), error_code, Some(now));
             self.hub.journal().record(entry);
         }
+        self.deliver(ended);
         match &self.sink {
             // Until the reader has it all and leaves, or takes nothing.
             Sink::Stream(_) if !caller_gone => self.arm(ctx),
@@ -295,8 +310,8 @@ impl Exchange {
                     client_id: client.map_or_else(|| ClientId::trusted("-"), |client| client.client_id.clone()),
                     platform: self.request.platform.clone(),
                     request_id: self.request.id.clone(),
-                    admission: self.admission.clone(),
-                    call: self.request.call.clone(),
+                    admission: self.admission.take(),
+                    call: std::mem::take(&mut self.request.call),
                     status,
                     response,
                 });
@@ -365,7 +380,7 @@ impl Exchange {
             error_code,
             status: self.status,
             requested_at: self.requested_at,
-            admission: self.admission.as_ref(),
+            admission: self.admission.as_deref(),
             first_byte_at: self.first_byte_at,
             finished_at,
             event_count: self.partial.event_count,

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_and_keeps_what_it_carries() {
-        let call = Call { method: "GET".into(), path: "/".into(), headers: Raw::default(), body: None };
+        let call = Call { method: "GET".into(), path: "/".into(), ..Call::default() };
         let request = Request {
             id: RequestId::trusted("r1"),
             platform: PlatformName::trusted("claude"),

@@ -107,7 +107,7 @@ impl Facts<'_> {
             request_id: self.request.id.shared(),
             platform: self.request.platform.shared(),
             client_id: self.client_id,
-            method: method(&call.method),
+            method: call.method.clone(),
             path: call.path[..call.path.floor_char_boundary(PATH_BYTES_MAX)].to_owned(),
             request_mode: Cow::Borrowed(super::API_REQUEST),
             response_mode: Cow::Borrowed(response_mode),
@@ -127,12 +127,6 @@ impl Facts<'_> {
             bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
         }
     }
-}
-
-/// The usual methods need no memory of their own.
-fn method(name: &str) -> Cow<'static, str> {
-    let usual = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"].into_iter().find(|usual| *usual == name);
-    usual.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
 }
 
 /// Which entries are wanted.

@@ -212,12 +212,13 @@ impl Life {
             self.phase = Phase::Done;
             return Act::Whole(answer);
         }
-        let retry_after_ms = answer.headers.retry_after.as_deref().and_then(super::answer::retry_after_ms);
+        let retry_after = answer.headers.retry_after;
         let (status, error) = (answer.status.filter(|status| *status >= 400), answer.error);
         let body = super::answer::cut(answer.body);
         // With a status it is the app's answer; without one it never got there.
         let code = error.clone().filter(|_| status.is_none());
-        self.upstream_failed(UpstreamError { status, code, error, message: None, body, retry_after_ms })
+        let upstream = UpstreamError { status, code, error, body, retry_after, ..UpstreamError::default() };
+        self.upstream_failed(upstream)
     }
 
     fn upstream_failed(&mut self, mut upstream: UpstreamError) -> Act {

@@ -5,7 +5,7 @@ use crate::{
     wire::{self, ApiRequest, Raw},
 };
 use bytestring::ByteString;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 /// How the caller wants the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +44,10 @@ pub struct Request {
 }
 
 /// One HTTP call to the app.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Call {
-    /// Upper case.
-    pub method: String,
+    /// Upper case; the usual ones need no memory.
+    pub method: Cow<'static, str>,
     /// A path, or a URL on one of the platform's hosts.
     pub path: String,
     /// A JSON object of strings.
@@ -73,9 +73,6 @@ impl Request {
             stream_id: (self.mode == ResponseMode::Sse).then_some(self.id.as_str()),
             timeout_ms: timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
-        match &self.call.body {
-            Some(body) => wire::frame_with(&head, "body", body),
-            None => wire::frame(&head),
-        }
+        wire::frame_with(&head, "body", self.call.body.as_ref())
     }
 }

@@ -8,7 +8,7 @@ struct Temporary(PathBuf);
 
 impl Temporary {
     fn new() -> Self {
-        let path = env::temp_dir().join(format!("baa-conductor-test-{}", crate::ids::fresh()));
+        let path = env::temp_dir().join(format!("baa-conductor-test-{}", crate::ids::RequestId::generate()));
         DirBuilder::new().mode(0o700).create(&path).unwrap();
         Temporary(path)
     }

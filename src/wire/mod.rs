@@ -5,6 +5,7 @@
 mod action;
 mod depth;
 mod inbound;
+pub mod json;
 mod object;
 mod outbound;
 mod raw;

@@ -1,6 +1,6 @@
 //! Frames to the extension.
 
-use super::{inbound, raw::Raw};
+use super::{inbound, json, raw::Raw};
 use bytestring::ByteString;
 use serde::Serialize;
 
@@ -26,15 +26,21 @@ pub(super) const TYPES: [&str; 15] = [
     "action_result",
 ];
 
+/// Room that most frames need beside their bodies.
+const FRAME_BYTES: usize = 384;
+
 /// A frame as text.
 pub fn frame(message: &impl Serialize) -> ByteString {
     serde_json::to_string(message).expect("our own frames have string keys").into()
 }
 
-/// A frame with one more field, whose value is copied as it is rather than checked again.
-pub fn frame_with(message: &impl Serialize, field: &'static str, value: &Raw) -> ByteString {
-    let mut text = serde_json::to_string(message).expect("our own frames have string keys");
-    value.splice_into(&mut text, field);
+/// A frame with one more field, if there is a value: it is copied as it is rather than checked again.
+pub fn frame_with(message: &impl Serialize, field: &'static str, value: Option<&Raw>) -> ByteString {
+    let mut text = String::with_capacity(value.map_or(0, Raw::len) + FRAME_BYTES);
+    json::write(&mut text, message);
+    if let Some(value) = value {
+        value.splice_into(&mut text, field);
+    }
     text.into()
 }
 

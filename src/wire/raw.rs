@@ -55,7 +55,6 @@ impl Raw {
     pub fn splice_into(&self, object: &mut String, field: &str) {
         debug_assert!(object.ends_with('}') && object.len() > 2, "an object with at least one field");
         object.pop();
-        object.reserve(self.text().len() + field.len() + 5);
         for part in [",\"", field, "\":", self.text(), "}"] {
             object.push_str(part);
         }

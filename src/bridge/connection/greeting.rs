@@ -8,7 +8,7 @@ use crate::{
         settings::Pairing,
         view::{BridgeView, Identity},
     },
-    ids::{self, ConnectionId},
+    ids::{ConnectionId, RequestId},
     mode::SystemView,
     wire::{Command, Hello, HelloAck, PROTOCOL, RefusalCode, Refused, SUPPORTS, StateSnapshot, frame},
 };
@@ -87,7 +87,7 @@ impl Connection {
         self.snapshot("hello", ctx);
         let ask = frame(&Command {
             kind: "request_credentials",
-            request_id: &ids::fresh(),
+            request_id: RequestId::generate().as_str(),
             action: "request_credentials",
             platform: None,
             reason: Some("hello"),

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_body_can_lie_in_a_file() {
-        let path = std::env::temp_dir().join(format!("baa-conductor-body-{}", crate::ids::fresh()));
+        let path = std::env::temp_dir().join(format!("baa-conductor-body-{}", crate::ids::RequestId::generate()));
         std::fs::write(&path, "{\"from\": \"a file\"}\n").unwrap();
         let at = format!("@{}", path.display());
         let read = order(&["--path", "/x", "--body", &at], "");

@@ -1,11 +1,15 @@
 //! The headers that a caller may send along: what a page's own script could set, and nothing else.
 
 use crate::wire::{BadField, Object, Raw};
+use bytestring::ByteString;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Most headers of one request.
 const HEADERS_MAX: usize = 64;
+
+/// What the field may be called.
+const NAMES: &[&str] = &["headers", "request_headers"];
 
 /// The Fetch standard's forbidden request headers; those that begin with `proxy-` or `sec-` are forbidden too.
 const FORBIDDEN: [&str; 22] = [
@@ -37,7 +41,11 @@ const FORBIDDEN: [&str; 22] = [
 pub(super) fn read(fields: &Object<'_>, json: bool) -> Result<Raw, BadField> {
     let fault = |why: String| BadField::new("headers", why);
     let mut headers = Map::new();
-    if let Some(given) = fields.object(&["headers", "request_headers"])? {
+    if fields.get(NAMES).is_none() {
+        let usual = if json { r#"{"content-type":"application/json"}"# } else { "{}" };
+        return Ok(Raw::trusted(ByteString::from_static(usual)));
+    }
+    if let Some(given) = fields.object(NAMES)? {
         if given.names().count() > HEADERS_MAX {
             return Err(fault(format!("must not hold more than {HEADERS_MAX} headers")));
         }

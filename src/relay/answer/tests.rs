@@ -88,7 +88,11 @@ fn a_long_error_body_is_cut_to_a_string() {
 }
 
 #[test]
-fn retry_after_in_seconds_becomes_milliseconds() {
-    assert_eq!(retry_after_ms(" 7 "), Some(7_000));
-    assert_eq!(retry_after_ms("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+fn retry_after_is_read_in_seconds_and_as_a_date() {
+    let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+    let at = 1_792_567_680_000;
+    assert_eq!(retry_after_ms(" 7 ", at), Some(7_000));
+    assert_eq!(retry_after_ms(date, at - 90_000), Some(90_000));
+    assert_eq!(retry_after_ms(date, at + 1), Some(0), "a date in the past is now");
+    assert_eq!(retry_after_ms("soon", at), None);
 }

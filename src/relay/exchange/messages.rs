@@ -88,7 +88,7 @@ impl Handler<Cancel> for Exchange {
                 let (status, kind) = ("cancelled", "queue_cancel");
                 Ok(CancelAnswer::Queued(Queued { status, kind, request_id, platform, reason }))
             }
-            Cancelled::Again => self.cancelled.clone().ok_or(CancelRefused::NotFound),
+            Cancelled::Again => self.cancelled.as_deref().cloned().ok_or(CancelRefused::NotFound),
             Cancelled::First => {
                 let client = self.client.as_ref().ok_or(CancelRefused::NotFound)?;
                 let answer = CancelAnswer::InFlight(InFlight {
@@ -104,7 +104,7 @@ impl Handler<Cancel> for Exchange {
                 if let (Some(dispatched), CancelAnswer::InFlight(told)) = (&self.dispatched, &answer) {
                     dispatched.cancel(&told.reason);
                 }
-                self.cancelled = Some(answer.clone());
+                self.cancelled = Some(Box::new(answer.clone()));
                 self.arm(ctx);
                 Ok(answer)
             }

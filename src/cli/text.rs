@@ -1,6 +1,6 @@
 //! Text from elsewhere as it may be shown: without characters that steer a terminal, and JSON laid out.
 //!
-//! Invariant: what [`line`] and [`block`] give back moves no cursor and changes no colour, whatever went in; [`json`]
+//! Invariant: what [`line()`] and [`block`] give back moves no cursor and changes no colour, whatever went in; [`json`]
 //! changes the spelling of a JSON text, never its value, the order of its keys or the digits of its numbers.
 
 use std::{borrow::Cow, fmt::Write};

@@ -24,7 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, 
 /// Daily files that are kept.
 const FILES_KEPT: usize = 7;
 /// What libraries say unless the filter names them: at `trace`, `actix_http` would print heads with their tokens.
-const LIBRARIES: &str = "actix_http=info,actix_server=info,awc=info";
+const LIBRARIES: &str = "actix_http=warn,actix_server=warn,awc=warn";
 
 /// Keeps the log files' writer alive; what is still in its queue is written when this is dropped.
 #[derive(Debug)]

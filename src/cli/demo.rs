@@ -1,16 +1,179 @@
-//! `baa-conductor demo`: the daemon with a simulated Firefox.
+//! `baa-conductor demo`: the whole path in one command. A daemon on a fresh folder and a free port, a simulated Firefox
+//! with a simulated web app, and one streamed request from an HTTP caller through both and back, shown as it happens.
 
-use super::Context;
-use std::process::ExitCode;
+use super::{
+    Context,
+    client::Client,
+    serve::{Signals, start},
+    text,
+};
+use crate::{
+    bridge::settings::Pairing,
+    config::Config,
+    ids::RequestId,
+    policy::settings::Jitter,
+    simulator::{Firefox, Profile, WebApp},
+};
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The pause of the simulated web app between two words.
+const PACE: Duration = Duration::from_millis(40);
+const CLIENT: &str = "demo-firefox";
+const PATH: &str = "/api/organizations/org-1/chat_conversations/conv-1/completion";
+const PROMPT: &str = "What does baa-conductor do?";
+const ANSWER: &str = "It is the long-running local service between the web apps that you are logged in to in your \
+                      Firefox and the programs on the same machine. A script, a command-line tool or an agent asks \
+                      over HTTP; the request travels through a Firefox, where it is performed inside the page with \
+                      the page's own login; and the answer streams back word by word, as this one just did.";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Exit after the request instead of keeping the status page open.
+    /// Exit after the request instead of keeping the daemon running until Ctrl-C.
     #[arg(long)]
     pub(super) once: bool,
 }
 
-/// Runs the daemon and sends one request through it.
-pub(super) fn run(_: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the demo (once: {}) is not part of this build", arguments.once)
+/// Runs a daemon and sends one request through it.
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let folder = Folder::new();
+    let listen = context.config.server.listen.clone();
+    let chosen = listen != Config::default().server.listen;
+    let mut config = Config::clone(&context.config);
+    config.server.listen = if chosen { listen } else { "127.0.0.1:0".to_owned() };
+    config.bridge.pairing = Pairing::Off;
+    config.policy.jitter = Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 };
+    let context = Context { config: Arc::new(config), state_dir: folder.path.clone(), ..context };
+    actix_rt::System::new().block_on(demonstrate(&context, arguments.once))
+}
+
+async fn demonstrate(context: &Context, once: bool) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let daemon = start(context).await?;
+    let shown = tokio::select! {
+        shown = show(context, once) => shown.map(|()| ExitCode::SUCCESS),
+        () = signals.next() => Ok(ExitCode::SUCCESS),
+    };
+    tokio::select! {
+        () = daemon.stop() => shown,
+        () = signals.next() => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn show(context: &Context, once: bool) -> anyhow::Result<()> {
+    let found = crate::state_folder::Daemon::find(&context.state_dir)?;
+    tell(&format!("daemon     {} (state in {})", found.http, context.state_dir.display()))?;
+    let app = WebApp::new().with_pace(PACE).with_answer(ANSWER);
+    let firefox = Firefox::connect(&found.ws, Profile { app, ..Profile::new(CLIENT) }).await?;
+    firefox.ready().await.context("the simulated Firefox did not become ready")?;
+    tell(&format!("firefox    {CLIENT}, simulated, is connected and logged in"))?;
+    let client = Client::find(context)?;
+    ask(&client).await?;
+    if once {
+        return Ok(());
+    }
+    by_hand(&found.http, &context.state_dir)?;
+    std::future::pending().await
+}
+
+/// One streamed request, told as it goes.
+async fn ask(client: &Client) -> anyhow::Result<()> {
+    let id = RequestId::generate();
+    let body = json!({"platform": "claude", "request_id": id, "response_mode": "sse", "method": "POST", "path": PATH,
+        "body": {"prompt": PROMPT}});
+    tell(&format!("caller     POST /v1/browser/request, platform claude, sse, {id}"))?;
+    let asked = Instant::now();
+    let mut frames = client.stream("/v1/browser/request", &body).await?;
+    let (mut opened, mut events) = (asked, 0u32);
+    while let Some(frame) = frames.next().await? {
+        let data: Value = serde_json::from_str(&frame.data).context("a frame's data is not JSON")?;
+        match &*frame.event {
+            "stream_open" => {
+                opened = Instant::now();
+                let admission = Admission::deserialize(&data["policy"])?;
+                let waited = admission.admitted_at - admission.requested_at;
+                tell(&format!("policy     admitted after {waited} ms, circuit {}", admission.circuit_state))?;
+                let ms = (opened - asked).as_millis();
+                tell(&format!("stream     open after {ms} ms, status {}\n\n  > {PROMPT}\n", data["status"]))?;
+            }
+            "stream_event" => {
+                events += 1;
+                print(data.pointer("/data/completion").and_then(Value::as_str).unwrap_or_default())?;
+            }
+            "stream_end" => {
+                let seconds = opened.elapsed().as_secs_f64();
+                let rate = f64::from(events) / seconds.max(0.001);
+                tell(&format!("\n\nstream     end: {events} events in {seconds:.1} s, {rate:.0} a second"))?;
+                let entry = client.get(&format!("/v1/browser/requests/{id}")).await?;
+                let entry: Value = client.read(&entry)?;
+                tell(&format!("journal    {id}: {}", entry["outcome"].as_str().unwrap_or("?")))?;
+                return Ok(());
+            }
+            _ => bail!("the stream failed: {}", text::line(&frame.data)),
+        }
+    }
+    bail!("the stream ended without its last frame")
+}
+
+#[derive(Deserialize)]
+struct Admission {
+    requested_at: i64,
+    admitted_at: i64,
+    circuit_state: String,
+}
+
+/// Prints a line.
+fn tell(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")
+}
+
+/// Prints a piece of the answer at once.
+fn print(piece: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text::block(piece).as_bytes())?;
+    stdout.flush()
+}
+
+fn by_hand(http: &str, state: &Path) -> anyhow::Result<()> {
+    let state = state.display();
+    let body = format!(
+        r#"{{"platform":"claude","response_mode":"sse","method":"POST","path":"{PATH}","body":{{"prompt":"Hello"}}}}"#
+    );
+    tell(&format!(
+        "\nTry it by hand; Ctrl-C ends the daemon.\n\n  \
+         curl -N {http}/v1/browser/request -H 'content-type: application/json' -d '{body}'\n  \
+         curl {http}/v1/browser\n  \
+         curl {http}/v1/browser/requests\n  \
+         baa-conductor --state-dir {state} status\n  \
+         baa-conductor --state-dir {state} request --platform claude --path /echo\n"
+    ))?;
+    Ok(())
+}
+
+/// A state folder of its own, gone when the demo is over.
+struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Folder { path: std::env::temp_dir().join(format!("baa-conductor-demo-{}", RequestId::generate())) }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The system's own cleaning of temporary files takes what cannot be removed now.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
 }

@@ -17,7 +17,7 @@ mod terminal;
 mod text;
 
 use crate::{
-    config::{Config, Fault, Options, Origins, Sources, load},
+    config::{Config, Fault, Options, Origin, Origins, Sources, load},
     state_folder,
     telemetry::{self, Format, Telemetry},
 };
@@ -108,6 +108,10 @@ impl Context {
         let loaded = Sources::read(options).and_then(|sources| load(&sources)).map_err(Refusal::Configuration)?;
         let state_dir = state_folder::locate(state_dir.as_deref()).map_err(anyhow::Error::new)?;
         let mut log = loaded.config.log.clone();
+        // The demo's own words are what is to be seen, unless somebody asked for more.
+        if matches!(cli.command, Some(Command::Demo(_))) && *loaded.origins.of("log.filter") == Origin::Default {
+            log.filter = "warn".to_owned();
+        }
         // Client commands neither write log files nor make folders.
         log.file &= cli.is_daemon();
         if log.file {

@@ -4,6 +4,8 @@
 
 mod action;
 mod depth;
+#[cfg(test)]
+mod golden;
 mod inbound;
 pub mod json;
 mod object;

@@ -77,6 +77,19 @@ impl Socket {
         ctx.stop();
     }
 
+    fn broken(&mut self, error: &ws::ProtocolError, ctx: &mut SocketContext) {
+        match (self.meter.violation(), error) {
+            (Some(1009), _) => self.fail(1009, "max_message_bytes: message too large", ctx),
+            (Some(code), _) => self.fail(code, "protocol error", ctx),
+            (None, ws::ProtocolError::Io(error)) if error.to_string().to_ascii_lowercase().contains("utf-8") => {
+                self.fail(1007, "invalid utf-8", ctx);
+            }
+            // The line broke: nobody is left to be told.
+            (None, ws::ProtocolError::Io(_)) => ctx.stop(),
+            (None, _) => self.fail(1002, "protocol error", ctx),
+        }
+    }
+
     fn fragment(&mut self, item: Item, ctx: &mut SocketContext) {
         // Their sum was bounded by the guard, before any of it was buffered.
         match item {
@@ -150,14 +163,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
             }
             Ok(ws::Message::Nop) => {}
             // The codec repeats its error for ever: the first one ends the actor.
-            Err(error) => match self.meter.violation() {
-                Some(1009) => self.fail(1009, "max_message_bytes: message too large", ctx),
-                Some(code) => self.fail(code, "protocol error", ctx),
-                None if error.to_string().to_ascii_lowercase().contains("utf-8") => {
-                    self.fail(1007, "invalid utf-8", ctx);
-                }
-                None => self.fail(1002, "protocol error", ctx),
-            },
+            Err(error) => self.broken(&error, ctx),
         }
     }
 

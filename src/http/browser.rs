@@ -63,7 +63,8 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
         status: u16,
     }
     let body = delivered.call.body.clone().unwrap_or_default();
-    let room = HEAD_BYTES + delivered.call.path.len() + body.len() + delivered.response.len();
+    let response = delivered.response.clone();
+    let room = HEAD_BYTES + delivered.call.path.len() + body.len() + response.len().min(4 << 10);
     let mut text = Success::begin(id, room);
     let head = Head {
         client_id: &delivered.client_id,
@@ -86,8 +87,7 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
     json::write(&mut text, &proxy);
     body.splice_into(&mut text, "request_body");
     text.push('}');
-    delivered.response.splice_into(&mut text, "response");
-    Success::end(text)
+    Success::end_with(text, "response", response)
 }
 
 /// Cancels a request, wherever it stands.

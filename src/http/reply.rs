@@ -2,10 +2,13 @@
 //! written.
 
 use super::{error::ApiError, sse_body::SseBody};
-use crate::{relay::Caller as RequestCaller, wire::json};
+use crate::{
+    relay::Caller as RequestCaller,
+    wire::{Raw, json},
+};
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
-    body::{BodySize, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     http::{
         StatusCode,
         header::{self, HeaderValue},
@@ -14,10 +17,14 @@ use actix_web::{
 use bytes::Bytes;
 use serde::Serialize;
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
 };
+
+/// Bodies shorter than this are copied into their envelope.
+const COPY_BELOW: usize = 16 << 10;
 
 /// What a handler answers.
 pub enum Reply {
@@ -31,8 +38,15 @@ pub enum Reply {
     Whole(HttpResponse),
 }
 
-/// A whole envelope of a success. Its data is written into it, not copied there.
-pub struct Success(String);
+/// A whole envelope of a success. Its data is written into it, not copied there; a large body at its end is not even
+/// copied once.
+pub struct Success {
+    head: String,
+    body: Option<Raw>,
+}
+
+/// What closes the data and the envelope.
+const CLOSING: &[u8] = b"}}";
 
 impl Success {
     /// An envelope that still lacks its data, of about `bytes`. `id`: of the exchange.
@@ -47,15 +61,36 @@ impl Success {
     /// The envelope, once its data was written.
     pub(super) fn end(mut text: String) -> Self {
         text.push('}');
-        Success(text)
+        Success { head: text, body: None }
+    }
+
+    /// The envelope, once its data was written, with `body` as the last field of it.
+    pub(super) fn end_with(mut text: String, field: &str, body: Raw) -> Self {
+        if body.len() < COPY_BELOW {
+            body.splice_into(&mut text, field);
+            return Self::end(text);
+        }
+        text.pop();
+        for part in [",\"", field, "\":"] {
+            text.push_str(part);
+        }
+        Success { head: text, body: Some(body) }
+    }
+
+    fn parts(self) -> VecDeque<Bytes> {
+        let mut parts = VecDeque::from([Bytes::from(self.head)]);
+        if let Some(body) = self.body {
+            parts.extend([body.into_bytes(), Bytes::from_static(CLOSING)]);
+        }
+        parts
     }
 }
 
 /// Seals an answer with the id of its exchange.
 pub(super) fn respond(result: Result<Reply, ApiError>, id: &str) -> HttpResponse {
     match result {
-        Ok(Reply::Success(Success(text))) => response(StatusCode::OK, text, id, None),
-        Ok(Reply::Held(Success(text), caller)) => response(StatusCode::OK, text, id, Some(caller)),
+        Ok(Reply::Success(success)) => response(StatusCode::OK, success.parts(), id, None),
+        Ok(Reply::Held(success, caller)) => response(StatusCode::OK, success.parts(), id, Some(caller)),
         Ok(Reply::Whole(response)) => response,
         Ok(Reply::Stream(body)) => {
             let mut response = HttpResponse::Ok();
@@ -89,7 +124,7 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     };
     let text = serde_json::to_string(&envelope).expect("our own values have string keys");
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, text, id, None);
+    let mut response = response(status, VecDeque::from([Bytes::from(text)]), id, None);
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after_s() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -104,16 +139,18 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     response
 }
 
-fn response(status: StatusCode, text: String, id: &str, caller: Option<RequestCaller>) -> HttpResponse {
+fn response(
+    status: StatusCode,
+    parts: VecDeque<Bytes>,
+    id: &str,
+    caller: Option<RequestCaller>,
+) -> HttpResponse<BoxBody> {
     let mut response = HttpResponse::build(status);
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     with_id(&mut response, id);
-    match caller {
-        None => response.body(text),
-        Some(caller) => response.body(Written { bytes: Some(text.into()), _caller: caller }),
-    }
+    response.body(Parts { parts, _caller: caller })
 }
 
 fn with_id(response: &mut HttpResponseBuilder, id: &str) {
@@ -123,20 +160,20 @@ fn with_id(response: &mut HttpResponseBuilder, id: &str) {
     }
 }
 
-/// A body that holds its caller until it was taken.
-struct Written {
-    bytes: Option<Bytes>,
-    _caller: RequestCaller,
+/// A body in parts that holds its caller until it was taken.
+struct Parts {
+    parts: VecDeque<Bytes>,
+    _caller: Option<RequestCaller>,
 }
 
-impl MessageBody for Written {
+impl MessageBody for Parts {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        BodySize::Sized(self.parts.iter().map(|part| part.len() as u64).sum())
     }
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(self.get_mut().bytes.take().map(Ok))
+        Poll::Ready(self.get_mut().parts.pop_front().map(Ok))
     }
 }

@@ -1,10 +1,13 @@
-//! What waits for a reader of a stream, as a value: whole frames in one byte buffer, bounded in events and bytes.
+//! What waits for a reader of a stream, as a value: whole frames in segments, bounded in events and bytes.
+//!
+//! A reader that keeps up takes each frame as it was made, without a copy; for one that lags, frames gather in segments
+//! of a size that the allocator reuses well, so that a full buffer takes hardly more memory than what waits in it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Frames are handed over up to this many bytes at a time; a larger one alone.
-const CHUNK_BYTES: usize = 16 << 10;
+/// Frames are gathered, and handed over, up to this many bytes at a time; a larger one stands alone.
+const SEGMENT_BYTES: usize = 16 << 10;
 
 /// The bounds of a buffer.
 #[derive(Clone, Copy, Debug)]
@@ -23,68 +26,66 @@ pub(super) struct Overflow;
 #[derive(Debug)]
 pub(super) struct Buffer {
     bounds: Bounds,
-    bytes: BytesMut,
-    /// The length of each frame that waits, and whether it is an event.
-    frames: VecDeque<(usize, bool)>,
+    segments: VecDeque<Segment>,
+    waiting: usize,
+    events: usize,
+    event_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Segment {
+    bytes: Vec<u8>,
     events: usize,
     event_bytes: usize,
 }
 
 impl Buffer {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Buffer { bounds, bytes: BytesMut::new(), frames: VecDeque::new(), events: 0, event_bytes: 0 }
+        Buffer { bounds, segments: VecDeque::new(), waiting: 0, events: 0, event_bytes: 0 }
     }
 
     /// Bytes that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.bytes.len()
+        self.waiting
     }
 
     /// Adds the frame of an event.
-    pub(super) fn push(&mut self, frame: &[u8]) -> Result<(), Overflow> {
+    pub(super) fn push(&mut self, frame: Vec<u8>) -> Result<(), Overflow> {
         let full = self.events >= self.bounds.events_max || self.event_bytes + frame.len() > self.bounds.bytes_max;
         if self.events > 0 && full {
             return Err(Overflow);
         }
         self.events += 1;
         self.event_bytes += frame.len();
-        self.add(frame, true);
+        self.add(frame, 1);
         Ok(())
     }
 
     /// Adds a frame that is no event; there is one a stream.
-    pub(super) fn open(&mut self, frame: &[u8]) {
-        self.add(frame, false);
+    pub(super) fn open(&mut self, frame: Vec<u8>) {
+        self.add(frame, 0);
     }
 
-    fn add(&mut self, frame: &[u8], event: bool) {
-        self.bytes.extend_from_slice(frame);
-        self.frames.push_back((frame.len(), event));
+    fn add(&mut self, frame: Vec<u8>, events: usize) {
+        self.waiting += frame.len();
+        let event_bytes = frame.len() * events;
+        match self.segments.back_mut().filter(|last| last.bytes.len() + frame.len() <= SEGMENT_BYTES) {
+            Some(last) => {
+                last.bytes.extend_from_slice(&frame);
+                last.events += events;
+                last.event_bytes += event_bytes;
+            }
+            None => self.segments.push_back(Segment { bytes: frame, events, event_bytes }),
+        }
     }
 
-    /// Takes whole frames: as many as fit into a chunk, at least one.
+    /// Takes whole frames: one segment.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        let mut length = 0;
-        while let Some((next, event)) = self.frames.front().copied() {
-            if length > 0 && length + next > CHUNK_BYTES {
-                break;
-            }
-            length += next;
-            self.frames.pop_front();
-            if event {
-                self.events -= 1;
-                self.event_bytes -= next;
-            }
-        }
-        if length == 0 {
-            return None;
-        }
-        let chunk = self.bytes.split_to(length).freeze();
-        if self.frames.is_empty() {
-            // A buffer that was once large must not stay so for the rest of a long stream.
-            self.bytes = BytesMut::new();
-        }
-        Some(chunk)
+        let Segment { bytes, events, event_bytes } = self.segments.pop_front()?;
+        self.waiting -= bytes.len();
+        self.events -= events;
+        self.event_bytes -= event_bytes;
+        Some(bytes.into())
     }
 }
 
@@ -97,10 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn whole_frames_come_out_in_order_up_to_a_chunk() {
+    fn whole_frames_come_out_in_order_up_to_a_segment() {
         let mut buffer = buffer(100, 1 << 20);
         for n in 0..5u8 {
-            buffer.push(&[n; 6_000]).unwrap();
+            buffer.push(vec![n; 6_000]).unwrap();
         }
         let chunks: Vec<_> = std::iter::from_fn(|| buffer.take()).collect();
         assert_eq!(chunks.iter().map(Bytes::len).collect::<Vec<_>>(), [12_000, 12_000, 6_000]);
@@ -112,21 +113,21 @@ mod tests {
     #[test]
     fn one_event_more_than_may_wait_overflows_and_leaves_what_waits() {
         let mut buffer = buffer(2, 1 << 20);
-        buffer.push(b"a").unwrap();
-        buffer.push(b"b").unwrap();
-        assert_eq!(buffer.push(b"c"), Err(Overflow));
+        buffer.push(b"a".to_vec()).unwrap();
+        buffer.push(b"b".to_vec()).unwrap();
+        assert_eq!(buffer.push(b"c".to_vec()), Err(Overflow));
         assert_eq!(buffer.take().unwrap(), "ab");
-        buffer.push(b"c").unwrap();
+        buffer.push(b"c".to_vec()).unwrap();
     }
 
     #[test]
     fn bytes_are_bounded_but_one_event_alone_may_be_larger() {
         let mut buffer = buffer(100, 10);
-        buffer.open(b"open");
-        buffer.push(&[b'x'; 50]).unwrap();
-        assert_eq!(buffer.push(b"y"), Err(Overflow));
+        buffer.open(b"open".to_vec());
+        buffer.push(vec![b'x'; 50]).unwrap();
+        assert_eq!(buffer.push(b"y".to_vec()), Err(Overflow));
         assert_eq!(buffer.take().unwrap().len(), 54);
-        buffer.push(&[b'y'; 10]).unwrap();
-        assert_eq!(buffer.push(b"z"), Err(Overflow));
+        buffer.push(vec![b'y'; 10]).unwrap();
+        assert_eq!(buffer.push(b"z".to_vec()), Err(Overflow));
     }
 }

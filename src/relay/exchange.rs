@@ -215,7 +215,7 @@ impl Exchange {
     fn open(&mut self, status: u16, meta: &Raw, ctx: &mut Context<Self>) {
         self.status = Some(status);
         if let (Sink::Stream(writer), Some(client), Some(admission)) = (&self.sink, &self.client, &self.admission) {
-            writer.open(&frames::open(&self.request, &client.client_id, admission, status, meta));
+            writer.open(frames::open(&self.request, &client.client_id, admission, status, meta));
             self.partial.opened = true;
         }
         self.arm(ctx);
@@ -223,7 +223,7 @@ impl Exchange {
 
     fn emit(&mut self, event: &Event, ctx: &mut Context<Self>) {
         let Sink::Stream(writer) = &self.sink else { return };
-        match writer.push(&frames::event(&self.request, event)) {
+        match writer.push(frames::event(&self.request, event)) {
             Ok(()) => {
                 self.bytes += (event.data.len() + event.raw.len()) as u64;
                 self.partial.event_count += 1;

@@ -90,12 +90,12 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 impl Writer {
     /// Adds an event's frame for the reader.
-    pub(super) fn push(&self, frame: &[u8]) -> Result<(), Overflow> {
+    pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), Overflow> {
         self.write(|buffer| buffer.push(frame))
     }
 
     /// Adds the frame that opens the stream.
-    pub(super) fn open(&self, frame: &[u8]) {
+    pub(super) fn open(&self, frame: Vec<u8>) {
         self.write(|buffer| buffer.open(frame));
     }
 
@@ -193,9 +193,9 @@ mod tests {
     #[actix_rt::test(system = "crate::testing::PausedSystem")]
     async fn frames_come_before_the_end_and_what_overflowed_is_told() {
         let (writer, mut reader) = pair();
-        writer.push(b"one").unwrap();
-        writer.push(b"two").unwrap();
-        assert_eq!(writer.push(b"three"), Err(Overflow));
+        writer.push(b"one".to_vec()).unwrap();
+        writer.push(b"two".to_vec()).unwrap();
+        assert_eq!(writer.push(b"three".to_vec()), Err(Overflow));
         let failure = Failure { cause: Cause::Overflow, client_id: None, connection_id: None };
         writer.end(Err(failure.clone()), Partial { event_count: 2, ..Partial::default() });
         writer.end(Ok(200), Partial::default());
@@ -214,15 +214,15 @@ mod tests {
         });
         tokio::task::yield_now().await;
         assert_eq!(writer.waiting_since(), None);
-        writer.push(b"one").unwrap();
+        writer.push(b"one".to_vec()).unwrap();
         let (next, mut reader) = waiting.await.unwrap();
         assert_eq!(next, Next::Frames(Bytes::from_static(b"one")));
         assert!(poll!(poll_fn(|cx| reader.poll_next(cx))).is_pending());
         assert_eq!(writer.waiting_since(), None, "it took everything");
         let pushed = Instant::now();
-        writer.push(b"two").unwrap();
+        writer.push(b"two".to_vec()).unwrap();
         tokio::time::advance(std::time::Duration::from_secs(9)).await;
-        writer.push(b"three").unwrap();
+        writer.push(b"three".to_vec()).unwrap();
         assert_eq!(writer.waiting_since(), Some(pushed), "since the first that it did not take");
         drop(reader);
         assert_eq!(writer.waiting_since(), None, "nobody is left to wait for");

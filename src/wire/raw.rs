@@ -1,5 +1,6 @@
 //! JSON that passes through as it came: a checked slice of the buffer it arrived in, never parsed into a tree.
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -49,6 +50,11 @@ impl Raw {
     /// The string that this is, unescaped; `None` when it is another kind of value.
     pub fn string(&self) -> Option<Cow<'_, str>> {
         string(self.text())
+    }
+
+    /// The JSON text as bytes that share its buffer.
+    pub fn into_bytes(self) -> Bytes {
+        if self.0.is_empty() { Bytes::from_static(b"null") } else { self.0.into_bytes() }
     }
 
     /// Adds this as a field to the JSON object that `object` is, without checking it again.

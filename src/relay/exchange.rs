@@ -248,6 +248,7 @@ impl Exchange {
         if self.registration.take().is_none() {
             return;
         }
+        let ended = ended.map_err(|cause| self.life.name(cause));
         self.life.over();
         self.waiting = None;
         if let Some(dispatched) = self.dispatched.take() {

@@ -6,6 +6,9 @@
 //! and say nothing about how long something took.
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
+mod buffered;
+mod cancel;
 mod guard;
 mod probes;
+mod stream;
 mod support;

@@ -358,6 +358,11 @@ impl Stream {
         self.rest().await.1
     }
 
+    /// The caller's end of the connection.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.connection.stream.local_addr().unwrap()
+    }
+
     /// Hangs up.
     pub(crate) fn leave(self) {}
 

@@ -162,6 +162,22 @@ impl Daemon {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
+    /// Waits until its end of a connection is no longer established, whatever the caller's end thinks.
+    pub(crate) async fn connection_ended(&self, caller: SocketAddr) {
+        const ESTABLISHED: &str = "01";
+        let hex = |port: u16| format!("0100007F:{port:04X}");
+        let (own, other) = (hex(self.address.port()), hex(caller.port()));
+        until("end of the daemon's side", async || {
+            let table = fs::read_to_string("/proc/net/tcp").unwrap();
+            let open = table.lines().any(|line| {
+                let mut fields = line.split_whitespace().skip(1);
+                (fields.next(), fields.next(), fields.next()) == (Some(&own), Some(&other), Some(ESTABLISHED))
+            });
+            (!open).then_some(())
+        })
+        .await;
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();

@@ -117,3 +117,34 @@ pub(crate) async fn waiting(caller: &Caller, count: u64) {
     })
     .await;
 }
+
+/// The bytes of a client's frame. `first`: its first byte, which holds the opcode and what stands beside it.
+pub(crate) fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = raw_head(first, payload.len() as u64);
+    // A mask of zeros leaves the payload as it is.
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The head of a client's frame with a mask, whatever payload follows it.
+pub(crate) fn raw_head(first: u8, declared: u64) -> Vec<u8> {
+    let mut head = vec![first];
+    match declared {
+        0..126 => head.push(0x80 | u8::try_from(declared).unwrap()),
+        126..65_536 => {
+            head.push(0x80 | 126);
+            head.extend_from_slice(&u16::try_from(declared).unwrap().to_be_bytes());
+        }
+        _ => {
+            head.push(0x80 | 127);
+            head.extend_from_slice(&declared.to_be_bytes());
+        }
+    }
+    head.extend_from_slice(&[0; 4]);
+    head
+}
+
+/// A text message in one frame, as bytes that can be sent together with others.
+pub(crate) fn text_frame(text: &str) -> Vec<u8> {
+    raw_frame(0x81, text.as_bytes())
+}

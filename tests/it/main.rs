@@ -9,6 +9,7 @@
 mod buffered;
 mod cancel;
 mod guard;
+mod peers;
 mod probes;
 mod stream;
 mod support;

@@ -9,7 +9,10 @@
 mod buffered;
 mod cancel;
 mod guard;
+mod journal;
+mod limits;
 mod peers;
 mod probes;
+mod shutdown;
 mod stream;
 mod support;

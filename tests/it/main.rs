@@ -8,6 +8,7 @@
 
 mod buffered;
 mod cancel;
+mod exactly_once;
 mod guard;
 mod journal;
 mod limits;

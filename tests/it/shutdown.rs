@@ -38,7 +38,7 @@ async fn sigterm_gives_everybody_a_last_word_and_exits_0() {
     }
     let stopped = Closed { code: Some(1001), reason: "service_stopped".into() };
     assert_eq!(firefox.closed().await.unwrap(), stopped);
-    stranger.closed().await.unwrap();
+    assert_eq!(stranger.closed().await.unwrap(), stopped, "also who has not said hello yet");
     assert_eq!(daemon.exit_code().await, Some(0));
     assert!(!daemon.folder().state().join("daemon.json").exists());
     let daemon = Daemon::start_in(daemon.into_folder(), "").await;

@@ -128,11 +128,16 @@ impl Caller {
 
     /// The same on a connection whose receive window is as small as the system allows.
     pub(crate) async fn stream_narrowly(&self, body: &Value) -> Stream {
+        self.begin_narrowly(body).await.stream().await
+    }
+
+    /// A request on such a connection.
+    pub(crate) async fn begin_narrowly(&self, body: &Value) -> Connection {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(1).unwrap();
         let mut connection = Connection { stream: socket.connect(self.address).await.unwrap(), buffer: Vec::new() };
         connection.write(&self.head("POST", "/v1/browser/request", Some(body.to_string().as_bytes()))).await;
-        connection.stream().await
+        connection
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Answer {
@@ -272,6 +277,14 @@ impl Connection {
             (name.to_ascii_lowercase(), value.trim().to_owned())
         };
         Answer { status: status.unwrap(), headers: lines.map(header).collect(), body: Vec::new() }
+    }
+
+    /// The status of the answer that begins to arrive; all of it is still to be read.
+    pub(crate) async fn peek_status(&mut self) -> u16 {
+        while self.buffer.len() < 12 {
+            assert!(self.read().await, "the connection ended before an answer");
+        }
+        str::from_utf8(&self.buffer[9..12]).unwrap().parse().unwrap()
     }
 
     /// A whole answer. `bare`: that to a `HEAD`.

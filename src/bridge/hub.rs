@@ -22,7 +22,10 @@ use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// A connected client.
 pub type Client = Link<Addr<Connection>>;
@@ -55,6 +58,8 @@ struct Shared {
     platforms: Raw,
     directory: Mutex<Directory<Addr<Connection>>>,
     sockets: TaskTracker,
+    /// For connections that the directory does not know: those without a `hello`.
+    stopping: CancellationToken,
     foreign_reports: AtomicU64,
 }
 
@@ -63,9 +68,9 @@ impl Hub {
     pub fn new(setup: Setup) -> Self {
         let platforms = Raw::of(&setup.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
         let directory = Mutex::new(Directory::new(setup.settings.max_clients));
-        let shared =
-            Shared { setup, platforms, directory, sockets: TaskTracker::new(), foreign_reports: AtomicU64::new(0) };
-        Hub { shared: Arc::new(shared) }
+        let (sockets, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let foreign_reports = AtomicU64::new(0);
+        Hub { shared: Arc::new(Shared { setup, platforms, directory, sockets, stopping, foreign_reports }) }
     }
 
     /// Starts the connection behind a new socket, on the calling arbiter.
@@ -115,6 +120,7 @@ impl Hub {
     /// Closes every socket with 1001; what they perform fails with `service_stopped`. Newcomers are closed too.
     pub fn stop(&self) {
         self.shared.sockets.close();
+        self.shared.stopping.cancel();
         for client in self.directory().all() {
             client.to.do_send(Stop); // bounded: once a connection
         }
@@ -150,6 +156,10 @@ impl Hub {
 
     pub(super) fn platforms(&self) -> &Raw {
         &self.shared.platforms
+    }
+
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.shared.stopping
     }
 
     pub(super) fn is_stopping(&self) -> bool {

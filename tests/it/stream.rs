@@ -144,7 +144,7 @@ async fn line_breaks_within_json_do_not_break_a_line_of_the_stream() {
         format!(
             "{{\"type\":\"stream_event\",\"id\":\"s\",\"seq\":1,\"event\":\"message\",\"data\":\n{broken},\"raw\":\"a\\nb\"}}"
         ),
-        format!("{{\"type\":\"stream_event\",\"id\":\"s\",\"seq\":2,\"data\":[1,\n2],\"chunk\":\"c\"}}"),
+        "{\"type\":\"stream_event\",\"id\":\"s\",\"seq\":2,\"data\":[1,\n2],\"chunk\":\"c\"}".to_owned(),
         format!("{{\"type\":\"api_response\",\"id\":\"s\",\"ok\":true,\"status\":200,\"body\":{broken}}}"),
     ] {
         firefox.send_text(&frame).await.unwrap();

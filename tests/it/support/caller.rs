@@ -236,13 +236,6 @@ impl Connection {
         }
     }
 
-    /// Reads to the end and forgets it all.
-    pub(crate) async fn drain(&mut self) {
-        while self.read().await {
-            self.buffer.clear();
-        }
-    }
-
     /// Everything up to the end of the connection.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         while self.read().await {}

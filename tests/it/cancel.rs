@@ -32,6 +32,7 @@ async fn a_queued_request_leaves_at_once_and_the_browser_never_hears_of_it() {
         ((499, "browser_request_cancelled".into()), "request_cancelled".into())
     );
     assert_eq!(streamed.end().await.outcome(), ("stream_error", "request_cancelled", 499));
+    waiting(&caller, 0).await;
     // Those are gone: the next in line is a fourth one.
     let mut last = caller.begin(&ask("r4", "/")).await;
     running.answer(200, Value::Null).await.unwrap();

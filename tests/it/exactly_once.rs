@@ -325,11 +325,14 @@ async fn storm(seed: u64) {
     assert!(seen.cancels.values().all(|times| *times == 1), "{seen:?}");
     assert!(seen.cancels.keys().all(|id| seen.requests.contains_key(id)), "{seen:?}");
 
-    // The storm was one: something of everything happened.
+    // The storm was one: whatever matters here has happened.
     let of = |outcome: &str| rows.iter().filter(|row| row["outcome"] == outcome).count();
     let codes: HashSet<_> = rows.iter().filter_map(|row| row["error_code"].as_str()).collect();
     eprintln!("{} rows: {} ok, {} cancelled, {codes:?}", rows.len(), of("success"), of("cancelled"));
-    assert!(["success", "failure", "cancelled"].iter().all(|outcome| of(outcome) > 0), "{codes:?}");
+    assert!(of("success") > 0);
+    for code in ["downstream_disconnected", "request_cancelled", "client_disconnected", "request_timeout"] {
+        assert!(codes.contains(code), "no {code} in {codes:?}");
+    }
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 
     // Nobody is left behind: every client can be asked again, and what was written is there after a restart.

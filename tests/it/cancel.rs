@@ -4,7 +4,9 @@ use crate::support::{
     Daemon, ask, ask_sse, automatic, cancel_of, connect, handled, manual, request_of, settled, waiting,
 };
 use baa_conductor::simulator::Profile;
+use futures_util::future::{Either, select};
 use serde_json::{Value, json};
+use std::pin::pin;
 
 /// One request at a time for each client and platform, so that a second one waits.
 const ONE_SLOT: &str = "policy.concurrency.max_in_flight_per_client_platform = 1";
@@ -103,6 +105,26 @@ async fn without_the_clients_word_the_grace_ends_it() {
     settled(&caller).await;
     handled(&firefox).await;
     assert_eq!(firefox.received_of("request_cancel").len(), 2, "nothing more is sent when the grace is over");
+}
+
+#[actix_rt::test]
+async fn the_grace_ends_a_request_before_any_longer_limit() {
+    let daemon = Daemon::start("bridge.cancel_grace_ms = 50").await;
+    let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
+    let mut cancelled = caller.begin(&ask("r1", "/")).await;
+    request_of(&firefox, "r1").await;
+    let limit = json!({"platform": "claude", "request_id": "r2", "path": "/", "timeout_ms": 800});
+    let mut limited = caller.begin(&limit).await;
+    request_of(&firefox, "r2").await;
+    caller.cancel("r1").await.data();
+    let (cancelled, limited) = (pin!(cancelled.answer(false)), pin!(limited.answer(false)));
+    match select(cancelled, limited).await {
+        Either::Left((answer, limited)) => {
+            assert_eq!(answer.error(), (499, "browser_request_cancelled".into()));
+            assert_eq!(limited.await.error(), (504, "browser_request_timeout".into()));
+        }
+        Either::Right((answer, _)) => panic!("the limit came before the grace: {answer:?}"),
+    }
 }
 
 #[actix_rt::test]

@@ -337,12 +337,16 @@ impl Stream {
 
     /// The next frame, comments left out, which must have that name.
     pub(crate) async fn expect(&mut self, event: &str) -> Frame {
-        let frame = loop {
-            let frame = self.next().await.unwrap_or_else(|| panic!("the stream ended before {event}"));
-            if !frame.is_comment() {
-                break frame;
+        // Comments come for ever, so patience is needed here and not only for the next byte.
+        let frame = within(event, async {
+            loop {
+                let frame = self.next().await.unwrap_or_else(|| panic!("the stream ended before {event}"));
+                if !frame.is_comment() {
+                    return frame;
+                }
             }
-        };
+        });
+        let frame = frame.await;
         assert_eq!(frame.event, event, "{frame:?}");
         frame
     }
@@ -350,9 +354,12 @@ impl Stream {
     /// Everything that still comes, comments left out; exactly one terminal frame stands at the end.
     pub(crate) async fn rest(&mut self) -> (Vec<Frame>, Frame) {
         let mut frames = Vec::new();
-        while let Some(frame) = self.next().await {
-            frames.extend(Some(frame).filter(|frame| !frame.is_comment()));
-        }
+        let read = async {
+            while let Some(frame) = self.next().await {
+                frames.extend(Some(frame).filter(|frame| !frame.is_comment()));
+            }
+        };
+        within("end of the stream", read).await;
         let last = frames.pop().expect("a terminal frame");
         assert!(last.is_terminal(), "{last:?}");
         assert!(!frames.iter().any(Frame::is_terminal), "one terminal frame: {frames:?}");

@@ -9,6 +9,7 @@
 mod buffered;
 mod cancel;
 mod exactly_once;
+mod frames;
 mod guard;
 mod journal;
 mod limits;

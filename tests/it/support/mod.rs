@@ -107,6 +107,18 @@ pub(crate) async fn settled(caller: &Caller) -> Value {
     .await
 }
 
+/// Who is connected.
+pub(crate) async fn client_ids(caller: &Caller) -> Vec<String> {
+    let state = caller.browser().await;
+    let clients = state["bridge"]["clients"].as_array().unwrap();
+    clients.iter().map(|client| client["client_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits until nobody is.
+pub(crate) async fn no_client_left(caller: &Caller) {
+    until("an empty directory", async || client_ids(caller).await.is_empty().then_some(())).await;
+}
+
 /// Waits until so many requests wait for a slot.
 pub(crate) async fn waiting(caller: &Caller, count: u64) {
     until("waiting requests", async || {

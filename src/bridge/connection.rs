@@ -52,6 +52,8 @@ pub struct Connection {
     hub: Hub,
     meter: Arc<Meter>,
     socket: Recipient<Out>,
+    /// Waits for the daemon's stop for as long as nobody was greeted.
+    ungreeted: Option<SpawnHandle>,
     greeted: Option<Greeted>,
     session: Session,
     requests: HashMap<RequestId, Pending>,
@@ -85,6 +87,7 @@ impl Connection {
             hub,
             meter,
             socket,
+            ungreeted: None,
             greeted: None,
             session: Session::default(),
             requests: HashMap::new(),
@@ -193,6 +196,9 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let settings = Arc::clone(self.hub.settings());
+        let stopping = self.hub.stopping().clone().cancelled_owned().into_actor(self);
+        let stop = |(), this: &mut Self, ctx: &mut _| this.close(1001, "service_stopped", Gone::Stopped, ctx);
+        self.ungreeted = Some(ctx.spawn(stopping.map(stop)));
         ctx.run_later(Duration::from_millis(settings.hello_timeout_ms), |this, ctx| {
             if this.greeted.is_none() {
                 this.close(4002, "hello_timeout", Gone::Disconnected, ctx);

@@ -22,7 +22,10 @@ use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 /// A connected client.
 pub type Client = Link<Addr<Connection>>;
@@ -55,6 +58,8 @@ struct Shared {
     platforms: Raw,
     directory: Mutex<Directory<Addr<Connection>>>,
     sockets: TaskTracker,
+    /// For connections that the directory does not know: those without a `hello`.
+    stopping: CancellationToken,
     foreign_reports: AtomicU64,
     /// Counts arrivals and departures.
     epoch: AtomicU64,
@@ -70,6 +75,7 @@ impl Hub {
             platforms,
             directory,
             sockets: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             foreign_reports: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
         };
@@ -128,6 +134,7 @@ impl Hub {
     /// Closes every socket with 1001; what they perform fails with `service_stopped`. Newcomers are closed too.
     pub fn stop(&self) {
         self.shared.sockets.close();
+        self.shared.stopping.cancel();
         for client in self.directory().all() {
             client.to.do_send(Stop); // bounded: once a connection
         }
@@ -163,6 +170,10 @@ impl Hub {
 
     pub(super) fn platforms(&self) -> &Raw {
         &self.shared.platforms
+    }
+
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        &self.shared.stopping
     }
 
     pub(super) fn is_stopping(&self) -> bool {

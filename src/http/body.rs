@@ -67,6 +67,10 @@ async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
 async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
     let broken = |_| ApiError::new(Code::InvalidRequest, "The body broke off.");
     let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
+    // Here and not at the end: who has sent too much already need not send the rest.
+    if first.len() > bytes_max {
+        return Err(too_large(bytes_max));
+    }
     let mut whole = BytesMut::new();
     let mut last = first;
     // One chunk, as most bodies are, is not copied.
@@ -76,9 +80,6 @@ async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiErr
             return Err(too_large(bytes_max));
         }
         last = chunk;
-    }
-    if last.len() > bytes_max {
-        return Err(too_large(bytes_max));
     }
     if whole.is_empty() {
         return Ok(last);

@@ -256,10 +256,11 @@ impl Exchange {
     }
 
     /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's. `answered`: the extension has said its last word.
-    fn end(&mut self, mut ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
+    fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
         if self.registration.take().is_none() {
             return;
         }
+        let mut ended = ended.map_err(|cause| self.life.name(cause));
         let now = self.hub.clock().now_ms();
         if let Err(Cause::Upstream(upstream)) = &mut ended {
             self.status = upstream.status;

@@ -260,6 +260,11 @@ impl Life {
         Act::End(Ended::Failed(cause))
     }
 
+    /// What a failure is called. One that was cancelled has failed for no other reason, whoever words it.
+    pub(super) fn name(&self, cause: Cause) -> Cause {
+        if self.is_cancelled() && !cause.is_cancellation() { Cause::Cancelled } else { cause }
+    }
+
     /// The client can do nothing more for it. One that was to stop anyway ends as cancelled.
     pub(super) fn gone(&mut self, gone: crate::bridge::Gone) -> Act {
         let cause = if self.is_cancelled() { Cause::Cancelled } else { Cause::Gone(gone) };

@@ -1,1 +1,20 @@
-fn main() {}
+//! The daemon from outside: the real binary on real sockets, one file per resource.
+//!
+//! Each test starts a daemon of its own on a free port, with a state folder, a configuration and a home of its own, so
+//! tests run side by side. Callers are written by hand down to the bytes where bytes matter; peers are the simulated
+//! Firefox, most of them answered by the test itself. Time is real: tests await frames and conditions, never a pause,
+//! and say nothing about how long something took.
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
+
+mod buffered;
+mod cancel;
+mod exactly_once;
+mod frames;
+mod guard;
+mod journal;
+mod limits;
+mod peers;
+mod probes;
+mod shutdown;
+mod stream;
+mod support;

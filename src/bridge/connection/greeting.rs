@@ -58,6 +58,9 @@ impl Connection {
                 tracing::info!(client.id = %presence.client_id, connection.id = %presence.connection_id, "client connected");
                 let connected_at = self.hub.clock().now_ms();
                 self.greeted = Some(Greeted { presence, connected_at, hello });
+                if let Some(waiting) = self.ungreeted.take() {
+                    ctx.cancel_future(waiting); // from now on the directory knows it
+                }
                 self.meter.set_message_max(self.hub.settings().max_message_bytes as u64);
                 self.greet(ctx);
                 if self.hub.is_stopping() {

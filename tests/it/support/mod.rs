@@ -1,0 +1,162 @@
+//! What the tests are made of: a daemon as a process, callers, peers, and a bounded way to wait for a condition.
+
+pub(crate) mod caller;
+pub(crate) mod daemon;
+
+use baa_conductor::simulator::{Firefox, Profile, Request};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+pub(crate) use caller::{Answer, Caller, Connection, Stream};
+pub(crate) use daemon::Daemon;
+
+/// How long anything that is awaited may take before the test gives up on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// Asks until there is an answer; for what no frame or line announces.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(Instant::now() < give_up, "no {what} within {PATIENCE:?}");
+        sleep(POLL_EVERY).await;
+    }
+}
+
+/// What a future yields, which must not take for ever.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} within {PATIENCE:?}"))
+}
+
+/// A peer whose requests the test answers; the daemon knows its login.
+pub(crate) async fn manual(daemon: &Daemon, client_id: &str) -> Firefox {
+    connect(daemon, Profile::manual(client_id)).await
+}
+
+/// A peer that answers from its web app; the daemon knows its login.
+pub(crate) async fn automatic(daemon: &Daemon, client_id: &str) -> Firefox {
+    connect(daemon, Profile::new(client_id)).await
+}
+
+/// A peer of any profile that says `hello`.
+pub(crate) async fn connect(daemon: &Daemon, profile: Profile) -> Firefox {
+    let reports = profile.behaviour.credentials;
+    let firefox = Firefox::connect(&daemon.ws_url(), profile).await.unwrap();
+    if reports {
+        firefox.ready().await.unwrap();
+    }
+    firefox
+}
+
+/// A peer that says nothing by itself, not even `hello`.
+pub(crate) async fn stranger(daemon: &Daemon) -> Firefox {
+    let mut profile = Profile::manual("stranger");
+    profile.behaviour.hello = false;
+    profile.behaviour.credentials = false;
+    Firefox::connect(&daemon.ws_url(), profile).await.unwrap()
+}
+
+/// The body of a buffered request.
+pub(crate) fn ask(id: &str, path: &str) -> Value {
+    json!({"platform": "claude", "request_id": id, "path": path})
+}
+
+/// The body of a streamed request.
+pub(crate) fn ask_sse(id: &str, path: &str) -> Value {
+    json!({"platform": "claude", "request_id": id, "path": path, "response_mode": "sse"})
+}
+
+/// The request of that id, which the peer is to answer by hand.
+pub(crate) async fn request_of(firefox: &Firefox, id: &str) -> Request {
+    let request = firefox.next_request().await.unwrap();
+    assert_eq!(request.id(), id, "requests come in the order in which they were sent");
+    request
+}
+
+/// The cancel of that id.
+pub(crate) async fn cancel_of(firefox: &Firefox, id: &str) -> Value {
+    let fits = |message: &Value| message["id"] == id;
+    (*firefox.expect_where("request_cancel", fits).await.unwrap()).clone()
+}
+
+/// Waits until the peer's earlier frames were handled: frames of one socket are handled in order.
+pub(crate) async fn handled(firefox: &Firefox) {
+    // Coalesced snapshots have no fixed number, refusals have: one for each offending frame.
+    let marker = uuid::Uuid::new_v4().to_string();
+    firefox.send_json(&json!({"type": "no_such_type", "id": marker})).await.unwrap();
+    firefox.expect_where("error", |message| message["id"] == *marker).await.unwrap();
+}
+
+/// Waits until no request is left anywhere in the daemon.
+pub(crate) async fn settled(caller: &Caller) -> Value {
+    until("end of all requests", async || {
+        let state = caller.browser().await;
+        let rest = |list: &str, field: &str| -> u64 {
+            state.pointer(list).unwrap().as_array().unwrap().iter().map(|entry| entry[field].as_u64().unwrap()).sum()
+        };
+        let left = rest("/policy/targets", "in_flight")
+            + rest("/policy/targets", "waiting")
+            + rest("/policy/platforms", "waiting")
+            + rest("/bridge/clients", "in_flight");
+        (left == 0).then_some(state)
+    })
+    .await
+}
+
+/// Who is connected.
+pub(crate) async fn client_ids(caller: &Caller) -> Vec<String> {
+    let state = caller.browser().await;
+    let clients = state["bridge"]["clients"].as_array().unwrap();
+    clients.iter().map(|client| client["client_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits until nobody is.
+pub(crate) async fn no_client_left(caller: &Caller) {
+    until("an empty directory", async || client_ids(caller).await.is_empty().then_some(())).await;
+}
+
+/// Waits until so many requests wait for a slot.
+pub(crate) async fn waiting(caller: &Caller, count: u64) {
+    until("waiting requests", async || {
+        let state = caller.browser().await;
+        let targets = state["policy"]["targets"].as_array().unwrap();
+        let waiting: u64 = targets.iter().map(|target| target["waiting"].as_u64().unwrap()).sum();
+        (waiting == count).then_some(())
+    })
+    .await;
+}
+
+/// The bytes of a client's frame. `first`: its first byte, which holds the opcode and what stands beside it.
+pub(crate) fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = raw_head(first, payload.len() as u64);
+    // A mask of zeros leaves the payload as it is.
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The head of a client's frame with a mask, whatever payload follows it.
+pub(crate) fn raw_head(first: u8, declared: u64) -> Vec<u8> {
+    let mut head = vec![first];
+    match declared {
+        0..126 => head.push(0x80 | u8::try_from(declared).unwrap()),
+        126..65_536 => {
+            head.push(0x80 | 126);
+            head.extend_from_slice(&u16::try_from(declared).unwrap().to_be_bytes());
+        }
+        _ => {
+            head.push(0x80 | 127);
+            head.extend_from_slice(&declared.to_be_bytes());
+        }
+    }
+    head.extend_from_slice(&[0; 4]);
+    head
+}
+
+/// A text message in one frame, as bytes that can be sent together with others.
+pub(crate) fn text_frame(text: &str) -> Vec<u8> {
+    raw_frame(0x81, text.as_bytes())
+}

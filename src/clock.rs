@@ -25,6 +25,11 @@ impl Clock {
         Clock::Virtual { epoch_ms, since: Instant::now() }
     }
 
+    /// What this clock showed at `moment`, as far as it can tell now.
+    pub fn at(&self, moment: Instant) -> WallMs {
+        self.now_ms().saturating_sub(WallMs::try_from(moment.elapsed().as_millis()).unwrap_or(WallMs::MAX))
+    }
+
     /// Now, in milliseconds since the Unix epoch.
     #[expect(clippy::disallowed_types, reason = "the one place that reads the system's clock")]
     pub fn now_ms(&self) -> WallMs {

@@ -2,7 +2,6 @@
 
 use actix::{Actor, Addr, Context};
 use std::{
-    collections::HashMap,
     fmt,
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,7 +9,7 @@ use std::{
 
 /// The actors of one kind, by key.
 pub struct Roster<K, A: Actor<Context = Context<A>>> {
-    actors: Mutex<HashMap<K, Addr<A>>>,
+    actors: Mutex<foldhash::HashMap<K, Addr<A>>>,
     max: usize,
 }
 
@@ -26,7 +25,7 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> Roster<K, A> {
     /// An empty roster with room for `max` living actors.
     pub fn new(max: usize) -> Self {
         assert!(max > 0, "a roster without room holds nobody");
-        Roster { actors: Mutex::new(HashMap::new()), max }
+        Roster { actors: Mutex::default(), max }
     }
 
     /// The living actor of `key`; `start` makes one where there is none. It then lives on the calling arbiter.
@@ -51,7 +50,7 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> Roster<K, A> {
         self.lock().iter().filter(|(_, a)| a.connected()).map(|(k, a)| (k.clone(), a.clone())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Addr<A>>> {
+    fn lock(&self) -> MutexGuard<'_, foldhash::HashMap<K, Addr<A>>> {
         // Nothing here panics between two changes, so what a panicking thread left is whole.
         self.actors.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,15 +1,14 @@
 //! Server-sent events as text: frames on one line of data each, and the comment that fills silence.
 
-use std::io::Write;
-
 /// What is sent while nothing else is.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// Appends a frame whose data is one line of JSON, which `data` writes.
 pub fn frame(out: &mut Vec<u8>, id: Option<u64>, event: &str, data: impl FnOnce(&mut Vec<u8>)) {
     if let Some(id) = id {
-        // Writing to memory does not fail.
-        let _ = writeln!(out, "id: {id}");
+        for part in ["id: ", itoa::Buffer::new().format(id), "\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
     }
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(event.as_bytes());

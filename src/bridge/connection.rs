@@ -24,7 +24,7 @@ use crate::{
 };
 use actix::prelude::*;
 use bytestring::ByteString;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 mod greeting;
@@ -56,10 +56,10 @@ pub struct Connection {
     ungreeted: Option<SpawnHandle>,
     greeted: Option<Greeted>,
     session: Session,
-    requests: HashMap<RequestId, Pending>,
+    requests: foldhash::HashMap<RequestId, Pending>,
     snapshots: Coalescer,
     heard_at: Instant,
-    last_message_at: WallMs,
+    last_message: Instant,
     /// When the current second of log lines began, and how many it has.
     log_window: (Instant, u32),
     closing: bool,
@@ -83,14 +83,14 @@ impl Connection {
         let now = Instant::now();
         Connection {
             snapshots: Coalescer::new(Duration::from_millis(hub.settings().snapshot_interval_ms)),
-            last_message_at: hub.clock().now_ms(),
+            last_message: now,
             hub,
             meter,
             socket,
             ungreeted: None,
             greeted: None,
             session: Session::default(),
-            requests: HashMap::new(),
+            requests: foldhash::HashMap::default(),
             heard_at: now,
             log_window: (now, 0),
             closing: false,
@@ -181,7 +181,7 @@ impl Connection {
             client_id: presence.client_id.clone(),
             connection_id: presence.connection_id.clone(),
             connected_at: *connected_at,
-            last_message_at: self.last_message_at,
+            last_message_at: self.hub.clock().at(self.last_message),
             node_type: hello.node_type.clone(),
             node_category: hello.node_category.clone(),
             node_platform: hello.node_platform.clone(),

@@ -5,12 +5,11 @@ use crate::{
     ids::{ClientId, ConnectionId, PlatformName},
     wire::Freshness,
 };
-use std::collections::HashMap;
 
 /// The connected clients.
 #[derive(Debug)]
 pub(super) struct Directory<T> {
-    clients: HashMap<ClientId, Entry<T>>,
+    clients: foldhash::HashMap<ClientId, Entry<T>>,
     /// Counts hellos and credentials, so that "came last" needs no clock.
     events: u64,
     active: Option<ClientId>,
@@ -61,7 +60,7 @@ pub(super) struct Crowded;
 
 impl<T: Clone> Directory<T> {
     pub(super) fn new(max: usize) -> Self {
-        Directory { clients: HashMap::new(), events: 0, active: None, max }
+        Directory { clients: foldhash::HashMap::default(), events: 0, active: None, max }
     }
 
     /// A client said `hello`; it is the active one now. Answers the connection that it replaces.

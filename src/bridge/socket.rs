@@ -26,9 +26,6 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Frames shorter than this are copied: a slice that waits in a mailbox keeps the whole read buffer alive.
-const COPY_BELOW: usize = 4 << 10;
-
 struct Socket {
     hub: Hub,
     meter: Arc<Meter>,
@@ -138,9 +135,6 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
             return;
         }
         match message {
-            Ok(ws::Message::Text(text)) if text.len() < COPY_BELOW => {
-                self.tell(In::Frame(ByteString::from(&*text)), ctx);
-            }
             Ok(ws::Message::Text(text)) => self.tell(In::Frame(text), ctx),
             Ok(ws::Message::Ping(payload)) => {
                 ctx.pong(&payload);

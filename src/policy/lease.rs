@@ -5,12 +5,15 @@ use super::{
     outcome::Outcome,
     target::{Settle, Target, Withdraw},
 };
-use crate::clock::WallMs;
 use actix::Addr;
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU8, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// A sign of life of a request, newest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,22 +72,33 @@ impl Touch {
     }
 }
 
-/// When a target last heard of one of its requests, and what. Written at each event of a stream, so it takes no lock.
-#[derive(Debug, Default)]
+/// When a target last heard of one of its requests, and what. Written at each event of a stream, so it takes no lock and
+/// asks no clock: it is given the moment.
+#[derive(Debug)]
 pub(super) struct Activity {
-    at: AtomicI64,
+    /// What the milliseconds count from.
+    since: Instant,
+    /// Of the last sign of life, plus one; 0 when there was none.
+    at_ms: AtomicU64,
     reason: AtomicU8,
 }
 
 impl Activity {
-    pub(super) fn touch(&self, reason: Touch, now: WallMs) {
-        self.at.store(now, Relaxed);
+    pub(super) fn new(now: Instant) -> Self {
+        Activity { since: now, at_ms: AtomicU64::new(0), reason: AtomicU8::new(0) }
+    }
+
+    pub(super) fn touch(&self, reason: Touch, now: Instant) {
+        let ms = u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX - 1);
+        self.at_ms.store(ms + 1, Relaxed);
         self.reason.store(reason as u8, Relaxed);
     }
 
-    pub(super) fn last(&self) -> Option<(WallMs, Touch)> {
-        let at = self.at.load(Relaxed);
-        (at != 0).then(|| (at, Touch::ALL[usize::from(self.reason.load(Relaxed))]))
+    /// The last sign of life.
+    pub(super) fn last(&self) -> Option<(Instant, Touch)> {
+        let ms = self.at_ms.load(Relaxed).checked_sub(1)?;
+        let reason = Touch::ALL[usize::from(self.reason.load(Relaxed))];
+        Some((self.since + Duration::from_millis(ms), reason))
     }
 }
 
@@ -105,7 +119,7 @@ impl Lease {
     }
 
     /// A sign of life.
-    pub fn touch(&self, reason: Touch, now: WallMs) {
+    pub fn touch(&self, reason: Touch, now: Instant) {
         self.activity.touch(reason, now);
     }
 

@@ -20,11 +20,7 @@ use crate::{
 };
 use actix::prelude::*;
 use serde::Serialize;
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The bounds of one target.
@@ -63,7 +59,7 @@ pub(super) struct Target {
     platform: PlatformName,
     limits: Slots,
     clock: Clock,
-    out: HashSet<u64>,
+    out: foldhash::HashSet<u64>,
     waiting: VecDeque<Waiter>,
     activity: Arc<Activity>,
     consecutive_failures: u32,
@@ -81,9 +77,9 @@ impl Target {
             platform,
             limits,
             clock,
-            out: HashSet::new(),
+            out: foldhash::HashSet::default(),
             waiting: VecDeque::new(),
-            activity: Arc::default(),
+            activity: Arc::new(Activity::new(Instant::now())),
             consecutive_failures: 0,
             last_error: None,
             last_failure_at: None,
@@ -100,7 +96,7 @@ impl Target {
         admitted_at: WallMs,
         ctx: &mut Context<Self>,
     ) {
-        self.activity.touch(Touch::Admitted, admitted_at);
+        self.activity.touch(Touch::Admitted, Instant::now());
         self.out.insert(number);
         let lease = Lease {
             target: ctx.address(),
@@ -225,7 +221,7 @@ impl Handler<Settle> for Target {
             }
             Outcome::Cancelled => Touch::CompleteCancelled,
         };
-        self.activity.touch(touch, now);
+        self.activity.touch(touch, Instant::now());
         self.pump(ctx);
     }
 }
@@ -284,7 +280,7 @@ impl Handler<View> for Target {
             last_error: self.last_error.clone(),
             last_failure_at: self.last_failure_at,
             last_success_at: self.last_success_at,
-            last_activity_at: last.map(|(at, _)| at),
+            last_activity_at: last.map(|(at, _)| self.clock.at(at)),
             last_activity_reason: last.map(|(_, reason)| reason.name()),
             stale_sweep_count: 0,
         })

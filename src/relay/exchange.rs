@@ -163,17 +163,16 @@ impl Exchange {
         let bridge = self.hub.bridge();
         self.dispatched = Some(bridge.dispatch(&client, &self.request.id, &self.request.platform, frame, to));
         self.client = Some(client);
-        self.dispatched_at = self.touch(Touch::Dispatched);
+        self.dispatched_at = self.hub.clock().now_ms();
+        self.touch(Touch::Dispatched, now);
         self.life.dispatched(now);
         self.arm(ctx);
     }
 
-    fn touch(&self, reason: Touch) -> WallMs {
-        let now = self.hub.clock().now_ms();
+    fn touch(&self, reason: Touch, now: Instant) {
         if let Some(lease) = &self.lease {
             lease.touch(reason, now);
         }
-        now
     }
 
     fn said(&mut self, report: Upstream, ctx: &mut Context<Self>) {
@@ -184,11 +183,12 @@ impl Exchange {
             Upstream::Event(_) => Touch::StreamEvent,
             _ => Touch::ResponseReceived,
         };
-        let now = self.touch(touch);
-        if !matches!(report, Upstream::Progress) {
-            self.first_byte_at.get_or_insert(now);
+        let now = Instant::now();
+        self.touch(touch, now);
+        if self.first_byte_at.is_none() && touch != Touch::Progress {
+            self.first_byte_at = Some(self.hub.clock().now_ms());
         }
-        let act = self.life.said(report, Instant::now());
+        let act = self.life.said(report, now);
         self.perform(act, last, ctx);
     }
 

@@ -8,7 +8,6 @@ use crate::{
     wire::{Event, Raw},
 };
 use serde::Serialize;
-use std::io::Write;
 
 /// What `stream_open` says; fields in the order of their names.
 #[derive(Serialize)]
@@ -59,11 +58,26 @@ pub(super) fn event(request: &Request, event: &Event) -> Vec<u8> {
     let (data, name, raw) = (event.data.line(), event.event.line(), event.raw.line());
     let mut frame = Vec::with_capacity(data.len() + name.len() + raw.len() + 2 * id.len() + 128);
     sse::frame(&mut frame, Some(event.seq), "stream_event", |out| {
-        for part in ["{\"data\":", &*data, ",\"event\":", &*name, ",\"raw\":", &*raw, ",\"request_id\":\"", id] {
+        let mut digits = itoa::Buffer::new();
+        let seq = digits.format(event.seq);
+        // An id needs no escaping.
+        for part in [
+            "{\"data\":",
+            &*data,
+            ",\"event\":",
+            &*name,
+            ",\"raw\":",
+            &*raw,
+            ",\"request_id\":\"",
+            id,
+            "\",\"seq\":",
+            seq,
+            ",\"stream_id\":\"",
+            id,
+            "\"}",
+        ] {
             out.extend_from_slice(part.as_bytes());
         }
-        // Writing to memory does not fail; an id needs no escaping.
-        let _ = write!(out, "\",\"seq\":{},\"stream_id\":\"{id}\"}}", event.seq);
     });
     frame
 }

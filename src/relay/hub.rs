@@ -21,7 +21,7 @@ use crate::{
 use actix::prelude::*;
 use futures_util::future::join_all;
 use std::{
-    collections::{HashMap, hash_map},
+    collections::hash_map,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,7 +54,7 @@ pub struct Hub {
 #[derive(Debug)]
 struct Shared {
     setup: Setup,
-    live: Mutex<HashMap<RequestId, Live>>,
+    live: Mutex<foldhash::HashMap<RequestId, Live>>,
     callers: TaskTracker,
 }
 
@@ -283,7 +283,7 @@ impl Hub {
         self.shared.setup.stall
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<RequestId, Live>> {
+    fn live(&self) -> MutexGuard<'_, foldhash::HashMap<RequestId, Live>> {
         // Nothing panics between two changes, so what a panicking thread left is whole.
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -118,6 +118,11 @@ impl Refused {
 impl<'a> Inbound<'a> {
     /// Reads a frame.
     pub fn parse(frame: &'a ByteString) -> Result<Self, Refused> {
+        if let Some((id, event)) = upstream::plain_event(frame)
+            && !too_deep(frame)
+        {
+            return Ok(Inbound::Request { id: Cow::Borrowed(id), report: Upstream::Event(event) });
+        }
         let message = Object::parse(frame).map_err(|e| match e {
             NotAnObject::Json(_) => Refused::new(RefusalCode::InvalidJson, e.to_string()),
             _ => Refused::new(RefusalCode::InvalidMessage, format!("a message {e}")),

@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
+    clock::WallMs,
     mode::SystemView,
     wire::{ActionAnswer, ActionRequest, Credentials, Inbound, RefusalCode, Refused, Upstream, frame},
 };
@@ -61,7 +62,7 @@ impl Connection {
             return;
         }
         self.heard_at = Instant::now();
-        self.last_message_at = self.hub.clock().now_ms();
+        self.last_message = self.heard_at;
         match (Inbound::parse(text), self.greeted.is_some()) {
             (Ok(Inbound::Hello(hello)), _) => self.hello(hello, ctx),
             (Ok(inbound), true) => self.take(inbound, ctx),
@@ -82,13 +83,16 @@ impl Connection {
     }
 
     fn take(&mut self, inbound: Inbound<'_>, ctx: &mut Context<Self>) {
-        let now = self.last_message_at;
+        if let Inbound::Request { id, report } = inbound {
+            return self.report(&id, report);
+        }
+        let now = self.hub.clock().now_ms();
         match inbound {
-            Inbound::Request { id, report } => self.report(&id, report),
+            Inbound::Request { .. } => {}
             Inbound::Hello(hello) => self.hello(hello, ctx),
             Inbound::StateRequest => self.changed("state_request", ctx),
             Inbound::Credentials(told) => {
-                self.enter_login(&told);
+                self.enter_login(&told, now);
                 self.session.credentials(told, now);
                 self.changed("credentials", ctx);
             }
@@ -133,11 +137,11 @@ impl Connection {
         }
     }
 
-    fn enter_login(&self, told: &Credentials) {
+    fn enter_login(&self, told: &Credentials, now: WallMs) {
         let Some(greeted) = &self.greeted else { return };
         // A login for something that is not registered is shown, but no request can go there.
         let Some(platform) = self.hub.registry().get(&told.platform) else { return };
-        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(self.last_message_at);
+        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now);
         let client = &greeted.presence.client_id;
         self.hub.directory().login(client, &platform.name, told.account.as_deref(), seen, told.freshness);
     }

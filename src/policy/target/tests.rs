@@ -147,7 +147,9 @@ async fn a_lease_for_an_applicant_that_died_comes_back() {
 async fn signs_of_life_are_shown_with_their_reason() {
     let mut scene = Scene::new(LIMITS);
     let lease = scene.ask().lease().await;
-    lease.touch(Touch::StreamEvent, 42);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    lease.touch(Touch::StreamEvent, Instant::now());
+    tokio::time::sleep(Duration::from_secs(9)).await;
     let view = scene.view().await;
-    assert_eq!((view.last_activity_at, view.last_activity_reason), (Some(42), Some("stream_event")));
+    assert_eq!((view.last_activity_at, view.last_activity_reason), (Some(1_005_000), Some("stream_event")));
 }

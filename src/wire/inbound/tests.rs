@@ -55,12 +55,17 @@ fn a_frame_that_nests_too_deep_is_refused_and_names_the_request_that_it_would_ha
 }
 
 #[test]
-fn an_answer_keeps_its_body_as_a_slice() {
-    let frame = ByteString::from(r#"{"type":"api_response","id":"a","body":{"k": [1, 2]},"status":201}"#);
-    let Ok(Inbound::Request { id, report: Upstream::Answer(answer) }) = Inbound::parse(&frame) else { panic!() };
-    assert!(matches!(id, Cow::Borrowed("a")));
-    assert_eq!((answer.ok, answer.status, answer.body.text()), (true, Some(201), r#"{"k": [1, 2]}"#));
-    assert!(frame.as_bytes().as_ptr_range().contains(&answer.body.text().as_ptr()));
+fn a_long_answer_keeps_its_body_as_a_slice_and_a_short_one_lets_its_frame_go() {
+    for (filling, sliced) in [(1, false), (8_000, true)] {
+        let body = format!(r#"{{"k": [1, 2], "f": "{}"}}"#, "x".repeat(filling));
+        let text = format!(r#"{{"type":"api_response","id":"a","body":{body},"status":201}}"#);
+        let frame = ByteString::from(text);
+        let Ok(Inbound::Request { id, report: Upstream::Answer(answer) }) = Inbound::parse(&frame) else { panic!() };
+        assert!(matches!(id, Cow::Borrowed("a")));
+        assert_eq!((answer.ok, answer.status, answer.body.text()), (true, Some(201), &*body));
+        let inside = frame.as_bytes().as_ptr_range().contains(&answer.body.text().as_ptr());
+        assert_eq!(inside, sliced, "{filling}");
+    }
 }
 
 #[test]
@@ -103,4 +108,23 @@ fn no_header_value_of_a_login_survives_the_parser() {
     assert_eq!(seen.header_count, 2);
     let shown = format!("{seen:?}");
     assert!(!shown.contains("s3cret") && !shown.contains("t0ken") && !shown.contains("cookie"));
+}
+
+#[test]
+fn an_event_reads_the_same_in_its_plain_form_and_in_any_other() {
+    let plain = r#"{"type":"stream_event","id":"a","stream_id":"a","seq":3,"event":"x","data":{"k":1},"raw":"r"}"#;
+    let spaced = plain.replacen("\"type\":", "\"type\": ", 1);
+    assert_eq!(parse(plain), parse(&spaced));
+    assert!(matches!(report(plain), Upstream::Event(Event { seq: 3, .. })));
+    // What the plain form does not cover is left to the general reading.
+    for odd in [
+        r#"{"type":"stream_event","requestId":"a","seq":3}"#,
+        r#"{"type":"stream_event","id":" a ","seq":3,"chunk":"r"}"#,
+        r#"{"type":"stream_event","id":"\u0061","seq":3}"#,
+        r#"{"type":"stream_event","id":"a","seq":3,"data":null,"more":[]}"#,
+    ] {
+        assert!(matches!(report(odd), Upstream::Event(Event { seq: 3, .. })), "{odd}");
+    }
+    let deep = format!(r#"{{"type":"stream_event","id":"a","seq":3,"data":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    assert_eq!(parse(&deep).unwrap_err().ends_request(), Some("a"));
 }

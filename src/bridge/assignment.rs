@@ -4,13 +4,14 @@
 use super::connection::{Cancel, Connection, Release};
 use crate::{ids::RequestId, wire::Upstream};
 use actix::prelude::*;
+use tokio::time::Instant;
 
 /// What a connection tells about a request it performs.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum Report {
-    /// The extension said this.
-    Said(Upstream),
+    /// The extension said this, and when it was heard.
+    Said(Upstream, Instant),
     /// The extension said something about it that cannot be understood; it will say nothing better.
     Garbled(String),
     /// The connection can do nothing more for it.

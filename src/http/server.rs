@@ -34,6 +34,9 @@ pub use actix_web::dev::ServerHandle;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
+/// Bytes of an answer that are gathered before more of it is asked for; a stream whose reader does not read keeps about
+/// this much beside what its own limits allow.
+const WRITE_BUFFER_BYTES: usize = 8 << 10;
 /// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
@@ -142,6 +145,7 @@ pub fn run(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
         // A caller that is gone must be noticed at once: its request is cancelled.
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)
+        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .shutdown_timeout(stop.div_ceil(1_000))
         .disable_signals()
         .on_connect(remember)

@@ -71,6 +71,9 @@ impl Buffer {
         let event_bytes = frame.len() * events;
         match self.segments.back_mut().filter(|last| last.bytes.len() + frame.len() <= SEGMENT_BYTES) {
             Some(last) => {
+                if last.bytes.capacity() < SEGMENT_BYTES {
+                    last.bytes.reserve_exact(SEGMENT_BYTES - last.bytes.len()); // more will gather
+                }
                 last.bytes.extend_from_slice(&frame);
                 last.events += events;
                 last.event_bytes += event_bytes;

@@ -175,7 +175,7 @@ impl Exchange {
         }
     }
 
-    fn said(&mut self, report: Upstream, ctx: &mut Context<Self>) {
+    fn said(&mut self, report: Upstream, now: Instant, ctx: &mut Context<Self>) {
         let last = report.is_last();
         let touch = match &report {
             Upstream::Progress => Touch::Progress,
@@ -183,7 +183,6 @@ impl Exchange {
             Upstream::Event(_) => Touch::StreamEvent,
             _ => Touch::ResponseReceived,
         };
-        let now = Instant::now();
         self.touch(touch, now);
         if self.first_byte_at.is_none() && touch != Touch::Progress {
             self.first_byte_at = Some(self.hub.clock().now_ms());

@@ -123,14 +123,14 @@ impl Connection {
     fn report(&mut self, id: &str, report: Upstream) {
         if !report.is_last() {
             match self.requests.get(id) {
-                Some(pending) => pending.assignment.report(Report::Said(report)),
+                Some(pending) => pending.assignment.report(Report::Said(report, self.heard_at)),
                 None => self.hub.count_foreign_report(),
             }
             return;
         }
         match self.requests.remove(id) {
             Some(pending) => {
-                pending.assignment.report(Report::Said(report));
+                pending.assignment.report(Report::Said(report, self.heard_at));
                 pending.assignment.over();
             }
             None => self.hub.count_foreign_report(),

@@ -49,7 +49,7 @@ impl Handler<Report> for Exchange {
 
     fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
         match report {
-            Report::Said(said) => self.said(said, ctx),
+            Report::Said(said, heard_at) => self.said(said, heard_at, ctx),
             Report::Garbled(why) => {
                 let act = self.life.fail(Cause::Garbled(why));
                 self.perform(act, true, ctx);

@@ -17,7 +17,6 @@ use actix_web::{
 use bytes::Bytes;
 use serde::Serialize;
 use std::{
-    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -77,20 +76,25 @@ impl Success {
         Success { head: text, body: Some(body) }
     }
 
-    fn parts(self) -> VecDeque<Bytes> {
-        let mut parts = VecDeque::from([Bytes::from(self.head)]);
-        if let Some(body) = self.body {
-            parts.extend([body.into_bytes(), Bytes::from_static(CLOSING)]);
+    /// The body of the response. A short answer is written within the poll that made it; a long one may take many, and
+    /// its caller is held until then.
+    fn into_body(self, caller: Option<RequestCaller>) -> BoxBody {
+        let head = Bytes::from(self.head);
+        match self.body {
+            None => BoxBody::new(head),
+            Some(body) => {
+                let parts = [Bytes::from_static(CLOSING), body.into_bytes(), head];
+                BoxBody::new(Parts { parts: parts.into(), _caller: caller })
+            }
         }
-        parts
     }
 }
 
 /// Seals an answer with the id of its exchange.
 pub(super) fn respond(result: Result<Reply, ApiError>, id: &str) -> HttpResponse {
     match result {
-        Ok(Reply::Success(success)) => response(StatusCode::OK, success.parts(), id, None),
-        Ok(Reply::Held(success, caller)) => response(StatusCode::OK, success.parts(), id, Some(caller)),
+        Ok(Reply::Success(success)) => response(StatusCode::OK, success.into_body(None), id),
+        Ok(Reply::Held(success, caller)) => response(StatusCode::OK, success.into_body(Some(caller)), id),
         Ok(Reply::Whole(response)) => response,
         Ok(Reply::Stream(body)) => {
             let mut response = HttpResponse::Ok();
@@ -124,7 +128,7 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     };
     let text = serde_json::to_string(&envelope).expect("our own values have string keys");
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, VecDeque::from([Bytes::from(text)]), id, None);
+    let mut response = response(status, BoxBody::new(text), id);
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after_s() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -139,18 +143,13 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     response
 }
 
-fn response(
-    status: StatusCode,
-    parts: VecDeque<Bytes>,
-    id: &str,
-    caller: Option<RequestCaller>,
-) -> HttpResponse<BoxBody> {
+fn response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     with_id(&mut response, id);
-    response.body(Parts { parts, _caller: caller })
+    response.body(body)
 }
 
 fn with_id(response: &mut HttpResponseBuilder, id: &str) {
@@ -162,7 +161,8 @@ fn with_id(response: &mut HttpResponseBuilder, id: &str) {
 
 /// A body in parts that holds its caller until it was taken.
 struct Parts {
-    parts: VecDeque<Bytes>,
+    /// The next one last.
+    parts: Vec<Bytes>,
     _caller: Option<RequestCaller>,
 }
 
@@ -174,6 +174,6 @@ impl MessageBody for Parts {
     }
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(self.get_mut().parts.pop_front().map(Ok))
+        Poll::Ready(self.get_mut().parts.pop().map(Ok))
     }
 }

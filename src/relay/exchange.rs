@@ -7,11 +7,9 @@
 //! live ones) are values that give themselves back, so that even a panic here ends it for everybody.
 
 use super::{
-    answer::{self, TooLarge},
-    buffer::Overflow,
+    answer,
     cancel::CancelAnswer,
     ending::{Cause, Failure},
-    frames,
     hub::{Hub, Registration},
     journal::{Entry, Facts},
     life::{Act, Ended, Life, Phase},
@@ -23,13 +21,15 @@ use crate::{
     clock::WallMs,
     ids::{ClientId, PlatformName, RequestId},
     policy::{Admission, Applicant, Lease, Outcome, Touch, Waiting},
-    wire::{Answer, Event, Raw, Upstream},
+    wire::{Raw, Upstream},
 };
 use actix::prelude::*;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
 
+mod delivery;
 mod messages;
+mod timing;
 
 pub(super) use messages::{CallerGone, Cancel, Stop, View};
 
@@ -211,49 +211,6 @@ impl Exchange {
         }
     }
 
-    fn open(&mut self, status: u16, meta: &Raw, ctx: &mut Context<Self>) {
-        self.status = Some(status);
-        if let (Sink::Stream(writer), Some(client), Some(admission)) = (&self.sink, &self.client, &self.admission) {
-            writer.open(frames::open(&self.request, &client.client_id, admission, status, meta));
-            self.partial.opened = true;
-        }
-        self.arm(ctx);
-    }
-
-    fn emit(&mut self, event: &Event, ctx: &mut Context<Self>) {
-        let Sink::Stream(writer) = &self.sink else { return };
-        match writer.push(frames::event(&self.request, event)) {
-            Ok(()) => {
-                self.bytes += (event.data.len() + event.raw.len()) as u64;
-                self.partial.event_count += 1;
-                self.partial.last_seq = event.seq;
-            }
-            Err(Overflow) => self.end(Err(Cause::Overflow), false, ctx),
-        }
-    }
-
-    /// A whole answer; a stream gets it as its one event.
-    fn whole(&mut self, answer: &Answer, ctx: &mut Context<Self>) {
-        let status = answer.status.unwrap_or(200);
-        let max = self.hub.bridge().settings().max_response_bytes;
-        let shaped = match answer::shape(answer, max) {
-            Ok(shaped) => shaped,
-            Err(TooLarge) => return self.end(Err(Cause::TooLarge { max }), true, ctx),
-        };
-        if matches!(self.sink, Sink::Stream(_)) {
-            if !self.partial.opened {
-                self.open(status, &Raw::default(), ctx);
-            }
-            let raw = if answer.body.string().is_some() { answer.body.clone() } else { Raw::of(&answer.body.text()) };
-            let (seq, name) = (self.partial.last_seq + 1, Raw::of(&"message"));
-            self.emit(&Event { seq, event: name, data: shaped.clone(), raw }, ctx);
-        } else {
-            self.bytes += shaped.len() as u64;
-        }
-        self.status = Some(status);
-        self.end(Ok(shaped), true, ctx);
-    }
-
     /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's. `answered`: the extension has said its last word.
     fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
         if self.registration.take().is_none() {
@@ -293,76 +250,6 @@ impl Exchange {
             Sink::Stream(_) if !caller_gone => self.arm(ctx),
             _ => ctx.stop(),
         }
-    }
-
-    fn deliver(&mut self, ended: Result<Raw, Cause>) {
-        let ended = ended.map_err(|cause| Failure {
-            cause,
-            client_id: self.client.as_ref().map(|client| client.client_id.clone()),
-            connection_id: self.client.as_ref().map(|client| client.connection_id.clone()),
-        });
-        let status = self.status.unwrap_or(200);
-        match &mut self.sink {
-            Sink::Stream(writer) => writer.end(ended.map(|_| status), self.partial),
-            Sink::Buffered(caller) => {
-                let (Some(caller), client) = (caller.take(), self.client.as_ref()) else { return };
-                let answer = ended.map(|response| Delivered {
-                    client_id: client.map_or_else(|| ClientId::trusted("-"), |client| client.client_id.clone()),
-                    platform: self.request.platform.clone(),
-                    request_id: self.request.id.clone(),
-                    admission: self.admission.take(),
-                    call: std::mem::take(&mut self.request.call),
-                    status,
-                    response,
-                });
-                // A caller that is gone needs no answer.
-                let _ = caller.send(answer);
-            }
-        }
-    }
-
-    /// Arms the one timer for the next thing that time alone brings. An earlier one that is armed asks again by itself.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(wanted) = self.next_deadline() else { return };
-        if let Some((armed, handle)) = self.timer {
-            if armed <= wanted {
-                return;
-            }
-            ctx.cancel_future(handle);
-        }
-        let pause = wanted.saturating_duration_since(Instant::now());
-        self.timer = Some((wanted, ctx.run_later(pause, Self::ring)));
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        let record = (!self.recorded && self.registration.is_some()).then(|| self.requested + RECORD_AFTER);
-        // A reader that takes nothing is looked for at least this often.
-        let stalled = matches!(self.sink, Sink::Stream(_)).then(|| Instant::now() + self.hub.stall());
-        [record, stalled, self.life.deadline()].into_iter().flatten().min()
-    }
-
-    fn ring(&mut self, ctx: &mut Context<Self>) {
-        self.timer = None;
-        let now = Instant::now();
-        if !self.recorded && self.registration.is_some() && self.requested.elapsed() >= RECORD_AFTER {
-            self.recorded = true;
-            self.hub.journal().record(self.entry(None, None, None));
-        }
-        if let Some(writer) = self.stalled(now) {
-            writer.cut();
-            self.end(Err(Cause::CallerGone), false, ctx);
-            return ctx.stop();
-        }
-        let act = self.life.tick(now);
-        self.perform(act, false, ctx);
-        self.arm(ctx);
-    }
-
-    /// The stream whose reader has taken nothing for too long.
-    fn stalled(&self, now: Instant) -> Option<&Writer> {
-        let Sink::Stream(writer) = &self.sink else { return None };
-        let since = writer.waiting_since()?;
-        (now - since >= self.hub.stall()).then_some(writer)
     }
 
     fn entry(

@@ -1,0 +1,53 @@
+//! The one timer of an exchange: whatever time alone brings. It is armed for the earliest, events move deadlines without
+//! touching it, and a ring that came too early arms it again.
+
+use super::{Exchange, RECORD_AFTER, Sink};
+use crate::relay::{ending::Cause, stream::Writer};
+use actix::prelude::*;
+use tokio::time::Instant;
+
+impl Exchange {
+    /// Arms the one timer for the next thing that time alone brings. An earlier one that is armed asks again by itself.
+    pub(super) fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(wanted) = self.next_deadline() else { return };
+        if let Some((armed, handle)) = self.timer {
+            if armed <= wanted {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let pause = wanted.saturating_duration_since(Instant::now());
+        self.timer = Some((wanted, ctx.run_later(pause, Self::ring)));
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let record = (!self.recorded && self.registration.is_some()).then(|| self.requested + RECORD_AFTER);
+        // A reader that takes nothing is looked for at least this often.
+        let stalled = matches!(self.sink, Sink::Stream(_)).then(|| Instant::now() + self.hub.stall());
+        [record, stalled, self.life.deadline()].into_iter().flatten().min()
+    }
+
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        let now = Instant::now();
+        if !self.recorded && self.registration.is_some() && self.requested.elapsed() >= RECORD_AFTER {
+            self.recorded = true;
+            self.hub.journal().record(self.entry(None, None, None));
+        }
+        if let Some(writer) = self.stalled(now) {
+            writer.cut();
+            self.end(Err(Cause::CallerGone), false, ctx);
+            return ctx.stop();
+        }
+        let act = self.life.tick(now);
+        self.perform(act, false, ctx);
+        self.arm(ctx);
+    }
+
+    /// The stream whose reader has taken nothing for too long.
+    fn stalled(&self, now: Instant) -> Option<&Writer> {
+        let Sink::Stream(writer) = &self.sink else { return None };
+        let since = writer.waiting_since()?;
+        (now - since >= self.hub.stall()).then_some(writer)
+    }
+}

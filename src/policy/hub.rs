@@ -76,14 +76,14 @@ impl Hub {
         applicant: Applicant,
     ) -> Result<Waiting, Refusal> {
         let key = (client.clone(), platform.clone());
-        let start = || {
+        let start = |load| {
             let of_platform = self.shared.settings.for_platform(platform.as_str());
             let limits = Slots {
                 in_flight_max: of_platform.concurrency.max_in_flight_per_client_platform,
                 waiting_max: of_platform.waiter.max_per_target,
                 wait: Duration::from_millis(of_platform.waiter.timeout_ms),
             };
-            Target::new(client.clone(), platform.clone(), limits, self.shared.clock).start()
+            Target::new(client.clone(), platform.clone(), limits, self.shared.clock, load).start()
         };
         let target =
             self.shared.targets.get_or_start(&key, start).map_err(|full| Refusal::TooManyTargets { max: full.max })?;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::{Clock, WallMs},
     ids::{ClientId, PlatformName},
+    roster::Load,
 };
 use actix::prelude::*;
 use serde::Serialize;
@@ -67,10 +68,12 @@ pub(super) struct Target {
     last_failure_at: Option<WallMs>,
     last_success_at: Option<WallMs>,
     alarm: Option<SpawnHandle>,
+    /// Requests that are not over, and one more while failures are remembered.
+    load: Load,
 }
 
 impl Target {
-    pub(super) fn new(client: ClientId, platform: PlatformName, limits: Slots, clock: Clock) -> Self {
+    pub(super) fn new(client: ClientId, platform: PlatformName, limits: Slots, clock: Clock, load: Load) -> Self {
         assert!(limits.in_flight_max > 0, "a target without a slot never admits anything");
         Target {
             client,
@@ -85,6 +88,7 @@ impl Target {
             last_failure_at: None,
             last_success_at: None,
             alarm: None,
+            load,
         }
     }
 
@@ -138,6 +142,7 @@ impl Target {
             let wait_timeout_ms = u64::try_from(self.limits.wait.as_millis()).unwrap_or(u64::MAX);
             let refusal = Refusal::WaiterTimeout { stage: Stage::TargetSlot, wait_timeout_ms };
             late.applicant.answer_to.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
+            self.load.remove();
         }
         self.alarm = self.waiting.front().map(|first| ctx.run_later(first.until - now, Self::expire));
     }
@@ -164,6 +169,7 @@ impl Handler<Acquire> for Target {
             return self.grant(number, applicant, requested_at, requested_at, ctx);
         }
         if self.waiting.len() >= self.limits.waiting_max {
+            self.load.remove();
             let refusal = Refusal::QueueFull { waiting: self.waiting.len() };
             return applicant.answer_to.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
         }
@@ -186,7 +192,11 @@ impl Handler<Withdraw> for Target {
     type Result = ();
 
     fn handle(&mut self, Withdraw { number }: Withdraw, _: &mut Self::Context) {
+        let waiting = self.waiting.len();
         self.waiting.retain(|waiter| waiter.number != number);
+        if self.waiting.len() < waiting {
+            self.load.remove();
+        }
     }
 }
 
@@ -208,12 +218,17 @@ impl Handler<Settle> for Target {
         let now = self.clock.now_ms();
         let touch = match outcome {
             Outcome::Success => {
-                self.consecutive_failures = 0;
+                if std::mem::take(&mut self.consecutive_failures) > 0 {
+                    self.load.remove();
+                }
                 self.last_error = None;
                 self.last_success_at = Some(now);
                 Touch::CompleteSuccess
             }
             Outcome::Failure(failed) => {
+                if self.consecutive_failures == 0 {
+                    self.load.add();
+                }
                 self.consecutive_failures = self.consecutive_failures.saturating_add(1);
                 self.last_error = Some(failed.error);
                 self.last_failure_at = Some(now);
@@ -222,6 +237,7 @@ impl Handler<Settle> for Target {
             Outcome::Cancelled => Touch::CompleteCancelled,
         };
         self.activity.touch(touch, Instant::now());
+        self.load.remove();
         self.pump(ctx);
     }
 }

@@ -22,6 +22,7 @@ impl Handler<Verdict> for Asker {
 struct Scene {
     target: Addr<Target>,
     numbers: u64,
+    load: Load,
 }
 
 struct Asked {
@@ -41,12 +42,15 @@ impl Asked {
 impl Scene {
     fn new(limits: Slots) -> Self {
         let clock = Clock::starting_at(1_000_000);
-        let target = Target::new(ClientId::trusted("ff"), PlatformName::trusted("claude"), limits, clock).start();
-        Scene { target, numbers: 0 }
+        let load = Load::default();
+        let (client, platform) = (ClientId::trusted("ff"), PlatformName::trusted("claude"));
+        let target = Target::new(client, platform, limits, clock, load.clone()).start();
+        Scene { target, numbers: 0, load }
     }
 
     fn ask(&mut self) -> Asked {
         self.numbers += 1;
+        self.load.add();
         let (to, verdicts) = mpsc::unbounded_channel();
         let request_id = RequestId::trusted(format!("r{}", self.numbers));
         let applicant = Applicant { request_id, answer_to: Asker(to).start().recipient() };
@@ -152,4 +156,22 @@ async fn signs_of_life_are_shown_with_their_reason() {
     tokio::time::sleep(Duration::from_secs(9)).await;
     let view = scene.view().await;
     assert_eq!((view.last_activity_at, view.last_activity_reason), (Some(1_005_000), Some("stream_event")));
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_target_has_nothing_left_to_do_when_all_its_requests_are_over_and_no_failure_is_remembered() {
+    let mut scene = Scene::new(Slots { waiting_max: 1, ..LIMITS });
+    let (mut a, b, mut c) = (scene.ask(), scene.ask(), scene.ask());
+    let first = a.lease().await;
+    assert!(matches!(c.verdicts.recv().await, Some(Verdict::Refused(Refusal::QueueFull { .. }))));
+    let Asked { waiting, .. } = b;
+    drop(waiting);
+    let mut d = scene.ask();
+    assert!(matches!(d.verdicts.recv().await, Some(Verdict::Refused(Refusal::WaiterTimeout { .. }))));
+    first.settle(Outcome::Failure(Failed { error: "http_500".into(), retry_after_ms: None }));
+    scene.view().await;
+    assert!(!scene.load.is_none(), "a failure is remembered");
+    scene.ask().lease().await.settle(Outcome::Success);
+    scene.view().await;
+    assert!(scene.load.is_none());
 }

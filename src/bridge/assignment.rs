@@ -12,8 +12,13 @@ use tokio::time::Instant;
 pub enum Report {
     /// The extension said this, and when it was heard.
     Said(Upstream, Instant),
-    /// The extension said something about it that cannot be understood; it will say nothing better.
-    Garbled(String),
+    /// The extension said something about it that cannot be understood.
+    Garbled {
+        /// Why not.
+        why: String,
+        /// Whether it was the extension's last word about it.
+        last: bool,
+    },
     /// The connection can do nothing more for it.
     Gone(Gone),
 }

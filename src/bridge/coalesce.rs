@@ -23,6 +23,17 @@ pub(super) enum Next {
     Waiting,
 }
 
+/// What follows when a timer rings.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Send one now.
+    Send(&'static str),
+    /// Ask again after that time.
+    Wait(Duration),
+    /// Nothing is left to show.
+    Nothing,
+}
+
 impl Coalescer {
     pub(super) fn new(interval: Duration) -> Self {
         Coalescer { interval, sent: None, pending: None }
@@ -43,11 +54,18 @@ impl Coalescer {
         }
     }
 
-    /// The time is over: the reason to send, if there is still one.
-    pub(super) fn due(&mut self, now: Instant) -> Option<&'static str> {
-        let reason = self.pending.take()?;
-        self.sent = Some(now);
-        Some(reason)
+    /// The time is over: the reason to send now, if there is still one. An earlier timer may ring for a later change,
+    /// which then waits on.
+    pub(super) fn due(&mut self, now: Instant) -> Due {
+        let Some(reason) = self.pending else { return Due::Nothing };
+        match self.sent.map(|sent| sent + self.interval) {
+            Some(due) if due > now => Due::Wait(due - now),
+            _ => {
+                self.pending = None;
+                self.sent = Some(now);
+                Due::Send(reason)
+            }
+        }
     }
 
     /// One was sent for another reason; it showed everything.
@@ -69,8 +87,8 @@ mod tests {
         let later = start + Duration::from_millis(20);
         assert_eq!(snapshots.changed("b", later), Next::Wait(Duration::from_millis(30)));
         assert_eq!(snapshots.changed("c", later), Next::Waiting);
-        assert_eq!(snapshots.due(start + Duration::from_millis(50)), Some("c"));
-        assert_eq!(snapshots.due(start + Duration::from_millis(50)), None);
+        assert_eq!(snapshots.due(start + Duration::from_millis(50)), Due::Send("c"));
+        assert_eq!(snapshots.due(start + Duration::from_millis(50)), Due::Nothing);
         assert_eq!(snapshots.changed("d", start + Duration::from_millis(100)), Next::Send);
     }
 
@@ -81,6 +99,11 @@ mod tests {
         snapshots.sent(start);
         assert!(matches!(snapshots.changed("a", start), Next::Wait(_)));
         snapshots.sent(start);
-        assert_eq!(snapshots.due(start + Duration::from_millis(50)), None);
+        assert_eq!(snapshots.due(start + Duration::from_millis(50)), Due::Nothing);
+        assert_eq!(snapshots.changed("b", start + Duration::from_millis(40)), Next::Wait(Duration::from_millis(10)));
+        snapshots.sent(start + Duration::from_millis(45));
+        assert!(matches!(snapshots.changed("c", start + Duration::from_millis(46)), Next::Wait(_)));
+        let early = snapshots.due(start + Duration::from_millis(50));
+        assert_eq!(early, Due::Wait(Duration::from_millis(45)), "the timer of the change before");
     }
 }

@@ -11,7 +11,7 @@
 
 use super::{
     assignment::{Assignment, Gone},
-    coalesce::{Coalescer, Next},
+    coalesce::{Coalescer, Due, Next},
     hub::{Hub, Presence, SocketToken},
     meter::Meter,
     session::Session,
@@ -130,11 +130,17 @@ impl Connection {
             Next::Send => self.snapshot(reason, ctx),
             Next::Waiting => {}
             Next::Wait(time) => {
-                ctx.run_later(time, |this, ctx| {
-                    if let Some(reason) = this.snapshots.due(Instant::now()) {
-                        this.snapshot(reason, ctx);
-                    }
-                });
+                ctx.run_later(time, Self::snapshot_due);
+            }
+        }
+    }
+
+    fn snapshot_due(&mut self, ctx: &mut Context<Self>) {
+        match self.snapshots.due(Instant::now()) {
+            Due::Nothing => {}
+            Due::Send(reason) => self.snapshot(reason, ctx),
+            Due::Wait(time) => {
+                ctx.run_later(time, Self::snapshot_due);
             }
         }
     }

@@ -119,7 +119,13 @@ impl<S, E> FrameGuard<S, E> {
     fn check(&mut self, declared: u64) -> Result<(), u16> {
         let (last, reserved, kind) = (self.head[0] & 0x80 != 0, self.head[0] & 0x70, self.head[0] & 0x0f);
         let (masked, control) = (self.head[1] & 0x80 != 0, kind & 8 != 0);
-        if reserved != 0 || !masked || (control && (declared > 125 || !last)) {
+        // A length that is written longer than it need be is against the protocol too.
+        let least = match self.head[1] & 127 {
+            126 => 126,
+            127 => 65_536,
+            _ => 0,
+        };
+        if declared < least || reserved != 0 || !masked || (control && (declared > 125 || !last)) {
             return Err(PROTOCOL);
         }
         if !control {

@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -93,6 +94,9 @@ pub struct FinalMessageEntry {
     pub observed_at: WallMs,
     /// Length of the text in characters.
     pub raw_length: usize,
+    /// Tells texts apart also when they are kept no longer.
+    #[serde(skip)]
+    digest: [u8; 32],
     /// The text, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_text: Option<Arc<str>>,
@@ -167,20 +171,22 @@ impl Session {
     }
 
     /// An assistant's message was completed. One that is known takes the place of its earlier copy.
-    pub(super) fn final_message(&mut self, told: FinalMessage, now: WallMs) {
+    /// `text_bytes_max`: of texts that are kept, the newest first.
+    pub(super) fn final_message(&mut self, told: FinalMessage, now: WallMs, text_bytes_max: usize) {
         let entry = FinalMessageEntry {
             platform: told.platform,
             conversation_id: told.conversation_id,
             assistant_message_id: told.assistant_message_id,
             observed_at: told.observed_at.unwrap_or(now),
             raw_length: told.raw_text.chars().count(),
+            digest: Sha256::digest(&told.raw_text).into(),
             raw_text: Some(told.raw_text.into()),
         };
         let same = |known: &FinalMessageEntry| {
-            let of = |m: &FinalMessageEntry| {
-                (m.platform.clone(), m.conversation_id.clone(), m.assistant_message_id.clone(), m.raw_text.clone())
-            };
-            of(known) == of(&entry)
+            known.platform == entry.platform
+                && known.conversation_id == entry.conversation_id
+                && known.assistant_message_id == entry.assistant_message_id
+                && known.digest == entry.digest
         };
         if let Some(known) = self.final_messages.iter_mut().find(|known| same(known)) {
             *known = entry;
@@ -190,6 +196,14 @@ impl Session {
             self.final_messages.pop_front();
         }
         self.final_messages.push_back(entry);
+        let mut kept = 0;
+        for (age, message) in self.final_messages.iter_mut().rev().enumerate() {
+            kept += message.raw_text.as_ref().map_or(0, |text| text.len());
+            // The newest is kept in any case; a message alone is bounded by what a client may send.
+            if age > 0 && kept > text_bytes_max {
+                message.raw_text = None;
+            }
+        }
     }
 
     /// The extension's extractors were judged.
@@ -231,6 +245,8 @@ fn insert<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {
 mod tests {
     use super::*;
 
+    const MAX: usize = 1 << 20;
+
     fn message(id: &str, text: &str) -> FinalMessage {
         FinalMessage {
             platform: "claude".into(),
@@ -245,16 +261,27 @@ mod tests {
     fn the_ten_newest_messages_are_kept_and_a_known_one_is_not_doubled() {
         let mut session = Session::default();
         for i in 0..12 {
-            session.final_message(message(&format!("m{i}"), "text"), i);
+            session.final_message(message(&format!("m{i}"), "text"), i, MAX);
         }
-        session.final_message(message("m5", "text"), 99);
-        session.final_message(message("m5", "another text"), 100);
+        session.final_message(message("m5", "text"), 99, MAX);
+        session.final_message(message("m5", "another text"), 100, MAX);
         let shown = session.view(false).final_messages;
         assert_eq!(shown.len(), 10);
         assert_eq!(shown.iter().filter(|m| m.assistant_message_id == "m5").count(), 2);
         assert_eq!(shown.last().unwrap().observed_at, 100);
         assert!(shown.iter().all(|m| m.raw_text.is_none()));
         assert!(session.view(true).final_messages.iter().all(|m| m.raw_text.is_some()));
+    }
+
+    #[test]
+    fn the_texts_of_older_messages_go_when_all_are_too_long() {
+        let mut session = Session::default();
+        for i in 0..4 {
+            session.final_message(message(&format!("m{i}"), "0123456789"), i, 20);
+        }
+        let shown = session.view(true).final_messages;
+        let kept: Vec<_> = shown.iter().map(|m| (m.raw_length, m.raw_text.is_some())).collect();
+        assert_eq!(kept, [(10, false), (10, false), (10, true), (10, true)]);
     }
 
     #[test]

@@ -36,6 +36,8 @@ settings! {
         inbound_window_bytes: usize = 64 << 10,
         /// Milliseconds between two snapshots to one client; 0 = one for each change.
         snapshot_interval_ms: u64 = 50,
+        /// Bytes of final messages whose text is kept for each client; older ones keep their length alone.
+        max_final_message_bytes: usize = 4 << 20,
         /// Clients that may be connected.
         max_clients: usize = 2_048,
     }
@@ -79,6 +81,7 @@ impl Bridge {
         faults.bytes("max_response_bytes", self.max_response_bytes, 1);
         faults.bytes("inbound_window_bytes", self.inbound_window_bytes, 1_024);
         faults.delay("snapshot_interval_ms", self.snapshot_interval_ms);
+        faults.bytes("max_final_message_bytes", self.max_final_message_bytes, 1);
         faults.count("max_clients", self.max_clients);
     }
 }
@@ -117,10 +120,11 @@ mod tests {
             max_response_bytes: 0,
             inbound_window_bytes: 0,
             snapshot_interval_ms: 0,
+            max_final_message_bytes: 0,
             max_clients: 0,
             pairing: Pairing::Off,
         };
-        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 13, "a grace and an interval of 0 have a meaning");
+        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 14, "a grace and an interval of 0 have a meaning");
     }
 
     #[test]

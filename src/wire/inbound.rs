@@ -105,6 +105,11 @@ impl Refused {
         Refused { code, message: message.into(), in_reply_to: None, id: None }
     }
 
+    /// Whether the frame was the extension's last word about its request.
+    pub fn is_last(&self) -> bool {
+        matches!(self.in_reply_to.as_deref(), Some("api_response" | "stream_end" | "stream_error"))
+    }
+
     /// Whether a request's answer was in the frame, so that the request can expect no better one.
     pub fn ends_request(&self) -> Option<&str> {
         let ends = matches!(

@@ -106,6 +106,7 @@ fn status(message: &Object<'_>) -> Result<Option<u16>, BadField> {
     const FAULT: &str = "must be an HTTP status from 100 to 999";
     message
         .integer(&["status"])?
+        .filter(|status| *status != 0) // what fetch says when it never got there
         .map(|status| {
             u16::try_from(status).ok().filter(|s| (100..=999).contains(s)).ok_or(BadField::new("status", FAULT))
         })

@@ -67,10 +67,7 @@ impl Connection {
             (Ok(Inbound::Hello(hello)), _) => self.hello(hello, ctx),
             (Ok(inbound), true) => self.take(inbound, ctx),
             (Err(refused), true) => {
-                if let Some(pending) = refused.ends_request().and_then(|id| self.requests.remove(id)) {
-                    pending.assignment.report(Report::Garbled(refused.message.clone()));
-                    pending.assignment.over();
-                }
+                self.garbled(&refused);
                 self.refuse(&refused, ctx);
             }
             (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.refuse(&refused, ctx),
@@ -79,6 +76,21 @@ impl Connection {
                 let refused = Refused { code: RefusalCode::HelloRequired, message, in_reply_to: None, id: None };
                 self.refuse(&refused, ctx);
             }
+        }
+    }
+
+    /// A request whose answer cannot be understood can expect no better one.
+    fn garbled(&mut self, refused: &Refused) {
+        let Some(id) = refused.ends_request() else { return };
+        let (why, last) = (refused.message.clone(), refused.is_last());
+        if last {
+            if let Some(pending) = self.requests.remove(id) {
+                pending.assignment.report(Report::Garbled { why, last });
+                pending.assignment.over();
+            }
+        } else if let Some(pending) = self.requests.get(id) {
+            // The entry stays: whoever gives the request up also tells the extension to stop.
+            pending.assignment.report(Report::Garbled { why, last });
         }
     }
 
@@ -105,7 +117,8 @@ impl Connection {
                 self.changed("action_result", ctx);
             }
             Inbound::FinalMessage(told) => {
-                self.session.final_message(told, now);
+                let kept = self.hub.settings().max_final_message_bytes;
+                self.session.final_message(told, now, kept);
                 self.changed("browser.final_message", ctx);
             }
             Inbound::PlatformStatus(told) => self.session.platform_status(told),

@@ -87,9 +87,14 @@ async fn heads_that_break_the_protocol_end_it() {
     let reserved = frame(0xC1, 5);
     let long_ping = frame(0x89, 126);
     let split_ping = frame(0x09, 5);
-    for (what, bytes) in
-        [("unmasked", unmasked), ("reserved", reserved), ("long ping", long_ping), ("split ping", split_ping)]
-    {
+    let padded = [vec![0x81, 0x80 | 126, 0, 5], vec![1, 2, 3, 4], vec![b'x'; 5]].concat();
+    for (what, bytes) in [
+        ("padded length", padded),
+        ("unmasked", unmasked),
+        ("reserved", reserved),
+        ("long ping", long_ping),
+        ("split ping", split_ping),
+    ] {
         let (guarded, meter) = guard(vec![bytes], 1 << 20, FREE);
         guarded.collect::<Vec<_>>().await;
         assert_eq!(meter.violation(), Some(PROTOCOL), "{what}");

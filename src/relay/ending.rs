@@ -35,8 +35,8 @@ pub enum Cause {
     Upstream(Box<Upstream>),
     /// The whole answer is larger than it may be.
     TooLarge {
-        /// Most bytes.
-        max: usize,
+        /// Most bytes; not known where the extension has a limit of its own.
+        max: Option<usize>,
     },
     /// The extension's answer cannot be understood.
     Garbled(String),
@@ -117,7 +117,8 @@ impl Cause {
             Cause::OpenTimeout => "The browser did not open the stream in time.".into(),
             Cause::IdleTimeout => "The stream was silent for too long.".into(),
             Cause::Upstream(upstream) => upstream.message.clone().unwrap_or_else(|| upstream.sentence()),
-            Cause::TooLarge { max } => format!("The answer is larger than {max} bytes."),
+            Cause::TooLarge { max: Some(max) } => format!("The answer is larger than {max} bytes."),
+            Cause::TooLarge { max: None } => "The answer is larger than the extension takes.".into(),
             Cause::Garbled(why) => format!("The extension's answer cannot be understood: {why}."),
             Cause::Internal => "The service failed unexpectedly.".into(),
         }

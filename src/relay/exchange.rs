@@ -151,6 +151,7 @@ impl Exchange {
             Ok(client) => self.dispatch(client, ctx),
             Err(_) => {
                 self.client = Some(client);
+                self.lease = None; // nothing went out: that says nothing about the platform
                 self.end(Err(Cause::Gone(Gone::Disconnected)), false, ctx);
             }
         }
@@ -213,9 +214,8 @@ impl Exchange {
 
     /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's. `answered`: the extension has said its last word.
     fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
-        if self.registration.take().is_none() {
-            return;
-        }
+        // Held until everything that names the id is on its way: only then may another request have it.
+        let Some(registration) = self.registration.take() else { return };
         let mut ended = ended.map_err(|cause| self.life.name(cause));
         let now = self.hub.clock().now_ms();
         if let Err(Cause::Upstream(upstream)) = &mut ended {
@@ -244,6 +244,7 @@ impl Exchange {
             let entry = self.entry(Some(outcome), error_code, Some(now));
             self.hub.journal().record(entry);
         }
+        registration.over();
         self.deliver(ended);
         match &self.sink {
             // Until the reader has it all and leaves, or takes nothing.

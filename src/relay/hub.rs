@@ -121,11 +121,30 @@ impl Drop for Caller {
 pub(super) struct Registration {
     hub: Hub,
     id: RequestId,
+    /// What the journal says if the exchange dies without a word.
+    died: Option<Box<Entry>>,
+}
+
+impl Registration {
+    /// The request has ended, and the journal knows.
+    pub(super) fn over(mut self) {
+        self.died = None;
+    }
+
+    /// From now on the journal has a row of it that must not stay open.
+    pub(super) fn recorded(&mut self, running: Entry) {
+        let (outcome, error_code) = (Some("failure".into()), Some("internal_error".into()));
+        self.died = Some(Box::new(Entry { phase: "done".into(), outcome, error_code, ..running }));
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         self.hub.live().remove(&self.id);
+        if let Some(died) = self.died.take() {
+            let finished_at = Some(self.hub.clock().now_ms());
+            self.hub.journal().record(Entry { finished_at, ..*died });
+        }
     }
 }
 
@@ -163,10 +182,11 @@ impl Hub {
 
     /// The exchange then lives on the calling arbiter.
     fn take_over(&self, request: Request, sink: Sink) -> Result<Caller, Refused> {
+        let mut live = self.live();
+        // Under the lock, as the stop is: whoever is not refused here is told there.
         if self.shared.callers.is_closed() {
             return Err(Refused::Stopping);
         }
-        let mut live = self.live();
         let crowded = live.len() >= self.shared.setup.requests_max;
         let hash_map::Entry::Vacant(place) = live.entry(request.id.clone()) else {
             return Err(Refused::Conflict);
@@ -175,7 +195,7 @@ impl Hub {
             return Err(Refused::Overloaded);
         }
         let platform = request.platform.clone();
-        let registration = Registration { hub: self.clone(), id: request.id.clone() };
+        let registration = Registration { hub: self.clone(), id: request.id.clone(), died: None };
         let number = self.journal().next_number();
         let exchange = Exchange::new(self.clone(), request, sink, number, registration).start();
         place.insert(Live { exchange: exchange.clone(), platform });
@@ -229,8 +249,9 @@ impl Hub {
 
     /// Ends every request with `service_stopped` and takes no more.
     pub fn stop(&self) {
+        let live = self.live();
         self.shared.callers.close();
-        for live in self.live().values() {
+        for live in live.values() {
             live.exchange.do_send(Stop); // bounded: once a request
         }
     }

@@ -208,6 +208,11 @@ impl Life {
     }
 
     fn answer(&mut self, answer: Answer) -> Act {
+        if let Some(status) = self.status.filter(|status| *status >= 400) {
+            // What was opened as an error ends as that error, however the extension ends it.
+            let body = super::answer::cut(answer.body);
+            return self.upstream_failed(UpstreamError { status: Some(status), body, ..UpstreamError::default() });
+        }
         if answer.ok && answer.status.is_none_or(|status| status < 400) {
             self.phase = Phase::Done;
             return Act::Whole(answer);
@@ -222,18 +227,15 @@ impl Life {
     }
 
     fn upstream_failed(&mut self, mut upstream: UpstreamError) -> Act {
-        if self.is_cancelled() {
+        // A cancellation is one whoever words it, and with whatever status.
+        if self.is_cancelled() || upstream.error.as_deref() == Some("request_cancelled") {
             return self.fail(Cause::Cancelled);
         }
         if let Some(status) = self.status.filter(|status| *status >= 400) {
             upstream.status = Some(status);
             upstream.code = None;
-        } else if upstream.status.is_none() {
-            match upstream.error.as_deref() {
-                Some("request_cancelled") => return self.fail(Cause::Cancelled),
-                Some("response_too_large") => return self.fail(Cause::TooLarge { max: 0 }),
-                _ => {}
-            }
+        } else if upstream.status.is_none() && upstream.error.as_deref() == Some("response_too_large") {
+            return self.fail(Cause::TooLarge { max: None });
         }
         self.fail(Cause::Upstream(Box::new(upstream)))
     }

@@ -158,14 +158,15 @@ impl Reader {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let mut shared = lock(&self.shared);
         if let Some(chunk) = shared.buffer.take() {
-            let more = shared.buffer.waiting() > 0 || shared.end.is_some();
-            shared.waiting_since = more.then(Instant::now);
+            // It counts as read only when the body comes back for more: the library may hold what it took.
+            shared.waiting_since = Some(Instant::now());
             return Poll::Ready(Next::Frames(chunk));
         }
         if let Some(end) = shared.end.clone() {
-            shared.waiting_since = None;
+            shared.waiting_since = Some(Instant::now());
             return Poll::Ready(Next::End(end));
         }
+        shared.waiting_since = None;
         match &mut shared.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -217,6 +218,7 @@ mod tests {
         writer.push(b"one".to_vec()).unwrap();
         let (next, mut reader) = waiting.await.unwrap();
         assert_eq!(next, Next::Frames(Bytes::from_static(b"one")));
+        assert!(writer.waiting_since().is_some(), "it may not have reached the caller yet");
         assert!(poll!(poll_fn(|cx| reader.poll_next(cx))).is_pending());
         assert_eq!(writer.waiting_since(), None, "it took everything");
         let pushed = Instant::now();

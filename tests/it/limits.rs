@@ -227,3 +227,16 @@ async fn one_connection_more_than_may_be_waits_until_another_ends() {
     held.clear();
     assert_eq!(fifth.answer(false).await.data()["status"], "ok");
 }
+
+#[actix_rt::test]
+async fn clients_that_left_make_room_for_the_targets_of_others() {
+    let daemon = Daemon::start("policy.max_targets = 2").await;
+    let caller = daemon.caller();
+    for number in 0..5 {
+        let name = format!("ff{number}");
+        let firefox = automatic(&daemon, &name).await;
+        let answer = caller.request(&json!({"platform": "claude", "path": "/echo", "client_id": name})).await;
+        assert_eq!(answer.data()["client_id"], *name);
+        firefox.close(1000, "").await.unwrap();
+    }
+}

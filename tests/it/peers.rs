@@ -241,6 +241,18 @@ async fn an_answer_that_cannot_be_read_ends_its_request_as_a_bridge_error() {
 }
 
 #[actix_rt::test]
+async fn an_event_that_cannot_be_read_ends_its_stream_and_stops_the_page() {
+    let daemon = Daemon::start("").await;
+    let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
+    let mut stream = caller.stream(&ask_sse("r1", "/")).await;
+    let request = request_of(&firefox, "r1").await;
+    request.open(200).await.unwrap();
+    firefox.send_json(&json!({"type": "stream_event", "id": "r1", "seq": 0})).await.unwrap();
+    assert_eq!(stream.end().await.outcome(), ("stream_error", "browser_bridge_error", 502));
+    assert_eq!(firefox.expect("request_cancel").await.unwrap()["id"], "r1");
+}
+
+#[actix_rt::test]
 async fn nobody_answers_feeds_or_ends_the_request_of_another() {
     let daemon = Daemon::start("").await;
     let (owner, caller) = (manual(&daemon, "owner").await, daemon.caller());

@@ -41,7 +41,7 @@ impl Exchange {
         let max = self.hub.bridge().settings().max_response_bytes;
         let shaped = match answer::shape(answer, max) {
             Ok(shaped) => shaped,
-            Err(TooLarge) => return self.end(Err(Cause::TooLarge { max }), true, ctx),
+            Err(TooLarge) => return self.end(Err(Cause::TooLarge { max: Some(max) }), true, ctx),
         };
         if matches!(self.sink, Sink::Stream(_)) {
             if !self.partial.opened {

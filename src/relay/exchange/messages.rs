@@ -50,9 +50,9 @@ impl Handler<Report> for Exchange {
     fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
         match report {
             Report::Said(said, heard_at) => self.said(said, heard_at, ctx),
-            Report::Garbled(why) => {
+            Report::Garbled { why, last } => {
                 let act = self.life.fail(Cause::Garbled(why));
-                self.perform(act, true, ctx);
+                self.perform(act, last, ctx);
             }
             Report::Gone(gone) => {
                 let act = self.life.gone(gone);

@@ -32,7 +32,11 @@ impl Exchange {
         let now = Instant::now();
         if !self.recorded && self.registration.is_some() && self.requested.elapsed() >= RECORD_AFTER {
             self.recorded = true;
-            self.hub.journal().record(self.entry(None, None, None));
+            let entry = self.entry(None, None, None);
+            if let Some(registration) = &mut self.registration {
+                registration.recorded(entry.clone());
+            }
+            self.hub.journal().record(entry);
         }
         if let Some(writer) = self.stalled(now) {
             writer.cut();

@@ -118,6 +118,23 @@ fn each_report_has_its_meaning_in_each_phase() {
             error(Some(500), "odd"),
             |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(429)),
         ),
+        (
+            "a whole answer to what began as an error",
+            true,
+            vec![open(500)],
+            answer(Some(200), true, None),
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Upstream(u))) if u.status == Some(500)),
+        ),
+        (
+            "the extension cancelled by itself, with a status",
+            true,
+            vec![],
+            error(Some(499), "request_cancelled"),
+            |a| matches!(a, Act::End(Ended::Failed(Cause::Cancelled))),
+        ),
+        ("the same as an answer", false, vec![], answer(Some(500), false, Some("request_cancelled")), |a| {
+            matches!(a, Act::End(Ended::Failed(Cause::Cancelled)))
+        }),
         ("the extension cancelled by itself", true, vec![open(200)], error(None, "request_cancelled"), |a| {
             matches!(a, Act::End(Ended::Failed(Cause::Cancelled)))
         }),

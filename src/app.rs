@@ -74,10 +74,13 @@ impl Daemon {
         let clock = Clock::System;
         let state = StateFolder::open(state_dir)?;
         let address = config.server.address().ok_or(StartError::NoAddress)?;
-        let listening = http::bind(address).map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
-            _ => StartError::Listen { address, source },
-        })?;
+        let listening =
+            http::bind(address, Duration::from_millis(config.server.sse_stall_timeout_ms)).map_err(|source| {
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
+                    _ => StartError::Listen { address, source },
+                }
+            })?;
         let token = state.token(&config.auth)?;
         let store = Store::open(&config.store.file(state.path()), &config.store)?;
         let later = Later::start(store.clone(), &config.store);

@@ -4,7 +4,7 @@ use crate::{
     bridge::{Gone, NoClient},
     relay::{CancelRefused, Cause, Failure, Refused},
     store::StoreError,
-    wire::BadField,
+    wire::{BadField, Raw},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -227,7 +227,7 @@ pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) ->
             error = error
                 .with_some("upstream_status", upstream.status)
                 .with_some("upstream_error", upstream.error.as_ref())
-                .with_some("upstream_body", body);
+                .with_some("upstream_body", body.map(shown));
             if let Some(wait) = upstream.retry_after_ms {
                 error = error.retry_after(wait.div_ceil(1_000));
             }
@@ -242,6 +242,11 @@ pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) ->
         _ => {}
     }
     error
+}
+
+/// JSON as a value; as its text where a value cannot hold it: numbers too large, half a surrogate pair.
+fn shown(body: &Raw) -> Value {
+    serde_json::from_str(body.text()).unwrap_or_else(|_| Value::from(body.text()))
 }
 
 /// A request that was not taken over.

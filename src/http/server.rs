@@ -111,16 +111,21 @@ pub struct Listening {
     pub address: SocketAddr,
 }
 
-/// Listens at `address`.
+/// Listens at `address`. `unread`: how long a peer may leave unread what was sent to it before the system ends its
+/// connection (where the system can).
 ///
 /// # Errors
 ///
 /// The address is in use or cannot be listened on.
-pub fn bind(address: SocketAddr) -> io::Result<Listening> {
+pub fn bind(address: SocketAddr, unread: Duration) -> io::Result<Listening> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A daemon that was just stopped leaves connections behind; its address is free all the same.
     socket.set_reuse_address(true)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(unread))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = unread;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bridge::settings::Pairing,
-    config::Config,
+    config::{Config, Origin, Origins},
     ids::RequestId,
     policy::settings::Jitter,
     simulator::{Firefox, Profile, WebApp},
@@ -46,14 +46,26 @@ pub(super) struct Arguments {
 /// Runs a daemon and sends one request through it.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let folder = Folder::new();
-    let listen = context.config.server.listen.clone();
-    let chosen = listen != Config::default().server.listen;
-    let mut config = Config::clone(&context.config);
-    config.server.listen = if chosen { listen } else { "127.0.0.1:0".to_owned() };
-    config.bridge.pairing = Pairing::Off;
-    config.policy.jitter = Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 };
-    let context = Context { config: Arc::new(config), state_dir: folder.path.clone(), ..context };
+    let config = Arc::new(own(&context.config, &context.origins));
+    let context = Context { config, state_dir: folder.path.clone(), ..context };
     actix_rt::System::new().block_on(demonstrate(&context, arguments.once))
+}
+
+/// The demo's configuration: the user's, without any file, token or address of the user's own daemon.
+fn own(config: &Config, origins: &Origins) -> Config {
+    let mut own = config.clone();
+    own.store.path = None;
+    own.auth.token = None;
+    own.auth.token_file = None;
+    own.log.file = false;
+    own.server.status_listen = None;
+    // Only the command line speaks of this demo; every other source speaks of the daemon.
+    if !matches!(origins.of("server.listen"), Origin::Option(_)) {
+        own.server.listen = "127.0.0.1:0".to_owned();
+    }
+    own.bridge.pairing = Pairing::Off;
+    own.policy.jitter = Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 };
+    own
 }
 
 async fn demonstrate(context: &Context, once: bool) -> anyhow::Result<ExitCode> {
@@ -175,5 +187,54 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // The system's own cleaning of temporary files takes what cannot be removed now.
         let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Loaded, Options, Sources, load},
+        http::settings::Auth,
+    };
+
+    const USERS: &str = r#"
+        store.path = "/home/me/conductor.db"
+        store.readers = 3
+        server.listen = "127.0.0.1:4400"
+        server.status_listen = "127.0.0.1:4401"
+        log.file = true
+    "#;
+
+    fn loaded(auth: &str, environment: &[(&str, &str)], listen: Option<&str>) -> Loaded {
+        let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let options = Options { listen: listen.map(str::to_owned), ..Options::default() };
+        let files = vec![("/etc/x/conductor.toml".into(), format!("{USERS}{auth}"))];
+        load(&Sources { files, environment, options, host_name: "here".into() }).unwrap()
+    }
+
+    #[test]
+    fn it_touches_nothing_of_the_users_own() {
+        for auth in ["auth.token = \"the-users-own\"", "auth.token_file = \"/home/me/token\""] {
+            let Loaded { config, origins } = loaded(auth, &[], None);
+            assert_ne!(config.auth, Auth::default(), "the user has one");
+            let own = own(&config, &origins);
+            assert_eq!(own.auth, Auth::default(), "{auth}");
+            assert_eq!(own.store.file(Path::new("/demo")), Path::new("/demo/conductor.db"));
+            assert_eq!((own.server.listen.as_str(), own.server.status_listen), ("127.0.0.1:0", None));
+            assert!(!own.log.file);
+            assert_eq!(own.store.readers, 3, "what belongs to nobody stays as configured");
+        }
+    }
+
+    #[test]
+    fn only_the_command_line_chooses_its_port() {
+        let listen = |environment: &[(&str, &str)], option: Option<&str>| {
+            let Loaded { config, origins } = loaded("", environment, option);
+            own(&config, &origins).server.listen
+        };
+        assert_eq!(listen(&[("BAA_SERVER__LISTEN", "127.0.0.1:4402")], None), "127.0.0.1:0");
+        assert_eq!(listen(&[], Some("127.0.0.1:4403")), "127.0.0.1:4403");
+        assert_eq!(listen(&[], Some("127.0.0.1:4317")), "127.0.0.1:4317", "also when it is the default");
     }
 }

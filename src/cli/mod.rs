@@ -112,8 +112,8 @@ impl Context {
         if matches!(cli.command, Some(Command::Demo(_))) && *loaded.origins.of("log.filter") == Origin::Default {
             log.filter = "warn".to_owned();
         }
-        // Client commands neither write log files nor make folders.
-        log.file &= cli.is_daemon();
+        // Client commands neither write log files nor make folders, and the demo leaves the user's folder alone.
+        log.file &= cli.is_users_daemon();
         if log.file {
             state_folder::prepare(&state_dir).map_err(anyhow::Error::new)?;
         }
@@ -124,8 +124,9 @@ impl Context {
 }
 
 impl Cli {
-    fn is_daemon(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve | Command::Demo(_)))
+    /// Whether this runs the daemon on the user's own state folder.
+    fn is_users_daemon(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve))
     }
 }
 
@@ -218,9 +219,17 @@ mod tests {
         {
             let cli = parse(line);
             assert_eq!(cli.common.listen.as_deref(), Some("127.0.0.1:0"), "{line}");
-            assert!(matches!(cli.command, Some(Command::Config(_))) && !cli.is_daemon());
+            assert!(matches!(cli.command, Some(Command::Config(_))));
         }
-        assert!(parse("baa-conductor --log-format json").is_daemon());
+    }
+
+    #[test]
+    fn only_the_users_daemon_writes_log_files() {
+        let is = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().is_users_daemon();
+        assert!(is("baa-conductor --log-format json") && is("baa-conductor serve"));
+        for other in ["baa-conductor demo --once", "baa-conductor status", "baa-conductor config --json"] {
+            assert!(!is(other), "{other}");
+        }
     }
 
     #[test]

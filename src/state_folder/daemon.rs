@@ -1,8 +1,7 @@
 //! `daemon.json`: where a running daemon is found.
 
-use super::{StateError, files};
+use super::{StateError, files, lock};
 use crate::clock::WallMs;
-use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use std::{
     io,
@@ -38,13 +37,22 @@ pub enum FindError {
     },
 }
 
-fn file(folder: &Path) -> PathBuf {
+pub(super) fn file(folder: &Path) -> PathBuf {
     folder.join("daemon.json")
 }
 
 impl Daemon {
     /// The daemon that runs on this folder. It was alive a moment ago, which does not mean that it answers.
     pub fn find(folder: &Path) -> Result<Daemon, FindError> {
+        // One that was killed could not clean up, and its pid and port may be anybody's now: only the lock tells. Looked at
+        // first, since whoever takes it removes what was left behind.
+        match lock::is_held(folder) {
+            Ok(true) => {}
+            Ok(false) => return Err(FindError::NotRunning(folder.to_owned())),
+            Err(reason) => {
+                return Err(FindError::Unusable { path: lock::file(folder), reason: reason.to_string() });
+            }
+        }
         let path = file(folder);
         // Checked like the token, which client commands send to the address in it.
         let text = match files::read_private(&path, false) {
@@ -54,15 +62,8 @@ impl Daemon {
             }
             Err(reason) => return Err(FindError::Unusable { path, reason: reason.to_string() }),
         };
-        let daemon: Daemon = serde_json::from_str(&text)
-            .map_err(|error| FindError::Unusable { path, reason: format!("cannot be read: {error}") })?;
-        // One that was killed could not clean up.
-        if daemon.is_alive() { Ok(daemon) } else { Err(FindError::NotRunning(folder.to_owned())) }
-    }
-
-    fn is_alive(&self) -> bool {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+        serde_json::from_str(&text)
+            .map_err(|error| FindError::Unusable { path, reason: format!("cannot be read: {error}") })
     }
 }
 

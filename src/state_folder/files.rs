@@ -45,8 +45,8 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Meta
     if found.is_file() { Ok((file, found)) } else { Err(Distrust::NotAFile) }
 }
 
-/// The text of a file that belongs to this user (or to root, if `root_too`) and that nobody else may touch.
-pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, Distrust> {
+/// Opens, to read, a file that belongs to this user (or to root, if `root_too`) and that nobody else may touch.
+pub(super) fn open_private(path: &Path, root_too: bool) -> Result<File, Distrust> {
     let (file, found) = open(path, OpenOptions::new().read(true))?;
     if found.uid() != geteuid().as_raw() && !(root_too && found.uid() == 0) {
         return Err(Distrust::Foreign(found.uid()));
@@ -54,6 +54,12 @@ pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, Distru
     if found.mode() & 0o077 != 0 {
         return Err(Distrust::Open(found.mode() & 0o7777));
     }
+    Ok(file)
+}
+
+/// The text of such a file.
+pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, Distrust> {
+    let file = open_private(path, root_too)?;
     let mut text = String::new();
     file.take(BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > BYTES_MAX { Err(Distrust::Long) } else { Ok(text) }

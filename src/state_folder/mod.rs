@@ -129,6 +129,9 @@ impl StateFolder {
     pub fn open(path: &Path) -> Result<Self, StateError> {
         prepare(path)?;
         let lock = lock::take(path)?;
+        // A killed daemon's announcement would pass for this one's until it makes its own.
+        let left = daemon::file(path);
+        remove(&left).map_err(StateError::io(&left, "removed"))?;
         Ok(StateFolder { path: path.to_owned(), _lock: lock })
     }
 

@@ -140,13 +140,61 @@ fn a_daemon_is_found_while_it_announces_itself() {
 }
 
 #[test]
-fn anothers_announcement_stays_and_a_dead_ones_counts_for_nothing() {
+fn anothers_announcement_stays() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
     let announcement = folder.announce("http://a", "ws://a", 1).unwrap();
-    let dead = Daemon { pid: i32::MAX as u32, http: "http://b".into(), ws: "ws://b".into(), started_at: 2 };
-    std::mem::forget(Announcement::publish(&temporary.0, dead).unwrap());
+    let other = folder.announce("http://b", "ws://b", 2).unwrap();
     drop(announcement);
-    assert!(temporary.at("daemon.json").exists());
-    assert!(matches!(Daemon::find(&temporary.0), Err(FindError::NotRunning(_))));
+    assert_eq!(Daemon::find(&temporary.0).unwrap().http, "http://b");
+    drop(other);
+}
+
+#[test]
+fn a_killed_daemons_announcement_counts_for_nothing() {
+    let temporary = Temporary::new();
+    let not_running = || matches!(Daemon::find(&temporary.0), Err(FindError::NotRunning(_)));
+    let folder = StateFolder::open(&temporary.0).unwrap();
+    // Names a process that lives, as a pid does that was given out again.
+    std::mem::forget(folder.announce("http://a", "ws://a", 1).unwrap());
+    assert_eq!(Daemon::find(&temporary.0).unwrap().pid, std::process::id());
+    drop(folder);
+    assert!(temporary.at("daemon.json").exists() && not_running());
+    let _next = StateFolder::open(&temporary.0).unwrap();
+    assert!(not_running(), "the next daemon has the lock, but it is not this one");
+    fs::remove_file(temporary.at("conductor.lock")).unwrap();
+    assert!(not_running());
+}
+
+#[test]
+fn a_lock_that_others_could_hold_proves_nothing() {
+    let temporary = Temporary::new();
+    let folder = StateFolder::open(&temporary.0).unwrap();
+    let _announcement = folder.announce("http://a", "ws://a", 1).unwrap();
+    let path = temporary.at("conductor.lock");
+    let reason = || Daemon::find(&temporary.0).unwrap_err().to_string();
+    chmod(&path, 0o644);
+    assert!(reason().contains("conductor.lock has mode 0644"), "{}", reason());
+    chmod(&path, 0o600);
+    fs::rename(&path, temporary.at("real")).unwrap();
+    symlink(temporary.at("real"), &path).unwrap();
+    assert!(reason().contains("conductor.lock is a symbolic link"), "{}", reason());
+}
+
+#[test]
+fn a_client_that_looks_at_the_lock_does_not_keep_a_daemon_from_starting() {
+    let temporary = Temporary::new();
+    drop(StateFolder::open(&temporary.0).unwrap());
+    let open = || File::open(temporary.at("conductor.lock")).unwrap();
+    let (file, client) = (open(), open());
+    client.try_lock_shared().unwrap();
+    let (mut client, mut pauses) = (Some(client), 0);
+    let pause = || {
+        pauses += 1;
+        if pauses == 2 {
+            client = None;
+        }
+    };
+    lock::try_often(&file, pause).unwrap();
+    assert_eq!(pauses, 2);
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     bridge::settings::Pairing,
     config::{Config, Origin, Origins},
+    http::settings::Auth,
     ids::RequestId,
     policy::settings::Jitter,
     simulator::{Firefox, Profile, WebApp},
@@ -55,8 +56,8 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 fn own(config: &Config, origins: &Origins) -> Config {
     let mut own = config.clone();
     own.store.path = None;
-    own.auth.token = None;
-    own.auth.token_file = None;
+    // With its own token and the usual trust the commands that it prints work for whoever runs it.
+    own.auth = Auth::default();
     own.log.file = false;
     own.server.status_listen = None;
     // Only the command line speaks of this demo; every other source speaks of the daemon.

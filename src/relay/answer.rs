@@ -30,7 +30,7 @@ pub(super) fn shape(answer: &Answer, max: usize) -> Result<Raw, TooLarge> {
         return Ok(Raw::default());
     }
     if is_event_stream(answer.headers.content_type.as_deref(), &text) {
-        return Ok(Raw::of(&event_stream::take_apart(&text)));
+        return Ok(event_stream::take_apart(&text));
     }
     Ok(json(&text).unwrap_or_else(|| body.clone()))
 }

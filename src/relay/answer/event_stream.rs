@@ -1,96 +1,208 @@
 //! Event-stream text taken apart, as the WHATWG standard reads it, and the text that its deltas spell.
+//!
+//! One pass, and what it finds is written at once: an answer may hold a million events, and nothing is kept of one but
+//! the text that it adds.
 
-use serde::Serialize;
-use serde_json::Value;
+use crate::wire::{Raw, json, too_deep};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt, ops::Range};
 
-/// What the caller is shown instead of the text.
-#[derive(Debug, Serialize)]
-pub(super) struct EventStream<'a> {
-    content_type: &'static str,
-    events: Vec<EventEntry>,
-    full_text: String,
-    raw: &'a str,
-}
-
-/// One event.
-#[derive(Debug, Serialize)]
-pub(super) struct EventEntry {
-    event: String,
-    data: Value,
-    raw: String,
-}
-
-/// Takes `text` apart.
-pub(super) fn take_apart(text: &str) -> EventStream<'_> {
-    let mut events = Vec::new();
-    let mut block = Vec::new();
-    // A last event without an empty line after it counts too: nothing more can come.
-    for line in lines(text).chain([""]) {
+/// What the caller is shown instead of `text`: its events, the text that they spell, and itself.
+pub(super) fn take_apart(text: &str) -> Raw {
+    let mut out = String::with_capacity(text.len().saturating_mul(3));
+    out.push_str("{\"content_type\":\"text/event-stream\",\"events\":[");
+    let (mut block, mut full_text) = (Block::default(), String::new());
+    for line in lines(text) {
         if line.is_empty() {
-            events.extend(entry(&block));
-            block.clear();
+            std::mem::take(&mut block).end(text, &mut out, &mut full_text);
         } else {
-            block.push(line);
+            block.add(text, line);
         }
     }
-    EventStream { content_type: "text/event-stream", full_text: spell(&events), events, raw: text }
+    // A last event without an empty line after it counts too: nothing more can come.
+    block.end(text, &mut out, &mut full_text);
+    out.push_str("],\"full_text\":");
+    json::write(&mut out, &full_text);
+    out.push_str(",\"raw\":");
+    json::write(&mut out, &text);
+    out.push('}');
+    Raw::trusted(out)
 }
 
-/// Lines end with `\r\n`, `\n` or `\r`.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+/// Where the lines of `text` stand. They end with `\r\n`, `\n` or `\r`.
+fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let line = &rest[..end];
-        rest = &rest[end..];
-        rest = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix(['\n', '\r'])).unwrap_or(rest);
+        let rest = text.as_bytes().get(at..).filter(|rest| !rest.is_empty())?;
+        let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let line = at..at + length;
+        at = line.end + if rest[length..].starts_with(b"\r\n") { 2 } else { 1 };
         Some(line)
     })
 }
 
-fn entry(block: &[&str]) -> Option<EventEntry> {
-    let (mut event, mut data, mut seen) = ("message", Vec::new(), false);
-    for line in block {
+/// Lines without an empty one between them.
+#[derive(Default)]
+struct Block<'a> {
+    place: Range<usize>,
+    event: Option<&'a str>,
+    data: Option<Cow<'a, str>>,
+}
+
+impl<'a> Block<'a> {
+    fn add(&mut self, text: &'a str, line: Range<usize>) {
+        let start = if self.place.is_empty() { line.start } else { self.place.start };
+        self.place = start..line.end;
+        let line = &text[line];
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "event" => (event, seen) = (value, true),
-            "data" => {
-                data.push(value);
-                seen = true;
-            }
+            "event" => self.event = Some(value),
+            "data" => match &mut self.data {
+                Some(data) => data.to_mut().extend(["\n", value]),
+                none => *none = Some(Cow::Borrowed(value)),
+            },
             _ => {}
         }
     }
-    // Comments and ids alone are no event.
-    seen.then(|| {
-        let data = data.join("\n");
-        EventEntry {
-            event: event.to_owned(),
-            data: serde_json::from_str(&data).unwrap_or(Value::String(data)),
-            raw: block.join("\n"),
+
+    /// Writes the event that this is, if it is one, and adds its delta to `full_text`.
+    fn end(self, text: &str, out: &mut String, full_text: &mut String) {
+        if self.event.is_none() && self.data.is_none() {
+            return; // comments and ids alone are no event
         }
-    })
+        let data = self.data.unwrap_or_default();
+        out.push_str(if out.ends_with('[') { "{\"event\":" } else { ",{\"event\":" });
+        json::write(out, &self.event.unwrap_or("message"));
+        out.push_str(",\"data\":");
+        match serde_json::from_str::<&RawValue>(&data).map(RawValue::get) {
+            Ok(value) if !too_deep(value) => {
+                out.push_str(value);
+                spell(value, full_text);
+            }
+            _ => json::write(out, &data),
+        }
+        out.push_str(",\"raw\":");
+        let lines = &text[self.place];
+        if memchr::memchr(b'\r', lines.as_bytes()).is_some() {
+            json::write(out, &lines.replace("\r\n", "\n").replace('\r', "\n"));
+        } else {
+            json::write(out, &lines);
+        }
+        out.push('}');
+    }
 }
 
-/// Joins the text deltas of the known shapes; a ChatGPT message replaces what was there.
-fn spell(events: &[EventEntry]) -> String {
-    let mut text = String::new();
-    for data in events.iter().map(|entry| &entry.data) {
-        if let Some(parts) = data.pointer("/message/content/parts").and_then(Value::as_array) {
-            let whole: String = parts.iter().filter_map(Value::as_str).collect();
-            if !whole.is_empty() {
-                text = whole;
-            }
-            continue;
-        }
-        let delta = ["/completion", "/delta/text", "/delta", "/text"]
-            .iter()
-            .find_map(|place| data.pointer(place).and_then(Value::as_str));
-        text.push_str(delta.unwrap_or_default());
+/// Adds the text delta that `data` holds in one of the known shapes; a ChatGPT message replaces what was there.
+fn spell(data: &str, full_text: &mut String) {
+    if !["completion", "delta", "text", "parts"].iter().any(|key| data.contains(key)) {
+        return;
     }
-    text
+    let fields = Fields::of(data);
+    let content = Fields::of(Fields::of(fields.message).content);
+    if content.parts.starts_with('[') {
+        match serde_json::from_str(content.parts) {
+            Ok(Parts(whole)) if !whole.is_empty() => *full_text = whole,
+            _ => {}
+        }
+        return;
+    }
+    let delta =
+        [fields.completion, Fields::of(fields.delta).text, fields.delta, fields.text].into_iter().find_map(string);
+    full_text.push_str(&delta.unwrap_or_default());
+}
+
+/// The string that `json` is. What does not begin as one is not read: an error costs more than a short value.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    json.starts_with('"').then(|| serde_json::from_str(json).ok()).flatten().map(|Text(text)| text)
+}
+
+/// The fields that lead to a delta, on whatever level, as JSON; empty where there is none.
+#[derive(Default)]
+struct Fields<'a> {
+    message: &'a str,
+    content: &'a str,
+    parts: &'a str,
+    completion: &'a str,
+    delta: &'a str,
+    text: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    Message,
+    Content,
+    Parts,
+    Completion,
+    Delta,
+    Text,
+    #[serde(other)]
+    Other,
+}
+
+impl<'a> Fields<'a> {
+    /// None of them when `json` is no object.
+    fn of(json: &'a str) -> Self {
+        if json.starts_with('{') { serde_json::from_str(json).unwrap_or_default() } else { Fields::default() }
+    }
+}
+
+/// By hand, for of a name given twice the last counts, which `serde`'s own reading refuses.
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
+                let mut fields = Fields::default();
+                while let Some(name) = map.next_key()? {
+                    let value = map.next_value::<&RawValue>()?.get();
+                    match name {
+                        Name::Message => fields.message = value,
+                        Name::Content => fields.content = value,
+                        Name::Parts => fields.parts = value,
+                        Name::Completion => fields.completion = value,
+                        Name::Delta => fields.delta = value,
+                        Name::Text => fields.text = value,
+                        Name::Other => {}
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// The strings of an array as one; what else it holds is passed over.
+struct Parts(String);
+
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Array;
+        impl<'de> Visitor<'de> for Array {
+            type Value = Parts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<S: SeqAccess<'de>>(self, mut parts: S) -> Result<Parts, S::Error> {
+                let mut whole = String::new();
+                while let Some(part) = parts.next_element::<&RawValue>()? {
+                    whole.push_str(&string(part.get()).unwrap_or_default());
+                }
+                Ok(Parts(whole))
+            }
+        }
+        deserializer.deserialize_seq(Array)
+    }
 }

@@ -76,6 +76,36 @@ fn the_deltas_of_every_known_shape_are_joined() {
 }
 
 #[test]
+fn of_an_event_the_lines_stand_as_they_came_and_its_json_too() {
+    let text = "\u{feff}: c\r\nevent: e\rdata: {\"b\": 1,\r\ndata: \"a\": 2}\n\nid: 1\n\nevent: bare\n\n";
+    let shown = event_stream::take_apart(text);
+    assert!(shown.text().contains("\"data\":{\"b\": 1,\n\"a\": 2},"), "copied, not written anew");
+    let shown: Value = serde_json::from_str(shown.text()).unwrap();
+    let bare = json!({"event": "bare", "data": "", "raw": "event: bare"});
+    let lines = ": c\nevent: e\ndata: {\"b\": 1,\ndata: \"a\": 2}";
+    assert_eq!(shown["events"], json!([{"event": "e", "data": {"a": 2, "b": 1}, "raw": lines}, bare]));
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let shown = shaped(&json!(format!("data:{deep}")), None);
+    assert_eq!(shown["events"][0]["data"], json!(deep), "data that nests too deep stays text");
+}
+
+#[test]
+fn what_has_no_known_shape_spells_nothing() {
+    for data in [
+        r#"["text"]"#,
+        r#""text""#,
+        r#"{"text":1}"#,
+        r#"{"delta":["text"]}"#,
+        r#"{"text":"no","message":{"content":{"parts":[]}}}"#,
+        r#"{"text":"no","text":null}"#,
+        "text",
+    ] {
+        let text = format!("data: {{\"text\":\"a\\n\"}}\n\ndata: {data}\n\n");
+        assert_eq!(shaped(&json!(text), None)["full_text"], "a\n", "{data}");
+    }
+}
+
+#[test]
 fn a_long_error_body_is_cut_to_a_string() {
     let long = cut(Raw::of(&"e".repeat(200_000)));
     assert_eq!(long.string().unwrap().len(), ERROR_BODY_MAX);

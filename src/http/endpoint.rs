@@ -5,7 +5,7 @@ use super::{
     body::{self, Limits},
     callers::{Caller, Peer},
     error::{ApiError, Code},
-    reply::{Reply, Success, respond},
+    reply::{REQUEST_ID, Reply, Success, respond},
     routes::Route,
 };
 use crate::{
@@ -16,7 +16,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method, StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderValue},
     },
     web::Payload,
 };
@@ -25,8 +25,6 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-/// The id of an exchange: the caller's own or ours.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long a browser may remember a preflight's answer, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
 

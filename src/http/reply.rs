@@ -11,7 +11,7 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     http::{
         StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
 };
 use bytes::Bytes;
@@ -22,6 +22,8 @@ use std::{
     task::{Context, Poll},
 };
 
+/// The id of an exchange: the caller's own or ours.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bodies shorter than this are copied into their envelope.
 const COPY_BELOW: usize = 16 << 10;
 
@@ -155,7 +157,7 @@ fn response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
 fn with_id(response: &mut HttpResponseBuilder, id: &str) {
     // An id is visible ASCII: our own, or checked where it was taken over.
     if let Ok(value) = HeaderValue::from_str(id) {
-        response.insert_header(("x-request-id", value));
+        response.insert_header((REQUEST_ID, value));
     }
 }
 

@@ -7,11 +7,11 @@
 //! live ones) are values that give themselves back, so that even a panic here ends it for everybody.
 
 use super::{
-    answer,
+    Entry, answer,
     cancel::CancelAnswer,
     ending::{Cause, Failure},
     hub::{Hub, Registration},
-    journal::{Entry, Facts},
+    journal::Facts,
     life::{Act, Ended, Life, Phase},
     request::{Call, Request, ResponseMode},
     stream::{Partial, Writer},

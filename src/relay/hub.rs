@@ -1,11 +1,12 @@
 //! The door to the relay: takes requests over, finds them again, ends them all.
 
 use super::{
+    Entry,
     buffer::Bounds,
     cancel::{CancelAnswer, CancelRefused},
     ending::{Cause, Failure},
     exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View},
-    journal::{Entry, Filter, Journal, Page},
+    journal::{Filter, Journal, Page},
     life::Timeouts,
     request::{Request, ResponseMode},
     stream::{Reader, stream},

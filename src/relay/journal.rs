@@ -1,15 +1,14 @@
 //! The journal of browser requests: those under way from memory, finished ones from the store, written behind.
 
-use super::{life::Phase, request::ResponseMode};
+use super::life::Phase;
 use crate::{
     clock::WallMs,
     policy::Admission,
     store::{
         self, Later, Store, StoreError,
-        requests::{self, RequestRow},
+        requests::{self, RequestRow as Entry},
     },
 };
-use serde::Serialize;
 use std::{
     borrow::Cow,
     sync::{
@@ -20,62 +19,6 @@ use std::{
 
 /// Most bytes of a path that are kept.
 const PATH_BYTES_MAX: usize = 1 << 10;
-
-/// One request, as the journal shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Entry {
-    /// Its place in the order of arrival.
-    #[serde(skip)]
-    pub number: i64,
-    /// Its id.
-    pub request_id: Arc<str>,
-    /// Its platform.
-    pub platform: Arc<str>,
-    /// Who performed it, once that was decided.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<Arc<str>>,
-    /// Its method.
-    pub method: Cow<'static, str>,
-    /// Its path, cut when it is very long.
-    pub path: String,
-    /// Whether it had a path of its own or a prompt.
-    pub request_mode: Cow<'static, str>,
-    /// How the answer was wanted.
-    pub response_mode: Cow<'static, str>,
-    /// How far it got.
-    pub phase: Cow<'static, str>,
-    /// `success`, `failure` or `cancelled`; `null` while it runs.
-    pub outcome: Option<Cow<'static, str>>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<Cow<'static, str>>,
-    /// The app's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<i32>,
-    /// When it came, in Unix milliseconds.
-    pub requested_at: WallMs,
-    /// When the policy let it go, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub admitted_at: Option<WallMs>,
-    /// When the app began to answer, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_at: Option<WallMs>,
-    /// When it ended, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<WallMs>,
-    /// Waited for a slot.
-    pub queue_delay_ms: i64,
-    /// Waited for the back-off to end.
-    pub backoff_delay_ms: i64,
-    /// Waited for room in the platform's window.
-    pub rate_limit_delay_ms: i64,
-    /// Waited at random.
-    pub jitter_delay_ms: i64,
-    /// Events passed on.
-    pub event_count: i64,
-    /// Bytes of the answer, or of its events.
-    pub bytes: i64,
-}
 
 /// What an exchange knows about itself.
 pub(super) struct Facts<'a> {
@@ -98,19 +41,15 @@ impl Facts<'_> {
     pub(super) fn entry(self) -> Entry {
         let call = &self.request.call;
         let delay = |of: fn(&Admission) -> i64| self.admission.map_or(0, of);
-        let response_mode = match self.request.mode {
-            ResponseMode::Buffered => "buffered",
-            ResponseMode::Sse => "sse",
-        };
         Entry {
-            number: self.number,
+            id: self.number,
             request_id: self.request.id.shared(),
             platform: self.request.platform.shared(),
             client_id: self.client_id,
             method: call.method.clone(),
             path: call.path[..call.path.floor_char_boundary(PATH_BYTES_MAX)].to_owned(),
             request_mode: Cow::Borrowed(super::API_REQUEST),
-            response_mode: Cow::Borrowed(response_mode),
+            response_mode: Cow::Borrowed(self.request.mode.name()),
             phase: Cow::Borrowed(self.phase.name()),
             outcome: self.outcome.map(Cow::Borrowed),
             error_code: self.error_code,
@@ -150,7 +89,7 @@ impl Filter {
         is(&self.platform, Some(&*entry.platform))
             && is(&self.client_id, entry.client_id.as_deref())
             && is(&self.outcome, entry.outcome.as_deref())
-            && self.before.is_none_or(|before| entry.number < before)
+            && self.before.is_none_or(|before| entry.id < before)
     }
 }
 
@@ -202,13 +141,13 @@ impl Journal {
     /// Writes an entry behind; a later one of the same number takes its place.
     pub(super) fn record(&self, entry: Entry) {
         if let Some((_, later)) = &self.kept {
-            later.request(row(entry));
+            later.request(entry);
         }
     }
 
     /// A part of the journal; `live`: those under way.
     pub(super) async fn page(&self, live: Vec<Entry>, filter: Filter) -> Result<Page, StoreError> {
-        let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.number).collect();
+        let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.id).collect();
         let mut entries: Vec<_> = live.into_iter().filter(|entry| filter.takes(entry)).collect();
         if let Some((store, later)) = &self.kept {
             later.flush().await?;
@@ -222,12 +161,12 @@ impl Journal {
                 limit,
             };
             let rows = store.run(move |conn| requests::list(conn, &wanted)).await?;
-            entries.extend(rows.into_iter().filter(|row| !numbers.contains(&row.id)).map(from_row));
+            entries.extend(rows.into_iter().filter(|row| !numbers.contains(&row.id)));
         }
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.number));
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
         let more = entries.len() > filter.limit;
         entries.truncate(filter.limit);
-        let next_before = entries.last().filter(|_| more).map(|last| last.number);
+        let next_before = entries.last().filter(|_| more).map(|last| last.id);
         Ok(Page { entries, next_before })
     }
 
@@ -236,61 +175,6 @@ impl Journal {
         let Some((store, later)) = &self.kept else { return Ok(None) };
         later.flush().await?;
         let request_id = request_id.to_owned();
-        let row = store.run(move |conn| requests::latest(conn, &request_id)).await?;
-        Ok(row.map(from_row))
-    }
-}
-
-fn row(entry: Entry) -> RequestRow {
-    RequestRow {
-        id: entry.number,
-        request_id: entry.request_id,
-        platform: entry.platform,
-        client_id: entry.client_id,
-        method: entry.method,
-        path: entry.path,
-        request_mode: entry.request_mode,
-        response_mode: entry.response_mode,
-        phase: entry.phase,
-        outcome: entry.outcome,
-        error_code: entry.error_code,
-        status: entry.status,
-        requested_at: entry.requested_at,
-        admitted_at: entry.admitted_at,
-        first_byte_at: entry.first_byte_at,
-        finished_at: entry.finished_at,
-        queue_delay_ms: entry.queue_delay_ms,
-        backoff_delay_ms: entry.backoff_delay_ms,
-        rate_limit_delay_ms: entry.rate_limit_delay_ms,
-        jitter_delay_ms: entry.jitter_delay_ms,
-        event_count: entry.event_count,
-        bytes: entry.bytes,
-    }
-}
-
-fn from_row(row: RequestRow) -> Entry {
-    Entry {
-        number: row.id,
-        request_id: row.request_id,
-        platform: row.platform,
-        client_id: row.client_id,
-        method: row.method,
-        path: row.path,
-        request_mode: row.request_mode,
-        response_mode: row.response_mode,
-        phase: row.phase,
-        outcome: row.outcome,
-        error_code: row.error_code,
-        status: row.status,
-        requested_at: row.requested_at,
-        admitted_at: row.admitted_at,
-        first_byte_at: row.first_byte_at,
-        finished_at: row.finished_at,
-        queue_delay_ms: row.queue_delay_ms,
-        backoff_delay_ms: row.backoff_delay_ms,
-        rate_limit_delay_ms: row.rate_limit_delay_ms,
-        jitter_delay_ms: row.jitter_delay_ms,
-        event_count: row.event_count,
-        bytes: row.bytes,
+        store.run(move |conn| requests::latest(conn, &request_id)).await
     }
 }

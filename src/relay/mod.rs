@@ -15,10 +15,11 @@ mod life;
 mod request;
 mod stream;
 
+pub use crate::store::requests::RequestRow as Entry;
 pub use cancel::{CancelAnswer, CancelRefused};
 pub use ending::{Cause, Failure, Upstream};
 pub use exchange::Delivered;
 pub use hub::{Buffered, Caller, Hub, Refused, Setup, Streamed};
-pub use journal::{Entry, Filter, Journal, Page};
+pub use journal::{Filter, Journal, Page};
 pub use request::{API_REQUEST, Call, Request, ResponseMode};
 pub use stream::{Next, Partial, Reader, StreamEnd};

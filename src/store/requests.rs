@@ -5,6 +5,7 @@
 use super::{StoreError, schema::browser_requests as journal};
 use crate::clock::WallMs;
 use diesel::{deserialize, prelude::*, sql_types, sqlite::Sqlite};
+use serde::Serialize;
 use std::{borrow::Cow, sync::Arc};
 
 mod write;
@@ -14,10 +15,11 @@ pub(crate) mod tests;
 
 pub use write::write_all;
 
-/// One browser request as the journal keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+/// One browser request as the journal keeps it and shows it. All times in Unix milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
 pub struct RequestRow {
     /// The journal number, ascending in order of arrival.
+    #[serde(skip)]
     pub id: i64,
     /// The caller's name for the request, or ours.
     #[diesel(deserialize_as = Shared)]
@@ -27,6 +29,7 @@ pub struct RequestRow {
     pub platform: Arc<str>,
     /// The client that executes the request, once it is known.
     #[diesel(deserialize_as = MaybeShared)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Arc<str>>,
     /// The upstream method, in upper case.
     pub method: Cow<'static, str>,
@@ -41,16 +44,21 @@ pub struct RequestRow {
     /// `success`, `failure` or `cancelled`, once it is done.
     pub outcome: Option<Cow<'static, str>>,
     /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<Cow<'static, str>>,
     /// The upstream status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<i32>,
     /// When the request arrived.
     pub requested_at: WallMs,
     /// When the policy let it pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub admitted_at: Option<WallMs>,
     /// When the first byte of the answer came.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_at: Option<WallMs>,
     /// When it ended; a row without it is still under way, or was when the daemon died.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<WallMs>,
     /// Milliseconds spent waiting for a slot.
     pub queue_delay_ms: i64,

@@ -6,9 +6,9 @@ use crate::{
     ids::ClientId,
     policy::Verdict,
     relay::{
+        Entry,
         cancel::{CancelAnswer, CancelRefused, InFlight, Queued},
         ending::Cause,
-        journal::Entry,
         life::Cancelled,
     },
 };

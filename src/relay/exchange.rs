@@ -212,7 +212,8 @@ impl Exchange {
         }
     }
 
-    /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's. `answered`: the extension has said its last word.
+    /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's.
+    /// `answered`: the extension has said its last word.
     fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
         // Held until everything that names the id is on its way: only then may another request have it.
         let Some(registration) = self.registration.take() else { return };

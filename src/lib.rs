@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod events;
 pub mod host;
 pub mod http;
 pub mod ids;

@@ -1,0 +1,122 @@
+//! A reader of the bus: the id that it wants next, and a place among those who wait.
+
+use super::bus::{Event, Shared, lock};
+use crate::sse;
+use bytes::Bytes;
+use serde::Serialize;
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+/// Frames are handed over together until they reach this many bytes.
+const BATCH_BYTES: usize = 16 << 10;
+/// Events that are looked at together, so that the lock is held for a short time only.
+const BATCH_EVENTS: usize = 64;
+/// Room for one event as text, as they usually are.
+const EVENT_BYTES: usize = 256;
+
+/// Where a reader begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// With what happens from now on.
+    Live,
+    /// With what came after the event of this id.
+    After(u64),
+    /// After something that nobody can tell: with a gap, then with all that is kept.
+    Unknown,
+}
+
+/// One who follows the bus. It holds no events, so a slow one costs no memory; what is no longer kept when it comes back
+/// for more is replaced by a frame `gap`.
+pub struct Reader {
+    shared: Arc<Mutex<Shared>>,
+    number: u64,
+    next_id: u64,
+    /// Something was missed, and nobody knows how much.
+    lost: bool,
+}
+
+/// The data of a `gap`.
+#[derive(Serialize)]
+struct Gap {
+    /// How many events; absent when that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<u64>,
+    /// The id of the event that comes next.
+    next_id: u64,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Mutex<Shared>>, after: Resume) -> Self {
+        let (number, next_id, lost) = {
+            let mut shared = lock(&shared);
+            shared.readers += 1;
+            let (next_id, lost) = match after {
+                Resume::Live => (shared.next_id, false),
+                // An id of this bus, or the one before its first.
+                Resume::After(id) if id < shared.next_id && id + 1 >= shared.first_id => (id + 1, false),
+                Resume::After(_) | Resume::Unknown => (shared.oldest_id(), true),
+            };
+            (shared.readers, next_id, lost)
+        };
+        Reader { shared, number, next_id, lost }
+    }
+
+    /// Frames as they are sent, whole ones; `None` once the bus is closed and all was read.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some((gap, events)) = self.take(cx) else { return Poll::Pending };
+        if gap.is_none() && events.is_empty() {
+            return Poll::Ready(None);
+        }
+        let mut out = Vec::with_capacity(BATCH_BYTES.min((events.len() + 1) * EVENT_BYTES));
+        if let Some(gap) = gap {
+            sse::frame(&mut out, None, "gap", |out| {
+                serde_json::to_writer(out, &gap).expect("our own values have string keys");
+            });
+        }
+        for Event { name, data } in events {
+            sse::frame(&mut out, Some(self.next_id), name, |out| data.write(out));
+            self.next_id += 1;
+            if out.len() >= BATCH_BYTES {
+                break; // the rest is taken again
+            }
+        }
+        Poll::Ready(Some(out.into()))
+    }
+
+    /// What comes next: what was missed, and events from the next id on. Nothing of both at the end; nothing at all when
+    /// there is something to wait for.
+    fn take(&mut self, cx: &Context<'_>) -> Option<(Option<Gap>, Vec<Event>)> {
+        let mut shared = lock(&self.shared);
+        let oldest_id = shared.oldest_id();
+        let missed = oldest_id.checked_sub(self.next_id).filter(|missed| *missed > 0);
+        let gap = (self.lost || missed.is_some()).then(|| {
+            self.next_id = oldest_id;
+            Gap { missed: missed.filter(|_| !self.lost), next_id: oldest_id }
+        });
+        self.lost = false;
+        if gap.is_none() && self.next_id == shared.next_id && !shared.closed {
+            match shared.waiting.get_mut(&self.number) {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => drop(shared.waiting.insert(self.number, cx.waker().clone())),
+            }
+            return None;
+        }
+        let skipped = usize::try_from(self.next_id - oldest_id).unwrap_or(usize::MAX);
+        Some((gap, shared.kept.iter().skip(skipped).take(BATCH_EVENTS).cloned().collect()))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        lock(&self.shared).waiting.remove(&self.number);
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("next_id", &self.next_id).field("lost", &self.lost).finish_non_exhaustive()
+    }
+}

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     config::Config,
     http::{self, Core, Parts, ServerHandle},
-    policy, relay,
+    policy, records, relay,
     relay::Journal,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
     store::{Later, OpenError, Store, StoreError},
@@ -99,6 +99,8 @@ impl Daemon {
             identity: identity.clone(),
             registry: Arc::clone(&registry),
             clock,
+            events: events.clone(),
+            later: later.clone(),
         });
         let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock);
         let relay = relay::Hub::new(relay::Setup {
@@ -109,11 +111,14 @@ impl Daemon {
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
         });
+        let records =
+            records::Reader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
         let parts = Parts {
             bridge,
             relay,
             policy,
             registry,
+            records,
             server: config.server.clone(),
             auth: config.auth.clone(),
             token,

@@ -13,6 +13,7 @@ pub mod line;
 pub mod mode;
 pub mod platforms;
 pub mod policy;
+pub mod records;
 pub mod relay;
 pub mod roster;
 pub mod secret;

@@ -31,7 +31,7 @@ enum Layer {
 const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
-    (Layer::Actors, &["bridge", "policy", "relay", "events"]),
+    (Layer::Actors, &["bridge", "policy", "records", "relay", "events"]),
     (Layer::Effects, &["store", "host", "state_folder", "telemetry"]),
     (Layer::Values, &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret"]),
 ];

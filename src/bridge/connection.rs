@@ -27,9 +27,12 @@ use bytestring::ByteString;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
+mod acting;
 mod greeting;
 mod inbound;
+mod telling;
 
+pub(super) use acting::{Act, Forget};
 pub use inbound::In;
 
 /// How long a peer gets to read why it is closed.
@@ -57,6 +60,8 @@ pub struct Connection {
     greeted: Option<Greeted>,
     session: Session,
     requests: foldhash::HashMap<RequestId, Pending>,
+    /// Actions that somebody waits for.
+    actions: foldhash::HashMap<RequestId, acting::Awaited>,
     snapshots: Coalescer,
     heard_at: Instant,
     last_message: Instant,
@@ -91,6 +96,7 @@ impl Connection {
             greeted: None,
             session: Session::default(),
             requests: foldhash::HashMap::default(),
+            actions: foldhash::HashMap::default(),
             heard_at: now,
             log_window: (now, 0),
             closing: false,
@@ -158,7 +164,7 @@ impl Connection {
             _ => tracing::warn!(client.id = self.name(), close.code = code, reason, "closing a client"),
         }
         self.fail_requests(gone);
-        self.greeted = None;
+        self.leave(gone);
         self.socket.do_send(Out::Close(code, reason)); // bounded: once a connection
         ctx.run_later(CLOSE_GRACE, |this, ctx| {
             this.meter.cut();
@@ -169,6 +175,14 @@ impl Connection {
     fn fail_requests(&mut self, gone: Gone) {
         for (_, pending) in self.requests.drain() {
             pending.assignment.gone(gone);
+        }
+        self.fail_actions(gone);
+    }
+
+    /// Is known as connected no more.
+    fn leave(&mut self, gone: Gone) {
+        if let Some(greeted) = self.greeted.take() {
+            greeted.presence.leave(gone);
         }
     }
 

@@ -132,6 +132,16 @@ impl<T: Clone> Directory<T> {
         Ok(last.map_or(active, |(_, entry)| entry).link.clone())
     }
 
+    /// A connected client.
+    pub(super) fn get(&self, client: &ClientId) -> Option<&Link<T>> {
+        self.clients.get(client).map(|entry| &entry.link)
+    }
+
+    /// The connection of a client.
+    pub(super) fn connection_of(&self, client: &ClientId) -> Option<ConnectionId> {
+        self.get(client).map(|link| link.connection_id.clone())
+    }
+
     /// The active client.
     pub(super) fn active(&self) -> Option<&Link<T>> {
         self.active.as_ref().and_then(|id| self.clients.get(id)).map(|entry| &entry.link)

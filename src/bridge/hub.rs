@@ -2,17 +2,20 @@
 //! by one [`Connection`] per client.
 
 use super::{
-    assignment::{Assignment, Dispatched, Report},
+    assignment::{Assignment, Dispatched, Gone, Report},
     connection::{Connection, Dispatch, Out, Stop, View},
     directory::{Crowded, Directory, Link, NoClient},
+    events::Disconnected,
     meter::Meter,
     settings::{Bridge, LoginState},
     view::{BridgeView, Identity},
 };
 use crate::{
     clock::{Clock, WallMs},
+    events::Bus,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
     platforms::registry::Registry,
+    store::Later,
     wire::Raw,
 };
 use actix::prelude::*;
@@ -22,6 +25,7 @@ use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
+use tokio::sync::Notify;
 use tokio_util::{
     sync::CancellationToken,
     task::{TaskTracker, task_tracker::TaskTrackerToken},
@@ -43,6 +47,10 @@ pub struct Setup {
     pub registry: Arc<Registry>,
     /// Wall time.
     pub clock: Clock,
+    /// Where what happens is told.
+    pub events: Bus,
+    /// Where what clients tell is kept, written behind.
+    pub later: Later,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -63,6 +71,8 @@ struct Shared {
     foreign_reports: AtomicU64,
     /// Counts arrivals and departures.
     epoch: AtomicU64,
+    /// Rings at each arrival.
+    arrivals: Notify,
 }
 
 impl Hub {
@@ -78,6 +88,7 @@ impl Hub {
             stopping: CancellationToken::new(),
             foreign_reports: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
+            arrivals: Notify::new(),
         };
         Hub { shared: Arc::new(shared) }
     }
@@ -90,6 +101,15 @@ impl Hub {
     /// Who performs a request for `platform`.
     pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<Client, NoClient> {
         self.directory().select(platform.as_str(), named)
+    }
+
+    /// The named client, else the active one.
+    pub(super) fn named_or_active(&self, named: Option<&ClientId>) -> Result<Client, NoClient> {
+        let directory = self.directory();
+        match named {
+            Some(named) => directory.get(named).cloned().ok_or(NoClient::NotConnected),
+            None => directory.active().cloned().ok_or(NoClient::NoneConnected),
+        }
     }
 
     /// Grows whenever a client comes or goes: what was selected in the same epoch is still connected as it was.
@@ -172,6 +192,18 @@ impl Hub {
         &self.shared.platforms
     }
 
+    pub(super) fn events(&self) -> &Bus {
+        &self.shared.setup.events
+    }
+
+    pub(super) fn later(&self) -> &Later {
+        &self.shared.setup.later
+    }
+
+    pub(super) fn arrivals(&self) -> &Notify {
+        &self.shared.arrivals
+    }
+
     pub(super) fn stopping(&self) -> &CancellationToken {
         &self.shared.stopping
     }
@@ -195,9 +227,11 @@ impl Hub {
             hub: self.clone(),
             client_id: link.client_id.clone(),
             connection_id: link.connection_id.clone(),
+            left: Gone::Disconnected,
         };
         let replaced = self.directory().arrive(link)?;
         self.shared.epoch.fetch_add(1, Relaxed);
+        self.shared.arrivals.notify_waiters();
         Ok((presence, replaced))
     }
 }
@@ -208,12 +242,27 @@ pub(super) struct Presence {
     hub: Hub,
     pub(super) client_id: ClientId,
     pub(super) connection_id: ConnectionId,
+    left: Gone,
+}
+
+impl Presence {
+    /// It is over, for this reason.
+    pub(super) fn leave(mut self, gone: Gone) {
+        self.left = gone;
+    }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
         self.hub.directory().leave(&self.client_id, &self.connection_id);
         self.hub.shared.epoch.fetch_add(1, Relaxed);
+        let told = Disconnected {
+            client_id: self.client_id.clone(),
+            connection_id: self.connection_id.clone(),
+            reason: self.left.code(),
+            at: self.hub.clock().now_ms(),
+        };
+        self.hub.events().publish("client_disconnected", told);
     }
 }
 

@@ -1,9 +1,13 @@
 //! The Firefox side: sockets, one connection actor per client, who is connected and who is asked.
 
+mod acting;
+mod action;
 mod assignment;
 mod coalesce;
 mod connection;
 mod directory;
+mod endpoints;
+mod events;
 mod frames;
 mod hub;
 mod meter;
@@ -12,12 +16,13 @@ pub mod settings;
 pub mod socket;
 mod view;
 
+pub use action::{ActionEntry, ActionFailure, ActionTarget, Asked, Done, Order, Reconnected};
 pub use assignment::{Dispatched, Gone, Report};
 pub use connection::{Connection, In, Out};
 pub use directory::{Link, NoClient};
 pub use frames::{FrameGuard, Rate};
 pub use hub::{Client, Hub, Setup};
 pub use meter::Meter;
-pub use session::{ActionEntry, CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
+pub use session::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
 pub use settings::{Bridge, LoginState};
 pub use view::{BridgeStatus, BridgeView, ClientView, Identity, WS_PATH};

@@ -1,12 +1,10 @@
 //! What one client has told about itself, as a value: logins, endpoints, shell tabs, final messages, its last action.
 //! No actor, no clock; names, counts and fingerprints only.
 
+use super::action::ActionEntry;
 use crate::{
     clock::WallMs,
-    wire::{
-        ActionResult, ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, PlatformStatus,
-        ShellRuntime,
-    },
+    wire::{ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, PlatformStatus, ShellRuntime},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -96,20 +94,10 @@ pub struct FinalMessageEntry {
     pub raw_length: usize,
     /// Tells texts apart also when they are kept no longer.
     #[serde(skip)]
-    digest: [u8; 32],
+    pub(super) digest: [u8; 32],
     /// The text, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_text: Option<Arc<str>>,
-}
-
-/// The last action's result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ActionEntry {
-    /// When it came, in Unix milliseconds.
-    pub received_at: WallMs,
-    /// The result.
-    #[serde(flatten)]
-    pub result: ActionResult,
 }
 
 /// Everything told, for showing.
@@ -131,27 +119,27 @@ pub struct SessionView {
 }
 
 impl Session {
-    /// A login was seen.
-    pub(super) fn credentials(&mut self, told: Credentials, now: WallMs) {
-        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now);
+    /// A login was seen. A sighting of the future counts as one of now: it would stay fresh for too long.
+    pub(super) fn credentials(&mut self, told: Credentials, now: WallMs) -> CredentialEntry {
+        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now).min(now);
         let entry = CredentialEntry {
-            platform: told.platform.clone(),
-            account: told.account.clone(),
+            platform: told.platform,
+            account: told.account,
             credential_fingerprint: told.credential_fingerprint,
             freshness: told.freshness,
-            captured_at: told.captured_at.unwrap_or(seen),
+            captured_at: told.captured_at.unwrap_or(seen).min(now),
             last_seen_at: seen,
             header_count: told.header_count,
         };
-        insert(&mut self.credentials, (told.platform, told.account), entry);
-        self.tabs(told.shell_runtime);
+        insert(&mut self.credentials, (entry.platform.clone(), entry.account.clone()), entry.clone());
+        entry
     }
 
     /// The page's own requests were seen.
-    pub(super) fn api_endpoints(&mut self, told: ApiEndpoints, now: WallMs) {
+    pub(super) fn api_endpoints(&mut self, told: ApiEndpoints, now: WallMs) -> HookEntry {
         let entry = HookEntry {
-            platform: told.platform.clone(),
-            account: told.account.clone(),
+            platform: told.platform,
+            account: told.account,
             credential_fingerprint: told.credential_fingerprint,
             endpoint_count: told.endpoints.len(),
             endpoints: told.endpoints,
@@ -160,19 +148,33 @@ impl Session {
             updated_at: told.updated_at.unwrap_or(now),
             prompt_template: told.prompt_template,
         };
-        insert(&mut self.request_hooks, (told.platform, told.account), entry);
-        self.tabs(told.shell_runtime);
+        insert(&mut self.request_hooks, (entry.platform.clone(), entry.account.clone()), entry.clone());
+        entry
     }
 
     /// An action is done, or not.
-    pub(super) fn action_result(&mut self, result: ActionResult, now: WallMs) {
-        self.tabs(result.shell_runtime.clone());
-        self.last_action_result = Some(ActionEntry { received_at: now, result });
+    pub(super) fn acted(&mut self, entry: ActionEntry) {
+        self.last_action_result = Some(entry);
+    }
+
+    /// Tabs were reported; answers those that are not as they were.
+    pub(super) fn tabs(&mut self, told: Vec<ShellRuntime>) -> Vec<ShellRuntime> {
+        let is_new = |tab: &ShellRuntime| self.shell_runtime.get(&tab.platform) != Some(tab);
+        let changed: Vec<_> = told.into_iter().filter(is_new).collect();
+        for tab in &changed {
+            insert(&mut self.shell_runtime, tab.platform.clone(), tab.clone());
+        }
+        changed
     }
 
     /// An assistant's message was completed. One that is known takes the place of its earlier copy.
     /// `text_bytes_max`: of texts that are kept, the newest first.
-    pub(super) fn final_message(&mut self, told: FinalMessage, now: WallMs, text_bytes_max: usize) {
+    pub(super) fn final_message(
+        &mut self,
+        told: FinalMessage,
+        now: WallMs,
+        text_bytes_max: usize,
+    ) -> FinalMessageEntry {
         let entry = FinalMessageEntry {
             platform: told.platform,
             conversation_id: told.conversation_id,
@@ -189,13 +191,13 @@ impl Session {
                 && known.digest == entry.digest
         };
         if let Some(known) = self.final_messages.iter_mut().find(|known| same(known)) {
-            *known = entry;
-            return;
+            *known = entry.clone();
+            return entry;
         }
         if self.final_messages.len() == FINAL_MESSAGES_MAX {
             self.final_messages.pop_front();
         }
-        self.final_messages.push_back(entry);
+        self.final_messages.push_back(entry.clone());
         let mut kept = 0;
         for (age, message) in self.final_messages.iter_mut().rev().enumerate() {
             kept += message.raw_text.as_ref().map_or(0, |text| text.len());
@@ -204,17 +206,12 @@ impl Session {
                 message.raw_text = None;
             }
         }
+        entry
     }
 
     /// The extension's extractors were judged.
     pub(super) fn platform_status(&mut self, told: PlatformStatus) {
         insert(&mut self.drift, told.platform, told.extractor_drift);
-    }
-
-    fn tabs(&mut self, told: Vec<ShellRuntime>) {
-        for tab in told {
-            insert(&mut self.shell_runtime, tab.platform.clone(), tab);
-        }
     }
 
     /// Everything told; the texts of final messages only when asked for.

@@ -21,8 +21,13 @@ const HEAD_BYTES: usize = 768;
 
 /// Sends a request through a Firefox.
 pub(super) async fn request(call: Call) -> Result<Reply, ApiError> {
+    relay(call, None).await
+}
+
+/// The same, with what an older route fills in.
+pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<Reply, ApiError> {
     let query_timeout = call.query(&["timeout_ms", "timeoutMs"]);
-    let request = fields::request(&call.body, query_timeout.as_deref(), &call.core.registry)?;
+    let request = fields::request(&call.body, query_timeout.as_deref(), preset, &call.core.registry)?;
     let (id, platform) = (request.id.clone(), request.platform.clone());
     let relay = &call.core.relay;
     match request.mode {

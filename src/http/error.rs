@@ -1,10 +1,11 @@
 //! Failures as callers see them: the one table from error code to status, and what each failure of the domain becomes.
 
 use crate::{
-    bridge::{Gone, NoClient},
+    bridge::{ActionFailure, Gone, NoClient},
+    ids::PlatformName,
     relay::{CancelRefused, Cause, Failure, Refused},
     store::StoreError,
-    wire::{BadField, Raw},
+    wire::{ActionKind, BadField, Raw},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,6 +32,7 @@ pub enum Code {
     BrowserRequestClientMismatch,
     BrowserRequestCancelled,
     BrowserRequestTimeout,
+    BrowserActionTimeout,
     BrowserUpstreamError,
     BrowserResponseTooLarge,
     BrowserBridgeError,
@@ -63,6 +65,7 @@ impl Code {
             Code::BrowserRequestClientMismatch => ("browser_request_client_mismatch", 409),
             Code::BrowserRequestCancelled => ("browser_request_cancelled", 499),
             Code::BrowserRequestTimeout => ("browser_request_timeout", 504),
+            Code::BrowserActionTimeout => ("browser_action_timeout", 504),
             Code::BrowserUpstreamError => ("browser_upstream_error", 502),
             Code::BrowserResponseTooLarge => ("browser_response_too_large", 502),
             Code::BrowserBridgeError => ("browser_bridge_error", 502),
@@ -288,6 +291,30 @@ pub(super) fn of_cancel(refused: &CancelRefused, request_id: &str, platform: &st
     match refused {
         CancelRefused::Mismatch { executing: Some(client) } => error.with("bridge_client_id", client),
         _ => error,
+    }
+}
+
+/// An action of which nothing is known.
+pub(super) fn of_action(failure: &ActionFailure, kind: ActionKind, platform: Option<&PlatformName>) -> ApiError {
+    let (code, error_code) = match failure {
+        ActionFailure::NoClient(NoClient::NotConnected) => (Code::BrowserClientNotFound, "client_not_found"),
+        ActionFailure::NoClient(NoClient::NoneConnected) => (Code::BrowserBridgeUnavailable, "no_active_client"),
+        ActionFailure::Gone { gone, .. } => (Code::BrowserBridgeUnavailable, gone.code()),
+        ActionFailure::Timeout { .. } => (Code::BrowserActionTimeout, "action_timeout"),
+    };
+    let mut message = failure.to_string();
+    message[..1].make_ascii_uppercase();
+    message.push('.');
+    let error = ApiError::new(code, message)
+        .with("action", kind.name())
+        .with("error_code", error_code)
+        .with_some("platform", platform);
+    match failure {
+        ActionFailure::NoClient(_) => error,
+        ActionFailure::Gone { asked, .. } | ActionFailure::Timeout { asked, .. } => error
+            .with("bridge_client_id", &asked.client_id)
+            .with("bridge_connection_id", &asked.connection_id)
+            .with("bridge_request_id", &asked.request_id),
     }
 }
 

@@ -17,7 +17,10 @@ use bytestring::ByteString;
 use serde_json::{Map, Value};
 use std::{borrow::Cow, time::Duration};
 
+mod action;
 mod headers;
+
+pub(super) use action::action;
 
 /// Milliseconds that a caller may ask for.
 const TIMEOUT_MS_MAX: u64 = 3_600_000;
@@ -35,14 +38,27 @@ pub(super) struct CancelFields {
     pub(super) reason: Option<String>,
 }
 
+/// What an older route fills in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Preset {
+    /// The platform, whatever the body may name beside it.
+    pub(super) platform: &'static str,
+    /// The method of a request that names none.
+    pub(super) method: &'static str,
+}
+
 /// Reads the body of `POST /v1/browser/request`.
 pub(super) fn request(
     text: &ByteString,
     query_timeout: Option<&str>,
+    preset: Option<Preset>,
     registry: &Registry,
 ) -> Result<Request, ApiError> {
     let fields = body::object(text)?;
-    let platform = platform(&fields, registry)?;
+    let platform = match preset {
+        Some(preset) => preset_platform(&fields, preset.platform, registry)?,
+        None => platform(&fields, registry)?,
+    };
     let client_id = client_id(&fields)?;
     let id = match fields.text(&["request_id", "id"])? {
         Some(id) => RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
@@ -63,7 +79,8 @@ pub(super) fn request(
     check_path(platform, &path).map_err(|e| BadField::new("path", e.to_string()))?;
     let body =
         given.or_else(|| prompt.map(|prompt| Raw::of(&Map::from_iter([("prompt".into(), Value::from(prompt))]))));
-    let method = method(&fields, body.is_some())?;
+    let usual = preset.map_or(if body.is_some() { "POST" } else { "GET" }, |preset| preset.method);
+    let method = method(&fields, usual)?;
     let headers = headers::read(&fields, body.as_ref().is_some_and(|body| !body.text().starts_with('"')))?;
     let call = Call { method, path: path.into_owned(), headers, body };
     Ok(Request { id, platform: platform.name.clone(), client_id, mode, call, timeout })
@@ -73,18 +90,36 @@ pub(super) fn request(
 pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
     let fields = body::object(text)?;
     let id = fields.required_text(&["request_id", "id"])?;
-    let reason = fields.text(&["reason"])?;
     Ok(CancelFields {
         request_id: RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
         platform: fields.required_text(&["platform"])?.into_owned(),
         client_id: client_id(&fields)?,
-        reason: reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()),
+        reason: reason(&fields)?,
     })
 }
 
+fn reason(fields: &Object<'_>) -> Result<Option<String>, BadField> {
+    Ok(fields.text(&["reason"])?.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()))
+}
+
 fn platform<'r>(fields: &Object<'_>, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
-    let name = fields.required_text(&["platform"])?;
-    registry.get(&name).map(|platform| &**platform).ok_or_else(|| {
+    registered(&fields.required_text(&["platform"])?, registry)
+}
+
+/// The route's own platform; a body that names another contradicts it.
+fn preset_platform<'r>(
+    fields: &Object<'_>,
+    preset: &'static str,
+    registry: &'r Registry,
+) -> Result<&'r Platform, ApiError> {
+    if fields.text(&["platform"])?.is_some_and(|given| given != preset) {
+        return Err(BadField::new("platform", format!("must be {preset} here, or be left out")).into());
+    }
+    registered(preset, registry)
+}
+
+fn registered<'r>(name: &str, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
+    registry.get(name).map(|platform| &**platform).ok_or_else(|| {
         let names: Vec<_> = registry.names().collect();
         ApiError::new(Code::PlatformNotSupported, "This platform is not registered.").with("supported_platforms", names)
     })
@@ -120,9 +155,9 @@ fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>,
     }
 }
 
-fn method(fields: &Object<'_>, has_body: bool) -> Result<Cow<'static, str>, BadField> {
+fn method(fields: &Object<'_>, usual: &'static str) -> Result<Cow<'static, str>, BadField> {
     let Some(given) = fields.text(&["method"])? else {
-        return Ok(Cow::Borrowed(if has_body { "POST" } else { "GET" }));
+        return Ok(Cow::Borrowed(usual));
     };
     if let Some(usual) = USUAL_METHODS.iter().find(|usual| usual.eq_ignore_ascii_case(&given)) {
         return Ok(Cow::Borrowed(usual));

@@ -1,6 +1,6 @@
 //! `GET /v1/browser/requests`: the journal of browser requests.
 
-use super::{endpoint::Call, error::ApiError, reply::Reply};
+use super::{endpoint::Call, error::ApiError, query, reply::Reply};
 use crate::relay::{Entry, Filter};
 use serde::Serialize;
 
@@ -17,18 +17,8 @@ struct List {
 
 /// `GET /v1/browser/requests`.
 pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
-    let limit = match call.query(&["limit"]).map(|text| text.parse()) {
-        None => LIMIT_DEFAULT,
-        Some(Ok(limit @ 1..=LIMIT_MAX)) => limit,
-        Some(_) => return Err(ApiError::field("limit", format!("\"limit\" must be from 1 to {LIMIT_MAX}."))),
-    };
-    let before = match call.query(&["before"]).map(|text| text.parse()) {
-        None => None,
-        Some(Ok(before)) => Some(before),
-        Some(Err(_)) => {
-            return Err(ApiError::field("before", "\"before\" must be the \"next_before\" of an earlier answer."));
-        }
-    };
+    let limit = query::limit(&call, LIMIT_DEFAULT, LIMIT_MAX)?;
+    let before = query::before(&call)?;
     let outcome = call.query(&["outcome"]);
     if outcome.as_deref().is_some_and(|outcome| !matches!(outcome, "success" | "failure" | "cancelled")) {
         return Err(ApiError::field("outcome", "\"outcome\" must be success, failure or cancelled."));

@@ -1,14 +1,18 @@
 //! The HTTP edge: who may call, what each route does, how it is answered. The only module that names a status.
 
+mod actions;
 mod body;
 mod browser;
 mod callers;
+mod claude;
 mod endpoint;
 mod error;
 mod fields;
 mod journal;
+mod messages;
 mod origins;
 mod probes;
+mod query;
 mod reply;
 mod routes;
 mod server;

@@ -1,11 +1,12 @@
 //! The one table of routes, from which the router is made. A path that is not here does not exist.
 
 use super::{
-    Core, browser,
+    Core, actions, browser,
     callers::Access,
+    claude,
     endpoint::{self, Call},
     error::ApiError,
-    journal, probes,
+    journal, messages, probes,
     reply::Reply,
     socket, state,
 };
@@ -61,6 +62,11 @@ routes! {
     "browser.status" GET "/v1/browser", Local, state::show, "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request", Local, browser::request, "Sends a request through a Firefox.";
     "browser.request.cancel" POST "/v1/browser/request/cancel", Local, browser::cancel, "Cancels a request.";
+    "browser.actions" POST "/v1/browser/actions", Local, actions::act, "Has a Firefox do something with its tabs or itself.";
+    "browser.claude.open" POST "/v1/browser/claude/open", Local, claude::open, "Opens Claude's tab.";
+    "browser.claude.send" POST "/v1/browser/claude/send", Local, claude::send, "Sends a request to Claude.";
+    "browser.claude.reload" POST "/v1/browser/claude/reload", Local, claude::reload, "Loads Claude's tab again.";
+    "browser.messages" GET "/v1/browser/messages", Token, messages::list, "Lists final messages with their texts.";
     "browser.requests" GET "/v1/browser/requests", Local, journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}", Local, journal::one, "Shows one request.";
     "browser.socket" GET WS_PATH, Open, socket::open, "The WebSocket of the Firefox extension.";

@@ -10,9 +10,9 @@ use crate::{
     bridge,
     line::Line,
     platforms::registry::Registry,
-    policy, relay,
+    policy, records, relay,
     secret::Secret,
-    store::{Later, Store},
+    store::{Later, Store, StoreError, messages},
 };
 use actix_web::{
     App, HttpServer,
@@ -51,6 +51,8 @@ pub struct Core {
     pub policy: policy::Hub,
     /// The platforms.
     pub registry: Arc<Registry>,
+    /// Who is logged in where.
+    pub records: records::Reader,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -66,6 +68,7 @@ pub struct Parts {
     pub relay: relay::Hub,
     pub policy: policy::Hub,
     pub registry: Arc<Registry>,
+    pub records: records::Reader,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -84,10 +87,18 @@ impl Core {
             relay: parts.relay,
             policy: parts.policy,
             registry: parts.registry,
+            records: parts.records,
             server: parts.server,
             store: parts.store,
             later: parts.later,
         }
+    }
+
+    /// Final messages as the store has them, the newest included.
+    pub(super) async fn messages(&self, filter: messages::Filter) -> Result<messages::Page, StoreError> {
+        // What cannot be written can often still be read.
+        let _ = self.later.flush().await;
+        self.store.read(move |conn| messages::list(conn, &filter)).await
     }
 
     /// Why the store does not do its work; nothing when it does.

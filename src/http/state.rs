@@ -1,10 +1,18 @@
-//! `GET /v1/browser`: the operator's view of clients, platforms and policy.
+//! `GET /v1/browser`: the operator's view of clients, logins, platforms and policy.
 
-use super::{callers::Caller, endpoint::Call, error::ApiError, reply::Reply};
+use super::{
+    callers::Caller,
+    endpoint::Call,
+    error::ApiError,
+    query,
+    reply::Reply,
+};
 use crate::{
-    bridge::{BridgeView, ClientView},
+    bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
     ids::{ClientId, PlatformName},
     policy::{Limits, PlatformView, TargetView},
+    records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Record, Status, Summary},
+    wire::ShellRuntime,
 };
 use serde::Serialize;
 
@@ -12,8 +20,14 @@ use serde::Serialize;
 struct State<'a> {
     bridge: &'a BridgeView,
     current_client: Option<&'a ClientView>,
-    platforms: Vec<PlatformState<'a>>,
+    claude: Option<ClaudeState<'a>>,
+    platforms: &'a [PlatformState<'a>],
+    filters: &'a Filter,
     policy: PolicyState,
+    records: Vec<Record<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_before: Option<i64>,
+    summary: Summary,
 }
 
 #[derive(Serialize)]
@@ -27,6 +41,19 @@ struct PlatformState<'a> {
     extractor_drift: u64,
 }
 
+/// What the older helpers of one platform ask first: who would perform a request there now, and what that one knows.
+#[derive(Serialize)]
+struct ClaudeState<'a> {
+    platform: &'a str,
+    supported: bool,
+    ready: bool,
+    open_url: &'a str,
+    current_client_id: Option<&'a ClientId>,
+    credentials: Option<&'a CredentialEntry>,
+    request_hooks: Option<&'a HookEntry>,
+    shell_runtime: Option<&'a ShellRuntime>,
+}
+
 #[derive(Serialize)]
 struct PolicyState {
     defaults: Limits,
@@ -37,11 +64,54 @@ struct PolicyState {
 /// `GET /v1/browser`. The texts of final messages are shown to the bearer of the token alone.
 pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
     let core = &call.core;
+    let filter = filter(&call)?;
     let bridge = core.bridge.view(call.caller == Caller::Bearer).await;
+    let page = core.records.read(&bridge, filter).await;
+    let (records, summary) = core.records.records(&page, &bridge);
+    let platforms = platforms(&call, &bridge);
+    let policy = PolicyState {
+        defaults: core.policy.settings().limits(),
+        platforms: core.policy.platforms(core.registry.names()).await,
+        targets: core.policy.targets().await,
+    };
+    Ok(call.success(&State {
+        current_client: bridge.current(),
+        claude: claude(&call, &bridge, &platforms),
+        platforms: &platforms,
+        filters: page.filter(),
+        policy,
+        records,
+        next_before: page.next_before(),
+        summary,
+        bridge: &bridge,
+    }))
+}
+
+fn filter(call: &Call) -> Result<Filter, ApiError> {
+    let status = match call.query(&["status"]).as_deref() {
+        None => None,
+        Some("fresh") => Some(Status::Fresh),
+        Some("stale") => Some(Status::Stale),
+        Some("lost") => Some(Status::Lost),
+        Some(_) => return Err(ApiError::field("status", "\"status\" must be fresh, stale or lost.")),
+    };
+    Ok(Filter {
+        platform: call.query(&["platform"]),
+        account: call.query(&["account"]),
+        client_id: call.query(&["client_id", "clientId"]),
+        host: call.query(&["host"]),
+        status,
+        before: query::before(call)?,
+        limit: query::limit(call, LIMIT_DEFAULT, LIMIT_MAX)?,
+    })
+}
+
+fn platforms<'a>(call: &'a Call, bridge: &BridgeView) -> Vec<PlatformState<'a>> {
+    let core = &call.core;
     let drift = |name: &PlatformName| {
         bridge.clients.iter().filter_map(|client| client.session.extractor_drift.get(name.as_str())).sum()
     };
-    let platforms = core.registry.all().iter().map(|platform| {
+    let state = |platform: &'a crate::platforms::registry::Platform| {
         let client_ids = core.bridge.logged_in(&platform.name);
         PlatformState {
             platform: &platform.name,
@@ -52,16 +122,31 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
             client_ids,
             extractor_drift: drift(&platform.name),
         }
-    });
-    let policy = PolicyState {
-        defaults: core.policy.settings().limits(),
-        platforms: core.policy.platforms(core.registry.names()).await,
-        targets: core.policy.targets().await,
     };
-    Ok(call.success(&State {
-        current_client: bridge.current(),
-        platforms: platforms.collect(),
-        policy,
-        bridge: &bridge,
-    }))
+    core.registry.all().iter().map(|platform| state(platform)).collect()
+}
+
+/// Nothing when the registry has no Claude.
+fn claude<'a>(call: &Call, bridge: &'a BridgeView, platforms: &'a [PlatformState<'a>]) -> Option<ClaudeState<'a>> {
+    let state = platforms.iter().find(|state| state.platform.as_str() == "claude")?;
+    let performer = call.core.bridge.select(state.platform, None).ok();
+    let current = performer.and_then(|link| bridge.clients.iter().find(|client| client.client_id == link.client_id));
+    let platform = state.platform.as_str();
+    let session = current.map(|client| &client.session);
+    let newest = |session: &'a crate::bridge::SessionView| {
+        session.credentials.iter().filter(|entry| entry.platform == platform).max_by_key(|entry| entry.last_seen_at)
+    };
+    let hooks = |session: &'a crate::bridge::SessionView| {
+        session.request_hooks.iter().filter(|entry| entry.platform == platform).max_by_key(|entry| entry.updated_at)
+    };
+    Some(ClaudeState {
+        platform,
+        supported: true,
+        ready: state.ready,
+        open_url: state.shell_url,
+        current_client_id: current.map(|client| &client.client_id),
+        credentials: session.and_then(newest),
+        request_hooks: session.and_then(hooks),
+        shell_runtime: session.and_then(|session| session.shell_runtime.iter().find(|tab| tab.platform == platform)),
+    })
 }

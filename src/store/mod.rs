@@ -8,6 +8,8 @@
 //! Operations run in the order they were sent. The request path never waits here: it goes through [`Later`].
 
 mod later;
+pub mod logins;
+pub mod messages;
 mod open;
 pub mod requests;
 mod schema;

@@ -2,10 +2,13 @@
 
 use super::{
     object::{BadField, Object},
+    session::NAME_BYTES_MAX,
     shell_runtime::{self, ENTRIES_MAX, ShellRuntime},
 };
 use serde::Serialize;
-use std::borrow::Cow;
+
+/// Most bytes of a reason that are kept.
+const REASON_BYTES_MAX: usize = 2 << 10;
 
 /// `action_request`: the extension asks the daemon for a change of its mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ impl ActionRequest {
         if !matches!(&*action, "pause" | "resume" | "drain") {
             return Err(BadField::new("action", "must be pause, resume or drain"));
         }
-        Ok(ActionRequest { action, request_id: message.text(&["request_id"])?.map(Cow::into_owned) })
+        Ok(ActionRequest { action, request_id: message.short_text(&["request_id"], NAME_BYTES_MAX)? })
     }
 }
 
@@ -116,7 +119,7 @@ pub struct Counts {
 
 impl ActionResult {
     pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
-        let text = |names: &[&'static str]| Ok::<_, BadField>(message.text(names)?.map(Cow::into_owned));
+        let name = |names: &[&'static str]| message.short_text(names, NAME_BYTES_MAX);
         let results = results(message)?;
         let mut shell_runtime = shell_runtime::read(message)?;
         let given = message.object(&["result"])?.unwrap_or_default();
@@ -127,13 +130,13 @@ impl ActionResult {
         shell_runtime.retain(|entry| seen.insert(entry.platform.clone()));
         let any_failed = results.iter().any(|r| !r.ok);
         Ok(ActionResult {
-            request_id: text(&["request_id", "id"])?,
-            action: text(&["action"])?,
-            command_type: text(&["command_type"])?,
+            request_id: name(&["request_id", "id"])?,
+            action: name(&["action"])?,
+            command_type: name(&["command_type"])?,
             accepted: message.boolean(&["accepted"])?.unwrap_or(true),
             completed: message.boolean(&["completed"])?.unwrap_or(true),
             failed: message.boolean(&["failed"])?.unwrap_or(any_failed),
-            reason: text(&["reason", "message", "error"])?,
+            reason: message.words(&["reason", "message", "error"], REASON_BYTES_MAX)?,
             target: target(&message.object(&["target"])?.unwrap_or_default())?,
             result: counts(&given, &results, &shell_runtime)?,
             results,
@@ -143,11 +146,11 @@ impl ActionResult {
 }
 
 fn target(part: &Object<'_>) -> Result<Target, BadField> {
-    let text = |name: &'static str| Ok::<_, BadField>(part.text(&[name])?.map(Cow::into_owned));
+    let name = |name: &'static str| part.short_text(&[name], NAME_BYTES_MAX);
     Ok(Target {
-        platform: text("platform")?,
-        requested_client_id: text("requested_client_id")?,
-        requested_platform: text("requested_platform")?,
+        platform: name("platform")?,
+        requested_client_id: name("requested_client_id")?,
+        requested_platform: name("requested_platform")?,
     })
 }
 
@@ -166,11 +169,11 @@ fn one_result(entry: &Object<'_>) -> Result<PlatformResult, BadField> {
     let skipped = match entry.get(&["skipped"]) {
         // `skipped` is the reason; a bare `true` gives none.
         Some(raw) if matches!(raw.get(), "true" | "false") => (raw.get() == "true").then(|| "skipped".to_owned()),
-        _ => entry.text(&["skipped"])?.map(Cow::into_owned),
+        _ => entry.words(&["skipped"], REASON_BYTES_MAX)?,
     };
     Ok(PlatformResult {
         ok: entry.boolean(&["ok"])?.unwrap_or(true),
-        platform: entry.text(&["platform"])?.map(Cow::into_owned),
+        platform: entry.short_text(&["platform"], NAME_BYTES_MAX)?,
         restored: entry.boolean(&["restored"])?,
         skipped,
         tab_id: entry.integer(&["tab_id"])?,
@@ -184,6 +187,9 @@ fn counts(given: &Object<'_>, results: &[PlatformResult], tabs: &[ShellRuntime])
         Ok::<_, BadField>(given.count(&[name])?.unwrap_or(u64::try_from(computed).unwrap_or(u64::MAX)))
     };
     let mut skipped_reasons = given.texts(&["skipped_reasons"], ENTRIES_MAX)?.unwrap_or_default();
+    for reason in &mut skipped_reasons {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    }
     for reason in results.iter().filter_map(|r| r.skipped.as_ref()) {
         if !skipped_reasons.contains(reason) {
             skipped_reasons.push(reason.clone());

@@ -97,9 +97,9 @@ fn bodies_pass_through_as_they_came() {
 
 #[test]
 fn what_we_write_is_the_golden_frame() {
-    let command = |kind: &'static str, action| {
-        let command = Command { kind, request_id: "act-1", action, platform: Some("claude"), reason: Some("operator") };
-        (kind, frame(&command))
+    let command = |kind: ActionKind| {
+        let command = kind.command("act-1", Some("claude"), Some("operator"));
+        (command.kind, frame(&command))
     };
     let platforms = Raw::of(&golden("outbound", "hello_ack")["platforms"]);
     let api_request = ApiRequest {
@@ -142,13 +142,13 @@ fn what_we_write_is_the_golden_frame() {
         ("state_snapshot", frame(&StateSnapshot { reason: "hello", snapshot })),
         ("api_request", frame_with(&api_request, "body", Some(&Raw::of(&json!({"prompt": "Hello"}))))),
         ("request_cancel", frame(&RequestCancel { id, platform, stream_id: id, reason: "downstream_disconnected" })),
-        command("open_tab", "tab_focus"),
-        command("reload", "tab_reload"),
-        command("plugin_status", "plugin_status"),
-        command("tab_restore", "tab_restore"),
-        command("ws_reconnect", "ws_reconnect"),
-        command("controller_reload", "controller_reload"),
-        command("request_credentials", "request_credentials"),
+        command(ActionKind::TabFocus),
+        command(ActionKind::TabReload),
+        command(ActionKind::PluginStatus),
+        command(ActionKind::TabRestore),
+        command(ActionKind::WsReconnect),
+        command(ActionKind::ControllerReload),
+        command(ActionKind::RequestCredentials),
         ("action_result", {
             let system = SystemView::running();
             frame(&ActionAnswer { action: "pause", request_id: Some("act-1"), ok: true, system })

@@ -3,6 +3,7 @@
 //! A frame is read in one pass ([`Object`]); what the daemon does not look into stays a slice of it ([`Raw`]).
 
 mod action;
+mod command;
 mod depth;
 #[cfg(test)]
 mod golden;
@@ -16,11 +17,12 @@ mod shell_runtime;
 mod upstream;
 
 pub use action::{ActionRequest, ActionResult, Counts, PlatformResult, Target};
+pub use command::{ActionKind, Command, UnknownAction};
 pub use depth::{DEPTH_MAX, too_deep};
 pub use inbound::{Inbound, RefusalCode, Refused};
 pub use object::{BadField, NotAnObject, Object};
 pub use outbound::{
-    ActionAnswer, ApiRequest, Challenge, Command, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel,
+    ActionAnswer, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel,
     SUPPORTS, StateSnapshot, Supports, frame, frame_with,
 };
 pub use raw::Raw;

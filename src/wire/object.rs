@@ -106,6 +106,21 @@ impl<'a> Object<'a> {
         self.text(names)?.ok_or_else(|| BadField::new(names[0], "is required"))
     }
 
+    /// A name of at most `max` bytes, trimmed; an empty one counts as absent. A longer one is refused: cut, it would
+    /// name something else.
+    pub fn short_text(&self, names: &[&'static str], max: usize) -> Result<Option<String>, BadField> {
+        let Some(text) = self.text(names)? else { return Ok(None) };
+        if text.len() > max {
+            return Err(BadField::new(names[0], format!("must not be longer than {max} bytes")));
+        }
+        Ok(Some(text.into_owned()))
+    }
+
+    /// Words for people, trimmed, and cut where they are longer than `max` bytes; empty ones count as absent.
+    pub fn words(&self, names: &[&'static str], max: usize) -> Result<Option<String>, BadField> {
+        Ok(self.text(names)?.map(|text| text[..text.floor_char_boundary(max)].to_owned()))
+    }
+
     /// A string exactly as it was given.
     pub fn verbatim(&self, names: &[&'static str]) -> Result<Option<Cow<'a, str>>, BadField> {
         self.get(names)

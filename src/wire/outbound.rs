@@ -135,25 +135,6 @@ pub struct RequestCancel<'a> {
     pub reason: &'a str,
 }
 
-/// Something to do with tabs or with the extension itself; the type says what.
-#[derive(Clone, Debug, Serialize)]
-pub struct Command<'a> {
-    /// `open_tab`, `reload`, `plugin_status`, `tab_restore`, `ws_reconnect`, `controller_reload` or
-    /// `request_credentials`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// The daemon's id of the action.
-    pub request_id: &'a str,
-    /// The action as the caller named it.
-    pub action: &'a str,
-    /// In which app.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<&'a str>,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
-}
-
 /// The answer to `action_request`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "action_result")]

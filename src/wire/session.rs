@@ -9,7 +9,11 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 /// Most entries of a list in one message.
-pub(super) const LIST_MAX: usize = 4_096;
+pub(super) const LIST_MAX: usize = 512;
+/// Most bytes of a name that the extension gives: of a platform, an account, a message, a fingerprint.
+pub(super) const NAME_BYTES_MAX: usize = 512;
+/// Most bytes of an endpoint.
+const ENDPOINT_BYTES_MAX: usize = 1 << 10;
 
 /// `hello`: the first message of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Credentials {
             (None, None) => 0,
         };
         Ok(Credentials {
-            platform: message.required_text(&["platform"])?.into_owned(),
+            platform: required(message, &["platform"])?,
             account: owned(message, "account")?,
             credential_fingerprint: fingerprint(message)?,
             freshness: freshness(message)?,
@@ -142,15 +146,23 @@ impl ApiEndpoints {
     pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
         let metadata = message.array(&["endpoint_metadata"], LIST_MAX)?.unwrap_or_default();
         Ok(ApiEndpoints {
-            platform: message.required_text(&["platform"])?.into_owned(),
+            platform: required(message, &["platform"])?,
             account: owned(message, "account")?,
             credential_fingerprint: fingerprint(message)?,
             updated_at: message.time(&["updated_at"])?,
-            endpoints: message.texts(&["endpoints"], LIST_MAX)?.unwrap_or_default(),
+            endpoints: endpoints(message)?,
             endpoint_metadata: metadata.into_iter().map(|raw| endpoint(raw.get())).collect::<Result<_, _>>()?,
             prompt_template: message.boolean(&["prompt_template"])?.unwrap_or(false),
             shell_runtime: shell_runtime::read(message)?,
         })
+    }
+}
+
+fn endpoints(message: &Object<'_>) -> Result<Vec<String>, BadField> {
+    let endpoints = message.texts(&["endpoints"], LIST_MAX)?.unwrap_or_default();
+    match endpoints.iter().any(|endpoint| endpoint.len() > ENDPOINT_BYTES_MAX) {
+        true => Err(BadField::new("endpoints", format!("holds one that is longer than {ENDPOINT_BYTES_MAX} bytes"))),
+        false => Ok(endpoints),
     }
 }
 
@@ -160,8 +172,10 @@ fn endpoint(json: &str) -> Result<EndpointMetadata, BadField> {
         Object::parse(json).map_err(|e| BadField::new("endpoint_metadata", format!("holds an entry that {e}")))?;
     let read = || {
         Ok::<_, BadField>(EndpointMetadata {
-            method: entry.required_text(&["method"])?.into_owned(),
-            path: entry.required_text(&["path"])?.into_owned(),
+            method: required(&entry, &["method"])?,
+            path: entry
+                .short_text(&["path"], ENDPOINT_BYTES_MAX)?
+                .ok_or_else(|| BadField::new("path", "is required"))?,
             first_seen_at: entry.time(&["first_seen_at"])?,
             last_seen_at: entry.time(&["last_seen_at"])?,
         })
@@ -183,7 +197,7 @@ pub struct PlatformStatus {
 impl PlatformStatus {
     pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
         Ok(PlatformStatus {
-            platform: message.required_text(&["platform"])?.into_owned(),
+            platform: required(message, &["platform"])?,
             extractor_drift: message.count(&["extractor_drift"])?.unwrap_or(0),
             last_drift_at: message.time(&["last_drift_at"])?,
         })
@@ -208,9 +222,9 @@ pub struct FinalMessage {
 impl FinalMessage {
     pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
         Ok(FinalMessage {
-            platform: message.required_text(&["platform"])?.into_owned(),
+            platform: required(message, &["platform"])?,
             conversation_id: owned(message, "conversation_id")?,
-            assistant_message_id: message.required_text(&["assistant_message_id", "message_id"])?.into_owned(),
+            assistant_message_id: required(message, &["assistant_message_id", "message_id"])?,
             raw_text: message
                 .verbatim(&["raw_text"])?
                 .filter(|text| !text.trim().is_empty())
@@ -229,11 +243,15 @@ impl std::fmt::Debug for FinalMessage {
 }
 
 fn owned(message: &Object<'_>, name: &'static str) -> Result<Option<String>, BadField> {
-    Ok(message.text(&[name])?.map(Cow::into_owned))
+    message.short_text(&[name], NAME_BYTES_MAX)
+}
+
+fn required(message: &Object<'_>, names: &[&'static str]) -> Result<String, BadField> {
+    message.short_text(names, NAME_BYTES_MAX)?.ok_or_else(|| BadField::new(names[0], "is required"))
 }
 
 fn fingerprint(message: &Object<'_>) -> Result<Option<String>, BadField> {
-    Ok(message.text(&["credential_fingerprint", "fingerprint"])?.map(Cow::into_owned))
+    message.short_text(&["credential_fingerprint", "fingerprint"], NAME_BYTES_MAX)
 }
 
 fn freshness(message: &Object<'_>) -> Result<Freshness, BadField> {

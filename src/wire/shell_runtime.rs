@@ -1,11 +1,16 @@
 //! The extension's shell tab of a platform: as wanted, as it is, and how they differ.
 
-use super::object::{BadField, Object};
+use super::{
+    object::{BadField, Object},
+    session::NAME_BYTES_MAX,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Most platforms that one message may report.
 pub(super) const ENTRIES_MAX: usize = 64;
+/// Most bytes of a title, an address or a reason that are kept.
+const WORDS_BYTES_MAX: usize = 2 << 10;
 
 /// One platform's tab.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -132,7 +137,9 @@ fn entry(raw: &RawValue) -> Result<ShellRuntime, BadField> {
 fn read_entry(entry: &Object<'_>) -> Result<ShellRuntime, BadField> {
     let part = |name: &'static str| entry.object(&[name]).map(Option::unwrap_or_default);
     Ok(ShellRuntime {
-        platform: entry.required_text(&["platform"])?.into_owned(),
+        platform: entry
+            .short_text(&["platform"], NAME_BYTES_MAX)?
+            .ok_or_else(|| BadField::new("platform", "is required"))?,
         desired: desired(&part("desired")?)?,
         actual: actual(&part("actual")?)?,
         drift: drift(&part("drift")?)?,
@@ -140,7 +147,7 @@ fn read_entry(entry: &Object<'_>) -> Result<ShellRuntime, BadField> {
 }
 
 fn text(part: &Object<'_>, name: &'static str) -> Result<Option<String>, BadField> {
-    Ok(part.text(&[name])?.map(|text| text.into_owned()))
+    part.words(&[name], WORDS_BYTES_MAX)
 }
 
 fn desired(part: &Object<'_>) -> Result<Desired, BadField> {

@@ -5,12 +5,13 @@ use crate::{
     bridge::{
         assignment::Gone,
         directory::{Crowded, Link},
+        events::Connected,
         settings::Pairing,
         view::{BridgeView, Identity},
     },
     ids::{ConnectionId, RequestId},
     mode::SystemView,
-    wire::{Command, Hello, HelloAck, PROTOCOL, RefusalCode, Refused, SUPPORTS, StateSnapshot, frame},
+    wire::{ActionKind, Hello, HelloAck, PROTOCOL, RefusalCode, Refused, SUPPORTS, StateSnapshot, frame},
 };
 use actix::prelude::*;
 use serde::Serialize;
@@ -57,6 +58,8 @@ impl Connection {
                 }
                 tracing::info!(client.id = %presence.client_id, connection.id = %presence.connection_id, "client connected");
                 let connected_at = self.hub.clock().now_ms();
+                let told = Connected::of(&hello, &presence.connection_id, connected_at);
+                self.hub.events().publish("client_connected", told);
                 self.greeted = Some(Greeted { presence, connected_at, hello });
                 if let Some(waiting) = self.ungreeted.take() {
                     ctx.cancel_future(waiting); // from now on the directory knows it
@@ -88,13 +91,8 @@ impl Connection {
         self.send(ack, ctx);
         self.snapshots.sent(Instant::now());
         self.snapshot("hello", ctx);
-        let ask = frame(&Command {
-            kind: "request_credentials",
-            request_id: RequestId::generate().as_str(),
-            action: "request_credentials",
-            platform: None,
-            reason: Some("hello"),
-        });
+        let id = RequestId::generate();
+        let ask = frame(&ActionKind::RequestCredentials.command(id.as_str(), None, Some("hello")));
         self.send(ask, ctx);
     }
 

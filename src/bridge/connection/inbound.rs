@@ -3,9 +3,8 @@
 use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
-    clock::WallMs,
     mode::SystemView,
-    wire::{ActionAnswer, ActionRequest, Credentials, Inbound, RefusalCode, Refused, Upstream, frame},
+    wire::{ActionAnswer, ActionRequest, Inbound, RefusalCode, Refused, Upstream, frame},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -50,6 +49,7 @@ impl Handler<In> for Connection {
                     tracing::info!(client.id = %greeted.presence.client_id, "client disconnected");
                 }
                 self.fail_requests(Gone::Disconnected);
+                self.leave(Gone::Disconnected);
                 ctx.stop();
             }
         }
@@ -103,24 +103,10 @@ impl Connection {
             Inbound::Request { .. } => {}
             Inbound::Hello(hello) => self.hello(hello, ctx),
             Inbound::StateRequest => self.changed("state_request", ctx),
-            Inbound::Credentials(told) => {
-                self.enter_login(&told, now);
-                self.session.credentials(told, now);
-                self.changed("credentials", ctx);
-            }
-            Inbound::ApiEndpoints(told) => {
-                self.session.api_endpoints(told, now);
-                self.changed("api_endpoints", ctx);
-            }
-            Inbound::ActionResult(result) => {
-                self.session.action_result(*result, now);
-                self.changed("action_result", ctx);
-            }
-            Inbound::FinalMessage(told) => {
-                let kept = self.hub.settings().max_final_message_bytes;
-                self.session.final_message(told, now, kept);
-                self.changed("browser.final_message", ctx);
-            }
+            Inbound::Credentials(told) => self.saw_login(told, now, ctx),
+            Inbound::ApiEndpoints(told) => self.saw_endpoints(told, now, ctx),
+            Inbound::ActionResult(result) => self.acted(*result, ctx),
+            Inbound::FinalMessage(told) => self.saw_message(told, now, ctx),
             Inbound::PlatformStatus(told) => self.session.platform_status(told),
             Inbound::ActionRequest(asked) => self.answer_action(&asked, ctx),
             Inbound::ClientLog { level, message } => self.log(level.as_deref(), &message),
@@ -148,15 +134,6 @@ impl Connection {
             }
             None => self.hub.count_foreign_report(),
         }
-    }
-
-    fn enter_login(&self, told: &Credentials, now: WallMs) {
-        let Some(greeted) = &self.greeted else { return };
-        // A login for something that is not registered is shown, but no request can go there.
-        let Some(platform) = self.hub.registry().get(&told.platform) else { return };
-        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now);
-        let client = &greeted.presence.client_id;
-        self.hub.directory().login(client, &platform.name, told.account.as_deref(), seen, told.freshness);
     }
 
     fn answer_action(&mut self, asked: &ActionRequest, ctx: &mut Context<Self>) {

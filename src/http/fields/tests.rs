@@ -10,7 +10,7 @@ fn read(body: &Value) -> Result<Request, ApiError> {
 
 fn read_with(body: &Value, query_timeout: Option<&str>) -> Result<Request, ApiError> {
     let registry = Registry::new(&Platforms::default());
-    request(&body.to_string().into(), query_timeout, &registry)
+    request(&body.to_string().into(), query_timeout, None, &registry)
 }
 
 /// A good request with these fields in place of its own.

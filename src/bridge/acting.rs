@@ -1,0 +1,141 @@
+//! The way of an action: chosen client, message out, result back, within its time.
+//!
+//! ```text
+//! placed ──result──────────────────────────► done
+//!    │  └─(ws_reconnect, wait)─result─► away ─hello on a new connection─► done
+//!    ├──client gone──► gone  (ws_reconnect: that is what it was asked to do)
+//!    └──time──► timeout
+//! ```
+
+use super::{
+    action::{ActionEntry, ActionFailure, Asked, Done, Order, Placed, Reconnected},
+    assignment::Gone,
+    connection::{Act, Connection, Forget},
+    hub::{Client, Hub},
+};
+use crate::{
+    clock::WallMs,
+    ids::{ClientId, ConnectionId, RequestId},
+    wire::ActionKind,
+};
+use actix::Addr;
+use std::pin::pin;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+/// What a connection says of an action.
+pub(super) type Told = Result<ActionEntry, Gone>;
+
+impl Hub {
+    /// Has an action done and waits for what becomes of it. Dropping the future forgets the action; the extension may
+    /// still do it.
+    ///
+    /// # Errors
+    ///
+    /// There is nobody to ask, or nobody answered.
+    pub async fn act(&self, order: Order) -> Result<Done, ActionFailure> {
+        let client = self.named_or_active(order.client_id.as_ref())?;
+        let began = Instant::now();
+        let until = began + order.timeout;
+        let dispatched_at = self.clock().now_ms();
+        let placed = Placed {
+            request_id: RequestId::generate(),
+            kind: order.kind,
+            platform: order.platform,
+            requested_client_id: order.client_id,
+            reason: order.reason,
+        };
+        let asked = Asked {
+            client_id: client.client_id.clone(),
+            connection_id: client.connection_id.clone(),
+            request_id: placed.request_id.clone(),
+        };
+        let timeout_ms = u64::try_from(order.timeout.as_millis()).unwrap_or(u64::MAX);
+        let too_late = |_| ActionFailure::Timeout { timeout_ms, asked: asked.clone() };
+
+        let (answer, told) = oneshot::channel();
+        let _forget = Forgetting { connection: client.to.clone(), id: placed.request_id.clone() };
+        client.to.do_send(Act { placed: placed.clone(), answer }); // bounded by the callers that wait
+        // A connection that is gone drops the message, and the sender in it.
+        let result = async { told.await.unwrap_or(Err(Gone::Disconnected)) };
+        if order.kind == ActionKind::WsReconnect && order.wait {
+            let back = self.reconnected(&client, result, &placed, dispatched_at);
+            let (entry, connection_id) = timeout_at(until, back).await.map_err(too_late)?.map_err(|gone| {
+                ActionFailure::Gone { gone, asked: asked.clone() }
+            })?;
+            let mut done = Done::new(placed, entry, dispatched_at);
+            done.completed = connection_id.is_some();
+            let after_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            done.reconnected = connection_id.map(|connection_id| Reconnected { connection_id, after_ms });
+            return Ok(done);
+        }
+        let told = timeout_at(until, result).await.map_err(too_late)?;
+        let entry = self.or_away(told, &client, &placed, dispatched_at);
+        let entry = entry.map_err(|gone| ActionFailure::Gone { gone, asked: asked.clone() })?;
+        Ok(Done::new(placed, entry, dispatched_at))
+    }
+
+    /// Waits for the result and for the new connection, in whichever order they come. The extension that refuses is
+    /// not waited for.
+    async fn reconnected(
+        &self,
+        client: &Client,
+        result: impl Future<Output = Told>,
+        placed: &Placed,
+        dispatched_at: WallMs,
+    ) -> Result<(ActionEntry, Option<ConnectionId>), Gone> {
+        let mut back = pin!(self.back(&client.client_id, &client.connection_id));
+        tokio::select! {
+            biased;
+            told = result => {
+                let entry = self.or_away(told, client, placed, dispatched_at)?;
+                if entry.failed || !entry.accepted {
+                    return Ok((entry, None));
+                }
+                Ok((entry, Some(back.await)))
+            }
+            connection_id = &mut back => {
+                let at = (&client.client_id, &client.connection_id);
+                Ok((ActionEntry::unanswered(placed, at, dispatched_at), Some(connection_id)))
+            }
+        }
+    }
+
+    /// A client that was asked to connect anew and went away has done as it was asked.
+    fn or_away(&self, told: Told, client: &Client, placed: &Placed, dispatched_at: WallMs) -> Told {
+        let gone = match told {
+            Err(gone) if placed.kind == ActionKind::WsReconnect => gone,
+            told => return told,
+        };
+        if !matches!(gone, Gone::Disconnected | Gone::Replaced) || self.is_stopping() {
+            return Err(gone);
+        }
+        Ok(ActionEntry::unanswered(placed, (&client.client_id, &client.connection_id), dispatched_at))
+    }
+
+    /// Waits until a client is connected on another connection than `old`.
+    async fn back(&self, client: &ClientId, old: &ConnectionId) -> ConnectionId {
+        loop {
+            let mut arrival = pin!(self.arrivals().notified());
+            arrival.as_mut().enable(); // before the look, so that no arrival falls between
+            if let Some(new) = self.directory().connection_of(client).filter(|id| id != old) {
+                return new;
+            }
+            arrival.await;
+        }
+    }
+}
+
+/// Whoever stops waiting says so.
+struct Forgetting {
+    connection: Addr<Connection>,
+    id: RequestId,
+}
+
+impl Drop for Forgetting {
+    fn drop(&mut self) {
+        self.connection.do_send(Forget { id: self.id.clone() }); // bounded: once an action
+    }
+}

@@ -1,0 +1,260 @@
+//! Tab and plugin actions, as values: what is asked for, what became of it, and how an extension's result reads with
+//! what the daemon knows itself. No actor, no clock.
+
+use super::{assignment::Gone, directory::NoClient};
+use crate::{
+    clock::WallMs,
+    ids::{ClientId, ConnectionId, PlatformName, RequestId},
+    wire::{ActionKind, ActionResult, Counts, PlatformResult, ShellRuntime},
+};
+use serde::Serialize;
+use std::time::Duration;
+
+/// An action that somebody wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Which.
+    pub kind: ActionKind,
+    /// In which app.
+    pub platform: Option<PlatformName>,
+    /// By whom; otherwise by the active client.
+    pub client_id: Option<ClientId>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Whether to wait until a client that connects anew is back.
+    pub wait: bool,
+}
+
+/// An order on its way: what the daemon itself knows about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) request_id: RequestId,
+    pub(super) kind: ActionKind,
+    pub(super) platform: Option<PlatformName>,
+    pub(super) requested_client_id: Option<ClientId>,
+    pub(super) reason: Option<String>,
+}
+
+/// What an action was aimed at; client and connection as the daemon knows them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionTarget {
+    /// Who performed it.
+    pub client_id: ClientId,
+    /// On which connection.
+    pub connection_id: ConnectionId,
+    /// In which app.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// The client that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_client_id: Option<String>,
+    /// The app that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_platform: Option<String>,
+}
+
+/// How an action went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionEntry {
+    /// Whether the extension took it on.
+    pub accepted: bool,
+    /// Whether it is done.
+    pub completed: bool,
+    /// Whether something went wrong.
+    pub failed: bool,
+    /// Which action; `null` when the extension reports one that nobody asked for without naming it.
+    pub action: Option<String>,
+    /// The type of the message that asked for it.
+    #[serde(rename = "type")]
+    pub message_type: Option<String>,
+    /// The daemon's id of the action.
+    pub request_id: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// When the result came, in Unix milliseconds.
+    pub received_at: WallMs,
+    /// What it was aimed at.
+    pub target: ActionTarget,
+    /// Counts over all platforms.
+    pub result: Counts,
+    /// One entry a platform.
+    pub results: Vec<PlatformResult>,
+    /// The shell tabs afterwards.
+    pub shell_runtime: Vec<ShellRuntime>,
+}
+
+impl ActionEntry {
+    /// What the extension reports, completed by what the daemon knows. `placed`: the order, when somebody waits for it.
+    pub(super) fn new(
+        told: ActionResult,
+        placed: Option<&Placed>,
+        at: (&ClientId, &ConnectionId),
+        received_at: WallMs,
+    ) -> Self {
+        let kind = placed.map(|placed| placed.kind).or_else(|| told.action.as_deref()?.parse().ok());
+        let (action, message_type) = match kind {
+            Some(kind) => (Some(kind.name().to_owned()), Some(kind.message_type().to_owned())),
+            None => (told.action, told.command_type),
+        };
+        let wanted = |of: fn(&Placed) -> Option<String>| placed.and_then(of);
+        let requested_platform = wanted(|placed| placed.platform.as_ref().map(ToString::to_string));
+        let requested_client_id = wanted(|placed| placed.requested_client_id.as_ref().map(ToString::to_string));
+        ActionEntry {
+            accepted: told.accepted,
+            // A client is connected anew when it has said so on its new connection, not before.
+            completed: told.completed && kind != Some(ActionKind::WsReconnect),
+            failed: told.failed,
+            action,
+            message_type,
+            request_id: placed.map(|placed| placed.request_id.to_string()).or(told.request_id),
+            reason: told.reason,
+            received_at,
+            target: ActionTarget {
+                client_id: at.0.clone(),
+                connection_id: at.1.clone(),
+                platform: told.target.platform.or_else(|| common_platform(&told.results)),
+                requested_client_id: requested_client_id.or(told.target.requested_client_id),
+                requested_platform: requested_platform.or(told.target.requested_platform),
+            },
+            result: told.result,
+            results: told.results,
+            shell_runtime: told.shell_runtime,
+        }
+    }
+
+    /// An action whose client went away as it was asked to, without another word.
+    pub(super) fn unanswered(placed: &Placed, at: (&ClientId, &ConnectionId), received_at: WallMs) -> Self {
+        let told = ActionResult {
+            request_id: None,
+            action: None,
+            command_type: None,
+            accepted: true,
+            completed: false,
+            failed: false,
+            reason: None,
+            target: crate::wire::Target::default(),
+            result: Counts::default(),
+            results: Vec::new(),
+            shell_runtime: Vec::new(),
+        };
+        Self::new(told, Some(placed), at, received_at)
+    }
+}
+
+/// The platform that all results name.
+fn common_platform(results: &[PlatformResult]) -> Option<String> {
+    let first = results.first()?.platform.as_ref()?;
+    results.iter().all(|result| result.platform.as_ref() == Some(first)).then(|| first.clone())
+}
+
+/// The client on its new connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reconnected {
+    /// The new connection.
+    pub connection_id: ConnectionId,
+    /// Milliseconds from the order to the new `hello`.
+    pub after_ms: u64,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Done {
+    /// Whether the extension took it on.
+    pub accepted: bool,
+    /// Whether it is done.
+    pub completed: bool,
+    /// Whether something went wrong.
+    pub failed: bool,
+    /// Which action.
+    pub action: &'static str,
+    /// The type of the message that asked for it.
+    #[serde(rename = "type")]
+    pub message_type: &'static str,
+    /// Who performed it.
+    pub client_id: ClientId,
+    /// On which connection.
+    pub connection_id: ConnectionId,
+    /// When the message went out, in Unix milliseconds.
+    pub dispatched_at: WallMs,
+    /// The order's, else the result's.
+    pub platform: Option<String>,
+    /// The order's, else the result's.
+    pub reason: Option<String>,
+    /// The daemon's id of the action.
+    pub request_id: RequestId,
+    /// What it was aimed at.
+    pub target: ActionTarget,
+    /// Counts over all platforms.
+    pub result: Counts,
+    /// One entry a platform.
+    pub results: Vec<PlatformResult>,
+    /// The shell tabs afterwards.
+    pub shell_runtime: Vec<ShellRuntime>,
+    /// The new connection, where that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reconnected: Option<Reconnected>,
+}
+
+impl Done {
+    pub(super) fn new(placed: Placed, entry: ActionEntry, dispatched_at: WallMs) -> Self {
+        let own_platform = placed.platform.map(|platform| platform.to_string());
+        Done {
+            accepted: entry.accepted,
+            completed: entry.completed,
+            failed: entry.failed,
+            action: placed.kind.name(),
+            message_type: placed.kind.message_type(),
+            client_id: entry.target.client_id.clone(),
+            connection_id: entry.target.connection_id.clone(),
+            dispatched_at,
+            platform: own_platform.or_else(|| entry.target.platform.clone()),
+            reason: placed.reason.or(entry.reason),
+            request_id: placed.request_id,
+            target: entry.target,
+            result: entry.result,
+            results: entry.results,
+            shell_runtime: entry.shell_runtime,
+            reconnected: None,
+        }
+    }
+}
+
+/// Why nothing is known of an action.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActionFailure {
+    /// There is nobody to ask.
+    #[error(transparent)]
+    NoClient(#[from] NoClient),
+    /// The client went away before it answered.
+    #[error("the client went away before the action was answered")]
+    Gone {
+        /// How.
+        gone: Gone,
+        /// Who was asked.
+        asked: Asked,
+    },
+    /// It did not answer in time, or did not come back in time.
+    #[error("the extension did not answer within {timeout_ms} ms")]
+    Timeout {
+        /// How long it had.
+        timeout_ms: u64,
+        /// Who was asked.
+        asked: Asked,
+    },
+}
+
+/// Who was asked, under which id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The client.
+    pub client_id: ClientId,
+    /// Its connection.
+    pub connection_id: ConnectionId,
+    /// The daemon's id of the action.
+    pub request_id: RequestId,
+}
+
+#[cfg(test)]
+mod tests;

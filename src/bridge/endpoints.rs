@@ -1,0 +1,80 @@
+//! What a page requests, as it is kept: each endpoint once, with when it was first and last seen.
+
+use super::session::HookEntry;
+use crate::{clock::WallMs, store::logins::EndpointRow};
+
+/// The endpoints of a report. One without its own times was seen when the list changed; no sighting is of the future.
+pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<EndpointRow> {
+    let seen = entry.updated_at.min(now);
+    let mut rows: Vec<EndpointRow> = Vec::with_capacity(entry.endpoints.len());
+    let listed = entry.endpoints.iter().map(|endpoint| {
+        let (method, path) = endpoint.split_once(' ').unwrap_or(("", endpoint));
+        (method, path.trim_start())
+    });
+    let described = entry.endpoint_metadata.iter().map(|told| (&*told.method, &*told.path));
+    let mut known = foldhash::HashSet::default();
+    for (method, path) in listed.chain(described) {
+        if known.insert((method, path)) {
+            let (method, path) = (method.to_owned(), path.to_owned());
+            rows.push(EndpointRow { method, path, first_seen_at: seen, last_seen_at: seen });
+        }
+    }
+    for told in &entry.endpoint_metadata {
+        let Some(row) = rows.iter_mut().find(|row| row.method == told.method && row.path == told.path) else { continue };
+        let last = told.last_seen_at.or(told.first_seen_at).unwrap_or(seen).min(now);
+        row.first_seen_at = told.first_seen_at.unwrap_or(last).min(last);
+        row.last_seen_at = last;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::EndpointMetadata;
+
+    fn told(endpoints: &[&str], metadata: &[(&str, &str, Option<WallMs>, Option<WallMs>)]) -> HookEntry {
+        HookEntry {
+            platform: "claude".into(),
+            account: None,
+            credential_fingerprint: None,
+            endpoint_count: endpoints.len(),
+            endpoints: endpoints.iter().map(ToString::to_string).collect(),
+            endpoint_metadata: metadata
+                .iter()
+                .map(|(method, path, first_seen_at, last_seen_at)| EndpointMetadata {
+                    method: (*method).into(),
+                    path: (*path).into(),
+                    first_seen_at: *first_seen_at,
+                    last_seen_at: *last_seen_at,
+                })
+                .collect(),
+            last_verified_at: 100,
+            updated_at: 50,
+            prompt_template: false,
+        }
+    }
+
+    fn shown(entry: &HookEntry) -> Vec<(String, WallMs, WallMs)> {
+        rows(entry, 100)
+            .into_iter()
+            .map(|row| (format!("{} {}", row.method, row.path), row.first_seen_at, row.last_seen_at))
+            .collect()
+    }
+
+    #[test]
+    fn an_endpoint_has_its_own_times_or_those_of_its_list() {
+        let entry = told(
+            &["GET /a", "POST /b", "GET /a"],
+            &[("POST", "/b", Some(10), Some(40)), ("GET", "/only-described", None, Some(70))],
+        );
+        let wanted = [("GET /a", 50, 50), ("POST /b", 10, 40), ("GET /only-described", 70, 70)];
+        assert_eq!(shown(&entry), wanted.map(|(name, first, last)| (name.to_owned(), first, last)));
+    }
+
+    #[test]
+    fn no_sighting_is_of_the_future_and_none_ends_before_it_begins() {
+        let entry = told(&["GET /a", "GET /b"], &[("GET", "/a", Some(900), Some(900)), ("GET", "/b", Some(80), Some(20))]);
+        assert_eq!(shown(&entry), [("GET /a".to_owned(), 100, 100), ("GET /b".to_owned(), 20, 20)]);
+    }
+}

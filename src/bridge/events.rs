@@ -1,0 +1,155 @@
+//! What the bridge tells whoever watches: who came and went, what was told about logins and tabs. No text of a message,
+//! no credential.
+
+use super::{
+    action::ActionEntry,
+    session::{CredentialEntry, FinalMessageEntry, HookEntry},
+};
+use crate::{
+    clock::WallMs,
+    ids::{ClientId, ConnectionId},
+    wire::{Freshness, Hello, ShellRuntime},
+};
+use serde::Serialize;
+
+/// `client_connected`.
+#[derive(Debug, Serialize)]
+pub(super) struct Connected {
+    client_id: ClientId,
+    connection_id: ConnectionId,
+    connected_at: WallMs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension_version: Option<String>,
+}
+
+impl Connected {
+    pub(super) fn of(hello: &Hello, connection_id: &ConnectionId, connected_at: WallMs) -> Self {
+        Connected {
+            client_id: hello.client_id.clone(),
+            connection_id: connection_id.clone(),
+            connected_at,
+            extension_version: hello.extension_version.clone(),
+        }
+    }
+}
+
+/// `client_disconnected`.
+#[derive(Debug, Serialize)]
+pub(super) struct Disconnected {
+    pub(super) client_id: ClientId,
+    pub(super) connection_id: ConnectionId,
+    pub(super) reason: &'static str,
+    pub(super) at: WallMs,
+}
+
+/// `login_state`: a login was seen, or the page's requests were.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct LoginTold {
+    client_id: Option<ClientId>,
+    platform: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_fingerprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freshness: Option<Freshness>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_seen_at: Option<WallMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint_count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_template: Option<bool>,
+}
+
+impl LoginTold {
+    pub(super) fn credentials(client_id: &ClientId, entry: &CredentialEntry) -> Self {
+        LoginTold {
+            client_id: Some(client_id.clone()),
+            platform: entry.platform.clone(),
+            account: entry.account.clone(),
+            credential_fingerprint: entry.credential_fingerprint.clone(),
+            freshness: Some(entry.freshness),
+            last_seen_at: Some(entry.last_seen_at),
+            ..LoginTold::default()
+        }
+    }
+
+    pub(super) fn endpoints(client_id: &ClientId, entry: &HookEntry) -> Self {
+        LoginTold {
+            client_id: Some(client_id.clone()),
+            platform: entry.platform.clone(),
+            account: entry.account.clone(),
+            credential_fingerprint: entry.credential_fingerprint.clone(),
+            endpoint_count: Some(entry.endpoint_count),
+            prompt_template: Some(entry.prompt_template),
+            ..LoginTold::default()
+        }
+    }
+}
+
+/// `shell_runtime`: a tab is not as it was.
+#[derive(Debug, Serialize)]
+pub(super) struct TabChanged {
+    pub(super) client_id: ClientId,
+    #[serde(flatten)]
+    pub(super) tab: ShellRuntime,
+}
+
+/// `action_result`.
+#[derive(Debug, Serialize)]
+pub(super) struct Acted {
+    client_id: ClientId,
+    connection_id: ConnectionId,
+    action: Option<String>,
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
+    accepted: bool,
+    completed: bool,
+    failed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    received_at: WallMs,
+}
+
+impl Acted {
+    pub(super) fn of(entry: &ActionEntry) -> Self {
+        Acted {
+            client_id: entry.target.client_id.clone(),
+            connection_id: entry.target.connection_id.clone(),
+            action: entry.action.clone(),
+            request_id: entry.request_id.clone(),
+            platform: entry.target.platform.clone(),
+            accepted: entry.accepted,
+            completed: entry.completed,
+            failed: entry.failed,
+            reason: entry.reason.clone(),
+            received_at: entry.received_at,
+        }
+    }
+}
+
+/// `final_message`: that there was one, not what it says.
+#[derive(Debug, Serialize)]
+pub(super) struct MessageSeen {
+    client_id: ClientId,
+    platform: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<String>,
+    assistant_message_id: String,
+    observed_at: WallMs,
+    raw_length: usize,
+}
+
+impl MessageSeen {
+    pub(super) fn of(client_id: &ClientId, entry: &FinalMessageEntry) -> Self {
+        MessageSeen {
+            client_id: client_id.clone(),
+            platform: entry.platform.clone(),
+            conversation_id: entry.conversation_id.clone(),
+            assistant_message_id: entry.assistant_message_id.clone(),
+            observed_at: entry.observed_at,
+            raw_length: entry.raw_length,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The merging: rows and clients in, records and counts out. Pure.
+
+use super::{
+    reader::Filter,
+    record::{Live, Persisted, Record, View},
+    status::{Ages, Sighting, Status, StatusCounts},
+};
+use crate::{
+    bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
+    clock::WallMs,
+    store::logins::StoredLogin,
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What is known of all records that match, shown or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Records that a connected client tells of.
+    pub active_records: usize,
+    /// Records that match the filters.
+    pub matched_records: usize,
+    /// Records that only the store knows.
+    pub persisted_only_records: usize,
+    /// Shell tabs of the connected clients that match.
+    pub runtime_counts: RuntimeCounts,
+    /// Records by status.
+    pub status_counts: StatusCounts,
+    /// Why the store could not be asked; then only what is live is shown and counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persisted_error: Option<String>,
+}
+
+/// Shell tabs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuntimeCounts {
+    /// That are there.
+    pub actual: usize,
+    /// That are wanted.
+    pub desired: usize,
+    /// That differ from what is wanted.
+    pub drift: usize,
+}
+
+/// What the records are made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sources<'a> {
+    pub(super) bridge: &'a BridgeView,
+    /// Rows of connected clients.
+    pub(super) connected: &'a [StoredLogin],
+    /// Rows of all other clients that are to be shown.
+    pub(super) others: &'a [StoredLogin],
+    pub(super) host: &'a str,
+    pub(super) ages: Ages,
+    pub(super) now: WallMs,
+}
+
+/// One login as it is being put together.
+#[derive(Default)]
+struct Parts<'a> {
+    client: Option<&'a ClientView>,
+    credentials: Option<&'a CredentialEntry>,
+    hooks: Option<&'a HookEntry>,
+    row: Option<&'a StoredLogin>,
+}
+
+/// (platform, client, account), the order in which records are shown.
+type Key<'a> = (&'a str, &'a str, Option<&'a str>);
+
+/// The records to show, sorted, and the counts of those that are live or of connected clients; what else the store has
+/// is added by whoever counted it there. `page`: whether this is a further page, which has the others alone.
+pub(super) fn merge<'a>(sources: Sources<'a>, filter: &Filter, page: bool) -> (Vec<Record<'a>>, Summary) {
+    let mut parts: BTreeMap<Key<'a>, Parts<'a>> = BTreeMap::new();
+    let mut summary = Summary::default();
+    for client in &sources.bridge.clients {
+        if filter.wants_client(client.client_id.as_str()) {
+            collect(client, filter, &mut parts);
+            count_tabs(client, filter, &mut summary.runtime_counts);
+        }
+    }
+    let connected = sources.bridge.clients.iter().map(|client| (client.client_id.as_str(), client));
+    let connected: foldhash::HashMap<_, _> = connected.collect();
+    for row in sources.connected {
+        let part = parts.entry(key(row)).or_default();
+        part.row = Some(row);
+        part.client = connected.get(row.client_id.as_str()).copied();
+    }
+    let mut records = Vec::with_capacity(parts.len() + sources.others.len());
+    for (key, part) in parts {
+        let record = sources.record(key, &part);
+        if filter.status.is_some_and(|wanted| wanted != record.status) {
+            continue;
+        }
+        summary.status_counts.add(record.status, 1);
+        match record.live {
+            Some(_) => summary.active_records += 1,
+            None => summary.persisted_only_records += 1,
+        }
+        if !page {
+            records.push(record);
+        }
+    }
+    summary.matched_records = summary.status_counts.total();
+    let others = sources.others.iter().map(|row| {
+        sources.record(key(row), &Parts { row: Some(row), ..Parts::default() })
+    });
+    // What is lost may have become so since the store was asked.
+    records.extend(others.filter(|record| filter.status.is_none_or(|wanted| wanted == record.status)));
+    records.sort_by(|a, b| (a.platform, a.client_id, a.account).cmp(&(b.platform, b.client_id, b.account)));
+    (records, summary)
+}
+
+fn key(row: &StoredLogin) -> Key<'_> {
+    (&row.platform, &row.client_id, row.account.as_deref())
+}
+
+fn collect<'a>(client: &'a ClientView, filter: &Filter, parts: &mut BTreeMap<Key<'a>, Parts<'a>>) {
+    let mut part = |platform: &'a str, account: Option<&'a str>, add: &dyn Fn(&mut Parts<'a>)| {
+        if filter.wants(platform, account) {
+            let part = parts.entry((platform, client.client_id.as_str(), account)).or_default();
+            part.client = Some(client);
+            add(part);
+        }
+    };
+    for entry in &client.session.credentials {
+        part(&entry.platform, entry.account.as_deref(), &|part| part.credentials = Some(entry));
+    }
+    for entry in &client.session.request_hooks {
+        part(&entry.platform, entry.account.as_deref(), &|part| part.hooks = Some(entry));
+    }
+}
+
+fn count_tabs(client: &ClientView, filter: &Filter, counts: &mut RuntimeCounts) {
+    for tab in client.session.shell_runtime.iter().filter(|tab| filter.wants_platform(&tab.platform)) {
+        counts.actual += usize::from(tab.actual.exists);
+        counts.desired += usize::from(tab.desired.exists);
+        counts.drift += usize::from(!tab.drift.aligned);
+    }
+}
+
+impl<'a> Sources<'a> {
+    fn record(&self, (platform, client_id, account): Key<'a>, part: &Parts<'a>) -> Record<'a> {
+        let is_live = part.credentials.is_some() || part.hooks.is_some();
+        let sighting = Sighting {
+            connected: part.client.is_some(),
+            last_seen_at: part.credentials.map(|c| c.last_seen_at).or_else(|| part.row?.last_seen_at),
+            reported: part.credentials.map(|c| c.freshness).or_else(|| part.row?.freshness),
+        };
+        Record {
+            platform,
+            client_id,
+            account,
+            host: self.host,
+            status: self.ages.status(sighting, self.now),
+            view: match (is_live, part.row) {
+                (true, Some(_)) => View::ActiveAndPersisted,
+                (true, None) => View::ActiveOnly,
+                (false, _) => View::PersistedOnly,
+            },
+            is_active_client: self.bridge.active_client_id.as_ref().is_some_and(|id| id.as_str() == client_id),
+            live: part.client.filter(|_| is_live).map(|client| Live {
+                connection_id: &client.connection_id,
+                credentials: part.credentials,
+                request_hooks: part.hooks,
+                shell_runtime: client.session.shell_runtime.iter().find(|tab| tab.platform == platform),
+            }),
+            persisted: part.row.map(Persisted::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::{
     callers::Access,
     endpoint::{self, Call},
     error::ApiError,
-    journal, probes,
+    events, journal, probes,
     reply::Reply,
     socket, state,
 };
@@ -63,6 +63,7 @@ routes! {
     "browser.request.cancel" POST "/v1/browser/request/cancel", Local, browser::cancel, "Cancels a request.";
     "browser.requests" GET "/v1/browser/requests", Local, journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}", Local, journal::one, "Shows one request.";
+    "events" GET "/v1/events", Local, events::follow, "Tells what happens, as it happens.";
     "browser.socket" GET WS_PATH, Open, socket::open, "The WebSocket of the Firefox extension.";
 }
 

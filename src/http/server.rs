@@ -7,7 +7,7 @@ use super::{
     settings::{Auth, LocalTrust, Server},
 };
 use crate::{
-    bridge,
+    bridge, events,
     line::Line,
     platforms::registry::Registry,
     policy, relay,
@@ -49,6 +49,8 @@ pub struct Core {
     pub relay: relay::Hub,
     /// The policy.
     pub policy: policy::Hub,
+    /// What happens.
+    pub events: events::Bus,
     /// The platforms.
     pub registry: Arc<Registry>,
     pub(super) server: Server,
@@ -65,6 +67,7 @@ pub struct Parts {
     pub bridge: bridge::Hub,
     pub relay: relay::Hub,
     pub policy: policy::Hub,
+    pub events: events::Bus,
     pub registry: Arc<Registry>,
     pub server: Server,
     pub auth: Auth,
@@ -83,6 +86,7 @@ impl Core {
             bridge: parts.bridge,
             relay: parts.relay,
             policy: parts.policy,
+            events: parts.events,
             registry: parts.registry,
             server: parts.server,
             store: parts.store,

@@ -112,6 +112,7 @@ impl Daemon {
             bridge: bridge.clone(),
             policy: policy.clone(),
             journal,
+            events: events.clone(),
             clock,
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),

@@ -107,7 +107,7 @@ impl Daemon {
             registry: Arc::clone(&registry),
             clock,
         });
-        let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock);
+        let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock, events.clone());
         let relay = relay::Hub::new(relay::Setup {
             bridge: bridge.clone(),
             policy: policy.clone(),

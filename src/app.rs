@@ -1,12 +1,13 @@
 //! The composition root: starts what the daemon is made of, wires it, and stops it in order.
 //!
-//! Order of a stop: accept no more, end every request with its last word, close the sockets with 1001, write what is
-//! queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
+//! Order of a stop: accept no more, end every request with its last word, end the events, close the sockets with 1001,
+//! write what is queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
 
 use crate::{
     bridge::{self, Identity, WS_PATH},
     clock::Clock,
     config::Config,
+    events,
     http::{self, Core, Parts, ServerHandle},
     policy, records, relay,
     relay::Journal,
@@ -18,6 +19,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// Set to 1, requests leave no trace in the journal: for measuring what it costs.
 const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
+
+/// How long the readers of events get for the last of them.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,9 @@ impl Daemon {
         };
 
         let identity = identity(config, listening.address, clock);
+        // A later process gives out higher ids, see there.
+        let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
+        let events = events::Bus::new(first_id, config.server.events_kept);
         let registry = Arc::new(config.registry());
         let bridge = bridge::Hub::new(bridge::Setup {
             settings: Arc::new(config.bridge.clone()),
@@ -102,11 +109,12 @@ impl Daemon {
             events: events.clone(),
             later: later.clone(),
         });
-        let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock);
+        let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock, events.clone());
         let relay = relay::Hub::new(relay::Setup {
             bridge: bridge.clone(),
             policy: policy.clone(),
             journal,
+            events: events.clone(),
             clock,
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
@@ -119,6 +127,7 @@ impl Daemon {
             policy,
             registry,
             records,
+            events,
             server: config.server.clone(),
             auth: config.auth.clone(),
             token,
@@ -151,6 +160,7 @@ impl Daemon {
         if timeout_at(until, self.core.relay.stopped()).await.is_err() {
             late("requests");
         }
+        self.core.events.close();
         self.core.bridge.stop();
         if timeout_at(until, self.core.bridge.stopped()).await.is_err() {
             late("sockets");
@@ -160,6 +170,10 @@ impl Daemon {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "what was queued for the store is lost"),
             Err(_) => late("store"),
+        }
+        // One that takes nothing is not waited for long.
+        if timeout_at(until.min(Instant::now() + LAST_EVENTS), self.core.events.closed()).await.is_err() {
+            late("readers of events");
         }
         self.server.stop(false).await;
         tracing::info!("stopped");

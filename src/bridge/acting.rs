@@ -94,7 +94,10 @@ impl Hub {
                 if entry.failed || !entry.accepted {
                     return Ok((entry, None));
                 }
-                Ok((entry, Some(back.await)))
+                tokio::select! {
+                    connection_id = &mut back => Ok((entry, Some(connection_id))),
+                    () = self.stopping().cancelled() => Err(Gone::Stopped),
+                }
             }
             connection_id = &mut back => {
                 let at = (&client.client_id, &client.connection_id);

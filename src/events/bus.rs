@@ -10,11 +10,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
+use tokio_util::task::TaskTracker;
 
 /// Where events are published. Cheap to clone.
 #[derive(Clone)]
 pub struct Bus {
     shared: Arc<Mutex<Shared>>,
+    readers: TaskTracker,
 }
 
 /// What an event has to say.
@@ -77,7 +79,7 @@ impl Bus {
             readers: 0,
             closed: false,
         };
-        Bus { shared: Arc::new(Mutex::new(shared)) }
+        Bus { shared: Arc::new(Mutex::new(shared)), readers: TaskTracker::new() }
     }
 
     /// Tells an event to everybody who reads, and keeps it. Never waits and never fails; nothing is written as text here.
@@ -100,7 +102,7 @@ impl Bus {
 
     /// A reader of what happens from the given point on.
     pub fn subscribe(&self, after: Resume) -> Reader {
-        Reader::new(Arc::clone(&self.shared), after)
+        Reader::new(Arc::clone(&self.shared), self.readers.token(), after)
     }
 
     /// Ends it: readers get what is kept and then their end; what is published later is ignored.
@@ -110,7 +112,13 @@ impl Bus {
             shared.closed = true;
             mem::take(&mut shared.waiting)
         };
+        self.readers.close();
         wake(waiting);
+    }
+
+    /// Waits until every reader is gone, once [`close`](Self::close) was called.
+    pub async fn closed(&self) {
+        self.readers.wait().await;
     }
 
     /// How many readers wait to be woken.

@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// Frames are handed over together until they reach this many bytes.
 const BATCH_BYTES: usize = 16 << 10;
@@ -36,6 +37,7 @@ pub struct Reader {
     next_id: u64,
     /// Something was missed, and nobody knows how much.
     lost: bool,
+    _token: TaskTrackerToken,
 }
 
 /// The data of a `gap`.
@@ -49,7 +51,7 @@ struct Gap {
 }
 
 impl Reader {
-    pub(super) fn new(shared: Arc<Mutex<Shared>>, after: Resume) -> Self {
+    pub(super) fn new(shared: Arc<Mutex<Shared>>, token: TaskTrackerToken, after: Resume) -> Self {
         let (number, next_id, lost) = {
             let mut shared = lock(&shared);
             shared.readers += 1;
@@ -61,7 +63,7 @@ impl Reader {
             };
             (shared.readers, next_id, lost)
         };
-        Reader { shared, number, next_id, lost }
+        Reader { shared, number, next_id, lost, _token: token }
     }
 
     /// Frames as they are sent, whole ones; `None` once the bus is closed and all was read.

@@ -4,8 +4,8 @@ use super::{
     endpoint::Call,
     error::{self, ApiError},
     fields,
+    relayed::Relayed,
     reply::{Reply, Success},
-    sse_body::SseBody,
 };
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
@@ -14,7 +14,6 @@ use crate::{
     wire::json,
 };
 use serde::Serialize;
-use std::time::Duration;
 
 /// Room for what a buffered answer says beside its bodies.
 const HEAD_BYTES: usize = 768;
@@ -34,8 +33,7 @@ pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<
         ResponseMode::Sse => {
             let line = call.peer().and_then(|peer| peer.line.clone());
             let streamed = relay.streamed(request, line).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-            let keep_alive = Duration::from_millis(call.core.server.sse_keep_alive_ms);
-            Ok(Reply::Stream(SseBody::new(streamed, platform.to_string(), keep_alive)))
+            Ok(call.stream(Relayed::new(streamed, platform)))
         }
         ResponseMode::Buffered => {
             let taken = relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;

@@ -7,6 +7,7 @@ use super::{
     error::{ApiError, Code},
     reply::{REQUEST_ID, Reply, Success, respond},
     routes::Route,
+    sse_body::{Frames, SseBody},
 };
 use crate::{
     ids,
@@ -14,6 +15,7 @@ use crate::{
 };
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::BoxBody,
     http::{
         Method, StatusCode,
         header::{self, HeaderValue},
@@ -50,6 +52,12 @@ impl Call {
         let mut text = Success::begin(&self.id, 256);
         json::write(&mut text, data);
         Reply::Success(Success::end(text))
+    }
+
+    /// A stream of server-sent events: these frames, and comments while there are none.
+    pub(super) fn stream(&self, frames: impl Frames + Unpin + 'static) -> Reply {
+        let keep_alive = Duration::from_millis(self.core.server.sse_keep_alive_ms);
+        Reply::Stream(BoxBody::new(SseBody::new(frames, keep_alive)))
     }
 
     /// The fields of the body.

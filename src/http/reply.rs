@@ -1,7 +1,7 @@
 //! What a handler answers, and how that becomes a response: the envelope, its headers, and a body that knows when it was
 //! written.
 
-use super::{error::ApiError, sse_body::SseBody};
+use super::error::ApiError;
 use crate::{
     relay::Caller as RequestCaller,
     wire::{Raw, json},
@@ -33,8 +33,8 @@ pub enum Reply {
     Success(Success),
     /// The same, with the caller that must not be let go before it is written.
     Held(Success, RequestCaller),
-    /// A stream.
-    Stream(SseBody),
+    /// A stream of server-sent events.
+    Stream(BoxBody),
     /// A response that is complete: a protocol switch.
     Whole(HttpResponse),
 }

@@ -6,7 +6,7 @@ use super::{
     claude,
     endpoint::{self, Call},
     error::ApiError,
-    journal, messages, probes,
+    events, journal, messages, probes,
     reply::Reply,
     socket, state,
 };
@@ -69,6 +69,7 @@ routes! {
     "browser.messages" GET "/v1/browser/messages", Token, messages::list, "Lists final messages with their texts.";
     "browser.requests" GET "/v1/browser/requests", Local, journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}", Local, journal::one, "Shows one request.";
+    "events" GET "/v1/events", Local, events::follow, "Tells what happens, as it happens.";
     "browser.socket" GET WS_PATH, Open, socket::open, "The WebSocket of the Firefox extension.";
 }
 

@@ -7,7 +7,7 @@ use super::{
     settings::{Auth, LocalTrust, Server},
 };
 use crate::{
-    bridge,
+    bridge, events,
     line::Line,
     platforms::registry::Registry,
     policy, records, relay,
@@ -49,6 +49,8 @@ pub struct Core {
     pub relay: relay::Hub,
     /// The policy.
     pub policy: policy::Hub,
+    /// What happens.
+    pub events: events::Bus,
     /// The platforms.
     pub registry: Arc<Registry>,
     /// Who is logged in where.
@@ -67,6 +69,7 @@ pub struct Parts {
     pub bridge: bridge::Hub,
     pub relay: relay::Hub,
     pub policy: policy::Hub,
+    pub events: events::Bus,
     pub registry: Arc<Registry>,
     pub records: records::Reader,
     pub server: Server,
@@ -86,6 +89,7 @@ impl Core {
             bridge: parts.bridge,
             relay: parts.relay,
             policy: parts.policy,
+            events: parts.events,
             registry: parts.registry,
             records: parts.records,
             server: parts.server,

@@ -37,6 +37,8 @@ settings! {
         sse_keep_alive_ms: u64 = 15_000,
         /// Milliseconds after which a reader that takes nothing is dropped.
         sse_stall_timeout_ms: u64 = 30_000,
+        /// Events kept for readers of `/v1/events` that lag or come back.
+        events_kept: usize = 1_024,
         /// Milliseconds until a request head must be complete.
         head_timeout_ms: u64 = 5_000,
         /// Milliseconds that work under way gets to finish when the daemon stops.
@@ -121,6 +123,7 @@ impl Server {
         faults.bytes("max_body_bytes", self.max_body_bytes, 1);
         faults.count("max_connections", self.max_connections);
         faults.count("max_requests", self.max_requests);
+        faults.range("events_kept", self.events_kept as u64, 1, 65_536);
         faults.range("workers", self.workers as u64, 1, 256);
         faults.duration("body_timeout_ms", self.body_timeout_ms);
         faults.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
@@ -250,9 +253,11 @@ mod tests {
     fn zeros_and_absurd_values_are_faults() {
         let found = server(|s| {
             (s.max_body_bytes, s.max_connections, s.max_requests, s.workers) = (0, 0, 0, 0);
-            (s.sse_keep_alive_ms, s.head_timeout_ms, s.body_timeout_ms) = (0, 0, u64::MAX);
+            (s.sse_keep_alive_ms, s.head_timeout_ms, s.body_timeout_ms, s.events_kept) = (0, 0, u64::MAX, 0);
         });
-        assert_eq!(found.len(), 7, "{found:?}");
+        assert_eq!(found.len(), 8, "{found:?}");
+        assert_eq!(server(|s| s.events_kept = 65_536), [""; 0]);
+        assert_eq!(server(|s| s.events_kept = 65_537).len(), 1);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use super::{
     admission::Refusal,
     lease::Waiting,
     settings::Policy,
-    target::{Acquire, Slots, Target, TargetView, Verdict, View},
+    target::{Acquire, Setup, Slots, Target, TargetView, Verdict, View},
 };
 use crate::{
     clock::Clock,
+    events,
     ids::{ClientId, PlatformName, RequestId},
     roster::Roster,
 };
@@ -41,6 +42,7 @@ pub struct Hub {
 struct Shared {
     settings: Arc<Policy>,
     clock: Clock,
+    events: events::Bus,
     targets: Roster<(ClientId, PlatformName), Target>,
     numbers: AtomicU64,
 }
@@ -57,10 +59,10 @@ pub struct PlatformView {
 }
 
 impl Hub {
-    /// A policy that knows no target yet.
-    pub fn new(settings: Arc<Policy>, clock: Clock) -> Self {
+    /// A policy that knows no target yet. What changes is told to `events`.
+    pub fn new(settings: Arc<Policy>, clock: Clock, events: events::Bus) -> Self {
         let targets = Roster::new(settings.max_targets);
-        Hub { shared: Arc::new(Shared { settings, clock, targets, numbers: AtomicU64::new(1) }) }
+        Hub { shared: Arc::new(Shared { settings, clock, events, targets, numbers: AtomicU64::new(1) }) }
     }
 
     /// The settings in force.
@@ -83,7 +85,15 @@ impl Hub {
                 waiting_max: of_platform.waiter.max_per_target,
                 wait: Duration::from_millis(of_platform.waiter.timeout_ms),
             };
-            Target::new(client.clone(), platform.clone(), limits, self.shared.clock, load).start()
+            let setup = Setup {
+                client: client.clone(),
+                platform: platform.clone(),
+                limits,
+                clock: self.shared.clock,
+                events: self.shared.events.clone(),
+                load,
+            };
+            Target::new(setup).start()
         };
         let target =
             self.shared.targets.get_or_start(&key, start).map_err(|full| Refusal::TooManyTargets { max: full.max })?;

@@ -4,6 +4,7 @@
 //! runs, touch it at each sign of life, settle it with the [`Outcome`]. A lease that is dropped settles itself.
 
 mod admission;
+mod events;
 mod hub;
 mod lease;
 mod outcome;

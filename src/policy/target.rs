@@ -10,12 +10,14 @@
 
 use super::{
     admission::{Admission, CircuitState, Refusal, Stage},
+    events::{Shown, TargetChanged},
     hub::Applicant,
     lease::{Activity, Lease, Touch},
     outcome::Outcome,
 };
 use crate::{
     clock::{Clock, WallMs},
+    events::Bus,
     ids::{ClientId, PlatformName},
     roster::Load,
 };
@@ -54,12 +56,26 @@ struct Waiter {
     until: Instant,
 }
 
+/// What a target is made of.
+pub(super) struct Setup {
+    pub(super) client: ClientId,
+    pub(super) platform: PlatformName,
+    pub(super) limits: Slots,
+    pub(super) clock: Clock,
+    pub(super) events: Bus,
+    /// Requests that are not over, and one more while failures are remembered.
+    pub(super) load: Load,
+}
+
 /// The actor; one per (client, platform), started by the hub.
 pub(super) struct Target {
     client: ClientId,
     platform: PlatformName,
     limits: Slots,
     clock: Clock,
+    events: Bus,
+    /// What was last told.
+    shown: Shown,
     out: foldhash::HashSet<u64>,
     waiting: VecDeque<Waiter>,
     activity: Arc<Activity>,
@@ -68,18 +84,20 @@ pub(super) struct Target {
     last_failure_at: Option<WallMs>,
     last_success_at: Option<WallMs>,
     alarm: Option<SpawnHandle>,
-    /// Requests that are not over, and one more while failures are remembered.
     load: Load,
 }
 
 impl Target {
-    pub(super) fn new(client: ClientId, platform: PlatformName, limits: Slots, clock: Clock, load: Load) -> Self {
+    pub(super) fn new(setup: Setup) -> Self {
+        let Setup { client, platform, limits, clock, events, load } = setup;
         assert!(limits.in_flight_max > 0, "a target without a slot never admits anything");
         Target {
             client,
             platform,
             limits,
             clock,
+            events,
+            shown: Shown::default(),
             out: foldhash::HashSet::default(),
             waiting: VecDeque::new(),
             activity: Arc::new(Activity::new(Instant::now())),
@@ -124,6 +142,28 @@ impl Target {
         applicant.answer_to.do_send(Verdict::Granted(lease));
     }
 
+    /// Tells how things stand if that is news.
+    fn tell(&mut self) {
+        let shown = Shown {
+            circuit_state: CircuitState::Closed,
+            waiting: self.waiting.len(),
+            consecutive_failures: self.consecutive_failures,
+        };
+        if std::mem::replace(&mut self.shown, shown) == shown {
+            return;
+        }
+        let changed = TargetChanged {
+            client_id: self.client.clone(),
+            platform: self.platform.clone(),
+            circuit_state: shown.circuit_state,
+            in_flight: self.out.len(),
+            waiting: shown.waiting,
+            consecutive_failures: shown.consecutive_failures,
+            last_error: self.last_error.clone(),
+        };
+        changed.tell(&self.events);
+    }
+
     /// Grants what is free; safe to call at any time.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         while self.out.len() < self.limits.in_flight_max {
@@ -145,6 +185,7 @@ impl Target {
             self.load.remove();
         }
         self.alarm = self.waiting.front().map(|first| ctx.run_later(first.until - now, Self::expire));
+        self.tell();
     }
 }
 
@@ -178,6 +219,7 @@ impl Handler<Acquire> for Target {
         if self.alarm.is_none() {
             self.alarm = Some(ctx.run_later(self.limits.wait, Self::expire));
         }
+        self.tell();
     }
 }
 
@@ -196,6 +238,7 @@ impl Handler<Withdraw> for Target {
         self.waiting.retain(|waiter| waiter.number != number);
         if self.waiting.len() < waiting {
             self.load.remove();
+            self.tell();
         }
     }
 }
@@ -239,6 +282,7 @@ impl Handler<Settle> for Target {
         self.activity.touch(touch, Instant::now());
         self.load.remove();
         self.pump(ctx);
+        self.tell();
     }
 }
 

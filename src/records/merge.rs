@@ -3,7 +3,7 @@
 use super::{
     reader::Filter,
     record::{Live, Persisted, Record, View},
-    status::{Ages, Sighting, Status, StatusCounts},
+    status::{Ages, Sighting, StatusCounts},
 };
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},

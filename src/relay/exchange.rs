@@ -10,6 +10,7 @@ use super::{
     Entry, answer,
     cancel::CancelAnswer,
     ending::{Cause, Failure},
+    events::Done,
     hub::{Hub, Registration},
     journal::Facts,
     life::{Act, Ended, Life, Phase},
@@ -139,6 +140,9 @@ impl Exchange {
             return; // it ended meanwhile: the lease goes back unused
         }
         self.admission = Some(Arc::clone(lease.admission()));
+        if let Some(registration) = &self.registration {
+            registration.phases.admitted(lease.admission().admitted_at);
+        }
         self.lease = Some(lease);
         let Some(client) = self.client.take() else { return };
         let bridge = self.hub.bridge();
@@ -165,6 +169,9 @@ impl Exchange {
         self.dispatched = Some(bridge.dispatch(&client, &self.request.id, &self.request.platform, frame, to));
         self.client = Some(client);
         self.dispatched_at = self.hub.clock().now_ms();
+        if let Some(registration) = &self.registration {
+            registration.phases.dispatched(self.dispatched_at);
+        }
         self.touch(Touch::Dispatched, now);
         self.life.dispatched(now);
         self.arm(ctx);
@@ -216,7 +223,7 @@ impl Exchange {
     /// `answered`: the extension has said its last word.
     fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
         // Held until everything that names the id is on its way: only then may another request have it.
-        let Some(registration) = self.registration.take() else { return };
+        let Some(mut registration) = self.registration.take() else { return };
         let mut ended = ended.map_err(|cause| self.life.name(cause));
         let now = self.hub.clock().now_ms();
         if let Err(Cause::Upstream(upstream)) = &mut ended {
@@ -240,6 +247,9 @@ impl Exchange {
             Err(cause) if cause.is_cancellation() => ("cancelled", Some(cause.code())),
             Err(cause) => ("failure", Some(cause.code())),
         };
+        let (error, status) = (error_code.clone(), self.status);
+        let (event_count, bytes) = (self.partial.event_count, self.bytes);
+        registration.phases.done(now, Done { outcome, error_code: error, status, event_count, bytes });
         let caller_gone = matches!(ended, Err(Cause::CallerGone));
         if self.hub.journal().is_on() {
             let entry = self.entry(Some(outcome), error_code, Some(now));

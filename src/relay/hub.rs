@@ -5,6 +5,7 @@ use super::{
     buffer::Bounds,
     cancel::{CancelAnswer, CancelRefused},
     ending::{Cause, Failure},
+    events::Phases,
     exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View},
     journal::{Filter, Journal, Page},
     life::Timeouts,
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     bridge,
     clock::Clock,
+    events::Bus,
     ids::{ClientId, PlatformName, RequestId},
     line::Line,
     policy,
@@ -38,6 +40,8 @@ pub struct Setup {
     pub policy: policy::Hub,
     /// Where requests are noted.
     pub journal: Journal,
+    /// Where their phases are told.
+    pub events: Bus,
     /// Wall time.
     pub clock: Clock,
     /// Requests that may be in flight or queued.
@@ -122,6 +126,8 @@ impl Drop for Caller {
 pub(super) struct Registration {
     hub: Hub,
     id: RequestId,
+    /// What is told of it.
+    pub(super) phases: Phases,
     /// What the journal says if the exchange dies without a word.
     died: Option<Box<Entry>>,
 }
@@ -141,6 +147,8 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        // Before the id is free: a later request of the same one is told after this.
+        self.phases.gone(|| self.hub.clock().now_ms());
         self.hub.live().remove(&self.id);
         if let Some(died) = self.died.take() {
             let finished_at = Some(self.hub.clock().now_ms());
@@ -196,7 +204,8 @@ impl Hub {
             return Err(Refused::Overloaded);
         }
         let platform = request.platform.clone();
-        let registration = Registration { hub: self.clone(), id: request.id.clone(), died: None };
+        let phases = Phases::new(self.shared.setup.events.clone(), &request);
+        let registration = Registration { hub: self.clone(), id: request.id.clone(), phases, died: None };
         let number = self.journal().next_number();
         let exchange = Exchange::new(self.clone(), request, sink, number, registration).start();
         place.insert(Live { exchange: exchange.clone(), platform });

@@ -47,7 +47,7 @@ impl Facts<'_> {
             platform: self.request.platform.shared(),
             client_id: self.client_id,
             method: call.method.clone(),
-            path: call.path[..call.path.floor_char_boundary(PATH_BYTES_MAX)].to_owned(),
+            path: cut(&call.path).to_owned(),
             request_mode: Cow::Borrowed(super::API_REQUEST),
             response_mode: Cow::Borrowed(self.request.mode.name()),
             phase: Cow::Borrowed(self.phase.name()),
@@ -66,6 +66,11 @@ impl Facts<'_> {
             bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
         }
     }
+}
+
+/// As much of a path as is kept.
+pub(super) fn cut(path: &str) -> &str {
+    &path[..path.floor_char_boundary(PATH_BYTES_MAX)]
 }
 
 /// Which entries are wanted.

@@ -7,6 +7,7 @@ mod answer;
 mod buffer;
 mod cancel;
 mod ending;
+mod events;
 mod exchange;
 mod frames;
 mod hub;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::events::{Reader, Resume};
 use crate::ids::RequestId;
 use crate::policy::{Failed, lease::Waiting};
 use tokio::sync::mpsc;
@@ -23,6 +24,7 @@ struct Scene {
     target: Addr<Target>,
     numbers: u64,
     load: Load,
+    events: Reader,
 }
 
 struct Asked {
@@ -44,8 +46,10 @@ impl Scene {
         let clock = Clock::starting_at(1_000_000);
         let load = Load::default();
         let (client, platform) = (ClientId::trusted("ff"), PlatformName::trusted("claude"));
-        let target = Target::new(client, platform, limits, clock, load.clone()).start();
-        Scene { target, numbers: 0, load }
+        let bus = Bus::new(1, 64);
+        let events = bus.subscribe(Resume::Live);
+        let setup = Setup { client, platform, limits, clock, events: bus, load: load.clone() };
+        Scene { target: Target::new(setup).start(), numbers: 0, load, events }
     }
 
     fn ask(&mut self) -> Asked {
@@ -174,4 +178,38 @@ async fn a_target_has_nothing_left_to_do_when_all_its_requests_are_over_and_no_f
     scene.ask().lease().await.settle(Outcome::Success);
     scene.view().await;
     assert!(scene.load.is_none());
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_line_and_a_row_of_failures_are_told_and_requests_that_pass_are_not() {
+    let mut scene = Scene::new(LIMITS);
+    for _ in 0..2 {
+        scene.ask().lease().await.settle(Outcome::Success);
+    }
+    scene.view().await;
+    assert!(scene.events.told().is_empty(), "nobody waited and nothing failed");
+    let (mut a, mut b) = (scene.ask(), scene.ask());
+    let failed = || Outcome::Failure(Failed { error: "http_500".into(), retry_after_ms: None });
+    let first = a.lease().await;
+    scene.view().await;
+    first.settle(failed());
+    b.lease().await.settle(Outcome::Success);
+    let c = scene.ask();
+    let Asked { waiting, .. } = c;
+    drop(waiting);
+    scene.view().await;
+    let told = scene.events.told();
+    let shown: Vec<_> = told
+        .iter()
+        .map(|(name, data)| {
+            assert_eq!(
+                (name.as_str(), &data["client_id"], &data["platform"]),
+                ("policy", &"ff".into(), &"claude".into())
+            );
+            assert_eq!(data["circuit_state"], "closed");
+            let number = |field: &str| data[field].as_u64().unwrap();
+            (number("in_flight"), number("waiting"), number("consecutive_failures"), data["last_error"].as_str())
+        })
+        .collect();
+    assert_eq!(shown, [(1, 1, 0, None), (1, 0, 1, Some("http_500")), (0, 0, 0, None)]);
 }

@@ -19,6 +19,9 @@ impl Exchange {
         if let (Sink::Stream(writer), Some(client), Some(admission)) = (&self.sink, &self.client, &self.admission) {
             writer.open(frames::open(&self.request, &client.client_id, admission, status, meta));
             self.partial.opened = true;
+            if let Some(registration) = &self.registration {
+                registration.phases.streaming(self.first_byte_at.unwrap_or(self.requested_at));
+            }
         }
         self.arm(ctx);
     }

@@ -22,7 +22,12 @@ impl Actor for Exchange {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.apply(ctx) {
+        let applied = self.apply(ctx);
+        if let Some(registration) = &mut self.registration {
+            let client = self.client.as_ref().map(|client| &client.client_id);
+            registration.phases.queued(client, &self.request.call, self.requested_at);
+        }
+        match applied {
             Ok(()) => self.arm(ctx),
             Err(cause) => self.end(Err(cause), false, ctx),
         }

@@ -133,10 +133,19 @@ impl Caller {
 
     /// A request on such a connection.
     pub(crate) async fn begin_narrowly(&self, body: &Value) -> Connection {
+        self.send_narrowly(&self.head("POST", "/v1/browser/request", Some(body.to_string().as_bytes()))).await
+    }
+
+    /// A `GET` on such a connection.
+    pub(crate) async fn get_narrowly(&self, path: &str) -> Connection {
+        self.send_narrowly(&self.head("GET", path, None)).await
+    }
+
+    async fn send_narrowly(&self, request: &[u8]) -> Connection {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(1).unwrap();
         let mut connection = Connection { stream: socket.connect(self.address).await.unwrap(), buffer: Vec::new() };
-        connection.write(&self.head("POST", "/v1/browser/request", Some(body.to_string().as_bytes()))).await;
+        connection.write(request).await;
         connection
     }
 

@@ -1,0 +1,63 @@
+//! `GET /v1/events`: what happens, as it happens.
+
+use super::{endpoint::Call, error::ApiError, reply::Reply, sse_body::Frames};
+use crate::events::{Reader, Resume};
+use actix_web::http::{
+    Method,
+    header::{HeaderName, HeaderValue},
+};
+use bytes::Bytes;
+use std::task::{Context, Poll};
+
+/// The id of the last event that a reader has seen, when it comes back.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+impl Frames for Reader {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        Reader::poll_next(self, cx)
+    }
+}
+
+/// No frames at all.
+struct Nothing;
+
+impl Frames for Nothing {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        Poll::Ready(None)
+    }
+}
+
+/// `GET /v1/events`.
+pub(super) async fn follow(call: Call) -> Result<Reply, ApiError> {
+    if call.request.method() == Method::HEAD {
+        return Ok(call.stream(Nothing)); // its answer must end, or the connection would be of no more use
+    }
+    let after = resume(call.request.headers().get(LAST_EVENT_ID));
+    Ok(call.stream(call.core.events.subscribe(after)))
+}
+
+/// Where a reader goes on. As with browsers, an empty id is none.
+fn resume(last: Option<&HeaderValue>) -> Resume {
+    match last.map(HeaderValue::as_bytes) {
+        None | Some([]) => Resume::Live,
+        Some(id) if id.iter().all(u8::is_ascii_digit) => {
+            str::from_utf8(id).ok().and_then(|id| id.parse().ok()).map_or(Resume::Unknown, Resume::After)
+        }
+        Some(_) => Resume::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_event_id_is_a_number_and_anything_else_is_unknown() {
+        let of = |text: &[u8]| resume(Some(&HeaderValue::from_bytes(text).unwrap()));
+        assert_eq!((resume(None), of(b"")), (Resume::Live, Resume::Live));
+        assert_eq!((of(b"0"), of(b"17634")), (Resume::After(0), Resume::After(17_634)));
+        for unreadable in [&b"+1"[..], b"-1", b"1.0", b"x", b"0x10", b"99999999999999999999", b"\xff", b"1 2"] {
+            assert_eq!(of(unreadable), Resume::Unknown, "{unreadable:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The frames of a streamed answer: those of its request, and the terminal one, which is worded here because only the
+//! edge knows what a caller's status is.
+
+use super::{error::of_cause, sse_body::Frames};
+use crate::{
+    ids::PlatformName,
+    relay::{Caller, Next, Partial, Reader, StreamEnd, Streamed},
+    sse,
+};
+use bytes::Bytes;
+use serde::Serialize;
+use std::task::{Context, Poll};
+
+/// The frames; they end after the terminal one. Dropping them tells the request that its caller is gone.
+pub(super) struct Relayed {
+    reader: Reader,
+    platform: PlatformName,
+    ended: bool,
+    _caller: Caller,
+}
+
+impl Relayed {
+    pub(super) fn new(streamed: Streamed, platform: PlatformName) -> Self {
+        Relayed { reader: streamed.reader, platform, ended: false, _caller: streamed.caller }
+    }
+}
+
+impl Frames for Relayed {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.reader.poll_next(cx).map(|next| match next {
+            Next::Frames(frames) => Some(frames),
+            Next::End(end) => {
+                self.ended = true;
+                Some(terminal(&end, self.reader.request_id.as_str(), self.platform.as_str()).into())
+            }
+        })
+    }
+}
+
+/// The last frame: `stream_end` or `stream_error`.
+fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Ended<'a> {
+        partial: Partial,
+        request_id: &'a str,
+        status: u16,
+        stream_id: &'a str,
+    }
+    #[derive(Serialize)]
+    struct Failed<'a> {
+        error: &'a str,
+        http_error: &'static str,
+        message: String,
+        partial: Partial,
+        platform: &'a str,
+        request_id: &'a str,
+        status: u16,
+        stream_id: &'a str,
+    }
+    let mut frame = Vec::with_capacity(512);
+    match &end.result {
+        Ok(status) => {
+            let data = Ended { partial: end.partial, request_id: id, status: *status, stream_id: id };
+            sse::frame(&mut frame, None, "stream_end", |out| write(out, &data));
+        }
+        Err(failure) => {
+            let (code, status) = of_cause(&failure.cause);
+            let data = Failed {
+                error: &failure.cause.code(),
+                http_error: code.name(),
+                message: failure.cause.message(),
+                partial: end.partial,
+                platform,
+                request_id: id,
+                status,
+                stream_id: id,
+            };
+            sse::frame(&mut frame, None, "stream_error", |out| write(out, &data));
+        }
+    }
+    frame
+}
+
+fn write(out: &mut Vec<u8>, data: &impl Serialize) {
+    serde_json::to_writer(out, data).expect("our own values have string keys");
+}

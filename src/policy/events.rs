@@ -1,0 +1,35 @@
+//! What the policy tells of its targets.
+
+use super::admission::CircuitState;
+use crate::{
+    events::Bus,
+    ids::{ClientId, PlatformName},
+};
+use serde::Serialize;
+
+/// A target has changed in what an operator wants to see.
+#[derive(Serialize)]
+pub(super) struct TargetChanged {
+    pub(super) client_id: ClientId,
+    pub(super) platform: PlatformName,
+    pub(super) circuit_state: CircuitState,
+    pub(super) in_flight: usize,
+    pub(super) waiting: usize,
+    pub(super) consecutive_failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_error: Option<String>,
+}
+
+/// That by which a change is known. How many requests are out is not part of it: that follows from theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) circuit_state: CircuitState,
+    pub(super) waiting: usize,
+    pub(super) consecutive_failures: u32,
+}
+
+impl TargetChanged {
+    pub(super) fn tell(self, events: &Bus) {
+        events.publish("policy", self);
+    }
+}

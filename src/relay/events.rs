@@ -1,0 +1,214 @@
+//! What the relay tells of a request: each phase that it reaches, and last how it ended.
+//!
+//! Invariant: a request that was told as queued is told as done, once, and after that nothing is told of it.
+
+use super::{
+    journal,
+    request::{Call, Request},
+};
+use crate::{
+    clock::WallMs,
+    events::Bus,
+    ids::{ClientId, PlatformName, RequestId},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// The phases of one request, as they are told.
+#[derive(Debug)]
+pub(super) struct Phases {
+    events: Bus,
+    request_id: RequestId,
+    platform: PlatformName,
+    response_mode: &'static str,
+    client_id: Option<ClientId>,
+    /// Told as queued and not yet as done.
+    under_way: bool,
+}
+
+/// A request has reached a phase.
+#[derive(Serialize)]
+struct Reached<T> {
+    request_id: RequestId,
+    platform: PlatformName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<ClientId>,
+    response_mode: &'static str,
+    phase: &'static str,
+    at: WallMs,
+    #[serde(flatten)]
+    more: T,
+}
+
+/// No more than the phase itself.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// What is asked of the app.
+#[derive(Serialize)]
+struct Asked {
+    method: Cow<'static, str>,
+    path: String,
+}
+
+/// How a request ended.
+#[derive(Debug, Serialize)]
+pub(super) struct Done {
+    /// `success`, `failure` or `cancelled`.
+    pub(super) outcome: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error_code: Option<Cow<'static, str>>,
+    /// The app's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    /// Events of a stream.
+    pub(super) event_count: u64,
+    /// Bytes of the answer.
+    pub(super) bytes: u64,
+}
+
+impl Phases {
+    pub(super) fn new(events: Bus, request: &Request) -> Self {
+        Phases {
+            events,
+            request_id: request.id.clone(),
+            platform: request.platform.clone(),
+            response_mode: request.mode.name(),
+            client_id: request.client_id.clone(),
+            under_way: false,
+        }
+    }
+
+    /// It waits to go out, through this client if one was found.
+    pub(super) fn queued(&mut self, client: Option<&ClientId>, call: &Call, at: WallMs) {
+        if let Some(client) = client {
+            self.client_id = Some(client.clone());
+        }
+        self.under_way = true;
+        let path = journal::cut(&call.path).to_owned();
+        self.reached("queued", at, Asked { method: call.method.clone(), path });
+    }
+
+    /// The policy lets it pass.
+    pub(super) fn admitted(&self, at: WallMs) {
+        self.reached("admitted", at, Nothing {});
+    }
+
+    /// It went out.
+    pub(super) fn dispatched(&self, at: WallMs) {
+        self.reached("dispatched", at, Nothing {});
+    }
+
+    /// Its stream is open.
+    pub(super) fn streaming(&self, at: WallMs) {
+        self.reached("streaming", at, Nothing {});
+    }
+
+    /// It has ended.
+    pub(super) fn done(&mut self, at: WallMs, done: Done) {
+        self.reached("done", at, done);
+        self.under_way = false;
+    }
+
+    /// Its exchange is gone; if that said nothing, something broke.
+    pub(super) fn gone(&mut self, at: impl FnOnce() -> WallMs) {
+        if self.under_way {
+            let error_code = Some(Cow::Borrowed("internal_error"));
+            let done = Done { outcome: "failure", error_code, status: None, event_count: 0, bytes: 0 };
+            self.done(at(), done);
+        }
+    }
+
+    fn reached(&self, phase: &'static str, at: WallMs, more: impl Serialize + Send + Sync + 'static) {
+        if !self.under_way {
+            return;
+        }
+        let reached = Reached {
+            request_id: self.request_id.clone(),
+            platform: self.platform.clone(),
+            client_id: self.client_id.clone(),
+            response_mode: self.response_mode,
+            phase,
+            at,
+            more,
+        };
+        self.events.publish("request", reached);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{events::Resume, relay::ResponseMode};
+    use serde_json::json;
+
+    fn phases(bus: &Bus) -> Phases {
+        let request = Request {
+            id: RequestId::trusted("r"),
+            platform: PlatformName::trusted("claude"),
+            client_id: None,
+            mode: ResponseMode::Sse,
+            call: Call::default(),
+            timeout: None,
+        };
+        Phases::new(bus.clone(), &request)
+    }
+
+    fn call(path: &str) -> Call {
+        Call { method: "GET".into(), path: path.to_owned(), ..Call::default() }
+    }
+
+    #[test]
+    fn each_phase_says_what_is_known_by_then() {
+        let bus = Bus::new(1, 16);
+        let mut reader = bus.subscribe(Resume::Live);
+        let mut phases = phases(&bus);
+        phases.queued(Some(&ClientId::trusted("ff")), &call("/p"), 1);
+        phases.admitted(2);
+        phases.dispatched(3);
+        phases.streaming(4);
+        phases.done(5, Done { outcome: "success", error_code: None, status: Some(200), event_count: 7, bytes: 8 });
+        let told: Vec<_> = reader.told().into_iter().map(|(_, data)| data).collect();
+        let common = |phase: &str, at: i64| json!({"request_id": "r", "platform": "claude", "client_id": "ff", "response_mode": "sse", "phase": phase, "at": at});
+        let with = |mut data: serde_json::Value, more: serde_json::Value| {
+            data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            data
+        };
+        let expected = [
+            with(common("queued", 1), json!({"method": "GET", "path": "/p"})),
+            common("admitted", 2),
+            common("dispatched", 3),
+            common("streaming", 4),
+            with(common("done", 5), json!({"outcome": "success", "status": 200, "event_count": 7, "bytes": 8})),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn one_that_vanishes_is_done_and_one_that_ended_is_done_once() {
+        let bus = Bus::new(1, 16);
+        let mut reader = bus.subscribe(Resume::Live);
+        phases(&bus).gone(|| 0);
+        assert!(reader.told().is_empty(), "it never began");
+        let mut phases = phases(&bus);
+        phases.queued(None, &call("/p"), 1);
+        phases.gone(|| 2);
+        phases.gone(|| 3);
+        phases.streaming(4);
+        let told = reader.told();
+        assert_eq!(told.len(), 2, "{told:?}");
+        let done = &told[1].1;
+        assert_eq!((&done["phase"], &done["outcome"]), (&json!("done"), &json!("failure")));
+        assert_eq!((&done["error_code"], done.get("client_id")), (&json!("internal_error"), None));
+    }
+
+    #[test]
+    fn a_long_path_is_cut_as_in_the_journal() {
+        let bus = Bus::new(1, 16);
+        let mut reader = bus.subscribe(Resume::Live);
+        phases(&bus).queued(None, &call(&"/ü".repeat(1_000)), 1);
+        let (_, data) = reader.told().remove(0);
+        assert_eq!(data["path"].as_str().unwrap(), journal::cut(&"/ü".repeat(1_000)));
+    }
+}

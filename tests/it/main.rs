@@ -6,6 +6,7 @@
 //! and say nothing about how long something took.
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
+mod actions;
 mod buffered;
 mod cancel;
 mod events;

@@ -1,0 +1,93 @@
+//! What the daemon makes of an extension's result.
+
+use super::*;
+use crate::wire::{Inbound, Target};
+use bytestring::ByteString;
+use serde_json::{Value, json};
+
+fn told(fields: &Value) -> ActionResult {
+    let mut message = json!({"type": "action_result"});
+    message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let text = ByteString::from(message.to_string());
+    match Inbound::parse(&text).unwrap() {
+        Inbound::ActionResult(result) => *result,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn placed(kind: ActionKind) -> Placed {
+    Placed {
+        request_id: RequestId::trusted("act-1"),
+        kind,
+        platform: None,
+        requested_client_id: None,
+        reason: None,
+    }
+}
+
+fn entry(fields: &Value, placed: Option<&Placed>) -> ActionEntry {
+    let (client, connection) = (ClientId::trusted("ff"), ConnectionId::trusted("c-1"));
+    ActionEntry::new(told(fields), placed, (&client, &connection), 7)
+}
+
+#[test]
+fn the_target_is_the_daemons_own_knowledge() {
+    let order = Placed {
+        platform: Some(PlatformName::trusted("claude")),
+        requested_client_id: Some(ClientId::trusted("ff")),
+        ..placed(ActionKind::TabOpen)
+    };
+    let fields = json!({"request_id": "act-1", "action": "tab_reload", "command_type": "reload",
+        "target": {"client_id": "somebody-else", "platform": "gemini", "requested_client_id": "x", "requested_platform": "y"}});
+    let entry = entry(&fields, Some(&order));
+    assert_eq!((entry.target.client_id.as_str(), entry.target.connection_id.as_str()), ("ff", "c-1"));
+    assert_eq!(entry.target.requested_client_id.as_deref(), Some("ff"));
+    assert_eq!(entry.target.requested_platform.as_deref(), Some("claude"));
+    assert_eq!(entry.target.platform.as_deref(), Some("gemini"), "where it happened is the extension's to say");
+    assert_eq!((entry.action.as_deref(), entry.message_type.as_deref()), (Some("tab_open"), Some("open_tab")));
+}
+
+#[test]
+fn a_result_that_nobody_waits_for_says_what_it_can() {
+    let bare = entry(&json!({}), None);
+    assert_eq!((bare.action, bare.message_type, bare.request_id, bare.received_at), (None, None, None, 7));
+    let known = entry(&json!({"id": "x", "action": "tab_focus"}), None);
+    assert_eq!((known.message_type.as_deref(), known.request_id.as_deref()), (Some("open_tab"), Some("x")));
+    let foreign = entry(&json!({"action": "tab_sing", "command_type": "sing"}), None);
+    assert_eq!((foreign.action.as_deref(), foreign.message_type.as_deref()), (Some("tab_sing"), Some("sing")));
+}
+
+#[test]
+fn a_reconnect_is_never_complete_by_its_result() {
+    for completed in [true, false] {
+        let fields = json!({"completed": completed});
+        assert!(!entry(&fields, Some(&placed(ActionKind::WsReconnect))).completed);
+        assert_eq!(entry(&fields, Some(&placed(ActionKind::PluginStatus))).completed, completed);
+    }
+    assert!(!entry(&json!({"action": "ws_reconnect"}), None).completed);
+}
+
+#[test]
+fn platform_and_reason_are_the_orders_else_the_results() {
+    let results = json!({"reason": "theirs", "results": [{"platform": "claude"}, {"platform": "claude"}]});
+    let done = Done::new(placed(ActionKind::PluginStatus), entry(&results, None), 3);
+    assert_eq!((done.platform.as_deref(), done.reason.as_deref()), (Some("claude"), Some("theirs")));
+    let order = Placed {
+        platform: Some(PlatformName::trusted("gemini")),
+        reason: Some("mine".into()),
+        ..placed(ActionKind::TabReload)
+    };
+    let done = Done::new(order, entry(&results, None), 3);
+    assert_eq!((done.platform.as_deref(), done.reason.as_deref()), (Some("gemini"), Some("mine")));
+    let mixed = json!({"results": [{"platform": "claude"}, {"platform": "gemini"}]});
+    let done = Done::new(placed(ActionKind::TabRestore), entry(&mixed, None), 3);
+    assert_eq!((done.platform, done.reason), (None, None), "two platforms are not one");
+}
+
+#[test]
+fn a_client_that_just_went_has_not_failed() {
+    let (client, connection) = (ClientId::trusted("ff"), ConnectionId::trusted("c-1"));
+    let entry = ActionEntry::unanswered(&placed(ActionKind::WsReconnect), (&client, &connection), 7);
+    assert_eq!((entry.accepted, entry.completed, entry.failed), (true, false, false));
+    assert_eq!(entry.target.platform, Target::default().platform);
+}

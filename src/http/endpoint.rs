@@ -6,7 +6,7 @@ use super::{
     callers::{Caller, Peer},
     error::{ApiError, Code},
     reply::{REQUEST_ID, Reply, Success, respond},
-    routes::Route,
+    route::Route,
 };
 use crate::{
     ids,

@@ -3,6 +3,7 @@
 use super::{
     callers::{Callers, Peer},
     origins::Origins,
+    route::Features,
     routes,
     settings::{Auth, LocalTrust, Server},
 };
@@ -51,6 +52,7 @@ pub struct Core {
     pub policy: policy::Hub,
     /// The platforms.
     pub registry: Arc<Registry>,
+    pub(super) features: Features,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -66,6 +68,7 @@ pub struct Parts {
     pub relay: relay::Hub,
     pub policy: policy::Hub,
     pub registry: Arc<Registry>,
+    pub features: Features,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -84,6 +87,7 @@ impl Core {
             relay: parts.relay,
             policy: parts.policy,
             registry: parts.registry,
+            features: parts.features,
             server: parts.server,
             store: parts.store,
             later: parts.later,

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     config::Config,
     events,
-    http::{self, Core, Parts, ServerHandle},
+    http::{self, Core, Features, Parts, ServerHandle},
     policy, records, relay,
     relay::Journal,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
@@ -119,8 +119,7 @@ impl Daemon {
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
         });
-        let records =
-            records::Reader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
+        let records = records::Reader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
         let parts = Parts {
             bridge,
             relay,
@@ -128,6 +127,7 @@ impl Daemon {
             registry,
             records,
             events,
+            features: Features::of(config),
             server: config.server.clone(),
             auth: config.auth.clone(),
             token,

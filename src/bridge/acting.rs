@@ -62,9 +62,10 @@ impl Hub {
         let result = async { told.await.unwrap_or(Err(Gone::Disconnected)) };
         if order.kind == ActionKind::WsReconnect && order.wait {
             let back = self.reconnected(&client, result, &placed, dispatched_at);
-            let (entry, connection_id) = timeout_at(until, back).await.map_err(too_late)?.map_err(|gone| {
-                ActionFailure::Gone { gone, asked: asked.clone() }
-            })?;
+            let (entry, connection_id) = timeout_at(until, back)
+                .await
+                .map_err(too_late)?
+                .map_err(|gone| ActionFailure::Gone { gone, asked: asked.clone() })?;
             let mut done = Done::new(placed, entry, dispatched_at);
             done.completed = connection_id.is_some();
             let after_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -20,7 +20,9 @@ pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<EndpointRow> {
         }
     }
     for told in &entry.endpoint_metadata {
-        let Some(row) = rows.iter_mut().find(|row| row.method == told.method && row.path == told.path) else { continue };
+        let Some(row) = rows.iter_mut().find(|row| row.method == told.method && row.path == told.path) else {
+            continue;
+        };
         let last = told.last_seen_at.or(told.first_seen_at).unwrap_or(seen).min(now);
         row.first_seen_at = told.first_seen_at.unwrap_or(last).min(last);
         row.last_seen_at = last;
@@ -74,7 +76,8 @@ mod tests {
 
     #[test]
     fn no_sighting_is_of_the_future_and_none_ends_before_it_begins() {
-        let entry = told(&["GET /a", "GET /b"], &[("GET", "/a", Some(900), Some(900)), ("GET", "/b", Some(80), Some(20))]);
+        let entry =
+            told(&["GET /a", "GET /b"], &[("GET", "/a", Some(900), Some(900)), ("GET", "/b", Some(80), Some(20))]);
         assert_eq!(shown(&entry), [("GET /a".to_owned(), 100, 100), ("GET /b".to_owned(), 20, 20)]);
     }
 }

@@ -6,7 +6,7 @@ use super::{
     callers::{Caller, Peer},
     error::{ApiError, Code},
     reply::{REQUEST_ID, Reply, Success, respond},
-    routes::Route,
+    route::Route,
     sse_body::{Frames, SseBody},
 };
 use crate::{
@@ -18,7 +18,7 @@ use actix_web::{
     body::BoxBody,
     http::{
         Method, StatusCode,
-        header::{self, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
     web::Payload,
 };
@@ -107,7 +107,24 @@ pub(super) async fn serve(
     let work = AssertUnwindSafe(handle(core, route, Arc::clone(&id), request.clone(), payload)).catch_unwind();
     let result =
         work.await.unwrap_or_else(|_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly.")));
-    seal(result, &id, allowed.as_deref(), &request)
+    let mut response = seal(result, &id, allowed.as_deref(), &request);
+    if let Some(successor) = route.successor {
+        deprecate(&mut response, successor);
+    }
+    response
+}
+
+/// Says on an older route's answer which one to use instead.
+fn deprecate(response: &mut HttpResponse, successor: &'static str) {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("deprecation", format!("true; successor=\"{successor}\"")),
+        ("link", format!("<{successor}>; rel=\"successor-version\"")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
 }
 
 async fn handle(

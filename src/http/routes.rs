@@ -1,81 +1,89 @@
-//! The one table of routes, from which the router is made. A path that is not here does not exist.
+//! The one table of routes, from which the router and every description are made. A path that is not here does not exist.
+//!
+//! One route, one entry, every part of it required:
+//!
+//! ```text
+//! "id" METHOD "/path" [Access, Kind, Surface, Feature] example(), module::handler, "What it does." => "/successor";
+//! ```
+//!
+//! The example is `plain()`, `at("/path/with/parts?and=query")`, `body(r#"{…}"#)` or `at(…).with(…)`; a successor stands
+//! with routes that callers should leave.
 
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude,
-    endpoint::{self, Call},
-    error::ApiError,
-    events, journal, messages, probes,
-    reply::Reply,
+    claude, endpoint, events, journal, messages, probes,
+    route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state,
 };
 use crate::bridge::WS_PATH;
-use actix_web::{HttpRequest, guard, http::Method, web};
+use actix_web::{HttpRequest, HttpResponse, guard, http::Method, web};
 use futures_util::future::LocalBoxFuture;
 use std::sync::Arc;
 
-/// What a handler is.
-type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
-
-/// One route.
-pub struct Route {
-    /// Its stable name.
-    pub id: &'static str,
-    /// `GET` or `POST`; `HEAD` goes with `GET`.
-    pub method: &'static str,
-    /// Its path, parts in braces.
-    pub path: &'static str,
-    /// What it asks of its caller.
-    pub access: Access,
-    /// What it does, in one sentence.
-    pub summary: &'static str,
-    pub(super) handler: Handler,
-}
-
-impl Route {
-    /// Whether it is the peers' socket, whose body is no body.
-    pub fn is_socket(&self) -> bool {
-        self.path == WS_PATH
-    }
-}
-
 macro_rules! routes {
-    ($($id:literal $method:ident $path:expr, $access:ident, $handler:path, $summary:literal;)*) => {
-        /// Every route there is.
-        pub static ROUTES: &[Route] = &[$(Route {
+    ($(#[$meta:meta])* $vis:vis static $table:ident;
+     $($id:literal $method:ident $path:tt [$access:ident, $kind:ident, $surface:ident, $feature:ident] $example:expr,
+       $handler:path, $summary:literal $(=> $successor:literal)?;)*) => {
+        $(#[$meta])*
+        $vis static $table: &[Route] = &[$(Route {
             id: $id,
             method: stringify!($method),
             path: $path,
             access: Access::$access,
+            kind: Kind::$kind,
+            surface: Surface::$surface,
+            feature: Feature::$feature,
+            example: $example,
             summary: $summary,
+            successor: [$(Some($successor),)? None][0],
             handler: |call| Box::pin($handler(call)),
         },)*];
     };
 }
 
 routes! {
-    "service.health" GET "/health", Open, probes::health, "Says that the process serves.";
-    "service.healthz" GET "/healthz", Open, probes::health, "Says that the process serves.";
-    "service.readyz" GET "/readyz", Open, probes::ready, "Says whether the store answers and the actors run.";
-    "service.version" GET "/version", Open, probes::version, "Names the program, its version and its protocol.";
-    "browser.status" GET "/v1/browser", Local, state::show, "Shows clients, platforms and policy.";
-    "browser.request" POST "/v1/browser/request", Local, browser::request, "Sends a request through a Firefox.";
-    "browser.request.cancel" POST "/v1/browser/request/cancel", Local, browser::cancel, "Cancels a request.";
-    "browser.actions" POST "/v1/browser/actions", Local, actions::act, "Has a Firefox do something with its tabs or itself.";
-    "browser.claude.open" POST "/v1/browser/claude/open", Local, claude::open, "Opens Claude's tab.";
-    "browser.claude.send" POST "/v1/browser/claude/send", Local, claude::send, "Sends a request to Claude.";
-    "browser.claude.reload" POST "/v1/browser/claude/reload", Local, claude::reload, "Loads Claude's tab again.";
-    "browser.messages" GET "/v1/browser/messages", Token, messages::list, "Lists final messages with their texts.";
-    "browser.requests" GET "/v1/browser/requests", Local, journal::list, "Lists requests, newest first.";
-    "browser.requests.one" GET "/v1/browser/requests/{request_id}", Local, journal::one, "Shows one request.";
-    "events" GET "/v1/events", Local, events::follow, "Tells what happens, as it happens.";
-    "browser.socket" GET WS_PATH, Open, socket::open, "The WebSocket of the Firefox extension.";
+    /// Every route there is.
+    pub static ROUTES;
+
+    "service.health" GET "/health" [Open, Probe, Both, Always] plain(), probes::health, "Says that the process serves.";
+    "service.healthz" GET "/healthz" [Open, Probe, Both, Always] plain(), probes::health, "Says that the process serves.";
+    "service.readyz" GET "/readyz" [Open, Probe, Both, Always]
+        plain(), probes::ready, "Says whether the store answers and the actors run.";
+    "service.version" GET "/version" [Open, Probe, Both, Always]
+        plain(), probes::version, "Names the program, its version and its protocol.";
+    "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
+        plain(), state::show, "Shows clients, platforms and policy.";
+    "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]
+        body(r#"{"platform":"claude","path":"/api/organizations"}"#), browser::request,
+        "Sends a request through a Firefox.";
+    "browser.request.cancel" POST "/v1/browser/request/cancel" [Local, Write, Business, Always]
+        body(r#"{"platform":"claude","request_id":"my-request-1"}"#), browser::cancel, "Cancels a request.";
+    "browser.actions" POST "/v1/browser/actions" [Local, Write, Control, Always]
+        body(r#"{"action":"tab_open","platform":"claude"}"#), actions::act,
+        "Has a Firefox do something with its tabs or with itself.";
+    "browser.claude.open" POST "/v1/browser/claude/open" [Local, Write, Business, Always]
+        plain(), claude::open, "Opens Claude's tab." => "/v1/browser/actions";
+    "browser.claude.send" POST "/v1/browser/claude/send" [Local, Write, Business, Always]
+        body(r#"{"path":"/api/organizations","method":"GET"}"#), claude::send,
+        "Sends a request to Claude." => "/v1/browser/request";
+    "browser.claude.reload" POST "/v1/browser/claude/reload" [Local, Write, Business, Always]
+        plain(), claude::reload, "Loads Claude's tab again." => "/v1/browser/actions";
+    "browser.messages" GET "/v1/browser/messages" [Token, Read, Business, Always]
+        at("/v1/browser/messages?limit=5"), messages::list, "Lists final messages with their texts, newest first.";
+    "events" GET "/v1/events" [Local, Read, Both, Always]
+        plain(), events::follow, "Tells what happens, as it happens, as an event stream.";
+    "browser.requests" GET "/v1/browser/requests" [Local, Read, Both, Always]
+        at("/v1/browser/requests?limit=5"), journal::list, "Lists requests, newest first.";
+    "browser.requests.one" GET "/v1/browser/requests/{request_id}" [Local, Read, Both, Always]
+        at("/v1/browser/requests/my-request-1"), journal::one, "Shows one request.";
+    "browser.socket" GET WS_PATH [Open, Read, Neither, Always]
+        plain(), socket::open, "The WebSocket of the Firefox extension.";
 }
 
 /// The methods that a path has, as `allow` names them.
-fn allowed(path: &str) -> &'static str {
-    let has = |method| ROUTES.iter().any(|route| route.path == path && route.method == method);
+fn allowed(table: &[&Route], path: &str) -> &'static str {
+    let has = |method| table.iter().any(|route| route.path == path && route.method == method);
     match (has("GET"), has("POST"), has("DELETE")) {
         (true, false, false) => "GET, HEAD",
         (false, true, false) => "POST",
@@ -87,52 +95,48 @@ fn allowed(path: &str) -> &'static str {
     }
 }
 
-/// Puts every route under its guard.
+/// An answer on its way.
+type Answer = LocalBoxFuture<'static, HttpResponse>;
+
+/// Puts every route that is switched on under its guard.
 pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>) {
-    let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
+    let serving = Arc::clone(core);
+    let serve = move |route: &'static Route, request: HttpRequest, payload: web::Payload| -> Answer {
+        Box::pin(endpoint::serve(Arc::clone(&serving), route, request, payload))
+    };
+    let refusing = Arc::clone(core);
+    let refuse = move |allow: Option<&'static str>, request: HttpRequest| -> Answer {
+        Box::pin(endpoint::refuse(Arc::clone(&refusing), allow, request))
+    };
+    mount(config, &core.features.served(ROUTES), &serve, &refuse);
+}
+
+fn mount(
+    config: &mut web::ServiceConfig,
+    table: &[&'static Route],
+    serve: &(impl Fn(&'static Route, HttpRequest, web::Payload) -> Answer + Clone + 'static),
+    refuse: &(impl Fn(Option<&'static str>, HttpRequest) -> Answer + Clone + 'static),
+) {
+    let mut paths: Vec<&'static str> = table.iter().map(|route| route.path).collect();
     paths.dedup();
     for path in paths {
         let mut resource = web::resource(path);
-        for route in ROUTES.iter().filter(|route| route.path == path) {
-            let core = Arc::clone(core);
+        for &route in table.iter().filter(|route| route.path == path) {
             let method = Method::from_bytes(route.method.as_bytes()).expect("the table names methods");
             let guarded = match method {
                 Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
                 other => web::method(other),
             };
-            let serve = move |request: HttpRequest, payload: web::Payload| {
-                endpoint::serve(Arc::clone(&core), route, request, payload)
-            };
+            let serve = serve.clone();
+            let serve = move |request: HttpRequest, payload: web::Payload| serve(route, request, payload);
             resource = resource.route(guarded.to(serve));
         }
-        let refuse = refuser(core, Some(allowed(path)));
-        config.service(resource.default_service(web::to(refuse)));
+        let (refuse, allow) = (refuse.clone(), allowed(table, path));
+        config.service(resource.default_service(web::to(move |request: HttpRequest| refuse(Some(allow), request))));
     }
-    config.default_service(web::to(refuser(core, None)));
-}
-
-fn refuser(
-    core: &Arc<Core>,
-    allow: Option<&'static str>,
-) -> impl Fn(HttpRequest) -> LocalBoxFuture<'static, actix_web::HttpResponse> + Clone + 'static {
-    let core = Arc::clone(core);
-    move |request: HttpRequest| Box::pin(endpoint::refuse(Arc::clone(&core), allow, request))
+    let refuse = refuse.clone();
+    config.default_service(web::to(move |request: HttpRequest| refuse(None, request)));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_route_and_no_id_stands_twice_and_one_path_stands_together() {
-        let mut seen = std::collections::HashSet::new();
-        for (at, route) in ROUTES.iter().enumerate() {
-            assert!(seen.insert((route.method, route.path)), "{} {}", route.method, route.path);
-            assert!(ROUTES.iter().skip(at + 1).all(|other| other.id != route.id), "{}", route.id);
-        }
-        let mut paths: Vec<_> = ROUTES.iter().map(|route| route.path).collect();
-        paths.dedup();
-        let distinct: std::collections::HashSet<_> = paths.iter().collect();
-        assert_eq!(paths.len(), distinct.len());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use super::{
     callers::{Callers, Peer},
     origins::Origins,
+    route::Features,
     routes,
     settings::{Auth, LocalTrust, Server},
 };
@@ -55,6 +56,7 @@ pub struct Core {
     pub registry: Arc<Registry>,
     /// Who is logged in where.
     pub records: records::Reader,
+    pub(super) features: Features,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -72,6 +74,7 @@ pub struct Parts {
     pub events: events::Bus,
     pub registry: Arc<Registry>,
     pub records: records::Reader,
+    pub features: Features,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -92,6 +95,7 @@ impl Core {
             events: parts.events,
             registry: parts.registry,
             records: parts.records,
+            features: parts.features,
             server: parts.server,
             store: parts.store,
             later: parts.later,

@@ -1,12 +1,6 @@
 //! `GET /v1/browser`: the operator's view of clients, logins, platforms and policy.
 
-use super::{
-    callers::Caller,
-    endpoint::Call,
-    error::ApiError,
-    query,
-    reply::Reply,
-};
+use super::{callers::Caller, endpoint::Call, error::ApiError, query, reply::Reply};
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
     ids::{ClientId, PlatformName},

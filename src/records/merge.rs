@@ -101,9 +101,8 @@ pub(super) fn merge<'a>(sources: Sources<'a>, filter: &Filter, page: bool) -> (V
         }
     }
     summary.matched_records = summary.status_counts.total();
-    let others = sources.others.iter().map(|row| {
-        sources.record(key(row), &Parts { row: Some(row), ..Parts::default() })
-    });
+    let others =
+        sources.others.iter().map(|row| sources.record(key(row), &Parts { row: Some(row), ..Parts::default() }));
     // What is lost may have become so since the store was asked.
     records.extend(others.filter(|record| filter.status.is_none_or(|wanted| wanted == record.status)));
     records.sort_by(|a, b| (a.platform, a.client_id, a.account).cmp(&(b.platform, b.client_id, b.account)));

@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn a_tab_that_is_focused_is_told_so_and_opening_gives_no_reason() {
         let focus = ActionKind::TabFocus.command("r", Some("claude"), Some("why"));
-        assert_eq!((focus.kind, focus.action, focus.platform, focus.reason), ("open_tab", "tab_focus", Some("claude"), None));
+        assert_eq!(
+            (focus.kind, focus.action, focus.platform, focus.reason),
+            ("open_tab", "tab_focus", Some("claude"), None)
+        );
         let reload = ActionKind::TabReload.command("r", Some("claude"), Some("why"));
         assert_eq!((reload.kind, reload.action, reload.reason), ("reload", "tab_reload", Some("why")));
     }

@@ -22,8 +22,8 @@ pub use depth::{DEPTH_MAX, too_deep};
 pub use inbound::{Inbound, RefusalCode, Refused};
 pub use object::{BadField, NotAnObject, Object};
 pub use outbound::{
-    ActionAnswer, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel,
-    SUPPORTS, StateSnapshot, Supports, frame, frame_with,
+    ActionAnswer, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel, SUPPORTS,
+    StateSnapshot, Supports, frame, frame_with,
 };
 pub use raw::Raw;
 pub use session::{ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, Hello, PlatformStatus};

@@ -55,7 +55,10 @@ async fn each_action_has_its_message_and_its_answer() {
         assert_eq!((&done["platform"], &done["reason"]), (&json!("claude"), &json!("why")));
         assert_eq!(done["results"][0]["tab_id"], 5);
         let last = daemon.caller().browser().await["current_client"]["last_action_result"].take();
-        assert_eq!((&last["action"], &last["type"], &last["request_id"]), (&json!(action), &json!(kind), &message["request_id"]));
+        assert_eq!(
+            (&last["action"], &last["type"], &last["request_id"]),
+            (&json!(action), &json!(kind), &message["request_id"])
+        );
         assert_eq!(last["target"]["client_id"], "ff");
     }
 }
@@ -192,7 +195,10 @@ async fn the_older_routes_are_these_actions_and_say_so() {
     let firefox = manual(&daemon, "ff").await;
     let opened = daemon.caller().post("/v1/browser/claude/open", &json!({})).await;
     assert!(opened.header("deprecation").unwrap().contains("/v1/browser/actions"));
-    assert_eq!((&opened.data()["action"], &opened.data()["open_url"]), (&json!("tab_open"), &json!("https://claude.ai/")));
+    assert_eq!(
+        (&opened.data()["action"], &opened.data()["open_url"]),
+        (&json!("tab_open"), &json!("https://claude.ai/"))
+    );
     let reloaded = daemon.caller().post("/v1/browser/claude/reload", &json!({})).await;
     assert!(reloaded.header("deprecation").unwrap().contains("/v1/browser/actions"));
     let message = firefox.expect("reload").await.unwrap();

@@ -16,13 +16,7 @@ fn told(fields: &Value) -> ActionResult {
 }
 
 fn placed(kind: ActionKind) -> Placed {
-    Placed {
-        request_id: RequestId::trusted("act-1"),
-        kind,
-        platform: None,
-        requested_client_id: None,
-        reason: None,
-    }
+    Placed { request_id: RequestId::trusted("act-1"), kind, platform: None, requested_client_id: None, reason: None }
 }
 
 fn entry(fields: &Value, placed: Option<&Placed>) -> ActionEntry {

@@ -160,7 +160,7 @@ fn read<'a>(kind: &str, frame: &ByteString, message: &Object<'a>) -> Result<Opti
     Ok(Some(match kind {
         "stream_event" => request(upstream::stream_event(frame, message)?)?,
         "api_response" => request(upstream::api_response(frame, message)?)?,
-        "stream_open" => request(upstream::stream_open(frame, message)?)?,
+        "stream_open" => request(upstream::stream_open(message)?)?,
         "stream_end" => request(upstream::stream_end(message)?)?,
         "stream_error" => request(upstream::stream_error(message)?)?,
         "progress" => request(Upstream::Progress)?,

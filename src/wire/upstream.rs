@@ -10,6 +10,9 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// Most bytes of a word about a stream that are kept.
+const META_BYTES_MAX: usize = 4 << 10;
+
 /// One report about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
@@ -148,8 +151,20 @@ pub(super) fn api_response(frame: &ByteString, message: &Object<'_>) -> Result<U
     }))
 }
 
-pub(super) fn stream_open(frame: &ByteString, message: &Object<'_>) -> Result<Upstream, BadField> {
-    Ok(Upstream::Open { status: status(message)?.unwrap_or(200), meta: cut(frame, message.raw("meta")) })
+pub(super) fn stream_open(message: &Object<'_>) -> Result<Upstream, BadField> {
+    Ok(Upstream::Open { status: status(message)?.unwrap_or(200), meta: meta(message) })
+}
+
+/// What a stream says about its request: three known words. Whatever else stands there might be a header.
+fn meta(message: &Object<'_>) -> Raw {
+    let Ok(Some(given)) = message.object(&["meta"]) else { return Raw::default() };
+    let mut known = serde_json::Map::new();
+    for name in ["method", "platform", "url"] {
+        if let Ok(Some(word)) = given.words(&[name], META_BYTES_MAX) {
+            known.insert(name.to_owned(), word.into());
+        }
+    }
+    if known.is_empty() { Raw::default() } else { Raw::of(&known) }
 }
 
 pub(super) fn stream_event(frame: &ByteString, message: &Object<'_>) -> Result<Upstream, BadField> {

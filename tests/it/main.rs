@@ -17,6 +17,7 @@ mod journal;
 mod limits;
 mod peers;
 mod probes;
+mod secrets;
 mod shutdown;
 mod stream;
 mod support;

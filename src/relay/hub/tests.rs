@@ -43,14 +43,14 @@ async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
     assert_eq!(told.told().len(), 1);
     let live = hub.live();
     let dying = std::thread::spawn(move || drop(registration));
-    let (name, data) = loop {
-        match told.told().pop() {
-            Some(last) => break last, // while its id is not free, for this test holds the lock
-            None => std::thread::yield_now(),
-        }
-    };
+    // It cannot free the id while this test holds the lock, and must have said its word by then.
+    let last = (0..10_000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        told.told().pop()
+    });
     drop(live);
     dying.join().unwrap();
+    let (name, data) = last.expect("told before the id is free");
     let said = |field: &str| data[field].as_str().unwrap().to_owned();
     assert_eq!((name, said("phase"), said("outcome")), ("request".into(), "done".into(), "failure".into()));
     assert_eq!(said("error_code"), "internal_error");

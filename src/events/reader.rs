@@ -113,7 +113,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        lock(&self.shared).waiting.remove(&self.number);
+        let waker = lock(&self.shared).waiting.remove(&self.number);
+        drop(waker); // not under the lock
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Phases {
     request_id: RequestId,
     platform: PlatformName,
     response_mode: &'static str,
+    /// Who was chosen to perform it.
     client_id: Option<ClientId>,
     /// Told as queued and not yet as done.
     under_way: bool,
@@ -75,16 +76,14 @@ impl Phases {
             request_id: request.id.clone(),
             platform: request.platform.clone(),
             response_mode: request.mode.name(),
-            client_id: request.client_id.clone(),
+            client_id: None,
             under_way: false,
         }
     }
 
     /// It waits to go out, through this client if one was found.
     pub(super) fn queued(&mut self, client: Option<&ClientId>, call: &Call, at: WallMs) {
-        if let Some(client) = client {
-            self.client_id = Some(client.clone());
-        }
+        self.client_id = client.cloned();
         self.under_way = true;
         let path = journal::cut(&call.path).to_owned();
         self.reached("queued", at, Asked { method: call.method.clone(), path });

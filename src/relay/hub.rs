@@ -319,3 +319,6 @@ impl Hub {
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

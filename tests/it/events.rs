@@ -1,40 +1,17 @@
 //! The events: what is told of requests and of the policy, coming back, readers that lag or leave, and the end.
 
 use crate::support::{
-    Caller, Daemon, Stream, ask, ask_sse, automatic, caller::Frame, manual, request_of, settled, waiting, within,
+    Caller, Daemon, Stream, ask, ask_sse, automatic,
+    caller::{EVENTS, Frame},
+    manual, request_of, settled, waiting, within,
 };
 use serde_json::{Value, json};
-
-const PATH: &str = "/v1/events";
-
-async fn follow(caller: &Caller) -> Stream {
-    let mut connection = caller.open().await;
-    connection.write(&caller.head("GET", PATH, None)).await;
-    connection.stream().await
-}
-
-async fn follow_after(caller: &Caller, id: impl ToString) -> Stream {
-    follow(&caller.clone().with("last-event-id", &id.to_string())).await
-}
-
-/// The next event that is no comment.
-async fn next(events: &mut Stream) -> Frame {
-    within("event", async {
-        loop {
-            let frame = events.next().await.expect("the events do not end");
-            if !frame.is_comment() {
-                return frame;
-            }
-        }
-    })
-    .await
-}
 
 /// What is told of a request, from now until it is done.
 async fn told(events: &mut Stream, id: &str) -> Vec<Value> {
     let mut told: Vec<Value> = Vec::new();
     while told.last().is_none_or(|last| last["phase"] != "done") {
-        let frame = next(events).await;
+        let frame = events.event().await;
         told.extend((frame.event == "request" && frame.data["request_id"] == id).then_some(frame.data));
     }
     told
@@ -59,7 +36,7 @@ async fn refused(caller: &Caller, count: usize) {
 async fn the_answer_begins_at_once_and_is_filled_with_comments() {
     let daemon = Daemon::start("server.sse_keep_alive_ms = 20").await;
     let caller = daemon.caller();
-    let mut events = follow(&caller).await;
+    let mut events = caller.follow().await;
     assert_eq!(events.head.header("cache-control"), Some("no-store"));
     assert_eq!(events.head.header("x-accel-buffering"), Some("no"));
     assert!(events.head.header("x-request-id").is_some());
@@ -67,11 +44,11 @@ async fn the_answer_begins_at_once_and_is_filled_with_comments() {
         assert!(events.next().await.unwrap().is_comment());
     }
     refused(&caller, 1).await;
-    assert_eq!(next(&mut events).await.event, "request");
-    assert_eq!(caller.post(PATH, &json!({})).await.error().1, "method_not_allowed");
+    assert_eq!(events.event().await.event, "request");
+    assert_eq!(caller.post(EVENTS, &json!({})).await.error().1, "method_not_allowed");
     let mut connection = caller.open().await;
     for _ in 0..2 {
-        connection.write(&caller.head("HEAD", PATH, None)).await;
+        connection.write(&caller.head("HEAD", EVENTS, None)).await;
         assert_eq!(connection.answer(true).await.status, 200, "a head has an end");
     }
 }
@@ -80,7 +57,7 @@ async fn the_answer_begins_at_once_and_is_filled_with_comments() {
 async fn the_phases_of_a_request_are_told_in_order() {
     let daemon = Daemon::start("").await;
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
-    let mut events = follow(&caller).await;
+    let mut events = caller.follow().await;
     let body = json!({"platform": "claude", "request_id": "b", "method": "post", "path": "/echo", "body": "PRIVATE",
         "headers": {"x-private": "PRIVATE"}});
     assert_eq!(caller.request(&body).await.status, 200);
@@ -119,7 +96,7 @@ async fn a_request_that_never_goes_out_is_queued_and_done() {
     let settings = "policy.concurrency.max_in_flight_per_client_platform = 1\npolicy.waiter.max_per_target = 1";
     let daemon = Daemon::start(settings).await;
     let caller = daemon.caller();
-    let mut events = follow(&caller).await;
+    let mut events = caller.follow().await;
     let ended = |told: &[Value], code: &str, outcome: &str| {
         assert_eq!(phases(told), ["queued", "done"], "{code}");
         assert_eq!((&told[1]["error_code"], &told[1]["outcome"]), (&json!(code), &json!(outcome)));
@@ -141,7 +118,7 @@ async fn a_request_that_never_goes_out_is_queued_and_done() {
     let mut done = Value::Null;
     let mut lines = Vec::new();
     while done["request_id"] != "queued" || lines.is_empty() {
-        let Frame { event, data, .. } = next(&mut events).await;
+        let Frame { event, data, .. } = events.event().await;
         match event.as_str() {
             "request" if data["phase"] == "done" => done = data,
             "policy" => lines.push((data["waiting"].clone(), data["in_flight"].clone())),
@@ -159,7 +136,7 @@ async fn a_request_that_never_goes_out_is_queued_and_done() {
 async fn a_line_and_a_failure_are_told_of_the_target() {
     let daemon = Daemon::start("policy.concurrency.max_in_flight_per_client_platform = 1").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
-    let mut events = follow(&caller).await;
+    let mut events = caller.follow().await;
     let first = caller.begin(&ask("a", "/")).await;
     let request = request_of(&firefox, "a").await;
     let second = caller.begin(&ask("b", "/")).await;
@@ -171,7 +148,7 @@ async fn a_line_and_a_failure_are_told_of_the_target() {
     }
     let mut told = Vec::new();
     while told.len() < 3 {
-        let frame = next(&mut events).await;
+        let frame = events.event().await;
         told.extend((frame.event == "policy").then_some(frame.data));
     }
     let target = |in_flight: u64, waiting: u64, failures: u64| {
@@ -187,32 +164,32 @@ async fn a_line_and_a_failure_are_told_of_the_target() {
 async fn who_comes_back_gets_what_came_after() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
-    let mut events = follow(&caller).await;
+    let mut events = caller.follow().await;
     refused(&caller, 2).await;
     let mut seen = Vec::new();
     for _ in 0..3 {
-        seen.push(next(&mut events).await.id.unwrap());
+        seen.push(events.event().await.id.unwrap());
     }
     let last = seen[2];
     assert_eq!(seen, [last - 2, last - 1, last]);
     events.leave();
     refused(&caller, 2).await;
-    let mut events = follow_after(&caller, last).await;
+    let mut events = caller.follow_after(last).await;
     for n in 1..=5 {
-        let frame = next(&mut events).await;
+        let frame = events.event().await;
         assert_eq!((frame.id, frame.event.as_str()), (Some(last + n), "request"));
     }
     refused(&caller, 1).await;
-    assert_eq!(next(&mut events).await.id, Some(last + 6), "and then what happens");
+    assert_eq!(events.event().await.id, Some(last + 6), "and then what happens");
 }
 
 #[actix_rt::test]
 async fn what_cannot_be_replayed_is_a_gap() {
     let daemon = Daemon::start("server.events_kept = 4").await;
     let caller = daemon.caller();
-    let mut events = follow(&caller).await;
+    let mut events = caller.follow().await;
     refused(&caller, 3).await;
-    let first = next(&mut events).await.id.unwrap();
+    let first = events.event().await.id.unwrap();
     let cases = [
         (first.to_string(), json!({"missed": 1, "next_id": first + 2})),
         ((first - 5).to_string(), json!({"next_id": first + 2})),
@@ -220,11 +197,11 @@ async fn what_cannot_be_replayed_is_a_gap() {
         ("what".to_owned(), json!({"next_id": first + 2})),
     ];
     for (last, gap) in cases {
-        let mut events = follow_after(&caller, &last).await;
-        let frame = next(&mut events).await;
+        let mut events = caller.follow_after(&last).await;
+        let frame = events.event().await;
         assert_eq!((frame.id, frame.event.as_str(), frame.data), (None, "gap", gap), "{last}");
         for n in 2..6 {
-            assert_eq!(next(&mut events).await.id, Some(first + n), "{last}");
+            assert_eq!(events.event().await.id, Some(first + n), "{last}");
         }
     }
     // An id of an earlier process is never taken for one of this.
@@ -233,10 +210,10 @@ async fn what_cannot_be_replayed_is_a_gap() {
     let daemon = Daemon::start_in(daemon.into_folder(), "").await;
     let caller = daemon.caller();
     refused(&caller, 1).await;
-    let mut events = follow_after(&caller, first).await;
-    let gap = next(&mut events).await;
+    let mut events = caller.follow_after(first).await;
+    let gap = events.event().await;
     assert_eq!(gap.event, "gap");
-    let id = next(&mut events).await.id.unwrap();
+    let id = events.event().await.id.unwrap();
     assert!(gap.data == json!({"next_id": id}) && id > first + 5);
 }
 
@@ -245,14 +222,14 @@ async fn a_reader_that_stops_reading_is_told_what_it_missed_and_costs_the_others
     const ROUND: usize = 20;
     let daemon = Daemon::start("server.events_kept = 128").await;
     let caller = daemon.caller();
-    let mut quick = follow(&caller).await;
-    let mut slow = caller.get_narrowly(PATH).await.stream().await;
+    let mut quick = caller.follow().await;
+    let mut slow = caller.get_narrowly(EVENTS).await.stream().await;
     let mut seen = Vec::new();
     // More than all the buffers on the way to a reader hold.
     for _ in 0..75 {
         refused(&caller, ROUND).await;
         for _ in 0..2 * ROUND {
-            let frame = next(&mut quick).await;
+            let frame = quick.event().await;
             assert_eq!(frame.event, "request");
             seen.push(frame.id.unwrap());
         }
@@ -260,7 +237,7 @@ async fn a_reader_that_stops_reading_is_told_what_it_missed_and_costs_the_others
     assert_eq!(seen, Vec::from_iter(seen[0]..seen[0] + seen.len() as u64), "everything in order");
     let (mut next_id, mut gaps) = (seen[0], 0);
     while next_id <= seen[seen.len() - 1] {
-        let frame = next(&mut slow).await;
+        let frame = slow.event().await;
         if frame.event == "gap" {
             let missed = frame.data["missed"].as_u64().unwrap();
             assert_eq!((frame.id, frame.data["next_id"].as_u64()), (None, Some(next_id + missed)));
@@ -272,7 +249,7 @@ async fn a_reader_that_stops_reading_is_told_what_it_missed_and_costs_the_others
     }
     assert_eq!(gaps, 1);
     refused(&caller, 1).await;
-    assert_eq!(next(&mut slow).await.id, Some(next_id), "it reads on");
+    assert_eq!(slow.event().await.id, Some(next_id), "it reads on");
 }
 
 #[actix_rt::test]
@@ -280,7 +257,7 @@ async fn a_reader_that_hangs_up_is_let_go() {
     let mut daemon = Daemon::start("").await;
     let caller = daemon.caller();
     for _ in 0..3 {
-        let events = follow(&caller).await;
+        let events = caller.follow().await;
         let address = events.local_address();
         events.leave();
         daemon.connection_ended(address).await;
@@ -293,7 +270,7 @@ async fn a_reader_that_hangs_up_is_let_go() {
 async fn the_stop_is_told_to_the_end_and_then_the_events_end() {
     let mut daemon = Daemon::start("").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
-    let mut readers = [follow(&caller).await, follow(&caller).await];
+    let mut readers = [caller.follow().await, caller.follow().await];
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await;
     daemon.signal(rustix::process::Signal::TERM);
@@ -315,7 +292,7 @@ async fn the_stop_is_told_to_the_end_and_then_the_events_end() {
 async fn a_reader_that_takes_nothing_does_not_hold_up_the_stop() {
     let mut daemon = Daemon::start("server.shutdown_timeout_ms = 600000").await;
     let caller = daemon.caller();
-    let _stuck = caller.get_narrowly(PATH).await.stream().await.into_connection();
+    let _stuck = caller.get_narrowly(EVENTS).await.stream().await.into_connection();
     refused(&caller, 1_000).await;
     settled(&caller).await;
     assert_eq!(daemon.stop().await, Some(0));

@@ -23,6 +23,7 @@ const SETTINGS: &str = "
 log.filter = \"warn\"
 [server]
 max_requests = 28
+events_kept = 65536
 sse_stall_timeout_ms = 500
 [bridge]
 cancel_grace_ms = 60
@@ -274,6 +275,36 @@ fn balance(rows: &[Value], ledger: &BTreeMap<String, Known>) {
     }
 }
 
+/// What was told of each request, which must be what the journal says of it: its phases in order, its end once.
+async fn told(caller: &Caller, rows: &[Value]) {
+    const ORDER: [&str; 5] = ["queued", "admitted", "dispatched", "streaming", "done"];
+    const LAST: &str = "after-all";
+    caller.request(&json!({"platform": "claude", "request_id": LAST, "client_id": "nobody", "path": "/"})).await;
+    let mut events = caller.follow_after("everything").await;
+    assert_eq!(events.event().await.data["missed"], Value::Null);
+    let mut told: HashMap<String, Vec<Value>> = HashMap::new();
+    while told.get(LAST).is_none_or(|last| last.len() < 2) {
+        let frame = events.event().await;
+        assert_ne!(frame.event, "gap");
+        if frame.event == "request" {
+            told.entry(frame.data["request_id"].as_str().unwrap().to_owned()).or_default().push(frame.data);
+        }
+    }
+    assert_eq!(told.len(), rows.len() + 1, "one story for each row");
+    for row in rows {
+        let story = &told[row["request_id"].as_str().unwrap()];
+        let phases: Vec<_> = story.iter().map(|data| data["phase"].as_str().unwrap()).collect();
+        let reached = ORDER.into_iter().filter(|phase| phases.contains(phase));
+        assert_eq!(phases, Vec::from_iter(reached), "{story:?}");
+        let (first, last) = (&story[0], &story[story.len() - 1]);
+        assert_eq!((&first["phase"], &last["phase"]), (&json!("queued"), &json!("done")), "{story:?}");
+        for field in ["client_id", "outcome", "error_code", "status", "event_count", "bytes", "response_mode"] {
+            assert_eq!(last[field], row[field], "{field}: {story:?} {row}");
+        }
+        assert_eq!((&last["at"], &first["path"]), (&row["finished_at"], &row["path"]));
+    }
+}
+
 async fn storm(seed: u64) {
     eprintln!("BAA_IT_SEED={seed}");
     let mut dice = Dice(seed);
@@ -317,6 +348,7 @@ async fn storm(seed: u64) {
     })
     .await;
     balance(&rows, &ledger.borrow());
+    told(&caller, &rows).await;
     seen.borrow_mut().take(&rock);
     drop(rock);
     let seen = seen.take();

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use std::{io, net::SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 
+/// Where events are followed.
+pub(crate) const EVENTS: &str = "/v1/events";
+
 /// Who calls one daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -147,6 +150,18 @@ impl Caller {
         let mut connection = Connection { stream: socket.connect(self.address).await.unwrap(), buffer: Vec::new() };
         connection.write(request).await;
         connection
+    }
+
+    /// The events, from now on.
+    pub(crate) async fn follow(&self) -> Stream {
+        let mut connection = self.open().await;
+        connection.write(&self.head("GET", EVENTS, None)).await;
+        connection.stream().await
+    }
+
+    /// The events after the one of that id.
+    pub(crate) async fn follow_after(&self, id: impl ToString) -> Stream {
+        self.clone().with("last-event-id", &id.to_string()).follow().await
     }
 
     pub(crate) async fn cancel(&self, id: &str) -> Answer {
@@ -344,8 +359,12 @@ impl Stream {
         }
     }
 
-    /// The next frame, comments left out, which must have that name.
-    pub(crate) async fn expect(&mut self, event: &str) -> Frame {
+    /// The next frame, comments left out; there must be one.
+    pub(crate) async fn event(&mut self) -> Frame {
+        self.awaited("event").await
+    }
+
+    async fn awaited(&mut self, event: &str) -> Frame {
         // Comments come for ever, so patience is needed here and not only for the next byte.
         let frame = within(event, async {
             loop {
@@ -355,7 +374,12 @@ impl Stream {
                 }
             }
         });
-        let frame = frame.await;
+        frame.await
+    }
+
+    /// The next frame, comments left out, which must have that name.
+    pub(crate) async fn expect(&mut self, event: &str) -> Frame {
+        let frame = self.awaited(event).await;
         assert_eq!(frame.event, event, "{frame:?}");
         frame
     }

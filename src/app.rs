@@ -107,7 +107,7 @@ impl Daemon {
             registry: Arc::clone(&registry),
             clock,
             events: events.clone(),
-            later: later.clone(),
+            later: Some(later.clone()),
         });
         let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock, events.clone());
         let relay = relay::Hub::new(relay::Setup {

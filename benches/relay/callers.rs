@@ -52,6 +52,18 @@ impl Caller {
             self.out,
             "POST {route} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         )?;
+        self.write().await
+    }
+
+    /// Asks for something.
+    pub(crate) async fn get(&mut self, route: &str) -> anyhow::Result<()> {
+        use std::io::Write;
+        self.out.clear();
+        write!(self.out, "GET {route} HTTP/1.1\r\nhost: {}\r\n\r\n", self.host)?;
+        self.write().await
+    }
+
+    async fn write(&mut self) -> anyhow::Result<()> {
         let mut written = 0;
         while written < self.out.len() {
             match self.stream.try_write(&self.out[written..]) {

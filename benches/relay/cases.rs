@@ -4,6 +4,7 @@ mod endings;
 mod footprint;
 mod load;
 mod sse;
+mod state;
 
 use crate::body::Body;
 use crate::{
@@ -39,6 +40,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "cancel", has_floor: true, run: |env, side| Box::pin(endings::cancel(env, side)) },
     Case { name: "memory", has_floor: true, run: |env, side| Box::pin(footprint::memory(env, side)) },
     Case { name: "start", has_floor: false, run: |env, side| Box::pin(footprint::start(env, side)) },
+    Case { name: "state", has_floor: false, run: |env, side| Box::pin(state::state(env, side)) },
     Case { name: "clients", has_floor: true, run: |env, side| Box::pin(footprint::clients(env, side)) },
 ];
 

@@ -9,9 +9,11 @@
 
 mod book;
 mod events;
+mod past;
 mod wire;
 
 pub(crate) use book::Book;
+pub(crate) use past::remember;
 
 use crate::{body, frames};
 use anyhow::{Context, bail, ensure};

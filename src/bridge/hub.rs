@@ -49,8 +49,8 @@ pub struct Setup {
     pub clock: Clock,
     /// Where what happens is told.
     pub events: Bus,
-    /// Where what clients tell is kept, written behind.
-    pub later: Later,
+    /// Where what clients tell is kept, written behind; without it nothing outlives the connection.
+    pub later: Option<Later>,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -196,8 +196,8 @@ impl Hub {
         &self.shared.setup.events
     }
 
-    pub(super) fn later(&self) -> &Later {
-        &self.shared.setup.later
+    pub(super) fn later(&self) -> Option<&Later> {
+        self.shared.setup.later.as_ref()
     }
 
     pub(super) fn arrivals(&self) -> &Notify {

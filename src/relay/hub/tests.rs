@@ -19,6 +19,8 @@ fn hub(events: Bus) -> Hub {
         identity,
         registry: Arc::new(Registry::new(&Default::default())),
         clock,
+        events: events.clone(),
+        later: None,
     });
     let policy = policy::Hub::new(Arc::default(), clock, events.clone());
     let (journal, stall) = (Journal::off(), Duration::from_secs(30));

@@ -3,6 +3,7 @@
 mod body;
 mod browser;
 mod callers;
+mod describe;
 mod endpoint;
 mod error;
 mod fields;
@@ -19,6 +20,7 @@ mod sse_body;
 mod state;
 
 pub use callers::{Access, Caller};
+pub use describe::Facts;
 pub use endpoint::Call;
 pub use error::{ApiError, Code};
 pub use reply::Reply;

@@ -2,6 +2,7 @@
 
 use super::{
     callers::{Callers, Peer},
+    describe::Facts,
     origins::Origins,
     route::Features,
     routes,
@@ -53,6 +54,7 @@ pub struct Core {
     /// The platforms.
     pub registry: Arc<Registry>,
     pub(super) features: Features,
+    pub(super) facts: Facts,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -69,6 +71,7 @@ pub struct Parts {
     pub policy: policy::Hub,
     pub registry: Arc<Registry>,
     pub features: Features,
+    pub facts: Facts,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -88,6 +91,7 @@ impl Core {
             policy: parts.policy,
             registry: parts.registry,
             features: parts.features,
+            facts: parts.facts,
             server: parts.server,
             store: parts.store,
             later: parts.later,

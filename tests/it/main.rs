@@ -8,6 +8,7 @@
 
 mod buffered;
 mod cancel;
+mod discovery;
 mod exactly_once;
 mod frames;
 mod guard;

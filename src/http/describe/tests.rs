@@ -51,7 +51,8 @@ static LATER: &[Route] = &[
     Route { surface: Surface::Neither, kind: Kind::Read, ..route("runs", "GET", "/v1/runs", Access::Local) },
 ];
 
-struct Daemon {
+/// What a description is made from, without a daemon around it.
+pub(super) struct Daemon {
     config: Config,
     identity: Identity,
     registry: Registry,
@@ -59,7 +60,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let identity = Identity {
             host: "box".into(),
             identity: "box".into(),
@@ -71,7 +72,7 @@ impl Daemon {
         Daemon { registry: config.registry(), facts: Facts::of(&config), config, identity }
     }
 
-    fn context(&self, table: &'static [Route], trust: LocalTrust) -> Context<'_> {
+    pub(super) fn context(&self, table: &'static [Route], trust: LocalTrust) -> Context<'_> {
         Context {
             routes: Features::of(&self.config).served(table),
             identity: &self.identity,

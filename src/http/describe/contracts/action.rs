@@ -1,6 +1,6 @@
 //! The contract of `POST /v1/browser/actions`.
 
-use super::{Contract, ContractRoute, Field, Fields, errors, examples, field};
+use super::{Answer, Contract, ContractRoute, Field, Fields, errors, examples, field};
 use crate::http::{describe::context::Context, error::Code, fields::TIMEOUT_MS_MAX};
 
 pub(super) const ID: &str = "browser.actions";
@@ -27,7 +27,8 @@ pub(in crate::http::describe) fn action<'a>(context: &Context<'a>) -> Contract<'
     Contract {
         route: ContractRoute::post(context, ID, "/v1/browser/actions"),
         request_body: Fields(body(context)),
-        response_body: Fields(answer()),
+        response_body: Answer::of(ANSWER),
+        stream_events: None,
         supported_platforms: context.registry.names().collect(),
         supported_response_modes: None,
         supported_actions: Some(ACTIONS),
@@ -60,22 +61,21 @@ fn body(context: &Context<'_>) -> Vec<Field> {
     ]
 }
 
-fn answer() -> Vec<Field> {
-    vec![
-        field(&["accepted"], "Whether the extension took it on."),
-        field(&["completed"], "Whether it is done."),
-        field(&["failed"], "Whether something went wrong; the answer is a success all the same."),
-        field(&["action"], "Which action."),
-        field(&["type"], "The type of the message that asked for it."),
-        field(&["client_id"], "Which Firefox."),
-        field(&["connection_id"], "On which connection."),
-        field(&["dispatched_at"], "When it was sent, in Unix milliseconds."),
-        field(&["platform"], "The platform."),
-        field(&["reason"], "Why."),
-        field(&["request_id"], "The daemon's id of the action."),
-        field(&["target"], "What it was aimed at."),
-        field(&["result"], "Counts over all platforms."),
-        field(&["results"], "One entry a platform."),
-        field(&["shell_runtime"], "The shell tabs afterwards."),
-    ]
-}
+/// What it answers.
+const ANSWER: &[(&str, &str)] = &[
+    ("accepted", "Whether the extension took it on."),
+    ("completed", "Whether it is done."),
+    ("failed", "Whether something went wrong; the answer is a success all the same."),
+    ("action", "Which action."),
+    ("type", "The type of the message that asked for it."),
+    ("client_id", "Which Firefox."),
+    ("connection_id", "On which connection."),
+    ("dispatched_at", "When it was sent, in Unix milliseconds."),
+    ("platform", "The platform."),
+    ("reason", "Why."),
+    ("request_id", "The daemon's id of the action."),
+    ("target", "What it was aimed at."),
+    ("result", "Counts over all platforms."),
+    ("results", "One entry a platform."),
+    ("shell_runtime", "The shell tabs afterwards."),
+];

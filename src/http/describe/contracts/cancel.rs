@@ -1,6 +1,6 @@
 //! The contract of `POST /v1/browser/request/cancel`.
 
-use super::{Contract, ContractRoute, Field, Fields, errors, examples, field};
+use super::{Answer, Contract, ContractRoute, Field, Fields, errors, examples, field};
 use crate::http::{describe::context::Context, error::Code};
 
 pub(super) const ID: &str = "browser.request.cancel";
@@ -16,7 +16,8 @@ pub(in crate::http::describe) fn cancel<'a>(context: &Context<'a>) -> Contract<'
     Contract {
         route: ContractRoute::post(context, ID, "/v1/browser/request/cancel"),
         request_body: Fields(body()),
-        response_body: Fields(answer(context)),
+        response_body: answer(context),
+        stream_events: None,
         supported_platforms: context.registry.names().collect(),
         supported_response_modes: None,
         supported_actions: None,
@@ -42,26 +43,28 @@ pub(super) fn body() -> Vec<Field> {
     ]
 }
 
-fn answer(context: &Context<'_>) -> Vec<Field> {
+fn answer(context: &Context<'_>) -> Answer {
     let grace = context.bridge.cancel_grace_ms;
-    vec![
-        field(
-            &["type"],
-            "queue_cancel when it was still waiting, so that the browser never heard of it; request_cancel when the \
-             extension was told.",
-        ),
-        field(
-            &["status"],
-            format!(
-                "cancelled, or cancel_requested: the request then ends when the extension answers, at the latest \
-                 after {grace} ms; an answer that was complete by then is delivered."
-            ),
-        ),
-        field(&["request_id"], "Which request."),
-        field(&["platform"], "Its platform."),
-        field(&["reason"], "Why."),
-        field(&["client_id"], "Who performs it; only with request_cancel."),
-        field(&["connection_id"], "On which connection; only with request_cancel."),
-        field(&["dispatched_at"], "Since when, in Unix milliseconds; only with request_cancel."),
-    ]
+    let mut answer = Answer::of(ANSWER);
+    let status = format!(
+        "cancelled, or cancel_requested: the request then ends when the extension answers, at the latest after {grace} \
+         ms; an answer that was complete by then is delivered."
+    );
+    answer.0.insert(1, ("status", status));
+    answer
 }
+
+/// What it answers, beside its status.
+const ANSWER: &[(&str, &str)] = &[
+    (
+        "type",
+        "queue_cancel when it was still waiting, so that the browser never heard of it; request_cancel when the \
+         extension was told.",
+    ),
+    ("request_id", "Which request."),
+    ("platform", "Its platform."),
+    ("reason", "Why."),
+    ("client_id", "Who performs it; only with request_cancel."),
+    ("connection_id", "On which connection; only with request_cancel."),
+    ("dispatched_at", "When the browser was asked for the request, in Unix milliseconds; only with request_cancel."),
+];

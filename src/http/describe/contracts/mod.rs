@@ -20,7 +20,9 @@ use serde::{Serialize, Serializer};
 pub(super) struct Contract<'a> {
     route: ContractRoute,
     request_body: Fields,
-    response_body: Fields,
+    response_body: Answer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_events: Option<Answer>,
     supported_platforms: Vec<&'a PlatformName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     supported_response_modes: Option<[&'static str; 2]>,
@@ -58,10 +60,10 @@ pub(super) fn examples(context: &Context<'_>, told: impl Fn(&Route) -> bool) -> 
     calls.collect()
 }
 
-/// Fields in order, each with what it is.
+/// What a body may hold, in order.
 pub(super) struct Fields(Vec<Field>);
 
-/// One field.
+/// One field of a body.
 struct Field {
     /// Its name, then its other names; each may be written in camelCase too.
     names: &'static [&'static str],
@@ -73,27 +75,42 @@ fn field(names: &'static [&'static str], meaning: impl Into<String>) -> Field {
 }
 
 impl Field {
-    /// Every spelling but the name itself.
-    fn aliases(&self) -> impl Iterator<Item = String> {
-        let (name, others) = self.names.split_first().expect("a field has a name");
-        let spellings = [camel_case(name)].into_iter();
-        let spellings = spellings.chain(others.iter().flat_map(|other| [(*other).to_owned(), camel_case(other)]));
-        let mut seen = vec![(*name).to_owned()];
-        spellings.filter(move |spelling| {
-            let new = !seen.contains(spelling);
-            seen.push(spelling.clone());
-            new
-        })
+    /// Every spelling, its name first.
+    fn spellings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for spelling in self.names.iter().flat_map(|name| [(*name).to_owned(), camel_case(name)]) {
+            if !all.contains(&spelling) {
+                all.push(spelling);
+            }
+        }
+        all
     }
 }
 
 impl Serialize for Fields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|field| {
-            let aliases: Vec<_> = field.aliases().collect();
-            let tail = if aliases.is_empty() { String::new() } else { format!(" Also: {}.", aliases.join(", ")) };
-            (field.names[0], format!("{}{tail}", field.meaning))
+            let sentence = match &field.spellings()[1..] {
+                [] => field.meaning.clone(),
+                others => format!("{} Also: {}.", field.meaning, others.join(", ")),
+            };
+            (field.names[0], sentence)
         }))
+    }
+}
+
+/// What an answer holds, in order: names, and what each is.
+pub(super) struct Answer(Vec<(&'static str, String)>);
+
+impl Answer {
+    fn of(fields: &[(&'static str, &str)]) -> Self {
+        Answer(fields.iter().map(|(name, meaning)| (*name, (*meaning).to_owned())).collect())
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, meaning)| (name, meaning)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The contract of `POST /v1/browser/request`.
 
-use super::{Contract, ContractRoute, ErrorCase, Field, Fields, errors, examples, field};
+use super::{Answer, Contract, ContractRoute, ErrorCase, Field, Fields, errors, examples, field};
 use crate::{
     http::{
         describe::{context::Context, parts::RESPONSE_MODES},
@@ -8,7 +8,7 @@ use crate::{
         fields::TIMEOUT_MS_MAX,
     },
     ids::NAME_CHARS_MAX,
-    relay::{API_REQUEST, ResponseMode},
+    relay::ResponseMode,
 };
 
 pub(super) const ID: &str = "browser.request";
@@ -18,7 +18,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("Ask a web app's API and wait for the whole answer", r#"{"platform":"claude","path":"/api/organizations"}"#),
     (
         "Send JSON to a web app's API under an id of your own",
-        r#"{"platform":"chatgpt","method":"POST","path":"/backend-api/example","request_body":{"text":"hello"},"request_id":"my-request-1","timeout_ms":60000}"#,
+        r#"{"platform":"claude","method":"POST","path":"/api/example","request_body":{"text":"hello"},"request_id":"my-request-1","timeout_ms":60000}"#,
     ),
     (
         "Read an answer event by event as it is written",
@@ -31,7 +31,8 @@ pub(in crate::http::describe) fn request<'a>(context: &Context<'a>) -> Contract<
     Contract {
         route: ContractRoute::post(context, ID, "/v1/browser/request"),
         request_body: Fields(body(context)),
-        response_body: Fields(answer()),
+        response_body: Answer::of(ANSWER),
+        stream_events: Some(Answer::of(EVENTS)),
         supported_platforms: context.registry.names().collect(),
         supported_response_modes: Some(RESPONSE_MODES.map(ResponseMode::name)),
         supported_actions: None,
@@ -103,38 +104,43 @@ pub(super) fn body(context: &Context<'_>) -> Vec<Field> {
     ]
 }
 
-fn answer() -> Vec<Field> {
-    vec![
-        field(&["client_id"], "Which Firefox performed it."),
-        field(&["platform"], "The platform."),
-        field(&["request_mode"], format!("{API_REQUEST}, or the platform's prompt mode.")),
-        field(&["organization"], "The organization of a Claude prompt, else null."),
-        field(&["conversation"], "The conversation of a Claude prompt, else null."),
-        field(&["policy"], "How it was admitted: times and delays."),
-        field(
-            &["proxy"],
-            "What was asked of the app: method, path, request_body, request_id, response_mode, and the app's status.",
-        ),
-        field(
-            &["response"],
-            "The app's body: parsed when it is JSON, {content_type, events, full_text, raw} when it is event-stream \
-             text, null when empty, else a string.",
-        ),
-        field(
-            &["stream"],
-            "Only with response_mode sse, in place of all others: the events stream_open, stream_event (seq from 1, \
-             rising) and, exactly once and last, stream_end or stream_error; comments fill silence.",
-        ),
-    ]
-}
+/// What it answers once.
+const ANSWER: &[(&str, &str)] = &[
+    ("client_id", "Which Firefox performed it."),
+    ("platform", "The platform."),
+    ("request_mode", "api_request when a path was given, else the platform's prompt mode."),
+    ("organization", "The organization of a Claude prompt, else null."),
+    ("conversation", "The conversation of a Claude prompt, else null."),
+    ("policy", "How it was admitted: times and delays."),
+    (
+        "proxy",
+        "What was asked of the app: method, path, request_body, request_id, response_mode, and the app's status.",
+    ),
+    (
+        "response",
+        "The app's body: parsed when it is JSON, {content_type, events, full_text, raw} when it is event-stream text, \
+         null when empty, else a string.",
+    ),
+];
+
+/// What it answers event by event, without the envelope.
+const EVENTS: &[(&str, &str)] = &[
+    ("stream_open", "First: who performs it, how it was admitted, the app's status."),
+    ("stream_event", "Each event of the app: event, data and raw as they came, and seq, which rises."),
+    ("stream_end", "Last, when all went well: status and partial, which counts what came."),
+    (
+        "stream_error",
+        "Last, when not: error is the specific code, http_error and status are what a buffered answer would have had.",
+    ),
+];
 
 fn error_cases() -> Vec<ErrorCase> {
     errors(&[
         (Code::InvalidRequest, "A field is missing or wrong; details.field names it."),
         (
             Code::PlatformNotSupported,
-            "The platform is unknown, or lacks the mode that was asked for; details.supported_platforms lists those \
-             that will do where there are any.",
+            "The platform is unknown (details.supported_platforms lists those there are), or lacks the mode that was \
+             asked for.",
         ),
         (
             Code::BrowserBridgeUnavailable,

@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::{
-    bridge::{Bridge, Identity, WS_PATH},
+    bridge::Bridge,
     config::Config,
-    http::{describe::Facts, error::ApiError, fields, route::Features, routes::ROUTES, settings::LocalTrust},
-    mode::SystemView,
+    http::{describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust},
 };
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -14,29 +13,8 @@ use std::collections::HashSet;
 const NOT_ASKED: [&str; 3] = ["request_body", "organization_id", "conversation_id"];
 
 fn with_context<T>(bridge: Bridge, work: impl FnOnce(&Context<'_>) -> T) -> T {
-    let config = Config { bridge, ..Config::default() };
-    let identity = Identity {
-        host: "box".into(),
-        identity: "box".into(),
-        ws_path: WS_PATH,
-        ws_url: "ws://127.0.0.1:1/ws/firefox".into(),
-        local_api_base: "http://127.0.0.1:1".into(),
-        started_at: 0,
-    };
-    work(&Context {
-        routes: Features::of(&config).served(ROUTES),
-        identity: &identity,
-        registry: &config.registry(),
-        facts: &Facts::of(&config),
-        server: &config.server,
-        bridge: &config.bridge,
-        trust: LocalTrust::SameUser,
-        system: SystemView::running(),
-    })
-}
-
-fn spellings(field: &Field) -> Vec<String> {
-    [field.names[0].to_owned()].into_iter().chain(field.aliases()).collect()
+    let daemon = Daemon::new(Config { bridge, ..Config::default() });
+    work(&daemon.context(ROUTES, LocalTrust::SameUser))
 }
 
 /// The field that a body is refused for.
@@ -52,15 +30,20 @@ fn every_spelling_of_every_field_is_read() {
     let cancel = |body: &str| fields::cancel(body).err();
     let mut asked = 0;
     for field in fields_of_request.iter().filter(|field| !NOT_ASKED.contains(&field.names[0])) {
-        for spelling in spellings(field) {
+        for spelling in field.spellings() {
             let mut body = json!({"platform": "claude", "path": "/x"});
             body[&spelling] = json!([]);
             assert_eq!(refused_for(request, &body).as_deref(), Some(field.names[0]), "{spelling}");
             asked += 1;
         }
     }
+    for spelling in fields_of_request.iter().find(|field| field.names[0] == "request_body").unwrap().spellings() {
+        let body = json!({"platform": "claude", "path": "/x", &spelling: {"a": 1}}).to_string();
+        let read = fields::request(&body.into(), None, &registry).unwrap();
+        assert!(read.call.body.is_some(), "{spelling}");
+    }
     for field in super::cancel::body() {
-        for spelling in spellings(&field) {
+        for spelling in field.spellings() {
             let mut body = json!({"platform": "claude", "request_id": "r"});
             if field.names[0] == "request_id" {
                 body = json!({"platform": "claude"});
@@ -89,6 +72,7 @@ fn limits_and_defaults_are_those_in_force() {
     says(0, "request_body", "request_id", &format!("1 to {} ", crate::ids::NAME_CHARS_MAX));
     says(0, "request_body", "request_id", "Also: requestId, id.");
     says(0, "request_body", "request_body", "Also: requestBody, body, payload.");
+    assert!(!all[0]["response_body"].to_string().contains("Also:"), "answers have one spelling");
     says(1, "response_body", "status", "after 6543 ms");
     says(2, "request_body", "timeout_ms", "Default 5432.");
 }

@@ -73,6 +73,11 @@ impl Callers {
         Callers { token, trust, wrong: Mutex::default() }
     }
 
+    /// What callers without the token may do.
+    pub(super) fn trust(&self) -> LocalTrust {
+        self.trust
+    }
+
     /// Who calls, if that may.
     pub(super) fn admit(&self, access: Access, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, ApiError> {
         let given = headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes()));

@@ -23,7 +23,7 @@ mod headers;
 pub(super) use action::action;
 
 /// Milliseconds that a caller may ask for.
-const TIMEOUT_MS_MAX: u64 = 3_600_000;
+pub(super) const TIMEOUT_MS_MAX: u64 = 3_600_000;
 /// Methods that need no memory of their own.
 const USUAL_METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
 /// Most characters of a reason.

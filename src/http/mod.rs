@@ -5,6 +5,7 @@ mod body;
 mod browser;
 mod callers;
 mod claude;
+mod describe;
 mod endpoint;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ mod sse_body;
 mod state;
 
 pub use callers::{Access, Caller};
+pub use describe::Facts;
 pub use endpoint::Call;
 pub use error::{ApiError, Code};
 pub use reply::Reply;

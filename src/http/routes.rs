@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, endpoint, events, journal, messages, probes,
+    claude, describe, endpoint, events, journal, messages, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state,
 };
@@ -52,6 +52,14 @@ routes! {
         plain(), probes::ready, "Says whether the store answers and the actors run.";
     "service.version" GET "/version" [Open, Probe, Both, Always]
         plain(), probes::version, "Names the program, its version and its protocol.";
+    "discovery.describe" GET "/describe" [Local, Read, Both, Always]
+        plain(), describe::show, "Describes everything there is to call.";
+    "discovery.describe.business" GET "/describe/business" [Local, Read, Both, Always]
+        plain(), describe::show_business, "Describes what callers of web apps need.";
+    "discovery.describe.control" GET "/describe/control" [Local, Read, Both, Always]
+        plain(), describe::show_control, "Describes what changes the system.";
+    "discovery.capabilities" GET "/v1/capabilities" [Local, Read, Both, Always]
+        plain(), describe::show_capabilities, "Says what can be done and in which order to call.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
         plain(), state::show, "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]

@@ -2,6 +2,7 @@
 
 use super::{
     callers::{Callers, Peer},
+    describe::Facts,
     origins::Origins,
     route::Features,
     routes,
@@ -57,6 +58,7 @@ pub struct Core {
     /// Who is logged in where.
     pub records: records::Reader,
     pub(super) features: Features,
+    pub(super) facts: Facts,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -75,6 +77,7 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     pub records: records::Reader,
     pub features: Features,
+    pub facts: Facts,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -96,6 +99,7 @@ impl Core {
             registry: parts.registry,
             records: parts.records,
             features: parts.features,
+            facts: parts.facts,
             server: parts.server,
             store: parts.store,
             later: parts.later,

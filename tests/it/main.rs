@@ -10,6 +10,7 @@ mod actions;
 mod buffered;
 mod cancel;
 mod events;
+mod discovery;
 mod exactly_once;
 mod frames;
 mod guard;

@@ -1,0 +1,102 @@
+//! Contracts say what the readers of bodies do.
+
+use super::*;
+use crate::{
+    bridge::Bridge,
+    config::Config,
+    http::{describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust},
+};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+/// Fields that take any JSON, or whose reader is not the one that is asked here.
+const NOT_ASKED: [&str; 3] = ["request_body", "organization_id", "conversation_id"];
+
+fn with_context<T>(bridge: Bridge, work: impl FnOnce(&Context<'_>) -> T) -> T {
+    let daemon = Daemon::new(Config { bridge, ..Config::default() });
+    work(&daemon.context(ROUTES, LocalTrust::SameUser))
+}
+
+/// The field that a body is refused for.
+fn refused_for(read: impl Fn(&str) -> Option<ApiError>, body: &Value) -> Option<String> {
+    Some(read(&body.to_string())?.details()["field"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn every_spelling_of_every_field_is_read() {
+    let (fields_of_request, registry) =
+        with_context(Bridge::default(), |context| (super::request::body(context), context.registry.clone()));
+    let request = |body: &str| fields::request(&body.to_owned().into(), None, &registry).err();
+    let cancel = |body: &str| fields::cancel(body).err();
+    let mut asked = 0;
+    for field in fields_of_request.iter().filter(|field| !NOT_ASKED.contains(&field.names[0])) {
+        for spelling in field.spellings() {
+            let mut body = json!({"platform": "claude", "path": "/x"});
+            body[&spelling] = json!([]);
+            assert_eq!(refused_for(request, &body).as_deref(), Some(field.names[0]), "{spelling}");
+            asked += 1;
+        }
+    }
+    for spelling in fields_of_request.iter().find(|field| field.names[0] == "request_body").unwrap().spellings() {
+        let body = json!({"platform": "claude", "path": "/x", &spelling: {"a": 1}}).to_string();
+        let read = fields::request(&body.into(), None, &registry).unwrap();
+        assert!(read.call.body.is_some(), "{spelling}");
+    }
+    for field in super::cancel::body() {
+        for spelling in field.spellings() {
+            let mut body = json!({"platform": "claude", "request_id": "r"});
+            if field.names[0] == "request_id" {
+                body = json!({"platform": "claude"});
+            }
+            body[&spelling] = json!([]);
+            assert_eq!(refused_for(cancel, &body).as_deref(), Some(field.names[0]), "{spelling}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 20, "{asked}");
+}
+
+#[test]
+fn limits_and_defaults_are_those_in_force() {
+    let bridge =
+        Bridge { request_timeout_ms: 4_321, action_timeout_ms: 5_432, cancel_grace_ms: 6_543, ..Bridge::default() };
+    let all = with_context(bridge, |context| {
+        serde_json::to_value([super::request(context), super::cancel(context), super::action(context)]).unwrap()
+    });
+    let says = |contract: usize, part: &str, field: &str, what: &str| {
+        let sentence = all[contract][part][field].as_str().unwrap();
+        assert!(sentence.contains(what), "{field}: {sentence}");
+    };
+    says(0, "request_body", "timeout_ms", "Default 4321 ");
+    says(0, "request_body", "timeout_ms", &format!("1 to {},", fields::TIMEOUT_MS_MAX));
+    says(0, "request_body", "request_id", &format!("1 to {} ", crate::ids::NAME_CHARS_MAX));
+    says(0, "request_body", "request_id", "Also: requestId, id.");
+    says(0, "request_body", "request_body", "Also: requestBody, body, payload.");
+    assert!(!all[0]["response_body"].to_string().contains("Also:"), "answers have one spelling");
+    says(1, "response_body", "status", "after 6543 ms");
+    says(2, "request_body", "timeout_ms", "Default 5432.");
+}
+
+#[test]
+fn a_contract_names_each_code_once_and_ends_its_sentences() {
+    let all = with_context(Bridge::default(), |context| {
+        serde_json::to_value([super::request(context), super::cancel(context), super::action(context)]).unwrap()
+    });
+    for contract in all.as_array().unwrap() {
+        let cases = contract["error_semantics"].as_array().unwrap();
+        let mut seen = HashSet::new();
+        assert!(cases.iter().all(|case| seen.insert(&case["code"])), "{cases:?}");
+        let bodies = ["request_body", "response_body"].into_iter().flat_map(|part| contract[part].as_object().unwrap());
+        let sentences = bodies.map(|(_, text)| text).chain(cases.iter().map(|case| &case["when"]));
+        for sentence in sentences {
+            assert!(sentence.as_str().unwrap().ends_with('.'), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn camel_case_is_what_the_readers_take() {
+    for (name, camel) in [("request_id", "requestId"), ("id", "id"), ("a_b_c", "aBC")] {
+        assert_eq!(camel_case(name), camel);
+    }
+}

@@ -114,6 +114,7 @@ impl Daemon {
             relay,
             policy,
             registry,
+            codex: config.codex.clone(),
             server: config.server.clone(),
             auth: config.auth.clone(),
             token,

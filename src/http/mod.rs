@@ -3,6 +3,7 @@
 mod body;
 mod browser;
 mod callers;
+mod codex;
 mod endpoint;
 mod error;
 mod fields;

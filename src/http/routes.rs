@@ -3,6 +3,7 @@
 use super::{
     Core, browser,
     callers::Access,
+    codex,
     endpoint::{self, Call},
     error::ApiError,
     journal, probes,
@@ -63,6 +64,11 @@ routes! {
     "browser.request.cancel" POST "/v1/browser/request/cancel", Local, browser::cancel, "Cancels a request.";
     "browser.requests" GET "/v1/browser/requests", Local, journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}", Local, journal::one, "Shows one request.";
+    "codex.status" GET "/v1/codex", Token, codex::status, "Passes on to codexd: its status.";
+    "codex.sessions.list" GET "/v1/codex/sessions", Token, codex::list, "Passes on to codexd: its sessions.";
+    "codex.sessions.create" POST "/v1/codex/sessions", Token, codex::create, "Passes on to codexd: a new session.";
+    "codex.sessions.read" GET "/v1/codex/sessions/{id}", Token, codex::read, "Passes on to codexd: one session.";
+    "codex.turn" POST "/v1/codex/turn", Token, codex::turn, "Passes on to codexd: a turn.";
     "browser.socket" GET WS_PATH, Open, socket::open, "The WebSocket of the Firefox extension.";
 }
 

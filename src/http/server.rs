@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     bridge,
+    codex::{Codexd, settings::Codex},
     line::Line,
     platforms::registry::Registry,
     policy, relay,
@@ -51,6 +52,8 @@ pub struct Core {
     pub policy: policy::Hub,
     /// The platforms.
     pub registry: Arc<Registry>,
+    /// The codexd, when one is configured.
+    pub codex: Option<Codexd>,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -66,6 +69,7 @@ pub struct Parts {
     pub relay: relay::Hub,
     pub policy: policy::Hub,
     pub registry: Arc<Registry>,
+    pub codex: Codex,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -84,6 +88,7 @@ impl Core {
             relay: parts.relay,
             policy: parts.policy,
             registry: parts.registry,
+            codex: Codexd::new(&parts.codex),
             server: parts.server,
             store: parts.store,
             later: parts.later,

@@ -8,6 +8,7 @@
 
 mod buffered;
 mod cancel;
+mod codex;
 mod exactly_once;
 mod frames;
 mod guard;

@@ -136,9 +136,13 @@ async fn no_id_leads_anywhere_else() {
     let codexd = Codexd::new(json_of(200, "{}"));
     let daemon = codexd.daemon("").await;
     let caller = bearer(&daemon);
-    for (id, passed) in
-        [("a%2Fb", "a%2Fb"), ("..%2f..%2fturn", "..%2F..%2Fturn"), ("%41%3Fx", "A%3Fx"), ("%252e%252e", "%252e%252e")]
-    {
+    for (id, passed) in [
+        ("a%2Fb", "a%2Fb"),
+        ("..%2f..%2fturn", "..%2F..%2Fturn"),
+        ("%41%3Fx", "A%3Fx"),
+        ("%252e%252e", "%252e%252e"),
+        ("%%32e%%32e", "%252e%252e"),
+    ] {
         assert_eq!(caller.get(&format!("/v1/codex/sessions/{id}")).await.status, 200, "{id}");
         assert_eq!(codexd.last().line, format!("GET /v1/codexd/sessions/{passed}"));
     }

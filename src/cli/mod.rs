@@ -77,7 +77,7 @@ enum Command {
     Serve,
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
     Demo(demo::Arguments),
-    /// Show clients, targets and requests of the running daemon.
+    /// Show clients, logins, targets and requests of the running daemon.
     Status(status::Arguments),
     /// Send a request through the running daemon and print the answer; Ctrl-C cancels it.
     Request(request::Arguments),

@@ -129,6 +129,7 @@ impl Daemon {
             events,
             features: Features::of(config),
             facts: Facts::of(config),
+            codex: config.codex.clone(),
             server: config.server.clone(),
             auth: config.auth.clone(),
             token,

@@ -4,6 +4,7 @@ pub mod app;
 pub mod bridge;
 pub mod cli;
 pub mod clock;
+pub mod codex;
 pub mod config;
 pub mod events;
 pub mod host;

@@ -3,8 +3,8 @@
 //! ```text
 //! entry     main  cli  app  simulator
 //! edge      http  bridge::socket
-//! actors    bridge  policy  relay  events             (each other only through what their mod.rs gives out)
-//! effects   store  host  state_folder  telemetry
+//! actors    bridge  policy  relay  records  events    (each other only through what their mod.rs gives out)
+//! effects   store  host  codex  state_folder  telemetry
 //! values    wire  platforms  sse  ids  …  and every settings.rs
 //! ```
 //!
@@ -32,7 +32,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
     (Layer::Actors, &["bridge", "policy", "records", "relay", "events"]),
-    (Layer::Effects, &["store", "host", "state_folder", "telemetry"]),
+    (Layer::Effects, &["store", "host", "codex", "state_folder", "telemetry"]),
     (Layer::Values, &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret"]),
 ];
 
@@ -47,7 +47,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web", &["http", "bridge::socket"]),
     ("actix_web_actors", &["bridge::socket"]),
     ("actix_http", &["bridge::socket", "simulator"]),
-    ("awc", &["cli", "simulator"]),
+    ("awc", &["cli", "codex", "simulator"]),
     ("clap", &["cli", "main", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),

@@ -3,6 +3,7 @@
 //! Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address in use. Faults go to stderr, one a line;
 //! stdout belongs to the ready line of `serve` and to the answers of the other commands.
 
+mod action;
 mod cancel;
 mod client;
 mod config;
@@ -76,12 +77,14 @@ enum Command {
     Serve,
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
     Demo(demo::Arguments),
-    /// Show clients, targets and requests of the running daemon.
+    /// Show clients, logins, targets and requests of the running daemon.
     Status(status::Arguments),
     /// Send a request through the running daemon and print the answer; Ctrl-C cancels it.
     Request(request::Arguments),
     /// Cancel a request.
     Cancel(cancel::Arguments),
+    /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
+    Action(action::Arguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
     Config(config::Arguments),
 }
@@ -187,6 +190,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Status(arguments) => status::run(context, arguments),
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
+        Command::Action(arguments) => action::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
     };
     done.unwrap_or_else(|error| Refusal::Failure(error).report())

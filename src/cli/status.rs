@@ -1,4 +1,4 @@
-//! `baa-conductor status`: clients, targets and requests of the running daemon.
+//! `baa-conductor status`: clients, logins, targets and requests of the running daemon.
 
 mod tables;
 

@@ -21,13 +21,14 @@ pub use sources::{Options, Sources};
 
 use crate::{
     bridge::settings::{Bridge, LoginState},
+    codex::settings::Codex,
     http::settings::{Auth, LocalTrust, Server},
     platforms::registry::{Platforms, Registry},
     policy::settings::Policy,
     store::settings::StoreSettings,
     telemetry::settings::LogSettings,
 };
-use reserved::{Codex, HostOps, Instructions, Node};
+use reserved::{HostOps, Instructions, Node};
 use serde::{Deserialize, Serialize};
 
 /// Every setting of the daemon; a field is a section of the same name.

@@ -1,10 +1,9 @@
 //! Sections whose consumers are still to come: their keys are read and checked already, so that one file serves every
 //! version.
 
-use crate::config::section::{Faults, blank, settings};
+use crate::config::section::{Faults, settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use url::Url;
 
 settings! {
     /// What is done with the instructions in a model's messages.
@@ -103,15 +102,6 @@ settings! {
 }
 
 settings! {
-    /// The codexd to which `/v1/codex` leads.
-    Codex {
-        /// Its `http://` address; empty = none.
-        #[serde(with = "blank")]
-        base_url: Option<String> = None,
-    }
-}
-
-settings! {
     /// What this daemon is called.
     Node {
         /// Name of this node; empty = the host's.
@@ -155,21 +145,6 @@ impl HostOps {
             }
         }
         faults.count("max_concurrent", self.max_concurrent);
-    }
-}
-
-impl Codex {
-    /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
-        let Some(text) = &self.base_url else { return };
-        match Url::parse(text) {
-            // The text is not repeated: it may hold a password.
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                faults.add("base_url", "must not hold a user or password");
-            }
-            Ok(url) if url.scheme() == "http" && url.has_host() && url.query().or(url.fragment()).is_none() => {}
-            _ => faults.add("base_url", "must be an http:// address, such as http://127.0.0.1:4319"),
-        }
     }
 }
 
@@ -217,22 +192,6 @@ mod tests {
             toml::from_str("roots = [\"x\"]\nenv_allow = [\"BAA_SHARED_TOKEN\", \"\", \"OK\"]\nmax_concurrent = 0")
                 .unwrap();
         assert_eq!(faults_of(|faults| host.validate(faults)).len(), 4);
-    }
-
-    #[test]
-    fn codex_is_an_http_address() {
-        for (text, faulty) in [
-            ("http://127.0.0.1:4319", 0),
-            ("http://127.0.0.1:4319/base/", 0),
-            ("https://x", 1),
-            ("127.0.0.1:4319", 1),
-            ("http://u:p@x", 1),
-            ("http://x/?q", 1),
-        ] {
-            let codex = Codex { base_url: Some(text.into()) };
-            let found = faults_of(|faults| codex.validate(faults));
-            assert!(found.len() == faulty && !found.iter().any(|fault| fault.contains("u:p")), "{text}: {found:?}");
-        }
     }
 
     #[test]

@@ -141,14 +141,19 @@ pub(crate) fn faults_of(check: impl FnOnce(&mut Faults)) -> Vec<String> {
 mod tests {
     use super::*;
 
-    use crate::config::reserved::Codex;
+    #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Sample {
+        #[serde(with = "blank")]
+        base_url: Option<String>,
+    }
 
     #[test]
     fn an_absent_value_is_the_empty_text() {
-        assert_eq!(toml::to_string(&Codex::default()).unwrap(), "base_url = \"\"\n");
-        assert_eq!(toml::from_str::<Codex>("base_url = \"\"").unwrap(), Codex::default());
-        assert_eq!(toml::from_str::<Codex>("base_url = \"x\"").unwrap().base_url.as_deref(), Some("x"));
-        assert!(toml::from_str::<Codex>("other = 1").is_err());
+        assert_eq!(toml::to_string(&Sample::default()).unwrap(), "base_url = \"\"\n");
+        assert_eq!(toml::from_str::<Sample>("base_url = \"\"").unwrap(), Sample::default());
+        assert_eq!(toml::from_str::<Sample>("base_url = \"x\"").unwrap().base_url.as_deref(), Some("x"));
+        assert!(toml::from_str::<Sample>("other = 1").is_err());
     }
 
     #[test]

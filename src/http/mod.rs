@@ -6,6 +6,7 @@ mod browser;
 mod callers;
 mod claude;
 mod describe;
+mod codex;
 mod endpoint;
 mod error;
 mod events;

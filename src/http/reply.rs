@@ -154,7 +154,8 @@ fn response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
     response.body(body)
 }
 
-fn with_id(response: &mut HttpResponseBuilder, id: &str) {
+/// Names the exchange.
+pub(super) fn with_id(response: &mut HttpResponseBuilder, id: &str) {
     // An id is visible ASCII: our own, or checked where it was taken over.
     if let Ok(value) = HeaderValue::from_str(id) {
         response.insert_header((REQUEST_ID, value));

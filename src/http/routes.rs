@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, describe, endpoint, events, journal, messages, probes,
+    claude, codex, describe, endpoint, events, journal, messages, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state,
 };
@@ -85,6 +85,16 @@ routes! {
         at("/v1/browser/requests?limit=5"), journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}" [Local, Read, Both, Always]
         at("/v1/browser/requests/my-request-1"), journal::one, "Shows one request.";
+    "codex.status" GET "/v1/codex" [Token, Read, Business, Always]
+        plain(), codex::status, "Passes on to codexd: its status.";
+    "codex.sessions.list" GET "/v1/codex/sessions" [Token, Read, Business, Always]
+        plain(), codex::list, "Passes on to codexd: its sessions.";
+    "codex.sessions.create" POST "/v1/codex/sessions" [Token, Write, Business, Always]
+        body("{}"), codex::create, "Passes on to codexd: a new session.";
+    "codex.sessions.read" GET "/v1/codex/sessions/{id}" [Token, Read, Business, Always]
+        at("/v1/codex/sessions/session-1"), codex::read, "Passes on to codexd: one session.";
+    "codex.turn" POST "/v1/codex/turn" [Token, Write, Business, Always]
+        body(r#"{"session_id":"session-1","input":"Hello"}"#), codex::turn, "Passes on to codexd: a turn.";
     "browser.socket" GET WS_PATH [Open, Read, Neither, Always]
         plain(), socket::open, "The WebSocket of the Firefox extension.";
 }

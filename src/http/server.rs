@@ -9,7 +9,9 @@ use super::{
     settings::{Auth, LocalTrust, Server},
 };
 use crate::{
-    bridge, events,
+    bridge,
+    codex::{Codexd, settings::Codex},
+    events,
     line::Line,
     platforms::registry::Registry,
     policy, records, relay,
@@ -59,6 +61,8 @@ pub struct Core {
     pub records: records::Reader,
     pub(super) features: Features,
     pub(super) facts: Facts,
+    /// The codexd, when one is configured.
+    pub codex: Option<Codexd>,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
@@ -78,6 +82,7 @@ pub struct Parts {
     pub records: records::Reader,
     pub features: Features,
     pub facts: Facts,
+    pub codex: Codex,
     pub server: Server,
     pub auth: Auth,
     pub token: Secret,
@@ -100,6 +105,7 @@ impl Core {
             records: parts.records,
             features: parts.features,
             facts: parts.facts,
+            codex: Codexd::new(&parts.codex),
             server: parts.server,
             store: parts.store,
             later: parts.later,

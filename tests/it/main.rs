@@ -11,6 +11,7 @@ mod buffered;
 mod cancel;
 mod events;
 mod discovery;
+mod codex;
 mod exactly_once;
 mod frames;
 mod guard;

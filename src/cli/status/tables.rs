@@ -1,9 +1,12 @@
-//! Clients, targets and requests as tables of plain text.
+//! Clients, logins, targets and requests as tables of plain text.
 //!
 //! Invariant: a pure function of what the daemon answered and of the time; every field may be missing, and no cell can
 //! steer the terminal.
 
+mod logins;
+
 use crate::{cli::text, clock::WallMs};
+use logins::{Record, Summary};
 use serde::Deserialize;
 
 /// A longer cell is cut.
@@ -15,7 +18,9 @@ const CELL_CHARS_MAX: usize = 60;
 pub(super) struct Browser {
     bridge: Bridge,
     policy: Policy,
-    records: Vec<Record>,
+    /// Nothing when the daemon does not tell them.
+    records: Option<Vec<Record>>,
+    summary: Option<Summary>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,15 +45,6 @@ struct Credential {
     platform: Option<String>,
     account: Option<String>,
     freshness: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Record {
-    client_id: Option<String>,
-    platform: Option<String>,
-    account: Option<String>,
-    status: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,9 +85,9 @@ struct Request {
     finished_at: Option<WallMs>,
 }
 
-/// All three, with an empty line between them.
+/// All of them, with an empty line between them.
 pub(super) fn all(browser: &Browser, journal: &Journal, now: WallMs) -> String {
-    [clients(browser, now), targets(&browser.policy), requests(journal, now)].join("\n")
+    [clients(browser, now), logins::shown(browser, now), targets(&browser.policy), requests(journal, now)].join("\n")
 }
 
 fn clients(browser: &Browser, now: WallMs) -> String {
@@ -125,7 +121,7 @@ fn clients(browser: &Browser, now: WallMs) -> String {
 impl Browser {
     /// The daemon's judgement, which also looks at the clock; else the extension's own.
     fn freshness<'a>(&'a self, client: &Client, login: &'a Credential) -> &'a str {
-        let judged = self.records.iter().find(|record| {
+        let judged = self.records.iter().flatten().find(|record| {
             (&record.client_id, &record.platform, &record.account)
                 == (&client.client_id, &login.platform, &login.account)
         });

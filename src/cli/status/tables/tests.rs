@@ -18,7 +18,16 @@ fn the_tables_are_aligned() {
         ]},
         "policy": {"targets": [{"client_id": "firefox-b", "platform": "chatgpt", "circuit_state": "closed",
             "in_flight": 1, "waiting": 12, "consecutive_failures": 0}]},
-        "records": [{"client_id": "firefox-b", "platform": "claude", "status": "stale"}],
+        "records": [
+            {"client_id": "firefox-b", "platform": "chatgpt", "account": "me@example.com", "status": "fresh",
+             "view": "active_only", "live": {"credentials": {"last_seen_at": 940_000}}, "persisted": null},
+            {"client_id": "firefox-b", "platform": "claude", "account": null, "status": "stale",
+             "view": "active_and_persisted", "live": {"credentials": {"last_seen_at": 600_000}, "request_hooks": null},
+             "persisted": {"last_seen_at": 500_000}},
+            {"client_id": "gone", "platform": "gemini", "account": "x", "status": "lost", "view": "persisted_only",
+             "live": null, "persisted": {"last_seen_at": 280_000}},
+        ],
+        "summary": {"matched_records": 3, "runtime_counts": {"actual": 1, "desired": 2, "drift": 1}},
     });
     let journal = json!({"requests": [
         {"request_id": "r-2", "platform": "chatgpt", "phase": "queued", "outcome": null, "requested_at": 990_000},
@@ -29,6 +38,12 @@ fn the_tables_are_aligned() {
 CLIENT     ACTIVE  PLATFORMS                    IN FLIGHT  LAST MESSAGE
 a                  -                            0          10m00s ago
 firefox-b  *       chatgpt fresh, claude stale  2          1.2s ago
+
+LOGIN    ACCOUNT         CLIENT     STATUS  VIEW    LAST SEEN
+chatgpt  me@example.com  firefox-b  fresh   live    1m00s ago
+claude   -               firefox-b  stale   live    6m40s ago
+gemini   x               gone       lost    stored  12m00s ago
+shell tabs: 1 open, 2 wanted, 1 not as wanted
 
 TARGET     PLATFORM  CIRCUIT  IN FLIGHT  WAITING  FAILURES  LAST ERROR
 firefox-b  chatgpt   closed   1          12       0         -
@@ -42,21 +57,32 @@ r-1      chatgpt   firefox-b  failure  request_timeout  1m40s  20s
 
 #[test]
 fn nothing_there_is_said() {
-    let wanted = "no Firefox is connected\n\nno request has met a target yet\n\nno requests yet\n";
-    assert_eq!(shown(json!({}), json!({})), wanted);
+    let there = json!({"records": [], "summary": {"matched_records": 0}});
+    let wanted = "\
+no Firefox is connected
+
+no login is known
+shell tabs: the daemon does not tell
+
+no request has met a target yet
+
+no requests yet
+";
+    assert_eq!(shown(there, json!({})), wanted);
 }
 
 #[test]
 fn missing_fields_leave_a_dash_and_nothing_steers_the_terminal() {
     let browser = json!({
         "bridge": {"clients": [{"credentials": [{}]}]},
+        "records": [{}, {"account": "\u{1b}[2J\n", "view": "\u{9b}", "live": {"credentials": null}, "persisted": {}}],
         "policy": {"targets": [{"last_error": format!("\u{1b}[2J\n{}", "x".repeat(100))}]},
     });
     let text = shown(browser, json!({"requests": [{}]}));
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 8, "{text}");
+    assert_eq!(lines.len(), 13, "{text}");
     assert!(lines[1].starts_with("-       ") && lines[1].contains("- -"), "{text}");
-    assert!(lines[4].contains("\\u{1b}[2J\\nxxx") && lines[4].ends_with("x…"), "{text}");
+    assert!(lines[9].contains("\\u{1b}[2J\\nxxx") && lines[9].ends_with("x…"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
 }
 

@@ -26,7 +26,7 @@ fn refused_for(read: impl Fn(&str) -> Option<ApiError>, body: &Value) -> Option<
 fn every_spelling_of_every_field_is_read() {
     let (fields_of_request, registry) =
         with_context(Bridge::default(), |context| (super::request::body(context), context.registry.clone()));
-    let request = |body: &str| fields::request(&body.to_owned().into(), None, &registry).err();
+    let request = |body: &str| fields::request(&body.to_owned().into(), None, None, &registry).err();
     let cancel = |body: &str| fields::cancel(body).err();
     let mut asked = 0;
     for field in fields_of_request.iter().filter(|field| !NOT_ASKED.contains(&field.names[0])) {
@@ -39,7 +39,7 @@ fn every_spelling_of_every_field_is_read() {
     }
     for spelling in fields_of_request.iter().find(|field| field.names[0] == "request_body").unwrap().spellings() {
         let body = json!({"platform": "claude", "path": "/x", &spelling: {"a": 1}}).to_string();
-        let read = fields::request(&body.into(), None, &registry).unwrap();
+        let read = fields::request(&body.into(), None, None, &registry).unwrap();
         assert!(read.call.body.is_some(), "{spelling}");
     }
     for field in super::cancel::body() {

@@ -1,0 +1,137 @@
+//! The logins that the daemon knows, and the shell tabs beside them.
+
+use super::{Browser, known, span, table};
+use crate::clock::WallMs;
+use serde::Deserialize;
+
+/// A login, as it is now and as it was stored.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Record {
+    pub(super) client_id: Option<String>,
+    pub(super) platform: Option<String>,
+    pub(super) account: Option<String>,
+    pub(super) status: Option<String>,
+    view: Option<String>,
+    live: Option<Live>,
+    persisted: Option<Seen>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Live {
+    credentials: Option<Seen>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Seen {
+    last_seen_at: Option<WallMs>,
+}
+
+/// What the daemon counted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Summary {
+    matched_records: Option<u64>,
+    runtime_counts: Option<Counts>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Counts {
+    actual: Option<u64>,
+    desired: Option<u64>,
+    drift: Option<u64>,
+}
+
+impl Record {
+    /// Whether a connected client has it, or only the store.
+    fn place(&self) -> String {
+        match self.view.as_deref() {
+            Some("active_only" | "active_and_persisted") => "live".to_owned(),
+            Some("persisted_only") => "stored".to_owned(),
+            _ => known(&self.view),
+        }
+    }
+
+    /// When it was last seen by anybody.
+    fn last_seen_at(&self) -> Option<WallMs> {
+        let live = self.live.as_ref().and_then(|live| live.credentials.as_ref());
+        [live, self.persisted.as_ref()].into_iter().flatten().filter_map(|seen| seen.last_seen_at).max()
+    }
+}
+
+/// A row for each login, what is left out, and the tabs. An older daemon tells none of it.
+pub(super) fn shown(browser: &Browser, now: WallMs) -> String {
+    let summary = browser.summary.as_ref();
+    let Some(records) = &browser.records else {
+        return format!("logins: the daemon does not tell\n{}", tabs(summary));
+    };
+    let rows: Vec<_> = records
+        .iter()
+        .map(|record| {
+            [
+                known(&record.platform),
+                known(&record.account),
+                known(&record.client_id),
+                known(&record.status),
+                record.place(),
+                record.last_seen_at().map_or_else(|| "-".to_owned(), |at| format!("{} ago", span(now - at))),
+            ]
+        })
+        .collect();
+    let head = ["LOGIN", "ACCOUNT", "CLIENT", "STATUS", "VIEW", "LAST SEEN"];
+    let mut text = table("no login is known", head, rows);
+    let (all, shown) = (summary.and_then(|summary| summary.matched_records), records.len() as u64);
+    if let Some(all) = all.filter(|all| *all > shown) {
+        text.push_str(&format!("{shown} of {all} logins are shown\n"));
+    }
+    text + &tabs(summary)
+}
+
+fn tabs(summary: Option<&Summary>) -> String {
+    match summary.and_then(|summary| summary.runtime_counts.as_ref()) {
+        Some(Counts { actual: Some(actual), desired: Some(desired), drift: Some(drift) }) => {
+            format!("shell tabs: {actual} open, {desired} wanted, {drift} not as wanted\n")
+        }
+        _ => "shell tabs: the daemon does not tell\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, from_value, json};
+
+    fn of(browser: Value) -> String {
+        shown(&from_value(browser).unwrap(), 1_000_000)
+    }
+
+    #[test]
+    fn what_an_older_daemon_does_not_tell_is_said() {
+        let wanted = "logins: the daemon does not tell\nshell tabs: the daemon does not tell\n";
+        assert_eq!(of(json!({})), wanted);
+        assert_eq!(of(json!({"records": null, "summary": {"runtime_counts": {"actual": 1}}})), wanted);
+    }
+
+    #[test]
+    fn logins_that_are_left_out_are_counted() {
+        let counts = json!({"actual": 0, "desired": 0, "drift": 0});
+        for (all, said) in [(json!(47), true), (json!(1), false), (json!(0), false), (Value::Null, false)] {
+            let summary = json!({"matched_records": all, "runtime_counts": counts});
+            let text = of(json!({"records": [{"platform": "claude"}], "summary": summary}));
+            assert_eq!(text.contains("1 of 47 logins are shown\n"), said, "{text}");
+            assert_eq!(text.lines().count(), 3 + usize::from(said), "{text}");
+            assert!(text.ends_with("shell tabs: 0 open, 0 wanted, 0 not as wanted\n"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_later_sighting_counts_and_an_unknown_view_is_shown_as_it_is() {
+        let record = json!({"view": "odd", "live": {"credentials": {"last_seen_at": 1}},
+            "persisted": {"last_seen_at": 999_000}});
+        let text = of(json!({ "records": [record] }));
+        assert!(text.lines().nth(1).unwrap().ends_with("odd   1.0s ago"), "{text}");
+    }
+}

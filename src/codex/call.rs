@@ -1,0 +1,134 @@
+//! One call of codexd, from its connection to the last byte of the answer.
+
+use super::{Codexd, Place};
+use awc::{
+    Connector,
+    error::{PayloadError, SendRequestError},
+    http::{
+        Method, StatusCode, Uri,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+};
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::IgnoredAny;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What of the answer's head is passed on beside its status: what the body is, and when to come again.
+const PASSED: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::RETRY_AFTER];
+/// Who asks.
+const NAME: &str = concat!("baa-conductor/", env!("CARGO_PKG_VERSION"));
+
+/// What codexd said, be it yes or no.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Those of its headers that are passed on.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Its body, byte by byte.
+    pub body: Bytes,
+}
+
+/// Why codexd said nothing that can be passed on.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// As many calls as may be are under way.
+    #[error("too many calls are under way")]
+    Busy,
+    /// Path and query together are more than a request line holds.
+    #[error("the path is too long to be passed on")]
+    TooLong,
+    /// It cannot be reached, or stopped in the middle.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The answer was not there in time.
+    #[error("nothing came within {0:?}")]
+    Late(Duration),
+    /// What it sent is no answer of HTTP.
+    #[error("its answer cannot be read: {0}")]
+    Unreadable(String),
+    /// It sent more than is taken.
+    #[error("its answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl Codexd {
+    /// Reads a place of it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing came that can be passed on.
+    pub async fn get(&self, place: &Place, query: &str) -> Result<Answer, CallError> {
+        self.call(Method::GET, place, query, None).await
+    }
+
+    /// Sends JSON there, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Nothing came that can be passed on; it may have been carried out all the same.
+    pub async fn post(&self, place: &Place, query: &str, body: Option<ByteString>) -> Result<Answer, CallError> {
+        self.call(Method::POST, place, query, body).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        place: &Place,
+        query: &str,
+        body: Option<ByteString>,
+    ) -> Result<Answer, CallError> {
+        let _permit = self.free.try_acquire().map_err(|_| CallError::Busy)?;
+        let address: Uri = place.address(&self.base, query).parse().map_err(|_| CallError::TooLong)?;
+        let exchange = self.exchange(method, address, body);
+        timeout(self.timeout, exchange).await.map_err(|_| CallError::Late(self.timeout))?
+    }
+
+    /// A client for this one call, on the thread where its handler runs, which it cannot leave. One that stayed would
+    /// keep connections, and a turn sent on one that codexd is just closing fails without ever having been read. A new
+    /// connection costs microseconds, a turn takes seconds.
+    async fn exchange(&self, method: Method, address: Uri, body: Option<ByteString>) -> Result<Answer, CallError> {
+        let connector = Connector::new().timeout(self.timeout);
+        let client = awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
+        let request = client.request(method, address).force_close().insert_header((header::USER_AGENT, NAME));
+        let sent = match body {
+            Some(body) => request.content_type("application/json").send_body(body.into_bytes()).await,
+            None => request.send().await,
+        };
+        let mut answer = sent.map_err(|error| match error {
+            SendRequestError::Connect(error) => CallError::Unreachable(error.to_string()),
+            SendRequestError::Send(error) => CallError::Unreachable(error.to_string()),
+            SendRequestError::Response(error) => CallError::Unreadable(error.to_string()),
+            error => CallError::Unreachable(error.to_string()),
+        })?;
+        let status = answer.status();
+        if status.is_informational() {
+            return Err(CallError::Unreadable(format!("status {status} ends no call")));
+        }
+        let body = answer.body().limit(self.response_bytes_max).await.map_err(|error| match error {
+            PayloadError::Overflow => CallError::TooLarge(self.response_bytes_max),
+            PayloadError::Incomplete(_) => CallError::Unreachable("its answer broke off".to_owned()),
+            error => CallError::Unreadable(error.to_string()),
+        })?;
+        let headers = answer.headers();
+        if !is_whole(headers, &body) {
+            return Err(CallError::Unreachable("its answer broke off".to_owned()));
+        }
+        let given = |name: HeaderName| headers.get(&name).cloned().map(|value| (name, value));
+        Ok(Answer { status, headers: PASSED.into_iter().filter_map(given).collect(), body })
+    }
+}
+
+/// Whether nothing is missing at the end of a body: awc ends one that broke off as if that had been all. Where its
+/// length was not declared, JSON still tells.
+fn is_whole(headers: &HeaderMap, body: &[u8]) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(length) = text(header::CONTENT_LENGTH) {
+        return length.parse() == Ok(body.len());
+    }
+    let is_json = text(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
+    let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
+    !(is_json && is_plain) || body.is_empty() || serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}

@@ -1,0 +1,68 @@
+//! Section `codex`: where codexd is and what a call of it may take.
+
+use crate::config::section::{Faults, blank, settings};
+use url::Url;
+
+settings! {
+    /// The codexd to which `/v1/codex` leads.
+    Codex {
+        /// Its `http://` address; empty = none.
+        #[serde(with = "blank")]
+        base_url: Option<String> = None,
+        /// Milliseconds until a call must be answered whole.
+        timeout_ms: u64 = 30_000,
+        /// Bytes of an answer.
+        max_response_bytes: usize = 16 << 20,
+        /// Calls at once; more are refused.
+        max_calls: usize = 64,
+    }
+}
+
+impl Codex {
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        faults.duration("timeout_ms", self.timeout_ms);
+        faults.bytes("max_response_bytes", self.max_response_bytes, 1);
+        faults.range("max_calls", self.max_calls as u64, 1, 65_536);
+        let Some(text) = &self.base_url else { return };
+        match Url::parse(text) {
+            // The text is not repeated: it may hold a password.
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                faults.add("base_url", "must not hold a user or password");
+            }
+            Ok(url) if url.scheme() == "http" && url.has_host() && url.query().or(url.fragment()).is_none() => {}
+            _ => faults.add("base_url", "must be an http:// address, such as http://127.0.0.1:4319"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+
+    #[test]
+    fn codex_is_an_http_address() {
+        for (text, faulty) in [
+            ("http://127.0.0.1:4319", 0),
+            ("http://127.0.0.1:4319/base/", 0),
+            ("https://x", 1),
+            ("127.0.0.1:4319", 1),
+            ("http://u:p@x", 1),
+            ("http://x/?q", 1),
+        ] {
+            let codex = Codex { base_url: Some(text.into()), ..Codex::default() };
+            let found = faults_of(|faults| codex.validate(faults));
+            assert!(found.len() == faulty && !found.iter().any(|fault| fault.contains("u:p")), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn zeros_and_absurd_values_are_faults() {
+        let none = Codex { timeout_ms: 0, max_response_bytes: 0, max_calls: 0, ..Codex::default() };
+        let far = Codex { timeout_ms: u64::MAX, max_calls: usize::MAX, ..Codex::default() };
+        assert_eq!(faults_of(|faults| none.validate(faults)).len(), 3);
+        assert_eq!(faults_of(|faults| far.validate(faults)).len(), 2);
+        assert_eq!(faults_of(|faults| Codex::default().validate(faults)), [""; 0]);
+    }
+}

@@ -9,9 +9,9 @@
 mod actions;
 mod buffered;
 mod cancel;
-mod events;
-mod discovery;
 mod codex;
+mod discovery;
+mod events;
 mod exactly_once;
 mod frames;
 mod guard;

@@ -3,10 +3,8 @@
 use super::endpoint::Endpoint;
 use crate::{
     bridge::{Bridge, Identity},
-    config::{
-        Config,
-        reserved::{Codex, HostOps},
-    },
+    codex::settings::Codex,
+    config::{Config, reserved::HostOps},
     http::{
         Core,
         callers::Access,

@@ -12,6 +12,7 @@ mod open;
 pub mod requests;
 mod schema;
 pub mod settings;
+pub mod tasks;
 mod worker;
 
 #[cfg(test)]

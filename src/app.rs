@@ -7,17 +7,22 @@ use crate::{
     bridge::{self, Identity, WS_PATH},
     clock::Clock,
     config::Config,
+    events,
     http::{self, Core, Parts, ServerHandle},
     policy, relay,
     relay::Journal,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
     store::{Later, OpenError, Store, StoreError},
+    system::System,
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// Set to 1, requests leave no trace in the journal: for measuring what it costs.
 const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
+
+/// Events that are kept for readers that lag or come back.
+const EVENTS_KEPT: usize = 1_024;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +97,17 @@ impl Daemon {
         };
 
         let identity = identity(config, listening.address, clock);
+        // A later process gives out higher ids, see there.
+        let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
+        let events = events::Bus::new(first_id, EVENTS_KEPT);
+        let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let registry = Arc::new(config.registry());
         let bridge = bridge::Hub::new(bridge::Setup {
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
             identity: identity.clone(),
             registry: Arc::clone(&registry),
+            system: system.clone(),
             clock,
         });
         let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock);
@@ -105,6 +115,7 @@ impl Daemon {
             bridge: bridge.clone(),
             policy: policy.clone(),
             journal,
+            system: system.clone(),
             clock,
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
@@ -113,6 +124,7 @@ impl Daemon {
             bridge,
             relay,
             policy,
+            system,
             registry,
             server: config.server.clone(),
             auth: config.auth.clone(),

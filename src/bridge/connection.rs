@@ -29,6 +29,7 @@ use tokio::time::Instant;
 
 mod greeting;
 mod inbound;
+mod mode;
 
 pub use inbound::In;
 
@@ -62,6 +63,8 @@ pub struct Connection {
     last_message: Instant,
     /// When the current second of log lines began, and how many it has.
     log_window: (Instant, u32),
+    /// Changes of the mode that it asked for and that are under way.
+    mode_changes: usize,
     closing: bool,
     _socket_token: SocketToken,
 }
@@ -93,6 +96,7 @@ impl Connection {
             requests: foldhash::HashMap::default(),
             heard_at: now,
             log_window: (now, 0),
+            mode_changes: 0,
             closing: false,
             _socket_token: token,
         }

@@ -13,6 +13,7 @@ use crate::{
     clock::{Clock, WallMs},
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
     platforms::registry::Registry,
+    system::System,
     wire::Raw,
 };
 use actix::prelude::*;
@@ -41,6 +42,8 @@ pub struct Setup {
     pub identity: Identity,
     /// The platforms.
     pub registry: Arc<Registry>,
+    /// The mode, which clients are told and may change.
+    pub system: System,
     /// Wall time.
     pub clock: Clock,
 }
@@ -124,6 +127,12 @@ impl Hub {
         BridgeView::new(views, active.as_ref(), self.identity())
     }
 
+    /// How many are connected, and which one is active.
+    pub fn count(&self) -> (usize, Option<ClientId>) {
+        let directory = self.directory();
+        (directory.len(), directory.active().map(|link| link.client_id.clone()))
+    }
+
     /// The clients with a login for a platform that is not lost, sorted by name.
     pub fn logged_in(&self, platform: &PlatformName) -> Vec<ClientId> {
         let lost_after = WallMs::try_from(self.shared.setup.login_state.lost_after_ms).unwrap_or(WallMs::MAX);
@@ -162,6 +171,10 @@ impl Hub {
 
     pub(super) fn clock(&self) -> Clock {
         self.shared.setup.clock
+    }
+
+    pub(super) fn system(&self) -> &System {
+        &self.shared.setup.system
     }
 
     pub(super) fn registry(&self) -> &Registry {

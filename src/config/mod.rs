@@ -25,9 +25,10 @@ use crate::{
     platforms::registry::{Platforms, Registry},
     policy::settings::Policy,
     store::settings::StoreSettings,
+    system::settings::Node,
     telemetry::settings::LogSettings,
 };
-use reserved::{Codex, HostOps, Instructions, Node};
+use reserved::{Codex, HostOps, Instructions};
 use serde::{Deserialize, Serialize};
 
 /// Every setting of the daemon; a field is a section of the same name.

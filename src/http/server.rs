@@ -13,6 +13,7 @@ use crate::{
     policy, relay,
     secret::Secret,
     store::{Later, Store},
+    system::System,
 };
 use actix_web::{
     App, HttpServer,
@@ -28,6 +29,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// How a running server is paused and stopped; given out here so that only the edge names its library.
 pub use actix_web::dev::ServerHandle;
@@ -49,13 +51,17 @@ pub struct Core {
     pub relay: relay::Hub,
     /// The policy.
     pub policy: policy::Hub,
+    /// The mode and the name of this node.
+    pub system: System,
     /// The platforms.
     pub registry: Arc<Registry>,
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
-    store: Store,
+    pub(super) store: Store,
     later: Later,
+    /// Since when it serves.
+    pub(super) since: Instant,
 }
 
 /// What a [`Core`] is made of.
@@ -65,6 +71,7 @@ pub struct Parts {
     pub bridge: bridge::Hub,
     pub relay: relay::Hub,
     pub policy: policy::Hub,
+    pub system: System,
     pub registry: Arc<Registry>,
     pub server: Server,
     pub auth: Auth,
@@ -83,10 +90,12 @@ impl Core {
             bridge: parts.bridge,
             relay: parts.relay,
             policy: parts.policy,
+            system: parts.system,
             registry: parts.registry,
             server: parts.server,
             store: parts.store,
             later: parts.later,
+            since: Instant::now(),
         }
     }
 

@@ -30,6 +30,15 @@ table! {
 }
 
 table! {
+    system (id) {
+        id -> Integer,
+        mode -> Text,
+        changed_at -> BigInt,
+        reason -> Nullable<Text>,
+    }
+}
+
+table! {
     tasks (id) {
         id -> BigInt,
         task_id -> Text,

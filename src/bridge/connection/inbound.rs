@@ -4,8 +4,7 @@ use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
     clock::WallMs,
-    mode::SystemView,
-    wire::{ActionAnswer, ActionRequest, Credentials, Inbound, RefusalCode, Refused, Upstream, frame},
+    wire::{Credentials, Inbound, RefusalCode, Refused, Upstream},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -122,7 +121,7 @@ impl Connection {
                 self.changed("browser.final_message", ctx);
             }
             Inbound::PlatformStatus(told) => self.session.platform_status(told),
-            Inbound::ActionRequest(asked) => self.answer_action(&asked, ctx),
+            Inbound::ActionRequest(asked) => self.change_mode(asked, ctx),
             Inbound::ClientLog { level, message } => self.log(level.as_deref(), &message),
             Inbound::Auth { .. } => {
                 let message = "no proof was asked for".to_owned();
@@ -157,16 +156,6 @@ impl Connection {
         let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now);
         let client = &greeted.presence.client_id;
         self.hub.directory().login(client, &platform.name, told.account.as_deref(), seen, told.freshness);
-    }
-
-    fn answer_action(&mut self, asked: &ActionRequest, ctx: &mut Context<Self>) {
-        let answer = ActionAnswer {
-            action: &asked.action,
-            request_id: asked.request_id.as_deref(),
-            ok: false,
-            system: SystemView::running(),
-        };
-        self.send(frame(&answer), ctx);
     }
 
     fn log(&mut self, level: Option<&str>, message: &str) {

@@ -8,6 +8,7 @@ mod error;
 mod fields;
 mod journal;
 mod origins;
+mod paging;
 mod probes;
 mod reply;
 mod routes;
@@ -16,6 +17,9 @@ pub mod settings;
 mod socket;
 mod sse_body;
 mod state;
+mod status;
+mod system;
+mod tasks;
 
 pub use callers::{Access, Caller};
 pub use endpoint::Call;

@@ -7,7 +7,7 @@ use super::{
     error::ApiError,
     journal, probes,
     reply::Reply,
-    socket, state,
+    socket, state, status, system, tasks,
 };
 use crate::bridge::WS_PATH;
 use actix_web::{HttpRequest, guard, http::Method, web};
@@ -58,11 +58,21 @@ routes! {
     "service.healthz" GET "/healthz", Open, probes::health, "Says that the process serves.";
     "service.readyz" GET "/readyz", Open, probes::ready, "Says whether the store answers and the actors run.";
     "service.version" GET "/version", Open, probes::version, "Names the program, its version and its protocol.";
+    "service.status" GET "/v1/status", Local, status::show, "Says how the daemon is, in numbers.";
     "browser.status" GET "/v1/browser", Local, state::show, "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request", Local, browser::request, "Sends a request through a Firefox.";
     "browser.request.cancel" POST "/v1/browser/request/cancel", Local, browser::cancel, "Cancels a request.";
     "browser.requests" GET "/v1/browser/requests", Local, journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}", Local, journal::one, "Shows one request.";
+    "system.state" GET "/v1/system/state", Local, system::state, "Shows the mode of the system.";
+    "system.pause" POST "/v1/system/pause", Local, system::pause, "Lets live instructions wait.";
+    "system.resume" POST "/v1/system/resume", Local, system::resume, "Lets everything run again.";
+    "system.drain" POST "/v1/system/drain", Local, system::drain, "Takes no new browser requests.";
+    "tasks.list" GET "/v1/tasks", Local, tasks::list, "Lists tasks, newest first.";
+    "tasks.one" GET "/v1/tasks/{id}", Local, tasks::one, "Shows one task.";
+    "tasks.logs" GET "/v1/tasks/{id}/logs", Local, tasks::logs, "Lists what happened to a task, newest first.";
+    "runs.list" GET "/v1/runs", Local, tasks::runs, "Lists the runs of tasks, newest first.";
+    "controllers.list" GET "/v1/controllers", Local, system::controllers, "Shows this node.";
     "browser.socket" GET WS_PATH, Open, socket::open, "The WebSocket of the Firefox extension.";
 }
 

@@ -18,3 +18,4 @@ mod probes;
 mod shutdown;
 mod stream;
 mod support;
+mod system;

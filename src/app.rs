@@ -13,6 +13,7 @@ use crate::{
     relay::Journal,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
     store::{Later, OpenError, Store, StoreError},
+    system::System,
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -99,15 +100,17 @@ impl Daemon {
         // A later process gives out higher ids, see there.
         let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
         let events = events::Bus::new(first_id, config.server.events_kept);
+        let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let registry = Arc::new(config.registry());
         let bridge = bridge::Hub::new(bridge::Setup {
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
             identity: identity.clone(),
             registry: Arc::clone(&registry),
+            system: system.clone(),
             clock,
             events: events.clone(),
-            later: Some(later.clone()),
+            later: later.clone(),
         });
         let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock, events.clone());
         let relay = relay::Hub::new(relay::Setup {
@@ -115,6 +118,7 @@ impl Daemon {
             policy: policy.clone(),
             journal,
             events: events.clone(),
+            system: system.clone(),
             clock,
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
@@ -124,6 +128,7 @@ impl Daemon {
             bridge,
             relay,
             policy,
+            system,
             registry,
             records,
             events,

@@ -22,6 +22,7 @@ pub mod simulator;
 pub mod sse;
 pub mod state_folder;
 pub mod store;
+pub mod system;
 pub mod telemetry;
 pub mod wire;
 

@@ -3,7 +3,8 @@
 //! ```text
 //! entry     main  cli  app  simulator
 //! edge      http  bridge::socket
-//! actors    bridge  policy  relay  records  events    (each other only through what their mod.rs gives out)
+//! actors    bridge  policy  relay  records  events  system
+//!                                                     (each other only through what their mod.rs gives out)
 //! effects   store  host  codex  state_folder  telemetry
 //! values    wire  platforms  sse  ids  …  and every settings.rs
 //! ```
@@ -31,7 +32,7 @@ enum Layer {
 const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
-    (Layer::Actors, &["bridge", "policy", "records", "relay", "events"]),
+    (Layer::Actors, &["bridge", "policy", "records", "relay", "events", "system"]),
     (Layer::Effects, &["store", "host", "codex", "state_folder", "telemetry"]),
     (Layer::Values, &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret"]),
 ];

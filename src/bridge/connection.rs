@@ -30,6 +30,7 @@ use tokio::time::Instant;
 mod acting;
 mod greeting;
 mod inbound;
+mod mode;
 mod telling;
 
 pub(super) use acting::{Act, Forget};
@@ -67,6 +68,8 @@ pub struct Connection {
     last_message: Instant,
     /// When the current second of log lines began, and how many it has.
     log_window: (Instant, u32),
+    /// Changes of the mode that it asked for and that are under way.
+    mode_changes: usize,
     closing: bool,
     _socket_token: SocketToken,
 }
@@ -99,6 +102,7 @@ impl Connection {
             actions: foldhash::HashMap::default(),
             heard_at: now,
             log_window: (now, 0),
+            mode_changes: 0,
             closing: false,
             _socket_token: token,
         }

@@ -63,6 +63,11 @@ impl<T: Clone> Directory<T> {
         Directory { clients: foldhash::HashMap::default(), events: 0, active: None, max }
     }
 
+    /// How many are connected.
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
     /// A client said `hello`; it is the active one now. Answers the connection that it replaces.
     pub(super) fn arrive(&mut self, link: Link<T>) -> Result<Option<Link<T>>, Crowded> {
         if self.clients.len() >= self.max && !self.clients.contains_key(&link.client_id) {

@@ -16,6 +16,7 @@ use crate::{
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
     platforms::registry::Registry,
     store::Later,
+    system::System,
     wire::Raw,
 };
 use actix::prelude::*;
@@ -45,12 +46,14 @@ pub struct Setup {
     pub identity: Identity,
     /// The platforms.
     pub registry: Arc<Registry>,
+    /// The mode, which clients are told and may change.
+    pub system: System,
     /// Wall time.
     pub clock: Clock,
     /// Where what happens is told.
     pub events: Bus,
-    /// Where what clients tell is kept, written behind; without it nothing outlives the connection.
-    pub later: Option<Later>,
+    /// Where what clients tell is kept, written behind.
+    pub later: Later,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -144,6 +147,12 @@ impl Hub {
         BridgeView::new(views, active.as_ref(), self.identity())
     }
 
+    /// How many are connected, and which one is active.
+    pub fn count(&self) -> (usize, Option<ClientId>) {
+        let directory = self.directory();
+        (directory.len(), directory.active().map(|link| link.client_id.clone()))
+    }
+
     /// The clients with a login for a platform that is not lost, sorted by name.
     pub fn logged_in(&self, platform: &PlatformName) -> Vec<ClientId> {
         let lost_after = WallMs::try_from(self.shared.setup.login_state.lost_after_ms).unwrap_or(WallMs::MAX);
@@ -184,6 +193,10 @@ impl Hub {
         self.shared.setup.clock
     }
 
+    pub(super) fn system(&self) -> &System {
+        &self.shared.setup.system
+    }
+
     pub(super) fn registry(&self) -> &Registry {
         &self.shared.setup.registry
     }
@@ -196,8 +209,8 @@ impl Hub {
         &self.shared.setup.events
     }
 
-    pub(super) fn later(&self) -> Option<&Later> {
-        self.shared.setup.later.as_ref()
+    pub(super) fn later(&self) -> &Later {
+        &self.shared.setup.later
     }
 
     pub(super) fn arrivals(&self) -> &Notify {

@@ -64,6 +64,13 @@ pub enum BridgeStatus {
     Disconnected,
 }
 
+impl BridgeStatus {
+    /// With so many clients.
+    pub fn of(clients: usize) -> Self {
+        if clients == 0 { BridgeStatus::Disconnected } else { BridgeStatus::Connected }
+    }
+}
+
 /// The `bridge` part of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BridgeView {
@@ -93,7 +100,7 @@ impl BridgeView {
             active_client_id: active.map(|client| client.client_id.clone()),
             active_connection_id: active.map(|client| client.connection_id.clone()),
             client_count: clients.len(),
-            status: if clients.is_empty() { BridgeStatus::Disconnected } else { BridgeStatus::Connected },
+            status: BridgeStatus::of(clients.len()),
             transport: "local_firefox_ws",
             ws_path: identity.ws_path,
             ws_url: identity.ws_url.clone(),

@@ -26,9 +26,10 @@ use crate::{
     platforms::registry::{Platforms, Registry},
     policy::settings::Policy,
     store::settings::StoreSettings,
+    system::settings::Node,
     telemetry::settings::LogSettings,
 };
-use reserved::{HostOps, Instructions, Node};
+use reserved::{HostOps, Instructions};
 use serde::{Deserialize, Serialize};
 
 /// Every setting of the daemon; a field is a section of the same name.

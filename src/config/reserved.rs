@@ -101,18 +101,6 @@ settings! {
     }
 }
 
-settings! {
-    /// What this daemon is called.
-    Node {
-        /// Name of this node; empty = the host's.
-        id: String = String::new(),
-        /// Name of the host, shown with login records; empty = what the system says.
-        host: String = String::new(),
-        /// Role of this node, as shown.
-        role: String = "primary".into(),
-    }
-}
-
 impl Instructions {
     /// Names every value that cannot be; `registered` tells which platforms there are.
     pub fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
@@ -148,30 +136,6 @@ impl HostOps {
     }
 }
 
-impl Node {
-    /// Fills in what was left blank.
-    pub(crate) fn named(&mut self, host_name: &str) {
-        if self.host.is_empty() {
-            self.host = host_name.to_owned();
-        }
-        if self.id.is_empty() {
-            self.id.clone_from(&self.host);
-        }
-    }
-
-    /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
-        for (key, text) in [("id", &self.id), ("host", &self.host), ("role", &self.role)] {
-            if text.chars().count() > 255 || text.contains(char::is_control) {
-                faults.add(key, "must have at most 255 characters and no control characters");
-            }
-        }
-        if self.role.is_empty() {
-            faults.add("role", "must not be empty");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,15 +156,5 @@ mod tests {
             toml::from_str("roots = [\"x\"]\nenv_allow = [\"BAA_SHARED_TOKEN\", \"\", \"OK\"]\nmax_concurrent = 0")
                 .unwrap();
         assert_eq!(faults_of(|faults| host.validate(faults)).len(), 4);
-    }
-
-    #[test]
-    fn a_node_is_called_like_its_host_unless_told_otherwise() {
-        let mut node = Node::default();
-        node.named("box");
-        assert_eq!((node.id.as_str(), node.host.as_str()), ("box", "box"));
-        let mut node = Node { id: "n1".into(), ..Node::default() };
-        node.named("box");
-        assert_eq!((node.id.as_str(), node.host.as_str()), ("n1", "box"));
     }
 }

@@ -37,6 +37,7 @@ pub enum Code {
     BrowserResponseTooLarge,
     BrowserBridgeError,
     BrowserRiskLimited,
+    SystemDraining,
     PlatformNotSupported,
     CodexdNotConfigured,
     CodexdUnavailable,
@@ -72,6 +73,7 @@ impl Code {
             Code::BrowserResponseTooLarge => ("browser_response_too_large", 502),
             Code::BrowserBridgeError => ("browser_bridge_error", 502),
             Code::BrowserRiskLimited => ("browser_risk_limited", 503),
+            Code::SystemDraining => ("system_draining", 503),
             Code::PlatformNotSupported => ("platform_not_supported", 400),
             Code::CodexdNotConfigured => ("codexd_not_configured", 503),
             Code::CodexdUnavailable => ("codexd_unavailable", 503),
@@ -269,6 +271,7 @@ pub(super) fn of_refused(refused: Refused, request_id: &str) -> ApiError {
         Refused::Overloaded => {
             ApiError::new(Code::Overloaded, "As many browser requests as may be are under way.").retry_after(1)
         }
+        Refused::Draining => about(Code::SystemDraining, "The system drains and takes no new browser requests."),
         Refused::Stopping => {
             about(Code::BrowserBridgeUnavailable, "The service is stopping.").with("error_code", Gone::Stopped.code())
         }

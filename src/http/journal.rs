@@ -1,24 +1,26 @@
 //! `GET /v1/browser/requests`: the journal of browser requests.
 
-use super::{endpoint::Call, error::ApiError, query, reply::Reply};
+use super::{
+    endpoint::Call,
+    error::ApiError,
+    paging::{Limit, Rest, before},
+    reply::Reply,
+};
 use crate::relay::{Entry, Filter};
 use serde::Serialize;
 
-const LIMIT_DEFAULT: usize = 20;
-const LIMIT_MAX: usize = 500;
+const LIMIT: Limit = Limit { default: 20, max: 500 };
 
 #[derive(Serialize)]
 struct List {
     requests: Vec<Entry>,
-    count: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_before: Option<i64>,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 /// `GET /v1/browser/requests`.
 pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
-    let limit = query::limit(&call, LIMIT_DEFAULT, LIMIT_MAX)?;
-    let before = query::before(&call)?;
+    let (limit, before) = (LIMIT.of(&call)?, before(&call)?);
     let outcome = call.query(&["outcome"]);
     if outcome.as_deref().is_some_and(|outcome| !matches!(outcome, "success" | "failure" | "cancelled")) {
         return Err(ApiError::field("outcome", "\"outcome\" must be success, failure or cancelled."));
@@ -26,8 +28,8 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
     let platform = call.query(&["platform"]);
     let filter = Filter { platform, client_id: call.query(&["client_id", "clientId"]), outcome, before, limit };
     let page = call.core.relay.page(filter).await?;
-    let count = page.entries.len();
-    Ok(call.success(&List { requests: page.entries, count, next_before: page.next_before }))
+    let rest = Rest { count: page.entries.len(), next_before: page.next_before };
+    Ok(call.success(&List { requests: page.entries, rest }))
 }
 
 /// `GET /v1/browser/requests/{request_id}`.

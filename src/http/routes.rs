@@ -14,7 +14,7 @@ use super::{
     callers::Access,
     claude, codex, describe, endpoint, events, journal, messages, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
-    socket, state,
+    socket, state, status, system, tasks,
 };
 use crate::bridge::WS_PATH;
 use actix_web::{HttpRequest, HttpResponse, guard, http::Method, web};
@@ -60,6 +60,8 @@ routes! {
         plain(), describe::show_control, "Describes what changes the system.";
     "discovery.capabilities" GET "/v1/capabilities" [Local, Read, Both, Always]
         plain(), describe::show_capabilities, "Says what can be done and in which order to call.";
+    "service.status" GET "/v1/status" [Local, Read, Both, Always]
+        plain(), status::show, "Says how the daemon is, in numbers.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
         plain(), state::show, "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]
@@ -85,6 +87,24 @@ routes! {
         at("/v1/browser/requests?limit=5"), journal::list, "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}" [Local, Read, Both, Always]
         at("/v1/browser/requests/my-request-1"), journal::one, "Shows one request.";
+    "system.state" GET "/v1/system/state" [Local, Read, Both, Always]
+        plain(), system::state, "Shows the mode of the system.";
+    "system.pause" POST "/v1/system/pause" [Local, Write, Control, Always]
+        body(r#"{"reason":"lunch"}"#), system::pause, "Lets live instructions wait.";
+    "system.drain" POST "/v1/system/drain" [Local, Write, Control, Always]
+        body(r#"{"reason":"update"}"#), system::drain, "Takes no new browser requests.";
+    "system.resume" POST "/v1/system/resume" [Local, Write, Control, Always]
+        plain(), system::resume, "Lets everything run again.";
+    "tasks.list" GET "/v1/tasks" [Local, Read, Business, Always]
+        at("/v1/tasks?limit=5"), tasks::list, "Lists tasks, newest first.";
+    "tasks.one" GET "/v1/tasks/{id}" [Local, Read, Business, Always]
+        at("/v1/tasks/task-1"), tasks::one, "Shows one task.";
+    "tasks.logs" GET "/v1/tasks/{id}/logs" [Local, Read, Business, Always]
+        at("/v1/tasks/task-1/logs?limit=50"), tasks::logs, "Lists what happened to a task, newest first.";
+    "runs.list" GET "/v1/runs" [Local, Read, Neither, Always]
+        at("/v1/runs?limit=5"), tasks::runs, "Lists the runs of tasks, newest first.";
+    "controllers.list" GET "/v1/controllers" [Local, Read, Both, Always]
+        plain(), system::controllers, "Shows this node.";
     "codex.status" GET "/v1/codex" [Token, Read, Business, Always]
         plain(), codex::status, "Passes on to codexd: its status.";
     "codex.sessions.list" GET "/v1/codex/sessions" [Token, Read, Business, Always]

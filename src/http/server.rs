@@ -17,6 +17,7 @@ use crate::{
     policy, records, relay,
     secret::Secret,
     store::{Later, Store, StoreError, messages},
+    system::System,
 };
 use actix_web::{
     App, HttpServer,
@@ -32,6 +33,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// How a running server is paused and stopped; given out here so that only the edge names its library.
 pub use actix_web::dev::ServerHandle;
@@ -55,6 +57,8 @@ pub struct Core {
     pub policy: policy::Hub,
     /// What happens.
     pub events: events::Bus,
+    /// The mode and the name of this node.
+    pub system: System,
     /// The platforms.
     pub registry: Arc<Registry>,
     /// Who is logged in where.
@@ -66,8 +70,10 @@ pub struct Core {
     pub(super) server: Server,
     pub(super) origins: Origins,
     pub(super) callers: Callers,
-    store: Store,
+    pub(super) store: Store,
     later: Later,
+    /// Since when it serves.
+    pub(super) since: Instant,
 }
 
 /// What a [`Core`] is made of.
@@ -78,6 +84,7 @@ pub struct Parts {
     pub relay: relay::Hub,
     pub policy: policy::Hub,
     pub events: events::Bus,
+    pub system: System,
     pub registry: Arc<Registry>,
     pub records: records::Reader,
     pub features: Features,
@@ -101,6 +108,7 @@ impl Core {
             relay: parts.relay,
             policy: parts.policy,
             events: parts.events,
+            system: parts.system,
             registry: parts.registry,
             records: parts.records,
             features: parts.features,
@@ -109,6 +117,7 @@ impl Core {
             server: parts.server,
             store: parts.store,
             later: parts.later,
+            since: Instant::now(),
         }
     }
 

@@ -1,6 +1,12 @@
 //! `GET /v1/browser`: the operator's view of clients, logins, platforms and policy.
 
-use super::{callers::Caller, endpoint::Call, error::ApiError, query, reply::Reply};
+use super::{
+    callers::Caller,
+    endpoint::Call,
+    error::ApiError,
+    paging::{Limit, before},
+    reply::Reply,
+};
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
     ids::{ClientId, PlatformName},
@@ -9,6 +15,9 @@ use crate::{
     wire::ShellRuntime,
 };
 use serde::Serialize;
+
+/// Of stored records whose client is not connected.
+const LIMIT: Limit = Limit { default: LIMIT_DEFAULT, max: LIMIT_MAX };
 
 #[derive(Serialize)]
 struct State<'a> {
@@ -95,8 +104,8 @@ fn filter(call: &Call) -> Result<Filter, ApiError> {
         client_id: call.query(&["client_id", "clientId"]),
         host: call.query(&["host"]),
         status,
-        before: query::before(call)?,
-        limit: query::limit(call, LIMIT_DEFAULT, LIMIT_MAX)?,
+        before: before(call)?,
+        limit: LIMIT.of(call)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The door to the policy: finds or starts the target of a request, and shows them all.
 
 use super::{
-    admission::Refusal,
+    admission::{CircuitState, Refusal},
     lease::Waiting,
     settings::Policy,
     target::{Acquire, Setup, Slots, Target, TargetView, Verdict, View},
@@ -58,6 +58,19 @@ pub struct PlatformView {
     pub waiting: usize,
 }
 
+/// The policy in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Targets that there are.
+    pub targets: usize,
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Requests that are out.
+    pub in_flight: usize,
+    /// Targets whose circuit lets nothing pass.
+    pub open_circuits: usize,
+}
+
 impl Hub {
     /// A policy that knows no target yet. What changes is told to `events`.
     pub fn new(settings: Arc<Policy>, clock: Clock, events: events::Bus) -> Self {
@@ -109,6 +122,17 @@ impl Hub {
         names
             .map(|name| PlatformView { platform: name.clone(), recent_dispatch_count: 0, waiting: waiting(name) })
             .collect()
+    }
+
+    /// All targets together.
+    pub async fn summary(&self) -> Summary {
+        let targets = self.targets().await;
+        Summary {
+            targets: targets.len(),
+            waiting: targets.iter().map(|target| target.waiting).sum(),
+            in_flight: targets.iter().map(|target| target.in_flight).sum(),
+            open_circuits: targets.iter().filter(|target| target.circuit_state == CircuitState::Open).count(),
+        }
     }
 
     /// Every target, sorted by client, then platform.

@@ -12,7 +12,7 @@ pub mod settings;
 mod target;
 
 pub use admission::{Admission, CircuitState, Refusal, Stage};
-pub use hub::{Applicant, Hub, PlatformView};
+pub use hub::{Applicant, Hub, PlatformView, Summary};
 pub use lease::{Lease, Touch, Waiting};
 pub use outcome::{Failed, Outcome, is_failure};
 pub use settings::{Limits, Policy};

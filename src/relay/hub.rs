@@ -18,8 +18,10 @@ use crate::{
     events::Bus,
     ids::{ClientId, PlatformName, RequestId},
     line::Line,
+    mode::Mode,
     policy,
     store::StoreError,
+    system::System,
 };
 use actix::prelude::*;
 use futures_util::future::join_all;
@@ -42,6 +44,8 @@ pub struct Setup {
     pub journal: Journal,
     /// Where their phases are told.
     pub events: Bus,
+    /// The mode, which decides whether requests are taken.
+    pub system: System,
     /// Wall time.
     pub clock: Clock,
     /// Requests that may be in flight or queued.
@@ -76,6 +80,8 @@ pub enum Refused {
     Conflict,
     /// As many as may be are live.
     Overloaded,
+    /// The system drains.
+    Draining,
     /// The daemon stops.
     Stopping,
 }
@@ -195,6 +201,11 @@ impl Hub {
         // Under the lock, as the stop is: whoever is not refused here is told there.
         if self.shared.callers.is_closed() {
             return Err(Refused::Stopping);
+        }
+        // Held until the request is among the live ones: what was taken before a drain is announced is there by then.
+        let system = self.shared.setup.system.hold();
+        if system.mode == Mode::Draining {
+            return Err(Refused::Draining);
         }
         let crowded = live.len() >= self.shared.setup.requests_max;
         let hash_map::Entry::Vacant(place) = live.entry(request.id.clone()) else {

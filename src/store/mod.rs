@@ -14,10 +14,12 @@ mod open;
 pub mod requests;
 mod schema;
 pub mod settings;
+pub mod system;
+pub mod tasks;
 mod worker;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use actix::prelude::*;
 use std::{

@@ -28,3 +28,60 @@ table! {
         bytes -> BigInt,
     }
 }
+
+table! {
+    system (id) {
+        id -> Integer,
+        mode -> Text,
+        changed_at -> BigInt,
+        reason -> Nullable<Text>,
+    }
+}
+
+table! {
+    tasks (id) {
+        id -> BigInt,
+        task_id -> Text,
+        kind -> Text,
+        status -> Text,
+        title -> Text,
+        created_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        platform -> Nullable<Text>,
+        conversation_id -> Nullable<Text>,
+        assistant_message_id -> Nullable<Text>,
+        client_id -> Nullable<Text>,
+        caller -> Nullable<Text>,
+        run_count -> BigInt,
+    }
+}
+
+table! {
+    runs (id) {
+        id -> BigInt,
+        run_id -> Text,
+        task_id -> Text,
+        position -> BigInt,
+        status -> Text,
+        tool -> Text,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+        result -> Nullable<Text>,
+    }
+}
+
+table! {
+    task_logs (id) {
+        id -> BigInt,
+        log_id -> Text,
+        task_id -> Text,
+        run_id -> Nullable<Text>,
+        at -> BigInt,
+        level -> Text,
+        event -> Text,
+        message -> Text,
+        hash -> Text,
+        previous_hash -> Nullable<Text>,
+    }
+}

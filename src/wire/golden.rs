@@ -2,7 +2,7 @@
 //! that what we write is exactly them.
 
 use super::{inbound::TYPES as INBOUND, outbound::TYPES as OUTBOUND, *};
-use crate::mode::SystemView;
+use crate::mode::{Mode, SystemView};
 use bytestring::ByteString;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -150,7 +150,7 @@ fn what_we_write_is_the_golden_frame() {
         command(ActionKind::ControllerReload),
         command(ActionKind::RequestCredentials),
         ("action_result", {
-            let system = SystemView::running();
+            let system = SystemView { mode: Mode::Paused, changed_at: 1_790_000_000_000, reason: Some("lunch".into()) };
             frame(&ActionAnswer { action: "pause", request_id: Some("act-1"), ok: true, system })
         }),
     ];

@@ -23,3 +23,5 @@ mod secrets;
 mod shutdown;
 mod stream;
 mod support;
+mod system;
+mod tasks;

@@ -65,6 +65,7 @@ impl Connection {
                     ctx.cancel_future(waiting); // from now on the directory knows it
                 }
                 self.meter.set_message_max(self.hub.settings().max_message_bytes as u64);
+                self.watch_mode(ctx);
                 self.greet(ctx);
                 if self.hub.is_stopping() {
                     self.close(1001, "service_stopped", Gone::Stopped, ctx);
@@ -106,7 +107,7 @@ impl Connection {
             snapshot: Snapshot {
                 version: crate::VERSION,
                 server: identity,
-                system: SystemView::running(),
+                system: self.hub.system().state(),
                 browser: BridgeView::new(vec![view], active.as_ref(), identity),
             },
         });

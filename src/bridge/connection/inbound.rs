@@ -3,8 +3,7 @@
 use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
-    mode::SystemView,
-    wire::{ActionAnswer, ActionRequest, Inbound, RefusalCode, Refused, Upstream, frame},
+    wire::{Inbound, RefusalCode, Refused, Upstream},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -108,7 +107,7 @@ impl Connection {
             Inbound::ActionResult(result) => self.acted(*result, ctx),
             Inbound::FinalMessage(told) => self.saw_message(told, now, ctx),
             Inbound::PlatformStatus(told) => self.session.platform_status(told),
-            Inbound::ActionRequest(asked) => self.answer_action(&asked, ctx),
+            Inbound::ActionRequest(asked) => self.change_mode(asked, ctx),
             Inbound::ClientLog { level, message } => self.log(level.as_deref(), &message),
             Inbound::Auth { .. } => {
                 let message = "no proof was asked for".to_owned();
@@ -134,16 +133,6 @@ impl Connection {
             }
             None => self.hub.count_foreign_report(),
         }
-    }
-
-    fn answer_action(&mut self, asked: &ActionRequest, ctx: &mut Context<Self>) {
-        let answer = ActionAnswer {
-            action: &asked.action,
-            request_id: asked.request_id.as_deref(),
-            ok: false,
-            system: SystemView::running(),
-        };
-        self.send(frame(&answer), ctx);
     }
 
     fn log(&mut self, level: Option<&str>, message: &str) {

@@ -28,7 +28,7 @@ impl Connection {
             self.hub.directory().login(&client, &platform.name, account, entry.last_seen_at, entry.freshness);
         }
         self.hub.events().publish("login_state", LoginTold::credentials(&client, &entry));
-        self.keep_login(LoginRow {
+        self.hub.later().login(LoginRow {
             key: login_key(&client, &entry.platform, entry.account.as_deref()),
             told_at: now,
             credentials: Some(CredentialPart {
@@ -49,7 +49,7 @@ impl Connection {
         let tabs = std::mem::take(&mut told.shell_runtime);
         let entry = self.session.api_endpoints(told, now);
         self.hub.events().publish("login_state", LoginTold::endpoints(&client, &entry));
-        self.keep_login(LoginRow {
+        self.hub.later().login(LoginRow {
             key: login_key(&client, &entry.platform, entry.account.as_deref()),
             told_at: now,
             credentials: None,
@@ -69,8 +69,8 @@ impl Connection {
         let kept = self.hub.settings().max_final_message_bytes;
         let entry = self.session.final_message(told, now, kept);
         self.hub.events().publish("final_message", MessageSeen::of(&client, &entry));
-        if let (Some(raw_text), Some(later)) = (entry.raw_text, self.hub.later()) {
-            later.message(MessageRow {
+        if let Some(raw_text) = entry.raw_text {
+            self.hub.later().message(MessageRow {
                 client_id: client.shared(),
                 platform: entry.platform,
                 conversation_id: entry.conversation_id,
@@ -83,12 +83,6 @@ impl Connection {
             });
         }
         self.changed("browser.final_message", ctx);
-    }
-
-    fn keep_login(&self, row: LoginRow) {
-        if let Some(later) = self.hub.later() {
-            later.login(row);
-        }
     }
 
     /// Takes tabs over as they were reported.

@@ -63,7 +63,7 @@ impl<'a> Context<'a> {
             server: &core.server,
             bridge: core.bridge.settings(),
             trust: core.callers.trust(),
-            system: system(core),
+            system: core.system.state(),
         }
     }
 
@@ -96,9 +96,4 @@ impl<'a> Context<'a> {
         let routes = self.routes.iter().copied().filter(|route| !route.is_socket() && told(route));
         routes.map(|route| Endpoint::new(self, route)).collect()
     }
-}
-
-/// The daemon's mode.
-fn system(_: &Core) -> SystemView {
-    SystemView::running()
 }

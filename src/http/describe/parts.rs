@@ -134,7 +134,7 @@ pub(super) struct System {
 
 impl System {
     pub(super) fn new(context: &Context<'_>) -> Self {
-        System { view: context.system, routes: Mention::beneath(context, &["/v1/system"]) }
+        System { view: context.system.clone(), routes: Mention::beneath(context, &["/v1/system"]) }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         routes::ROUTES,
         settings::LocalTrust,
     },
-    mode::SystemView,
+    mode::{Mode, SystemView},
     platforms::registry::Registry,
 };
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ impl Daemon {
             server: &self.config.server,
             bridge: &self.config.bridge,
             trust,
-            system: SystemView::running(),
+            system: SystemView { mode: Mode::Running, changed_at: 1, reason: None },
         }
     }
 }

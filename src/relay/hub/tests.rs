@@ -1,9 +1,17 @@
 //! What is left of a request whose exchange dies.
 
 use super::*;
-use crate::{events::Resume, platforms::registry::Registry, relay::Call};
+use crate::{
+    events::Resume,
+    platforms::registry::Registry,
+    relay::Call,
+    store::{Later, Store, StoreSettings},
+    system::settings::Node,
+    testing::frozen,
+};
+use std::path::Path;
 
-fn hub(events: Bus) -> Hub {
+async fn hub(events: Bus) -> Hub {
     let clock = Clock::starting_at(1_000);
     let identity = bridge::Identity {
         host: "h".into(),
@@ -13,6 +21,10 @@ fn hub(events: Bus) -> Hub {
         local_api_base: String::new(),
         started_at: 0,
     };
+    let settings = StoreSettings::default();
+    let store = Store::open(Path::new(":memory:"), &settings).unwrap();
+    let later = Later::start(store.clone(), &settings);
+    let system = frozen(System::open(store, events.clone(), clock, Node::default())).await.unwrap();
     let bridge = bridge::Hub::new(bridge::Setup {
         settings: Arc::default(),
         login_state: bridge::settings::LoginState::default(),
@@ -20,17 +32,18 @@ fn hub(events: Bus) -> Hub {
         registry: Arc::new(Registry::new(&Default::default())),
         clock,
         events: events.clone(),
-        later: None,
+        later,
+        system: system.clone(),
     });
     let policy = policy::Hub::new(Arc::default(), clock, events.clone());
     let (journal, stall) = (Journal::off(), Duration::from_secs(30));
-    Hub::new(Setup { bridge, policy, journal, events, clock, requests_max: 8, stall })
+    Hub::new(Setup { bridge, policy, journal, events, system, clock, requests_max: 8, stall })
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
     let bus = Bus::new(1, 16);
-    let (hub, mut told) = (hub(bus.clone()), bus.subscribe(Resume::Live));
+    let (hub, mut told) = (hub(bus.clone()).await, bus.subscribe(Resume::Live));
     let request = Request {
         id: RequestId::trusted("r"),
         platform: PlatformName::trusted("claude"),

@@ -70,6 +70,12 @@ pub(crate) fn ask_sse(id: &str, path: &str) -> Value {
     json!({"platform": "claude", "request_id": id, "path": path, "response_mode": "sse"})
 }
 
+/// The field that a refused call is blamed on.
+pub(crate) fn fault(answer: &Answer) -> String {
+    assert_eq!(answer.error(), (400, "invalid_request".into()));
+    answer.json()["details"]["field"].as_str().unwrap().to_owned()
+}
+
 /// The request of that id, which the peer is to answer by hand.
 pub(crate) async fn request_of(firefox: &Firefox, id: &str) -> Request {
     let request = firefox.next_request().await.unwrap();

@@ -5,18 +5,6 @@ use crate::http::{describe::context::Context, error::Code, fields::TIMEOUT_MS_MA
 
 pub(super) const ID: &str = "browser.actions";
 
-/// What can be asked of the extension.
-pub(super) const ACTIONS: [&str; 8] = [
-    "plugin_status",
-    "request_credentials",
-    "tab_open",
-    "tab_focus",
-    "tab_reload",
-    "tab_restore",
-    "ws_reconnect",
-    "controller_reload",
-];
-
 pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("Ask the extension how it is", r#"{"action":"plugin_status"}"#),
     ("Open a platform's page", r#"{"action":"tab_open","platform":"claude","reason":"setup"}"#),
@@ -31,7 +19,7 @@ pub(in crate::http::describe) fn action<'a>(context: &Context<'a>) -> Contract<'
         stream_events: None,
         supported_platforms: context.registry.names().collect(),
         supported_response_modes: None,
-        supported_actions: Some(ACTIONS),
+        supported_actions: Some(ActionKind::ALL.map(ActionKind::name)),
         error_semantics: errors(&[
             (Code::InvalidRequest, "A field is missing or wrong; details.field names it."),
             (Code::PlatformNotSupported, "The platform is unknown; details.supported_platforms lists them."),

@@ -27,7 +27,7 @@ pub(super) struct Contract<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     supported_response_modes: Option<[&'static str; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    supported_actions: Option<[&'static str; action::ACTIONS.len()]>,
+    supported_actions: Option<[&'static str; ActionKind::ALL.len()]>,
     error_semantics: Vec<ErrorCase>,
     examples: Vec<Example>,
 }

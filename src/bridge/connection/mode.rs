@@ -1,0 +1,46 @@
+//! The daemon's mode, as a connection deals with it: its client may change it, and is told of every change.
+
+use super::Connection;
+use crate::{
+    mode::{Mode, SystemView},
+    wire::{ActionAnswer, ActionRequest, frame},
+};
+use actix::prelude::*;
+use futures_util::stream;
+
+/// Changes that one client may have under way; further ones are refused. A change takes as long as the disk does.
+const CHANGES_MAX: usize = 8;
+
+impl Connection {
+    /// Follows the mode for as long as the connection lasts.
+    pub(super) fn watch_mode(&mut self, ctx: &mut Context<Self>) {
+        let changes = stream::unfold(self.hub.system().watch(), async |mut mode| {
+            mode.changed().await.ok()?;
+            Some(((), mode))
+        });
+        ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.changed("system", ctx)).finish());
+    }
+
+    /// `action_request`: changes the mode and answers when that is done, or not.
+    pub(super) fn change_mode(&mut self, asked: ActionRequest, ctx: &mut Context<Self>) {
+        let mode = Mode::after(&asked.action).filter(|_| self.mode_changes < CHANGES_MAX);
+        let Some(mode) = mode else {
+            let system = self.hub.system().state();
+            return self.answer_change(&asked, false, system, ctx);
+        };
+        self.mode_changes += 1;
+        let change = self.hub.system().change(mode, Some(format!("client {} asked for it", self.name())));
+        let answer = change.into_actor(self).map(move |changed, this, ctx| {
+            this.mode_changes -= 1;
+            let ok = changed.is_ok();
+            let system = changed.unwrap_or_else(|_| this.hub.system().state());
+            this.answer_change(&asked, ok, system, ctx);
+        });
+        ctx.spawn(answer);
+    }
+
+    fn answer_change(&mut self, asked: &ActionRequest, ok: bool, system: SystemView, ctx: &mut Context<Self>) {
+        let request_id = asked.request_id.as_deref();
+        self.send(frame(&ActionAnswer { action: &asked.action, request_id, ok, system }), ctx);
+    }
+}

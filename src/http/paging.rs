@@ -1,0 +1,38 @@
+//! The parameters that lists have in common: how many entries, and where to go on.
+
+use super::{endpoint::Call, error::ApiError};
+use serde::Serialize;
+
+/// How many entries a list may show.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    /// When nothing is said.
+    pub(super) default: usize,
+    /// At most.
+    pub(super) max: usize,
+}
+
+impl Limit {
+    /// What `limit` says.
+    pub(super) fn of(self, call: &Call) -> Result<usize, ApiError> {
+        let Some(text) = call.query(&["limit"]) else { return Ok(self.default) };
+        let limit = text.parse().ok().filter(|limit| (1..=self.max).contains(limit));
+        limit.ok_or_else(|| ApiError::field("limit", format!("\"limit\" must be from 1 to {}.", self.max)))
+    }
+}
+
+/// What `before` says.
+pub(super) fn before(call: &Call) -> Result<Option<i64>, ApiError> {
+    let fault = |_| ApiError::field("before", "\"before\" must be the \"next_before\" of an earlier answer.");
+    call.query(&["before"]).map(|text| text.parse().map_err(fault)).transpose()
+}
+
+/// What a list says beside its entries.
+#[derive(Serialize)]
+pub(super) struct Rest {
+    /// How many entries it shows.
+    pub(super) count: usize,
+    /// Where the next older part begins, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_before: Option<i64>,
+}

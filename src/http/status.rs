@@ -1,0 +1,51 @@
+//! `GET /v1/status`: how the daemon is, in numbers; cheap enough to be asked all the time.
+
+use super::{endpoint::Call, error::ApiError, reply::Reply};
+use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::Summary, store::tasks};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Status {
+    mode: Mode,
+    version: &'static str,
+    uptime_ms: u64,
+    /// `null` when the store cannot be read.
+    active_runs: Option<i64>,
+    queued_tasks: Option<i64>,
+    in_flight_requests: usize,
+    bridge: Bridge,
+    store: Store,
+    policy: Summary,
+}
+
+#[derive(Serialize)]
+struct Bridge {
+    status: BridgeStatus,
+    client_count: usize,
+    active_client_id: Option<ClientId>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    status: &'static str,
+    faults: Vec<String>,
+}
+
+/// `GET /v1/status`. Answers whatever the store does.
+pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+    let core = &call.core;
+    let faults = core.store_faults().await;
+    let work = core.store.run(tasks::work).await.ok();
+    let (client_count, active_client_id) = core.bridge.count();
+    Ok(call.success(&Status {
+        mode: core.system.mode(),
+        version: crate::VERSION,
+        uptime_ms: u64::try_from(core.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        active_runs: work.map(|work| work.active_runs),
+        queued_tasks: work.map(|work| work.queued_tasks),
+        in_flight_requests: core.relay.live_count(),
+        bridge: Bridge { status: BridgeStatus::of(client_count), client_count, active_client_id },
+        store: Store { status: if faults.is_empty() { "ok" } else { "unavailable" }, faults },
+        policy: core.policy.summary().await,
+    }))
+}

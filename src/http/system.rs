@@ -1,0 +1,108 @@
+//! `/v1/system`: the mode, who may change it, and this node among the controllers.
+
+use super::{
+    endpoint::Call,
+    error::ApiError,
+    paging::{Limit, Rest},
+    reply::Reply,
+};
+use crate::{
+    clock::WallMs,
+    mode::{Mode, SystemView},
+    store::tasks::{self, Work},
+    system::settings::Node,
+    wire::BadField,
+};
+use serde::Serialize;
+
+/// Most characters of a reason.
+const REASON_CHARS_MAX: usize = 500;
+const CONTROLLERS: Limit = Limit { default: 20, max: 100 };
+
+#[derive(Serialize)]
+struct State<'a> {
+    #[serde(flatten)]
+    system: SystemView,
+    #[serde(flatten)]
+    work: Work,
+    in_flight_requests: usize,
+    leader: bool,
+    node: &'a Node,
+}
+
+/// `GET /v1/system/state`.
+pub(super) async fn state(call: Call) -> Result<Reply, ApiError> {
+    let work = call.core.store.run(tasks::work).await?;
+    Ok(shown(&call, call.core.system.state(), work))
+}
+
+/// `POST /v1/system/pause`.
+pub(super) async fn pause(call: Call) -> Result<Reply, ApiError> {
+    change(call, Mode::Paused).await
+}
+
+/// `POST /v1/system/resume`.
+pub(super) async fn resume(call: Call) -> Result<Reply, ApiError> {
+    change(call, Mode::Running).await
+}
+
+/// `POST /v1/system/drain`.
+pub(super) async fn drain(call: Call) -> Result<Reply, ApiError> {
+    change(call, Mode::Draining).await
+}
+
+async fn change(call: Call, mode: Mode) -> Result<Reply, ApiError> {
+    let reason = call.fields()?.text(&["reason"])?.map(std::borrow::Cow::into_owned);
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+        let why = format!("must not be longer than {REASON_CHARS_MAX} characters");
+        return Err(BadField::new("reason", why).into());
+    }
+    // Before the change: an error means that the mode is what it was.
+    let work = call.core.store.run(tasks::work).await?;
+    let system = call.core.system.change(mode, reason).await?;
+    Ok(shown(&call, system, work))
+}
+
+fn shown(call: &Call, system: SystemView, work: Work) -> Reply {
+    let core = &call.core;
+    // One daemon owns a state folder, so that it is always the one that leads.
+    let (leader, in_flight_requests) = (true, core.relay.live_count());
+    call.success(&State { system, work, in_flight_requests, leader, node: core.system.node() })
+}
+
+#[derive(Serialize)]
+struct Controllers<'a> {
+    controllers: [Controller<'a>; 1],
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+#[derive(Serialize)]
+struct Controller<'a> {
+    controller_id: &'a str,
+    host: &'a str,
+    role: &'a str,
+    version: &'static str,
+    status: &'static str,
+    started_at: WallMs,
+    last_heartbeat_at: WallMs,
+    is_leader: bool,
+}
+
+/// `GET /v1/controllers`: this node, which answers and so lives.
+pub(super) async fn controllers(call: Call) -> Result<Reply, ApiError> {
+    CONTROLLERS.of(&call)?;
+    let (system, identity) = (&call.core.system, call.core.bridge.identity());
+    let Node { id, host, role } = system.node();
+    let this = Controller {
+        controller_id: id,
+        host,
+        role,
+        version: crate::VERSION,
+        status: "active",
+        started_at: identity.started_at,
+        last_heartbeat_at: system.now_ms(),
+        is_leader: true,
+    };
+    Ok(call.success(&Controllers { controllers: [this], rest: Rest { count: 1, next_before: None } }))
+}

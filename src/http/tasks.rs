@@ -1,0 +1,196 @@
+//! `/v1/tasks` and `/v1/runs`: what the daemon was given to do, what came of it, and the log of both.
+
+use super::{
+    callers::Caller,
+    endpoint::Call,
+    error::ApiError,
+    paging::{Limit, Rest, before},
+    reply::Reply,
+};
+use crate::{
+    clock::WallMs,
+    store::tasks::{
+        self, Status, TaskRow,
+        logs::{self, LogRow},
+        runs::{self, RunRow},
+    },
+    wire::Raw,
+};
+use serde::Serialize;
+
+const TASKS: Limit = Limit { default: 20, max: 100 };
+const LOGS: Limit = Limit { default: 200, max: 500 };
+
+#[derive(Serialize)]
+struct Tasks {
+    tasks: Vec<TaskRow>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// `GET /v1/tasks`.
+pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
+    let named = |name: String| Status::named(&name).ok_or_else(bad_status);
+    let status = call.query(&["status"]).map(named).transpose()?;
+    let filter = tasks::Filter { status, before: before(&call)?, limit: TASKS.of(&call)? };
+    let page = call.core.store.run(move |conn| tasks::list(conn, &filter)).await?;
+    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
+    Ok(call.success(&Tasks { tasks: page.rows, rest }))
+}
+
+fn bad_status() -> ApiError {
+    let names = Status::ALL.map(Status::name).join(", ");
+    ApiError::field("status", format!("\"status\" must be one of {names}."))
+}
+
+/// `GET /v1/tasks/{id}`.
+pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
+    Ok(call.success(&find(&call).await?))
+}
+
+async fn find(call: &Call) -> Result<TaskRow, ApiError> {
+    let id = call.part("id").to_owned();
+    let found = call.core.store.run(move |conn| tasks::one(conn, &id)).await?;
+    found.ok_or_else(|| ApiError::not_found("task", "There is no task of this id."))
+}
+
+#[derive(Serialize)]
+struct Logs {
+    logs: Vec<LogView>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+#[derive(Debug, Serialize)]
+struct LogView {
+    log_id: String,
+    task_id: String,
+    run_id: Option<String>,
+    at: WallMs,
+    level: String,
+    event: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    hash: String,
+    previous_hash: Option<String>,
+}
+
+impl LogView {
+    fn new(row: LogRow, caller: Caller) -> Self {
+        LogView {
+            log_id: row.log_id,
+            task_id: row.task_id,
+            run_id: row.run_id,
+            at: row.at,
+            level: row.level,
+            event: row.event,
+            message: Some(row.message).filter(|_| caller == Caller::Bearer),
+            hash: row.hash,
+            previous_hash: row.previous_hash,
+        }
+    }
+}
+
+/// `GET /v1/tasks/{id}/logs`. Messages are shown to the bearer of the token alone.
+pub(super) async fn logs(call: Call) -> Result<Reply, ApiError> {
+    let (limit, before) = (LOGS.of(&call)?, before(&call)?);
+    let task_id = find(&call).await?.task_id;
+    let filter = logs::Filter { task_id, run_id: call.query(&["run_id", "runId"]), before, limit };
+    let page = call.core.store.run(move |conn| logs::list(conn, &filter)).await?;
+    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
+    let logs = page.rows.into_iter().map(|row| LogView::new(row, call.caller)).collect();
+    Ok(call.success(&Logs { logs, rest }))
+}
+
+#[derive(Serialize)]
+struct Runs {
+    runs: Vec<RunView>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+#[derive(Debug, Serialize)]
+struct RunView {
+    run_id: String,
+    task_id: String,
+    index: i64,
+    status: String,
+    tool: String,
+    started_at: Option<WallMs>,
+    finished_at: Option<WallMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Raw>,
+}
+
+impl RunView {
+    fn new(row: RunRow, caller: Caller) -> Self {
+        // The bearer sees `null` where nothing was returned, everybody else no field at all.
+        let result = row.result.map(Raw::trusted).unwrap_or_default();
+        RunView {
+            run_id: row.run_id,
+            task_id: row.task_id,
+            index: row.position,
+            status: row.status,
+            tool: row.tool,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            result: Some(result).filter(|_| caller == Caller::Bearer),
+        }
+    }
+}
+
+/// `GET /v1/runs`. Results are shown to the bearer of the token alone.
+pub(super) async fn runs(call: Call) -> Result<Reply, ApiError> {
+    let task_id = call.query(&["task_id", "taskId"]);
+    let filter = runs::Filter { task_id, before: before(&call)?, limit: TASKS.of(&call)? };
+    let page = call.core.store.run(move |conn| runs::list(conn, &filter)).await?;
+    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
+    let runs = page.rows.into_iter().map(|row| RunView::new(row, call.caller)).collect();
+    Ok(call.success(&Runs { runs, rest }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_returned_is_for_the_bearer_alone() {
+        let row = RunRow {
+            id: 1,
+            run_id: "r".into(),
+            task_id: "t".into(),
+            position: 0,
+            status: "succeeded".into(),
+            tool: "exec".into(),
+            started_at: Some(1),
+            finished_at: None,
+            result: Some("{\"stdout\":\"secret\"}".into()),
+        };
+        let shown = |row: &RunRow, caller| serde_json::to_value(RunView::new(row.clone(), caller)).unwrap();
+        let bearers = shown(&row, Caller::Bearer);
+        assert_eq!((&bearers["result"]["stdout"], &bearers["index"]), (&"secret".into(), &0.into()));
+        assert_eq!(shown(&row, Caller::Local).get("result"), None);
+        let pending = shown(&RunRow { result: None, ..row }, Caller::Bearer);
+        assert_eq!(pending.get("result"), Some(&serde_json::Value::Null));
+    }
+
+    #[test]
+    fn what_a_log_says_is_for_the_bearer_alone() {
+        let row = LogRow {
+            id: 1,
+            log_id: "l".into(),
+            task_id: "t".into(),
+            run_id: None,
+            at: 1,
+            level: "info".into(),
+            event: "finished".into(),
+            message: "secret".into(),
+            hash: "00".into(),
+            previous_hash: None,
+        };
+        let shown = |caller| serde_json::to_value(LogView::new(row.clone(), caller)).unwrap();
+        assert_eq!(shown(Caller::Bearer)["message"], "secret");
+        assert_eq!(shown(Caller::Local).get("message"), None);
+        assert_eq!(shown(Caller::Local)["hash"], "00");
+    }
+}

@@ -1,0 +1,198 @@
+//! What the daemon was given to do, read: tasks, the runs they consist of, the log of what happened to them.
+//!
+//! Lists are newest first; a row's number, ascending in order of arrival, is where the next older part begins.
+
+use super::{StoreError, schema::tasks};
+use crate::clock::WallMs;
+use diesel::prelude::*;
+use serde::Serialize;
+
+pub mod logs;
+pub mod runs;
+
+#[cfg(test)]
+mod tests;
+
+/// How a task or a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub enum Status {
+    Queued,
+    PendingApproval,
+    Running,
+    Succeeded,
+    Failed,
+    Rejected,
+    Expired,
+    Interrupted,
+    Cancelled,
+}
+
+impl Status {
+    /// Every one.
+    pub const ALL: [Status; 9] = [
+        Status::Queued,
+        Status::PendingApproval,
+        Status::Running,
+        Status::Succeeded,
+        Status::Failed,
+        Status::Rejected,
+        Status::Expired,
+        Status::Interrupted,
+        Status::Cancelled,
+    ];
+
+    /// The status as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Queued => "queued",
+            Status::PendingApproval => "pending_approval",
+            Status::Running => "running",
+            Status::Succeeded => "succeeded",
+            Status::Failed => "failed",
+            Status::Rejected => "rejected",
+            Status::Expired => "expired",
+            Status::Interrupted => "interrupted",
+            Status::Cancelled => "cancelled",
+        }
+    }
+
+    /// The status that is written so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// A task. All times in Unix milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
+#[cfg_attr(test, derive(Insertable), diesel(table_name = tasks))]
+pub struct TaskRow {
+    /// Its number, ascending in order of arrival.
+    #[serde(skip)]
+    pub id: i64,
+    /// Its name.
+    pub task_id: String,
+    /// `instruction_batch` or `host_operation`.
+    pub kind: String,
+    /// See [`Status`].
+    pub status: String,
+    /// What it is, for people.
+    pub title: String,
+    /// When it came.
+    pub created_at: WallMs,
+    /// When it began.
+    pub started_at: Option<WallMs>,
+    /// When it ended.
+    pub finished_at: Option<WallMs>,
+    /// Who wants it.
+    #[cfg_attr(test, diesel(embed))]
+    pub source: Source,
+    /// How many runs it has.
+    pub run_count: i64,
+}
+
+/// Who wants a task: a message of a model, or a caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Serialize)]
+#[cfg_attr(test, derive(Insertable), diesel(table_name = tasks))]
+pub struct Source {
+    /// The platform of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// Its conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+    /// The message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assistant_message_id: Option<String>,
+    /// The client that saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The caller, where there was no message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
+}
+
+/// Which tasks are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this status.
+    pub status: Option<Status>,
+    /// Only those with a smaller number.
+    pub before: Option<i64>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows, newest first.
+    pub rows: Vec<T>,
+    /// Where the next older part begins, when there is one.
+    pub next_before: Option<i64>,
+}
+
+impl<T> Page<T> {
+    /// Of rows that were asked for with one more than `limit`.
+    fn cut(mut rows: Vec<T>, limit: usize, number: impl Fn(&T) -> i64) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_before = rows.last().filter(|_| more).map(number);
+        Page { rows, next_before }
+    }
+}
+
+/// What to ask for to know whether there is more than `limit`.
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Work {
+    /// Runs that run.
+    pub active_runs: i64,
+    /// Tasks that wait for their turn.
+    pub queued_tasks: i64,
+}
+
+/// The columns of a [`TaskRow`], in the order of its fields.
+macro_rules! columns {
+    () => {
+        (
+            tasks::id,
+            tasks::task_id,
+            tasks::kind,
+            tasks::status,
+            tasks::title,
+            tasks::created_at,
+            tasks::started_at,
+            tasks::finished_at,
+            (tasks::platform, tasks::conversation_id, tasks::assistant_message_id, tasks::client_id, tasks::caller),
+            tasks::run_count,
+        )
+    };
+}
+
+/// The newest tasks that pass the filter.
+pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<TaskRow>, StoreError> {
+    let mut query = tasks::table.select(columns!()).order(tasks::id.desc()).limit(one_more(filter.limit)).into_boxed();
+    if let Some(status) = filter.status {
+        query = query.filter(tasks::status.eq(status.name()));
+    }
+    if let Some(before) = filter.before {
+        query = query.filter(tasks::id.lt(before));
+    }
+    Ok(Page::cut(query.load(conn)?, filter.limit, |row| row.id))
+}
+
+/// The task of that name.
+pub fn one(conn: &mut SqliteConnection, task_id: &str) -> Result<Option<TaskRow>, StoreError> {
+    Ok(tasks::table.select(columns!()).filter(tasks::task_id.eq(task_id)).first(conn).optional()?)
+}
+
+/// How much there is to do.
+pub fn work(conn: &mut SqliteConnection) -> Result<Work, StoreError> {
+    let queued = tasks::table.filter(tasks::status.eq(Status::Queued.name())).count();
+    Ok(Work { active_runs: runs::running(conn)?, queued_tasks: queued.get_result(conn)? })
+}

@@ -1,0 +1,128 @@
+//! The system: the mode that the daemon is in, who changed it and why, and what this node is called.
+//!
+//! ```text
+//! change ─► one at a time ─► store ─► state, watchers, event `system`, log
+//! ```
+//!
+//! A change is written before anybody is told: what was announced outlives a crash, and one that could not be written
+//! never happened. Changes are told in the order in which they were written.
+
+pub mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    clock::{Clock, WallMs},
+    events::Bus,
+    mode::{Mode, SystemView},
+    store::{self, Store, StoreError},
+};
+use settings::Node;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
+
+/// The handle that the rest of the daemon holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct System {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    events: Bus,
+    clock: Clock,
+    node: Node,
+    state: watch::Sender<SystemView>,
+    /// Held from before a change is written until it is told.
+    changing: Mutex<()>,
+}
+
+impl System {
+    /// The system as the last process left it; one that never was before runs.
+    ///
+    /// # Errors
+    ///
+    /// The mode cannot be read, or not be written the first time.
+    pub async fn open(store: Store, events: Bus, clock: Clock, node: Node) -> Result<Self, StoreError> {
+        let now = clock.now_ms();
+        let begin = move |conn: &mut _| match store::system::read(conn)? {
+            Some(state) => Ok(state),
+            None => {
+                let state = SystemView { mode: Mode::Running, changed_at: now, reason: None };
+                store::system::write(conn, &state)?;
+                Ok(state)
+            }
+        };
+        let state = store.transact(begin).await?;
+        if state.mode != Mode::Running {
+            let (mode, since) = (state.mode.name(), state.changed_at);
+            tracing::warn!(mode, since, reason = ?state.reason, "the system starts in the mode that it was left in");
+        }
+        let (state, changing) = (watch::Sender::new(state), Mutex::new(()));
+        Ok(System { shared: Arc::new(Shared { store, events, clock, node, state, changing }) })
+    }
+
+    /// The mode in force.
+    pub fn mode(&self) -> Mode {
+        self.shared.state.borrow().mode
+    }
+
+    /// The mode in force, since when and why.
+    pub fn state(&self) -> SystemView {
+        self.shared.state.borrow().clone()
+    }
+
+    /// The same, for a decision: no change is told while it is held, so that whoever hears of one knows that everything
+    /// decided before it is done. Hold it for a moment, never over an `await`, and ask for nothing else here meanwhile.
+    pub fn hold(&self) -> watch::Ref<'_, SystemView> {
+        self.shared.state.borrow()
+    }
+
+    /// Tells every change from now on; several at once may be told as the last of them.
+    pub fn watch(&self) -> watch::Receiver<SystemView> {
+        self.shared.state.subscribe()
+    }
+
+    /// Now, in Unix milliseconds.
+    pub fn now_ms(&self) -> WallMs {
+        self.shared.clock.now_ms()
+    }
+
+    /// What this node is called.
+    pub fn node(&self) -> &Node {
+        &self.shared.node
+    }
+
+    /// Enters a mode, or gives a new reason for the one in force. Whoever stops waiting leaves it to happen all the same.
+    ///
+    /// # Errors
+    ///
+    /// The change cannot be written; the mode stays.
+    pub fn change(
+        &self,
+        mode: Mode,
+        reason: Option<String>,
+    ) -> impl Future<Output = Result<SystemView, StoreError>> + use<> {
+        // On its own: a caller who leaves between the store and the telling would part the one from the other.
+        let change = actix_rt::spawn(Arc::clone(&self.shared).change(mode, reason));
+        async { change.await.unwrap_or(Err(StoreError::Panicked)) }
+    }
+}
+
+impl Shared {
+    async fn change(self: Arc<Self>, mode: Mode, reason: Option<String>) -> Result<SystemView, StoreError> {
+        let _turn = self.changing.lock().await;
+        let next = SystemView { mode, changed_at: self.clock.now_ms(), reason: reason.map(Into::into) };
+        let row = next.clone();
+        if let Err(error) = self.store.run(move |conn| store::system::write(conn, &row)).await {
+            tracing::error!(mode = mode.name(), %error, "the mode of the system stays: a change cannot be written");
+            return Err(error);
+        }
+        let before = self.state.send_replace(next.clone()).mode;
+        tracing::info!(mode = mode.name(), before = before.name(), reason = ?next.reason, "the mode of the system");
+        self.events.publish("system", next.clone());
+        Ok(next)
+    }
+}

@@ -1,0 +1,61 @@
+//! Section `node`: what this daemon is called.
+
+use crate::config::section::{Faults, settings};
+
+settings! {
+    /// What this daemon is called.
+    Node {
+        /// Name of this node; empty = the host's.
+        id: String = String::new(),
+        /// Name of the host, shown with login records; empty = what the system says.
+        host: String = String::new(),
+        /// Role of this node, as shown.
+        role: String = "primary".into(),
+    }
+}
+
+impl Node {
+    /// Fills in what was left blank.
+    pub(crate) fn named(&mut self, host_name: &str) {
+        if self.host.is_empty() {
+            self.host = host_name.to_owned();
+        }
+        if self.id.is_empty() {
+            self.id.clone_from(&self.host);
+        }
+    }
+
+    /// Names every value that cannot be.
+    pub fn validate(&self, faults: &mut Faults) {
+        for (key, text) in [("id", &self.id), ("host", &self.host), ("role", &self.role)] {
+            if text.chars().count() > 255 || text.contains(char::is_control) {
+                faults.add(key, "must have at most 255 characters and no control characters");
+            }
+        }
+        if self.role.is_empty() {
+            faults.add("role", "must not be empty");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+
+    #[test]
+    fn a_node_is_called_like_its_host_unless_told_otherwise() {
+        let mut node = Node::default();
+        node.named("box");
+        assert_eq!((node.id.as_str(), node.host.as_str()), ("box", "box"));
+        let mut node = Node { id: "n1".into(), ..Node::default() };
+        node.named("box");
+        assert_eq!((node.id.as_str(), node.host.as_str()), ("n1", "box"));
+    }
+
+    #[test]
+    fn impossible_names_are_faults() {
+        let node = Node { id: "x".repeat(256), host: "a\nb".into(), role: String::new() };
+        assert_eq!(faults_of(|faults| node.validate(faults)).len(), 3);
+    }
+}

@@ -8,8 +8,12 @@
 //! Operations run in the order they were sent. The request path never waits here: it goes through [`Later`].
 
 mod later;
+pub mod logins;
+pub mod messages;
 mod open;
+mod query;
 pub mod requests;
+mod retention;
 mod schema;
 pub mod settings;
 mod worker;
@@ -23,11 +27,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use worker::{Close, Run, Worker};
 
 pub use diesel::SqliteConnection;
 pub use later::Later;
 pub use open::OpenError;
+pub use retention::Retention;
 pub use settings::StoreSettings;
 
 #[cfg(test)]
@@ -107,6 +113,7 @@ pub struct Store {
     worker: Arc<Mutex<Option<Addr<Worker>>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
+    closed: CancellationToken,
 }
 
 /// Reads something that is always there, to find out whether reading works.
@@ -140,6 +147,7 @@ impl Store {
             worker: Arc::new(Mutex::new(Some(worker))),
             room: Arc::new(Semaphore::new(max_operations)),
             max_operations: u32::try_from(max_operations).unwrap_or(u32::MAX),
+            closed: CancellationToken::new(),
         })
     }
 
@@ -169,6 +177,7 @@ impl Store {
     ///
     /// Every later operation is [`StoreError::Gone`]. Closing twice does no harm.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.closed.cancel();
         // The semaphore is fair: having all the room means that everything before is done.
         let Ok(all) = self.room.acquire_many(self.max_operations).await else { return Ok(()) };
         let worker = self.worker().take();
@@ -176,6 +185,11 @@ impl Store {
         drop(all);
         let Some(worker) = worker else { return Ok(()) };
         worker.send(Close).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Ends when the store is being closed.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + 'static {
+        self.closed.clone().cancelled_owned()
     }
 
     fn worker(&self) -> std::sync::MutexGuard<'_, Option<Addr<Worker>>> {

@@ -12,7 +12,7 @@ use crate::{
     policy, records, relay,
     relay::Journal,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
-    store::{Later, OpenError, Store, StoreError},
+    store::{Later, OpenError, Retention, Store, StoreError},
     system::System,
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -88,13 +88,14 @@ impl Daemon {
             })?;
         let token = state.token(&config.auth)?;
         let store = Store::open(&config.store.file(state.path()), &config.store)?;
-        let later = Later::start(store.clone(), &config.store);
+        let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
             Journal::off()
         } else {
             Journal::open(store.clone(), later.clone(), clock.now_ms()).await?
         };
+        Retention::start(store.clone(), &config.store, clock);
 
         let identity = identity(config, listening.address, clock);
         // A later process gives out higher ids, see there.

@@ -60,6 +60,10 @@ settings! {
         stale_after_ms: u64 = 300_000,
         /// Milliseconds since a credential was last seen after which it is `lost`.
         lost_after_ms: u64 = 1_800_000,
+        /// Logins that are kept of each client; those longest untold leave.
+        max_accounts: usize = 256,
+        /// Endpoints that are kept of each login; those longest unseen leave.
+        max_endpoints: usize = 512,
     }
 }
 
@@ -94,6 +98,8 @@ impl LoginState {
         if self.lost_after_ms < self.stale_after_ms {
             faults.clash("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
         }
+        faults.count("max_accounts", self.max_accounts);
+        faults.count("max_endpoints", self.max_endpoints);
     }
 }
 
@@ -129,9 +135,15 @@ mod tests {
 
     #[test]
     fn a_login_is_not_lost_before_it_is_stale() {
-        let state = LoginState { stale_after_ms: 10, lost_after_ms: 9 };
+        let state = LoginState { stale_after_ms: 10, lost_after_ms: 9, ..LoginState::default() };
         assert_eq!(faults_of(|faults| state.validate(faults)).len(), 1);
-        let state = LoginState { stale_after_ms: 10, lost_after_ms: 10 };
+        let state = LoginState { stale_after_ms: 10, lost_after_ms: 10, ..LoginState::default() };
         assert_eq!(faults_of(|faults| state.validate(faults)), [""; 0]);
+    }
+
+    #[test]
+    fn a_login_state_of_zeros_is_four_faults() {
+        let zeros = LoginState { stale_after_ms: 0, lost_after_ms: 0, max_accounts: 0, max_endpoints: 0 };
+        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 4);
     }
 }

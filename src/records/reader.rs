@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     store::{
         Later, Store, StoreError,
-        logins::{self, StoredLogin},
+        logins::{self, Others, StoredLogin},
     },
 };
 use serde::Serialize;
@@ -138,14 +138,16 @@ impl Reader {
         self.store
             .read(move |conn| {
                 let connected = logins::of_clients(conn, &wanted, &clients)?;
-                let lost = match status {
+                let of_them = match status {
                     // Nobody who is gone is fresh.
                     Some(Status::Fresh) => return Ok((connected, Vec::new(), StatusCounts::default())),
-                    Some(status) => Some(status == Status::Lost),
+                    Some(Status::Stale) => Some(logins::Status::Stale),
+                    Some(Status::Lost) => Some(logins::Status::Lost),
                     None => None,
                 };
-                let others = logins::of_others(conn, &wanted, &clients, lost_before, lost, before, limit)?;
-                let counted = logins::count_others(conn, &wanted, &clients, lost_before)?;
+                let apart = Others { filter: &wanted, but: &clients, lost_before };
+                let others = logins::of_others(conn, &apart, of_them, before, limit)?;
+                let counted = logins::count_others(conn, &apart)?;
                 let mut counts = StatusCounts::default();
                 for (of, number) in [(Status::Stale, counted.stale), (Status::Lost, counted.lost)] {
                     if status.is_none_or(|status| status == of) {

@@ -165,7 +165,7 @@ impl Journal {
                 before: filter.before,
                 limit,
             };
-            let rows = store.run(move |conn| requests::list(conn, &wanted)).await?;
+            let rows = store.read(move |conn| requests::list(conn, &wanted)).await?;
             entries.extend(rows.into_iter().filter(|row| !numbers.contains(&row.id)));
         }
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
@@ -180,6 +180,6 @@ impl Journal {
         let Some((store, later)) = &self.kept else { return Ok(None) };
         later.flush().await?;
         let request_id = request_id.to_owned();
-        store.run(move |conn| requests::latest(conn, &request_id)).await
+        store.read(move |conn| requests::latest(conn, &request_id)).await
     }
 }

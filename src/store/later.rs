@@ -10,19 +10,26 @@
 //!                        ▲                             │  │
 //!                        └─ more came, or it failed ───┘  └─► writing (the next chunk)
 //! ```
+//!
+//! A new kind of row is a variant of `Row`: its key, its weight, what it takes over, and how it is written.
 
 mod queue;
+mod row;
 
 #[cfg(test)]
 mod tests;
 
 use super::{
     Store, StoreError, StoreSettings,
-    requests::{self, RequestRow},
+    logins::{Limits, LoginRow},
+    messages::MessageRow,
+    requests::RequestRow,
     worker,
 };
+use crate::bridge::settings::LoginState;
 use actix::prelude::*;
-use queue::Queue;
+use queue::{Bounds, Queue};
+use row::Row;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -35,6 +42,8 @@ use tracing::{error, info, warn};
 
 /// Most rows of one transaction, so that others get their turn at the writer within a few milliseconds.
 const CHUNK_ROWS: usize = 1_000;
+/// Most bytes of one transaction, for the same reason: a row may bring hundreds of endpoints or a long text.
+const CHUNK_BYTES: usize = 1 << 20;
 /// The pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
@@ -49,7 +58,7 @@ pub struct Later {
 
 struct Shared {
     queue: Mutex<Queue>,
-    max_rows: usize,
+    bounds: Bounds,
     /// Whether the last attempt to write worked.
     healthy: AtomicBool,
 }
@@ -68,13 +77,14 @@ impl std::fmt::Debug for Later {
 
 impl Later {
     /// Starts the writer on the current arbiter. When all handles are gone it still writes what waits, then ends.
-    pub fn start(store: Store, settings: &StoreSettings) -> Self {
+    pub fn start(store: Store, settings: &StoreSettings, login_state: &LoginState) -> Self {
         assert!(settings.max_pending_rows > 0, "a queue without room would lose every row");
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            max_rows: settings.max_pending_rows,
-            healthy: AtomicBool::new(true),
-        });
+        let bounds = Bounds {
+            rows: settings.max_pending_rows,
+            bytes: settings.max_pending_bytes,
+            limits: Limits::from(login_state),
+        };
+        let shared = Arc::new(Shared { queue: Mutex::new(Queue::new(bounds)), bounds, healthy: AtomicBool::new(true) });
         let writer = Writer {
             store,
             shared: Arc::clone(&shared),
@@ -90,14 +100,30 @@ impl Later {
 
     /// Records a row of the journal; it replaces the older version of the same request.
     pub fn request(&self, row: RequestRow) {
-        let pushed = self.shared.queue().push(row, self.shared.max_rows);
+        self.push(row.into());
+    }
+
+    /// Records what was told of a login; it takes the place of an older row that still waits, and its other parts.
+    pub fn login(&self, mut row: LoginRow) {
+        row.bound(&self.shared.bounds.limits);
+        self.push(row.into());
+    }
+
+    /// Records a final message; the same message that still waits is not written twice.
+    pub fn message(&self, row: MessageRow) {
+        self.push(row.into());
+    }
+
+    fn push(&self, row: Row) {
+        let pushed = self.shared.queue().push(row);
         if pushed.wake {
             // At most one is under way: the queue stays awake until the writer has emptied it.
             self.writer.do_send(Wake);
         }
         if pushed.overflowed {
             warn!(
-                store.max_pending_rows = self.shared.max_rows,
+                store.max_pending_rows = self.shared.bounds.rows,
+                store.max_pending_bytes = self.shared.bounds.bytes,
                 "too many rows wait to be written, the oldest are dropped"
             );
         }
@@ -140,7 +166,7 @@ struct Writer {
     write_behind: Duration,
     step: Step,
     /// The chunk's vector between two uses.
-    chunk: Vec<RequestRow>,
+    chunk: Vec<Row>,
     /// The number of the last row that is to be written before the next rest.
     goal: u64,
     /// Who waits for which row.
@@ -211,14 +237,14 @@ impl Writer {
 
     fn write_chunk(&mut self, ctx: &mut Context<Self>) {
         let mut chunk = std::mem::take(&mut self.chunk);
-        self.shared.queue().take(&mut chunk, CHUNK_ROWS);
+        self.shared.queue().take(&mut chunk, CHUNK_ROWS, CHUNK_BYTES);
         let rows = chunk.len();
         self.step = Step::Writing;
-        let store = self.store.clone();
+        let (store, limits) = (self.store.clone(), self.shared.bounds.limits);
         let attempt = async move {
             // The rows come back with the outcome; only a panic loses them.
             let written = store.run(move |conn| {
-                let outcome = worker::immediate(conn, |conn| requests::write_all(conn, &chunk));
+                let outcome = worker::immediate(conn, |conn| row::write_all(conn, &chunk, &limits));
                 if outcome.is_ok() {
                     chunk.clear();
                 }
@@ -267,7 +293,7 @@ impl Writer {
         // After a panic or the store's end the chunk is lost; trying the same rows again would panic again.
         let lost = rows - self.chunk.len();
         queue.lose(lost);
-        queue.put_back(&mut self.chunk, self.shared.max_rows);
+        queue.put_back(&mut self.chunk);
         if gone {
             queue.give_up();
         }

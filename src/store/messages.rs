@@ -1,32 +1,235 @@
-//! Stub.
-#![expect(missing_docs, reason = "stub")]
-use super::*;
+//! Final messages: complete answers as the extensions observed them, each once.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use super::{
+    StoreError,
+    query::{Bind, Statement},
+    retention::Swept,
+};
 use crate::clock::WallMs;
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Text},
+};
 use serde::Serialize;
+use std::{fmt, sync::Arc};
+
+/// A message to be written. Times in Unix milliseconds.
+#[derive(Clone, PartialEq, Eq)]
 pub struct MessageRow {
+    /// The client that observed it.
     pub client_id: Arc<str>,
+    /// On which platform.
     pub platform: String,
+    /// In which conversation.
     pub conversation_id: Option<String>,
+    /// Which message.
     pub assistant_message_id: String,
+    /// The whole text.
     pub raw_text: Arc<str>,
+    /// Length of the text in characters.
     pub raw_length: i64,
+    /// Tells texts apart.
     pub digest: [u8; 32],
+    /// When the extension observed it.
     pub observed_at: WallMs,
+    /// When the daemon was told.
     pub received_at: WallMs,
 }
-pub struct Filter {
-    pub platform: Option<String>,
+
+impl fmt::Debug for MessageRow {
+    /// Without the text, which belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageRow")
+            .field("client_id", &self.client_id)
+            .field("platform", &self.platform)
+            .field("conversation_id", &self.conversation_id)
+            .field("assistant_message_id", &self.assistant_message_id)
+            .field("raw_length", &self.raw_length)
+            .field("observed_at", &self.observed_at)
+            .field("received_at", &self.received_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message as the store keeps it and shows it. Times in Unix milliseconds.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct StoredMessage {
+    /// Its number, ascending in order of arrival.
+    #[serde(skip)]
+    pub id: i64,
+    /// The client that observed it last.
+    pub client_id: String,
+    /// On which platform.
+    pub platform: String,
+    /// In which conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
+    /// Which message.
+    pub assistant_message_id: String,
+    /// The whole text.
+    pub raw_text: String,
+    /// Length of the text in characters.
+    pub raw_length: i64,
+    /// When the extension observed it, the last time.
+    pub observed_at: WallMs,
+    /// When the daemon was told, the last time.
+    pub received_at: WallMs,
+}
+
+impl fmt::Debug for StoredMessage {
+    /// Without the text, which belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredMessage")
+            .field("id", &self.id)
+            .field("client_id", &self.client_id)
+            .field("platform", &self.platform)
+            .field("conversation_id", &self.conversation_id)
+            .field("assistant_message_id", &self.assistant_message_id)
+            .field("raw_length", &self.raw_length)
+            .field("observed_at", &self.observed_at)
+            .field("received_at", &self.received_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which messages are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this platform.
+    pub platform: Option<String>,
+    /// Only this conversation; empty: those without one.
+    pub conversation_id: Option<String>,
+    /// Only messages with a smaller number.
     pub before: Option<i64>,
+    /// At most this many.
     pub limit: i64,
+    /// At most this many bytes of text, but at least one message.
     pub bytes_max: i64,
 }
-#[derive(Serialize)]
-pub struct StoredMessage {}
+
+/// A part of the messages, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
+    /// The messages.
     pub messages: Vec<StoredMessage>,
+    /// Where the next older part begins, when there is one.
     pub next_before: Option<i64>,
 }
-pub fn list(_: &mut SqliteConnection, _: &Filter) -> Result<Page, StoreError> {
-    Ok(Page { messages: vec![], next_before: None })
+
+const UPSERT: &str = "\
+    INSERT INTO final_messages (client_id, platform, conversation_id, assistant_message_id, digest, raw_length, \
+    observed_at, received_at, raw_text) VALUES (?,?,?,?,?,?,?,?,?) \
+    ON CONFLICT (platform, conversation_id, assistant_message_id, digest) DO UPDATE SET \
+    client_id = excluded.client_id, observed_at = excluded.observed_at, received_at = excluded.received_at";
+
+/// Writes messages in their order; one that is there already keeps its number. The caller has opened the transaction.
+pub fn write_all<'a>(
+    conn: &mut SqliteConnection,
+    rows: impl IntoIterator<Item = &'a MessageRow>,
+) -> Result<(), StoreError> {
+    for row in rows {
+        let values = [
+            Bind::Text(&row.client_id),
+            Bind::Text(&row.platform),
+            Bind::Text(row.conversation_id.as_deref().unwrap_or("")),
+            Bind::Text(&row.assistant_message_id),
+            Bind::Bytes(&row.digest),
+            Bind::Int(row.raw_length),
+            Bind::Int(row.observed_at),
+            Bind::Int(row.received_at),
+            Bind::Text(&row.raw_text),
+        ];
+        Statement::<()>::new(UPSERT, values).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// The newest messages that pass the filter, newest first.
+///
+/// The caller gives one snapshot, as [`super::Store::read`] does: the page is chosen before any text is read.
+pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page, StoreError> {
+    let sizes: Vec<(i64, i64)> = sizes_statement(filter).load(conn)?;
+    let most = usize::try_from(filter.limit).unwrap_or(0);
+    let mut bytes = 0_i64;
+    let fitting = sizes.iter().take(most).enumerate().take_while(|(at, (_, size))| {
+        bytes = bytes.saturating_add(*size);
+        *at == 0 || bytes <= filter.bytes_max
+    });
+    let count = fitting.count();
+    let Some(oldest) = count.checked_sub(1).map(|last| sizes[last].0) else {
+        return Ok(Page { messages: Vec::new(), next_before: None });
+    };
+    let rows: Vec<Row> = texts_statement(filter, oldest).load(conn)?;
+    let next_before = (sizes.len() > count).then_some(oldest);
+    Ok(Page { messages: rows.into_iter().map(stored).collect(), next_before })
+}
+
+type Columns = (BigInt, Text, Text, Text, Text, BigInt, BigInt, BigInt, Text);
+type Row = (i64, String, String, String, String, i64, WallMs, WallMs, String);
+
+fn sizes_statement(filter: &Filter) -> Statement<'_, (BigInt, BigInt)> {
+    let (index, narrowed, mut binds) = narrow(filter);
+    let sql = format!(
+        "SELECT id, octet_length(raw_text) FROM final_messages {index} WHERE {narrowed} ORDER BY id DESC LIMIT ?"
+    );
+    // One more tells whether there is more.
+    binds.push(Bind::Int(filter.limit.max(0).saturating_add(1)));
+    Statement::new(sql, binds)
+}
+
+fn texts_statement(filter: &Filter, oldest: i64) -> Statement<'_, Columns> {
+    let (index, narrowed, mut binds) = narrow(filter);
+    let sql = format!(
+        "SELECT id, client_id, platform, conversation_id, assistant_message_id, raw_length, observed_at, \
+         received_at, raw_text FROM final_messages {index} WHERE {narrowed} AND id >= ? ORDER BY id DESC"
+    );
+    binds.push(Bind::Int(oldest));
+    Statement::new(sql, binds)
+}
+
+/// The index to use, the conditions and their values.
+fn narrow(filter: &Filter) -> (&'static str, String, Vec<Bind<'_>>) {
+    let index = match (&filter.conversation_id, &filter.platform) {
+        (Some(_), _) => "INDEXED BY final_messages_by_conversation",
+        (None, Some(_)) => "INDEXED BY final_messages_by_platform",
+        (None, None) => "NOT INDEXED", // by id, that is
+    };
+    let mut sql = "id < ?".to_owned();
+    let mut binds = vec![Bind::Int(filter.before.unwrap_or(i64::MAX))];
+    for (condition, value) in
+        [(" AND conversation_id = ?", &filter.conversation_id), (" AND platform = ?", &filter.platform)]
+    {
+        if let Some(value) = value {
+            sql.push_str(condition);
+            binds.push(Bind::Text(value));
+        }
+    }
+    (index, sql, binds)
+}
+
+fn stored(row: Row) -> StoredMessage {
+    let (id, client_id, platform, conversation_id, assistant_message_id, ..) = row;
+    let (raw_length, observed_at, received_at, raw_text) = (row.5, row.6, row.7, row.8);
+    StoredMessage {
+        id,
+        client_id,
+        platform,
+        conversation_id: Some(conversation_id).filter(|id| !id.is_empty()),
+        assistant_message_id,
+        raw_text,
+        raw_length,
+        observed_at,
+        received_at,
+    }
+}
+
+/// Deletes `rows` messages that were last received before `cutoff`.
+pub(super) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<Swept, StoreError> {
+    let delete = "DELETE FROM final_messages WHERE id IN \
+                  (SELECT id FROM final_messages WHERE received_at < ? ORDER BY received_at LIMIT ?)";
+    let deleted = Statement::<()>::new(delete, [Bind::Int(cutoff), Bind::Int(rows)]).execute(conn)?;
+    Ok(Swept { deleted, next: (deleted > 0).then_some(0) })
 }

@@ -1,17 +1,23 @@
-//! What outlives the process: one SQLite file, one thread that writes it, one file of functions per table.
+//! What outlives the process: one SQLite file, one thread that writes it, some that read it, one file of functions per
+//! table.
 //!
 //! ```text
 //! store.run(|conn| …)      ─► room (semaphore) ─► Worker, one thread ─► SqliteConnection
 //! later.request(row)       ─► queue ─► Writer ─► store.transact(…)
+//! store.read(|conn| …)     ─► room (semaphore) ─► Worker, store.readers threads ─► SqliteConnection, query_only
 //! ```
 //!
-//! Operations run in the order they were sent. The request path never waits here: it goes through [`Later`].
+//! What is run is run in the order it was sent. A read sees everything that was committed when it began; who wants to
+//! see what waits in [`Later`] flushes first. The request path never waits here: it goes through [`Later`].
 
 mod later;
 pub mod logins;
 pub mod messages;
 mod open;
+mod query;
+mod readers;
 pub mod requests;
+mod retention;
 mod schema;
 pub mod settings;
 pub mod system;
@@ -22,16 +28,19 @@ mod worker;
 pub(crate) mod tests;
 
 use actix::prelude::*;
+use readers::Readers;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use worker::{Close, Run, Worker};
 
 pub use diesel::SqliteConnection;
 pub use later::Later;
 pub use open::OpenError;
+pub use retention::Retention;
 pub use settings::StoreSettings;
 
 #[cfg(test)]
@@ -111,6 +120,9 @@ pub struct Store {
     worker: Arc<Mutex<Option<Addr<Worker>>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
+    /// Nothing for a database in memory, which is there for one connection alone.
+    readers: Option<Readers>,
+    closed: CancellationToken,
 }
 
 /// Reads something that is always there, to find out whether reading works.
@@ -133,21 +145,26 @@ impl Store {
         assert!(settings.max_operations > 0, "a store without room would never run anything");
         let max_operations = settings.max_operations.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let busy_timeout_ms = settings.busy_timeout_ms;
-        // The first worker takes the connection that was checked here, its successors open their own.
+        // The first writer takes the connection that was checked here, its successors open their own.
         let opened = Mutex::new(Some(open::connect(path, busy_timeout_ms)?));
-        let path = path.to_owned();
+        let file = path.to_owned();
         let worker = SyncArbiter::start(1, move || {
             let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Worker::new(opened, path.clone(), busy_timeout_ms)
+            Worker::new(opened, open::connect, file.clone(), busy_timeout_ms)
         });
+        let room = Arc::new(Semaphore::new(max_operations));
+        let max_operations = u32::try_from(max_operations).unwrap_or(u32::MAX);
+        let on_disk = path != Path::new(":memory:");
         Ok(Store {
             worker: Arc::new(Mutex::new(Some(worker))),
-            room: Arc::new(Semaphore::new(max_operations)),
-            max_operations: u32::try_from(max_operations).unwrap_or(u32::MAX),
+            room,
+            max_operations,
+            readers: on_disk.then(|| Readers::start(path, settings, max_operations)),
+            closed: CancellationToken::new(),
         })
     }
 
-    /// Runs one operation: a read, or a single statement that writes.
+    /// Runs one operation on the writer's thread: a single statement that writes, or a read that belongs to it.
     ///
     /// A caller that stops waiting withdraws an operation that has not begun.
     pub async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
@@ -160,6 +177,21 @@ impl Store {
         worker.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
+    /// Runs one operation that only reads, on one snapshot of the database, beside the writer and other reads.
+    ///
+    /// A caller that stops waiting withdraws an operation that has not begun.
+    pub async fn read<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let operation = |conn: &mut SqliteConnection| worker::snapshot(conn, operation);
+        match &self.readers {
+            Some(readers) => readers.run(operation).await,
+            None => self.run(operation).await,
+        }
+    }
+
     /// Runs one operation in a transaction that is immediate, so that it never fails half-way for a lock.
     pub async fn transact<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
@@ -169,17 +201,29 @@ impl Store {
         self.run(|conn| worker::immediate(conn, operation)).await
     }
 
-    /// Waits for what was sent before, moves the log into the database, closes it and ends the thread.
+    /// Waits for what was sent before, moves the log into the database, closes it and ends the threads.
     ///
     /// Every later operation is [`StoreError::Gone`]. Closing twice does no harm.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.closed.cancel();
         // The semaphore is fair: having all the room means that everything before is done.
-        let Ok(all) = self.room.acquire_many(self.max_operations).await else { return Ok(()) };
+        let read = async {
+            if let Some(readers) = &self.readers {
+                readers.close().await;
+            }
+        };
+        let (all, ()) = futures_util::future::join(self.room.acquire_many(self.max_operations), read).await;
+        let Ok(all) = all else { return Ok(()) };
         let worker = self.worker().take();
         self.room.close();
         drop(all);
         let Some(worker) = worker else { return Ok(()) };
         worker.send(Close).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Ends when the store is being closed.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + 'static {
+        self.closed.clone().cancelled_owned()
     }
 
     fn worker(&self) -> std::sync::MutexGuard<'_, Option<Addr<Worker>>> {

@@ -114,6 +114,18 @@ pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnect
     Ok(conn)
 }
 
+/// Opens the database once more, only to read; the writer has checked it.
+pub(super) fn reader(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    let absolute = std::path::absolute(path).map_err(|error| unreachable(path, error))?;
+    let uri = url::Url::from_file_path(absolute).map_err(|()| unreachable(path, "the path has no URI"))?;
+    // A reader takes part in the log, so it may write there; but it must not make a file that is gone.
+    let conn = SqliteConnection::establish(&format!("{uri}?mode=rw"));
+    let mut conn = conn.map_err(|error| unreachable(path, error))?;
+    conn.batch_execute(&format!("PRAGMA busy_timeout={busy_timeout_ms}; PRAGMA query_only=ON;"))
+        .map_err(|error| failed(path, &error))?;
+    Ok(conn)
+}
+
 /// Makes an empty database with all tables, for its owner alone (SQLite gives the same mode to its log).
 ///
 /// It is built under another name and renamed when it is whole and on the disk. So a power failure never leaves half

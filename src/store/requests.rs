@@ -2,7 +2,7 @@
 //!
 //! A row is written whole each time, so the newest version of a row is the only one that counts.
 
-use super::{StoreError, schema::browser_requests as journal};
+use super::{StoreError, retention::Swept, schema::browser_requests as journal};
 use crate::clock::WallMs;
 use diesel::{deserialize, prelude::*, sql_types, sqlite::Sqlite};
 use serde::Serialize;
@@ -129,6 +129,28 @@ pub fn interrupt_unfinished(conn: &mut SqliteConnection, now_ms: WallMs) -> Resu
         journal::finished_at.eq(now_ms),
     ));
     Ok(ended.execute(conn)?)
+}
+
+/// Of the next `rows` rows after `after`, deletes those that were finished before `cutoff`.
+///
+/// Rows are numbered as they arrive, so the walk ends with rows that all came after `cutoff`. One that came after
+/// `now` says nothing: the clock was wrong when it came, or is now.
+pub(super) fn expire(
+    conn: &mut SqliteConnection,
+    cutoff: WallMs,
+    now: WallMs,
+    after: i64,
+    rows: i64,
+) -> Result<Swept, StoreError> {
+    let window = journal::table.filter(journal::id.gt(after)).order(journal::id).limit(rows);
+    let window: Vec<(i64, WallMs)> = window.select((journal::id, journal::requested_at)).load(conn)?;
+    let Some((last, _)) = window.last().copied() else { return Ok(Swept::default()) };
+    if window.iter().all(|(_, requested_at)| (cutoff..=now).contains(requested_at)) {
+        return Ok(Swept::default());
+    }
+    let old =
+        journal::table.filter(journal::id.gt(after).and(journal::id.le(last))).filter(journal::finished_at.lt(cutoff));
+    Ok(Swept { deleted: diesel::delete(old).execute(conn)?, next: Some(last) })
 }
 
 /// A shared text as diesel reads it.

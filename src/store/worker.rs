@@ -1,6 +1,6 @@
-//! The one thread that owns the connection, and what happens to an operation there.
+//! A thread that owns a connection, and what happens to an operation there. One writes; others only read.
 
-use super::{StoreError, Unavailable, open};
+use super::{StoreError, Unavailable, open::OpenError};
 use actix::prelude::*;
 use diesel::{
     SqliteConnection,
@@ -9,28 +9,40 @@ use diesel::{
     sql_types::Integer,
 };
 use std::{
+    convert::Infallible,
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::error;
+
+/// Opens a connection, given the file and the busy timeout in milliseconds.
+pub(super) type Connect = fn(&Path, u64) -> Result<SqliteConnection, OpenError>;
 
 /// Runs operations one after the other on its connection, and opens a new one when the old one cannot be trusted.
 pub(super) struct Worker {
     conn: Option<SqliteConnection>,
+    connect: Connect,
     path: PathBuf,
     busy_timeout_ms: u64,
+    /// Stands last, so that it goes when the connection is closed.
+    _alive: Option<mpsc::Sender<Infallible>>,
 }
 
 impl Worker {
-    pub(super) fn new(conn: Option<SqliteConnection>, path: PathBuf, busy_timeout_ms: u64) -> Self {
-        Worker { conn, path, busy_timeout_ms }
+    pub(super) fn new(conn: Option<SqliteConnection>, connect: Connect, path: PathBuf, busy_timeout_ms: u64) -> Self {
+        Worker { conn, connect, path, busy_timeout_ms, _alive: None }
+    }
+
+    /// Holds `alive` until its connection is closed for good.
+    pub(super) fn reporting(self, alive: mpsc::Sender<Infallible>) -> Self {
+        Worker { _alive: Some(alive), ..self }
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         if self.conn.is_none() {
-            let fresh = open::connect(&self.path, self.busy_timeout_ms);
+            let fresh = (self.connect)(&self.path, self.busy_timeout_ms);
             self.conn = Some(fresh.map_err(|error| Unavailable::NotOpen(error.to_string()))?);
         }
         self.conn.as_mut().ok_or(StoreError::Gone)
@@ -115,12 +127,23 @@ pub(super) fn immediate<T>(
     operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let mut cause = None;
-    let result = conn.immediate_transaction(|conn| {
-        operation(conn).map_err(|error| {
-            cause = Some(error);
-            diesel::result::Error::RollbackTransaction
-        })
-    });
+    let result = conn.immediate_transaction(|conn| operation(conn).map_err(|error| roll_back(&mut cause, error)));
     // SQLite has already rolled back after a full disk; that the second attempt then fails says nothing.
     result.map_err(|error| cause.unwrap_or_else(|| error.into()))
+}
+
+/// Runs `operation`, which only reads, on one snapshot of the database.
+pub(super) fn snapshot<T>(
+    conn: &mut SqliteConnection,
+    operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut cause = None;
+    let result = conn.transaction(|conn| operation(conn).map_err(|error| roll_back(&mut cause, error)));
+    result.map_err(|error| cause.unwrap_or_else(|| error.into()))
+}
+
+/// Keeps what diesel's own error cannot carry.
+fn roll_back(cause: &mut Option<StoreError>, error: StoreError) -> diesel::result::Error {
+    *cause = Some(error);
+    diesel::result::Error::RollbackTransaction
 }

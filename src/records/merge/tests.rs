@@ -74,7 +74,7 @@ fn row(client: &str, platform: &str, account: Option<&str>, age: WallMs) -> Stor
         account: account.map(str::to_owned),
         credential_fingerprint: Some("stored".into()),
         freshness: Some(Freshness::Fresh),
-        header_count: 1,
+        header_count: Some(1),
         captured_at: Some(NOW - age),
         last_seen_at: Some(NOW - age),
         updated_at: NOW - age,

@@ -23,7 +23,7 @@ async fn hub(events: Bus) -> Hub {
     };
     let settings = StoreSettings::default();
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
-    let later = Later::start(store.clone(), &settings);
+    let later = Later::start(store.clone(), &settings, &Default::default());
     let system = frozen(System::open(store, events.clone(), clock, Node::default())).await.unwrap();
     let bridge = bridge::Hub::new(bridge::Setup {
         settings: Arc::default(),

@@ -1,22 +1,44 @@
-//! What waits to be written: a bounded queue that loses its oldest rows first.
+//! What waits to be written: a queue, bounded in rows and bytes, that loses its oldest rows first.
 //!
 //! ```text
 //! push ─► rows ─► take (a chunk, in hand) ─► written
 //!          ▲                │
 //!          └── put_back ────┘
 //! ```
+//!
+//! Of rows with one key only one waits: a newer one takes its place and what it knew. So a client that repeats itself
+//! cannot push the rows of others out. Rows are numbered as they come; the number of a row that waits tells where it
+//! stands.
 
-use crate::store::requests::RequestRow;
-use std::collections::VecDeque;
+use super::row::{Key, Row};
+use crate::store::logins::Limits;
+use foldhash::HashMap;
+use std::{
+    collections::{VecDeque, hash_map::Entry},
+    mem,
+};
 
 /// How many rows of room stay allocated when nothing waits.
 const KEPT_ROWS: usize = 256;
 
+/// How much may wait, in all and of one login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    pub(super) limits: Limits,
+}
+
 /// Rows in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
-    rows: VecDeque<RequestRow>,
-    /// How many rows ever came.
+    bounds: Bounds,
+    rows: VecDeque<Row>,
+    /// What the rows weigh.
+    bytes: usize,
+    /// The numbers of the rows that have a key.
+    keyed: HashMap<Key, u64>,
+    /// How many rows ever came, those not counted that took another's place.
     pushed: u64,
     /// How many left without being written, ever.
     lost: u64,
@@ -36,32 +58,108 @@ pub(super) struct Pushed {
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, row: RequestRow, max_rows: usize) -> Pushed {
-        let full = self.rows.len() >= max_rows;
-        if full {
-            self.rows.pop_front();
-            self.lose(1);
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Queue {
+            bounds,
+            rows: VecDeque::new(),
+            bytes: 0,
+            keyed: HashMap::default(),
+            pushed: 0,
+            lost: 0,
+            dropped: 0,
+            awake: false,
         }
-        self.rows.push_back(row);
-        self.pushed += 1;
-        let wake = !std::mem::replace(&mut self.awake, true);
-        Pushed { wake, overflowed: full && self.dropped == 1 }
     }
 
-    /// Moves the oldest rows into `chunk`.
-    pub(super) fn take(&mut self, chunk: &mut Vec<RequestRow>, most: usize) {
-        let count = self.rows.len().min(most);
-        chunk.extend(self.rows.drain(..count));
+    pub(super) fn push(&mut self, row: Row) -> Pushed {
+        let dropped = self.dropped;
+        let weight = row.weight();
+        if weight > self.bounds.bytes {
+            self.lose(1); // it would push out everything and then itself
+        } else {
+            self.enqueue(row, weight);
+            self.evict();
+        }
+        let wake = !self.rows.is_empty() && !mem::replace(&mut self.awake, true);
+        Pushed { wake, overflowed: dropped == 0 && self.dropped > 0 }
+    }
+
+    fn enqueue(&mut self, mut row: Row, weight: usize) {
+        if let Some(key) = row.key() {
+            let left = self.left();
+            match self.keyed.entry(key) {
+                Entry::Occupied(waiting) => {
+                    let waiting = &mut self.rows[place(*waiting.get(), left)];
+                    self.bytes -= waiting.weight();
+                    mem::swap(waiting, &mut row);
+                    waiting.absorb(row, &self.bounds.limits);
+                    self.bytes += waiting.weight();
+                    return;
+                }
+                Entry::Vacant(free) => free.insert(self.pushed),
+            };
+        }
+        self.rows.push_back(row);
+        self.bytes += weight;
+        self.pushed += 1;
+    }
+
+    /// Loses the oldest rows until what waits is within its bounds.
+    fn evict(&mut self) {
+        while self.rows.len() > self.bounds.rows || self.bytes > self.bounds.bytes {
+            self.pop();
+            self.lose(1);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Row> {
+        let row = self.rows.pop_front()?;
+        self.bytes -= row.weight();
+        if let Some(key) = row.key() {
+            self.keyed.remove(&key);
+        }
+        Some(row)
+    }
+
+    /// Moves the oldest rows into `chunk`: at most `most_rows`, of at most `most_bytes` unless the first has more.
+    pub(super) fn take(&mut self, chunk: &mut Vec<Row>, most_rows: usize, most_bytes: usize) {
+        let mut bytes = 0;
+        while let Some(next) = self.rows.front() {
+            bytes += next.weight();
+            if chunk.len() == most_rows || (bytes > most_bytes && !chunk.is_empty()) {
+                break;
+            }
+            chunk.extend(self.pop());
+        }
     }
 
     /// Puts a chunk that could not be written in front again, as far as there is room; the oldest rows fall out.
-    pub(super) fn put_back(&mut self, chunk: &mut Vec<RequestRow>, max_rows: usize) {
-        let room = max_rows.saturating_sub(self.rows.len());
-        let lost = chunk.len().saturating_sub(room);
-        self.lose(lost);
-        for row in chunk.drain(..).skip(lost).rev() {
+    ///
+    /// A row of which a newer one waits already only adds what that one does not know.
+    pub(super) fn put_back(&mut self, chunk: &mut Vec<Row>) {
+        let mut full = false;
+        for row in chunk.drain(..).rev() {
+            let key = row.key();
+            if let Some(number) = key.as_ref().and_then(|key| self.keyed.get(key)) {
+                let place = place(*number, self.left());
+                let newer = &mut self.rows[place];
+                self.bytes -= newer.weight();
+                newer.absorb(row, &self.bounds.limits);
+                self.bytes += newer.weight();
+                continue;
+            }
+            let weight = row.weight();
+            full |= self.rows.len() >= self.bounds.rows || self.bytes + weight > self.bounds.bytes;
+            if full {
+                self.lose(1);
+                continue;
+            }
             self.rows.push_front(row);
+            self.bytes += weight;
+            let number = self.left();
+            self.keyed.extend(key.map(|key| (key, number)));
         }
+        self.evict(); // what absorbed has grown
     }
 
     /// Counts rows that are lost for another reason than a full queue.
@@ -74,6 +172,8 @@ impl Queue {
     pub(super) fn give_up(&mut self) {
         self.lose(self.rows.len());
         self.rows.clear();
+        self.keyed.clear();
+        self.bytes = 0;
         self.rest();
     }
 
@@ -84,7 +184,7 @@ impl Queue {
 
     /// Notes a success; answers how many rows were lost before it.
     pub(super) fn succeed(&mut self) -> u64 {
-        std::mem::take(&mut self.dropped)
+        mem::take(&mut self.dropped)
     }
 
     /// The number of the newest row that came.
@@ -105,6 +205,7 @@ impl Queue {
     pub(super) fn rest(&mut self) -> bool {
         if self.rows.is_empty() {
             self.rows.shrink_to(KEPT_ROWS);
+            self.keyed.shrink_to(KEPT_ROWS);
             self.awake = false;
         }
         !self.awake
@@ -116,69 +217,15 @@ impl Queue {
     }
 }
 
+/// Where a row stands, given how many left before; both only move together.
+fn place(number: u64, left: u64) -> usize {
+    usize::try_from(number - left).expect("a row that waits has not left")
+}
+
 /// Gives the memory of a big chunk back.
-pub(super) fn shrink(chunk: &mut Vec<RequestRow>) {
+pub(super) fn shrink(chunk: &mut Vec<Row>) {
     chunk.shrink_to(KEPT_ROWS);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::requests::tests::row;
-
-    fn ids(queue: &Queue) -> Vec<i64> {
-        queue.rows.iter().map(|row| row.id).collect()
-    }
-
-    #[test]
-    fn only_the_first_row_wakes_the_writer_until_it_rests() {
-        let mut queue = Queue::default();
-        assert!(queue.push(row(1), 9).wake);
-        assert!(!queue.push(row(2), 9).wake);
-        assert!(!queue.rest(), "rows wait");
-        queue.take(&mut Vec::new(), 9);
-        assert!(!queue.push(row(3), 9).wake, "the writer has not rested yet");
-        queue.take(&mut Vec::new(), 9);
-        assert!(queue.rest() && queue.is_at_rest());
-        assert!(queue.push(row(4), 9).wake);
-    }
-
-    #[test]
-    fn a_full_queue_loses_its_oldest_rows_and_says_so_once_an_outage() {
-        let mut queue = Queue::default();
-        let overflowed: Vec<_> = (1..=5).map(|id| queue.push(row(id), 3).overflowed).collect();
-        assert_eq!(overflowed, [false, false, false, true, false]);
-        assert_eq!(ids(&queue), [3, 4, 5]);
-        assert_eq!((queue.succeed(), queue.succeed(), queue.lost()), (2, 0, 2));
-        assert!(queue.push(row(6), 3).overflowed, "a new outage");
-    }
-
-    #[test]
-    fn what_is_put_back_stands_in_front_as_far_as_there_is_room() {
-        let (mut queue, mut chunk) = (Queue::default(), Vec::new());
-        (1..=4).for_each(|id| {
-            queue.push(row(id), 5);
-        });
-        queue.take(&mut chunk, 3);
-        assert_eq!((queue.left(), queue.newest()), (3, 4));
-        (5..=6).for_each(|id| {
-            queue.push(row(id), 5);
-        });
-        queue.put_back(&mut chunk, 5);
-        assert_eq!(ids(&queue), [2, 3, 4, 5, 6]);
-        assert_eq!((chunk.len(), queue.lost(), queue.left()), (0, 1, 1));
-    }
-
-    #[test]
-    fn the_memory_of_a_burst_is_given_back() {
-        let (mut queue, mut chunk) = (Queue::default(), Vec::new());
-        (1..=10_000).for_each(|id| {
-            queue.push(row(id), 20_000);
-        });
-        queue.take(&mut chunk, 10_000);
-        chunk.clear();
-        assert!(queue.rest());
-        shrink(&mut chunk);
-        assert!(queue.rows.capacity() <= 2 * KEPT_ROWS && chunk.capacity() <= 2 * KEPT_ROWS);
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     store::{
-        requests::{Filter, tests::row},
+        requests::{self, Filter, tests::row},
         tests::Folder,
     },
     testing::frozen,
@@ -13,7 +13,7 @@ use std::path::Path;
 
 fn start(settings: StoreSettings) -> (Store, Later) {
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
-    (store.clone(), Later::start(store, &settings))
+    (store.clone(), Later::start(store, &settings, &LoginState::default()))
 }
 
 /// What the store holds, newest first.
@@ -149,7 +149,7 @@ async fn what_was_recorded_before_closing_is_there_after_opening_again() {
     let folder = Folder::new();
     let settings = StoreSettings::default();
     let store = Store::open(&folder.database(), &settings).unwrap();
-    let later = Later::start(store.clone(), &settings);
+    let later = Later::start(store.clone(), &settings, &LoginState::default());
     (1..=1_500).for_each(|id| later.request(row(id)));
     later.close().await.unwrap();
     store.close().await.unwrap();

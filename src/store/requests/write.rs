@@ -17,7 +17,11 @@ use diesel::{
 const TOGETHER: usize = 8;
 
 /// Writes rows, each replacing the older version of itself; the caller has opened the transaction.
-pub fn write_all(conn: &mut SqliteConnection, rows: &[RequestRow]) -> Result<(), StoreError> {
+pub fn write_all<'a>(
+    conn: &mut SqliteConnection,
+    rows: impl IntoIterator<Item = &'a RequestRow>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = rows.into_iter().collect();
     let (groups, rest) = rows.as_chunks::<TOGETHER>();
     for group in groups {
         Replace(group).execute(conn)?;
@@ -28,7 +32,7 @@ pub fn write_all(conn: &mut SqliteConnection, rows: &[RequestRow]) -> Result<(),
     Ok(())
 }
 
-struct Replace<'a, const N: usize>(&'a [RequestRow; N]);
+struct Replace<'a, const N: usize>(&'a [&'a RequestRow; N]);
 
 impl<const N: usize> QueryId for Replace<'_, N> {
     type QueryId = Replace<'static, N>;

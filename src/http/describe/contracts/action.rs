@@ -1,7 +1,10 @@
 //! The contract of `POST /v1/browser/actions`.
 
 use super::{Answer, Contract, ContractRoute, Field, Fields, errors, examples, field};
-use crate::http::{describe::context::Context, error::Code, fields::TIMEOUT_MS_MAX};
+use crate::{
+    http::{describe::context::Context, error::Code, fields::TIMEOUT_MS_MAX},
+    wire::ActionKind,
+};
 
 pub(super) const ID: &str = "browser.actions";
 
@@ -28,6 +31,7 @@ pub(in crate::http::describe) fn action<'a>(context: &Context<'a>) -> Contract<'
                 "No Firefox is connected, or it went away; details.error_code tells which.",
             ),
             (Code::BrowserClientNotFound, "The named client is not connected."),
+            (Code::BrowserActionTimeout, "The extension did not answer, or the client did not come back, in time."),
         ]),
         examples: examples(context, |route| route.id == ID),
     }

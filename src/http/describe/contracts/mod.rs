@@ -12,6 +12,7 @@ use super::{context::Context, endpoint::Example};
 use crate::{
     http::{error::Code, route::Route},
     ids::PlatformName,
+    wire::ActionKind,
 };
 use serde::{Serialize, Serializer};
 

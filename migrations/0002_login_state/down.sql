@@ -1,0 +1,2 @@
+DROP TABLE login_endpoints;
+DROP TABLE logins;

@@ -1,0 +1,121 @@
+//! The kinds of rows that are written behind: what each weighs, and which take the place of one another.
+
+use crate::store::{
+    StoreError,
+    logins::{self, Limits, LoginKey, LoginRow},
+    messages::{self, MessageRow},
+    requests::{self, RequestRow},
+};
+use diesel::SqliteConnection;
+use std::sync::Arc;
+
+/// A row that waits. Requests are the hot path and lie in the queue itself, the others are rarer and boxed.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every row is a request; a box would cost each of them")]
+pub(super) enum Row {
+    Request(RequestRow),
+    Login(Box<LoginRow>),
+    Message(Box<MessageRow>),
+}
+
+/// What two rows have in common of which one is enough.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Login(LoginKey),
+    Message { platform: String, conversation_id: Option<String>, assistant_message_id: String, digest: [u8; 32] },
+}
+
+impl Row {
+    /// Nothing for a row that always stands for itself. A request has few versions, so finding them costs more than
+    /// writing them.
+    pub(super) fn key(&self) -> Option<Key> {
+        match self {
+            Row::Request(_) => None,
+            Row::Login(row) => Some(Key::Login(row.key.clone())),
+            Row::Message(row) => Some(Key::Message {
+                platform: row.platform.clone(),
+                conversation_id: row.conversation_id.clone(),
+                assistant_message_id: row.assistant_message_id.clone(),
+                digest: row.digest,
+            }),
+        }
+    }
+
+    /// Its bytes, texts included; shared ones count in full.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Row>()
+            + match self {
+                Row::Request(row) => request(row),
+                Row::Login(row) => login(row),
+                Row::Message(row) => message(row),
+            }
+    }
+
+    /// Takes over what an older row of the same key knew and this one does not.
+    pub(super) fn absorb(&mut self, older: Row, limits: &Limits) {
+        match (self, older) {
+            (Row::Login(newer), Row::Login(older)) => newer.absorb(*older, limits),
+            // The same message: the newer sighting says everything.
+            (Row::Message(_), Row::Message(_)) => {}
+            (newer, older) => debug_assert!(false, "a key has one kind: {newer:?} {older:?}"),
+        }
+    }
+}
+
+fn request(row: &RequestRow) -> usize {
+    row.request_id.len()
+        + row.platform.len()
+        + row.client_id.as_ref().map_or(0, |id| id.len())
+        + row.method.len()
+        + row.path.len()
+        + row.error_code.as_ref().map_or(0, |code| code.len())
+}
+
+fn login(row: &LoginRow) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let credentials = row.credentials.as_ref().map_or(0, |part| text(&part.credential_fingerprint));
+    let endpoints = row.endpoints.as_ref().map_or(0, |part| {
+        let each = |row: &logins::EndpointRow| size_of::<logins::EndpointRow>() + row.method.len() + row.path.len();
+        text(&part.credential_fingerprint) + part.endpoints.iter().map(each).sum::<usize>()
+    });
+    let key = row.key.client_id.len() + row.key.platform.len() + row.key.account.as_ref().map_or(0, |a| a.len());
+    size_of::<LoginRow>() + size_of::<Key>() + key + credentials + endpoints
+}
+
+fn message(row: &MessageRow) -> usize {
+    let conversation = row.conversation_id.as_ref().map_or(0, String::len);
+    // Twice: the key has its own.
+    let identity = 2 * (row.platform.len() + conversation + row.assistant_message_id.len());
+    size_of::<MessageRow>() + size_of::<Key>() + row.client_id.len() + row.raw_text.len() + identity
+}
+
+/// Writes a chunk, each kind in the order in which its rows came; the caller has opened the transaction.
+pub(super) fn write_all(conn: &mut SqliteConnection, rows: &[Row], limits: &Limits) -> Result<(), StoreError> {
+    let requests = rows.iter().filter_map(|row| if let Row::Request(row) = row { Some(row) } else { None });
+    requests::write_all(conn, requests)?;
+    let logins = rows.iter().filter_map(|row| if let Row::Login(row) = row { Some(&**row) } else { None });
+    logins::write_all(conn, logins, limits)?;
+    let messages = rows.iter().filter_map(|row| if let Row::Message(row) = row { Some(&**row) } else { None });
+    messages::write_all(conn, messages)
+}
+
+impl From<RequestRow> for Row {
+    fn from(row: RequestRow) -> Self {
+        Row::Request(row)
+    }
+}
+
+impl From<LoginRow> for Row {
+    fn from(mut row: LoginRow) -> Self {
+        // No account can be said in two ways, which must not make two rows.
+        row.key.account = row.key.account.filter(|account: &Arc<str>| !account.is_empty());
+        Row::Login(Box::new(row))
+    }
+}
+
+impl From<MessageRow> for Row {
+    fn from(mut row: MessageRow) -> Self {
+        row.conversation_id = row.conversation_id.filter(|id| !id.is_empty());
+        Row::Message(Box::new(row))
+    }
+}

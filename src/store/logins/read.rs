@@ -1,0 +1,309 @@
+//! Reading login state: of the clients that are there, and of all others, page by page.
+
+use super::{EndpointRow, freshness_named};
+use crate::{
+    clock::WallMs,
+    store::{
+        StoreError,
+        query::{Bind, Statement},
+    },
+    wire::Freshness,
+};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Bool, Nullable, Text},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// A login as the store keeps it. Times in Unix milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLogin {
+    /// Of which client.
+    pub client_id: String,
+    /// On which platform.
+    pub platform: String,
+    /// Of which account, where the page shows it.
+    pub account: Option<String>,
+    /// Digest of its credentials; when they have none, of those in use when its endpoints were seen.
+    pub credential_fingerprint: Option<String>,
+    /// The extension's own judgement, once credentials were told.
+    pub freshness: Option<Freshness>,
+    /// How many headers the credentials consist of.
+    pub header_count: Option<i64>,
+    /// When the credentials were captured.
+    pub captured_at: Option<WallMs>,
+    /// When the credentials were last seen.
+    pub last_seen_at: Option<WallMs>,
+    /// When the daemon was last told anything of this login.
+    pub updated_at: WallMs,
+    /// Whether a prompt template was learned.
+    pub prompt_template: bool,
+    /// Its endpoints in the order of first arrival.
+    pub endpoints: Vec<EndpointRow>,
+    /// Its place among all logins: the one written last has the highest.
+    pub revision: i64,
+}
+
+/// Which logins are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this platform.
+    pub platform: Option<String>,
+    /// Only this account; empty: those without one.
+    pub account: Option<String>,
+    /// Only this client.
+    pub client_id: Option<String>,
+}
+
+/// The logins of everybody but some clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Others<'a> {
+    /// Which of them.
+    pub filter: &'a Filter,
+    /// The clients that are left out.
+    pub but: &'a [Arc<str>],
+    /// Credentials last seen before this are lost, as are those reported lost or never told.
+    pub lost_before: WallMs,
+}
+
+/// What a login is whose client is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It may work again when its client comes back.
+    Stale,
+    /// Too old, reported lost, or without credentials.
+    Lost,
+}
+
+/// How many logins there are of each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that are [`Status::Stale`].
+    pub stale: i64,
+    /// Those that are [`Status::Lost`].
+    pub lost: i64,
+}
+
+const COLUMNS: &str = "id, client_id, platform, account, coalesce(credential_fingerprint, endpoints_fingerprint), \
+                       freshness, header_count, captured_at, last_seen_at, told_at, prompt_template, revision";
+
+type Columns = (
+    (BigInt, Text, Text, Text, Nullable<Text>, Nullable<Text>),
+    (Nullable<BigInt>, Nullable<BigInt>, Nullable<BigInt>, BigInt, Bool, BigInt),
+);
+
+type Row = (
+    (i64, String, String, String, Option<String>, Option<String>),
+    (Option<i64>, Option<WallMs>, Option<WallMs>, WallMs, bool, i64),
+);
+
+/// A login whose last credentials count as lost; takes `lost_before`.
+const LOST: &str = "(last_seen_at IS NULL OR last_seen_at < ? OR freshness = 'lost')";
+
+/// All logins of these clients that pass the filter, in the order of their keys.
+pub fn of_clients(
+    conn: &mut SqliteConnection,
+    filter: &Filter,
+    clients: &[Arc<str>],
+) -> Result<Vec<StoredLogin>, StoreError> {
+    let clients = json(clients);
+    let logins = of_clients_statement(filter, &clients).load(conn)?;
+    with_endpoints(conn, logins)
+}
+
+fn of_clients_statement<'a>(filter: &'a Filter, clients: &'a str) -> Statement<'a, Columns> {
+    let mut sql = format!("SELECT {COLUMNS} FROM logins WHERE client_id IN (SELECT value FROM json_each(?))");
+    let mut binds = vec![Bind::Text(clients)];
+    narrow(filter, &mut sql, &mut binds);
+    sql.push_str(" ORDER BY client_id, platform, account");
+    Statement::new(sql, binds)
+}
+
+/// The newest logins of others, newest first, at most `limit`. `status`: only those; `before`: only those with a
+/// smaller revision.
+pub fn of_others(
+    conn: &mut SqliteConnection,
+    others: &Others<'_>,
+    status: Option<Status>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<StoredLogin>, StoreError> {
+    let but = json(others.but);
+    let logins = of_others_statement(others, &but, status, before, limit).load(conn)?;
+    with_endpoints(conn, logins)
+}
+
+fn of_others_statement<'a>(
+    others: &Others<'a>,
+    but: &'a str,
+    status: Option<Status>,
+    before: Option<i64>,
+    limit: i64,
+) -> Statement<'a, Columns> {
+    // A client has few logins; among those of all, the walk ends with the limit.
+    let index = if others.filter.client_id.is_some() { "logins_by_key" } else { "logins_by_revision" };
+    let mut sql = format!(
+        "SELECT {COLUMNS} FROM logins INDEXED BY {index} WHERE client_id NOT IN (SELECT value FROM json_each(?))"
+    );
+    let mut binds = vec![Bind::Text(but)];
+    narrow(others.filter, &mut sql, &mut binds);
+    if let Some(status) = status {
+        sql.push_str(if status == Status::Lost { " AND " } else { " AND NOT " });
+        sql.push_str(LOST);
+        binds.push(Bind::Int(others.lost_before));
+    }
+    if let Some(before) = before {
+        sql.push_str(" AND revision < ?");
+        binds.push(Bind::Int(before));
+    }
+    sql.push_str(" ORDER BY revision DESC LIMIT ?");
+    binds.push(Bind::Int(limit));
+    Statement::new(sql, binds)
+}
+
+/// How many logins of others there are.
+pub fn count_others(conn: &mut SqliteConnection, others: &Others<'_>) -> Result<Counts, StoreError> {
+    let but = json(others.but);
+    let (all, lost): (i64, i64) = count_others_statement(others, &but).get_result(conn)?;
+    Ok(Counts { stale: all - lost, lost })
+}
+
+fn count_others_statement<'a>(others: &Others<'a>, but: &'a str) -> Statement<'a, (BigInt, BigInt)> {
+    let index = if others.filter.client_id.is_some() { "logins_by_key" } else { "logins_by_state" };
+    let mut sql = format!(
+        "SELECT count(*), count(*) FILTER (WHERE {LOST}) FROM logins INDEXED BY {index} \
+         WHERE client_id NOT IN (SELECT value FROM json_each(?))"
+    );
+    let mut binds = vec![Bind::Int(others.lost_before), Bind::Text(but)];
+    narrow(others.filter, &mut sql, &mut binds);
+    Statement::new(sql, binds)
+}
+
+fn narrow<'a>(filter: &'a Filter, sql: &mut String, binds: &mut Vec<Bind<'a>>) {
+    let columns = [("client_id", &filter.client_id), ("platform", &filter.platform), ("account", &filter.account)];
+    for (column, value) in columns {
+        if let Some(value) = value {
+            sql.push_str(" AND ");
+            sql.push_str(column);
+            sql.push_str(" = ?");
+            binds.push(Bind::Text(value));
+        }
+    }
+}
+
+/// Many values as one.
+fn json<T: serde::Serialize>(values: &[T]) -> String {
+    serde_json::to_string(values).expect("texts and numbers have a JSON form")
+}
+
+fn endpoints_statement(logins: &str) -> Statement<'_, (BigInt, Text, Text, BigInt, BigInt)> {
+    let sql = "SELECT login_id, method, path, first_seen_at, last_seen_at FROM login_endpoints \
+               WHERE login_id IN (SELECT value FROM json_each(?)) ORDER BY id";
+    Statement::new(sql, [Bind::Text(logins)])
+}
+
+fn with_endpoints(conn: &mut SqliteConnection, rows: Vec<Row>) -> Result<Vec<StoredLogin>, StoreError> {
+    let ids: Vec<_> = rows.iter().map(|((id, ..), _)| *id).collect();
+    let mut logins: Vec<_> = rows.into_iter().map(stored).collect();
+    if ids.is_empty() {
+        return Ok(logins);
+    }
+    let json = json(&ids);
+    let places: HashMap<_, _> = ids.into_iter().zip(0..).collect::<HashMap<i64, usize>>();
+    let endpoints: Vec<(i64, String, String, WallMs, WallMs)> = endpoints_statement(&json).load(conn)?;
+    for (login, method, path, first_seen_at, last_seen_at) in endpoints {
+        if let Some(&place) = places.get(&login) {
+            logins[place].endpoints.push(EndpointRow { method, path, first_seen_at, last_seen_at });
+        }
+    }
+    Ok(logins)
+}
+
+fn stored(row: Row) -> StoredLogin {
+    let (
+        (_, client_id, platform, account, credential_fingerprint, freshness),
+        (header_count, captured_at, last_seen_at, updated_at, prompt_template, revision),
+    ) = row;
+    StoredLogin {
+        client_id,
+        platform,
+        account: Some(account).filter(|account| !account.is_empty()),
+        credential_fingerprint,
+        freshness: freshness.as_deref().and_then(freshness_named),
+        header_count,
+        captured_at,
+        last_seen_at,
+        updated_at,
+        prompt_template,
+        endpoints: Vec::new(),
+        revision,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory;
+
+    fn filters() -> Vec<Filter> {
+        let value = |on: bool| on.then(|| "x".to_owned());
+        let filter = |bits: u8| Filter {
+            platform: value(bits & 1 > 0),
+            account: value(bits & 2 > 0),
+            client_id: value(bits & 4 > 0),
+        };
+        (0..8).map(filter).collect()
+    }
+
+    /// The step of a plan that visits the logins, the only one of its kind.
+    fn visit(plan: &str) -> &str {
+        assert!(!plan.contains("SCAN logins\n") && !plan.ends_with("SCAN logins"), "{plan}");
+        plan.lines().find(|step| step.contains(" logins ")).expect("the logins are visited")
+    }
+
+    #[test]
+    fn the_logins_of_clients_are_found_by_key() {
+        for filter in filters() {
+            let plan = of_clients_statement(&filter, "[]").plan(&mut memory());
+            assert!(visit(&plan).starts_with("SEARCH logins USING INDEX logins_by_key (client_id=?"), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn the_logins_of_others_are_walked_from_the_newest_or_found_by_key() {
+        for filter in filters() {
+            let others = Others { filter: &filter, but: &[], lost_before: 0 };
+            for (status, before) in [(None, None), (Some(Status::Lost), Some(5)), (Some(Status::Stale), None)] {
+                let plan = of_others_statement(&others, "[]", status, before, 9).plan(&mut memory());
+                let expected = match (&filter.client_id, before) {
+                    (Some(_), _) => "SEARCH logins USING INDEX logins_by_key (client_id=?",
+                    (None, Some(_)) => "SEARCH logins USING INDEX logins_by_revision (revision<?)",
+                    (None, None) => "SCAN logins USING INDEX logins_by_revision",
+                };
+                assert!(visit(&plan).starts_with(expected), "{plan}");
+                assert!(filter.client_id.is_some() || !plan.contains("TEMP B-TREE"), "only a client is sorted: {plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_logins_of_others_are_counted_in_an_index_alone() {
+        for filter in filters().into_iter().filter(|filter| filter.client_id.is_none()) {
+            let others = Others { filter: &filter, but: &[], lost_before: 0 };
+            let plan = count_others_statement(&others, "[]").plan(&mut memory());
+            assert!(visit(&plan).contains("logins USING COVERING INDEX logins_by_state"), "{plan}");
+            assert_eq!(visit(&plan).starts_with("SEARCH"), filter.platform.is_some(), "{plan}");
+        }
+        let filter = Filter { client_id: Some("x".into()), ..Filter::default() };
+        let others = Others { filter: &filter, but: &[], lost_before: 0 };
+        let plan = count_others_statement(&others, "[]").plan(&mut memory());
+        assert!(visit(&plan).starts_with("SEARCH logins USING INDEX logins_by_key (client_id=?"), "{plan}");
+    }
+
+    #[test]
+    fn the_endpoints_of_many_logins_are_found_at_once() {
+        let plan = endpoints_statement("[]").plan(&mut memory());
+        assert!(plan.contains("SEARCH login_endpoints USING INDEX login_endpoints_by_key (login_id=?)"), "{plan}");
+    }
+}

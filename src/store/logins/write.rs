@@ -1,0 +1,138 @@
+//! Writing login state, and letting it go when it is too much or too old.
+
+use super::{EndpointRow, Limits, LoginRow, freshness_name};
+use crate::{
+    clock::WallMs,
+    store::{
+        StoreError,
+        query::{Bind, Statement},
+        retention::Swept,
+    },
+};
+use diesel::{prelude::*, sql_types::BigInt};
+use std::collections::BTreeSet;
+
+const UPSERT: &str = "\
+    INSERT INTO logins (client_id, platform, account, credential_fingerprint, freshness, header_count, captured_at, \
+    last_seen_at, endpoints_fingerprint, endpoints_updated_at, prompt_template, told_at, revision) \
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,(SELECT coalesce(max(revision), 0) + 1 FROM logins)) \
+    ON CONFLICT (client_id, platform, account) DO UPDATE SET \
+    credential_fingerprint = iif(excluded.freshness IS NULL, credential_fingerprint, excluded.credential_fingerprint), \
+    freshness = coalesce(excluded.freshness, freshness), \
+    header_count = coalesce(excluded.header_count, header_count), \
+    captured_at = coalesce(excluded.captured_at, captured_at), \
+    last_seen_at = coalesce(excluded.last_seen_at, last_seen_at), \
+    endpoints_fingerprint = \
+        iif(excluded.endpoints_updated_at IS NULL, endpoints_fingerprint, excluded.endpoints_fingerprint), \
+    endpoints_updated_at = coalesce(excluded.endpoints_updated_at, endpoints_updated_at), \
+    prompt_template = iif(excluded.endpoints_updated_at IS NULL, prompt_template, excluded.prompt_template), \
+    told_at = excluded.told_at, revision = excluded.revision \
+    RETURNING id";
+
+/// An endpoint that was not seen again is left alone, so that its page stays clean.
+const UPSERT_ENDPOINT: &str = "\
+    INSERT INTO login_endpoints (login_id, method, path, first_seen_at, last_seen_at) VALUES (?,?,?,?,?) \
+    ON CONFLICT (login_id, method, path) DO UPDATE SET \
+    first_seen_at = min(first_seen_at, excluded.first_seen_at), \
+    last_seen_at = max(last_seen_at, excluded.last_seen_at) \
+    WHERE excluded.first_seen_at < first_seen_at OR excluded.last_seen_at > last_seen_at";
+
+const BOUND_ENDPOINTS: &str = "\
+    DELETE FROM login_endpoints WHERE id IN (SELECT id FROM login_endpoints WHERE login_id = ? \
+    ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?)";
+
+const BOUND_LOGINS: &str = "\
+    DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE client_id = ? \
+    ORDER BY told_at DESC, revision DESC LIMIT -1 OFFSET ?)";
+
+/// Writes rows in their order, each part over what was told before; the caller has opened the transaction.
+///
+/// Of each login and client that was written, what goes beyond the limits leaves: the endpoints longest unseen, the
+/// logins longest untold.
+pub fn write_all<'a>(
+    conn: &mut SqliteConnection,
+    rows: impl IntoIterator<Item = &'a LoginRow>,
+    limits: &Limits,
+) -> Result<(), StoreError> {
+    let most = |limit: usize| Bind::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut clients = BTreeSet::new();
+    for row in rows {
+        let login = upsert(conn, row)?;
+        clients.insert(&*row.key.client_id);
+        let endpoints = row.endpoints.as_ref().map_or(&[][..], |part| &part.endpoints);
+        for endpoint in endpoints {
+            upsert_endpoint(conn, login, endpoint)?;
+        }
+        if !endpoints.is_empty() {
+            Statement::<()>::new(BOUND_ENDPOINTS, [Bind::Int(login), most(limits.max_endpoints)]).execute(conn)?;
+        }
+    }
+    for client_id in clients {
+        Statement::<()>::new(BOUND_LOGINS, [Bind::Text(client_id), most(limits.max_accounts)]).execute(conn)?;
+    }
+    Ok(())
+}
+
+fn upsert(conn: &mut SqliteConnection, row: &LoginRow) -> Result<i64, StoreError> {
+    let (credentials, endpoints) = (row.credentials.as_ref(), row.endpoints.as_ref());
+    let values = [
+        Bind::Text(&row.key.client_id),
+        Bind::Text(&row.key.platform),
+        Bind::Text(row.key.account.as_deref().unwrap_or("")),
+        Bind::MaybeText(credentials.and_then(|part| part.credential_fingerprint.as_deref())),
+        Bind::MaybeText(credentials.map(|part| freshness_name(part.freshness))),
+        Bind::MaybeInt(credentials.map(|part| part.header_count)),
+        Bind::MaybeInt(credentials.map(|part| part.captured_at)),
+        Bind::MaybeInt(credentials.map(|part| part.last_seen_at)),
+        Bind::MaybeText(endpoints.and_then(|part| part.credential_fingerprint.as_deref())),
+        Bind::MaybeInt(endpoints.map(|part| part.updated_at)),
+        Bind::Int(endpoints.is_some_and(|part| part.prompt_template).into()),
+        Bind::Int(row.told_at),
+    ];
+    Ok(Statement::<BigInt>::new(UPSERT, values).get_result(conn)?)
+}
+
+fn upsert_endpoint(conn: &mut SqliteConnection, login: i64, endpoint: &EndpointRow) -> Result<(), StoreError> {
+    let values = [
+        Bind::Int(login),
+        Bind::Text(&endpoint.method),
+        Bind::Text(&endpoint.path),
+        Bind::Int(endpoint.first_seen_at),
+        Bind::Int(endpoint.last_seen_at),
+    ];
+    Statement::<()>::new(UPSERT_ENDPOINT, values).execute(conn)?;
+    Ok(())
+}
+
+/// Of the next `rows` endpoints after `after`, deletes those last seen before `cutoff` and those of logins last told
+/// before it: what a login takes along when it leaves is then little.
+pub(in crate::store) fn expire_endpoints(
+    conn: &mut SqliteConnection,
+    cutoff: WallMs,
+    after: i64,
+    rows: i64,
+) -> Result<Swept, StoreError> {
+    let window = "SELECT id FROM login_endpoints WHERE id > ? ORDER BY id LIMIT ?";
+    let window: Vec<i64> = Statement::<BigInt>::new(window, [Bind::Int(after), Bind::Int(rows)]).load(conn)?;
+    let Some(last) = window.last().copied() else { return Ok(Swept::default()) };
+    let delete = "DELETE FROM login_endpoints WHERE id > ? AND id <= ? AND (last_seen_at < ? \
+                  OR (SELECT told_at FROM logins WHERE logins.id = login_id) < ?)";
+    let values = [Bind::Int(after), Bind::Int(last), Bind::Int(cutoff), Bind::Int(cutoff)];
+    let deleted = Statement::<()>::new(delete, values).execute(conn)?;
+    Ok(Swept { deleted, next: Some(last) })
+}
+
+/// Of the next `rows` logins after `after`, deletes those last told before `cutoff`.
+pub(in crate::store) fn expire(
+    conn: &mut SqliteConnection,
+    cutoff: WallMs,
+    after: i64,
+    rows: i64,
+) -> Result<Swept, StoreError> {
+    let window = "SELECT id FROM logins WHERE id > ? ORDER BY id LIMIT ?";
+    let window: Vec<i64> = Statement::<BigInt>::new(window, [Bind::Int(after), Bind::Int(rows)]).load(conn)?;
+    let Some(last) = window.last().copied() else { return Ok(Swept::default()) };
+    let delete = "DELETE FROM logins WHERE id > ? AND id <= ? AND told_at < ?";
+    let deleted = Statement::<()>::new(delete, [Bind::Int(after), Bind::Int(last), Bind::Int(cutoff)]).execute(conn)?;
+    Ok(Swept { deleted, next: Some(last) })
+}

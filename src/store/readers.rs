@@ -1,0 +1,68 @@
+//! The threads that only read: each has a connection of its own, so that a slow read never delays the writer.
+
+#[cfg(test)]
+mod tests;
+
+use super::{StoreError, StoreSettings, open, worker::Run, worker::Worker};
+use actix::prelude::*;
+use diesel::SqliteConnection;
+use std::{
+    convert::Infallible,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::{Semaphore, mpsc};
+
+/// The handle of the readers.
+#[derive(Clone)]
+pub(super) struct Readers {
+    /// Taken at the end: the threads end when the last address is gone.
+    pool: Arc<Mutex<Option<Pool>>>,
+    room: Arc<Semaphore>,
+    max_operations: u32,
+}
+
+struct Pool {
+    workers: Addr<Worker>,
+    /// Ends when every thread has ended and closed its connection.
+    ended: mpsc::Receiver<Infallible>,
+}
+
+impl Readers {
+    /// Starts the threads; each opens its connection when it is first used.
+    pub(super) fn start(path: &Path, settings: &StoreSettings, max_operations: u32) -> Self {
+        let (path, busy_timeout_ms) = (path.to_owned(), settings.busy_timeout_ms);
+        let (alive, ended) = mpsc::channel(1);
+        let workers = SyncArbiter::start(settings.readers.max(1), move || {
+            Worker::new(None, open::reader, path.clone(), busy_timeout_ms).reporting(alive.clone())
+        });
+        let room = Arc::new(Semaphore::new(max_operations as usize));
+        Readers { pool: Arc::new(Mutex::new(Some(Pool { workers, ended }))), room, max_operations }
+    }
+
+    pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
+        let workers = self.pool().as_ref().map(|pool| pool.workers.clone()).ok_or(StoreError::Gone)?;
+        workers.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Waits for the reads that were sent before, then until every connection is closed.
+    pub(super) async fn close(&self) {
+        let Ok(all) = self.room.acquire_many(self.max_operations).await else { return };
+        let pool = self.pool().take();
+        self.room.close();
+        drop(all);
+        if let Some(Pool { workers, mut ended }) = pool {
+            drop(workers);
+            let _ = ended.recv().await; // nothing is ever sent
+        }
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, Option<Pool>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

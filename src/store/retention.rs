@@ -1,0 +1,172 @@
+//! Lets go of what is older than `store.retention_days`, a small batch at a time.
+//!
+//! ```text
+//! resting ─► sweeping: a batch of a table, a pause, the next one, the next table … ─► resting
+//!    └───────────────────────┴── the store is closed: the end
+//! ```
+//!
+//! Endpoints go before the logins they belong to, so that no batch takes along more than its own rows.
+
+use super::{Store, StoreError, StoreSettings, logins, messages, requests};
+use crate::clock::{Clock, WallMs};
+use actix::prelude::*;
+use diesel::SqliteConnection;
+use std::time::Duration;
+use tracing::{info, warn};
+
+#[cfg(test)]
+mod tests;
+
+/// How long after the start the first pass begins: the daemon has other things to do first.
+const FIRST_DELAY: Duration = Duration::from_secs(60);
+/// The pause between two batches, in which others get the writer.
+const PAUSE: Duration = Duration::from_millis(10);
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// What one batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Swept {
+    /// How many rows left.
+    pub(super) deleted: usize,
+    /// After which row the next batch begins; nothing when the table is done.
+    pub(super) next: Option<i64>,
+}
+
+/// What was last of use before this may leave.
+fn cutoff(now: WallMs, retention_days: u64) -> WallMs {
+    let days = i64::try_from(retention_days).unwrap_or(i64::MAX);
+    now.saturating_sub(days.saturating_mul(DAY_MS))
+}
+
+/// The tables that are swept, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Table {
+    Requests,
+    Endpoints,
+    Logins,
+    Messages,
+}
+
+impl Table {
+    const FIRST: Table = Table::Requests;
+
+    fn next(self) -> Option<Table> {
+        match self {
+            Table::Requests => Some(Table::Endpoints),
+            Table::Endpoints => Some(Table::Logins),
+            Table::Logins => Some(Table::Messages),
+            Table::Messages => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Table::Requests => "browser_requests",
+            Table::Endpoints => "login_endpoints",
+            Table::Logins => "logins",
+            Table::Messages => "final_messages",
+        }
+    }
+
+    fn expire(self, conn: &mut SqliteConnection, batch: Batch, rows: i64) -> Result<Swept, StoreError> {
+        match self {
+            Table::Requests => requests::expire(conn, batch.cutoff, batch.now, batch.after, rows),
+            Table::Endpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
+            Table::Logins => logins::expire(conn, batch.cutoff, batch.after, rows),
+            Table::Messages => messages::expire(conn, batch.cutoff, rows),
+        }
+    }
+}
+
+/// Where a pass has got to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Batch {
+    now: WallMs,
+    cutoff: WallMs,
+    table: Table,
+    after: i64,
+    /// Rows of this table that left so far.
+    deleted: usize,
+}
+
+impl Batch {
+    fn first(now: WallMs, retention_days: u64) -> Self {
+        Batch { now, cutoff: cutoff(now, retention_days), table: Table::FIRST, after: 0, deleted: 0 }
+    }
+
+    /// The batch after this one.
+    fn following(self, swept: Swept) -> Option<Batch> {
+        match swept.next {
+            Some(after) => Some(Batch { after, deleted: self.deleted + swept.deleted, ..self }),
+            None => self.table.next().map(|table| Batch { table, after: 0, deleted: 0, ..self }),
+        }
+    }
+}
+
+/// Sweeps the store now and then; ends when it is closed.
+pub struct Retention {
+    store: Store,
+    clock: Clock,
+    days: u64,
+    batch_rows: i64,
+    interval: Duration,
+}
+
+impl Retention {
+    /// Starts it on the current arbiter.
+    pub fn start(store: Store, settings: &StoreSettings, clock: Clock) -> Addr<Self> {
+        let retention = Retention {
+            store,
+            clock,
+            days: settings.retention_days,
+            batch_rows: i64::try_from(settings.retention_batch_rows).unwrap_or(i64::MAX),
+            interval: Duration::from_millis(settings.retention_interval_ms),
+        };
+        Actor::start(retention)
+    }
+
+    fn pass(&mut self, ctx: &mut Context<Self>) {
+        self.sweep(Batch::first(self.clock.now_ms(), self.days), ctx);
+    }
+
+    fn sweep(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        let (store, rows) = (self.store.clone(), self.batch_rows);
+        let swept = async move { store.transact(move |conn| batch.table.expire(conn, batch, rows)).await };
+        ctx.spawn(swept.into_actor(self).map(move |swept, retention, ctx| retention.swept(batch, swept, ctx)));
+    }
+
+    fn swept(&mut self, batch: Batch, swept: Result<Swept, StoreError>, ctx: &mut Context<Self>) {
+        let swept = match swept {
+            Ok(swept) => swept,
+            Err(StoreError::Gone) => return ctx.stop(),
+            Err(error) => {
+                warn!(%error, table = batch.table.name(), "old rows cannot be deleted now");
+                return self.rest(self.interval, ctx);
+            }
+        };
+        let deleted = batch.deleted + swept.deleted;
+        if swept.next.is_none() && deleted > 0 {
+            info!(table = batch.table.name(), rows.deleted = deleted, "old rows were deleted");
+        }
+        match batch.following(swept) {
+            Some(next) => {
+                ctx.run_later(PAUSE, move |retention, ctx| retention.sweep(next, ctx));
+            }
+            None => self.rest(self.interval, ctx),
+        }
+    }
+
+    fn rest(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        ctx.run_later(pause, Self::pass);
+    }
+}
+
+impl Actor for Retention {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let closed = self.store.closed();
+        ctx.spawn(closed.into_actor(self).map(|(), _, ctx| ctx.stop()));
+        self.rest(FIRST_DELAY.min(self.interval), ctx);
+    }
+}

@@ -1,0 +1,1 @@
+//! Retention on a paused clock, with a virtual wall clock.

@@ -33,7 +33,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
     let named = |name: String| Status::named(&name).ok_or_else(bad_status);
     let status = call.query(&["status"]).map(named).transpose()?;
     let filter = tasks::Filter { status, before: before(&call)?, limit: TASKS.of(&call)? };
-    let page = call.core.store.run(move |conn| tasks::list(conn, &filter)).await?;
+    let page = call.core.store.read(move |conn| tasks::list(conn, &filter)).await?;
     let rest = Rest { count: page.rows.len(), next_before: page.next_before };
     Ok(call.success(&Tasks { tasks: page.rows, rest }))
 }
@@ -50,7 +50,7 @@ pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
 
 async fn find(call: &Call) -> Result<TaskRow, ApiError> {
     let id = call.part("id").to_owned();
-    let found = call.core.store.run(move |conn| tasks::one(conn, &id)).await?;
+    let found = call.core.store.read(move |conn| tasks::one(conn, &id)).await?;
     found.ok_or_else(|| ApiError::not_found("task", "There is no task of this id."))
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn logs(call: Call) -> Result<Reply, ApiError> {
     let (limit, before) = (LOGS.of(&call)?, before(&call)?);
     let task_id = find(&call).await?.task_id;
     let filter = logs::Filter { task_id, run_id: call.query(&["run_id", "runId"]), before, limit };
-    let page = call.core.store.run(move |conn| logs::list(conn, &filter)).await?;
+    let page = call.core.store.read(move |conn| logs::list(conn, &filter)).await?;
     let rest = Rest { count: page.rows.len(), next_before: page.next_before };
     let logs = page.rows.into_iter().map(|row| LogView::new(row, call.caller)).collect();
     Ok(call.success(&Logs { logs, rest }))
@@ -143,7 +143,7 @@ impl RunView {
 pub(super) async fn runs(call: Call) -> Result<Reply, ApiError> {
     let task_id = call.query(&["task_id", "taskId"]);
     let filter = runs::Filter { task_id, before: before(&call)?, limit: TASKS.of(&call)? };
-    let page = call.core.store.run(move |conn| runs::list(conn, &filter)).await?;
+    let page = call.core.store.read(move |conn| runs::list(conn, &filter)).await?;
     let rest = Rest { count: page.rows.len(), next_before: page.next_before };
     let runs = page.rows.into_iter().map(|row| RunView::new(row, call.caller)).collect();
     Ok(call.success(&Runs { runs, rest }))

@@ -10,7 +10,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// Most bytes of a word about a stream that are kept.
+/// Most bytes of a value about a stream that are kept.
 const META_BYTES_MAX: usize = 4 << 10;
 
 /// One report about a request.
@@ -155,16 +155,24 @@ pub(super) fn stream_open(message: &Object<'_>) -> Result<Upstream, BadField> {
     Ok(Upstream::Open { status: status(message)?.unwrap_or(200), meta: meta(message) })
 }
 
-/// What a stream says about its request: three known words. Whatever else stands there might be a header.
+/// What a stream says about itself: plain values alone, and none whose name sounds like a credential. A header that was
+/// put there by mistake goes no further.
 fn meta(message: &Object<'_>) -> Raw {
     let Ok(Some(given)) = message.object(&["meta"]) else { return Raw::default() };
-    let mut known = serde_json::Map::new();
-    for name in ["method", "platform", "url"] {
-        if let Ok(Some(word)) = given.words(&[name], META_BYTES_MAX) {
-            known.insert(name.to_owned(), word.into());
-        }
-    }
+    let known: serde_json::Map<_, _> = given
+        .iter()
+        .filter(|(name, value)| !sounds_secret(name) && value.get().len() <= META_BYTES_MAX)
+        .filter_map(|(name, value)| Some((name.to_owned(), serde_json::from_str(value.get()).ok()?)))
+        .filter(|(_, value): &(_, serde_json::Value)| !value.is_object() && !value.is_array())
+        .collect();
     if known.is_empty() { Raw::default() } else { Raw::of(&known) }
+}
+
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["auth", "cookie", "credential", "csrf", "header", "password", "secret", "session", "token"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 pub(super) fn stream_event(frame: &ByteString, message: &Object<'_>) -> Result<Upstream, BadField> {
@@ -231,4 +239,21 @@ pub(super) fn stream_error(message: &Object<'_>) -> Result<Upstream, BadField> {
         code: message.text(&["code", "error"])?.map_or_else(|| "browser_bridge_error".to_owned(), Cow::into_owned),
         message: message.text(&["message"])?.map(Cow::into_owned),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stream_says_about_itself_holds_no_header() {
+        let meta = |json: &str| meta(&Object::parse(&format!("{{\"meta\":{json}}}")).unwrap()).text().to_owned();
+        assert_eq!(meta(r#"{"method":"GET", "n":1, "ok":true}"#), r#"{"method":"GET","n":1,"ok":true}"#);
+        let planted =
+            r#"{"url":"/x","headers":{"a":"S"},"list":["S"],"Set-Cookie":"S","x-csrf-token":"S","Authorization":"S"}"#;
+        assert_eq!(meta(planted), r#"{"url":"/x"}"#);
+        for nothing in ["7", "\"S\"", "[\"S\"]", "{}", r#"{"cookie":"S"}"#] {
+            assert_eq!(meta(nothing), Raw::default().text(), "{nothing}");
+        }
+    }
 }

@@ -83,7 +83,7 @@ async fn answer(daemon: &Daemon, firefox: &Firefox) -> Vec<String> {
     request_of(firefox, "r-stream").await;
     for message in [
         json!({"type": "stream_open", "id": "r-stream", "status": 200, "headers": allowed, "request_headers": headers(),
-            "meta": {"method": "GET", "platform": "claude", "url": "https://claude.ai/x", "headers": headers()}}),
+            "meta": with_headers(json!({"method": "GET", "platform": "claude", "url": "https://claude.ai/x"}))}),
         with_headers(json!({"type": "stream_event", "id": "r-stream", "seq": 1, "event": "message", "data": {"a": 1}})),
         with_headers(json!({"type": "stream_end", "id": "r-stream", "status": 200})),
     ] {

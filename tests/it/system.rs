@@ -202,7 +202,8 @@ async fn a_change_that_cannot_be_written_is_refused_and_the_mode_stays() {
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     let database = daemon.folder().state().join("conductor.db");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
-    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    // What the client told is being written.
+    until("the lock", async || other.batch_execute("BEGIN IMMEDIATE").ok()).await;
     let answer = caller.post("/v1/system/drain", &json!({})).await;
     assert_eq!(answer.error(), (503, "store_unavailable".into()));
     firefox.send_json(&json!({"type": "action_request", "action": "pause"})).await.unwrap();

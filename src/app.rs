@@ -95,7 +95,6 @@ impl Daemon {
         } else {
             Journal::open(store.clone(), later.clone(), clock.now_ms()).await?
         };
-        Retention::start(store.clone(), &config.store, clock);
 
         let identity = identity(config, listening.address, clock);
         // A later process gives out higher ids, see there.
@@ -149,6 +148,7 @@ impl Daemon {
         let server = running.handle();
         actix_rt::spawn(running);
         let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
+        Retention::start(store.clone(), &config.store, clock);
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
         let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
         Ok(Daemon { core, server, store, later, stop_within, _announcement: announcement, _state: state })

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// The table in which diesel notes what it has applied.
 const APPLIED: &str = "__diesel_schema_migrations";

@@ -263,3 +263,49 @@ async fn an_empty_file_becomes_a_database() {
     let store = open(&folder.database()).unwrap();
     assert_eq!(store.run(|conn| requests::list(conn, &Filter { limit: 1, ..Filter::default() })).await, Ok(vec![]));
 }
+
+/// A database as the version wrote it that knew the journal alone.
+fn of_the_first_version(path: &Path, rows: &[requests::RequestRow]) {
+    let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    conn.batch_execute("PRAGMA journal_mode=WAL").unwrap();
+    conn.batch_execute(include_str!("../../migrations/0001_requests/up.sql")).unwrap();
+    conn.batch_execute(
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP); \
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('0001')",
+    )
+    .unwrap();
+    requests::write_all(&mut conn, rows).unwrap();
+}
+
+#[actix_rt::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date_with_its_rows() {
+    let folder = Folder::new();
+    let rows: Vec<_> = (1..=300).map(row).collect();
+    of_the_first_version(&folder.database(), &rows);
+    for _ in 0..2 {
+        let store = open(&folder.database()).unwrap();
+        let all = Filter { limit: 999, ..Filter::default() };
+        let mut kept = store.read(move |conn| requests::list(conn, &all)).await.unwrap();
+        kept.reverse();
+        assert_eq!(kept, rows);
+        let told = logins::tests::told("a", "x", 1);
+        store.transact(move |conn| logins::write_all(conn, [&told], &logins::tests::LIMITS)).await.unwrap();
+        let message = messages::tests::message("m", "text", 1);
+        store.transact(move |conn| messages::write_all(conn, [&message])).await.unwrap();
+        store.close().await.unwrap();
+    }
+}
+
+#[test]
+fn every_migration_can_be_taken_back() {
+    use diesel_migrations::MigrationHarness;
+    let mut conn = open::memory();
+    conn.revert_all_migrations(open::MIGRATIONS).unwrap();
+    let tables: i64 = diesel::dsl::sql::<diesel::sql_types::BigInt>(
+        "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '\\_\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'",
+    )
+    .get_result(&mut conn)
+    .unwrap();
+    assert_eq!(tables, 0);
+}

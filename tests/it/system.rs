@@ -1,7 +1,7 @@
 //! The modes of the system, for callers, clients and new requests, and the status.
 
 use crate::support::{
-    Caller, Daemon, ask, ask_sse, automatic, cancel_of, fault, manual, request_of, settled, stranger, waiting,
+    Caller, Daemon, ask, ask_sse, automatic, cancel_of, fault, manual, request_of, settled, stranger, until, waiting,
 };
 use baa_conductor::simulator::Firefox;
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection};

@@ -3,6 +3,11 @@
 use super::*;
 use crate::{
     store::{
+        logins::{
+            self,
+            tests::{endpoint, seen, told},
+        },
+        messages::{self, tests::message},
         requests::{self, Filter, tests::row},
         tests::Folder,
     },
@@ -155,6 +160,100 @@ async fn what_was_recorded_before_closing_is_there_after_opening_again() {
     store.close().await.unwrap();
     let store = Store::open(&folder.database(), &settings).unwrap();
     assert_eq!(store.run(requests::last_id).await, Ok(1_500));
+}
+
+/// The store's logins of client `a` and the names of its messages, newest first.
+async fn kept(store: &Store) -> (Vec<logins::StoredLogin>, Vec<String>) {
+    let read = store.read(|conn| {
+        let logins = logins::of_clients(conn, &logins::Filter::default(), &["a".into()])?;
+        let all =
+            messages::Filter { platform: None, conversation_id: None, before: None, limit: 99, bytes_max: 1 << 20 };
+        Ok((logins, messages::list(conn, &all)?.messages))
+    });
+    let (logins, messages) = frozen(read).await.unwrap();
+    (logins, messages.into_iter().map(|message| message.assistant_message_id).collect())
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn rows_of_every_kind_are_written_behind_together() {
+    let (store, later) = start(StoreSettings::default());
+    later.message(message("m1", "text", 1));
+    later.request(row(1));
+    later.login(told("a", "x", 1));
+    later.login(seen("a", "x", 2, vec![endpoint("/one", 1, 1)]));
+    later.message(message("m2", "text", 2));
+    later.message(message("m1", "text", 3));
+    frozen(later.flush()).await.unwrap();
+    let (logins, messages) = kept(&store).await;
+    assert_eq!(messages, ["m2", "m1"]);
+    assert_eq!((logins.len(), logins[0].updated_at, logins[0].revision), (1, 2, 1), "both parts in one write");
+    assert_eq!((logins[0].last_seen_at, logins[0].endpoints.len()), (Some(0), 1));
+    assert_eq!(stored(&store).await, [1]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_client_that_repeats_itself_costs_the_journal_nothing() {
+    let (store, later) = start(StoreSettings { max_pending_rows: 4, ..StoreSettings::default() });
+    later.request(row(1));
+    for told_at in 1..=10_000 {
+        later.login(told("a", "x", told_at));
+        later.message(message("m", "text", told_at));
+    }
+    later.request(row(2));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!((stored(&store).await, later.lost()), (vec![2, 1], 0));
+    assert_eq!(kept(&store).await.0[0].updated_at, 10_000);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn what_an_outage_held_back_and_what_came_meanwhile_become_one_row() {
+    let (store, later) = start(StoreSettings::default());
+    read_only(&store, true).await;
+    later.login(told("a", "x", 1));
+    assert!(frozen(later.flush()).await.is_err());
+    later.login(seen("a", "x", 2, vec![endpoint("/one", 1, 1)]));
+    assert!(frozen(later.flush()).await.is_err());
+    later.login(seen("a", "x", 3, vec![endpoint("/two", 2, 2)]));
+    read_only(&store, false).await;
+    frozen(later.flush()).await.unwrap();
+    let (logins, _) = kept(&store).await;
+    assert_eq!((logins[0].updated_at, logins[0].revision, later.lost()), (3, 1, 0));
+    assert_eq!(logins[0].credential_fingerprint.as_deref(), Some("fp1"));
+    assert_eq!(logins[0].endpoints, [endpoint("/one", 1, 1), endpoint("/two", 2, 2)]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn more_bytes_than_may_wait_push_the_oldest_rows_out() {
+    let (store, later) = start(StoreSettings { max_pending_bytes: 1 << 16, ..StoreSettings::default() });
+    later.request(row(1));
+    (1..=3).for_each(|at| later.message(message(&format!("m{at}"), &"x".repeat(30_000), at)));
+    later.message(message("huge", &"x".repeat(70_000), 4));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!((kept(&store).await.1, later.lost()), (vec!["m3".into(), "m2".into()], 3));
+    assert_eq!(stored(&store).await, Vec::<i64>::new());
+}
+
+#[actix_rt::test]
+async fn logins_and_messages_outlive_the_store() {
+    let folder = Folder::new();
+    let settings = StoreSettings::default();
+    let store = Store::open(&folder.database(), &settings).unwrap();
+    let later = Later::start(store.clone(), &settings, &LoginState::default());
+    for told_at in 1..=100 {
+        later.login(told("a", "x", told_at));
+        later.login(seen("a", "y", told_at, vec![endpoint("/one", told_at, told_at)]));
+    }
+    later.message(message("m", &"long ".repeat(1_000_000), 5));
+    later.close().await.unwrap();
+    store.close().await.unwrap();
+    let store = Store::open(&folder.database(), &settings).unwrap();
+    let logins = store.read(|conn| logins::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
+    let accounts: Vec<_> = logins.iter().map(|login| (login.account.as_deref().unwrap(), login.updated_at)).collect();
+    assert_eq!(accounts, [("x", 100), ("y", 100)]);
+    assert_eq!(logins[1].endpoints, [endpoint("/one", 1, 100)]);
+    let all = messages::Filter { platform: None, conversation_id: None, before: None, limit: 9, bytes_max: 1 };
+    let page = store.read(move |conn| messages::list(conn, &all)).await.unwrap();
+    assert_eq!(page.messages[0].raw_text.len(), 5_000_000);
 }
 
 #[test]

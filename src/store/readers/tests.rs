@@ -119,6 +119,28 @@ async fn closing_waits_for_reads_and_leaves_no_log() {
 }
 
 #[actix_rt::test]
+async fn closing_waits_until_every_connection_is_closed() {
+    let folder = Folder::new();
+    for _ in 0..5 {
+        let settings = StoreSettings { readers: 32, ..StoreSettings::default() };
+        let store = Store::open(&folder.database(), &settings).unwrap();
+        let all_there = Arc::new(Barrier::new(32));
+        let reads = (0..32).map(|_| {
+            let all_there = Arc::clone(&all_there);
+            store.read(move |conn| {
+                all_there.wait();
+                requests::last_id(conn)
+            })
+        });
+        assert!(futures_util::future::join_all(reads).await.iter().all(Result::is_ok));
+        write(&store, 1).await;
+        assert_eq!(store.close().await, Ok(()));
+        let files = fs::read_dir(folder.database().parent().unwrap()).unwrap();
+        assert_eq!(files.count(), 1, "the log goes with the last connection");
+    }
+}
+
+#[actix_rt::test]
 async fn a_file_that_is_gone_is_not_made_again() {
     let folder = Folder::new();
     let store = open(&folder.database());

@@ -111,3 +111,45 @@ fn what_a_crash_left_unfinished_ends_as_interrupted() {
     assert_eq!((ended.error_code.as_deref(), ended.finished_at), (Some("interrupted"), Some(9_000)));
     assert_eq!(latest(conn, "req_1").unwrap(), Some(row(1)));
 }
+
+/// Row `id`, which came and was finished at these times.
+fn at(id: i64, requested_at: WallMs, finished_at: impl Into<Option<WallMs>>) -> RequestRow {
+    RequestRow { requested_at, finished_at: finished_at.into(), ..row(id) }
+}
+
+/// Sweeps everything in windows of `rows`; answers what is left and how many windows that took.
+fn sweep(conn: &mut SqliteConnection, cutoff: WallMs, now: WallMs, rows: i64) -> (Vec<i64>, usize) {
+    let (mut after, mut windows) = (0, 0);
+    while let Swept { next: Some(next), .. } = expire(conn, cutoff, now, after, rows).unwrap() {
+        (after, windows) = (next, windows + 1);
+    }
+    let mut left = ids(&list(conn, &Filter { limit: 999, ..Filter::default() }).unwrap());
+    left.reverse();
+    (left, windows)
+}
+
+#[test]
+fn finished_rows_expire_and_unfinished_ones_never() {
+    let conn = &mut memory();
+    let rows = [at(1, 10, 20), at(2, 10, None), at(3, 10, 99), at(4, 20, 100), at(5, 30, 40), at(6, 150, 160)];
+    write_all(conn, &rows).unwrap();
+    assert_eq!(expire(conn, 100, 200, 0, 3).unwrap(), Swept { deleted: 2, next: Some(3) });
+    assert_eq!(sweep(conn, 100, 200, 3).0, [2, 4, 6]);
+}
+
+#[test]
+fn the_walk_ends_with_rows_that_all_came_later() {
+    let conn = &mut memory();
+    let rows: Vec<_> = (1..=100).map(|id| at(id, id, id)).collect();
+    write_all(conn, &rows).unwrap();
+    assert_eq!(sweep(conn, 30, 200, 10), ((30..=100).collect(), 3), "and does not read the other seventy");
+}
+
+#[test]
+fn rows_of_a_clock_that_ran_ahead_do_not_end_the_walk() {
+    let conn = &mut memory();
+    let ahead = (1..=20).map(|id| at(id, 9_000, 9_000));
+    let rows: Vec<_> = ahead.chain((21..=40).map(|id| at(id, 10, 10))).collect();
+    write_all(conn, &rows).unwrap();
+    assert_eq!(sweep(conn, 100, 200, 10).0, (1..=20).collect::<Vec<_>>());
+}

@@ -169,4 +169,4 @@ impl<'a> Sources<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

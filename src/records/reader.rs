@@ -193,3 +193,6 @@ impl Page {
         self.next_before
     }
 }
+
+#[cfg(test)]
+mod tests;

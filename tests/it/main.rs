@@ -19,6 +19,7 @@ mod journal;
 mod limits;
 mod peers;
 mod probes;
+mod records;
 mod secrets;
 mod shutdown;
 mod stream;

@@ -11,7 +11,12 @@ use crate::{
 const NOW: WallMs = 1_000_000;
 const AGES: Ages = Ages { stale_after_ms: 100, lost_after_ms: 1_000 };
 
-fn credential(platform: &str, account: Option<&str>, age: WallMs, freshness: Freshness) -> CredentialEntry {
+pub(in crate::records) fn credential(
+    platform: &str,
+    account: Option<&str>,
+    age: WallMs,
+    freshness: Freshness,
+) -> CredentialEntry {
     CredentialEntry {
         platform: platform.into(),
         account: account.map(str::to_owned),
@@ -46,7 +51,11 @@ fn tab(platform: &str, exists: bool, wanted: bool) -> ShellRuntime {
     }
 }
 
-fn client(id: &str, credentials: Vec<CredentialEntry>, request_hooks: Vec<HookEntry>) -> ClientView {
+pub(in crate::records) fn client(
+    id: &str,
+    credentials: Vec<CredentialEntry>,
+    request_hooks: Vec<HookEntry>,
+) -> ClientView {
     ClientView {
         client_id: ClientId::trusted(id),
         connection_id: ConnectionId::trusted(format!("connection-of-{id}")),
@@ -168,7 +177,8 @@ fn what_is_live_wins_over_what_is_stored_and_the_worse_report_over_the_better_ag
     assert_eq!(names(&records), ["claude gone me", "claude older -"], "a further page has the others alone");
     let mut world = self::world();
     world.clients[0].session.credentials[0].freshness = Freshness::Lost;
-    (world.others.clear(), world.connected.truncate(1));
+    world.others.clear();
+    world.connected.truncate(1);
     let (records, _) = shown(world, &Filter { client_id: Some("a".into()), ..Filter::default() }, false);
     assert_eq!((records[0].0.as_str(), records[0].1), ("claude a me", Status::Lost));
 }

@@ -94,10 +94,13 @@ impl Bus {
             let forgotten = if full { shared.kept.pop_front() } else { None };
             shared.kept.push_back(event);
             shared.next_id += 1;
-            (mem::take(&mut shared.waiting), forgotten)
+            let waiting = (!shared.waiting.is_empty()).then(|| mem::take(&mut shared.waiting));
+            (waiting, forgotten)
         };
         drop(forgotten); // not under the lock
-        wake(waiting);
+        if let Some(waiting) = waiting {
+            wake(waiting);
+        }
     }
 
     /// A reader of what happens from the given point on.

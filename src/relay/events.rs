@@ -2,55 +2,86 @@
 //!
 //! Invariant: a request that was told as queued is told as done, once, and after that nothing is told of it.
 
-use super::{
-    journal,
-    request::{Call, Request},
-};
+use super::{journal, request::Request};
 use crate::{
     clock::WallMs,
     events::Bus,
     ids::{ClientId, PlatformName, RequestId},
 };
-use serde::Serialize;
-use std::borrow::Cow;
+use serde::{Serialize, Serializer};
+use std::{borrow::Cow, sync::Arc};
 
 /// The phases of one request, as they are told.
 #[derive(Debug)]
 pub(super) struct Phases {
     events: Bus,
+    /// Told as queued and not yet as done.
+    under_way: Option<Arc<Facts>>,
+}
+
+/// What all events of a request have in common; they share it, since several are told of every request.
+#[derive(Debug)]
+struct Facts {
     request_id: RequestId,
     platform: PlatformName,
     response_mode: &'static str,
     /// Who was chosen to perform it.
     client_id: Option<ClientId>,
-    /// Told as queued and not yet as done.
-    under_way: bool,
+    method: Cow<'static, str>,
+    path: Box<str>,
 }
 
 /// A request has reached a phase.
-#[derive(Serialize)]
 struct Reached<T> {
-    request_id: RequestId,
-    platform: PlatformName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<ClientId>,
-    response_mode: &'static str,
+    facts: Arc<Facts>,
     phase: &'static str,
     at: WallMs,
-    #[serde(flatten)]
     more: T,
 }
+
+impl<T: Serialize> Serialize for Reached<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct View<'a, T> {
+            request_id: &'a RequestId,
+            platform: &'a PlatformName,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            client_id: Option<&'a ClientId>,
+            response_mode: &'static str,
+            phase: &'static str,
+            at: WallMs,
+            #[serde(flatten)]
+            asked: Option<Asked<'a>>,
+            #[serde(flatten)]
+            more: &'a T,
+        }
+        /// What is asked of the app; told once.
+        #[derive(Serialize)]
+        struct Asked<'a> {
+            method: &'a str,
+            path: &'a str,
+        }
+        let Reached { facts, phase, at, more } = self;
+        let asked = (*phase == QUEUED).then(|| Asked { method: &facts.method, path: &facts.path });
+        let view = View {
+            request_id: &facts.request_id,
+            platform: &facts.platform,
+            client_id: facts.client_id.as_ref(),
+            response_mode: facts.response_mode,
+            phase,
+            at: *at,
+            asked,
+            more,
+        };
+        view.serialize(serializer)
+    }
+}
+
+const QUEUED: &str = "queued";
 
 /// No more than the phase itself.
 #[derive(Serialize)]
 struct Nothing {}
-
-/// What is asked of the app.
-#[derive(Serialize)]
-struct Asked {
-    method: Cow<'static, str>,
-    path: String,
-}
 
 /// How a request ended.
 #[derive(Debug, Serialize)]
@@ -70,23 +101,21 @@ pub(super) struct Done {
 }
 
 impl Phases {
-    pub(super) fn new(events: Bus, request: &Request) -> Self {
-        Phases {
-            events,
-            request_id: request.id.clone(),
-            platform: request.platform.clone(),
-            response_mode: request.mode.name(),
-            client_id: None,
-            under_way: false,
-        }
+    pub(super) fn new(events: Bus) -> Self {
+        Phases { events, under_way: None }
     }
 
     /// It waits to go out, through this client if one was found.
-    pub(super) fn queued(&mut self, client: Option<&ClientId>, call: &Call, at: WallMs) {
-        self.client_id = client.cloned();
-        self.under_way = true;
-        let path = journal::cut(&call.path).to_owned();
-        self.reached("queued", at, Asked { method: call.method.clone(), path });
+    pub(super) fn queued(&mut self, request: &Request, client: Option<&ClientId>, at: WallMs) {
+        self.under_way = Some(Arc::new(Facts {
+            request_id: request.id.clone(),
+            platform: request.platform.clone(),
+            response_mode: request.mode.name(),
+            client_id: client.cloned(),
+            method: request.call.method.clone(),
+            path: journal::cut(&request.call.path).into(),
+        }));
+        self.reached(QUEUED, at, Nothing {});
     }
 
     /// The policy lets it pass.
@@ -107,12 +136,12 @@ impl Phases {
     /// It has ended.
     pub(super) fn done(&mut self, at: WallMs, done: Done) {
         self.reached("done", at, done);
-        self.under_way = false;
+        self.under_way = None;
     }
 
     /// Its exchange is gone; if that said nothing, something broke.
     pub(super) fn gone(&mut self, at: impl FnOnce() -> WallMs) {
-        if self.under_way {
+        if self.under_way.is_some() {
             let error_code = Some(Cow::Borrowed("internal_error"));
             let done = Done { outcome: "failure", error_code, status: None, event_count: 0, bytes: 0 };
             self.done(at(), done);
@@ -120,42 +149,34 @@ impl Phases {
     }
 
     fn reached(&self, phase: &'static str, at: WallMs, more: impl Serialize + Send + Sync + 'static) {
-        if !self.under_way {
-            return;
+        if let Some(facts) = &self.under_way {
+            self.events.publish("request", Reached { facts: Arc::clone(facts), phase, at, more });
         }
-        let reached = Reached {
-            request_id: self.request_id.clone(),
-            platform: self.platform.clone(),
-            client_id: self.client_id.clone(),
-            response_mode: self.response_mode,
-            phase,
-            at,
-            more,
-        };
-        self.events.publish("request", reached);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{events::Resume, relay::ResponseMode};
+    use crate::{
+        events::Resume,
+        relay::{Call, ResponseMode},
+    };
     use serde_json::json;
 
     fn phases(bus: &Bus) -> Phases {
-        let request = Request {
+        Phases::new(bus.clone())
+    }
+
+    fn call(path: &str) -> Request {
+        Request {
             id: RequestId::trusted("r"),
             platform: PlatformName::trusted("claude"),
             client_id: None,
             mode: ResponseMode::Sse,
-            call: Call::default(),
+            call: Call { method: "GET".into(), path: path.to_owned(), ..Call::default() },
             timeout: None,
-        };
-        Phases::new(bus.clone(), &request)
-    }
-
-    fn call(path: &str) -> Call {
-        Call { method: "GET".into(), path: path.to_owned(), ..Call::default() }
+        }
     }
 
     #[test]
@@ -163,7 +184,7 @@ mod tests {
         let bus = Bus::new(1, 16);
         let mut reader = bus.subscribe(Resume::Live);
         let mut phases = phases(&bus);
-        phases.queued(Some(&ClientId::trusted("ff")), &call("/p"), 1);
+        phases.queued(&call("/p"), Some(&ClientId::trusted("ff")), 1);
         phases.admitted(2);
         phases.dispatched(3);
         phases.streaming(4);
@@ -191,7 +212,7 @@ mod tests {
         phases(&bus).gone(|| 0);
         assert!(reader.told().is_empty(), "it never began");
         let mut phases = phases(&bus);
-        phases.queued(None, &call("/p"), 1);
+        phases.queued(&call("/p"), None, 1);
         phases.gone(|| 2);
         phases.gone(|| 3);
         phases.streaming(4);
@@ -206,7 +227,7 @@ mod tests {
     fn a_long_path_is_cut_as_in_the_journal() {
         let bus = Bus::new(1, 16);
         let mut reader = bus.subscribe(Resume::Live);
-        phases(&bus).queued(None, &call(&"/ü".repeat(1_000)), 1);
+        phases(&bus).queued(&call(&"/ü".repeat(1_000)), None, 1);
         let (_, data) = reader.told().remove(0);
         assert_eq!(data["path"].as_str().unwrap(), journal::cut(&"/ü".repeat(1_000)));
     }

@@ -215,7 +215,7 @@ impl Hub {
             return Err(Refused::Overloaded);
         }
         let platform = request.platform.clone();
-        let phases = Phases::new(self.shared.setup.events.clone(), &request);
+        let phases = Phases::new(self.shared.setup.events.clone());
         let registration = Registration { hub: self.clone(), id: request.id.clone(), phases, died: None };
         let number = self.journal().next_number();
         let exchange = Exchange::new(self.clone(), request, sink, number, registration).start();

@@ -25,7 +25,7 @@ impl Actor for Exchange {
         let applied = self.apply(ctx);
         if let Some(registration) = &mut self.registration {
             let client = self.client.as_ref().map(|client| &client.client_id);
-            registration.phases.queued(client, &self.request.call, self.requested_at);
+            registration.phases.queued(&self.request, client, self.requested_at);
         }
         match applied {
             Ok(()) => self.arm(ctx),

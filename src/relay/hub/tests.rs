@@ -52,8 +52,8 @@ async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
         call: Call::default(),
         timeout: None,
     };
-    let mut phases = Phases::new(bus, &request);
-    phases.queued(None, &request.call, 1);
+    let mut phases = Phases::new(bus);
+    phases.queued(&request, None, 1);
     let registration = Registration { hub: hub.clone(), id: request.id, phases, died: None };
     assert_eq!(told.told().len(), 1);
     let live = hub.live();

@@ -123,14 +123,22 @@ impl Queue {
 
     /// Moves the oldest rows into `chunk`: at most `most_rows`, of at most `most_bytes` unless the first has more.
     pub(super) fn take(&mut self, chunk: &mut Vec<Row>, most_rows: usize, most_bytes: usize) {
-        let mut bytes = 0;
-        while let Some(next) = self.rows.front() {
-            bytes += next.weight();
-            if chunk.len() == most_rows || (bytes > most_bytes && !chunk.is_empty()) {
+        let (mut count, mut bytes) = (0, 0);
+        for row in self.rows.iter().take(most_rows) {
+            let weight = row.weight();
+            if bytes + weight > most_bytes && count > 0 {
                 break;
             }
-            chunk.extend(self.pop());
+            (count, bytes) = (count + 1, bytes + weight);
         }
+        self.bytes -= bytes;
+        // Whoever records waits meanwhile, so the rows are moved in one go.
+        if !self.keyed.is_empty() {
+            for key in self.rows.iter().take(count).filter_map(Row::key) {
+                self.keyed.remove(&key);
+            }
+        }
+        chunk.extend(self.rows.drain(..count));
     }
 
     /// Puts a chunk that could not be written in front again, as far as there is room; the oldest rows fall out.

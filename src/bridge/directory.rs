@@ -80,11 +80,16 @@ impl<T: Clone> Directory<T> {
         Ok(before.map(|entry| entry.link).filter(|old| old.connection_id != link.connection_id))
     }
 
-    /// The active client said `hello` again.
-    pub(super) fn greet_again(&mut self, client: &ClientId) {
+    /// The entry of a client, for that connection of it alone: one that was replaced has nothing to say any more.
+    fn entry_of(&mut self, client: &ClientId, connection: &ConnectionId) -> Option<&mut Entry<T>> {
+        self.clients.get_mut(client).filter(|entry| entry.link.connection_id == *connection)
+    }
+
+    /// A client said `hello` again; it is the active one now.
+    pub(super) fn greet_again(&mut self, client: &ClientId, connection: &ConnectionId) {
         self.events += 1;
         let event = self.events;
-        if let Some(entry) = self.clients.get_mut(client) {
+        if let Some(entry) = self.entry_of(client, connection) {
             entry.hello = event;
             self.active = Some(client.clone());
         }
@@ -103,7 +108,7 @@ impl<T: Clone> Directory<T> {
     /// A client has seen a login.
     pub(super) fn login(
         &mut self,
-        client: &ClientId,
+        (client, connection): (&ClientId, &ConnectionId),
         platform: &PlatformName,
         account: Option<&str>,
         last_seen_at: WallMs,
@@ -111,7 +116,7 @@ impl<T: Clone> Directory<T> {
     ) {
         self.events += 1;
         let arrived = self.events;
-        let Some(entry) = self.clients.get_mut(client) else { return };
+        let Some(entry) = self.entry_of(client, connection) else { return };
         entry.logins.retain(|login| login.platform != *platform || login.account.as_deref() != account);
         if entry.logins.len() >= super::session::ENTRIES_MAX {
             entry.logins.remove(0);

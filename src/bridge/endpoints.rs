@@ -12,20 +12,24 @@ pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<EndpointRow> {
         (method, path.trim_start())
     });
     let described = entry.endpoint_metadata.iter().map(|told| (&*told.method, &*told.path));
-    let mut known = foldhash::HashSet::default();
+    let mut places = foldhash::HashMap::default();
     for (method, path) in listed.chain(described) {
-        if known.insert((method, path)) {
+        places.entry((method, path)).or_insert_with(|| {
             let (method, path) = (method.to_owned(), path.to_owned());
             rows.push(EndpointRow { method, path, first_seen_at: seen, last_seen_at: seen });
-        }
+            rows.len() - 1
+        });
     }
+    let mut described = foldhash::HashSet::default();
     for told in &entry.endpoint_metadata {
-        let Some(row) = rows.iter_mut().find(|row| row.method == told.method && row.path == told.path) else {
-            continue;
-        };
+        let Some(place) = places.get(&(&*told.method, &*told.path)) else { continue };
+        let row = &mut rows[*place];
         let last = told.last_seen_at.or(told.first_seen_at).unwrap_or(seen).min(now);
-        row.first_seen_at = told.first_seen_at.unwrap_or(last).min(last);
-        row.last_seen_at = last;
+        let first = told.first_seen_at.unwrap_or(last).min(last);
+        // Of an endpoint that is described twice, both descriptions are true.
+        let again = !described.insert(*place);
+        row.first_seen_at = if again { row.first_seen_at.min(first) } else { first };
+        row.last_seen_at = if again { row.last_seen_at.max(last) } else { last };
     }
     rows
 }
@@ -72,6 +76,12 @@ mod tests {
         );
         let wanted = [("GET /a", 50, 50), ("POST /b", 10, 40), ("GET /only-described", 70, 70)];
         assert_eq!(shown(&entry), wanted.map(|(name, first, last)| (name.to_owned(), first, last)));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_described_twice_has_the_widest_times() {
+        let entry = told(&[], &[("GET", "/a", Some(20), Some(40)), ("GET", "/a", Some(30), Some(35))]);
+        assert_eq!(shown(&entry), [("GET /a".to_owned(), 20, 40)]);
     }
 
     #[test]

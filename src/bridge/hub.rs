@@ -236,13 +236,9 @@ impl Hub {
 
     /// Enters a client; it leaves when what is returned is dropped.
     pub(super) fn enter(&self, link: Client) -> Result<(Presence, Option<Client>), Crowded> {
-        let presence = Presence {
-            hub: self.clone(),
-            client_id: link.client_id.clone(),
-            connection_id: link.connection_id.clone(),
-            left: Gone::Disconnected,
-        };
+        let (client_id, connection_id) = (link.client_id.clone(), link.connection_id.clone());
         let replaced = self.directory().arrive(link)?;
+        let presence = Presence { hub: self.clone(), client_id, connection_id, left: Gone::Disconnected };
         self.shared.epoch.fetch_add(1, Relaxed);
         self.shared.arrivals.notify_waiters();
         Ok((presence, replaced))

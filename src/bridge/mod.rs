@@ -14,6 +14,7 @@ mod meter;
 mod session;
 pub mod settings;
 pub mod socket;
+mod told;
 mod view;
 
 pub use action::{ActionEntry, ActionFailure, ActionTarget, Asked, Done, Order, Reconnected};

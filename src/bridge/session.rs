@@ -1,7 +1,7 @@
 //! What one client has told about itself, as a value: logins, endpoints, shell tabs, final messages, its last action.
 //! No actor, no clock; names, counts and fingerprints only.
 
-use super::action::ActionEntry;
+use super::{action::ActionEntry, told::Told};
 use crate::{
     clock::WallMs,
     wire::{ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, PlatformStatus, ShellRuntime},
@@ -15,21 +15,38 @@ use std::{
 
 /// Final messages that are kept for the snapshot.
 const FINAL_MESSAGES_MAX: usize = 10;
-/// Logins, endpoint lists and tabs that one client may report; beyond it the first in order is forgotten.
+/// Logins, endpoint lists and drifts that one client may report.
 pub(super) const ENTRIES_MAX: usize = 256;
+/// Shell tabs that one client may report.
+const TABS_MAX: usize = 64;
+/// Bytes of all endpoint lists of one client: every snapshot to it holds them.
+const HOOKS_BYTES_MAX: usize = 1 << 20;
 
 /// (platform, account); no account sorts first.
 type Login = (String, Option<String>);
 
 /// What one client has told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
-    credentials: BTreeMap<Login, CredentialEntry>,
-    request_hooks: BTreeMap<Login, HookEntry>,
-    shell_runtime: BTreeMap<String, ShellRuntime>,
+    credentials: Told<Login, CredentialEntry>,
+    request_hooks: Told<Login, HookEntry>,
+    shell_runtime: Told<String, ShellRuntime>,
     final_messages: VecDeque<FinalMessageEntry>,
     last_action_result: Option<ActionEntry>,
-    drift: BTreeMap<String, u64>,
+    drift: Told<String, u64>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Session {
+            credentials: Told::new(ENTRIES_MAX, usize::MAX),
+            request_hooks: Told::new(ENTRIES_MAX, HOOKS_BYTES_MAX),
+            shell_runtime: Told::new(TABS_MAX, usize::MAX),
+            final_messages: VecDeque::new(),
+            last_action_result: None,
+            drift: Told::new(ENTRIES_MAX, usize::MAX),
+        }
+    }
 }
 
 /// A login.
@@ -131,7 +148,7 @@ impl Session {
             last_seen_at: seen,
             header_count: told.header_count,
         };
-        insert(&mut self.credentials, (entry.platform.clone(), entry.account.clone()), entry.clone());
+        self.credentials.insert((entry.platform.clone(), entry.account.clone()), entry.clone(), 1);
         entry
     }
 
@@ -145,10 +162,12 @@ impl Session {
             endpoints: told.endpoints,
             endpoint_metadata: told.endpoint_metadata,
             last_verified_at: now,
-            updated_at: told.updated_at.unwrap_or(now),
+            updated_at: told.updated_at.unwrap_or(now).min(now),
             prompt_template: told.prompt_template,
         };
-        insert(&mut self.request_hooks, (entry.platform.clone(), entry.account.clone()), entry.clone());
+        let weight = entry.endpoints.iter().map(String::len).sum::<usize>()
+            + entry.endpoint_metadata.iter().map(|told| told.method.len() + told.path.len()).sum::<usize>();
+        self.request_hooks.insert((entry.platform.clone(), entry.account.clone()), entry.clone(), weight);
         entry
     }
 
@@ -157,17 +176,19 @@ impl Session {
         self.last_action_result = Some(entry);
     }
 
-    /// Tabs were reported; answers those that are not as they were.
+    /// Tabs were reported; answers those that are not as they were, whenever they were seen.
     pub(super) fn tabs(&mut self, told: Vec<ShellRuntime>) -> Vec<ShellRuntime> {
-        let is_new = |tab: &ShellRuntime| self.shell_runtime.get(&tab.platform) != Some(tab);
-        let changed: Vec<_> = told.into_iter().filter(is_new).collect();
-        for tab in &changed {
-            insert(&mut self.shell_runtime, tab.platform.clone(), tab.clone());
+        let mut changed = Vec::new();
+        for tab in told {
+            if self.shell_runtime.get(&tab.platform).is_none_or(|known| !known.is_same_but_for_times(&tab)) {
+                changed.push(tab.clone());
+            }
+            self.shell_runtime.insert(tab.platform.clone(), tab, 1);
         }
         changed
     }
 
-    /// An assistant's message was completed. One that is known takes the place of its earlier copy.
+    /// An assistant's message was completed. One that is known leaves, and is the newest again.
     /// `text_bytes_max`: of texts that are kept, the newest first.
     pub(super) fn final_message(
         &mut self,
@@ -190,12 +211,10 @@ impl Session {
                 && known.assistant_message_id == entry.assistant_message_id
                 && known.digest == entry.digest
         };
-        if let Some(known) = self.final_messages.iter_mut().find(|known| same(known)) {
-            *known = entry.clone();
-            return entry;
-        }
-        if self.final_messages.len() == FINAL_MESSAGES_MAX {
-            self.final_messages.pop_front();
+        match self.final_messages.iter().position(same) {
+            Some(known) => drop(self.final_messages.remove(known)),
+            None if self.final_messages.len() == FINAL_MESSAGES_MAX => drop(self.final_messages.pop_front()),
+            None => {}
         }
         self.final_messages.push_back(entry.clone());
         let mut kept = 0;
@@ -211,7 +230,7 @@ impl Session {
 
     /// The extension's extractors were judged.
     pub(super) fn platform_status(&mut self, told: PlatformStatus) {
-        insert(&mut self.drift, told.platform, told.extractor_drift);
+        self.drift.insert(told.platform, told.extractor_drift, 1);
     }
 
     /// Everything told; the texts of final messages only when asked for.
@@ -226,16 +245,9 @@ impl Session {
             shell_runtime: self.shell_runtime.values().cloned().collect(),
             final_messages: self.final_messages.iter().map(message).collect(),
             last_action_result: self.last_action_result.clone(),
-            extractor_drift: self.drift.clone(),
+            extractor_drift: self.drift.iter().map(|(platform, drift)| (platform.clone(), *drift)).collect(),
         }
     }
-}
-
-fn insert<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, key: K, value: V) {
-    if map.len() >= ENTRIES_MAX && !map.contains_key(&key) {
-        map.pop_first();
-    }
-    map.insert(key, value);
 }
 
 #[cfg(test)]
@@ -279,6 +291,17 @@ mod tests {
         let shown = session.view(true).final_messages;
         let kept: Vec<_> = shown.iter().map(|m| (m.raw_length, m.raw_text.is_some())).collect();
         assert_eq!(kept, [(10, false), (10, false), (10, true), (10, true)]);
+    }
+
+    #[test]
+    fn a_message_that_is_told_again_is_the_newest_and_brings_no_more_text() {
+        let mut session = Session::default();
+        for id in ["m0", "m1", "m2", "m0", "m1"] {
+            session.final_message(message(id, "0123456789"), 0, 20);
+        }
+        let shown = session.view(true).final_messages;
+        let kept: Vec<_> = shown.iter().map(|m| (m.assistant_message_id.as_str(), m.raw_text.is_some())).collect();
+        assert_eq!(kept, [("m2", false), ("m0", true), ("m1", true)]);
     }
 
     #[test]

@@ -112,7 +112,8 @@ fn filter(call: &Call) -> Result<Filter, ApiError> {
 fn platforms<'a>(call: &'a Call, bridge: &BridgeView) -> Vec<PlatformState<'a>> {
     let core = &call.core;
     let drift = |name: &PlatformName| {
-        bridge.clients.iter().filter_map(|client| client.session.extractor_drift.get(name.as_str())).sum()
+        let told = bridge.clients.iter().filter_map(|client| client.session.extractor_drift.get(name.as_str()));
+        told.fold(0_u64, |sum, drift| sum.saturating_add(*drift))
     };
     let state = |platform: &'a crate::platforms::registry::Platform| {
         let client_ids = core.bridge.logged_in(&platform.name);

@@ -113,6 +113,18 @@ pub struct Drift {
     pub reason: Option<String>,
 }
 
+impl ShellRuntime {
+    /// Whether nothing but the moments differ at which things were seen.
+    pub fn is_same_but_for_times(&self, other: &ShellRuntime) -> bool {
+        let timeless = |tab: &ShellRuntime| {
+            let mut tab = tab.clone();
+            (tab.actual.last_seen_at, tab.actual.last_ready_at) = (None, None);
+            tab
+        };
+        timeless(self) == timeless(other)
+    }
+}
+
 impl Default for Drift {
     fn default() -> Self {
         Drift { aligned: true, needs_restore: false, unexpected_actual: false, reason: None }

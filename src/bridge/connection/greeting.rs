@@ -41,7 +41,7 @@ impl Connection {
                 };
                 return self.refuse(&refused, ctx);
             }
-            self.hub.directory().greet_again(&hello.client_id);
+            self.hub.directory().greet_again(&hello.client_id, &greeted.presence.connection_id);
             return self.greet(ctx);
         }
         if self.hub.settings().pairing == Pairing::Required {

@@ -5,6 +5,7 @@ use crate::{
     bridge::{
         endpoints,
         events::{LoginTold, MessageSeen, TabChanged},
+        hub::Presence,
     },
     clock::WallMs,
     ids::ClientId,
@@ -19,13 +20,16 @@ use std::sync::Arc;
 
 impl Connection {
     pub(super) fn saw_login(&mut self, mut told: Credentials, now: WallMs, ctx: &mut Context<Self>) {
-        let Some(client) = self.client() else { return };
+        let Some(Presence { client_id: client, connection_id, .. }) = self.greeted.as_ref().map(|g| &g.presence) else {
+            return;
+        };
+        let (client, connection_id) = (client.clone(), connection_id.clone());
         let tabs = std::mem::take(&mut told.shell_runtime);
         let entry = self.session.credentials(told, now);
         // A login for something that is not registered is shown, but no request can go there.
         if let Some(platform) = self.hub.registry().get(&entry.platform) {
-            let account = entry.account.as_deref();
-            self.hub.directory().login(&client, &platform.name, account, entry.last_seen_at, entry.freshness);
+            let (who, account) = ((&client, &connection_id), entry.account.as_deref());
+            self.hub.directory().login(who, &platform.name, account, entry.last_seen_at, entry.freshness);
         }
         self.hub.events().publish("login_state", LoginTold::credentials(&client, &entry));
         self.hub.later().login(LoginRow {

@@ -15,7 +15,9 @@ impl Scene {
     }
 
     fn login(&mut self, client: &str, platform: &str, freshness: Freshness) {
-        self.0.login(&ClientId::trusted(client), &PlatformName::trusted(platform), None, 1_000, freshness);
+        let client = ClientId::trusted(client);
+        let connection = self.0.connection_of(&client).unwrap();
+        self.0.login((&client, &connection), &PlatformName::trusted(platform), None, 1_000, freshness);
     }
 
     fn chosen(&self, platform: &str) -> String {
@@ -79,7 +81,9 @@ fn when_the_active_client_leaves_the_one_greeted_last_before_it_takes_its_place(
     scene.hello("a", 1);
     scene.hello("b", 2);
     scene.hello("c", 3);
-    scene.0.greet_again(&ClientId::trusted("a"));
+    let a = ClientId::trusted("a");
+    let connection = scene.0.connection_of(&a).unwrap();
+    scene.0.greet_again(&a, &connection);
     assert_eq!(scene.0.active().unwrap().to, 1);
     scene.0.leave(&ClientId::trusted("a"), &ConnectionId::trusted("1"));
     assert_eq!(scene.0.active().unwrap().to, 3);
@@ -103,4 +107,18 @@ fn a_login_seen_too_long_ago_makes_no_platform_ready() {
     let ids = |since| scene.0.logged_in("claude", since).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(ids(1_000), ["a", "b"]);
     assert!(ids(1_001).is_empty());
+}
+
+#[test]
+fn a_connection_that_was_replaced_has_nothing_to_say() {
+    let mut scene = Scene::new();
+    scene.hello("a", 1);
+    scene.hello("b", 2);
+    scene.hello("a", 3);
+    scene.hello("b", 4);
+    let (a, old) = (ClientId::trusted("a"), ConnectionId::trusted("1"));
+    scene.0.login((&a, &old), &PlatformName::trusted("claude"), None, 1_000, Freshness::Fresh);
+    assert!(scene.0.logged_in("claude", 0).is_empty());
+    scene.0.greet_again(&a, &old);
+    assert_eq!(scene.chosen("claude"), "b", "the active one stays");
 }

@@ -235,14 +235,35 @@ pub enum ActionFailure {
         /// Who was asked.
         asked: Asked,
     },
-    /// It did not answer in time, or did not come back in time.
-    #[error("the extension did not answer within {timeout_ms} ms")]
-    Timeout {
-        /// How long it had.
-        timeout_ms: u64,
+    /// What it answered cannot be read.
+    #[error("the extension's answer cannot be read: {why}")]
+    Garbled {
+        /// What is wrong with it.
+        why: String,
         /// Who was asked.
         asked: Asked,
     },
+    /// It did not answer in time, or did not come back in time.
+    #[error("the {} within {timeout_ms} ms", if *.to_return { "client did not come back" } else { "extension did not answer" })]
+    Timeout {
+        /// How long it had.
+        timeout_ms: u64,
+        /// Whether it was to connect anew.
+        to_return: bool,
+        /// Who was asked.
+        asked: Asked,
+    },
+}
+
+/// Why an action has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The client went away before it was asked.
+    Unasked,
+    /// The client went away before it answered.
+    Gone(Gone),
+    /// Its answer cannot be read.
+    Garbled(String),
 }
 
 /// Who was asked, under which id.

@@ -33,7 +33,7 @@ mod inbound;
 mod mode;
 mod telling;
 
-pub(super) use acting::{Act, Forget};
+pub(super) use acting::{Act, Forget, Remember};
 pub use inbound::In;
 
 /// How long a peer gets to read why it is closed.

@@ -148,6 +148,7 @@ impl<T: Clone> Directory<T> {
     }
 
     /// The connection of a client.
+    #[cfg(test)]
     pub(super) fn connection_of(&self, client: &ClientId) -> Option<ConnectionId> {
         self.get(client).map(|link| link.connection_id.clone())
     }

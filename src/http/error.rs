@@ -307,6 +307,7 @@ pub(super) fn of_action(failure: &ActionFailure, kind: ActionKind, platform: Opt
         ActionFailure::NoClient(NoClient::NotConnected) => (Code::BrowserClientNotFound, "client_not_found"),
         ActionFailure::NoClient(NoClient::NoneConnected) => (Code::BrowserBridgeUnavailable, "no_active_client"),
         ActionFailure::Gone { gone, .. } => (Code::BrowserBridgeUnavailable, gone.code()),
+        ActionFailure::Garbled { .. } => (Code::BrowserBridgeError, "invalid_message"),
         ActionFailure::Timeout { .. } => (Code::BrowserActionTimeout, "action_timeout"),
     };
     let mut message = failure.to_string();
@@ -318,7 +319,9 @@ pub(super) fn of_action(failure: &ActionFailure, kind: ActionKind, platform: Opt
         .with_some("platform", platform);
     match failure {
         ActionFailure::NoClient(_) => error,
-        ActionFailure::Gone { asked, .. } | ActionFailure::Timeout { asked, .. } => error
+        ActionFailure::Gone { asked, .. }
+        | ActionFailure::Garbled { asked, .. }
+        | ActionFailure::Timeout { asked, .. } => error
             .with("bridge_client_id", &asked.client_id)
             .with("bridge_connection_id", &asked.connection_id)
             .with("bridge_request_id", &asked.request_id),

@@ -110,6 +110,11 @@ impl Refused {
         matches!(self.in_reply_to.as_deref(), Some("api_response" | "stream_end" | "stream_error"))
     }
 
+    /// Whether the frame was the result of an action.
+    pub fn ends_action(&self) -> Option<&str> {
+        self.id.as_deref().filter(|_| self.in_reply_to.as_deref() == Some("action_result"))
+    }
+
     /// Whether a request's answer was in the frame, so that the request can expect no better one.
     pub fn ends_request(&self) -> Option<&str> {
         let ends = matches!(

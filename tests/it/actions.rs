@@ -100,8 +100,17 @@ async fn what_fails_in_the_browser_is_an_answer_and_what_fails_on_the_way_an_err
     assert_eq!(refused.error(), (504, "browser_action_timeout".into()));
     let details = refused.json()["details"].clone();
     assert_eq!((&details["action"], &details["bridge_client_id"]), (&json!("plugin_status"), &json!("ff")));
+    assert!(refused.json()["message"].as_str().unwrap().contains("did not answer within 50 ms"));
+    // One that cannot be read is as good as none, and ends the action at once.
+    let status = json!({"action": "plugin_status", "timeout_ms": 3_600_000});
+    let mut call = daemon.caller().begin_at("/v1/browser/actions", &status).await;
+    let first = asked(&firefox, "plugin_status").await;
+    let second = firefox.expect_where("plugin_status", |m| m["request_id"] != first["request_id"]).await.unwrap();
+    result(&firefox, &second, json!({"failed": "yes"})).await;
+    let garbled = within("an answer", call.answer(false)).await;
+    assert_eq!(garbled.error(), (502, "browser_bridge_error".into()));
     // Its result comes after all: it is shown, although nobody waits.
-    let message = asked(&firefox, "plugin_status").await;
+    let message = first;
     result(&firefox, &message, json!({"reason": "late"})).await;
     until("the late result", async || {
         let last = daemon.caller().browser().await["current_client"]["last_action_result"].take();
@@ -147,6 +156,12 @@ async fn a_reconnect_is_complete_when_the_client_is_back() {
     .await;
     assert_ne!(now, before);
     assert_eq!(done["reconnected"]["connection_id"], now);
+    let last = until("the result", async || {
+        let last = daemon.caller().browser().await["current_client"]["last_action_result"].take();
+        (last["completed"] == true).then_some(last)
+    })
+    .await;
+    assert_eq!((&last["action"], &last["request_id"]), (&json!("ws_reconnect"), &done["request_id"]));
     assert!(done["reconnected"]["after_ms"].is_u64());
 }
 
@@ -211,6 +226,8 @@ async fn the_older_routes_are_these_actions_and_say_so() {
     let answer = within("an answer", sent.answer(false)).await;
     assert!(answer.header("deprecation").unwrap().contains("/v1/browser/request"));
     assert_eq!(answer.data()["platform"], "claude");
+    let form = daemon.caller().with("content-type", "text/plain").post("/v1/browser/claude/open", &json!({})).await;
+    assert!(form.status == 415 && form.header("deprecation").is_some(), "also on what its guard refuses");
     let elsewhere = daemon.caller().post("/v1/browser/claude/send", &json!({"platform": "gemini", "path": "/x"})).await;
     assert_eq!((elsewhere.error().0, elsewhere.json()["details"]["field"].as_str()), (400, Some("platform")));
 }

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::{
     bridge::{
         acting::Told,
-        action::{ActionEntry, Placed},
+        action::{ActionEntry, Lost, Placed},
         assignment::Gone,
         events,
     },
@@ -33,7 +33,7 @@ impl Handler<Act> for Connection {
 
     fn handle(&mut self, Act { placed, answer }: Act, ctx: &mut Self::Context) {
         if self.closing || self.greeted.is_none() {
-            return; // the dropped sender says that the client is gone
+            return; // the dropped sender says that the client was never asked
         }
         let platform = placed.platform.as_ref().map(|platform| platform.as_str());
         let command = placed.kind.command(placed.request_id.as_str(), platform, placed.reason.as_deref());
@@ -58,6 +58,22 @@ impl Handler<Forget> for Connection {
     }
 }
 
+/// A result that was decided elsewhere: the client is back, here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::bridge) struct Remember {
+    pub(in crate::bridge) entry: ActionEntry,
+}
+
+impl Handler<Remember> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Remember { entry }: Remember, ctx: &mut Self::Context) {
+        self.session.acted(entry);
+        self.changed("action_result", ctx);
+    }
+}
+
 impl Connection {
     /// A result: for whoever waits for it, and for everybody who looks.
     pub(super) fn acted(&mut self, told: ActionResult, ctx: &mut Context<Self>) {
@@ -78,7 +94,14 @@ impl Connection {
     /// Tells everybody who waits for an action that none will come.
     pub(super) fn fail_actions(&mut self, gone: Gone) {
         for (_, awaited) in self.actions.drain() {
-            let _ = awaited.answer.send(Err(gone)); // who no longer waits does not mind
+            let _ = awaited.answer.send(Err(Lost::Gone(gone))); // who no longer waits does not mind
+        }
+    }
+
+    /// An action whose result cannot be read can expect no better one.
+    pub(super) fn garbled_action(&mut self, id: &str, why: &str) {
+        if let Some(awaited) = self.actions.remove(id) {
+            let _ = awaited.answer.send(Err(Lost::Garbled(why.to_owned()))); // who no longer waits does not mind
         }
     }
 }

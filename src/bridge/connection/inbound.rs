@@ -80,6 +80,9 @@ impl Connection {
 
     /// A request whose answer cannot be understood can expect no better one.
     fn garbled(&mut self, refused: &Refused) {
+        if let Some(id) = refused.ends_action() {
+            return self.garbled_action(id, &refused.message);
+        }
         let Some(id) = refused.ends_request() else { return };
         let (why, last) = (refused.message.clone(), refused.is_last());
         if last {

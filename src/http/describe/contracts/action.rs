@@ -32,6 +32,7 @@ pub(in crate::http::describe) fn action<'a>(context: &Context<'a>) -> Contract<'
             ),
             (Code::BrowserClientNotFound, "The named client is not connected."),
             (Code::BrowserActionTimeout, "The extension did not answer, or the client did not come back, in time."),
+            (Code::BrowserBridgeError, "The extension's answer cannot be read."),
         ]),
         examples: examples(context, |route| route.id == ID),
     }
@@ -70,4 +71,5 @@ const ANSWER: &[(&str, &str)] = &[
     ("result", "Counts over all platforms."),
     ("results", "One entry a platform."),
     ("shell_runtime", "The shell tabs afterwards."),
+    ("reconnected", "With wait: the new connection_id, and after_ms, the milliseconds until the client was back."),
 ];

@@ -99,14 +99,15 @@ pub(super) async fn serve(
     payload: Payload,
 ) -> HttpResponse {
     let id = exchange_id(&request);
-    let allowed = match core.origins.check(request.uri(), request.headers(), route.is_socket()) {
-        Ok(passed) => passed.allowed_origin,
-        Err(error) => return seal(Err(error), &id, None, &request),
+    let (result, allowed) = match core.origins.check(request.uri(), request.headers(), route.is_socket()) {
+        Err(error) => (Err(error), None),
+        Ok(passed) => {
+            // A panic costs this one answer.
+            let work = AssertUnwindSafe(handle(core, route, Arc::clone(&id), request.clone(), payload)).catch_unwind();
+            let failed = |_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly."));
+            (work.await.unwrap_or_else(failed), passed.allowed_origin)
+        }
     };
-    // A panic costs this one answer.
-    let work = AssertUnwindSafe(handle(core, route, Arc::clone(&id), request.clone(), payload)).catch_unwind();
-    let result =
-        work.await.unwrap_or_else(|_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly.")));
     let mut response = seal(result, &id, allowed.as_deref(), &request);
     if let Some(successor) = route.successor {
         deprecate(&mut response, successor);

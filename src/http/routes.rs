@@ -156,6 +156,7 @@ fn mount(
     refuse: &(impl Fn(Option<&'static str>, HttpRequest) -> Answer + Clone + 'static),
 ) {
     let mut paths: Vec<&'static str> = table.iter().map(|route| route.path).collect();
+    paths.sort_unstable();
     paths.dedup();
     for path in paths {
         let mut resource = web::resource(path);

@@ -16,11 +16,14 @@ use crate::{
     clock::{Clock, WallMs},
     events::Bus,
     mode::{Mode, SystemView},
-    store::{self, Store, StoreError},
+    store::{self, Store, StoreError, Unavailable},
 };
 use settings::Node;
 use std::sync::Arc;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+/// Changes that may be under way; a store that does not answer must not gather them.
+const CHANGES_MAX: usize = 64;
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ struct Shared {
     state: watch::Sender<SystemView>,
     /// Held from before a change is written until it is told.
     changing: Mutex<()>,
+    /// For the changes that are under way or wait.
+    room: Arc<Semaphore>,
 }
 
 impl System {
@@ -60,8 +65,9 @@ impl System {
             let (mode, since) = (state.mode.name(), state.changed_at);
             tracing::warn!(mode, since, reason = ?state.reason, "the system starts in the mode that it was left in");
         }
-        let (state, changing) = (watch::Sender::new(state), Mutex::new(()));
-        Ok(System { shared: Arc::new(Shared { store, events, clock, node, state, changing }) })
+        let (state, changing, room) =
+            (watch::Sender::new(state), Mutex::new(()), Arc::new(Semaphore::new(CHANGES_MAX)));
+        Ok(System { shared: Arc::new(Shared { store, events, clock, node, state, changing, room }) })
     }
 
     /// The mode in force.
@@ -99,7 +105,7 @@ impl System {
     ///
     /// # Errors
     ///
-    /// The change cannot be written; the mode stays.
+    /// The change cannot be written, or too many wait for the store already; the mode stays.
     pub fn change(
         &self,
         mode: Mode,
@@ -113,6 +119,7 @@ impl System {
 
 impl Shared {
     async fn change(self: Arc<Self>, mode: Mode, reason: Option<String>) -> Result<SystemView, StoreError> {
+        let _room = self.room.try_acquire().map_err(|_| StoreError::from(Unavailable::Busy))?;
         let _turn = self.changing.lock().await;
         let next = SystemView { mode, changed_at: self.clock.now_ms(), reason: reason.map(Into::into) };
         let row = next.clone();

@@ -120,3 +120,14 @@ async fn the_mode_outlives_the_process() {
     let next = Fixture { clock: Clock::starting_at(9_000), ..Fixture::new(&folder.database()) };
     assert_eq!(next.system().await.state(), view(Mode::Draining, 1_000, Some("update")));
 }
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn changes_do_not_gather_before_a_store_that_does_not_answer() {
+    let fixture = memory();
+    let system = fixture.system().await;
+    let asked: Vec<_> = (0..=CHANGES_MAX).map(|_| system.change(Mode::Paused, None)).collect();
+    let answered = frozen(futures_util::future::join_all(asked)).await;
+    let refused = answered.iter().filter(|answer| **answer == Err(StoreError::Unavailable(Unavailable::Busy))).count();
+    assert_eq!((refused, answered.iter().filter(|answer| answer.is_ok()).count()), (1, CHANGES_MAX));
+    assert!(frozen(system.change(Mode::Running, None)).await.is_ok(), "there is room again");
+}

@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use crate::{
     bridge::{Bridge, Identity},
-    codex::settings::Codex,
+    codex::Codexd,
     config::{Config, reserved::HostOps},
     http::{
         Core,
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Where `/v1/codex` leads.
-    pub codex: Codex,
+    pub codex: Option<String>,
     /// What may be done to this machine.
     pub host_ops: HostOps,
     /// Whether observed final messages are processed.
@@ -31,7 +31,7 @@ impl Facts {
     /// Those of a configuration.
     pub fn of(config: &Config) -> Self {
         Facts {
-            codex: config.codex.clone(),
+            codex: Codexd::new(&config.codex).map(|codexd| codexd.base().to_owned()),
             host_ops: config.host_ops.clone(),
             instructions_live: config.instructions.live,
         }

@@ -49,7 +49,7 @@ pub(super) struct Codex<'a> {
 
 impl<'a> Codex<'a> {
     pub(super) fn new(context: &Context<'a>) -> Self {
-        let base_url = context.facts.codex.base_url.as_deref();
+        let base_url = context.facts.codex.as_deref();
         Codex {
             enabled: base_url.is_some(),
             backend: "independent_codexd",
@@ -95,7 +95,7 @@ pub(super) struct Instructions {
 
 impl Instructions {
     pub(super) fn new(context: &Context<'_>) -> Self {
-        let routes = Mention::beneath(context, &["/v1/instructions", "/v1/browser/messages"]);
+        let routes = Mention::beneath(context, &["/v1/instructions"]);
         Instructions { enabled: context.facts.instructions_live, routes }
     }
 }

@@ -27,8 +27,8 @@ pub(super) const NOTES: &[&str] = &[
     "Where auth is bearer, every caller must show the token; where it is none, read auth.description.",
     "HEAD is answered wherever GET is.",
     "A body must be application/json; another content type is refused.",
-    "A valid request with response_mode sse answers 200 at once and reports later failures in its last event, \
-     stream_error.",
+    "A valid request with response_mode sse that was taken answers 200 at once and reports later failures in its last \
+     event, stream_error. One that was not taken (overloaded, system_draining) is answered as JSON.",
     "Web pages may not call unless their origin is allowed in the configuration.",
     "A part with an empty list of routes cannot be used in this version, whatever its enabled says.",
 ];

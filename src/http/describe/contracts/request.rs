@@ -167,5 +167,6 @@ fn error_cases() -> Vec<ErrorCase> {
             Code::Overloaded,
             "As many browser requests as runtime.limits.max_requests are under way; retry-after tells when to come back.",
         ),
+        (Code::SystemDraining, "The system takes no new browser requests until it is resumed."),
     ])
 }

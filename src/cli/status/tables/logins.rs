@@ -34,6 +34,7 @@ struct Seen {
 #[serde(default)]
 pub(super) struct Summary {
     matched_records: Option<u64>,
+    persisted_error: Option<String>,
     runtime_counts: Option<Counts>,
 }
 
@@ -86,6 +87,9 @@ pub(super) fn shown(browser: &Browser, now: WallMs) -> String {
     let (all, shown) = (summary.and_then(|summary| summary.matched_records), records.len() as u64);
     if let Some(all) = all.filter(|all| *all > shown) {
         text.push_str(&format!("{shown} of {all} logins are shown\n"));
+    }
+    if let Some(error) = summary.and_then(|summary| summary.persisted_error.as_ref()) {
+        text.push_str(&format!("stored logins cannot be read: {}\n", crate::cli::text::line(error)));
     }
     text + &tabs(summary)
 }

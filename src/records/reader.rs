@@ -104,8 +104,7 @@ impl Reader {
         if empty {
             return page;
         }
-        // What cannot be written can often still be read.
-        let _ = self.later.flush().await;
+        self.later.flush_for_reading().await;
         match self.rows(bridge, &page.filter).await {
             Ok((connected, others, counts)) => {
                 page.others = others;

@@ -155,7 +155,7 @@ impl Journal {
         let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.id).collect();
         let mut entries: Vec<_> = live.into_iter().filter(|entry| filter.takes(entry)).collect();
         if let Some((store, later)) = &self.kept {
-            later.flush().await?;
+            later.flush_for_reading().await;
             // Rows of those under way are older than what memory knows; more are read to make up for them.
             let limit = i64::try_from(filter.limit + numbers.len() + 1).unwrap_or(i64::MAX);
             let wanted = store::requests::Filter {
@@ -178,7 +178,7 @@ impl Journal {
     /// The newest finished entry of that id.
     pub(super) async fn latest(&self, request_id: &str) -> Result<Option<Entry>, StoreError> {
         let Some((store, later)) = &self.kept else { return Ok(None) };
-        later.flush().await?;
+        later.flush_for_reading().await;
         let request_id = request_id.to_owned();
         store.read(move |conn| requests::latest(conn, &request_id)).await
     }

@@ -37,8 +37,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
 
 /// Most rows of one transaction, so that others get their turn at the writer within a few milliseconds.
 const CHUNK_ROWS: usize = 1_000;
@@ -48,6 +51,13 @@ const CHUNK_BYTES: usize = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The same at the end, when time is short.
+const FIRST_PAUSE_CLOSING: Duration = Duration::from_millis(10);
+/// See [`FIRST_PAUSE_CLOSING`].
+const LONGEST_PAUSE_CLOSING: Duration = Duration::from_millis(200);
+/// How long a reader waits for what is on its way into the store: many times what writing takes, and short enough for
+/// people when nothing can be written.
+const READERS_WAIT: Duration = Duration::from_millis(200);
 
 /// The handle of the write-behind.
 #[derive(Clone)]
@@ -129,7 +139,7 @@ impl Later {
         }
     }
 
-    /// Waits until every row recorded before is in the store; a reader does so before it reads.
+    /// Waits until every row recorded before is in the store.
     ///
     /// Fails with the first attempt that fails; the rows are kept and tried again.
     pub async fn flush(&self) -> Result<(), StoreError> {
@@ -137,6 +147,15 @@ impl Later {
             return Ok(());
         }
         self.writer.send(Flush).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Has what was recorded written before the caller reads. Waits only a moment: what cannot be written must not keep
+    /// from reading, which then shows what the store has.
+    pub async fn flush_for_reading(&self) {
+        if self.healthy() {
+            // Whoever reads does not mind why.
+            let _ = timeout(READERS_WAIT, self.flush()).await;
+        }
     }
 
     /// Whether the last attempt to write worked.
@@ -149,13 +168,32 @@ impl Later {
         self.shared.queue().lost()
     }
 
-    /// Writes what waits, at shutdown; the caller bounds the time and closes the store afterwards.
+    /// How many rows wait to be written, those in hand not counted.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().len()
+    }
+
+    /// Writes what waits, at shutdown, and tries again until it is written; the caller bounds the time and closes the
+    /// store afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The store is gone; everything else may pass.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let flushed = self.flush().await;
-        if let Err(error) = &flushed {
-            error!(%error, rows = self.shared.queue().len(), "rows could not be written before the end");
+        let mut failures = 0_u32;
+        loop {
+            match self.flush().await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Gone) => return Err(StoreError::Gone),
+                Err(error) => {
+                    if failures == 0 {
+                        warn!(%error, rows = self.waiting(), "the last rows cannot be written yet");
+                    }
+                    sleep(grown(FIRST_PAUSE_CLOSING, failures, LONGEST_PAUSE_CLOSING)).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
         }
-        flushed
     }
 }
 
@@ -315,5 +353,9 @@ impl Writer {
 
 /// How long to wait after as many failures as there were before this one.
 fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE)
+    grown(FIRST_PAUSE, failures, LONGEST_PAUSE)
+}
+
+fn grown(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << failures.min(16)).min(longest)
 }

@@ -149,6 +149,68 @@ async fn a_closed_store_takes_no_rows_and_is_not_healthy() {
     assert_eq!((later.lost(), frozen(later.flush()).await), (1, Ok(())), "nothing waits any more");
 }
 
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn closing_tries_again_until_the_rows_are_written() {
+    let (store, later) = start(StoreSettings::default());
+    read_only(&store, true).await;
+    later.request(row(1));
+    let mut closing = Box::pin(later.close());
+    for _ in 0..5 {
+        // The clock moves for this alone, so that every pause passes.
+        let tried = frozen(timeout(Duration::from_millis(0), &mut closing)).await;
+        assert!(tried.is_err(), "{tried:?}");
+        pass(150).await;
+    }
+    read_only(&store, false).await;
+    assert_eq!(frozen_until(closing).await, Ok(()));
+    assert_eq!((stored(&store).await, later.lost()), (vec![1], 0));
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn closing_ends_when_the_store_is_gone() {
+    let (store, later) = start(StoreSettings::default());
+    frozen(store.close()).await.unwrap();
+    later.request(row(1));
+    assert_eq!(frozen(later.close()).await, Err(StoreError::Gone));
+}
+
+/// Waits for `work`, which waits for the clock and for the store by turns.
+async fn frozen_until<F: Future + Unpin>(mut work: F) -> F::Output {
+    loop {
+        if let Ok(done) = frozen(timeout(Duration::ZERO, &mut work)).await {
+            return done;
+        }
+        pass(50).await;
+    }
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_reader_waits_for_a_blocked_writer_a_moment_and_not_at_all_once_it_failed() {
+    let (store, later) = start(StoreSettings::default());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let blocked = actix_rt::spawn({
+        let store = store.clone();
+        async move { store.run(move |_| Ok(held.recv().is_err())).await }
+    });
+    later.request(row(1));
+    // The clock runs: only the bound can end this.
+    later.flush_for_reading().await;
+    drop(release);
+    assert_eq!(frozen(blocked).await.unwrap(), Ok(true));
+    read_only(&store, true).await;
+    later.request(row(2));
+    assert!(frozen(later.flush()).await.is_err());
+    // Ready at once, without a turn of the runtime.
+    let mut reading = std::pin::pin!(later.flush_for_reading());
+    let ready = std::future::poll_fn(|cx| std::task::Poll::Ready(reading.as_mut().poll(cx).is_ready())).await;
+    assert!(ready);
+    read_only(&store, false).await;
+    frozen(later.flush()).await.unwrap();
+    later.request(row(3));
+    frozen(later.flush_for_reading()).await;
+    assert_eq!(stored(&store).await, [3, 2, 1]);
+}
+
 #[actix_rt::test]
 async fn what_was_recorded_before_closing_is_there_after_opening_again() {
     let folder = Folder::new();

@@ -261,7 +261,10 @@ async fn an_empty_file_becomes_a_database() {
     let folder = Folder::new();
     fs::write(folder.database(), b"").unwrap();
     let store = open(&folder.database()).unwrap();
-    assert_eq!(store.run(|conn| requests::list(conn, &Filter { limit: 1, ..Filter::default() })).await, Ok(vec![]));
+    assert_eq!(
+        store.run(|conn| requests::tests::list(conn, &Filter { limit: 1, ..Filter::default() })).await,
+        Ok(vec![])
+    );
 }
 
 /// A database as the version wrote it that knew the journal alone.
@@ -286,7 +289,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_with_its_rows() {
     for _ in 0..2 {
         let store = open(&folder.database()).unwrap();
         let all = Filter { limit: 999, ..Filter::default() };
-        let mut kept = store.read(move |conn| requests::list(conn, &all)).await.unwrap();
+        let mut kept = store.read(move |conn| requests::tests::list(conn, &all)).await.unwrap();
         kept.reverse();
         assert_eq!(kept, rows);
         let told = logins::tests::told("a", "x", 1);

@@ -24,7 +24,7 @@ fn start(settings: StoreSettings) -> (Store, Later) {
 /// What the store holds, newest first.
 async fn stored(store: &Store) -> Vec<i64> {
     let all = Filter { limit: 10_000, ..Filter::default() };
-    let rows = frozen(store.run(move |conn| requests::list(conn, &all))).await.unwrap();
+    let rows = frozen(store.run(move |conn| requests::tests::list(conn, &all))).await.unwrap();
     rows.iter().map(|row| row.id).collect()
 }
 

@@ -23,7 +23,7 @@ impl Core {
     /// Why the store does not do its work; nothing when it does.
     pub(super) async fn store_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if let Err(error) = self.store.read(store::ping).await {
+        if let Err(error) = self.store.read_now(store::ping).await {
             faults.push(format!("the store cannot be read: {error}"));
         }
         if !self.later.healthy() {

@@ -172,7 +172,7 @@ impl Journal {
         let Some((store, later)) = &self.kept else { return Ok(None) };
         later.flush_for_reading().await;
         let request_id = request_id.to_owned();
-        store.read(move |conn| requests::latest(conn, &request_id)).await
+        store.read_now(move |conn| requests::latest(conn, &request_id)).await
     }
 }
 

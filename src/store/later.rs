@@ -24,12 +24,11 @@ use super::{
     logins::{Limits, LoginRow},
     messages::MessageRow,
     requests::RequestRow,
-    worker,
 };
 use crate::bridge::settings::LoginState;
 use actix::prelude::*;
 use queue::{Bounds, Queue};
-use row::Row;
+use row::{Refused, Row};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -41,7 +40,7 @@ use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Most rows of one transaction, so that others get their turn at the writer within a few milliseconds.
 const CHUNK_ROWS: usize = 1_000;
@@ -135,6 +134,15 @@ impl Later {
                 store.max_pending_rows = self.shared.bounds.rows,
                 store.max_pending_bytes = self.shared.bounds.bytes,
                 "too many rows wait to be written, the oldest are dropped"
+            );
+        }
+        if let Some((kind, bytes)) = pushed.oversized {
+            let max_pending_bytes = self.shared.bounds.bytes;
+            warn!(
+                kind,
+                bytes,
+                store.max_pending_bytes = max_pending_bytes,
+                "a row larger than all that may wait is dropped"
             );
         }
     }
@@ -282,7 +290,7 @@ impl Writer {
         let attempt = async move {
             // The rows come back with the outcome; only a panic loses them.
             let written = store.run(move |conn| {
-                let outcome = worker::immediate(conn, |conn| row::write_all(conn, &chunk, &limits));
+                let outcome = row::write_what_can_be(conn, &chunk, &limits);
                 if outcome.is_ok() {
                     chunk.clear();
                 }
@@ -293,15 +301,19 @@ impl Writer {
         ctx.spawn(attempt.into_actor(self).map(move |(chunk, outcome), writer, ctx| {
             writer.chunk = chunk;
             match outcome {
-                Ok(()) => writer.written(ctx),
+                Ok(refused) => writer.written(&refused, ctx),
                 Err(error) => writer.failed(rows, error, ctx),
             }
         }));
     }
 
-    fn written(&mut self, ctx: &mut Context<Self>) {
+    fn written(&mut self, refused: &Refused, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
+        if let Some((kind, reason)) = &refused.first {
+            queue.discard(refused.rows);
+            error!(rows.lost = refused.rows, first = kind, reason, "rows that the database refuses are dropped");
+        }
         let dropped = queue.succeed();
         let left = queue.left();
         let failures = std::mem::take(&mut self.failures);

@@ -285,6 +285,39 @@ async fn what_an_outage_held_back_and_what_came_meanwhile_become_one_row() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn the_login_that_was_told_last_is_the_newest_wherever_it_waited() {
+    let (store, later) = start(StoreSettings::default());
+    for (account, told_at) in [("x", 1), ("y", 2), ("x", 3)] {
+        later.login(told("a", account, told_at));
+    }
+    frozen(later.flush()).await.unwrap();
+    let logins = kept(&store).await.0;
+    let revisions: Vec<_> = logins.iter().map(|login| (login.account.as_deref().unwrap(), login.revision)).collect();
+    assert_eq!(revisions, [("x", 2), ("y", 1)]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_row_that_is_refused_is_dropped_alone() {
+    let (store, later) = start(StoreSettings::default());
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON browser_requests WHEN new.id % 10 = 0 \
+                  BEGIN SELECT RAISE(ABORT, 'not this one'); END; \
+                  CREATE TRIGGER refuse_login BEFORE INSERT ON logins WHEN new.account = 'bad' \
+                  BEGIN SELECT RAISE(ABORT, 'nor this one'); END";
+    frozen(store.run(move |conn| Ok(conn.batch_execute(refuse)?))).await.unwrap();
+    (1..=25).for_each(|id| later.request(row(id)));
+    later.login(told("a", "bad", 1));
+    later.login(told("a", "good", 2));
+    later.message(message("m", "text", 3));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!(stored(&store).await, (1..=25).rev().filter(|id| id % 10 != 0).collect::<Vec<_>>());
+    let (logins, messages) = kept(&store).await;
+    assert_eq!((logins.len(), messages.len(), later.lost(), later.healthy()), (1, 1, 3, true));
+    later.request(row(30));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!((stored(&store).await.len(), later.lost()), (23, 4), "also when it stands alone");
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn more_bytes_than_may_wait_push_the_oldest_rows_out() {
     let (store, later) = start(StoreSettings { max_pending_bytes: 1 << 16, ..StoreSettings::default() });
     later.request(row(1));
@@ -309,7 +342,8 @@ async fn logins_and_messages_outlive_the_store() {
     later.close().await.unwrap();
     store.close().await.unwrap();
     let store = Store::open(&folder.database(), &settings).unwrap();
-    let logins = store.read(|conn| logins::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
+    let logins =
+        store.read(|conn| logins::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
     let accounts: Vec<_> = logins.iter().map(|login| (login.account.as_deref().unwrap(), login.updated_at)).collect();
     assert_eq!(accounts, [("x", 100), ("y", 100)]);
     assert_eq!(logins[1].endpoints, [endpoint("/one", 1, 100)]);

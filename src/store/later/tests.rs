@@ -227,7 +227,7 @@ async fn what_was_recorded_before_closing_is_there_after_opening_again() {
 /// The store's logins of client `a` and the names of its messages, newest first.
 async fn kept(store: &Store) -> (Vec<logins::StoredLogin>, Vec<String>) {
     let read = store.read(|conn| {
-        let logins = logins::of_clients(conn, &logins::Filter::default(), &["a".into()])?;
+        let logins = logins::tests::of_clients(conn, &logins::Filter::default(), &["a".into()])?;
         let all =
             messages::Filter { platform: None, conversation_id: None, before: None, limit: 99, bytes_max: 1 << 20 };
         Ok((logins, messages::list(conn, &all)?.messages))
@@ -343,7 +343,7 @@ async fn logins_and_messages_outlive_the_store() {
     store.close().await.unwrap();
     let store = Store::open(&folder.database(), &settings).unwrap();
     let logins =
-        store.read(|conn| logins::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
+        store.read(|conn| logins::tests::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
     let accounts: Vec<_> = logins.iter().map(|login| (login.account.as_deref().unwrap(), login.updated_at)).collect();
     assert_eq!(accounts, [("x", 100), ("y", 100)]);
     assert_eq!(logins[1].endpoints, [endpoint("/one", 1, 100)]);

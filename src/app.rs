@@ -24,6 +24,11 @@ const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
 /// How long the readers of events get for the last of them.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
+/// How long what waits for the store is tried to be written at least.
+const LAST_ROWS: Duration = Duration::from_secs(2);
+/// How long the store gets at least to move its log into the database.
+const STORE_CLOSES: Duration = Duration::from_secs(1);
+
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -173,12 +178,7 @@ impl Daemon {
         if timeout_at(until, self.core.bridge.stopped()).await.is_err() {
             late("sockets");
         }
-        // Written even when the rest took all the time: what callers were told is not lost.
-        match timeout_at(until.max(Instant::now() + Duration::from_secs(2)), self.flush()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "what was queued for the store is lost"),
-            Err(_) => late("store"),
-        }
+        self.close_store(until).await;
         // One that takes nothing is not waited for long.
         if timeout_at(until.min(Instant::now() + LAST_EVENTS), self.core.events.closed()).await.is_err() {
             late("readers of events");
@@ -187,9 +187,22 @@ impl Daemon {
         tracing::info!("stopped");
     }
 
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.later.close().await?;
-        self.store.close().await
+    /// Writes what waits and closes the store, each for a while even when the rest took all the time: what callers were
+    /// told is not lost. A store that cannot be written is closed all the same.
+    async fn close_store(&self, until: Instant) {
+        let lost = |reason: String| {
+            tracing::error!(reason, rows = self.later.waiting(), "what was queued for the store is lost");
+        };
+        match timeout_at(until.max(Instant::now() + LAST_ROWS), self.later.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => lost(error.to_string()),
+            Err(_) => lost("it could not be written in time".to_owned()),
+        }
+        match timeout_at(until.max(Instant::now() + STORE_CLOSES), self.store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the store was not closed as it should be"),
+            Err(_) => tracing::warn!(step = "store", "did not end in time"),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use awc::{
     Connector,
     error::{PayloadError, SendRequestError},
     http::{
-        Method, StatusCode, Uri,
+        Method, StatusCode, Uri, Version,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
 };
@@ -107,6 +107,10 @@ impl Codexd {
         if status.is_informational() {
             return Err(CallError::Unreadable(format!("status {status} ends no call")));
         }
+        if hides_its_end(answer.version(), status, answer.headers()) {
+            let why = "neither content-length nor transfer-encoding says where its body ends";
+            return Err(CallError::Unreadable(why.to_owned()));
+        }
         let body = answer.body().limit(self.response_bytes_max).await.map_err(|error| match error {
             PayloadError::Overflow => CallError::TooLarge(self.response_bytes_max),
             PayloadError::Incomplete(_) => CallError::Unreachable("its answer broke off".to_owned()),
@@ -121,6 +125,15 @@ impl Codexd {
     }
 }
 
+/// Whether a body may come that ends with the connection alone. awc takes it for empty under HTTP/1.1, whatever comes, so
+/// that such an answer cannot be told from one without a body.
+fn hides_its_end(version: Version, status: StatusCode, headers: &HeaderMap) -> bool {
+    let may_have_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let coding = headers.get(header::TRANSFER_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let says_its_end = headers.contains_key(header::CONTENT_LENGTH) || coding.to_ascii_lowercase().ends_with("chunked");
+    version == Version::HTTP_11 && may_have_body && !says_its_end
+}
+
 /// Whether nothing is missing at the end of a body: awc ends one that broke off as if that had been all. Where its
 /// length was not declared, JSON still tells.
 fn is_whole(headers: &HeaderMap, body: &[u8]) -> bool {
@@ -128,7 +141,9 @@ fn is_whole(headers: &HeaderMap, body: &[u8]) -> bool {
     if let Some(length) = text(header::CONTENT_LENGTH) {
         return length.parse() == Ok(body.len());
     }
-    let is_json = text(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
+    // The type alone: application/jsonl or application/json-seq are no JSON as a whole.
+    let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = text(header::CONTENT_TYPE).is_some_and(|kind| essence(kind) == "application/json");
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);
     !(is_json && is_plain) || body.is_empty() || serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }

@@ -64,6 +64,7 @@ impl Config {
         faults.within("store", |faults| self.store.validate(faults));
         faults.within("bridge", |faults| self.bridge.validate(faults));
         faults.within("login_state", |faults| self.login_state.validate(faults));
+        self.store.hold(&self.bridge, &self.login_state, faults);
         faults.within("platforms", |faults| Registry::checked(&self.platforms, faults));
         // A platform that is there but faulty has its own fault.
         let registered = |name: &str| self.platforms.0.contains_key(name);

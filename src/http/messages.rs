@@ -30,7 +30,8 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
         limit: i64::try_from(limit).unwrap_or(i64::MAX),
         bytes_max: TEXT_BYTES_MAX,
     };
-    let page = call.core.messages(filter).await?;
+    call.core.later.flush_for_reading().await;
+    let page = call.core.store.read(move |conn| messages::list(conn, &filter)).await?;
     let rest = Rest { count: page.messages.len(), next_before: page.next_before };
     Ok(call.success(&List { messages: page.messages, rest }))
 }

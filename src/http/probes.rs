@@ -4,7 +4,9 @@ use super::{
     endpoint::Call,
     error::{ApiError, Code},
     reply::Reply,
+    server::Core,
 };
+use crate::store;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -15,6 +17,20 @@ struct Status {
 /// `GET /health`, `GET /healthz`.
 pub(super) async fn health(call: Call) -> Result<Reply, ApiError> {
     Ok(call.success(&Status { status: "ok" }))
+}
+
+impl Core {
+    /// Why the store does not do its work; nothing when it does.
+    pub(super) async fn store_faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if let Err(error) = self.store.read_now(store::ping).await {
+            faults.push(format!("the store cannot be read: {error}"));
+        }
+        if !self.later.healthy() {
+            faults.push("the store cannot be written".to_owned());
+        }
+        faults
+    }
 }
 
 /// `GET /readyz`.

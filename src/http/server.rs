@@ -16,7 +16,7 @@ use crate::{
     platforms::registry::Registry,
     policy, records, relay,
     secret::Secret,
-    store::{Later, Store, StoreError, messages},
+    store::{Later, Store},
     system::System,
 };
 use actix_web::{
@@ -71,7 +71,7 @@ pub struct Core {
     pub(super) origins: Origins,
     pub(super) callers: Callers,
     pub(super) store: Store,
-    later: Later,
+    pub(super) later: Later,
     /// Since when it serves.
     pub(super) since: Instant,
 }
@@ -119,25 +119,6 @@ impl Core {
             later: parts.later,
             since: Instant::now(),
         }
-    }
-
-    /// Final messages as the store has them, the newest included.
-    pub(super) async fn messages(&self, filter: messages::Filter) -> Result<messages::Page, StoreError> {
-        // What cannot be written can often still be read.
-        let _ = self.later.flush().await;
-        self.store.read(move |conn| messages::list(conn, &filter)).await
-    }
-
-    /// Why the store does not do its work; nothing when it does.
-    pub(super) async fn store_faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        if let Err(error) = self.store.read(crate::store::ping).await {
-            faults.push(format!("the store cannot be read: {error}"));
-        }
-        if !self.later.healthy() {
-            faults.push("the store cannot be written".to_owned());
-        }
-        faults
     }
 }
 

@@ -35,7 +35,7 @@ struct Store {
 pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
     let core = &call.core;
     let faults = core.store_faults().await;
-    let work = core.store.read(tasks::work).await.ok();
+    let work = core.store.read_now(tasks::work).await.ok();
     let (client_count, active_client_id) = core.bridge.count();
     Ok(call.success(&Status {
         mode: core.system.mode(),

@@ -32,7 +32,7 @@ struct State<'a> {
 
 /// `GET /v1/system/state`.
 pub(super) async fn state(call: Call) -> Result<Reply, ApiError> {
-    let work = call.core.store.read(tasks::work).await?;
+    let work = call.core.store.read_now(tasks::work).await?;
     Ok(shown(&call, call.core.system.state(), work))
 }
 
@@ -58,7 +58,7 @@ async fn change(call: Call, mode: Mode) -> Result<Reply, ApiError> {
         return Err(BadField::new("reason", why).into());
     }
     // Before the change: an error means that the mode is what it was.
-    let work = call.core.store.read(tasks::work).await?;
+    let work = call.core.store.read_now(tasks::work).await?;
     let system = call.core.system.change(mode, reason).await?;
     Ok(shown(&call, system, work))
 }

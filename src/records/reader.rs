@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub const LIMIT_DEFAULT: usize = 1_000;
 /// Most of them.
 pub const LIMIT_MAX: usize = 10_000;
+/// Stored endpoints in one answer, of connected clients and of the others each: some megabytes.
+const ENDPOINTS_MAX: usize = 20_000;
 
 /// Which records are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -104,19 +106,15 @@ impl Reader {
         if empty {
             return page;
         }
-        // What cannot be written can often still be read.
-        let _ = self.later.flush().await;
+        self.later.flush_for_reading().await;
         match self.rows(bridge, &page.filter).await {
             Ok((connected, others, counts)) => {
-                page.others = others;
+                page.others = others.logins;
+                page.next_before = others.next_before;
                 page.connected = connected;
                 page.counts = counts;
             }
             Err(error) => page.error = Some(error.to_string()),
-        }
-        if page.others.len() > page.filter.limit {
-            page.others.truncate(page.filter.limit);
-            page.next_before = page.others.last().map(|last| last.revision);
         }
         page
     }
@@ -125,7 +123,7 @@ impl Reader {
         &self,
         bridge: &BridgeView,
         filter: &Filter,
-    ) -> Result<(Vec<StoredLogin>, Vec<StoredLogin>, StatusCounts), StoreError> {
+    ) -> Result<(Vec<StoredLogin>, logins::Page, StatusCounts), StoreError> {
         let clients: Vec<_> = bridge.clients.iter().map(|client| client.client_id.shared()).collect();
         let wanted = logins::Filter {
             platform: filter.platform.clone(),
@@ -134,19 +132,21 @@ impl Reader {
         };
         let lost_before = self.ages.lost_before(self.clock.now_ms());
         let (status, before) = (filter.status, filter.before);
-        let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX).saturating_add(1);
+        let room = logins::Room { logins: filter.limit, endpoints: ENDPOINTS_MAX };
+        // A further page counts the connected ones and does not show them.
+        let of_connected = if before.is_some() { 0 } else { ENDPOINTS_MAX };
         self.store
             .read(move |conn| {
-                let connected = logins::of_clients(conn, &wanted, &clients)?;
+                let connected = logins::of_clients(conn, &wanted, &clients, of_connected)?;
                 let of_them = match status {
                     // Nobody who is gone is fresh.
-                    Some(Status::Fresh) => return Ok((connected, Vec::new(), StatusCounts::default())),
+                    Some(Status::Fresh) => return Ok((connected, logins::Page::default(), StatusCounts::default())),
                     Some(Status::Stale) => Some(logins::Status::Stale),
                     Some(Status::Lost) => Some(logins::Status::Lost),
                     None => None,
                 };
                 let apart = Others { filter: &wanted, but: &clients, lost_before };
-                let others = logins::of_others(conn, &apart, of_them, before, limit)?;
+                let others = logins::of_others(conn, &apart, of_them, before, room)?;
                 let counted = logins::count_others(conn, &apart)?;
                 let mut counts = StatusCounts::default();
                 for (of, number) in [(Status::Stale, counted.stale), (Status::Lost, counted.lost)] {

@@ -69,6 +69,9 @@ pub struct Persisted<'a> {
     pub endpoints: &'a [EndpointRow],
     /// When each was first and last seen.
     pub endpoint_metadata: &'a [EndpointRow],
+    /// Whether its endpoints are left out, because the answer has too many already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub endpoints_omitted: bool,
     /// When the credential was captured.
     pub captured_at: Option<WallMs>,
     /// When it was last seen.
@@ -83,6 +86,7 @@ impl<'a> From<&'a StoredLogin> for Persisted<'a> {
             credential_fingerprint: row.credential_fingerprint.as_deref(),
             endpoints: &row.endpoints,
             endpoint_metadata: &row.endpoints,
+            endpoints_omitted: row.endpoints_omitted,
             captured_at: row.captured_at,
             last_seen_at: row.last_seen_at,
             updated_at: row.updated_at,

@@ -150,36 +150,45 @@ impl Journal {
         }
     }
 
-    /// A part of the journal; `live`: those under way.
+    /// A part of the journal; `live`: those under way. What cannot be written now is missing until it can.
     pub(super) async fn page(&self, live: Vec<Entry>, filter: Filter) -> Result<Page, StoreError> {
-        let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.id).collect();
-        let mut entries: Vec<_> = live.into_iter().filter(|entry| filter.takes(entry)).collect();
-        if let Some((store, later)) = &self.kept {
-            later.flush().await?;
-            // Rows of those under way are older than what memory knows; more are read to make up for them.
-            let limit = i64::try_from(filter.limit + numbers.len() + 1).unwrap_or(i64::MAX);
-            let wanted = store::requests::Filter {
-                platform: filter.platform.clone(),
-                client_id: filter.client_id.clone(),
-                outcome: filter.outcome.clone(),
-                before: filter.before,
-                limit,
-            };
-            let rows = store.read(move |conn| requests::list(conn, &wanted)).await?;
-            entries.extend(rows.into_iter().filter(|row| !numbers.contains(&row.id)));
-        }
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
-        let more = entries.len() > filter.limit;
-        entries.truncate(filter.limit);
-        let next_before = entries.last().filter(|_| more).map(|last| last.id);
-        Ok(Page { entries, next_before })
+        let Some((store, later)) = &self.kept else { return Ok(merged(live, requests::List::default(), &filter)) };
+        later.flush_for_reading().await;
+        // Rows of those under way are older than what memory knows; more are read to make up for them.
+        let limit = i64::try_from(filter.limit + live.len() + 1).unwrap_or(i64::MAX);
+        let wanted = store::requests::Filter {
+            platform: filter.platform.clone(),
+            client_id: filter.client_id.clone(),
+            outcome: filter.outcome.clone(),
+            before: filter.before,
+            limit,
+        };
+        let stored = store.read(move |conn| requests::list(conn, &wanted, requests::WALK)).await?;
+        Ok(merged(live, stored, &filter))
     }
 
     /// The newest finished entry of that id.
     pub(super) async fn latest(&self, request_id: &str) -> Result<Option<Entry>, StoreError> {
         let Some((store, later)) = &self.kept else { return Ok(None) };
-        later.flush().await?;
+        later.flush_for_reading().await;
         let request_id = request_id.to_owned();
-        store.read(move |conn| requests::latest(conn, &request_id)).await
+        store.read_now(move |conn| requests::latest(conn, &request_id)).await
     }
 }
+
+/// What is live and what is stored as one page.
+fn merged(live: Vec<Entry>, stored: requests::List, filter: &Filter) -> Page {
+    let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.id).collect();
+    let mut entries: Vec<_> = live.into_iter().filter(|entry| filter.takes(entry)).collect();
+    entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)));
+    // Those below where the walk ended come with the pages that go on there.
+    entries.retain(|entry| stored.walked_to.is_none_or(|floor| entry.id >= floor));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    let more = entries.len() > filter.limit;
+    entries.truncate(filter.limit);
+    let next_before = if more { entries.last().map(|last| last.id) } else { stored.walked_to };
+    Page { entries, next_before }
+}
+
+#[cfg(test)]
+mod tests;

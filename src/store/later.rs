@@ -24,12 +24,11 @@ use super::{
     logins::{Limits, LoginRow},
     messages::MessageRow,
     requests::RequestRow,
-    worker,
 };
 use crate::bridge::settings::LoginState;
 use actix::prelude::*;
 use queue::{Bounds, Queue};
-use row::Row;
+use row::{Refused, Row};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -37,7 +36,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
 use tracing::{error, info, warn};
 
 /// Most rows of one transaction, so that others get their turn at the writer within a few milliseconds.
@@ -48,6 +50,13 @@ const CHUNK_BYTES: usize = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The same at the end, when time is short.
+const FIRST_PAUSE_CLOSING: Duration = Duration::from_millis(10);
+/// See [`FIRST_PAUSE_CLOSING`].
+const LONGEST_PAUSE_CLOSING: Duration = Duration::from_millis(200);
+/// How long a reader waits for what is on its way into the store: many times what writing takes, and short enough for
+/// people when nothing can be written.
+const READERS_WAIT: Duration = Duration::from_millis(200);
 
 /// The handle of the write-behind.
 #[derive(Clone)]
@@ -127,9 +136,18 @@ impl Later {
                 "too many rows wait to be written, the oldest are dropped"
             );
         }
+        if let Some((kind, bytes)) = pushed.oversized {
+            let max_pending_bytes = self.shared.bounds.bytes;
+            warn!(
+                kind,
+                bytes,
+                store.max_pending_bytes = max_pending_bytes,
+                "a row larger than all that may wait is dropped"
+            );
+        }
     }
 
-    /// Waits until every row recorded before is in the store; a reader does so before it reads.
+    /// Waits until every row recorded before is in the store.
     ///
     /// Fails with the first attempt that fails; the rows are kept and tried again.
     pub async fn flush(&self) -> Result<(), StoreError> {
@@ -137,6 +155,15 @@ impl Later {
             return Ok(());
         }
         self.writer.send(Flush).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Has what was recorded written before the caller reads. Waits only a moment: what cannot be written must not keep
+    /// from reading, which then shows what the store has.
+    pub async fn flush_for_reading(&self) {
+        if self.healthy() {
+            // Whoever reads does not mind why.
+            let _ = timeout(READERS_WAIT, self.flush()).await;
+        }
     }
 
     /// Whether the last attempt to write worked.
@@ -149,13 +176,32 @@ impl Later {
         self.shared.queue().lost()
     }
 
-    /// Writes what waits, at shutdown; the caller bounds the time and closes the store afterwards.
+    /// How many rows wait to be written, those in hand not counted.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().len()
+    }
+
+    /// Writes what waits, at shutdown, and tries again until it is written; the caller bounds the time and closes the
+    /// store afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The store is gone; everything else may pass.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let flushed = self.flush().await;
-        if let Err(error) = &flushed {
-            error!(%error, rows = self.shared.queue().len(), "rows could not be written before the end");
+        let mut failures = 0_u32;
+        loop {
+            match self.flush().await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Gone) => return Err(StoreError::Gone),
+                Err(error) => {
+                    if failures == 0 {
+                        warn!(%error, rows = self.waiting(), "the last rows cannot be written yet");
+                    }
+                    sleep(grown(FIRST_PAUSE_CLOSING, failures, LONGEST_PAUSE_CLOSING)).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
         }
-        flushed
     }
 }
 
@@ -244,7 +290,7 @@ impl Writer {
         let attempt = async move {
             // The rows come back with the outcome; only a panic loses them.
             let written = store.run(move |conn| {
-                let outcome = worker::immediate(conn, |conn| row::write_all(conn, &chunk, &limits));
+                let outcome = row::write_what_can_be(conn, &chunk, &limits);
                 if outcome.is_ok() {
                     chunk.clear();
                 }
@@ -255,15 +301,19 @@ impl Writer {
         ctx.spawn(attempt.into_actor(self).map(move |(chunk, outcome), writer, ctx| {
             writer.chunk = chunk;
             match outcome {
-                Ok(()) => writer.written(ctx),
+                Ok(refused) => writer.written(&refused, ctx),
                 Err(error) => writer.failed(rows, error, ctx),
             }
         }));
     }
 
-    fn written(&mut self, ctx: &mut Context<Self>) {
+    fn written(&mut self, refused: &Refused, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
+        if let Some((kind, reason)) = &refused.first {
+            queue.discard(refused.rows);
+            error!(rows.lost = refused.rows, first = kind, reason, "rows that the database refuses are dropped");
+        }
         let dropped = queue.succeed();
         let left = queue.left();
         let failures = std::mem::take(&mut self.failures);
@@ -315,5 +365,9 @@ impl Writer {
 
 /// How long to wait after as many failures as there were before this one.
 fn pause(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE)
+    grown(FIRST_PAUSE, failures, LONGEST_PAUSE)
+}
+
+fn grown(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << failures.min(16)).min(longest)
 }

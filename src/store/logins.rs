@@ -13,7 +13,7 @@ use crate::{bridge::settings::LoginState, clock::WallMs, wire::Freshness};
 use serde::Serialize;
 use std::{collections::HashMap, sync::Arc};
 
-pub use read::{Counts, Filter, Others, Status, StoredLogin, count_others, of_clients, of_others};
+pub use read::{Counts, Filter, Others, Page, Room, Status, StoredLogin, count_others, of_clients, of_others};
 pub use write::write_all;
 pub(super) use write::{expire, expire_endpoints};
 

@@ -4,7 +4,9 @@
 //! ```text
 //! store.run(|conn| …)      ─► room (semaphore) ─► Worker, one thread ─► SqliteConnection
 //! later.request(row)       ─► queue ─► Writer ─► store.transact(…)
-//! store.read(|conn| …)     ─► room (semaphore) ─► Worker, store.readers threads ─► SqliteConnection, query_only
+//! store.read(|conn| …)     ─► place (semaphore, readers - 1) ─┐
+//! store.read_now(|conn| …) ───────────────────────────────────┴─► room (semaphore) ─► Worker, store.readers threads
+//!                                                                 ─► SqliteConnection, query_only
 //! ```
 //!
 //! What is run is run in the order it was sent. A read sees everything that was committed when it began; who wants to
@@ -61,7 +63,7 @@ pub enum StoreError {
     /// The database cannot be read or written now; the same operation may work later.
     #[error("store is unavailable: {0}")]
     Unavailable(#[from] Unavailable),
-    /// The operation itself is at fault, or the database is damaged.
+    /// The operation itself is at fault.
     #[error("database error: {0}")]
     Database(String),
 }
@@ -81,6 +83,9 @@ pub enum Unavailable {
     /// The disk fails.
     #[error("disk error: {0}")]
     Disk(String),
+    /// What is in the file is not what was written there.
+    #[error("database is damaged: {0}")]
+    Damaged(String),
     /// It had to be opened again and that failed.
     #[error("{0}")]
     NotOpen(String),
@@ -108,6 +113,16 @@ fn classify(text: String) -> StoreError {
         Unavailable::Full.into()
     } else if starts("disk I/O error") || starts("unable to open database file") {
         Unavailable::Disk(text).into()
+    } else if [
+        "database disk image is malformed",
+        "malformed database schema",
+        "file is not a database",
+        "no such table",
+    ]
+    .into_iter()
+    .any(starts)
+    {
+        Unavailable::Damaged(text).into()
     } else {
         StoreError::Database(text)
     }
@@ -179,8 +194,23 @@ impl Store {
 
     /// Runs one operation that only reads, on one snapshot of the database, beside the writer and other reads.
     ///
+    /// It may take long: of several readers one is never busy with such.
+    ///
     /// A caller that stops waiting withdraws an operation that has not begun.
     pub async fn read<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let operation = |conn: &mut SqliteConnection| worker::snapshot(conn, operation);
+        match &self.readers {
+            Some(readers) => readers.list(operation).await,
+            None => self.run(operation).await,
+        }
+    }
+
+    /// The same for a read that is over at once: it waits for no long one while there is more than one reader.
+    pub async fn read_now<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,

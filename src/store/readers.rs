@@ -20,6 +20,9 @@ pub(super) struct Readers {
     pool: Arc<Mutex<Option<Pool>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
+    /// One place less than there are threads, but at least one: for reads that may take long.
+    lists: Arc<Semaphore>,
+    max_lists: u32,
 }
 
 struct Pool {
@@ -37,9 +40,27 @@ impl Readers {
             Worker::new(None, open::reader, path.clone(), busy_timeout_ms).reporting(alive.clone())
         });
         let room = Arc::new(Semaphore::new(max_operations as usize));
-        Readers { pool: Arc::new(Mutex::new(Some(Pool { workers, ended }))), room, max_operations }
+        let max_lists = u32::try_from(settings.readers.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
+        let lists = Arc::new(Semaphore::new(max_lists as usize));
+        Readers { pool: Arc::new(Mutex::new(Some(Pool { workers, ended }))), room, max_operations, lists, max_lists }
     }
 
+    /// Runs a read that may take long; one thread stays free of them.
+    pub(super) async fn list<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let place = Arc::clone(&self.lists).acquire_owned().await.map_err(|_| StoreError::Gone)?;
+        // The place goes with the operation: a caller that stops waiting does not end one that has begun.
+        self.run(move |conn| {
+            let _place = place;
+            operation(conn)
+        })
+        .await
+    }
+
+    /// Runs a read that is over at once.
     pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -52,10 +73,13 @@ impl Readers {
 
     /// Waits for the reads that were sent before, then until every connection is closed.
     pub(super) async fn close(&self) {
+        // Both semaphores are fair: having all places means that everything before is done.
+        let Ok(lists) = self.lists.acquire_many(self.max_lists).await else { return };
         let Ok(all) = self.room.acquire_many(self.max_operations).await else { return };
         let pool = self.pool().take();
+        self.lists.close();
         self.room.close();
-        drop(all);
+        drop((lists, all));
         if let Some(Pool { workers, mut ended }) = pool {
             drop(workers);
             let _ = ended.recv().await; // nothing is ever sent

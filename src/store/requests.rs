@@ -89,9 +89,46 @@ pub struct Filter {
     pub limit: i64,
 }
 
-/// The newest rows that pass the filter, newest first.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Vec<RequestRow>, StoreError> {
-    let mut query = journal::table.order(journal::id.desc()).limit(filter.limit).into_boxed();
+/// How many numbers a filtered list goes through at most: one that few rows pass would read the whole journal. Some ten
+/// milliseconds.
+pub const WALK: i64 = 20_000;
+
+/// Rows, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// The rows.
+    pub rows: Vec<RequestRow>,
+    /// Where the walk ended although there are older rows; those may pass the filter as well.
+    pub walked_to: Option<i64>,
+}
+
+impl Filter {
+    fn narrows(&self) -> bool {
+        self.platform.is_some() || self.client_id.is_some() || self.outcome.is_some()
+    }
+}
+
+/// The newest rows that pass the filter, newest first, among the next `walk` numbers when it narrows.
+pub fn list(conn: &mut SqliteConnection, filter: &Filter, walk: i64) -> Result<List, StoreError> {
+    if !filter.narrows() {
+        return Ok(List { rows: listed(filter, None).load(conn)?, walked_to: None });
+    }
+    let newest = journal::table.select(journal::id).order(journal::id.desc()).into_boxed();
+    let newest = below(newest, filter.before).first::<i64>(conn).optional()?;
+    let Some(newest) = newest else { return Ok(List::default()) };
+    let floor = newest.saturating_sub(walk.max(1) - 1);
+    let rows: Vec<RequestRow> = listed(filter, Some(floor)).load(conn)?;
+    let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= filter.limit);
+    let older = journal::table.select(journal::id).filter(journal::id.lt(floor)).limit(1);
+    let older = if full { None } else { older.first::<i64>(conn).optional()? };
+    Ok(List { rows, walked_to: older.map(|_| floor) })
+}
+
+type Boxed<'a, T> = journal::BoxedQuery<'a, Sqlite, T>;
+
+fn listed(filter: &Filter, floor: Option<i64>) -> Boxed<'_, journal::SqlType> {
+    let query = journal::table.order(journal::id.desc()).limit(filter.limit).into_boxed();
+    let mut query = below(query, filter.before);
     if let Some(platform) = &filter.platform {
         query = query.filter(journal::platform.eq(platform));
     }
@@ -101,10 +138,17 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Vec<RequestR
     if let Some(outcome) = &filter.outcome {
         query = query.filter(journal::outcome.eq(outcome));
     }
-    if let Some(before) = filter.before {
-        query = query.filter(journal::id.lt(before));
+    match floor {
+        Some(floor) => query.filter(journal::id.ge(floor)),
+        None => query,
     }
-    Ok(query.load(conn)?)
+}
+
+fn below<T>(query: Boxed<'_, T>, before: Option<i64>) -> Boxed<'_, T> {
+    match before {
+        Some(before) => query.filter(journal::id.lt(before)),
+        None => query,
+    }
 }
 
 /// The newest row of a request id, which may have been used more than once.

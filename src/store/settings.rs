@@ -1,7 +1,15 @@
 //! Section `store`: where the database lies and how much may wait for it.
 
-use crate::config::section::{Faults, blank, settings};
+use crate::{
+    bridge::settings::{Bridge, LoginState},
+    config::section::{Faults, blank, settings},
+};
 use std::path::{Path, PathBuf};
+
+/// Bytes of a row beside what it is there for: names, digests, times.
+const ROW_BYTES: u64 = 16 << 10;
+/// Bytes that an endpoint can weigh: the longest path that is taken, its method, its times.
+const ENDPOINT_BYTES: u64 = 2 << 10;
 
 settings! {
     /// The SQLite database.
@@ -9,8 +17,8 @@ settings! {
         /// The database file; empty = `conductor.db` in the state folder.
         #[serde(with = "blank")]
         path: Option<PathBuf> = None,
-        /// Connections that only read.
-        readers: usize = 2,
+        /// Connections that only read; of several one is kept free of lists.
+        readers: usize = 3,
         /// Milliseconds to wait for another process's lock.
         busy_timeout_ms: u64 = 5_000,
         /// Days after which finished rows leave.
@@ -53,6 +61,20 @@ impl StoreSettings {
         faults.bytes("max_pending_bytes", self.max_pending_bytes, 1 << 16);
         faults.count("max_operations", self.max_operations);
     }
+
+    /// Names what is too small for what the bridge lets in: a row that is larger than all that may wait is lost. Keys are
+    /// named as from outside the sections.
+    pub fn hold(&self, bridge: &Bridge, login_state: &LoginState, faults: &mut Faults) {
+        let message = bridge.max_message_bytes as u64;
+        let login = (login_state.max_endpoints as u64).saturating_mul(ENDPOINT_BYTES);
+        for (other, row) in [("bridge.max_message_bytes", message), ("login_state.max_endpoints", login)] {
+            let least = row.saturating_add(ROW_BYTES);
+            if (self.max_pending_bytes as u64) < least {
+                let why = format!("must be at least {least}, the largest row that {other} allows");
+                faults.clash("store.max_pending_bytes", other, why);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +89,21 @@ mod tests {
         assert_eq!(faults_of(|faults| store.validate(faults)), [""; 0]);
         store.path = Some("/d/x.db".into());
         assert_eq!(store.file(Path::new("/s")), Path::new("/d/x.db"));
+    }
+
+    #[test]
+    fn what_may_wait_holds_the_largest_row_that_can_come() {
+        let (bridge, logins) = (Bridge::default(), LoginState::default());
+        let found = |bytes: usize, bridge: &Bridge, logins: &LoginState| {
+            let store = StoreSettings { max_pending_bytes: bytes, ..StoreSettings::default() };
+            faults_of(|faults| store.hold(bridge, logins, faults)).len()
+        };
+        assert_eq!(found(64 << 20, &bridge, &logins), 0);
+        assert_eq!(found(bridge.max_message_bytes, &bridge, &logins), 1);
+        assert_eq!(found(1 << 16, &bridge, &logins), 2);
+        let small = Bridge { max_message_bytes: 4_096, ..bridge };
+        assert_eq!(found(1 << 20, &small, &logins), 1);
+        assert_eq!(found(1 << 20, &small, &LoginState { max_endpoints: 9, ..logins }), 0);
     }
 
     #[test]

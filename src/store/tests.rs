@@ -166,6 +166,27 @@ async fn a_full_disk_and_a_locked_database_are_unavailable_and_pass() {
 }
 
 #[actix_rt::test]
+async fn a_database_that_is_damaged_while_it_is_open_is_unavailable() {
+    let folder = Folder::new();
+    let path = folder.database();
+    filled(&path, 10_000).await;
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + (64 << 10)].fill(0xA5);
+    fs::write(&path, &bytes).unwrap();
+    let store = open(&path).unwrap();
+    let all = || Filter { limit: 99_999, ..Filter::default() };
+    let read = store.read(move |conn| requests::list(conn, &all(), i64::MAX)).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(Unavailable::Damaged(_)))), "{read:?}");
+    bytes[..100].fill(0xA5);
+    fs::write(&path, &bytes).unwrap();
+    let settings = StoreSettings { readers: 1, ..StoreSettings::default() };
+    let readers = Readers::start(&path, &settings, 9);
+    let read = readers.run(requests::last_id).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(Unavailable::Damaged(_)))), "{read:?}");
+}
+
+#[actix_rt::test]
 async fn closing_waits_for_what_was_sent_and_ends_the_rest() {
     let folder = Folder::new();
     let store = open(&folder.database()).unwrap();
@@ -261,7 +282,10 @@ async fn an_empty_file_becomes_a_database() {
     let folder = Folder::new();
     fs::write(folder.database(), b"").unwrap();
     let store = open(&folder.database()).unwrap();
-    assert_eq!(store.run(|conn| requests::list(conn, &Filter { limit: 1, ..Filter::default() })).await, Ok(vec![]));
+    assert_eq!(
+        store.run(|conn| requests::tests::list(conn, &Filter { limit: 1, ..Filter::default() })).await,
+        Ok(vec![])
+    );
 }
 
 /// A database as the version wrote it that knew the journal alone.
@@ -286,7 +310,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_with_its_rows() {
     for _ in 0..2 {
         let store = open(&folder.database()).unwrap();
         let all = Filter { limit: 999, ..Filter::default() };
-        let mut kept = store.read(move |conn| requests::list(conn, &all)).await.unwrap();
+        let mut kept = store.read(move |conn| requests::tests::list(conn, &all)).await.unwrap();
         kept.reverse();
         assert_eq!(kept, rows);
         let told = logins::tests::told("a", "x", 1);

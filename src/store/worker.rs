@@ -142,6 +142,14 @@ pub(super) fn snapshot<T>(
     result.map_err(|error| cause.unwrap_or_else(|| error.into()))
 }
 
+/// Runs `operation` within the transaction that is open; an error takes back what it did, and nothing else.
+pub(super) fn savepoint<T>(
+    conn: &mut SqliteConnection,
+    operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    snapshot(conn, operation) // a transaction in a transaction is a savepoint
+}
+
 /// Keeps what diesel's own error cannot carry.
 fn roll_back(cause: &mut Option<StoreError>, error: StoreError) -> diesel::result::Error {
     *cause = Some(error);

@@ -206,6 +206,36 @@ async fn a_chunked_answer_comes_back_whole() {
 }
 
 #[actix_rt::test]
+async fn answers_whose_end_is_plain_come_back_without_a_length_too() {
+    for (answer, status, body) in
+        [("HTTP/1.0 200 x\r\n\r\nuntil the end", 200, "until the end"), ("HTTP/1.1 204 x\r\n\r\n", 204, "")]
+    {
+        let codexd = Codexd::new(answer);
+        let daemon = codexd.daemon("").await;
+        let answer = bearer(&daemon).get("/v1/codex").await;
+        assert_eq!((answer.status, String::from_utf8(answer.body).unwrap()), (status, body.to_owned()));
+    }
+}
+
+#[actix_rt::test]
+async fn only_json_itself_is_checked_to_be_whole() {
+    for (kind, status) in [
+        ("application/jsonl", 200),
+        ("application/json-seq", 200),
+        ("application/jsonlines; charset=utf-8", 200),
+        ("application/json", 503),
+        ("Application/JSON ; charset=utf-8", 503),
+    ] {
+        let lines = format!("HTTP/1.1 200 x\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n");
+        let codexd = Codexd::new(format!("{lines}5\r\n{{}}\n{{}}\r\n0\r\n\r\n"));
+        let daemon = codexd.daemon("").await;
+        let answer = bearer(&daemon).get("/v1/codex").await;
+        assert_eq!(answer.status, status, "{kind}");
+        assert!(status != 200 || answer.body == b"{}\n{}", "{kind}");
+    }
+}
+
+#[actix_rt::test]
 async fn every_route_needs_the_token_and_says_when_nothing_is_configured() {
     let codexd = Codexd::new(json_of(200, "{}"));
     let (with, without) = (codexd.daemon("").await, Daemon::start("").await);
@@ -249,6 +279,10 @@ async fn answers_that_cannot_be_used_are_codexds_fault() {
         (half_json.to_owned(), "broke off"),
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(), "cannot be read"),
         ("HTTP/1.1 101 x\r\nupgrade: x\r\n\r\n".to_owned(), "cannot be read"),
+        // A body that ends with the connection must not become an empty one.
+        ("HTTP/1.1 200 x\r\nconnection: close\r\n\r\n{\"a\":1}".to_owned(), "neither content-length nor"),
+        ("HTTP/1.1 200 x\r\ntransfer-encoding: identity\r\n\r\n{}".to_owned(), "cannot be read"),
+        ("HTTP/1.1 500 x\r\ncontent-type: text/plain\r\n\r\nwhy".to_owned(), "neither content-length nor"),
     ] {
         let codexd = Codexd::new(answer.clone());
         let daemon = codexd.daemon("codex.max_response_bytes = 100").await;

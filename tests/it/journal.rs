@@ -4,6 +4,8 @@ use crate::support::{
     Daemon, ask, ask_sse, automatic, cancel_of, connect, manual, request_of, settled, until, waiting,
 };
 use baa_conductor::simulator::{Profile, SimulatedPlatform};
+use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const JOURNAL: &str = "/v1/browser/requests";
@@ -201,4 +203,52 @@ async fn what_a_crash_cut_off_after_a_second_is_interrupted() {
     assert!(entry["finished_at"].is_i64());
     assert_eq!(daemon.caller().journal("done").await["outcome"], "success");
     assert_eq!(ids(&daemon.caller().get(JOURNAL).await.data()), ["cut", "done"]);
+}
+
+/// Another process that holds the database against every writer.
+fn lock(daemon: &Daemon) -> SqliteConnection {
+    let database = daemon.folder().state().join("conductor.db");
+    let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
+    other.batch_execute("PRAGMA busy_timeout=5000; BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[actix_rt::test]
+async fn a_database_that_cannot_be_written_is_read_all_the_same_and_written_at_the_stop_once_it_can() {
+    let mut daemon = Daemon::start("store.busy_timeout_ms = 1").await;
+    let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
+    caller.request(&ask("stored", "/echo")).await.data();
+    assert_eq!(ids(&caller.get(JOURNAL).await.data()), ["stored"]);
+    let mut other = lock(&daemon);
+    for number in 0..20 {
+        caller.request(&ask(&format!("late-{number}"), "/echo")).await.data();
+    }
+    let _running = caller.begin(&ask("live", "/silence")).await;
+    let said = async |text: &str| until(text, async || daemon.stderr().contains(text).then_some(())).await;
+    said("rows cannot be written").await;
+    assert_eq!(ids(&caller.get(JOURNAL).await.data()), ["live", "stored"], "what is live and what is stored");
+    assert_eq!(caller.journal("stored").await["outcome"], "success");
+    assert_eq!(caller.get("/readyz").await.status, 503);
+    daemon.signal(Signal::TERM);
+    said("the last rows cannot be written yet").await;
+    other.batch_execute("ROLLBACK").unwrap();
+    drop(other);
+    assert_eq!(daemon.exit_code().await, Some(0));
+    assert!(!daemon.stderr().contains("is lost"), "{}", daemon.stderr());
+    let daemon = Daemon::start_in(daemon.into_folder(), "").await;
+    assert_eq!(ids(&daemon.caller().get(&format!("{JOURNAL}?limit=100")).await.data()).len(), 22);
+}
+
+#[actix_rt::test]
+async fn a_store_that_stays_locked_at_the_stop_is_told_and_closed_all_the_same() {
+    let mut daemon = Daemon::start("store.busy_timeout_ms = 1\nserver.shutdown_timeout_ms = 1").await;
+    let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
+    let _other = lock(&daemon);
+    caller.request(&ask("late", "/echo")).await.data();
+    assert_eq!(daemon.stop().await, Some(0));
+    let told = daemon.stderr();
+    assert!(
+        told.contains("what was queued for the store is lost") && told.contains("not closed as it should be"),
+        "{told}"
+    );
 }

@@ -89,6 +89,7 @@ fn row(client: &str, platform: &str, account: Option<&str>, age: WallMs) -> Stor
         updated_at: NOW - age,
         prompt_template: false,
         endpoints: Vec::new(),
+        endpoints_omitted: false,
         revision: 1,
     }
 }

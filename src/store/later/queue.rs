@@ -9,8 +9,12 @@
 //! Of rows with one key only one waits: a newer one takes its place and what it knew. So a client that repeats itself
 //! cannot push the rows of others out. Rows are numbered as they come; the number of a row that waits tells where it
 //! stands.
+//!
+//! A login that was told again stays where it is, so that who waits for what came before need not wait for what comes
+//! after. When it is its turn to fall out of a full queue it goes to the end instead, once for all its tellings: what was
+//! told last is not what is lost first.
 
-use super::row::{Key, Row};
+use super::row::{Key, Row, Telling};
 use crate::store::logins::Limits;
 use foldhash::HashMap;
 use std::{
@@ -40,6 +44,8 @@ pub(super) struct Queue {
     keyed: HashMap<Key, u64>,
     /// How many rows ever came, those not counted that took another's place.
     pushed: u64,
+    /// How many were ever told, those counted that took another's place.
+    told: u64,
     /// How many left without being written, ever.
     lost: u64,
     /// How many of them since the last success.
@@ -55,6 +61,8 @@ pub(super) struct Pushed {
     pub(super) wake: bool,
     /// This was the first row that was lost since the last success.
     pub(super) overflowed: bool,
+    /// The row is larger than everything that may wait together, so that it alone was lost: what it is and weighs.
+    pub(super) oversized: Option<(&'static str, usize)>,
 }
 
 impl Queue {
@@ -65,23 +73,29 @@ impl Queue {
             bytes: 0,
             keyed: HashMap::default(),
             pushed: 0,
+            told: 0,
             lost: 0,
             dropped: 0,
             awake: false,
         }
     }
 
-    pub(super) fn push(&mut self, row: Row) -> Pushed {
+    pub(super) fn push(&mut self, mut row: Row) -> Pushed {
         let dropped = self.dropped;
+        self.told += 1;
+        if let Row::Login(_, telling) = &mut row {
+            *telling = Telling { at: self.told, again: false };
+        }
         let weight = row.weight();
         if weight > self.bounds.bytes {
-            self.lose(1); // it would push out everything and then itself
-        } else {
-            self.enqueue(row, weight);
-            self.evict();
+            // It would push out everything and then itself.
+            self.discard(1);
+            return Pushed { oversized: Some((row.kind(), weight)), ..Pushed::default() };
         }
+        self.enqueue(row, weight);
+        self.evict();
         let wake = !self.rows.is_empty() && !mem::replace(&mut self.awake, true);
-        Pushed { wake, overflowed: dropped == 0 && self.dropped > 0 }
+        Pushed { wake, overflowed: dropped == 0 && self.dropped > 0, oversized: None }
     }
 
     fn enqueue(&mut self, mut row: Row, weight: usize) {
@@ -93,6 +107,9 @@ impl Queue {
                     self.bytes -= waiting.weight();
                     mem::swap(waiting, &mut row);
                     waiting.absorb(row, &self.bounds.limits);
+                    if let Row::Login(_, telling) = waiting {
+                        telling.again = true;
+                    }
                     self.bytes += waiting.weight();
                     return;
                 }
@@ -107,8 +124,16 @@ impl Queue {
     /// Loses the oldest rows until what waits is within its bounds.
     fn evict(&mut self) {
         while self.rows.len() > self.bounds.rows || self.bytes > self.bounds.bytes {
-            self.pop();
-            self.lose(1);
+            match self.pop() {
+                Some(Row::Login(row, Telling { at, again: true })) => {
+                    let row = Row::Login(row, Telling { at, again: false });
+                    self.bytes += row.weight();
+                    self.keyed.extend(row.key().map(|key| (key, self.pushed)));
+                    self.rows.push_back(row);
+                    self.pushed += 1;
+                }
+                _ => self.lose(1),
+            }
         }
     }
 
@@ -168,6 +193,11 @@ impl Queue {
             self.keyed.extend(key.map(|key| (key, number)));
         }
         self.evict(); // what absorbed has grown
+    }
+
+    /// Counts rows that are lost for what they are, which says nothing about whether others can be written.
+    pub(super) fn discard(&mut self, rows: usize) {
+        self.lost += rows as u64;
     }
 
     /// Counts rows that are lost for another reason than a full queue.

@@ -5,6 +5,7 @@ use crate::store::{
     logins::{self, Limits, LoginKey, LoginRow},
     messages::{self, MessageRow},
     requests::{self, RequestRow},
+    worker,
 };
 use diesel::SqliteConnection;
 use std::sync::Arc;
@@ -14,8 +15,17 @@ use std::sync::Arc;
 #[expect(clippy::large_enum_variant, reason = "nearly every row is a request; a box would cost each of them")]
 pub(super) enum Row {
     Request(RequestRow),
-    Login(Box<LoginRow>),
+    Login(Box<LoginRow>, Telling),
     Message(Box<MessageRow>),
+}
+
+/// When a login was told: it waits where it was told first, which is not where it belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Telling {
+    /// Its place among everything that was ever told, the last time.
+    pub(super) at: u64,
+    /// It was told again since it got its place in the queue.
+    pub(super) again: bool,
 }
 
 /// What two rows have in common of which one is enough.
@@ -31,7 +41,7 @@ impl Row {
     pub(super) fn key(&self) -> Option<Key> {
         match self {
             Row::Request(_) => None,
-            Row::Login(row) => Some(Key::Login(row.key.clone())),
+            Row::Login(row, _) => Some(Key::Login(row.key.clone())),
             Row::Message(row) => Some(Key::Message {
                 platform: row.platform.clone(),
                 conversation_id: row.conversation_id.clone(),
@@ -46,15 +56,24 @@ impl Row {
         size_of::<Row>()
             + match self {
                 Row::Request(row) => request(row),
-                Row::Login(row) => login(row),
+                Row::Login(row, _) => login(row),
                 Row::Message(row) => message(row),
             }
+    }
+
+    /// What it is, for the log.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Row::Request(_) => "request",
+            Row::Login(..) => "login",
+            Row::Message(_) => "message",
+        }
     }
 
     /// Takes over what an older row of the same key knew and this one does not.
     pub(super) fn absorb(&mut self, older: Row, limits: &Limits) {
         match (self, older) {
-            (Row::Login(newer), Row::Login(older)) => newer.absorb(*older, limits),
+            (Row::Login(newer, _), Row::Login(older, _)) => newer.absorb(*older, limits),
             // The same message: the newer sighting says everything.
             (Row::Message(_), Row::Message(_)) => {}
             (newer, older) => debug_assert!(false, "a key has one kind: {newer:?} {older:?}"),
@@ -89,14 +108,57 @@ fn message(row: &MessageRow) -> usize {
     size_of::<MessageRow>() + size_of::<Key>() + row.client_id.len() + row.raw_text.len() + identity
 }
 
-/// Writes a chunk, each kind in the order in which its rows came; the caller has opened the transaction.
+/// Writes a chunk, each kind in the order in which its rows came, logins as they were told last; the caller has opened
+/// the transaction.
 pub(super) fn write_all(conn: &mut SqliteConnection, rows: &[Row], limits: &Limits) -> Result<(), StoreError> {
     let requests = rows.iter().filter_map(|row| if let Row::Request(row) = row { Some(row) } else { None });
     requests::write_all(conn, requests)?;
-    let logins = rows.iter().filter_map(|row| if let Row::Login(row) = row { Some(&**row) } else { None });
-    logins::write_all(conn, logins, limits)?;
+    let mut logins: Vec<_> = rows
+        .iter()
+        .filter_map(|row| if let Row::Login(row, told) = row { Some((told.at, &**row)) } else { None })
+        .collect();
+    logins.sort_by_key(|(at, _)| *at);
+    logins::write_all(conn, logins.into_iter().map(|(_, row)| row), limits)?;
     let messages = rows.iter().filter_map(|row| if let Row::Message(row) = row { Some(&**row) } else { None });
     messages::write_all(conn, messages)
+}
+
+/// What the database refused, and what it said of the first.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) rows: usize,
+    pub(super) first: Option<(&'static str, String)>,
+}
+
+/// Writes a chunk in one transaction. When the database refuses something in it, each row is written apart, and those
+/// that are refused are left out: they would be refused for ever.
+pub(super) fn write_what_can_be(
+    conn: &mut SqliteConnection,
+    rows: &[Row],
+    limits: &Limits,
+) -> Result<Refused, StoreError> {
+    match worker::immediate(conn, |conn| write_all(conn, rows, limits)) {
+        Ok(()) => Ok(Refused::default()),
+        Err(StoreError::Database(_)) => worker::immediate(conn, |conn| write_apart(conn, rows, limits)),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_apart(conn: &mut SqliteConnection, rows: &[Row], limits: &Limits) -> Result<Refused, StoreError> {
+    let mut refused = Refused::default();
+    let mut order: Vec<_> = rows.iter().collect();
+    order.sort_by_key(|row| if let Row::Login(_, told) = row { told.at } else { 0 });
+    for row in order {
+        match worker::savepoint(conn, |conn| write_all(conn, std::slice::from_ref(row), limits)) {
+            Ok(()) => {}
+            Err(StoreError::Database(reason)) => {
+                refused.rows += 1;
+                refused.first.get_or_insert((row.kind(), reason));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(refused)
 }
 
 impl From<RequestRow> for Row {
@@ -109,7 +171,7 @@ impl From<LoginRow> for Row {
     fn from(mut row: LoginRow) -> Self {
         // No account can be said in two ways, which must not make two rows.
         row.key.account = row.key.account.filter(|account: &Arc<str>| !account.is_empty());
-        Row::Login(Box::new(row))
+        Row::Login(Box::new(row), Telling::default())
     }
 }
 

@@ -24,7 +24,7 @@ fn start(settings: StoreSettings) -> (Store, Later) {
 /// What the store holds, newest first.
 async fn stored(store: &Store) -> Vec<i64> {
     let all = Filter { limit: 10_000, ..Filter::default() };
-    let rows = frozen(store.run(move |conn| requests::list(conn, &all))).await.unwrap();
+    let rows = frozen(store.run(move |conn| requests::tests::list(conn, &all))).await.unwrap();
     rows.iter().map(|row| row.id).collect()
 }
 
@@ -149,6 +149,68 @@ async fn a_closed_store_takes_no_rows_and_is_not_healthy() {
     assert_eq!((later.lost(), frozen(later.flush()).await), (1, Ok(())), "nothing waits any more");
 }
 
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn closing_tries_again_until_the_rows_are_written() {
+    let (store, later) = start(StoreSettings::default());
+    read_only(&store, true).await;
+    later.request(row(1));
+    let mut closing = Box::pin(later.close());
+    for _ in 0..5 {
+        // The clock moves for this alone, so that every pause passes.
+        let tried = frozen(timeout(Duration::from_millis(0), &mut closing)).await;
+        assert!(tried.is_err(), "{tried:?}");
+        pass(150).await;
+    }
+    read_only(&store, false).await;
+    assert_eq!(frozen_until(closing).await, Ok(()));
+    assert_eq!((stored(&store).await, later.lost()), (vec![1], 0));
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn closing_ends_when_the_store_is_gone() {
+    let (store, later) = start(StoreSettings::default());
+    frozen(store.close()).await.unwrap();
+    later.request(row(1));
+    assert_eq!(frozen(later.close()).await, Err(StoreError::Gone));
+}
+
+/// Waits for `work`, which waits for the clock and for the store by turns.
+async fn frozen_until<F: Future + Unpin>(mut work: F) -> F::Output {
+    loop {
+        if let Ok(done) = frozen(timeout(Duration::ZERO, &mut work)).await {
+            return done;
+        }
+        pass(50).await;
+    }
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_reader_waits_for_a_blocked_writer_a_moment_and_not_at_all_once_it_failed() {
+    let (store, later) = start(StoreSettings::default());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let blocked = actix_rt::spawn({
+        let store = store.clone();
+        async move { store.run(move |_| Ok(held.recv().is_err())).await }
+    });
+    later.request(row(1));
+    // The clock runs: only the bound can end this.
+    later.flush_for_reading().await;
+    drop(release);
+    assert_eq!(frozen(blocked).await.unwrap(), Ok(true));
+    read_only(&store, true).await;
+    later.request(row(2));
+    assert!(frozen(later.flush()).await.is_err());
+    // Ready at once, without a turn of the runtime.
+    let mut reading = std::pin::pin!(later.flush_for_reading());
+    let ready = std::future::poll_fn(|cx| std::task::Poll::Ready(reading.as_mut().poll(cx).is_ready())).await;
+    assert!(ready);
+    read_only(&store, false).await;
+    frozen(later.flush()).await.unwrap();
+    later.request(row(3));
+    frozen(later.flush_for_reading()).await;
+    assert_eq!(stored(&store).await, [3, 2, 1]);
+}
+
 #[actix_rt::test]
 async fn what_was_recorded_before_closing_is_there_after_opening_again() {
     let folder = Folder::new();
@@ -165,7 +227,7 @@ async fn what_was_recorded_before_closing_is_there_after_opening_again() {
 /// The store's logins of client `a` and the names of its messages, newest first.
 async fn kept(store: &Store) -> (Vec<logins::StoredLogin>, Vec<String>) {
     let read = store.read(|conn| {
-        let logins = logins::of_clients(conn, &logins::Filter::default(), &["a".into()])?;
+        let logins = logins::tests::of_clients(conn, &logins::Filter::default(), &["a".into()])?;
         let all =
             messages::Filter { platform: None, conversation_id: None, before: None, limit: 99, bytes_max: 1 << 20 };
         Ok((logins, messages::list(conn, &all)?.messages))
@@ -223,6 +285,39 @@ async fn what_an_outage_held_back_and_what_came_meanwhile_become_one_row() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn the_login_that_was_told_last_is_the_newest_wherever_it_waited() {
+    let (store, later) = start(StoreSettings::default());
+    for (account, told_at) in [("x", 1), ("y", 2), ("x", 3)] {
+        later.login(told("a", account, told_at));
+    }
+    frozen(later.flush()).await.unwrap();
+    let logins = kept(&store).await.0;
+    let revisions: Vec<_> = logins.iter().map(|login| (login.account.as_deref().unwrap(), login.revision)).collect();
+    assert_eq!(revisions, [("x", 2), ("y", 1)]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_row_that_is_refused_is_dropped_alone() {
+    let (store, later) = start(StoreSettings::default());
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON browser_requests WHEN new.id % 10 = 0 \
+                  BEGIN SELECT RAISE(ABORT, 'not this one'); END; \
+                  CREATE TRIGGER refuse_login BEFORE INSERT ON logins WHEN new.account = 'bad' \
+                  BEGIN SELECT RAISE(ABORT, 'nor this one'); END";
+    frozen(store.run(move |conn| Ok(conn.batch_execute(refuse)?))).await.unwrap();
+    (1..=25).for_each(|id| later.request(row(id)));
+    later.login(told("a", "bad", 1));
+    later.login(told("a", "good", 2));
+    later.message(message("m", "text", 3));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!(stored(&store).await, (1..=25).rev().filter(|id| id % 10 != 0).collect::<Vec<_>>());
+    let (logins, messages) = kept(&store).await;
+    assert_eq!((logins.len(), messages.len(), later.lost(), later.healthy()), (1, 1, 3, true));
+    later.request(row(30));
+    frozen(later.flush()).await.unwrap();
+    assert_eq!((stored(&store).await.len(), later.lost()), (23, 4), "also when it stands alone");
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn more_bytes_than_may_wait_push_the_oldest_rows_out() {
     let (store, later) = start(StoreSettings { max_pending_bytes: 1 << 16, ..StoreSettings::default() });
     later.request(row(1));
@@ -247,7 +342,8 @@ async fn logins_and_messages_outlive_the_store() {
     later.close().await.unwrap();
     store.close().await.unwrap();
     let store = Store::open(&folder.database(), &settings).unwrap();
-    let logins = store.read(|conn| logins::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
+    let logins =
+        store.read(|conn| logins::tests::of_clients(conn, &logins::Filter::default(), &["a".into()])).await.unwrap();
     let accounts: Vec<_> = logins.iter().map(|login| (login.account.as_deref().unwrap(), login.updated_at)).collect();
     assert_eq!(accounts, [("x", 100), ("y", 100)]);
     assert_eq!(logins[1].endpoints, [endpoint("/one", 1, 100)]);

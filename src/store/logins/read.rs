@@ -40,6 +40,8 @@ pub struct StoredLogin {
     pub prompt_template: bool,
     /// Its endpoints in the order of first arrival.
     pub endpoints: Vec<EndpointRow>,
+    /// Whether it has endpoints that were not read, because there were too many in all.
+    pub endpoints_omitted: bool,
     /// Its place among all logins: the one written last has the highest.
     pub revision: i64,
 }
@@ -100,15 +102,18 @@ type Row = (
 /// A login whose last credentials count as lost; takes `lost_before`.
 const LOST: &str = "(last_seen_at IS NULL OR last_seen_at < ? OR freshness = 'lost')";
 
-/// All logins of these clients that pass the filter, in the order of their keys.
+/// All logins of these clients that pass the filter, in the order of their keys, the first of them with their endpoints:
+/// those of as many as have `endpoints_max` together.
 pub fn of_clients(
     conn: &mut SqliteConnection,
     filter: &Filter,
     clients: &[Arc<str>],
+    endpoints_max: usize,
 ) -> Result<Vec<StoredLogin>, StoreError> {
     let clients = json(clients);
     let logins = of_clients_statement(filter, &clients).load(conn)?;
-    with_endpoints(conn, logins)
+    let fitting = fitting(conn, &logins, endpoints_max)?;
+    with_endpoints(conn, logins, fitting)
 }
 
 fn of_clients_statement<'a>(filter: &'a Filter, clients: &'a str) -> Statement<'a, Columns> {
@@ -119,18 +124,44 @@ fn of_clients_statement<'a>(filter: &'a Filter, clients: &'a str) -> Statement<'
     Statement::new(sql, binds)
 }
 
-/// The newest logins of others, newest first, at most `limit`. `status`: only those; `before`: only those with a
-/// smaller revision.
+/// A part of the logins, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The logins.
+    pub logins: Vec<StoredLogin>,
+    /// Where the next older part begins, when there is one.
+    pub next_before: Option<i64>,
+}
+
+/// How long a page may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Logins.
+    pub logins: usize,
+    /// Endpoints of all of them together; the first login is there with however many it has.
+    pub endpoints: usize,
+}
+
+/// The newest logins of others, newest first, as many as there is room for. `status`: only those; `before`: only those
+/// with a smaller revision.
 pub fn of_others(
     conn: &mut SqliteConnection,
     others: &Others<'_>,
     status: Option<Status>,
     before: Option<i64>,
-    limit: i64,
-) -> Result<Vec<StoredLogin>, StoreError> {
+    room: Room,
+) -> Result<Page, StoreError> {
     let but = json(others.but);
-    let logins = of_others_statement(others, &but, status, before, limit).load(conn)?;
-    with_endpoints(conn, logins)
+    let one_more = i64::try_from(room.logins).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows: Vec<Row> = of_others_statement(others, &but, status, before, one_more).load(conn)?;
+    let found = rows.len();
+    rows.truncate(room.logins);
+    let count = fitting(conn, &rows, room.endpoints)?.max(1);
+    rows.truncate(count);
+    let count = rows.len();
+    let logins = with_endpoints(conn, rows, count)?;
+    let next_before = logins.last().filter(|_| found > count).map(|last| last.revision);
+    Ok(Page { logins, next_before })
 }
 
 fn of_others_statement<'a>(
@@ -202,9 +233,29 @@ fn endpoints_statement(logins: &str) -> Statement<'_, (BigInt, Text, Text, BigIn
     Statement::new(sql, [Bind::Text(logins)])
 }
 
-fn with_endpoints(conn: &mut SqliteConnection, rows: Vec<Row>) -> Result<Vec<StoredLogin>, StoreError> {
-    let ids: Vec<_> = rows.iter().map(|((id, ..), _)| *id).collect();
+/// How many of the first logins have at most so many endpoints together. Counts no further than that.
+fn fitting(conn: &mut SqliteConnection, rows: &[Row], endpoints_max: usize) -> Result<usize, StoreError> {
+    let mut left = i64::try_from(endpoints_max).unwrap_or(i64::MAX);
+    for (at, ((id, ..), _)) in rows.iter().enumerate() {
+        let count: i64 = endpoint_count_statement(*id, left.saturating_add(1)).get_result(conn)?;
+        if count > left {
+            return Ok(at);
+        }
+        left -= count;
+    }
+    Ok(rows.len())
+}
+
+fn endpoint_count_statement(login: i64, most: i64) -> Statement<'static, BigInt> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM login_endpoints WHERE login_id = ? LIMIT ?)";
+    Statement::new(sql, [Bind::Int(login), Bind::Int(most)])
+}
+
+/// `count`: of how many of the first logins.
+fn with_endpoints(conn: &mut SqliteConnection, rows: Vec<Row>, count: usize) -> Result<Vec<StoredLogin>, StoreError> {
+    let ids: Vec<_> = rows.iter().take(count).map(|((id, ..), _)| *id).collect();
     let mut logins: Vec<_> = rows.into_iter().map(stored).collect();
+    logins.iter_mut().skip(count).for_each(|login| login.endpoints_omitted = true);
     if ids.is_empty() {
         return Ok(logins);
     }
@@ -236,6 +287,7 @@ fn stored(row: Row) -> StoredLogin {
         updated_at,
         prompt_template,
         endpoints: Vec::new(),
+        endpoints_omitted: false,
         revision,
     }
 }
@@ -305,5 +357,10 @@ mod tests {
     fn the_endpoints_of_many_logins_are_found_at_once() {
         let plan = endpoints_statement("[]").plan(&mut memory());
         assert!(plan.contains("SEARCH login_endpoints USING INDEX login_endpoints_by_key (login_id=?)"), "{plan}");
+        let plan = endpoint_count_statement(1, 9).plan(&mut memory());
+        assert!(
+            plan.contains("SEARCH login_endpoints USING COVERING INDEX login_endpoints_by_key (login_id=?)"),
+            "{plan}"
+        );
     }
 }

@@ -52,9 +52,31 @@ fn a_login_comes_back_as_it_was_told() {
         updated_at: 20,
         prompt_template: true,
         endpoints: vec![endpoint("/z", 1, 2), endpoint("/a", 3, 4)],
+        endpoints_omitted: false,
         revision: 2,
     };
     assert_eq!(stored, [expected]);
+}
+
+/// With all endpoints.
+pub(crate) fn of_clients(
+    conn: &mut diesel::SqliteConnection,
+    filter: &Filter,
+    clients: &[Arc<str>],
+) -> Result<Vec<StoredLogin>, crate::store::StoreError> {
+    super::of_clients(conn, filter, clients, usize::MAX)
+}
+
+/// At most `limit`, with all endpoints.
+fn of_others(
+    conn: &mut diesel::SqliteConnection,
+    others: &Others<'_>,
+    status: Option<Status>,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Vec<StoredLogin>, crate::store::StoreError> {
+    let room = Room { logins: limit, endpoints: usize::MAX };
+    Ok(super::of_others(conn, others, status, before, room)?.logins)
 }
 
 /// The clients and accounts of some logins, in short.
@@ -134,11 +156,12 @@ fn of_too_many_logins_of_a_client_those_longest_untold_leave_with_their_endpoint
     let conn = &mut memory();
     let limits = Limits { max_accounts: 3, ..LIMITS };
     let some = || vec![endpoint("/x", 1, 1)];
-    let rows: Vec<_> = (1..=5).map(|at| seen("a", &at.to_string(), 10 - at, some())).collect();
+    // The clock is being set back meanwhile: the order of telling alone counts.
+    let rows: Vec<_> = (1..=5).rev().map(|at| seen("a", &at.to_string(), at, some())).collect();
     write_all(conn, rows.iter().chain([&seen("b", "1", 0, some())]), &limits).unwrap();
     let of_both = |conn: &mut _| names(&of_clients(conn, &Filter::default(), &clients(&["a", "b"])).unwrap());
     assert_eq!(of_both(conn), ["a/1", "a/2", "a/3", "b/1"]);
-    write_all(conn, [&told("a", "6", 20), &told("a", "3", 21)], &limits).unwrap();
+    write_all(conn, [&told("a", "6", 1), &told("a", "3", 0)], &limits).unwrap();
     assert_eq!(of_both(conn), ["a/1", "a/3", "a/6", "b/1"]);
     let endpoints: Vec<i64> =
         crate::store::query::Statement::<diesel::sql_types::BigInt>::new("SELECT login_id FROM login_endpoints", [])
@@ -197,6 +220,33 @@ fn logins_of_others_come_newest_first_page_by_page() {
     let filter = Filter { client_id: Some("c5".into()), ..Filter::default() };
     let others = Others { filter: &filter, ..others };
     assert_eq!(of_others(conn, &others, None, None, 9).unwrap(), [], "left out even when asked for");
+}
+
+#[test]
+fn a_page_ends_with_its_endpoints_but_has_at_least_one_login() {
+    let conn = &mut memory();
+    let some = |count: i64| (0..count).map(|at| endpoint(&format!("/{at}"), at, at)).collect::<Vec<_>>();
+    for (client, count) in [("c1", 0), ("c2", 3), ("c3", 9), ("c4", 2), ("c5", 3)] {
+        write_all(conn, [&seen(client, "", 1, some(count))], &LIMITS).unwrap();
+    }
+    let filter = Filter::default();
+    let others = Others { filter: &filter, but: &[], lost_before: 0 };
+    let mut page = |before, logins, endpoints| {
+        let page = super::of_others(conn, &others, None, before, Room { logins, endpoints }).unwrap();
+        assert!(page.logins.iter().all(|login| !login.endpoints_omitted));
+        let shown: Vec<_> = page.logins.iter().map(|login| (login.client_id.clone(), login.endpoints.len())).collect();
+        (shown, page.next_before)
+    };
+    let named =
+        |shown: &[(&str, usize)]| shown.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect::<Vec<_>>();
+    assert_eq!(page(None, 9, 5), (named(&[("c5", 3), ("c4", 2)]), Some(4)));
+    assert_eq!(page(Some(4), 9, 5), (named(&[("c3", 9)]), Some(3)), "the first one is there whatever it has");
+    assert_eq!(page(Some(3), 9, 5), (named(&[("c2", 3), ("c1", 0)]), None));
+    assert_eq!(page(None, 1, 99), (named(&[("c5", 3)]), Some(5)));
+    assert_eq!(page(None, 5, 99).1, None);
+    let connected = super::of_clients(conn, &Filter::default(), &clients(&["c2", "c3", "c4"]), 5).unwrap();
+    let shown: Vec<_> = connected.iter().map(|login| (login.endpoints.len(), login.endpoints_omitted)).collect();
+    assert_eq!(shown, [(3, false), (0, true), (0, true)], "no login is missing, and what is left out is said");
 }
 
 #[test]

@@ -41,9 +41,10 @@ const BOUND_ENDPOINTS: &str = "\
     DELETE FROM login_endpoints WHERE id IN (SELECT id FROM login_endpoints WHERE login_id = ? \
     ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?)";
 
+/// By revision: a clock that was set back says nothing about which was told last.
 const BOUND_LOGINS: &str = "\
     DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE client_id = ? \
-    ORDER BY told_at DESC, revision DESC LIMIT -1 OFFSET ?)";
+    ORDER BY revision DESC LIMIT -1 OFFSET ?)";
 
 /// Writes rows in their order, each part over what was told before; the caller has opened the transaction.
 ///

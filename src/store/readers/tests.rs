@@ -53,9 +53,9 @@ async fn a_slow_read_delays_neither_the_writer_nor_another_read() {
 }
 
 #[actix_rt::test]
-async fn as_many_reads_as_there_are_readers_run_side_by_side() {
+async fn all_readers_but_one_run_lists_side_by_side() {
     let folder = Folder::new();
-    let store = Store::open(&folder.database(), &StoreSettings { readers: 3, ..StoreSettings::default() }).unwrap();
+    let store = Store::open(&folder.database(), &StoreSettings { readers: 4, ..StoreSettings::default() }).unwrap();
     let all_there = Arc::new(Barrier::new(3));
     let reads = (0..3).map(|number| {
         let all_there = Arc::clone(&all_there);
@@ -65,6 +65,45 @@ async fn as_many_reads_as_there_are_readers_run_side_by_side() {
         })
     });
     assert_eq!(futures_util::future::join_all(reads).await, [Ok(0), Ok(1), Ok(2)]);
+}
+
+#[actix_rt::test]
+async fn lists_that_take_long_leave_one_reader_free_even_when_nobody_waits_for_them_any_more() {
+    let folder = Folder::new();
+    for readers in [2, 3] {
+        let store = Store::open(&folder.database(), &StoreSettings { readers, ..StoreSettings::default() }).unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        let mut begun = Vec::new();
+        let lists: Vec<_> = (0..9)
+            .map(|_| {
+                let (held, (begin, began)) = (Arc::clone(&held), tokio::sync::oneshot::channel());
+                begun.push(began);
+                let store = store.clone();
+                actix_rt::spawn(async move {
+                    let slow = move |_: &mut _| {
+                        let _ = begin.send(());
+                        Ok(held.lock().unwrap().recv().is_err())
+                    };
+                    store.read(slow).await
+                })
+            })
+            .collect();
+        for began in begun.drain(..readers - 1) {
+            began.await.unwrap();
+        }
+        // Whoever gives up does not make room for another one.
+        lists[0].abort();
+        tokio::task::yield_now().await;
+        for _ in 0..20 {
+            assert_eq!(store.read_now(requests::last_id).await, Ok(0));
+        }
+        assert!(begun.iter_mut().all(|began| began.try_recv().is_err()), "no other one has begun");
+        drop(release);
+        let ended = futures_util::future::join_all(lists).await;
+        assert!(ended.iter().skip(1).all(|list| matches!(list, Ok(Ok(true)))), "{ended:?}");
+        store.close().await.unwrap();
+    }
 }
 
 #[actix_rt::test]
@@ -122,7 +161,7 @@ async fn closing_waits_for_reads_and_leaves_no_log() {
 async fn closing_waits_until_every_connection_is_closed() {
     let folder = Folder::new();
     for _ in 0..5 {
-        let settings = StoreSettings { readers: 32, ..StoreSettings::default() };
+        let settings = StoreSettings { readers: 33, ..StoreSettings::default() };
         let store = Store::open(&folder.database(), &settings).unwrap();
         let all_there = Arc::new(Barrier::new(32));
         let reads = (0..32).map(|_| {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::memory;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 
 /// A finished row.
 pub(crate) fn row(id: i64) -> RequestRow {
@@ -45,6 +46,11 @@ fn unfinished(id: i64) -> RequestRow {
     }
 }
 
+/// A list that may go through everything.
+pub(crate) fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Vec<RequestRow>, StoreError> {
+    Ok(super::list(conn, filter, i64::MAX)?.rows)
+}
+
 fn ids(rows: &[RequestRow]) -> Vec<i64> {
     rows.iter().map(|row| row.id).collect()
 }
@@ -81,6 +87,74 @@ fn filters_narrow_the_list_and_before_goes_on_with_it() {
     assert_eq!(find(Filter { platform: Some("kimi".into()), ..Filter::default() }), [3]);
     assert_eq!(find(Filter { client_id: Some("firefox-b".into()), ..Filter::default() }), [3]);
     assert_eq!(find(Filter { outcome: Some("failure".into()), before: Some(4), ..Filter::default() }), [2]);
+}
+
+#[test]
+fn a_list_that_narrows_ends_its_walk_and_says_where() {
+    let conn = &mut memory();
+    let rare = |id| RequestRow { platform: "kimi".into(), ..row(id) };
+    let rows: Vec<_> = (1..=100).filter(|id| !(41..=60).contains(id)).map(row).collect();
+    write_all(conn, &rows).unwrap();
+    write_all(conn, &[rare(3), rare(85), rare(99)]).unwrap();
+    let kimi = Filter { platform: Some("kimi".into()), limit: 2, ..Filter::default() };
+    let mut find = |before, limit| {
+        let List { rows, walked_to } = super::list(conn, &Filter { before, limit, ..kimi.clone() }, 10).unwrap();
+        (ids(&rows), walked_to)
+    };
+    assert_eq!(find(None, 2), (vec![99], Some(91)));
+    assert_eq!(find(Some(91), 2), (vec![85], Some(81)));
+    assert_eq!(find(Some(91), 1), (vec![85], None), "it is full, so that its last row says where to go on");
+    assert_eq!(find(Some(61), 2), (vec![], Some(31)), "numbers that nobody has are not gone through");
+    assert_eq!(find(Some(11), 2), (vec![3], None), "nothing is older");
+    assert_eq!(find(Some(1), 2), (vec![], None));
+    let List { rows, walked_to } = super::list(conn, &Filter { limit: 50, ..Filter::default() }, 10).unwrap();
+    assert_eq!((rows.len(), walked_to), (50, None), "one that takes every row ends with its limit");
+}
+
+/// How SQLite goes about a query.
+struct Explain<T>(T);
+
+impl<T> QueryId for Explain<T> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<T> Query for Explain<T> {
+    type SqlType = (sql_types::Integer, sql_types::Integer, sql_types::Integer, sql_types::Text);
+}
+
+impl<T> RunQueryDsl<SqliteConnection> for Explain<T> {}
+
+impl<T: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Explain<T> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("EXPLAIN QUERY PLAN ");
+        self.0.walk_ast(out)
+    }
+}
+
+#[test]
+fn lists_walk_between_two_numbers_and_sort_nothing() {
+    let value = |on: bool| on.then(|| "x".to_owned());
+    for bits in 0..16 {
+        let filter = Filter {
+            platform: value(bits & 1 > 0),
+            client_id: value(bits & 2 > 0),
+            outcome: value(bits & 4 > 0),
+            before: (bits & 8 > 0).then_some(9),
+            limit: 5,
+        };
+        let floor = filter.narrows().then_some(2);
+        let steps: Vec<(i32, i32, i32, String)> = Explain(listed(&filter, floor)).load(&mut memory()).unwrap();
+        let plan: Vec<_> = steps.into_iter().map(|(.., step)| step).collect();
+        let bounds = match (floor, filter.before) {
+            (Some(_), Some(_)) => "SEARCH browser_requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            (Some(_), None) => "SEARCH browser_requests USING INTEGER PRIMARY KEY (rowid>?)",
+            (None, Some(_)) => "SEARCH browser_requests USING INTEGER PRIMARY KEY (rowid<?)",
+            (None, None) => "SCAN browser_requests",
+        };
+        assert_eq!(plan, [bounds], "{filter:?}");
+    }
 }
 
 #[test]

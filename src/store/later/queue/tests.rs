@@ -28,7 +28,7 @@ fn login(account: &str, told_at: i64) -> Row {
 /// The waiting row of an account.
 fn waiting<'a>(queue: &'a Queue, account: &str) -> &'a LoginRow {
     let find = |row: &'a Row| match row {
-        Row::Login(row) if row.key.account.as_deref() == Some(account) => Some(&**row),
+        Row::Login(row, _) if row.key.account.as_deref() == Some(account) => Some(&**row),
         _ => None,
     };
     queue.rows.iter().find_map(find).unwrap()
@@ -49,7 +49,7 @@ fn check(queue: &Queue) {
 fn shown(queue: &Queue) -> Vec<String> {
     let show = |row: &Row| match row {
         Row::Request(row) => row.id.to_string(),
-        Row::Login(row) => row.key.account.as_deref().unwrap_or("-").to_owned(),
+        Row::Login(row, _) => row.key.account.as_deref().unwrap_or("-").to_owned(),
         Row::Message(row) => row.assistant_message_id.clone(),
     };
     queue.rows.iter().map(show).collect()
@@ -126,7 +126,9 @@ fn rows_that_are_too_heavy_together_push_the_oldest_out() {
 #[test]
 fn a_row_that_is_too_heavy_alone_is_lost_alone() {
     let mut queue = queue(99, 3_000);
-    assert_eq!(queue.push(Row::from(message("huge", &"x".repeat(3_000), 1))), Pushed { wake: false, overflowed: true });
+    let huge = Row::from(message("huge", &"x".repeat(3_000), 1));
+    let told = Pushed { oversized: Some(("message", huge.weight())), ..Pushed::default() };
+    assert_eq!(queue.push(huge), told, "told as what it is, not as too many rows");
     assert!(queue.rest() && queue.is_at_rest());
     queue.push(request(1));
     queue.push(Row::from(message("huge", &"x".repeat(3_000), 1)));
@@ -162,6 +164,25 @@ fn a_login_that_is_told_again_and_again_costs_one_row_where_it_stood() {
     assert_eq!((shown(&queue), queue.lost()), (vec!["1".into(), "x".into(), "y".into(), "2".into()], 0));
     assert_eq!((numbers, queue.newest()), ((3, 0), 4));
     assert_eq!(*waiting(&queue, "x"), told("a", "x", 9_000));
+    check(&queue);
+}
+
+#[test]
+fn a_login_that_was_told_again_falls_out_after_what_was_told_before_that() {
+    let mut queue = queue(3, MANY);
+    queue.push(login("x", 1));
+    queue.push(login("y", 2));
+    queue.push(request(1));
+    queue.push(login("x", 3));
+    queue.push(request(2));
+    assert_eq!((shown(&queue), queue.lost()), (vec!["1".into(), "2".into(), "x".into()], 1));
+    assert_eq!(*waiting(&queue, "x"), told("a", "x", 3));
+    check(&queue);
+    queue.push(login("x", 4));
+    push_all(&mut queue, 3..=5);
+    assert_eq!(shown(&queue), ["4", "5", "x"], "once more for being told again");
+    push_all(&mut queue, 6..=8);
+    assert_eq!(shown(&queue), ["6", "7", "8"], "and not for ever");
     check(&queue);
 }
 
@@ -255,7 +276,7 @@ fn whatever_happens_the_last_word_on_each_login_is_written_and_nothing_is_lost_s
             for row in chunk {
                 match row {
                     Row::Request(row) => written_requests.push(row.id),
-                    Row::Login(row) => {
+                    Row::Login(row, _) => {
                         let known: &mut (i64, Option<CredentialPart>) = written.entry(row.key.account).or_default();
                         *known = (row.told_at, row.credentials.or(known.1.take()));
                     }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 mod tests;
 
 /// How long after the start the first pass begins: the daemon has other things to do first.
-const FIRST_DELAY: Duration = Duration::from_secs(60);
+const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// The pause between two batches, in which others get the writer.
 const PAUSE: Duration = Duration::from_millis(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;

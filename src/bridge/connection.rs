@@ -70,7 +70,8 @@ pub struct Connection {
     log_window: (Instant, u32),
     /// Changes of the mode that it asked for and that are under way.
     mode_changes: usize,
-    closing: bool,
+    /// Why it ends, once it does.
+    closing: Option<Gone>,
     _socket_token: SocketToken,
 }
 
@@ -103,7 +104,7 @@ impl Connection {
             heard_at: now,
             log_window: (now, 0),
             mode_changes: 0,
-            closing: false,
+            closing: None,
             _socket_token: token,
         }
     }
@@ -114,7 +115,7 @@ impl Connection {
 
     /// Sends a frame. Bounded by `bridge.max_outbound_bytes`: over it the client is closed.
     fn send(&mut self, text: ByteString, ctx: &mut Context<Self>) {
-        if self.closing {
+        if self.closing.is_some() {
             return;
         }
         let waiting = self.meter.queue(text.len());
@@ -157,10 +158,10 @@ impl Connection {
 
     /// Ends the connection: its requests fail at once, the peer gets a moment to read why, then the line is cut.
     fn close(&mut self, code: u16, reason: &'static str, gone: Gone, ctx: &mut Context<Self>) {
-        if self.closing {
+        if self.closing.is_some() {
             return;
         }
-        self.closing = true;
+        self.closing = Some(gone);
         match gone {
             Gone::Stopped | Gone::Replaced => {
                 tracing::info!(client.id = self.name(), close.code = code, reason, "closing a client");
@@ -246,8 +247,11 @@ impl Handler<Dispatch> for Connection {
     type Result = ();
 
     fn handle(&mut self, Dispatch { id, platform, frame, assignment }: Dispatch, ctx: &mut Self::Context) {
-        // A closing connection drops the assignment, which reports that.
-        if !self.closing && self.greeted.is_some() {
+        // Chosen a moment before the connection ended: it ends for the same reason as those before it.
+        if let Some(gone) = self.closing {
+            return assignment.gone(gone);
+        }
+        if self.greeted.is_some() {
             self.requests.insert(id, Pending { assignment, platform, cancelled: false });
             self.send(frame, ctx);
         }

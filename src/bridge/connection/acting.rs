@@ -32,7 +32,7 @@ impl Handler<Act> for Connection {
     type Result = ();
 
     fn handle(&mut self, Act { placed, answer }: Act, ctx: &mut Self::Context) {
-        if self.closing || self.greeted.is_none() {
+        if self.closing.is_some() || self.greeted.is_none() {
             return; // the dropped sender says that the client was never asked
         }
         let platform = placed.platform.as_ref().map(|platform| platform.as_str());

@@ -57,7 +57,7 @@ impl Handler<In> for Connection {
 
 impl Connection {
     fn hear(&mut self, text: &ByteString, ctx: &mut Context<Self>) {
-        if self.closing {
+        if self.closing.is_some() {
             return;
         }
         self.heard_at = Instant::now();

@@ -13,6 +13,7 @@ export const HEADERS_MAX = 32;
 const HEADER_CHARS_MAX = 16_384;
 /** Proxied requests whose sighting did not come are forgotten after so many. */
 const MINE_MAX = 1_024;
+const MINE_LATE_MS = 2_000;
 const STORED = "salt";
 /** A login seen again is news after this time, so that `last_seen_at` is not told on every request. */
 const SEEN_AGAIN_MS = 60_000;
@@ -27,7 +28,8 @@ export class Credentials {
   #ours = new Set();
   #requests = 0;
 
-  /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`, `random()` */
+  /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`,
+   *   `random()`, `setTimeout` */
   constructor(env) {
     this.#env = env;
   }
@@ -62,10 +64,12 @@ export class Credentials {
     const entry = { tabId, method, url: url.split("#")[0] };
     this.#mine.push(entry);
     if (this.#mine.length > MINE_MAX) this.#mine.shift();
-    return () => {
-      const at = this.#mine.indexOf(entry);
-      if (at >= 0) this.#mine.splice(at, 1);
-    };
+    // The browser may tell of a request only after its answer came.
+    return () =>
+      this.#env.setTimeout(() => {
+        const at = this.#mine.indexOf(entry);
+        if (at >= 0) this.#mine.splice(at, 1);
+      }, MINE_LATE_MS);
   }
 
   /** A request is about to be sent. */

@@ -65,6 +65,7 @@ const pages = new Pages({
 
 const tabs = new Tabs({ browser, pages, now, log, changed: (name) => report.changed(name, "tab") });
 const credentials = new Credentials({
+  ...timers,
   browser,
   now,
   endpoint,

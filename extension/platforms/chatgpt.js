@@ -11,6 +11,7 @@ import { textOf, isAnswer, isFinished } from "./chatgpt-message.js";
 import { EventStream, TooLarge } from "./event-stream.js";
 import { Drift, MAX_TEXT, guarded, isId, isObject, message, nothing, parsed, pathOf } from "./outcome.js";
 
+const MAX_MESSAGES = 256;
 const CONVERSATION = /\/backend-(?:api|anon)\/(?:f\/)?conversation\/?$/;
 
 /**
@@ -35,7 +36,8 @@ export function extractor({ requestBody, pageUrl }) {
     push: (text) => events.push(text),
     end: (complete) => {
       if (complete) events.end();
-      return answer.outcome();
+      if (events.isForeign) throw new Drift("no_event_stream");
+      return answer.outcome(complete);
     },
   });
 }
@@ -72,6 +74,7 @@ class Answer {
   #conversation;
   #documents = new Documents();
   #latest = null;
+  #earlier = new Set();
   #understood = false;
   #closed = false;
   #failed = false;
@@ -99,10 +102,10 @@ class Answer {
     }
   }
 
-  outcome() {
-    if (this.#latest === null || !isFinished(this.#latest, this.#closed)) {
+  outcome(complete) {
+    if (this.#latest === null || !isAnswer(this.#latest) || !isFinished(this.#latest, this.#closed)) {
       if (this.#failed) return nothing("error");
-      if (!this.#understood && this.#unknown) throw new Drift("unknown_events");
+      if (complete && !this.#understood && this.#unknown) throw new Drift("unknown_events");
       return nothing(this.#latest === null ? "no_answer" : "unfinished");
     }
     const text = textOf(this.#latest);
@@ -137,7 +140,16 @@ class Answer {
     this.#understood = true;
     this.#named(document.conversation_id);
     if (document.error !== undefined && document.error !== null) this.#failed = true;
-    if (isAnswer(document.message)) this.#latest = document.message;
+    if (isAnswer(document.message)) this.#answer(document.message);
+  }
+
+  /** The newest answer counts; what is still said about an earlier one does not bring it back. */
+  #answer(current) {
+    if (this.#earlier.has(current.id)) return;
+    const before = this.#latest?.id;
+    if (isId(before) && before !== current.id) this.#earlier.add(before);
+    if (this.#earlier.size > MAX_MESSAGES) throw new TooLarge();
+    this.#latest = current;
   }
 
   #named(id) {

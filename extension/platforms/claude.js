@@ -49,7 +49,8 @@ export function extractor({ url }) {
     push: (text) => events.push(text),
     end: (complete) => {
       if (complete) events.end();
-      return answer.outcome(conversationOf(url));
+      if (events.isForeign) throw new Drift("no_event_stream");
+      return answer.outcome(conversationOf(url), complete);
     },
   });
 }
@@ -105,13 +106,13 @@ class Answer {
     }
   }
 
-  outcome(conversationId) {
+  outcome(conversationId, complete) {
     if (this.#finished) {
       if (this.#goesOn) return nothing("goes_on");
       return message({ conversationId, messageId: this.#id, text: this.#text() });
     }
     if (this.#failed) return nothing("error");
-    if (!this.#understood && this.#unknown !== null) throw new Drift(this.#unknown);
+    if (complete && !this.#understood && this.#unknown !== null) throw new Drift(this.#unknown);
     return nothing("unfinished");
   }
 

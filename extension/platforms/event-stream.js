@@ -5,6 +5,8 @@
  * data. What is not yet a whole line waits, and no more of it than `limit`.
  */
 
+const FIELDS = ["data", "event", "id", "retry"];
+
 /** Thrown when a stream holds more than may be kept. */
 export class TooLarge extends Error {
   constructor() {
@@ -23,6 +25,8 @@ export class EventStream {
   #event = "";
   #data = [];
   #size = 0;
+  #events = 0;
+  #strange = false;
 
   /**
    * @param {object} options
@@ -67,8 +71,13 @@ export class EventStream {
   /** The stream is over: what waits is handed on as not whole. */
   end() {
     const rest = this.#take("");
-    if (rest !== "") this.#line(rest);
+    if (rest !== "") this.#line(rest, false);
     this.#dispatch(false);
+  }
+
+  /** Is what came no event stream at all, but a page or the like? */
+  get isForeign() {
+    return this.#events === 0 && this.#strange;
   }
 
   #take(tail) {
@@ -84,7 +93,7 @@ export class EventStream {
     if (this.#waiting + this.#size > this.#limit) throw new TooLarge();
   }
 
-  #line(raw) {
+  #line(raw, whole = true) {
     const line = this.#atStart ? raw.replace(/^\uFEFF/, "") : raw;
     this.#atStart = false;
     if (line === "") {
@@ -101,6 +110,8 @@ export class EventStream {
       this.#data.push(value);
       this.#size += value.length;
       this.#check();
+    } else if (name !== "" && !FIELDS.some((field) => (whole ? field === name : field.startsWith(name)))) {
+      this.#strange = true;
     }
   }
 
@@ -110,7 +121,9 @@ export class EventStream {
     this.#event = "";
     this.#data = [];
     this.#size = 0;
-    if (data.length > 0) this.#onEvent({ event, data: data.join("\n"), whole });
+    if (data.length === 0) return;
+    this.#events += 1;
+    this.#onEvent({ event, data: data.join("\n"), whole });
   }
 }
 

@@ -55,7 +55,7 @@ export class Frames {
   end() {
     this.#join();
     while (this.#step(true));
-    return this.#text.trim() !== "" || this.#length !== null;
+    return this.#text.trim() !== "" || this.#scan !== null;
   }
 
   #join() {

@@ -9,6 +9,9 @@ import { TooLarge } from "./event-stream.js";
 import { Frames } from "./frames.js";
 import { Drift, MAX_TEXT, guarded, isId, message, nothing, parsed, pathOf } from "./outcome.js";
 
+/** Entries that go along with an answer. */
+const BESIDES = new Set(["af.httprm", "di", "e"]);
+
 const GENERATE = /\/assistant\.lamda\.BardFrontendService\/StreamGenerate\/?$/;
 
 /**
@@ -56,8 +59,8 @@ class Answer {
   #conversation;
   #candidate = null;
   #text = null;
-  #understood = false;
   #failed = false;
+  #unknown = false;
 
   constructor(asked) {
     this.#conversation = asked;
@@ -66,19 +69,26 @@ class Answer {
   frame(entries) {
     for (const entry of entries) {
       if (!Array.isArray(entry) || typeof entry[0] !== "string") throw new Drift("frame_entry");
-      if (entry[0] !== "wrb.fr") continue;
-      this.#understood = true;
-      const inner = entry.slice(1).find((part) => typeof part === "string" && part.startsWith("["));
-      if (inner !== undefined) this.#inner(parsed(inner));
-      else if (Array.isArray(entry[5])) this.#failed = true;
+      if (entry[0] === "wrb.fr") this.#answer(entry);
+      else if (entry[0] === "er") this.#failed = true;
+      else if (!BESIDES.has(entry[0])) this.#unknown = true;
     }
+  }
+
+  #answer(entry) {
+    const inner = entry.slice(1).find((part) => typeof part === "string" && part.startsWith("["));
+    if (inner !== undefined) this.#inner(parsed(inner));
+    else if (typeof entry[2] === "string") throw new Drift("answer_shape");
+    else if (Array.isArray(entry[5])) this.#failed = true;
   }
 
   outcome(isCut) {
     if (isCut) return nothing("unfinished");
     if (this.#failed) return nothing("error");
-    if (!this.#understood) throw new Drift("no_answer_frames");
-    if (this.#text === null) return nothing("no_answer");
+    if (this.#text === null) {
+      if (this.#unknown) throw new Drift("unknown_frames");
+      return nothing("no_answer");
+    }
     return message({ conversationId: this.#conversation, messageId: this.#candidate, text: this.#text });
   }
 

@@ -1,10 +1,21 @@
-//! Tells the crate which commit it is built from, and notices new migrations.
+//! Tells the crate which commit it is built from and what the extension is made of, and notices new migrations.
 
-use std::process::Command;
+#[path = "extension/parts.rs"]
+mod parts;
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// How the names of the extension's files end.
+const KINDS: &[&str] = &["js", "json", "html", "css", "svg", "png"];
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");
     println!("cargo:rerun-if-changed=src/build.rs");
+    println!("cargo:rerun-if-changed=src/extension/parts.rs");
     for file in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]) {
             println!("cargo:rerun-if-changed={path}");
@@ -13,6 +24,40 @@ fn main() {
     // A tree without a repository, such as an unpacked archive, builds all the same.
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=BAA_GIT_COMMIT={commit}");
+    extension().expect("the files in extension/ can be listed");
+}
+
+/// Writes the list of the extension's files, as Rust: name and bytes of each, sorted by name.
+fn extension() -> io::Result<()> {
+    let variable = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
+    let root = variable("CARGO_MANIFEST_DIR").join("extension");
+    let mut files = Vec::new();
+    for part in parts::PARTS.iter().map(|part| root.join(part)) {
+        // Also a file that comes or goes in one of its folders, and one that is not there yet.
+        println!("cargo:rerun-if-changed={}", part.display());
+        if part.exists() {
+            collect(&part, &mut files)?;
+        }
+    }
+    files.sort();
+    let mut text = String::from("&[\n");
+    for path in &files {
+        let name = path.strip_prefix(&root).expect("it lies under its root");
+        text.push_str(&format!("    ({name:?}, include_bytes!({path:?})),\n"));
+    }
+    text.push_str("]\n");
+    fs::write(variable("OUT_DIR").join("extension.rs"), text)
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            collect(&entry?.path(), files)?;
+        }
+    } else if path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known)) {
+        files.push(path.to_owned());
+    }
+    Ok(())
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod codex;
 pub mod config;
 pub mod events;
+pub mod extension;
 pub mod host;
 pub mod http;
 pub mod ids;

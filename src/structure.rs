@@ -5,7 +5,7 @@
 //! edge      http  bridge::socket
 //! actors    bridge  policy  relay  records  events  system
 //!                                                     (each other only through what their mod.rs gives out)
-//! effects   store  host  codex  state_folder  telemetry
+//! effects   store  host  codex  state_folder  extension  telemetry
 //! values    wire  platforms  sse  ids  …  and every settings.rs
 //! ```
 //!
@@ -33,7 +33,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
     (Layer::Actors, &["bridge", "policy", "records", "relay", "events", "system"]),
-    (Layer::Effects, &["store", "host", "codex", "state_folder", "telemetry"]),
+    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry"]),
     (Layer::Values, &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret"]),
 ];
 

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod event_stream;
+mod extension;
 mod request;
 mod serve;
 mod status;
@@ -85,6 +86,8 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
+    Extension(extension::Arguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
     Config(config::Arguments),
 }
@@ -191,6 +194,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Extension(arguments) => extension::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
     };
     done.unwrap_or_else(|error| Refusal::Failure(error).report())

@@ -10,6 +10,7 @@ mod describe;
 mod endpoint;
 mod error;
 mod events;
+mod extension;
 mod fields;
 mod journal;
 mod messages;

@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, journal, messages, probes,
+    claude, codex, describe, endpoint, events, extension, journal, messages, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state, status, system, tasks,
 };
@@ -115,6 +115,8 @@ routes! {
         at("/v1/codex/sessions/session-1"), codex::read, "Passes on to codexd: one session.";
     "codex.turn" POST "/v1/codex/turn" [Token, Write, Business, Always]
         body(r#"{"session_id":"session-1","input":"Hello"}"#), codex::turn, "Passes on to codexd: a turn.";
+    "extension.xpi" GET "/extension.xpi" [Local, Read, Control, Always]
+        plain(), extension::xpi, "Hands out the Firefox extension with this daemon's address set, as an .xpi file.";
     "browser.socket" GET WS_PATH [Open, Read, Neither, Always]
         plain(), socket::open, "The WebSocket of the Firefox extension.";
 }

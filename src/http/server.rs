@@ -24,13 +24,14 @@ use actix_web::{
     dev::{self, Extensions},
     rt::net::TcpStream,
 };
+use bytes::Bytes;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     any::Any,
     io,
     net::{SocketAddr, TcpListener},
     os::fd::AsFd,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -72,6 +73,8 @@ pub struct Core {
     pub(super) callers: Callers,
     pub(super) store: Store,
     pub(super) later: Later,
+    /// The extension as one file, once somebody asked for it.
+    pub(super) xpi: OnceLock<Bytes>,
     /// Since when it serves.
     pub(super) since: Instant,
 }
@@ -117,6 +120,7 @@ impl Core {
             server: parts.server,
             store: parts.store,
             later: parts.later,
+            xpi: OnceLock::new(),
             since: Instant::now(),
         }
     }

@@ -13,6 +13,7 @@ mod codex;
 mod discovery;
 mod events;
 mod exactly_once;
+mod extension;
 mod frames;
 mod guard;
 mod journal;

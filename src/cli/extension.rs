@@ -1,0 +1,108 @@
+//! `baa-conductor extension`: writes the Firefox extension that belongs to this binary, for this user's daemon.
+
+use super::Context;
+use crate::{
+    bridge::WS_PATH,
+    config::Config,
+    extension::{Extension, XPI},
+    state_folder::{Daemon, FindError},
+};
+use anyhow::{Context as _, bail};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The folder; made when it is not there, replaced when it is an earlier one.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Prints to stdout where it is and how it is loaded.
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let extension = Extension::new(&address(&context.state_dir, &context.config)?)?;
+    let folder = std::path::absolute(&arguments.dir)
+        .with_context(|| format!("cannot tell where {} is", arguments.dir.display()))?;
+    extension.write(&folder)?;
+    super::say(&instructions(&extension, &folder))
+}
+
+/// The address of the daemon that runs, else of the one that would.
+fn address(state_dir: &Path, config: &Config) -> anyhow::Result<String> {
+    match Daemon::find(state_dir) {
+        Ok(daemon) => return Ok(daemon.ws),
+        Err(FindError::NotRunning(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let address = config.server.address().context("server.listen is not an address")?;
+    if address.port() == 0 {
+        bail!(
+            "server.listen has port 0, which is another one at each start, and no daemon is running that has one: \
+             start the daemon first, or give it a port of its own"
+        );
+    }
+    Ok(format!("ws://{address}{WS_PATH}"))
+}
+
+fn instructions(extension: &Extension, folder: &Path) -> String {
+    let (version, address, unpacked) = (crate::VERSION, extension.address(), folder.display());
+    format!(
+        "The extension, version {version}, for the daemon at {address}:\n\
+         \x20 unpacked     {unpacked}\n\
+         \x20 in one file  {xpi}\n\
+         \n\
+         To load it until Firefox is closed, open about:debugging#/runtime/this-firefox, press\n\
+         \"Load Temporary Add-on…\" and choose {manifest}.\n\
+         For permanent use Firefox wants the .xpi signed; the README says how.\n",
+        xpi = folder.join(XPI).display(),
+        manifest = folder.join("manifest.json").display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ids::RequestId, state_folder::StateFolder};
+
+    fn config(listen: &str) -> Config {
+        let mut config = Config::default();
+        config.server.listen = listen.to_owned();
+        config
+    }
+
+    #[test]
+    fn the_running_daemon_says_where_it_is_and_else_the_configuration() {
+        let folder = std::env::temp_dir().join(format!("baa-conductor-address-{}", RequestId::generate()));
+        assert_eq!(address(&folder, &config("localhost:4321")).unwrap(), "ws://127.0.0.1:4321/ws/firefox");
+        let error = address(&folder, &config("127.0.0.1:0")).unwrap_err().to_string();
+        assert!(error.starts_with("server.listen has port 0"), "{error}");
+
+        let state = StateFolder::open(&folder).unwrap();
+        let announcement = state.announce("http://127.0.0.1:9", "ws://127.0.0.1:9/ws/firefox", 1).unwrap();
+        for listen in ["127.0.0.1:4321", "127.0.0.1:0"] {
+            assert_eq!(address(&folder, &config(listen)).unwrap(), "ws://127.0.0.1:9/ws/firefox");
+        }
+        drop(announcement);
+        drop(state);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_printed_names_both_forms_and_how_to_load_them() {
+        let extension = Extension::new("ws://127.0.0.1:9/ws/firefox").unwrap();
+        let text = instructions(&extension, Path::new("/e x"));
+        for part in [
+            crate::VERSION,
+            "ws://127.0.0.1:9/ws/firefox:\n",
+            " /e x\n",
+            " /e x/baa-conductor.xpi\n",
+            "about:debugging#/runtime/this-firefox",
+            "choose /e x/manifest.json.\n",
+            "signed",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}

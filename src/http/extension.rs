@@ -1,0 +1,34 @@
+//! `GET /extension.xpi`: the Firefox extension for this daemon, as one file.
+
+use super::{
+    endpoint::Call,
+    error::{ApiError, Code},
+    reply::{self, Reply},
+};
+use crate::extension::{Extension, XPI};
+use actix_web::{
+    HttpResponse,
+    http::header::{self, HeaderValue},
+};
+use bytes::Bytes;
+
+/// `GET /extension.xpi`.
+pub(super) async fn xpi(call: Call) -> Result<Reply, ApiError> {
+    let bytes = match call.core.xpi.get() {
+        Some(bytes) => bytes.clone(),
+        None => {
+            let extension = Extension::new(&call.core.bridge.identity().ws_url)
+                .map_err(|error| ApiError::new(Code::InternalError, error.to_string()))?;
+            call.core.xpi.get_or_init(|| Bytes::from(extension.xpi())).clone()
+        }
+    };
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/x-xpinstall")))
+        // To be kept: it can be loaded for a time, or be signed. Firefox would refuse to install it as it is.
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{XPI}\"")))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    reply::with_id(&mut response, &call.id);
+    Ok(Reply::Whole(response.body(bytes)))
+}

@@ -79,17 +79,24 @@ const observer = new Observer({
   extractorFor,
   now,
   log,
-  platformOf: (tabId) => tabs.platformOf(tabId),
+  // The port knows the page that opened it; what is known of the tab may lag behind.
+  platformOf: (tabId, port) => platforms.find((platform) => owns(platform, port.sender.url ?? "")),
   message: (found) => messages.observed(found),
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
 });
 const report = new Report({ ...timers, link, tabs, credentials, observer, changed: () => panel.changed() });
+/** Why the last request of a platform failed. */
+const failures = new Map();
 const proxy = new Proxy({
   ...timers,
   link,
   tabs,
   log,
+  failed: (name, code) => {
+    failures.set(name, { code, at: now() });
+    panel.changed();
+  },
   captured: (name, origin) => credentials.captured(name, origin),
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
   // What a caller asks for may be forbidden to anybody; only 401 tells that nobody is logged in.
@@ -112,6 +119,7 @@ const panel = new Panel({
   credentials,
   report,
   observer,
+  failures,
   logbook,
   proxy,
   clientId: () => clientId,
@@ -125,7 +133,8 @@ function greeted(ack) {
   platforms = ack.platforms;
   void local.set({ platforms });
   entered = enter().catch(() => log("error", "The platforms could not be taken into use."));
-  void entered.then(() => report.all(tabs.names)).then(() => messages.flush());
+  // Logins and tabs are told when the daemon asks for them, which it does next.
+  void entered.then(() => messages.flush());
 }
 
 /** Takes the platforms into use as far as they are permitted. */

@@ -51,7 +51,9 @@ export class Tabs {
     this.#platforms = platforms;
     this.#permitted = new Set(permitted);
     for (const platform of platforms) {
-      if (this.#wish(platform).exists && this.#tab(platform) === undefined) this.#adopt(platform);
+      // One that was closed by hand stays closed until somebody asks for it.
+      const { tabId, lost } = this.#shell(platform);
+      if (this.#wish(platform).exists && tabId === undefined && lost === undefined) this.#adopt(platform);
       this.#changed(platform.platform);
     }
   }
@@ -59,12 +61,6 @@ export class Tabs {
   /** The platform of that name. */
   platform(name) {
     return this.#platforms.find((platform) => platform.platform === name);
-  }
-
-  /** The platform that a tab shows now. */
-  platformOf(tabId) {
-    const url = this.#known.get(tabId)?.url ?? "";
-    return this.#platforms.find((platform) => owns(platform, url));
   }
 
   /** The names of all platforms. */
@@ -83,8 +79,7 @@ export class Tabs {
     for (const [name, shell] of this.#shells) {
       if (shell.tabId !== tabId) continue;
       if (this.#pages.port(tabId) !== undefined) {
-        shell.lastReadyAt = this.#now();
-        shell.crashed = false;
+        this.#ready(shell);
       } else {
         void this.#lookAfter(tabId);
       }
@@ -170,8 +165,12 @@ export class Tabs {
 
   #shell(platform) {
     const name = platform.platform;
-    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost: undefined, crashed: false });
+    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost: undefined, crashed: false, begun: false });
     return this.#shells.get(name);
+  }
+
+  #ready(shell) {
+    Object.assign(shell, { lastReadyAt: this.#now(), begun: true, crashed: false });
   }
 
   #tab(platform) {
@@ -204,8 +203,8 @@ export class Tabs {
   #take(platform, tab) {
     const shell = this.#shell(platform);
     this.#known.set(tab.id, this.#known.get(tab.id) ?? tab);
-    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, lastSeenAt: this.#now() });
-    if (this.#pages.port(tab.id) !== undefined) shell.lastReadyAt = this.#now();
+    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, begun: false, lastSeenAt: this.#now() });
+    if (this.#pages.port(tab.id) !== undefined) this.#ready(shell);
     this.#changed(platform.platform);
   }
 

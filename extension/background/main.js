@@ -29,7 +29,7 @@ const version = browser.runtime.getManifest().version;
 
 let clientId = "";
 let platforms = [];
-/** Settled once the registry's platforms are in use; what the daemon asks for waits for it. */
+/** Settled once the registry's platforms are in use. */
 let entered = Promise.resolve();
 
 const logbook = new Log({ now, changed: () => panel.changed() });
@@ -132,18 +132,23 @@ function greeted(ack) {
   log("info", `Connected to baa-conductor ${ack.version ?? ""}.`);
   platforms = ack.platforms;
   void local.set({ platforms });
-  entered = enter().catch(() => log("error", "The platforms could not be taken into use."));
+  void enter();
   // Logins and tabs are told when the daemon asks for them, which it does next.
   void entered.then(() => messages.flush());
 }
 
-/** Takes the platforms into use as far as they are permitted. */
-async function enter() {
-  const open = await permitted(browser, platforms);
-  const fresh = await registerScripts(browser, open);
-  tabs.setPlatforms(platforms, open.map((platform) => platform.platform));
+/** Takes the platforms into use as far as they are permitted, one time after the other. */
+function enter() {
+  entered = entered.then(takeIn).catch(() => log("error", "The platforms could not be taken into use."));
+  return entered;
+}
+
+async function takeIn() {
+  const registry = platforms;
+  const open = await permitted(browser, registry);
+  await registerScripts(browser, open);
+  tabs.setPlatforms(registry, open.map((platform) => platform.platform));
   credentials.listen([...new Set(open.flatMap(patterns))]);
-  return fresh;
 }
 
 async function setAddress(address) {
@@ -169,7 +174,8 @@ async function start() {
   clientId = stored.client_id ?? `firefox-${hex(4)}`;
   if (stored.client_id === undefined) await local.set({ client_id: clientId });
   platforms = stored.platforms ?? [];
-  await Promise.all([tabs.start(), credentials.start()]);
+  // The daemon may greet before the rest is ready; what it asks for waits.
+  entered = Promise.all([tabs.start(), credentials.start()]);
   link.start(stored.address ?? DAEMON_WS);
   await enter();
   await tabs.restoreAtStart();

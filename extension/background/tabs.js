@@ -1,8 +1,8 @@
 /** The shell tabs: one per platform, opened without stealing the focus, watched, and opened again when asked to. */
 import { owns } from "./hosts.js";
 import { describe, issueOf } from "./shell.js";
+import { Wishes } from "./wishes.js";
 
-const STORED = "desired";
 /** How long a tab may take to become ready for a request. */
 export const READY_MAX_MS = 20_000;
 /** How long an action waits for it: the daemon asks for an answer within 10 s. */
@@ -17,11 +17,10 @@ export class Tabs {
   #log;
   #platforms = [];
   #permitted = new Set();
-  #desired = {};
+  #wishes;
   #shells = new Map();
   #known = new Map();
   #working = new Map();
-  #stored = Promise.resolve();
 
   /** @param {object} env `browser`, `pages`, `now`, `changed(platform)`, `log(level, message)` */
   constructor({ browser, pages, now, changed, log }) {
@@ -30,6 +29,7 @@ export class Tabs {
     this.#now = now;
     this.#changed = changed;
     this.#log = log;
+    this.#wishes = new Wishes(browser.storage.local, now);
   }
 
   /** Reads what is wanted and what is there, and listens. */
@@ -41,8 +41,7 @@ export class Tabs {
     tabs.onActivated.addListener(({ tabId, previousTabId }) => {
       for (const id of [tabId, previousTabId]) if (this.#known.has(id)) void this.#refresh(id);
     });
-    const stored = await this.#browser.storage.local.get(STORED);
-    this.#desired = { ...stored[STORED] };
+    await this.#wishes.load();
     for (const tab of await tabs.query({})) this.#known.set(tab.id, tab);
   }
 
@@ -149,18 +148,13 @@ export class Tabs {
   }
 
   #wish(platform) {
-    return this.#desired[platform.platform] ?? { exists: false };
+    return this.#wishes.of(platform.platform);
   }
 
-  async #want(platform, { action, source, reason }) {
-    const before = this.#wish(platform);
-    const now = this.#now();
-    const since = before.exists ? before : { source, reason: reason ?? action, updated_at: now };
-    this.#desired[platform.platform] = { ...since, exists: true, last_action: action, last_action_at: now };
+  #want(platform, wish) {
+    const stored = this.#wishes.want(platform.platform, wish);
     this.#changed(platform.platform);
-    // One write after the other, so that the last one wins.
-    this.#stored = this.#stored.then(() => this.#browser.storage.local.set({ [STORED]: this.#desired })).catch(() => {});
-    await this.#stored;
+    return stored;
   }
 
   #shell(platform) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, GREETING_MAX_MS, Link, QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/link.js";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, GREETING_MAX_MS, Link } from "../background/link.js";
+import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { hello } from "../wire.js";
 import { CLAUDE, Clock, FakeSocket, settled } from "./support/fakes.js";
 

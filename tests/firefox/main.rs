@@ -5,8 +5,15 @@
 //! WebDriver BiDi. Tests poll for conditions and never sleep; `.config/nextest.toml` lets two browsers run at a time.
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
+mod comings;
 mod hello;
+mod login;
+mod messages;
+mod own;
+mod requests;
 #[expect(dead_code, unused_imports, reason = "the other tests' support, of which these need the daemon and its caller")]
 #[path = "../it/support/mod.rs"]
 mod shared;
+mod speed;
 mod support;
+mod tabs;

@@ -40,7 +40,6 @@ pub(crate) struct Apps {
 /// A request whose answer is in the test's hands; dropped, the connection ends.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    pub(crate) request: Received,
     pieces: mpsc::UnboundedSender<String>,
 }
 
@@ -120,10 +119,11 @@ impl Held {
 impl Upstream {
     /// Begins an answer that is an event stream.
     pub(crate) fn open(&self) {
-        self.write(format!(
+        self.write(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\
              x-request-id: upstream-1\r\nset-cookie: tracking=never; Path=/\r\n\r\n"
-        ));
+                .to_owned(),
+        );
     }
 
     /// One event, in a piece of its own.
@@ -180,7 +180,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared,
         match prepared {
             Some(Answer::Held(test)) => {
                 let (pieces, told) = mpsc::unbounded_channel();
-                if test.send(Upstream { request, pieces }).is_err() || !http::pass_on(&mut stream, told).await? {
+                if test.send(Upstream { pieces }).is_err() || !http::pass_on(&mut stream, told).await? {
                     return Ok(());
                 }
             }

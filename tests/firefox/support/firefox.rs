@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
+use tokio::time::Instant;
 
 /// Which browser, when it is not Debian's.
 const PROGRAM: &str = "FIREFOX";
@@ -26,6 +27,8 @@ const NOT_SHIPPED: &[&str] =
 #[derive(Debug)]
 pub(crate) struct Firefox {
     child: Child,
+    /// When its process was started.
+    pub(crate) started: Instant,
     pub(crate) bidi: Bidi,
     folder: Folder,
 }
@@ -47,6 +50,7 @@ impl Firefox {
         fs::remove_file(&port_file).unwrap_or_default();
         let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "firefox-esr".into());
         let log = fs::File::create(folder.state().join("stderr")).unwrap();
+        let started = Instant::now();
         let child = Command::new(&program)
             .args(["--headless", "--no-remote", "--remote-debugging-port=0", "--remote-allow-system-access"])
             .arg("--profile")
@@ -63,7 +67,7 @@ impl Firefox {
             told["ws_port"].as_u64()
         });
         let bidi = Bidi::open(port.await.try_into().unwrap()).await;
-        let firefox = Firefox { child, bidi, folder };
+        let firefox = Firefox { child, started, bidi, folder };
         assert_eq!(firefox.bidi.install(&extension(&firefox.folder)).await, ADDON);
         firefox
     }

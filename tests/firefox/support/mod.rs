@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod bidi;
 pub(crate) mod firefox;
 mod http;
+pub(crate) mod record;
 pub(crate) mod stage;
 
 use super::shared;

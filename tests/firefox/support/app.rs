@@ -117,13 +117,11 @@ impl Held {
 }
 
 impl Upstream {
-    /// Begins an answer that is an event stream.
+    /// Begins an answer that is an event stream. Firefox tells a page of an answer only once there is some of its body.
     pub(crate) fn open(&self) {
-        self.write(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\
-             x-request-id: upstream-1\r\nset-cookie: tracking=never; Path=/\r\n\r\n"
-                .to_owned(),
-        );
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        self.write(head.to_owned());
+        self.text(": welcome\n\n");
     }
 
     /// One event, in a piece of its own.

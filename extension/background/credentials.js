@@ -1,0 +1,227 @@
+/**
+ * What is known of each platform's login: header names, fingerprint, freshness, account, and the endpoints its page
+ * uses. Learned from the page's own requests only. The headers that are replayed on proxied requests are kept here, in
+ * memory, and go nowhere but into those requests.
+ */
+import { isReplayed } from "./headers.js";
+import { loginOf } from "./fingerprint.js";
+import { owns } from "./hosts.js";
+
+/** Most endpoints and replayed headers of one platform, and the longest such header. */
+export const ENDPOINTS_MAX = 200;
+export const HEADERS_MAX = 32;
+const HEADER_CHARS_MAX = 16_384;
+/** Proxied requests whose sighting did not come are forgotten after so many. */
+const MINE_MAX = 1_024;
+const MINE_LATE_MS = 2_000;
+const STORED = "salt";
+/** A login seen again is news after this time, so that `last_seen_at` is not told on every request. */
+const SEEN_AGAIN_MS = 60_000;
+
+/** The logins of all platforms. */
+export class Credentials {
+  #env;
+  #salt = "";
+  #logins = new Map();
+  #replayed = new Map();
+  #mine = [];
+  #ours = new Set();
+  #requests = 0;
+
+  /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`,
+   *   `random()`, `setTimeout` */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /** Reads or makes the installation's salt. */
+  async start() {
+    const { storage } = this.#env.browser;
+    const stored = (await storage.local.get(STORED))[STORED];
+    this.#salt = typeof stored === "string" ? stored : this.#env.random();
+    if (stored !== this.#salt) await storage.local.set({ [STORED]: this.#salt });
+  }
+
+  /** Listens to the requests to these match patterns, which must be permitted. */
+  listen(urls) {
+    const { onBeforeSendHeaders, onCompleted, onErrorOccurred } = this.#env.browser.webRequest;
+    for (const [event, listener] of this.#listeners) event.removeListener(listener);
+    this.#listeners = [];
+    if (urls.length === 0) return;
+    const types = ["main_frame", "xmlhttprequest"];
+    const add = (event, listener, ...more) => {
+      event.addListener(listener, { urls, types }, ...more);
+      this.#listeners.push([event, listener]);
+    };
+    add(onBeforeSendHeaders, (details) => void this.sending(details), ["requestHeaders"]);
+    add(onCompleted, (details) => this.completed(details));
+    add(onErrorOccurred, ({ requestId }) => this.#ours.delete(requestId));
+  }
+  #listeners = [];
+
+  /** Says that a proxied request is about to be seen; what is returned takes it back. */
+  mine(tabId, method, url) {
+    const entry = { tabId, method, url: url.split("#")[0] };
+    this.#mine.push(entry);
+    if (this.#mine.length > MINE_MAX) this.#mine.shift();
+    // The browser may tell of a request only after its answer came.
+    return () =>
+      this.#env.setTimeout(() => {
+        const at = this.#mine.indexOf(entry);
+        if (at >= 0) this.#mine.splice(at, 1);
+      }, MINE_LATE_MS);
+  }
+
+  /** A request is about to be sent. */
+  async sending({ requestId, tabId, method, url, type, requestHeaders }) {
+    const platform = this.#env.platformOf(url);
+    if (platform === undefined || tabId < 0 || this.#isOurs(requestId, tabId, method, url)) return;
+    const headers = requestHeaders ?? [];
+    if (type === "xmlhttprequest") {
+      this.#saw(platform, method, url);
+      this.#keep(platform, new URL(url).origin, headers);
+    }
+    this.#requests += 1;
+    const order = this.#requests;
+    const found = await loginOf(headers, this.#salt);
+    if (found !== null) this.#found(platform, found, order);
+  }
+
+  /** A request was answered. */
+  completed({ requestId, tabId, url, type, statusCode }) {
+    if (this.#ours.delete(requestId) || tabId < 0 || type !== "xmlhttprequest") return;
+    const platform = this.#env.platformOf(url);
+    if (platform !== undefined) this.judged(platform.platform, statusCode);
+  }
+
+  /** How the app answered one who uses this login: 401 and 403 mean it is lost, a success that it is not. */
+  judged(name, status) {
+    const login = this.#logins.get(name);
+    if (login?.fingerprint === undefined) return;
+    const refused = status === 401 || status === 403;
+    if (!refused && (status < 200 || status > 299)) return;
+    const freshness = refused ? "lost" : "fresh";
+    if (login.freshness === freshness) return;
+    login.freshness = freshness;
+    this.#env.changed(name, "credentials");
+  }
+
+  /** The page's own traffic showed whose login it is. */
+  setAccount(name, account) {
+    const login = this.#login(name);
+    if (login.account === account) return;
+    login.account = account;
+    this.#env.changed(name, "credentials");
+  }
+
+  /** The headers to put on a proxied request to `origin`. */
+  captured(name, origin) {
+    return Object.fromEntries(this.#replayed.get(name)?.get(origin) ?? []);
+  }
+
+  /** The fields of a `credentials` frame, or null when no login was seen. */
+  login(name) {
+    const login = this.#logins.get(name);
+    if (login?.fingerprint === undefined) return null;
+    return {
+      platform: name,
+      account: login.account,
+      credential_fingerprint: login.fingerprint,
+      freshness: login.freshness,
+      captured_at: login.capturedAt,
+      last_seen_at: login.lastSeenAt,
+      header_names: login.names,
+      timestamp: this.#env.now(),
+    };
+  }
+
+  /** The fields of an `api_endpoints` frame. */
+  endpoints(name) {
+    const login = this.#login(name);
+    const seen = [...login.endpoints.entries()];
+    return {
+      platform: name,
+      account: login.account,
+      credential_fingerprint: login.fingerprint,
+      updated_at: login.updatedAt ?? this.#env.now(),
+      endpoints: seen.map(([endpoint]) => endpoint),
+      endpoint_metadata: seen.map(([endpoint, times]) => {
+        const space = endpoint.indexOf(" ");
+        return { method: endpoint.slice(0, space), path: endpoint.slice(space + 1), ...times };
+      }),
+      prompt_template: false,
+    };
+  }
+
+  #login(name) {
+    if (!this.#logins.has(name)) this.#logins.set(name, { endpoints: new Map(), names: [], order: 0 });
+    return this.#logins.get(name);
+  }
+
+  #isOurs(requestId, tabId, method, url) {
+    if (this.#ours.has(requestId)) return true;
+    const at = this.#mine.findIndex((own) => own.tabId === tabId && own.method === method && own.url === url.split("#")[0]);
+    if (at < 0) return false;
+    this.#mine.splice(at, 1);
+    this.#ours.add(requestId);
+    return true;
+  }
+
+  #found(platform, { names, kind, digest }, order) {
+    const name = platform.platform;
+    const login = this.#login(name);
+    // Digests are made at the side; an older request's must not replace a newer one's. Once a cookie is known to be the
+    // login, a request without it says nothing.
+    if (order < login.order || (login.kind === "cookie" && kind !== "cookie")) return;
+    login.order = order;
+    const now = this.#env.now();
+    const known = new Set([...login.names, ...names]);
+    const renewed = login.fingerprint !== digest;
+    const news = renewed || known.size !== login.names.length || now - (login.toldAt ?? 0) > SEEN_AGAIN_MS;
+    login.kind = kind;
+    login.lastSeenAt = now;
+    if (renewed) {
+      Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names: [...new Set(names)] });
+      // Another login may be another person's.
+      if (login.toldAt !== undefined) login.account = undefined;
+    } else {
+      login.names = [...known].sort();
+    }
+    if (!news) return;
+    login.toldAt = now;
+    this.#env.changed(name, "credentials");
+  }
+
+  #saw(platform, method, url) {
+    const name = platform.platform;
+    const { endpoints } = this.#login(name);
+    const endpoint = this.#env.endpoint(method, url);
+    const now = this.#env.now();
+    const known = endpoints.get(endpoint);
+    if (known !== undefined) {
+      known.last_seen_at = now;
+      return;
+    }
+    if (endpoints.size >= ENDPOINTS_MAX) {
+      const [oldest] = [...endpoints.entries()].reduce((a, b) => (b[1].last_seen_at < a[1].last_seen_at ? b : a));
+      endpoints.delete(oldest);
+    }
+    endpoints.set(endpoint, { first_seen_at: now, last_seen_at: now });
+    this.#login(name).updatedAt = now;
+    this.#env.changed(name, "endpoints");
+  }
+
+  #keep(platform, origin, headers) {
+    if (!owns(platform, origin)) return;
+    const name = platform.platform;
+    if (!this.#replayed.has(name)) this.#replayed.set(name, new Map());
+    const origins = this.#replayed.get(name);
+    if (!origins.has(origin)) origins.set(origin, new Map());
+    const kept = origins.get(origin);
+    for (const { name: header, value } of headers) {
+      const lower = header.toLowerCase();
+      if (!isReplayed(lower) || typeof value !== "string" || value.length > HEADER_CHARS_MAX) continue;
+      if (kept.has(lower) || kept.size < HEADERS_MAX) kept.set(lower, value);
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/** Splits an event stream into its events, however it was cut into pieces. Pure. */
+
+/** Two line ends in a row. A CR that a LF may follow in the next piece ends a line too; that LF is dropped then. */
+const BLANK = /(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))/g;
+
+/** The fields of one block of lines, or null when it holds no data: comments and the like. */
+export function parseBlock(block) {
+  let event = "message";
+  const data = [];
+  for (const line of block.split(/\r\n|\n|\r/)) {
+    const colon = line.indexOf(":");
+    const name = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    if (name === "data") data.push(value);
+    else if (name === "event" && value !== "") event = value;
+  }
+  return data.length === 0 ? null : { event, data: data.join("\n"), raw: block };
+}
+
+/** Takes pieces of text, gives whole events. */
+export class EventSplitter {
+  #rest = "";
+
+  /** Characters that wait for the end of their event. */
+  get waiting() {
+    return this.#rest.length;
+  }
+
+  /** The events that `text` completes. */
+  push(text) {
+    // The end of an event may have begun in what was there before.
+    BLANK.lastIndex = Math.max(0, this.#rest.length - 3);
+    const all = this.#rest + text;
+    const events = [];
+    let from = 0;
+    for (let found = BLANK.exec(all); found !== null; found = BLANK.exec(all)) {
+      this.#add(events, all.slice(from, found.index));
+      from = BLANK.lastIndex;
+    }
+    this.#rest = from === 0 ? all : all.slice(from);
+    return events;
+  }
+
+  /** The event that the end of the stream leaves without its blank line. */
+  end() {
+    const events = [];
+    this.#add(events, this.#rest);
+    this.#rest = "";
+    return events;
+  }
+
+  #add(events, block) {
+    const parsed = parseBlock(block.replace(/^[\r\n]+|[\r\n]+$/g, ""));
+    if (parsed !== null) events.push(parsed);
+  }
+}

@@ -1,0 +1,26 @@
+/** Which request headers are replayed, passed on, or neither. Pure. */
+
+/** Names that only the browser may set, or that would say where a request comes from. */
+const FORBIDDEN =
+  /^(accept-charset|accept-encoding|access-control-request-.*|connection|content-length|cookie2?|date|dnt|expect|host|keep-alive|origin|proxy-.*|referer|sec-.*|set-cookie|te|trailer|transfer-encoding|upgrade|user-agent|via|x-forwarded-.*|x-real-ip)$/i;
+
+/** What the platform's own client says about itself or its login, and says alike in each of its requests. */
+const REPLAYED = /^(authorization|x-.+|.*(csrf|xsrf).*|anthropic-.+|oai-.+)$/i;
+
+/** Of these, what belongs to one request alone. */
+const ONCE = /^(x-(datadog|b3|request-id|correlation-id|trace|amzn|upload|goog-upload|http-method).*|.*(sentinel|proof|turnstile|nonce).*)$/i;
+
+/** Whether a caller may set this header. */
+export const mayBeSent = (name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !FORBIDDEN.test(name);
+
+/** Whether a header of the page's own request is put on ours too. */
+export const isReplayed = (name) => REPLAYED.test(name) && !FORBIDDEN.test(name) && !ONCE.test(name);
+
+/** The headers of a request: what was captured, and over it what the caller gave. */
+export function merge(captured, given) {
+  const merged = new Map();
+  for (const [name, value] of [...Object.entries(captured), ...Object.entries(given)]) {
+    if (mayBeSent(name) && typeof value === "string") merged.set(name.toLowerCase(), value);
+  }
+  return Object.fromEntries(merged);
+}

@@ -1,0 +1,307 @@
+/**
+ * The one WebSocket to the daemon: opened, greeted, watched, and opened again when it is lost. Never two at once.
+ *
+ *     idle → connecting → greeting → connected
+ *                 ↑         ↓ pairing    ↓
+ *                 └───── waiting ←───────┘
+ */
+import * as wire from "../wire.js";
+
+/** The first pause before dialling again, and the longest, in milliseconds. */
+export const BACKOFF_MIN_MS = 250;
+export const BACKOFF_MAX_MS = 15_000;
+/** How long dialling and greeting may take. */
+export const GREETING_MAX_MS = 10_000;
+/** The pause after a refusal that trying again at once cannot mend. */
+export const REFUSED_PAUSE_MS = 5 * 60_000;
+/** What may wait to be sent. */
+export const QUEUE_BYTES_MAX = 48 << 20;
+export const QUEUE_FRAMES_MAX = 8_192;
+/** Above this many unsent bytes in the socket, frames wait here. */
+export const SOCKET_BYTES_HIGH = 4 << 20;
+/** How often what waits is looked at. */
+const DRAIN_MS = 5;
+/** How often the clock is looked at, and how far it may be off before the machine is taken to have slept. */
+const TICK_MS = 2_000;
+const SLEPT_MS = 5_000;
+const HEARTBEAT_MS = 15_000;
+const OPEN = 1;
+
+/** Close codes after which dialling again soon would only annoy, and what to say about them. */
+const REFUSALS = new Map([
+  [4001, "Another browser with the same client id took over."],
+  [4003, "The daemon refused this browser."],
+  [4005, "The daemon speaks another version of the protocol."],
+]);
+
+/** The connection to the daemon. */
+export class Link {
+  #env;
+  #on;
+  #socket = null;
+  #attempts = 0;
+  #dialTimer = null;
+  #greetTimer = null;
+  #drainTimer = null;
+  #tickTimer = null;
+  #queue = [];
+  #queueBytes = 0;
+  #lastFrameAt = 0;
+  #askedAt = 0;
+  #tickedAt = 0;
+  #heartbeatMs = HEARTBEAT_MS;
+  #waiters = [];
+
+  /** The daemon's address. */
+  address = "";
+  /** `idle`, `connecting`, `greeting`, `pairing`, `connected` or `waiting`. */
+  state = "idle";
+  /** Why it is so, in words. */
+  note = "";
+  /** The pairing code to show, where one is awaited. */
+  code = null;
+  /** How many frames found no room. */
+  dropped = 0;
+
+  /**
+   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello`
+   * @param {object} on what to tell: `state()`, `greeted(ack)`, `frame(frame)`, `lost()`, `log(level, message)`
+   */
+  constructor(env, on) {
+    this.#env = env;
+    this.#on = on;
+  }
+
+  /** Begins, or begins anew at another address. */
+  start(address) {
+    const changed = address !== this.address;
+    this.address = address;
+    if (this.#tickTimer === null) this.#tick();
+    if (changed || this.state === "idle") this.reconnect("the address was set");
+  }
+
+  /** Ends everything. */
+  stop() {
+    this.#env.clearTimeout(this.#tickTimer);
+    this.#tickTimer = null;
+    this.#drop(1000, "stopped");
+    this.#env.clearTimeout(this.#dialTimer);
+    this.#become("idle", "");
+  }
+
+  /** Closes what is open and dials at once. */
+  reconnect(why) {
+    this.#drop(1000, "reconnect");
+    this.#attempts = 0;
+    this.#dial(why);
+  }
+
+  /** The network or the machine is back: dials at once, unless all is well. */
+  wake(why) {
+    if (this.state === "waiting") {
+      this.#attempts = 0;
+      this.#dial(why);
+    } else if (this.state === "connected") {
+      this.#ask();
+    }
+  }
+
+  /** Whether the daemon has greeted us. */
+  get connected() {
+    return this.state === "connected";
+  }
+
+  /** Bytes that are not on their way yet. */
+  get unsent() {
+    return this.#queueBytes + (this.#socket?.bufferedAmount ?? 0);
+  }
+
+  /** Sends a frame (JSON text). False when there is no greeted daemon or no room. */
+  send(frame) {
+    if (!this.connected) return false;
+    if (this.#queue.length === 0 && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
+      this.#socket.send(frame);
+      return true;
+    }
+    // Memory holds two bytes of a character at most; what goes out is rarely more than one.
+    if (this.#queue.length >= QUEUE_FRAMES_MAX || this.#queueBytes + frame.length > QUEUE_BYTES_MAX) {
+      this.dropped += 1;
+      return false;
+    }
+    this.#queue.push(frame);
+    this.#queueBytes += frame.length;
+    this.#drainSoon();
+    return true;
+  }
+
+  /** Resolves once less than `bytes` wait to be sent, or the connection is lost. */
+  room(bytes = SOCKET_BYTES_HIGH / 4) {
+    if (!this.connected || this.unsent < bytes) return undefined;
+    return new Promise((resolve) => {
+      this.#waiters.push({ bytes, resolve });
+      this.#drainSoon();
+    });
+  }
+
+  #become(state, note, code = null) {
+    if (state === this.state && note === this.note && code === this.code) return;
+    this.state = state;
+    this.note = note;
+    this.code = code;
+    this.#on.state();
+  }
+
+  #dial(why) {
+    this.#env.clearTimeout(this.#dialTimer);
+    this.#dialTimer = null;
+    if (this.#socket !== null) return;
+    let socket;
+    try {
+      socket = new this.#env.WebSocket(this.address);
+    } catch {
+      this.#become("waiting", "The daemon's address is not usable.");
+      return;
+    }
+    this.#socket = socket;
+    this.#become("connecting", why);
+    this.#greetTimer = this.#env.setTimeout(() => this.#fail(4002, "The daemon did not greet in time."), GREETING_MAX_MS);
+    const mine = (handler) => (event) => {
+      if (this.#socket === socket) handler(event);
+    };
+    socket.onopen = mine(() => {
+      this.#lastFrameAt = this.#env.now();
+      this.#become("greeting", "");
+      socket.send(this.#env.hello());
+    });
+    socket.onmessage = mine((event) => this.#received(event.data));
+    socket.onclose = mine((event) => this.#closed(event.code, event.reason));
+    socket.onerror = () => {};
+  }
+
+  #received(data) {
+    this.#lastFrameAt = this.#env.now();
+    this.#askedAt = 0;
+    if (typeof data !== "string") return;
+    const { frame, fault } = wire.read(data);
+    if (fault !== undefined) this.#on.log("warn", `A frame of the daemon was not understood: ${fault}`);
+    if (frame === undefined) return;
+    if (frame.type === "hello_ack") {
+      this.#env.clearTimeout(this.#greetTimer);
+      this.#attempts = 0;
+      this.#heartbeatMs = frame.heartbeat_ms ?? HEARTBEAT_MS;
+      this.#become("connected", "");
+      this.#on.greeted(frame);
+    } else if (frame.type === "pairing_required") {
+      this.#env.clearTimeout(this.#greetTimer);
+      this.#become("pairing", "Approve this browser at the daemon.", frame.code);
+    } else if (this.connected) {
+      this.#on.frame(frame);
+    } else if (frame.type === "error") {
+      this.#on.log("warn", `The daemon answered ${frame.code}.`);
+    }
+  }
+
+  #closed(code, reason) {
+    const refusal = REFUSALS.get(code);
+    this.#forget();
+    if (refusal !== undefined) {
+      this.#pause(REFUSED_PAUSE_MS * (0.75 + this.#env.random() / 2), refusal);
+      return;
+    }
+    const said = reason ? ` (${reason})` : "";
+    const words = code === 1006 ? "The daemon is not there." : `The connection was closed: ${code}${said}.`;
+    // Full jitter: anything from the shortest pause to a bound that doubles.
+    const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#attempts + 1, 16));
+    this.#attempts += 1;
+    this.#pause(BACKOFF_MIN_MS + this.#env.random() * (bound - BACKOFF_MIN_MS), words);
+  }
+
+  #pause(ms, words) {
+    this.#become("waiting", words);
+    this.#env.clearTimeout(this.#dialTimer);
+    this.#dialTimer = this.#env.setTimeout(() => this.#dial("dialling again"), ms);
+  }
+
+  #fail(code, words) {
+    this.#on.log("warn", words);
+    this.#drop(code, "");
+    this.#closed(1006, "");
+    this.#become("waiting", words);
+  }
+
+  /** Closes the socket without waiting for its close event, which no longer concerns anybody. */
+  #drop(code, reason) {
+    const socket = this.#socket;
+    this.#forget();
+    if (socket === null) return;
+    try {
+      socket.close(code, reason);
+    } catch {
+      socket.close();
+    }
+  }
+
+  #forget() {
+    const was = this.connected;
+    this.#socket = null;
+    this.#queue = [];
+    this.#queueBytes = 0;
+    this.#env.clearTimeout(this.#greetTimer);
+    this.#env.clearTimeout(this.#drainTimer);
+    this.#drainTimer = null;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    if (was) {
+      this.state = "waiting";
+      this.#on.lost();
+    }
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  #drainSoon() {
+    this.#drainTimer ??= this.#env.setTimeout(() => {
+      this.#drainTimer = null;
+      this.#drain();
+    }, DRAIN_MS);
+  }
+
+  #drain() {
+    let sent = 0;
+    while (sent < this.#queue.length && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
+      const frame = this.#queue[sent];
+      this.#socket.send(frame);
+      this.#queueBytes -= frame.length;
+      sent += 1;
+    }
+    this.#queue.splice(0, sent);
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (this.unsent >= waiter.bytes) return true;
+      waiter.resolve();
+      return false;
+    });
+    if (this.#queue.length > 0 || this.#waiters.length > 0) this.#drainSoon();
+  }
+
+  #ask() {
+    if (this.#askedAt !== 0) return;
+    this.#askedAt = this.#env.now();
+    this.send(wire.stateRequest());
+  }
+
+  /** Looks at the clock: has the machine slept, is the daemon silent? Its pings are not visible here, so it is asked. */
+  #tick() {
+    const now = this.#env.now();
+    const slept = this.#tickedAt !== 0 && Math.abs(now - this.#tickedAt - TICK_MS) > SLEPT_MS;
+    this.#tickedAt = now;
+    this.#tickTimer = this.#env.setTimeout(() => this.#tick(), TICK_MS);
+    const silent = now - this.#lastFrameAt;
+    if (slept && this.state !== "idle") {
+      // After a sleep the old connection is most likely half gone, and the silence is the sleep's, not the daemon's.
+      this.reconnect("the machine was asleep");
+    } else if (this.connected && silent >= 3 * this.#heartbeatMs && this.#socket.readyState === OPEN) {
+      this.#fail(4004, "The daemon fell silent.");
+    } else if (this.connected && silent >= this.#heartbeatMs) {
+      this.#ask();
+    }
+  }
+}

@@ -1,0 +1,169 @@
+/** Puts the parts together. The browser's own objects come in here and nowhere else. */
+import { DAEMON_WS } from "../config.js";
+import { endpoint, extractorFor } from "../platforms/index.js";
+import * as wire from "../wire.js";
+import { Credentials } from "./credentials.js";
+import { isLoopbackSocket, owns, patterns } from "./hosts.js";
+import { Link } from "./link.js";
+import { Log } from "./log.js";
+import { Messages } from "./messages.js";
+import { Observer } from "./observer.js";
+import { Pages } from "./pages.js";
+import { Panel } from "./panel.js";
+import { permitted, registerScripts } from "./permissions.js";
+import { Proxy } from "./proxy.js";
+import { Report } from "./report.js";
+import { Router } from "./router.js";
+import { Tabs } from "./tabs.js";
+
+const now = () => Date.now();
+const timers = {
+  setTimeout: (work, ms) => setTimeout(work, ms),
+  clearTimeout: (id) => clearTimeout(id),
+  setInterval: (work, ms) => setInterval(work, ms),
+  clearInterval: (id) => clearInterval(id),
+};
+const hex = (bytes) => [...crypto.getRandomValues(new Uint8Array(bytes))].map((b) => b.toString(16).padStart(2, "0")).join("");
+const { local } = browser.storage;
+const version = browser.runtime.getManifest().version;
+
+let clientId = "";
+let platforms = [];
+/** Settled once the registry's platforms are in use; what the daemon asks for waits for it. */
+let entered = Promise.resolve();
+
+const logbook = new Log({ now, changed: () => panel.changed() });
+const log = (level, message) => logbook.add(level, message);
+
+const link = new Link(
+  { ...timers, WebSocket, now, random: Math.random, hello: () => wire.hello({ client_id: clientId, extension_version: version, nonce: hex(16) }) },
+  {
+    state: () => {
+      log("info", `Link: ${link.state}. ${link.note}`.trim());
+      panel.changed();
+    },
+    greeted,
+    frame: (frame) => void entered.then(() => router.frame(frame)),
+    lost: () => proxy.abortAll(),
+    log,
+  },
+);
+
+const pages = new Pages({
+  ready: (tabId) => tabs.pageChanged(tabId),
+  gone: (tabId, port) => {
+    proxy.portGone(port);
+    observer.gone(port);
+    tabs.pageChanged(tabId);
+  },
+  message: (tabId, port, text) => {
+    const message = JSON.parse(text);
+    if (message.id === undefined) observer.message(tabId, port, message);
+    else proxy.message(port, message);
+  },
+});
+
+const tabs = new Tabs({ browser, pages, now, log, changed: (name) => report.changed(name, "tab") });
+const credentials = new Credentials({
+  ...timers,
+  browser,
+  now,
+  endpoint,
+  random: () => hex(32),
+  platformOf: (url) => platforms.find((platform) => owns(platform, url)),
+  changed: (name, what) => report.changed(name, what),
+});
+const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame) });
+const observer = new Observer({
+  owns,
+  extractorFor,
+  now,
+  log,
+  platformOf: (tabId) => tabs.platformOf(tabId),
+  message: (found) => messages.observed(found),
+  account: (name, account) => credentials.setAccount(name, account),
+  status: (fields) => link.send(wire.platformStatus(fields)),
+});
+const report = new Report({ ...timers, link, tabs, credentials, observer, changed: () => panel.changed() });
+const proxy = new Proxy({
+  ...timers,
+  link,
+  tabs,
+  log,
+  captured: (name, origin) => credentials.captured(name, origin),
+  mine: (tabId, method, url) => credentials.mine(tabId, method, url),
+  // What a caller asks for may be forbidden to anybody; only 401 tells that nobody is logged in.
+  refused: (name, status) => status === 401 && credentials.judged(name, status),
+});
+const router = new Router({
+  link,
+  tabs,
+  proxy,
+  report,
+  log,
+  clientId: () => clientId,
+  reloadExtension: () => browser.runtime.reload(),
+  soon: (work) => setTimeout(work, 50),
+});
+const panel = new Panel({
+  browser,
+  link,
+  tabs,
+  credentials,
+  report,
+  observer,
+  logbook,
+  proxy,
+  clientId: () => clientId,
+  setAddress,
+  defaultAddress: DAEMON_WS,
+});
+
+/** The daemon greeted us: its registry counts, and it wants to know how things are. */
+function greeted(ack) {
+  log("info", `Connected to baa-conductor ${ack.version ?? ""}.`);
+  platforms = ack.platforms;
+  void local.set({ platforms });
+  entered = enter().catch(() => log("error", "The platforms could not be taken into use."));
+  void entered.then(() => report.all(tabs.names)).then(() => messages.flush());
+}
+
+/** Takes the platforms into use as far as they are permitted. */
+async function enter() {
+  const open = await permitted(browser, platforms);
+  const fresh = await registerScripts(browser, open);
+  tabs.setPlatforms(platforms, open.map((platform) => platform.platform));
+  credentials.listen([...new Set(open.flatMap(patterns))]);
+  return fresh;
+}
+
+async function setAddress(address) {
+  if (!isLoopbackSocket(address)) return false;
+  await local.set({ address });
+  return true;
+}
+
+browser.runtime.onConnect.addListener((port) => {
+  if (port.name === "page") pages.connected(port);
+  else if (port.name === "options") panel.connected(port);
+});
+browser.browserAction.onClicked.addListener(() => void browser.runtime.openOptionsPage());
+browser.permissions.onAdded.addListener(() => void enter());
+browser.permissions.onRemoved.addListener(() => void enter());
+browser.storage.onChanged.addListener((changes, area) => {
+  if (area === "local" && changes.address) link.start(changes.address.newValue ?? DAEMON_WS);
+});
+addEventListener("online", () => link.wake("the network is back"));
+
+async function start() {
+  const stored = await local.get(["client_id", "address", "platforms"]);
+  clientId = stored.client_id ?? `firefox-${hex(4)}`;
+  if (stored.client_id === undefined) await local.set({ client_id: clientId });
+  platforms = stored.platforms ?? [];
+  await Promise.all([tabs.start(), credentials.start()]);
+  link.start(stored.address ?? DAEMON_WS);
+  await enter();
+  await tabs.restoreAtStart();
+}
+
+start().catch((error) => log("error", `Could not start: ${error?.name ?? "Error"}.`));

@@ -1,0 +1,161 @@
+/**
+ * Hands final messages to the daemon: each once, also across reloads of the
+ * page and restarts of the browser, and later when the daemon is away.
+ *
+ * What is kept, in the browser's own storage: digests of the messages already
+ * taken (never their text), and the newest messages that still wait. A message
+ * is stored before it is sent, so that a crash in between can only send it
+ * again, which the daemon recognizes, and never loses it.
+ */
+import { finalMessage } from "../wire.js";
+
+/** How many messages wait for the daemon. */
+export const MAX_UNSENT = 20;
+
+/** How many messages are remembered as taken. */
+export const MAX_SEEN = 1000;
+
+const KEY = "final_messages";
+
+/** The final messages of this browser. */
+export class Messages {
+  #storage;
+  #send;
+  #now;
+  #seen = new Set();
+  #unsent = [];
+  #loaded = false;
+  #turn = Promise.resolve();
+
+  /**
+   * @param {object} parts
+   * @param {{get: Function, set: Function}} parts.storage `storage.local`, or what acts like it
+   * @param {(frame: string) => boolean | Promise<boolean>} parts.send puts a frame on a connection
+   *   the daemon has greeted; answers false, or fails, when there is none
+   * @param {() => number} parts.now milliseconds since 1970
+   */
+  constructor({ storage, send, now }) {
+    this.#storage = storage;
+    this.#send = send;
+    this.#now = now;
+  }
+
+  /**
+   * Takes a final message: sends it, or keeps it until the next `flush`.
+   * @param {{platform: string, conversation_id?: string, assistant_message_id?: string, raw_text: string}} message
+   * @returns {Promise<"sent" | "kept" | "known" | "empty">}
+   */
+  observed(message) {
+    const observed_at = this.#now();
+    return this.#inTurn(() => this.#take(message, observed_at));
+  }
+
+  /**
+   * Sends what waits, oldest first. To be called after each `hello_ack`.
+   * @returns {Promise<number>} how many were sent
+   */
+  flush() {
+    return this.#inTurn(async () => {
+      await this.#load();
+      return this.#sendWaiting();
+    });
+  }
+
+  /** One after the other: two at once would both miss what the other stores. */
+  #inTurn(step) {
+    const done = this.#turn.then(step);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #take({ platform, conversation_id, assistant_message_id, raw_text }, observed_at) {
+    if (typeof raw_text !== "string" || raw_text === "") return "empty";
+    const id = assistant_message_id || (await syntheticId(platform, conversation_id, raw_text));
+    const digest = (await sha256(["message", platform, id, raw_text])).slice(0, 32);
+    await this.#load();
+    if (this.#seen.has(digest)) return "known";
+    this.#remember(digest);
+    const message = { platform, assistant_message_id: id, raw_text, conversation_id, observed_at };
+    this.#unsent.push(message);
+    this.#unsent = this.#unsent.slice(-MAX_UNSENT);
+    await this.#save();
+    await this.#sendWaiting();
+    return this.#unsent.includes(message) ? "kept" : "sent";
+  }
+
+  #remember(digest) {
+    this.#seen.add(digest);
+    for (const oldest of this.#seen) {
+      if (this.#seen.size <= MAX_SEEN) break;
+      this.#seen.delete(oldest);
+    }
+  }
+
+  async #sendWaiting() {
+    let sent = 0;
+    while (this.#unsent.length > 0 && (await this.#sends(this.#unsent[0]))) {
+      this.#unsent.shift();
+      sent += 1;
+    }
+    if (sent > 0) await this.#save();
+    return sent;
+  }
+
+  async #sends(message) {
+    try {
+      return (await this.#send(finalMessage(message))) === true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Reads what was stored, and adds it to what came while it could not be read. */
+  async #load() {
+    if (this.#loaded) return;
+    let stored;
+    try {
+      stored = (await this.#storage.get(KEY))?.[KEY];
+    } catch {
+      return; // tried again next time; until then nothing is overwritten
+    }
+    this.#loaded = true;
+    const taken = [...this.#seen];
+    this.#seen = new Set(listOf(stored?.seen, (digest) => typeof digest === "string").slice(-MAX_SEEN));
+    for (const digest of taken) this.#remember(digest);
+    this.#unsent = [...listOf(stored?.unsent, isMessage), ...this.#unsent].slice(-MAX_UNSENT);
+  }
+
+  async #save() {
+    if (!this.#loaded) return;
+    try {
+      await this.#storage.set({ [KEY]: { seen: [...this.#seen], unsent: this.#unsent } });
+    } catch {
+      // Full or broken: it stays in memory, and the next change tries again.
+    }
+  }
+}
+
+/**
+ * The id of a message that has none of its own.
+ * @param {string} platform
+ * @param {string | undefined} conversation
+ * @param {string} text
+ * @returns {Promise<string>} `synthetic_` and 64 hex digits
+ */
+export async function syntheticId(platform, conversation, text) {
+  return `synthetic_${await sha256([platform, conversation ?? "", text])}`;
+}
+
+async function sha256(parts) {
+  const bytes = new TextEncoder().encode(JSON.stringify(parts));
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function listOf(value, isRight) {
+  return Array.isArray(value) ? value.filter(isRight) : [];
+}
+
+function isMessage(value) {
+  return ["platform", "assistant_message_id", "raw_text"].every((key) => typeof value?.[key] === "string");
+}

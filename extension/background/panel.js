@@ -1,0 +1,85 @@
+/** What the options page and the toolbar button show, and what the page's buttons do. */
+
+const BADGES = {
+  connected: { text: "on", color: "#1a7f37", title: "connected" },
+  pairing: { text: "pair", color: "#9a6700", title: "waiting for pairing" },
+};
+const OFF = { text: "off", color: "#b42318", title: "disconnected" };
+/** How long changes are gathered. */
+const GATHER_MS = 100;
+
+/** The state for people. */
+export class Panel {
+  #env;
+  #ports = new Set();
+  #timer = null;
+
+  /** @param {object} env the parts whose state is shown, `setAddress(address)` */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /** Something that is shown changed. */
+  changed() {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#show();
+    }, GATHER_MS);
+  }
+
+  /** An options page opened. */
+  connected(port) {
+    this.#ports.add(port);
+    port.onDisconnect.addListener(() => this.#ports.delete(port));
+    port.onMessage.addListener((message) => void this.#do(port, message));
+    port.postMessage({ state: this.state() });
+  }
+
+  /** Everything the page shows. No value of a credential is in reach of this. */
+  state() {
+    const { link, tabs, credentials, observer, logbook, proxy, clientId, defaultAddress } = this.#env;
+    const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
+    return {
+      link: { state: link.state, note: link.note, code: link.code, address: link.address },
+      client_id: clientId(),
+      default_address: defaultAddress,
+      running: proxy.running,
+      platforms: tabs.names.map((name) => {
+        const { title, hosts, shell_url } = tabs.platform(name);
+        const login = credentials.login(name);
+        const { endpoints } = credentials.endpoints(name);
+        return { name, title, hosts, shell_url, login, endpoints: endpoints.length, drift: drift.get(name) ?? 0, runtime: tabs.runtime(name) };
+      }),
+      log: logbook.lines,
+    };
+  }
+
+  #show() {
+    const { link, browser } = this.#env;
+    const badge = BADGES[link.state] ?? OFF;
+    void browser.browserAction.setBadgeText({ text: badge.text });
+    void browser.browserAction.setBadgeBackgroundColor({ color: badge.color });
+    void browser.browserAction.setTitle({ title: `baa-conductor: ${badge.title}` });
+    if (this.#ports.size === 0) return;
+    const state = this.state();
+    for (const port of this.#ports) port.postMessage({ state });
+  }
+
+  async #do(port, { ask, platform, address }) {
+    const { link, tabs, report, setAddress, logbook } = this.#env;
+    const as = { action: ask, source: "options", reason: "options_page" };
+    try {
+      let ok = true;
+      if (ask === "tab_open" || ask === "tab_focus") await tabs.open(platform, { ...as, focus: ask === "tab_focus" });
+      else if (ask === "tab_reload") await tabs.reload(platform, as);
+      else if (ask === "tab_restore") await tabs.restore(platform, as);
+      else if (ask === "request_credentials") report.all(platform ? [platform] : tabs.names);
+      else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
+      else if (ask === "set_address") ok = await setAddress(address);
+      port.postMessage({ done: ask, platform, ok });
+    } catch (error) {
+      logbook.add("error", `${ask} failed: ${error?.name ?? "Error"}.`);
+      port.postMessage({ done: ask, platform, ok: false });
+    }
+  }
+}

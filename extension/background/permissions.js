@@ -1,0 +1,40 @@
+/** Which platforms may be entered, and the content scripts of those that the manifest does not know. */
+import { patterns } from "./hosts.js";
+
+const ID = "baa-platform-";
+
+/** The platforms whose hosts are all permitted. */
+export async function permitted(browser, platforms) {
+  const answers = await Promise.all(
+    platforms.map((platform) => browser.permissions.contains({ origins: patterns(platform) }).catch(() => false)),
+  );
+  return platforms.filter((_, at) => answers[at]);
+}
+
+/** The match patterns that the manifest's own content scripts cover. */
+const builtIn = (browser) => new Set(browser.runtime.getManifest().content_scripts.flatMap((script) => script.matches));
+
+/**
+ * Registers the content scripts of permitted platforms that the manifest does not cover, and no others.
+ * @returns {Promise<string[]>} the match patterns that are new since the last time
+ */
+export async function registerScripts(browser, platforms) {
+  const covered = builtIn(browser);
+  const matches = [...new Set(platforms.flatMap(patterns))].filter((pattern) => !covered.has(pattern)).sort();
+  const before = (await browser.scripting.getRegisteredContentScripts()).filter((script) => script.id.startsWith(ID));
+  const known = before.flatMap((script) => script.matches);
+  if (before.length > 0) await browser.scripting.unregisterContentScripts({ ids: before.map((script) => script.id) });
+  if (matches.length > 0) {
+    const script = (part, world) => ({
+      id: `${ID}${part}`,
+      matches,
+      js: [`content/${part}.js`],
+      runAt: "document_start",
+      persistAcrossSessions: false,
+      ...world,
+    });
+    // In the order they must run in.
+    await browser.scripting.registerContentScripts([script("page", { world: "MAIN" }), script("bridge", {})]);
+  }
+  return matches.filter((pattern) => !known.includes(pattern));
+}

@@ -1,0 +1,200 @@
+/** Performs the daemon's requests in the page of their platform and passes on what comes back. */
+import * as wire from "../wire.js";
+import { merge } from "./headers.js";
+import { owns, resolve } from "./hosts.js";
+import { Answer } from "./answer.js";
+
+/** The largest answer that is kept as a whole. */
+export const BODY_BYTES_MAX = 16 << 20;
+/** How often a running request is said to be alive. */
+export const PROGRESS_MS = 10_000;
+/** How many requests may run at once. */
+export const RUNNING_MAX = 256;
+
+/** Words for the codes of the protocol. */
+const WORDS = {
+  tab_unavailable: "The platform's tab is not there.",
+  host_not_allowed: "The address is not on the platform's hosts.",
+  request_cancelled: "The request was cancelled.",
+  template_refused: "No prompt template is there for this platform.",
+  response_too_large: "The answer is larger than may be kept.",
+  fetch_failed: "The page could not perform the request.",
+};
+
+/** All requests that run. */
+export class Proxy {
+  #env;
+  #running = new Map();
+
+  /**
+   * @param {object} env `link`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
+   *   it back, `refused(platform, status)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
+   */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /** How many requests run. */
+  get running() {
+    return this.#running.size;
+  }
+
+  /** An `api_request` of the daemon. */
+  async request(frame) {
+    if (this.#running.has(frame.id)) return;
+    const { link, setInterval } = this.#env;
+    const task = { frame, port: null, answer: null, seen: 0, beat: null, release: () => {} };
+    this.#running.set(frame.id, task);
+    task.beat = setInterval(() => link.send(wire.progress({ id: frame.id })), PROGRESS_MS);
+    const fault = await this.#begin(task).catch(() => "fetch_failed");
+    if (fault !== null) this.#fail(task, fault);
+  }
+
+  async #begin(task) {
+    const { frame } = task;
+    const { tabs } = this.#env;
+    if (this.#running.size > RUNNING_MAX) return "fetch_failed";
+    const platform = tabs.platform(frame.platform);
+    if (frame.prompt !== undefined && frame.prompt !== null) return "template_refused";
+    const url = platform === undefined ? null : resolve(platform, frame.path);
+    if (url === null) return "host_not_allowed";
+    const page = await tabs.page(frame.platform);
+    if (!this.#running.has(frame.id)) return null;
+    if (page === null) return "tab_unavailable";
+    const method = (frame.method ?? "GET").toUpperCase();
+    const headers = merge(this.#env.captured(frame.platform, url.origin), frame.headers ?? {});
+    let { body } = frame;
+    if (body === undefined || body === null) {
+      body = undefined;
+    } else if (typeof body !== "string") {
+      body = JSON.stringify(body);
+      headers["content-type"] ??= "application/json";
+    }
+    task.port = page.port;
+    task.platform = platform;
+    task.method = method;
+    task.url = url.href;
+    task.release = this.#env.mine(page.tabId, method, url.href);
+    this.#post(task, { t: "fetch", id: frame.id, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
+    return null;
+  }
+
+  /** `request_cancel` of the daemon. */
+  cancel({ id }) {
+    const task = this.#running.get(id);
+    if (task === undefined) return;
+    this.#post(task, { t: "abort", id });
+    this.#fail(task, "request_cancelled");
+  }
+
+  /** Nobody waits for any of them any more. */
+  abortAll() {
+    for (const task of [...this.#running.values()]) {
+      this.#post(task, { t: "abort", id: task.frame.id });
+      this.#close(task);
+    }
+  }
+
+  /** The page is gone, and what it was doing with it. */
+  portGone(port) {
+    for (const task of [...this.#running.values()]) if (task.port === port) this.#fail(task, "tab_unavailable");
+  }
+
+  /** What a page says about a request. True when it was about one. */
+  message(port, message) {
+    const task = this.#running.get(message.id);
+    if (task === undefined || task.port !== port) return;
+    if (message.t === "head") this.#head(task, message);
+    else if (message.t === "chunk") this.#chunk(task, String(message.text));
+    else if (message.t === "end") this.#end(task);
+    else if (message.t === "fail") this.#fail(task, message.code, message.message);
+  }
+
+  #isStream(task) {
+    return task.frame.response_mode === "sse";
+  }
+
+  #head(task, { status, headers, url }) {
+    const { frame } = task;
+    if (url && !owns(task.platform, url)) {
+      this.#post(task, { t: "abort", id: frame.id });
+      this.#fail(task, "host_not_allowed");
+      return;
+    }
+    this.#env.refused(frame.platform, status);
+    task.answer = new Answer({
+      id: frame.id,
+      stream_id: frame.stream_id ?? frame.id,
+      stream: this.#isStream(task),
+      status,
+      headers,
+      meta: { method: task.method, platform: frame.platform, url: task.url },
+      max: BODY_BYTES_MAX,
+      send: (text) => this.#send(task, text),
+      setTimeout: this.#env.setTimeout,
+      clearTimeout: this.#env.clearTimeout,
+    });
+    task.answer.open();
+  }
+
+  #chunk(task, text) {
+    if (task.answer === null) return;
+    if (!task.answer.push(text)) {
+      this.#post(task, { t: "abort", id: task.frame.id });
+      this.#fail(task, "response_too_large");
+      return;
+    }
+    task.seen += text.length;
+    if (task.seen < 64 * 1024) return;
+    const n = task.seen;
+    task.seen = 0;
+    // The page reads on only once there is room for more on the way to the daemon.
+    const ack = () => this.#post(task, { t: "ack", id: task.frame.id, n });
+    const room = this.#env.link.room();
+    if (room === undefined) ack();
+    else void room.then(ack);
+  }
+
+  #end(task) {
+    if (task.answer === null) return this.#fail(task, "fetch_failed");
+    task.answer.end();
+    this.#close(task);
+  }
+
+  #send(task, text) {
+    if (this.#env.link.send(text) || !this.#env.link.connected) return;
+    // No room although the page waits for room: the daemon does not read.
+    this.#post(task, { t: "abort", id: task.frame.id });
+    this.#close(task);
+  }
+
+  #post(task, message) {
+    try {
+      task.port?.postMessage(JSON.stringify(message));
+    } catch {
+      // The page is gone; its port says so too.
+    }
+  }
+
+  #fail(task, code, message = WORDS[code]) {
+    if (!this.#running.has(task.frame.id)) return;
+    task.answer?.flush();
+    this.#close(task);
+    const { link, log } = this.#env;
+    const { id } = task.frame;
+    const status = code === "request_cancelled" ? 499 : undefined;
+    if (code !== "request_cancelled") log("warn", `A request to ${task.frame.platform} failed: ${code}.`);
+    if (this.#isStream(task)) {
+      link.send(wire.streamError({ id, stream_id: task.frame.stream_id ?? id, status, code, message }));
+    } else {
+      link.send(wire.apiResponse({ id, ok: false, status, error: code }));
+    }
+  }
+
+  #close(task) {
+    this.#env.clearInterval(task.beat);
+    task.answer?.close();
+    task.release();
+    this.#running.delete(task.frame.id);
+  }
+}

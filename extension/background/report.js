@@ -1,0 +1,62 @@
+/** Tells the daemon what changed, a moment after it changed, so that many changes are told once. */
+import * as wire from "../wire.js";
+
+/** How long changes are gathered. */
+export const GATHER_MS = 100;
+
+/** Reports on logins, endpoints and tabs. */
+export class Report {
+  #env;
+  #due = new Map();
+  #timer = null;
+
+  /** @param {object} env `link`, `tabs`, `credentials`, `observer`, `setTimeout`, `changed()` */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /** Something about a platform changed: `credentials`, `endpoints` or `tab`. */
+  changed(platform, what) {
+    if (!this.#due.has(platform)) this.#due.set(platform, new Set());
+    this.#due.get(platform).add(what);
+    this.#timer ??= this.#env.setTimeout(() => {
+      this.#timer = null;
+      this.#tell();
+    }, GATHER_MS);
+  }
+
+  /** Tells everything about these platforms, at once. */
+  all(names) {
+    for (const name of names) {
+      this.#credentials(name);
+      this.#endpoints(name);
+    }
+    for (const fields of this.#env.observer.drift) {
+      if (names.includes(fields.platform)) this.#env.link.send(wire.platformStatus(fields));
+    }
+  }
+
+  #tell() {
+    const due = this.#due;
+    this.#due = new Map();
+    for (const [name, what] of due) {
+      const told = what.has("credentials") && this.#credentials(name);
+      if (!told || what.has("endpoints")) this.#endpoints(name);
+    }
+    this.#env.changed();
+  }
+
+  #credentials(name) {
+    const login = this.#env.credentials.login(name);
+    const runtime = this.#env.tabs.runtime(name);
+    if (login === null || runtime === undefined) return false;
+    this.#env.link.send(wire.credentials({ ...login, shell_runtime: runtime }));
+    return true;
+  }
+
+  #endpoints(name) {
+    const runtime = this.#env.tabs.runtime(name);
+    if (runtime === undefined) return;
+    this.#env.link.send(wire.apiEndpoints({ ...this.#env.credentials.endpoints(name), shell_runtime: [runtime] }));
+  }
+}

@@ -1,0 +1,96 @@
+/** What the daemon says, and who does it. Every command is answered, whatever becomes of it. */
+import * as wire from "../wire.js";
+
+const COMMANDS = new Set([
+  "open_tab",
+  "reload",
+  "plugin_status",
+  "tab_restore",
+  "request_credentials",
+  "ws_reconnect",
+  "controller_reload",
+]);
+
+/** Hands the daemon's frames to those who do them. */
+export class Router {
+  #env;
+
+  /** @param {object} env `link`, `tabs`, `proxy`, `report`, `reloadExtension()`, `soon(work)`, `log`, `clientId()` */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /** A frame came. Those of unknown types never get here. */
+  frame(frame) {
+    const { proxy, log } = this.#env;
+    if (frame.type === "api_request") void proxy.request(frame);
+    else if (frame.type === "request_cancel") proxy.cancel(frame);
+    else if (frame.type === "error") log("warn", `The daemon answered ${frame.code} to ${frame.in_reply_to ?? "a frame"}.`);
+    else if (COMMANDS.has(frame.type)) void this.command(frame);
+  }
+
+  /** Does a command and answers it. */
+  async command(frame) {
+    let done;
+    try {
+      done = await this.#perform(frame);
+    } catch (error) {
+      done = { failed: true, reason: "action_failed" };
+      this.#env.log("error", `${frame.type} failed: ${error?.name ?? "Error"}.`);
+    }
+    if (frame.request_id) this.#answer(frame, done);
+    this.#afterwards(frame);
+  }
+
+  async #perform({ type, action, platform, reason }) {
+    const { tabs, report } = this.#env;
+    if (platform && tabs.platform(platform) === undefined) return { failed: true, reason: "platform_not_supported" };
+    const about = platform ? [platform] : tabs.names;
+    const as = { action, reason };
+    if (type === "open_tab") return this.#done([await tabs.open(platform, { ...as, focus: action === "tab_focus" })]);
+    if (type === "tab_restore") return this.#done(await tabs.restore(platform, as));
+    if (type === "reload") {
+      const results = [];
+      for (const name of about) if (platform || tabs.runtime(name).actual.exists) results.push(await tabs.reload(name, as));
+      return this.#done(results);
+    }
+    if (type === "request_credentials") report.all(about);
+    return this.#done(about.map((name) => this.#status(name)));
+  }
+
+  #status(name) {
+    const runtime = this.#env.tabs.runtime(name);
+    return { ok: true, platform: name, restored: false, shell_runtime: runtime, tab_id: runtime.actual.tab_id };
+  }
+
+  #done(results) {
+    const failed = results.filter((result) => !result.ok);
+    return { results, failed: failed.length > 0, reason: failed[0]?.skipped ?? (failed.length > 0 ? "tab_unavailable" : undefined) };
+  }
+
+  #answer({ type, request_id, action, platform }, { results = [], failed, reason }) {
+    const { link, tabs } = this.#env;
+    const shown = results.map((result) => result.platform);
+    link.send(
+      wire.actionResult({
+        request_id,
+        action,
+        command_type: type,
+        accepted: true,
+        completed: type !== "ws_reconnect",
+        failed,
+        reason,
+        target: { platform, requested_client_id: this.#env.clientId(), requested_platform: platform },
+        results,
+        shell_runtime: shown.map((name) => tabs.runtime(name)).filter(Boolean),
+      }),
+    );
+  }
+
+  /** What can only be done once the answer is on its way. */
+  #afterwards({ type }) {
+    const { link, soon, reloadExtension } = this.#env;
+    if (type === "ws_reconnect") soon(() => link.reconnect("the daemon asked for it"));
+    if (type === "controller_reload") soon(reloadExtension);
+  }
+}

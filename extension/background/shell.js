@@ -1,0 +1,62 @@
+/** A platform's shell tab as wanted, as it is, and how they differ, in the words of the protocol. Pure. */
+import { owns } from "./hosts.js";
+
+/** What is wrong with a tab; "none" when nothing is. */
+export function issueOf({ platform, permitted, tab, crashed, ready }) {
+  if (!permitted) return "permission_missing";
+  if (tab === undefined) return "none";
+  if (crashed) return "crashed";
+  if (tab.discarded) return "discarded";
+  if ((tab.url ?? "about:blank") === "about:blank") return "loading";
+  if (!owns(platform, tab.url)) return tab.status === "loading" ? "loading" : "navigated_away";
+  if (!ready) return tab.status === "loading" ? "loading" : "not_ready";
+  return "none";
+}
+
+const REASONS = { crashed: "tab_crashed", discarded: "tab_discarded", navigated_away: "navigated_away" };
+
+/** The `shell_runtime` object of one platform. */
+export function describe(state) {
+  const { platform, desired, tab, lost, candidate } = state;
+  const issue = issueOf(state);
+  const exists = tab !== undefined;
+  const healthy = exists && issue === "none";
+  const broken = exists && REASONS[issue] !== undefined;
+  const needsRestore = desired.exists && (!exists || broken);
+  const reason = !desired.exists ? undefined : exists ? REASONS[issue] : (lost ?? "tab_missing");
+  return {
+    platform: platform.platform,
+    desired: {
+      exists: desired.exists,
+      shell_url: platform.shell_url,
+      source: desired.source,
+      reason: desired.reason,
+      updated_at: desired.updated_at,
+      last_action: desired.last_action,
+      last_action_at: desired.last_action_at,
+    },
+    actual: {
+      exists,
+      tab_id: tab?.id,
+      url: tab?.url,
+      title: tab?.title,
+      window_id: tab?.windowId,
+      active: tab?.active,
+      status: tab?.status,
+      discarded: tab?.discarded,
+      hidden: tab?.hidden,
+      healthy,
+      issue,
+      last_seen_at: state.lastSeenAt,
+      last_ready_at: state.lastReadyAt,
+      candidate_tab_id: candidate?.id,
+      candidate_url: candidate?.url,
+    },
+    drift: {
+      aligned: !needsRestore,
+      needs_restore: needsRestore,
+      unexpected_actual: false,
+      reason: needsRestore ? reason : undefined,
+    },
+  };
+}

@@ -1,0 +1,319 @@
+/** The shell tabs: one per platform, opened without stealing the focus, watched, and opened again when asked to. */
+import { owns } from "./hosts.js";
+import { describe, issueOf } from "./shell.js";
+
+const STORED = "desired";
+/** How long a tab may take to become ready for a request. */
+export const READY_MAX_MS = 20_000;
+/** How long an action waits for it: the daemon asks for an answer within 10 s. */
+const ACTION_MAX_MS = 8_000;
+
+/** The shell tabs of all platforms. */
+export class Tabs {
+  #browser;
+  #pages;
+  #now;
+  #changed;
+  #log;
+  #platforms = [];
+  #permitted = new Set();
+  #desired = {};
+  #shells = new Map();
+  #known = new Map();
+  #working = new Map();
+  #stored = Promise.resolve();
+
+  /** @param {object} env `browser`, `pages`, `now`, `changed(platform)`, `log(level, message)` */
+  constructor({ browser, pages, now, changed, log }) {
+    this.#browser = browser;
+    this.#pages = pages;
+    this.#now = now;
+    this.#changed = changed;
+    this.#log = log;
+  }
+
+  /** Reads what is wanted and what is there, and listens. */
+  async start() {
+    const { tabs } = this.#browser;
+    tabs.onCreated.addListener((tab) => this.#saw(tab));
+    tabs.onUpdated.addListener((id, change, tab) => this.#saw(tab, change));
+    tabs.onRemoved.addListener((id) => this.#removed(id));
+    tabs.onActivated.addListener(({ tabId, previousTabId }) => {
+      for (const id of [tabId, previousTabId]) if (this.#known.has(id)) void this.#refresh(id);
+    });
+    const stored = await this.#browser.storage.local.get(STORED);
+    this.#desired = { ...stored[STORED] };
+    for (const tab of await tabs.query({})) this.#known.set(tab.id, tab);
+  }
+
+  /** Takes the registry and which of its platforms may be entered. */
+  setPlatforms(platforms, permitted) {
+    this.#platforms = platforms;
+    this.#permitted = new Set(permitted);
+    for (const platform of platforms) {
+      if (this.#wish(platform).exists && this.#tab(platform) === undefined) this.#adopt(platform);
+      this.#changed(platform.platform);
+    }
+  }
+
+  /** The platform of that name. */
+  platform(name) {
+    return this.#platforms.find((platform) => platform.platform === name);
+  }
+
+  /** The platform that a tab shows now. */
+  platformOf(tabId) {
+    const url = this.#known.get(tabId)?.url ?? "";
+    return this.#platforms.find((platform) => owns(platform, url));
+  }
+
+  /** The names of all platforms. */
+  get names() {
+    return this.#platforms.map((platform) => platform.platform);
+  }
+
+  /** `shell_runtime` of one platform. */
+  runtime(name) {
+    const platform = this.platform(name);
+    return platform && describe(this.#state(platform));
+  }
+
+  /** A page became ready or went away. */
+  pageChanged(tabId) {
+    for (const [name, shell] of this.#shells) {
+      if (shell.tabId !== tabId) continue;
+      if (this.#pages.port(tabId) !== undefined) {
+        shell.lastReadyAt = this.#now();
+        shell.crashed = false;
+      } else {
+        void this.#lookAfter(tabId);
+      }
+      this.#changed(name);
+    }
+  }
+
+  /** Opens the shell tab, or takes the one there is; `focus` alone brings it to the front. */
+  async open(name, { action, source = "daemon", reason, focus = false }) {
+    const platform = this.platform(name);
+    await this.#want(platform, { action, source, reason });
+    if (!this.#permitted.has(name)) return this.#result(name, false, { skipped: "permission_missing" });
+    const { opened } = await this.#ensure(platform, ACTION_MAX_MS);
+    if (focus) await this.#focus(platform);
+    return this.#result(name, true, { restored: opened });
+  }
+
+  /** Loads the shell tab anew; opens it when there is none. */
+  async reload(name, { action, reason }) {
+    const platform = this.platform(name);
+    const tab = this.#tab(platform);
+    if (tab === undefined || !owns(platform, tab.url ?? "")) return this.open(name, { action, reason });
+    await this.#want(platform, { action, source: "daemon", reason });
+    const gone = this.#pages.port(tab.id);
+    await this.#browser.tabs.reload(tab.id);
+    await this.#replaced(tab.id, gone);
+    return this.#result(name, true, {});
+  }
+
+  /** Opens again what is wanted and missing: of one platform, which is wanted from then on, or of all. */
+  async restore(name, { action, reason }) {
+    const wanted = name ? [name] : this.names.filter((each) => this.#wish(this.platform(each)).exists);
+    const results = [];
+    for (const each of wanted) {
+      const { needs_restore, aligned } = this.runtime(each).drift;
+      if (aligned && !needs_restore && this.runtime(each).actual.exists) {
+        results.push(this.#result(each, true, { skipped: "already_there" }));
+      } else {
+        results.push(await this.open(each, { action, reason }));
+      }
+    }
+    return results;
+  }
+
+  /** At the browser's start: what was wanted is opened again, without waiting for it. */
+  async restoreAtStart() {
+    for (const platform of this.#platforms) {
+      const name = platform.platform;
+      if (!this.#wish(platform).exists || !this.#permitted.has(name) || this.runtime(name).drift.aligned) continue;
+      this.#log("info", `Restoring the tab of ${name}.`);
+      await this.#settle(platform);
+    }
+  }
+
+  /**
+   * The page of a platform, for a request. Opens it when it is not there and waits, but not for ever.
+   * @returns {Promise<{tabId: number, port: object} | null>}
+   */
+  async page(name) {
+    const platform = this.platform(name);
+    if (platform === undefined || !this.#permitted.has(name)) return null;
+    const tab = this.#tab(platform);
+    const port = tab && this.#pages.port(tab.id);
+    if (port !== undefined && owns(platform, tab.url ?? "")) return { tabId: tab.id, port };
+    if (!this.#wish(platform).exists) await this.#want(platform, { action: "request", source: "request", reason: "request" });
+    return (await this.#ensure(platform, READY_MAX_MS)).page;
+  }
+
+  #wish(platform) {
+    return this.#desired[platform.platform] ?? { exists: false };
+  }
+
+  async #want(platform, { action, source, reason }) {
+    const before = this.#wish(platform);
+    const now = this.#now();
+    const since = before.exists ? before : { source, reason: reason ?? action, updated_at: now };
+    this.#desired[platform.platform] = { ...since, exists: true, last_action: action, last_action_at: now };
+    this.#changed(platform.platform);
+    // One write after the other, so that the last one wins.
+    this.#stored = this.#stored.then(() => this.#browser.storage.local.set({ [STORED]: this.#desired })).catch(() => {});
+    await this.#stored;
+  }
+
+  #shell(platform) {
+    const name = platform.platform;
+    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost: undefined, crashed: false });
+    return this.#shells.get(name);
+  }
+
+  #tab(platform) {
+    return this.#known.get(this.#shell(platform).tabId);
+  }
+
+  #candidate(platform) {
+    const taken = this.#shell(platform).tabId;
+    const fits = [...this.#known.values()].filter((tab) => tab.id !== taken && owns(platform, tab.url ?? ""));
+    // One that is loaded first, and of those the one used last.
+    const rank = (tab) => (tab.discarded ? 0 : 1e15) + (tab.lastAccessed ?? 0);
+    return fits.sort((a, b) => rank(b) - rank(a))[0];
+  }
+
+  #state(platform) {
+    const shell = this.#shell(platform);
+    const tab = this.#tab(platform);
+    const ready = tab !== undefined && this.#pages.port(tab.id) !== undefined;
+    const permitted = this.#permitted.has(platform.platform);
+    return { ...shell, platform, desired: this.#wish(platform), tab, ready, permitted, candidate: this.#candidate(platform) };
+  }
+
+  #adopt(platform) {
+    const candidate = this.#candidate(platform);
+    if (candidate === undefined) return false;
+    this.#take(platform, candidate);
+    return true;
+  }
+
+  #take(platform, tab) {
+    const shell = this.#shell(platform);
+    this.#known.set(tab.id, this.#known.get(tab.id) ?? tab);
+    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, lastSeenAt: this.#now() });
+    if (this.#pages.port(tab.id) !== undefined) shell.lastReadyAt = this.#now();
+    this.#changed(platform.platform);
+  }
+
+  /** Makes sure there is a usable tab and waits for its page. Those who come meanwhile share the work. */
+  async #ensure(platform, ms) {
+    const name = platform.platform;
+    if (!this.#working.has(name)) {
+      this.#working.set(name, this.#settle(platform).finally(() => this.#working.delete(name)));
+    }
+    const { tabId, opened } = await this.#working.get(name);
+    const port = await this.#pages.wait(tabId, ms);
+    if (port === undefined) this.#log("warn", `The tab of ${name} did not become ready.`);
+    return { opened, page: port === undefined ? null : { tabId, port } };
+  }
+
+  /** Finds, adopts, revives or opens the tab. A tab that the user took elsewhere is the user's, and left alone. */
+  async #settle(platform) {
+    const issue = issueOf(this.#state(platform));
+    let tab = this.#tab(platform);
+    let opened = false;
+    if (tab === undefined || issue === "navigated_away") {
+      if (!this.#adopt(platform)) {
+        this.#take(platform, await this.#browser.tabs.create({ url: platform.shell_url, active: false }));
+        opened = true;
+      }
+      tab = this.#tab(platform);
+    }
+    const ready = this.#pages.port(tab.id) !== undefined;
+    if (!opened && !ready && tab.status !== "loading") {
+      // Discarded, crashed, or loaded before the extension was: loading it brings it back.
+      await this.#browser.tabs.reload(tab.id).catch(() => {});
+      opened = true;
+    }
+    return { tabId: tab.id, opened };
+  }
+
+  async #focus(platform) {
+    const tab = this.#tab(platform);
+    if (tab === undefined) return;
+    await this.#browser.tabs.update(tab.id, { active: true });
+    await this.#browser.windows.update(tab.windowId, { focused: true });
+    await this.#refresh(tab.id);
+  }
+
+  /** Waits until another page than `before` is in the tab. */
+  async #replaced(tabId, before) {
+    const until = this.#now() + ACTION_MAX_MS;
+    while (this.#pages.port(tabId) === before && before !== undefined && this.#now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await this.#pages.wait(tabId, Math.max(0, until - this.#now()));
+  }
+
+  #result(name, done, more) {
+    const runtime = this.runtime(name);
+    const ok = done && runtime.actual.exists;
+    return { ok, platform: name, restored: false, ...more, shell_runtime: runtime, tab_id: runtime.actual.tab_id };
+  }
+
+  async #refresh(tabId) {
+    try {
+      this.#saw(await this.#browser.tabs.get(tabId));
+    } catch {
+      this.#removed(tabId);
+    }
+  }
+
+  /** A page went away: did it only load another one, or did its process crash? Firefox shows that in the tab's data. */
+  async #lookAfter(tabId) {
+    await this.#refresh(tabId);
+    const tab = this.#known.get(tabId);
+    if (tab === undefined || tab.status === "loading" || tab.discarded) return;
+    if ((await this.#pages.wait(tabId, 1_000)) !== undefined) return;
+    for (const [name, shell] of this.#shells) {
+      const still = this.#known.get(tabId);
+      if (shell.tabId !== tabId || still === undefined || still.status === "loading" || still.discarded) continue;
+      if (!owns(this.platform(name) ?? { hosts: [] }, still.url ?? "")) continue;
+      shell.crashed = true;
+      this.#changed(name);
+    }
+  }
+
+  #saw(tab, change) {
+    const before = this.#known.get(tab.id);
+    this.#known.set(tab.id, tab);
+    for (const platform of this.#platforms) {
+      const shell = this.#shell(platform);
+      if (shell.tabId === tab.id) {
+        shell.lastSeenAt = this.#now();
+        if (change?.status === "loading") shell.crashed = false;
+        this.#changed(platform.platform);
+      } else if (shell.tabId === undefined && [tab, before].some((each) => each && owns(platform, each.url ?? ""))) {
+        this.#changed(platform.platform);
+      }
+    }
+  }
+
+  #removed(tabId) {
+    const tab = this.#known.get(tabId);
+    this.#known.delete(tabId);
+    for (const platform of this.#platforms) {
+      const shell = this.#shell(platform);
+      if (shell.tabId === tabId) {
+        Object.assign(shell, { tabId: undefined, lost: "tab_closed", crashed: false });
+        this.#changed(platform.platform);
+      } else if (tab && owns(platform, tab.url ?? "")) {
+        this.#changed(platform.platform);
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * The isolated half in a page: a pipe between the page's half and the background. It makes up the channel's name, hands
+ * it over before any script of the page runs, and passes JSON text without looking into it.
+ */
+(() => {
+  const channel = `baa-${crypto.randomUUID()}`;
+  let port = null;
+
+  const toPage = (text) => document.dispatchEvent(new CustomEvent(`${channel}-in`, { detail: text }));
+
+  function connect() {
+    if (port !== null) return;
+    port = browser.runtime.connect({ name: "page" });
+    port.onMessage.addListener(toPage);
+    port.onDisconnect.addListener(() => {
+      port = null;
+      // Whoever asked is gone; what still runs for them is in vain.
+      toPage(JSON.stringify({ t: "abort_all" }));
+    });
+  }
+
+  document.addEventListener(`${channel}-out`, (event) => {
+    // That somebody listens is how the page's half knows that it has not outlived the extension.
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    port?.postMessage(event.detail);
+  });
+  document.dispatchEvent(new CustomEvent("baa-conductor-channel", { detail: channel }));
+  connect();
+  // A page that comes back from the browser's cache lost its port when it left.
+  addEventListener("pageshow", (event) => event.persisted && connect());
+})();

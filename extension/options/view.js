@@ -1,0 +1,59 @@
+/** The words of the options page. Pure. */
+import { isLoopbackSocket, patterns } from "../background/hosts.js";
+
+const STATES = {
+  idle: "Disconnected",
+  connecting: "Disconnected, dialling",
+  greeting: "Disconnected, greeting",
+  pairing: "Waiting for pairing",
+  connected: "Connected",
+  waiting: "Disconnected",
+};
+
+/** The connection in words. */
+export const stateWords = ({ state }) => STATES[state] ?? state;
+
+const ISSUES = {
+  permission_missing: "access is not allowed yet",
+  crashed: "crashed",
+  discarded: "unloaded by Firefox",
+  navigated_away: "shows another site",
+  not_ready: "cannot be used until it is loaded again",
+  loading: "loading",
+};
+
+/** A platform's tab in words. */
+export function tabWords({ desired, actual }) {
+  if (actual.issue === "permission_missing") return "Firefox does not let the extension in: access is not allowed yet.";
+  if (!actual.exists) {
+    if (desired.exists) return "Missing, although wanted.";
+    return actual.candidate_tab_id === undefined ? "None." : "None of its own; an open one can be used.";
+  }
+  return actual.healthy ? `Ready: ${actual.url}` : `There, but ${ISSUES[actual.issue] ?? actual.issue}.`;
+}
+
+/** A platform's login in words. */
+export function loginWords(login) {
+  if (login === null) return "Not seen yet.";
+  const words = { fresh: "Seen", stale: "Seen a while ago", lost: "Refused by the app: log in again" }[login.freshness];
+  const account = login.account ? ` as ${login.account}` : "";
+  const fingerprint = login.credential_fingerprint.slice(0, 12);
+  return `${words}${account}, ${login.header_names.length} headers, fingerprint ${fingerprint}.`;
+}
+
+/** What is wrong with a platform, if anything. */
+export function problemWords({ runtime, login, drift }) {
+  const problems = [];
+  if (runtime.drift.needs_restore) problems.push(`The tab is not as wanted: ${(runtime.drift.reason ?? "unknown").replaceAll("_", " ")}.`);
+  if (login?.freshness === "lost") problems.push("The login is lost.");
+  if (drift > 0) problems.push(`The app's traffic was not understood ${drift} times.`);
+  return problems.join(" ") || "None.";
+}
+
+/** What is wrong with an address, or "". */
+export function addressFault(address) {
+  return isLoopbackSocket(address) ? "" : "It must begin with ws:// and name this machine: 127.0.0.1, localhost or [::1].";
+}
+
+/** What to ask Firefox for, to enter a platform. */
+export const wantedOrigins = (platform) => ({ origins: patterns(platform) });

@@ -1,0 +1,65 @@
+/**
+ * Reads whose account an answer of the page belongs to. Only named fields are
+ * looked at, and only what looks like an e-mail address or a short id is
+ * returned, so that no token can pass for an account.
+ */
+import { isObject, parsed } from "./outcome.js";
+
+const EMAIL = /[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+/;
+const EMAIL_KEYS = ["email_address", "email", "emailAddress"];
+const ID_KEYS = ["uuid", "id", "account_uuid", "user_id", "organization_uuid"];
+const DEFAULT_KEYS = ["is_default", "default", "selected", "active"];
+
+/** Did this request read something, with success? */
+export function isSuccess({ method, status }) {
+  return String(method).toUpperCase() === "GET" && status >= 200 && status < 300;
+}
+
+/**
+ * The first account found in a JSON body.
+ * @param {unknown} body the text, or the value already read from it
+ * @param {string[]} under keys the account may stand under
+ * @returns {string | null} an e-mail address where there is one, else an id
+ */
+export function firstAccount(body, under) {
+  const value = typeof body === "string" ? parsed(body) : body;
+  const places = placesIn(value, under, 3);
+  return firstOf(places, emailOf) ?? firstOf(places, idOf);
+}
+
+function placesIn(value, under, depth) {
+  if (Array.isArray(value)) {
+    const objects = value.slice(0, 50).filter(isObject);
+    const chosen = objects.find((one) => DEFAULT_KEYS.some((key) => one[key] === true)) ?? objects[0];
+    return chosen === undefined ? [] : [chosen];
+  }
+  if (!isObject(value) || depth === 0) return [];
+  const inner = under.filter((key) => Object.hasOwn(value, key));
+  return [...inner.flatMap((key) => placesIn(value[key], under, depth - 1)), value];
+}
+
+function firstOf(places, read) {
+  for (const place of places) {
+    const found = read(place);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** An address given as such, or one within the name of a personal organization. */
+function emailOf(place) {
+  for (const key of EMAIL_KEYS) {
+    const value = place[key];
+    if (typeof value === "string" && EMAIL.exec(value)?.[0] === value) return value;
+  }
+  const name = typeof place.name === "string" && place.name.length <= 300 ? place.name : "";
+  return EMAIL.exec(name)?.[0] ?? null;
+}
+
+function idOf(place) {
+  for (const key of ID_KEYS) {
+    const value = place[key];
+    if (typeof value === "string" && /^[A-Za-z0-9_:|-]{1,64}$/.test(value)) return value;
+  }
+  return null;
+}

@@ -1,0 +1,117 @@
+/**
+ * What the Gemini app's own traffic says.
+ *
+ * An answer is a row of frames (see `frames.js`). Text in later frames
+ * replaces earlier text, and nothing within says which is the last: only an
+ * answer that came to its own end is whole. Thoughts are no part of it.
+ */
+import { TooLarge } from "./event-stream.js";
+import { Frames } from "./frames.js";
+import { Drift, MAX_TEXT, guarded, isId, message, nothing, parsed, pathOf } from "./outcome.js";
+
+/** Entries that go along with an answer. */
+const BESIDES = new Set(["af.httprm", "di", "e"]);
+
+const GENERATE = /\/assistant\.lamda\.BardFrontendService\/StreamGenerate\/?$/;
+
+/**
+ * May the answer to this page request hold a final message?
+ * @param {{method: string, url: string}} request
+ * @returns {boolean}
+ */
+export function watches({ method, url }) {
+  return String(method).toUpperCase() === "POST" && GENERATE.test(pathOf(url));
+}
+
+/**
+ * Reads one such answer.
+ * @param {{method: string, url: string, requestBody?: string | null, pageUrl?: string}} request
+ * @returns {{push: (text: string) => void, end: (complete: boolean) => object}}
+ */
+export function extractor({ pageUrl }) {
+  const answer = new Answer(inPage(pageUrl));
+  const frames = new Frames({ limit: MAX_TEXT * 2, onFrame: (frame) => answer.frame(frame) });
+  return guarded({
+    push: (text) => frames.push(text),
+    end: (complete) => {
+      if (!complete) return nothing("unfinished");
+      const isCut = frames.end();
+      return answer.outcome(isCut);
+    },
+  });
+}
+
+/**
+ * The app's traffic names no account.
+ * @returns {null}
+ */
+export function account() {
+  return null;
+}
+
+function inPage(url) {
+  const id = /\/app\/([^/]+)/.exec(pathOf(url ?? ""))?.[1];
+  return isId(id) ? id : null;
+}
+
+/** The answer as far as its frames tell it. */
+class Answer {
+  #conversation;
+  #candidate = null;
+  #text = null;
+  #failed = false;
+  #unknown = false;
+
+  constructor(asked) {
+    this.#conversation = asked;
+  }
+
+  frame(entries) {
+    for (const entry of entries) {
+      if (!Array.isArray(entry) || typeof entry[0] !== "string") throw new Drift("frame_entry");
+      if (entry[0] === "wrb.fr") this.#answer(entry);
+      else if (entry[0] === "er") this.#failed = true;
+      else if (!BESIDES.has(entry[0])) this.#unknown = true;
+    }
+  }
+
+  #answer(entry) {
+    const inner = entry.slice(1).find((part) => typeof part === "string" && part.startsWith("["));
+    if (inner !== undefined) this.#inner(parsed(inner));
+    else if (typeof entry[2] === "string") throw new Drift("answer_shape");
+    else if (Array.isArray(entry[5])) this.#failed = true;
+  }
+
+  outcome(isCut) {
+    if (isCut) return nothing("unfinished");
+    if (this.#failed) return nothing("error");
+    if (this.#text === null) {
+      if (this.#unknown) throw new Drift("unknown_frames");
+      return nothing("no_answer");
+    }
+    return message({ conversationId: this.#conversation, messageId: this.#candidate, text: this.#text });
+  }
+
+  #inner(value) {
+    if (!Array.isArray(value)) throw new Drift("answer_shape");
+    const ids = value[1] ?? [];
+    if (!Array.isArray(ids)) throw new Drift("answer_ids");
+    if (isId(ids[0])) this.#conversation = ids[0];
+    const candidates = value[4] ?? [];
+    if (!Array.isArray(candidates)) throw new Drift("candidates_shape");
+    if (candidates.length > 0) this.#first(candidates[0]);
+  }
+
+  /** The first candidate is the one the page shows. */
+  #first(candidate) {
+    if (!Array.isArray(candidate)) throw new Drift("candidate_shape");
+    const [id, texts] = candidate;
+    if (isId(id)) this.#candidate = id;
+    if (texts === null || texts === undefined) return; // still thinking
+    if (!Array.isArray(texts)) throw new Drift("candidate_text");
+    if (texts.length === 0 || texts[0] === null) return;
+    if (typeof texts[0] !== "string") throw new Drift("candidate_text");
+    if (texts[0].length > MAX_TEXT) throw new TooLarge();
+    this.#text = texts[0];
+  }
+}

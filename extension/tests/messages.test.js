@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { MAX_SEEN, MAX_UNSENT, Messages, syntheticId } from "../background/messages.js";
+import { Storage } from "./support/storage.js";
+
+/** A browser whose daemon may be away, and which can be started anew. */
+class Browser {
+  storage = new Storage();
+  frames = [];
+  isConnected = true;
+
+  start() {
+    return new Messages({
+      storage: this.storage,
+      send: (frame) => {
+        if (this.isConnected) this.frames.push(JSON.parse(frame));
+        return this.isConnected;
+      },
+      now: () => 1_790_000_000_000,
+    });
+  }
+
+  get texts() {
+    return this.frames.map((frame) => frame.raw_text);
+  }
+}
+
+const message = (raw_text, more = {}) => ({
+  platform: "claude",
+  conversation_id: "conv-1",
+  assistant_message_id: `msg-${raw_text.length}-${raw_text.slice(0, 40)}`,
+  raw_text,
+  ...more,
+});
+
+test("the frame is the golden one", async () => {
+  const browser = new Browser();
+  const golden = new URL("../../tests/fixtures/wire/inbound/browser.final_message.json", import.meta.url);
+  const id = { assistant_message_id: "msg-1" };
+  assert.equal(await browser.start().observed(message("Hello.\n", id)), "sent");
+  assert.deepEqual(browser.frames, [JSON.parse(readFileSync(golden, "utf8"))]);
+});
+
+test("a message is sent once, also by a browser started anew", async () => {
+  const browser = new Browser();
+  const first = browser.start();
+  assert.equal(await first.observed(message("one")), "sent");
+  assert.equal(await first.observed(message("one")), "known");
+  assert.equal(await browser.start().observed(message("one")), "known");
+  assert.equal(await browser.start().observed(message("one", { conversation_id: undefined })), "known");
+  assert.equal(await browser.start().observed(message("one", { platform: "gemini" })), "sent");
+  assert.equal(await browser.start().observed(message("one", { assistant_message_id: "other" })), "sent");
+  assert.equal(browser.frames.length, 3);
+});
+
+test("two of the same observed at once are sent once, and two others in order", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  const all = ["one", "one", "two", "one", "two"].map((text) => messages.observed(message(text)));
+  assert.deepEqual(await Promise.all(all), ["sent", "known", "sent", "known", "known"]);
+  assert.deepEqual(browser.texts, ["one", "two"]);
+});
+
+test("a message without an id gets one made of what it is", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  const bare = message("bare", { assistant_message_id: undefined });
+  assert.equal(await messages.observed(bare), "sent");
+  assert.equal(await messages.observed(bare), "known");
+  assert.equal(await messages.observed({ ...bare, conversation_id: "conv-2" }), "sent");
+  assert.equal(await messages.observed({ ...bare, conversation_id: undefined }), "sent");
+  const hash = createHash("sha256").update(JSON.stringify(["claude", "conv-1", "bare"])).digest("hex");
+  assert.equal(browser.frames[0].assistant_message_id, `synthetic_${hash}`);
+  assert.equal(browser.frames[0].assistant_message_id, await syntheticId("claude", "conv-1", "bare"));
+  assert.equal(new Set(browser.frames.map((frame) => frame.assistant_message_id)).size, 3);
+});
+
+test("an empty text is no message", async () => {
+  const browser = new Browser();
+  assert.equal(await browser.start().observed(message("", { raw_text: "" })), "empty");
+  assert.equal(await browser.start().observed(message("", { raw_text: undefined })), "empty");
+  assert.deepEqual(browser.frames, []);
+});
+
+test("what could not be sent waits, also over a restart, and goes out oldest first", async () => {
+  const browser = new Browser();
+  browser.isConnected = false;
+  assert.equal(await browser.start().observed(message("one")), "kept");
+  const second = browser.start();
+  assert.equal(await second.observed(message("two")), "kept");
+  assert.equal(await second.observed(message("one")), "known");
+  assert.equal(await second.flush(), 0);
+  const third = browser.start();
+  browser.isConnected = true;
+  assert.equal(await third.flush(), 2);
+  assert.equal(await third.flush(), 0);
+  assert.equal(await browser.start().flush(), 0);
+  assert.deepEqual(browser.texts, ["one", "two"]);
+});
+
+test("a new message does not overtake those that wait", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  browser.isConnected = false;
+  await messages.observed(message("one"));
+  browser.isConnected = true;
+  assert.deepEqual(await Promise.all([messages.observed(message("two")), messages.flush()]), ["sent", 0]);
+  assert.deepEqual(browser.texts, ["one", "two"]);
+});
+
+test("a connection lost while sending keeps the rest", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  browser.isConnected = false;
+  for (const text of ["one", "two", "three"]) await messages.observed(message(text));
+  const sent = [];
+  const shaky = new Messages({
+    storage: browser.storage,
+    send: (frame) => {
+      if (sent.length === 1) throw new Error("connection lost");
+      sent.push(JSON.parse(frame).raw_text);
+      return true;
+    },
+    now: () => 0,
+  });
+  assert.equal(await shaky.flush(), 1);
+  browser.isConnected = true;
+  await browser.start().flush();
+  assert.deepEqual([sent, browser.texts], [["one"], ["two", "three"]]);
+});
+
+test("only the newest twenty wait, and the others do not come back", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  browser.isConnected = false;
+  const texts = Array.from({ length: MAX_UNSENT + 5 }, (_, at) => `text ${at}`);
+  for (const text of texts) await messages.observed(message(text));
+  browser.isConnected = true;
+  assert.equal(await browser.start().flush(), 20);
+  assert.deepEqual(browser.texts, texts.slice(-20));
+  assert.equal(await messages.observed(message("text 0")), "known");
+});
+
+test("what is remembered is bounded, and holds no text", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  for (let at = 0; at < MAX_SEEN + 3; at += 1) await messages.observed(message(`words ${at}`));
+  const kept = JSON.stringify(browser.storage.kept);
+  assert.equal(browser.storage.kept.final_messages.seen.length, MAX_SEEN);
+  assert.ok(!kept.includes("words"));
+  assert.equal(await browser.start().observed(message(`words ${MAX_SEEN}`)), "known");
+});
+
+test("a storage that cannot be written loses nothing while the browser runs", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  browser.storage.failsToWrite = true;
+  browser.isConnected = false;
+  assert.equal(await messages.observed(message("one")), "kept");
+  browser.isConnected = true;
+  assert.equal(await messages.observed(message("two")), "sent");
+  assert.equal(await messages.observed(message("one")), "known");
+  browser.storage.failsToWrite = false;
+  assert.equal(await messages.observed(message("three")), "sent");
+  assert.equal(await browser.start().observed(message("one")), "known");
+  assert.deepEqual(browser.texts, ["one", "two", "three"]);
+});
+
+test("a storage that cannot be read is never overwritten, and joined later", async () => {
+  const browser = new Browser();
+  browser.isConnected = false;
+  await browser.start().observed(message("old"));
+  const before = structuredClone(browser.storage.kept);
+  const messages = browser.start();
+  browser.storage.failsToRead = true;
+  assert.equal(await messages.observed(message("new")), "kept");
+  assert.deepEqual(browser.storage.kept, before);
+  browser.storage.failsToRead = false;
+  browser.isConnected = true;
+  assert.equal(await messages.flush(), 2);
+  assert.deepEqual(browser.texts, ["old", "new"]);
+  assert.equal(await browser.start().observed(message("old")), "known");
+});
+
+test("what is stored wrongly is left out", async () => {
+  const wrong = ["text", 7, null, [], { seen: "x", unsent: {} }, { seen: [1, null], unsent: [null, {}, "x"] }];
+  for (const kept of wrong) {
+    const browser = new Browser();
+    browser.storage.kept = { final_messages: kept };
+    assert.equal(await browser.start().observed(message("one")), "sent");
+    assert.deepEqual(browser.texts, ["one"]);
+  }
+});

@@ -1,0 +1,48 @@
+/** Recorded-looking answers of the platforms, and random numbers that can be repeated. */
+import { readFileSync, readdirSync } from "node:fs";
+
+const ROOT = new URL("../../../tests/fixtures/platforms/", import.meta.url);
+
+/** All cases of a platform: its request, its answer as text, and what is expected of reading it. */
+export function cases(platform) {
+  const folder = new URL(`${platform}/`, ROOT);
+  const text = (name) => readFileSync(new URL(name, folder), "utf8");
+  const names = readdirSync(folder).filter((name) => name.endsWith(".request.json"));
+  return names.map((file) => {
+    const name = file.slice(0, -".request.json".length);
+    const { method, url, body, page_url: pageUrl } = JSON.parse(text(file));
+    return {
+      name,
+      request: { method, url, requestBody: body, pageUrl },
+      response: text(`${name}.response.txt`),
+      ...JSON.parse(text(`${name}.expected.json`)),
+    };
+  });
+}
+
+/** What reading these pieces comes to. */
+export function read(module, request, pieces, complete) {
+  const extractor = module.extractor(request);
+  for (const piece of pieces) extractor.push(piece);
+  return extractor.end(complete);
+}
+
+/** A row of numbers in [0, 1) that is the same each time. */
+export function numbers(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** The text in pieces of random lengths. */
+export function pieces(text, next, longest) {
+  const found = [];
+  for (let at = 0; at < text.length; ) {
+    const length = 1 + Math.floor(next() * longest);
+    found.push(text.slice(at, at + length));
+    at += length;
+  }
+  return found;
+}

@@ -1,0 +1,20 @@
+/** What acts like `storage.local`: keeps copies, and fails when told to. */
+export class Storage {
+  kept = {};
+  failsToRead = false;
+  failsToWrite = false;
+  writes = 0;
+
+  async get(key) {
+    await null;
+    if (this.failsToRead) throw new Error("storage cannot be read");
+    return key in this.kept ? { [key]: structuredClone(this.kept[key]) } : {};
+  }
+
+  async set(values) {
+    await null;
+    if (this.failsToWrite) throw new Error("storage is full");
+    this.writes += 1;
+    Object.assign(this.kept, structuredClone(values));
+  }
+}

@@ -10,6 +10,7 @@ mod hello;
 mod login;
 mod messages;
 mod own;
+mod page;
 mod requests;
 #[expect(dead_code, unused_imports, reason = "the other tests' support, of which these need the daemon and its caller")]
 #[path = "../it/support/mod.rs"]

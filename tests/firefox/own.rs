@@ -15,7 +15,7 @@ async fn a_platform_of_ones_own_is_granted_by_a_click_and_used() {
     assert_eq!(stage.apps.received(&format!("{host}/api/x")).len(), 0);
 
     let page = stage.firefox.own_page("options/index.html").await;
-    let button = "[data-platform=local] [data-action=permit]";
+    let button = "[data-platform=local] [data-do=grant]";
     let there = format!("document.querySelector({}) !== null", json!(button));
     until("button", async || (stage.firefox.bidi.evaluate(&page, &there).await == true).then_some(())).await;
     stage.firefox.bidi.click(&page, button).await;

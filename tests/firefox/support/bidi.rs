@@ -126,6 +126,7 @@ impl Bidi {
 
     /// Clicks the first element of a page that a CSS selector finds, as a user's mouse does.
     pub(crate) async fn click(&self, tab: &str, selector: &str) {
+        self.evaluate(tab, &format!("document.querySelector({}).scrollIntoView()", json!(selector))).await;
         let params = json!({"context": tab, "locator": {"type": "css", "value": selector}, "maxNodeCount": 1});
         let found = self.command("browsingContext.locateNodes", params).await;
         let node = found["nodes"][0][ELEMENT].as_str().unwrap_or_else(|| panic!("no {selector}")).to_owned();

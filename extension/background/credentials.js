@@ -181,9 +181,9 @@ export class Credentials {
     login.kind = kind;
     login.lastSeenAt = now;
     if (renewed) {
-      Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names: [...new Set(names)] });
-      // Another login may be another person's.
-      if (login.toldAt !== undefined) login.account = undefined;
+      // Apps renew a login now and then; but after one was lost, the next may be another person's.
+      if (login.freshness === "lost") login.account = undefined;
+      Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names });
     } else {
       login.names = [...known].sort();
     }

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { webcrypto } from "node:crypto";
+import test from "node:test";
+import { Credentials, ENDPOINTS_MAX } from "../background/credentials.js";
+import { loginOf } from "../background/fingerprint.js";
+import { owns } from "../background/hosts.js";
+import * as wire from "../wire.js";
+import { CLAUDE, Clock, fakeBrowser, settled } from "./support/fakes.js";
+
+globalThis.crypto ??= webcrypto;
+
+const SECRETS = ["COOKIE-VALUE", "BEARER-VALUE", "CSRF-VALUE", "OTHER-VALUE"];
+const headers = (session = SECRETS[0]) => [
+  { name: "Cookie", value: `_ga=1; sessionKey=${session}; theme=dark` },
+  { name: "Authorization", value: `Bearer ${SECRETS[1]}` },
+  { name: "X-CSRF", value: SECRETS[2] },
+  { name: "Accept", value: "*/*" },
+];
+
+async function make(stored) {
+  const clock = new Clock();
+  const browser = fakeBrowser({ stored });
+  const changes = [];
+  const credentials = new Credentials({
+    ...clock,
+    browser,
+    random: () => "salt-1",
+    endpoint: (method, url) => `${method} ${new URL(url).pathname}`,
+    platformOf: (url) => (owns(CLAUDE, url) ? CLAUDE : undefined),
+    changed: (name, what) => changes.push(`${name} ${what}`),
+  });
+  await credentials.start();
+  let id = 0;
+  const send = async (more = {}) => {
+    id += 1;
+    const details = { requestId: `${id}`, tabId: 1, method: "GET", url: "https://claude.ai/api/x", type: "xmlhttprequest", requestHeaders: headers(), ...more };
+    await credentials.sending(details);
+    await settled();
+    return details;
+  };
+  return { clock, browser, changes, credentials, send };
+}
+
+test("a login is names, a count and a fingerprint; no value is in anything that is told, kept or thrown", async () => {
+  const { browser, changes, credentials, send } = await make();
+  await send();
+  const login = credentials.login("claude");
+  assert.deepEqual(login.header_names, ["authorization", "cookie", "x-csrf"]);
+  assert.match(login.credential_fingerprint, /^[0-9a-f]{64}$/);
+  assert.equal(login.freshness, "fresh");
+  const told = [wire.credentials(login), wire.apiEndpoints(credentials.endpoints("claude")), JSON.stringify(browser.storage.local.data), JSON.stringify(changes),
+    JSON.stringify(credentials), JSON.stringify(await loginOf(headers(), "s"))].join("\n");
+  for (const secret of SECRETS) assert.ok(!told.includes(secret), secret);
+});
+
+test("the fingerprint changes with the value and with the installation, and with nothing else", async () => {
+  const { credentials, send } = await make();
+  const print = () => credentials.login("claude").credential_fingerprint;
+  await send();
+  const first = print();
+  await send({ requestHeaders: [{ name: "cookie", value: `theme=light; sessionKey=${SECRETS[0]}; _ga=2; __cf_bm=3` }] });
+  assert.equal(print(), first);
+  await send({ requestHeaders: [{ name: "authorization", value: "Bearer another" }] });
+  assert.equal(print(), first);
+  await send({ requestHeaders: headers(SECRETS[3]) });
+  assert.notEqual(print(), first);
+  const other = await make({ salt: "salt-2" });
+  await other.send();
+  assert.notEqual(other.credentials.login("claude").credential_fingerprint, first);
+});
+
+test("the salt is made once and kept", async () => {
+  const { browser } = await make();
+  assert.equal(browser.storage.local.data.salt, "salt-1");
+  const again = await make({ salt: "kept" });
+  assert.equal(again.browser.storage.local.data.salt, "kept");
+});
+
+test("without a login cookie the authorization counts, and visitors have no login", async () => {
+  const { credentials, send } = await make();
+  await send({ requestHeaders: [{ name: "cookie", value: "_ga=1; __cf_bm=2; theme=dark" }] });
+  assert.equal(credentials.login("claude"), null);
+  await send({ requestHeaders: [{ name: "authorization", value: "Bearer x" }] });
+  assert.deepEqual(credentials.login("claude").header_names, ["authorization"]);
+});
+
+test("the page's own refusals and successes decide whether a login is lost", async () => {
+  const { credentials, send } = await make();
+  const details = await send();
+  const freshness = () => credentials.login("claude").freshness;
+  credentials.completed({ ...details, statusCode: 500 });
+  assert.equal(freshness(), "fresh");
+  for (const status of [401, 403]) {
+    credentials.completed({ ...details, statusCode: status });
+    assert.equal(freshness(), "lost");
+    credentials.completed({ ...details, statusCode: 200 });
+    assert.equal(freshness(), "fresh");
+  }
+  credentials.completed({ ...details, statusCode: 401 });
+  await send({ requestHeaders: headers(SECRETS[3]) });
+  assert.equal(freshness(), "fresh", "a new login is not lost");
+});
+
+test("what we request ourselves teaches nothing, each time, even when it is seen late", async () => {
+  const { clock, credentials, changes, send } = await make();
+  for (let i = 0; i < 3; i += 1) {
+    const release = credentials.mine(1, "GET", "https://claude.ai/api/x#part");
+    release();
+    const details = await send();
+    credentials.completed({ ...details, statusCode: 401 });
+    await clock.pass(10_000);
+  }
+  assert.equal(credentials.login("claude"), null);
+  assert.deepEqual(changes, []);
+  credentials.mine(1, "GET", "https://claude.ai/api/x")();
+  await clock.pass(10_000);
+  await send();
+  assert.notEqual(credentials.login("claude"), null);
+});
+
+test("requests of no tab, of other hosts and of look-alikes teach nothing", async () => {
+  const { credentials, send } = await make();
+  await send({ tabId: -1 });
+  await send({ url: "https://claude.ai.evil.example/" });
+  assert.equal(credentials.login("claude"), null);
+});
+
+test("replayed headers are those of the origin, of the page's own scripts, and the last ones", async () => {
+  const { credentials, send } = await make();
+  await send({ type: "main_frame" });
+  assert.deepEqual(credentials.captured("claude", "https://claude.ai"), {});
+  await send();
+  await send({ requestHeaders: [{ name: "X-Csrf", value: "newer" }] });
+  assert.deepEqual(credentials.captured("claude", "https://claude.ai"), { authorization: "Bearer BEARER-VALUE", "x-csrf": "newer" });
+  assert.deepEqual(credentials.captured("claude", "https://api.claude.ai"), {});
+  assert.deepEqual(credentials.captured("gemini", "https://claude.ai"), {});
+});
+
+test("endpoints are kept once, with their times, and not without end", async () => {
+  const { clock, credentials, send } = await make();
+  await send();
+  await clock.pass(1_000);
+  await send();
+  const [{ first_seen_at, last_seen_at }] = credentials.endpoints("claude").endpoint_metadata;
+  assert.equal(last_seen_at - first_seen_at, 1_000);
+  for (let i = 0; i < ENDPOINTS_MAX + 50; i += 1) {
+    await clock.pass(1);
+    await send({ url: `https://claude.ai/e/${i}` });
+  }
+  const { endpoints } = credentials.endpoints("claude");
+  assert.equal(endpoints.length, ENDPOINTS_MAX);
+  assert.ok(!endpoints.includes("GET /e/0") && endpoints.includes(`GET /e/${ENDPOINTS_MAX + 49}`));
+});
+
+test("the account is told once, kept when the login is renewed, and forgotten when it was lost", async () => {
+  const { credentials, changes, send } = await make();
+  await send();
+  changes.length = 0;
+  credentials.setAccount("claude", "me@example.org");
+  credentials.setAccount("claude", "me@example.org");
+  assert.deepEqual(changes, ["claude credentials"]);
+  assert.equal(credentials.login("claude").account, "me@example.org");
+  const details = await send({ requestHeaders: headers("renewed") });
+  assert.equal(credentials.login("claude").account, "me@example.org");
+  credentials.completed({ ...details, statusCode: 401 });
+  await send({ requestHeaders: headers(SECRETS[3]) });
+  assert.equal(credentials.login("claude").account, undefined);
+});

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Log, LINES_MAX } from "../background/log.js";
+import { Panel } from "../background/panel.js";
+import { permitted, registerScripts } from "../background/permissions.js";
+import { addressFault, loginWords, problemWords, stateWords, tabWords, wantedOrigins } from "../options/view.js";
+import { CLAUDE, FakePort, LOCAL, settled } from "./support/fakes.js";
+
+test("the log keeps its last 200 lines, none of them long", () => {
+  const log = new Log({ now: () => 1 });
+  for (let i = 0; i < 500; i += 1) log.add("info", `${i} ${"x".repeat(1_000)}`);
+  assert.equal(log.lines.length, LINES_MAX);
+  assert.ok(log.lines[0].message.startsWith("300 ") && log.lines[0].message.length === 500);
+});
+
+test("the page says in words how things are", () => {
+  assert.equal(stateWords({ state: "pairing" }), "Waiting for pairing");
+  assert.equal(stateWords({ state: "waiting" }), "Disconnected");
+  assert.match(tabWords({ desired: { exists: true }, actual: { exists: false } }), /Missing/);
+  assert.match(tabWords({ desired: {}, actual: { exists: false, issue: "permission_missing" } }), /not allowed/);
+  assert.match(tabWords({ desired: {}, actual: { exists: true, healthy: true, url: "https://claude.ai/" } }), /^Ready: https/);
+  assert.equal(loginWords(null), "Not seen yet.");
+  const login = { freshness: "lost", account: "me", header_names: ["cookie"], credential_fingerprint: "0123456789abcdef" };
+  assert.match(loginWords(login), /log in again as me, 1 headers, fingerprint 0123456789ab\./);
+  const runtime = { drift: { needs_restore: true, reason: "tab_closed" } };
+  assert.match(problemWords({ runtime, login, drift: 2 }), /tab closed\. The login is lost\. .*2 times/);
+  assert.equal(problemWords({ runtime: { drift: {} }, login: null, drift: 0 }), "None.");
+  assert.equal(addressFault("ws://127.0.0.1:1/x"), "");
+  assert.match(addressFault("ws://evil.example/"), /this machine/);
+  assert.deepEqual(wantedOrigins(LOCAL), { origins: ["http://127.0.0.1/*"] });
+});
+
+function firefox(granted, manifest = ["https://claude.ai/*", "https://*.claude.ai/*"]) {
+  let registered = [];
+  return {
+    permissions: { contains: async ({ origins }) => origins.every((origin) => granted.includes(origin)) },
+    runtime: { getManifest: () => ({ content_scripts: [{ matches: manifest }] }) },
+    scripting: {
+      getRegisteredContentScripts: async () => registered,
+      unregisterContentScripts: async ({ ids }) => (registered = registered.filter(({ id }) => !ids.includes(id))),
+      registerContentScripts: async (scripts) => (registered = [...registered, ...scripts]),
+    },
+  };
+}
+
+test("a platform of the user's own is entered with the permission, and its scripts registered in their order", async () => {
+  const granted = ["https://claude.ai/*", "https://*.claude.ai/*"];
+  const browser = firefox(granted);
+  assert.deepEqual(await permitted(browser, [CLAUDE, LOCAL]), [CLAUDE]);
+  assert.deepEqual(await registerScripts(browser, [CLAUDE]), []);
+  granted.push("http://127.0.0.1/*");
+  const open = await permitted(browser, [CLAUDE, LOCAL]);
+  assert.deepEqual(open, [CLAUDE, LOCAL]);
+  assert.deepEqual(await registerScripts(browser, open), ["http://127.0.0.1/*"]);
+  assert.deepEqual(await registerScripts(browser, open), []);
+  const scripts = await browser.scripting.getRegisteredContentScripts();
+  assert.deepEqual(scripts.map(({ js, matches, world }) => [js[0], matches[0], world]), [
+    ["content/page.js", "http://127.0.0.1/*", "MAIN"],
+    ["content/bridge.js", "http://127.0.0.1/*", undefined],
+  ]);
+  await registerScripts(browser, [CLAUDE]);
+  assert.deepEqual(await browser.scripting.getRegisteredContentScripts(), []);
+});
+
+test("the panel shows the state, does what is asked, and answers when it fails", async () => {
+  const calls = [];
+  const runtime = { drift: {}, actual: {}, desired: {} };
+  const panel = new Panel({
+    browser: {},
+    link: { state: "connected", note: "", code: null, address: "ws://127.0.0.1:1/", reconnect: () => calls.push("reconnect") },
+    tabs: {
+      names: ["claude"],
+      platform: () => CLAUDE,
+      runtime: () => runtime,
+      open: async (name, { focus, source }) => calls.push(`open ${name} ${focus} ${source}`),
+      reload: () => Promise.reject(new Error("x")),
+      restore: async () => calls.push("restore"),
+    },
+    credentials: { login: () => null, endpoints: () => ({ endpoints: ["GET /"] }) },
+    report: { all: (names) => calls.push(`report ${names}`) },
+    observer: { drift: [{ platform: "claude", extractor_drift: 3 }] },
+    logbook: new Log({ now: () => 1 }),
+    proxy: { running: 2 },
+    clientId: () => "firefox-1",
+    setAddress: async (address) => address === "good",
+    defaultAddress: "d",
+  });
+  const port = new FakePort(1);
+  panel.connected(port);
+  const { state } = port.sent[0];
+  assert.deepEqual([state.client_id, state.running, state.platforms[0].drift, state.platforms[0].endpoints], ["firefox-1", 2, 3, 1]);
+  const ask = async (message) => {
+    port.onMessage.fire(message);
+    await settled();
+    return port.sent.at(-1).ok;
+  };
+  for (const what of ["tab_open", "tab_focus", "tab_restore", "request_credentials", "ws_reconnect"]) assert.equal(await ask({ ask: what, platform: "claude" }), true);
+  assert.deepEqual(calls, ["open claude false options", "open claude true options", "restore", "report claude", "reconnect"]);
+  assert.equal(await ask({ ask: "tab_reload", platform: "claude" }), false);
+  assert.deepEqual([await ask({ ask: "set_address", address: "good" }), await ask({ ask: "set_address", address: "bad" })], [true, false]);
+});

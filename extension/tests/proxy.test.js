@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { PROGRESS_MS, Proxy } from "../background/proxy.js";
+import { CLAUDE, Clock, FakePort, settled } from "./support/fakes.js";
+
+function make({ page, captured = {} } = {}) {
+  const clock = new Clock();
+  const port = new FakePort(5);
+  const frames = [];
+  const rooms = [];
+  const link = { connected: true, full: false, send: (text) => frames.push(JSON.parse(text)), room: () => (link.full ? new Promise((resolve) => rooms.push(resolve)) : undefined) };
+  const refused = [];
+  let mine = 0;
+  const proxy = new Proxy({
+    ...clock,
+    link,
+    log: () => {},
+    captured: () => captured,
+    mine: () => {
+      mine += 1;
+      return () => (mine -= 1);
+    },
+    refused: (name, status) => refused.push(status),
+    tabs: {
+      platform: (name) => (name === "claude" ? CLAUDE : undefined),
+      page: async () => (page === undefined ? { tabId: 5, port } : page),
+    },
+  });
+  const ask = async (more = {}) => {
+    await proxy.request({ type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x", headers: {}, response_mode: "buffered", ...more });
+    return port.sent.find((message) => message.t === "fetch");
+  };
+  const say = (t, more = {}) => proxy.message(port, { t, id: "r", ...more });
+  const head = (type = "application/json", status = 200) => say("head", { status, headers: { "content-type": type }, url: "https://claude.ai/api/x" });
+  return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, mine: () => mine };
+}
+
+test("a request goes to the page with the captured headers and the caller's over them", async () => {
+  const { ask, mine } = make({ captured: { "x-csrf": "page", authorization: "page" } });
+  const sent = await ask({ method: "post", headers: { "X-CSRF": "caller", cookie: "no" }, body: { a: 1 } });
+  assert.deepEqual([sent.url, sent.method, sent.body], ["https://claude.ai/api/x", "POST", '{"a":1}']);
+  assert.deepEqual(sent.headers, { "x-csrf": "caller", authorization: "page", "content-type": "application/json" });
+  assert.equal(mine(), 1);
+});
+
+test("text goes as it is, and without a body there is none", async () => {
+  const first = await make().ask({ method: "POST", body: "a=1", headers: { "content-type": "application/x-www-form-urlencoded" } });
+  assert.deepEqual([first.body, first.headers["content-type"]], ["a=1", "application/x-www-form-urlencoded"]);
+  assert.equal("body" in (await make().ask({ body: null })), false);
+});
+
+test("what is not on the platform's hosts, or a prompt without a template, is refused before any page hears of it", async () => {
+  for (const [more, error] of [
+    [{ path: "https://claude.ai.evil.example/" }, "host_not_allowed"],
+    [{ path: "https://claude.ai@evil.example/" }, "host_not_allowed"],
+    [{ path: "//evil.example/" }, "host_not_allowed"],
+    [{ platform: "unknown" }, "host_not_allowed"],
+    [{ path: undefined }, "host_not_allowed"],
+    [{ path: undefined, prompt: "Hello" }, "template_refused"],
+  ]) {
+    for (const response_mode of ["buffered", "sse"]) {
+      const { ask, frames, proxy } = make();
+      assert.equal(await ask({ ...more, response_mode }), undefined);
+      assert.equal(frames[0].error ?? frames[0].code, error);
+      assert.equal(frames[0].type, response_mode === "sse" ? "stream_error" : "api_response");
+      assert.equal(proxy.running, 0);
+    }
+  }
+});
+
+test("an answer that a redirect brought from elsewhere is refused", async () => {
+  const { ask, say, frames, port } = make();
+  await ask();
+  say("head", { status: 200, headers: {}, url: "https://evil.example/" });
+  assert.deepEqual([frames[0].error, port.sent.at(-1).t], ["host_not_allowed", "abort"]);
+});
+
+test("an answer comes whole", async () => {
+  const { ask, say, head, frames, proxy, mine } = make();
+  await ask();
+  head("application/json", 201);
+  say("chunk", { text: '{"a":' });
+  say("chunk", { text: "1}" });
+  assert.deepEqual(frames, []);
+  say("end");
+  assert.deepEqual(frames, [{ type: "api_response", id: "r", ok: true, status: 201, headers: { "content-type": "application/json" }, body: { a: 1 } }]);
+  assert.deepEqual([proxy.running, mine()], [0, 0]);
+});
+
+test("a stream comes event by event", async () => {
+  const { ask, say, head, frames } = make();
+  await ask({ response_mode: "sse", stream_id: "s" });
+  head("text/event-stream");
+  say("chunk", { text: "data: 1\n\nda" });
+  say("chunk", { text: "ta: 2\n\n" });
+  say("end");
+  assert.deepEqual(frames.map(({ type, stream_id, seq }) => [type, stream_id, seq]), [
+    ["stream_open", "s", undefined], ["stream_event", "s", 1], ["stream_event", "s", 2], ["stream_end", "s", undefined],
+  ]);
+  assert.deepEqual(frames[0].meta, { method: "GET", platform: "claude", url: "https://claude.ai/api/x" });
+});
+
+test("cancelling aborts the fetch and is answered once", async () => {
+  for (const response_mode of ["buffered", "sse"]) {
+    const { ask, say, head, frames, port, proxy } = make();
+    await ask({ response_mode });
+    head("text/event-stream");
+    proxy.cancel({ id: "r" });
+    say("fail", { code: "fetch_failed" });
+    proxy.cancel({ id: "r" });
+    assert.deepEqual(port.sent.map(({ t }) => t), ["fetch", "abort"]);
+    const last = frames.at(-1);
+    assert.deepEqual([last.error ?? last.code, last.status, frames.filter(({ type }) => type !== "stream_open").length], ["request_cancelled", 499, 1]);
+  }
+});
+
+test("cancelling what still waits for its tab keeps it from the page", async () => {
+  let give;
+  const { ask, port, frames, proxy } = make({ page: new Promise((resolve) => (give = resolve)) });
+  const asked = ask();
+  proxy.cancel({ id: "r" });
+  give({ tabId: 5, port });
+  await asked;
+  assert.deepEqual([port.sent, frames.map(({ error }) => error)], [[], ["request_cancelled"]]);
+});
+
+test("a tab that is not there, or goes, ends the request", async () => {
+  const without = make({ page: null });
+  await without.ask();
+  assert.equal(without.frames[0].error, "tab_unavailable");
+  const { ask, head, say, frames, proxy, port } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  say("chunk", { text: "data: 1\n\n" });
+  proxy.portGone(new FakePort(9));
+  assert.equal(proxy.running, 1);
+  proxy.portGone(port);
+  assert.deepEqual(frames.map(({ type, code }) => code ?? type), ["stream_open", "stream_event", "tab_unavailable"]);
+});
+
+test("an answer that is too large ends", async () => {
+  const { ask, say, head, frames, port } = make();
+  await ask();
+  head();
+  say("fail", { code: "response_too_large", message: "x" });
+  assert.equal(frames[0].error, "response_too_large");
+  const stream = make();
+  await stream.ask({ response_mode: "sse" });
+  stream.head("text/event-stream");
+  stream.say("chunk", { text: `data: ${"x".repeat(17 << 20)}` });
+  assert.deepEqual([stream.frames.at(-1).code, stream.port.sent.at(-1).t, port.sent.length], ["response_too_large", "abort", 1]);
+});
+
+test("progress is told every 10 s as long as it runs, and no longer", async () => {
+  const { clock, ask, say, head, frames } = make();
+  await ask();
+  await clock.pass(3 * PROGRESS_MS);
+  assert.deepEqual(frames, Array(3).fill({ type: "progress", id: "r" }));
+  head();
+  say("end");
+  await clock.pass(3 * PROGRESS_MS);
+  assert.equal(frames.length, 4);
+});
+
+test("the page reads on only when there is room", async () => {
+  const { ask, say, head, link, port, rooms } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  const text = `data: ${"x".repeat(70_000)}\n\n`;
+  const acks = () => port.sent.filter(({ t }) => t === "ack");
+  say("chunk", { text });
+  assert.deepEqual(acks(), [{ t: "ack", id: "r", n: text.length }]);
+  link.full = true;
+  say("chunk", { text });
+  await settled();
+  assert.equal(acks().length, 1);
+  rooms[0]();
+  await settled();
+  assert.equal(acks().length, 2);
+});
+
+test("a lost connection aborts everything and says nothing", async () => {
+  const { ask, head, frames, proxy, port } = make();
+  await ask();
+  head();
+  proxy.abortAll();
+  assert.deepEqual([port.sent.at(-1).t, frames, proxy.running], ["abort", [], 0]);
+});
+
+test("another page cannot answer, and the same request is not performed twice", async () => {
+  const { ask, head, proxy, frames, port } = make();
+  await ask();
+  await ask();
+  assert.equal(port.sent.length, 1);
+  head();
+  proxy.message(new FakePort(6), { t: "end", id: "r" });
+  assert.equal(proxy.running, 1);
+  assert.deepEqual(frames, []);
+});

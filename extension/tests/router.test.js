@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Router } from "../background/router.js";
+import { Report } from "../background/report.js";
+import { Clock, settled } from "./support/fakes.js";
+
+const runtime = (platform, exists = true) => ({ platform, desired: { exists }, actual: { exists, tab_id: 7 }, drift: { aligned: true } });
+
+function make(tabs = {}) {
+  const frames = [];
+  const done = [];
+  const soon = [];
+  const result = (ok, more = {}) => ({ ok, platform: "claude", restored: false, shell_runtime: runtime("claude"), tab_id: 7, ...more });
+  const router = new Router({
+    link: { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect") },
+    proxy: { request: ({ id }) => done.push(`request ${id}`), cancel: ({ id }) => done.push(`cancel ${id}`) },
+    report: { all: (names) => done.push(`report ${names}`) },
+    tabs: {
+      names: ["chatgpt", "claude"],
+      platform: (name) => (name === "nowhere" ? undefined : { platform: name }),
+      runtime: (name) => runtime(name),
+      open: async (name, { focus }) => (done.push(`open ${name} ${focus}`), result(true)),
+      reload: async (name) => (done.push(`reload ${name}`), result(true)),
+      restore: async (name) => (done.push(`restore ${name}`), [result(true, { restored: true })]),
+      ...tabs,
+    },
+    log: () => {},
+    clientId: () => "firefox-1",
+    reloadExtension: () => done.push("reload extension"),
+    soon: (work) => soon.push(work),
+  });
+  const ask = async (type, more = {}) => {
+    router.frame({ type, request_id: "a", action: type, ...more });
+    await settled();
+    return frames.at(-1);
+  };
+  return { router, ask, done, soon, frames, result };
+}
+
+test("every command is done and answered as the contract says", async () => {
+  const { ask, done, frames } = make();
+  const answer = await ask("open_tab", { action: "tab_focus", platform: "claude" });
+  assert.deepEqual(answer, {
+    type: "action_result", request_id: "a", action: "tab_focus", command_type: "open_tab", accepted: true, completed: true, failed: false,
+    target: { platform: "claude", requested_client_id: "firefox-1", requested_platform: "claude" },
+    results: [{ ok: true, platform: "claude", restored: false, shell_runtime: runtime("claude"), tab_id: 7 }],
+    shell_runtime: [runtime("claude")],
+  });
+  await ask("open_tab", { action: "tab_open", platform: "claude" });
+  await ask("reload", { action: "tab_reload", platform: "claude" });
+  await ask("tab_restore");
+  const status = await ask("plugin_status");
+  assert.deepEqual(status.shell_runtime.map(({ platform }) => platform), ["chatgpt", "claude"]);
+  await ask("request_credentials", { platform: "claude" });
+  assert.deepEqual(done, ["open claude true", "open claude false", "reload claude", "restore undefined", "report claude"]);
+  assert.equal(frames.length, 6);
+});
+
+test("reconnecting and starting anew come after the answer", async () => {
+  const { ask, done, soon } = make();
+  assert.equal((await ask("ws_reconnect")).completed, false);
+  assert.equal((await ask("controller_reload")).completed, true);
+  assert.deepEqual(done, []);
+  for (const work of soon) work();
+  assert.deepEqual(done, ["reconnect", "reload extension"]);
+});
+
+test("what cannot be done is answered too", async () => {
+  const unknown = await make().ask("open_tab", { platform: "nowhere" });
+  assert.deepEqual([unknown.failed, unknown.reason], [true, "platform_not_supported"]);
+  const thrown = await make({ open: () => Promise.reject(new Error("secret")) }).ask("open_tab", { platform: "claude" });
+  assert.deepEqual([thrown.failed, thrown.reason], [true, "action_failed"]);
+  const refused = make();
+  const skipped = { ok: false, platform: "claude", skipped: "permission_missing", shell_runtime: runtime("claude", false) };
+  const answer = await make({ open: async () => skipped }).ask("open_tab", { platform: "claude" });
+  assert.deepEqual([answer.failed, answer.reason], [true, "permission_missing"]);
+  assert.equal(refused.frames.length, 0);
+});
+
+test("requests go to the proxy; a greeting's request for logins has no answer", async () => {
+  const { router, ask, done, frames } = make();
+  router.frame({ type: "api_request", id: "r" });
+  router.frame({ type: "request_cancel", id: "r" });
+  router.frame({ type: "state_snapshot", snapshot: {} });
+  router.frame({ type: "error", code: "invalid_message" });
+  await ask("request_credentials", { request_id: undefined, action: undefined });
+  assert.deepEqual(done, ["request r", "cancel r", "report chatgpt,claude"]);
+  assert.deepEqual(frames, []);
+});
+
+test("many changes are told once, with what carries them", async () => {
+  const clock = new Clock();
+  const frames = [];
+  let login = null;
+  const report = new Report({
+    ...clock,
+    link: { send: (text) => frames.push(JSON.parse(text)) },
+    tabs: { runtime: (name) => (name === "gone" ? undefined : runtime(name)) },
+    credentials: { login: () => login, endpoints: (name) => ({ platform: name, endpoints: [], endpoint_metadata: [] }) },
+    observer: { drift: [{ platform: "claude", extractor_drift: 1 }] },
+    changed: () => {},
+  });
+  for (let i = 0; i < 100; i += 1) report.changed("claude", "tab");
+  report.changed("gone", "tab");
+  await clock.pass(1_000);
+  assert.deepEqual(frames.map(({ type }) => type), ["api_endpoints"]);
+  login = { platform: "claude", credential_fingerprint: "f" };
+  report.changed("claude", "credentials");
+  report.changed("claude", "tab");
+  await clock.pass(1_000);
+  assert.deepEqual(frames.slice(1).map(({ type }) => type), ["credentials"]);
+  assert.deepEqual(frames[1].shell_runtime.platform, "claude");
+  report.all(["claude"]);
+  assert.deepEqual(frames.slice(2).map(({ type }) => type), ["credentials", "api_endpoints", "platform_status"]);
+});

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Pages } from "../background/pages.js";
+import { Tabs } from "../background/tabs.js";
+import { CLAUDE, FakePort, LOCAL, fakeBrowser, settled } from "./support/fakes.js";
+
+const open = (id, url, more = {}) => ({ id, url, status: "complete", active: false, windowId: 1, discarded: false, hidden: false, ...more });
+
+async function make({ stored, existing = [], permitted = ["claude", "app"] } = {}) {
+  const browser = fakeBrowser({ stored, tabs: existing });
+  const changes = [];
+  let tabs = null;
+  const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id) => tabs.pageChanged(id), message: () => {} });
+  tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {} });
+  await tabs.start();
+  tabs.setPlatforms([CLAUDE, LOCAL], permitted);
+  /** A tab's page loads, as Firefox and the content scripts tell it. */
+  const load = (id, url = "https://claude.ai/") => {
+    const port = new FakePort(id);
+    browser.tabs.change(id, { url, status: "loading" });
+    pages.connected(port);
+    browser.tabs.change(id, { status: "complete" });
+    return port;
+  };
+  const created = () => browser.calls.filter(([what]) => what === "create");
+  /** Does something that opens a tab, and loads that. */
+  const opening = async (work, url) => {
+    const before = created().length;
+    const done = work();
+    for (let i = 0; i < 20 && created().length === before; i += 1) await settled();
+    load((await browser.tabs.query()).at(-1).id, url);
+    return done;
+  };
+  return { browser, pages, tabs, changes, load, created, opening };
+}
+
+const as = { action: "tab_open", reason: "test" };
+
+test("at first nothing is wanted, nothing is there, and that is as it should be", async () => {
+  const { tabs, created } = await make();
+  const { desired, actual, drift } = tabs.runtime("claude");
+  assert.deepEqual([desired.exists, actual.exists, actual.healthy, drift.aligned], [false, false, false, true]);
+  assert.equal(tabs.runtime("unknown"), undefined);
+  await tabs.restoreAtStart();
+  assert.equal(created().length, 0);
+});
+
+test("a tab is opened in the background and ready with its page", async () => {
+  const { browser, tabs, created, opening } = await make();
+  const result = await opening(() => tabs.open("claude", as));
+  assert.deepEqual(created(), [["create", "https://claude.ai/", false]]);
+  assert.deepEqual([result.ok, result.restored, result.shell_runtime.actual.healthy], [true, true, true]);
+  assert.equal(browser.storage.local.data.desired.claude.exists, true);
+  assert.ok(!browser.calls.some(([what]) => what === "update" || what === "window"), "nobody's focus was taken");
+});
+
+test("only tab_focus brings a tab to the front", async () => {
+  const { browser, tabs, opening } = await make();
+  await opening(() => tabs.open("claude", { ...as, action: "tab_focus", focus: true }));
+  assert.deepEqual(browser.calls.filter(([what]) => what !== "create").map(([what, , change]) => [what, change]), [
+    ["update", { active: true }],
+    ["window", { focused: true }],
+  ]);
+});
+
+test("an open tab of the platform is adopted instead of opening another", async () => {
+  const { tabs, pages, created } = await make({ existing: [open(7, "https://claude.ai/chat/1"), open(8, "https://claude.ai.evil.example/")] });
+  const { actual } = tabs.runtime("claude");
+  assert.deepEqual([actual.exists, actual.candidate_tab_id, actual.candidate_url], [false, 7, "https://claude.ai/chat/1"]);
+  pages.connected(new FakePort(7));
+  const result = await tabs.open("claude", as);
+  assert.deepEqual([result.tab_id, result.restored, created().length], [7, false, 0]);
+});
+
+test("ten requests at once open one tab", async () => {
+  const { tabs, created, opening } = await make();
+  const found = await opening(() => Promise.all(Array.from({ length: 10 }, () => tabs.page("claude"))));
+  assert.equal(created().length, 1);
+  assert.equal(new Set(found.map(({ port }) => port)).size, 1);
+  assert.equal(tabs.runtime("claude").desired.source, "request");
+});
+
+test("a tab closed by hand is drift, and restoring opens it again", async () => {
+  const { browser, tabs, changes, created, opening } = await make();
+  const { tab_id } = await opening(() => tabs.open("claude", as));
+  changes.length = 0;
+  browser.tabs.close(tab_id);
+  assert.deepEqual(changes, ["claude"]);
+  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "tab_closed" });
+  const [result] = await opening(() => tabs.restore(undefined, { action: "tab_restore" }));
+  assert.deepEqual([result.ok, result.restored, result.shell_runtime.drift.aligned, created().length], [true, true, true, 2]);
+  assert.deepEqual((await tabs.restore(undefined, { action: "tab_restore" })).map(({ skipped, restored }) => [skipped, restored]), [["already_there", false]]);
+});
+
+test("a tab that the user took elsewhere is drift and is left to the user", async () => {
+  const { browser, tabs, opening, created } = await make();
+  const { tab_id } = await opening(() => tabs.open("claude", as));
+  browser.tabs.change(tab_id, { url: "https://example.org/", status: "complete" });
+  const { actual, drift } = tabs.runtime("claude");
+  assert.deepEqual([actual.healthy, actual.issue, drift.reason, drift.needs_restore], [false, "navigated_away", "navigated_away", true]);
+  const [result] = await opening(() => tabs.restore("claude", { action: "tab_restore" }));
+  assert.notEqual(result.tab_id, tab_id);
+  assert.equal(created().length, 2);
+  assert.equal((await browser.tabs.get(tab_id)).url, "https://example.org/");
+});
+
+test("a discarded tab is drift and is loaded again, not opened twice", async () => {
+  const { browser, tabs, pages, load, opening, created } = await make();
+  const { tab_id } = await opening(() => tabs.open("claude", as));
+  pages.port(tab_id).onDisconnect.fire();
+  browser.tabs.change(tab_id, { discarded: true });
+  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.reason], ["discarded", "tab_discarded"]);
+  const restoring = tabs.restore("claude", { action: "tab_restore" });
+  for (let i = 0; i < 5; i += 1) await settled();
+  browser.tabs.change(tab_id, { discarded: false });
+  load(tab_id);
+  const [result] = await restoring;
+  assert.deepEqual([result.tab_id, result.restored, created().length], [tab_id, true, 1]);
+  assert.ok(browser.calls.some(([what, id]) => what === "reload" && id === tab_id));
+});
+
+test("a page that is gone although its tab is there has crashed, until it is loaded again", async () => {
+  const { tabs, pages, load, opening } = await make();
+  const { tab_id } = await opening(() => tabs.open("claude", as));
+  pages.port(tab_id).onDisconnect.fire();
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  await settled();
+  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.reason], ["crashed", "tab_crashed"]);
+  load(tab_id);
+  assert.equal(tabs.runtime("claude").actual.issue, "none");
+});
+
+test("what was wanted is opened again at the browser's start, and an open one adopted", async () => {
+  const stored = { desired: { claude: { exists: true, source: "daemon", reason: "x", updated_at: 1 } } };
+  const fresh = await make({ stored });
+  assert.equal(fresh.tabs.runtime("claude").drift.needs_restore, true);
+  await fresh.tabs.restoreAtStart();
+  assert.equal(fresh.created().length, 1);
+  const again = await make({ stored, existing: [open(7, "https://claude.ai/")] });
+  await again.tabs.restoreAtStart();
+  assert.deepEqual([again.tabs.runtime("claude").actual.tab_id, again.created().length], [7, 0]);
+});
+
+test("without the permission nothing is opened and the reason is told", async () => {
+  const { tabs, created } = await make({ permitted: [] });
+  const result = await tabs.open("claude", as);
+  assert.deepEqual([result.ok, result.skipped, tabs.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
+  assert.equal(await tabs.page("claude"), null);
+  assert.equal(created().length, 0);
+});
+
+test("a reload is over with the new page", async () => {
+  const { browser, tabs, pages, load, opening } = await make();
+  const { tab_id } = await opening(() => tabs.open("claude", as));
+  let done = false;
+  const reloading = tabs.reload("claude", { action: "tab_reload" }).then((result) => (done = result));
+  for (let i = 0; i < 5; i += 1) await settled();
+  assert.equal(done, false);
+  pages.port(tab_id).onDisconnect.fire();
+  load(tab_id);
+  await reloading;
+  assert.deepEqual([done.ok, done.shell_runtime.actual.healthy], [true, true]);
+  assert.deepEqual(browser.calls.at(-1), ["reload", tab_id]);
+});
+
+test("frames inside a page are not its page, and a newer page replaces the older", () => {
+  const gone = [];
+  const pages = new Pages({ ready: () => {}, gone: (id, port) => gone.push(port), message: () => {} });
+  pages.connected(new FakePort(1, 3));
+  assert.equal(pages.port(1), undefined);
+  const [older, newer] = [new FakePort(1), new FakePort(1)];
+  pages.connected(older);
+  pages.connected(newer);
+  older.onDisconnect.fire();
+  assert.equal(pages.port(1), newer);
+  assert.ok(gone.includes(older) && !gone.includes(newer));
+});

@@ -1,6 +1,6 @@
 //! Requests through a tab: they leave the browser as the page's own, and come back whole, piece by piece, or cut short.
 
-use crate::support::{Stage, app::Upstream, within};
+use crate::support::{Stage, app::Upstream, until, within};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -152,4 +152,24 @@ async fn an_app_that_hangs_up_within_a_stream_ends_it() {
     let (mut stream, upstream) = under_way(&stage).await;
     drop(upstream);
     assert_eq!(stream.end().await.outcome(), ("stream_error", "fetch_failed", 502));
+}
+
+#[actix_rt::test]
+async fn an_app_that_thinks_for_long_is_waited_for() {
+    let stage = Stage::set("").await;
+    stage.open("claude").await;
+    let mut held = stage.apps.hold(LIVE);
+    let mut stream = stage.stream("claude", "s", "/api/live").await;
+    let upstream = held.next().await;
+    // Nothing comes; but the extension tells that it still waits, before the daemon gives the stream up.
+    until("word that it still waits", async || {
+        let told = stage.record.of_type("progress").iter().filter(|told| told["id"] == "s").count();
+        (told >= 2).then_some(())
+    })
+    .await;
+    upstream.open();
+    upstream.event("1");
+    upstream.end();
+    stream.expect("stream_open").await;
+    assert_eq!(stream.end().await.event, "stream_end");
 }

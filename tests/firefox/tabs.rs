@@ -78,3 +78,37 @@ async fn a_tab_that_is_led_away_is_missed() {
     stage.act("tab_restore", Some("claude")).await;
     stage.healthy("claude").await;
 }
+
+#[actix_rt::test]
+async fn a_tab_that_firefox_unloads_is_missed_and_revived() {
+    let stage = Stage::set("").await;
+    stage.open("claude").await;
+    let unload = "gBrowser.discardBrowser(\
+         gBrowser.tabs.find(tab => tab.linkedBrowser.currentURI.spec == 'https://claude.ai/'), true)";
+    stage.firefox.window(unload).await;
+    let unloaded = |tab: &Value| tab["actual"]["discarded"] == true && tab["drift"]["needs_restore"] == true;
+    stage.entry_where("shell_runtime", "claude", "unloaded tab", unloaded).await;
+    // A request does not wait for anybody to bring it back.
+    assert_eq!(stage.get("claude", "/api/x").await.data()["proxy"]["status"], 200);
+    stage.healthy("claude").await;
+    stage.firefox.tab_of(CLAUDE).await;
+}
+
+#[actix_rt::test]
+async fn a_tab_that_crashes_is_missed_and_revived_and_its_stream_ends() {
+    let stage = Stage::set("").await;
+    stage.open("claude").await;
+    let mut held = stage.apps.hold("claude.ai/api/live");
+    let mut stream = stage.stream("claude", "s", "/api/live").await;
+    let upstream = held.next().await;
+    upstream.open();
+    stream.expect("stream_open").await;
+    stage.firefox.crash(CLAUDE).await;
+    assert_eq!(stream.end().await.outcome(), ("stream_error", "tab_unavailable", 502));
+    upstream.given_up().await;
+    let crashed = |tab: &Value| tab["drift"]["needs_restore"] == true;
+    stage.entry_where("shell_runtime", "claude", "crashed tab", crashed).await;
+    stage.act("tab_restore", None).await;
+    stage.healthy("claude").await;
+    assert_eq!(stage.get("claude", "/api/x").await.data()["proxy"]["status"], 200);
+}

@@ -5,6 +5,7 @@ use super::{
     shared::daemon::{Folder, exit_code},
     until,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -101,6 +102,16 @@ impl Firefox {
     pub(crate) async fn window(&self, expression: &str) -> Value {
         let tree = self.bidi.command("browsingContext.getTree", json!({"maxDepth": 0, "moz:scope": "chrome"})).await;
         self.bidi.evaluate(tree["contexts"][0]["context"].as_str().unwrap(), expression).await
+    }
+
+    /// Ends the process in which pages of that site live, as a fault in it would.
+    pub(crate) async fn crash(&self, site: &str) {
+        let site = json!(site.trim_end_matches('/'));
+        let process = format!(
+            "ChromeUtils.requestProcInfo().then(all => all.children.find(child => child.origin == {site})?.pid)"
+        );
+        let pid = self.window(&process).await.as_i64().and_then(|pid| i32::try_from(pid).ok());
+        kill_process(pid.and_then(Pid::from_raw).expect("a process of the site"), Signal::KILL).unwrap();
     }
 
     /// Bytes of memory that the browser with all its processes has for itself.

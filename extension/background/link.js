@@ -6,6 +6,7 @@
  *                 └───── waiting ←───────┘
  */
 import * as wire from "../wire.js";
+import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
 
 /** The first pause before dialling again, and the longest, in milliseconds. */
 export const BACKOFF_MIN_MS = 250;
@@ -14,13 +15,6 @@ export const BACKOFF_MAX_MS = 15_000;
 export const GREETING_MAX_MS = 10_000;
 /** The pause after a refusal that trying again at once cannot mend. */
 export const REFUSED_PAUSE_MS = 5 * 60_000;
-/** What may wait to be sent. */
-export const QUEUE_BYTES_MAX = 48 << 20;
-export const QUEUE_FRAMES_MAX = 8_192;
-/** Above this many unsent bytes in the socket, frames wait here. */
-export const SOCKET_BYTES_HIGH = 4 << 20;
-/** How often what waits is looked at. */
-const DRAIN_MS = 5;
 /** How often the clock is looked at, and how far it may be off before the machine is taken to have slept. */
 const TICK_MS = 2_000;
 const SLEPT_MS = 5_000;
@@ -42,15 +36,12 @@ export class Link {
   #attempts = 0;
   #dialTimer = null;
   #greetTimer = null;
-  #drainTimer = null;
   #tickTimer = null;
-  #queue = [];
-  #queueBytes = 0;
+  #outbox = null;
   #lastFrameAt = 0;
   #askedAt = 0;
   #tickedAt = 0;
   #heartbeatMs = HEARTBEAT_MS;
-  #waiters = [];
 
   /** The daemon's address. */
   address = "";
@@ -113,34 +104,20 @@ export class Link {
 
   /** Bytes that are not on their way yet. */
   get unsent() {
-    return this.#queueBytes + (this.#socket?.bufferedAmount ?? 0);
+    return this.#outbox?.unsent ?? 0;
   }
 
   /** Sends a frame (JSON text). False when there is no greeted daemon or no room. */
   send(frame) {
     if (!this.connected) return false;
-    if (this.#queue.length === 0 && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
-      this.#socket.send(frame);
-      return true;
-    }
-    // Memory holds two bytes of a character at most; what goes out is rarely more than one.
-    if (this.#queue.length >= QUEUE_FRAMES_MAX || this.#queueBytes + frame.length > QUEUE_BYTES_MAX) {
-      this.dropped += 1;
-      return false;
-    }
-    this.#queue.push(frame);
-    this.#queueBytes += frame.length;
-    this.#drainSoon();
-    return true;
+    const sent = this.#outbox.send(frame);
+    if (!sent) this.dropped += 1;
+    return sent;
   }
 
-  /** Resolves once less than `bytes` wait to be sent, or the connection is lost. */
+  /** Resolves once less than `bytes` wait to be sent, or the connection is lost; undefined when that is so already. */
   room(bytes = SOCKET_BYTES_HIGH / 4) {
-    if (!this.connected || this.unsent < bytes) return undefined;
-    return new Promise((resolve) => {
-      this.#waiters.push({ bytes, resolve });
-      this.#drainSoon();
-    });
+    return this.connected ? this.#outbox.room(bytes) : undefined;
   }
 
   #become(state, note, code = null) {
@@ -188,6 +165,7 @@ export class Link {
     if (frame.type === "hello_ack") {
       this.#env.clearTimeout(this.#greetTimer);
       this.#attempts = 0;
+      this.#outbox ??= new Outbox(this.#socket, this.#env);
       this.#heartbeatMs = frame.heartbeat_ms ?? HEARTBEAT_MS;
       this.#become("connected", "");
       this.#on.greeted(frame);
@@ -244,42 +222,13 @@ export class Link {
   #forget() {
     const was = this.connected;
     this.#socket = null;
-    this.#queue = [];
-    this.#queueBytes = 0;
     this.#env.clearTimeout(this.#greetTimer);
-    this.#env.clearTimeout(this.#drainTimer);
-    this.#drainTimer = null;
-    const waiters = this.#waiters;
-    this.#waiters = [];
     if (was) {
       this.state = "waiting";
       this.#on.lost();
     }
-    for (const waiter of waiters) waiter.resolve();
-  }
-
-  #drainSoon() {
-    this.#drainTimer ??= this.#env.setTimeout(() => {
-      this.#drainTimer = null;
-      this.#drain();
-    }, DRAIN_MS);
-  }
-
-  #drain() {
-    let sent = 0;
-    while (sent < this.#queue.length && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
-      const frame = this.#queue[sent];
-      this.#socket.send(frame);
-      this.#queueBytes -= frame.length;
-      sent += 1;
-    }
-    this.#queue.splice(0, sent);
-    this.#waiters = this.#waiters.filter((waiter) => {
-      if (this.unsent >= waiter.bytes) return true;
-      waiter.resolve();
-      return false;
-    });
-    if (this.#queue.length > 0 || this.#waiters.length > 0) this.#drainSoon();
+    this.#outbox?.close();
+    this.#outbox = null;
   }
 
   #ask() {

@@ -29,7 +29,7 @@ const version = browser.runtime.getManifest().version;
 
 let clientId = "";
 let platforms = [];
-/** Settled once the registry's platforms are in use; what the daemon asks for waits for it. */
+/** Settled once the registry's platforms are in use. */
 let entered = Promise.resolve();
 
 const logbook = new Log({ now, changed: () => panel.changed() });
@@ -79,17 +79,24 @@ const observer = new Observer({
   extractorFor,
   now,
   log,
-  platformOf: (tabId) => tabs.platformOf(tabId),
+  // The port knows the page that opened it; what is known of the tab may lag behind.
+  platformOf: (tabId, port) => platforms.find((platform) => owns(platform, port.sender.url ?? "")),
   message: (found) => messages.observed(found),
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
 });
 const report = new Report({ ...timers, link, tabs, credentials, observer, changed: () => panel.changed() });
+/** Why the last request of a platform failed. */
+const failures = new Map();
 const proxy = new Proxy({
   ...timers,
   link,
   tabs,
   log,
+  failed: (name, code) => {
+    failures.set(name, { code, at: now() });
+    panel.changed();
+  },
   captured: (name, origin) => credentials.captured(name, origin),
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
   // What a caller asks for may be forbidden to anybody; only 401 tells that nobody is logged in.
@@ -112,6 +119,7 @@ const panel = new Panel({
   credentials,
   report,
   observer,
+  failures,
   logbook,
   proxy,
   clientId: () => clientId,
@@ -124,17 +132,23 @@ function greeted(ack) {
   log("info", `Connected to baa-conductor ${ack.version ?? ""}.`);
   platforms = ack.platforms;
   void local.set({ platforms });
-  entered = enter().catch(() => log("error", "The platforms could not be taken into use."));
-  void entered.then(() => report.all(tabs.names)).then(() => messages.flush());
+  void enter();
+  // Logins and tabs are told when the daemon asks for them, which it does next.
+  void entered.then(() => messages.flush());
 }
 
-/** Takes the platforms into use as far as they are permitted. */
-async function enter() {
-  const open = await permitted(browser, platforms);
-  const fresh = await registerScripts(browser, open);
-  tabs.setPlatforms(platforms, open.map((platform) => platform.platform));
+/** Takes the platforms into use as far as they are permitted, one time after the other. */
+function enter() {
+  entered = entered.then(takeIn).catch(() => log("error", "The platforms could not be taken into use."));
+  return entered;
+}
+
+async function takeIn() {
+  const registry = platforms;
+  const open = await permitted(browser, registry);
+  await registerScripts(browser, open);
+  tabs.setPlatforms(registry, open.map((platform) => platform.platform));
   credentials.listen([...new Set(open.flatMap(patterns))]);
-  return fresh;
 }
 
 async function setAddress(address) {
@@ -160,7 +174,8 @@ async function start() {
   clientId = stored.client_id ?? `firefox-${hex(4)}`;
   if (stored.client_id === undefined) await local.set({ client_id: clientId });
   platforms = stored.platforms ?? [];
-  await Promise.all([tabs.start(), credentials.start()]);
+  // The daemon may greet before the rest is ready; what it asks for waits.
+  entered = Promise.all([tabs.start(), credentials.start()]);
   link.start(stored.address ?? DAEMON_WS);
   await enter();
   await tabs.restoreAtStart();

@@ -14,7 +14,7 @@ export class Observer {
   #drift = new Map();
 
   /**
-   * @param {object} env `platformOf(tabId)`, `owns(platform, url)`, `extractorFor(name)`, `message(found)`,
+   * @param {object} env `platformOf(tabId, port)`, `owns(platform, url)`, `extractorFor(name)`, `message(found)`,
    *   `account(platform, account)`, `status(fields)`, `now`, `log`
    */
   constructor(env) {
@@ -43,7 +43,7 @@ export class Observer {
   }
 
   #seen(tabId, port, { n, method, url, status, page }) {
-    const platform = this.#env.platformOf(tabId);
+    const platform = this.#env.platformOf(tabId, port);
     const knowledge = platform && this.#env.extractorFor(platform.final_message ?? "");
     const answer = (t) => port.postMessage(JSON.stringify({ t, n }));
     if (!knowledge || !this.#env.owns(platform, url)) return answer("skip");

@@ -37,7 +37,7 @@ export class Panel {
 
   /** Everything the page shows. No value of a credential is in reach of this. */
   state() {
-    const { link, tabs, credentials, observer, logbook, proxy, clientId, defaultAddress } = this.#env;
+    const { link, tabs, credentials, observer, failures, logbook, proxy, clientId, defaultAddress } = this.#env;
     const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
     return {
       link: { state: link.state, note: link.note, code: link.code, address: link.address },
@@ -48,7 +48,17 @@ export class Panel {
         const { title, hosts, shell_url } = tabs.platform(name);
         const login = credentials.login(name);
         const { endpoints } = credentials.endpoints(name);
-        return { name, title, hosts, shell_url, login, endpoints: endpoints.length, drift: drift.get(name) ?? 0, runtime: tabs.runtime(name) };
+        return {
+          name,
+          title,
+          hosts,
+          shell_url,
+          login,
+          endpoints: endpoints.length,
+          drift: drift.get(name) ?? 0,
+          failure: failures.get(name) ?? null,
+          runtime: tabs.runtime(name),
+        };
       }),
       log: logbook.lines,
     };

@@ -28,7 +28,7 @@ export class Proxy {
 
   /**
    * @param {object} env `link`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
-   *   it back, `refused(platform, status)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
+   *   it back, `refused(platform, status)`, `failed(platform, code)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
    */
   constructor(env) {
     this.#env = env;
@@ -183,7 +183,10 @@ export class Proxy {
     const { link, log } = this.#env;
     const { id } = task.frame;
     const status = code === "request_cancelled" ? 499 : undefined;
-    if (code !== "request_cancelled") log("warn", `A request to ${task.frame.platform} failed: ${code}.`);
+    if (code !== "request_cancelled") {
+      log("warn", `A request to ${task.frame.platform} failed: ${code}.`);
+      this.#env.failed(task.frame.platform, code);
+    }
     if (this.#isStream(task)) {
       link.send(wire.streamError({ id, stream_id: task.frame.stream_id ?? id, status, code, message }));
     } else {

@@ -2,13 +2,14 @@
 import { owns } from "./hosts.js";
 
 /** What is wrong with a tab; "none" when nothing is. */
-export function issueOf({ platform, permitted, tab, crashed, ready }) {
+export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (!permitted) return "permission_missing";
   if (tab === undefined) return "none";
   if (crashed) return "crashed";
   if (tab.discarded) return "discarded";
-  if ((tab.url ?? "about:blank") === "about:blank") return "loading";
-  if (!owns(platform, tab.url)) return tab.status === "loading" ? "loading" : "navigated_away";
+  // A new tab is empty before it begins to load.
+  if (!begun && (tab.url ?? "about:blank") === "about:blank") return "loading";
+  if (!owns(platform, tab.url ?? "")) return tab.status === "loading" ? "loading" : "navigated_away";
   if (!ready) return tab.status === "loading" ? "loading" : "not_ready";
   return "none";
 }

@@ -1,8 +1,8 @@
 /** The shell tabs: one per platform, opened without stealing the focus, watched, and opened again when asked to. */
 import { owns } from "./hosts.js";
 import { describe, issueOf } from "./shell.js";
+import { Wishes } from "./wishes.js";
 
-const STORED = "desired";
 /** How long a tab may take to become ready for a request. */
 export const READY_MAX_MS = 20_000;
 /** How long an action waits for it: the daemon asks for an answer within 10 s. */
@@ -17,11 +17,10 @@ export class Tabs {
   #log;
   #platforms = [];
   #permitted = new Set();
-  #desired = {};
+  #wishes;
   #shells = new Map();
   #known = new Map();
   #working = new Map();
-  #stored = Promise.resolve();
 
   /** @param {object} env `browser`, `pages`, `now`, `changed(platform)`, `log(level, message)` */
   constructor({ browser, pages, now, changed, log }) {
@@ -30,6 +29,7 @@ export class Tabs {
     this.#now = now;
     this.#changed = changed;
     this.#log = log;
+    this.#wishes = new Wishes(browser.storage.local, now);
   }
 
   /** Reads what is wanted and what is there, and listens. */
@@ -41,8 +41,7 @@ export class Tabs {
     tabs.onActivated.addListener(({ tabId, previousTabId }) => {
       for (const id of [tabId, previousTabId]) if (this.#known.has(id)) void this.#refresh(id);
     });
-    const stored = await this.#browser.storage.local.get(STORED);
-    this.#desired = { ...stored[STORED] };
+    await this.#wishes.load();
     for (const tab of await tabs.query({})) this.#known.set(tab.id, tab);
   }
 
@@ -51,7 +50,9 @@ export class Tabs {
     this.#platforms = platforms;
     this.#permitted = new Set(permitted);
     for (const platform of platforms) {
-      if (this.#wish(platform).exists && this.#tab(platform) === undefined) this.#adopt(platform);
+      // One that was closed by hand stays closed until somebody asks for it.
+      const { tabId, lost } = this.#shell(platform);
+      if (this.#wish(platform).exists && tabId === undefined && lost === undefined) this.#adopt(platform);
       this.#changed(platform.platform);
     }
   }
@@ -59,12 +60,6 @@ export class Tabs {
   /** The platform of that name. */
   platform(name) {
     return this.#platforms.find((platform) => platform.platform === name);
-  }
-
-  /** The platform that a tab shows now. */
-  platformOf(tabId) {
-    const url = this.#known.get(tabId)?.url ?? "";
-    return this.#platforms.find((platform) => owns(platform, url));
   }
 
   /** The names of all platforms. */
@@ -83,8 +78,7 @@ export class Tabs {
     for (const [name, shell] of this.#shells) {
       if (shell.tabId !== tabId) continue;
       if (this.#pages.port(tabId) !== undefined) {
-        shell.lastReadyAt = this.#now();
-        shell.crashed = false;
+        this.#ready(shell);
       } else {
         void this.#lookAfter(tabId);
       }
@@ -154,24 +148,23 @@ export class Tabs {
   }
 
   #wish(platform) {
-    return this.#desired[platform.platform] ?? { exists: false };
+    return this.#wishes.of(platform.platform);
   }
 
-  async #want(platform, { action, source, reason }) {
-    const before = this.#wish(platform);
-    const now = this.#now();
-    const since = before.exists ? before : { source, reason: reason ?? action, updated_at: now };
-    this.#desired[platform.platform] = { ...since, exists: true, last_action: action, last_action_at: now };
+  #want(platform, wish) {
+    const stored = this.#wishes.want(platform.platform, wish);
     this.#changed(platform.platform);
-    // One write after the other, so that the last one wins.
-    this.#stored = this.#stored.then(() => this.#browser.storage.local.set({ [STORED]: this.#desired })).catch(() => {});
-    await this.#stored;
+    return stored;
   }
 
   #shell(platform) {
     const name = platform.platform;
-    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost: undefined, crashed: false });
+    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost: undefined, crashed: false, begun: false });
     return this.#shells.get(name);
+  }
+
+  #ready(shell) {
+    Object.assign(shell, { lastReadyAt: this.#now(), begun: true, crashed: false });
   }
 
   #tab(platform) {
@@ -204,8 +197,8 @@ export class Tabs {
   #take(platform, tab) {
     const shell = this.#shell(platform);
     this.#known.set(tab.id, this.#known.get(tab.id) ?? tab);
-    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, lastSeenAt: this.#now() });
-    if (this.#pages.port(tab.id) !== undefined) shell.lastReadyAt = this.#now();
+    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, begun: false, lastSeenAt: this.#now() });
+    if (this.#pages.port(tab.id) !== undefined) this.#ready(shell);
     this.#changed(platform.platform);
   }
 

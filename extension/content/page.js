@@ -106,12 +106,20 @@
       total += value?.byteLength ?? 0;
       if (max && total > max) throw { code: "response_too_large", name: "TooLarge" };
       if (text !== "") {
-        tell({ t: "chunk", id, text });
+        // Nobody to tell: the extension is gone, and so is the point of reading on.
+        if (!tell({ t: "chunk", id, text })) throw { name: "Gone" };
         task.unseen += text.length;
       }
       if (done) return;
       while (task.unseen > WINDOW_BYTES) await new Promise((resolve) => (task.more = resolve));
     }
+  }
+
+  /** Aborts a request, also one that waits to read on. */
+  function end(task) {
+    abort(task.controller);
+    task.unseen = 0;
+    task.more?.();
   }
 
   function received(text) {
@@ -120,10 +128,9 @@
     if (message.t === "fetch") {
       void perform(message);
     } else if (message.t === "abort") {
-      if (task) abort(task.controller);
-      task?.more?.();
+      if (task) end(task);
     } else if (message.t === "abort_all") {
-      for (const id in running) abort(running[id].controller);
+      for (const id in running) end(running[id]);
     } else if (message.t === "ack" && task) {
       task.unseen -= message.n;
       task.more?.();
@@ -165,6 +172,9 @@
     });
   }
 
+  /** Reads no further; whether that works is nobody's business, the page's error handlers' least of all. */
+  const drop = (source) => void then(cancel(source), undefined, () => {});
+
   const bodyText = (body) => (typeof body === "string" || body instanceof URLSearchParams ? `${body}` : undefined);
 
   async function observe(response, verb, url, requestBody) {
@@ -172,7 +182,7 @@
     if (bodyOf(response) === null || !textual(type)) return;
     const source = reader(bodyOf(clone(response)));
     const { n, wanted } = await ask({ method: verb, url, status: status(response) });
-    if (wanted === null) return void cancel(source);
+    if (wanted === null) return drop(source);
     tell({ t: "watched", n, body: await requestBody() });
     const decoder = decoderFor(type);
     let total = 0;
@@ -182,7 +192,7 @@
         const text = done ? decode(decoder) : decode(decoder, value, { stream: true });
         total += text.length;
         if (total > WATCHED_BYTES_MAX) {
-          void cancel(source);
+          drop(source);
           break;
         }
         if (text !== "") tell({ t: "watched_text", n, text });

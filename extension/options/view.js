@@ -42,11 +42,12 @@ export function loginWords(login) {
 }
 
 /** What is wrong with a platform, if anything. */
-export function problemWords({ runtime, login, drift }) {
+export function problemWords({ runtime, login, drift, failure }) {
   const problems = [];
   if (runtime.drift.needs_restore) problems.push(`The tab is not as wanted: ${(runtime.drift.reason ?? "unknown").replaceAll("_", " ")}.`);
   if (login?.freshness === "lost") problems.push("The login is lost.");
   if (drift > 0) problems.push(`The app's traffic was not understood ${drift} times.`);
+  if (failure) problems.push(`A request failed at ${new Date(failure.at).toLocaleTimeString()}: ${failure.code.replaceAll("_", " ")}.`);
   return problems.join(" ") || "None.";
 }
 

@@ -48,7 +48,7 @@ test("a login is names, a count and a fingerprint; no value is in anything that 
   assert.deepEqual(login.header_names, ["authorization", "cookie", "x-csrf"]);
   assert.match(login.credential_fingerprint, /^[0-9a-f]{64}$/);
   assert.equal(login.freshness, "fresh");
-  const told = [wire.credentials(login), wire.apiEndpoints(credentials.endpoints("claude")), JSON.stringify(browser.storage.local.data), JSON.stringify(changes),
+  const told = [JSON.stringify(login), wire.credentials(login), wire.apiEndpoints(credentials.endpoints("claude")), JSON.stringify(browser.storage.local.data), JSON.stringify(changes),
     JSON.stringify(credentials), JSON.stringify(await loginOf(headers(), "s"))].join("\n");
   for (const secret of SECRETS) assert.ok(!told.includes(secret), secret);
 });

@@ -79,6 +79,7 @@ test("the panel shows the state, does what is asked, and answers when it fails",
     credentials: { login: () => null, endpoints: () => ({ endpoints: ["GET /"] }) },
     report: { all: (names) => calls.push(`report ${names}`) },
     observer: { drift: [{ platform: "claude", extractor_drift: 3 }] },
+    failures: new Map([["claude", { code: "fetch_failed", at: 1 }]]),
     logbook: new Log({ now: () => 1 }),
     proxy: { running: 2 },
     clientId: () => "firefox-1",
@@ -88,6 +89,8 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   const port = new FakePort(1);
   panel.connected(port);
   const { state } = port.sent[0];
+  assert.equal(state.platforms[0].failure.code, "fetch_failed");
+  assert.match(problemWords({ ...state.platforms[0], drift: 0 }), /fetch failed/);
   assert.deepEqual([state.client_id, state.running, state.platforms[0].drift, state.platforms[0].endpoints], ["firefox-1", 2, 3, 1]);
   const ask = async (message) => {
     port.onMessage.fire(message);

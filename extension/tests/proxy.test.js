@@ -21,6 +21,7 @@ function make({ page, captured = {} } = {}) {
       return () => (mine -= 1);
     },
     refused: (name, status) => refused.push(status),
+    failed: () => {},
     tabs: {
       platform: (name) => (name === "claude" ? CLAUDE : undefined),
       page: async () => (page === undefined ? { tabId: 5, port } : page),

@@ -95,6 +95,8 @@ test("a tab closed by hand is drift, and restoring opens it again", async () => 
 test("a tab that the user took elsewhere is drift and is left to the user", async () => {
   const { browser, tabs, opening, created } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
+  browser.tabs.change(tab_id, { url: "about:blank", status: "complete" });
+  assert.equal(tabs.runtime("claude").actual.issue, "navigated_away");
   browser.tabs.change(tab_id, { url: "https://example.org/", status: "complete" });
   const { actual, drift } = tabs.runtime("claude");
   assert.deepEqual([actual.healthy, actual.issue, drift.reason, drift.needs_restore], [false, "navigated_away", "navigated_away", true]);

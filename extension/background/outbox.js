@@ -1,0 +1,84 @@
+/** What waits to be sent on one socket: in order, bounded, and no faster than the socket takes it. */
+
+/** What may wait. */
+export const QUEUE_BYTES_MAX = 48 << 20;
+export const QUEUE_FRAMES_MAX = 8_192;
+/** Above this many unsent bytes in the socket, frames wait here. */
+export const SOCKET_BYTES_HIGH = 4 << 20;
+/** How often what waits is looked at. */
+const DRAIN_MS = 5;
+
+/** The frames of one socket. */
+export class Outbox {
+  #socket;
+  #timers;
+  #queue = [];
+  #bytes = 0;
+  #timer = null;
+  #waiters = [];
+
+  /** @param {WebSocket} socket open; `timers`: `setTimeout`, `clearTimeout` */
+  constructor(socket, timers) {
+    this.#socket = socket;
+    this.#timers = timers;
+  }
+
+  /** Bytes that are not on their way yet. */
+  get unsent() {
+    return this.#bytes + this.#socket.bufferedAmount;
+  }
+
+  /** Sends a frame as soon as there is room; false when too much waits already. */
+  send(frame) {
+    if (this.#queue.length === 0 && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
+      this.#socket.send(frame);
+      return true;
+    }
+    if (this.#queue.length >= QUEUE_FRAMES_MAX || this.#bytes + frame.length > QUEUE_BYTES_MAX) return false;
+    this.#queue.push(frame);
+    this.#bytes += frame.length;
+    this.#soon();
+    return true;
+  }
+
+  /** Resolves once less than `bytes` wait, or the socket is gone; undefined when that is so already. */
+  room(bytes) {
+    if (this.unsent < bytes) return undefined;
+    return new Promise((resolve) => {
+      this.#waiters.push({ bytes, resolve });
+      this.#soon();
+    });
+  }
+
+  /** The socket is gone, and what waited with it. */
+  close() {
+    this.#timers.clearTimeout(this.#timer);
+    this.#queue = [];
+    this.#bytes = 0;
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+  }
+
+  #soon() {
+    this.#timer ??= this.#timers.setTimeout(() => {
+      this.#timer = null;
+      this.#drain();
+    }, DRAIN_MS);
+  }
+
+  #drain() {
+    let sent = 0;
+    while (sent < this.#queue.length && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
+      const frame = this.#queue[sent];
+      this.#socket.send(frame);
+      this.#bytes -= frame.length;
+      sent += 1;
+    }
+    this.#queue.splice(0, sent);
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (this.unsent >= waiter.bytes) return true;
+      waiter.resolve();
+      return false;
+    });
+    if (this.#queue.length > 0 || this.#waiters.length > 0) this.#soon();
+  }
+}

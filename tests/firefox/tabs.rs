@@ -105,7 +105,6 @@ async fn a_tab_that_crashes_is_missed_and_revived_and_its_stream_ends() {
     stream.expect("stream_open").await;
     stage.firefox.crash(CLAUDE).await;
     assert_eq!(stream.end().await.outcome(), ("stream_error", "tab_unavailable", 502));
-    upstream.given_up().await;
     let crashed = |tab: &Value| tab["drift"]["needs_restore"] == true;
     stage.entry_where("shell_runtime", "claude", "crashed tab", crashed).await;
     stage.act("tab_restore", None).await;

@@ -111,16 +111,14 @@ export class Tabs {
   /** Opens again what is wanted and missing: of one platform, which is wanted from then on, or of all. */
   async restore(name, { action, reason }) {
     const wanted = name ? [name] : this.names.filter((each) => this.#wish(this.platform(each)).exists);
-    const results = [];
-    for (const each of wanted) {
-      const { needs_restore, aligned } = this.runtime(each).drift;
-      if (aligned && !needs_restore && this.runtime(each).actual.exists) {
-        results.push(this.#result(each, true, { skipped: "already_there" }));
-      } else {
-        results.push(await this.open(each, { action, reason }));
-      }
-    }
-    return results;
+    // All at once: each may take as long as the daemon waits for the answer.
+    return Promise.all(
+      wanted.map((each) => {
+        const { drift, actual } = this.runtime(each);
+        if (drift.aligned && actual.exists) return this.#result(each, true, { skipped: "already_there" });
+        return this.open(each, { action, reason });
+      }),
+    );
   }
 
   /** At the browser's start: what was wanted is opened again, without waiting for it. */

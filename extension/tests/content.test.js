@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+const source = (file) => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
+const until = async (holds) => {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+};
+
+class FakeXhr extends EventTarget {
+  responseType = "";
+  status = 200;
+  getResponseHeader() {
+    return "application/json";
+  }
+}
+
+/** The page's half in a page whose network is `network`, and what it tells. */
+function load(network) {
+  const doc = new EventTarget();
+  const window = { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, fetch: network };
+  window.setTimeout = (work, ms) => setTimeout(work, ms).unref();
+  const Xhr = class extends FakeXhr {};
+  Xhr.prototype.open = function open() {};
+  Xhr.prototype.send = function send() {};
+  const run = new Function("window", "document", "location", "XMLHttpRequest", source("content/page.js"));
+  run(window, doc, { href: "https://claude.ai/chat/1" }, Xhr);
+  const told = [];
+  let alive = true;
+  doc.addEventListener("secret-out", (event) => {
+    if (!alive) return;
+    event.preventDefault();
+    told.push(JSON.parse(event.detail));
+  });
+  doc.dispatchEvent(new CustomEvent("baa-conductor-channel", { detail: "secret" }));
+  const say = (message) => doc.dispatchEvent(new CustomEvent("secret-in", { detail: JSON.stringify(message) }));
+  const kinds = () => told.map(({ t }) => t);
+  return { window, doc, told, say, kinds, Xhr, die: () => (alive = false) };
+}
+
+const stream = (pieces, more = {}) =>
+  new Response(
+    new ReadableStream({
+      start(controller) {
+        for (const piece of pieces) controller.enqueue(new TextEncoder().encode(piece));
+        if (!more.open) controller.close();
+      },
+      cancel: more.cancel,
+    }),
+    { headers: { "content-type": "text/event-stream", "x-request-id": "1", "x-secret": "no", "set-cookie": "a=b" } },
+  );
+
+const FETCH = { t: "fetch", id: "r", url: "https://claude.ai/api/x", method: "POST", headers: { "x-a": "1" }, body: "{}", max: 0 };
+
+test("a request is made as the page would make it, and only allowed headers come back", async () => {
+  const calls = [];
+  const { say, told, kinds } = load(async (url, options) => (calls.push([url, options]), stream(["a", "b"])));
+  say(FETCH);
+  await until(() => kinds().includes("end"));
+  const [[url, { method, credentials, body, headers }]] = calls;
+  assert.deepEqual([url, method, credentials, body, headers], ["https://claude.ai/api/x", "POST", "include", "{}", { "x-a": "1" }]);
+  assert.deepEqual(told[0].headers, { "content-type": "text/event-stream", "x-request-id": "1" });
+  assert.equal(told.filter(({ t }) => t === "chunk").map(({ text }) => text).join(""), "ab");
+});
+
+test("characters cut in two are put together", async () => {
+  const bytes = new TextEncoder().encode("é€😀");
+  const body = new ReadableStream({
+    start(controller) {
+      for (const byte of bytes) controller.enqueue(new Uint8Array([byte]));
+      controller.close();
+    },
+  });
+  const { say, told, kinds } = load(async () => new Response(body));
+  say(FETCH);
+  await until(() => kinds().includes("end"));
+  assert.equal(told.map(({ text }) => text ?? "").join(""), "é€😀");
+});
+
+test("a failure tells its kind and nothing of its text; too much is too large", async () => {
+  const failing = load(async () => {
+    throw new TypeError("with a SECRET in it");
+  });
+  failing.say(FETCH);
+  await until(() => failing.kinds().includes("fail"));
+  assert.deepEqual(failing.told, [{ t: "fail", id: "r", code: "fetch_failed", message: "TypeError in the page" }]);
+  const large = load(async () => stream(["x".repeat(100), "x".repeat(100)]));
+  large.say({ ...FETCH, max: 150 });
+  await until(() => large.kinds().includes("fail"));
+  assert.equal(large.told.at(-1).code, "response_too_large");
+});
+
+test("the page reads no further than it was told was taken, and an abort ends the waiting", async () => {
+  let pulled = 0;
+  const piece = new Uint8Array(100_000).fill(120);
+  const network = async (url, { signal }) => {
+    const body = new ReadableStream({
+      start: (controller) => signal.addEventListener("abort", () => controller.error(signal.reason)),
+      pull(controller) {
+        pulled += 1;
+        controller.enqueue(piece);
+      },
+    });
+    return new Response(body);
+  };
+  const { say, told } = load(network);
+  say(FETCH);
+  await until(() => pulled >= 6);
+  for (let i = 0; i < 50; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(pulled <= 8, `${pulled}`);
+  const chunks = told.filter(({ t }) => t === "chunk").length;
+  say({ t: "ack", id: "r", n: 300_000 });
+  await until(() => told.filter(({ t }) => t === "chunk").length > chunks);
+  for (let i = 0; i < 50; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  say({ t: "abort", id: "r" });
+  await until(() => told.at(-1).t === "fail");
+});
+
+test("the page's own requests are its own: same answer, looked at only when that is wanted", async () => {
+  const { window, say, told, kinds } = load(async () => stream(["data: 1\n\n"]));
+  const page = window.fetch("/completion", { method: "post", body: "prompt" });
+  const response = await page;
+  assert.equal(await response.text(), "data: 1\n\n");
+  await until(() => kinds().includes("seen"));
+  const { n, method, url, page: href } = told[0];
+  assert.deepEqual([method, url, href], ["POST", "https://claude.ai/completion", "https://claude.ai/chat/1"]);
+  assert.ok(!JSON.stringify(told).includes("prompt"), "nothing but the address before it is wanted");
+  say({ t: "watch", n });
+  await until(() => kinds().includes("watched_end"));
+  assert.deepEqual(told.slice(1), [
+    { t: "watched", n, body: "prompt" },
+    { t: "watched_text", n, text: "data: 1\n\n" },
+    { t: "watched_end", n, complete: true },
+  ]);
+  await window.fetch("/other");
+  await until(() => kinds().filter((t) => t === "seen").length === 2);
+  say({ t: "skip", n: told.at(-1).n });
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(kinds().at(-1), "seen");
+});
+
+test("our own requests are not looked at", async () => {
+  const { say, kinds } = load(async () => stream(["x"]));
+  say(FETCH);
+  await until(() => kinds().includes("end"));
+  assert.ok(!kinds().includes("seen"));
+});
+
+test("what the page asks wrongly fails for the page as ever", async () => {
+  const { window } = load(async () => {
+    throw new TypeError("as ever");
+  });
+  await assert.rejects(window.fetch("http://["), { message: "as ever" });
+  assert.match(Function.prototype.toString.call(window.fetch), /\[native code\]/);
+});
+
+test("a request of the page by XMLHttpRequest is looked at when it is over", async () => {
+  const { Xhr, say, told, kinds } = load(async () => stream([]));
+  const request = new Xhr();
+  request.open("POST", "/generate");
+  request.send("f.req=1");
+  request.responseText = "answer";
+  request.dispatchEvent(new Event("load"));
+  request.dispatchEvent(new Event("loadend"));
+  await until(() => kinds().includes("seen"));
+  say({ t: "watch", n: told[0].n });
+  await until(() => kinds().includes("watched_end"));
+  assert.deepEqual(told.slice(1).map(({ t, body, text, complete }) => [t, body ?? text ?? complete]), [["watched", "f.req=1"], ["watched_text", "answer"], ["watched_end", true]]);
+});
+
+test("once the extension is gone the page is left alone", async () => {
+  const { window, told, die } = load(async () => stream(["x"]));
+  die();
+  await window.fetch("/a");
+  await window.fetch("/b");
+  assert.deepEqual(told, []);
+});
+
+test("the manifest has the daemon's version, and its scripts in the order they need", () => {
+  const manifest = JSON.parse(source("manifest.json"));
+  const [, version] = /^version = "(.+)"$/m.exec(source("../Cargo.toml"));
+  assert.equal(manifest.version, version);
+  const [page, bridge] = manifest.content_scripts;
+  assert.deepEqual([page.js, page.world, bridge.js, bridge.world], [["content/page.js"], "MAIN", ["content/bridge.js"], undefined]);
+  for (const script of [page, bridge]) {
+    assert.equal(script.run_at, "document_start");
+    assert.deepEqual(script.matches, manifest.permissions.filter((permission) => permission.includes(":")));
+  }
+  const hosts = [...source("../src/platforms/builtin.toml").matchAll(/^hosts = (.+)$/gm)].flatMap(([, list]) => JSON.parse(list));
+  assert.deepEqual(page.matches, hosts.sort((a, b) => page.matches.indexOf(`https://${a}/*`) - page.matches.indexOf(`https://${b}/*`)).map((host) => `https://${host}/*`));
+});

@@ -6,8 +6,8 @@ import { Answer } from "./answer.js";
 
 /** The largest answer that is kept as a whole. */
 export const BODY_BYTES_MAX = 16 << 20;
-/** How often a running request is said to be alive. */
-export const PROGRESS_MS = 10_000;
+/** How often a running request is said to be alive: well before the daemon gives up on a stream that does not open (10 s). */
+export const PROGRESS_MS = 5_000;
 /** How many requests may run at once. */
 export const RUNNING_MAX = 256;
 

@@ -1,0 +1,44 @@
+//! Who goes comes back: the daemon in the middle of a stream, the browser with the tab it had.
+
+use crate::support::Stage;
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::timeout;
+
+#[actix_rt::test]
+async fn the_extension_finds_a_restarted_daemon_by_itself() {
+    let stage = Stage::set("").await;
+    let client = stage.connected().await["client_id"].clone();
+    stage.open("claude").await;
+    let mut held = stage.apps.hold("claude.ai/api/live");
+    let mut stream = stage.stream("claude", "s", "/api/live").await;
+    let upstream = held.next().await;
+    upstream.open();
+    upstream.event("1");
+    stream.expect("stream_open").await;
+    stream.expect("stream_event").await;
+
+    let (folder, away) = stage.kill_daemon().await;
+    // Nobody is left who could read it.
+    upstream.given_up().await;
+    let stage = away.start_daemon(folder).await;
+    let back = timeout(Duration::from_secs(5), stage.connected()).await.expect("back within five seconds");
+    assert_eq!(back["client_id"], client);
+    stage.healthy("claude").await;
+    let answer = stage.get("claude", "/api/after").await.data();
+    assert_eq!(answer["proxy"]["status"], 200);
+}
+
+#[actix_rt::test]
+async fn a_restarted_browser_has_its_tab_again() {
+    let stage = Stage::set("").await;
+    let client = stage.connected().await["client_id"].clone();
+    stage.apps.login("claude.ai", "of-the-user");
+    stage.open("claude").await;
+    let stage = stage.restart_browser().await;
+    assert_eq!(stage.connected().await["client_id"], client);
+    let tab = stage.healthy("claude").await;
+    assert_eq!(tab["desired"]["exists"], true);
+    stage.firefox.tab_of("https://claude.ai/").await;
+    assert_eq!(stage.get("claude", "/api/after").await.data()["proxy"]["status"], json!(200));
+}

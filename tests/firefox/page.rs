@@ -1,0 +1,60 @@
+//! The extension's own page, as its user finds it.
+
+use crate::support::{Stage, firefox::Firefox, until_ok};
+use serde_json::{Value, json};
+
+/// Waits until an element of the page says something that fits, and answers it.
+async fn says(firefox: &Firefox, page: &str, selector: &str, fits: impl Fn(&str) -> bool) -> String {
+    let text = format!("document.querySelector({})?.textContent ?? ''", json!(selector));
+    until_ok(selector, async || {
+        let said = firefox.bidi.evaluate(page, &text).await.as_str().unwrap().to_owned();
+        if fits(&said) { Ok(said) } else { Err(said) }
+    })
+    .await
+}
+
+/// Waits until the toolbar's button says this of the line to the daemon, for the eye and for who cannot see it.
+async fn button_says(firefox: &Firefox, badge: &str, label: &str) {
+    // Firefox keeps it behind another button until the user puts it here.
+    const BUTTON: &str = "(() => { const id = 'baa-conductor_localhost-browser-action'; \
+        CustomizableUI.addWidgetToArea(id, 'nav-bar'); \
+        const button = document.getElementById(id)?.querySelector('toolbarbutton'); \
+        return `${button?.getAttribute('badge')} ${button?.getAttribute('label')}` })()";
+    let wanted = format!("{badge} baa-conductor: {label}");
+    until_ok("button", async || {
+        let said = firefox.window(BUTTON).await.as_str().unwrap().to_owned();
+        if said == wanted { Ok(()) } else { Err(said) }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn the_page_and_the_button_tell_whether_the_daemon_is_there() {
+    let stage = Stage::set("").await;
+    let page = stage.firefox.own_page("options/index.html").await;
+    let client = stage.connected().await["client_id"].clone();
+    assert_eq!(says(&stage.firefox, &page, "#client-id", |id| !id.is_empty()).await, client);
+    says(&stage.firefox, &page, "#state", |state| state == "Connected").await;
+    button_says(&stage.firefox, "on", "connected").await;
+    let (folder, away) = stage.kill_daemon().await;
+    says(&away.firefox, &page, "#state", |state| state.starts_with("Disconnected")).await;
+    button_says(&away.firefox, "off", "disconnected").await;
+    let stage = away.start_daemon(folder).await;
+    says(&stage.firefox, &page, "#state", |state| state == "Connected").await;
+    button_says(&stage.firefox, "on", "connected").await;
+}
+
+#[actix_rt::test]
+async fn the_pages_buttons_do_what_actions_do() {
+    let stage = Stage::set("").await;
+    let page = stage.firefox.own_page("options/index.html").await;
+    let tab = "[data-platform=claude] [data-of=tab]";
+    let before = says(&stage.firefox, &page, tab, |said| !said.is_empty()).await;
+    stage.firefox.bidi.click(&page, "[data-platform=claude] [data-do=tab_open]").await;
+    stage.healthy("claude").await;
+    says(&stage.firefox, &page, tab, |said| said != before).await;
+
+    let old = stage.connected().await["connection_id"].clone();
+    stage.firefox.bidi.click(&page, "#reconnect").await;
+    stage.client_where("new connection", |client: &Value| client["connection_id"] != old).await;
+}

@@ -1,0 +1,154 @@
+//! WebDriver BiDi as it is on the wire: commands as JSON over a WebSocket, answers found by their id.
+
+use super::within;
+use futures_util::{SinkExt, StreamExt, stream::SplitSink};
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Arc};
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex, oneshot},
+    task::JoinHandle,
+};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
+
+/// Where an element of a page is found again.
+const ELEMENT: &str = "sharedId";
+
+type Answers = HashMap<u64, oneshot::Sender<Value>>;
+
+/// A session with a browser. Commands may overlap.
+#[derive(Debug)]
+pub(crate) struct Bidi {
+    line: Mutex<Line>,
+    waiting: Arc<Mutex<Answers>>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Line {
+    sink: SplitSink<WebSocketStream<TcpStream>, Message>,
+    last: u64,
+}
+
+impl Bidi {
+    /// Opens a session on the browser that listens on this port of the machine.
+    pub(crate) async fn open(port: u16) -> Self {
+        let stream = within("BiDi connection", TcpStream::connect(("127.0.0.1", port))).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let url = format!("ws://127.0.0.1:{port}/session");
+        let (socket, _) = within("BiDi handshake", client_async(url, stream)).await.unwrap();
+        let (sink, mut source) = socket.split();
+        let waiting = Arc::new(Mutex::new(Answers::new()));
+        let answers = waiting.clone();
+        let reader = tokio::spawn(async move {
+            while let Some(Ok(message)) = source.next().await {
+                let Message::Text(text) = message else { continue };
+                let Ok(answer) = serde_json::from_str::<Value>(&text) else { continue };
+                let Some(id) = answer["id"].as_u64() else { continue };
+                if let Some(waiting) = answers.lock().await.remove(&id) {
+                    // Who asked may have given up.
+                    let _ = waiting.send(answer);
+                }
+            }
+            // Nobody is answered any more.
+            answers.lock().await.clear();
+        });
+        let bidi = Bidi { line: Mutex::new(Line { sink, last: 0 }), waiting, reader };
+        let capabilities = json!({"alwaysMatch": {"acceptInsecureCerts": true}});
+        bidi.command("session.new", json!({"capabilities": capabilities})).await;
+        bidi
+    }
+
+    /// The result of a command that must succeed.
+    pub(crate) async fn command(&self, method: &str, params: Value) -> Value {
+        self.attempt(method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The result of a command, or why it failed.
+    pub(crate) async fn attempt(&self, method: &str, params: Value) -> Result<Value, String> {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut line = self.line.lock().await;
+            line.last += 1;
+            let id = line.last;
+            self.waiting.lock().await.insert(id, tell);
+            let text = json!({"id": id, "method": method, "params": params}).to_string();
+            line.sink.send(Message::text(text)).await.map_err(|error| error.to_string())?;
+        }
+        let mut answer = within(method, told).await.map_err(|_| "the browser hung up".to_owned())?;
+        if answer["type"] == "error" {
+            return Err(format!("{}: {}", answer["error"], answer["message"]));
+        }
+        Ok(answer["result"].take())
+    }
+
+    /// Installs the extension in that folder until the browser ends; answers its id.
+    pub(crate) async fn install(&self, folder: &std::path::Path) -> String {
+        let data = json!({"extensionData": {"type": "path", "path": folder}});
+        let result = self.command("webExtension.install", data).await;
+        result["extension"].as_str().unwrap().to_owned()
+    }
+
+    /// Every tab: its id and where it is.
+    pub(crate) async fn tabs(&self) -> Vec<(String, String)> {
+        let tree = self.command("browsingContext.getTree", json!({"maxDepth": 0})).await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let tabs = tree["contexts"].as_array().unwrap();
+        tabs.iter().map(|tab| (text(&tab["context"]), text(&tab["url"]))).collect()
+    }
+
+    /// A new tab in the background.
+    pub(crate) async fn new_tab(&self) -> String {
+        let made = self.command("browsingContext.create", json!({"type": "tab", "background": true})).await;
+        made["context"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn navigate(&self, tab: &str, url: &str) {
+        let params = json!({"context": tab, "url": url, "wait": "complete"});
+        self.command("browsingContext.navigate", params).await;
+    }
+
+    pub(crate) async fn reload(&self, tab: &str) {
+        self.command("browsingContext.reload", json!({"context": tab, "wait": "complete"})).await;
+    }
+
+    pub(crate) async fn close(&self, tab: &str) {
+        self.command("browsingContext.close", json!({"context": tab})).await;
+    }
+
+    /// What an expression comes to in a page; text, numbers and the like, promises awaited.
+    pub(crate) async fn evaluate(&self, tab: &str, expression: &str) -> Value {
+        let params = json!({"expression": expression, "target": {"context": tab}, "awaitPromise": true});
+        let mut result = self.command("script.evaluate", params).await;
+        assert_eq!(result["type"], "success", "{expression}: {result}");
+        result["result"]["value"].take()
+    }
+
+    /// Clicks the first element of a page that a CSS selector finds, as a user's mouse does.
+    pub(crate) async fn click(&self, tab: &str, selector: &str) {
+        self.evaluate(tab, &format!("document.querySelector({}).scrollIntoView()", json!(selector))).await;
+        let params = json!({"context": tab, "locator": {"type": "css", "value": selector}, "maxNodeCount": 1});
+        let found = self.command("browsingContext.locateNodes", params).await;
+        let node = found["nodes"][0][ELEMENT].as_str().unwrap_or_else(|| panic!("no {selector}")).to_owned();
+        let origin = json!({"type": "element", "element": {ELEMENT: node}});
+        let actions = json!([
+            {"type": "pointerMove", "x": 0, "y": 0, "origin": origin},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]);
+        let mouse =
+            json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions});
+        self.command("input.performActions", json!({"context": tab, "actions": [mouse]})).await;
+    }
+
+    /// Ends the browser as its user does.
+    pub(crate) async fn quit(&self) {
+        self.command("browser.close", json!({})).await;
+    }
+}
+
+impl Drop for Bidi {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}

@@ -1,0 +1,40 @@
+//! What the tests are made of: a browser, the web apps it shows, a daemon, and a bounded way to wait for a condition.
+
+pub(crate) mod app;
+pub(crate) mod bidi;
+pub(crate) mod firefox;
+mod http;
+pub(crate) mod record;
+pub(crate) mod stage;
+
+use super::shared;
+use std::{fmt::Display, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+pub(crate) use stage::Stage;
+
+/// How long anything that is awaited may take before the test gives up on it. A browser starts slowly where others do.
+const PATIENCE: Duration = Duration::from_secs(45);
+const POLL_EVERY: Duration = Duration::from_millis(20);
+
+/// Asks until there is an answer; for what nothing announces.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    until_ok(what, async || ask().await.ok_or("nothing")).await
+}
+
+/// Asks until all is well; who gives up tells what was wrong last.
+pub(crate) async fn until_ok<T, E: Display>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(found) => return found,
+            Err(wrong) => assert!(Instant::now() < give_up, "no {what} within {PATIENCE:?}: {wrong:#}"),
+        }
+        sleep(POLL_EVERY).await;
+    }
+}
+
+/// What a future yields, which must not take for ever.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} within {PATIENCE:?}"))
+}

@@ -109,7 +109,8 @@ export class Credentials {
   /** The page's own traffic showed whose login it is. */
   setAccount(name, account) {
     const login = this.#login(name);
-    if (login.account === account) return;
+    // An address names a person; the number of an organization that is seen beside it does not replace it.
+    if (login.account === account || (login.account?.includes("@") && !account.includes("@"))) return;
     login.account = account;
     this.#env.changed(name, "credentials");
   }

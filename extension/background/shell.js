@@ -16,6 +16,17 @@ export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
 
 const REASONS = { crashed: "tab_crashed", discarded: "tab_discarded", navigated_away: "navigated_away" };
 
+/**
+ * Where a tab is, as far as it concerns anybody: no query and no fragment, which may hold a key; and of a place that is
+ * not the platform's no more than whose it is.
+ */
+export function placeOf(platform, url) {
+  if (url === undefined || !URL.canParse(url)) return undefined;
+  const { origin, protocol, pathname } = new URL(url);
+  if (origin === "null") return protocol;
+  return owns(platform, url) ? `${origin}${pathname}` : origin;
+}
+
 /** The `shell_runtime` object of one platform. */
 export function describe(state) {
   const { platform, desired, tab, lost, candidate } = state;
@@ -39,8 +50,8 @@ export function describe(state) {
     actual: {
       exists,
       tab_id: tab?.id,
-      url: tab?.url,
-      title: tab?.title,
+      url: placeOf(platform, tab?.url),
+      title: owns(platform, tab?.url ?? "") ? tab.title : undefined,
       window_id: tab?.windowId,
       active: tab?.active,
       status: tab?.status,
@@ -51,7 +62,7 @@ export function describe(state) {
       last_seen_at: state.lastSeenAt,
       last_ready_at: state.lastReadyAt,
       candidate_tab_id: candidate?.id,
-      candidate_url: candidate?.url,
+      candidate_url: placeOf(platform, candidate?.url),
     },
     drift: {
       aligned: !needsRestore,

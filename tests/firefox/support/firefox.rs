@@ -1,15 +1,16 @@
-//! A real Firefox: a profile of its own, the extension of this repository, and nobody's screen.
+//! A real Firefox: a profile of its own, the extension as the binary hands it out, and nobody's screen.
 
 use super::{
     bidi::Bidi,
     shared::daemon::{Folder, exit_code},
     until,
 };
+use baa_conductor::extension::Extension;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 use tokio::time::Instant;
@@ -20,9 +21,6 @@ const PROGRAM: &str = "FIREFOX";
 const ADDON: &str = "baa-conductor@localhost";
 /// The origin Firefox gives it here; in real life it is drawn at random.
 const ADDON_UUID: &str = "11111111-2222-4333-8444-555555555555";
-/// What of the extension's folder is for its developers alone.
-const NOT_SHIPPED: &[&str] =
-    &["node_modules", "tests", "package.json", "package-lock.json", "eslint.config.js", "README.md"];
 
 /// A running browser; killed when dropped, its profile with it.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ impl Firefox {
         let folder = Folder::new();
         fs::create_dir_all(profile(&folder)).unwrap();
         fs::write(profile(&folder).join("user.js"), preferences(tls, domains)).unwrap();
-        copy_extension(&extension(&folder), daemon);
+        Extension::new(daemon).unwrap().write(&extension(&folder)).unwrap();
         Self::start_in(folder).await
     }
 
@@ -160,29 +158,4 @@ fn preferences(tls: u16, domains: &[&str]) -> String {
         ("extensions.webextensions.keepUuidOnUninstall", json!(true)),
     ];
     values.iter().map(|(name, value)| format!("user_pref({}, {value});\n", json!(name))).collect()
-}
-
-/// The extension as it is shipped, with this daemon's address in the one line that says it.
-fn copy_extension(to: &Path, daemon: &str) {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("extension");
-    copy(&from, to);
-    let config = to.join("config.js");
-    let text = fs::read_to_string(&config).unwrap();
-    let line = text.lines().find(|line| line.starts_with("export const DAEMON_WS = ")).expect("the address' line");
-    fs::write(&config, text.replace(line, &format!("export const DAEMON_WS = {};", json!(daemon)))).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let (path, name) = (entry.path(), entry.file_name());
-        if NOT_SHIPPED.iter().any(|skipped| name == *skipped) {
-            continue;
-        }
-        if path.is_dir() {
-            copy(&path, &to.join(name));
-        } else {
-            fs::copy(&path, to.join(name)).unwrap();
-        }
-    }
 }

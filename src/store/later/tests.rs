@@ -354,7 +354,7 @@ async fn logins_and_messages_outlive_the_store() {
 
 #[test]
 fn the_pause_doubles_up_to_its_bound() {
-    let pauses: Vec<_> = (0..8).map(|failures| pause(failures).as_millis()).collect();
+    let pauses: Vec<_> = (0..8).map(|failures| writer::pause(failures).as_millis()).collect();
     assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-    assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    assert_eq!(writer::pause(u32::MAX), writer::LONGEST_PAUSE);
 }

@@ -1,0 +1,199 @@
+//! The writer: moves rows from the queue to the store, and tries again what could not be written.
+
+use super::{
+    Shared, grown, queue, row,
+    row::{Refused, Row},
+};
+use crate::store::{Store, StoreError};
+use actix::prelude::*;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+/// Most rows of one transaction, so that others get their turn at the writer within a few milliseconds.
+const CHUNK_ROWS: usize = 1_000;
+/// Most bytes of one transaction, for the same reason: a row may bring hundreds of endpoints or a long text.
+const CHUNK_BYTES: usize = 1 << 20;
+/// The pause after the first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Moves rows from the queue to the store.
+pub(super) struct Writer {
+    store: Store,
+    shared: Arc<Shared>,
+    write_behind: Duration,
+    step: Step,
+    /// The chunk's vector between two uses.
+    chunk: Vec<Row>,
+    /// The number of the last row that is to be written before the next rest.
+    goal: u64,
+    /// Who waits for which row.
+    flushes: Vec<(u64, oneshot::Sender<Result<(), StoreError>>)>,
+    /// Attempts that failed since the last one that worked.
+    failures: u32,
+}
+
+enum Step {
+    Asleep,
+    Resting(SpawnHandle),
+    Writing,
+}
+
+impl Actor for Writer {
+    type Context = Context<Self>;
+}
+
+/// The queue is no longer empty.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Wake;
+
+impl Handler<Wake> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        if let Step::Asleep = self.step {
+            self.rest(self.write_behind, ctx);
+        }
+    }
+}
+
+/// Asks that everything recorded before be written now.
+#[derive(Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub(super) struct Flush;
+
+impl Handler<Flush> for Writer {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) -> Self::Result {
+        let goal = self.shared.queue().newest();
+        let (done, outcome) = oneshot::channel();
+        self.flushes.push((goal, done));
+        match self.step {
+            Step::Writing => self.goal = goal,
+            Step::Asleep => self.write(ctx),
+            Step::Resting(timer) => {
+                ctx.cancel_future(timer);
+                self.write(ctx);
+            }
+        }
+        Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Gone)) })
+    }
+}
+
+impl Writer {
+    pub(super) fn new(store: Store, shared: Arc<Shared>, write_behind: Duration) -> Self {
+        Writer {
+            store,
+            shared,
+            write_behind,
+            step: Step::Asleep,
+            chunk: Vec::new(),
+            goal: 0,
+            flushes: Vec::new(),
+            failures: 0,
+        }
+    }
+
+    fn rest(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        self.step = Step::Resting(ctx.run_later(pause, Self::write));
+    }
+
+    /// Begins with everything that waits now; what comes meanwhile is for the next time.
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        self.goal = self.shared.queue().newest();
+        self.write_chunk(ctx);
+    }
+
+    fn write_chunk(&mut self, ctx: &mut Context<Self>) {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        self.shared.queue().take(&mut chunk, CHUNK_ROWS, CHUNK_BYTES);
+        let rows = chunk.len();
+        self.step = Step::Writing;
+        let (store, limits) = (self.store.clone(), self.shared.bounds.limits);
+        let attempt = async move {
+            // The rows come back with the outcome; only a panic loses them.
+            let written = store.run(move |conn| {
+                let outcome = row::write_what_can_be(conn, &chunk, &limits);
+                if outcome.is_ok() {
+                    chunk.clear();
+                }
+                Ok((chunk, outcome))
+            });
+            written.await.unwrap_or_else(|error| (Vec::new(), Err(error)))
+        };
+        ctx.spawn(attempt.into_actor(self).map(move |(chunk, outcome), writer, ctx| {
+            writer.chunk = chunk;
+            match outcome {
+                Ok(refused) => writer.written(&refused, ctx),
+                Err(error) => writer.failed(rows, error, ctx),
+            }
+        }));
+    }
+
+    fn written(&mut self, refused: &Refused, ctx: &mut Context<Self>) {
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.queue();
+        if let Some((kind, reason)) = &refused.first {
+            queue.discard(refused.rows);
+            error!(rows.lost = refused.rows, first = kind, reason, "rows that the database refuses are dropped");
+        }
+        let dropped = queue.succeed();
+        let left = queue.left();
+        let failures = std::mem::take(&mut self.failures);
+        shared.healthy.store(true, Ordering::Relaxed);
+        if failures > 0 || dropped > 0 {
+            info!(failures, rows.dropped = dropped, "rows are written again");
+        }
+        for (_, done) in self.flushes.extract_if(.., |(goal, _)| *goal <= left) {
+            let _ = done.send(Ok(())); // who no longer waits does not mind
+        }
+        if left < self.goal {
+            drop(queue);
+            self.write_chunk(ctx);
+        } else if queue.rest() {
+            queue::shrink(&mut self.chunk);
+            self.step = Step::Asleep;
+        } else {
+            drop(queue);
+            self.rest(self.write_behind, ctx);
+        }
+    }
+
+    fn failed(&mut self, rows: usize, error: StoreError, ctx: &mut Context<Self>) {
+        let gone = error == StoreError::Gone;
+        self.shared.healthy.store(false, Ordering::Relaxed);
+        let mut queue = self.shared.queue();
+        // After a panic or the store's end the chunk is lost; trying the same rows again would panic again.
+        let lost = rows - self.chunk.len();
+        queue.lose(lost);
+        queue.put_back(&mut self.chunk);
+        if gone {
+            queue.give_up();
+        }
+        drop(queue);
+        if self.failures == 0 {
+            warn!(%error, rows.lost = lost, "rows cannot be written");
+        }
+        for (_, done) in self.flushes.drain(..) {
+            let _ = done.send(Err(error.clone())); // who no longer waits does not mind
+        }
+        if gone {
+            self.step = Step::Asleep;
+            return;
+        }
+        self.rest(pause(self.failures), ctx);
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+/// How long to wait after as many failures as there were before this one.
+pub(super) fn pause(failures: u32) -> Duration {
+    grown(FIRST_PAUSE, failures, LONGEST_PAUSE)
+}

@@ -1,6 +1,6 @@
 //! What a page requests, as it is kept: each endpoint once, with when it was first and last seen.
 
-use super::session::HookEntry;
+use super::entries::HookEntry;
 use crate::{clock::WallMs, store::logins::EndpointRow};
 
 /// The endpoints of a report. One without its own times was seen when the list changed; no sighting is of the future.

@@ -3,7 +3,7 @@
 
 use super::{
     action::ActionEntry,
-    session::{CredentialEntry, FinalMessageEntry, HookEntry},
+    entries::{CredentialEntry, FinalMessageEntry, HookEntry},
 };
 use crate::{
     clock::WallMs,

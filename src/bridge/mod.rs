@@ -7,6 +7,7 @@ mod coalesce;
 mod connection;
 mod directory;
 mod endpoints;
+mod entries;
 mod events;
 mod frames;
 mod hub;
@@ -21,9 +22,9 @@ pub use action::{ActionEntry, ActionFailure, ActionTarget, Asked, Done, Order, R
 pub use assignment::{Dispatched, Gone, Report};
 pub use connection::{Connection, In, Out};
 pub use directory::{Link, NoClient};
+pub use entries::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
 pub use frames::{FrameGuard, Rate};
 pub use hub::{Client, Hub, Setup};
 pub use meter::Meter;
-pub use session::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
 pub use settings::{Bridge, LoginState};
 pub use view::{BridgeStatus, BridgeView, ClientView, Identity, WS_PATH};

@@ -1,6 +1,6 @@
 //! The bridge as it is shown: to the operator whole, to a client with itself alone.
 
-use super::session::SessionView;
+use super::entries::SessionView;
 use crate::{
     clock::WallMs,
     ids::{ClientId, ConnectionId},

@@ -24,7 +24,9 @@ const WORDS = {
 /** All requests that run. */
 export class Proxy {
   #env;
+  /** By the daemon's id; and by the key under which a page knows one run of it. */
   #running = new Map();
+  #keyed = new Map();
 
   /**
    * @param {object} env `link`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
@@ -43,8 +45,10 @@ export class Proxy {
   async request(frame) {
     if (this.#running.has(frame.id)) return;
     const { link, setInterval } = this.#env;
-    const task = { frame, port: null, answer: null, seen: 0, beat: null, release: () => {} };
+    // The daemon may use an id again while a page still speaks of its last run.
+    const task = { frame, key: crypto.randomUUID(), port: null, answer: null, seen: 0, beat: null, release: () => {} };
     this.#running.set(frame.id, task);
+    this.#keyed.set(task.key, task);
     task.beat = setInterval(() => link.send(wire.progress({ id: frame.id })), PROGRESS_MS);
     const fault = await this.#begin(task).catch(() => "fetch_failed");
     if (fault !== null) this.#fail(task, fault);
@@ -59,7 +63,7 @@ export class Proxy {
     const url = platform === undefined ? null : resolve(platform, frame.path);
     if (url === null) return "host_not_allowed";
     const page = await tabs.page(frame.platform);
-    if (!this.#running.has(frame.id)) return null;
+    if (!this.#runs(task)) return null;
     if (page === null) return "tab_unavailable";
     const method = (frame.method ?? "GET").toUpperCase();
     const headers = merge(this.#env.captured(frame.platform, url.origin), frame.headers ?? {});
@@ -75,7 +79,7 @@ export class Proxy {
     task.method = method;
     task.url = url.href;
     task.release = this.#env.mine(page.tabId, method, url.href);
-    this.#post(task, { t: "fetch", id: frame.id, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
+    this.#post(task, { t: "fetch", id: task.key, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
     return null;
   }
 
@@ -83,14 +87,14 @@ export class Proxy {
   cancel({ id }) {
     const task = this.#running.get(id);
     if (task === undefined) return;
-    this.#post(task, { t: "abort", id });
+    this.#post(task, { t: "abort", id: task.key });
     this.#fail(task, "request_cancelled");
   }
 
   /** Nobody waits for any of them any more. */
   abortAll() {
     for (const task of [...this.#running.values()]) {
-      this.#post(task, { t: "abort", id: task.frame.id });
+      this.#post(task, { t: "abort", id: task.key });
       this.#close(task);
     }
   }
@@ -100,14 +104,19 @@ export class Proxy {
     for (const task of [...this.#running.values()]) if (task.port === port) this.#fail(task, "tab_unavailable");
   }
 
-  /** What a page says about a request. True when it was about one. */
+  /** What a page says about a request; it says the key of the run. */
   message(port, message) {
-    const task = this.#running.get(message.id);
+    const task = this.#keyed.get(message.id);
     if (task === undefined || task.port !== port) return;
     if (message.t === "head") this.#head(task, message);
     else if (message.t === "chunk") this.#chunk(task, String(message.text));
     else if (message.t === "end") this.#end(task);
     else if (message.t === "fail") this.#fail(task, message.code, message.message);
+  }
+
+  /** Whether it is this run that goes on, and not another one of its id. */
+  #runs(task) {
+    return this.#keyed.get(task.key) === task;
   }
 
   #isStream(task) {
@@ -117,7 +126,7 @@ export class Proxy {
   #head(task, { status, headers, url }) {
     const { frame } = task;
     if (url && !owns(task.platform, url)) {
-      this.#post(task, { t: "abort", id: frame.id });
+      this.#post(task, { t: "abort", id: task.key });
       this.#fail(task, "host_not_allowed");
       return;
     }
@@ -140,7 +149,7 @@ export class Proxy {
   #chunk(task, text) {
     if (task.answer === null) return;
     if (!task.answer.push(text)) {
-      this.#post(task, { t: "abort", id: task.frame.id });
+      this.#post(task, { t: "abort", id: task.key });
       this.#fail(task, "response_too_large");
       return;
     }
@@ -149,7 +158,7 @@ export class Proxy {
     const n = task.seen;
     task.seen = 0;
     // The page reads on only once there is room for more on the way to the daemon.
-    const ack = () => this.#post(task, { t: "ack", id: task.frame.id, n });
+    const ack = () => this.#post(task, { t: "ack", id: task.key, n });
     const room = this.#env.link.room();
     if (room === undefined) ack();
     else void room.then(ack);
@@ -164,7 +173,7 @@ export class Proxy {
   #send(task, text) {
     if (this.#env.link.send(text) || !this.#env.link.connected) return;
     // No room although the page waits for room: the daemon does not read.
-    this.#post(task, { t: "abort", id: task.frame.id });
+    this.#post(task, { t: "abort", id: task.key });
     this.#close(task);
   }
 
@@ -177,7 +186,7 @@ export class Proxy {
   }
 
   #fail(task, code, message = WORDS[code]) {
-    if (!this.#running.has(task.frame.id)) return;
+    if (!this.#runs(task)) return;
     task.answer?.flush();
     this.#close(task);
     const { link, log } = this.#env;
@@ -198,6 +207,7 @@ export class Proxy {
     this.#env.clearInterval(task.beat);
     task.answer?.close();
     task.release();
-    this.#running.delete(task.frame.id);
+    this.#keyed.delete(task.key);
+    if (this.#running.get(task.frame.id) === task) this.#running.delete(task.frame.id);
   }
 }

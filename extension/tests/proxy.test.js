@@ -29,9 +29,10 @@ function make({ page, captured = {} } = {}) {
   });
   const ask = async (more = {}) => {
     await proxy.request({ type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x", headers: {}, response_mode: "buffered", ...more });
-    return port.sent.find((message) => message.t === "fetch");
+    return port.sent.findLast((message) => message.t === "fetch");
   };
-  const say = (t, more = {}) => proxy.message(port, { t, id: "r", ...more });
+  /** What the page says about the request it was asked for last. */
+  const say = (t, more = {}) => proxy.message(port, { t, id: port.sent.findLast((message) => message.t === "fetch")?.id, ...more });
   const head = (type = "application/json", status = 200) => say("head", { status, headers: { "content-type": type }, url: "https://claude.ai/api/x" });
   return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, mine: () => mine };
 }
@@ -170,7 +171,7 @@ test("the page reads on only when there is room", async () => {
   const text = `data: ${"x".repeat(70_000)}\n\n`;
   const acks = () => port.sent.filter(({ t }) => t === "ack");
   say("chunk", { text });
-  assert.deepEqual(acks(), [{ t: "ack", id: "r", n: text.length }]);
+  assert.deepEqual(acks(), [{ t: "ack", id: port.sent[0].id, n: text.length }]);
   link.full = true;
   say("chunk", { text });
   await settled();
@@ -194,7 +195,37 @@ test("another page cannot answer, and the same request is not performed twice", 
   await ask();
   assert.equal(port.sent.length, 1);
   head();
-  proxy.message(new FakePort(6), { t: "end", id: "r" });
+  proxy.message(new FakePort(6), { t: "end", id: port.sent[0].id });
   assert.equal(proxy.running, 1);
   assert.deepEqual(frames, []);
+});
+
+test("what a page says late of a cancelled request is not taken for the next one of that id", async () => {
+  const { ask, say, head, frames, proxy, port } = make();
+  const first = await ask({ method: "POST" });
+  proxy.cancel({ id: "r" });
+  const second = await ask({ method: "POST" });
+  assert.notEqual(first.id, second.id);
+  assert.deepEqual(port.sent.map(({ t, id }) => [t, id]), [["fetch", first.id], ["abort", first.id], ["fetch", second.id]]);
+  head();
+  proxy.message(port, { t: "chunk", id: first.id, text: "late" });
+  proxy.message(port, { t: "fail", id: first.id, code: "fetch_failed" });
+  assert.equal(proxy.running, 1);
+  say("chunk", { text: "2" });
+  say("end");
+  assert.deepEqual(frames.map(({ error, body }) => error ?? body), ["request_cancelled", 2]);
+});
+
+test("a request whose connection was lost while it waited for its tab is not performed beside the next of its id", async () => {
+  let give;
+  const { ask, say, head, frames, port, proxy, mine } = make({ page: new Promise((resolve) => (give = resolve)) });
+  const first = ask({ method: "POST" });
+  proxy.abortAll();
+  const second = ask({ method: "POST" });
+  give({ tabId: 5, port });
+  await Promise.all([first, second]);
+  assert.deepEqual([port.sent.map(({ t }) => t), proxy.running, mine()], [["fetch"], 1, 1]);
+  head();
+  say("end");
+  assert.deepEqual([frames.length, proxy.running, mine()], [1, 0, 0]);
 });

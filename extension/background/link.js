@@ -42,6 +42,8 @@ export class Link {
   #askedAt = 0;
   #tickedAt = 0;
   #heartbeatMs = HEARTBEAT_MS;
+  /** Counts the connections that ended. */
+  #ended = 0;
 
   /** The daemon's address. */
   address = "";
@@ -118,6 +120,13 @@ export class Link {
   /** Resolves once less than `bytes` wait to be sent, or the connection is lost; undefined when that is so already. */
   room(bytes = SOCKET_BYTES_HIGH / 4) {
     return this.connected ? this.#outbox.room(bytes) : undefined;
+  }
+
+  /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
+  async still(ready, work) {
+    const ended = this.#ended;
+    await ready;
+    if (this.connected && ended === this.#ended) work();
   }
 
   #become(state, note, code = null) {
@@ -222,6 +231,7 @@ export class Link {
   #forget() {
     const was = this.connected;
     this.#socket = null;
+    this.#ended += 1;
     this.#env.clearTimeout(this.#greetTimer);
     if (was) {
       this.state = "waiting";

@@ -43,7 +43,8 @@ const link = new Link(
       panel.changed();
     },
     greeted,
-    frame: (frame) => void entered.then(() => router.frame(frame)),
+    // What was asked on a connection that has ended since is nobody's wish any more.
+    frame: (frame) => void link.still(entered, () => router.frame(frame)),
     lost: () => proxy.abortAll(),
     log,
   },

@@ -226,3 +226,24 @@ test("stopped is idle", async () => {
   await clock.pass(100_000);
   assert.deepEqual([link.state, FakeSocket.open.length], ["idle", 0]);
 });
+
+test("what waited for something is not done once its connection has ended, be there another one or not", async () => {
+  const { clock, link } = make({ random: () => 0 });
+  link.start(ADDRESS);
+  greet();
+  const done = [];
+  let ready;
+  const later = new Promise((resolve) => (ready = resolve));
+  void link.still(later, () => done.push("of the first"));
+  FakeSocket.last.fail();
+  await clock.pass(250);
+  greet();
+  void link.still(later, () => done.push("of the second"));
+  ready();
+  await settled();
+  assert.deepEqual(done, ["of the second"]);
+  void link.still(new Promise((resolve) => clock.setTimeout(resolve, 10)), () => done.push("of none"));
+  FakeSocket.last.fail();
+  await clock.pass(10);
+  assert.deepEqual(done, ["of the second"]);
+});

@@ -14,16 +14,22 @@ export class Answer {
   #splitter = null;
   #whole;
   #timer = null;
+  #closed = false;
 
   /**
    * @param {object} to `id`, `stream_id`, `stream` (whether events are wanted), `status`, `headers`, `meta`, `max`,
-   *   `send(frame)`, `setTimeout`, `clearTimeout`
+   *   `send(frame, end)`, which may close this, `setTimeout`, `clearTimeout`
    */
   constructor(to) {
     this.#to = to;
     if (/event-stream/i.test(to.headers?.["content-type"] ?? "")) this.#splitter = new EventSplitter();
     // Of an error somebody wants to read the body as it is, not in pieces.
     this.#whole = !to.stream || (this.#splitter === null && to.status >= 400);
+  }
+
+  /** How much waits for the end. */
+  get waiting() {
+    return this.#length;
   }
 
   /** Status and headers are there. */
@@ -34,6 +40,7 @@ export class Answer {
 
   /** Takes a piece. False when that is more than may be kept. */
   push(text) {
+    if (this.#closed) return true;
     if (!this.#whole && this.#splitter !== null) {
       for (const event of this.#splitter.push(text)) this.#event(event);
       return this.#splitter.waiting <= this.#to.max;
@@ -57,6 +64,7 @@ export class Answer {
 
   /** The answer is complete. */
   end() {
+    if (this.#closed) return;
     const { id, stream_id, stream, status, headers, send } = this.#to;
     if (!stream) {
       const ok = status < 400;
@@ -65,11 +73,12 @@ export class Answer {
     }
     for (const event of this.#splitter?.end() ?? []) this.#event(event);
     this.flush();
-    send(wire.streamEnd({ id, stream_id, status }));
+    if (!this.#closed) send(wire.streamEnd({ id, stream_id, status }), true);
   }
 
   /** Nothing more is wanted. */
   close() {
+    this.#closed = true;
     this.#to.clearTimeout(this.#timer);
     this.#timer = null;
     this.#pieces = [];
@@ -84,6 +93,8 @@ export class Answer {
   }
 
   #event({ event, data, raw }) {
+    // One that is missing is the end: nothing may come after it.
+    if (this.#closed) return;
     this.#seq += 1;
     const { id, stream_id, send } = this.#to;
     send(wire.streamEvent({ id, stream_id, seq: this.#seq, event, data, raw }));

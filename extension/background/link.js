@@ -109,10 +109,10 @@ export class Link {
     return this.#outbox?.unsent ?? 0;
   }
 
-  /** Sends a frame (JSON text). False when there is no greeted daemon or no room. */
-  send(frame) {
+  /** Sends a frame (JSON text). False when there is no greeted daemon or no room, of which there is more for an `end`. */
+  send(frame, end = false) {
     if (!this.connected) return false;
-    const sent = this.#outbox.send(frame);
+    const sent = this.#outbox.send(frame, end);
     if (!sent) this.dropped += 1;
     return sent;
   }

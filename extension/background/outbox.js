@@ -3,6 +3,9 @@
 /** What may wait. */
 export const QUEUE_BYTES_MAX = 48 << 20;
 export const QUEUE_FRAMES_MAX = 8_192;
+/** What of the ends of answers may wait beyond that: without them the daemon waits in vain. */
+export const ENDS_BYTES_MAX = 1 << 20;
+export const ENDS_FRAMES_MAX = 1_024;
 /** Above this many unsent bytes in the socket, frames wait here. */
 export const SOCKET_BYTES_HIGH = 4 << 20;
 /** How often what waits is looked at. */
@@ -28,13 +31,14 @@ export class Outbox {
     return this.#bytes + this.#socket.bufferedAmount;
   }
 
-  /** Sends a frame as soon as there is room; false when too much waits already. */
-  send(frame) {
+  /** Sends a frame as soon as there is room; false when too much waits already. For an `end` there is more room. */
+  send(frame, end = false) {
     if (this.#queue.length === 0 && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
       this.#socket.send(frame);
       return true;
     }
-    if (this.#queue.length >= QUEUE_FRAMES_MAX || this.#bytes + frame.length > QUEUE_BYTES_MAX) return false;
+    if (this.#queue.length >= QUEUE_FRAMES_MAX + (end ? ENDS_FRAMES_MAX : 0)) return false;
+    if (this.#bytes + frame.length > QUEUE_BYTES_MAX + (end ? ENDS_BYTES_MAX : 0)) return false;
     this.#queue.push(frame);
     this.#bytes += frame.length;
     this.#soon();

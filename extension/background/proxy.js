@@ -11,6 +11,9 @@ export const PROGRESS_MS = 5_000;
 /** How many requests may run at once. */
 export const RUNNING_MAX = 256;
 
+/** An answer longer than this waits until there is room for it. */
+const LARGE = 256 * 1024;
+
 /** Words for the codes of the protocol. */
 const WORDS = {
   tab_unavailable: "The platform's tab is not there.",
@@ -110,7 +113,7 @@ export class Proxy {
     if (task === undefined || task.port !== port) return;
     if (message.t === "head") this.#head(task, message);
     else if (message.t === "chunk") this.#chunk(task, String(message.text));
-    else if (message.t === "end") this.#end(task);
+    else if (message.t === "end") void this.#end(task);
     else if (message.t === "fail") this.#fail(task, message.code, message.message);
   }
 
@@ -139,7 +142,7 @@ export class Proxy {
       headers,
       meta: { method: task.method, platform: frame.platform, url: task.url },
       max: BODY_BYTES_MAX,
-      send: (text) => this.#send(task, text),
+      send: (text, end) => this.#send(task, text, end),
       setTimeout: this.#env.setTimeout,
       clearTimeout: this.#env.clearTimeout,
     });
@@ -153,6 +156,7 @@ export class Proxy {
       this.#fail(task, "response_too_large");
       return;
     }
+    if (!this.#runs(task)) return;
     task.seen += text.length;
     if (task.seen < 64 * 1024) return;
     const n = task.seen;
@@ -164,17 +168,27 @@ export class Proxy {
     else void room.then(ack);
   }
 
-  #end(task) {
+  async #end(task) {
     if (task.answer === null) return this.#fail(task, "fetch_failed");
+    // The page has done its part; whether it stays no longer matters.
+    task.port = null;
+    if (task.answer.waiting > LARGE) {
+      // Of several that wait for the same room one takes it, and the others wait again.
+      for (let room = this.#env.link.room(); room !== undefined; room = this.#env.link.room()) {
+        await room;
+        if (!this.#runs(task)) return;
+      }
+    }
     task.answer.end();
     this.#close(task);
   }
 
-  #send(task, text) {
-    if (this.#env.link.send(text) || !this.#env.link.connected) return;
+  #send(task, text, end) {
+    if (this.#env.link.send(text, end) || !this.#env.link.connected) return;
     // No room although the page waits for room: the daemon does not read.
+    task.answer.close();
     this.#post(task, { t: "abort", id: task.key });
-    this.#close(task);
+    this.#fail(task, "fetch_failed", "There was no room for the answer on its way.");
   }
 
   #post(task, message) {
@@ -188,6 +202,7 @@ export class Proxy {
   #fail(task, code, message = WORDS[code]) {
     if (!this.#runs(task)) return;
     task.answer?.flush();
+    if (!this.#runs(task)) return;
     this.#close(task);
     const { link, log } = this.#env;
     const { id } = task.frame;
@@ -197,13 +212,14 @@ export class Proxy {
       this.#env.failed(task.frame.platform, code);
     }
     if (this.#isStream(task)) {
-      link.send(wire.streamError({ id, stream_id: task.frame.stream_id ?? id, status, code, message }));
+      link.send(wire.streamError({ id, stream_id: task.frame.stream_id ?? id, status, code, message }), true);
     } else {
-      link.send(wire.apiResponse({ id, ok: false, status, error: code }));
+      link.send(wire.apiResponse({ id, ok: false, status, error: code }), true);
     }
   }
 
   #close(task) {
+    if (!this.#runs(task)) return;
     this.#env.clearInterval(task.beat);
     task.answer?.close();
     task.release();

@@ -1,10 +1,25 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { PROGRESS_MS, Proxy } from "../background/proxy.js";
-import { CLAUDE, Clock, FakePort, settled } from "./support/fakes.js";
+import { Link } from "../background/link.js";
+import { SOCKET_BYTES_HIGH } from "../background/outbox.js";
+import { CLAUDE, Clock, FakePort, FakeSocket, settled } from "./support/fakes.js";
 
-function make({ page, captured = {} } = {}) {
+/** A greeted link over a socket of the test's. */
+function realLink() {
   const clock = new Clock();
+  const on = { state() {}, greeted() {}, frame() {}, lost() {}, log() {} };
+  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, hello: () => "{}" }, on);
+  link.start("ws://127.0.0.1:4317/ws/firefox");
+  const socket = FakeSocket.last;
+  socket.accept();
+  socket.say({ type: "hello_ack", client_id: "c", connection_id: "c", platforms: [] });
+  socket.sent = [];
+  return { clock, link, socket };
+}
+
+function make({ page, captured = {}, over } = {}) {
+  const clock = over?.clock ?? new Clock();
   const port = new FakePort(5);
   const frames = [];
   const rooms = [];
@@ -13,7 +28,7 @@ function make({ page, captured = {} } = {}) {
   let mine = 0;
   const proxy = new Proxy({
     ...clock,
-    link,
+    link: over?.link ?? link,
     log: () => {},
     captured: () => captured,
     mine: () => {
@@ -228,4 +243,64 @@ test("a request whose connection was lost while it waited for its tab is not per
   head();
   say("end");
   assert.deepEqual([frames.length, proxy.running, mine()], [1, 0, 0]);
+});
+
+test("large answers on a busy link come one after the other, and none is lost", async () => {
+  const over = realLink();
+  const { ask, proxy, port } = make({ over });
+  const { clock, socket } = over;
+  // The socket takes what it is given and passes it on with the next look.
+  socket.send = (text) => {
+    socket.sent.push(text);
+    socket.bufferedAmount += text.length;
+  };
+  socket.bufferedAmount = SOCKET_BYTES_HIGH;
+  const text = "x".repeat(16 << 20);
+  for (const id of ["1", "2", "3", "4"]) {
+    const { id: key } = await ask({ id });
+    proxy.message(port, { t: "head", id: key, status: 200, headers: {} });
+    proxy.message(port, { t: "chunk", id: key, text });
+    proxy.message(port, { t: "end", id: key });
+  }
+  // The page may go: it has told everything.
+  proxy.portGone(port);
+  assert.equal(proxy.running, 4);
+  for (let done = 0; done < 4; done += 1) {
+    assert.deepEqual(socket.sent.map((frame) => JSON.parse(frame)).filter(({ type }) => type === "api_response").map(({ ok, body }) => [ok, body.length]), Array(done).fill([true, 16 << 20]));
+    socket.bufferedAmount = 0;
+    await clock.pass(10);
+  }
+  assert.deepEqual(socket.types(), Array(4).fill("api_response"));
+  assert.equal(proxy.running, 0);
+});
+
+test("an event that finds no room ends its stream: an error, and nothing after it", async () => {
+  const { ask, say, head, frames, link, port, proxy, mine } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  let room = 1;
+  link.send = (text, end) => {
+    if (!end && room === 0) return false;
+    if (!end) room -= 1;
+    return frames.push(JSON.parse(text));
+  };
+  say("chunk", { text: "data: 1\n\ndata: 2\n\n" });
+  room = 9;
+  say("chunk", { text: "data: 3\n\n" });
+  say("end");
+  assert.deepEqual(frames.map(({ type, seq, code }) => code ?? seq ?? type), ["stream_open", 1, "fetch_failed"]);
+  assert.deepEqual([port.sent.at(-1).t, proxy.running, mine()], ["abort", 0, 0]);
+});
+
+test("the word that an answer failed finds room where nothing else does", async () => {
+  const over = realLink();
+  const { ask, proxy } = make({ over });
+  await ask();
+  over.socket.bufferedAmount = SOCKET_BYTES_HIGH;
+  while (over.link.send("x".repeat(1 << 20)));
+  while (over.link.send("{}"));
+  proxy.cancel({ id: "r" });
+  over.socket.bufferedAmount = 0;
+  await over.clock.pass(10);
+  assert.equal(JSON.parse(over.socket.sent.at(-1)).error, "request_cancelled");
 });

@@ -1,9 +1,12 @@
 /** One answer of a web app on its way to the daemon: whole, or event by event. */
 import * as wire from "../wire.js";
 import { EventSplitter } from "./events.js";
+import { bytesOf, exceeds } from "./outbox.js";
 
 /** What comes within this time of a stream that is not made of events goes as one. */
 export const JOIN_MS = 4;
+/** An event longer than this goes without its text as it stood, which is the same once more. */
+export const RAW_CHARS_MAX = 1 << 20;
 
 /** Turns the pieces of an answer into frames. */
 export class Answer {
@@ -27,7 +30,7 @@ export class Answer {
     this.#whole = !to.stream || (this.#splitter === null && to.status >= 400);
   }
 
-  /** How much waits for the end. */
+  /** How many bytes wait for the end. */
   get waiting() {
     return this.#length;
   }
@@ -42,13 +45,16 @@ export class Answer {
   push(text) {
     if (this.#closed) return true;
     if (!this.#whole && this.#splitter !== null) {
-      for (const event of this.#splitter.push(text)) this.#event(event);
+      for (const event of this.#splitter.push(text)) {
+        if (exceeds(event.raw, this.#to.max)) return false;
+        this.#event(event);
+      }
       return this.#splitter.waiting <= this.#to.max;
     }
     // A stream that turns out to be one JSON value is one event.
     if (!this.#whole && this.#seq === 0 && this.#length === 0 && /^\s*[{[]/.test(text)) this.#whole = true;
     this.#pieces.push(text);
-    this.#length += text.length;
+    this.#length += bytesOf(text);
     if (!this.#whole) this.#timer ??= this.#to.setTimeout(() => this.flush(), JOIN_MS);
     return this.#length <= this.#to.max;
   }
@@ -97,6 +103,6 @@ export class Answer {
     if (this.#closed) return;
     this.#seq += 1;
     const { id, stream_id, send } = this.#to;
-    send(wire.streamEvent({ id, stream_id, seq: this.#seq, event, data, raw }));
+    send(wire.streamEvent({ id, stream_id, seq: this.#seq, event, data, raw: raw.length > RAW_CHARS_MAX ? undefined : raw }));
   }
 }

@@ -3,6 +3,7 @@ import * as wire from "../wire.js";
 import { merge } from "./headers.js";
 import { owns, resolve } from "./hosts.js";
 import { Answer } from "./answer.js";
+import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
 
 /** The largest answer that is kept as a whole. */
 export const BODY_BYTES_MAX = 16 << 20;
@@ -184,11 +185,13 @@ export class Proxy {
   }
 
   #send(task, text, end) {
-    if (this.#env.link.send(text, end) || !this.#env.link.connected) return;
-    // No room although the page waits for room: the daemon does not read.
+    const tooLarge = exceeds(text, FRAME_BYTES_MAX);
+    if (!tooLarge && (this.#env.link.send(text, end) || !this.#env.link.connected)) return;
     task.answer.close();
     this.#post(task, { t: "abort", id: task.key });
-    this.#fail(task, "fetch_failed", "There was no room for the answer on its way.");
+    // No room although the page waits for room: the daemon does not read.
+    if (tooLarge) this.#fail(task, "response_too_large");
+    else this.#fail(task, "fetch_failed", "There was no room for the answer on its way.");
   }
 
   #post(task, message) {
@@ -201,7 +204,8 @@ export class Proxy {
 
   #fail(task, code, message = WORDS[code]) {
     if (!this.#runs(task)) return;
-    task.answer?.flush();
+    // What waits of an answer that is too large is what made it so.
+    if (code !== "response_too_large") task.answer?.flush();
     if (!this.#runs(task)) return;
     this.#close(task);
     const { link, log } = this.#env;

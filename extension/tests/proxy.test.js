@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { PROGRESS_MS, Proxy } from "../background/proxy.js";
 import { Link } from "../background/link.js";
-import { SOCKET_BYTES_HIGH } from "../background/outbox.js";
+import { bytesOf, exceeds, FRAME_BYTES_MAX, Outbox, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { CLAUDE, Clock, FakePort, FakeSocket, settled } from "./support/fakes.js";
 
 /** A greeted link over a socket of the test's. */
@@ -303,4 +303,57 @@ test("the word that an answer failed finds room where nothing else does", async 
   over.socket.bufferedAmount = 0;
   await over.clock.pass(10);
   assert.equal(JSON.parse(over.socket.sent.at(-1)).error, "request_cancelled");
+});
+
+test("bytes are counted as the wire has them", () => {
+  for (const text of ["", "abc", "\u00e9", "\uffff\u0800", "\u{1f600}x", "\ud800", "\ud800\ud800", "\udc00\ud800x", "a\u{10ffff}\udfff"]) {
+    const bytes = new TextEncoder().encode(text).length;
+    assert.equal(bytesOf(text), bytes, JSON.stringify(text));
+    assert.deepEqual([exceeds(text, bytes), exceeds(text, bytes - 1)], [false, true]);
+  }
+});
+
+test("no frame is larger than the daemon reads, whatever it says", () => {
+  const socket = { bufferedAmount: 0, sent: 0, send: () => (socket.sent += 1) };
+  const outbox = new Outbox(socket, new Clock());
+  assert.deepEqual([outbox.send("x".repeat(FRAME_BYTES_MAX)), outbox.send("\ufffd".repeat(14 << 20)), socket.sent], [true, false, 1]);
+});
+
+test("an answer whose frame would be larger than the daemon reads ends alone, not the connection", async () => {
+  // 15 MiB that are no text: three bytes for each of them.
+  const binary = "\ufffd".repeat(15 << 20);
+  // Text that is six times as long once it is quoted.
+  const control = "\u0001".repeat(8 << 20);
+  for (const text of [binary, control]) {
+    for (const [response_mode, type] of [["buffered", "text/plain"], ["sse", "text/plain"], ["sse", "text/event-stream"]]) {
+      const { ask, say, head, frames, proxy } = make();
+      await ask({ response_mode });
+      head(type);
+      say("chunk", { text: type === "text/plain" ? text : `data: ${text}\n\n` });
+      say("end");
+      assert.deepEqual(frames.map(({ type, error, code }) => error ?? code ?? type).filter((word) => word !== "stream_open"), ["response_too_large"]);
+      assert.equal(proxy.running, 0);
+    }
+  }
+});
+
+test("a long event goes without its text as it stood; one that is too long ends its stream", async () => {
+  const { ask, say, head, frames } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  const long = "x".repeat(15 << 20);
+  say("chunk", { text: `data: 1\n\ndata: ${long}\n\n` });
+  assert.deepEqual(frames.slice(1).map(({ data, raw }) => [`${data}`.length, raw?.length]), [[1, 7], [15 << 20, undefined]]);
+  say("chunk", { text: `data: ${long}${long}\n\ndata: 3\n\n` });
+  assert.deepEqual([frames.length, frames.at(-1).code], [4, "response_too_large"]);
+});
+
+test("what waits of an event is counted in bytes", async () => {
+  const { ask, say, head, frames } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  say("chunk", { text: `data: ${"\u00e9".repeat(7 << 20)}` });
+  assert.equal(frames.length, 1);
+  say("chunk", { text: "\u00e9".repeat(2 << 20) });
+  assert.equal(frames.at(-1).code, "response_too_large");
 });

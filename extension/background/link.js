@@ -13,6 +13,8 @@ export const BACKOFF_MIN_MS = 250;
 export const BACKOFF_MAX_MS = 15_000;
 /** How long dialling and greeting may take. */
 export const GREETING_MAX_MS = 10_000;
+/** How long the daemon may take to answer whether it is there. */
+export const PROBE_MAX_MS = 2_000;
 /** The pause after a refusal that trying again at once cannot mend. */
 export const REFUSED_PAUSE_MS = 5 * 60_000;
 /** How often the clock is looked at, and how far it may be off before the machine is taken to have slept. */
@@ -21,6 +23,8 @@ const SLEPT_MS = 5_000;
 const HEARTBEAT_MS = 15_000;
 const OPEN = 1;
 
+const NOBODY = "The daemon is not there.";
+
 /** Close codes after which dialling again soon would only annoy, and what to say about them. */
 const REFUSALS = new Map([
   [4001, "Another browser with the same client id took over."],
@@ -28,12 +32,36 @@ const REFUSALS = new Map([
   [4005, "The daemon speaks another version of the protocol."],
 ]);
 
+/**
+ * Whether anything answers where the daemon should be. What it answers is of no interest, and cannot be read.
+ * @param {string} address the WebSocket's
+ * @param {object} env `fetch`, `setTimeout`, `clearTimeout`
+ */
+export async function probe(address, { fetch, setTimeout, clearTimeout }) {
+  const given = new AbortController();
+  const timer = setTimeout(() => given.abort(), PROBE_MAX_MS);
+  try {
+    const url = new URL("/health", address.replace(/^ws/, "http"));
+    await fetch(url.href, { mode: "no-cors", credentials: "omit", cache: "no-store", redirect: "manual", signal: given.signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The connection to the daemon. */
 export class Link {
   #env;
   #on;
   #socket = null;
   #attempts = 0;
+  /** Whether the last connection, or the last try at one, came to an end of its own. */
+  #failed = false;
+  /** The look for the daemon that is under way; whether the last one found something. */
+  #probe = null;
+  #answered = false;
   #dialTimer = null;
   #greetTimer = null;
   #tickTimer = null;
@@ -57,7 +85,8 @@ export class Link {
   dropped = 0;
 
   /**
-   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello`
+   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello`,
+   *   `probe(address)` → promise of whether anything answers there
    * @param {object} on what to tell: `state()`, `greeted(ack)`, `frame(frame)`, `lost()`, `log(level, message)`
    */
   constructor(env, on) {
@@ -68,6 +97,7 @@ export class Link {
   /** Begins, or begins anew at another address. */
   start(address) {
     const changed = address !== this.address;
+    if (changed) this.#failed = false;
     this.address = address;
     if (this.#tickTimer === null) this.#tick();
     if (changed || this.state === "idle") this.reconnect("the address was set");
@@ -140,7 +170,28 @@ export class Link {
   #dial(why) {
     this.#env.clearTimeout(this.#dialTimer);
     this.#dialTimer = null;
-    if (this.#socket !== null) return;
+    if (this.#socket !== null || this.#probe !== null) return;
+    this.#answered = false;
+    if (this.#failed) void this.#look(why);
+    else this.#open(why);
+  }
+
+  /**
+   * Dials only where something answers. Of each failed dial Firefox keeps a pause for that address, up to a minute, in
+   * which the next socket says nothing and goes nowhere; a plain request has none.
+   */
+  async #look(why) {
+    const probe = {};
+    this.#probe = probe;
+    const answered = await this.#env.probe(this.address).catch(() => false);
+    if (this.#probe !== probe) return;
+    this.#probe = null;
+    this.#answered = answered;
+    if (answered) this.#open(why);
+    else this.#again(NOBODY);
+  }
+
+  #open(why) {
     let socket;
     try {
       socket = new this.#env.WebSocket(this.address);
@@ -150,7 +201,10 @@ export class Link {
     }
     this.#socket = socket;
     this.#become("connecting", why);
-    this.#greetTimer = this.#env.setTimeout(() => this.#fail(4002, "The daemon did not greet in time."), GREETING_MAX_MS);
+    this.#greetTimer = this.#env.setTimeout(() => {
+      const opened = this.state === "greeting";
+      this.#fail(4002, opened ? "The daemon did not greet in time." : "The connection did not open in time.");
+    }, GREETING_MAX_MS);
     const mine = (handler) => (event) => {
       if (this.#socket === socket) handler(event);
     };
@@ -174,6 +228,7 @@ export class Link {
     if (frame.type === "hello_ack") {
       this.#env.clearTimeout(this.#greetTimer);
       this.#attempts = 0;
+      this.#failed = false;
       this.#outbox ??= new Outbox(this.#socket, this.#env);
       this.#heartbeatMs = frame.heartbeat_ms ?? HEARTBEAT_MS;
       this.#become("connected", "");
@@ -190,13 +245,22 @@ export class Link {
 
   #closed(code, reason) {
     const refusal = REFUSALS.get(code);
+    const opened = this.state !== "connecting";
     this.#forget();
     if (refusal !== undefined) {
+      this.#failed = true;
       this.#pause(REFUSED_PAUSE_MS * (0.75 + this.#env.random() / 2), refusal);
       return;
     }
     const said = reason ? ` (${reason})` : "";
-    const words = code === 1006 ? "The daemon is not there." : `The connection was closed: ${code}${said}.`;
+    if (code !== 1006) this.#again(`The connection was closed: ${code}${said}.`);
+    else if (opened) this.#again("The connection was lost.");
+    else this.#again(this.#answered ? "Something answers at the daemon's address, but takes no connection." : NOBODY);
+  }
+
+  /** Dials again after a pause. */
+  #again(words) {
+    this.#failed = true;
     // Full jitter: anything from the shortest pause to a bound that doubles.
     const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#attempts + 1, 16));
     this.#attempts += 1;
@@ -212,8 +276,7 @@ export class Link {
   #fail(code, words) {
     this.#on.log("warn", words);
     this.#drop(code, "");
-    this.#closed(1006, "");
-    this.#become("waiting", words);
+    this.#again(words);
   }
 
   /** Closes the socket without waiting for its close event, which no longer concerns anybody. */
@@ -231,6 +294,7 @@ export class Link {
   #forget() {
     const was = this.connected;
     this.#socket = null;
+    this.#probe = null;
     this.#ended += 1;
     this.#env.clearTimeout(this.#greetTimer);
     if (was) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, GREETING_MAX_MS, Link } from "../background/link.js";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, GREETING_MAX_MS, Link, probe, PROBE_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { hello } from "../wire.js";
 import { CLAUDE, Clock, FakeSocket, settled } from "./support/fakes.js";
@@ -10,11 +10,11 @@ const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", hea
 
 beforeEach(() => (FakeSocket.all = []));
 
-function make({ random = () => 1 } = {}) {
+function make({ random = () => 1, probe = async () => true } = {}) {
   const clock = new Clock();
   const told = { greeted: 0, lost: 0, frames: [], states: [] };
   const link = new Link(
-    { ...clock, WebSocket: FakeSocket, random, hello: () => hello({ client_id: "firefox-1" }) },
+    { ...clock, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
     {
       state: () => {
         told.states.push(link.state);
@@ -106,12 +106,13 @@ test("never two sockets: not by reconnecting, waking, starting again or late eve
   assert.equal(told.lost, 2);
 });
 
-test("the network's return ends the pause at once", () => {
+test("the network's return ends the pause at once", async () => {
   const { link } = make();
   link.start(ADDRESS);
   FakeSocket.last.fail();
   assert.equal(FakeSocket.open.length, 0);
   link.wake("online");
+  await settled();
   assert.equal(FakeSocket.open.length, 1);
 });
 
@@ -246,4 +247,80 @@ test("what waited for something is not done once its connection has ended, be th
   FakeSocket.last.fail();
   await clock.pass(10);
   assert.deepEqual(done, ["of the second"]);
+});
+
+test("after a failure it dials only where something answers: no socket is spent on a daemon that is away", async () => {
+  let there = false;
+  let looks = 0;
+  const { clock, link, told } = make({
+    probe: async () => {
+      looks += 1;
+      return there;
+    },
+  });
+  link.start(ADDRESS);
+  assert.deepEqual([FakeSocket.all.length, looks], [1, 0]);
+  FakeSocket.last.fail();
+  await clock.pass(24 * 3_600_000);
+  assert.equal(FakeSocket.all.length, 1);
+  assert.ok(looks >= 5_760 && looks < 5_800, `${looks}`);
+  assert.deepEqual([link.state, link.note, told.states], ["waiting", "The daemon is not there.", ["connecting", "waiting"]]);
+  there = true;
+  const since = clock.at;
+  while (FakeSocket.all.length === 1) await clock.pass(100);
+  assert.ok(clock.at - since <= BACKOFF_MAX_MS);
+  assert.equal(link.state, "connecting");
+  greet();
+  assert.equal(link.state, "connected");
+});
+
+test("a look that is under way is not doubled, and counts for nothing once all is begun anew", async () => {
+  const looks = [];
+  const { clock, link } = make({ probe: () => new Promise((resolve) => looks.push(resolve)) });
+  link.start(ADDRESS);
+  FakeSocket.last.fail();
+  link.wake("online");
+  link.wake("online");
+  await clock.pass(60_000);
+  assert.deepEqual([looks.length, FakeSocket.all.length], [1, 1]);
+  link.start("ws://127.0.0.1:9/ws/firefox");
+  assert.equal(FakeSocket.all.length, 2);
+  looks[0](true);
+  await settled();
+  assert.equal(FakeSocket.all.length, 2);
+  FakeSocket.last.fail();
+  link.wake("online");
+  link.stop();
+  looks[1](true);
+  await clock.pass(60_000);
+  assert.deepEqual([FakeSocket.all.length, link.state], [2, "idle"]);
+});
+
+test("the words say what is true", async () => {
+  const { clock, link } = make({ random: () => 0 });
+  link.start(ADDRESS);
+  FakeSocket.last.fail();
+  assert.equal(link.note, "The daemon is not there.");
+  await clock.pass(250);
+  FakeSocket.last.fail();
+  assert.equal(link.note, "Something answers at the daemon's address, but takes no connection.");
+  await clock.pass(250 + GREETING_MAX_MS);
+  assert.equal(link.note, "The connection did not open in time.");
+  await clock.pass(250);
+  greet();
+  FakeSocket.last.fail();
+  assert.equal(link.note, "The connection was lost.");
+});
+
+test("the look for the daemon: any answer will do, none in time will not", async () => {
+  const clock = new Clock();
+  const asked = [];
+  const answers = (fetch) => probe(ADDRESS, { ...clock, fetch });
+  assert.equal(await answers(async (url, { mode }) => asked.push([url, mode])), true);
+  assert.deepEqual(asked, [["http://127.0.0.1:4317/health", "no-cors"]]);
+  assert.equal(await answers(() => Promise.reject(new TypeError("refused"))), false);
+  const silent = answers((url, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
+  await clock.pass(PROBE_MAX_MS);
+  assert.equal(await silent, false);
+  assert.equal(clock.next, Infinity);
 });

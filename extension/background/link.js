@@ -17,9 +17,11 @@ export const GREETING_MAX_MS = 10_000;
 export const PROBE_MAX_MS = 2_000;
 /** The pause after a refusal that trying again at once cannot mend. */
 export const REFUSED_PAUSE_MS = 5 * 60_000;
-/** How often the clock is looked at, and how far it may be off before the machine is taken to have slept. */
+/** How often the clock is looked at, and how far it may be off before the machine may have slept. */
 const TICK_MS = 2_000;
 const SLEPT_MS = 5_000;
+/** How long the daemon may take to say that the connection outlived that. */
+export const DOUBT_MAX_MS = 4_000;
 const HEARTBEAT_MS = 15_000;
 const OPEN = 1;
 
@@ -65,6 +67,7 @@ export class Link {
   #dialTimer = null;
   #greetTimer = null;
   #tickTimer = null;
+  #doubtTimer = null;
   #outbox = null;
   #lastFrameAt = 0;
   #askedAt = 0;
@@ -221,6 +224,7 @@ export class Link {
   #received(data) {
     this.#lastFrameAt = this.#env.now();
     this.#askedAt = 0;
+    this.#env.clearTimeout(this.#doubtTimer);
     if (typeof data !== "string") return;
     const { frame, fault } = wire.read(data);
     if (fault !== undefined) this.#on.log("warn", `A frame of the daemon was not understood: ${fault}`);
@@ -297,6 +301,7 @@ export class Link {
     this.#probe = null;
     this.#ended += 1;
     this.#env.clearTimeout(this.#greetTimer);
+    this.#env.clearTimeout(this.#doubtTimer);
     if (was) {
       this.state = "waiting";
       this.#on.lost();
@@ -308,7 +313,21 @@ export class Link {
   #ask() {
     if (this.#askedAt !== 0) return;
     this.#askedAt = this.#env.now();
-    this.send(wire.stateRequest());
+    this.send(wire.stateRequest(), true);
+  }
+
+  /**
+   * The clock jumped. After a sleep the connection is most likely half gone; but the clock may have been set, or this
+   * program held up, and then all is well. The daemon's answer tells.
+   */
+  #doubt() {
+    const now = this.#env.now();
+    // What was silent is the time that jumped, not the daemon.
+    this.#lastFrameAt = now;
+    this.#askedAt = 0;
+    this.#ask();
+    this.#env.clearTimeout(this.#doubtTimer);
+    this.#doubtTimer = this.#env.setTimeout(() => this.reconnect("the machine was asleep"), DOUBT_MAX_MS);
   }
 
   /** Looks at the clock: has the machine slept, is the daemon silent? Its pings are not visible here, so it is asked. */
@@ -318,8 +337,9 @@ export class Link {
     this.#tickedAt = now;
     this.#tickTimer = this.#env.setTimeout(() => this.#tick(), TICK_MS);
     const silent = now - this.#lastFrameAt;
-    if (slept && this.state !== "idle") {
-      // After a sleep the old connection is most likely half gone, and the silence is the sleep's, not the daemon's.
+    if (slept && this.connected) {
+      this.#doubt();
+    } else if (slept && this.state !== "idle") {
       this.reconnect("the machine was asleep");
     } else if (this.connected && silent >= 3 * this.#heartbeatMs && this.#socket.readyState === OPEN) {
       this.#fail(4004, "The daemon fell silent.");

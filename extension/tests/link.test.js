@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, GREETING_MAX_MS, Link, probe, PROBE_MAX_MS } from "../background/link.js";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, DOUBT_MAX_MS, GREETING_MAX_MS, Link, probe, PROBE_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { hello } from "../wire.js";
 import { CLAUDE, Clock, FakeSocket, settled } from "./support/fakes.js";
@@ -12,9 +12,9 @@ beforeEach(() => (FakeSocket.all = []));
 
 function make({ random = () => 1, probe = async () => true } = {}) {
   const clock = new Clock();
-  const told = { greeted: 0, lost: 0, frames: [], states: [] };
+  const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
   const link = new Link(
-    { ...clock, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
+    { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
     {
       state: () => {
         told.states.push(link.state);
@@ -125,8 +125,27 @@ test("after a sleep of the machine it dials anew", async () => {
   assert.equal(FakeSocket.last, before);
   clock.at += 20_000; // shorter than what would pass for silence
   await clock.pass(2_000);
+  assert.equal(before.types().at(-1), "state_request");
+  await clock.pass(DOUBT_MAX_MS);
   assert.notEqual(FakeSocket.last, before);
   assert.equal(before.readyState, 3);
+});
+
+test("a clock that is set, or a program that was held up, costs no connection", async () => {
+  const { clock, link, told } = make();
+  link.start(ADDRESS);
+  greet();
+  const socket = FakeSocket.last;
+  for (const jump of [20_000, 3_600_000, -3_600_000, -20_000]) {
+    const asked = socket.types().length;
+    told.offset += jump;
+    await clock.pass(2_000);
+    assert.ok(socket.types().slice(asked).includes("state_request"), `${jump}`);
+    socket.say({ type: "state_snapshot", reason: "state_request", snapshot: {} });
+    await clock.pass(2 * DOUBT_MAX_MS);
+    socket.say({ type: "state_snapshot", reason: "state_request", snapshot: {} });
+    assert.deepEqual([FakeSocket.last, link.state, told.lost], [socket, "connected", 0], `${jump}`);
+  }
 });
 
 test("a silent daemon is asked, and given up after three intervals; one that answers is kept", async () => {

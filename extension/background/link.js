@@ -23,6 +23,8 @@ const SLEPT_MS = 5_000;
 /** How long the daemon may take to say that the connection outlived that. */
 export const DOUBT_MAX_MS = 4_000;
 const HEARTBEAT_MS = 15_000;
+/** How long a connection that is closed on purpose may take to send what waits. */
+export const PARTING_MAX_MS = 2_000;
 const OPEN = 1;
 
 const NOBODY = "The daemon is not there.";
@@ -68,6 +70,7 @@ export class Link {
   #greetTimer = null;
   #tickTimer = null;
   #doubtTimer = null;
+  #partTimer = null;
   #outbox = null;
   #lastFrameAt = 0;
   #askedAt = 0;
@@ -115,8 +118,18 @@ export class Link {
     this.#become("idle", "");
   }
 
-  /** Closes what is open and dials at once. */
+  /** Closes what is open, once what waits is sent, and dials at once. */
   reconnect(why) {
+    const sent = this.room(1);
+    if (sent === undefined) return this.#anew(why);
+    if (this.#partTimer !== null) return;
+    const socket = this.#socket;
+    const part = () => this.#socket === socket && this.#anew(why);
+    this.#partTimer = this.#env.setTimeout(part, PARTING_MAX_MS);
+    void sent.then(part);
+  }
+
+  #anew(why) {
     this.#drop(1000, "reconnect");
     this.#attempts = 0;
     this.#dial(why);
@@ -302,6 +315,8 @@ export class Link {
     this.#ended += 1;
     this.#env.clearTimeout(this.#greetTimer);
     this.#env.clearTimeout(this.#doubtTimer);
+    this.#env.clearTimeout(this.#partTimer);
+    this.#partTimer = null;
     if (was) {
       this.state = "waiting";
       this.#on.lost();
@@ -327,7 +342,7 @@ export class Link {
     this.#askedAt = 0;
     this.#ask();
     this.#env.clearTimeout(this.#doubtTimer);
-    this.#doubtTimer = this.#env.setTimeout(() => this.reconnect("the machine was asleep"), DOUBT_MAX_MS);
+    this.#doubtTimer = this.#env.setTimeout(() => this.#anew("the machine was asleep"), DOUBT_MAX_MS);
   }
 
   /** Looks at the clock: has the machine slept, is the daemon silent? Its pings are not visible here, so it is asked. */
@@ -340,7 +355,7 @@ export class Link {
     if (slept && this.connected) {
       this.#doubt();
     } else if (slept && this.state !== "idle") {
-      this.reconnect("the machine was asleep");
+      this.#anew("the machine was asleep");
     } else if (this.connected && silent >= 3 * this.#heartbeatMs && this.#socket.readyState === OPEN) {
       this.#fail(4004, "The daemon fell silent.");
     } else if (this.connected && silent >= this.#heartbeatMs) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, DOUBT_MAX_MS, GREETING_MAX_MS, Link, probe, PROBE_MAX_MS } from "../background/link.js";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, DOUBT_MAX_MS, GREETING_MAX_MS, Link, PARTING_MAX_MS, probe, PROBE_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { hello } from "../wire.js";
 import { CLAUDE, Clock, FakeSocket, settled } from "./support/fakes.js";
@@ -342,4 +342,44 @@ test("the look for the daemon: any answer will do, none in time will not", async
   await clock.pass(PROBE_MAX_MS);
   assert.equal(await silent, false);
   assert.equal(clock.next, Infinity);
+});
+
+test("a connection that is closed on purpose sends first what waits, but not for ever", async () => {
+  for (const reads of [true, false]) {
+    FakeSocket.all = [];
+    const { clock, link, told } = make();
+    link.start(ADDRESS);
+    greet();
+    const socket = FakeSocket.last;
+    socket.bufferedAmount = SOCKET_BYTES_HIGH;
+    link.send('{"type":"action_result"}');
+    link.reconnect("asked");
+    link.reconnect("asked again");
+    await clock.pass(100);
+    assert.deepEqual([FakeSocket.all.length, socket.closed], [1, null]);
+    if (reads) {
+      socket.bufferedAmount = 0;
+      await clock.pass(10);
+      assert.equal(socket.types().at(-1), "action_result");
+    } else {
+      await clock.pass(PARTING_MAX_MS - 101);
+      assert.equal(socket.closed, null);
+      await clock.pass(1);
+    }
+    assert.deepEqual([FakeSocket.all.length, socket.closed, told.lost], [2, { code: 1000, reason: "reconnect" }, 1]);
+    greet();
+    await clock.pass(2 * PARTING_MAX_MS);
+    assert.deepEqual([FakeSocket.all.length, link.state], [2, "connected"]);
+  }
+});
+
+test("a connection that is lost while it is to be closed is dialled as any other", async () => {
+  const { clock, link } = make();
+  link.start(ADDRESS);
+  greet();
+  FakeSocket.last.bufferedAmount = SOCKET_BYTES_HIGH;
+  link.reconnect("asked");
+  FakeSocket.last.fail();
+  await clock.pass(BACKOFF_MAX_MS / 3);
+  assert.equal(FakeSocket.all.length, 2);
 });

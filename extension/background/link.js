@@ -6,6 +6,7 @@
  *                 └───── waiting ←───────┘
  */
 import * as wire from "../wire.js";
+import { withBodyAsItCame } from "./body.js";
 import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
 
 /** The first pause before dialling again, and the longest, in milliseconds. */
@@ -254,7 +255,7 @@ export class Link {
       this.#env.clearTimeout(this.#greetTimer);
       this.#become("pairing", "Approve this browser at the daemon.", frame.code);
     } else if (this.connected) {
-      this.#on.frame(frame);
+      this.#on.frame(frame.type === "api_request" ? withBodyAsItCame(frame, data) : frame);
     } else if (frame.type === "error") {
       this.#on.log("warn", `The daemon answered ${frame.code}.`);
     }

@@ -1,5 +1,6 @@
 /** Performs the daemon's requests in the page of their platform and passes on what comes back. */
 import * as wire from "../wire.js";
+import { JsonText } from "./body.js";
 import { merge } from "./headers.js";
 import { owns, resolve } from "./hosts.js";
 import { Answer } from "./answer.js";
@@ -75,7 +76,7 @@ export class Proxy {
     if (body === undefined || body === null) {
       body = undefined;
     } else if (typeof body !== "string") {
-      body = JSON.stringify(body);
+      body = body instanceof JsonText ? body.text : JSON.stringify(body);
       headers["content-type"] ??= "application/json";
     }
     task.port = page.port;

@@ -21,7 +21,7 @@ function make({ random = () => 1, probe = async () => true } = {}) {
         assert.ok(FakeSocket.open.length <= 1, "never two sockets");
       },
       greeted: () => (told.greeted += 1),
-      frame: (frame) => told.frames.push(frame.type),
+      frame: (frame) => told.frames.push(frame.body?.text ?? frame.type),
       lost: () => (told.lost += 1),
       log: () => {},
     },
@@ -382,4 +382,12 @@ test("a connection that is lost while it is to be closed is dialled as any other
   FakeSocket.last.fail();
   await clock.pass(BACKOFF_MAX_MS / 3);
   assert.equal(FakeSocket.all.length, 2);
+});
+
+test("the body of a request is handed on as it came", () => {
+  const { link, told } = make();
+  link.start(ADDRESS);
+  greet();
+  FakeSocket.last.say('{"type":"api_request","id":"r","platform":"claude","body":{"n":12345678901234567890}}');
+  assert.deepEqual(told.frames, ['{"n":12345678901234567890}']);
 });

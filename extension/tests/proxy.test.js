@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { JsonText } from "../background/body.js";
 import { PROGRESS_MS, Proxy } from "../background/proxy.js";
 import { Link } from "../background/link.js";
 import { bytesOf, exceeds, FRAME_BYTES_MAX, Outbox, SOCKET_BYTES_HIGH } from "../background/outbox.js";
@@ -356,4 +357,9 @@ test("what waits of an event is counted in bytes", async () => {
   assert.equal(frames.length, 1);
   say("chunk", { text: "\u00e9".repeat(2 << 20) });
   assert.equal(frames.at(-1).code, "response_too_large");
+});
+
+test("JSON goes as it came", async () => {
+  const sent = await make().ask({ method: "POST", body: new JsonText("[12345678901234567890]") });
+  assert.deepEqual([sent.body, sent.headers["content-type"]], ["[12345678901234567890]", "application/json"]);
 });

@@ -1,7 +1,7 @@
 /** Performs the daemon's requests in the page of their platform and passes on what comes back. */
 import * as wire from "../wire.js";
 import { JsonText } from "./body.js";
-import { merge } from "./headers.js";
+import { answered, merge } from "./headers.js";
 import { owns, resolve } from "./hosts.js";
 import { Answer } from "./answer.js";
 import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
@@ -141,7 +141,7 @@ export class Proxy {
       stream_id: frame.stream_id ?? frame.id,
       stream: this.#isStream(task),
       status,
-      headers,
+      headers: answered(headers),
       meta: { method: task.method, platform: frame.platform, url: task.url },
       max: BODY_BYTES_MAX,
       send: (text, end) => this.#send(task, text, end),

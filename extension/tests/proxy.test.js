@@ -363,3 +363,23 @@ test("JSON goes as it came", async () => {
   const sent = await make().ask({ method: "POST", body: new JsonText("[12345678901234567890]") });
   assert.deepEqual([sent.body, sent.headers["content-type"]], ["[12345678901234567890]", "application/json"]);
 });
+
+test("of an answer's headers only those of the list leave, whatever the page says", async () => {
+  for (const response_mode of ["buffered", "sse"]) {
+    const { ask, say, frames } = make();
+    await ask({ response_mode });
+    const kept = { "content-type": "text/plain", "Retry-After": "1", "x-request-id": "7", "x-ratelimit-left": "0" };
+    const other = { "set-cookie": "a=b", authorization: "secret", "x-content-type": "x", "x-ratelimit-": "x", "x-ratelimit-n": 5 };
+    say("head", { status: 200, headers: { ...other, ...kept }, url: "https://claude.ai/api/x" });
+    say("end");
+    assert.deepEqual(frames[0].headers, kept);
+  }
+});
+
+test("an answer without headers is one all the same", async () => {
+  const { ask, say, frames } = make();
+  await ask();
+  say("head", { status: 204 });
+  say("end");
+  assert.deepEqual([frames[0].status, frames[0].headers], [204, {}]);
+});

@@ -383,3 +383,13 @@ test("an answer without headers is one all the same", async () => {
   say("end");
   assert.deepEqual([frames[0].status, frames[0].headers], [204, {}]);
 });
+
+test("a piece that is too large is not sent on before its stream ends, and bytes count, not characters", async () => {
+  for (const text of ["x".repeat(17 << 20), "\u00e9".repeat(9 << 20)]) {
+    const { ask, say, head, frames } = make();
+    await ask({ response_mode: "sse" });
+    head("text/plain");
+    say("chunk", { text });
+    assert.deepEqual(frames.map(({ type, code }) => code ?? type), ["stream_open", "response_too_large"]);
+  }
+});

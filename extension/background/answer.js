@@ -1,9 +1,12 @@
 /** One answer of a web app on its way to the daemon: whole, or event by event. */
 import * as wire from "../wire.js";
 import { EventSplitter } from "./events.js";
+import { bytesOf, exceeds } from "./outbox.js";
 
 /** What comes within this time of a stream that is not made of events goes as one. */
 export const JOIN_MS = 4;
+/** An event longer than this goes without its text as it stood, which is the same once more. */
+export const RAW_CHARS_MAX = 1 << 20;
 
 /** Turns the pieces of an answer into frames. */
 export class Answer {
@@ -14,16 +17,22 @@ export class Answer {
   #splitter = null;
   #whole;
   #timer = null;
+  #closed = false;
 
   /**
    * @param {object} to `id`, `stream_id`, `stream` (whether events are wanted), `status`, `headers`, `meta`, `max`,
-   *   `send(frame)`, `setTimeout`, `clearTimeout`
+   *   `send(frame, end)`, which may close this, `setTimeout`, `clearTimeout`
    */
   constructor(to) {
     this.#to = to;
     if (/event-stream/i.test(to.headers?.["content-type"] ?? "")) this.#splitter = new EventSplitter();
     // Of an error somebody wants to read the body as it is, not in pieces.
     this.#whole = !to.stream || (this.#splitter === null && to.status >= 400);
+  }
+
+  /** How many bytes wait for the end. */
+  get waiting() {
+    return this.#length;
   }
 
   /** Status and headers are there. */
@@ -34,14 +43,18 @@ export class Answer {
 
   /** Takes a piece. False when that is more than may be kept. */
   push(text) {
+    if (this.#closed) return true;
     if (!this.#whole && this.#splitter !== null) {
-      for (const event of this.#splitter.push(text)) this.#event(event);
+      for (const event of this.#splitter.push(text)) {
+        if (exceeds(event.raw, this.#to.max)) return false;
+        this.#event(event);
+      }
       return this.#splitter.waiting <= this.#to.max;
     }
     // A stream that turns out to be one JSON value is one event.
     if (!this.#whole && this.#seq === 0 && this.#length === 0 && /^\s*[{[]/.test(text)) this.#whole = true;
     this.#pieces.push(text);
-    this.#length += text.length;
+    this.#length += bytesOf(text);
     if (!this.#whole) this.#timer ??= this.#to.setTimeout(() => this.flush(), JOIN_MS);
     return this.#length <= this.#to.max;
   }
@@ -57,6 +70,7 @@ export class Answer {
 
   /** The answer is complete. */
   end() {
+    if (this.#closed) return;
     const { id, stream_id, stream, status, headers, send } = this.#to;
     if (!stream) {
       const ok = status < 400;
@@ -65,11 +79,12 @@ export class Answer {
     }
     for (const event of this.#splitter?.end() ?? []) this.#event(event);
     this.flush();
-    send(wire.streamEnd({ id, stream_id, status }));
+    if (!this.#closed) send(wire.streamEnd({ id, stream_id, status }), true);
   }
 
   /** Nothing more is wanted. */
   close() {
+    this.#closed = true;
     this.#to.clearTimeout(this.#timer);
     this.#timer = null;
     this.#pieces = [];
@@ -84,8 +99,10 @@ export class Answer {
   }
 
   #event({ event, data, raw }) {
+    // One that is missing is the end: nothing may come after it.
+    if (this.#closed) return;
     this.#seq += 1;
     const { id, stream_id, send } = this.#to;
-    send(wire.streamEvent({ id, stream_id, seq: this.#seq, event, data, raw }));
+    send(wire.streamEvent({ id, stream_id, seq: this.#seq, event, data, raw: raw.length > RAW_CHARS_MAX ? undefined : raw }));
   }
 }

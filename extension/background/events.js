@@ -1,5 +1,7 @@
 /** Splits an event stream into its events, however it was cut into pieces. Pure. */
 
+import { bytesOf } from "./outbox.js";
+
 /** Two line ends in a row. A CR that a LF may follow in the next piece ends a line too; that LF is dropped then. */
 const BLANK = /(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))/g;
 
@@ -20,10 +22,11 @@ export function parseBlock(block) {
 /** Takes pieces of text, gives whole events. */
 export class EventSplitter {
   #rest = "";
+  #bytes = 0;
 
-  /** Characters that wait for the end of their event. */
+  /** Bytes that wait for the end of their event. */
   get waiting() {
-    return this.#rest.length;
+    return this.#bytes;
   }
 
   /** The events that `text` completes. */
@@ -38,6 +41,7 @@ export class EventSplitter {
       from = BLANK.lastIndex;
     }
     this.#rest = from === 0 ? all : all.slice(from);
+    this.#bytes = from === 0 ? this.#bytes + bytesOf(text) : bytesOf(this.#rest);
     return events;
   }
 
@@ -46,6 +50,7 @@ export class EventSplitter {
     const events = [];
     this.#add(events, this.#rest);
     this.#rest = "";
+    this.#bytes = 0;
     return events;
   }
 

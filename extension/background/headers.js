@@ -1,4 +1,4 @@
-/** Which request headers are replayed, passed on, or neither. Pure. */
+/** Which headers of a request are replayed, passed on, or neither, and which of an answer may leave. Pure. */
 
 /** Names that only the browser may set, or that would say where a request comes from. */
 const FORBIDDEN =
@@ -9,6 +9,9 @@ const REPLAYED = /^(authorization|x-.+|.*(csrf|xsrf).*|anthropic-.+|oai-.+)$/i;
 
 /** Of these, what belongs to one request alone. */
 const ONCE = /^(x-(datadog|b3|request-id|correlation-id|trace|amzn|upload|goog-upload|http-method).*|.*(sentinel|proof|turnstile|nonce).*)$/i;
+
+/** The headers of an answer that are passed on. */
+const ANSWERED = /^(content-type|retry-after|x-request-id|x-ratelimit-.+)$/i;
 
 /** Whether a caller may set this header. */
 export const mayBeSent = (name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !FORBIDDEN.test(name);
@@ -23,4 +26,10 @@ export function merge(captured, given) {
     if (mayBeSent(name) && typeof value === "string") merged.set(name.toLowerCase(), value);
   }
   return Object.fromEntries(merged);
+}
+
+/** The headers of an answer that may leave. The page's half picks them too, but scripts of the page can bend its world. */
+export function answered(headers) {
+  const isKept = ([name, value]) => ANSWERED.test(name) && typeof value === "string";
+  return Object.fromEntries(Object.entries(headers ?? {}).filter(isKept));
 }

@@ -6,6 +6,7 @@
  *                 └───── waiting ←───────┘
  */
 import * as wire from "../wire.js";
+import { withBodyAsItCame } from "./body.js";
 import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
 
 /** The first pause before dialling again, and the longest, in milliseconds. */
@@ -13,13 +14,21 @@ export const BACKOFF_MIN_MS = 250;
 export const BACKOFF_MAX_MS = 15_000;
 /** How long dialling and greeting may take. */
 export const GREETING_MAX_MS = 10_000;
+/** How long the daemon may take to answer whether it is there. */
+export const PROBE_MAX_MS = 2_000;
 /** The pause after a refusal that trying again at once cannot mend. */
 export const REFUSED_PAUSE_MS = 5 * 60_000;
-/** How often the clock is looked at, and how far it may be off before the machine is taken to have slept. */
+/** How often the clock is looked at, and how far it may be off before the machine may have slept. */
 const TICK_MS = 2_000;
 const SLEPT_MS = 5_000;
+/** How long the daemon may take to say that the connection outlived that. */
+export const DOUBT_MAX_MS = 4_000;
 const HEARTBEAT_MS = 15_000;
+/** How long a connection that is closed on purpose may take to send what waits. */
+export const PARTING_MAX_MS = 2_000;
 const OPEN = 1;
+
+const NOBODY = "The daemon is not there.";
 
 /** Close codes after which dialling again soon would only annoy, and what to say about them. */
 const REFUSALS = new Map([
@@ -28,20 +37,48 @@ const REFUSALS = new Map([
   [4005, "The daemon speaks another version of the protocol."],
 ]);
 
+/**
+ * Whether anything answers where the daemon should be. What it answers is of no interest, and cannot be read.
+ * @param {string} address the WebSocket's
+ * @param {object} env `fetch`, `setTimeout`, `clearTimeout`
+ */
+export async function probe(address, { fetch, setTimeout, clearTimeout }) {
+  const given = new AbortController();
+  const timer = setTimeout(() => given.abort(), PROBE_MAX_MS);
+  try {
+    const url = new URL("/health", address.replace(/^ws/, "http"));
+    await fetch(url.href, { mode: "no-cors", credentials: "omit", cache: "no-store", redirect: "manual", signal: given.signal });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The connection to the daemon. */
 export class Link {
   #env;
   #on;
   #socket = null;
   #attempts = 0;
+  /** Whether the last connection, or the last try at one, came to an end of its own. */
+  #failed = false;
+  /** The look for the daemon that is under way; whether the last one found something. */
+  #probe = null;
+  #answered = false;
   #dialTimer = null;
   #greetTimer = null;
   #tickTimer = null;
+  #doubtTimer = null;
+  #partTimer = null;
   #outbox = null;
   #lastFrameAt = 0;
   #askedAt = 0;
   #tickedAt = 0;
   #heartbeatMs = HEARTBEAT_MS;
+  /** Counts the connections that ended. */
+  #ended = 0;
 
   /** The daemon's address. */
   address = "";
@@ -55,7 +92,8 @@ export class Link {
   dropped = 0;
 
   /**
-   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello`
+   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello`,
+   *   `probe(address)` → promise of whether anything answers there
    * @param {object} on what to tell: `state()`, `greeted(ack)`, `frame(frame)`, `lost()`, `log(level, message)`
    */
   constructor(env, on) {
@@ -66,6 +104,7 @@ export class Link {
   /** Begins, or begins anew at another address. */
   start(address) {
     const changed = address !== this.address;
+    if (changed) this.#failed = false;
     this.address = address;
     if (this.#tickTimer === null) this.#tick();
     if (changed || this.state === "idle") this.reconnect("the address was set");
@@ -80,8 +119,18 @@ export class Link {
     this.#become("idle", "");
   }
 
-  /** Closes what is open and dials at once. */
+  /** Closes what is open, once what waits is sent, and dials at once. */
   reconnect(why) {
+    const sent = this.room(1);
+    if (sent === undefined) return this.#anew(why);
+    if (this.#partTimer !== null) return;
+    const socket = this.#socket;
+    const part = () => this.#socket === socket && this.#anew(why);
+    this.#partTimer = this.#env.setTimeout(part, PARTING_MAX_MS);
+    void sent.then(part);
+  }
+
+  #anew(why) {
     this.#drop(1000, "reconnect");
     this.#attempts = 0;
     this.#dial(why);
@@ -107,10 +156,10 @@ export class Link {
     return this.#outbox?.unsent ?? 0;
   }
 
-  /** Sends a frame (JSON text). False when there is no greeted daemon or no room. */
-  send(frame) {
+  /** Sends a frame (JSON text). False when there is no greeted daemon or no room, of which there is more for an `end`. */
+  send(frame, end = false) {
     if (!this.connected) return false;
-    const sent = this.#outbox.send(frame);
+    const sent = this.#outbox.send(frame, end);
     if (!sent) this.dropped += 1;
     return sent;
   }
@@ -118,6 +167,13 @@ export class Link {
   /** Resolves once less than `bytes` wait to be sent, or the connection is lost; undefined when that is so already. */
   room(bytes = SOCKET_BYTES_HIGH / 4) {
     return this.connected ? this.#outbox.room(bytes) : undefined;
+  }
+
+  /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
+  async still(ready, work) {
+    const ended = this.#ended;
+    await ready;
+    if (this.connected && ended === this.#ended) work();
   }
 
   #become(state, note, code = null) {
@@ -131,7 +187,28 @@ export class Link {
   #dial(why) {
     this.#env.clearTimeout(this.#dialTimer);
     this.#dialTimer = null;
-    if (this.#socket !== null) return;
+    if (this.#socket !== null || this.#probe !== null) return;
+    this.#answered = false;
+    if (this.#failed) void this.#look(why);
+    else this.#open(why);
+  }
+
+  /**
+   * Dials only where something answers. Of each failed dial Firefox keeps a pause for that address, up to a minute, in
+   * which the next socket says nothing and goes nowhere; a plain request has none.
+   */
+  async #look(why) {
+    const probe = {};
+    this.#probe = probe;
+    const answered = await this.#env.probe(this.address).catch(() => false);
+    if (this.#probe !== probe) return;
+    this.#probe = null;
+    this.#answered = answered;
+    if (answered) this.#open(why);
+    else this.#again(NOBODY);
+  }
+
+  #open(why) {
     let socket;
     try {
       socket = new this.#env.WebSocket(this.address);
@@ -141,7 +218,10 @@ export class Link {
     }
     this.#socket = socket;
     this.#become("connecting", why);
-    this.#greetTimer = this.#env.setTimeout(() => this.#fail(4002, "The daemon did not greet in time."), GREETING_MAX_MS);
+    this.#greetTimer = this.#env.setTimeout(() => {
+      const opened = this.state === "greeting";
+      this.#fail(4002, opened ? "The daemon did not greet in time." : "The connection did not open in time.");
+    }, GREETING_MAX_MS);
     const mine = (handler) => (event) => {
       if (this.#socket === socket) handler(event);
     };
@@ -158,6 +238,7 @@ export class Link {
   #received(data) {
     this.#lastFrameAt = this.#env.now();
     this.#askedAt = 0;
+    this.#env.clearTimeout(this.#doubtTimer);
     if (typeof data !== "string") return;
     const { frame, fault } = wire.read(data);
     if (fault !== undefined) this.#on.log("warn", `A frame of the daemon was not understood: ${fault}`);
@@ -165,6 +246,7 @@ export class Link {
     if (frame.type === "hello_ack") {
       this.#env.clearTimeout(this.#greetTimer);
       this.#attempts = 0;
+      this.#failed = false;
       this.#outbox ??= new Outbox(this.#socket, this.#env);
       this.#heartbeatMs = frame.heartbeat_ms ?? HEARTBEAT_MS;
       this.#become("connected", "");
@@ -173,7 +255,7 @@ export class Link {
       this.#env.clearTimeout(this.#greetTimer);
       this.#become("pairing", "Approve this browser at the daemon.", frame.code);
     } else if (this.connected) {
-      this.#on.frame(frame);
+      this.#on.frame(frame.type === "api_request" ? withBodyAsItCame(frame, data) : frame);
     } else if (frame.type === "error") {
       this.#on.log("warn", `The daemon answered ${frame.code}.`);
     }
@@ -181,13 +263,22 @@ export class Link {
 
   #closed(code, reason) {
     const refusal = REFUSALS.get(code);
+    const opened = this.state !== "connecting";
     this.#forget();
     if (refusal !== undefined) {
+      this.#failed = true;
       this.#pause(REFUSED_PAUSE_MS * (0.75 + this.#env.random() / 2), refusal);
       return;
     }
     const said = reason ? ` (${reason})` : "";
-    const words = code === 1006 ? "The daemon is not there." : `The connection was closed: ${code}${said}.`;
+    if (code !== 1006) this.#again(`The connection was closed: ${code}${said}.`);
+    else if (opened) this.#again("The connection was lost.");
+    else this.#again(this.#answered ? "Something answers at the daemon's address, but takes no connection." : NOBODY);
+  }
+
+  /** Dials again after a pause. */
+  #again(words) {
+    this.#failed = true;
     // Full jitter: anything from the shortest pause to a bound that doubles.
     const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#attempts + 1, 16));
     this.#attempts += 1;
@@ -203,8 +294,7 @@ export class Link {
   #fail(code, words) {
     this.#on.log("warn", words);
     this.#drop(code, "");
-    this.#closed(1006, "");
-    this.#become("waiting", words);
+    this.#again(words);
   }
 
   /** Closes the socket without waiting for its close event, which no longer concerns anybody. */
@@ -222,7 +312,12 @@ export class Link {
   #forget() {
     const was = this.connected;
     this.#socket = null;
+    this.#probe = null;
+    this.#ended += 1;
     this.#env.clearTimeout(this.#greetTimer);
+    this.#env.clearTimeout(this.#doubtTimer);
+    this.#env.clearTimeout(this.#partTimer);
+    this.#partTimer = null;
     if (was) {
       this.state = "waiting";
       this.#on.lost();
@@ -234,7 +329,21 @@ export class Link {
   #ask() {
     if (this.#askedAt !== 0) return;
     this.#askedAt = this.#env.now();
-    this.send(wire.stateRequest());
+    this.send(wire.stateRequest(), true);
+  }
+
+  /**
+   * The clock jumped. After a sleep the connection is most likely half gone; but the clock may have been set, or this
+   * program held up, and then all is well. The daemon's answer tells.
+   */
+  #doubt() {
+    const now = this.#env.now();
+    // What was silent is the time that jumped, not the daemon.
+    this.#lastFrameAt = now;
+    this.#askedAt = 0;
+    this.#ask();
+    this.#env.clearTimeout(this.#doubtTimer);
+    this.#doubtTimer = this.#env.setTimeout(() => this.#anew("the machine was asleep"), DOUBT_MAX_MS);
   }
 
   /** Looks at the clock: has the machine slept, is the daemon silent? Its pings are not visible here, so it is asked. */
@@ -244,9 +353,10 @@ export class Link {
     this.#tickedAt = now;
     this.#tickTimer = this.#env.setTimeout(() => this.#tick(), TICK_MS);
     const silent = now - this.#lastFrameAt;
-    if (slept && this.state !== "idle") {
-      // After a sleep the old connection is most likely half gone, and the silence is the sleep's, not the daemon's.
-      this.reconnect("the machine was asleep");
+    if (slept && this.connected) {
+      this.#doubt();
+    } else if (slept && this.state !== "idle") {
+      this.#anew("the machine was asleep");
     } else if (this.connected && silent >= 3 * this.#heartbeatMs && this.#socket.readyState === OPEN) {
       this.#fail(4004, "The daemon fell silent.");
     } else if (this.connected && silent >= this.#heartbeatMs) {

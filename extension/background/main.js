@@ -4,7 +4,7 @@ import { endpoint, extractorFor } from "../platforms/index.js";
 import * as wire from "../wire.js";
 import { Credentials } from "./credentials.js";
 import { isLoopbackSocket, owns, patterns } from "./hosts.js";
-import { Link } from "./link.js";
+import { Link, probe } from "./link.js";
 import { Log } from "./log.js";
 import { Messages } from "./messages.js";
 import { Observer } from "./observer.js";
@@ -36,14 +36,15 @@ const logbook = new Log({ now, changed: () => panel.changed() });
 const log = (level, message) => logbook.add(level, message);
 
 const link = new Link(
-  { ...timers, WebSocket, now, random: Math.random, hello: () => wire.hello({ client_id: clientId, extension_version: version, nonce: hex(16) }) },
+  { ...timers, WebSocket, now, random: Math.random, probe: (address) => probe(address, { fetch, ...timers }), hello: () => wire.hello({ client_id: clientId, extension_version: version, nonce: hex(16) }) },
   {
     state: () => {
       log("info", `Link: ${link.state}. ${link.note}`.trim());
       panel.changed();
     },
     greeted,
-    frame: (frame) => void entered.then(() => router.frame(frame)),
+    // What was asked on a connection that has ended since is nobody's wish any more.
+    frame: (frame) => void link.still(entered, () => router.frame(frame)),
     lost: () => proxy.abortAll(),
     log,
   },

@@ -1,8 +1,10 @@
 /** Performs the daemon's requests in the page of their platform and passes on what comes back. */
 import * as wire from "../wire.js";
-import { merge } from "./headers.js";
+import { JsonText } from "./body.js";
+import { answered, merge } from "./headers.js";
 import { owns, resolve } from "./hosts.js";
 import { Answer } from "./answer.js";
+import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
 
 /** The largest answer that is kept as a whole. */
 export const BODY_BYTES_MAX = 16 << 20;
@@ -10,6 +12,9 @@ export const BODY_BYTES_MAX = 16 << 20;
 export const PROGRESS_MS = 5_000;
 /** How many requests may run at once. */
 export const RUNNING_MAX = 256;
+
+/** An answer longer than this waits until there is room for it. */
+const LARGE = 256 * 1024;
 
 /** Words for the codes of the protocol. */
 const WORDS = {
@@ -24,7 +29,9 @@ const WORDS = {
 /** All requests that run. */
 export class Proxy {
   #env;
+  /** By the daemon's id; and by the key under which a page knows one run of it. */
   #running = new Map();
+  #keyed = new Map();
 
   /**
    * @param {object} env `link`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
@@ -43,8 +50,10 @@ export class Proxy {
   async request(frame) {
     if (this.#running.has(frame.id)) return;
     const { link, setInterval } = this.#env;
-    const task = { frame, port: null, answer: null, seen: 0, beat: null, release: () => {} };
+    // The daemon may use an id again while a page still speaks of its last run.
+    const task = { frame, key: crypto.randomUUID(), port: null, answer: null, seen: 0, beat: null, release: () => {} };
     this.#running.set(frame.id, task);
+    this.#keyed.set(task.key, task);
     task.beat = setInterval(() => link.send(wire.progress({ id: frame.id })), PROGRESS_MS);
     const fault = await this.#begin(task).catch(() => "fetch_failed");
     if (fault !== null) this.#fail(task, fault);
@@ -59,7 +68,7 @@ export class Proxy {
     const url = platform === undefined ? null : resolve(platform, frame.path);
     if (url === null) return "host_not_allowed";
     const page = await tabs.page(frame.platform);
-    if (!this.#running.has(frame.id)) return null;
+    if (!this.#runs(task)) return null;
     if (page === null) return "tab_unavailable";
     const method = (frame.method ?? "GET").toUpperCase();
     const headers = merge(this.#env.captured(frame.platform, url.origin), frame.headers ?? {});
@@ -67,7 +76,7 @@ export class Proxy {
     if (body === undefined || body === null) {
       body = undefined;
     } else if (typeof body !== "string") {
-      body = JSON.stringify(body);
+      body = body instanceof JsonText ? body.text : JSON.stringify(body);
       headers["content-type"] ??= "application/json";
     }
     task.port = page.port;
@@ -75,7 +84,7 @@ export class Proxy {
     task.method = method;
     task.url = url.href;
     task.release = this.#env.mine(page.tabId, method, url.href);
-    this.#post(task, { t: "fetch", id: frame.id, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
+    this.#post(task, { t: "fetch", id: task.key, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
     return null;
   }
 
@@ -83,14 +92,14 @@ export class Proxy {
   cancel({ id }) {
     const task = this.#running.get(id);
     if (task === undefined) return;
-    this.#post(task, { t: "abort", id });
+    this.#post(task, { t: "abort", id: task.key });
     this.#fail(task, "request_cancelled");
   }
 
   /** Nobody waits for any of them any more. */
   abortAll() {
     for (const task of [...this.#running.values()]) {
-      this.#post(task, { t: "abort", id: task.frame.id });
+      this.#post(task, { t: "abort", id: task.key });
       this.#close(task);
     }
   }
@@ -100,14 +109,19 @@ export class Proxy {
     for (const task of [...this.#running.values()]) if (task.port === port) this.#fail(task, "tab_unavailable");
   }
 
-  /** What a page says about a request. True when it was about one. */
+  /** What a page says about a request; it says the key of the run. */
   message(port, message) {
-    const task = this.#running.get(message.id);
+    const task = this.#keyed.get(message.id);
     if (task === undefined || task.port !== port) return;
     if (message.t === "head") this.#head(task, message);
     else if (message.t === "chunk") this.#chunk(task, String(message.text));
-    else if (message.t === "end") this.#end(task);
+    else if (message.t === "end") void this.#end(task);
     else if (message.t === "fail") this.#fail(task, message.code, message.message);
+  }
+
+  /** Whether it is this run that goes on, and not another one of its id. */
+  #runs(task) {
+    return this.#keyed.get(task.key) === task;
   }
 
   #isStream(task) {
@@ -117,7 +131,7 @@ export class Proxy {
   #head(task, { status, headers, url }) {
     const { frame } = task;
     if (url && !owns(task.platform, url)) {
-      this.#post(task, { t: "abort", id: frame.id });
+      this.#post(task, { t: "abort", id: task.key });
       this.#fail(task, "host_not_allowed");
       return;
     }
@@ -127,10 +141,10 @@ export class Proxy {
       stream_id: frame.stream_id ?? frame.id,
       stream: this.#isStream(task),
       status,
-      headers,
+      headers: answered(headers),
       meta: { method: task.method, platform: frame.platform, url: task.url },
       max: BODY_BYTES_MAX,
-      send: (text) => this.#send(task, text),
+      send: (text, end) => this.#send(task, text, end),
       setTimeout: this.#env.setTimeout,
       clearTimeout: this.#env.clearTimeout,
     });
@@ -140,32 +154,45 @@ export class Proxy {
   #chunk(task, text) {
     if (task.answer === null) return;
     if (!task.answer.push(text)) {
-      this.#post(task, { t: "abort", id: task.frame.id });
+      this.#post(task, { t: "abort", id: task.key });
       this.#fail(task, "response_too_large");
       return;
     }
+    if (!this.#runs(task)) return;
     task.seen += text.length;
     if (task.seen < 64 * 1024) return;
     const n = task.seen;
     task.seen = 0;
     // The page reads on only once there is room for more on the way to the daemon.
-    const ack = () => this.#post(task, { t: "ack", id: task.frame.id, n });
+    const ack = () => this.#post(task, { t: "ack", id: task.key, n });
     const room = this.#env.link.room();
     if (room === undefined) ack();
     else void room.then(ack);
   }
 
-  #end(task) {
+  async #end(task) {
     if (task.answer === null) return this.#fail(task, "fetch_failed");
+    // The page has done its part; whether it stays no longer matters.
+    task.port = null;
+    if (task.answer.waiting > LARGE) {
+      // Of several that wait for the same room one takes it, and the others wait again.
+      for (let room = this.#env.link.room(); room !== undefined; room = this.#env.link.room()) {
+        await room;
+        if (!this.#runs(task)) return;
+      }
+    }
     task.answer.end();
     this.#close(task);
   }
 
-  #send(task, text) {
-    if (this.#env.link.send(text) || !this.#env.link.connected) return;
+  #send(task, text, end) {
+    const tooLarge = exceeds(text, FRAME_BYTES_MAX);
+    if (!tooLarge && (this.#env.link.send(text, end) || !this.#env.link.connected)) return;
+    task.answer.close();
+    this.#post(task, { t: "abort", id: task.key });
     // No room although the page waits for room: the daemon does not read.
-    this.#post(task, { t: "abort", id: task.frame.id });
-    this.#close(task);
+    if (tooLarge) this.#fail(task, "response_too_large");
+    else this.#fail(task, "fetch_failed", "There was no room for the answer on its way.");
   }
 
   #post(task, message) {
@@ -177,8 +204,10 @@ export class Proxy {
   }
 
   #fail(task, code, message = WORDS[code]) {
-    if (!this.#running.has(task.frame.id)) return;
-    task.answer?.flush();
+    if (!this.#runs(task)) return;
+    // What waits of an answer that is too large is what made it so.
+    if (code !== "response_too_large") task.answer?.flush();
+    if (!this.#runs(task)) return;
     this.#close(task);
     const { link, log } = this.#env;
     const { id } = task.frame;
@@ -188,16 +217,18 @@ export class Proxy {
       this.#env.failed(task.frame.platform, code);
     }
     if (this.#isStream(task)) {
-      link.send(wire.streamError({ id, stream_id: task.frame.stream_id ?? id, status, code, message }));
+      link.send(wire.streamError({ id, stream_id: task.frame.stream_id ?? id, status, code, message }), true);
     } else {
-      link.send(wire.apiResponse({ id, ok: false, status, error: code }));
+      link.send(wire.apiResponse({ id, ok: false, status, error: code }), true);
     }
   }
 
   #close(task) {
+    if (!this.#runs(task)) return;
     this.#env.clearInterval(task.beat);
     task.answer?.close();
     task.release();
-    this.#running.delete(task.frame.id);
+    this.#keyed.delete(task.key);
+    if (this.#running.get(task.frame.id) === task) this.#running.delete(task.frame.id);
   }
 }

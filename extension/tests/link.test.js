@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, GREETING_MAX_MS, Link } from "../background/link.js";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, DOUBT_MAX_MS, GREETING_MAX_MS, Link, PARTING_MAX_MS, probe, PROBE_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { hello } from "../wire.js";
 import { CLAUDE, Clock, FakeSocket, settled } from "./support/fakes.js";
@@ -10,18 +10,18 @@ const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", hea
 
 beforeEach(() => (FakeSocket.all = []));
 
-function make({ random = () => 1 } = {}) {
+function make({ random = () => 1, probe = async () => true } = {}) {
   const clock = new Clock();
-  const told = { greeted: 0, lost: 0, frames: [], states: [] };
+  const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
   const link = new Link(
-    { ...clock, WebSocket: FakeSocket, random, hello: () => hello({ client_id: "firefox-1" }) },
+    { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
     {
       state: () => {
         told.states.push(link.state);
         assert.ok(FakeSocket.open.length <= 1, "never two sockets");
       },
       greeted: () => (told.greeted += 1),
-      frame: (frame) => told.frames.push(frame.type),
+      frame: (frame) => told.frames.push(frame.body?.text ?? frame.type),
       lost: () => (told.lost += 1),
       log: () => {},
     },
@@ -106,12 +106,13 @@ test("never two sockets: not by reconnecting, waking, starting again or late eve
   assert.equal(told.lost, 2);
 });
 
-test("the network's return ends the pause at once", () => {
+test("the network's return ends the pause at once", async () => {
   const { link } = make();
   link.start(ADDRESS);
   FakeSocket.last.fail();
   assert.equal(FakeSocket.open.length, 0);
   link.wake("online");
+  await settled();
   assert.equal(FakeSocket.open.length, 1);
 });
 
@@ -124,8 +125,27 @@ test("after a sleep of the machine it dials anew", async () => {
   assert.equal(FakeSocket.last, before);
   clock.at += 20_000; // shorter than what would pass for silence
   await clock.pass(2_000);
+  assert.equal(before.types().at(-1), "state_request");
+  await clock.pass(DOUBT_MAX_MS);
   assert.notEqual(FakeSocket.last, before);
   assert.equal(before.readyState, 3);
+});
+
+test("a clock that is set, or a program that was held up, costs no connection", async () => {
+  const { clock, link, told } = make();
+  link.start(ADDRESS);
+  greet();
+  const socket = FakeSocket.last;
+  for (const jump of [20_000, 3_600_000, -3_600_000, -20_000]) {
+    const asked = socket.types().length;
+    told.offset += jump;
+    await clock.pass(2_000);
+    assert.ok(socket.types().slice(asked).includes("state_request"), `${jump}`);
+    socket.say({ type: "state_snapshot", reason: "state_request", snapshot: {} });
+    await clock.pass(2 * DOUBT_MAX_MS);
+    socket.say({ type: "state_snapshot", reason: "state_request", snapshot: {} });
+    assert.deepEqual([FakeSocket.last, link.state, told.lost], [socket, "connected", 0], `${jump}`);
+  }
 });
 
 test("a silent daemon is asked, and given up after three intervals; one that answers is kept", async () => {
@@ -225,4 +245,149 @@ test("stopped is idle", async () => {
   link.stop();
   await clock.pass(100_000);
   assert.deepEqual([link.state, FakeSocket.open.length], ["idle", 0]);
+});
+
+test("what waited for something is not done once its connection has ended, be there another one or not", async () => {
+  const { clock, link } = make({ random: () => 0 });
+  link.start(ADDRESS);
+  greet();
+  const done = [];
+  let ready;
+  const later = new Promise((resolve) => (ready = resolve));
+  void link.still(later, () => done.push("of the first"));
+  FakeSocket.last.fail();
+  await clock.pass(250);
+  greet();
+  void link.still(later, () => done.push("of the second"));
+  ready();
+  await settled();
+  assert.deepEqual(done, ["of the second"]);
+  void link.still(new Promise((resolve) => clock.setTimeout(resolve, 10)), () => done.push("of none"));
+  FakeSocket.last.fail();
+  await clock.pass(10);
+  assert.deepEqual(done, ["of the second"]);
+});
+
+test("after a failure it dials only where something answers: no socket is spent on a daemon that is away", async () => {
+  let there = false;
+  let looks = 0;
+  const { clock, link, told } = make({
+    probe: async () => {
+      looks += 1;
+      return there;
+    },
+  });
+  link.start(ADDRESS);
+  assert.deepEqual([FakeSocket.all.length, looks], [1, 0]);
+  FakeSocket.last.fail();
+  await clock.pass(24 * 3_600_000);
+  assert.equal(FakeSocket.all.length, 1);
+  assert.ok(looks >= 5_760 && looks < 5_800, `${looks}`);
+  assert.deepEqual([link.state, link.note, told.states], ["waiting", "The daemon is not there.", ["connecting", "waiting"]]);
+  there = true;
+  const since = clock.at;
+  while (FakeSocket.all.length === 1) await clock.pass(100);
+  assert.ok(clock.at - since <= BACKOFF_MAX_MS);
+  assert.equal(link.state, "connecting");
+  greet();
+  assert.equal(link.state, "connected");
+});
+
+test("a look that is under way is not doubled, and counts for nothing once all is begun anew", async () => {
+  const looks = [];
+  const { clock, link } = make({ probe: () => new Promise((resolve) => looks.push(resolve)) });
+  link.start(ADDRESS);
+  FakeSocket.last.fail();
+  link.wake("online");
+  link.wake("online");
+  await clock.pass(60_000);
+  assert.deepEqual([looks.length, FakeSocket.all.length], [1, 1]);
+  link.start("ws://127.0.0.1:9/ws/firefox");
+  assert.equal(FakeSocket.all.length, 2);
+  looks[0](true);
+  await settled();
+  assert.equal(FakeSocket.all.length, 2);
+  FakeSocket.last.fail();
+  link.wake("online");
+  link.stop();
+  looks[1](true);
+  await clock.pass(60_000);
+  assert.deepEqual([FakeSocket.all.length, link.state], [2, "idle"]);
+});
+
+test("the words say what is true", async () => {
+  const { clock, link } = make({ random: () => 0 });
+  link.start(ADDRESS);
+  FakeSocket.last.fail();
+  assert.equal(link.note, "The daemon is not there.");
+  await clock.pass(250);
+  FakeSocket.last.fail();
+  assert.equal(link.note, "Something answers at the daemon's address, but takes no connection.");
+  await clock.pass(250 + GREETING_MAX_MS);
+  assert.equal(link.note, "The connection did not open in time.");
+  await clock.pass(250);
+  greet();
+  FakeSocket.last.fail();
+  assert.equal(link.note, "The connection was lost.");
+});
+
+test("the look for the daemon: any answer will do, none in time will not", async () => {
+  const clock = new Clock();
+  const asked = [];
+  const answers = (fetch) => probe(ADDRESS, { ...clock, fetch });
+  assert.equal(await answers(async (url, { mode }) => asked.push([url, mode])), true);
+  assert.deepEqual(asked, [["http://127.0.0.1:4317/health", "no-cors"]]);
+  assert.equal(await answers(() => Promise.reject(new TypeError("refused"))), false);
+  const silent = answers((url, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
+  await clock.pass(PROBE_MAX_MS);
+  assert.equal(await silent, false);
+  assert.equal(clock.next, Infinity);
+});
+
+test("a connection that is closed on purpose sends first what waits, but not for ever", async () => {
+  for (const reads of [true, false]) {
+    FakeSocket.all = [];
+    const { clock, link, told } = make();
+    link.start(ADDRESS);
+    greet();
+    const socket = FakeSocket.last;
+    socket.bufferedAmount = SOCKET_BYTES_HIGH;
+    link.send('{"type":"action_result"}');
+    link.reconnect("asked");
+    link.reconnect("asked again");
+    await clock.pass(100);
+    assert.deepEqual([FakeSocket.all.length, socket.closed], [1, null]);
+    if (reads) {
+      socket.bufferedAmount = 0;
+      await clock.pass(10);
+      assert.equal(socket.types().at(-1), "action_result");
+    } else {
+      await clock.pass(PARTING_MAX_MS - 101);
+      assert.equal(socket.closed, null);
+      await clock.pass(1);
+    }
+    assert.deepEqual([FakeSocket.all.length, socket.closed, told.lost], [2, { code: 1000, reason: "reconnect" }, 1]);
+    greet();
+    await clock.pass(2 * PARTING_MAX_MS);
+    assert.deepEqual([FakeSocket.all.length, link.state], [2, "connected"]);
+  }
+});
+
+test("a connection that is lost while it is to be closed is dialled as any other", async () => {
+  const { clock, link } = make();
+  link.start(ADDRESS);
+  greet();
+  FakeSocket.last.bufferedAmount = SOCKET_BYTES_HIGH;
+  link.reconnect("asked");
+  FakeSocket.last.fail();
+  await clock.pass(BACKOFF_MAX_MS / 3);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("the body of a request is handed on as it came", () => {
+  const { link, told } = make();
+  link.start(ADDRESS);
+  greet();
+  FakeSocket.last.say('{"type":"api_request","id":"r","platform":"claude","body":{"n":12345678901234567890}}');
+  assert.deepEqual(told.frames, ['{"n":12345678901234567890}']);
 });

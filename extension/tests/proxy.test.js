@@ -1,10 +1,26 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { JsonText } from "../background/body.js";
 import { PROGRESS_MS, Proxy } from "../background/proxy.js";
-import { CLAUDE, Clock, FakePort, settled } from "./support/fakes.js";
+import { Link } from "../background/link.js";
+import { bytesOf, exceeds, FRAME_BYTES_MAX, Outbox, SOCKET_BYTES_HIGH } from "../background/outbox.js";
+import { CLAUDE, Clock, FakePort, FakeSocket, settled } from "./support/fakes.js";
 
-function make({ page, captured = {} } = {}) {
+/** A greeted link over a socket of the test's. */
+function realLink() {
   const clock = new Clock();
+  const on = { state() {}, greeted() {}, frame() {}, lost() {}, log() {} };
+  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, hello: () => "{}" }, on);
+  link.start("ws://127.0.0.1:4317/ws/firefox");
+  const socket = FakeSocket.last;
+  socket.accept();
+  socket.say({ type: "hello_ack", client_id: "c", connection_id: "c", platforms: [] });
+  socket.sent = [];
+  return { clock, link, socket };
+}
+
+function make({ page, captured = {}, over } = {}) {
+  const clock = over?.clock ?? new Clock();
   const port = new FakePort(5);
   const frames = [];
   const rooms = [];
@@ -13,7 +29,7 @@ function make({ page, captured = {} } = {}) {
   let mine = 0;
   const proxy = new Proxy({
     ...clock,
-    link,
+    link: over?.link ?? link,
     log: () => {},
     captured: () => captured,
     mine: () => {
@@ -29,9 +45,10 @@ function make({ page, captured = {} } = {}) {
   });
   const ask = async (more = {}) => {
     await proxy.request({ type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x", headers: {}, response_mode: "buffered", ...more });
-    return port.sent.find((message) => message.t === "fetch");
+    return port.sent.findLast((message) => message.t === "fetch");
   };
-  const say = (t, more = {}) => proxy.message(port, { t, id: "r", ...more });
+  /** What the page says about the request it was asked for last. */
+  const say = (t, more = {}) => proxy.message(port, { t, id: port.sent.findLast((message) => message.t === "fetch")?.id, ...more });
   const head = (type = "application/json", status = 200) => say("head", { status, headers: { "content-type": type }, url: "https://claude.ai/api/x" });
   return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, mine: () => mine };
 }
@@ -170,7 +187,7 @@ test("the page reads on only when there is room", async () => {
   const text = `data: ${"x".repeat(70_000)}\n\n`;
   const acks = () => port.sent.filter(({ t }) => t === "ack");
   say("chunk", { text });
-  assert.deepEqual(acks(), [{ t: "ack", id: "r", n: text.length }]);
+  assert.deepEqual(acks(), [{ t: "ack", id: port.sent[0].id, n: text.length }]);
   link.full = true;
   say("chunk", { text });
   await settled();
@@ -194,7 +211,185 @@ test("another page cannot answer, and the same request is not performed twice", 
   await ask();
   assert.equal(port.sent.length, 1);
   head();
-  proxy.message(new FakePort(6), { t: "end", id: "r" });
+  proxy.message(new FakePort(6), { t: "end", id: port.sent[0].id });
   assert.equal(proxy.running, 1);
   assert.deepEqual(frames, []);
+});
+
+test("what a page says late of a cancelled request is not taken for the next one of that id", async () => {
+  const { ask, say, head, frames, proxy, port } = make();
+  const first = await ask({ method: "POST" });
+  proxy.cancel({ id: "r" });
+  const second = await ask({ method: "POST" });
+  assert.notEqual(first.id, second.id);
+  assert.deepEqual(port.sent.map(({ t, id }) => [t, id]), [["fetch", first.id], ["abort", first.id], ["fetch", second.id]]);
+  head();
+  proxy.message(port, { t: "chunk", id: first.id, text: "late" });
+  proxy.message(port, { t: "fail", id: first.id, code: "fetch_failed" });
+  assert.equal(proxy.running, 1);
+  say("chunk", { text: "2" });
+  say("end");
+  assert.deepEqual(frames.map(({ error, body }) => error ?? body), ["request_cancelled", 2]);
+});
+
+test("a request whose connection was lost while it waited for its tab is not performed beside the next of its id", async () => {
+  let give;
+  const { ask, say, head, frames, port, proxy, mine } = make({ page: new Promise((resolve) => (give = resolve)) });
+  const first = ask({ method: "POST" });
+  proxy.abortAll();
+  const second = ask({ method: "POST" });
+  give({ tabId: 5, port });
+  await Promise.all([first, second]);
+  assert.deepEqual([port.sent.map(({ t }) => t), proxy.running, mine()], [["fetch"], 1, 1]);
+  head();
+  say("end");
+  assert.deepEqual([frames.length, proxy.running, mine()], [1, 0, 0]);
+});
+
+test("large answers on a busy link come one after the other, and none is lost", async () => {
+  const over = realLink();
+  const { ask, proxy, port } = make({ over });
+  const { clock, socket } = over;
+  // The socket takes what it is given and passes it on with the next look.
+  socket.send = (text) => {
+    socket.sent.push(text);
+    socket.bufferedAmount += text.length;
+  };
+  socket.bufferedAmount = SOCKET_BYTES_HIGH;
+  const text = "x".repeat(16 << 20);
+  for (const id of ["1", "2", "3", "4"]) {
+    const { id: key } = await ask({ id });
+    proxy.message(port, { t: "head", id: key, status: 200, headers: {} });
+    proxy.message(port, { t: "chunk", id: key, text });
+    proxy.message(port, { t: "end", id: key });
+  }
+  // The page may go: it has told everything.
+  proxy.portGone(port);
+  assert.equal(proxy.running, 4);
+  for (let done = 0; done < 4; done += 1) {
+    assert.deepEqual(socket.sent.map((frame) => JSON.parse(frame)).filter(({ type }) => type === "api_response").map(({ ok, body }) => [ok, body.length]), Array(done).fill([true, 16 << 20]));
+    socket.bufferedAmount = 0;
+    await clock.pass(10);
+  }
+  assert.deepEqual(socket.types(), Array(4).fill("api_response"));
+  assert.equal(proxy.running, 0);
+});
+
+test("an event that finds no room ends its stream: an error, and nothing after it", async () => {
+  const { ask, say, head, frames, link, port, proxy, mine } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  let room = 1;
+  link.send = (text, end) => {
+    if (!end && room === 0) return false;
+    if (!end) room -= 1;
+    return frames.push(JSON.parse(text));
+  };
+  say("chunk", { text: "data: 1\n\ndata: 2\n\n" });
+  room = 9;
+  say("chunk", { text: "data: 3\n\n" });
+  say("end");
+  assert.deepEqual(frames.map(({ type, seq, code }) => code ?? seq ?? type), ["stream_open", 1, "fetch_failed"]);
+  assert.deepEqual([port.sent.at(-1).t, proxy.running, mine()], ["abort", 0, 0]);
+});
+
+test("the word that an answer failed finds room where nothing else does", async () => {
+  const over = realLink();
+  const { ask, proxy } = make({ over });
+  await ask();
+  over.socket.bufferedAmount = SOCKET_BYTES_HIGH;
+  while (over.link.send("x".repeat(1 << 20)));
+  while (over.link.send("{}"));
+  proxy.cancel({ id: "r" });
+  over.socket.bufferedAmount = 0;
+  await over.clock.pass(10);
+  assert.equal(JSON.parse(over.socket.sent.at(-1)).error, "request_cancelled");
+});
+
+test("bytes are counted as the wire has them", () => {
+  for (const text of ["", "abc", "\u00e9", "\uffff\u0800", "\u{1f600}x", "\ud800", "\ud800\ud800", "\udc00\ud800x", "a\u{10ffff}\udfff"]) {
+    const bytes = new TextEncoder().encode(text).length;
+    assert.equal(bytesOf(text), bytes, JSON.stringify(text));
+    assert.deepEqual([exceeds(text, bytes), exceeds(text, bytes - 1)], [false, true]);
+  }
+});
+
+test("no frame is larger than the daemon reads, whatever it says", () => {
+  const socket = { bufferedAmount: 0, sent: 0, send: () => (socket.sent += 1) };
+  const outbox = new Outbox(socket, new Clock());
+  assert.deepEqual([outbox.send("x".repeat(FRAME_BYTES_MAX)), outbox.send("\ufffd".repeat(14 << 20)), socket.sent], [true, false, 1]);
+});
+
+test("an answer whose frame would be larger than the daemon reads ends alone, not the connection", async () => {
+  // 15 MiB that are no text: three bytes for each of them.
+  const binary = "\ufffd".repeat(15 << 20);
+  // Text that is six times as long once it is quoted.
+  const control = "\u0001".repeat(8 << 20);
+  for (const text of [binary, control]) {
+    for (const [response_mode, type] of [["buffered", "text/plain"], ["sse", "text/plain"], ["sse", "text/event-stream"]]) {
+      const { ask, say, head, frames, proxy } = make();
+      await ask({ response_mode });
+      head(type);
+      say("chunk", { text: type === "text/plain" ? text : `data: ${text}\n\n` });
+      say("end");
+      assert.deepEqual(frames.map(({ type, error, code }) => error ?? code ?? type).filter((word) => word !== "stream_open"), ["response_too_large"]);
+      assert.equal(proxy.running, 0);
+    }
+  }
+});
+
+test("a long event goes without its text as it stood; one that is too long ends its stream", async () => {
+  const { ask, say, head, frames } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  const long = "x".repeat(15 << 20);
+  say("chunk", { text: `data: 1\n\ndata: ${long}\n\n` });
+  assert.deepEqual(frames.slice(1).map(({ data, raw }) => [`${data}`.length, raw?.length]), [[1, 7], [15 << 20, undefined]]);
+  say("chunk", { text: `data: ${long}${long}\n\ndata: 3\n\n` });
+  assert.deepEqual([frames.length, frames.at(-1).code], [4, "response_too_large"]);
+});
+
+test("what waits of an event is counted in bytes", async () => {
+  const { ask, say, head, frames } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  say("chunk", { text: `data: ${"\u00e9".repeat(7 << 20)}` });
+  assert.equal(frames.length, 1);
+  say("chunk", { text: "\u00e9".repeat(2 << 20) });
+  assert.equal(frames.at(-1).code, "response_too_large");
+});
+
+test("JSON goes as it came", async () => {
+  const sent = await make().ask({ method: "POST", body: new JsonText("[12345678901234567890]") });
+  assert.deepEqual([sent.body, sent.headers["content-type"]], ["[12345678901234567890]", "application/json"]);
+});
+
+test("of an answer's headers only those of the list leave, whatever the page says", async () => {
+  for (const response_mode of ["buffered", "sse"]) {
+    const { ask, say, frames } = make();
+    await ask({ response_mode });
+    const kept = { "content-type": "text/plain", "Retry-After": "1", "x-request-id": "7", "x-ratelimit-left": "0" };
+    const other = { "set-cookie": "a=b", authorization: "secret", "x-content-type": "x", "x-ratelimit-": "x", "x-ratelimit-n": 5 };
+    say("head", { status: 200, headers: { ...other, ...kept }, url: "https://claude.ai/api/x" });
+    say("end");
+    assert.deepEqual(frames[0].headers, kept);
+  }
+});
+
+test("an answer without headers is one all the same", async () => {
+  const { ask, say, frames } = make();
+  await ask();
+  say("head", { status: 204 });
+  say("end");
+  assert.deepEqual([frames[0].status, frames[0].headers], [204, {}]);
+});
+
+test("a piece that is too large is not sent on before its stream ends, and bytes count, not characters", async () => {
+  for (const text of ["x".repeat(17 << 20), "\u00e9".repeat(9 << 20)]) {
+    const { ask, say, head, frames } = make();
+    await ask({ response_mode: "sse" });
+    head("text/plain");
+    say("chunk", { text });
+    assert.deepEqual(frames.map(({ type, code }) => code ?? type), ["stream_open", "response_too_large"]);
+  }
 });

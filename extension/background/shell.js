@@ -1,6 +1,11 @@
 /** A platform's shell tab as wanted, as it is, and how they differ, in the words of the protocol. Pure. */
 import { owns } from "./hosts.js";
 
+/** Whether a page at `url` is of the platform's shell: requests go out as its own only from there, not from a subdomain. */
+export function isShellPage(platform, url) {
+  return URL.canParse(url ?? "") && owns(platform, url) && new URL(url).origin === new URL(platform.shell_url).origin;
+}
+
 /** What is wrong with a tab; "none" when nothing is. */
 export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (!permitted) return "permission_missing";

@@ -1,6 +1,6 @@
 /** The shell tabs: one per platform, opened without stealing the focus, watched, and opened again when asked to. */
 import { owns } from "./hosts.js";
-import { describe, issueOf } from "./shell.js";
+import { describe, isShellPage, issueOf } from "./shell.js";
 import { Wishes } from "./wishes.js";
 
 /** How long a tab may take to become ready for a request. */
@@ -77,10 +77,13 @@ export class Tabs {
   pageChanged(tabId) {
     for (const [name, shell] of this.#shells) {
       if (shell.tabId !== tabId) continue;
-      if (this.#pages.port(tabId) !== undefined) {
+      const platform = this.platform(name);
+      if (platform && this.#port(platform, tabId) !== undefined) {
         this.#ready(shell);
-      } else {
+      } else if (this.#pages.port(tabId) === undefined) {
         void this.#lookAfter(tabId);
+      } else {
+        shell.begun = true;
       }
       this.#changed(name);
     }
@@ -139,7 +142,7 @@ export class Tabs {
     const platform = this.platform(name);
     if (platform === undefined || !this.#permitted.has(name)) return null;
     const tab = this.#tab(platform);
-    const port = tab && this.#pages.port(tab.id);
+    const port = tab && this.#port(platform, tab.id);
     if (port !== undefined && owns(platform, tab.url ?? "")) return { tabId: tab.id, port };
     if (!this.#wish(platform).exists) await this.#want(platform, { action: "request", source: "request", reason: "request" });
     return (await this.#ensure(platform, READY_MAX_MS)).page;
@@ -169,6 +172,12 @@ export class Tabs {
     return this.#known.get(this.#shell(platform).tabId);
   }
 
+  /** The port of a tab's page if that is the platform's: what is asked for goes to nobody else. */
+  #port(platform, tabId) {
+    const port = this.#pages.port(tabId);
+    return port !== undefined && isShellPage(platform, port.sender.url) ? port : undefined;
+  }
+
   #candidate(platform) {
     const taken = this.#shell(platform).tabId;
     const fits = [...this.#known.values()].filter((tab) => tab.id !== taken && owns(platform, tab.url ?? ""));
@@ -180,7 +189,7 @@ export class Tabs {
   #state(platform) {
     const shell = this.#shell(platform);
     const tab = this.#tab(platform);
-    const ready = tab !== undefined && this.#pages.port(tab.id) !== undefined;
+    const ready = tab !== undefined && this.#port(platform, tab.id) !== undefined;
     const permitted = this.#permitted.has(platform.platform);
     return { ...shell, platform, desired: this.#wish(platform), tab, ready, permitted, candidate: this.#candidate(platform) };
   }
@@ -196,7 +205,7 @@ export class Tabs {
     const shell = this.#shell(platform);
     this.#known.set(tab.id, this.#known.get(tab.id) ?? tab);
     Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, begun: false, lastSeenAt: this.#now() });
-    if (this.#pages.port(tab.id) !== undefined) this.#ready(shell);
+    if (this.#port(platform, tab.id) !== undefined) this.#ready(shell);
     this.#changed(platform.platform);
   }
 
@@ -207,7 +216,7 @@ export class Tabs {
       this.#working.set(name, this.#settle(platform).finally(() => this.#working.delete(name)));
     }
     const { tabId, opened } = await this.#working.get(name);
-    const port = await this.#pages.wait(tabId, ms);
+    const port = await this.#pages.wait(tabId, ms, (each) => isShellPage(platform, each.sender.url));
     if (port === undefined) this.#log("warn", `The tab of ${name} did not become ready.`);
     return { opened, page: port === undefined ? null : { tabId, port } };
   }
@@ -224,7 +233,7 @@ export class Tabs {
       }
       tab = this.#tab(platform);
     }
-    const ready = this.#pages.port(tab.id) !== undefined;
+    const ready = this.#port(platform, tab.id) !== undefined;
     if (!opened && !ready && tab.status !== "loading") {
       // Discarded, crashed, or loaded before the extension was: loading it brings it back.
       await this.#browser.tabs.reload(tab.id).catch(() => {});

@@ -16,7 +16,7 @@ async function make({ stored, existing = [], permitted = ["claude", "app"] } = {
   tabs.setPlatforms([CLAUDE, LOCAL], permitted);
   /** A tab's page loads, as Firefox and the content scripts tell it. */
   const load = (id, url = "https://claude.ai/") => {
-    const port = new FakePort(id);
+    const port = new FakePort(id, 0, url);
     browser.tabs.change(id, { url, status: "loading" });
     pages.connected(port);
     browser.tabs.change(id, { status: "complete" });
@@ -78,6 +78,22 @@ test("ten requests at once open one tab", async () => {
   assert.equal(created().length, 1);
   assert.equal(new Set(found.map(({ port }) => port)).size, 1);
   assert.equal(tabs.runtime("claude").desired.source, "request");
+});
+
+test("a request waits for its platform's page and is handed no other's", async () => {
+  const { browser, pages, tabs } = await make({ existing: [open(7, "https://claude.ai/", { status: "loading" })] });
+  let found = "waiting";
+  const asking = tabs.page("claude").then((page) => (found = page));
+  for (let i = 0; i < 5; i += 1) await settled();
+  // The user leads the tab elsewhere meanwhile, where the extension is too.
+  pages.connected(new FakePort(7, 0, LOCAL.shell_url));
+  browser.tabs.change(7, { url: LOCAL.shell_url, status: "complete" });
+  for (let i = 0; i < 5; i += 1) await settled();
+  assert.equal(found, "waiting");
+  assert.equal(tabs.runtime("claude").actual.healthy, false);
+  const right = new FakePort(7);
+  pages.connected(right);
+  assert.equal((await asking).port, right);
 });
 
 test("a tab closed by hand is drift, and restoring opens it again", async () => {

@@ -14,7 +14,7 @@ export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (tab.discarded) return "discarded";
   // A new tab is empty before it begins to load.
   if (!begun && (tab.url ?? "about:blank") === "about:blank") return "loading";
-  if (!owns(platform, tab.url ?? "")) return tab.status === "loading" ? "loading" : "navigated_away";
+  if (!isShellPage(platform, tab.url)) return tab.status === "loading" ? "loading" : "navigated_away";
   if (!ready) return tab.status === "loading" ? "loading" : "not_ready";
   return "none";
 }

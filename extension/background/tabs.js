@@ -1,5 +1,4 @@
 /** The shell tabs: one per platform, opened without stealing the focus, watched, and opened again when asked to. */
-import { owns } from "./hosts.js";
 import { describe, isShellPage, issueOf } from "./shell.js";
 import { Wishes } from "./wishes.js";
 
@@ -103,7 +102,7 @@ export class Tabs {
   async reload(name, { action, reason }) {
     const platform = this.platform(name);
     const tab = this.#tab(platform);
-    if (tab === undefined || !owns(platform, tab.url ?? "")) return this.open(name, { action, reason });
+    if (tab === undefined || !isShellPage(platform, tab.url)) return this.open(name, { action, reason });
     await this.#want(platform, { action, source: "daemon", reason });
     const gone = this.#pages.port(tab.id);
     await this.#browser.tabs.reload(tab.id);
@@ -143,7 +142,7 @@ export class Tabs {
     if (platform === undefined || !this.#permitted.has(name)) return null;
     const tab = this.#tab(platform);
     const port = tab && this.#port(platform, tab.id);
-    if (port !== undefined && owns(platform, tab.url ?? "")) return { tabId: tab.id, port };
+    if (port !== undefined && isShellPage(platform, tab.url)) return { tabId: tab.id, port };
     if (!this.#wish(platform).exists) await this.#want(platform, { action: "request", source: "request", reason: "request" });
     return (await this.#ensure(platform, READY_MAX_MS)).page;
   }
@@ -180,7 +179,7 @@ export class Tabs {
 
   #candidate(platform) {
     const taken = this.#shell(platform).tabId;
-    const fits = [...this.#known.values()].filter((tab) => tab.id !== taken && owns(platform, tab.url ?? ""));
+    const fits = [...this.#known.values()].filter((tab) => tab.id !== taken && isShellPage(platform, tab.url));
     // One that is loaded first, and of those the one used last.
     const rank = (tab) => (tab.discarded ? 0 : 1e15) + (tab.lastAccessed ?? 0);
     return fits.sort((a, b) => rank(b) - rank(a))[0];
@@ -282,7 +281,8 @@ export class Tabs {
     for (const [name, shell] of this.#shells) {
       const still = this.#known.get(tabId);
       if (shell.tabId !== tabId || still === undefined || still.status === "loading" || still.discarded) continue;
-      if (!owns(this.platform(name) ?? { hosts: [] }, still.url ?? "")) continue;
+      const platform = this.platform(name);
+      if (platform === undefined || !isShellPage(platform, still.url)) continue;
       shell.crashed = true;
       this.#changed(name);
     }
@@ -297,7 +297,7 @@ export class Tabs {
         shell.lastSeenAt = this.#now();
         if (change?.status === "loading") shell.crashed = false;
         this.#changed(platform.platform);
-      } else if (shell.tabId === undefined && [tab, before].some((each) => each && owns(platform, each.url ?? ""))) {
+      } else if (shell.tabId === undefined && [tab, before].some((each) => each && isShellPage(platform, each.url))) {
         this.#changed(platform.platform);
       }
     }
@@ -311,7 +311,7 @@ export class Tabs {
       if (shell.tabId === tabId) {
         Object.assign(shell, { tabId: undefined, lost: "tab_closed", crashed: false });
         this.#changed(platform.platform);
-      } else if (tab && owns(platform, tab.url ?? "")) {
+      } else if (tab && isShellPage(platform, tab.url)) {
         this.#changed(platform.platform);
       }
     }

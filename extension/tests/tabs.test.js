@@ -72,6 +72,20 @@ test("an open tab of the platform is adopted instead of opening another", async 
   assert.deepEqual([result.tab_id, result.restored, created().length], [7, false, 0]);
 });
 
+test("a tab of a subdomain is not the shell's: not adopted, not healthy, given no request", async () => {
+  const { browser, pages, tabs, opening, created } = await make({ existing: [open(7, "https://docs.claude.ai/")] });
+  pages.connected(new FakePort(7, 0, "https://docs.claude.ai/"));
+  assert.equal(tabs.runtime("claude").actual.candidate_tab_id, undefined);
+  const { tabId, port } = await opening(() => tabs.page("claude"));
+  assert.deepEqual([created().length, port.sender.url], [1, "https://claude.ai/"]);
+  pages.connected(new FakePort(tabId, 0, "https://docs.claude.ai/"));
+  browser.tabs.change(tabId, { url: "https://docs.claude.ai/x", status: "complete" });
+  const { actual, drift } = tabs.runtime("claude");
+  assert.deepEqual([actual.healthy, actual.issue, actual.url, drift.aligned], [false, "navigated_away", "https://docs.claude.ai/x", false]);
+  const again = await opening(() => tabs.page("claude"));
+  assert.notEqual(again.tabId, tabId);
+});
+
 test("ten requests at once open one tab", async () => {
   const { tabs, created, opening } = await make();
   const found = await opening(() => Promise.all(Array.from({ length: 10 }, () => tabs.page("claude"))));

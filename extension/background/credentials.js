@@ -17,6 +17,8 @@ const MINE_LATE_MS = 2_000;
 const STORED = "salt";
 /** A login seen again is news after this time, so that `last_seen_at` is not told on every request. */
 const SEEN_AGAIN_MS = 60_000;
+/** The cookies of tabs in no container. */
+const DEFAULT_STORE = "firefox-default";
 
 /** The logins of all platforms. */
 export class Credentials {
@@ -29,7 +31,7 @@ export class Credentials {
   #requests = 0;
 
   /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`,
-   *   `random()`, `setTimeout` */
+   *   `cookieStore(platform)` of the shell tab if there is one, `random()`, `setTimeout` */
   constructor(env) {
     this.#env = env;
   }
@@ -73,9 +75,10 @@ export class Credentials {
   }
 
   /** A request is about to be sent. */
-  async sending({ requestId, tabId, method, url, type, requestHeaders }) {
-    const platform = this.#env.platformOf(url);
-    if (platform === undefined || tabId < 0 || this.#isOurs(requestId, tabId, method, url)) return;
+  async sending(details) {
+    const { requestId, tabId, method, url, type, requestHeaders } = details;
+    const platform = this.#teacher(details);
+    if (this.#isOurs(requestId, tabId, method, url) || platform === undefined) return;
     const headers = requestHeaders ?? [];
     if (type === "xmlhttprequest") {
       this.#saw(platform, method, url);
@@ -88,9 +91,10 @@ export class Credentials {
   }
 
   /** A request was answered. */
-  completed({ requestId, tabId, url, type, statusCode }) {
-    if (this.#ours.delete(requestId) || tabId < 0 || type !== "xmlhttprequest") return;
-    const platform = this.#env.platformOf(url);
+  completed(details) {
+    const { requestId, type, statusCode } = details;
+    if (this.#ours.delete(requestId) || type !== "xmlhttprequest") return;
+    const platform = this.#teacher(details);
     if (platform !== undefined) this.judged(platform.platform, statusCode);
   }
 
@@ -157,6 +161,16 @@ export class Credentials {
   #login(name) {
     if (!this.#logins.has(name)) this.#logins.set(name, { endpoints: new Map(), names: [], order: 0 });
     return this.#logins.get(name);
+  }
+
+  /** The platform that a request teaches something of: only its own pages' do, with the cookies that the shell tab has. */
+  #teacher({ tabId, url, type, documentUrl, originUrl, cookieStoreId = DEFAULT_STORE }) {
+    const platform = this.#env.platformOf(url);
+    if (platform === undefined || tabId < 0) return undefined;
+    if (cookieStoreId !== (this.#env.cookieStore(platform.platform) ?? DEFAULT_STORE)) return undefined;
+    if (type === "main_frame") return platform;
+    const from = [documentUrl, originUrl].filter((each) => each !== undefined && each !== null);
+    return from.length > 0 && from.every((each) => owns(platform, each)) ? platform : undefined;
   }
 
   #isOurs(requestId, tabId, method, url) {

@@ -71,6 +71,7 @@ const credentials = new Credentials({
   endpoint,
   random: () => hex(32),
   platformOf: (url) => platforms.find((platform) => owns(platform, url)),
+  cookieStore: (name) => tabs.cookieStore(name),
   changed: (name, what) => report.changed(name, what),
 });
 const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame) });

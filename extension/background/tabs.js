@@ -72,6 +72,12 @@ export class Tabs {
     return platform && describe(this.#state(platform));
   }
 
+  /** Which container the shell tab is in, if there is one. */
+  cookieStore(name) {
+    const platform = this.platform(name);
+    return platform && this.#tab(platform)?.cookieStoreId;
+  }
+
   /** A page became ready or went away. */
   pageChanged(tabId) {
     for (const [name, shell] of this.#shells) {

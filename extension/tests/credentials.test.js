@@ -21,24 +21,27 @@ async function make(stored) {
   const clock = new Clock();
   const browser = fakeBrowser({ stored });
   const changes = [];
+  const shell = {};
   const credentials = new Credentials({
     ...clock,
     browser,
     random: () => "salt-1",
     endpoint: (method, url) => `${method} ${new URL(url).pathname}`,
     platformOf: (url) => (owns(CLAUDE, url) ? CLAUDE : undefined),
+    cookieStore: () => shell.store,
     changed: (name, what) => changes.push(`${name} ${what}`),
   });
   await credentials.start();
   let id = 0;
   const send = async (more = {}) => {
     id += 1;
-    const details = { requestId: `${id}`, tabId: 1, method: "GET", url: "https://claude.ai/api/x", type: "xmlhttprequest", requestHeaders: headers(), ...more };
+    const details = { requestId: `${id}`, tabId: 1, method: "GET", url: "https://claude.ai/api/x", type: "xmlhttprequest", documentUrl: "https://claude.ai/", originUrl: "https://claude.ai/",
+      cookieStoreId: "firefox-default", requestHeaders: headers(), ...more };
     await credentials.sending(details);
     await settled();
     return details;
   };
-  return { clock, browser, changes, credentials, send };
+  return { clock, browser, changes, credentials, send, shell };
 }
 
 test("a login is names, a count and a fingerprint; no value is in anything that is told, kept or thrown", async () => {
@@ -123,6 +126,30 @@ test("requests of no tab, of other hosts and of look-alikes teach nothing", asyn
   await send({ tabId: -1 });
   await send({ url: "https://claude.ai.evil.example/" });
   assert.equal(credentials.login("claude"), null);
+});
+
+test("only the platform's own pages teach, and only with the cookies the shell tab has", async () => {
+  const { credentials, changes, send, shell } = await make();
+  const evil = "https://evil.example/";
+  await send({ documentUrl: evil, originUrl: evil });
+  await send({ documentUrl: undefined, originUrl: evil });
+  await send({ documentUrl: undefined, originUrl: undefined });
+  await send({ originUrl: evil });
+  await send({ cookieStoreId: "firefox-container-1" });
+  await send({ type: "main_frame", cookieStoreId: "firefox-container-1" });
+  assert.deepEqual([credentials.login("claude"), changes, credentials.captured("claude", "https://claude.ai")], [null, [], {}]);
+  const details = await send();
+  credentials.completed({ ...details, documentUrl: evil, originUrl: evil, statusCode: 401 });
+  assert.equal(credentials.login("claude").freshness, "fresh");
+  shell.store = "firefox-container-1";
+  const { credential_fingerprint } = credentials.login("claude");
+  await send({ requestHeaders: headers(SECRETS[3]) });
+  assert.equal(credentials.login("claude").credential_fingerprint, credential_fingerprint);
+  await send({ requestHeaders: headers(SECRETS[3]), cookieStoreId: "firefox-container-1" });
+  assert.notEqual(credentials.login("claude").credential_fingerprint, credential_fingerprint);
+  const other = await make();
+  await other.send({ type: "main_frame", documentUrl: undefined, originUrl: evil });
+  assert.notEqual(other.credentials.login("claude"), null, "a link from elsewhere leads to a page of the platform");
 });
 
 test("replayed headers are those of the origin, of the page's own scripts, and the last ones", async () => {

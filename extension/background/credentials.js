@@ -44,8 +44,10 @@ export class Credentials {
     if (stored !== this.#salt) await storage.local.set({ [STORED]: this.#salt });
   }
 
-  /** Listens to the requests to these match patterns, which must be permitted. */
-  listen(urls) {
+  /** Listens to the requests to these match patterns of the permitted platforms; what is replayed to others is dropped. */
+  listen(urls, names) {
+    this.#permitted = new Set(names);
+    for (const name of this.#replayed.keys()) if (!this.#permitted.has(name)) this.#replayed.delete(name);
     const { onBeforeSendHeaders, onCompleted, onErrorOccurred } = this.#env.browser.webRequest;
     for (const [event, listener] of this.#listeners) event.removeListener(listener);
     this.#listeners = [];
@@ -60,6 +62,7 @@ export class Credentials {
     add(onErrorOccurred, ({ requestId }) => this.#ours.delete(requestId));
   }
   #listeners = [];
+  #permitted = null;
 
   /** Says that a proxied request is about to be seen; what is returned takes it back. */
   mine(tabId, method, url) {
@@ -80,14 +83,13 @@ export class Credentials {
     const platform = this.#teacher(details);
     if (this.#isOurs(requestId, tabId, method, url) || platform === undefined) return;
     const headers = requestHeaders ?? [];
-    if (type === "xmlhttprequest") {
-      this.#saw(platform, method, url);
-      this.#keep(platform, new URL(url).origin, headers);
-    }
+    if (type === "xmlhttprequest") this.#saw(platform, method, url);
     this.#requests += 1;
     const order = this.#requests;
     const found = await loginOf(headers, this.#salt);
-    if (found !== null) this.#found(platform, found, order);
+    const isOld = found !== null && this.#found(platform, found, order) === false;
+    // Only now, so that what a login is found to have replaced is dropped first.
+    if (type === "xmlhttprequest" && !isOld) this.#keep(platform, new URL(url).origin, headers);
   }
 
   /** A request was answered. */
@@ -107,6 +109,7 @@ export class Credentials {
     const freshness = refused ? "lost" : "fresh";
     if (login.freshness === freshness) return;
     login.freshness = freshness;
+    if (refused) this.#replayed.delete(name);
     this.#env.changed(name, "credentials");
   }
 
@@ -115,6 +118,8 @@ export class Credentials {
     const login = this.#login(name);
     // An address names a person; the number of an organization that is seen beside it does not replace it.
     if (login.account === account || (login.account?.includes("@") && !account.includes("@"))) return;
+    // Another of the same kind is another person.
+    if (login.account?.includes("@") === account.includes("@")) this.#replayed.delete(name);
     login.account = account;
     this.#env.changed(name, "credentials");
   }
@@ -182,12 +187,14 @@ export class Credentials {
     return true;
   }
 
+  /** False when a newer request has told already. */
   #found(platform, { names, kind, digest }, order) {
     const name = platform.platform;
     const login = this.#login(name);
     // Digests are made at the side; an older request's must not replace a newer one's. Once a cookie is known to be the
     // login, a request without it says nothing.
-    if (order < login.order || (login.kind === "cookie" && kind !== "cookie")) return;
+    if (order < login.order) return false;
+    if (login.kind === "cookie" && kind !== "cookie") return true;
     login.order = order;
     const now = this.#env.now();
     const known = new Set([...login.names, ...names]);
@@ -198,13 +205,15 @@ export class Credentials {
     if (renewed) {
       // Apps renew a login now and then; but after one was lost, the next may be another person's.
       if (login.freshness === "lost") login.account = undefined;
+      this.#replayed.delete(name);
       Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names });
     } else {
       login.names = [...known].sort();
     }
-    if (!news) return;
+    if (!news) return true;
     login.toldAt = now;
     this.#env.changed(name, "credentials");
+    return true;
   }
 
   #saw(platform, method, url) {
@@ -227,8 +236,8 @@ export class Credentials {
   }
 
   #keep(platform, origin, headers) {
-    if (!owns(platform, origin)) return;
     const name = platform.platform;
+    if (!owns(platform, origin) || this.#permitted?.has(name) === false || this.#logins.get(name)?.freshness === "lost") return;
     if (!this.#replayed.has(name)) this.#replayed.set(name, new Map());
     const origins = this.#replayed.get(name);
     if (!origins.has(origin)) origins.set(origin, new Map());

@@ -149,7 +149,7 @@ async function takeIn() {
   const open = await permitted(browser, registry);
   await registerScripts(browser, open);
   tabs.setPlatforms(registry, open.map((platform) => platform.platform));
-  credentials.listen([...new Set(open.flatMap(patterns))]);
+  credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
 async function setAddress(address) {

@@ -5,7 +5,7 @@ import { Credentials, ENDPOINTS_MAX } from "../background/credentials.js";
 import { loginOf } from "../background/fingerprint.js";
 import { owns } from "../background/hosts.js";
 import * as wire from "../wire.js";
-import { CLAUDE, Clock, fakeBrowser, settled } from "./support/fakes.js";
+import { CLAUDE, Clock, FakeEvent, fakeBrowser, settled } from "./support/fakes.js";
 
 globalThis.crypto ??= webcrypto;
 
@@ -161,6 +161,33 @@ test("replayed headers are those of the origin, of the page's own scripts, and t
   assert.deepEqual(credentials.captured("claude", "https://claude.ai"), { authorization: "Bearer BEARER-VALUE", "x-csrf": "newer" });
   assert.deepEqual(credentials.captured("claude", "https://api.claude.ai"), {});
   assert.deepEqual(credentials.captured("gemini", "https://claude.ai"), {});
+});
+
+test("replayed headers live no longer than the login, its account, and the permission", async () => {
+  const { browser, credentials, send } = await make();
+  for (const name of ["onBeforeSendHeaders", "onCompleted", "onErrorOccurred"]) browser.webRequest = { ...browser.webRequest, [name]: new FakeEvent() };
+  const captured = () => Object.values(credentials.captured("claude", "https://claude.ai"));
+  const bearer = (value, session = SECRETS[0]) => [{ name: "cookie", value: `sessionKey=${session}` }, { name: "authorization", value }];
+  const old = await send({ requestHeaders: [...bearer("one"), { name: "x-old", value: "old" }] });
+  assert.deepEqual(captured(), ["one", "old"]);
+  await send({ requestHeaders: bearer("two", "another") });
+  assert.deepEqual(captured(), ["two"], "those of the request that brought the new login");
+  credentials.setAccount("claude", "organization-1");
+  credentials.setAccount("claude", "me@example.org");
+  assert.deepEqual(captured(), ["two"], "whose it is was learned, not changed");
+  credentials.setAccount("claude", "you@example.org");
+  assert.deepEqual(captured(), []);
+  await send({ requestHeaders: bearer("three", "another") });
+  credentials.completed({ ...old, statusCode: 401 });
+  assert.deepEqual(captured(), []);
+  await send({ requestHeaders: bearer("three", "another") });
+  assert.deepEqual(captured(), [], "a login that is lost is not kept again");
+  await send({ requestHeaders: bearer("four", "renewed") });
+  assert.deepEqual(captured(), ["four"]);
+  credentials.listen(["https://claude.ai/*"], ["claude"]);
+  assert.deepEqual(captured(), ["four"]);
+  credentials.listen([], []);
+  assert.deepEqual(captured(), []);
 });
 
 test("endpoints are kept once, with their times, and not without end", async () => {

@@ -6,6 +6,7 @@
 import { isReplayed } from "./headers.js";
 import { loginOf } from "./fingerprint.js";
 import { owns } from "./hosts.js";
+import { isShellPage } from "./shell.js";
 
 /** Most endpoints and replayed headers of one platform, and the longest such header. */
 export const ENDPOINTS_MAX = 200;
@@ -86,7 +87,8 @@ export class Credentials {
     if (type === "xmlhttprequest") this.#saw(platform, method, url);
     this.#requests += 1;
     const order = this.#requests;
-    const found = await loginOf(headers, this.#salt);
+    // Other hosts have cookies of their own.
+    const found = isShellPage(platform, url) ? await loginOf(headers, this.#salt) : null;
     const isOld = found !== null && this.#found(platform, found, order) === false;
     // Only now, so that what a login is found to have replaced is dropped first.
     if (type === "xmlhttprequest" && !isOld) this.#keep(platform, new URL(url).origin, headers);
@@ -94,22 +96,26 @@ export class Credentials {
 
   /** A request was answered. */
   completed(details) {
-    const { requestId, type, statusCode } = details;
+    const { requestId, type, method, url, statusCode } = details;
     if (this.#ours.delete(requestId) || type !== "xmlhttprequest") return;
     const platform = this.#teacher(details);
-    if (platform !== undefined) this.judged(platform.platform, statusCode);
+    if (platform !== undefined && isShellPage(platform, url)) this.#judged(platform.platform, this.#env.endpoint(method, url), statusCode);
   }
 
-  /** How the app answered one who uses this login: 401 and 403 mean it is lost, a success that it is not. */
-  judged(name, status) {
+  /** How the app answered its page: 401 means that the login is lost, a success where that was said that it is not. */
+  #judged(name, endpoint, status) {
     const login = this.#logins.get(name);
     if (login?.fingerprint === undefined) return;
-    const refused = status === 401 || status === 403;
-    if (!refused && (status < 200 || status > 299)) return;
-    const freshness = refused ? "lost" : "fresh";
-    if (login.freshness === freshness) return;
-    login.freshness = freshness;
-    if (refused) this.#replayed.delete(name);
+    if (status === 401) {
+      if (login.refusedAt.size < ENDPOINTS_MAX) login.refusedAt.add(endpoint);
+      if (login.freshness === "lost") return;
+      login.freshness = "lost";
+      this.#replayed.delete(name);
+    } else {
+      if (status < 200 || status > 299 || !login.refusedAt.has(endpoint)) return;
+      login.refusedAt.clear();
+      login.freshness = "fresh";
+    }
     this.#env.changed(name, "credentials");
   }
 
@@ -164,14 +170,15 @@ export class Credentials {
   }
 
   #login(name) {
-    if (!this.#logins.has(name)) this.#logins.set(name, { endpoints: new Map(), names: [], order: 0 });
+    if (!this.#logins.has(name)) this.#logins.set(name, { endpoints: new Map(), refusedAt: new Set(), names: [], order: 0 });
     return this.#logins.get(name);
   }
 
   /** The platform that a request teaches something of: only its own pages' do, with the cookies that the shell tab has. */
-  #teacher({ tabId, url, type, documentUrl, originUrl, cookieStoreId = DEFAULT_STORE }) {
+  #teacher({ tabId, method, url, type, documentUrl, originUrl, cookieStoreId = DEFAULT_STORE }) {
     const platform = this.#env.platformOf(url);
-    if (platform === undefined || tabId < 0) return undefined;
+    // Before some requests the browser asks whether they may be sent: OPTIONS, without any login.
+    if (platform === undefined || tabId < 0 || method === "OPTIONS") return undefined;
     if (cookieStoreId !== (this.#env.cookieStore(platform.platform) ?? DEFAULT_STORE)) return undefined;
     if (type === "main_frame") return platform;
     const from = [documentUrl, originUrl].filter((each) => each !== undefined && each !== null);
@@ -207,6 +214,7 @@ export class Credentials {
       if (login.freshness === "lost") login.account = undefined;
       this.#replayed.delete(name);
       Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names });
+      login.refusedAt.clear();
     } else {
       login.names = [...known].sort();
     }

@@ -100,8 +100,8 @@ const proxy = new Proxy({
   },
   captured: (name, origin) => credentials.captured(name, origin),
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
-  // What a caller asks for may be forbidden to anybody; only 401 tells that nobody is logged in.
-  refused: (name, status) => status === 401 && credentials.judged(name, status),
+  // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
+  refused: () => {},
 });
 const router = new Router({
   link,

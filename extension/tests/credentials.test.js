@@ -87,21 +87,42 @@ test("without a login cookie the authorization counts, and visitors have no logi
   assert.deepEqual(credentials.login("claude").header_names, ["authorization"]);
 });
 
-test("the page's own refusals and successes decide whether a login is lost", async () => {
+test("a login is lost with a 401 and back where that was said, or as a new one", async () => {
   const { credentials, send } = await make();
   const details = await send();
   const freshness = () => credentials.login("claude").freshness;
-  credentials.completed({ ...details, statusCode: 500 });
+  for (const statusCode of [500, 403, 404]) credentials.completed({ ...details, statusCode });
+  credentials.completed({ ...details, url: "https://s.claude.ai/api/x", statusCode: 401 });
   assert.equal(freshness(), "fresh");
-  for (const status of [401, 403]) {
-    credentials.completed({ ...details, statusCode: status });
-    assert.equal(freshness(), "lost");
-    credentials.completed({ ...details, statusCode: 200 });
-    assert.equal(freshness(), "fresh");
-  }
+  credentials.completed({ ...details, statusCode: 401 });
+  assert.equal(freshness(), "lost");
+  credentials.completed({ ...details, url: "https://claude.ai/api/public", statusCode: 200 });
+  assert.equal(freshness(), "lost", "what anybody may read says nothing");
+  credentials.completed({ ...details, statusCode: 200 });
+  assert.equal(freshness(), "fresh");
   credentials.completed({ ...details, statusCode: 401 });
   await send({ requestHeaders: headers(SECRETS[3]) });
   assert.equal(freshness(), "fresh", "a new login is not lost");
+});
+
+test("the fingerprint is of the shell's origin, whatever other hosts of the platform set", async () => {
+  const { credentials, changes, send } = await make();
+  await send({ url: "https://s.claude.ai/a", requestHeaders: headers("of s") });
+  assert.equal(credentials.login("claude"), null);
+  await send();
+  const { credential_fingerprint } = credentials.login("claude");
+  changes.length = 0;
+  await send({ url: "https://s.claude.ai/a", requestHeaders: headers("of s") });
+  assert.deepEqual([credentials.login("claude").credential_fingerprint, changes], [credential_fingerprint, []]);
+});
+
+test("the browser's own questions teach nothing", async () => {
+  const { credentials, changes, send } = await make();
+  const details = await send({ method: "OPTIONS" });
+  assert.deepEqual([credentials.login("claude"), credentials.endpoints("claude").endpoints, changes], [null, [], []]);
+  await send();
+  credentials.completed({ ...details, statusCode: 401 });
+  assert.equal(credentials.login("claude").freshness, "fresh");
 });
 
 test("what we request ourselves teaches nothing, each time, even when it is seen late", async () => {

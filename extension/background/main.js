@@ -105,6 +105,7 @@ const proxy = new Proxy({
 });
 const router = new Router({
   link,
+  messages,
   tabs,
   proxy,
   report,

@@ -7,6 +7,9 @@ export const READY_MAX_MS = 20_000;
 /** How long an action waits for it: the daemon asks for an answer within 10 s. */
 const ACTION_MAX_MS = 8_000;
 
+/** What of the browser's session tells that the extension ran in it before. */
+const STARTED = "started";
+
 /** The shell tabs of all platforms. */
 export class Tabs {
   #browser;
@@ -20,6 +23,7 @@ export class Tabs {
   #shells = new Map();
   #known = new Map();
   #working = new Map();
+  #atStart = false;
 
   /** @param {object} env `browser`, `pages`, `now`, `changed(platform)`, `log(level, message)` */
   constructor({ browser, pages, now, changed, log }) {
@@ -36,11 +40,15 @@ export class Tabs {
     const { tabs } = this.#browser;
     tabs.onCreated.addListener((tab) => this.#saw(tab));
     tabs.onUpdated.addListener((id, change, tab) => this.#saw(tab, change));
-    tabs.onRemoved.addListener((id) => this.#removed(id));
+    tabs.onRemoved.addListener((id, info) => this.#removed(id, info));
     tabs.onActivated.addListener(({ tabId, previousTabId }) => {
       for (const id of [tabId, previousTabId]) if (this.#known.has(id)) void this.#refresh(id);
     });
     await this.#wishes.load();
+    // Empty when the browser has just started, or the extension was just installed, also as a temporary one.
+    const { session } = this.#browser.storage;
+    this.#atStart = (await session.get(STARTED))[STARTED] === undefined;
+    await session.set({ [STARTED]: true });
     for (const tab of await tabs.query({})) this.#known.set(tab.id, tab);
   }
 
@@ -129,13 +137,16 @@ export class Tabs {
     );
   }
 
-  /** At the browser's start: what was wanted is opened again, without waiting for it. */
+  /** At the browser's start: what was wanted and not closed on purpose is opened again, without waiting for it. */
   async restoreAtStart() {
+    if (!this.#atStart) return;
+    this.#atStart = false;
     for (const platform of this.#platforms) {
       const name = platform.platform;
-      if (!this.#wish(platform).exists || !this.#permitted.has(name) || this.runtime(name).drift.aligned) continue;
+      const { exists, closed } = this.#wish(platform);
+      if (!exists || closed || !this.#permitted.has(name) || this.runtime(name).drift.aligned) continue;
       this.#log("info", `Restoring the tab of ${name}.`);
-      await this.#settle(platform);
+      await this.#work(platform).catch(() => this.#log("warn", `The tab of ${name} could not be restored.`));
     }
   }
 
@@ -165,7 +176,8 @@ export class Tabs {
 
   #shell(platform) {
     const name = platform.platform;
-    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost: undefined, crashed: false, begun: false });
+    const lost = this.#wish(platform).closed ? "tab_closed" : undefined;
+    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost, crashed: false, begun: false });
     return this.#shells.get(name);
   }
 
@@ -210,6 +222,7 @@ export class Tabs {
     const shell = this.#shell(platform);
     this.#known.set(tab.id, this.#known.get(tab.id) ?? tab);
     Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, begun: false, lastSeenAt: this.#now() });
+    void this.#wishes.closed(platform.platform, false);
     if (this.#port(platform, tab.id) !== undefined) this.#ready(shell);
     this.#changed(platform.platform);
   }
@@ -217,13 +230,19 @@ export class Tabs {
   /** Makes sure there is a usable tab and waits for its page. Those who come meanwhile share the work. */
   async #ensure(platform, ms) {
     const name = platform.platform;
-    if (!this.#working.has(name)) {
-      this.#working.set(name, this.#settle(platform).finally(() => this.#working.delete(name)));
-    }
-    const { tabId, opened } = await this.#working.get(name);
+    const { tabId, opened } = await this.#work(platform);
     const port = await this.#pages.wait(tabId, ms, (each) => isShellPage(platform, each.sender.url));
     if (port === undefined) this.#log("warn", `The tab of ${name} did not become ready.`);
     return { opened, page: port === undefined ? null : { tabId, port } };
+  }
+
+  /** Settles a platform's tab; never twice at once. */
+  #work(platform) {
+    const name = platform.platform;
+    if (!this.#working.has(name)) {
+      this.#working.set(name, this.#settle(platform).finally(() => this.#working.delete(name)));
+    }
+    return this.#working.get(name);
   }
 
   /** Finds, adopts, revives or opens the tab. A tab that the user took elsewhere is the user's, and left alone. */
@@ -309,13 +328,15 @@ export class Tabs {
     }
   }
 
-  #removed(tabId) {
+  #removed(tabId, { isWindowClosing = true } = {}) {
     const tab = this.#known.get(tabId);
     this.#known.delete(tabId);
     for (const platform of this.#platforms) {
       const shell = this.#shell(platform);
       if (shell.tabId === tabId) {
         Object.assign(shell, { tabId: undefined, lost: "tab_closed", crashed: false });
+        // With its window it may go because the browser ends; then it is to come back.
+        if (!isWindowClosing) void this.#wishes.closed(platform.platform, true);
         this.#changed(platform.platform);
       } else if (tab && isShellPage(platform, tab.url)) {
         this.#changed(platform.platform);

@@ -6,8 +6,8 @@ import { CLAUDE, FakePort, LOCAL, fakeBrowser, settled } from "./support/fakes.j
 
 const open = (id, url, more = {}) => ({ id, url, status: "complete", active: false, windowId: 1, discarded: false, hidden: false, ...more });
 
-async function make({ stored, existing = [], permitted = ["claude", "app"] } = {}) {
-  const browser = fakeBrowser({ stored, tabs: existing });
+async function make({ stored, session, existing = [], permitted = ["claude", "app"] } = {}) {
+  const browser = fakeBrowser({ stored, session, tabs: existing });
   const changes = [];
   let tabs = null;
   const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id) => tabs.pageChanged(id), message: () => {} });
@@ -171,6 +171,47 @@ test("what was wanted is opened again at the browser's start, and an open one ad
   const again = await make({ stored, existing: [open(7, "https://claude.ai/")] });
   await again.tabs.restoreAtStart();
   assert.deepEqual([again.tabs.runtime("claude").actual.tab_id, again.created().length], [7, 0]);
+});
+
+test("at the browser's start a request and the restoring open one tab", async () => {
+  const stored = { desired: { claude: { exists: true } } };
+  const { tabs, created, opening } = await make({ stored });
+  const [page] = await opening(() => Promise.all([tabs.page("claude"), tabs.restoreAtStart()]));
+  assert.deepEqual([created().length, page.port.sender.url], [1, "https://claude.ai/"]);
+});
+
+test("one platform's tab that cannot be opened does not keep the others from theirs", async () => {
+  const stored = { desired: { claude: { exists: true }, app: { exists: true } } };
+  const { browser, tabs, created } = await make({ stored });
+  const { create } = browser.tabs;
+  browser.tabs.create = async (how) => (how.url === CLAUDE.shell_url ? Promise.reject(new Error("no window")) : create(how));
+  await tabs.restoreAtStart();
+  assert.deepEqual(created(), [["create", LOCAL.shell_url, false]]);
+});
+
+test("a tab closed on purpose stays closed until somebody asks for it, also over a start", async () => {
+  const first = await make();
+  const { tab_id } = await first.opening(() => first.tabs.open("claude", as));
+  first.browser.tabs.close(tab_id);
+  await settled();
+  const stored = first.browser.storage.local.data;
+  const next = await make({ stored });
+  await next.tabs.restoreAtStart();
+  const { desired, drift } = next.tabs.runtime("claude");
+  assert.deepEqual([desired.exists, drift.reason, next.created().length], [true, "tab_closed", 0]);
+  await next.opening(() => next.tabs.restore(undefined, { action: "tab_restore" }));
+  assert.equal(next.created().length, 1);
+  next.browser.tabs.close((await next.browser.tabs.query()).at(-1).id, true);
+  await settled();
+  const last = await make({ stored: next.browser.storage.local.data });
+  await last.tabs.restoreAtStart();
+  assert.equal(last.created().length, 1, "gone with the browser's window is not closed on purpose");
+});
+
+test("what started anew within the browser's session opens nothing", async () => {
+  const { tabs, created } = await make({ stored: { desired: { claude: { exists: true } } }, session: { started: true } });
+  await tabs.restoreAtStart();
+  assert.deepEqual([created().length, tabs.runtime("claude").drift.reason], [0, "tab_missing"]);
 });
 
 test("without the permission nothing is opened and the reason is told", async () => {

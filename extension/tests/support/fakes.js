@@ -143,7 +143,7 @@ export class FakePort {
 }
 
 /** A browser with tabs. */
-export function fakeBrowser({ stored = {}, tabs: existing = [] } = {}) {
+export function fakeBrowser({ stored = {}, session = {}, tabs: existing = [] } = {}) {
   const list = new Map(existing.map((tab) => [tab.id, tab]));
   let next = 100;
   const calls = [];
@@ -180,9 +180,9 @@ export function fakeBrowser({ stored = {}, tabs: existing = [] } = {}) {
       Object.assign(list.get(id), change);
       tabs.onUpdated.fire(id, change, { ...list.get(id) });
     },
-    close(id) {
+    close(id, isWindowClosing = false) {
       list.delete(id);
-      tabs.onRemoved.fire(id, {});
+      tabs.onRemoved.fire(id, { windowId: 1, isWindowClosing });
     },
   };
   const windows = {
@@ -190,7 +190,7 @@ export function fakeBrowser({ stored = {}, tabs: existing = [] } = {}) {
       calls.push(["window", id, change]);
     },
   };
-  return { tabs, windows, calls, storage: { local: fakeStorage(stored) } };
+  return { tabs, windows, calls, storage: { local: fakeStorage(stored), session: fakeStorage(session) } };
 }
 
 /** The platforms of the tests. */

@@ -6,6 +6,8 @@ import { Wishes } from "./wishes.js";
 export const READY_MAX_MS = 20_000;
 /** How long an action waits for it: the daemon asks for an answer within 10 s. */
 const ACTION_MAX_MS = 8_000;
+/** How often it is asked whether a tab whose page is there is shown by Firefox as such. */
+const SHOWN_TRIES = 50;
 
 /** What of the browser's session tells that the extension ran in it before. */
 const STARTED = "started";
@@ -17,6 +19,7 @@ export class Tabs {
   #now;
   #changed;
   #log;
+  #later;
   #platforms = [];
   #permitted = new Set();
   #wishes;
@@ -25,8 +28,9 @@ export class Tabs {
   #working = new Map();
   #atStart = false;
 
-  /** @param {object} env `browser`, `pages`, `now`, `changed(platform)`, `log(level, message)` */
-  constructor({ browser, pages, now, changed, log }) {
+  /** @param {object} env `browser`, `pages`, `now`, `changed(platform)`, `log(level, message)`, `later(work, ms)` */
+  constructor({ browser, pages, now, changed, log, later = (work, ms) => setTimeout(work, ms) }) {
+    this.#later = later;
     this.#browser = browser;
     this.#pages = pages;
     this.#now = now;
@@ -107,9 +111,11 @@ export class Tabs {
     const platform = this.platform(name);
     await this.#want(platform, { action, source, reason });
     if (!this.#permitted.has(name)) return this.#result(name, false, { skipped: "permission_missing" });
-    const { opened } = await this.#ensure(platform, ACTION_MAX_MS);
+    const { opened, page } = await this.#ensure(platform, ACTION_MAX_MS);
     if (focus) await this.#focus(platform);
-    return this.#result(name, true, { restored: opened });
+    if (page !== null) await this.#shown(name, page.tabId);
+    // To look at a tab, as to log in, it need not be usable.
+    return this.#result(name, true, { restored: opened }, focus);
   }
 
   /** Loads the shell tab anew; opens it when there is none. */
@@ -121,6 +127,7 @@ export class Tabs {
     const gone = this.#pages.port(tab.id);
     await this.#browser.tabs.reload(tab.id);
     await this.#replaced(tab.id, gone);
+    if (this.#port(platform, tab.id) !== undefined) await this.#shown(name, tab.id);
     return this.#result(name, true, {});
   }
 
@@ -131,7 +138,7 @@ export class Tabs {
     return Promise.all(
       wanted.map((each) => {
         const { drift, actual } = this.runtime(each);
-        if (drift.aligned && actual.exists) return this.#result(each, true, { skipped: "already_there" });
+        if (drift.aligned && actual.healthy) return this.#result(each, true, { skipped: "already_there" });
         return this.open(each, { action, reason });
       }),
     );
@@ -177,12 +184,12 @@ export class Tabs {
   #shell(platform) {
     const name = platform.platform;
     const lost = this.#wish(platform).closed ? "tab_closed" : undefined;
-    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost, crashed: false, begun: false });
+    if (!this.#shells.has(name)) this.#shells.set(name, { tabId: undefined, lost, crashed: false, begun: false, stuck: false });
     return this.#shells.get(name);
   }
 
   #ready(shell) {
-    Object.assign(shell, { lastReadyAt: this.#now(), begun: true, crashed: false });
+    Object.assign(shell, { lastReadyAt: this.#now(), begun: true, crashed: false, stuck: false });
   }
 
   #tab(platform) {
@@ -221,8 +228,9 @@ export class Tabs {
   #take(platform, tab) {
     const shell = this.#shell(platform);
     this.#known.set(tab.id, this.#known.get(tab.id) ?? tab);
-    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, begun: false, lastSeenAt: this.#now() });
+    Object.assign(shell, { tabId: tab.id, lost: undefined, crashed: false, begun: false, stuck: false, lastSeenAt: this.#now() });
     void this.#wishes.closed(platform.platform, false);
+    if (tab.status === "complete") this.#doubt(platform, shell, tab.id);
     if (this.#port(platform, tab.id) !== undefined) this.#ready(shell);
     this.#changed(platform.platform);
   }
@@ -232,7 +240,11 @@ export class Tabs {
     const name = platform.platform;
     const { tabId, opened } = await this.#work(platform);
     const port = await this.#pages.wait(tabId, ms, (each) => isShellPage(platform, each.sender.url));
-    if (port === undefined) this.#log("warn", `The tab of ${name} did not become ready.`);
+    if (port === undefined) {
+      this.#shell(platform).stuck = true;
+      this.#changed(name);
+      this.#log("warn", `The tab of ${name} did not become ready.`);
+    }
     return { opened, page: port === undefined ? null : { tabId, port } };
   }
 
@@ -283,10 +295,20 @@ export class Tabs {
     await this.#pages.wait(tabId, Math.max(0, until - this.#now()));
   }
 
-  #result(name, done, more) {
+  /** Firefox may tell of a tab's new address only after its page is there. */
+  async #shown(name, tabId) {
+    for (let i = 0; i < SHOWN_TRIES && this.runtime(name)?.actual.issue === "loading"; i += 1) {
+      await this.#refresh(tabId);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  #result(name, done, more, isEnoughToExist = false) {
     const runtime = this.runtime(name);
-    const ok = done && runtime.actual.exists;
-    return { ok, platform: name, restored: false, ...more, shell_runtime: runtime, tab_id: runtime.actual.tab_id };
+    const { exists, healthy, issue } = runtime.actual;
+    const ok = done && (isEnoughToExist ? exists : healthy);
+    const skipped = ok ? undefined : issue === "none" ? "tab_unavailable" : issue;
+    return { ok, platform: name, restored: false, skipped, ...more, shell_runtime: runtime, tab_id: runtime.actual.tab_id };
   }
 
   async #refresh(tabId) {
@@ -320,12 +342,23 @@ export class Tabs {
       const shell = this.#shell(platform);
       if (shell.tabId === tab.id) {
         shell.lastSeenAt = this.#now();
-        if (change?.status === "loading") shell.crashed = false;
+        if (change?.status === "loading") Object.assign(shell, { crashed: false, stuck: false });
+        if (change?.status === "complete") this.#doubt(platform, shell, tab.id);
         this.#changed(platform.platform);
       } else if (shell.tabId === undefined && [tab, before].some((each) => each && isShellPage(platform, each.url))) {
         this.#changed(platform.platform);
       }
     }
+  }
+
+  /** A page that is loaded and does not become ready never will. */
+  #doubt(platform, shell, tabId) {
+    if (this.#port(platform, tabId) !== undefined) return;
+    this.#later(() => {
+      if (shell.tabId !== tabId || this.#known.get(tabId)?.status !== "complete" || this.#port(platform, tabId) !== undefined) return;
+      shell.stuck = true;
+      this.#changed(platform.platform);
+    }, ACTION_MAX_MS);
   }
 
   #removed(tabId, { isWindowClosing = true } = {}) {

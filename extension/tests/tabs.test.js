@@ -11,7 +11,7 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
   const changes = [];
   let tabs = null;
   const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id) => tabs.pageChanged(id), message: () => {} });
-  tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {} });
+  tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {}, later: (work, ms) => setTimeout(work, ms)?.unref?.() });
   await tabs.start();
   tabs.setPlatforms([CLAUDE, LOCAL], permitted);
   /** A tab's page loads, as Firefox and the content scripts tell it. */
@@ -220,6 +220,30 @@ test("without the permission nothing is opened and the reason is told", async ()
   assert.deepEqual([result.ok, result.skipped, tabs.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
   assert.equal(await tabs.page("claude"), null);
   assert.equal(created().length, 0);
+});
+
+test("a page that does not become ready is drift, and an action on it has failed with that reason", async (t) => {
+  const { browser, tabs } = await make({ existing: [open(7, "https://claude.ai/")] });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const opening = tabs.open("claude", as);
+  for (let i = 0; i < 5; i += 1) await settled();
+  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.aligned], ["not_ready", true]);
+  t.mock.timers.tick(8_000);
+  const { ok, skipped } = await opening;
+  assert.deepEqual([ok, skipped], [false, "not_ready"]);
+  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "not_ready" });
+  browser.tabs.change(7, { status: "loading" });
+  browser.tabs.change(7, { status: "complete" });
+  assert.equal(tabs.runtime("claude").drift.aligned, true);
+  t.mock.timers.tick(8_000);
+  assert.equal(tabs.runtime("claude").drift.reason, "not_ready", "also when nobody waits for it");
+});
+
+test("a wanted tab that nobody lets the extension into is drift", async () => {
+  const { tabs } = await make({ permitted: [], stored: { desired: { claude: { exists: true } } } });
+  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: false, unexpected_actual: false, reason: "permission_missing" });
+  const [{ ok, skipped }] = await tabs.restore(undefined, { action: "tab_restore" });
+  assert.deepEqual([ok, skipped], [false, "permission_missing"]);
 });
 
 test("a reload is over with the new page", async () => {

@@ -27,6 +27,16 @@ export class Pages {
     for (const waiter of [...this.#waiting]) waiter(tabId);
   }
 
+  /** Ends the talk with the pages that `fits(port)`; what was under way there has failed. */
+  drop(fits) {
+    for (const [tabId, port] of [...this.#ports]) {
+      if (!fits(port)) continue;
+      this.#ports.delete(tabId);
+      port.disconnect();
+      this.#on.gone(tabId, port);
+    }
+  }
+
   /** The port of a tab, if its page is there. */
   port(tabId) {
     return this.#ports.get(tabId);

@@ -1,4 +1,5 @@
 /** The shell tabs: one per platform, opened without stealing the focus, watched, and opened again when asked to. */
+import { owns } from "./hosts.js";
 import { describe, isShellPage, issueOf } from "./shell.js";
 import { Wishes } from "./wishes.js";
 
@@ -58,14 +59,22 @@ export class Tabs {
 
   /** Takes the registry and which of its platforms may be entered. */
   setPlatforms(platforms, permitted) {
+    const before = this.#entered;
     this.#platforms = platforms;
     this.#permitted = new Set(permitted);
+    // A page that is open when its permission is revoked still has our scripts.
+    const isOn = (some, port) => some.some((platform) => owns(platform, port.sender.url ?? ""));
+    this.#pages.drop((port) => isOn(before, port) && !isOn(this.#entered, port));
     for (const platform of platforms) {
       // One that was closed by hand stays closed until somebody asks for it.
       const { tabId, lost } = this.#shell(platform);
       if (this.#wish(platform).exists && tabId === undefined && lost === undefined) this.#adopt(platform);
       this.#changed(platform.platform);
     }
+  }
+
+  get #entered() {
+    return this.#platforms.filter((platform) => this.#permitted.has(platform.platform));
   }
 
   /** The platform of that name. */

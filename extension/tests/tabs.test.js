@@ -9,8 +9,9 @@ const open = (id, url, more = {}) => ({ id, url, status: "complete", active: fal
 async function make({ stored, session, existing = [], permitted = ["claude", "app"] } = {}) {
   const browser = fakeBrowser({ stored, session, tabs: existing });
   const changes = [];
+  const gone = [];
   let tabs = null;
-  const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id) => tabs.pageChanged(id), message: () => {} });
+  const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id, port) => (gone.push(port), tabs.pageChanged(id)), message: () => {} });
   tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {}, later: (work, ms) => setTimeout(work, ms)?.unref?.() });
   await tabs.start();
   tabs.setPlatforms([CLAUDE, LOCAL], permitted);
@@ -31,7 +32,7 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
     load((await browser.tabs.query()).at(-1).id, url);
     return done;
   };
-  return { browser, pages, tabs, changes, load, created, opening };
+  return { browser, pages, tabs, changes, gone, load, created, opening };
 }
 
 const as = { action: "tab_open", reason: "test" };
@@ -220,6 +221,21 @@ test("without the permission nothing is opened and the reason is told", async ()
   assert.deepEqual([result.ok, result.skipped, tabs.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
   assert.equal(await tabs.page("claude"), null);
   assert.equal(created().length, 0);
+});
+
+test("a revoked permission takes the open page out of service, and what runs in it ends", async () => {
+  const { tabs, pages, gone, opening } = await make();
+  const early = new FakePort(50, 0, "https://not-told-yet.example/");
+  pages.connected(early);
+  const { port, tabId } = await opening(() => tabs.page("claude"));
+  const local = new FakePort(51, 0, LOCAL.shell_url);
+  pages.connected(local);
+  tabs.setPlatforms([CLAUDE, LOCAL], ["claude", "app"]);
+  assert.deepEqual(gone, []);
+  tabs.setPlatforms([CLAUDE, LOCAL], ["app"]);
+  assert.deepEqual([port.isDisconnected, gone, pages.port(tabId)], [true, [port], undefined]);
+  assert.deepEqual([pages.port(51), pages.port(50)], [local, early]);
+  assert.equal(await tabs.page("claude"), null);
 });
 
 test("a page that does not become ready is drift, and an action on it has failed with that reason", async (t) => {

@@ -137,6 +137,10 @@ export class FakePort {
     this.sender = { tab: { id: tabId }, frameId, url };
   }
 
+  disconnect() {
+    this.isDisconnected = true;
+  }
+
   postMessage(text) {
     this.sent.push(typeof text === "string" ? JSON.parse(text) : text);
   }

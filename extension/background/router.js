@@ -40,7 +40,7 @@ export class Router {
       this.#env.log("error", `${frame.type} failed: ${error?.name ?? "Error"}.`);
     }
     if (frame.request_id) this.#answer(frame, done);
-    this.#afterwards(frame);
+    if (!done.failed) this.#afterwards(frame);
   }
 
   async #perform({ type, action, platform, reason }) {

@@ -66,6 +66,15 @@ test("reconnecting and starting anew come after the answer", async () => {
   assert.deepEqual(done, ["reconnect", "reload extension"]);
 });
 
+test("what was answered as failed is not done afterwards", async () => {
+  const { ask, soon } = make();
+  for (const type of ["ws_reconnect", "controller_reload"]) {
+    const { failed, reason } = await ask(type, { platform: "nowhere" });
+    assert.deepEqual([failed, reason], [true, "platform_not_supported"]);
+  }
+  assert.equal(soon.length, 0);
+});
+
 test("what cannot be done is answered too", async () => {
   const unknown = await make().ask("open_tab", { platform: "nowhere" });
   assert.deepEqual([unknown.failed, unknown.reason], [true, "platform_not_supported"]);

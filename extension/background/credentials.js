@@ -6,6 +6,7 @@
 import { isReplayed } from "./headers.js";
 import { loginOf } from "./fingerprint.js";
 import { owns } from "./hosts.js";
+import { isShellPage } from "./shell.js";
 
 /** Most endpoints and replayed headers of one platform, and the longest such header. */
 export const ENDPOINTS_MAX = 200;
@@ -17,6 +18,8 @@ const MINE_LATE_MS = 2_000;
 const STORED = "salt";
 /** A login seen again is news after this time, so that `last_seen_at` is not told on every request. */
 const SEEN_AGAIN_MS = 60_000;
+/** The cookies of tabs in no container. */
+const DEFAULT_STORE = "firefox-default";
 
 /** The logins of all platforms. */
 export class Credentials {
@@ -29,7 +32,7 @@ export class Credentials {
   #requests = 0;
 
   /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`,
-   *   `random()`, `setTimeout` */
+   *   `cookieStore(platform)` of the shell tab if there is one, `random()`, `setTimeout` */
   constructor(env) {
     this.#env = env;
   }
@@ -42,8 +45,10 @@ export class Credentials {
     if (stored !== this.#salt) await storage.local.set({ [STORED]: this.#salt });
   }
 
-  /** Listens to the requests to these match patterns, which must be permitted. */
-  listen(urls) {
+  /** Listens to the requests to these match patterns of the permitted platforms; what is replayed to others is dropped. */
+  listen(urls, names) {
+    this.#permitted = new Set(names);
+    for (const name of this.#replayed.keys()) if (!this.#permitted.has(name)) this.#replayed.delete(name);
     const { onBeforeSendHeaders, onCompleted, onErrorOccurred } = this.#env.browser.webRequest;
     for (const [event, listener] of this.#listeners) event.removeListener(listener);
     this.#listeners = [];
@@ -58,6 +63,7 @@ export class Credentials {
     add(onErrorOccurred, ({ requestId }) => this.#ours.delete(requestId));
   }
   #listeners = [];
+  #permitted = null;
 
   /** Says that a proxied request is about to be seen; what is returned takes it back. */
   mine(tabId, method, url) {
@@ -73,36 +79,43 @@ export class Credentials {
   }
 
   /** A request is about to be sent. */
-  async sending({ requestId, tabId, method, url, type, requestHeaders }) {
-    const platform = this.#env.platformOf(url);
-    if (platform === undefined || tabId < 0 || this.#isOurs(requestId, tabId, method, url)) return;
+  async sending(details) {
+    const { requestId, tabId, method, url, type, requestHeaders } = details;
+    const platform = this.#teacher(details);
+    if (this.#isOurs(requestId, tabId, method, url) || platform === undefined) return;
     const headers = requestHeaders ?? [];
-    if (type === "xmlhttprequest") {
-      this.#saw(platform, method, url);
-      this.#keep(platform, new URL(url).origin, headers);
-    }
+    if (type === "xmlhttprequest") this.#saw(platform, method, url);
     this.#requests += 1;
     const order = this.#requests;
-    const found = await loginOf(headers, this.#salt);
-    if (found !== null) this.#found(platform, found, order);
+    // Other hosts have cookies of their own.
+    const found = isShellPage(platform, url) ? await loginOf(headers, this.#salt) : null;
+    const isOld = found !== null && this.#found(platform, found, order) === false;
+    // Only now, so that what a login is found to have replaced is dropped first.
+    if (type === "xmlhttprequest" && !isOld) this.#keep(platform, new URL(url).origin, headers);
   }
 
   /** A request was answered. */
-  completed({ requestId, tabId, url, type, statusCode }) {
-    if (this.#ours.delete(requestId) || tabId < 0 || type !== "xmlhttprequest") return;
-    const platform = this.#env.platformOf(url);
-    if (platform !== undefined) this.judged(platform.platform, statusCode);
+  completed(details) {
+    const { requestId, type, method, url, statusCode } = details;
+    if (this.#ours.delete(requestId) || type !== "xmlhttprequest") return;
+    const platform = this.#teacher(details);
+    if (platform !== undefined && isShellPage(platform, url)) this.#judged(platform.platform, this.#env.endpoint(method, url), statusCode);
   }
 
-  /** How the app answered one who uses this login: 401 and 403 mean it is lost, a success that it is not. */
-  judged(name, status) {
+  /** How the app answered its page: 401 means that the login is lost, a success where that was said that it is not. */
+  #judged(name, endpoint, status) {
     const login = this.#logins.get(name);
     if (login?.fingerprint === undefined) return;
-    const refused = status === 401 || status === 403;
-    if (!refused && (status < 200 || status > 299)) return;
-    const freshness = refused ? "lost" : "fresh";
-    if (login.freshness === freshness) return;
-    login.freshness = freshness;
+    if (status === 401) {
+      if (login.refusedAt.size < ENDPOINTS_MAX) login.refusedAt.add(endpoint);
+      if (login.freshness === "lost") return;
+      login.freshness = "lost";
+      this.#replayed.delete(name);
+    } else {
+      if (status < 200 || status > 299 || !login.refusedAt.has(endpoint)) return;
+      login.refusedAt.clear();
+      login.freshness = "fresh";
+    }
     this.#env.changed(name, "credentials");
   }
 
@@ -111,6 +124,8 @@ export class Credentials {
     const login = this.#login(name);
     // An address names a person; the number of an organization that is seen beside it does not replace it.
     if (login.account === account || (login.account?.includes("@") && !account.includes("@"))) return;
+    // Another of the same kind is another person.
+    if (login.account?.includes("@") === account.includes("@")) this.#replayed.delete(name);
     login.account = account;
     this.#env.changed(name, "credentials");
   }
@@ -155,8 +170,19 @@ export class Credentials {
   }
 
   #login(name) {
-    if (!this.#logins.has(name)) this.#logins.set(name, { endpoints: new Map(), names: [], order: 0 });
+    if (!this.#logins.has(name)) this.#logins.set(name, { endpoints: new Map(), refusedAt: new Set(), names: [], order: 0 });
     return this.#logins.get(name);
+  }
+
+  /** The platform that a request teaches something of: only its own pages' do, with the cookies that the shell tab has. */
+  #teacher({ tabId, method, url, type, documentUrl, originUrl, cookieStoreId = DEFAULT_STORE }) {
+    const platform = this.#env.platformOf(url);
+    // Before some requests the browser asks whether they may be sent: OPTIONS, without any login.
+    if (platform === undefined || tabId < 0 || method === "OPTIONS") return undefined;
+    if (cookieStoreId !== (this.#env.cookieStore(platform.platform) ?? DEFAULT_STORE)) return undefined;
+    if (type === "main_frame") return platform;
+    const from = [documentUrl, originUrl].filter((each) => each !== undefined && each !== null);
+    return from.length > 0 && from.every((each) => owns(platform, each)) ? platform : undefined;
   }
 
   #isOurs(requestId, tabId, method, url) {
@@ -168,12 +194,14 @@ export class Credentials {
     return true;
   }
 
+  /** False when a newer request has told already. */
   #found(platform, { names, kind, digest }, order) {
     const name = platform.platform;
     const login = this.#login(name);
     // Digests are made at the side; an older request's must not replace a newer one's. Once a cookie is known to be the
     // login, a request without it says nothing.
-    if (order < login.order || (login.kind === "cookie" && kind !== "cookie")) return;
+    if (order < login.order) return false;
+    if (login.kind === "cookie" && kind !== "cookie") return true;
     login.order = order;
     const now = this.#env.now();
     const known = new Set([...login.names, ...names]);
@@ -184,13 +212,16 @@ export class Credentials {
     if (renewed) {
       // Apps renew a login now and then; but after one was lost, the next may be another person's.
       if (login.freshness === "lost") login.account = undefined;
+      this.#replayed.delete(name);
       Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names });
+      login.refusedAt.clear();
     } else {
       login.names = [...known].sort();
     }
-    if (!news) return;
+    if (!news) return true;
     login.toldAt = now;
     this.#env.changed(name, "credentials");
+    return true;
   }
 
   #saw(platform, method, url) {
@@ -213,8 +244,8 @@ export class Credentials {
   }
 
   #keep(platform, origin, headers) {
-    if (!owns(platform, origin)) return;
     const name = platform.platform;
+    if (!owns(platform, origin) || this.#permitted?.has(name) === false || this.#logins.get(name)?.freshness === "lost") return;
     if (!this.#replayed.has(name)) this.#replayed.set(name, new Map());
     const origins = this.#replayed.get(name);
     if (!origins.has(origin)) origins.set(origin, new Map());

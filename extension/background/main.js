@@ -72,6 +72,7 @@ const credentials = new Credentials({
   endpoint,
   random: () => hex(32),
   platformOf: (url) => platforms.find((platform) => owns(platform, url)),
+  cookieStore: (name) => tabs.cookieStore(name),
   changed: (name, what) => report.changed(name, what),
 });
 const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame) });
@@ -100,11 +101,12 @@ const proxy = new Proxy({
   },
   captured: (name, origin) => credentials.captured(name, origin),
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
-  // What a caller asks for may be forbidden to anybody; only 401 tells that nobody is logged in.
-  refused: (name, status) => status === 401 && credentials.judged(name, status),
+  // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
+  refused: () => {},
 });
 const router = new Router({
   link,
+  messages,
   tabs,
   proxy,
   report,
@@ -149,7 +151,7 @@ async function takeIn() {
   const open = await permitted(browser, registry);
   await registerScripts(browser, open);
   tabs.setPlatforms(registry, open.map((platform) => platform.platform));
-  credentials.listen([...new Set(open.flatMap(patterns))]);
+  credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
 async function setAddress(address) {

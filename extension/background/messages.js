@@ -3,14 +3,18 @@
  * page and restarts of the browser, and later when the daemon is away.
  *
  * What is kept, in the browser's own storage: digests of the messages already
- * taken (never their text), and the newest messages that still wait. A message
- * is stored before it is sent, so that a crash in between can only send it
- * again, which the daemon recognizes, and never loses it.
+ * taken (never their text), and the newest messages of which the daemon has not
+ * shown yet that it knows them: to be sent is not to have arrived. A crash or a
+ * lost connection in between can only send them again, which the daemon
+ * recognizes, and never loses one.
  */
 import { finalMessage } from "../wire.js";
 
 /** How many messages wait for the daemon. */
 export const MAX_UNSENT = 20;
+
+/** On how many connections one is sent; one that the daemon never takes must not be sent for ever. */
+export const MAX_TRIES = 8;
 
 /** How many messages are remembered as taken. */
 export const MAX_SEEN = 1000;
@@ -24,6 +28,7 @@ export class Messages {
   #now;
   #seen = new Set();
   #unsent = [];
+  #sent = new Set();
   #loaded = false;
   #turn = Promise.resolve();
 
@@ -51,13 +56,30 @@ export class Messages {
   }
 
   /**
-   * Sends what waits, oldest first. To be called after each `hello_ack`.
+   * Sends all that is not confirmed, oldest first. To be called after each `hello_ack`.
    * @returns {Promise<number>} how many were sent
    */
   flush() {
     return this.#inTurn(async () => {
       await this.#load();
+      this.#sent.clear();
+      this.#unsent = this.#unsent.filter(({ tries = 0 }) => tries < MAX_TRIES);
       return this.#sendWaiting();
+    });
+  }
+
+  /**
+   * Takes what the daemon shows of the messages it knows, in a `state_snapshot`. It handles the frames of a connection
+   * in order, so that one which arrived says so of all before it.
+   * @param {{platform: string, assistant_message_id: string, raw_length: number, conversation_id?: string}[]} known
+   */
+  confirmed(known) {
+    return this.#inTurn(async () => {
+      const shown = listOf(known, (entry) => typeof entry?.assistant_message_id === "string");
+      const arrived = this.#unsent.findLastIndex((message) => this.#sent.has(message) && shown.some((entry) => isSame(message, entry)));
+      if (arrived < 0) return;
+      for (const message of this.#unsent.splice(0, arrived + 1)) this.#sent.delete(message);
+      await this.#save();
     });
   }
 
@@ -77,10 +99,10 @@ export class Messages {
     this.#remember(digest);
     const message = { platform, assistant_message_id: id, raw_text, conversation_id, observed_at };
     this.#unsent.push(message);
-    this.#unsent = this.#unsent.slice(-MAX_UNSENT);
+    for (const message of this.#unsent.splice(0, this.#unsent.length - MAX_UNSENT)) this.#sent.delete(message);
     await this.#save();
     await this.#sendWaiting();
-    return this.#unsent.includes(message) ? "kept" : "sent";
+    return this.#sent.has(message) ? "sent" : "kept";
   }
 
   #remember(digest) {
@@ -93,8 +115,10 @@ export class Messages {
 
   async #sendWaiting() {
     let sent = 0;
-    while (this.#unsent.length > 0 && (await this.#sends(this.#unsent[0]))) {
-      this.#unsent.shift();
+    for (const message of this.#unsent.filter((each) => !this.#sent.has(each))) {
+      if (!(await this.#sends(message))) break;
+      this.#sent.add(message);
+      message.tries = (message.tries ?? 0) + 1;
       sent += 1;
     }
     if (sent > 0) await this.#save();
@@ -150,6 +174,16 @@ async function sha256(parts) {
   const bytes = new TextEncoder().encode(JSON.stringify(parts));
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Whether an entry of the daemon's is this message; the text is not shown, but its length in characters is. */
+function isSame(message, entry) {
+  return (
+    entry.platform === message.platform &&
+    entry.assistant_message_id === message.assistant_message_id &&
+    (entry.conversation_id ?? null) === (message.conversation_id ?? null) &&
+    entry.raw_length === [...message.raw_text].length
+  );
 }
 
 function listOf(value, isRight) {

@@ -27,26 +27,39 @@ export class Pages {
     for (const waiter of [...this.#waiting]) waiter(tabId);
   }
 
+  /** Ends the talk with the pages that `fits(port)`; what was under way there has failed. */
+  drop(fits) {
+    for (const [tabId, port] of [...this.#ports]) {
+      if (!fits(port)) continue;
+      this.#ports.delete(tabId);
+      port.disconnect();
+      this.#on.gone(tabId, port);
+    }
+  }
+
   /** The port of a tab, if its page is there. */
   port(tabId) {
     return this.#ports.get(tabId);
   }
 
   /**
-   * Waits until the page of a tab is there.
+   * Waits until a page that `fits(port)` is in a tab.
    * @returns {Promise<object | undefined>} its port, or undefined when it did not come in time
    */
-  wait(tabId, ms, setTimer = setTimeout, clearTimer = clearTimeout) {
-    const port = this.#ports.get(tabId);
-    if (port !== undefined) return Promise.resolve(port);
+  wait(tabId, ms, fits = () => true) {
+    const found = () => {
+      const port = this.#ports.get(tabId);
+      return port !== undefined && fits(port) ? port : undefined;
+    };
+    if (found() !== undefined) return Promise.resolve(found());
     return new Promise((resolve) => {
       const done = () => {
-        clearTimer(timer);
+        clearTimeout(timer);
         this.#waiting.delete(waiter);
-        resolve(this.#ports.get(tabId));
+        resolve(found());
       };
-      const waiter = (id) => id === tabId && done();
-      const timer = setTimer(done, ms);
+      const waiter = (id) => id === tabId && found() !== undefined && done();
+      const timer = setTimeout(done, ms);
       this.#waiting.add(waiter);
     });
   }

@@ -80,12 +80,17 @@ export class Panel {
     const as = { action: ask, source: "options", reason: "options_page" };
     try {
       let ok = true;
-      if (ask === "tab_open" || ask === "tab_focus") await tabs.open(platform, { ...as, focus: ask === "tab_focus" });
-      else if (ask === "tab_reload") await tabs.reload(platform, as);
-      else if (ask === "tab_restore") await tabs.restore(platform, as);
+      let results = [];
+      if (ask === "tab_open" || ask === "tab_focus") results = await tabs.open(platform, { ...as, focus: ask === "tab_focus" });
+      else if (ask === "tab_reload") results = await tabs.reload(platform, as);
+      else if (ask === "tab_restore") results = await tabs.restore(platform, as);
       else if (ask === "request_credentials") report.all(platform ? [platform] : tabs.names);
       else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
       else if (ask === "set_address") ok = await setAddress(address);
+      for (const result of [results].flat().filter((each) => !each.ok)) {
+        ok = false;
+        logbook.add("warn", `${ask} of ${result.platform} failed: ${result.skipped ?? "tab_unavailable"}.`);
+      }
       port.postMessage({ done: ask, platform, ok });
     } catch (error) {
       logbook.add("error", `${ask} failed: ${error?.name ?? "Error"}.`);

@@ -2,6 +2,7 @@
 import { patterns } from "./hosts.js";
 
 const ID = "baa-platform-";
+let generation = 0;
 
 /** The platforms whose hosts are all permitted. */
 export async function permitted(browser, platforms) {
@@ -23,10 +24,15 @@ export async function registerScripts(browser, platforms) {
   const matches = [...new Set(platforms.flatMap(patterns))].filter((pattern) => !covered.has(pattern)).sort();
   const before = (await browser.scripting.getRegisteredContentScripts()).filter((script) => script.id.startsWith(ID));
   const known = before.flatMap((script) => script.matches);
-  if (before.length > 0) await browser.scripting.unregisterContentScripts({ ids: before.map((script) => script.id) });
+  const isSame = (script) => script.matches.length === matches.length && matches.every((pattern) => script.matches.includes(pattern));
+  // At each greeting this is asked; between taking away and putting in, pages would load without.
+  if (before.length === (matches.length > 0 ? 2 : 0) && before.every(isSame)) return [];
   if (matches.length > 0) {
+    const used = new Set(before.map((script) => script.id));
+    do generation += 1;
+    while (used.has(`${ID}page-${generation}`) || used.has(`${ID}bridge-${generation}`));
     const script = (part, world) => ({
-      id: `${ID}${part}`,
+      id: `${ID}${part}-${generation}`,
       matches,
       js: [`content/${part}.js`],
       runAt: "document_start",
@@ -36,5 +42,6 @@ export async function registerScripts(browser, platforms) {
     // In the order they must run in.
     await browser.scripting.registerContentScripts([script("page", { world: "MAIN" }), script("bridge", {})]);
   }
+  if (before.length > 0) await browser.scripting.unregisterContentScripts({ ids: before.map((script) => script.id) });
   return matches.filter((pattern) => !known.includes(pattern));
 }

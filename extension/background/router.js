@@ -15,16 +15,17 @@ const COMMANDS = new Set([
 export class Router {
   #env;
 
-  /** @param {object} env `link`, `tabs`, `proxy`, `report`, `reloadExtension()`, `soon(work)`, `log`, `clientId()` */
+  /** @param {object} env `link`, `messages`, `tabs`, `proxy`, `report`, `reloadExtension()`, `soon(work)`, `log`, `clientId()` */
   constructor(env) {
     this.#env = env;
   }
 
   /** A frame came. Those of unknown types never get here. */
   frame(frame) {
-    const { proxy, log } = this.#env;
+    const { proxy, messages, log } = this.#env;
     if (frame.type === "api_request") void proxy.request(frame);
     else if (frame.type === "request_cancel") proxy.cancel(frame);
+    else if (frame.type === "state_snapshot") void messages.confirmed(frame.snapshot?.browser?.clients?.[0]?.final_messages);
     else if (frame.type === "error") log("warn", `The daemon answered ${frame.code} to ${frame.in_reply_to ?? "a frame"}.`);
     else if (COMMANDS.has(frame.type)) void this.command(frame);
   }
@@ -39,7 +40,7 @@ export class Router {
       this.#env.log("error", `${frame.type} failed: ${error?.name ?? "Error"}.`);
     }
     if (frame.request_id) this.#answer(frame, done);
-    this.#afterwards(frame);
+    if (!done.failed) this.#afterwards(frame);
   }
 
   async #perform({ type, action, platform, reason }) {

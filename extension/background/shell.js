@@ -1,6 +1,11 @@
 /** A platform's shell tab as wanted, as it is, and how they differ, in the words of the protocol. Pure. */
 import { owns } from "./hosts.js";
 
+/** Whether a page at `url` is of the platform's shell: requests go out as its own only from there, not from a subdomain. */
+export function isShellPage(platform, url) {
+  return URL.canParse(url ?? "") && owns(platform, url) && new URL(url).origin === new URL(platform.shell_url).origin;
+}
+
 /** What is wrong with a tab; "none" when nothing is. */
 export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (!permitted) return "permission_missing";
@@ -9,12 +14,12 @@ export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (tab.discarded) return "discarded";
   // A new tab is empty before it begins to load.
   if (!begun && (tab.url ?? "about:blank") === "about:blank") return "loading";
-  if (!owns(platform, tab.url ?? "")) return tab.status === "loading" ? "loading" : "navigated_away";
+  if (!isShellPage(platform, tab.url)) return tab.status === "loading" ? "loading" : "navigated_away";
   if (!ready) return tab.status === "loading" ? "loading" : "not_ready";
   return "none";
 }
 
-const REASONS = { crashed: "tab_crashed", discarded: "tab_discarded", navigated_away: "navigated_away" };
+const REASONS = { crashed: "tab_crashed", discarded: "tab_discarded", navigated_away: "navigated_away", not_ready: "not_ready" };
 
 /**
  * Where a tab is, as far as it concerns anybody: no query and no fragment, which may hold a key; and of a place that is
@@ -29,13 +34,16 @@ export function placeOf(platform, url) {
 
 /** The `shell_runtime` object of one platform. */
 export function describe(state) {
-  const { platform, desired, tab, lost, candidate } = state;
+  const { platform, desired, tab, lost, candidate, permitted, stuck } = state;
   const issue = issueOf(state);
   const exists = tab !== undefined;
   const healthy = exists && issue === "none";
-  const broken = exists && REASONS[issue] !== undefined;
-  const needsRestore = desired.exists && (!exists || broken);
-  const reason = !desired.exists ? undefined : exists ? REASONS[issue] : (lost ?? "tab_missing");
+  // A page takes a moment to become ready; one that takes too long will not.
+  const broken = exists && REASONS[issue] !== undefined && (issue !== "not_ready" || stuck);
+  // Where nobody is let in, nothing can be restored, but nothing is as wanted either.
+  const needsRestore = desired.exists && permitted && (!exists || broken);
+  const aligned = !needsRestore && (permitted || !desired.exists);
+  const reason = !permitted ? "permission_missing" : exists ? REASONS[issue] : (lost ?? "tab_missing");
   return {
     platform: platform.platform,
     desired: {
@@ -65,10 +73,10 @@ export function describe(state) {
       candidate_url: placeOf(platform, candidate?.url),
     },
     drift: {
-      aligned: !needsRestore,
+      aligned,
       needs_restore: needsRestore,
       unexpected_actual: false,
-      reason: needsRestore ? reason : undefined,
+      reason: aligned ? undefined : reason,
     },
   };
 }

@@ -24,12 +24,23 @@ export class Wishes {
     return this.#wishes[name] ?? { exists: false };
   }
 
+  /** Its tab was closed on purpose, or is there again; settles when that is stored. */
+  closed(name, closed) {
+    if (!this.of(name).exists || (this.of(name).closed === true) === closed) return this.#stored;
+    this.#wishes[name] = { ...this.of(name), closed };
+    return this.#store();
+  }
+
   /** From now on its tab is wanted; settles when that is stored. */
   want(name, { action, source, reason }) {
     const before = this.of(name);
     const now = this.#now();
     const since = before.exists ? before : { source, reason: reason ?? action, updated_at: now };
-    this.#wishes[name] = { ...since, exists: true, last_action: action, last_action_at: now };
+    this.#wishes[name] = { ...since, exists: true, closed: false, last_action: action, last_action_at: now };
+    return this.#store();
+  }
+
+  #store() {
     // One write after the other, so that the last one wins.
     this.#stored = this.#stored.then(() => this.#storage.set({ [STORED]: this.#wishes })).catch(() => {});
     return this.#stored;

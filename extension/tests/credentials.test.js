@@ -5,7 +5,7 @@ import { Credentials, ENDPOINTS_MAX } from "../background/credentials.js";
 import { loginOf } from "../background/fingerprint.js";
 import { owns } from "../background/hosts.js";
 import * as wire from "../wire.js";
-import { CLAUDE, Clock, fakeBrowser, settled } from "./support/fakes.js";
+import { CLAUDE, Clock, FakeEvent, fakeBrowser, settled } from "./support/fakes.js";
 
 globalThis.crypto ??= webcrypto;
 
@@ -21,24 +21,27 @@ async function make(stored) {
   const clock = new Clock();
   const browser = fakeBrowser({ stored });
   const changes = [];
+  const shell = {};
   const credentials = new Credentials({
     ...clock,
     browser,
     random: () => "salt-1",
     endpoint: (method, url) => `${method} ${new URL(url).pathname}`,
     platformOf: (url) => (owns(CLAUDE, url) ? CLAUDE : undefined),
+    cookieStore: () => shell.store,
     changed: (name, what) => changes.push(`${name} ${what}`),
   });
   await credentials.start();
   let id = 0;
   const send = async (more = {}) => {
     id += 1;
-    const details = { requestId: `${id}`, tabId: 1, method: "GET", url: "https://claude.ai/api/x", type: "xmlhttprequest", requestHeaders: headers(), ...more };
+    const details = { requestId: `${id}`, tabId: 1, method: "GET", url: "https://claude.ai/api/x", type: "xmlhttprequest", documentUrl: "https://claude.ai/", originUrl: "https://claude.ai/",
+      cookieStoreId: "firefox-default", requestHeaders: headers(), ...more };
     await credentials.sending(details);
     await settled();
     return details;
   };
-  return { clock, browser, changes, credentials, send };
+  return { clock, browser, changes, credentials, send, shell };
 }
 
 test("a login is names, a count and a fingerprint; no value is in anything that is told, kept or thrown", async () => {
@@ -84,21 +87,42 @@ test("without a login cookie the authorization counts, and visitors have no logi
   assert.deepEqual(credentials.login("claude").header_names, ["authorization"]);
 });
 
-test("the page's own refusals and successes decide whether a login is lost", async () => {
+test("a login is lost with a 401 and back where that was said, or as a new one", async () => {
   const { credentials, send } = await make();
   const details = await send();
   const freshness = () => credentials.login("claude").freshness;
-  credentials.completed({ ...details, statusCode: 500 });
+  for (const statusCode of [500, 403, 404]) credentials.completed({ ...details, statusCode });
+  credentials.completed({ ...details, url: "https://s.claude.ai/api/x", statusCode: 401 });
   assert.equal(freshness(), "fresh");
-  for (const status of [401, 403]) {
-    credentials.completed({ ...details, statusCode: status });
-    assert.equal(freshness(), "lost");
-    credentials.completed({ ...details, statusCode: 200 });
-    assert.equal(freshness(), "fresh");
-  }
+  credentials.completed({ ...details, statusCode: 401 });
+  assert.equal(freshness(), "lost");
+  credentials.completed({ ...details, url: "https://claude.ai/api/public", statusCode: 200 });
+  assert.equal(freshness(), "lost", "what anybody may read says nothing");
+  credentials.completed({ ...details, statusCode: 200 });
+  assert.equal(freshness(), "fresh");
   credentials.completed({ ...details, statusCode: 401 });
   await send({ requestHeaders: headers(SECRETS[3]) });
   assert.equal(freshness(), "fresh", "a new login is not lost");
+});
+
+test("the fingerprint is of the shell's origin, whatever other hosts of the platform set", async () => {
+  const { credentials, changes, send } = await make();
+  await send({ url: "https://s.claude.ai/a", requestHeaders: headers("of s") });
+  assert.equal(credentials.login("claude"), null);
+  await send();
+  const { credential_fingerprint } = credentials.login("claude");
+  changes.length = 0;
+  await send({ url: "https://s.claude.ai/a", requestHeaders: headers("of s") });
+  assert.deepEqual([credentials.login("claude").credential_fingerprint, changes], [credential_fingerprint, []]);
+});
+
+test("the browser's own questions teach nothing", async () => {
+  const { credentials, changes, send } = await make();
+  const details = await send({ method: "OPTIONS" });
+  assert.deepEqual([credentials.login("claude"), credentials.endpoints("claude").endpoints, changes], [null, [], []]);
+  await send();
+  credentials.completed({ ...details, statusCode: 401 });
+  assert.equal(credentials.login("claude").freshness, "fresh");
 });
 
 test("what we request ourselves teaches nothing, each time, even when it is seen late", async () => {
@@ -125,6 +149,30 @@ test("requests of no tab, of other hosts and of look-alikes teach nothing", asyn
   assert.equal(credentials.login("claude"), null);
 });
 
+test("only the platform's own pages teach, and only with the cookies the shell tab has", async () => {
+  const { credentials, changes, send, shell } = await make();
+  const evil = "https://evil.example/";
+  await send({ documentUrl: evil, originUrl: evil });
+  await send({ documentUrl: undefined, originUrl: evil });
+  await send({ documentUrl: undefined, originUrl: undefined });
+  await send({ originUrl: evil });
+  await send({ cookieStoreId: "firefox-container-1" });
+  await send({ type: "main_frame", cookieStoreId: "firefox-container-1" });
+  assert.deepEqual([credentials.login("claude"), changes, credentials.captured("claude", "https://claude.ai")], [null, [], {}]);
+  const details = await send();
+  credentials.completed({ ...details, documentUrl: evil, originUrl: evil, statusCode: 401 });
+  assert.equal(credentials.login("claude").freshness, "fresh");
+  shell.store = "firefox-container-1";
+  const { credential_fingerprint } = credentials.login("claude");
+  await send({ requestHeaders: headers(SECRETS[3]) });
+  assert.equal(credentials.login("claude").credential_fingerprint, credential_fingerprint);
+  await send({ requestHeaders: headers(SECRETS[3]), cookieStoreId: "firefox-container-1" });
+  assert.notEqual(credentials.login("claude").credential_fingerprint, credential_fingerprint);
+  const other = await make();
+  await other.send({ type: "main_frame", documentUrl: undefined, originUrl: evil });
+  assert.notEqual(other.credentials.login("claude"), null, "a link from elsewhere leads to a page of the platform");
+});
+
 test("replayed headers are those of the origin, of the page's own scripts, and the last ones", async () => {
   const { credentials, send } = await make();
   await send({ type: "main_frame" });
@@ -134,6 +182,33 @@ test("replayed headers are those of the origin, of the page's own scripts, and t
   assert.deepEqual(credentials.captured("claude", "https://claude.ai"), { authorization: "Bearer BEARER-VALUE", "x-csrf": "newer" });
   assert.deepEqual(credentials.captured("claude", "https://api.claude.ai"), {});
   assert.deepEqual(credentials.captured("gemini", "https://claude.ai"), {});
+});
+
+test("replayed headers live no longer than the login, its account, and the permission", async () => {
+  const { browser, credentials, send } = await make();
+  for (const name of ["onBeforeSendHeaders", "onCompleted", "onErrorOccurred"]) browser.webRequest = { ...browser.webRequest, [name]: new FakeEvent() };
+  const captured = () => Object.values(credentials.captured("claude", "https://claude.ai"));
+  const bearer = (value, session = SECRETS[0]) => [{ name: "cookie", value: `sessionKey=${session}` }, { name: "authorization", value }];
+  const old = await send({ requestHeaders: [...bearer("one"), { name: "x-old", value: "old" }] });
+  assert.deepEqual(captured(), ["one", "old"]);
+  await send({ requestHeaders: bearer("two", "another") });
+  assert.deepEqual(captured(), ["two"], "those of the request that brought the new login");
+  credentials.setAccount("claude", "organization-1");
+  credentials.setAccount("claude", "me@example.org");
+  assert.deepEqual(captured(), ["two"], "whose it is was learned, not changed");
+  credentials.setAccount("claude", "you@example.org");
+  assert.deepEqual(captured(), []);
+  await send({ requestHeaders: bearer("three", "another") });
+  credentials.completed({ ...old, statusCode: 401 });
+  assert.deepEqual(captured(), []);
+  await send({ requestHeaders: bearer("three", "another") });
+  assert.deepEqual(captured(), [], "a login that is lost is not kept again");
+  await send({ requestHeaders: bearer("four", "renewed") });
+  assert.deepEqual(captured(), ["four"]);
+  credentials.listen(["https://claude.ai/*"], ["claude"]);
+  assert.deepEqual(captured(), ["four"]);
+  credentials.listen([], []);
+  assert.deepEqual(captured(), []);
 });
 
 test("endpoints are kept once, with their times, and not without end", async () => {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { MAX_SEEN, MAX_UNSENT, Messages, syntheticId } from "../background/messages.js";
+import { MAX_SEEN, MAX_TRIES, MAX_UNSENT, Messages, syntheticId } from "../background/messages.js";
 import { Storage } from "./support/storage.js";
 
 /** A browser whose daemon may be away, and which can be started anew. */
@@ -23,10 +23,19 @@ class Browser {
     });
   }
 
+  /** The daemon shows what it has. */
+  async confirm(messages) {
+    await messages.confirmed(this.frames.map(shown).slice(-10));
+    return messages;
+  }
+
   get texts() {
     return this.frames.map((frame) => frame.raw_text);
   }
 }
+
+/** What a snapshot shows of a message. */
+const shown = ({ raw_text, ...message }) => ({ ...message, raw_length: [...raw_text].length, observed_at: 1 });
 
 const message = (raw_text, more = {}) => ({
   platform: "claude",
@@ -49,9 +58,12 @@ test("a message is sent once, also by a browser started anew", async () => {
   const first = browser.start();
   assert.equal(await first.observed(message("one")), "sent");
   assert.equal(await first.observed(message("one")), "known");
+  await browser.confirm(first);
   assert.equal(await browser.start().observed(message("one")), "known");
   assert.equal(await browser.start().observed(message("one", { conversation_id: undefined })), "known");
-  assert.equal(await browser.start().observed(message("one", { platform: "gemini" })), "sent");
+  const second = browser.start();
+  assert.equal(await second.observed(message("one", { platform: "gemini" })), "sent");
+  await browser.confirm(second);
   assert.equal(await browser.start().observed(message("one", { assistant_message_id: "other" })), "sent");
   assert.equal(browser.frames.length, 3);
 });
@@ -96,6 +108,7 @@ test("what could not be sent waits, also over a restart, and goes out oldest fir
   const third = browser.start();
   browser.isConnected = true;
   assert.equal(await third.flush(), 2);
+  await browser.confirm(third);
   assert.equal(await third.flush(), 0);
   assert.equal(await browser.start().flush(), 0);
   assert.deepEqual(browser.texts, ["one", "two"]);
@@ -107,7 +120,7 @@ test("a new message does not overtake those that wait", async () => {
   browser.isConnected = false;
   await messages.observed(message("one"));
   browser.isConnected = true;
-  assert.deepEqual(await Promise.all([messages.observed(message("two")), messages.flush()]), ["sent", 0]);
+  assert.equal(await messages.observed(message("two")), "sent");
   assert.deepEqual(browser.texts, ["one", "two"]);
 });
 
@@ -127,9 +140,39 @@ test("a connection lost while sending keeps the rest", async () => {
     now: () => 0,
   });
   assert.equal(await shaky.flush(), 1);
+  await shaky.confirmed([shown(message("one"))]);
   browser.isConnected = true;
   await browser.start().flush();
   assert.deepEqual([sent, browser.texts], [["one"], ["two", "three"]]);
+});
+
+test("what was sent and never arrived is sent again on the next connection, all of it in order", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  for (const text of ["one", "two", "three 🐎"]) assert.equal(await messages.observed(message(text)), "sent");
+  await messages.confirmed([]);
+  await messages.confirmed(undefined);
+  await messages.confirmed([null, { ...shown(message("two")), raw_length: 4 }, { ...shown(message("two")), platform: "gemini" }]);
+  assert.equal(await messages.flush(), 3);
+  // The second arrived, and so did what was sent before it.
+  await messages.confirmed([shown(message("two"))]);
+  assert.equal(await messages.flush(), 1);
+  assert.equal(await browser.start().flush(), 1, "also by a browser started anew");
+  assert.deepEqual(browser.texts, ["one", "two", "three 🐎", "one", "two", "three 🐎", "three 🐎", "three 🐎"]);
+  await messages.confirmed([shown(message("three 🐎"))]);
+  assert.equal(await messages.flush(), 0);
+  assert.equal(await browser.start().flush(), 0);
+});
+
+test("what was not sent is not confirmed, and what never arrives is given up", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  browser.isConnected = false;
+  await messages.observed(message("one"));
+  await messages.confirmed([shown(message("one"))]);
+  browser.isConnected = true;
+  for (let at = 0; at < MAX_TRIES; at += 1) assert.equal(await messages.flush(), 1);
+  assert.equal(await messages.flush(), 0);
 });
 
 test("only the newest twenty wait, and the others do not come back", async () => {
@@ -148,6 +191,7 @@ test("what is remembered is bounded, and holds no text", async () => {
   const browser = new Browser();
   const messages = browser.start();
   for (let at = 0; at < MAX_SEEN + 3; at += 1) await messages.observed(message(`words ${at}`));
+  await browser.confirm(messages);
   const kept = JSON.stringify(browser.storage.kept);
   assert.equal(browser.storage.kept.final_messages.seen.length, MAX_SEEN);
   assert.ok(!kept.includes("words"));

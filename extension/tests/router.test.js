@@ -13,6 +13,7 @@ function make(tabs = {}) {
   const result = (ok, more = {}) => ({ ok, platform: "claude", restored: false, shell_runtime: runtime("claude"), tab_id: 7, ...more });
   const router = new Router({
     link: { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect") },
+    messages: { confirmed: (known) => done.push(`confirmed ${known?.length}`) },
     proxy: { request: ({ id }) => done.push(`request ${id}`), cancel: ({ id }) => done.push(`cancel ${id}`) },
     report: { all: (names) => done.push(`report ${names}`) },
     tabs: {
@@ -65,6 +66,15 @@ test("reconnecting and starting anew come after the answer", async () => {
   assert.deepEqual(done, ["reconnect", "reload extension"]);
 });
 
+test("what was answered as failed is not done afterwards", async () => {
+  const { ask, soon } = make();
+  for (const type of ["ws_reconnect", "controller_reload"]) {
+    const { failed, reason } = await ask(type, { platform: "nowhere" });
+    assert.deepEqual([failed, reason], [true, "platform_not_supported"]);
+  }
+  assert.equal(soon.length, 0);
+});
+
 test("what cannot be done is answered too", async () => {
   const unknown = await make().ask("open_tab", { platform: "nowhere" });
   assert.deepEqual([unknown.failed, unknown.reason], [true, "platform_not_supported"]);
@@ -82,9 +92,10 @@ test("requests go to the proxy; a greeting's request for logins has no answer", 
   router.frame({ type: "api_request", id: "r" });
   router.frame({ type: "request_cancel", id: "r" });
   router.frame({ type: "state_snapshot", snapshot: {} });
+  router.frame({ type: "state_snapshot", snapshot: { browser: { clients: [{ final_messages: [{}] }] } } });
   router.frame({ type: "error", code: "invalid_message" });
   await ask("request_credentials", { request_id: undefined, action: undefined });
-  assert.deepEqual(done, ["request r", "cancel r", "report chatgpt,claude"]);
+  assert.deepEqual(done, ["request r", "cancel r", "confirmed undefined", "confirmed 1", "report chatgpt,claude"]);
   assert.deepEqual(frames, []);
 });
 

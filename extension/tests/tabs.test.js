@@ -6,17 +6,18 @@ import { CLAUDE, FakePort, LOCAL, fakeBrowser, settled } from "./support/fakes.j
 
 const open = (id, url, more = {}) => ({ id, url, status: "complete", active: false, windowId: 1, discarded: false, hidden: false, ...more });
 
-async function make({ stored, existing = [], permitted = ["claude", "app"] } = {}) {
-  const browser = fakeBrowser({ stored, tabs: existing });
+async function make({ stored, session, existing = [], permitted = ["claude", "app"] } = {}) {
+  const browser = fakeBrowser({ stored, session, tabs: existing });
   const changes = [];
+  const gone = [];
   let tabs = null;
-  const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id) => tabs.pageChanged(id), message: () => {} });
-  tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {} });
+  const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id, port) => (gone.push(port), tabs.pageChanged(id)), message: () => {} });
+  tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {}, later: (work, ms) => setTimeout(work, ms)?.unref?.() });
   await tabs.start();
   tabs.setPlatforms([CLAUDE, LOCAL], permitted);
   /** A tab's page loads, as Firefox and the content scripts tell it. */
   const load = (id, url = "https://claude.ai/") => {
-    const port = new FakePort(id);
+    const port = new FakePort(id, 0, url);
     browser.tabs.change(id, { url, status: "loading" });
     pages.connected(port);
     browser.tabs.change(id, { status: "complete" });
@@ -31,7 +32,7 @@ async function make({ stored, existing = [], permitted = ["claude", "app"] } = {
     load((await browser.tabs.query()).at(-1).id, url);
     return done;
   };
-  return { browser, pages, tabs, changes, load, created, opening };
+  return { browser, pages, tabs, changes, gone, load, created, opening };
 }
 
 const as = { action: "tab_open", reason: "test" };
@@ -72,12 +73,42 @@ test("an open tab of the platform is adopted instead of opening another", async 
   assert.deepEqual([result.tab_id, result.restored, created().length], [7, false, 0]);
 });
 
+test("a tab of a subdomain is not the shell's: not adopted, not healthy, given no request", async () => {
+  const { browser, pages, tabs, opening, created } = await make({ existing: [open(7, "https://docs.claude.ai/")] });
+  pages.connected(new FakePort(7, 0, "https://docs.claude.ai/"));
+  assert.equal(tabs.runtime("claude").actual.candidate_tab_id, undefined);
+  const { tabId, port } = await opening(() => tabs.page("claude"));
+  assert.deepEqual([created().length, port.sender.url], [1, "https://claude.ai/"]);
+  pages.connected(new FakePort(tabId, 0, "https://docs.claude.ai/"));
+  browser.tabs.change(tabId, { url: "https://docs.claude.ai/x", status: "complete" });
+  const { actual, drift } = tabs.runtime("claude");
+  assert.deepEqual([actual.healthy, actual.issue, actual.url, drift.aligned], [false, "navigated_away", "https://docs.claude.ai/x", false]);
+  const again = await opening(() => tabs.page("claude"));
+  assert.notEqual(again.tabId, tabId);
+});
+
 test("ten requests at once open one tab", async () => {
   const { tabs, created, opening } = await make();
   const found = await opening(() => Promise.all(Array.from({ length: 10 }, () => tabs.page("claude"))));
   assert.equal(created().length, 1);
   assert.equal(new Set(found.map(({ port }) => port)).size, 1);
   assert.equal(tabs.runtime("claude").desired.source, "request");
+});
+
+test("a request waits for its platform's page and is handed no other's", async () => {
+  const { browser, pages, tabs } = await make({ existing: [open(7, "https://claude.ai/", { status: "loading" })] });
+  let found = "waiting";
+  const asking = tabs.page("claude").then((page) => (found = page));
+  for (let i = 0; i < 5; i += 1) await settled();
+  // The user leads the tab elsewhere meanwhile, where the extension is too.
+  pages.connected(new FakePort(7, 0, LOCAL.shell_url));
+  browser.tabs.change(7, { url: LOCAL.shell_url, status: "complete" });
+  for (let i = 0; i < 5; i += 1) await settled();
+  assert.equal(found, "waiting");
+  assert.equal(tabs.runtime("claude").actual.healthy, false);
+  const right = new FakePort(7);
+  pages.connected(right);
+  assert.equal((await asking).port, right);
 });
 
 test("a tab closed by hand is drift, and restoring opens it again", async () => {
@@ -143,12 +174,92 @@ test("what was wanted is opened again at the browser's start, and an open one ad
   assert.deepEqual([again.tabs.runtime("claude").actual.tab_id, again.created().length], [7, 0]);
 });
 
+test("at the browser's start a request and the restoring open one tab", async () => {
+  const stored = { desired: { claude: { exists: true } } };
+  const { tabs, created, opening } = await make({ stored });
+  const [page] = await opening(() => Promise.all([tabs.page("claude"), tabs.restoreAtStart()]));
+  assert.deepEqual([created().length, page.port.sender.url], [1, "https://claude.ai/"]);
+});
+
+test("one platform's tab that cannot be opened does not keep the others from theirs", async () => {
+  const stored = { desired: { claude: { exists: true }, app: { exists: true } } };
+  const { browser, tabs, created } = await make({ stored });
+  const { create } = browser.tabs;
+  browser.tabs.create = async (how) => (how.url === CLAUDE.shell_url ? Promise.reject(new Error("no window")) : create(how));
+  await tabs.restoreAtStart();
+  assert.deepEqual(created(), [["create", LOCAL.shell_url, false]]);
+});
+
+test("a tab closed on purpose stays closed until somebody asks for it, also over a start", async () => {
+  const first = await make();
+  const { tab_id } = await first.opening(() => first.tabs.open("claude", as));
+  first.browser.tabs.close(tab_id);
+  await settled();
+  const stored = first.browser.storage.local.data;
+  const next = await make({ stored });
+  await next.tabs.restoreAtStart();
+  const { desired, drift } = next.tabs.runtime("claude");
+  assert.deepEqual([desired.exists, drift.reason, next.created().length], [true, "tab_closed", 0]);
+  await next.opening(() => next.tabs.restore(undefined, { action: "tab_restore" }));
+  assert.equal(next.created().length, 1);
+  next.browser.tabs.close((await next.browser.tabs.query()).at(-1).id, true);
+  await settled();
+  const last = await make({ stored: next.browser.storage.local.data });
+  await last.tabs.restoreAtStart();
+  assert.equal(last.created().length, 1, "gone with the browser's window is not closed on purpose");
+});
+
+test("what started anew within the browser's session opens nothing", async () => {
+  const { tabs, created } = await make({ stored: { desired: { claude: { exists: true } } }, session: { started: true } });
+  await tabs.restoreAtStart();
+  assert.deepEqual([created().length, tabs.runtime("claude").drift.reason], [0, "tab_missing"]);
+});
+
 test("without the permission nothing is opened and the reason is told", async () => {
   const { tabs, created } = await make({ permitted: [] });
   const result = await tabs.open("claude", as);
   assert.deepEqual([result.ok, result.skipped, tabs.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
   assert.equal(await tabs.page("claude"), null);
   assert.equal(created().length, 0);
+});
+
+test("a revoked permission takes the open page out of service, and what runs in it ends", async () => {
+  const { tabs, pages, gone, opening } = await make();
+  const early = new FakePort(50, 0, "https://not-told-yet.example/");
+  pages.connected(early);
+  const { port, tabId } = await opening(() => tabs.page("claude"));
+  const local = new FakePort(51, 0, LOCAL.shell_url);
+  pages.connected(local);
+  tabs.setPlatforms([CLAUDE, LOCAL], ["claude", "app"]);
+  assert.deepEqual(gone, []);
+  tabs.setPlatforms([CLAUDE, LOCAL], ["app"]);
+  assert.deepEqual([port.isDisconnected, gone, pages.port(tabId)], [true, [port], undefined]);
+  assert.deepEqual([pages.port(51), pages.port(50)], [local, early]);
+  assert.equal(await tabs.page("claude"), null);
+});
+
+test("a page that does not become ready is drift, and an action on it has failed with that reason", async (t) => {
+  const { browser, tabs } = await make({ existing: [open(7, "https://claude.ai/")] });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const opening = tabs.open("claude", as);
+  for (let i = 0; i < 5; i += 1) await settled();
+  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.aligned], ["not_ready", true]);
+  t.mock.timers.tick(8_000);
+  const { ok, skipped } = await opening;
+  assert.deepEqual([ok, skipped], [false, "not_ready"]);
+  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "not_ready" });
+  browser.tabs.change(7, { status: "loading" });
+  browser.tabs.change(7, { status: "complete" });
+  assert.equal(tabs.runtime("claude").drift.aligned, true);
+  t.mock.timers.tick(8_000);
+  assert.equal(tabs.runtime("claude").drift.reason, "not_ready", "also when nobody waits for it");
+});
+
+test("a wanted tab that nobody lets the extension into is drift", async () => {
+  const { tabs } = await make({ permitted: [], stored: { desired: { claude: { exists: true } } } });
+  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: false, unexpected_actual: false, reason: "permission_missing" });
+  const [{ ok, skipped }] = await tabs.restore(undefined, { action: "tab_restore" });
+  assert.deepEqual([ok, skipped], [false, "permission_missing"]);
 });
 
 test("a reload is over with the new page", async () => {

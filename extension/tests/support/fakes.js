@@ -133,8 +133,12 @@ export class FakePort {
   sent = [];
   name = "page";
 
-  constructor(tabId, frameId = 0) {
-    this.sender = { tab: { id: tabId }, frameId };
+  constructor(tabId, frameId = 0, url = "https://claude.ai/") {
+    this.sender = { tab: { id: tabId }, frameId, url };
+  }
+
+  disconnect() {
+    this.isDisconnected = true;
   }
 
   postMessage(text) {
@@ -143,7 +147,7 @@ export class FakePort {
 }
 
 /** A browser with tabs. */
-export function fakeBrowser({ stored = {}, tabs: existing = [] } = {}) {
+export function fakeBrowser({ stored = {}, session = {}, tabs: existing = [] } = {}) {
   const list = new Map(existing.map((tab) => [tab.id, tab]));
   let next = 100;
   const calls = [];
@@ -180,9 +184,9 @@ export function fakeBrowser({ stored = {}, tabs: existing = [] } = {}) {
       Object.assign(list.get(id), change);
       tabs.onUpdated.fire(id, change, { ...list.get(id) });
     },
-    close(id) {
+    close(id, isWindowClosing = false) {
       list.delete(id);
-      tabs.onRemoved.fire(id, {});
+      tabs.onRemoved.fire(id, { windowId: 1, isWindowClosing });
     },
   };
   const windows = {
@@ -190,7 +194,7 @@ export function fakeBrowser({ stored = {}, tabs: existing = [] } = {}) {
       calls.push(["window", id, change]);
     },
   };
-  return { tabs, windows, calls, storage: { local: fakeStorage(stored) } };
+  return { tabs, windows, calls, storage: { local: fakeStorage(stored), session: fakeStorage(session) } };
 }
 
 /** The platforms of the tests. */

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Panel } from "../background/panel.js";
+import { FakePort, settled } from "./support/fakes.js";
+
+test("a button says done only when it is, and the log says why not", async () => {
+  const log = [];
+  const results = [{ ok: true, platform: "claude" }, { ok: false, platform: "app", skipped: "not_ready" }];
+  const panel = new Panel({
+    tabs: { names: [], open: async () => results[1], reload: async () => results[0], restore: async () => results },
+    link: {},
+    observer: { drift: [] },
+    logbook: { lines: [], add: (level, message) => log.push(message) },
+    proxy: {},
+    clientId: () => "firefox-1",
+  });
+  const port = new FakePort(1);
+  panel.connected(port);
+  for (const ask of ["tab_open", "tab_reload", "tab_restore"]) {
+    port.onMessage.fire({ ask, platform: "app" });
+    await settled();
+    await settled();
+  }
+  assert.deepEqual(port.sent.filter(({ done }) => done).map(({ done, ok }) => [done, ok]), [["tab_open", false], ["tab_reload", true], ["tab_restore", false]]);
+  assert.deepEqual(log, ["tab_open of app failed: not_ready.", "tab_restore of app failed: not_ready."]);
+});

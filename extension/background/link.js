@@ -47,7 +47,8 @@ export async function probe(address, { fetch, setTimeout, clearTimeout }) {
   const timer = setTimeout(() => given.abort(), PROBE_MAX_MS);
   try {
     const url = new URL("/health", address.replace(/^ws/, "http"));
-    await fetch(url.href, { mode: "no-cors", credentials: "omit", cache: "no-store", redirect: "manual", signal: given.signal });
+    // In this mode redirects can only be followed: another choice is an error of its own.
+    await fetch(url.href, { mode: "no-cors", credentials: "omit", cache: "no-store", signal: given.signal });
     return true;
   } catch {
     return false;

@@ -58,7 +58,7 @@ test("a request is made as the page would make it, and only allowed headers come
   say(FETCH);
   await until(() => kinds().includes("end"));
   const [[url, { method, credentials, body, headers }]] = calls;
-  assert.deepEqual([url, method, credentials, body, headers], ["https://claude.ai/api/x", "POST", "include", "{}", { "x-a": "1" }]);
+  assert.deepEqual([url, method, credentials, body, { ...headers }], ["https://claude.ai/api/x", "POST", "include", "{}", { "x-a": "1" }]);
   assert.deepEqual(told[0].headers, { "content-type": "text/event-stream", "x-request-id": "1" });
   assert.equal(told.filter(({ t }) => t === "chunk").map(({ text }) => text).join(""), "ab");
 });
@@ -137,6 +137,73 @@ test("the page's own requests are its own: same answer, looked at only when that
   say({ t: "skip", n: told.at(-1).n });
   for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(kinds().at(-1), "seen");
+});
+
+test("what the page puts on the prototypes of all objects sees nothing of ours and changes nothing", async () => {
+  const seen = [];
+  const look = (self, name) => {
+    // What is ours; node's own parts use these too.
+    if (self && (self.t !== undefined || self.headers?.authorization || self.detail)) seen.push(name);
+  };
+  // Node's own parts run them too; it counts who called.
+  const ours = (name) => /eval at load|at network/.exec(new Error().stack.split("\n").slice(3, 5).join()) && seen.push(name);
+  // What the browser does with the options it is given.
+  const network = async (url, options) => {
+    void [options.integrity, options.cache, options.headers[Symbol.iterator]];
+    return stream(["hello"]);
+  };
+  const { told, kinds, doc } = load(network);
+  const request = JSON.stringify({ ...FETCH, headers: { authorization: "SECRET" }, body: undefined });
+  const incoming = new CustomEvent("secret-in", { detail: request });
+  const over = new Promise((resolve) => {
+    const timer = setInterval(() => kinds().includes("end") && resolve(clearInterval(timer)), 2);
+  });
+  Object.defineProperty(over, "constructor", { value: Promise });
+  const hooks = ["body", "integrity", "cache", "toJSON", "bubbles", "composed", "passive", "signal", "then", "id"];
+  const { exec } = RegExp.prototype;
+  const { constructor, then } = Promise.prototype;
+  const { apply } = Reflect;
+  try {
+    for (const name of hooks) {
+      Object.defineProperty(Object.prototype, name, {
+        configurable: true,
+        get() {
+          look(this, name);
+          // The event's options have nothing but these two of their own.
+          if (Object.keys(this).join() === "cancelable,detail") seen.push(`event ${name}`);
+          if (name === "then" && this instanceof Response) seen.push("response");
+          return name === "toJSON" && this.t === "chunk" ? () => ({ t: "chunk", id: this.id, text: "FORGED" }) : undefined;
+        },
+        set(value) {
+          look(this, name);
+          Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true });
+        },
+      });
+    }
+    Object.defineProperty(Object.prototype, Symbol.iterator, { configurable: true, get: () => void ours("iterator") });
+    RegExp.prototype.exec = function (text) {
+      if (text === "content-type" || text === "text/event-stream") seen.push(`exec ${text}`);
+      return apply(exec, this, [text]);
+    };
+    Promise.prototype.then = function (take, ...more) {
+      const taken = (value) => {
+        if (value instanceof Response) seen.push("promise");
+        return take?.(value);
+      };
+      return apply(then, this, [taken, ...more]);
+    };
+    Object.defineProperty(Promise.prototype, "constructor", { configurable: true, get: () => class extends Promise {} });
+    doc.dispatchEvent(incoming);
+    await over;
+  } finally {
+    for (const name of [...hooks, Symbol.iterator]) delete Object.prototype[name];
+    RegExp.prototype.exec = exec;
+    Promise.prototype.then = then;
+    Object.defineProperty(Promise.prototype, "constructor", { value: constructor, configurable: true, writable: true });
+  }
+  assert.deepEqual([...new Set(seen)], []);
+  assert.deepEqual(kinds(), ["head", "chunk", "end"]);
+  assert.equal(told[1].text, "hello");
 });
 
 test("our own requests are not looked at", async () => {

@@ -29,6 +29,7 @@
   const upper = method(String, "toUpperCase");
   const clone = method(Response, "clone");
   const status = getter(Response, "status");
+  const typeOf = getter(Response, "type");
   const urlOf = getter(Response, "url");
   const headersOf = getter(Response, "headers");
   const bodyOf = getter(Response, "body");
@@ -106,6 +107,7 @@
   }
 
   const TOO_LARGE = { __proto__: null };
+  const REDIRECT = { __proto__: null };
   const GONE = { __proto__: null };
 
   async function perform({ id, url, method: verb, headers, body, max }) {
@@ -113,7 +115,10 @@
     running[id] = task;
     try {
       const options = { __proto__: null, method: verb, headers, body, credentials: "include", signal: signal(task.controller) };
+      // Not "error": that could not be told from any other failure. Neither of them follows.
+      options.redirect = "manual";
       const response = await own(apply(nativeFetch, window, [url, options]));
+      if (typeOf(response) === "opaqueredirect") throw REDIRECT;
       const heads = headersOf(response);
       tell({ t: "head", id, status: status(response), url: urlOf(response), headers: allowedHeaders(heads) });
       const stream = bodyOf(response);
@@ -123,6 +128,7 @@
       abort(task.controller);
       // Only the kind of an error is told: its text could hold anything.
       if (error === TOO_LARGE) tell({ t: "fail", id, code: "response_too_large", message: "TooLarge in the page" });
+      else if (error === REDIRECT) tell({ t: "fail", id, code: "host_not_allowed", message: "The app answered with a redirect, which is not followed." });
       else tell({ t: "fail", id, code: "fetch_failed", message: `${kindOf(error)} in the page` });
     } finally {
       delete running[id];

@@ -90,6 +90,30 @@ test("a failure tells its kind and nothing of its text; too much is too large", 
   assert.equal(large.told.at(-1).code, "response_too_large");
 });
 
+test("a redirect is not followed, wherever it leads", async () => {
+  const before = Object.getOwnPropertyDescriptor(Response.prototype, "type");
+  const redirects = new WeakSet();
+  // Only a browser makes these.
+  const get = function () {
+    return redirects.has(this) ? "opaqueredirect" : before.get.call(this);
+  };
+  Object.defineProperty(Response.prototype, "type", { configurable: true, get });
+  const asked = [];
+  const { say, told, kinds } = load(async (url, { redirect }) => {
+    asked.push(redirect);
+    const response = new Response(null);
+    redirects.add(response);
+    return response;
+  });
+  Object.defineProperty(Response.prototype, "type", before);
+  say(FETCH);
+  await until(() => kinds().includes("fail"));
+  assert.deepEqual(asked, ["manual"]);
+  assert.deepEqual(kinds(), ["fail"]);
+  assert.equal(told[0].code, "host_not_allowed");
+  assert.match(told[0].message, /redirect/);
+});
+
 test("the page reads no further than it was told was taken, and an abort ends the waiting", async () => {
   let pulled = 0;
   const piece = new Uint8Array(100_000).fill(120);

@@ -3,6 +3,8 @@
  * It runs before any script of the page and keeps its own references to what it uses, because pages replace things.
  */
 (() => {
+  // In a page that was there before the extension, what is here may be the page's: it has to be loaded anew.
+  if (document.readyState !== "loading" || document.scripts.length !== 0) return;
   // A page's getters on the prototypes of Object and Promise must not be run with what is ours: every object given to
   // the browser, or read for what it may lack, has no prototype; nothing is called that the page can put in place later.
   const { apply } = Reflect;

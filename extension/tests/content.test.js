@@ -15,9 +15,12 @@ class FakeXhr extends EventTarget {
   }
 }
 
+/** A document before any script of the page has run. */
+const fresh = () => Object.assign(new EventTarget(), { readyState: "loading", scripts: [] });
+
 /** The page's half in a page whose network is `network`, and what it tells. */
 function load(network) {
-  const doc = new EventTarget();
+  const doc = fresh();
   const window = { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, fetch: network };
   window.setTimeout = (work, ms) => setTimeout(work, ms).unref();
   const Xhr = class extends FakeXhr {};
@@ -257,6 +260,29 @@ test("a request of the page by XMLHttpRequest is looked at when it is over", asy
   say({ t: "watch", n: told[0].n });
   await until(() => kinds().includes("watched_end"));
   assert.deepEqual(told.slice(1).map(({ t, body, text, complete }) => [t, body ?? text ?? complete]), [["watched", "f.req=1"], ["watched_text", "answer"], ["watched_end", true]]);
+});
+
+test("nothing is done in a page whose scripts may have run", () => {
+  const run = (state) => {
+    const doc = Object.assign(fresh(), state);
+    const heard = [];
+    doc.addEventListener("baa-conductor-channel", () => heard.push("channel"));
+    const connect = () => {
+      heard.push("port");
+      return { onMessage: { addListener: () => {} }, onDisconnect: { addListener: () => {} } };
+    };
+    const bridge = new Function("document", "browser", "addEventListener", source("content/bridge.js"));
+    bridge(doc, { runtime: { connect } }, () => {});
+    const network = async () => stream([]);
+    const window = { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, setTimeout, fetch: network };
+    const page = new Function("window", "document", "location", "XMLHttpRequest", source("content/page.js"));
+    page(window, doc, { href: "https://claude.ai/" }, class extends FakeXhr { open() {} send() {} });
+    return [...heard, window.fetch === network];
+  };
+  assert.deepEqual(run({}), ["channel", "port", false]);
+  for (const state of [{ readyState: "interactive" }, { readyState: "complete" }, { scripts: [{}] }]) {
+    assert.deepEqual(run(state), [true], JSON.stringify(state));
+  }
 });
 
 test("once the extension is gone the page is left alone", async () => {

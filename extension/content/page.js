@@ -185,7 +185,9 @@
       task.unseen -= message.n;
       task.more?.();
     } else if (message.t === "watch" || message.t === "skip") {
-      decisions[message.n]?.(message.t === "watch");
+      const decide = decisions[message.n];
+      if (decide) decide(message.t);
+      else if (message.t === "watch") tell({ t: "watched_end", n: message.n, complete: false });
     }
   }
 
@@ -207,18 +209,29 @@
 
   const textual = (type) => matches(/json|event-stream|text\/plain|javascript/i, type);
 
-  /** Asks the background whether it wants to see answer number `n`. */
-  async function ask(n, seen) {
-    const decided = own(
-      new Promise((resolve) => {
-        decisions[n] = resolve;
-        setTimeout(() => resolve(false), DECISION_MS);
-      }),
-    );
-    if (!tell({ t: "seen", n, page: location.href, ...seen })) decisions[n](false);
-    const wanted = await decided;
-    delete decisions[n];
-    return wanted;
+  /**
+   * Asks the background whether it wants to see answer number `n`; if so `work` tells it, and true when that is all. The
+   * background counts what it watches: whatever happens, it hears of an end, unless it did not want to see it.
+   */
+  async function watch(n, seen, work) {
+    let complete = false;
+    let decision = "late";
+    try {
+      const decided = own(
+        new Promise((resolve) => {
+          decisions[n] = resolve;
+          setTimeout(() => resolve("late"), DECISION_MS);
+        }),
+      );
+      if (!tell({ t: "seen", n, page: location.href, ...seen })) return;
+      decision = await decided;
+      if (decision === "watch") complete = await own(work());
+    } catch {
+      // The page gave up, or the connection did.
+    } finally {
+      delete decisions[n];
+      if (decision !== "skip") tell({ t: "watched_end", n, complete });
+    }
   }
 
   /** Reads no further; whether that works is nobody's business, the page's error handlers' least of all. */
@@ -235,22 +248,20 @@
     const stream = bodyOf(clone(response));
     count += 1;
     const n = count;
-    if (!(await own(ask(n, { method: verb, url, status: status(response) })))) return drop(stream);
-    tell({ t: "watched", n, body: await own(requestBody()) });
     let total = 0;
-    let complete = false;
-    try {
-      const take = (text) => {
-        total += text.length;
-        if (total > WATCHED_BYTES_MAX) throw TOO_LARGE;
-        if (text !== "") tell({ t: "watched_text", n, text });
-      };
+    const take = (text) => {
+      total += text.length;
+      if (total > WATCHED_BYTES_MAX) throw TOO_LARGE;
+      if (text !== "") tell({ t: "watched_text", n, text });
+    };
+    const work = async () => {
+      tell({ t: "watched", n, body: await own(requestBody()) });
       await own(readAll(stream, type, take));
-      complete = true;
-    } catch {
-      // The page gave up, or the connection did.
-    }
-    tell({ t: "watched_end", n, complete });
+      return true;
+    };
+    await own(watch(n, { method: verb, url, status: status(response) }, work));
+    // What was not read to its end must not be kept for it.
+    drop(stream);
   }
 
   window.fetch = new Proxy(nativeFetch, {
@@ -286,10 +297,13 @@
     const text = json ? stringify(request.response) : request.responseText;
     count += 1;
     const n = count;
-    if (!(await own(ask(n, { method: call.method, url: call.url, status: request.status })))) return;
-    tell({ t: "watched", n, body: call.body });
-    if (text.length <= WATCHED_BYTES_MAX) tell({ t: "watched_text", n, text });
-    tell({ t: "watched_end", n, complete: complete && text.length <= WATCHED_BYTES_MAX });
+    const work = async () => {
+      tell({ t: "watched", n, body: call.body });
+      if (text.length > WATCHED_BYTES_MAX) return false;
+      tell({ t: "watched_text", n, text });
+      return complete;
+    };
+    await own(watch(n, { method: call.method, url: call.url, status: request.status }, work));
   }
 
   xhr.open = new Proxy(xhr.open, {

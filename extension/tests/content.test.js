@@ -22,7 +22,8 @@ const fresh = () => Object.assign(new EventTarget(), { readyState: "loading", sc
 function load(network) {
   const doc = fresh();
   const window = { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, fetch: network };
-  window.setTimeout = (work, ms) => setTimeout(work, ms).unref();
+  const timers = [];
+  window.setTimeout = (work) => timers.push(work);
   const Xhr = class extends FakeXhr {};
   Xhr.prototype.open = function open() {};
   Xhr.prototype.send = function send() {};
@@ -38,7 +39,7 @@ function load(network) {
   doc.dispatchEvent(new CustomEvent("baa-conductor-channel", { detail: "secret" }));
   const say = (message) => doc.dispatchEvent(new CustomEvent("secret-in", { detail: JSON.stringify(message) }));
   const kinds = () => told.map(({ t }) => t);
-  return { window, doc, told, say, kinds, Xhr, die: () => (alive = false) };
+  return { window, doc, told, say, kinds, Xhr, timers, die: () => (alive = false) };
 }
 
 const stream = (pieces, more = {}) =>
@@ -231,6 +232,36 @@ test("what the page puts on the prototypes of all objects sees nothing of ours a
   assert.deepEqual([...new Set(seen)], []);
   assert.deepEqual(kinds(), ["head", "chunk", "end"]);
   assert.equal(told[1].text, "hello");
+});
+
+test("whatever happens to an answer that may be watched, the background hears of its end and nothing is kept", async () => {
+  const ended = ({ told }) => told.filter(({ t }) => t === "watched_end").map(({ n, complete }) => [n, complete]);
+  let dropped = 0;
+  const endless = () => stream(["a"], { open: true, cancel: () => (dropped += 1) });
+  const late = load(async () => endless());
+  const answer = await late.window.fetch("/a");
+  await until(() => late.kinds().includes("seen"));
+  for (const timer of late.timers) timer();
+  await until(() => late.kinds().includes("watched_end"));
+  assert.deepEqual(ended(late), [[1, false]]);
+  late.say({ t: "watch", n: 1 });
+  late.say({ t: "skip", n: 1 });
+  assert.deepEqual(ended(late), [[1, false], [1, false]]);
+  await answer.body.cancel();
+  assert.equal(dropped, 1);
+
+  const broken = load(async () => endless());
+  const request = new Request("https://claude.ai/a", { method: "POST", body: "x" });
+  // Its body breaks off while it is sent.
+  const failing = new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) });
+  const streamed = new Request(request, { body: failing, duplex: "half" });
+  const other = await broken.window.fetch(streamed);
+  await until(() => broken.kinds().includes("seen"));
+  broken.say({ t: "watch", n: 1 });
+  await until(() => broken.kinds().includes("watched_end"));
+  assert.deepEqual(ended(broken), [[1, false]]);
+  await other.body.cancel();
+  assert.equal(dropped, 2);
 });
 
 test("our own requests are not looked at", async () => {

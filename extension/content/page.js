@@ -11,7 +11,7 @@
   const { parse, stringify } = JSON;
   const { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, setTimeout } = window;
   const { defineProperty, getOwnPropertyDescriptor, getPrototypeOf, setPrototypeOf } = Object;
-  const { URLSearchParams, WritableStream } = globalThis;
+  const { URLSearchParams, ReadableStream, ReadableStreamDefaultReader, ReadableStreamBYOBReader, WritableStream } = globalThis;
   const method = (owner, name) => {
     const original = owner.prototype[name];
     return (self, ...args) => apply(original, self, args);
@@ -39,6 +39,11 @@
   const eachHeader = method(Headers, "forEach");
   const cancel = method(ReadableStream, "cancel");
   const pipe = method(ReadableStream, "pipeTo");
+  const locked = getter(ReadableStream, "locked");
+  const reader = method(ReadableStream, "getReader");
+  const release = method(ReadableStreamDefaultReader, "releaseLock");
+  const closed = getter(ReadableStreamDefaultReader, "closed");
+  const closedBytes = getter(ReadableStreamBYOBReader, "closed");
   const bytes = getter(getPrototypeOf(Uint8Array.prototype), "byteLength");
   const href = getter(URL, "href");
   const requestUrl = getter(Request, "url");
@@ -48,6 +53,7 @@
   const parameters = method(URLSearchParams, "toString");
   const recall = method(WeakMap, "get");
   const remember = method(WeakMap, "set");
+  const forget = method(WeakMap, "delete");
   const then = method(Promise, "then");
   const nativeFetch = window.fetch;
   const doc = document;
@@ -237,6 +243,10 @@
   /** Reads no further; whether that works is nobody's business, the page's error handlers' least of all. */
   const drop = (stream) => void then(cancel(stream), undefined, () => {});
 
+  /** How to stop reading what the page no longer reads, by the stream the page has; and the streams of its readers. */
+  const stops = new WeakMap();
+  const streams = new WeakMap();
+
   function bodyText(body) {
     if (typeof body === "string") return body;
     return body instanceof URLSearchParams ? parameters(body) : undefined;
@@ -246,6 +256,11 @@
     const type = header(headersOf(response), "content-type");
     if (bodyOf(response) === null || !textual(type)) return;
     const stream = bodyOf(clone(response));
+    const stopper = new AbortController();
+    remember(stops, bodyOf(response), () => {
+      abort(stopper);
+      drop(stream);
+    });
     count += 1;
     const n = count;
     let total = 0;
@@ -256,7 +271,7 @@
     };
     const work = async () => {
       tell({ t: "watched", n, body: await own(requestBody()) });
-      await own(readAll(stream, type, take));
+      await own(readAll(stream, type, take, { signal: signal(stopper) }));
       return true;
     };
     await own(watch(n, { method: verb, url, status: status(response) }, work));
@@ -264,27 +279,78 @@
     drop(stream);
   }
 
-  window.fetch = new Proxy(nativeFetch, {
-    __proto__: null,
-    apply(target, self, args) {
-      let look = null;
-      try {
-        const input = args[0];
-        const init = args[1];
-        const request = input instanceof Request ? input : null;
-        const verb = upper(`${init?.method ?? (request ? requestMethod(request) : "GET")}`);
-        const url = href(new URL(request ? requestUrl(request) : `${input}`, location.href));
-        const copy = request && init?.body === undefined && verb !== "GET" ? requestClone(request) : null;
-        const requestBody = async () => (copy ? await own(requestText(copy)) : bodyText(init?.body));
-        look = (response) => void then(observe(response, verb, url, requestBody), undefined, () => {});
-      } catch {
-        // What the browser will refuse is not looked at.
-      }
-      const result = apply(target, self, args);
-      if (look !== null && channel !== null) then(result, look, () => {});
-      return result;
-    },
+  /** Puts `act` around one of the browser's functions. */
+  function around(owner, name, act) {
+    owner[name] = new Proxy(owner[name], { __proto__: null, apply: act });
+  }
+
+  around(window, "fetch", (target, self, args) => {
+    let look = null;
+    try {
+      const input = args[0];
+      const init = args[1];
+      const request = input instanceof Request ? input : null;
+      const verb = upper(`${init?.method ?? (request ? requestMethod(request) : "GET")}`);
+      const url = href(new URL(request ? requestUrl(request) : `${input}`, location.href));
+      const copy = request && init?.body === undefined && verb !== "GET" ? requestClone(request) : null;
+      const requestBody = async () => (copy ? await own(requestText(copy)) : bodyText(init?.body));
+      look = (response) => void then(observe(response, verb, url, requestBody), undefined, () => {});
+    } catch {
+      // What the browser will refuse is not looked at.
+    }
+    const result = apply(target, self, args);
+    if (look === null || channel === null) return result;
+    // Whoever looks at a promise handles it: the page gets one that only the page can handle.
+    return new Promise((resolve, reject) => {
+      const seen = (response) => {
+        look(response);
+        resolve(response);
+      };
+      then(result, seen, reject);
+    });
   });
+
+  // Our copy of an answer would keep the download going that the page stops, and be taken for all of it. What becomes of a
+  // stream that it pipes or clones cannot be seen; such an answer is read to its end.
+
+  /** The page reads no further in what this reader, or iterator, is of. */
+  function leave(target, self, args) {
+    const result = apply(target, self, args);
+    recall(stops, recall(streams, self))?.();
+    return result;
+  }
+
+  const readable = ReadableStream.prototype;
+  around(ReadableStreamDefaultReader.prototype, "cancel", leave);
+  around(ReadableStreamBYOBReader.prototype, "cancel", leave);
+  around(readable, "getReader", (target, self, args) => {
+    const found = apply(target, self, args);
+    if (recall(stops, self)) {
+      remember(streams, found, self);
+      const over = found instanceof ReadableStreamDefaultReader ? closed(found) : closedBytes(found);
+      // Read to its end there is nothing to stop, whatever the page cancels then; and a reader can be released.
+      then(over, () => forget(stops, self), () => forget(streams, found));
+    }
+    return found;
+  });
+  around(readable, "cancel", (target, self, args) => {
+    const stopped = recall(stops, self);
+    if (stopped && !locked(self)) {
+      // A reader's promise tells whether the stream was at its end: then releasing it is no failure.
+      const probe = reader(self);
+      then(closed(probe), () => {}, stopped);
+      release(probe);
+    }
+    return apply(target, self, args);
+  });
+  around(readable, "values", (target, self, args) => {
+    const found = apply(target, self, args);
+    if (recall(stops, self) && !args[0]?.preventCancel) remember(streams, found, self);
+    return found;
+  });
+  readable[Symbol.asyncIterator] = readable.values;
+  const iterators = getPrototypeOf(apply(readable.values, new ReadableStream(), []));
+  if (iterators.return) around(iterators, "return", leave);
 
   const xhr = XMLHttpRequest.prototype;
   const opened = new WeakMap();
@@ -306,30 +372,24 @@
     await own(watch(n, { method: call.method, url: call.url, status: request.status }, work));
   }
 
-  xhr.open = new Proxy(xhr.open, {
-    __proto__: null,
-    apply(target, self, args) {
-      try {
-        const url = href(new URL(`${args[1]}`, location.href));
-        remember(opened, self, { __proto__: null, method: upper(`${args[0]}`), url, body: undefined });
-      } catch {
-        // As above.
-      }
-      return apply(target, self, args);
-    },
+  around(xhr, "open", (target, self, args) => {
+    try {
+      const url = href(new URL(`${args[1]}`, location.href));
+      remember(opened, self, { __proto__: null, method: upper(`${args[0]}`), url, body: undefined });
+    } catch {
+      // As above.
+    }
+    return apply(target, self, args);
   });
-  xhr.send = new Proxy(xhr.send, {
-    __proto__: null,
-    apply(target, self, args) {
-      const call = recall(opened, self);
-      if (call && channel !== null) {
-        call.body = bodyText(args[0]);
-        let complete = false;
-        const once = { __proto__: null, once: true };
-        listen(self, "load", () => (complete = true), once);
-        listen(self, "loadend", () => void then(observeXhr(self, complete), undefined, () => {}), once);
-      }
-      return apply(target, self, args);
-    },
+  around(xhr, "send", (target, self, args) => {
+    const call = recall(opened, self);
+    if (call && channel !== null) {
+      call.body = bodyText(args[0]);
+      let complete = false;
+      const once = { __proto__: null, once: true };
+      listen(self, "load", () => (complete = true), once);
+      listen(self, "loadend", () => void then(observeXhr(self, complete), undefined, () => {}), once);
+    }
+    return apply(target, self, args);
   });
 })();

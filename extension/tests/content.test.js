@@ -15,11 +15,17 @@ class FakeXhr extends EventTarget {
   }
 }
 
+const OWNERS = [ReadableStream, ReadableStreamDefaultReader, ReadableStreamBYOBReader].map(({ prototype }) => prototype);
+const NATIVE = OWNERS.map((owner) => Object.getOwnPropertyDescriptors(owner));
+/** The streams as they are before a page's half is there. */
+const restored = () => OWNERS.forEach((owner, i) => Object.defineProperties(owner, NATIVE[i]));
+
 /** A document before any script of the page has run. */
 const fresh = () => Object.assign(new EventTarget(), { readyState: "loading", scripts: [] });
 
 /** The page's half in a page whose network is `network`, and what it tells. */
 function load(network) {
+  restored();
   const doc = fresh();
   const window = { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, fetch: network };
   const timers = [];
@@ -262,6 +268,77 @@ test("whatever happens to an answer that may be watched, the background hears of
   assert.deepEqual(ended(broken), [[1, false]]);
   await other.body.cancel();
   assert.equal(dropped, 2);
+});
+
+test("a failure that the page does not handle stays one, and one that it handles is none", async () => {
+  const before = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  const unhandled = [];
+  process.on("unhandledRejection", (reason, promise) => unhandled.push([reason.message, promise]));
+  try {
+    const { window } = load(async () => {
+      throw new TypeError("as ever");
+    });
+    const left = window.fetch("/a");
+    window.fetch("/b").catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.deepEqual(unhandled, [["as ever", left]]);
+  } finally {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of before) process.on("unhandledRejection", listener);
+  }
+});
+
+test("an answer that the page stops reading is stopped, and not complete", async () => {
+  const reading = async (body) => {
+    const reader = body.getReader();
+    await reader.read();
+    return reader;
+  };
+  const ways = {
+    "its reader": async ({ body }) => (await reading(body)).cancel(),
+    "the stream": async ({ body }) => {
+      (await reading(body)).releaseLock();
+      await body.cancel();
+    },
+  };
+  for (const [name, stop] of Object.entries(ways)) {
+    let cancelled = 0;
+    const { window, say, told, kinds } = load(async () => stream(["data: 1\n\n"], { open: true, cancel: () => (cancelled += 1) }));
+    const response = await window.fetch("/completion");
+    await until(() => kinds().includes("seen"));
+    say({ t: "watch", n: 1 });
+    await until(() => kinds().includes("watched_text"));
+    void stop(response);
+    for (let i = 0; i < 500 && !kinds().includes("watched_end"); i += 1) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.deepEqual([told.at(-1), cancelled], [{ t: "watched_end", n: 1, complete: false }, 1], name);
+  }
+});
+
+test("to cancel what was read to its end stops nothing", async () => {
+  const ends = {
+    "its reader": async ({ body }) => {
+      const reader = body.getReader();
+      while (!(await reader.read()).done);
+      await reader.cancel();
+    },
+    "the stream": async ({ body }) => {
+      const reader = body.getReader();
+      while (!(await reader.read()).done);
+      reader.releaseLock();
+      await body.cancel();
+    },
+    "all of it": async (response) => assert.equal(await response.text(), "ab"),
+  };
+  for (const [name, read] of Object.entries(ends)) {
+    const { window, say, told, kinds } = load(async () => stream(["a", "b"]));
+    await read(await window.fetch("/completion"));
+    await until(() => kinds().includes("seen"));
+    say({ t: "watch", n: 1 });
+    await until(() => kinds().includes("watched_end"));
+    assert.equal(told.map(({ text }) => text ?? "").join(""), "ab", name);
+    assert.equal(told.at(-1).complete, true, name);
+  }
 });
 
 test("our own requests are not looked at", async () => {

@@ -3,6 +3,8 @@
  * it over before any script of the page runs, and passes JSON text without looking into it.
  */
 (() => {
+  // Where scripts of the page have run, they may listen. Without a port the tab is not ready, and is loaded anew.
+  if (document.readyState !== "loading" || document.scripts.length !== 0) return;
   const channel = `baa-${crypto.randomUUID()}`;
   let port = null;
 

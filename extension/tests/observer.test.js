@@ -113,3 +113,13 @@ test("a page cannot have more watched than is good", () => {
   }
   assert.equal(port.sent.filter(({ t }) => t === "watch").length, 64);
 });
+
+test("one that ends before it began makes room and is nothing to worry about", () => {
+  const { observer, port, told } = make({ drift: "shape" });
+  for (let n = 0; n < 200; n += 1) {
+    observer.message(1, port, { t: "seen", n, method: "POST", url: "https://claude.ai/completion", status: 200 });
+    observer.message(1, port, { t: "watched_end", n, complete: false });
+  }
+  assert.equal(port.sent.filter(({ t }) => t === "watch").length, 200);
+  assert.deepEqual([told.status, told.messages], [[], []]);
+});

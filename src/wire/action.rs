@@ -30,16 +30,13 @@ impl ActionRequest {
 }
 
 /// `action_result`: how an action went, completed by what follows from its parts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionResult {
     /// The daemon's id of the action.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Which action.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// The message type that asked for it.
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub command_type: Option<String>,
     /// Whether the extension took it on.
     pub accepted: bool,
@@ -48,7 +45,6 @@ pub struct ActionResult {
     /// Whether something went wrong.
     pub failed: bool,
     /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What it was aimed at.
     pub target: Target,
@@ -61,16 +57,13 @@ pub struct ActionResult {
 }
 
 /// What an action was aimed at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// The platform it was performed on.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// The client that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_client_id: Option<String>,
     /// The platform that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_platform: Option<String>,
 }
 

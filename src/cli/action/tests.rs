@@ -161,3 +161,9 @@ async fn what_the_daemon_refuses_is_an_error() {
     let error = tried("tab_open --platform claude", 503, &refusal).await.0.unwrap_err();
     assert_eq!(error.to_string(), "browser_bridge_unavailable (no_active_client): No Firefox is connected.");
 }
+
+#[test]
+fn the_names_are_those_of_the_protocol() {
+    let names: Vec<_> = Name::value_variants().iter().map(|name| json!(name)).collect();
+    assert_eq!(names, crate::wire::ActionKind::ALL.map(|kind| json!(kind.name())));
+}

@@ -9,7 +9,7 @@ use crate::{
     system::settings::Node,
     testing::frozen,
 };
-use std::path::Path;
+use std::{future::poll_fn, path::Path, sync::mpsc};
 
 async fn hub(events: Bus) -> Hub {
     let clock = Clock::starting_at(1_000);
@@ -52,20 +52,27 @@ async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
         call: Call::default(),
         timeout: None,
     };
-    let mut phases = Phases::new(bus);
+    let mut phases = Phases::new(bus.clone());
     phases.queued(&request, None, 1);
     let registration = Registration { hub: hub.clone(), id: request.id, phases, died: None };
     assert_eq!(told.told().len(), 1);
-    let live = hub.live();
-    let dying = std::thread::spawn(move || drop(registration));
-    // It cannot free the id while this test holds the lock, and must have said its word by then.
-    let last = (0..10_000).find_map(|_| {
-        std::thread::sleep(Duration::from_millis(1));
-        told.told().pop()
+    let mut waiting = bus.subscribe(Resume::Live);
+    let (locked, is_locked) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let holder = std::thread::spawn(move || {
+        let live = hub.live();
+        locked.send(()).unwrap();
+        let _ = released.recv(); // until the sender is gone
+        drop(live);
     });
-    drop(live);
+    is_locked.recv().unwrap();
+    let dying = std::thread::spawn(move || drop(registration));
+    // It cannot free the id while the lock is held, and says its word all the same: else this waits for ever.
+    frozen(poll_fn(|cx| waiting.poll_next(cx))).await.unwrap();
+    let (name, data) = told.told().pop().unwrap();
+    drop(release);
+    holder.join().unwrap();
     dying.join().unwrap();
-    let (name, data) = last.expect("told before the id is free");
     let said = |field: &str| data[field].as_str().unwrap().to_owned();
     assert_eq!((name, said("phase"), said("outcome")), ("request".into(), "done".into(), "failure".into()));
     assert_eq!(said("error_code"), "internal_error");

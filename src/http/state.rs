@@ -91,13 +91,8 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn filter(call: &Call) -> Result<Filter, ApiError> {
-    let status = match call.query(&["status"]).as_deref() {
-        None => None,
-        Some("fresh") => Some(Status::Fresh),
-        Some("stale") => Some(Status::Stale),
-        Some("lost") => Some(Status::Lost),
-        Some(_) => return Err(ApiError::field("status", "\"status\" must be fresh, stale or lost.")),
-    };
+    let fault = || ApiError::field("status", "\"status\" must be fresh, stale or lost.");
+    let status = call.query(&["status"]).map(|name| Status::named(&name).ok_or_else(fault)).transpose()?;
     Ok(Filter {
         platform: call.query(&["platform"]),
         account: call.query(&["account"]),

@@ -16,6 +16,13 @@ pub enum Status {
 }
 
 impl Status {
+    const ALL: [Status; 3] = [Status::Fresh, Status::Stale, Status::Lost];
+
+    /// The status that is written so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
     /// As it is written.
     pub fn name(self) -> &'static str {
         match self {

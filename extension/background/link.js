@@ -24,7 +24,7 @@ const SLEPT_MS = 5_000;
 /** How long the daemon may take to say that the connection outlived that. */
 export const DOUBT_MAX_MS = 4_000;
 const HEARTBEAT_MS = 15_000;
-/** How long a connection that is closed on purpose may take to send what waits. */
+/** How long what waits may take to be sent before a connection is closed on purpose. */
 export const PARTING_MAX_MS = 2_000;
 const OPEN = 1;
 
@@ -72,7 +72,8 @@ export class Link {
   #greetTimer = null;
   #tickTimer = null;
   #doubtTimer = null;
-  #partTimer = null;
+  /** Under way when the connection is to be closed once what waits is sent. */
+  #parting = null;
   #outbox = null;
   #lastFrameAt = 0;
   #askedAt = 0;
@@ -122,13 +123,11 @@ export class Link {
 
   /** Closes what is open, once what waits is sent, and dials at once. */
   reconnect(why) {
-    const sent = this.room(1);
-    if (sent === undefined) return this.#anew(why);
-    if (this.#partTimer !== null) return;
-    const socket = this.#socket;
-    const part = () => this.#socket === socket && this.#anew(why);
-    this.#partTimer = this.#env.setTimeout(part, PARTING_MAX_MS);
-    void sent.then(part);
+    if (this.#parting !== null) return;
+    const parting = this.parting();
+    if (parting === undefined) return this.#anew(why);
+    this.#parting = parting;
+    void parting.then(() => this.#parting === parting && this.#anew(why));
   }
 
   #anew(why) {
@@ -168,6 +167,20 @@ export class Link {
   /** Resolves once less than `bytes` wait to be sent, or the connection is lost; undefined when that is so already. */
   room(bytes = SOCKET_BYTES_HIGH / 4) {
     return this.connected ? this.#outbox.room(bytes) : undefined;
+  }
+
+  /** Resolves once nothing waits to be sent, the connection is lost, or that takes too long; undefined when nothing waits. */
+  parting() {
+    const sent = this.room(1);
+    if (sent === undefined) return undefined;
+    const { setTimeout, clearTimeout } = this.#env;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, PARTING_MAX_MS);
+      void sent.then(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
@@ -317,8 +330,7 @@ export class Link {
     this.#ended += 1;
     this.#env.clearTimeout(this.#greetTimer);
     this.#env.clearTimeout(this.#doubtTimer);
-    this.#env.clearTimeout(this.#partTimer);
-    this.#partTimer = null;
+    this.#parting = null;
     if (was) {
       this.state = "waiting";
       this.#on.lost();

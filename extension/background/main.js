@@ -113,7 +113,6 @@ const router = new Router({
   log,
   clientId: () => clientId,
   reloadExtension: () => browser.runtime.reload(),
-  soon: (work) => setTimeout(work, 50),
 });
 const panel = new Panel({
   browser,

@@ -15,7 +15,7 @@ const COMMANDS = new Set([
 export class Router {
   #env;
 
-  /** @param {object} env `link`, `messages`, `tabs`, `proxy`, `report`, `reloadExtension()`, `soon(work)`, `log`, `clientId()` */
+  /** @param {object} env `link`, `messages`, `tabs`, `proxy`, `report`, `reloadExtension()`, `log`, `clientId()` */
   constructor(env) {
     this.#env = env;
   }
@@ -40,7 +40,7 @@ export class Router {
       this.#env.log("error", `${frame.type} failed: ${error?.name ?? "Error"}.`);
     }
     if (frame.request_id) this.#answer(frame, done);
-    if (!done.failed) this.#afterwards(frame);
+    if (!done.failed) await this.#afterwards(frame);
   }
 
   async #perform({ type, action, platform, reason }) {
@@ -85,13 +85,16 @@ export class Router {
         results,
         shell_runtime: shown.map((name) => tabs.runtime(name)).filter(Boolean),
       }),
+      true,
     );
   }
 
   /** What can only be done once the answer is on its way. */
-  #afterwards({ type }) {
-    const { link, soon, reloadExtension } = this.#env;
-    if (type === "ws_reconnect") soon(() => link.reconnect("the daemon asked for it"));
-    if (type === "controller_reload") soon(reloadExtension);
+  async #afterwards({ type }) {
+    const { link, reloadExtension } = this.#env;
+    if (type === "ws_reconnect") link.reconnect("the daemon asked for it");
+    if (type !== "controller_reload") return;
+    await link.parting();
+    reloadExtension();
   }
 }

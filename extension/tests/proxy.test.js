@@ -2,22 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { JsonText } from "../background/body.js";
 import { PROGRESS_MS, Proxy } from "../background/proxy.js";
-import { Link } from "../background/link.js";
 import { bytesOf, exceeds, FRAME_BYTES_MAX, Outbox, SOCKET_BYTES_HIGH } from "../background/outbox.js";
-import { CLAUDE, Clock, FakePort, FakeSocket, settled } from "./support/fakes.js";
-
-/** A greeted link over a socket of the test's. */
-function realLink() {
-  const clock = new Clock();
-  const on = { state() {}, greeted() {}, frame() {}, lost() {}, log() {} };
-  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, hello: () => "{}" }, on);
-  link.start("ws://127.0.0.1:4317/ws/firefox");
-  const socket = FakeSocket.last;
-  socket.accept();
-  socket.say({ type: "hello_ack", client_id: "c", connection_id: "c", platforms: [] });
-  socket.sent = [];
-  return { clock, link, socket };
-}
+import { CLAUDE, Clock, FakePort, settled } from "./support/fakes.js";
+import { greetedLink } from "./support/link.js";
 
 function make({ page, captured = {}, over } = {}) {
   const clock = over?.clock ?? new Clock();
@@ -247,7 +234,7 @@ test("a request whose connection was lost while it waited for its tab is not per
 });
 
 test("large answers on a busy link come one after the other, and none is lost", async () => {
-  const over = realLink();
+  const over = greetedLink();
   const { ask, proxy, port } = make({ over });
   const { clock, socket } = over;
   // The socket takes what it is given and passes it on with the next look.
@@ -294,7 +281,7 @@ test("an event that finds no room ends its stream: an error, and nothing after i
 });
 
 test("the word that an answer failed finds room where nothing else does", async () => {
-  const over = realLink();
+  const over = greetedLink();
   const { ask, proxy } = make({ over });
   await ask();
   over.socket.bufferedAmount = SOCKET_BYTES_HIGH;

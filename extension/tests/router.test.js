@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Router } from "../background/router.js";
+import { PARTING_MAX_MS } from "../background/link.js";
+import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { Report } from "../background/report.js";
+import { Router } from "../background/router.js";
 import { Clock, settled } from "./support/fakes.js";
+import { greetedLink } from "./support/link.js";
 
 const runtime = (platform, exists = true) => ({ platform, desired: { exists }, actual: { exists, tab_id: 7 }, drift: { aligned: true } });
 
-function make(tabs = {}) {
+function make(tabs = {}, over = {}) {
   const frames = [];
   const done = [];
-  const soon = [];
   const result = (ok, more = {}) => ({ ok, platform: "claude", restored: false, shell_runtime: runtime("claude"), tab_id: 7, ...more });
+  const link = { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect"), parting: () => undefined };
   const router = new Router({
-    link: { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect") },
+    link,
     messages: { confirmed: (known) => done.push(`confirmed ${known?.length}`) },
     proxy: { request: ({ id }) => done.push(`request ${id}`), cancel: ({ id }) => done.push(`cancel ${id}`) },
     report: { all: (names) => done.push(`report ${names}`) },
@@ -28,14 +31,14 @@ function make(tabs = {}) {
     log: () => {},
     clientId: () => "firefox-1",
     reloadExtension: () => done.push("reload extension"),
-    soon: (work) => soon.push(work),
+    ...over,
   });
   const ask = async (type, more = {}) => {
     router.frame({ type, request_id: "a", action: type, ...more });
     await settled();
     return frames.at(-1);
   };
-  return { router, ask, done, soon, frames, result };
+  return { router, ask, done, link, frames, result };
 }
 
 test("every command is done and answered as the contract says", async () => {
@@ -58,21 +61,50 @@ test("every command is done and answered as the contract says", async () => {
 });
 
 test("reconnecting and starting anew come after the answer", async () => {
-  const { ask, done, soon } = make();
-  assert.equal((await ask("ws_reconnect")).completed, false);
-  assert.equal((await ask("controller_reload")).completed, true);
-  assert.deepEqual(done, []);
-  for (const work of soon) work();
-  assert.deepEqual(done, ["reconnect", "reload extension"]);
+  for (const [type, completed, what] of [["ws_reconnect", false, "reconnect"], ["controller_reload", true, "reload extension"]]) {
+    const { ask, done, link } = make();
+    const { send } = link;
+    link.send = (text) => (send(text), done.push("answer"));
+    assert.equal((await ask(type)).completed, completed);
+    assert.deepEqual(done, ["answer", what]);
+  }
+});
+
+test("on a busy link the extension starts anew once its answer is sent, but does not wait for ever", async () => {
+  for (const reads of [true, false]) {
+    const { clock, link, socket } = greetedLink();
+    const { ask, done } = make({}, { link });
+    socket.bufferedAmount = SOCKET_BYTES_HIGH;
+    for (let i = 0; i < QUEUE_FRAMES_MAX; i += 1) link.send('{"type":"progress"}');
+    await ask("controller_reload");
+    await clock.pass(reads ? 100 : PARTING_MAX_MS - 1);
+    assert.deepEqual(done, []);
+    if (reads) socket.bufferedAmount = 0;
+    await clock.pass(10);
+    assert.deepEqual([done, socket.types().includes("action_result")], [["reload extension"], reads]);
+  }
+});
+
+test("on a busy link a new connection is made once the answer is sent", async () => {
+  const { clock, link, socket } = greetedLink();
+  const { ask } = make({}, { link });
+  socket.bufferedAmount = SOCKET_BYTES_HIGH;
+  for (let i = 0; i < QUEUE_FRAMES_MAX; i += 1) link.send('{"type":"progress"}');
+  await ask("ws_reconnect");
+  await clock.pass(100);
+  assert.equal(socket.closed, null);
+  socket.bufferedAmount = 0;
+  await clock.pass(10);
+  assert.deepEqual([socket.types().at(-1), socket.closed?.code], ["action_result", 1000]);
 });
 
 test("what was answered as failed is not done afterwards", async () => {
-  const { ask, soon } = make();
+  const { ask, done } = make();
   for (const type of ["ws_reconnect", "controller_reload"]) {
     const { failed, reason } = await ask(type, { platform: "nowhere" });
     assert.deepEqual([failed, reason], [true, "platform_not_supported"]);
   }
-  assert.equal(soon.length, 0);
+  assert.deepEqual(done, []);
 });
 
 test("what cannot be done is answered too", async () => {

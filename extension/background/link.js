@@ -151,6 +151,11 @@ export class Link {
     return this.state === "connected";
   }
 
+  /** Which of the greeted connections it is, as a number; undefined when there is none. */
+  get connection() {
+    return this.connected ? this.#ended : undefined;
+  }
+
   /** Bytes that are not on their way yet. */
   get unsent() {
     return this.#outbox?.unsent ?? 0;
@@ -185,9 +190,9 @@ export class Link {
 
   /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
   async still(ready, work) {
-    const ended = this.#ended;
+    const { connection } = this;
     await ready;
-    if (this.connected && ended === this.#ended) work();
+    if (connection !== undefined && connection === this.connection) work();
   }
 
   #become(state, note, code = null) {

@@ -75,7 +75,7 @@ const credentials = new Credentials({
   cookieStore: (name) => tabs.cookieStore(name),
   changed: (name, what) => report.changed(name, what),
 });
-const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame) });
+const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame), connection: () => link.connection });
 const observer = new Observer({
   owns,
   extractorFor,

@@ -25,23 +25,28 @@ const KEY = "final_messages";
 export class Messages {
   #storage;
   #send;
+  #connection;
   #now;
   #seen = new Set();
   #unsent = [];
+  /** Those of `#unsent` that went out on one connection, in that order; and which one. */
   #sent = new Set();
+  #sentOn;
   #loaded = false;
   #turn = Promise.resolve();
 
   /**
    * @param {object} parts
    * @param {{get: Function, set: Function}} parts.storage `storage.local`, or what acts like it
-   * @param {(frame: string) => boolean | Promise<boolean>} parts.send puts a frame on a connection
-   *   the daemon has greeted; answers false, or fails, when there is none
+   * @param {(frame: string) => boolean} parts.send puts a frame on a connection the daemon has
+   *   greeted; answers false, or fails, when there is none
+   * @param {() => unknown} parts.connection tells one such connection from the next
    * @param {() => number} parts.now milliseconds since 1970
    */
-  constructor({ storage, send, now }) {
+  constructor({ storage, send, connection, now }) {
     this.#storage = storage;
     this.#send = send;
+    this.#connection = connection;
     this.#now = now;
   }
 
@@ -56,14 +61,13 @@ export class Messages {
   }
 
   /**
-   * Sends all that is not confirmed, oldest first. To be called after each `hello_ack`.
+   * Sends all that is not confirmed, oldest first, as far as it did not go out on this connection
+   * already. To be called after each `hello_ack`.
    * @returns {Promise<number>} how many were sent
    */
   flush() {
     return this.#inTurn(async () => {
       await this.#load();
-      this.#sent.clear();
-      this.#unsent = this.#unsent.filter(({ tries = 0 }) => tries < MAX_TRIES);
       return this.#sendWaiting();
     });
   }
@@ -76,9 +80,11 @@ export class Messages {
   confirmed(known) {
     return this.#inTurn(async () => {
       const shown = listOf(known, (entry) => typeof entry?.assistant_message_id === "string");
-      const arrived = this.#unsent.findLastIndex((message) => this.#sent.has(message) && shown.some((entry) => isSame(message, entry)));
-      if (arrived < 0) return;
-      for (const message of this.#unsent.splice(0, arrived + 1)) this.#sent.delete(message);
+      const sent = [...this.#sent];
+      const arrived = sent.slice(0, 1 + sent.findLastIndex((message) => shown.some((entry) => isSame(message, entry))));
+      if (arrived.length === 0) return;
+      for (const message of arrived) this.#sent.delete(message);
+      this.#unsent = this.#unsent.filter((message) => !arrived.includes(message));
       await this.#save();
     });
   }
@@ -115,8 +121,15 @@ export class Messages {
 
   async #sendWaiting() {
     let sent = 0;
+    const connection = this.#connection();
+    if (connection !== this.#sentOn) {
+      // Whoever comes first on a new connection: what went out on another one may not have arrived.
+      this.#sentOn = connection;
+      this.#sent.clear();
+      this.#unsent = this.#unsent.filter(({ tries = 0 }) => tries < MAX_TRIES);
+    }
     for (const message of this.#unsent.filter((each) => !this.#sent.has(each))) {
-      if (!(await this.#sends(message))) break;
+      if (!this.#sends(message)) break;
       this.#sent.add(message);
       message.tries = (message.tries ?? 0) + 1;
       sent += 1;
@@ -125,9 +138,9 @@ export class Messages {
     return sent;
   }
 
-  async #sends(message) {
+  #sends(message) {
     try {
-      return (await this.#send(finalMessage(message))) === true;
+      return this.#send(finalMessage(message)) === true;
     } catch {
       return false;
     }

@@ -238,6 +238,20 @@ test("a few large frames fill the queue as well, and a lost connection empties i
   assert.equal(link.unsent, 0);
 });
 
+test("each greeted connection is another one", () => {
+  const { link } = make();
+  assert.equal(link.connection, undefined);
+  link.start(ADDRESS);
+  assert.equal(link.connection, undefined);
+  greet();
+  const first = link.connection;
+  assert.equal(link.connection, first);
+  link.reconnect("asked");
+  assert.equal(link.connection, undefined);
+  greet();
+  assert.ok(first !== undefined && link.connection !== undefined && link.connection !== first);
+});
+
 test("stopped is idle", async () => {
   const { clock, link } = make();
   link.start(ADDRESS);

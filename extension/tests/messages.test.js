@@ -11,16 +11,30 @@ class Browser {
   storage = new Storage();
   frames = [];
   isConnected = true;
+  connections = 1;
 
   start() {
     return new Messages({
       storage: this.storage,
+      connection: () => (this.isConnected ? this.connections : undefined),
       send: (frame) => {
         if (this.isConnected) this.frames.push(JSON.parse(frame));
         return this.isConnected;
       },
       now: () => 1_790_000_000_000,
     });
+  }
+
+  /** A new connection, on which the daemon has said nothing yet. */
+  connect() {
+    this.isConnected = true;
+    this.connections += 1;
+  }
+
+  /** The daemon greets it on a new connection. */
+  greet(messages) {
+    this.connect();
+    return messages.flush();
   }
 
   /** The daemon shows what it has. */
@@ -137,6 +151,7 @@ test("a connection lost while sending keeps the rest", async () => {
       sent.push(JSON.parse(frame).raw_text);
       return true;
     },
+    connection: () => 1,
     now: () => 0,
   });
   assert.equal(await shaky.flush(), 1);
@@ -153,15 +168,15 @@ test("what was sent and never arrived is sent again on the next connection, all 
   await messages.confirmed([]);
   await messages.confirmed(undefined);
   await messages.confirmed([null, { ...shown(message("two")), raw_length: 4 }, { ...shown(message("two")), platform: "gemini" }]);
-  assert.equal(await messages.flush(), 3);
+  assert.equal(await browser.greet(messages), 3);
   // The second arrived, and so did what was sent before it.
   await messages.confirmed([shown(message("two"))]);
-  assert.equal(await messages.flush(), 1);
-  assert.equal(await browser.start().flush(), 1, "also by a browser started anew");
+  assert.equal(await browser.greet(messages), 1);
+  assert.equal(await browser.greet(browser.start()), 1, "also by a browser started anew");
   assert.deepEqual(browser.texts, ["one", "two", "three 🐎", "one", "two", "three 🐎", "three 🐎", "three 🐎"]);
   await messages.confirmed([shown(message("three 🐎"))]);
-  assert.equal(await messages.flush(), 0);
-  assert.equal(await browser.start().flush(), 0);
+  assert.equal(await browser.greet(messages), 0);
+  assert.equal(await browser.greet(browser.start()), 0);
 });
 
 test("what was not sent is not confirmed, and what never arrives is given up", async () => {
@@ -170,9 +185,38 @@ test("what was not sent is not confirmed, and what never arrives is given up", a
   browser.isConnected = false;
   await messages.observed(message("one"));
   await messages.confirmed([shown(message("one"))]);
-  browser.isConnected = true;
-  for (let at = 0; at < MAX_TRIES; at += 1) assert.equal(await messages.flush(), 1);
+  for (let at = 0; at < MAX_TRIES; at += 1) assert.equal(await browser.greet(messages), 1);
+  assert.equal(await browser.greet(messages), 0);
+});
+
+test("a message observed before what is kept was sent goes after it, and once", async () => {
+  const browser = new Browser();
+  const messages = browser.start();
+  await messages.observed(message("one"));
+  await messages.observed(message("two"));
+  browser.connect();
+  // The greeting is there; what the daemon's registry says is still being taken in.
+  assert.equal(await messages.observed(message("three")), "sent");
   assert.equal(await messages.flush(), 0);
+  assert.deepEqual(browser.texts, ["one", "two", "one", "two", "three"]);
+  await messages.confirmed([shown(message("three"))]);
+  assert.equal(await browser.greet(messages), 0);
+});
+
+test("only what went out before it on the same connection has arrived with a message", async () => {
+  const browser = new Browser();
+  browser.isConnected = false;
+  await browser.start().observed(message("old"));
+  browser.connect();
+  const messages = browser.start();
+  browser.storage.failsToRead = true;
+  await messages.observed(message("new"));
+  browser.storage.failsToRead = false;
+  await messages.flush();
+  assert.deepEqual(browser.texts, ["new", "old"]);
+  await messages.confirmed([shown(message("new"))]);
+  assert.equal(await browser.greet(messages), 1);
+  assert.equal(browser.texts.at(-1), "old");
 });
 
 test("only the newest twenty wait, and the others do not come back", async () => {

@@ -26,6 +26,16 @@ const WORDS = {
   fetch_failed: "The page could not perform the request.",
 };
 
+/** What a page may say of why it failed, and how. In that world the app can be anybody. */
+const PAGE_CODES = new Set(["response_too_large", "host_not_allowed", "fetch_failed"]);
+const PAGE_WORDS = /^[\x20-\x7e]{1,200}$/;
+
+/** A page's word that a request failed, as far as it is one: code and message. */
+export function failureOf({ code, message }) {
+  const known = PAGE_CODES.has(code) ? code : "fetch_failed";
+  return [known, typeof message === "string" && PAGE_WORDS.test(message) ? message : WORDS[known]];
+}
+
 /** All requests that run. */
 export class Proxy {
   #env;
@@ -116,7 +126,7 @@ export class Proxy {
     if (message.t === "head") this.#head(task, message);
     else if (message.t === "chunk") this.#chunk(task, String(message.text));
     else if (message.t === "end") void this.#end(task);
-    else if (message.t === "fail") this.#fail(task, message.code, message.message);
+    else if (message.t === "fail") this.#fail(task, ...failureOf(message));
   }
 
   /** Whether it is this run that goes on, and not another one of its id. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { JsonText } from "../background/body.js";
-import { PROGRESS_MS, Proxy } from "../background/proxy.js";
+import { failureOf, PROGRESS_MS, Proxy } from "../background/proxy.js";
 import { bytesOf, exceeds, FRAME_BYTES_MAX, Outbox, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { CLAUDE, Clock, FakePort, settled } from "./support/fakes.js";
 import { greetedLink } from "./support/link.js";
@@ -154,6 +154,19 @@ test("an answer that is too large ends", async () => {
   stream.head("text/event-stream");
   stream.say("chunk", { text: `data: ${"x".repeat(17 << 20)}` });
   assert.deepEqual([stream.frames.at(-1).code, stream.port.sent.at(-1).t, port.sent.length], ["response_too_large", "abort", 1]);
+});
+
+test("of why a page failed only what it may say is passed on", async () => {
+  const { ask, say, head, frames } = make();
+  await ask({ response_mode: "sse" });
+  head("text/event-stream");
+  say("fail", { code: "request_cancelled", message: { of: "the page's" } });
+  assert.deepEqual([frames.at(-1).code, frames.at(-1).status, frames.at(-1).message], ["fetch_failed", undefined, "The page could not perform the request."]);
+  for (const code of ["response_too_large", "host_not_allowed", "fetch_failed"]) assert.deepEqual(failureOf({ code, message: "TypeError in the page" }), [code, "TypeError in the page"]);
+  for (const code of ["tab_unavailable", "toString", undefined, null, 7, ["fetch_failed"], {}]) assert.equal(failureOf({ code })[0], "fetch_failed");
+  for (const message of [undefined, null, 7, {}, "", "two\nlines", "\u001b[2J", "caf\u00e9", "x".repeat(201)]) {
+    assert.deepEqual(failureOf({ code: "host_not_allowed", message }), ["host_not_allowed", "The address is not on the platform's hosts."]);
+  }
 });
 
 test("progress is told again and again as long as it runs, and no longer", async () => {

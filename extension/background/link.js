@@ -6,56 +6,18 @@
  *                 └───── waiting ←───────┘
  */
 import * as wire from "../wire.js";
+import { endOf, NOBODY, pauseAfter, pauseAfterRefusal, refusalOf } from "./backoff.js";
 import { withBodyAsItCame } from "./body.js";
+import { Liveness, TICK_MS } from "./liveness.js";
 import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
 
-/** The first pause before dialling again, and the longest, in milliseconds. */
-export const BACKOFF_MIN_MS = 250;
-export const BACKOFF_MAX_MS = 15_000;
 /** How long dialling and greeting may take. */
 export const GREETING_MAX_MS = 10_000;
-/** How long the daemon may take to answer whether it is there. */
-export const PROBE_MAX_MS = 2_000;
-/** The pause after a refusal that trying again at once cannot mend. */
-export const REFUSED_PAUSE_MS = 5 * 60_000;
-/** How often the clock is looked at, and how far it may be off before the machine may have slept. */
-const TICK_MS = 2_000;
-const SLEPT_MS = 5_000;
 /** How long the daemon may take to say that the connection outlived that. */
 export const DOUBT_MAX_MS = 4_000;
-const HEARTBEAT_MS = 15_000;
 /** How long what waits may take to be sent before a connection is closed on purpose. */
 export const PARTING_MAX_MS = 2_000;
 const OPEN = 1;
-
-const NOBODY = "The daemon is not there.";
-
-/** Close codes after which dialling again soon would only annoy, and what to say about them. */
-const REFUSALS = new Map([
-  [4001, "Another browser with the same client id took over."],
-  [4003, "The daemon refused this browser."],
-  [4005, "The daemon speaks another version of the protocol."],
-]);
-
-/**
- * Whether anything answers where the daemon should be. What it answers is of no interest, and cannot be read.
- * @param {string} address the WebSocket's
- * @param {object} env `fetch`, `setTimeout`, `clearTimeout`
- */
-export async function probe(address, { fetch, setTimeout, clearTimeout }) {
-  const given = new AbortController();
-  const timer = setTimeout(() => given.abort(), PROBE_MAX_MS);
-  try {
-    const url = new URL("/health", address.replace(/^ws/, "http"));
-    // In this mode redirects can only be followed: another choice is an error of its own.
-    await fetch(url.href, { mode: "no-cors", credentials: "omit", cache: "no-store", signal: given.signal });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** The connection to the daemon. */
 export class Link {
@@ -70,15 +32,11 @@ export class Link {
   #answered = false;
   #dialTimer = null;
   #greetTimer = null;
-  #tickTimer = null;
   #doubtTimer = null;
   /** Under way when the connection is to be closed once what waits is sent. */
   #parting = null;
   #outbox = null;
-  #lastFrameAt = 0;
-  #askedAt = 0;
-  #tickedAt = 0;
-  #heartbeatMs = HEARTBEAT_MS;
+  #liveness = new Liveness();
   /** Counts the connections that ended. */
   #ended = 0;
 
@@ -105,20 +63,11 @@ export class Link {
 
   /** Begins, or begins anew at another address. */
   start(address) {
-    const changed = address !== this.address;
-    if (changed) this.#failed = false;
+    if (this.state === "idle") this.#tick();
+    if (address === this.address) return;
+    this.#failed = false;
     this.address = address;
-    if (this.#tickTimer === null) this.#tick();
-    if (changed || this.state === "idle") this.reconnect("the address was set");
-  }
-
-  /** Ends everything. */
-  stop() {
-    this.#env.clearTimeout(this.#tickTimer);
-    this.#tickTimer = null;
-    this.#drop(1000, "stopped");
-    this.#env.clearTimeout(this.#dialTimer);
-    this.#become("idle", "");
+    this.reconnect("the address was set");
   }
 
   /** Closes what is open, once what waits is sent, and dials at once. */
@@ -176,16 +125,7 @@ export class Link {
 
   /** Resolves once nothing waits to be sent, the connection is lost, or that takes too long; undefined when nothing waits. */
   parting() {
-    const sent = this.room(1);
-    if (sent === undefined) return undefined;
-    const { setTimeout, clearTimeout } = this.#env;
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, PARTING_MAX_MS);
-      void sent.then(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    return this.connected ? this.#outbox.emptied(PARTING_MAX_MS) : undefined;
   }
 
   /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
@@ -245,7 +185,7 @@ export class Link {
       if (this.#socket === socket) handler(event);
     };
     socket.onopen = mine(() => {
-      this.#lastFrameAt = this.#env.now();
+      this.#liveness.heard(this.#env.now());
       this.#become("greeting", "");
       socket.send(this.#env.hello());
     });
@@ -255,8 +195,7 @@ export class Link {
   }
 
   #received(data) {
-    this.#lastFrameAt = this.#env.now();
-    this.#askedAt = 0;
+    this.#liveness.heard(this.#env.now());
     this.#env.clearTimeout(this.#doubtTimer);
     if (typeof data !== "string") return;
     const { frame, fault } = wire.read(data);
@@ -267,7 +206,7 @@ export class Link {
       this.#attempts = 0;
       this.#failed = false;
       this.#outbox ??= new Outbox(this.#socket, this.#env);
-      this.#heartbeatMs = frame.heartbeat_ms ?? HEARTBEAT_MS;
+      this.#liveness.beatsEvery(frame.heartbeat_ms);
       this.#become("connected", "");
       this.#on.greeted(frame);
     } else if (frame.type === "pairing_required") {
@@ -281,27 +220,19 @@ export class Link {
   }
 
   #closed(code, reason) {
-    const refusal = REFUSALS.get(code);
+    const refusal = refusalOf(code);
     const opened = this.state !== "connecting";
     this.#forget();
-    if (refusal !== undefined) {
-      this.#failed = true;
-      this.#pause(REFUSED_PAUSE_MS * (0.75 + this.#env.random() / 2), refusal);
-      return;
-    }
-    const said = reason ? ` (${reason})` : "";
-    if (code !== 1006) this.#again(`The connection was closed: ${code}${said}.`);
-    else if (opened) this.#again("The connection was lost.");
-    else this.#again(this.#answered ? "Something answers at the daemon's address, but takes no connection." : NOBODY);
+    if (refusal === undefined) return this.#again(endOf({ code, reason, opened, answered: this.#answered }));
+    this.#failed = true;
+    return this.#pause(pauseAfterRefusal(this.#env.random()), refusal);
   }
 
   /** Dials again after a pause. */
   #again(words) {
     this.#failed = true;
-    // Full jitter: anything from the shortest pause to a bound that doubles.
-    const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#attempts + 1, 16));
     this.#attempts += 1;
-    this.#pause(BACKOFF_MIN_MS + this.#env.random() * (bound - BACKOFF_MIN_MS), words);
+    this.#pause(pauseAfter(this.#attempts, this.#env.random()), words);
   }
 
   #pause(ms, words) {
@@ -345,40 +276,24 @@ export class Link {
   }
 
   #ask() {
-    if (this.#askedAt !== 0) return;
-    this.#askedAt = this.#env.now();
-    this.send(wire.stateRequest(), true);
+    if (this.#liveness.asks()) this.send(wire.stateRequest(), true);
   }
 
-  /**
-   * The clock jumped. After a sleep the connection is most likely half gone; but the clock may have been set, or this
-   * program held up, and then all is well. The daemon's answer tells.
-   */
+  /** The connection is most likely half gone, or else all is well: the daemon's answer tells. */
   #doubt() {
-    const now = this.#env.now();
     // What was silent is the time that jumped, not the daemon.
-    this.#lastFrameAt = now;
-    this.#askedAt = 0;
+    this.#liveness.heard(this.#env.now());
     this.#ask();
     this.#env.clearTimeout(this.#doubtTimer);
     this.#doubtTimer = this.#env.setTimeout(() => this.#anew("the machine was asleep"), DOUBT_MAX_MS);
   }
 
-  /** Looks at the clock: has the machine slept, is the daemon silent? Its pings are not visible here, so it is asked. */
   #tick() {
-    const now = this.#env.now();
-    const slept = this.#tickedAt !== 0 && Math.abs(now - this.#tickedAt - TICK_MS) > SLEPT_MS;
-    this.#tickedAt = now;
-    this.#tickTimer = this.#env.setTimeout(() => this.#tick(), TICK_MS);
-    const silent = now - this.#lastFrameAt;
-    if (slept && this.connected) {
-      this.#doubt();
-    } else if (slept && this.state !== "idle") {
-      this.#anew("the machine was asleep");
-    } else if (this.connected && silent >= 3 * this.#heartbeatMs && this.#socket.readyState === OPEN) {
-      this.#fail(4004, "The daemon fell silent.");
-    } else if (this.connected && silent >= this.#heartbeatMs) {
-      this.#ask();
-    }
+    this.#env.setTimeout(() => this.#tick(), TICK_MS);
+    const sign = this.#liveness.look(this.#env.now());
+    if (sign === "slept" && this.connected) this.#doubt();
+    else if (sign === "slept") this.#anew("the machine was asleep");
+    else if (sign === "silent" && this.connected && this.#socket.readyState === OPEN) this.#fail(4004, "The daemon fell silent.");
+    else if (sign !== "well" && this.connected) this.#ask();
   }
 }

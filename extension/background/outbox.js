@@ -77,6 +77,19 @@ export class Outbox {
     });
   }
 
+  /** Resolves once nothing waits, the socket is gone, or `ms` have passed; undefined when nothing waits already. */
+  emptied(ms) {
+    const { setTimeout, clearTimeout } = this.#timers;
+    const sent = this.room(1);
+    return sent && new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      void sent.then(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
   /** The socket is gone, and what waited with it. */
   close() {
     this.#timers.clearTimeout(this.#timer);

@@ -1,41 +1,15 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
-import { BACKOFF_MAX_MS, BACKOFF_MIN_MS, DOUBT_MAX_MS, GREETING_MAX_MS, Link, PARTING_MAX_MS, probe, PROBE_MAX_MS } from "../background/link.js";
+import { BACKOFF_MAX_MS } from "../background/backoff.js";
+import { DOUBT_MAX_MS, GREETING_MAX_MS, PARTING_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
-import { hello } from "../wire.js";
-import { CLAUDE, Clock, FakeSocket, settled } from "./support/fakes.js";
-
-const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
-const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", heartbeat_ms: 15_000, platforms: [CLAUDE] };
+import { FakeSocket, settled } from "./support/fakes.js";
+import { ACK, ADDRESS, greet, makeLink } from "./support/link.js";
 
 beforeEach(() => (FakeSocket.all = []));
 
-function make({ random = () => 1, probe = async () => true } = {}) {
-  const clock = new Clock();
-  const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
-  const link = new Link(
-    { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
-    {
-      state: () => {
-        told.states.push(link.state);
-        assert.ok(FakeSocket.open.length <= 1, "never two sockets");
-      },
-      greeted: () => (told.greeted += 1),
-      frame: (frame) => told.frames.push(frame.body?.text ?? frame.type),
-      lost: () => (told.lost += 1),
-      log: () => {},
-    },
-  );
-  return { clock, link, told };
-}
-
-function greet() {
-  FakeSocket.last.accept();
-  FakeSocket.last.say(ACK);
-}
-
 test("it says hello first and is connected with the acknowledgement", () => {
-  const { link, told } = make();
+  const { link, told } = makeLink();
   link.start(ADDRESS);
   assert.equal(link.send("{}"), false);
   FakeSocket.last.accept();
@@ -46,45 +20,8 @@ test("it says hello first and is connected with the acknowledgement", () => {
   assert.deepEqual([link.state, told.greeted, link.send('{"type":"x"}')], ["connected", 1, true]);
 });
 
-test("the pauses grow from 250 ms to 15 s, with jitter over the whole of it", async () => {
-  for (const [random, wanted] of [
-    [() => 0, [250, 250, 250, 250, 250, 250, 250, 250]],
-    [() => 1, [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]],
-  ]) {
-    FakeSocket.all = [];
-    const { clock, link } = make({ random });
-    link.start(ADDRESS);
-    for (const pause of wanted) {
-      assert.ok(pause >= BACKOFF_MIN_MS && pause <= BACKOFF_MAX_MS);
-      const dialled = FakeSocket.all.length;
-      FakeSocket.last.fail();
-      assert.equal(link.state, "waiting");
-      await clock.pass(pause - 1);
-      assert.equal(FakeSocket.all.length, dialled);
-      await clock.pass(1);
-      assert.equal(FakeSocket.all.length, dialled + 1);
-    }
-  }
-});
-
-test("days without a daemon cost one try in 15 s and no memory, and a greeting makes the pauses short again", async () => {
-  const { clock, link } = make();
-  link.start(ADDRESS);
-  for (let i = 0; i < 1_000; i += 1) {
-    FakeSocket.last.fail();
-    await clock.pass(15_000);
-  }
-  assert.ok(FakeSocket.all.length <= 1_010);
-  assert.equal(link.unsent, 0);
-  greet();
-  FakeSocket.last.fail();
-  const before = FakeSocket.all.length;
-  await clock.pass(500);
-  assert.equal(FakeSocket.all.length, before + 1);
-});
-
 test("never two sockets: not by reconnecting, waking, starting again or late events of an old one", async () => {
-  const { clock, link, told } = make();
+  const { clock, link, told } = makeLink();
   link.start(ADDRESS);
   const first = FakeSocket.last;
   link.start(ADDRESS);
@@ -106,18 +43,8 @@ test("never two sockets: not by reconnecting, waking, starting again or late eve
   assert.equal(told.lost, 2);
 });
 
-test("the network's return ends the pause at once", async () => {
-  const { link } = make();
-  link.start(ADDRESS);
-  FakeSocket.last.fail();
-  assert.equal(FakeSocket.open.length, 0);
-  link.wake("online");
-  await settled();
-  assert.equal(FakeSocket.open.length, 1);
-});
-
 test("after a sleep of the machine it dials anew", async () => {
-  const { clock, link } = make();
+  const { clock, link } = makeLink();
   link.start(ADDRESS);
   greet();
   const before = FakeSocket.last;
@@ -132,7 +59,7 @@ test("after a sleep of the machine it dials anew", async () => {
 });
 
 test("a clock that is set, or a program that was held up, costs no connection", async () => {
-  const { clock, link, told } = make();
+  const { clock, link, told } = makeLink();
   link.start(ADDRESS);
   greet();
   const socket = FakeSocket.last;
@@ -149,7 +76,7 @@ test("a clock that is set, or a program that was held up, costs no connection", 
 });
 
 test("a silent daemon is asked, and given up after three intervals; one that answers is kept", async () => {
-  const { clock, link, told } = make();
+  const { clock, link, told } = makeLink();
   link.start(ADDRESS);
   greet();
   const socket = FakeSocket.last;
@@ -167,7 +94,7 @@ test("a silent daemon is asked, and given up after three intervals; one that ans
 });
 
 test("a daemon that does not greet is given up", async () => {
-  const { clock, link } = make();
+  const { clock, link } = makeLink();
   link.start(ADDRESS);
   FakeSocket.last.accept();
   const socket = FakeSocket.last;
@@ -176,23 +103,8 @@ test("a daemon that does not greet is given up", async () => {
   assert.notEqual(link.state, "greeting");
 });
 
-test("a refusal stops the hammering and says why", async () => {
-  for (const code of [4001, 4003, 4005]) {
-    FakeSocket.all = [];
-    const { clock, link } = make({ random: () => 0 });
-    link.start(ADDRESS);
-    FakeSocket.last.accept();
-    FakeSocket.last.fail(code);
-    assert.match(link.note, /took over|refused|another version/);
-    await clock.pass(200_000);
-    assert.equal(FakeSocket.all.length, 1, `${code}`);
-    await clock.pass(30_000);
-    assert.equal(FakeSocket.all.length, 2, `${code}`);
-  }
-});
-
 test("pairing shows the code and waits for longer than a greeting may take", async () => {
-  const { clock, link } = make();
+  const { clock, link } = makeLink();
   link.start(ADDRESS);
   FakeSocket.last.accept();
   FakeSocket.last.say({ type: "pairing_required", code: "123456" });
@@ -204,7 +116,7 @@ test("pairing shows the code and waits for longer than a greeting may take", asy
 });
 
 test("what waits is bounded, kept in order, and sent when the socket has room", async () => {
-  const { clock, link } = make();
+  const { clock, link } = makeLink();
   link.start(ADDRESS);
   greet();
   const socket = FakeSocket.last;
@@ -226,7 +138,7 @@ test("what waits is bounded, kept in order, and sent when the socket has room", 
 });
 
 test("a few large frames fill the queue as well, and a lost connection empties it", async () => {
-  const { link } = make();
+  const { link } = makeLink();
   link.start(ADDRESS);
   greet();
   FakeSocket.last.bufferedAmount = SOCKET_BYTES_HIGH;
@@ -239,7 +151,7 @@ test("a few large frames fill the queue as well, and a lost connection empties i
 });
 
 test("each greeted connection is another one", () => {
-  const { link } = make();
+  const { link } = makeLink();
   assert.equal(link.connection, undefined);
   link.start(ADDRESS);
   assert.equal(link.connection, undefined);
@@ -252,17 +164,8 @@ test("each greeted connection is another one", () => {
   assert.ok(first !== undefined && link.connection !== undefined && link.connection !== first);
 });
 
-test("stopped is idle", async () => {
-  const { clock, link } = make();
-  link.start(ADDRESS);
-  greet();
-  link.stop();
-  await clock.pass(100_000);
-  assert.deepEqual([link.state, FakeSocket.open.length], ["idle", 0]);
-});
-
 test("what waited for something is not done once its connection has ended, be there another one or not", async () => {
-  const { clock, link } = make({ random: () => 0 });
+  const { clock, link } = makeLink({ random: () => 0 });
   link.start(ADDRESS);
   greet();
   const done = [];
@@ -282,86 +185,10 @@ test("what waited for something is not done once its connection has ended, be th
   assert.deepEqual(done, ["of the second"]);
 });
 
-test("after a failure it dials only where something answers: no socket is spent on a daemon that is away", async () => {
-  let there = false;
-  let looks = 0;
-  const { clock, link, told } = make({
-    probe: async () => {
-      looks += 1;
-      return there;
-    },
-  });
-  link.start(ADDRESS);
-  assert.deepEqual([FakeSocket.all.length, looks], [1, 0]);
-  FakeSocket.last.fail();
-  await clock.pass(24 * 3_600_000);
-  assert.equal(FakeSocket.all.length, 1);
-  assert.ok(looks >= 5_760 && looks < 5_800, `${looks}`);
-  assert.deepEqual([link.state, link.note, told.states], ["waiting", "The daemon is not there.", ["connecting", "waiting"]]);
-  there = true;
-  const since = clock.at;
-  while (FakeSocket.all.length === 1) await clock.pass(100);
-  assert.ok(clock.at - since <= BACKOFF_MAX_MS);
-  assert.equal(link.state, "connecting");
-  greet();
-  assert.equal(link.state, "connected");
-});
-
-test("a look that is under way is not doubled, and counts for nothing once all is begun anew", async () => {
-  const looks = [];
-  const { clock, link } = make({ probe: () => new Promise((resolve) => looks.push(resolve)) });
-  link.start(ADDRESS);
-  FakeSocket.last.fail();
-  link.wake("online");
-  link.wake("online");
-  await clock.pass(60_000);
-  assert.deepEqual([looks.length, FakeSocket.all.length], [1, 1]);
-  link.start("ws://127.0.0.1:9/ws/firefox");
-  assert.equal(FakeSocket.all.length, 2);
-  looks[0](true);
-  await settled();
-  assert.equal(FakeSocket.all.length, 2);
-  FakeSocket.last.fail();
-  link.wake("online");
-  link.stop();
-  looks[1](true);
-  await clock.pass(60_000);
-  assert.deepEqual([FakeSocket.all.length, link.state], [2, "idle"]);
-});
-
-test("the words say what is true", async () => {
-  const { clock, link } = make({ random: () => 0 });
-  link.start(ADDRESS);
-  FakeSocket.last.fail();
-  assert.equal(link.note, "The daemon is not there.");
-  await clock.pass(250);
-  FakeSocket.last.fail();
-  assert.equal(link.note, "Something answers at the daemon's address, but takes no connection.");
-  await clock.pass(250 + GREETING_MAX_MS);
-  assert.equal(link.note, "The connection did not open in time.");
-  await clock.pass(250);
-  greet();
-  FakeSocket.last.fail();
-  assert.equal(link.note, "The connection was lost.");
-});
-
-test("the look for the daemon: any answer will do, none in time will not", async () => {
-  const clock = new Clock();
-  const asked = [];
-  const answers = (fetch) => probe(ADDRESS, { ...clock, fetch });
-  assert.equal(await answers(async (url, { mode }) => asked.push([url, mode])), true);
-  assert.deepEqual(asked, [["http://127.0.0.1:4317/health", "no-cors"]]);
-  assert.equal(await answers(() => Promise.reject(new TypeError("refused"))), false);
-  const silent = answers((url, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
-  await clock.pass(PROBE_MAX_MS);
-  assert.equal(await silent, false);
-  assert.equal(clock.next, Infinity);
-});
-
 test("a connection that is closed on purpose sends first what waits, but not for ever", async () => {
   for (const reads of [true, false]) {
     FakeSocket.all = [];
-    const { clock, link, told } = make();
+    const { clock, link, told } = makeLink();
     link.start(ADDRESS);
     greet();
     const socket = FakeSocket.last;
@@ -388,7 +215,7 @@ test("a connection that is closed on purpose sends first what waits, but not for
 });
 
 test("a connection that is lost while it is to be closed is dialled as any other", async () => {
-  const { clock, link } = make();
+  const { clock, link } = makeLink();
   link.start(ADDRESS);
   greet();
   FakeSocket.last.bufferedAmount = SOCKET_BYTES_HIGH;
@@ -399,7 +226,7 @@ test("a connection that is lost while it is to be closed is dialled as any other
 });
 
 test("the body of a request is handed on as it came", () => {
-  const { link, told } = make();
+  const { link, told } = makeLink();
   link.start(ADDRESS);
   greet();
   FakeSocket.last.say('{"type":"api_request","id":"r","platform":"claude","body":{"n":12345678901234567890}}');

@@ -1,13 +1,46 @@
-/** A connection for the tests of those who use one. */
+/** Connections for the tests of them, and of those who use one. */
+import assert from "node:assert/strict";
 import { Link } from "../../background/link.js";
-import { Clock, FakeSocket } from "./fakes.js";
+import { hello } from "../../wire.js";
+import { CLAUDE, Clock, FakeSocket } from "./fakes.js";
+
+/** Where the daemon of the tests is. */
+export const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
+/** Its greeting. */
+export const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", heartbeat_ms: 15_000, platforms: [CLAUDE] };
+
+/** A link that is not started, its clock, and what it told. */
+export function makeLink({ random = () => 1, probe = async () => true } = {}) {
+  const clock = new Clock();
+  const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
+  const link = new Link(
+    { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
+    {
+      state: () => {
+        told.states.push(link.state);
+        assert.ok(FakeSocket.open.length <= 1, "never two sockets");
+      },
+      greeted: () => (told.greeted += 1),
+      frame: (frame) => told.frames.push(frame.body?.text ?? frame.type),
+      lost: () => (told.lost += 1),
+      log: () => {},
+    },
+  );
+  return { clock, link, told };
+}
+
+/** The daemon takes the last connection and greets. */
+export function greet() {
+  FakeSocket.last.accept();
+  FakeSocket.last.say(ACK);
+}
 
 /** A greeted link over a socket of the test's. */
 export function greetedLink() {
   const clock = new Clock();
   const on = { state() {}, greeted() {}, frame() {}, lost() {}, log() {} };
   const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, hello: () => "{}" }, on);
-  link.start("ws://127.0.0.1:4317/ws/firefox");
+  link.start(ADDRESS);
   const socket = FakeSocket.last;
   socket.accept();
   socket.say({ type: "hello_ack", client_id: "c", connection_id: "c", platforms: [] });

@@ -1,0 +1,44 @@
+/** How long to wait before dialling again, and what to say of it meanwhile. Pure. */
+
+/** The first pause before dialling again, and the longest, in milliseconds. */
+export const BACKOFF_MIN_MS = 250;
+export const BACKOFF_MAX_MS = 15_000;
+/** The pause after a refusal that trying again at once cannot mend. */
+export const REFUSED_PAUSE_MS = 5 * 60_000;
+
+/** What to say where nothing answers. */
+export const NOBODY = "The daemon is not there.";
+
+/** Close codes after which dialling again soon would only annoy, and what to say about them. */
+const REFUSALS = new Map([
+  [4001, "Another browser with the same client id took over."],
+  [4003, "The daemon refused this browser."],
+  [4005, "The daemon speaks another version of the protocol."],
+]);
+
+/**
+ * The pause after `failures` in a row, in milliseconds: anything from the shortest to a bound that doubles.
+ * @param {number} failures 1 after the first
+ * @param {number} random from 0 to 1
+ */
+export function pauseAfter(failures, random) {
+  const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16));
+  return BACKOFF_MIN_MS + random * (bound - BACKOFF_MIN_MS);
+}
+
+/** The pause after a refusal, in milliseconds. */
+export const pauseAfterRefusal = (random) => REFUSED_PAUSE_MS * (0.75 + random / 2);
+
+/** What to say of a refusal; undefined when a close code is none. */
+export const refusalOf = (code) => REFUSALS.get(code);
+
+/**
+ * What to say of a connection that ended.
+ * @param {{code: number, reason: string, opened: boolean, answered: boolean}} end `opened`: it had come to be;
+ *   `answered`: something was found at the address before
+ */
+export function endOf({ code, reason, opened, answered }) {
+  if (code !== 1006) return `The connection was closed: ${code}${reason ? ` (${reason})` : ""}.`;
+  if (opened) return "The connection was lost.";
+  return answered ? "Something answers at the daemon's address, but takes no connection." : NOBODY;
+}

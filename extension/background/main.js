@@ -15,6 +15,7 @@ import { probe } from "./probe.js";
 import { Proxy } from "./proxy.js";
 import { Report } from "./report.js";
 import { Router } from "./router.js";
+import { Shells } from "./shells.js";
 import { Tabs } from "./tabs.js";
 
 const now = () => Date.now();
@@ -52,11 +53,11 @@ const link = new Link(
 );
 
 const pages = new Pages({
-  ready: (tabId) => tabs.pageChanged(tabId),
+  ready: (tabId) => shells.pageChanged(tabId),
   gone: (tabId, port) => {
     proxy.portGone(port);
     observer.gone(port);
-    tabs.pageChanged(tabId);
+    shells.pageChanged(tabId);
   },
   message: (tabId, port, text) => {
     const message = JSON.parse(text);
@@ -65,7 +66,8 @@ const pages = new Pages({
   },
 });
 
-const tabs = new Tabs({ browser, pages, now, log, changed: (name) => report.changed(name, "tab") });
+const shells = new Shells({ browser, pages, now, changed: (name) => report.changed(name, "tab") });
+const tabs = new Tabs({ browser, pages, shells, now, log });
 const credentials = new Credentials({
   ...timers,
   browser,
@@ -73,7 +75,7 @@ const credentials = new Credentials({
   endpoint,
   random: () => hex(32),
   platformOf: (url) => platforms.find((platform) => owns(platform, url)),
-  cookieStore: (name) => tabs.cookieStore(name),
+  cookieStore: (name) => shells.cookieStore(name),
   changed: (name, what) => report.changed(name, what),
 });
 const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame), connection: () => link.connection });
@@ -88,12 +90,13 @@ const observer = new Observer({
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
 });
-const report = new Report({ ...timers, link, tabs, credentials, observer, changed: () => panel.changed() });
+const report = new Report({ ...timers, link, shells, credentials, observer, changed: () => panel.changed() });
 /** Why the last request of a platform failed. */
 const failures = new Map();
 const proxy = new Proxy({
   ...timers,
   link,
+  shells,
   tabs,
   log,
   failed: (name, code) => {
@@ -108,6 +111,7 @@ const proxy = new Proxy({
 const router = new Router({
   link,
   messages,
+  shells,
   tabs,
   proxy,
   report,
@@ -118,6 +122,7 @@ const router = new Router({
 const panel = new Panel({
   browser,
   link,
+  shells,
   tabs,
   credentials,
   report,
@@ -150,7 +155,7 @@ async function takeIn() {
   const registry = platforms;
   const open = await permitted(browser, registry);
   await registerScripts(browser, open);
-  tabs.setPlatforms(registry, open.map((platform) => platform.platform));
+  shells.setPlatforms(registry, open.map((platform) => platform.platform));
   credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
@@ -178,7 +183,7 @@ async function start() {
   if (stored.client_id === undefined) await local.set({ client_id: clientId });
   platforms = stored.platforms ?? [];
   // The daemon may greet before the rest is ready; what it asks for waits.
-  entered = Promise.all([tabs.start(), credentials.start()]);
+  entered = Promise.all([shells.start(), credentials.start()]);
   link.start(stored.address ?? DAEMON_WS);
   await enter();
   await tabs.restoreAtStart();

@@ -37,15 +37,15 @@ export class Panel {
 
   /** Everything the page shows. No value of a credential is in reach of this. */
   state() {
-    const { link, tabs, credentials, observer, failures, logbook, proxy, clientId, defaultAddress } = this.#env;
+    const { link, shells, credentials, observer, failures, logbook, proxy, clientId, defaultAddress } = this.#env;
     const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
     return {
       link: { state: link.state, note: link.note, code: link.code, address: link.address },
       client_id: clientId(),
       default_address: defaultAddress,
       running: proxy.running,
-      platforms: tabs.names.map((name) => {
-        const { title, hosts, shell_url } = tabs.platform(name);
+      platforms: shells.names.map((name) => {
+        const { title, hosts, shell_url } = shells.platform(name);
         const login = credentials.login(name);
         const { endpoints } = credentials.endpoints(name);
         return {
@@ -57,7 +57,7 @@ export class Panel {
           endpoints: endpoints.length,
           drift: drift.get(name) ?? 0,
           failure: failures.get(name) ?? null,
-          runtime: tabs.runtime(name),
+          runtime: shells.runtime(name),
         };
       }),
       log: logbook.lines,
@@ -76,7 +76,7 @@ export class Panel {
   }
 
   async #do(port, { ask, platform, address }) {
-    const { link, tabs, report, setAddress, logbook } = this.#env;
+    const { link, shells, tabs, report, setAddress, logbook } = this.#env;
     const as = { action: ask, source: "options", reason: "options_page" };
     try {
       let ok = true;
@@ -84,7 +84,7 @@ export class Panel {
       if (ask === "tab_open" || ask === "tab_focus") results = await tabs.open(platform, { ...as, focus: ask === "tab_focus" });
       else if (ask === "tab_reload") results = await tabs.reload(platform, as);
       else if (ask === "tab_restore") results = await tabs.restore(platform, as);
-      else if (ask === "request_credentials") report.all(platform ? [platform] : tabs.names);
+      else if (ask === "request_credentials") report.all(platform ? [platform] : shells.names);
       else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
       else if (ask === "set_address") ok = await setAddress(address);
       for (const result of [results].flat().filter((each) => !each.ok)) {

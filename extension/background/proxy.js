@@ -44,7 +44,7 @@ export class Proxy {
   #keyed = new Map();
 
   /**
-   * @param {object} env `link`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
+   * @param {object} env `link`, `shells`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
    *   it back, `refused(platform, status)`, `failed(platform, code)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
    */
   constructor(env) {
@@ -71,9 +71,9 @@ export class Proxy {
 
   async #begin(task) {
     const { frame } = task;
-    const { tabs } = this.#env;
+    const { shells, tabs } = this.#env;
     if (this.#running.size > RUNNING_MAX) return "fetch_failed";
-    const platform = tabs.platform(frame.platform);
+    const platform = shells.platform(frame.platform);
     if (frame.prompt !== undefined && frame.prompt !== null) return "template_refused";
     const url = platform === undefined ? null : resolve(platform, frame.path);
     if (url === null) return "host_not_allowed";

@@ -10,7 +10,7 @@ export class Report {
   #due = new Map();
   #timer = null;
 
-  /** @param {object} env `link`, `tabs`, `credentials`, `observer`, `setTimeout`, `changed()` */
+  /** @param {object} env `link`, `shells`, `credentials`, `observer`, `setTimeout`, `changed()` */
   constructor(env) {
     this.#env = env;
   }
@@ -48,14 +48,14 @@ export class Report {
 
   #credentials(name) {
     const login = this.#env.credentials.login(name);
-    const runtime = this.#env.tabs.runtime(name);
+    const runtime = this.#env.shells.runtime(name);
     if (login === null || runtime === undefined) return false;
     this.#env.link.send(wire.credentials({ ...login, shell_runtime: runtime }));
     return true;
   }
 
   #endpoints(name) {
-    const runtime = this.#env.tabs.runtime(name);
+    const runtime = this.#env.shells.runtime(name);
     if (runtime === undefined) return;
     this.#env.link.send(wire.apiEndpoints({ ...this.#env.credentials.endpoints(name), shell_runtime: [runtime] }));
   }

@@ -15,7 +15,7 @@ const COMMANDS = new Set([
 export class Router {
   #env;
 
-  /** @param {object} env `link`, `messages`, `tabs`, `proxy`, `report`, `reloadExtension()`, `log`, `clientId()` */
+  /** @param {object} env `link`, `messages`, `shells`, `tabs`, `proxy`, `report`, `reloadExtension()`, `log`, `clientId()` */
   constructor(env) {
     this.#env = env;
   }
@@ -44,15 +44,15 @@ export class Router {
   }
 
   async #perform({ type, action, platform, reason }) {
-    const { tabs, report } = this.#env;
-    if (platform && tabs.platform(platform) === undefined) return { failed: true, reason: "platform_not_supported" };
-    const about = platform ? [platform] : tabs.names;
+    const { shells, tabs, report } = this.#env;
+    if (platform && shells.platform(platform) === undefined) return { failed: true, reason: "platform_not_supported" };
+    const about = platform ? [platform] : shells.names;
     const as = { action, reason };
     if (type === "open_tab") return this.#done([await tabs.open(platform, { ...as, focus: action === "tab_focus" })]);
     if (type === "tab_restore") return this.#done(await tabs.restore(platform, as));
     if (type === "reload") {
       const results = [];
-      for (const name of about) if (platform || tabs.runtime(name).actual.exists) results.push(await tabs.reload(name, as));
+      for (const name of about) if (platform || shells.runtime(name).actual.exists) results.push(await tabs.reload(name, as));
       return this.#done(results);
     }
     if (type === "request_credentials") report.all(about);
@@ -60,7 +60,7 @@ export class Router {
   }
 
   #status(name) {
-    const runtime = this.#env.tabs.runtime(name);
+    const runtime = this.#env.shells.runtime(name);
     return { ok: true, platform: name, restored: false, shell_runtime: runtime, tab_id: runtime.actual.tab_id };
   }
 
@@ -70,7 +70,7 @@ export class Router {
   }
 
   #answer({ type, request_id, action, platform }, { results = [], failed, reason }) {
-    const { link, tabs } = this.#env;
+    const { link, shells } = this.#env;
     const shown = results.map((result) => result.platform);
     link.send(
       wire.actionResult({
@@ -83,7 +83,7 @@ export class Router {
         reason,
         target: { platform, requested_client_id: this.#env.clientId(), requested_platform: platform },
         results,
-        shell_runtime: shown.map((name) => tabs.runtime(name)).filter(Boolean),
+        shell_runtime: shown.map((name) => shells.runtime(name)).filter(Boolean),
       }),
       true,
     );

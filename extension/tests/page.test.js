@@ -68,10 +68,8 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   const panel = new Panel({
     browser: {},
     link: { state: "connected", note: "", code: null, address: "ws://127.0.0.1:1/", reconnect: () => calls.push("reconnect") },
+    shells: { names: ["claude"], platform: () => CLAUDE, runtime: () => runtime },
     tabs: {
-      names: ["claude"],
-      platform: () => CLAUDE,
-      runtime: () => runtime,
       open: async (name, { focus, source }) => (calls.push(`open ${name} ${focus} ${source}`), { ok: true, platform: name }),
       reload: () => Promise.reject(new Error("x")),
       restore: async () => (calls.push("restore"), [{ ok: true, platform: "claude" }]),

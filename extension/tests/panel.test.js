@@ -7,7 +7,8 @@ test("a button says done only when it is, and the log says why not", async () =>
   const log = [];
   const results = [{ ok: true, platform: "claude" }, { ok: false, platform: "app", skipped: "not_ready" }];
   const panel = new Panel({
-    tabs: { names: [], open: async () => results[1], reload: async () => results[0], restore: async () => results },
+    shells: { names: [] },
+    tabs: { open: async () => results[1], reload: async () => results[0], restore: async () => results },
     link: {},
     observer: { drift: [] },
     logbook: { lines: [], add: (level, message) => log.push(message) },

@@ -25,10 +25,8 @@ function make({ page, captured = {}, over } = {}) {
     },
     refused: (name, status) => refused.push(status),
     failed: () => {},
-    tabs: {
-      platform: (name) => (name === "claude" ? CLAUDE : undefined),
-      page: async () => (page === undefined ? { tabId: 5, port } : page),
-    },
+    shells: { platform: (name) => (name === "claude" ? CLAUDE : undefined) },
+    tabs: { page: async () => (page === undefined ? { tabId: 5, port } : page) },
   });
   const ask = async (more = {}) => {
     await proxy.request({ type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x", headers: {}, response_mode: "buffered", ...more });

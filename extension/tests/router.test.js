@@ -19,10 +19,12 @@ function make(tabs = {}, over = {}) {
     messages: { confirmed: (known) => done.push(`confirmed ${known?.length}`) },
     proxy: { request: ({ id }) => done.push(`request ${id}`), cancel: ({ id }) => done.push(`cancel ${id}`) },
     report: { all: (names) => done.push(`report ${names}`) },
-    tabs: {
+    shells: {
       names: ["chatgpt", "claude"],
       platform: (name) => (name === "nowhere" ? undefined : { platform: name }),
       runtime: (name) => runtime(name),
+    },
+    tabs: {
       open: async (name, { focus }) => (done.push(`open ${name} ${focus}`), result(true)),
       reload: async (name) => (done.push(`reload ${name}`), result(true)),
       restore: async (name) => (done.push(`restore ${name}`), [result(true, { restored: true })]),
@@ -138,7 +140,7 @@ test("many changes are told once, with what carries them", async () => {
   const report = new Report({
     ...clock,
     link: { send: (text) => frames.push(JSON.parse(text)) },
-    tabs: { runtime: (name) => (name === "gone" ? undefined : runtime(name)) },
+    shells: { runtime: (name) => (name === "gone" ? undefined : runtime(name)) },
     credentials: { login: () => login, endpoints: (name) => ({ platform: name, endpoints: [], endpoint_metadata: [] }) },
     observer: { drift: [{ platform: "claude", extractor_drift: 1 }] },
     changed: () => {},

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Pages } from "../background/pages.js";
+import { Shells } from "../background/shells.js";
 import { Tabs } from "../background/tabs.js";
 import { CLAUDE, FakePort, LOCAL, fakeBrowser, settled } from "./support/fakes.js";
 
@@ -10,11 +11,12 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
   const browser = fakeBrowser({ stored, session, tabs: existing });
   const changes = [];
   const gone = [];
-  let tabs = null;
-  const pages = new Pages({ ready: (id) => tabs.pageChanged(id), gone: (id, port) => (gone.push(port), tabs.pageChanged(id)), message: () => {} });
-  tabs = new Tabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), log: () => {}, later: (work, ms) => setTimeout(work, ms)?.unref?.() });
-  await tabs.start();
-  tabs.setPlatforms([CLAUDE, LOCAL], permitted);
+  let shells = null;
+  const pages = new Pages({ ready: (id) => shells.pageChanged(id), gone: (id, port) => (gone.push(port), shells.pageChanged(id)), message: () => {} });
+  shells = new Shells({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), later: (work, ms) => setTimeout(work, ms)?.unref?.() });
+  const tabs = new Tabs({ browser, pages, shells, now: () => 1_000, log: () => {} });
+  await shells.start();
+  shells.setPlatforms([CLAUDE, LOCAL], permitted);
   /** A tab's page loads, as Firefox and the content scripts tell it. */
   const load = (id, url = "https://claude.ai/") => {
     const port = new FakePort(id, 0, url);
@@ -32,16 +34,16 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
     load((await browser.tabs.query()).at(-1).id, url);
     return done;
   };
-  return { browser, pages, tabs, changes, gone, load, created, opening };
+  return { browser, pages, shells, tabs, changes, gone, load, created, opening };
 }
 
 const as = { action: "tab_open", reason: "test" };
 
 test("at first nothing is wanted, nothing is there, and that is as it should be", async () => {
-  const { tabs, created } = await make();
-  const { desired, actual, drift } = tabs.runtime("claude");
+  const { shells, tabs, created } = await make();
+  const { desired, actual, drift } = shells.runtime("claude");
   assert.deepEqual([desired.exists, actual.exists, actual.healthy, drift.aligned], [false, false, false, true]);
-  assert.equal(tabs.runtime("unknown"), undefined);
+  assert.equal(shells.runtime("unknown"), undefined);
   await tabs.restoreAtStart();
   assert.equal(created().length, 0);
 });
@@ -65,8 +67,8 @@ test("only tab_focus brings a tab to the front", async () => {
 });
 
 test("an open tab of the platform is adopted instead of opening another", async () => {
-  const { tabs, pages, created } = await make({ existing: [open(7, "https://claude.ai/chat/1"), open(8, "https://claude.ai.evil.example/")] });
-  const { actual } = tabs.runtime("claude");
+  const { shells, tabs, pages, created } = await make({ existing: [open(7, "https://claude.ai/chat/1"), open(8, "https://claude.ai.evil.example/")] });
+  const { actual } = shells.runtime("claude");
   assert.deepEqual([actual.exists, actual.candidate_tab_id, actual.candidate_url], [false, 7, "https://claude.ai/chat/1"]);
   pages.connected(new FakePort(7));
   const result = await tabs.open("claude", as);
@@ -74,29 +76,29 @@ test("an open tab of the platform is adopted instead of opening another", async 
 });
 
 test("a tab of a subdomain is not the shell's: not adopted, not healthy, given no request", async () => {
-  const { browser, pages, tabs, opening, created } = await make({ existing: [open(7, "https://docs.claude.ai/")] });
+  const { browser, pages, shells, tabs, opening, created } = await make({ existing: [open(7, "https://docs.claude.ai/")] });
   pages.connected(new FakePort(7, 0, "https://docs.claude.ai/"));
-  assert.equal(tabs.runtime("claude").actual.candidate_tab_id, undefined);
+  assert.equal(shells.runtime("claude").actual.candidate_tab_id, undefined);
   const { tabId, port } = await opening(() => tabs.page("claude"));
   assert.deepEqual([created().length, port.sender.url], [1, "https://claude.ai/"]);
   pages.connected(new FakePort(tabId, 0, "https://docs.claude.ai/"));
   browser.tabs.change(tabId, { url: "https://docs.claude.ai/x", status: "complete" });
-  const { actual, drift } = tabs.runtime("claude");
+  const { actual, drift } = shells.runtime("claude");
   assert.deepEqual([actual.healthy, actual.issue, actual.url, drift.aligned], [false, "navigated_away", "https://docs.claude.ai/x", false]);
   const again = await opening(() => tabs.page("claude"));
   assert.notEqual(again.tabId, tabId);
 });
 
 test("ten requests at once open one tab", async () => {
-  const { tabs, created, opening } = await make();
+  const { shells, tabs, created, opening } = await make();
   const found = await opening(() => Promise.all(Array.from({ length: 10 }, () => tabs.page("claude"))));
   assert.equal(created().length, 1);
   assert.equal(new Set(found.map(({ port }) => port)).size, 1);
-  assert.equal(tabs.runtime("claude").desired.source, "request");
+  assert.equal(shells.runtime("claude").desired.source, "request");
 });
 
 test("a request waits for its platform's page and is handed no other's", async () => {
-  const { browser, pages, tabs } = await make({ existing: [open(7, "https://claude.ai/", { status: "loading" })] });
+  const { browser, pages, shells, tabs } = await make({ existing: [open(7, "https://claude.ai/", { status: "loading" })] });
   let found = "waiting";
   const asking = tabs.page("claude").then((page) => (found = page));
   for (let i = 0; i < 5; i += 1) await settled();
@@ -105,31 +107,31 @@ test("a request waits for its platform's page and is handed no other's", async (
   browser.tabs.change(7, { url: LOCAL.shell_url, status: "complete" });
   for (let i = 0; i < 5; i += 1) await settled();
   assert.equal(found, "waiting");
-  assert.equal(tabs.runtime("claude").actual.healthy, false);
+  assert.equal(shells.runtime("claude").actual.healthy, false);
   const right = new FakePort(7);
   pages.connected(right);
   assert.equal((await asking).port, right);
 });
 
 test("a tab closed by hand is drift, and restoring opens it again", async () => {
-  const { browser, tabs, changes, created, opening } = await make();
+  const { browser, shells, tabs, changes, created, opening } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   changes.length = 0;
   browser.tabs.close(tab_id);
   assert.deepEqual(changes, ["claude"]);
-  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "tab_closed" });
+  assert.deepEqual(shells.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "tab_closed" });
   const [result] = await opening(() => tabs.restore(undefined, { action: "tab_restore" }));
   assert.deepEqual([result.ok, result.restored, result.shell_runtime.drift.aligned, created().length], [true, true, true, 2]);
   assert.deepEqual((await tabs.restore(undefined, { action: "tab_restore" })).map(({ skipped, restored }) => [skipped, restored]), [["already_there", false]]);
 });
 
 test("a tab that the user took elsewhere is drift and is left to the user", async () => {
-  const { browser, tabs, opening, created } = await make();
+  const { browser, shells, tabs, opening, created } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   browser.tabs.change(tab_id, { url: "about:blank", status: "complete" });
-  assert.equal(tabs.runtime("claude").actual.issue, "navigated_away");
+  assert.equal(shells.runtime("claude").actual.issue, "navigated_away");
   browser.tabs.change(tab_id, { url: "https://example.org/", status: "complete" });
-  const { actual, drift } = tabs.runtime("claude");
+  const { actual, drift } = shells.runtime("claude");
   assert.deepEqual([actual.healthy, actual.issue, drift.reason, drift.needs_restore], [false, "navigated_away", "navigated_away", true]);
   const [result] = await opening(() => tabs.restore("claude", { action: "tab_restore" }));
   assert.notEqual(result.tab_id, tab_id);
@@ -138,11 +140,11 @@ test("a tab that the user took elsewhere is drift and is left to the user", asyn
 });
 
 test("a discarded tab is drift and is loaded again, not opened twice", async () => {
-  const { browser, tabs, pages, load, opening, created } = await make();
+  const { browser, shells, tabs, pages, load, opening, created } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   pages.port(tab_id).onDisconnect.fire();
   browser.tabs.change(tab_id, { discarded: true });
-  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.reason], ["discarded", "tab_discarded"]);
+  assert.deepEqual([shells.runtime("claude").actual.issue, shells.runtime("claude").drift.reason], ["discarded", "tab_discarded"]);
   const restoring = tabs.restore("claude", { action: "tab_restore" });
   for (let i = 0; i < 5; i += 1) await settled();
   browser.tabs.change(tab_id, { discarded: false });
@@ -153,25 +155,25 @@ test("a discarded tab is drift and is loaded again, not opened twice", async () 
 });
 
 test("a page that is gone although its tab is there has crashed, until it is loaded again", async () => {
-  const { tabs, pages, load, opening } = await make();
+  const { shells, tabs, pages, load, opening } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   pages.port(tab_id).onDisconnect.fire();
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   await settled();
-  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.reason], ["crashed", "tab_crashed"]);
+  assert.deepEqual([shells.runtime("claude").actual.issue, shells.runtime("claude").drift.reason], ["crashed", "tab_crashed"]);
   load(tab_id);
-  assert.equal(tabs.runtime("claude").actual.issue, "none");
+  assert.equal(shells.runtime("claude").actual.issue, "none");
 });
 
 test("what was wanted is opened again at the browser's start, and an open one adopted", async () => {
   const stored = { desired: { claude: { exists: true, source: "daemon", reason: "x", updated_at: 1 } } };
   const fresh = await make({ stored });
-  assert.equal(fresh.tabs.runtime("claude").drift.needs_restore, true);
+  assert.equal(fresh.shells.runtime("claude").drift.needs_restore, true);
   await fresh.tabs.restoreAtStart();
   assert.equal(fresh.created().length, 1);
   const again = await make({ stored, existing: [open(7, "https://claude.ai/")] });
   await again.tabs.restoreAtStart();
-  assert.deepEqual([again.tabs.runtime("claude").actual.tab_id, again.created().length], [7, 0]);
+  assert.deepEqual([again.shells.runtime("claude").actual.tab_id, again.created().length], [7, 0]);
 });
 
 test("at the browser's start a request and the restoring open one tab", async () => {
@@ -198,7 +200,7 @@ test("a tab closed on purpose stays closed until somebody asks for it, also over
   const stored = first.browser.storage.local.data;
   const next = await make({ stored });
   await next.tabs.restoreAtStart();
-  const { desired, drift } = next.tabs.runtime("claude");
+  const { desired, drift } = next.shells.runtime("claude");
   assert.deepEqual([desired.exists, drift.reason, next.created().length], [true, "tab_closed", 0]);
   await next.opening(() => next.tabs.restore(undefined, { action: "tab_restore" }));
   assert.equal(next.created().length, 1);
@@ -210,54 +212,54 @@ test("a tab closed on purpose stays closed until somebody asks for it, also over
 });
 
 test("what started anew within the browser's session opens nothing", async () => {
-  const { tabs, created } = await make({ stored: { desired: { claude: { exists: true } } }, session: { started: true } });
+  const { shells, tabs, created } = await make({ stored: { desired: { claude: { exists: true } } }, session: { started: true } });
   await tabs.restoreAtStart();
-  assert.deepEqual([created().length, tabs.runtime("claude").drift.reason], [0, "tab_missing"]);
+  assert.deepEqual([created().length, shells.runtime("claude").drift.reason], [0, "tab_missing"]);
 });
 
 test("without the permission nothing is opened and the reason is told", async () => {
-  const { tabs, created } = await make({ permitted: [] });
+  const { shells, tabs, created } = await make({ permitted: [] });
   const result = await tabs.open("claude", as);
-  assert.deepEqual([result.ok, result.skipped, tabs.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
+  assert.deepEqual([result.ok, result.skipped, shells.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
   assert.equal(await tabs.page("claude"), null);
   assert.equal(created().length, 0);
 });
 
 test("a revoked permission takes the open page out of service, and what runs in it ends", async () => {
-  const { tabs, pages, gone, opening } = await make();
+  const { shells, tabs, pages, gone, opening } = await make();
   const early = new FakePort(50, 0, "https://not-told-yet.example/");
   pages.connected(early);
   const { port, tabId } = await opening(() => tabs.page("claude"));
   const local = new FakePort(51, 0, LOCAL.shell_url);
   pages.connected(local);
-  tabs.setPlatforms([CLAUDE, LOCAL], ["claude", "app"]);
+  shells.setPlatforms([CLAUDE, LOCAL], ["claude", "app"]);
   assert.deepEqual(gone, []);
-  tabs.setPlatforms([CLAUDE, LOCAL], ["app"]);
+  shells.setPlatforms([CLAUDE, LOCAL], ["app"]);
   assert.deepEqual([port.isDisconnected, gone, pages.port(tabId)], [true, [port], undefined]);
   assert.deepEqual([pages.port(51), pages.port(50)], [local, early]);
   assert.equal(await tabs.page("claude"), null);
 });
 
 test("a page that does not become ready is drift, and an action on it has failed with that reason", async (t) => {
-  const { browser, tabs } = await make({ existing: [open(7, "https://claude.ai/")] });
+  const { browser, shells, tabs } = await make({ existing: [open(7, "https://claude.ai/")] });
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const opening = tabs.open("claude", as);
   for (let i = 0; i < 5; i += 1) await settled();
-  assert.deepEqual([tabs.runtime("claude").actual.issue, tabs.runtime("claude").drift.aligned], ["not_ready", true]);
+  assert.deepEqual([shells.runtime("claude").actual.issue, shells.runtime("claude").drift.aligned], ["not_ready", true]);
   t.mock.timers.tick(8_000);
   const { ok, skipped } = await opening;
   assert.deepEqual([ok, skipped], [false, "not_ready"]);
-  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "not_ready" });
+  assert.deepEqual(shells.runtime("claude").drift, { aligned: false, needs_restore: true, unexpected_actual: false, reason: "not_ready" });
   browser.tabs.change(7, { status: "loading" });
   browser.tabs.change(7, { status: "complete" });
-  assert.equal(tabs.runtime("claude").drift.aligned, true);
+  assert.equal(shells.runtime("claude").drift.aligned, true);
   t.mock.timers.tick(8_000);
-  assert.equal(tabs.runtime("claude").drift.reason, "not_ready", "also when nobody waits for it");
+  assert.equal(shells.runtime("claude").drift.reason, "not_ready", "also when nobody waits for it");
 });
 
 test("a wanted tab that nobody lets the extension into is drift", async () => {
-  const { tabs } = await make({ permitted: [], stored: { desired: { claude: { exists: true } } } });
-  assert.deepEqual(tabs.runtime("claude").drift, { aligned: false, needs_restore: false, unexpected_actual: false, reason: "permission_missing" });
+  const { shells, tabs } = await make({ permitted: [], stored: { desired: { claude: { exists: true } } } });
+  assert.deepEqual(shells.runtime("claude").drift, { aligned: false, needs_restore: false, unexpected_actual: false, reason: "permission_missing" });
   const [{ ok, skipped }] = await tabs.restore(undefined, { action: "tab_restore" });
   assert.deepEqual([ok, skipped], [false, "permission_missing"]);
 });

@@ -1,11 +1,18 @@
-//! How fast the whole way is, printed; nothing here fails for being slow.
+//! How fast the whole way is and what the extension costs, printed; nothing here fails for being slow or large.
 
-use crate::support::{Stage, within};
+use crate::support::{
+    Stage,
+    app::{Apps, HOSTS},
+    firefox::Firefox,
+    within,
+};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
 const LIVE: &str = "claude.ai/api/live";
+/// How often a thousand requests are made: what comes again with the second is not the browser's warming up.
+const ROUNDS: usize = 2;
 
 /// The middle one and the slowest but one in a hundred.
 fn spread(mut times: Vec<Duration>) -> String {
@@ -16,10 +23,17 @@ fn spread(mut times: Vec<Duration>) -> String {
 #[expect(clippy::print_stdout, reason = "the figures are what this is for")]
 #[actix_rt::test]
 async fn speed() {
+    let bare = without_extension().await;
     let stage = Stage::set("").await;
     println!("browser, extension connected: {:.1?} after its process was started", stage.firefox.started.elapsed());
     stage.open("claude").await;
+    compare(&bare, &with_extension(&stage).await);
+    buffered(&stage).await;
+    streamed(&stage).await;
+}
 
+#[expect(clippy::print_stdout, reason = "the figures are what this is for")]
+async fn buffered(stage: &Stage) {
     let mut times = Vec::new();
     for _ in 0..100 {
         let asked = Instant::now();
@@ -27,7 +41,10 @@ async fn speed() {
         times.push(asked.elapsed());
     }
     println!("buffered request, warm, of 100: {}", spread(times));
+}
 
+#[expect(clippy::print_stdout, reason = "the figures are what this is for")]
+async fn streamed(stage: &Stage) {
     let mut held = stage.apps.hold(LIVE);
     let mut stream = stage.stream("claude", "slow", "/api/live").await;
     let upstream = held.next().await;
@@ -53,34 +70,66 @@ async fn speed() {
     upstream.end();
     let (frames, _) = within("all events", stream.rest()).await;
     println!("{} events, all: {:.1?}", frames.len(), sent.elapsed());
-
-    // The browser grows with its first requests, whoever makes them: the page's own stand beside those through it.
-    let tab = stage.firefox.tab_of("https://claude.ai/").await;
-    let own = "(async () => { for (let i = 0; i < 1000; i++) await (await fetch('/api/x')).text() })()";
-    let start = memory(&stage).await;
-    stage.firefox.bidi.evaluate(&tab, own).await;
-    let own = memory(&stage).await;
-    thousand(&stage).await;
-    let first = memory(&stage).await;
-    thousand(&stage).await;
-    let second = memory(&stage).await;
-    println!(
-        "memory of the browser: {start:.0} MiB, {:+.1} after 1000 requests of the page, {:+.1} after 1000 through it, \
-         {:+.1} after another 1000",
-        own - start,
-        first - own,
-        second - first
-    );
 }
 
-async fn thousand(stage: &Stage) {
-    for _ in 0..1_000 {
-        assert_eq!(stage.get("claude", "/api/x").await.status, 200);
+/// What the extension adds is what a browser has more than one without it whose page made the same requests itself.
+#[expect(clippy::print_stdout, reason = "the figures are what this is for")]
+fn compare(bare: &[Memory], with: &[Memory]) {
+    println!("memory of the browser after 0, 1000 and 2000 requests, MB:");
+    for (what, figure) in [("all", Memory::all as fn(&_) -> _), ("without what it gave back", Memory::held)] {
+        let [bare, with] = [bare, with].map(|of| of.iter().map(figure).collect::<Vec<f64>>());
+        let added: Vec<_> = with.iter().zip(&bare).map(|(with, bare)| with - bare).collect();
+        println!("  {what}: {bare:.0?} without the extension, {with:.0?} with it, which adds {added:.1?}");
     }
 }
 
-/// MiB of the browser without what it would throw away.
-async fn memory(stage: &Stage) -> f64 {
-    stage.firefox.tidy().await;
-    stage.firefox.memory().await as f64 / f64::from(1 << 20)
+/// The memory of a browser with it before and after each thousand through it.
+async fn with_extension(stage: &Stage) -> Vec<Memory> {
+    let mut figures = vec![memory(&stage.firefox).await];
+    for _ in 0..ROUNDS {
+        for _ in 0..1_000 {
+            assert_eq!(stage.get("claude", "/api/x").await.status, 200);
+        }
+        figures.push(memory(&stage.firefox).await);
+    }
+    figures
+}
+
+/// The memory of one without it before and after each thousand of the page's own.
+async fn without_extension() -> Vec<Memory> {
+    let apps = Apps::start().await;
+    let firefox = Firefox::start_bare(apps.tls_port, HOSTS).await;
+    let tab = firefox.bidi.new_tab().await;
+    firefox.bidi.navigate(&tab, "https://claude.ai/").await;
+    let mut figures = vec![memory(&firefox).await];
+    for _ in 0..ROUNDS {
+        let requests = "(async () => { for (let i = 0; i < 1000; i++) await (await fetch('/api/x')).text() })()";
+        firefox.bidi.evaluate(&tab, requests).await;
+        figures.push(memory(&firefox).await);
+    }
+    figures
+}
+
+/// Bytes of a browser that has thrown away what it can.
+#[derive(Debug)]
+struct Memory {
+    resident: u64,
+    given_back: u64,
+}
+
+impl Memory {
+    /// All of it, in MB.
+    fn all(&self) -> f64 {
+        self.resident as f64 / 1e6
+    }
+
+    /// What the browser still has a use for, in MB.
+    fn held(&self) -> f64 {
+        (self.resident - self.given_back) as f64 / 1e6
+    }
+}
+
+async fn memory(firefox: &Firefox) -> Memory {
+    firefox.tidy().await;
+    Memory { resident: firefox.memory().await, given_back: firefox.given_back().await }
 }

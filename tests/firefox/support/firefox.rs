@@ -35,15 +35,24 @@ pub(crate) struct Firefox {
 impl Firefox {
     /// Starts one. `daemon`: where its extension finds the daemon; `tls`: the port behind which the web apps are.
     pub(crate) async fn start(daemon: &str, tls: u16, domains: &[&str]) -> Self {
-        let folder = Folder::new();
-        fs::create_dir_all(profile(&folder)).unwrap();
-        fs::write(profile(&folder).join("user.js"), preferences(tls, domains)).unwrap();
+        let folder = fresh(tls, domains);
         Extension::new(daemon).unwrap().write(&extension(&folder)).unwrap();
         Self::start_in(folder).await
     }
 
+    /// Starts one without the extension, to be compared with.
+    pub(crate) async fn start_bare(tls: u16, domains: &[&str]) -> Self {
+        Self::launch(fresh(tls, domains)).await
+    }
+
     /// Starts one on the profile of an earlier one.
     pub(crate) async fn start_in(folder: Folder) -> Self {
+        let firefox = Self::launch(folder).await;
+        assert_eq!(firefox.bidi.install(&extension(&firefox.folder)).await, ADDON);
+        firefox
+    }
+
+    async fn launch(folder: Folder) -> Self {
         let port_file = profile(&folder).join("WebDriverBiDiServer.json");
         // What an earlier one left, which was killed.
         fs::remove_file(&port_file).unwrap_or_default();
@@ -66,9 +75,7 @@ impl Firefox {
             told["ws_port"].as_u64()
         });
         let bidi = Bidi::open(port.await.try_into().unwrap()).await;
-        let firefox = Firefox { child, started, bidi, folder };
-        assert_eq!(firefox.bidi.install(&extension(&firefox.folder)).await, ADDON);
-        firefox
+        Firefox { child, started, bidi, folder }
     }
 
     /// Ends it as its user does; its profile is for another one.
@@ -112,17 +119,32 @@ impl Firefox {
         kill_process(pid.and_then(Pid::from_raw).expect("a process of the site"), Signal::KILL).unwrap();
     }
 
-    /// Bytes of memory that the browser with all its processes has for itself.
+    /// Bytes of memory that the browser with all its processes has for itself, but for one it keeps ready for the next tab,
+    /// which comes and goes.
     pub(crate) async fn memory(&self) -> u64 {
-        let tree = "ChromeUtils.requestProcInfo().then(all => \
-             all.memory + all.children.reduce((sum, child) => sum + child.memory, 0))";
+        let tree = "ChromeUtils.requestProcInfo().then(all => all.children\
+             .filter(child => child.type != 'preallocated')\
+             .reduce((sum, child) => sum + child.memory, all.memory))";
         self.window(tree).await.as_u64().unwrap()
     }
 
-    /// Has every process throw away what it can do without.
+    /// Bytes of that which the browser has given back, and which the kernel has not taken yet: it does when it needs them.
+    pub(crate) async fn given_back(&self) -> u64 {
+        let sum = "new Promise(done => {\
+             let sum = 0;\
+             const add = (process, path, kind, unit, bytes) => {\
+                 if (path == 'heap/decommitted/unused-pages/madvised') sum += bytes;\
+             };\
+             const all = Cc['@mozilla.org/memory-reporter-manager;1'].getService(Ci.nsIMemoryReporterManager);\
+             all.getReports(add, null, () => done(sum), null, false) })";
+        self.window(sum).await.as_u64().unwrap()
+    }
+
+    /// Has every process throw away what it can do without; twice, as the first round leaves some of it.
     pub(crate) async fn tidy(&self) {
-        let tidied = "new Promise(done => Cc['@mozilla.org/memory-reporter-manager;1']\
-             .getService(Ci.nsIMemoryReporterManager).minimizeMemoryUsage(() => done(true)))";
+        let tidied = "new Promise(done => {\
+             const all = Cc['@mozilla.org/memory-reporter-manager;1'].getService(Ci.nsIMemoryReporterManager);\
+             all.minimizeMemoryUsage(() => all.minimizeMemoryUsage(() => done(true))) })";
         self.window(tidied).await;
     }
 }
@@ -133,6 +155,14 @@ impl Drop for Firefox {
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }
+}
+
+/// A folder with a profile that nobody has used.
+fn fresh(tls: u16, domains: &[&str]) -> Folder {
+    let folder = Folder::new();
+    fs::create_dir_all(profile(&folder)).unwrap();
+    fs::write(profile(&folder).join("user.js"), preferences(tls, domains)).unwrap();
+    folder
 }
 
 fn profile(folder: &Folder) -> PathBuf {

@@ -1,0 +1,36 @@
+/** A proxy whose page, tab and connection are the test's. */
+import { Proxy } from "../../background/proxy.js";
+import { CLAUDE, Clock, FakePort } from "./fakes.js";
+
+/** `page`: what the tab comes to; `captured`: headers of the page's own; `over`: another clock and link. */
+export function makeProxy({ page, captured = {}, over } = {}) {
+  const clock = over?.clock ?? new Clock();
+  const port = new FakePort(5);
+  const frames = [];
+  const rooms = [];
+  const link = { connected: true, full: false, send: (text) => frames.push(JSON.parse(text)), room: () => (link.full ? new Promise((resolve) => rooms.push(resolve)) : undefined) };
+  const refused = [];
+  let mine = 0;
+  const proxy = new Proxy({
+    ...clock,
+    link: over?.link ?? link,
+    log: () => {},
+    captured: () => captured,
+    mine: () => {
+      mine += 1;
+      return () => (mine -= 1);
+    },
+    refused: (name, status) => refused.push(status),
+    failed: () => {},
+    shells: { platform: (name) => (name === "claude" ? CLAUDE : undefined) },
+    tabs: { page: async () => (page === undefined ? { tabId: 5, port } : page) },
+  });
+  const ask = async (more = {}) => {
+    await proxy.request({ type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x", headers: {}, response_mode: "buffered", ...more });
+    return port.sent.findLast((message) => message.t === "fetch");
+  };
+  /** What the page says about the request it was asked for last. */
+  const say = (t, more = {}) => proxy.message(port, { t, id: port.sent.findLast((message) => message.t === "fetch")?.id, ...more });
+  const head = (type = "application/json", status = 200) => say("head", { status, headers: { "content-type": type }, url: "https://claude.ai/api/x" });
+  return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, mine: () => mine };
+}

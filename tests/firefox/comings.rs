@@ -42,3 +42,14 @@ async fn a_restarted_browser_has_its_tab_again() {
     stage.firefox.tab_of("https://claude.ai/").await;
     assert_eq!(stage.get("claude", "/api/after").await.data()["proxy"]["status"], json!(200));
 }
+
+#[actix_rt::test]
+async fn an_extension_that_is_to_start_anew_answers_first_and_comes_back() {
+    let stage = Stage::set("").await;
+    let before = stage.connected().await["connection_id"].clone();
+    assert!(before.is_string());
+    stage.act("controller_reload", None).await;
+    stage.client_where("another connection", |client| client["connection_id"] != before).await;
+    let answers = stage.record.of_type("action_result").into_iter();
+    assert_eq!(answers.filter(|answer| answer["action"] == "controller_reload").count(), 1);
+}

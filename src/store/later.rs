@@ -24,6 +24,7 @@ use super::{
     Store, StoreError, StoreSettings,
     logins::{Limits, LoginRow},
     messages::MessageRow,
+    policy::{TargetRow, WindowRow},
     requests::RequestRow,
 };
 use crate::bridge::settings::LoginState;
@@ -102,6 +103,20 @@ impl Later {
 
     /// Records a final message; the same message that still waits is not written twice.
     pub fn message(&self, row: MessageRow) {
+        self.push(row.into());
+    }
+
+    /// Records what a target remembers; the newest takes the whole place of an older one that still waits.
+    ///
+    /// The rows of the policy are lost last: of more than may wait, every other row goes before them.
+    pub fn policy_target(&self, row: TargetRow) {
+        self.push(row.into());
+    }
+
+    /// Records what changed in a platform's window; what an older row that still waits says stays, as far as it is in
+    /// force. Lost last as well.
+    pub fn policy_window(&self, row: WindowRow) {
+        debug_assert!(row.dispatches.is_sorted_by(|one, next| one.number < next.number), "ascending: {row:?}");
         self.push(row.into());
     }
 

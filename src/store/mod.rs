@@ -16,6 +16,7 @@ mod later;
 pub mod logins;
 pub mod messages;
 mod open;
+pub mod policy;
 mod query;
 mod readers;
 pub mod requests;

@@ -5,6 +5,8 @@
 //!    └───────────────────────┴── the store is closed: the end
 //! ```
 //!
+//! What the policy remembers and the mode have no age: they are in no table that is swept.
+//!
 //! Endpoints go before the logins they belong to, so that no batch takes along more than its own rows.
 
 use super::{Store, StoreError, StoreSettings, logins, messages, requests};

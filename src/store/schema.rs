@@ -85,3 +85,45 @@ table! {
         previous_hash -> Nullable<Text>,
     }
 }
+
+table! {
+    policy_targets (client_id, platform) {
+        client_id -> Text,
+        platform -> Text,
+        boot_id -> Nullable<Text>,
+        circuit_until -> Nullable<BigInt>,
+        circuit_uptime_ms -> Nullable<BigInt>,
+        circuit_span_ms -> Nullable<BigInt>,
+        backoff_until -> Nullable<BigInt>,
+        backoff_uptime_ms -> Nullable<BigInt>,
+        backoff_span_ms -> Nullable<BigInt>,
+        consecutive_failures -> BigInt,
+        last_error -> Nullable<Text>,
+        last_failure_at -> Nullable<BigInt>,
+        last_success_at -> Nullable<BigInt>,
+        stale_sweep_count -> BigInt,
+        last_sweep_at -> Nullable<BigInt>,
+        last_sweep_idle_ms -> Nullable<BigInt>,
+        last_sweep_request_id -> Nullable<Text>,
+        last_sweep_reason -> Nullable<Text>,
+        updated_at -> BigInt,
+    }
+}
+
+table! {
+    policy_windows (platform) {
+        platform -> Text,
+        last_dispatched_at -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    policy_dispatches (platform, number) {
+        platform -> Text,
+        number -> BigInt,
+        at -> BigInt,
+        uptime_ms -> Nullable<BigInt>,
+        boot_id -> Nullable<Text>,
+        count -> BigInt,
+    }
+}

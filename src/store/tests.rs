@@ -317,6 +317,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_with_its_rows() {
         store.transact(move |conn| logins::write_all(conn, [&told], &logins::tests::LIMITS)).await.unwrap();
         let message = messages::tests::message("m", "text", 1);
         store.transact(move |conn| messages::write_all(conn, [&message])).await.unwrap();
+        store.transact(|conn| policy::write_target(conn, &policy::tests::troubled("a", 1))).await.unwrap();
         store.close().await.unwrap();
     }
 }

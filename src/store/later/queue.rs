@@ -13,6 +13,8 @@
 //! A login that was told again stays where it is, so that who waits for what came before need not wait for what comes
 //! after. When it is its turn to fall out of a full queue it goes to the end instead, once for all its tellings: what was
 //! told last is not what is lost first.
+//!
+//! What the policy remembers goes to the end each time, so that it is lost only when nothing else waits.
 
 use super::row::{Key, Row, Telling};
 use crate::store::logins::Limits;
@@ -42,6 +44,8 @@ pub(super) struct Queue {
     bytes: usize,
     /// The numbers of the rows that have a key.
     keyed: HashMap<Key, u64>,
+    /// How many of the rows fall last.
+    last: usize,
     /// How many rows ever came, those not counted that took another's place.
     pushed: u64,
     /// How many were ever told, those counted that took another's place.
@@ -72,6 +76,7 @@ impl Queue {
             rows: VecDeque::new(),
             bytes: 0,
             keyed: HashMap::default(),
+            last: 0,
             pushed: 0,
             told: 0,
             lost: 0,
@@ -92,13 +97,13 @@ impl Queue {
             self.discard(1);
             return Pushed { oversized: Some((row.kind(), weight)), ..Pushed::default() };
         }
-        self.enqueue(row, weight);
+        self.enqueue(row);
         self.evict();
         let wake = !self.rows.is_empty() && !mem::replace(&mut self.awake, true);
         Pushed { wake, overflowed: dropped == 0 && self.dropped > 0, oversized: None }
     }
 
-    fn enqueue(&mut self, mut row: Row, weight: usize) {
+    fn enqueue(&mut self, mut row: Row) {
         if let Some(key) = row.key() {
             let left = self.left();
             match self.keyed.entry(key) {
@@ -116,30 +121,36 @@ impl Queue {
                 Entry::Vacant(free) => free.insert(self.pushed),
             };
         }
+        self.append(row);
+    }
+
+    fn append(&mut self, row: Row) {
+        self.bytes += row.weight();
+        self.last += usize::from(row.falls_last());
         self.rows.push_back(row);
-        self.bytes += weight;
         self.pushed += 1;
     }
 
     /// Loses the oldest rows until what waits is within its bounds.
     fn evict(&mut self) {
         while self.rows.len() > self.bounds.rows || self.bytes > self.bounds.bytes {
-            match self.pop() {
-                Some(Row::Login(row, Telling { at, again: true })) => {
-                    let row = Row::Login(row, Telling { at, again: false });
-                    self.bytes += row.weight();
-                    self.keyed.extend(row.key().map(|key| (key, self.pushed)));
-                    self.rows.push_back(row);
-                    self.pushed += 1;
+            let row = match self.pop() {
+                Some(Row::Login(row, Telling { at, again: true })) => Row::Login(row, Telling { at, again: false }),
+                Some(row) if row.falls_last() && self.rows.len() > self.last => row,
+                _ => {
+                    self.lose(1);
+                    continue;
                 }
-                _ => self.lose(1),
-            }
+            };
+            self.keyed.extend(row.key().map(|key| (key, self.pushed)));
+            self.append(row);
         }
     }
 
     fn pop(&mut self) -> Option<Row> {
         let row = self.rows.pop_front()?;
         self.bytes -= row.weight();
+        self.last -= usize::from(row.falls_last());
         if let Some(key) = row.key() {
             self.keyed.remove(&key);
         }
@@ -155,6 +166,7 @@ impl Queue {
                 break;
             }
             (count, bytes) = (count + 1, bytes + weight);
+            self.last -= usize::from(row.falls_last());
         }
         self.bytes -= bytes;
         // Whoever records waits meanwhile, so the rows are moved in one go.
@@ -183,16 +195,17 @@ impl Queue {
             }
             let weight = row.weight();
             full |= self.rows.len() >= self.bounds.rows || self.bytes + weight > self.bounds.bytes;
-            if full {
+            if full && !row.falls_last() {
                 self.lose(1);
                 continue;
             }
+            self.last += usize::from(row.falls_last());
             self.rows.push_front(row);
             self.bytes += weight;
             let number = self.left();
             self.keyed.extend(key.map(|key| (key, number)));
         }
-        self.evict(); // what absorbed has grown
+        self.evict(); // what absorbed has grown, what falls last came beyond the bounds
     }
 
     /// Counts rows that are lost for what they are, which says nothing about whether others can be written.
@@ -211,7 +224,7 @@ impl Queue {
         self.lose(self.rows.len());
         self.rows.clear();
         self.keyed.clear();
-        self.bytes = 0;
+        (self.bytes, self.last) = (0, 0);
         self.rest();
     }
 

@@ -4,6 +4,7 @@ use crate::store::{
     StoreError,
     logins::{self, Limits, LoginKey, LoginRow},
     messages::{self, MessageRow},
+    policy::{self, DispatchRow, TargetRow, WindowRow},
     requests::{self, RequestRow},
     worker,
 };
@@ -17,6 +18,8 @@ pub(super) enum Row {
     Request(RequestRow),
     Login(Box<LoginRow>, Telling),
     Message(Box<MessageRow>),
+    PolicyTarget(Box<TargetRow>),
+    PolicyWindow(Box<WindowRow>),
 }
 
 /// When a login was told: it waits where it was told first, which is not where it belongs.
@@ -33,6 +36,8 @@ pub(super) struct Telling {
 pub(super) enum Key {
     Login(LoginKey),
     Message { platform: String, conversation_id: Option<String>, assistant_message_id: String, digest: [u8; 32] },
+    PolicyTarget { client_id: Arc<str>, platform: Arc<str> },
+    PolicyWindow { platform: Arc<str> },
 }
 
 impl Row {
@@ -48,6 +53,10 @@ impl Row {
                 assistant_message_id: row.assistant_message_id.clone(),
                 digest: row.digest,
             }),
+            Row::PolicyTarget(row) => {
+                Some(Key::PolicyTarget { client_id: Arc::clone(&row.client_id), platform: Arc::clone(&row.platform) })
+            }
+            Row::PolicyWindow(row) => Some(Key::PolicyWindow { platform: Arc::clone(&row.platform) }),
         }
     }
 
@@ -58,6 +67,8 @@ impl Row {
                 Row::Request(row) => request(row),
                 Row::Login(row, _) => login(row),
                 Row::Message(row) => message(row),
+                Row::PolicyTarget(row) => target(row),
+                Row::PolicyWindow(row) => window(row),
             }
     }
 
@@ -67,7 +78,14 @@ impl Row {
             Row::Request(_) => "request",
             Row::Login(..) => "login",
             Row::Message(_) => "message",
+            Row::PolicyTarget(_) => "policy target",
+            Row::PolicyWindow(_) => "policy window",
         }
+    }
+
+    /// Whether a full queue loses every other row first. There are few of them: a target or a platform has one.
+    pub(super) fn falls_last(&self) -> bool {
+        matches!(self, Row::PolicyTarget(_) | Row::PolicyWindow(_))
     }
 
     /// Takes over what an older row of the same key knew and this one does not.
@@ -76,6 +94,9 @@ impl Row {
             (Row::Login(newer, _), Row::Login(older, _)) => newer.absorb(*older, limits),
             // The same message: the newer sighting says everything.
             (Row::Message(_), Row::Message(_)) => {}
+            // All that the target remembers is in the newer one.
+            (Row::PolicyTarget(_), Row::PolicyTarget(_)) => {}
+            (Row::PolicyWindow(newer), Row::PolicyWindow(older)) => newer.absorb(*older),
             (newer, older) => debug_assert!(false, "a key has one kind: {newer:?} {older:?}"),
         }
     }
@@ -108,6 +129,21 @@ fn message(row: &MessageRow) -> usize {
     size_of::<MessageRow>() + size_of::<Key>() + row.client_id.len() + row.raw_text.len() + identity
 }
 
+fn target(row: &TargetRow) -> usize {
+    let text = |text: Option<&str>| text.map_or(0, str::len);
+    let sweep = row.last_sweep.as_ref().map_or(0, |sweep| sweep.request_id.len() + sweep.reason.len());
+    // Shared with the key, which holds no more than that.
+    let key = row.client_id.len() + row.platform.len();
+    let texts = text(row.boot_id.as_deref()) + text(row.last_error.as_deref()) + sweep;
+    size_of::<TargetRow>() + size_of::<Key>() + key + texts
+}
+
+fn window(row: &WindowRow) -> usize {
+    let boot = |row: &DispatchRow| row.boot_id.as_ref().map_or(0, |id| id.len());
+    let dispatches = row.dispatches.iter().map(|row| size_of::<DispatchRow>() + boot(row)).sum::<usize>();
+    size_of::<WindowRow>() + size_of::<Key>() + row.platform.len() + dispatches
+}
+
 /// Writes a chunk, each kind in the order in which its rows came, logins as they were told last; the caller has opened
 /// the transaction.
 pub(super) fn write_all(conn: &mut SqliteConnection, rows: &[Row], limits: &Limits) -> Result<(), StoreError> {
@@ -120,7 +156,12 @@ pub(super) fn write_all(conn: &mut SqliteConnection, rows: &[Row], limits: &Limi
     logins.sort_by_key(|(at, _)| *at);
     logins::write_all(conn, logins.into_iter().map(|(_, row)| row), limits)?;
     let messages = rows.iter().filter_map(|row| if let Row::Message(row) = row { Some(&**row) } else { None });
-    messages::write_all(conn, messages)
+    messages::write_all(conn, messages)?;
+    rows.iter().try_for_each(|row| match row {
+        Row::PolicyTarget(row) => policy::write_target(conn, row),
+        Row::PolicyWindow(row) => policy::write_window(conn, row),
+        Row::Request(_) | Row::Login(..) | Row::Message(_) => Ok(()),
+    })
 }
 
 /// What the database refused, and what it said of the first.
@@ -179,5 +220,17 @@ impl From<MessageRow> for Row {
     fn from(mut row: MessageRow) -> Self {
         row.conversation_id = row.conversation_id.filter(|id| !id.is_empty());
         Row::Message(Box::new(row))
+    }
+}
+
+impl From<TargetRow> for Row {
+    fn from(row: TargetRow) -> Self {
+        Row::PolicyTarget(Box::new(row))
+    }
+}
+
+impl From<WindowRow> for Row {
+    fn from(row: WindowRow) -> Self {
+        Row::PolicyWindow(Box::new(row))
     }
 }

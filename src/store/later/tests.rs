@@ -16,6 +16,8 @@ use crate::{
 use diesel::connection::SimpleConnection;
 use std::path::Path;
 
+mod policy;
+
 fn start(settings: StoreSettings) -> (Store, Later) {
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
     (store.clone(), Later::start(store, &settings, &LoginState::default()))

@@ -5,6 +5,10 @@ use crate::{
     store::{
         logins::tests::{LIMITS, endpoint, seen},
         messages::tests::message,
+        policy::{
+            self,
+            tests::{calm, troubled, window},
+        },
         requests::{RequestRow, tests::row},
     },
     testing::frozen,
@@ -119,6 +123,24 @@ async fn what_is_too_old_leaves_a_while_after_the_start_and_then_every_interval(
     }
     assert_eq!(left(&store).await, [1, 2, 1, 1]);
     assert!(retention.connected());
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn what_the_policy_remembers_never_leaves_by_age() {
+    let store = filled(&[40]).await;
+    let fill = store.transact(|conn| {
+        policy::write_target(conn, &calm("a", 1))?;
+        policy::write_target(conn, &troubled("b", 2))?;
+        policy::write_window(conn, &window(1, &[1, 2]))
+    });
+    frozen(fill).await.unwrap();
+    start(&store).await;
+    pass(&store, FIRST_DELAY).await;
+    pass(&store, HOUR).await;
+    assert_eq!(left(&store).await, [0; 4], "the passes went through");
+    let kept = store.run(|conn| Ok((policy::targets(conn, 9)?, policy::windows(conn)?)));
+    let kept = frozen(kept).await.unwrap();
+    assert_eq!(kept, (vec![troubled("b", 2), calm("a", 1)], vec![window(1, &[1, 2])]));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

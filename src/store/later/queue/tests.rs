@@ -7,9 +7,12 @@ use crate::store::{
         tests::{endpoint, seen, told},
     },
     messages::tests::message,
+    policy::tests::calm,
     requests::tests::row,
 };
 use std::collections::BTreeMap;
+
+mod policy;
 
 const MANY: usize = 1 << 30;
 
@@ -43,6 +46,7 @@ fn check(queue: &Queue) {
     let standing: BTreeMap<_, _> =
         queue.rows.iter().enumerate().filter_map(|(place, row)| Some((place, row.key()?))).collect();
     assert_eq!((keyed.len(), keyed), (queue.keyed.len(), standing));
+    assert_eq!(queue.last, queue.rows.iter().filter(|row| row.falls_last()).count());
 }
 
 /// What waits, in short: requests by number, logins by account, messages by name.
@@ -51,6 +55,10 @@ fn shown(queue: &Queue) -> Vec<String> {
         Row::Request(row) => row.id.to_string(),
         Row::Login(row, _) => row.key.account.as_deref().unwrap_or("-").to_owned(),
         Row::Message(row) => row.assistant_message_id.clone(),
+        Row::PolicyTarget(row) => format!("{} {}", row.client_id, row.updated_at),
+        Row::PolicyWindow(row) => {
+            format!("window {:?}", row.dispatches.iter().map(|row| row.number).collect::<Vec<_>>())
+        }
     };
     queue.rows.iter().map(show).collect()
 }
@@ -272,6 +280,7 @@ fn whatever_happens_the_last_word_on_each_login_is_written_and_nothing_is_lost_s
         let mut queue = queue(rows, MANY);
         let (mut last, mut written) = (BTreeMap::new(), BTreeMap::new());
         let (mut requests, mut written_requests) = (Vec::new(), Vec::new());
+        let (mut targets, mut written_targets) = (BTreeMap::new(), BTreeMap::new());
         let mut write = |chunk: Vec<Row>| {
             for row in chunk {
                 match row {
@@ -280,12 +289,13 @@ fn whatever_happens_the_last_word_on_each_login_is_written_and_nothing_is_lost_s
                         let known: &mut (i64, Option<CredentialPart>) = written.entry(row.key.account).or_default();
                         *known = (row.told_at, row.credentials.or(known.1.take()));
                     }
-                    Row::Message(_) => {}
+                    Row::PolicyTarget(row) => _ = written_targets.insert(row.client_id.clone(), row.updated_at),
+                    Row::Message(_) | Row::PolicyWindow(_) => {}
                 }
             }
         };
         for now in 1..100 {
-            match random(5) {
+            match random(6) {
                 0 => {
                     queue.push(request(now));
                     requests.push(now);
@@ -297,7 +307,12 @@ fn whatever_happens_the_last_word_on_each_login_is_written_and_nothing_is_lost_s
                     *known = (now, row.credentials.clone().or(known.1.take()));
                     queue.push(row.into());
                 }
-                3 => write(take(&mut queue, usize::try_from(random(6)).unwrap())),
+                3 => {
+                    let row = calm(&random(3).to_string(), now);
+                    targets.insert(row.client_id.clone(), now);
+                    queue.push(row.into());
+                }
+                4 => write(take(&mut queue, usize::try_from(random(6)).unwrap())),
                 _ => {
                     let mut chunk = take(&mut queue, usize::try_from(random(6)).unwrap());
                     for _ in 0..random(4) {
@@ -313,6 +328,7 @@ fn whatever_happens_the_last_word_on_each_login_is_written_and_nothing_is_lost_s
         }
         write(take(&mut queue, usize::MAX));
         assert!(queue.rest() && queue.left() == queue.newest());
+        assert_eq!(written_targets, targets, "there is always room for three");
         if rows == 1_000 {
             assert_eq!(queue.lost(), 0);
             assert_eq!(written_requests, requests);

@@ -19,7 +19,21 @@ pub enum Clock {
     },
 }
 
+/// One moment by both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// On the process's own timeline, which nobody can set.
+    pub instant: Instant,
+    /// On the wall.
+    pub wall: WallMs,
+}
+
 impl Clock {
+    /// Now, by both clocks.
+    pub fn moment(&self) -> Moment {
+        Moment { instant: Instant::now(), wall: self.now_ms() }
+    }
+
     /// A clock for tests that moves with tokio's (paused) time.
     pub fn starting_at(epoch_ms: WallMs) -> Self {
         Clock::Virtual { epoch_ms, since: Instant::now() }

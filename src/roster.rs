@@ -79,6 +79,11 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> Roster<K, A> {
         Ok(actor)
     }
 
+    /// The living actor of `key`.
+    pub fn get(&self, key: &K) -> Option<Addr<A>> {
+        self.lock().get(key).filter(|member| member.actor.connected()).map(|member| member.actor.clone())
+    }
+
     /// All living actors with their keys.
     pub fn all(&self) -> Vec<(K, Addr<A>)> {
         let living = |member: &Member<A>| member.actor.connected();

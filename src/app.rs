@@ -117,7 +117,13 @@ impl Daemon {
             events: events.clone(),
             later: later.clone(),
         });
-        let policy = policy::Hub::new(Arc::new(config.policy.clone()), clock, events.clone());
+        let policy = policy::Hub::new(policy::Parts {
+            settings: Arc::new(config.policy.clone()),
+            clock,
+            events: events.clone(),
+            memory: policy::Memory::open(&store, later.clone(), clock, config.policy.max_targets).await?,
+            observer: policy::Observer::default(),
+        });
         let relay = relay::Hub::new(relay::Setup {
             bridge: bridge.clone(),
             policy: policy.clone(),
@@ -177,6 +183,9 @@ impl Daemon {
         self.core.bridge.stop();
         if timeout_at(until, self.core.bridge.stopped()).await.is_err() {
             late("sockets");
+        }
+        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.policy.keep()).await.is_err() {
+            late("policy");
         }
         self.close_store(until).await;
         // One that takes nothing is not waited for long.

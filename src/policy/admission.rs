@@ -62,6 +62,81 @@ pub enum Stage {
     PlatformAdmission,
 }
 
+/// What delays a request or refuses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Every slot of the target is taken, or others wait for one.
+    Slot,
+    /// As many as may wait for a slot do.
+    QueueFull,
+    /// The circuit is half open and its probe is out.
+    CircuitProbe,
+    /// The circuit is open.
+    CircuitOpen,
+    /// The target rests after a failure.
+    Backoff,
+    /// The platform's window is full, or others of the platform go first.
+    RateLimit,
+    /// The random pause before a dispatch.
+    Jitter,
+    /// A request waits no longer than this.
+    WaiterTimeout,
+    /// The daemon keeps no more targets.
+    TooManyTargets,
+}
+
+impl Rule {
+    /// The rule as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rule::Slot => "slot",
+            Rule::QueueFull => "queue_full",
+            Rule::CircuitProbe => "circuit_probe",
+            Rule::CircuitOpen => "circuit_open",
+            Rule::Backoff => "backoff",
+            Rule::RateLimit => "rate_limit",
+            Rule::Jitter => "jitter",
+            Rule::WaiterTimeout => "waiter_timeout",
+            Rule::TooManyTargets => "too_many_targets",
+        }
+    }
+}
+
+/// One rule that stands between a request and its dispatch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Which.
+    pub rule: Rule,
+    /// When it ends, in Unix milliseconds, as far as that can be foretold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<WallMs>,
+    /// The same in milliseconds from now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
+    /// The place in the line, from 1; only where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+}
+
+impl Reason {
+    /// A rule of which nothing more can be said.
+    pub(super) fn of(rule: Rule) -> Self {
+        Reason { rule, until: None, delay_ms: None, position: None }
+    }
+
+    /// A rule that ends `delay_ms` from now.
+    pub(super) fn lasting(rule: Rule, delay_ms: u64, now: WallMs) -> Self {
+        let until = now.saturating_add(WallMs::try_from(delay_ms).unwrap_or(WallMs::MAX));
+        Reason { until: Some(until), delay_ms: Some(delay_ms), ..Reason::of(rule) }
+    }
+
+    /// With its place in the line, from 1.
+    pub(super) fn at(self, position: usize) -> Self {
+        Reason { position: Some(position), ..self }
+    }
+}
+
 /// Why a request may not go out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -71,11 +146,33 @@ pub enum Refusal {
         /// How many wait.
         waiting: usize,
     },
+    /// The platform failed too often and is left alone for a while.
+    #[error("the circuit is open for another {retry_after_ms} ms, {cause}")]
+    CircuitOpen {
+        /// Milliseconds until a request may find out.
+        retry_after_ms: u64,
+        /// The same, in Unix milliseconds.
+        until: WallMs,
+        /// After what.
+        cause: Failures,
+    },
+    /// The target rests for longer than a request may wait.
+    #[error("the back-off lasts another {retry_after_ms} ms, longer than a request may wait, {cause}")]
+    Backoff {
+        /// Milliseconds until its end.
+        retry_after_ms: u64,
+        /// The same, in Unix milliseconds.
+        until: WallMs,
+        /// After what.
+        cause: Failures,
+    },
     /// Its turn did not come in time.
-    #[error("the request's turn did not come within {wait_timeout_ms} ms")]
+    #[error("the request's turn did not come within {wait_timeout_ms} ms; it last waited for {}", words(*rule))]
     WaiterTimeout {
         /// Where it waited.
         stage: Stage,
+        /// For what.
+        rule: Rule,
         /// How long it may wait.
         wait_timeout_ms: u64,
     },
@@ -87,12 +184,71 @@ pub enum Refusal {
     },
 }
 
+/// A row of failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failures {
+    /// How many in a row.
+    pub count: u32,
+    /// What failed last.
+    pub last_error: Option<String>,
+}
+
+impl std::fmt::Display for Failures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = if self.count == 1 { "" } else { "s" };
+        write!(f, "after {} failure{plural}", self.count)?;
+        self.last_error.as_ref().map_or(Ok(()), |error| write!(f, ": {error}"))
+    }
+}
+
+/// What is waited for, as a part of a sentence.
+fn words(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Slot | Rule::QueueFull | Rule::WaiterTimeout | Rule::TooManyTargets => "a slot",
+        Rule::CircuitProbe | Rule::CircuitOpen => "the circuit's probe",
+        Rule::Backoff => "the end of the back-off",
+        Rule::RateLimit => "room in the platform's window",
+        Rule::Jitter => "its random pause",
+    }
+}
+
 impl Refusal {
     /// The specific error code.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::QueueFull { .. } | Refusal::TooManyTargets { .. } => "queue_full",
+            Refusal::CircuitOpen { .. } => "circuit_open",
+            Refusal::Backoff { .. } => "backoff",
             Refusal::WaiterTimeout { .. } => "waiter_timeout",
+        }
+    }
+
+    /// The rule that said no.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Refusal::QueueFull { .. } => Rule::QueueFull,
+            Refusal::TooManyTargets { .. } => Rule::TooManyTargets,
+            Refusal::CircuitOpen { .. } => Rule::CircuitOpen,
+            Refusal::Backoff { .. } => Rule::Backoff,
+            Refusal::WaiterTimeout { rule, .. } => *rule,
+        }
+    }
+
+    /// When it is worth trying again, in milliseconds from now.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Refusal::CircuitOpen { retry_after_ms, .. } | Refusal::Backoff { retry_after_ms, .. } => {
+                Some(*retry_after_ms)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, in Unix milliseconds.
+    pub fn until(&self) -> Option<WallMs> {
+        match self {
+            Refusal::CircuitOpen { until, .. } | Refusal::Backoff { until, .. } => Some(*until),
+            _ => None,
         }
     }
 }

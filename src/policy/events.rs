@@ -1,7 +1,8 @@
-//! What the policy tells of its targets.
+//! What the policy tells of its targets and platforms.
 
 use super::admission::CircuitState;
 use crate::{
+    clock::WallMs,
     events::Bus,
     ids::{ClientId, PlatformName},
 };
@@ -17,6 +18,10 @@ pub(super) struct TargetChanged {
     pub(super) waiting: usize,
     pub(super) consecutive_failures: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) backoff_until: Option<WallMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) circuit_retry_at: Option<WallMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_error: Option<String>,
 }
 
@@ -29,6 +34,20 @@ pub(super) struct Shown {
 }
 
 impl TargetChanged {
+    pub(super) fn tell(self, events: &Bus) {
+        events.publish("policy", self);
+    }
+}
+
+/// The line of a platform has changed.
+#[derive(Serialize)]
+pub(super) struct PlatformChanged {
+    pub(super) platform: PlatformName,
+    /// Requests that wait for their turn.
+    pub(super) waiting: usize,
+}
+
+impl PlatformChanged {
     pub(super) fn tell(self, events: &Bus) {
         events.publish("policy", self);
     }

@@ -1,19 +1,25 @@
-//! The door to the policy: finds or starts the target of a request, and shows them all.
+//! The door to the policy: finds or starts the target of a request, and shows, explains and resets them all.
 
 use super::{
     admission::{CircuitState, Refusal},
+    explain::{Explanation, explain},
+    gate::{self, Gate, GateView},
     lease::Waiting,
+    line::{Line, Slots},
+    memory::Memory,
+    observer::Observer,
     settings::Policy,
-    target::{Acquire, Setup, Slots, Target, TargetView, Verdict, View},
+    target::{self, Acquire, Foresee, Reset, Setup, Target, TargetView, Verdict, View},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, WallMs},
     events,
     ids::{ClientId, PlatformName, RequestId},
-    roster::Roster,
+    roster::{Load, Roster},
 };
 use actix::prelude::*;
 use futures_util::future::join_all;
+use rand::{SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use std::{
     sync::{
@@ -32,6 +38,21 @@ pub struct Applicant {
     pub answer_to: Recipient<Verdict>,
 }
 
+/// What the policy is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The limits.
+    pub settings: Arc<Policy>,
+    /// Wall time.
+    pub clock: Clock,
+    /// Where changes are told.
+    pub events: events::Bus,
+    /// What is known from before.
+    pub memory: Memory,
+    /// Who counts.
+    pub observer: Observer,
+}
+
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Hub {
@@ -40,11 +61,36 @@ pub struct Hub {
 
 #[derive(Debug)]
 struct Shared {
-    settings: Arc<Policy>,
-    clock: Clock,
-    events: events::Bus,
     targets: Roster<(ClientId, PlatformName), Target>,
+    gates: Gates,
     numbers: AtomicU64,
+}
+
+/// The gates of all platforms. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Gates(Arc<AllGates>);
+
+#[derive(Debug)]
+struct AllGates {
+    parts: Parts,
+    gates: Roster<PlatformName, Gate>,
+    /// What the random numbers of each gate begin with.
+    seed: u64,
+}
+
+impl Gates {
+    /// The gate of a platform; nothing where there is no room for one more, which is so for no registered platform.
+    pub(super) fn of(&self, platform: &PlatformName) -> Option<Addr<Gate>> {
+        let AllGates { parts, gates, seed } = &*self.0;
+        let start = |_| {
+            let limits = parts.settings.for_platform(platform.as_str());
+            let environment = (parts.clock, parts.events.clone(), parts.memory.clone());
+            // Each platform draws its own.
+            let salt = platform.as_str().bytes().fold(*seed, |salt, byte| salt.rotate_left(8) ^ u64::from(byte));
+            Gate::new(platform.clone(), &limits, environment, StdRng::seed_from_u64(salt)).start()
+        };
+        gates.get_or_start(platform, start).ok()
+    }
 }
 
 /// One platform, as the operator sees it.
@@ -52,10 +98,16 @@ struct Shared {
 pub struct PlatformView {
     /// Which.
     pub platform: PlatformName,
-    /// Requests that went out within the pacing window; nothing is paced yet.
+    /// When a request last went out, in Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_dispatched_at: Option<WallMs>,
+    /// Requests that went out within the pacing window.
     pub recent_dispatch_count: usize,
-    /// Requests that wait, all targets together.
+    /// Requests that wait for their turn.
     pub waiting: usize,
+    /// When the window has room again; nothing while it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_slot_at: Option<WallMs>,
 }
 
 /// The policy in numbers.
@@ -63,27 +115,68 @@ pub struct PlatformView {
 pub struct Summary {
     /// Targets that there are.
     pub targets: usize,
-    /// Requests that wait.
+    /// Requests that wait for anything.
     pub waiting: usize,
-    /// Requests that are out.
+    /// Requests that hold a slot.
     pub in_flight: usize,
     /// Targets whose circuit lets nothing pass.
     pub open_circuits: usize,
 }
 
 impl Hub {
-    /// A policy that knows no target yet. What changes is told to `events`.
-    pub fn new(settings: Arc<Policy>, clock: Clock, events: events::Bus) -> Self {
-        let targets = Roster::new(settings.max_targets);
-        Hub { shared: Arc::new(Shared { settings, clock, events, targets, numbers: AtomicU64::new(1) }) }
+    /// A policy; what it remembers of before takes effect with each target's first request.
+    pub fn new(parts: Parts) -> Self {
+        let targets = Roster::new(parts.settings.max_targets);
+        // Where the system has no randomness the pauses are only foreseeable.
+        let seed = parts.settings.seed.unwrap_or_else(|| getrandom::u64().unwrap_or_default());
+        // A request is for a registered platform, of which there are far fewer.
+        let gates = Roster::new(parts.settings.max_targets);
+        let gates = Gates(Arc::new(AllGates { parts, gates, seed }));
+        Hub { shared: Arc::new(Shared { targets, gates, numbers: AtomicU64::new(1) }) }
     }
 
     /// The settings in force.
     pub fn settings(&self) -> &Policy {
-        &self.shared.settings
+        &self.parts().settings
+    }
+
+    fn parts(&self) -> &Parts {
+        &self.shared.gates.0.parts
+    }
+
+    fn line(&self, client: &ClientId, platform: &PlatformName) -> Line<Recipient<Verdict>> {
+        let limits = self.settings().for_platform(platform.as_str());
+        let slots = Slots {
+            in_flight_max: limits.concurrency.max_in_flight_per_client_platform,
+            waiting_max: limits.waiter.max_per_target,
+            wait: Duration::from_millis(limits.waiter.timeout_ms),
+            idle: Duration::from_millis(limits.stale_lease.idle_ms),
+            sweep_interval: Duration::from_millis(limits.stale_lease.sweep_interval_ms),
+        };
+        Line::new(slots, self.parts().memory.health(client, platform, &limits))
+    }
+
+    fn start(&self, client: &ClientId, platform: &PlatformName, load: Load) -> Addr<Target> {
+        let parts = self.parts();
+        let setup = Setup {
+            client: client.clone(),
+            platform: platform.clone(),
+            line: self.line(client, platform),
+            gates: self.shared.gates.clone(),
+            clock: parts.clock,
+            events: parts.events.clone(),
+            memory: parts.memory.clone(),
+            observer: parts.observer.clone(),
+            load,
+        };
+        Target::new(setup).start()
     }
 
     /// Puts a request in line; the verdict is a message to the applicant. Drop what is returned to leave the line.
+    ///
+    /// # Errors
+    ///
+    /// There are more targets than the daemon keeps.
     pub fn acquire(
         &self,
         client: &ClientId,
@@ -91,25 +184,11 @@ impl Hub {
         applicant: Applicant,
     ) -> Result<Waiting, Refusal> {
         let key = (client.clone(), platform.clone());
-        let start = |load| {
-            let of_platform = self.shared.settings.for_platform(platform.as_str());
-            let limits = Slots {
-                in_flight_max: of_platform.concurrency.max_in_flight_per_client_platform,
-                waiting_max: of_platform.waiter.max_per_target,
-                wait: Duration::from_millis(of_platform.waiter.timeout_ms),
-            };
-            let setup = Setup {
-                client: client.clone(),
-                platform: platform.clone(),
-                limits,
-                clock: self.shared.clock,
-                events: self.shared.events.clone(),
-                load,
-            };
-            Target::new(setup).start()
-        };
-        let target =
-            self.shared.targets.get_or_start(&key, start).map_err(|full| Refusal::TooManyTargets { max: full.max })?;
+        let target = self
+            .shared
+            .targets
+            .get_or_start(&key, |load| self.start(client, platform, load))
+            .map_err(|full| Refusal::TooManyTargets { max: full.max })?;
         let number = self.shared.numbers.fetch_add(1, Relaxed);
         target.do_send(Acquire { number, applicant }); // bounded by the requests in flight in the whole daemon
         Ok(Waiting { target, number, over: false })
@@ -117,11 +196,17 @@ impl Hub {
 
     /// Every platform, in the order given.
     pub async fn platforms<'a>(&self, names: impl Iterator<Item = &'a PlatformName>) -> Vec<PlatformView> {
-        let targets = self.targets().await;
-        let waiting = |name: &PlatformName| targets.iter().filter(|t| t.platform == *name).map(|t| t.waiting).sum();
-        names
-            .map(|name| PlatformView { platform: name.clone(), recent_dispatch_count: 0, waiting: waiting(name) })
-            .collect()
+        let ask = async |name: &'a PlatformName| {
+            let gate = self.shared.gates.of(name);
+            let asked = match gate {
+                Some(gate) => gate.send(gate::View).await.ok(),
+                None => None,
+            };
+            let view = asked.unwrap_or_default();
+            let GateView { last_dispatched_at, recent_dispatch_count, waiting, next_slot_at } = view;
+            PlatformView { platform: name.clone(), last_dispatched_at, recent_dispatch_count, waiting, next_slot_at }
+        };
+        join_all(names.map(ask)).await
     }
 
     /// All targets together.
@@ -129,17 +214,68 @@ impl Hub {
         let targets = self.targets().await;
         Summary {
             targets: targets.len(),
-            waiting: targets.iter().map(|target| target.waiting).sum(),
+            waiting: targets.iter().map(|target| target.waiting + target.held_back).sum(),
             in_flight: targets.iter().map(|target| target.in_flight).sum(),
             open_circuits: targets.iter().filter(|target| target.circuit_state == CircuitState::Open).count(),
         }
     }
 
-    /// Every target, sorted by client, then platform.
+    /// Every target, those included of which only the memory knows, sorted by client, then platform.
     pub async fn targets(&self) -> Vec<TargetView> {
-        let asked = self.shared.targets.all().into_iter().map(|(_, target)| target.send(View));
+        let living = self.shared.targets.all();
+        let asked = living.iter().map(|(_, target)| target.send(View));
         let mut views: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        let now = self.parts().clock.moment();
+        let keys: foldhash::HashSet<_> = living.into_iter().map(|(key, _)| key).collect();
+        for (client, platform) in self.parts().memory.targets() {
+            if !keys.contains(&(client.clone(), platform.clone())) {
+                let limits = self.settings().for_platform(platform.as_str());
+                let health = self.parts().memory.health(&client, &platform, &limits);
+                views.push(TargetView::of(&client, &platform, &health, target::Counts::default(), now));
+            }
+        }
         views.sort_by(|a, b| (&a.client_id, &a.platform).cmp(&(&b.client_id, &b.platform)));
         views
+    }
+
+    /// What a request made now would meet, without making one.
+    pub async fn explain(&self, client: &ClientId, platform: &PlatformName) -> Explanation {
+        let living = self.shared.targets.get(&(client.clone(), platform.clone()));
+        let asked = match living {
+            Some(target) => target.send(Foresee).await.ok(),
+            None => None,
+        };
+        let now = self.parts().clock.moment();
+        let prospect = asked.unwrap_or_else(|| self.line(client, platform).prospect(now));
+        let outlook = match self.shared.gates.of(platform) {
+            Some(gate) => gate.send(gate::Foretell { number: None }).await.ok().flatten(),
+            None => None,
+        };
+        let wait_ms = self.settings().for_platform(platform.as_str()).waiter.timeout_ms;
+        let (would, reasons) = explain(prospect, outlook.as_ref(), wait_ms, now);
+        Explanation { client_id: client.clone(), platform: platform.clone(), would, reasons }
+    }
+
+    /// Forgets failures, back-off and circuit of every target that matches; answers how those stood before, sorted by
+    /// client, then platform.
+    pub async fn reset(&self, client: Option<&ClientId>, platform: Option<&PlatformName>) -> Vec<TargetView> {
+        let living = self.shared.targets.all().into_iter().map(|(key, _)| key);
+        let mut keys: Vec<_> = living.chain(self.parts().memory.targets()).collect();
+        keys.sort();
+        keys.dedup();
+        let meant = |(of, to): &&(ClientId, PlatformName)| {
+            client.is_none_or(|client| client == of) && platform.is_none_or(|platform| platform == to)
+        };
+        let start = |key: &(ClientId, PlatformName)| {
+            self.shared.targets.get_or_start(key, |load| self.start(&key.0, &key.1, load)).ok()
+        };
+        let asked = keys.iter().filter(meant).filter_map(start).map(|target| target.send(Reset));
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Has everything kept that is not yet, for the end.
+    pub async fn keep(&self) {
+        join_all(self.shared.targets.all().into_iter().map(|(_, target)| target.send(target::Keep))).await;
+        join_all(self.shared.gates.0.gates.all().into_iter().map(|(_, gate)| gate.send(gate::Keep))).await;
     }
 }

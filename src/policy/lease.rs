@@ -1,9 +1,9 @@
 //! What a request holds of the policy: its place in the queue, then its lease. Both give themselves back.
 
 use super::{
-    admission::Admission,
+    admission::{Admission, Reason},
     outcome::Outcome,
-    target::{Settle, Target, Withdraw},
+    target::{Asks, Settle, Target, Withdraw},
 };
 use actix::Addr;
 use std::{
@@ -16,11 +16,17 @@ use std::{
 use tokio::time::Instant;
 
 /// A sign of life of a request, newest last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Touch {
     /// It got its slot.
     SlotAcquired,
+    /// It waits for the end of the back-off.
+    BackoffWait,
+    /// It waits for room in the platform's window.
+    RateLimitWait,
+    /// It waits at random.
+    JitterWait,
     /// It may go out.
     Admitted,
     /// It went out.
@@ -42,8 +48,11 @@ pub enum Touch {
 }
 
 impl Touch {
-    const ALL: [Touch; 10] = [
+    const ALL: [Touch; 13] = [
         Touch::SlotAcquired,
+        Touch::BackoffWait,
+        Touch::RateLimitWait,
+        Touch::JitterWait,
         Touch::Admitted,
         Touch::Dispatched,
         Touch::StreamOpen,
@@ -59,6 +68,9 @@ impl Touch {
     pub fn name(self) -> &'static str {
         match self {
             Touch::SlotAcquired => "slot_acquired",
+            Touch::BackoffWait => "backoff_wait",
+            Touch::RateLimitWait => "rate_limit_wait",
+            Touch::JitterWait => "jitter_wait",
             Touch::Admitted => "admitted",
             Touch::Dispatched => "dispatched",
             Touch::StreamOpen => "stream_open",
@@ -72,7 +84,7 @@ impl Touch {
     }
 }
 
-/// When a target last heard of one of its requests, and what. Written at each event of a stream, so it takes no lock and
+/// When a request last showed life, and how. Written at each event of a stream, so it takes no lock and
 /// asks no clock: it is given the moment.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -151,6 +163,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// Asks what is waited for; nothing once that is over.
+    pub fn reason(&self) -> impl Future<Output = Option<Reason>> + use<> {
+        let asked = self.target.send(Asks { number: self.number });
+        async move { asked.await.ok().flatten() }
+    }
+
     /// The verdict has come: there is no place to leave any more.
     pub fn done(mut self) {
         self.over = true;

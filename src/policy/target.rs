@@ -1,41 +1,37 @@
-//! The target actor: the requests of one client to one platform.
+//! The target actor: the requests of one client to one platform. What happens is decided in [`Line`]; here it is done.
 //!
 //! ```text
-//! Acquire --slot free, nobody waits--> granted (Lease) --Settle--> slot to the next waiter
-//!    |                                     ^
-//!    '--else--> waiting, first in first out'--Withdraw--> gone, --waiter timeout--> refused
+//! Acquire ──► line ──Enter──► gate ──Called──► line ──► granted (Lease) ──Settle──► slot to the next
+//!    │          └── Withdraw, waiter timeout, open circuit, back-off too long: gone or refused
 //! ```
-//!
-//! Invariant: leases that are out and not settled never exceed [`Slots::in_flight_max`]; each is settled once.
 
 use super::{
-    admission::{Admission, CircuitState, Refusal, Stage},
+    admission::{Admission, Reason, Refusal, Rule},
+    deadline::Deadline,
     events::{Shown, TargetChanged},
-    hub::Applicant,
-    lease::{Activity, Lease, Touch},
+    gate::{self, Gate, KEEP_AFTER, Ticket},
+    health::Change,
+    hub::{Applicant, Gates},
+    lease::Lease,
+    line::{Arrival, Effect, Granted, Line, Prospect, WaitsFor},
+    memory::Memory,
+    observer::{Observation, Observer},
     outcome::Outcome,
 };
 use crate::{
-    clock::{Clock, WallMs},
+    clock::{Clock, Moment},
     events::Bus,
     ids::{ClientId, PlatformName},
     roster::Load,
 };
 use actix::prelude::*;
-use serde::Serialize;
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The bounds of one target.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slots {
-    /// Requests that may be out at once.
-    pub(super) in_flight_max: usize,
-    /// Requests that may wait; one more is refused.
-    pub(super) waiting_max: usize,
-    /// How long one may wait.
-    pub(super) wait: Duration,
-}
+mod view;
+
+pub(super) use view::Counts;
+pub use view::TargetView;
 
 /// What the policy says to a request, once or twice: an admitted one may be swept later.
 #[derive(Debug, Message)]
@@ -49,21 +45,19 @@ pub enum Verdict {
     Swept,
 }
 
-struct Waiter {
-    number: u64,
-    applicant: Applicant,
-    requested_at: WallMs,
-    until: Instant,
-}
+type Who = Recipient<Verdict>;
 
 /// What a target is made of.
 pub(super) struct Setup {
     pub(super) client: ClientId,
     pub(super) platform: PlatformName,
-    pub(super) limits: Slots,
+    pub(super) line: Line<Who>,
+    pub(super) gates: Gates,
     pub(super) clock: Clock,
     pub(super) events: Bus,
-    /// Requests that are not over, and one more while failures are remembered.
+    pub(super) memory: Memory,
+    pub(super) observer: Observer,
+    /// Requests that are not over, and one more while something is remembered that decides about the next.
     pub(super) load: Load,
 }
 
@@ -71,121 +65,181 @@ pub(super) struct Setup {
 pub(super) struct Target {
     client: ClientId,
     platform: PlatformName,
-    limits: Slots,
+    line: Line<Who>,
+    effects: Vec<Effect<Who>>,
+    gates: Gates,
+    gate: Option<Addr<Gate>>,
     clock: Clock,
     events: Bus,
+    memory: Memory,
+    observer: Observer,
     /// What was last told.
     shown: Shown,
-    out: foldhash::HashSet<u64>,
-    waiting: VecDeque<Waiter>,
-    activity: Arc<Activity>,
-    consecutive_failures: u32,
-    last_error: Option<String>,
-    last_failure_at: Option<WallMs>,
-    last_success_at: Option<WallMs>,
-    alarm: Option<SpawnHandle>,
+    remembers: bool,
+    alarm: Option<(Instant, SpawnHandle)>,
+    keeping: Option<SpawnHandle>,
     load: Load,
 }
 
 impl Target {
     pub(super) fn new(setup: Setup) -> Self {
-        let Setup { client, platform, limits, clock, events, load } = setup;
-        assert!(limits.in_flight_max > 0, "a target without a slot never admits anything");
+        let Setup { client, platform, line, gates, clock, events, memory, observer, load } = setup;
+        let remembers = line.health.remembers();
+        if remembers {
+            load.add();
+        }
         Target {
+            shown: Shown {
+                circuit_state: line.health.circuit_state(),
+                waiting: 0,
+                consecutive_failures: line.health.failures,
+            },
             client,
             platform,
-            limits,
+            line,
+            effects: Vec::new(),
+            gates,
+            gate: None,
             clock,
             events,
-            shown: Shown::default(),
-            out: foldhash::HashSet::default(),
-            waiting: VecDeque::new(),
-            activity: Arc::new(Activity::new(Instant::now())),
-            consecutive_failures: 0,
-            last_error: None,
-            last_failure_at: None,
-            last_success_at: None,
+            memory,
+            observer,
+            remembers,
             alarm: None,
+            keeping: None,
             load,
         }
     }
 
-    fn grant(
-        &mut self,
-        number: u64,
-        applicant: Applicant,
-        requested_at: WallMs,
-        admitted_at: WallMs,
-        ctx: &mut Context<Self>,
-    ) {
-        self.activity.touch(Touch::Admitted, Instant::now());
-        self.out.insert(number);
-        let lease = Lease {
-            target: ctx.address(),
-            number,
-            activity: Arc::clone(&self.activity),
-            settled: false,
-            admission: Arc::new(Admission {
-                request_id: applicant.request_id,
-                platform: self.platform.clone(),
-                target_client_id: self.client.clone(),
-                requested_at,
-                admitted_at,
-                circuit_state: CircuitState::Closed,
-                queue_delay_ms: admitted_at - requested_at,
-                backoff_delay_ms: 0,
-                rate_limit_delay_ms: 0,
-                jitter_delay_ms: 0,
-            }),
-        };
+    /// The platform's gate; another one when that has died.
+    fn gate(&mut self) -> Option<Addr<Gate>> {
+        if self.gate.as_ref().is_none_or(|gate| !gate.connected()) {
+            self.gate = self.gates.of(&self.platform);
+        }
+        self.gate.clone()
+    }
+
+    /// Does what the line decided, keeps and tells what changed, and arms the timer for what time alone decides.
+    fn perform(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Grant(granted) => self.grant(granted, ctx),
+                Effect::Refuse(who, refusal) => {
+                    self.observer.tell(Observation::Refused(refusal.rule()));
+                    who.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
+                    self.load.remove();
+                }
+                Effect::Enter(number) => {
+                    if let Some(gate) = self.gate() {
+                        gate.do_send(gate::Enter { number, target: ctx.address() }); // bounded by the slots
+                    }
+                }
+                Effect::Leave(number) => {
+                    if let Some(gate) = self.gate() {
+                        gate.do_send(gate::Leave { number }); // bounded by the slots
+                    }
+                }
+                Effect::Sweep(who) => {
+                    self.observer.tell(Observation::Swept);
+                    who.do_send(Verdict::Swept); // bounded: once a request
+                    self.load.remove();
+                }
+            }
+        }
+        self.effects = effects;
+        self.keep(ctx);
+        self.tell(now);
+        self.arm(now, ctx);
+    }
+
+    fn grant(&mut self, granted: Granted<Who>, ctx: &mut Context<Self>) {
+        let [queue_delay_ms, backoff_delay_ms, rate_limit_delay_ms, jitter_delay_ms] = granted.delays_ms();
+        let total = queue_delay_ms + backoff_delay_ms + rate_limit_delay_ms + jitter_delay_ms;
+        let Granted { arrival: Arrival { number, request_id, who }, requested, circuit_state, activity, .. } = granted;
+        let admission = Arc::new(Admission {
+            request_id,
+            platform: self.platform.clone(),
+            target_client_id: self.client.clone(),
+            requested_at: requested.wall,
+            admitted_at: requested.wall + total,
+            circuit_state,
+            queue_delay_ms,
+            backoff_delay_ms,
+            rate_limit_delay_ms,
+            jitter_delay_ms,
+        });
+        self.observer.tell(Observation::Admitted(&admission));
+        let lease = Lease { target: ctx.address(), number, activity, settled: false, admission };
         // Bounded: one verdict a request. An applicant that is gone drops the lease, which then settles itself.
-        applicant.answer_to.do_send(Verdict::Granted(lease));
+        who.do_send(Verdict::Granted(lease));
+    }
+
+    /// Has what changed kept: at once what decides about requests, else soon.
+    fn keep(&mut self, ctx: &mut Context<Self>) {
+        match self.line.health.take_change() {
+            Change::Nothing => {}
+            Change::Minor if self.keeping.is_some() => {}
+            Change::Minor => self.keeping = Some(ctx.run_later(KEEP_AFTER, |target, _| target.keep_now())),
+            Change::Major => {
+                if let Some(handle) = self.keeping.take() {
+                    ctx.cancel_future(handle);
+                }
+                self.keep_now();
+                let remembers = self.line.health.remembers();
+                match (std::mem::replace(&mut self.remembers, remembers), remembers) {
+                    (false, true) => self.load.add(),
+                    (true, false) => self.load.remove(),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn keep_now(&mut self) {
+        self.keeping = None;
+        self.memory.keep_target(&self.client, &self.platform, &self.line.health);
     }
 
     /// Tells how things stand if that is news.
-    fn tell(&mut self) {
-        let shown = Shown {
-            circuit_state: CircuitState::Closed,
-            waiting: self.waiting.len(),
-            consecutive_failures: self.consecutive_failures,
-        };
+    fn tell(&mut self, now: Moment) {
+        let health = &self.line.health;
+        let (circuit_state, consecutive_failures) = (health.circuit_state(), health.failures);
+        let shown = Shown { circuit_state, waiting: self.line.waiting(), consecutive_failures };
         if std::mem::replace(&mut self.shown, shown) == shown {
             return;
         }
+        let wall = |until: &Deadline| until.wall(now);
         let changed = TargetChanged {
             client_id: self.client.clone(),
             platform: self.platform.clone(),
-            circuit_state: shown.circuit_state,
-            in_flight: self.out.len(),
+            circuit_state,
+            in_flight: self.line.in_flight(),
             waiting: shown.waiting,
-            consecutive_failures: shown.consecutive_failures,
-            last_error: self.last_error.clone(),
+            consecutive_failures,
+            backoff_until: health.backoff(now.instant).map(wall),
+            circuit_retry_at: health.retry_at().map(wall),
+            last_error: health.last_error.clone(),
         };
         changed.tell(&self.events);
     }
 
-    /// Grants what is free; safe to call at any time.
-    fn pump(&mut self, ctx: &mut Context<Self>) {
-        while self.out.len() < self.limits.in_flight_max {
-            let Some(next) = self.waiting.pop_front() else { break };
-            let now = self.clock.now_ms();
-            self.grant(next.number, next.applicant, next.requested_at, now, ctx);
+    /// Arms the one timer. One that is armed for an earlier time asks again by itself.
+    fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
+        let Some(wanted) = self.line.alarm(now.instant) else { return };
+        if let Some((armed, handle)) = self.alarm {
+            if armed <= wanted {
+                return;
+            }
+            ctx.cancel_future(handle);
         }
-    }
-
-    /// Refuses who waited too long, then sleeps until the next one will have. All wait equally long, so the first in
-    /// line is the first to give up.
-    fn expire(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        while self.waiting.front().is_some_and(|first| first.until <= now) {
-            let Some(late) = self.waiting.pop_front() else { break };
-            let wait_timeout_ms = u64::try_from(self.limits.wait.as_millis()).unwrap_or(u64::MAX);
-            let refusal = Refusal::WaiterTimeout { stage: Stage::TargetSlot, wait_timeout_ms };
-            late.applicant.answer_to.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
-            self.load.remove();
-        }
-        self.alarm = self.waiting.front().map(|first| ctx.run_later(first.until - now, Self::expire));
-        self.tell();
+        let ring = |target: &mut Self, ctx: &mut Context<Self>| {
+            target.alarm = None;
+            let now = target.clock.moment();
+            target.line.look(now, &mut target.effects);
+            target.perform(now, ctx);
+        };
+        self.alarm = Some((wanted, ctx.run_later(wanted.saturating_duration_since(now.instant), ring)));
     }
 }
 
@@ -205,21 +259,10 @@ impl Handler<Acquire> for Target {
     type Result = ();
 
     fn handle(&mut self, Acquire { number, applicant }: Acquire, ctx: &mut Self::Context) {
-        let requested_at = self.clock.now_ms();
-        if self.waiting.is_empty() && self.out.len() < self.limits.in_flight_max {
-            return self.grant(number, applicant, requested_at, requested_at, ctx);
-        }
-        if self.waiting.len() >= self.limits.waiting_max {
-            self.load.remove();
-            let refusal = Refusal::QueueFull { waiting: self.waiting.len() };
-            return applicant.answer_to.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
-        }
-        let until = Instant::now() + self.limits.wait;
-        self.waiting.push_back(Waiter { number, applicant, requested_at, until });
-        if self.alarm.is_none() {
-            self.alarm = Some(ctx.run_later(self.limits.wait, Self::expire));
-        }
-        self.tell();
+        let now = self.clock.moment();
+        let arrival = Arrival { number, request_id: applicant.request_id, who: applicant.answer_to };
+        self.line.arrive(arrival, now, &mut self.effects);
+        self.perform(now, ctx);
     }
 }
 
@@ -233,13 +276,45 @@ pub(super) struct Withdraw {
 impl Handler<Withdraw> for Target {
     type Result = ();
 
-    fn handle(&mut self, Withdraw { number }: Withdraw, _: &mut Self::Context) {
-        let waiting = self.waiting.len();
-        self.waiting.retain(|waiter| waiter.number != number);
-        if self.waiting.len() < waiting {
+    fn handle(&mut self, Withdraw { number }: Withdraw, ctx: &mut Self::Context) {
+        let now = self.clock.moment();
+        if self.line.withdraw(number, now, &mut self.effects) {
             self.load.remove();
-            self.tell();
         }
+        self.perform(now, ctx);
+    }
+}
+
+/// The gate says what a request waits for.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Paced {
+    pub(super) number: u64,
+    pub(super) why: Rule,
+}
+
+impl Handler<Paced> for Target {
+    type Result = ();
+
+    fn handle(&mut self, Paced { number, why }: Paced, _: &mut Self::Context) {
+        self.line.waits(number, why, Instant::now());
+    }
+}
+
+/// The gate calls a request up.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Called(pub(super) Ticket);
+
+impl Handler<Called> for Target {
+    type Result = ();
+
+    fn handle(&mut self, Called(ticket): Called, ctx: &mut Self::Context) {
+        let now = self.clock.moment();
+        if self.line.called(&ticket.turn, now, &mut self.effects) {
+            ticket.used();
+        }
+        self.perform(now, ctx);
     }
 }
 
@@ -255,34 +330,84 @@ impl Handler<Settle> for Target {
     type Result = ();
 
     fn handle(&mut self, Settle { number, outcome }: Settle, ctx: &mut Self::Context) {
-        if !self.out.remove(&number) {
-            return;
+        let now = self.clock.moment();
+        if self.line.settle(number, outcome, now, &mut self.effects) {
+            self.load.remove();
         }
-        let now = self.clock.now_ms();
-        let touch = match outcome {
-            Outcome::Success => {
-                if std::mem::take(&mut self.consecutive_failures) > 0 {
-                    self.load.remove();
-                }
-                self.last_error = None;
-                self.last_success_at = Some(now);
-                Touch::CompleteSuccess
+        self.perform(now, ctx);
+    }
+}
+
+/// Forgets failures, back-off and circuit; answers what they were.
+#[derive(Message)]
+#[rtype(result = "TargetView")]
+pub(super) struct Reset;
+
+impl Handler<Reset> for Target {
+    type Result = MessageResult<Reset>;
+
+    fn handle(&mut self, _: Reset, ctx: &mut Self::Context) -> Self::Result {
+        let now = self.clock.moment();
+        let before = self.view(now);
+        self.line.reset(now, &mut self.effects);
+        self.perform(now, ctx);
+        self.load.remove(); // this was the one thing to do
+        MessageResult(before)
+    }
+}
+
+/// Asks what a request waits for.
+#[derive(Message)]
+#[rtype(result = "Option<Reason>")]
+pub(super) struct Asks {
+    pub(super) number: u64,
+}
+
+impl Handler<Asks> for Target {
+    type Result = ResponseFuture<Option<Reason>>;
+
+    fn handle(&mut self, Asks { number }: Asks, _: &mut Self::Context) -> Self::Result {
+        let now = self.clock.moment();
+        match self.line.waits_for(number, now) {
+            None => Box::pin(async { None }),
+            Some(WaitsFor::Target(reason)) => Box::pin(async { Some(reason) }),
+            Some(WaitsFor::Platform(place)) => {
+                let asked = self.gate().map(|gate| gate.send(gate::Foretell { number: Some(place) }));
+                Box::pin(async move {
+                    let outlook = asked?.await.ok().flatten()?;
+                    super::explain::of_platform(&outlook, now).into_iter().next()
+                })
             }
-            Outcome::Failure(failed) => {
-                if self.consecutive_failures == 0 {
-                    self.load.add();
-                }
-                self.consecutive_failures = self.consecutive_failures.saturating_add(1);
-                self.last_error = Some(failed.error);
-                self.last_failure_at = Some(now);
-                Touch::CompleteFailure
-            }
-            Outcome::Cancelled => Touch::CompleteCancelled,
-        };
-        self.activity.touch(touch, Instant::now());
-        self.load.remove();
-        self.pump(ctx);
-        self.tell();
+        }
+    }
+}
+
+/// Asks what a request made now would meet.
+#[derive(Message)]
+#[rtype(result = "Prospect")]
+pub(super) struct Foresee;
+
+impl Handler<Foresee> for Target {
+    type Result = MessageResult<Foresee>;
+
+    fn handle(&mut self, _: Foresee, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.line.prospect(self.clock.moment()))
+    }
+}
+
+/// Keeps at once what is not kept yet.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Keep;
+
+impl Handler<Keep> for Target {
+    type Result = ();
+
+    fn handle(&mut self, _: Keep, ctx: &mut Self::Context) {
+        if let Some(handle) = self.keeping.take() {
+            ctx.cancel_future(handle);
+            self.keep_now();
+        }
     }
 }
 
@@ -291,61 +416,23 @@ impl Handler<Settle> for Target {
 #[rtype(result = "TargetView")]
 pub(super) struct View;
 
-/// One target, as the operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetView {
-    /// Whose requests.
-    pub client_id: ClientId,
-    /// To which platform.
-    pub platform: PlatformName,
-    /// Whether requests pass.
-    pub circuit_state: CircuitState,
-    /// Requests that are out.
-    pub in_flight: usize,
-    /// Requests that wait.
-    pub waiting: usize,
-    /// Failures since the last success.
-    pub consecutive_failures: u32,
-    /// What failed last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-    /// In Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_failure_at: Option<WallMs>,
-    /// In Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_success_at: Option<WallMs>,
-    /// In Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_activity_at: Option<WallMs>,
-    /// What that was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_activity_reason: Option<&'static str>,
-    /// Leases that were taken back.
-    pub stale_sweep_count: u64,
-}
-
 impl Handler<View> for Target {
     type Result = MessageResult<View>;
 
     fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
-        let last = self.activity.last();
-        MessageResult(TargetView {
-            client_id: self.client.clone(),
-            platform: self.platform.clone(),
-            circuit_state: CircuitState::Closed,
-            in_flight: self.out.len(),
-            waiting: self.waiting.len(),
-            consecutive_failures: self.consecutive_failures,
-            last_error: self.last_error.clone(),
-            last_failure_at: self.last_failure_at,
-            last_success_at: self.last_success_at,
-            last_activity_at: last.map(|(at, _)| self.clock.at(at)),
-            last_activity_reason: last.map(|(_, reason)| reason.name()),
-            stale_sweep_count: 0,
-        })
+        MessageResult(self.view(self.clock.moment()))
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Target {
+    fn view(&self, now: Moment) -> TargetView {
+        let activity = self.line.last_activity();
+        let counts = view::Counts {
+            in_flight: self.line.in_flight(),
+            held_back: self.line.held_back(),
+            waiting: self.line.waiting(),
+            activity: activity.map(|(at, reason)| (self.clock.at(at), reason)),
+        };
+        TargetView::of(&self.client, &self.platform, &self.line.health, counts, now)
+    }
+}

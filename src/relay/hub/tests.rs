@@ -24,6 +24,7 @@ async fn hub(events: Bus) -> Hub {
     let settings = StoreSettings::default();
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
     let later = Later::start(store.clone(), &settings, &Default::default());
+    let memory = frozen(policy::Memory::open(&store, later.clone(), clock, 8)).await.unwrap();
     let system = frozen(System::open(store, events.clone(), clock, Node::default())).await.unwrap();
     let bridge = bridge::Hub::new(bridge::Setup {
         settings: Arc::default(),
@@ -35,7 +36,13 @@ async fn hub(events: Bus) -> Hub {
         later,
         system: system.clone(),
     });
-    let policy = policy::Hub::new(Arc::default(), clock, events.clone());
+    let policy = policy::Hub::new(policy::Parts {
+        settings: Arc::default(),
+        clock,
+        events: events.clone(),
+        memory,
+        observer: policy::Observer::default(),
+    });
     let (journal, stall) = (Journal::off(), Duration::from_secs(30));
     Hub::new(Setup { bridge, policy, journal, events, system, clock, requests_max: 8, stall })
 }

@@ -1,0 +1,156 @@
+//! The circuit of one target, as a value: no clock, no actor, no I/O.
+//!
+//! ```text
+//! Closed ──threshold of failures in a row──► Open ──due──► HalfOpen ──success──► Closed
+//!    ▲                                        ▲                │
+//!    │                                        └── failure ─────┤
+//!    └── any success                          └── cancelled: due at once
+//! ```
+//!
+//! While the circuit is half open one request is out to find out, and no other is let in.
+
+use super::{admission::CircuitState, deadline::Deadline, settings::CircuitBreaker};
+use crate::clock::Moment;
+
+/// The circuit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Circuit {
+    /// Requests pass.
+    #[default]
+    Closed,
+    /// None passes before it is due.
+    Open(Deadline),
+    /// The probe is out.
+    HalfOpen {
+        /// The request.
+        probe: u64,
+    },
+}
+
+/// What the circuit says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    /// It passes.
+    Pass,
+    /// It passes and is the probe.
+    Probe,
+    /// Another one is the probe: its end is to be waited for.
+    Wait,
+    /// Nothing passes before that.
+    Refuse(Deadline),
+}
+
+/// How a request ended, as far as the circuit minds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The platform answered.
+    Well,
+    /// It did not, as often as said in a row.
+    Badly { failures: u32 },
+    /// That says nothing.
+    Cancelled,
+}
+
+impl Circuit {
+    /// What it says to the request of that number.
+    pub(super) fn rule(&self, number: u64, now: Moment) -> Ruling {
+        match self {
+            Circuit::Closed => Ruling::Pass,
+            Circuit::HalfOpen { probe } if *probe == number => Ruling::Pass,
+            Circuit::HalfOpen { .. } => Ruling::Wait,
+            Circuit::Open(until) if until.is_over(now.instant) => Ruling::Probe,
+            Circuit::Open(until) => Ruling::Refuse(*until),
+        }
+    }
+
+    /// The circuit that follows the end of a request.
+    pub(super) fn ended(self, ended: Ended, number: u64, limits: &CircuitBreaker, now: Moment) -> Self {
+        match (self, ended) {
+            (_, Ended::Well) => Circuit::Closed,
+            // Nothing was learnt: the next one finds out.
+            (Circuit::HalfOpen { probe }, Ended::Cancelled) if probe == number => {
+                Circuit::Open(Deadline::after(0, now))
+            }
+            (unchanged, Ended::Cancelled) => unchanged,
+            (Circuit::HalfOpen { .. }, Ended::Badly { .. }) => Circuit::Open(Deadline::after(limits.open_ms, now)),
+            (_, Ended::Badly { failures }) if failures >= limits.failure_threshold => {
+                Circuit::Open(Deadline::after(limits.open_ms, now))
+            }
+            (unchanged, Ended::Badly { .. }) => unchanged,
+        }
+    }
+
+    /// When it lets a probe through.
+    pub(super) fn retry_at(&self) -> Option<&Deadline> {
+        if let Circuit::Open(until) = self { Some(until) } else { None }
+    }
+
+    /// As it is shown.
+    pub(super) fn state(&self) -> CircuitState {
+        match self {
+            Circuit::Closed => CircuitState::Closed,
+            Circuit::Open(_) => CircuitState::Open,
+            Circuit::HalfOpen { .. } => CircuitState::HalfOpen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use std::time::Duration;
+
+    const LIMITS: CircuitBreaker = CircuitBreaker { failure_threshold: 3, open_ms: 60_000 };
+
+    #[actix_rt::test(system = "crate::testing::PausedSystem")]
+    async fn every_edge() {
+        let now = Clock::starting_at(1_000_000).moment();
+        let old = Circuit::Open(Deadline::after(5_000, now));
+        let open = Circuit::Open(Deadline::after(60_000, now));
+        let due = Circuit::Open(Deadline::after(0, now));
+        let half = Circuit::HalfOpen { probe: 7 };
+        let badly = |failures| Ended::Badly { failures };
+        for (from, ended, number, to) in [
+            (Circuit::Closed, Ended::Well, 1, Circuit::Closed),
+            (Circuit::Closed, Ended::Cancelled, 1, Circuit::Closed),
+            (Circuit::Closed, badly(2), 1, Circuit::Closed),
+            (Circuit::Closed, badly(3), 1, open),
+            (Circuit::Closed, badly(4), 1, open),
+            // Of requests that went out before it opened.
+            (old, Ended::Well, 1, Circuit::Closed),
+            (old, Ended::Cancelled, 1, old),
+            (old, badly(4), 1, open),
+            // The threshold was raised since.
+            (old, badly(2), 1, old),
+            (half, Ended::Well, 7, Circuit::Closed),
+            (half, Ended::Well, 1, Circuit::Closed),
+            (half, badly(1), 7, open),
+            (half, badly(1), 1, open),
+            (half, Ended::Cancelled, 7, due),
+            (half, Ended::Cancelled, 1, half),
+        ] {
+            assert_eq!(from.ended(ended, number, &LIMITS, now), to, "{from:?} --{number} {ended:?}-->");
+        }
+    }
+
+    #[actix_rt::test(system = "crate::testing::PausedSystem")]
+    async fn every_ruling() {
+        let now = Clock::starting_at(1_000_000).moment();
+        let until = Deadline::after(60_000, now);
+        let at = |ms| {
+            let wall = now.wall + i64::try_from(ms).unwrap();
+            Moment { instant: now.instant + Duration::from_millis(ms), wall }
+        };
+        for (circuit, number, ms, ruling) in [
+            (Circuit::Closed, 1, 0, Ruling::Pass),
+            (Circuit::Open(until), 1, 0, Ruling::Refuse(until)),
+            (Circuit::Open(until), 1, 59_999, Ruling::Refuse(until)),
+            (Circuit::Open(until), 1, 60_000, Ruling::Probe),
+            (Circuit::HalfOpen { probe: 7 }, 7, 0, Ruling::Pass),
+            (Circuit::HalfOpen { probe: 7 }, 8, 0, Ruling::Wait),
+        ] {
+            assert_eq!(circuit.rule(number, at(ms)), ruling, "{circuit:?} {number} after {ms} ms");
+        }
+    }
+}

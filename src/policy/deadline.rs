@@ -1,0 +1,172 @@
+//! When something ends, by both clocks: waited for by the one that nobody can set, shown and kept by the other.
+
+use crate::{
+    clock::{Moment, WallMs},
+    host::uptime::Uptime,
+    store::policy::UntilRow,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// The longest that anything may last: an upstream may ask for a century.
+pub(super) const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+
+/// How far the wall clock may have moved until what it was promised to show no longer holds.
+const SLACK_MS: i64 = 1_000;
+
+/// Now, by all clocks there are: for what outlives the process.
+#[derive(Clone, Debug)]
+pub(super) struct Bearings {
+    pub(super) now: Moment,
+    pub(super) uptime: Option<Uptime>,
+}
+
+impl Bearings {
+    /// Milliseconds of this boot at a wall time of another run: nothing when that was another boot.
+    fn uptime_in(&self, boot: Option<&Arc<str>>) -> Option<i64> {
+        self.uptime.as_ref().filter(|uptime| Some(&uptime.boot_id) == boot).map(|uptime| uptime.ms)
+    }
+
+    /// The boot that times are kept by.
+    pub(super) fn boot_id(&self) -> Option<Arc<str>> {
+        self.uptime.as_ref().map(|uptime| Arc::clone(&uptime.boot_id))
+    }
+
+    /// The uptime at an instant near now.
+    pub(super) fn uptime_at(&self, instant: Instant) -> Option<i64> {
+        self.uptime.as_ref().map(|uptime| uptime.ms.saturating_add(signed_ms(self.now.instant, instant)))
+    }
+
+    /// How many of `span_ms` are left until a moment that was kept: by the uptime where that is of this boot, else by the
+    /// wall clock. One that was set back cannot make it more than `span_ms`.
+    pub(super) fn left_ms(&self, until: WallMs, uptime_ms: Option<i64>, boot: Option<&Arc<str>>, span_ms: i64) -> i64 {
+        let by_uptime = uptime_ms.zip(self.uptime_in(boot)).map(|(until, now)| until.saturating_sub(now));
+        by_uptime.unwrap_or_else(|| until.saturating_sub(self.now.wall)).clamp(0, span_ms.max(0))
+    }
+}
+
+/// Milliseconds from one instant to another, rounded towards later.
+pub(super) fn signed_ms(from: Instant, to: Instant) -> i64 {
+    match to.checked_duration_since(from) {
+        Some(ahead) => i64::try_from(ahead.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX),
+        None => -i64::try_from((from - to).as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+/// When something ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline {
+    at: Instant,
+    /// What the wall clock was to show by then, when it was set.
+    promised: WallMs,
+    span_ms: u64,
+}
+
+impl Deadline {
+    /// In `ms` milliseconds, at most in [`LONGEST_MS`].
+    pub(super) fn after(ms: u64, now: Moment) -> Self {
+        let span_ms = ms.min(LONGEST_MS);
+        let promised = now.wall.saturating_add(span_ms as i64);
+        Deadline { at: now.instant + Duration::from_millis(span_ms), promised, span_ms }
+    }
+
+    /// When that is.
+    pub(super) fn at(&self) -> Instant {
+        self.at
+    }
+
+    /// Whether it lies behind.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.at <= now
+    }
+
+    /// Milliseconds that are left, rounded up.
+    pub(super) fn left_ms(&self, now: Instant) -> u64 {
+        u64::try_from(signed_ms(now, self.at)).unwrap_or(0)
+    }
+
+    /// The later one.
+    pub(super) fn max(self, other: Option<Deadline>) -> Self {
+        other.filter(|other| other.at > self.at).unwrap_or(self)
+    }
+
+    /// As the wall clock shows it: as it was said first, unless the clock was set since.
+    pub(super) fn wall(&self, now: Moment) -> WallMs {
+        let derived = now.wall.saturating_add(signed_ms(now.instant, self.at));
+        if (derived - self.promised).abs() <= SLACK_MS { self.promised } else { derived }
+    }
+
+    /// As it is kept.
+    pub(super) fn row(&self, bearings: &Bearings) -> UntilRow {
+        let span_ms = i64::try_from(self.span_ms).unwrap_or(i64::MAX);
+        UntilRow { until: self.wall(bearings.now), uptime_ms: bearings.uptime_at(self.at), span_ms }
+    }
+
+    /// What was kept, by another process perhaps.
+    pub(super) fn restored(row: &UntilRow, boot: Option<&Arc<str>>, bearings: &Bearings) -> Self {
+        let left = bearings.left_ms(row.until, row.uptime_ms, boot, row.span_ms);
+        let mut deadline = Deadline::after(left.unsigned_abs(), bearings.now);
+        deadline.span_ms = row.span_ms.unsigned_abs().min(LONGEST_MS);
+        if (deadline.promised - row.until).abs() <= SLACK_MS {
+            deadline.promised = row.until;
+        }
+        deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 24 * 3_600_000;
+
+    fn bearings(wall: WallMs, uptime: Option<(&str, i64)>) -> Bearings {
+        let now = Moment { instant: Instant::now(), wall };
+        Bearings { now, uptime: uptime.map(|(boot, ms)| Uptime { boot_id: boot.into(), ms }) }
+    }
+
+    #[test]
+    fn what_is_left_after_a_downtime() {
+        // Kept at wall 1 000 000, uptime 5 000 of boot "a": 60 s, of which 40 s were left.
+        let row = UntilRow { until: 1_040_000, uptime_ms: Some(45_000), span_ms: 60_000 };
+        let a: Arc<str> = "a".into();
+        for (why, wall, uptime, left) in [
+            ("ten seconds later", 1_010_000, Some(("a", 15_000)), 30_000),
+            ("long over", 1_100_000, Some(("a", 105_000)), 0),
+            ("the clock was set back by a day", 1_010_000 - DAY, Some(("a", 15_000)), 30_000),
+            ("the clock was set forward by a day", 1_010_000 + DAY, Some(("a", 15_000)), 30_000),
+            ("another boot", 1_010_000, Some(("b", 3_000)), 30_000),
+            ("another boot, the clock back by a day", 1_010_000 - DAY, Some(("b", 3_000)), 60_000),
+            ("no uptime to be had", 1_039_000, None, 1_000),
+        ] {
+            let bearings = bearings(wall, uptime);
+            let restored = Deadline::restored(&row, Some(&a), &bearings);
+            assert_eq!(restored.left_ms(bearings.now.instant), left, "{why}");
+        }
+    }
+
+    #[test]
+    fn the_wall_time_that_was_shown_first_is_kept_unless_the_clock_is_set() {
+        let start = bearings(1_000_000, None).now;
+        let deadline = Deadline::after(60_000, start);
+        let later = |ms: u64, wall| Moment { instant: start.instant + Duration::from_millis(ms), wall };
+        assert_eq!(deadline.wall(later(10_000, 1_010_003)), 1_060_000, "clocks drift by a little");
+        assert_eq!(deadline.wall(later(10_000, 1_010_000 + DAY)), 1_060_000 + DAY, "it was set");
+    }
+
+    #[test]
+    fn a_kept_deadline_shows_the_same_wall_time() {
+        let first = bearings(1_000_000, Some(("a", 5_000)));
+        let row = Deadline::after(60_000, first.now).row(&first);
+        assert_eq!(row, UntilRow { until: 1_060_000, uptime_ms: Some(65_000), span_ms: 60_000 });
+        let second = bearings(1_002_000, Some(("a", 7_001)));
+        let restored = Deadline::restored(&row, Some(&"a".into()), &second);
+        assert_eq!(restored.row(&second).until, 1_060_000);
+    }
+
+    #[test]
+    fn nothing_lasts_for_ever() {
+        let now = bearings(1_000_000, None).now;
+        assert_eq!(Deadline::after(u64::MAX, now).left_ms(now.instant), LONGEST_MS);
+    }
+}

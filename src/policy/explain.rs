@@ -1,0 +1,148 @@
+//! What a request made now would meet, in the rules' own words. Pure.
+
+use super::{
+    admission::{Reason, Refusal, Rule},
+    line::Prospect,
+    pacing::Outlook,
+    window::ms_until,
+};
+use crate::{
+    clock::{Moment, WallMs},
+    ids::{ClientId, PlatformName},
+};
+use serde::Serialize;
+
+/// What would become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Would {
+    /// It would go out at once.
+    Admit,
+    /// It would wait.
+    Wait,
+    /// It would be refused.
+    Refuse,
+}
+
+/// What a request made now would meet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Who would perform it.
+    pub client_id: ClientId,
+    /// In which app.
+    pub platform: PlatformName,
+    /// What would become of it.
+    pub would: Would,
+    /// The rules that it would meet, in the order in which it would; a refusal is the last.
+    pub reasons: Vec<Reason>,
+}
+
+/// What the platform's line makes a request wait for.
+pub(super) fn of_platform(outlook: &Outlook, now: Moment) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let position = outlook.ahead + 1;
+    if let Some(room_at) = outlook.room_at {
+        reasons.push(Reason::lasting(Rule::RateLimit, ms_until(now.instant, room_at), now.wall).at(position));
+    } else if outlook.ahead > 0 {
+        reasons.push(Reason::of(Rule::RateLimit).at(position));
+    }
+    if outlook.jitter_ms > 0 {
+        let reason = match outlook.jitter_until {
+            // Drawn already.
+            Some(until) => Reason::lasting(Rule::Jitter, ms_until(now.instant, until), now.wall),
+            None => Reason { delay_ms: Some(outlook.jitter_ms), ..Reason::of(Rule::Jitter) },
+        };
+        reasons.push(reason.at(position));
+    }
+    reasons
+}
+
+/// The refusal as the one reason.
+fn refused(refusal: &Refusal) -> Reason {
+    let (until, delay_ms) = (refusal.until(), refusal.retry_after_ms());
+    let position = if let Refusal::QueueFull { waiting } = refusal { Some(waiting + 1) } else { None };
+    Reason { rule: refusal.rule(), until, delay_ms, position }
+}
+
+/// Milliseconds until all of them are over, as far as that can be foretold.
+fn foretold_ms(reasons: &[Reason], now: WallMs) -> u64 {
+    let last = reasons.iter().filter_map(|reason| reason.until).max().map_or(0, |until| until.saturating_sub(now));
+    let after = reasons.iter().filter(|reason| reason.until.is_none()).filter_map(|reason| reason.delay_ms);
+    after.fold(u64::try_from(last).unwrap_or(0), u64::saturating_add)
+}
+
+/// Puts together what the target and the platform's line say to a request that waits for `wait_ms` milliseconds at most.
+pub(super) fn explain(
+    prospect: Prospect,
+    outlook: Option<&Outlook>,
+    wait_ms: u64,
+    now: Moment,
+) -> (Would, Vec<Reason>) {
+    match prospect {
+        Prospect::Refused(refusal) => (Would::Refuse, vec![refused(&refusal)]),
+        Prospect::Passes(mut reasons) => {
+            reasons.extend(outlook.map_or_else(Vec::new, |outlook| of_platform(outlook, now)));
+            if foretold_ms(&reasons, now.wall) > wait_ms {
+                reasons.push(Reason::lasting(Rule::WaiterTimeout, wait_ms, now.wall));
+                return (Would::Refuse, reasons);
+            }
+            (if reasons.is_empty() { Would::Admit } else { Would::Wait }, reasons)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[test]
+    fn the_rules_stand_in_the_order_in_which_they_are_met() {
+        let now = Moment { instant: Instant::now(), wall: 1_000_000 };
+        let later = |ms| Some(now.instant + Duration::from_millis(ms));
+        let outlook = |ahead, room_at, jitter_ms, jitter_until| Outlook { ahead, room_at, jitter_ms, jitter_until };
+        let rest_of = |ms| Reason::lasting(Rule::Backoff, ms, now.wall);
+        for (prospect, outlook, would, shown) in [
+            (vec![], outlook(0, None, 0, None), Would::Admit, ""),
+            (vec![rest_of(500)], outlook(0, None, 0, None), Would::Wait, "backoff 500 @500;"),
+            (vec![], outlook(0, later(70), 30, None), Would::Wait, "rate_limit 70 @70 #1;jitter 30 #1;"),
+            (vec![], outlook(2, None, 90, None), Would::Wait, "rate_limit #3;jitter 90 #3;"),
+            (vec![], outlook(0, None, 20, later(20)), Would::Wait, "jitter 20 @20 #1;"),
+            // The rest goes by while the window's does.
+            (
+                vec![rest_of(800)],
+                outlook(0, later(900), 100, None),
+                Would::Wait,
+                "backoff 800 @800;rate_limit 900 @900 #1;jitter 100 #1;",
+            ),
+            (
+                vec![],
+                outlook(0, later(901), 100, None),
+                Would::Refuse,
+                "rate_limit 901 @901 #1;jitter 100 #1;waiter_timeout 1000 @1000;",
+            ),
+        ] {
+            let (found, reasons) = explain(Prospect::Passes(prospect), Some(&outlook), 1_000, now);
+            let text: String = reasons.iter().map(|reason| line(reason, now)).collect();
+            assert_eq!((found, text.as_str()), (would, shown));
+        }
+    }
+
+    fn line(reason: &Reason, now: Moment) -> String {
+        let mut text = reason.rule.name().to_owned();
+        text.extend(reason.delay_ms.map(|ms| format!(" {ms}")));
+        text.extend(reason.until.map(|until| format!(" @{}", until - now.wall)));
+        text.extend(reason.position.map(|position| format!(" #{position}")));
+        text + ";"
+    }
+
+    #[test]
+    fn a_refusal_is_the_only_reason() {
+        let now = Moment { instant: Instant::now(), wall: 1_000_000 };
+        let refusal = Refusal::QueueFull { waiting: 2 };
+        let (would, reasons) = explain(Prospect::Refused(refusal), None, 1_000, now);
+        assert_eq!((would, line(&reasons[0], now).as_str()), (Would::Refuse, "queue_full #3;"));
+        assert_eq!(reasons.len(), 1);
+    }
+}

@@ -1,0 +1,248 @@
+//! The rules once more, plainly: what was promised to each request, told by what was seen from outside alone.
+
+use super::Settings;
+use crate::policy::{
+    admission::{CircuitState, Refusal, Stage},
+    line::Granted,
+    outcome::Outcome,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Out { last_life: u64 },
+    Over,
+}
+
+#[derive(Debug)]
+struct Request {
+    target: usize,
+    arrived: u64,
+    state: State,
+}
+
+/// What is known of a platform's treatment of one target. Times are milliseconds of the history.
+#[derive(Clone, Debug, Default)]
+struct Treatment {
+    failures: u32,
+    rests_until: u64,
+    opens_at: Option<u64>,
+    probe: Option<u64>,
+}
+
+/// What histories have met, so that a simulation of nothing is noticed.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    granted: u64,
+    delayed: [u64; 4],
+    probes: u64,
+    swept: u64,
+    restarts: u64,
+    refused: BTreeMap<&'static str, u64>,
+    paced_out: u64,
+}
+
+impl Met {
+    pub(super) fn add(&mut self, other: &Met) {
+        self.granted += other.granted;
+        self.probes += other.probes;
+        self.swept += other.swept;
+        self.restarts += other.restarts;
+        self.paced_out += other.paced_out;
+        for (sum, more) in self.delayed.iter_mut().zip(other.delayed) {
+            *sum += more;
+        }
+        for (code, more) in &other.refused {
+            *self.refused.entry(code).or_default() += more;
+        }
+    }
+
+    /// Every kind of thing was met many times.
+    pub(super) fn everything(&self) {
+        let refusals = ["queue_full", "circuit_open", "backoff", "waiter_timeout"];
+        let counts = [self.granted, self.probes, self.swept, self.restarts, self.paced_out];
+        let refused = refusals.map(|code| self.refused.get(code).copied().unwrap_or(0));
+        let rare = counts.into_iter().chain(self.delayed).chain(refused).min();
+        assert!(rare.is_some_and(|count| count >= 50), "{self:?}");
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Reference {
+    settings: Settings,
+    requests: BTreeMap<u64, Request>,
+    /// By target, in the order of their arrival.
+    waiting: Vec<Vec<u64>>,
+    /// By target.
+    out: Vec<usize>,
+    treatments: Vec<Treatment>,
+    /// When each platform was asked.
+    dispatches: Vec<VecDeque<u64>>,
+    pub(super) met: Met,
+}
+
+impl Reference {
+    pub(super) fn new(settings: Settings, platforms: usize, targets: usize) -> Self {
+        Reference {
+            settings,
+            requests: BTreeMap::new(),
+            waiting: vec![Vec::new(); targets],
+            out: vec![0; targets],
+            treatments: vec![Treatment::default(); targets],
+            dispatches: vec![VecDeque::new(); platforms],
+            met: Met::default(),
+        }
+    }
+
+    pub(super) fn arrived(&mut self, target: usize, number: u64, ms: u64) {
+        self.requests.insert(number, Request { target, arrived: ms, state: State::Waiting });
+        self.waiting[target].push(number);
+    }
+
+    /// Those of a target that wait, in the order of their arrival.
+    pub(super) fn waiting(&self, target: usize) -> &[u64] {
+        &self.waiting[target]
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.waiting.iter().all(Vec::is_empty) && self.out.iter().all(|out| *out == 0)
+    }
+
+    /// A request has nothing to wait for any more, whoever ended it.
+    pub(super) fn over(&mut self, number: u64) {
+        self.set(number, State::Over);
+    }
+
+    fn set(&mut self, number: u64, state: State) {
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        match std::mem::replace(&mut request.state, state) {
+            State::Waiting => self.waiting[request.target].retain(|waits| *waits != number),
+            State::Out { .. } => self.out[request.target] -= 1,
+            State::Over => {}
+        }
+        if let State::Out { .. } = state {
+            self.out[request.target] += 1;
+        }
+    }
+
+    pub(super) fn granted(&mut self, target: usize, platform: usize, granted: &Granted<u64>, ms: u64) {
+        let number = granted.arrival.number;
+        let request = &self.requests[&number];
+        assert_eq!((request.target, request.state), (target, State::Waiting), "{number} is granted once");
+        assert!(self.out[target] < self.settings.slots.in_flight_max, "{number} has a slot");
+        assert_eq!(self.waiting(target).first(), Some(&number), "first come, first served");
+        let waited = ms - request.arrived;
+        assert!(u128::from(waited) <= self.settings.slots.wait.as_millis(), "{number} waited {waited} ms");
+        let delays = granted.delays_ms();
+        assert!(delays.iter().all(|delay| *delay >= 0), "{delays:?}");
+        assert_eq!(delays.iter().sum::<i64>(), waited as i64, "{delays:?} add up");
+
+        let treatment = &mut self.treatments[target];
+        assert!(treatment.rests_until <= ms, "{number} goes out while its target rests");
+        assert!(treatment.probe.is_none(), "{number} goes out beside a probe");
+        let state = match treatment.opens_at.take() {
+            Some(at) => {
+                assert!(at <= ms, "{number} goes out though the circuit is open");
+                treatment.probe = Some(number);
+                self.met.probes += 1;
+                CircuitState::HalfOpen
+            }
+            None => CircuitState::Closed,
+        };
+        assert_eq!(granted.circuit_state, state);
+
+        let dispatches = &mut self.dispatches[platform];
+        let window = self.settings.rate_limit.window_ms;
+        dispatches.push_back(ms);
+        while dispatches.front().is_some_and(|at| at + window <= ms) {
+            dispatches.pop_front();
+        }
+        let recent = dispatches.len();
+        let limit = self.settings.rate_limit.requests_per_minute_per_platform;
+        assert!(recent <= limit, "{recent} of {limit} in a window");
+        self.met.granted += 1;
+        for (met, delay) in self.met.delayed.iter_mut().zip(delays) {
+            *met += u64::from(delay > 0);
+        }
+        self.set(number, State::Out { last_life: ms });
+    }
+
+    pub(super) fn refused(&mut self, target: usize, number: u64, refusal: &Refusal, ms: u64) {
+        let request = &self.requests[&number];
+        assert_eq!((request.target, request.state), (target, State::Waiting), "{number} is refused once");
+        let (treatment, slots) = (&self.treatments[target], &self.settings.slots);
+        let wait = u64::try_from(slots.wait.as_millis()).unwrap();
+        match refusal {
+            Refusal::QueueFull { waiting } => assert!(*waiting >= slots.waiting_max, "{waiting} wait"),
+            Refusal::WaiterTimeout { stage, .. } => {
+                assert!(ms >= request.arrived + wait, "{number} waited too short");
+                self.met.paced_out += u64::from(*stage == Stage::PlatformAdmission);
+            }
+            Refusal::CircuitOpen { retry_after_ms, .. } => {
+                assert_eq!(treatment.opens_at, Some(ms + retry_after_ms), "{number}: the circuit");
+            }
+            Refusal::Backoff { retry_after_ms, .. } => {
+                assert_eq!(treatment.rests_until, ms + retry_after_ms, "{number}: the rest");
+                assert!(treatment.rests_until > request.arrived + wait, "{number} could have waited");
+            }
+            Refusal::TooManyTargets { .. } => panic!("a line does not count targets"),
+        }
+        *self.met.refused.entry(refusal.code()).or_default() += 1;
+        self.set(number, State::Over);
+    }
+
+    pub(super) fn touched(&mut self, number: u64, ms: u64) {
+        self.set(number, State::Out { last_life: ms });
+    }
+
+    pub(super) fn settled(&mut self, target: usize, number: u64, outcome: &Outcome, ms: u64) {
+        self.set(number, State::Over);
+        let treatment = &mut self.treatments[target];
+        match outcome {
+            Outcome::Success => *treatment = Treatment::default(),
+            Outcome::Failure(failed) => self.failed(target, failed.retry_after_ms, ms),
+            Outcome::Cancelled if treatment.probe == Some(number) => {
+                (treatment.probe, treatment.opens_at) = (None, Some(ms));
+            }
+            Outcome::Cancelled => {}
+        }
+    }
+
+    fn failed(&mut self, target: usize, retry_after_ms: Option<u64>, ms: u64) {
+        let (backoff, breaker) = (self.settings.backoff, self.settings.breaker);
+        let treatment = &mut self.treatments[target];
+        treatment.failures += 1;
+        let doubled = (1..treatment.failures).fold(backoff.base_ms, |rest, _| rest.saturating_mul(2));
+        let rest = doubled.min(backoff.max_ms).max(retry_after_ms.unwrap_or(0));
+        treatment.rests_until = treatment.rests_until.max(ms + rest);
+        if treatment.probe.take().is_some() || treatment.failures >= breaker.failure_threshold {
+            treatment.opens_at = Some(ms + breaker.open_ms);
+        }
+    }
+
+    pub(super) fn swept(&mut self, target: usize, number: u64, ms: u64) {
+        let State::Out { last_life } = self.requests[&number].state else { panic!("{number} is not out") };
+        assert!(u128::from(ms - last_life) >= self.settings.slots.idle.as_millis(), "{number} is alive");
+        self.set(number, State::Over);
+        self.met.swept += 1;
+        self.failed(target, None, ms);
+    }
+
+    pub(super) fn reset(&mut self, target: usize) {
+        self.treatments[target] = Treatment::default();
+    }
+
+    /// Nobody of before is there any more; how the targets were treated still counts.
+    pub(super) fn restarted(&mut self, ms: u64) {
+        self.requests.clear();
+        self.waiting.iter_mut().for_each(Vec::clear);
+        self.out.fill(0);
+        for treatment in &mut self.treatments {
+            if treatment.probe.take().is_some() {
+                treatment.opens_at = Some(ms);
+            }
+        }
+        self.met.restarts += 1;
+    }
+}

@@ -1,0 +1,106 @@
+//! One target, as the operator sees it.
+
+use crate::{
+    clock::{Moment, WallMs},
+    ids::{ClientId, PlatformName, RequestId},
+    policy::{admission::CircuitState, deadline::Deadline, health::Health, lease::Touch},
+};
+use serde::Serialize;
+
+/// One target, as the operator sees it. Times are Unix milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetView {
+    /// Whose requests.
+    pub client_id: ClientId,
+    /// To which platform.
+    pub platform: PlatformName,
+    /// Whether requests pass.
+    pub circuit_state: CircuitState,
+    /// Requests that hold a slot.
+    pub in_flight: usize,
+    /// Those of them that wait for the back-off or for pacing.
+    #[serde(skip)]
+    pub held_back: usize,
+    /// Requests that wait for a slot.
+    pub waiting: usize,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// When the target has rested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff_until: Option<WallMs>,
+    /// When an open circuit lets a request through to find out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_retry_at: Option<WallMs>,
+    /// What failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure_at: Option<WallMs>,
+    /// When a request ended well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<WallMs>,
+    /// The last sign of life of any request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_activity_at: Option<WallMs>,
+    /// What that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_activity_reason: Option<&'static str>,
+    /// Leases that were taken back.
+    pub stale_sweep_count: u64,
+    /// When that happened last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_stale_sweep_at: Option<WallMs>,
+    /// For how long that one had shown no life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_stale_sweep_idle_ms: Option<i64>,
+    /// Whose it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_stale_sweep_request_id: Option<RequestId>,
+    /// What it was noticed by, and what was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_stale_sweep_reason: Option<String>,
+}
+
+/// What only a living target knows.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct Counts {
+    pub(in crate::policy) in_flight: usize,
+    pub(in crate::policy) held_back: usize,
+    pub(in crate::policy) waiting: usize,
+    pub(in crate::policy) activity: Option<(WallMs, Touch)>,
+}
+
+impl TargetView {
+    pub(in crate::policy) fn of(
+        client: &ClientId,
+        platform: &PlatformName,
+        health: &Health,
+        counts: Counts,
+        now: Moment,
+    ) -> Self {
+        let wall = |until: &Deadline| until.wall(now);
+        let sweep = health.last_sweep.as_ref();
+        TargetView {
+            client_id: client.clone(),
+            platform: platform.clone(),
+            circuit_state: health.circuit_state(),
+            in_flight: counts.in_flight,
+            held_back: counts.held_back,
+            waiting: counts.waiting,
+            consecutive_failures: health.failures,
+            backoff_until: health.backoff(now.instant).map(wall),
+            circuit_retry_at: health.retry_at().map(wall),
+            last_error: health.last_error.clone(),
+            last_failure_at: health.last_failure_at,
+            last_success_at: health.last_success_at,
+            last_activity_at: counts.activity.map(|(at, _)| at),
+            last_activity_reason: counts.activity.map(|(_, reason)| reason.name()),
+            stale_sweep_count: health.sweep_count,
+            last_stale_sweep_at: sweep.map(|sweep| sweep.at),
+            last_stale_sweep_idle_ms: sweep.map(|sweep| sweep.idle_ms),
+            last_stale_sweep_request_id: sweep.map(|sweep| sweep.request_id.clone()),
+            last_stale_sweep_reason: sweep.map(|sweep| sweep.reason.clone()),
+        }
+    }
+}

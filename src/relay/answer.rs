@@ -6,7 +6,7 @@ use crate::{
     wire::{Answer, Raw, too_deep},
 };
 use serde_json::value::RawValue;
-use std::borrow::Cow;
+use std::{borrow::Cow, time::UNIX_EPOCH};
 
 mod event_stream;
 
@@ -67,14 +67,15 @@ pub(super) fn cut(body: Raw) -> Raw {
     Raw::of(&&text[..text.floor_char_boundary(ERROR_BODY_MAX)])
 }
 
-/// `retry-after`, in seconds or as a date, in milliseconds from `now`.
+/// `retry-after`, in seconds or as a date in any form of HTTP, in milliseconds from `now`. What is neither says nothing.
 pub(super) fn retry_after_ms(header: &str, now: WallMs) -> Option<u64> {
     let header = header.trim();
-    if let Ok(seconds) = header.parse::<u64>() {
-        return Some(seconds.saturating_mul(1_000));
+    if header.bytes().all(|byte| byte.is_ascii_digit()) {
+        return header.parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1_000));
     }
-    let date = chrono::DateTime::parse_from_rfc2822(header).ok()?;
-    Some(u64::try_from(date.timestamp_millis() - now).unwrap_or(0))
+    let date = httpdate::parse_http_date(header).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    let date = WallMs::try_from(date.as_millis()).ok()?;
+    Some(u64::try_from(date.saturating_sub(now)).unwrap_or(0)) // a past one is now
 }
 
 #[cfg(test)]

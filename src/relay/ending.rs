@@ -131,14 +131,15 @@ impl Cause {
 
     /// What the policy makes of it.
     pub(super) fn outcome(&self) -> Outcome {
-        let failed = |retry_after_ms| Outcome::Failure(Failed { error: self.code().into_owned(), retry_after_ms });
+        let failed = |error, retry_after_ms| Outcome::Failure(Failed { error, retry_after_ms });
         match self {
             cause if cause.is_cancellation() => Outcome::Cancelled,
-            Cause::Upstream(upstream) => match upstream.status {
-                Some(status) if !is_failure(status) && status >= 400 => Outcome::Success,
-                _ => failed(upstream.retry_after_ms),
+            Cause::Upstream(upstream) => match upstream.status.filter(|status| *status >= 400) {
+                Some(status) if !is_failure(status) => Outcome::Success,
+                Some(status) => failed(format!("http_{status}"), upstream.retry_after_ms),
+                None => failed(self.code().into_owned(), upstream.retry_after_ms),
             },
-            _ => failed(None),
+            _ => failed(self.code().into_owned(), None),
         }
     }
 }
@@ -183,6 +184,22 @@ mod tests {
         ];
         for cause in failures {
             assert!(matches!(cause.outcome(), Outcome::Failure(_)), "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn the_policy_is_told_the_apps_status_or_else_the_code() {
+        let coded = |status| Upstream { status, code: Some("upstream_reset".into()), ..Upstream::default() };
+        for (cause, told) in [
+            (upstream(Some(429), Some("rate_limited")), "http_429"),
+            (Cause::Upstream(Box::new(coded(Some(502)))), "http_502"),
+            (Cause::Upstream(Box::new(coded(Some(200)))), "upstream_reset"),
+            (upstream(None, None), "browser_upstream_error"),
+            (Cause::Swept, "lease_swept"),
+            (Cause::Timeout, "request_timeout"),
+        ] {
+            let error = if let Outcome::Failure(failed) = cause.outcome() { failed.error } else { String::new() };
+            assert_eq!(error, told, "{cause:?}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     ending::{Cause, Failure},
     events::Phases,
     exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View},
-    journal::{Filter, Journal, Page},
+    journal::{Filter, Journal, Page, Shown},
     life::Timeouts,
     request::{Request, ResponseMode},
     stream::{Reader, stream},
@@ -258,14 +258,25 @@ impl Hub {
     /// # Errors
     ///
     /// The store cannot be read.
-    pub async fn find(&self, id: &str) -> Result<Option<Entry>, StoreError> {
+    pub async fn find(&self, id: &str) -> Result<Option<Shown>, StoreError> {
         let live = self.live().get(id).cloned();
         if let Some(live) = live
-            && let Ok(Some(entry)) = live.exchange.send(View).await
+            && let Ok(Some(shown)) = live.exchange.send(View).await
         {
-            return Ok(Some(entry));
+            return Ok(Some(shown));
         }
-        self.journal().latest(id).await
+        Ok(self.journal().latest(id).await?.map(Shown::from))
+    }
+
+    /// What would keep a request made now from being taken over at all.
+    pub fn refusal(&self) -> Option<Refused> {
+        if self.shared.callers.is_closed() {
+            Some(Refused::Stopping)
+        } else if self.shared.setup.system.mode() == Mode::Draining {
+            Some(Refused::Draining)
+        } else {
+            (self.live_count() >= self.shared.setup.requests_max).then_some(Refused::Overloaded)
+        }
     }
 
     /// Ends every request with `service_stopped` and takes no more.

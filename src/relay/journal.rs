@@ -3,12 +3,13 @@
 use super::life::Phase;
 use crate::{
     clock::WallMs,
-    policy::Admission,
+    policy::{Admission, Reason},
     store::{
         self, Later, Store, StoreError,
         requests::{self, RequestRow as Entry},
     },
 };
+use serde::Serialize;
 use std::{
     borrow::Cow,
     sync::{
@@ -98,11 +99,28 @@ impl Filter {
     }
 }
 
+/// An entry as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// What it waits for; only of a queued one, and never kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Reason>,
+}
+
+impl From<Entry> for Shown {
+    fn from(entry: Entry) -> Self {
+        Shown { entry, waiting: None }
+    }
+}
+
 /// A part of the journal, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The entries.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Shown>,
     /// Where the next older part begins, when there is one.
     pub next_before: Option<i64>,
 }
@@ -151,7 +169,7 @@ impl Journal {
     }
 
     /// A part of the journal; `live`: those under way. What cannot be written now is missing until it can.
-    pub(super) async fn page(&self, live: Vec<Entry>, filter: Filter) -> Result<Page, StoreError> {
+    pub(super) async fn page(&self, live: Vec<Shown>, filter: Filter) -> Result<Page, StoreError> {
         let Some((store, later)) = &self.kept else { return Ok(merged(live, requests::List::default(), &filter)) };
         later.flush_for_reading().await;
         // Rows of those under way are older than what memory knows; more are read to make up for them.
@@ -177,16 +195,16 @@ impl Journal {
 }
 
 /// What is live and what is stored as one page.
-fn merged(live: Vec<Entry>, stored: requests::List, filter: &Filter) -> Page {
-    let numbers: std::collections::HashSet<_> = live.iter().map(|entry| entry.id).collect();
-    let mut entries: Vec<_> = live.into_iter().filter(|entry| filter.takes(entry)).collect();
-    entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)));
+fn merged(live: Vec<Shown>, stored: requests::List, filter: &Filter) -> Page {
+    let numbers: std::collections::HashSet<_> = live.iter().map(|shown| shown.entry.id).collect();
+    let mut entries: Vec<_> = live.into_iter().filter(|shown| filter.takes(&shown.entry)).collect();
+    entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)).map(Shown::from));
     // Those below where the walk ended come with the pages that go on there.
-    entries.retain(|entry| stored.walked_to.is_none_or(|floor| entry.id >= floor));
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+    entries.retain(|shown| stored.walked_to.is_none_or(|floor| shown.entry.id >= floor));
+    entries.sort_by_key(|shown| std::cmp::Reverse(shown.entry.id));
     let more = entries.len() > filter.limit;
     entries.truncate(filter.limit);
-    let next_before = if more { entries.last().map(|last| last.id) } else { stored.walked_to };
+    let next_before = if more { entries.last().map(|last| last.entry.id) } else { stored.walked_to };
     Page { entries, next_before }
 }
 

@@ -98,6 +98,8 @@ pub(super) struct Life {
     grace_until: Option<Instant>,
     /// The status that the stream was opened with.
     status: Option<u16>,
+    /// When the app wants to be asked again, as it said when it opened the stream as an error.
+    retry_after: Option<String>,
     last_seq: u64,
     dropped: u64,
 }
@@ -113,6 +115,7 @@ impl Life {
             silent_until: None,
             grace_until: None,
             status: None,
+            retry_after: None,
             last_seq: 0,
             dropped: 0,
         }
@@ -168,8 +171,9 @@ impl Life {
                 self.sign_of_life(now);
                 Act::Nothing
             }
-            Upstream::Open { status, meta } if self.streamed && !self.opened() => {
+            Upstream::Open { status, meta, headers } if self.streamed && !self.opened() => {
                 self.open(status, now);
+                self.retry_after = headers.retry_after;
                 Act::Open { status, meta }
             }
             Upstream::Event(event) if self.streamed => self.event(event, now),
@@ -208,16 +212,17 @@ impl Life {
     }
 
     fn answer(&mut self, answer: Answer) -> Act {
-        if let Some(status) = self.status.filter(|status| *status >= 400) {
-            // What was opened as an error ends as that error, however the extension ends it.
-            let body = super::answer::cut(answer.body);
-            return self.upstream_failed(UpstreamError { status: Some(status), body, ..UpstreamError::default() });
-        }
-        if answer.ok && answer.status.is_none_or(|status| status < 400) {
+        let opened_as_error = self.status.filter(|status| *status >= 400);
+        if opened_as_error.is_none() && answer.ok && answer.status.is_none_or(|status| status < 400) {
             self.phase = Phase::Done;
             return Act::Whole(answer);
         }
         let retry_after = answer.headers.retry_after;
+        if opened_as_error.is_some() {
+            // What was opened as an error ends as that error, however the extension ends it.
+            let (status, body) = (opened_as_error, super::answer::cut(answer.body));
+            return self.upstream_failed(UpstreamError { status, body, retry_after, ..UpstreamError::default() });
+        }
         let (status, error) = (answer.status.filter(|status| *status >= 400), answer.error);
         let body = super::answer::cut(answer.body);
         // With a status it is the app's answer; without one it never got there.
@@ -234,6 +239,7 @@ impl Life {
         if let Some(status) = self.status.filter(|status| *status >= 400) {
             upstream.status = Some(status);
             upstream.code = None;
+            upstream.retry_after = upstream.retry_after.or_else(|| self.retry_after.take());
         } else if upstream.status.is_none() && upstream.error.as_deref() == Some("response_too_large") {
             return self.fail(Cause::TooLarge { max: None });
         }

@@ -21,6 +21,6 @@ pub use cancel::{CancelAnswer, CancelRefused};
 pub use ending::{Cause, Failure, Upstream};
 pub use exchange::Delivered;
 pub use hub::{Buffered, Caller, Hub, Refused, Setup, Streamed};
-pub use journal::{Filter, Journal, Page};
+pub use journal::{Filter, Journal, Page, Shown};
 pub use request::{API_REQUEST, Call, Request, ResponseMode};
 pub use stream::{Next, Partial, Reader, StreamEnd};

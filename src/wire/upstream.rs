@@ -24,6 +24,8 @@ pub enum Upstream {
         status: u16,
         /// What the extension says about the stream, passed on.
         meta: Raw,
+        /// Of the response headers those that somebody here looks at.
+        headers: Headers,
     },
     /// `stream_event`: one event.
     Event(Event),
@@ -152,7 +154,9 @@ pub(super) fn api_response(frame: &ByteString, message: &Object<'_>) -> Result<U
 }
 
 pub(super) fn stream_open(message: &Object<'_>) -> Result<Upstream, BadField> {
-    Ok(Upstream::Open { status: status(message)?.unwrap_or(200), meta: meta(message) })
+    let status = status(message)?.unwrap_or(200);
+    // A stream does not break for what only the policy looks at.
+    Ok(Upstream::Open { status, meta: meta(message), headers: headers(message).unwrap_or_default() })
 }
 
 /// What a stream says about itself: plain values alone, and none whose name sounds like a credential. A header that was

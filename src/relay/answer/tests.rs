@@ -118,11 +118,16 @@ fn a_long_error_body_is_cut_to_a_string() {
 }
 
 #[test]
-fn retry_after_is_read_in_seconds_and_as_a_date() {
-    let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+fn retry_after_is_read_in_seconds_and_as_a_date_of_any_form() {
     let at = 1_792_567_680_000;
+    let forms = ["Wed, 21 Oct 2026 07:28:00 GMT", "Wednesday, 21-Oct-26 07:28:00 GMT", "Wed Oct 21 07:28:00 2026"];
+    for date in forms {
+        assert_eq!(retry_after_ms(date, at - 90_000), Some(90_000), "{date}");
+        assert_eq!(retry_after_ms(date, at + 1), Some(0), "a date in the past is now");
+    }
     assert_eq!(retry_after_ms(" 7 ", at), Some(7_000));
-    assert_eq!(retry_after_ms(date, at - 90_000), Some(90_000));
-    assert_eq!(retry_after_ms(date, at + 1), Some(0), "a date in the past is now");
-    assert_eq!(retry_after_ms("soon", at), None);
+    assert_eq!(retry_after_ms("18446744073709551615", at), Some(u64::MAX));
+    for bad in ["", "soon", "-1", "+7", "7.5", "18446744073709551616", "Wed, 21 Oct 2026 07:28:00 +0200"] {
+        assert_eq!(retry_after_ms(bad, at), None, "{bad}");
+    }
 }

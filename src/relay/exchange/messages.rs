@@ -4,11 +4,11 @@ use super::Exchange;
 use crate::{
     bridge::Report,
     ids::ClientId,
-    policy::Verdict,
+    policy::{Verdict, Waiting},
     relay::{
-        Entry,
         cancel::{CancelAnswer, CancelRefused, InFlight, Queued},
         ending::Cause,
+        journal::Shown,
         life::Cancelled,
     },
 };
@@ -144,15 +144,23 @@ impl Handler<Stop> for Exchange {
     }
 }
 
-/// Asks how things stand; nothing when it is over.
+/// Asks how things stand, and what a queued one waits for; nothing when it is over.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Entry>")]
+#[rtype(result = "Option<Shown>")]
 pub(in crate::relay) struct View;
 
 impl Handler<View> for Exchange {
-    type Result = MessageResult<View>;
+    type Result = ResponseFuture<Option<Shown>>;
 
     fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.registration.is_some().then(|| self.entry(None, None, None)))
+        let entry = self.registration.is_some().then(|| self.entry(None, None, None));
+        let reason = self.waiting.as_ref().map(Waiting::reason);
+        Box::pin(async move {
+            let waiting = match reason {
+                Some(reason) => reason.await,
+                None => None,
+            };
+            entry.map(|entry| Shown { entry, waiting })
+        })
     }
 }

@@ -11,13 +11,13 @@ fn entry(id: i64, platform: &str) -> Entry {
 }
 
 fn ids(page: &Page) -> Vec<i64> {
-    page.entries.iter().map(|entry| entry.id).collect()
+    page.entries.iter().map(|shown| shown.entry.id).collect()
 }
 
 #[test]
 fn a_walk_that_ended_early_is_told_and_what_is_live_below_it_comes_later() {
     let filter = |limit| Filter { platform: Some("kimi".into()), limit, ..Filter::default() };
-    let live = || vec![entry(95, "kimi"), entry(94, "claude"), entry(7, "kimi")];
+    let live = || [entry(95, "kimi"), entry(94, "claude"), entry(7, "kimi")].map(Shown::from).to_vec();
     let stored = |walked_to| List { rows: vec![entry(96, "kimi"), entry(92, "kimi")], walked_to };
     let page = merged(live(), stored(Some(91)), &filter(9));
     assert_eq!((ids(&page), page.next_before), (vec![96, 95, 92], Some(91)));
@@ -46,12 +46,12 @@ async fn a_blocked_writer_hides_only_what_it_has_not_written() {
     tokio::task::yield_now().await;
     journal.record(entry(2, "kimi"));
     let all = Filter { limit: 9, ..Filter::default() };
-    let page = journal.page(vec![entry(3, "kimi")], all.clone()).await.unwrap();
+    let page = journal.page(vec![entry(3, "kimi").into()], all.clone()).await.unwrap();
     assert_eq!(ids(&page), [3, 1]);
     assert_eq!(journal.latest("req_1").await, Ok(Some(entry(1, "kimi"))));
     drop(release);
     assert_eq!(frozen(blocked).await.unwrap(), Ok(true));
-    let page = frozen(journal.page(vec![entry(3, "kimi")], all.clone())).await.unwrap();
+    let page = frozen(journal.page(vec![entry(3, "kimi").into()], all.clone())).await.unwrap();
     assert_eq!(ids(&page), [3, 2, 1]);
     frozen(store.close()).await.unwrap();
     assert_eq!(frozen(journal.page(Vec::new(), all)).await, Err(StoreError::Gone));

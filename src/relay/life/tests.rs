@@ -1,7 +1,7 @@
 //! Every edge of a life, as rows of a table, and what time alone brings.
 
 use super::*;
-use crate::bridge::Gone;
+use crate::{bridge::Gone, wire::Headers};
 
 const TIMEOUTS: Timeouts = Timeouts {
     total: Some(Duration::from_secs(100)),
@@ -28,7 +28,7 @@ fn event(seq: u64) -> Upstream {
 }
 
 fn open(status: u16) -> Upstream {
-    Upstream::Open { status, meta: Raw::default() }
+    Upstream::Open { status, meta: Raw::default(), headers: Headers::default() }
 }
 
 fn answer(status: Option<u16>, ok: bool, error: Option<&str>) -> Upstream {
@@ -150,6 +150,23 @@ fn each_report_has_its_meaning_in_each_phase() {
         }
         let act = life.said(report, now);
         assert!(follows(&act), "{what}: {act:?}");
+    }
+}
+
+#[test]
+fn when_the_app_wants_to_be_asked_again_is_not_lost_between_opening_and_end() {
+    let headers = |wait: &str| Headers { retry_after: Some(wait.into()), ..Headers::default() };
+    let answer = Answer { headers: headers("9"), ..Answer::default() };
+    for (what, opened, end, told) in [
+        ("an end", 429, Upstream::End { status: None }, Some("7")),
+        ("an error", 503, error(None, "reset"), Some("7")),
+        ("a whole answer, which knows better", 429, Upstream::Answer(answer), Some("9")),
+        ("an error of what began well", 200, error(Some(500), "reset"), None),
+    ] {
+        let (mut life, now) = dispatched(true, None);
+        life.said(Upstream::Open { status: opened, meta: Raw::default(), headers: headers("7") }, now);
+        let Cause::Upstream(upstream) = failed(life.said(end, now)) else { panic!("{what}") };
+        assert_eq!(upstream.retry_after.as_deref(), told, "{what}");
     }
 }
 

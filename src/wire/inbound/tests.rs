@@ -1,7 +1,7 @@
 //! Every type of frame as the extension may write it, and what is refused.
 
 use super::*;
-use crate::wire::{Answer, Event, Raw};
+use crate::wire::{Answer, Event, Headers, Raw};
 
 fn parse(text: &str) -> Result<Inbound<'static>, Refused> {
     // A leaked frame outlives the test's assertions.
@@ -95,8 +95,15 @@ fn events_have_their_defaults_and_aliases() {
     assert_eq!((seq, event.text(), data.text(), raw.text()), (3, "\"message\"", "null", "\"x\""));
     assert_eq!(
         report(r#"{"type":"stream_open","request_id":"a"}"#),
-        Upstream::Open { status: 200, meta: Raw::default() }
+        Upstream::Open { status: 200, meta: Raw::default(), headers: Headers::default() }
     );
+    let retry_after = |headers: &str| match report(&format!(r#"{{"type":"stream_open","id":"a","headers":{headers}}}"#))
+    {
+        Upstream::Open { headers, .. } => headers.retry_after,
+        other => panic!("no opening: {other:?}"),
+    };
+    assert_eq!(retry_after(r#"{"Retry-After":"7","set-cookie":"s"}"#).as_deref(), Some("7"));
+    assert_eq!((retry_after("7"), retry_after(r#"{"retry-after":7}"#)), (None, None), "the stream goes on");
     let broken = report(r#"{"type":"stream_error","id":"a","error":"boom","status":502}"#);
     assert_eq!(broken, Upstream::Error { status: Some(502), code: "boom".into(), message: None });
 }

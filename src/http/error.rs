@@ -3,6 +3,7 @@
 use crate::{
     bridge::{ActionFailure, Gone, NoClient},
     ids::PlatformName,
+    policy::Refusal,
     relay::{CancelRefused, Cause, Failure, Refused},
     store::StoreError,
     wire::{ActionKind, BadField, Raw},
@@ -205,6 +206,8 @@ pub(super) fn of_cause(cause: &Cause) -> (Code, u16) {
     let code = match cause {
         Cause::NoClient(NoClient::NotConnected) => Code::BrowserClientNotFound,
         Cause::NoClient(NoClient::NoneConnected) | Cause::Gone(_) => Code::BrowserBridgeUnavailable,
+        // The one refusal that is the caller's to mend, by waiting.
+        Cause::Refused(Refusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
         Cause::Refused(_) => Code::BrowserRiskLimited,
         Cause::Swept | Cause::Timeout | Cause::OpenTimeout | Cause::IdleTimeout => Code::BrowserRequestTimeout,
         Cause::Cancelled | Cause::CallerGone | Cause::Overflow => Code::BrowserRequestCancelled,
@@ -241,16 +244,31 @@ pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) ->
                 error = error.retry_after(wait.div_ceil(1_000));
             }
         }
-        Cause::Refused(crate::policy::Refusal::WaiterTimeout { stage, wait_timeout_ms }) => {
-            error = error
-                .with("stage", stage)
-                .with("wait_timeout_ms", wait_timeout_ms)
-                .with_some("client_id", failure.client_id.as_ref());
-        }
-        Cause::Refused(_) => error = error.with_some("client_id", failure.client_id.as_ref()),
+        Cause::Refused(refusal) => error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal),
         _ => {}
     }
     error
+}
+
+/// Which rule of the policy refused, and until when.
+fn refused(error: ApiError, refusal: &Refusal) -> ApiError {
+    let mut error = error
+        .with("rule", refusal.rule())
+        .with_some("until", refusal.until())
+        .with_some("retry_after_ms", refusal.retry_after_ms());
+    if let Some(wait) = refusal.retry_after_ms() {
+        error = error.retry_after(wait.div_ceil(1_000));
+    }
+    match refusal {
+        Refusal::WaiterTimeout { stage, wait_timeout_ms, .. } => {
+            error.with("stage", stage).with("wait_timeout_ms", wait_timeout_ms)
+        }
+        Refusal::QueueFull { waiting } => error.with("waiting", waiting),
+        Refusal::CircuitOpen { cause, .. } | Refusal::Backoff { cause, .. } => {
+            error.with("consecutive_failures", cause.count).with_some("last_error", cause.last_error.as_ref())
+        }
+        Refusal::TooManyTargets { .. } => error,
+    }
 }
 
 /// JSON as a value; as its text where a value cannot hold it: numbers too large, half a surrogate pair.

@@ -5,7 +5,7 @@ use super::{
     error::{ApiError, Code},
 };
 use crate::{
-    ids::{ClientId, RequestId},
+    ids::{ClientId, PlatformName, RequestId},
     platforms::{
         registry::{Mode, Platform, Registry},
         target::check_path,
@@ -98,6 +98,13 @@ pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
     })
 }
 
+/// Reads the body of `POST /v1/browser/policy/reset`: which targets are meant, by client and by platform.
+pub(super) fn reset(text: &str, registry: &Registry) -> Result<(Option<ClientId>, Option<PlatformName>), ApiError> {
+    let fields = body::object(text)?;
+    let platform = fields.text(&["platform"])?.map(|name| registered(&name, registry)).transpose()?;
+    Ok((client_id(&fields)?, platform.map(|platform| platform.name.clone())))
+}
+
 fn reason(fields: &Object<'_>) -> Result<Option<String>, BadField> {
     Ok(fields.text(&["reason"])?.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()))
 }
@@ -118,7 +125,8 @@ fn preset_platform<'r>(
     registered(preset, registry)
 }
 
-fn registered<'r>(name: &str, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
+/// The registered platform of that name.
+pub(super) fn registered<'r>(name: &str, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
     registry.get(name).map(|platform| &**platform).ok_or_else(|| {
         let names: Vec<_> = registry.names().collect();
         ApiError::new(Code::PlatformNotSupported, "This platform is not registered.").with("supported_platforms", names)
@@ -126,8 +134,12 @@ fn registered<'r>(name: &str, registry: &'r Registry) -> Result<&'r Platform, Ap
 }
 
 fn client_id(fields: &Object<'_>) -> Result<Option<ClientId>, BadField> {
-    let id = fields.text(&["client_id"])?;
-    id.map(|id| ClientId::parse(&id).map_err(|e| BadField::new("client_id", e.to_string()))).transpose()
+    fields.text(&["client_id"])?.map(|id| client(&id)).transpose()
+}
+
+/// The name of a client, whether or not there is one of that name.
+pub(super) fn client(id: &str) -> Result<ClientId, BadField> {
+    ClientId::parse(id).map_err(|e| BadField::new("client_id", e.to_string()))
 }
 
 fn mode(fields: &Object<'_>, platform: &Platform) -> Result<ResponseMode, ApiError> {

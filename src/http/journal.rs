@@ -6,14 +6,14 @@ use super::{
     paging::{Limit, Rest, before},
     reply::Reply,
 };
-use crate::relay::{Entry, Filter};
+use crate::relay::{Filter, Shown};
 use serde::Serialize;
 
 const LIMIT: Limit = Limit { default: 20, max: 500 };
 
 #[derive(Serialize)]
 struct List {
-    requests: Vec<Entry>,
+    requests: Vec<Shown>,
     #[serde(flatten)]
     rest: Rest,
 }
@@ -35,7 +35,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
 /// `GET /v1/browser/requests/{request_id}`.
 pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
     match call.core.relay.find(call.part("request_id")).await? {
-        Some(entry) => Ok(call.success(&entry)),
+        Some(shown) => Ok(call.success(&shown)),
         None => Err(ApiError::not_found("browser_request", "No request of this id is in the journal.")),
     }
 }

@@ -16,6 +16,7 @@ mod journal;
 mod messages;
 mod origins;
 mod paging;
+mod policy;
 mod probes;
 mod relayed;
 mod reply;

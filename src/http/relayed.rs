@@ -3,8 +3,10 @@
 
 use super::{error::of_cause, sse_body::Frames};
 use crate::{
+    clock::WallMs,
     ids::PlatformName,
-    relay::{Caller, Next, Partial, Reader, StreamEnd, Streamed},
+    policy::Rule,
+    relay::{Caller, Cause, Next, Partial, Reader, StreamEnd, Streamed},
     sse,
 };
 use bytes::Bytes;
@@ -40,6 +42,29 @@ impl Frames for Relayed {
     }
 }
 
+/// Which rule of the policy refused, and when to come back, where that is known.
+#[derive(Default, Serialize)]
+struct Until {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Rule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<WallMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+impl Until {
+    fn of(cause: &Cause) -> Self {
+        match cause {
+            Cause::Refused(refusal) => {
+                Until { rule: Some(refusal.rule()), until: refusal.until(), retry_after_ms: refusal.retry_after_ms() }
+            }
+            Cause::Upstream(upstream) => Until { retry_after_ms: upstream.retry_after_ms, ..Until::default() },
+            _ => Until::default(),
+        }
+    }
+}
+
 /// The last frame: `stream_end` or `stream_error`.
 fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
     #[derive(Serialize)]
@@ -59,6 +84,9 @@ fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
         request_id: &'a str,
         status: u16,
         stream_id: &'a str,
+        /// What made it wait or refused it, beside what every failure says.
+        #[serde(flatten)]
+        until: Until,
     }
     let mut frame = Vec::with_capacity(512);
     match &end.result {
@@ -77,6 +105,7 @@ fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
                 request_id: id,
                 status,
                 stream_id: id,
+                until: Until::of(&failure.cause),
             };
             sse::frame(&mut frame, None, "stream_error", |out| write(out, &data));
         }

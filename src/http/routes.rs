@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, journal, messages, probes,
+    claude, codex, describe, endpoint, events, extension, journal, messages, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state, status, system, tasks,
 };
@@ -69,6 +69,12 @@ routes! {
         "Sends a request through a Firefox.";
     "browser.request.cancel" POST "/v1/browser/request/cancel" [Local, Write, Business, Always]
         body(r#"{"platform":"claude","request_id":"my-request-1"}"#), browser::cancel, "Cancels a request.";
+    "browser.policy.explain" GET "/v1/browser/policy/explain" [Local, Read, Both, Always]
+        at("/v1/browser/policy/explain?platform=claude"), policy::explain,
+        "Says what a request made now would meet, without making one.";
+    "browser.policy.reset" POST "/v1/browser/policy/reset" [Token, Write, Control, Always]
+        body(r#"{"platform":"claude"}"#), policy::reset,
+        "Forgets failures, back-off and circuit of some or all targets and wakes who waited for them.";
     "browser.actions" POST "/v1/browser/actions" [Local, Write, Control, Always]
         body(r#"{"action":"tab_open","platform":"claude"}"#), actions::act,
         "Has a Firefox do something with its tabs or with itself.";

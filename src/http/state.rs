@@ -60,8 +60,16 @@ struct ClaudeState<'a> {
 #[derive(Serialize)]
 struct PolicyState {
     defaults: Limits,
-    platforms: Vec<PlatformView>,
+    platforms: Vec<Pacing>,
     targets: Vec<TargetView>,
+}
+
+/// A platform and the limits that hold for it.
+#[derive(Serialize)]
+struct Pacing {
+    #[serde(flatten)]
+    view: PlatformView,
+    limits: Limits,
 }
 
 /// `GET /v1/browser`. The texts of final messages are shown to the bearer of the token alone.
@@ -72,9 +80,11 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
     let page = core.records.read(&bridge, filter).await;
     let (records, summary) = core.records.records(&page, &bridge);
     let platforms = platforms(&call, &bridge);
+    let limits = |view: &PlatformView| core.policy.settings().for_platform(view.platform.as_str());
+    let paced = core.policy.platforms(core.registry.names()).await;
     let policy = PolicyState {
         defaults: core.policy.settings().limits(),
-        platforms: core.policy.platforms(core.registry.names()).await,
+        platforms: paced.into_iter().map(|view| Pacing { limits: limits(&view), view }).collect(),
         targets: core.policy.targets().await,
     };
     Ok(call.success(&State {

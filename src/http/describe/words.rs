@@ -49,6 +49,7 @@ const STEPS: &[(&str, &str)] = &[
     ("system.state", "See whether the system runs, is paused or drains."),
     ("browser.status", "See whether a Firefox is connected (bridge.status) and which platforms are ready."),
     ("browser.actions", "Where a platform is not ready, open its tab and let the user log in."),
+    ("browser.policy.explain", "See whether a request would go out now, wait or be refused, and for which rules."),
     (
         "browser.request",
         "Send the request, with a request_id of your own; buffered for short answers, sse for long ones.",

@@ -130,7 +130,8 @@ const EVENTS: &[(&str, &str)] = &[
     ("stream_end", "Last, when all went well: status and partial, which counts what came."),
     (
         "stream_error",
-        "Last, when not: error is the specific code, http_error and status are what a buffered answer would have had.",
+        "Last, when not: error is the specific code, http_error and status are what a buffered answer would have had; \
+         where the policy refused, rule, until and retry_after_ms say why and how long.",
     ),
 ];
 
@@ -161,7 +162,7 @@ fn error_cases() -> Vec<ErrorCase> {
         (Code::BrowserBridgeError, "The extension's answer could not be used."),
         (
             Code::BrowserRiskLimited,
-            "The policy refused it, or its turn did not come in time; details.error_code tells which, retry-after when to come back where that is known.",
+            "The policy refused it, or its turn did not come in time; details.error_code tells which, details.rule for which rule, retry-after when to come back where that is known. GET /v1/browser/policy/explain says the same without a request.",
         ),
         (
             Code::Overloaded,

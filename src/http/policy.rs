@@ -1,0 +1,157 @@
+//! `/v1/browser/policy`: what a request made now would meet, and forgetting what the policy holds against targets.
+
+use super::{
+    endpoint::Call,
+    error::{self, ApiError},
+    fields,
+    reply::Reply,
+};
+use crate::{
+    bridge::NoClient,
+    clock::WallMs,
+    ids::{ClientId, PlatformName},
+    policy::{CircuitState, Explanation, Reason, Rule, TargetView, Would},
+    relay::{Cause, Refused},
+    wire::BadField,
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// What a request made now would meet.
+#[derive(Serialize)]
+struct Explained<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a ClientId>,
+    platform: &'a PlatformName,
+    would: Would,
+    reasons: Vec<Stated<'a>>,
+}
+
+/// A reason, and what it means.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Stated<'a> {
+    /// One of the policy.
+    Policy {
+        #[serde(flatten)]
+        reason: &'a Reason,
+        message: String,
+    },
+    /// One for which the policy is not even asked.
+    Outside { rule: Cow<'static, str>, message: String },
+}
+
+/// `GET /v1/browser/policy/explain`. Nothing is sent, and nothing waits.
+pub(super) async fn explain(call: Call) -> Result<Reply, ApiError> {
+    let platform = call.query(&["platform"]).ok_or_else(|| BadField::new("platform", "is required"))?;
+    let platform = &fields::registered(&platform, &call.core.registry)?.name;
+    let named = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
+    let chosen = call.core.bridge.select(platform, named.as_ref());
+    let outside = outside(call.core.relay.refusal(), chosen.as_ref().err().copied());
+    // Of one that is named the policy may know more, connected or not.
+    let client = chosen.ok().map(|link| link.client_id).or(named);
+    let explanation = match &client {
+        Some(client) => Some(call.core.policy.explain(client, platform).await),
+        None => None,
+    };
+    Ok(call.success(&explained(client.as_ref(), platform, explanation.as_ref(), outside)))
+}
+
+/// What refuses a request whatever the policy says. That it is not taken over at all comes first, as for a request.
+fn outside(refused: Option<Refused>, no_client: Option<NoClient>) -> Option<Stated<'static>> {
+    let (rule, message) = match (refused, no_client) {
+        (Some(refused), _) => {
+            let error = error::of_refused(refused, "");
+            (Cow::Borrowed(error.code().name()), error.message().to_owned())
+        }
+        (None, Some(no_client)) => {
+            let cause = Cause::NoClient(no_client);
+            (cause.code(), cause.message())
+        }
+        (None, None) => return None,
+    };
+    Some(Stated::Outside { rule, message })
+}
+
+fn explained<'a>(
+    client_id: Option<&'a ClientId>,
+    platform: &'a PlatformName,
+    explanation: Option<&'a Explanation>,
+    outside: Option<Stated<'a>>,
+) -> Explained<'a> {
+    let policy = explanation.map_or(Would::Admit, |explanation| explanation.would);
+    let would = if outside.is_some() { Would::Refuse } else { policy };
+    let reasons = explanation.into_iter().flat_map(|explanation| &explanation.reasons);
+    let stated = reasons.map(|reason| Stated::Policy { reason, message: sentence(reason) });
+    Explained { client_id, platform, would, reasons: stated.chain(outside).collect() }
+}
+
+/// A rule as it stands, in one sentence.
+fn sentence(reason: &Reason) -> String {
+    let what = match reason.rule {
+        Rule::Slot => "Every slot of this client and platform is taken, or others wait for one",
+        Rule::QueueFull => "As many requests as may wait for this client and platform already do",
+        Rule::CircuitProbe => "The circuit is half open and its one probe is out",
+        Rule::CircuitOpen => "The circuit is open: the platform failed too often and is left alone",
+        Rule::Backoff => "This client and platform rest after a failure",
+        Rule::RateLimit => "The platform's window is full, or others of the platform go first",
+        Rule::Jitter => "A random pause comes before the dispatch",
+        Rule::WaiterTimeout => "No request waits that long: its turn would come too late",
+        Rule::TooManyTargets => "The daemon keeps no more clients and platforms",
+    };
+    let mut sentence = what.to_owned();
+    if let Some(delay_ms) = reason.delay_ms {
+        // Of a pause that is not drawn yet only the mean is known.
+        sentence.push_str(&match reason.rule {
+            Rule::WaiterTimeout => format!(" (at most {delay_ms} ms)"),
+            Rule::Jitter if reason.until.is_none() => format!(", for about {delay_ms} ms"),
+            _ => format!(", for another {delay_ms} ms"),
+        });
+    }
+    if let Some(position) = reason.position.filter(|_| reason.rule != Rule::QueueFull) {
+        sentence.push_str(&format!("; place {position} in the line"));
+    }
+    sentence + "."
+}
+
+/// What became of a reset.
+#[derive(Serialize)]
+struct Resets<'a> {
+    reset: Vec<Before<'a>>,
+}
+
+/// How a target stood before its reset.
+#[derive(Serialize)]
+struct Before<'a> {
+    client_id: &'a ClientId,
+    platform: &'a PlatformName,
+    circuit_state: CircuitState,
+    consecutive_failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff_until: Option<WallMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    circuit_retry_at: Option<WallMs>,
+}
+
+impl<'a> Before<'a> {
+    fn of(target: &'a TargetView) -> Self {
+        Before {
+            client_id: &target.client_id,
+            platform: &target.platform,
+            circuit_state: target.circuit_state,
+            consecutive_failures: target.consecutive_failures,
+            backoff_until: target.backoff_until,
+            circuit_retry_at: target.circuit_retry_at,
+        }
+    }
+}
+
+/// `POST /v1/browser/policy/reset`.
+pub(super) async fn reset(call: Call) -> Result<Reply, ApiError> {
+    let (client, platform) = fields::reset(&call.body, &call.core.registry)?;
+    let targets = call.core.policy.reset(client.as_ref(), platform.as_ref()).await;
+    Ok(call.success(&Resets { reset: targets.iter().map(Before::of).collect() }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,15 @@
 //! steer the terminal.
 
 mod logins;
+mod policy;
 
 use crate::{cli::text, clock::WallMs};
 use logins::{Record, Summary};
+use policy::Policy;
 use serde::Deserialize;
 
 /// A longer cell is cut.
-const CELL_CHARS_MAX: usize = 60;
+const CELL_CHARS_MAX: usize = 80;
 
 /// The bridge, the policy and the login states, as far as they are shown.
 #[derive(Debug, Default, Deserialize)]
@@ -47,24 +49,6 @@ struct Credential {
     freshness: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Policy {
-    targets: Vec<Target>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Target {
-    client_id: Option<String>,
-    platform: Option<String>,
-    circuit_state: Option<String>,
-    in_flight: Option<u64>,
-    waiting: Option<u64>,
-    consecutive_failures: Option<u64>,
-    last_error: Option<String>,
-}
-
 /// A part of the journal.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -83,11 +67,35 @@ struct Request {
     error_code: Option<String>,
     requested_at: Option<WallMs>,
     finished_at: Option<WallMs>,
+    waiting: Option<Waiting>,
+}
+
+/// What a queued request waits for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    rule: Option<String>,
+    until: Option<WallMs>,
+    position: Option<u64>,
+}
+
+impl Request {
+    /// How it ended; else where it stands and what it waits for there.
+    fn state(&self, now: WallMs) -> String {
+        let mut state = known(self.outcome.as_ref().map_or(&self.phase, |_| &self.outcome));
+        if let Some(waiting) = &self.waiting {
+            state.push_str(&format!(": {}", known(&waiting.rule)));
+            state.extend(waiting.position.map(|place| format!(", place {place}")));
+            state.extend(waiting.until.map(|until| format!(", {} left", span_left(until - now))));
+        }
+        state
+    }
 }
 
 /// All of them, with an empty line between them.
 pub(super) fn all(browser: &Browser, journal: &Journal, now: WallMs) -> String {
-    [clients(browser, now), logins::shown(browser, now), targets(&browser.policy), requests(journal, now)].join("\n")
+    [clients(browser, now), logins::shown(browser, now), policy::shown(&browser.policy, now), requests(journal, now)]
+        .join("\n")
 }
 
 fn clients(browser: &Browser, now: WallMs) -> String {
@@ -129,26 +137,6 @@ impl Browser {
     }
 }
 
-fn targets(policy: &Policy) -> String {
-    let rows: Vec<_> = policy
-        .targets
-        .iter()
-        .map(|target| {
-            [
-                known(&target.client_id),
-                known(&target.platform),
-                known(&target.circuit_state),
-                number(target.in_flight),
-                number(target.waiting),
-                number(target.consecutive_failures),
-                known(&target.last_error),
-            ]
-        })
-        .collect();
-    let head = ["TARGET", "PLATFORM", "CIRCUIT", "IN FLIGHT", "WAITING", "FAILURES", "LAST ERROR"];
-    table("no request has met a target yet", head, rows)
-}
-
 fn requests(journal: &Journal, now: WallMs) -> String {
     let rows: Vec<_> = journal
         .requests
@@ -159,7 +147,7 @@ fn requests(journal: &Journal, now: WallMs) -> String {
                 known(&request.request_id),
                 known(&request.platform),
                 known(&request.client_id),
-                known(request.outcome.as_ref().map_or(&request.phase, |_| &request.outcome)),
+                request.state(now),
                 known(&request.error_code),
                 request.requested_at.map_or_else(|| "-".to_owned(), |at| span(now - at)),
                 took.unwrap_or_else(|| "-".to_owned()),
@@ -189,6 +177,16 @@ fn span(ms: WallMs) -> String {
         60_000..3_600_000 => format!("{min}m{:02}s", s % 60),
         3_600_000..86_400_000 => format!("{h}h{:02}m", min % 60),
         _ => format!("{}d{:02}h", h / 24, h % 24),
+    }
+}
+
+/// What is left of a span, for people: rounded up, in one unit.
+fn span_left(ms: WallMs) -> String {
+    let s = ms.max(0).saturating_add(999) / 1_000;
+    match s {
+        0..120 => format!("{s} s"),
+        120..7_200 => format!("{} min", (s + 59) / 60),
+        _ => format!("{} h", (s + 3_599) / 3_600),
     }
 }
 

@@ -17,7 +17,9 @@ fn the_tables_are_aligned() {
              "last_message_at": 998_800},
         ]},
         "policy": {"targets": [{"client_id": "firefox-b", "platform": "chatgpt", "circuit_state": "closed",
-            "in_flight": 1, "waiting": 12, "consecutive_failures": 0}]},
+            "in_flight": 1, "waiting": 12, "consecutive_failures": 0}],
+            "platforms": [{"platform": "chatgpt", "recent_dispatch_count": 4, "waiting": 1,
+                "limits": {"rate_limit": {"requests_per_minute_per_platform": 10}}}]},
         "records": [
             {"client_id": "firefox-b", "platform": "chatgpt", "account": "me@example.com", "status": "fresh",
              "view": "active_only", "live": {"credentials": {"last_seen_at": 940_000}}, "persisted": null},
@@ -30,7 +32,10 @@ fn the_tables_are_aligned() {
         "summary": {"matched_records": 3, "runtime_counts": {"actual": 1, "desired": 2, "drift": 1}},
     });
     let journal = json!({"requests": [
-        {"request_id": "r-2", "platform": "chatgpt", "phase": "queued", "outcome": null, "requested_at": 990_000},
+        {"request_id": "r-3", "platform": "chatgpt", "phase": "queued", "outcome": null, "requested_at": 995_000,
+         "waiting": {"rule": "backoff", "until": 1_002_500, "delay_ms": 2_500}},
+        {"request_id": "r-2", "platform": "chatgpt", "phase": "queued", "outcome": null, "requested_at": 990_000,
+         "waiting": {"rule": "slot", "position": 2}},
         {"request_id": "r-1", "platform": "chatgpt", "client_id": "firefox-b", "phase": "done",
          "outcome": "failure", "error_code": "request_timeout", "requested_at": 900_000, "finished_at": 920_500},
     ]});
@@ -45,12 +50,16 @@ claude   -               firefox-b  stale   live    6m40s ago
 gemini   x               gone       lost    stored  12m00s ago
 shell tabs: 1 open, 2 wanted, 1 not as wanted
 
-TARGET     PLATFORM  CIRCUIT  IN FLIGHT  WAITING  FAILURES  LAST ERROR
-firefox-b  chatgpt   closed   1          12       0         -
+TARGET     PLATFORM  IN FLIGHT  CIRCUIT AND QUEUE
+firefox-b  chatgpt   1          closed, 12 wait
 
-REQUEST  PLATFORM  CLIENT     STATE    CODE             AGE    TOOK
-r-2      chatgpt   -          queued   -                10s    -
-r-1      chatgpt   firefox-b  failure  request_timeout  1m40s  20s
+PLATFORM  PACING
+chatgpt   4 of 10 in the window, 1 waits
+
+REQUEST  PLATFORM  CLIENT     STATE                      CODE             AGE    TOOK
+r-3      chatgpt   -          queued: backoff, 3 s left  -                5.0s   -
+r-2      chatgpt   -          queued: slot, place 2      -                10s    -
+r-1      chatgpt   firefox-b  failure                    request_timeout  1m40s  20s
 ";
     assert_eq!(shown(browser, journal), wanted);
 }
@@ -66,6 +75,8 @@ shell tabs: the daemon does not tell
 
 no request has met a target yet
 
+pacing: the daemon does not tell
+
 no requests yet
 ";
     assert_eq!(shown(there, json!({})), wanted);
@@ -76,14 +87,31 @@ fn missing_fields_leave_a_dash_and_nothing_steers_the_terminal() {
     let browser = json!({
         "bridge": {"clients": [{"credentials": [{}]}]},
         "records": [{}, {"account": "\u{1b}[2J\n", "view": "\u{9b}", "live": {"credentials": null}, "persisted": {}}],
-        "policy": {"targets": [{"last_error": format!("\u{1b}[2J\n{}", "x".repeat(100))}]},
+        "policy": {"targets": [{"circuit_state": format!("\u{1b}[2J\n{}", "x".repeat(100))}], "platforms": [{}]},
     });
     let text = shown(browser, json!({"requests": [{}]}));
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 13, "{text}");
+    assert_eq!(lines.len(), 16, "{text}");
     assert!(lines[1].starts_with("-       ") && lines[1].contains("- -"), "{text}");
     assert!(lines[9].contains("\\u{1b}[2J\\nxxx") && lines[9].ends_with("x…"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+}
+
+#[test]
+fn what_is_left_is_rounded_up() {
+    for (ms, wanted) in [
+        (-5, "0 s"),
+        (1, "1 s"),
+        (40_001, "41 s"),
+        (119_000, "119 s"),
+        (119_001, "2 min"),
+        (7_199_000, "120 min"),
+        (7_200_000, "2 h"),
+        (90_000_000, "25 h"),
+        (WallMs::MAX, "2562047788016 h"),
+    ] {
+        assert_eq!(span_left(ms), wanted);
+    }
 }
 
 #[test]

@@ -1,0 +1,190 @@
+//! Targets and platforms in words: what the circuit does, who waits, and when the next request may go.
+
+use super::{known, number, span_left, table};
+use crate::clock::WallMs;
+use serde::Deserialize;
+
+/// The targets and what paces them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Policy {
+    defaults: Limits,
+    platforms: Vec<Platform>,
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Limits {
+    rate_limit: RateLimit,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RateLimit {
+    requests_per_minute_per_platform: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Platform {
+    platform: Option<String>,
+    recent_dispatch_count: Option<u64>,
+    waiting: Option<u64>,
+    next_slot_at: Option<WallMs>,
+    limits: Option<Limits>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Target {
+    client_id: Option<String>,
+    platform: Option<String>,
+    circuit_state: Option<String>,
+    in_flight: Option<u64>,
+    waiting: Option<u64>,
+    consecutive_failures: Option<u64>,
+    backoff_until: Option<WallMs>,
+    circuit_retry_at: Option<WallMs>,
+    last_error: Option<String>,
+}
+
+/// A row for each target, then one for each platform.
+pub(super) fn shown(policy: &Policy, now: WallMs) -> String {
+    let targets = policy
+        .targets
+        .iter()
+        .map(|target| [known(&target.client_id), known(&target.platform), number(target.in_flight), target.state(now)]);
+    let targets = table(
+        "no request has met a target yet",
+        ["TARGET", "PLATFORM", "IN FLIGHT", "CIRCUIT AND QUEUE"],
+        targets.collect(),
+    );
+    let platforms = policy.platforms.iter().map(|platform| {
+        let limits = platform.limits.as_ref().unwrap_or(&policy.defaults);
+        [known(&platform.platform), platform.pacing(limits, now)]
+    });
+    let platforms = table("pacing: the daemon does not tell", ["PLATFORM", "PACING"], platforms.collect());
+    format!("{targets}\n{platforms}")
+}
+
+impl Target {
+    fn state(&self, now: WallMs) -> String {
+        let rests = self.backoff_until.filter(|until| *until > now);
+        let circuit = match (self.circuit_state.as_deref(), self.circuit_retry_at, rests) {
+            (Some("open"), Some(at), _) if at > now => {
+                format!("open, next try in {}{}", span_left(at - now), self.after())
+            }
+            (Some("open"), Some(_), _) => format!("open, next try at once{}", self.after()),
+            (Some("half_open"), ..) => "half open, one probe is out".to_owned(),
+            (Some("closed"), _, Some(until)) => {
+                format!("closed, rests for another {}{}", span_left(until - now), self.after())
+            }
+            (Some("closed"), _, None) if self.consecutive_failures.is_some_and(|count| count > 0) => {
+                format!("closed{}", self.after())
+            }
+            _ => known(&self.circuit_state),
+        };
+        circuit + &waiting(self.waiting)
+    }
+
+    /// After which failures; nothing after none.
+    fn after(&self) -> String {
+        let Some(count) = self.consecutive_failures.filter(|count| *count > 0) else { return String::new() };
+        let plural = if count == 1 { "" } else { "s" };
+        // A status is known as one.
+        let error = self.last_error.as_deref().map(|error| error.strip_prefix("http_").unwrap_or(error));
+        error.map_or_else(
+            || format!(" after {count} failure{plural}"),
+            |error| format!(" after {count} failure{plural}: {error}"),
+        )
+    }
+}
+
+impl Platform {
+    fn pacing(&self, limits: &Limits, now: WallMs) -> String {
+        let recent = number(self.recent_dispatch_count);
+        let window = match limits.rate_limit.requests_per_minute_per_platform {
+            Some(most) => format!("{recent} of {most} in the window"),
+            None => format!("{recent} in the window"),
+        };
+        let next = self.next_slot_at.filter(|at| *at > now);
+        let next = next.map(|at| format!(", next slot in {}", span_left(at - now))).unwrap_or_default();
+        window + &next + &waiting(self.waiting)
+    }
+}
+
+fn waiting(count: Option<u64>) -> String {
+    match count {
+        None | Some(0) => String::new(),
+        Some(1) => ", 1 waits".to_owned(),
+        Some(count) => format!(", {count} wait"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, from_value, json};
+
+    const NOW: WallMs = 1_000_000;
+
+    fn target(fields: Value) -> String {
+        from_value::<Target>(fields).unwrap().state(NOW)
+    }
+
+    #[test]
+    fn a_target_is_told_in_words() {
+        for (fields, said) in [
+            (
+                json!({"circuit_state": "open", "circuit_retry_at": NOW + 40_001, "consecutive_failures": 5,
+                    "last_error": "http_429", "backoff_until": NOW + 9_000, "waiting": 0}),
+                "open, next try in 41 s after 5 failures: 429",
+            ),
+            (
+                json!({"circuit_state": "open", "circuit_retry_at": NOW, "consecutive_failures": 1}),
+                "open, next try at once after 1 failure",
+            ),
+            (
+                json!({"circuit_state": "half_open", "consecutive_failures": 5, "waiting": 3}),
+                "half open, one probe is out, 3 wait",
+            ),
+            (
+                json!({"circuit_state": "closed", "backoff_until": NOW + 3_000, "consecutive_failures": 1,
+                    "last_error": "http_503", "waiting": 1}),
+                "closed, rests for another 3 s after 1 failure: 503, 1 waits",
+            ),
+            (
+                json!({"circuit_state": "closed", "backoff_until": NOW, "consecutive_failures": 2,
+                    "last_error": "request_timeout"}),
+                "closed after 2 failures: request_timeout",
+            ),
+            (json!({"circuit_state": "closed", "consecutive_failures": 0, "waiting": 2}), "closed, 2 wait"),
+            (json!({"circuit_state": "closed"}), "closed"),
+            (json!({"circuit_state": "open"}), "open"),
+            (json!({"circuit_state": "ajar", "waiting": 1}), "ajar, 1 waits"),
+            (json!({}), "-"),
+        ] {
+            assert_eq!(target(fields.clone()), said, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_platform_tells_its_own_limit_or_else_the_usual_one() {
+        let limits = |most: u64| json!({"rate_limit": {"requests_per_minute_per_platform": most}});
+        let full = json!({"platform": "claude", "recent_dispatch_count": 3, "waiting": 1,
+            "next_slot_at": NOW + 12_000, "limits": limits(3)});
+        let usual = json!({"platform": "kimi", "recent_dispatch_count": 0, "waiting": 0, "next_slot_at": NOW - 1});
+        let said = |policy: Value| shown(&from_value(policy).unwrap(), NOW);
+        let wanted = "\
+no request has met a target yet
+
+PLATFORM  PACING
+claude    3 of 3 in the window, next slot in 12 s, 1 waits
+kimi      0 of 10 in the window
+";
+        assert_eq!(said(json!({"defaults": limits(10), "platforms": [full, usual]})), wanted);
+        assert!(said(json!({"platforms": [{"recent_dispatch_count": 2}]})).ends_with("-         2 in the window\n"));
+        assert!(said(json!({})).ends_with("\npacing: the daemon does not tell\n"));
+    }
+}

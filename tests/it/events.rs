@@ -156,7 +156,9 @@ async fn a_line_and_a_failure_are_told_of_the_target() {
             "waiting": waiting, "consecutive_failures": failures})
     };
     let mut failed = target(1, 0, 1);
-    failed["last_error"] = json!("browser_upstream_error");
+    failed["last_error"] = json!("http_503");
+    let rests = told[1].as_object_mut().unwrap().remove("backoff_until");
+    assert!(rests.is_some_and(|until| until.is_i64()), "it rests");
     assert_eq!(told, [target(1, 1, 0), failed, target(0, 0, 0)]);
 }
 

@@ -3,6 +3,7 @@
 mod endings;
 mod footprint;
 mod load;
+mod policy;
 mod sse;
 mod state;
 
@@ -41,6 +42,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "memory", has_floor: true, run: |env, side| Box::pin(footprint::memory(env, side)) },
     Case { name: "start", has_floor: false, run: |env, side| Box::pin(footprint::start(env, side)) },
     Case { name: "state", has_floor: false, run: |env, side| Box::pin(state::state(env, side)) },
+    Case { name: "policy", has_floor: false, run: |env, _| Box::pin(policy::policy(env)) },
     Case { name: "clients", has_floor: true, run: |env, side| Box::pin(footprint::clients(env, side)) },
 ];
 

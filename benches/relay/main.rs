@@ -8,11 +8,13 @@
 //! the daemon and the floor ([`floor`], this same executable) are child processes, one at a time. Each case runs
 //! alternately for both, and the table shows medians over the rounds. `--quick` is a smoke run of all cases with tiny
 //! counts whose figures mean nothing; so is a run without cargo's `--bench`. `--strict` fails when a bound is missed.
-//! `BAA_BIN` names another daemon binary, or `floor` for the floor on both sides.
+//! `BAA_BIN` names another daemon binary, or `floor` for the floor on both sides. The case `policy` ([`admission`]) needs
+//! no daemon: it asks the library's policy in a child process of this executable.
 
 #![expect(clippy::print_stdout, reason = "the table is the product")]
 #![expect(clippy::disallowed_types, reason = "no paused clock here: `std::time::Instant` is what is measured with")]
 
+mod admission;
 mod body;
 mod callers;
 mod cases;
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
     let done = match arguments.peek().map(String::as_str) {
         Some("--floor") => floor::run().map(|()| true),
+        Some("--policy") => admission::run(arguments).map(|()| true),
         _ => Options::parse(arguments).and_then(|options| bench(&options)),
     };
     match done {

@@ -79,6 +79,13 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> Roster<K, A> {
         Ok(actor)
     }
 
+    /// Whether one more actor could be started now.
+    pub fn has_room(&self) -> bool {
+        let actors = self.lock();
+        let stays = |member: &&Member<A>| member.actor.connected() && !member.load.is_none();
+        actors.len() < self.max || actors.values().filter(stays).count() < self.max
+    }
+
     /// The living actor of `key`.
     pub fn get(&self, key: &K) -> Option<Addr<A>> {
         self.lock().get(key).filter(|member| member.actor.connected()).map(|member| member.actor.clone())

@@ -26,6 +26,9 @@ use tokio::time::Instant;
 /// How long a changed window rests before it is kept, so that many dispatches are kept together.
 pub(super) const KEEP_AFTER: Duration = Duration::from_millis(50);
 
+/// A turn that is used this much later than it was given is told of.
+const NOTICEABLE: Duration = Duration::from_millis(1);
+
 /// The actor; one per platform, started by the hub.
 pub(super) struct Gate {
     platform: PlatformName,
@@ -54,7 +57,8 @@ impl Gate {
 
     /// Says what the line decided, and arms the timer for what time alone decides.
     fn tell(&mut self, ctx: &mut Context<Self>) {
-        for told in std::mem::take(&mut self.told) {
+        let mut told = std::mem::take(&mut self.told);
+        for told in told.drain(..) {
             match told {
                 // Bounded: a request waits for one thing after the other, and has one turn.
                 Told::Waits { who, number, why } => who.do_send(Paced { number, why }),
@@ -65,6 +69,7 @@ impl Gate {
                 }
             }
         }
+        self.told = told; // with its room
         let wanted = self.pacing.alarm();
         if wanted != self.alarm.map(|(at, _)| at) {
             if let Some((_, handle)) = self.alarm.take() {
@@ -116,8 +121,12 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// The request goes out.
-    pub(super) fn used(mut self) {
+    pub(super) fn used(mut self, now: Moment) {
         self.used = true;
+        // The window begins when a request goes out. Mostly that is now.
+        if now.instant.saturating_duration_since(self.turn.called_at) >= NOTICEABLE {
+            self.gate.do_send(WentOut { dispatch: self.turn.dispatch, at: now }); // bounded: one turn a request
+        }
     }
 }
 
@@ -159,6 +168,23 @@ impl Handler<Leave> for Gate {
     fn handle(&mut self, Leave { number }: Leave, ctx: &mut Self::Context) {
         self.pacing.leave(number, self.now(), &mut self.told);
         self.tell(ctx);
+    }
+}
+
+/// A turn was used noticeably later than it was given; only a [`Ticket`] sends it.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct WentOut {
+    dispatch: i64,
+    at: Moment,
+}
+
+impl Handler<WentOut> for Gate {
+    type Result = ();
+
+    fn handle(&mut self, WentOut { dispatch, at }: WentOut, ctx: &mut Self::Context) {
+        self.pacing.window.went_out(dispatch, at);
+        self.keep_soon(ctx);
     }
 }
 

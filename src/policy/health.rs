@@ -16,6 +16,9 @@ use crate::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// Most bytes of an error that are remembered: it may be the extension's own word.
+const ERROR_BYTES_MAX: usize = 200;
+
 /// When leases are taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SweepReason {
@@ -150,11 +153,6 @@ impl Health {
         self.change = self.change.max(change);
     }
 
-    /// Whether there is something that decides about the next request.
-    pub(super) fn remembers(&self) -> bool {
-        self.failures > 0 || self.circuit != Circuit::Closed || self.backoff.is_some()
-    }
-
     /// The circuit as it is shown.
     pub(super) fn circuit_state(&self) -> CircuitState {
         self.circuit.state()
@@ -190,7 +188,7 @@ impl Health {
     pub(super) fn ended(&mut self, number: u64, outcome: Outcome, now: Moment) {
         match outcome {
             Outcome::Success => {
-                let clean = !self.remembers() && self.last_error.is_none();
+                let clean = self.failures == 0 && self.circuit == Circuit::Closed && self.backoff.is_none();
                 self.circuit = self.circuit.ended(Ended::Well, number, &self.breaker, now);
                 (self.failures, self.backoff, self.last_error) = (0, None, None);
                 self.last_success_at = Some(now.wall);
@@ -212,7 +210,9 @@ impl Health {
         // A later end that the platform asked for before holds on.
         self.backoff = Some(Deadline::after(rest, now).max(self.backoff));
         self.circuit = self.circuit.ended(Ended::Badly { failures: self.failures }, number, &self.breaker, now);
-        self.last_error = Some(failed.error);
+        let mut error = failed.error;
+        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+        self.last_error = Some(error);
         self.last_failure_at = Some(now.wall);
         self.changed(Change::Major);
     }
@@ -234,8 +234,9 @@ impl Health {
         Failures { count: self.failures, last_error: self.last_error.clone() }
     }
 
-    /// The refusal of an open circuit.
+    /// The refusal of an open circuit; it is worth trying again once the rest is over too.
     pub(super) fn circuit_open(&self, until: &Deadline, now: Moment) -> Refusal {
+        let until = until.max(self.backoff(now.instant).copied());
         let (retry_after_ms, until) = (until.left_ms(now.instant), until.wall(now));
         Refusal::CircuitOpen { retry_after_ms, until, cause: self.failures() }
     }

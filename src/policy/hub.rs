@@ -5,9 +5,9 @@ use super::{
     explain::{Explanation, explain},
     gate::{self, Gate, GateView},
     lease::Waiting,
-    line::{Line, Slots},
+    line::{Line, Prospect, Slots},
     memory::Memory,
-    observer::Observer,
+    observer::{Observation, Observer},
     settings::Policy,
     target::{self, Acquire, Foresee, Reset, Setup, Target, TargetView, Verdict, View},
 };
@@ -79,7 +79,7 @@ struct AllGates {
 }
 
 impl Gates {
-    /// The gate of a platform; nothing where there is no room for one more, which is so for no registered platform.
+    /// The gate of a platform.
     pub(super) fn of(&self, platform: &PlatformName) -> Option<Addr<Gate>> {
         let AllGates { parts, gates, seed } = &*self.0;
         let start = |_| {
@@ -117,7 +117,7 @@ pub struct Summary {
     pub targets: usize,
     /// Requests that wait for anything.
     pub waiting: usize,
-    /// Requests that hold a slot.
+    /// Requests that are out.
     pub in_flight: usize,
     /// Targets whose circuit lets nothing pass.
     pub open_circuits: usize,
@@ -129,8 +129,8 @@ impl Hub {
         let targets = Roster::new(parts.settings.max_targets);
         // Where the system has no randomness the pauses are only foreseeable.
         let seed = parts.settings.seed.unwrap_or_else(|| getrandom::u64().unwrap_or_default());
-        // A request is for a registered platform, of which there are far fewer.
-        let gates = Roster::new(parts.settings.max_targets);
+        // One for each registered platform, of which there are few.
+        let gates = Roster::new(usize::MAX);
         let gates = Gates(Arc::new(AllGates { parts, gates, seed }));
         Hub { shared: Arc::new(Shared { targets, gates, numbers: AtomicU64::new(1) }) }
     }
@@ -184,11 +184,12 @@ impl Hub {
         applicant: Applicant,
     ) -> Result<Waiting, Refusal> {
         let key = (client.clone(), platform.clone());
-        let target = self
-            .shared
-            .targets
-            .get_or_start(&key, |load| self.start(client, platform, load))
-            .map_err(|full| Refusal::TooManyTargets { max: full.max })?;
+        let target =
+            self.shared.targets.get_or_start(&key, |load| self.start(client, platform, load)).map_err(|full| {
+                let refusal = Refusal::TooManyTargets { max: full.max };
+                self.parts().observer.tell(Observation::Refused(&refusal));
+                refusal
+            })?;
         let number = self.shared.numbers.fetch_add(1, Relaxed);
         target.do_send(Acquire { number, applicant }); // bounded by the requests in flight in the whole daemon
         Ok(Waiting { target, number, over: false })
@@ -211,22 +212,27 @@ impl Hub {
 
     /// All targets together.
     pub async fn summary(&self) -> Summary {
-        let targets = self.targets().await;
+        let (targets, keys) = self.living().await;
+        let remembered = self.parts().memory.count(|key| !keys.contains(key));
+        let open = targets.iter().filter(|target| target.circuit_state == CircuitState::Open).count();
         Summary {
-            targets: targets.len(),
+            targets: targets.len() + remembered.targets,
             waiting: targets.iter().map(|target| target.waiting + target.held_back).sum(),
-            in_flight: targets.iter().map(|target| target.in_flight).sum(),
-            open_circuits: targets.iter().filter(|target| target.circuit_state == CircuitState::Open).count(),
+            in_flight: targets.iter().map(|target| target.in_flight - target.held_back).sum(),
+            open_circuits: open + remembered.open_circuits,
         }
+    }
+
+    async fn living(&self) -> (Vec<TargetView>, foldhash::HashSet<(ClientId, PlatformName)>) {
+        let living = self.shared.targets.all();
+        let views = join_all(living.iter().map(|(_, target)| target.send(View))).await;
+        (views.into_iter().flatten().collect(), living.into_iter().map(|(key, _)| key).collect())
     }
 
     /// Every target, those included of which only the memory knows, sorted by client, then platform.
     pub async fn targets(&self) -> Vec<TargetView> {
-        let living = self.shared.targets.all();
-        let asked = living.iter().map(|(_, target)| target.send(View));
-        let mut views: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+        let (mut views, keys) = self.living().await;
         let now = self.parts().clock.moment();
-        let keys: foldhash::HashSet<_> = living.into_iter().map(|(key, _)| key).collect();
         for (client, platform) in self.parts().memory.targets() {
             if !keys.contains(&(client.clone(), platform.clone())) {
                 let limits = self.settings().for_platform(platform.as_str());
@@ -240,13 +246,20 @@ impl Hub {
 
     /// What a request made now would meet, without making one.
     pub async fn explain(&self, client: &ClientId, platform: &PlatformName) -> Explanation {
-        let living = self.shared.targets.get(&(client.clone(), platform.clone()));
+        let key = (client.clone(), platform.clone());
+        let living = self.shared.targets.get(&key);
+        let has_room = living.is_some() || self.shared.targets.has_room();
         let asked = match living {
             Some(target) => target.send(Foresee).await.ok(),
             None => None,
         };
         let now = self.parts().clock.moment();
-        let prospect = asked.unwrap_or_else(|| self.line(client, platform).prospect(now));
+        let max = self.settings().max_targets;
+        let prospect = match asked {
+            Some(prospect) => prospect,
+            None if has_room => self.line(client, platform).prospect(now),
+            None => Prospect::Refused(Refusal::TooManyTargets { max }),
+        };
         let outlook = match self.shared.gates.of(platform) {
             Some(gate) => gate.send(gate::Foretell { number: None }).await.ok().flatten(),
             None => None,
@@ -266,11 +279,22 @@ impl Hub {
         let meant = |(of, to): &&(ClientId, PlatformName)| {
             client.is_none_or(|client| client == of) && platform.is_none_or(|platform| platform == to)
         };
-        let start = |key: &(ClientId, PlatformName)| {
-            self.shared.targets.get_or_start(key, |load| self.start(&key.0, &key.1, load)).ok()
-        };
-        let asked = keys.iter().filter(meant).filter_map(start).map(|target| target.send(Reset));
+        let asked = keys.iter().filter(meant).map(async |(client, platform)| {
+            match self.shared.targets.get(&(client.clone(), platform.clone())) {
+                Some(target) => target.send(Reset).await.ok(),
+                None => Some(self.reset_remembered(client, platform)),
+            }
+        });
         join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    fn reset_remembered(&self, client: &ClientId, platform: &PlatformName) -> TargetView {
+        let Parts { memory, clock, settings, .. } = self.parts();
+        let mut health = memory.health(client, platform, &settings.for_platform(platform.as_str()));
+        let before = TargetView::of(client, platform, &health, target::Counts::default(), clock.moment());
+        health.reset();
+        memory.keep_target(client, platform, &health);
+        before
     }
 
     /// Has everything kept that is not yet, for the end.

@@ -39,6 +39,24 @@ struct Kept {
     windows: foldhash::HashMap<PlatformName, WindowRow>,
 }
 
+/// How many targets are remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remembered {
+    pub(super) targets: usize,
+    pub(super) open_circuits: usize,
+}
+
+impl Kept {
+    /// Gives one target up: the one that was heard of least recently, of those that decide nothing if there are any.
+    fn make_room(&mut self) {
+        let decides = |row: &TargetRow| row.consecutive_failures > 0 || row.circuit.is_some();
+        let least = self.targets.iter().min_by_key(|(_, row)| (decides(row), row.updated_at));
+        if let Some(key) = least.map(|(key, _)| key.clone()) {
+            self.targets.remove(&key);
+        }
+    }
+}
+
 impl Memory {
     /// Reads what is kept.
     ///
@@ -92,6 +110,14 @@ impl Memory {
         self.kept().targets.keys().cloned().collect()
     }
 
+    /// Counts the targets of which something is kept and that `are_meant`.
+    pub(super) fn count(&self, are_meant: impl Fn(&(ClientId, PlatformName)) -> bool) -> Remembered {
+        let kept = self.kept();
+        let rows = || kept.targets.iter().filter(|(key, _)| are_meant(key));
+        let open = |(_, row): &(&(ClientId, PlatformName), &TargetRow)| row.circuit.is_some();
+        Remembered { targets: rows().count(), open_circuits: rows().filter(open).count() }
+    }
+
     /// The window of a platform, as it was kept.
     pub(super) fn window(&self, platform: &PlatformName, limits: &RateLimit) -> Window {
         let row = self.kept().windows.get(platform).cloned();
@@ -103,9 +129,8 @@ impl Memory {
         let row = health.row(client, platform, &self.bearings());
         let key = (client.clone(), platform.clone());
         let mut kept = self.kept();
-        // What decides nothing is given up first; the store still has it.
         if kept.targets.len() >= self.shared.max_targets && !kept.targets.contains_key(&key) {
-            kept.targets.retain(|_, row| row.consecutive_failures > 0 || row.circuit.is_some());
+            kept.make_room();
         }
         kept.targets.insert(key, row.clone());
         drop(kept);

@@ -1,6 +1,6 @@
 //! What the policy lets others count.
 
-use super::admission::{Admission, Rule};
+use super::admission::{Admission, Refusal};
 use std::{fmt, sync::Arc};
 
 /// Something that is worth counting.
@@ -9,7 +9,7 @@ pub enum Observation<'a> {
     /// A request may go out, after the delays that it says.
     Admitted(&'a Admission),
     /// A request may not go out.
-    Refused(Rule),
+    Refused(&'a Refusal),
     /// A lease was taken back.
     Swept,
 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 struct Entrant<A> {
     number: u64,
+    since: Instant,
     who: A,
 }
 
@@ -51,10 +52,14 @@ pub(super) struct Turn {
     pub(super) number: u64,
     /// The dispatch that was recorded for it.
     pub(super) dispatch: i64,
-    /// When its random pause began: all before was waiting for the window and for others.
+    /// When it joined the line.
+    pub(super) entered_at: Instant,
+    /// When its random pause began: all since it joined was waiting for the window and for others.
     pub(super) paused_at: Instant,
     /// The random pause, in milliseconds.
     pub(super) jitter_ms: u64,
+    /// When it was called.
+    pub(super) called_at: Instant,
 }
 
 /// What a request would wait for.
@@ -93,7 +98,7 @@ impl<A: Clone> Pacing<A> {
 
     /// A request joins the line.
     pub(super) fn enter(&mut self, number: u64, who: A, now: Moment, told: &mut Vec<Told<A>>) {
-        self.line.push_back(Entrant { number, who: who.clone() });
+        self.line.push_back(Entrant { number, since: now.instant, who: who.clone() });
         if self.line.len() > 1 {
             return told.push(Told::Waits { who, number, why: Rule::RateLimit });
         }
@@ -144,7 +149,14 @@ impl<A: Clone> Pacing<A> {
                     self.front = Front::Undecided;
                     let Some(first) = self.line.pop_front() else { return };
                     let dispatch = self.window.record(now);
-                    let turn = Turn { number, dispatch, paused_at: since, jitter_ms: drawn_ms };
+                    let turn = Turn {
+                        number,
+                        dispatch,
+                        entered_at: first.since,
+                        paused_at: since,
+                        jitter_ms: drawn_ms,
+                        called_at: now.instant,
+                    };
                     told.push(Told::Turn(first.who, turn));
                 }
             }

@@ -75,6 +75,7 @@ enum ToGate {
     Enter(u64),
     Leave(u64),
     TakeBack(i64),
+    WentOut(i64, Moment),
 }
 
 /// A message on its way to a target.
@@ -203,6 +204,7 @@ impl World {
                 ToGate::Enter(place) => pacing.enter(place, target, now, told),
                 ToGate::Leave(place) => pacing.leave(place, now, told),
                 ToGate::TakeBack(dispatch) => pacing.take_back(dispatch, now, told),
+                ToGate::WentOut(dispatch, at) => pacing.window.went_out(dispatch, at),
             });
             return true;
         }
@@ -211,10 +213,14 @@ impl World {
                 self.on_target(number, |line, now, _| line.waits(place, why, now.instant));
             }
             Some(ToTarget::Called(turn)) => {
-                if !self.on_target(number, |line, now, effects| line.called(&turn, now, effects)) {
-                    let platform = self.targets[number].platform;
-                    self.gates[platform].inbox.push_back((number, ToGate::TakeBack(turn.dispatch)));
-                }
+                let (platform, now) = (self.targets[number].platform, self.now());
+                let used = self.on_target(number, |line, now, effects| line.called(&turn, now, effects));
+                let said = match used {
+                    true if now.instant > turn.called_at => Some(ToGate::WentOut(turn.dispatch, now)),
+                    true => None,
+                    false => Some(ToGate::TakeBack(turn.dispatch)),
+                };
+                self.gates[platform].inbox.extend(said.map(|said| (number, said)));
             }
             None => return false,
         }
@@ -288,8 +294,12 @@ impl World {
         }
     }
 
-    /// Time goes by, to the next alarm at most; only when nothing is on its way.
+    /// Time goes by: a moment while messages are on their way, or to the next alarm at most.
     fn pass(&mut self) {
+        if self.random.random_ratio(1, 4) {
+            self.ms += self.random.random_range(1..=2);
+            self.ring();
+        }
         while self.deliver() {}
         let now = self.now().instant;
         let of_targets = self.targets.iter().filter_map(|target| target.line.alarm(now));

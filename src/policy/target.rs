@@ -6,17 +6,16 @@
 //! ```
 
 use super::{
-    admission::{Admission, Reason, Refusal, Rule},
+    admission::{Admission, Refusal},
     deadline::Deadline,
     events::{Shown, TargetChanged},
-    gate::{self, Gate, KEEP_AFTER, Ticket},
+    gate::{self, Gate, KEEP_AFTER},
     health::Change,
-    hub::{Applicant, Gates},
+    hub::Gates,
     lease::Lease,
-    line::{Arrival, Effect, Granted, Line, Prospect, WaitsFor},
+    line::{Arrival, Effect, Granted, Line},
     memory::Memory,
     observer::{Observation, Observer},
-    outcome::Outcome,
 };
 use crate::{
     clock::{Clock, Moment},
@@ -28,8 +27,10 @@ use actix::prelude::*;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+mod messages;
 mod view;
 
+pub(super) use messages::{Acquire, Asks, Called, Foresee, Keep, Paced, Reset, Settle, View, Withdraw};
 pub(super) use view::Counts;
 pub use view::TargetView;
 
@@ -57,7 +58,7 @@ pub(super) struct Setup {
     pub(super) events: Bus,
     pub(super) memory: Memory,
     pub(super) observer: Observer,
-    /// Requests that are not over, and one more while something is remembered that decides about the next.
+    /// Requests that are not over, and one more while something is to be kept.
     pub(super) load: Load,
 }
 
@@ -75,7 +76,6 @@ pub(super) struct Target {
     observer: Observer,
     /// What was last told.
     shown: Shown,
-    remembers: bool,
     alarm: Option<(Instant, SpawnHandle)>,
     keeping: Option<SpawnHandle>,
     load: Load,
@@ -84,10 +84,6 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn new(setup: Setup) -> Self {
         let Setup { client, platform, line, gates, clock, events, memory, observer, load } = setup;
-        let remembers = line.health.remembers();
-        if remembers {
-            load.add();
-        }
         Target {
             shown: Shown {
                 circuit_state: line.health.circuit_state(),
@@ -104,7 +100,6 @@ impl Target {
             events,
             memory,
             observer,
-            remembers,
             alarm: None,
             keeping: None,
             load,
@@ -126,7 +121,7 @@ impl Target {
             match effect {
                 Effect::Grant(granted) => self.grant(granted, ctx),
                 Effect::Refuse(who, refusal) => {
-                    self.observer.tell(Observation::Refused(refusal.rule()));
+                    self.observer.tell(Observation::Refused(&refusal));
                     who.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
                     self.load.remove();
                 }
@@ -180,24 +175,23 @@ impl Target {
         match self.line.health.take_change() {
             Change::Nothing => {}
             Change::Minor if self.keeping.is_some() => {}
-            Change::Minor => self.keeping = Some(ctx.run_later(KEEP_AFTER, |target, _| target.keep_now())),
+            Change::Minor => {
+                self.load.add();
+                self.keeping = Some(ctx.run_later(KEEP_AFTER, |target, _| target.keep_now()));
+            }
             Change::Major => {
-                if let Some(handle) = self.keeping.take() {
+                if let Some(handle) = self.keeping {
                     ctx.cancel_future(handle);
                 }
                 self.keep_now();
-                let remembers = self.line.health.remembers();
-                match (std::mem::replace(&mut self.remembers, remembers), remembers) {
-                    (false, true) => self.load.add(),
-                    (true, false) => self.load.remove(),
-                    _ => {}
-                }
             }
         }
     }
 
     fn keep_now(&mut self) {
-        self.keeping = None;
+        if self.keeping.take().is_some() {
+            self.load.remove();
+        }
         self.memory.keep_target(&self.client, &self.platform, &self.line.health);
     }
 
@@ -245,183 +239,6 @@ impl Target {
 
 impl Actor for Target {
     type Context = Context<Self>;
-}
-
-/// Asks for a lease; the verdict goes to the applicant.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Acquire {
-    pub(super) number: u64,
-    pub(super) applicant: Applicant,
-}
-
-impl Handler<Acquire> for Target {
-    type Result = ();
-
-    fn handle(&mut self, Acquire { number, applicant }: Acquire, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
-        let arrival = Arrival { number, request_id: applicant.request_id, who: applicant.answer_to };
-        self.line.arrive(arrival, now, &mut self.effects);
-        self.perform(now, ctx);
-    }
-}
-
-/// A waiter has left.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Withdraw {
-    pub(super) number: u64,
-}
-
-impl Handler<Withdraw> for Target {
-    type Result = ();
-
-    fn handle(&mut self, Withdraw { number }: Withdraw, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
-        if self.line.withdraw(number, now, &mut self.effects) {
-            self.load.remove();
-        }
-        self.perform(now, ctx);
-    }
-}
-
-/// The gate says what a request waits for.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Paced {
-    pub(super) number: u64,
-    pub(super) why: Rule,
-}
-
-impl Handler<Paced> for Target {
-    type Result = ();
-
-    fn handle(&mut self, Paced { number, why }: Paced, _: &mut Self::Context) {
-        self.line.waits(number, why, Instant::now());
-    }
-}
-
-/// The gate calls a request up.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Called(pub(super) Ticket);
-
-impl Handler<Called> for Target {
-    type Result = ();
-
-    fn handle(&mut self, Called(ticket): Called, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
-        if self.line.called(&ticket.turn, now, &mut self.effects) {
-            ticket.used();
-        }
-        self.perform(now, ctx);
-    }
-}
-
-/// A lease has come back; only a [`Lease`] sends it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Settle {
-    pub(super) number: u64,
-    pub(super) outcome: Outcome,
-}
-
-impl Handler<Settle> for Target {
-    type Result = ();
-
-    fn handle(&mut self, Settle { number, outcome }: Settle, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
-        if self.line.settle(number, outcome, now, &mut self.effects) {
-            self.load.remove();
-        }
-        self.perform(now, ctx);
-    }
-}
-
-/// Forgets failures, back-off and circuit; answers what they were.
-#[derive(Message)]
-#[rtype(result = "TargetView")]
-pub(super) struct Reset;
-
-impl Handler<Reset> for Target {
-    type Result = MessageResult<Reset>;
-
-    fn handle(&mut self, _: Reset, ctx: &mut Self::Context) -> Self::Result {
-        let now = self.clock.moment();
-        let before = self.view(now);
-        self.line.reset(now, &mut self.effects);
-        self.perform(now, ctx);
-        self.load.remove(); // this was the one thing to do
-        MessageResult(before)
-    }
-}
-
-/// Asks what a request waits for.
-#[derive(Message)]
-#[rtype(result = "Option<Reason>")]
-pub(super) struct Asks {
-    pub(super) number: u64,
-}
-
-impl Handler<Asks> for Target {
-    type Result = ResponseFuture<Option<Reason>>;
-
-    fn handle(&mut self, Asks { number }: Asks, _: &mut Self::Context) -> Self::Result {
-        let now = self.clock.moment();
-        match self.line.waits_for(number, now) {
-            None => Box::pin(async { None }),
-            Some(WaitsFor::Target(reason)) => Box::pin(async { Some(reason) }),
-            Some(WaitsFor::Platform(place)) => {
-                let asked = self.gate().map(|gate| gate.send(gate::Foretell { number: Some(place) }));
-                Box::pin(async move {
-                    let outlook = asked?.await.ok().flatten()?;
-                    super::explain::of_platform(&outlook, now).into_iter().next()
-                })
-            }
-        }
-    }
-}
-
-/// Asks what a request made now would meet.
-#[derive(Message)]
-#[rtype(result = "Prospect")]
-pub(super) struct Foresee;
-
-impl Handler<Foresee> for Target {
-    type Result = MessageResult<Foresee>;
-
-    fn handle(&mut self, _: Foresee, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.line.prospect(self.clock.moment()))
-    }
-}
-
-/// Keeps at once what is not kept yet.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Keep;
-
-impl Handler<Keep> for Target {
-    type Result = ();
-
-    fn handle(&mut self, _: Keep, ctx: &mut Self::Context) {
-        if let Some(handle) = self.keeping.take() {
-            ctx.cancel_future(handle);
-            self.keep_now();
-        }
-    }
-}
-
-/// Asks how things stand.
-#[derive(Message)]
-#[rtype(result = "TargetView")]
-pub(super) struct View;
-
-impl Handler<View> for Target {
-    type Result = MessageResult<View>;
-
-    fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.view(self.clock.moment()))
-    }
 }
 
 impl Target {

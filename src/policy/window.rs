@@ -40,6 +40,8 @@ pub(super) struct Window {
     count: usize,
     next_number: i64,
     last_at: Option<WallMs>,
+    /// Of the last dispatch that has left.
+    left_at: Option<WallMs>,
     /// The first entry that was not handed out to be kept as it is now.
     unsaved_from: i64,
     unsaved: bool,
@@ -60,6 +62,7 @@ impl Window {
             count: 0,
             next_number: 1,
             last_at: None,
+            left_at: None,
             unsaved_from: 1,
             unsaved: false,
         }
@@ -68,7 +71,7 @@ impl Window {
     /// One with what was kept of it.
     pub(super) fn restored(limits: &RateLimit, row: &WindowRow, bearings: &Bearings) -> Self {
         let mut window = Window::new(limits);
-        window.last_at = row.last_dispatched_at;
+        (window.last_at, window.left_at) = (row.last_dispatched_at, row.last_dispatched_at);
         let span_ms = i64::try_from(limits.window_ms).unwrap_or(i64::MAX);
         for kept in &row.dispatches {
             window.next_number = window.next_number.max(kept.number.saturating_add(1));
@@ -97,6 +100,7 @@ impl Window {
         while self.entries.front().is_some_and(|first| first.leaves_at <= now) {
             if let Some(left) = self.entries.pop_front() {
                 self.count -= left.count;
+                self.left_at = self.left_at.max(Some(left.at));
                 self.unsaved = true;
             }
         }
@@ -148,6 +152,22 @@ impl Window {
         number
     }
 
+    /// One that was recorded has gone later than it was.
+    pub(super) fn went_out(&mut self, number: i64, at: Moment) {
+        // Those that share an entry are careful by more than that.
+        let Some(place) = self.entries.iter().rposition(|entry| entry.number == number && entry.count == 1) else {
+            return;
+        };
+        let Some(mut entry) = self.entries.remove(place) else { return };
+        entry.leaves_at = entry.leaves_at.max(at.instant + self.span + self.grain);
+        entry.at = at.wall;
+        self.last_at = self.last_at.max(Some(at.wall));
+        self.unsaved = true;
+        self.unsaved_from = self.unsaved_from.min(number);
+        let later = self.entries.iter().position(|other| other.leaves_at > entry.leaves_at);
+        self.entries.insert(later.unwrap_or(self.entries.len()), entry);
+    }
+
     /// One that was recorded has not gone after all.
     pub(super) fn take_back(&mut self, number: i64) {
         // It may have left already.
@@ -158,6 +178,7 @@ impl Window {
         self.entries[place].count -= 1;
         if self.entries[place].count == 0 {
             self.entries.remove(place);
+            self.last_at = self.entries.iter().map(|entry| entry.at).max().or(self.left_at);
         }
     }
 
@@ -180,7 +201,9 @@ impl Window {
         };
         let changed = self.entries.iter().filter(|entry| entry.number >= from && entry.kept.is_none());
         let keep_from = self.entries.iter().map(|entry| entry.number).min().unwrap_or(self.next_number);
-        Some((keep_from, changed.map(row).collect()))
+        let mut changed: Vec<_> = changed.map(row).collect();
+        changed.sort_unstable_by_key(|row| row.number); // one may have gone out after a later one
+        Some((keep_from, changed))
     }
 }
 

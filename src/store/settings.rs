@@ -55,7 +55,7 @@ impl StoreSettings {
         faults.range("retention_batch_rows", self.retention_batch_rows as u64, 1, 100_000);
         faults.duration("retention_interval_ms", self.retention_interval_ms);
         // The policy promises that a crash forgets at most the last 250 ms, of which it takes up to 50 itself.
-        faults.range("write_behind_ms", self.write_behind_ms, 1, 200);
+        faults.range("write_behind_ms", self.write_behind_ms, 1, 150);
         faults.count("max_pending_rows", self.max_pending_rows);
         // A row of the journal at its longest fits many times.
         faults.bytes("max_pending_bytes", self.max_pending_bytes, 1 << 16);
@@ -115,7 +115,7 @@ mod tests {
             retention_days: 0,
             retention_batch_rows: 0,
             retention_interval_ms: 0,
-            write_behind_ms: 201,
+            write_behind_ms: 151,
             max_pending_rows: 0,
             max_pending_bytes: 0,
             max_operations: 0,

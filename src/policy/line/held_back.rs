@@ -77,8 +77,9 @@ impl<A: Clone> Line<A> {
         let Some(holder) = self.holders.get_mut(&number) else { return false };
         // It may not have been there yet when the pause of this place began.
         let paused_at = turn.paused_at.max(holder.since);
+        let entered_at = turn.entered_at.max(holder.since);
         let paused = now.instant.saturating_duration_since(paused_at);
-        holder.request.waited.rate_limit += paused_at.saturating_duration_since(holder.since);
+        holder.request.waited.rate_limit += paused_at.saturating_duration_since(entered_at);
         holder.request.waited.jitter += paused.min(Duration::from_millis(turn.jitter_ms));
         // Until something better is known it rests.
         (holder.since, holder.standing) = (now.instant, Standing::Resting);
@@ -185,13 +186,15 @@ impl<A: Clone> Line<A> {
 }
 
 impl<A> Granted<A> {
-    /// What was waited for, in whole milliseconds that add up: slot, back-off, pacing, random pause. What was waited for
+    /// What was waited for, in whole milliseconds that add up, but for one: slot, back-off, pacing, random pause. What was waited for
     /// nothing in particular was waiting for its turn.
     pub(in crate::policy) fn delays_ms(&self) -> [i64; 4] {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let total = ms(self.admitted.saturating_duration_since(self.requested.instant));
         let (backoff, rate_limit, jitter) =
             (ms(self.waited.backoff), ms(self.waited.rate_limit), ms(self.waited.jitter));
-        [total - backoff - rate_limit - jitter, backoff, rate_limit, jitter]
+        let turn = total - backoff - rate_limit - jitter;
+        // A timer may be late by that much; nobody waited.
+        [if turn <= 1 { 0 } else { turn }, backoff, rate_limit, jitter]
     }
 }

@@ -69,6 +69,20 @@ pub enum Extractor {
     Gemini,
 }
 
+impl Extractor {
+    /// Whether the app's assistant answers at this path.
+    pub fn speaks_at(self, path: &str) -> bool {
+        match self {
+            Extractor::Claude => path.ends_with("/completion"),
+            Extractor::Chatgpt => {
+                path.ends_with("/backend-api/conversation") || path.ends_with("/backend-api/f/conversation")
+            }
+            Extractor::Gemini => path.ends_with("/StreamGenerate"),
+            Extractor::None => false,
+        }
+    }
+}
+
 /// How a prompt without a path is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

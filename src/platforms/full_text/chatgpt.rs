@@ -1,0 +1,122 @@
+//! ChatGPT: a stream of snapshots (each the whole message so far) or of deltas, mixed with typed lines. A stream tells of
+//! several messages: the user's own, tools, thoughts; the answer is the assistant's last one to all.
+
+mod deltas;
+mod message;
+
+use super::Drift;
+use crate::{
+    platforms::{event_stream::Ending, json},
+    wire::Object,
+};
+use deltas::Documents;
+use message::Message;
+use std::{borrow::Cow, collections::HashSet};
+
+/// Most answers that one stream may hold.
+const ANSWERS_MAX: usize = 256;
+
+/// The answer as far as its events tell it.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    documents: Documents,
+    latest: Latest,
+    earlier: HashSet<String>,
+    understood: bool,
+    unknown: bool,
+}
+
+/// Where the newest answer is.
+#[derive(Debug, Default)]
+enum Latest {
+    #[default]
+    Nowhere,
+    /// In the document of that number, where it may go on.
+    Document(i64),
+    /// A snapshot, or what a document held before.
+    Apart(Message),
+}
+
+impl Answer {
+    pub(super) fn event(&mut self, name: Option<&str>, data: &str, ending: Ending) -> Result<(), Drift> {
+        let data = data.trim();
+        if data == "[DONE]" {
+            self.understood = true;
+        } else if name == Some("delta_encoding") {
+            if json::string(data).as_deref() != Some("v1") {
+                return Err(Drift("delta_encoding"));
+            }
+            self.understood = true;
+        } else if let Some(event) = json::object(data) {
+            self.object(&event)?;
+        } else if ending == Ending::Line {
+            return Err(Drift("event_not_json"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn text(&self) -> Result<Cow<'_, str>, Drift> {
+        match (self.latest(), self.unknown && !self.understood) {
+            (Some(latest), _) if latest.is_answer()? => latest.text(),
+            (None, true) => Err(Drift("unknown_events")),
+            _ => Ok(Cow::Borrowed("")),
+        }
+    }
+
+    fn latest(&self) -> Option<&Message> {
+        match &self.latest {
+            Latest::Nowhere => None,
+            Latest::Document(number) => self.documents.message(*number),
+            Latest::Apart(message) => Some(message),
+        }
+    }
+
+    fn object(&mut self, event: &Object<'_>) -> Result<(), Drift> {
+        let kind = json::own(event, "type");
+        if kind.is_none() && json::own(event, "v").is_some() {
+            return self.delta(event);
+        }
+        if let Some(message) = json::field(event, "message").and_then(Message::read) {
+            self.understood = true;
+            if message.is_answer()? && self.is_newest(message.id())? {
+                self.latest = Latest::Apart(message);
+            }
+        } else if kind.is_some_and(|kind| kind.starts_with('"')) || json::field(event, "error").is_some() {
+            self.understood = true;
+        } else {
+            self.unknown = true;
+        }
+        Ok(())
+    }
+
+    fn delta(&mut self, delta: &Object<'_>) -> Result<(), Drift> {
+        let changed = self.documents.apply(delta)?;
+        if let (Latest::Document(number), Some(before)) = (&self.latest, changed.before)
+            && *number == changed.number
+        {
+            self.latest = Latest::Apart(before);
+        }
+        let Some(message) = self.documents.message(changed.number) else {
+            self.unknown = true;
+            return Ok(());
+        };
+        self.understood = true;
+        let (is_answer, id) = (message.is_answer()?, message.id().map(str::to_owned));
+        if is_answer && self.is_newest(id.as_deref())? {
+            self.latest = Latest::Document(changed.number);
+        }
+        Ok(())
+    }
+
+    /// Whether this answer is the newest one; what is still said about an earlier one does not bring it back.
+    fn is_newest(&mut self, id: Option<&str>) -> Result<bool, Drift> {
+        if id.is_some_and(|id| self.earlier.contains(id)) {
+            return Ok(false);
+        }
+        if let Some(before) = self.latest().and_then(Message::id).filter(|before| Some(*before) != id) {
+            let before = before.to_owned();
+            self.earlier.insert(before);
+        }
+        if self.earlier.len() > ANSWERS_MAX { Err(Drift("too_large")) } else { Ok(true) }
+    }
+}

@@ -1,0 +1,160 @@
+//! The delta encoding "v1": documents built up by operations on paths. Of each document only its message is kept.
+//!
+//! An operation leaves out what is as in the one before: `{"v": "text"}` goes on with the last path, operation and
+//! document.
+
+use super::{super::Drift, message::Message};
+use crate::{platforms::json, wire::Object};
+use std::{borrow::Cow, collections::HashMap};
+
+const DOCUMENTS_MAX: usize = 256;
+
+/// Longest path, in bytes. A patch puts its own before each of its steps'.
+const PATH_BYTES_MAX: usize = 512;
+
+/// How deep patches may stand within patches.
+const PATCH_DEPTH_MAX: usize = 4;
+
+/// The documents of one stream.
+#[derive(Debug)]
+pub(super) struct Documents {
+    messages: HashMap<i64, Option<Message>>,
+    path: String,
+    operation: String,
+    current: i64,
+}
+
+/// What an operation did.
+pub(super) struct Changed {
+    /// To which document.
+    pub(super) number: i64,
+    /// The message that stood there before, when another one took its place.
+    pub(super) before: Option<Message>,
+}
+
+/// What is done where a path leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// The value takes the place of what is there.
+    Set,
+    /// The value is added to what is there.
+    Append,
+}
+
+impl Default for Documents {
+    fn default() -> Self {
+        Documents { messages: HashMap::new(), path: String::new(), operation: "add".to_owned(), current: 0 }
+    }
+}
+
+impl Documents {
+    /// The message of a document.
+    pub(super) fn message(&self, number: i64) -> Option<&Message> {
+        self.messages.get(&number)?.as_ref()
+    }
+
+    /// Carries out one operation of the stream.
+    pub(super) fn apply(&mut self, delta: &Object<'_>) -> Result<Changed, Drift> {
+        if let Some(number) = json::own(delta, "c") {
+            self.current = serde_json::from_str(number).map_err(|_| Drift("delta_shape"))?;
+        }
+        if let Some(path) = json::own(delta, "p") {
+            self.path = text(path)?.into_owned();
+        }
+        if let Some(operation) = json::own(delta, "o") {
+            self.operation = text(operation)?.into_owned();
+        }
+        let (number, value) = (self.current, json::own(delta, "v").unwrap_or("null"));
+        if self.path.is_empty() && matches!(&*self.operation, "add" | "replace") {
+            let document = json::object(value).ok_or(Drift("delta_document_shape"))?;
+            let message = json::field(&document, "message").and_then(Message::read);
+            let before = self.messages.insert(number, message).flatten();
+            if self.messages.len() > DOCUMENTS_MAX {
+                return Err(Drift("too_large"));
+            }
+            return Ok(Changed { number, before });
+        }
+        let message = self.messages.get_mut(&number).ok_or(Drift("delta_without_document"))?;
+        let mut before = None;
+        Change { message, before: &mut before }.make(&self.path, &self.operation, value, PATCH_DEPTH_MAX)?;
+        Ok(Changed { number, before })
+    }
+}
+
+/// A change of one document under way.
+struct Change<'a> {
+    message: &'a mut Option<Message>,
+    before: &'a mut Option<Message>,
+}
+
+impl Change<'_> {
+    /// `depth`: how much deeper patches may stand within this.
+    fn make(&mut self, path: &str, operation: &str, value: &str, depth: usize) -> Result<(), Drift> {
+        if path.len() > PATH_BYTES_MAX {
+            return Err(Drift("delta_path"));
+        }
+        let operation = match operation {
+            "patch" => return self.patch(path, value, depth),
+            "add" | "replace" => Operation::Set,
+            "append" => Operation::Append,
+            _ if matters(path) => return Err(Drift("delta_operation")),
+            _ => return Ok(()),
+        };
+        match (path.strip_prefix("/message"), operation) {
+            (Some(""), Operation::Append) if self.message.is_some() => {
+                let fields = json::object(value).ok_or(Drift("delta_path"))?;
+                for (name, value) in fields.iter() {
+                    self.within(name, Operation::Set, value.get())?;
+                }
+                Ok(())
+            }
+            (Some(""), _) => {
+                let before = std::mem::replace(self.message, Message::read(value));
+                // Of several the first is the one that was there before.
+                *self.before = self.before.take().or(before);
+                Ok(())
+            }
+            (Some(within), operation) if within.starts_with('/') => self.within(&within[1..], operation, value),
+            _ if path.is_empty() => Err(Drift("delta_path")),
+            _ => Ok(()),
+        }
+    }
+
+    fn within(&mut self, path: &str, operation: Operation, value: &str) -> Result<(), Drift> {
+        match self.message {
+            Some(message) => message.change(path, operation, value),
+            None if matters(&format!("/message/{path}")) => Err(Drift("delta_path")),
+            None => Ok(()),
+        }
+    }
+
+    fn patch(&mut self, path: &str, steps: &str, depth: usize) -> Result<(), Drift> {
+        const SHAPE: Drift = Drift("delta_patch_shape");
+        let depth = depth.checked_sub(1).ok_or(SHAPE)?;
+        if !steps.starts_with('[') {
+            return Err(SHAPE);
+        }
+        json::each(steps, |step| {
+            let step = json::object(step).ok_or(SHAPE)?;
+            let below = json::field(&step, "p").map_or(Ok(Cow::Borrowed("")), text)?;
+            let operation = text(json::field(&step, "o").unwrap_or_default())?;
+            self.make(&[path, &below].concat(), &operation, json::own(&step, "v").unwrap_or("null"), depth)
+        })
+    }
+}
+
+/// Whether what stands at this path has to do with what an answer is and says.
+fn matters(path: &str) -> bool {
+    const FIELDS: [&str; 7] = ["content", "status", "end_turn", "recipient", "channel", "author", "id"];
+    match path.strip_prefix("/message") {
+        Some("") => true,
+        Some(within) => within
+            .strip_prefix('/')
+            .is_some_and(|within| FIELDS.contains(&within.split('/').next().unwrap_or_default())),
+        None => path.is_empty(),
+    }
+}
+
+fn text(json: &str) -> Result<Cow<'_, str>, Drift> {
+    json::string(json).ok_or(Drift("delta_shape"))
+}

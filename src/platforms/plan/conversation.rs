@@ -1,0 +1,101 @@
+//! Claude's conversations, and which of them a request is for.
+
+use super::{
+    AppId, PlanError, Unusable,
+    entries::{self, Marks, list},
+    moment,
+};
+use crate::{clock::WallMs, platforms::json, wire::Object};
+use serde::Serialize;
+
+const LISTS: &[&str] = &["chat_conversations", "conversations", "items", "entries", "data"];
+const MARKS: Marks = &["is_current", "current", "selected", "active"];
+const IDS: &[&str] = &["uuid", "id", "conversation_uuid", "chat_conversation_uuid"];
+const CREATED: &[&str] = &["created_at", "createdAt", "inserted_at", "insertedAt"];
+const UPDATED: &[&str] = &["updated_at", "updatedAt", "last_updated_at", "lastUpdatedAt"];
+
+/// A conversation; of one that the caller named only the id is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Conversation {
+    /// Its id.
+    pub conversation_id: AppId,
+    /// What people call it.
+    pub title: Option<String>,
+    /// When it began.
+    pub created_at: Option<WallMs>,
+    /// When it last changed.
+    pub updated_at: Option<WallMs>,
+}
+
+impl From<AppId> for Conversation {
+    fn from(conversation_id: AppId) -> Self {
+        Conversation { conversation_id, title: None, created_at: None, updated_at: None }
+    }
+}
+
+impl Conversation {
+    /// Nothing for what has no usable id.
+    pub(super) fn read(entry: &Object<'_>) -> Option<Self> {
+        Some(Conversation {
+            conversation_id: entries::id(entry, IDS)?,
+            title: entries::words(entry, &["name", "title", "summary"]),
+            created_at: created_at(entry),
+            updated_at: time(entry, UPDATED),
+        })
+    }
+}
+
+/// When the entry says that it began.
+pub(super) fn created_at(entry: &Object<'_>) -> Option<WallMs> {
+    time(entry, CREATED)
+}
+
+fn time(entry: &Object<'_>, names: &[&str]) -> Option<WallMs> {
+    names.iter().find_map(|name| json::field(entry, name).and_then(moment::read))
+}
+
+/// The marked one, else the newest; nothing when there is none. Entries that all lack an id are not none: a new
+/// conversation would be a guess.
+pub(super) fn choose(body: &str) -> Result<Option<Conversation>, PlanError> {
+    let list = list(body, LISTS).ok_or(Unusable::NoConversations)?;
+    let (mut marked, mut newest, mut unusable) = (None, None::<Conversation>, false);
+    let time = |conversation: &Conversation| conversation.updated_at.or(conversation.created_at);
+    json::each(list, |entry| {
+        let entry = json::object(entry);
+        match entry.as_ref().and_then(Conversation::read) {
+            None => unusable = true,
+            Some(conversation) if entry.is_some_and(|entry| entries::is_marked(&entry, MARKS)) => {
+                marked.get_or_insert(conversation);
+            }
+            // Of several equally new ones the first counts.
+            Some(conversation) if newest.as_ref().is_none_or(|newest| time(newest) < time(&conversation)) => {
+                newest = Some(conversation);
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    })
+    .map_err(|json::NotAnArray| Unusable::NoConversations)?;
+    match marked.or(newest) {
+        None if unusable => Err(Unusable::NoConversation.into()),
+        chosen => Ok(chosen),
+    }
+}
+
+/// The one that the answer tells of; see [`object`].
+pub(super) fn told(body: &str) -> Option<Conversation> {
+    object(body, Conversation::read)
+}
+
+/// What `read` makes of the conversation that an answer holds: at its root, under `data`, or the root itself; the first
+/// of them that it can be read from.
+pub(super) fn object<T>(body: &str, read: impl Fn(&Object<'_>) -> Option<T>) -> Option<T> {
+    let root = json::object(body)?;
+    let data = json::field(&root, "data").and_then(json::object);
+    let named = [Some(&root), data.as_ref()].into_iter().flatten().find_map(|holder| {
+        ["chat_conversation", "conversation"]
+            .into_iter()
+            .find_map(|name| read(&json::field(holder, name).and_then(json::object)?))
+    });
+    named.or_else(|| read(&root))
+}

@@ -1,0 +1,132 @@
+//! A conversation of Claude as it was read: what it is and who said what.
+
+use super::{Chosen, Conversation, PlanError, Unusable, conversation};
+use crate::{
+    clock::WallMs,
+    platforms::{json, prose::Prose},
+    wire::{Object, Raw},
+};
+use serde::Serialize;
+use std::{borrow::Cow, collections::HashSet};
+
+/// Deepest nesting of a message's content that is looked into.
+const CONTENT_DEPTH_MAX: usize = 8;
+
+/// A conversation and its messages, in the app's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Transcript {
+    /// Which, with what the app tells of it.
+    pub conversation: Conversation,
+    /// Each once.
+    pub messages: Vec<Message>,
+}
+
+/// One message of the user or of the assistant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Message {
+    /// The app's id of it.
+    pub id: Option<String>,
+    /// Who said it.
+    pub role: Role,
+    /// Its text; what else it holds (tools, thoughts, files) is left out.
+    pub content: String,
+    /// When it was said.
+    pub created_at: Option<WallMs>,
+}
+
+/// Who said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Who sits before the app, which Claude calls `human`.
+    User,
+    /// The app.
+    Assistant,
+}
+
+impl Transcript {
+    /// Reads the answer to the last step of a look at the current conversation, which went to `chosen`.
+    pub fn read(body: &Raw, chosen: Chosen) -> Result<Self, PlanError> {
+        let body = json::of(body);
+        let list = conversation::object(&body, |object| {
+            let lists = ["chat_messages", "messages"].into_iter().filter_map(|name| json::field(object, name));
+            lists.filter(|list| list.starts_with('[')).map(str::to_owned).next()
+        });
+        let list = list.ok_or(Unusable::NoMessages)?;
+        let told = conversation::told(&body);
+        let told = told.filter(|told| told.conversation_id == chosen.conversation.conversation_id);
+        let (mut messages, mut seen, mut unusable) = (Vec::new(), HashSet::new(), false);
+        json::each(&list, |entry| {
+            match json::object(entry).as_ref().and_then(Message::read) {
+                Some(message) if seen.insert(message.identity()) => messages.push(message),
+                Some(_) => {}
+                None => unusable = true,
+            }
+            Ok(())
+        })
+        .map_err(|json::NotAnArray| Unusable::NoMessages)?;
+        if messages.is_empty() && unusable {
+            return Err(Unusable::NoMessages.into());
+        }
+        Ok(Transcript { conversation: told.unwrap_or(chosen.conversation), messages })
+    }
+}
+
+/// What two copies of one message share.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Id(String),
+    Said(Role, String, Option<WallMs>),
+}
+
+impl Message {
+    /// Nothing for what neither side said.
+    fn read(entry: &Object<'_>) -> Option<Self> {
+        let role = match &*json::text(entry, &["sender", "role"])? {
+            "human" | "user" => Role::User,
+            "assistant" => Role::Assistant,
+            _ => return None,
+        };
+        let id = json::text(entry, &["uuid", "id", "message_uuid", "messageUuid"]).map(Cow::into_owned);
+        let mut content = Prose::default();
+        if let Some(told) = json::field(entry, "content") {
+            join(told, &mut content, CONTENT_DEPTH_MAX);
+        }
+        let mut content = content.into_text();
+        if content.is_empty() {
+            content = json::text(entry, &["text"]).map(Cow::into_owned).unwrap_or_default();
+        }
+        Some(Message { id, role, content, created_at: conversation::created_at(entry) })
+    }
+
+    fn identity(&self) -> Identity {
+        match &self.id {
+            Some(id) => Identity::Id(id.clone()),
+            None => Identity::Said(self.role, self.content.clone(), self.created_at),
+        }
+    }
+}
+
+/// Adds the text of some content: a string, a block, or a list of them. `depth`: how much deeper it may nest; what lies
+/// deeper is not text but a way to keep the reader busy.
+fn join(content: &str, prose: &mut Prose, depth: usize) {
+    let Some(depth) = depth.checked_sub(1) else { return prose.part() };
+    match content.as_bytes().first() {
+        Some(b'"') => prose.add(&json::string(content).unwrap_or_default()),
+        Some(b'[') => {
+            let joined: Result<(), json::NotAnArray> = json::each(content, |block| {
+                join(block, prose, depth);
+                Ok(())
+            });
+            debug_assert!(joined.is_ok(), "it is part of a text that was read before");
+        }
+        Some(b'{') => match json::object(content) {
+            Some(block) if json::text(&block, &["type"]).is_none_or(|kind| kind == "text") => {
+                let inner = ["text", "content", "parts"].into_iter().find_map(|name| json::field(&block, name));
+                join(inner.unwrap_or_default(), prose, depth);
+            }
+            _ => prose.part(),
+        },
+        _ => {}
+    }
+}

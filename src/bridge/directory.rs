@@ -21,15 +21,36 @@ struct Entry<T> {
     link: Link<T>,
     hello: u64,
     logins: Vec<Login>,
+    /// For which it has learned how a prompt is sent.
+    templates: Vec<(PlatformName, Template)>,
 }
 
 #[derive(Debug)]
 struct Login {
     platform: PlatformName,
     account: Option<String>,
+    fingerprint: Option<String>,
     arrived: u64,
     last_seen_at: WallMs,
     lost: bool,
+}
+
+/// How far a client knows how a prompt is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Template {
+    /// It has seen it done.
+    Learned,
+    /// The app has taken one that it sent.
+    Accepted,
+}
+
+/// What a client told of a login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoginTold<'a> {
+    pub(super) account: Option<&'a str>,
+    pub(super) fingerprint: Option<&'a str>,
+    pub(super) last_seen_at: WallMs,
+    pub(super) freshness: Freshness,
 }
 
 /// A connected client and the way to it.
@@ -75,7 +96,7 @@ impl<T: Clone> Directory<T> {
         }
         self.events += 1;
         self.active = Some(link.client_id.clone());
-        let entry = Entry { link: link.clone(), hello: self.events, logins: Vec::new() };
+        let entry = Entry { link: link.clone(), hello: self.events, logins: Vec::new(), templates: Vec::new() };
         let before = self.clients.insert(link.client_id.clone(), entry);
         Ok(before.map(|entry| entry.link).filter(|old| old.connection_id != link.connection_id))
     }
@@ -110,19 +131,58 @@ impl<T: Clone> Directory<T> {
         &mut self,
         (client, connection): (&ClientId, &ConnectionId),
         platform: &PlatformName,
-        account: Option<&str>,
-        last_seen_at: WallMs,
-        freshness: Freshness,
+        told: LoginTold<'_>,
     ) {
         self.events += 1;
         let arrived = self.events;
         let Some(entry) = self.entry_of(client, connection) else { return };
-        entry.logins.retain(|login| login.platform != *platform || login.account.as_deref() != account);
+        entry.logins.retain(|login| login.platform != *platform || login.account.as_deref() != told.account);
         if entry.logins.len() >= super::session::ENTRIES_MAX {
             entry.logins.remove(0);
         }
-        let (platform, account) = (platform.clone(), account.map(str::to_owned));
-        entry.logins.push(Login { platform, account, arrived, last_seen_at, lost: freshness == Freshness::Lost });
+        entry.logins.push(Login {
+            platform: platform.clone(),
+            account: told.account.map(str::to_owned),
+            fingerprint: told.fingerprint.map(str::to_owned),
+            arrived,
+            last_seen_at: told.last_seen_at,
+            lost: told.freshness == Freshness::Lost,
+        });
+    }
+
+    /// A client says how far it knows how a prompt is sent.
+    pub(super) fn template(
+        &mut self,
+        (client, connection): (&ClientId, &ConnectionId),
+        platform: &PlatformName,
+        told: Option<Template>,
+    ) {
+        let Some(entry) = self.entry_of(client, connection) else { return };
+        let before = entry.templates.iter().position(|(known, _)| known == platform);
+        let before = before.map(|place| entry.templates.swap_remove(place).1);
+        // What was seen here is not forgotten because the client does not say it.
+        if let Some(told) = told {
+            let kept = before.filter(|before| *before == Template::Accepted).unwrap_or(told);
+            entry.templates.push((platform.clone(), kept));
+        }
+    }
+
+    /// The fingerprint of the login that a client told last, if it has one that is not lost.
+    pub(super) fn fingerprint(&self, client: &ClientId, platform: &str) -> Option<Option<String>> {
+        let logins = self.clients.get(client)?.logins.iter();
+        let usable = logins.filter(|login| !login.lost && login.platform.as_str() == platform);
+        usable.max_by_key(|login| login.arrived).map(|login| login.fingerprint.clone())
+    }
+
+    /// How far a client knows how a prompt is sent.
+    pub(super) fn template_of(&self, client: &ClientId, platform: &str) -> Option<Template> {
+        let known = &self.clients.get(client)?.templates;
+        known.iter().find(|(name, _)| name.as_str() == platform).map(|(_, template)| *template)
+    }
+
+    /// Whether the app has taken a prompt of any client.
+    pub(super) fn takes_prompts(&self, platform: &str) -> bool {
+        self.clients.keys().any(|client| self.template_of(client, platform) == Some(Template::Accepted))
     }
 
     /// Who performs a request: the named client; else the active one if it has a login for the platform; else the one

@@ -4,7 +4,7 @@
 use super::{
     assignment::{Assignment, Dispatched, Gone, Report},
     connection::{Connection, Dispatch, Out, Stop, View},
-    directory::{Crowded, Directory, Link, NoClient},
+    directory::{Crowded, Directory, Link, NoClient, Template},
     events::Disconnected,
     meter::Meter,
     settings::{Bridge, LoginState},
@@ -160,6 +160,30 @@ impl Hub {
         self.directory().logged_in(platform.as_str(), seen_since)
     }
 
+    /// The fingerprint of a client's login for a platform; nothing without a login that is not lost.
+    pub fn fingerprint(&self, client: &ClientId, platform: &PlatformName) -> Option<Option<String>> {
+        self.directory().fingerprint(client, platform.as_str())
+    }
+
+    /// Whether a client has learned how a prompt is sent to a platform.
+    pub fn has_template(&self, client: &ClientId, platform: &PlatformName) -> bool {
+        self.directory().template_of(client, platform.as_str()).is_some()
+    }
+
+    /// The app has taken a prompt that a client sent as it had learned to.
+    pub fn prompt_accepted(&self, client: &Client, platform: &PlatformName) {
+        let mut directory = self.directory();
+        if directory.template_of(&client.client_id, platform.as_str()).is_some() {
+            let who = (&client.client_id, &client.connection_id);
+            directory.template(who, platform, Some(Template::Accepted));
+        }
+    }
+
+    /// Whether prompts are known to be taken by a platform: some apps bind a send to one-time tokens, and never do.
+    pub fn takes_prompts(&self, platform: &PlatformName) -> bool {
+        self.directory().takes_prompts(platform.as_str())
+    }
+
     /// Closes every socket with 1001; what they perform fails with `service_stopped`. Newcomers are closed too.
     pub fn stop(&self) {
         self.shared.sockets.close();
@@ -197,7 +221,8 @@ impl Hub {
         &self.shared.setup.system
     }
 
-    pub(super) fn registry(&self) -> &Registry {
+    /// The platforms.
+    pub fn registry(&self) -> &Registry {
         &self.shared.setup.registry
     }
 

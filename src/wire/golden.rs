@@ -106,7 +106,7 @@ fn what_we_write_is_the_golden_frame() {
         id: "req-1",
         platform: "claude",
         method: "POST",
-        path: "/api/x",
+        path: Some("/api/x"),
         headers: &Raw::of(&json!({"content-type": "application/json"})),
         prompt: None,
         response_mode: "sse",

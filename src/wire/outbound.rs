@@ -104,8 +104,9 @@ pub struct ApiRequest<'a> {
     pub platform: &'a str,
     /// Its method.
     pub method: &'a str,
-    /// A path, or a URL on one of the platform's hosts.
-    pub path: &'a str,
+    /// A path, or a URL on one of the platform's hosts; not with a prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<&'a str>,
     /// Its headers, a JSON object of strings.
     pub headers: &'a Raw,
     /// A prompt for the learned template, instead of path and body.

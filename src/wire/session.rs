@@ -123,6 +123,8 @@ pub struct ApiEndpoints {
     pub endpoint_metadata: Vec<EndpointMetadata>,
     /// Whether the extension has learned a prompt template.
     pub prompt_template: bool,
+    /// Whether the app has taken a prompt that was sent by it.
+    pub prompt_accepted: bool,
     /// The state of shell tabs.
     pub shell_runtime: Vec<ShellRuntime>,
 }
@@ -153,6 +155,7 @@ impl ApiEndpoints {
             endpoints: endpoints(message)?,
             endpoint_metadata: metadata.into_iter().map(|raw| endpoint(raw.get())).collect::<Result<_, _>>()?,
             prompt_template: message.boolean(&["prompt_template"])?.unwrap_or(false),
+            prompt_accepted: message.boolean(&["prompt_accepted"])?.unwrap_or(false),
             shell_runtime: shell_runtime::read(message)?,
         })
     }

@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::{
     bridge::{
-        endpoints,
+        directory, endpoints,
         events::{LoginTold, MessageSeen, TabChanged},
         hub::Presence,
     },
@@ -28,8 +28,13 @@ impl Connection {
         let entry = self.session.credentials(told, now);
         // A login for something that is not registered is shown, but no request can go there.
         if let Some(platform) = self.hub.registry().get(&entry.platform) {
-            let (who, account) = ((&client, &connection_id), entry.account.as_deref());
-            self.hub.directory().login(who, &platform.name, account, entry.last_seen_at, entry.freshness);
+            let login = directory::LoginTold {
+                account: entry.account.as_deref(),
+                fingerprint: entry.credential_fingerprint.as_deref(),
+                last_seen_at: entry.last_seen_at,
+                freshness: entry.freshness,
+            };
+            self.hub.directory().login((&client, &connection_id), &platform.name, login);
         }
         self.hub.events().publish("login_state", LoginTold::credentials(&client, &entry));
         self.hub.later().login(LoginRow {
@@ -49,9 +54,20 @@ impl Connection {
     }
 
     pub(super) fn saw_endpoints(&mut self, mut told: ApiEndpoints, now: WallMs, ctx: &mut Context<Self>) {
-        let Some(client) = self.client() else { return };
-        let tabs = std::mem::take(&mut told.shell_runtime);
+        let Some(Presence { client_id: client, connection_id, .. }) = self.greeted.as_ref().map(|g| &g.presence) else {
+            return;
+        };
+        let (client, connection_id) = (client.clone(), connection_id.clone());
+        let (tabs, accepted) = (std::mem::take(&mut told.shell_runtime), told.prompt_accepted);
         let entry = self.session.api_endpoints(told, now);
+        if let Some(platform) = self.hub.registry().get(&entry.platform) {
+            let template = match (entry.prompt_template, accepted) {
+                (false, _) => None,
+                (true, false) => Some(directory::Template::Learned),
+                (true, true) => Some(directory::Template::Accepted),
+            };
+            self.hub.directory().template((&client, &connection_id), &platform.name, template);
+        }
         self.hub.events().publish("login_state", LoginTold::endpoints(&client, &entry));
         self.hub.later().login(LoginRow {
             key: login_key(&client, &entry.platform, entry.account.as_deref()),

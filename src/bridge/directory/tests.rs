@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn told(freshness: Freshness) -> LoginTold<'static> {
+    LoginTold { account: None, fingerprint: Some("f1"), last_seen_at: 1_000, freshness }
+}
+
 struct Scene(Directory<u32>);
 
 impl Scene {
@@ -17,7 +21,7 @@ impl Scene {
     fn login(&mut self, client: &str, platform: &str, freshness: Freshness) {
         let client = ClientId::trusted(client);
         let connection = self.0.connection_of(&client).unwrap();
-        self.0.login((&client, &connection), &PlatformName::trusted(platform), None, 1_000, freshness);
+        self.0.login((&client, &connection), &PlatformName::trusted(platform), told(freshness));
     }
 
     fn chosen(&self, platform: &str) -> String {
@@ -117,7 +121,7 @@ fn a_connection_that_was_replaced_has_nothing_to_say() {
     scene.hello("a", 3);
     scene.hello("b", 4);
     let (a, old) = (ClientId::trusted("a"), ConnectionId::trusted("1"));
-    scene.0.login((&a, &old), &PlatformName::trusted("claude"), None, 1_000, Freshness::Fresh);
+    scene.0.login((&a, &old), &PlatformName::trusted("claude"), told(Freshness::Fresh));
     assert!(scene.0.logged_in("claude", 0).is_empty());
     scene.0.greet_again(&a, &old);
     assert_eq!(scene.chosen("claude"), "b", "the active one stays");

@@ -3,6 +3,7 @@
 
 use crate::{
     clock::WallMs,
+    platforms::{full_text::Drift, registry::Extractor},
     wire::{Answer, Raw, too_deep},
 };
 use serde_json::value::RawValue;
@@ -17,22 +18,43 @@ const ERROR_BODY_MAX: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
+/// How the text of an answer's events is put together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spelling {
+    /// By the forms of this app's assistant, which answers, and by no other. Nothing: by deltas of any known shape.
+    pub(super) assistant: Option<Extractor>,
+}
+
+/// An answer as it is shown.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) shown: Raw,
+    /// Why the text that it spells is left out.
+    pub(super) drift: Option<Drift>,
+}
+
+impl From<Raw> for Taken {
+    fn from(shown: Raw) -> Self {
+        Taken { shown, drift: None }
+    }
+}
+
 /// What the caller is shown of a whole answer of at most `max` bytes: of its text, or of its JSON.
-pub(super) fn shape(answer: &Answer, max: usize) -> Result<Raw, TooLarge> {
+pub(super) fn shape(answer: &Answer, max: usize, spelling: Spelling) -> Result<Taken, TooLarge> {
     let body = &answer.body;
     let Some(text) = body.string() else {
-        return if body.len() > max { Err(TooLarge) } else { Ok(body.clone()) };
+        return if body.len() > max { Err(TooLarge) } else { Ok(body.clone().into()) };
     };
     if text.len() > max {
         return Err(TooLarge);
     }
     if text.is_empty() {
-        return Ok(Raw::default());
+        return Ok(Raw::default().into());
     }
     if is_event_stream(answer.headers.content_type.as_deref(), &text) {
-        return Ok(event_stream::take_apart(&text));
+        return Ok(event_stream::take_apart(&text, spelling));
     }
-    Ok(json(&text).unwrap_or_else(|| body.clone()))
+    Ok(json(&text).unwrap_or_else(|| body.clone()).into())
 }
 
 fn is_event_stream(content_type: Option<&str>, text: &str) -> bool {

@@ -2,7 +2,8 @@
 
 use crate::{
     bridge::{Gone, NoClient},
-    ids::{ClientId, ConnectionId},
+    ids::{ClientId, ConnectionId, PlatformName},
+    platforms::plan::PlanError,
     policy::{Failed, Outcome, Refusal, is_failure},
     wire::Raw,
 };
@@ -15,6 +16,12 @@ pub enum Cause {
     NoClient(NoClient),
     /// The policy said no.
     Refused(Refusal),
+    /// The client has no login for the platform.
+    NoCredentials,
+    /// The client has not learned how a prompt is sent to this platform.
+    NoTemplate(PlatformName),
+    /// What the app answered to a step leads nowhere.
+    Plan(PlanError),
     /// The policy took its lease back.
     Swept,
     /// The client's connection could do nothing more for it.
@@ -80,6 +87,10 @@ impl Cause {
         Cow::Borrowed(match self {
             Cause::NoClient(NoClient::NoneConnected) => "no_active_client",
             Cause::NoClient(NoClient::NotConnected) => "client_not_found",
+            Cause::NoCredentials => "claude_credentials_unavailable",
+            Cause::NoTemplate(platform) => return Cow::Owned(format!("{platform}_template_unavailable")),
+            Cause::Plan(PlanError::InvalidResponse(_)) => "browser_upstream_invalid_response",
+            Cause::Plan(_) => "not_found",
             Cause::Refused(refusal) => refusal.code(),
             Cause::Swept => "lease_swept",
             Cause::Gone(gone) => gone.code(),
@@ -104,6 +115,13 @@ impl Cause {
         match self {
             Cause::NoClient(NoClient::NoneConnected) => "No Firefox is connected.".into(),
             Cause::NoClient(NoClient::NotConnected) => "The named client is not connected.".into(),
+            Cause::NoCredentials => "The client has no login for this platform.".into(),
+            Cause::NoTemplate(_) => "The extension has not learned yet how a prompt is sent there.".into(),
+            Cause::Plan(error) => {
+                let mut sentence = format!("{error}.");
+                sentence[..1].make_ascii_uppercase();
+                sentence
+            }
             Cause::Refused(refusal) => format!("The request policy refused: {refusal}."),
             Cause::Swept => "The request showed no sign of life for too long and lost its place.".into(),
             Cause::Gone(Gone::Disconnected) => "The client's connection was lost.".into(),
@@ -134,6 +152,12 @@ impl Cause {
         let failed = |error, retry_after_ms| Outcome::Failure(Failed { error, retry_after_ms });
         match self {
             cause if cause.is_cancellation() => Outcome::Cancelled,
+            // The platform answered, whatever that was.
+            Cause::Plan(_) | Cause::TooLarge { .. } => Outcome::Success,
+            // Our own fault says nothing about it.
+            Cause::Internal => Outcome::Cancelled,
+            // Nothing went out.
+            Cause::NoCredentials | Cause::NoTemplate(_) => Outcome::Cancelled,
             Cause::Upstream(upstream) => match upstream.status.filter(|status| *status >= 400) {
                 Some(status) if !is_failure(status) => Outcome::Success,
                 Some(status) => failed(format!("http_{status}"), upstream.retry_after_ms),

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::{
         events::Resume,
-        relay::{Call, ResponseMode},
+        relay::{Call, ResponseMode, Work},
     };
     use serde_json::json;
 
@@ -174,6 +174,7 @@ mod tests {
             platform: PlatformName::trusted("claude"),
             client_id: None,
             mode: ResponseMode::Sse,
+            work: Work::Call,
             call: Call { method: "GET".into(), path: path.to_owned(), ..Call::default() },
             timeout: None,
         }

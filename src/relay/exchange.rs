@@ -13,14 +13,15 @@ use super::{
     events::Done,
     hub::{Hub, Registration},
     journal::Facts,
-    life::{Act, Ended, Life, Phase},
-    request::{Call, Request, ResponseMode},
+    life::{Act, Ended, Life, Part, Phase},
+    request::{Call, Outgoing, Request, ResponseMode, Work},
     stream::{Partial, Writer},
 };
 use crate::{
     bridge::{Client, Dispatched, Gone},
     clock::WallMs,
     ids::{ClientId, PlatformName, RequestId},
+    platforms::plan::{Asked, Chosen, Plan, Then},
     policy::{Admission, Applicant, Lease, Outcome, Touch, Waiting},
     wire::{Raw, Upstream},
 };
@@ -30,9 +31,10 @@ use tokio::{sync::oneshot, time::Instant};
 
 mod delivery;
 mod messages;
+mod steps;
 mod timing;
 
-pub(super) use messages::{CallerGone, Cancel, Stop, View};
+pub(super) use messages::{CallerGone, Cancel, Stop, View, WaitsFor};
 
 /// A request that runs longer than this is recorded while it runs.
 const RECORD_AFTER: Duration = Duration::from_secs(1);
@@ -48,6 +50,10 @@ pub struct Delivered {
     pub request_id: RequestId,
     /// What the policy decided; always there for an answer.
     pub admission: Option<Arc<Admission>>,
+    /// What `request_mode` says of it.
+    pub request_mode: Cow<'static, str>,
+    /// Where in the app it went, when that had to be found out.
+    pub chosen: Option<Chosen>,
     /// What was asked of the app.
     pub call: Call,
     /// The app's status.
@@ -76,6 +82,17 @@ pub(super) struct Exchange {
     waiting: Option<Waiting>,
     lease: Option<Lease>,
     dispatched: Option<Dispatched>,
+    /// The plan, while a step of it is out that another follows.
+    then: Option<Then>,
+    /// What the caller named of where a plan goes, as far as what is known of it is kept.
+    asked: Option<Asked>,
+    /// The client's login when the plan began: what is found belongs to it.
+    fingerprint: Option<String>,
+    /// Where in the app a plan's last step goes.
+    chosen: Option<Chosen>,
+    request_mode: Cow<'static, str>,
+    /// Whether the assistant answers, whatever the path.
+    prompts: bool,
     cancelled: Option<Box<CancelAnswer>>,
     requested: Instant,
     requested_at: WallMs,
@@ -94,11 +111,11 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) fn new(hub: Hub, request: Request, sink: Sink, number: i64, registration: Registration) -> Self {
         let requested_at = hub.clock().now_ms();
+        let request = Box::new(request);
         Exchange {
             life: Life::new(request.mode == ResponseMode::Sse, hub.timeouts(&request)),
             recorded: !hub.journal().is_on(),
             hub,
-            request: Box::new(request),
             number,
             sink,
             client: None,
@@ -106,6 +123,12 @@ impl Exchange {
             waiting: None,
             lease: None,
             dispatched: None,
+            then: None,
+            asked: None,
+            fingerprint: None,
+            chosen: None,
+            request_mode: request.work_name(),
+            prompts: matches!(&request.work, Work::Template(_) | Work::Plan(Plan::ClaudePrompt { .. })),
             cancelled: None,
             requested: Instant::now(),
             requested_at,
@@ -117,6 +140,7 @@ impl Exchange {
             bytes: 0,
             timer: None,
             registration: Some(registration),
+            request,
         }
     }
 
@@ -125,6 +149,11 @@ impl Exchange {
         let (platform, named) = (&self.request.platform, self.request.client_id.as_ref());
         self.chosen_in = self.hub.bridge().epoch();
         let client = self.hub.bridge().select(platform, named).map_err(Cause::NoClient)?;
+        let able = self.is_able(&client);
+        if let Err(cause) = able {
+            self.client = Some(client);
+            return Err(cause);
+        }
         let applicant = Applicant { request_id: self.request.id.clone(), answer_to: ctx.address().recipient() };
         let acquired = self.hub.policy().acquire(&client.client_id, platform, applicant);
         self.client = Some(client);
@@ -147,12 +176,12 @@ impl Exchange {
         let Some(client) = self.client.take() else { return };
         let bridge = self.hub.bridge();
         if bridge.epoch() == self.chosen_in {
-            return self.dispatch(client, ctx);
+            return self.begin(client, ctx);
         }
         // The client may have come back on another connection while this waited; nothing was sent on the old one.
         let again = bridge.select(&self.request.platform, Some(&client.client_id));
         match again {
-            Ok(client) => self.dispatch(client, ctx),
+            Ok(client) => self.begin(client, ctx),
             Err(_) => {
                 self.client = Some(client);
                 self.lease = None; // nothing went out: that says nothing about the platform
@@ -161,19 +190,28 @@ impl Exchange {
         }
     }
 
-    fn dispatch(&mut self, client: Client, ctx: &mut Context<Self>) {
+    /// Sends a part of it; only the last bears the caller's id.
+    fn dispatch(&mut self, client: Client, part: Part, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        let frame = self.request.frame(self.hub.timeouts(&self.request).total);
+        let own;
+        let out = match part {
+            Part::Last => Outgoing { id: &self.request.id, mode: self.request.mode },
+            Part::Step => {
+                own = RequestId::generate();
+                Outgoing { id: &own, mode: ResponseMode::Buffered }
+            }
+        };
+        let frame = self.request.frame(out, self.hub.timeouts(&self.request).total);
         let to = ctx.address().recipient();
         let bridge = self.hub.bridge();
-        self.dispatched = Some(bridge.dispatch(&client, &self.request.id, &self.request.platform, frame, to));
+        self.dispatched = Some(bridge.dispatch(&client, out.id, &self.request.platform, frame, to));
         self.client = Some(client);
         self.dispatched_at = self.hub.clock().now_ms();
         if let Some(registration) = &self.registration {
             registration.phases.dispatched(self.dispatched_at);
         }
         self.touch(Touch::Dispatched, now);
-        self.life.dispatched(now);
+        self.life.dispatched(part, now);
         self.arm(ctx);
     }
 
@@ -192,7 +230,7 @@ impl Exchange {
             _ => Touch::ResponseReceived,
         };
         self.touch(touch, now);
-        if self.first_byte_at.is_none() && touch != Touch::Progress {
+        if self.first_byte_at.is_none() && touch != Touch::Progress && self.then.is_none() {
             self.first_byte_at = Some(self.hub.clock().now_ms());
         }
         let act = self.life.said(report, now);
@@ -210,6 +248,7 @@ impl Exchange {
                 }
                 self.emit(&event, ctx);
             }
+            Act::Step(answer) => self.step_answered(&answer, ctx),
             Act::Whole(answer) => self.whole(&answer, ctx),
             Act::End(Ended::Stream { status }) => {
                 self.status = Some(status);
@@ -230,6 +269,10 @@ impl Exchange {
             self.status = upstream.status;
             let words = upstream.retry_after.take();
             upstream.retry_after_ms = words.and_then(|words| answer::retry_after_ms(&words, now));
+        }
+        self.learn_from(self.status);
+        if ended.is_ok() {
+            self.taken();
         }
         self.life.over();
         self.waiting = None;
@@ -273,6 +316,7 @@ impl Exchange {
         let facts = Facts {
             number: self.number,
             request: &self.request,
+            request_mode: &self.request_mode,
             client_id: self.client.as_ref().map(|client| client.client_id.shared()),
             phase: self.life.phase(),
             outcome,

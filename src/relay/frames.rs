@@ -3,6 +3,7 @@
 use super::request::Request;
 use crate::{
     ids::ClientId,
+    platforms::plan::{Chosen, Conversation, Organization},
     policy::Admission,
     sse,
     wire::{Event, Raw},
@@ -13,36 +14,48 @@ use serde::Serialize;
 #[derive(Serialize)]
 struct Open<'a> {
     client_id: &'a ClientId,
-    conversation: Option<()>,
+    conversation: Option<&'a Conversation>,
     meta: &'a Raw,
-    organization: Option<()>,
+    organization: Option<&'a Organization>,
     platform: &'a str,
     policy: &'a Admission,
     request_id: &'a str,
     request_method: &'a str,
-    request_mode: &'static str,
-    request_path: &'a str,
+    request_mode: &'a str,
+    request_path: Option<&'a str>,
     response_mode: &'static str,
     status: u16,
     stream_id: &'a str,
 }
 
+/// What is known of a stream when it opens, beside its request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened<'a> {
+    pub(super) client_id: &'a ClientId,
+    pub(super) request_mode: &'a str,
+    pub(super) chosen: Option<&'a Chosen>,
+    pub(super) admission: &'a Admission,
+    pub(super) status: u16,
+    pub(super) meta: &'a Raw,
+}
+
 /// The first frame of a stream.
-pub(super) fn open(request: &Request, client_id: &ClientId, admission: &Admission, status: u16, meta: &Raw) -> Vec<u8> {
-    let meta = Raw::trusted(meta.line().into_owned());
+pub(super) fn open(request: &Request, opened: &Opened<'_>) -> Vec<u8> {
+    let meta = Raw::trusted(opened.meta.line().into_owned());
     let data = Open {
-        client_id,
-        conversation: None,
+        client_id: opened.client_id,
+        conversation: opened.chosen.map(|chosen| &chosen.conversation),
         meta: &meta,
-        organization: None,
+        organization: opened.chosen.map(|chosen| &chosen.organization),
         platform: request.platform.as_str(),
-        policy: admission,
+        policy: opened.admission,
         request_id: request.id.as_str(),
         request_method: &request.call.method,
-        request_mode: super::API_REQUEST,
-        request_path: &request.call.path,
+        request_mode: opened.request_mode,
+        // A template's is the extension's own.
+        request_path: Some(request.call.path.as_str()).filter(|path| !path.is_empty()),
         response_mode: request.mode.name(),
-        status,
+        status: opened.status,
         stream_id: request.id.as_str(),
     };
     let mut frame = Vec::with_capacity(512 + meta.len());
@@ -87,7 +100,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::{PlatformName, RequestId},
-        relay::{Call, ResponseMode},
+        relay::{Call, ResponseMode, Work},
     };
 
     #[test]
@@ -98,6 +111,7 @@ mod tests {
             platform: PlatformName::trusted("claude"),
             client_id: None,
             mode: ResponseMode::Sse,
+            work: Work::Call,
             call,
             timeout: None,
         };

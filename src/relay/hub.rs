@@ -6,10 +6,10 @@ use super::{
     cancel::{CancelAnswer, CancelRefused},
     ending::{Cause, Failure},
     events::Phases,
-    exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View},
+    exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View, WaitsFor},
     journal::{Filter, Journal, Page, Shown},
-    life::Timeouts,
-    request::{Request, ResponseMode},
+    life::{Phase, Timeouts},
+    request::{Request, ResponseMode, Work},
     stream::{Reader, stream},
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     ids::{ClientId, PlatformName, RequestId},
     line::Line,
     mode::Mode,
+    platforms::{full_text::Drift, plan::Choices},
     policy,
     store::StoreError,
     system::System,
@@ -32,6 +33,9 @@ use std::{
 };
 use tokio::sync::oneshot;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+/// How much longer than the policy lets it wait a request waits for the policy's answer.
+const QUEUED_SLACK: Duration = Duration::from_secs(5);
 
 /// What the relay is made of.
 #[derive(Debug)]
@@ -64,6 +68,10 @@ pub struct Hub {
 struct Shared {
     setup: Setup,
     live: Mutex<foldhash::HashMap<RequestId, Live>>,
+    /// Where prompts went a moment ago.
+    choices: Mutex<Choices>,
+    /// Answers that were not understood; of registered platforms alone.
+    drifts: Mutex<foldhash::HashMap<PlatformName, u64>>,
     callers: TaskTracker,
 }
 
@@ -166,7 +174,16 @@ impl Drop for Registration {
 impl Hub {
     /// A relay without requests.
     pub fn new(setup: Setup) -> Self {
-        Hub { shared: Arc::new(Shared { setup, live: Mutex::default(), callers: TaskTracker::new() }) }
+        let choices = Mutex::new(Choices::new(setup.bridge.settings().max_clients));
+        Hub {
+            shared: Arc::new(Shared {
+                setup,
+                live: Mutex::default(),
+                choices,
+                drifts: Mutex::default(),
+                callers: TaskTracker::new(),
+            }),
+        }
     }
 
     /// Takes over a request whose caller wants the whole answer.
@@ -249,8 +266,22 @@ impl Hub {
     pub async fn page(&self, filter: Filter) -> Result<Page, StoreError> {
         let exchanges: Vec<_> = self.live().values().map(|live| live.exchange.clone()).collect();
         let views = join_all(exchanges.iter().map(|exchange| exchange.send(View))).await;
-        let live = views.into_iter().filter_map(Result::ok).flatten().collect();
-        self.journal().page(live, filter).await
+        let live = views.into_iter().filter_map(Result::ok).flatten().map(Shown::from).collect();
+        let mut page = self.journal().page(live, filter).await?;
+        // Of those on the page alone: each asks its target, some their platform's gate.
+        join_all(page.entries.iter_mut().map(|shown| self.say_why(shown))).await;
+        Ok(page)
+    }
+
+    /// Adds what a request waits for.
+    async fn say_why(&self, shown: &mut Shown) {
+        if shown.entry.phase != Phase::Queued.name() {
+            return;
+        }
+        let exchange = self.live().get(&*shown.entry.request_id).map(|live| live.exchange.clone());
+        if let Some(exchange) = exchange {
+            shown.waiting = exchange.send(WaitsFor).await.ok().flatten();
+        }
     }
 
     /// The live request of that id, else the newest finished one.
@@ -261,8 +292,10 @@ impl Hub {
     pub async fn find(&self, id: &str) -> Result<Option<Shown>, StoreError> {
         let live = self.live().get(id).cloned();
         if let Some(live) = live
-            && let Ok(Some(shown)) = live.exchange.send(View).await
+            && let Ok(Some(entry)) = live.exchange.send(View).await
         {
+            let mut shown = Shown::from(entry);
+            self.say_why(&mut shown).await;
             return Ok(Some(shown));
         }
         Ok(self.journal().latest(id).await?.map(Shown::from))
@@ -299,8 +332,8 @@ impl Hub {
     }
 
     pub(super) fn timeouts(&self, request: &Request) -> Timeouts {
-        let stream = self.policy().settings().for_platform(request.platform.as_str()).stream;
-        let settings = self.bridge().settings();
+        let limits = self.policy().settings().for_platform(request.platform.as_str());
+        let (stream, settings) = (limits.stream, self.bridge().settings());
         let total = match request.mode {
             ResponseMode::Buffered => {
                 Some(request.timeout.unwrap_or(Duration::from_millis(settings.request_timeout_ms)))
@@ -313,6 +346,8 @@ impl Hub {
             idle: Duration::from_millis(stream.idle_timeout_ms),
             silence: Duration::from_millis(stream.max_silence_ms),
             grace: Duration::from_millis(settings.cancel_grace_ms),
+            queued: Duration::from_millis(limits.waiter.timeout_ms) + QUEUED_SLACK,
+            prompt: (!matches!(request.work, Work::Call)).then(|| Duration::from_millis(settings.prompt_timeout_ms)),
         }
     }
 
@@ -330,6 +365,27 @@ impl Hub {
 
     pub(super) fn clock(&self) -> Clock {
         self.shared.setup.clock
+    }
+
+    /// An answer of the assistant was not understood.
+    pub(super) fn count_drift(&self, platform: &PlatformName, drift: Drift) {
+        tracing::warn!(
+            platform = platform.as_str(),
+            reason = drift.reason(),
+            "an answer's text is not of a known form"
+        );
+        let mut drifts = self.shared.drifts.lock().unwrap_or_else(PoisonError::into_inner);
+        *drifts.entry(platform.clone()).or_default() += 1;
+    }
+
+    /// How many answers of a platform's assistant were not understood, since the start.
+    pub fn answer_drift(&self, platform: &PlatformName) -> u64 {
+        self.shared.drifts.lock().unwrap_or_else(PoisonError::into_inner).get(platform).copied().unwrap_or(0)
+    }
+
+    pub(super) fn choices(&self) -> MutexGuard<'_, Choices> {
+        // A cache that a panicking thread left half done is still one.
+        self.shared.choices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn stall(&self) -> Duration {

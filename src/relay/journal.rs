@@ -25,6 +25,7 @@ const PATH_BYTES_MAX: usize = 1 << 10;
 pub(super) struct Facts<'a> {
     pub(super) number: i64,
     pub(super) request: &'a super::Request,
+    pub(super) request_mode: &'a Cow<'static, str>,
     pub(super) client_id: Option<Arc<str>>,
     pub(super) phase: Phase,
     pub(super) outcome: Option<&'static str>,
@@ -49,7 +50,7 @@ impl Facts<'_> {
             client_id: self.client_id,
             method: call.method.clone(),
             path: cut(&call.path).to_owned(),
-            request_mode: Cow::Borrowed(super::API_REQUEST),
+            request_mode: self.request_mode.clone(),
             response_mode: Cow::Borrowed(self.request.mode.name()),
             phase: Cow::Borrowed(self.phase.name()),
             outcome: self.outcome.map(Cow::Borrowed),

@@ -27,6 +27,19 @@ pub(super) struct Timeouts {
     pub(super) silence: Duration,
     /// From a cancel to the extension's last word.
     pub(super) grace: Duration,
+    /// How long it may wait to go out: more than the policy lets it, which answers before.
+    pub(super) queued: Duration,
+    /// How far signs of life may put the end of a whole answer off; nothing where they do not.
+    pub(super) prompt: Option<Duration>,
+}
+
+/// What goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A step whose answer another follows.
+    Step,
+    /// What the caller wants answered.
+    Last,
 }
 
 /// Where a request stands.
@@ -58,6 +71,8 @@ pub(super) enum Act {
     Open { status: u16, meta: Raw },
     /// Pass an event on, after opening the stream if that has not happened.
     Emit { opens: bool, event: Event },
+    /// A step of a plan is answered: the next one follows.
+    Step(Answer),
     /// The whole answer is here.
     Whole(Answer),
     /// It is over.
@@ -92,6 +107,10 @@ pub(super) struct Life {
     streamed: bool,
     timeouts: Timeouts,
     phase: Phase,
+    part: Part,
+    queued_until: Option<Instant>,
+    /// The first time.
+    dispatched: Option<Instant>,
     total_until: Option<Instant>,
     quiet_until: Option<Instant>,
     silent_until: Option<Instant>,
@@ -110,6 +129,9 @@ impl Life {
             streamed,
             timeouts,
             phase: Phase::Queued,
+            part: Part::Last,
+            queued_until: None,
+            dispatched: None,
             total_until: None,
             quiet_until: None,
             silent_until: None,
@@ -140,11 +162,20 @@ impl Life {
         self.phase = Phase::Done;
     }
 
-    /// It goes out now.
-    pub(super) fn dispatched(&mut self, now: Instant) {
-        debug_assert_eq!(self.phase, Phase::Queued, "a request is dispatched once");
-        self.phase = Phase::Dispatched;
-        self.total_until = self.timeouts.total.map(|time| now + time);
+    /// It waits to go out.
+    pub(super) fn queued(&mut self, now: Instant) {
+        self.queued_until = Some(now + self.timeouts.queued);
+    }
+
+    /// It goes out now, or a step of it does. Its time as a whole begins with the first.
+    pub(super) fn dispatched(&mut self, part: Part, now: Instant) {
+        debug_assert!(self.phase == Phase::Queued || self.part == Part::Step, "what is last is dispatched once");
+        (self.phase, self.part) = (Phase::Dispatched, part);
+        self.queued_until = None;
+        if self.dispatched.is_none() {
+            self.dispatched = Some(now);
+            self.total_until = self.timeouts.total.map(|time| now + time);
+        }
         if self.streamed {
             self.quiet_until = Some(now + self.timeouts.open);
             self.silent_until = Some(now + self.timeouts.silence);
@@ -163,7 +194,7 @@ impl Life {
                 let upstream = UpstreamError { status, code, error, message, ..UpstreamError::default() };
                 self.upstream_failed(upstream)
             }
-            Upstream::End { status } if self.streamed => self.complete(status),
+            Upstream::End { status } if self.streams() => self.complete(status),
             Upstream::End { .. } => {
                 self.fail(Cause::Garbled("a stream's end came for a request that is no stream".into()))
             }
@@ -171,12 +202,12 @@ impl Life {
                 self.sign_of_life(now);
                 Act::Nothing
             }
-            Upstream::Open { status, meta, headers } if self.streamed && !self.opened() => {
+            Upstream::Open { status, meta, headers } if self.streams() && !self.opened() => {
                 self.open(status, now);
                 self.retry_after = headers.retry_after;
                 Act::Open { status, meta }
             }
-            Upstream::Event(event) if self.streamed => self.event(event, now),
+            Upstream::Event(event) if self.streams() => self.event(event, now),
             Upstream::Open { .. } | Upstream::Event(_) => Act::Nothing,
         }
     }
@@ -203,8 +234,19 @@ impl Life {
         Act::Emit { opens, event }
     }
 
-    /// Restarts the timer that is running: that of the opening, or that between signs of life.
+    /// Whether what is out is to be answered event by event.
+    fn streams(&self) -> bool {
+        self.streamed && self.part == Part::Last
+    }
+
+    /// Restarts the timer that is running: that of the opening, or that between signs of life; in a prompt mode that of
+    /// the whole answer, within its bound.
     fn sign_of_life(&mut self, now: Instant) {
+        if let (false, Some(total), Some(longest)) = (self.streamed, self.timeouts.total, self.timeouts.prompt) {
+            let last = self.dispatched.map(|first| first + longest);
+            let until = last.map_or(now + total, |last| last.min(now + total));
+            self.total_until = self.total_until.map(|before| before.max(until));
+        }
         if self.streamed {
             let time = if self.opened() { self.timeouts.idle } else { self.timeouts.open };
             self.quiet_until = Some(now + time);
@@ -214,6 +256,9 @@ impl Life {
     fn answer(&mut self, answer: Answer) -> Act {
         let opened_as_error = self.status.filter(|status| *status >= 400);
         if opened_as_error.is_none() && answer.ok && answer.status.is_none_or(|status| status < 400) {
+            if self.part == Part::Step {
+                return if self.is_cancelled() { self.fail(Cause::Cancelled) } else { Act::Step(answer) };
+            }
             self.phase = Phase::Done;
             return Act::Whole(answer);
         }
@@ -304,7 +349,10 @@ impl Life {
         if self.phase == Phase::Done {
             return None;
         }
-        self.grace_until.or_else(|| [self.total_until, self.quiet_until, self.silent_until].into_iter().flatten().min())
+        self.grace_until.or_else(|| {
+            let of_it = [self.queued_until, self.total_until, self.quiet_until, self.silent_until];
+            of_it.into_iter().flatten().min()
+        })
     }
 
     /// Time has passed.
@@ -315,6 +363,9 @@ impl Life {
                 return Act::Nothing;
             }
             Cause::Cancelled
+        } else if over(self.queued_until) {
+            // The policy would have answered: what it gave the answer to is gone.
+            Cause::Internal
         } else if over(self.total_until) {
             Cause::Timeout
         } else if over(self.silent_until) {

@@ -22,5 +22,5 @@ pub use ending::{Cause, Failure, Upstream};
 pub use exchange::Delivered;
 pub use hub::{Buffered, Caller, Hub, Refused, Setup, Streamed};
 pub use journal::{Filter, Journal, Page, Shown};
-pub use request::{API_REQUEST, Call, Request, ResponseMode};
+pub use request::{Call, Request, ResponseMode, Work};
 pub use stream::{Next, Partial, Reader, StreamEnd};

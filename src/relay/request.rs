@@ -1,8 +1,10 @@
 //! A browser request as the relay takes it over: checked, its parts as they will go out.
 
+pub use crate::platforms::plan::Call;
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
-    wire::{self, ApiRequest, Raw},
+    platforms::plan::Plan,
+    wire::{self, ApiRequest},
 };
 use bytestring::ByteString;
 use std::{borrow::Cow, time::Duration};
@@ -37,40 +39,57 @@ pub struct Request {
     pub client_id: Option<ClientId>,
     /// How the caller wants the answer.
     pub mode: ResponseMode,
-    /// What is asked of the app.
+    /// What it has to do.
+    pub work: Work,
+    /// What is asked of the app: from the start, or once the steps before have found out.
     pub call: Call,
     /// The caller's own limit, counted from dispatch.
     pub timeout: Option<Duration>,
 }
 
-/// One HTTP call to the app.
-#[derive(Clone, Debug, Default)]
-pub struct Call {
-    /// Upper case; the usual ones need no memory.
-    pub method: Cow<'static, str>,
-    /// A path, or a URL on one of the platform's hosts.
-    pub path: String,
-    /// A JSON object of strings.
-    pub headers: Raw,
-    /// A string is sent as it is, anything else as JSON.
-    pub body: Option<Raw>,
+/// What a request has to do.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// The one call that it brings along.
+    Call,
+    /// The steps of a plan, whose last is its call.
+    Plan(Plan),
+    /// To say this by the template that the extension learned.
+    Template(String),
 }
 
 /// What `request_mode` says of a request with a path of its own.
-pub const API_REQUEST: &str = "api_request";
+const API_REQUEST: &str = "api_request";
+
+/// What goes out of a request: the part, its id and how it is to be answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) id: &'a RequestId,
+    pub(super) mode: ResponseMode,
+}
 
 impl Request {
+    /// What `request_mode` says of it.
+    pub(super) fn work_name(&self) -> Cow<'static, str> {
+        match &self.work {
+            Work::Call => Cow::Borrowed(API_REQUEST),
+            Work::Plan(plan) => Cow::Borrowed(plan.name()),
+            Work::Template(_) => Cow::Owned(format!("{}_prompt", self.platform)),
+        }
+    }
+
     /// The frame that hands it to the extension. `timeout`: how long it may take, where that is limited.
-    pub(super) fn frame(&self, timeout: Option<Duration>) -> ByteString {
+    pub(super) fn frame(&self, out: Outgoing<'_>, timeout: Option<Duration>) -> ByteString {
+        let prompt = if let Work::Template(prompt) = &self.work { Some(prompt.as_str()) } else { None };
         let head = ApiRequest {
-            id: self.id.as_str(),
+            id: out.id.as_str(),
             platform: self.platform.as_str(),
             method: &self.call.method,
-            path: &self.call.path,
+            path: prompt.is_none().then_some(self.call.path.as_str()),
             headers: &self.call.headers,
-            prompt: None,
-            response_mode: self.mode.name(),
-            stream_id: (self.mode == ResponseMode::Sse).then_some(self.id.as_str()),
+            prompt,
+            response_mode: out.mode.name(),
+            stream_id: (out.mode == ResponseMode::Sse).then_some(out.id.as_str()),
             timeout_ms: timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
         wire::frame_with(&head, "body", self.call.body.as_ref())

@@ -3,98 +3,70 @@
 //! One pass, and what it finds is written at once: an answer may hold a million events, and nothing is kept of one but
 //! the text that it adds.
 
-use crate::wire::{Raw, json, too_deep};
+use super::{Spelling, Taken};
+use crate::{
+    platforms::{
+        event_stream::{Event, events},
+        full_text::Reader,
+    },
+    wire::{Raw, json, too_deep},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, fmt};
 
-/// What the caller is shown instead of `text`: its events, the text that they spell, and itself.
-pub(super) fn take_apart(text: &str) -> Raw {
+/// What the caller is shown instead of `text`: its events, the text that they spell where that is known, and itself.
+pub(super) fn take_apart(text: &str, spelling: Spelling) -> Taken {
     let mut out = String::with_capacity(text.len().saturating_mul(3));
     out.push_str("{\"content_type\":\"text/event-stream\",\"events\":[");
-    let (mut block, mut full_text) = (Block::default(), String::new());
-    for line in lines(text) {
-        if line.is_empty() {
-            std::mem::take(&mut block).end(text, &mut out, &mut full_text);
-        } else {
-            block.add(text, line);
+    let (mut reader, mut deltas) = (spelling.assistant.and_then(Reader::of), String::new());
+    for event in events(text) {
+        if let Some(reader) = &mut reader {
+            reader.event(&event);
         }
+        show(text, &event, &mut out, &mut deltas);
     }
-    // A last event without an empty line after it counts too: nothing more can come.
-    block.end(text, &mut out, &mut full_text);
-    out.push_str("],\"full_text\":");
-    json::write(&mut out, &full_text);
+    out.push(']');
+    // What an assistant says in a form that is not known is not guessed at.
+    let (full_text, drift) = match reader.map(Reader::finish) {
+        Some(Ok(said)) => (Some(said), None),
+        Some(Err(drift)) => (None, Some(drift)),
+        None => (Some(deltas), None),
+    };
+    if let Some(full_text) = full_text {
+        out.push_str(",\"full_text\":");
+        json::write(&mut out, &full_text);
+    }
     out.push_str(",\"raw\":");
     json::write(&mut out, &text);
     out.push('}');
-    Raw::trusted(out)
+    Taken { shown: Raw::trusted(out), drift }
 }
 
-/// Where the lines of `text` stand. They end with `\r\n`, `\n` or `\r`.
-fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    std::iter::from_fn(move || {
-        let rest = text.as_bytes().get(at..).filter(|rest| !rest.is_empty())?;
-        let length = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-        let line = at..at + length;
-        at = line.end + if rest[length..].starts_with(b"\r\n") { 2 } else { 1 };
-        Some(line)
-    })
-}
-
-/// Lines without an empty one between them.
-#[derive(Default)]
-struct Block<'a> {
-    place: Range<usize>,
-    event: Option<&'a str>,
-    data: Option<Cow<'a, str>>,
-}
-
-impl<'a> Block<'a> {
-    fn add(&mut self, text: &'a str, line: Range<usize>) {
-        let start = if self.place.is_empty() { line.start } else { self.place.start };
-        self.place = start..line.end;
-        let line = &text[line];
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match field {
-            "event" => self.event = Some(value),
-            "data" => match &mut self.data {
-                Some(data) => data.to_mut().extend(["\n", value]),
-                none => *none = Some(Cow::Borrowed(value)),
-            },
-            _ => {}
+/// Writes an event and adds its delta to `deltas`.
+fn show(text: &str, event: &Event<'_>, out: &mut String, deltas: &mut String) {
+    let data = event.data.as_deref().unwrap_or_default();
+    out.push_str(if out.ends_with('[') { "{\"event\":" } else { ",{\"event\":" });
+    json::write(out, &event.name.unwrap_or("message"));
+    out.push_str(",\"data\":");
+    match serde_json::from_str::<&RawValue>(data).map(RawValue::get) {
+        Ok(value) if !too_deep(value) => {
+            out.push_str(value);
+            spell(value, deltas);
         }
+        _ => json::write(out, &data),
     }
-
-    /// Writes the event that this is, if it is one, and adds its delta to `full_text`.
-    fn end(self, text: &str, out: &mut String, full_text: &mut String) {
-        if self.event.is_none() && self.data.is_none() {
-            return; // comments and ids alone are no event
-        }
-        let data = self.data.unwrap_or_default();
-        out.push_str(if out.ends_with('[') { "{\"event\":" } else { ",{\"event\":" });
-        json::write(out, &self.event.unwrap_or("message"));
-        out.push_str(",\"data\":");
-        match serde_json::from_str::<&RawValue>(&data).map(RawValue::get) {
-            Ok(value) if !too_deep(value) => {
-                out.push_str(value);
-                spell(value, full_text);
-            }
-            _ => json::write(out, &data),
-        }
-        out.push_str(",\"raw\":");
-        let lines = &text[self.place];
-        if memchr::memchr(b'\r', lines.as_bytes()).is_some() {
-            json::write(out, &lines.replace("\r\n", "\n").replace('\r', "\n"));
-        } else {
-            json::write(out, &lines);
-        }
-        out.push('}');
+    out.push_str(",\"raw\":");
+    let lines = &text[event.lines.clone()];
+    if memchr::memchr(b'\r', lines.as_bytes()).is_some() {
+        json::write(out, &lines.replace("\r\n", "\n").replace('\r', "\n"));
+    } else {
+        json::write(out, &lines);
     }
+    out.push('}');
 }
 
 /// Adds the text delta that `data` holds in one of the known shapes; a ChatGPT message replaces what was there.

@@ -4,7 +4,7 @@ use super::{Delivered, Exchange, Sink};
 use crate::{
     ids::ClientId,
     relay::{
-        answer::{self, TooLarge},
+        answer::{self, Spelling, TooLarge},
         buffer::Overflow,
         ending::{Cause, Failure},
         frames,
@@ -17,7 +17,15 @@ impl Exchange {
     pub(super) fn open(&mut self, status: u16, meta: &Raw, ctx: &mut Context<Self>) {
         self.status = Some(status);
         if let (Sink::Stream(writer), Some(client), Some(admission)) = (&self.sink, &self.client, &self.admission) {
-            writer.open(frames::open(&self.request, &client.client_id, admission, status, meta));
+            let opened = frames::Opened {
+                client_id: &client.client_id,
+                request_mode: &self.request_mode,
+                chosen: self.chosen.as_ref(),
+                admission,
+                status,
+                meta,
+            };
+            writer.open(frames::open(&self.request, &opened));
             self.partial.opened = true;
             if let Some(registration) = &self.registration {
                 registration.phases.streaming(self.first_byte_at.unwrap_or(self.requested_at));
@@ -42,8 +50,13 @@ impl Exchange {
     pub(super) fn whole(&mut self, answer: &Answer, ctx: &mut Context<Self>) {
         let status = answer.status.unwrap_or(200);
         let max = self.hub.bridge().settings().max_response_bytes;
-        let shaped = match answer::shape(answer, max) {
-            Ok(shaped) => shaped,
+        let shaped = match answer::shape(answer, max, self.spelling()) {
+            Ok(taken) => {
+                if let Some(drift) = taken.drift {
+                    self.hub.count_drift(&self.request.platform, drift);
+                }
+                taken.shown
+            }
             Err(TooLarge) => return self.end(Err(Cause::TooLarge { max: Some(max) }), true, ctx),
         };
         if matches!(self.sink, Sink::Stream(_)) {
@@ -58,6 +71,16 @@ impl Exchange {
         }
         self.status = Some(status);
         self.end(Ok(shaped), true, ctx);
+    }
+
+    /// How the answer's text is put together: where the app's assistant speaks, by its own forms alone.
+    fn spelling(&self) -> Spelling {
+        let Some(platform) = self.hub.bridge().registry().get(self.request.platform.as_str()) else {
+            return Spelling::default();
+        };
+        let app = platform.final_message;
+        let path = self.request.call.path.split(['?', '#']).next().unwrap_or_default();
+        Spelling { assistant: (self.prompts || app.speaks_at(path)).then_some(app) }
     }
 
     pub(super) fn deliver(&mut self, ended: Result<Raw, Cause>) {
@@ -76,6 +99,8 @@ impl Exchange {
                     platform: self.request.platform.clone(),
                     request_id: self.request.id.clone(),
                     admission: self.admission.take(),
+                    request_mode: self.request_mode.clone(),
+                    chosen: self.chosen.take(),
                     call: std::mem::take(&mut self.request.call),
                     status,
                     response,

@@ -4,11 +4,11 @@ use super::Exchange;
 use crate::{
     bridge::Report,
     ids::ClientId,
-    policy::{Verdict, Waiting},
+    policy::{Reason, Verdict, Waiting},
     relay::{
+        Entry,
         cancel::{CancelAnswer, CancelRefused, InFlight, Queued},
         ending::Cause,
-        journal::Shown,
         life::Cancelled,
     },
 };
@@ -28,7 +28,10 @@ impl Actor for Exchange {
             registration.phases.queued(&self.request, client, self.requested_at);
         }
         match applied {
-            Ok(()) => self.arm(ctx),
+            Ok(()) => {
+                self.life.queued(Instant::now());
+                self.arm(ctx);
+            }
             Err(cause) => self.end(Err(cause), false, ctx),
         }
     }
@@ -146,21 +149,27 @@ impl Handler<Stop> for Exchange {
 
 /// Asks how things stand, and what a queued one waits for; nothing when it is over.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Shown>")]
+#[rtype(result = "Option<Entry>")]
 pub(in crate::relay) struct View;
 
 impl Handler<View> for Exchange {
-    type Result = ResponseFuture<Option<Shown>>;
+    type Result = MessageResult<View>;
 
     fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
-        let entry = self.registration.is_some().then(|| self.entry(None, None, None));
-        let reason = self.waiting.as_ref().map(Waiting::reason);
-        Box::pin(async move {
-            let waiting = match reason {
-                Some(reason) => reason.await,
-                None => None,
-            };
-            entry.map(|entry| Shown { entry, waiting })
-        })
+        MessageResult(self.registration.is_some().then(|| self.entry(None, None, None)))
+    }
+}
+
+/// Asks what it waits for; nothing when it waits no more.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Reason>")]
+pub(in crate::relay) struct WaitsFor;
+
+impl Handler<WaitsFor> for Exchange {
+    type Result = ResponseFuture<Option<Reason>>;
+
+    fn handle(&mut self, _: WaitsFor, _: &mut Self::Context) -> Self::Result {
+        let asked = self.waiting.as_ref().map(Waiting::reason);
+        Box::pin(async move { asked?.await })
     }
 }

@@ -52,6 +52,7 @@ async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
     let bus = Bus::new(1, 16);
     let (hub, mut told) = (hub(bus.clone()).await, bus.subscribe(Resume::Live));
     let request = Request {
+        work: crate::relay::Work::Call,
         id: RequestId::trusted("r"),
         platform: PlatformName::trusted("claude"),
         client_id: None,

@@ -3,11 +3,15 @@
 use super::*;
 use crate::{bridge::Gone, wire::Headers};
 
+mod steps;
+
 const TIMEOUTS: Timeouts = Timeouts {
     total: Some(Duration::from_secs(100)),
     open: Duration::from_secs(10),
     idle: Duration::from_secs(30),
     silence: Duration::from_secs(1_800),
+    prompt: None,
+    queued: Duration::from_secs(125),
     grace: Duration::from_secs(2),
 };
 
@@ -19,7 +23,7 @@ fn seconds(n: u64) -> Duration {
 fn dispatched(streamed: bool, total: Option<Duration>) -> (Life, Instant) {
     let now = Instant::now();
     let mut life = Life::new(streamed, Timeouts { total, ..TIMEOUTS });
-    life.dispatched(now);
+    life.dispatched(Part::Last, now);
     (life, now)
 }
 
@@ -176,7 +180,7 @@ fn nothing_acts_before_the_dispatch_or_after_the_end() {
     let mut life = Life::new(true, TIMEOUTS);
     assert_eq!(life.said(event(1), now), Act::Nothing);
     assert_eq!((life.deadline(), life.tick(now + seconds(9_999))), (None, Act::Nothing));
-    life.dispatched(now);
+    life.dispatched(Part::Last, now);
     life.said(Upstream::End { status: None }, now);
     assert_eq!(life.said(event(1), now), Act::Nothing);
     assert_eq!(life.fail(Cause::Timeout), Act::Nothing);

@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
+    platforms::plan::{Conversation, Organization},
     policy::Admission,
-    relay::{API_REQUEST, Delivered, ResponseMode},
+    relay::{Delivered, ResponseMode},
     wire::json,
 };
 use serde::Serialize;
@@ -52,15 +53,15 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
     struct Head<'a> {
         client_id: &'a ClientId,
         platform: &'a PlatformName,
-        request_mode: &'static str,
-        organization: Option<()>,
-        conversation: Option<()>,
+        request_mode: &'a str,
+        organization: Option<&'a Organization>,
+        conversation: Option<&'a Conversation>,
         policy: Option<&'a Admission>,
     }
     #[derive(Serialize)]
     struct Proxy<'a> {
         method: &'a str,
-        path: &'a str,
+        path: Option<&'a str>,
         request_id: &'a RequestId,
         response_mode: &'static str,
         status: u16,
@@ -72,9 +73,9 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
     let head = Head {
         client_id: &delivered.client_id,
         platform: &delivered.platform,
-        request_mode: API_REQUEST,
-        organization: None,
-        conversation: None,
+        request_mode: &delivered.request_mode,
+        organization: delivered.chosen.as_ref().map(|chosen| &chosen.organization),
+        conversation: delivered.chosen.as_ref().map(|chosen| &chosen.conversation),
         policy: delivered.admission.as_deref(),
     };
     json::write(&mut text, &head);
@@ -82,7 +83,8 @@ fn envelope(id: &str, delivered: &Delivered) -> Success {
     text.push_str(",\"proxy\":");
     let proxy = Proxy {
         method: &delivered.call.method,
-        path: &delivered.call.path,
+        // A template's is the extension's own.
+        path: Some(delivered.call.path.as_str()).filter(|path| !path.is_empty()),
         request_id: &delivered.request_id,
         response_mode: ResponseMode::Buffered.name(),
         status: delivered.status,

@@ -1,8 +1,20 @@
-//! The older routes under `/v1/browser/claude/`: each is a newer one with `claude` filled in, and says so in its
-//! `deprecation` header.
+//! The routes under `/v1/browser/claude/`: the older ones, each a newer one with `claude` filled in, which says so in its
+//! `deprecation` header; and a look at the current conversation, which has no newer name.
 
-use super::{actions, browser, endpoint::Call, error::ApiError, fields::Preset, reply::Reply};
-use crate::{bridge::Done, wire::ActionKind};
+use super::{
+    actions, browser,
+    endpoint::Call,
+    error::{self, ApiError},
+    fields::{self, Preset},
+    reply::Reply,
+};
+use crate::{
+    bridge::{BridgeView, ClientView, CredentialEntry, Done, HookEntry},
+    ids::{ClientId, RequestId},
+    platforms::plan::{Conversation, Message, Organization, Plan, Transcript},
+    relay::{self, Cause, Delivered, Failure, Request, ResponseMode, Work},
+    wire::{ActionKind, Raw, ShellRuntime},
+};
 use serde::Serialize;
 
 const PLATFORM: &str = "claude";
@@ -35,4 +47,94 @@ pub(super) async fn reload(call: Call) -> Result<Reply, ApiError> {
 /// `POST /v1/browser/claude/send`: a request to it, with `POST` as the method unless it names another.
 pub(super) async fn send(call: Call) -> Result<Reply, ApiError> {
     browser::relay(call, Some(Preset { platform: PLATFORM, method: "POST" })).await
+}
+
+/// What is shown of the page that a conversation was read in.
+#[derive(Serialize)]
+struct Page<'a> {
+    client_id: &'a ClientId,
+    credentials: Option<&'a CredentialEntry>,
+    request_hooks: Option<&'a HookEntry>,
+    shell_runtime: Option<&'a ShellRuntime>,
+}
+
+#[derive(Serialize)]
+struct Proxy<'a> {
+    path: &'a str,
+    request_id: &'a RequestId,
+    status: u16,
+}
+
+#[derive(Serialize)]
+struct Current<'a> {
+    conversation: &'a Conversation,
+    messages: &'a [Message],
+    organization: &'a Organization,
+    page: Page<'a>,
+    platform: &'a str,
+    proxy: Proxy<'a>,
+    raw: &'a Raw,
+}
+
+/// `GET /v1/browser/claude/current`: reads the conversation that is current there, or the one that is asked for.
+pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
+    let id = RequestId::generate();
+    let platform = fields::registered(PLATFORM, &call.core.registry)?.name.clone();
+    let client_id = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
+    let asked = fields::asked(|name| {
+        let camel = if name == "organization_id" { "organizationId" } else { "conversationId" };
+        Ok(call.query(&[name, camel]))
+    })?;
+    let request = Request {
+        id: id.clone(),
+        platform,
+        client_id,
+        mode: ResponseMode::Buffered,
+        work: Work::Plan(Plan::ClaudeCurrent { asked }),
+        call: relay::Call { method: "GET".into(), ..relay::Call::default() },
+        timeout: fields::timeout_of(call.query(&["timeout_ms", "timeoutMs"]).as_deref())?,
+    };
+    let taken = call.core.relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
+    let (answer, caller) = taken.answer().await;
+    let failed = |failure: &Failure| error::of_failure(failure, id.as_str(), PLATFORM);
+    let mut delivered = answer.map_err(|failure| failed(&failure))?;
+    let chosen = delivered.chosen.take();
+    let read = chosen.map(|chosen| {
+        let organization = chosen.organization.clone();
+        Transcript::read(&delivered.response, chosen).map(|transcript| (transcript, organization))
+    });
+    let (transcript, organization) = match read {
+        Some(Ok(read)) => read,
+        // A plan always says where it went.
+        Some(Err(error)) => return Err(failed(&of(Cause::Plan(error), &delivered))),
+        None => return Err(failed(&of(Cause::Internal, &delivered))),
+    };
+    let bridge = call.core.bridge.view(false).await;
+    let shown = Current {
+        conversation: &transcript.conversation,
+        messages: &transcript.messages,
+        organization: &organization,
+        page: page(&bridge, &delivered.client_id),
+        platform: PLATFORM,
+        proxy: Proxy { path: &delivered.call.path, request_id: &delivered.request_id, status: delivered.status },
+        raw: &delivered.response,
+    };
+    let reply = call.success(&shown);
+    drop(caller);
+    Ok(reply)
+}
+
+fn of(cause: Cause, delivered: &Delivered) -> Failure {
+    Failure { cause, client_id: Some(delivered.client_id.clone()), connection_id: None }
+}
+
+fn page<'a>(bridge: &'a BridgeView, client_id: &'a ClientId) -> Page<'a> {
+    let client: Option<&ClientView> = bridge.clients.iter().find(|client| client.client_id == *client_id);
+    let session = client.map(|client| &client.session);
+    Page {
+        client_id,
+        credentials: session.and_then(|session| session.newest_credentials(PLATFORM)),
+        request_hooks: session.and_then(|session| session.newest_hooks(PLATFORM)),
+        shell_runtime: session.and_then(|session| session.tab(PLATFORM)),
+    }
 }

@@ -185,7 +185,7 @@ fn seal(result: Result<Reply, ApiError>, id: &str, origin: Option<&str>, request
             method = %request.method(),
             path = request.path(),
             status = error.status_code(),
-            code = error.code().name(),
+            code = error.name(),
             "refused or failed"
         );
     }

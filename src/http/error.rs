@@ -3,6 +3,7 @@
 use crate::{
     bridge::{ActionFailure, Gone, NoClient},
     ids::PlatformName,
+    platforms::plan::PlanError,
     policy::Refusal,
     relay::{CancelRefused, Cause, Failure, Refused},
     store::StoreError,
@@ -10,6 +11,7 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// A stable error code of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +37,14 @@ pub enum Code {
     BrowserRequestTimeout,
     BrowserActionTimeout,
     BrowserUpstreamError,
+    BrowserUpstreamInvalidResponse,
     BrowserResponseTooLarge,
     BrowserBridgeError,
     BrowserRiskLimited,
     SystemDraining,
     PlatformNotSupported,
+    ClaudeCredentialsUnavailable,
+    TemplateUnavailable,
     CodexdNotConfigured,
     CodexdUnavailable,
     StoreUnavailable,
@@ -71,11 +76,15 @@ impl Code {
             Code::BrowserRequestTimeout => ("browser_request_timeout", 504),
             Code::BrowserActionTimeout => ("browser_action_timeout", 504),
             Code::BrowserUpstreamError => ("browser_upstream_error", 502),
+            Code::BrowserUpstreamInvalidResponse => ("browser_upstream_invalid_response", 502),
             Code::BrowserResponseTooLarge => ("browser_response_too_large", 502),
             Code::BrowserBridgeError => ("browser_bridge_error", 502),
             Code::BrowserRiskLimited => ("browser_risk_limited", 503),
             Code::SystemDraining => ("system_draining", 503),
             Code::PlatformNotSupported => ("platform_not_supported", 400),
+            Code::ClaudeCredentialsUnavailable => ("claude_credentials_unavailable", 409),
+            // Written with the platform's name before it, see `name_for`.
+            Code::TemplateUnavailable => ("template_unavailable", 409),
             Code::CodexdNotConfigured => ("codexd_not_configured", 503),
             Code::CodexdUnavailable => ("codexd_unavailable", 503),
             Code::StoreUnavailable => ("store_unavailable", 503),
@@ -88,6 +97,14 @@ impl Code {
     pub fn name(self) -> &'static str {
         self.entry().0
     }
+
+    /// The code as it is written of a request to a platform.
+    pub(super) fn name_for(self, platform: &str) -> Cow<'static, str> {
+        match self {
+            Code::TemplateUnavailable => Cow::Owned(format!("{platform}_{}", self.name())),
+            _ => Cow::Borrowed(self.name()),
+        }
+    }
 }
 
 /// A failure on its way to a caller.
@@ -97,6 +114,7 @@ pub struct ApiError(Box<Parts>);
 #[derive(Clone, Debug, PartialEq)]
 struct Parts {
     code: Code,
+    name: Cow<'static, str>,
     status: u16,
     message: String,
     details: Map<String, Value>,
@@ -108,7 +126,8 @@ impl ApiError {
     /// A failure with a sentence for people.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let (status, message) = (code.entry().1, message.into());
-        ApiError(Box::new(Parts { code, status, message, details: Map::new(), retry_after_s: None, allow: None }))
+        let name = Cow::Borrowed(code.name());
+        ApiError(Box::new(Parts { code, name, status, message, details: Map::new(), retry_after_s: None, allow: None }))
     }
 
     /// A field that is missing or wrong.
@@ -151,6 +170,13 @@ impl ApiError {
         self
     }
 
+    /// Names the platform in the code, where it has its place there.
+    #[must_use]
+    pub(super) fn about(mut self, platform: &str) -> Self {
+        self.0.name = self.0.code.name_for(platform);
+        self
+    }
+
     /// Tells which methods there are.
     #[must_use]
     pub fn allow(mut self, methods: &'static str) -> Self {
@@ -160,6 +186,11 @@ impl ApiError {
 
     pub(super) fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// The code as it is written.
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
     }
 
     pub(super) fn status_code(&self) -> u16 {
@@ -209,6 +240,10 @@ pub(super) fn of_cause(cause: &Cause) -> (Code, u16) {
         // The one refusal that is the caller's to mend, by waiting.
         Cause::Refused(Refusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
         Cause::Refused(_) => Code::BrowserRiskLimited,
+        Cause::NoCredentials => Code::ClaudeCredentialsUnavailable,
+        Cause::NoTemplate(_) => Code::TemplateUnavailable,
+        Cause::Plan(PlanError::InvalidResponse(_)) => Code::BrowserUpstreamInvalidResponse,
+        Cause::Plan(_) => Code::NotFound,
         Cause::Swept | Cause::Timeout | Cause::OpenTimeout | Cause::IdleTimeout => Code::BrowserRequestTimeout,
         Cause::Cancelled | Cause::CallerGone | Cause::Overflow => Code::BrowserRequestCancelled,
         Cause::Upstream(upstream) => {
@@ -222,10 +257,18 @@ pub(super) fn of_cause(cause: &Cause) -> (Code, u16) {
     (code, code.entry().1)
 }
 
+/// What helps a client without a login.
+const LOG_IN: &str =
+    "Log in to the app in that Firefox, or open its tab there: POST /v1/browser/actions {\"action\":\"tab_open\"}.";
+/// What helps an extension that has not learned how a prompt is sent.
+const SEND_ONCE: &str =
+    "Send one message by hand in the app's tab in that Firefox; the extension learns from it how that is done.";
+
 /// A browser request that failed.
 pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) -> ApiError {
     let (code, status) = of_cause(&failure.cause);
     let mut error = ApiError::new(code, failure.cause.message())
+        .about(platform)
         .status(status)
         .with("action", "request")
         .with("error_code", failure.cause.code())
@@ -244,6 +287,9 @@ pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) ->
                 error = error.retry_after(wait.div_ceil(1_000));
             }
         }
+        Cause::NoCredentials => error = error.with("suggested_action", LOG_IN),
+        Cause::NoTemplate(_) => error = error.with("suggested_action", SEND_ONCE),
+        Cause::Plan(plan) => error = error.with_some("resource", plan.resource()),
         Cause::Refused(refusal) => error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal),
         _ => {}
     }

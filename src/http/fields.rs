@@ -10,7 +10,7 @@ use crate::{
         registry::{Mode, Platform, Registry},
         target::check_path,
     },
-    relay::{Call, Request, ResponseMode},
+    relay::{Call, Request, ResponseMode, Work},
     wire::{BadField, Object, Raw},
 };
 use bytestring::ByteString;
@@ -19,8 +19,10 @@ use std::{borrow::Cow, time::Duration};
 
 mod action;
 mod headers;
+mod prompt;
 
 pub(super) use action::action;
+pub(super) use prompt::asked;
 
 /// Milliseconds that a caller may ask for.
 pub(super) const TIMEOUT_MS_MAX: u64 = 3_600_000;
@@ -69,12 +71,9 @@ pub(super) fn request(
     let given = fields.get(&["request_body", "body", "payload"]).map(|raw| Raw::cut(text, raw));
     let prompt = fields.text(&["prompt", "message", "input"])?;
     let Some(path) = fields.text(&["path"])? else {
-        return Err(if prompt.is_some() {
-            let message = format!("Platform \"{}\" has no prompt mode here.", platform.name);
-            ApiError::new(Code::PlatformNotSupported, message).with("supported_platforms", [""; 0])
-        } else {
-            BadField::new("path", "is required").into()
-        });
+        let prompt = prompt.ok_or_else(|| BadField::new("path", "is required"))?;
+        let (work, call) = prompt::work(&fields, platform, registry, &prompt, given)?;
+        return Ok(Request { id, platform: platform.name.clone(), client_id, mode, work, call, timeout });
     };
     check_path(platform, &path).map_err(|e| BadField::new("path", e.to_string()))?;
     let body =
@@ -83,7 +82,7 @@ pub(super) fn request(
     let method = method(&fields, usual)?;
     let headers = headers::read(&fields, body.as_ref().is_some_and(|body| !body.text().starts_with('"')))?;
     let call = Call { method, path: path.into_owned(), headers, body };
-    Ok(Request { id, platform: platform.name.clone(), client_id, mode, call, timeout })
+    Ok(Request { id, platform: platform.name.clone(), client_id, mode, work: Work::Call, call, timeout })
 }
 
 /// Reads the body of `POST /v1/browser/request/cancel`.
@@ -156,15 +155,23 @@ fn mode(fields: &Object<'_>, platform: &Platform) -> Result<ResponseMode, ApiErr
 }
 
 fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>, BadField> {
-    let fault = || BadField::new("timeout_ms", format!("must be an integer from 1 to {TIMEOUT_MS_MAX}"));
-    let given = match fields.count(&["timeout_ms"]).map_err(|_| fault())? {
-        Some(given) => Some(given),
-        None => query.map(|text| text.parse().map_err(|_| fault())).transpose()?,
-    };
-    match given {
-        Some(1..=TIMEOUT_MS_MAX) | None => Ok(given.map(Duration::from_millis)),
-        Some(_) => Err(fault()),
+    match fields.count(&["timeout_ms"]).map_err(|_| bad_timeout())? {
+        Some(given) => within_bounds(given).map(Some),
+        None => timeout_of(query),
     }
+}
+
+/// The same in a query.
+pub(super) fn timeout_of(query: Option<&str>) -> Result<Option<Duration>, BadField> {
+    query.map(|text| text.parse().map_err(|_| bad_timeout()).and_then(within_bounds)).transpose()
+}
+
+fn within_bounds(given: u64) -> Result<Duration, BadField> {
+    if (1..=TIMEOUT_MS_MAX).contains(&given) { Ok(Duration::from_millis(given)) } else { Err(bad_timeout()) }
+}
+
+fn bad_timeout() -> BadField {
+    BadField::new("timeout_ms", format!("must be an integer from 1 to {TIMEOUT_MS_MAX}"))
 }
 
 fn method(fields: &Object<'_>, usual: &'static str) -> Result<Cow<'static, str>, BadField> {

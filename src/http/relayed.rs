@@ -77,7 +77,7 @@ fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Failed<'a> {
         error: &'a str,
-        http_error: &'static str,
+        http_error: &'a str,
         message: String,
         partial: Partial,
         platform: &'a str,
@@ -98,7 +98,7 @@ fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
             let (code, status) = of_cause(&failure.cause);
             let data = Failed {
                 error: &failure.cause.code(),
-                http_error: code.name(),
+                http_error: &code.name_for(platform),
                 message: failure.cause.message(),
                 partial: end.partial,
                 platform,

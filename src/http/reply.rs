@@ -116,18 +116,13 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     struct Envelope<'a> {
         ok: bool,
         request_id: &'a str,
-        error: &'static str,
+        error: &'a str,
         message: &'a str,
         #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
         details: &'a serde_json::Map<String, serde_json::Value>,
     }
-    let envelope = Envelope {
-        ok: false,
-        request_id: id,
-        error: error.code().name(),
-        message: error.message(),
-        details: error.details(),
-    };
+    let envelope =
+        Envelope { ok: false, request_id: id, error: error.name(), message: error.message(), details: error.details() };
     let text = serde_json::to_string(&envelope).expect("our own values have string keys");
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = response(status, BoxBody::new(text), id);

@@ -83,6 +83,8 @@ routes! {
     "browser.claude.send" POST "/v1/browser/claude/send" [Local, Write, Business, Always]
         body(r#"{"path":"/api/organizations","method":"GET"}"#), claude::send,
         "Sends a request to Claude." => "/v1/browser/request";
+    "browser.claude.current" GET "/v1/browser/claude/current" [Local, Read, Business, Always]
+        plain(), claude::current, "Reads the conversation that is current in Claude.";
     "browser.claude.reload" POST "/v1/browser/claude/reload" [Local, Write, Business, Always]
         plain(), claude::reload, "Loads Claude's tab again." => "/v1/browser/actions";
     "browser.messages" GET "/v1/browser/messages" [Token, Read, Business, Always]

@@ -1,6 +1,7 @@
 //! `GET /v1/browser`: the operator's view of clients, logins, platforms and policy.
 
 use super::{
+    Core,
     callers::Caller,
     endpoint::Call,
     error::ApiError,
@@ -10,6 +11,7 @@ use super::{
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
     ids::{ClientId, PlatformName},
+    platforms::registry::{Platform, Prompt},
     policy::{Limits, PlatformView, TargetView},
     records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Record, Status, Summary},
     wire::ShellRuntime,
@@ -42,6 +44,7 @@ struct PlatformState<'a> {
     ready: bool,
     client_ids: Vec<ClientId>,
     extractor_drift: u64,
+    answer_drift: u64,
 }
 
 /// What the older helpers of one platform ask first: who would perform a request there now, and what that one knows.
@@ -126,13 +129,26 @@ fn platforms<'a>(call: &'a Call, bridge: &BridgeView) -> Vec<PlatformState<'a>> 
             platform: &platform.name,
             title: &platform.title,
             shell_url: platform.shell_url.as_str(),
-            supported_modes: platform.modes.iter().map(|mode| mode.name()).chain(["cancel"]).collect(),
+            supported_modes: modes(core, platform),
             ready: !client_ids.is_empty(),
             client_ids,
             extractor_drift: drift(&platform.name),
+            answer_drift: core.relay.answer_drift(&platform.name),
         }
     };
     core.registry.all().iter().map(|platform| state(platform)).collect()
+}
+
+/// What can be asked of a platform: a prompt by a template only where the app has taken one of a
+/// client that is connected.
+fn modes(core: &Core, platform: &Platform) -> Vec<&'static str> {
+    let prompt = match platform.prompt {
+        Prompt::Claude => true,
+        Prompt::Template => core.bridge.takes_prompts(&platform.name),
+        Prompt::None => false,
+    };
+    let modes = platform.modes.iter().map(|mode| mode.name()).chain(["cancel"]);
+    modes.chain(prompt.then_some("prompt")).collect()
 }
 
 /// Nothing when the registry has no Claude.
@@ -142,20 +158,14 @@ fn claude<'a>(call: &Call, bridge: &'a BridgeView, platforms: &'a [PlatformState
     let current = performer.and_then(|link| bridge.clients.iter().find(|client| client.client_id == link.client_id));
     let platform = state.platform.as_str();
     let session = current.map(|client| &client.session);
-    let newest = |session: &'a crate::bridge::SessionView| {
-        session.credentials.iter().filter(|entry| entry.platform == platform).max_by_key(|entry| entry.last_seen_at)
-    };
-    let hooks = |session: &'a crate::bridge::SessionView| {
-        session.request_hooks.iter().filter(|entry| entry.platform == platform).max_by_key(|entry| entry.updated_at)
-    };
     Some(ClaudeState {
         platform,
         supported: true,
         ready: state.ready,
         open_url: state.shell_url,
         current_client_id: current.map(|client| &client.client_id),
-        credentials: session.and_then(newest),
-        request_hooks: session.and_then(hooks),
-        shell_runtime: session.and_then(|session| session.shell_runtime.iter().find(|tab| tab.platform == platform)),
+        credentials: session.and_then(|session| session.newest_credentials(platform)),
+        request_hooks: session.and_then(|session| session.newest_hooks(platform)),
+        shell_runtime: session.and_then(|session| session.tab(platform)),
     })
 }

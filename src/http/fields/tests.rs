@@ -100,8 +100,13 @@ fn unknown_platforms_and_missing_prompt_modes_are_not_supported() {
     let unknown = read(&json!({"platform": "myspace", "path": "/x"})).unwrap_err();
     assert_eq!(unknown.code(), Code::PlatformNotSupported);
     assert_eq!(unknown.details()["supported_platforms"], json!(["chatgpt", "claude", "gemini"]));
-    let prompt = read(&json!({"platform": "claude", "prompt": "hi"})).unwrap_err();
-    assert_eq!(prompt.code(), Code::PlatformNotSupported);
+    let settings: Platforms = toml::from_str("[wiki]\nshell_url = \"https://wiki.example/\"").unwrap();
+    let mut all = Platforms::default();
+    all.0.extend(settings.0);
+    let body = json!({"platform": "wiki", "prompt": "hi"}).to_string();
+    let refused = request(&body.into(), None, None, &Registry::new(&all)).unwrap_err();
+    assert_eq!(refused.code(), Code::PlatformNotSupported);
+    assert_eq!(refused.details()["supported_platforms"], json!(["chatgpt", "claude", "gemini"]));
 }
 
 #[test]

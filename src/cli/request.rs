@@ -1,7 +1,7 @@
 //! `baa-conductor request`: one request through the running daemon, streamed to the terminal.
 //!
 //! ```text
-//! ask ──► print ──► ended        exit 0, or 1 when it failed
+//! ask ──► print ──► ended        exit 0, or what its failure means
 //!  │        │
 //!  │        └─ stdout closed ──► cancel ──► exit 0
 //!  └── Ctrl-C ──► cancel ──► print on until it ended, at most SETTLE ──► exit 130
@@ -9,20 +9,26 @@
 //! ```
 
 mod answer;
+mod meaning;
 mod order;
+mod sheet;
+mod speech;
 
 use super::{
     Context, cancel,
     client::{CallError, Client},
     terminal::{self, Printer},
+    text,
 };
-use crate::ids::RequestId;
+use crate::{cli::event_stream::Frame, ids::RequestId, platforms::registry::Extractor};
 use answer::{Last, Style, Teller};
 use futures_util::{
     future::{Either, select},
     stream::{Stream, StreamExt},
 };
+use meaning::Meaning;
 use order::Order;
+use speech::Speech;
 use std::{
     io::{self, IsTerminal},
     pin::{Pin, pin},
@@ -35,20 +41,34 @@ use tokio::time::timeout;
 const ROUTE: &str = "/v1/browser/request";
 /// How long a cancelled request may take to end: twice what the daemon gives the extension.
 const SETTLE: Duration = Duration::from_secs(4);
-/// Exit code of a command that Ctrl-C ended, as shells know it.
-const INTERRUPTED: u8 = 130;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor request --platform claude --prompt 'Tell me a story.'
+  git diff | baa-conductor request --platform claude --prompt -
+  baa-conductor request --platform claude --path /api/organizations
+
+A prompt without --path is answered as it grows: the assistant's text alone, without its thoughts.
+
+Exit codes: 0 answered; 1 failed; 2 bad usage; 4 refused by the daemon or its policy; 5 the web app answered with an
+error; 130 cancelled.")]
 pub(super) struct Arguments {
     /// The web app, such as claude.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: String,
-    /// Send this as a prompt, or with --path as the body {"prompt": …}.
+    /// Send this as a prompt, or with --path as the body {"prompt": …}; - takes it from stdin.
     #[arg(long, value_name = "TEXT", required_unless_present = "path")]
     pub(super) prompt: Option<String>,
     /// Path on the web app, beginning with one slash, or an absolute URL on one of its hosts.
     #[arg(long, value_name = "PATH")]
     pub(super) path: Option<String>,
+    /// Claude: the organization that the prompt is for.
+    #[arg(long, value_name = "ID", requires = "prompt", conflicts_with = "path")]
+    pub(super) organization_id: Option<String>,
+    /// Claude: the conversation that the prompt goes on with; else the current one, or the newest.
+    #[arg(long, value_name = "ID", requires = "prompt", conflicts_with = "path")]
+    pub(super) conversation_id: Option<String>,
     /// Method; GET unless there is a body or a prompt.
     #[arg(long, value_name = "METHOD", requires = "path")]
     pub(super) method: Option<String>,
@@ -59,7 +79,7 @@ pub(super) struct Arguments {
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = header)]
     pub(super) headers: Vec<(String, String)>,
     /// Which Firefox; the active one when left out.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", visible_alias = "client-id")]
     pub(super) client: Option<String>,
     /// Milliseconds that the answer may take.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
@@ -67,12 +87,22 @@ pub(super) struct Arguments {
     /// An id of your own, with which `cancel` can name the request.
     #[arg(long, value_name = "ID", value_parser = RequestId::parse)]
     pub(super) request_id: Option<RequestId>,
-    /// Print the answer event by event as it comes.
+    /// Print the answer event by event as it comes, as that of a prompt alone always is.
     #[arg(long)]
     pub(super) sse: bool,
-    /// Print what the daemon says about the request too, as JSON; with --sse one line for each event.
+    /// Print what the daemon says about the request too, as JSON; of a stream one line for each event.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl Arguments {
+    fn is_prompt(&self) -> bool {
+        self.path.is_none()
+    }
+
+    fn is_streamed(&self) -> bool {
+        self.sse || self.is_prompt()
+    }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
@@ -87,18 +117,25 @@ fn header(text: &str) -> Result<(String, String), String> {
 
 /// Prints the answer to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    actix::System::new().block_on(async { perform(&Client::find(&context)?, arguments).await })
+    let registry = context.config.registry();
+    let app = registry.get(&arguments.platform).map_or(Extractor::None, |platform| platform.final_message);
+    actix::System::new().block_on(async { perform(&Client::find(&context)?, arguments, app).await })
 }
 
-/// Sends the request, prints the answer to stdout and listens to Ctrl-C meanwhile.
-pub(super) async fn perform(client: &Client, arguments: Arguments) -> anyhow::Result<ExitCode> {
+/// Sends the request, prints the answer to stdout and listens to Ctrl-C meanwhile. `app`: how its assistant's answers
+/// are read.
+async fn perform(client: &Client, arguments: Arguments, app: Extractor) -> anyhow::Result<ExitCode> {
     let style = Style { json: arguments.json, terminal: io::stdout().is_terminal() };
-    let (sse, order) = (arguments.sse, Order::new(arguments, io::stdin().lock())?);
+    let telling = arguments.is_streamed().then(|| Telling::new(&arguments, style, app));
+    let order = Order::new(arguments, io::stdin().lock())?;
     // Not before stdin was read: until then, Ctrl-C just ends the process.
     let presses = terminal::presses()?;
     let work = async {
         let printer = Printer::stdout();
-        if sse { stream(client, &order, style, printer).await } else { ask(client, &order, style, printer).await }
+        match telling {
+            Some(telling) => stream(client, &order, telling, printer).await,
+            None => ask(client, &order, style, printer).await,
+        }
     };
     conclude(client, &order, pin!(work), presses).await
 }
@@ -127,9 +164,52 @@ async fn ask(client: &Client, order: &Order, style: Style, mut printer: Printer)
     Ok(Last::End)
 }
 
-async fn stream(client: &Client, order: &Order, style: Style, mut printer: Printer) -> Ended {
+/// How the frames of a stream are told.
+#[derive(Debug)]
+enum Telling {
+    /// Each event for itself.
+    Events(Teller),
+    /// The assistant's text, of an app whose answers nobody knows in the shapes that many share.
+    Guessed(Teller),
+    /// The assistant's text.
+    Speech(Box<Speech>),
+}
+
+impl Telling {
+    fn new(arguments: &Arguments, style: Style, app: Extractor) -> Self {
+        if style.json || !arguments.is_prompt() {
+            return Telling::Events(Teller::new(style));
+        }
+        Speech::of(app, style)
+            .map_or_else(|| Telling::Guessed(Teller::new(style)), |speech| Telling::Speech(Box::new(speech)))
+    }
+
+    fn tell(&mut self, frame: &Frame) -> String {
+        match self {
+            Telling::Events(teller) | Telling::Guessed(teller) => teller.tell(frame),
+            Telling::Speech(speech) => speech.tell(frame),
+        }
+    }
+
+    fn end(&mut self) -> String {
+        match self {
+            Telling::Events(teller) | Telling::Guessed(teller) => teller.end(),
+            Telling::Speech(speech) => speech.end(),
+        }
+    }
+
+    /// What has to be said on stderr of an answer that is complete.
+    fn remark(&self) -> Option<String> {
+        match self {
+            Telling::Events(_) => None,
+            Telling::Guessed(teller) => teller.remark(),
+            Telling::Speech(speech) => speech.remark(),
+        }
+    }
+}
+
+async fn stream(client: &Client, order: &Order, mut teller: Telling, mut printer: Printer) -> Ended {
     let mut events = client.stream(ROUTE, order).await?;
-    let mut teller = Teller::new(style);
     let last = loop {
         let next = match select(pin!(events.next()), pin!(printer.broken())).await {
             Either::Left((next, _)) => next,
@@ -148,6 +228,9 @@ async fn stream(client: &Client, order: &Order, style: Style, mut printer: Print
     };
     printer.print(teller.end()).await?;
     printer.finish().await?;
+    if let Some(remark) = teller.remark().filter(|_| last == Last::End) {
+        eprintln!("baa-conductor: {remark}");
+    }
     Ok(last)
 }
 
@@ -172,14 +255,21 @@ async fn conclude(
                 // Also when the daemon knows nothing of it: it cancels what loses its caller.
                 Either::Left(_) | Either::Right(_) => eprintln!("cancelled"),
             }
-            return Ok(ExitCode::from(INTERRUPTED));
+            return Ok(Meaning::Cancelled.exit_code());
         }
     };
     match ended {
         Ok(Last::End) => Ok(ExitCode::SUCCESS),
-        Ok(Last::Error(line)) => {
+        Ok(Last::Error(line, meaning)) => {
             eprintln!("{line}");
-            Ok(ExitCode::FAILURE)
+            Ok(meaning.exit_code())
+        }
+        Err(Broken::Call(CallError::Refused(refused))) => {
+            eprintln!("baa-conductor: {refused}");
+            if let Some(advice) = refused.details.get("suggested_action").and_then(serde_json::Value::as_str) {
+                eprintln!("{}", text::line(advice));
+            }
+            Ok(Meaning::of(&refused.error, refused.status).exit_code())
         }
         Err(Broken::Output(error)) => {
             // Losing its caller has the same effect; this only names the reason.

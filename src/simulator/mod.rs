@@ -19,4 +19,4 @@ pub use firefox::{
     log::{Closed, Missing},
     request::Request,
 };
-pub use webapp::{Call, End, Event, Reply, Shape, WebApp};
+pub use webapp::{Call, End, Event, Lists, Reply, Shape, WebApp};

@@ -29,11 +29,13 @@ use std::time::Duration;
 use url::Url;
 
 mod library;
+mod lists;
 mod mischief;
 #[cfg(test)]
 mod tests;
 
 use library::Library;
+pub use lists::Lists;
 
 /// One call to the web app, as the page would make it.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +151,7 @@ pub enum Shape {
 pub struct WebApp {
     pace: Duration,
     shape: Shape,
+    lists: Lists,
     answer: String,
     library: Library,
 }
@@ -165,6 +168,7 @@ impl WebApp {
         WebApp {
             pace: Duration::from_millis(30),
             shape: Shape::default(),
+            lists: Lists::default(),
             answer: "Nobody thought about this: the whole answer is made of code, a word at a time, so that the way \
                      from the page through the socket and the relay to you can be seen without a browser, without an \
                      account and without a network. What you read went through every part that a real one would."
@@ -188,18 +192,32 @@ impl WebApp {
         WebApp { answer: answer.to_owned(), ..self }
     }
 
+    /// The same app with its lists elsewhere in its answers.
+    pub fn with_lists(self, lists: Lists) -> Self {
+        WebApp { lists, ..self }
+    }
+
+    /// The same app with these conversations alone, the oldest first. `current`: the one that is marked as such.
+    pub fn with_conversations(self, ids: &[&str], current: Option<&str>) -> Self {
+        WebApp { library: Library::of(ids, current), ..self }
+    }
+
     /// Answers one call.
     pub fn reply(&mut self, call: &Call<'_>) -> Reply {
         let base = Url::parse("https://web.app/").expect("a constant URL");
         let Ok(url) = base.join(call.path) else { return not_found() };
         let segments: Vec<&str> = url.path().trim_matches('/').split('/').collect();
         match (call.method, segments.as_slice()) {
-            ("GET", ["api", "organizations"]) => json_reply(self.library.organizations()),
+            ("GET", ["api", "organizations"]) => {
+                json_reply(self.lists.list("organizations", self.library.organizations()))
+            }
             ("GET", ["api", "organizations", org, "chat_conversations"]) => {
-                self.library.list(org).map_or_else(not_found, json_reply)
+                let listed = self.library.list(org).map(|list| self.lists.list("chat_conversations", list));
+                listed.map_or_else(not_found, json_reply)
             }
             ("POST", ["api", "organizations", org, "chat_conversations"]) => {
-                self.library.create(org, call.now_ms).map_or_else(not_found, json_reply)
+                let made = self.library.create(org, call.now_ms).map(|entry| self.lists.made(entry));
+                made.map_or_else(not_found, json_reply)
             }
             ("GET", ["api", "organizations", org, "chat_conversations", id]) => {
                 self.library.read(org, id).map_or_else(not_found, json_reply)

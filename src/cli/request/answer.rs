@@ -1,8 +1,9 @@
-//! What is shown of an answer: its `response`, or the text that its events spell.
+//! What is shown of an answer: its `response`, or the text that its events spell in shapes that many apps share.
 //!
 //! Invariant: whatever the daemon sends becomes text; nothing of it is believed to have a shape. What a terminal is
 //! shown cannot steer it; a file or a pipe gets the text as it is.
 
+use super::{meaning::Meaning, sheet::Sheet};
 use crate::cli::{
     event_stream::Frame,
     text::{self, Layout},
@@ -24,7 +25,7 @@ impl Style {
         if self.terminal { Layout::Pretty } else { Layout::Compact }
     }
 
-    fn text(self, text: &str) -> String {
+    pub(super) fn text(self, text: &str) -> String {
         if self.terminal { text::block(text).into_owned() } else { text.to_owned() }
     }
 }
@@ -57,8 +58,8 @@ pub(super) fn buffered(data: &RawValue, style: Style) -> String {
 pub(super) enum Last {
     /// As it should.
     End,
-    /// With an error, in one line.
-    Error(String),
+    /// With an error, in one line, and what it means for the exit code.
+    Error(String, Meaning),
 }
 
 /// The meaning of a frame that ends a stream; nothing for others.
@@ -67,18 +68,21 @@ pub(super) fn last(frame: &Frame) -> Option<Last> {
     #[serde(default)]
     struct Failure {
         error: Option<String>,
+        http_error: Option<String>,
         message: Option<String>,
+        status: Option<u16>,
     }
     match &*frame.event {
         "stream_end" => Some(Last::End),
         "stream_error" => {
-            let Failure { error, message } = serde_json::from_str(&frame.data).unwrap_or_default();
+            let Failure { error, http_error, message, status } = serde_json::from_str(&frame.data).unwrap_or_default();
+            let meaning = Meaning::of(http_error.as_deref().unwrap_or_default(), status.unwrap_or_default());
             let line = match (error, message) {
                 (Some(error), Some(message)) => format!("{error}: {message}"),
                 (Some(one), None) | (None, Some(one)) => one,
                 (None, None) => "the stream ended with an error that the daemon does not name".to_owned(),
             };
-            Some(Last::Error(text::line(&line).into_owned()))
+            Some(Last::Error(text::line(&line).into_owned(), meaning))
         }
         _ => None,
     }
@@ -88,14 +92,12 @@ pub(super) fn last(frame: &Frame) -> Option<Last> {
 #[derive(Debug)]
 pub(super) struct Teller {
     style: Style,
-    at_line_start: bool,
-    /// The last message that came as a whole, to tell what of the next one is new.
-    whole: String,
+    sheet: Sheet,
 }
 
 impl Teller {
     pub(super) fn new(style: Style) -> Self {
-        Teller { style, at_line_start: true, whole: String::new() }
+        Teller { style, sheet: Sheet::new(style) }
     }
 
     /// What is printed for a frame.
@@ -103,59 +105,48 @@ impl Teller {
         if self.style.json {
             return json_line(frame);
         }
-        let text = if frame.event == "stream_event" { self.event(&frame.data) } else { String::new() };
-        if let Some(end) = text.chars().next_back() {
-            self.at_line_start = end == '\n';
-        }
-        text
+        if frame.event == "stream_event" { self.event(&frame.data) } else { String::new() }
     }
 
     /// What is printed when nothing more comes.
-    pub(super) fn end(&mut self) -> &'static str {
-        if std::mem::replace(&mut self.at_line_start, true) { "" } else { "\n" }
+    pub(super) fn end(&mut self) -> String {
+        self.sheet.end()
+    }
+
+    /// What has to be said beside the text.
+    pub(super) fn remark(&self) -> Option<String> {
+        self.sheet.remark(None)
     }
 
     fn event(&mut self, data: &str) -> String {
-        #[derive(Deserialize)]
-        struct Event {
-            #[serde(default)]
-            data: Option<Box<RawValue>>,
-        }
         // A frame of no known shape is shown as it is.
-        let Ok(event) = serde_json::from_str::<Event>(data) else { return self.raw(data) };
+        let Ok(event) = serde_json::from_str::<Event>(data) else { return self.sheet.raw(data) };
         let Some(data) = event.data else { return String::new() };
         let value = match serde_json::from_str(data.get()) {
             // Some extensions pass JSON on as text.
             Ok(Value::String(text)) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
             Ok(value) => value,
-            Err(_) => return self.raw(data.get()),
+            Err(_) => return self.sheet.raw(data.get()),
         };
         match piece(&value) {
-            Piece::Delta(text) => self.style.text(text),
-            Piece::Whole(text) => self.replaced_by(text),
+            Piece::Delta(text) => self.sheet.add(text),
+            Piece::Whole(text) => self.sheet.replaced_by(&text),
             Piece::Framing => String::new(),
             Piece::Other => match &value {
-                Value::String(text) => self.raw(text),
-                _ => self.raw(&text::json(data.get(), Layout::Compact)),
+                Value::String(text) => self.sheet.raw(text),
+                _ => self.sheet.raw(&text::json(data.get(), Layout::Compact)),
             },
         }
     }
+}
 
-    /// On a line of its own.
-    fn raw(&self, text: &str) -> String {
-        let before = if self.at_line_start { "" } else { "\n" };
-        format!("{before}{}\n", self.style.text(text))
-    }
-
-    /// What was printed cannot be taken back: only what is new is shown, or else all of it on a new line.
-    fn replaced_by(&mut self, whole: String) -> String {
-        let text = match whole.strip_prefix(&*self.whole) {
-            Some(new) => self.style.text(new),
-            None => format!("{}{}", if self.at_line_start { "" } else { "\n" }, self.style.text(&whole)),
-        };
-        self.whole = whole;
-        text
-    }
+/// What a `stream_event` says of the app's event.
+#[derive(Deserialize)]
+pub(super) struct Event {
+    #[serde(default)]
+    pub(super) event: Option<String>,
+    #[serde(default)]
+    pub(super) data: Option<Box<RawValue>>,
 }
 
 fn json_line(frame: &Frame) -> String {

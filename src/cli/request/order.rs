@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use crate::ids::RequestId;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::{
@@ -13,6 +13,8 @@ use std::{
 
 /// Most bytes of a body that are read; the daemon's own limit is far below.
 const BODY_BYTES_MAX: u64 = 64 << 20;
+/// In place of a prompt: it stands on stdin.
+const STDIN: &str = "-";
 
 /// One browser request.
 #[derive(Debug, Serialize)]
@@ -28,6 +30,10 @@ pub(super) struct Order {
     method: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     /// As it was given: keys keep their order and numbers their digits.
@@ -40,22 +46,45 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Reads the body from its file, if it has one, or from `stdin`.
-    pub(super) fn new(arguments: Arguments, stdin: impl Read) -> anyhow::Result<Self> {
+    /// Reads the body from its file, if it has one, and the prompt or the body from `stdin`, if it stands there.
+    pub(super) fn new(arguments: Arguments, mut stdin: impl Read) -> anyhow::Result<Self> {
+        let streamed = arguments.is_streamed();
+        let prompt_on_stdin = arguments.prompt.as_deref() == Some(STDIN);
+        if prompt_on_stdin && arguments.body.as_deref() == Some("@-") {
+            bail!("stdin holds either the prompt or the body");
+        }
+        let prompt = if prompt_on_stdin { Some(read_prompt(&mut stdin)?) } else { arguments.prompt };
         let body = arguments.body.map(|body| read_body(body, stdin)).transpose()?;
         Ok(Order {
             platform: arguments.platform,
             request_id: arguments.request_id.unwrap_or_else(RequestId::generate).as_str().to_owned(),
-            response_mode: if arguments.sse { "sse" } else { "buffered" },
+            response_mode: if streamed { "sse" } else { "buffered" },
             path: arguments.path,
             method: arguments.method,
-            prompt: arguments.prompt,
+            prompt,
+            organization_id: arguments.organization_id,
+            conversation_id: arguments.conversation_id,
             headers: joined(arguments.headers),
             body: body.map(|text| as_json(&text)),
             client_id: arguments.client,
             timeout_ms: arguments.timeout_ms,
         })
     }
+}
+
+/// The prompt on `stdin`, without the line end that an editor or `echo` leaves behind it.
+fn read_prompt(stdin: impl Read) -> anyhow::Result<String> {
+    let mut prompt = read_text(stdin).context("the prompt on stdin cannot be read")?;
+    if prompt.ends_with('\n') {
+        prompt.pop();
+        if prompt.ends_with('\r') {
+            prompt.pop();
+        }
+    }
+    if prompt.is_empty() {
+        bail!("the prompt on stdin is empty");
+    }
+    Ok(prompt)
 }
 
 fn read_body(argument: String, stdin: impl Read) -> anyhow::Result<String> {
@@ -118,10 +147,7 @@ mod tests {
         let mut sent = sent(&["--prompt", "hi"]);
         let id = sent["request_id"].take();
         assert!(id.as_str().unwrap().starts_with("req_"), "{id}");
-        assert_eq!(
-            sent,
-            json!({"platform": "claude", "request_id": null, "response_mode": "buffered", "prompt": "hi"})
-        );
+        assert_eq!(sent, json!({"platform": "claude", "request_id": null, "response_mode": "sse", "prompt": "hi"}));
     }
 
     #[test]
@@ -133,6 +159,31 @@ mod tests {
             "headers": {"a": "1, 3", "b": "2"}, "body": {}, "client_id": "f-1", "timeout_ms": 5,
         });
         assert_eq!(sent(&line.split_whitespace().collect::<Vec<_>>()), wanted);
+    }
+
+    #[test]
+    fn a_prompt_alone_is_streamed_and_may_name_where_it_goes() {
+        let line = "--prompt - --organization-id o --conversation-id c --client-id f-1 --request-id r";
+        let sent = |line: &str| sent(&line.split_whitespace().collect::<Vec<_>>());
+        let wanted = json!({
+            "platform": "claude", "request_id": "r", "response_mode": "sse", "prompt": "from stdin",
+            "organization_id": "o", "conversation_id": "c", "client_id": "f-1",
+        });
+        assert_eq!(sent(line), wanted);
+        let wanted =
+            json!({"platform": "claude", "request_id": "r", "response_mode": "buffered", "path": "/x", "prompt": "hi"});
+        assert_eq!(sent("--path /x --prompt hi --request-id r"), wanted, "with a path it is a body");
+    }
+
+    #[test]
+    fn a_prompt_on_stdin_loses_its_last_line_end_alone() {
+        for (given, wanted) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("\n a\r", "\n a\r"), ("ü", "ü")] {
+            assert_eq!(order(&["--prompt", "-"], given).unwrap().prompt.as_deref(), Some(wanted), "{given:?}");
+        }
+        for (line, given) in [(&["--prompt", "-"][..], "\n"), (&["--prompt", "-", "--body", "@-"], "a")] {
+            let error = format!("{:#}", order(line, given).unwrap_err());
+            assert!(error.contains("stdin"), "{error}");
+        }
     }
 
     #[test]

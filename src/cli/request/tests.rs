@@ -53,7 +53,7 @@ impl Run {
         let presses = presses(&stub);
         let work = async {
             if sse {
-                super::stream(&client, &order, PLAIN, printer).await
+                super::stream(&client, &order, Telling::Events(Teller::new(PLAIN)), printer).await
             } else {
                 ask(&client, &order, PLAIN, printer).await
             }
@@ -97,6 +97,8 @@ const WORDS: &str = "id: 1\nevent: stream_event\ndata: {\"data\":{\"text\":\"ein
                      id: 2\nevent: stream_event\ndata: {\"data\":{\"text\":\" zwei\"},\"seq\":2}\n\n";
 const END: &str = "event: stream_end\ndata: {\"status\":200}\n\n";
 const ERROR: &str = "event: stream_error\ndata: {\"error\":\"request_cancelled\",\"message\":\"Cancelled.\"}\n\n";
+const UPSTREAM: &str =
+    "event: stream_error\ndata: {\"error\":\"x\",\"http_error\":\"browser_upstream_error\",\"status\":503}\n\n";
 
 fn text(texts: &[&str], size: usize) -> Part {
     Part::Chunks(texts.concat().into_bytes(), size)
@@ -116,7 +118,7 @@ async fn a_refusal_is_the_daemons_sentence_and_nothing_is_printed() {
     for sse in [false, true] {
         let body = r#"{"ok":false,"error":"browser_bridge_unavailable","message":"No Firefox is connected."}"#;
         let run = Run::undisturbed(sse, move |_| json(503, body)).await;
-        assert_eq!(run.exit.unwrap_err(), "browser_bridge_unavailable: No Firefox is connected.");
+        assert_eq!(run.exit, Ok(ExitCode::FAILURE));
         assert_eq!(run.paper.text(), "");
     }
 }
@@ -131,8 +133,8 @@ async fn a_stream_is_printed_as_text_however_it_is_cut() {
 
 #[actix_rt::test]
 async fn a_stream_error_fails_and_keeps_what_came() {
-    let run = Run::undisturbed(true, |_| vec![sse_head(), text(&[OPEN, WORDS, ERROR], 64), Part::Last]).await;
-    assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::FAILURE), "eins ü zwei\n"));
+    let run = Run::undisturbed(true, |_| vec![sse_head(), text(&[OPEN, WORDS, UPSTREAM], 64), Part::Last]).await;
+    assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::from(5)), "eins ü zwei\n"));
 }
 
 #[actix_rt::test]
@@ -154,7 +156,7 @@ async fn ctrl_c_cancels_and_waits_for_the_end_of_the_stream() {
         _ => vec![sse_head(), text(&[OPEN, WORDS], 9), Part::Until("/cancel"), text(&[ERROR], 9), Part::Last],
     };
     let run = Run::new(true, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
-    assert_eq!(run.exit, Ok(ExitCode::from(INTERRUPTED)));
+    assert_eq!(run.exit, Ok(Meaning::Cancelled.exit_code()));
     assert_eq!(run.cancels(), cancel_with("ctrl-c"));
     assert_eq!(run.paper.text(), "eins ü zwei\n", "what came meanwhile is printed");
 }
@@ -169,7 +171,7 @@ async fn ctrl_c_cancels_a_buffered_request_too() {
         }
     };
     let run = Run::new(false, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
-    assert_eq!((run.exit.clone(), run.cancels()), (Ok(ExitCode::from(INTERRUPTED)), cancel_with("ctrl-c")));
+    assert_eq!((run.exit.clone(), run.cancels()), (Ok(Meaning::Cancelled.exit_code()), cancel_with("ctrl-c")));
 }
 
 #[actix_rt::test]
@@ -181,7 +183,7 @@ async fn a_second_ctrl_c_ends_at_once() {
     let began = tokio::time::Instant::now();
     let twice = |stub: &Stub| press_after(stub, "/request").take(1).chain(press_after(stub, "/cancel"));
     let run = Run::new(true, 1 << 20, answer, twice).await;
-    assert_eq!(run.exit, Ok(ExitCode::from(INTERRUPTED)));
+    assert_eq!(run.exit, Ok(Meaning::Cancelled.exit_code()));
     assert!(began.elapsed() < SETTLE / 2, "{:?}", began.elapsed());
 }
 

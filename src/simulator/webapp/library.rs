@@ -13,6 +13,7 @@ struct Conversation {
     id: String,
     created_ms: WallMs,
     updated_ms: WallMs,
+    is_current: bool,
     messages: VecDeque<Value>,
 }
 
@@ -26,8 +27,16 @@ pub(super) struct Library {
 impl Library {
     /// One conversation without messages.
     pub(super) fn new() -> Self {
-        let first = Conversation { id: "conv-1".to_owned(), created_ms: 0, updated_ms: 0, messages: VecDeque::new() };
-        Library { conversations: VecDeque::from([first]), made: 1 }
+        Library::of(&["conv-1"], None)
+    }
+
+    /// These conversations without messages, the oldest first.
+    pub(super) fn of(ids: &[&str], current: Option<&str>) -> Self {
+        let conversation = |(at, id): (WallMs, &&str)| Conversation {
+            is_current: current == Some(*id),
+            ..Conversation::new((*id).to_owned(), at)
+        };
+        Library { conversations: (0..).zip(ids).map(conversation).collect(), made: ids.len() as u64 }
     }
 
     pub(super) fn organizations(&self) -> Value {
@@ -49,7 +58,7 @@ impl Library {
         }
         self.made += 1;
         let id = format!("conv-{}", self.made);
-        let new = Conversation { id, created_ms: now_ms, updated_ms: now_ms, messages: VecDeque::new() };
+        let new = Conversation::new(id, now_ms);
         let entry = new.entry();
         self.conversations.push_back(new);
         Some(entry)
@@ -83,9 +92,17 @@ impl Library {
 }
 
 impl Conversation {
+    fn new(id: String, at: WallMs) -> Self {
+        Conversation { id, created_ms: at, updated_ms: at, is_current: false, messages: VecDeque::new() }
+    }
+
     fn entry(&self) -> Value {
-        json!({"uuid": self.id, "name": format!("Conversation {}", self.id), "created_at": iso(self.created_ms),
-            "updated_at": iso(self.updated_ms)})
+        let mut entry = json!({"uuid": self.id, "name": format!("Conversation {}", self.id),
+            "created_at": iso(self.created_ms), "updated_at": iso(self.updated_ms)});
+        if self.is_current {
+            entry["is_current"] = json!(true);
+        }
+        entry
     }
 }
 

@@ -35,6 +35,27 @@ fn a_conversation_is_made_prompted_and_read_back() {
 }
 
 #[test]
+fn lists_stand_where_they_are_wanted_and_one_conversation_may_be_the_current_one() {
+    let list = json!([{"uuid": "b", "name": "Conversation b", "created_at": "1970-01-01T00:00:00.001+00:00",
+            "updated_at": "1970-01-01T00:00:00.001+00:00"},
+        {"uuid": "a", "name": "Conversation a", "created_at": "1970-01-01T00:00:00+00:00",
+            "updated_at": "1970-01-01T00:00:00+00:00", "is_current": true}]);
+    let path = "/api/organizations/org-1/chat_conversations";
+    for (lists, wanted) in [
+        (Lists::Bare, list.clone()),
+        (Lists::Named, json!({"chat_conversations": list})),
+        (Lists::Items, json!({"items": list})),
+        (Lists::NamedData, json!({"data": {"chat_conversations": list}})),
+    ] {
+        let mut app = WebApp::new().with_lists(lists).with_conversations(&["a", "b"], Some("a"));
+        assert_eq!(body(ask(&mut app, "GET", path, Value::Null)), wanted, "{lists:?}");
+    }
+    let mut none = WebApp::new().with_lists(Lists::Data).with_conversations(&[], None);
+    assert_eq!(body(ask(&mut none, "GET", path, Value::Null)), json!({"data": []}));
+    assert_eq!(body(ask(&mut none, "POST", path, json!({})))["data"]["chat_conversation"]["uuid"], "conv-1");
+}
+
+#[test]
 fn the_newer_shape_wraps_its_words_in_blocks() {
     let mut app = WebApp::new().with_answer("two words").with_shape(Shape::Blocks);
     let path = "/api/organizations/org-1/chat_conversations/conv-1/completion";

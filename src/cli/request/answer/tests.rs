@@ -14,7 +14,7 @@ fn told(style: Style, events: &[Value]) -> String {
     let mut teller = Teller::new(style);
     let frame = |data: &Value| Frame { event: "stream_event".into(), data: json!({"data": data}).to_string() };
     let mut text: String = events.iter().map(|data| teller.tell(&frame(data))).collect();
-    text.push_str(teller.end());
+    text.push_str(&teller.end());
     text
 }
 
@@ -89,12 +89,18 @@ fn the_last_frame_says_how_it_went() {
     let frame = |event: &str, data: &str| last(&Frame { event: event.into(), data: data.into() });
     assert_eq!(frame("stream_event", "{}"), None);
     assert_eq!(frame("stream_end", "{}"), Some(Last::End));
-    for (data, wanted) in [
-        (r#"{"error":"circuit_open","message":"Wait\u001b."}"#, "circuit_open: Wait\\u{1b}."),
-        (r#"{"error":"request_timeout"}"#, "request_timeout"),
-        ("{}", "the stream ended with an error that the daemon does not name"),
-        ("junk", "the stream ended with an error that the daemon does not name"),
+    let unnamed = "the stream ended with an error that the daemon does not name";
+    for (data, wanted, meaning) in [
+        (
+            r#"{"error":"circuit_open","http_error":"browser_risk_limited","status":429,"message":"Wait\u001b."}"#,
+            "circuit_open: Wait\\u{1b}.",
+            Meaning::Refused,
+        ),
+        (r#"{"error":"reset","http_error":"browser_upstream_error","status":503}"#, "reset", Meaning::Upstream),
+        (r#"{"error":"request_timeout","status":504}"#, "request_timeout", Meaning::Failed),
+        ("{}", unnamed, Meaning::Failed),
+        ("junk", unnamed, Meaning::Failed),
     ] {
-        assert_eq!(frame("stream_error", data), Some(Last::Error(wanted.into())), "{data}");
+        assert_eq!(frame("stream_error", data), Some(Last::Error(wanted.into(), meaning)), "{data}");
     }
 }

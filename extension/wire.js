@@ -91,6 +91,7 @@ export const apiEndpoints = (seen) =>
     endpoints: seen.endpoints,
     endpoint_metadata: seen.endpoint_metadata,
     prompt_template: seen.prompt_template,
+    prompt_accepted: seen.prompt_accepted,
     shell_runtime: seen.shell_runtime,
   });
 
@@ -180,7 +181,7 @@ const FRAMES = {
     id: text,
     platform: text,
     method: optional(text),
-    path: optional(text),
+    path: optional((v) => typeof v === "string"),
     headers: optional(headersOk),
     prompt: optional((v) => typeof v === "string"),
     response_mode: optional(text),

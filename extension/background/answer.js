@@ -8,6 +8,8 @@ export const JOIN_MS = 4;
 /** An event longer than this goes without its text as it stood, which is the same once more. */
 export const RAW_CHARS_MAX = 1 << 20;
 
+const REFUSED = "The app refused the filled prompt template.";
+
 /** Turns the pieces of an answer into frames. */
 export class Answer {
   #to;
@@ -20,7 +22,8 @@ export class Answer {
   #closed = false;
 
   /**
-   * @param {object} to `id`, `stream_id`, `stream` (whether events are wanted), `status`, `headers`, `meta`, `max`,
+   * @param {object} to `id`, `stream_id`, `stream` (whether events are wanted), `status`, `headers`, `meta`, `max`, `refusal` (the code
+   *   of why the app's answer is no success, when it says more than its status),
    *   `send(frame, end)`, which may close this, `setTimeout`, `clearTimeout`
    */
   constructor(to) {
@@ -71,15 +74,17 @@ export class Answer {
   /** The answer is complete. */
   end() {
     if (this.#closed) return;
-    const { id, stream_id, stream, status, headers, send } = this.#to;
+    const { id, stream_id, stream, status, headers, refusal, send } = this.#to;
     if (!stream) {
       const ok = status < 400;
-      send(wire.apiResponse({ id, ok, status, text: this.#take(), error: ok ? undefined : `http_${status}`, headers }));
+      send(wire.apiResponse({ id, ok, status, text: this.#take(), error: ok ? undefined : (refusal ?? `http_${status}`), headers }));
       return;
     }
     for (const event of this.#splitter?.end() ?? []) this.#event(event);
     this.flush();
-    if (!this.#closed) send(wire.streamEnd({ id, stream_id, status }), true);
+    if (this.#closed) return;
+    if (refusal === undefined) send(wire.streamEnd({ id, stream_id, status }), true);
+    else send(wire.streamError({ id, stream_id, status, code: refusal, message: REFUSED }), true);
   }
 
   /** Nothing more is wanted. */

@@ -32,7 +32,8 @@ export class Credentials {
   #requests = 0;
 
   /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`,
-   *   `cookieStore(platform)` of the shell tab if there is one, `random()`, `setTimeout` */
+   *   `cookieStore(platform)` of the shell tab if there is one, `sent(platform, details)` of the pages' own requests,
+   *   `random()`, `setTimeout` */
   constructor(env) {
     this.#env = env;
   }
@@ -83,6 +84,7 @@ export class Credentials {
     const { requestId, tabId, method, url, type, requestHeaders } = details;
     const platform = this.#teacher(details);
     if (this.#isOurs(requestId, tabId, method, url) || platform === undefined) return;
+    this.#env.sent(platform, details);
     const headers = requestHeaders ?? [];
     if (type === "xmlhttprequest") this.#saw(platform, method, url);
     this.#requests += 1;
@@ -130,6 +132,11 @@ export class Credentials {
     this.#env.changed(name, "credentials");
   }
 
+  /** Whose login it is, as far as that is known. */
+  account(name) {
+    return this.#logins.get(name)?.account;
+  }
+
   /** The headers to put on a proxied request to `origin`. */
   captured(name, origin) {
     return Object.fromEntries(this.#replayed.get(name)?.get(origin) ?? []);
@@ -165,7 +172,6 @@ export class Credentials {
         const space = endpoint.indexOf(" ");
         return { method: endpoint.slice(0, space), path: endpoint.slice(space + 1), ...times };
       }),
-      prompt_template: false,
     };
   }
 

@@ -19,6 +19,9 @@ export const mayBeSent = (name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) &&
 /** Whether a header of the page's own request is put on ours too. */
 export const isReplayed = (name) => REPLAYED.test(name) && !FORBIDDEN.test(name) && !ONCE.test(name);
 
+/** Whether a header of the page's own request serves that request alone. */
+export const isOnce = (name) => ONCE.test(name);
+
 /** The headers of a request: what was captured, and over it what the caller gave. */
 export function merge(captured, given) {
   const merged = new Map();

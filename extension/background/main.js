@@ -17,6 +17,8 @@ import { Report } from "./report.js";
 import { Router } from "./router.js";
 import { Shells } from "./shells.js";
 import { Tabs } from "./tabs.js";
+import { Teacher } from "./teacher.js";
+import { Templates } from "./templates.js";
 
 const now = () => Date.now();
 const timers = {
@@ -61,7 +63,8 @@ const pages = new Pages({
   },
   message: (tabId, port, text) => {
     const message = JSON.parse(text);
-    if (message.id === undefined) observer.message(tabId, port, message);
+    if (message.t === "typed") teacher.typed(tabId, message);
+    else if (message.id === undefined) observer.message(tabId, port, message);
     else proxy.message(port, message);
   },
 });
@@ -77,6 +80,25 @@ const credentials = new Credentials({
   platformOf: (url) => platforms.find((platform) => owns(platform, url)),
   cookieStore: (name) => shells.cookieStore(name),
   changed: (name, what) => report.changed(name, what),
+  sent: (platform, details) => teacher.sent(platform, details),
+});
+const templates = new Templates({
+  storage: local,
+  now,
+  uuid: () => crypto.randomUUID(),
+  platform: (name) => platforms.find((platform) => platform.platform === name),
+  account: (name) => credentials.account(name),
+  fits: owns,
+  changed: (name) => report.changed(name, "endpoints"),
+  log,
+});
+const teacher = new Teacher({
+  webRequest: browser.webRequest,
+  extractorFor,
+  port: (tabId) => pages.port(tabId),
+  learned: (name, template) => templates.learned(name, template),
+  now,
+  log,
 });
 const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame), connection: () => link.connection });
 const observer = new Observer({
@@ -90,7 +112,7 @@ const observer = new Observer({
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
 });
-const report = new Report({ ...timers, link, shells, credentials, observer, changed: () => panel.changed() });
+const report = new Report({ ...timers, link, shells, credentials, templates, observer, changed: () => panel.changed() });
 /** Why the last request of a platform failed. */
 const failures = new Map();
 const proxy = new Proxy({
@@ -104,6 +126,7 @@ const proxy = new Proxy({
     panel.changed();
   },
   captured: (name, origin) => credentials.captured(name, origin),
+  templates,
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
   // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
   refused: () => {},
@@ -125,6 +148,7 @@ const panel = new Panel({
   shells,
   tabs,
   credentials,
+  templates,
   report,
   observer,
   failures,
@@ -156,6 +180,7 @@ async function takeIn() {
   const open = await permitted(browser, registry);
   await registerScripts(browser, open);
   shells.setPlatforms(registry, open.map((platform) => platform.platform));
+  teacher.listen([...new Set(open.filter(({ prompt }) => prompt === "template").flatMap(patterns))]);
   credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
@@ -183,7 +208,7 @@ async function start() {
   if (stored.client_id === undefined) await local.set({ client_id: clientId });
   platforms = stored.platforms ?? [];
   // The daemon may greet before the rest is ready; what it asks for waits.
-  entered = Promise.all([shells.start(), credentials.start()]);
+  entered = Promise.all([shells.start(), credentials.start(), templates.start()]);
   link.start(stored.address ?? DAEMON_WS);
   await enter();
   await tabs.restoreAtStart();

@@ -37,7 +37,7 @@ export class Panel {
 
   /** Everything the page shows. No value of a credential is in reach of this. */
   state() {
-    const { link, shells, credentials, observer, failures, logbook, proxy, clientId, defaultAddress } = this.#env;
+    const { link, shells, credentials, templates, observer, failures, logbook, proxy, clientId, defaultAddress } = this.#env;
     const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
     return {
       link: { state: link.state, note: link.note, code: link.code, address: link.address },
@@ -45,7 +45,7 @@ export class Panel {
       default_address: defaultAddress,
       running: proxy.running,
       platforms: shells.names.map((name) => {
-        const { title, hosts, shell_url } = shells.platform(name);
+        const { title, hosts, shell_url, prompt } = shells.platform(name);
         const login = credentials.login(name);
         const { endpoints } = credentials.endpoints(name);
         return {
@@ -56,6 +56,7 @@ export class Panel {
           login,
           endpoints: endpoints.length,
           drift: drift.get(name) ?? 0,
+          template: prompt === "template" ? { known: templates.shown(name) } : null,
           failure: failures.get(name) ?? null,
           runtime: shells.runtime(name),
         };
@@ -76,7 +77,7 @@ export class Panel {
   }
 
   async #do(port, { ask, platform, address }) {
-    const { link, shells, tabs, report, setAddress, logbook } = this.#env;
+    const { link, shells, tabs, templates, report, setAddress, logbook } = this.#env;
     const as = { action: ask, source: "options", reason: "options_page" };
     try {
       let ok = true;
@@ -85,6 +86,7 @@ export class Panel {
       else if (ask === "tab_reload") results = await tabs.reload(platform, as);
       else if (ask === "tab_restore") results = await tabs.restore(platform, as);
       else if (ask === "request_credentials") report.all(platform ? [platform] : shells.names);
+      else if (ask === "forget_template") await templates.forget(platform);
       else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
       else if (ask === "set_address") ok = await setAddress(address);
       for (const result of [results].flat().filter((each) => !each.ok)) {

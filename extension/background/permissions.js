@@ -34,7 +34,7 @@ export async function registerScripts(browser, platforms) {
     const script = (part, world) => ({
       id: `${ID}${part}-${generation}`,
       matches,
-      js: [`content/${part}.js`],
+      js: part === "bridge" ? ["content/typed.js", "content/bridge.js"] : ["content/page.js"],
       runAt: "document_start",
       persistAcrossSessions: false,
       ...world,

@@ -1,10 +1,12 @@
 /** Performs the daemon's requests in the page of their platform and passes on what comes back. */
+import { endpoint } from "../platforms/index.js";
 import * as wire from "../wire.js";
 import { JsonText } from "./body.js";
 import { answered, merge } from "./headers.js";
 import { owns, resolve } from "./hosts.js";
 import { Answer } from "./answer.js";
 import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
+import { isRefusal } from "./templates.js";
 
 /** The largest answer that is kept as a whole. */
 export const BODY_BYTES_MAX = 16 << 20;
@@ -21,7 +23,7 @@ const WORDS = {
   tab_unavailable: "The platform's tab is not there.",
   host_not_allowed: "The address is not on the platform's hosts.",
   request_cancelled: "The request was cancelled.",
-  template_refused: "No prompt template is there for this platform.",
+  template_refused: "No prompt template of this platform can be used.",
   response_too_large: "The answer is larger than may be kept.",
   fetch_failed: "The page could not perform the request.",
 };
@@ -44,7 +46,7 @@ export class Proxy {
   #keyed = new Map();
 
   /**
-   * @param {object} env `link`, `shells`, `tabs`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
+   * @param {object} env `link`, `shells`, `tabs`, `templates`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
    *   it back, `refused(platform, status)`, `failed(platform, code)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
    */
   constructor(env) {
@@ -74,15 +76,17 @@ export class Proxy {
     const { shells, tabs } = this.#env;
     if (this.#running.size > RUNNING_MAX) return "fetch_failed";
     const platform = shells.platform(frame.platform);
-    if (frame.prompt !== undefined && frame.prompt !== null) return "template_refused";
-    const url = platform === undefined ? null : resolve(platform, frame.path);
+    const filled = typeof frame.prompt === "string" && platform !== undefined ? this.#env.templates.fill(frame.platform, frame.prompt) : undefined;
+    if (filled === null) return "template_refused";
+    const asked = filled?.request ?? { method: frame.method, url: frame.path, headers: {}, body: frame.body };
+    const url = platform === undefined ? null : resolve(platform, asked.url);
     if (url === null) return "host_not_allowed";
     const page = await tabs.page(frame.platform);
     if (!this.#runs(task)) return null;
     if (page === null) return "tab_unavailable";
-    const method = (frame.method ?? "GET").toUpperCase();
-    const headers = merge(this.#env.captured(frame.platform, url.origin), frame.headers ?? {});
-    let { body } = frame;
+    const method = (asked.method ?? "GET").toUpperCase();
+    const headers = merge(this.#env.captured(frame.platform, url.origin), { ...asked.headers, ...frame.headers });
+    let { body } = asked;
     if (body === undefined || body === null) {
       body = undefined;
     } else if (typeof body !== "string") {
@@ -92,7 +96,9 @@ export class Proxy {
     task.port = page.port;
     task.platform = platform;
     task.method = method;
-    task.url = url.href;
+    task.template = filled?.template;
+    // The address of a template has values of the page's, which stay in the browser.
+    task.shown = filled === undefined ? url.href : url.origin + endpoint(method, url.href).slice(method.length + 1);
     task.release = this.#env.mine(page.tabId, method, url.href);
     this.#post(task, { t: "fetch", id: task.key, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
     return null;
@@ -146,13 +152,17 @@ export class Proxy {
       return;
     }
     this.#env.refused(frame.platform, status);
+    const isRefused = task.template !== undefined && isRefusal(status);
+    if (isRefused) this.#env.templates.refused(frame.platform, task.template, status);
+    task.status = status;
     task.answer = new Answer({
       id: frame.id,
       stream_id: frame.stream_id ?? frame.id,
       stream: this.#isStream(task),
       status,
       headers: answered(headers),
-      meta: { method: task.method, platform: frame.platform, url: task.url },
+      meta: { method: task.method, platform: frame.platform, url: task.shown },
+      refusal: isRefused ? "template_refused" : undefined,
       max: BODY_BYTES_MAX,
       send: (text, end) => this.#send(task, text, end),
       setTimeout: this.#env.setTimeout,
@@ -191,6 +201,7 @@ export class Proxy {
         if (!this.#runs(task)) return;
       }
     }
+    if (task.template !== undefined && task.status <= 299) this.#env.templates.accepted(task.frame.platform, task.template);
     task.answer.end();
     this.#close(task);
   }

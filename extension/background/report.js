@@ -10,7 +10,7 @@ export class Report {
   #due = new Map();
   #timer = null;
 
-  /** @param {object} env `link`, `shells`, `credentials`, `observer`, `setTimeout`, `changed()` */
+  /** @param {object} env `link`, `shells`, `credentials`, `templates`, `observer`, `setTimeout`, `changed()` */
   constructor(env) {
     this.#env = env;
   }
@@ -57,6 +57,8 @@ export class Report {
   #endpoints(name) {
     const runtime = this.#env.shells.runtime(name);
     if (runtime === undefined) return;
-    this.#env.link.send(wire.apiEndpoints({ ...this.#env.credentials.endpoints(name), shell_runtime: [runtime] }));
+    const { credentials, templates, link } = this.#env;
+    const prompt = { prompt_template: templates.usable(name), prompt_accepted: templates.isAccepted(name) };
+    link.send(wire.apiEndpoints({ ...credentials.endpoints(name), ...prompt, shell_runtime: [runtime] }));
   }
 }

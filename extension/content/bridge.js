@@ -1,6 +1,7 @@
 /**
  * The isolated half in a page: a pipe between the page's half and the background. It makes up the channel's name, hands
- * it over before any script of the page runs, and passes JSON text without looking into it.
+ * it over before any script of the page runs, and passes JSON text without looking into it. What the background asks
+ * about what was typed is answered here, and does not reach the page.
  */
 (() => {
   // Where scripts of the page have run, they may listen. Without a port the tab is not ready, and is loaded anew.
@@ -13,7 +14,10 @@
   function connect() {
     if (port !== null) return;
     port = browser.runtime.connect({ name: "page" });
-    port.onMessage.addListener(toPage);
+    port.onMessage.addListener((text) => {
+      if (text.startsWith('{"t":"which"')) port?.postMessage(JSON.stringify(globalThis.baaTyped(JSON.parse(text))));
+      else toPage(text);
+    });
     port.onDisconnect.addListener(() => {
       port = null;
       // Whoever asked is gone; what still runs for them is in vain.

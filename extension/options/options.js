@@ -1,5 +1,5 @@
 /** The extension's page: shows what the background knows and hands on what is asked for. */
-import { addressFault, loginWords, problemWords, stateWords, tabWords, wantedOrigins } from "./view.js";
+import { addressFault, loginWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 const platforms = new Map();
@@ -54,8 +54,18 @@ function showPlatform(platform) {
   say(part("tab"), tabWords(platform.runtime));
   say(part("login"), loginWords(platform.login));
   say(part("endpoints"), String(platform.endpoints));
+  say(part("template"), templateWords(platform.template));
   say(part("problem"), problemWords(platform));
   article.querySelector('[data-do="grant"]').hidden = platform.runtime.actual.issue !== "permission_missing";
+  showForget(article, (platform.template?.known ?? null) !== null);
+}
+
+/** Whoever pressed the button that goes away goes on from the platform's heading. */
+function showForget(article, isThere) {
+  const button = article.querySelector('[data-do="forget_template"]');
+  const hadFocus = document.activeElement === button;
+  button.hidden = !isThere;
+  if (!isThere && hadFocus) article.querySelector("h3").focus();
 }
 
 function addPlatform({ name, title }) {
@@ -63,6 +73,7 @@ function addPlatform({ name, title }) {
   article.dataset.platform = name;
   const heading = article.querySelector("h3");
   heading.id = `platform-${name}`;
+  heading.tabIndex = -1;
   article.setAttribute("aria-labelledby", heading.id);
   article.querySelector('[role="group"]').setAttribute("aria-label", `Actions for ${title || name}`);
   for (const button of article.querySelectorAll("button")) {

@@ -41,6 +41,18 @@ export function loginWords(login) {
   return `${words}${account}, ${login.header_names.length} headers, fingerprint ${fingerprint}.`;
 }
 
+/** A platform's prompt template in words. */
+export function templateWords(template) {
+  if (template === null) return "Not used with this platform.";
+  if (template.known === null) return "None yet: send a message in the app once.";
+  const { learned_at, accepted_at, stale, in_memory, usable } = template.known;
+  const when = (at) => new Date(at).toLocaleString();
+  if (stale) return `Stale: the app refused it at ${when(stale.at)} with ${stale.status}. Send a message in the app to learn a new one.`;
+  const words = [`Learned at ${when(learned_at)}`, accepted_at === undefined ? "not tried yet" : `accepted by the app at ${when(accepted_at)}`];
+  const kept = in_memory ? " It may hold a secret, so it is forgotten when Firefox ends." : "";
+  return `${words.join(", ")}.${usable ? "" : " Not used: it is of another account or address."}${kept}`;
+}
+
 /** What is wrong with a platform, if anything. */
 export function problemWords({ runtime, login, drift, failure }) {
   const problems = [];

@@ -55,6 +55,20 @@ export function account({ method, url, status, body }) {
   return null;
 }
 
+/**
+ * Where the prompt stands in the body of a send, or null when it is another one's.
+ * @param {string} body
+ * @returns {(string | number)[] | null} its path in the body's JSON
+ */
+export function promptPlace(body) {
+  const value = parsed(body);
+  if (!isObject(value) || (value.action ?? "next") !== "next" || !Array.isArray(value.messages)) return null;
+  const at = value.messages.findLastIndex((each) => isObject(each) && each.author?.role === "user");
+  const parts = value.messages[at]?.content?.parts;
+  const part = Array.isArray(parts) ? parts.findLastIndex((each) => typeof each === "string" && each.trim() !== "") : -1;
+  return part < 0 ? null : ["messages", at, "content", "parts", part];
+}
+
 function inBody(body) {
   const value = typeof body === "string" ? parsed(body) : body;
   return isObject(value) ? conversation(value.conversation_id) : null;

@@ -49,6 +49,18 @@ export function account() {
   return null;
 }
 
+/**
+ * Where the prompt stands in the body of a send, or null when it has none.
+ * @param {string} body a form
+ * @returns {(string | number)[] | null} its path through the form and the JSON in it
+ */
+export function promptPlace(body) {
+  const outer = parsed(new URLSearchParams(body).get("f.req") ?? "");
+  const inner = Array.isArray(outer) && typeof outer[1] === "string" ? parsed(outer[1]) : undefined;
+  const prompt = Array.isArray(inner) && Array.isArray(inner[0]) ? inner[0][0] : undefined;
+  return typeof prompt === "string" && prompt.trim() !== "" ? ["f.req", 1, 0, 0] : null;
+}
+
 function inPage(url) {
   const id = /\/app\/([^/]+)/.exec(pathOf(url ?? ""))?.[1];
   return isId(id) ? id : null;

@@ -14,7 +14,8 @@ const EXTRACTORS = new Map([
 /**
  * The module that understands a platform's traffic.
  * @param {string} name a platform's `final_message`; "" is none
- * @returns {{watches: Function, extractor: Function, account: Function} | null}
+ * @returns {{watches: Function, extractor: Function, account: Function, promptPlace?: Function} | null} `promptPlace` where a
+ *   prompt can be found without knowing what the user typed
  */
 export function extractorFor(name) {
   return EXTRACTORS.get(name) ?? null;

@@ -193,7 +193,7 @@ test("the manifest has the daemon's version, and its scripts in the order they n
   const [, version] = /^version = "(.+)"$/m.exec(source("../Cargo.toml"));
   assert.equal(manifest.version, version);
   const [page, bridge] = manifest.content_scripts;
-  assert.deepEqual([page.js, page.world, bridge.js, bridge.world], [["content/page.js"], "MAIN", ["content/bridge.js"], undefined]);
+  assert.deepEqual([page.js, page.world, bridge.js, bridge.world], [["content/page.js"], "MAIN", ["content/typed.js", "content/bridge.js"], undefined]);
   for (const script of [page, bridge]) {
     assert.equal(script.run_at, "document_start");
     assert.deepEqual(script.matches, manifest.permissions.filter((permission) => permission.includes(":")));

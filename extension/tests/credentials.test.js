@@ -29,6 +29,7 @@ async function make(stored) {
     endpoint: (method, url) => `${method} ${new URL(url).pathname}`,
     platformOf: (url) => (owns(CLAUDE, url) ? CLAUDE : undefined),
     cookieStore: () => shell.store,
+    sent: () => {},
     changed: (name, what) => changes.push(`${name} ${what}`),
   });
   await credentials.start();

@@ -3,7 +3,7 @@ import test from "node:test";
 import { Log, LINES_MAX } from "../background/log.js";
 import { Panel } from "../background/panel.js";
 import { permitted, registerScripts } from "../background/permissions.js";
-import { addressFault, loginWords, problemWords, stateWords, tabWords, wantedOrigins } from "../options/view.js";
+import { addressFault, loginWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "../options/view.js";
 import { CLAUDE, FakePort, LOCAL, settled } from "./support/fakes.js";
 
 test("the log keeps its last 200 lines, none of them long", () => {
@@ -30,6 +30,16 @@ test("the page says in words how things are", () => {
   assert.deepEqual(wantedOrigins(LOCAL), { origins: ["http://127.0.0.1/*"] });
 });
 
+test("the page says how a prompt template is", () => {
+  const known = { learned_at: 0, accepted_at: undefined, stale: undefined, in_memory: false, usable: true };
+  assert.equal(templateWords(null), "Not used with this platform.");
+  assert.match(templateWords({ known: null }), /^None yet/);
+  assert.match(templateWords({ known }), /^Learned at .*19(69|70).*, not tried yet\.$/);
+  assert.match(templateWords({ known: { ...known, accepted_at: 1, in_memory: true } }), /accepted by the app at .*forgotten when Firefox ends\.$/);
+  assert.match(templateWords({ known: { ...known, usable: false } }), /Not used: it is of another account/);
+  assert.match(templateWords({ known: { ...known, stale: { status: 403, at: 1 }, usable: false } }), /^Stale: .* with 403\./);
+});
+
 function firefox(granted, manifest = ["https://claude.ai/*", "https://*.claude.ai/*"]) {
   let registered = [];
   return {
@@ -54,9 +64,9 @@ test("a platform of the user's own is entered with the permission, and its scrip
   assert.deepEqual(await registerScripts(browser, open), ["http://127.0.0.1/*"]);
   assert.deepEqual(await registerScripts(browser, open), []);
   const scripts = await browser.scripting.getRegisteredContentScripts();
-  assert.deepEqual(scripts.map(({ js, matches, world }) => [js[0], matches[0], world]), [
-    ["content/page.js", "http://127.0.0.1/*", "MAIN"],
-    ["content/bridge.js", "http://127.0.0.1/*", undefined],
+  assert.deepEqual(scripts.map(({ js, matches, world }) => [js, matches[0], world]), [
+    [["content/page.js"], "http://127.0.0.1/*", "MAIN"],
+    [["content/typed.js", "content/bridge.js"], "http://127.0.0.1/*", undefined],
   ]);
   await registerScripts(browser, [CLAUDE]);
   assert.deepEqual(await browser.scripting.getRegisteredContentScripts(), []);
@@ -75,6 +85,7 @@ test("the panel shows the state, does what is asked, and answers when it fails",
       restore: async () => (calls.push("restore"), [{ ok: true, platform: "claude" }]),
     },
     credentials: { login: () => null, endpoints: () => ({ endpoints: ["GET /"] }) },
+    templates: { shown: () => null, forget: async (name) => calls.push(`forget ${name}`) },
     report: { all: (names) => calls.push(`report ${names}`) },
     observer: { drift: [{ platform: "claude", extractor_drift: 3 }] },
     failures: new Map([["claude", { code: "fetch_failed", at: 1 }]]),
@@ -95,8 +106,8 @@ test("the panel shows the state, does what is asked, and answers when it fails",
     await settled();
     return port.sent.at(-1).ok;
   };
-  for (const what of ["tab_open", "tab_focus", "tab_restore", "request_credentials", "ws_reconnect"]) assert.equal(await ask({ ask: what, platform: "claude" }), true);
-  assert.deepEqual(calls, ["open claude false options", "open claude true options", "restore", "report claude", "reconnect"]);
+  for (const what of ["tab_open", "tab_focus", "tab_restore", "request_credentials", "ws_reconnect", "forget_template"]) assert.equal(await ask({ ask: what, platform: "claude" }), true);
+  assert.deepEqual(calls, ["open claude false options", "open claude true options", "restore", "report claude", "reconnect", "forget claude"]);
   assert.equal(await ask({ ask: "tab_reload", platform: "claude" }), false);
   assert.deepEqual([await ask({ ask: "set_address", address: "good" }), await ask({ ask: "set_address", address: "bad" })], [true, false]);
 });

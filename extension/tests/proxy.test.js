@@ -205,3 +205,65 @@ test("an answer without headers is one all the same", async () => {
   say("end");
   assert.deepEqual([frames[0].status, frames[0].headers], [204, {}]);
 });
+
+const FILLED = (prompt) => ({ method: "POST", url: "https://claude.ai/api/chats/0b9a3a7e-58c1-4d1f-9c55-2f1f6c1d7a10?sid=SECRET", headers: { "content-type": "text/plain", accept: "*/*" }, body: `say ${prompt}` });
+const PROMPT = { method: undefined, path: undefined, prompt: "Hello" };
+
+test("a prompt goes as its filled template, with the page's newest headers, on the platform's hosts alone", async () => {
+  const { ask, mine } = makeProxy({ filled: FILLED, captured: { authorization: "page" } });
+  const sent = await ask({ ...PROMPT, headers: undefined });
+  assert.deepEqual([sent.method, sent.url, sent.body], ["POST", FILLED("").url, "say Hello"]);
+  assert.deepEqual(sent.headers, { authorization: "page", "content-type": "text/plain", accept: "*/*" });
+  assert.equal(mine(), 1);
+  const elsewhere = makeProxy({ filled: () => ({ ...FILLED(""), url: "https://claude.ai.evil.example/" }) });
+  assert.equal(await elsewhere.ask(PROMPT), undefined);
+  assert.equal(elsewhere.frames[0].error, "host_not_allowed");
+});
+
+test("an answer to a prompt says where it comes from without the values in the address", async () => {
+  const { ask, head, say, frames, judged } = makeProxy({ filled: FILLED });
+  await ask({ ...PROMPT, response_mode: "sse" });
+  head("text/event-stream");
+  say("chunk", { text: "data: 1\n\n" });
+  assert.deepEqual(judged, []);
+  say("end");
+  assert.deepEqual(frames[0].meta, { method: "POST", platform: "claude", url: "https://claude.ai/api/chats/{id}" });
+  assert.deepEqual([frames.at(-1).type, judged], ["stream_end", [["accepted", "claude", "template"]]]);
+});
+
+test("a template that the app refuses is passed on as that, with what the app said", async () => {
+  for (const status of [400, 403, 404, 422]) {
+    for (const response_mode of ["buffered", "sse"]) {
+      const { ask, head, say, frames, judged } = makeProxy({ filled: FILLED });
+      await ask({ ...PROMPT, response_mode });
+      head("application/json", status);
+      say("chunk", { text: '{"detail":"no"}' });
+      say("end");
+      const last = frames.at(-1);
+      assert.deepEqual([last.error ?? last.code, last.status], ["template_refused", status]);
+      if (response_mode === "sse") assert.deepEqual(frames.map(({ type }) => type), ["stream_open", "stream_event", "stream_error"]);
+      assert.deepEqual(frames.find(({ body, data }) => body ?? data)?.[response_mode === "sse" ? "data" : "body"], { detail: "no" });
+      assert.deepEqual(judged, [["refused", "claude", "template", status]]);
+    }
+  }
+});
+
+test("what says nothing about the template leaves it as it is", async () => {
+  for (const status of [302, 401, 408, 413, 425, 429, 500, 503]) {
+    const { ask, head, say, frames, judged } = makeProxy({ filled: FILLED });
+    await ask(PROMPT);
+    head("application/json", status);
+    say("end");
+    assert.deepEqual([judged, frames[0].error], [[], status < 400 ? undefined : `http_${status}`]);
+  }
+  const { ask, head, judged, proxy } = makeProxy({ filled: FILLED });
+  await ask(PROMPT);
+  head();
+  proxy.cancel({ id: "r" });
+  assert.deepEqual(judged, []);
+  const path = makeProxy({ filled: FILLED });
+  await path.ask();
+  path.head("application/json", 403);
+  path.say("end");
+  assert.deepEqual([path.judged, path.frames[0].error], [[], "http_403"]);
+});

@@ -137,11 +137,14 @@ test("many changes are told once, with what carries them", async () => {
   const clock = new Clock();
   const frames = [];
   let login = null;
+  const usable = new Set();
+  const accepted = new Set();
   const report = new Report({
     ...clock,
     link: { send: (text) => frames.push(JSON.parse(text)) },
     shells: { runtime: (name) => (name === "gone" ? undefined : runtime(name)) },
     credentials: { login: () => login, endpoints: (name) => ({ platform: name, endpoints: [], endpoint_metadata: [] }) },
+    templates: { usable: (name) => usable.has(name), isAccepted: (name) => accepted.has(name) },
     observer: { drift: [{ platform: "claude", extractor_drift: 1 }] },
     changed: () => {},
   });
@@ -157,4 +160,10 @@ test("many changes are told once, with what carries them", async () => {
   assert.deepEqual(frames[1].shell_runtime.platform, "claude");
   report.all(["claude"]);
   assert.deepEqual(frames.slice(2).map(({ type }) => type), ["credentials", "api_endpoints", "platform_status"]);
+  usable.add("claude");
+  report.all(["claude"]);
+  accepted.add("claude");
+  report.all(["claude"]);
+  const prompts = frames.filter(({ type }) => type === "api_endpoints").map((told) => [told.prompt_template, told.prompt_accepted]);
+  assert.deepEqual(prompts, [[false, false], [false, false], [true, false], [true, true]]);
 });

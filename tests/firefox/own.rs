@@ -1,6 +1,6 @@
 //! A platform of the user's own: nothing but configuration, and one click.
 
-use crate::support::{Stage, until};
+use crate::support::Stage;
 use serde_json::json;
 
 #[actix_rt::test]
@@ -14,13 +14,7 @@ async fn a_platform_of_ones_own_is_granted_by_a_click_and_used() {
     assert_eq!((refused.error().0, refused.error_code()), (502, "tab_unavailable".into()));
     assert_eq!(stage.apps.received(&format!("{host}/api/x")).len(), 0);
 
-    let page = stage.firefox.own_page("options/index.html").await;
-    let button = "[data-platform=local] [data-do=grant]";
-    let there = format!("document.querySelector({}) !== null", json!(button));
-    until("button", async || (stage.firefox.bidi.evaluate(&page, &there).await == true).then_some(())).await;
-    stage.firefox.bidi.click(&page, button).await;
-    stage.open_once_permitted("local").await;
-
+    stage.allow_own().await;
     let body = json!({"platform": "local", "method": "POST", "path": "/api/x", "body": {"a": 1}});
     let data = stage.caller().request(&body).await.data();
     assert_eq!((&data["proxy"]["status"], &data["response"]["logged_in"]), (&json!(200), &json!(true)));

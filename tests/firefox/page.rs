@@ -4,7 +4,7 @@ use crate::support::{Stage, firefox::Firefox, until_ok};
 use serde_json::{Value, json};
 
 /// Waits until an element of the page says something that fits, and answers it.
-async fn says(firefox: &Firefox, page: &str, selector: &str, fits: impl Fn(&str) -> bool) -> String {
+pub(crate) async fn says(firefox: &Firefox, page: &str, selector: &str, fits: impl Fn(&str) -> bool) -> String {
     let text = format!("document.querySelector({})?.textContent ?? ''", json!(selector));
     until_ok(selector, async || {
         let said = firefox.bidi.evaluate(page, &text).await.as_str().unwrap().to_owned();

@@ -2,19 +2,29 @@
 import { Proxy } from "../../background/proxy.js";
 import { CLAUDE, Clock, FakePort } from "./fakes.js";
 
-/** `page`: what the tab comes to; `captured`: headers of the page's own; `over`: another clock and link. */
-export function makeProxy({ page, captured = {}, over } = {}) {
+/**
+ * `page`: what the tab comes to; `captured`: headers of the page's own; `filled`: the request that the template comes to;
+ * `over`: another clock and link.
+ */
+export function makeProxy({ page, captured = {}, filled = null, over } = {}) {
   const clock = over?.clock ?? new Clock();
   const port = new FakePort(5);
   const frames = [];
   const rooms = [];
   const link = { connected: true, full: false, send: (text) => frames.push(JSON.parse(text)), room: () => (link.full ? new Promise((resolve) => rooms.push(resolve)) : undefined) };
   const refused = [];
+  const judged = [];
+  const templates = {
+    fill: (name, prompt) => filled && { request: filled(prompt), template: "template" },
+    accepted: (name, template) => judged.push(["accepted", name, template]),
+    refused: (name, template, status) => judged.push(["refused", name, template, status]),
+  };
   let mine = 0;
   const proxy = new Proxy({
     ...clock,
     link: over?.link ?? link,
     log: () => {},
+    templates,
     captured: () => captured,
     mine: () => {
       mine += 1;
@@ -32,5 +42,5 @@ export function makeProxy({ page, captured = {}, over } = {}) {
   /** What the page says about the request it was asked for last. */
   const say = (t, more = {}) => proxy.message(port, { t, id: port.sent.findLast((message) => message.t === "fetch")?.id, ...more });
   const head = (type = "application/json", status = 200) => say("head", { status, headers: { "content-type": type }, url: "https://claude.ai/api/x" });
-  return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, mine: () => mine };
+  return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, judged, mine: () => mine };
 }

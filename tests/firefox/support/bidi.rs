@@ -141,6 +141,15 @@ impl Bidi {
         self.command("input.performActions", json!({"context": tab, "actions": [mouse]})).await;
     }
 
+    /// Types into the first field of a page that a CSS selector finds, key by key, as a user does.
+    pub(crate) async fn write(&self, tab: &str, selector: &str, text: &str) {
+        self.click(tab, selector).await;
+        let key = |kind: &str, key: char| json!({"type": kind, "value": key});
+        let strokes: Vec<_> = text.chars().flat_map(|each| [key("keyDown", each), key("keyUp", each)]).collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
+        self.command("input.performActions", json!({"context": tab, "actions": [keyboard]})).await;
+    }
+
     /// Ends the browser as its user does.
     pub(crate) async fn quit(&self) {
         self.command("browser.close", json!({})).await;

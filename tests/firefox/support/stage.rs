@@ -5,7 +5,7 @@ use super::{
     firefox::Firefox,
     record::Record,
     shared::{Answer, Caller, Daemon, Stream, daemon::Folder},
-    until_ok,
+    until, until_ok,
 };
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ impl Stage {
         let settings = format!(
             "server.allowed_hosts = ['127.0.0.1']\n{settings}\n[platforms.local]\ntitle = 'Local'\n\
              shell_url = 'http://127.0.0.1:{port}/'\nhosts = ['127.0.0.1']\nmodes = ['buffered', 'sse']\n\
-             final_message = ''\nprompt = ''\n"
+             final_message = ''\nprompt = 'template'\n"
         );
         (apps, Daemon::start(&settings).await, settings)
     }
@@ -118,6 +118,17 @@ impl Stage {
     pub(crate) async fn open(&self, platform: &str) -> Value {
         self.act("tab_open", Some(platform)).await;
         self.healthy(platform).await
+    }
+
+    /// Lets the extension into the app of the user's own, as its user does, and opens its tab.
+    pub(crate) async fn allow_own(&self) {
+        let page = self.firefox.own_page("options/index.html").await;
+        let button = "[data-platform=local] [data-do=grant]";
+        let there = format!("document.querySelector({}) !== null", json!(button));
+        until("button", async || (self.firefox.bidi.evaluate(&page, &there).await == true).then_some(())).await;
+        self.firefox.bidi.click(&page, button).await;
+        self.open_once_permitted("local").await;
+        self.firefox.bidi.close(&page).await;
     }
 
     /// The same for a platform that the user has only just allowed, which takes the extension a moment to learn.

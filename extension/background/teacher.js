@@ -1,0 +1,156 @@
+/**
+ * Learns prompt templates from what a user sends in a page. The requests are seen as the browser sends them, where no
+ * script of the page can make one up. Where the prompt stands is known of some apps; of others the page's half that sees
+ * what is typed says it, and what was typed stays there.
+ */
+import { makeTemplate } from "./template.js";
+
+/** How many requests of pages may be looked at at once, and how much such a body may be. */
+const WATCHED_MAX = 32;
+const SENT_BYTES_MAX = 1 << 20;
+const WRITES = new Set(["POST", "PUT", "PATCH"]);
+
+const sum = (lengths) => lengths.reduce((all, length) => all + length, 0);
+
+/** How much a body is that the browser tells; a file in it is too much. */
+function sizeOf({ raw, formData }) {
+  if (formData) return sum(Object.values(formData).flatMap((values) => values.map((value) => value.length ?? Infinity)));
+  return sum((raw ?? []).map(({ bytes }) => bytes?.byteLength ?? Infinity));
+}
+
+/** The text of a body as the browser tells it, or undefined. */
+function textOf({ raw, formData }) {
+  if (formData) {
+    const pairs = Object.entries(formData).flatMap(([name, values]) => values.map((value) => [name, value]));
+    return new URLSearchParams(pairs).toString();
+  }
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    return raw.map(({ bytes }) => decoder.decode(bytes, { stream: true })).join("") + decoder.decode();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a body is of a kind that a template can be made of. */
+const isText = (type) => type === undefined || /json|^text\/|^application\/x-www-form-urlencoded/i.test(type);
+
+/** Looks at what pages send. */
+export class Teacher {
+  #env;
+  /** By the browser's number of the request. */
+  #bodies = new Map();
+  #sends = new Map();
+  #listeners = [];
+
+  /** @param {object} env `webRequest`, `extractorFor(name)`, `port(tabId)`, `learned(name, template)`, `now`, `log` */
+  constructor(env) {
+    this.#env = env;
+  }
+
+  /** Listens to the requests to these match patterns. */
+  listen(urls) {
+    for (const [event, listener] of this.#listeners) event.removeListener(listener);
+    this.#listeners = [];
+    if (urls.length === 0) return;
+    const { onBeforeRequest, onResponseStarted, onErrorOccurred } = this.#env.webRequest;
+    const add = (event, listener, ...more) => {
+      event.addListener(listener, { urls, types: ["xmlhttprequest"] }, ...more);
+      this.#listeners.push([event, listener]);
+    };
+    add(onBeforeRequest, (details) => this.body(details), ["requestBody"]);
+    add(onResponseStarted, ({ requestId, statusCode }) => this.answered(requestId, statusCode));
+    add(onErrorOccurred, ({ requestId }) => this.#drop(requestId));
+  }
+
+  /** A request's body, before anybody knows whose it is. */
+  body({ requestId, method, requestBody }) {
+    if (!WRITES.has(method) || !requestBody) return;
+    const size = sizeOf(requestBody);
+    if (size === 0 || size > SENT_BYTES_MAX) return;
+    this.#bodies.set(requestId, requestBody);
+    bound(this.#bodies);
+  }
+
+  /** A request of the platform's own page is about to be sent. */
+  sent(platform, { requestId, tabId, method, url, type, documentUrl, originUrl, requestHeaders = [] }) {
+    const given = this.#bodies.get(requestId);
+    this.#bodies.delete(requestId);
+    if (given === undefined || type !== "xmlhttprequest" || platform.prompt !== "template") return;
+    const contentType = requestHeaders.find(({ name }) => name.toLowerCase() === "content-type")?.value;
+    const page = documentUrl ?? originUrl;
+    const knowledge = this.#env.extractorFor(platform.final_message ?? "");
+    const isKnown = knowledge?.promptPlace !== undefined;
+    if (!isText(contentType) || (isKnown ? !knowledge.watches({ method, url }) : !sameOrigin(page, url))) return;
+    const body = textOf(given);
+    if (body === undefined) return;
+    const headers = requestHeaders.map(({ name, value }) => ({ name, value }));
+    const send = { platform, tabId, call: { method, url, page, headers, body }, at: this.#env.now(), places: null, isTaken: false };
+    if (isKnown) {
+      const place = knowledge.promptPlace(body);
+      if (place === null) return;
+      send.places = [place];
+    } else if (!this.#ask(send, requestId, contentType)) {
+      return;
+    }
+    this.#sends.set(requestId, send);
+    bound(this.#sends);
+  }
+
+  /** The page's half says where in the body what was typed stands. */
+  typed(tabId, { n, places }) {
+    const send = this.#sends.get(n);
+    if (send === undefined || send.tabId !== tabId || send.places !== null) return;
+    send.places = Array.isArray(places) ? places.filter(isPath) : [];
+    if (send.places.length === 0) this.#sends.delete(n);
+    else this.#finish(n, send);
+  }
+
+  /** The app's answer begins. */
+  answered(requestId, status) {
+    this.#bodies.delete(requestId);
+    const send = this.#sends.get(requestId);
+    if (send === undefined) return;
+    if (status < 200 || status > 299) {
+      this.#sends.delete(requestId);
+      return;
+    }
+    send.isTaken = true;
+    this.#finish(requestId, send);
+  }
+
+  #ask({ tabId, call }, n, type) {
+    const port = this.#env.port(tabId);
+    try {
+      port?.postMessage(JSON.stringify({ t: "which", n, body: call.body, type }));
+    } catch {
+      // The page is gone.
+      return false;
+    }
+    return port !== undefined;
+  }
+
+  #finish(requestId, { platform, call, places, isTaken, at }) {
+    if (places === null || !isTaken) return;
+    this.#sends.delete(requestId);
+    const name = platform.platform;
+    const { template, fault } = makeTemplate(call, places, at);
+    if (template === undefined) this.#env.log("warn", `No prompt template of ${name} was learned from a send: ${fault}.`);
+    else this.#env.learned(name, template);
+  }
+
+  #drop(requestId) {
+    this.#bodies.delete(requestId);
+    this.#sends.delete(requestId);
+  }
+}
+
+const isPath = (path) => Array.isArray(path) && path.every((step) => typeof step === "string" || Number.isInteger(step));
+
+function bound(map) {
+  if (map.size > WATCHED_MAX) map.delete(map.keys().next().value);
+}
+
+function sameOrigin(page, url) {
+  return page !== undefined && new URL(page).origin === new URL(url).origin;
+}

@@ -1,0 +1,164 @@
+/**
+ * A prompt template: a request of the page's own that carried a prompt, with the prompt's place marked. Pure.
+ *
+ * Filled, it starts where the learned one did: the conversation and what it replies to stay. Fresh with every filling
+ * are ids that the page makes up for each send, and times; what is a credential is not in it, as far as headers go.
+ */
+import { endpoint } from "../platforms/index.js";
+import { isOnce, isReplayed, mayBeSent } from "./headers.js";
+import { putTogether, takeApart } from "./splice.js";
+
+/** The longest body without the prompt, address, shape and header, and most headers of a template. */
+export const BODY_CHARS_MAX = 256 * 1024;
+export const URL_CHARS_MAX = 4_096;
+const SHAPE_CHARS_MAX = 16_384;
+const HEADER_CHARS_MAX = 1_024;
+const HEADERS_MAX = 32;
+/** A prompt that stands in several places must be this long to be no coincidence, and may stand in so many. */
+const REPEATED_CHARS_MIN = 16;
+const PLACES_MAX = 8;
+/** A number this near to now is the time. */
+const NOW_MS = 600_000;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+/** Names of ids of what came before. */
+const EARLIER = /parent|reply|replied|previous|prev_|root|last_|response|conversation|thread/;
+/** Names of ids that a page makes up for each send. */
+const PER_SEND = /(^|_)(message|request|turn|event|trace|correlation|exchange|submission|generation|idempotency)_(uu)?id$|^(nonce|idempotency_key)$/;
+const BARE_ID = /^_?(uu)?id$/;
+const PER_SEND_HEADER = /^(x-)?(idempotency-key|(client-)?(message|request)-id)$/i;
+
+/** Names and values of what lets somebody in; of names only where the value is long enough to be a secret. */
+const SECRET_NAME = /token|csrf|xsrf|secret|passw|signature|credential|auth|api_?key|jwt|nonce|captcha|turnstile|sentinel|proof|session|cookie|^at$|sid$/;
+const SECRET_CHARS_MIN = 12;
+const SECRET_VALUE = /^(eyJ[\w-]+\.|Bearer\s)|^(?=.*\d)(?=.*[a-z])(?=.*[A-Z]).*[\w+/]{24}|^[0-9a-f]{32,}$/;
+const CREDENTIAL_HEADER = /auth|token|csrf|xsrf|secret|key|session|cookie|signature|credential/i;
+
+const snake = (key) => key.replace(/([a-z0-9])([A-Z])/g, "$1_$2").replaceAll("-", "_").toLowerCase();
+const nameIn = (path) => snake(path.findLast((step) => typeof step === "string") ?? "");
+const samePath = (a, b) => a.length === b.length && a.every((step, i) => step === b[i]);
+
+/** Whether an id under this path is made up for each send. */
+function isPerSend(path, places) {
+  const name = nameIn(path);
+  if (EARLIER.test(name) || typeof path.at(-1) === "number") return false;
+  if (PER_SEND.test(name)) return true;
+  // The message's own id; at the top, an id is the conversation's more often.
+  const owner = path.slice(0, -1);
+  return BARE_ID.test(name) && owner.length > 0 && places.some((place) => samePath(place.slice(0, owner.length), owner));
+}
+
+/** Of what kind a time is that is now. */
+function clockOf(value, now) {
+  if (typeof value === "number") {
+    if (Math.abs(value - now) < NOW_MS) return "ms";
+    if (Math.abs(value * 1_000 - now) < NOW_MS) return Number.isInteger(value) ? "s" : "s.ms";
+    return null;
+  }
+  const isIso = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
+  return isIso && Math.abs(Date.parse(value) - now) < NOW_MS ? "iso" : null;
+}
+
+const CLOCKS = {
+  ms: (now) => String(Math.round(now)),
+  s: (now) => String(Math.floor(now / 1_000)),
+  "s.ms": (now) => (now / 1_000).toFixed(3),
+  iso: (now) => new Date(now).toISOString(),
+};
+
+function isSecret(path, value) {
+  if (typeof value !== "string" || UUID.test(value)) return false;
+  return (!/\s/.test(value) && SECRET_VALUE.test(value)) || (value.length >= SECRET_CHARS_MIN && !/\s/.test(value) && SECRET_NAME.test(nameIn(path)));
+}
+
+/** The headers that are kept: not what comes from the page's newest request, not what serves once, no credential. */
+function headersOf(headers) {
+  const kept = {};
+  for (const { name, value } of headers) {
+    const lower = name.toLowerCase();
+    if (Object.keys(kept).length >= HEADERS_MAX || typeof value !== "string" || value.length > HEADER_CHARS_MAX) continue;
+    if (!mayBeSent(lower) || /^(accept-language|priority|pragma|cache-control)$/.test(lower)) continue;
+    if (PER_SEND_HEADER.test(lower) && UUID.test(value)) kept[lower] = null;
+    else if (!isReplayed(lower) && !isOnce(lower) && !CREDENTIAL_HEADER.test(lower) && !SECRET_VALUE.test(value)) kept[lower] = value;
+  }
+  return kept;
+}
+
+/**
+ * Makes a template of a request.
+ * @param {{method: string, url: string, page?: string, headers: {name: string, value?: string}[], body: string}} send
+ * @param {(string | number)[][]} places the paths at which the prompt stands in the body
+ * @param {number} now when it was sent
+ * @returns {{template: object} | {fault: string}} a fault is in words
+ */
+export function makeTemplate({ method, url, page, headers, body }, places, now) {
+  const type = headers.find(({ name }) => name.toLowerCase() === "content-type")?.value;
+  if (url.length > URL_CHARS_MAX) return { fault: "its address is too long" };
+  if (places.length === 0 || places.length > PLACES_MAX) return { fault: "the prompt's place in it is not clear" };
+  const isPlace = (path) => places.some((place) => samePath(place, path));
+  const shape = new Set();
+  const ids = new Map();
+  let holdsSecret = [...new URL(url).searchParams].some(([name, value]) => isSecret([name], value));
+  const prompts = new Set();
+  const survey = (path, value) => {
+    shape.add(`${path.map((step) => (typeof step === "number" ? "[]" : step)).join("/")}:${isPlace(path) ? "prompt" : typeof value}`);
+    if (isPlace(path)) prompts.add(value);
+    else if (isSecret(path, value)) holdsSecret = true;
+    if (UUID.test(value)) ids.set(value, (ids.get(value) ?? true) && isPerSend(path, places));
+    return undefined;
+  };
+  if (takeApart(body, type, survey) === null) return { fault: "its body is not understood" };
+  const isFresh = (id) => ids.get(id) && !`${url} ${page ?? ""}`.includes(id);
+  const repeated = places.length > 1 && [...prompts].some((prompt) => String(prompt).length < REPEATED_CHARS_MIN);
+  if (prompts.size === 0 || repeated || [...prompts].some((prompt) => typeof prompt !== "string")) return { fault: "the prompt's place in it is not clear" };
+  const pieces = takeApart(body, type, (path, value) => {
+    if (isPlace(path)) return { slot: "prompt" };
+    if (isFresh(value)) return { slot: "id", of: value };
+    const clock = clockOf(value, now);
+    return clock === null ? undefined : { slot: "now", clock };
+  });
+  const length = pieces.reduce((sum, piece) => sum + (typeof piece === "string" ? piece.length : 0), 0);
+  if (length > BODY_CHARS_MAX) return { fault: "it is too long" };
+  const query = [...new Set(new URL(url).searchParams.keys())].sort();
+  const signature = [endpoint(method, url), ...query, ...[...shape].sort()].join("\n").slice(0, SHAPE_CHARS_MAX);
+  return { template: { method, url, headers: headersOf(headers), body: pieces, shape: signature, holds_secret: holdsSecret, learned_at: now } };
+}
+
+/**
+ * The request for a prompt.
+ * @param {object} template
+ * @param {string} prompt
+ * @param {{now: number, uuid: () => string}} fresh
+ */
+export function fillTemplate(template, prompt, { now, uuid }) {
+  const ids = new Map();
+  const id = (of) => {
+    if (!ids.has(of)) ids.set(of, uuid());
+    return ids.get(of);
+  };
+  const body = putTogether(template.body, ({ slot, of, clock }) => {
+    if (slot === "prompt") return prompt.toWellFormed();
+    return slot === "id" ? id(of) : CLOCKS[clock](now);
+  });
+  const headers = Object.fromEntries(Object.entries(template.headers).map(([name, value]) => [name, value ?? uuid()]));
+  return { method: template.method, url: template.url, headers, body };
+}
+
+/** Whether what was stored is a template. */
+export function isTemplate(value) {
+  const isSlot = (piece) =>
+    Array.isArray(piece?.coding) &&
+    piece.coding.every((each) => each === "json" || each === "form") &&
+    (piece.slot === "prompt" || (piece.slot === "id" && typeof piece.of === "string") || (piece.slot === "now" && Object.hasOwn(CLOCKS, piece.clock)));
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    ["method", "url", "shape"].every((name) => typeof value[name] === "string") &&
+    typeof value.headers === "object" &&
+    value.headers !== null &&
+    Array.isArray(value.body) &&
+    value.body.every((piece) => typeof piece === "string" || isSlot(piece)) &&
+    value.body.some((piece) => piece.slot === "prompt") &&
+    Number.isFinite(value.learned_at)
+  );
+}

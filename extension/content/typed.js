@@ -1,0 +1,107 @@
+/**
+ * In the isolated half of a page: remembers what the user typed and sent off, to find it in a request of the page. It
+ * goes nowhere from here; only where in a request it stands is told.
+ */
+(() => {
+  /** How many texts are remembered, for how long, and the longest. */
+  const TEXTS_MAX = 4;
+  const KEPT_MS = 30_000;
+  const CHARS_MAX = 512 * 1024;
+  /** How many places are told, and how deep they are looked for. */
+  const PLACES_MAX = 9;
+  const DEPTH_MAX = 100;
+  const FIELDS = new Set(["text", "search", ""]);
+
+  let field = null;
+  const texts = [];
+
+  /** Apps and browsers differ in blanks and line ends. */
+  const plain = (text) => text.replace(/[\u200b\ufeff]/g, "").replace(/\s+/g, " ").trim();
+
+  /** The field that an event is about; never one for a password. */
+  function fieldOf(event) {
+    const [target] = event.composedPath();
+    if (target?.localName === "textarea") return target;
+    if (target?.localName === "input") return FIELDS.has(target.type) ? target : null;
+    return target?.isContentEditable ? hostOf(target) : null;
+  }
+
+  function hostOf(element) {
+    let host = element;
+    while (host.parentElement?.isContentEditable) host = host.parentElement;
+    return host;
+  }
+
+  /** What was typed so far may be sent with what the user does now. */
+  function commit() {
+    if (field === null) return;
+    const text = plain(field.value ?? field.innerText ?? "");
+    if (text === "" || text.length > CHARS_MAX) return;
+    const at = texts.findIndex((each) => each.text === text);
+    if (at >= 0) texts.splice(at, 1);
+    texts.unshift({ text, at: Date.now() });
+    texts.length = Math.min(texts.length, TEXTS_MAX);
+  }
+
+  const hear = (type, act) => addEventListener(type, (event) => event.isTrusted && act(event), { capture: true, passive: true });
+  hear("input", (event) => (field = fieldOf(event) ?? field));
+  hear("keydown", (event) => event.key === "Enter" && commit());
+  for (const type of ["pointerdown", "click", "submit"]) hear(type, commit);
+
+  function structured(text) {
+    if (!/^\s*["[{]/.test(text)) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The paths under which `wanted` stands in a value; JSON that stands as text is looked into. */
+  function find(value, wanted, path, found) {
+    if (path.length > DEPTH_MAX || found.length >= PLACES_MAX) return;
+    if (typeof value === "string") {
+      if (plain(value) === wanted) found.push(path);
+      else within(structured(value), wanted, path, found);
+    } else {
+      within(value, wanted, path, found);
+    }
+  }
+
+  function within(value, wanted, path, found) {
+    if (typeof value === "string") find(value, wanted, path, found);
+    else if (Array.isArray(value)) value.forEach((each, i) => find(each, wanted, [...path, i], found));
+    else if (value !== null && typeof value === "object") for (const key of Object.keys(value)) find(value[key], wanted, [...path, key], found);
+  }
+
+  function placesOf(wanted, body, type) {
+    const found = [];
+    const value = structured(body);
+    if (value !== undefined) {
+      within(value, wanted, [], found);
+    } else if (/^application\/x-www-form-urlencoded\b/i.test(type ?? "")) {
+      const seen = new Map();
+      for (const [name, text] of new URLSearchParams(body)) {
+        const count = seen.get(name) ?? 0;
+        seen.set(name, count + 1);
+        find(text, wanted, count === 0 ? [name] : [name, count], found);
+      }
+    } else {
+      find(body, wanted, [], found);
+    }
+    return found;
+  }
+
+  /** Answers the background's question where in a body what was typed stands. */
+  globalThis.baaTyped = ({ n, body, type }) => {
+    while (texts.length > 0 && Date.now() - texts.at(-1).at > KEPT_MS) texts.pop();
+    for (const [i, { text }] of texts.entries()) {
+      const places = placesOf(text, body, type);
+      if (places.length === 0) continue;
+      // The first request that carries it is the send; what follows, such as naming the conversation, is not.
+      texts.splice(i, 1);
+      return { t: "typed", n, places };
+    }
+    return { t: "typed", n, places: [] };
+  };
+})();

@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Teacher } from "../background/teacher.js";
+import { extractorFor } from "../platforms/index.js";
+import { FakeEvent, FakePort } from "./support/fakes.js";
+import { CHATGPT, chatgpt, GEMINI, gemini, notes, NOTES, NOW } from "./support/sends.js";
+
+const raw = (text) => ({ raw: [{ bytes: new TextEncoder().encode(text).buffer }] });
+const formData = (text) => {
+  const found = {};
+  for (const [name, value] of new URLSearchParams(text)) (found[name] ??= []).push(value);
+  return { formData: found };
+};
+
+function make() {
+  const webRequest = { onBeforeRequest: new FakeEvent(), onResponseStarted: new FakeEvent(), onErrorOccurred: new FakeEvent() };
+  const learned = [];
+  const said = [];
+  const port = new FakePort(1);
+  const teacher = new Teacher({
+    webRequest,
+    extractorFor,
+    port: (tabId) => (tabId === 1 ? port : undefined),
+    learned: (name, template) => learned.push([name, template]),
+    now: () => NOW,
+    log: (level, message) => said.push(message),
+  });
+  teacher.listen(["https://notes.example/*"]);
+  let id = 0;
+  /** The browser's words on a request up to its answer. */
+  const send = (platform, { method, url, page, headers, body }, { requestBody = raw(body), status, ...more } = {}) => {
+    id += 1;
+    const details = { requestId: `${id}`, tabId: 1, method, url, type: "xmlhttprequest", documentUrl: page, requestHeaders: headers, ...more };
+    webRequest.onBeforeRequest.fire({ ...details, requestBody });
+    teacher.sent(platform, details);
+    if (status) webRequest.onResponseStarted.fire({ requestId: `${id}`, statusCode: status });
+    return `${id}`;
+  };
+  const asked = () => port.sent.map(({ t, n }) => `${t} ${n}`);
+  return { teacher, webRequest, learned, said, port, send, asked };
+}
+
+test("of ChatGPT and Gemini a send teaches without anybody being asked what was typed", () => {
+  const { learned, send, asked } = make();
+  send(CHATGPT, chatgpt(), { status: 200 });
+  send(GEMINI, gemini(), { requestBody: formData(gemini().body), status: 200 });
+  assert.deepEqual([learned.map(([name]) => name), asked()], [["chatgpt", "gemini"], []]);
+  assert.equal(learned[1][1].body.filter((piece) => piece.slot === "prompt").length, 1);
+});
+
+test("of another app the page's half is asked where what was typed stands", () => {
+  const { teacher, learned, port, send } = make();
+  const n = send(NOTES, notes(), { status: 201 });
+  assert.deepEqual(port.sent, [{ t: "which", n, body: notes().body, type: "application/json" }]);
+  assert.deepEqual(learned, []);
+  teacher.typed(2, { n, places: [["question"]] });
+  assert.deepEqual(learned, [], "another tab's word does not count");
+  teacher.typed(1, { n, places: [["question"]] });
+  teacher.typed(1, { n, places: [["question"]] });
+  assert.deepEqual(learned.map(([name]) => name), ["notes"]);
+  const early = send(NOTES, notes());
+  teacher.typed(1, { n: early, places: [["question"]] });
+  assert.equal(learned.length, 1);
+  teacher.answered(early, 200);
+  assert.equal(learned.length, 2);
+});
+
+test("only a send that the app takes teaches", () => {
+  const { teacher, learned, webRequest, send } = make();
+  for (const status of [302, 400, 403, 500]) send(CHATGPT, chatgpt(), { status });
+  const broken = send(CHATGPT, chatgpt());
+  webRequest.onErrorOccurred.fire({ requestId: broken });
+  teacher.answered(broken, 200);
+  const unnamed = send(NOTES, notes(), { status: 200 });
+  teacher.typed(1, { n: unnamed, places: [] });
+  teacher.typed(1, { n: unnamed, places: [["question"]] });
+  const nonsense = send(NOTES, notes(), { status: 200 });
+  teacher.typed(1, { n: nonsense, places: "question" });
+  assert.deepEqual(learned, []);
+});
+
+test("what cannot be a send is not asked about", () => {
+  const { learned, send, asked } = make();
+  send({ ...NOTES, prompt: "" }, notes(), { status: 200 });
+  send({ ...NOTES, prompt: "claude" }, notes(), { status: 200 });
+  send(NOTES, { ...notes(), page: "https://other.notes.example/" }, { status: 200 });
+  send(NOTES, { ...notes(), page: undefined }, { status: 200 });
+  send(NOTES, { ...notes(), method: "DELETE" }, { status: 200 });
+  send(NOTES, notes(), { status: 200, type: "main_frame" });
+  send(NOTES, notes(), { status: 200, tabId: 9 });
+  send(NOTES, notes(), { status: 200, requestBody: null });
+  send(NOTES, notes(), { status: 200, requestBody: { raw: [{ file: "/home/x" }] } });
+  send(NOTES, notes(), { status: 200, requestBody: { raw: [{ bytes: new Uint8Array([0xff, 0xfe]).buffer }] } });
+  send(NOTES, notes(), { status: 200, requestBody: raw("x".repeat((1 << 20) + 1)) });
+  send(NOTES, { ...notes(), headers: [{ name: "content-type", value: "multipart/form-data; boundary=x" }] }, { status: 200 });
+  send(CHATGPT, { ...chatgpt(), url: "https://chatgpt.com/backend-api/f/conversation/prepare" }, { status: 200 });
+  send(CHATGPT, chatgpt({ action: "variant" }), { status: 200 });
+  assert.deepEqual([learned, asked()], [[], []]);
+});
+
+test("a body that never was the page's own is not kept for long, and no more are watched than is good", () => {
+  const { teacher, learned, send, asked } = make();
+  for (let i = 0; i < 40; i += 1) send(NOTES, notes());
+  for (let i = 1; i <= 40; i += 1) {
+    teacher.answered(`${i}`, 200);
+    teacher.typed(1, { n: `${i}`, places: [["question"]] });
+  }
+  assert.deepEqual([asked().length, learned.length], [40, 32]);
+});
+
+test("a send that is not clear is named in the log, without anything of it", () => {
+  const { teacher, said, send } = make();
+  const n = send(NOTES, notes({ secret: "of the user" }), { status: 200 });
+  teacher.typed(1, { n, places: [["nowhere"]] });
+  assert.deepEqual(said, ["No prompt template of notes was learned from a send: the prompt's place in it is not clear."]);
+});
+
+test("without a platform that has templates nobody listens", () => {
+  const { teacher, webRequest, learned, send } = make();
+  teacher.listen([]);
+  send(CHATGPT, chatgpt(), { status: 200 });
+  assert.deepEqual(learned, []);
+  teacher.listen(["https://chatgpt.com/*"]);
+  teacher.listen(["https://chatgpt.com/*"]);
+  webRequest.onBeforeRequest.fire({ requestId: "x", method: "GET" });
+  send(CHATGPT, chatgpt(), { status: 200 });
+  assert.equal(learned.length, 1);
+});

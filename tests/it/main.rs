@@ -9,7 +9,9 @@
 mod actions;
 mod buffered;
 mod cancel;
+mod claude;
 mod codex;
+mod current;
 mod discovery;
 mod events;
 mod exactly_once;
@@ -22,6 +24,7 @@ mod limits;
 mod peers;
 mod policy;
 mod probes;
+mod prompts;
 mod records;
 mod secrets;
 mod shutdown;

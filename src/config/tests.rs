@@ -251,6 +251,17 @@ fn the_sample_file_says_nothing_until_it_is_uncommented() {
 }
 
 #[test]
+fn the_sample_files_platform_of_ones_own_is_one() {
+    let own: Vec<_> = SAMPLE.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    let config = loaded(&own.join("\n"), &[]).config;
+    let notes = config.registry().get("notes").cloned().expect("it is registered");
+    assert_eq!((&*notes.title, notes.owns("notes.example")), ("Notes", true));
+    // Every key is shown.
+    let shown = toml::Table::try_from(&config.platforms.0["notes"]).unwrap();
+    assert!(shown.keys().all(|key| own.iter().any(|line| line.starts_with(key.as_str()))), "{shown:?}");
+}
+
+#[test]
 fn the_sample_file_has_every_key_with_its_default_in_the_order_of_the_sections() {
     assert_eq!(loaded(&uncommented(), &[]).config, Config::default());
     let sample: toml::Table = uncommented().parse().unwrap();

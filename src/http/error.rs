@@ -264,6 +264,15 @@ const LOG_IN: &str =
 const SEND_ONCE: &str =
     "Send one message by hand in the app's tab in that Firefox; the extension learns from it how that is done.";
 
+/// What a person can do about it.
+pub(super) fn suggested_action(cause: &Cause) -> Option<&'static str> {
+    match cause {
+        Cause::NoCredentials => Some(LOG_IN),
+        Cause::NoTemplate(_) => Some(SEND_ONCE),
+        _ => None,
+    }
+}
+
 /// A browser request that failed.
 pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) -> ApiError {
     let (code, status) = of_cause(&failure.cause);
@@ -287,8 +296,9 @@ pub(super) fn of_failure(failure: &Failure, request_id: &str, platform: &str) ->
                 error = error.retry_after(wait.div_ceil(1_000));
             }
         }
-        Cause::NoCredentials => error = error.with("suggested_action", LOG_IN),
-        Cause::NoTemplate(_) => error = error.with("suggested_action", SEND_ONCE),
+        Cause::NoCredentials | Cause::NoTemplate(_) => {
+            error = error.with_some("suggested_action", suggested_action(&failure.cause));
+        }
         Cause::Plan(plan) => error = error.with_some("resource", plan.resource()),
         Cause::Refused(refusal) => error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal),
         _ => {}

@@ -69,7 +69,8 @@ pub(super) fn request(
     let mode = mode(&fields, platform)?;
     let timeout = timeout(&fields, query_timeout)?;
     let given = fields.get(&["request_body", "body", "payload"]).map(|raw| Raw::cut(text, raw));
-    let prompt = fields.text(&["prompt", "message", "input"])?;
+    // As it was typed: blanks may mean something.
+    let prompt = fields.verbatim(&["prompt", "message", "input"])?;
     let Some(path) = fields.text(&["path"])? else {
         let prompt = prompt.ok_or_else(|| BadField::new("path", "is required"))?;
         let (work, call) = prompt::work(&fields, platform, registry, &prompt, given)?;

@@ -1,7 +1,10 @@
 //! The frames of a streamed answer: those of its request, and the terminal one, which is worded here because only the
 //! edge knows what a caller's status is.
 
-use super::{error::of_cause, sse_body::Frames};
+use super::{
+    error::{self, of_cause},
+    sse_body::Frames,
+};
 use crate::{
     clock::WallMs,
     ids::PlatformName,
@@ -42,7 +45,7 @@ impl Frames for Relayed {
     }
 }
 
-/// Which rule of the policy refused, and when to come back, where that is known.
+/// Which rule of the policy refused, when to come back and what helps, where that is known.
 #[derive(Default, Serialize)]
 struct Until {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,13 +54,20 @@ struct Until {
     until: Option<WallMs>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
+    /// What helps, where a person can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggested_action: Option<&'static str>,
 }
 
 impl Until {
     fn of(cause: &Cause) -> Self {
         match cause {
             Cause::Refused(refusal) => {
-                Until { rule: Some(refusal.rule()), until: refusal.until(), retry_after_ms: refusal.retry_after_ms() }
+                let (rule, until) = (Some(refusal.rule()), refusal.until());
+                Until { rule, until, retry_after_ms: refusal.retry_after_ms(), ..Until::default() }
+            }
+            Cause::NoCredentials | Cause::NoTemplate(_) => {
+                Until { suggested_action: error::suggested_action(cause), ..Until::default() }
             }
             Cause::Upstream(upstream) => Until { retry_after_ms: upstream.retry_after_ms, ..Until::default() },
             _ => Until::default(),

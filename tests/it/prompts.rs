@@ -40,6 +40,7 @@ async fn without_a_template_nothing_is_sent_and_the_caller_is_told_what_helps() 
         assert!(answer.json()["details"]["suggested_action"].as_str().unwrap().contains("by hand"));
         let last = caller.stream(&prompt(platform, "sse")).await.end().await;
         assert_eq!((last.outcome().2, last.data["http_error"].as_str()), (409, Some(&*code)));
+        assert!(last.data["suggested_action"].as_str().unwrap().contains("by hand"));
         assert_eq!(modes(&caller, platform).await, json!(["buffered", "sse", "cancel"]));
     }
     let mute = caller.request(&prompt("mute", "buffered")).await;

@@ -70,18 +70,22 @@ pub(super) fn last(frame: &Frame) -> Option<Last> {
         error: Option<String>,
         http_error: Option<String>,
         message: Option<String>,
+        suggested_action: Option<String>,
         status: Option<u16>,
     }
     match &*frame.event {
         "stream_end" => Some(Last::End),
         "stream_error" => {
-            let Failure { error, http_error, message, status } = serde_json::from_str(&frame.data).unwrap_or_default();
+            let Failure { error, http_error, message, suggested_action, status } =
+                serde_json::from_str(&frame.data).unwrap_or_default();
             let meaning = Meaning::of(http_error.as_deref().unwrap_or_default(), status.unwrap_or_default());
-            let line = match (error, message) {
+            let mut line = match (error, message) {
                 (Some(error), Some(message)) => format!("{error}: {message}"),
                 (Some(one), None) | (None, Some(one)) => one,
                 (None, None) => "the stream ended with an error that the daemon does not name".to_owned(),
             };
+            // What helps is what a person wants to read.
+            line.extend(suggested_action.map(|action| format!(" {action}")));
             Some(Last::Error(text::line(&line).into_owned(), meaning))
         }
         _ => None,

@@ -76,7 +76,9 @@ impl Speech {
         let data = serde_json::from_str(data.get()).unwrap_or_else(|_| text::json(data.get(), Layout::Compact));
         let read = match &mut self.source {
             Source::Events(reader) => {
-                let (name, data) = (event.event.as_deref(), Some(Cow::Borrowed(&*data)));
+                // The name of an event that has none.
+                let name = event.event.as_deref().filter(|name| *name != "message");
+                let data = Some(Cow::Borrowed(&*data));
                 reader.event(&event_stream::Event { lines: 0..0, name, data, ending: Ending::Line });
                 reader.text()
             }

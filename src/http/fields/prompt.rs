@@ -19,7 +19,7 @@ pub(super) fn work(
     prompt: &str,
     given: Option<Raw>,
 ) -> Result<(Work, Call), ApiError> {
-    if prompt.is_empty() {
+    if prompt.trim().is_empty() {
         return Err(BadField::new("prompt", "must not be empty").into());
     }
     let call = Call { method: "POST".into(), ..Call::default() };

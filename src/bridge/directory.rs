@@ -136,7 +136,9 @@ impl<T: Clone> Directory<T> {
         self.events += 1;
         let arrived = self.events;
         let Some(entry) = self.entry_of(client, connection) else { return };
-        entry.logins.retain(|login| login.platform != *platform || login.account.as_deref() != told.account);
+        // Whose login it was may become known only later; then it is the same one.
+        let same = |login: &Login| login.account.is_none() || login.account.as_deref() == told.account;
+        entry.logins.retain(|login| login.platform != *platform || !same(login));
         if entry.logins.len() >= super::session::ENTRIES_MAX {
             entry.logins.remove(0);
         }

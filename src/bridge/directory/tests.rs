@@ -126,3 +126,15 @@ fn a_connection_that_was_replaced_has_nothing_to_say() {
     scene.0.greet_again(&a, &old);
     assert_eq!(scene.chosen("claude"), "b", "the active one stays");
 }
+
+#[test]
+fn a_login_whose_account_becomes_known_is_the_same_login() {
+    let mut scene = Scene::new();
+    scene.hello("a", 1);
+    scene.login("a", "claude", Freshness::Fresh);
+    let (a, connection) = (ClientId::trusted("a"), ConnectionId::trusted("1"));
+    let platform = PlatformName::trusted("claude");
+    let lost = LoginTold { account: Some("x@example.org"), fingerprint: Some("f2"), ..told(Freshness::Lost) };
+    scene.0.login((&a, &connection), &platform, lost);
+    assert_eq!((scene.0.fingerprint(&a, "claude"), scene.0.logged_in("claude", 0).is_empty()), (None, true));
+}

@@ -3,7 +3,10 @@
 
 use crate::{
     clock::WallMs,
-    platforms::{full_text::Drift, registry::Extractor},
+    platforms::{
+        full_text::{self, Drift},
+        registry::Extractor,
+    },
     wire::{Answer, Raw, too_deep},
 };
 use serde_json::value::RawValue;
@@ -54,7 +57,10 @@ pub(super) fn shape(answer: &Answer, max: usize, spelling: Spelling) -> Result<T
     if is_event_stream(answer.headers.content_type.as_deref(), &text) {
         return Ok(event_stream::take_apart(&text, spelling));
     }
-    Ok(json(&text).unwrap_or_else(|| body.clone()).into())
+    // An assistant whose answers are no event streams is read all the same, so that it is noticed when they change.
+    let frames = spelling.assistant.filter(|app| full_text::Reader::of(*app).is_none());
+    let drift = frames.and_then(|app| full_text::full_text(app, &text)).and_then(Result::err);
+    Ok(Taken { shown: json(&text).unwrap_or_else(|| body.clone()), drift })
 }
 
 fn is_event_stream(content_type: Option<&str>, text: &str) -> bool {

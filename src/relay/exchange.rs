@@ -14,14 +14,14 @@ use super::{
     hub::{Hub, Registration},
     journal::Facts,
     life::{Act, Ended, Life, Part, Phase},
-    request::{Call, Outgoing, Request, ResponseMode, Work},
+    request::{Call, Outgoing, Request, ResponseMode},
     stream::{Partial, Writer},
 };
 use crate::{
     bridge::{Client, Dispatched, Gone},
     clock::WallMs,
     ids::{ClientId, PlatformName, RequestId},
-    platforms::plan::{Asked, Chosen, Plan, Then},
+    platforms::plan::{Asked, Chosen, Then},
     policy::{Admission, Applicant, Lease, Outcome, Touch, Waiting},
     wire::{Raw, Upstream},
 };
@@ -128,7 +128,7 @@ impl Exchange {
             fingerprint: None,
             chosen: None,
             request_mode: request.work_name(),
-            prompts: matches!(&request.work, Work::Template(_) | Work::Plan(Plan::ClaudePrompt { .. })),
+            prompts: request.prompts(),
             cancelled: None,
             requested: Instant::now(),
             requested_at,
@@ -176,7 +176,15 @@ impl Exchange {
         let Some(client) = self.client.take() else { return };
         let bridge = self.hub.bridge();
         if bridge.epoch() == self.chosen_in {
-            return self.begin(client, ctx);
+            // It may have lost what it needs while this waited.
+            return match self.is_able(&client) {
+                Ok(()) => self.begin(client, ctx),
+                Err(cause) => {
+                    self.client = Some(client);
+                    self.lease = None; // nothing went out: that says nothing about the platform
+                    self.end(Err(cause), false, ctx);
+                }
+            };
         }
         // The client may have come back on another connection while this waited; nothing was sent on the old one.
         let again = bridge.select(&self.request.platform, Some(&client.client_id));
@@ -207,7 +215,7 @@ impl Exchange {
         self.dispatched = Some(bridge.dispatch(&client, out.id, &self.request.platform, frame, to));
         self.client = Some(client);
         self.dispatched_at = self.hub.clock().now_ms();
-        if let Some(registration) = &self.registration {
+        if let Some(registration) = self.registration.as_ref().filter(|_| self.life.phase() == Phase::Queued) {
             registration.phases.dispatched(self.dispatched_at);
         }
         self.touch(Touch::Dispatched, now);

@@ -9,7 +9,7 @@ use super::{
     exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View, WaitsFor},
     journal::{Filter, Journal, Page, Shown},
     life::{Phase, Timeouts},
-    request::{Request, ResponseMode, Work},
+    request::{Request, ResponseMode},
     stream::{Reader, stream},
 };
 use crate::{
@@ -347,7 +347,7 @@ impl Hub {
             silence: Duration::from_millis(stream.max_silence_ms),
             grace: Duration::from_millis(settings.cancel_grace_ms),
             queued: Duration::from_millis(limits.waiter.timeout_ms) + QUEUED_SLACK,
-            prompt: (!matches!(request.work, Work::Call)).then(|| Duration::from_millis(settings.prompt_timeout_ms)),
+            prompt: request.prompts().then(|| Duration::from_millis(settings.prompt_timeout_ms)),
         }
     }
 

@@ -69,6 +69,11 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Request {
+    /// Whether it says something to the app's assistant by a prompt.
+    pub(super) fn prompts(&self) -> bool {
+        matches!(&self.work, Work::Template(_) | Work::Plan(Plan::ClaudePrompt { .. }))
+    }
+
     /// What `request_mode` says of it.
     pub(super) fn work_name(&self) -> Cow<'static, str> {
         match &self.work {

@@ -84,7 +84,8 @@ impl Waiting {
                 (None, Goal::Current) => Err(PlanError::ConversationNotFound),
                 (None, Goal::Prompt { .. }) => {
                     let body = Some(Raw::trusted("{}"));
-                    let create = Call { method: "POST".into(), body, ..get(conversations(&organization)) };
+                    let headers = Raw::trusted("{\"content-type\":\"application/json\"}");
+                    let create = Call { method: "POST".into(), headers, body, ..get(conversations(&organization)) };
                     Ok(before(create, Waiting { for_what: For::NewConversation(organization), ..self }))
                 }
             },
@@ -133,5 +134,5 @@ fn conversations(organization: &Organization) -> String {
 }
 
 fn get(path: String) -> Call {
-    Call { method: Cow::Borrowed("GET"), path, ..Call::default() }
+    Call { method: Cow::Borrowed("GET"), path, headers: Raw::trusted("{}"), body: None }
 }

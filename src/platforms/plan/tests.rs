@@ -90,7 +90,7 @@ fn the_steps_of_a_plan_depend_on_what_is_asked_and_what_is_there() {
 #[test]
 fn the_callers_headers_and_body_are_those_of_the_last_step_alone() {
     let Step::Before { call, then } = prompt(asked(None, Some("c1"))).begin(None) else { panic!("not the last") };
-    assert_eq!((call.headers, call.body), (Raw::default(), None));
+    assert_eq!((call.headers, call.body), (Raw::trusted("{}"), None));
     let Step::Last { call, .. } = then.answered(&Raw::of(&organizations())).unwrap() else { panic!("the last") };
     assert_eq!(call.headers.text(), r#"{"x-a":"1"}"#);
     let body = Raw::trusted(r#"{"prompt": "p", "model": "m"}"#);

@@ -25,12 +25,6 @@ impl Exchange {
 
     /// Sends what goes out first.
     pub(super) fn begin(&mut self, client: Client, ctx: &mut Context<Self>) {
-        // It may have lost that while it waited.
-        if let Err(cause) = self.is_able(&client) {
-            self.client = Some(client);
-            self.lease = None; // nothing went out: that says nothing about the platform
-            return self.end(Err(cause), false, ctx);
-        }
         if !matches!(self.request.work, Work::Plan(_)) {
             return self.dispatch(client, Part::Last, ctx);
         }
@@ -65,6 +59,10 @@ impl Exchange {
     pub(super) fn step_answered(&mut self, answer: &Answer, ctx: &mut Context<Self>) {
         if let Some(dispatched) = self.dispatched.take() {
             dispatched.answered();
+        }
+        let max = self.hub.bridge().settings().max_response_bytes;
+        if answer.body.len() > max {
+            return self.end(Err(Cause::TooLarge { max: Some(max) }), true, ctx);
         }
         let (Some(then), Some(client)) = (self.then.take(), self.client.take()) else { return };
         match then.answered(&answer.body) {

@@ -73,6 +73,9 @@ pub(super) fn request(
     let prompt = fields.verbatim(&["prompt", "message", "input"])?;
     let Some(path) = fields.text(&["path"])? else {
         let prompt = prompt.ok_or_else(|| BadField::new("path", "is required"))?;
+        if method(&fields, "POST")? != "POST" {
+            return Err(BadField::new("method", "cannot be chosen with a prompt: it is POST").into());
+        }
         let (work, call) = prompt::work(&fields, platform, registry, &prompt, given)?;
         return Ok(Request { id, platform: platform.name.clone(), client_id, mode, work, call, timeout });
     };

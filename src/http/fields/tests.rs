@@ -131,3 +131,24 @@ fn a_cancel_needs_an_id_and_a_platform() {
         assert_eq!(cancel(body).unwrap_err().details()["field"], field);
     }
 }
+
+#[test]
+fn a_prompt_is_taken_as_it_was_typed_and_chooses_no_method() {
+    let prompt = |fields: &Value| {
+        let mut body = json!({"platform": "chatgpt"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read(&body)
+    };
+    let taken = prompt(&json!({"prompt": "    indented\n"})).unwrap();
+    assert!(matches!(&taken.work, Work::Template(text) if text == "    indented\n"));
+    for (fields, field) in [
+        (json!({"prompt": " \n"}), "prompt"),
+        (json!({"prompt": 7}), "prompt"),
+        (json!({"prompt": "hi", "method": "GET"}), "method"),
+        (json!({"prompt": "hi", "method": "CONNECT"}), "method"),
+        (json!({"prompt": "hi", "method": 7}), "method"),
+    ] {
+        assert_eq!(prompt(&fields).unwrap_err().details()["field"], field, "{fields}");
+    }
+    assert!(prompt(&json!({"prompt": "hi", "method": "post"})).is_ok());
+}

@@ -113,7 +113,8 @@ fn could_open(line: &str) -> bool {
 /// looks otherwise is an instruction.
 fn info(block: &str) -> &str {
     let opening = block.lines().next().unwrap_or_default();
-    opening.trim_start_matches(['`', '~']).trim_matches(BLANKS)
+    let sign = if opening.starts_with('`') { '`' } else { '~' };
+    opening.trim_start_matches(sign).trim_matches(BLANKS)
 }
 
 /// What stands between the fences, each line without the indentation of the opening one. Leaves the block.

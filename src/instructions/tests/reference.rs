@@ -90,6 +90,7 @@ impl Reader {
                     Start::Container(container) => begun.push(container),
                     Start::Leaf(leaf) => {
                         self.open(depth, begun, leaf, cursor, line);
+                        self.fill();
                         return;
                     }
                     Start::Nothing => break,
@@ -154,9 +155,6 @@ impl Reader {
         for container in begun {
             self.fill();
             self.containers.push(container);
-        }
-        if !matches!(leaf, Leaf::None) {
-            self.fill();
         }
         if matches!(leaf, Leaf::Fence { .. }) && self.containers.is_empty() {
             let is_instruction = cursor.rest_trimmed() == "baa";

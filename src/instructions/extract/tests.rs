@@ -78,6 +78,19 @@ fn what_stands_between_the_fences_stays_as_it_is() {
 }
 
 #[test]
+fn vertical_tabs_and_form_feeds_are_no_blanks() {
+    let block = "```baa\nx\n```\n";
+    for odd in ['\u{b}', '\u{c}'] {
+        let after_text = format!("{odd}\n<x-y>\n{block}");
+        assert_eq!(contents(&after_text), ["x"], "it makes a line of text, which no such tag interrupts");
+        let in_no_raw_html = format!("a\n<pre{odd}\n{block}");
+        assert_eq!(contents(&in_no_raw_html), ["x"], "it ends no name");
+        let in_html = format!("<div>\n{odd}\n{block}");
+        assert!(contents(&in_html).is_empty(), "it makes no empty line");
+    }
+}
+
+#[test]
 fn blocks_are_counted_without_other_fences() {
     let text = "```baa\na\n```\n```bash\n```\n> ```baa\n> x\n> ```\n\n~~~baa\nb\n~~~\n";
     let indexes: Vec<_> = extract(text).unwrap().into_iter().map(|block| (block.index, block.content)).collect();
@@ -87,7 +100,7 @@ fn blocks_are_counted_without_other_fences() {
 #[test]
 fn text_that_is_hard_to_read_is_read_soon() {
     let block = "```baa\n@conductor::status\n```\n";
-    let many = |part: &str| format!("{}\n\n{block}", part.repeat((1 << 17) / part.len()));
+    let many = |part: &str| format!("{}\n\n{block}", part.repeat((1 << 16) / part.len()));
     // Behind a letter, so that it is text.
     let inline = |part: &str| format!("a{}", many(part));
     for part in [
@@ -109,7 +122,7 @@ fn text_that_is_hard_to_read_is_read_soon() {
         ("a*", "**"),
         ("<x ", "\n"),
     ] {
-        let text = format!("{}{}{block}", first.repeat(1 << 15), then.repeat(1 << 15));
+        let text = format!("{}{}{block}", first.repeat(1 << 14), then.repeat(1 << 14));
         assert!(extract(&text).is_ok_and(|blocks| blocks.len() <= 1), "{first:?} {then:?}");
     }
 }

@@ -7,6 +7,7 @@
 //! Invariant: a [`Block`] is closed, is no larger than [`BLOCK_BYTES_MAX`], and there are at most [`BLOCKS_MAX`].
 
 mod html;
+mod nesting;
 mod shape;
 
 #[cfg(test)]
@@ -52,6 +53,10 @@ pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
     if !text.lines().any(could_open) {
         return Ok(Vec::new());
     }
+    if nesting::is_too_deep(&text) {
+        let message = "quotes and lists of the message nest too deep to be read";
+        return Err(Rejection::message(Stage::Extract, Code::TooDeep, message));
+    }
     let shape = shape::of(&text);
     let mut blocks = Vec::new();
     let mut events = Parser::new_ext(&shape, Options::empty()).into_offset_iter();
@@ -82,6 +87,9 @@ pub fn is_result_only(text: &str) -> bool {
         return false;
     }
     let text = shape::with_line_feeds(text);
+    if !text.contains(RESULT) || nesting::is_too_deep(&text) {
+        return false;
+    }
     let shape = shape::of(&text);
     let mut depth = 0usize;
     let mut results = 0usize;

@@ -38,7 +38,7 @@ pub enum Code {
     InlineAndBody,
     /// Inline JSON that is not JSON, or names a key twice.
     InvalidJson,
-    /// JSON that nests too deep.
+    /// JSON that nests too deep, or quotes and lists that do.
     TooDeep,
     /// A number that a double cannot hold exactly, or at all.
     NumberOutOfRange,

@@ -29,7 +29,7 @@ pub(super) fn begins(line: &str, may_be_any_tag: bool) -> Option<u8> {
     }
     let named =
         |name: &&str| followed(name, &[" ", "\t", ">", "/>"]) || followed(&format!("/{name}"), &[" ", "\t", ">", "/>"]);
-    if BLOCK_NAMES.iter().any(|name| named(name)) {
+    if BLOCK_NAMES.iter().any(named) {
         return Some(6);
     }
     (may_be_any_tag && is_one_tag(line)).then_some(7)

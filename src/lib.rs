@@ -11,6 +11,7 @@ pub mod extension;
 pub mod host;
 pub mod http;
 pub mod ids;
+pub mod instructions;
 pub mod line;
 pub mod mode;
 pub mod platforms;

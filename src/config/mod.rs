@@ -23,13 +23,14 @@ use crate::{
     bridge::settings::{Bridge, LoginState},
     codex::settings::Codex,
     http::settings::{Auth, LocalTrust, Server},
+    instructions::settings::Instructions,
     platforms::registry::{Platforms, Registry},
     policy::settings::Policy,
     store::settings::StoreSettings,
     system::settings::Node,
     telemetry::settings::LogSettings,
 };
-use reserved::{HostOps, Instructions};
+use reserved::HostOps;
 use serde::{Deserialize, Serialize};
 
 /// Every setting of the daemon; a field is a section of the same name.

@@ -1,0 +1,165 @@
+//! Stage `extract`: the `baa` blocks of a message.
+//!
+//! What counts is a fenced code block at the top level of the Markdown document whose info string is, as it is written,
+//! exactly `baa`. The document is read by `pulldown-cmark`; where that reads it otherwise than CommonMark says, the
+//! reader is given a [`shape`] of the text that both read alike, or the message is refused.
+//!
+//! Invariant: a [`Block`] is closed, is no larger than [`BLOCK_BYTES_MAX`], and there are at most [`BLOCKS_MAX`].
+
+mod html;
+mod nesting;
+mod shape;
+
+#[cfg(test)]
+mod tests;
+
+use super::rejection::{Code, Rejection, Stage};
+use pulldown_cmark::{CodeBlockKind, Event, OffsetIter, Options, Parser, Tag};
+use std::ops::Range;
+
+/// Most bytes of a message.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Most blocks of a message.
+pub const BLOCKS_MAX: usize = 32;
+/// Most bytes of what stands between the fences of a block.
+pub const BLOCK_BYTES_MAX: usize = 256 << 10;
+
+/// The info string of an instruction.
+const INSTRUCTION: &str = "baa";
+/// The info string of a delivered result.
+const RESULT: &str = "baa-result";
+/// Blanks, as CommonMark has them within a line.
+pub(super) const BLANKS: [char; 2] = [' ', '\t'];
+
+/// A `baa` block of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its place among the `baa` blocks of the message, from 0.
+    pub index: usize,
+    /// It as it stands in the message, with its fences; lines end in LF.
+    pub raw: String,
+    /// What stands between the fences, without the last LF.
+    pub content: String,
+}
+
+/// Finds the blocks of a message, in order.
+pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
+    if text.len() > MESSAGE_BYTES_MAX {
+        let message = format!("the message has {} bytes, more than {MESSAGE_BYTES_MAX}", text.len());
+        return Err(Rejection::message(Stage::Extract, Code::TooLarge, message));
+    }
+    let text = shape::with_line_feeds(text);
+    // Most messages hold no instruction whatever the rest of them means.
+    if !text.lines().any(could_open) {
+        return Ok(Vec::new());
+    }
+    if nesting::is_too_deep(&text) {
+        let message = "quotes and lists of the message nest too deep to be read";
+        return Err(Rejection::message(Stage::Extract, Code::TooDeep, message));
+    }
+    let shape = shape::of(&text);
+    let mut blocks = Vec::new();
+    let mut events = Parser::new_ext(&shape, Options::empty()).into_offset_iter();
+    let mut depth = 0usize;
+    while let Some((event, range)) = events.next() {
+        match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_)))
+                if depth == 0 && info(&text[range.clone()]) == INSTRUCTION =>
+            {
+                let content = content(&text, &mut events);
+                blocks.push(checked(blocks.len(), &text, range, content)?);
+            }
+            Event::Start(Tag::HtmlBlock) if html::is_ambiguous(&text[range]) => {
+                let message = "an HTML block of the message ends in different places for different readers";
+                return Err(Rejection::message(Stage::Extract, Code::AmbiguousHtml, message));
+            }
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    Ok(blocks)
+}
+
+/// Whether a message is nothing but blocks of delivered results. Such a message is never executed.
+pub fn is_result_only(text: &str) -> bool {
+    if text.len() > MESSAGE_BYTES_MAX {
+        return false;
+    }
+    let text = shape::with_line_feeds(text);
+    if !text.contains(RESULT) || nesting::is_too_deep(&text) {
+        return false;
+    }
+    let shape = shape::of(&text);
+    let mut depth = 0usize;
+    let mut results = 0usize;
+    for (event, range) in Parser::new_ext(&shape, Options::empty()).into_offset_iter() {
+        match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_)))
+                if depth == 0 && info(&text[range.clone()]) == RESULT =>
+            {
+                results += 1;
+                depth += 1;
+            }
+            Event::Start(_) if depth == 0 => return false,
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth -= 1,
+            _ if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    results > 0
+}
+
+/// Whether a line could be the opening fence of an instruction, in whatever it stands.
+fn could_open(line: &str) -> bool {
+    let fence = line.trim_end_matches(BLANKS).strip_suffix(INSTRUCTION).map(|before| before.trim_end_matches(BLANKS));
+    fence.is_some_and(|fence| fence.ends_with("```") || fence.ends_with("~~~"))
+}
+
+/// The info string of a fenced block as it is written: neither escapes nor entities are resolved, so that nothing that
+/// looks otherwise is an instruction.
+fn info(block: &str) -> &str {
+    let opening = block.lines().next().unwrap_or_default();
+    let sign = if opening.starts_with('`') { '`' } else { '~' };
+    opening.trim_start_matches(sign).trim_matches(BLANKS)
+}
+
+/// What stands between the fences, each line without the indentation of the opening one. Leaves the block.
+fn content(text: &str, events: &mut OffsetIter<'_>) -> String {
+    let mut content = String::new();
+    while let Some((Event::Text(part), range)) = events.next() {
+        // An empty range is what is left of a tab that the indentation ends within.
+        content.push_str(if range.is_empty() { &part } else { &text[range] });
+    }
+    content
+}
+
+/// Takes a block when it is one of few enough, small enough and closed.
+fn checked(index: usize, text: &str, range: Range<usize>, mut content: String) -> Result<Block, Rejection> {
+    let refused = |code, message: String| Err(Rejection::block(Stage::Extract, index, code, message));
+    if index >= BLOCKS_MAX {
+        return refused(Code::TooLarge, format!("the message has more than {BLOCKS_MAX} baa blocks"));
+    }
+    if !is_closed(&text[range.clone()]) {
+        return refused(Code::Unterminated, format!("baa block {index} is never closed"));
+    }
+    content.pop();
+    if content.len() > BLOCK_BYTES_MAX {
+        let message = format!("baa block {index} has {} bytes, more than {BLOCK_BYTES_MAX}", content.len());
+        return refused(Code::TooLarge, message);
+    }
+    let line = text[..range.start].rfind('\n').map_or(0, |end| end + 1);
+    Ok(Block { index, raw: text[line..range.end].to_owned(), content })
+}
+
+/// Whether the last line of a fenced block is its closing fence. Any line of it that could be one is the last.
+fn is_closed(block: &str) -> bool {
+    let Some((opening, rest)) = block.split_once('\n') else { return false };
+    let last = rest.strip_suffix('\n').unwrap_or(rest).rsplit('\n').next().unwrap_or_default();
+    let sign = if opening.starts_with('`') { '`' } else { '~' };
+    let length = |line: &str| line.chars().take_while(|c| *c == sign).count();
+    let indent = last.chars().take_while(|c| *c == ' ').count();
+    let fence = last[indent..].trim_end_matches(BLANKS);
+    indent <= 3 && length(fence) >= length(opening) && fence.len() == length(fence)
+}

@@ -1,0 +1,139 @@
+//! Stage `parse`: a block as target, tool and parameters.
+//!
+//! ```text
+//! @target::tool
+//! @target::tool::inline
+//!
+//! target = name ("." name)*      tool = name ("/" name)*      name = [A-Za-z0-9_-]+
+//! ```
+
+mod json;
+
+#[cfg(test)]
+mod tests;
+
+use super::{
+    extract::{BLANKS, Block},
+    rejection::{Code, Rejection, Stage},
+};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde_json::Value;
+
+pub use json::DEPTH_MAX;
+
+/// What an instruction is given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Params {
+    /// Nothing.
+    None,
+    /// JSON in the header.
+    InlineJson(Value),
+    /// Other text in the header.
+    InlineString(String),
+    /// The lines after the header, joined with LF.
+    Body(String),
+}
+
+/// A block that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// The block.
+    pub block: Block,
+    /// Who is asked.
+    pub target: String,
+    /// For what.
+    pub tool: String,
+    /// With what.
+    pub params: Params,
+}
+
+impl Params {
+    /// The kind's name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Params::None => "none",
+            Params::InlineJson(_) => "inline_json",
+            Params::InlineString(_) => "inline_string",
+            Params::Body(_) => "body",
+        }
+    }
+
+    /// The parameters as JSON; `null` when there are none.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Params::None => Value::Null,
+            Params::InlineJson(value) => value.clone(),
+            Params::InlineString(text) | Params::Body(text) => Value::String(text.clone()),
+        }
+    }
+
+    /// The parameters, when they are text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Params::InlineString(text) | Params::Body(text) => Some(text),
+            Params::None | Params::InlineJson(_) => None,
+        }
+    }
+}
+
+impl Serialize for Params {
+    /// As two fields, `params` and `params_kind`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Params", 2)?;
+        match self {
+            Params::None => fields.serialize_field("params", &())?,
+            Params::InlineJson(value) => fields.serialize_field("params", value)?,
+            Params::InlineString(text) | Params::Body(text) => fields.serialize_field("params", text)?,
+        }
+        fields.serialize_field("params_kind", self.kind())?;
+        fields.end()
+    }
+}
+
+/// Reads a block.
+pub fn parse(block: Block) -> Result<Parsed, Rejection> {
+    let index = block.index;
+    let refused = |(code, message)| Rejection::block(Stage::Parse, index, code, message);
+    let (target, tool, params) = read(&block.content).map_err(refused)?;
+    Ok(Parsed { target, tool, params, block })
+}
+
+type Fault = (Code, String);
+
+fn read(content: &str) -> Result<(String, String, Params), Fault> {
+    if content.trim().is_empty() {
+        return Err((Code::EmptyBlock, "the block is empty".to_owned()));
+    }
+    let (line, body) = content.split_once('\n').unwrap_or((content, ""));
+    let Some((target, tool, inline)) = header(line.trim_matches(BLANKS)) else {
+        let message = "the first line must be @target::tool or @target::tool::parameters, with plain names";
+        return Err((Code::InvalidHeader, message.to_owned()));
+    };
+    let has_body = !body.trim().is_empty();
+    let params = match inline {
+        Some(text) if text.trim().is_empty() => {
+            return Err((Code::EmptyInline, "nothing follows the second ::".to_owned()));
+        }
+        Some(_) if has_body => {
+            return Err((Code::InlineAndBody, "parameters stand in the header and below it".to_owned()));
+        }
+        Some(text) if text.trim_start_matches(BLANKS).starts_with(['{', '[']) => Params::InlineJson(json::read(text)?),
+        Some(text) => Params::InlineString(text.to_owned()),
+        None if has_body => Params::Body(body.to_owned()),
+        None => Params::None,
+    };
+    Ok((target.to_owned(), tool.to_owned(), params))
+}
+
+/// Target, tool and what follows the second `::`.
+fn header(line: &str) -> Option<(&str, &str, Option<&str>)> {
+    let (target, rest) = line.strip_prefix('@')?.split_once("::")?;
+    let (tool, inline) = rest.split_once("::").map_or((rest, None), |(tool, inline)| (tool, Some(inline)));
+    (is_path(target, '.') && is_path(tool, '/')).then_some((target, tool, inline))
+}
+
+/// Whether `text` is names with `separator` between them.
+fn is_path(text: &str, separator: char) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    text.split(separator).all(|name| !name.is_empty() && name.bytes().all(plain))
+}

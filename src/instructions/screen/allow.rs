@@ -1,0 +1,33 @@
+//! Which live messages count.
+
+use crate::instructions::settings::Allowed;
+
+/// A message as it was observed.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// On this platform.
+    pub platform: &'a str,
+    /// By this client.
+    pub client_id: &'a str,
+    /// In this conversation, where the platform tells.
+    pub conversation_id: Option<&'a str>,
+}
+
+/// Whether one of the rules fits.
+pub fn is_allowed(rules: &[Allowed], observed: Observed<'_>) -> bool {
+    rules.iter().any(|rule| fits(rule, observed))
+}
+
+fn fits(rule: &Allowed, observed: Observed<'_>) -> bool {
+    rule.platform == observed.platform
+        && rule.client_id.as_deref().is_none_or(|client| client == observed.client_id)
+        && rule.conversation_id.as_deref().is_none_or(|wanted| is_conversation(wanted, observed.conversation_id))
+}
+
+fn is_conversation(wanted: &str, told: Option<&str>) -> bool {
+    let Some(told) = told else { return false };
+    match wanted.strip_suffix('*') {
+        Some(beginning) => told.starts_with(beginning),
+        None => told == wanted,
+    }
+}

@@ -1,0 +1,247 @@
+//! Classes, verdicts and what counts as a plain command.
+
+use super::*;
+use crate::instructions::{
+    Block, Parsed, dedupe,
+    normalize::{Normalized, Source},
+    parse::Params,
+    settings::Allowed,
+};
+use serde_json::{Value, json};
+
+fn instruction(target: &str, tool: &str, params: Params) -> Instruction {
+    let block = Block { index: 1, raw: String::new(), content: String::new() };
+    let source = Source { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
+    dedupe(Normalized { source, parsed: Parsed { block, target: target.into(), tool: tool.into(), params } })
+}
+
+fn settings(text: &str) -> Instructions {
+    toml::from_str(text).unwrap()
+}
+
+fn verdict(settings: &Instructions, tool: &str, params: Params) -> Verdict {
+    screen(instruction("conductor", tool, params), settings, Authority::Model).unwrap().verdict
+}
+
+/// Whether a command runs where `git status` is allowed.
+fn runs(params: Params) -> bool {
+    verdict(&settings("exec_allow = [[\"git\", \"status\"]]"), "exec", params) == Verdict::Runs
+}
+
+fn line(command: &str) -> bool {
+    let inline = runs(Params::InlineString(command.into()));
+    assert_eq!(inline, runs(Params::Body(command.into())), "{command:?}");
+    assert_eq!(inline, runs(Params::InlineJson(json!({"command": command}))), "{command:?}");
+    inline
+}
+
+#[test]
+fn both_targets_have_every_tool_and_nothing_else_has_any() {
+    for target in ["conductor", "system"] {
+        for tool in Tool::ALL {
+            let screened =
+                screen(instruction(target, tool.name(), Params::None), &Instructions::default(), Authority::Model);
+            assert_eq!(screened.unwrap().tool, tool);
+        }
+    }
+    for (target, tool, code) in [
+        ("Conductor", "status", Code::UnsupportedTarget),
+        ("browser", "status", Code::UnsupportedTarget),
+        ("browser.claude", "send", Code::UnsupportedTarget),
+        ("codex", "turn", Code::UnsupportedTarget),
+        ("node.a", "exec", Code::UnsupportedTarget),
+        ("conductor.system", "status", Code::UnsupportedTarget),
+        ("conductor", "reboot", Code::UnsupportedTool),
+        ("conductor", "exec/sub", Code::UnsupportedTool),
+        ("conductor", "EXEC", Code::UnsupportedTool),
+        ("system", "describe/", Code::UnsupportedTool),
+    ] {
+        for authority in [Authority::Operator, Authority::Model] {
+            let refused =
+                screen(instruction(target, tool, Params::None), &Instructions::default(), authority).unwrap_err();
+            assert_eq!(
+                (refused.stage, refused.block_index, refused.code),
+                (Stage::Policy, Some(1), code),
+                "{target}::{tool}"
+            );
+        }
+    }
+}
+
+#[test]
+fn by_default_a_model_may_read_the_daemon_and_nothing_else() {
+    let defaults = Instructions::default();
+    for tool in Tool::ALL {
+        let expected = if tool.class() == Class::Read { Verdict::Runs } else { Verdict::NeedsApproval };
+        assert_eq!(verdict(&defaults, tool.name(), Params::None), expected, "{tool:?}");
+        let own = screen(instruction("system", tool.name(), Params::None), &defaults, Authority::Operator).unwrap();
+        assert_eq!(own.verdict, Verdict::Runs, "the operator's own word");
+    }
+}
+
+#[test]
+fn auto_approve_holds_for_its_classes_alone() {
+    let names = [
+        ("read", Class::Read),
+        ("exec", Class::Exec),
+        ("file_read", Class::FileRead),
+        ("file_write", Class::FileWrite),
+    ];
+    for (name, class) in names {
+        let settings = settings(&format!("auto_approve = [\"{name}\"]"));
+        for tool in Tool::ALL {
+            let is_free = verdict(&settings, tool.name(), Params::None) == Verdict::Runs;
+            assert_eq!(is_free, tool.class() == class, "{name} {tool:?}");
+        }
+    }
+}
+
+#[test]
+fn exec_allow_matches_whole_words_from_the_first_on() {
+    for fine in [
+        "git status",
+        " git\tstatus ",
+        "git status --short",
+        "git status -- a/b.c",
+        "git 'status'",
+        "\"git\" sta'tus'",
+        "git status 'two words'",
+        "git status --format=%H,%s user@host:1",
+    ] {
+        assert!(line(fine), "{fine:?}");
+    }
+    for other in [
+        "git",
+        "git statusx",
+        "git push",
+        "git 'status '",
+        "git 'sta tus'",
+        "xgit status",
+        "git '' status",
+        "'git status'",
+        "status git",
+        "",
+        " ",
+    ] {
+        assert!(!line(other), "{other:?}");
+    }
+}
+
+#[test]
+fn a_command_with_any_shell_metacharacter_asks_for_a_person() {
+    for sign in [
+        ";",
+        "&",
+        "&&",
+        "|",
+        "||",
+        "<",
+        ">",
+        ">>",
+        "(",
+        ")",
+        "$",
+        "$(touch x)",
+        "${x}",
+        "`touch x`",
+        "\\",
+        "\n",
+        "\r",
+        "*",
+        "?",
+        "[a]",
+        "{a,b}",
+        "~",
+        "#",
+        "!",
+        "^",
+        "\0",
+        "\u{b}",
+        "\u{a0}",
+        "\u{200b}",
+        "\u{202e}",
+        "\u{ff1b}",
+        "é",
+        "\u{7f}",
+        "\u{1b}",
+    ] {
+        for command in [
+            format!("git status{sign}"),
+            format!("git status {sign} touch x"),
+            format!("git status '{sign}'"),
+            format!("git status \"{sign}\""),
+            format!("{sign}git status"),
+        ] {
+            assert!(!line(&command), "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_a_shell_reads_otherwise_asks_for_a_person() {
+    for command in [
+        "git status 'open",
+        "git status \"open",
+        "PATH=. git status",
+        "git status\ntouch x",
+        "git status\n",
+        "git\nstatus",
+    ] {
+        assert!(!line(command), "{command:?}");
+    }
+    let assigning = settings("exec_allow = [[\"A=b\", \"git\"]]");
+    assert_eq!(verdict(&assigning, "exec", Params::Body("A=b git".into())), Verdict::NeedsApproval);
+}
+
+#[test]
+fn a_command_as_json_may_name_nothing_else() {
+    let json = |value: Value| runs(Params::InlineJson(value));
+    assert!(json(json!({"command": ["git", "status", "-s"]})));
+    for more in ["env", "cwd", "stdin", "timeout_ms", "x"] {
+        assert!(!json(json!({"command": "git status", more: null})), "{more}");
+    }
+    for other in [
+        json!({"command": ["git status"]}),
+        json!({"command": ["git", "status; touch x"]}),
+        json!({"command": ["git", "status", 1]}),
+        json!({"command": ["git"]}),
+        json!({"command": []}),
+        json!({"command": {"git": "status"}}),
+        json!({"Command": "git status"}),
+        json!(["git", "status"]),
+        json!({}),
+    ] {
+        assert!(!json(other.clone()), "{other}");
+    }
+}
+
+#[test]
+fn exec_allow_is_for_commands_alone_and_an_empty_entry_matches_none() {
+    let settings = settings("exec_allow = [[], [\"git\"]]");
+    assert_eq!(verdict(&settings, "files/read", Params::InlineString("git".into())), Verdict::NeedsApproval);
+    assert_eq!(verdict(&settings, "exec", Params::InlineString("ls".into())), Verdict::NeedsApproval);
+    assert_eq!(verdict(&settings, "exec", Params::None), Verdict::NeedsApproval);
+}
+
+#[test]
+fn live_messages_count_when_a_rule_fits_whole() {
+    let allowed = |platform: &str, client_id: Option<&str>, conversation_id: Option<&str>, told: Option<&str>| {
+        let [client_id, conversation_id] = [client_id, conversation_id].map(|text| text.map(str::to_owned));
+        let rules = [Allowed { platform: platform.into(), client_id, conversation_id }];
+        is_allowed(&rules, Observed { platform: "claude", client_id: "me", conversation_id: told })
+    };
+    assert!(allowed("claude", None, None, Some("abc")));
+    assert!(allowed("claude", None, None, None));
+    assert!(!allowed("gemini", None, None, Some("abc")));
+    assert!(!allowed("Claude", None, None, Some("abc")));
+    assert!(allowed("claude", Some("me"), Some("abc"), Some("abc")));
+    assert!(!allowed("claude", Some("you"), Some("abc"), Some("abc")));
+    assert!(!allowed("claude", None, Some("abc"), Some("abcd")));
+    assert!(allowed("claude", None, Some("abc*"), Some("abcd")));
+    assert!(allowed("claude", None, Some("abc*"), Some("abc")));
+    assert!(!allowed("claude", None, Some("abc*"), Some("ab")));
+    assert!(!allowed("claude", None, Some("*bc"), Some("abc")));
+    assert!(allowed("claude", None, Some("*"), Some("")));
+    assert!(!allowed("claude", None, Some("*"), None), "no conversation is none of them");
+    assert!(!is_allowed(&[], Observed { platform: "claude", client_id: "me", conversation_id: None }));
+}

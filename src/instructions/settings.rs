@@ -1,0 +1,181 @@
+//! Section `instructions`: what is done with the instructions in a model's messages.
+
+use crate::config::{
+    reserved::Sandbox,
+    section::{COUNT_MAX, Faults, settings},
+};
+use serde::{Deserialize, Serialize};
+
+settings! {
+    /// What is done with the instructions in a model's messages.
+    Instructions {
+        /// Whether observed final messages are processed at all.
+        live: bool = false,
+        /// Which live messages count; the others are ignored.
+        allow: Vec<Allowed> = Vec::new(),
+        /// Classes that run at once; everything else waits for approval.
+        auto_approve: Vec<Class> = vec![Class::Read],
+        /// Commands that need no approval, each the beginning of an argument vector.
+        exec_allow: Vec<Vec<String>> = Vec::new(),
+        /// Milliseconds until what waits for approval expires.
+        approval_ttl_ms: u64 = 3_600_000,
+        /// What the commands and file tools of live batches run in.
+        sandbox: Sandbox = Sandbox::Landlock,
+        /// Live batches a minute beyond which approval is needed whatever the class; 0 = always.
+        max_live_batches_per_minute: usize = 6,
+        /// Whether an instruction that fails ends its batch.
+        stop_on_failure: bool = false,
+        /// Whether results go back into the conversation.
+        deliver: Deliver = Deliver::Off,
+        /// Bytes of one instruction's output in a delivery.
+        deliver_max_bytes: usize = 16 << 10,
+        /// Deliveries an hour and conversation; 0 = none.
+        deliver_max_rounds_per_hour: usize = 8,
+    }
+}
+
+/// Live messages that count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowed {
+    /// Of this platform.
+    pub platform: String,
+    /// Seen by this client; any when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Of this conversation, or with a trailing `*` of those that begin so; any when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
+}
+
+/// What an instruction may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Asks the daemon itself.
+    Read,
+    /// Runs a command.
+    Exec,
+    /// Reads a file.
+    FileRead,
+    /// Writes a file.
+    FileWrite,
+}
+
+/// Whether results go back into the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deliver {
+    /// They do not.
+    Off,
+    /// As the next prompt of the same conversation.
+    Conversation,
+}
+
+impl Instructions {
+    /// Names every value that cannot be; `registered` tells which platforms there are.
+    pub fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
+        for rule in &self.allow {
+            rule.validate(faults, &registered);
+        }
+        for words in &self.exec_allow {
+            if let Some(reason) = never_matches(words) {
+                faults.add("exec_allow", format!("{words:?} {reason}"));
+            }
+        }
+        faults.duration("approval_ttl_ms", self.approval_ttl_ms);
+        faults.bytes("deliver_max_bytes", self.deliver_max_bytes, 1);
+        faults.range("max_live_batches_per_minute", self.max_live_batches_per_minute as u64, 0, COUNT_MAX);
+        faults.range("deliver_max_rounds_per_hour", self.deliver_max_rounds_per_hour as u64, 0, COUNT_MAX);
+    }
+}
+
+impl Allowed {
+    fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
+        if !registered(&self.platform) {
+            faults.add("allow", format!("{:?} is not a registered platform", self.platform));
+        }
+        for (name, value) in [("client_id", &self.client_id), ("conversation_id", &self.conversation_id)] {
+            if value.as_deref().is_some_and(|text| text.trim().is_empty()) {
+                faults.add("allow", format!("an empty {name} matches nothing; leave it out for any"));
+            }
+        }
+        let conversation = self.conversation_id.as_deref().unwrap_or_default();
+        if conversation.strip_suffix('*').unwrap_or(conversation).contains('*') {
+            faults.add("allow", format!("{conversation:?} may have a * at its end alone"));
+        }
+        if self.client_id.as_deref().is_some_and(|client| client.contains('*')) {
+            faults.add("allow", "client_id is a whole name, without *");
+        }
+    }
+}
+
+/// Whether an argument is ASCII letters, digits, spaces and signs to which no shell gives a meaning.
+pub(super) fn is_plain(argument: &str) -> bool {
+    argument.bytes().all(|b| b.is_ascii_alphanumeric() || b" _-./:,@%+=".contains(&b))
+}
+
+/// Why no command begins with these words, or every one would.
+fn never_matches(words: &[String]) -> Option<&'static str> {
+    let Some(program) = words.first().filter(|program| !program.is_empty()) else {
+        return Some("names no program and would match every command");
+    };
+    if program.contains([' ', '=']) {
+        return Some("begins with no program: each argument is a text of its own");
+    }
+    let plain = words.iter().all(|word| is_plain(word));
+    (!plain).then_some("holds a sign that a shell could read, and what holds one always needs approval")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::faults_of;
+
+    fn faults(text: &str) -> Vec<String> {
+        let instructions: Instructions = toml::from_str(text).unwrap();
+        faults_of(|faults| instructions.validate(faults, |name| name == "claude"))
+    }
+
+    #[test]
+    fn what_can_be_has_no_faults() {
+        let text = "exec_allow = [[\"git\", \"status\"], [\"ls\", \"a b\"]]\nmax_live_batches_per_minute = 0\n\
+             allow = [{ platform = \"claude\", client_id = \"c\", conversation_id = \"c*\" }, \
+             { platform = \"claude\", conversation_id = \"*\" }]\nauto_approve = []\ndeliver_max_rounds_per_hour = 0";
+        assert!(faults(text).is_empty(), "{:?}", faults(text));
+        assert!(faults("").is_empty());
+    }
+
+    #[test]
+    fn every_impossible_value_is_named_at_once() {
+        let text = "approval_ttl_ms = 0\ndeliver_max_bytes = 0\nmax_live_batches_per_minute = 2_000_000_000\n\
+             deliver_max_rounds_per_hour = 2_000_000_000\nexec_allow = [[], [\"\"], [\"git status\"], [\"A=b\", \"c\"], \
+             [\"sh\", \"-c\", \"a; b\"]]\nallow = [{ platform = \"x\" }, { platform = \"claude\", client_id = \"\" }, \
+             { platform = \"claude\", conversation_id = \" \" }, { platform = \"claude\", conversation_id = \"a*b\" }, \
+             { platform = \"claude\", client_id = \"c*\" }]";
+        let found = faults(text);
+        for (key, times) in [
+            ("allow", 5),
+            ("exec_allow", 5),
+            ("approval_ttl_ms", 1),
+            ("deliver_max_bytes", 1),
+            ("max_live_batches_per_minute", 1),
+            ("deliver_max_rounds_per_hour", 1),
+        ] {
+            assert_eq!(found.iter().filter(|fault| fault.starts_with(&format!("{key}: "))).count(), times, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for text in [
+            "allow = [{ platform = \"claude\", clientid = \"c\" }]",
+            "auto_approve = [\"write\"]",
+            "sandbox = \"none\"",
+            "deliver = \"everywhere\"",
+            "live = \"yes\"",
+        ] {
+            assert!(toml::from_str::<Instructions>(text).is_err(), "{text}");
+        }
+    }
+}

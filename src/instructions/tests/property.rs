@@ -1,0 +1,130 @@
+//! The fast reading against slow ones, and what holds for every message.
+
+use super::{
+    super::{
+        Authority, Batch, Block, Code, Message, Params, Rejection, Stage, Verdict, extract, is_result_only, parse,
+        settings::Instructions,
+    },
+    generate,
+    reference::{self, Document, Found},
+};
+use proptest::{prelude::*, test_runner::Config};
+
+/// Few cases, or with `BAA_SLOW=1` a million.
+fn cases() -> Config {
+    let cases = if std::env::var_os("BAA_SLOW").is_some() { 1_000_000 } else { 4_000 };
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+/// Target, tool and whether something stands behind a second `::`, sign by sign.
+fn slow_header(line: &str) -> Option<(String, String, Option<String>)> {
+    let mut rest: Vec<char> = line.trim_matches([' ', '\t']).chars().rev().collect();
+    if rest.pop()? != '@' {
+        return None;
+    }
+    let mut names = [String::new(), String::new()];
+    for (name, separator) in names.iter_mut().zip(['.', '/']) {
+        let mut is_begun = false;
+        while let Some(&sign) = rest.last() {
+            let is_plain = matches!(sign, 'A'..='Z' | 'a'..='z' | '0'..='9' | '_' | '-');
+            if !(is_plain || (sign == separator && is_begun)) {
+                break;
+            }
+            is_begun = is_plain;
+            name.push(sign);
+            rest.pop();
+        }
+        if !is_begun {
+            return None;
+        }
+        match (rest.pop(), rest.pop()) {
+            (Some(':'), Some(':')) => {}
+            (None, None) if separator == '/' => return Some((names[0].clone(), names[1].clone(), None)),
+            _ => return None,
+        }
+    }
+    let [target, tool] = names;
+    Some((target, tool, Some(rest.into_iter().rev().collect())))
+}
+
+fn message(text: String) -> Message {
+    Message { platform: "p".into(), conversation_id: Some("c".into()), assistant_message_id: "m".into(), text }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn blocks_are_found_where_commonmark_has_them(text in generate::messages()) {
+        let found = extract(&text);
+        let Document { blocks, is_open } = reference::read(&text);
+        match found {
+            Ok(found) => {
+                let found: Vec<_> = found.into_iter().map(|Block { raw, content, .. }| Found { raw, content }).collect();
+                prop_assert_eq!((found, false), (blocks, is_open));
+            }
+            Err(Rejection { code: Code::Unterminated, block_index, .. }) => {
+                prop_assert_eq!((block_index, true), (Some(blocks.len()), is_open));
+            }
+            Err(Rejection { code, .. }) => {
+                let lower = text.to_ascii_lowercase();
+                prop_assert!(code == Code::AmbiguousHtml && lower.contains("</"), "{:?}", code);
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_is_taken_when_the_grammar_has_it(content in generate::contents()) {
+        let block = Block { index: 0, raw: String::new(), content: content.clone() };
+        let (line, body) = content.split_once('\n').unwrap_or((&content, ""));
+        match (parse(block), slow_header(line)) {
+            (Ok(parsed), Some((target, tool, inline))) => {
+                prop_assert_eq!((&parsed.target, &parsed.tool), (&target, &tool));
+                let is_in_its_place = match parsed.params {
+                    Params::None => inline.is_none() && body.trim().is_empty(),
+                    Params::Body(text) => inline.is_none() && text == body,
+                    Params::InlineString(text) => inline == Some(text) && body.trim().is_empty(),
+                    Params::InlineJson(value) => inline.is_some_and(|text| serde_json::from_str(&text).ok() == Some(value)),
+                };
+                prop_assert!(is_in_its_place);
+            }
+            (Ok(parsed), None) => prop_assert!(false, "accepted {parsed:?}"),
+            (Err(refused), Some(_)) => prop_assert!(!matches!(refused.code, Code::InvalidHeader | Code::EmptyBlock)),
+            (Err(refused), None) => prop_assert!(matches!(refused.code, Code::InvalidHeader | Code::EmptyBlock)),
+        }
+    }
+
+    #[test]
+    fn a_batch_holds_every_block_or_nothing(
+        contents in proptest::collection::vec(generate::contents(), 1..4),
+        noise in generate::messages(),
+    ) {
+        let allowed = "exec_allow = [[\"echo\"], [\"git\", \"status\"]]";
+        let settings: Instructions = toml::from_str(allowed).unwrap();
+        let fenced = |content: &String| format!("~~~~~~baa\n{content}\n~~~~~~\n");
+        let text = contents.iter().map(fenced).collect::<String>() + &noise;
+        let blocks = extract(&text).map(|blocks| blocks.len());
+        match Batch::plan(&message(text.clone()), &settings, Authority::Model) {
+            Ok(batch) => {
+                prop_assert_eq!(Ok(batch.instructions().len()), blocks);
+                prop_assert!(!is_result_only(&text));
+                for routed in batch.instructions() {
+                    let instruction = &routed.screened.instruction;
+                    let free = routed.screened.verdict == Verdict::Runs && instruction.tool == "exec";
+                    let dangerous = |sign: char| ";&|<>()$`\\\n\r*?[]{}~#!^\0".contains(sign) || !sign.is_ascii();
+                    prop_assert!(!free || !command(&instruction.params).contains(dangerous), "{:?}", instruction.params);
+                }
+            }
+            Err(Rejection { stage: Stage::Extract, .. }) => prop_assert!(blocks.is_err()),
+            Err(refused) => prop_assert!(refused.block_index < Some(blocks.unwrap_or_default())),
+        }
+    }
+}
+
+/// The command of parameters that may run at once.
+fn command(params: &Params) -> String {
+    match params {
+        Params::InlineJson(value) => value["command"].as_str().unwrap_or_default().to_owned(),
+        other => other.text().unwrap_or_default().to_owned(),
+    }
+}

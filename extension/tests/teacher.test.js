@@ -110,7 +110,7 @@ test("a body that never was the page's own is not kept for long, and no more are
 
 test("a send that is not clear is named in the log, without anything of it", () => {
   const { teacher, said, send } = make();
-  const n = send(NOTES, notes({ secret: "of the user" }), { status: 200 });
+  const n = send(NOTES, notes({ more: "of the user" }), { status: 200 });
   teacher.typed(1, { n, places: [["nowhere"]] });
   assert.deepEqual(said, ["No prompt template of notes was learned from a send: the prompt's place in it is not clear."]);
 });

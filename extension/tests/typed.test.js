@@ -90,6 +90,19 @@ test("what was not sent off, or long ago, or not by the user, or is a password, 
   assert.deepEqual(pressed.places(body), [["q"]]);
 });
 
+test("what was typed beside a password, or before another field, is no prompt", () => {
+  const login = make();
+  const name = login.area("bob");
+  login.type(name);
+  login.fire("pointerdown");
+  login.send({ localName: "input", type: "password", value: "hunter2" });
+  assert.deepEqual(login.places('{"user":"bob","password":"hunter2"}'), []);
+  const other = make();
+  other.type(other.area("Hello"));
+  other.send({ localName: "input", type: "number", value: "7" });
+  assert.deepEqual(other.places('{"q":"Hello"}'), []);
+});
+
 test("an app that empties its field at once is no trouble, and four texts are remembered", () => {
   const { area, type, enter, places } = make();
   for (let i = 0; i < 5; i += 1) {

@@ -88,7 +88,6 @@ const templates = new Templates({
   uuid: () => crypto.randomUUID(),
   platform: (name) => platforms.find((platform) => platform.platform === name),
   account: (name) => credentials.account(name),
-  fits: owns,
   changed: (name) => report.changed(name, "endpoints"),
   log,
 });

@@ -139,7 +139,7 @@ export function makeTemplate({ method, url, page, headers, body }, places, now) 
   const length = pieces.reduce((sum, piece) => sum + (typeof piece === "string" ? piece.length : 0), 0);
   if (length > BODY_CHARS_MAX) return { fault: "it is too long" };
   const query = [...new Set(address.searchParams.keys())].sort();
-  const signature = [endpoint(method, url), ...query, ...[...shape].sort()].join("\n").slice(0, SHAPE_CHARS_MAX);
+  const signature = [address.origin, endpoint(method, url), ...query, ...[...shape].sort()].join("\n").slice(0, SHAPE_CHARS_MAX);
   return { template: { method, url, headers: headersOf(headers), body: pieces, shape: signature, holds_secret: holdsSecret, learned_at: now } };
 }
 

@@ -98,6 +98,16 @@ test("what cannot be a send is not asked about", () => {
   assert.deepEqual([learned, asked()], [[], []]);
 });
 
+test("no other host of the platform teaches, neither as the page nor as what is asked", () => {
+  const { learned, send, asked } = make();
+  const elsewhere = { url: "https://x.chatgpt.com/backend-api/conversation", page: "https://x.chatgpt.com/" };
+  for (const more of [{ page: elsewhere.page }, { url: elsewhere.url }, elsewhere, { page: undefined }]) send(CHATGPT, { ...chatgpt(), ...more }, { status: 200 });
+  const hosts = ["notes.example", "*.notes.example"];
+  const ofNotes = { page: "https://x.notes.example/", url: "https://x.notes.example/api/ask" };
+  send({ ...NOTES, hosts }, { ...notes(), ...ofNotes }, { status: 200 });
+  assert.deepEqual([learned, asked()], [[], []]);
+});
+
 test("a body that never was the page's own is not kept for long, and no more are watched than is good", () => {
   const { teacher, learned, send, asked } = make();
   for (let i = 0; i < 40; i += 1) send(NOTES, notes());

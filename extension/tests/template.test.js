@@ -114,6 +114,8 @@ test("the shape is that of the places, not of the values in them", () => {
   const shape = (more) => ofChatgpt(more).shape;
   assert.equal(shape({ model: "other", conversation_id: PARENT_ID }), shape());
   for (const more of [{ model: 7 }, { added: "x" }, { conversation_id: undefined }]) assert.notEqual(shape(more), shape(), JSON.stringify(more));
+  const elsewhere = made({ ...notes(), url: "https://notes.example:8443/api/ask" }, [["question"]]);
+  assert.notEqual(elsewhere.shape, made(notes(), [["question"]]).shape);
   const history = (count) => made(notes({ history: Array(count).fill({ text: "old" }) }), [["question"]]).shape;
   assert.equal(history(1), history(5));
 });

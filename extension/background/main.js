@@ -126,6 +126,7 @@ const proxy = new Proxy({
   },
   captured: (name, origin) => credentials.captured(name, origin),
   templates,
+  extractorFor,
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
   // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
   refused: () => {},

@@ -4,7 +4,7 @@
  * what is typed says it, and what was typed stays there.
  */
 import { isShellPage } from "./shell.js";
-import { makeTemplate } from "./template.js";
+import { makeTemplate, placesLike } from "./template.js";
 
 /** How many requests of pages may be looked at at once, and how much such a body may be. */
 const WATCHED_MAX = 32;
@@ -92,7 +92,7 @@ export class Teacher {
     if (isKnown) {
       const place = knowledge.promptPlace(body);
       if (place === null) return;
-      send.places = [place];
+      send.places = placesLike(place, body, contentType);
     } else if (!this.#ask(send, requestId, contentType)) {
       return;
     }

@@ -82,6 +82,25 @@ function holdsSecretIn({ pathname, searchParams }) {
   return pathname.split("/").some((segment) => isSecret([], segment)) || [...searchParams].some(([name, value]) => isSecret([name], value));
 }
 
+/** Apps differ in blanks and line ends where they say a text twice. */
+const plain = (text) => text.replace(/[\u200b\ufeff]/g, "").replace(/\s+/g, " ").trim();
+
+/** All places in a body where the text at `place` stands, that one among them. */
+export function placesLike(place, body, type) {
+  let wanted;
+  const survey = (visit) => takeApart(body, type, visit);
+  survey((path, value) => {
+    if (samePath(path, place)) wanted = plain(String(value));
+    return undefined;
+  });
+  const places = [];
+  survey((path, value) => {
+    if (typeof value === "string" && plain(value) === wanted) places.push(path);
+    return undefined;
+  });
+  return places;
+}
+
 /** The headers that are kept: not what comes from the page's newest request, not what serves once, no credential. */
 function headersOf(headers) {
   const kept = {};

@@ -3,7 +3,7 @@ import test from "node:test";
 import { Teacher } from "../background/teacher.js";
 import { extractorFor } from "../platforms/index.js";
 import { FakeEvent, FakePort } from "./support/fakes.js";
-import { CHATGPT, chatgpt, GEMINI, gemini, notes, NOTES, NOW } from "./support/sends.js";
+import { CHATGPT, chatgpt, GEMINI, gemini, notes, NOTES, NOW, PROMPT } from "./support/sends.js";
 
 const raw = (text) => ({ raw: [{ bytes: new TextEncoder().encode(text).buffer }] });
 const formData = (text) => {
@@ -46,6 +46,17 @@ test("of ChatGPT and Gemini a send teaches without anybody being asked what was 
   send(GEMINI, gemini(), { requestBody: formData(gemini().body), status: 200 });
   assert.deepEqual([learned.map(([name]) => name), asked()], [["chatgpt", "gemini"], []]);
   assert.equal(learned[1][1].body.filter((piece) => piece.slot === "prompt").length, 1);
+});
+
+test("a prompt that ChatGPT repeats elsewhere is not kept there, and a short one teaches nothing", () => {
+  const { learned, said, send } = make();
+  send(CHATGPT, chatgpt({ title: ` ${PROMPT.replace("\n", "\r\n")}`, wrapped: JSON.stringify({ text: PROMPT }) }), { status: 200 });
+  const [[, template]] = learned;
+  assert.equal(template.body.filter((piece) => piece.slot === "prompt").length, 3);
+  assert.ok(!JSON.stringify(template).includes("tea"));
+  const short = chatgpt({ title: "Hi" });
+  send(CHATGPT, { ...short, body: short.body.replace(JSON.stringify(PROMPT), '"Hi"') }, { status: 200 });
+  assert.deepEqual([learned.length, said.length], [1, 1]);
 });
 
 test("of another app the page's half is asked where what was typed stands", () => {

@@ -63,10 +63,10 @@ const pages = new Pages({
   },
   message: (tabId, port, text) => {
     const message = JSON.parse(text);
-    if (message.t === "typed") teacher.typed(tabId, message);
-    else if (message.id === undefined) observer.message(tabId, port, message);
+    if (message.id === undefined) observer.message(tabId, port, message);
     else proxy.message(port, message);
   },
+  typed: (tabId, answer) => teacher.typed(tabId, answer),
 });
 
 const shells = new Shells({ browser, pages, now, changed: (name) => report.changed(name, "tab") });

@@ -63,10 +63,10 @@ const pages = new Pages({
   },
   message: (tabId, port, text) => {
     const message = JSON.parse(text);
-    if (message.t === "typed") teacher.typed(tabId, message);
-    else if (message.id === undefined) observer.message(tabId, port, message);
+    if (message.id === undefined) observer.message(tabId, port, message);
     else proxy.message(port, message);
   },
+  typed: (tabId, answer) => teacher.typed(tabId, answer),
 });
 
 const shells = new Shells({ browser, pages, now, changed: (name) => report.changed(name, "tab") });
@@ -88,7 +88,6 @@ const templates = new Templates({
   uuid: () => crypto.randomUUID(),
   platform: (name) => platforms.find((platform) => platform.platform === name),
   account: (name) => credentials.account(name),
-  fits: owns,
   changed: (name) => report.changed(name, "endpoints"),
   log,
 });
@@ -127,6 +126,7 @@ const proxy = new Proxy({
   },
   captured: (name, origin) => credentials.captured(name, origin),
   templates,
+  extractorFor,
   mine: (tabId, method, url) => credentials.mine(tabId, method, url),
   // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
   refused: () => {},

@@ -6,7 +6,10 @@ export class Pages {
   #on;
   #waiting = new Set();
 
-  /** @param {object} on what to tell: `ready(tabId)`, `gone(tabId, port)`, `message(tabId, port, message)` */
+  /**
+   * @param {object} on what to tell: `ready(tabId)`, `gone(tabId, port)`, `message(tabId, port, text)` of the page's half,
+   *   `typed(tabId, answer)` of the half that sees what is typed
+   */
   constructor(on) {
     this.#on = on;
   }
@@ -18,7 +21,11 @@ export class Pages {
     const before = this.#ports.get(tabId);
     this.#ports.set(tabId, port);
     if (before !== undefined) this.#on.gone(tabId, before);
-    port.onMessage.addListener((message) => this.#on.message(tabId, port, message));
+    port.onMessage.addListener((said) => {
+      // Whatever is text may be of the page's own world.
+      if (typeof said === "string") this.#on.message(tabId, port, said);
+      else this.#on.typed(tabId, said);
+    });
     port.onDisconnect.addListener(() => {
       if (this.#ports.get(tabId) === port) this.#ports.delete(tabId);
       this.#on.gone(tabId, port);

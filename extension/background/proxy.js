@@ -46,7 +46,7 @@ export class Proxy {
   #keyed = new Map();
 
   /**
-   * @param {object} env `link`, `shells`, `tabs`, `templates`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
+   * @param {object} env `link`, `shells`, `tabs`, `templates`, `extractorFor(name)`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
    *   it back, `refused(platform, status)`, `failed(platform, code)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
    */
   constructor(env) {
@@ -63,7 +63,7 @@ export class Proxy {
     if (this.#running.has(frame.id)) return;
     const { link, setInterval } = this.#env;
     // The daemon may use an id again while a page still speaks of its last run.
-    const task = { frame, key: crypto.randomUUID(), port: null, answer: null, seen: 0, beat: null, release: () => {} };
+    const task = { frame, key: crypto.randomUUID(), port: null, answer: null, reader: null, seen: 0, beat: null, release: () => {} };
     this.#running.set(frame.id, task);
     this.#keyed.set(task.key, task);
     task.beat = setInterval(() => link.send(wire.progress({ id: frame.id })), PROGRESS_MS);
@@ -100,6 +100,7 @@ export class Proxy {
     // The address of a template has values of the page's, which stay in the browser.
     task.shown = filled === undefined ? url.href : url.origin + endpoint(method, url.href).slice(method.length + 1);
     task.release = this.#env.mine(page.tabId, method, url.href);
+    task.reader = filled === undefined ? null : this.#reader(platform, { method, url: url.href, requestBody: body });
     this.#post(task, { t: "fetch", id: task.key, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
     return null;
   }
@@ -140,6 +141,12 @@ export class Proxy {
     return this.#keyed.get(task.key) === task;
   }
 
+  /** What understands the app's answer to a filled template, if anything does. */
+  #reader(platform, call) {
+    const knowledge = this.#env.extractorFor(platform.final_message ?? "");
+    return knowledge?.watches(call) ? knowledge.extractor(call) : null;
+  }
+
   #isStream(task) {
     return task.frame.response_mode === "sse";
   }
@@ -173,6 +180,7 @@ export class Proxy {
 
   #chunk(task, text) {
     if (task.answer === null) return;
+    task.reader?.push(text);
     if (!task.answer.push(text)) {
       this.#post(task, { t: "abort", id: task.key });
       this.#fail(task, "response_too_large");
@@ -201,7 +209,9 @@ export class Proxy {
         if (!this.#runs(task)) return;
       }
     }
-    if (task.template !== undefined && task.status <= 299) this.#env.templates.accepted(task.frame.platform, task.template);
+    // Some apps refuse within an answer of 200.
+    const isError = task.reader?.end(true).nothing === "error";
+    if (task.template !== undefined && task.status <= 299 && !isError) this.#env.templates.accepted(task.frame.platform, task.template);
     task.answer.end();
     this.#close(task);
   }

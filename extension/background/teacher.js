@@ -3,7 +3,8 @@
  * script of the page can make one up. Where the prompt stands is known of some apps; of others the page's half that sees
  * what is typed says it, and what was typed stays there.
  */
-import { makeTemplate } from "./template.js";
+import { isShellPage } from "./shell.js";
+import { makeTemplate, placesLike } from "./template.js";
 
 /** How many requests of pages may be looked at at once, and how much such a body may be. */
 const WATCHED_MAX = 32;
@@ -79,9 +80,11 @@ export class Teacher {
     if (given === undefined || type !== "xmlhttprequest" || platform.prompt !== "template") return;
     const contentType = requestHeaders.find(({ name }) => name.toLowerCase() === "content-type")?.value;
     const page = documentUrl ?? originUrl;
+    // Another host of the platform may be anybody's page.
+    if (!isShellPage(platform, page) || !isShellPage(platform, url)) return;
     const knowledge = this.#env.extractorFor(platform.final_message ?? "");
     const isKnown = knowledge?.promptPlace !== undefined;
-    if (!isText(contentType) || (isKnown ? !knowledge.watches({ method, url }) : !sameOrigin(page, url))) return;
+    if (!isText(contentType) || (isKnown && !knowledge.watches({ method, url }))) return;
     const body = textOf(given);
     if (body === undefined) return;
     const headers = requestHeaders.map(({ name, value }) => ({ name, value }));
@@ -89,7 +92,7 @@ export class Teacher {
     if (isKnown) {
       const place = knowledge.promptPlace(body);
       if (place === null) return;
-      send.places = [place];
+      send.places = placesLike(place, body, contentType);
     } else if (!this.#ask(send, requestId, contentType)) {
       return;
     }
@@ -149,8 +152,4 @@ const isPath = (path) => Array.isArray(path) && path.every((step) => typeof step
 
 function bound(map) {
   if (map.size > WATCHED_MAX) map.delete(map.keys().next().value);
-}
-
-function sameOrigin(page, url) {
-  return page !== undefined && new URL(page).origin === new URL(url).origin;
 }

@@ -28,9 +28,11 @@ const PER_SEND = /(^|_)(message|request|turn|event|trace|correlation|exchange|su
 const BARE_ID = /^_?(uu)?id$/;
 const PER_SEND_HEADER = /^(x-)?(idempotency-key|(client-)?(message|request)-id)$/i;
 
-/** Names and values of what lets somebody in; of names only where the value is long enough to be a secret. */
-const SECRET_NAME = /token|csrf|xsrf|secret|passw|signature|credential|auth|api_?key|jwt|nonce|captcha|turnstile|sentinel|proof|session|cookie|^at$|sid$/;
-const SECRET_CHARS_MIN = 12;
+/** Names of what a user types to be let in. A request with one is a login, whatever else is in it. */
+const CREDENTIAL_NAME = /passw|passphrase|pass_?(code|key)|credential|(^|[^a-z])(pwd|passwd|pin|pin_?code|[th]?otp|otp_?code|mfa|2fa|cvv|cvc|secrets?)([^a-z]|$)|([^a-z]|^)pass$|one_time_(code|pass)|verification_code/;
+/** Names and values of what lets somebody in; a number may be one too, unless it counts tokens. */
+const SECRET_NAME = /token|csrf|xsrf|secret|signature|auth(?!ors?([^a-z]|$))|api_?key|jwt|nonce|captcha|turnstile|sentinel|proof|session|cookie|^at$|sid$/;
+const COUNT_NAME = /tokens$/;
 const SECRET_VALUE = /^(eyJ[\w-]+\.|Bearer\s)|^(?=.*\d)(?=.*[a-z])(?=.*[A-Z]).*[\w+/]{24}|^[0-9a-f]{32,}$/;
 const CREDENTIAL_HEADER = /auth|token|csrf|xsrf|secret|key|session|cookie|signature|credential/i;
 
@@ -66,9 +68,37 @@ const CLOCKS = {
   iso: (now) => new Date(now).toISOString(),
 };
 
+const isCredential = (path) => path.some((step) => typeof step === "string" && CREDENTIAL_NAME.test(snake(step)));
+
 function isSecret(path, value) {
-  if (typeof value !== "string" || UUID.test(value)) return false;
-  return (!/\s/.test(value) && SECRET_VALUE.test(value)) || (value.length >= SECRET_CHARS_MIN && !/\s/.test(value) && SECRET_NAME.test(nameIn(path)));
+  const name = nameIn(path);
+  if (typeof value === "number") return SECRET_NAME.test(name) && !COUNT_NAME.test(name);
+  if (value === "" || UUID.test(value) || /\s/.test(value)) return false;
+  return SECRET_VALUE.test(value) || SECRET_NAME.test(name);
+}
+
+/** Whether something in an address looks like a secret. */
+function holdsSecretIn({ pathname, searchParams }) {
+  return pathname.split("/").some((segment) => isSecret([], segment)) || [...searchParams].some(([name, value]) => isSecret([name], value));
+}
+
+/** Apps differ in blanks and line ends where they say a text twice. */
+const plain = (text) => text.replace(/[\u200b\ufeff]/g, "").replace(/\s+/g, " ").trim();
+
+/** All places in a body where the text at `place` stands, that one among them. */
+export function placesLike(place, body, type) {
+  let wanted;
+  const survey = (visit) => takeApart(body, type, visit);
+  survey((path, value) => {
+    if (samePath(path, place)) wanted = plain(String(value));
+    return undefined;
+  });
+  const places = [];
+  survey((path, value) => {
+    if (typeof value === "string" && plain(value) === wanted) places.push(path);
+    return undefined;
+  });
+  return places;
 }
 
 /** The headers that are kept: not what comes from the page's newest request, not what serves once, no credential. */
@@ -98,16 +128,24 @@ export function makeTemplate({ method, url, page, headers, body }, places, now) 
   const isPlace = (path) => places.some((place) => samePath(place, path));
   const shape = new Set();
   const ids = new Map();
-  let holdsSecret = [...new URL(url).searchParams].some(([name, value]) => isSecret([name], value));
+  const address = new URL(url);
+  let holdsSecret = holdsSecretIn(address);
+  let isLogin = [...address.searchParams.keys()].some((name) => isCredential([name]));
   const prompts = new Set();
   const survey = (path, value) => {
     shape.add(`${path.map((step) => (typeof step === "number" ? "[]" : step)).join("/")}:${isPlace(path) ? "prompt" : typeof value}`);
-    if (isPlace(path)) prompts.add(value);
-    else if (isSecret(path, value)) holdsSecret = true;
+    if (isCredential(path)) isLogin = true;
+    if (isPlace(path)) {
+      prompts.add(value);
+      // What stands within the prompt is nothing of the app's.
+      return { slot: "prompt" };
+    }
+    if (isSecret(path, value)) holdsSecret = true;
     if (UUID.test(value)) ids.set(value, (ids.get(value) ?? true) && isPerSend(path, places));
     return undefined;
   };
   if (takeApart(body, type, survey) === null) return { fault: "its body is not understood" };
+  if (isLogin) return { fault: "it holds a password or the like" };
   const isFresh = (id) => ids.get(id) && !`${url} ${page ?? ""}`.includes(id);
   const repeated = places.length > 1 && [...prompts].some((prompt) => String(prompt).length < REPEATED_CHARS_MIN);
   if (prompts.size === 0 || repeated || [...prompts].some((prompt) => typeof prompt !== "string")) return { fault: "the prompt's place in it is not clear" };
@@ -119,8 +157,8 @@ export function makeTemplate({ method, url, page, headers, body }, places, now) 
   });
   const length = pieces.reduce((sum, piece) => sum + (typeof piece === "string" ? piece.length : 0), 0);
   if (length > BODY_CHARS_MAX) return { fault: "it is too long" };
-  const query = [...new Set(new URL(url).searchParams.keys())].sort();
-  const signature = [endpoint(method, url), ...query, ...[...shape].sort()].join("\n").slice(0, SHAPE_CHARS_MAX);
+  const query = [...new Set(address.searchParams.keys())].sort();
+  const signature = [address.origin, endpoint(method, url), ...query, ...[...shape].sort()].join("\n").slice(0, SHAPE_CHARS_MAX);
   return { template: { method, url, headers: headersOf(headers), body: pieces, shape: signature, holds_secret: holdsSecret, learned_at: now } };
 }
 

@@ -2,6 +2,7 @@
  * The prompt templates, one of a platform. One that holds a secret, or may, stays in memory and is gone with the
  * browser; the others outlive it.
  */
+import { isShellPage } from "./shell.js";
 import { fillTemplate, isTemplate } from "./template.js";
 
 const STORED = "templates";
@@ -20,7 +21,7 @@ export class Templates {
   #kept = new Map();
   #stored = Promise.resolve();
 
-  /** @param {object} env `storage`, `now`, `uuid()`, `platform(name)`, `account(name)`, `fits(platform, url)`, `changed(name)`, `log` */
+  /** @param {object} env `storage`, `now`, `uuid()`, `platform(name)`, `account(name)`, `changed(name)`, `log` */
   constructor(env) {
     this.#env = env;
   }
@@ -33,13 +34,12 @@ export class Templates {
     }
   }
 
-  /** A real send of the user's taught a template. One of the same shape is there already and stays, unless it is stale. */
+  /** A real send of the user's taught a template. One of the same shape that can be used stays. */
   learned(name, template) {
     const before = this.#kept.get(name);
-    const account = this.#env.account(name);
-    if (before !== undefined && before.shape === template.shape && before.stale === undefined && this.#isOf(before, account)) return;
+    if (before?.shape === template.shape && this.usable(name)) return;
     this.#kept.delete(name);
-    this.#kept.set(name, { ...template, account });
+    this.#kept.set(name, { ...template, account: this.#env.account(name) });
     if (this.#kept.size > TEMPLATES_MAX) this.#kept.delete(this.#kept.keys().next().value);
     this.#env.log("info", `A prompt template of ${name} was learned.`);
     this.#changed(name);
@@ -85,7 +85,7 @@ export class Templates {
       template !== undefined &&
       template.stale === undefined &&
       platform?.prompt === "template" &&
-      this.#env.fits(platform, template.url) &&
+      isShellPage(platform, template.url) &&
       this.#isOf(template, this.#env.account(name))
     );
   }

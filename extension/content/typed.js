@@ -44,7 +44,11 @@
   }
 
   const hear = (type, act) => addEventListener(type, (event) => event.isTrusted && act(event), { capture: true, passive: true });
-  hear("input", (event) => (field = fieldOf(event) ?? field));
+  hear("input", (event) => {
+    field = fieldOf(event);
+    // What stands beside a password is a login, and no prompt.
+    if (event.composedPath()[0]?.type === "password") texts.length = 0;
+  });
   hear("keydown", (event) => event.key === "Enter" && commit());
   for (const type of ["pointerdown", "click", "submit"]) hear(type, commit);
 

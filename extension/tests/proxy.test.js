@@ -4,6 +4,7 @@ import { JsonText } from "../background/body.js";
 import { failureOf, PROGRESS_MS } from "../background/proxy.js";
 import { FakePort } from "./support/fakes.js";
 import { makeProxy } from "./support/proxy.js";
+import { CHATGPT, chatgpt, GEMINI, gemini } from "./support/sends.js";
 
 test("a request goes to the page with the captured headers and the caller's over them", async () => {
   const { ask, mine } = makeProxy({ captured: { "x-csrf": "page", authorization: "page" } });
@@ -244,6 +245,30 @@ test("a template that the app refuses is passed on as that, with what the app sa
       if (response_mode === "sse") assert.deepEqual(frames.map(({ type }) => type), ["stream_open", "stream_event", "stream_error"]);
       assert.deepEqual(frames.find(({ body, data }) => body ?? data)?.[response_mode === "sse" ? "data" : "body"], { detail: "no" });
       assert.deepEqual(judged, [["refused", "claude", "template", status]]);
+    }
+  }
+});
+
+test("an answer of 200 that tells of an error does not count as accepted", async () => {
+  const event = (value) => `data: ${JSON.stringify(value)}\n\n`;
+  const frame = (entries) => `)]}'\n\n${JSON.stringify(entries)}\n`;
+  const answer = { message: { id: "m", author: { role: "assistant" }, recipient: "all", status: "finished_successfully", end_turn: true, content: { content_type: "text", parts: ["Hi"] } } };
+  for (const [platform, send, text, isAccepted] of [
+    [CHATGPT, chatgpt(), event({ type: "error" }) + event("x").replace('"x"', "[DONE]"), false],
+    [CHATGPT, chatgpt(), JSON.stringify({ detail: "Unusual activity" }), false],
+    [CHATGPT, chatgpt(), event(answer) + "data: [DONE]\n\n", true],
+    [GEMINI, gemini(), frame([["er", null, null, null, null, 400]]), false],
+    [GEMINI, gemini(), frame([["wrb.fr", null, null, null, null, [13]]]), false],
+    [GEMINI, gemini(), frame([["wrb.fr", null, JSON.stringify([null, ["c_1"], null, null, [["rc_1", ["Hi"]]]])]]), true],
+  ]) {
+    for (const response_mode of ["buffered", "sse"]) {
+      const filled = () => ({ method: send.method, url: send.url, headers: {}, body: send.body });
+      const { ask, say, judged } = makeProxy({ platform, filled });
+      await ask({ ...PROMPT, platform: platform.platform, response_mode });
+      say("head", { status: 200, headers: { "content-type": "text/event-stream" }, url: send.url });
+      for (const half of [text.slice(0, 9), text.slice(9)]) say("chunk", { text: half });
+      say("end");
+      assert.deepEqual(judged, isAccepted ? [["accepted", platform.platform, "template"]] : [], text);
     }
   }
 });

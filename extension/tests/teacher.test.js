@@ -3,7 +3,7 @@ import test from "node:test";
 import { Teacher } from "../background/teacher.js";
 import { extractorFor } from "../platforms/index.js";
 import { FakeEvent, FakePort } from "./support/fakes.js";
-import { CHATGPT, chatgpt, GEMINI, gemini, notes, NOTES, NOW } from "./support/sends.js";
+import { CHATGPT, chatgpt, GEMINI, gemini, notes, NOTES, NOW, PROMPT } from "./support/sends.js";
 
 const raw = (text) => ({ raw: [{ bytes: new TextEncoder().encode(text).buffer }] });
 const formData = (text) => {
@@ -46,6 +46,17 @@ test("of ChatGPT and Gemini a send teaches without anybody being asked what was 
   send(GEMINI, gemini(), { requestBody: formData(gemini().body), status: 200 });
   assert.deepEqual([learned.map(([name]) => name), asked()], [["chatgpt", "gemini"], []]);
   assert.equal(learned[1][1].body.filter((piece) => piece.slot === "prompt").length, 1);
+});
+
+test("a prompt that ChatGPT repeats elsewhere is not kept there, and a short one teaches nothing", () => {
+  const { learned, said, send } = make();
+  send(CHATGPT, chatgpt({ title: ` ${PROMPT.replace("\n", "\r\n")}`, wrapped: JSON.stringify({ text: PROMPT }) }), { status: 200 });
+  const [[, template]] = learned;
+  assert.equal(template.body.filter((piece) => piece.slot === "prompt").length, 3);
+  assert.ok(!JSON.stringify(template).includes("tea"));
+  const short = chatgpt({ title: "Hi" });
+  send(CHATGPT, { ...short, body: short.body.replace(JSON.stringify(PROMPT), '"Hi"') }, { status: 200 });
+  assert.deepEqual([learned.length, said.length], [1, 1]);
 });
 
 test("of another app the page's half is asked where what was typed stands", () => {
@@ -98,6 +109,16 @@ test("what cannot be a send is not asked about", () => {
   assert.deepEqual([learned, asked()], [[], []]);
 });
 
+test("no other host of the platform teaches, neither as the page nor as what is asked", () => {
+  const { learned, send, asked } = make();
+  const elsewhere = { url: "https://x.chatgpt.com/backend-api/conversation", page: "https://x.chatgpt.com/" };
+  for (const more of [{ page: elsewhere.page }, { url: elsewhere.url }, elsewhere, { page: undefined }]) send(CHATGPT, { ...chatgpt(), ...more }, { status: 200 });
+  const hosts = ["notes.example", "*.notes.example"];
+  const ofNotes = { page: "https://x.notes.example/", url: "https://x.notes.example/api/ask" };
+  send({ ...NOTES, hosts }, { ...notes(), ...ofNotes }, { status: 200 });
+  assert.deepEqual([learned, asked()], [[], []]);
+});
+
 test("a body that never was the page's own is not kept for long, and no more are watched than is good", () => {
   const { teacher, learned, send, asked } = make();
   for (let i = 0; i < 40; i += 1) send(NOTES, notes());
@@ -110,7 +131,7 @@ test("a body that never was the page's own is not kept for long, and no more are
 
 test("a send that is not clear is named in the log, without anything of it", () => {
   const { teacher, said, send } = make();
-  const n = send(NOTES, notes({ secret: "of the user" }), { status: 200 });
+  const n = send(NOTES, notes({ more: "of the user" }), { status: 200 });
   teacher.typed(1, { n, places: [["nowhere"]] });
   assert.deepEqual(said, ["No prompt template of notes was learned from a send: the prompt's place in it is not clear."]);
 });

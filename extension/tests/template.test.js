@@ -114,15 +114,37 @@ test("the shape is that of the places, not of the values in them", () => {
   const shape = (more) => ofChatgpt(more).shape;
   assert.equal(shape({ model: "other", conversation_id: PARENT_ID }), shape());
   for (const more of [{ model: 7 }, { added: "x" }, { conversation_id: undefined }]) assert.notEqual(shape(more), shape(), JSON.stringify(more));
+  const elsewhere = made({ ...notes(), url: "https://notes.example:8443/api/ask" }, [["question"]]);
+  assert.notEqual(elsewhere.shape, made(notes(), [["question"]]).shape);
   const history = (count) => made(notes({ history: Array(count).fill({ text: "old" }) }), [["question"]]).shape;
   assert.equal(history(1), history(5));
 });
 
 test("a secret in a body or address is noticed; names of models and plain words are none", () => {
   const holds = (more, url = notes().url) => made({ ...notes(more), url }, [["question"]]).holds_secret;
-  for (const more of [{ csrfToken: "abcdefghijkl" }, { t: "eyJhbGciOi.x" }, { x: "Ab3".repeat(10) }, { nested: JSON.stringify({ api_key: "123456789012" }) }]) assert.equal(holds(more), true, JSON.stringify(more));
+  for (const more of [{ csrfToken: "abcdefghijkl" }, { t: "eyJhbGciOi.x" }, { x: "Ab3".repeat(10) }, { nested: JSON.stringify({ api_key: "123456789012" }) }, { token: "short" }, { session: 4711 }, { at: "now" }]) assert.equal(holds(more), true, JSON.stringify(more));
   assert.equal(holds({}, `${notes().url}?f.sid=-1234567890123`), true);
-  for (const more of [{ model: "claude-3-5-sonnet-20241022" }, { id: MESSAGE_ID }, { at: "now" }, { token_mode: "auto" }, { text: "a long text of words" }, { session_name: "my own session" }]) assert.equal(holds(more), false, JSON.stringify(more));
+  assert.equal(holds({}, `https://notes.example/${"Ab3".repeat(10)}/ask`), true);
+  assert.equal(holds({}, `https://notes.example/${MESSAGE_ID}/auth/ask`), false);
+  for (const more of [{ model: "claude-3-5-sonnet-20241022" }, { id: MESSAGE_ID }, { author: "user" }, { authors: 2 }, { max_tokens: 4096 }, { token: "" }, { text: "a long text of words" }, { session_name: "my own session" }]) assert.equal(holds(more), false, JSON.stringify(more));
+});
+
+test("a request with a password or the like is no template, whatever it is and wherever it stands", () => {
+  const fault = (more, url = notes().url) => makeTemplate({ ...notes(more), url }, [["question"]], NOW).fault;
+  const names = ["password", "newPassword", "passwd", "user_pass", "PIN", "pinCode", "otp", "totp_code", "clientSecret", "user[pwd]", "passphrase", "credentials"];
+  for (const name of names) {
+    for (const value of ["x", "", 1234, ["x"], { value: "x" }]) assert.match(fault({ [name]: value }) ?? "", /password/, name);
+    assert.match(fault({}, `${notes().url}?${encodeURIComponent(name)}=x`) ?? "", /password/, name);
+  }
+  assert.match(fault({ wrapped: JSON.stringify({ deep: { password: "x" } }) }) ?? "", /password/);
+  const form = { ...notes(), headers: [{ name: "content-type", value: "application/x-www-form-urlencoded" }], body: "user=bob&password=x" };
+  assert.match(makeTemplate(form, [["user"]], NOW).fault ?? "", /password/);
+  for (const name of ["pinned", "is_pinned", "spinner", "bypass", "compass", "options", "passage"]) assert.equal(fault({ [name]: "x" }), undefined, name);
+});
+
+test("what the prompt itself looks like does not matter", () => {
+  const asJson = made(notes({ question: '{"password":"x","token":"y"}' }), [["question"]]);
+  assert.deepEqual([asJson.shape, asJson.holds_secret], [made(notes(), [["question"]]).shape, false]);
 });
 
 test("only what is a template is taken from the storage", () => {

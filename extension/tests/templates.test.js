@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { owns } from "../background/hosts.js";
 import { makeTemplate } from "../background/template.js";
 import { Templates, TEMPLATES_MAX } from "../background/templates.js";
 import { fakeStorage, settled } from "./support/fakes.js";
@@ -17,7 +16,6 @@ async function make(storage = fakeStorage()) {
     uuid: () => "u",
     platform: (name) => (name === "notes" ? world.platform : { ...NOTES, platform: name }),
     account: () => world.account,
-    fits: owns,
     changed: (name) => told.push(name),
     log: () => {},
   });
@@ -99,12 +97,27 @@ test("one of another account, address or mode is not used", async () => {
   assert.deepEqual([templates.usable("notes"), templates.shown("notes").usable], [false, false]);
   templates.learned("notes", template({ model: "second" }));
   assert.equal(filledModel(templates), "second");
-  for (const more of [{ prompt: "" }, { hosts: ["other.example"] }, { shell_url: "https://notes.example:8443/" }]) {
+  for (const more of [{ prompt: "" }, { hosts: ["other.example"] }, { shell_url: "https://notes.example:8443/" }, { hosts: ["notes.example", "new.example"], shell_url: "https://new.example/" }]) {
     world.platform = { ...NOTES, ...more };
     assert.deepEqual([templates.usable("notes"), templates.fill("notes", "x")], [false, null], JSON.stringify(more));
   }
   world.platform = undefined;
   assert.equal(templates.usable("notes"), false);
+});
+
+test("one of an address that is no longer the app's is replaced by the next send", async () => {
+  const { templates, world } = await make();
+  templates.learned("notes", template({ model: "old" }));
+  const hosts = ["notes.example", "new.example"];
+  world.platform = { ...NOTES, hosts, shell_url: "https://new.example/" };
+  templates.learned("notes", template({ model: "new" }, { ...notes({ model: "new" }), url: "https://new.example/api/ask" }));
+  assert.deepEqual([templates.usable("notes"), filledModel(templates)], [true, "new"]);
+  // Of the same shape as one that cannot be used.
+  world.platform = { ...NOTES, prompt: "" };
+  templates.learned("notes", template({ model: "first" }));
+  templates.learned("notes", template({ model: "second" }));
+  world.platform = NOTES;
+  assert.equal(filledModel(templates), "second");
 });
 
 test("there are not more than can be, and what is broken in the storage is none", async () => {

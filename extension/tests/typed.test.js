@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { Pages } from "../background/pages.js";
 import { makeTemplate } from "../background/template.js";
+import { FakePort } from "./support/fakes.js";
 import { source } from "./support/page.js";
 import { notes, NOW, PROMPT } from "./support/sends.js";
 
@@ -90,6 +92,19 @@ test("what was not sent off, or long ago, or not by the user, or is a password, 
   assert.deepEqual(pressed.places(body), [["q"]]);
 });
 
+test("what was typed beside a password, or before another field, is no prompt", () => {
+  const login = make();
+  const name = login.area("bob");
+  login.type(name);
+  login.fire("pointerdown");
+  login.send({ localName: "input", type: "password", value: "hunter2" });
+  assert.deepEqual(login.places('{"user":"bob","password":"hunter2"}'), []);
+  const other = make();
+  other.type(other.area("Hello"));
+  other.send({ localName: "input", type: "number", value: "7" });
+  assert.deepEqual(other.places('{"q":"Hello"}'), []);
+});
+
 test("an app that empties its field at once is no trouble, and four texts are remembered", () => {
   const { area, type, enter, places } = make();
   for (let i = 0; i < 5; i += 1) {
@@ -109,11 +124,31 @@ test("the question reaches the page's half only there where what is typed is see
   let hear;
   const port = { onMessage: { addListener: (act) => (hear = act) }, onDisconnect: { addListener: () => {} }, postMessage: (text) => posted.push(text) };
   const heard = [];
+  let channel;
   const doc = Object.assign(new EventTarget(), { readyState: "loading", scripts: [] });
-  doc.addEventListener("baa-conductor-channel", ({ detail }) => doc.addEventListener(`${detail}-in`, ({ detail: text }) => heard.push(text)));
+  doc.addEventListener("baa-conductor-channel", ({ detail }) => {
+    channel = detail;
+    doc.addEventListener(`${detail}-in`, ({ detail: text }) => heard.push(text));
+  });
   const bridge = new Function("document", "browser", "addEventListener", "globalThis", source("content/bridge.js"));
   bridge(doc, { runtime: { connect: () => port } }, () => {}, { baaTyped: ({ n }) => ({ t: "typed", n, places: [] }) });
   hear(JSON.stringify({ t: "which", n: "5", body: "secret" }));
   hear('{"t":"ack"}');
-  assert.deepEqual([posted, heard], [['{"t":"typed","n":"5","places":[]}'], ['{"t":"ack"}']]);
+  const answer = { t: "typed", n: "5", places: [] };
+  assert.deepEqual([posted, heard], [[answer], ['{"t":"ack"}']]);
+  doc.dispatchEvent(new CustomEvent(`${channel}-out`, { detail: answer }));
+  doc.dispatchEvent(new CustomEvent(`${channel}-out`, { detail: JSON.stringify(answer) }));
+  assert.deepEqual(posted.map((each) => typeof each), ["object", "string", "string"]);
+});
+
+test("what comes as text is never taken for the word of the half that sees what is typed", () => {
+  const told = [];
+  const note = (name) => (...args) => told.push([name, args.at(-1)]);
+  const pages = new Pages({ ready: () => {}, gone: () => {}, message: note("message"), typed: note("typed") });
+  const port = new FakePort(1);
+  pages.connected(port);
+  const answer = { t: "typed", n: "5", places: [] };
+  port.onMessage.fire(JSON.stringify(answer));
+  port.onMessage.fire(answer);
+  assert.deepEqual(told, [["message", JSON.stringify(answer)], ["typed", answer]]);
 });

@@ -1,12 +1,13 @@
 /** A proxy whose page, tab and connection are the test's. */
 import { Proxy } from "../../background/proxy.js";
+import { extractorFor } from "../../platforms/index.js";
 import { CLAUDE, Clock, FakePort } from "./fakes.js";
 
 /**
  * `page`: what the tab comes to; `captured`: headers of the page's own; `filled`: the request that the template comes to;
- * `over`: another clock and link.
+ * `platform`: another one than Claude; `over`: another clock and link.
  */
-export function makeProxy({ page, captured = {}, filled = null, over } = {}) {
+export function makeProxy({ page, captured = {}, filled = null, platform = CLAUDE, over } = {}) {
   const clock = over?.clock ?? new Clock();
   const port = new FakePort(5);
   const frames = [];
@@ -25,6 +26,7 @@ export function makeProxy({ page, captured = {}, filled = null, over } = {}) {
     link: over?.link ?? link,
     log: () => {},
     templates,
+    extractorFor,
     captured: () => captured,
     mine: () => {
       mine += 1;
@@ -32,7 +34,7 @@ export function makeProxy({ page, captured = {}, filled = null, over } = {}) {
     },
     refused: (name, status) => refused.push(status),
     failed: () => {},
-    shells: { platform: (name) => (name === "claude" ? CLAUDE : undefined) },
+    shells: { platform: (name) => (name === platform.platform ? platform : undefined) },
     tabs: { page: async () => (page === undefined ? { tabId: 5, port } : page) },
   });
   const ask = async (more = {}) => {

@@ -84,7 +84,7 @@ impl Handler<Called> for Target {
     }
 }
 
-/// A lease has come back; only a [`Lease`] sends it.
+/// A lease has come back; only a [`Lease`](crate::policy::Lease) sends it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct Settle {

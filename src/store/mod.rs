@@ -12,6 +12,9 @@
 //! What is run is run in the order it was sent. A read sees everything that was committed when it began; who wants to
 //! see what waits in [`Later`] flushes first. The request path never waits here: it goes through [`Later`].
 
+pub mod audit;
+pub mod batches;
+pub mod keys;
 mod later;
 pub mod logins;
 pub mod messages;

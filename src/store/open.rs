@@ -116,10 +116,24 @@ pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnect
 
 /// Opens the database once more, only to read; the writer has checked it.
 pub(super) fn reader(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    // A reader takes part in the log, so it may write there; but it must not make a file that is gone.
+    again(path, "rw", busy_timeout_ms)
+}
+
+/// Opens the database to look at it from outside, whether a daemon has it open or not. It never writes the file.
+pub(super) fn observer(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    let mut conn = again(path, "ro", busy_timeout_ms)?;
+    let tables = texts(&mut conn, "SELECT name AS text FROM sqlite_schema WHERE name = 'audit_chain'");
+    match tables.map_err(|error| failed(path, &error))?.as_slice() {
+        [] => Err(unreachable(path, "it has no audit trail; a daemon of this version has not used it yet")),
+        _ => Ok(conn),
+    }
+}
+
+fn again(path: &Path, mode: &str, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
     let absolute = std::path::absolute(path).map_err(|error| unreachable(path, error))?;
     let uri = url::Url::from_file_path(absolute).map_err(|()| unreachable(path, "the path has no URI"))?;
-    // A reader takes part in the log, so it may write there; but it must not make a file that is gone.
-    let conn = SqliteConnection::establish(&format!("{uri}?mode=rw"));
+    let conn = SqliteConnection::establish(&format!("{uri}?mode={mode}"));
     let mut conn = conn.map_err(|error| unreachable(path, error))?;
     conn.batch_execute(&format!("PRAGMA busy_timeout={busy_timeout_ms}; PRAGMA query_only=ON;"))
         .map_err(|error| failed(path, &error))?;

@@ -5,11 +5,12 @@
 //!    └───────────────────────┴── the store is closed: the end
 //! ```
 //!
-//! What the policy remembers and the mode have no age: they are in no table that is swept.
+//! What the policy remembers, the mode and the dedupe keys have no age: they are in no table that is swept.
 //!
-//! Endpoints go before the logins they belong to, so that no batch takes along more than its own rows.
+//! Endpoints go before the logins they belong to and runs before their tasks, so that no batch takes along more than its
+//! own rows. The audit trail goes last: what keeps it from going keeps nothing else.
 
-use super::{Store, StoreError, StoreSettings, logins, messages, requests};
+use super::{Store, StoreError, StoreSettings, audit, batches, logins, messages, requests, tasks};
 use crate::clock::{Clock, WallMs};
 use actix::prelude::*;
 use diesel::SqliteConnection;
@@ -47,6 +48,10 @@ enum Table {
     Endpoints,
     Logins,
     Messages,
+    Batches,
+    Runs,
+    Tasks,
+    Logs,
 }
 
 impl Table {
@@ -57,7 +62,11 @@ impl Table {
             Table::Requests => Some(Table::Endpoints),
             Table::Endpoints => Some(Table::Logins),
             Table::Logins => Some(Table::Messages),
-            Table::Messages => None,
+            Table::Messages => Some(Table::Batches),
+            Table::Batches => Some(Table::Runs),
+            Table::Runs => Some(Table::Tasks),
+            Table::Tasks => Some(Table::Logs),
+            Table::Logs => None,
         }
     }
 
@@ -67,6 +76,10 @@ impl Table {
             Table::Endpoints => "login_endpoints",
             Table::Logins => "logins",
             Table::Messages => "final_messages",
+            Table::Batches => "instruction_batches",
+            Table::Runs => "runs",
+            Table::Tasks => "tasks",
+            Table::Logs => "task_logs",
         }
     }
 
@@ -76,6 +89,10 @@ impl Table {
             Table::Endpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
             Table::Logins => logins::expire(conn, batch.cutoff, batch.after, rows),
             Table::Messages => messages::expire(conn, batch.cutoff, rows),
+            Table::Batches => batches::expire(conn, batch.cutoff, rows),
+            Table::Runs => tasks::expire_runs(conn, batch.cutoff, rows),
+            Table::Tasks => tasks::expire(conn, batch.cutoff, rows),
+            Table::Logs => audit::expire(conn, batch.cutoff, batch.now, rows),
         }
     }
 }

@@ -87,6 +87,48 @@ table! {
 }
 
 table! {
+    audit_chain (id) {
+        id -> Integer,
+        anchor_number -> BigInt,
+        anchor_hash -> Nullable<Text>,
+        head_number -> BigInt,
+        head_hash -> Nullable<Text>,
+    }
+}
+
+table! {
+    dedupe_keys (dedupe_key) {
+        dedupe_key -> Text,
+        batch_id -> Text,
+        reserved_at -> BigInt,
+    }
+}
+
+table! {
+    instruction_batches (id) {
+        id -> BigInt,
+        batch_id -> Text,
+        task_id -> Nullable<Text>,
+        status -> Text,
+        origin -> Text,
+        platform -> Text,
+        conversation_id -> Nullable<Text>,
+        assistant_message_id -> Text,
+        client_id -> Nullable<Text>,
+        created_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        expires_at -> Nullable<BigInt>,
+        decided_at -> Nullable<BigInt>,
+        decided_by -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        delivery -> Text,
+        digest -> Nullable<Text>,
+        plan -> Text,
+        rejection -> Nullable<Text>,
+    }
+}
+
+table! {
     policy_targets (client_id, platform) {
         client_id -> Text,
         platform -> Text,

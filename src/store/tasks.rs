@@ -1,17 +1,32 @@
-//! What the daemon was given to do, read: tasks, the runs they consist of, the log of what happened to them.
+//! What the daemon was given to do: tasks, the runs they consist of, the log of what happened to them.
+//!
+//! ```text
+//! queued ◄── pending_approval ──► rejected, expired
+//!    │
+//!    ├──► running ──► succeeded, failed, interrupted
+//!    └─────┴──────► cancelled
+//! ```
 //!
 //! Lists are newest first; a row's number, ascending in order of arrival, is where the next older part begins.
 
-use super::{StoreError, schema::tasks};
+use super::{StoreError, audit::Level, schema::tasks};
 use crate::clock::WallMs;
 use diesel::prelude::*;
 use serde::Serialize;
 
+mod expire;
 pub mod logs;
+mod recover;
 pub mod runs;
+mod write;
 
 #[cfg(test)]
 mod tests;
+
+pub(super) use expire::{expire, expire_runs};
+pub use recover::{Interrupted, interrupt};
+pub use write::{Change, Created, Kind, NewTask, change, change_run, create, end_run, finish};
+pub(super) use write::{advance, named};
 
 /// How a task or a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +76,51 @@ impl Status {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
+
+    /// Whether nothing more happens to it.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Status::Queued | Status::PendingApproval | Status::Running)
+    }
+
+    /// Whether `next` may follow it.
+    pub fn may_become(self, next: Status) -> bool {
+        use Status::{Cancelled, Expired, Failed, Interrupted, PendingApproval, Queued, Rejected, Running, Succeeded};
+        match self {
+            PendingApproval => matches!(next, Queued | Rejected | Expired | Cancelled),
+            Queued => matches!(next, Running | Cancelled),
+            Running => matches!(next, Succeeded | Failed | Interrupted | Cancelled),
+            Succeeded | Failed | Rejected | Expired | Interrupted | Cancelled => false,
+        }
+    }
+
+    /// What happened when it was entered, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Status::Queued => "waits for its turn",
+            Status::PendingApproval => "waits for approval",
+            Status::Running => "began",
+            Status::Succeeded => "succeeded",
+            Status::Failed => "failed",
+            Status::Rejected => "was rejected",
+            Status::Expired => "expired",
+            Status::Interrupted => "was interrupted",
+            Status::Cancelled => "was cancelled",
+        }
+    }
+
+    /// How much it matters.
+    pub(super) fn level(self) -> Level {
+        match self {
+            Status::Interrupted => Level::Error,
+            Status::Failed | Status::Rejected | Status::Expired | Status::Cancelled => Level::Warn,
+            Status::Queued | Status::PendingApproval | Status::Running | Status::Succeeded => Level::Info,
+        }
+    }
+
+    /// The status of a row.
+    pub(super) fn stored(name: &str) -> Result<Self, StoreError> {
+        Self::named(name).ok_or_else(|| StoreError::Database(format!("{name:?} is no status")))
+    }
 }
 
 /// A task. All times in Unix milliseconds.
@@ -92,8 +152,8 @@ pub struct TaskRow {
 }
 
 /// Who wants a task: a message of a model, or a caller.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Serialize)]
-#[cfg_attr(test, derive(Insertable), diesel(table_name = tasks))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
+#[diesel(table_name = tasks)]
 pub struct Source {
     /// The platform of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +194,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Of rows that were asked for with one more than `limit`.
-    fn cut(mut rows: Vec<T>, limit: usize, number: impl Fn(&T) -> i64) -> Self {
+    pub(super) fn cut(mut rows: Vec<T>, limit: usize, number: impl Fn(&T) -> i64) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next_before = rows.last().filter(|_| more).map(number);
@@ -143,7 +203,7 @@ impl<T> Page<T> {
 }
 
 /// What to ask for to know whether there is more than `limit`.
-fn one_more(limit: usize) -> i64 {
+pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 

@@ -34,6 +34,11 @@ impl Drop for Folder {
     }
 }
 
+/// Runs a statement that no function of the store would.
+pub(crate) fn execute(conn: &mut SqliteConnection, statement: &str) -> usize {
+    diesel::sql_query(statement).execute(conn).unwrap()
+}
+
 fn open(path: &Path) -> Result<Store, OpenError> {
     Store::open(path, &StoreSettings::default())
 }

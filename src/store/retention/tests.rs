@@ -3,6 +3,8 @@
 use super::*;
 use crate::{
     store::{
+        batches::NewBatch,
+        keys,
         logins::tests::{LIMITS, endpoint, seen},
         messages::tests::message,
         policy::{
@@ -102,7 +104,8 @@ fn a_pass_goes_through_every_table_and_ends() {
         tables.push(next.table);
         batch = next;
     }
-    assert_eq!(tables, [Table::Requests, Table::Endpoints, Table::Logins, Table::Messages]);
+    let first = [Table::Requests, Table::Endpoints, Table::Logins, Table::Messages];
+    assert_eq!(tables, [&first[..], &[Table::Batches, Table::Runs, Table::Tasks, Table::Logs]].concat());
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
@@ -141,6 +144,47 @@ async fn what_the_policy_remembers_never_leaves_by_age() {
     let kept = store.run(|conn| Ok((policy::targets(conn, 9)?, policy::windows(conn)?)));
     let kept = frozen(kept).await.unwrap();
     assert_eq!(kept, (vec![troubled("b", 2), calm("a", 1)], vec![window(1, &[1, 2])]));
+}
+
+/// A batch of two runs that came so many days before the start and ended at once, with its key.
+fn batch(conn: &mut SqliteConnection, day: i64) -> Result<(), StoreError> {
+    let at = START - day * DAY_MS;
+    let new = NewBatch {
+        batch_id: format!("batch_{day}"),
+        status: batches::Status::Running,
+        origin: batches::Origin::Live,
+        message: batches::MessageOf::default(),
+        reason: None,
+        expires_at: None,
+        digest: None,
+        plan: "{}".into(),
+        rejection: None,
+        work: Some(batches::Work { title: "title".into(), tools: vec!["exec".into(); 2] }),
+    };
+    keys::reserve(conn, &new.batch_id, &[&new.batch_id], at)?;
+    batches::create(conn, &new, at)?;
+    batches::finish(conn, &new.batch_id, at).map(drop)
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn batches_tasks_and_their_lines_leave_and_keys_never() {
+    let store = Store::open(Path::new(":memory:"), &settings()).unwrap();
+    let fill = store.transact(|conn| [50, 40, 31, 29, 1].into_iter().try_for_each(|day| batch(conn, day)));
+    frozen(fill).await.unwrap();
+    start(&store).await;
+    pass(&store, FIRST_DELAY).await;
+    let look = store.run(|conn| {
+        let mut left = [0; 5];
+        let tables = [Table::Batches, Table::Runs, Table::Tasks, Table::Logs].map(Table::name);
+        for (count, table) in left.iter_mut().zip(tables.into_iter().chain(["dedupe_keys"])) {
+            *count = sql::<BigInt>(&format!("SELECT count(*) FROM {table}")).get_result(conn)?;
+        }
+        Ok((left, audit::verify(conn)?))
+    });
+    let (left, verdict): ([i64; 5], _) = frozen(look).await.unwrap();
+    assert_eq!(left, [2, 4, 2, 8, 5]);
+    let anchor = verdict.anchor.map(|anchor| anchor.number);
+    assert_eq!((verdict.lines, anchor, verdict.broken), (8, Some(12), None));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

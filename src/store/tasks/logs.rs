@@ -6,14 +6,16 @@ use crate::{
     store::{StoreError, schema::task_logs as logs},
 };
 use diesel::prelude::*;
+use serde::Serialize;
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-#[cfg_attr(test, derive(Insertable), diesel(table_name = logs))]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable, Serialize)]
+#[diesel(table_name = logs)]
 pub struct LogRow {
-    /// Its number, ascending in order of arrival.
+    /// Its number, ascending in order of arrival without a gap.
+    #[serde(rename = "number")]
     pub id: i64,
-    /// Its name.
+    /// Its name, which tells its number.
     pub log_id: String,
     /// To which task.
     pub task_id: String,

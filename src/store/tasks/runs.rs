@@ -6,18 +6,21 @@ use crate::{
     store::{StoreError, schema::runs},
 };
 use diesel::{dsl::sql, prelude::*, sql_types::Bool};
+use serde::Serialize;
 
 /// A step of a task. All times in Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+#[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
 #[cfg_attr(test, derive(Insertable), diesel(table_name = runs))]
 pub struct RunRow {
     /// Its number, ascending in order of arrival.
+    #[serde(skip)]
     pub id: i64,
     /// Its name.
     pub run_id: String,
     /// The task that it belongs to.
     pub task_id: String,
     /// Its place in the task, from 0.
+    #[serde(rename = "index")]
     pub position: i64,
     /// See [`Status`](super::Status).
     pub status: String,

@@ -1,5 +1,7 @@
 //! Tasks, runs and logs on a database in memory.
 
+mod written;
+
 use super::*;
 use crate::store::{memory, schema};
 use logs::LogRow;

@@ -1,0 +1,199 @@
+//! Checks the chain, line by line, as a stream: nothing of it is kept but the last link.
+
+use super::{Ends, Link, ends, hash, log_id};
+use crate::store::{StoreError, schema::task_logs as logs, tasks::logs::LogRow};
+use diesel::prelude::*;
+use serde::Serialize;
+
+/// Lines that are read at once.
+const PAGE_ROWS: i64 = 1_000;
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum Fault {
+    /// Lines are missing before it, or it is one too many.
+    #[error("line {expected} should stand there, but line {found} does")]
+    Number {
+        /// The number that comes next.
+        expected: i64,
+        /// The number of the line.
+        found: i64,
+    },
+    /// Its name is not that of its number.
+    #[error("it should be called {expected}, but is called {found:?}")]
+    Name {
+        /// The name of the number.
+        expected: String,
+        /// Its name.
+        found: String,
+    },
+    /// It does not follow the line before it.
+    #[error("its previous_hash should be {}, but is {}", told(.expected), told(.found))]
+    Previous {
+        /// The hash of the line before it.
+        expected: Option<String>,
+        /// What it names.
+        found: Option<String>,
+    },
+    /// It is not as it was written.
+    #[error("its fields have the hash {expected}, but its hash says {found:?}")]
+    Hash {
+        /// The hash of its fields.
+        expected: String,
+        /// What it says.
+        found: String,
+    },
+    /// The chain ends elsewhere than it was written to, or the line that it ends with was written anew.
+    #[error("the trail should end with {}, but ends with {}", link(.expected), link(.found))]
+    End {
+        /// The last line that was written.
+        expected: Option<Link>,
+        /// The last line that is there.
+        found: Option<Link>,
+    },
+    /// Nothing says where the chain begins and ends.
+    #[error("the row that says where the trail begins and ends is gone")]
+    NoEnds,
+}
+
+fn told(hash: &Option<String>) -> String {
+    hash.as_ref().map_or_else(|| "absent".to_owned(), |hash| format!("{hash:?}"))
+}
+
+fn link(link: &Option<Link>) -> String {
+    link.as_ref().map_or_else(|| "nothing".to_owned(), |link| format!("line {} ({:?})", link.number, link.hash))
+}
+
+/// Where the chain breaks first, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("the audit trail breaks at line {line}: {fault}")]
+pub struct Break {
+    /// The line: the one that is there, or the one that should be.
+    pub line: i64,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// How many lines hold together, from the first that is there on.
+    pub lines: u64,
+    /// The last line that left by age, from which the first goes on.
+    pub anchor: Option<Link>,
+    /// The last line that was written.
+    pub head: Option<Link>,
+    /// Where the chain breaks; nothing when it is whole.
+    #[serde(rename = "break")]
+    pub broken: Option<Break>,
+}
+
+/// Takes the lines in their order.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    last: Option<Link>,
+    head: Option<Link>,
+    lines: u64,
+}
+
+impl Verifier {
+    /// Begins at the anchor.
+    pub fn new(ends: Ends) -> Self {
+        Verifier { last: ends.anchor, head: ends.head, lines: 0 }
+    }
+
+    /// How many lines held together so far.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The last of them.
+    pub fn last(&self) -> Option<&Link> {
+        self.last.as_ref()
+    }
+
+    /// The next line.
+    ///
+    /// # Errors
+    ///
+    /// It does not go on from the one before; nothing was taken then.
+    pub fn take(&mut self, row: &LogRow) -> Result<(), Break> {
+        let fault = self.fault(row);
+        if let Some(fault) = fault {
+            return Err(Break { line: row.id, fault });
+        }
+        self.last = Some(Link { number: row.id, hash: row.hash.clone() });
+        self.lines += 1;
+        Ok(())
+    }
+
+    fn fault(&self, row: &LogRow) -> Option<Fault> {
+        let expected = self.next();
+        if row.id != expected {
+            return Some(Fault::Number { expected, found: row.id });
+        }
+        let name = log_id(row.id);
+        if row.log_id != name {
+            return Some(Fault::Name { expected: name, found: row.log_id.clone() });
+        }
+        let previous = self.last.as_ref().map(|last| &last.hash);
+        if row.previous_hash.as_ref() != previous {
+            return Some(Fault::Previous { expected: previous.cloned(), found: row.previous_hash.clone() });
+        }
+        let expected = hash(row);
+        (row.hash != expected).then(|| Fault::Hash { expected, found: row.hash.clone() })
+    }
+
+    fn next(&self) -> i64 {
+        self.last.as_ref().map_or(1, |last| last.number.saturating_add(1))
+    }
+
+    /// There are no more lines.
+    ///
+    /// # Errors
+    ///
+    /// There should be more, or fewer, or another last one.
+    pub fn finish(&self) -> Result<(), Break> {
+        if self.last == self.head {
+            return Ok(());
+        }
+        // What is missing begins behind the last line that is there; where nothing is missing, that one is wrong.
+        let ends_early = self.head.as_ref().map(|head| head.number) > self.last.as_ref().map(|last| last.number);
+        let line = if ends_early { self.next() } else { self.next() - 1 };
+        Err(Break { line, fault: Fault::End { expected: self.head.clone(), found: self.last.clone() } })
+    }
+}
+
+/// Checks the whole chain; it is read on, a page at a time. The caller gives one snapshot, as
+/// [`Store::read`](crate::store::Store::read) does.
+pub fn verify(conn: &mut SqliteConnection) -> Result<Verdict, StoreError> {
+    let ends = match ends(conn) {
+        Ok(ends) => ends,
+        Err(StoreError::NotFound) => {
+            let broken = Some(Break { line: 0, fault: Fault::NoEnds });
+            return Ok(Verdict { lines: 0, anchor: None, head: None, broken });
+        }
+        Err(error) => return Err(error),
+    };
+    let mut verifier = Verifier::new(ends.clone());
+    let broken = walk(conn, &mut verifier)?;
+    Ok(Verdict { lines: verifier.lines, anchor: ends.anchor, head: ends.head, broken })
+}
+
+fn walk(conn: &mut SqliteConnection, verifier: &mut Verifier) -> Result<Option<Break>, StoreError> {
+    let mut after = None;
+    loop {
+        let mut page = logs::table.order(logs::id).limit(PAGE_ROWS).into_boxed();
+        if let Some(after) = after {
+            page = page.filter(logs::id.gt(after));
+        }
+        let page: Vec<LogRow> = page.load(conn)?;
+        let Some(last) = page.last() else { return Ok(verifier.finish().err()) };
+        after = Some(last.id);
+        if let Some(broken) = page.iter().find_map(|row| verifier.take(row).err()) {
+            return Ok(Some(broken));
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Tasks and their runs, written: every status that one enters is a line of the audit trail, in the same transaction.
+//!
+//! Each function is whole in itself; what belongs together goes into one [`Store::transact`](crate::store::Store).
+
+use super::{Source, Status};
+use crate::{
+    clock::WallMs,
+    store::{
+        StoreError,
+        audit::{self, Entry},
+        schema::{runs, tasks},
+        worker::savepoint,
+    },
+};
+use diesel::prelude::*;
+
+/// What a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The instructions of a message.
+    InstructionBatch,
+    /// An operation that a caller asked for.
+    HostOperation,
+}
+
+impl Kind {
+    /// The kind as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::InstructionBatch => "instruction_batch",
+            Kind::HostOperation => "host_operation",
+        }
+    }
+}
+
+/// A task to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTask {
+    /// What it is.
+    pub kind: Kind,
+    /// How it begins, and its runs with it.
+    pub status: Status,
+    /// What it is, for people.
+    pub title: String,
+    /// Who wants it.
+    pub source: Source,
+    /// What its runs run, in their order.
+    pub tools: Vec<String>,
+}
+
+/// The names that a task and its runs were given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// The task's.
+    pub task_id: String,
+    /// Its runs', in their order.
+    pub run_ids: Vec<String>,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was made.
+    Made,
+    /// It may not follow this status, which stays.
+    Refused(Status),
+}
+
+/// Makes a task and its runs; `why` is said in the trail.
+pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs) -> Result<Created, StoreError> {
+    savepoint(conn, |conn| {
+        let task_id = named("task");
+        let run_count = i64::try_from(new.tools.len()).unwrap_or(i64::MAX);
+        let row = (
+            tasks::task_id.eq(&task_id),
+            tasks::kind.eq(new.kind.name()),
+            tasks::status.eq(new.status.name()),
+            tasks::title.eq(&new.title),
+            tasks::created_at.eq(now),
+            tasks::started_at.eq((new.status == Status::Running).then_some(now)),
+            tasks::finished_at.eq(new.status.is_final().then_some(now)),
+            new.source.clone(),
+            tasks::run_count.eq(run_count),
+        );
+        diesel::insert_into(tasks::table).values(row).execute(conn)?;
+        log(conn, Subject { task_id: &task_id, run: None }, new.status, why, now)?;
+        // The runs of a task that runs have their turns before them.
+        let status = if new.status == Status::Running { Status::Queued } else { new.status };
+        let mut run_ids = Vec::with_capacity(new.tools.len());
+        for (position, tool) in (0_i64..).zip(&new.tools) {
+            let run_id = named("run");
+            let row = (
+                runs::run_id.eq(&run_id),
+                runs::task_id.eq(&task_id),
+                runs::position.eq(position),
+                runs::status.eq(status.name()),
+                runs::tool.eq(tool),
+                runs::finished_at.eq(status.is_final().then_some(now)),
+            );
+            diesel::insert_into(runs::table).values(row).execute(conn)?;
+            log(conn, Subject { task_id: &task_id, run: Some((&run_id, tool)) }, status, "", now)?;
+            run_ids.push(run_id);
+        }
+        Ok(Created { task_id, run_ids })
+    })
+}
+
+/// A new name, ascending with time: `task_01J…`.
+pub(in crate::store) fn named(kind: &str) -> String {
+    format!("{kind}_{}", ulid::Ulid::generate())
+}
+
+/// Has a task enter a status; `why` is said in the trail. Its runs stay as they are.
+///
+/// # Errors
+///
+/// `NotFound`: there is no such task.
+pub fn change(
+    conn: &mut SqliteConnection,
+    task_id: &str,
+    to: Status,
+    why: &str,
+    now: WallMs,
+) -> Result<Change, StoreError> {
+    savepoint(conn, |conn| {
+        let task = tasks::table.filter(tasks::task_id.eq(task_id));
+        let from = Status::stored(&task.select(tasks::status).first::<String>(conn)?)?;
+        if !from.may_become(to) {
+            return Ok(Change::Refused(from));
+        }
+        diesel::update(task).set(tasks::status.eq(to.name())).execute(conn)?;
+        if to == Status::Running {
+            diesel::update(task).set(tasks::started_at.eq(now)).execute(conn)?;
+        } else if to.is_final() {
+            diesel::update(task).set(tasks::finished_at.eq(now)).execute(conn)?;
+        }
+        log(conn, Subject { task_id, run: None }, to, why, now)?;
+        Ok(Change::Made)
+    })
+}
+
+/// Has a run enter a status; `why` is said in the trail.
+///
+/// # Errors
+///
+/// `NotFound`: there is no such run.
+pub fn change_run(
+    conn: &mut SqliteConnection,
+    run_id: &str,
+    to: Status,
+    why: &str,
+    now: WallMs,
+) -> Result<Change, StoreError> {
+    savepoint(conn, |conn| {
+        let run = runs::table.filter(runs::run_id.eq(run_id));
+        let columns = (runs::status, runs::task_id, runs::tool);
+        let (from, task_id, tool): (String, String, String) = run.select(columns).first(conn)?;
+        let from = Status::stored(&from)?;
+        if !from.may_become(to) {
+            return Ok(Change::Refused(from));
+        }
+        diesel::update(run).set(runs::status.eq(to.name())).execute(conn)?;
+        if to == Status::Running {
+            diesel::update(run).set(runs::started_at.eq(now)).execute(conn)?;
+        } else if to.is_final() {
+            diesel::update(run).set(runs::finished_at.eq(now)).execute(conn)?;
+        }
+        log(conn, Subject { task_id: &task_id, run: Some((run_id, &tool)) }, to, why, now)?;
+        Ok(Change::Made)
+    })
+}
+
+/// Ends a run with what it returned, as JSON; the trail has the SHA-256 of that.
+///
+/// # Errors
+///
+/// `NotFound`: there is no such run.
+pub fn end_run(
+    conn: &mut SqliteConnection,
+    run_id: &str,
+    to: Status,
+    result: &str,
+    now: WallMs,
+) -> Result<Change, StoreError> {
+    savepoint(conn, |conn| {
+        let why = format!("result sha256:{}", audit::digest(result.as_bytes()));
+        let change = change_run(conn, run_id, to, &why, now)?;
+        if change == Change::Made {
+            let run = runs::table.filter(runs::run_id.eq(run_id));
+            diesel::update(run).set(runs::result.eq(result)).execute(conn)?;
+        }
+        Ok(change)
+    })
+}
+
+/// Ends a task that runs: it succeeded when all its runs did.
+///
+/// # Errors
+///
+/// `NotFound`: there is no such task.
+pub fn finish(conn: &mut SqliteConnection, task_id: &str, now: WallMs) -> Result<Change, StoreError> {
+    let others = runs::table.filter(runs::task_id.eq(task_id)).filter(runs::status.ne(Status::Succeeded.name()));
+    let others: i64 = others.count().get_result(conn)?;
+    match others {
+        0 => change(conn, task_id, Status::Succeeded, "", now),
+        others => change(conn, task_id, Status::Failed, &format!("runs that did not succeed: {others}"), now),
+    }
+}
+
+/// Has a task and those of its runs that may follow enter a status.
+pub(in crate::store) fn advance(
+    conn: &mut SqliteConnection,
+    task_id: &str,
+    to: Status,
+    why: &str,
+    now: WallMs,
+) -> Result<Change, StoreError> {
+    savepoint(conn, |conn| {
+        let change = change(conn, task_id, to, why, now)?;
+        if change == Change::Made {
+            for run_id in run_ids(conn, task_id)? {
+                change_run(conn, &run_id, to, "", now)?;
+            }
+        }
+        Ok(change)
+    })
+}
+
+/// The names of a task's runs, in their order.
+pub(super) fn run_ids(conn: &mut SqliteConnection, task_id: &str) -> Result<Vec<String>, StoreError> {
+    let of_task = runs::table.filter(runs::task_id.eq(task_id)).order(runs::position);
+    Ok(of_task.select(runs::run_id).load(conn)?)
+}
+
+/// Whom a line is about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    task_id: &'a str,
+    /// Its name and its tool.
+    run: Option<(&'a str, &'a str)>,
+}
+
+fn log(conn: &mut SqliteConnection, subject: Subject<'_>, to: Status, why: &str, at: WallMs) -> Result<(), StoreError> {
+    let mut message = format!("{} {}", subject.run.map_or("the task", |(_, tool)| tool), to.words());
+    if !why.is_empty() {
+        message.push_str(": ");
+        message.push_str(why);
+    }
+    let run_id = subject.run.map(|(run_id, _)| run_id);
+    let entry = Entry { task_id: subject.task_id, run_id, at, level: to.level(), event: to.name(), message: &message };
+    audit::append(conn, &entry).map(drop)
+}

@@ -4,6 +4,7 @@
 //! stdout belongs to the ready line of `serve` and to the answers of the other commands.
 
 mod action;
+mod audit;
 mod cancel;
 mod client;
 mod config;
@@ -86,6 +87,8 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// Read the trail of what the daemon was given to do, and check that nobody changed it.
+    Audit(audit::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
     Extension(extension::Arguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
@@ -194,6 +197,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
     };

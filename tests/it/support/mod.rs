@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use caller::{Answer, Caller, Connection, Stream};
-pub(crate) use daemon::Daemon;
+pub(crate) use daemon::{Daemon, Folder};
 
 /// How long anything that is awaited may take before the test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);

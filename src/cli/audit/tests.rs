@@ -1,0 +1,189 @@
+//! The trail as it is shown, from a database on the disk.
+
+use super::*;
+use crate::store::{
+    SqliteConnection, Store, StoreError, StoreSettings,
+    batches::{self, MessageOf, NewBatch, Origin, Status, Work},
+    tasks,
+};
+use clap::Parser;
+use std::path::PathBuf;
+
+/// A database that goes with the test.
+struct Database(PathBuf);
+
+impl Database {
+    /// None yet.
+    fn new() -> Self {
+        Database(std::env::temp_dir().join(format!("baa-audit-{}.db", uuid::Uuid::new_v4())))
+    }
+
+    /// The database's file, or one beside it.
+    fn file(&self, suffix: &str) -> PathBuf {
+        format!("{}{suffix}", self.0.display()).into()
+    }
+
+    /// With one batch of one run that ended.
+    async fn filled() -> (Self, String) {
+        let database = Database::new();
+        let task = database.write(|conn| {
+            let new = NewBatch {
+                batch_id: "batch_1".into(),
+                status: Status::Running,
+                origin: Origin::Http,
+                message: MessageOf {
+                    platform: "claude".into(),
+                    conversation_id: Some("c".into()),
+                    assistant_message_id: "m\u{1b}[31m".into(),
+                    client_id: None,
+                },
+                reason: None,
+                expires_at: None,
+                digest: None,
+                plan: "{}".into(),
+                rejection: None,
+                work: Some(Work { title: "one instruction".into(), tools: vec!["exec".into()] }),
+            };
+            let created = batches::create(conn, &new, 1_893_456_000_000)?;
+            tasks::change_run(conn, &created.run_ids[0], tasks::Status::Running, "", 1_893_456_000_001)?;
+            tasks::end_run(conn, &created.run_ids[0], tasks::Status::Failed, "{}", 1_893_456_000_002)?;
+            batches::finish(conn, "batch_1", 1_893_456_000_003)?;
+            Ok(created.task_id.unwrap())
+        });
+        let task = task.await;
+        (database, task)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    ) -> T {
+        let store = Store::open(&self.0, &StoreSettings::default()).unwrap();
+        let written = store.transact(operation).await.unwrap();
+        store.close().await.unwrap();
+        written
+    }
+
+    fn trail(&self) -> Trail {
+        Trail::open(&self.0, 100).unwrap()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(self.file(suffix));
+        }
+    }
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn asked(trail: &mut Trail, line: &str) -> anyhow::Result<(String, ExitCode)> {
+    let line = Line::try_parse_from(["audit"].into_iter().chain(line.split(' '))).unwrap();
+    answer(trail, line.command)
+}
+
+#[actix_rt::test]
+async fn the_newest_lines_are_listed_in_words() {
+    let (database, task) = Database::filled().await;
+    let (text, _) = asked(&mut database.trail(), "list --limit 2").unwrap();
+    let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let lines: Vec<_> = text.lines().collect();
+    let ended =
+        format!("     5  2030-01-01T00:00:00.003Z  warn   {task}  the task failed: runs that did not succeed: 1");
+    assert_eq!(lines[0], ended);
+    let run = format!("     4  2030-01-01T00:00:00.002Z  warn   {task}  exec failed: result sha256:{digest}");
+    assert_eq!((lines[1], &lines[2..]), (&*run, &["older ones: --before 4"][..]));
+    let (text, _) = asked(&mut database.trail(), "list --before 4 --json").unwrap();
+    let page: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let told = (&page["count"], &page["logs"][0]["number"], &page["logs"][0]["event"], page.get("next_before"));
+    assert_eq!(told, (&3.into(), &3.into(), &"running".into(), None));
+}
+
+#[actix_rt::test]
+async fn a_task_a_run_a_batch_and_a_line_lead_to_the_same() {
+    let (database, task) = Database::filled().await;
+    let mut trail = database.trail();
+    let (text, _) = asked(&mut trail, "show batch_1").unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], "batch_1  executed  http  claude/c/m\\u{1b}[31m  delivery off");
+    assert_eq!(lines[1], format!("{task}  failed  one instruction"));
+    assert!(lines[2].starts_with("  0  run_") && lines[2].ends_with("  failed  exec"), "{text}");
+    assert_eq!(lines[3], "     1  2030-01-01T00:00:00.000Z  info     -  the task began: batch_1");
+    assert_eq!((lines[5], lines.len()), ("     3  2030-01-01T00:00:00.001Z  info     0  exec began", 8));
+    let json = asked(&mut trail, "show batch_1 --json").unwrap().0;
+    let run = serde_json::from_str::<serde_json::Value>(&json).unwrap()["runs"][0]["run_id"].clone();
+    for name in [&*task, "log_0000000000000003", run.as_str().unwrap()] {
+        assert_eq!(asked(&mut trail, &format!("show {name}")).unwrap().0, text, "{name}");
+    }
+    let error = asked(&mut trail, "show nobody").unwrap_err().to_string();
+    assert_eq!(error, "the trail knows nothing of \"nobody\"");
+}
+
+#[actix_rt::test]
+async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
+    let (database, _) = Database::filled().await;
+    let (text, code) = asked(&mut database.trail(), "verify").unwrap();
+    assert!(
+        text.starts_with("the audit trail is whole: 5 lines\nthe last that was written is line 5, hash "),
+        "{text}"
+    );
+    assert_eq!(code, ExitCode::SUCCESS);
+    database
+        .write(|conn| Ok(crate::store::tests::execute(conn, "UPDATE task_logs SET message = 'nothing' WHERE id = 3")))
+        .await;
+    let (text, code) = asked(&mut database.trail(), "verify").unwrap();
+    assert!(text.starts_with("the audit trail breaks at line 3: its fields have the hash "), "{text}");
+    assert!(text.contains("\n2 lines before it hold together\n"), "{text}");
+    assert_eq!(code, ExitCode::FAILURE);
+    let (text, code) = asked(&mut database.trail(), "verify --json").unwrap();
+    let verdict: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&verdict["lines"], &verdict["break"]["line"], &verdict["head"]["number"]),
+        (&2.into(), &3.into(), &5.into())
+    );
+    assert_eq!((&verdict["break"]["fault"], &verdict["anchor"]), (&"hash".into(), &serde_json::Value::Null));
+    assert_eq!(code, ExitCode::FAILURE);
+}
+
+#[actix_rt::test]
+async fn a_trail_of_nothing_is_whole_and_says_so() {
+    let database = Database::new();
+    let error = Trail::open(&database.0, 1).unwrap_err().to_string();
+    assert!(error.contains("cannot be opened") && !database.0.exists(), "{error}");
+    database.write(|_| Ok(())).await;
+    assert_eq!(asked(&mut database.trail(), "list").unwrap().0, "nothing has happened yet\n");
+    assert_eq!(asked(&mut database.trail(), "verify").unwrap().0, "the audit trail is whole: 0 lines\n");
+}
+
+#[actix_rt::test]
+async fn looking_goes_on_while_somebody_writes() {
+    let (database, _) = Database::filled().await;
+    let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
+    let mut trail = database.trail();
+    let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::Delivery::Failed, "late", 1);
+    store.transact(deliver).await.unwrap();
+    assert!(asked(&mut trail, "verify").unwrap().0.contains("whole: 6 lines"));
+}
+
+#[actix_rt::test]
+async fn looking_leaves_what_a_crash_left_as_it_is() {
+    let (database, _) = Database::filled().await;
+    let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
+    let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::Delivery::Failed, "late", 1);
+    store.transact(deliver).await.unwrap();
+    // What lies on the disk now is what a crash would leave.
+    let left = Database::new();
+    for suffix in ["", "-wal"] {
+        std::fs::copy(database.file(suffix), left.file(suffix)).unwrap();
+    }
+    let read = || ["", "-wal"].map(|suffix| std::fs::read(left.file(suffix)).unwrap());
+    let before = read();
+    assert!(asked(&mut left.trail(), "verify").unwrap().0.contains("whole: 6 lines"));
+    assert!(read() == before, "neither the database nor its log changed");
+}

@@ -258,8 +258,7 @@ pub(super) fn of_cause(cause: &Cause) -> (Code, u16) {
 }
 
 /// What helps a client without a login.
-const LOG_IN: &str =
-    "Log in to the app in that Firefox, or open its tab there: POST /v1/browser/actions {\"action\":\"tab_open\"}.";
+const LOG_IN: &str = "Log in to the app in that Firefox; its tab is opened by POST /v1/browser/actions {\"action\":\"tab_open\",\"platform\":\"claude\"}.";
 /// What helps an extension that has not learned how a prompt is sent.
 const SEND_ONCE: &str =
     "Send one message by hand in the app's tab in that Firefox; the extension learns from it how that is done.";

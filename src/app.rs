@@ -1,13 +1,14 @@
 //! The composition root: starts what the daemon is made of, wires it, and stops it in order.
 //!
-//! Order of a stop: accept no more, end every request with its last word, end the events, close the sockets with 1001,
-//! write what is queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
+//! Order of a stop: accept no more, end every request with its last word, let commands finish or end them, end the events,
+//! close the sockets with 1001, write what is queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
 
 use crate::{
     bridge::{self, Identity, WS_PATH},
     clock::Clock,
     config::Config,
     events,
+    host::{self, Host},
     http::{self, Core, Facts, Features, Parts, ServerHandle},
     policy, records, relay,
     relay::Journal,
@@ -24,6 +25,8 @@ const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
 /// How long the readers of events get for the last of them.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 
+/// How long the sockets get at least to close, however long commands took to finish.
+const LAST_FRAMES: Duration = Duration::from_millis(500);
 /// How long what waits for the store is tried to be written at least.
 const LAST_ROWS: Duration = Duration::from_secs(2);
 /// How long the store gets at least to move its log into the database.
@@ -80,7 +83,8 @@ impl Daemon {
     ///
     /// Something that it needs cannot be had; nothing is left running then.
     pub async fn start(config: &Config, state_dir: &Path) -> Result<Self, StartError> {
-        crate::host::limits::raise_open_files();
+        host::limits::raise_open_files();
+        host::limits::guard_process();
         let clock = Clock::System;
         let state = StateFolder::open(state_dir)?;
         let address = config.server.address().ok_or(StartError::NoAddress)?;
@@ -140,6 +144,7 @@ impl Daemon {
             relay,
             policy,
             system,
+            host: Host::new(host_setup(config, state.path())),
             registry,
             records,
             events,
@@ -179,9 +184,10 @@ impl Daemon {
         if timeout_at(until, self.core.relay.stopped()).await.is_err() {
             late("requests");
         }
+        self.core.host.close(until).await;
         self.core.events.close();
         self.core.bridge.stop();
-        if timeout_at(until, self.core.bridge.stopped()).await.is_err() {
+        if timeout_at(until.max(Instant::now() + LAST_FRAMES), self.core.bridge.stopped()).await.is_err() {
             late("sockets");
         }
         if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.policy.keep()).await.is_err() {
@@ -213,6 +219,19 @@ impl Daemon {
             Err(_) => tracing::warn!(step = "store", "did not end in time"),
         }
     }
+}
+
+/// Where what is the daemon's own lies, so that nobody reaches it through a host operation.
+fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
+    let database = config.store.file(state_dir);
+    let beside = |end: &str| {
+        let mut name = database.clone().into_os_string();
+        name.push(end);
+        name.into()
+    };
+    let mut own = vec![state_dir.to_owned(), beside("-wal"), beside("-shm"), beside("-journal"), database.clone()];
+    own.extend(config.auth.token_file.as_ref().map(Into::into));
+    host::Setup { settings: config.host_ops.clone(), model_sandbox: config.instructions.sandbox, own }
 }
 
 fn identity(config: &Config, listening: SocketAddr, clock: Clock) -> Identity {

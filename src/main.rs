@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.is_supervisor() {
+        return baa_conductor::host::supervise();
+    }
     let context = match Context::prepare(&cli) {
         Ok(context) => context,
         Err(refusal) => return refusal.report(),

@@ -49,12 +49,16 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_web_actors", &["bridge::socket"]),
     ("actix_http", &["bridge::socket", "simulator"]),
     ("awc", &["cli", "codex", "simulator"]),
+    ("base64", &["host::files"]),
     ("clap", &["cli", "main", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
+    ("landlock", &["host::sandbox"]),
+    ("libc", &["host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
+    ("seccompiler", &["host::sandbox"]),
     ("shlex", &["instructions::screen"]),
 ];
 

@@ -21,7 +21,7 @@ mod text;
 
 use crate::{
     config::{Config, Fault, Options, Origin, Origins, Sources, load},
-    state_folder,
+    host, state_folder,
     telemetry::{self, Format, Telemetry},
 };
 use clap::{Args, Parser, Subcommand};
@@ -93,6 +93,9 @@ enum Command {
     Extension(extension::Arguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
     Config(config::Arguments),
+    /// Stand beside a command that the daemon runs; not for people.
+    #[command(name = "supervise-command", hide = true)]
+    Supervise,
 }
 
 /// What every command is given.
@@ -133,6 +136,11 @@ impl Context {
 }
 
 impl Cli {
+    /// Whether this is no command of the user's but the daemon's own, which needs neither configuration nor log.
+    pub fn is_supervisor(&self) -> bool {
+        matches!(self.command, Some(Command::Supervise))
+    }
+
     /// Whether this runs the daemon on the user's own state folder.
     fn is_users_daemon(&self) -> bool {
         matches!(self.command, None | Some(Command::Serve))
@@ -200,6 +208,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
+        Command::Supervise => Ok(host::supervise()),
     };
     done.unwrap_or_else(|error| Refusal::Failure(error).report())
 }

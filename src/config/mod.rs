@@ -11,7 +11,6 @@
 pub mod explain;
 pub mod layers;
 pub(crate) mod path;
-pub mod reserved;
 pub(crate) mod section;
 pub mod sources;
 
@@ -22,6 +21,7 @@ pub use sources::{Options, Sources};
 use crate::{
     bridge::settings::{Bridge, LoginState},
     codex::settings::Codex,
+    host::settings::HostOps,
     http::settings::{Auth, LocalTrust, Server},
     instructions::settings::Instructions,
     platforms::registry::{Platforms, Registry},
@@ -30,7 +30,6 @@ use crate::{
     system::settings::Node,
     telemetry::settings::LogSettings,
 };
-use reserved::HostOps;
 use serde::{Deserialize, Serialize};
 
 /// Every setting of the daemon; a field is a section of the same name.

@@ -5,7 +5,7 @@ use super::{
     error::{self, ApiError},
     fields,
     relayed::Relayed,
-    reply::{Reply, Success},
+    reply::{Reply, Success, Waiting},
 };
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
@@ -40,7 +40,7 @@ pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<
             let taken = relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
             let (answer, caller) = taken.answer().await;
             match answer {
-                Ok(delivered) => Ok(Reply::Held(envelope(&call.id, &delivered), caller)),
+                Ok(delivered) => Ok(Reply::Held(envelope(&call.id, &delivered), Waiting::Request(caller))),
                 Err(failure) => Err(error::of_failure(&failure, id.as_str(), platform.as_str())),
             }
         }

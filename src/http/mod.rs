@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod extension;
 mod fields;
+mod host;
 mod journal;
 mod messages;
 mod origins;

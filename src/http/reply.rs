@@ -3,6 +3,7 @@
 
 use super::error::ApiError;
 use crate::{
+    host::Presence,
     relay::Caller as RequestCaller,
     wire::{Raw, json},
 };
@@ -31,12 +32,21 @@ const COPY_BELOW: usize = 16 << 10;
 pub enum Reply {
     /// A success.
     Success(Success),
-    /// The same, with the caller that must not be let go before it is written.
-    Held(Success, RequestCaller),
+    /// The same, with what must not be let go before it is written.
+    Held(Success, Waiting),
     /// A stream of server-sent events.
     Stream(BoxBody),
     /// A response that is complete: a protocol switch.
     Whole(HttpResponse),
+}
+
+/// Who waits for an answer: a stop waits for them too.
+#[derive(Debug)]
+pub enum Waiting {
+    /// The caller of a browser request.
+    Request(RequestCaller),
+    /// The caller of a host operation.
+    Operation(Presence),
 }
 
 /// A whole envelope of a success. Its data is written into it, not copied there; a large body at its end is not even
@@ -79,14 +89,15 @@ impl Success {
     }
 
     /// The body of the response. A short answer is written within the poll that made it; a long one may take many, and
-    /// its caller is held until then.
-    fn into_body(self, caller: Option<RequestCaller>) -> BoxBody {
+    /// who waits for it is held until then.
+    fn into_body(self, waiting: Option<Waiting>) -> BoxBody {
         let head = Bytes::from(self.head);
         match self.body {
-            None => BoxBody::new(head),
+            None if head.len() < COPY_BELOW => BoxBody::new(head),
+            None => BoxBody::new(Parts { parts: vec![head], _waiting: waiting }),
             Some(body) => {
                 let parts = [Bytes::from_static(CLOSING), body.into_bytes(), head];
-                BoxBody::new(Parts { parts: parts.into(), _caller: caller })
+                BoxBody::new(Parts { parts: parts.into(), _waiting: waiting })
             }
         }
     }
@@ -96,7 +107,7 @@ impl Success {
 pub(super) fn respond(result: Result<Reply, ApiError>, id: &str) -> HttpResponse {
     match result {
         Ok(Reply::Success(success)) => response(StatusCode::OK, success.into_body(None), id),
-        Ok(Reply::Held(success, caller)) => response(StatusCode::OK, success.into_body(Some(caller)), id),
+        Ok(Reply::Held(success, waiting)) => response(StatusCode::OK, success.into_body(Some(waiting)), id),
         Ok(Reply::Whole(response)) => response,
         Ok(Reply::Stream(body)) => {
             let mut response = HttpResponse::Ok();
@@ -157,11 +168,11 @@ pub(super) fn with_id(response: &mut HttpResponseBuilder, id: &str) {
     }
 }
 
-/// A body in parts that holds its caller until it was taken.
+/// A body in parts that holds who waits for it until it was taken.
 struct Parts {
     /// The next one last.
     parts: Vec<Bytes>,
-    _caller: Option<RequestCaller>,
+    _waiting: Option<Waiting>,
 }
 
 impl MessageBody for Parts {

@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, journal, messages, policy, probes,
+    claude, codex, describe, endpoint, events, extension, host, journal, messages, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state, status, system, tasks,
 };
@@ -123,6 +123,14 @@ routes! {
         at("/v1/codex/sessions/session-1"), codex::read, "Passes on to codexd: one session.";
     "codex.turn" POST "/v1/codex/turn" [Token, Write, Business, Always]
         body(r#"{"session_id":"session-1","input":"Hello"}"#), codex::turn, "Passes on to codexd: a turn.";
+    "host.exec" POST "/v1/exec" [Token, Write, Control, HostOps]
+        body(r#"{"command":"uname -a","timeout_ms":5000}"#), host::exec,
+        "Runs a command on this machine and answers with its output; nothing that it started outlives the call.";
+    "host.files.read" POST "/v1/files/read" [Token, Read, Control, HostOps]
+        body(r#"{"path":"/etc/hostname"}"#), host::files_read, "Reads a file of this machine.";
+    "host.files.write" POST "/v1/files/write" [Token, Write, Control, HostOps]
+        body(r#"{"path":"/tmp/note.txt","content":"Hello","overwrite":true}"#), host::files_write,
+        "Writes a file of this machine, all of it or nothing.";
     "extension.xpi" GET "/extension.xpi" [Local, Read, Control, Always]
         plain(), extension::xpi, "Hands out the Firefox extension with this daemon's address set, as an .xpi file.";
     "browser.socket" GET WS_PATH [Open, Read, Neither, Always]

@@ -12,6 +12,7 @@ use crate::{
     bridge,
     codex::{Codexd, settings::Codex},
     events,
+    host::Host,
     line::Line,
     platforms::registry::Registry,
     policy, records, relay,
@@ -60,6 +61,8 @@ pub struct Core {
     pub events: events::Bus,
     /// The mode and the name of this node.
     pub system: System,
+    /// Commands and files of this machine.
+    pub host: Host,
     /// The platforms.
     pub registry: Arc<Registry>,
     /// Who is logged in where.
@@ -88,6 +91,7 @@ pub struct Parts {
     pub policy: policy::Hub,
     pub events: events::Bus,
     pub system: System,
+    pub host: Host,
     pub registry: Arc<Registry>,
     pub records: records::Reader,
     pub features: Features,
@@ -112,6 +116,7 @@ impl Core {
             policy: parts.policy,
             events: parts.events,
             system: parts.system,
+            host: parts.host,
             registry: parts.registry,
             records: parts.records,
             features: parts.features,

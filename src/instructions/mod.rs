@@ -26,8 +26,5 @@ pub use extract::{BLOCK_BYTES_MAX, BLOCKS_MAX, Block, MESSAGE_BYTES_MAX, extract
 pub use normalize::{Message, NAME_BYTES_MAX, Normalized, Source, normalize};
 pub use parse::{DEPTH_MAX, Params, Parsed, parse};
 pub use rejection::{Code, Rejection, Stage};
-pub use route::{
-    Command, Encoding, Exec, FilesRead, FilesWrite, OUTPUT_BYTES_MAX, Plan, Route, Routed, Surface, TIMEOUT_MS_MAX,
-    route,
-};
+pub use route::{Plan, Route, Routed, Surface, route};
 pub use screen::{Authority, Observed, Screened, Tool, Verdict, is_allowed, screen};

@@ -13,17 +13,12 @@ use super::{
     rejection::{Code, Rejection, Stage},
     screen::{Screened, Tool},
 };
-use crate::records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Status};
-use fields::{Fault, Fields, path, program, text};
+use crate::{
+    host::{Encoding, Exec, FilesRead, FilesWrite, READ_BYTES_DEFAULT, input},
+    records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Status},
+};
+use fields::{Fault, Fields};
 use serde::Serialize;
-use std::collections::BTreeMap;
-
-/// Longest time a command may take, in milliseconds.
-pub const TIMEOUT_MS_MAX: u64 = 600_000;
-/// Most bytes of a command's output that may be asked for, for each stream.
-pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
-/// Highest file mode: permissions and the three special bits.
-const MODE_MAX: u32 = 0o7777;
 
 /// The route whose operation an instruction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,78 +59,6 @@ pub enum Surface {
     Business,
     /// What serves the operator.
     Control,
-}
-
-/// A command to run. What is absent has the default of the HTTP route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Exec {
-    /// What is run.
-    pub command: Command,
-    /// In which folder.
-    pub cwd: Option<String>,
-    /// With which variables besides the usual ones.
-    pub env: BTreeMap<String, String>,
-    /// With which input.
-    pub stdin: Option<String>,
-    /// For how many milliseconds at most.
-    pub timeout_ms: Option<u64>,
-    /// Bytes kept of each stream of its output.
-    pub max_output_bytes: Option<u64>,
-}
-
-/// How a command is given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Command {
-    /// For a shell; may have several lines.
-    Shell(String),
-    /// A program and its arguments, run directly.
-    Argv(Vec<String>),
-}
-
-/// A file to read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FilesRead {
-    /// Which file.
-    pub path: String,
-    /// Where a relative path begins.
-    pub cwd: Option<String>,
-    /// How its bytes become text.
-    pub encoding: Encoding,
-    /// From which byte on.
-    pub offset: Option<u64>,
-    /// How many bytes at most.
-    pub max_bytes: Option<u64>,
-}
-
-/// A file to write.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FilesWrite {
-    /// Which file.
-    pub path: String,
-    /// Where a relative path begins.
-    pub cwd: Option<String>,
-    /// What to write.
-    pub content: String,
-    /// How that becomes bytes.
-    pub encoding: Encoding,
-    /// What becomes of a file that is there.
-    pub overwrite: bool,
-    /// Whether missing folders are made.
-    pub create_parents: bool,
-    /// The file's permissions.
-    pub mode: Option<u32>,
-}
-
-/// How bytes stand in a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encoding {
-    /// As UTF-8.
-    #[default]
-    Utf8,
-    /// As base64.
-    Base64,
 }
 
 /// An instruction that can run.
@@ -215,55 +138,21 @@ fn filter(params: &Params) -> Result<Filter, Fault> {
 }
 
 fn exec(params: &Params) -> Result<Exec, Fault> {
-    let plain = |command| Exec {
-        command,
-        cwd: None,
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout_ms: None,
-        max_output_bytes: None,
-    };
-    if let Some(line) = params.text() {
-        return Ok(plain(Command::Shell(program(line)?)));
+    match params.text() {
+        Some(line) => Ok(Exec::plain(input::shell(line)?)),
+        None => Ok(input::exec(Fields::of(params)?.all())?),
     }
-    let fields = Fields::of(params)?;
-    Ok(Exec {
-        command: fields.command()?,
-        cwd: fields.path(&["cwd"])?,
-        env: fields.variables("env")?,
-        stdin: fields.text(&["stdin"])?,
-        timeout_ms: fields.number(&["timeout_ms", "timeoutMs"], 1..=TIMEOUT_MS_MAX)?,
-        max_output_bytes: fields.number(&["max_output_bytes", "maxBufferBytes"], 0..=OUTPUT_BYTES_MAX)?,
-    })
 }
 
 fn files_read(params: &Params) -> Result<FilesRead, Fault> {
-    if let Some(line) = params.text() {
-        if line.contains('\n') {
-            return Err(Fault::new("a path is one line"));
-        }
-        let path = path(line)?;
-        return Ok(FilesRead { path, cwd: None, encoding: Encoding::Utf8, offset: None, max_bytes: None });
+    let Some(line) = params.text() else { return Ok(input::files_read(Fields::of(params)?.all())?) };
+    if line.contains('\n') {
+        return Err(Fault::new("a path is one line"));
     }
-    let fields = Fields::of(params)?;
-    Ok(FilesRead {
-        path: fields.required_path()?,
-        cwd: fields.path(&["cwd"])?,
-        encoding: fields.encoding()?,
-        offset: fields.number(&["offset"], 0..=i64::MAX as u64)?,
-        max_bytes: fields.number(&["max_bytes", "maxBytes"], 1..=i64::MAX as u64)?,
-    })
+    let path = input::path("path", line)?;
+    Ok(FilesRead { path, cwd: None, encoding: Encoding::Utf8, offset: 0, max_bytes: READ_BYTES_DEFAULT })
 }
 
 fn files_write(params: &Params) -> Result<FilesWrite, Fault> {
-    let fields = Fields::of(params)?;
-    Ok(FilesWrite {
-        path: fields.required_path()?,
-        cwd: fields.path(&["cwd"])?,
-        content: text(fields.required("content")?, "content")?,
-        encoding: fields.encoding()?,
-        overwrite: fields.flag(&["overwrite"])?,
-        create_parents: fields.flag(&["create_parents", "createParents"])?,
-        mode: fields.mode(MODE_MAX)?,
-    })
+    Ok(input::files_write(Fields::of(params)?.all())?)
 }

@@ -1,8 +1,8 @@
 //! Section `instructions`: what is done with the instructions in a model's messages.
 
-use crate::config::{
-    reserved::Sandbox,
-    section::{COUNT_MAX, Faults, settings},
+use crate::{
+    config::section::{COUNT_MAX, Faults, settings},
+    host::settings::Sandbox,
 };
 use serde::{Deserialize, Serialize};
 

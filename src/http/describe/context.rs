@@ -4,7 +4,8 @@ use super::endpoint::Endpoint;
 use crate::{
     bridge::{Bridge, Identity},
     codex::Codexd,
-    config::{Config, reserved::HostOps},
+    config::Config,
+    host::{Host, settings::HostOps},
     http::{
         Core,
         callers::Access,
@@ -47,6 +48,7 @@ pub(super) struct Context<'a> {
     pub(super) facts: &'a Facts,
     pub(super) server: &'a Server,
     pub(super) bridge: &'a Bridge,
+    pub(super) host: &'a Host,
     /// What callers without the token may do.
     pub(super) trust: LocalTrust,
     pub(super) system: SystemView,
@@ -62,6 +64,7 @@ impl<'a> Context<'a> {
             facts: &core.facts,
             server: &core.server,
             bridge: core.bridge.settings(),
+            host: &core.host,
             trust: core.callers.trust(),
             system: core.system.state(),
         }

@@ -5,7 +5,7 @@ use super::{
     endpoint::{AUTHORIZATION, Mention},
 };
 use crate::{
-    config::reserved::Sandbox,
+    host::{Origin, settings::Sandbox},
     http::{fields::TIMEOUT_MS_MAX, settings::LocalTrust},
     mode::SystemView,
     relay::ResponseMode,
@@ -64,9 +64,26 @@ impl<'a> Codex<'a> {
 pub(super) struct HostOperations {
     enabled: bool,
     auth: HostAuth,
+    /// What is in force; what is not available refuses.
     sandbox: Sandbox,
+    sandbox_available: bool,
+    instructions_sandbox: Sandbox,
+    instructions_sandbox_available: bool,
+    confined_to_roots: bool,
+    max_concurrent: usize,
+    notes: [&'static str; 4],
     routes: Vec<Mention>,
 }
+
+const HOST_NOTES: [&str; 4] = [
+    "Every answer names operation, input and ok, and holds result, or error {code, message} when nothing was done: a \
+     command that fails is status 200 with ok false.",
+    "command is a string for /bin/sh -c, or an array that is run directly. Nothing that it starts outlives the call; \
+     output beyond max_output_bytes is counted and dropped.",
+    "A file is written whole or not at all, and only with overwrite true in place of one that is there.",
+    "In a sandbox the system can be read, the roots or a fresh folder can be written, and no network can be reached. One \
+     that cannot be set up refuses with sandbox_unavailable.",
+];
 
 #[derive(Serialize)]
 struct HostAuth {
@@ -76,11 +93,18 @@ struct HostAuth {
 
 impl HostOperations {
     pub(super) fn new(context: &Context<'_>) -> Self {
-        let settings = &context.facts.host_ops;
+        let (settings, host) = (&context.facts.host_ops, context.host);
+        let available = |origin| host.check_sandbox(origin).is_ok();
         HostOperations {
             enabled: settings.enabled,
             auth: HostAuth { header: AUTHORIZATION, configured: true },
-            sandbox: settings.sandbox,
+            sandbox: host.sandbox(Origin::Operator),
+            sandbox_available: available(Origin::Operator),
+            instructions_sandbox: host.sandbox(Origin::Model),
+            instructions_sandbox_available: available(Origin::Model),
+            confined_to_roots: !settings.roots.is_empty(),
+            max_concurrent: settings.max_concurrent,
+            notes: HOST_NOTES,
             routes: Mention::beneath(context, &["/v1/exec", "/v1/files"]),
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     bridge::{Identity, WS_PATH},
     config::Config,
+    host::{self, Host},
     http::{
         callers::Access,
         route::{Feature, Features, Route, at, body, plain},
@@ -57,6 +58,7 @@ pub(super) struct Daemon {
     identity: Identity,
     registry: Registry,
     facts: Facts,
+    host: Host,
 }
 
 impl Daemon {
@@ -69,7 +71,9 @@ impl Daemon {
             local_api_base: "http://127.0.0.1:4317".into(),
             started_at: 7,
         };
-        Daemon { registry: config.registry(), facts: Facts::of(&config), config, identity }
+        let (settings, model_sandbox) = (config.host_ops.clone(), config.instructions.sandbox);
+        let host = Host::new(host::Setup { settings, model_sandbox, own: Vec::new() });
+        Daemon { registry: config.registry(), facts: Facts::of(&config), config, identity, host }
     }
 
     pub(super) fn context(&self, table: &'static [Route], trust: LocalTrust) -> Context<'_> {
@@ -80,6 +84,7 @@ impl Daemon {
             facts: &self.facts,
             server: &self.config.server,
             bridge: &self.config.bridge,
+            host: &self.host,
             trust,
             system: SystemView { mode: Mode::Running, changed_at: 1, reason: None },
         }

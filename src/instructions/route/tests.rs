@@ -1,6 +1,7 @@
 //! Parameters of every tool.
 
 use super::*;
+use crate::host::Command;
 use crate::instructions::{
     Block, Parsed, dedupe,
     normalize::{Normalized, Source},
@@ -8,6 +9,7 @@ use crate::instructions::{
     settings::Instructions,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn routed(tool: &str, params: Params) -> Result<Plan, Rejection> {
     let block = Block { index: 2, raw: String::new(), content: String::new() };
@@ -107,14 +109,7 @@ fn browser_status_takes_the_filters_of_its_route() {
 
 #[test]
 fn exec_takes_a_command_or_what_its_route_takes() {
-    let plain = |command| Exec {
-        command,
-        cwd: None,
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout_ms: None,
-        max_output_bytes: None,
-    };
+    let plain = Exec::plain;
     let lines = "a=1\nprintf \"$a\"";
     assert_eq!(text("exec", lines), Ok(Plan::Exec(plain(Command::Shell(lines.into())))));
     let argv = json!({"command": ["ls", "", "-l"], "cwd": null, "unknown": [1]});
@@ -128,13 +123,13 @@ fn exec_takes_a_command_or_what_its_route_takes() {
         cwd: Some("/c".into()),
         env: BTreeMap::from([("A".into(), "1".into())]),
         stdin: Some("in".into()),
-        timeout_ms: Some(600_000),
-        max_output_bytes: Some(16_777_216),
+        timeout_ms: 600_000,
+        max_output_bytes: 16_777_216,
     };
     assert_eq!(object("exec", whole), Ok(Plan::Exec(expected)));
     let twice = json!({"command": "x", "timeout_ms": 1, "timeoutMs": 2});
     let Ok(Plan::Exec(exec)) = object("exec", twice) else { panic!("both spellings are taken") };
-    assert_eq!(exec.timeout_ms, Some(1), "the first spelling counts");
+    assert_eq!(exec.timeout_ms, 1, "the first spelling counts");
 }
 
 #[test]
@@ -174,13 +169,13 @@ fn exec_refuses_what_no_command_is() {
 #[test]
 fn files_read_takes_a_path_of_one_line_or_what_its_route_takes() {
     let Ok(Plan::FilesRead(file)) = text("files/read", "/etc/host name") else { panic!("a path is taken") };
-    assert_eq!((file.path.as_str(), file.encoding, file.max_bytes), ("/etc/host name", Encoding::Utf8, None));
+    assert_eq!(
+        (file.path.as_str(), file.encoding, file.max_bytes),
+        ("/etc/host name", Encoding::Utf8, READ_BYTES_DEFAULT)
+    );
     let whole = json!({"path": "x", "cwd": "/", "encoding": "base64", "offset": 0, "max_bytes": 10});
     let Ok(Plan::FilesRead(file)) = object("files/read", whole) else { panic!("JSON is taken") };
-    assert_eq!(
-        (file.cwd.as_deref(), file.encoding, file.offset, file.max_bytes),
-        (Some("/"), Encoding::Base64, Some(0), Some(10))
-    );
+    assert_eq!((file.cwd.as_deref(), file.encoding, file.offset, file.max_bytes), (Some("/"), Encoding::Base64, 0, 10));
     assert_refused(routed("files/read", Params::None), &"none");
     for bad in ["/a\n/b", "/a\n", "a\0"] {
         assert_refused(text("files/read", bad), &bad);
@@ -203,7 +198,7 @@ fn files_write_takes_json_alone() {
         panic!("JSON is taken")
     };
     assert_eq!((file.overwrite, file.create_parents, file.mode, file.encoding), (false, false, None, Encoding::Utf8));
-    let whole = json!({"path": "a", "content": "ü", "overwrite": true, "createParents": true, "mode": "0640", "encoding": "base64"});
+    let whole = json!({"path": "a", "content": "w7w=", "overwrite": true, "createParents": true, "mode": "0640", "encoding": "base64"});
     let Ok(Plan::FilesWrite(file)) = object("files/write", whole) else { panic!("JSON is taken") };
     assert_eq!(
         (file.overwrite, file.create_parents, file.mode, file.encoding),

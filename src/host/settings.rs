@@ -1,21 +1,23 @@
-//! Sections whose consumers are still to come: their keys are read and checked already, so that one file serves every
-//! version.
+//! Section `host_ops`: what may be done to this machine.
 
 use crate::config::section::{Faults, settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What commands and file tools run in.
+/// What commands and files are confined by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sandbox {
     /// Nothing.
     Off,
-    /// The kernel's Landlock.
+    /// The kernel's Landlock, and a filter of system calls.
     Landlock,
-    /// Bubblewrap.
+    /// Namespaces of their own, made by Bubblewrap.
     Bubblewrap,
 }
+
+/// Most commands at once: each costs two processes and four pipes.
+const CONCURRENT_MAX: u64 = 1_024;
 
 settings! {
     /// Commands and files of this machine.
@@ -35,6 +37,17 @@ settings! {
     }
 }
 
+impl Sandbox {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Sandbox::Off => "off",
+            Sandbox::Landlock => "landlock",
+            Sandbox::Bubblewrap => "bubblewrap",
+        }
+    }
+}
+
 impl HostOps {
     /// Names every value that cannot be.
     pub fn validate(&self, faults: &mut Faults) {
@@ -48,7 +61,7 @@ impl HostOps {
                 faults.add("env_allow", format!("{name:?} may hold a secret of the daemon and is never handed on"));
             }
         }
-        faults.count("max_concurrent", self.max_concurrent);
+        faults.range("max_concurrent", self.max_concurrent as u64, 1, CONCURRENT_MAX);
     }
 }
 
@@ -63,5 +76,7 @@ mod tests {
             toml::from_str("roots = [\"x\"]\nenv_allow = [\"BAA_SHARED_TOKEN\", \"\", \"OK\"]\nmax_concurrent = 0")
                 .unwrap();
         assert_eq!(faults_of(|faults| host.validate(faults)).len(), 4);
+        let many = HostOps { max_concurrent: 1_025, ..HostOps::default() };
+        assert_eq!(faults_of(|faults| many.validate(faults)).len(), 1);
     }
 }

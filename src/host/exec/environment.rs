@@ -1,0 +1,75 @@
+//! The variables that a command gets: few, so that no secret of the daemon or of whoever started it is among them.
+
+use std::{collections::BTreeMap, env, path::PathBuf};
+
+/// Those that every command gets.
+const USUAL: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "TERM", "USER", "TMPDIR"];
+/// What begins the names of the daemon's own.
+const OWN: &str = "BAA_";
+/// Where programs lie when nobody says it.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The variables of the daemon that commands get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::host) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of this process that pass. `allowed`: names besides the usual ones.
+    pub(in crate::host) fn of_process(allowed: &[String]) -> Self {
+        Self::of(
+            env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+            allowed,
+        )
+    }
+
+    fn of(variables: impl Iterator<Item = (String, String)>, allowed: &[String]) -> Self {
+        let passes = |name: &str| {
+            !name.starts_with(OWN) && (USUAL.contains(&name) || allowed.iter().any(|allowed| allowed == name))
+        };
+        let mut passed: BTreeMap<_, _> = variables.filter(|(name, _)| passes(name)).collect();
+        passed.entry("PATH".to_owned()).or_insert_with(|| USUAL_PATH.to_owned());
+        Environment(passed)
+    }
+
+    /// With these over them.
+    pub(in crate::host) fn with(&self, more: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut all = self.0.clone();
+        all.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+        all
+    }
+
+    /// The user's home folder.
+    pub(in crate::host) fn home(&self) -> PathBuf {
+        self.0.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/"))
+    }
+
+    /// Where programs lie.
+    pub(in crate::host) fn path(&self) -> &str {
+        self.0.get("PATH").map_or(USUAL_PATH, String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_passes_but_the_usual_and_what_is_allowed() {
+        let given =
+            [("PATH", "/p"), ("HOME", "/h"), ("SECRET", "s"), ("OK", "1"), ("BAA_SHARED_TOKEN", "t"), ("baa", "x")];
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let allowed = ["OK", "BAA_SHARED_TOKEN"].map(str::to_owned);
+        let environment = Environment::of(given, &allowed);
+        let more = BTreeMap::from([("HOME".to_owned(), "/other".to_owned()), ("NEW".to_owned(), "n".to_owned())]);
+        let all = environment.with(&more);
+        let shown: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(shown, ["HOME=/other", "NEW=n", "OK=1", "PATH=/p"]);
+        assert_eq!(environment.home(), PathBuf::from("/h"));
+    }
+
+    #[test]
+    fn there_is_always_a_path_and_a_home() {
+        let none = Environment::of(std::iter::empty(), &[]);
+        assert_eq!((none.path(), none.home()), (USUAL_PATH, PathBuf::from("/")));
+    }
+}

@@ -1,0 +1,149 @@
+//! Commands.
+//!
+//! ```text
+//! daemon ── plan, stop ──► supervisor ── starts, stops, reaps ──► command and all that it starts
+//!        ◄── report ─────            ◄── output, counted and cut ──
+//! ```
+//!
+//! Each command has a supervisor, which is this very program run again. It leads a session of its own and adopts whatever
+//! its command leaves behind (on Linux), so that nothing it started outlives the call, also when the daemon dies first: its
+//! line to the daemon then ends, which means stop.
+
+mod environment;
+mod family;
+mod orphans;
+mod plan;
+mod runner;
+mod supervisor;
+
+pub(super) use environment::Environment;
+pub(super) use orphans::Orphans;
+pub(super) use plan::Fault;
+pub(super) use runner::{Runner, Stops, Work};
+pub use supervisor::supervise;
+
+use super::{outcome::Refusal, settings::HostOps};
+use crate::clock::WallMs;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Milliseconds that a command gets unless it asks for others.
+pub const TIMEOUT_MS_DEFAULT: u64 = 30_000;
+/// Most milliseconds that a command may ask for.
+pub const TIMEOUT_MS_MAX: u64 = 600_000;
+/// Bytes kept of each stream of the output unless others are asked for.
+pub const OUTPUT_BYTES_DEFAULT: u64 = 1 << 20;
+/// Most bytes of each stream that may be asked for.
+pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
+/// From SIGTERM to SIGKILL.
+pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
+/// How long a supervisor may take for everything but its command.
+pub(super) const OVERHEAD: Duration = Duration::from_secs(10);
+
+/// A command to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exec {
+    /// What is run.
+    pub command: Command,
+    /// In which folder; absent = the first root, else the home folder.
+    pub cwd: Option<String>,
+    /// With which variables besides the usual ones.
+    pub env: BTreeMap<String, String>,
+    /// With which input.
+    pub stdin: Option<String>,
+    /// For how many milliseconds at most.
+    pub timeout_ms: u64,
+    /// Bytes kept of each stream of its output.
+    pub max_output_bytes: u64,
+}
+
+/// How a command is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Command {
+    /// For `/bin/sh -c`; may have several lines.
+    Shell(String),
+    /// A program and its arguments, run directly.
+    Argv(Vec<String>),
+}
+
+impl Exec {
+    /// This command with everything else as usual.
+    pub fn plain(command: Command) -> Self {
+        Exec {
+            command,
+            cwd: None,
+            env: BTreeMap::new(),
+            stdin: None,
+            timeout_ms: TIMEOUT_MS_DEFAULT,
+            max_output_bytes: OUTPUT_BYTES_DEFAULT,
+        }
+    }
+}
+
+/// What is repeated of a command that was asked for.
+#[derive(Debug, Serialize)]
+pub(super) struct Input<'a> {
+    command: &'a Command,
+    cwd: Option<&'a str>,
+    env: &'a BTreeMap<String, String>,
+    stdin_bytes: Option<usize>,
+    timeout_ms: u64,
+    max_output_bytes: u64,
+}
+
+impl<'a> From<&'a Exec> for Input<'a> {
+    fn from(exec: &'a Exec) -> Self {
+        Input {
+            command: &exec.command,
+            cwd: exec.cwd.as_deref(),
+            env: &exec.env,
+            stdin_bytes: exec.stdin.as_ref().map(String::len),
+            timeout_ms: exec.timeout_ms,
+            max_output_bytes: exec.max_output_bytes,
+        }
+    }
+}
+
+/// A command that ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExecResult {
+    /// The beginning of its output, with U+FFFD for what is no UTF-8.
+    pub stdout: String,
+    /// The same of its second stream.
+    pub stderr: String,
+    /// What it ended with; absent when a signal ended it.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it, such as `SIGTERM`.
+    pub signal: Option<String>,
+    /// Whether it took longer than it might.
+    pub timed_out: bool,
+    /// Whether it was called off: its caller left, or the daemon stopped.
+    pub cancelled: bool,
+    /// Whether there was more output.
+    pub stdout_truncated: bool,
+    /// Whether there was more on the second stream.
+    pub stderr_truncated: bool,
+    /// Bytes of output, with those that were dropped.
+    pub stdout_bytes: u64,
+    /// The same of the second stream.
+    pub stderr_bytes: u64,
+    /// When it started.
+    pub started_at: WallMs,
+    /// When the last process of it had ended.
+    pub finished_at: WallMs,
+    /// How long that took.
+    pub duration_ms: u64,
+}
+
+impl ExecResult {
+    /// Whether it did what it was for.
+    pub(super) fn is_success(&self) -> bool {
+        self.exit_code == Some(0) && !self.timed_out && !self.cancelled
+    }
+}
+
+/// The daemon as root runs commands only when it is told to.
+pub(super) fn check_user(settings: &HostOps) -> Result<(), Refusal> {
+    if rustix::process::geteuid().is_root() && !settings.allow_root { Err(Refusal::RootRefused) } else { Ok(()) }
+}

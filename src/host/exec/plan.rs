@@ -1,0 +1,83 @@
+//! What a daemon and a supervisor say to each other, over one socket: first the plan, at the end the report. Anything that
+//! comes behind the plan, and the end of the line too, means: stop the command.
+
+use super::Command;
+use crate::{clock::WallMs, host::sandbox::Cage};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, io::Read, path::PathBuf};
+
+/// Most bytes of a plan: the largest body of a request, with every byte of it escaped.
+const PLAN_BYTES_MAX: u32 = 1 << 30;
+/// Most bytes of a report.
+pub(super) const REPORT_BYTES_MAX: u64 = 64 << 10;
+
+/// What a supervisor does.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) command: Command,
+    /// Absolute.
+    pub(super) cwd: PathBuf,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) stdin: Option<String>,
+    pub(super) timeout_ms: u64,
+    pub(super) max_output_bytes: u64,
+    pub(super) cage: Cage,
+}
+
+/// What became of a command.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// It ran.
+    Ran(Ran),
+    /// It could not be started.
+    NotStarted(Fault),
+}
+
+/// A command that ran.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Ran {
+    pub(super) exit_code: Option<i32>,
+    pub(super) signal: Option<i32>,
+    pub(super) timed_out: bool,
+    pub(super) cancelled: bool,
+    pub(super) stdout_bytes: u64,
+    pub(super) stderr_bytes: u64,
+    pub(super) started_at: WallMs,
+    pub(super) finished_at: WallMs,
+    pub(super) duration_ms: u64,
+    /// Processes that even SIGKILL did not end in time.
+    pub(super) left: usize,
+}
+
+/// Why a command could not be started.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::host) enum Fault {
+    /// Its folder is not there.
+    Cwd(String),
+    /// The system does not allow it.
+    Denied(String),
+    /// It is not there, or is no program.
+    Spawn(String),
+    /// Its sandbox could not be set up.
+    Sandbox(String),
+}
+
+/// A message as it is sent: its length, then its JSON.
+pub(super) fn framed(plan: &Plan) -> Option<Vec<u8>> {
+    let text = serde_json::to_vec(plan).ok()?;
+    let length = u32::try_from(text.len()).ok().filter(|length| *length <= PLAN_BYTES_MAX)?;
+    Some([&length.to_le_bytes()[..], &text].concat())
+}
+
+/// Reads one, and not a byte more.
+pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> Option<T> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).ok()?;
+    let length = u32::from_le_bytes(length);
+    if length > PLAN_BYTES_MAX {
+        return None;
+    }
+    let mut text = vec![0; usize::try_from(length).ok()?];
+    from.read_exact(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}

@@ -1,0 +1,231 @@
+//! The daemon's side of a command: starts its supervisor, hands it the plan, takes what comes back.
+
+use super::{
+    Exec, ExecResult, KILL_AFTER, OVERHEAD, Orphans,
+    plan::{self, Fault, Plan, REPORT_BYTES_MAX, Report},
+    supervisor::signal_name,
+};
+use crate::host::{
+    outcome::{Problem, ProblemCode, Refusal, Stopped},
+    sandbox::Cage,
+};
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    path::PathBuf,
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::{UnixStream, unix::OwnedWriteHalf},
+    process::{Child, Command},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+/// This very program, also when its file was replaced since it started.
+#[cfg(target_os = "linux")]
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// A command, ready to run.
+#[derive(Debug)]
+pub(in crate::host) struct Work {
+    /// What was asked for.
+    pub(in crate::host) exec: Exec,
+    /// Absolute.
+    pub(in crate::host) cwd: PathBuf,
+    /// All of them.
+    pub(in crate::host) env: BTreeMap<String, String>,
+    /// What confines it.
+    pub(in crate::host) cage: Cage,
+}
+
+/// Whoever may stop a command.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::host) struct Stops<'a>(pub(in crate::host) [&'a CancellationToken; 2]);
+
+impl Stops<'_> {
+    async fn cancelled(&self) {
+        tokio::select! {
+            () = self.0[0].cancelled() => {}
+            () = self.0[1].cancelled() => {}
+        }
+    }
+}
+
+/// Runs commands.
+#[derive(Debug)]
+pub(in crate::host) struct Runner {
+    program: PathBuf,
+    orphans: Arc<Orphans>,
+}
+
+impl Runner {
+    /// One whose supervisors are this very program.
+    pub(in crate::host) fn new() -> Self {
+        #[cfg(target_os = "linux")]
+        let program = PathBuf::from(OWN_PROGRAM);
+        #[cfg(not(target_os = "linux"))]
+        let program = std::env::current_exe().unwrap_or_default();
+        Runner { program, orphans: Arc::default() }
+    }
+
+    /// Runs a command until all of it has ended. When one of `stop` is cancelled it is ended early.
+    pub(in crate::host) async fn run(&self, work: Work, stop: &Stops<'_>) -> Result<ExecResult, Stopped> {
+        let timeout = Duration::from_millis(work.exec.timeout_ms);
+        let cap = work.exec.max_output_bytes;
+        let frame = plan::framed(&Plan {
+            command: work.exec.command,
+            cwd: work.cwd,
+            env: work.env,
+            stdin: work.exec.stdin,
+            timeout_ms: work.exec.timeout_ms,
+            max_output_bytes: cap,
+            cage: work.cage,
+        })
+        .ok_or_else(|| Problem::new(ProblemCode::SpawnFailed, "the command is too large to be passed on"))?;
+        let mut running = self.start().map_err(|error| {
+            Problem::new(ProblemCode::SpawnFailed, format!("its supervisor cannot be started: {error}"))
+        })?;
+        let told = async {
+            tokio::join!(
+                capped(running.stdout, cap),
+                capped(running.stderr, cap),
+                capped(Some(running.from), REPORT_BYTES_MAX)
+            )
+        };
+        let answer = tokio::select! {
+            told = told => Some(told),
+            () = direct(running.to, &frame, stop) => None,
+            () = too_long(timeout, stop) => None,
+        };
+        if answer.is_none() {
+            // It does not do its work any more: stopped, or stuck in the system.
+            let _ = running.child.start_kill();
+        }
+        let exit = running.child.wait().await;
+        self.orphans.ended(running.pid);
+        let report = answer.as_ref().and_then(|(_, _, report)| serde_json::from_slice(report).ok());
+        let (Some((stdout, stderr, _)), Some(report)) = (answer, report) else {
+            let orphans = Arc::clone(&self.orphans);
+            let _ = tokio::task::spawn_blocking(move || orphans.end()).await;
+            tracing::warn!(?exit, "a command's supervisor did not end as it should");
+            let message = "the process that supervises the command was ended, and the command with it";
+            return Err(Problem::new(ProblemCode::IoError, message).into());
+        };
+        concluded(report, &stdout, &stderr)
+    }
+
+    fn start(&self) -> io::Result<Running> {
+        let (ours, theirs) = StdStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = Command::new(&self.program);
+        command.arg0("baa-conductor").arg(super::supervisor::COMMAND).env_clear().current_dir("/");
+        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (mut child, pid) = self.orphans.start(&mut command)?;
+        let (from, to) = UnixStream::from_std(ours)?.into_split();
+        Ok(Running { stdout: child.stdout.take(), stderr: child.stderr.take(), child, pid, from, to })
+    }
+}
+
+/// A supervisor at work.
+struct Running {
+    child: Child,
+    pid: Option<rustix::process::Pid>,
+    stdout: Option<tokio::process::ChildStdout>,
+    stderr: Option<tokio::process::ChildStderr>,
+    from: tokio::net::unix::OwnedReadHalf,
+    /// Its end means: stop.
+    to: OwnedWriteHalf,
+}
+
+/// Hands over the plan, and the word to stop when that comes.
+async fn direct(mut to: OwnedWriteHalf, frame: &[u8], stop: &Stops<'_>) {
+    // One that is gone is noticed where its answer is awaited.
+    if to.write_all(frame).await.is_ok() {
+        stop.cancelled().await;
+        let _ = to.shutdown().await;
+    }
+    pending().await
+}
+
+/// Ends when a supervisor should have ended long ago.
+async fn too_long(timeout: Duration, stop: &Stops<'_>) {
+    tokio::select! {
+        () = sleep(timeout) => {}
+        () = stop.cancelled() => {}
+    }
+    sleep(KILL_AFTER + OVERHEAD).await;
+}
+
+/// What is read until the end, and never more than `cap`: a supervisor sends no more.
+async fn capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        // What came before a failure counts.
+        let _ = from.take(cap).read_to_end(&mut bytes).await;
+    }
+    bytes
+}
+
+fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult, Stopped> {
+    let ran = match report {
+        Report::Ran(ran) => ran,
+        Report::NotStarted(fault) => return Err(refused(fault)),
+    };
+    if ran.left > 0 {
+        tracing::warn!(processes = ran.left, "some of a command's processes cannot be killed");
+    }
+    Ok(ExecResult {
+        stdout_truncated: ran.stdout_bytes > stdout.len() as u64,
+        stderr_truncated: ran.stderr_bytes > stderr.len() as u64,
+        stdout: text(stdout, ran.stdout_bytes),
+        stderr: text(stderr, ran.stderr_bytes),
+        exit_code: ran.exit_code,
+        signal: ran.signal.map(signal_name),
+        timed_out: ran.timed_out,
+        cancelled: ran.cancelled,
+        stdout_bytes: ran.stdout_bytes,
+        stderr_bytes: ran.stderr_bytes,
+        started_at: ran.started_at,
+        finished_at: ran.finished_at,
+        duration_ms: ran.duration_ms,
+    })
+}
+
+/// Bytes as text; a character that the cap cut through is left out.
+fn text(bytes: &[u8], all: u64) -> String {
+    let whole = match std::str::from_utf8(bytes) {
+        Err(error) if all > bytes.len() as u64 && error.error_len().is_none() => &bytes[..error.valid_up_to()],
+        _ => bytes,
+    };
+    String::from_utf8_lossy(whole).into_owned()
+}
+
+fn refused(fault: Fault) -> Stopped {
+    let problem = |code, message: String| Stopped::Failed(Problem::new(code, message));
+    match fault {
+        Fault::Cwd(message) => problem(ProblemCode::CwdNotFound, message),
+        Fault::Denied(message) => problem(ProblemCode::PermissionDenied, message),
+        Fault::Spawn(message) => problem(ProblemCode::SpawnFailed, message),
+        Fault::Sandbox(message) => Stopped::Refused(Refusal::SandboxUnavailable(message)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_the_cap_cut_is_left_out_and_other_bytes_are_replaced() {
+        assert_eq!(text("aü".as_bytes(), 3), "aü");
+        assert_eq!(text(&"aü".as_bytes()[..2], 3), "a");
+        assert_eq!(text(&"aü".as_bytes()[..2], 2), "a\u{fffd}");
+        assert_eq!(text(b"a\xffb", 3), "a\u{fffd}b");
+        assert_eq!(text(b"\xff\xc3", 9), "\u{fffd}\u{fffd}");
+    }
+}

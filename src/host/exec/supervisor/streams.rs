@@ -1,0 +1,96 @@
+//! A command's input and output.
+
+use super::Event;
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::AsFd,
+    process::Child,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::Sender,
+    },
+    thread,
+};
+
+/// Bytes that are read at once.
+const CHUNK: usize = 64 << 10;
+/// Bytes of the second stream that are kept to tell why a sandbox failed.
+const HEAD: usize = 4 << 10;
+
+/// What was seen of both streams.
+pub(super) struct Streams {
+    stdout_bytes: Arc<AtomicU64>,
+    stderr_bytes: Arc<AtomicU64>,
+    head: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Streams {
+    /// Passes `cap` bytes of each stream on to our own, counts the rest, and gives the command its input.
+    pub(super) fn take(child: &mut Child, cap: u64, stdin: Option<String>, tell: &Sender<Event>) -> io::Result<Self> {
+        let streams = Streams { stdout_bytes: Arc::default(), stderr_bytes: Arc::default(), head: Arc::default() };
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        if let Some(from) = child.stdout.take() {
+            let counter = Arc::clone(&streams.stdout_bytes);
+            pass_on(from, stdout, cap, counter, Arc::default(), tell.clone());
+        }
+        if let Some(from) = child.stderr.take() {
+            let (counter, head) = (Arc::clone(&streams.stderr_bytes), Arc::clone(&streams.head));
+            pass_on(from, stderr, cap, counter, head, tell.clone());
+        }
+        if let Some((mut to, text)) = child.stdin.take().zip(stdin) {
+            // A command need not read what it is given.
+            thread::spawn(move || to.write_all(text.as_bytes()));
+        }
+        Ok(streams)
+    }
+
+    pub(super) fn stdout_bytes(&self) -> u64 {
+        self.stdout_bytes.load(Relaxed)
+    }
+
+    pub(super) fn stderr_bytes(&self) -> u64 {
+        self.stderr_bytes.load(Relaxed)
+    }
+
+    /// How the second stream begins.
+    pub(super) fn head(&self) -> String {
+        String::from_utf8_lossy(&self.head.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+fn pass_on(
+    mut from: impl Read + Send + 'static,
+    mut to: File,
+    cap: u64,
+    counter: Arc<AtomicU64>,
+    head: Arc<Mutex<Vec<u8>>>,
+    tell: Sender<Event>,
+) {
+    thread::spawn(move || {
+        let mut chunk = vec![0; CHUNK];
+        let mut room = cap;
+        loop {
+            let read = match from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            let seen = counter.fetch_add(read as u64, Relaxed);
+            if seen < HEAD as u64 {
+                let mut head = head.lock().unwrap_or_else(PoisonError::into_inner);
+                let wanted = read.min(HEAD.saturating_sub(head.len()));
+                head.extend_from_slice(&chunk[..wanted]);
+            }
+            let passed = usize::try_from(room).unwrap_or(usize::MAX).min(read);
+            // A daemon that is gone reads no more; the command ends soon.
+            if passed > 0 && to.write_all(&chunk[..passed]).is_ok() {
+                room -= passed as u64;
+            }
+        }
+        let _ = tell.send(Event::StreamEnded);
+    });
+}

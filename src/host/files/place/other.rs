@@ -1,0 +1,52 @@
+//! From a path to a handle where no kernel keeps it beneath a root: there, roots refuse.
+
+use super::problem;
+use crate::host::outcome::{Refusal, Stopped};
+use rustix::fs::{Mode, OFlags, open};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+/// Where an operation may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::host) enum Bounds {
+    /// Everywhere.
+    Everywhere,
+    /// Beneath these folders.
+    Beneath(Vec<PathBuf>),
+}
+
+/// Opens what a path names. `flags`: besides reading.
+pub(super) fn open_place(path: &Path, flags: OFlags, bounds: &Bounds) -> Result<OwnedFd, Stopped> {
+    if *bounds != Bounds::Everywhere {
+        let why = "this system cannot keep files beneath the roots";
+        return Err(Refusal::SandboxUnavailable(why.to_owned()).into());
+    }
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    open(path, flags, Mode::empty()).map_err(|error| problem(error, path).into())
+}
+
+/// Another handle of the very same thing.
+pub(super) fn reopen(place: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(place, 0)
+}
+
+/// Where something open is, as the kernel says.
+#[cfg(target_vendor = "apple")]
+pub(super) fn path_of(place: &OwnedFd) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let path = rustix::fs::getpath(place).map(|path| path.into_bytes()).unwrap_or_default();
+    std::ffi::OsString::from_vec(path).into()
+}
+
+/// Where something open is; nobody says it here.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn path_of(_: &OwnedFd) -> PathBuf {
+    PathBuf::new()
+}
+
+/// Whether it is a view of the kernel and no file.
+pub(super) fn is_view(_: &OwnedFd) -> bool {
+    false
+}

@@ -1,0 +1,181 @@
+//! The input of host operations, read from JSON: the one reading that routes and instructions share.
+//!
+//! Of several spellings the first that is there counts, `null` is as if it were not there, and what nobody knows is passed
+//! over. Nothing is trimmed: a blank may be part of a path.
+
+use super::{
+    exec::{Command, Exec, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX},
+    files::{Encoding, FilesRead, FilesWrite, READ_BYTES_DEFAULT, READ_BYTES_MAX},
+};
+use crate::wire::BadField;
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+/// Highest file mode: permissions and the three special bits.
+const MODE_MAX: u32 = 0o7777;
+/// Most variables that one command may be given.
+const VARIABLES_MAX: usize = 256;
+/// Most words of one command.
+const WORDS_MAX: usize = 4_096;
+
+/// Reads a command with its circumstances.
+///
+/// # Errors
+///
+/// Names the field that is missing or wrong.
+pub fn exec(fields: &Map<String, Value>) -> Result<Exec, BadField> {
+    let fields = Fields(fields);
+    Ok(Exec {
+        command: fields.command()?,
+        cwd: fields.path("cwd", &[])?,
+        env: fields.variables("env")?,
+        stdin: fields.text("stdin", &[])?,
+        timeout_ms: fields.number("timeout_ms", &["timeoutMs"], 1..=TIMEOUT_MS_MAX)?.unwrap_or(TIMEOUT_MS_DEFAULT),
+        max_output_bytes: fields
+            .number("max_output_bytes", &["maxOutputBytes", "maxBufferBytes"], 0..=OUTPUT_BYTES_MAX)?
+            .unwrap_or(OUTPUT_BYTES_DEFAULT),
+    })
+}
+
+/// Reads which file to read, and how.
+///
+/// # Errors
+///
+/// Names the field that is missing or wrong.
+pub fn files_read(fields: &Map<String, Value>) -> Result<FilesRead, BadField> {
+    let fields = Fields(fields);
+    Ok(FilesRead {
+        path: fields.required_path()?,
+        cwd: fields.path("cwd", &[])?,
+        encoding: fields.encoding()?,
+        offset: fields.number("offset", &[], 0..=i64::MAX as u64)?.unwrap_or(0),
+        max_bytes: fields.number("max_bytes", &["maxBytes"], 1..=READ_BYTES_MAX)?.unwrap_or(READ_BYTES_DEFAULT),
+    })
+}
+
+/// Reads which file to write, and with what.
+///
+/// # Errors
+///
+/// Names the field that is missing or wrong.
+pub fn files_write(fields: &Map<String, Value>) -> Result<FilesWrite, BadField> {
+    let fields = Fields(fields);
+    let (path, cwd, encoding) = (fields.required_path()?, fields.path("cwd", &[])?, fields.encoding()?);
+    let content = fields.text("content", &[])?.ok_or_else(|| BadField::new("content", "is required"))?;
+    if encoding.decode(&content).is_none() {
+        return Err(BadField::new("content", "must be base64, with its padding"));
+    }
+    Ok(FilesWrite {
+        path,
+        cwd,
+        content,
+        encoding,
+        overwrite: fields.flag("overwrite", &[])?,
+        create_parents: fields.flag("create_parents", &["createParents"])?,
+        mode: fields.mode()?,
+    })
+}
+
+/// A command that is a line for the shell.
+///
+/// # Errors
+///
+/// It is blank, or holds what no system call takes.
+pub fn shell(line: &str) -> Result<Command, BadField> {
+    if line.trim().is_empty() || line.contains('\0') {
+        return Err(BadField::new("command", "must not be empty or hold a NUL"));
+    }
+    Ok(Command::Shell(line.to_owned()))
+}
+
+/// A path that a system call takes.
+///
+/// # Errors
+///
+/// It is empty or holds a NUL.
+pub fn path(name: &'static str, text: &str) -> Result<String, BadField> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(BadField::new(name, "must not be empty or hold a NUL"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The fields of an object.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str, others: &[&str]) -> Option<&'a Value> {
+        let mut names = std::iter::once(&name).chain(others);
+        names.find_map(|name| self.0.get(*name).filter(|value| !value.is_null()))
+    }
+
+    fn text(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, BadField> {
+        let fault = || BadField::new(name, "must be a string");
+        self.get(name, others).map(|value| value.as_str().map(str::to_owned).ok_or_else(fault)).transpose()
+    }
+
+    fn path(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, BadField> {
+        self.text(name, others)?.map(|text| path(name, &text)).transpose()
+    }
+
+    fn required_path(&self) -> Result<String, BadField> {
+        self.path("path", &[])?.ok_or_else(|| BadField::new("path", "is required"))
+    }
+
+    fn number(&self, name: &'static str, others: &[&str], range: RangeInclusive<u64>) -> Result<Option<u64>, BadField> {
+        let Some(value) = self.get(name, others) else { return Ok(None) };
+        let fault = || BadField::new(name, format!("must be an integer from {} to {}", range.start(), range.end()));
+        value.as_u64().filter(|number| range.contains(number)).map(Some).ok_or_else(fault)
+    }
+
+    fn flag(&self, name: &'static str, others: &[&str]) -> Result<bool, BadField> {
+        let Some(value) = self.get(name, others) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| BadField::new(name, "must be true or false"))
+    }
+
+    fn encoding(&self) -> Result<Encoding, BadField> {
+        match self.text("encoding", &[])?.as_deref() {
+            None | Some("utf8") => Ok(Encoding::Utf8),
+            Some("base64") => Ok(Encoding::Base64),
+            Some(_) => Err(BadField::new("encoding", "must be utf8 or base64")),
+        }
+    }
+
+    fn mode(&self) -> Result<Option<u32>, BadField> {
+        let fault = || BadField::new("mode", "must be a string of octal digits, such as \"0644\"");
+        let Some(value) = self.get("mode", &[]) else { return Ok(None) };
+        let text = value.as_str().ok_or_else(fault)?;
+        let octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= MODE_MAX).map(Some).ok_or_else(fault)
+    }
+
+    fn command(&self) -> Result<Command, BadField> {
+        let fault = || BadField::new("command", "must be a string, or an array of strings that begins with a program");
+        match self.get("command", &[]) {
+            None => Err(BadField::new("command", "is required")),
+            Some(Value::String(line)) => shell(line),
+            Some(Value::Array(items)) => {
+                let words: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                let words = words.ok_or_else(fault)?;
+                let begins = words.first().is_some_and(|program| !program.is_empty());
+                let whole = words.len() <= WORDS_MAX && words.iter().all(|word| !word.contains('\0'));
+                if begins && whole { Ok(Command::Argv(words)) } else { Err(fault()) }
+            }
+            Some(_) => Err(fault()),
+        }
+    }
+
+    fn variables(&self, name: &'static str) -> Result<BTreeMap<String, String>, BadField> {
+        let fault = || BadField::new(name, "must be an object of at most 256 strings, each under a variable's name");
+        let Some(value) = self.get(name, &[]) else { return Ok(BTreeMap::new()) };
+        let variable = |(key, value): (&String, &Value)| {
+            let text = value.as_str().filter(|text| !text.contains('\0'))?;
+            (!key.is_empty() && !key.contains(['=', '\0'])).then(|| (key.clone(), text.to_owned()))
+        };
+        let given = value.as_object().filter(|fields| fields.len() <= VARIABLES_MAX).ok_or_else(fault)?;
+        given.iter().map(variable).collect::<Option<_>>().ok_or_else(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests;

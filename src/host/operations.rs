@@ -1,0 +1,273 @@
+//! The operations on this machine, for whoever asks: routes and instructions call the same three functions and get one
+//! complete [`Outcome`] each.
+
+use super::{
+    exec::{self, Environment, Exec, ExecResult, KILL_AFTER, Runner, Stops, Work, check_user},
+    files::{Bounds, Files, FilesRead, FilesWrite, Own, ReadResult, WriteInput, WriteResult},
+    outcome::{Outcome, Problem, ProblemCode, Refusal, Stopped, settled},
+    sandbox::{Builder, SYSTEM},
+    settings::{HostOps, Sandbox},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// File operations at once; more wait. Each may hold the largest part of a file that can be asked for.
+const FILES_AT_ONCE: usize = 8;
+/// How long what was killed at the end may take to be gone, beside the time between SIGTERM and SIGKILL.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The operator: `host_ops.sandbox` holds.
+    Operator,
+    /// A model's message: `instructions.sandbox` holds.
+    Model,
+}
+
+/// What a [`Host`] is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Its section.
+    pub settings: HostOps,
+    /// What confines what a model asked for.
+    pub model_sandbox: Sandbox,
+    /// Folders and files that are the daemon's own: its state folder, its database, its token.
+    pub own: Vec<PathBuf>,
+}
+
+/// Somebody who waits for an outcome; held until they have it, so that a stop does not come in between.
+#[derive(Debug)]
+pub struct Presence {
+    _token: TaskTrackerToken,
+}
+
+/// The operations. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Host(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: HostOps,
+    environment: Environment,
+    base: PathBuf,
+    operator: Reach,
+    model: Reach,
+    runner: Runner,
+    commands: Semaphore,
+    files: Arc<Semaphore>,
+    /// What is under way.
+    under_way: TaskTracker,
+    /// Cancelled: every command is ended.
+    ending: CancellationToken,
+}
+
+/// What operations of one origin may reach.
+#[derive(Debug)]
+struct Reach {
+    sandbox: Builder,
+    files: Files,
+}
+
+impl Host {
+    /// The operations on the machine that this process runs on.
+    pub fn new(setup: Setup) -> Self {
+        let Setup { settings, model_sandbox, own } = setup;
+        let environment = Environment::of_process(&settings.env_allow);
+        let base = settings.roots.first().cloned().unwrap_or_else(|| environment.home());
+        let own = Own::new(own);
+        let reach = |level| {
+            let sandbox = Builder::new(level, settings.roots.clone(), own.paths().to_vec(), environment.path());
+            let (readable, writable) = bounds(level, &settings.roots);
+            Reach { sandbox, files: Files { readable, writable, own: own.clone(), base: base.clone() } }
+        };
+        Host(Arc::new(Inner {
+            operator: reach(settings.sandbox),
+            model: reach(model_sandbox),
+            runner: Runner::new(),
+            commands: Semaphore::new(settings.max_concurrent),
+            files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            under_way: TaskTracker::new(),
+            ending: CancellationToken::new(),
+            environment,
+            base,
+            settings,
+        }))
+    }
+
+    /// What confines the operations of an origin.
+    pub fn sandbox(&self, origin: Origin) -> Sandbox {
+        self.reach(origin).sandbox.level()
+    }
+
+    /// Somebody who waits for an outcome from here on.
+    pub fn presence(&self) -> Presence {
+        Presence { _token: self.0.under_way.token() }
+    }
+
+    /// Whether that can be had here, as far as it can be told without a command.
+    ///
+    /// # Errors
+    ///
+    /// Says why not.
+    pub fn check_sandbox(&self, origin: Origin) -> Result<(), Refusal> {
+        self.reach(origin).sandbox.check()
+    }
+
+    /// Runs a command, and answers when all that it started is gone. Ended early when `stop` is cancelled; dropping the
+    /// future is no way to stop, since nobody would then learn of the outcome.
+    ///
+    /// # Errors
+    ///
+    /// The command was not taken up.
+    pub async fn exec(
+        &self,
+        exec: Exec,
+        origin: Origin,
+        stop: &CancellationToken,
+    ) -> Result<Outcome<ExecResult>, Refusal> {
+        let _token = self.0.under_way.token();
+        check_user(&self.0.settings)?;
+        let input = serde_json::to_value(exec::Input::from(&exec)).unwrap_or_default();
+        let done = settled(self.run(exec, origin, stop).await)?;
+        Ok(Outcome::new("exec", &input, done, ExecResult::is_success))
+    }
+
+    async fn run(&self, exec: Exec, origin: Origin, stop: &CancellationToken) -> Result<ExecResult, Stopped> {
+        let host = &self.0;
+        let _permit = self.turn(Duration::from_millis(exec.timeout_ms), stop).await?;
+        let (cage, own) = host.reach(origin).sandbox.build()?;
+        let home = own.as_ref().map(|own| (own.home(), own.temporary()));
+        let mut more = BTreeMap::new();
+        if let Some((home, temporary)) = &home {
+            more.insert("HOME".to_owned(), home.display().to_string());
+            more.insert("TMPDIR".to_owned(), temporary.display().to_string());
+        }
+        more.extend(exec.env.clone());
+        let base = match &home {
+            Some((home, _)) if host.settings.roots.is_empty() => home,
+            _ => &host.base,
+        };
+        let cwd = exec.cwd.as_deref().map_or_else(|| base.clone(), |cwd| base.join(cwd));
+        let work = Work { env: host.environment.with(&more), cwd, cage, exec };
+        let done = host.runner.run(work, &Stops([stop, &host.ending])).await;
+        if let Some(own) = own {
+            // What a command left there may take a while to remove.
+            let _ = tokio::task::spawn_blocking(move || drop(own)).await;
+        }
+        done
+    }
+
+    /// Waits for a turn, no longer than the command itself might take.
+    async fn turn(
+        &self,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        let cancelled = || Problem::new(ProblemCode::Cancelled, "it was called off before it began");
+        tokio::select! {
+            turn = timeout(patience, self.0.commands.acquire()) => match turn {
+                Ok(Ok(permit)) => Ok(permit),
+                Ok(Err(_)) => Err(cancelled()),
+                Err(_) => {
+                    let most = self.0.settings.max_concurrent;
+                    Err(Problem::new(ProblemCode::Busy, format!("{most} commands are under way, as many as may be")))
+                }
+            },
+            () = stop.cancelled() => Err(cancelled()),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// The file was not taken up.
+    pub async fn read(&self, file: FilesRead, origin: Origin) -> Result<Outcome<ReadResult>, Refusal> {
+        let input = serde_json::to_value(&file).unwrap_or_default();
+        let done = self.on_files(origin, move |files| files.read(&file)).await;
+        Ok(Outcome::new("files/read", &input, settled(done)?, |_| true))
+    }
+
+    /// Writes a file.
+    ///
+    /// # Errors
+    ///
+    /// The file was not taken up.
+    pub async fn write(&self, file: FilesWrite, origin: Origin) -> Result<Outcome<WriteResult>, Refusal> {
+        let input = serde_json::to_value(WriteInput::from(&file)).unwrap_or_default();
+        let done = self.on_files(origin, move |files| files.write(&file)).await;
+        Ok(Outcome::new("files/write", &input, settled(done)?, |_| true))
+    }
+
+    /// Does something that blocks.
+    async fn on_files<R: Send + 'static>(
+        &self,
+        origin: Origin,
+        work: impl FnOnce(&Files) -> Result<R, Stopped> + Send + 'static,
+    ) -> Result<R, Stopped> {
+        let failed = || Problem::new(ProblemCode::Cancelled, "the service is stopping");
+        let token = self.0.under_way.token();
+        let permit: OwnedSemaphorePermit = Arc::clone(&self.0.files).acquire_owned().await.map_err(|_| failed())?;
+        let host = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = (token, permit);
+            let reach = host.reach(origin);
+            reach.sandbox.check()?;
+            work(&reach.files)
+        });
+        done.await.unwrap_or_else(|_| Err(failed().into()))
+    }
+
+    fn reach(&self, origin: Origin) -> &Reach {
+        self.0.reach(origin)
+    }
+
+    /// Takes up nothing more, lets what is under way finish until then, and ends what does not.
+    pub async fn close(&self, until: Instant) {
+        let host = &self.0;
+        host.commands.close();
+        host.files.close();
+        host.under_way.close();
+        if timeout_at(until, host.under_way.wait()).await.is_err() {
+            host.ending.cancel();
+            if timeout(KILL_AFTER + LAST_WORDS, host.under_way.wait()).await.is_err() {
+                tracing::warn!(operations = host.under_way.len(), "host operations did not end in time");
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn reach(&self, origin: Origin) -> &Reach {
+        match origin {
+            Origin::Operator => &self.operator,
+            Origin::Model => &self.model,
+        }
+    }
+}
+
+/// Where files may be read and written at a level: what a command could reach there.
+fn bounds(level: Sandbox, roots: &[PathBuf]) -> (Bounds, Bounds) {
+    let beneath = || Bounds::Beneath(roots.to_vec());
+    match level {
+        Sandbox::Off if roots.is_empty() => (Bounds::Everywhere, Bounds::Everywhere),
+        Sandbox::Off => (beneath(), beneath()),
+        _ => {
+            let system = SYSTEM.iter().map(|folder| Path::new(folder).to_owned());
+            (Bounds::Beneath(roots.iter().cloned().chain(system).collect()), beneath())
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Landlock: what of the file system may be reached, and that no TCP, no signal and no abstract socket leads out.
+//!
+//! Rules only ever allow. Where something hidden lies beneath what may be read, its neighbours are allowed one by one.
+
+use super::{Ground, SYSTEM};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What must be there: the first version that keeps files from being truncated.
+const NEEDED: ABI = ABI::V3;
+/// What is used where it is there.
+const WANTED: ABI = ABI::V9;
+/// The first version that keeps signals inside.
+const KEEPS_SIGNALS: ABI = ABI::V6;
+/// Devices that hold nothing.
+const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// Most folders that are allowed entry by entry, one within the other.
+const SPLITS_MAX: usize = 32;
+
+/// Whether signals can be kept inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signals {
+    /// They are.
+    Kept,
+    /// Something else must see to it.
+    Free,
+}
+
+/// Whether this kernel has what is needed.
+pub(super) fn check() -> Result<(), String> {
+    ruleset().map(drop).map_err(|_| "this kernel has no Landlock, or one older than its third version".to_owned())
+}
+
+/// Confines this thread, and everything that it starts from here on.
+pub(super) fn restrict(ground: &Ground) -> Result<Signals, String> {
+    let rules = allowed(ground)?;
+    let failed = |error: RulesetError| format!("landlock: {error}");
+    let mut ruleset = ruleset().map_err(failed)?;
+    for (path, access) in rules {
+        // What has gone since it was looked at cannot be reached either.
+        let Ok(place) = PathFd::new(&path) else { continue };
+        let access = if path.is_dir() { access } else { access & AccessFs::from_file(WANTED) };
+        ruleset = ruleset.add_rule(PathBeneath::new(place, access)).map_err(failed)?;
+    }
+    let status = ruleset.restrict_self().map_err(failed)?;
+    if status.ruleset == RulesetStatus::NotEnforced || !status.no_new_privs {
+        return Err("landlock: this kernel does not enforce it".to_owned());
+    }
+    let keeps =
+        matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= KEEPS_SIGNALS);
+    Ok(if keeps { Signals::Kept } else { Signals::Free })
+}
+
+fn ruleset() -> Result<RulesetCreated, RulesetError> {
+    Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(NEEDED))?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(WANTED))?
+        .handle_access(AccessNet::from_all(WANTED))?
+        .scope(Scope::from_all(WANTED))?
+        .create()
+}
+
+/// What may be reached, and how.
+fn allowed(ground: &Ground) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String> {
+    let read = AccessFs::from_read(WANTED);
+    // A device made anew would be a way around everything.
+    let write = AccessFs::from_all(WANTED) & !(AccessFs::MakeBlock | AccessFs::MakeChar);
+    let mut found = Vec::new();
+    for folder in SYSTEM {
+        // Where a path is a link, what it leads to is allowed.
+        if let Ok(folder) = Path::new(folder).canonicalize() {
+            around(&folder, &ground.hidden, 0, &mut |path| found.push((path, read)));
+        }
+    }
+    for device in DEVICES {
+        found.push((PathBuf::from(device), AccessFs::ReadFile | AccessFs::WriteFile));
+    }
+    for root in ground.roots.iter().chain([&ground.own]) {
+        if !root.is_dir() {
+            return Err(format!("{} is not a folder", root.display()));
+        }
+        found.push((root.clone(), write));
+    }
+    Ok(found)
+}
+
+/// Allows a folder, or where something hidden lies in it, everything else in it.
+fn around(path: &Path, hidden: &[PathBuf], depth: usize, allow: &mut dyn FnMut(PathBuf)) {
+    if hidden.iter().any(|hidden| path.starts_with(hidden)) || depth > SPLITS_MAX {
+        return;
+    }
+    if !hidden.iter().any(|hidden| hidden.starts_with(path)) {
+        return allow(path.to_owned());
+    }
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        // A link is no way around: what it leads to has its own rule, or none.
+        if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+            around(&entry.path(), hidden, depth + 1, allow);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_left_out_and_its_neighbours_are_not() {
+        let own = super::super::OwnFolder::new(&std::env::temp_dir()).unwrap();
+        let base = own.path().join("base");
+        for folder in ["a/secret/deep", "a/other", "b"] {
+            fs::create_dir_all(base.join(folder)).unwrap();
+        }
+        std::os::unix::fs::symlink(base.join("a/secret"), base.join("link")).unwrap();
+        let mut found = Vec::new();
+        around(&base, &[base.join("a/secret")], 0, &mut |path| found.push(path));
+        found.sort();
+        assert_eq!(found, [base.join("a/other"), base.join("b")]);
+        let mut all = Vec::new();
+        around(&base, &[], 0, &mut |path| all.push(path));
+        assert_eq!(all, [base]);
+    }
+}

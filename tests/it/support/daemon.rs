@@ -54,6 +54,10 @@ impl Folder {
         Folder(path)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn state(&self) -> PathBuf {
         self.0.join("state")
     }
@@ -107,8 +111,14 @@ impl Daemon {
 
     /// Starts one on the folder of an earlier one.
     pub(crate) async fn start_in(folder: Folder, settings: &str) -> Self {
+        let command = folder.command(settings);
+        Self::spawn(folder, command).await
+    }
+
+    /// Starts one that the test has prepared itself.
+    pub(crate) async fn spawn(folder: Folder, mut command: Command) -> Self {
         let log = fs::File::create(folder.0.join("stderr")).unwrap();
-        let mut child = folder.command(settings).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (tell, told) = oneshot::channel();
         std::thread::spawn(move || {

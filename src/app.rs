@@ -196,6 +196,7 @@ impl Daemon {
     pub async fn stop(self) {
         let until = Instant::now() + self.stop_within;
         let late = |step: &str| tracing::warn!(step, "did not end in time");
+        tracing::info!("stopping");
         self.server.pause().await;
         self.core.instructions.stop();
         self.core.relay.stop();

@@ -88,7 +88,7 @@ impl Center {
         ctx.spawn(run.into_actor(self).map(|ended, this, ctx| {
             let again = std::mem::replace(&mut this.turn, Turn::Idle) == Turn::LooksAgain;
             if this.shared.stopping.is_cancelled() {
-                return this.waiters.clear();
+                return ctx.address().do_send(Over); // bounded: once; behind what the runner has told
             }
             if ended.is_err() {
                 tracing::error!("an instruction panicked: its batch is interrupted");
@@ -189,6 +189,19 @@ impl Handler<Look> for Center {
         }
         self.look(ctx);
         self.expire(ctx);
+    }
+}
+
+/// Nothing runs any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Over;
+
+impl Handler<Over> for Center {
+    type Result = ();
+
+    fn handle(&mut self, _: Over, _: &mut Self::Context) {
+        self.waiters.clear();
     }
 }
 

@@ -20,6 +20,7 @@ mod exactly_once;
 mod exec;
 mod explain;
 mod extension;
+mod faults;
 mod files;
 mod frames;
 mod guard;

@@ -116,8 +116,13 @@ impl Daemon {
     }
 
     /// Starts one that the test has prepared itself.
-    pub(crate) async fn spawn(folder: Folder, mut command: Command) -> Self {
+    pub(crate) async fn spawn(folder: Folder, command: Command) -> Self {
         let log = fs::File::create(folder.0.join("stderr")).unwrap();
+        Self::spawn_logging(folder, command, log).await
+    }
+
+    /// The same with another file for its log.
+    pub(crate) async fn spawn_logging(folder: Folder, mut command: Command, log: fs::File) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (tell, told) = oneshot::channel();
@@ -162,7 +167,7 @@ impl Daemon {
 
     /// What it wrote to its log so far.
     pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(self.folder().0.join("stderr")).unwrap()
+        fs::read_to_string(self.folder().0.join("stderr")).unwrap_or_default()
     }
 
     /// Bytes of its memory that are in RAM.

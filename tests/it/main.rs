@@ -39,3 +39,4 @@ mod stream;
 mod support;
 mod system;
 mod tasks;
+mod websocket;

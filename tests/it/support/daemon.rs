@@ -64,11 +64,16 @@ impl Folder {
 
     /// A `serve` on this folder with these settings over the usual ones, not yet started.
     pub(crate) fn command(&self, settings: &str) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_baa-conductor")), settings)
+    }
+
+    /// The same with another binary.
+    pub(crate) fn command_of(&self, binary: &Path, settings: &str) -> Command {
         let mut table: toml::Table = BASE.parse().unwrap();
         merge(&mut table, settings.parse().unwrap());
         let config = self.0.join("conductor.toml");
         fs::write(&config, table.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
+        let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--state-dir").arg(self.state());
         command.env_clear().env("HOME", &self.0).env("RUST_BACKTRACE", "1").stdin(Stdio::null());
         command

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
 mod actions;
+mod attack;
 mod audit;
 mod buffered;
 mod cancel;

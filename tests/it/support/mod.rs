@@ -4,7 +4,8 @@ pub(crate) mod caller;
 pub(crate) mod daemon;
 pub(crate) mod peer;
 
-use baa_conductor::simulator::{Firefox, Profile, Request};
+pub(crate) use baa_conductor::simulator::Firefox;
+use baa_conductor::simulator::{Profile, Request};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};

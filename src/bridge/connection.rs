@@ -216,6 +216,14 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // One that died of a panic has no timers any more that would notice anything: its socket must not outlive it. A
+        // socket that closes already does not mind.
+        self.socket.do_send(Out::Close(1011, "internal error")); // bounded: once a connection
+    }
+}
+
 impl Actor for Connection {
     type Context = Context<Self>;
 

@@ -77,7 +77,7 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon (the default).
-    Serve,
+    Serve(serve::Arguments),
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
     Demo(demo::Arguments),
     /// Show clients, logins, targets and requests of the running daemon.
@@ -146,7 +146,7 @@ impl Cli {
 
     /// Whether this runs the daemon on the user's own state folder.
     fn is_users_daemon(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve))
+        matches!(self.command, None | Some(Command::Serve(_)))
     }
 }
 
@@ -201,8 +201,8 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 /// Runs the command and answers the exit code of the process.
 pub fn run(cli: Cli, context: Context) -> ExitCode {
-    let done = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(context),
+    let done = match cli.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => serve::run(context, &arguments),
         Command::Demo(arguments) => demo::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
         Command::Request(arguments) => request::run(context, arguments),

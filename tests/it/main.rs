@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
 mod actions;
+mod attack;
 mod audit;
 mod buffered;
 mod cancel;
@@ -20,6 +21,7 @@ mod exactly_once;
 mod exec;
 mod explain;
 mod extension;
+mod faults;
 mod files;
 mod frames;
 mod guard;
@@ -39,3 +41,4 @@ mod stream;
 mod support;
 mod system;
 mod tasks;
+mod websocket;

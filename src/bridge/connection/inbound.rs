@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
+    faults,
     wire::{Inbound, RefusalCode, Refused, Upstream},
 };
 use actix::prelude::*;
@@ -60,6 +61,7 @@ impl Connection {
         if self.closing.is_some() {
             return;
         }
+        faults::point("connection");
         self.heard_at = Instant::now();
         self.last_message = self.heard_at;
         match (Inbound::parse(text), self.greeted.is_some()) {

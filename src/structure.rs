@@ -53,6 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
+    ("hmac", &["wire::proof"]),
     ("landlock", &["host::sandbox"]),
     ("libc", &["host::sandbox"]),
     ("libsqlite3_sys", &["store"]),

@@ -1,0 +1,96 @@
+//! The proof that both sides of a paired socket give: an HMAC over both random values, keyed by the client's secret,
+//! which never crosses the socket again. Whose proof it is stands in it, so that neither side can send back the other's.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::fmt::Write;
+use subtle::ConstantTimeEq;
+
+/// Whose proof it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The daemon's, in `challenge`.
+    Server,
+    /// The extension's, in `auth`.
+    Client,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::Server => "server",
+            Side::Client => "client",
+        }
+    }
+}
+
+/// The random values of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nonces {
+    /// Of `hello`.
+    pub client: String,
+    /// Of `challenge`.
+    pub server: String,
+}
+
+/// `hex(HMAC-SHA256(secret, side "\n" client nonce "\n" server nonce))`, in lower case; the key is the secret's text.
+pub fn proof(secret: &str, side: Side, nonces: &Nonces) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("an HMAC takes a key of any length");
+    for part in [side.name(), "\n", &nonces.client, "\n", &nonces.server] {
+        mac.update(part.as_bytes());
+    }
+    hex(&mac.finalize().into_bytes())
+}
+
+/// Whether `given` is that proof; takes the same time for every guess.
+pub fn proves(given: &str, secret: &str, side: Side, nonces: &Nonces) -> bool {
+    let expected = proof(secret, side, nonces);
+    expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()).into()
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes everything");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nonces(client: &str, server: &str) -> Nonces {
+        Nonces { client: client.into(), server: server.into() }
+    }
+
+    #[test]
+    fn a_proof_is_what_any_hmac_of_that_text_is() {
+        // echo -ne 'server\nc-1\ns-1' | openssl dgst -sha256 -hmac "$(printf 'ab%.0s' {1..32})"
+        let secret = "ab".repeat(32);
+        assert_eq!(proof(&secret, Side::Server, &nonces("c-1", "s-1")), SERVER);
+        assert_eq!(proof(&secret, Side::Client, &nonces("c-1", "s-1")), CLIENT);
+    }
+
+    const SERVER: &str = "c48af8b6de2691d8f84eb4d1de580cb86d3de7f3437a4f105e255dc03fb152df";
+    const CLIENT: &str = "e43261b37f68143d946cb559b0adf2ebe5f987555f73b29b703cfed2737b177e";
+
+    #[test]
+    fn only_that_proof_proves_in_either_case() {
+        let (secret, both) = ("0".repeat(64), nonces("c", "s"));
+        let right = proof(&secret, Side::Client, &both);
+        assert!(proves(&right, &secret, Side::Client, &both));
+        assert!(proves(&right.to_uppercase(), &secret, Side::Client, &both));
+        for wrong in [
+            String::new(),
+            right[..62].to_owned(),
+            format!("{right}00"),
+            secret.clone(),
+            proof(&secret, Side::Server, &both),
+            proof(&secret, Side::Client, &nonces("s", "c")),
+            proof(&"1".repeat(64), Side::Client, &both),
+        ] {
+            assert!(!proves(&wrong, &secret, Side::Client, &both), "{wrong}");
+        }
+    }
+}

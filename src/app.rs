@@ -111,7 +111,9 @@ impl Daemon {
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let registry = Arc::new(config.registry());
+        let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
         let bridge = bridge::Hub::new(bridge::Setup {
+            pairings,
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
             identity: identity.clone(),

@@ -17,6 +17,7 @@ mod journal;
 mod messages;
 mod origins;
 mod paging;
+mod pairings;
 mod policy;
 mod probes;
 mod relayed;

@@ -64,16 +64,17 @@ mod tests {
         Nonces { client: client.into(), server: server.into() }
     }
 
+    /// Made by another program; the extension's tests read it too.
+    const GOLDEN: &str = include_str!("../../tests/fixtures/proof.json");
+
     #[test]
     fn a_proof_is_what_any_hmac_of_that_text_is() {
-        // echo -ne 'server\nc-1\ns-1' | openssl dgst -sha256 -hmac "$(printf 'ab%.0s' {1..32})"
-        let secret = "ab".repeat(32);
-        assert_eq!(proof(&secret, Side::Server, &nonces("c-1", "s-1")), SERVER);
-        assert_eq!(proof(&secret, Side::Client, &nonces("c-1", "s-1")), CLIENT);
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let text = |field: &str| golden[field].as_str().unwrap();
+        let both = nonces(text("client_nonce"), text("server_nonce"));
+        assert_eq!(proof(text("secret"), Side::Server, &both), text("server_proof"));
+        assert_eq!(proof(text("secret"), Side::Client, &both), text("client_proof"));
     }
-
-    const SERVER: &str = "c48af8b6de2691d8f84eb4d1de580cb86d3de7f3437a4f105e255dc03fb152df";
-    const CLIENT: &str = "e43261b37f68143d946cb559b0adf2ebe5f987555f73b29b703cfed2737b177e";
 
     #[test]
     fn only_that_proof_proves_in_either_case() {

@@ -32,6 +32,7 @@ mod state;
 mod status;
 mod system;
 mod tasks;
+mod throttle;
 
 pub use callers::{Access, Caller};
 pub use describe::Facts;

@@ -60,6 +60,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
     ("seccompiler", &["host::sandbox"]),
+    ("sysctl", &["host::owner"]),
     ("shlex", &["instructions::screen"]),
 ];
 

@@ -6,6 +6,7 @@ use super::{
     connection::{Connection, Dispatch, Out, Stop, View},
     directory::{Crowded, Directory, Link, NoClient, Template},
     events::Disconnected,
+    messages::FinalMessages,
     meter::Meter,
     pairing::Pairings,
     settings::{Bridge, LoginState},
@@ -57,6 +58,8 @@ pub struct Setup {
     pub later: Later,
     /// Who is known here.
     pub pairings: Pairings,
+    /// Who does something with final messages.
+    pub final_messages: Arc<dyn FinalMessages>,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -250,6 +253,10 @@ impl Hub {
 
     pub(super) fn later(&self) -> &Later {
         &self.shared.setup.later
+    }
+
+    pub(super) fn final_messages(&self) -> &dyn FinalMessages {
+        &*self.shared.setup.final_messages
     }
 
     pub(super) fn arrivals(&self) -> &Notify {

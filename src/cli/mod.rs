@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod event_stream;
 mod extension;
+mod instructions;
 mod pairing;
 mod request;
 mod serve;
@@ -92,6 +93,8 @@ enum Command {
     Pair(pairing::PairArguments),
     /// Show which Firefoxes are paired or wait for it, or forget one.
     Pairings(pairing::ListArguments),
+    /// List, show, approve, reject or run what models asked this machine for.
+    Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
@@ -212,6 +215,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Action(arguments) => action::run(context, arguments),
         Command::Pair(arguments) => pairing::pair(context, arguments),
         Command::Pairings(arguments) => pairing::run(context, arguments),
+        Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),

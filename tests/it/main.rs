@@ -24,6 +24,7 @@ mod files;
 mod frames;
 mod guard;
 mod guarded;
+mod instructions;
 mod journal;
 mod limits;
 mod pairing;

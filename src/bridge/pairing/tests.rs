@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     bridge::{
-        Identity, Meter, Setup, WS_PATH,
+        FinalMessages, Identity, Meter, Seen, Setup, WS_PATH,
         connection::{In, Out},
         settings::LoginState,
     },
@@ -59,6 +59,14 @@ impl Peer {
     }
 }
 
+/// Who wants to know nothing of messages.
+#[derive(Debug)]
+struct Nobody;
+
+impl FinalMessages for Nobody {
+    fn seen(&self, _: Seen) {}
+}
+
 async fn hub(store: &Store, settings: Bridge) -> Hub {
     let (clock, events) = (Clock::starting_at(1_000), Bus::new(1, 16));
     let pairings = frozen(Pairings::open(store.clone(), &settings, events.clone(), clock)).await.unwrap();
@@ -74,7 +82,19 @@ async fn hub(store: &Store, settings: Bridge) -> Hub {
     let later = Later::start(store.clone(), &StoreSettings::default(), &LoginState::default());
     let registry = Arc::new(Registry::new(&Default::default()));
     let (settings, login_state) = (Arc::new(settings), LoginState::default());
-    Hub::new(Setup { pairings, settings, login_state, identity, registry, clock, events, later, system })
+    let final_messages = Arc::new(Nobody);
+    Hub::new(Setup {
+        pairings,
+        settings,
+        login_state,
+        identity,
+        registry,
+        clock,
+        events,
+        later,
+        system,
+        final_messages,
+    })
 }
 
 fn store() -> Store {

@@ -150,6 +150,7 @@ impl Daemon {
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let registry = Arc::new(config.registry());
+        let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
         interrupt(&store, clock).await;
         let retry = Duration::from_millis(config.store.retry_ms);
         let instructions = instructions::Hub::new(instructions::Setup {
@@ -162,6 +163,7 @@ impl Daemon {
             clock,
         });
         let bridge = bridge::Hub::new(bridge::Setup {
+            pairings,
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
             identity: identity.clone(),

@@ -56,12 +56,14 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
+    ("hmac", &["wire::proof"]),
     ("landlock", &["host::sandbox"]),
     ("libc", &["host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
     ("seccompiler", &["host::sandbox"]),
+    ("sysctl", &["host::owner"]),
     ("shlex", &["instructions::screen"]),
 ];
 

@@ -12,6 +12,7 @@ mod demo;
 mod event_stream;
 mod extension;
 mod instructions;
+mod pairing;
 mod request;
 mod serve;
 mod status;
@@ -88,6 +89,10 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// Let in the Firefox whose extension shows this code.
+    Pair(pairing::PairArguments),
+    /// Show which Firefoxes are paired or wait for it, or forget one.
+    Pairings(pairing::ListArguments),
     /// List, show, approve, reject or run what models asked this machine for.
     Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
@@ -208,6 +213,8 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Pair(arguments) => pairing::pair(context, arguments),
+        Command::Pairings(arguments) => pairing::run(context, arguments),
         Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),

@@ -20,6 +20,7 @@ mod later;
 pub mod logins;
 pub mod messages;
 mod open;
+pub mod pairings;
 pub mod policy;
 mod query;
 mod readers;

@@ -95,7 +95,7 @@ impl Daemon {
                     _ => StartError::Listen { address, source },
                 }
             })?;
-        let token = state.token(&config.auth)?;
+        let token = state.live_token(&config.auth)?;
         let store = Store::open(&config.store.file(state.path()), &config.store)?;
         let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
@@ -222,7 +222,7 @@ impl Daemon {
 }
 
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.
-fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
+pub(crate) fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
     let database = config.store.file(state_dir);
     let beside = |end: &str| {
         let mut name = database.clone().into_os_string();

@@ -4,7 +4,7 @@ use super::{
     error::{ApiError, Code},
     settings::LocalTrust,
 };
-use crate::{host::owner, line::Line, secret::Secret};
+use crate::{host::owner, line::Line, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
@@ -63,13 +63,13 @@ impl Peer {
 /// Decides who may call.
 #[derive(Debug)]
 pub(super) struct Callers {
-    token: Secret,
+    token: LiveToken,
     trust: LocalTrust,
     wrong: Mutex<HashMap<IpAddr, (Instant, u32)>>,
 }
 
 impl Callers {
-    pub(super) fn new(token: Secret, trust: LocalTrust) -> Self {
+    pub(super) fn new(token: LiveToken, trust: LocalTrust) -> Self {
         Callers { token, trust, wrong: Mutex::default() }
     }
 
@@ -134,6 +134,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
     use actix_web::http::header::HeaderValue;
 
     const ADDRESS: &str = "127.0.0.1:9";
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn callers(trust: LocalTrust) -> Callers {
-        Callers::new(Secret::new("right"), trust)
+        Callers::new(LiveToken::fixed(Secret::new("right")), trust)
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     line::Line,
     platforms::registry::Registry,
     policy, records, relay,
-    secret::Secret,
+    state_folder::LiveToken,
     store::{Later, Store},
     system::System,
 };
@@ -99,7 +99,7 @@ pub struct Parts {
     pub codex: Codex,
     pub server: Server,
     pub auth: Auth,
-    pub token: Secret,
+    pub token: LiveToken,
     pub store: Store,
     pub later: Later,
 }

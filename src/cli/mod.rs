@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod event_stream;
 mod extension;
+mod instructions;
 mod man;
 mod request;
 mod serve;
@@ -100,6 +101,8 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// List, show, approve, reject or run what models asked this machine for.
+    Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
@@ -248,6 +251,7 @@ fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Token(arguments) => token::run(context, arguments),

@@ -24,6 +24,7 @@ mod extension;
 mod files;
 mod frames;
 mod guard;
+mod instructions;
 mod journal;
 mod limits;
 mod peers;

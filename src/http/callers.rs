@@ -5,7 +5,7 @@ use super::{
     settings::LocalTrust,
     throttle::Throttle,
 };
-use crate::{host::owner, line::Line, secret::Secret};
+use crate::{host::owner, line::Line, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
@@ -56,13 +56,13 @@ impl Peer {
 /// Decides who may call.
 #[derive(Debug)]
 pub(super) struct Callers {
-    token: Secret,
+    token: LiveToken,
     trust: LocalTrust,
     throttle: Mutex<Throttle>,
 }
 
 impl Callers {
-    pub(super) fn new(token: Secret, trust: LocalTrust) -> Self {
+    pub(super) fn new(token: LiveToken, trust: LocalTrust) -> Self {
         Callers { token, trust, throttle: Mutex::default() }
     }
 
@@ -113,6 +113,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
     use actix_web::http::header::HeaderValue;
 
     const ADDRESS: &str = "127.0.0.1:9";
@@ -128,7 +129,7 @@ mod tests {
     }
 
     fn callers(trust: LocalTrust) -> Callers {
-        Callers::new(Secret::new("right"), trust)
+        Callers::new(LiveToken::fixed(Secret::new("right")), trust)
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod event_stream;
 mod extension;
+mod open;
 mod request;
 mod serve;
 mod status;
@@ -89,6 +90,8 @@ enum Command {
     Action(action::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
+    /// Open the status page in the browser, logged in.
+    Open(open::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
     Extension(extension::Arguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
@@ -206,6 +209,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
+        Command::Open(arguments) => open::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Supervise => Ok(host::supervise()),

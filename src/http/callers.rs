@@ -1,25 +1,19 @@
-//! Who calls: the token, or the kernel's word that the other end of the connection is the daemon's own user.
+//! Who calls: the token, a session of the status page, or the kernel's word that the other end of the connection is the
+//! daemon's own user.
 
 use super::{
     error::{ApiError, Code},
+    origins,
+    sessions::Sessions,
     settings::LocalTrust,
+    throttle::Throttle,
 };
 use crate::{host::owner, line::Line, secret::Secret};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
-    collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
-    time::Duration,
 };
-use tokio::time::Instant;
-
-/// Wrong tokens from one address within a minute before further ones are not even looked at.
-const WRONG_TOKENS_MAX: u32 = 10;
-const WRONG_TOKENS_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond it all are forgotten.
-const ADDRESSES_MAX: usize = 4_096;
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +29,7 @@ pub enum Access {
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody who showed the token.
+    /// Somebody who showed the token, or the status page with a session.
     Bearer,
     /// Somebody else who may.
     Local,
@@ -55,6 +49,11 @@ impl Peer {
         Peer { line, address, local, same_user: OnceCell::new() }
     }
 
+    /// The address at the other end.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
     fn is_same_user(&self) -> bool {
         *self.same_user.get_or_init(|| owner::is_own_user(self.address, self.local))
     }
@@ -65,12 +64,14 @@ impl Peer {
 pub(super) struct Callers {
     token: Secret,
     trust: LocalTrust,
-    wrong: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    wrong: Throttle,
+    /// Those of the status page; to be forgotten when the token becomes another.
+    pub(super) sessions: Sessions,
 }
 
 impl Callers {
-    pub(super) fn new(token: Secret, trust: LocalTrust) -> Self {
-        Callers { token, trust, wrong: Mutex::default() }
+    pub(super) fn new(token: Secret, trust: LocalTrust, sessions: Sessions) -> Self {
+        Callers { token, trust, wrong: Throttle::default(), sessions }
     }
 
     /// What callers without the token may do.
@@ -84,11 +85,14 @@ impl Callers {
         if given.flatten().is_some_and(|token| self.token.matches(token)) {
             return Ok(Caller::Bearer);
         }
+        if origins::is_own_page(headers) && self.sessions.holds(headers, || self.is_users(peer)) {
+            return Ok(Caller::Bearer);
+        }
         if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
             return Ok(Caller::Local);
         }
-        let address = peer.map(|peer| peer.address.ip());
-        if given.is_some() && address.is_some_and(|address| self.count_wrong(address)) {
+        let address = peer.map(Peer::ip);
+        if given.is_some() && address.is_some_and(|address| self.wrong.count_wrong(address)) {
             return Err(
                 ApiError::new(Code::AuthThrottled, "Too many wrong tokens; try again in a minute.").retry_after(60)
             );
@@ -97,7 +101,7 @@ impl Callers {
     }
 
     fn trusts(&self, peer: Option<&Peer>) -> bool {
-        let Some(peer) = peer.filter(|peer| peer.address.ip().to_canonical().is_loopback()) else { return false };
+        let Some(peer) = peer.filter(|peer| peer.ip().to_canonical().is_loopback()) else { return false };
         match self.trust {
             LocalTrust::Loopback => true,
             LocalTrust::SameUser => peer.is_same_user(),
@@ -105,23 +109,10 @@ impl Callers {
         }
     }
 
-    /// Counts a wrong token; answers whether there were too many before it.
-    fn count_wrong(&self, address: IpAddr) -> bool {
-        let now = Instant::now();
-        // Counts survive a panic whole: each change is one insertion.
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= ADDRESSES_MAX {
-            wrong.clear();
-        }
-        let (since, count) = wrong.entry(address).or_insert((now, 0));
-        if now - *since >= WRONG_TOKENS_WINDOW {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count == WRONG_TOKENS_MAX {
-            *since = now; // the minute of silence begins
-        }
-        *count > WRONG_TOKENS_MAX
+    /// Whether the kernel says that the daemon's own user calls, where that is what callers are trusted for. What was
+    /// begun by such a caller then goes on with such callers alone: cookies and command lines are seen by others.
+    pub(super) fn is_users(&self, peer: Option<&Peer>) -> bool {
+        self.trust == LocalTrust::SameUser && self.trusts(peer)
     }
 }
 
@@ -134,6 +125,10 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{
+        settings::Auth,
+        throttle::{WINDOW, WRONG_MAX},
+    };
     use actix_web::http::header::HeaderValue;
 
     const ADDRESS: &str = "127.0.0.1:9";
@@ -149,7 +144,7 @@ mod tests {
     }
 
     fn callers(trust: LocalTrust) -> Callers {
-        Callers::new(Secret::new("right"), trust)
+        Callers::new(Secret::new("right"), trust, Sessions::new(&Auth::default(), 9))
     }
 
     #[test]
@@ -189,14 +184,14 @@ mod tests {
     async fn wrong_tokens_are_throttled_for_a_minute_and_right_ones_never() {
         let callers = callers(LocalTrust::None);
         let wrong = || admit(&callers, Access::Token, Some("Bearer wrong"));
-        for _ in 0..WRONG_TOKENS_MAX {
+        for _ in 0..WRONG_MAX {
             assert_eq!(wrong(), Err("unauthorized"));
         }
         assert_eq!(wrong(), Err("auth_throttled"));
         assert_eq!(admit(&callers, Access::Token, Some("Bearer right")), Ok(Caller::Bearer));
         assert_eq!(wrong(), Err("auth_throttled"), "a right one forgives nothing");
         assert_eq!(admit(&callers, Access::Token, None), Err("unauthorized"), "no token is no wrong one");
-        tokio::time::sleep(WRONG_TOKENS_WINDOW).await;
+        tokio::time::sleep(WINDOW).await;
         assert_eq!(wrong(), Err("unauthorized"));
     }
 }

@@ -1,9 +1,9 @@
-/** The two plots. The library draws on a canvas; what they say stands beside them in words. */
+/** The two plots. The library, a script of its own before this one, draws on a canvas; words beside it say the same. */
 import { at, say } from "./dom.js";
 import { plotted, totals } from "./series.js";
 import { count, took } from "./words.js";
-import uPlot from "./uplot.js";
 
+const { uPlot } = globalThis;
 const HEIGHT = 150;
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
@@ -28,7 +28,7 @@ function plot(place, series, range, values) {
     scales: { x: { time: true }, y: { range } },
     axes: [
       { ...axis((_, times) => times.map((time) => clock.format(time * 1_000)), 24), space: 60 },
-      { ...axis((_, numbers) => numbers.map(values), 56), space: 32 },
+      { ...axis((_, numbers) => numbers.map(values), 56), space: 28 },
     ],
     series: [{}, ...series],
   };

@@ -6,7 +6,7 @@ import { at, say, show } from "./dom.js";
 import { headline } from "./headline.js";
 import { Live } from "./live.js";
 import { EVERYTHING, Loader } from "./load.js";
-import { showClients, showHeadline, showLogins, showRequests, showTargets, showTiles, showTop } from "./sections.js";
+import { listen, showClients, showHeadline, showLogins, showRequests, showTargets, showTiles, showTop } from "./sections.js";
 import { start, tidy, told } from "./state.js";
 
 /** Between two looks at everything: while news come by themselves, and while they do not. */
@@ -149,6 +149,7 @@ function tick() {
 }
 
 for (const button of at("mode").querySelectorAll("button")) button.addEventListener("click", () => setMode(button));
+listen(draw);
 at("log-out").addEventListener("click", logOut);
 addEventListener("hashchange", logIn);
 document.addEventListener("visibilitychange", () => document.hidden || look());

@@ -3,8 +3,8 @@ import { at, fill, keyed, made, partOf, say, show, weigh } from "./dom.js";
 import { clientViews, loginViews, modeView, pacingViews, requestViews, targetViews, tiles } from "./views.js";
 import { count, span } from "./words.js";
 
-/** Requests that are shown. */
-const REQUESTS = 50;
+/** Requests that are shown, at first and to who wants more. */
+const REQUESTS = { few: 10, many: 100 };
 
 const LINKS = { connecting: "Connecting", live: "Live", polling: "Asking every few seconds", down: "Not connected" };
 const ACCESS = { unknown: "", all: "Logged in", local: "Not logged in", none: "Not logged in" };
@@ -114,12 +114,24 @@ export function showTargets(browser, now, mayReset, reset) {
 }
 
 export function showRequests(state, now, cancel) {
-  const views = requestViews(state, now, REQUESTS);
+  const more = at("requests-more");
+  const isWide = more.getAttribute("aria-expanded") === "true";
+  const views = requestViews(state, now, isWide ? REQUESTS.many : REQUESTS.few);
+  show(more, isWide || state.requests.size > REQUESTS.few);
+  say(more, isWide ? "Show fewer" : "Show more");
   show(at("requests-none"), views.length === 0);
   show(at("requests-table"), views.length > 0);
   keyed(at("requests-list"), views, () => ordering(made("request"), "cancel", cancel), (element, view) => {
     fill(element, view, ["when", "platform", "call", "id", "phase", "detail", "took", "size"]);
     weigh(partOf(element, "phase"), view.level);
     order(element, "cancel", view.cancel, `Cancel ${view.id}`);
+  });
+}
+
+/** `draw`: shows the page again. */
+export function listen(draw) {
+  at("requests-more").addEventListener("click", ({ currentTarget }) => {
+    currentTarget.setAttribute("aria-expanded", String(currentTarget.getAttribute("aria-expanded") !== "true"));
+    draw();
   });
 }

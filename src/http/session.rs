@@ -73,11 +73,12 @@ impl From<NoRandom> for ApiError {
 impl From<NoSession> for ApiError {
     fn from(why: NoSession) -> Self {
         match why {
-            NoSession::WrongCode => ApiError::new(
-                Code::Unauthorized,
+            // As with a code for pairing.
+            NoSession::WrongCode => ApiError::field(
+                "code",
                 "This code cannot be used, or not any more; `baa-conductor open` gives a new one.",
             )
-            .with("field", "code"),
+            .status(403),
             NoSession::Throttled => {
                 ApiError::new(Code::AuthThrottled, "Too many wrong codes; try again in a minute.").retry_after(60)
             }

@@ -17,5 +17,6 @@ mod requests;
 #[path = "../it/support/mod.rs"]
 mod shared;
 mod speed;
+mod status;
 mod support;
 mod tabs;

@@ -32,6 +32,7 @@ mod prompts;
 mod records;
 mod sandbox;
 mod secrets;
+mod session;
 mod shutdown;
 mod steps;
 mod stream;

@@ -16,7 +16,11 @@ fn named(name: &str, text: &str) -> Vec<String> {
         _ => Vec::new(),
     };
     let own = format!("{PATH}/");
-    links.iter().filter_map(|link| link.strip_prefix(&own).or((name != "index.html").then_some(link))).map(|link| (*link).to_owned()).collect()
+    links
+        .iter()
+        .filter_map(|link| link.strip_prefix(&own).or((name != "index.html").then_some(link)))
+        .map(|link| (*link).to_owned())
+        .collect()
 }
 
 #[test]
@@ -47,9 +51,14 @@ fn nothing_of_the_page_stands_in_its_markup_that_its_policy_forbids() {
     assert_eq!(INDEX.matches("<script").count(), INDEX.matches("<script src=").count());
     let own = ASSETS.iter().filter(|(name, ..)| !name.starts_with("uplot"));
     for (name, _, text) in own.map(|asset| (asset.0, asset.1, asset.2)).chain([("index.html", "", INDEX)]) {
-        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://", "style.cssText"] {
+        for forbidden in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://", "style.cssText"]
+        {
             assert!(!text.contains(forbidden), "{name}: {forbidden}");
         }
-        assert!(!text.contains("http://") || text.matches("http://").count() == text.matches("http://www.w3.org/").count(), "{name}: an address");
+        assert!(
+            !text.contains("http://") || text.matches("http://").count() == text.matches("http://www.w3.org/").count(),
+            "{name}: an address"
+        );
     }
 }

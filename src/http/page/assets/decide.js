@@ -44,8 +44,8 @@ export function showBatches(state, details, now, { approve, reject }) {
     ({ key }) => {
       const element = made("batch");
       settled.set(element, performance.now());
-      element.querySelector("form").addEventListener("submit", (event) => {
-        event.preventDefault();
+      // No form: Enter in the reason must not approve.
+      element.querySelector('[data-do="approve"]').addEventListener("click", () => {
         if (isSettled(element) && typeof shown.get(element) === "string") approve(key, shown.get(element));
       });
       element.querySelector('[data-do="reject"]').addEventListener("click", () => {

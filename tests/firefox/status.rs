@@ -198,10 +198,10 @@ async fn scene() -> (StatusPage, Firefox, Vec<shared::Stream>) {
 async fn nobody_is_kept_out_in_light_in_dark_and_on_a_phone() {
     let (page, _firefox, _streams) = scene().await;
     for (name, is_dark, width, height) in [
-        ("light", false, 1_280, 1_150),
-        ("dark", true, 1_280, 1_150),
-        ("phone", false, 390, 1_150),
-        ("phone-dark", true, 390, 1_150),
+        ("light", false, 1_280, 2_060),
+        ("dark", true, 1_280, 2_060),
+        ("phone", false, 390, 2_060),
+        ("phone-dark", true, 390, 2_060),
     ] {
         page.firefox.set_dark(is_dark).await;
         page.firefox.bidi.resize(&page.tab, width, height).await;

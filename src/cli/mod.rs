@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod event_stream;
 mod extension;
+mod instructions;
 mod open;
 mod request;
 mod serve;
@@ -88,6 +89,8 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// List, show, approve, reject or run what models asked this machine for.
+    Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
     /// Open the status page in the browser, logged in.
@@ -208,6 +211,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Open(arguments) => open::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),

@@ -79,8 +79,9 @@ impl From<NoSession> for ApiError {
                 "This code cannot be used, or not any more; `baa-conductor open` gives a new one.",
             )
             .status(403),
-            NoSession::Throttled => {
-                ApiError::new(Code::AuthThrottled, "Too many wrong codes; try again in a minute.").retry_after(60)
+            NoSession::Throttled { left } => {
+                let message = "Too many wrong codes; further ones are not looked at for a while.";
+                ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))
             }
             NoSession::NoRandom(why) => why.into(),
         }

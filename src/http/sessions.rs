@@ -36,7 +36,10 @@ pub(super) enum NoSession {
     WrongCode,
     /// There were too many of those.
     #[error("too many wrong codes")]
-    Throttled,
+    Throttled {
+        /// How long further ones are not looked at.
+        left: Duration,
+    },
     /// Nothing is wrong with the code.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
@@ -49,7 +52,7 @@ pub(super) struct Sessions {
     cookie: String,
     codes: Mutex<Shelf>,
     sessions: Mutex<Shelf>,
-    wrong: Throttle,
+    throttle: Mutex<Throttle>,
 }
 
 impl Sessions {
@@ -62,7 +65,7 @@ impl Sessions {
             cookie: format!("baa_session_{port}"),
             codes: shelf(auth.session_code_ttl_ms, auth.max_session_codes),
             sessions: shelf(auth.session_ttl_ms, auth.max_sessions),
-            wrong: Throttle::default(),
+            throttle: Mutex::default(),
         }
     }
 
@@ -76,8 +79,8 @@ impl Sessions {
     /// Uses a code up; answers the session's secret. Wrong ones are counted by `address`, where it is known.
     pub(super) fn begin(&self, code: &str, own: bool, address: Option<IpAddr>) -> Result<Secret, NoSession> {
         if !lock(&self.codes).take(&digest(code.as_bytes()), own) {
-            let throttled = address.is_some_and(|address| self.wrong.count_wrong(address));
-            return Err(if throttled { NoSession::Throttled } else { NoSession::WrongCode });
+            let left = address.and_then(|address| lock(&self.throttle).wrong(address, Instant::now()));
+            return Err(left.map_or(NoSession::WrongCode, |left| NoSession::Throttled { left }));
         }
         let secret = random()?;
         lock(&self.sessions).add(digest(secret.expose().as_bytes()), own);
@@ -179,9 +182,9 @@ impl Shelf {
     }
 }
 
-/// A shelf survives a panic whole: each change is one insertion or removal.
-fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+/// Nothing panics between two changes of what is locked here, so that it is always whole.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn digest(text: &[u8]) -> Digest {

@@ -23,6 +23,7 @@ mod extension;
 mod files;
 mod frames;
 mod guard;
+mod instructions;
 mod journal;
 mod limits;
 mod peers;

@@ -112,10 +112,10 @@ async fn a_session_ends_by_itself_for_good() {
     assert!(ended.header("set-cookie").unwrap().contains("=; Path=/; Max-Age=0;"));
     assert!(!is_bearer(&page(&daemon).with("cookie", &first)).await, "also for who kept the cookie");
     assert!(is_bearer(&page(&daemon).with("cookie", &second)).await);
-    let again = page(&daemon).with("cookie", &first).send("DELETE", "/v1/session", None).await;
-    assert_eq!(again.error(), (401, "unauthorized".into()));
-    let bearer = daemon.caller().bearer(&daemon.token()).send("DELETE", "/v1/session", None).await;
-    assert_eq!(bearer.data(), json!({"ended": false}));
+    for caller in [page(&daemon).with("cookie", &first), daemon.caller().bearer(&daemon.token())] {
+        let again = caller.send("DELETE", "/v1/session", None).await;
+        assert_eq!(again.data(), json!({"ended": false}));
+    }
 }
 
 #[actix_rt::test]

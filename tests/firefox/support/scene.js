@@ -3,11 +3,11 @@
   const now = Date.now();
   const instruction = (index, tool, params, body) => ({instruction_id: `inst_${index}`, target: "conductor", tool, params,
       raw_block: `@conductor::${tool}::${typeof params === "string" ? params : JSON.stringify(params)}`,
-      plan: {route: {method: "POST", path: `/v1/${tool}`}, body}});
+      plan: {operation: tool.replace("/", "_"), input: body}});
   const batch = {batch_id: "batch-1", status: "pending_approval", origin: "live", platform: "claude", conversation_id: "conv-7",
-      client_id: "firefox-desk", created_at: now - 70_000, expires_at: now + 3_530_000, digest: "sha256:shown"};
-  const instructions = [instruction(0, "exec", "git -C ~/notes status --short", {command: "git -C ~/notes status --short"}),
-      instruction(1, "files/write", {path: "notes/rivers.md", content: "# Rivers\n\nElbe, Oder\n"}, {path: "notes/rivers.md", content: "# Rivers\n\nElbe, Oder\n"})];
+      client_id: "firefox-desk", created_at: now - 70_000, expires_at: now + 3_530_000, digest: "sha256:shown", reason: "an instruction needs approval"};
+  const instructions = [instruction(0, "exec", "git -C ~/notes status --short", {command: "git -C ~/notes status --short", cwd: null, env: {}, stdin: null, timeout_ms: 30_000, max_output_bytes: 1_048_576}),
+      instruction(1, "files/write", {path: "notes/rivers.md", content: "# Rivers\n\nElbe, Oder\n"}, {path: "notes/rivers.md", cwd: null, content: "# Rivers\n\nElbe, Oder\n", encoding: "utf8", overwrite: false})];
   const decided = () => sent.some(({path}) => path.endsWith("/approve"));
   const answers = {
     "/v1/instructions": () => ({batches: decided() ? [] : [batch]}),

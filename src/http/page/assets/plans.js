@@ -11,13 +11,22 @@ function rows(value, name = "") {
   return Object.entries(value).flatMap(([key, inner]) => rows(inner, name ? `${name}.${line(key)}` : line(key)));
 }
 
-/** One instruction: what it is called, what would run, and what the model wrote. */
-function instructionView(instruction, index) {
-  const { target, tool, params, plan, raw_block } = instruction;
+/** What would run, part by part: the operation with its input, or whatever else stands there. */
+function planRows({ plan, params }) {
+  if (plan === undefined || plan === null) return rows(params, "params");
+  const { operation, input, ...more } = plan;
+  const isUsual = operation !== undefined && typeof input === "object" && Object.keys(more).length === 0;
+  return isUsual ? [...rows(operation, "operation"), ...rows(input)] : rows(plan);
+}
+
+/** One instruction: what it is called, what would run, and what the model wrote. `repeated`: which ran before. */
+function instructionView(instruction, index, repeated) {
+  const { target, tool, raw_block, instruction_id, block_index } = instruction;
+  const isRepeated = repeated.some((other) => other.instruction_id === instruction_id && other.block_index === block_index);
   return {
-    key: String(instruction.instruction_id ?? index),
-    title: `${index + 1}. ${line(target)}::${line(tool)}`,
-    rows: plan === undefined || plan === null ? rows(params, "params") : rows(plan),
+    key: `${index} ${instruction_id}`,
+    title: `${index + 1}. ${line(target)}::${line(tool)}${isRepeated ? " was taken on before and does not run again" : ""}`,
+    rows: planRows(instruction),
     raw: text(raw_block ?? ""),
   };
 }
@@ -33,9 +42,9 @@ export function batchView(batch, detail, now) {
   return {
     key: batch.batch_id,
     title: instructions === null ? "Instructions" : count(instructions.length, "instruction"),
-    from: `${told} ${ago(batch.created_at ?? now, now)}: ${from}`,
+    from: `${told} ${ago(batch.created_at ?? now, now)}: ${from}${batch.reason ? `; it waits because ${line(batch.reason)}` : ""}`,
     expires: typeof batch.expires_at === "number" && batch.expires_at > now ? `Expires in ${left(batch.expires_at, now)}.` : "",
-    instructions: instructions === null ? null : instructions.map(instructionView),
+    instructions: instructions?.map((each, index) => instructionView(each, index, detail.duplicates ?? [])) ?? null,
     /** What an approval holds for: exactly what is shown. Without it nothing can be approved. */
     digest: instructions === null ? null : detail.digest ?? null,
   };

@@ -9,22 +9,31 @@ const instruction = (more) => ({ instruction_id: "i", target: "conductor", tool:
 test("a batch says whence it comes and until when it waits", () => {
   const view = batchView(batch("b"), undefined, NOW);
   assert.equal(view.from, "A model asked for this by itself 1 min ago: claude, conversation c-1, in ff");
+  assert.match(batchView(batch("b", { reason: "an instruction needs approval" }), undefined, NOW).from, /; it waits because an instruction needs approval$/);
   assert.equal(view.expires, "Expires in 1 h.");
   assert.deepEqual([view.instructions, view.digest], [null, null], "nothing can be approved that is not shown");
 });
 
 test("what would run is shown whole, every part of the plan by its name", () => {
-  const plan = { route: { method: "POST", path: "/v1/exec" }, body: { command: "ls\nrm -r x", cwd: null, args: ["a", 1], deep: { er: true } } };
+  const plan = { operation: "exec", input: { command: "ls\nrm -r x", cwd: null, env: {}, args: ["a", 1], deep: { er: true } } };
   const { digest, instructions: [shown] } = batchView(batch("b"), { digest: "d2", instructions: [instruction({ plan })] }, NOW);
   assert.equal(digest, "d2");
   assert.equal(shown.title, "1. conductor::exec");
   assert.deepEqual(shown.rows, [
-    { name: "route.method", text: "POST" },
-    { name: "route.path", text: "/v1/exec" },
-    { name: "body.command", text: "ls\nrm -r x" },
-    { name: "body.args", text: '[\n  "a",\n  1\n]' },
-    { name: "body.deep.er", text: "true" },
+    { name: "operation", text: "exec" },
+    { name: "command", text: "ls\nrm -r x" },
+    { name: "args", text: '[\n  "a",\n  1\n]' },
+    { name: "deep.er", text: "true" },
   ]);
+});
+
+test("a plan of another form is shown whole as well, and what ran before is named", () => {
+  const shown = (plan, duplicates) => batchView(batch("b"), { digest: "d", duplicates, instructions: [instruction({ plan, block_index: 3 })] }, NOW).instructions[0];
+  const names = (plan) => shown(plan).rows.map(({ name, text }) => `${name}=${text}`);
+  assert.deepEqual(names({ operation: "exec", input: { command: "x" }, sandbox: "off" }), ["operation=exec", "input.command=x", "sandbox=off"]);
+  assert.deepEqual(names({ route: { path: "/v1/exec" }, list: [] }), ["route.path=/v1/exec", "list=[]"]);
+  assert.match(shown({}, [{ instruction_id: "i", block_index: 3 }]).title, /does not run again$/);
+  assert.equal(shown({}, [{ instruction_id: "i", block_index: 2 }]).title, "1. conductor::exec");
 });
 
 test("a plan may be a text, and without one the parameters are shown", () => {

@@ -119,6 +119,11 @@ impl Client {
         Ok(Client { http, base: format!("http://{address}"), token })
     }
 
+    /// Its base address, without a trailing slash.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// `data` of a `GET`; `path` with its query.
     pub(crate) async fn get(&self, path: &str) -> Result<Box<RawValue>, CallError> {
         self.within(Some(SOON), self.call(Method::GET, path, None)).await

@@ -175,6 +175,7 @@ fn by_hand(http: &str, state: &Path) -> anyhow::Result<()> {
          curl -N {http}/v1/browser/request -H 'content-type: application/json' -d '{body}'\n  \
          curl {http}/v1/browser\n  \
          curl {http}/v1/browser/requests\n  \
+         baa-conductor --state-dir {state} open\n  \
          baa-conductor --state-dir {state} status\n  \
          baa-conductor --state-dir {state} request --platform claude --path /echo\n"
     ))?;

@@ -15,6 +15,7 @@ mod event_stream;
 mod extension;
 mod instructions;
 mod man;
+mod open;
 mod pairing;
 mod request;
 mod serve;
@@ -110,6 +111,8 @@ enum Command {
     Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
+    /// Open the status page in the browser, logged in.
+    Open(open::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
     Extension(extension::Arguments),
     /// Print where the token is, or rotate it.
@@ -260,6 +263,7 @@ fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Pairings(arguments) => pairing::run(context, arguments),
         Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
+        Command::Open(arguments) => open::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Token(arguments) => token::run(context, arguments),
         Command::Service(arguments) => service::run(Some(&context), &cli.common, &arguments),

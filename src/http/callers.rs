@@ -1,7 +1,10 @@
-//! Who calls: the token, or the kernel's word that the other end of the connection is the daemon's own user.
+//! Who calls: the token, a session of the status page, or the kernel's word that the other end of the connection is the
+//! daemon's own user.
 
 use super::{
     error::{ApiError, Code},
+    origins,
+    sessions::Sessions,
     settings::LocalTrust,
     throttle::Throttle,
 };
@@ -9,8 +12,11 @@ use crate::{host::owner, line::Line, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
-    net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use tokio::time::Instant;
 
@@ -28,7 +34,7 @@ pub enum Access {
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody who showed the token.
+    /// Somebody who showed the token, or the status page with a session.
     Bearer,
     /// Somebody else who may.
     Local,
@@ -48,6 +54,11 @@ impl Peer {
         Peer { line, address, local, same_user: OnceCell::new() }
     }
 
+    /// The address at the other end.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.address.ip().to_canonical()
+    }
+
     fn is_same_user(&self) -> bool {
         *self.same_user.get_or_init(|| owner::is_own_user(self.address, self.local))
     }
@@ -59,11 +70,24 @@ pub(super) struct Callers {
     token: LiveToken,
     trust: LocalTrust,
     throttle: Mutex<Throttle>,
+    sessions: Sessions,
+    /// Of the token that let the sessions in.
+    generation: AtomicU64,
 }
 
 impl Callers {
-    pub(super) fn new(token: LiveToken, trust: LocalTrust) -> Self {
-        Callers { token, trust, throttle: Mutex::default() }
+    pub(super) fn new(token: LiveToken, trust: LocalTrust, sessions: Sessions) -> Self {
+        let generation = AtomicU64::new(token.generation());
+        Callers { token, trust, throttle: Mutex::default(), sessions, generation }
+    }
+
+    /// Those of the status page, without any that an earlier token let in.
+    pub(super) fn sessions(&self) -> &Sessions {
+        let generation = self.token.generation();
+        if self.generation.swap(generation, Relaxed) != generation {
+            self.sessions.forget_all();
+        }
+        &self.sessions
     }
 
     /// What callers without the token may do.
@@ -77,10 +101,13 @@ impl Callers {
         if given.flatten().is_some_and(|token| self.token.matches(token)) {
             return Ok(Caller::Bearer);
         }
+        if origins::is_own_page(headers) && self.sessions().holds(headers, || self.is_users(peer)) {
+            return Ok(Caller::Bearer);
+        }
         if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
             return Ok(Caller::Local);
         }
-        let address = peer.filter(|_| given.is_some()).map(|peer| peer.address.ip().to_canonical());
+        let address = peer.filter(|_| given.is_some()).map(Peer::ip);
         if let Some(left) = address.and_then(|address| self.throttle().wrong(address, Instant::now())) {
             let seconds = left.as_secs() + 1;
             let message = "Too many wrong tokens; further ones are not looked at for a while.";
@@ -90,7 +117,7 @@ impl Callers {
     }
 
     fn trusts(&self, peer: Option<&Peer>) -> bool {
-        let Some(peer) = peer.filter(|peer| peer.address.ip().to_canonical().is_loopback()) else { return false };
+        let Some(peer) = peer.filter(|peer| peer.ip().is_loopback()) else { return false };
         match self.trust {
             LocalTrust::Loopback => true,
             LocalTrust::SameUser => peer.is_same_user(),
@@ -101,6 +128,12 @@ impl Callers {
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         // Nothing panics between two changes of it, so what a panicking thread left is whole.
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the kernel says that the daemon's own user calls, where that is what callers are trusted for. What was
+    /// begun by such a caller then goes on with such callers alone: cookies and command lines are seen by others.
+    pub(super) fn is_users(&self, peer: Option<&Peer>) -> bool {
+        self.trust == LocalTrust::SameUser && self.trusts(peer)
     }
 }
 
@@ -113,6 +146,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::settings::Auth;
     use crate::secret::Secret;
     use actix_web::http::header::HeaderValue;
 
@@ -129,7 +163,7 @@ mod tests {
     }
 
     fn callers(trust: LocalTrust) -> Callers {
-        Callers::new(LiveToken::fixed(Secret::new("right")), trust)
+        Callers::new(LiveToken::fixed(Secret::new("right")), trust, Sessions::new(&Auth::default(), 9))
     }
 
     #[test]

@@ -11,6 +11,7 @@ use actix_web::http::{
 use std::net::SocketAddr;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What the checks compare with, made once.
 #[derive(Clone, Debug)]
@@ -122,6 +123,22 @@ fn fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
+}
+
+/// Whether a script of a page of this very origin makes the request, as the browser says: no navigation, no image, no other
+/// port or name. Of a request that passed the checks; a program may claim it, no other page can.
+pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
+    let value = |name: &HeaderName| headers.get(name).map(|value| value.as_bytes());
+    match value(&SEC_FETCH_SITE) {
+        Some(site) => {
+            site == b"same-origin" && value(&SEC_FETCH_MODE).is_none_or(|mode| matches!(mode, b"cors" | b"same-origin"))
+        }
+        // A browser that sends no metadata still names the page's origin where something can be changed.
+        None => value(&header::ORIGIN)
+            .and_then(|origin| origin.strip_prefix(b"http://"))
+            .zip(value(&header::HOST))
+            .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host)),
+    }
 }
 
 /// Whether the head announces a body.

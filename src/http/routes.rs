@@ -12,10 +12,10 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, pairings, policy,
-    probes,
+    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, page, pairings,
+    policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
-    socket, state, status, system, tasks,
+    session, socket, state, status, system, tasks,
 };
 use crate::bridge::WS_PATH;
 use actix_web::{HttpRequest, HttpResponse, guard, http::Method, web};
@@ -63,6 +63,17 @@ routes! {
         plain(), describe::show_capabilities, "Says what can be done and in which order to call.";
     "service.status" GET "/v1/status" [Local, Read, Both, Always]
         plain(), status::show, "Says how the daemon is, in numbers.";
+    "page.root" GET "/" [Open, Read, Neither, Always] plain(), page::root, "Leads to the status page.";
+    "page.ui" GET "/v1/status/ui" [Open, Read, Neither, Always]
+        plain(), page::show, "The status page, for people; there is no data in it.";
+    "page.asset" GET "/v1/status/ui/{asset}" [Open, Read, Neither, Always]
+        at("/v1/status/ui/page.css"), page::asset, "What the status page is made of.";
+    "session.begin" POST "/v1/session" [Open, Write, Neither, Always]
+        body(r#"{"code":"0123abcd"}"#), session::begin, "Logs the status page in by a code that is good for once.";
+    "session.end" DELETE "/v1/session" [Local, Write, Neither, Always]
+        plain(), session::end, "Logs the status page out.";
+    "session.codes" POST "/v1/session/codes" [Token, Write, Neither, Always]
+        plain(), session::issue, "Gives a code by which the status page logs in once.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
         plain(), state::show, "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]

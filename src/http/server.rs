@@ -6,6 +6,7 @@ use super::{
     origins::Origins,
     route::Features,
     routes,
+    sessions::Sessions,
     settings::{Auth, LocalTrust, Server},
 };
 use crate::{
@@ -119,7 +120,7 @@ impl Core {
         let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
         Core {
             origins: Origins::new(&parts.server, address),
-            callers: Callers::new(parts.token, trust),
+            callers: Callers::new(parts.token, trust, Sessions::new(&parts.auth, address.port())),
             bridge: parts.bridge,
             relay: parts.relay,
             policy: parts.policy,

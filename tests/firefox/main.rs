@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
 mod comings;
+mod decisions;
 mod hello;
 mod login;
 mod messages;
@@ -18,5 +19,6 @@ mod requests;
 #[path = "../it/support/mod.rs"]
 mod shared;
 mod speed;
+mod status;
 mod support;
 mod tabs;

@@ -39,6 +39,7 @@ mod records;
 mod sandbox;
 mod secrets;
 mod service;
+mod session;
 mod shutdown;
 mod steps;
 mod stream;

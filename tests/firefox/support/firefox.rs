@@ -109,6 +109,13 @@ impl Firefox {
         self.bidi.evaluate(tree["contexts"][0]["context"].as_str().unwrap(), expression).await
     }
 
+    /// Has pages believe that their user likes it dark, or light.
+    pub(crate) async fn set_dark(&self, is_dark: bool) {
+        let scheme = if is_dark { 0 } else { 1 };
+        let set = format!("Services.prefs.setIntPref('layout.css.prefers-color-scheme.content-override', {scheme})");
+        self.window(&set).await;
+    }
+
     /// Ends the process in which pages of that site live, as a fault in it would.
     pub(crate) async fn crash(&self, site: &str) {
         let site = json!(site.trim_end_matches('/'));

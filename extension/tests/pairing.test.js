@@ -33,9 +33,16 @@ async function pairings(kept = {}) {
   return { pairing, storage, log };
 }
 
+/** How long anything may take before a test gives up on it. */
+const PATIENCE_MS = 15_000;
+
 /** Waits until a condition holds; the browser's cryptography takes its own time. */
 async function until(holds) {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  const giveUp = Date.now() + PATIENCE_MS;
+  while (!holds()) {
+    assert.ok(Date.now() < giveUp, `not within ${PATIENCE_MS} ms: ${holds}`);
+    await settled();
+  }
 }
 
 /** A link that has said hello to a daemon. */

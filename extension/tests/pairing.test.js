@@ -126,6 +126,17 @@ test("a proof of one connection is worth nothing on the next", async () => {
   assert.deepEqual([link.note, FakeSocket.last.types()], [FALSE_DAEMON, ["hello"]]);
 });
 
+test("a daemon that proved itself on one connection has to do so on the next", async () => {
+  const { link, socket } = await greeting(PAIRED);
+  socket.say(CHALLENGE);
+  await until(() => socket.sent.length > 1);
+  socket.say(ACK);
+  link.reconnect("asked");
+  FakeSocket.last.accept();
+  FakeSocket.last.say(ACK);
+  assert.deepEqual([link.state, link.note], ["waiting", FALSE_DAEMON]);
+});
+
 test("a daemon that moved to another port is the same, and is known there from then on", async () => {
   const { socket, storage } = await greeting({ "ws://127.0.0.1:9/ws/firefox": { secret, paired_at: 3 } });
   socket.say(CHALLENGE);

@@ -15,6 +15,7 @@ mod event_stream;
 mod extension;
 mod instructions;
 mod man;
+mod pairing;
 mod request;
 mod serve;
 mod service;
@@ -101,6 +102,10 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// Let in the Firefox whose extension shows this code.
+    Pair(pairing::PairArguments),
+    /// Show which Firefoxes are paired or wait for it, or forget one.
+    Pairings(pairing::ListArguments),
     /// List, show, approve, reject or run what models asked this machine for.
     Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
@@ -244,13 +249,15 @@ fn concluded(done: anyhow::Result<ExitCode>) -> ExitCode {
 
 /// Runs a command that has what it needs and answers the exit code of the process.
 fn run(cli: Cli, context: Context) -> ExitCode {
-    let done = match cli.command.unwrap_or(Command::Serve(serve::Arguments {})) {
-        Command::Serve(_) => serve::run(context),
+    let done = match cli.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => serve::run(context, &arguments),
         Command::Demo(arguments) => demo::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Pair(arguments) => pairing::pair(context, arguments),
+        Command::Pairings(arguments) => pairing::run(context, arguments),
         Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),

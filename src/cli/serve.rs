@@ -1,7 +1,7 @@
 //! `baa-conductor serve`: runs the daemon until a signal ends it.
 
 use super::{AddressInUse, Context};
-use crate::app::{Daemon, StartError};
+use crate::app::{Daemon, Damaged, StartError};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -12,7 +12,7 @@ mod manager;
 
 use manager::Manager;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
 Examples:
   baa-conductor serve
@@ -24,14 +24,19 @@ stderr. SIGTERM or Ctrl-C ends it in order, a second one at once. A service mana
 
 Exit codes: 0 ended by a signal; 1 failed, also when another daemon runs on the state folder; 2 bad usage or
 configuration; 3 the address is in use.")]
-pub(super) struct Arguments {}
+pub(super) struct Arguments {
+    /// Move a damaged database aside and begin with a new one; instructions are then off until they are enabled.
+    #[arg(long)]
+    pub(super) new_store: bool,
+}
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
-pub(super) fn run(context: Context) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let damaged = if arguments.new_store { Damaged::MovedAside } else { Damaged::Refused };
     actix_rt::System::new().block_on(async move {
         // Before the ready line: a signal that comes right after it must not be lost.
         let mut signals = Signals::new()?;
-        let daemon = start(&context).await?;
+        let daemon = start(&context, damaged).await?;
         let identity = daemon.identity();
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "ready {} {}", identity.local_api_base, identity.ws_url)?;
@@ -55,8 +60,8 @@ pub(super) fn run(context: Context) -> anyhow::Result<ExitCode> {
 }
 
 /// Starts the daemon of this configuration.
-pub(super) async fn start(context: &Context) -> anyhow::Result<Daemon> {
-    Daemon::start(&context.config, &context.state_dir).await.map_err(|error| match error {
+pub(super) async fn start(context: &Context, damaged: Damaged) -> anyhow::Result<Daemon> {
+    Daemon::start(&context.config, &context.state_dir, damaged).await.map_err(|error| match error {
         StartError::AddressInUse(address) => anyhow::Error::new(AddressInUse(address.to_string())),
         other => anyhow::Error::new(other),
     })

@@ -3,23 +3,16 @@
 use super::{
     error::{ApiError, Code},
     settings::LocalTrust,
+    throttle::Throttle,
 };
 use crate::{host::owner, line::Line, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
-
-/// Wrong tokens from one address within a minute before further ones are not even looked at.
-const WRONG_TOKENS_MAX: u32 = 10;
-const WRONG_TOKENS_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond it all are forgotten.
-const ADDRESSES_MAX: usize = 4_096;
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +58,12 @@ impl Peer {
 pub(super) struct Callers {
     token: LiveToken,
     trust: LocalTrust,
-    wrong: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    throttle: Mutex<Throttle>,
 }
 
 impl Callers {
     pub(super) fn new(token: LiveToken, trust: LocalTrust) -> Self {
-        Callers { token, trust, wrong: Mutex::default() }
+        Callers { token, trust, throttle: Mutex::default() }
     }
 
     /// What callers without the token may do.
@@ -87,11 +80,11 @@ impl Callers {
         if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
             return Ok(Caller::Local);
         }
-        let address = peer.map(|peer| peer.address.ip());
-        if given.is_some() && address.is_some_and(|address| self.count_wrong(address)) {
-            return Err(
-                ApiError::new(Code::AuthThrottled, "Too many wrong tokens; try again in a minute.").retry_after(60)
-            );
+        let address = peer.filter(|_| given.is_some()).map(|peer| peer.address.ip().to_canonical());
+        if let Some(left) = address.and_then(|address| self.throttle().wrong(address, Instant::now())) {
+            let seconds = left.as_secs() + 1;
+            let message = "Too many wrong tokens; further ones are not looked at for a while.";
+            return Err(ApiError::new(Code::AuthThrottled, message).retry_after(seconds.min(60)));
         }
         Err(ApiError::new(Code::Unauthorized, "A valid token is required."))
     }
@@ -105,23 +98,9 @@ impl Callers {
         }
     }
 
-    /// Counts a wrong token; answers whether there were too many before it.
-    fn count_wrong(&self, address: IpAddr) -> bool {
-        let now = Instant::now();
-        // Counts survive a panic whole: each change is one insertion.
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= ADDRESSES_MAX {
-            wrong.clear();
-        }
-        let (since, count) = wrong.entry(address).or_insert((now, 0));
-        if now - *since >= WRONG_TOKENS_WINDOW {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count == WRONG_TOKENS_MAX {
-            *since = now; // the minute of silence begins
-        }
-        *count > WRONG_TOKENS_MAX
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,14 +169,14 @@ mod tests {
     async fn wrong_tokens_are_throttled_for_a_minute_and_right_ones_never() {
         let callers = callers(LocalTrust::None);
         let wrong = || admit(&callers, Access::Token, Some("Bearer wrong"));
-        for _ in 0..WRONG_TOKENS_MAX {
+        for _ in 0..10 {
             assert_eq!(wrong(), Err("unauthorized"));
         }
         assert_eq!(wrong(), Err("auth_throttled"));
         assert_eq!(admit(&callers, Access::Token, Some("Bearer right")), Ok(Caller::Bearer));
         assert_eq!(wrong(), Err("auth_throttled"), "a right one forgives nothing");
         assert_eq!(admit(&callers, Access::Token, None), Err("unauthorized"), "no token is no wrong one");
-        tokio::time::sleep(WRONG_TOKENS_WINDOW).await;
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
         assert_eq!(wrong(), Err("unauthorized"));
     }
 }

@@ -19,6 +19,7 @@ mod local;
 mod messages;
 mod origins;
 mod paging;
+mod pairings;
 mod policy;
 mod probes;
 mod relayed;
@@ -33,6 +34,7 @@ mod state;
 mod status;
 mod system;
 mod tasks;
+mod throttle;
 
 pub use callers::{Access, Caller};
 pub use describe::Facts;

@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     events::Bus,
     runs::insist,
+    state_folder::instructions_enabled,
     store::{
         Store, StoreError,
         batches::{self, BatchRow},
@@ -22,6 +23,7 @@ use crate::{
 use actix::prelude::*;
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -39,6 +41,8 @@ const STAGES_AT_ONCE: usize = 2;
 pub struct Setup {
     /// Its section.
     pub settings: Instructions,
+    /// Where it stands whether instructions may run at all.
+    pub state_dir: PathBuf,
     /// Where batches and keys are kept.
     pub store: Store,
     /// Until a change that must be made is tried again.
@@ -186,7 +190,7 @@ impl Hub {
 impl FinalMessages for Hub {
     fn seen(&self, seen: Seen) {
         let settings = self.settings();
-        if !settings.live || self.shared.stopping.is_cancelled() {
+        if !settings.live || self.shared.stopping.is_cancelled() || !self.shared.is_enabled() {
             return;
         }
         let Ok(unread) = Arc::clone(&self.shared.unread).try_acquire_owned() else {
@@ -260,6 +264,11 @@ pub enum Undecided {
 }
 
 impl Shared {
+    /// Whether instructions may run at all: not after a database was lost, until a person says so.
+    pub(super) fn is_enabled(&self) -> bool {
+        instructions_enabled(&self.setup.state_dir)
+    }
+
     async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
         let (name, now) = (batch_id.to_owned(), self.setup.clock.now_ms());
         let decide = move |conn: &mut _| {

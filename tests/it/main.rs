@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
 mod actions;
+mod attack;
 mod audit;
 mod buffered;
 mod cancel;
@@ -21,12 +22,15 @@ mod exactly_once;
 mod exec;
 mod explain;
 mod extension;
+mod faults;
 mod files;
 mod frames;
 mod guard;
+mod guarded;
 mod instructions;
 mod journal;
 mod limits;
+mod pairing;
 mod peers;
 mod policy;
 mod probes;
@@ -43,3 +47,4 @@ mod system;
 mod tasks;
 mod token;
 mod waiting;
+mod websocket;

@@ -99,7 +99,7 @@ impl Place {
 /// What a running daemon makes of a new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Taken {
+enum Reception {
     /// It goes by it.
     Taken,
     /// None runs; the next one reads it.
@@ -114,7 +114,7 @@ struct Shown {
     place: Place,
     rotated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    daemon: Option<Taken>,
+    daemon: Option<Reception>,
 }
 
 /// Prints where it is, and what became of it, to stdout.
@@ -133,14 +133,14 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         daemon.map_or_else(|| place.said(), |taken| rotated(&place, taken))
     };
     let said = super::say(&format!("{text}\n"))?;
-    Ok(if daemon == Some(Taken::Refused) { ExitCode::FAILURE } else { said })
+    Ok(if daemon == Some(Reception::Refused) { ExitCode::FAILURE } else { said })
 }
 
-fn rotated(place: &Place, taken: Taken) -> String {
+fn rotated(place: &Place, taken: Reception) -> String {
     let daemon = match taken {
-        Taken::Taken => "the running daemon goes by it already, and forgot the sessions of its status page",
-        Taken::NotRunning => "no daemon is running; the next one takes it",
-        Taken::Refused => {
+        Reception::Taken => "the running daemon goes by it already, and forgot the sessions of its status page",
+        Reception::NotRunning => "no daemon is running; the next one takes it",
+        Reception::Refused => {
             "the running daemon goes by another one, of a configuration that is not in force here: restart it, or \
              change its token there"
         }
@@ -148,7 +148,7 @@ fn rotated(place: &Place, taken: Taken) -> String {
     format!("{}, and it is a new one\n{daemon}", place.said())
 }
 
-fn rotate(context: &Context, place: &Place) -> anyhow::Result<Taken> {
+fn rotate(context: &Context, place: &Place) -> anyhow::Result<Reception> {
     match place {
         Place::Configuration { origin } if *origin == Origin::Variable("BAA_SHARED_TOKEN".into()).to_string() => {
             bail!("the token comes from {origin}, which is not changed here: set another one where it is set")
@@ -168,19 +168,19 @@ fn rotate(context: &Context, place: &Place) -> anyhow::Result<Taken> {
     state_folder::prepare(&context.state_dir)?;
     state_folder::rotate_token(&context.state_dir)?;
     match Daemon::find(&context.state_dir) {
-        Err(FindError::NotRunning(_)) => Ok(Taken::NotRunning),
+        Err(FindError::NotRunning(_)) => Ok(Reception::NotRunning),
         Err(error) => Err(error.into()),
         Ok(_) => actix::System::new().block_on(async { Ok(taken(&Client::find(context)?).await?) }),
     }
 }
 
 /// Shows the daemon the new token, upon which it forgets the old one and what came of it.
-async fn taken(client: &Client) -> Result<Taken, CallError> {
+async fn taken(client: &Client) -> Result<Reception, CallError> {
     match client.get(PROBE).await {
-        Ok(_) => Ok(Taken::Taken),
-        Err(CallError::Refused(refused)) if matches!(refused.status, 401 | 429) => Ok(Taken::Refused),
+        Ok(_) => Ok(Reception::Taken),
+        Err(CallError::Refused(refused)) if matches!(refused.status, 401 | 429) => Ok(Reception::Refused),
         // Whatever else is wrong with the daemon, the token was right.
-        Err(CallError::Refused(_)) => Ok(Taken::Taken),
+        Err(CallError::Refused(_)) => Ok(Reception::Taken),
         Err(error) => Err(error),
     }
 }

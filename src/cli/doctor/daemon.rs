@@ -63,7 +63,7 @@ impl Asked {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
-        self.client.read(&*self.client.get(path).await?)
+        self.client.read(&self.client.get(path).await?)
     }
 
     /// Whether it answers, and is of this version.

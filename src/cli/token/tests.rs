@@ -23,7 +23,7 @@ fn every_place_is_said_with_its_origin() {
 
 #[test]
 fn json_names_the_source_and_what_became_of_it() {
-    let shown = Shown { place: folder(true), rotated: true, daemon: Some(Taken::NotRunning) };
+    let shown = Shown { place: folder(true), rotated: true, daemon: Some(Reception::NotRunning) };
     let wanted = serde_json::json!({"source": "state_folder", "path": "/s/token", "exists": true, "rotated": true,
         "daemon": "not_running"});
     assert_eq!(serde_json::to_value(shown).unwrap(), wanted);
@@ -33,10 +33,10 @@ fn json_names_the_source_and_what_became_of_it() {
 async fn a_daemon_that_goes_by_another_token_is_told_from_one_that_took_it() {
     let answer = |code: &str| format!(r#"{{"ok":false,"error":"{code}","message":"No."}}"#);
     for (status, body, wanted) in [
-        (200, r#"{"ok":true,"data":{"messages":[],"count":0}}"#.to_owned(), Taken::Taken),
-        (503, answer("store_unavailable"), Taken::Taken),
-        (401, answer("unauthorized"), Taken::Refused),
-        (429, answer("auth_throttled"), Taken::Refused),
+        (200, r#"{"ok":true,"data":{"messages":[],"count":0}}"#.to_owned(), Reception::Taken),
+        (503, answer("store_unavailable"), Reception::Taken),
+        (401, answer("unauthorized"), Reception::Refused),
+        (429, answer("auth_throttled"), Reception::Refused),
     ] {
         let stub = Stub::new(move |_| json(status, &body));
         let client = Client::new(&stub.base, None).unwrap();

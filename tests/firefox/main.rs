@@ -7,6 +7,7 @@
 
 mod comings;
 mod hello;
+mod hostile;
 mod login;
 mod messages;
 mod own;

@@ -195,7 +195,7 @@ async fn a_rotated_token_ends_every_session_and_every_code() {
     let (cookie, waiting) = (session(&daemon).await, code(&daemon).await);
     let caller = page(&daemon).with("cookie", &cookie);
     assert!(is_bearer(&caller).await);
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
     command.args(["token", "--rotate", "--state-dir"]).arg(daemon.folder().state());
     let output = command.env_clear().env("HOME", daemon.folder().path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");

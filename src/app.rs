@@ -1,6 +1,7 @@
 //! The composition root: starts what the daemon is made of, wires it, and stops it in order.
 //!
-//! Order of a stop: accept no more, end every request with its last word, let commands finish or end them, end the events,
+//! Order of a stop: accept no more, begin no instruction, end every request with its last word, let commands finish or end
+//! them, write down what instructions came to, end the events,
 //! close the sockets with 1001, write what is queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
 
 use crate::{
@@ -10,10 +11,11 @@ use crate::{
     events,
     host::{self, Host},
     http::{self, Core, Facts, Features, Parts, ServerHandle},
-    policy, records, relay,
+    instructions, policy, records, relay,
     relay::Journal,
+    runs::Operations,
     state_folder::{Announcement, StateError, StateFolder, TokenError, disable_instructions, instructions_enabled},
-    store::{self, Later, OpenError, Retention, Store, StoreError},
+    store::{self, Later, OpenError, Retention, Store, StoreError, batches, tasks::Interrupted},
     system::System,
     watchdog::{Death, Watchdog},
 };
@@ -148,6 +150,16 @@ impl Daemon {
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let registry = Arc::new(config.registry());
+        interrupt(&store, clock).await;
+        let retry = Duration::from_millis(config.store.retry_ms);
+        let instructions = instructions::Hub::new(instructions::Setup {
+            settings: config.instructions.clone(),
+            store: store.clone(),
+            retry,
+            system: system.clone(),
+            events: events.clone(),
+            clock,
+        });
         let bridge = bridge::Hub::new(bridge::Setup {
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
@@ -157,6 +169,7 @@ impl Daemon {
             clock,
             events: events.clone(),
             later: later.clone(),
+            final_messages: Arc::new(instructions.clone()),
         });
         let policy = policy::Hub::new(policy::Parts {
             settings: Arc::new(config.policy.clone()),
@@ -182,7 +195,9 @@ impl Daemon {
             policy,
             system,
             host: Host::new(host_setup(config, state.path())),
-            registry,
+            operations: Operations::new(store.clone(), clock, retry, config.instructions.result_max_bytes),
+            instructions: instructions.clone(),
+            registry: Arc::clone(&registry),
             records,
             events,
             features: Features::of(config),
@@ -195,6 +210,8 @@ impl Daemon {
             later: later.clone(),
         };
         let core = Arc::new(Core::new(parts, listening.address));
+        let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));
+        instructions.start(instructions::Outside { execute, relay: core.relay.clone(), registry });
         let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)
             .map_err(StartError::Thread)?;
         let address = listening.address;
@@ -220,12 +237,17 @@ impl Daemon {
         self.watchdog.disarm();
         let until = Instant::now() + self.stop_within;
         let late = |step: &str| tracing::warn!(step, "did not end in time");
+        tracing::info!("stopping");
         self.server.pause().await;
+        self.core.instructions.stop();
         self.core.relay.stop();
         if timeout_at(until, self.core.relay.stopped()).await.is_err() {
             late("requests");
         }
         self.core.host.close(until).await;
+        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.instructions.stopped()).await.is_err() {
+            late("instructions");
+        }
         self.core.events.close();
         self.core.bridge.stop();
         if timeout_at(until.max(Instant::now() + LAST_FRAMES), self.core.bridge.stopped()).await.is_err() {
@@ -291,6 +313,20 @@ fn watch(watchdog: &Watchdog, store: &Store, later: &Later) {
 fn give_up(death: Death) {
     tracing::error!(thread = death.thread, "a thread {}, so the daemon ends; it is to be started anew", death.how);
     process::exit(1);
+}
+
+/// Notes what the last process left running. A database that cannot be written keeps nobody from relaying; the center
+/// does this again before it runs anything.
+async fn interrupt(store: &Store, clock: Clock) {
+    let now = clock.now_ms();
+    match store.transact(move |conn| batches::interrupt(conn, now)).await {
+        Ok(found) if found == Interrupted::default() => {}
+        Ok(Interrupted { task_ids, run_ids, .. }) => {
+            let (tasks, runs) = (task_ids.len(), run_ids.len());
+            tracing::warn!(tasks, runs, "the last process ended while these ran: they are not run again");
+        }
+        Err(error) => tracing::error!(%error, "what the last process left running cannot be noted"),
+    }
 }
 
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.

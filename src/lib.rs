@@ -20,6 +20,7 @@ pub mod policy;
 pub mod records;
 pub mod relay;
 pub mod roster;
+pub mod runs;
 pub mod secret;
 pub mod simulator;
 pub mod sse;

@@ -3,7 +3,7 @@
 //! ```text
 //! entry     main  cli  app  simulator
 //! edge      http  bridge::socket
-//! actors    bridge  policy  relay  records  instructions  events  system
+//! actors    bridge  policy  relay  records  instructions  runs  events  system
 //!                                                     (each other only through what their mod.rs gives out)
 //! effects   store  host  codex  state_folder  extension  telemetry  watchdog
 //! values    wire  platforms  sse  ids  …  and every settings.rs
@@ -32,7 +32,7 @@ enum Layer {
 const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
-    (Layer::Actors, &["bridge", "policy", "records", "relay", "instructions", "events", "system"]),
+    (Layer::Actors, &["bridge", "policy", "records", "relay", "instructions", "runs", "events", "system"]),
     (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry", "watchdog"]),
     (
         Layer::Values,

@@ -16,6 +16,7 @@ import { Proxy } from "./proxy.js";
 import { Report } from "./report.js";
 import { Router } from "./router.js";
 import { Shells } from "./shells.js";
+import { System } from "./system.js";
 import { Tabs } from "./tabs.js";
 import { Teacher } from "./teacher.js";
 import { Templates } from "./templates.js";
@@ -49,7 +50,10 @@ const link = new Link(
     greeted,
     // What was asked on a connection that has ended since is nobody's wish any more.
     frame: (frame) => void link.still(entered, () => router.frame(frame)),
-    lost: () => proxy.abortAll(),
+    lost: () => {
+      proxy.abortAll();
+      system.lost();
+    },
     log,
   },
 );
@@ -131,9 +135,11 @@ const proxy = new Proxy({
   // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
   refused: () => {},
 });
+const system = new System({ ...timers, send: (frame) => link.send(frame), isConnected: () => link.connected, changed: () => panel.changed() });
 const router = new Router({
   link,
   messages,
+  system,
   shells,
   tabs,
   proxy,
@@ -154,6 +160,7 @@ const panel = new Panel({
   failures,
   logbook,
   proxy,
+  system,
   clientId: () => clientId,
   setAddress,
   defaultAddress: DAEMON_WS,

@@ -63,6 +63,19 @@ export function problemWords({ runtime, login, drift, failure }) {
   return problems.join(" ") || "None.";
 }
 
+const MODES = { pause: "paused", resume: "running", drain: "draining" };
+
+/** Whether the daemon is in the mode that an action leads to. */
+export const isMode = (system, action) => system.mode === MODES[action];
+
+/** The daemon's mode in words. */
+export function modeWords(system) {
+  if (system === null) return "Not known while disconnected.";
+  const words = { running: "Running", paused: "Paused: instructions wait", draining: "Draining: no new requests" }[system.mode] ?? system.mode;
+  const since = `since ${new Date(system.changed_at).toLocaleString()}`;
+  return `${words}, ${since}${system.reason ? `: ${system.reason}` : ""}.`;
+}
+
 /** What is wrong with an address, or "". */
 export function addressFault(address) {
   return isLoopbackSocket(address) ? "" : "It must begin with ws:// and name this machine: 127.0.0.1, localhost or [::1].";

@@ -3,7 +3,7 @@ import test from "node:test";
 import { Log, LINES_MAX } from "../background/log.js";
 import { Panel } from "../background/panel.js";
 import { permitted, registerScripts } from "../background/permissions.js";
-import { addressFault, loginWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "../options/view.js";
+import { addressFault, isMode, loginWords, modeWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "../options/view.js";
 import { CLAUDE, FakePort, LOCAL, settled } from "./support/fakes.js";
 
 test("the log keeps its last 200 lines, none of them long", () => {
@@ -91,6 +91,7 @@ test("the panel shows the state, does what is asked, and answers when it fails",
     failures: new Map([["claude", { code: "fetch_failed", at: 1 }]]),
     logbook: new Log({ now: () => 1 }),
     proxy: { running: 2 },
+    system: { state: { mode: "paused", changed_at: 1, reason: "lunch" }, ask: async (action) => (calls.push(action), action !== "drain") },
     clientId: () => "firefox-1",
     setAddress: async (address) => address === "good",
     defaultAddress: "d",
@@ -99,6 +100,9 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   panel.connected(port);
   const { state } = port.sent[0];
   assert.equal(state.platforms[0].failure.code, "fetch_failed");
+  assert.match(modeWords(state.system), /^Paused: instructions wait, since .*: lunch\.$/);
+  assert.deepEqual([isMode(state.system, "pause"), isMode(state.system, "resume")], [true, false]);
+  assert.equal(modeWords(null), "Not known while disconnected.");
   assert.match(problemWords({ ...state.platforms[0], drift: 0 }), /fetch failed/);
   assert.deepEqual([state.client_id, state.running, state.platforms[0].drift, state.platforms[0].endpoints], ["firefox-1", 2, 3, 1]);
   const ask = async (message) => {
@@ -108,6 +112,8 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   };
   for (const what of ["tab_open", "tab_focus", "tab_restore", "request_credentials", "ws_reconnect", "forget_template"]) assert.equal(await ask({ ask: what, platform: "claude" }), true);
   assert.deepEqual(calls, ["open claude false options", "open claude true options", "restore", "report claude", "reconnect", "forget claude"]);
+  assert.deepEqual([await ask({ ask: "pause" }), await ask({ ask: "resume" }), await ask({ ask: "drain" })], [true, true, false]);
+  assert.deepEqual(calls.splice(-3), ["pause", "resume", "drain"]);
   assert.equal(await ask({ ask: "tab_reload", platform: "claude" }), false);
   assert.deepEqual([await ask({ ask: "set_address", address: "good" }), await ask({ ask: "set_address", address: "bad" })], [true, false]);
 });

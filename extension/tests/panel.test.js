@@ -13,6 +13,7 @@ test("a button says done only when it is, and the log says why not", async () =>
     observer: { drift: [] },
     logbook: { lines: [], add: (level, message) => log.push(message) },
     proxy: {},
+    system: { state: null },
     clientId: () => "firefox-1",
   });
   const port = new FakePort(1);

@@ -6,6 +6,7 @@ use super::{
     connection::{Connection, Dispatch, Out, Stop, View},
     directory::{Crowded, Directory, Link, NoClient, Template},
     events::Disconnected,
+    messages::FinalMessages,
     meter::Meter,
     settings::{Bridge, LoginState},
     view::{BridgeView, Identity},
@@ -54,6 +55,8 @@ pub struct Setup {
     pub events: Bus,
     /// Where what clients tell is kept, written behind.
     pub later: Later,
+    /// Who does something with final messages.
+    pub final_messages: Arc<dyn FinalMessages>,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -236,6 +239,10 @@ impl Hub {
 
     pub(super) fn later(&self) -> &Later {
         &self.shared.setup.later
+    }
+
+    pub(super) fn final_messages(&self) -> &dyn FinalMessages {
+        &*self.shared.setup.final_messages
     }
 
     pub(super) fn arrivals(&self) -> &Notify {

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod event_stream;
 mod extension;
+mod instructions;
 mod request;
 mod serve;
 mod status;
@@ -87,6 +88,8 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// List, show, approve, reject or run what models asked this machine for.
+    Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
@@ -205,6 +208,7 @@ pub fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),

@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, host, journal, messages, policy, probes,
+    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state, status, system, tasks,
 };
@@ -131,6 +131,19 @@ routes! {
     "host.files.write" POST "/v1/files/write" [Token, Write, Control, HostOps]
         body(r#"{"path":"/tmp/note.txt","content":"Hello","overwrite":true}"#), host::files_write,
         "Writes a file of this machine, all of it or nothing.";
+    "instructions.submit" POST "/v1/instructions/messages" [Token, Write, Control, Always]
+        body(r#"{"platform":"claude","conversation_id":"c-1","assistant_message_id":"m-1","text":"```baa\n@conductor::status\n```","dry_run":true}"#),
+        instructions::submit, "Runs the instructions of a message, each once, or says what they would run.";
+    "instructions.list" GET "/v1/instructions" [Token, Read, Control, Always]
+        at("/v1/instructions?status=pending_approval"), instructions::list, "Lists batches of instructions, newest first.";
+    "instructions.one" GET "/v1/instructions/{batch_id}" [Token, Read, Control, Always]
+        at("/v1/instructions/batch-1"), instructions::one, "Shows a batch, exactly what it runs and what came of it.";
+    "instructions.approve" POST "/v1/instructions/{batch_id}/approve" [Token, Write, Control, Always]
+        at("/v1/instructions/batch-1/approve").with(r#"{"reason":"as discussed"}"#), instructions::approve,
+        "Lets a batch run that waits for approval, as it was shown.";
+    "instructions.reject" POST "/v1/instructions/{batch_id}/reject" [Token, Write, Control, Always]
+        at("/v1/instructions/batch-1/reject").with(r#"{"reason":"not now"}"#), instructions::reject,
+        "Lets a batch that waits for approval never run.";
     "extension.xpi" GET "/extension.xpi" [Local, Read, Control, Always]
         plain(), extension::xpi, "Hands out the Firefox extension with this daemon's address set, as an .xpi file.";
     "browser.socket" GET WS_PATH [Open, Read, Neither, Always]

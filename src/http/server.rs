@@ -13,9 +13,11 @@ use crate::{
     codex::{Codexd, settings::Codex},
     events,
     host::Host,
+    instructions,
     line::Line,
     platforms::registry::Registry,
     policy, records, relay,
+    runs::Operations,
     secret::Secret,
     store::{Later, Store},
     system::System,
@@ -64,6 +66,10 @@ pub struct Core {
     pub system: System,
     /// Commands and files of this machine.
     pub host: Host,
+    /// Where those are written down that a caller asked for by hand.
+    pub operations: Operations,
+    /// What models ask for.
+    pub instructions: instructions::Hub,
     /// The platforms.
     pub registry: Arc<Registry>,
     /// Who is logged in where.
@@ -93,6 +99,8 @@ pub struct Parts {
     pub events: events::Bus,
     pub system: System,
     pub host: Host,
+    pub operations: Operations,
+    pub instructions: instructions::Hub,
     pub registry: Arc<Registry>,
     pub records: records::Reader,
     pub features: Features,
@@ -118,6 +126,8 @@ impl Core {
             events: parts.events,
             system: parts.system,
             host: parts.host,
+            operations: parts.operations,
+            instructions: parts.instructions,
             registry: parts.registry,
             records: parts.records,
             features: parts.features,

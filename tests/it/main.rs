@@ -25,6 +25,7 @@ mod faults;
 mod files;
 mod frames;
 mod guard;
+mod instructions;
 mod journal;
 mod limits;
 mod peers;

@@ -35,6 +35,7 @@ async fn hub(events: Bus) -> Hub {
         events: events.clone(),
         later,
         system: system.clone(),
+        final_messages: Arc::new(Nobody),
     });
     let policy = policy::Hub::new(policy::Parts {
         settings: Arc::default(),
@@ -45,6 +46,14 @@ async fn hub(events: Bus) -> Hub {
     });
     let (journal, stall) = (Journal::off(), Duration::from_secs(30));
     Hub::new(Setup { bridge, policy, journal, events, system, clock, requests_max: 8, stall })
+}
+
+/// Who wants to know nothing of messages.
+#[derive(Debug)]
+struct Nobody;
+
+impl bridge::FinalMessages for Nobody {
+    fn seen(&self, _: bridge::Seen) {}
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

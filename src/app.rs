@@ -287,20 +287,6 @@ impl Daemon {
     }
 }
 
-/// Notes what the last process left running. A database that cannot be written keeps nobody from relaying; the center
-/// does this again before it runs anything.
-async fn interrupt(store: &Store, clock: Clock) {
-    let now = clock.now_ms();
-    match store.transact(move |conn| batches::interrupt(conn, now)).await {
-        Ok(found) if found == Interrupted::default() => {}
-        Ok(Interrupted { task_ids, run_ids, .. }) => {
-            let (tasks, runs) = (task_ids.len(), run_ids.len());
-            tracing::warn!(tasks, runs, "the last process ended while these ran: they are not run again");
-        }
-        Err(error) => tracing::error!(%error, "what the last process left running cannot be noted"),
-    }
-}
-
 /// Moves a damaged database aside. A whole one stays, whatever was asked for.
 fn renew_store(database: &Path, state_dir: &Path, clock: Clock) -> Result<(), StartError> {
     if !store::aside::is_damaged(database)? {
@@ -330,6 +316,20 @@ fn watch(watchdog: &Watchdog, store: &Store, later: &Later) {
 fn give_up(death: Death) {
     tracing::error!(thread = death.thread, "a thread {}, so the daemon ends; it is to be started anew", death.how);
     process::exit(1);
+}
+
+/// Notes what the last process left running. A database that cannot be written keeps nobody from relaying; the center
+/// does this again before it runs anything.
+async fn interrupt(store: &Store, clock: Clock) {
+    let now = clock.now_ms();
+    match store.transact(move |conn| batches::interrupt(conn, now)).await {
+        Ok(found) if found == Interrupted::default() => {}
+        Ok(Interrupted { task_ids, run_ids, .. }) => {
+            let (tasks, runs) = (task_ids.len(), run_ids.len());
+            tracing::warn!(tasks, runs, "the last process ended while these ran: they are not run again");
+        }
+        Err(error) => tracing::error!(%error, "what the last process left running cannot be noted"),
+    }
 }
 
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.

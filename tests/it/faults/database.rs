@@ -86,19 +86,24 @@ async fn a_disk_that_is_full() {
     let _firefox = automatic(&daemon, "ff").await;
     let caller = daemon.caller().bearer(token);
     relays_go_on(&daemon, "before").await;
-    // Only the daemon and what it runs see that disk.
-    let run = async |command: String| {
-        let done = caller.post("/v1/exec", &serde_json::json!({"command": command})).await.data();
-        assert!(done["result"]["exit_code"].is_number(), "{done}");
-    };
-    run(format!("cat /dev/zero > '{}'", filler.display())).await;
+    // Only the daemon and what it runs see that disk; and on a full one it begins no command.
+    let flag = |name: &str| daemon.folder().path().join(name);
+    let (full, enough) = (flag("full"), flag("enough"));
+    let filler = filler.display();
+    let command = format!(
+        "cat /dev/zero > '{filler}'; touch '{}'; while [ ! -e '{}' ]; do sleep 0.05; done; rm '{filler}'",
+        full.display(),
+        enough.display()
+    );
+    let _running = caller.begin_at("/v1/exec", &serde_json::json!({"command": command})).await;
+    until("a full disk", async || full.exists().then_some(())).await;
     relays_go_on(&daemon, "meanwhile").await;
     // What was there of the log may still be overwritten; more than that it cannot hold.
     for n in 0..400 {
         caller.request(&ask(&format!("more-{n}"), "/echo")).await;
     }
     is_unready(&daemon).await;
-    run(format!("rm '{}'", filler.display())).await;
+    fs::write(&enough, "").unwrap();
     recovers(&daemon, "meanwhile").await;
     assert_eq!(caller.journal("more-399").await["outcome"], "success");
 }

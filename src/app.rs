@@ -14,11 +14,19 @@ use crate::{
     instructions, policy, records, relay,
     relay::Journal,
     runs::Operations,
-    state_folder::{Announcement, StateError, StateFolder, TokenError},
-    store::{Later, OpenError, Retention, Store, StoreError, batches, tasks::Interrupted},
+    state_folder::{Announcement, StateError, StateFolder, TokenError, disable_instructions, instructions_enabled},
+    store::{self, Later, OpenError, Retention, Store, StoreError, batches, tasks::Interrupted},
     system::System,
+    watchdog::{Death, Watchdog},
 };
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// Set to 1, requests leave no trace in the journal: for measuring what it costs.
@@ -60,9 +68,29 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A damaged database cannot be moved aside.
+    #[error("database {path} cannot be moved aside: {source}")]
+    Aside {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("no thread can be started: {0}")]
+    Thread(io::Error),
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Store(#[from] StoreError),
+}
+
+/// What becomes of a database that is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damaged {
+    /// The start fails and leaves it as it is.
+    Refused,
+    /// It is moved aside, a new one is made, and instructions are off until somebody enables them.
+    MovedAside,
 }
 
 /// A running daemon.
@@ -73,6 +101,7 @@ pub struct Daemon {
     store: Store,
     later: Later,
     stop_within: Duration,
+    watchdog: Watchdog,
     _announcement: Announcement,
     /// Held, and with it the lock, until everything else is gone.
     _state: StateFolder,
@@ -84,8 +113,9 @@ impl Daemon {
     /// # Errors
     ///
     /// Something that it needs cannot be had; nothing is left running then.
-    pub async fn start(config: &Config, state_dir: &Path) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, state_dir: &Path, damaged: Damaged) -> Result<Self, StartError> {
         host::limits::raise_open_files();
+        host::limits::outlive_file_size_limit();
         host::limits::guard_process();
         let clock = Clock::System;
         let state = StateFolder::open(state_dir)?;
@@ -98,7 +128,14 @@ impl Daemon {
                 }
             })?;
         let token = state.token(&config.auth)?;
-        let store = Store::open(&config.store.file(state.path()), &config.store)?;
+        let database = config.store.file(state.path());
+        if damaged == Damaged::MovedAside {
+            renew_store(&database, state.path(), clock)?;
+        }
+        if !instructions_enabled(state.path()) {
+            tracing::warn!("instructions are off until `baa-conductor instructions enable`");
+        }
+        let store = Store::open(&database, &config.store)?;
         let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
@@ -113,10 +150,12 @@ impl Daemon {
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let registry = Arc::new(config.registry());
+        let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
         interrupt(&store, clock).await;
         let retry = Duration::from_millis(config.store.retry_ms);
         let instructions = instructions::Hub::new(instructions::Setup {
             settings: config.instructions.clone(),
+            state_dir: state.path().to_owned(),
             store: store.clone(),
             retry,
             system: system.clone(),
@@ -124,6 +163,7 @@ impl Daemon {
             clock,
         });
         let bridge = bridge::Hub::new(bridge::Setup {
+            pairings,
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
             identity: identity.clone(),
@@ -175,16 +215,19 @@ impl Daemon {
         let core = Arc::new(Core::new(parts, listening.address));
         let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));
         instructions.start(instructions::Outside { execute, relay: core.relay.clone(), registry });
+        let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)
+            .map_err(StartError::Thread)?;
         let address = listening.address;
-        let running =
-            http::run(listening, Arc::clone(&core)).map_err(|source| StartError::Listen { address, source })?;
+        let running = http::run(listening, Arc::clone(&core), watchdog.clone())
+            .map_err(|source| StartError::Listen { address, source })?;
         let server = running.handle();
         actix_rt::spawn(running);
         let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
         Retention::start(store.clone(), &config.store, clock);
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
+        watch(&watchdog, &store, &later);
         let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
-        Ok(Daemon { core, server, store, later, stop_within, _announcement: announcement, _state: state })
+        Ok(Daemon { core, server, store, later, stop_within, watchdog, _announcement: announcement, _state: state })
     }
 
     /// Where it listens and since when.
@@ -194,6 +237,7 @@ impl Daemon {
 
     /// Stops it in order.
     pub async fn stop(self) {
+        self.watchdog.disarm();
         let until = Instant::now() + self.stop_within;
         let late = |step: &str| tracing::warn!(step, "did not end in time");
         tracing::info!("stopping");
@@ -255,6 +299,37 @@ async fn interrupt(store: &Store, clock: Clock) {
         }
         Err(error) => tracing::error!(%error, "what the last process left running cannot be noted"),
     }
+}
+
+/// Moves a damaged database aside. A whole one stays, whatever was asked for.
+fn renew_store(database: &Path, state_dir: &Path, clock: Clock) -> Result<(), StartError> {
+    if !store::aside::is_damaged(database)? {
+        tracing::info!(path = %database.display(), "the database is not damaged and stays");
+        return Ok(());
+    }
+    let failed = |source| StartError::Aside { path: database.to_owned(), source };
+    // First of all: what had run already is forgotten from then on.
+    disable_instructions(state_dir).map_err(failed)?;
+    let aside = store::aside::move_aside(database, clock.now_ms()).map_err(failed)?;
+    tracing::warn!(path = %database.display(), aside = %aside.display(), "the damaged database was moved aside");
+    Ok(())
+}
+
+/// Watches this thread, and what runs on it and beside it for as long as the daemon does.
+fn watch(watchdog: &Watchdog, store: &Store, later: &Later) {
+    watchdog.watch("main");
+    let (store, later) = (store.clone(), later.clone());
+    watchdog.watch_by_asking("write behind", move || std::future::ready(later.is_there()));
+    watchdog.watch_by_asking("store", move || {
+        let store = store.clone();
+        async move { store.is_there().await }
+    });
+}
+
+/// Ends the process: what a dead thread held nobody else can give back.
+fn give_up(death: Death) {
+    tracing::error!(thread = death.thread, "a thread {}, so the daemon ends; it is to be started anew", death.how);
+    process::exit(1);
 }
 
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.

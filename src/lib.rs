@@ -8,6 +8,7 @@ pub mod codex;
 pub mod config;
 pub mod events;
 pub mod extension;
+pub mod faults;
 pub mod host;
 pub mod http;
 pub mod ids;
@@ -27,6 +28,7 @@ pub mod state_folder;
 pub mod store;
 pub mod system;
 pub mod telemetry;
+pub mod watchdog;
 pub mod wire;
 
 #[cfg(test)]

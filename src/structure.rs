@@ -5,7 +5,7 @@
 //! edge      http  bridge::socket
 //! actors    bridge  policy  relay  records  instructions  runs  events  system
 //!                                                     (each other only through what their mod.rs gives out)
-//! effects   store  host  codex  state_folder  extension  telemetry
+//! effects   store  host  codex  state_folder  extension  telemetry  watchdog
 //! values    wire  platforms  sse  ids  …  and every settings.rs
 //! ```
 //!
@@ -33,8 +33,11 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
     (Layer::Actors, &["bridge", "policy", "records", "relay", "instructions", "runs", "events", "system"]),
-    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry"]),
-    (Layer::Values, &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret"]),
+    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry", "watchdog"]),
+    (
+        Layer::Values,
+        &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret", "faults"],
+    ),
 ];
 
 /// Modules that only tests have.
@@ -53,12 +56,14 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
+    ("hmac", &["wire::proof"]),
     ("landlock", &["host::sandbox"]),
     ("libc", &["host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
     ("seccompiler", &["host::sandbox"]),
+    ("sysctl", &["host::owner"]),
     ("shlex", &["instructions::screen"]),
 ];
 

@@ -9,6 +9,7 @@ import { Log } from "./log.js";
 import { Messages } from "./messages.js";
 import { Observer } from "./observer.js";
 import { Pages } from "./pages.js";
+import { Pairing } from "./pairing.js";
 import { Panel } from "./panel.js";
 import { permitted, registerScripts } from "./permissions.js";
 import { probe } from "./probe.js";
@@ -40,8 +41,25 @@ let entered = Promise.resolve();
 const logbook = new Log({ now, changed: () => panel.changed() });
 const log = (level, message) => logbook.add(level, message);
 
+const pairing = new Pairing({
+  storage: local,
+  subtle: crypto.subtle,
+  nonce: () => hex(32),
+  now,
+  clientId: () => clientId,
+  log,
+  changed: () => panel.changed(),
+});
 const link = new Link(
-  { ...timers, WebSocket, now, random: Math.random, probe: (address) => probe(address, { fetch, ...timers }), hello: () => wire.hello({ client_id: clientId, extension_version: version, nonce: hex(16) }) },
+  {
+    ...timers,
+    WebSocket,
+    now,
+    random: Math.random,
+    pairing,
+    probe: (address) => probe(address, { fetch, ...timers }),
+    hello: (nonce) => wire.hello({ client_id: clientId, extension_version: version, nonce }),
+  },
   {
     state: () => {
       log("info", `Link: ${link.state}. ${link.note}`.trim());
@@ -151,6 +169,7 @@ const router = new Router({
 const panel = new Panel({
   browser,
   link,
+  pairing,
   shells,
   tabs,
   credentials,
@@ -216,6 +235,8 @@ async function start() {
   platforms = stored.platforms ?? [];
   // The daemon may greet before the rest is ready; what it asks for waits.
   entered = Promise.all([shells.start(), credentials.start(), templates.start()]);
+  // Before the first word to anybody: whom to believe must be known.
+  await pairing.start();
   link.start(stored.address ?? DAEMON_WS);
   await enter();
   await tabs.restoreAtStart();

@@ -13,6 +13,13 @@ const STATES = {
 /** The connection in words. */
 export const stateWords = ({ state }) => STATES[state] ?? state;
 
+/** The pairing in words. */
+export const pairingWords = ({ paired_at }) =>
+  paired_at === null ? "Not paired with the daemon at this address." : `Paired since ${new Date(paired_at).toLocaleString()}.`;
+
+/** What the operator runs to let this browser in. */
+export const pairCommand = (code) => `baa-conductor pair ${code}`;
+
 const ISSUES = {
   permission_missing: "access is not allowed yet",
   crashed: "crashed",

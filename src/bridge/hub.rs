@@ -8,6 +8,7 @@ use super::{
     events::Disconnected,
     messages::FinalMessages,
     meter::Meter,
+    pairing::Pairings,
     settings::{Bridge, LoginState},
     view::{BridgeView, Identity},
 };
@@ -55,6 +56,8 @@ pub struct Setup {
     pub events: Bus,
     /// Where what clients tell is kept, written behind.
     pub later: Later,
+    /// Who is known here.
+    pub pairings: Pairings,
     /// Who does something with final messages.
     pub final_messages: Arc<dyn FinalMessages>,
 }
@@ -100,22 +103,29 @@ impl Hub {
     }
 
     /// Starts the connection behind a new socket, on the calling arbiter.
-    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>) -> Addr<Connection> {
-        Connection::new(self.clone(), meter, socket, self.shared.sockets.token()).start()
+    /// `origin`: of its handshake, `none` where there was none.
+    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>, origin: Arc<str>) -> Addr<Connection> {
+        Connection::new(self.clone(), meter, socket, origin, self.shared.sockets.token()).start()
     }
 
     /// Who performs a request for `platform`.
     pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<Client, NoClient> {
-        self.directory().select(platform.as_str(), named)
+        let selected = self.directory().select(platform.as_str(), named);
+        selected.map_err(|none| self.or_unpaired(none, named))
     }
 
     /// The named client, else the active one.
     pub(super) fn named_or_active(&self, named: Option<&ClientId>) -> Result<Client, NoClient> {
-        let directory = self.directory();
-        match named {
-            Some(named) => directory.get(named).cloned().ok_or(NoClient::NotConnected),
-            None => directory.active().cloned().ok_or(NoClient::NoneConnected),
-        }
+        let found = match named {
+            Some(named) => self.directory().get(named).cloned().ok_or(NoClient::NotConnected),
+            None => self.directory().active().cloned().ok_or(NoClient::NoneConnected),
+        };
+        found.map_err(|none| self.or_unpaired(none, named))
+    }
+
+    /// Tells a client that is not there from one that is at the door.
+    fn or_unpaired(&self, none: NoClient, named: Option<&ClientId>) -> NoClient {
+        if named.is_some_and(|named| self.door().has_waiting(named)) { NoClient::Unpaired } else { none }
     }
 
     /// Grows whenever a client comes or goes: what was selected in the same epoch is still connected as it was.
@@ -214,6 +224,10 @@ impl Hub {
     /// Section `bridge`.
     pub fn settings(&self) -> &Arc<Bridge> {
         &self.shared.setup.settings
+    }
+
+    pub(super) fn door(&self) -> &Pairings {
+        &self.shared.setup.pairings
     }
 
     pub(super) fn clock(&self) -> Clock {

@@ -139,6 +139,11 @@ impl Client {
         self.within(limit, self.call(Method::POST, path, Some(json(body)))).await
     }
 
+    /// `data` of a `DELETE`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Box<RawValue>, CallError> {
+        self.within(Some(SOON), self.call(Method::DELETE, path, None)).await
+    }
+
     /// The event stream that a `POST` opens; anything else that is answered is an error.
     pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Events, CallError> {
         let mut answer = self.send(Method::POST, path, Some(json(body))).await?;

@@ -8,6 +8,7 @@ use super::{
     text,
 };
 use crate::{
+    app::Damaged,
     bridge::settings::Pairing,
     config::{Config, Origin, Origins},
     http::settings::Auth,
@@ -71,7 +72,7 @@ fn own(config: &Config, origins: &Origins) -> Config {
 
 async fn demonstrate(context: &Context, once: bool) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let daemon = start(context).await?;
+    let daemon = start(context, Damaged::Refused).await?;
     let shown = tokio::select! {
         shown = show(context, once) => shown.map(|()| ExitCode::SUCCESS),
         () = signals.next() => Ok(ExitCode::SUCCESS),

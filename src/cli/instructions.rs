@@ -9,6 +9,7 @@ use super::{
     client::{Client, SOON},
     text::{self, Layout},
 };
+use crate::state_folder;
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -33,6 +34,15 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Asked(Asked),
+    /// Let instructions run again after a damaged database was moved aside; works without a daemon too.
+    Enable,
+}
+
+/// What the daemon is asked for.
+#[derive(Debug, clap::Subcommand)]
+enum Asked {
     /// List batches of instructions, newest first.
     List {
         /// Only those of this status, such as pending_approval.
@@ -130,15 +140,22 @@ struct Said {
 
 /// Prints it to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let work = async { answer(&Client::find(&context)?, arguments.command).await };
+    let asked = match arguments.command {
+        Command::Asked(asked) => asked,
+        Command::Enable => {
+            let was_off = state_folder::enable_instructions(&context.state_dir)?;
+            return super::say(if was_off { "instructions may run again\n" } else { "instructions were not off\n" });
+        }
+    };
+    let work = async { answer(&Client::find(&context)?, asked).await };
     let said = actix::System::new().block_on(work)?;
     let code = super::say(&said.text)?;
     Ok(if said.ok { code } else { ExitCode::FAILURE })
 }
 
-async fn answer(client: &Client, command: Command) -> anyhow::Result<Said> {
-    match command {
-        Command::List { status, platform, limit, json } => {
+async fn answer(client: &Client, asked: Asked) -> anyhow::Result<Said> {
+    match asked {
+        Asked::List { status, platform, limit, json } => {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("limit", &limit.to_string());
             for (name, value) in [("status", &status), ("platform", &platform)] {
@@ -149,23 +166,23 @@ async fn answer(client: &Client, command: Command) -> anyhow::Result<Said> {
             let data = client.get(&format!("/v1/instructions?{}", query.finish())).await?;
             Ok(said(if json { pretty(&data) } else { view::list(&client.read::<List>(&data)?) }))
         }
-        Command::Show { id, json } => {
+        Asked::Show { id, json } => {
             let data = client.get(&path(&id)).await?;
             Ok(said(if json { pretty(&data) } else { view::batch(&client.read(&data)?) }))
         }
-        Command::Approve { id, reason } => {
+        Asked::Approve { id, reason } => {
             let shown: Batch = client.read(&client.get(&path(&id)).await?)?;
             let word = Word { digest: shown.digest.as_deref(), reason: reason.as_deref() };
             let data = client.post(&format!("{}/approve", path(&id)), &word, Some(SOON)).await?;
             let decided: Batch = client.read(&data)?;
             Ok(said(format!("{}\napproved: it is {}\n", view::batch(&shown), view::status(&decided))))
         }
-        Command::Reject { id, reason } => {
+        Asked::Reject { id, reason } => {
             let word = Word { digest: None, reason: reason.as_deref() };
             let data = client.post(&format!("{}/reject", path(&id)), &word, Some(SOON)).await?;
             Ok(said(format!("it is {}\n", view::status(&client.read(&data)?))))
         }
-        Command::Run(run) => {
+        Asked::Run(run) => {
             let text = read(&run.file)?;
             let new = format!("cli_{}", ulid::Ulid::generate());
             let message = Message {

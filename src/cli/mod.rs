@@ -13,6 +13,7 @@ mod event_stream;
 mod extension;
 mod instructions;
 mod open;
+mod pairing;
 mod request;
 mod serve;
 mod status;
@@ -78,7 +79,7 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon (the default).
-    Serve,
+    Serve(serve::Arguments),
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
     Demo(demo::Arguments),
     /// Show clients, logins, targets and requests of the running daemon.
@@ -89,6 +90,10 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// Let in the Firefox whose extension shows this code.
+    Pair(pairing::PairArguments),
+    /// Show which Firefoxes are paired or wait for it, or forget one.
+    Pairings(pairing::ListArguments),
     /// List, show, approve, reject or run what models asked this machine for.
     Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
@@ -149,7 +154,7 @@ impl Cli {
 
     /// Whether this runs the daemon on the user's own state folder.
     fn is_users_daemon(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve))
+        matches!(self.command, None | Some(Command::Serve(_)))
     }
 }
 
@@ -204,13 +209,15 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 /// Runs the command and answers the exit code of the process.
 pub fn run(cli: Cli, context: Context) -> ExitCode {
-    let done = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(context),
+    let done = match cli.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => serve::run(context, &arguments),
         Command::Demo(arguments) => demo::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Pair(arguments) => pairing::pair(context, arguments),
+        Command::Pairings(arguments) => pairing::run(context, arguments),
         Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
         Command::Open(arguments) => open::run(context, arguments),

@@ -177,6 +177,11 @@ impl From<Refused> for ApiError {
                     None => error,
                 }
             }
+            Refused::Off => {
+                let message = "Instructions are off since the database was moved aside: nobody knows what had run. \
+                               \"baa-conductor instructions enable\" lets them run again.";
+                ApiError::new(Code::StoreUnavailable, message)
+            }
             Refused::Crowded(most) => {
                 let message = format!("{most} batches wait for a decision or for their turn, as many as may.");
                 ApiError::new(Code::Overloaded, message).retry_after(1)

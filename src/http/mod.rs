@@ -20,6 +20,7 @@ mod messages;
 mod origins;
 mod page;
 mod paging;
+mod pairings;
 mod policy;
 mod probes;
 mod relayed;

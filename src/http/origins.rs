@@ -6,7 +6,7 @@ use super::{
 };
 use actix_web::http::{
     Uri,
-    header::{self, HeaderMap, HeaderName},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use std::net::SocketAddr;
 
@@ -118,12 +118,11 @@ fn matches_host(entry: &str, host: &str) -> bool {
 
 /// The browser itself says that another site makes the request.
 fn fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
-    match headers.get(SEC_FETCH_SITE) {
-        Some(site) if !matches!(site.as_bytes(), b"same-origin" | b"none") => {
-            Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
-        }
-        _ => Ok(()),
+    // All of them, should there be more: none may say that it is another site.
+    if headers.get_all(SEC_FETCH_SITE).all(|site| matches!(site.as_bytes(), b"same-origin" | b"none")) {
+        return Ok(());
     }
+    Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
 }
 
 /// Whether a script of a page of this very origin makes the request, as the browser says: no navigation, no image, no other
@@ -152,8 +151,12 @@ fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if !has_body(headers) {
         return Ok(());
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+    let is_json = |kind: &HeaderValue| {
+        let kind = kind.to_str().ok().and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("application/json")
+    };
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).peekable();
+    if kinds.peek().is_some() && kinds.all(is_json) {
         return Ok(());
     }
     Err(ApiError::new(Code::UnsupportedMediaType, "A body must be application/json."))

@@ -12,7 +12,8 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, page, policy, probes,
+    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, page, pairings,
+    policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     session, socket, state, status, system, tasks,
 };
@@ -100,6 +101,13 @@ routes! {
         plain(), claude::reload, "Loads Claude's tab again." => "/v1/browser/actions";
     "browser.messages" GET "/v1/browser/messages" [Token, Read, Business, Always]
         at("/v1/browser/messages?limit=5"), messages::list, "Lists final messages with their texts, newest first.";
+    "browser.pairings" GET "/v1/browser/pairings" [Token, Read, Control, Always]
+        plain(), pairings::list, "Lists the Firefoxes that are paired or wait for it, who asked last first.";
+    "browser.pairings.decide" POST "/v1/browser/pairings/{client_id}" [Token, Write, Control, Always]
+        at("/v1/browser/pairings/firefox-1").with(r#"{"decision":"approve","code":"123456"}"#), pairings::decide,
+        "Approves, by the code that it shows, or rejects a Firefox that waits for pairing.";
+    "browser.pairings.forget" DELETE "/v1/browser/pairings/{client_id}" [Token, Write, Control, Always]
+        at("/v1/browser/pairings/firefox-1"), pairings::forget, "Forgets a Firefox and closes its connection.";
     "events" GET "/v1/events" [Local, Read, Both, Always]
         plain(), events::follow, "Tells what happens, as it happens, as an event stream.";
     "browser.requests" GET "/v1/browser/requests" [Local, Read, Both, Always]

@@ -22,6 +22,7 @@ use crate::{
     secret::Secret,
     store::{Later, Store},
     system::System,
+    watchdog::Watchdog,
 };
 use actix_web::{
     App, HttpServer,
@@ -172,16 +173,20 @@ pub fn bind(address: SocketAddr, unread: Duration) -> io::Result<Listening> {
     Ok(Listening { address: listener.local_addr()?, listener })
 }
 
-/// Serves. Signals are the caller's business.
+/// Serves, each worker watched. Signals are the caller's business.
 ///
 /// # Errors
 ///
 /// The listener cannot be used.
-pub fn run(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
+pub fn run(listening: Listening, core: Arc<Core>, watchdog: Watchdog) -> io::Result<dev::Server> {
     let server = &core.server;
     let (workers, connections) = (server.workers.max(1), server.max_connections);
     let (head, stop) = (server.head_timeout_ms, server.shutdown_timeout_ms);
-    let app = move || App::new().configure(|config| routes::configure(config, &core));
+    // Called on each worker's own thread.
+    let app = move || {
+        watchdog.watch("http worker");
+        App::new().configure(|config| routes::configure(config, &core))
+    };
     Ok(HttpServer::new(app)
         .workers(workers)
         .max_connections(connections.div_ceil(workers))

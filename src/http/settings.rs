@@ -45,6 +45,8 @@ settings! {
         shutdown_timeout_ms: u64 = 10_000,
         /// HTTP worker threads.
         workers: usize = 1,
+        /// Milliseconds that a thread of the daemon may stand still before the process ends, to be started anew.
+        watchdog_timeout_ms: u64 = 30_000,
     }
 }
 
@@ -137,6 +139,7 @@ impl Server {
         faults.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
         faults.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
         faults.duration("head_timeout_ms", self.head_timeout_ms);
+        faults.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
         faults.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
     }
 }

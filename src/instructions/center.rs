@@ -56,10 +56,12 @@ pub(super) struct Center {
     turn: Turn,
     /// Who waits, by the name of the batch.
     waiters: HashMap<String, oneshot::Sender<Told>>,
+    /// When approvals are looked at next.
     expiry: Option<SpawnHandle>,
+    expiring: Turn,
 }
 
-/// Whether something runs.
+/// Whether something is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Idle,
@@ -70,7 +72,7 @@ enum Turn {
 
 impl Center {
     pub(super) fn new(shared: Arc<Shared>, outside: Outside) -> Self {
-        Center { shared, outside, turn: Turn::Idle, waiters: HashMap::new(), expiry: None }
+        Center { shared, outside, turn: Turn::Idle, waiters: HashMap::new(), expiry: None, expiring: Turn::Idle }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -126,6 +128,11 @@ impl Center {
 
     /// Expires what is due, and comes back when the next is.
     fn expire(&mut self, ctx: &mut Context<Self>) {
+        if self.expiring != Turn::Idle {
+            self.expiring = Turn::LooksAgain;
+            return;
+        }
+        self.expiring = Turn::Running;
         if let Some(earlier) = self.expiry.take() {
             ctx.cancel_future(earlier);
         }
@@ -142,10 +149,13 @@ impl Center {
             }
             next.map(|next| Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)))
         };
-        self.expiry = Some(ctx.spawn(expired.into_actor(self).map(|next, this, ctx| {
+        ctx.spawn(expired.into_actor(self).map(|next, this, ctx| {
+            if std::mem::replace(&mut this.expiring, Turn::Idle) == Turn::LooksAgain {
+                return this.expire(ctx);
+            }
             let pause = next.unwrap_or(LOOK_AT_CLOCK).clamp(Duration::from_millis(1), LOOK_AT_CLOCK);
             this.expiry = Some(ctx.run_later(pause, Self::expire));
-        })));
+        }));
     }
 }
 
@@ -177,18 +187,23 @@ impl Actor for Center {
 pub(super) struct Look {
     /// Who waits for which batch.
     pub(super) waiter: Option<(String, oneshot::Sender<Told>)>,
+    /// Whether there is something new that expires.
+    pub(super) expires: bool,
 }
 
 impl Handler<Look> for Center {
     type Result = ();
 
     fn handle(&mut self, look: Look, ctx: &mut Self::Context) {
+        let expires = look.expires;
         if let Some((batch_id, waiter)) = look.waiter.filter(|_| !self.shared.stopping.is_cancelled()) {
             self.waiters.retain(|_, waiter| !waiter.is_closed());
             self.waiters.insert(batch_id, waiter);
         }
         self.look(ctx);
-        self.expire(ctx);
+        if expires {
+            self.expire(ctx);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     store::batches::{self, BatchRow, Delivery},
     wire::Raw,
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 const HOUR_MS: WallMs = 60 * 60 * 1_000;
 
@@ -43,7 +43,8 @@ async fn deliver(shared: &Shared, outside: &Outside, row: &BatchRow, prompt: &st
     let Some(request) = request(outside, row, prompt) else {
         return (Delivery::NotSupported, "no prompt of this platform can name a conversation".to_owned());
     };
-    match rounds(shared, row).await {
+    let round = Round::begin(shared, row);
+    match rounds(shared, row).await.map(|ended| ended + round.others) {
         Ok(rounds) if rounds >= shared.setup.settings.deliver_max_rounds_per_hour as u64 => {
             return failed(&format!("{rounds} within an hour, as many as may be"));
         }
@@ -59,7 +60,38 @@ async fn deliver(shared: &Shared, outside: &Outside, row: &BatchRow, prompt: &st
     }
 }
 
-/// Deliveries of the conversation within the last hour.
+/// A delivery under way, counted among those of its conversation while this lives.
+struct Round<'a> {
+    shared: &'a Shared,
+    conversation: (String, String),
+    /// How many were under way before.
+    others: u64,
+}
+
+impl<'a> Round<'a> {
+    fn begin(shared: &'a Shared, row: &BatchRow) -> Self {
+        let conversation = (row.message.platform.clone(), row.message.conversation_id.clone().unwrap_or_default());
+        let mut delivering = shared.delivering.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = delivering.entry(conversation.clone()).or_default();
+        let others = *count as u64;
+        *count += 1;
+        Round { shared, conversation, others }
+    }
+}
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        let mut delivering = self.shared.delivering.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = delivering.get_mut(&self.conversation) {
+            *count -= 1;
+            if *count == 0 {
+                delivering.remove(&self.conversation);
+            }
+        }
+    }
+}
+
+/// Deliveries of the conversation that ended within the last hour.
 async fn rounds(shared: &Shared, row: &BatchRow) -> Result<u64, crate::store::StoreError> {
     let since = shared.setup.clock.now_ms().saturating_sub(HOUR_MS);
     let (platform, conversation) = (row.message.platform.clone(), row.message.conversation_id.clone());

@@ -13,6 +13,7 @@ use crate::{
     clock::Clock,
     events::Bus,
     runs::insist,
+    state_folder::instructions_enabled,
     store::{
         Store, StoreError,
         batches::{self, BatchRow},
@@ -21,10 +22,15 @@ use crate::{
 };
 use actix::prelude::*;
 use std::{
+    collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::sleep,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Messages whose stages are worked out at once: that is work for a processor.
@@ -35,6 +41,8 @@ const STAGES_AT_ONCE: usize = 2;
 pub struct Setup {
     /// Its section.
     pub settings: Instructions,
+    /// Where it stands whether instructions may run at all.
+    pub state_dir: PathBuf,
     /// Where batches and keys are kept.
     pub store: Store,
     /// Until a change that must be made is tried again.
@@ -63,6 +71,8 @@ pub(super) struct Shared {
     /// Held by the one that is.
     reading: tokio::sync::Mutex<()>,
     center: Mutex<Option<Running>>,
+    /// Deliveries under way, by platform and conversation.
+    pub(super) delivering: Mutex<HashMap<(String, String), usize>>,
     /// Cancelled: no further instruction begins.
     pub(super) stopping: CancellationToken,
     /// What runs, and what is on its way back into a conversation.
@@ -87,6 +97,7 @@ impl Hub {
                 reading: tokio::sync::Mutex::default(),
                 unread: Arc::new(Semaphore::new(settings.max_unread_messages)),
                 center: Mutex::default(),
+                delivering: Mutex::default(),
                 stopping: CancellationToken::new(),
                 under_way: TaskTracker::new(),
                 setup,
@@ -112,17 +123,24 @@ impl Hub {
     ///
     /// Nothing of it will run, and why.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
-        let waits = submission.is_waited_for();
-        let taken = self.shared.take(submission).await?;
-        let mut ran = None;
-        if taken.status == batches::Status::Queued {
-            let (waiter, answer) = oneshot::channel();
-            ran = waits.then_some(answer);
-            self.look(Look { waiter: waits.then(|| (taken.batch_id.clone(), waiter)) });
-        } else if taken.status == batches::Status::PendingApproval {
-            self.look(Look { waiter: None });
-        }
-        Ok(Submitted { taken, ran })
+        let hub = self.clone();
+        let submitted = async move {
+            let waits = submission.is_waited_for();
+            let taken = hub.shared.take(submission).await?;
+            let mut ran = None;
+            match taken.status {
+                batches::Status::Queued => {
+                    let (waiter, answer) = oneshot::channel();
+                    ran = waits.then_some(answer);
+                    let waiter = waits.then(|| (taken.batch_id.clone(), waiter));
+                    hub.look(Look { waiter, expires: false });
+                }
+                batches::Status::PendingApproval => hub.look(Look { waiter: None, expires: true }),
+                _ => {}
+            }
+            Ok(Submitted { taken, ran })
+        };
+        on_its_own(submitted).await
     }
 
     /// A person's word on a batch that waits for it.
@@ -131,9 +149,13 @@ impl Hub {
     ///
     /// It has no effect, and why.
     pub async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
-        let decided = self.shared.decide(batch_id, word).await;
-        self.look(Look { waiter: None });
-        decided
+        let (hub, batch_id) = (self.clone(), batch_id.to_owned());
+        let decided = async move {
+            let decided = hub.shared.decide(&batch_id, word).await;
+            hub.look(Look { waiter: None, expires: false });
+            decided
+        };
+        on_its_own(decided).await
     }
 
     /// No instruction begins any more.
@@ -168,7 +190,7 @@ impl Hub {
 impl FinalMessages for Hub {
     fn seen(&self, seen: Seen) {
         let settings = self.settings();
-        if !settings.live || self.shared.stopping.is_cancelled() {
+        if !settings.live || self.shared.stopping.is_cancelled() || !self.shared.is_enabled() {
             return;
         }
         let Ok(unread) = Arc::clone(&self.shared.unread).try_acquire_owned() else {
@@ -182,11 +204,24 @@ impl FinalMessages for Hub {
             // One after the other, in the order in which they were seen.
             let _turn = hub.shared.reading.lock().await;
             let (platform, message) = (seen.platform.clone(), seen.assistant_message_id.clone());
-            if let Err(refused) = hub.submit(Submission::live(seen)).await {
+            let submission = Submission::live(seen);
+            while let Err(refused) = hub.submit(submission.clone()).await {
                 tracing::warn!(platform, message.id = message, %refused, "nothing of an observed message runs");
+                match refused {
+                    // Nothing was decided yet: it waits until the store can be written again.
+                    Refused::Store(error) if error != StoreError::Gone => sleep(hub.shared.setup.retry).await,
+                    _ => break,
+                }
             }
         });
     }
+}
+
+/// Does something to its end, also when who asked for it leaves: what was written must be acted on.
+async fn on_its_own<T: 'static, E: From<StoreError> + 'static>(
+    work: impl Future<Output = Result<T, E>> + 'static,
+) -> Result<T, E> {
+    actix_rt::spawn(work).await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
 }
 
 /// A message that was taken in.
@@ -229,6 +264,11 @@ pub enum Undecided {
 }
 
 impl Shared {
+    /// Whether instructions may run at all: not after a database was lost, until a person says so.
+    pub(super) fn is_enabled(&self) -> bool {
+        instructions_enabled(&self.setup.state_dir)
+    }
+
     async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
         let (name, now) = (batch_id.to_owned(), self.setup.clock.now_ms());
         let decide = move |conn: &mut _| {

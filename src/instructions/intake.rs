@@ -88,6 +88,9 @@ pub enum Refused {
         /// Which, and why.
         rejection: Rejection,
     },
+    /// What had run before is not known any more.
+    #[error("instructions are off since the database was moved aside, until `baa-conductor instructions enable`")]
+    Off,
     /// As many batches wait as may.
     #[error("{0} batches wait for a decision or for their turn, as many as may")]
     Crowded(usize),
@@ -99,6 +102,9 @@ pub enum Refused {
 impl Shared {
     /// Takes a message in.
     pub(super) async fn take(self: &Arc<Self>, submission: Submission) -> Result<Taken, Refused> {
+        if !submission.dry_run && !self.is_enabled() {
+            return Err(Refused::Off);
+        }
         let settings = &self.setup.settings;
         let observed = Observed {
             platform: &submission.of.platform,

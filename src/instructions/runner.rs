@@ -50,7 +50,7 @@ impl Runner {
 
     /// Runs everything that is queued; ends when there is nothing more, or nothing may begin.
     pub(super) async fn run(self) {
-        while !self.shared.stopping.is_cancelled() {
+        while !self.shared.stopping.is_cancelled() && self.shared.is_enabled() {
             let live = self.shared.setup.system.mode() == Mode::Running;
             let next = self.shared.insist(|_| (), move |conn| batches::next_queued(conn, live)).await;
             let Ok(Some(batch)) = next else { return };

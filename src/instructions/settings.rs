@@ -32,7 +32,7 @@ settings! {
         /// Deliveries an hour and conversation; 0 = none.
         deliver_max_rounds_per_hour: usize = 8,
         /// Batches that may wait for a person or for their turn; beyond it new ones are refused.
-        max_waiting: usize = 1_000,
+        max_waiting: usize = 256,
         /// Observed messages that may wait to be looked at; beyond it they are stored and nothing else.
         max_unread_messages: usize = 64,
         /// Bytes kept of each text in what an instruction or an operation by hand returned.

@@ -12,6 +12,7 @@ mod login;
 mod messages;
 mod own;
 mod page;
+mod pairing;
 mod prompts;
 mod requests;
 #[expect(dead_code, unused_imports, reason = "the other tests' support, of which these need the daemon and its caller")]

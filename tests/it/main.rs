@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
 mod actions;
+mod attack;
 mod audit;
 mod buffered;
 mod cancel;
@@ -20,12 +21,15 @@ mod exactly_once;
 mod exec;
 mod explain;
 mod extension;
+mod faults;
 mod files;
 mod frames;
 mod guard;
+mod guarded;
 mod instructions;
 mod journal;
 mod limits;
+mod pairing;
 mod peers;
 mod policy;
 mod probes;
@@ -40,3 +44,4 @@ mod stream;
 mod support;
 mod system;
 mod tasks;
+mod websocket;

@@ -12,7 +12,12 @@ struct Line {
 
 async fn said(stub: &Stub, line: &str) -> anyhow::Result<Said> {
     let line = Line::try_parse_from(std::iter::once("instructions").chain(line.split(' ')))?;
-    answer(&Client::new(&stub.base, None).unwrap(), line.arguments.command).await
+    answer(&Client::new(&stub.base, None).unwrap(), asked(line.arguments)).await
+}
+
+fn asked(arguments: Arguments) -> Asked {
+    let Command::Asked(asked) = arguments.command else { panic!("needs no daemon") };
+    asked
 }
 
 const BATCH: &str = r#"{"ok":true,"data":{"batch_id":"batch_1","status":"pending_approval","origin":"live",

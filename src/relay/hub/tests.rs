@@ -25,9 +25,12 @@ async fn hub(events: Bus) -> Hub {
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
     let later = Later::start(store.clone(), &settings, &Default::default());
     let memory = frozen(policy::Memory::open(&store, later.clone(), clock, 8)).await.unwrap();
-    let system = frozen(System::open(store, events.clone(), clock, Node::default())).await.unwrap();
+    let system = frozen(System::open(store.clone(), events.clone(), clock, Node::default())).await.unwrap();
+    let of_bridge = bridge::settings::Bridge::default();
+    let pairings = frozen(bridge::Pairings::open(store, &of_bridge, events.clone(), clock)).await.unwrap();
     let bridge = bridge::Hub::new(bridge::Setup {
-        settings: Arc::default(),
+        pairings,
+        settings: Arc::new(of_bridge),
         login_state: bridge::settings::LoginState::default(),
         identity,
         registry: Arc::new(Registry::new(&Default::default())),

@@ -127,7 +127,7 @@ impl Daemon {
                     _ => StartError::Listen { address, source },
                 }
             })?;
-        let token = state.token(&config.auth)?;
+        let token = state.live_token(&config.auth)?;
         let database = config.store.file(state.path());
         if damaged == Damaged::MovedAside {
             renew_store(&database, state.path(), clock)?;
@@ -333,7 +333,7 @@ fn give_up(death: Death) {
 }
 
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.
-fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
+pub(crate) fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
     let database = config.store.file(state_dir);
     let beside = |end: &str| {
         let mut name = database.clone().into_os_string();

@@ -33,9 +33,16 @@ async function pairings(kept = {}) {
   return { pairing, storage, log };
 }
 
+/** How long anything may take before a test gives up on it. */
+const PATIENCE_MS = 15_000;
+
 /** Waits until a condition holds; the browser's cryptography takes its own time. */
 async function until(holds) {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  const giveUp = Date.now() + PATIENCE_MS;
+  while (!holds()) {
+    assert.ok(Date.now() < giveUp, `not within ${PATIENCE_MS} ms: ${holds}`);
+    await settled();
+  }
 }
 
 /** A link that has said hello to a daemon. */
@@ -117,6 +124,17 @@ test("a proof of one connection is worth nothing on the next", async () => {
   FakeSocket.last.say(CHALLENGE);
   await until(() => link.state === "waiting");
   assert.deepEqual([link.note, FakeSocket.last.types()], [FALSE_DAEMON, ["hello"]]);
+});
+
+test("a daemon that proved itself on one connection has to do so on the next", async () => {
+  const { link, socket } = await greeting(PAIRED);
+  socket.say(CHALLENGE);
+  await until(() => socket.sent.length > 1);
+  socket.say(ACK);
+  link.reconnect("asked");
+  FakeSocket.last.accept();
+  FakeSocket.last.say(ACK);
+  assert.deepEqual([link.state, link.note], ["waiting", FALSE_DAEMON]);
 });
 
 test("a daemon that moved to another port is the same, and is known there from then on", async () => {

@@ -229,6 +229,7 @@ impl Connection {
             node_type: hello.node_type.clone(),
             node_category: hello.node_category.clone(),
             node_platform: hello.node_platform.clone(),
+            extension_version: hello.extension_version.clone(),
             session: self.session.view(with_text),
             in_flight: self.requests.len(),
         })

@@ -39,6 +39,13 @@ const ANSWER: &str = "It is the long-running local service between the web apps 
                       the page's own login; and the answer streams back word by word, as this one just did.";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor demo
+  baa-conductor demo --once
+
+It has a state folder and a port of its own and touches nothing of yours. Exit codes: 0 the request came back; 1 it did
+not.")]
 pub(super) struct Arguments {
     /// Exit after the request instead of keeping the daemon running until Ctrl-C.
     #[arg(long)]

@@ -8,7 +8,22 @@ use std::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod manager;
+
+use manager::Manager;
+
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor serve
+  baa-conductor serve --listen 127.0.0.1:0 --state-dir /tmp/trial --log debug
+  BAA_LOG__FILE=true baa-conductor serve
+
+One line goes to stdout when it is ready: `ready http://127.0.0.1:4317 ws://127.0.0.1:4317/ws/firefox`. Logs go to
+stderr. SIGTERM or Ctrl-C ends it in order, a second one at once. A service manager is told by sd_notify.
+
+Exit codes: 0 ended by a signal; 1 failed, also when another daemon runs on the state folder; 2 bad usage or
+configuration; 3 the address is in use.")]
 pub(super) struct Arguments {
     /// Move a damaged database aside and begin with a new one; instructions are then off until they are enabled.
     #[arg(long)]
@@ -27,10 +42,19 @@ pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<Exi
         writeln!(stdout, "ready {} {}", identity.local_api_base, identity.ws_url)?;
         stdout.flush()?;
         drop(stdout);
-        signals.next().await;
+        let manager = Manager::of_environment();
+        manager.tell(&format!("READY=1\nSTATUS=serving {}", identity.local_api_base));
+        let work = async {
+            signals.next().await;
+            manager.tell("STOPPING=1\nSTATUS=ending what is under way");
+            tokio::select! {
+                () = daemon.stop() => ExitCode::SUCCESS,
+                () = signals.next() => ExitCode::FAILURE,
+            }
+        };
         tokio::select! {
-            () = daemon.stop() => Ok(ExitCode::SUCCESS),
-            () = signals.next() => Ok(ExitCode::FAILURE),
+            code = work => Ok(code),
+            never = manager.stay_alive() => match never {},
         }
     })
 }

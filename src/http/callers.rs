@@ -8,12 +8,15 @@ use super::{
     settings::LocalTrust,
     throttle::Throttle,
 };
-use crate::{host::owner, line::Line, secret::Secret};
+use crate::{host::owner, line::Line, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use tokio::time::Instant;
 
@@ -64,16 +67,27 @@ impl Peer {
 /// Decides who may call.
 #[derive(Debug)]
 pub(super) struct Callers {
-    token: Secret,
+    token: LiveToken,
     trust: LocalTrust,
     throttle: Mutex<Throttle>,
-    /// Those of the status page; to be forgotten when the token becomes another.
-    pub(super) sessions: Sessions,
+    sessions: Sessions,
+    /// Of the token that let the sessions in.
+    generation: AtomicU64,
 }
 
 impl Callers {
-    pub(super) fn new(token: Secret, trust: LocalTrust, sessions: Sessions) -> Self {
-        Callers { token, trust, throttle: Mutex::default(), sessions }
+    pub(super) fn new(token: LiveToken, trust: LocalTrust, sessions: Sessions) -> Self {
+        let generation = AtomicU64::new(token.generation());
+        Callers { token, trust, throttle: Mutex::default(), sessions, generation }
+    }
+
+    /// Those of the status page, without any that an earlier token let in.
+    pub(super) fn sessions(&self) -> &Sessions {
+        let generation = self.token.generation();
+        if self.generation.swap(generation, Relaxed) != generation {
+            self.sessions.forget_all();
+        }
+        &self.sessions
     }
 
     /// What callers without the token may do.
@@ -87,7 +101,7 @@ impl Callers {
         if given.flatten().is_some_and(|token| self.token.matches(token)) {
             return Ok(Caller::Bearer);
         }
-        if origins::is_own_page(headers) && self.sessions.holds(headers, || self.is_users(peer)) {
+        if origins::is_own_page(headers) && self.sessions().holds(headers, || self.is_users(peer)) {
             return Ok(Caller::Bearer);
         }
         if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
@@ -133,6 +147,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use crate::http::settings::Auth;
+    use crate::secret::Secret;
     use actix_web::http::header::HeaderValue;
 
     const ADDRESS: &str = "127.0.0.1:9";
@@ -148,7 +163,7 @@ mod tests {
     }
 
     fn callers(trust: LocalTrust) -> Callers {
-        Callers::new(Secret::new("right"), trust, Sessions::new(&Auth::default(), 9))
+        Callers::new(LiveToken::fixed(Secret::new("right")), trust, Sessions::new(&Auth::default(), 9))
     }
 
     #[test]

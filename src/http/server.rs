@@ -19,7 +19,7 @@ use crate::{
     platforms::registry::Registry,
     policy, records, relay,
     runs::Operations,
-    secret::Secret,
+    state_folder::LiveToken,
     store::{Later, Store},
     system::System,
     watchdog::Watchdog,
@@ -109,7 +109,7 @@ pub struct Parts {
     pub codex: Codex,
     pub server: Server,
     pub auth: Auth,
-    pub token: Secret,
+    pub token: LiveToken,
     pub store: Store,
     pub later: Later,
 }

@@ -31,8 +31,8 @@ struct Ended {
 /// `POST /v1/session/codes`.
 pub(super) async fn issue(call: Call) -> Result<Reply, ApiError> {
     let callers = &call.core.callers;
-    let code = callers.sessions.issue(callers.is_users(call.peer()))?;
-    let expires_at = ends(&call, callers.sessions.code_ttl());
+    let code = callers.sessions().issue(callers.is_users(call.peer()))?;
+    let expires_at = ends(&call, callers.sessions().code_ttl());
     Ok(call.success(&Issued { code: code.expose(), expires_at }))
 }
 
@@ -41,16 +41,16 @@ pub(super) async fn begin(call: Call) -> Result<Reply, ApiError> {
     let code = call.fields()?.required_text(&["code"])?;
     let callers = &call.core.callers;
     let own = callers.is_users(call.peer());
-    let secret = callers.sessions.begin(&code, own, call.peer().map(Peer::ip))?;
-    let expires_at = ends(&call, callers.sessions.session_ttl());
-    Ok(with_cookie(&call, &Begun { expires_at }, &callers.sessions.cookie(&secret)))
+    let secret = callers.sessions().begin(&code, own, call.peer().map(Peer::ip))?;
+    let expires_at = ends(&call, callers.sessions().session_ttl());
+    Ok(with_cookie(&call, &Begun { expires_at }, &callers.sessions().cookie(&secret)))
 }
 
 /// `DELETE /v1/session`.
 pub(super) async fn end(call: Call) -> Result<Reply, ApiError> {
     let callers = &call.core.callers;
-    let ended = callers.sessions.end(call.request.headers(), callers.is_users(call.peer()));
-    Ok(with_cookie(&call, &Ended { ended }, &callers.sessions.no_cookie()))
+    let ended = callers.sessions().end(call.request.headers(), callers.is_users(call.peer()));
+    Ok(with_cookie(&call, &Ended { ended }, &callers.sessions().no_cookie()))
 }
 
 fn ends(call: &Call, ttl: Duration) -> WallMs {

@@ -13,11 +13,13 @@
 mod daemon;
 mod files;
 mod instructions;
+mod live_token;
 mod lock;
 mod token;
 
 pub use daemon::{Announcement, Daemon, FindError};
 pub use instructions::{disable_instructions, enable_instructions, instructions_enabled};
+pub use live_token::LiveToken;
 pub use token::TokenError;
 
 use crate::{clock::WallMs, http::settings::Auth, secret::Secret};
@@ -148,6 +150,18 @@ impl StateFolder {
         match token::configured(auth)? {
             Some(token) => Ok(token),
             None => token::own_or_new(&self.path),
+        }
+    }
+
+    /// The same for a daemon, which is to notice when it is rotated.
+    pub fn live_token(&self, auth: &Auth) -> Result<LiveToken, TokenError> {
+        match (&auth.token, &auth.token_file) {
+            (Some(token), _) => Ok(LiveToken::fixed(token.clone())),
+            (None, Some(path)) => LiveToken::of_file(path.clone(), true),
+            (None, None) => {
+                token::own_or_new(&self.path)?;
+                LiveToken::of_file(token::file(&self.path), false)
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 mod comings;
 mod decisions;
 mod hello;
+mod hostile;
 mod login;
 mod messages;
 mod own;

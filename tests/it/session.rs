@@ -188,3 +188,18 @@ async fn open_prints_an_address_that_logs_in() {
     assert!(!url.contains(&daemon.token()));
     assert_eq!(page(&daemon).post("/v1/session", &json!({ "code": code })).await.status, 200);
 }
+
+#[actix_rt::test]
+async fn a_rotated_token_ends_every_session_and_every_code() {
+    let daemon = Daemon::start("").await;
+    let (cookie, waiting) = (session(&daemon).await, code(&daemon).await);
+    let caller = page(&daemon).with("cookie", &cookie);
+    assert!(is_bearer(&caller).await);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
+    command.args(["token", "--rotate", "--state-dir"]).arg(daemon.folder().state());
+    let output = command.env_clear().env("HOME", daemon.folder().path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!is_bearer(&caller).await);
+    let late = page(&daemon).post("/v1/session", &json!({"code": waiting})).await;
+    assert_eq!(late.error().0, 403);
+}

@@ -78,6 +78,16 @@ impl Firefox {
         Firefox { child, started, bidi, folder }
     }
 
+    /// Installs another extension, made of these files.
+    pub(crate) async fn install_other(&self, files: &[(&str, String)]) -> String {
+        let folder = self.folder.state().join("other");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        self.bidi.install(&folder).await
+    }
+
     /// Ends it as its user does; its profile is for another one.
     pub(crate) async fn quit(mut self) -> Folder {
         self.bidi.quit().await;
@@ -188,6 +198,8 @@ fn preferences(tls: u16, domains: &[&str]) -> String {
         ("network.socket.forcePort", json!(format!("443={tls}"))),
         ("datareporting.policy.dataSubmissionEnabled", json!(false)),
         ("extensions.webextensions.uuids", json!(uuids)),
+        // JSON is shown as the text that it is, not by a page of the browser's own.
+        ("devtools.jsonview.enabled", json!(false)),
         // A click on the extension's own button stands for the one on Firefox' question behind it.
         ("extensions.webextOptionalPermissionPrompts", json!(false)),
         // A temporary extension keeps what a signed one would keep.

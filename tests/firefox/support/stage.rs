@@ -1,7 +1,7 @@
 //! One test's world: the web apps, the daemon and a browser whose extension has found it.
 
 use super::{
-    app::{Apps, HOSTS},
+    app::{Apps, HOSTS, STRANGERS},
     firefox::Firefox,
     record::Record,
     shared::{Answer, Caller, Daemon, Stream, daemon::Folder},
@@ -32,7 +32,7 @@ impl Stage {
         let (apps, daemon, settings) = Self::without_browser(settings).await;
         let record = Record::start(daemon.address).await;
         let url = format!("ws://{}/ws/firefox", record.address);
-        let firefox = Firefox::start(&url, apps.tls_port, HOSTS).await;
+        let firefox = Firefox::start(&url, apps.tls_port, &[HOSTS, STRANGERS].concat()).await;
         Stage { firefox, record, daemon, apps, settings }
     }
 

@@ -16,12 +16,8 @@ mod slow;
 mod smuggling;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
-use std::{
-    cell::Cell,
-    rc::Rc,
-    time::{Duration, Instant},
-};
-use tokio::{sync::oneshot, task::spawn_local};
+use std::{cell::Cell, rc::Rc, time::Duration};
+use tokio::{sync::oneshot, task::spawn_local, time::Instant};
 
 /// Whether there is time for everything.
 fn at_full_size() -> bool {

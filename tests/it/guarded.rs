@@ -27,6 +27,7 @@ const TOKEN: &[&str] = &[
     "/v1/browser/messages",
     "/v1/browser/pairings",
     "/v1/browser/policy/reset",
+    "/v1/session/codes",
 ];
 
 /// What the contract says of a route.

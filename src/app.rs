@@ -15,6 +15,7 @@ use crate::{
     state_folder::{Announcement, StateError, StateFolder, TokenError},
     store::{Later, OpenError, Retention, Store, StoreError},
     system::System,
+    telemetry::metrics::Metrics,
 };
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -96,7 +97,9 @@ impl Daemon {
                 }
             })?;
         let token = state.token(&config.auth)?;
-        let store = Store::open(&config.store.file(state.path()), &config.store)?;
+        let registry = Arc::new(config.registry());
+        let metrics = Metrics::new(registry.names());
+        let store = Store::open(&config.store.file(state.path()), &config.store)?.timed(metrics.store.clone());
         let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
@@ -110,7 +113,6 @@ impl Daemon {
         let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
-        let registry = Arc::new(config.registry());
         let bridge = bridge::Hub::new(bridge::Setup {
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
@@ -120,13 +122,14 @@ impl Daemon {
             clock,
             events: events.clone(),
             later: later.clone(),
+            metrics: metrics.wire.clone(),
         });
         let policy = policy::Hub::new(policy::Parts {
             settings: Arc::new(config.policy.clone()),
             clock,
             events: events.clone(),
             memory: policy::Memory::open(&store, later.clone(), clock, config.policy.max_targets).await?,
-            observer: policy::Observer::default(),
+            observer: policy::Observer::counting(metrics.policy.clone()),
         });
         let relay = relay::Hub::new(relay::Setup {
             bridge: bridge.clone(),
@@ -137,6 +140,7 @@ impl Daemon {
             clock,
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
+            metrics: metrics.relay.clone(),
         });
         let records = records::Reader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
         let parts = Parts {
@@ -156,6 +160,7 @@ impl Daemon {
             token,
             store: store.clone(),
             later: later.clone(),
+            metrics,
         };
         let core = Arc::new(Core::new(parts, listening.address));
         let address = listening.address;

@@ -17,6 +17,7 @@ use crate::{
     platforms::registry::Registry,
     store::Later,
     system::System,
+    telemetry::metrics,
     wire::Raw,
 };
 use actix::prelude::*;
@@ -54,6 +55,8 @@ pub struct Setup {
     pub events: Bus,
     /// Where what clients tell is kept, written behind.
     pub later: Later,
+    /// Where messages are counted.
+    pub metrics: metrics::Wire,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -211,6 +214,10 @@ impl Hub {
     /// Section `bridge`.
     pub fn settings(&self) -> &Arc<Bridge> {
         &self.shared.setup.settings
+    }
+
+    pub(super) fn metrics(&self) -> &metrics::Wire {
+        &self.shared.setup.metrics
     }
 
     pub(super) fn clock(&self) -> Clock {

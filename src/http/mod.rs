@@ -15,6 +15,7 @@ mod fields;
 mod host;
 mod journal;
 mod messages;
+mod metrics;
 mod origins;
 mod paging;
 mod policy;

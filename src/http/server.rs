@@ -19,6 +19,7 @@ use crate::{
     secret::Secret,
     store::{Later, Store},
     system::System,
+    telemetry::metrics::Metrics,
 };
 use actix_web::{
     App, HttpServer,
@@ -76,6 +77,7 @@ pub struct Core {
     pub(super) callers: Callers,
     pub(super) store: Store,
     pub(super) later: Later,
+    pub(super) metrics: Metrics,
     /// The extension as one file, once somebody asked for it.
     pub(super) xpi: OnceLock<Bytes>,
     /// Since when it serves.
@@ -102,6 +104,7 @@ pub struct Parts {
     pub token: Secret,
     pub store: Store,
     pub later: Later,
+    pub metrics: Metrics,
 }
 
 impl Core {
@@ -125,6 +128,7 @@ impl Core {
             server: parts.server,
             store: parts.store,
             later: parts.later,
+            metrics: parts.metrics,
             xpi: OnceLock::new(),
             since: Instant::now(),
         }

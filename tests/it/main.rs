@@ -25,6 +25,7 @@ mod frames;
 mod guard;
 mod journal;
 mod limits;
+mod metrics;
 mod peers;
 mod policy;
 mod probes;

@@ -1,6 +1,7 @@
 //! The composition root: starts what the daemon is made of, wires it, and stops it in order.
 //!
-//! Order of a stop: accept no more, end every request with its last word, let commands finish or end them, end the events,
+//! Order of a stop: accept no more, begin no instruction, end every request with its last word, let commands finish or end
+//! them, write down what instructions came to, end the events,
 //! close the sockets with 1001, write what is queued, then let the server go. Each step is bounded by `server.shutdown_timeout_ms`, all together.
 
 use crate::{
@@ -10,14 +11,23 @@ use crate::{
     events,
     host::{self, Host},
     http::{self, Core, Facts, Features, Parts, ServerHandle},
-    policy, records, relay,
+    instructions, policy, records, relay,
     relay::Journal,
-    state_folder::{Announcement, StateError, StateFolder, TokenError},
-    store::{Later, OpenError, Retention, Store, StoreError},
+    runs::Operations,
+    state_folder::{Announcement, StateError, StateFolder, TokenError, disable_instructions, instructions_enabled},
+    store::{self, Later, OpenError, Retention, Store, StoreError, batches, tasks::Interrupted},
     system::System,
     telemetry::metrics::Metrics,
+    watchdog::{Death, Watchdog},
 };
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// Set to 1, requests leave no trace in the journal: for measuring what it costs.
@@ -59,9 +69,29 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A damaged database cannot be moved aside.
+    #[error("database {path} cannot be moved aside: {source}")]
+    Aside {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system gives no thread.
+    #[error("no thread can be started: {0}")]
+    Thread(io::Error),
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Store(#[from] StoreError),
+}
+
+/// What becomes of a database that is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damaged {
+    /// The start fails and leaves it as it is.
+    Refused,
+    /// It is moved aside, a new one is made, and instructions are off until somebody enables them.
+    MovedAside,
 }
 
 /// A running daemon.
@@ -72,6 +102,7 @@ pub struct Daemon {
     store: Store,
     later: Later,
     stop_within: Duration,
+    watchdog: Watchdog,
     _announcement: Announcement,
     /// Held, and with it the lock, until everything else is gone.
     _state: StateFolder,
@@ -83,8 +114,9 @@ impl Daemon {
     /// # Errors
     ///
     /// Something that it needs cannot be had; nothing is left running then.
-    pub async fn start(config: &Config, state_dir: &Path) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, state_dir: &Path, damaged: Damaged) -> Result<Self, StartError> {
         host::limits::raise_open_files();
+        host::limits::outlive_file_size_limit();
         host::limits::guard_process();
         let clock = Clock::System;
         let state = StateFolder::open(state_dir)?;
@@ -96,10 +128,17 @@ impl Daemon {
                     _ => StartError::Listen { address, source },
                 }
             })?;
-        let token = state.token(&config.auth)?;
+        let token = state.live_token(&config.auth)?;
+        let database = config.store.file(state.path());
+        if damaged == Damaged::MovedAside {
+            renew_store(&database, state.path(), clock)?;
+        }
+        if !instructions_enabled(state.path()) {
+            tracing::warn!("instructions are off until `baa-conductor instructions enable`");
+        }
         let registry = Arc::new(config.registry());
         let metrics = Metrics::new(registry.names());
-        let store = Store::open(&config.store.file(state.path()), &config.store)?.timed(metrics.store.clone());
+        let store = Store::open(&database, &config.store)?.timed(metrics.store.clone());
         let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
@@ -113,7 +152,20 @@ impl Daemon {
         let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
+        let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
+        interrupt(&store, clock).await;
+        let retry = Duration::from_millis(config.store.retry_ms);
+        let instructions = instructions::Hub::new(instructions::Setup {
+            settings: config.instructions.clone(),
+            state_dir: state.path().to_owned(),
+            store: store.clone(),
+            retry,
+            system: system.clone(),
+            events: events.clone(),
+            clock,
+        });
         let bridge = bridge::Hub::new(bridge::Setup {
+            pairings,
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
             identity: identity.clone(),
@@ -123,6 +175,7 @@ impl Daemon {
             events: events.clone(),
             later: later.clone(),
             metrics: metrics.wire.clone(),
+            final_messages: Arc::new(instructions.clone()),
         });
         let policy = policy::Hub::new(policy::Parts {
             settings: Arc::new(config.policy.clone()),
@@ -149,7 +202,9 @@ impl Daemon {
             policy,
             system,
             host: Host::new(host_setup(config, state.path())),
-            registry,
+            operations: Operations::new(store.clone(), clock, retry, config.instructions.result_max_bytes),
+            instructions: instructions.clone(),
+            registry: Arc::clone(&registry),
             records,
             events,
             features: Features::of(config),
@@ -163,16 +218,21 @@ impl Daemon {
             metrics,
         };
         let core = Arc::new(Core::new(parts, listening.address));
+        let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));
+        instructions.start(instructions::Outside { execute, relay: core.relay.clone(), registry });
+        let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)
+            .map_err(StartError::Thread)?;
         let address = listening.address;
-        let running =
-            http::run(listening, Arc::clone(&core)).map_err(|source| StartError::Listen { address, source })?;
+        let running = http::run(listening, Arc::clone(&core), watchdog.clone())
+            .map_err(|source| StartError::Listen { address, source })?;
         let server = running.handle();
         actix_rt::spawn(running);
         let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
         Retention::start(store.clone(), &config.store, clock);
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
+        watch(&watchdog, &store, &later);
         let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
-        Ok(Daemon { core, server, store, later, stop_within, _announcement: announcement, _state: state })
+        Ok(Daemon { core, server, store, later, stop_within, watchdog, _announcement: announcement, _state: state })
     }
 
     /// Where it listens and since when.
@@ -182,14 +242,20 @@ impl Daemon {
 
     /// Stops it in order.
     pub async fn stop(self) {
+        self.watchdog.disarm();
         let until = Instant::now() + self.stop_within;
         let late = |step: &str| tracing::warn!(step, "did not end in time");
+        tracing::info!("stopping");
         self.server.pause().await;
+        self.core.instructions.stop();
         self.core.relay.stop();
         if timeout_at(until, self.core.relay.stopped()).await.is_err() {
             late("requests");
         }
         self.core.host.close(until).await;
+        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.instructions.stopped()).await.is_err() {
+            late("instructions");
+        }
         self.core.events.close();
         self.core.bridge.stop();
         if timeout_at(until.max(Instant::now() + LAST_FRAMES), self.core.bridge.stopped()).await.is_err() {
@@ -226,8 +292,53 @@ impl Daemon {
     }
 }
 
+/// Notes what the last process left running. A database that cannot be written keeps nobody from relaying; the center
+/// does this again before it runs anything.
+async fn interrupt(store: &Store, clock: Clock) {
+    let now = clock.now_ms();
+    match store.transact(move |conn| batches::interrupt(conn, now)).await {
+        Ok(found) if found == Interrupted::default() => {}
+        Ok(Interrupted { task_ids, run_ids, .. }) => {
+            let (tasks, runs) = (task_ids.len(), run_ids.len());
+            tracing::warn!(tasks, runs, "the last process ended while these ran: they are not run again");
+        }
+        Err(error) => tracing::error!(%error, "what the last process left running cannot be noted"),
+    }
+}
+
+/// Moves a damaged database aside. A whole one stays, whatever was asked for.
+fn renew_store(database: &Path, state_dir: &Path, clock: Clock) -> Result<(), StartError> {
+    if !store::aside::is_damaged(database)? {
+        tracing::info!(path = %database.display(), "the database is not damaged and stays");
+        return Ok(());
+    }
+    let failed = |source| StartError::Aside { path: database.to_owned(), source };
+    // First of all: what had run already is forgotten from then on.
+    disable_instructions(state_dir).map_err(failed)?;
+    let aside = store::aside::move_aside(database, clock.now_ms()).map_err(failed)?;
+    tracing::warn!(path = %database.display(), aside = %aside.display(), "the damaged database was moved aside");
+    Ok(())
+}
+
+/// Watches this thread, and what runs on it and beside it for as long as the daemon does.
+fn watch(watchdog: &Watchdog, store: &Store, later: &Later) {
+    watchdog.watch("main");
+    let (store, later) = (store.clone(), later.clone());
+    watchdog.watch_by_asking("write behind", move || std::future::ready(later.is_there()));
+    watchdog.watch_by_asking("store", move || {
+        let store = store.clone();
+        async move { store.is_there().await }
+    });
+}
+
+/// Ends the process: what a dead thread held nobody else can give back.
+fn give_up(death: Death) {
+    tracing::error!(thread = death.thread, "a thread {}, so the daemon ends; it is to be started anew", death.how);
+    process::exit(1);
+}
+
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.
-fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
+pub(crate) fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
     let database = config.store.file(state_dir);
     let beside = |end: &str| {
         let mut name = database.clone().into_os_string();

@@ -8,6 +8,7 @@ pub mod codex;
 pub mod config;
 pub mod events;
 pub mod extension;
+pub mod faults;
 pub mod host;
 pub mod http;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod policy;
 pub mod records;
 pub mod relay;
 pub mod roster;
+pub mod runs;
 pub mod secret;
 pub mod simulator;
 pub mod sse;
@@ -26,6 +28,7 @@ pub mod state_folder;
 pub mod store;
 pub mod system;
 pub mod telemetry;
+pub mod watchdog;
 pub mod wire;
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! ```text
 //! entry     main  cli  app  simulator
 //! edge      http  bridge::socket
-//! actors    bridge  policy  relay  records  instructions  events  system
+//! actors    bridge  policy  relay  records  instructions  runs  events  system
 //!                                                     (each other only through what their mod.rs gives out)
-//! effects   store  host  codex  state_folder  extension  telemetry
+//! effects   store  host  codex  state_folder  extension  telemetry  watchdog
 //! values    wire  platforms  sse  ids  …  and every settings.rs
 //! ```
 //!
@@ -32,9 +32,12 @@ enum Layer {
 const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
-    (Layer::Actors, &["bridge", "policy", "records", "relay", "instructions", "events", "system"]),
-    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry"]),
-    (Layer::Values, &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret"]),
+    (Layer::Actors, &["bridge", "policy", "records", "relay", "instructions", "runs", "events", "system"]),
+    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry", "watchdog"]),
+    (
+        Layer::Values,
+        &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret", "faults"],
+    ),
 ];
 
 /// Modules that only tests have.
@@ -53,6 +56,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
+    ("hmac", &["wire::proof"]),
     ("landlock", &["host::sandbox"]),
     ("libc", &["host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
@@ -60,6 +64,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
     ("seccompiler", &["host::sandbox"]),
+    ("sysctl", &["host::owner"]),
     ("shlex", &["instructions::screen"]),
 ];
 

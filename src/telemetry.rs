@@ -9,6 +9,7 @@ pub use settings::{Format, LogSettings};
 
 use std::{
     any::Any,
+    env,
     error::Error,
     fs::DirBuilder,
     io::{self, IsTerminal},
@@ -53,7 +54,8 @@ pub enum TelemetryError {
 /// Sets up logging and the panic hook, once per process; `logs` is where log files go if there are any.
 pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryError> {
     // Both outputs share the formatted fields of a span, so colour must not get into them when there is a file.
-    let colour = !settings.file && io::stderr().is_terminal();
+    let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = !settings.file && !plain && io::stderr().is_terminal();
     let mut layers = vec![layer(settings.format, io::stderr, colour)];
     let mut files = None;
     if settings.file {

@@ -12,7 +12,6 @@ export const NOBODY = "The daemon is not there.";
 /** Close codes after which dialling again soon would only annoy, and what to say about them. */
 const REFUSALS = new Map([
   [4001, "Another browser with the same client id took over."],
-  [4003, "The daemon refused this browser."],
   [4005, "The daemon speaks another version of the protocol."],
 ]);
 
@@ -29,8 +28,19 @@ export function pauseAfter(failures, random) {
 /** The pause after a refusal, in milliseconds. */
 export const pauseAfterRefusal = (random) => REFUSED_PAUSE_MS * (0.75 + random / 2);
 
-/** What to say of a refusal; undefined when a close code is none. */
-export const refusalOf = (code) => REFUSALS.get(code);
+/** The close code of a daemon that does not want us, or not any more. */
+const UNAUTHORIZED = 4003;
+/** What it means, by how far we came. */
+const UNWANTED = {
+  pairing: "This Firefox was not approved: it was rejected, or the wrong code was given too often. Press Reconnect to ask again.",
+  connected: "The daemon forgot this Firefox. To pair it anew, press Forget pairing.",
+};
+const UNPROVED =
+  "The daemon refused this Firefox: it did not believe its proof, or knows it from another installation. " +
+  "Have it forgotten at the daemon (baa-conductor pairings forget), then press Forget pairing or Reconnect here.";
+
+/** What to say of a refusal in that state of the connection; undefined when a close code is none. */
+export const refusalOf = (code, state) => (code === UNAUTHORIZED ? (UNWANTED[state] ?? UNPROVED) : REFUSALS.get(code));
 
 /**
  * What to say of a connection that ended.

@@ -4,12 +4,15 @@
  *     idle → connecting → greeting → connected
  *                 ↑         ↓ pairing    ↓
  *                 └───── waiting ←───────┘
+ *
+ * Nothing but `hello`, and what answers a challenge, is sent to a daemon that is not known to be the right one.
  */
 import * as wire from "../wire.js";
 import { endOf, NOBODY, pauseAfter, pauseAfterRefusal, refusalOf } from "./backoff.js";
 import { withBodyAsItCame } from "./body.js";
 import { Liveness, TICK_MS } from "./liveness.js";
 import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
+import { FALSE_DAEMON } from "./pairing.js";
 
 /** How long dialling and greeting may take. */
 export const GREETING_MAX_MS = 10_000;
@@ -52,8 +55,8 @@ export class Link {
   dropped = 0;
 
   /**
-   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello`,
-   *   `probe(address)` → promise of whether anything answers there
+   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`,
+   *   `hello(nonce)`, `pairing` (whom to believe), `probe(address)` → promise of whether anything answers there
    * @param {object} on what to tell: `state()`, `greeted(ack)`, `frame(frame)`, `lost()`, `log(level, message)`
    */
   constructor(env, on) {
@@ -187,21 +190,25 @@ export class Link {
     socket.onopen = mine(() => {
       this.#liveness.heard(this.#env.now());
       this.#become("greeting", "");
-      socket.send(this.#env.hello());
+      socket.send(this.#env.hello(this.#env.pairing.begin(this.address)));
     });
-    socket.onmessage = mine((event) => this.#received(event.data));
+    socket.onmessage = mine((event) => this.#received(socket, event.data));
     socket.onclose = mine((event) => this.#closed(event.code, event.reason));
     socket.onerror = () => {};
   }
 
-  #received(data) {
+  #received(socket, data) {
     this.#liveness.heard(this.#env.now());
     this.#env.clearTimeout(this.#doubtTimer);
     if (typeof data !== "string") return;
     const { frame, fault } = wire.read(data);
     if (fault !== undefined) this.#on.log("warn", `A frame of the daemon was not understood: ${fault}`);
     if (frame === undefined) return;
-    if (frame.type === "hello_ack") {
+    if (frame.type === "challenge") {
+      if (this.state === "greeting") void this.#answer(socket, frame);
+    } else if (frame.type === "hello_ack") {
+      const fault = this.connected ? undefined : this.#env.pairing.greeted(frame);
+      if (fault !== undefined) return this.#distrust(fault);
       this.#env.clearTimeout(this.#greetTimer);
       this.#attempts = 0;
       this.#failed = false;
@@ -210,6 +217,9 @@ export class Link {
       this.#become("connected", "");
       this.#on.greeted(frame);
     } else if (frame.type === "pairing_required") {
+      if (this.connected) return;
+      const fault = this.#env.pairing.asked();
+      if (fault !== undefined) return this.#distrust(fault);
       this.#env.clearTimeout(this.#greetTimer);
       this.#become("pairing", "Approve this browser at the daemon.", frame.code);
     } else if (this.connected) {
@@ -219,8 +229,24 @@ export class Link {
     }
   }
 
+  /** The daemon has proved itself, or not; only then is ours proved. */
+  async #answer(socket, challenge) {
+    const { auth, fault } = await this.#env.pairing.answer(challenge).catch(() => ({ fault: FALSE_DAEMON }));
+    if (this.#socket !== socket) return;
+    if (fault === undefined) socket.send(auth);
+    else this.#distrust(fault);
+  }
+
+  /** Whoever is there is told nothing more, and not asked again soon. */
+  #distrust(words) {
+    this.#on.log("error", words);
+    this.#drop(4003, "");
+    this.#failed = true;
+    this.#pause(pauseAfterRefusal(this.#env.random()), words);
+  }
+
   #closed(code, reason) {
-    const refusal = refusalOf(code);
+    const refusal = refusalOf(code, this.state);
     const opened = this.state !== "connecting";
     this.#forget();
     if (refusal === undefined) return this.#again(endOf({ code, reason, opened, answered: this.#answered }));

@@ -9,6 +9,7 @@ import { Log } from "./log.js";
 import { Messages } from "./messages.js";
 import { Observer } from "./observer.js";
 import { Pages } from "./pages.js";
+import { Pairing } from "./pairing.js";
 import { Panel } from "./panel.js";
 import { permitted, registerScripts } from "./permissions.js";
 import { probe } from "./probe.js";
@@ -16,6 +17,7 @@ import { Proxy } from "./proxy.js";
 import { Report } from "./report.js";
 import { Router } from "./router.js";
 import { Shells } from "./shells.js";
+import { System } from "./system.js";
 import { Tabs } from "./tabs.js";
 import { Teacher } from "./teacher.js";
 import { Templates } from "./templates.js";
@@ -39,8 +41,25 @@ let entered = Promise.resolve();
 const logbook = new Log({ now, changed: () => panel.changed() });
 const log = (level, message) => logbook.add(level, message);
 
+const pairing = new Pairing({
+  storage: local,
+  subtle: crypto.subtle,
+  nonce: () => hex(32),
+  now,
+  clientId: () => clientId,
+  log,
+  changed: () => panel.changed(),
+});
 const link = new Link(
-  { ...timers, WebSocket, now, random: Math.random, probe: (address) => probe(address, { fetch, ...timers }), hello: () => wire.hello({ client_id: clientId, extension_version: version, nonce: hex(16) }) },
+  {
+    ...timers,
+    WebSocket,
+    now,
+    random: Math.random,
+    pairing,
+    probe: (address) => probe(address, { fetch, ...timers }),
+    hello: (nonce) => wire.hello({ client_id: clientId, extension_version: version, nonce }),
+  },
   {
     state: () => {
       log("info", `Link: ${link.state}. ${link.note}`.trim());
@@ -49,7 +68,10 @@ const link = new Link(
     greeted,
     // What was asked on a connection that has ended since is nobody's wish any more.
     frame: (frame) => void link.still(entered, () => router.frame(frame)),
-    lost: () => proxy.abortAll(),
+    lost: () => {
+      proxy.abortAll();
+      system.lost();
+    },
     log,
   },
 );
@@ -131,9 +153,11 @@ const proxy = new Proxy({
   // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
   refused: () => {},
 });
+const system = new System({ ...timers, send: (frame) => link.send(frame), isConnected: () => link.connected, changed: () => panel.changed() });
 const router = new Router({
   link,
   messages,
+  system,
   shells,
   tabs,
   proxy,
@@ -145,6 +169,7 @@ const router = new Router({
 const panel = new Panel({
   browser,
   link,
+  pairing,
   shells,
   tabs,
   credentials,
@@ -154,6 +179,7 @@ const panel = new Panel({
   failures,
   logbook,
   proxy,
+  system,
   clientId: () => clientId,
   setAddress,
   defaultAddress: DAEMON_WS,
@@ -209,6 +235,8 @@ async function start() {
   platforms = stored.platforms ?? [];
   // The daemon may greet before the rest is ready; what it asks for waits.
   entered = Promise.all([shells.start(), credentials.start(), templates.start()]);
+  // Before the first word to anybody: whom to believe must be known.
+  await pairing.start();
   link.start(stored.address ?? DAEMON_WS);
   await enter();
   await tabs.restoreAtStart();

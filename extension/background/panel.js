@@ -37,13 +37,14 @@ export class Panel {
 
   /** Everything the page shows. No value of a credential is in reach of this. */
   state() {
-    const { link, shells, credentials, templates, observer, failures, logbook, proxy, clientId, defaultAddress } = this.#env;
+    const { link, pairing, shells, credentials, templates, observer, failures, logbook, proxy, system, clientId, defaultAddress } = this.#env;
     const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
     return {
-      link: { state: link.state, note: link.note, code: link.code, address: link.address },
+      link: { state: link.state, note: link.note, code: link.code, address: link.address, paired_at: pairing.since(link.address) },
       client_id: clientId(),
       default_address: defaultAddress,
       running: proxy.running,
+      system: system.state,
       platforms: shells.names.map((name) => {
         const { title, hosts, shell_url, prompt } = shells.platform(name);
         const login = credentials.login(name);
@@ -77,7 +78,7 @@ export class Panel {
   }
 
   async #do(port, { ask, platform, address }) {
-    const { link, shells, tabs, templates, report, setAddress, logbook } = this.#env;
+    const { link, pairing, shells, tabs, templates, report, system, setAddress, logbook } = this.#env;
     const as = { action: ask, source: "options", reason: "options_page" };
     try {
       let ok = true;
@@ -87,7 +88,11 @@ export class Panel {
       else if (ask === "tab_restore") results = await tabs.restore(platform, as);
       else if (ask === "request_credentials") report.all(platform ? [platform] : shells.names);
       else if (ask === "forget_template") await templates.forget(platform);
-      else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
+      else if (ask === "forget_pairing") {
+        await pairing.forget(link.address);
+        link.reconnect("the pairing was forgotten");
+      } else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
+      else if (ask === "pause" || ask === "resume" || ask === "drain") ok = await system.ask(ask);
       else if (ask === "set_address") ok = await setAddress(address);
       for (const result of [results].flat().filter((each) => !each.ok)) {
         ok = false;

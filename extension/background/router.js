@@ -15,17 +15,20 @@ const COMMANDS = new Set([
 export class Router {
   #env;
 
-  /** @param {object} env `link`, `messages`, `shells`, `tabs`, `proxy`, `report`, `reloadExtension()`, `log`, `clientId()` */
+  /** @param {object} env `link`, `messages`, `system`, `shells`, `tabs`, `proxy`, `report`, `reloadExtension()`, `log`, `clientId()` */
   constructor(env) {
     this.#env = env;
   }
 
   /** A frame came. Those of unknown types never get here. */
   frame(frame) {
-    const { proxy, messages, log } = this.#env;
+    const { proxy, messages, system, log } = this.#env;
     if (frame.type === "api_request") void proxy.request(frame);
     else if (frame.type === "request_cancel") proxy.cancel(frame);
-    else if (frame.type === "state_snapshot") void messages.confirmed(frame.snapshot?.browser?.clients?.[0]?.final_messages);
+    else if (frame.type === "state_snapshot") {
+      system.shown(frame.snapshot?.system);
+      void messages.confirmed(frame.snapshot?.browser?.clients?.[0]?.final_messages);
+    } else if (frame.type === "action_result") system.answered(frame);
     else if (frame.type === "error") log("warn", `The daemon answered ${frame.code} to ${frame.in_reply_to ?? "a frame"}.`);
     else if (COMMANDS.has(frame.type)) void this.command(frame);
   }

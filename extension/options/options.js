@@ -1,5 +1,5 @@
 /** The extension's page: shows what the background knows and hands on what is asked for. */
-import { addressFault, loginWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "./view.js";
+import { addressFault, isMode, loginWords, modeWords, pairCommand, pairingWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 const platforms = new Map();
@@ -28,9 +28,16 @@ function show(state) {
   say(at("note"), link.note);
   at("pairing").hidden = link.code === null;
   say(at("code"), link.code ?? "");
+  say(at("pair-command"), pairCommand(link.code ?? ""));
+  say(at("paired"), pairingWords(link));
+  at("forget-pairing").hidden = link.paired_at === null;
   say(at("client-id"), state.client_id);
   say(at("default-address"), state.default_address);
   say(at("running"), String(state.running));
+  say(at("mode"), modeWords(state.system));
+  for (const button of document.querySelectorAll("[data-mode]")) {
+    button.disabled = state.system === null || isMode(state.system, button.dataset.mode);
+  }
   const address = at("address");
   if (document.activeElement !== address) address.value = link.address;
   at("no-platforms").hidden = state.platforms.length > 0;
@@ -120,6 +127,14 @@ at("address-form").addEventListener("submit", (event) => {
   at("address").setAttribute("aria-invalid", String(fault !== ""));
   if (fault === "") ask({ ask: "set_address", address });
 });
+at("forget-pairing").addEventListener("click", () => {
+  ask({ ask: "forget_pairing" });
+  // The button goes away.
+  at("reconnect").focus();
+});
+for (const button of document.querySelectorAll("[data-mode]")) {
+  button.addEventListener("click", () => ask({ ask: button.dataset.mode }));
+}
 at("reconnect").addEventListener("click", () => ask({ ask: "ws_reconnect" }));
 
 connect();

@@ -13,6 +13,13 @@ const STATES = {
 /** The connection in words. */
 export const stateWords = ({ state }) => STATES[state] ?? state;
 
+/** The pairing in words. */
+export const pairingWords = ({ paired_at }) =>
+  paired_at === null ? "Not paired with the daemon at this address." : `Paired since ${new Date(paired_at).toLocaleString()}.`;
+
+/** What the operator runs to let this browser in. */
+export const pairCommand = (code) => `baa-conductor pair ${code}`;
+
 const ISSUES = {
   permission_missing: "access is not allowed yet",
   crashed: "crashed",
@@ -61,6 +68,19 @@ export function problemWords({ runtime, login, drift, failure }) {
   if (drift > 0) problems.push(`The app's traffic was not understood ${drift} times.`);
   if (failure) problems.push(`A request failed at ${new Date(failure.at).toLocaleTimeString()}: ${failure.code.replaceAll("_", " ")}.`);
   return problems.join(" ") || "None.";
+}
+
+const MODES = { pause: "paused", resume: "running", drain: "draining" };
+
+/** Whether the daemon is in the mode that an action leads to. */
+export const isMode = (system, action) => system.mode === MODES[action];
+
+/** The daemon's mode in words. */
+export function modeWords(system) {
+  if (system === null) return "Not known while disconnected.";
+  const words = { running: "Running", paused: "Paused: instructions wait", draining: "Draining: no new requests" }[system.mode] ?? system.mode;
+  const since = `since ${new Date(system.changed_at).toLocaleString()}`;
+  return `${words}, ${since}${system.reason ? `: ${system.reason}` : ""}.`;
 }
 
 /** What is wrong with an address, or "". */

@@ -3,7 +3,7 @@ import test from "node:test";
 import { Log, LINES_MAX } from "../background/log.js";
 import { Panel } from "../background/panel.js";
 import { permitted, registerScripts } from "../background/permissions.js";
-import { addressFault, loginWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "../options/view.js";
+import { addressFault, isMode, loginWords, modeWords, pairCommand, pairingWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "../options/view.js";
 import { CLAUDE, FakePort, LOCAL, settled } from "./support/fakes.js";
 
 test("the log keeps its last 200 lines, none of them long", () => {
@@ -16,6 +16,9 @@ test("the log keeps its last 200 lines, none of them long", () => {
 test("the page says in words how things are", () => {
   assert.equal(stateWords({ state: "pairing" }), "Waiting for pairing");
   assert.equal(stateWords({ state: "waiting" }), "Disconnected");
+  assert.equal(pairCommand("012345"), "baa-conductor pair 012345");
+  assert.match(pairingWords({ paired_at: null }), /^Not paired/);
+  assert.match(pairingWords({ paired_at: 1 }), /^Paired since .*19(69|70)/);
   assert.match(tabWords({ desired: { exists: true }, actual: { exists: false } }), /Missing/);
   assert.match(tabWords({ desired: {}, actual: { exists: false, issue: "permission_missing" } }), /not allowed/);
   assert.match(tabWords({ desired: {}, actual: { exists: true, healthy: true, url: "https://claude.ai/" } }), /^Ready: https/);
@@ -78,6 +81,7 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   const panel = new Panel({
     browser: {},
     link: { state: "connected", note: "", code: null, address: "ws://127.0.0.1:1/", reconnect: () => calls.push("reconnect") },
+    pairing: { since: () => 7, forget: async (address) => calls.push(`unpair ${address}`) },
     shells: { names: ["claude"], platform: () => CLAUDE, runtime: () => runtime },
     tabs: {
       open: async (name, { focus, source }) => (calls.push(`open ${name} ${focus} ${source}`), { ok: true, platform: name }),
@@ -91,6 +95,7 @@ test("the panel shows the state, does what is asked, and answers when it fails",
     failures: new Map([["claude", { code: "fetch_failed", at: 1 }]]),
     logbook: new Log({ now: () => 1 }),
     proxy: { running: 2 },
+    system: { state: { mode: "paused", changed_at: 1, reason: "lunch" }, ask: async (action) => (calls.push(action), action !== "drain") },
     clientId: () => "firefox-1",
     setAddress: async (address) => address === "good",
     defaultAddress: "d",
@@ -99,6 +104,10 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   panel.connected(port);
   const { state } = port.sent[0];
   assert.equal(state.platforms[0].failure.code, "fetch_failed");
+  assert.equal(state.link.paired_at, 7);
+  assert.match(modeWords(state.system), /^Paused: instructions wait, since .*: lunch\.$/);
+  assert.deepEqual([isMode(state.system, "pause"), isMode(state.system, "resume")], [true, false]);
+  assert.equal(modeWords(null), "Not known while disconnected.");
   assert.match(problemWords({ ...state.platforms[0], drift: 0 }), /fetch failed/);
   assert.deepEqual([state.client_id, state.running, state.platforms[0].drift, state.platforms[0].endpoints], ["firefox-1", 2, 3, 1]);
   const ask = async (message) => {
@@ -106,8 +115,10 @@ test("the panel shows the state, does what is asked, and answers when it fails",
     await settled();
     return port.sent.at(-1).ok;
   };
-  for (const what of ["tab_open", "tab_focus", "tab_restore", "request_credentials", "ws_reconnect", "forget_template"]) assert.equal(await ask({ ask: what, platform: "claude" }), true);
-  assert.deepEqual(calls, ["open claude false options", "open claude true options", "restore", "report claude", "reconnect", "forget claude"]);
+  for (const what of ["tab_open", "tab_focus", "tab_restore", "request_credentials", "ws_reconnect", "forget_template", "forget_pairing"]) assert.equal(await ask({ ask: what, platform: "claude" }), true);
+  assert.deepEqual(calls, ["open claude false options", "open claude true options", "restore", "report claude", "reconnect", "forget claude", "unpair ws://127.0.0.1:1/", "reconnect"]);
+  assert.deepEqual([await ask({ ask: "pause" }), await ask({ ask: "resume" }), await ask({ ask: "drain" })], [true, true, false]);
+  assert.deepEqual(calls.splice(-3), ["pause", "resume", "drain"]);
   assert.equal(await ask({ ask: "tab_reload", platform: "claude" }), false);
   assert.deepEqual([await ask({ ask: "set_address", address: "good" }), await ask({ ask: "set_address", address: "bad" })], [true, false]);
 });

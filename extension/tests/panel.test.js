@@ -10,9 +10,11 @@ test("a button says done only when it is, and the log says why not", async () =>
     shells: { names: [] },
     tabs: { open: async () => results[1], reload: async () => results[0], restore: async () => results },
     link: {},
+    pairing: { since: () => null },
     observer: { drift: [] },
     logbook: { lines: [], add: (level, message) => log.push(message) },
     proxy: {},
+    system: { state: null },
     clientId: () => "firefox-1",
   });
   const port = new FakePort(1);

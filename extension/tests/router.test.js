@@ -16,6 +16,10 @@ function make(tabs = {}, over = {}) {
   const link = { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect"), parting: () => undefined };
   const router = new Router({
     link,
+    system: {
+      shown: (system) => system && done.push(`system ${system.mode}`),
+      answered: ({ request_id, ok }) => done.push(`answered ${request_id} ${ok}`),
+    },
     messages: { confirmed: (known) => done.push(`confirmed ${known?.length}`) },
     proxy: { request: ({ id }) => done.push(`request ${id}`), cancel: ({ id }) => done.push(`cancel ${id}`) },
     report: { all: (names) => done.push(`report ${names}`) },
@@ -121,15 +125,16 @@ test("what cannot be done is answered too", async () => {
   assert.equal(refused.frames.length, 0);
 });
 
-test("requests go to the proxy; a greeting's request for logins has no answer", async () => {
+test("requests go to the proxy, modes to the system; a greeting's request for logins has no answer", async () => {
   const { router, ask, done, frames } = make();
   router.frame({ type: "api_request", id: "r" });
   router.frame({ type: "request_cancel", id: "r" });
   router.frame({ type: "state_snapshot", snapshot: {} });
-  router.frame({ type: "state_snapshot", snapshot: { browser: { clients: [{ final_messages: [{}] }] } } });
+  router.frame({ type: "state_snapshot", snapshot: { system: { mode: "paused" }, browser: { clients: [{ final_messages: [{}] }] } } });
+  router.frame({ type: "action_result", request_id: "mode-1", action: "pause", ok: true });
   router.frame({ type: "error", code: "invalid_message" });
   await ask("request_credentials", { request_id: undefined, action: undefined });
-  assert.deepEqual(done, ["request r", "cancel r", "confirmed undefined", "confirmed 1", "report chatgpt,claude"]);
+  assert.deepEqual(done, ["request r", "cancel r", "confirmed undefined", "system paused", "confirmed 1", "answered mode-1 true", "report chatgpt,claude"]);
   assert.deepEqual(frames, []);
 });
 

@@ -1,10 +1,13 @@
 //! The connection actor: one Firefox, its session, and the requests it performs.
 //!
 //! ```text
-//! connected --hello--> greeted --+--> closing (code sent, grace for the peer) --> ended
-//!     '---- hello timeout -------+            ^
-//!                                '-- socket gone, from any state: at once
+//! silent --hello--> greeted --+--> closing (code sent, grace for the peer) --> ended
+//!   | | '- hello timeout ------+            ^
+//!   | '-- waiting for pairing -+            |
+//!   '---- proving itself ------+            '-- socket gone, from any state: at once
 //! ```
+//!
+//! How a client comes from silent to greeted stands in `connection/door.rs`.
 //!
 //! Invariant: a request stands in `requests` from its dispatch to its last report, and only this table routes what the
 //! extension says, so that one client never answers another's request.
@@ -24,16 +27,19 @@ use crate::{
 };
 use actix::prelude::*;
 use bytestring::ByteString;
+use door::Door;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 mod acting;
+mod door;
 mod greeting;
 mod inbound;
 mod mode;
 mod telling;
 
 pub(super) use acting::{Act, Forget, Remember};
+pub(super) use door::{Approved, TurnAway};
 pub use inbound::In;
 
 /// How long a peer gets to read why it is closed.
@@ -56,6 +62,10 @@ pub struct Connection {
     hub: Hub,
     meter: Arc<Meter>,
     socket: Recipient<Out>,
+    /// Of the handshake.
+    origin: Arc<str>,
+    /// How far it came, for as long as nobody was greeted.
+    door: Door,
     /// Waits for the daemon's stop for as long as nobody was greeted.
     ungreeted: Option<SpawnHandle>,
     greeted: Option<Greeted>,
@@ -88,7 +98,13 @@ struct Pending {
 }
 
 impl Connection {
-    pub(super) fn new(hub: Hub, meter: Arc<Meter>, socket: Recipient<Out>, token: SocketToken) -> Self {
+    pub(super) fn new(
+        hub: Hub,
+        meter: Arc<Meter>,
+        socket: Recipient<Out>,
+        origin: Arc<str>,
+        token: SocketToken,
+    ) -> Self {
         let now = Instant::now();
         Connection {
             snapshots: Coalescer::new(Duration::from_millis(hub.settings().snapshot_interval_ms)),
@@ -96,6 +112,8 @@ impl Connection {
             hub,
             meter,
             socket,
+            origin,
+            door: Door::Silent,
             ungreeted: None,
             greeted: None,
             session: Session::default(),
@@ -164,6 +182,7 @@ impl Connection {
             return;
         }
         self.closing = Some(gone);
+        self.door = Door::Silent; // who is closed waits no more
         match gone {
             Gone::Stopped | Gone::Replaced => {
                 tracing::info!(client.id = self.name(), close.code = code, reason, "closing a client");
@@ -215,9 +234,18 @@ impl Connection {
             node_type: hello.node_type.clone(),
             node_category: hello.node_category.clone(),
             node_platform: hello.node_platform.clone(),
+            extension_version: hello.extension_version.clone(),
             session: self.session.view(with_text),
             in_flight: self.requests.len(),
         })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // One that died of a panic has no timers any more that would notice anything: its socket must not outlive it. A
+        // socket that closes already does not mind.
+        self.socket.do_send(Out::Close(1011, "internal error")); // bounded: once a connection
     }
 }
 
@@ -230,7 +258,7 @@ impl Actor for Connection {
         let stop = |(), this: &mut Self, ctx: &mut _| this.close(1001, "service_stopped", Gone::Stopped, ctx);
         self.ungreeted = Some(ctx.spawn(stopping.map(stop)));
         ctx.run_later(Duration::from_millis(settings.hello_timeout_ms), |this, ctx| {
-            if this.greeted.is_none() {
+            if this.greeted.is_none() && this.door.is_silent() {
                 this.close(4002, "hello_timeout", Gone::Disconnected, ctx);
             }
         });

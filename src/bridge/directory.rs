@@ -73,6 +73,9 @@ pub enum NoClient {
     /// The named one is not connected.
     #[error("the named client is not connected")]
     NotConnected,
+    /// The named one waits for pairing.
+    #[error("the named client waits for pairing")]
+    Unpaired,
 }
 
 /// As many clients as the daemon takes are connected.

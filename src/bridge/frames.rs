@@ -21,6 +21,9 @@ const TOO_BIG: u16 = 1009;
 /// Protocol error.
 const PROTOCOL: u16 = 1002;
 
+/// The opcode of the last frame of a peer.
+const CLOSE: u8 = 8;
+
 /// How fast messages may come.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
@@ -49,6 +52,8 @@ pub struct FrameGuard<S, E> {
     pause: Pin<Box<Sleep>>,
     done: bool,
     full: bool,
+    /// A close frame has begun; what follows it is not looked at any more.
+    closing: bool,
 }
 
 impl<S, E> FrameGuard<S, E> {
@@ -70,6 +75,7 @@ impl<S, E> FrameGuard<S, E> {
             pause: Box::pin(tokio::time::sleep_until(now)),
             done: false,
             full: false,
+            closing: false,
         }
     }
 
@@ -81,6 +87,9 @@ impl<S, E> FrameGuard<S, E> {
                 let skip = usize::try_from(self.left).unwrap_or(usize::MAX).min(chunk.len() - at);
                 self.left -= skip as u64;
                 at += skip;
+                if self.closing && self.left == 0 {
+                    return Ok(at);
+                }
                 continue;
             }
             if self.have == 0 {
@@ -101,6 +110,7 @@ impl<S, E> FrameGuard<S, E> {
                 self.tokens -= 1.0;
                 self.have = 0;
                 self.left = declared.saturating_add(4); // the mask
+                self.closing = self.head[0] & 0x0f == CLOSE;
             }
         }
         Ok(at)
@@ -181,6 +191,7 @@ where
                 Poll::Pending
             }
             Ok(passed) => {
+                this.done = this.closing && this.left == 0;
                 this.meter.read(passed);
                 Poll::Ready(Some(Ok(this.held.split_to(passed))))
             }

@@ -6,7 +6,9 @@ use super::{
     connection::{Connection, Dispatch, Out, Stop, View},
     directory::{Crowded, Directory, Link, NoClient, Template},
     events::Disconnected,
+    messages::FinalMessages,
     meter::Meter,
+    pairing::Pairings,
     settings::{Bridge, LoginState},
     view::{BridgeView, Identity},
 };
@@ -57,6 +59,10 @@ pub struct Setup {
     pub later: Later,
     /// Where messages are counted.
     pub metrics: metrics::Wire,
+    /// Who is known here.
+    pub pairings: Pairings,
+    /// Who does something with final messages.
+    pub final_messages: Arc<dyn FinalMessages>,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -100,22 +106,29 @@ impl Hub {
     }
 
     /// Starts the connection behind a new socket, on the calling arbiter.
-    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>) -> Addr<Connection> {
-        Connection::new(self.clone(), meter, socket, self.shared.sockets.token()).start()
+    /// `origin`: of its handshake, `none` where there was none.
+    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>, origin: Arc<str>) -> Addr<Connection> {
+        Connection::new(self.clone(), meter, socket, origin, self.shared.sockets.token()).start()
     }
 
     /// Who performs a request for `platform`.
     pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<Client, NoClient> {
-        self.directory().select(platform.as_str(), named)
+        let selected = self.directory().select(platform.as_str(), named);
+        selected.map_err(|none| self.or_unpaired(none, named))
     }
 
     /// The named client, else the active one.
     pub(super) fn named_or_active(&self, named: Option<&ClientId>) -> Result<Client, NoClient> {
-        let directory = self.directory();
-        match named {
-            Some(named) => directory.get(named).cloned().ok_or(NoClient::NotConnected),
-            None => directory.active().cloned().ok_or(NoClient::NoneConnected),
-        }
+        let found = match named {
+            Some(named) => self.directory().get(named).cloned().ok_or(NoClient::NotConnected),
+            None => self.directory().active().cloned().ok_or(NoClient::NoneConnected),
+        };
+        found.map_err(|none| self.or_unpaired(none, named))
+    }
+
+    /// Tells a client that is not there from one that is at the door.
+    fn or_unpaired(&self, none: NoClient, named: Option<&ClientId>) -> NoClient {
+        if named.is_some_and(|named| self.door().has_waiting(named)) { NoClient::Unpaired } else { none }
     }
 
     /// Grows whenever a client comes or goes: what was selected in the same epoch is still connected as it was.
@@ -220,6 +233,10 @@ impl Hub {
         &self.shared.setup.metrics
     }
 
+    pub(super) fn door(&self) -> &Pairings {
+        &self.shared.setup.pairings
+    }
+
     pub(super) fn clock(&self) -> Clock {
         self.shared.setup.clock
     }
@@ -243,6 +260,10 @@ impl Hub {
 
     pub(super) fn later(&self) -> &Later {
         &self.shared.setup.later
+    }
+
+    pub(super) fn final_messages(&self) -> &dyn FinalMessages {
+        &*self.shared.setup.final_messages
     }
 
     pub(super) fn arrivals(&self) -> &Notify {

@@ -8,6 +8,14 @@ settings! {
     Bridge {
         /// Whether a client must be paired before it is used.
         pairing: Pairing = Pairing::Required,
+        /// Milliseconds for which a pairing code is good; then the client shows another one.
+        pairing_code_ms: u64 = 300_000,
+        /// Wrong codes with which a client that waits for pairing is turned away.
+        pairing_attempts: u64 = 5,
+        /// Clients that may wait for pairing.
+        max_unpaired: usize = 64,
+        /// Milliseconds in which a paired client must have proved itself.
+        proof_timeout_ms: u64 = 5_000,
         /// Milliseconds until a new socket must have said `hello`.
         hello_timeout_ms: u64 = 10_000,
         /// Milliseconds between pings; three without any frame close the socket.
@@ -70,6 +78,11 @@ settings! {
 impl Bridge {
     /// Names every value that cannot be.
     pub fn validate(&self, faults: &mut Faults) {
+        faults.duration("pairing_code_ms", self.pairing_code_ms);
+        faults.range("pairing_attempts", self.pairing_attempts, 1, 1_000);
+        // Each has a code of its own, of which there are a million.
+        faults.range("max_unpaired", self.max_unpaired as u64, 1, 10_000);
+        faults.duration("proof_timeout_ms", self.proof_timeout_ms);
         faults.duration("hello_timeout_ms", self.hello_timeout_ms);
         faults.duration("heartbeat_ms", self.heartbeat_ms);
         // A `hello` with its names and a nonce has to fit.
@@ -112,6 +125,10 @@ mod tests {
     fn the_defaults_are_fine_and_zeros_are_faults() {
         assert_eq!(faults_of(|faults| Bridge::default().validate(faults)), [""; 0]);
         let zeros = Bridge {
+            pairing_code_ms: 0,
+            pairing_attempts: 0,
+            max_unpaired: 0,
+            proof_timeout_ms: 0,
             hello_timeout_ms: 0,
             heartbeat_ms: 0,
             max_message_bytes: 0,
@@ -130,7 +147,7 @@ mod tests {
             max_clients: 0,
             pairing: Pairing::Off,
         };
-        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 14, "a grace and an interval of 0 have a meaning");
+        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 18, "a grace and an interval of 0 have a meaning");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     frames::{FrameGuard, Rate},
     hub::Hub,
     meter::Meter,
+    pairing::NO_ORIGIN,
 };
 use crate::line::Line;
 use actix::prelude::*;
@@ -15,7 +16,7 @@ use actix_http::{
     error::PayloadError,
     ws::{Codec, Item},
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use actix_web_actors::ws;
 use bytes::BytesMut;
 use bytestring::ByteString;
@@ -29,6 +30,7 @@ use std::{
 struct Socket {
     hub: Hub,
     meter: Arc<Meter>,
+    origin: Arc<str>,
     connection: Option<Addr<Connection>>,
     parts: Option<BytesMut>,
     over: bool,
@@ -40,7 +42,8 @@ impl Actor for Socket {
     type Context = SocketContext;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.connection = Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient()));
+        self.connection =
+            Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient(), Arc::clone(&self.origin)));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -211,7 +214,10 @@ pub fn upgrade(
     let rate = Rate { per_second: settings.max_messages_per_second, burst: settings.message_burst };
     let guarded = FrameGuard::new(body, Arc::clone(&meter), rate, || PayloadError::Overflow);
     let codec = Codec::new().max_size(settings.max_message_bytes);
-    let socket = Socket { hub, meter: Arc::clone(&meter), connection: None, parts: None, over: false };
+    // It passed the guards, so it is a text and the only one.
+    let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or(NO_ORIGIN);
+    let (meter_of_it, origin) = (Arc::clone(&meter), origin.into());
+    let socket = Socket { hub, meter: meter_of_it, origin, connection: None, parts: None, over: false };
     let frames = Box::pin(ws::WebsocketContext::with_codec(socket, guarded, codec));
     Ok(response.streaming(ToPeer { frames, meter, ended: false }))
 }

@@ -47,6 +47,9 @@ pub struct ClientView {
     /// As told in `hello`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_platform: Option<String>,
+    /// As told in `hello`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extension_version: Option<String>,
     /// What it told since.
     #[serde(flatten)]
     pub session: SessionView,

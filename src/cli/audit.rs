@@ -26,6 +26,14 @@ const LINES: u32 = 50;
 const LINES_MAX: i64 = 10_000;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor audit verify
+  baa-conductor audit list --limit 20
+  baa-conductor audit show task_01J…
+
+It reads the database itself, with a daemon or without one. Exit codes: 0 read; 1 the chain is broken, or it cannot be
+read.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

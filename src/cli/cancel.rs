@@ -2,15 +2,26 @@
 
 use super::{
     Context,
-    client::{Client, SOON},
-    text,
+    client::{CallError, Client, SOON},
+    text::{self, Layout},
 };
 use crate::ids::RequestId;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use std::process::ExitCode;
+use serde_json::value::RawValue;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor request --platform claude --prompt 'A long story.' --request-id mine-1
+  baa-conductor cancel mine-1                                       (in another terminal)
+  baa-conductor cancel mine-1 --reason 'too long' --json
+
+Exit codes: 0 it left its queue, or the browser was told; 1 there is no such request, or no daemon.")]
 pub(super) struct Arguments {
     /// The request's id.
     #[arg(value_parser = RequestId::parse)]
@@ -24,6 +35,9 @@ pub(super) struct Arguments {
     /// Why, for the log and the extension.
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
+    /// Print the daemon's answer as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The order to cancel, as the daemon reads it.
@@ -52,9 +66,14 @@ struct Done {
 }
 
 impl Order<'_> {
+    /// Has it carried out; answers the daemon's own words.
+    async fn answer(&self, client: &Client) -> Result<Box<RawValue>, CallError> {
+        client.post("/v1/browser/request/cancel", self, Some(SOON)).await
+    }
+
     /// Has it carried out; one line tells what became of the request.
     pub(super) async fn give(&self, client: &Client) -> anyhow::Result<String> {
-        let data = client.post("/v1/browser/request/cancel", self, Some(SOON)).await?;
+        let data = self.answer(client).await?;
         let done: Done = client.read(&data)?;
         let known = |part: Option<String>| part.unwrap_or_else(|| "unknown".to_owned());
         let by = done.client_id.map(|id| format!(" sent to {id}")).unwrap_or_default();
@@ -76,7 +95,12 @@ async fn cancel(client: &Client, arguments: &Arguments) -> anyhow::Result<String
         None => platform_of(client, id).await?,
     };
     let (client_id, reason) = (arguments.client.as_deref(), arguments.reason.as_deref());
-    Order { request_id: id, platform: &platform, client_id, reason }.give(client).await
+    let order = Order { request_id: id, platform: &platform, client_id, reason };
+    if arguments.json {
+        let layout = if io::stdout().is_terminal() { Layout::Pretty } else { Layout::Compact };
+        return Ok(text::json(order.answer(client).await?.get(), layout));
+    }
+    order.give(client).await
 }
 
 async fn platform_of(client: &Client, id: &str) -> anyhow::Result<String> {
@@ -97,7 +121,7 @@ mod tests {
 
     fn arguments(platform: Option<&str>) -> Arguments {
         let platform = platform.map(str::to_owned);
-        Arguments { id: RequestId::trusted("r-1"), platform, client: None, reason: Some("why not".into()) }
+        Arguments { id: RequestId::trusted("r-1"), platform, client: None, reason: Some("why not".into()), json: false }
     }
 
     #[actix_rt::test]
@@ -115,7 +139,9 @@ mod tests {
         let wanted = serde_json::json!({"request_id": "r-1", "platform": "claude", "reason": "why not"});
         assert_eq!(stub.seen()[1].json(), wanted);
         cancel(&client, &arguments(Some("chatgpt"))).await.unwrap();
-        assert_eq!(stub.seen().len(), 3, "a named platform is not looked up");
+        let json = cancel(&client, &Arguments { json: true, ..arguments(Some("chatgpt")) }).await.unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["client_id"], "firefox-1");
+        assert_eq!(stub.seen().len(), 4, "a named platform is not looked up");
     }
 
     #[actix_rt::test]

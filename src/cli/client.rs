@@ -119,6 +119,11 @@ impl Client {
         Ok(Client { http, base: format!("http://{address}"), token })
     }
 
+    /// Its base address, without a trailing slash.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
     /// `data` of a `GET`; `path` with its query.
     pub(crate) async fn get(&self, path: &str) -> Result<Box<RawValue>, CallError> {
         self.within(Some(SOON), self.call(Method::GET, path, None)).await
@@ -132,6 +137,11 @@ impl Client {
         limit: Option<Duration>,
     ) -> Result<Box<RawValue>, CallError> {
         self.within(limit, self.call(Method::POST, path, Some(json(body)))).await
+    }
+
+    /// `data` of a `DELETE`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Box<RawValue>, CallError> {
+        self.within(Some(SOON), self.call(Method::DELETE, path, None)).await
     }
 
     /// The event stream that a `POST` opens; anything else that is answered is an error.

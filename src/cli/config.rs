@@ -5,6 +5,13 @@ use crate::config::explain;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor config
+  baa-conductor config --config trial.toml | grep -v '# default'
+  BAA_BRIDGE__HEARTBEAT_MS=5000 baa-conductor config --json
+
+Nothing is read from the working directory. Exit codes: 0 printed; 2 the configuration is wrong, a line for each fault.")]
 pub(super) struct Arguments {
     /// Print one JSON object: key to value, origin and source.
     #[arg(long)]

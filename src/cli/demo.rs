@@ -8,6 +8,7 @@ use super::{
     text,
 };
 use crate::{
+    app::Damaged,
     bridge::settings::Pairing,
     config::{Config, Origin, Origins},
     http::settings::Auth,
@@ -38,6 +39,13 @@ const ANSWER: &str = "It is the long-running local service between the web apps 
                       the page's own login; and the answer streams back word by word, as this one just did.";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor demo
+  baa-conductor demo --once
+
+It has a state folder and a port of its own and touches nothing of yours. Exit codes: 0 the request came back; 1 it did
+not.")]
 pub(super) struct Arguments {
     /// Exit after the request instead of keeping the daemon running until Ctrl-C.
     #[arg(long)]
@@ -71,7 +79,7 @@ fn own(config: &Config, origins: &Origins) -> Config {
 
 async fn demonstrate(context: &Context, once: bool) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let daemon = start(context).await?;
+    let daemon = start(context, Damaged::Refused).await?;
     let shown = tokio::select! {
         shown = show(context, once) => shown.map(|()| ExitCode::SUCCESS),
         () = signals.next() => Ok(ExitCode::SUCCESS),
@@ -167,6 +175,7 @@ fn by_hand(http: &str, state: &Path) -> anyhow::Result<()> {
          curl -N {http}/v1/browser/request -H 'content-type: application/json' -d '{body}'\n  \
          curl {http}/v1/browser\n  \
          curl {http}/v1/browser/requests\n  \
+         baa-conductor --state-dir {state} open\n  \
          baa-conductor --state-dir {state} status\n  \
          baa-conductor --state-dir {state} request --platform claude --path /echo\n"
     ))?;

@@ -8,16 +8,26 @@ use crate::{
     state_folder::{Daemon, FindError},
 };
 use anyhow::{Context as _, bail};
+use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor extension ~/baa-extension
+  baa-conductor extension ~/baa-extension --listen 127.0.0.1:5000     for a daemon that is to listen there
+
+Exit codes: 0 written; 1 it cannot be, or the folder holds something else.")]
 pub(super) struct Arguments {
     /// The folder; made when it is not there, replaced when it is an earlier one.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints to stdout where it is and how it is loaded.
@@ -26,7 +36,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let folder = std::path::absolute(&arguments.dir)
         .with_context(|| format!("cannot tell where {} is", arguments.dir.display()))?;
     extension.write(&folder)?;
-    super::say(&instructions(&extension, &folder))
+    super::say(&if arguments.json { as_json(&extension, &folder) } else { instructions(&extension, &folder) })
 }
 
 /// The address of the daemon that runs, else of the one that would.
@@ -44,6 +54,16 @@ fn address(state_dir: &Path, config: &Config) -> anyhow::Result<String> {
         );
     }
     Ok(format!("ws://{address}{WS_PATH}"))
+}
+
+fn as_json(extension: &Extension, folder: &Path) -> String {
+    let written = json!({
+        "version": crate::VERSION,
+        "address": extension.address(),
+        "folder": folder,
+        "xpi": folder.join(XPI),
+    });
+    format!("{written:#}\n")
 }
 
 fn instructions(extension: &Extension, folder: &Path) -> String {
@@ -92,6 +112,8 @@ mod tests {
     #[test]
     fn what_is_printed_names_both_forms_and_how_to_load_them() {
         let extension = Extension::new("ws://127.0.0.1:9/ws/firefox").unwrap();
+        let told: serde_json::Value = serde_json::from_str(&as_json(&extension, Path::new("/e x"))).unwrap();
+        assert_eq!((&told["folder"], &told["xpi"]), (&"/e x".into(), &"/e x/baa-conductor.xpi".into()));
         let text = instructions(&extension, Path::new("/e x"));
         for part in [
             crate::VERSION,

@@ -7,17 +7,26 @@ mod action;
 mod audit;
 mod cancel;
 mod client;
+mod completions;
 mod config;
 mod demo;
+mod doctor;
 mod event_stream;
 mod extension;
+mod instructions;
+mod man;
+mod open;
+mod pairing;
 mod request;
 mod serve;
+mod service;
 mod status;
 #[cfg(test)]
 mod stub;
+mod table;
 mod terminal;
 mod text;
+mod token;
 
 use crate::{
     config::{Config, Fault, Options, Origin, Origins, Sources, load},
@@ -43,8 +52,15 @@ const ADDRESS_IN_USE: u8 = 3;
 #[command(
     name = "baa-conductor",
     version,
-    after_help = "Without a command it serves. Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address \
-                  in use."
+    after_help = "\
+Examples:
+  baa-conductor demo                                             see the whole path, with a simulated Firefox
+  baa-conductor                                                  serve; `baa-conductor service install` does it at login
+  baa-conductor extension ~/baa-extension                        the Firefox extension that belongs to it
+  baa-conductor request --platform claude --prompt 'Hello!'      ask, and see the answer grow
+  baa-conductor doctor                                           tell what is wrong, and what to do
+
+Without a command it serves. Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address in use."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -76,7 +92,7 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon (the default).
-    Serve,
+    Serve(serve::Arguments),
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
     Demo(demo::Arguments),
     /// Show clients, logins, targets and requests of the running daemon.
@@ -87,10 +103,28 @@ enum Command {
     Cancel(cancel::Arguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::Arguments),
+    /// Let in the Firefox whose extension shows this code.
+    Pair(pairing::PairArguments),
+    /// Show which Firefoxes are paired or wait for it, or forget one.
+    Pairings(pairing::ListArguments),
+    /// List, show, approve, reject or run what models asked this machine for.
+    Instructions(instructions::Arguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
     Audit(audit::Arguments),
+    /// Open the status page in the browser, logged in.
+    Open(open::Arguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
     Extension(extension::Arguments),
+    /// Print where the token is, or rotate it.
+    Token(token::Arguments),
+    /// Run the daemon at login: systemd user unit, launchd agent.
+    Service(service::Arguments),
+    /// Check every hop from the configuration to the web app, and say which broke and what to do.
+    Doctor(doctor::Arguments),
+    /// Print the completions for a shell.
+    Completions(completions::Arguments),
+    /// Write the manual pages.
+    Man(man::Arguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
     Config(config::Arguments),
     /// Stand beside a command that the daemon runs; not for people.
@@ -136,14 +170,29 @@ impl Context {
 }
 
 impl Cli {
-    /// Whether this is no command of the user's but the daemon's own, which needs neither configuration nor log.
-    pub fn is_supervisor(&self) -> bool {
-        matches!(self.command, Some(Command::Supervise))
+    /// Runs the command to its end, whatever it needs first.
+    pub fn perform(self) -> ExitCode {
+        match self.command {
+            Some(Command::Supervise) => host::supervise(),
+            Some(Command::Completions(arguments)) => concluded(completions::run(&arguments)),
+            Some(Command::Man(arguments)) => concluded(man::run(&arguments)),
+            Some(Command::Service(arguments)) if !arguments.needs_configuration() => {
+                concluded(service::run(None, &self.common, &arguments))
+            }
+            Some(Command::Doctor(ref arguments)) => {
+                let arguments = arguments.clone();
+                concluded(doctor::run(Context::prepare(&self), &self.common, &arguments))
+            }
+            _ => match Context::prepare(&self) {
+                Ok(context) => run(self, context),
+                Err(refusal) => refusal.report(),
+            },
+        }
     }
 
     /// Whether this runs the daemon on the user's own state folder.
     fn is_users_daemon(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve))
+        matches!(self.command, None | Some(Command::Serve(_)))
     }
 }
 
@@ -196,21 +245,35 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<AddressInUse>().is_some() { ExitCode::from(ADDRESS_IN_USE) } else { ExitCode::FAILURE }
 }
 
-/// Runs the command and answers the exit code of the process.
-pub fn run(cli: Cli, context: Context) -> ExitCode {
-    let done = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::run(context),
+/// The exit code of a command that has ended.
+fn concluded(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| Refusal::Failure(error).report())
+}
+
+/// Runs a command that has what it needs and answers the exit code of the process.
+fn run(cli: Cli, context: Context) -> ExitCode {
+    let done = match cli.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => serve::run(context, &arguments),
         Command::Demo(arguments) => demo::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
         Command::Request(arguments) => request::run(context, arguments),
         Command::Cancel(arguments) => cancel::run(context, arguments),
         Command::Action(arguments) => action::run(context, arguments),
+        Command::Pair(arguments) => pairing::pair(context, arguments),
+        Command::Pairings(arguments) => pairing::run(context, arguments),
+        Command::Instructions(arguments) => instructions::run(context, arguments),
         Command::Audit(arguments) => audit::run(context, arguments),
+        Command::Open(arguments) => open::run(context, arguments),
         Command::Extension(arguments) => extension::run(context, arguments),
+        Command::Token(arguments) => token::run(context, arguments),
+        Command::Service(arguments) => service::run(Some(&context), &cli.common, &arguments),
+        Command::Doctor(arguments) => doctor::run(Ok(context), &cli.common, &arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Supervise => Ok(host::supervise()),
     };
-    done.unwrap_or_else(|error| Refusal::Failure(error).report())
+    concluded(done)
 }
 
 /// Prints the answer of a command that has only one.

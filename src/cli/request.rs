@@ -13,6 +13,7 @@ mod meaning;
 mod order;
 mod sheet;
 mod speech;
+mod waiting;
 
 use super::{
     Context, cancel,
@@ -36,6 +37,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::timeout;
+use waiting::Waiting;
 
 /// Where requests go.
 const ROUTE: &str = "/v1/browser/request";
@@ -49,7 +51,8 @@ Examples:
   git diff | baa-conductor request --platform claude --prompt -
   baa-conductor request --platform claude --path /api/organizations
 
-A prompt without --path is answered as it grows: the assistant's text alone, without its thoughts.
+A prompt without --path is answered as it grows: the assistant's text alone, without its thoughts. While it waits, stderr
+says where it stands in the line. `baa-conductor doctor` tells why a request does not come through.
 
 Exit codes: 0 answered; 1 failed; 2 bad usage; 4 refused by the daemon or its policy; 5 the web app answered with an
 error; 130 cancelled.")]
@@ -90,6 +93,9 @@ pub(super) struct Arguments {
     /// Print the answer event by event as it comes, as that of a prompt alone always is.
     #[arg(long)]
     pub(super) sse: bool,
+    /// Say nothing of the wait.
+    #[arg(long, short)]
+    pub(super) quiet: bool,
     /// Print what the daemon says about the request too, as JSON; of a stream one line for each event.
     #[arg(long)]
     pub(super) json: bool,
@@ -126,18 +132,27 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 /// are read.
 async fn perform(client: &Client, arguments: Arguments, app: Extractor) -> anyhow::Result<ExitCode> {
     let style = Style { json: arguments.json, terminal: io::stdout().is_terminal() };
+    let waiting = Waiting::on_stderr(arguments.quiet);
     let telling = arguments.is_streamed().then(|| Telling::new(&arguments, style, app));
     let order = Order::new(arguments, io::stdin().lock())?;
     // Not before stdin was read: until then, Ctrl-C just ends the process.
-    let presses = terminal::presses()?;
+    let presses = terminal::presses()?.inspect(|()| waiting.end());
     let work = async {
         let printer = Printer::stdout();
-        match telling {
-            Some(telling) => stream(client, &order, telling, printer).await,
-            None => ask(client, &order, style, printer).await,
+        let ended = match telling {
+            Some(telling) => stream(client, &order, telling, printer, &waiting).await,
+            None => ask(client, &order, style, printer, &waiting).await,
+        };
+        waiting.end();
+        ended
+    };
+    let told = async {
+        match select(pin!(work), pin!(waiting.follow(client, &order))).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right((never, _)) => match never {},
         }
     };
-    conclude(client, &order, pin!(work), presses).await
+    conclude(client, &order, pin!(told), presses).await
 }
 
 /// How the work ended, when it came to an end.
@@ -157,8 +172,9 @@ enum Broken {
     Unfinished,
 }
 
-async fn ask(client: &Client, order: &Order, style: Style, mut printer: Printer) -> Ended {
+async fn ask(client: &Client, order: &Order, style: Style, mut printer: Printer, waiting: &Waiting) -> Ended {
     let data = client.post(ROUTE, order, None).await?;
+    waiting.end();
     printer.print(answer::buffered(&data, style)).await?;
     printer.finish().await?;
     Ok(Last::End)
@@ -208,7 +224,7 @@ impl Telling {
     }
 }
 
-async fn stream(client: &Client, order: &Order, mut teller: Telling, mut printer: Printer) -> Ended {
+async fn stream(client: &Client, order: &Order, mut teller: Telling, mut printer: Printer, waiting: &Waiting) -> Ended {
     let mut events = client.stream(ROUTE, order).await?;
     let last = loop {
         let next = match select(pin!(events.next()), pin!(printer.broken())).await {
@@ -217,11 +233,16 @@ async fn stream(client: &Client, order: &Order, mut teller: Telling, mut printer
         };
         let Ok(Some(frame)) = next else {
             // What came is not lost with the rest.
+            waiting.end();
             printer.print(teller.end()).await?;
             printer.finish().await?;
             return next.map_err(Broken::from).and(Err(Broken::Unfinished));
         };
-        printer.print(teller.tell(&frame)).await?;
+        let told = teller.tell(&frame);
+        if !told.is_empty() {
+            waiting.end();
+        }
+        printer.print(told).await?;
         if let Some(last) = answer::last(&frame) {
             break last;
         }
@@ -262,6 +283,7 @@ async fn conclude(
         Ok(Last::End) => Ok(ExitCode::SUCCESS),
         Ok(Last::Error(line, meaning)) => {
             eprintln!("{line}");
+            point_to_doctor(order, meaning);
             Ok(meaning.exit_code())
         }
         Err(Broken::Call(CallError::Refused(refused))) => {
@@ -269,7 +291,9 @@ async fn conclude(
             if let Some(advice) = refused.details.get("suggested_action").and_then(serde_json::Value::as_str) {
                 eprintln!("{}", text::line(advice));
             }
-            Ok(Meaning::of(&refused.error, refused.status).exit_code())
+            let meaning = Meaning::of(&refused.error, refused.status);
+            point_to_doctor(order, meaning);
+            Ok(meaning.exit_code())
         }
         Err(Broken::Output(error)) => {
             // Losing its caller has the same effect; this only names the reason.
@@ -282,6 +306,14 @@ async fn conclude(
             }
         }
         Err(broken) => Err(broken.into()),
+    }
+}
+
+/// Says what finds the cause of a request that did not get as far as the web app.
+fn point_to_doctor(order: &Order, meaning: Meaning) {
+    if matches!(meaning, Meaning::Failed | Meaning::Refused) {
+        let platform = text::line(&order.platform);
+        eprintln!("`baa-conductor doctor --platform {platform}` tells what is wrong");
     }
 }
 

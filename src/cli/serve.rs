@@ -1,35 +1,67 @@
 //! `baa-conductor serve`: runs the daemon until a signal ends it.
 
 use super::{AddressInUse, Context};
-use crate::app::{Daemon, StartError};
+use crate::app::{Daemon, Damaged, StartError};
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod manager;
+
+use manager::Manager;
+
+#[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor serve
+  baa-conductor serve --listen 127.0.0.1:0 --state-dir /tmp/trial --log debug
+  BAA_LOG__FILE=true baa-conductor serve
+
+One line goes to stdout when it is ready: `ready http://127.0.0.1:4317 ws://127.0.0.1:4317/ws/firefox`. Logs go to
+stderr. SIGTERM or Ctrl-C ends it in order, a second one at once. A service manager is told by sd_notify.
+
+Exit codes: 0 ended by a signal; 1 failed, also when another daemon runs on the state folder; 2 bad usage or
+configuration; 3 the address is in use.")]
+pub(super) struct Arguments {
+    /// Move a damaged database aside and begin with a new one; instructions are then off until they are enabled.
+    #[arg(long)]
+    pub(super) new_store: bool,
+}
+
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
-pub(super) fn run(context: Context) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let damaged = if arguments.new_store { Damaged::MovedAside } else { Damaged::Refused };
     actix_rt::System::new().block_on(async move {
         // Before the ready line: a signal that comes right after it must not be lost.
         let mut signals = Signals::new()?;
-        let daemon = start(&context).await?;
+        let daemon = start(&context, damaged).await?;
         let identity = daemon.identity();
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "ready {} {}", identity.local_api_base, identity.ws_url)?;
         stdout.flush()?;
         drop(stdout);
-        signals.next().await;
+        let manager = Manager::of_environment();
+        manager.tell(&format!("READY=1\nSTATUS=serving {}", identity.local_api_base));
+        let work = async {
+            signals.next().await;
+            manager.tell("STOPPING=1\nSTATUS=ending what is under way");
+            tokio::select! {
+                () = daemon.stop() => ExitCode::SUCCESS,
+                () = signals.next() => ExitCode::FAILURE,
+            }
+        };
         tokio::select! {
-            () = daemon.stop() => Ok(ExitCode::SUCCESS),
-            () = signals.next() => Ok(ExitCode::FAILURE),
+            code = work => Ok(code),
+            never = manager.stay_alive() => match never {},
         }
     })
 }
 
 /// Starts the daemon of this configuration.
-pub(super) async fn start(context: &Context) -> anyhow::Result<Daemon> {
-    Daemon::start(&context.config, &context.state_dir).await.map_err(|error| match error {
+pub(super) async fn start(context: &Context, damaged: Damaged) -> anyhow::Result<Daemon> {
+    Daemon::start(&context.config, &context.state_dir, damaged).await.map_err(|error| match error {
         StartError::AddressInUse(address) => anyhow::Error::new(AddressInUse(address.to_string())),
         other => anyhow::Error::new(other),
     })

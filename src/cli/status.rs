@@ -5,6 +5,7 @@ mod tables;
 use super::{
     Context,
     client::{CallError, Client},
+    table::Look,
     terminal::{self, Printer},
     text::{self, Layout},
 };
@@ -27,6 +28,13 @@ use tokio::time::sleep;
 const REDRAW: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor status
+  baa-conductor status --watch
+  baa-conductor status --json
+
+Exit codes: 0 shown; 1 no daemon runs, or it does not answer.")]
 pub(super) struct Arguments {
     /// Print the daemon's answers as JSON.
     #[arg(long)]
@@ -81,6 +89,11 @@ struct Style {
 }
 
 impl Style {
+    /// That of stdout now: a terminal may have become another size.
+    fn look(self) -> Look {
+        if self.terminal { Look::of_stdout() } else { Look { width: None, colour: false } }
+    }
+
     /// What is written to show `text` in place of what stood there.
     fn frame(self, text: &str) -> String {
         match (self.terminal, self.json) {
@@ -118,7 +131,7 @@ impl Answers {
             return Ok(text::json(&text, layout) + "\n");
         }
         let (browser, journal) = (client.read(&self.browser)?, client.read(&self.requests)?);
-        Ok(tables::all(&browser, &journal, Clock::System.now_ms()))
+        Ok(tables::all(&browser, &journal, Clock::System.now_ms(), style.look()))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the system lets the process have.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use std::{io, os::fd::AsFd};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Raises the number of files the process may have open as far as the system allows: each connection takes two, and the
 /// usual soft limit of 1 024 is below `server.max_connections`.
@@ -13,6 +15,20 @@ pub fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
+}
+
+/// Has a write beyond the limit of a file's size fail like one to a full disk, where it would end the process. To be
+/// called within a runtime; it holds until the process ends.
+pub fn outlive_file_size_limit() {
+    // Who listens for a signal is not ended by it; nobody needs to be told.
+    if let Err(error) = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())) {
+        tracing::warn!(%error, "a file that grows beyond its limit would end the process");
+    }
+}
+
+/// Whether one more file could be opened now.
+pub fn can_open_files() -> bool {
+    io::stderr().as_fd().try_clone_to_owned().is_ok()
 }
 
 /// Keeps the process from being looked into by others of the same user, and has what a killed supervisor leaves behind

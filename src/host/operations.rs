@@ -2,8 +2,8 @@
 //! complete [`Outcome`] each.
 
 use super::{
-    exec::{self, Environment, Exec, ExecResult, KILL_AFTER, Runner, Stops, Work, check_user},
-    files::{Bounds, Files, FilesRead, FilesWrite, Own, ReadResult, WriteInput, WriteResult},
+    exec::{Environment, Exec, ExecResult, KILL_AFTER, Runner, Stops, Work, check_user},
+    files::{Bounds, Files, FilesRead, FilesWrite, Own, ReadResult, WriteResult},
     outcome::{Outcome, Problem, ProblemCode, Refusal, Stopped, settled},
     sandbox::{Builder, SYSTEM},
     settings::{HostOps, Sandbox},
@@ -140,7 +140,7 @@ impl Host {
     ) -> Result<Outcome<ExecResult>, Refusal> {
         let _token = self.0.under_way.token();
         check_user(&self.0.settings)?;
-        let input = serde_json::to_value(exec::Input::from(&exec)).unwrap_or_default();
+        let input = exec.shown();
         let done = settled(self.run(exec, origin, stop).await)?;
         Ok(Outcome::new("exec", &input, done, ExecResult::is_success))
     }
@@ -196,7 +196,7 @@ impl Host {
     ///
     /// The file was not taken up.
     pub async fn read(&self, file: FilesRead, origin: Origin) -> Result<Outcome<ReadResult>, Refusal> {
-        let input = serde_json::to_value(&file).unwrap_or_default();
+        let input = file.shown();
         let done = self.on_files(origin, move |files| files.read(&file)).await;
         Ok(Outcome::new("files/read", &input, settled(done)?, |_| true))
     }
@@ -207,7 +207,7 @@ impl Host {
     ///
     /// The file was not taken up.
     pub async fn write(&self, file: FilesWrite, origin: Origin) -> Result<Outcome<WriteResult>, Refusal> {
-        let input = serde_json::to_value(WriteInput::from(&file)).unwrap_or_default();
+        let input = file.shown();
         let done = self.on_files(origin, move |files| files.write(&file)).await;
         Ok(Outcome::new("files/write", &input, settled(done)?, |_| true))
     }

@@ -1,11 +1,22 @@
 //! Whose process is at the other end of a loopback connection. The kernel says so, to anybody who asks about one exact
-//! socket (Linux: `NETLINK_SOCK_DIAG`, 2.5 µs, no privilege). Elsewhere nobody says it, and nobody is trusted.
+//! socket (Linux: `NETLINK_SOCK_DIAG`, 2.5 µs, no privilege), or lists them all (macOS: `net.inet.tcp.pcblist_n`).
+//! Elsewhere nobody says it, and nobody is trusted.
+
+#[cfg(any(target_os = "macos", test))]
+mod pcblist;
 
 use std::net::SocketAddr;
 
+#[cfg(target_os = "linux")]
+use linux as kernel;
+#[cfg(target_os = "macos")]
+use macos as kernel;
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+use other as kernel;
+
 /// Whether the socket at `peer` that is connected to our `local` belongs to the user who runs this process.
 pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
-    match linux::owner(peer, local) {
+    match kernel::owner(peer, local) {
         Ok(owner) => owner == Some(rustix::process::geteuid().as_raw()),
         Err(error) => {
             tracing::debug!(%error, "the kernel does not say who is at the other end");
@@ -77,8 +88,24 @@ mod linux {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-mod linux {
+#[cfg(target_os = "macos")]
+mod macos {
+    use super::pcblist;
+    use std::{io, net::SocketAddr};
+    use sysctl::{Ctl, CtlValue, Sysctl};
+
+    /// The user who owns the socket at `peer`; nothing when it is not among the kernel's sockets or nobody holds it.
+    pub(super) fn owner(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
+        let sockets = Ctl::new("net.inet.tcp.pcblist_n").and_then(|list| list.value()).map_err(io::Error::other)?;
+        match sockets {
+            CtlValue::Struct(list) | CtlValue::Node(list) => Ok(pcblist::owner(&list, peer, local)),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+mod other {
     use std::{io, net::SocketAddr};
 
     pub(super) fn owner(_: SocketAddr, _: SocketAddr) -> io::Result<Option<u32>> {

@@ -1,25 +1,24 @@
-//! Who calls: the token, or the kernel's word that the other end of the connection is the daemon's own user.
+//! Who calls: the token, a session of the status page, or the kernel's word that the other end of the connection is the
+//! daemon's own user.
 
 use super::{
     error::{ApiError, Code},
+    origins,
+    sessions::Sessions,
     settings::LocalTrust,
+    throttle::Throttle,
 };
-use crate::{host::owner, line::Line, secret::Secret};
+use crate::{host::owner, line::Line, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
-    collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 use tokio::time::Instant;
-
-/// Wrong tokens from one address within a minute before further ones are not even looked at.
-const WRONG_TOKENS_MAX: u32 = 10;
-const WRONG_TOKENS_WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond it all are forgotten.
-const ADDRESSES_MAX: usize = 4_096;
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +34,7 @@ pub enum Access {
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody who showed the token.
+    /// Somebody who showed the token, or the status page with a session.
     Bearer,
     /// Somebody else who may.
     Local,
@@ -55,6 +54,11 @@ impl Peer {
         Peer { line, address, local, same_user: OnceCell::new() }
     }
 
+    /// The address at the other end.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.address.ip().to_canonical()
+    }
+
     fn is_same_user(&self) -> bool {
         *self.same_user.get_or_init(|| owner::is_own_user(self.address, self.local))
     }
@@ -63,14 +67,27 @@ impl Peer {
 /// Decides who may call.
 #[derive(Debug)]
 pub(super) struct Callers {
-    token: Secret,
+    token: LiveToken,
     trust: LocalTrust,
-    wrong: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    throttle: Mutex<Throttle>,
+    sessions: Sessions,
+    /// Of the token that let the sessions in.
+    generation: AtomicU64,
 }
 
 impl Callers {
-    pub(super) fn new(token: Secret, trust: LocalTrust) -> Self {
-        Callers { token, trust, wrong: Mutex::default() }
+    pub(super) fn new(token: LiveToken, trust: LocalTrust, sessions: Sessions) -> Self {
+        let generation = AtomicU64::new(token.generation());
+        Callers { token, trust, throttle: Mutex::default(), sessions, generation }
+    }
+
+    /// Those of the status page, without any that an earlier token let in.
+    pub(super) fn sessions(&self) -> &Sessions {
+        let generation = self.token.generation();
+        if self.generation.swap(generation, Relaxed) != generation {
+            self.sessions.forget_all();
+        }
+        &self.sessions
     }
 
     /// What callers without the token may do.
@@ -84,20 +101,23 @@ impl Callers {
         if given.flatten().is_some_and(|token| self.token.matches(token)) {
             return Ok(Caller::Bearer);
         }
+        if origins::is_own_page(headers) && self.sessions().holds(headers, || self.is_users(peer)) {
+            return Ok(Caller::Bearer);
+        }
         if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
             return Ok(Caller::Local);
         }
-        let address = peer.map(|peer| peer.address.ip());
-        if given.is_some() && address.is_some_and(|address| self.count_wrong(address)) {
-            return Err(
-                ApiError::new(Code::AuthThrottled, "Too many wrong tokens; try again in a minute.").retry_after(60)
-            );
+        let address = peer.filter(|_| given.is_some()).map(Peer::ip);
+        if let Some(left) = address.and_then(|address| self.throttle().wrong(address, Instant::now())) {
+            let seconds = left.as_secs() + 1;
+            let message = "Too many wrong tokens; further ones are not looked at for a while.";
+            return Err(ApiError::new(Code::AuthThrottled, message).retry_after(seconds.min(60)));
         }
         Err(ApiError::new(Code::Unauthorized, "A valid token is required."))
     }
 
     fn trusts(&self, peer: Option<&Peer>) -> bool {
-        let Some(peer) = peer.filter(|peer| peer.address.ip().to_canonical().is_loopback()) else { return false };
+        let Some(peer) = peer.filter(|peer| peer.ip().is_loopback()) else { return false };
         match self.trust {
             LocalTrust::Loopback => true,
             LocalTrust::SameUser => peer.is_same_user(),
@@ -105,23 +125,15 @@ impl Callers {
         }
     }
 
-    /// Counts a wrong token; answers whether there were too many before it.
-    fn count_wrong(&self, address: IpAddr) -> bool {
-        let now = Instant::now();
-        // Counts survive a panic whole: each change is one insertion.
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= ADDRESSES_MAX {
-            wrong.clear();
-        }
-        let (since, count) = wrong.entry(address).or_insert((now, 0));
-        if now - *since >= WRONG_TOKENS_WINDOW {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count == WRONG_TOKENS_MAX {
-            *since = now; // the minute of silence begins
-        }
-        *count > WRONG_TOKENS_MAX
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the kernel says that the daemon's own user calls, where that is what callers are trusted for. What was
+    /// begun by such a caller then goes on with such callers alone: cookies and command lines are seen by others.
+    pub(super) fn is_users(&self, peer: Option<&Peer>) -> bool {
+        self.trust == LocalTrust::SameUser && self.trusts(peer)
     }
 }
 
@@ -134,6 +146,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::settings::Auth;
+    use crate::secret::Secret;
     use actix_web::http::header::HeaderValue;
 
     const ADDRESS: &str = "127.0.0.1:9";
@@ -149,7 +163,7 @@ mod tests {
     }
 
     fn callers(trust: LocalTrust) -> Callers {
-        Callers::new(Secret::new("right"), trust)
+        Callers::new(LiveToken::fixed(Secret::new("right")), trust, Sessions::new(&Auth::default(), 9))
     }
 
     #[test]
@@ -189,14 +203,14 @@ mod tests {
     async fn wrong_tokens_are_throttled_for_a_minute_and_right_ones_never() {
         let callers = callers(LocalTrust::None);
         let wrong = || admit(&callers, Access::Token, Some("Bearer wrong"));
-        for _ in 0..WRONG_TOKENS_MAX {
+        for _ in 0..10 {
             assert_eq!(wrong(), Err("unauthorized"));
         }
         assert_eq!(wrong(), Err("auth_throttled"));
         assert_eq!(admit(&callers, Access::Token, Some("Bearer right")), Ok(Caller::Bearer));
         assert_eq!(wrong(), Err("auth_throttled"), "a right one forgives nothing");
         assert_eq!(admit(&callers, Access::Token, None), Err("unauthorized"), "no token is no wrong one");
-        tokio::time::sleep(WRONG_TOKENS_WINDOW).await;
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
         assert_eq!(wrong(), Err("unauthorized"));
     }
 }

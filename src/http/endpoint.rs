@@ -10,7 +10,7 @@ use super::{
     sse_body::{Frames, SseBody},
 };
 use crate::{
-    ids,
+    faults, ids,
     wire::{Object, json},
 };
 use actix_web::{
@@ -146,6 +146,7 @@ async fn handle(
             Limits { bytes_max: settings.max_body_bytes, time: Duration::from_millis(settings.body_timeout_ms) };
         (body::read(request.headers(), payload, limits).await?, None)
     };
+    faults::point("handler");
     (route.handler)(Call { core, id, caller, request, body, payload }).await
 }
 

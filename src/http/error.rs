@@ -23,6 +23,7 @@ pub enum Code {
     Overloaded,
     HostNotAllowed,
     OriginNotAllowed,
+    PairingRequired,
     NotFound,
     MethodNotAllowed,
     PayloadTooLarge,
@@ -50,6 +51,8 @@ pub enum Code {
     OutsideRoots,
     SandboxUnavailable,
     RootRefused,
+    ApprovalStale,
+    InstructionRejected,
     StoreUnavailable,
     NotReady,
     InternalError,
@@ -65,6 +68,7 @@ impl Code {
             Code::Overloaded => ("overloaded", 503),
             Code::HostNotAllowed => ("host_not_allowed", 403),
             Code::OriginNotAllowed => ("origin_not_allowed", 403),
+            Code::PairingRequired => ("pairing_required", 403),
             Code::NotFound => ("not_found", 404),
             Code::MethodNotAllowed => ("method_not_allowed", 405),
             Code::PayloadTooLarge => ("payload_too_large", 413),
@@ -93,6 +97,8 @@ impl Code {
             Code::OutsideRoots => ("outside_roots", 403),
             Code::SandboxUnavailable => ("sandbox_unavailable", 503),
             Code::RootRefused => ("root_refused", 403),
+            Code::ApprovalStale => ("approval_stale", 409),
+            Code::InstructionRejected => ("instruction_rejected", 422),
             Code::StoreUnavailable => ("store_unavailable", 503),
             Code::NotReady => ("not_ready", 503),
             Code::InternalError => ("internal_error", 500),
@@ -242,6 +248,7 @@ impl From<StoreError> for ApiError {
 pub(super) fn of_cause(cause: &Cause) -> (Code, u16) {
     let code = match cause {
         Cause::NoClient(NoClient::NotConnected) => Code::BrowserClientNotFound,
+        Cause::NoClient(NoClient::Unpaired) => Code::PairingRequired,
         Cause::NoClient(NoClient::NoneConnected) | Cause::Gone(_) => Code::BrowserBridgeUnavailable,
         // The one refusal that is the caller's to mend, by waiting.
         Cause::Refused(Refusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
@@ -384,6 +391,7 @@ pub(super) fn of_cancel(refused: &CancelRefused, request_id: &str, platform: &st
 pub(super) fn of_action(failure: &ActionFailure, kind: ActionKind, platform: Option<&PlatformName>) -> ApiError {
     let (code, error_code) = match failure {
         ActionFailure::NoClient(NoClient::NotConnected) => (Code::BrowserClientNotFound, "client_not_found"),
+        ActionFailure::NoClient(NoClient::Unpaired) => (Code::PairingRequired, "pairing_required"),
         ActionFailure::NoClient(NoClient::NoneConnected) => (Code::BrowserBridgeUnavailable, "no_active_client"),
         ActionFailure::Gone { gone, .. } => (Code::BrowserBridgeUnavailable, gone.code()),
         ActionFailure::Garbled { .. } => (Code::BrowserBridgeError, "invalid_message"),

@@ -1,7 +1,10 @@
 //! `GET /v1/events`: what happens, as it happens.
 
 use super::{endpoint::Call, error::ApiError, reply::Reply, sse_body::Frames};
-use crate::events::{Reader, Resume};
+use crate::{
+    events::{Reader, Resume},
+    sse,
+};
 use actix_web::http::{
     Method,
     header::{HeaderName, HeaderValue},
@@ -12,9 +15,18 @@ use std::task::{Context, Poll};
 /// The id of the last event that a reader has seen, when it comes back.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-impl Frames for Reader {
+/// The events, after a comment: a browser tells its page of a stream only once there is some of it.
+struct Welcomed {
+    comment: Option<Bytes>,
+    reader: Reader,
+}
+
+impl Frames for Welcomed {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        Reader::poll_next(self, cx)
+        match self.comment.take() {
+            Some(comment) => Poll::Ready(Some(comment)),
+            None => self.reader.poll_next(cx),
+        }
     }
 }
 
@@ -33,7 +45,8 @@ pub(super) async fn follow(call: Call) -> Result<Reply, ApiError> {
         return Ok(call.stream(Nothing)); // its answer must end, or the connection would be of no more use
     }
     let after = resume(call.request.headers().get(LAST_EVENT_ID));
-    Ok(call.stream(call.core.events.subscribe(after)))
+    let reader = call.core.events.subscribe(after);
+    Ok(call.stream(Welcomed { comment: Some(Bytes::from_static(sse::KEEP_ALIVE)), reader }))
 }
 
 /// Where a reader goes on. As with browsers, an empty id is none.

@@ -6,11 +6,12 @@ use super::{
 };
 use actix_web::http::{
     Uri,
-    header::{self, HeaderMap, HeaderName},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use std::net::SocketAddr;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What the checks compare with, made once.
 #[derive(Clone, Debug)]
@@ -117,11 +118,26 @@ fn matches_host(entry: &str, host: &str) -> bool {
 
 /// The browser itself says that another site makes the request.
 fn fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
-    match headers.get(SEC_FETCH_SITE) {
-        Some(site) if !matches!(site.as_bytes(), b"same-origin" | b"none") => {
-            Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
+    // All of them, should there be more: none may say that it is another site.
+    if headers.get_all(SEC_FETCH_SITE).all(|site| matches!(site.as_bytes(), b"same-origin" | b"none")) {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
+}
+
+/// Whether a script of a page of this very origin makes the request, as the browser says: no navigation, no image, no other
+/// port or name. Of a request that passed the checks; a program may claim it, no other page can.
+pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
+    let value = |name: &HeaderName| headers.get(name).map(|value| value.as_bytes());
+    match value(&SEC_FETCH_SITE) {
+        Some(site) => {
+            site == b"same-origin" && value(&SEC_FETCH_MODE).is_none_or(|mode| matches!(mode, b"cors" | b"same-origin"))
         }
-        _ => Ok(()),
+        // A browser that sends no metadata still names the page's origin where something can be changed.
+        None => value(&header::ORIGIN)
+            .and_then(|origin| origin.strip_prefix(b"http://"))
+            .zip(value(&header::HOST))
+            .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host)),
     }
 }
 
@@ -135,8 +151,12 @@ fn content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if !has_body(headers) {
         return Ok(());
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+    let is_json = |kind: &HeaderValue| {
+        let kind = kind.to_str().ok().and_then(|kind| kind.split(';').next()).unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("application/json")
+    };
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).peekable();
+    if kinds.peek().is_some() && kinds.all(is_json) {
         return Ok(());
     }
     Err(ApiError::new(Code::UnsupportedMediaType, "A body must be application/json."))

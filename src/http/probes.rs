@@ -6,7 +6,7 @@ use super::{
     reply::Reply,
     server::Core,
 };
-use crate::store;
+use crate::{host, store};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -35,11 +35,18 @@ impl Core {
 
 /// `GET /readyz`.
 pub(super) async fn ready(call: Call) -> Result<Reply, ApiError> {
-    let reasons = call.core.store_faults().await;
+    let mut reasons = call.core.store_faults().await;
+    let (code, message) = match reasons.is_empty() {
+        true => (Code::NotReady, "The service is not ready."),
+        false => (Code::StoreUnavailable, "The database cannot be read or written."),
+    };
+    if !host::limits::can_open_files() {
+        reasons.push("no more files can be opened, so no more connections are accepted".to_owned());
+    }
     if reasons.is_empty() {
         return Ok(call.success(&Status { status: "ready" }));
     }
-    Err(ApiError::new(Code::StoreUnavailable, "The database cannot be read or written.").with("reasons", reasons))
+    Err(ApiError::new(code, message).with("reasons", reasons))
 }
 
 #[derive(Serialize)]

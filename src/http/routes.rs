@@ -14,9 +14,9 @@ use super::{
     callers::Access,
     claude, codex, describe,
     endpoint::{self, Known},
-    events, extension, host, journal, messages, metrics, policy, probes,
+    events, extension, host, instructions, journal, messages, metrics, page, pairings, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
-    socket, state, status, system, tasks,
+    session, socket, state, status, system, tasks,
 };
 use crate::bridge::WS_PATH;
 use actix_web::{HttpRequest, HttpResponse, guard, http::Method, web};
@@ -66,6 +66,17 @@ routes! {
         plain(), describe::show_capabilities, "Says what can be done and in which order to call.";
     "service.status" GET "/v1/status" [Local, Read, Both, Always]
         plain(), status::show, "Says how the daemon is, in numbers.";
+    "page.root" GET "/" [Open, Read, Neither, Always] plain(), page::root, "Leads to the status page.";
+    "page.ui" GET "/v1/status/ui" [Open, Read, Neither, Always]
+        plain(), page::show, "The status page, for people; there is no data in it.";
+    "page.asset" GET "/v1/status/ui/{asset}" [Open, Read, Neither, Always]
+        at("/v1/status/ui/page.css"), page::asset, "What the status page is made of.";
+    "session.begin" POST "/v1/session" [Open, Write, Neither, Always]
+        body(r#"{"code":"0123abcd"}"#), session::begin, "Logs the status page in by a code that is good for once.";
+    "session.end" DELETE "/v1/session" [Local, Write, Neither, Always]
+        plain(), session::end, "Logs the status page out.";
+    "session.codes" POST "/v1/session/codes" [Token, Write, Neither, Always]
+        plain(), session::issue, "Gives a code by which the status page logs in once.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
         plain(), state::show, "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]
@@ -93,6 +104,13 @@ routes! {
         plain(), claude::reload, "Loads Claude's tab again." => "/v1/browser/actions";
     "browser.messages" GET "/v1/browser/messages" [Token, Read, Business, Always]
         at("/v1/browser/messages?limit=5"), messages::list, "Lists final messages with their texts, newest first.";
+    "browser.pairings" GET "/v1/browser/pairings" [Token, Read, Control, Always]
+        plain(), pairings::list, "Lists the Firefoxes that are paired or wait for it, who asked last first.";
+    "browser.pairings.decide" POST "/v1/browser/pairings/{client_id}" [Token, Write, Control, Always]
+        at("/v1/browser/pairings/firefox-1").with(r#"{"decision":"approve","code":"123456"}"#), pairings::decide,
+        "Approves, by the code that it shows, or rejects a Firefox that waits for pairing.";
+    "browser.pairings.forget" DELETE "/v1/browser/pairings/{client_id}" [Token, Write, Control, Always]
+        at("/v1/browser/pairings/firefox-1"), pairings::forget, "Forgets a Firefox and closes its connection.";
     "events" GET "/v1/events" [Local, Read, Both, Always]
         plain(), events::follow, "Tells what happens, as it happens, as an event stream.";
     "browser.requests" GET "/v1/browser/requests" [Local, Read, Both, Always]
@@ -135,6 +153,19 @@ routes! {
     "host.files.write" POST "/v1/files/write" [Token, Write, Control, HostOps]
         body(r#"{"path":"/tmp/note.txt","content":"Hello","overwrite":true}"#), host::files_write,
         "Writes a file of this machine, all of it or nothing.";
+    "instructions.submit" POST "/v1/instructions/messages" [Token, Write, Control, Always]
+        body(r#"{"platform":"claude","conversation_id":"c-1","assistant_message_id":"m-1","text":"```baa\n@conductor::status\n```","dry_run":true}"#),
+        instructions::submit, "Runs the instructions of a message, each once, or says what they would run.";
+    "instructions.list" GET "/v1/instructions" [Token, Read, Control, Always]
+        at("/v1/instructions?status=pending_approval"), instructions::list, "Lists batches of instructions, newest first.";
+    "instructions.one" GET "/v1/instructions/{batch_id}" [Token, Read, Control, Always]
+        at("/v1/instructions/batch-1"), instructions::one, "Shows a batch, exactly what it runs and what came of it.";
+    "instructions.approve" POST "/v1/instructions/{batch_id}/approve" [Token, Write, Control, Always]
+        at("/v1/instructions/batch-1/approve").with(r#"{"reason":"as discussed"}"#), instructions::approve,
+        "Lets a batch run that waits for approval, as it was shown.";
+    "instructions.reject" POST "/v1/instructions/{batch_id}/reject" [Token, Write, Control, Always]
+        at("/v1/instructions/batch-1/reject").with(r#"{"reason":"not now"}"#), instructions::reject,
+        "Lets a batch that waits for approval never run.";
     "extension.xpi" GET "/extension.xpi" [Local, Read, Control, Always]
         plain(), extension::xpi, "Hands out the Firefox extension with this daemon's address set, as an .xpi file.";
     "browser.socket" GET WS_PATH [Open, Read, Neither, Always]

@@ -6,6 +6,7 @@ use super::{
     origins::Origins,
     route::Features,
     routes,
+    sessions::Sessions,
     settings::{Auth, LocalTrust, Server},
 };
 use crate::{
@@ -13,13 +14,16 @@ use crate::{
     codex::{Codexd, settings::Codex},
     events,
     host::Host,
+    instructions,
     line::Line,
     platforms::registry::Registry,
     policy, records, relay,
-    secret::Secret,
+    runs::Operations,
+    state_folder::LiveToken,
     store::{Later, Store},
     system::System,
     telemetry::metrics::Metrics,
+    watchdog::Watchdog,
 };
 use actix_web::{
     App, HttpServer,
@@ -64,6 +68,10 @@ pub struct Core {
     pub system: System,
     /// Commands and files of this machine.
     pub host: Host,
+    /// Where those are written down that a caller asked for by hand.
+    pub operations: Operations,
+    /// What models ask for.
+    pub instructions: instructions::Hub,
     /// The platforms.
     pub registry: Arc<Registry>,
     /// Who is logged in where.
@@ -94,6 +102,8 @@ pub struct Parts {
     pub events: events::Bus,
     pub system: System,
     pub host: Host,
+    pub operations: Operations,
+    pub instructions: instructions::Hub,
     pub registry: Arc<Registry>,
     pub records: records::Reader,
     pub features: Features,
@@ -101,7 +111,7 @@ pub struct Parts {
     pub codex: Codex,
     pub server: Server,
     pub auth: Auth,
-    pub token: Secret,
+    pub token: LiveToken,
     pub store: Store,
     pub later: Later,
     pub metrics: Metrics,
@@ -113,13 +123,15 @@ impl Core {
         let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
         Core {
             origins: Origins::new(&parts.server, address),
-            callers: Callers::new(parts.token, trust),
+            callers: Callers::new(parts.token, trust, Sessions::new(&parts.auth, address.port())),
             bridge: parts.bridge,
             relay: parts.relay,
             policy: parts.policy,
             events: parts.events,
             system: parts.system,
             host: parts.host,
+            operations: parts.operations,
+            instructions: parts.instructions,
             registry: parts.registry,
             records: parts.records,
             features: parts.features,
@@ -165,16 +177,20 @@ pub fn bind(address: SocketAddr, unread: Duration) -> io::Result<Listening> {
     Ok(Listening { address: listener.local_addr()?, listener })
 }
 
-/// Serves. Signals are the caller's business.
+/// Serves, each worker watched. Signals are the caller's business.
 ///
 /// # Errors
 ///
 /// The listener cannot be used.
-pub fn run(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
+pub fn run(listening: Listening, core: Arc<Core>, watchdog: Watchdog) -> io::Result<dev::Server> {
     let server = &core.server;
     let (workers, connections) = (server.workers.max(1), server.max_connections);
     let (head, stop) = (server.head_timeout_ms, server.shutdown_timeout_ms);
-    let app = move || App::new().configure(|config| routes::configure(config, &core));
+    // Called on each worker's own thread.
+    let app = move || {
+        watchdog.watch("http worker");
+        App::new().configure(|config| routes::configure(config, &core))
+    };
     Ok(HttpServer::new(app)
         .workers(workers)
         .max_connections(connections.div_ceil(workers))

@@ -45,6 +45,8 @@ settings! {
         shutdown_timeout_ms: u64 = 10_000,
         /// HTTP worker threads.
         workers: usize = 1,
+        /// Milliseconds that a thread of the daemon may stand still before the process ends, to be started anew.
+        watchdog_timeout_ms: u64 = 30_000,
     }
 }
 
@@ -59,6 +61,14 @@ settings! {
         token_file: Option<PathBuf> = None,
         /// What a loopback caller without a token may do.
         local_trust: LocalTrust = LocalTrust::SameUser,
+        /// Milliseconds that the status page stays logged in.
+        session_ttl_ms: u64 = 12 * 60 * 60 * 1_000,
+        /// Sessions of the status page; one more ends the oldest.
+        max_sessions: usize = 32,
+        /// Milliseconds that a code for the status page is good for.
+        session_code_ttl_ms: u64 = 60_000,
+        /// Such codes that wait to be used; one more ends the oldest.
+        max_session_codes: usize = 16,
     }
 }
 
@@ -129,6 +139,7 @@ impl Server {
         faults.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
         faults.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
         faults.duration("head_timeout_ms", self.head_timeout_ms);
+        faults.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
         faults.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
     }
 }
@@ -145,6 +156,10 @@ impl Auth {
         if self.token_file.as_deref().is_some_and(|path| !path.is_absolute()) {
             faults.add("token_file", "must be an absolute path; the working directory does not matter to the daemon");
         }
+        faults.duration("session_ttl_ms", self.session_ttl_ms);
+        faults.range("max_sessions", self.max_sessions as u64, 1, 1_024);
+        faults.duration("session_code_ttl_ms", self.session_code_ttl_ms);
+        faults.range("max_session_codes", self.max_session_codes as u64, 1, 1_024);
     }
 }
 
@@ -266,5 +281,18 @@ mod tests {
         let found = faults_of(|faults| auth.validate(faults));
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(!format!("{auth:?}").contains("a b"));
+    }
+
+    #[test]
+    fn the_page_can_always_log_in_and_never_for_ever() {
+        let auth = Auth {
+            session_ttl_ms: 0,
+            max_sessions: 0,
+            session_code_ttl_ms: u64::MAX,
+            max_session_codes: 1_025,
+            ..Auth::default()
+        };
+        let found = faults_of(|faults| auth.validate(faults));
+        assert_eq!(found.len(), 4, "{found:?}");
     }
 }

@@ -21,8 +21,9 @@ use serde::Serialize;
 /// Of stored records whose client is not connected.
 const LIMIT: Limit = Limit { default: LIMIT_DEFAULT, max: LIMIT_MAX };
 
+/// What an operator sees.
 #[derive(Serialize)]
-struct State<'a> {
+pub(super) struct State<'a> {
     bridge: &'a BridgeView,
     current_client: Option<&'a ClientView>,
     claude: Option<ClaudeState<'a>>,
@@ -77,12 +78,16 @@ struct Pacing {
 
 /// `GET /v1/browser`. The texts of final messages are shown to the bearer of the token alone.
 pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
-    let core = &call.core;
     let filter = filter(&call)?;
-    let bridge = core.bridge.view(call.caller == Caller::Bearer).await;
+    Ok(read(&call.core, filter, call.caller == Caller::Bearer, |state| call.success(state)).await)
+}
+
+/// The view as it is now, handed to `show`; `texts`: with those of final messages.
+pub(super) async fn read<T>(core: &Core, filter: Filter, texts: bool, show: impl FnOnce(&State<'_>) -> T) -> T {
+    let bridge = core.bridge.view(texts).await;
     let page = core.records.read(&bridge, filter).await;
     let (records, summary) = core.records.records(&page, &bridge);
-    let platforms = platforms(&call, &bridge);
+    let platforms = platforms(core, &bridge);
     let limits = |view: &PlatformView| core.policy.settings().for_platform(view.platform.as_str());
     let paced = core.policy.platforms(core.registry.names()).await;
     let policy = PolicyState {
@@ -90,9 +95,9 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
         platforms: paced.into_iter().map(|view| Pacing { limits: limits(&view), view }).collect(),
         targets: core.policy.targets().await,
     };
-    Ok(call.success(&State {
+    show(&State {
         current_client: bridge.current(),
-        claude: claude(&call, &bridge, &platforms),
+        claude: claude(core, &bridge, &platforms),
         platforms: &platforms,
         filters: page.filter(),
         policy,
@@ -100,7 +105,7 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
         next_before: page.next_before(),
         summary,
         bridge: &bridge,
-    }))
+    })
 }
 
 fn filter(call: &Call) -> Result<Filter, ApiError> {
@@ -117,8 +122,7 @@ fn filter(call: &Call) -> Result<Filter, ApiError> {
     })
 }
 
-fn platforms<'a>(call: &'a Call, bridge: &BridgeView) -> Vec<PlatformState<'a>> {
-    let core = &call.core;
+fn platforms<'a>(core: &'a Core, bridge: &BridgeView) -> Vec<PlatformState<'a>> {
     let drift = |name: &PlatformName| {
         let told = bridge.clients.iter().filter_map(|client| client.session.extractor_drift.get(name.as_str()));
         told.fold(0_u64, |sum, drift| sum.saturating_add(*drift))
@@ -152,9 +156,9 @@ fn modes(core: &Core, platform: &Platform) -> Vec<&'static str> {
 }
 
 /// Nothing when the registry has no Claude.
-fn claude<'a>(call: &Call, bridge: &'a BridgeView, platforms: &'a [PlatformState<'a>]) -> Option<ClaudeState<'a>> {
+fn claude<'a>(core: &Core, bridge: &'a BridgeView, platforms: &'a [PlatformState<'a>]) -> Option<ClaudeState<'a>> {
     let state = platforms.iter().find(|state| state.platform.as_str() == "claude")?;
-    let performer = call.core.bridge.select(state.platform, None).ok();
+    let performer = core.bridge.select(state.platform, None).ok();
     let current = performer.and_then(|link| bridge.clients.iter().find(|client| client.client_id == link.client_id));
     let platform = state.platform.as_str();
     let session = current.map(|client| &client.session);

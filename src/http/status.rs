@@ -1,11 +1,12 @@
 //! `GET /v1/status`: how the daemon is, in numbers; cheap enough to be asked all the time.
 
-use super::{endpoint::Call, error::ApiError, reply::Reply};
+use super::{Core, endpoint::Call, error::ApiError, reply::Reply};
 use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::Summary, store::tasks};
 use serde::Serialize;
 
+/// How the daemon is.
 #[derive(Serialize)]
-struct Status {
+pub(super) struct Status {
     mode: Mode,
     version: &'static str,
     uptime_ms: u64,
@@ -33,11 +34,15 @@ struct Store {
 
 /// `GET /v1/status`. Answers whatever the store does.
 pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
-    let core = &call.core;
+    Ok(call.success(&read(&call.core).await))
+}
+
+/// How it is now.
+pub(super) async fn read(core: &Core) -> Status {
     let faults = core.store_faults().await;
     let work = core.store.read_now(tasks::work).await.ok();
     let (client_count, active_client_id) = core.bridge.count();
-    Ok(call.success(&Status {
+    Status {
         mode: core.system.mode(),
         version: crate::VERSION,
         uptime_ms: u64::try_from(core.since.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -47,5 +52,5 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
         bridge: Bridge { status: BridgeStatus::of(client_count), client_count, active_client_id },
         store: Store { status: if faults.is_empty() { "ok" } else { "unavailable" }, faults },
         policy: core.policy.summary().await,
-    }))
+    }
 }

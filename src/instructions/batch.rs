@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The instructions of a message, in its order; each stage took all of them, or there is no batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch(Vec<Routed>);
 
 impl Batch {

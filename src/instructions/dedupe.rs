@@ -65,11 +65,7 @@ impl DedupeKey {
     /// The key of a basis.
     pub fn of(basis: &Value) -> Self {
         let canonical = serde_json_canonicalizer::to_vec(basis).expect("a JSON value has only finite numbers");
-        let mut key = "sha256:".to_owned();
-        for byte in Sha256::digest(&canonical) {
-            let _ = write!(key, "{byte:02x}");
-        }
-        DedupeKey(key)
+        DedupeKey(sha256(&canonical))
     }
 
     /// The key as text.
@@ -101,6 +97,15 @@ impl fmt::Display for InstructionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// `sha256:` and 64 lower-case hex digits.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Gives an instruction its key.

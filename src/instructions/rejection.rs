@@ -50,6 +50,8 @@ pub enum Code {
     UnsupportedTool,
     /// Parameters that the tool does not take.
     InvalidParams,
+    /// The stages themselves failed.
+    Internal,
 }
 
 /// Why nothing of a batch runs.
@@ -71,6 +73,11 @@ impl Rejection {
     /// Refuses a block.
     pub(super) fn block(stage: Stage, index: usize, code: Code, message: impl Into<String>) -> Self {
         Rejection { stage, block_index: Some(index), code, message: message.into() }
+    }
+
+    /// Refuses what could not be read through to the end.
+    pub(super) fn failed() -> Self {
+        Rejection::message(Stage::Extract, Code::Internal, "the message could not be read")
     }
 
     /// Refuses the message as a whole.

@@ -18,7 +18,7 @@ use crate::{
     records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Status},
 };
 use fields::{Fault, Fields};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The route whose operation an instruction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,8 +31,8 @@ pub struct Route {
     pub path: &'static str,
 }
 
-/// What an instruction runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What an instruction runs. What was kept of it as JSON is read back as the same value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", content = "input", rename_all = "snake_case")]
 pub enum Plan {
     /// A description of the daemon.
@@ -50,7 +50,7 @@ pub enum Plan {
 }
 
 /// A part of the description.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Surface {
     /// All of it.

@@ -31,6 +31,14 @@ settings! {
         deliver_max_bytes: usize = 16 << 10,
         /// Deliveries an hour and conversation; 0 = none.
         deliver_max_rounds_per_hour: usize = 8,
+        /// Batches that may wait for a person or for their turn; beyond it new ones are refused.
+        max_waiting: usize = 256,
+        /// Observed messages that may wait to be looked at; beyond it they are stored and nothing else.
+        max_unread_messages: usize = 64,
+        /// Bytes kept of each text in what an instruction or an operation by hand returned.
+        result_max_bytes: usize = 64 << 10,
+        /// Bytes of results that a caller who waits for a batch is given whole; beyond it as they are kept.
+        answer_max_bytes: usize = 16 << 20,
     }
 }
 
@@ -85,6 +93,10 @@ impl Instructions {
         }
         faults.duration("approval_ttl_ms", self.approval_ttl_ms);
         faults.bytes("deliver_max_bytes", self.deliver_max_bytes, 1);
+        faults.count("max_waiting", self.max_waiting);
+        faults.count("max_unread_messages", self.max_unread_messages);
+        faults.bytes("result_max_bytes", self.result_max_bytes, 1);
+        faults.bytes("answer_max_bytes", self.answer_max_bytes, 0);
         faults.range("max_live_batches_per_minute", self.max_live_batches_per_minute as u64, 0, COUNT_MAX);
         faults.range("deliver_max_rounds_per_hour", self.deliver_max_rounds_per_hour as u64, 0, COUNT_MAX);
     }
@@ -149,7 +161,8 @@ mod tests {
     #[test]
     fn every_impossible_value_is_named_at_once() {
         let text = "approval_ttl_ms = 0\ndeliver_max_bytes = 0\nmax_live_batches_per_minute = 2_000_000_000\n\
-             deliver_max_rounds_per_hour = 2_000_000_000\nexec_allow = [[], [\"\"], [\"git status\"], [\"A=b\", \"c\"], \
+             deliver_max_rounds_per_hour = 2_000_000_000\nmax_waiting = 0\nmax_unread_messages = 0\n\
+             result_max_bytes = 0\nexec_allow = [[], [\"\"], [\"git status\"], [\"A=b\", \"c\"], \
              [\"sh\", \"-c\", \"a; b\"]]\nallow = [{ platform = \"x\" }, { platform = \"claude\", client_id = \"\" }, \
              { platform = \"claude\", conversation_id = \" \" }, { platform = \"claude\", conversation_id = \"a*b\" }, \
              { platform = \"claude\", client_id = \"c*\" }]";
@@ -161,6 +174,9 @@ mod tests {
             ("deliver_max_bytes", 1),
             ("max_live_batches_per_minute", 1),
             ("deliver_max_rounds_per_hour", 1),
+            ("max_waiting", 1),
+            ("max_unread_messages", 1),
+            ("result_max_bytes", 1),
         ] {
             assert_eq!(found.iter().filter(|fault| fault.starts_with(&format!("{key}: "))).count(), times, "{found:?}");
         }

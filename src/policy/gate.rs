@@ -16,6 +16,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment, WallMs},
     events::Bus,
+    faults,
     ids::PlatformName,
 };
 use actix::prelude::*;
@@ -150,6 +151,7 @@ impl Handler<Enter> for Gate {
     type Result = ();
 
     fn handle(&mut self, Enter { number, target }: Enter, ctx: &mut Self::Context) {
+        faults::point("gate");
         self.pacing.enter(number, target, self.now(), &mut self.told);
         self.tell(ctx);
     }

@@ -13,7 +13,7 @@ use crate::{
         logins::{self, Others, StoredLogin},
     },
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Stored records of clients that are not connected, in one answer, unless it is asked for another number.
@@ -24,7 +24,7 @@ pub const LIMIT_MAX: usize = 10_000;
 const ENDPOINTS_MAX: usize = 20_000;
 
 /// Which records are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Of this platform.
     #[serde(skip_serializing_if = "Option::is_none")]

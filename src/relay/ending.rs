@@ -87,6 +87,7 @@ impl Cause {
         Cow::Borrowed(match self {
             Cause::NoClient(NoClient::NoneConnected) => "no_active_client",
             Cause::NoClient(NoClient::NotConnected) => "client_not_found",
+            Cause::NoClient(NoClient::Unpaired) => "pairing_required",
             Cause::NoCredentials => "claude_credentials_unavailable",
             Cause::NoTemplate(platform) => return Cow::Owned(format!("{platform}_template_unavailable")),
             Cause::Plan(PlanError::InvalidResponse(_)) => "browser_upstream_invalid_response",
@@ -115,6 +116,7 @@ impl Cause {
         match self {
             Cause::NoClient(NoClient::NoneConnected) => "No Firefox is connected.".into(),
             Cause::NoClient(NoClient::NotConnected) => "The named client is not connected.".into(),
+            Cause::NoClient(NoClient::Unpaired) => "The named client waits for pairing.".into(),
             Cause::NoCredentials => "The client has no login for this platform.".into(),
             Cause::NoTemplate(_) => "The extension has not learned yet how a prompt is sent there.".into(),
             Cause::Plan(error) => {

@@ -108,6 +108,18 @@ pub(super) struct Exchange {
     registration: Option<Registration>,
 }
 
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // One that dies of a panic before the journal knows of it ends there all the same.
+        if !self.recorded && self.registration.is_some() {
+            let entry = self.entry(None, None, None);
+            if let Some(registration) = &mut self.registration {
+                registration.recorded(entry);
+            }
+        }
+    }
+}
+
 impl Exchange {
     pub(super) fn new(hub: Hub, request: Request, sink: Sink, number: i64, registration: Registration) -> Self {
         let requested_at = hub.clock().now_ms();

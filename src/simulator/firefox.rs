@@ -12,6 +12,7 @@ use crate::simulator::{
     },
     webapp::WebApp,
 };
+use crate::wire::proof::{Nonces, Side, proof, proves};
 use actix_http::ws::{CloseCode, CloseReason, Message};
 use serde_json::{Value, json};
 use std::{
@@ -93,6 +94,9 @@ struct Shared {
     profile: Profile,
     app: RefCell<WebApp>,
     log: Log,
+    secret: RefCell<Option<String>>,
+    /// Of the `hello` of now.
+    nonce: RefCell<String>,
     outbox: RefCell<Option<mpsc::Sender<Outgoing>>>,
     running: RefCell<HashMap<String, (Request, Abort)>>,
     reading: watch::Sender<bool>,
@@ -110,6 +114,21 @@ impl Shared {
     async fn send(&self, outgoing: Outgoing) -> Result<(), Gone> {
         let outbox = self.outbox.borrow().clone();
         outbox.ok_or(Gone)?.send(outgoing).await.map_err(|_| Gone)
+    }
+
+    /// `hello` with a value of its own.
+    fn hello(&self) -> Value {
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        self.nonce.replace(nonce.clone());
+        self.profile.hello(&nonce)
+    }
+
+    /// What answers a `challenge`, if the daemon proves in it that it knows the secret.
+    fn auth(&self, challenge: &Value) -> Option<Value> {
+        let nonces = Nonces { client: self.nonce.borrow().clone(), server: challenge["nonce"].as_str()?.to_owned() };
+        let secret = self.secret.borrow().clone()?;
+        proves(challenge["proof"].as_str()?, &secret, Side::Server, &nonces)
+            .then(|| json!({"type": "auth", "proof": proof(&secret, Side::Client, &nonces)}))
     }
 
     async fn introduce(self: Rc<Self>) {
@@ -147,12 +166,23 @@ pub struct Firefox {
 impl Firefox {
     /// Connects and, if it says `hello` by itself, waits to be welcomed. Must run inside a `LocalSet` or an actix system.
     pub async fn connect(ws_url: &str, profile: Profile) -> Result<Self, ConnectError> {
+        let firefox = Firefox::dial(ws_url, profile).await?;
+        if firefox.shared().profile.behaviour.hello {
+            firefox.expect("hello_ack").await.map_err(ConnectError::NotWelcomed)?;
+        }
+        Ok(firefox)
+    }
+
+    /// Connects without waiting for a welcome, which somebody may have to decide about.
+    pub async fn dial(ws_url: &str, profile: Profile) -> Result<Self, ConnectError> {
         let url = Url::parse(ws_url).ok().filter(|url| url.scheme() == "ws").ok_or(ConnectError::Url)?;
         let open = socket::dial(&url, profile.behaviour.origin.as_deref()).await?;
         let shared = Rc::new(Shared {
             url,
             app: RefCell::new(profile.app.clone()),
             log: Log::new(profile.behaviour.keep_messages),
+            secret: RefCell::new(profile.secret.clone()),
+            nonce: RefCell::default(),
             outbox: RefCell::default(),
             running: RefCell::default(),
             reading: watch::Sender::new(true),
@@ -162,13 +192,14 @@ impl Firefox {
         });
         let driver = spawn_local(session::live(Rc::clone(&shared), open)).abort_handle();
         let firefox = Firefox { life: Rc::new(Life { shared, driver }) };
-        if firefox.shared().profile.behaviour.hello {
-            firefox.expect("hello_ack").await.map_err(ConnectError::NotWelcomed)?;
-        } else {
-            // The driver makes the outbox when it is first polled.
-            tokio::task::yield_now().await;
-        }
+        // The driver makes the outbox when it is first polled.
+        tokio::task::yield_now().await;
         Ok(firefox)
+    }
+
+    /// The secret that it proves itself with, once it has one.
+    pub fn secret(&self) -> Option<String> {
+        self.shared().secret.borrow().clone()
     }
 
     /// Waits until the daemon shows the credentials of every platform of the profile.

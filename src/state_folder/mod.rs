@@ -4,6 +4,7 @@
 //! conductor.lock   held by the one daemon that runs on this folder
 //! token            what callers show; made at first start
 //! daemon.json      where a running daemon is found; there from ready to exit
+//! instructions.off  there while instructions may not run
 //! logs/            log files, when they are on
 //! ```
 //!
@@ -11,10 +12,14 @@
 
 mod daemon;
 mod files;
+mod instructions;
+mod live_token;
 mod lock;
 mod token;
 
 pub use daemon::{Announcement, Daemon, FindError};
+pub use instructions::{disable_instructions, enable_instructions, instructions_enabled};
+pub use live_token::LiveToken;
 pub use token::TokenError;
 
 use crate::{clock::WallMs, http::settings::Auth, secret::Secret};
@@ -145,6 +150,18 @@ impl StateFolder {
         match token::configured(auth)? {
             Some(token) => Ok(token),
             None => token::own_or_new(&self.path),
+        }
+    }
+
+    /// The same for a daemon, which is to notice when it is rotated.
+    pub fn live_token(&self, auth: &Auth) -> Result<LiveToken, TokenError> {
+        match (&auth.token, &auth.token_file) {
+            (Some(token), _) => Ok(LiveToken::fixed(token.clone())),
+            (None, Some(path)) => LiveToken::of_file(path.clone(), true),
+            (None, None) => {
+                token::own_or_new(&self.path)?;
+                LiveToken::of_file(token::file(&self.path), false)
+            }
         }
     }
 

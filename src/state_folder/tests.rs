@@ -4,10 +4,10 @@ use super::*;
 use std::os::unix::fs::symlink;
 
 /// A folder of this test's own, gone at its end.
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let path = env::temp_dir().join(format!("baa-conductor-test-{}", crate::ids::RequestId::generate()));
         DirBuilder::new().mode(0o700).create(&path).unwrap();
         Temporary(path)

@@ -90,7 +90,7 @@ pub(super) fn replace(folder: &Path) -> Result<Secret, TokenError> {
     Ok(Secret::new(text))
 }
 
-fn read(path: &Path, root_too: bool) -> Result<Secret, TokenError> {
+pub(super) fn read(path: &Path, root_too: bool) -> Result<Secret, TokenError> {
     let text = files::read_private(path, root_too);
     let text = text.map_err(|reason| TokenError::File { path: path.to_owned(), reason })?;
     let token = Secret::new(text.trim());

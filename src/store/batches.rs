@@ -21,10 +21,10 @@ use diesel::prelude::*;
 use serde::Serialize;
 
 pub(super) use expire::expire;
-pub use read::{list, next_queued, of_message, one};
+pub use read::{deliveries, list, next_expiry, next_queued, of_message, one, running, waiting};
 pub use write::{
-    Approval, Created, Decided, Decision, NewBatch, Work, begin, create, decide, deliver, expire_approvals, finish,
-    interrupt, new_id,
+    Approval, Created, Decided, Decision, NewBatch, Work, abandon, begin, create, decide, deliver, expire_approvals,
+    finish, interrupt, new_id,
 };
 
 /// How a batch stands.

@@ -100,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn the_migration_can_be_taken_back_and_made_again_with_keys_in_it() {
+    fn the_migrations_can_be_taken_back_and_made_again_with_keys_in_it() {
         use diesel_migrations::MigrationHarness;
         let conn = &mut memory();
         reserve(conn, "batch_1", &["a"], 1).unwrap();
-        conn.revert_last_migration(crate::store::open::MIGRATIONS).unwrap();
+        conn.revert_all_migrations(crate::store::open::MIGRATIONS).unwrap();
         conn.run_pending_migrations(crate::store::open::MIGRATIONS).unwrap();
         assert_eq!(owner(conn, "a"), Ok(None));
     }

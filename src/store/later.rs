@@ -168,6 +168,11 @@ impl Later {
         self.shared.healthy.load(Ordering::Relaxed) && self.writer.connected()
     }
 
+    /// Whether the writer lives; one that panicked does not.
+    pub fn is_there(&self) -> bool {
+        self.writer.connected()
+    }
+
     /// How many rows were lost since the start, for the metrics.
     pub fn lost(&self) -> u64 {
         self.shared.queue().lost()

@@ -12,6 +12,7 @@
 //! What is run is run in the order it was sent. A read sees everything that was committed when it began; who wants to
 //! see what waits in [`Later`] flushes first. The request path never waits here: it goes through [`Later`].
 
+pub mod aside;
 pub mod audit;
 pub mod batches;
 pub mod keys;
@@ -19,6 +20,7 @@ mod later;
 pub mod logins;
 pub mod messages;
 mod open;
+pub mod pairings;
 pub mod policy;
 mod query;
 mod readers;
@@ -42,7 +44,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
-use worker::{Close, Run, Worker};
+use worker::{Close, Renew, Run, Worker};
 
 pub use diesel::SqliteConnection;
 pub use later::Later;
@@ -94,6 +96,14 @@ pub enum Unavailable {
     /// It had to be opened again and that failed.
     #[error("{0}")]
     NotOpen(String),
+}
+
+impl StoreError {
+    /// Whether the connection itself is at fault: one that was opened while the file could not be written, or whose
+    /// files the disk failed, stays so, whatever is mended meanwhile.
+    fn spoils_connection(&self) -> bool {
+        matches!(self, StoreError::Unavailable(Unavailable::ReadOnly | Unavailable::Disk(_)))
+    }
 }
 
 impl From<diesel::result::Error> for StoreError {
@@ -171,7 +181,7 @@ impl Store {
         let file = path.to_owned();
         let worker = SyncArbiter::start(1, move || {
             let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Worker::new(opened, open::connect, file.clone(), busy_timeout_ms)
+            Worker::new(opened, open::reconnect, file.clone(), busy_timeout_ms)
         });
         let room = Arc::new(Semaphore::new(max_operations));
         let max_operations = u32::try_from(max_operations).unwrap_or(u32::MAX);
@@ -257,6 +267,19 @@ impl Store {
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
         self.time("transact", self.write(|conn| worker::immediate(conn, operation))).await
+    }
+
+    /// Has the writer open the database anew before its next operation: for whoever was told that it cannot be written,
+    /// and kept the error within a success.
+    async fn renew(&self) -> Result<(), StoreError> {
+        let _place = self.room.acquire().await.map_err(|_| StoreError::Gone)?;
+        let worker = self.worker().clone().ok_or(StoreError::Gone)?;
+        worker.send(Renew).await.map_err(|_| StoreError::Gone)
+    }
+
+    /// Whether its thread is there. Waits for what was sent before; a store that was closed has ended in order.
+    pub async fn is_there(&self) -> bool {
+        self.run(|_| Ok(())).await != Err(StoreError::Gone) || self.closed.is_cancelled()
     }
 
     /// Waits for what was sent before, moves the log into the database, closes it and ends the threads.

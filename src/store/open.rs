@@ -7,6 +7,7 @@
 
 use diesel::{connection::SimpleConnection, prelude::*, sql_types, sqlite::Sqlite};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use rustix::fs::{Access, access};
 use std::{
     ffi::{OsStr, OsString},
     fs, io,
@@ -46,8 +47,17 @@ pub enum OpenError {
         /// What the system or SQLite says.
         reason: String,
     },
+    /// The file may be read and not written.
+    #[error("database {} may not be written", path.display())]
+    ReadOnly {
+        /// The database's file.
+        path: PathBuf,
+    },
     /// The file is damaged, or no SQLite database at all.
-    #[error("database {} is corrupt and was left as it is: {reason}", path.display())]
+    #[error(
+        "database {} is corrupt and was left as it is: {reason}; repair it, or have `serve --new-store` move it aside",
+        path.display()
+    )]
     Corrupt {
         /// The database's file.
         path: PathBuf,
@@ -86,11 +96,32 @@ pub enum OpenError {
 /// Opens the database at `path` (or `:memory:`), makes it when there is none, and brings it up to date.
 pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
     let size = match fs::metadata(path) {
-        Ok(file) => file.len(),
-        Err(_) if path == Path::new(":memory:") => 0,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
-        Err(error) => return Err(unreachable(path, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path != Path::new(":memory:") => create(path)?,
+        found => size(path, found)?,
     };
+    bring_up(path, size, busy_timeout_ms)
+}
+
+/// Opens a database again that was there before. One that is gone is never made anew under a running daemon: what it
+/// held, the keys of instructions among it, must not be forgotten silently.
+pub(super) fn reconnect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    bring_up(path, size(path, fs::metadata(path))?, busy_timeout_ms)
+}
+
+fn size(path: &Path, found: io::Result<fs::Metadata>) -> Result<u64, OpenError> {
+    match found {
+        Ok(file) => Ok(file.len()),
+        Err(_) if path == Path::new(":memory:") => Ok(0),
+        Err(error) => Err(unreachable(path, error)),
+    }
+}
+
+fn bring_up(path: &Path, size: u64, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    // SQLite opens what it may not write all the same, and says so at the first write. To open the file here would take
+    // away the locks of every other connection of this process.
+    if path != Path::new(":memory:") && access(path, Access::WRITE_OK).is_err() {
+        return Err(OpenError::ReadOnly { path: path.into() });
+    }
     let mut conn = establish(path)?;
     let state = examine(&mut conn, size, busy_timeout_ms).map_err(|error| failed(path, &error))?;
     let pending = match state {
@@ -112,6 +143,16 @@ pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnect
         migrate(&mut conn).map_err(|reason| OpenError::Migration { path: path.into(), reason })?;
     }
     Ok(conn)
+}
+
+/// Whether the database is damaged anywhere.
+pub(super) fn is_damaged(path: &Path) -> Result<bool, OpenError> {
+    // As if it were small: all of it is read.
+    match examine(&mut establish(path)?, 0, 0).map_err(|error| failed(path, &error)) {
+        Ok(state) => Ok(matches!(state, State::Damaged(_))),
+        Err(OpenError::Corrupt { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens the database once more, only to read; the writer has checked it.

@@ -5,7 +5,7 @@
 //!    └───────────────────────┴── the store is closed: the end
 //! ```
 //!
-//! What the policy remembers, the mode and the dedupe keys have no age: they are in no table that is swept.
+//! What the policy remembers, pairings, the mode and the dedupe keys have no age: they are in no table that is swept.
 //!
 //! Endpoints go before the logins they belong to and runs before their tasks, so that no batch takes along more than its
 //! own rows. The audit trail goes last: what keeps it from going keeps nothing else.

@@ -169,3 +169,13 @@ table! {
         count -> BigInt,
     }
 }
+
+table! {
+    pairings (client_id) {
+        client_id -> Text,
+        origin -> Text,
+        client_secret -> Text,
+        requested_at -> BigInt,
+        approved_at -> BigInt,
+    }
+}

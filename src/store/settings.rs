@@ -33,6 +33,8 @@ settings! {
         max_pending_rows: usize = 65_536,
         /// Bytes of what may wait to be written.
         max_pending_bytes: usize = 64 << 20,
+        /// Milliseconds until a change that must be made is tried again after it could not be written.
+        retry_ms: u64 = 1_000,
         /// Operations that may wait for the writer, and as many for the readers.
         max_operations: usize = 256,
     }
@@ -56,6 +58,7 @@ impl StoreSettings {
         faults.duration("retention_interval_ms", self.retention_interval_ms);
         // The policy promises that a crash forgets at most the last 250 ms, of which it takes up to 50 itself.
         faults.range("write_behind_ms", self.write_behind_ms, 1, 150);
+        faults.duration("retry_ms", self.retry_ms);
         faults.count("max_pending_rows", self.max_pending_rows);
         // A row of the journal at its longest fits many times.
         faults.bytes("max_pending_bytes", self.max_pending_bytes, 1 << 16);
@@ -118,8 +121,9 @@ mod tests {
             write_behind_ms: 151,
             max_pending_rows: 0,
             max_pending_bytes: 0,
+            retry_ms: 0,
             max_operations: 0,
         };
-        assert_eq!(faults_of(|faults| store.validate(faults)).len(), 10);
+        assert_eq!(faults_of(|faults| store.validate(faults)).len(), 11);
     }
 }

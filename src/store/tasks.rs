@@ -24,6 +24,7 @@ mod write;
 mod tests;
 
 pub(super) use expire::{expire, expire_runs};
+pub(super) use recover::abandon;
 pub use recover::{Interrupted, interrupt};
 pub use write::{Change, Created, Kind, NewTask, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};

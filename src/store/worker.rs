@@ -1,6 +1,7 @@
 //! A thread that owns a connection, and what happens to an operation there. One writes; others only read.
 
 use super::{StoreError, Unavailable, open::OpenError};
+use crate::faults;
 use actix::prelude::*;
 use diesel::{
     SqliteConnection,
@@ -53,12 +54,23 @@ impl Worker {
         operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let conn = self.connection()?;
+        faults::point("store operation");
         let result = operation(conn);
         // An operation that leaves a transaction open would poison all that follow.
         if AnsiTransactionManager::is_broken_transaction_manager(conn) {
             self.conn = None;
         }
+        if result.as_ref().is_err_and(StoreError::spoils_connection) {
+            self.renew();
+        }
         result
+    }
+
+    /// A database in memory lives in its one connection.
+    fn renew(&mut self) {
+        if self.path != Path::new(":memory:") {
+            self.conn = None;
+        }
     }
 }
 
@@ -91,12 +103,26 @@ where
     type Result = Result<T, StoreError>;
 
     fn handle(&mut self, run: Run<T, F>, ctx: &mut Self::Context) -> Self::Result {
+        faults::point("store thread");
         // A panic that reached the SyncArbiter would end the store for good.
         catch_unwind(AssertUnwindSafe(|| self.perform(run.operation))).unwrap_or_else(|_| {
             error!("a store operation panicked, the database is opened again");
             ctx.stop(); // the next worker starts without a connection and opens one
             Err(StoreError::Panicked)
         })
+    }
+}
+
+/// Has the connection opened anew before the next operation.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Renew;
+
+impl Handler<Renew> for Worker {
+    type Result = ();
+
+    fn handle(&mut self, _: Renew, _: &mut Self::Context) {
+        self.renew();
     }
 }
 

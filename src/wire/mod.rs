@@ -11,6 +11,7 @@ mod inbound;
 pub mod json;
 mod object;
 mod outbound;
+pub mod proof;
 mod raw;
 mod session;
 mod shell_runtime;

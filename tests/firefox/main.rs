@@ -6,16 +6,20 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]
 
 mod comings;
+mod decisions;
 mod hello;
+mod hostile;
 mod login;
 mod messages;
 mod own;
 mod page;
+mod pairing;
 mod prompts;
 mod requests;
 #[expect(dead_code, unused_imports, reason = "the other tests' support, of which these need the daemon and its caller")]
 #[path = "../it/support/mod.rs"]
 mod shared;
 mod speed;
+mod status;
 mod support;
 mod tabs;

@@ -58,3 +58,18 @@ async fn the_pages_buttons_do_what_actions_do() {
     stage.firefox.bidi.click(&page, "#reconnect").await;
     stage.client_where("new connection", |client: &Value| client["connection_id"] != old).await;
 }
+
+#[actix_rt::test]
+async fn the_daemons_mode_is_shown_and_changed_on_the_page() {
+    let stage = Stage::set("").await;
+    let page = stage.firefox.own_page("options/index.html").await;
+    stage.connected().await;
+    says(&stage.firefox, &page, "#mode", |mode| mode.starts_with("Running")).await;
+    for (button, shown, mode) in
+        [("pause", "Paused", "paused"), ("drain", "Draining", "draining"), ("resume", "Running", "running")]
+    {
+        stage.firefox.bidi.click(&page, &format!("[data-mode={button}]")).await;
+        says(&stage.firefox, &page, "#mode", |mode| mode.starts_with(shown)).await;
+        assert_eq!(stage.caller().get("/v1/system/state").await.data()["mode"], mode);
+    }
+}

@@ -64,8 +64,8 @@ async fn tasks_runs_and_logs_are_listed_newest_first_and_say_more_to_the_token()
     assert_eq!((names(&page, "tasks", "task_id"), page.get("next_before")), (vec!["t1".into()], None));
     assert_eq!(names(&local.get("/v1/tasks?status=queued").await.data(), "tasks", "task_id"), ["t3", "t2"]);
     let task = json!({
-        "task_id": "t1", "kind": "instruction_batch", "status": "running", "title": "title", "created_at": 1,
-        "started_at": 2, "finished_at": null, "run_count": 2,
+        "task_id": "t1", "kind": "instruction_batch", "status": "failed", "title": "title", "created_at": 1,
+        "started_at": 2, "finished_at": 6, "run_count": 2,
         "source": {"platform": "claude", "conversation_id": "c", "assistant_message_id": "m", "client_id": "ff"},
     });
     assert_eq!(local.get("/v1/tasks/t1").await.data(), task);
@@ -89,20 +89,20 @@ async fn tasks_runs_and_logs_are_listed_newest_first_and_say_more_to_the_token()
     assert_eq!((logs["logs"][0].get("message"), &logs["next_before"]), (None, &json!(3)));
 
     let state = local.get("/v1/system/state").await.data();
-    assert_eq!((&state["active_runs"], &state["queued_tasks"]), (&json!(1), &json!(2)));
+    assert_eq!((&state["active_runs"], &state["queued_tasks"]), (&json!(0), &json!(2)));
 }
 
-/// Three tasks, one of them with runs and a log, as nothing in the daemon makes them yet.
+/// Three tasks, one of them with runs and a log, with times and texts that a test can name.
 async fn fill(database: &std::path::Path) {
     let store = Store::open(database, &StoreSettings::default()).unwrap();
     let write = store.run(|conn| {
         let rows = "INSERT INTO tasks VALUES
-                (1, 't1', 'instruction_batch', 'running', 'title', 1, 2, NULL, 'claude', 'c', 'm', 'ff', NULL, 2),
+                (1, 't1', 'instruction_batch', 'failed', 'title', 1, 2, 6, 'claude', 'c', 'm', 'ff', NULL, 2),
                 (2, 't2', 'host_operation', 'queued', 'title', 1, NULL, NULL, NULL, NULL, NULL, NULL, 'bearer', 1),
                 (3, 't3', 'host_operation', 'queued', 'title', 1, NULL, NULL, NULL, NULL, NULL, NULL, 'bearer', 1);
             INSERT INTO runs VALUES
                 (1, 'r1', 't1', 0, 'succeeded', 'exec', 3, 4, '{\"stdout\":\"secret\"}'),
-                (2, 'r2', 't1', 1, 'running', 'exec', 5, NULL, NULL);
+                (2, 'r2', 't1', 1, 'failed', 'exec', 5, 6, NULL);
             INSERT INTO task_logs VALUES
                 (1, 'l1', 't1', NULL, 1, 'info', 'started', 'm', 'h1', NULL),
                 (2, 'l2', 't1', 'r1', 3, 'info', 'started', 'm', 'h2', 'h1'),

@@ -9,12 +9,15 @@ export const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
 /** Its greeting. */
 export const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", heartbeat_ms: 15_000, platforms: [CLAUDE] };
 
+/** Of a daemon that wants no pairing. */
+export const NOBODY_PAIRED = { begin: () => "nonce", greeted: () => undefined, asked: () => undefined, answer: async () => ({ fault: "no" }) };
+
 /** A link that is not started, its clock, and what it told. */
-export function makeLink({ random = () => 1, probe = async () => true } = {}) {
+export function makeLink({ random = () => 1, probe = async () => true, pairing = NOBODY_PAIRED } = {}) {
   const clock = new Clock();
   const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
   const link = new Link(
-    { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, hello: () => hello({ client_id: "firefox-1" }) },
+    { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, pairing, hello: (nonce) => hello({ client_id: "firefox-1", nonce }) },
     {
       state: () => {
         told.states.push(link.state);
@@ -39,7 +42,7 @@ export function greet() {
 export function greetedLink() {
   const clock = new Clock();
   const on = { state() {}, greeted() {}, frame() {}, lost() {}, log() {} };
-  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, hello: () => "{}" }, on);
+  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, pairing: NOBODY_PAIRED, hello: () => "{}" }, on);
   link.start(ADDRESS);
   const socket = FakeSocket.last;
   socket.accept();

@@ -11,7 +11,8 @@ use crate::{
     },
     ids::{ConnectionId, RequestId},
     mode::SystemView,
-    wire::{ActionKind, Hello, HelloAck, PROTOCOL, RefusalCode, Refused, SUPPORTS, StateSnapshot, frame},
+    secret::Secret,
+    wire::{ActionKind, Hello, HelloAck, PROTOCOL, SUPPORTS, StateSnapshot, frame},
 };
 use actix::prelude::*;
 use serde::Serialize;
@@ -33,21 +34,19 @@ impl Connection {
         }
         if let Some(greeted) = &self.greeted {
             if greeted.presence.client_id != hello.client_id {
-                let refused = Refused {
-                    code: RefusalCode::InvalidMessage,
-                    message: "this connection has already said hello as another client".to_owned(),
-                    in_reply_to: Some("hello".to_owned()),
-                    id: None,
-                };
-                return self.refuse(&refused, ctx);
+                return self.refuse_hello("this connection has already said hello as another client", ctx);
             }
             self.hub.directory().greet_again(&hello.client_id, &greeted.presence.connection_id);
-            return self.greet(ctx);
+            return self.greet(None, ctx);
         }
-        if self.hub.settings().pairing == Pairing::Required {
-            tracing::warn!(client.id = %hello.client_id, "pairing is not part of this version: set bridge.pairing = \"off\"");
-            return self.close(4003, "unauthorized", Gone::Disconnected, ctx);
+        match self.hub.settings().pairing {
+            Pairing::Required => self.knock(hello, ctx),
+            Pairing::Off => self.enter(hello, None, ctx),
         }
+    }
+
+    /// Lets a client in whose name is its own. `secret`: its key, newly issued.
+    pub(super) fn enter(&mut self, hello: Hello, secret: Option<&Secret>, ctx: &mut Context<Self>) {
         let link =
             Link { client_id: hello.client_id.clone(), connection_id: ConnectionId::generate(), to: ctx.address() };
         match self.hub.enter(link) {
@@ -66,7 +65,7 @@ impl Connection {
                 }
                 self.meter.set_message_max(self.hub.settings().max_message_bytes as u64);
                 self.watch_mode(ctx);
-                self.greet(ctx);
+                self.greet(secret, ctx);
                 if self.hub.is_stopping() {
                     self.close(1001, "service_stopped", Gone::Stopped, ctx);
                 }
@@ -74,7 +73,7 @@ impl Connection {
         }
     }
 
-    fn greet(&mut self, ctx: &mut Context<Self>) {
+    fn greet(&mut self, secret: Option<&Secret>, ctx: &mut Context<Self>) {
         let Some(greeted) = &self.greeted else { return };
         let identity = self.hub.identity();
         let ack = frame(&HelloAck {
@@ -87,7 +86,7 @@ impl Connection {
             heartbeat_ms: self.hub.settings().heartbeat_ms,
             supports: SUPPORTS,
             platforms: self.hub.platforms(),
-            client_secret: None,
+            client_secret: secret.map(Secret::expose),
         });
         self.send(ack, ctx);
         self.snapshots.sent(Instant::now());

@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
+    faults,
     wire::{Inbound, RefusalCode, Refused, Upstream},
 };
 use actix::prelude::*;
@@ -60,6 +61,7 @@ impl Connection {
         if self.closing.is_some() {
             return;
         }
+        faults::point("connection");
         self.heard_at = Instant::now();
         self.last_message = self.heard_at;
         let heard = Inbound::parse(text);
@@ -74,9 +76,13 @@ impl Connection {
                 self.garbled(&refused);
                 self.refuse(&refused, ctx);
             }
+            (Ok(Inbound::Auth { proof }), false) if self.door.is_proving() => self.proved(Some(&proof), ctx),
             (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.refuse(&refused, ctx),
+            (Err(refused), false) if refused.in_reply_to.as_deref() == Some("auth") && self.door.is_proving() => {
+                self.proved(None, ctx);
+            }
             (_, false) => {
-                let message = "the first message must be hello".to_owned();
+                let message = self.door.rule().to_owned();
                 let refused = Refused { code: RefusalCode::HelloRequired, message, in_reply_to: None, id: None };
                 self.refuse(&refused, ctx);
             }

@@ -6,6 +6,7 @@ use crate::{
         directory, endpoints,
         events::{LoginTold, MessageSeen, TabChanged},
         hub::Presence,
+        messages::Seen,
     },
     clock::WallMs,
     ids::ClientId,
@@ -90,6 +91,14 @@ impl Connection {
         let entry = self.session.final_message(told, now, kept);
         self.hub.events().publish("final_message", MessageSeen::of(&client, &entry));
         if let Some(raw_text) = entry.raw_text {
+            let seen = Seen {
+                client_id: client.clone(),
+                platform: entry.platform.clone(),
+                conversation_id: entry.conversation_id.clone(),
+                assistant_message_id: entry.assistant_message_id.clone(),
+                raw_text: Arc::clone(&raw_text),
+            };
+            self.hub.final_messages().seen(seen);
             self.hub.later().message(MessageRow {
                 client_id: client.shared(),
                 platform: entry.platform,

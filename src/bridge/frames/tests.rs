@@ -129,3 +129,18 @@ async fn reading_stops_while_the_connection_lags_and_goes_on_when_it_caught_up()
     }
     assert_eq!(passed, frames * 2_008);
 }
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn nothing_passes_after_a_close() {
+    let close = frame(0x88, 2);
+    let all = [frame(0x81, 5), close, vec![0xff; 99]].concat();
+    for cut in [1, 3, all.len()] {
+        let (mut guarded, meter) = guard(all.chunks(cut).map(<[u8]>::to_vec).collect(), 1 << 20, FREE);
+        let mut passed = Vec::new();
+        while let Some(chunk) = guarded.next().await {
+            passed.extend_from_slice(&chunk.unwrap());
+        }
+        assert_eq!(passed, all[..all.len() - 99], "cut at {cut}");
+        assert_eq!(meter.violation(), None);
+    }
+}

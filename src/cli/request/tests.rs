@@ -51,11 +51,12 @@ impl Run {
         let paper = Paper::new(room);
         let printer = Printer::new(paper.clone());
         let presses = presses(&stub);
+        let waiting = Waiting::on_stderr(true);
         let work = async {
             if sse {
-                super::stream(&client, &order, Telling::Events(Teller::new(PLAIN)), printer).await
+                super::stream(&client, &order, Telling::Events(Teller::new(PLAIN)), printer, &waiting).await
             } else {
-                ask(&client, &order, PLAIN, printer).await
+                ask(&client, &order, PLAIN, printer, &waiting).await
             }
         };
         let exit = conclude(&client, &order, pin!(work), presses).await.map_err(|error| format!("{error:#}"));

@@ -6,13 +6,13 @@
 mod logins;
 mod policy;
 
-use crate::{cli::text, clock::WallMs};
+use crate::{
+    cli::table::{Look, id, state, table, words},
+    clock::WallMs,
+};
 use logins::{Record, Summary};
 use policy::Policy;
 use serde::Deserialize;
-
-/// A longer cell is cut.
-const CELL_CHARS_MAX: usize = 80;
 
 /// The bridge, the policy and the login states, as far as they are shown.
 #[derive(Debug, Default, Deserialize)]
@@ -93,12 +93,17 @@ impl Request {
 }
 
 /// All of them, with an empty line between them.
-pub(super) fn all(browser: &Browser, journal: &Journal, now: WallMs) -> String {
-    [clients(browser, now), logins::shown(browser, now), policy::shown(&browser.policy, now), requests(journal, now)]
-        .join("\n")
+pub(super) fn all(browser: &Browser, journal: &Journal, now: WallMs, look: Look) -> String {
+    let tables = [
+        clients(browser, now, look),
+        logins::shown(browser, now, look),
+        policy::shown(&browser.policy, now, look),
+        requests(journal, now, look),
+    ];
+    tables.join("\n")
 }
 
-fn clients(browser: &Browser, now: WallMs) -> String {
+fn clients(browser: &Browser, now: WallMs, look: Look) -> String {
     let rows: Vec<_> = browser
         .bridge
         .clients
@@ -123,7 +128,8 @@ fn clients(browser: &Browser, now: WallMs) -> String {
             ]
         })
         .collect();
-    table("no Firefox is connected", ["CLIENT", "ACTIVE", "PLATFORMS", "IN FLIGHT", "LAST MESSAGE"], rows)
+    let head = [id("CLIENT"), words("ACTIVE"), words("PLATFORMS"), words("IN FLIGHT"), words("LAST MESSAGE")];
+    table(look, "no Firefox is connected", head, rows)
 }
 
 impl Browser {
@@ -137,7 +143,7 @@ impl Browser {
     }
 }
 
-fn requests(journal: &Journal, now: WallMs) -> String {
+fn requests(journal: &Journal, now: WallMs, look: Look) -> String {
     let rows: Vec<_> = journal
         .requests
         .iter()
@@ -154,7 +160,9 @@ fn requests(journal: &Journal, now: WallMs) -> String {
             ]
         })
         .collect();
-    table("no requests yet", ["REQUEST", "PLATFORM", "CLIENT", "STATE", "CODE", "AGE", "TOOK"], rows)
+    let head =
+        [id("REQUEST"), id("PLATFORM"), words("CLIENT"), state("STATE"), words("CODE"), words("AGE"), words("TOOK")];
+    table(look, "no requests yet", head, rows)
 }
 
 fn known(part: &Option<String>) -> String {
@@ -188,35 +196,6 @@ fn span_left(ms: WallMs) -> String {
         120..7_200 => format!("{} min", (s + 59) / 60),
         _ => format!("{} h", (s + 3_599) / 3_600),
     }
-}
-
-/// Columns as wide as their widest cell, two blanks between them, none at the end of a line.
-fn table<const N: usize>(without_rows: &str, head: [&str; N], rows: Vec<[String; N]>) -> String {
-    if rows.is_empty() {
-        return format!("{without_rows}\n");
-    }
-    let mut lines = vec![head.map(str::to_owned)];
-    lines.extend(rows.into_iter().map(|row| row.map(|cell| shortened(&text::line(&cell)))));
-    let mut widths = [0; N];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut out = String::new();
-    for line in &lines {
-        let padded: Vec<_> = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.push_str(padded.join("  ").trim_end());
-        out.push('\n');
-    }
-    out
-}
-
-fn shortened(cell: &str) -> String {
-    if cell.chars().count() <= CELL_CHARS_MAX {
-        return cell.to_owned();
-    }
-    cell.chars().take(CELL_CHARS_MAX - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub use supervisor::supervise;
 use super::{outcome::Refusal, settings::HostOps};
 use crate::clock::WallMs;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Milliseconds that a command gets unless it asks for others.
@@ -41,7 +42,7 @@ pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
 pub(super) const OVERHEAD: Duration = Duration::from_secs(10);
 
 /// A command to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exec {
     /// What is run.
     pub command: Command,
@@ -79,11 +80,16 @@ impl Exec {
             max_output_bytes: OUTPUT_BYTES_DEFAULT,
         }
     }
+
+    /// What is repeated of it to whoever asks what was done.
+    pub fn shown(&self) -> Value {
+        serde_json::to_value(Input::from(self)).unwrap_or_default()
+    }
 }
 
 /// What is repeated of a command that was asked for.
 #[derive(Debug, Serialize)]
-pub(super) struct Input<'a> {
+struct Input<'a> {
     command: &'a Command,
     cwd: Option<&'a str>,
     env: &'a BTreeMap<String, String>,

@@ -22,7 +22,8 @@ use super::outcome::{Problem, ProblemCode};
 use crate::clock::WallMs;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::io::Errno;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Bytes that are read unless others are asked for.
@@ -31,7 +32,7 @@ pub const READ_BYTES_DEFAULT: u64 = 1 << 20;
 pub const READ_BYTES_MAX: u64 = 16 << 20;
 
 /// A file to read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesRead {
     /// Which file.
     pub path: String,
@@ -46,7 +47,7 @@ pub struct FilesRead {
 }
 
 /// A file to write.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesWrite {
     /// Which file.
     pub path: String,
@@ -61,12 +62,26 @@ pub struct FilesWrite {
     /// Whether missing folders are made.
     pub create_parents: bool,
     /// The file's permissions.
-    #[serde(serialize_with = "octal")]
+    #[serde(serialize_with = "octal", deserialize_with = "from_octal")]
     pub mode: Option<u32>,
 }
 
+impl FilesRead {
+    /// What is repeated of it to whoever asks what was done.
+    pub fn shown(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+impl FilesWrite {
+    /// What is repeated of it to whoever asks what was done: everything but its content.
+    pub fn shown(&self) -> Value {
+        serde_json::to_value(WriteInput::from(self)).unwrap_or_default()
+    }
+}
+
 /// How bytes stand in a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// As UTF-8.
@@ -124,7 +139,7 @@ pub struct WriteResult {
 
 /// What is repeated of a file that was to be written.
 #[derive(Debug, Serialize)]
-pub(super) struct WriteInput<'a> {
+struct WriteInput<'a> {
     path: &'a str,
     cwd: Option<&'a str>,
     encoding: Encoding,
@@ -189,4 +204,9 @@ fn problem(error: Errno, path: &Path) -> Problem {
         error => (ProblemCode::IoError, format!("{shown}: {error}")),
     };
     Problem::new(code, message)
+}
+
+fn from_octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let digits = Option::<String>::deserialize(deserializer)?;
+    digits.map(|digits| u32::from_str_radix(&digits, 8).map_err(de::Error::custom)).transpose()
 }

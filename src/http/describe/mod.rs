@@ -11,6 +11,7 @@ mod words;
 pub use context::Facts;
 
 use super::{
+    Core,
     endpoint::Call,
     error::ApiError,
     reply::Reply,
@@ -173,6 +174,16 @@ pub(super) async fn show_business(call: Call) -> Result<Reply, ApiError> {
 /// `GET /describe/control`.
 pub(super) async fn show_control(call: Call) -> Result<Reply, ApiError> {
     Ok(call.success(&one(&Context::of(&call.core), Surface::Control)))
+}
+
+/// What a description says, as a value.
+pub(super) fn described(core: &Core, surface: Surface) -> serde_json::Value {
+    let context = Context::of(core);
+    match surface {
+        Surface::Business | Surface::Control => serde_json::to_value(one(&context, surface)),
+        Surface::Both | Surface::Neither => serde_json::to_value(everything(&context)),
+    }
+    .unwrap_or_default()
 }
 
 /// `GET /v1/capabilities`.

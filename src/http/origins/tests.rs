@@ -135,3 +135,39 @@ fn the_first_failing_check_answers() {
     assert_eq!(from(&evil[1..]), Err("origin_not_allowed"));
     assert_eq!(from(&evil[2..]), Err("unsupported_media_type"));
 }
+
+#[test]
+fn only_a_script_of_a_page_of_this_very_origin_is_the_own_page() {
+    let is = |headers: &[(&str, &str)]| {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        is_own_page(&map)
+    };
+    let (host, own) = (("host", "127.0.0.1:4317"), ("origin", "http://127.0.0.1:4317"));
+    for yes in [
+        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")][..],
+        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "same-origin"), own],
+        &[host, ("sec-fetch-site", "same-origin")],
+        &[host, own],
+        &[("host", "LOCALHOST:4317"), ("origin", "http://localhost:4317")],
+    ] {
+        assert!(is(yes), "{yes:?}");
+    }
+    for no in [
+        &[host][..],
+        &[host, ("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
+        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")],
+        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors")],
+        &[host, ("sec-fetch-site", "same-site"), own],
+        &[host, ("sec-fetch-site", "cross-site"), own],
+        &[host, ("origin", "http://127.0.0.1:4318")],
+        &[host, ("origin", "http://localhost:4317")],
+        &[host, ("origin", "https://127.0.0.1:4317")],
+        &[host, ("origin", "null")],
+        &[own],
+    ] {
+        assert!(!is(no), "{no:?}");
+    }
+}

@@ -1,13 +1,16 @@
 //! The messages that a target answers.
 
 use super::{Target, TargetView};
-use crate::policy::{
-    admission::{Reason, Rule},
-    explain,
-    gate::{self, Ticket},
-    hub::Applicant,
-    line::{Arrival, Prospect, WaitsFor},
-    outcome::Outcome,
+use crate::{
+    faults,
+    policy::{
+        admission::{Reason, Rule},
+        explain,
+        gate::{self, Ticket},
+        hub::Applicant,
+        line::{Arrival, Prospect, WaitsFor},
+        outcome::Outcome,
+    },
 };
 use actix::prelude::*;
 use tokio::time::Instant;
@@ -24,6 +27,7 @@ impl Handler<Acquire> for Target {
     type Result = ();
 
     fn handle(&mut self, Acquire { number, applicant }: Acquire, ctx: &mut Self::Context) {
+        faults::point("target");
         let now = self.clock.moment();
         let arrival = Arrival { number, request_id: applicant.request_id, who: applicant.answer_to };
         self.line.arrive(arrival, now, &mut self.effects);

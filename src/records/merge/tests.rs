@@ -64,6 +64,7 @@ pub(in crate::records) fn client(
         node_type: None,
         node_category: None,
         node_platform: None,
+        extension_version: None,
         session: SessionView {
             credentials,
             request_hooks,

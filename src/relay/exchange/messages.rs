@@ -3,6 +3,7 @@
 use super::Exchange;
 use crate::{
     bridge::Report,
+    faults,
     ids::ClientId,
     policy::{Reason, Verdict, Waiting},
     relay::{
@@ -56,6 +57,7 @@ impl Handler<Report> for Exchange {
     type Result = ();
 
     fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
+        faults::point("exchange");
         match report {
             Report::Said(said, heard_at) => self.said(said, heard_at, ctx),
             Report::Garbled { why, last } => {

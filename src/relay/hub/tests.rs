@@ -25,9 +25,12 @@ async fn hub(events: Bus) -> Hub {
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
     let later = Later::start(store.clone(), &settings, &Default::default());
     let memory = frozen(policy::Memory::open(&store, later.clone(), clock, 8)).await.unwrap();
-    let system = frozen(System::open(store, events.clone(), clock, Node::default())).await.unwrap();
+    let system = frozen(System::open(store.clone(), events.clone(), clock, Node::default())).await.unwrap();
+    let of_bridge = bridge::settings::Bridge::default();
+    let pairings = frozen(bridge::Pairings::open(store, &of_bridge, events.clone(), clock)).await.unwrap();
     let bridge = bridge::Hub::new(bridge::Setup {
-        settings: Arc::default(),
+        pairings,
+        settings: Arc::new(of_bridge),
         login_state: bridge::settings::LoginState::default(),
         identity,
         registry: Arc::new(Registry::new(&Default::default())),
@@ -36,6 +39,7 @@ async fn hub(events: Bus) -> Hub {
         later,
         system: system.clone(),
         metrics: Default::default(),
+        final_messages: Arc::new(Nobody),
     });
     let policy = policy::Hub::new(policy::Parts {
         settings: Arc::default(),
@@ -56,6 +60,14 @@ async fn hub(events: Bus) -> Hub {
         stall,
         metrics: Default::default(),
     })
+}
+
+/// Who wants to know nothing of messages.
+#[derive(Debug)]
+struct Nobody;
+
+impl bridge::FinalMessages for Nobody {
+    fn seen(&self, _: bridge::Seen) {}
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

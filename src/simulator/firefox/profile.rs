@@ -45,6 +45,8 @@ pub struct Behaviour {
     pub hello: bool,
     /// Sends `credentials` after each `hello_ack`.
     pub credentials: bool,
+    /// Answers a `challenge` that is the daemon's own, once it has a secret.
+    pub proves: bool,
     /// Answers actions.
     pub actions: bool,
     /// Aborts and answers what is cancelled; without it, cancels are received and ignored.
@@ -67,6 +69,7 @@ impl Default for Behaviour {
             answers: Answers::Automatic,
             hello: true,
             credentials: true,
+            proves: true,
             actions: true,
             obeys_cancel: true,
             pongs: true,
@@ -83,6 +86,8 @@ impl Default for Behaviour {
 pub struct Profile {
     /// How it calls itself.
     pub client_id: String,
+    /// The secret of an earlier pairing; without one it is given one when it is approved.
+    pub secret: Option<String>,
     /// Where its user is logged in.
     pub platforms: Vec<SimulatedPlatform>,
     /// The web app behind each of them.
@@ -98,6 +103,7 @@ impl Profile {
     pub fn new(client_id: &str) -> Self {
         Profile {
             client_id: client_id.to_owned(),
+            secret: None,
             platforms: vec![SimulatedPlatform::new("claude")],
             app: WebApp::new(),
             behaviour: Behaviour::default(),
@@ -112,10 +118,10 @@ impl Profile {
         profile
     }
 
-    pub(super) fn hello(&self) -> Value {
+    pub(super) fn hello(&self, nonce: &str) -> Value {
         json!({"type": "hello", "client_id": self.client_id, "node_type": "browser", "node_category": "proxy",
             "node_platform": "firefox", "protocol": "baa.firefox/1", "extension_version": "simulated",
-            "nonce": uuid::Uuid::new_v4().simple().to_string()})
+            "nonce": nonce})
     }
 
     pub(super) fn credentials(&self) -> Vec<Value> {

@@ -60,7 +60,7 @@ async fn converse(shared: &Rc<Shared>, mut reading: socket::Reading, writing: so
     );
     if shared.profile.behaviour.hello {
         // The outbox was made just now and has room.
-        shared.send(Outgoing::json(&shared.profile.hello())).await.unwrap_or_default();
+        shared.send(Outgoing::json(&shared.hello())).await.unwrap_or_default();
     }
     let reader = pin!(read(shared, &mut reading));
     let closed = match select(reader, was_cut).await {
@@ -139,8 +139,18 @@ async fn read(shared: &Rc<Shared>, reading: &mut socket::Reading) -> Closed {
 fn receive(shared: &Rc<Shared>, message: Rc<Value>) {
     shared.log.received(Rc::clone(&message));
     let behaviour = &shared.profile.behaviour;
+    if let Some(secret) = message["client_secret"].as_str() {
+        shared.secret.replace(Some(secret.to_owned()));
+    }
     match message["type"].as_str().unwrap_or_default() {
         "hello_ack" if behaviour.credentials => drop(spawn_local(Shared::introduce(Rc::clone(shared)))),
+        "challenge" if behaviour.proves => match shared.auth(&message) {
+            Some(auth) => {
+                let shared = Rc::clone(shared);
+                spawn_local(async move { shared.send(Outgoing::json(&auth)).await.unwrap_or_default() });
+            }
+            None => tracing::debug!(client.id = %shared.profile.client_id, "a challenge that cannot be answered"),
+        },
         "api_request" if behaviour.answers == Answers::Automatic => begin(shared, message),
         "request_cancel" if behaviour.answers == Answers::Automatic && behaviour.obeys_cancel => {
             cancel(shared, &message)

@@ -1,9 +1,12 @@
 //! Batches, read. Lists are newest first and leave the plans where they are.
 
-use super::{Batch, BatchRow, Filter, Status, batches};
-use crate::store::{
-    StoreError,
-    tasks::{Page, one_more},
+use super::{Batch, BatchRow, Delivery, Filter, Origin, Status, batches};
+use crate::{
+    clock::WallMs,
+    store::{
+        StoreError,
+        tasks::{Page, one_more},
+    },
 };
 use diesel::prelude::*;
 
@@ -48,14 +51,52 @@ pub fn one(conn: &mut SqliteConnection, batch_id: &str) -> Result<Option<Batch>,
     Ok(batches::table.select(columns).filter(batches::batch_id.eq(batch_id)).first(conn).optional()?)
 }
 
-/// The batch that came first of those that wait for their turn.
-pub fn next_queued(conn: &mut SqliteConnection) -> Result<Option<Batch>, StoreError> {
+/// The batch that came first of those that wait for their turn; `live`: also of those that clients observed.
+pub fn next_queued(conn: &mut SqliteConnection, live: bool) -> Result<Option<Batch>, StoreError> {
     let columns = (columns!(), batches::plan, batches::rejection);
     let queued = batches::table.filter(batches::status.eq(Status::Queued.name()));
-    Ok(queued.select(columns).order(batches::id).first(conn).optional()?)
+    let mut queued = queued.select(columns).order(batches::id).into_boxed();
+    if !live {
+        queued = queued.filter(batches::origin.eq(Origin::Http.name()));
+    }
+    Ok(queued.first(conn).optional()?)
 }
 
-/// The newest batch of a message.
+/// The names of the batches that run.
+pub fn running(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    let running = batches::table.filter(batches::status.eq(Status::Running.name()));
+    Ok(running.select(batches::batch_id).order(batches::id).load(conn)?)
+}
+
+/// How many batches wait for a person or for their turn.
+pub fn waiting(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let waiting = [Status::PendingApproval.name(), Status::Queued.name()];
+    Ok(batches::table.filter(batches::status.eq_any(waiting)).count().get_result(conn)?)
+}
+
+/// When the time for a decision is over for the first of those that wait for one.
+pub fn next_expiry(conn: &mut SqliteConnection) -> Result<Option<WallMs>, StoreError> {
+    let pending = batches::table.filter(batches::status.eq(Status::PendingApproval.name()));
+    Ok(pending.select(diesel::dsl::min(batches::expires_at)).first(conn)?)
+}
+
+/// How many batches of a conversation ended since then and had their results sent back, or tried to.
+pub fn deliveries(
+    conn: &mut SqliteConnection,
+    platform: &str,
+    conversation_id: &str,
+    since: WallMs,
+) -> Result<i64, StoreError> {
+    let tried = [Delivery::Delivered.name(), Delivery::Failed.name()];
+    let ended = batches::table.filter(batches::finished_at.is_not_null()).filter(batches::finished_at.ge(since));
+    let of_conversation = ended
+        .filter(batches::platform.eq(platform))
+        .filter(batches::conversation_id.eq(conversation_id))
+        .filter(batches::delivery.eq_any(tried));
+    Ok(of_conversation.count().get_result(conn)?)
+}
+
+/// The batch of a message: the newest, and one that only met known instructions last.
 pub fn of_message(
     conn: &mut SqliteConnection,
     platform: &str,
@@ -66,5 +107,6 @@ pub fn of_message(
         .filter(batches::assistant_message_id.eq(assistant_message_id))
         .filter(batches::platform.eq(platform))
         .filter(batches::conversation_id.is(conversation_id));
-    Ok(of_message.select(columns!()).order(batches::id.desc()).first(conn).optional()?)
+    let last = batches::status.eq(Status::DuplicateOnly.name());
+    Ok(of_message.select(columns!()).order((last, batches::id.desc())).first(conn).optional()?)
 }

@@ -164,9 +164,9 @@ fn a_batch_runs_from_its_turn_to_its_end() {
     let conn = &mut memory();
     made(conn, 1, Status::Queued);
     let created = made(conn, 2, Status::Queued);
-    assert_eq!(next_queued(conn).unwrap().unwrap().row.batch_id, "batch_1");
+    assert_eq!(next_queued(conn, true).unwrap().unwrap().row.batch_id, "batch_1");
     assert_eq!(begin(conn, "batch_1", 10), Ok(Change::Made));
-    assert_eq!(next_queued(conn).unwrap().unwrap().row.batch_id, "batch_2");
+    assert_eq!(next_queued(conn, true).unwrap().unwrap().row.batch_id, "batch_2");
     assert_eq!(begin(conn, "batch_2", 11), Ok(Change::Made));
     assert_eq!(begin(conn, "batch_2", 12), Ok(Change::Refused(tasks::Status::Running)), "once");
     for (run_id, to) in created.run_ids.iter().zip([tasks::Status::Failed, tasks::Status::Succeeded]) {

@@ -4,7 +4,10 @@ use super::{
     Shared, grown, queue, row,
     row::{Refused, Row},
 };
-use crate::store::{Store, StoreError};
+use crate::{
+    faults,
+    store::{Store, StoreError},
+};
 use actix::prelude::*;
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -112,6 +115,7 @@ impl Writer {
     }
 
     fn write_chunk(&mut self, ctx: &mut Context<Self>) {
+        faults::point("write behind");
         let mut chunk = std::mem::take(&mut self.chunk);
         self.shared.queue().take(&mut chunk, CHUNK_ROWS, CHUNK_BYTES);
         let rows = chunk.len();
@@ -126,7 +130,11 @@ impl Writer {
                 }
                 Ok((chunk, outcome))
             });
-            written.await.unwrap_or_else(|error| (Vec::new(), Err(error)))
+            let (chunk, outcome) = written.await.unwrap_or_else(|error| (Vec::new(), Err(error)));
+            if outcome.as_ref().is_err_and(StoreError::spoils_connection) {
+                let _ = store.renew().await; // a store that is gone is found out by the next attempt
+            }
+            (chunk, outcome)
         };
         ctx.spawn(attempt.into_actor(self).map(move |(chunk, outcome), writer, ctx| {
             writer.chunk = chunk;

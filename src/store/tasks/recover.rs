@@ -1,6 +1,6 @@
-//! What a crash left behind: whatever ran then may have had effects and does not run again.
+//! What was under way when nobody went on with it: it may have had effects and does not run again.
 
-use super::{Status, change, change_run, write::run_ids};
+use super::{Change, Status, change, change_run, write::run_ids};
 use crate::{
     clock::WallMs,
     store::{
@@ -10,6 +10,9 @@ use crate::{
     },
 };
 use diesel::{dsl::sql, prelude::*, sql_types::Bool};
+
+/// What the trail says of what a crash left behind.
+const ENDED: &str = "the daemon ended while it ran";
 
 /// What was found running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,15 +35,30 @@ pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<Interrupted
         let running = tasks::table.filter(tasks::status.eq(Status::Running.name())).order(tasks::id);
         found.task_ids = running.select(tasks::task_id).load(conn)?;
         for run_id in &found.run_ids {
-            change_run(conn, run_id, Status::Interrupted, "the daemon ended while it ran", now)?;
+            change_run(conn, run_id, Status::Interrupted, ENDED, now)?;
         }
         for task_id in &found.task_ids {
-            for run_id in run_ids(conn, task_id)? {
-                let change = change_run(conn, &run_id, Status::Cancelled, "the daemon ended before its turn", now)?;
-                found.unstarted += usize::from(change == super::Change::Made);
-            }
-            change(conn, task_id, Status::Interrupted, "the daemon ended while it ran", now)?;
+            found.unstarted += abandon(conn, task_id, ENDED, now)?;
         }
         Ok(found)
     })
+}
+
+/// A task that runs is `interrupted`, and so is a run of it that had begun; one that had not is `cancelled`. Answers how
+/// many had not.
+pub(in crate::store) fn abandon(
+    conn: &mut SqliteConnection,
+    task_id: &str,
+    why: &str,
+    now: WallMs,
+) -> Result<usize, StoreError> {
+    let mut unstarted = 0;
+    for run_id in run_ids(conn, task_id)? {
+        if change_run(conn, &run_id, Status::Interrupted, why, now)? != Change::Made {
+            let before = format!("{why}, before its turn");
+            unstarted += usize::from(change_run(conn, &run_id, Status::Cancelled, &before, now)? == Change::Made);
+        }
+    }
+    change(conn, task_id, Status::Interrupted, why, now)?;
+    Ok(unstarted)
 }

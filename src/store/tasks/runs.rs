@@ -57,6 +57,11 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<RunRow>
     Ok(Page::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
+/// The runs of a task, in their order.
+pub fn of_task(conn: &mut SqliteConnection, task_id: &str) -> Result<Vec<RunRow>, StoreError> {
+    Ok(runs::table.filter(runs::task_id.eq(task_id)).order(runs::position).load(conn)?)
+}
+
 /// How many run.
 pub(super) fn running(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
     // As the index says it: a bound parameter would not show that it fits.

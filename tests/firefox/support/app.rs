@@ -22,6 +22,8 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 /// The hosts that are played behind TLS.
 pub(crate) const HOSTS: &[&str] = &["claude.ai", "chatgpt.com", "gemini.google.com"];
+/// Names that lead to this machine too, of whom nobody knows anything good.
+pub(crate) const STRANGERS: &[&str] = &["evil.example", "rebound.example"];
 /// The cookie that says who is logged in.
 pub(crate) const COOKIE: &str = "sessionKey";
 

@@ -1,9 +1,13 @@
 //! WebDriver BiDi as it is on the wire: commands as JSON over a WebSocket, answers found by their id.
 
 use super::within;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::{SinkExt, StreamExt, stream::SplitSink};
 use serde_json::{Value, json};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as Lock},
+};
 use tokio::{
     net::TcpStream,
     sync::{Mutex, oneshot},
@@ -21,6 +25,8 @@ type Answers = HashMap<u64, oneshot::Sender<Value>>;
 pub(crate) struct Bidi {
     line: Mutex<Line>,
     waiting: Arc<Mutex<Answers>>,
+    /// What the browser told by itself, for which somebody subscribed.
+    told: Arc<Lock<Vec<Value>>>,
     reader: JoinHandle<()>,
 }
 
@@ -40,11 +46,16 @@ impl Bidi {
         let (sink, mut source) = socket.split();
         let waiting = Arc::new(Mutex::new(Answers::new()));
         let answers = waiting.clone();
+        let told = Arc::new(Lock::new(Vec::new()));
+        let events = told.clone();
         let reader = tokio::spawn(async move {
             while let Some(Ok(message)) = source.next().await {
                 let Message::Text(text) = message else { continue };
                 let Ok(answer) = serde_json::from_str::<Value>(&text) else { continue };
-                let Some(id) = answer["id"].as_u64() else { continue };
+                let Some(id) = answer["id"].as_u64() else {
+                    events.lock().unwrap().push(answer);
+                    continue;
+                };
                 if let Some(waiting) = answers.lock().await.remove(&id) {
                     // Who asked may have given up.
                     let _ = waiting.send(answer);
@@ -53,7 +64,7 @@ impl Bidi {
             // Nobody is answered any more.
             answers.lock().await.clear();
         });
-        let bidi = Bidi { line: Mutex::new(Line { sink, last: 0 }), waiting, reader };
+        let bidi = Bidi { line: Mutex::new(Line { sink, last: 0 }), waiting, told, reader };
         let capabilities = json!({"alwaysMatch": {"acceptInsecureCerts": true}});
         bidi.command("session.new", json!({"capabilities": capabilities})).await;
         bidi
@@ -80,6 +91,34 @@ impl Bidi {
             return Err(format!("{}: {}", answer["error"], answer["message"]));
         }
         Ok(answer["result"].take())
+    }
+
+    /// From now on these events are kept.
+    pub(crate) async fn listen(&self, events: &[&str]) {
+        self.command("session.subscribe", json!({ "events": events })).await;
+    }
+
+    /// What was told of one kind so far.
+    pub(crate) fn told(&self, event: &str) -> Vec<Value> {
+        let told = self.told.lock().unwrap();
+        told.iter().filter(|told| told["method"] == event).map(|told| told["params"].clone()).collect()
+    }
+
+    /// Runs a function in every page from now on, before its own scripts.
+    pub(crate) async fn preload(&self, function: &str) {
+        self.command("script.addPreloadScript", json!({ "functionDeclaration": function })).await;
+    }
+
+    /// Gives the window of a page this many CSS pixels.
+    pub(crate) async fn resize(&self, tab: &str, width: u32, height: u32) {
+        let params = json!({"context": tab, "viewport": {"width": width, "height": height}});
+        self.command("browsingContext.setViewport", params).await;
+    }
+
+    /// What is to be seen of a page, as a PNG.
+    pub(crate) async fn screenshot(&self, tab: &str) -> Vec<u8> {
+        let shot = self.command("browsingContext.captureScreenshot", json!({ "context": tab })).await;
+        BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()
     }
 
     /// Installs the extension in that folder until the browser ends; answers its id.

@@ -78,6 +78,16 @@ impl Firefox {
         Firefox { child, started, bidi, folder }
     }
 
+    /// Installs another extension, made of these files.
+    pub(crate) async fn install_other(&self, files: &[(&str, String)]) -> String {
+        let folder = self.folder.state().join("other");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        self.bidi.install(&folder).await
+    }
+
     /// Ends it as its user does; its profile is for another one.
     pub(crate) async fn quit(mut self) -> Folder {
         self.bidi.quit().await;
@@ -107,6 +117,13 @@ impl Firefox {
     pub(crate) async fn window(&self, expression: &str) -> Value {
         let tree = self.bidi.command("browsingContext.getTree", json!({"maxDepth": 0, "moz:scope": "chrome"})).await;
         self.bidi.evaluate(tree["contexts"][0]["context"].as_str().unwrap(), expression).await
+    }
+
+    /// Has pages believe that their user likes it dark, or light.
+    pub(crate) async fn set_dark(&self, is_dark: bool) {
+        let scheme = if is_dark { 0 } else { 1 };
+        let set = format!("Services.prefs.setIntPref('layout.css.prefers-color-scheme.content-override', {scheme})");
+        self.window(&set).await;
     }
 
     /// Ends the process in which pages of that site live, as a fault in it would.
@@ -181,6 +198,8 @@ fn preferences(tls: u16, domains: &[&str]) -> String {
         ("network.socket.forcePort", json!(format!("443={tls}"))),
         ("datareporting.policy.dataSubmissionEnabled", json!(false)),
         ("extensions.webextensions.uuids", json!(uuids)),
+        // JSON is shown as the text that it is, not by a page of the browser's own.
+        ("devtools.jsonview.enabled", json!(false)),
         // A click on the extension's own button stands for the one on Firefox' question behind it.
         ("extensions.webextOptionalPermissionPrompts", json!(false)),
         // A temporary extension keeps what a signed one would keep.

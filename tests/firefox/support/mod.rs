@@ -6,12 +6,14 @@ pub(crate) mod firefox;
 mod http;
 pub(crate) mod record;
 pub(crate) mod stage;
+pub(crate) mod status;
 
 use super::shared;
 use std::{fmt::Display, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use stage::Stage;
+pub(crate) use status::StatusPage;
 
 /// How long anything that is awaited may take before the test gives up on it. A browser starts slowly where others do.
 const PATIENCE: Duration = Duration::from_secs(45);

@@ -1,7 +1,7 @@
 //! One test's world: the web apps, the daemon and a browser whose extension has found it.
 
 use super::{
-    app::{Apps, HOSTS},
+    app::{Apps, HOSTS, STRANGERS},
     firefox::Firefox,
     record::Record,
     shared::{Answer, Caller, Daemon, Stream, daemon::Folder},
@@ -20,15 +20,20 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything and waits until the extension has said hello. `settings`: as for any daemon, dotted keys.
+    /// Starts everything and waits until the extension is connected. `settings`: as for any daemon, dotted keys.
     pub(crate) async fn set(settings: &str) -> Self {
+        let stage = Self::unpaired(settings).await;
+        stage.connected().await;
+        stage
+    }
+
+    /// Starts everything, and leaves it to the test to let the extension in.
+    pub(crate) async fn unpaired(settings: &str) -> Self {
         let (apps, daemon, settings) = Self::without_browser(settings).await;
         let record = Record::start(daemon.address).await;
         let url = format!("ws://{}/ws/firefox", record.address);
-        let firefox = Firefox::start(&url, apps.tls_port, HOSTS).await;
-        let stage = Stage { firefox, record, daemon, apps, settings };
-        stage.connected().await;
-        stage
+        let firefox = Firefox::start(&url, apps.tls_port, &[HOSTS, STRANGERS].concat()).await;
+        Stage { firefox, record, daemon, apps, settings }
     }
 
     async fn without_browser(settings: &str) -> (Apps, Daemon, String) {
@@ -46,7 +51,8 @@ impl Stage {
     /// Cuts the daemon's power.
     pub(crate) async fn kill_daemon(self) -> (Folder, Away) {
         let Stage { firefox, record, daemon, apps, settings } = self;
-        let settings = format!("server.listen = '{}'\n{settings}", daemon.address);
+        let listen = format!("server.listen = '{}'\n", daemon.address);
+        let settings = format!("{listen}{}", settings.replace(&listen, ""));
         (daemon.kill().await, Away { firefox, record, apps, settings })
     }
 
@@ -164,6 +170,14 @@ pub(crate) struct Away {
 }
 
 impl Away {
+    /// The same for a daemon with other settings on top, where it was.
+    pub(crate) fn with(mut self, settings: &str) -> Self {
+        let key = settings.split('=').next().unwrap_or_default();
+        let kept: Vec<_> = self.settings.lines().filter(|line| !line.starts_with(key)).collect();
+        self.settings = format!("{settings}\n{}", kept.join("\n"));
+        self
+    }
+
     /// Starts the daemon again, where it was and on what it had.
     pub(crate) async fn start_daemon(self, folder: Folder) -> Stage {
         let Away { firefox, record, apps, settings } = self;

@@ -284,7 +284,18 @@ impl Connection {
         self.buffer.drain(..bytes).collect()
     }
 
-    async fn head(&mut self) -> Answer {
+    /// So many bytes; `None` when the connection ends before.
+    pub(crate) async fn try_read_exactly(&mut self, bytes: usize) -> Option<Vec<u8>> {
+        while self.buffer.len() < bytes {
+            if !self.read().await {
+                return None;
+            }
+        }
+        Some(self.buffer.drain(..bytes).collect())
+    }
+
+    /// The head of an answer.
+    pub(crate) async fn head(&mut self) -> Answer {
         let bytes = self.read_until(b"\r\n\r\n").await;
         let text = String::from_utf8(bytes).unwrap();
         let mut lines = text.trim_end().split("\r\n");

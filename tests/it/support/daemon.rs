@@ -64,11 +64,16 @@ impl Folder {
 
     /// A `serve` on this folder with these settings over the usual ones, not yet started.
     pub(crate) fn command(&self, settings: &str) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_baa-conductor")), settings)
+    }
+
+    /// The same with another binary.
+    pub(crate) fn command_of(&self, binary: &Path, settings: &str) -> Command {
         let mut table: toml::Table = BASE.parse().unwrap();
         merge(&mut table, settings.parse().unwrap());
         let config = self.0.join("conductor.toml");
         fs::write(&config, table.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
+        let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--state-dir").arg(self.state());
         command.env_clear().env("HOME", &self.0).env("RUST_BACKTRACE", "1").stdin(Stdio::null());
         command
@@ -116,8 +121,13 @@ impl Daemon {
     }
 
     /// Starts one that the test has prepared itself.
-    pub(crate) async fn spawn(folder: Folder, mut command: Command) -> Self {
+    pub(crate) async fn spawn(folder: Folder, command: Command) -> Self {
         let log = fs::File::create(folder.0.join("stderr")).unwrap();
+        Self::spawn_logging(folder, command, log).await
+    }
+
+    /// The same with another file for its log.
+    pub(crate) async fn spawn_logging(folder: Folder, mut command: Command, log: fs::File) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let (tell, told) = oneshot::channel();
@@ -162,7 +172,7 @@ impl Daemon {
 
     /// What it wrote to its log so far.
     pub(crate) fn stderr(&self) -> String {
-        fs::read_to_string(self.folder().0.join("stderr")).unwrap()
+        fs::read_to_string(self.folder().0.join("stderr")).unwrap_or_default()
     }
 
     /// Bytes of its memory that are in RAM.

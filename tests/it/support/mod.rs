@@ -2,18 +2,42 @@
 
 pub(crate) mod caller;
 pub(crate) mod daemon;
+pub(crate) mod peer;
 
-use baa_conductor::simulator::{Firefox, Profile, Request};
+pub(crate) use baa_conductor::simulator::Firefox;
+use baa_conductor::simulator::{Profile, Request};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use caller::{Answer, Caller, Connection, Stream};
 pub(crate) use daemon::{Daemon, Folder};
+pub(crate) use peer::Peer;
 
 /// How long anything that is awaited may take before the test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// A row of a table, whose name stands in the output when the test ends within it.
+pub(crate) struct Case<'a>(Option<&'a str>);
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(name: &'a str) -> Self {
+        Case(Some(name))
+    }
+
+    pub(crate) fn passed(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Case<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = self.0 {
+            eprintln!("--- in the case: {name}");
+        }
+    }
+}
 
 /// Asks until there is an answer; for what no frame or line announces.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {

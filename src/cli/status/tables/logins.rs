@@ -1,7 +1,10 @@
 //! The logins that the daemon knows, and the shell tabs beside them.
 
-use super::{Browser, known, span, table};
-use crate::clock::WallMs;
+use super::{Browser, known, span};
+use crate::{
+    cli::table::{Look, id, state, table, words},
+    clock::WallMs,
+};
 use serde::Deserialize;
 
 /// A login, as it is now and as it was stored.
@@ -64,7 +67,7 @@ impl Record {
 }
 
 /// A row for each login, what is left out, and the tabs. An older daemon tells none of it.
-pub(super) fn shown(browser: &Browser, now: WallMs) -> String {
+pub(super) fn shown(browser: &Browser, now: WallMs, look: Look) -> String {
     let summary = browser.summary.as_ref();
     let Some(records) = &browser.records else {
         return format!("logins: the daemon does not tell\n{}", tabs(summary));
@@ -82,8 +85,8 @@ pub(super) fn shown(browser: &Browser, now: WallMs) -> String {
             ]
         })
         .collect();
-    let head = ["LOGIN", "ACCOUNT", "CLIENT", "STATUS", "VIEW", "LAST SEEN"];
-    let mut text = table("no login is known", head, rows);
+    let head = [id("LOGIN"), words("ACCOUNT"), words("CLIENT"), state("STATUS"), words("VIEW"), words("LAST SEEN")];
+    let mut text = table(look, "no login is known", head, rows);
     let (all, shown) = (summary.and_then(|summary| summary.matched_records), records.len() as u64);
     if let Some(all) = all.filter(|all| *all > shown) {
         text.push_str(&format!("{shown} of {all} logins are shown\n"));
@@ -109,7 +112,7 @@ mod tests {
     use serde_json::{Value, from_value, json};
 
     fn of(browser: Value) -> String {
-        shown(&from_value(browser).unwrap(), 1_000_000)
+        shown(&from_value(browser).unwrap(), 1_000_000, Look::PLAIN)
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Targets and platforms in words: what the circuit does, who waits, and when the next request may go.
 
-use super::{known, number, span_left, table};
-use crate::clock::WallMs;
+use super::{known, number, span_left};
+use crate::{
+    cli::table::{Look, id, state, table, words},
+    clock::WallMs,
+};
 use serde::Deserialize;
 
 /// The targets and what paces them.
@@ -50,21 +53,23 @@ struct Target {
 }
 
 /// A row for each target, then one for each platform.
-pub(super) fn shown(policy: &Policy, now: WallMs) -> String {
+pub(super) fn shown(policy: &Policy, now: WallMs, look: Look) -> String {
     let targets = policy
         .targets
         .iter()
         .map(|target| [known(&target.client_id), known(&target.platform), number(target.in_flight), target.state(now)]);
     let targets = table(
+        look,
         "no request has met a target yet",
-        ["TARGET", "PLATFORM", "IN FLIGHT", "CIRCUIT AND QUEUE"],
+        [id("TARGET"), id("PLATFORM"), words("IN FLIGHT"), state("CIRCUIT AND QUEUE")],
         targets.collect(),
     );
     let platforms = policy.platforms.iter().map(|platform| {
         let limits = platform.limits.as_ref().unwrap_or(&policy.defaults);
         [known(&platform.platform), platform.pacing(limits, now)]
     });
-    let platforms = table("pacing: the daemon does not tell", ["PLATFORM", "PACING"], platforms.collect());
+    let platforms =
+        table(look, "pacing: the daemon does not tell", [id("PLATFORM"), words("PACING")], platforms.collect());
     format!("{targets}\n{platforms}")
 }
 
@@ -175,7 +180,7 @@ mod tests {
         let full = json!({"platform": "claude", "recent_dispatch_count": 3, "waiting": 1,
             "next_slot_at": NOW + 12_000, "limits": limits(3)});
         let usual = json!({"platform": "kimi", "recent_dispatch_count": 0, "waiting": 0, "next_slot_at": NOW - 1});
-        let said = |policy: Value| shown(&from_value(policy).unwrap(), NOW);
+        let said = |policy: Value| shown(&from_value(policy).unwrap(), NOW, Look::PLAIN);
         let wanted = "\
 no request has met a target yet
 

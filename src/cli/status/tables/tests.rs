@@ -4,7 +4,7 @@ use super::*;
 use serde_json::{Value, from_value, json};
 
 fn shown(browser: Value, journal: Value) -> String {
-    all(&from_value(browser).unwrap(), &from_value(journal).unwrap(), 1_000_000)
+    all(&from_value(browser).unwrap(), &from_value(journal).unwrap(), 1_000_000, Look::PLAIN)
 }
 
 #[test]

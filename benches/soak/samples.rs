@@ -1,0 +1,133 @@
+//! What is read off the daemon from outside: its memory, descriptors and threads, and how fast it answers a probe.
+
+use crate::support::{Caller, Connection, Daemon};
+use std::{
+    fmt, fs,
+    time::{Duration, Instant},
+};
+
+/// From here on memory should not grow any more.
+const SETTLED_AFTER: Duration = Duration::from_secs(600);
+/// The pause between two probes.
+const PROBE_EVERY: Duration = Duration::from_millis(50);
+
+struct Sample {
+    at: Duration,
+    resident_bytes: u64,
+}
+
+/// All samples of a run.
+pub(crate) struct Samples<'a> {
+    daemon: &'a Daemon,
+    began: Instant,
+    /// Before the load.
+    descriptors: usize,
+    threads: usize,
+    samples: Vec<Sample>,
+    slowest: Duration,
+}
+
+/// What is there afterwards and was not before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    descriptors: (usize, usize),
+    threads: (usize, usize),
+}
+
+/// Descriptors that a daemon opens for good when it is first used: its readers' files.
+const KEPT_DESCRIPTORS: usize = 12;
+/// The same for threads: the blocking pool keeps some for a while.
+const KEPT_THREADS: usize = 8;
+
+impl Left {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.descriptors.1 <= self.descriptors.0 + KEPT_DESCRIPTORS && self.threads.1 <= self.threads.0 + KEPT_THREADS
+    }
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (descriptors, threads) = (self.descriptors, self.threads);
+        write!(f, "descriptors {} before, {} after; ", descriptors.0, descriptors.1)?;
+        write!(f, "threads {} before, {} after", threads.0, threads.1)
+    }
+}
+
+fn count(daemon: &Daemon, what: &str) -> usize {
+    fs::read_dir(format!("/proc/{}/{what}", daemon.pid())).map_or(0, Iterator::count)
+}
+
+impl<'a> Samples<'a> {
+    pub(crate) fn new(daemon: &'a Daemon) -> Self {
+        let (descriptors, threads) = (count(daemon, "fd"), count(daemon, "task"));
+        Samples { daemon, began: Instant::now(), descriptors, threads, samples: Vec::new(), slowest: Duration::ZERO }
+    }
+
+    /// Takes them for so long, one line each.
+    pub(crate) async fn take(&mut self, time: Duration, every: Duration) {
+        println!("{:>8} {:>10} {:>6} {:>8} {:>10} {:>10}", "minute", "RSS MB", "files", "threads", "p50 ms", "p99 ms");
+        let caller = self.daemon.caller();
+        while self.began.elapsed() < time {
+            let mut latencies = probe(&caller, every).await;
+            latencies.sort_unstable();
+            let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+            self.slowest = self.slowest.max(at(0.99));
+            let sample = Sample { at: self.began.elapsed(), resident_bytes: self.daemon.resident_bytes() };
+            println!(
+                "{:>8.1} {:>10.2} {:>6} {:>8} {:>10.2} {:>10.2}",
+                sample.at.as_secs_f64() / 60.0,
+                sample.resident_bytes as f64 / 1e6,
+                count(self.daemon, "fd"),
+                count(self.daemon, "task"),
+                at(0.5).as_secs_f64() * 1e3,
+                at(0.99).as_secs_f64() * 1e3,
+            );
+            self.samples.push(sample);
+        }
+    }
+
+    pub(crate) fn left(&self) -> Left {
+        Left {
+            descriptors: (self.descriptors, count(self.daemon, "fd")),
+            threads: (self.threads, count(self.daemon, "task")),
+        }
+    }
+
+    /// How memory went, in one line.
+    pub(crate) fn verdict(&self) -> String {
+        let all = &self.samples;
+        let settled: Vec<&Sample> = all.iter().filter(|sample| sample.at >= SETTLED_AFTER).collect();
+        let slope = match settled.len() {
+            0 | 1 => "too short for a slope".to_owned(),
+            _ => format!("{:+.2} MB/h from minute 10 on", slope(&settled) / 1e6),
+        };
+        let most = all.iter().map(|sample| sample.resident_bytes).max().unwrap_or(0);
+        format!("memory: {slope}, {:.1} MB at most; slowest p99 of a probe: {:?}", most as f64 / 1e6, self.slowest)
+    }
+}
+
+/// Bytes an hour, by least squares.
+fn slope(samples: &[&Sample]) -> f64 {
+    let n = samples.len() as f64;
+    let hours = |sample: &Sample| sample.at.as_secs_f64() / 3_600.0;
+    let mean_x = samples.iter().map(|sample| hours(sample)).sum::<f64>() / n;
+    let mean_y = samples.iter().map(|sample| sample.resident_bytes as f64).sum::<f64>() / n;
+    let of = |f: &dyn Fn(&Sample) -> f64| samples.iter().map(|sample| f(sample)).sum::<f64>();
+    let over = of(&|sample| (hours(sample) - mean_x) * (sample.resident_bytes as f64 - mean_y));
+    over / of(&|sample| (hours(sample) - mean_x).powi(2))
+}
+
+/// Asks for the health on one connection for so long.
+async fn probe(caller: &Caller, time: Duration) -> Vec<Duration> {
+    let until = Instant::now() + time;
+    let mut latencies = Vec::new();
+    let mut connection: Connection = caller.open().await;
+    while Instant::now() < until || latencies.is_empty() {
+        let began = Instant::now();
+        connection.write(&caller.head("GET", "/health", None)).await;
+        assert_eq!(connection.answer(false).await.status, 200);
+        latencies.push(began.elapsed());
+        tokio::time::sleep(PROBE_EVERY).await;
+    }
+    latencies
+}

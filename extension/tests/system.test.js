@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { System } from "../background/system.js";
+
+function system({ connected = true } = {}) {
+  const sent = [];
+  const timers = new Map();
+  const parts = { sent, timers, changes: 0 };
+  parts.system = new System({
+    send: (frame) => sent.push(JSON.parse(frame)),
+    isConnected: () => connected,
+    setTimeout: (work, ms) => {
+      timers.set(timers.size + 1, { work, ms });
+      return timers.size;
+    },
+    clearTimeout: (id) => timers.delete(id),
+    changed: () => (parts.changes += 1),
+  });
+  return parts;
+}
+
+test("a mode that was asked for is answered by the daemon", async () => {
+  const { system: mode, sent, timers } = system();
+  const [paused, resumed] = [mode.ask("pause"), mode.ask("resume")];
+  assert.deepEqual(sent, [
+    { type: "action_request", action: "pause", request_id: "mode-1" },
+    { type: "action_request", action: "resume", request_id: "mode-2" },
+  ]);
+  mode.answered({ request_id: "mode-2", action: "resume", ok: false, system: { mode: "paused", changed_at: 7, reason: "lunch" } });
+  mode.answered({ request_id: "mode-1", action: "pause", ok: true, system: { mode: "paused", changed_at: 7, reason: "lunch" } });
+  assert.deepEqual([await paused, await resumed], [true, false]);
+  assert.deepEqual(mode.state, { mode: "paused", changed_at: 7, reason: "lunch" });
+  assert.equal(timers.size, 0, "nothing waits any more");
+});
+
+test("what is not known or cannot be sent is not done", async () => {
+  const { system: mode, sent } = system({ connected: false });
+  assert.equal(await mode.ask("pause"), false);
+  const other = system();
+  assert.equal(await other.system.ask("reboot"), false);
+  assert.deepEqual([...sent, ...other.sent], []);
+});
+
+test("a connection that ends, and an answer that never comes, settle who waits", async () => {
+  const { system: mode, timers } = system();
+  mode.shown({ mode: "running", changed_at: 1 });
+  const asked = mode.ask("drain");
+  mode.lost();
+  assert.deepEqual([await asked, mode.state], [false, null]);
+  const late = mode.ask("drain");
+  const [{ work, ms }] = timers.values();
+  assert.equal(ms, 10_000);
+  work();
+  assert.equal(await late, false);
+});
+
+test("a picture without a mode changes nothing, and every other one is shown", () => {
+  const parts = system();
+  parts.system.shown({ mode: "draining", changed_at: 3, reason: null });
+  parts.system.shown(undefined);
+  assert.deepEqual([parts.system.state.mode, parts.changes], ["draining", 1]);
+});

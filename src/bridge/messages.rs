@@ -1,0 +1,37 @@
+//! Who is told of final messages, beside those who look at what was told.
+
+use crate::ids::ClientId;
+use std::{fmt, sync::Arc};
+
+/// A final message that a client told of.
+#[derive(Clone)]
+pub struct Seen {
+    /// Which client.
+    pub client_id: ClientId,
+    /// On which platform.
+    pub platform: String,
+    /// In which conversation, where the page shows it.
+    pub conversation_id: Option<String>,
+    /// Which message.
+    pub assistant_message_id: String,
+    /// The whole text.
+    pub raw_text: Arc<str>,
+}
+
+impl fmt::Debug for Seen {
+    /// Without the text, which belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seen")
+            .field("client_id", &self.client_id)
+            .field("platform", &self.platform)
+            .field("conversation_id", &self.conversation_id)
+            .field("assistant_message_id", &self.assistant_message_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Is told of every final message, in the order in which a client tells them.
+pub trait FinalMessages: fmt::Debug + Send + Sync {
+    /// A client told of one. Must not block; called on the client's arbiter.
+    fn seen(&self, seen: Seen);
+}

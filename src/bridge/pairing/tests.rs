@@ -1,0 +1,195 @@
+//! Pairing on a real store with real connections, whose sockets only write down what they are told.
+
+use super::*;
+use crate::{
+    bridge::{
+        FinalMessages, Identity, Meter, Seen, Setup, WS_PATH,
+        connection::{In, Out},
+        settings::LoginState,
+    },
+    platforms::registry::Registry,
+    store::{Later, StoreSettings},
+    system::{System, settings::Node},
+    testing::frozen,
+};
+use actix::prelude::*;
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+use tokio::sync::mpsc;
+
+/// A socket whose peer reads everything.
+struct Paper(mpsc::UnboundedSender<Result<Value, u16>>);
+
+impl Actor for Paper {
+    type Context = Context<Self>;
+}
+
+impl Handler<Out> for Paper {
+    type Result = ();
+
+    fn handle(&mut self, message: Out, _: &mut Self::Context) {
+        let told = match message {
+            Out::Text(text) => Ok(serde_json::from_str(&text).unwrap()),
+            Out::Close(code, _) => Err(code),
+            Out::Ping => return,
+        };
+        // A test that has seen enough reads no more.
+        let _ = self.0.send(told);
+    }
+}
+
+struct Peer {
+    connection: Addr<Connection>,
+    told: mpsc::UnboundedReceiver<Result<Value, u16>>,
+}
+
+impl Peer {
+    async fn next(&mut self) -> Result<Value, u16> {
+        self.told.recv().await.expect("the socket lives")
+    }
+
+    async fn code(&mut self) -> String {
+        let told = self.next().await.unwrap();
+        assert_eq!(told["type"], "pairing_required");
+        told["code"].as_str().unwrap().to_owned()
+    }
+
+    fn say(&self, message: &Value) {
+        self.connection.do_send(In::Whole(message.to_string().into()));
+    }
+}
+
+/// Who wants to know nothing of messages.
+#[derive(Debug)]
+struct Nobody;
+
+impl FinalMessages for Nobody {
+    fn seen(&self, _: Seen) {}
+}
+
+async fn hub(store: &Store, settings: Bridge) -> Hub {
+    let (clock, events) = (Clock::starting_at(1_000), Bus::new(1, 16));
+    let pairings = frozen(Pairings::open(store.clone(), &settings, events.clone(), clock)).await.unwrap();
+    let identity = Identity {
+        host: "h".into(),
+        identity: "i".into(),
+        ws_path: WS_PATH,
+        ws_url: String::new(),
+        local_api_base: String::new(),
+        started_at: 0,
+    };
+    let system = frozen(System::open(store.clone(), events.clone(), clock, Node::default())).await.unwrap();
+    let later = Later::start(store.clone(), &StoreSettings::default(), &LoginState::default());
+    let registry = Arc::new(Registry::new(&Default::default()));
+    let (settings, login_state) = (Arc::new(settings), LoginState::default());
+    let final_messages = Arc::new(Nobody);
+    Hub::new(Setup {
+        metrics: Default::default(),
+        pairings,
+        settings,
+        login_state,
+        identity,
+        registry,
+        clock,
+        events,
+        later,
+        system,
+        final_messages,
+    })
+}
+
+fn store() -> Store {
+    Store::open(Path::new(":memory:"), &StoreSettings::default()).unwrap()
+}
+
+fn connect(hub: &Hub) -> Peer {
+    let (tell, told) = mpsc::unbounded_channel();
+    let meter = Arc::new(Meter::new(1 << 16, 1 << 16, None));
+    Peer { connection: hub.connect(meter, Paper(tell).start().recipient(), NO_ORIGIN.into()), told }
+}
+
+fn hello() -> Value {
+    json!({"type": "hello", "client_id": "ff", "nonce": "n"})
+}
+
+async fn approve(hub: &Hub, code: &str) -> Result<PairingView, Undecided> {
+    frozen(hub.decide(ClientId::trusted("ff"), Decision::Approve { code: code.into() })).await
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_code_is_good_for_its_time_and_a_client_waits_longer_than_a_greeting_may_take() {
+    let hub = hub(&store(), Bridge::default()).await;
+    let mut peer = connect(&hub);
+    peer.say(&hello());
+    let first = peer.code().await;
+    // The clock jumps to the only thing that is due; the heartbeat is answered meanwhile.
+    let second = loop {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        peer.connection.do_send(In::Alive);
+        if let Ok(told) = peer.told.try_recv() {
+            break told.unwrap();
+        }
+    };
+    assert_eq!(second["type"], "pairing_required");
+    let view = &hub.pairings()[0];
+    assert_eq!((view.requested_at, view.expires_at), (1_000, Some(601_000)));
+    assert_eq!(approve(&hub, &first).await, Err(Undecided::WrongCode));
+    assert_eq!(approve(&hub, second["code"].as_str().unwrap()).await.unwrap().status, Standing::Paired);
+    assert_eq!(peer.next().await.unwrap()["type"], "hello_ack");
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn what_cannot_be_written_pairs_nobody_and_can_be_tried_again() {
+    let store = store();
+    let hub = hub(&store, Bridge::default()).await;
+    let mut peer = connect(&hub);
+    peer.say(&hello());
+    let code = peer.code().await;
+    let rename = |from: &str, to: &str| format!("ALTER TABLE {from} RENAME TO {to}");
+    let run = async |statement: String| {
+        let run = move |conn: &mut store::SqliteConnection| Ok(store::tests::execute(conn, &statement));
+        frozen(store.run(run)).await.unwrap();
+    };
+    run(rename("pairings", "elsewhere")).await;
+    assert!(matches!(approve(&hub, &code).await, Err(Undecided::Store(_))));
+    assert_eq!(hub.pairings()[0].status, Standing::Waiting);
+    run(rename("elsewhere", "pairings")).await;
+    assert_eq!(approve(&hub, &code).await.unwrap().status, Standing::Paired);
+    assert!(peer.next().await.unwrap()["client_secret"].is_string());
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_key_that_nobody_got_opens_nothing() {
+    let store = store();
+    let hub = hub(&store, Bridge { max_clients: 1, ..Bridge::default() }).await;
+    let mut first = connect(&hub);
+    first.say(&hello());
+    let code = first.code().await;
+    approve(&hub, &code).await.unwrap();
+    let mut second = connect(&hub);
+    second.say(&json!({"type": "hello", "client_id": "second"}));
+    let code = second.code().await;
+    let decision = Decision::Approve { code };
+    let refused = frozen(hub.decide(ClientId::trusted("second"), decision)).await;
+    assert_eq!(refused, Err(Undecided::Left), "there is no room for it");
+    assert_eq!(second.next().await, Err(1013));
+    assert_eq!(hub.pairings().len(), 1);
+    let stored = frozen(store.read(store::pairings::all)).await.unwrap();
+    assert_eq!(stored.iter().map(|row| row.client_id.as_str()).collect::<Vec<_>>(), ["ff"]);
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn a_proof_has_its_time_and_one_that_waits_for_nothing_is_not_closed_for_its_hello() {
+    let hub = hub(&store(), Bridge { hello_timeout_ms: 1_000, ..Bridge::default() }).await;
+    let mut peer = connect(&hub);
+    peer.say(&hello());
+    let code = peer.code().await;
+    approve(&hub, &code).await.unwrap();
+    let mut again = connect(&hub);
+    again.say(&hello());
+    assert_eq!(again.next().await.unwrap()["type"], "challenge");
+    tokio::time::sleep(Duration::from_millis(4_900)).await;
+    assert!(again.told.try_recv().is_err());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(again.next().await, Err(4003));
+}

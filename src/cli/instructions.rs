@@ -1,0 +1,229 @@
+//! `baa-conductor instructions`: what models asked for, decided by a person at a terminal.
+
+#[cfg(test)]
+mod tests;
+mod view;
+
+use super::{
+    Context,
+    client::{Client, SOON},
+    text::{self, Layout},
+};
+use crate::state_folder;
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+use view::{Batch, List};
+
+/// Most bytes of a file; the daemon takes a message of one mebibyte.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+/// Batches that are listed unless told otherwise.
+const BATCHES: u16 = 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Asked(Asked),
+    /// Let instructions run again after a damaged database was moved aside; works without a daemon too.
+    Enable,
+}
+
+/// What the daemon is asked for.
+#[derive(Debug, clap::Subcommand)]
+enum Asked {
+    /// List batches of instructions, newest first.
+    List {
+        /// Only those of this status, such as pending_approval.
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// Only those of this web app.
+        #[arg(long, value_name = "NAME")]
+        platform: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = BATCHES, value_parser = clap::value_parser!(u16).range(1..=100))]
+        limit: u16,
+        /// Print the daemon's answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a batch: exactly what it runs, and what came of it.
+    Show {
+        /// The batch.
+        #[arg(value_name = "BATCH")]
+        id: String,
+        /// Print the daemon's answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a batch run that waits for approval. It is shown first; the approval holds for what was shown.
+    Approve {
+        /// The batch.
+        #[arg(value_name = "BATCH")]
+        id: String,
+        /// Why, for the audit trail.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a batch that waits for approval never run.
+    Reject {
+        /// The batch.
+        #[arg(value_name = "BATCH")]
+        id: String,
+        /// Why, for the audit trail.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Run the instructions of a message in a file, each once; exits 1 when one of them failed.
+    Run(Run),
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// The message; - for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The id of the message: what was run under it before does not run again. A new one when left out.
+    #[arg(long, value_name = "ID")]
+    message_id: Option<String>,
+    /// The web app that it is said to come from.
+    #[arg(long, value_name = "NAME", default_value = "cli")]
+    platform: String,
+    /// The conversation that it is said to come from.
+    #[arg(long, value_name = "ID", default_value = "cli")]
+    conversation_id: String,
+    /// Show what would run, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Let what does not run by itself wait for an approval.
+    #[arg(long, conflicts_with = "dry_run")]
+    require_approval: bool,
+    /// Print the daemon's answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    platform: &'a str,
+    conversation_id: &'a str,
+    assistant_message_id: &'a str,
+    text: &'a str,
+    dry_run: bool,
+    require_approval: bool,
+}
+
+#[derive(Serialize)]
+struct Word<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// What is printed, and whether all is well.
+struct Said {
+    text: String,
+    ok: bool,
+}
+
+/// Prints it to stdout.
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let asked = match arguments.command {
+        Command::Asked(asked) => asked,
+        Command::Enable => {
+            let was_off = state_folder::enable_instructions(&context.state_dir)?;
+            return super::say(if was_off { "instructions may run again\n" } else { "instructions were not off\n" });
+        }
+    };
+    let work = async { answer(&Client::find(&context)?, asked).await };
+    let said = actix::System::new().block_on(work)?;
+    let code = super::say(&said.text)?;
+    Ok(if said.ok { code } else { ExitCode::FAILURE })
+}
+
+async fn answer(client: &Client, asked: Asked) -> anyhow::Result<Said> {
+    match asked {
+        Asked::List { status, platform, limit, json } => {
+            let mut query = url::form_urlencoded::Serializer::new(String::new());
+            query.append_pair("limit", &limit.to_string());
+            for (name, value) in [("status", &status), ("platform", &platform)] {
+                if let Some(value) = value {
+                    query.append_pair(name, value);
+                }
+            }
+            let data = client.get(&format!("/v1/instructions?{}", query.finish())).await?;
+            Ok(said(if json { pretty(&data) } else { view::list(&client.read::<List>(&data)?) }))
+        }
+        Asked::Show { id, json } => {
+            let data = client.get(&path(&id)).await?;
+            Ok(said(if json { pretty(&data) } else { view::batch(&client.read(&data)?) }))
+        }
+        Asked::Approve { id, reason } => {
+            let shown: Batch = client.read(&client.get(&path(&id)).await?)?;
+            let word = Word { digest: shown.digest.as_deref(), reason: reason.as_deref() };
+            let data = client.post(&format!("{}/approve", path(&id)), &word, Some(SOON)).await?;
+            let decided: Batch = client.read(&data)?;
+            Ok(said(format!("{}\napproved: it is {}\n", view::batch(&shown), view::status(&decided))))
+        }
+        Asked::Reject { id, reason } => {
+            let word = Word { digest: None, reason: reason.as_deref() };
+            let data = client.post(&format!("{}/reject", path(&id)), &word, Some(SOON)).await?;
+            Ok(said(format!("it is {}\n", view::status(&client.read(&data)?))))
+        }
+        Asked::Run(run) => {
+            let text = read(&run.file)?;
+            let new = format!("cli_{}", ulid::Ulid::generate());
+            let message = Message {
+                platform: &run.platform,
+                conversation_id: &run.conversation_id,
+                assistant_message_id: run.message_id.as_deref().unwrap_or(&new),
+                text: &text,
+                dry_run: run.dry_run,
+                require_approval: run.require_approval,
+            };
+            // As long as what it asks for takes; the daemon bounds that.
+            let data = client.post("/v1/instructions/messages", &message, None).await?;
+            let done: Batch = client.read(&data)?;
+            let text = if run.json { pretty(&data) } else { view::batch(&done) };
+            Ok(Said { text, ok: done.is_well() })
+        }
+    }
+}
+
+fn said(text: String) -> Said {
+    Said { text, ok: true }
+}
+
+fn pretty(data: &RawValue) -> String {
+    text::json(data.get(), Layout::Pretty) + "\n"
+}
+
+/// The path of a batch, whatever its name holds.
+fn path(id: &str) -> String {
+    let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    format!("/v1/instructions/{encoded}")
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let name = file.display();
+    let from: Box<dyn Read> = match file == Path::new("-") {
+        true => Box::new(io::stdin()),
+        false => Box::new(File::open(file).with_context(|| format!("cannot open {name}"))?),
+    };
+    let mut text = String::new();
+    from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).with_context(|| format!("cannot read {name}"))?;
+    anyhow::ensure!(text.len() as u64 <= FILE_BYTES_MAX, "{name} is longer than {FILE_BYTES_MAX} bytes");
+    Ok(text)
+}

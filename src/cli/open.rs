@@ -1,0 +1,108 @@
+//! `baa-conductor open`: opens the status page of the running daemon, logged in.
+
+use super::{
+    Context,
+    client::{Client, SOON},
+};
+use crate::http::STATUS_PAGE;
+use anyhow::bail;
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
+use tokio::{process::Command, time::timeout};
+
+/// How long a program that opens pages has to say that it cannot; one that opened it may stay for as long as the page.
+const REFUSES: Duration = Duration::from_secs(2);
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The address logs one browser of your own in, once and within a minute; what comes after the # \
+                        never leaves that browser but to this daemon."
+)]
+pub(super) struct Arguments {
+    /// Print the address, open nothing.
+    #[arg(long)]
+    print: bool,
+}
+
+/// Prints the address to stdout; that no browser could be opened is told on stderr and is no failure.
+pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    actix::System::new().block_on(async {
+        let url = address(&Client::find(&context)?).await?;
+        let code = super::say(&format!("{url}\n"))?;
+        if !arguments.print && !opened(open::commands(&url).into_iter().map(Command::from), REFUSES).await {
+            eprintln!("baa-conductor: no browser could be opened; open the address yourself, within a minute");
+        }
+        Ok(code)
+    })
+}
+
+/// Where the page is, with a code that logs it in.
+async fn address(client: &Client) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Issued {
+        code: String,
+    }
+    let data = client.post("/v1/session/codes", &json!({}), Some(SOON)).await?;
+    let Issued { code } = client.read(&data)?;
+    if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        bail!("what the daemon gave is no code");
+    }
+    Ok(format!("{}{STATUS_PAGE}#code={code}", client.base()))
+}
+
+/// Whether one of these programs opened the page, tried one after the other; one that is still there after `refuses` has.
+async fn opened(programs: impl Iterator<Item = Command>, refuses: Duration) -> bool {
+    for mut program in programs {
+        // Its own group: Ctrl-C here does not end a browser there.
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let Ok(mut child) = program.spawn() else { continue };
+        match timeout(refuses, child.wait()).await {
+            Ok(Ok(status)) if !status.success() => {}
+            Ok(Err(_)) => {}
+            Ok(Ok(_)) | Err(_) => return true,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::stub::{Stub, json};
+
+    #[actix_rt::test]
+    async fn the_address_is_the_daemons_page_with_a_code_behind_the_hash() {
+        let stub = Stub::new(|_| json(200, r#"{"ok":true,"data":{"code":"0a1b","expires_at":9}}"#));
+        let client = Client::new(&stub.base, None).unwrap();
+        assert_eq!(address(&client).await.unwrap(), format!("{}/v1/status/ui#code=0a1b", stub.base));
+        assert_eq!(stub.seen()[0].line, "POST /v1/session/codes");
+    }
+
+    #[actix_rt::test]
+    async fn what_is_no_code_is_not_handed_to_a_browser() {
+        for code in ["", "a b", "a&b", "--help", "$(x)"] {
+            let body = json!({"ok": true, "data": {"code": code}}).to_string();
+            let stub = Stub::new(move |_| json(200, &body));
+            assert!(address(&Client::new(&stub.base, None).unwrap()).await.is_err(), "{code}");
+        }
+        let stub = Stub::new(|_| json(401, r#"{"ok":false,"error":"unauthorized","message":"No."}"#));
+        let error = address(&Client::new(&stub.base, None).unwrap()).await.unwrap_err();
+        assert_eq!(error.to_string(), "unauthorized: No.");
+    }
+
+    #[actix_rt::test]
+    async fn programs_are_tried_until_one_opens_the_page() {
+        let program = |name: &str| Command::new(name);
+        const LONG: Duration = Duration::from_secs(60);
+        let fail = || [program("/no/such/program"), program("false")].into_iter();
+        assert!(opened(fail().chain([program("true")]), LONG).await);
+        assert!(!opened(fail(), LONG).await);
+        let mut stays = program("sleep");
+        stays.arg("60").kill_on_drop(true);
+        assert!(opened(std::iter::once(stays), Duration::ZERO).await, "one that stays has opened it");
+    }
+}

@@ -1,0 +1,229 @@
+//! `pair` and `pairings`: lets a Firefox in by the code on its page, shows who is in or waits, and forgets one.
+
+use super::{
+    Context,
+    client::{CallError, Client, SOON},
+    text,
+};
+use crate::ids::ClientId;
+use anyhow::bail;
+use chrono::{DateTime, Local};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use std::process::ExitCode;
+
+const PAIRINGS: &str = "/v1/browser/pairings";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PairArguments {
+    /// The six digits that the extension's page shows.
+    #[arg(value_parser = code)]
+    code: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    #[command(subcommand)]
+    order: Option<Order>,
+    /// Print the daemon's answer as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Order {
+    /// Show who is paired or waits for it (the default).
+    List,
+    /// Forget a Firefox and close its connection; it has to be paired anew.
+    Forget {
+        /// Its client id.
+        #[arg(value_parser = ClientId::parse)]
+        client_id: ClientId,
+    },
+}
+
+/// Six digits, however they are spaced.
+fn code(given: &str) -> Result<String, String> {
+    let code: String = given.chars().filter(|c| !c.is_whitespace()).collect();
+    let fits = code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit());
+    if fits { Ok(code) } else { Err("a pairing code has six digits".to_owned()) }
+}
+
+/// Of the daemon's answer; what is missing is empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct List {
+    pairings: Vec<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    client_id: String,
+    status: String,
+    origin: String,
+    requested_at: Option<i64>,
+    approved_at: Option<i64>,
+}
+
+/// Pairs the Firefox that shows a code.
+pub(super) fn pair(context: Context, arguments: PairArguments) -> anyhow::Result<ExitCode> {
+    let line = actix::System::new().block_on(async { approve(&Client::find(&context)?, &arguments.code).await })?;
+    super::say(&format!("{line}\n"))
+}
+
+/// Shows pairings, or forgets one.
+pub(super) fn run(context: Context, arguments: ListArguments) -> anyhow::Result<ExitCode> {
+    let text = actix::System::new().block_on(async { answer(&Client::find(&context)?, &arguments).await })?;
+    super::say(&text)
+}
+
+/// Asks each that waits whether the code is its own: who shows which code is told to nobody.
+async fn approve(client: &Client, code: &str) -> anyhow::Result<String> {
+    let data = client.get(PAIRINGS).await?;
+    let list: List = client.read(&data)?;
+    let waiting: Vec<_> = list.pairings.iter().filter(|entry| entry.status == "waiting").collect();
+    if waiting.is_empty() {
+        bail!("no Firefox waits for pairing; its extension's page says why");
+    }
+    let mut tried = Vec::new();
+    for entry in waiting {
+        // Several sockets may wait under one name; one question is for all of them.
+        if tried.contains(&&*entry.client_id) {
+            continue;
+        }
+        tried.push(&entry.client_id);
+        let Ok(client_id) = ClientId::parse(&entry.client_id) else { continue };
+        let order = json!({"decision": "approve", "code": code});
+        match client.post(&format!("{PAIRINGS}/{client_id}"), &order, Some(SOON)).await {
+            Ok(data) => {
+                let paired: Entry = client.read(&data)?;
+                let line = format!("paired {} from {}", paired.client_id, paired.origin);
+                return Ok(text::line(&line).into_owned());
+            }
+            // Another one's code, or it went away meanwhile.
+            Err(CallError::Refused(refused)) if matches!(refused.status, 403 | 404) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("no Firefox that waits for pairing shows this code")
+}
+
+async fn answer(client: &Client, arguments: &ListArguments) -> anyhow::Result<String> {
+    let data = match &arguments.order {
+        None | Some(Order::List) => {
+            let data = client.get(PAIRINGS).await?;
+            if !arguments.json {
+                let list: List = client.read(&data)?;
+                return Ok(table(&list.pairings));
+            }
+            data
+        }
+        Some(Order::Forget { client_id }) => {
+            let data = client.delete(&format!("{PAIRINGS}/{client_id}")).await?;
+            if !arguments.json {
+                return Ok(format!("forgot {client_id}\n"));
+            }
+            data
+        }
+    };
+    Ok(pretty(&data))
+}
+
+fn pretty(data: &RawValue) -> String {
+    format!("{}\n", text::json(data.get(), text::Layout::Pretty))
+}
+
+fn table(pairings: &[Entry]) -> String {
+    if pairings.is_empty() {
+        return "no Firefox is paired, and none waits for it\n".to_owned();
+    }
+    let mut rows = vec![["CLIENT", "STATUS", "SINCE", "ORIGIN"].map(str::to_owned)];
+    rows.extend(pairings.iter().map(|entry| {
+        let since = entry.approved_at.or(entry.requested_at).and_then(DateTime::from_timestamp_millis);
+        let since = since.map(|at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string());
+        [&entry.client_id, &entry.status, &since.unwrap_or_default(), &entry.origin].map(|cell| text::line(cell).into())
+    }));
+    let widths = [0, 1, 2].map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; 4]| {
+        let [client, status, since, origin] = row;
+        format!("{client:0$}  {status:1$}  {since:2$}  {origin}\n", widths[0], widths[1], widths[2])
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::stub::{Stub, json};
+
+    const WAITING: &str = r#"{"ok":true,"data":{"pairings":[
+        {"client_id":"a","status":"waiting","origin":"none"},{"client_id":"a","status":"waiting","origin":"none"},
+        {"client_id":"p","status":"paired","origin":"none","approved_at":0},
+        {"client_id":"b","status":"waiting","origin":"moz-extension://x"}]}}"#;
+    const WRONG: &str = r#"{"ok":false,"error":"invalid_request","message":"Wrong.","details":{"field":"code"}}"#;
+
+    fn stub(right: &'static str) -> Stub {
+        Stub::new(move |seen| match &*seen.line {
+            "GET /v1/browser/pairings" => json(200, WAITING),
+            line if line == format!("POST /v1/browser/pairings/{right}") => {
+                json(200, r#"{"ok":true,"data":{"client_id":"b","status":"paired","origin":"moz-extension://x"}}"#)
+            }
+            "DELETE /v1/browser/pairings/p" => {
+                json(200, r#"{"ok":true,"data":{"client_id":"p","status":"forgotten"}}"#)
+            }
+            _ => json(403, WRONG),
+        })
+    }
+
+    #[actix_rt::test]
+    async fn the_one_whose_code_it_is_is_found_and_nobody_is_asked_twice() {
+        let stub = stub("b");
+        let client = Client::new(&stub.base, None).unwrap();
+        assert_eq!(approve(&client, "012345").await.unwrap(), "paired b from moz-extension://x");
+        let seen = stub.seen();
+        let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
+        assert_eq!(
+            lines,
+            ["GET /v1/browser/pairings", "POST /v1/browser/pairings/a", "POST /v1/browser/pairings/b"],
+            "who is paired already is not asked"
+        );
+        assert_eq!(seen[2].json(), serde_json::json!({"decision": "approve", "code": "012345"}));
+    }
+
+    #[actix_rt::test]
+    async fn a_code_that_nobody_shows_is_an_error() {
+        let stub = stub("nobody");
+        let client = Client::new(&stub.base, None).unwrap();
+        let error = approve(&client, "012345").await.unwrap_err();
+        assert_eq!(error.to_string(), "no Firefox that waits for pairing shows this code");
+        let empty = Stub::new(|_| json(200, r#"{"ok":true,"data":{"pairings":[],"count":0}}"#));
+        let client = Client::new(&empty.base, None).unwrap();
+        assert!(approve(&client, "012345").await.unwrap_err().to_string().starts_with("no Firefox waits"));
+        let list = ListArguments { order: None, json: false };
+        assert!(answer(&client, &list).await.unwrap().starts_with("no Firefox is paired"));
+    }
+
+    #[actix_rt::test]
+    async fn pairings_are_a_table_or_json_and_one_can_be_forgotten() {
+        let stub = stub("b");
+        let client = Client::new(&stub.base, None).unwrap();
+        let shown = answer(&client, &ListArguments { order: None, json: false }).await.unwrap();
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines.len(), 5);
+        assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["CLIENT", "STATUS", "SINCE", "ORIGIN"]);
+        assert!(lines[4].starts_with("b       waiting") && lines[4].ends_with("moz-extension://x"), "{shown}");
+        let json = answer(&client, &ListArguments { order: Some(Order::List), json: true }).await.unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["pairings"][3]["client_id"], "b");
+        let forget = ListArguments { order: Some(Order::Forget { client_id: ClientId::trusted("p") }), json: false };
+        assert_eq!(answer(&client, &forget).await.unwrap(), "forgot p\n");
+    }
+
+    #[test]
+    fn a_code_is_six_digits() {
+        assert_eq!(code(" 012 345 "), Ok("012345".to_owned()));
+        for wrong in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦"] {
+            assert!(code(wrong).is_err(), "{wrong}");
+        }
+    }
+}

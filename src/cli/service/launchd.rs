@@ -1,0 +1,149 @@
+//! The launchd agent: its text, the commands around it, and what `launchctl print` says. Pure.
+
+use super::{MARK, Service, Status};
+use std::{
+    ffi::OsString,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+/// The agent's label.
+pub(super) const LABEL: &str = "baa-conductor";
+
+/// Seconds between its end and the next start.
+const RESTART_S: u64 = 5;
+
+/// Where the agent lies.
+pub(super) fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute())?;
+    Some(home.join("Library/LaunchAgents").join(format!("{LABEL}.plist")))
+}
+
+/// The agent. launchd keeps no log of what a program says, so the daemon keeps its own.
+pub(super) fn text(service: &Service) -> String {
+    let line = service.line.iter().fold(String::new(), |mut line, part| {
+        writeln!(line, "    <string>{}</string>", escaped(part)).expect("a String takes everything");
+        line
+    });
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
+         <!-- {MARK}; `baa-conductor service uninstall` removes it. -->\n\
+         <plist version=\"1.0\">\n\
+         <dict>\n\
+         \x20 <key>Label</key>\n\
+         \x20 <string>{LABEL}</string>\n\
+         \x20 <key>ProgramArguments</key>\n\
+         \x20 <array>\n\
+         {line}\
+         \x20 </array>\n\
+         \x20 <key>EnvironmentVariables</key>\n\
+         \x20 <dict>\n\
+         \x20   <key>BAA_LOG__FILE</key>\n\
+         \x20   <string>true</string>\n\
+         \x20 </dict>\n\
+         \x20 <key>RunAtLoad</key>\n\
+         \x20 <true/>\n\
+         \x20 <key>KeepAlive</key>\n\
+         \x20 <dict>\n\
+         \x20   <key>SuccessfulExit</key>\n\
+         \x20   <false/>\n\
+         \x20 </dict>\n\
+         \x20 <key>ThrottleInterval</key>\n\
+         \x20 <integer>{RESTART_S}</integer>\n\
+         \x20 <key>ExitTimeOut</key>\n\
+         \x20 <integer>{}</integer>\n\
+         </dict>\n\
+         </plist>\n",
+        service.stop_within.as_secs(),
+    )
+}
+
+fn escaped(part: &str) -> String {
+    part.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// What starts a written agent, now and at login.
+pub(super) fn start(user: u32, path: &str) -> Vec<Vec<String>> {
+    vec![words(&["launchctl", "bootstrap", &format!("gui/{user}"), path])]
+}
+
+/// What ends it.
+pub(super) fn end(user: u32) -> Vec<Vec<String>> {
+    vec![words(&["launchctl", "bootout", &format!("gui/{user}/{LABEL}")])]
+}
+
+/// What asks how it is; fails when launchd does not know it.
+pub(super) fn show(user: u32) -> Vec<String> {
+    words(&["launchctl", "print", &format!("gui/{user}/{LABEL}")])
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// What [`show`] answered; nothing when launchd does not know it.
+pub(super) fn status(path: &Path, installed: bool, shown: Option<&str>) -> Status {
+    let value = |name: &str| {
+        // One level deep: what lies further in are other things' states.
+        let of = |line: &str| Some(line.strip_prefix('\t')?.strip_prefix(name)?.strip_prefix(" = ")?.to_owned());
+        shown.unwrap_or_default().lines().find_map(of)
+    };
+    let state = value("state").unwrap_or_else(|| "not loaded".to_owned());
+    Status {
+        path: path.to_owned(),
+        installed,
+        enabled: installed && shown.is_some(),
+        running: state == "running",
+        state,
+        pid: value("pid").and_then(|pid| pid.parse().ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_agent_runs_at_login_comes_back_and_keeps_a_log() {
+        let line = ["/opt/a&b", "serve", "--log", "<x>"].map(str::to_owned);
+        let agent = text(&Service { line: line.to_vec(), stop_within: Duration::from_secs(20) });
+        let flat: String = agent.lines().map(str::trim).collect();
+        for wanted in [
+            "<key>Label</key><string>baa-conductor</string>",
+            "<array><string>/opt/a&amp;b</string><string>serve</string><string>--log</string><string>&lt;x&gt;</string></array>",
+            "<key>BAA_LOG__FILE</key><string>true</string>",
+            "<key>RunAtLoad</key><true/>",
+            "<key>KeepAlive</key><dict><key>SuccessfulExit</key><false/></dict>",
+            "<key>ExitTimeOut</key><integer>20</integer>",
+        ] {
+            assert!(flat.contains(wanted), "{wanted}: {agent}");
+        }
+        assert!(agent.contains(MARK));
+    }
+
+    #[test]
+    fn the_agent_lies_where_launchd_looks() {
+        let home = |_: &str| Some(OsString::from("/Users/me"));
+        assert_eq!(path(home), Some("/Users/me/Library/LaunchAgents/baa-conductor.plist".into()));
+        assert_eq!(path(|_| None), None);
+    }
+
+    #[test]
+    fn the_commands_name_the_users_own_domain() {
+        assert_eq!(start(501, "/a.plist"), [["launchctl", "bootstrap", "gui/501", "/a.plist"]]);
+        assert_eq!(end(501), [["launchctl", "bootout", "gui/501/baa-conductor"]]);
+        assert_eq!(show(501), ["launchctl", "print", "gui/501/baa-conductor"]);
+    }
+
+    #[test]
+    fn what_launchctl_prints_is_read_one_level_deep() {
+        let shown = "gui/501/baa-conductor = {\n\tactive count = 1\n\tstate = running\n\n\tspawn = {\n\t\tpid = 1\n\t}\n\
+                     \tpid = 4321\n}\n";
+        let running = status(Path::new("/a"), true, Some(shown));
+        assert!(running.running && running.enabled && running.pid == Some(4321), "{running:?}");
+        let unknown = status(Path::new("/a"), true, None);
+        assert!(!unknown.running && !unknown.enabled && unknown.state == "not loaded", "{unknown:?}");
+    }
+}

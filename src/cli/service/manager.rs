@@ -1,0 +1,188 @@
+//! The service manager of this system: writes its file and runs its commands. Everything else about it is pure.
+
+use super::{MARK, Service, Status, launchd, systemd};
+use anyhow::{Context as _, bail};
+use rustix::process::geteuid;
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Which one it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Systemd,
+    Launchd,
+}
+
+/// The service manager, and where the service's file lies.
+#[derive(Debug)]
+pub(super) struct Manager {
+    kind: Kind,
+    path: PathBuf,
+}
+
+impl Manager {
+    /// The one of this system.
+    pub(super) fn of_system() -> anyhow::Result<Self> {
+        let kind = if cfg!(target_os = "macos") { Kind::Launchd } else { Kind::Systemd };
+        let variable = |name: &str| env::var_os(name);
+        let path = if kind == Kind::Launchd { launchd::path(variable) } else { systemd::path(variable) };
+        Ok(Manager { kind, path: path.context("there is no place for a service: set HOME")? })
+    }
+
+    /// The service's file.
+    pub(super) fn file_text(&self, service: &Service) -> String {
+        match self.kind {
+            Kind::Systemd => systemd::text(service),
+            Kind::Launchd => launchd::text(service),
+        }
+    }
+
+    /// Writes the file and has it run; answers where it lies.
+    pub(super) fn install(&self, text: &str) -> anyhow::Result<&Path> {
+        self.refuse_strangers_file()?;
+        if self.kind == Kind::Systemd {
+            // Before anything is written: without a manager there would be a file that nobody reads.
+            run(&owned(systemd::FORGET)[0])?;
+        }
+        let written =
+            (self.path.parent().map_or(Ok(()), fs::create_dir_all)).and_then(|()| fs::write(&self.path, text));
+        written.with_context(|| format!("{} cannot be written", self.path.display()))?;
+        let commands = match self.kind {
+            Kind::Systemd => owned(systemd::START),
+            Kind::Launchd => {
+                // One of an earlier form is not replaced but ended; that there was none is fine.
+                for command in launchd::end(geteuid().as_raw()) {
+                    run(&command).map(drop).unwrap_or_default();
+                }
+                launchd::start(geteuid().as_raw(), &self.path.to_string_lossy())
+            }
+        };
+        for command in commands {
+            run(&command)?;
+        }
+        Ok(&self.path)
+    }
+
+    /// Ends it and removes its file; answers where that was.
+    pub(super) fn uninstall(&self) -> anyhow::Result<&Path> {
+        if !self.path.exists() {
+            bail!("there is no {}: nothing to uninstall", self.path.display());
+        }
+        self.refuse_strangers_file()?;
+        let (end, forget) = match self.kind {
+            Kind::Systemd => (owned(systemd::END), owned(systemd::FORGET)),
+            Kind::Launchd => (launchd::end(geteuid().as_raw()), Vec::new()),
+        };
+        for command in end {
+            if let Err(error) = run(&command) {
+                // An agent that is not loaded cannot be ended; its file goes all the same.
+                eprintln!("baa-conductor: {error:#}");
+            }
+        }
+        fs::remove_file(&self.path).with_context(|| format!("{} cannot be removed", self.path.display()))?;
+        for command in forget {
+            run(&command)?;
+        }
+        Ok(&self.path)
+    }
+
+    /// How it is.
+    pub(super) fn status(&self) -> anyhow::Result<Status> {
+        let installed = self.path.exists();
+        match self.kind {
+            Kind::Systemd if !installed => {
+                Ok(Status { path: self.path.clone(), state: "not installed".to_owned(), ..Status::default() })
+            }
+            Kind::Systemd => {
+                let show: Vec<_> = systemd::SHOW.iter().map(|word| (*word).to_owned()).collect();
+                Ok(systemd::status(&self.path, installed, &run(&show)?))
+            }
+            Kind::Launchd => {
+                let shown = run(&launchd::show(geteuid().as_raw())).ok();
+                Ok(launchd::status(&self.path, installed, shown.as_deref()))
+            }
+        }
+    }
+
+    /// What is good to know after it was installed.
+    pub(super) fn hint(&self) -> &'static str {
+        match self.kind {
+            Kind::Systemd => {
+                "its log: journalctl --user -u baa-conductor; to keep it running without a login: loginctl enable-linger"
+            }
+            Kind::Launchd => "its log is in the folder logs of the state folder",
+        }
+    }
+
+    /// Never touches a file that somebody else wrote.
+    fn refuse_strangers_file(&self) -> anyhow::Result<()> {
+        match fs::read_to_string(&self.path) {
+            Ok(text) if text.contains(MARK) => Ok(()),
+            Ok(_) => bail!("{} was not written by this program; move it away first", self.path.display()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", self.path.display())),
+        }
+    }
+}
+
+fn owned(commands: &[&[&str]]) -> Vec<Vec<String>> {
+    commands.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
+}
+
+/// Runs a command of the service manager; answers what it printed.
+fn run(words: &[String]) -> anyhow::Result<String> {
+    let done = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output();
+    let done = match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
+            "{} is not there, so this system does not run services this way; have what starts your programs run \
+             `baa-conductor serve`",
+            words[0]
+        ),
+        done => done.with_context(|| format!("{} cannot be run", words[0]))?,
+    };
+    if done.status.success() {
+        return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    let said = said.trim();
+    // What it says where nobody has logged in, as in a container or after `su`.
+    let hint = if said.contains("connect to bus") || said.contains("not been booted with systemd") {
+        "; there is no user session of systemd here: log in, or have what starts your programs run `baa-conductor serve`"
+    } else {
+        ""
+    };
+    bail!("`{}` did not work: {said}{hint}", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RequestId;
+
+    #[test]
+    fn a_program_that_is_not_there_and_one_that_says_no_are_told_apart() {
+        let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
+        let missing = run(&words("no-such-systemctl --user")).unwrap_err().to_string();
+        assert!(missing.starts_with("no-such-systemctl is not there"), "{missing}");
+        let refused = run(&words("false now")).unwrap_err().to_string();
+        assert!(refused.starts_with("`false now` did not work"), "{refused}");
+        assert_eq!(run(&words("echo fine")).unwrap(), "fine\n");
+    }
+
+    #[test]
+    fn somebody_elses_file_is_left_alone() {
+        let path = env::temp_dir().join(format!("baa-service-{}", RequestId::generate()));
+        fs::write(&path, "[Service]\nExecStart=/mine\n").unwrap();
+        let manager = Manager { kind: Kind::Systemd, path: path.clone() };
+        for refused in [manager.install("x").map(drop), manager.uninstall().map(drop)] {
+            assert!(refused.unwrap_err().to_string().contains("was not written by this program"));
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "[Service]\nExecStart=/mine\n");
+        fs::remove_file(&path).unwrap();
+        assert!(manager.uninstall().unwrap_err().to_string().contains("nothing to uninstall"));
+        assert!(!manager.status().unwrap().installed);
+    }
+}

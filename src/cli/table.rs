@@ -1,0 +1,259 @@
+//! Tables of plain text, fitted to the terminal, coloured where somebody looks.
+//!
+//! Invariant: no cell can steer the terminal; a table that goes elsewhere than to a terminal is neither cut to a width nor
+//! coloured.
+
+use super::text;
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// A longer cell is cut, wherever the table goes.
+const CELL_COLUMNS_MAX: usize = 80;
+/// No column is made narrower than this to fit.
+const COLUMN_MIN: usize = 6;
+/// Between two columns.
+const GAP: usize = 2;
+
+/// Where text goes, and so how it may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The terminal's columns; nothing elsewhere.
+    pub(super) width: Option<usize>,
+    pub(super) colour: bool,
+}
+
+/// What a word means to whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Nothing.
+    Plain,
+    /// Head of a table.
+    Head,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Odd,
+    /// Broken.
+    Bad,
+}
+
+impl Look {
+    /// That of a file or a pipe.
+    #[cfg(test)]
+    pub(super) const PLAIN: Look = Look { width: None, colour: false };
+
+    /// That of this process's stdout, now.
+    pub(super) fn of_stdout() -> Self {
+        let terminal = io::stdout().is_terminal();
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| terminal);
+        let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
+        Look {
+            width,
+            colour: colours(terminal, |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned())),
+        }
+    }
+
+    /// The text in its tone.
+    pub(super) fn toned(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Head => "1",
+            Tone::Good => "32",
+            Tone::Odd => "33",
+            Tone::Bad => "31",
+        };
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Whether there are colours: on a terminal that has some, unless `NO_COLOR` is set to anything.
+pub(super) fn colours(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    terminal
+        && variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && variable("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// The head of a column, and what stands in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    title: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Something to be copied: cut last.
+    Id,
+    Text,
+    /// How something is: its first word has a tone.
+    State,
+}
+
+pub(super) fn id(title: &'static str) -> Column {
+    Column { title, kind: Kind::Id }
+}
+
+pub(super) fn words(title: &'static str) -> Column {
+    Column { title, kind: Kind::Text }
+}
+
+pub(super) fn state(title: &'static str) -> Column {
+    Column { title, kind: Kind::State }
+}
+
+/// The tone of a state.
+fn tone(state: &str) -> Tone {
+    let first = state.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+    match first {
+        "success" | "fresh" | "closed" => Tone::Good,
+        "stale" | "half" | "queued" | "cancelled" => Tone::Odd,
+        "failure" | "lost" | "open" => Tone::Bad,
+        _ => Tone::Plain,
+    }
+}
+
+/// Columns as wide as their widest cell, two blanks between them, none at the end of a line; on a terminal narrower than
+/// that the widest columns give way, those with ids last.
+pub(super) fn table<const N: usize>(
+    look: Look,
+    without_rows: &str,
+    head: [Column; N],
+    rows: Vec<[String; N]>,
+) -> String {
+    if rows.is_empty() {
+        return format!("{without_rows}\n");
+    }
+    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| cut(&text::line(&cell), CELL_COLUMNS_MAX))).collect();
+    let mut widths = head.map(|column| column.title.width());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    if let Some(room) = look.width {
+        fit(&mut widths, &head, room);
+    }
+    let mut out = line(widths, &head.map(|column| column.title.to_owned()), |_, cell| look.toned(Tone::Head, cell));
+    for row in &rows {
+        out += &line(widths, row, |at, cell| match head[at].kind {
+            Kind::State => look.toned(tone(cell), cell),
+            Kind::Id | Kind::Text => cell.to_owned(),
+        });
+    }
+    out
+}
+
+/// Cells cut, painted and padded; the last one is not padded.
+fn line<const N: usize>(widths: [usize; N], cells: &[String; N], paint: impl Fn(usize, &str) -> String) -> String {
+    let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
+    let mut out = String::new();
+    for (at, (cell, width)) in cells.iter().zip(widths).enumerate().take(last + 1) {
+        let cell = cut(cell, width);
+        let cell = cell.trim_end();
+        out += &paint(at, cell);
+        if at < last {
+            out += &" ".repeat(width - cell.width() + GAP);
+        }
+    }
+    out + "\n"
+}
+
+/// Narrows columns until the line has room, or none can give more.
+fn fit<const N: usize>(widths: &mut [usize; N], head: &[Column; N], room: usize) {
+    let too_wide = |widths: &[usize; N]| (widths.iter().sum::<usize>() + GAP * (N - 1)).saturating_sub(room);
+    for ids_too in [false, true] {
+        while too_wide(widths) > 0 {
+            let may = |at: &usize| (ids_too || head[*at].kind != Kind::Id) && widths[*at] > COLUMN_MIN;
+            let Some(widest) = (0..N).filter(may).max_by_key(|at| widths[*at]) else { break };
+            widths[widest] -= 1;
+        }
+    }
+}
+
+/// At most so many columns of a text; a sign stands for what is left out.
+fn cut(cell: &str, columns: usize) -> String {
+    if cell.width() <= columns {
+        return cell.to_owned();
+    }
+    let mut room = columns.saturating_sub(1);
+    let fits = |c: &char| {
+        let width = c.width().unwrap_or(0);
+        let fits = width <= room;
+        room = room.saturating_sub(if fits { width } else { room });
+        fits
+    };
+    let kept: String = cell.chars().take_while(fits).collect();
+    format!("{}…", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(look: Look) -> String {
+        let head = [id("REQUEST"), words("NOTE"), state("STATE")];
+        let rows = vec![
+            ["req-1".into(), "a note that is long".into(), "open, next try in 41 s".into()],
+            ["req-22".into(), "你好".into(), String::new()],
+        ];
+        table(look, "none", head, rows)
+    }
+
+    #[test]
+    fn columns_are_aligned_by_what_a_terminal_shows() {
+        let wanted = "\
+REQUEST  NOTE                 STATE
+req-1    a note that is long  open, next try in 41 s
+req-22   你好
+";
+        assert_eq!(shown(Look::PLAIN), wanted);
+        assert_eq!(shown(Look { width: Some(200), colour: false }), wanted);
+        assert_eq!(table::<1>(Look::PLAIN, "none", [id("A")], vec![]), "none\n");
+    }
+
+    #[test]
+    fn a_narrow_terminal_cuts_words_before_ids_and_the_widest_first() {
+        let wanted = "\
+REQUEST  NOTE           STATE
+req-1    a note that…   open, next…
+req-22   你好
+";
+        assert_eq!(shown(Look { width: Some(36), colour: false }), wanted);
+        for width in [1, 10, 20, 36, 50] {
+            let text = shown(Look { width: Some(width), colour: false });
+            let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap();
+            assert!(widest <= width.max(3 * COLUMN_MIN + 2 * GAP), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn states_and_heads_are_coloured_and_the_widths_stay() {
+        let plain = shown(Look::PLAIN);
+        let coloured = shown(Look { width: None, colour: true });
+        assert!(coloured.contains("\x1b[31mopen, next try in 41 s\x1b[0m\n"), "{coloured:?}");
+        assert!(coloured.starts_with("\x1b[1mREQUEST\x1b[0m  \x1b[1mNOTE\x1b[0m"), "{coloured:?}");
+        let bare = ["\x1b[1m", "\x1b[31m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
+        assert_eq!(bare, plain);
+    }
+
+    #[test]
+    fn colours_are_for_terminals_and_for_whoever_does_not_mind() {
+        let with = |terminal, name: &'static str, value: &'static str| {
+            colours(terminal, |asked| (asked == name).then(|| value.to_owned()))
+        };
+        assert!(with(true, "TERM", "xterm") && with(true, "NO_COLOR", ""));
+        assert!(!with(false, "TERM", "xterm") && !with(true, "NO_COLOR", "1") && !with(true, "TERM", "dumb"));
+    }
+
+    #[test]
+    fn a_cut_never_splits_a_wide_sign() {
+        assert_eq!(cut("你好你好", 5), "你好…");
+        assert_eq!(cut("你好你好", 4), "你…");
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+        assert_eq!(cut("ab", 0), "…");
+    }
+}

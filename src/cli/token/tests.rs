@@ -1,0 +1,45 @@
+//! Where the token is said to be, and what a daemon makes of a new one.
+
+use super::*;
+use crate::cli::stub::{Stub, json};
+
+fn folder(exists: bool) -> Place {
+    Place::StateFolder { path: "/s/token".into(), exists }
+}
+
+#[test]
+fn every_place_is_said_with_its_origin() {
+    let configured = Place::Configuration { origin: "environment variable BAA_SHARED_TOKEN".into() };
+    let file = Place::TokenFile { path: "/t".into(), origin: "/c/conductor.toml".into() };
+    for (place, said) in [
+        (configured, "the token is auth.token, from environment variable BAA_SHARED_TOKEN"),
+        (file, "the token is in /t (auth.token_file, from /c/conductor.toml)"),
+        (folder(true), "the token is in /s/token"),
+        (folder(false), "there is no token yet; the daemon makes one in /s/token at its first start"),
+    ] {
+        assert_eq!(place.said(), said);
+    }
+}
+
+#[test]
+fn json_names_the_source_and_what_became_of_it() {
+    let shown = Shown { place: folder(true), rotated: true, daemon: Some(Reception::NotRunning) };
+    let wanted = serde_json::json!({"source": "state_folder", "path": "/s/token", "exists": true, "rotated": true,
+        "daemon": "not_running"});
+    assert_eq!(serde_json::to_value(shown).unwrap(), wanted);
+}
+
+#[actix_rt::test]
+async fn a_daemon_that_goes_by_another_token_is_told_from_one_that_took_it() {
+    let answer = |code: &str| format!(r#"{{"ok":false,"error":"{code}","message":"No."}}"#);
+    for (status, body, wanted) in [
+        (200, r#"{"ok":true,"data":{"messages":[],"count":0}}"#.to_owned(), Reception::Taken),
+        (503, answer("store_unavailable"), Reception::Taken),
+        (401, answer("unauthorized"), Reception::Refused),
+        (429, answer("auth_throttled"), Reception::Refused),
+    ] {
+        let stub = Stub::new(move |_| json(status, &body));
+        let client = Client::new(&stub.base, None).unwrap();
+        assert_eq!(taken(&client).await.unwrap(), wanted, "{status}");
+    }
+}

@@ -1,0 +1,208 @@
+//! `/v1/instructions`: messages handed in, batches shown, a person's word on them; for the bearer of the token alone.
+
+use super::{
+    endpoint::Call,
+    error::{ApiError, Code},
+    paging::{Limit, Rest, before},
+    reply::{Reply, Success, Waiting},
+};
+use crate::{
+    instructions::{Details, Execution, Message, NAME_BYTES_MAX, Parts, Refused, RunOf, Submission, Undecided, Word},
+    store::batches::{self, BatchRow, Status},
+    wire::{BadField, Object, Raw, json},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+
+const LIMIT: Limit = Limit { default: 20, max: 100 };
+/// Most characters of a reason.
+const REASON_CHARS_MAX: usize = 500;
+
+/// What became of a message.
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// `null` after a dry run, of which nothing is kept.
+    batch_id: Option<&'a str>,
+    status: &'a str,
+    #[serde(flatten)]
+    parts: Parts,
+    executions: &'a [Execution],
+}
+
+/// `POST /v1/instructions/messages`. Answers when everything ran that may run without a person.
+pub(super) async fn submit(call: Call) -> Result<Reply, ApiError> {
+    let submission = submission(&call.fields()?)?;
+    let presence = call.core.host.presence();
+    let submitted = call.core.instructions.submit(submission).await?;
+    let taken = submitted.taken;
+    let mut executions = Vec::new();
+    let mut status = taken.status.name().to_owned();
+    if let Some(ran) = submitted.ran {
+        match ran.await {
+            Ok(Ok(ran)) => executions = ran,
+            Ok(Err(fault)) => return Err(ApiError::from(fault).with("batch_id", &taken.batch_id)),
+            Err(_) => {} // the service stops: it is as the store says
+        }
+        if let Some(details) = call.core.instructions.show(&taken.batch_id).await? {
+            status = details.batch.row.status;
+        }
+    }
+    let batch_id = (taken.status != Status::Planned).then_some(taken.batch_id.as_str());
+    let answer = Answer { batch_id, status: &status, parts: Parts::of(&taken.plan), executions: &executions };
+    let mut text = Success::begin(&call.id, 1_024);
+    json::write(&mut text, &answer);
+    Ok(Reply::Held(Success::end(text), Waiting::Operation(presence)))
+}
+
+fn submission(fields: &Object<'_>) -> Result<Submission, ApiError> {
+    let name = |names: &[&'static str]| -> Result<String, BadField> {
+        let text = fields.required_text(names)?;
+        if text.len() > NAME_BYTES_MAX {
+            return Err(BadField::new(names[0], format!("must not be longer than {NAME_BYTES_MAX} bytes")));
+        }
+        Ok(text.into_owned())
+    };
+    let text = fields.verbatim(&["text"])?.ok_or_else(|| BadField::new("text", "is required"))?;
+    let message = Message {
+        platform: name(&["platform"])?,
+        conversation_id: Some(name(&["conversation_id", "conversationId"])?),
+        assistant_message_id: name(&["assistant_message_id", "assistantMessageId"])?,
+        text: text.into_owned(),
+    };
+    let flag = |names: &[&'static str]| fields.boolean(names).map(Option::unwrap_or_default);
+    let (require_approval, dry_run) = (flag(&["require_approval", "requireApproval"])?, flag(&["dry_run", "dryRun"])?);
+    Ok(Submission::operators(message, require_approval, dry_run))
+}
+
+#[derive(Serialize)]
+struct List {
+    batches: Vec<BatchRow>,
+    #[serde(flatten)]
+    rest: Rest,
+}
+
+/// `GET /v1/instructions`: without what stands in the messages.
+pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
+    let named = |name: String| Status::named(&name).ok_or_else(bad_status);
+    let filter = batches::Filter {
+        status: call.query(&["status"]).map(named).transpose()?,
+        platform: call.query(&["platform"]),
+        before: before(&call)?,
+        limit: LIMIT.of(&call)?,
+    };
+    let page = call.core.store.read(move |conn| batches::list(conn, &filter)).await?;
+    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
+    Ok(call.success(&List { batches: page.rows, rest }))
+}
+
+fn bad_status() -> ApiError {
+    let names = Status::ALL.map(Status::name).join(", ");
+    ApiError::field("status", format!("\"status\" must be one of {names}."))
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    row: &'a BatchRow,
+    #[serde(flatten)]
+    parts: Parts,
+    runs: Vec<RunOf>,
+    executions: Vec<Raw>,
+    /// Why nothing of it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejection: Option<Raw>,
+}
+
+impl<'a> Whole<'a> {
+    fn of(details: &'a Details) -> Self {
+        let batch = &details.batch;
+        Whole {
+            row: &batch.row,
+            parts: Parts::of(&batch.plan),
+            runs: details.runs(),
+            executions: details.executions(),
+            rejection: batch.rejection.clone().map(Raw::trusted),
+        }
+    }
+}
+
+/// `GET /v1/instructions/{batch_id}`: with exactly what runs, or ran, and what came of it.
+pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
+    let details = call.core.instructions.show(call.part("batch_id")).await?;
+    let details = details.ok_or_else(no_batch)?;
+    Ok(call.success(&Whole::of(&details)))
+}
+
+/// `POST /v1/instructions/{batch_id}/approve`. It runs when its turn comes.
+pub(super) async fn approve(call: Call) -> Result<Reply, ApiError> {
+    decide(call, true).await
+}
+
+/// `POST /v1/instructions/{batch_id}/reject`.
+pub(super) async fn reject(call: Call) -> Result<Reply, ApiError> {
+    decide(call, false).await
+}
+
+async fn decide(call: Call, approve: bool) -> Result<Reply, ApiError> {
+    let fields = call.fields()?;
+    let reason = fields.text(&["reason"])?.map(Cow::into_owned);
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+        return Err(BadField::new("reason", format!("must not be longer than {REASON_CHARS_MAX} characters")).into());
+    }
+    let digest = fields.text(&["digest"])?.map(Cow::into_owned);
+    let word = Word { approve, digest, by: "bearer", reason };
+    let row = call.core.instructions.decide(call.part("batch_id"), word).await?;
+    Ok(call.success(&row))
+}
+
+fn no_batch() -> ApiError {
+    ApiError::not_found("instruction_batch", "There is no batch of this id.")
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected { batch_id, rejection } => {
+                let mut message = format!("Nothing of this message runs: {rejection}");
+                message.push('.');
+                let error = ApiError::new(Code::InstructionRejected, message)
+                    .with("stage", rejection.stage)
+                    .with("code", rejection.code);
+                let error = match rejection.block_index {
+                    Some(index) => error.with("block_index", index),
+                    None => error,
+                };
+                match batch_id {
+                    Some(batch_id) => error.with("batch_id", batch_id),
+                    None => error,
+                }
+            }
+            Refused::Off => {
+                let message = "Instructions are off since the database was moved aside: nobody knows what had run. \
+                               \"baa-conductor instructions enable\" lets them run again.";
+                ApiError::new(Code::StoreUnavailable, message)
+            }
+            Refused::Crowded(most) => {
+                let message = format!("{most} batches wait for a decision or for their turn, as many as may.");
+                ApiError::new(Code::Overloaded, message).retry_after(1)
+            }
+            Refused::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<Undecided> for ApiError {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::NotFound => no_batch(),
+            Undecided::Stale(status) => {
+                let message = format!("The batch is {} and waits for no decision.", status.name());
+                ApiError::new(Code::ApprovalStale, message).with("status", status.name())
+            }
+            Undecided::Differs => {
+                ApiError::new(Code::ApprovalStale, "The batch is not what was shown; look at it again.")
+            }
+            Undecided::Store(fault) => fault.into(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Instructions, carried out by what their routes call, and answered as their routes answer.
+
+use super::{
+    Core, describe,
+    error::{ApiError, Code},
+    route::{Feature, Surface},
+    state, status,
+};
+use crate::{
+    host::{Origin, Outcome, Refusal},
+    instructions::{self, Done, Plan},
+    records::Filter,
+};
+use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
+use serde_json::Value;
+use std::sync::Weak;
+use tokio_util::sync::CancellationToken;
+
+/// Carries instructions out in a daemon. It holds the daemon loosely: the daemon holds the center that calls this.
+#[derive(Clone, Debug)]
+pub struct Local(Weak<Core>);
+
+impl Local {
+    /// In this daemon.
+    pub fn new(core: Weak<Core>) -> Self {
+        Local(core)
+    }
+}
+
+impl instructions::Execute for Local {
+    fn execute<'a>(&'a self, plan: Plan, origin: Origin, stop: &'a CancellationToken) -> LocalBoxFuture<'a, Done> {
+        Box::pin(async move {
+            match self.0.upgrade() {
+                Some(core) => carry_out(&core, plan, origin, stop).await,
+                None => failed(&ApiError::new(Code::NotReady, "The service is stopping.")),
+            }
+        })
+    }
+}
+
+async fn carry_out(core: &Core, plan: Plan, origin: Origin, stop: &CancellationToken) -> Done {
+    let described = |surface| done(true, &describe::described(core, surface));
+    match plan {
+        Plan::Describe(instructions::Surface::Whole) => described(Surface::Both),
+        Plan::Describe(instructions::Surface::Business) => described(Surface::Business),
+        Plan::Describe(instructions::Surface::Control) => described(Surface::Control),
+        Plan::Status => done(true, &status::read(core).await),
+        Plan::BrowserStatus(filter) => browser_status(core, filter).await,
+        _ if !core.features.has(Feature::HostOps) => {
+            failed(&ApiError::not_found("route", "Host operations are switched off."))
+        }
+        Plan::Exec(exec) => of_host(core.host.exec(exec, origin, stop).await),
+        Plan::FilesRead(file) => of_host(core.host.read(file, origin).await),
+        Plan::FilesWrite(file) => of_host(core.host.write(file, origin).await),
+    }
+}
+
+/// Without the texts of messages, as a caller without the token sees it.
+async fn browser_status(core: &Core, filter: Filter) -> Done {
+    state::read(core, filter, false, |state| done(true, state)).await
+}
+
+fn of_host<R: Serialize>(outcome: Result<Outcome<R>, Refusal>) -> Done {
+    match outcome {
+        Ok(outcome) => done(outcome.ok, &outcome),
+        Err(refusal) => failed(&refusal.into()),
+    }
+}
+
+fn done(ok: bool, data: &impl Serialize) -> Done {
+    let data = serde_json::to_value(data).ok();
+    Done { ok, http_status: 200, error: None, message: None, data, details: None }
+}
+
+fn failed(error: &ApiError) -> Done {
+    let details = error.details();
+    Done {
+        ok: false,
+        http_status: error.status_code(),
+        error: Some(error.name().to_owned()),
+        message: Some(error.message().to_owned()),
+        data: None,
+        details: (!details.is_empty()).then(|| Value::Object(details.clone())),
+    }
+}

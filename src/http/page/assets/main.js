@@ -1,0 +1,160 @@
+/** The status page: asks, listens, shows. */
+import { Api, part } from "./api.js";
+import { Charts } from "./charts.js";
+import { showBatches, showPairings } from "./decide.js";
+import { at, say, show } from "./dom.js";
+import { headline } from "./headline.js";
+import { Live } from "./live.js";
+import { EVERYTHING, Loader } from "./load.js";
+import { listen, showClients, showHeadline, showLogins, showRequests, showTargets, showTiles, showTop } from "./sections.js";
+import { start, tidy, told } from "./state.js";
+
+/** Between two looks at everything: while news come by themselves, and while they do not. */
+const LOOK_MS = { live: 15_000, polling: 5_000 };
+/** Pairings are not told as they come. */
+const PAIRINGS_MS = 4_000;
+/** Between two rounds of questions that events have given rise to, and between two drawings. */
+const ASK_MS = 500;
+const DRAW_MS = 100;
+const TICK_MS = 1_000;
+
+const state = start();
+const api = new Api((path, options) => fetch(path, options));
+const loader = new Loader(api, state);
+const charts = new Charts();
+const clock = () => Date.now() + state.skew;
+
+let toAsk = new Set();
+let asking = null;
+let lastLook = 0;
+let lastPairings = 0;
+let toDraw = false;
+
+/** Asks for these parts, soon and together with what else is wanted by then. */
+function ask(parts) {
+  for (const name of parts) toAsk.add(name);
+  if (toAsk.size > 0) asking ??= setTimeout(round, ASK_MS);
+}
+
+async function round() {
+  const parts = toAsk;
+  toAsk = new Set();
+  await loader.load(parts, Date.now());
+  asking = null;
+  ask([]);
+  draw();
+}
+
+function look() {
+  lastLook = Date.now();
+  lastPairings = lastLook;
+  ask(EVERYTHING);
+}
+
+function draw() {
+  if (toDraw) return;
+  toDraw = true;
+  setTimeout(() => {
+    toDraw = false;
+    paint();
+  }, DRAW_MS);
+}
+
+function paint() {
+  const now = clock();
+  const { browser } = state;
+  showTop(state);
+  showHeadline(headline(state, now));
+  const isWhole = browser !== null && state.access !== "none" && state.elsewhere === null;
+  show(at("whole"), isWhole);
+  if (!isWhole) return;
+  showTiles(state);
+  showPairings(state, now, { decide: decidePairing, forget: forgetClient });
+  showBatches(state, loader.details, now, { approve, reject });
+  showRequests(state, now, cancel);
+  showClients(browser, now);
+  showLogins(browser, now, act);
+  showTargets(browser, now, state.access === "all", reset);
+  charts.draw(state.series, now);
+}
+
+/** Does what a button is for and tells what became of it. */
+async function perform(words, call, parts) {
+  say(at("said"), `${words}…`);
+  const answer = await call;
+  say(at("said"), answer.ok ? `${words}: ${answer.data?.failed ? `failed, ${answer.data.reason ?? "the extension says not why"}` : "done"}.` : `${words}: ${answer.message || answer.error}`);
+  if (answer.status === 401) state.access = "local";
+  ask(parts);
+  draw();
+  return answer;
+}
+
+const act = (order) => perform(order.action.replaceAll("_", " "), api.post("/v1/browser/actions", { ...order, reason: "status_page" }), ["browser"]);
+const cancel = (order) => perform(`Cancel ${order.request_id}`, api.post("/v1/browser/request/cancel", { ...order, reason: "status_page" }), ["requests"]);
+const reset = (order) => perform("Reset", api.post("/v1/browser/policy/reset", order), ["browser"]);
+const decidePairing = (client, decision) => perform(`${decision.decision === "approve" ? "Pair" : "Reject"} ${client}`, api.post(`/v1/browser/pairings/${part(client)}`, decision), EVERYTHING);
+const approve = (batch, digest) => perform("Approve", api.post(`/v1/instructions/${part(batch)}/approve`, { digest }), ["batches", "status"]);
+const reject = (batch, reason) => perform("Reject", api.post(`/v1/instructions/${part(batch)}/reject`, reason === "" ? {} : { reason }), ["batches"]);
+const setMode = (button) => perform(button.textContent, api.post(`/v1/system/${button.dataset.act}`, { reason: "status page" }), ["status"]);
+
+function forgetClient({ client }) {
+  const question = `Forget ${client}? It is disconnected at once and must be paired anew.`;
+  if (confirm(question)) perform(`Forget ${client}`, api.delete(`/v1/browser/pairings/${part(client)}`), EVERYTHING);
+}
+
+async function logOut() {
+  await perform("Log out", api.delete("/v1/session"), []);
+  Object.assign(state, { access: "unknown", batches: null, pairings: null });
+  look();
+}
+
+/** Logs in with the code behind the hash, which then leaves the address and the history. */
+async function logIn() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (code === null) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  const answer = await api.post("/v1/session", { code });
+  state.refused = answer.ok ? null : answer.message;
+  if (answer.ok) {
+    state.access = "unknown";
+    live.open();
+  }
+  look();
+}
+
+const live = new Live({
+  make: (path) => new EventSource(path),
+  later: (action, ms) => setTimeout(action, ms),
+  told: (name, data) => {
+    ask(told(state, name, data));
+    draw();
+  },
+  link: (isLive) => {
+    state.link = isLive ? "live" : "polling";
+    // What happened before it opened was not heard, and why it ended is not told.
+    look();
+    draw();
+  },
+});
+
+function tick() {
+  const now = Date.now();
+  tidy(state, clock());
+  if (now - lastLook >= LOOK_MS[state.link === "live" ? "live" : "polling"]) look();
+  if (state.access === "all" && state.pairings !== null && now - lastPairings >= PAIRINGS_MS) {
+    lastPairings = now;
+    ask(["pairings"]);
+  }
+  draw();
+}
+
+for (const button of at("mode").querySelectorAll("button")) button.addEventListener("click", () => setMode(button));
+listen(draw);
+at("log-out").addEventListener("click", logOut);
+addEventListener("hashchange", logIn);
+document.addEventListener("visibilitychange", () => document.hidden || look());
+
+await logIn();
+live.open();
+look();
+setInterval(tick, TICK_MS);

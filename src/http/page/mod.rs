@@ -1,0 +1,106 @@
+//! The status page: HTML, style and modules as they lie in `assets/`, and the library that draws its plots. All of it is in
+//! the binary; there is no data in it, so that anybody may have it.
+//!
+//! `uplot.js`, `uplot.css` and `uplot-license.txt` are uPlot 1.6.32 as published on npm, byte for byte.
+
+use super::{
+    endpoint::Call,
+    error::ApiError,
+    reply::{self, Reply},
+};
+use actix_web::{
+    HttpResponse, HttpResponseBuilder,
+    http::header::{self, HeaderName, HeaderValue},
+};
+
+/// Where the page is.
+pub const PATH: &str = "/v1/status/ui";
+/// What the page may do: talk to where it came from, and nothing else.
+pub(super) const CSP: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                              object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+const INDEX: &str = include_str!("assets/index.html");
+
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+macro_rules! assets {
+    ($($kind:ident $name:literal)*) => {
+        &[$(($name, $kind, include_str!(concat!("assets/", $name))),)*]
+    };
+}
+
+/// Name, content type and text of each file beside the page.
+const ASSETS: &[(&str, &str, &str)] = assets! {
+    JS "api.js"
+    JS "charts.js"
+    JS "decide.js"
+    JS "dom.js"
+    JS "headline.js"
+    SVG "icon.svg"
+    JS "live.js"
+    JS "load.js"
+    JS "main.js"
+    CSS "page.css"
+    JS "plans.js"
+    JS "sections.js"
+    JS "series.js"
+    JS "state.js"
+    TEXT "uplot-license.txt"
+    CSS "uplot.css"
+    JS "uplot.js"
+    JS "views.js"
+    JS "words.js"
+};
+
+/// `GET /`.
+pub(super) async fn root(call: Call) -> Result<Reply, ApiError> {
+    let mut response = HttpResponse::TemporaryRedirect();
+    response.insert_header((header::LOCATION, HeaderValue::from_static(PATH)));
+    Ok(guarded(&call, response, ""))
+}
+
+/// `GET /v1/status/ui`.
+pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+    Ok(guarded(&call, of_kind("text/html; charset=utf-8"), INDEX))
+}
+
+/// `GET /v1/status/ui/{asset}`.
+pub(super) async fn asset(call: Call) -> Result<Reply, ApiError> {
+    let wanted = call.part("asset");
+    let (_, kind, text) = ASSETS
+        .iter()
+        .find(|(name, ..)| *name == wanted)
+        .ok_or_else(|| ApiError::not_found("asset", "The status page has no such part."))?;
+    Ok(guarded(&call, of_kind(kind), text))
+}
+
+fn of_kind(kind: &'static str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(kind)));
+    response
+}
+
+/// An answer that no other page can frame, read or be reached from.
+fn guarded(call: &Call, mut response: HttpResponseBuilder, text: &'static str) -> Reply {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CSP),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        // With `no-referrer` the page's own requests would come from the origin `null`.
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        // Another version of the daemon has another page at the same address.
+        (header::CACHE_CONTROL, "no-cache"),
+    ] {
+        response.insert_header((name, HeaderValue::from_static(value)));
+    }
+    reply::with_id(&mut response, &call.id);
+    Reply::Whole(response.body(text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! `/v1/browser/pairings`: which clients are paired or wait for it, and what the operator decides about them.
+
+use super::{
+    body,
+    endpoint::Call,
+    error::{ApiError, Code},
+    reply::Reply,
+};
+use crate::{
+    bridge::{Decision, PairingView, Undecided},
+    ids::ClientId,
+    wire::BadField,
+};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct List {
+    pairings: Vec<PairingView>,
+    count: usize,
+}
+
+/// `GET /v1/browser/pairings`: who asked last first; never a code, never a secret.
+pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
+    let pairings = call.core.bridge.pairings();
+    Ok(call.success(&List { count: pairings.len(), pairings }))
+}
+
+/// `POST /v1/browser/pairings/{client_id}`.
+pub(super) async fn decide(call: Call) -> Result<Reply, ApiError> {
+    let (client_id, decision) = (named(&call)?, decision(&call.body)?);
+    let view = call.core.bridge.decide(client_id, decision).await.map_err(of_undecided)?;
+    Ok(call.success(&view))
+}
+
+/// `DELETE /v1/browser/pairings/{client_id}`.
+pub(super) async fn forget(call: Call) -> Result<Reply, ApiError> {
+    let view = call.core.bridge.forget(named(&call)?).await.map_err(of_undecided)?;
+    Ok(call.success(&view))
+}
+
+fn named(call: &Call) -> Result<ClientId, ApiError> {
+    ClientId::parse(call.part("client_id")).map_err(|_| of_undecided(Undecided::Unknown))
+}
+
+fn decision(text: &str) -> Result<Decision, ApiError> {
+    let fields = body::object(text)?;
+    match &*fields.required_text(&["decision"])? {
+        "approve" => Ok(Decision::Approve { code: fields.required_text(&["code"])?.into_owned() }),
+        "reject" => Ok(Decision::Reject),
+        _ => Err(BadField::new("decision", "must be approve or reject").into()),
+    }
+}
+
+fn of_undecided(undecided: Undecided) -> ApiError {
+    match undecided {
+        Undecided::Unknown => ApiError::not_found("pairing", "There is no such client to decide about."),
+        Undecided::Left => ApiError::not_found("pairing", "The client went away before it could be told."),
+        Undecided::WrongCode => {
+            ApiError::field("code", "Field \"code\" is not the code that this client shows.").status(403)
+        }
+        Undecided::Store(error) => error.into(),
+        Undecided::NoRandom => ApiError::new(Code::InternalError, "The system gives no random numbers."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> String {
+        let error = decision(body).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidRequest);
+        error.details()["field"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_decision_approves_by_code_or_rejects() {
+        let approve = Decision::Approve { code: "012345".into() };
+        assert_eq!(decision(r#"{"decision":"approve","code":" 012345 "}"#), Ok(approve));
+        for body in [r#"{"decision":"reject"}"#, r#"{"decision":"reject","code":"1"}"#] {
+            assert_eq!(decision(body), Ok(Decision::Reject));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        for (body, field) in [
+            ("{}", "decision"),
+            (r#"{"decision":"maybe","code":"123456"}"#, "decision"),
+            (r#"{"decision":true}"#, "decision"),
+            (r#"{"decision":"approve"}"#, "code"),
+            (r#"{"decision":"approve","code":" "}"#, "code"),
+            (r#"{"decision":"approve","code":123456}"#, "code"),
+        ] {
+            assert_eq!(refused(body), field, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_code_is_refused_and_not_unreadable() {
+        let error = of_undecided(Undecided::WrongCode);
+        assert_eq!((error.status_code(), error.name()), (403, "invalid_request"));
+        assert_eq!(error.details()["field"], "code");
+    }
+}

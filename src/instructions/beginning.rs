@@ -1,0 +1,96 @@
+//! How a batch begins: what becomes of a message once its stages have taken it and its keys were looked up. Pure.
+
+use super::{record::Shown, screen::Verdict};
+use crate::store::batches::Status;
+
+/// What is known when a batch begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    /// Whether it only asks what would happen.
+    pub(super) dry_run: bool,
+    /// More live batches than may be came in the last minute.
+    pub(super) too_many: bool,
+}
+
+/// How a batch begins, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    pub(super) status: Status,
+    pub(super) reason: Option<&'static str>,
+}
+
+/// Decides how a batch with these instructions begins.
+///
+/// Instructions that were taken on before do not count: they do not run, so nobody has to approve them.
+pub(super) fn begin(instructions: &[Shown<'_>], circumstances: Circumstances) -> Beginning {
+    let new = || instructions.iter().filter(|shown| shown.duplicate_of.is_none());
+    let needs_approval = new().any(|shown| shown.verdict == Verdict::NeedsApproval);
+    let (status, reason) = match circumstances {
+        _ if instructions.is_empty() => (Status::NoInstructions, None),
+        Circumstances { dry_run: true, .. } => (Status::Planned, None),
+        _ if new().next().is_none() => (Status::DuplicateOnly, None),
+        _ if needs_approval => (Status::PendingApproval, Some("an instruction needs approval")),
+        Circumstances { too_many: true, .. } => {
+            (Status::PendingApproval, Some("more live batches came within a minute than run without approval"))
+        }
+        _ => (Status::Queued, None),
+    };
+    Beginning { status, reason }
+}
+
+/// What a task of these instructions is, for people; without parameters, which not everybody may see.
+pub(super) fn title(platform: &str, tools: &[String]) -> String {
+    match tools {
+        [tool] => format!("{tool} for {platform}"),
+        _ => format!("{} instructions for {platform}", tools.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instructions::{Authority, Batch, Message, settings::Instructions};
+
+    fn batch(tools: &[&str]) -> Batch {
+        let text: String = tools.iter().map(|tool| format!("```baa\n@system::{tool}\n```\n")).collect();
+        let message = Message {
+            platform: "claude".into(),
+            conversation_id: Some("c".into()),
+            assistant_message_id: "m".into(),
+            text,
+        };
+        Batch::plan(&message, &Instructions::default(), Authority::Model).unwrap()
+    }
+
+    #[test]
+    fn every_beginning_has_its_circumstances() {
+        let (reads, runs) = ("status", "exec::true");
+        let (nobody, known) = (None, Some("batch_0"));
+        for (tools, duplicates, dry_run, too_many, status) in [
+            (vec![], vec![], false, false, Status::NoInstructions),
+            (vec![], vec![], true, true, Status::NoInstructions),
+            (vec![reads], vec![nobody], false, false, Status::Queued),
+            (vec![reads], vec![nobody], false, true, Status::PendingApproval),
+            (vec![reads], vec![nobody], true, true, Status::Planned),
+            (vec![runs], vec![known], true, false, Status::Planned),
+            (vec![reads], vec![known], false, true, Status::DuplicateOnly),
+            (vec![reads, runs], vec![nobody, nobody], false, false, Status::PendingApproval),
+            (vec![reads, runs], vec![nobody, known], false, false, Status::Queued),
+            (vec![reads, runs], vec![known, nobody], false, false, Status::PendingApproval),
+        ] {
+            let batch = batch(&tools);
+            let shown: Vec<_> =
+                batch.instructions().iter().zip(duplicates).map(|(one, known)| Shown::new(one, known)).collect();
+            let beginning = begin(&shown, Circumstances { dry_run, too_many });
+            assert_eq!(beginning.status, status, "{tools:?} {dry_run} {too_many}");
+            assert_eq!(beginning.reason.is_some(), status == Status::PendingApproval);
+        }
+    }
+
+    #[test]
+    fn a_title_holds_no_parameters() {
+        assert_eq!(title("claude", &["exec".into()]), "exec for claude");
+        assert_eq!(title("claude", &["exec".into(), "status".into()]), "2 instructions for claude");
+        assert_eq!(title("claude", &[]), "0 instructions for claude");
+    }
+}

@@ -1,0 +1,40 @@
+//! What the center tells whoever watches: that a batch is not as it was. No text, no parameter.
+
+use crate::{clock::WallMs, store::batches::BatchRow};
+use serde::Serialize;
+
+/// `instruction`: a batch entered a status.
+#[derive(Debug, Serialize)]
+pub(super) struct Changed {
+    batch_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<String>,
+    status: String,
+    origin: String,
+    platform: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<String>,
+    assistant_message_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    delivery: String,
+    at: WallMs,
+}
+
+impl Changed {
+    pub(super) fn of(row: &BatchRow, at: WallMs) -> Self {
+        let message = row.message.clone();
+        Changed {
+            batch_id: row.batch_id.clone(),
+            task_id: row.task_id.clone(),
+            status: row.status.clone(),
+            origin: row.origin.clone(),
+            platform: message.platform,
+            conversation_id: message.conversation_id,
+            assistant_message_id: message.assistant_message_id,
+            client_id: message.client_id,
+            delivery: row.delivery.clone(),
+            at,
+        }
+    }
+}

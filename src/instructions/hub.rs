@@ -1,0 +1,330 @@
+//! The door to the instruction center: takes messages in, decides, shows. A handle over shared state; the order of what
+//! runs is [`Center`]'s.
+
+use super::{
+    center::{Center, Look, Outside, Told},
+    events::Changed,
+    intake::{Refused, Submission, Taken},
+    pace::Pace,
+    settings::Instructions,
+};
+use crate::{
+    bridge::{FinalMessages, Seen},
+    clock::Clock,
+    events::Bus,
+    runs::insist,
+    state_folder::instructions_enabled,
+    store::{
+        Store, StoreError,
+        batches::{self, BatchRow},
+    },
+    system::System,
+};
+use actix::prelude::*;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Messages whose stages are worked out at once: that is work for a processor.
+const STAGES_AT_ONCE: usize = 2;
+
+/// What the center is made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its section.
+    pub settings: Instructions,
+    /// Where it stands whether instructions may run at all.
+    pub state_dir: PathBuf,
+    /// Where batches and keys are kept.
+    pub store: Store,
+    /// Until a change that must be made is tried again.
+    pub retry: Duration,
+    /// The mode, which decides whether live batches run.
+    pub system: System,
+    /// Where changes are told.
+    pub events: Bus,
+    /// Wall time.
+    pub clock: Clock,
+}
+
+/// The handle that the rest of the daemon holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) setup: Setup,
+    pub(super) pace: Mutex<Pace>,
+    pub(super) stages: Semaphore,
+    /// For observed messages that wait to be looked at.
+    unread: Arc<Semaphore>,
+    /// Held by the one that is.
+    reading: tokio::sync::Mutex<()>,
+    center: Mutex<Option<Running>>,
+    /// Deliveries under way, by platform and conversation.
+    pub(super) delivering: Mutex<HashMap<(String, String), usize>>,
+    /// Cancelled: no further instruction begins.
+    pub(super) stopping: CancellationToken,
+    /// What runs, and what is on its way back into a conversation.
+    pub(super) under_way: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Running {
+    outside: Outside,
+    arbiter: ArbiterHandle,
+    center: Addr<Center>,
+}
+
+impl Hub {
+    /// A center that does not run yet: it takes messages in.
+    pub fn new(setup: Setup) -> Self {
+        let settings = &setup.settings;
+        Hub {
+            shared: Arc::new(Shared {
+                pace: Mutex::new(Pace::new(settings.max_live_batches_per_minute)),
+                stages: Semaphore::new(STAGES_AT_ONCE),
+                reading: tokio::sync::Mutex::default(),
+                unread: Arc::new(Semaphore::new(settings.max_unread_messages)),
+                center: Mutex::default(),
+                delivering: Mutex::default(),
+                stopping: CancellationToken::new(),
+                under_way: TaskTracker::new(),
+                setup,
+            }),
+        }
+    }
+
+    /// Lets it run, on the calling arbiter: what an earlier process left running is `interrupted`, what waits goes on.
+    pub fn start(&self, outside: Outside) {
+        let arbiter = Arbiter::current();
+        let center = Center::new(Arc::clone(&self.shared), outside.clone()).start();
+        *self.center() = Some(Running { outside, arbiter, center });
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Instructions {
+        &self.shared.setup.settings
+    }
+
+    /// Takes a message in: what is to be run is kept, and will be.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of it will run, and why.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
+        let hub = self.clone();
+        let submitted = async move {
+            let waits = submission.is_waited_for();
+            let taken = hub.shared.take(submission).await?;
+            let mut ran = None;
+            match taken.status {
+                batches::Status::Queued => {
+                    let (waiter, answer) = oneshot::channel();
+                    ran = waits.then_some(answer);
+                    let waiter = waits.then(|| (taken.batch_id.clone(), waiter));
+                    hub.look(Look { waiter, expires: false });
+                }
+                batches::Status::PendingApproval => hub.look(Look { waiter: None, expires: true }),
+                _ => {}
+            }
+            Ok(Submitted { taken, ran })
+        };
+        on_its_own(submitted).await
+    }
+
+    /// A person's word on a batch that waits for it.
+    ///
+    /// # Errors
+    ///
+    /// It has no effect, and why.
+    pub async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
+        let (hub, batch_id) = (self.clone(), batch_id.to_owned());
+        let decided = async move {
+            let decided = hub.shared.decide(&batch_id, word).await;
+            hub.look(Look { waiter: None, expires: false });
+            decided
+        };
+        on_its_own(decided).await
+    }
+
+    /// No instruction begins any more.
+    pub fn stop(&self) {
+        self.shared.stopping.cancel();
+        self.shared.under_way.close();
+    }
+
+    /// Waits until what was under way has been written down.
+    pub async fn stopped(&self) {
+        self.shared.under_way.wait().await;
+    }
+
+    /// Has the center look for something to do. One that died is replaced.
+    fn look(&self, look: Look) {
+        let mut running = self.center();
+        let Some(running) = &mut *running else { return };
+        if !running.center.connected() {
+            tracing::error!("the instruction center died and is started again");
+            let (shared, outside) = (Arc::clone(&self.shared), running.outside.clone());
+            running.center = Center::start_in_arbiter(&running.arbiter, |_| Center::new(shared, outside));
+        }
+        running.center.do_send(look); // bounded: by the batches that may wait, and by callers
+    }
+
+    fn center(&self) -> MutexGuard<'_, Option<Running>> {
+        // Whole at any time: a panic leaves what was there before.
+        self.shared.center.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FinalMessages for Hub {
+    fn seen(&self, seen: Seen) {
+        let settings = self.settings();
+        if !settings.live || self.shared.stopping.is_cancelled() || !self.shared.is_enabled() {
+            return;
+        }
+        let Ok(unread) = Arc::clone(&self.shared.unread).try_acquire_owned() else {
+            let (platform, message) = (seen.platform, seen.assistant_message_id);
+            tracing::warn!(platform, message.id = message, "too many messages wait: this one is not looked at");
+            return;
+        };
+        let hub = self.clone();
+        actix_rt::spawn(async move {
+            let _unread = unread;
+            // One after the other, in the order in which they were seen.
+            let _turn = hub.shared.reading.lock().await;
+            let (platform, message) = (seen.platform.clone(), seen.assistant_message_id.clone());
+            let submission = Submission::live(seen);
+            while let Err(refused) = hub.submit(submission.clone()).await {
+                tracing::warn!(platform, message.id = message, %refused, "nothing of an observed message runs");
+                match refused {
+                    // Nothing was decided yet: it waits until the store can be written again.
+                    Refused::Store(error) if error != StoreError::Gone => sleep(hub.shared.setup.retry).await,
+                    _ => break,
+                }
+            }
+        });
+    }
+}
+
+/// Does something to its end, also when who asked for it leaves: what was written must be acted on.
+async fn on_its_own<T: 'static, E: From<StoreError> + 'static>(
+    work: impl Future<Output = Result<T, E>> + 'static,
+) -> Result<T, E> {
+    actix_rt::spawn(work).await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+}
+
+/// A message that was taken in.
+#[derive(Debug)]
+pub struct Submitted {
+    /// What was decided about it.
+    pub taken: Taken,
+    /// What comes of it, for whoever waits; nothing when the service stops first.
+    pub ran: Option<oneshot::Receiver<Told>>,
+}
+
+/// A person's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Whether it may run.
+    pub approve: bool,
+    /// The digest of what was shown, where the person's program tells.
+    pub digest: Option<String>,
+    /// Whose word, as the trail names them.
+    pub by: &'static str,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Why a person's word has no effect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// There is no such batch.
+    #[error("there is no such batch")]
+    NotFound,
+    /// The batch does not wait for a word any more.
+    #[error("the batch is {} and waits for no decision", .0.name())]
+    Stale(batches::Status),
+    /// What would run is not what was shown.
+    #[error("the batch is not what was shown: look at it again")]
+    Differs,
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Shared {
+    /// Whether instructions may run at all: not after a database was lost, until a person says so.
+    pub(super) fn is_enabled(&self) -> bool {
+        instructions_enabled(&self.setup.state_dir)
+    }
+
+    async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
+        let (name, now) = (batch_id.to_owned(), self.setup.clock.now_ms());
+        let decide = move |conn: &mut _| {
+            let Some(batch) = batches::one(conn, &name)? else { return Ok(Err(Undecided::NotFound)) };
+            // Worked out anew from what would run: a row that somebody changed is not what was shown.
+            let digest = super::record::digest(&name, &batch.row.message.assistant_message_id, &batch.plan);
+            if word.approve && word.digest.as_ref().is_some_and(|shown| *shown != digest) {
+                return Ok(Err(Undecided::Differs));
+            }
+            let approval = match word.approve {
+                true => batches::Approval::Given { digest: &digest },
+                false => batches::Approval::Refused,
+            };
+            let decision = batches::Decision { approval, by: word.by, reason: word.reason.as_deref() };
+            Ok(match batches::decide(conn, &name, &decision, now)? {
+                batches::Decided::Made => Ok(()),
+                batches::Decided::Differs => Err(Undecided::Differs),
+                batches::Decided::Stale(status) => Err(Undecided::Stale(status)),
+            }
+            .and_then(|()| batches::one(conn, &name)?.map(|batch| batch.row).ok_or(Undecided::NotFound)))
+        };
+        let decided = self.setup.store.transact(decide).await?;
+        match &decided {
+            Ok(row) => self.tell(row),
+            Err(Undecided::Stale(batches::Status::Expired)) => self.tell_of(batch_id).await,
+            Err(_) => {}
+        }
+        decided
+    }
+
+    /// Makes a change that must be made; says once that it cannot be.
+    pub(super) async fn insist<T, F>(&self, mut failed: impl FnMut(&StoreError), change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut crate::store::SqliteConnection) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        let mut told = false;
+        let failed = |error: &StoreError| {
+            if !std::mem::replace(&mut told, true) {
+                tracing::error!(%error, "instructions stop until the store can be written again");
+                failed(error);
+            }
+        };
+        insist(&self.setup.store, self.setup.retry, failed, change).await
+    }
+
+    /// Tells how a batch stands.
+    pub(super) fn tell(&self, row: &BatchRow) {
+        self.setup.events.publish("instruction", Changed::of(row, self.setup.clock.now_ms()));
+    }
+
+    /// The same for one that is read first.
+    pub(super) async fn tell_of(&self, batch_id: &str) {
+        let name = batch_id.to_owned();
+        if let Ok(Some(batch)) = self.setup.store.run(move |conn| batches::one(conn, &name)).await {
+            self.tell(&batch.row);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A message on its way in: through every stage, its keys looked up or taken, its batch kept. One transaction: what runs
+//! later has its keys before.
+
+use super::{
+    batch::Batch,
+    beginning::{Beginning, Circumstances, begin, title},
+    extract::{MESSAGE_BYTES_MAX, extract, is_result_only},
+    hub::Shared,
+    normalize::Message,
+    pace::Pace,
+    record::{self, Shown},
+    rejection::Rejection,
+    screen::{Authority, Observed, is_allowed},
+};
+use crate::{
+    bridge::Seen,
+    clock::WallMs,
+    store::{
+        SqliteConnection, StoreError,
+        batches::{self, BatchRow, MessageOf, NewBatch, Origin, Status, Work},
+        keys,
+    },
+};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use tokio::time::Instant;
+
+/// A message and on whose word it comes.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    of: MessageOf,
+    /// Shared with whoever else keeps it: some are long.
+    text: Arc<str>,
+    origin: Origin,
+    authority: Authority,
+    dry_run: bool,
+}
+
+impl Submission {
+    /// One that a client observed.
+    pub fn live(seen: Seen) -> Self {
+        let of = MessageOf {
+            platform: seen.platform,
+            conversation_id: seen.conversation_id,
+            assistant_message_id: seen.assistant_message_id,
+            client_id: Some(seen.client_id.as_str().to_owned()),
+        };
+        Submission { of, text: seen.raw_text, origin: Origin::Live, authority: Authority::Model, dry_run: false }
+    }
+
+    /// One that the operator gave.
+    pub fn operators(message: Message, require_approval: bool, dry_run: bool) -> Self {
+        let Message { platform, conversation_id, assistant_message_id, text } = message;
+        let of = MessageOf { platform, conversation_id, assistant_message_id, client_id: None };
+        let authority = if require_approval { Authority::Model } else { Authority::Operator };
+        Submission { of, text: text.into(), origin: Origin::Http, authority, dry_run }
+    }
+
+    /// Whether somebody waits for what comes of it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.origin == Origin::Http
+    }
+
+    fn message(&self) -> Message {
+        let MessageOf { platform, conversation_id, assistant_message_id, .. } = self.of.clone();
+        Message { platform, conversation_id, assistant_message_id, text: self.text.to_string() }
+    }
+}
+
+/// What was decided about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The batch; of a dry run nothing is kept under this name.
+    pub batch_id: String,
+    /// How it begins.
+    pub status: Status,
+    /// Its instructions, as JSON.
+    pub plan: String,
+}
+
+/// Why nothing of a message runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A stage refused it.
+    #[error("{rejection}")]
+    Rejected {
+        /// The batch that says so; nothing after a dry run.
+        batch_id: Option<String>,
+        /// Which, and why.
+        rejection: Rejection,
+    },
+    /// What had run before is not known any more.
+    #[error("instructions are off since the database was moved aside, until `baa-conductor instructions enable`")]
+    Off,
+    /// As many batches wait as may.
+    #[error("{0} batches wait for a decision or for their turn, as many as may")]
+    Crowded(usize),
+    /// Nothing can be kept, and so nothing runs.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Shared {
+    /// Takes a message in.
+    pub(super) async fn take(self: &Arc<Self>, submission: Submission) -> Result<Taken, Refused> {
+        if !submission.dry_run && !self.is_enabled() {
+            return Err(Refused::Off);
+        }
+        let settings = &self.setup.settings;
+        let observed = Observed {
+            platform: &submission.of.platform,
+            client_id: submission.of.client_id.as_deref().unwrap_or_default(),
+            conversation_id: submission.of.conversation_id.as_deref(),
+        };
+        if submission.origin == Origin::Live && !is_allowed(&settings.allow, observed) {
+            return self.put_aside(&submission, Status::NotAllowed).await;
+        }
+        match self.stages(&submission).await {
+            Ok(batch) if batch.instructions().is_empty() => self.put_aside(&submission, Status::NoInstructions).await,
+            Ok(batch) => self.keep(submission, batch).await,
+            Err(rejection) => self.reject(&submission, rejection).await,
+        }
+    }
+
+    /// Every stage, on another thread: the worst message takes a processor for a while.
+    async fn stages(self: &Arc<Self>, submission: &Submission) -> Result<Batch, Rejection> {
+        let _turn = self.stages.acquire().await;
+        let (shared, submission) = (Arc::clone(self), submission.clone());
+        let stages = actix_rt::task::spawn_blocking(move || {
+            if is_result_only(&submission.text) {
+                return Ok(Batch::default());
+            }
+            if submission.text.len() > MESSAGE_BYTES_MAX {
+                return extract(&submission.text).map(|_| Batch::default()); // without a copy of it
+            }
+            Batch::plan(&submission.message(), &shared.setup.settings, submission.authority)
+        });
+        stages.await.unwrap_or_else(|_| Err(Rejection::failed()))
+    }
+
+    /// Notes a message of which nothing runs. One that a client tells again is noted once.
+    async fn put_aside(&self, submission: &Submission, status: Status) -> Result<Taken, Refused> {
+        let batch_id = batches::new_id();
+        let taken = Taken { batch_id: batch_id.clone(), status, plan: "[]".to_owned() };
+        if submission.dry_run {
+            return Ok(taken);
+        }
+        let new = self.new_batch(submission, batch_id, Beginning { status, reason: None });
+        let (live, now) = (submission.origin == Origin::Live, self.setup.clock.now_ms());
+        let note = move |conn: &mut _| {
+            let known = if live { of_message(conn, &new.message)? } else { None };
+            match known.filter(|row| row.status == status.name()) {
+                Some(known) => Ok((known, false)),
+                None => {
+                    batches::create(conn, &new, now)?;
+                    Ok((find(conn, &new.batch_id)?, true))
+                }
+            }
+        };
+        let (row, is_new) = self.setup.store.transact(note).await?;
+        if is_new {
+            self.tell(&row);
+        }
+        Ok(Taken { batch_id: row.batch_id, ..taken })
+    }
+
+    /// Notes why a stage refused it.
+    async fn reject(&self, submission: &Submission, rejection: Rejection) -> Result<Taken, Refused> {
+        if submission.dry_run {
+            return Err(Refused::Rejected { batch_id: None, rejection });
+        }
+        let batch_id = batches::new_id();
+        let mut new =
+            self.new_batch(submission, batch_id.clone(), Beginning { status: Status::Rejected, reason: None });
+        new.reason = Some(rejection.message.clone());
+        new.rejection = serde_json::to_string(&rejection).ok();
+        new.work = Some(Work { title: title(&submission.of.platform, &[]), tools: Vec::new() });
+        let (live, now) = (submission.origin == Origin::Live, self.setup.clock.now_ms());
+        let note = move |conn: &mut _| {
+            // A client that tells a refused message again is not heard again.
+            let known = if live { of_message(conn, &new.message)? } else { None };
+            if known.is_some_and(|row| row.status == Status::Rejected.name() && row.approval.reason == new.reason) {
+                return Ok(None);
+            }
+            batches::create(conn, &new, now)?;
+            find(conn, &new.batch_id).map(Some)
+        };
+        if let Some(row) = self.setup.store.transact(note).await? {
+            self.tell(&row);
+        }
+        Err(Refused::Rejected { batch_id: Some(batch_id), rejection })
+    }
+
+    /// Takes its keys and keeps it, in one transaction.
+    async fn keep(&self, submission: Submission, batch: Batch) -> Result<Taken, Refused> {
+        let live = submission.origin == Origin::Live;
+        let too_many = live && self.pace().is_full(Instant::now());
+        let circumstances = Circumstances { dry_run: submission.dry_run, too_many };
+        let unset = Beginning { status: Status::Planned, reason: None };
+        let new = self.new_batch(&submission, batches::new_id(), unset);
+        let settings = &self.setup.settings;
+        let (most, now) = (settings.max_waiting, self.setup.clock.now_ms());
+        let expires_at = now.saturating_add(WallMs::try_from(settings.approval_ttl_ms).unwrap_or(WallMs::MAX));
+        let keep = move |conn: &mut _| {
+            let owners = owners(conn, &batch)?;
+            let instructions = batch.instructions().iter().zip(&owners);
+            let shown: Vec<_> = instructions.map(|(routed, owner)| Shown::new(routed, owner.as_deref())).collect();
+            let beginning = begin(&shown, circumstances);
+            let new = NewBatch { plan: record::write(&shown), ..new };
+            let taken = Taken { batch_id: new.batch_id.clone(), status: beginning.status, plan: new.plan.clone() };
+            match beginning.status {
+                Status::Planned => return Ok(Ok((taken, None))),
+                // A client that tells known instructions again leaves nothing.
+                Status::DuplicateOnly if live => return Ok(Ok((taken, None))),
+                Status::DuplicateOnly => {}
+                _ if batches::waiting(conn)? >= i64::try_from(most).unwrap_or(i64::MAX) => return Ok(Err(most)),
+                _ => {}
+            }
+            let fresh = || shown.iter().filter(|one| one.duplicate_of.is_none()).map(|one| one.instruction);
+            let wanted: Vec<_> = fresh().map(|one| one.dedupe_key.as_str()).collect();
+            let reserved = keys::reserve(conn, &new.batch_id, &wanted, now)?;
+            debug_assert!(reserved.duplicates.is_empty(), "the place in the message is part of a key");
+            let tools: Vec<_> = fresh().map(|one| one.tool.clone()).collect();
+            let new = NewBatch {
+                status: beginning.status,
+                reason: beginning.reason.map(str::to_owned),
+                expires_at: (beginning.status == Status::PendingApproval).then_some(expires_at),
+                digest: Some(record::digest(&new.batch_id, &new.message.assistant_message_id, &new.plan)),
+                work: Some(Work { title: title(&new.message.platform, &tools), tools }),
+                ..new
+            };
+            batches::create(conn, &new, now)?;
+            Ok(Ok((taken, Some(find(conn, &new.batch_id)?))))
+        };
+        let (taken, row) = self.setup.store.transact(keep).await?.map_err(Refused::Crowded)?;
+        if live && taken.status != Status::DuplicateOnly {
+            self.pace().count(Instant::now());
+        }
+        if let Some(row) = row {
+            self.tell(&row);
+        }
+        Ok(taken)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        // Whole at any time: each change is one step.
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_batch(&self, submission: &Submission, batch_id: String, beginning: Beginning) -> NewBatch {
+        NewBatch {
+            batch_id,
+            status: beginning.status,
+            origin: submission.origin,
+            message: submission.of.clone(),
+            reason: beginning.reason.map(str::to_owned),
+            expires_at: None,
+            digest: None,
+            plan: "[]".to_owned(),
+            rejection: None,
+            work: None,
+        }
+    }
+}
+
+/// The batch that has each instruction already.
+fn owners(conn: &mut SqliteConnection, batch: &Batch) -> Result<Vec<Option<String>>, StoreError> {
+    let keys = batch.instructions().iter().map(|routed| routed.screened.instruction.dedupe_key.as_str());
+    keys.map(|key| keys::owner(conn, key)).collect()
+}
+
+fn of_message(conn: &mut SqliteConnection, of: &MessageOf) -> Result<Option<BatchRow>, StoreError> {
+    batches::of_message(conn, &of.platform, of.conversation_id.as_deref(), &of.assistant_message_id)
+}
+
+fn find(conn: &mut SqliteConnection, batch_id: &str) -> Result<BatchRow, StoreError> {
+    batches::one(conn, batch_id)?.map(|batch| batch.row).ok_or(StoreError::NotFound)
+}

@@ -1,0 +1,192 @@
+//! Runs what is queued, one batch after the other, one instruction after the other.
+//!
+//! ```text
+//! next queued ─► begin ─► for each: its run is running (written) ─► execute ─► its run has ended (written) ─► finish
+//! ```
+//!
+//! Invariant: an instruction is executed after the store says that it runs, and never when the store said so before. So
+//! whatever dies in between, it begins once at most.
+
+use super::{
+    center::{Center, Ended, Outside},
+    deliver,
+    execution::{Done, Execution},
+    hub::Shared,
+    record::{self, Entry},
+};
+use crate::{
+    host,
+    ids::RequestId,
+    mode::Mode,
+    runs::kept,
+    store::{
+        StoreError,
+        batches::{self, Batch, Origin},
+        tasks::{self, Change, Status, runs},
+    },
+};
+use actix::prelude::*;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// See the module.
+pub(super) struct Runner {
+    shared: Arc<Shared>,
+    outside: Outside,
+    center: Addr<Center>,
+}
+
+/// What of a batch ran here.
+struct Ran {
+    executions: Vec<Execution>,
+    /// The service stops: more was to run.
+    stopped: bool,
+}
+
+impl Runner {
+    pub(super) fn new(shared: Arc<Shared>, outside: Outside, center: Addr<Center>) -> Self {
+        Runner { shared, outside, center }
+    }
+
+    /// Runs everything that is queued; ends when there is nothing more, or nothing may begin.
+    pub(super) async fn run(self) {
+        while !self.shared.stopping.is_cancelled() && self.shared.is_enabled() {
+            let live = self.shared.setup.system.mode() == Mode::Running;
+            let next = self.shared.insist(|_| (), move |conn| batches::next_queued(conn, live)).await;
+            let Ok(Some(batch)) = next else { return };
+            if let Err(error) = self.batch(batch).await {
+                tracing::error!(%error, "a batch cannot go on");
+                return;
+            }
+        }
+    }
+
+    async fn batch(&self, batch: Batch) -> Result<(), StoreError> {
+        let batch_id = batch.row.batch_id.clone();
+        let message_id = &batch.row.message.assistant_message_id;
+        let digest = record::digest(&batch_id, message_id, &batch.plan);
+        let entries = match record::read(&batch.plan) {
+            Ok(entries) if batch.row.digest.as_ref() == Some(&digest) => entries,
+            _ => return self.refuse(&batch_id).await,
+        };
+        let (now, name) = (self.now(), batch_id.clone());
+        let begin = move |conn: &mut _| match batches::begin(conn, &name, now)? {
+            Change::Made => batches::one(conn, &name)?.map(|batch| batch.row).ok_or(StoreError::NotFound),
+            Change::Refused(_) => Err(StoreError::NotFound),
+        };
+        let row = self.insist(&batch_id, begin).await?;
+        self.shared.tell(&row);
+        let origin = if row.origin == Origin::Live.name() { host::Origin::Model } else { host::Origin::Operator };
+        let fresh: Vec<Entry> = entries.into_iter().filter(|entry| entry.duplicate_of.is_none()).collect();
+        let Ran { executions, stopped } = self.instructions(&batch_id, row.task_id.as_deref(), &fresh, origin).await?;
+        let (now, name) = (self.now(), batch_id.clone());
+        let end = move |conn: &mut _| match stopped {
+            true => batches::abandon(conn, &name, "the service stopped", now).map(drop),
+            false => batches::finish(conn, &name, now).map(drop),
+        };
+        self.insist(&batch_id, end).await?;
+        self.shared.tell_of(&batch_id).await;
+        if origin == host::Origin::Model && !stopped {
+            deliver::start(&self.shared, &self.outside, row, &executions);
+        }
+        self.center.do_send(Ended { batch_id, told: Ok(executions) }); // bounded: once a batch
+        Ok(())
+    }
+
+    async fn instructions(
+        &self,
+        batch_id: &str,
+        task_id: Option<&str>,
+        entries: &[Entry],
+        origin: host::Origin,
+    ) -> Result<Ran, StoreError> {
+        let task_id = task_id.ok_or(StoreError::NotFound)?.to_owned();
+        let runs = self.insist(batch_id, move |conn| runs::of_task(conn, &task_id)).await?;
+        let settings = &self.shared.setup.settings;
+        let (mut executions, mut whole) = (Vec::with_capacity(entries.len()), settings.answer_max_bytes);
+        let mut failed = false;
+        for (entry, run) in entries.iter().zip(runs) {
+            if self.shared.stopping.is_cancelled() {
+                return Ok(Ran { executions, stopped: true });
+            }
+            let (run_id, now) = (run.run_id, self.now());
+            if failed && settings.stop_on_failure {
+                let why = "an instruction before it failed";
+                let cancel = move |conn: &mut _| tasks::change_run(conn, &run_id, Status::Cancelled, why, now);
+                self.insist(batch_id, cancel).await?;
+                continue;
+            }
+            let name = run_id.clone();
+            let begin = move |conn: &mut _| tasks::change_run(conn, &name, Status::Running, "", now);
+            if self.insist(batch_id, begin).await? != Change::Made {
+                continue; // it had its turn
+            }
+            let execution = self.execute(entry, origin).await;
+            failed |= !execution.done.ok;
+            let (execution, text) = record_of(execution, settings.result_max_bytes, &mut whole);
+            let status = if execution.done.ok { Status::Succeeded } else { Status::Failed };
+            let finished_at = execution.finished_at;
+            let end = move |conn: &mut _| tasks::end_run(conn, &run_id, status, &text, finished_at);
+            self.insist(batch_id, end).await?;
+            executions.push(execution);
+        }
+        Ok(Ran { executions, stopped: false })
+    }
+
+    async fn execute(&self, entry: &Entry, origin: host::Origin) -> Execution {
+        let (request_id, started_at) = (RequestId::generate(), self.now());
+        // What began may finish for as long as the service takes to stop; the host ends it then.
+        let never = CancellationToken::new();
+        let done: Done = self.outside.execute.execute(entry.plan.clone(), origin, &never).await;
+        Execution::of(entry, request_id.as_str(), done, started_at, self.now())
+    }
+
+    /// One whose text is not what was decided about: it never runs.
+    async fn refuse(&self, batch_id: &str) -> Result<(), StoreError> {
+        tracing::error!(batch.id = batch_id, "a batch is not what was decided about and does not run");
+        let (now, name) = (self.now(), batch_id.to_owned());
+        let refuse = move |conn: &mut _| {
+            batches::begin(conn, &name, now)?;
+            batches::abandon(conn, &name, "it is not what was decided about", now)
+        };
+        self.insist(batch_id, refuse).await?;
+        self.shared.tell_of(batch_id).await;
+        self.center.do_send(Ended { batch_id: batch_id.to_owned(), told: Ok(Vec::new()) }); // bounded: once a batch
+        Ok(())
+    }
+
+    /// Makes a change that must be made. Whoever waits for the batch is told at once that it cannot be made now.
+    async fn insist<T, F>(&self, batch_id: &str, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut crate::store::SqliteConnection) -> Result<T, StoreError> + Clone + Send + 'static,
+    {
+        let stalled = |error: &StoreError| {
+            let (batch_id, told) = (batch_id.to_owned(), Err(error.clone()));
+            self.center.do_send(Ended { batch_id, told }); // bounded: once for each change that cannot be made
+        };
+        self.shared.insist(stalled, change).await
+    }
+
+    fn now(&self) -> crate::clock::WallMs {
+        self.shared.setup.clock.now_ms()
+    }
+}
+
+/// What is kept of an execution, and what whoever waits is given: the whole of it while `whole` bytes last.
+fn record_of(execution: Execution, result_bytes_max: usize, whole: &mut usize) -> (Execution, String) {
+    let cut = |mut execution: Execution| {
+        execution.done.data = execution.done.data.map(|data| kept(data, result_bytes_max));
+        execution
+    };
+    let all = serde_json::to_string(&execution).expect("our own values have string keys");
+    let short = cut(execution.clone());
+    let text = if short == execution { all.clone() } else { serde_json::to_string(&short).unwrap_or_default() };
+    match whole.checked_sub(all.len()) {
+        Some(left) => {
+            *whole = left;
+            (execution, text)
+        }
+        None => (short, text),
+    }
+}

@@ -1,0 +1,56 @@
+//! What a model asks for, on the status page: shown as it would run, and run once somebody approves it.
+
+use crate::support::{StatusPage, until_ok};
+use serde_json::{Value, json};
+use std::fs;
+
+/// Tests may run as root.
+const SETTINGS: &str = "host_ops.allow_root = true\ninstructions.sandbox = 'off'";
+
+/// A batch that waits for approval; answers its id.
+async fn waiting(page: &StatusPage, message: &str, command: &str) -> String {
+    let body = json!({"platform": "claude", "conversation_id": "c", "assistant_message_id": message,
+        "text": format!("```baa\n@conductor::exec::{command}\n```\n"), "require_approval": true});
+    page.caller().post("/v1/instructions/messages", &body).await.data()["batch_id"].as_str().unwrap().to_owned()
+}
+
+/// Presses a button of the one batch that is shown until it is as wanted: a click on what has only just appeared counts
+/// for nothing.
+async fn decide(page: &StatusPage, button: &str, batch: &str, wanted: &str) -> Value {
+    until_ok(wanted, async || {
+        let there = format!("document.querySelector('#batches-list [data-do={button}]:enabled') !== null");
+        if page.firefox.bidi.evaluate(&page.tab, &there).await == true {
+            page.click(&format!("#batches-list [data-do={button}]")).await;
+        }
+        let is = page.caller().get(&format!("/v1/instructions/{batch}")).await.data();
+        if is["status"] == wanted { Ok(is) } else { Err(is["status"].clone()) }
+    })
+    .await
+}
+
+#[actix_rt::test]
+async fn a_batch_waits_on_the_page_and_runs_once_it_is_approved() {
+    let page = StatusPage::open(SETTINGS).await;
+    let file = page.daemon.folder().path().join("ran");
+    let command = format!("echo once >> {}", file.display());
+    let batch = waiting(&page, "m-1", &command).await;
+    page.says("#headline-items", |said| said.contains("1 batch of instructions waits for your decision.")).await;
+    page.says("#batches-list [data-of=rows]", |said| said.contains(&command)).await;
+    assert!(!file.exists(), "nothing runs before");
+    let done = decide(&page, "approve", &batch, "executed").await;
+    assert_eq!((&done["executions"][0]["ok"], &*fs::read_to_string(&file).unwrap()), (&json!(true), "once\n"));
+    page.comes_to("document.querySelector('#batches').hidden", json!(true)).await;
+    page.says("#headline-title", |said| said == "No Firefox is connected.").await;
+}
+
+#[actix_rt::test]
+async fn a_rejected_batch_never_runs() {
+    let page = StatusPage::open(SETTINGS).await;
+    let file = page.daemon.folder().path().join("ran");
+    let batch = waiting(&page, "m-1", &format!("echo once >> {}", file.display())).await;
+    page.says("#batches-list h3", |said| said == "1 instruction").await;
+    page.firefox.bidi.write(&page.tab, "#batches-list input", "not today").await;
+    let done = decide(&page, "reject", &batch, "rejected").await;
+    assert!(done.to_string().contains("not today") && !file.exists(), "{done}");
+    page.comes_to("document.querySelector('#batches').hidden", json!(true)).await;
+}

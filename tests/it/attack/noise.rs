@@ -1,0 +1,145 @@
+//! Random frames: none crashes, none hangs, none grows. `BAA_IT_SEED` repeats a run.
+
+use super::{Bystander, at_full_size, unharmed};
+use crate::support::{Daemon, Peer, no_client_left, raw_frame, text_frame, until};
+use serde_json::json;
+
+/// Splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        (0..self.below(most)).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+
+    /// Mostly what a peer might say, with something in it that it should not.
+    fn frame(&mut self) -> Vec<u8> {
+        const TYPES: [&str; 14] = [
+            "hello",
+            "auth",
+            "state_request",
+            "action_request",
+            "credentials",
+            "api_endpoints",
+            "api_response",
+            "stream_open",
+            "stream_event",
+            "stream_end",
+            "stream_error",
+            "progress",
+            "action_result",
+            "browser.final_message",
+        ];
+        const FIELDS: [&str; 14] = [
+            "id",
+            "client_id",
+            "platform",
+            "account",
+            "freshness",
+            "headers",
+            "endpoints",
+            "seq",
+            "status",
+            "body",
+            "action",
+            "shell_runtime",
+            "raw_text",
+            "proof",
+        ];
+        match self.below(100) {
+            0..70 => {
+                let mut message = json!({"type": TYPES[self.below(TYPES.len())]});
+                for _ in 0..self.below(6) {
+                    message[FIELDS[self.below(FIELDS.len())]] = self.value(3);
+                }
+                text_frame(&message.to_string())
+            }
+            70..80 => raw_frame(0x89 + u8::try_from(self.below(2)).unwrap(), &self.bytes(126)),
+            80..88 => {
+                let text = json!({"type": "client_log", "message": self.value(2)}).to_string();
+                let (a, b) = text.as_bytes().split_at(self.below(text.len() - 1));
+                [raw_frame(0x01, a), raw_frame(0x80, b)].concat()
+            }
+            88..94 => {
+                let mut text = json!({"type": "credentials", "x": self.value(4)}).to_string().into_bytes();
+                text.truncate(self.below(text.len()));
+                raw_frame(0x81, &text)
+            }
+            94..99 => raw_frame(
+                0x81,
+                format!("{{\"type\":\"client_log\",\"message\":{}}}", "[".repeat(self.below(400))).as_bytes(),
+            ),
+            // Seldom, since it ends the connection.
+            _ => raw_frame(self.next().to_le_bytes()[0], &self.bytes(300)),
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> serde_json::Value {
+        match self.below(if depth == 0 { 6 } else { 8 }) {
+            0 => json!(null),
+            1 => json!(self.next().cast_signed()),
+            2 => json!(self.next() as f64 / 3.0),
+            3 => json!(self.below(2) == 0),
+            4 => json!("claude"),
+            5 => json!(String::from_utf8_lossy(&self.bytes(60))),
+            6 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
+            _ => json!({"claude": self.value(depth - 1), "platform": self.value(depth - 1)}),
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn random_frames_of_many_peers() {
+    let (connections, frames) = if at_full_size() { (10_000, 100) } else { (60, 100) };
+    let seed = std::env::var("BAA_IT_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
+    eprintln!("BAA_IT_SEED={seed}, {connections} connections of {frames} frames");
+    let daemon = Daemon::start("log.filter = \"error\"").await;
+    let others = Bystander::watching(&daemon).await;
+    let mut dice = Dice(seed);
+    let mut before = 0;
+    for n in 0..connections {
+        let mut peer = match dice.below(3) {
+            0 => Peer::upgraded(&daemon).await,
+            _ => Peer::greeted(&daemon, &format!("noise-{}", dice.below(5))).await,
+        };
+        let bytes: Vec<u8> = (0..frames).flat_map(|_| dice.frame()).collect();
+        for piece in bytes.chunks(1 + dice.below(bytes.len())) {
+            // It may be closed in the middle.
+            if peer.connection.try_write(piece).await.is_err() {
+                break;
+            }
+        }
+        // Some are heard out, some just go.
+        if dice.below(4) > 0 {
+            let _ = peer.connection.try_write(&raw_frame(0x88, &[3, 232])).await;
+            while peer.connection.read().await {}
+        }
+        if n == connections / 10 {
+            before = daemon.resident_bytes();
+        }
+    }
+    until("end of the peers", async || {
+        let clients = crate::support::client_ids(&daemon.caller()).await;
+        (clients == ["bystander"]).then_some(())
+    })
+    .await;
+    let after = daemon.resident_bytes();
+    eprintln!("{:.1} MB after a tenth, {:.1} MB in the end", before as f64 / 1e6, after as f64 / 1e6);
+    assert!(!at_full_size() || after.saturating_sub(before) <= 10 << 20, "{before} bytes became {after}");
+    others.tell("random frames").await;
+    no_client_left(&daemon.caller()).await;
+    unharmed(&daemon).await;
+}

@@ -1,0 +1,135 @@
+//! The database cannot be written in the middle of a batch: the caller is told, relays go on, and the batch goes on by
+//! itself when it can be written again.
+
+use super::{SETTINGS, block, leaves_a_line, lines, message, submit};
+use crate::faults::limit;
+use crate::support::{Daemon, ask, automatic, until};
+use baa_conductor::store::{Store, StoreSettings};
+use diesel::connection::SimpleConnection;
+use rustix::process::Resource;
+use serde_json::json;
+use std::{path::Path, process::Command};
+use tokio::sync::oneshot;
+
+/// Holds the database until the sender is dropped, as another process would.
+async fn held(database: &Path) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (release, released) = oneshot::channel::<()>();
+    let (locked, is_locked) = oneshot::channel();
+    let store = Store::open(database, &StoreSettings::default()).unwrap();
+    let holding = actix_rt::spawn(async move {
+        let hold = store.run(move |conn| {
+            conn.batch_execute("BEGIN IMMEDIATE").unwrap();
+            locked.send(()).unwrap();
+            // Ends when the test lets go.
+            let _ = released.blocking_recv();
+            Ok(conn.batch_execute("COMMIT")?)
+        });
+        hold.await.unwrap();
+        store.close().await.unwrap_or_default();
+    });
+    is_locked.await.unwrap();
+    (release, holding)
+}
+
+/// What keeps the database from being written, until it is lifted.
+enum Fault {
+    /// Another process.
+    Held(oneshot::Sender<()>, tokio::task::JoinHandle<()>),
+    /// The file may not grow.
+    Full,
+}
+
+impl Fault {
+    async fn held(daemon: &Daemon) -> Self {
+        let (release, holding) = held(&daemon.folder().state().join("conductor.db")).await;
+        Fault::Held(release, holding)
+    }
+
+    fn full(daemon: &Daemon) -> Self {
+        limit(daemon, Resource::Fsize, Some(1));
+        Fault::Full
+    }
+
+    async fn lift(self, daemon: &Daemon) {
+        match self {
+            Fault::Held(release, holding) => {
+                drop(release);
+                holding.await.unwrap();
+            }
+            Fault::Full => limit(daemon, Resource::Fsize, None),
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_batch_waits_while_another_process_holds_the_store() {
+    a_batch_waits(async |daemon| Fault::held(daemon).await).await;
+}
+
+#[actix_rt::test]
+async fn a_batch_waits_while_the_disk_is_full() {
+    a_batch_waits(async |daemon| Fault::full(daemon)).await;
+}
+
+async fn a_batch_waits(fault: impl AsyncFnOnce(&Daemon) -> Fault) {
+    let settings = format!("{SETTINGS}store.busy_timeout_ms = 20\nstore.retry_ms = 20");
+    let daemon = Daemon::start(&settings).await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let _firefox = automatic(&daemon, "ff").await;
+    let here = daemon.folder().path().to_owned();
+    let (began, go, second) = (here.join("began"), here.join("go"), here.join("second"));
+    let waits =
+        format!("@system::exec\necho x >> {}\nwhile [ ! -e {} ]; do sleep 0.01; done", began.display(), go.display());
+    let text = format!("{}{}", block(&waits), leaves_a_line(&second));
+    let mut sent = caller.begin_at("/v1/instructions/messages", &message("m", &text)).await;
+    until("begin of the first", async || began.exists().then_some(())).await;
+    let fault = fault(&daemon).await;
+    std::fs::write(&go, "").unwrap();
+
+    let stalled = sent.answer(false).await;
+    assert_eq!(stalled.error(), (503, "store_unavailable".into()));
+    let batch_id = stalled.json()["details"]["batch_id"].as_str().unwrap().to_owned();
+    assert_eq!(submit(&caller, "n", &text).await.error(), (503, "store_unavailable".into()), "nothing is taken on");
+    assert_eq!(caller.post("/v1/exec", &json!({"command": "true"})).await.error().0, 503, "or done unseen");
+    assert_eq!(caller.request(&ask("r", "/api/organizations")).await.status, 200, "relays go on");
+    until("the probe", async || (caller.get("/readyz").await.status == 503).then_some(())).await;
+    assert_eq!((lines(&began), second.exists()), (1, false));
+
+    fault.lift(&daemon).await;
+    let shown = until("end of the batch", async || {
+        let shown = super::batch(&caller, &batch_id).await;
+        (shown["status"] == "executed").then_some(shown)
+    })
+    .await;
+    assert_eq!(shown["executions"].as_array().unwrap().len(), 2);
+    assert_eq!((lines(&began), lines(&second)), (1, 1));
+    until("the probe", async || (caller.get("/readyz").await.status == 200).then_some(())).await;
+}
+
+#[actix_rt::test]
+async fn after_a_store_was_lost_nothing_runs_until_a_person_says_so() {
+    let mut daemon = Daemon::start(SETTINGS).await;
+    assert_eq!(daemon.stop().await, Some(0));
+    let folder = daemon.into_folder();
+    std::fs::write(folder.state().join("conductor.db"), b"garbage".repeat(5_000)).unwrap();
+    let mut command = folder.command(SETTINGS);
+    command.arg("--new-store");
+    let daemon = Daemon::spawn(folder, command).await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let file = daemon.folder().path().join("lost");
+    let refused = submit(&caller, "m", &leaves_a_line(&file)).await;
+    assert_eq!(refused.error(), (503, "store_unavailable".into()));
+    assert!(refused.json()["message"].as_str().unwrap().contains("instructions enable"), "{refused:?}");
+    let planned = super::submit_with(&caller, "m", &leaves_a_line(&file), "dry_run", true).await;
+    assert_eq!(planned.data()["status"], "planned", "a plan runs nothing");
+
+    let enable = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
+        command.args(["instructions", "enable", "--state-dir"]).arg(daemon.folder().state());
+        let output = command.env_clear().env("HOME", daemon.folder().path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(enable(), (Some(0), "instructions may run again\n".into()));
+    assert_eq!(submit(&caller, "m", &leaves_a_line(&file)).await.data()["status"], "executed");
+    assert_eq!((lines(&file), enable()), (1, (Some(0), "instructions were not off\n".into())));
+}

@@ -1,0 +1,122 @@
+//! Whether the socket speaks WebSocket: the cases of groups 1 to 7 and 10 of the Autobahn test suite, on raw frames.
+//!
+//! The daemon echoes nothing; where the suite waits for an echo, these wait for what answers a text: every text frame is
+//! a message, each of these is of no known type, and its `error` names it. So a message that comes back by name has
+//! arrived whole, once and in order.
+//!
+//! Every case is a row with a name, on a connection of its own; where one fails, its name stands in the output.
+
+mod closing;
+mod fragments;
+mod framing;
+mod handshake;
+mod pings;
+mod reserved;
+mod utf8;
+
+use crate::support::{Case, Connection, Daemon, Peer, raw_frame, text_frame};
+use serde_json::json;
+
+/// What the peer sends, piece by piece.
+type Pieces = Vec<Vec<u8>>;
+
+/// What must come of it.
+#[derive(Clone, Debug)]
+enum Then {
+    /// These messages are answered, in this order, and the connection stays.
+    Answers(Vec<String>),
+    /// A pong with each of these payloads comes, in this order, and the connection stays.
+    Pongs(Vec<Vec<u8>>),
+    /// The daemon closes with this code and the connection ends.
+    Closes(u16),
+    /// The daemon closes without a code and the connection ends.
+    ClosesBare,
+}
+
+/// A name, what is sent, what must come of it.
+type Row = (&'static str, Pieces, Then);
+
+/// A message that is answered under its name.
+fn message(name: &str) -> String {
+    json!({"type": "no_such_type", "id": name}).to_string()
+}
+
+/// One that is `bytes` long.
+fn message_of(name: &str, bytes: usize) -> String {
+    let bare = json!({"type": "no_such_type", "id": name, "pad": ""}).to_string();
+    json!({"type": "no_such_type", "id": name, "pad": "*".repeat(bytes - bare.len())}).to_string()
+}
+
+fn text(name: &str) -> Vec<u8> {
+    text_frame(&message(name))
+}
+
+/// Cuts bytes into pieces of this size.
+fn chopped(bytes: &[u8], size: usize) -> Pieces {
+    bytes.chunks(size).map(<[u8]>::to_vec).collect()
+}
+
+/// A message in fragments of this size.
+fn fragmented(text: &str, size: usize) -> Pieces {
+    let last = text.len().div_ceil(size) - 1;
+    let parts = text.as_bytes().chunks(size).enumerate();
+    let first = |n: usize| if n == 0 { 0x01 } else { 0x00 } | if n == last { 0x80 } else { 0x00 };
+    parts.map(|(n, part)| raw_frame(first(n), part)).collect()
+}
+
+fn answers(names: &[&str]) -> Then {
+    Then::Answers(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+fn closing(code: u16, reason: &str) -> Vec<u8> {
+    raw_frame(0x88, &[&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+/// Runs every row against one daemon, which must be as well afterwards as before.
+async fn run(rows: Vec<Row>) {
+    let daemon = Daemon::start("").await;
+    for (name, pieces, then) in rows {
+        let case = Case::new(name);
+        let mut peer = Peer::greeted(&daemon, "peer").await;
+        for piece in pieces {
+            // Whoever is closed in the middle takes no more.
+            if peer.connection.try_write(&piece).await.is_err() {
+                break;
+            }
+        }
+        outcome(peer, then).await;
+        case.passed();
+    }
+    assert_eq!(daemon.caller().get("/readyz").await.status, 200);
+    assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
+}
+
+async fn outcome(mut peer: Peer, then: Then) {
+    match then {
+        Then::Answers(names) => {
+            // One more at the end, so that none comes twice.
+            peer.connection.write(&text("end")).await;
+            for name in names.into_iter().chain(["end".to_owned()]) {
+                assert_eq!(peer.error_id().await, name);
+            }
+        }
+        Then::Pongs(payloads) => {
+            for payload in payloads {
+                assert_eq!(peer.pong().await, payload);
+            }
+            peer.is_heard().await;
+        }
+        Then::Closes(code) => {
+            assert_eq!(peer.close().await.0, Some(code));
+            ends(peer.connection).await;
+        }
+        Then::ClosesBare => {
+            assert_eq!(peer.close().await.0, None);
+            ends(peer.connection).await;
+        }
+    }
+}
+
+async fn ends(mut connection: Connection) {
+    while connection.read().await {}
+}

@@ -17,6 +17,7 @@ use crate::{
     state_folder::{Announcement, StateError, StateFolder, TokenError, disable_instructions, instructions_enabled},
     store::{self, Later, OpenError, Retention, Store, StoreError, batches, tasks::Interrupted},
     system::System,
+    telemetry::metrics::Metrics,
     watchdog::{Death, Watchdog},
 };
 use std::{
@@ -135,7 +136,9 @@ impl Daemon {
         if !instructions_enabled(state.path()) {
             tracing::warn!("instructions are off until `baa-conductor instructions enable`");
         }
-        let store = Store::open(&database, &config.store)?;
+        let registry = Arc::new(config.registry());
+        let metrics = Metrics::new(registry.names());
+        let store = Store::open(&database, &config.store)?.timed(metrics.store.clone());
         let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
@@ -149,7 +152,6 @@ impl Daemon {
         let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
         let events = events::Bus::new(first_id, config.server.events_kept);
         let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
-        let registry = Arc::new(config.registry());
         let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
         interrupt(&store, clock).await;
         let retry = Duration::from_millis(config.store.retry_ms);
@@ -172,6 +174,7 @@ impl Daemon {
             clock,
             events: events.clone(),
             later: later.clone(),
+            metrics: metrics.wire.clone(),
             final_messages: Arc::new(instructions.clone()),
         });
         let policy = policy::Hub::new(policy::Parts {
@@ -179,7 +182,7 @@ impl Daemon {
             clock,
             events: events.clone(),
             memory: policy::Memory::open(&store, later.clone(), clock, config.policy.max_targets).await?,
-            observer: policy::Observer::default(),
+            observer: policy::Observer::counting(metrics.policy.clone()),
         });
         let relay = relay::Hub::new(relay::Setup {
             bridge: bridge.clone(),
@@ -190,6 +193,7 @@ impl Daemon {
             clock,
             requests_max: config.server.max_requests,
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
+            metrics: metrics.relay.clone(),
         });
         let records = records::Reader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
         let parts = Parts {
@@ -211,6 +215,7 @@ impl Daemon {
             token,
             store: store.clone(),
             later: later.clone(),
+            metrics,
         };
         let core = Arc::new(Core::new(parts, listening.address));
         let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));

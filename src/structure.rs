@@ -60,6 +60,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("landlock", &["host::sandbox"]),
     ("libc", &["host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
+    ("prometheus", &["telemetry::metrics"]),
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
     ("seccompiler", &["host::sandbox"]),

@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever written to stdout, which belongs to the ready line and to the answers of client commands.
 
+pub mod metrics;
 pub mod settings;
 
 pub use settings::{Format, LogSettings};

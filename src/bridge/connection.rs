@@ -140,10 +140,12 @@ impl Connection {
         if waiting > self.hub.settings().max_outbound_bytes as u64 {
             return self.close(1013, "max_outbound_bytes", Gone::SendFailed, ctx);
         }
+        self.hub.metrics().sent(&text);
         self.socket.do_send(Out::Text(text));
     }
 
     fn refuse(&mut self, refused: &Refused, ctx: &mut Context<Self>) {
+        self.hub.metrics().rejected(refused.code.name());
         tracing::debug!(client.id = self.name(), code = ?refused.code, reason = refused.message, "refused a message");
         let text = frame(&ErrorFrame {
             code: refused.code,
@@ -185,7 +187,10 @@ impl Connection {
             Gone::Stopped | Gone::Replaced => {
                 tracing::info!(client.id = self.name(), close.code = code, reason, "closing a client");
             }
-            _ => tracing::warn!(client.id = self.name(), close.code = code, reason, "closing a client"),
+            _ => {
+                self.hub.metrics().rejected(reason);
+                tracing::warn!(client.id = self.name(), close.code = code, reason, "closing a client");
+            }
         }
         self.fail_requests(gone);
         self.leave(gone);

@@ -19,6 +19,7 @@ use crate::{
     platforms::registry::Registry,
     store::Later,
     system::System,
+    telemetry::metrics,
     wire::Raw,
 };
 use actix::prelude::*;
@@ -56,6 +57,8 @@ pub struct Setup {
     pub events: Bus,
     /// Where what clients tell is kept, written behind.
     pub later: Later,
+    /// Where messages are counted.
+    pub metrics: metrics::Wire,
     /// Who is known here.
     pub pairings: Pairings,
     /// Who does something with final messages.
@@ -224,6 +227,10 @@ impl Hub {
     /// Section `bridge`.
     pub fn settings(&self) -> &Arc<Bridge> {
         &self.shared.setup.settings
+    }
+
+    pub(super) fn metrics(&self) -> &metrics::Wire {
+        &self.shared.setup.metrics
     }
 
     pub(super) fn door(&self) -> &Pairings {

@@ -26,6 +26,7 @@ use bytestring::ByteString;
 use futures_util::FutureExt;
 use serde::Serialize;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How long a browser may remember a preflight's answer, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
@@ -98,7 +99,7 @@ pub(super) async fn serve(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let id = exchange_id(&request);
+    let (id, metrics, since) = (exchange_id(&request), core.metrics.http.clone(), Instant::now());
     let (result, allowed) = match core.origins.check(request.uri(), request.headers(), route.is_socket()) {
         Err(error) => (Err(error), None),
         Ok(passed) => {
@@ -112,6 +113,7 @@ pub(super) async fn serve(
     if let Some(successor) = route.successor {
         deprecate(&mut response, successor);
     }
+    metrics.answered(Some(route.path), request.method().as_str(), response.status().as_str(), since);
     response
 }
 
@@ -148,12 +150,29 @@ async fn handle(
     (route.handler)(Call { core, id, caller, request, body, payload }).await
 }
 
-/// A request for no route, or for another method of one: `allow` names those there are.
-pub(super) async fn refuse(core: Arc<Core>, allow: Option<&'static str>, request: HttpRequest) -> HttpResponse {
-    let id = exchange_id(&request);
+/// A path of the table that was asked for by another method than it has.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// Its template.
+    pub(super) path: &'static str,
+    /// The methods that it has.
+    pub(super) allow: &'static str,
+}
+
+/// A request for no route, or for another method of one: `known` is that one.
+pub(super) async fn refuse(core: Arc<Core>, known: Option<Known>, request: HttpRequest) -> HttpResponse {
+    let since = Instant::now();
+    let response = refusal(&core, known.map(|known| known.allow), &request);
+    let (route, method) = (known.map(|known| known.path), request.method().as_str());
+    core.metrics.http.answered(route, method, response.status().as_str(), since);
+    response
+}
+
+fn refusal(core: &Core, allow: Option<&'static str>, request: &HttpRequest) -> HttpResponse {
+    let id = exchange_id(request);
     let passed = match core.origins.check(request.uri(), request.headers(), false) {
         Ok(passed) => passed,
-        Err(error) => return seal(Err(error), &id, None, &request),
+        Err(error) => return seal(Err(error), &id, None, request),
     };
     let origin = passed.allowed_origin.as_deref();
     let error = match (request.method(), allow) {
@@ -168,7 +187,7 @@ pub(super) async fn refuse(core: Arc<Core>, allow: Option<&'static str>, request
         }
         (_, None) => ApiError::not_found("route", "There is no such route."),
     };
-    seal(Err(error), &id, origin, &request)
+    seal(Err(error), &id, origin, request)
 }
 
 fn exchange_id(request: &HttpRequest) -> Arc<str> {

@@ -17,6 +17,7 @@ mod instructions;
 mod journal;
 mod local;
 mod messages;
+mod metrics;
 mod origins;
 mod page;
 mod paging;

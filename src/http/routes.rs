@@ -12,8 +12,9 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, page, pairings,
-    policy, probes,
+    claude, codex, describe,
+    endpoint::{self, Known},
+    events, extension, host, instructions, journal, messages, metrics, page, pairings, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     session, socket, state, status, system, tasks,
 };
@@ -53,6 +54,8 @@ routes! {
         plain(), probes::ready, "Says whether the store answers and the actors run.";
     "service.version" GET "/version" [Open, Probe, Both, Always]
         plain(), probes::version, "Names the program, its version and its protocol.";
+    "service.metrics" GET "/metrics" [Local, Probe, Both, Always]
+        plain(), metrics::show, "Shows what is counted, in Prometheus' text format.";
     "discovery.describe" GET "/describe" [Local, Read, Both, Always]
         plain(), describe::show, "Describes everything there is to call.";
     "discovery.describe.business" GET "/describe/business" [Local, Read, Both, Always]
@@ -193,8 +196,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>) {
         Box::pin(endpoint::serve(Arc::clone(&serving), route, request, payload))
     };
     let refusing = Arc::clone(core);
-    let refuse = move |allow: Option<&'static str>, request: HttpRequest| -> Answer {
-        Box::pin(endpoint::refuse(Arc::clone(&refusing), allow, request))
+    let refuse = move |known: Option<Known>, request: HttpRequest| -> Answer {
+        Box::pin(endpoint::refuse(Arc::clone(&refusing), known, request))
     };
     mount(config, &core.features.served(ROUTES), &serve, &refuse);
 }
@@ -203,7 +206,7 @@ fn mount(
     config: &mut web::ServiceConfig,
     table: &[&'static Route],
     serve: &(impl Fn(&'static Route, HttpRequest, web::Payload) -> Answer + Clone + 'static),
-    refuse: &(impl Fn(Option<&'static str>, HttpRequest) -> Answer + Clone + 'static),
+    refuse: &(impl Fn(Option<Known>, HttpRequest) -> Answer + Clone + 'static),
 ) {
     let mut paths: Vec<&'static str> = table.iter().map(|route| route.path).collect();
     paths.sort_unstable();
@@ -220,8 +223,8 @@ fn mount(
             let serve = move |request: HttpRequest, payload: web::Payload| serve(route, request, payload);
             resource = resource.route(guarded.to(serve));
         }
-        let (refuse, allow) = (refuse.clone(), allowed(table, path));
-        config.service(resource.default_service(web::to(move |request: HttpRequest| refuse(Some(allow), request))));
+        let (refuse, known) = (refuse.clone(), Known { path, allow: allowed(table, path) });
+        config.service(resource.default_service(web::to(move |request: HttpRequest| refuse(Some(known), request))));
     }
     let refuse = refuse.clone();
     config.default_service(web::to(move |request: HttpRequest| refuse(None, request)));

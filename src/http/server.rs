@@ -22,6 +22,7 @@ use crate::{
     state_folder::LiveToken,
     store::{Later, Store},
     system::System,
+    telemetry::metrics::Metrics,
     watchdog::Watchdog,
 };
 use actix_web::{
@@ -84,6 +85,7 @@ pub struct Core {
     pub(super) callers: Callers,
     pub(super) store: Store,
     pub(super) later: Later,
+    pub(super) metrics: Metrics,
     /// The extension as one file, once somebody asked for it.
     pub(super) xpi: OnceLock<Bytes>,
     /// Since when it serves.
@@ -112,6 +114,7 @@ pub struct Parts {
     pub token: LiveToken,
     pub store: Store,
     pub later: Later,
+    pub metrics: Metrics,
 }
 
 impl Core {
@@ -137,6 +140,7 @@ impl Core {
             server: parts.server,
             store: parts.store,
             later: parts.later,
+            metrics: parts.metrics,
             xpi: OnceLock::new(),
             since: Instant::now(),
         }

@@ -1,6 +1,7 @@
 //! What the policy lets others count.
 
 use super::admission::{Admission, Refusal};
+use crate::telemetry::metrics;
 use std::{fmt, sync::Arc};
 
 /// Something that is worth counting.
@@ -22,6 +23,17 @@ impl Observer {
     /// One that does `count`.
     pub fn new(count: impl Fn(Observation<'_>) + Send + Sync + 'static) -> Self {
         Observer(Arc::new(count))
+    }
+
+    /// One that counts into the metrics.
+    pub fn counting(metrics: metrics::Policy) -> Self {
+        Observer::new(move |observation| match observation {
+            Observation::Admitted(a) => {
+                metrics.admitted([a.queue_delay_ms, a.backoff_delay_ms, a.rate_limit_delay_ms, a.jitter_delay_ms]);
+            }
+            Observation::Refused(_) => {} // its request ends, and is counted there
+            Observation::Swept => metrics.swept(),
+        })
     }
 
     pub(super) fn tell(&self, observation: Observation<'_>) {

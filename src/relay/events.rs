@@ -2,11 +2,15 @@
 //!
 //! Invariant: a request that was told as queued is told as done, once, and after that nothing is told of it.
 
-use super::{journal, request::Request};
+use super::{
+    journal,
+    request::{Request, ResponseMode},
+};
 use crate::{
     clock::WallMs,
     events::Bus,
     ids::{ClientId, PlatformName, RequestId},
+    telemetry::metrics,
 };
 use serde::{Serialize, Serializer};
 use std::{borrow::Cow, sync::Arc};
@@ -17,6 +21,9 @@ pub(super) struct Phases {
     events: Bus,
     /// Told as queued and not yet as done.
     under_way: Option<Arc<Facts>>,
+    metrics: metrics::Relay,
+    /// The same request as it is counted.
+    counted: Option<metrics::Request>,
 }
 
 /// What all events of a request have in common; they share it, since several are told of every request.
@@ -101,8 +108,8 @@ pub(super) struct Done {
 }
 
 impl Phases {
-    pub(super) fn new(events: Bus) -> Self {
-        Phases { events, under_way: None }
+    pub(super) fn new(events: Bus, metrics: metrics::Relay) -> Self {
+        Phases { events, under_way: None, metrics, counted: None }
     }
 
     /// It waits to go out, through this client if one was found.
@@ -115,26 +122,39 @@ impl Phases {
             method: request.call.method.clone(),
             path: journal::cut(&request.call.path).into(),
         }));
+        self.counted = Some(self.metrics.begin(&request.platform));
         self.reached(QUEUED, at, Nothing {});
     }
 
     /// The policy lets it pass.
-    pub(super) fn admitted(&self, at: WallMs) {
+    pub(super) fn admitted(&mut self, at: WallMs) {
+        self.count(metrics::Request::admitted);
         self.reached("admitted", at, Nothing {});
     }
 
     /// It went out.
-    pub(super) fn dispatched(&self, at: WallMs) {
+    pub(super) fn dispatched(&mut self, at: WallMs) {
+        self.count(metrics::Request::dispatched);
         self.reached("dispatched", at, Nothing {});
     }
 
     /// Its stream is open.
-    pub(super) fn streaming(&self, at: WallMs) {
+    pub(super) fn streaming(&mut self, at: WallMs) {
+        self.count(metrics::Request::streaming);
         self.reached("streaming", at, Nothing {});
+    }
+
+    /// An event of its stream was passed on.
+    pub(super) fn event(&self, bytes: u64) {
+        self.metrics.event(bytes);
     }
 
     /// It has ended.
     pub(super) fn done(&mut self, at: WallMs, done: Done) {
+        if let (Some(counted), Some(facts)) = (self.counted.take(), &self.under_way) {
+            let is_stream = facts.response_mode == ResponseMode::Sse.name();
+            counted.done(done.outcome, done.error_code.as_deref().filter(|_| is_stream));
+        }
         self.reached("done", at, done);
         self.under_way = None;
     }
@@ -145,6 +165,12 @@ impl Phases {
             let error_code = Some(Cow::Borrowed("internal_error"));
             let done = Done { outcome: "failure", error_code, status: None, event_count: 0, bytes: 0 };
             self.done(at(), done);
+        }
+    }
+
+    fn count(&mut self, reached: impl FnOnce(&mut metrics::Request)) {
+        if let Some(counted) = &mut self.counted {
+            reached(counted);
         }
     }
 
@@ -165,7 +191,7 @@ mod tests {
     use serde_json::json;
 
     fn phases(bus: &Bus) -> Phases {
-        Phases::new(bus.clone())
+        Phases::new(bus.clone(), metrics::Relay::default())
     }
 
     fn call(path: &str) -> Request {

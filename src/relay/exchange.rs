@@ -181,7 +181,7 @@ impl Exchange {
             return; // it ended meanwhile: the lease goes back unused
         }
         self.admission = Some(Arc::clone(lease.admission()));
-        if let Some(registration) = &self.registration {
+        if let Some(registration) = &mut self.registration {
             registration.phases.admitted(lease.admission().admitted_at);
         }
         self.lease = Some(lease);
@@ -227,7 +227,7 @@ impl Exchange {
         self.dispatched = Some(bridge.dispatch(&client, out.id, &self.request.platform, frame, to));
         self.client = Some(client);
         self.dispatched_at = self.hub.clock().now_ms();
-        if let Some(registration) = self.registration.as_ref().filter(|_| self.life.phase() == Phase::Queued) {
+        if let Some(registration) = self.registration.as_mut().filter(|_| self.life.phase() == Phase::Queued) {
             registration.phases.dispatched(self.dispatched_at);
         }
         self.touch(Touch::Dispatched, now);

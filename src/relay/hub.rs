@@ -23,6 +23,7 @@ use crate::{
     policy,
     store::StoreError,
     system::System,
+    telemetry::metrics,
 };
 use actix::prelude::*;
 use futures_util::future::join_all;
@@ -56,6 +57,8 @@ pub struct Setup {
     pub requests_max: usize,
     /// How long a stream's reader may take nothing.
     pub stall: Duration,
+    /// Where they are counted.
+    pub metrics: metrics::Relay,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -232,7 +235,7 @@ impl Hub {
             return Err(Refused::Overloaded);
         }
         let platform = request.platform.clone();
-        let phases = Phases::new(self.shared.setup.events.clone());
+        let phases = Phases::new(self.shared.setup.events.clone(), self.shared.setup.metrics.clone());
         let registration = Registration { hub: self.clone(), id: request.id.clone(), phases, died: None };
         let number = self.journal().next_number();
         let exchange = Exchange::new(self.clone(), request, sink, number, registration).start();

@@ -35,13 +35,14 @@ mod worker;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::telemetry::metrics;
 use actix::prelude::*;
 use readers::Readers;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 use worker::{Close, Renew, Run, Worker};
 
@@ -152,6 +153,7 @@ pub struct Store {
     /// Nothing for a database in memory, which is there for one connection alone.
     readers: Option<Readers>,
     closed: CancellationToken,
+    metrics: metrics::Store,
 }
 
 /// Reads something that is always there, to find out whether reading works.
@@ -190,7 +192,31 @@ impl Store {
             max_operations,
             readers: on_disk.then(|| Readers::start(path, settings, max_operations)),
             closed: CancellationToken::new(),
+            metrics: metrics::Store::default(),
         })
+    }
+
+    /// The same store, its operations timed.
+    #[must_use]
+    pub fn timed(self, metrics: metrics::Store) -> Self {
+        Store { metrics, ..self }
+    }
+
+    async fn time<T>(&self, op: &'static str, operation: impl Future<Output = T>) -> T {
+        let since = Instant::now();
+        let result = operation.await;
+        self.metrics.ended(op, since.elapsed());
+        result
+    }
+
+    async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
+        let worker = self.worker().clone().ok_or(StoreError::Gone)?;
+        worker.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
     /// Runs one operation on the writer's thread: a single statement that writes, or a read that belongs to it.
@@ -201,9 +227,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
-        let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
-        let worker = self.worker().clone().ok_or(StoreError::Gone)?;
-        worker.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
+        self.time("run", self.write(operation)).await
     }
 
     /// Runs one operation that only reads, on one snapshot of the database, beside the writer and other reads.
@@ -218,8 +242,8 @@ impl Store {
     {
         let operation = |conn: &mut SqliteConnection| worker::snapshot(conn, operation);
         match &self.readers {
-            Some(readers) => readers.list(operation).await,
-            None => self.run(operation).await,
+            Some(readers) => self.time("read", readers.list(operation)).await,
+            None => self.time("read", self.write(operation)).await,
         }
     }
 
@@ -231,8 +255,8 @@ impl Store {
     {
         let operation = |conn: &mut SqliteConnection| worker::snapshot(conn, operation);
         match &self.readers {
-            Some(readers) => readers.run(operation).await,
-            None => self.run(operation).await,
+            Some(readers) => self.time("read_now", readers.run(operation)).await,
+            None => self.time("read_now", self.write(operation)).await,
         }
     }
 
@@ -242,7 +266,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.run(|conn| worker::immediate(conn, operation)).await
+        self.time("transact", self.write(|conn| worker::immediate(conn, operation))).await
     }
 
     /// Has the writer open the database anew before its next operation: for whoever was told that it cannot be written,

@@ -71,6 +71,32 @@ pub enum Inbound<'a> {
     },
 }
 
+impl Inbound<'_> {
+    /// Its type.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Inbound::Hello(_) => "hello",
+            Inbound::Auth { .. } => "auth",
+            Inbound::StateRequest => "state_request",
+            Inbound::ActionRequest(_) => "action_request",
+            Inbound::Credentials(_) => "credentials",
+            Inbound::ApiEndpoints(_) => "api_endpoints",
+            Inbound::Request { report, .. } => match report {
+                Upstream::Answer(_) => "api_response",
+                Upstream::Open { .. } => "stream_open",
+                Upstream::Event(_) => "stream_event",
+                Upstream::End { .. } => "stream_end",
+                Upstream::Error { .. } => "stream_error",
+                Upstream::Progress => "progress",
+            },
+            Inbound::PlatformStatus(_) => "platform_status",
+            Inbound::ActionResult(_) => "action_result",
+            Inbound::FinalMessage(_) => "browser.final_message",
+            Inbound::ClientLog { .. } => "client_log",
+        }
+    }
+}
+
 /// Why a frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,6 +109,18 @@ pub enum RefusalCode {
     UnsupportedMessageType,
     /// Something else before `hello`.
     HelloRequired,
+}
+
+impl RefusalCode {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            RefusalCode::InvalidJson => "invalid_json",
+            RefusalCode::InvalidMessage => "invalid_message",
+            RefusalCode::UnsupportedMessageType => "unsupported_message_type",
+            RefusalCode::HelloRequired => "hello_required",
+        }
+    }
 }
 
 /// A frame that was not taken: what the extension is answered.

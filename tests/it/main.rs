@@ -30,6 +30,7 @@ mod guarded;
 mod instructions;
 mod journal;
 mod limits;
+mod metrics;
 mod pairing;
 mod peers;
 mod policy;

@@ -64,7 +64,12 @@ impl Connection {
         faults::point("connection");
         self.heard_at = Instant::now();
         self.last_message = self.heard_at;
-        match (Inbound::parse(text), self.greeted.is_some()) {
+        let heard = Inbound::parse(text);
+        self.hub.metrics().received(match &heard {
+            Ok(inbound) => Some(inbound.kind()),
+            Err(refused) => refused.in_reply_to.as_deref(),
+        });
+        match (heard, self.greeted.is_some()) {
             (Ok(Inbound::Hello(hello)), _) => self.hello(hello, ctx),
             (Ok(inbound), true) => self.take(inbound, ctx),
             (Err(refused), true) => {

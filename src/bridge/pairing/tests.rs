@@ -84,6 +84,7 @@ async fn hub(store: &Store, settings: Bridge) -> Hub {
     let (settings, login_state) = (Arc::new(settings), LoginState::default());
     let final_messages = Arc::new(Nobody);
     Hub::new(Setup {
+        metrics: Default::default(),
         pairings,
         settings,
         login_state,

@@ -23,10 +23,10 @@ async fn ask(host_ops: bool, method: Method, path: &str) -> (u16, String) {
     let serve = |route: &'static Route, _, _| -> Answer {
         Box::pin(async { HttpResponse::Ok().insert_header(("allow", route.id)).finish() })
     };
-    let refuse = |allow: Option<&'static str>, _| -> Answer {
+    let refuse = |known: Option<Known>, _| -> Answer {
         Box::pin(async move {
-            match allow {
-                Some(allow) => HttpResponse::MethodNotAllowed().insert_header(("allow", allow)).finish(),
+            match known {
+                Some(known) => HttpResponse::MethodNotAllowed().insert_header(("allow", known.allow)).finish(),
                 None => HttpResponse::NotFound().finish(),
             }
         })

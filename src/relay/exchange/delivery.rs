@@ -27,7 +27,7 @@ impl Exchange {
             };
             writer.open(frames::open(&self.request, &opened));
             self.partial.opened = true;
-            if let Some(registration) = &self.registration {
+            if let Some(registration) = &mut self.registration {
                 registration.phases.streaming(self.first_byte_at.unwrap_or(self.requested_at));
             }
         }
@@ -38,7 +38,11 @@ impl Exchange {
         let Sink::Stream(writer) = &self.sink else { return };
         match writer.push(frames::event(&self.request, event)) {
             Ok(()) => {
-                self.bytes += (event.data.len() + event.raw.len()) as u64;
+                let bytes = (event.data.len() + event.raw.len()) as u64;
+                self.bytes += bytes;
+                if let Some(registration) = &self.registration {
+                    registration.phases.event(bytes);
+                }
                 self.partial.event_count += 1;
                 self.partial.last_seq = event.seq;
             }

@@ -38,6 +38,7 @@ async fn hub(events: Bus) -> Hub {
         events: events.clone(),
         later,
         system: system.clone(),
+        metrics: Default::default(),
         final_messages: Arc::new(Nobody),
     });
     let policy = policy::Hub::new(policy::Parts {
@@ -48,7 +49,17 @@ async fn hub(events: Bus) -> Hub {
         observer: policy::Observer::default(),
     });
     let (journal, stall) = (Journal::off(), Duration::from_secs(30));
-    Hub::new(Setup { bridge, policy, journal, events, system, clock, requests_max: 8, stall })
+    Hub::new(Setup {
+        bridge,
+        policy,
+        journal,
+        events,
+        system,
+        clock,
+        requests_max: 8,
+        stall,
+        metrics: Default::default(),
+    })
 }
 
 /// Who wants to know nothing of messages.
@@ -72,7 +83,7 @@ async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
         call: Call::default(),
         timeout: None,
     };
-    let mut phases = Phases::new(bus.clone());
+    let mut phases = Phases::new(bus.clone(), Default::default());
     phases.queued(&request, None, 1);
     let registration = Registration { hub: hub.clone(), id: request.id, phases, died: None };
     assert_eq!(told.told().len(), 1);

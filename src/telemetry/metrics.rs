@@ -1,0 +1,145 @@
+//! What is counted, under the names of the contract, in one registry per daemon and none that is global.
+//!
+//! ```text
+//! Metrics ─► Http  Relay  Policy  Wire  Store  Instructions     (recorders: each module gets its own when it is made)
+//!    '────── render(Levels) ─► the text of GET /metrics
+//! ```
+//!
+//! A recorder holds its counters, found once; counting is an atomic addition. What is a level rather than a count (who
+//! is connected, who waits, which circuit is open) is asked of its owner when somebody looks.
+//!
+//! Every label has a bounded number of values: routes are the table's templates, platforms the registry's, frame types
+//! the protocol's, codes and reasons those that the daemon itself words; anything else is `other`. Clients stand in
+//! one family alone, and there are as many as the policy remembers targets (`policy.max_targets`).
+
+mod recorders;
+
+pub use recorders::{Http, Instructions, Policy, Relay, Request, Store, Wire};
+
+use crate::ids::PlatformName;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector, proto::MetricFamily,
+};
+
+/// What everything that no list names is called.
+const OTHER: &str = "other";
+/// Upper bounds of durations, in seconds: from what the daemon takes itself to what a web app's answer takes.
+const SECONDS: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
+
+/// Why the numbers cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics cannot be written: {0}")]
+pub struct RenderError(#[from] prometheus::Error);
+
+/// What is a level, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Levels {
+    /// Clients that are connected.
+    pub clients: usize,
+    /// Requests that wait in the policy, by platform.
+    pub waiting: Vec<(PlatformName, usize)>,
+    /// Client, platform and state of every circuit: 0 closed, 1 half open, 2 open.
+    pub circuits: Vec<(String, PlatformName, u8)>,
+}
+
+/// The registry and a recorder of each kind. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Of the HTTP edge.
+    pub http: Http,
+    /// Of browser requests.
+    pub relay: Relay,
+    /// Of the policy.
+    pub policy: Policy,
+    /// Of the extension's sockets.
+    pub wire: Wire,
+    /// Of the database.
+    pub store: Store,
+    /// Of instruction batches.
+    pub instructions: Instructions,
+}
+
+impl Metrics {
+    /// Nothing counted yet. `platforms`: of the registry.
+    pub fn new<'a>(platforms: impl Iterator<Item = &'a PlatformName>) -> Self {
+        let registry = Registry::new();
+        let platforms: Vec<_> = platforms.cloned().collect();
+        #[cfg(target_os = "linux")]
+        add(&registry, prometheus::process_collector::ProcessCollector::for_self());
+        Metrics {
+            http: Http::new(&registry),
+            relay: Relay::new(&registry, &platforms),
+            policy: Policy::new(&registry),
+            wire: Wire::new(&registry),
+            store: Store::new(&registry),
+            instructions: Instructions::new(&registry),
+            registry,
+        }
+    }
+
+    /// The text in Prometheus' format 0.0.4.
+    ///
+    /// # Errors
+    ///
+    /// A family is not as the format wants it.
+    pub fn render(&self, levels: &Levels) -> Result<String, RenderError> {
+        let mut families = self.registry.gather();
+        families.extend(levels.families());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        let mut text = Vec::with_capacity(32 << 10);
+        TextEncoder::new().encode(&families, &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+impl Levels {
+    fn families(&self) -> Vec<MetricFamily> {
+        let clients = IntGauge::new("baa_bridge_clients", "Clients that are connected.").expect(WELL_FORMED);
+        clients.set(level(self.clients));
+        let waiting = gauges("baa_policy_waiting", "Requests that wait in the policy.", &["platform"]);
+        for (platform, count) in &self.waiting {
+            waiting.with_label_values(&[platform.as_str()]).add(level(*count));
+        }
+        let text = "Circuits: 0 closed, 1 half open, 2 open.";
+        let circuits = gauges("baa_policy_circuit_state", text, &["client_id", "platform"]);
+        for (client, platform, state) in &self.circuits {
+            circuits.with_label_values(&[client.as_str(), platform.as_str()]).set(i64::from(*state));
+        }
+        // A family without a sample has no place in the format.
+        let families = [clients.collect(), waiting.collect(), circuits.collect()].into_iter().flatten();
+        families.filter(|family| !family.get_metric().is_empty()).collect()
+    }
+}
+
+const WELL_FORMED: &str = "our own names are well formed and distinct";
+
+fn level(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn add(registry: &Registry, collector: impl Collector + 'static) {
+    registry.register(Box::new(collector)).expect(WELL_FORMED);
+}
+
+fn gauges(name: &str, text: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, text), labels).expect(WELL_FORMED)
+}
+
+fn counters(registry: &Registry, name: &str, text: &str, labels: &[&str]) -> IntCounterVec {
+    let family = IntCounterVec::new(Opts::new(name, text), labels).expect(WELL_FORMED);
+    add(registry, family.clone());
+    family
+}
+
+fn histograms(registry: &Registry, name: &str, text: &str, labels: &[&str]) -> HistogramVec {
+    let opts = HistogramOpts::new(name, text).buckets(SECONDS.to_vec());
+    let family = HistogramVec::new(opts, labels).expect(WELL_FORMED);
+    add(registry, family.clone());
+    family
+}
+
+#[cfg(test)]
+mod tests;

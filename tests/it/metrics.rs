@@ -1,0 +1,117 @@
+//! `GET /metrics`: every name of the contract, counted where it happens, and the dashboard that shows them.
+
+use crate::support::{Daemon, until};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const NAMES: [&str; 17] = [
+    "baa_http_requests_total",
+    "baa_http_request_duration_seconds",
+    "baa_bridge_clients",
+    "baa_browser_requests_total",
+    "baa_browser_request_phase_seconds",
+    "baa_browser_in_flight",
+    "baa_stream_events_total",
+    "baa_stream_bytes_total",
+    "baa_stream_errors_total",
+    "baa_policy_waiting",
+    "baa_policy_delay_seconds",
+    "baa_policy_stale_sweeps_total",
+    "baa_instructions_total",
+    "baa_ws_messages_total",
+    "baa_ws_rejected_total",
+    "baa_store_operation_seconds",
+    "process_resident_memory_bytes",
+];
+
+/// The families that there are before any request; circuits come with their targets.
+fn declared(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+}
+
+async fn scrape(daemon: &Daemon) -> String {
+    let answer = daemon.caller().get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    String::from_utf8(answer.body).unwrap()
+}
+
+#[actix_rt::test]
+async fn every_name_is_there_from_the_start() {
+    let daemon = Daemon::start("").await;
+    // One exchange, so that there is one to be counted.
+    scrape(&daemon).await;
+    let text = scrape(&daemon).await;
+    let declared = declared(&text);
+    for name in NAMES {
+        assert!(declared.contains(name), "{name}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_exchange_is_counted_by_template_method_and_status() {
+    let daemon = Daemon::start("").await;
+    let caller = daemon.caller();
+    caller.get("/v1/tasks/nobody").await;
+    caller.send("PUT", "/v1/tasks/nobody", None).await;
+    caller.get("/no/such/path").await;
+    let counted = [
+        "baa_http_requests_total{method=\"GET\",route=\"/v1/tasks/{id}\",status=\"404\"} 1",
+        "baa_http_requests_total{method=\"PUT\",route=\"/v1/tasks/{id}\",status=\"405\"} 1",
+        "baa_http_requests_total{method=\"GET\",route=\"other\",status=\"404\"} 1",
+    ];
+    until("three exchanges", async || {
+        let text = scrape(&daemon).await;
+        counted.iter().all(|line| text.lines().any(|known| known == *line)).then_some(())
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn metrics_are_read_like_any_other_route() {
+    let daemon = Daemon::start("auth.local_trust = \"none\"").await;
+    assert_eq!(daemon.caller().get("/metrics").await.status, 401);
+    assert_eq!(daemon.caller().bearer(&daemon.token()).get("/metrics").await.status, 200);
+}
+
+/// The metrics that an expression names.
+fn named(expression: &str) -> impl Iterator<Item = &str> {
+    expression
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("baa_") || word.starts_with("process_"))
+}
+
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "expr" => found.push(text.clone()),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| expressions(value, found)),
+        _ => {}
+    }
+}
+
+#[actix_rt::test]
+async fn the_dashboard_names_only_what_there_is() {
+    let daemon = Daemon::start("").await;
+    scrape(&daemon).await;
+    let text = scrape(&daemon).await;
+    let mut there = declared(&text);
+    there.insert("baa_policy_circuit_state"); // comes with the first target
+    let dashboard: Value = serde_json::from_str(include_str!("../../docs/grafana.json")).unwrap();
+    let mut found = Vec::new();
+    expressions(&dashboard, &mut found);
+    let mut shown = BTreeSet::new();
+    for name in found.iter().flat_map(|expression| named(expression)) {
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(there.contains(family), "{name}");
+        shown.insert(family);
+    }
+    let missing: Vec<_> = NAMES.iter().filter(|name| !shown.contains(**name)).collect();
+    assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
+}

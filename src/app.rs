@@ -163,6 +163,7 @@ impl Daemon {
             system: system.clone(),
             events: events.clone(),
             clock,
+            metrics: metrics.instructions.clone(),
         });
         let bridge = bridge::Hub::new(bridge::Setup {
             pairings,

@@ -80,7 +80,6 @@ struct Shared {
     sockets: TaskTracker,
     /// For connections that the directory does not know: those without a `hello`.
     stopping: CancellationToken,
-    foreign_reports: AtomicU64,
     /// Counts arrivals and departures.
     epoch: AtomicU64,
     /// Rings at each arrival.
@@ -98,7 +97,6 @@ impl Hub {
             directory,
             sockets: TaskTracker::new(),
             stopping: CancellationToken::new(),
-            foreign_reports: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
             arrivals: Notify::new(),
         };
@@ -214,11 +212,6 @@ impl Hub {
         self.shared.sockets.wait().await;
     }
 
-    /// How many reports named a request that the reporting client does not perform.
-    pub fn foreign_reports(&self) -> u64 {
-        self.shared.foreign_reports.load(Relaxed)
-    }
-
     /// What peers are told about the daemon.
     pub fn identity(&self) -> &Identity {
         &self.shared.setup.identity
@@ -283,8 +276,9 @@ impl Hub {
         self.shared.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A client spoke of a request that another connection performs, or nobody.
     pub(super) fn count_foreign_report(&self) {
-        self.shared.foreign_reports.fetch_add(1, Relaxed);
+        self.metrics().rejected("foreign_request");
     }
 
     /// Enters a client; it leaves when what is returned is dropped.

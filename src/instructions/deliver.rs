@@ -34,7 +34,9 @@ pub(super) fn start(shared: &Arc<Shared>, outside: &Outside, row: BatchRow, exec
         if let Err(error) = shared.insist(|_| (), note).await {
             tracing::error!(batch.id = row.batch_id, %error, "what became of a delivery was not written");
         }
-        shared.tell_of(&row.batch_id).await;
+        if let Some(row) = shared.row(&row.batch_id).await {
+            shared.publish(&row);
+        }
     }));
 }
 

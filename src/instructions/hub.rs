@@ -19,6 +19,7 @@ use crate::{
         batches::{self, BatchRow},
     },
     system::System,
+    telemetry::metrics,
 };
 use actix::prelude::*;
 use std::{
@@ -53,6 +54,8 @@ pub struct Setup {
     pub events: Bus,
     /// Wall time.
     pub clock: Clock,
+    /// Where batches are counted.
+    pub metrics: metrics::Instructions,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
@@ -315,16 +318,28 @@ impl Shared {
         insist(&self.setup.store, self.setup.retry, failed, change).await
     }
 
-    /// Tells how a batch stands.
+    /// Tells that a batch entered the status that it has, and counts it.
     pub(super) fn tell(&self, row: &BatchRow) {
+        self.setup.metrics.entered(&row.status);
+        self.publish(row);
+    }
+
+    /// Tells how a batch stands.
+    pub(super) fn publish(&self, row: &BatchRow) {
         self.setup.events.publish("instruction", Changed::of(row, self.setup.clock.now_ms()));
     }
 
-    /// The same for one that is read first.
+    /// Tells and counts one that is read first.
     pub(super) async fn tell_of(&self, batch_id: &str) {
-        let name = batch_id.to_owned();
-        if let Ok(Some(batch)) = self.setup.store.run(move |conn| batches::one(conn, &name)).await {
-            self.tell(&batch.row);
+        if let Some(row) = self.row(batch_id).await {
+            self.tell(&row);
         }
+    }
+
+    /// A batch as it stands, where it can be read.
+    pub(super) async fn row(&self, batch_id: &str) -> Option<BatchRow> {
+        let name = batch_id.to_owned();
+        let read = self.setup.store.run(move |conn| batches::one(conn, &name)).await;
+        read.ok().flatten().map(|batch| batch.row)
     }
 }

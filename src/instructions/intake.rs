@@ -232,6 +232,9 @@ impl Shared {
             Ok(Ok((taken, Some(find(conn, &new.batch_id)?))))
         };
         let (taken, row) = self.setup.store.transact(keep).await?.map_err(Refused::Crowded)?;
+        if row.is_none() {
+            self.setup.metrics.entered(taken.status.name());
+        }
         if live && taken.status != Status::DuplicateOnly {
             self.pace().count(Instant::now());
         }

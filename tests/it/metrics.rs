@@ -1,7 +1,7 @@
 //! `GET /metrics`: every name of the contract, counted where it happens, and the dashboard that shows them.
 
-use crate::support::{Daemon, until};
-use serde_json::Value;
+use crate::support::{Daemon, automatic, handled, until};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const NAMES: [&str; 17] = [
@@ -114,4 +114,32 @@ async fn the_dashboard_names_only_what_there_is() {
     }
     let missing: Vec<_> = NAMES.iter().filter(|name| !shown.contains(**name)).collect();
     assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
+}
+
+/// Waits until a line like that is there.
+async fn counts(daemon: &Daemon, line: &str) {
+    until(line, async || scrape(daemon).await.lines().any(|known| known == line).then_some(())).await;
+}
+
+#[actix_rt::test]
+async fn each_status_that_a_batch_enters_is_counted() {
+    let daemon = Daemon::start("").await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let text = "```baa\n@system::status\n```";
+    let body = json!({"platform": "claude", "conversation_id": "c", "assistant_message_id": "m", "text": text});
+    for status in ["executed", "duplicate_only"] {
+        assert_eq!(caller.post("/v1/instructions/messages", &body).await.data()["status"], status);
+    }
+    for status in ["queued", "running", "executed", "duplicate_only"] {
+        counts(&daemon, &format!("baa_instructions_total{{status=\"{status}\"}} 1")).await;
+    }
+}
+
+#[actix_rt::test]
+async fn what_a_client_says_of_anothers_request_is_counted() {
+    let daemon = Daemon::start("").await;
+    let firefox = automatic(&daemon, "ff").await;
+    firefox.send_json(&json!({"type": "api_response", "id": "nobodys", "ok": true, "status": 200})).await.unwrap();
+    handled(&firefox).await;
+    counts(&daemon, "baa_ws_rejected_total{reason=\"foreign_request\"} 1").await;
 }

@@ -15,8 +15,10 @@ const OUTCOMES: [&str; 3] = ["success", "failure", "cancelled"];
 const PHASES: [&str; 4] = ["queued", "admitted", "dispatched", "streaming"];
 /// Why a request is held up, in the order of [`Policy::admitted`].
 const DELAYS: [&str; 4] = ["queue", "backoff", "rate_limit", "jitter"];
-/// How a batch of instructions ends.
-const STATUSES: [&str; 9] = [
+/// How a batch of instructions can stand.
+const STATUSES: [&str; 11] = [
+    "queued",
+    "running",
     "no_instructions",
     "duplicate_only",
     "executed",
@@ -258,7 +260,9 @@ impl Wire {
         let messages = counters(registry, "baa_ws_messages_total", "Messages of the extension's sockets.", &labels);
         let text = "Messages that were refused and connections that were closed for a fault.";
         let rejected = counters(registry, "baa_ws_rejected_total", text, &["reason"]);
-        for reason in ["invalid_json", "invalid_message", "unsupported_message_type", "hello_required"] {
+        for reason in
+            ["invalid_json", "invalid_message", "unsupported_message_type", "hello_required", "foreign_request"]
+        {
             rejected.with_label_values(&[reason]);
         }
         let of =
@@ -314,12 +318,17 @@ pub struct Instructions(Known);
 
 impl Instructions {
     pub(super) fn new(registry: &Registry) -> Self {
-        let family = counters(registry, "baa_instructions_total", "Batches of instructions that ended.", &["status"]);
+        let family = counters(
+            registry,
+            "baa_instructions_total",
+            "Batches of instructions, by each status that they entered.",
+            &["status"],
+        );
         Instructions(Known::new(&STATUSES, |status| family.with_label_values(&[status])))
     }
 
-    /// A batch ended with this status.
-    pub fn ended(&self, status: &'static str) {
+    /// A batch entered this status.
+    pub fn entered(&self, status: &str) {
         self.0.of(status).inc();
     }
 }

@@ -50,7 +50,7 @@ fn what_no_list_names_is_other() {
     metrics.wire.received(None);
     metrics.wire.sent("{\"type\":\"made_up\"}");
     metrics.http.answered(None, "BREW", "404", Instant::now());
-    metrics.instructions.ended("made_up");
+    metrics.instructions.entered("made_up");
     let text = text(&metrics);
     for (name, count) in [
         ("baa_browser_requests_total{outcome=\"failure\",platform=\"other\"}", 1.0),

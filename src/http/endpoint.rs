@@ -5,6 +5,7 @@ use super::{
     body::{self, Limits},
     callers::{Caller, Peer},
     error::{ApiError, Code},
+    origins::Origins,
     reply::{REQUEST_ID, Reply, Success, respond},
     route::Route,
     sse_body::{Frames, SseBody},
@@ -94,12 +95,13 @@ impl Call {
 /// A request for a known route.
 pub(super) async fn serve(
     core: Arc<Core>,
+    origins: &Origins,
     route: &'static Route,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let id = exchange_id(&request);
-    let (result, allowed) = match core.origins.check(request.uri(), request.headers(), route.is_socket()) {
+    let (result, allowed) = match origins.check(request.uri(), request.headers(), route.is_socket()) {
         Err(error) => (Err(error), None),
         Ok(passed) => {
             // A panic costs this one answer.
@@ -148,9 +150,9 @@ async fn handle(
 }
 
 /// A request for no route, or for another method of one: `allow` names those there are.
-pub(super) async fn refuse(core: Arc<Core>, allow: Option<&'static str>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn refuse(origins: &Origins, allow: Option<&'static str>, request: HttpRequest) -> HttpResponse {
     let id = exchange_id(&request);
-    let passed = match core.origins.check(request.uri(), request.headers(), false) {
+    let passed = match origins.check(request.uri(), request.headers(), false) {
         Ok(passed) => passed,
         Err(error) => return seal(Err(error), &id, None, &request),
     };

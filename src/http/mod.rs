@@ -42,4 +42,4 @@ pub use local::Local;
 pub use reply::Reply;
 pub use route::{Example, Feature, Features, Kind, Route, Surface};
 pub use routes::ROUTES;
-pub use server::{Core, Listening, Parts, ServerHandle, bind, run};
+pub use server::{Core, Listening, Parts, ServerHandle, bind, run, run_read_only};

@@ -12,7 +12,7 @@
 use super::{
     Core, actions, browser,
     callers::Access,
-    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, policy, probes,
+    claude, codex, describe, endpoint, events, extension, host, instructions, journal, messages, origins::Origins, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     socket, state, status, system, tasks,
 };
@@ -169,15 +169,28 @@ type Answer = LocalBoxFuture<'static, HttpResponse>;
 
 /// Puts every route that is switched on under its guard.
 pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>) {
-    let serving = Arc::clone(core);
+    let refuse = |origins: Arc<Origins>, allow, request: HttpRequest| -> Answer {
+        Box::pin(async move { endpoint::refuse(&origins, allow, request).await })
+    };
+    guarded(config, &core.features.served(ROUTES), core, &core.origins, refuse);
+}
+
+/// Puts the routes of a table under the guard of a listener, whose own names `origins` holds.
+fn guarded(
+    config: &mut web::ServiceConfig,
+    table: &[&'static Route],
+    core: &Arc<Core>,
+    origins: &Arc<Origins>,
+    refuse: impl Fn(Arc<Origins>, Option<&'static str>, HttpRequest) -> Answer + Clone + 'static,
+) {
+    let (serving, own) = (Arc::clone(core), Arc::clone(origins));
     let serve = move |route: &'static Route, request: HttpRequest, payload: web::Payload| -> Answer {
-        Box::pin(endpoint::serve(Arc::clone(&serving), route, request, payload))
+        let (core, origins) = (Arc::clone(&serving), Arc::clone(&own));
+        Box::pin(async move { endpoint::serve(core, &origins, route, request, payload).await })
     };
-    let refusing = Arc::clone(core);
-    let refuse = move |allow: Option<&'static str>, request: HttpRequest| -> Answer {
-        Box::pin(endpoint::refuse(Arc::clone(&refusing), allow, request))
-    };
-    mount(config, &core.features.served(ROUTES), &serve, &refuse);
+    let origins = Arc::clone(origins);
+    let refuse = move |allow: Option<&'static str>, request: HttpRequest| refuse(Arc::clone(&origins), allow, request);
+    mount(config, table, &serve, &refuse);
 }
 
 fn mount(
@@ -208,5 +221,6 @@ fn mount(
     config.default_service(web::to(move |request: HttpRequest| refuse(None, request)));
 }
 
+pub(super) mod read_only;
 #[cfg(test)]
 mod tests;

@@ -98,7 +98,8 @@ pub enum Damaged {
 #[derive(Debug)]
 pub struct Daemon {
     core: Arc<Core>,
-    server: ServerHandle,
+    /// The main listener's first, then that of the read-only one.
+    servers: Vec<ServerHandle>,
     store: Store,
     later: Later,
     stop_within: Duration,
@@ -121,13 +122,8 @@ impl Daemon {
         let clock = Clock::System;
         let state = StateFolder::open(state_dir)?;
         let address = config.server.address().ok_or(StartError::NoAddress)?;
-        let listening =
-            http::bind(address, Duration::from_millis(config.server.sse_stall_timeout_ms)).map_err(|source| {
-                match source.kind() {
-                    io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
-                    _ => StartError::Listen { address, source },
-                }
-            })?;
+        let listening = listen(config, address)?;
+        let read_only = config.server.status_address().map(|address| listen(config, address)).transpose()?;
         let token = state.live_token(&config.auth)?;
         let database = config.store.file(state.path());
         if damaged == Damaged::MovedAside {
@@ -226,14 +222,22 @@ impl Daemon {
         let address = listening.address;
         let running = http::run(listening, Arc::clone(&core), watchdog.clone())
             .map_err(|source| StartError::Listen { address, source })?;
-        let server = running.handle();
+        let mut servers = vec![running.handle()];
         actix_rt::spawn(running);
+        if let Some(listening) = read_only {
+            let address = listening.address;
+            let running = http::run_read_only(listening, Arc::clone(&core))
+                .map_err(|source| StartError::Listen { address, source })?;
+            servers.push(running.handle());
+            actix_rt::spawn(running);
+            tracing::info!(http = %format!("http://{address}"), "serving the status, read-only");
+        }
         let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
         Retention::start(store.clone(), &config.store, clock);
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
         watch(&watchdog, &store, &later);
         let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
-        Ok(Daemon { core, server, store, later, stop_within, watchdog, _announcement: announcement, _state: state })
+        Ok(Daemon { core, servers, store, later, stop_within, watchdog, _announcement: announcement, _state: state })
     }
 
     /// Where it listens and since when.
@@ -247,7 +251,9 @@ impl Daemon {
         let until = Instant::now() + self.stop_within;
         let late = |step: &str| tracing::warn!(step, "did not end in time");
         tracing::info!("stopping");
-        self.server.pause().await;
+        for server in &self.servers {
+            server.pause().await;
+        }
         self.core.instructions.stop();
         self.core.relay.stop();
         if timeout_at(until, self.core.relay.stopped()).await.is_err() {
@@ -270,7 +276,9 @@ impl Daemon {
         if timeout_at(until.min(Instant::now() + LAST_EVENTS), self.core.events.closed()).await.is_err() {
             late("readers of events");
         }
-        self.server.stop(false).await;
+        for server in &self.servers {
+            server.stop(false).await;
+        }
         tracing::info!("stopped");
     }
 
@@ -291,6 +299,14 @@ impl Daemon {
             Err(_) => tracing::warn!(step = "store", "did not end in time"),
         }
     }
+}
+
+fn listen(config: &Config, address: SocketAddr) -> Result<http::Listening, StartError> {
+    let unread = Duration::from_millis(config.server.sse_stall_timeout_ms);
+    http::bind(address, unread).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
+        _ => StartError::Listen { address, source },
+    })
 }
 
 /// Moves a damaged database aside. A whole one stays, whatever was asked for.

@@ -5,6 +5,7 @@ use super::{
     body::{self, Limits},
     callers::{Caller, Peer},
     error::{ApiError, Code},
+    origins::Origins,
     reply::{REQUEST_ID, Reply, Success, respond},
     route::Route,
     sse_body::{Frames, SseBody},
@@ -95,12 +96,13 @@ impl Call {
 /// A request for a known route.
 pub(super) async fn serve(
     core: Arc<Core>,
+    origins: &Origins,
     route: &'static Route,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let (id, metrics, since) = (exchange_id(&request), core.metrics.http.clone(), Instant::now());
-    let (result, allowed) = match core.origins.check(request.uri(), request.headers(), route.is_socket()) {
+    let (result, allowed) = match origins.check(request.uri(), request.headers(), route.is_socket()) {
         Err(error) => (Err(error), None),
         Ok(passed) => {
             // A panic costs this one answer.
@@ -160,17 +162,17 @@ pub(super) struct Known {
 }
 
 /// A request for no route, or for another method of one: `known` is that one.
-pub(super) async fn refuse(core: Arc<Core>, known: Option<Known>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn refuse(core: &Core, origins: &Origins, known: Option<Known>, request: HttpRequest) -> HttpResponse {
     let since = Instant::now();
-    let response = refusal(&core, known.map(|known| known.allow), &request);
+    let response = refusal(origins, known.map(|known| known.allow), &request);
     let (route, method) = (known.map(|known| known.path), request.method().as_str());
     core.metrics.http.answered(route, method, response.status().as_str(), since);
     response
 }
 
-fn refusal(core: &Core, allow: Option<&'static str>, request: &HttpRequest) -> HttpResponse {
+fn refusal(origins: &Origins, allow: Option<&'static str>, request: &HttpRequest) -> HttpResponse {
     let id = exchange_id(request);
-    let passed = match core.origins.check(request.uri(), request.headers(), false) {
+    let passed = match origins.check(request.uri(), request.headers(), false) {
         Ok(passed) => passed,
         Err(error) => return seal(Err(error), &id, None, request),
     };

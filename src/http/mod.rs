@@ -49,4 +49,4 @@ pub use page::PATH as STATUS_PAGE;
 pub use reply::Reply;
 pub use route::{Example, Feature, Features, Kind, Route, Surface};
 pub use routes::ROUTES;
-pub use server::{Core, Listening, Parts, ServerHandle, bind, run};
+pub use server::{Core, Listening, Parts, ServerHandle, bind, run, run_read_only};

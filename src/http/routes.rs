@@ -14,7 +14,9 @@ use super::{
     callers::Access,
     claude, codex, describe,
     endpoint::{self, Known},
-    events, extension, host, instructions, journal, messages, metrics, page, pairings, policy, probes,
+    events, extension, host, instructions, journal, messages, metrics,
+    origins::Origins,
+    page, pairings, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     session, socket, state, status, system, tasks,
 };
@@ -191,15 +193,29 @@ type Answer = LocalBoxFuture<'static, HttpResponse>;
 
 /// Puts every route that is switched on under its guard.
 pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>) {
-    let serving = Arc::clone(core);
+    guarded(config, &core.features.served(ROUTES), core, &core.origins, |known, _| known);
+}
+
+/// Puts the routes of a table under the guard of a listener, whose own names `origins` holds. `refused`: what is said to
+/// be known of a path that has no route for a request.
+fn guarded(
+    config: &mut web::ServiceConfig,
+    table: &[&'static Route],
+    core: &Arc<Core>,
+    origins: &Arc<Origins>,
+    refused: impl Fn(Option<Known>, &HttpRequest) -> Option<Known> + Clone + 'static,
+) {
+    let (serving, own) = (Arc::clone(core), Arc::clone(origins));
     let serve = move |route: &'static Route, request: HttpRequest, payload: web::Payload| -> Answer {
-        Box::pin(endpoint::serve(Arc::clone(&serving), route, request, payload))
+        let (core, origins) = (Arc::clone(&serving), Arc::clone(&own));
+        Box::pin(async move { endpoint::serve(core, &origins, route, request, payload).await })
     };
-    let refusing = Arc::clone(core);
+    let (refusing, origins) = (Arc::clone(core), Arc::clone(origins));
     let refuse = move |known: Option<Known>, request: HttpRequest| -> Answer {
-        Box::pin(endpoint::refuse(Arc::clone(&refusing), known, request))
+        let (core, origins, known) = (Arc::clone(&refusing), Arc::clone(&origins), refused(known, &request));
+        Box::pin(async move { endpoint::refuse(&core, &origins, known, request).await })
     };
-    mount(config, &core.features.served(ROUTES), &serve, &refuse);
+    mount(config, table, &serve, &refuse);
 }
 
 fn mount(
@@ -230,5 +246,6 @@ fn mount(
     config.default_service(web::to(move |request: HttpRequest| refuse(None, request)));
 }
 
+pub(super) mod read_only;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ use actix_web::{
     App, HttpServer,
     dev::{self, Extensions},
     rt::net::TcpStream,
+    web,
 };
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -81,7 +82,7 @@ pub struct Core {
     /// The codexd, when one is configured.
     pub codex: Option<Codexd>,
     pub(super) server: Server,
-    pub(super) origins: Origins,
+    pub(super) origins: Arc<Origins>,
     pub(super) callers: Callers,
     pub(super) store: Store,
     pub(super) later: Later,
@@ -122,7 +123,7 @@ impl Core {
     pub fn new(parts: Parts, address: SocketAddr) -> Self {
         let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
         Core {
-            origins: Origins::new(&parts.server, address),
+            origins: Arc::new(Origins::new(&parts.server, address)),
             callers: Callers::new(parts.token, trust, Sessions::new(&parts.auth, address.port())),
             bridge: parts.bridge,
             relay: parts.relay,
@@ -183,14 +184,36 @@ pub fn bind(address: SocketAddr, unread: Duration) -> io::Result<Listening> {
 ///
 /// The listener cannot be used.
 pub fn run(listening: Listening, core: Arc<Core>, watchdog: Watchdog) -> io::Result<dev::Server> {
-    let server = &core.server;
-    let (workers, connections) = (server.workers.max(1), server.max_connections);
-    let (head, stop) = (server.head_timeout_ms, server.shutdown_timeout_ms);
-    // Called on each worker's own thread.
-    let app = move || {
+    let connections = core.server.max_connections - core.server.status_connections();
+    let server = core.server.clone();
+    serve(listening, &server, connections, move |config| {
+        // Called on each worker's own thread.
         watchdog.watch("http worker");
-        App::new().configure(|config| routes::configure(config, &core))
-    };
+        routes::configure(config, &core);
+    })
+}
+
+/// Serves the few routes of the read-only listener, on a part of the connections that there may be.
+///
+/// # Errors
+///
+/// The listener cannot be used.
+pub fn run_read_only(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
+    let origins = Arc::new(Origins::new(&core.server, listening.address));
+    let server = core.server.clone();
+    let connections = server.status_connections();
+    serve(listening, &server, connections, move |config| routes::read_only::configure(config, &core, &origins))
+}
+
+fn serve(
+    listening: Listening,
+    server: &Server,
+    connections: usize,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<dev::Server> {
+    let workers = server.workers.max(1);
+    let (head, stop) = (server.head_timeout_ms, server.shutdown_timeout_ms);
+    let app = move || App::new().configure(&configure);
     Ok(HttpServer::new(app)
         .workers(workers)
         .max_connections(connections.div_ceil(workers))

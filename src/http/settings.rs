@@ -95,6 +95,11 @@ impl Server {
         self.status_listen.as_deref().and_then(|listen| address(listen).ok())
     }
 
+    /// How many of the connections belong to the read-only listener: one in sixteen, none where there is no such listener.
+    pub(super) fn status_connections(&self) -> usize {
+        self.status_listen.as_ref().map_or(0, |_| (self.max_connections / 16).max(1))
+    }
+
     /// Whether any listener can be reached from another machine.
     pub fn is_remote(&self) -> bool {
         [self.address(), self.status_address()].into_iter().flatten().any(|address| !address.ip().is_loopback())
@@ -132,6 +137,9 @@ impl Server {
         }
         faults.bytes("max_body_bytes", self.max_body_bytes, 1);
         faults.count("max_connections", self.max_connections);
+        if self.status_listen.is_some() && self.max_connections == 1 {
+            faults.clash("max_connections", "status_listen", "must be at least 2 where server.status_listen is set");
+        }
         faults.count("max_requests", self.max_requests);
         faults.range("events_kept", self.events_kept as u64, 1, 65_536);
         faults.range("workers", self.workers as u64, 1, 256);
@@ -271,6 +279,8 @@ mod tests {
             (s.sse_keep_alive_ms, s.head_timeout_ms, s.body_timeout_ms, s.events_kept) = (0, 0, u64::MAX, 0);
         });
         assert_eq!(found.len(), 8, "{found:?}");
+        let both = |most| server(|s| (s.max_connections, s.status_listen) = (most, Some("127.0.0.1:4318".into())));
+        assert_eq!((both(1).len(), both(2).len()), (1, 0), "each listener takes at least one connection");
         assert_eq!(server(|s| s.events_kept = 65_536), [""; 0]);
         assert_eq!(server(|s| s.events_kept = 65_537).len(), 1);
     }

@@ -37,6 +37,24 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
     Ok(call.success(&read(&call.core).await))
 }
 
+/// The same with the spellings that callers of the read-only listener know.
+#[derive(Serialize)]
+struct Older {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(rename = "activeRuns")]
+    active_runs: Option<i64>,
+    #[serde(rename = "queuedTasks")]
+    queued_tasks: Option<i64>,
+}
+
+/// `GET /v1/status` of the read-only listener.
+pub(super) async fn show_older(call: Call) -> Result<Reply, ApiError> {
+    let status = read(&call.core).await;
+    let (active_runs, queued_tasks) = (status.active_runs, status.queued_tasks);
+    Ok(call.success(&Older { status, active_runs, queued_tasks }))
+}
+
 /// How it is now.
 pub(super) async fn read(core: &Core) -> Status {
     let faults = core.store_faults().await;

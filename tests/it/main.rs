@@ -36,6 +36,7 @@ mod peers;
 mod policy;
 mod probes;
 mod prompts;
+mod read_only;
 mod records;
 mod sandbox;
 mod secrets;

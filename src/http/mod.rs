@@ -17,6 +17,7 @@ mod instructions;
 mod journal;
 mod local;
 mod messages;
+mod openapi;
 mod origins;
 mod paging;
 mod policy;

@@ -26,6 +26,7 @@ mod guard;
 mod instructions;
 mod journal;
 mod limits;
+mod openapi;
 mod peers;
 mod policy;
 mod probes;

@@ -22,7 +22,10 @@ async fn it_tells_the_status_in_both_spellings_and_the_main_one_in_one() {
     let daemon = Daemon::start(ON).await;
     let caller = second(&daemon);
     let status = caller.get("/v1/status").await.data();
-    assert_eq!((&status["mode"], &status["active_runs"], &status["activeRuns"]), (&"running".into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&status["mode"], &status["active_runs"], &status["activeRuns"]),
+        (&"running".into(), &0.into(), &0.into())
+    );
     assert_eq!((&status["queued_tasks"], &status["queuedTasks"]), (&0.into(), &0.into()));
     let main = daemon.caller().get("/v1/status").await.data();
     assert!(main.get("activeRuns").is_none() && main.get("queuedTasks").is_none());

@@ -18,6 +18,7 @@ mod journal;
 mod local;
 mod messages;
 mod metrics;
+mod openapi;
 mod origins;
 mod page;
 mod paging;

@@ -14,7 +14,7 @@ use super::{
     callers::Access,
     claude, codex, describe,
     endpoint::{self, Known},
-    events, extension, host, instructions, journal, messages, metrics,
+    events, extension, host, instructions, journal, messages, metrics, openapi,
     origins::Origins,
     page, pairings, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
@@ -66,6 +66,12 @@ routes! {
         plain(), describe::show_control, "Describes what changes the system.";
     "discovery.capabilities" GET "/v1/capabilities" [Local, Read, Both, Always]
         plain(), describe::show_capabilities, "Says what can be done and in which order to call.";
+    "discovery.openapi" GET "/openapi.json" [Local, Read, Both, Always]
+        plain(), openapi::show, "Describes every route as an OpenAPI document.";
+    "discovery.docs" GET "/docs" [Local, Read, Both, Always]
+        plain(), openapi::show_page, "Shows the same document as a page.";
+    "discovery.docs.style" GET "/docs/style.css" [Local, Read, Neither, Always]
+        plain(), openapi::style, "Hands out the style of that page.";
     "service.status" GET "/v1/status" [Local, Read, Both, Always]
         plain(), status::show, "Says how the daemon is, in numbers.";
     "page.root" GET "/" [Open, Read, Neither, Always] plain(), page::root, "Leads to the status page.";

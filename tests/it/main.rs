@@ -31,6 +31,7 @@ mod instructions;
 mod journal;
 mod limits;
 mod metrics;
+mod openapi;
 mod pairing;
 mod peers;
 mod policy;

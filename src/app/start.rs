@@ -1,0 +1,80 @@
+//! What a start does before and beside the wiring: the listeners, a database that may be damaged or left in the middle of
+//! something, the watch over threads, what of the machine is the daemon's own.
+
+use super::StartError;
+use crate::{
+    clock::Clock,
+    config::Config,
+    host, http,
+    state_folder::disable_instructions,
+    store::{self, Later, Store, batches, tasks::Interrupted},
+    watchdog::{Death, Watchdog},
+};
+use std::{io, net::SocketAddr, path::Path, process, time::Duration};
+
+/// Listens at an address.
+pub(super) fn listen(config: &Config, address: SocketAddr) -> Result<http::Listening, StartError> {
+    let unread = Duration::from_millis(config.server.sse_stall_timeout_ms);
+    http::bind(address, unread).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
+        _ => StartError::Listen { address, source },
+    })
+}
+
+/// Moves a damaged database aside. A whole one stays, whatever was asked for.
+pub(super) fn renew_store(database: &Path, state_dir: &Path, clock: Clock) -> Result<(), StartError> {
+    if !store::aside::is_damaged(database)? {
+        tracing::info!(path = %database.display(), "the database is not damaged and stays");
+        return Ok(());
+    }
+    let failed = |source| StartError::Aside { path: database.to_owned(), source };
+    // First of all: what had run already is forgotten from then on.
+    disable_instructions(state_dir).map_err(failed)?;
+    let aside = store::aside::move_aside(database, clock.now_ms()).map_err(failed)?;
+    tracing::warn!(path = %database.display(), aside = %aside.display(), "the damaged database was moved aside");
+    Ok(())
+}
+
+/// Watches this thread, and what runs on it and beside it for as long as the daemon does.
+pub(super) fn watch(watchdog: &Watchdog, store: &Store, later: &Later) {
+    watchdog.watch("main");
+    let (store, later) = (store.clone(), later.clone());
+    watchdog.watch_by_asking("write behind", move || std::future::ready(later.is_there()));
+    watchdog.watch_by_asking("store", move || {
+        let store = store.clone();
+        async move { store.is_there().await }
+    });
+}
+
+/// Ends the process: what a dead thread held nobody else can give back.
+pub(super) fn give_up(death: Death) {
+    tracing::error!(thread = death.thread, "a thread {}, so the daemon ends; it is to be started anew", death.how);
+    process::exit(1);
+}
+
+/// Notes what the last process left running. A database that cannot be written keeps nobody from relaying; the center
+/// does this again before it runs anything.
+pub(super) async fn interrupt(store: &Store, clock: Clock) {
+    let now = clock.now_ms();
+    match store.transact(move |conn| batches::interrupt(conn, now)).await {
+        Ok(found) if found == Interrupted::default() => {}
+        Ok(Interrupted { task_ids, run_ids, .. }) => {
+            let (tasks, runs) = (task_ids.len(), run_ids.len());
+            tracing::warn!(tasks, runs, "the last process ended while these ran: they are not run again");
+        }
+        Err(error) => tracing::error!(%error, "what the last process left running cannot be noted"),
+    }
+}
+
+/// Where what is the daemon's own lies, so that nobody reaches it through a host operation.
+pub(crate) fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
+    let database = config.store.file(state_dir);
+    let beside = |end: &str| {
+        let mut name = database.clone().into_os_string();
+        name.push(end);
+        name.into()
+    };
+    let mut own = vec![state_dir.to_owned(), beside("-wal"), beside("-shm"), beside("-journal"), database.clone()];
+    own.extend(config.auth.token_file.as_ref().map(Into::into));
+    host::Setup { settings: config.host_ops.clone(), model_sandbox: config.instructions.sandbox, own }
+}

@@ -27,6 +27,15 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 const BATCHES: u16 = 20;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor instructions list --status pending_approval
+  baa-conductor instructions show batch_01J…
+  baa-conductor instructions approve batch_01J… --reason 'as discussed'
+  baa-conductor instructions run message.md --dry-run
+  baa-conductor instructions run - < message.md
+
+Exit codes: 0 done; 1 it failed, or an instruction that was run did.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -18,10 +18,13 @@ use tokio::{process::Command, time::timeout};
 const REFUSES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The address logs one browser of your own in, once and within a minute; what comes after the # \
-                        never leaves that browser but to this daemon."
-)]
+#[command(after_help = "\
+Examples:
+  baa-conductor open
+  baa-conductor open --print
+
+The address logs one browser of your own in, once and within a minute; what comes after the # never leaves that browser
+but to this daemon.")]
 pub(super) struct Arguments {
     /// Print the address, open nothing.
     #[arg(long)]

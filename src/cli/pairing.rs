@@ -15,6 +15,12 @@ use std::process::ExitCode;
 const PAIRINGS: &str = "/v1/browser/pairings";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor pair 123456
+  baa-conductor pair '123 456'
+
+The extension's page shows the code. Exit codes: 0 paired; 1 nobody shows it.")]
 pub(super) struct PairArguments {
     /// The six digits that the extension's page shows.
     #[arg(value_parser = code)]
@@ -22,6 +28,11 @@ pub(super) struct PairArguments {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  baa-conductor pairings
+  baa-conductor pairings list --json
+  baa-conductor pairings forget firefox-1a2b3c4d")]
 pub(super) struct ListArguments {
     #[command(subcommand)]
     order: Option<Order>,

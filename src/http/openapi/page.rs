@@ -3,6 +3,7 @@
 use crate::http::{
     endpoint::Call,
     error::ApiError,
+    page::CSP,
     reply::{self, Reply},
 };
 use actix_web::{HttpResponse, http::header};
@@ -10,8 +11,6 @@ use serde_json::Value;
 use std::fmt::Write;
 
 const STYLE: &str = include_str!("docs.css");
-/// Nothing but what this daemon serves, in no frame.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /docs`.
 pub(in crate::http) async fn show(call: Call) -> Result<Reply, ApiError> {
@@ -28,7 +27,7 @@ fn answer(call: &Call, kind: &'static str, body: String) -> Reply {
     response
         .insert_header((header::CONTENT_TYPE, kind))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CSP))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
     reply::with_id(&mut response, &call.id);
     Reply::Whole(response.body(body))

@@ -27,7 +27,7 @@ const MARK: &str = "Written by `baa-conductor service install`";
 #[command(after_help = "\
 Examples:
   baa-conductor service install
-  baa-conductor service install --config ~/work/conductor.toml --print
+  baa-conductor service install --config ~/conductor.toml --print
   baa-conductor service status
   baa-conductor service uninstall
 

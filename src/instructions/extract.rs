@@ -8,6 +8,7 @@
 
 mod html;
 mod nesting;
+mod quote;
 mod shape;
 
 #[cfg(test)]
@@ -68,6 +69,10 @@ pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
             {
                 let content = content(&text, &mut events);
                 blocks.push(checked(blocks.len(), &text, range, content)?);
+            }
+            Event::Start(Tag::BlockQuote(_)) if quote::is_ambiguous(&text[range.clone()]) => {
+                let message = "a quote of the message goes on behind a tab, which readers read differently";
+                return Err(Rejection::message(Stage::Extract, Code::AmbiguousQuote, message));
             }
             Event::Start(Tag::HtmlBlock) if html::is_ambiguous(&text[range]) => {
                 let message = "an HTML block of the message ends in different places for different readers";

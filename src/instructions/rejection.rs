@@ -28,6 +28,8 @@ pub enum Code {
     Unterminated,
     /// Readers of Markdown differ about where an HTML block of the message ends, and so about which fences count.
     AmbiguousHtml,
+    /// Readers of Markdown differ about where a quote of the message ends, and so about which fences count.
+    AmbiguousQuote,
     /// A block without anything in it.
     EmptyBlock,
     /// A first line that is no header.

@@ -110,6 +110,17 @@ fn a_block_in_any_other_html_is_ignored() {
 }
 
 #[test]
+fn a_quote_that_readers_end_in_different_places_is_refused() {
+    // CommonMark: code, then HTML until a blank line, and no fence. The reader: a quote, then a fence.
+    for quote in ["> \n\t>:\n<x-tag>\n", "> a\n\t> b\n", "> > a\n> \t> b\n"] {
+        assert_refused(&format!("{quote}{}", block(STATUS)), Stage::Extract, Code::AmbiguousQuote);
+    }
+    for quote in ["> a\n> b\n\n", ">\ta > b\n\n", "    > a\n\n", "```text\n\t> a\n```\n"] {
+        assert_runs(&format!("{quote}{}", block(STATUS)), 1);
+    }
+}
+
+#[test]
 fn html_that_readers_end_in_different_places_is_refused() {
     for html in [
         "<script>\n</style>\n````\n</script>\n",

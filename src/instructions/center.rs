@@ -115,12 +115,16 @@ impl Center {
                 }
                 Ok(running)
             };
-            for batch_id in shared.insist(|_| (), abandon).await.unwrap_or_default() {
+            let abandoned = shared.insist(|_| (), abandon).await.unwrap_or_default();
+            for batch_id in &abandoned {
                 tracing::warn!(batch.id = batch_id, "a batch was interrupted");
-                shared.tell_of(&batch_id).await;
+                shared.tell_of(batch_id).await;
             }
+            abandoned
         };
-        ctx.spawn(recovered.into_actor(self).map(|(), this, ctx| {
+        ctx.spawn(recovered.into_actor(self).map(|abandoned, this, ctx| {
+            // Who waits for one of them learns from the end of the line to look at the store.
+            this.waiters.retain(|batch_id, _| !abandoned.contains(batch_id));
             this.turn = Turn::Idle;
             this.look(ctx);
         }));

@@ -54,8 +54,10 @@ impl Runner {
             let live = self.shared.setup.system.mode() == Mode::Running;
             let next = self.shared.insist(|_| (), move |conn| batches::next_queued(conn, live)).await;
             let Ok(Some(batch)) = next else { return };
+            let batch_id = batch.row.batch_id.clone();
             if let Err(error) = self.batch(batch).await {
-                tracing::error!(%error, "a batch cannot go on");
+                tracing::error!(batch.id = batch_id, %error, "a batch cannot go on");
+                self.center.do_send(Ended { batch_id, told: Err(error) }); // bounded: once a batch
                 return;
             }
         }

@@ -61,7 +61,7 @@ pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
     let shape = shape::of(&text);
     let mut blocks = Vec::new();
     let mut events = Parser::new_ext(&shape, Options::empty()).into_offset_iter();
-    let mut depth = 0usize;
+    let (mut depth, mut quoted) = (0usize, 0usize);
     while let Some((event, range)) = events.next() {
         match event {
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_)))
@@ -70,9 +70,14 @@ pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
                 let content = content(&text, &mut events);
                 blocks.push(checked(blocks.len(), &text, range, content)?);
             }
-            Event::Start(Tag::BlockQuote(_)) if quote::is_ambiguous(&text[range.clone()]) => {
-                let message = "a quote of the message goes on behind a tab, which readers read differently";
-                return Err(Rejection::message(Stage::Extract, Code::AmbiguousQuote, message));
+            // A quote within another was looked at with it; to look again would take the square of their number.
+            Event::Start(Tag::BlockQuote(_)) if range.start >= quoted => {
+                quoted = range.end;
+                depth += 1;
+                if quote::is_ambiguous(&text[range]) {
+                    let message = "a quote of the message goes on behind a tab, which readers read differently";
+                    return Err(Rejection::message(Stage::Extract, Code::AmbiguousQuote, message));
+                }
             }
             Event::Start(Tag::HtmlBlock) if html::is_ambiguous(&text[range]) => {
                 let message = "an HTML block of the message ends in different places for different readers";

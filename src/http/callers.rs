@@ -104,8 +104,14 @@ impl Callers {
         if origins::is_own_page(headers) && self.sessions().holds(headers, || self.is_users(peer)) {
             return Ok(Caller::Bearer);
         }
-        if access == Access::Open || (access == Access::Local && self.trusts(peer)) {
+        if access == Access::Open
+            || (access == Access::Local && !origins::is_from_nowhere(headers) && self.trusts(peer))
+        {
             return Ok(Caller::Local);
+        }
+        if given.is_none() && origins::is_from_nowhere(headers) {
+            let message = "A browser makes this request, but no page of this server that says so by a Referer; it takes the token.";
+            return Err(ApiError::new(Code::Unauthorized, message));
         }
         let address = peer.filter(|_| given.is_some()).map(Peer::ip);
         if let Some(left) = address.and_then(|address| self.throttle().wrong(address, Instant::now())) {

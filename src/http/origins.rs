@@ -128,17 +128,38 @@ fn fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
 /// Whether a script of a page of this very origin makes the request, as the browser says: no navigation, no image, no other
 /// port or name. Of a request that passed the checks; a program may claim it, no other page can.
 pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
-    let value = |name: &HeaderName| headers.get(name).map(|value| value.as_bytes());
-    match value(&SEC_FETCH_SITE) {
+    match value(headers, &SEC_FETCH_SITE) {
         Some(site) => {
-            site == b"same-origin" && value(&SEC_FETCH_MODE).is_none_or(|mode| matches!(mode, b"cors" | b"same-origin"))
+            let mode = value(headers, &SEC_FETCH_MODE);
+            site == b"same-origin"
+                && mode.is_none_or(|mode| matches!(mode, b"cors" | b"same-origin"))
+                && !is_from_nowhere(headers)
         }
         // A browser that sends no metadata still names the page's origin where something can be changed.
-        None => value(&header::ORIGIN)
-            .and_then(|origin| origin.strip_prefix(b"http://"))
-            .zip(value(&header::HOST))
-            .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host)),
+        None => is_of_own_host(headers, &header::ORIGIN),
     }
+}
+
+/// Whether a browser takes the request for one of this very origin, and yet no page of it makes it: Firefox says so of the
+/// scripts of an extension that may reach all addresses. Ours tell their page's address, as its policy asks for.
+pub(super) fn is_from_nowhere(headers: &HeaderMap) -> bool {
+    value(headers, &SEC_FETCH_SITE) == Some(b"same-origin")
+        && headers.contains_key(SEC_FETCH_MODE)
+        && !headers.contains_key(header::ORIGIN)
+        && !is_of_own_host(headers, &header::REFERER)
+}
+
+/// Whether an `Origin`, or the address in a `Referer`, is of the host that is asked.
+fn is_of_own_host(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let from = value(headers, name).and_then(|from| from.strip_prefix(b"http://"));
+    from.zip(value(headers, &header::HOST)).is_some_and(|(from, host)| {
+        let end = from.iter().position(|&b| b == b'/').unwrap_or(from.len());
+        from[..end].eq_ignore_ascii_case(host)
+    })
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
 }
 
 /// Whether the head announces a body.

@@ -16,6 +16,7 @@ async function attack(daemon, socket, referrer) {
   const calls = [
     ["GET", "/v1/browser", null],
     ["GET", "/v1/status", null],
+    ["GET", "/v1/browser/messages", null],
     ["GET", "/health", null],
     ["HEAD", "/v1/browser", null],
     ["POST", "/v1/system/pause", "{}"],

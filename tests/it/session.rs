@@ -9,7 +9,8 @@ const GUARDED: &str = "/v1/browser/messages?limit=1";
 
 /// The page's own scripts, as their browser says.
 fn page(daemon: &Daemon) -> Caller {
-    daemon.caller().with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors")
+    let page = format!("http://{}/v1/status/ui", daemon.address);
+    daemon.caller().with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors").with("referer", &page)
 }
 
 async fn code(daemon: &Daemon) -> String {
@@ -57,13 +58,17 @@ async fn the_cookie_is_good_for_scripts_of_the_page_alone() {
         headers.iter().fold(daemon.caller().with("cookie", &cookie), |caller, (name, value)| caller.with(name, value))
     };
     let own = format!("http://{}", daemon.address);
-    assert!(is_bearer(&with(&[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")])).await);
+    let referer = format!("{own}/v1/status/ui");
+    let from_page = ("referer", &*referer);
+    assert!(is_bearer(&with(&[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), from_page])).await);
     assert!(is_bearer(&with(&[("origin", &own)])).await);
     for headers in [
         &[][..],
         &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
-        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")],
-        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate"), from_page],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors"), from_page],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("referer", "moz-extension://a1/page.html")],
     ] {
         assert!(!is_bearer(&with(headers)).await, "{headers:?}");
         let exec = with(headers).post("/v1/exec", &json!({"command": "true"})).await;
@@ -202,4 +207,24 @@ async fn a_rotated_token_ends_every_session_and_every_code() {
     assert!(!is_bearer(&caller).await);
     let late = page(&daemon).post("/v1/session", &json!({"code": waiting})).await;
     assert_eq!(late.error().0, 403);
+}
+
+/// Firefox says `same-origin` of the `GET`s of an extension that may reach all addresses.
+#[actix_rt::test]
+async fn a_script_that_is_of_no_page_of_ours_is_not_trusted_for_being_local() {
+    let daemon = Daemon::start("").await;
+    let own = format!("http://{}", daemon.address);
+    let vouched_for = daemon.caller().with("sec-fetch-site", "same-origin");
+    for mode in ["cors", "no-cors", "same-origin", "navigate"] {
+        let nowhere = vouched_for.clone().with("sec-fetch-mode", mode);
+        for caller in [nowhere.clone(), nowhere.clone().with("referer", "http://127.0.0.1:9/v1/status/ui")] {
+            for path in ["/v1/browser", "/v1/status", "/v1/events", "/describe", "/metrics"] {
+                assert_eq!(caller.get(path).await.error(), (401, "unauthorized".into()), "{mode} {path}");
+            }
+            assert_eq!(caller.get("/health").await.status, 200, "{mode}");
+        }
+        assert_eq!(nowhere.clone().bearer(&daemon.token()).get("/v1/browser").await.status, 200, "{mode}");
+        assert_eq!(nowhere.with("referer", &format!("{own}/docs")).get("/v1/browser").await.status, 200, "{mode}");
+    }
+    assert_eq!(vouched_for.get("/v1/browser").await.status, 200, "a program that says no more than this is one");
 }

@@ -146,10 +146,12 @@ fn only_a_script_of_a_page_of_this_very_origin_is_the_own_page() {
         is_own_page(&map)
     };
     let (host, own) = (("host", "127.0.0.1:4317"), ("origin", "http://127.0.0.1:4317"));
+    let (same, page) = (("sec-fetch-site", "same-origin"), ("referer", "http://127.0.0.1:4317/v1/status/ui"));
     for yes in [
-        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")][..],
+        &[host, same, ("sec-fetch-mode", "cors"), page][..],
+        &[host, same, ("sec-fetch-mode", "cors"), own],
         &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "same-origin"), own],
-        &[host, ("sec-fetch-site", "same-origin")],
+        &[host, same],
         &[host, own],
         &[("host", "LOCALHOST:4317"), ("origin", "http://localhost:4317")],
     ] {
@@ -158,8 +160,12 @@ fn only_a_script_of_a_page_of_this_very_origin_is_the_own_page() {
     for no in [
         &[host][..],
         &[host, ("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
-        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")],
-        &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors")],
+        &[host, same, ("sec-fetch-mode", "navigate"), page],
+        &[host, same, ("sec-fetch-mode", "no-cors"), page],
+        &[host, same, ("sec-fetch-mode", "cors")],
+        &[host, same, ("sec-fetch-mode", "cors"), ("referer", "http://127.0.0.1:4318/v1/status/ui")],
+        &[host, same, ("sec-fetch-mode", "cors"), ("referer", "http://127.0.0.1:43170/")],
+        &[host, same, ("sec-fetch-mode", "cors"), ("referer", "moz-extension://3f2a6c1e/a.html")],
         &[host, ("sec-fetch-site", "same-site"), own],
         &[host, ("sec-fetch-site", "cross-site"), own],
         &[host, ("origin", "http://127.0.0.1:4318")],

@@ -2,6 +2,7 @@
 
 use crate::support::{Caller, Connection, Daemon};
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     time::{Duration, Instant},
 };
@@ -21,45 +22,80 @@ pub(crate) struct Samples<'a> {
     daemon: &'a Daemon,
     began: Instant,
     /// Before the load.
-    descriptors: usize,
+    descriptors: Descriptors,
     threads: usize,
     samples: Vec<Sample>,
     slowest: Duration,
 }
 
+/// How many descriptors a daemon has of each kind of thing.
+#[derive(Clone, Debug)]
+struct Descriptors(BTreeMap<String, usize>);
+
+impl Descriptors {
+    fn of(daemon: &Daemon) -> Self {
+        let mut kinds = BTreeMap::new();
+        for entry in fs::read_dir(format!("/proc/{}/fd", daemon.pid())).into_iter().flatten().flatten() {
+            let Ok(target) = fs::read_link(entry.path()) else { continue }; // it is closed by now
+            let target = target.to_string_lossy().into_owned();
+            // `socket:[4711]` is of the kind `socket:`, a file is one of its own.
+            let kind = if target.starts_with('/') { target.as_str() } else { target.split('[').next().unwrap_or("?") };
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+        }
+        Descriptors(kinds)
+    }
+
+    fn count(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// What is there more of than there was, without the store's files, which its readers open when they are first
+    /// asked and keep.
+    fn more_than(&self, before: &Descriptors) -> Vec<(&str, usize)> {
+        let had = |kind: &str| before.0.get(kind).copied().unwrap_or(0);
+        let is_store = |kind: &str| [".db", ".db-wal", ".db-shm"].iter().any(|end| kind.ends_with(end));
+        let more = |(kind, n): (&'_ String, &usize)| !is_store(kind) && *n > had(kind);
+        self.0.iter().filter(|&each| more(each)).map(|(kind, n)| (kind.as_str(), n - had(kind))).collect()
+    }
+}
+
 /// What is there afterwards and was not before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Left {
-    descriptors: (usize, usize),
+    descriptors: (Descriptors, Descriptors),
     threads: (usize, usize),
 }
 
-/// Descriptors that a daemon opens for good when it is first used: its readers' files.
-const KEPT_DESCRIPTORS: usize = 12;
-/// The same for threads: the blocking pool keeps some for a while.
+/// Threads that stay for a while: those of the blocking pool.
 const KEPT_THREADS: usize = 8;
 
 impl Left {
     pub(crate) fn is_nothing(&self) -> bool {
-        self.descriptors.1 <= self.descriptors.0 + KEPT_DESCRIPTORS && self.threads.1 <= self.threads.0 + KEPT_THREADS
+        let (before, after) = &self.descriptors;
+        after.more_than(before).is_empty() && self.threads.1 <= self.threads.0 + KEPT_THREADS
     }
 }
 
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (descriptors, threads) = (self.descriptors, self.threads);
-        write!(f, "descriptors {} before, {} after; ", descriptors.0, descriptors.1)?;
+        let ((before, after), threads) = (&self.descriptors, self.threads);
+        write!(f, "descriptors {} before, {} after", before.count(), after.count())?;
+        match after.more_than(before)[..] {
+            [] => f.write_str(", more of the store's files alone; ")?,
+            ref more => write!(f, ", more of {more:?}; ")?,
+        }
         write!(f, "threads {} before, {} after", threads.0, threads.1)
     }
 }
 
+/// How many entries a folder of the daemon's in `/proc` has.
 fn count(daemon: &Daemon, what: &str) -> usize {
     fs::read_dir(format!("/proc/{}/{what}", daemon.pid())).map_or(0, Iterator::count)
 }
 
 impl<'a> Samples<'a> {
     pub(crate) fn new(daemon: &'a Daemon) -> Self {
-        let (descriptors, threads) = (count(daemon, "fd"), count(daemon, "task"));
+        let (descriptors, threads) = (Descriptors::of(daemon), count(daemon, "task"));
         Samples { daemon, began: Instant::now(), descriptors, threads, samples: Vec::new(), slowest: Duration::ZERO }
     }
 
@@ -88,7 +124,7 @@ impl<'a> Samples<'a> {
 
     pub(crate) fn left(&self) -> Left {
         Left {
-            descriptors: (self.descriptors, count(self.daemon, "fd")),
+            descriptors: (self.descriptors.clone(), Descriptors::of(self.daemon)),
             threads: (self.threads, count(self.daemon, "task")),
         }
     }

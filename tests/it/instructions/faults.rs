@@ -3,12 +3,15 @@
 
 use super::{SETTINGS, block, leaves_a_line, lines, message, submit};
 use crate::faults::limit;
-use crate::support::{Daemon, ask, automatic, until};
+use crate::support::{Daemon, Folder, ask, automatic, until};
 use baa_conductor::store::{Store, StoreSettings};
 use diesel::connection::SimpleConnection;
 use rustix::process::Resource;
 use serde_json::json;
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 use tokio::sync::oneshot;
 
 /// Holds the database until the sender is dropped, as another process would.
@@ -37,6 +40,30 @@ enum Fault {
     Held(oneshot::Sender<()>, tokio::task::JoinHandle<()>),
     /// The file may not grow.
     Full,
+    /// Its files may not be written any more, as on a disk that the kernel has made read-only.
+    ReadOnly(Frozen),
+}
+
+/// Files that nobody may write, also who opened them before.
+struct Frozen(Vec<PathBuf>);
+
+impl Frozen {
+    /// `None`: this user, or this file system, cannot.
+    fn of(files: Vec<PathBuf>) -> Option<Self> {
+        // Made first, so that what was frozen until one could not be thaws again.
+        let frozen = Frozen(files);
+        chattr("+i", &frozen.0).then_some(frozen)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        chattr("-i", &self.0); // nobody could remove them otherwise
+    }
+}
+
+fn chattr(change: &str, files: &[PathBuf]) -> bool {
+    Command::new("chattr").arg(change).args(files).output().is_ok_and(|done| done.status.success())
 }
 
 impl Fault {
@@ -50,6 +77,11 @@ impl Fault {
         Fault::Full
     }
 
+    fn read_only(daemon: &Daemon) -> Option<Self> {
+        let file = |name| daemon.folder().state().join(name);
+        Frozen::of(["conductor.db", "conductor.db-wal"].map(file).into()).map(Fault::ReadOnly)
+    }
+
     async fn lift(self, daemon: &Daemon) {
         match self {
             Fault::Held(release, holding) => {
@@ -57,6 +89,7 @@ impl Fault {
                 holding.await.unwrap();
             }
             Fault::Full => limit(daemon, Resource::Fsize, None),
+            Fault::ReadOnly(frozen) => drop(frozen),
         }
     }
 }
@@ -69,6 +102,18 @@ async fn a_batch_waits_while_another_process_holds_the_store() {
 #[actix_rt::test]
 async fn a_batch_waits_while_the_disk_is_full() {
     a_batch_waits(async |daemon| Fault::full(daemon)).await;
+}
+
+#[actix_rt::test]
+async fn a_batch_waits_while_the_database_is_read_only() {
+    let probe = Folder::new();
+    let file = probe.path().join("probe");
+    std::fs::write(&file, "").unwrap();
+    if Frozen::of(vec![file]).is_none() {
+        eprintln!("skipped: this user may not freeze files here");
+        return;
+    }
+    a_batch_waits(async |daemon| Fault::read_only(daemon).unwrap()).await;
 }
 
 async fn a_batch_waits(fault: impl AsyncFnOnce(&Daemon) -> Fault) {

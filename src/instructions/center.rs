@@ -14,6 +14,7 @@ use super::{
     runner::Runner,
 };
 use crate::{
+    faults,
     platforms::registry::Registry,
     relay,
     store::{StoreError, batches},
@@ -199,6 +200,7 @@ impl Handler<Look> for Center {
     type Result = ();
 
     fn handle(&mut self, look: Look, ctx: &mut Self::Context) {
+        faults::point("center");
         let expires = look.expires;
         if let Some((batch_id, waiter)) = look.waiter.filter(|_| !self.shared.stopping.is_cancelled()) {
             self.waiters.retain(|_, waiter| !waiter.is_closed());

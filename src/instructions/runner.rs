@@ -15,7 +15,7 @@ use super::{
     record::{self, Entry},
 };
 use crate::{
-    host,
+    faults, host,
     ids::RequestId,
     mode::Mode,
     runs::kept,
@@ -137,6 +137,7 @@ impl Runner {
 
     async fn execute(&self, entry: &Entry, origin: host::Origin) -> Execution {
         let (request_id, started_at) = (RequestId::generate(), self.now());
+        faults::point("instruction");
         // What began may finish for as long as the service takes to stop; the host ends it then.
         let never = CancellationToken::new();
         let done: Done = self.outside.execute.execute(entry.plan.clone(), origin, &never).await;

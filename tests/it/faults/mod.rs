@@ -12,11 +12,11 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::{fs, path::PathBuf};
 
 /// The points of a daemon at which the test can have something go wrong.
-struct Faults(PathBuf);
+pub(crate) struct Faults(PathBuf);
 
 impl Faults {
     /// The next to come by at this point panics.
-    fn panic(&self, point: &str) {
+    pub(crate) fn panic(&self, point: &str) {
         self.set(point, "panic");
     }
 
@@ -33,13 +33,13 @@ impl Faults {
     }
 
     /// Whether it has not happened yet.
-    fn is_set(&self, point: &str) -> bool {
+    pub(crate) fn is_set(&self, point: &str) -> bool {
         self.0.join(point).exists()
     }
 }
 
 /// A daemon with such points.
-async fn fragile(settings: &str) -> (Daemon, Faults) {
+pub(crate) async fn fragile(settings: &str) -> (Daemon, Faults) {
     let folder = Folder::new();
     let faults = Faults(folder.path().join("faults"));
     fs::create_dir(&faults.0).unwrap();

@@ -2,7 +2,7 @@
 //! itself when it can be written again.
 
 use super::{SETTINGS, block, leaves_a_line, lines, message, submit};
-use crate::faults::limit;
+use crate::faults::{fragile, limit};
 use crate::support::{Daemon, Folder, ask, automatic, until};
 use baa_conductor::store::{Store, StoreSettings};
 use diesel::connection::SimpleConnection;
@@ -177,4 +177,35 @@ async fn after_a_store_was_lost_nothing_runs_until_a_person_says_so() {
     assert_eq!(enable(), (Some(0), "instructions may run again\n".into()));
     assert_eq!(submit(&caller, "m", &leaves_a_line(&file)).await.data()["status"], "executed");
     assert_eq!((lines(&file), enable()), (1, (Some(0), "instructions were not off\n".into())));
+}
+
+#[actix_rt::test]
+async fn a_panic_costs_the_batch_it_happens_in_and_whoever_waits_for_it_is_told() {
+    let (daemon, faults) = fragile(SETTINGS).await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let file = daemon.folder().path().join("after");
+    faults.panic("instruction");
+    let told = submit(&caller, "m", &[leaves_a_line(&file), leaves_a_line(&file)].concat()).await.data();
+    assert_eq!((&told["status"], lines(&file)), (&json!("interrupted"), 0));
+    let shown = super::batch(&caller, &super::id_of(&told)).await;
+    let task_id = shown["task_id"].as_str().unwrap();
+    assert_eq!(caller.get(&format!("/v1/tasks/{task_id}")).await.data()["status"], "interrupted");
+    let runs = caller.get(&format!("/v1/runs?task_id={task_id}")).await.data();
+    let statuses: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| run["status"].clone()).collect();
+    assert_eq!(statuses, ["cancelled", "interrupted"], "the newest first");
+    assert_eq!(submit(&caller, "n", &leaves_a_line(&file)).await.data()["status"], "executed");
+    assert_eq!(lines(&file), 1);
+}
+
+#[actix_rt::test]
+async fn a_panic_of_the_center_loses_no_batch() {
+    let (daemon, faults) = fragile(SETTINGS).await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let file = daemon.folder().path().join("kept");
+    faults.panic("center");
+    let told = submit(&caller, "m", &leaves_a_line(&file)).await;
+    assert!(!faults.is_set("center"), "it was come by");
+    let batch_id = told.json()["data"]["batch_id"].as_str().map(str::to_owned).unwrap_or_else(|| panic!("{told:?}"));
+    assert_eq!(submit(&caller, "n", &leaves_a_line(&file)).await.data()["status"], "executed");
+    assert_eq!((super::batch(&caller, &batch_id).await["status"].clone(), lines(&file)), (json!("executed"), 2));
 }

@@ -1,10 +1,10 @@
 //! An independent and slow reading of the grammar, to hold the fast one against: the block structure of CommonMark 0.31
 //! as its appendix describes it, a line at a time, with a stack of open containers and one open leaf.
 //!
-//! It knows what decides where a top-level fence begins and ends. Of link reference definitions it knows the form
-//! `[name]: destination` on one line.
+//! It knows what decides where a top-level fence begins and ends.
 
 mod cursor;
+mod definitions;
 mod html;
 mod starts;
 

@@ -1,6 +1,6 @@
 //! What a line begins, in the order in which CommonMark tries it.
 
-use super::{Container, cursor::Cursor, html};
+use super::{Container, cursor::Cursor, definitions, html};
 
 /// A block that holds lines.
 #[derive(Debug, Default)]
@@ -98,17 +98,7 @@ fn is_underline(trimmed: &str) -> bool {
 /// Whether a paragraph is more than link reference definitions.
 fn has_text(leaf: &Leaf) -> bool {
     let Leaf::Paragraph(lines) = leaf else { return false };
-    !lines.iter().all(|line| is_definition(line))
-}
-
-fn is_definition(line: &str) -> bool {
-    let Some((name, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once("]:")) else { return false };
-    let destination = rest.trim_matches([' ', '\t']);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '/';
-    !name.is_empty()
-        && name.chars().all(char::is_alphanumeric)
-        && !destination.is_empty()
-        && destination.chars().all(is_plain)
+    !definitions::behind(&lines.join("\n")).is_empty()
 }
 
 fn is_break(trimmed: &str) -> bool {

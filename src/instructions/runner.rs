@@ -57,8 +57,11 @@ impl Runner {
             let batch_id = batch.row.batch_id.clone();
             if let Err(error) = self.batch(batch).await {
                 tracing::error!(batch.id = batch_id, %error, "a batch cannot go on");
+                let is_aside = self.set_aside(&batch_id).await;
                 self.center.do_send(Ended { batch_id, told: Err(error) }); // bounded: once a batch
-                return;
+                if !is_aside {
+                    return;
+                }
             }
         }
     }
@@ -142,6 +145,19 @@ impl Runner {
         let never = CancellationToken::new();
         let done: Done = self.outside.execute.execute(entry.plan.clone(), origin, &never).await;
         Execution::of(entry, request_id.as_str(), done, started_at, self.now())
+    }
+
+    /// One whose rows contradict each other: those behind it need not wait for somebody to mend them. Answers whether it is
+    /// out of their way.
+    async fn set_aside(&self, batch_id: &str) -> bool {
+        if self.shared.stopping.is_cancelled() {
+            return false;
+        }
+        let (now, name) = (self.now(), batch_id.to_owned());
+        let abandon = move |conn: &mut _| batches::abandon(conn, &name, "it could not go on", now);
+        let is_aside = self.shared.insist(|_| (), abandon).await.unwrap_or(false);
+        self.shared.tell_of(batch_id).await;
+        is_aside
     }
 
     /// One whose text is not what was decided about: it never runs.

@@ -10,6 +10,7 @@
 
 mod expire;
 mod read;
+mod recover;
 mod write;
 
 #[cfg(test)]
@@ -22,9 +23,10 @@ use serde::Serialize;
 
 pub(super) use expire::expire;
 pub use read::{deliveries, list, next_expiry, next_queued, of_message, one, running, waiting};
+pub use recover::{abandon, interrupt};
 pub use write::{
-    Approval, Created, Decided, Decision, NewBatch, Work, abandon, begin, create, decide, deliver, expire_approvals,
-    finish, interrupt, new_id,
+    Approval, Created, Decided, Decision, NewBatch, Work, begin, create, decide, deliver, expire_approvals, finish,
+    new_id,
 };
 
 /// How a batch stands.

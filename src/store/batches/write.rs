@@ -6,7 +6,7 @@ use crate::{
     store::{
         StoreError,
         audit::{self, Entry, Level},
-        tasks::{self, Change, Interrupted, Kind, NewTask},
+        tasks::{self, Change, Kind, NewTask},
         worker::savepoint,
     },
 };
@@ -244,36 +244,6 @@ pub fn deliver(
     })
 }
 
-/// At the start of the daemon: batches, tasks and runs that ran are `interrupted`, see [`tasks::interrupt`].
-pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<Interrupted, StoreError> {
-    savepoint(conn, |conn| {
-        let running = batches::table.filter(batches::status.eq(Status::Running.name()));
-        let interrupted = (batches::status.eq(Status::Interrupted.name()), batches::finished_at.eq(now));
-        diesel::update(running).set(interrupted).execute(conn)?;
-        tasks::interrupt(conn, now)
-    })
-}
-
-/// Ends a batch that runs and with which nobody goes on: it, its task and the run that had begun are `interrupted`, runs
-/// that had not begun `cancelled`. Answers whether it ran.
-///
-/// # Errors
-///
-/// `NotFound`: there is no such batch, or it has nothing to do.
-pub fn abandon(conn: &mut SqliteConnection, batch_id: &str, why: &str, now: WallMs) -> Result<bool, StoreError> {
-    savepoint(conn, |conn| {
-        let task_id = task_of(conn, batch_id)?.ok_or(StoreError::NotFound)?;
-        let running =
-            batches::table.filter(batches::batch_id.eq(batch_id)).filter(batches::status.eq(Status::Running.name()));
-        let interrupted = (batches::status.eq(Status::Interrupted.name()), batches::finished_at.eq(now));
-        let ran = diesel::update(running).set(interrupted).execute(conn)? == 1;
-        if ran {
-            tasks::abandon(conn, &task_id, why, now)?;
-        }
-        Ok(ran)
-    })
-}
-
 /// Has a batch and its task enter a status. One without a task has ended as it began.
 fn enter(
     conn: &mut SqliteConnection,
@@ -299,7 +269,7 @@ fn enter(
     Ok(change)
 }
 
-fn task_of(conn: &mut SqliteConnection, batch_id: &str) -> Result<Option<String>, StoreError> {
+pub(super) fn task_of(conn: &mut SqliteConnection, batch_id: &str) -> Result<Option<String>, StoreError> {
     Ok(batches::table.filter(batches::batch_id.eq(batch_id)).select(batches::task_id).first(conn)?)
 }
 

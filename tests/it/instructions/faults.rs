@@ -209,3 +209,32 @@ async fn a_panic_of_the_center_loses_no_batch() {
     assert_eq!(submit(&caller, "n", &leaves_a_line(&file)).await.data()["status"], "executed");
     assert_eq!((super::batch(&caller, &batch_id).await["status"].clone(), lines(&file)), (json!("executed"), 2));
 }
+
+#[actix_rt::test]
+async fn a_batch_whose_rows_contradict_each_other_holds_up_nobody() {
+    let daemon = Daemon::start(SETTINGS).await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let here = daemon.folder().path().to_owned();
+    let (began, file) = (here.join("began"), here.join("made"));
+    let waits = block(&format!("@system::exec\necho x >> {}\nsleep 60", began.display()));
+    let _first = caller.begin_at("/v1/instructions/messages", &message("a", &waits)).await;
+    until("begin of the first", async || began.exists().then_some(())).await;
+    let _second = caller.begin_at("/v1/instructions/messages", &message("b", &leaves_a_line(&file))).await;
+    let queued = until("the second in line", async || {
+        let listed = caller.get("/v1/instructions?status=queued").await.data();
+        listed["batches"][0]["batch_id"].as_str().map(str::to_owned)
+    })
+    .await;
+    let folder = daemon.kill().await;
+    let store = Store::open(&folder.state().join("conductor.db"), &StoreSettings::default()).unwrap();
+    let spoil = |conn: &mut _| {
+        Ok(SimpleConnection::batch_execute(conn, "UPDATE tasks SET status = 'expired' WHERE status = 'queued'")?)
+    };
+    store.run(spoil).await.unwrap();
+    store.close().await.unwrap();
+
+    let daemon = Daemon::start_in(folder, SETTINGS).await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    assert_eq!(submit(&caller, "c", &leaves_a_line(&file)).await.data()["status"], "executed");
+    assert_eq!((super::batch(&caller, &queued).await["status"].clone(), lines(&file)), (json!("interrupted"), 1));
+}

@@ -278,7 +278,10 @@ fn known_migrations() -> Result<Vec<String>, String> {
 fn migrate(conn: &mut SqliteConnection) -> Result<(), String> {
     let mut failure = String::new();
     let done = conn.immediate_transaction(|conn| match conn.run_pending_migrations(MIGRATIONS) {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            crate::faults::point("migration");
+            Ok(())
+        }
         Err(error) => {
             failure = error.to_string();
             Err(diesel::result::Error::RollbackTransaction)

@@ -1,6 +1,9 @@
 //! A database that cannot be trusted: damaged, of a newer version, or left in the middle of being brought up to date.
 
-use crate::support::{Daemon, Folder, daemon::exit_code};
+use super::Faults;
+use crate::support::{Daemon, Folder, ask, automatic, daemon::exit_code, until};
+use baa_conductor::store::{Store, StoreSettings};
+use diesel::connection::SimpleConnection;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -123,11 +126,45 @@ async fn a_start_that_was_killed_while_it_made_the_tables_is_as_if_it_had_never_
         let mut child = folder.command("").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let state = folder.state();
         // The lock comes before the database; from then on it is a matter of a few milliseconds.
-        crate::support::until("lock", async || state.join("conductor.lock").exists().then_some(())).await;
+        until("lock", async || state.join("conductor.lock").exists().then_some(())).await;
         tokio::time::sleep(std::time::Duration::from_micros(round * 700)).await;
         child.kill().unwrap();
         child.wait().unwrap();
         let daemon = Daemon::start_in(folder, "").await;
         assert_eq!(daemon.caller().get("/readyz").await.status, 200, "round {round}");
     }
+}
+
+#[actix_rt::test]
+async fn an_update_that_was_killed_half_way_is_as_if_it_had_never_been_and_is_made_the_next_time() {
+    let mut daemon = Daemon::start("").await;
+    let firefox = automatic(&daemon, "ff").await;
+    assert_eq!(daemon.caller().request(&ask("before", "/echo")).await.status, 200);
+    firefox.close(1000, "").await.unwrap();
+    assert_eq!(daemon.stop().await, Some(0));
+    let folder = daemon.into_folder();
+    // As the version before left it.
+    let change = "DROP TABLE pairings; DELETE FROM __diesel_schema_migrations WHERE version = '0008'";
+    changed(&folder, change).await;
+
+    let faults = Faults::within(&folder);
+    faults.hang("migration");
+    let mut command = folder.command("");
+    command.env("BAA_TEST_FAULTS", faults.folder()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    until("the update", async || (!faults.is_set("migration")).then_some(())).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let daemon = Daemon::start_in(folder, "").await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    assert_eq!(caller.journal("before").await["outcome"], "success");
+    assert_eq!(caller.get("/v1/browser/pairings").await.status, 200);
+}
+
+async fn changed(folder: &Folder, sql: &'static str) {
+    let path = database(folder);
+    let store = Store::open(&path, &StoreSettings::default()).unwrap();
+    store.run(|conn| Ok(conn.batch_execute(sql)?)).await.unwrap();
+    store.close().await.unwrap();
 }

@@ -9,12 +9,27 @@ mod threads;
 
 use crate::support::{Caller, Daemon, Folder};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The points of a daemon at which the test can have something go wrong.
 pub(crate) struct Faults(PathBuf);
 
 impl Faults {
+    /// In a folder of the daemon's to be.
+    fn within(folder: &Folder) -> Self {
+        let faults = Faults(folder.path().join("faults"));
+        fs::create_dir(&faults.0).unwrap();
+        faults
+    }
+
+    /// What `BAA_TEST_FAULTS` is to name.
+    fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The next to come by at this point panics.
     pub(crate) fn panic(&self, point: &str) {
         self.set(point, "panic");
@@ -41,10 +56,9 @@ impl Faults {
 /// A daemon with such points.
 pub(crate) async fn fragile(settings: &str) -> (Daemon, Faults) {
     let folder = Folder::new();
-    let faults = Faults(folder.path().join("faults"));
-    fs::create_dir(&faults.0).unwrap();
+    let faults = Faults::within(&folder);
     let mut command = folder.command(settings);
-    command.env("BAA_TEST_FAULTS", &faults.0);
+    command.env("BAA_TEST_FAULTS", faults.folder());
     (Daemon::spawn(folder, command).await, faults)
 }
 

@@ -1,6 +1,7 @@
 //! What goes wrong inside or beneath the daemon, and what others notice of it: panics, dead threads, a database that
 //! cannot be written, read or trusted, a system that gives nothing more.
 
+mod clock;
 mod damage;
 mod database;
 mod panics;

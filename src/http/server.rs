@@ -51,6 +51,8 @@ const BACKLOG: i32 = 1_024;
 /// Bytes of an answer that are gathered before more of it is asked for; a stream whose reader does not read keeps about
 /// this much beside what its own limits allow.
 const WRITE_BUFFER_BYTES: usize = 8 << 10;
+/// How old the time may be by which the HTTP library sets the deadline of a head: it reads the clock twice a second.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
@@ -217,7 +219,7 @@ fn serve(
     Ok(HttpServer::new(app)
         .workers(workers)
         .max_connections(connections.div_ceil(workers))
-        .client_request_timeout(Duration::from_millis(head))
+        .client_request_timeout(Duration::from_millis(head) + CLOCK_STEP)
         // A caller that is gone must be noticed at once: its request is cancelled.
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)

@@ -191,6 +191,16 @@ async fn a_head_that_does_not_arrive_in_time_or_is_too_large_is_refused() {
 }
 
 #[actix_rt::test]
+async fn a_head_that_comes_at_once_is_served_however_short_its_time_is() {
+    let daemon = Daemon::start("server.head_timeout_ms = 300").await;
+    // At any moment of what goes by in the daemon's worker.
+    for n in 0..12 {
+        assert_eq!(daemon.caller().get("/health").await.status, 200, "{n}");
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    }
+}
+
+#[actix_rt::test]
 async fn json_that_nests_too_deep_is_400_wherever_it_stands() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();

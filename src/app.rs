@@ -12,7 +12,7 @@ use crate::{
     bridge::{self, Identity, WS_PATH},
     clock::Clock,
     config::Config,
-    events,
+    events, heap,
     host::{self, Host},
     http::{self, Core, Facts, Features, Parts, ServerHandle},
     instructions, policy, records, relay,
@@ -240,6 +240,7 @@ impl Daemon {
         Retention::start(store.clone(), &config.store, clock);
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
         watch(&watchdog, &store, &later);
+        heap::watch(Duration::from_millis(config.server.memory_look_ms));
         let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
         Ok(Daemon { core, servers, store, later, stop_within, watchdog, _announcement: announcement, _state: state })
     }

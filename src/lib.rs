@@ -9,6 +9,7 @@ pub mod config;
 pub mod events;
 pub mod extension;
 pub mod faults;
+pub mod heap;
 pub mod host;
 pub mod http;
 pub mod ids;

@@ -5,7 +5,7 @@
 //! edge      http  bridge::socket
 //! actors    bridge  policy  relay  records  instructions  runs  events  system
 //!                                                     (each other only through what their mod.rs gives out)
-//! effects   store  host  codex  state_folder  extension  telemetry  watchdog
+//! effects   store  host  codex  state_folder  extension  telemetry  watchdog  heap
 //! values    wire  platforms  sse  ids  …  and every settings.rs
 //! ```
 //!
@@ -33,7 +33,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Entry, &["main", "cli", "app", "simulator"]),
     (Layer::Edge, &["http"]),
     (Layer::Actors, &["bridge", "policy", "records", "relay", "instructions", "runs", "events", "system"]),
-    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry", "watchdog"]),
+    (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry", "watchdog", "heap"]),
     (
         Layer::Values,
         &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret", "faults"],
@@ -58,7 +58,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("diesel_migrations", &["store"]),
     ("hmac", &["wire::proof"]),
     ("landlock", &["host::sandbox"]),
-    ("libc", &["host::sandbox"]),
+    ("libc", &["heap", "host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
     ("prometheus", &["telemetry::metrics"]),
     ("pulldown_cmark", &["instructions::extract"]),
@@ -145,6 +145,13 @@ fn every_library_is_named_only_where_it_belongs() {
         }
     }
     assert_none(&objections);
+}
+
+#[test]
+fn unsafe_code_stands_in_one_file() {
+    let sources = files::crate_sources();
+    let named = sources.iter().filter(|source| paths::names(source).contains("unsafe")).map(|source| &source.name);
+    assert_eq!(Vec::from_iter(named), ["src/heap.rs"]);
 }
 
 #[test]

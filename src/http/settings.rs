@@ -47,6 +47,8 @@ settings! {
         workers: usize = 1,
         /// Milliseconds that a thread of the daemon may stand still before the process ends, to be started anew.
         watchdog_timeout_ms: u64 = 30_000,
+        /// Milliseconds between two looks at whether memory that a burst left behind can be given back to the system.
+        memory_look_ms: u64 = 5_000,
     }
 }
 
@@ -148,6 +150,7 @@ impl Server {
         faults.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
         faults.duration("head_timeout_ms", self.head_timeout_ms);
         faults.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
+        faults.duration("memory_look_ms", self.memory_look_ms);
         faults.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
     }
 }

@@ -16,8 +16,16 @@ mod slow;
 mod smuggling;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
-use std::{cell::Cell, rc::Rc, time::Duration};
-use tokio::{sync::oneshot, task::spawn_local, time::Instant};
+use baa_conductor::simulator::Profile;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{sync::oneshot, time::Instant};
 
 /// Whether there is time for everything.
 fn at_full_size() -> bool {
@@ -51,35 +59,43 @@ async fn unharmed(daemon: &Daemon) {
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }
 
-/// Somebody who goes on using the daemon in the meantime, and takes the time of it.
+/// Somebody who goes on using the daemon in the meantime, and takes the time of it. On a thread of its own, so that what
+/// the attack itself costs is not in it.
 struct Bystander {
-    over: Rc<Cell<bool>>,
-    latencies: oneshot::Receiver<Vec<Duration>>,
-    _firefox: Firefox,
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
 }
 
 impl Bystander {
     async fn watching(daemon: &Daemon) -> Self {
-        let (firefox, caller) = (automatic(daemon, "bystander").await, daemon.caller());
-        let over = Rc::new(Cell::new(false));
-        let (tell, latencies) = oneshot::channel();
-        let until = Rc::clone(&over);
-        spawn_local(async move {
-            let mut taken = Vec::new();
+        let (address, url) = (daemon.address, daemon.ws_url());
+        let over = Arc::new(AtomicBool::new(false));
+        let (tell, begun) = oneshot::channel();
+        let is_over = Arc::clone(&over);
+        let watch = async move || {
+            let firefox = Firefox::connect(&url, Profile::new("bystander")).await.unwrap();
+            firefox.ready().await.unwrap();
+            tell.send(()).unwrap();
+            let caller = Caller::new(address);
             let mut connection = caller.open().await;
-            while !until.get() {
+            let mut taken = Vec::new();
+            while !is_over.load(Relaxed) {
                 taken.push(once(&caller, &mut connection, taken.len()).await);
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            tell.send(taken).unwrap_or_default();
-        });
-        Bystander { over, latencies, _firefox: firefox }
+            firefox.close(1000, "").await.unwrap();
+            taken
+        };
+        let thread = std::thread::spawn(|| actix_rt::System::new().block_on(watch()));
+        crate::support::within("the bystander", begun).await.unwrap();
+        Bystander { over, thread }
     }
 
     /// Says how long its requests took. How long that may be depends on what else this machine does.
     async fn tell(self, what: &str) {
-        self.over.set(true);
-        let mut taken = self.latencies.await.unwrap();
+        self.over.store(true, Relaxed);
+        let joined = tokio::task::spawn_blocking(|| self.thread.join());
+        let mut taken = crate::support::within("the bystander's end", joined).await.unwrap().unwrap();
         taken.sort_unstable();
         let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
         eprintln!("{what}: {} requests of others, p50 {:?}, p99 {:?}", taken.len(), at(0.5), at(0.99));

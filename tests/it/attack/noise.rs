@@ -106,11 +106,11 @@ async fn random_frames_of_many_peers() {
     let seed = std::env::var("BAA_IT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     eprintln!("BAA_IT_SEED={seed}, {connections} connections of {frames} frames");
-    let daemon = Daemon::start("log.filter = \"error\"").await;
+    let daemon = Daemon::start("log.filter = \"error\"\nserver.memory_look_ms = 50").await;
+    let before = super::crowds::warm(&daemon).await;
     let others = Bystander::watching(&daemon).await;
     let mut dice = Dice(seed);
-    let mut before = 0;
-    for n in 0..connections {
+    for _ in 0..connections {
         let mut peer = match dice.below(3) {
             0 => Peer::upgraded(&daemon).await,
             _ => Peer::greeted(&daemon, &format!("noise-{}", dice.below(5))).await,
@@ -127,18 +127,13 @@ async fn random_frames_of_many_peers() {
             let _ = peer.connection.try_write(&raw_frame(0x88, &[3, 232])).await;
             while peer.connection.read().await {}
         }
-        if n == connections / 10 {
-            before = daemon.resident_bytes();
-        }
     }
     until("end of the peers", async || {
         let clients = crate::support::client_ids(&daemon.caller()).await;
         (clients == ["bystander"]).then_some(())
     })
     .await;
-    let after = daemon.resident_bytes();
-    eprintln!("{:.1} MB after a tenth, {:.1} MB in the end", before as f64 / 1e6, after as f64 / 1e6);
-    assert!(!at_full_size() || after.saturating_sub(before) <= 10 << 20, "{before} bytes became {after}");
+    super::crowds::back(&daemon, before, "random frames").await;
     others.tell("random frames").await;
     no_client_left(&daemon.caller()).await;
     unharmed(&daemon).await;

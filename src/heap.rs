@@ -1,0 +1,153 @@
+//! Gives memory back to the system that a burst has left behind.
+//!
+//! The allocator of glibc keeps what was freed below something that is still in use, so that after a thousand callers at
+//! once the process would stay as large as it ever was. It is asked to look for such pages when the process is larger than
+//! it has been, and asked less often while that finds nothing because what is there is in use.
+
+use std::time::Duration;
+
+/// Growth that is not worth looking at, and the least that makes a look worth its while.
+const SLACK_BYTES: u64 = 4 << 20;
+/// Most looks that are left out after some that found nothing.
+const SKIPPED_MAX: u32 = 12;
+
+/// When to look. Pure.
+#[derive(Debug)]
+struct Watermark {
+    /// The smallest that the process has been, in bytes.
+    low: u64,
+    /// Looks to leave out.
+    skips: u32,
+    /// How many are left out after the next one that finds nothing.
+    next_skips: u32,
+}
+
+impl Watermark {
+    fn new(resident: u64) -> Self {
+        Watermark { low: resident, skips: 0, next_skips: 1 }
+    }
+
+    /// Whether it is time to look, the process being of this size.
+    fn is_due(&mut self, resident: u64) -> bool {
+        self.low = self.low.min(resident);
+        if resident <= self.low + SLACK_BYTES {
+            (self.skips, self.next_skips) = (0, 1);
+            return false;
+        }
+        if self.skips > 0 {
+            self.skips -= 1;
+            return false;
+        }
+        true
+    }
+
+    /// Notes what a look has brought.
+    fn looked(&mut self, before: u64, after: u64) {
+        self.low = self.low.min(after);
+        if before.saturating_sub(after) >= SLACK_BYTES {
+            (self.skips, self.next_skips) = (0, 1);
+        } else {
+            self.skips = self.next_skips;
+            self.next_skips = (self.next_skips * 2).min(SKIPPED_MAX);
+        }
+    }
+}
+
+/// Looks every so often for as long as the system of this thread runs; never where nothing is known about the allocator.
+pub fn watch(every: Duration) {
+    let Some(resident) = resident_bytes() else { return };
+    let mut mark = Watermark::new(resident);
+    actix_rt::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            let Some(before) = resident_bytes().filter(|&resident| mark.is_due(resident)) else { continue };
+            // It holds up whoever allocates meanwhile, for milliseconds, and so must not hold up whoever does not.
+            if tokio::task::spawn_blocking(trim).await.is_err() {
+                return;
+            }
+            let after = resident_bytes().unwrap_or(before);
+            tracing::debug!(before, after, "unused memory was given back");
+            mark.looked(before, after);
+        }
+    });
+}
+
+/// The process's memory that is in RAM.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1 << 10)
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn resident_bytes() -> Option<u64> {
+    None
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
+fn trim() {
+    // SAFETY: a number goes in, a number comes out, and every thread may call it at any time (malloc_trim(3): MT-Safe).
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn trim() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn a_burst_is_given_back_and_small_growth_left_alone() {
+        let mut mark = Watermark::new(20 * MIB);
+        assert!(!mark.is_due(24 * MIB));
+        assert!(mark.is_due(90 * MIB));
+        mark.looked(90 * MIB, 21 * MIB);
+        assert!(!mark.is_due(21 * MIB));
+        assert!(mark.is_due(60 * MIB), "the next one too");
+    }
+
+    #[test]
+    fn what_is_in_use_is_looked_at_less_and_less_often_and_again_when_it_is_free() {
+        let mut mark = Watermark::new(20 * MIB);
+        let mut looks = Vec::new();
+        for round in 0..60 {
+            if mark.is_due(100 * MIB) {
+                looks.push(round);
+                mark.looked(100 * MIB, 99 * MIB);
+            }
+        }
+        assert_eq!(looks, [0, 2, 5, 10, 19, 32, 45, 58]);
+        // It is free now, and found so by the next look.
+        let next = (0..).find(|_| mark.is_due(100 * MIB)).unwrap();
+        assert!(next <= SKIPPED_MAX);
+        mark.looked(100 * MIB, 22 * MIB);
+        assert!(!mark.is_due(22 * MIB));
+        assert!(mark.is_due(50 * MIB), "nothing is left out after one that found something");
+    }
+
+    #[test]
+    fn the_smallest_that_it_ever_was_is_what_counts() {
+        let mut mark = Watermark::new(50 * MIB);
+        assert!(!mark.is_due(10 * MIB));
+        assert!(mark.is_due(20 * MIB));
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn pages_below_what_is_in_use_are_given_back() {
+        // Too small to be mapped alone; the last one keeps the rest from being the top of the heap.
+        let mut pieces: Vec<Vec<u8>> = (0..32_768).map(|_| vec![1; 4_000]).collect();
+        let last = pieces.pop();
+        drop(pieces);
+        let before = resident_bytes().unwrap();
+        trim();
+        let after = resident_bytes().unwrap();
+        assert!(before - after > 64 * MIB, "{before} bytes became {after}");
+        drop(last);
+    }
+}

@@ -1,7 +1,7 @@
 //! Many at once: connections, readers that never read, waiters. Each is bounded, and nothing is left of them.
 
 use super::{Bystander, at_full_size, unharmed};
-use crate::support::{Caller, Connection, Daemon, Peer, ask, manual, request_of, settled, until, waiting};
+use crate::support::{Caller, Connection, Daemon, Peer, ask, automatic, manual, request_of, settled, until, waiting};
 use serde_json::json;
 
 /// Memory that may stay after a crowd has gone, as the contract of this suite has it.
@@ -10,9 +10,18 @@ const LEFT_BYTES_MAX: u64 = 10 << 20;
 /// Looks often whether memory can be given back, so that it is not waited for.
 const LOOKS_OFTEN: &str = "server.memory_look_ms = 50\n";
 
-/// Its size when it has served somebody, before any crowd.
+/// Its size when it has been in use for a while, before any crowd: its caches are full by then.
 pub(super) async fn warm(daemon: &Daemon) -> u64 {
-    unharmed(daemon).await;
+    let (firefox, caller) = (automatic(daemon, "early").await, daemon.caller());
+    let mut connection = caller.open().await;
+    for n in 0..1_000 {
+        let mut body = ask(&format!("early-{n}"), "/echo");
+        body["client_id"] = "early".into();
+        connection.write(&caller.head("POST", "/v1/browser/request", Some(body.to_string().as_bytes()))).await;
+        assert_eq!(connection.answer(false).await.status, 200);
+    }
+    firefox.close(1000, "").await.unwrap();
+    crate::support::no_client_left(&caller).await;
     daemon.resident_bytes()
 }
 

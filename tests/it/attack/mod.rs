@@ -3,7 +3,7 @@
 //! Every attempt is a row with a name, or a crowd. Afterwards the daemon must be as well as before: nothing happened that
 //! was not allowed, nothing panicked, others were served meanwhile.
 //!
-//! `BAA_SLOW=1` runs the crowds and the random frames at their full size and measures what memory they leave.
+//! `BAA_SLOW=1` runs the crowds and the random frames at their full size.
 
 mod bodies;
 mod crowds;

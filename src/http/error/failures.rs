@@ -1,0 +1,208 @@
+//! What each failure of the domain becomes.
+
+use super::{ApiError, Code};
+use crate::{
+    bridge::{ActionFailure, Gone, NoClient},
+    ids::PlatformName,
+    platforms::plan::PlanError,
+    policy::Refusal,
+    relay::{CancelRefused, Cause, Failure, Refused},
+    wire::{ActionKind, Raw},
+};
+use serde_json::Value;
+
+/// The code and status of a failed request, as a buffered answer has them; a stream's last frame repeats them.
+pub(in crate::http) fn of_cause(cause: &Cause) -> (Code, u16) {
+    let code = match cause {
+        Cause::NoClient(NoClient::NotConnected) => Code::BrowserClientNotFound,
+        Cause::NoClient(NoClient::Unpaired) => Code::PairingRequired,
+        Cause::NoClient(NoClient::NoneConnected) | Cause::Gone(_) => Code::BrowserBridgeUnavailable,
+        // The one refusal that is the caller's to mend, by waiting.
+        Cause::Refused(Refusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
+        Cause::Refused(_) => Code::BrowserRiskLimited,
+        Cause::NoCredentials => Code::ClaudeCredentialsUnavailable,
+        Cause::NoTemplate(_) => Code::TemplateUnavailable,
+        Cause::Plan(PlanError::InvalidResponse(_)) => Code::BrowserUpstreamInvalidResponse,
+        Cause::Plan(_) => Code::NotFound,
+        Cause::Swept | Cause::Timeout | Cause::OpenTimeout | Cause::IdleTimeout => Code::BrowserRequestTimeout,
+        Cause::Cancelled | Cause::CallerGone | Cause::Overflow => Code::BrowserRequestCancelled,
+        Cause::Upstream(upstream) => {
+            let status = upstream.status.filter(|status| (400..600).contains(status)).unwrap_or(502);
+            return (Code::BrowserUpstreamError, status);
+        }
+        Cause::TooLarge { .. } => Code::BrowserResponseTooLarge,
+        Cause::Garbled(_) => Code::BrowserBridgeError,
+        Cause::Internal => Code::InternalError,
+    };
+    (code, code.entry().1)
+}
+
+/// What helps a client without a login.
+const LOG_IN: &str = "Log in to the app in that Firefox; its tab is opened by POST /v1/browser/actions {\"action\":\"tab_open\",\"platform\":\"claude\"}.";
+/// What helps an extension that has not learned how a prompt is sent.
+const SEND_ONCE: &str =
+    "Send one message by hand in the app's tab in that Firefox; the extension learns from it how that is done.";
+
+/// What a person can do about it.
+pub(in crate::http) fn suggested_action(cause: &Cause) -> Option<&'static str> {
+    match cause {
+        Cause::NoCredentials => Some(LOG_IN),
+        Cause::NoTemplate(_) => Some(SEND_ONCE),
+        _ => None,
+    }
+}
+
+/// A browser request that failed.
+pub(in crate::http) fn of_failure(failure: &Failure, request_id: &str, platform: &str) -> ApiError {
+    let (code, status) = of_cause(&failure.cause);
+    let mut error = ApiError::new(code, failure.cause.message())
+        .about(platform)
+        .status(status)
+        .with("action", "request")
+        .with("error_code", failure.cause.code())
+        .with("platform", platform)
+        .with("bridge_request_id", request_id)
+        .with_some("bridge_client_id", failure.client_id.as_ref())
+        .with_some("bridge_connection_id", failure.connection_id.as_ref());
+    match &failure.cause {
+        Cause::Upstream(upstream) => {
+            let body = Some(&upstream.body).filter(|body| !body.is_empty());
+            error = error
+                .with_some("upstream_status", upstream.status)
+                .with_some("upstream_error", upstream.error.as_ref())
+                .with_some("upstream_body", body.map(shown));
+            if let Some(wait) = upstream.retry_after_ms {
+                error = error.retry_after(wait.div_ceil(1_000));
+            }
+        }
+        Cause::NoCredentials | Cause::NoTemplate(_) => {
+            error = error.with_some("suggested_action", suggested_action(&failure.cause));
+        }
+        Cause::Plan(plan) => error = error.with_some("resource", plan.resource()),
+        Cause::Refused(refusal) => error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal),
+        _ => {}
+    }
+    error
+}
+
+/// Which rule of the policy refused, and until when.
+fn refused(error: ApiError, refusal: &Refusal) -> ApiError {
+    let mut error = error
+        .with("rule", refusal.rule())
+        .with_some("until", refusal.until())
+        .with_some("retry_after_ms", refusal.retry_after_ms());
+    if let Some(wait) = refusal.retry_after_ms() {
+        error = error.retry_after(wait.div_ceil(1_000));
+    }
+    match refusal {
+        Refusal::WaiterTimeout { stage, wait_timeout_ms, .. } => {
+            error.with("stage", stage).with("wait_timeout_ms", wait_timeout_ms)
+        }
+        Refusal::QueueFull { waiting } => error.with("waiting", waiting),
+        Refusal::CircuitOpen { cause, .. } | Refusal::Backoff { cause, .. } => {
+            error.with("consecutive_failures", cause.count).with_some("last_error", cause.last_error.as_ref())
+        }
+        Refusal::TooManyTargets { .. } => error,
+    }
+}
+
+/// JSON as a value; as its text where a value cannot hold it: numbers too large, half a surrogate pair.
+fn shown(body: &Raw) -> Value {
+    serde_json::from_str(body.text()).unwrap_or_else(|_| Value::from(body.text()))
+}
+
+/// A request that was not taken over.
+pub(in crate::http) fn of_refused(refused: Refused, request_id: &str) -> ApiError {
+    let about = |code, message: &str| {
+        ApiError::new(code, message).with("action", "request").with("bridge_request_id", request_id)
+    };
+    match refused {
+        Refused::Conflict => {
+            about(Code::BrowserRequestConflict, "A request of this id is already queued or in flight.")
+                .with("error_code", "request_conflict")
+        }
+        Refused::Overloaded => {
+            ApiError::new(Code::Overloaded, "As many browser requests as may be are under way.").retry_after(1)
+        }
+        Refused::Draining => about(Code::SystemDraining, "The system drains and takes no new browser requests."),
+        Refused::Stopping => {
+            about(Code::BrowserBridgeUnavailable, "The service is stopping.").with("error_code", Gone::Stopped.code())
+        }
+    }
+}
+
+/// A cancel that cancelled nothing.
+pub(in crate::http) fn of_cancel(refused: &CancelRefused, request_id: &str, platform: &str) -> ApiError {
+    let (code, error_code, message) = match refused {
+        CancelRefused::NotFound => (
+            Code::BrowserRequestNotFound,
+            "request_not_found",
+            "No request of this id is queued or in flight for this platform.",
+        ),
+        CancelRefused::Mismatch { .. } => {
+            (Code::BrowserRequestClientMismatch, "request_client_mismatch", "Another client performs this request.")
+        }
+    };
+    let error = ApiError::new(code, message)
+        .with("action", "cancel")
+        .with("error_code", error_code)
+        .with("platform", platform)
+        .with("bridge_request_id", request_id);
+    match refused {
+        CancelRefused::Mismatch { executing: Some(client) } => error.with("bridge_client_id", client),
+        _ => error,
+    }
+}
+
+/// An action of which nothing is known.
+pub(in crate::http) fn of_action(
+    failure: &ActionFailure,
+    kind: ActionKind,
+    platform: Option<&PlatformName>,
+) -> ApiError {
+    let (code, error_code) = match failure {
+        ActionFailure::NoClient(NoClient::NotConnected) => (Code::BrowserClientNotFound, "client_not_found"),
+        ActionFailure::NoClient(NoClient::Unpaired) => (Code::PairingRequired, "pairing_required"),
+        ActionFailure::NoClient(NoClient::NoneConnected) => (Code::BrowserBridgeUnavailable, "no_active_client"),
+        ActionFailure::Gone { gone, .. } => (Code::BrowserBridgeUnavailable, gone.code()),
+        ActionFailure::Garbled { .. } => (Code::BrowserBridgeError, "invalid_message"),
+        ActionFailure::Timeout { .. } => (Code::BrowserActionTimeout, "action_timeout"),
+    };
+    let mut message = failure.to_string();
+    message[..1].make_ascii_uppercase();
+    message.push('.');
+    let error = ApiError::new(code, message)
+        .with("action", kind.name())
+        .with("error_code", error_code)
+        .with_some("platform", platform);
+    match failure {
+        ActionFailure::NoClient(_) => error,
+        ActionFailure::Gone { asked, .. }
+        | ActionFailure::Garbled { asked, .. }
+        | ActionFailure::Timeout { asked, .. } => error
+            .with("bridge_client_id", &asked.client_id)
+            .with("bridge_connection_id", &asked.connection_id)
+            .with("bridge_request_id", &asked.request_id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::Upstream;
+
+    #[test]
+    fn an_upstream_status_is_kept_when_it_is_an_error_and_502_otherwise() {
+        for (status, shown) in [(Some(404), 404), (Some(599), 599), (Some(600), 502), (Some(200), 502), (None, 502)] {
+            let cause = Cause::Upstream(Box::new(Upstream { status, ..Upstream::default() }));
+            assert_eq!(of_cause(&cause), (Code::BrowserUpstreamError, shown), "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancelled_request_is_499_whoever_ended_it() {
+        for cause in [Cause::Cancelled, Cause::Overflow, Cause::CallerGone] {
+            assert_eq!(of_cause(&cause).1, 499, "{cause:?}");
+        }
+    }
+}

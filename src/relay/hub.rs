@@ -1,16 +1,16 @@
 //! The door to the relay: takes requests over, finds them again, ends them all.
 
+mod taken;
+
 use super::{
-    Entry,
     buffer::Bounds,
     cancel::{CancelAnswer, CancelRefused},
-    ending::{Cause, Failure},
     events::Phases,
-    exchange::{CallerGone, Cancel, Delivered, Exchange, Sink, Stop, View, WaitsFor},
+    exchange::{Cancel, Exchange, Sink, Stop, View, WaitsFor},
     journal::{Filter, Journal, Page, Shown},
     life::{Phase, Timeouts},
     request::{Request, ResponseMode},
-    stream::{Reader, stream},
+    stream::stream,
 };
 use crate::{
     bridge,
@@ -32,8 +32,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+pub(super) use taken::Registration;
+pub use taken::{Buffered, Caller, Streamed};
 use tokio::sync::oneshot;
-use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+use tokio_util::task::TaskTracker;
 
 /// How much longer than the policy lets it wait a request waits for the policy's answer.
 const QUEUED_SLACK: Duration = Duration::from_secs(5);
@@ -95,83 +97,6 @@ pub enum Refused {
     Draining,
     /// The daemon stops.
     Stopping,
-}
-
-/// A taken request whose caller waits for the whole answer. Drop it to cancel the request.
-#[derive(Debug)]
-pub struct Buffered {
-    answer: oneshot::Receiver<Result<Delivered, Failure>>,
-    caller: Caller,
-}
-
-/// A taken request whose caller reads a stream. Drop `caller` to cancel the request.
-#[derive(Debug)]
-pub struct Streamed {
-    /// What the caller reads.
-    pub reader: Reader,
-    /// The caller, as the request sees it.
-    pub caller: Caller,
-}
-
-/// A caller, as a request sees it: when it is dropped, the caller is gone.
-#[derive(Debug)]
-pub struct Caller {
-    exchange: Option<Addr<Exchange>>,
-    _token: TaskTrackerToken,
-}
-
-impl Buffered {
-    /// The answer, and a token to hold until it is written.
-    pub async fn answer(mut self) -> (Result<Delivered, Failure>, Caller) {
-        let died = Failure { cause: Cause::Internal, client_id: None, connection_id: None };
-        let answer = (&mut self.answer).await.unwrap_or(Err(died));
-        self.caller.exchange = None; // it has ended: nobody is to be told
-        (answer, self.caller)
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.do_send(CallerGone); // bounded: once a request
-        }
-    }
-}
-
-/// An entry among the live requests, for as long as this lives.
-#[derive(Debug)]
-pub(super) struct Registration {
-    hub: Hub,
-    id: RequestId,
-    /// What is told of it.
-    pub(super) phases: Phases,
-    /// What the journal says if the exchange dies without a word.
-    died: Option<Box<Entry>>,
-}
-
-impl Registration {
-    /// The request has ended, and the journal knows.
-    pub(super) fn over(mut self) {
-        self.died = None;
-    }
-
-    /// From now on the journal has a row of it that must not stay open.
-    pub(super) fn recorded(&mut self, running: Entry) {
-        let (outcome, error_code) = (Some("failure".into()), Some("internal_error".into()));
-        self.died = Some(Box::new(Entry { phase: "done".into(), outcome, error_code, ..running }));
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        // Before the id is free: a later request of the same one is told after this.
-        self.phases.gone(|| self.hub.clock().now_ms());
-        self.hub.live().remove(&self.id);
-        if let Some(died) = self.died.take() {
-            let finished_at = Some(self.hub.clock().now_ms());
-            self.hub.journal().record(Entry { finished_at, ..*died });
-        }
-    }
 }
 
 impl Hub {

@@ -1,0 +1,93 @@
+//! A request that was taken over: as its caller holds it, and as the hub has it on its list.
+
+use super::Hub;
+use crate::{
+    ids::RequestId,
+    relay::{
+        Entry,
+        ending::{Cause, Failure},
+        events::Phases,
+        exchange::{CallerGone, Delivered, Exchange},
+        stream::Reader,
+    },
+};
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// A taken request whose caller waits for the whole answer. Drop it to cancel the request.
+#[derive(Debug)]
+pub struct Buffered {
+    pub(super) answer: oneshot::Receiver<Result<Delivered, Failure>>,
+    pub(super) caller: Caller,
+}
+
+/// A taken request whose caller reads a stream. Drop `caller` to cancel the request.
+#[derive(Debug)]
+pub struct Streamed {
+    /// What the caller reads.
+    pub reader: Reader,
+    /// The caller, as the request sees it.
+    pub caller: Caller,
+}
+
+/// A caller, as a request sees it: when it is dropped, the caller is gone.
+#[derive(Debug)]
+pub struct Caller {
+    pub(super) exchange: Option<Addr<Exchange>>,
+    pub(super) _token: TaskTrackerToken,
+}
+
+impl Buffered {
+    /// The answer, and a token to hold until it is written.
+    pub async fn answer(mut self) -> (Result<Delivered, Failure>, Caller) {
+        let died = Failure { cause: Cause::Internal, client_id: None, connection_id: None };
+        let answer = (&mut self.answer).await.unwrap_or(Err(died));
+        self.caller.exchange = None; // it has ended: nobody is to be told
+        (answer, self.caller)
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(exchange) = &self.exchange {
+            exchange.do_send(CallerGone); // bounded: once a request
+        }
+    }
+}
+
+/// An entry among the live requests, for as long as this lives.
+#[derive(Debug)]
+pub(in crate::relay) struct Registration {
+    pub(super) hub: Hub,
+    pub(super) id: RequestId,
+    /// What is told of it.
+    pub(in crate::relay) phases: Phases,
+    /// What the journal says if the exchange dies without a word.
+    pub(super) died: Option<Box<Entry>>,
+}
+
+impl Registration {
+    /// The request has ended, and the journal knows.
+    pub(in crate::relay) fn over(mut self) {
+        self.died = None;
+    }
+
+    /// From now on the journal has a row of it that must not stay open.
+    pub(in crate::relay) fn recorded(&mut self, running: Entry) {
+        let (outcome, error_code) = (Some("failure".into()), Some("internal_error".into()));
+        self.died = Some(Box::new(Entry { phase: "done".into(), outcome, error_code, ..running }));
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // Before the id is free: a later request of the same one is told after this.
+        self.phases.gone(|| self.hub.clock().now_ms());
+        self.hub.live().remove(&self.id);
+        if let Some(died) = self.died.take() {
+            let finished_at = Some(self.hub.clock().now_ms());
+            self.hub.journal().record(Entry { finished_at, ..*died });
+        }
+    }
+}

@@ -136,7 +136,9 @@ pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
                 && !is_from_nowhere(headers)
         }
         // A browser that sends no metadata still names the page's origin where something can be changed.
-        None => is_of_own_host(headers, &header::ORIGIN),
+        None => value(headers, &header::ORIGIN)
+            .and_then(|origin| origin.strip_prefix(b"http://"))
+            .is_some_and(|from| is_own_host(from, headers)),
     }
 }
 
@@ -146,16 +148,16 @@ pub(super) fn is_from_nowhere(headers: &HeaderMap) -> bool {
     value(headers, &SEC_FETCH_SITE) == Some(b"same-origin")
         && headers.contains_key(SEC_FETCH_MODE)
         && !headers.contains_key(header::ORIGIN)
-        && !is_of_own_host(headers, &header::REFERER)
+        && !value(headers, &header::REFERER).is_some_and(|from| {
+            // A proxy in front, on an allowed host, may speak TLS.
+            let rest = from.strip_prefix(b"http://").or_else(|| from.strip_prefix(b"https://"));
+            rest.and_then(|rest| rest.split(|&b| b == b'/').next()).is_some_and(|from| is_own_host(from, headers))
+        })
 }
 
-/// Whether an `Origin`, or the address in a `Referer`, is of the host that is asked.
-fn is_of_own_host(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let from = value(headers, name).and_then(|from| from.strip_prefix(b"http://"));
-    from.zip(value(headers, &header::HOST)).is_some_and(|(from, host)| {
-        let end = from.iter().position(|&b| b == b'/').unwrap_or(from.len());
-        from[..end].eq_ignore_ascii_case(host)
-    })
+/// Whether it is the host that is asked.
+fn is_own_host(from: &[u8], headers: &HeaderMap) -> bool {
+    value(headers, &header::HOST).is_some_and(|host| from.eq_ignore_ascii_case(host))
 }
 
 fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {

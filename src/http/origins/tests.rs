@@ -150,6 +150,7 @@ fn only_a_script_of_a_page_of_this_very_origin_is_the_own_page() {
     for yes in [
         &[host, same, ("sec-fetch-mode", "cors"), page][..],
         &[host, same, ("sec-fetch-mode", "cors"), own],
+        &[host, same, ("sec-fetch-mode", "cors"), ("referer", "https://127.0.0.1:4317")],
         &[host, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "same-origin"), own],
         &[host, same],
         &[host, own],

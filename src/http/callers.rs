@@ -110,7 +110,7 @@ impl Callers {
             return Ok(Caller::Local);
         }
         if given.is_none() && origins::is_from_nowhere(headers) {
-            let message = "A browser makes this request, but no page of this server that says so by a Referer; it takes the token.";
+            let message = "A browser asks, but does not say which page of this server asks (by a Referer); then it takes the token.";
             return Err(ApiError::new(Code::Unauthorized, message));
         }
         let address = peer.filter(|_| given.is_some()).map(Peer::ip);

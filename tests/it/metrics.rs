@@ -1,6 +1,6 @@
 //! `GET /metrics`: every name of the contract, counted where it happens, and the dashboard that shows them.
 
-use crate::support::{Daemon, automatic, handled, until};
+use crate::support::{Daemon, ask, automatic, handled, manual, request_of, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -65,6 +65,27 @@ async fn an_exchange_is_counted_by_template_method_and_status() {
         counted.iter().all(|line| text.lines().any(|known| known == *line)).then_some(())
     })
     .await;
+}
+
+#[actix_rt::test]
+async fn a_browser_request_is_counted_by_platform_and_end() {
+    let daemon = Daemon::start("").await;
+    let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
+    for (id, cancelled, status) in [("a", false, 200), ("b", false, 503), ("c", true, 0)] {
+        let mut answer = caller.begin(&ask(id, "/")).await;
+        let request = request_of(&firefox, id).await;
+        counts(&daemon, "baa_browser_in_flight{platform=\"claude\"} 1").await;
+        if cancelled {
+            caller.cancel(id).await;
+        } else {
+            request.answer(status, json!({})).await.unwrap();
+        }
+        answer.answer(false).await;
+    }
+    for outcome in ["success", "failure", "cancelled"] {
+        counts(&daemon, &format!("baa_browser_requests_total{{outcome=\"{outcome}\",platform=\"claude\"}} 1")).await;
+    }
+    counts(&daemon, "baa_browser_in_flight{platform=\"claude\"} 0").await;
 }
 
 #[actix_rt::test]

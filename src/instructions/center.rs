@@ -116,8 +116,8 @@ impl Center {
                 }
                 Ok(running)
             };
-            let abandoned = shared.insist(|_| (), abandon).await.unwrap_or_default();
-            for batch_id in &abandoned {
+            let abandoned = shared.insist(|_| (), abandon).await;
+            for batch_id in abandoned.iter().flatten() {
                 tracing::warn!(batch.id = batch_id, "a batch was interrupted");
                 shared.tell_of(batch_id).await;
             }
@@ -125,7 +125,13 @@ impl Center {
         };
         ctx.spawn(recovered.into_actor(self).map(|abandoned, this, ctx| {
             // Who waits for one of them learns from the end of the line to look at the store.
-            this.waiters.retain(|batch_id, _| !abandoned.contains(batch_id));
+            match abandoned {
+                Ok(abandoned) => this.waiters.retain(|batch_id, _| !abandoned.contains(batch_id)),
+                Err(error) => {
+                    tracing::error!(%error, "what nobody goes on with cannot be ended");
+                    this.waiters.clear();
+                }
+            }
             this.turn = Turn::Idle;
             this.look(ctx);
         }));

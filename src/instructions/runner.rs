@@ -155,7 +155,11 @@ impl Runner {
         }
         let (now, name) = (self.now(), batch_id.to_owned());
         let abandon = move |conn: &mut _| batches::abandon(conn, &name, "it could not go on", now);
-        let is_aside = self.shared.insist(|_| (), abandon).await.unwrap_or(false);
+        let aside = self.shared.insist(|_| (), abandon).await;
+        let is_aside = aside.unwrap_or_else(|error| {
+            tracing::error!(batch.id = batch_id, %error, "it cannot be set aside either");
+            false
+        });
         self.shared.tell_of(batch_id).await;
         is_aside
     }

@@ -3,8 +3,7 @@
 use crate::{
     books::{Known, Ledger},
     clients::CLIENTS,
-    dice::Dice,
-    support::{Caller, Connection, Daemon, ask},
+    support::{Caller, Connection, Daemon, Dice, ask},
 };
 use serde_json::json;
 use std::{cell::Cell, rc::Rc};

@@ -1,9 +1,6 @@
 //! The clients: one that stays, some that come and go in every way, and some that are none.
 
-use crate::{
-    dice::Dice,
-    support::{Daemon, connect, raw_frame},
-};
+use crate::support::{Daemon, Dice, connect, raw_frame};
 use baa_conductor::simulator::{Firefox, Profile};
 use serde_json::json;
 use std::{cell::Cell, rc::Rc, time::Duration};

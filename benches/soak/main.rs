@@ -17,17 +17,15 @@
 mod books;
 mod callers;
 mod clients;
-mod dice;
 mod samples;
 
 #[expect(dead_code, unused_imports, reason = "the tests use the rest of it")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
-use dice::Dice;
 use samples::Samples;
 use std::{cell::Cell, process::ExitCode, rc::Rc, time::Duration};
-use support::{Daemon, Folder, settled, until};
+use support::{Daemon, Dice, Folder, settled, until};
 use tokio::task::spawn_local;
 
 /// Limits within reach, times short enough to be met often, everything else as it is.

@@ -4,7 +4,7 @@
 //! The storm is drawn from a seed that is printed; `BAA_IT_SEED` sets it. What the scheduler and the network add to it
 //! no seed repeats, so a failure may need several runs of its seed.
 
-use crate::support::{Caller, Connection, Daemon, PATIENCE, ask, automatic, connect, settled, until};
+use crate::support::{Caller, Connection, Daemon, Dice, PATIENCE, ask, automatic, connect, settled, until};
 use baa_conductor::simulator::{Firefox, Profile};
 use serde_json::{Value, json};
 use std::{
@@ -13,10 +13,7 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-use tokio::{
-    task::spawn_local,
-    time::{sleep, timeout},
-};
+use tokio::{task::spawn_local, time::timeout};
 
 /// Everything that ends a request by time alone is short, everything that bounds is within reach.
 const SETTINGS: &str = "
@@ -63,37 +60,6 @@ const PATHS: [&str; 20] = [
     "/malformed",
     "/bytes/200000",
 ];
-
-/// Splitmix64: small, seeded, good enough for choices.
-#[derive(Clone, Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-
-    /// The pace of the storm, not a wait for anything.
-    async fn pause(&mut self, below_ms: u64) {
-        sleep(Duration::from_millis(self.below(below_ms))).await;
-    }
-}
 
 /// What a caller knows about its request in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,7 +273,7 @@ async fn told(caller: &Caller, rows: &[Value]) {
 
 async fn storm(seed: u64) {
     eprintln!("BAA_IT_SEED={seed}");
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut daemon = Daemon::start(SETTINGS).await;
     let caller = daemon.caller();
     let ledger: Ledger = Rc::default();
@@ -318,11 +284,13 @@ async fn storm(seed: u64) {
     let rock = connect(&daemon, rock).await;
     let peers: Vec<_> = CLIENTS[..3]
         .iter()
-        .map(|name| spawn_local(restless(daemon.ws_url(), name, Dice(dice.next()), Rc::clone(&over), Rc::clone(&seen))))
+        .map(|name| {
+            spawn_local(restless(daemon.ws_url(), name, Dice::new(dice.next()), Rc::clone(&over), Rc::clone(&seen)))
+        })
         .collect();
     let callers: Vec<_> = (0..CALLERS)
         .map(|n| {
-            let (caller, ledger, mut dice) = (caller.clone(), Rc::clone(&ledger), Dice(dice.next()));
+            let (caller, ledger, mut dice) = (caller.clone(), Rc::clone(&ledger), Dice::new(dice.next()));
             spawn_local(async move {
                 for k in 0..REQUESTS_EACH {
                     let id = format!("r{n}-{k}");

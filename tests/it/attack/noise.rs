@@ -1,31 +1,15 @@
 //! Random frames: none crashes, none hangs, none grows. `BAA_IT_SEED` repeats a run.
 
 use super::{Bystander, at_full_size, unharmed};
-use crate::support::{Daemon, Peer, no_client_left, raw_frame, text_frame, until};
+use crate::support::{Daemon, Dice, Peer, no_client_left, raw_frame, text_frame, until};
 use serde_json::json;
 
-/// Splitmix64.
-struct Dice(u64);
+/// Draws frames.
+struct Frames(Dice);
 
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).unwrap()
-    }
-
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        (0..self.below(most)).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-
+impl Frames {
     /// Mostly what a peer might say, with something in it that it should not.
-    fn frame(&mut self) -> Vec<u8> {
+    fn next(&mut self) -> Vec<u8> {
         const TYPES: [&str; 14] = [
             "hello",
             "auth",
@@ -58,43 +42,43 @@ impl Dice {
             "raw_text",
             "proof",
         ];
-        match self.below(100) {
+        match self.0.index(100) {
             0..70 => {
-                let mut message = json!({"type": TYPES[self.below(TYPES.len())]});
-                for _ in 0..self.below(6) {
-                    message[FIELDS[self.below(FIELDS.len())]] = self.value(3);
+                let mut message = json!({"type": TYPES[self.0.index(TYPES.len())]});
+                for _ in 0..self.0.index(6) {
+                    message[FIELDS[self.0.index(FIELDS.len())]] = self.value(3);
                 }
                 text_frame(&message.to_string())
             }
-            70..80 => raw_frame(0x89 + u8::try_from(self.below(2)).unwrap(), &self.bytes(126)),
+            70..80 => raw_frame(0x89 + u8::try_from(self.0.index(2)).unwrap(), &self.0.bytes(126)),
             80..88 => {
                 let text = json!({"type": "client_log", "message": self.value(2)}).to_string();
-                let (a, b) = text.as_bytes().split_at(self.below(text.len() - 1));
+                let (a, b) = text.as_bytes().split_at(self.0.index(text.len() - 1));
                 [raw_frame(0x01, a), raw_frame(0x80, b)].concat()
             }
             88..94 => {
                 let mut text = json!({"type": "credentials", "x": self.value(4)}).to_string().into_bytes();
-                text.truncate(self.below(text.len()));
+                text.truncate(self.0.index(text.len()));
                 raw_frame(0x81, &text)
             }
             94..99 => raw_frame(
                 0x81,
-                format!("{{\"type\":\"client_log\",\"message\":{}}}", "[".repeat(self.below(400))).as_bytes(),
+                format!("{{\"type\":\"client_log\",\"message\":{}}}", "[".repeat(self.0.index(400))).as_bytes(),
             ),
             // Seldom, since it ends the connection.
-            _ => raw_frame(self.next().to_le_bytes()[0], &self.bytes(300)),
+            _ => raw_frame(self.0.next().to_le_bytes()[0], &self.0.bytes(300)),
         }
     }
 
     fn value(&mut self, depth: usize) -> serde_json::Value {
-        match self.below(if depth == 0 { 6 } else { 8 }) {
+        match self.0.index(if depth == 0 { 6 } else { 8 }) {
             0 => json!(null),
-            1 => json!(self.next().cast_signed()),
-            2 => json!(self.next() as f64 / 3.0),
-            3 => json!(self.below(2) == 0),
+            1 => json!(self.0.next().cast_signed()),
+            2 => json!(self.0.next() as f64 / 3.0),
+            3 => json!(self.0.index(2) == 0),
             4 => json!("claude"),
-            5 => json!(String::from_utf8_lossy(&self.bytes(60))),
-            6 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
+            5 => json!(String::from_utf8_lossy(&self.0.bytes(60))),
+            6 => (0..self.0.index(4)).map(|_| self.value(depth - 1)).collect(),
             _ => json!({"claude": self.value(depth - 1), "platform": self.value(depth - 1)}),
         }
     }
@@ -109,14 +93,14 @@ async fn random_frames_of_many_peers() {
     let daemon = Daemon::start("log.filter = \"error\"\nserver.memory_look_ms = 50").await;
     let before = super::crowds::warm(&daemon).await;
     let others = Bystander::watching(&daemon).await;
-    let mut dice = Dice(seed);
+    let (mut dice, mut noise) = (Dice::new(seed), Frames(Dice::new(seed)));
     for _ in 0..connections {
         let mut peer = match dice.below(3) {
             0 => Peer::upgraded(&daemon).await,
             _ => Peer::greeted(&daemon, &format!("noise-{}", dice.below(5))).await,
         };
-        let bytes: Vec<u8> = (0..frames).flat_map(|_| dice.frame()).collect();
-        for piece in bytes.chunks(1 + dice.below(bytes.len())) {
+        let bytes: Vec<u8> = (0..frames).flat_map(|_| noise.next()).collect();
+        for piece in bytes.chunks(1 + dice.index(bytes.len())) {
             // It may be closed in the middle.
             if peer.connection.try_write(piece).await.is_err() {
                 break;

@@ -2,6 +2,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod daemon;
+pub(crate) mod dice;
 pub(crate) mod peer;
 
 pub(crate) use baa_conductor::simulator::Firefox;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use caller::{Answer, Caller, Connection, Stream};
 pub(crate) use daemon::{Daemon, Folder};
+pub(crate) use dice::Dice;
 pub(crate) use peer::Peer;
 
 /// How long anything that is awaited may take before the test gives up on it.

@@ -1,5 +1,7 @@
 //! Seeded choices.
 
+use std::time::Duration;
+
 /// Splitmix64: small, seeded, good enough for choices.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
@@ -21,16 +23,26 @@ impl Dice {
         self.next() % bound
     }
 
+    /// A place among so many.
+    pub(crate) fn index(&mut self, bound: usize) -> usize {
+        usize::try_from(self.below(bound as u64)).unwrap()
+    }
+
     pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+        from[self.index(from.len())]
     }
 
-    /// The pace of the load.
+    /// Fewer bytes than this.
+    pub(crate) fn bytes(&mut self, below: usize) -> Vec<u8> {
+        (0..self.index(below)).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+
+    /// The pace of the load, not a wait for anything.
     pub(crate) async fn pause(&mut self, below_ms: u64) {
-        tokio::time::sleep(std::time::Duration::from_millis(self.below(below_ms))).await;
+        tokio::time::sleep(Duration::from_millis(self.below(below_ms))).await;
     }
 }

@@ -109,6 +109,8 @@ async fn soak(options: Options) -> ExitCode {
     let ledger = books::Ledger::default();
     println!("seed {}, {} callers, {:?}", options.seed, options.callers, options.time);
 
+    // Its worker is up, with the descriptors that it takes, once it has answered.
+    until("readiness", async || (daemon.caller().get("/readyz").await.status == 200).then_some(())).await;
     let mut samples = Samples::new(&daemon);
     let clients = clients::come_and_go(&daemon, &mut dice, &over).await;
     let mut tasks: Vec<_> = (0..options.callers)

@@ -1,0 +1,166 @@
+//! The recorder of browser requests: how far they come, how they end, what streams carry.
+
+use super::{
+    super::{OTHER, add, counters, gauges, histograms},
+    Known,
+};
+use crate::ids::PlatformName;
+use prometheus::{Histogram, IntCounter, IntGauge, Registry};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// How a browser request ends.
+const OUTCOMES: [&str; 3] = ["success", "failure", "cancelled"];
+/// What a browser request goes through before it is done.
+const PHASES: [&str; 4] = ["queued", "admitted", "dispatched", "streaming"];
+/// The codes of broken streams that the daemon words itself; the extension may send any.
+const STREAM_ERRORS: [&str; 24] = [
+    "no_active_client",
+    "client_not_found",
+    "claude_credentials_unavailable",
+    "browser_upstream_invalid_response",
+    "not_found",
+    "circuit_open",
+    "waiter_timeout",
+    "queue_full",
+    "backoff",
+    "lease_swept",
+    "client_disconnected",
+    "client_replaced",
+    "send_failed",
+    "service_stopped",
+    "request_cancelled",
+    "downstream_disconnected",
+    "stream_buffer_overflow",
+    "request_timeout",
+    "stream_open_timeout",
+    "stream_idle_timeout",
+    "browser_upstream_error",
+    "browser_response_too_large",
+    "browser_bridge_error",
+    "internal_error",
+];
+
+/// Counts browser requests.
+#[derive(Clone, Debug)]
+pub struct Relay(Arc<Relayed>);
+
+#[derive(Debug)]
+struct Relayed {
+    platforms: foldhash::HashMap<PlatformName, Platform>,
+    other: Platform,
+    phases: [Histogram; 4],
+    events: IntCounter,
+    bytes: IntCounter,
+    errors: Known,
+}
+
+#[derive(Debug)]
+struct Platform {
+    outcomes: [IntCounter; 3],
+    in_flight: IntGauge,
+}
+
+impl Relay {
+    pub(in super::super) fn new(registry: &Registry, platforms: &[PlatformName]) -> Self {
+        let labels = ["platform", "outcome"];
+        let requests = counters(registry, "baa_browser_requests_total", "Browser requests that ended.", &labels);
+        let in_flight = gauges("baa_browser_in_flight", "Browser requests that are out.", &["platform"]);
+        add(registry, in_flight.clone());
+        let of = |name: &str| Platform {
+            outcomes: OUTCOMES.map(|outcome| requests.with_label_values(&[name, outcome])),
+            in_flight: in_flight.with_label_values(&[name]),
+        };
+        let text = "Time that browser requests spent in a phase.";
+        let phases = histograms(registry, "baa_browser_request_phase_seconds", text, &["phase"]);
+        let events = counters(registry, "baa_stream_events_total", "Events of streams that were passed on.", &[]);
+        let bytes = counters(registry, "baa_stream_bytes_total", "Bytes of these events.", &[]);
+        let errors = counters(registry, "baa_stream_errors_total", "Streams that ended with an error.", &["code"]);
+        Relay(Arc::new(Relayed {
+            platforms: platforms.iter().map(|name| (name.clone(), of(name.as_str()))).collect(),
+            other: of(OTHER),
+            phases: PHASES.map(|phase| phases.with_label_values(&[phase])),
+            events: events.with_label_values::<&str>(&[]),
+            bytes: bytes.with_label_values::<&str>(&[]),
+            errors: Known::new(&STREAM_ERRORS, |code| errors.with_label_values(&[code])),
+        }))
+    }
+
+    /// A request begins to wait.
+    pub fn begin(&self, platform: &PlatformName) -> Request {
+        let relay = self.clone();
+        Request { relay, platform: platform.clone(), phase: 0, since: Instant::now(), is_out: false }
+    }
+
+    /// An event of a stream was passed on.
+    pub fn event(&self, bytes: u64) {
+        self.0.events.inc();
+        self.0.bytes.inc_by(bytes);
+    }
+}
+
+/// One browser request that is being counted.
+#[derive(Debug)]
+pub struct Request {
+    relay: Relay,
+    platform: PlatformName,
+    phase: usize,
+    since: Instant,
+    is_out: bool,
+}
+
+impl Request {
+    fn platform(&self) -> &Platform {
+        self.relay.0.platforms.get(&self.platform).unwrap_or(&self.relay.0.other)
+    }
+
+    /// The policy lets it pass.
+    pub fn admitted(&mut self) {
+        self.reached(1);
+    }
+
+    /// It went out.
+    pub fn dispatched(&mut self) {
+        self.reached(2);
+        if !std::mem::replace(&mut self.is_out, true) {
+            self.platform().in_flight.inc();
+        }
+    }
+
+    /// Its stream is open.
+    pub fn streaming(&mut self) {
+        self.reached(3);
+    }
+
+    /// It has ended. `stream_error`: the code of a stream that broke.
+    pub fn done(mut self, outcome: &str, stream_error: Option<&str>) {
+        self.reached(self.phase);
+        let ended = OUTCOMES.iter().position(|known| *known == outcome);
+        if let Some(ended) = ended {
+            self.platform().outcomes[ended].inc();
+        }
+        if let Some(code) = stream_error {
+            self.relay.0.errors.of(code).inc();
+        }
+    }
+
+    fn reached(&mut self, phase: usize) {
+        let now = Instant::now();
+        self.relay.0.phases[self.phase].observe((now - self.since).as_secs_f64());
+        (self.phase, self.since) = (phase, now);
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.is_out {
+            self.platform().in_flight.dec();
+        }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Relay::new(&Registry::new(), &[])
+    }
+}

@@ -130,7 +130,7 @@ async fn soak(options: Options) -> ExitCode {
     settled(&daemon.caller()).await;
     until("end of all clients", async || support::client_ids(&daemon.caller()).await.is_empty().then_some(())).await;
     tokio::time::sleep(REST).await;
-    let left = samples.left();
+    let left = samples.left().await;
     let balanced = books::balance(&daemon, &ledger).await;
     let verdict = samples.verdict();
     let stopped = daemon.stop().await;

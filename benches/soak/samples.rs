@@ -1,6 +1,6 @@
 //! What is read off the daemon from outside: its memory, descriptors and threads, and how fast it answers a probe.
 
-use crate::support::{Caller, Connection, Daemon};
+use crate::support::{Caller, Connection, Daemon, actors};
 use std::{
     collections::BTreeMap,
     fmt, fs,
@@ -64,6 +64,8 @@ impl Descriptors {
 pub(crate) struct Left {
     descriptors: (Descriptors, Descriptors),
     threads: (usize, usize),
+    /// Actors that come and go, by kind; nobody is there any more for whom one could live.
+    actors: BTreeMap<String, u64>,
 }
 
 /// Threads that stay for a while: those of the blocking pool.
@@ -72,7 +74,9 @@ const KEPT_THREADS: usize = 8;
 impl Left {
     pub(crate) fn is_nothing(&self) -> bool {
         let (before, after) = &self.descriptors;
-        after.more_than(before).is_empty() && self.threads.1 <= self.threads.0 + KEPT_THREADS
+        let is_gone = |count: &u64| *count == 0;
+        let actors = !self.actors.is_empty() && self.actors.values().all(is_gone);
+        after.more_than(before).is_empty() && self.threads.1 <= self.threads.0 + KEPT_THREADS && actors
     }
 }
 
@@ -84,7 +88,7 @@ impl fmt::Display for Left {
             [] => f.write_str(", more of the store's files alone; ")?,
             ref more => write!(f, ", more of {more:?}; ")?,
         }
-        write!(f, "threads {} before, {} after", threads.0, threads.1)
+        write!(f, "threads {} before, {} after; actors {:?}", threads.0, threads.1, self.actors)
     }
 }
 
@@ -122,8 +126,9 @@ impl<'a> Samples<'a> {
         }
     }
 
-    pub(crate) fn left(&self) -> Left {
+    pub(crate) async fn left(&self) -> Left {
         Left {
+            actors: actors(&self.daemon.caller()).await,
             descriptors: (self.descriptors.clone(), Descriptors::of(self.daemon)),
             threads: (self.threads, count(self.daemon, "task")),
         }

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     clock::WallMs,
     ids::{PlatformName, RequestId},
+    telemetry::metrics,
     wire::{ErrorFrame, Hello, Refused, RequestCancel, frame},
 };
 use actix::prelude::*;
@@ -83,6 +84,7 @@ pub struct Connection {
     /// Why it ends, once it does.
     closing: Option<Gone>,
     _socket_token: SocketToken,
+    _alive: metrics::Alive,
 }
 
 struct Greeted {
@@ -107,6 +109,7 @@ impl Connection {
     ) -> Self {
         let now = Instant::now();
         Connection {
+            _alive: hub.metrics().connection(),
             snapshots: Coalescer::new(Duration::from_millis(hub.settings().snapshot_interval_ms)),
             last_message: now,
             hub,

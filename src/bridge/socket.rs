@@ -10,7 +10,7 @@ use super::{
     meter::Meter,
     pairing::NO_ORIGIN,
 };
-use crate::line::Line;
+use crate::{line::Line, telemetry::metrics};
 use actix::prelude::*;
 use actix_http::{
     error::PayloadError,
@@ -34,6 +34,7 @@ struct Socket {
     connection: Option<Addr<Connection>>,
     parts: Option<BytesMut>,
     over: bool,
+    _alive: metrics::Alive,
 }
 
 type SocketContext = ws::WebsocketContext<Socket>;
@@ -217,7 +218,8 @@ pub fn upgrade(
     // It passed the guards, so it is a text and the only one.
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or(NO_ORIGIN);
     let (meter_of_it, origin) = (Arc::clone(&meter), origin.into());
-    let socket = Socket { hub, meter: meter_of_it, origin, connection: None, parts: None, over: false };
+    let _alive = hub.metrics().socket();
+    let socket = Socket { hub, meter: meter_of_it, origin, connection: None, parts: None, over: false, _alive };
     let frames = Box::pin(ws::WebsocketContext::with_codec(socket, guarded, codec));
     Ok(response.streaming(ToPeer { frames, meter, ended: false }))
 }

@@ -112,6 +112,11 @@ impl Phases {
         Phases { events, under_way: None, metrics, counted: None }
     }
 
+    /// That its actor lives is counted until this is dropped.
+    pub(super) fn alive(&self) -> metrics::Alive {
+        self.metrics.exchange()
+    }
+
     /// It waits to go out, through this client if one was found.
     pub(super) fn queued(&mut self, request: &Request, client: Option<&ClientId>, at: WallMs) {
         self.under_way = Some(Arc::new(Facts {

@@ -23,6 +23,7 @@ use crate::{
     ids::{ClientId, PlatformName, RequestId},
     platforms::plan::{Asked, Chosen, Then},
     policy::{Admission, Applicant, Lease, Outcome, Touch, Waiting},
+    telemetry::metrics,
     wire::{Raw, Upstream},
 };
 use actix::prelude::*;
@@ -106,6 +107,7 @@ pub(super) struct Exchange {
     timer: Option<(Instant, SpawnHandle)>,
     /// Among the live ones for as long as this is there.
     registration: Option<Registration>,
+    _alive: metrics::Alive,
 }
 
 impl Drop for Exchange {
@@ -151,6 +153,7 @@ impl Exchange {
             partial: Partial::default(),
             bytes: 0,
             timer: None,
+            _alive: registration.phases.alive(),
             registration: Some(registration),
             request,
         }

@@ -12,8 +12,10 @@
 //! the protocol's, codes and reasons those that the daemon itself words; anything else is `other`. Clients stand in
 //! one family alone, and there are as many as the policy remembers targets (`policy.max_targets`).
 
+mod alive;
 mod recorders;
 
+pub use alive::Alive;
 pub use recorders::{Http, Instructions, Policy, Relay, Request, Store, Wire};
 
 use crate::ids::PlatformName;
@@ -67,13 +69,14 @@ impl Metrics {
     pub fn new<'a>(platforms: impl Iterator<Item = &'a PlatformName>) -> Self {
         let registry = Registry::new();
         let platforms: Vec<_> = platforms.cloned().collect();
+        let actors = alive::Actors::new(&registry);
         #[cfg(target_os = "linux")]
         add(&registry, prometheus::process_collector::ProcessCollector::for_self());
         Metrics {
             http: Http::new(&registry),
-            relay: Relay::new(&registry, &platforms),
+            relay: Relay::new(&registry, &actors, &platforms),
             policy: Policy::new(&registry),
-            wire: Wire::new(&registry),
+            wire: Wire::new(&registry, &actors),
             store: Store::new(&registry),
             instructions: Instructions::new(&registry),
             registry,

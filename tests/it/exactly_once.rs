@@ -4,7 +4,7 @@
 //! The storm is drawn from a seed that is printed; `BAA_IT_SEED` sets it. What the scheduler and the network add to it
 //! no seed repeats, so a failure may need several runs of its seed.
 
-use crate::support::{Caller, Connection, Daemon, Dice, PATIENCE, ask, automatic, connect, settled, until};
+use crate::support::{Caller, Connection, Daemon, Dice, PATIENCE, actors, ask, automatic, connect, settled, until};
 use baa_conductor::simulator::{Firefox, Profile};
 use serde_json::{Value, json};
 use std::{
@@ -319,6 +319,8 @@ async fn storm(seed: u64) {
     told(&caller, &rows).await;
     seen.borrow_mut().take(&rock);
     drop(rock);
+    until("the end of every actor", async || actors(&caller).await.values().all(|count| *count == 0).then_some(()))
+        .await;
     let seen = seen.take();
     // A relayed request may have had effects: it goes out once, and is taken back once.
     assert!(seen.requests.values().all(|times| *times == 1), "{seen:?}");

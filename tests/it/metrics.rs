@@ -1,10 +1,11 @@
 //! `GET /metrics`: every name of the contract, counted where it happens, and the dashboard that shows them.
 
-use crate::support::{Daemon, ask, automatic, handled, manual, request_of, until};
+use crate::support::{Daemon, actors, ask, automatic, handled, manual, request_of, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
+    "baa_actors",
     "baa_http_requests_total",
     "baa_http_request_duration_seconds",
     "baa_bridge_clients",
@@ -86,6 +87,29 @@ async fn a_browser_request_is_counted_by_platform_and_end() {
         counts(&daemon, &format!("baa_browser_requests_total{{outcome=\"{outcome}\",platform=\"claude\"}} 1")).await;
     }
     counts(&daemon, "baa_browser_in_flight{platform=\"claude\"} 0").await;
+}
+
+#[actix_rt::test]
+async fn actors_count_for_as_long_as_they_live() {
+    let daemon = Daemon::start("").await;
+    let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
+    let living = async |exchanges: u64, sockets: u64| {
+        let all = [("connection", sockets), ("exchange", exchanges), ("socket", sockets)];
+        let all = all.map(|(kind, count)| (kind.to_owned(), count)).into();
+        until("these actors", async || (actors(&caller).await == all).then_some(())).await;
+    };
+    living(0, 1).await;
+    let mut answered = caller.begin(&ask("answered", "/")).await;
+    let request = request_of(&firefox, "answered").await;
+    let mut cut = caller.begin(&ask("cut", "/")).await;
+    request_of(&firefox, "cut").await;
+    living(2, 1).await;
+    request.answer(200, json!({})).await.unwrap();
+    assert_eq!(answered.answer(false).await.status, 200);
+    living(1, 1).await;
+    firefox.drop_connection().await.unwrap();
+    assert_eq!(cut.answer(false).await.status, 503);
+    living(0, 0).await;
 }
 
 #[actix_rt::test]

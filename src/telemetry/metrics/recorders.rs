@@ -5,7 +5,11 @@ mod relay;
 
 pub use relay::{Relay, Request};
 
-use super::{OTHER, counters, histograms};
+use super::{
+    OTHER,
+    alive::{Actors, Alive, Living},
+    counters, histograms,
+};
 use crate::wire;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 use std::{sync::Arc, time::Duration};
@@ -103,13 +107,15 @@ impl Policy {
 /// Counts frames of the extension's sockets.
 #[derive(Clone, Debug)]
 pub struct Wire {
+    sockets: Living,
+    connections: Living,
     inbound: Known,
     outbound: Known,
     rejected: IntCounterVec,
 }
 
 impl Wire {
-    pub(super) fn new(registry: &Registry) -> Self {
+    pub(super) fn new(registry: &Registry, actors: &Actors) -> Self {
         let labels = ["direction", "type"];
         let messages = counters(registry, "baa_ws_messages_total", "Messages of the extension's sockets.", &labels);
         let text = "Messages that were refused and connections that were closed for a fault.";
@@ -122,10 +128,22 @@ impl Wire {
         let of =
             |direction: &'static str, names| Known::new(names, |name| messages.with_label_values(&[direction, name]));
         Wire {
+            sockets: actors.kind("socket"),
+            connections: actors.kind("connection"),
             inbound: of("inbound", wire::SUPPORTS.inbound),
             outbound: of("outbound", wire::SUPPORTS.outbound),
             rejected,
         }
+    }
+
+    /// One more socket is alive, until what is returned is dropped.
+    pub fn socket(&self) -> Alive {
+        self.sockets.one_more()
+    }
+
+    /// One more connection is alive, until what is returned is dropped.
+    pub fn connection(&self) -> Alive {
+        self.connections.one_more()
     }
 
     /// A message of this type came; nothing: of none that is known.
@@ -197,4 +215,11 @@ macro_rules! counting_for_nobody {
     )*};
 }
 
-counting_for_nobody!(Http, Policy, Wire, Store, Instructions);
+counting_for_nobody!(Http, Policy, Store, Instructions);
+
+impl Default for Wire {
+    fn default() -> Self {
+        let registry = Registry::new();
+        Wire::new(&registry, &Actors::new(&registry))
+    }
+}

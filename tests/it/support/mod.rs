@@ -8,7 +8,7 @@ pub(crate) mod peer;
 pub(crate) use baa_conductor::simulator::Firefox;
 use baa_conductor::simulator::{Profile, Request};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use caller::{Answer, Caller, Connection, Stream};
@@ -191,4 +191,11 @@ pub(crate) fn raw_head(first: u8, declared: u64) -> Vec<u8> {
 /// A text message in one frame, as bytes that can be sent together with others.
 pub(crate) fn text_frame(text: &str) -> Vec<u8> {
     raw_frame(0x81, text.as_bytes())
+}
+
+/// How many actors of each kind that comes and goes are alive.
+pub(crate) async fn actors(caller: &Caller) -> BTreeMap<String, u64> {
+    let text = String::from_utf8(caller.get("/metrics").await.body).unwrap();
+    let kinds = text.lines().filter_map(|line| line.strip_prefix("baa_actors{kind=\"")?.split_once("\"} "));
+    kinds.map(|(kind, count)| (kind.to_owned(), count.parse().unwrap())).collect()
 }

@@ -1,7 +1,11 @@
 //! The recorder of browser requests: how far they come, how they end, what streams carry.
 
 use super::{
-    super::{OTHER, add, counters, gauges, histograms},
+    super::{
+        OTHER, add,
+        alive::{Actors, Alive, Living},
+        counters, gauges, histograms,
+    },
     Known,
 };
 use crate::ids::PlatformName;
@@ -47,6 +51,7 @@ pub struct Relay(Arc<Relayed>);
 
 #[derive(Debug)]
 struct Relayed {
+    exchanges: Living,
     platforms: foldhash::HashMap<PlatformName, Platform>,
     other: Platform,
     phases: [Histogram; 4],
@@ -62,7 +67,7 @@ struct Platform {
 }
 
 impl Relay {
-    pub(in super::super) fn new(registry: &Registry, platforms: &[PlatformName]) -> Self {
+    pub(in super::super) fn new(registry: &Registry, actors: &Actors, platforms: &[PlatformName]) -> Self {
         let labels = ["platform", "outcome"];
         let requests = counters(registry, "baa_browser_requests_total", "Browser requests that ended.", &labels);
         let in_flight = gauges("baa_browser_in_flight", "Browser requests that are out.", &["platform"]);
@@ -77,6 +82,7 @@ impl Relay {
         let bytes = counters(registry, "baa_stream_bytes_total", "Bytes of these events.", &[]);
         let errors = counters(registry, "baa_stream_errors_total", "Streams that ended with an error.", &["code"]);
         Relay(Arc::new(Relayed {
+            exchanges: actors.kind("exchange"),
             platforms: platforms.iter().map(|name| (name.clone(), of(name.as_str()))).collect(),
             other: of(OTHER),
             phases: PHASES.map(|phase| phases.with_label_values(&[phase])),
@@ -84,6 +90,11 @@ impl Relay {
             bytes: bytes.with_label_values::<&str>(&[]),
             errors: Known::new(&STREAM_ERRORS, |code| errors.with_label_values(&[code])),
         }))
+    }
+
+    /// One more exchange is alive, until what is returned is dropped.
+    pub fn exchange(&self) -> Alive {
+        self.0.exchanges.one_more()
     }
 
     /// A request begins to wait.
@@ -161,6 +172,7 @@ impl Drop for Request {
 
 impl Default for Relay {
     fn default() -> Self {
-        Relay::new(&Registry::new(), &[])
+        let registry = Registry::new();
+        Relay::new(&registry, &Actors::new(&registry), &[])
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     clock::WallMs,
     ids::{PlatformName, RequestId},
     telemetry::metrics,
-    wire::{ErrorFrame, Hello, Refused, RequestCancel, frame},
+    wire::{ErrorFrame, Hello, Refused, frame},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -36,12 +36,14 @@ mod acting;
 mod door;
 mod greeting;
 mod inbound;
+mod messages;
 mod mode;
 mod telling;
 
 pub(super) use acting::{Act, Forget, Remember};
 pub(super) use door::{Approved, TurnAway};
 pub use inbound::In;
+pub(super) use messages::{Cancel, Dispatch, Release, Stop, View};
 
 /// How long a peer gets to read why it is closed.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -266,114 +268,5 @@ impl Actor for Connection {
             }
         });
         ctx.run_later(Duration::from_millis(settings.heartbeat_ms), Self::beat);
-    }
-}
-
-/// A request to perform.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Dispatch {
-    pub(super) id: RequestId,
-    pub(super) platform: PlatformName,
-    pub(super) frame: ByteString,
-    pub(super) assignment: Assignment,
-}
-
-impl Handler<Dispatch> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, Dispatch { id, platform, frame, assignment }: Dispatch, ctx: &mut Self::Context) {
-        // Chosen a moment before the connection ended: it ends for the same reason as those before it.
-        if let Some(gone) = self.closing {
-            return assignment.gone(gone);
-        }
-        if self.greeted.is_some() {
-            self.requests.insert(id, Pending { assignment, platform, cancelled: false });
-            self.send(frame, ctx);
-        }
-    }
-}
-
-/// The extension should stop; what it says about that is still reported.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Cancel {
-    pub(super) id: RequestId,
-    pub(super) reason: Box<str>,
-}
-
-impl Handler<Cancel> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, Cancel { id, reason }: Cancel, ctx: &mut Self::Context) {
-        let Some(pending) = self.requests.get_mut(&id).filter(|pending| !pending.cancelled) else { return };
-        pending.cancelled = true;
-        let text = frame(&RequestCancel {
-            id: id.as_str(),
-            platform: pending.platform.as_str(),
-            stream_id: id.as_str(),
-            reason: &reason,
-        });
-        self.send(text, ctx);
-    }
-}
-
-/// Nobody waits for a request any more; what is said about it from now on is ignored.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Release {
-    pub(super) id: RequestId,
-}
-
-impl Handler<Release> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, Release { id }: Release, ctx: &mut Self::Context) {
-        // Whoever gives up without a word, a panic for instance, still wants the extension to stop.
-        self.handle(Cancel { id: id.clone(), reason: "released".into() }, ctx);
-        if let Some(pending) = self.requests.remove(&id) {
-            pending.assignment.over();
-        }
-    }
-}
-
-/// Asks what the client has told.
-#[derive(Message)]
-#[rtype(result = "Option<ClientView>")]
-pub(super) struct View {
-    pub(super) with_text: bool,
-}
-
-impl Handler<View> for Connection {
-    type Result = MessageResult<View>;
-
-    fn handle(&mut self, View { with_text }: View, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.view(with_text))
-    }
-}
-
-/// A newer connection of the same client took over.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Replaced;
-
-impl Handler<Replaced> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
-        self.close(4001, "replaced", Gone::Replaced, ctx);
-    }
-}
-
-/// The daemon stops.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Stop;
-
-impl Handler<Stop> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        self.close(1001, "service_stopped", Gone::Stopped, ctx);
     }
 }

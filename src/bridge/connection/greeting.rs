@@ -1,6 +1,6 @@
 //! The greeting of a connection: `hello`, its answer, and the pictures of the daemon that follow.
 
-use super::{Connection, Greeted, Replaced};
+use super::{Connection, Greeted, messages::Replaced};
 use crate::{
     bridge::{
         assignment::Gone,

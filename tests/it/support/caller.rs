@@ -1,6 +1,10 @@
 //! A caller over plain TCP: HTTP/1.1 written and read by hand, so that a test decides every byte, and can also leave in
 //! the middle, be slow, or never read.
 
+mod stream;
+
+pub(crate) use stream::{Frame, Stream};
+
 use super::within;
 use serde_json::{Value, json};
 use std::{io, net::SocketAddr};
@@ -29,24 +33,6 @@ pub(crate) struct Answer {
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-}
-
-/// A streamed answer as it arrives.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    connection: Connection,
-    pub(crate) head: Answer,
-    text: String,
-    over: bool,
-}
-
-/// One server-sent event, or a comment.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Frame {
-    pub(crate) id: Option<u64>,
-    /// The event's name; `:` for a comment.
-    pub(crate) event: String,
-    pub(crate) data: Value,
 }
 
 impl Caller {
@@ -346,117 +332,6 @@ impl Connection {
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.header("content-type"), Some("text/event-stream; charset=utf-8"));
         assert!(head.is_chunked());
-        Stream { connection: self, head, text: String::new(), over: false }
-    }
-}
-
-impl Stream {
-    /// The next frame or comment; `None` after the last one, when the body has ended as it must.
-    pub(crate) async fn next(&mut self) -> Option<Frame> {
-        loop {
-            if let Some((frame, rest)) = self.text.split_once("\n\n") {
-                let (frame, rest) = (Frame::read(frame), rest.to_owned());
-                self.text = rest;
-                return Some(frame);
-            }
-            if self.over {
-                assert_eq!(self.text, "", "half a frame at the end");
-                return None;
-            }
-            match self.connection.chunk().await {
-                Some(chunk) => self.text.push_str(&String::from_utf8(chunk).unwrap()),
-                None => self.over = true,
-            }
-        }
-    }
-
-    /// The next frame, comments left out; there must be one.
-    pub(crate) async fn event(&mut self) -> Frame {
-        self.awaited("event").await
-    }
-
-    async fn awaited(&mut self, event: &str) -> Frame {
-        // Comments come for ever, so patience is needed here and not only for the next byte.
-        let frame = within(event, async {
-            loop {
-                let frame = self.next().await.unwrap_or_else(|| panic!("the stream ended before {event}"));
-                if !frame.is_comment() {
-                    return frame;
-                }
-            }
-        });
-        frame.await
-    }
-
-    /// The next frame, comments left out, which must have that name.
-    pub(crate) async fn expect(&mut self, event: &str) -> Frame {
-        let frame = self.awaited(event).await;
-        assert_eq!(frame.event, event, "{frame:?}");
-        frame
-    }
-
-    /// Everything that still comes, comments left out; exactly one terminal frame stands at the end.
-    pub(crate) async fn rest(&mut self) -> (Vec<Frame>, Frame) {
-        let mut frames = Vec::new();
-        let read = async {
-            while let Some(frame) = self.next().await {
-                frames.extend(Some(frame).filter(|frame| !frame.is_comment()));
-            }
-        };
-        within("end of the stream", read).await;
-        let last = frames.pop().expect("a terminal frame");
-        assert!(last.is_terminal(), "{last:?}");
-        assert!(!frames.iter().any(Frame::is_terminal), "one terminal frame: {frames:?}");
-        (frames, last)
-    }
-
-    /// The same, where only the terminal frame is of interest.
-    pub(crate) async fn end(&mut self) -> Frame {
-        self.rest().await.1
-    }
-
-    /// The caller's end of the connection.
-    pub(crate) fn local_address(&self) -> SocketAddr {
-        self.connection.stream.local_addr().unwrap()
-    }
-
-    /// Hangs up.
-    pub(crate) fn leave(self) {}
-
-    /// Reads nothing from now on; the connection stays open for as long as this lives.
-    pub(crate) fn into_connection(self) -> Connection {
-        self.connection
-    }
-}
-
-impl Frame {
-    fn read(text: &str) -> Self {
-        if text.starts_with(':') {
-            return Frame { id: None, event: ":".to_owned(), data: Value::from(text) };
-        }
-        let mut frame = Frame { id: None, event: String::new(), data: Value::Null };
-        for line in text.split('\n') {
-            match line.split_once(": ") {
-                Some(("id", id)) => frame.id = Some(id.parse().unwrap()),
-                Some(("event", event)) => frame.event = event.to_owned(),
-                Some(("data", data)) => frame.data = serde_json::from_str(data).unwrap(),
-                _ => panic!("not a line of a frame: {line:?} in {text:?}"),
-            }
-        }
-        frame
-    }
-
-    pub(crate) fn is_comment(&self) -> bool {
-        self.event == ":"
-    }
-
-    pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self.event.as_str(), "stream_end" | "stream_error")
-    }
-
-    /// Name, code and status of a terminal frame.
-    pub(crate) fn outcome(&self) -> (&str, &str, u64) {
-        let code = self.data["error"].as_str().unwrap_or_default();
-        (&self.event, code, self.data["status"].as_u64().unwrap())
+        Stream::new(self, head)
     }
 }

@@ -18,6 +18,7 @@
 mod batch;
 mod beginning;
 mod center;
+mod deciding;
 mod dedupe;
 mod deliver;
 mod events;
@@ -41,10 +42,11 @@ mod tests;
 
 pub use batch::Batch;
 pub use center::{Outside, Told};
+pub use deciding::{Undecided, Word};
 pub use dedupe::{DedupeKey, ENVELOPE_VERSION, Instruction, InstructionId, dedupe};
 pub use execution::{Done, Execute, Execution, RouteName};
 pub use extract::{BLOCK_BYTES_MAX, BLOCKS_MAX, Block, MESSAGE_BYTES_MAX, extract, is_result_only};
-pub use hub::{Hub, Setup, Submitted, Undecided, Word};
+pub use hub::{Hub, Setup, Submitted};
 pub use intake::{Refused, Submission, Taken};
 pub use normalize::{Message, NAME_BYTES_MAX, Normalized, Source, normalize};
 pub use parse::{DEPTH_MAX, Params, Parsed, parse};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    bridge::hub::Hub,
     bridge::{
         FinalMessages, Identity, Meter, Seen, Setup, WS_PATH,
         connection::{In, Out},

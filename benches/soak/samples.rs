@@ -14,7 +14,8 @@ const PROBE_EVERY: Duration = Duration::from_millis(50);
 
 struct Sample {
     at: Duration,
-    resident_bytes: u64,
+    /// On average since the last sample: within seconds it goes up and down by a third.
+    resident_bytes: f64,
 }
 
 /// All samples of a run.
@@ -25,6 +26,7 @@ pub(crate) struct Samples<'a> {
     descriptors: Descriptors,
     threads: usize,
     samples: Vec<Sample>,
+    resident_bytes_max: u64,
     slowest: Duration,
 }
 
@@ -100,7 +102,15 @@ fn count(daemon: &Daemon, what: &str) -> usize {
 impl<'a> Samples<'a> {
     pub(crate) fn new(daemon: &'a Daemon) -> Self {
         let (descriptors, threads) = (Descriptors::of(daemon), count(daemon, "task"));
-        Samples { daemon, began: Instant::now(), descriptors, threads, samples: Vec::new(), slowest: Duration::ZERO }
+        Samples {
+            daemon,
+            began: Instant::now(),
+            descriptors,
+            threads,
+            samples: Vec::new(),
+            resident_bytes_max: 0,
+            slowest: Duration::ZERO,
+        }
     }
 
     /// Takes them for so long, one line each.
@@ -108,15 +118,17 @@ impl<'a> Samples<'a> {
         println!("{:>8} {:>10} {:>6} {:>8} {:>10} {:>10}", "minute", "RSS MB", "files", "threads", "p50 ms", "p99 ms");
         let caller = self.daemon.caller();
         while self.began.elapsed() < time {
-            let mut latencies = probe(&caller, every).await;
+            let (mut latencies, sizes) = self.probe(&caller, every).await;
             latencies.sort_unstable();
             let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
             self.slowest = self.slowest.max(at(0.99));
-            let sample = Sample { at: self.began.elapsed(), resident_bytes: self.daemon.resident_bytes() };
+            let resident_bytes = sizes.iter().sum::<u64>() as f64 / sizes.len() as f64;
+            let sample = Sample { at: self.began.elapsed(), resident_bytes };
+            self.resident_bytes_max = sizes.into_iter().fold(self.resident_bytes_max, u64::max);
             println!(
                 "{:>8.1} {:>10.2} {:>6} {:>8} {:>10.2} {:>10.2}",
                 sample.at.as_secs_f64() / 60.0,
-                sample.resident_bytes as f64 / 1e6,
+                sample.resident_bytes / 1e6,
                 count(self.daemon, "fd"),
                 count(self.daemon, "task"),
                 at(0.5).as_secs_f64() * 1e3,
@@ -127,11 +139,10 @@ impl<'a> Samples<'a> {
     }
 
     pub(crate) async fn left(&self) -> Left {
-        Left {
-            actors: actors(&self.daemon.caller()).await,
-            descriptors: (self.descriptors.clone(), Descriptors::of(self.daemon)),
-            threads: (self.threads, count(self.daemon, "task")),
-        }
+        // Before the call below, whose connection would count.
+        let descriptors = (self.descriptors.clone(), Descriptors::of(self.daemon));
+        let threads = (self.threads, count(self.daemon, "task"));
+        Left { descriptors, threads, actors: actors(&self.daemon.caller()).await }
     }
 
     /// How memory went, in one line.
@@ -142,8 +153,24 @@ impl<'a> Samples<'a> {
             0 | 1 => "too short for a slope".to_owned(),
             _ => format!("{:+.2} MB/h from minute 10 on", slope(&settled) / 1e6),
         };
-        let most = all.iter().map(|sample| sample.resident_bytes).max().unwrap_or(0);
-        format!("memory: {slope}, {:.1} MB at most; slowest p99 of a probe: {:?}", most as f64 / 1e6, self.slowest)
+        let (most, slowest) = (self.resident_bytes_max as f64 / 1e6, self.slowest);
+        format!("memory: {slope}, {most:.1} MB at most; slowest p99 of a probe: {slowest:?}")
+    }
+
+    /// Asks for the health on one connection for so long, and looks at the memory each time.
+    async fn probe(&self, caller: &Caller, time: Duration) -> (Vec<Duration>, Vec<u64>) {
+        let until = Instant::now() + time;
+        let (mut latencies, mut sizes) = (Vec::new(), Vec::new());
+        let mut connection: Connection = caller.open().await;
+        while Instant::now() < until || latencies.is_empty() {
+            let began = Instant::now();
+            connection.write(&caller.head("GET", "/health", None)).await;
+            assert_eq!(connection.answer(false).await.status, 200);
+            latencies.push(began.elapsed());
+            sizes.push(self.daemon.resident_bytes());
+            tokio::time::sleep(PROBE_EVERY).await;
+        }
+        (latencies, sizes)
     }
 }
 
@@ -152,23 +179,8 @@ fn slope(samples: &[&Sample]) -> f64 {
     let n = samples.len() as f64;
     let hours = |sample: &Sample| sample.at.as_secs_f64() / 3_600.0;
     let mean_x = samples.iter().map(|sample| hours(sample)).sum::<f64>() / n;
-    let mean_y = samples.iter().map(|sample| sample.resident_bytes as f64).sum::<f64>() / n;
+    let mean_y = samples.iter().map(|sample| sample.resident_bytes).sum::<f64>() / n;
     let of = |f: &dyn Fn(&Sample) -> f64| samples.iter().map(|sample| f(sample)).sum::<f64>();
-    let over = of(&|sample| (hours(sample) - mean_x) * (sample.resident_bytes as f64 - mean_y));
+    let over = of(&|sample| (hours(sample) - mean_x) * (sample.resident_bytes - mean_y));
     over / of(&|sample| (hours(sample) - mean_x).powi(2))
-}
-
-/// Asks for the health on one connection for so long.
-async fn probe(caller: &Caller, time: Duration) -> Vec<Duration> {
-    let until = Instant::now() + time;
-    let mut latencies = Vec::new();
-    let mut connection: Connection = caller.open().await;
-    while Instant::now() < until || latencies.is_empty() {
-        let began = Instant::now();
-        connection.write(&caller.head("GET", "/health", None)).await;
-        assert_eq!(connection.answer(false).await.status, 200);
-        latencies.push(began.elapsed());
-        tokio::time::sleep(PROBE_EVERY).await;
-    }
-    latencies
 }

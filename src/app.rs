@@ -123,6 +123,7 @@ impl Daemon {
         host::limits::raise_open_files();
         host::limits::outlive_file_size_limit();
         host::limits::guard_process();
+        heap::share();
         let clock = Clock::System;
         let state = StateFolder::open(state_dir)?;
         let address = config.server.address().ok_or(StartError::NoAddress)?;

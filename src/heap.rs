@@ -3,11 +3,15 @@
 //! The allocator of glibc keeps what was freed below something that is still in use, so that after a thousand callers at
 //! once the process would stay as large as it ever was. It is asked to look for such pages when the process is larger than
 //! it has been, and asked less often while that finds nothing because what is there is in use.
+//!
+//! It also makes a heap for each thread, up to eight a core, and each keeps free pieces that no other may use. Here is one
+//! worker and a few threads that mostly wait: they share one.
 
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Growth that is not worth looking at, and the least that makes a look worth its while.
-const SLACK_BYTES: u64 = 4 << 20;
+const SLACK_BYTES: u64 = 1 << 20;
 /// Most looks that are left out after some that found nothing.
 const SKIPPED_MAX: u32 = 12;
 
@@ -53,6 +57,13 @@ impl Watermark {
     }
 }
 
+/// Has all threads share one heap. Called before there are more threads than this one, since what they have they keep.
+pub fn share() {
+    if !share_one_arena() {
+        tracing::warn!("the allocator keeps a heap for each thread: the process will be somewhat larger");
+    }
+}
+
 /// Looks every so often for as long as the system of this thread runs; never where nothing is known about the allocator.
 pub fn watch(every: Duration) {
     let Some(resident) = resident_bytes() else { return };
@@ -62,11 +73,14 @@ pub fn watch(every: Duration) {
             tokio::time::sleep(every).await;
             let Some(before) = resident_bytes().filter(|&resident| mark.is_due(resident)) else { continue };
             // It holds up whoever allocates meanwhile, for milliseconds, and so must not hold up whoever does not.
-            if tokio::task::spawn_blocking(trim).await.is_err() {
-                return;
-            }
+            let timed = || {
+                let began = Instant::now();
+                trim();
+                began.elapsed()
+            };
+            let Ok(took) = tokio::task::spawn_blocking(timed).await else { return };
             let after = resident_bytes().unwrap_or(before);
-            tracing::debug!(before, after, "unused memory was given back");
+            tracing::debug!(before, after, ?took, "unused memory was given back");
             mark.looked(before, after);
         }
     });
@@ -83,6 +97,19 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn resident_bytes() -> Option<u64> {
     None
+}
+
+/// Whether the allocator agrees, or has nothing to be told.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
+fn share_one_arena() -> bool {
+    // SAFETY: two numbers go in, one comes out. glibc changes the limit under the lock of its main heap.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn share_one_arena() -> bool {
+    true
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -104,7 +131,7 @@ mod tests {
     #[test]
     fn a_burst_is_given_back_and_small_growth_left_alone() {
         let mut mark = Watermark::new(20 * MIB);
-        assert!(!mark.is_due(24 * MIB));
+        assert!(!mark.is_due(21 * MIB));
         assert!(mark.is_due(90 * MIB));
         mark.looked(90 * MIB, 21 * MIB);
         assert!(!mark.is_due(21 * MIB));
@@ -118,15 +145,15 @@ mod tests {
         for round in 0..60 {
             if mark.is_due(100 * MIB) {
                 looks.push(round);
-                mark.looked(100 * MIB, 99 * MIB);
+                mark.looked(100 * MIB, 100 * MIB);
             }
         }
         assert_eq!(looks, [0, 2, 5, 10, 19, 32, 45, 58]);
         // It is free now, and found so by the next look.
         let next = (0..).find(|_| mark.is_due(100 * MIB)).unwrap();
         assert!(next <= SKIPPED_MAX);
-        mark.looked(100 * MIB, 22 * MIB);
-        assert!(!mark.is_due(22 * MIB));
+        mark.looked(100 * MIB, 21 * MIB);
+        assert!(!mark.is_due(21 * MIB));
         assert!(mark.is_due(50 * MIB), "nothing is left out after one that found something");
     }
 

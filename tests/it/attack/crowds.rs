@@ -40,6 +40,27 @@ fn open_files(daemon: &Daemon) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
 }
 
+/// Where glibc would have made a heap for a thread: it lies at a multiple of its size, 64 MiB.
+#[cfg(target_env = "gnu")]
+fn heaps_of_threads(daemon: &Daemon) -> Vec<String> {
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
+    let is_heap = |line: &&str| {
+        let mut fields = line.split_whitespace();
+        let start = fields.next().and_then(|range| u64::from_str_radix(range.split('-').next()?, 16).ok()).unwrap();
+        start.is_multiple_of(64 << 20) && fields.next() == Some("rw-p") && fields.count() == 3 // no file
+    };
+    maps.lines().filter(is_heap).map(str::to_owned).collect()
+}
+
+#[cfg(target_env = "gnu")]
+#[actix_rt::test]
+async fn all_threads_share_one_heap() {
+    let daemon = Daemon::start("").await;
+    // The worker, the store's threads and those of the blocking pool have something to do by then.
+    warm(&daemon).await;
+    assert_eq!(heaps_of_threads(&daemon), Vec::<String>::new());
+}
+
 #[actix_rt::test]
 async fn six_hundred_connections_of_every_kind() {
     let daemon = Daemon::start(LOOKS_OFTEN).await;

@@ -1,5 +1,5 @@
 //! Pairing: who may be a Firefox of this daemon. A handle over the desk and the table behind it; the connection asks it
-//! at the door, the operator decides through [`Hub`].
+//! at the door, the operator decides through [`Hub`](super::Hub).
 //!
 //! A pairing is written before the client gets its key, and gone from the table before anybody is told that it is
 //! forgotten: what was said outlives a crash. Decisions are made one at a time.

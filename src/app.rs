@@ -219,7 +219,7 @@ impl Daemon {
             later: later.clone(),
             metrics,
         };
-        let core = Arc::new(Core::new(parts, listening.address));
+        let core = Arc::new(Core::new(parts, &listening));
         let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));
         instructions.start(instructions::Outside { execute, relay: core.relay.clone(), registry });
         let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)

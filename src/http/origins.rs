@@ -2,6 +2,7 @@
 
 use super::{
     error::{ApiError, Code},
+    listening::{Listening, Twin},
     settings::Server,
 };
 use actix_web::http::{
@@ -30,17 +31,45 @@ pub(super) struct Passed {
     pub(super) allowed_origin: Option<String>,
 }
 
+/// Whose page makes the request, as far as it says.
+#[derive(Debug)]
+enum Origin {
+    Unsaid,
+    /// One under a name of this server. The other names may be another's: who listens on `[::1]` serves pages there. So
+    /// what the browser says of the site still counts.
+    Own,
+    /// One of `server.allowed_origins`.
+    Allowed(String),
+    Extension,
+}
+
+/// Letters of an extension's id; Firefox draws a UUID.
+const EXTENSION_ID_MAX: usize = 64;
+
 impl Origins {
-    pub(super) fn new(server: &Server, listening: SocketAddr) -> Self {
+    pub(super) fn new(server: &Server, listening: &Listening) -> Self {
+        Self::of(
+            server,
+            listening.address,
+            match listening.twin {
+                Twin::Taken(taken) => Some(taken),
+                Twin::Held(_) | Twin::None => None,
+            },
+        )
+    }
+
+    /// `taken`: the address of the other family, when another program has it. Its name is no name of this server then, and
+    /// `localhost` is not either: a browser goes to whichever of the two answers.
+    fn of(server: &Server, listening: SocketAddr, taken: Option<SocketAddr>) -> Self {
         let port = listening.port();
-        let mut own = vec![
-            listening.to_string(),
-            format!("127.0.0.1:{port}"),
-            format!("localhost:{port}"),
-            format!("[::1]:{port}"),
-        ];
+        let mut hosts = vec!["127.0.0.1", "localhost", "[::1]"];
+        if let Some(taken) = taken {
+            hosts.retain(|host| *host != "localhost" && host.trim_matches(['[', ']']) != taken.ip().to_string());
+        }
+        let mut own = vec![listening.to_string()];
+        own.extend(hosts.iter().map(|host| format!("{host}:{port}")));
         if port == 80 {
-            own.extend(["127.0.0.1", "localhost", "[::1]"].map(str::to_owned));
+            own.extend(hosts.iter().map(|host| (*host).to_owned()));
         }
         let lower = |list: &[String]| list.iter().map(|entry| entry.to_ascii_lowercase()).collect();
         Origins { own, allowed_hosts: lower(&server.allowed_hosts), allowed_origins: lower(&server.allowed_origins) }
@@ -49,12 +78,17 @@ impl Origins {
     /// All checks, in the order of the contract. `socket`: the request is for the peers' socket.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap, socket: bool) -> Result<Passed, ApiError> {
         let host = self.host(uri, headers)?;
-        let passed = self.origin(headers, host, socket)?;
-        if passed.is_none() {
+        let origin = self.origin(headers, host, socket)?;
+        if matches!(origin, Origin::Unsaid | Origin::Own) {
             fetch_site(headers)?;
         }
         content_type(headers)?;
-        Ok(Passed { allowed_origin: passed.flatten() })
+        Ok(Passed {
+            allowed_origin: match origin {
+                Origin::Allowed(origin) => Some(origin),
+                _ => None,
+            },
+        })
     }
 
     fn host<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
@@ -75,11 +109,10 @@ impl Origins {
         Err(ApiError::new(Code::HostNotAllowed, "This host is not allowed."))
     }
 
-    /// `None`: no origin was given. `Some(Some(_))`: one of `server.allowed_origins`.
-    fn origin(&self, headers: &HeaderMap, host: &str, socket: bool) -> Result<Option<Option<String>>, ApiError> {
+    fn origin(&self, headers: &HeaderMap, host: &str, socket: bool) -> Result<Origin, ApiError> {
         let refused = || ApiError::new(Code::OriginNotAllowed, "This origin is not allowed.");
         let mut given = headers.get_all(header::ORIGIN);
-        let Some(origin) = given.next() else { return Ok(None) };
+        let Some(origin) = given.next() else { return Ok(Origin::Unsaid) };
         let origin = origin.to_str().map_err(|_| refused())?;
         if given.next().is_some() {
             return Err(refused());
@@ -87,13 +120,13 @@ impl Origins {
         let (scheme, from) = origin.split_at_checked("http://".len()).unwrap_or_default();
         let is_from = |host: &str| scheme.eq_ignore_ascii_case("http://") && from.eq_ignore_ascii_case(host);
         if is_from(host) || self.own.iter().any(|own| is_from(own)) {
-            return Ok(Some(None));
+            return Ok(Origin::Own);
         }
         if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
-            return Ok(Some(Some(origin.to_owned())));
+            return Ok(Origin::Allowed(origin.to_owned()));
         }
         if socket && is_extension(origin) {
-            return Ok(Some(None));
+            return Ok(Origin::Extension);
         }
         Err(refused())
     }
@@ -101,7 +134,9 @@ impl Origins {
 
 fn is_extension(origin: &str) -> bool {
     let id = origin.strip_prefix("moz-extension://");
-    id.is_some_and(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    id.is_some_and(|id| {
+        (1..=EXTENSION_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    })
 }
 
 fn matches_host(entry: &str, host: &str) -> bool {

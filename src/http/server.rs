@@ -3,6 +3,7 @@
 use super::{
     callers::{Callers, Peer},
     describe::Facts,
+    listening::Listening,
     origins::Origins,
     route::Features,
     routes,
@@ -32,11 +33,9 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     any::Any,
     io,
-    net::{SocketAddr, TcpListener},
     os::fd::AsFd,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -46,15 +45,11 @@ use tokio::time::Instant;
 /// How a running server is paused and stopped; given out here so that only the edge names its library.
 pub use actix_web::dev::ServerHandle;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1_024;
 /// Bytes of an answer that are gathered before more of it is asked for; a stream whose reader does not read keeps about
 /// this much beside what its own limits allow.
 const WRITE_BUFFER_BYTES: usize = 8 << 10;
 /// How old the time may be by which the HTTP library sets the deadline of a head: it reads the clock twice a second.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
-/// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.
-const SEND_BUFFER_BYTES: usize = 256 << 10;
 
 /// What the routes work on. Shared by all workers.
 #[derive(Debug)]
@@ -121,11 +116,12 @@ pub struct Parts {
 }
 
 impl Core {
-    /// The daemon that listens at `address`.
-    pub fn new(parts: Parts, address: SocketAddr) -> Self {
+    /// The daemon that listens there.
+    pub fn new(parts: Parts, listening: &Listening) -> Self {
+        let address = listening.address;
         let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
         Core {
-            origins: Arc::new(Origins::new(&parts.server, address)),
+            origins: Arc::new(Origins::new(&parts.server, listening)),
             callers: Callers::new(parts.token, trust, Sessions::new(&parts.auth, address.port())),
             bridge: parts.bridge,
             relay: parts.relay,
@@ -150,36 +146,6 @@ impl Core {
     }
 }
 
-/// A listener that nobody accepts from yet.
-#[derive(Debug)]
-pub struct Listening {
-    listener: TcpListener,
-    /// Where, with the port that was taken.
-    pub address: SocketAddr,
-}
-
-/// Listens at `address`. `unread`: how long a peer may leave unread what was sent to it before the system ends its
-/// connection (where the system can).
-///
-/// # Errors
-///
-/// The address is in use or cannot be listened on.
-pub fn bind(address: SocketAddr, unread: Duration) -> io::Result<Listening> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A daemon that was just stopped leaves connections behind; its address is free all the same.
-    socket.set_reuse_address(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(unread))?;
-    #[cfg(not(target_os = "linux"))]
-    let _ = unread;
-    socket.bind(&SockAddr::from(address))?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    let listener = TcpListener::from(socket);
-    Ok(Listening { address: listener.local_addr()?, listener })
-}
-
 /// Serves, each worker watched. Signals are the caller's business.
 ///
 /// # Errors
@@ -201,7 +167,7 @@ pub fn run(listening: Listening, core: Arc<Core>, watchdog: Watchdog) -> io::Res
 ///
 /// The listener cannot be used.
 pub fn run_read_only(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
-    let origins = Arc::new(Origins::new(&core.server, listening.address));
+    let origins = Arc::new(Origins::new(&core.server, &listening));
     let server = core.server.clone();
     let connections = server.status_connections();
     serve(listening, &server, connections, move |config| routes::read_only::configure(config, &core, &origins))
@@ -216,6 +182,12 @@ fn serve(
     let workers = server.workers.max(1);
     let (head, stop) = (server.head_timeout_ms, server.shutdown_timeout_ms);
     let app = move || App::new().configure(&configure);
+    // Held for as long as anybody can connect.
+    let twin = listening.twin;
+    let remember = move |connection: &dyn Any, extensions: &mut Extensions| {
+        let _ = &twin;
+        remember(connection, extensions);
+    };
     Ok(HttpServer::new(app)
         .workers(workers)
         .max_connections(connections.div_ceil(workers))

@@ -9,7 +9,7 @@ fn origins() -> Origins {
         allowed_origins: vec!["https://app.example".into()],
         ..Server::default()
     };
-    Origins::new(&server, "127.0.0.1:4317".parse().unwrap())
+    Origins::of(&server, "127.0.0.1:4317".parse().unwrap(), None)
 }
 
 /// The code that the checks end with, or what passed.
@@ -48,6 +48,16 @@ fn hosts_of_our_own_and_allowed_ones_pass() {
     ] {
         assert_eq!(check("/x", &[("host", host)], false), Err("host_not_allowed"), "{host:?}");
     }
+}
+
+#[test]
+fn a_name_that_may_be_anothers_is_not_ours() {
+    let hosts = |listening: &str, taken: &str| {
+        let server = Server::default();
+        Origins::of(&server, listening.parse().unwrap(), Some(taken.parse().unwrap())).own
+    };
+    assert_eq!(hosts("127.0.0.1:9", "[::1]:9"), ["127.0.0.1:9", "127.0.0.1:9"]);
+    assert_eq!(hosts("[::1]:80", "127.0.0.1:80"), ["[::1]:80", "[::1]:80", "[::1]"]);
 }
 
 #[test]
@@ -94,10 +104,13 @@ fn only_our_own_and_allowed_origins_pass() {
 
 #[test]
 fn extensions_may_open_the_socket_alone() {
-    let with = |origin, socket| check("/ws/firefox", &[("host", "127.0.0.1:4317"), ("origin", origin)], socket);
+    let with = |origin: &str, socket| check("/ws/firefox", &[("host", "127.0.0.1:4317"), ("origin", origin)], socket);
     assert!(with("moz-extension://3f2a6c1e-1111-2222-3333-444455556666", true).is_ok());
     assert!(with("moz-extension://3f2a6c1e-1111-2222-3333-444455556666", false).is_err());
     assert!(with("moz-extension://", true).is_err());
+    let (longest, too_long) = ["a".repeat(64), "a".repeat(65)].map(|id| format!("moz-extension://{id}")).into();
+    assert!(with(&longest, true).is_ok());
+    assert!(with(&too_long, true).is_err(), "it is kept and shown");
     assert!(with("moz-extension://a/b", true).is_err());
     assert!(with("https://evil.example", true).is_err());
 }
@@ -108,6 +121,21 @@ fn other_sites_are_refused_by_the_browsers_own_word() {
         assert_eq!(from(&[("sec-fetch-site", site)]).is_ok(), passes, "{site}");
     }
     assert_eq!(from(&[("sec-fetch-site", "cross-site"), ("origin", "https://app.example")]), Ok(()));
+    let extension = [
+        ("host", "127.0.0.1:4317"),
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "moz-extension://3f2a6c1e-1111-2222-3333-444455556666"),
+    ];
+    assert!(check("/ws/firefox", &extension, true).is_ok());
+    // Pages under another name of ours: somebody else may listen there.
+    for (origin, site, passes) in [
+        ("http://127.0.0.1:4317", "same-origin", true),
+        ("http://127.0.0.1:4317", "cross-site", false),
+        ("http://[::1]:4317", "cross-site", false),
+        ("http://localhost:4317", "same-site", false),
+    ] {
+        assert_eq!(from(&[("sec-fetch-site", site), ("origin", origin)]).is_ok(), passes, "{origin} {site}");
+    }
 }
 
 #[test]

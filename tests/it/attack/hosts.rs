@@ -2,6 +2,7 @@
 
 use super::{SHORT, raw, statuses, unharmed};
 use crate::support::{Case, Daemon, automatic};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
 /// Headers of a request that must be refused with this status and code.
 type Row = (&'static str, &'static str, &'static str, u16, &'static str);
@@ -64,6 +65,9 @@ async fn no_other_name_reaches_a_handler() {
     unharmed(&daemon).await;
 }
 
+const EXTENSION_WITHOUT_END: &str =
+    "origin: moz-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 const REFUSED: &[Row] = &[
     ("a page's fetch", "GET /v1/browser", "origin: https://evil.example", ORIGIN.0, ORIGIN.1),
     ("a page on this machine", "GET /v1/browser", "origin: http://localhost:3000", ORIGIN.0, ORIGIN.1),
@@ -121,6 +125,21 @@ const REFUSED: &[Row] = &[
         ORIGIN.0,
         ORIGIN.1,
     ),
+    (
+        "a page under our other name, where another may listen",
+        "POST /v1/system/drain",
+        "origin: http://[::1]:P\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: no-cors",
+        ORIGIN.0,
+        ORIGIN.1,
+    ),
+    (
+        "such a page at the socket",
+        "GET /ws/firefox",
+        "origin: http://localhost:P\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: websocket",
+        ORIGIN.0,
+        ORIGIN.1,
+    ),
+    ("an extension without end", "GET /ws/firefox", EXTENSION_WITHOUT_END, ORIGIN.0, ORIGIN.1),
     ("a page of the same site", "GET /v1/browser", "sec-fetch-site: same-site", ORIGIN.0, ORIGIN.1),
     ("fetch metadata of no kind", "GET /v1/browser", "sec-fetch-site: anything", ORIGIN.0, ORIGIN.1),
     (
@@ -218,4 +237,27 @@ async fn no_body_that_a_page_may_send_unasked_has_an_effect() {
     }
     assert_eq!(firefox.received_of("api_request").len(), 0, "nothing reached the browser");
     unharmed(&daemon).await;
+}
+
+#[actix_rt::test]
+async fn a_name_that_another_program_may_answer_to_is_not_ours() {
+    let Ok(another) = TcpListener::bind("[::1]:0") else {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    };
+    let port = another.local_addr().unwrap().port();
+    let daemon = Daemon::start(&format!("server.listen = \"127.0.0.1:{port}\"")).await;
+    let caller = daemon.caller();
+    for (host, status) in [("127.0.0.1", 200), ("localhost", 403), ("[::1]", 403)] {
+        assert_eq!(
+            caller.clone().with("host", &format!("{host}:{port}")).get("/health").await.status,
+            status,
+            "{host}"
+        );
+    }
+    assert!(daemon.stderr().contains("another program has this address"), "{}", daemon.stderr());
+    // A daemon that could have it has it, so that this cannot come about while it runs.
+    let daemon = Daemon::start("").await;
+    let twin = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), daemon.address.port());
+    assert!(TcpListener::bind(twin).is_err());
 }

@@ -231,7 +231,7 @@ impl Daemon {
         actix_rt::spawn(running);
         if let Some(listening) = read_only {
             let address = listening.address;
-            let running = http::run_read_only(listening, Arc::clone(&core))
+            let running = http::run_read_only(listening, Arc::clone(&core), watchdog.clone())
                 .map_err(|source| StartError::Listen { address, source })?;
             servers.push(running.handle());
             actix_rt::spawn(running);

@@ -32,7 +32,7 @@ pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<
     let relay = &call.core.relay;
     match request.mode {
         ResponseMode::Sse => {
-            let line = call.peer().and_then(|peer| peer.line.clone());
+            let line = call.peer().and_then(|peer| peer.open.line());
             let streamed = relay.streamed(request, line).map_err(|refused| error::of_refused(refused, id.as_str()))?;
             Ok(call.stream(Relayed::new(streamed, platform)))
         }

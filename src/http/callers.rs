@@ -2,13 +2,14 @@
 //! daemon's own user.
 
 use super::{
+    connections::Open,
     error::{ApiError, Code},
     origins,
     sessions::Sessions,
     settings::LocalTrust,
     throttle::Throttle,
 };
-use crate::{host::owner, line::Line, state_folder::LiveToken};
+use crate::{host::owner, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
@@ -43,15 +44,15 @@ pub enum Caller {
 /// What is known about a connection; found out once.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) line: Option<Line>,
+    pub(super) open: Open,
     pub(super) address: SocketAddr,
     pub(super) local: SocketAddr,
     same_user: OnceCell<bool>,
 }
 
 impl Peer {
-    pub(super) fn new(line: Option<Line>, address: SocketAddr, local: SocketAddr) -> Self {
-        Peer { line, address, local, same_user: OnceCell::new() }
+    pub(super) fn new(open: Open, address: SocketAddr, local: SocketAddr) -> Self {
+        Peer { open, address, local, same_user: OnceCell::new() }
     }
 
     /// The address at the other end.
@@ -152,15 +153,16 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::settings::Auth;
+    use crate::http::{connections::Connections, settings::Auth};
     use crate::secret::Secret;
     use actix_web::http::header::HeaderValue;
+    use std::sync::Arc;
 
     const ADDRESS: &str = "127.0.0.1:9";
 
     fn admit(callers: &Callers, access: Access, authorization: Option<&str>) -> Result<Caller, &'static str> {
         let address: SocketAddr = ADDRESS.parse().unwrap();
-        let peer = Peer::new(None, address, address);
+        let peer = Peer::new(Arc::<Connections>::default().enter(None), address, address);
         let mut headers = HeaderMap::new();
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
@@ -200,7 +202,7 @@ mod tests {
     #[test]
     fn another_machine_is_never_local() {
         let address: SocketAddr = "192.0.2.1:9".parse().unwrap();
-        let peer = Peer::new(None, address, address);
+        let peer = Peer::new(Arc::<Connections>::default().enter(None), address, address);
         let refused = callers(LocalTrust::Loopback).admit(Access::Local, &HeaderMap::new(), Some(&peer));
         assert!(refused.is_err());
     }

@@ -3,7 +3,8 @@
 use super::{
     Core,
     body::{self, Limits},
-    callers::{Caller, Peer},
+    callers::{Access, Caller, Peer},
+    connections::Lasting,
     error::{ApiError, Code},
     origins::Origins,
     reply::{REQUEST_ID, Reply, Success, respond},
@@ -31,6 +32,10 @@ use tokio::time::Instant;
 
 /// How long a browser may remember a preflight's answer, in seconds.
 const PREFLIGHT_SECONDS: &str = "600";
+
+/// Bytes of a body that anybody may send: a code for the status page. Of more, whoever can connect could have a lot of
+/// memory taken.
+const OPEN_BODY_BYTES_MAX: usize = 4 << 10;
 
 /// A call that passed its guard.
 pub struct Call {
@@ -102,6 +107,7 @@ pub(super) async fn serve(
     payload: Payload,
 ) -> HttpResponse {
     let (id, metrics, since) = (exchange_id(&request), core.metrics.http.clone(), Instant::now());
+    let under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
     let (result, allowed) = match origins.check(request.uri(), request.headers(), route.is_socket()) {
         Err(error) => (Err(error), None),
         Ok(passed) => {
@@ -112,6 +118,9 @@ pub(super) async fn serve(
         }
     };
     let mut response = seal(result, &id, allowed.as_deref(), &request);
+    if let Some(under_way) = under_way {
+        response = response.map_body(|_, body| Lasting::keep(body, under_way));
+    }
     if let Some(successor) = route.successor {
         deprecate(&mut response, successor);
     }
@@ -144,8 +153,11 @@ async fn handle(
         (ByteString::new(), Some(payload))
     } else {
         let settings = &core.server;
-        let limits =
-            Limits { bytes_max: settings.max_body_bytes, time: Duration::from_millis(settings.body_timeout_ms) };
+        let bytes_max = match (route.access, caller) {
+            (Access::Open, Caller::Local) => settings.max_body_bytes.min(OPEN_BODY_BYTES_MAX),
+            _ => settings.max_body_bytes,
+        };
+        let limits = Limits { bytes_max, time: Duration::from_millis(settings.body_timeout_ms) };
         (body::read(request.headers(), payload, limits).await?, None)
     };
     faults::point("handler");
@@ -164,6 +176,7 @@ pub(super) struct Known {
 /// A request for no route, or for another method of one: `known` is that one.
 pub(super) async fn refuse(core: &Core, origins: &Origins, known: Option<Known>, request: HttpRequest) -> HttpResponse {
     let since = Instant::now();
+    let _under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
     let response = refusal(origins, known.map(|known| known.allow), &request);
     let (route, method) = (known.map(|known| known.path), request.method().as_str());
     core.metrics.http.answered(route, method, response.status().as_str(), since);

@@ -6,6 +6,7 @@ mod browser;
 mod callers;
 mod claude;
 mod codex;
+mod connections;
 mod describe;
 mod endpoint;
 mod error;

@@ -2,6 +2,7 @@
 
 use super::{
     callers::{Callers, Peer},
+    connections::Connections,
     describe::Facts,
     listening::Listening,
     origins::Origins,
@@ -166,17 +167,20 @@ pub fn run(listening: Listening, core: Arc<Core>, watchdog: Watchdog) -> io::Res
 /// # Errors
 ///
 /// The listener cannot be used.
-pub fn run_read_only(listening: Listening, core: Arc<Core>) -> io::Result<dev::Server> {
+pub fn run_read_only(listening: Listening, core: Arc<Core>, watchdog: Watchdog) -> io::Result<dev::Server> {
     let origins = Arc::new(Origins::new(&core.server, &listening));
     let server = core.server.clone();
     let connections = server.status_connections();
-    serve(listening, &server, connections, move |config| routes::read_only::configure(config, &core, &origins))
+    serve(listening, &server, connections, move |config| {
+        watchdog.watch("status worker");
+        routes::read_only::configure(config, &core, &origins);
+    })
 }
 
 fn serve(
     listening: Listening,
     server: &Server,
-    connections: usize,
+    connections_max: usize,
     configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<dev::Server> {
     let workers = server.workers.max(1);
@@ -184,13 +188,16 @@ fn serve(
     let app = move || App::new().configure(&configure);
     // Held for as long as anybody can connect.
     let twin = listening.twin;
+    let connections = Arc::<Connections>::default();
+    Arc::clone(&connections).watch(server.idle_max() + CLOCK_STEP);
     let remember = move |connection: &dyn Any, extensions: &mut Extensions| {
         let _ = &twin;
-        remember(connection, extensions);
+        remember(&connections, connection, extensions);
     };
     Ok(HttpServer::new(app)
         .workers(workers)
-        .max_connections(connections.div_ceil(workers))
+        .max_connections(connections_max.div_ceil(workers))
+        .keep_alive(Duration::from_millis(server.keep_alive_ms))
         .client_request_timeout(Duration::from_millis(head) + CLOCK_STEP)
         // A caller that is gone must be noticed at once: its request is cancelled.
         .h1_allow_half_closed(false)
@@ -204,9 +211,9 @@ fn serve(
 }
 
 /// Notes whose connection it is, and keeps a second handle of it: the way to cut it when its peer does not read.
-fn remember(connection: &dyn Any, extensions: &mut Extensions) {
+fn remember(connections: &Arc<Connections>, connection: &dyn Any, extensions: &mut Extensions) {
     let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
     let (Ok(address), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
     let line = stream.as_fd().try_clone_to_owned().ok().map(|fd| Line::new(fd.into()));
-    extensions.insert(Peer::new(line, address, local));
+    extensions.insert(Peer::new(connections.enter(line), address, local));
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 use url::Url;
 
@@ -41,6 +42,8 @@ settings! {
         events_kept: usize = 1_024,
         /// Milliseconds until a request head must be complete.
         head_timeout_ms: u64 = 5_000,
+        /// Milliseconds that a connection may wait for another request.
+        keep_alive_ms: u64 = 5_000,
         /// Milliseconds that work under way gets to finish when the daemon stops.
         shutdown_timeout_ms: u64 = 10_000,
         /// HTTP worker threads.
@@ -102,6 +105,12 @@ impl Server {
         self.status_listen.as_ref().map_or(0, |_| (self.max_connections / 16).max(1))
     }
 
+    /// How long nothing may be under way on a connection: it waits for another head, then for the rest of it, and before
+    /// that the last answer may still be on its way to a slow reader.
+    pub(super) fn idle_max(&self) -> Duration {
+        Duration::from_millis(self.keep_alive_ms + self.head_timeout_ms + self.sse_stall_timeout_ms)
+    }
+
     /// Whether any listener can be reached from another machine.
     pub fn is_remote(&self) -> bool {
         [self.address(), self.status_address()].into_iter().flatten().any(|address| !address.ip().is_loopback())
@@ -149,6 +158,7 @@ impl Server {
         faults.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
         faults.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
         faults.duration("head_timeout_ms", self.head_timeout_ms);
+        faults.duration("keep_alive_ms", self.keep_alive_ms);
         faults.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
         faults.duration("memory_look_ms", self.memory_look_ms);
         faults.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);

@@ -11,7 +11,7 @@ use crate::bridge::socket;
 pub(super) async fn open(mut call: Call) -> Result<Reply, ApiError> {
     let no_handshake = || ApiError::new(Code::InvalidRequest, "This route takes WebSocket handshakes alone.");
     let payload = call.payload.take().ok_or_else(no_handshake)?;
-    let line = call.peer().and_then(|peer| peer.line.clone());
+    let line = call.peer().and_then(|peer| peer.open.line());
     let response = socket::upgrade(&call.request, payload, call.core.bridge.clone(), line);
     response.map(Reply::Whole).map_err(|_| no_handshake())
 }

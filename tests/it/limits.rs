@@ -94,6 +94,19 @@ async fn the_time_in_the_queue_does_not_count_against_the_timeout() {
 }
 
 #[actix_rt::test]
+async fn where_anybody_may_ask_a_body_is_small() {
+    let daemon = Daemon::start("auth.local_trust = \"none\"").await;
+    let body = |bytes: usize| format!("{{\"code\":\"{}\"}}", "x".repeat(bytes - 11)).into_bytes();
+    let send = async |caller: &crate::support::Caller, bytes| {
+        caller.send("POST", "/v1/session", Some(&body(bytes))).await.error()
+    };
+    let (anybody, known) = (daemon.caller(), daemon.caller().bearer(&daemon.token()));
+    assert_ne!(send(&anybody, 4_096).await.0, 413, "read, and refused for what it says");
+    assert_eq!(send(&anybody, 4_097).await, (413, "payload_too_large".into()));
+    assert_ne!(send(&known, 4_097).await.0, 413);
+}
+
+#[actix_rt::test]
 async fn a_body_over_its_limit_is_413() {
     let daemon = Daemon::start("server.max_body_bytes = 10000").await;
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());

@@ -1,7 +1,7 @@
 //! Those that never finish: heads, bodies and handshakes that trickle. They cost their own time and nobody else's.
 
 use super::{Bystander, unharmed};
-use crate::support::{Connection, Daemon, Peer, ask, within};
+use crate::support::{Connection, Daemon, Peer, ask, automatic, within};
 
 const MANY: usize = 60;
 
@@ -49,4 +49,45 @@ async fn a_trickle_within_the_time_is_served() {
         connection.write(&[byte]).await;
     }
     assert_eq!(connection.answer(false).await.status, 200);
+}
+
+/// A head whose body comes in chunks, none of them yet.
+fn chunked(daemon: &Daemon, kind: &str) -> String {
+    format!(
+        "POST /v1/browser/request HTTP/1.1\r\nhost: {}\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n",
+        daemon.address
+    )
+}
+
+#[actix_rt::test]
+async fn connections_that_wait_for_nothing_are_ended() {
+    let daemon = Daemon::start(
+        "server.head_timeout_ms = 300\nserver.keep_alive_ms = 100\nserver.sse_stall_timeout_ms = 300\nserver.body_timeout_ms = 300",
+    )
+    .await;
+    let (firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
+    // What lasts stays: nothing is asked on these all the while.
+    let mut events = caller.follow().await;
+    let mut idle = Vec::new();
+    let mut used = caller.open().await;
+    used.write(&caller.head("GET", "/health", None)).await;
+    assert_eq!(used.answer(false).await.status, 200);
+    used.write(b"G").await;
+    idle.push(("the second head begins and does not end", used));
+    let mut refused = caller.open().await;
+    refused.write(chunked(&daemon, "text/plain").as_bytes()).await;
+    assert_eq!(refused.answer(false).await.status, 415);
+    idle.push(("a body in chunks that is refused does not end", refused));
+    let mut late = caller.open().await;
+    late.write(chunked(&daemon, "application/json").as_bytes()).await;
+    late.write(b"1\r\n").await;
+    assert_eq!(late.answer(false).await.error(), (408, "body_timeout".into()));
+    idle.push(("a body in chunks that is late does not end", late));
+    for (what, mut connection) in idle {
+        within(what, async { while connection.read().await {} }).await;
+    }
+    assert_eq!(caller.request(&ask("after", "/echo")).await.status, 200);
+    within("events of it", events.expect("request")).await;
+    firefox.close(1000, "").await.unwrap();
+    unharmed(&daemon).await;
 }

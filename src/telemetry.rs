@@ -4,8 +4,10 @@
 
 pub mod metrics;
 pub mod settings;
+mod sparing;
 
 pub use settings::{Format, LogSettings};
+pub use sparing::Sparing;
 
 use std::{
     any::Any,

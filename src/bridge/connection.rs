@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::WallMs,
     ids::{PlatformName, RequestId},
-    telemetry::metrics,
+    telemetry::{Sparing, metrics},
     wire::{ErrorFrame, Hello, Refused, frame},
 };
 use actix::prelude::*;
@@ -193,8 +193,12 @@ impl Connection {
                 tracing::info!(client.id = self.name(), close.code = code, reason, "closing a client");
             }
             _ => {
+                static UNKNOWN: Sparing = Sparing::new();
                 self.hub.metrics().rejected(reason);
-                tracing::warn!(client.id = self.name(), close.code = code, reason, "closing a client");
+                let left_out = if self.greeted.is_some() { Some(0) } else { UNKNOWN.one_more() };
+                if let Some(left_out) = left_out {
+                    tracing::warn!(client.id = self.name(), close.code = code, reason, left_out, "closing a client");
+                }
             }
         }
         self.fail_requests(gone);

@@ -17,10 +17,14 @@ use crate::{
         pairing::{Entrance, NoRandom, Place, Prover},
     },
     secret::Secret,
+    telemetry::Sparing,
     wire::{Challenge, Hello, PairingRequired, RefusalCode, Refused, frame},
 };
 use actix::prelude::*;
 use std::time::Duration;
+
+static OTHER_ORIGINS: Sparing = Sparing::new();
+static UNPROVED: Sparing = Sparing::new();
 
 /// How far a client came that is not greeted.
 pub(super) enum Door {
@@ -74,7 +78,9 @@ impl Connection {
         match pairings.knock(&hello.client_id, &self.origin, hello.nonce.as_deref(), ctx.address()) {
             Ok(None) => self.refuse_hello("\"nonce\" is required of a paired client", ctx),
             Ok(Some(Entrance::Refused)) => {
-                tracing::warn!(client.id = %hello.client_id, origin = %self.origin, "the origin is not the one it was paired with");
+                if let Some(left_out) = OTHER_ORIGINS.one_more() {
+                    tracing::warn!(client.id = %hello.client_id, origin = %self.origin, left_out, "the origin is not the one it was paired with");
+                }
                 self.turn_away(ctx);
             }
             Ok(Some(Entrance::Full)) => self.close(1013, "max_unpaired", Gone::Disconnected, ctx),
@@ -102,7 +108,9 @@ impl Connection {
         let Door::Proving { hello, prover } = std::mem::replace(&mut self.door, Door::Silent) else { return };
         let pairings = self.hub.door().clone();
         if !proof.is_some_and(|proof| pairings.is_proved(&prover, proof)) {
-            tracing::warn!(client.id = %hello.client_id, "a client did not prove itself");
+            if let Some(left_out) = UNPROVED.one_more() {
+                tracing::warn!(client.id = %hello.client_id, left_out, "a client did not prove itself");
+            }
             return self.turn_away(ctx);
         }
         let client_id = hello.client_id.clone();

@@ -24,6 +24,7 @@ use crate::{
     ids::ClientId,
     secret::Secret,
     store::{self, Store, StoreError},
+    telemetry::Sparing,
     wire::proof::{Nonces, Side, proof, proves},
 };
 use actix::Addr;
@@ -138,7 +139,11 @@ impl Pairings {
                 let place = Place { pairings: self.clone(), place };
                 let Some(code) = place.code() else { return Ok(Some(Entrance::Refused)) };
                 if let Some(view) = place.view() {
-                    tracing::info!(client.id = %view.client_id, origin = %view.origin, "a client waits for pairing");
+                    static WAITING: Sparing = Sparing::new();
+                    if let Some(left_out) = WAITING.one_more() {
+                        let PairingView { client_id, origin, .. } = &view;
+                        tracing::info!(client.id = %client_id, %origin, left_out, "a client waits for pairing");
+                    }
                     self.tell(view);
                 }
                 Entrance::Wait(place, code)

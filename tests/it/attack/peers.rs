@@ -107,3 +107,21 @@ async fn what_a_client_tells_is_bounded() {
     answer.answer(false).await.data();
     unharmed(&daemon).await;
 }
+
+#[actix_rt::test]
+async fn those_who_only_knock_do_not_fill_the_log() {
+    let daemon = Daemon::start("bridge.pairing = 'required'").await;
+    for n in 0..40 {
+        let mut peer = Peer::upgraded(&daemon).await;
+        let hello = json!({"type": "hello", "client_id": format!("knocks-{n}")}).to_string();
+        peer.connection.write(&text_frame(&hello)).await;
+        peer.message("pairing_required").await;
+        let mut peer = Peer::upgraded(&daemon).await;
+        let hello = json!({"type": "hello", "client_id": "odd", "protocol": "none"}).to_string();
+        peer.connection.write(&text_frame(&hello)).await;
+        assert_eq!(peer.close().await.0, Some(4005));
+    }
+    let (log, lines) = (daemon.stderr(), |log: &str, what: &str| log.matches(what).count());
+    assert_eq!(lines(&log, "a client waits for pairing"), 20);
+    assert_eq!(lines(&log, "closing a client"), 20);
+}

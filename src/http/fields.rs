@@ -66,7 +66,7 @@ pub(super) fn request(
         Some(id) => RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
         None => RequestId::generate(),
     };
-    let mode = mode(&fields, platform)?;
+    let mode = mode(&fields, platform, registry)?;
     let timeout = timeout(&fields, query_timeout)?;
     let given = fields.get(&["request_body", "body", "payload"]).map(|raw| Raw::cut(text, raw));
     // As it was typed: blanks may mean something.
@@ -145,7 +145,7 @@ pub(super) fn client(id: &str) -> Result<ClientId, BadField> {
     ClientId::parse(id).map_err(|e| BadField::new("client_id", e.to_string()))
 }
 
-fn mode(fields: &Object<'_>, platform: &Platform) -> Result<ResponseMode, ApiError> {
+fn mode(fields: &Object<'_>, platform: &Platform, registry: &Registry) -> Result<ResponseMode, ApiError> {
     let (mode, needed) = match fields.text(&["response_mode"])?.as_deref() {
         None | Some("buffered") => (ResponseMode::Buffered, Mode::Buffered),
         Some("sse") => (ResponseMode::Sse, Mode::Sse),
@@ -155,7 +155,10 @@ fn mode(fields: &Object<'_>, platform: &Platform) -> Result<ResponseMode, ApiErr
         return Ok(mode);
     }
     let message = format!("Platform \"{}\" has no mode {}.", platform.name, mode.name());
-    Err(ApiError::new(Code::PlatformNotSupported, message).with("field", "response_mode"))
+    let able = registry.all().iter().filter(|platform| platform.supports(needed));
+    let names: Vec<_> = able.map(|platform| &platform.name).collect();
+    let error = ApiError::new(Code::PlatformNotSupported, message);
+    Err(error.with("field", "response_mode").with("supported_platforms", names))
 }
 
 fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>, BadField> {

@@ -178,6 +178,14 @@ async fn the_browser_part_is_the_same_everywhere_and_a_configured_platform_stand
          [codex]\nbase_url = \"http://127.0.0.1:4319\"",
     )
     .await;
+    let body = serde_json::json!({"platform": "wiki", "path": "/", "response_mode": "sse"});
+    let refused = daemon.caller().post("/v1/browser/request", &body).await;
+    assert_eq!(refused.error(), (400, "platform_not_supported".into()));
+    let details = &refused.json()["details"];
+    assert_eq!(
+        (&details["field"], &details["supported_platforms"]),
+        (&"response_mode".into(), &serde_json::json!(["chatgpt", "claude", "gemini"]))
+    );
     let mut parts = Vec::new();
     for path in DESCRIPTIONS {
         let described = daemon.caller().get(path).await.data();

@@ -1,5 +1,6 @@
 //! The listener before anybody is served, and the same port of the other loopback address, held so that nobody else has it.
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     io,
@@ -48,8 +49,13 @@ impl Twin {
                 tracing::warn!(%twin, "another program has this address: as {name} the daemon answers nobody");
                 Twin::Taken(twin)
             }
-            // A machine without that family, for instance.
-            Err(_) => Twin::None,
+            Err(error) => {
+                // A machine without that family has no such address that anybody could have.
+                if !matches!(Errno::from_io_error(&error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)) {
+                    tracing::warn!(%twin, %error, "this address cannot be held: another program may take it");
+                }
+                Twin::None
+            }
         }
     }
 }

@@ -40,6 +40,10 @@ impl Caller {
         Caller { address, headers: Vec::new() }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The same with a further header on each request.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -210,6 +214,12 @@ impl Connection {
         let stream = within("connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Connection { stream, buffer: Vec::new() }
+    }
+
+    /// One that was made elsewhere.
+    pub(crate) fn from_std(stream: std::net::TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Connection { stream: TcpStream::from_std(stream).unwrap(), buffer: Vec::new() }
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {

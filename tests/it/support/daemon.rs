@@ -54,6 +54,11 @@ impl Folder {
         Folder(path)
     }
 
+    /// One that is there already.
+    pub(crate) fn of(path: PathBuf) -> Self {
+        Folder(path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

@@ -4,6 +4,7 @@ pub(crate) mod caller;
 pub(crate) mod daemon;
 pub(crate) mod dice;
 pub(crate) mod peer;
+pub(crate) mod users;
 
 pub(crate) use baa_conductor::simulator::Firefox;
 use baa_conductor::simulator::{Profile, Request};

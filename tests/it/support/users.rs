@@ -1,0 +1,173 @@
+//! Other users of this machine: sockets that belong to them, and programs that run as them. Only root can become another
+//! user; where the tests run as somebody else, a test of several users says that it was skipped.
+
+use super::{Caller, Connection, Daemon, Folder};
+use rustix::{
+    fs::{Gid, Uid, chown},
+    process::geteuid,
+    thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
+};
+use std::{
+    fs,
+    io::Read,
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+/// An ordinary user that no account stands for: files and sockets have numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct User(u32);
+
+/// Whom the daemon runs as, where it does not run as root.
+pub(crate) const OWNER: User = User(61_001);
+/// An unprivileged user of the same machine.
+pub(crate) const STRANGER: User = User(61_002);
+
+/// Whether the tests can become other users; says so where they cannot. Continuous integration runs as root.
+pub(crate) fn has_other_users() -> bool {
+    let root = geteuid().is_root();
+    assert!(root || std::env::var_os("CI").is_none(), "continuous integration runs as root, to become other users");
+    if !root {
+        eprintln!("SKIPPED: only root can become another user");
+    }
+    root
+}
+
+impl User {
+    /// A program as this user, with none of root's rights.
+    pub(crate) fn command(self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        // Without a supplementary group: the standard library drops them together with root's number.
+        command.uid(self.0).gid(self.0);
+        command
+    }
+
+    /// What a program of this user says until it ends.
+    pub(crate) fn output(self, program: &str, arguments: &[&str]) -> Output {
+        self.command(program).args(arguments).current_dir("/").output().unwrap()
+    }
+
+    /// What is made by `make`, on a thread that is this user: the kernel notes who makes a socket.
+    pub(crate) fn makes<T: Send + 'static>(self, make: impl FnOnce() -> T + Send + 'static) -> T {
+        let as_user = move || {
+            let (uid, gid) = (Uid::from_raw(self.0), Gid::from_raw(self.0));
+            // Each of them changes this thread alone.
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(gid, gid, gid).unwrap();
+            set_thread_res_uid(uid, uid, uid).unwrap();
+            make()
+        };
+        std::thread::spawn(as_user).join().unwrap()
+    }
+
+    /// A connection whose other end is this user's.
+    pub(crate) fn connects(self, address: SocketAddr) -> std::net::TcpStream {
+        let stream = self.makes(move || std::net::TcpStream::connect(address)).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    }
+
+    /// The same for requests by hand.
+    pub(crate) fn opens(self, address: SocketAddr) -> Connection {
+        Connection::from_std(self.connects(address))
+    }
+
+    /// One request of a caller, sent by this user.
+    pub(crate) async fn sends(self, caller: &Caller, method: &str, path: &str, body: Option<&[u8]>) -> super::Answer {
+        let mut connection = self.opens(caller.address());
+        connection.write(&caller.head(method, path, body)).await;
+        connection.answer(method == "HEAD").await
+    }
+
+    /// Whether this user can read a file.
+    pub(crate) fn reads(self, path: &Path) -> bool {
+        let path = path.to_owned();
+        self.makes(move || fs::File::open(path).and_then(|mut file| file.read(&mut [0; 1])).is_ok())
+    }
+}
+
+/// A folder of an ordinary user's own, in the system's place for temporary files, since the way to the build folder may
+/// be closed to others; with a copy of the binary that everybody may run.
+#[derive(Debug)]
+pub(crate) struct Home {
+    user: User,
+    path: PathBuf,
+}
+
+impl Home {
+    pub(crate) fn new(user: User) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("baa-it-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let binary = path.join("baa-conductor");
+        let built = Path::new(env!("CARGO_BIN_EXE_baa-conductor"));
+        // A link costs nothing, but needs both on one file system.
+        fs::hard_link(built, &binary).or_else(|_| fs::copy(built, &binary).map(drop)).unwrap();
+        let home = Home { user, path };
+        home.give(home.path());
+        home
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a file or a folder this user's.
+    pub(crate) fn give(&self, path: &Path) {
+        chown(path, Some(Uid::from_raw(self.user.0)), Some(Gid::from_raw(self.user.0))).unwrap();
+    }
+
+    /// The copy of the binary.
+    pub(crate) fn binary(&self) -> PathBuf {
+        self.path.join("baa-conductor")
+    }
+
+    /// A daemon that runs as this user, with these settings over the tests' usual ones.
+    pub(crate) async fn daemon(self, settings: &str) -> Daemon {
+        let (user, binary) = (self.user, self.binary());
+        let folder = Folder::of(self.path.clone());
+        // The folder removes it all.
+        std::mem::forget(self);
+        let plain = folder.command_of(&binary, settings);
+        Daemon::spawn(folder, user.same(&plain)).await
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.path).unwrap_or_default();
+    }
+}
+
+impl User {
+    /// The same command as this user.
+    pub(crate) fn same(self, plain: &Command) -> Command {
+        let mut command = self.command(plain.get_program());
+        command.args(plain.get_args()).env_clear();
+        for (name, value) in plain.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        command.stdin(std::process::Stdio::null());
+        command
+    }
+}
+
+#[actix_rt::test]
+async fn the_kernel_knows_whose_daemon_and_whose_connection_it_is() {
+    if !has_other_users() {
+        return;
+    }
+    let daemon = Home::new(OWNER).daemon("").await;
+    assert!(!STRANGER.reads(&daemon.folder().state().join("token")), "the token is the owner's");
+    assert!(OWNER.reads(&daemon.folder().state().join("token")));
+    let caller = daemon.caller();
+    assert_eq!(OWNER.sends(&caller, "GET", "/v1/browser", None).await.status, 200);
+    assert_eq!(STRANGER.sends(&caller, "GET", "/v1/browser", None).await.error(), (401, "unauthorized".into()));
+}

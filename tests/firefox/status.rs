@@ -225,6 +225,10 @@ async fn nobody_is_kept_out_in_light_in_dark_and_on_a_phone() {
 async fn an_approval_sends_the_digest_of_what_was_shown_and_a_code_what_was_typed() {
     let (page, _firefox, _streams) = scene().await;
     page.says("#batches-list [data-of=rows]", |said| said.contains("git -C ~/notes status --short")).await;
+    // Lines are numbered, and nothing in them turns their order round.
+    let style = "getComputedStyle(document.querySelector('#batches-list [data-of=text] .line'))";
+    page.comes_to(&format!("{style}.unicodeBidi + ' ' + {style}.counterIncrement"), json!("isolate-override line 1"))
+        .await;
     page.firefox.bidi.write(&page.tab, "#batches-list input", "why not\u{e007}").await;
     page.comes_to("window.sent.length", json!(0)).await;
     // A click on what has only just appeared counts for nothing, so that it may take more than one.

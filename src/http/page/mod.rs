@@ -35,6 +35,7 @@ macro_rules! assets {
 /// Name, content type and text of each file beside the page.
 const ASSETS: &[(&str, &str, &str)] = assets! {
     JS "api.js"
+    JS "characters.js"
     JS "charts.js"
     JS "decide.js"
     JS "dom.js"

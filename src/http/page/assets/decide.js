@@ -1,5 +1,5 @@
 /** What a person decides: which Firefox may come in, and what of a model's wishes is run. */
-import { at, fill, keyed, made, partOf, say, show } from "./dom.js";
+import { at, fill, keyed, made, partOf, say, sayLines, show } from "./dom.js";
 import { batchViews, pairedViews, pairingViews } from "./plans.js";
 import { showPaired } from "./sections.js";
 
@@ -58,7 +58,7 @@ export function showBatches(state, details, now, { approve, reject }) {
 }
 
 function showBatch(element, view) {
-  fill(element, view, ["title", "from", "expires"]);
+  fill(element, view, ["title", "from", "expires", "sandbox"]);
   show(partOf(element, "loading"), view.instructions === null);
   const yes = element.querySelector(".yes");
   yes.disabled = view.digest === null;
@@ -67,11 +67,12 @@ function showBatch(element, view) {
   settled.set(element, performance.now());
   shown.set(element, view.digest);
   keyed(partOf(element, "instructions"), view.instructions ?? [], () => made("instruction"), (part, instruction) => {
-    fill(part, instruction, ["title", "raw"]);
+    fill(part, instruction, ["title"]);
+    sayLines(partOf(part, "raw"), instruction.raw);
     const rows = instruction.rows.map((row, index) => ({ ...row, key: `${index} ${row.name}` }));
     keyed(partOf(part, "rows"), rows, () => made("plan-row"), (line, row) => {
       say(partOf(line, "name"), row.name);
-      say(partOf(line, "text"), row.text);
+      sayLines(partOf(line, "text"), row.text);
       partOf(line, "text").setAttribute("aria-label", row.name);
     });
   });

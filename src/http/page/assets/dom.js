@@ -1,10 +1,28 @@
-/** The page's elements. Whatever comes from elsewhere is put in as text, never as markup. */
+/** The page's elements. Whatever comes from elsewhere is put in as text, never as markup, and with nothing hidden. */
+import { guarded } from "./words.js";
 
 export const at = (id) => document.getElementById(id);
 
 /** Sets text only where it differs, so that a screen reader hears only what is new. */
 export function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const shown = guarded(text);
+  if (element.textContent !== shown) element.textContent = shown;
+}
+
+const inLines = new WeakMap();
+
+/** Shows a text line by line, each in an element of its own: what is wrapped has no number, so that it passes for no line. */
+export function sayLines(element, text) {
+  const shown = guarded(text);
+  if (inLines.get(element) === shown) return;
+  inLines.set(element, shown);
+  const made = shown.split("\n").map((one) => {
+    const line = document.createElement("span");
+    line.className = "line";
+    line.textContent = one;
+    return line;
+  });
+  element.replaceChildren(...made);
 }
 
 /** Hides or shows. */

@@ -8,6 +8,7 @@ import { Live } from "./live.js";
 import { EVERYTHING, Loader } from "./load.js";
 import { listen, showClients, showHeadline, showLogins, showRequests, showTargets, showTiles, showTop } from "./sections.js";
 import { start, tidy, told } from "./state.js";
+import { line } from "./words.js";
 
 /** Between two looks at everything: while news come by themselves, and while they do not. */
 const LOOK_MS = { live: 15_000, polling: 5_000 };
@@ -98,7 +99,7 @@ const reject = (batch, reason) => perform("Reject", api.post(`/v1/instructions/$
 const setMode = (button) => perform(button.textContent, api.post(`/v1/system/${button.dataset.act}`, { reason: "status page" }), ["status"]);
 
 function forgetClient({ client }) {
-  const question = `Forget ${client}? It is disconnected at once and must be paired anew.`;
+  const question = `Forget ${line(client)}? It is disconnected at once and must be paired anew.`;
   if (confirm(question)) perform(`Forget ${client}`, api.delete(`/v1/browser/pairings/${part(client)}`), EVERYTHING);
 }
 

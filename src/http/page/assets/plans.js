@@ -43,6 +43,7 @@ export function batchView(batch, detail, now) {
     key: batch.batch_id,
     title: instructions === null ? "Instructions" : count(instructions.length, "instruction"),
     from: `${told} ${ago(batch.created_at ?? now, now)}: ${from}${batch.reason ? `; it waits because ${line(batch.reason)}` : ""}`,
+    sandbox: detail?.sandbox === undefined ? "" : `Commands run ${detail.sandbox === "off" ? "without a sandbox" : `in the sandbox ${line(detail.sandbox)}`}.`,
     expires: typeof batch.expires_at === "number" && batch.expires_at > now ? `Expires in ${left(batch.expires_at, now)}.` : "",
     instructions: instructions?.map((each, index) => instructionView(each, index, detail.duplicates ?? [])) ?? null,
     /** What an approval holds for: exactly what is shown. Without it nothing can be approved. */

@@ -1,7 +1,7 @@
 /** Puts the rows into the page. Every button hands on what it is for; what becomes of it is not decided here. */
 import { at, fill, keyed, made, partOf, say, show, weigh } from "./dom.js";
 import { clientViews, loginViews, modeView, pacingViews, requestViews, targetViews, tiles } from "./views.js";
-import { count, span } from "./words.js";
+import { count, line, span } from "./words.js";
 
 /** Requests that are shown, at first and to who wants more. */
 const REQUESTS = { few: 10, many: 100 };
@@ -37,7 +37,7 @@ export function showTop(state) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
     button.disabled = mode === null || state.elsewhere !== null;
   }
-  at("mode").title = since?.reason ? `Reason: ${since.reason}` : "";
+  at("mode").title = since?.reason ? `Reason: ${line(since.reason)}` : "";
   say(at("session-words"), state.elsewhere ? "" : ACCESS[state.access]);
   show(at("log-out"), state.access === "all");
   say(at("about"), state.status ? `Version ${state.status.version}, running for ${span(state.status.uptime_ms)}` : "");

@@ -1,4 +1,5 @@
 /** Numbers, times and texts from elsewhere, as people read them. Pure. */
+import { COMBINING, HIDDEN } from "./characters.js";
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -47,13 +48,75 @@ export function bytes(number) {
   return `${(number / 1_024 ** 2).toFixed(1)} MiB`;
 }
 
-// Marks that show nothing, that turn text round, or that look like a blank: in a command they could hide what it does.
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu;
+/** Stands around what was counted; where it comes from elsewhere it is spelled out itself. */
+const COUNT = "␣";
+/** Most that is shown as it is: blanks in a row, empty lines in a row, times one hidden character is spelled, marks on one. */
+const MOST = { blanks: 32, emptyLines: 2, spelled: 8, marks: 4 };
 
-/** A text in which nothing is hidden: every mark that shows nothing is spelled out, but for line ends and tabs. */
-export function plain(text) {
-  return text.replace(HIDDEN, (mark) => (mark === "\n" || mark === "\t" ? mark : `\\u{${mark.codePointAt(0).toString(16)}}`));
+/** A class of characters for a regular expression, from a list of the table. */
+const classOf = (list) => list.trim().split(/\s+/).map((range) => range.split("-").map((code) => `\\u{${code}}`).join("-")).join("");
+const IS_HIDDEN = new RegExp(`[${classOf(HIDDEN)}]`, "u");
+const IS_COMBINING = new RegExp(`[${classOf(COMBINING)}]`, "u");
+
+const SHORT = { "\t": "\\t", "\n": "\\n", "\r": "\\r" };
+const spell = (mark) => SHORT[mark] ?? `\\u{${mark.codePointAt(0).toString(16)}}`;
+const times = (mark, number) => (number > MOST.spelled ? `${spell(mark)}${COUNT}${number} times${COUNT}` : spell(mark).repeat(number));
+
+/** One line in which nothing is hidden. `toTheEnd`: blanks at its end are counted too. */
+function spelled(text, toTheEnd) {
+  let out = "";
+  // How many marks the character before carries; null where there is none that could carry one.
+  let carried = null;
+  const characters = [...text];
+  for (let at = 0; at < characters.length; ) {
+    const character = characters[at];
+    let end = at + 1;
+    while (characters[end] === character) end += 1;
+    const isMark = IS_COMBINING.test(character);
+    const tooMany = isMark && (carried === null || carried >= MOST.marks);
+    if (character === " ") {
+      const number = end - at;
+      const isCounted = number > MOST.blanks || (toTheEnd && end === characters.length);
+      out += isCounted ? `${COUNT}${number} ${number === 1 ? "blank" : "blanks"}${COUNT}` : " ".repeat(number);
+      carried = null;
+      at = end;
+    } else if (character === COUNT || IS_HIDDEN.test(character) || tooMany) {
+      out += times(character, end - at);
+      if (!tooMany) carried = 0;
+      at = end;
+    } else {
+      out += character;
+      if (!isMark) carried = 0;
+      else carried += 1;
+      at += 1;
+    }
+  }
+  return out;
 }
 
-/** The same on one line. */
-export const line = (text) => plain(String(text)).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+/** The lines of a text that is decided on, with nothing hidden: each shows every character of it. */
+export function lines(text) {
+  const all = text.replace(/\n$/, "").split("\n");
+  const shown = [];
+  for (let at = 0; at < all.length; ) {
+    let end = at;
+    while (end < all.length && /^ *$/.test(all[end])) end += 1;
+    const run = all.slice(at, Math.max(end, at + 1));
+    if (end - at > MOST.emptyLines) shown.push(`${COUNT}${end - at} ${run.every((one) => one === "") ? "empty lines" : "lines of blanks"}${COUNT}`);
+    else shown.push(...run.map((one) => spelled(one, true)));
+    at += run.length;
+  }
+  return shown;
+}
+
+/** The same as one text. */
+export const plain = (text) => lines(text).join("\n");
+
+/** What is put into the page, once more: nothing hidden but line ends, whatever was done to it before. */
+export function guarded(text) {
+  if (/^[ -~\n]*$/.test(text)) return text;
+  return [...text].map((character) => (character !== "\n" && IS_HIDDEN.test(character) ? spell(character) : character)).join("");
+}
+
+/** A text on one line. */
+export const line = (text) => spelled(String(text), false);

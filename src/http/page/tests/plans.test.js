@@ -12,6 +12,8 @@ test("a batch says whence it comes and until when it waits", () => {
   assert.match(batchView(batch("b", { reason: "an instruction needs approval" }), undefined, NOW).from, /; it waits because an instruction needs approval$/);
   assert.equal(view.expires, "Expires in 1 h.");
   assert.deepEqual([view.instructions, view.digest], [null, null], "nothing can be approved that is not shown");
+  const sandbox = (level) => batchView(batch("b"), { instructions: [], sandbox: level }, NOW).sandbox;
+  assert.deepEqual([sandbox("landlock"), sandbox("off"), sandbox(undefined)], ["Commands run in the sandbox landlock.", "Commands run without a sandbox.", ""]);
 });
 
 test("what would run is shown whole, every part of the plan by its name", () => {
@@ -46,7 +48,7 @@ test("a plan may be a text, and without one the parameters are shown", () => {
 test("nothing in what would run is hidden from who decides", () => {
   const hostile = "ls \u202e# \u200b\u00a0\r";
   const { instructions: [shown] } = batchView(batch("b"), { digest: "d", instructions: [instruction({ plan: { [hostile]: hostile }, target: hostile, raw_block: hostile })] }, NOW);
-  const safe = "ls \\u{202e}# \\u{200b}\\u{a0}\\u{d}";
+  const safe = "ls \\u{202e}# \\u{200b}\\u{a0}\\r";
   assert.deepEqual([shown.rows[0], shown.raw, shown.title], [{ name: safe, text: safe }, safe, `1. ${safe}::exec`]);
 });
 

@@ -29,6 +29,7 @@ pub mod state_folder;
 pub mod store;
 pub mod system;
 pub mod telemetry;
+pub mod terminal_text;
 pub mod watchdog;
 pub mod wire;
 

@@ -6,13 +6,14 @@
 //! actors    bridge  policy  relay  records  instructions  runs  events  system
 //!                                                     (each other only through what their mod.rs gives out)
 //! effects   store  host  codex  state_folder  extension  telemetry  watchdog  heap
-//! values    wire  platforms  sse  ids  …  and every settings.rs
+//! values    wire  platforms  sse  ids  terminal_text  …  and every settings.rs
 //! ```
 //!
 //! A module uses what stands in its own line or below, never above. The sources are read as tokens, so that comments
 //! and texts do not count and paths inside macros do.
 
 mod files;
+mod output;
 mod paths;
 
 use files::Source;
@@ -36,7 +37,20 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (Layer::Effects, &["store", "host", "codex", "state_folder", "extension", "telemetry", "watchdog", "heap"]),
     (
         Layer::Values,
-        &["wire", "platforms", "sse", "ids", "mode", "roster", "config", "clock", "line", "secret", "faults"],
+        &[
+            "wire",
+            "platforms",
+            "sse",
+            "ids",
+            "mode",
+            "roster",
+            "config",
+            "clock",
+            "line",
+            "secret",
+            "faults",
+            "terminal_text",
+        ],
     ),
 ];
 
@@ -53,7 +67,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("actix_http", &["bridge::socket", "simulator"]),
     ("awc", &["cli", "codex", "simulator"]),
     ("base64", &["host::files"]),
-    ("clap", &["cli", "main", "telemetry::settings"]),
+    ("clap", &["cli", "telemetry::settings"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("hmac", &["wire::proof"]),

@@ -9,6 +9,7 @@ mod sparing;
 pub use settings::{Format, LogSettings};
 pub use sparing::Sparing;
 
+use crate::terminal_text;
 use std::{
     any::Any,
     env,
@@ -23,7 +24,13 @@ use tracing_appender::{
     non_blocking::WorkerGuard,
     rolling::{RollingFileAppender, Rotation},
 };
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    field::MakeExt,
+    fmt::{self, format},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Daily files that are kept.
 const FILES_KEPT: usize = 7;
@@ -107,8 +114,46 @@ where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
     match format {
-        Format::Text => fmt::layer().with_writer(writer).with_ansi(colour).boxed(),
-        Format::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        Format::Text => {
+            // What a field holds may come from anywhere, and logs are read on terminals.
+            let fields = format::debug_fn(|writer, field, value| {
+                let text = format!("{value:?}");
+                match field.name() {
+                    "message" => write!(writer, "{}", terminal_text::line(&text)),
+                    name => write!(writer, "{name}={}", terminal_text::line(&text)),
+                }
+            });
+            fmt::layer().fmt_fields(fields.delimited(" ")).with_writer(writer).with_ansi(colour).boxed()
+        }
+        Format::Json => fmt::layer().json().flatten_event(true).with_writer(Escaped(writer)).boxed(),
+    }
+}
+
+/// Writes lines of JSON without a character that is hidden.
+struct Escaped<W>(W);
+
+impl<'a, W: fmt::MakeWriter<'a>> fmt::MakeWriter<'a> for Escaped<W> {
+    type Writer = EscapedWriter<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        EscapedWriter(self.0.make_writer())
+    }
+}
+
+struct EscapedWriter<W>(W);
+
+impl<W: io::Write> io::Write for EscapedWriter<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A line comes as a whole.
+        match std::str::from_utf8(line) {
+            Ok(text) => self.0.write_all(terminal_text::escaped_json(text).as_bytes())?,
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -154,7 +199,24 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&line["client.id"], &line["level"]), (&"fx".into(), &"INFO".into()));
         let text = logged(Format::Text, "info", say);
-        assert!(text.contains("said hello") && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains(r#"said hello\nand more client.id="fx""#) && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
+    fn nothing_hidden_gets_into_a_log() {
+        let hostile = "a\u{1b}[2J\u{9b}\u{202e}\u{3164}\u{200b}\r\nINFO forged";
+        let say = || {
+            let _within = tracing::error_span!("at", seen = %hostile).entered();
+            tracing::error!(client.id = hostile, shown = %hostile, debugged = ?hostile, "{hostile}");
+        };
+        for format in [Format::Text, Format::Json] {
+            let lines = logged(format, "info", say);
+            let is_deceptive = |c: char| c.is_control() || ('\u{80}'..='\u{ffff}').contains(&c);
+            assert!(lines.ends_with('\n') && !lines.trim_end().contains(is_deceptive), "{lines:?}");
+            assert!(lines.matches("[2J").count() >= 5, "all of it is there: {lines:?}");
+        }
+        let line: serde_json::Value = serde_json::from_str(&logged(Format::Json, "info", say)).unwrap();
+        assert_eq!((&line["message"], &line["shown"]), (&hostile.into(), &hostile.into()));
     }
 
     #[test]

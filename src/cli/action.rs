@@ -113,7 +113,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     let json = arguments.json.then(|| if io::stdout().is_terminal() { Layout::Pretty } else { Layout::Compact });
     let act = async { act(&Client::find(&context)?, &arguments, json).await };
     let (shown, failed) = actix::System::new().block_on(act)?;
-    let said = super::say(&shown)?;
+    let said = if json.is_some() { super::say(&shown)? } else { super::tell(&shown)? };
     Ok(if failed { ExitCode::FAILURE } else { said })
 }
 

@@ -70,11 +70,26 @@ enum Command {
     },
 }
 
+impl Command {
+    fn json(&self) -> bool {
+        match self {
+            Command::Verify { json } | Command::List { json, .. } | Command::Show { json, .. } => *json,
+        }
+    }
+}
+
 /// Prints it to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let settings = &context.config.store;
     let mut trail = Trail::open(&settings.file(&context.state_dir), settings.busy_timeout_ms)?;
-    answer(&mut trail, arguments.command).and_then(|(text, code)| super::say(&text).map(|_| code))
+    let json = arguments.command.json();
+    let (text, code) = answer(&mut trail, arguments.command)?;
+    if json {
+        super::say(&text)?
+    } else {
+        super::tell(&text)?
+    };
+    Ok(code)
 }
 
 fn answer(trail: &mut Trail, command: Command) -> anyhow::Result<(String, ExitCode)> {

@@ -85,7 +85,7 @@ impl Order<'_> {
 /// Prints what became of it to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let line = actix::System::new().block_on(async { cancel(&Client::find(&context)?, &arguments).await })?;
-    super::say(&format!("{line}\n"))
+    if arguments.json { super::say(&format!("{line}\n")) } else { super::tell(&line) }
 }
 
 async fn cancel(client: &Client, arguments: &Arguments) -> anyhow::Result<String> {

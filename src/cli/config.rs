@@ -1,6 +1,6 @@
 //! `baa-conductor config`: the effective configuration with the origin of each value.
 
-use super::Context;
+use super::{Context, text};
 use crate::config::explain;
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub(super) struct Arguments {
 /// Prints it to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let text = if arguments.json {
-        format!("{:#}\n", explain::json(&context.config, &context.origins))
+        text::json(&explain::json(&context.config, &context.origins).to_string(), text::Layout::Pretty) + "\n"
     } else {
         explain::text(&context.config, &context.origins)
     };

@@ -5,7 +5,7 @@ use super::{
     Context,
     client::Client,
     serve::{Signals, start},
-    text,
+    terminal, text,
 };
 use crate::{
     app::Damaged,
@@ -20,7 +20,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -154,15 +154,12 @@ struct Admission {
 
 /// Prints a line.
 fn tell(line: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
+    terminal::print(&format!("{line}\n"))
 }
 
 /// Prints a piece of the answer at once.
 fn print(piece: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text::block(piece).as_bytes())?;
-    stdout.flush()
+    terminal::print(&text::Prose::of(piece))
 }
 
 fn by_hand(http: &str, state: &Path) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ mod platform;
 use super::{
     Common, Context, Refusal,
     table::{Look, Tone},
+    text,
 };
 use crate::{
     config::Config,
@@ -60,8 +61,11 @@ pub(super) fn run(
 ) -> anyhow::Result<ExitCode> {
     let findings = examine(prepared, common, arguments);
     let failed = findings.iter().any(|finding| finding.verdict == Verdict::Failure);
-    let text = if arguments.json { as_json(&findings) } else { as_lines(&findings, Look::of_stdout()) };
-    super::say(&text)?;
+    if arguments.json {
+        super::say(&as_json(&findings))?
+    } else {
+        super::tell(&as_lines(&findings, Look::of_stdout()))?
+    };
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -112,20 +116,21 @@ fn as_json(findings: &[Finding]) -> String {
         "failures": failures,
         "warnings": count(Verdict::Warning),
     });
-    format!("{report:#}\n")
+    text::json(&report.to_string(), text::Layout::Pretty) + "\n"
 }
 
 /// A line for each, the names in one column.
 fn as_lines(findings: &[Finding], look: Look) -> String {
-    let name_width = findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or(0);
-    findings.iter().fold(String::new(), |mut text, finding| {
+    let names: Vec<_> = findings.iter().map(|finding| text::line(&finding.name)).collect();
+    let name_width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    findings.iter().zip(names).fold(String::new(), |mut text, (finding, name)| {
         let tone = match finding.verdict {
             Verdict::Ok => Tone::Good,
             Verdict::Warning => Tone::Odd,
             Verdict::Failure => Tone::Bad,
         };
         let verdict = look.toned(tone, &format!("{:<7}", finding.verdict.name()));
-        text.push_str(&format!("{verdict}  {:<name_width$}  {}\n", finding.name, finding.sentence()));
+        text.push_str(&format!("{verdict}  {name:<name_width$}  {}\n", finding.sentence()));
         text
     })
 }

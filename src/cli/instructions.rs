@@ -5,8 +5,10 @@ mod tests;
 mod view;
 
 use super::{
-    Context,
+    BadUsage, Context,
     client::{Client, SOON},
+    table::Look,
+    terminal::{AtTerminal, Person, complain},
     text::{self, Layout},
 };
 use crate::state_folder;
@@ -32,10 +34,14 @@ Examples:
   baa-conductor instructions list --status pending_approval
   baa-conductor instructions show batch_01J…
   baa-conductor instructions approve batch_01J… --reason 'as discussed'
+  baa-conductor instructions approve batch_01J… --yes --digest sha256:…     (what `show` named, without a question)
   baa-conductor instructions run message.md --dry-run
   baa-conductor instructions run - < message.md
 
-Exit codes: 0 done; 1 it failed, or an instruction that was run did.")]
+approve shows what would run and asks. Without a terminal it refuses, unless --yes is given.
+
+Exit codes: 0 done; 1 it failed, an instruction that was run did, or the answer to the question was no; 2 bad usage,
+an approval without a terminal too.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -76,15 +82,8 @@ enum Asked {
         #[arg(long)]
         json: bool,
     },
-    /// Let a batch run that waits for approval. It is shown first; the approval holds for what was shown.
-    Approve {
-        /// The batch.
-        #[arg(value_name = "BATCH")]
-        id: String,
-        /// Why, for the audit trail.
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-    },
+    /// Let a batch run that waits for approval. It is shown and asked about first; the approval holds for what was shown.
+    Approve(Approve),
     /// Let a batch that waits for approval never run.
     Reject {
         /// The batch.
@@ -96,6 +95,22 @@ enum Asked {
     },
     /// Run the instructions of a message in a file, each once; exits 1 when one of them failed.
     Run(Run),
+}
+
+#[derive(Debug, clap::Args)]
+struct Approve {
+    /// The batch.
+    #[arg(value_name = "BATCH")]
+    id: String,
+    /// Why, for the audit trail.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Ask no question; needed where there is no terminal.
+    #[arg(long, short)]
+    yes: bool,
+    /// Approve only what has this digest, as `show` names it.
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -156,13 +171,15 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
             return super::say(if was_off { "instructions may run again\n" } else { "instructions were not off\n" });
         }
     };
-    let work = async { answer(&Client::find(&context)?, asked).await };
+    let width = Look::of_stdout().width;
+    let work = async { answer(&Client::find(&context)?, asked, width, &mut AtTerminal).await };
     let said = actix::System::new().block_on(work)?;
     let code = super::say(&said.text)?;
     Ok(if said.ok { code } else { ExitCode::FAILURE })
 }
 
-async fn answer(client: &Client, asked: Asked) -> anyhow::Result<Said> {
+/// `width`: the terminal's columns. `person`: who is asked before anything is approved.
+async fn answer(client: &Client, asked: Asked, width: Option<usize>, person: &mut impl Person) -> anyhow::Result<Said> {
     match asked {
         Asked::List { status, platform, limit, json } => {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -173,23 +190,18 @@ async fn answer(client: &Client, asked: Asked) -> anyhow::Result<Said> {
                 }
             }
             let data = client.get(&format!("/v1/instructions?{}", query.finish())).await?;
-            Ok(said(if json { pretty(&data) } else { view::list(&client.read::<List>(&data)?) }))
+            Ok(said(if json { pretty(&data) } else { view::list(&client.read::<List>(&data)?, width) }))
         }
         Asked::Show { id, json } => {
             let data = client.get(&path(&id)).await?;
-            Ok(said(if json { pretty(&data) } else { view::batch(&client.read(&data)?) }))
+            Ok(said(if json { pretty(&data) } else { view::batch(&client.read(&data)?, width) }))
         }
-        Asked::Approve { id, reason } => {
-            let shown: Batch = client.read(&client.get(&path(&id)).await?)?;
-            let word = Word { digest: shown.digest.as_deref(), reason: reason.as_deref() };
-            let data = client.post(&format!("{}/approve", path(&id)), &word, Some(SOON)).await?;
-            let decided: Batch = client.read(&data)?;
-            Ok(said(format!("{}\napproved: it is {}\n", view::batch(&shown), view::status(&decided))))
-        }
+        Asked::Approve(approval) => approve(client, &approval, width, person).await,
         Asked::Reject { id, reason } => {
             let word = Word { digest: None, reason: reason.as_deref() };
             let data = client.post(&format!("{}/reject", path(&id)), &word, Some(SOON)).await?;
-            Ok(said(format!("it is {}\n", view::status(&client.read(&data)?))))
+            let decided: Batch = client.read(&data)?;
+            Ok(said(format!("it is {}\n", text::line(view::status(&decided)))))
         }
         Asked::Run(run) => {
             let text = read(&run.file)?;
@@ -205,10 +217,42 @@ async fn answer(client: &Client, asked: Asked) -> anyhow::Result<Said> {
             // As long as what it asks for takes; the daemon bounds that.
             let data = client.post("/v1/instructions/messages", &message, None).await?;
             let done: Batch = client.read(&data)?;
-            let text = if run.json { pretty(&data) } else { view::batch(&done) };
+            let text = if run.json { pretty(&data) } else { view::batch(&done, width) };
             Ok(Said { text, ok: done.is_well() })
         }
     }
+}
+
+/// Shows a batch, asks whether it may run, and approves exactly what was shown.
+async fn approve(
+    client: &Client,
+    approval: &Approve,
+    width: Option<usize>,
+    person: &mut impl Person,
+) -> anyhow::Result<Said> {
+    if !approval.yes && !person.is_there() {
+        let why = "an approval wants to be confirmed, and there is no terminal to ask at: look at the batch with \
+                   `baa-conductor instructions show`, then approve it with --yes";
+        return Err(BadUsage(why).into());
+    }
+    let shown: Batch = client.read(&client.get(&path(&approval.id)).await?)?;
+    let digest = approval.digest.as_ref().or(shown.digest.as_ref());
+    let digest = digest.context("the daemon does not say what the approval would hold for; nothing was approved")?;
+    let text = view::batch(&shown, width);
+    if approval.yes || !view::is_pending(&shown) {
+        // What waits no more is refused by the daemon, which knows why.
+        person.show(&format!("{text}\n"))?;
+    } else {
+        let question = format!("Run this ({})?", view::extent(&shown));
+        if !person.says_yes(&text, &question)? {
+            complain("baa-conductor: not approved; the batch goes on waiting, `instructions reject` ends that");
+            return Ok(Said { text: String::new(), ok: false });
+        }
+    }
+    let word = Word { digest: Some(digest), reason: approval.reason.as_deref() };
+    let data = client.post(&format!("{}/approve", path(&approval.id)), &word, Some(SOON)).await?;
+    let decided: Batch = client.read(&data)?;
+    Ok(said(format!("approved: it is {}\n", text::line(view::status(&decided)))))
 }
 
 fn said(text: String) -> Said {

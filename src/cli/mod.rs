@@ -17,6 +17,7 @@ mod instructions;
 mod man;
 mod open;
 mod pairing;
+mod passage;
 mod request;
 mod serve;
 mod service;
@@ -25,22 +26,17 @@ mod status;
 mod stub;
 mod table;
 mod terminal;
-mod text;
 mod token;
 
+/// What text from elsewhere becomes before it is printed.
+pub(crate) use crate::terminal_text as text;
 use crate::{
     config::{Config, Fault, Options, Origin, Origins, Sources, load},
     host, state_folder,
     telemetry::{self, Format, Telemetry},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{
-    fmt,
-    io::{self, Write},
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{fmt, io, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Exit code for bad usage or configuration; clap uses the same.
 const BAD_USAGE: u8 = 2;
@@ -170,6 +166,24 @@ impl Context {
 }
 
 impl Cli {
+    /// Reads the arguments of this process; what is wrong with them, or was asked for in place of a command, is printed.
+    ///
+    /// # Errors
+    ///
+    /// The exit code, where there is nothing to run.
+    pub fn of_arguments() -> Result<Self, ExitCode> {
+        Cli::try_parse().map_err(|error| {
+            let text = error.render().to_string();
+            if error.use_stderr() {
+                text.trim_end().lines().for_each(terminal::complain);
+            } else {
+                // Nobody is there to be told that it cannot be printed.
+                let _ = terminal::print(&text);
+            }
+            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        })
+    }
+
     /// Runs the command to its end, whatever it needs first.
     pub fn perform(self) -> ExitCode {
         match self.command {
@@ -217,12 +231,12 @@ impl Refusal {
         match self {
             Refusal::Configuration(faults) => {
                 for fault in faults {
-                    eprintln!("baa-conductor: {fault}");
+                    terminal::complain(&format!("baa-conductor: {fault}"));
                 }
                 ExitCode::from(BAD_USAGE)
             }
             Refusal::Failure(error) => {
-                eprintln!("baa-conductor: {error:#}");
+                terminal::complain(&format!("baa-conductor: {error:#}"));
                 exit_code(error)
             }
         }
@@ -241,8 +255,19 @@ impl fmt::Display for AddressInUse {
 
 impl std::error::Error for AddressInUse {}
 
+/// The command was called in a way that it refuses; one that fails with it exits 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadUsage(pub(crate) &'static str);
+
 fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if error.downcast_ref::<AddressInUse>().is_some() { ExitCode::from(ADDRESS_IN_USE) } else { ExitCode::FAILURE }
+    if error.downcast_ref::<AddressInUse>().is_some() {
+        ExitCode::from(ADDRESS_IN_USE)
+    } else if error.downcast_ref::<BadUsage>().is_some() {
+        ExitCode::from(BAD_USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The exit code of a command that has ended.
@@ -278,7 +303,16 @@ fn run(cli: Cli, context: Context) -> ExitCode {
 
 /// Prints the answer of a command that has only one.
 fn say(text: &str) -> anyhow::Result<ExitCode> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    said(terminal::print(text))
+}
+
+/// Prints the lines of a command in which others have words.
+fn tell(lines: &str) -> anyhow::Result<ExitCode> {
+    said(terminal::print_lines(lines))
+}
+
+fn said(printed: io::Result<()>) -> anyhow::Result<ExitCode> {
+    match printed {
         // A pager that was closed early has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         done => Ok(done.map(|()| ExitCode::SUCCESS)?),

@@ -3,6 +3,7 @@
 use super::{
     Context,
     client::{Client, SOON},
+    terminal,
 };
 use crate::http::STATUS_PAGE;
 use anyhow::bail;
@@ -37,7 +38,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
         let url = address(&Client::find(&context)?).await?;
         let code = super::say(&format!("{url}\n"))?;
         if !arguments.print && !opened(open::commands(&url).into_iter().map(Command::from), REFUSES).await {
-            eprintln!("baa-conductor: no browser could be opened; open the address yourself, within a minute");
+            terminal::complain("baa-conductor: no browser could be opened; open the address yourself, within a minute");
         }
         Ok(code)
     })

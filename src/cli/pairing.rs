@@ -80,13 +80,13 @@ struct Entry {
 /// Pairs the Firefox that shows a code.
 pub(super) fn pair(context: Context, arguments: PairArguments) -> anyhow::Result<ExitCode> {
     let line = actix::System::new().block_on(async { approve(&Client::find(&context)?, &arguments.code).await })?;
-    super::say(&format!("{line}\n"))
+    super::tell(&line)
 }
 
 /// Shows pairings, or forgets one.
 pub(super) fn run(context: Context, arguments: ListArguments) -> anyhow::Result<ExitCode> {
     let text = actix::System::new().block_on(async { answer(&Client::find(&context)?, &arguments).await })?;
-    super::say(&text)
+    if arguments.json { super::say(&text) } else { super::tell(&text) }
 }
 
 /// Asks each that waits whether the code is its own: who shows which code is told to nobody.

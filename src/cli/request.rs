@@ -19,7 +19,6 @@ use super::{
     Context, cancel,
     client::{CallError, Client},
     terminal::{self, Printer},
-    text,
 };
 use crate::{cli::event_stream::Frame, ids::RequestId, platforms::registry::Extractor};
 use answer::{Last, Style, Teller};
@@ -250,7 +249,7 @@ async fn stream(client: &Client, order: &Order, mut teller: Telling, mut printer
     printer.print(teller.end()).await?;
     printer.finish().await?;
     if let Some(remark) = teller.remark().filter(|_| last == Last::End) {
-        eprintln!("baa-conductor: {remark}");
+        terminal::complain(&format!("baa-conductor: {remark}"));
     }
     Ok(last)
 }
@@ -271,10 +270,10 @@ async fn conclude(
             });
             match select(settled, presses.next()).await {
                 Either::Left((Some(Ok(Last::End)), _)) => {
-                    eprintln!("baa-conductor: the answer was complete before it could be cancelled");
+                    terminal::complain("baa-conductor: the answer was complete before it could be cancelled");
                 }
                 // Also when the daemon knows nothing of it: it cancels what loses its caller.
-                Either::Left(_) | Either::Right(_) => eprintln!("cancelled"),
+                Either::Left(_) | Either::Right(_) => terminal::complain("cancelled"),
             }
             return Ok(Meaning::Cancelled.exit_code());
         }
@@ -282,14 +281,14 @@ async fn conclude(
     match ended {
         Ok(Last::End) => Ok(ExitCode::SUCCESS),
         Ok(Last::Error(line, meaning)) => {
-            eprintln!("{line}");
+            terminal::complain(&line);
             point_to_doctor(order, meaning);
             Ok(meaning.exit_code())
         }
         Err(Broken::Call(CallError::Refused(refused))) => {
-            eprintln!("baa-conductor: {refused}");
+            terminal::complain(&format!("baa-conductor: {refused}"));
             if let Some(advice) = refused.details.get("suggested_action").and_then(serde_json::Value::as_str) {
-                eprintln!("{}", text::line(advice));
+                terminal::complain(advice);
             }
             let meaning = Meaning::of(&refused.error, refused.status);
             point_to_doctor(order, meaning);
@@ -312,8 +311,7 @@ async fn conclude(
 /// Says what finds the cause of a request that did not get as far as the web app.
 fn point_to_doctor(order: &Order, meaning: Meaning) {
     if matches!(meaning, Meaning::Failed | Meaning::Refused) {
-        let platform = text::line(&order.platform);
-        eprintln!("`baa-conductor doctor --platform {platform}` tells what is wrong");
+        terminal::complain(&format!("`baa-conductor doctor --platform {}` tells what is wrong", order.platform));
     }
 }
 

@@ -1,11 +1,8 @@
 //! `baa-conductor serve`: runs the daemon until a signal ends it.
 
-use super::{AddressInUse, Context};
+use super::{AddressInUse, Context, terminal};
 use crate::app::{Daemon, Damaged, StartError};
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{io, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod manager;
@@ -38,10 +35,7 @@ pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<Exi
         let mut signals = Signals::new()?;
         let daemon = start(&context, damaged).await?;
         let identity = daemon.identity();
-        let mut stdout = io::stdout().lock();
-        writeln!(stdout, "ready {} {}", identity.local_api_base, identity.ws_url)?;
-        stdout.flush()?;
-        drop(stdout);
+        terminal::print(&format!("ready {} {}\n", identity.local_api_base, identity.ws_url))?;
         let manager = Manager::of_environment();
         manager.tell(&format!("READY=1\nSTATUS=serving {}", identity.local_api_base));
         let work = async {

@@ -6,7 +6,7 @@ mod launchd;
 mod manager;
 mod systemd;
 
-use super::{Common, Context};
+use super::{Common, Context, terminal};
 use crate::{
     config::{Origin, explain},
     state_folder,
@@ -125,9 +125,9 @@ pub(super) fn run(context: Option<&Context>, common: &Common, arguments: &Argume
             state_folder::prepare(&context.state_dir)?;
             let path = manager.install(&text)?;
             for variable in lost(context) {
-                eprintln!(
+                terminal::complain(&format!(
                     "baa-conductor: the service does not get {variable}; write its setting into the configuration file"
-                );
+                ));
             }
             super::say(&format!("{} is written, runs at login and was started\n{}\n", path.display(), manager.hint()))
         }

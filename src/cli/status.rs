@@ -68,7 +68,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 async fn watch(context: &Context, style: Style, first: String, mut printer: Printer) -> io::Error {
     let mut text = first;
     loop {
-        if let Err(error) = printer.print(style.frame(&text)).await {
+        if let Err(error) = printer.draw(style.frame(&text)).await {
             return error;
         }
         sleep(REDRAW).await;
@@ -98,7 +98,7 @@ impl Style {
     fn frame(self, text: &str) -> String {
         match (self.terminal, self.json) {
             // Each line clears its own rest, so that nothing flickers.
-            (true, false) => format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")),
+            (true, false) => format!("\x1b[H{}\x1b[J", text::guarded(text).replace('\n', "\x1b[K\n")),
             (false, false) => format!("{text}\n"),
             (_, true) => text.to_owned(),
         }

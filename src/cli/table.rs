@@ -7,6 +7,7 @@ use super::text;
 use std::{
     env,
     io::{self, IsTerminal},
+    os::fd::AsFd,
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -14,6 +15,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const CELL_COLUMNS_MAX: usize = 80;
 /// No column is made narrower than this to fit.
 const COLUMN_MIN: usize = 6;
+/// Columns of a terminal that does not say how many it has.
+const WIDTH_UNKNOWN: usize = 80;
 /// Between two columns.
 const GAP: usize = 2;
 
@@ -48,12 +51,21 @@ impl Look {
     /// That of this process's stdout, now.
     pub(super) fn of_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| terminal);
-        let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
         Look {
-            width,
+            width: Look::width_of(io::stdout()),
             colour: colours(terminal, |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned())),
         }
+    }
+
+    /// The columns of a stream: nothing where it is no terminal.
+    pub(super) fn width_of(stream: impl IsTerminal + AsFd) -> Option<usize> {
+        if !stream.is_terminal() {
+            return None;
+        }
+        let size = rustix::termios::tcgetwinsize(stream).ok();
+        let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
+        // A terminal that does not say how wide it is wraps somewhere all the same.
+        width.or(Some(WIDTH_UNKNOWN))
     }
 
     /// The text in its tone.
@@ -174,7 +186,7 @@ fn fit<const N: usize>(widths: &mut [usize; N], head: &[Column; N], room: usize)
 }
 
 /// At most so many columns of a text; a sign stands for what is left out.
-fn cut(cell: &str, columns: usize) -> String {
+pub(super) fn cut(cell: &str, columns: usize) -> String {
     if cell.width() <= columns {
         return cell.to_owned();
     }

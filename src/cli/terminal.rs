@@ -1,6 +1,7 @@
-//! The terminal as a peer: what is printed there, and the Ctrl-C that comes from there.
+//! The terminal as a peer: what is printed there, what is asked there, and the Ctrl-C that comes from there.
 //!
-//! Invariant: a reader that takes nothing holds up the printing, never the command: writing happens on a thread of its
+//! Invariant: everything that a client command writes goes through this file, and what goes to a terminal through
+//! [`text::guarded`], whatever was done to it before. A reader that takes nothing holds up the printing, never the command: writing happens on a thread of its
 //! own, which the end of the process does not wait for.
 //!
 //! ```text
@@ -9,9 +10,12 @@
 //!    └───────────── how writing ended ─────────────────┘
 //! ```
 
+use super::{passage, table::Look, text};
 use futures_util::stream::{self, Stream};
+use rustix::termios::{QueueSelector, tcflush};
 use std::{
-    io::{self, Write},
+    borrow::Cow,
+    io::{self, BufRead, IsTerminal, Read, Write},
     thread,
 };
 use tokio::{
@@ -22,9 +26,92 @@ use tokio::{
 /// Most texts that wait for the reader.
 const PENDING_MAX: usize = 16;
 
+/// Most bytes of an answer to a question.
+const ANSWER_BYTES_MAX: u64 = 256;
+
+/// What is written of a text: all of it, or what may reach a terminal.
+fn guarded(text: &str, is_terminal: bool) -> Cow<'_, str> {
+    if is_terminal { text::guarded(text) } else { Cow::Borrowed(text) }
+}
+
+/// Writes a text to stdout, at once.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let shown = guarded(text, stdout.is_terminal());
+    stdout.write_all(shown.as_bytes())?;
+    stdout.flush()
+}
+
+/// Writes lines of ours to stdout in which others have words, at once.
+///
+/// # Errors
+///
+/// They cannot be written.
+pub(crate) fn print_lines(text: &str) -> io::Result<()> {
+    print(&passage::fitted(text, Look::width_of(io::stdout())))
+}
+
+/// Writes a line to stderr, whatever is in it; what cannot be written there is lost.
+pub(crate) fn complain(line: &str) {
+    let line = passage::wrapped("", &text::line(line), Look::width_of(io::stderr()));
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// A person who is shown something and asked.
+pub(crate) trait Person {
+    /// Whether there is one: what is shown is seen, and what is typed is theirs.
+    fn is_there(&self) -> bool;
+    /// Shows a text.
+    fn show(&mut self, text: &str) -> io::Result<()>;
+    /// Shows a text and asks a question about it; anything but a yes that is written then is a no.
+    fn says_yes(&mut self, text: &str, question: &str) -> io::Result<bool>;
+}
+
+/// The person at this terminal.
+#[derive(Debug)]
+pub(crate) struct AtTerminal;
+
+impl Person for AtTerminal {
+    fn is_there(&self) -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
+    fn show(&mut self, text: &str) -> io::Result<()> {
+        print(text)
+    }
+
+    fn says_yes(&mut self, text: &str, question: &str) -> io::Result<bool> {
+        // What was typed before it was shown was not meant by it.
+        tcflush(io::stdin(), QueueSelector::IFlush)?;
+        print(&format!("{text}\n{question} [y/N] "))?;
+        let mut answer = Vec::new();
+        io::stdin().lock().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut answer)?;
+        if !answer.ends_with(b"\n") {
+            // The terminal was closed, and the cursor still stands behind the question.
+            print("\n")?;
+        }
+        Ok(is_yes(&answer))
+    }
+}
+
+fn is_yes(answer: &[u8]) -> bool {
+    let answer = answer.trim_ascii();
+    answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes")
+}
+
+/// Where lines are drawn over one another, beside stdout.
+pub(crate) fn drawing() -> impl Write {
+    io::stderr()
+}
+
 /// Writes texts in order, each at once.
 #[derive(Debug)]
 pub(crate) struct Printer {
+    is_terminal: bool,
     texts: mpsc::Sender<String>,
     /// Nothing once it was asked.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
@@ -33,10 +120,10 @@ pub(crate) struct Printer {
 impl Printer {
     /// Prints to stdout.
     pub(crate) fn stdout() -> Self {
-        Printer::new(io::stdout())
+        Printer { is_terminal: io::stdout().is_terminal(), ..Printer::new(io::stdout()) }
     }
 
-    /// Prints to `sink`.
+    /// Prints to `sink`, which is no terminal.
     pub(crate) fn new(mut sink: impl Write + Send + 'static) -> Self {
         let (texts, mut pending) = mpsc::channel::<String>(PENDING_MAX);
         let (tell, ended) = oneshot::channel();
@@ -53,7 +140,7 @@ impl Printer {
             // The command may have ended without waiting.
             let _ = tell.send(done);
         });
-        Printer { texts, ended: Some(ended) }
+        Printer { is_terminal: false, texts, ended: Some(ended) }
     }
 
     /// Hands over a text; waits while too many do.
@@ -63,6 +150,15 @@ impl Printer {
     /// An earlier text could not be written; nothing is printed any more.
     pub(crate) async fn print(&mut self, text: impl Into<String>) -> io::Result<()> {
         let text = text.into();
+        let text = match guarded(&text, self.is_terminal) {
+            Cow::Owned(shown) => shown,
+            Cow::Borrowed(_) => text,
+        };
+        self.draw(text).await
+    }
+
+    /// The same for what moves the cursor: a picture of our own, whose texts were guarded before.
+    pub(crate) async fn draw(&mut self, text: String) -> io::Result<()> {
         if text.is_empty() || self.texts.send(text).await.is_ok() {
             return Ok(());
         }
@@ -154,6 +250,22 @@ mod tests {
         }
         printer.finish().await.unwrap();
         assert_eq!(paper.text(), "one two three");
+    }
+
+    #[test]
+    fn only_a_written_yes_is_one() {
+        for yes in ["y\n", "Y\r\n", " yes\n", "YES"] {
+            assert!(is_yes(yes.as_bytes()), "{yes:?}");
+        }
+        for no in ["", "\n", "n\n", "no\n", "ye\n", "y y\n", "yes!\n", "\u{200b}y\n"] {
+            assert!(!is_yes(no.as_bytes()), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_what_is_guarded_and_a_file_the_bytes() {
+        assert_eq!(guarded("\x1b[2J\n", true), "\\u{1b}[2J\n");
+        assert_eq!(guarded("\x1b[2J\n", false), "\x1b[2J\n");
     }
 
     #[actix_rt::test]

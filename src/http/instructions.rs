@@ -7,6 +7,7 @@ use super::{
     reply::{Reply, Success, Waiting},
 };
 use crate::{
+    host::{Host, Origin, settings::Sandbox},
     instructions::{Details, Execution, Message, NAME_BYTES_MAX, Parts, Refused, RunOf, Submission, Undecided, Word},
     store::batches::{self, BatchRow, Status},
     wire::{BadField, Object, Raw, json},
@@ -106,6 +107,8 @@ struct Whole<'a> {
     row: &'a BatchRow,
     #[serde(flatten)]
     parts: Parts,
+    /// What its commands and file operations run in, by the settings of now.
+    sandbox: Sandbox,
     runs: Vec<RunOf>,
     executions: Vec<Raw>,
     /// Why nothing of it runs.
@@ -114,11 +117,13 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    fn of(details: &'a Details) -> Self {
+    fn of(details: &'a Details, host: &Host) -> Self {
         let batch = &details.batch;
+        let origin = if batch.row.origin == batches::Origin::Live.name() { Origin::Model } else { Origin::Operator };
         Whole {
             row: &batch.row,
             parts: Parts::of(&batch.plan),
+            sandbox: host.sandbox(origin),
             runs: details.runs(),
             executions: details.executions(),
             rejection: batch.rejection.clone().map(Raw::trusted),
@@ -130,7 +135,7 @@ impl<'a> Whole<'a> {
 pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
     let details = call.core.instructions.show(call.part("batch_id")).await?;
     let details = details.ok_or_else(no_batch)?;
-    Ok(call.success(&Whole::of(&details)))
+    Ok(call.success(&Whole::of(&details, &call.core.host)))
 }
 
 /// `POST /v1/instructions/{batch_id}/approve`. It runs when its turn comes.

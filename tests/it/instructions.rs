@@ -6,6 +6,8 @@ mod delivery;
 mod faults;
 mod live;
 
+pub(crate) use approval::tamper;
+
 use crate::support::{Answer, Caller, Daemon, fault};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -13,7 +15,7 @@ use std::path::Path;
 /// Tests may run as root.
 pub(crate) const SETTINGS: &str = "host_ops.allow_root = true\ninstructions.sandbox = \"off\"\n";
 
-async fn start(settings: &str) -> (Daemon, Caller) {
+pub(crate) async fn start(settings: &str) -> (Daemon, Caller) {
     let daemon = Daemon::start(&format!("{SETTINGS}{settings}")).await;
     let caller = daemon.caller().bearer(&daemon.token());
     (daemon, caller)
@@ -41,17 +43,17 @@ async fn submit(caller: &Caller, id: &str, text: &str) -> Answer {
     caller.post("/v1/instructions/messages", &message(id, text)).await
 }
 
-async fn submit_with(caller: &Caller, id: &str, text: &str, field: &str, value: bool) -> Answer {
+pub(crate) async fn submit_with(caller: &Caller, id: &str, text: &str, field: &str, value: bool) -> Answer {
     let mut body = message(id, text);
     body[field] = value.into();
     caller.post("/v1/instructions/messages", &body).await
 }
 
-async fn batch(caller: &Caller, batch_id: &str) -> Value {
+pub(crate) async fn batch(caller: &Caller, batch_id: &str) -> Value {
     caller.get(&format!("/v1/instructions/{batch_id}")).await.data()
 }
 
-fn id_of(answer: &Value) -> String {
+pub(crate) fn id_of(answer: &Value) -> String {
     answer["batch_id"].as_str().unwrap().to_owned()
 }
 

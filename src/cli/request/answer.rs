@@ -6,7 +6,7 @@
 use super::{meaning::Meaning, sheet::Sheet};
 use crate::cli::{
     event_stream::Frame,
-    text::{self, Layout},
+    text::{self, Layout, Prose},
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -26,7 +26,7 @@ impl Style {
     }
 
     pub(super) fn text(self, text: &str) -> String {
-        if self.terminal { text::block(text).into_owned() } else { text.to_owned() }
+        if self.terminal { Prose::of(text) } else { text.to_owned() }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What was printed so far, which cannot be taken back.
 
 use super::answer::Style;
+use crate::cli::text::Prose;
 
 /// Turns what is to be read into what is printed for it.
 #[derive(Debug)]
 pub(super) struct Sheet {
     style: Style,
+    /// What a terminal is shown of the text that grows.
+    prose: Prose,
     at_line_start: bool,
     is_empty: bool,
     holds_raw: bool,
@@ -15,12 +18,20 @@ pub(super) struct Sheet {
 
 impl Sheet {
     pub(super) fn new(style: Style) -> Self {
-        Sheet { style, at_line_start: true, is_empty: true, holds_raw: false, whole: String::new() }
+        Sheet {
+            style,
+            prose: Prose::default(),
+            at_line_start: true,
+            is_empty: true,
+            holds_raw: false,
+            whole: String::new(),
+        }
     }
 
     /// More text.
     pub(super) fn add(&mut self, text: &str) -> String {
-        self.printed(self.style.text(text))
+        let shown = if self.style.terminal { self.prose.add(text) } else { text.to_owned() };
+        self.printed(shown)
     }
 
     /// The text so far. Only what is new of it is printed; another text stands on a new line, whole.
@@ -50,7 +61,11 @@ impl Sheet {
 
     /// Ends a line that was begun.
     pub(super) fn end(&mut self) -> String {
-        if std::mem::replace(&mut self.at_line_start, true) { String::new() } else { "\n".to_owned() }
+        let mut rest = self.prose.end();
+        if !std::mem::replace(&mut self.at_line_start, true) || !rest.is_empty() {
+            rest.push('\n');
+        }
+        rest
     }
 
     /// What has to be said beside an answer that stands here. `why`: what was not understood.

@@ -5,7 +5,7 @@
 
 use super::order::Order;
 use crate::{
-    cli::{client::Client, text},
+    cli::{client::Client, table::cut, terminal, text},
     clock::{Clock, WallMs},
 };
 use serde::Deserialize;
@@ -19,6 +19,8 @@ use tokio::time::sleep;
 
 /// Nothing is said of what is over sooner.
 const PATIENCE: Duration = Duration::from_millis(700);
+/// Columns of a line that is drawn over: what is wrapped would stay.
+const DRAWN_COLUMNS_MAX: usize = 79;
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -61,7 +63,7 @@ struct Page {
 impl Waiting {
     /// Tells it on stderr; `quiet`: not at all.
     pub(super) fn on_stderr(quiet: bool) -> Self {
-        let waiting = Waiting::new(io::stderr().is_terminal(), Box::new(io::stderr()));
+        let waiting = Waiting::new(io::stderr().is_terminal(), Box::new(terminal::drawing()));
         waiting.page.borrow_mut().over = quiet;
         waiting
     }
@@ -106,7 +108,7 @@ impl Waiting {
             let line = entry.line(now).unwrap_or_default();
             if page.drawn || !line.is_empty() {
                 page.drawn = true;
-                page.write(&format!("\r{}\x1b[K", text::line(&line)));
+                page.write(&format!("\r{}\x1b[K", cut(&text::line(&line), DRAWN_COLUMNS_MAX)));
             }
         } else if let Some(reason) = &entry.waiting
             && page.said.replace(reason.place()) != Some(reason.place())

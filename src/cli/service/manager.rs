@@ -1,6 +1,7 @@
 //! The service manager of this system: writes its file and runs its commands. Everything else about it is pure.
 
 use super::{MARK, Service, Status, launchd, systemd};
+use crate::cli::terminal;
 use anyhow::{Context as _, bail};
 use rustix::process::geteuid;
 use std::{
@@ -79,7 +80,7 @@ impl Manager {
         for command in end {
             if let Err(error) = run(&command) {
                 // An agent that is not loaded cannot be ended; its file goes all the same.
-                eprintln!("baa-conductor: {error:#}");
+                terminal::complain(&format!("baa-conductor: {error:#}"));
             }
         }
         fs::remove_file(&self.path).with_context(|| format!("{} cannot be removed", self.path.display()))?;

@@ -14,6 +14,7 @@ mod paths;
 mod peers;
 mod slow;
 mod smuggling;
+mod terminal;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
 use baa_conductor::simulator::Profile;

@@ -96,7 +96,7 @@ async fn what_waits_outlives_the_daemon_and_expires_in_the_next_one() {
 }
 
 /// Another process's hand in the daemon's database.
-async fn tamper(daemon: &Daemon, sql: &'static str) {
+pub(crate) async fn tamper(daemon: &Daemon, sql: &'static str) {
     let store = Store::open(&daemon.folder().state().join("conductor.db"), &StoreSettings::default()).unwrap();
     store.transact(move |conn| Ok(conn.batch_execute(sql)?)).await.unwrap();
     store.close().await.unwrap_or_default();

@@ -4,6 +4,7 @@ pub(crate) mod caller;
 pub(crate) mod daemon;
 pub(crate) mod dice;
 pub(crate) mod peer;
+pub(crate) mod terminal;
 pub(crate) mod users;
 
 pub(crate) use baa_conductor::simulator::Firefox;
@@ -16,10 +17,18 @@ pub(crate) use caller::{Answer, Caller, Connection, Stream};
 pub(crate) use daemon::{Daemon, Folder};
 pub(crate) use dice::Dice;
 pub(crate) use peer::Peer;
+pub(crate) use terminal::Terminal;
 
 /// How long anything that is awaited may take before the test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const POLL_EVERY: Duration = Duration::from_millis(10);
+
+/// Says what this machine cannot do, and so what of the test is left out. Continuous integration leaves out nothing:
+/// there it fails the test.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|on| on.is_empty()), "with CI set nothing is left out: {why}");
+    eprintln!("SKIPPED: {why}");
+}
 
 /// A row of a table, whose name stands in the output when the test ends within it.
 pub(crate) struct Case<'a>(Option<&'a str>);

@@ -1,57 +1,27 @@
-//! Text from elsewhere as it may be shown: without characters that steer a terminal, and JSON laid out.
+//! JSON laid out for people, or on one line.
 //!
-//! Invariant: what [`line()`] and [`block`] give back moves no cursor and changes no colour, whatever went in; [`json`]
-//! changes the spelling of a JSON text, never its value, the order of its keys or the digits of its numbers.
+//! Invariant: the spelling of a JSON text changes, never its value, the order of its keys or the digits of its numbers.
 
-use std::{borrow::Cow, fmt::Write};
+use super::{
+    characters::{is_combining, is_hidden},
+    spelling::MARKS_MAX,
+};
+use std::fmt::Write;
 
 /// No level is indented further than this one.
 const INDENTED_LEVELS_MAX: usize = 64;
 
-/// Whether a character would steer the terminal or turn round the text next to it.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// One line: everything that steers is spelled out, line ends too.
-pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    spelled_out(text, steers)
-}
-
-/// Text of several lines: what steers is spelled out, but not line ends and tabs.
-pub(crate) fn block(text: &str) -> Cow<'_, str> {
-    if text.contains("\r\n") {
-        return Cow::Owned(block(&text.replace("\r\n", "\n")).into_owned());
-    }
-    spelled_out(text, |c| steers(c) && c != '\n' && c != '\t')
-}
-
-fn spelled_out(text: &str, wanted: impl Fn(char) -> bool + Copy) -> Cow<'_, str> {
-    if !text.contains(wanted) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if wanted(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
+pub enum Layout {
     /// On one line.
     Compact,
     /// For people.
     Pretty,
 }
 
-/// A valid JSON text in another layout. Characters in it that steer a terminal become `\u…` escapes.
-pub(crate) fn json(text: &str, layout: Layout) -> String {
+/// A valid JSON text in another layout. Hidden characters in its strings become `\u…` escapes, and so do marks of a stack.
+pub fn json(text: &str, layout: Layout) -> String {
     let mut out = String::with_capacity(text.len());
     let mut depth = 0_usize;
     let new_line = |out: &mut String, depth: usize| {
@@ -95,14 +65,9 @@ pub(crate) fn json(text: &str, layout: Layout) -> String {
 /// Copies a string whose opening quote was read; answers what stands behind it.
 fn copy_string<'a>(out: &mut String, text: &'a str) -> &'a str {
     out.push('"');
-    let mut escaped = false;
+    let (mut escaped, mut marks) = (false, 0);
     for (at, c) in text.char_indices() {
-        if steers(c) {
-            // All of them have four digits.
-            write!(out, "\\u{:04x}", u32::from(c)).expect("a String takes everything");
-        } else {
-            out.push(c);
-        }
+        copy_char(out, c, &mut marks);
         match c {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
@@ -113,21 +78,32 @@ fn copy_string<'a>(out: &mut String, text: &'a str) -> &'a str {
     ""
 }
 
+/// Copies a character of a string, as an escape where it is hidden or one mark too many.
+fn copy_char(out: &mut String, c: char, marks: &mut usize) {
+    let is_mark = is_combining(c);
+    *marks = if is_mark { *marks + 1 } else { 0 };
+    if is_hidden(c) || (is_mark && *marks > MARKS_MAX) {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            write!(out, "\\u{unit:04x}").expect("a String takes everything");
+        }
+    } else {
+        out.push(c);
+    }
+}
+
+/// Lines of JSON as they are, with every hidden character as an escape: such characters stand in strings alone.
+pub fn escaped_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut marks = 0;
+    for c in text.chars() {
+        if c == '\n' { out.push(c) } else { copy_char(&mut out, c, &mut marks) }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_is_spelled_out() {
-        for (text, one_line, several) in [
-            ("plain, ümlaut, 你好", "plain, ümlaut, 你好", "plain, ümlaut, 你好"),
-            ("\u{1b}[31mred\u{7}", "\\u{1b}[31mred\\u{7}", "\\u{1b}[31mred\\u{7}"),
-            ("a\tb\nc\r\nd\re", "a\\tb\\nc\\r\\nd\\re", "a\tb\nc\nd\\re"),
-            ("\u{9b}2J \u{7f} \u{202e}abc", "\\u{9b}2J \\u{7f} \\u{202e}abc", "\\u{9b}2J \\u{7f} \\u{202e}abc"),
-        ] {
-            assert_eq!((&*line(text), &*block(text)), (one_line, several), "{text:?}");
-        }
-    }
 
     #[test]
     fn json_changes_its_layout_and_nothing_else() {
@@ -141,11 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_no_character_that_steers_and_means_the_same() {
-        let value = serde_json::json!({"k\u{9b}": "\u{7f}\u{202e}\u{1b} ü"});
-        let text = json(&value.to_string(), Layout::Compact);
-        assert!(!text.contains(steers), "{text}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    fn json_holds_nothing_hidden_and_means_the_same() {
+        let stack = format!("e{}", "\u{301}".repeat(7));
+        let value = serde_json::json!({"k\u{9b}": format!("\u{7f}\u{202e}\u{1b} ü\u{e0041}\u{200b}{stack}")});
+        for text in [json(&value.to_string(), Layout::Compact), escaped_json(&value.to_string())] {
+            assert!(!text.contains(is_hidden) && !text.contains(&"\u{301}".repeat(5)), "{text}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+        }
     }
 
     #[test]

@@ -1,0 +1,26 @@
+//! Text from elsewhere as it may be shown on a terminal.
+//!
+//! Whatever a model, a web app, a client or another program wrote is *foreign*: it may hold escape sequences, characters
+//! that turn the text round or show nothing, blanks that push the rest out of sight, lines that pass for ours. It reaches
+//! a terminal through these functions alone:
+//!
+//! | | for | line ends | runs of blanks |
+//! | --- | --- | --- | --- |
+//! | [`line()`] | a name, a message, a cell | spelled out | counted |
+//! | [`lines`] | what is decided on: commands, files | kept, runs of empty lines counted | counted |
+//! | [`Prose`] | an answer that is read as it grows | kept | kept |
+//! | [`json()`] | JSON | laid out anew | kept |
+//! | [`guarded`] | all that a command prints, last of all | kept | kept |
+//!
+//! Invariant: what they give back moves no cursor, changes no colour and shows every character that was there. The table
+//! of characters is `src/http/page/assets/characters.js`, which the status page goes by too; what both make of a text is
+//! held by `tests/fixtures/text/shown.json`.
+
+mod characters;
+mod json;
+mod prose;
+mod spelling;
+
+pub use json::{Layout, escaped_json, json};
+pub use prose::Prose;
+pub use spelling::{guarded, line, lines, runs_right_to_left};

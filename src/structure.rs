@@ -15,6 +15,7 @@
 mod files;
 mod output;
 mod paths;
+mod repository;
 
 use files::Source;
 use std::{collections::BTreeSet, fmt::Write};

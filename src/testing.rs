@@ -1,4 +1,4 @@
-//! Helpers for tests that drive actors on a virtual clock.
+//! Helpers for tests: actors on a virtual clock, and what a machine cannot do.
 
 use actix::{System, SystemRunner};
 use std::sync::mpsc;
@@ -20,6 +20,13 @@ impl PausedSystem {
                 .expect("a current-thread runtime builds")
         })
     }
+}
+
+/// Says what this machine cannot do, and so what of the test is left out. Continuous integration leaves out nothing:
+/// there it fails the test.
+pub(crate) fn skipped(why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|on| on.is_empty()), "with CI set nothing is left out: {why}");
+    eprintln!("SKIPPED: {why}");
 }
 
 /// Holds the paused clock still while `work` waits for another thread.

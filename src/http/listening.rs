@@ -105,7 +105,7 @@ mod tests {
     fn nobody_else_gets_the_port_of_the_other_family() {
         let listening = bound("127.0.0.1:0");
         if !matches!(listening.twin, Twin::Held(_)) {
-            eprintln!("skipped: this machine has no IPv6");
+            crate::testing::skipped("this machine has no IPv6");
             return;
         }
         let twin = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), listening.address.port());
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_port_that_another_has_is_known_as_taken() {
         let Ok(another) = TcpListener::bind("[::1]:0") else {
-            eprintln!("skipped: this machine has no IPv6");
+            crate::testing::skipped("this machine has no IPv6");
             return;
         };
         let twin = another.local_addr().unwrap();

@@ -36,6 +36,12 @@ fn module(name: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }
 
+/// What lies in the root of the repository.
+pub(super) fn names_in_root() -> Vec<String> {
+    let entries = fs::read_dir(root()).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
 /// Every text of the repository.
 pub(super) fn all_texts() -> Vec<(String, String)> {
     under("", TEXTS)

@@ -28,7 +28,7 @@ async fn confined(level: &str) -> Option<(Daemon, Caller)> {
     {
         assert_eq!(caller.post(path, &body).await.error(), (503, "sandbox_unavailable".into()));
     }
-    eprintln!("SKIPPED: this system has no {level}");
+    crate::support::skipped(&format!("this system has no {level}"));
     None
 }
 

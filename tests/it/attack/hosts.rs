@@ -242,7 +242,7 @@ async fn no_body_that_a_page_may_send_unasked_has_an_effect() {
 #[actix_rt::test]
 async fn a_name_that_another_program_may_answer_to_is_not_ours() {
     let Ok(another) = TcpListener::bind("[::1]:0") else {
-        eprintln!("skipped: this machine has no IPv6");
+        crate::support::skipped("this machine has no IPv6");
         return;
     };
     let port = another.local_addr().unwrap().port();

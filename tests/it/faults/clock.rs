@@ -32,7 +32,7 @@ fn library() -> Option<PathBuf> {
 
 async fn with_clock(settings: &str) -> Option<(Daemon, Clock)> {
     let Some(library) = library() else {
-        eprintln!("skipped: libfaketime is not installed");
+        crate::support::skipped("libfaketime is not installed");
         return None;
     };
     let folder = Folder::new();

@@ -62,7 +62,7 @@ fn on_a_small_disk(folder: &Folder) -> Option<Command> {
         command
     };
     if !wrapped(&["true"]).output().is_ok_and(|done| done.status.success()) {
-        eprintln!("skipped: this user may not make a mount of its own");
+        crate::support::skipped("this user may not make a mount of its own");
         return None;
     }
     let mut command = wrapped(&[]);

@@ -110,7 +110,7 @@ async fn a_batch_waits_while_the_database_is_read_only() {
     let file = probe.path().join("probe");
     std::fs::write(&file, "").unwrap();
     if Frozen::of(vec![file]).is_none() {
-        eprintln!("skipped: this user may not freeze files here");
+        crate::support::skipped("this user may not freeze files here");
         return;
     }
     a_batch_waits(async |daemon| Fault::read_only(daemon).unwrap()).await;

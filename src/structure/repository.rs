@@ -1,0 +1,207 @@
+//! What lies in the repository, what it is built of, and that continuous integration leaves nothing out.
+
+use super::{assert_none, files};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+/// Everything in the root that is kept, by name.
+const ROOT: &[&str] = &[
+    ".ci",
+    ".config",
+    ".gitignore",
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "benches",
+    "clippy.toml",
+    "config",
+    "deny.toml",
+    "docs",
+    "extension",
+    "fuzz",
+    "migrations",
+    "rustfmt.toml",
+    "src",
+    "tests",
+];
+/// What git and cargo put there.
+const NOT_KEPT: &[&str] = &[".git", "target"];
+
+#[test]
+fn every_name_in_the_root_is_known() {
+    let there: BTreeSet<_> =
+        files::names_in_root().into_iter().filter(|name| !NOT_KEPT.contains(&name.as_str())).collect();
+    let known = ROOT.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(there, known, "what belongs here is named in ROOT in src/structure/repository.rs; notes do not");
+}
+
+/// The crates that a lock file has in several versions, of those that the root package is built of: what only tests use
+/// does not count, as it does not for cargo-deny.
+fn several(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let lock: toml::Table = lock.parse().unwrap();
+    let field = |package: &toml::Value, name: &str| package[name].as_str().unwrap().to_owned();
+    let packages: Vec<_> = lock["package"].as_array().unwrap().iter().collect();
+    // An entry names the version too where there are several.
+    let is = |package: &toml::Value, entry: &str| {
+        let name = field(package, "name");
+        entry == name || entry == format!("{name} {}", field(package, "version"))
+    };
+    let needed = |package: &toml::Value| -> Vec<String> {
+        let needed = package.get("dependencies").and_then(toml::Value::as_array).into_iter().flatten();
+        needed.map(|entry| entry.as_str().unwrap().to_owned()).collect()
+    };
+    let built_of = built_of(manifest);
+    let root = packages.iter().find(|package| package.get("source").is_none()).unwrap();
+    let mut rest = needed(root);
+    rest.retain(|entry| built_of.contains(entry.split(' ').next().unwrap()));
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    while let Some(entry) = rest.pop() {
+        let package = packages.iter().find(|package| is(package, &entry)).unwrap();
+        if versions.entry(field(package, "name")).or_default().insert(field(package, "version")) {
+            rest.extend(needed(package));
+        }
+    }
+    versions.retain(|_, versions| versions.len() > 1);
+    versions
+}
+
+/// The dependencies of a manifest on any system, without those of tests.
+fn built_of(manifest: &str) -> BTreeSet<String> {
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flatten().map(|(_, table)| table);
+    let root = toml::Value::Table(manifest.clone());
+    let named = targets.chain([&root]).flat_map(|table| {
+        let lists = ["dependencies", "build-dependencies"].into_iter().filter_map(|list| table.get(list)?.as_table());
+        lists.flat_map(|list| list.keys().cloned()).collect::<Vec<_>>()
+    });
+    named.collect()
+}
+
+/// What `deny.toml` lets stand beside another version: name, and version as far as it is named.
+fn skips(deny: &str) -> Vec<(String, String)> {
+    let deny: toml::Table = deny.parse().unwrap();
+    let skip = deny["bans"]["skip"].as_array().unwrap();
+    let parts = skip.iter().map(|skip| {
+        let (name, version) = skip["crate"].as_str().and_then(|skip| skip.split_once('@')).expect("name@version");
+        (name.to_owned(), version.to_owned())
+    });
+    parts.collect()
+}
+
+/// Where the two do not fit: a second version that is not named, a name that stands for none.
+fn misfits(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
+    let (several, skips) = (several(manifest, lock), skips(deny));
+    let is_of = |version: &str, named: &str| version == named || version.starts_with(&format!("{named}."));
+    let mut found = Vec::new();
+    for (name, versions) in &several {
+        let named = |version: &&String| skips.iter().any(|(skip, part)| skip == name && is_of(version, part));
+        let unnamed: Vec<_> = versions.iter().filter(|version| !named(version)).collect();
+        if unnamed.len() != 1 {
+            found.push(format!("{name}: of {versions:?} all but one are to be named in deny.toml, not {unnamed:?}"));
+        }
+    }
+    for (name, part) in &skips {
+        if !several.get(name).is_some_and(|versions| versions.iter().any(|version| is_of(version, part))) {
+            found.push(format!("{name}@{part}: deny.toml names it, and Cargo.lock has no second version of it"));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_lock_file_has_a_second_version_of_those_crates_alone_that_are_named() {
+    let (manifest, lock) = (include_str!("../../Cargo.toml"), include_str!("../../Cargo.lock"));
+    assert_none(&misfits(manifest, lock, include_str!("../../deny.toml")));
+}
+
+#[test]
+fn a_second_version_without_a_name_is_found_and_a_name_without_one() {
+    const MANIFEST: &str =
+        "[dependencies]\nx = '1'\n[target.'cfg(unix)'.dependencies]\ny = '1'\n[dev-dependencies]\nz = '1'\n";
+    // `x` needs the first version of each, `y` the others, and `z`, which tests alone use, one more of `b`.
+    let lock = |packages: &[(&str, &str)]| {
+        let package = |name: &str, version: &str, needs: &[String]| {
+            let source = if name == "root" { "" } else { "source = 'registry'\n" };
+            format!("[[package]]\nname = '{name}'\nversion = '{version}'\n{source}dependencies = {needs:?}\n")
+        };
+        let entry = |(name, version): &(&str, &str)| format!("{name} {version}");
+        let all: Vec<_> = packages.iter().map(entry).collect();
+        let mut text = package("root", "0.1.0", &["x", "y", "z"].map(str::to_owned));
+        text += &package("x", "1.0.0", &all[..1]);
+        text += &package("y", "1.0.0", &all[1..]);
+        text += &package("z", "1.0.0", &["b 9.0.0".to_owned()]);
+        text += &package("b", "9.0.0", &[]);
+        packages.iter().fold(text, |text, (name, version)| text + &package(name, version, &[]))
+    };
+    let deny = |skips: &[&str]| {
+        let skips: Vec<_> = skips.iter().map(|skip| format!("{{ crate = {skip:?}, reason = \"\" }}")).collect();
+        format!("[bans]\nskip = [{}]\n", skips.join(", "))
+    };
+    let two = lock(&[("a", "0.1.2"), ("a", "0.10.0"), ("b", "1.0.0")]);
+    for (skips, misfit) in [
+        (&["a@0.1"][..], 0),
+        (&["a@0.10"], 0),
+        (&["a@0.1.2"], 0),
+        (&[], 1),
+        (&["a@0.2"], 2),
+        (&["a@0.1", "a@0.10"], 1),
+        (&["a@0.1", "b@1"], 1),
+        (&["a@0.1", "c@1"], 1),
+    ] {
+        assert_eq!(misfits(MANIFEST, &two, &deny(skips)).len(), misfit, "{skips:?}");
+    }
+    let three = lock(&[("a", "1.0.0"), ("a", "2.0.0"), ("a", "3.0.0")]);
+    assert_eq!(misfits(MANIFEST, &three, &deny(&["a@1"])).len(), 1);
+}
+
+/// The script of the one test command.
+const RUN: &str = include_str!("../../tests/run");
+
+/// A call of one of its functions, without its steps.
+fn call(function: &str, ci: Option<&str>) -> (bool, String) {
+    let script = format!(". tests/run; step 'a step' {function}; echo went on");
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).env_remove("CI");
+    command.envs(ci.map(|on| ("CI", on)));
+    let done = command.output().unwrap();
+    (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+#[test]
+fn a_step_that_is_left_out_fails_continuous_integration() {
+    for (ci, passes) in [(None, true), (Some(""), true), (Some("1"), false), (Some("true"), false)] {
+        let (passed, said) = call("skip 'no such tool'", ci);
+        assert_eq!((passed, said.contains("went on")), (passes, passes), "{ci:?}: {said}");
+    }
+    assert_eq!(RUN.matches("skipped").count(), 1, "what is left out is said by skip() alone, which knows of CI");
+    assert!(include_str!("../../.ci/run").trim_end().ends_with("CI=1 bash tests/run"), "and it runs nothing else");
+}
+
+#[test]
+fn a_test_that_is_left_out_fails_continuous_integration() {
+    let mut objections = Vec::new();
+    for (name, text) in
+        ["src", "tests", "benches", "extension"].iter().flat_map(|folder| files::under(folder, &["rs", "js", "mjs"]))
+    {
+        let says_so = ["src/testing.rs", "tests/it/support/mod.rs"].contains(&name.as_str());
+        // In two parts, since this file is read as well.
+        let mut patterns = vec![["#[ign", "ore"].concat()];
+        if !says_so {
+            patterns.extend([["\"SKIP", "PED"].concat(), ["println!(\"skip", "ped"].concat()]);
+        }
+        if name.ends_with(".test.js") {
+            patterns.extend([".skip(", ".todo(", "skip: true", "todo: true"].map(str::to_owned));
+        }
+        for pattern in patterns.iter().filter(|pattern| text.contains(pattern.as_str())) {
+            objections
+                .push(format!("{name}: {pattern}: what is left out is said by skipped(), which fails with CI set"));
+        }
+    }
+    assert_none(&objections);
+}

@@ -160,7 +160,7 @@ const headersOk = (value) => object(value) && Object.values(value).every((v) => 
 
 /** Of a platform of the registry: what the extension relies on. */
 const platformOk = (value) =>
-  object(value) && text(value.platform) && text(value.shell_url) && Array.isArray(value.hosts) && value.hosts.every(text);
+  object(value) && text(value.platform) && text(value.shell_url) && Array.isArray(value.hosts) && value.hosts.every(text) && optional((v) => Array.isArray(v) && v.every(text))(value.answer_hosts);
 
 const command = { request_id: text, action: text, platform: optional(text), reason: optional(text) };
 
@@ -171,6 +171,7 @@ const FRAMES = {
     connection_id: text,
     heartbeat_ms: optional((v) => Number.isFinite(v) && v > 0),
     platforms: (v) => Array.isArray(v) && v.every(platformOk),
+    pairing: optional(text),
     client_secret: optional(text),
   },
   challenge: { nonce: text, proof: text },

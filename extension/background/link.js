@@ -5,7 +5,8 @@
  *                 ↑         ↓ pairing    ↓
  *                 └───── waiting ←───────┘
  *
- * Nothing but `hello`, and what answers a challenge, is sent to a daemon that is not known to be the right one.
+ * Nothing but `hello`, and what answers a challenge, is sent to a daemon that is not known to be the right one, and none of
+ * its frames is handed on.
  */
 import * as wire from "../wire.js";
 import { endOf, NOBODY, pauseAfter, pauseAfterRefusal, refusalOf } from "./backoff.js";
@@ -20,7 +21,15 @@ export const GREETING_MAX_MS = 10_000;
 export const DOUBT_MAX_MS = 4_000;
 /** How long what waits may take to be sent before a connection is closed on purpose. */
 export const PARTING_MAX_MS = 2_000;
+/** The longest frame that is read, and how many lines may be logged, of a daemon that is not believed yet. */
+export const UNGREETED_CHARS_MAX = 1 << 20;
+const UNGREETED_LINES_MAX = 8;
 const OPEN = 1;
+
+/** What to say of a daemon that wants no pairing, until the user has confirmed it. */
+export const UNCONFIRMED =
+  "The daemon at this address wants no pairing, so it cannot be told from any other program that answers there. " +
+  "It was told nothing, and nothing is done for it, until you confirm it on this page.";
 
 /** The connection to the daemon. */
 export class Link {
@@ -36,6 +45,9 @@ export class Link {
   #dialTimer = null;
   #greetTimer = null;
   #doubtTimer = null;
+  /** Of the connection of now: whether it was challenged, and lines that were logged before it was greeted. */
+  #challenged = false;
+  #lines = 0;
   /** Under way when the connection is to be closed once what waits is sent. */
   #parting = null;
   #outbox = null;
@@ -51,6 +63,8 @@ export class Link {
   note = "";
   /** The pairing code to show, where one is awaited. */
   code = null;
+  /** Whether the daemon waits for the user's word that it may do without pairing. */
+  isUnconfirmed = false;
   /** How many frames found no room. */
   dropped = 0;
 
@@ -138,11 +152,15 @@ export class Link {
     if (connection !== undefined && connection === this.connection) work();
   }
 
-  #become(state, note, code = null) {
-    if (state === this.state && note === this.note && code === this.code) return;
-    this.state = state;
-    this.note = note;
-    this.code = code;
+  /** The code that waits for the operator was to be seen by the user. */
+  codeShown(code) {
+    if (this.state === "pairing" && code === this.code) this.#env.pairing.shown();
+  }
+
+  #become(state, note, { code = null, isUnconfirmed = false } = {}) {
+    const is = { state, note, code, isUnconfirmed };
+    if (Object.entries(is).every(([name, value]) => this[name] === value)) return;
+    Object.assign(this, is);
     this.#on.state();
   }
 
@@ -179,6 +197,8 @@ export class Link {
       return;
     }
     this.#socket = socket;
+    this.#challenged = false;
+    this.#lines = 0;
     this.#become("connecting", why);
     this.#greetTimer = this.#env.setTimeout(() => {
       const opened = this.state === "greeting";
@@ -201,14 +221,18 @@ export class Link {
     this.#liveness.heard(this.#env.now());
     this.#env.clearTimeout(this.#doubtTimer);
     if (typeof data !== "string") return;
+    if (!this.connected && data.length > UNGREETED_CHARS_MAX) return this.#note("A frame of the daemon was too long before its greeting.");
     const { frame, fault } = wire.read(data);
-    if (fault !== undefined) this.#on.log("warn", `A frame of the daemon was not understood: ${fault}`);
+    if (fault !== undefined) this.#note(`A frame of the daemon was not understood: ${fault}`);
     if (frame === undefined) return;
     if (frame.type === "challenge") {
-      if (this.state === "greeting") void this.#answer(socket, frame);
+      if (this.state !== "greeting" || this.#challenged) return;
+      this.#challenged = true;
+      void this.#answer(socket, frame);
     } else if (frame.type === "hello_ack") {
-      const fault = this.connected ? undefined : this.#env.pairing.greeted(frame);
+      const { fault, isUnconfirmed } = this.connected ? {} : this.#env.pairing.greeted(frame);
       if (fault !== undefined) return this.#distrust(fault);
+      if (isUnconfirmed) return this.#unconfirmed();
       this.#env.clearTimeout(this.#greetTimer);
       this.#attempts = 0;
       this.#failed = false;
@@ -221,12 +245,18 @@ export class Link {
       const fault = this.#env.pairing.asked();
       if (fault !== undefined) return this.#distrust(fault);
       this.#env.clearTimeout(this.#greetTimer);
-      this.#become("pairing", "Approve this browser at the daemon.", frame.code);
+      this.#become("pairing", "Approve this browser at the daemon.", { code: frame.code });
     } else if (this.connected) {
       this.#on.frame(frame.type === "api_request" ? withBodyAsItCame(frame, data) : frame);
     } else if (frame.type === "error") {
-      this.#on.log("warn", `The daemon answered ${frame.code}.`);
+      this.#note(`The daemon answered ${frame.code}.`);
     }
+  }
+
+  /** Logs what the daemon did wrong; of one that is not believed yet, only so much. */
+  #note(line) {
+    if (!this.connected) this.#lines += 1;
+    if (this.#lines <= UNGREETED_LINES_MAX || this.connected) this.#on.log("warn", line);
   }
 
   /** The daemon has proved itself, or not; only then is ours proved. */
@@ -245,6 +275,13 @@ export class Link {
     this.#pause(pauseAfterRefusal(this.#env.random()), words);
   }
 
+  /** Nobody is kept waiting on a connection on which nothing is done: it is made again when the user has confirmed it. */
+  #unconfirmed() {
+    this.#drop(4003, "not confirmed");
+    this.#failed = true;
+    this.#pause(pauseAfterRefusal(this.#env.random()), UNCONFIRMED, { isUnconfirmed: true });
+  }
+
   #closed(code, reason) {
     const refusal = refusalOf(code, this.state);
     const opened = this.state !== "connecting";
@@ -261,8 +298,8 @@ export class Link {
     this.#pause(pauseAfter(this.#attempts, this.#env.random()), words);
   }
 
-  #pause(ms, words) {
-    this.#become("waiting", words);
+  #pause(ms, words, more) {
+    this.#become("waiting", words, more);
     this.#env.clearTimeout(this.#dialTimer);
     this.#dialTimer = this.#env.setTimeout(() => this.#dial("dialling again"), ms);
   }

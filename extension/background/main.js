@@ -16,6 +16,7 @@ import { probe } from "./probe.js";
 import { Proxy } from "./proxy.js";
 import { Report } from "./report.js";
 import { Router } from "./router.js";
+import { isShellSender } from "./shell.js";
 import { Shells } from "./shells.js";
 import { System } from "./system.js";
 import { Tabs } from "./tabs.js";
@@ -123,12 +124,11 @@ const teacher = new Teacher({
 });
 const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame), connection: () => link.connection });
 const observer = new Observer({
-  owns,
   extractorFor,
   now,
   log,
   // The port knows the page that opened it; what is known of the tab may lag behind.
-  platformOf: (tabId, port) => platforms.find((platform) => owns(platform, port.sender.url ?? "")),
+  platformOf: (tabId, port) => platforms.find((platform) => isShellSender(platform, port.sender)),
   message: (found) => messages.observed(found),
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
@@ -178,6 +178,7 @@ const panel = new Panel({
   observer,
   failures,
   logbook,
+  messages,
   proxy,
   system,
   clientId: () => clientId,
@@ -216,9 +217,12 @@ async function setAddress(address) {
   return true;
 }
 
+/** The extension's page, which alone may decide for the user. A content script in a web page could give its port any name. */
+const isOwnPage = ({ tab, url }) => url?.split(/[?#]/)[0] === browser.runtime.getURL("options/index.html") && tab !== undefined;
+
 browser.runtime.onConnect.addListener((port) => {
   if (port.name === "page") pages.connected(port);
-  else if (port.name === "options") panel.connected(port);
+  else if (port.name === "options" && isOwnPage(port.sender)) panel.connected(port);
 });
 browser.browserAction.onClicked.addListener(() => void browser.runtime.openOptionsPage());
 browser.permissions.onAdded.addListener(() => void enter());

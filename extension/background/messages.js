@@ -89,6 +89,11 @@ export class Messages {
     });
   }
 
+  /** How many the daemon has not shown yet that it knows them. */
+  get waiting() {
+    return this.#unsent.length;
+  }
+
   /** One after the other: two at once would both miss what the other stores. */
   #inTurn(step) {
     const done = this.#turn.then(step);

@@ -4,6 +4,7 @@ const BADGES = {
   connected: { text: "on", color: "#1a7f37", title: "connected" },
   pairing: { text: "pair", color: "#9a6700", title: "waiting for pairing" },
 };
+const UNCONFIRMED = { text: "ask", color: "#9a6700", title: "waiting for your word on a daemon without pairing" };
 const OFF = { text: "off", color: "#b42318", title: "disconnected" };
 /** How long changes are gathered. */
 const GATHER_MS = 100;
@@ -37,10 +38,19 @@ export class Panel {
 
   /** Everything the page shows. No value of a credential is in reach of this. */
   state() {
-    const { link, pairing, shells, credentials, templates, observer, failures, logbook, proxy, system, clientId, defaultAddress } = this.#env;
+    const { link, pairing, shells, credentials, templates, observer, failures, logbook, messages, proxy, system, clientId, defaultAddress } = this.#env;
     const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
     return {
-      link: { state: link.state, note: link.note, code: link.code, address: link.address, paired_at: pairing.since(link.address) },
+      link: {
+        state: link.state,
+        note: link.note,
+        code: link.code,
+        address: link.address,
+        is_unconfirmed: link.isUnconfirmed,
+        paired_at: pairing.since(link.address),
+        confirmed_at: pairing.confirmedSince(link.address),
+        waiting_messages: messages.waiting,
+      },
       client_id: clientId(),
       default_address: defaultAddress,
       running: proxy.running,
@@ -68,7 +78,7 @@ export class Panel {
 
   #show() {
     const { link, browser } = this.#env;
-    const badge = BADGES[link.state] ?? OFF;
+    const badge = link.isUnconfirmed ? UNCONFIRMED : (BADGES[link.state] ?? OFF);
     void browser.browserAction.setBadgeText({ text: badge.text });
     void browser.browserAction.setBadgeBackgroundColor({ color: badge.color });
     void browser.browserAction.setTitle({ title: `baa-conductor: ${badge.title}` });
@@ -77,7 +87,9 @@ export class Panel {
     for (const port of this.#ports) port.postMessage({ state });
   }
 
-  async #do(port, { ask, platform, address }) {
+  async #do(port, { ask, platform, address, code }) {
+    // Said by the page by itself, so not answered.
+    if (ask === "code_shown") return this.#env.link.codeShown(code);
     const { link, pairing, shells, tabs, templates, report, system, setAddress, logbook } = this.#env;
     const as = { action: ask, source: "options", reason: "options_page" };
     try {
@@ -91,6 +103,16 @@ export class Panel {
       else if (ask === "forget_pairing") {
         await pairing.forget(link.address);
         link.reconnect("the pairing was forgotten");
+      } else if (ask === "confirm_unpaired") {
+        // What the user has read of is let in, and nothing that came in its place since.
+        ok = link.isUnconfirmed && address === link.address;
+        if (ok) {
+          await pairing.confirm(address);
+          link.reconnect("a daemon without pairing was confirmed");
+        }
+      } else if (ask === "withdraw_unpaired") {
+        await pairing.withdraw(link.address);
+        link.reconnect("the confirmation was withdrawn");
       } else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
       else if (ask === "pause" || ask === "resume" || ask === "drain") ok = await system.ask(ask);
       else if (ask === "set_address") ok = await setAddress(address);

@@ -6,6 +6,31 @@ export function isShellPage(platform, url) {
   return URL.canParse(url ?? "") && owns(platform, url) && new URL(url).origin === new URL(platform.shell_url).origin;
 }
 
+/**
+ * Whether the page behind a port is of the platform's shell, as the browser says. A document that its server has put into a
+ * sandbox has the address, and an origin that is nobody's.
+ */
+export function isShellSender(platform, { url, origin }) {
+  return isShellPage(platform, url) && (origin === undefined || origin === new URL(platform.shell_url).origin);
+}
+
+/** Whether a document of the shell made a request, in the tab itself or in a frame that stands among such documents alone. */
+export function isMadeByShell(platform, { documentUrl, originUrl, frameAncestors }) {
+  return [documentUrl, originUrl, ...(frameAncestors ?? []).map(({ url }) => url)].every((url) => isShellPage(platform, url));
+}
+
+/**
+ * Whether an answer that came from `url` may hold a final message: from the shell's own origin, or from a host that the
+ * registry names for answers. Any other subdomain may be anybody's.
+ */
+export function isAnswerPlace(platform, url) {
+  if (isShellPage(platform, url)) return true;
+  if (!URL.canParse(url ?? "")) return false;
+  const [{ protocol, port, hostname, username, password }, shell] = [new URL(url), new URL(platform.shell_url)];
+  const isOfScheme = protocol === shell.protocol || protocol === shell.protocol.replace("http", "ws");
+  return isOfScheme && port === shell.port && username === "" && password === "" && (platform.answer_hosts ?? []).includes(hostname);
+}
+
 /** What is wrong with a tab; "none" when nothing is. */
 export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (!permitted) return "permission_missing";

@@ -1,10 +1,12 @@
 /** The extension's page: shows what the background knows and hands on what is asked for. */
-import { addressFault, isMode, loginWords, modeWords, pairCommand, pairingWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "./view.js";
+import { addressFault, isMode, loginWords, modeWords, pairCommand, pairingWords, problemWords, stateWords, tabWords, templateWords, waitingWords, wantedOrigins } from "./view.js";
 
 const at = (id) => document.getElementById(id);
 const platforms = new Map();
 let port = null;
 let lines = "";
+/** The address that the question about a daemon without pairing is about. */
+let unpaired = "";
 
 /** Sets text only where it differs, so that a screen reader hears only what is new. */
 function say(element, text) {
@@ -28,9 +30,16 @@ function show(state) {
   say(at("note"), link.note);
   at("pairing").hidden = link.code === null;
   say(at("code"), link.code ?? "");
+  say(at("pairing-address"), link.address);
   say(at("pair-command"), pairCommand(link.code ?? ""));
+  tellCodeShown();
+  at("unpaired").hidden = !link.is_unconfirmed;
+  unpaired = link.address;
+  say(at("unpaired-address"), unpaired);
+  say(at("unpaired-waiting"), waitingWords(link));
   say(at("paired"), pairingWords(link));
   at("forget-pairing").hidden = link.paired_at === null;
+  at("withdraw-unpaired").hidden = link.confirmed_at === null;
   say(at("client-id"), state.client_id);
   say(at("default-address"), state.default_address);
   say(at("running"), String(state.running));
@@ -49,6 +58,12 @@ function show(state) {
   }
   for (const platform of state.platforms) showPlatform(platform);
   showLog(state.log);
+}
+
+/** An approval counts only where somebody can have read the code that it names. */
+function tellCodeShown() {
+  const code = at("code").textContent;
+  if (code !== "" && document.visibilityState === "visible") ask({ ask: "code_shown", code });
 }
 
 function showPlatform(platform) {
@@ -132,6 +147,16 @@ at("forget-pairing").addEventListener("click", () => {
   // The button goes away.
   at("reconnect").focus();
 });
+at("confirm-unpaired").addEventListener("click", () => {
+  ask({ ask: "confirm_unpaired", address: unpaired });
+  // The button goes away.
+  at("reconnect").focus();
+});
+at("withdraw-unpaired").addEventListener("click", () => {
+  ask({ ask: "withdraw_unpaired" });
+  at("reconnect").focus();
+});
+document.addEventListener("visibilitychange", tellCodeShown);
 for (const button of document.querySelectorAll("[data-mode]")) {
   button.addEventListener("click", () => ask({ ask: button.dataset.mode }));
 }

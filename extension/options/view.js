@@ -14,8 +14,17 @@ const STATES = {
 export const stateWords = ({ state }) => STATES[state] ?? state;
 
 /** The pairing in words. */
-export const pairingWords = ({ paired_at }) =>
-  paired_at === null ? "Not paired with the daemon at this address." : `Paired since ${new Date(paired_at).toLocaleString()}.`;
+export function pairingWords({ paired_at, confirmed_at }) {
+  if (paired_at !== null) return `Paired since ${new Date(paired_at).toLocaleString()}.`;
+  if (confirmed_at === null) return "Not paired with the daemon at this address.";
+  return `Not paired: since ${new Date(confirmed_at).toLocaleString()} any program that answers at this address is let in, as you confirmed.`;
+}
+
+/** What a daemon without pairing does not get until it is confirmed. */
+export function waitingWords({ waiting_messages: count }) {
+  const messages = count === 0 ? "" : `, and ${count === 1 ? "one final message that was seen meanwhile" : `${count} final messages that were seen meanwhile`}`;
+  return `Until then these wait: requests of programs, actions on tabs, reports of logins and tabs${messages}.`;
+}
 
 /** What the operator runs to let this browser in. */
 export const pairCommand = (code) => `baa-conductor pair ${code}`;

@@ -81,7 +81,8 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   const panel = new Panel({
     browser: {},
     link: { state: "connected", note: "", code: null, address: "ws://127.0.0.1:1/", reconnect: () => calls.push("reconnect") },
-    pairing: { since: () => 7, forget: async (address) => calls.push(`unpair ${address}`) },
+    messages: { waiting: 2 },
+    pairing: { since: () => 7, confirmedSince: () => null, forget: async (address) => calls.push(`unpair ${address}`) },
     shells: { names: ["claude"], platform: () => CLAUDE, runtime: () => runtime },
     tabs: {
       open: async (name, { focus, source }) => (calls.push(`open ${name} ${focus} ${source}`), { ok: true, platform: name }),

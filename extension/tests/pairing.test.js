@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test, { beforeEach } from "node:test";
 import { refusalOf } from "../background/backoff.js";
-import { FALSE_DAEMON, Pairing, UNKNOWN_HERE } from "../background/pairing.js";
+import { EARLIER_DAEMON, FALSE_DAEMON, Pairing, SELF_APPROVED, UNKNOWN_HERE, UNPROVED } from "../background/pairing.js";
+import { UNCONFIRMED, UNGREETED_CHARS_MAX } from "../background/link.js";
 import { FakeSocket, settled } from "./support/fakes.js";
 import { ACK, ADDRESS, makeLink } from "./support/link.js";
 import { Storage } from "./support/storage.js";
@@ -10,13 +11,16 @@ import { Storage } from "./support/storage.js";
 const golden = JSON.parse(readFileSync(new URL("../../tests/fixtures/proof.json", import.meta.url), "utf8"));
 const { secret } = golden;
 const CHALLENGE = { type: "challenge", nonce: golden.server_nonce, proof: golden.server_proof };
-const PAIRED = { [ADDRESS]: { secret, paired_at: 5 } };
+/** By what the daemon there is known. */
+const PLACE = "ws://127.0.0.1:4317";
+const PAIRED = { [PLACE]: { secret, paired_at: 5 } };
 
 beforeEach(() => (FakeSocket.all = []));
 
 /** Pairings as they were kept, with a value for each connection. */
-async function pairings(kept = {}) {
+async function pairings(kept = {}, confirmed = {}) {
   const storage = new Storage();
+  storage.kept.without_pairing = structuredClone(confirmed);
   storage.kept.pairings = structuredClone(kept);
   const log = [];
   const values = [golden.client_nonce];
@@ -46,8 +50,8 @@ async function until(holds) {
 }
 
 /** A link that has said hello to a daemon. */
-async function greeting(kept) {
-  const all = await pairings(kept);
+async function greeting(kept, confirmed) {
+  const all = await pairings(kept, confirmed);
   const made = makeLink({ pairing: all.pairing, random: () => 0 });
   made.link.start(ADDRESS);
   FakeSocket.last.accept();
@@ -72,6 +76,7 @@ test("an approval brings the secret, which is kept", async () => {
   assert.deepEqual([link.state, link.code], ["pairing", "123456"]);
   socket.say({ type: "pairing_required", code: "654321" });
   assert.equal(link.code, "654321", "an old code is replaced");
+  link.codeShown("654321");
   socket.say({ ...ACK, client_secret: secret });
   assert.deepEqual([link.state, link.code], ["connected", null]);
   await until(() => storage.writes > 0);
@@ -142,7 +147,7 @@ test("a daemon that moved to another port is the same, and is known there from t
   socket.say(CHALLENGE);
   await until(() => socket.sent.length > 1 && storage.writes > 0);
   assert.equal(JSON.parse(socket.sent[1]).proof, golden.client_proof);
-  assert.deepEqual(storage.kept.pairings[ADDRESS], { secret, paired_at: 3 });
+  assert.deepEqual(storage.kept.pairings[PLACE], { secret, paired_at: 3 });
 });
 
 test("who lost its secret is told how to be paired anew", async () => {
@@ -154,18 +159,19 @@ test("who lost its secret is told how to be paired anew", async () => {
 
 test("a pairing is forgotten when that is asked for, wherever the daemon was seen", async () => {
   const other = { secret: "f".repeat(64), paired_at: 1 };
-  const { pairing, storage } = await pairings({ ...PAIRED, "ws://127.0.0.1:9/ws/firefox": PAIRED[ADDRESS], "ws://127.0.0.1:8/": other });
+  const { pairing, storage } = await pairings({ ...PAIRED, "ws://127.0.0.1:9/ws/firefox": PAIRED[PLACE], "ws://127.0.0.1:8/": other });
   await pairing.forget(ADDRESS);
-  assert.deepEqual(storage.kept.pairings, { "ws://127.0.0.1:8/": other });
+  assert.deepEqual(storage.kept.pairings, { "ws://127.0.0.1:8": other });
   assert.equal(pairing.since(ADDRESS), null);
   pairing.begin(ADDRESS);
-  assert.deepEqual([pairing.asked(), pairing.greeted(ACK)], [undefined, undefined]);
+  assert.deepEqual([pairing.asked(), pairing.greeted(ACK)], [undefined, { isUnconfirmed: true }]);
 });
 
 test("a secret that cannot be stored is said so, and holds until Firefox ends", async () => {
   const { pairing, storage, log } = await pairings();
   storage.failsToWrite = true;
   pairing.begin(ADDRESS);
+  pairing.shown();
   pairing.greeted({ ...ACK, client_secret: secret });
   await until(() => log.length > 1);
   assert.match(log[1], /^error The pairing could not be stored/);
@@ -182,4 +188,172 @@ test("a refusal says what it means where it comes, and what to do", () => {
   assert.match(refusalOf(4003, "connected"), /forgot this Firefox.*Forget pairing/);
   assert.match(refusalOf(4003, "greeting"), /refused.*pairings forget/);
   assert.equal(refusalOf(1006, "greeting"), undefined);
+});
+
+/** A proof of the golden secret over other values. */
+async function provenOver(...parts) {
+  const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const text = ["server", golden.client_nonce, golden.server_nonce, ...parts].join("\n");
+  const mac = new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(text)));
+  return { ...CHALLENGE, proof: [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
+}
+
+test("a proof that was made for another address is not believed, nor one without an address", async () => {
+  for (const host of ["127.0.0.1:4318", "localhost:4317", "[::1]:4317", "127.0.0.1", "", `127.0.0.1:4318\n${golden.address}`]) {
+    const { link, socket, told } = await greeting(PAIRED);
+    socket.say(await provenOver(host));
+    await until(() => link.state === "waiting");
+    assert.deepEqual([link.note, socket.types(), told.greeted], [FALSE_DAEMON, ["hello"], 0], host);
+    FakeSocket.all = [];
+  }
+  const { link, socket } = await greeting(PAIRED);
+  socket.say(await provenOver());
+  await until(() => link.state === "waiting");
+  assert.deepEqual([link.note, socket.types()], [EARLIER_DAEMON, ["hello"]]);
+  assert.match(link.note, /Update baa-conductor/);
+});
+
+test("the address is the one that was dialled, as URL.host gives it", async () => {
+  for (const [address, host] of [["ws://LOCALHOST:4317/ws/firefox?x#y", "localhost:4317"], ["ws://[0::1]:80/", "[::1]"], ["ws://127.0.0.1:80", "127.0.0.1"]]) {
+    const { pairing } = await pairings({ [address]: { secret, paired_at: 1 } });
+    pairing.begin(address);
+    assert.ok((await pairing.answer(await provenOver(host))).auth, address);
+    pairing.begin(address);
+    assert.equal((await pairing.answer(CHALLENGE)).fault, FALSE_DAEMON, "the value of another connection");
+  }
+});
+
+test("whatever of an address does not say where it leads does not make it another one", async () => {
+  const { pairing, storage } = await pairings({ [ADDRESS]: { secret, paired_at: 7 }, [`${PLACE}/old`]: { secret: "f".repeat(64), paired_at: 3 } });
+  for (const address of [ADDRESS, `${PLACE}/`, `${PLACE}/ws/firefox?again`, "WS://127.0.0.1:4317/x"]) {
+    assert.equal(pairing.since(address), 7, address);
+    pairing.begin(address);
+    assert.deepEqual([pairing.greeted(ACK).fault, pairing.asked()], [FALSE_DAEMON, UNKNOWN_HERE], address);
+  }
+  await pairing.forget(`${PLACE}/`);
+  assert.deepEqual(storage.kept.pairings, {});
+});
+
+test("where one daemon is known no other that is known elsewhere takes its place", async () => {
+  const { link, socket, storage } = await greeting({ [PLACE]: { secret: "f".repeat(64), paired_at: 1 }, "ws://127.0.0.1:9": { secret, paired_at: 3 } });
+  socket.say(CHALLENGE);
+  await until(() => link.state === "waiting");
+  assert.deepEqual([link.note, socket.types(), storage.writes], [FALSE_DAEMON, ["hello"], 0]);
+});
+
+test("only the first challenge of a connection is answered", async () => {
+  const { link, socket } = await greeting(PAIRED);
+  socket.say({ ...CHALLENGE, proof: "0".repeat(64) });
+  socket.say(CHALLENGE);
+  await until(() => link.state === "waiting");
+  await settled();
+  assert.deepEqual(socket.types(), ["hello"]);
+});
+
+/** What a daemon could ask for. */
+const WISHES = [
+  { type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x" },
+  { type: "open_tab", request_id: "a", action: "tab_open", platform: "claude" },
+  { type: "reload", request_id: "b", action: "tab_reload" },
+  { type: "tab_restore", request_id: "c", action: "tab_restore" },
+  { type: "controller_reload", request_id: "d", action: "controller_reload" },
+  { type: "ws_reconnect", request_id: "e", action: "ws_reconnect" },
+  { type: "plugin_status", request_id: "f", action: "plugin_status" },
+  { type: "request_credentials", reason: "hello" },
+  { type: "state_snapshot", reason: "hello", snapshot: {} },
+  { type: "action_result", request_id: "g", action: "pause" },
+  { type: "request_cancel", id: "r" },
+];
+
+for (const [how, greetings] of Object.entries({
+  "greets without pairing": [{ ...ACK, pairing: "off" }],
+  "greets as one of an earlier version": [ACK],
+  "greets although it requires pairing": [{ ...ACK, pairing: "required" }],
+  "brings a secret unasked": [{ ...ACK, client_secret: "e".repeat(64) }],
+  "approves by itself": [{ type: "pairing_required", code: "123456" }, { ...ACK, pairing: "required", client_secret: "e".repeat(64) }],
+  "waits for pairing": [{ type: "pairing_required", code: "123456" }],
+  "says nothing of itself": [],
+  "only complains": [{ type: "error", code: "invalid_message" }],
+})) {
+  test(`nothing is done for a stranger that ${how}, and it is told nothing`, async () => {
+    const { link, socket, told, storage } = await greeting();
+    for (const frame of [...WISHES, ...greetings, ...WISHES]) socket.say(frame);
+    await settled();
+    assert.deepEqual([told.greeted, told.frames, socket.types()], [0, [], ["hello"]]);
+    assert.deepEqual([link.connected, link.send("{}"), link.connection], [false, false, undefined]);
+    assert.deepEqual([storage.writes, storage.kept.pairings], [0, {}]);
+  });
+}
+
+test("what a stranger is, is said", async () => {
+  const note = async (...frames) => {
+    const { link, socket } = await greeting();
+    for (const frame of frames) socket.say(frame);
+    return [link.note, link.isUnconfirmed];
+  };
+  assert.deepEqual(await note(ACK), [UNCONFIRMED, true]);
+  assert.deepEqual(await note({ ...ACK, pairing: "required" }), [UNPROVED, false]);
+  const [asked, approved] = [{ type: "pairing_required", code: "123456" }, { ...ACK, client_secret: "e".repeat(64) }];
+  assert.deepEqual(await note(approved), [SELF_APPROVED, false]);
+  assert.deepEqual(await note(asked, approved), [SELF_APPROVED, false]);
+});
+
+test("an approval counts where its code was to be seen, and a secret that is none does not", async () => {
+  for (const [code, client_secret, state] of [["123456", secret, "connected"], ["999999", secret, "waiting"], ["123456", "short", "waiting"]]) {
+    FakeSocket.all = [];
+    const { link, socket } = await greeting();
+    link.codeShown("123456");
+    socket.say({ type: "pairing_required", code: "123456" });
+    link.codeShown(code);
+    socket.say({ ...ACK, client_secret });
+    assert.equal(link.state, state, `${code} ${client_secret}`);
+  }
+});
+
+test("a daemon without pairing is let in once the user has confirmed it, at that address alone, until that is withdrawn", async () => {
+  const { link, socket, pairing, storage, told, clock } = await greeting();
+  socket.say({ ...ACK, pairing: "off" });
+  assert.deepEqual([socket.closed.code, link.state, link.isUnconfirmed], [4003, "waiting", true]);
+  await clock.pass(200_000);
+  assert.equal(FakeSocket.all.length, 1, "nor is it asked again soon");
+  await pairing.confirm(ADDRESS);
+  assert.deepEqual(storage.kept.without_pairing, { [PLACE]: 5 });
+  link.reconnect("confirmed");
+  await settled();
+  FakeSocket.last.accept();
+  FakeSocket.last.say({ ...ACK, pairing: "off" });
+  assert.deepEqual([link.state, link.isUnconfirmed, told.greeted], ["connected", false, 1]);
+  link.start("ws://127.0.0.1:9/ws/firefox");
+  FakeSocket.last.accept();
+  FakeSocket.last.say({ ...ACK, pairing: "off" });
+  assert.deepEqual([link.state, link.isUnconfirmed, told.greeted], ["waiting", true, 1], "another address is another question");
+  await pairing.withdraw(ADDRESS);
+  assert.deepEqual(storage.kept.without_pairing, {});
+  link.start(ADDRESS);
+  FakeSocket.last.accept();
+  FakeSocket.last.say({ ...ACK, pairing: "off" });
+  assert.deepEqual([link.state, told.greeted], ["waiting", 1]);
+});
+
+test("a confirmation is kept, and ends where a pairing is made", async () => {
+  const { link, socket, pairing, storage } = await greeting({}, { [PLACE]: 3, "ws://127.0.0.1:9": 4, x: "no" });
+  assert.deepEqual([pairing.confirmedSince(ADDRESS), pairing.confirmedSince("ws://127.0.0.1:9/ws/firefox"), pairing.confirmedSince("x")], [3, 4, null]);
+  socket.say({ type: "pairing_required", code: "123456" });
+  link.codeShown("123456");
+  socket.say({ ...ACK, client_secret: secret });
+  await until(() => storage.writes > 0);
+  assert.deepEqual(storage.kept.without_pairing, { "ws://127.0.0.1:9": 4 });
+  await pairing.confirm(ADDRESS);
+  assert.equal(pairing.confirmedSince(ADDRESS), null, "not while a secret is kept");
+});
+
+test("a stranger neither fills the log nor has much read", async () => {
+  const lines = [];
+  const noisy = makeLink({ log: (level, line) => lines.push(line) });
+  noisy.link.start(ADDRESS);
+  FakeSocket.last.accept();
+  for (let i = 0; i < 100; i += 1) FakeSocket.last.say(i % 2 === 0 ? "{" : { type: "error", code: `${i}` });
+  assert.equal(lines.length, 8);
+  FakeSocket.last.say({ ...ACK, version: "x".repeat(UNGREETED_CHARS_MAX) });
+  assert.equal(noisy.link.state, "greeting");
 });

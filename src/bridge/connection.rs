@@ -60,13 +60,21 @@ pub enum Out {
     Close(u16, &'static str),
 }
 
+/// What the head of a socket's handshake says of its peer.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// The `Origin`; `none` for a peer that is no browser.
+    pub(super) origin: Arc<str>,
+    /// The address that the peer dialled, from the `Host`.
+    pub(super) address: Arc<str>,
+}
+
 /// The actor; one per socket.
 pub struct Connection {
     hub: Hub,
     meter: Arc<Meter>,
     socket: Recipient<Out>,
-    /// Of the handshake.
-    origin: Arc<str>,
+    handshake: Handshake,
     /// How far it came, for as long as nobody was greeted.
     door: Door,
     /// Waits for the daemon's stop for as long as nobody was greeted.
@@ -106,7 +114,7 @@ impl Connection {
         hub: Hub,
         meter: Arc<Meter>,
         socket: Recipient<Out>,
-        origin: Arc<str>,
+        handshake: Handshake,
         token: SocketToken,
     ) -> Self {
         let now = Instant::now();
@@ -117,7 +125,7 @@ impl Connection {
             hub,
             meter,
             socket,
-            origin,
+            handshake,
             door: Door::Silent,
             ungreeted: None,
             greeted: None,

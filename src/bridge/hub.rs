@@ -3,7 +3,7 @@
 
 use super::{
     assignment::{Assignment, Dispatched, Gone, Report},
-    connection::{Connection, Dispatch, Out, Stop, View},
+    connection::{Connection, Dispatch, Handshake, Out, Stop, View},
     directory::{Crowded, Directory, Link, NoClient, Template},
     events::Disconnected,
     messages::FinalMessages,
@@ -105,8 +105,8 @@ impl Hub {
 
     /// Starts the connection behind a new socket, on the calling arbiter.
     /// `origin`: of its handshake, `none` where there was none.
-    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>, origin: Arc<str>) -> Addr<Connection> {
-        Connection::new(self.clone(), meter, socket, origin, self.shared.sockets.token()).start()
+    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>, handshake: Handshake) -> Addr<Connection> {
+        Connection::new(self.clone(), meter, socket, handshake, self.shared.sockets.token()).start()
     }
 
     /// Who performs a request for `platform`.

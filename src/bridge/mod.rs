@@ -22,7 +22,7 @@ mod view;
 
 pub use action::{ActionEntry, ActionFailure, ActionTarget, Asked, Done, Order, Reconnected};
 pub use assignment::{Dispatched, Gone, Report};
-pub use connection::{Connection, In, Out};
+pub use connection::{Connection, Handshake, In, Out};
 pub use directory::{Link, NoClient};
 pub use entries::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
 pub use frames::{FrameGuard, Rate};

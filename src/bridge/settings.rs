@@ -61,6 +61,16 @@ pub enum Pairing {
     Off,
 }
 
+impl Pairing {
+    /// Its name, as the configuration and `hello_ack` have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pairing::Required => "required",
+            Pairing::Off => "off",
+        }
+    }
+}
+
 settings! {
     /// When what a client said about a login counts as old.
     LoginState {

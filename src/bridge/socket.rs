@@ -4,7 +4,7 @@
 //! it has none; pings, deadlines and byte counts are the connection's.
 
 use super::{
-    connection::{Connection, In, Out},
+    connection::{Connection, Handshake, In, Out},
     frames::{FrameGuard, Rate},
     hub::Hub,
     meter::Meter,
@@ -30,7 +30,7 @@ use std::{
 struct Socket {
     hub: Hub,
     meter: Arc<Meter>,
-    origin: Arc<str>,
+    handshake: Handshake,
     connection: Option<Addr<Connection>>,
     parts: Option<BytesMut>,
     over: bool,
@@ -44,7 +44,7 @@ impl Actor for Socket {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.connection =
-            Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient(), Arc::clone(&self.origin)));
+            Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient(), self.handshake.clone()));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -197,7 +197,7 @@ impl<S: Stream> Stream for ToPeer<S> {
     }
 }
 
-/// Answers a WebSocket handshake that passed the guards. `line` is a second handle of the TCP connection.
+/// Answers a WebSocket handshake that passed the guards. `address` is the one that the peer dialled; `line` is a second handle of the TCP connection.
 ///
 /// # Errors
 ///
@@ -206,6 +206,7 @@ pub fn upgrade(
     request: &HttpRequest,
     body: web::Payload,
     hub: Hub,
+    address: Arc<str>,
     line: Option<Line>,
 ) -> Result<HttpResponse, ws::HandshakeError> {
     let mut response = ws::handshake(request)?;
@@ -217,9 +218,9 @@ pub fn upgrade(
     let codec = Codec::new().max_size(settings.max_message_bytes);
     // It passed the guards, so it is a text and the only one.
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or(NO_ORIGIN);
-    let (meter_of_it, origin) = (Arc::clone(&meter), origin.into());
+    let (meter_of_it, handshake) = (Arc::clone(&meter), Handshake { origin: origin.into(), address });
     let _alive = hub.metrics().socket();
-    let socket = Socket { hub, meter: meter_of_it, origin, connection: None, parts: None, over: false, _alive };
+    let socket = Socket { hub, meter: meter_of_it, handshake, connection: None, parts: None, over: false, _alive };
     let frames = Box::pin(ws::WebsocketContext::with_codec(socket, guarded, codec));
     Ok(response.streaming(ToPeer { frames, meter, ended: false }))
 }

@@ -10,6 +10,7 @@ use actix_web::http::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use std::net::SocketAddr;
+use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -78,6 +79,10 @@ impl Origins {
     /// All checks, in the order of the contract. `socket`: the request is for the peers' socket.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap, socket: bool) -> Result<Passed, ApiError> {
         let host = self.host(uri, headers)?;
+        if socket && !self.names_its_port(host) {
+            let message = "The extension's socket is reached by a name of this machine only at a port that server.allowed_hosts names.";
+            return Err(ApiError::new(Code::HostNotAllowed, message));
+        }
         let origin = self.origin(headers, host, socket)?;
         if matches!(origin, Origin::Unsaid | Origin::Own) {
             fetch_site(headers)?;
@@ -109,6 +114,14 @@ impl Origins {
         Err(ApiError::new(Code::HostNotAllowed, "This host is not allowed."))
     }
 
+    /// Whether a `Host` that is a name of this machine stands in the lists with that port. Pairing binds proofs to the
+    /// dialled address; any other program of the machine may listen on a port that is only covered by an entry without
+    /// one, and pass the proofs on.
+    fn names_its_port(&self, host: &str) -> bool {
+        let is_named = |named: &String| named.eq_ignore_ascii_case(host);
+        !is_this_machine(host) || self.own.iter().any(is_named) || self.allowed_hosts.iter().any(is_named)
+    }
+
     fn origin(&self, headers: &HeaderMap, host: &str, socket: bool) -> Result<Origin, ApiError> {
         let refused = || ApiError::new(Code::OriginNotAllowed, "This origin is not allowed.");
         let mut given = headers.get_all(header::ORIGIN);
@@ -137,6 +150,17 @@ fn is_extension(origin: &str) -> bool {
     id.is_some_and(|id| {
         (1..=EXTENSION_ID_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     })
+}
+
+/// Whether a `Host`, with or without port, is a loopback address or a name that always leads to one.
+fn is_this_machine(host: &str) -> bool {
+    // As a URL it is read the way a browser reads it: 127.1 is an address too.
+    match Url::parse(&format!("ws://{host}/")).ok().as_ref().and_then(Url::host) {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => true,
+    }
 }
 
 fn matches_host(entry: &str, host: &str) -> bool {

@@ -12,7 +12,7 @@ use crate::simulator::{
     },
     webapp::WebApp,
 };
-use crate::wire::proof::{Nonces, Side, proof, proves};
+use crate::wire::proof::{Side, Transcript, address_of, proof, proves};
 use actix_http::ws::{CloseCode, CloseReason, Message};
 use serde_json::{Value, json};
 use std::{
@@ -125,10 +125,14 @@ impl Shared {
 
     /// What answers a `challenge`, if the daemon proves in it that it knows the secret.
     fn auth(&self, challenge: &Value) -> Option<Value> {
-        let nonces = Nonces { client: self.nonce.borrow().clone(), server: challenge["nonce"].as_str()?.to_owned() };
+        let transcript = Transcript {
+            client_nonce: self.nonce.borrow().clone(),
+            server_nonce: challenge["nonce"].as_str()?.to_owned(),
+            address: address_of(&socket::authority(&self.url)?)?,
+        };
         let secret = self.secret.borrow().clone()?;
-        proves(challenge["proof"].as_str()?, &secret, Side::Server, &nonces)
-            .then(|| json!({"type": "auth", "proof": proof(&secret, Side::Client, &nonces)}))
+        proves(challenge["proof"].as_str()?, &secret, Side::Server, &transcript)
+            .then(|| json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)}))
     }
 
     async fn introduce(self: Rc<Self>) {

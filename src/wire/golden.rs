@@ -123,6 +123,7 @@ fn what_we_write_is_the_golden_frame() {
         heartbeat_ms: 15_000,
         supports: SUPPORTS,
         platforms: &platforms,
+        pairing: "required",
         client_secret: Some("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
     };
     let error = ErrorFrame {

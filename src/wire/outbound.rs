@@ -66,6 +66,8 @@ pub struct HelloAck<'a> {
     pub supports: Supports,
     /// The platform registry, a JSON array.
     pub platforms: &'a Raw,
+    /// Whether clients have to be paired: `required` or `off`.
+    pub pairing: &'static str,
     /// Newly issued to a client that was just paired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<&'a str>,

@@ -1,10 +1,12 @@
-//! The proof that both sides of a paired socket give: an HMAC over both random values, keyed by the client's secret,
-//! which never crosses the socket again. Whose proof it is stands in it, so that neither side can send back the other's.
+//! The proof that both sides of a paired socket give: an HMAC over both random values and the dialled address, keyed by
+//! the client's secret, which never crosses the socket again. Whose proof it is stands in it, so that neither side can
+//! send back the other's; where it counts stands in it, so that a program on another port cannot pass it on.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt::Write;
 use subtle::ConstantTimeEq;
+use url::Url;
 
 /// Whose proof it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,27 +26,44 @@ impl Side {
     }
 }
 
-/// The random values of one connection.
+/// What both sides of one connection know, and their proofs are over. None of it holds a line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nonces {
-    /// Of `hello`.
-    pub client: String,
-    /// Of `challenge`.
-    pub server: String,
+pub struct Transcript {
+    /// The random value of `hello`.
+    pub client_nonce: String,
+    /// The random value of `challenge`.
+    pub server_nonce: String,
+    /// The address that the extension dialled, as [`address_of`] answers it.
+    pub address: String,
 }
 
-/// `hex(HMAC-SHA256(secret, side "\n" client nonce "\n" server nonce))`, in lower case; the key is the secret's text.
-pub fn proof(secret: &str, side: Side, nonces: &Nonces) -> String {
+/// Returns `hex(HMAC-SHA256(secret, side "\n" client nonce "\n" server nonce "\n" address))`, in lower case; the key is the
+/// secret's text.
+pub fn proof(secret: &str, side: Side, transcript: &Transcript) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("an HMAC takes a key of any length");
-    for part in [side.name(), "\n", &nonces.client, "\n", &nonces.server] {
+    let Transcript { client_nonce, server_nonce, address } = transcript;
+    for part in [side.name(), "\n", client_nonce, "\n", server_nonce, "\n", address] {
         mac.update(part.as_bytes());
     }
     hex(&mac.finalize().into_bytes())
 }
 
+/// Returns the address that a `Host` header names, as a browser's `URL.host` gives it: lower case, IPv6 in brackets, without
+/// the port 80. Nothing where the text is more or less than a host and a port.
+pub fn address_of(host: &str) -> Option<String> {
+    // What the URL parser would drop or take for another part.
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '\\' | '?' | '#' | '@' | '%');
+    if host.is_empty() || host.contains(odd) {
+        return None;
+    }
+    let url = Url::parse(&format!("ws://{host}/")).ok()?;
+    let name = url.host_str()?;
+    Some(url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}")))
+}
+
 /// Whether `given` is that proof; takes the same time for every guess.
-pub fn proves(given: &str, secret: &str, side: Side, nonces: &Nonces) -> bool {
-    let expected = proof(secret, side, nonces);
+pub fn proves(given: &str, secret: &str, side: Side, transcript: &Transcript) -> bool {
+    let expected = proof(secret, side, transcript);
     expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()).into()
 }
 
@@ -60,8 +79,8 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn nonces(client: &str, server: &str) -> Nonces {
-        Nonces { client: client.into(), server: server.into() }
+    fn transcript(client: &str, server: &str, address: &str) -> Transcript {
+        Transcript { client_nonce: client.into(), server_nonce: server.into(), address: address.into() }
     }
 
     /// Made by another program; the extension's tests read it too.
@@ -71,14 +90,14 @@ mod tests {
     fn a_proof_is_what_any_hmac_of_that_text_is() {
         let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
         let text = |field: &str| golden[field].as_str().unwrap();
-        let both = nonces(text("client_nonce"), text("server_nonce"));
+        let both = transcript(text("client_nonce"), text("server_nonce"), text("address"));
         assert_eq!(proof(text("secret"), Side::Server, &both), text("server_proof"));
         assert_eq!(proof(text("secret"), Side::Client, &both), text("client_proof"));
     }
 
     #[test]
     fn only_that_proof_proves_in_either_case() {
-        let (secret, both) = ("0".repeat(64), nonces("c", "s"));
+        let (secret, both) = ("0".repeat(64), transcript("c", "s", "127.0.0.1:1"));
         let right = proof(&secret, Side::Client, &both);
         assert!(proves(&right, &secret, Side::Client, &both));
         assert!(proves(&right.to_uppercase(), &secret, Side::Client, &both));
@@ -88,10 +107,41 @@ mod tests {
             format!("{right}00"),
             secret.clone(),
             proof(&secret, Side::Server, &both),
-            proof(&secret, Side::Client, &nonces("s", "c")),
+            proof(&secret, Side::Client, &transcript("s", "c", "127.0.0.1:1")),
+            proof(&secret, Side::Client, &transcript("c", "s", "127.0.0.1:2")),
+            proof(&secret, Side::Client, &transcript("c", "s", "localhost:1")),
+            proof(&secret, Side::Client, &transcript("c", "s", "")),
             proof(&"1".repeat(64), Side::Client, &both),
         ] {
             assert!(!proves(&wrong, &secret, Side::Client, &both), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_what_a_browser_makes_of_it() {
+        for (host, address) in [
+            ("127.0.0.1:4317", Some("127.0.0.1:4317")),
+            ("LocalHost:4317", Some("localhost:4317")),
+            ("[::1]:4317", Some("[::1]:4317")),
+            ("[0:0::1]:4317", Some("[::1]:4317")),
+            ("box.lan", Some("box.lan")),
+            ("box.lan:", Some("box.lan")),
+            ("box.lan:80", Some("box.lan")),
+            ("box.lan:080", Some("box.lan")),
+            ("box.lan:443", Some("box.lan:443")),
+            ("127.1:80", Some("127.0.0.1")),
+            ("", None),
+            (":80", None),
+            ("box.lan:x", None),
+            ("box.lan:65536", None),
+            ("user@box.lan", None),
+            ("box.lan/path", None),
+            ("box.lan:80\t", None),
+            ("box.lan?x", None),
+            ("box%2elan", None),
+            ("::1", None),
+        ] {
+            assert_eq!(address_of(host).as_deref(), address, "{host}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{Answer, Caller, Daemon, ask, client_ids, handled, no_client_left, request_of, until};
 use baa_conductor::{
     simulator::{Closed, Firefox, Profile},
-    wire::proof::{Nonces, Side, proof},
+    wire::proof::{Side, Transcript, proof},
 };
 use serde_json::{Value, json};
 
@@ -63,6 +63,12 @@ async fn list(daemon: &Daemon) -> Vec<Value> {
     let list = data["pairings"].as_array_mut().unwrap().drain(..).collect::<Vec<_>>();
     assert_eq!(data["count"], list.len());
     list
+}
+
+/// What both sides of a connection to the daemon's own address prove with.
+fn transcript(daemon: &Daemon, client: &str, server: &str) -> Transcript {
+    let address = daemon.address.to_string();
+    Transcript { client_nonce: client.into(), server_nonce: server.into(), address }
 }
 
 /// It waits on, under the code it had.
@@ -231,14 +237,14 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
     new.send_json(&json!({"type": "hello", "client_id": "ff", "nonce": "of-mine"})).await.unwrap();
     let challenge = new.expect("challenge").await.unwrap();
     let text = |field: &str| challenge[field].as_str().unwrap().to_owned();
-    let nonces = Nonces { client: "of-mine".into(), server: text("nonce") };
-    assert_eq!(text("proof"), proof(&secret, Side::Server, &nonces));
+    let transcript = transcript(&daemon, "of-mine", &text("nonce"));
+    assert_eq!(text("proof"), proof(&secret, Side::Server, &transcript));
     for body in [json!({"type": "state_request"}), json!({"type": "hello", "client_id": "ff", "nonce": "n"})] {
         new.send_json(&body).await.unwrap();
         new.expect("error").await.unwrap();
     }
     handled(&old).await;
-    new.send_json(&json!({"type": "auth", "proof": proof(&secret, Side::Client, &nonces)})).await.unwrap();
+    new.send_json(&json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)})).await.unwrap();
     assert!(new.expect("hello_ack").await.unwrap().get("client_secret").is_none());
     assert_eq!(old.closed().await.unwrap(), Closed { code: Some(4001), reason: "replaced".into() });
     let kinds: Vec<_> = new.received().iter().map(|m| m["type"].as_str().unwrap().to_owned()).collect();
@@ -252,7 +258,7 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
     .await;
     replayed.send_json(&json!({"type": "hello", "client_id": "ff", "nonce": "of-mine"})).await.unwrap();
     replayed.expect("challenge").await.unwrap();
-    replayed.send_json(&json!({"type": "auth", "proof": proof(&secret, Side::Client, &nonces)})).await.unwrap();
+    replayed.send_json(&json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)})).await.unwrap();
     assert_eq!(replayed.closed().await.unwrap(), unauthorized());
     handled(&new).await;
 }
@@ -261,7 +267,7 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
 async fn a_wrong_proof_or_none_is_closed_and_disturbs_nobody() {
     let daemon = Daemon::start(&format!("{REQUIRED}\nbridge.proof_timeout_ms = 300")).await;
     let (firefox, secret) = paired(&daemon, "ff").await;
-    type Wrong = fn(&str, &Nonces) -> Value;
+    type Wrong = fn(&str, &Transcript) -> Value;
     let wrongs: [(&str, Wrong); 7] = [
         ("another secret", |_, n| json!(proof(&"0".repeat(64), Side::Client, n))),
         ("the daemon's own proof", |s, n| json!(proof(s, Side::Server, n))),
@@ -277,9 +283,9 @@ async fn a_wrong_proof_or_none_is_closed_and_disturbs_nobody() {
         let peer = dial(&daemon, silent).await;
         peer.send_json(&json!({"type": "hello", "client_id": "ff", "nonce": "n"})).await.unwrap();
         let challenge = peer.expect("challenge").await.unwrap();
-        let nonces = Nonces { client: "n".into(), server: challenge["nonce"].as_str().unwrap().into() };
+        let transcript = transcript(&daemon, "n", challenge["nonce"].as_str().unwrap());
         if how != "nothing" {
-            peer.send_json(&json!({"type": "auth", "proof": wrong(&secret, &nonces)})).await.unwrap();
+            peer.send_json(&json!({"type": "auth", "proof": wrong(&secret, &transcript)})).await.unwrap();
         }
         assert_eq!(peer.closed().await.unwrap(), unauthorized(), "{how}");
         assert!(peer.received_of("hello_ack").is_empty(), "{how}");

@@ -133,8 +133,8 @@ export class FakePort {
   sent = [];
   name = "page";
 
-  constructor(tabId, frameId = 0, url = "https://claude.ai/") {
-    this.sender = { tab: { id: tabId }, frameId, url };
+  constructor(tabId, frameId = 0, url = "https://claude.ai/", origin = new URL(url).origin) {
+    this.sender = { tab: { id: tabId }, frameId, url, origin };
   }
 
   disconnect() {

@@ -10,10 +10,10 @@ export const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
 export const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", heartbeat_ms: 15_000, platforms: [CLAUDE] };
 
 /** Of a daemon that wants no pairing. */
-export const NOBODY_PAIRED = { begin: () => "nonce", greeted: () => undefined, asked: () => undefined, answer: async () => ({ fault: "no" }) };
+export const NOBODY_PAIRED = { begin: () => "nonce", greeted: () => ({}), asked: () => undefined, shown() {}, answer: async () => ({ fault: "no" }) };
 
 /** A link that is not started, its clock, and what it told. */
-export function makeLink({ random = () => 1, probe = async () => true, pairing = NOBODY_PAIRED } = {}) {
+export function makeLink({ random = () => 1, probe = async () => true, pairing = NOBODY_PAIRED, log = () => {} } = {}) {
   const clock = new Clock();
   const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
   const link = new Link(
@@ -26,7 +26,7 @@ export function makeLink({ random = () => 1, probe = async () => true, pairing =
       greeted: () => (told.greeted += 1),
       frame: (frame) => told.frames.push(frame.body?.text ?? frame.type),
       lost: () => (told.lost += 1),
-      log: () => {},
+      log,
     },
   );
   return { clock, link, told };

@@ -5,10 +5,11 @@ export class Storage {
   failsToWrite = false;
   writes = 0;
 
-  async get(key) {
+  async get(keys) {
     await null;
     if (this.failsToRead) throw new Error("storage cannot be read");
-    return key in this.kept ? { [key]: structuredClone(this.kept[key]) } : {};
+    const found = [keys].flat().filter((key) => key in this.kept);
+    return structuredClone(Object.fromEntries(found.map((key) => [key, this.kept[key]])));
   }
 
   async set(values) {

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 static OTHER_ORIGINS: Sparing = Sparing::new();
 static UNPROVED: Sparing = Sparing::new();
+static DISBELIEVED: Sparing = Sparing::new();
 
 /// How far a client came that is not greeted.
 pub(super) enum Door {
@@ -75,11 +76,11 @@ impl Connection {
             return self.refuse_hello("\"nonce\" must not hold control characters", ctx);
         }
         let pairings = self.hub.door().clone();
-        match pairings.knock(&hello.client_id, &self.origin, hello.nonce.as_deref(), ctx.address()) {
+        match pairings.knock(&hello.client_id, &self.handshake, hello.nonce.as_deref(), ctx.address()) {
             Ok(None) => self.refuse_hello("\"nonce\" is required of a paired client", ctx),
             Ok(Some(Entrance::Refused)) => {
                 if let Some(left_out) = OTHER_ORIGINS.one_more() {
-                    tracing::warn!(client.id = %hello.client_id, origin = %self.origin, left_out, "the origin is not the one it was paired with");
+                    tracing::warn!(client.id = %hello.client_id, origin = %self.handshake.origin, left_out, "the origin is not the one it was paired with");
                 }
                 self.turn_away(ctx);
             }
@@ -116,7 +117,7 @@ impl Connection {
         let client_id = hello.client_id.clone();
         self.enter(hello, None, ctx);
         // Whoever forgets it looks for it in the directory, where it was not yet a moment ago.
-        if !pairings.knows(&client_id, &self.origin) {
+        if !pairings.knows(&client_id, &self.handshake.origin) {
             self.turn_away(ctx);
         }
     }
@@ -149,6 +150,19 @@ impl Connection {
             id: None,
         };
         self.refuse(&refused, ctx);
+    }
+
+    /// Notes that a peer is gone which was challenged and did not answer: an extension goes where the daemon's proof is not
+    /// the one that it expects, as one of an earlier version does.
+    pub(super) fn left_the_door(&self) {
+        let Door::Proving { hello, .. } = &self.door else { return };
+        if let Some(left_out) = DISBELIEVED.one_more() {
+            tracing::warn!(
+                client.id = %hello.client_id, address = %self.handshake.address, left_out,
+                "a paired client went away instead of proving itself: it did not believe this daemon. After an update of the \
+                 daemon, write its extension with `baa-conductor extension` and load it again"
+            );
+        }
     }
 
     fn turn_away(&mut self, ctx: &mut Context<Self>) {

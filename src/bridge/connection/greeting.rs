@@ -86,6 +86,7 @@ impl Connection {
             heartbeat_ms: self.hub.settings().heartbeat_ms,
             supports: SUPPORTS,
             platforms: self.hub.platforms(),
+            pairing: self.hub.settings().pairing.name(),
             client_secret: secret.map(Secret::expose),
         });
         self.send(ack, ctx);

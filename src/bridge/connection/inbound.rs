@@ -48,6 +48,7 @@ impl Handler<In> for Connection {
                 if let Some(greeted) = &self.greeted {
                     tracing::info!(client.id = %greeted.presence.client_id, "client disconnected");
                 }
+                self.left_the_door();
                 self.fail_requests(Gone::Disconnected);
                 self.leave(Gone::Disconnected);
                 ctx.stop();

@@ -15,7 +15,7 @@ pub use deciding::Undecided;
 pub use desk::{Decision, PairingView, Standing};
 
 use super::{
-    connection::{Connection, TurnAway},
+    connection::{Connection, Handshake, TurnAway},
     settings::Bridge,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     secret::Secret,
     store::{self, Store, StoreError},
     telemetry::Sparing,
-    wire::proof::{Nonces, Side, proof, proves},
+    wire::proof::{Side, Transcript, proof, proves},
 };
 use actix::Addr;
 use desk::{Desk, Knock, Limits, Waiting};
@@ -86,7 +86,7 @@ pub(super) enum Entrance {
 pub(super) struct Prover {
     client_id: ClientId,
     origin: Arc<str>,
-    nonces: Nonces,
+    transcript: Transcript,
     /// The daemon's own proof, for the challenge.
     pub(super) proof: String,
 }
@@ -94,7 +94,7 @@ pub(super) struct Prover {
 impl Prover {
     /// The daemon's random value.
     pub(super) fn nonce(&self) -> &str {
-        &self.nonces.server
+        &self.transcript.server_nonce
     }
 }
 
@@ -119,19 +119,21 @@ impl Pairings {
     pub(super) fn knock(
         &self,
         client_id: &ClientId,
-        origin: &Arc<str>,
+        handshake: &Handshake,
         nonce: Option<&str>,
         to: Addr<Connection>,
     ) -> Result<Option<Entrance>, NoRandom> {
+        let Handshake { origin, address } = handshake;
         let now = self.shared.clock.now_ms();
         let knock = self.desk().knock((client_id, origin), draw::code, now, to)?;
         Ok(Some(match knock {
             Knock::Known(secret) => {
                 let Some(nonce) = nonce else { return Ok(None) };
-                let nonces = Nonces { client: nonce.to_owned(), server: draw::nonce()? };
-                let proof = proof(secret.expose(), Side::Server, &nonces);
+                let (client_nonce, address) = (nonce.to_owned(), address.to_string());
+                let transcript = Transcript { client_nonce, server_nonce: draw::nonce()?, address };
+                let proof = proof(secret.expose(), Side::Server, &transcript);
                 let (client_id, origin) = (client_id.clone(), Arc::clone(origin));
-                Entrance::Prove(Prover { client_id, origin, nonces, proof })
+                Entrance::Prove(Prover { client_id, origin, transcript, proof })
             }
             Knock::Elsewhere => Entrance::Refused,
             Knock::Full => Entrance::Full,
@@ -154,7 +156,7 @@ impl Pairings {
     /// Whether a client has proved itself; it must still be known.
     pub(super) fn is_proved(&self, prover: &Prover, given: &str) -> bool {
         let secret = self.desk().secret_of(&prover.client_id, &prover.origin);
-        secret.is_some_and(|secret| proves(given, secret.expose(), Side::Client, &prover.nonces))
+        secret.is_some_and(|secret| proves(given, secret.expose(), Side::Client, &prover.transcript))
     }
 
     /// Whether a client of that name is paired with that origin.

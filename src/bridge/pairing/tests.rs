@@ -106,7 +106,14 @@ fn store() -> Store {
 fn connect(hub: &Hub) -> Peer {
     let (tell, told) = mpsc::unbounded_channel();
     let meter = Arc::new(Meter::new(1 << 16, 1 << 16, None));
-    Peer { connection: hub.connect(meter, Paper(tell).start().recipient(), NO_ORIGIN.into()), told }
+    Peer {
+        connection: hub.connect(
+            meter,
+            Paper(tell).start().recipient(),
+            Handshake { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into() },
+        ),
+        told,
+    }
 }
 
 fn hello() -> Value {

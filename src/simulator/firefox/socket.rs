@@ -44,9 +44,13 @@ pub(super) async fn dial(url: &Url, origin: Option<&str>) -> Result<(Reading, Wr
     timeout(DIAL_TIMEOUT, upgrade(url, origin)).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
+/// Host and port of an address, as the `Host` header and a socket name them.
+pub(super) fn authority(url: &Url) -> Option<String> {
+    Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
+}
+
 async fn upgrade(url: &Url, origin: Option<&str>) -> Result<(Reading, Writing), ConnectError> {
-    let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else { return Err(ConnectError::Url) };
-    let authority = format!("{host}:{port}");
+    let authority = authority(url).ok_or(ConnectError::Url)?;
     let stream = TcpStream::connect(&authority).await?;
     stream.set_nodelay(true)?;
     let origin = origin.map(|origin| format!("origin: {origin}\r\n")).unwrap_or_default();

@@ -12,6 +12,7 @@ mod hosts;
 mod noise;
 mod paths;
 mod peers;
+mod relayed_proofs;
 mod slow;
 mod smuggling;
 mod terminal;

@@ -6,7 +6,7 @@
 import { isReplayed } from "./headers.js";
 import { loginOf } from "./fingerprint.js";
 import { owns } from "./hosts.js";
-import { isShellPage } from "./shell.js";
+import { isMadeByShell, isShellPage } from "./shell.js";
 
 /** Most endpoints and replayed headers of one platform, and the longest such header. */
 export const ENDPOINTS_MAX = 200;
@@ -180,15 +180,18 @@ export class Credentials {
     return this.#logins.get(name);
   }
 
-  /** The platform that a request teaches something of: only its own pages' do, with the cookies that the shell tab has. */
-  #teacher({ tabId, method, url, type, documentUrl, originUrl, cookieStoreId = DEFAULT_STORE }) {
+  /**
+   * The platform that a request teaches something of: only those of the shell's own pages do, with the cookies that the
+   * shell tab has. A page of another of the platform's hosts could choose what is learned.
+   */
+  #teacher(details) {
+    const { tabId, method, url, type, cookieStoreId = DEFAULT_STORE } = details;
     const platform = this.#env.platformOf(url);
     // Before some requests the browser asks whether they may be sent: OPTIONS, without any login.
     if (platform === undefined || tabId < 0 || method === "OPTIONS") return undefined;
     if (cookieStoreId !== (this.#env.cookieStore(platform.platform) ?? DEFAULT_STORE)) return undefined;
     if (type === "main_frame") return platform;
-    const from = [documentUrl, originUrl].filter((each) => each !== undefined && each !== null);
-    return from.length > 0 && from.every((each) => owns(platform, each)) ? platform : undefined;
+    return isMadeByShell(platform, details) ? platform : undefined;
   }
 
   #isOurs(requestId, tabId, method, url) {

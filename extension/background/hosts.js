@@ -54,6 +54,12 @@ export function patterns(platform) {
   return platform.hosts.map((host) => `${scheme}//${host}/*`);
 }
 
+/** The match pattern of the pages in which a platform's requests are made and its messages seen. */
+export function pagePattern(platform) {
+  const { protocol, hostname } = new URL(platform.shell_url);
+  return `${protocol}//${hostname}/*`;
+}
+
 /** Whether `address` is a WebSocket address of this machine. */
 export function isLoopbackSocket(address) {
   try {

@@ -1,4 +1,9 @@
-/** Looks on while the pages talk to their apps: final messages, whose login it is, and what was not understood. */
+/**
+ * Looks on while the pages talk to their apps: final messages, whose login it is, and what was not understood. Only pages
+ * of the shell's own origin count, and of what they read only what came from there, or from the platform's hosts for
+ * answers. Who the page is the browser says; where an answer came from, the page's half.
+ */
+import { isAnswerPlace, isShellPage } from "./shell.js";
 
 /** How many answers of one page may be watched at once. */
 const WATCHED_MAX = 64;
@@ -14,8 +19,8 @@ export class Observer {
   #drift = new Map();
 
   /**
-   * @param {object} env `platformOf(tabId, port)`, `owns(platform, url)`, `extractorFor(name)`, `message(found)`,
-   *   `account(platform, account)`, `status(fields)`, `now`, `log`
+   * @param {object} env `platformOf(tabId, port)` whose shell the page is, `extractorFor(name)`,
+   *   `message(found)`, `account(platform, account)`, `status(fields)`, `now`, `log`
    */
   constructor(env) {
     this.#env = env;
@@ -42,17 +47,20 @@ export class Observer {
     return [...this.#drift.values()];
   }
 
-  #seen(tabId, port, { n, method, url, status, page }) {
+  /** `url`: what the page asked for; `from`: what answered, after any redirects. */
+  #seen(tabId, port, { n, method, url, from, status, page }) {
     const platform = this.#env.platformOf(tabId, port);
     const knowledge = platform && this.#env.extractorFor(platform.final_message ?? "");
     const answer = (t) => port.postMessage(JSON.stringify({ t, n }));
-    if (!knowledge || !this.#env.owns(platform, url)) return answer("skip");
-    const final = status >= 200 && status <= 299 && this.#try(platform, () => knowledge.watches({ method, url }));
-    const account = method === "GET" && ACCOUNT_PATH.test(new URL(url).pathname);
+    if (!knowledge) return answer("skip");
+    const [mayAnswer, isOwn] = [isAnswerPlace, isShellPage].map((fits) => [url, from].every((each) => fits(platform, each)));
+    const final = mayAnswer && status >= 200 && status <= 299 && this.#try(platform, () => knowledge.watches({ method, url }));
+    const account = isOwn && method === "GET" && ACCOUNT_PATH.test(new URL(url).pathname);
     if (!this.#watched.has(port)) this.#watched.set(port, new Map());
     const watched = this.#watched.get(port);
     if (!(final || account) || watched.size >= WATCHED_MAX) return answer("skip");
-    watched.set(n, { platform, knowledge, final, call: { method, url, status, pageUrl: page }, take: () => {}, end: () => {} });
+    const pageUrl = isShellPage(platform, page) ? page : undefined;
+    watched.set(n, { platform, knowledge, final, call: { method, url, status, pageUrl }, take: () => {}, end: () => {} });
     return answer("watch");
   }
 

@@ -1,5 +1,5 @@
 /** Which platforms may be entered, and the content scripts of those that the manifest does not know. */
-import { patterns } from "./hosts.js";
+import { pagePattern, patterns } from "./hosts.js";
 
 const ID = "baa-platform-";
 let generation = 0;
@@ -16,12 +16,13 @@ export async function permitted(browser, platforms) {
 const builtIn = (browser) => new Set(browser.runtime.getManifest().content_scripts.flatMap((script) => script.matches));
 
 /**
- * Registers the content scripts of permitted platforms that the manifest does not cover, and no others.
+ * Registers the content scripts of permitted platforms that the manifest does not cover, and no others: in the pages of
+ * the shell's host, since what other hosts show counts for nothing.
  * @returns {Promise<string[]>} the match patterns that are new since the last time
  */
 export async function registerScripts(browser, platforms) {
   const covered = builtIn(browser);
-  const matches = [...new Set(platforms.flatMap(patterns))].filter((pattern) => !covered.has(pattern)).sort();
+  const matches = [...new Set(platforms.map(pagePattern))].filter((pattern) => !covered.has(pattern)).sort();
   const before = (await browser.scripting.getRegisteredContentScripts()).filter((script) => script.id.startsWith(ID));
   const known = before.flatMap((script) => script.matches);
   const isSame = (script) => script.matches.length === matches.length && matches.every((pattern) => script.matches.includes(pattern));

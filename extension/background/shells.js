@@ -1,6 +1,6 @@
 /** The shell tabs as they are and as they are wanted: one per platform, watched. What is done to them is in `tabs.js`. */
 import { owns } from "./hosts.js";
-import { describe, isShellPage, issueOf } from "./shell.js";
+import { describe, isShellPage, isShellSender, issueOf } from "./shell.js";
 import { Wishes } from "./wishes.js";
 
 /** After how long a page that is loaded and not ready never will be. */
@@ -143,7 +143,7 @@ export class Shells {
   /** The port of a tab's page if that is the platform's: what is asked for goes to nobody else. */
   port(platform, tabId) {
     const port = this.#pages.port(tabId);
-    return port !== undefined && isShellPage(platform, port.sender.url) ? port : undefined;
+    return port !== undefined && isShellSender(platform, port.sender) ? port : undefined;
   }
 
   #candidate(platform) {

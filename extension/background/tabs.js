@@ -1,5 +1,5 @@
 /** What is done to the shell tabs: opened without stealing the focus, loaded anew, and opened again when asked to. */
-import { isShellPage } from "./shell.js";
+import { isShellPage, isShellSender } from "./shell.js";
 
 /** How long a tab may take to become ready for a request. */
 export const READY_MAX_MS = 20_000;
@@ -100,7 +100,7 @@ export class Tabs {
   async #ensure(platform, ms) {
     const name = platform.platform;
     const { tabId, opened } = await this.#work(platform);
-    const port = await this.#pages.wait(tabId, ms, (each) => isShellPage(platform, each.sender.url));
+    const port = await this.#pages.wait(tabId, ms, (each) => isShellSender(platform, each.sender));
     if (port === undefined) {
       this.#shells.gaveUp(platform);
       this.#log("warn", `The tab of ${name} did not become ready.`);

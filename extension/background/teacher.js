@@ -3,7 +3,7 @@
  * script of the page can make one up. Where the prompt stands is known of some apps; of others the page's half that sees
  * what is typed says it, and what was typed stays there.
  */
-import { isShellPage } from "./shell.js";
+import { isMadeByShell, isShellPage, isShellSender } from "./shell.js";
 import { makeTemplate, placesLike } from "./template.js";
 
 /** How many requests of pages may be looked at at once, and how much such a body may be. */
@@ -74,14 +74,14 @@ export class Teacher {
   }
 
   /** A request of the platform's own page is about to be sent. */
-  sent(platform, { requestId, tabId, method, url, type, documentUrl, originUrl, requestHeaders = [] }) {
+  sent(platform, details) {
+    const { requestId, tabId, method, url, type, documentUrl: page, requestHeaders = [] } = details;
     const given = this.#bodies.get(requestId);
     this.#bodies.delete(requestId);
     if (given === undefined || type !== "xmlhttprequest" || platform.prompt !== "template") return;
     const contentType = requestHeaders.find(({ name }) => name.toLowerCase() === "content-type")?.value;
-    const page = documentUrl ?? originUrl;
     // Another host of the platform may be anybody's page.
-    if (!isShellPage(platform, page) || !isShellPage(platform, url)) return;
+    if (!isMadeByShell(platform, details) || !isShellPage(platform, url)) return;
     const knowledge = this.#env.extractorFor(platform.final_message ?? "");
     const isKnown = knowledge?.promptPlace !== undefined;
     if (!isText(contentType) || (isKnown && !knowledge.watches({ method, url }))) return;
@@ -122,15 +122,16 @@ export class Teacher {
     this.#finish(requestId, send);
   }
 
-  #ask({ tabId, call }, n, type) {
+  #ask({ platform, tabId, call }, n, type) {
     const port = this.#env.port(tabId);
+    if (port === undefined || !isShellSender(platform, port.sender)) return false;
     try {
-      port?.postMessage(JSON.stringify({ t: "which", n, body: call.body, type }));
+      port.postMessage(JSON.stringify({ t: "which", n, body: call.body, type }));
     } catch {
       // The page is gone.
       return false;
     }
-    return port !== undefined;
+    return true;
   }
 
   #finish(requestId, { platform, call, places, isTaken, at }) {

@@ -46,6 +46,7 @@
   const closedBytes = getter(ReadableStreamBYOBReader, "closed");
   const bytes = getter(getPrototypeOf(Uint8Array.prototype), "byteLength");
   const href = getter(URL, "href");
+  const answeredFrom = getter(XMLHttpRequest, "responseURL");
   const requestUrl = getter(Request, "url");
   const requestMethod = getter(Request, "method");
   const requestClone = method(Request, "clone");
@@ -274,7 +275,7 @@
       await own(readAll(stream, type, take, { signal: signal(stopper) }));
       return true;
     };
-    await own(watch(n, { method: verb, url, status: status(response) }, work));
+    await own(watch(n, { method: verb, url, from: urlOf(response), status: status(response) }, work));
     // What was not read to its end must not be kept for it.
     drop(stream);
   }
@@ -369,7 +370,7 @@
       tell({ t: "watched_text", n, text });
       return complete;
     };
-    await own(watch(n, { method: call.method, url: call.url, status: request.status }, work));
+    await own(watch(n, { method: call.method, url: call.url, from: answeredFrom(request), status: request.status }, work));
   }
 
   around(xhr, "open", (target, self, args) => {

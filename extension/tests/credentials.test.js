@@ -157,6 +157,15 @@ test("only the platform's own pages teach, and only with the cookies the shell t
   await send({ documentUrl: undefined, originUrl: evil });
   await send({ documentUrl: undefined, originUrl: undefined });
   await send({ originUrl: evil });
+  const subdomain = "https://evil.claude.ai/";
+  await send({ documentUrl: subdomain, originUrl: subdomain });
+  await send({ documentUrl: subdomain });
+  await send({ originUrl: subdomain });
+  await send({ documentUrl: undefined });
+  await send({ originUrl: undefined });
+  await send({ originUrl: "moz-nullprincipal:{0}" });
+  await send({ frameAncestors: [{ url: "https://claude.ai/" }, { url: evil }] });
+  await send({ frameAncestors: [{ url: subdomain }] });
   await send({ cookieStoreId: "firefox-container-1" });
   await send({ type: "main_frame", cookieStoreId: "firefox-container-1" });
   assert.deepEqual([credentials.login("claude"), changes, credentials.captured("claude", "https://claude.ai")], [null, [], {}]);

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Observer } from "../background/observer.js";
-import { owns } from "../background/hosts.js";
+import { isShellSender } from "../background/shell.js";
 import { CLAUDE, FakePort, settled } from "./support/fakes.js";
 
-function make(outcome = { message: { raw_text: "Hello" } }) {
+/** The answer of a completion, as the page's half tells of it. */
+const SEEN = { t: "seen", n: 1, method: "POST", url: "https://claude.ai/completion", from: "https://claude.ai/completion", status: 200, page: "https://claude.ai/chat/1" };
+
+function make(outcome = { message: { raw_text: "Hello" } }, { port = new FakePort(1), platform = CLAUDE } = {}) {
   const told = { messages: [], accounts: [], status: [], read: [], ends: [] };
   const knowledge = {
     watches: ({ url }) => url.includes("/completion"),
@@ -24,18 +27,16 @@ function make(outcome = { message: { raw_text: "Hello" } }) {
     account: ({ body }) => JSON.parse(body).email ?? null,
   };
   const observer = new Observer({
-    owns,
     extractorFor: (name) => (name === "claude" ? knowledge : null),
-    platformOf: (tabId) => (tabId === 1 ? CLAUDE : undefined),
+    platformOf: (tabId, port) => (isShellSender(platform, port.sender) ? platform : undefined),
     message: async (found) => told.messages.push(found),
     account: (name, account) => told.accounts.push(`${name} ${account}`),
     status: (fields) => told.status.push(fields),
     now: () => 5,
     log: () => {},
   });
-  const port = new FakePort(1);
   const say = (t, more = {}) => observer.message(1, port, { t, n: 1, ...more });
-  const see = (more = {}) => say("seen", { method: "POST", url: "https://claude.ai/completion", status: 200, page: "https://claude.ai/chat/1", ...more });
+  const see = (more = {}) => say("seen", { ...SEEN, from: more.url ?? SEEN.url, ...more });
   return { observer, port, say, see, told };
 }
 
@@ -75,9 +76,76 @@ test("what is nobody's business is not watched", () => {
     see(more);
     assert.deepEqual(port.sent, [{ t: "skip", n: 1 }], JSON.stringify(more));
   }
-  const { observer, port } = make();
-  observer.message(9, port, { t: "seen", n: 1, method: "GET", url: "https://claude.ai/completion", status: 200 });
-  assert.deepEqual(port.sent, [{ t: "skip", n: 1 }]);
+});
+
+/** What becomes of one completed answer. */
+async function told(more, places) {
+  const { say, see, told } = make(undefined, places);
+  see(more);
+  say("watched", {});
+  say("watched_text", { text: "a" });
+  say("watched_end", { complete: true });
+  await settled();
+  return told;
+}
+
+test("only a page of the shell's own origin makes a final message", async () => {
+  assert.equal((await told({})).messages.length, 1);
+  for (const [how, port] of Object.entries({
+    "a subdomain": new FakePort(1, 0, "https://evil.claude.ai/chat/1"),
+    "another port": new FakePort(1, 0, "https://claude.ai:8443/chat/1"),
+    "another scheme": new FakePort(1, 0, "http://claude.ai/chat/1"),
+    "another site": new FakePort(1, 0, "https://claude.ai.evil.example/"),
+    "a user's name in it": new FakePort(1, 0, "https://claude.ai@evil.example/"),
+    "a sandboxed document": new FakePort(1, 0, "https://claude.ai/chat/1", "null"),
+    "another origin than its address": new FakePort(1, 0, "https://claude.ai/chat/1", "https://evil.claude.ai"),
+    "an empty one": new FakePort(1, 0, "about:blank", "null"),
+  })) {
+    const { messages, status, accounts } = await told({}, { port });
+    assert.deepEqual([messages, status], [[], []], how);
+    assert.deepEqual(accounts, [], how);
+  }
+});
+
+test("only an answer of the shell's origin, or of a named host, makes one, wherever a redirect led", async () => {
+  const platform = { ...CLAUDE, answer_hosts: ["ws.claude.ai"] };
+  const own = "https://claude.ai/completion";
+  const rows = [
+    [own, own, 1],
+    ["https://ws.claude.ai/completion", "https://ws.claude.ai/completion", 1],
+    ["wss://ws.claude.ai/completion", "wss://ws.claude.ai/completion", 1],
+    [own, "https://ws.claude.ai/completion", 1],
+    [own, "https://evil.claude.ai/completion", 0],
+    ["https://evil.claude.ai/completion", own, 0],
+    ["https://evil.claude.ai/completion", "https://evil.claude.ai/completion", 0],
+    ["https://x.ws.claude.ai/completion", "https://x.ws.claude.ai/completion", 0],
+    ["https://ws.claude.ai:8443/completion", "https://ws.claude.ai:8443/completion", 0],
+    ["http://ws.claude.ai/completion", "http://ws.claude.ai/completion", 0],
+    ["https://user@ws.claude.ai/completion", "https://user@ws.claude.ai/completion", 0],
+    [own, "", 0],
+    [own, undefined, 0],
+    [own, "blob:https://claude.ai/completion", 0],
+    ["", own, 0],
+  ];
+  for (const [url, from, count] of rows) {
+    assert.equal((await told({ url, from }, { platform })).messages.length, count, `${url} answered by ${from}`);
+  }
+  assert.equal((await told({ url: "https://ws.claude.ai/completion" })).messages.length, 0, "no host is named by itself");
+});
+
+test("neither another host nor a redirect says whose login it is, and the page's address is its own", async () => {
+  const account = async (more) => {
+    const { say, see, told } = make();
+    see({ method: "GET", ...more });
+    say("watched", {});
+    say("watched_text", { text: '{"email":"evil@example.org"}' });
+    say("watched_end", { complete: true });
+    return told.accounts;
+  };
+  assert.equal((await account({ url: "https://claude.ai/api/account" })).length, 1);
+  assert.deepEqual(await account({ url: "https://evil.claude.ai/api/account" }), []);
+  assert.deepEqual(await account({ url: "https://claude.ai/api/account", from: "https://evil.claude.ai/api/account" }), []);
+  assert.equal((await told({ page: "https://evil.claude.ai/chat/of-another" })).call.pageUrl, undefined);
 });
 
 test("the page's own traffic shows whose login it is", () => {
@@ -109,7 +177,7 @@ test("what is not understood is counted and told, not guessed", () => {
 test("a page cannot have more watched than is good", () => {
   const { observer, port } = make();
   for (let n = 0; n < 70; n += 1) {
-    observer.message(1, port, { t: "seen", n, method: "POST", url: "https://claude.ai/completion", status: 200 });
+    observer.message(1, port, { ...SEEN, n });
   }
   assert.equal(port.sent.filter(({ t }) => t === "watch").length, 64);
 });
@@ -117,7 +185,7 @@ test("a page cannot have more watched than is good", () => {
 test("one that ends before it began makes room and is nothing to worry about", () => {
   const { observer, port, told } = make({ drift: "shape" });
   for (let n = 0; n < 200; n += 1) {
-    observer.message(1, port, { t: "seen", n, method: "POST", url: "https://claude.ai/completion", status: 200 });
+    observer.message(1, port, { ...SEEN, n });
     observer.message(1, port, { t: "watched_end", n, complete: false });
   }
   assert.equal(port.sent.filter(({ t }) => t === "watch").length, 200);

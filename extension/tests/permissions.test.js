@@ -9,7 +9,7 @@ function fakeScripting() {
   return {
     calls,
     ids: () => scripts.map(({ id }) => id),
-    runtime: { getManifest: () => ({ content_scripts: [{ matches: ["https://claude.ai/*", "https://*.claude.ai/*"] }] }) },
+    runtime: { getManifest: () => ({ content_scripts: [{ matches: ["https://claude.ai/*"] }] }) },
     scripting: {
       getRegisteredContentScripts: async () => scripts,
       registerContentScripts: async (more) => {

@@ -16,7 +16,7 @@ function make() {
   const webRequest = { onBeforeRequest: new FakeEvent(), onResponseStarted: new FakeEvent(), onErrorOccurred: new FakeEvent() };
   const learned = [];
   const said = [];
-  const port = new FakePort(1);
+  const port = new FakePort(1, 0, "https://notes.example/");
   const teacher = new Teacher({
     webRequest,
     extractorFor,
@@ -30,7 +30,7 @@ function make() {
   /** The browser's words on a request up to its answer. */
   const send = (platform, { method, url, page, headers, body }, { requestBody = raw(body), status, ...more } = {}) => {
     id += 1;
-    const details = { requestId: `${id}`, tabId: 1, method, url, type: "xmlhttprequest", documentUrl: page, requestHeaders: headers, ...more };
+    const details = { requestId: `${id}`, tabId: 1, method, url, type: "xmlhttprequest", documentUrl: page, originUrl: page, frameAncestors: [], requestHeaders: headers, ...more };
     webRequest.onBeforeRequest.fire({ ...details, requestBody });
     teacher.sent(platform, details);
     if (status) webRequest.onResponseStarted.fire({ requestId: `${id}`, statusCode: status });

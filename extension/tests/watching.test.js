@@ -8,8 +8,8 @@ test("the page's own requests are its own: same answer, looked at only when that
   const response = await page;
   assert.equal(await response.text(), "data: 1\n\n");
   await until(() => kinds().includes("seen"));
-  const { n, method, url, page: href } = told[0];
-  assert.deepEqual([method, url, href], ["POST", "https://claude.ai/completion", "https://claude.ai/chat/1"]);
+  const { n, method, url, from, page: href } = told[0];
+  assert.deepEqual([method, url, from, href], ["POST", "https://claude.ai/completion", "", "https://claude.ai/chat/1"]);
   assert.ok(!JSON.stringify(told).includes("prompt"), "nothing but the address before it is wanted");
   say({ t: "watch", n });
   await until(() => kinds().includes("watched_end"));
@@ -150,6 +150,7 @@ test("a request of the page by XMLHttpRequest is looked at when it is over", asy
   request.dispatchEvent(new Event("load"));
   request.dispatchEvent(new Event("loadend"));
   await until(() => kinds().includes("seen"));
+  assert.deepEqual([told[0].url, told[0].from], ["https://claude.ai/generate", "https://claude.ai/answered"]);
   say({ t: "watch", n: told[0].n });
   await until(() => kinds().includes("watched_end"));
   assert.deepEqual(told.slice(1).map(({ t, body, text, complete }) => [t, body ?? text ?? complete]), [["watched", "f.req=1"], ["watched_text", "answer"], ["watched_end", true]]);

@@ -29,6 +29,8 @@ settings! {
         modes: Vec<Mode> = vec![Mode::Buffered, Mode::Sse],
         /// Which extractor watches for final messages; empty = none.
         final_message: Extractor = Extractor::None,
+        /// Further hosts that may send the assistant's answers to the page, each exact.
+        answer_hosts: Vec<String> = Vec::new(),
         /// How a prompt without a path is sent; empty = not at all.
         prompt: Prompt = Prompt::None,
     }
@@ -128,6 +130,8 @@ pub struct Platform {
     pub modes: Vec<Mode>,
     /// What watches for final messages.
     pub final_message: Extractor,
+    /// Hosts beside that of `shell_url` whose answers may be final messages; each exact.
+    pub answer_hosts: Vec<HostPattern>,
     /// How a prompt without a path is sent.
     pub prompt: Prompt,
 }
@@ -203,10 +207,22 @@ impl PlatformSettings {
         } else if hosts.len() == self.hosts.len() && !hosts.iter().any(|host| host.matches(home)) {
             faults.add("hosts", format!("must cover {home}, the host of shell_url"));
         }
+        let mut answer_hosts = Vec::new();
+        for text in &self.answer_hosts {
+            match HostPattern::parse(text) {
+                Ok(HostPattern::Below(_)) => faults.add("answer_hosts", format!("{text:?} must be one exact host")),
+                Ok(host) if shell_url.scheme() == "http" && !host.is_loopback() => {
+                    faults.add("answer_hosts", format!("{text:?} is not on loopback, where http:// alone may go"));
+                }
+                Ok(host) => answer_hosts.push(host),
+                Err(reason) => faults.add("answer_hosts", format!("{text:?} {reason}")),
+            }
+        }
         let title = if self.title.trim().is_empty() { name.to_string() } else { self.title.clone() };
         let modes = self.modes.iter().enumerate().filter(|(at, mode)| !self.modes[..*at].contains(mode));
         let modes = modes.map(|(_, mode)| *mode).collect();
-        Some(Platform { name, title, shell_url, hosts, modes, final_message: self.final_message, prompt: self.prompt })
+        let (final_message, prompt) = (self.final_message, self.prompt);
+        Some(Platform { name, title, shell_url, hosts, modes, final_message, answer_hosts, prompt })
     }
 }
 

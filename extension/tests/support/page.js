@@ -35,6 +35,8 @@ export function load(network) {
   const Xhr = class extends FakeXhr {};
   Xhr.prototype.open = function open() {};
   Xhr.prototype.send = function send() {};
+  const responseURL = { configurable: true, get: () => "https://claude.ai/answered" };
+  Object.defineProperty(Xhr.prototype, "responseURL", responseURL);
   const run = new Function("window", "document", "location", "XMLHttpRequest", source("content/page.js"));
   run(window, doc, { href: "https://claude.ai/chat/1" }, Xhr);
   const told = [];

@@ -27,7 +27,7 @@ fn a_platform_serializes_as_the_extension_expects_it() {
         serde_json::json!({
             "platform": "chatgpt", "title": "ChatGPT", "shell_url": "https://chatgpt.com/",
             "hosts": ["chatgpt.com", "*.chatgpt.com"], "modes": ["buffered", "sse"],
-            "final_message": "chatgpt", "prompt": "template",
+            "final_message": "chatgpt", "answer_hosts": ["ws.chatgpt.com"], "prompt": "template",
         })
     );
 }
@@ -40,7 +40,7 @@ fn a_shell_url_is_enough_for_a_platform_of_ones_own() {
         serde_json::to_value(registry.get("wiki").unwrap()).unwrap(),
         serde_json::json!({
             "platform": "wiki", "title": "wiki", "shell_url": "https://wiki.example/w?x=1", "hosts": ["wiki.example"],
-            "modes": ["buffered", "sse"], "final_message": "", "prompt": "",
+            "modes": ["buffered", "sse"], "final_message": "", "answer_hosts": [], "prompt": "",
         })
     );
 }
@@ -74,6 +74,10 @@ fn impossible_platforms_are_faults() {
         ("[x]\nshell_url = \"https://a.example/\"\nhosts = [\"*.example\"]", "x.hosts"),
         ("[x]\nshell_url = \"https://a.example/\"\nhosts = [\"*.1.2.3.4\"]", "x.hosts"),
         ("[x]\nshell_url = \"https://a.example/\"\nhosts = [\"a.example/x\"]", "x.hosts"),
+        ("[x]\nshell_url = \"https://a.example/\"\nanswer_hosts = [\"*.a.example\"]", "x.answer_hosts"),
+        ("[x]\nshell_url = \"https://a.example/\"\nanswer_hosts = [\"ws.a.example:8443\"]", "x.answer_hosts"),
+        ("[x]\nshell_url = \"https://a.example/\"\nanswer_hosts = [\"wss://ws.a.example\"]", "x.answer_hosts"),
+        ("[x]\nshell_url = \"http://localhost/\"\nanswer_hosts = [\"ws.a.example\"]", "x.answer_hosts"),
         ("[X]\nshell_url = \"https://a.example/\"", "X"),
         ("[\"a b\"]\nshell_url = \"https://a.example/\"", "\"a b\""),
     ] {

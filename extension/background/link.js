@@ -278,7 +278,7 @@ export class Link {
   /** Nobody is kept waiting on a connection on which nothing is done: it is made again when the user has confirmed it. */
   #unconfirmed() {
     this.#drop(4003, "not confirmed");
-    this.#failed = true;
+    this.#failed = false;
     this.#pause(pauseAfterRefusal(this.#env.random()), UNCONFIRMED, { isUnconfirmed: true });
   }
 

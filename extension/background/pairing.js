@@ -35,6 +35,10 @@ export const SELF_APPROVED =
 export const UNPROVED =
   "What answers at this address says that it requires pairing, and greets without it: it was told nothing. " +
   "Look which program has the daemon's port, then press Reconnect.";
+const relayed = (clientId) =>
+  "What answers at this address knows this Firefox, and does not prove itself for this address: it was told nothing. " +
+  "It may be another program that passes on what your daemon says, or a tunnel or proxy that changes the Host. " +
+  `If it is another daemon that knows a Firefox of this name, run baa-conductor pairings forget ${clientId} there, then press Reconnect.`;
 const noSecret = (clientId) =>
   `The daemon knows a Firefox of this name, and its secret is not here. Run baa-conductor pairings forget ${clientId} at the daemon, then press Reconnect.`;
 
@@ -132,7 +136,8 @@ export class Pairing {
       if (pairing !== own) this.#keep(place, pairing);
       return { auth };
     }
-    return { fault: own === undefined ? noSecret(this.#env.clientId()) : FALSE_DAEMON };
+    if (own !== undefined) return { fault: FALSE_DAEMON };
+    return { fault: (this.#kept.size === 0 ? noSecret : relayed)(this.#env.clientId()) };
   }
 
   /**

@@ -319,7 +319,6 @@ test("a daemon without pairing is let in once the user has confirmed it, at that
   await pairing.confirm(ADDRESS);
   assert.deepEqual(storage.kept.without_pairing, { [PLACE]: 5 });
   link.reconnect("confirmed");
-  await settled();
   FakeSocket.last.accept();
   FakeSocket.last.say({ ...ACK, pairing: "off" });
   assert.deepEqual([link.state, link.isUnconfirmed, told.greeted], ["connected", false, 1]);

@@ -21,5 +21,6 @@ mod requests;
 mod shared;
 mod speed;
 mod status;
+mod strangers;
 mod support;
 mod tabs;

@@ -163,6 +163,73 @@ async fn traffic_that_is_not_understood_is_counted_and_not_guessed() {
     assert_eq!(texts(&stage, app), [""; 0]);
 }
 
+/// A document that asks this address once and reads the answer.
+fn asking(url: &str, how: &str) -> String {
+    format!(
+        "<!doctype html><title>asking</title><script>window.read = fetch({}, {{{how}}}).then(answer => answer.text())\
+         .then(text => text.length, error => error.message)</script>",
+        json!(url)
+    )
+}
+
+#[actix_rt::test]
+async fn only_the_shells_own_pages_and_answers_make_messages() {
+    let stage = Stage::set("").await;
+    let [app, ..] = &apps();
+    stage.open(app.platform).await;
+    let forged = of_claude("forged", "Forged.");
+    // Headers of an answer that every page may read.
+    let open = "text/event-stream\r\naccess-control-allow-origin: *";
+    let html = "text/html\r\naccess-control-allow-origin: *";
+    let post = "method: 'POST', body: 'x'";
+    for (place, status, kind, body) in [
+        (format!("evil.claude.ai{}", app.path), 200, open.to_owned(), forged.clone()),
+        ("evil.claude.ai/same".into(), 200, html.into(), asking(&app.path, post)),
+        (
+            "evil.claude.ai/api/account".into(),
+            200,
+            "application/json".into(),
+            json!({"email_address": "evil@example.org"}).to_string(),
+        ),
+        ("evil.claude.ai/account".into(), 200, html.into(), asking("/api/account", "")),
+        ("evil.claude.ai/across".into(), 200, html.into(), asking(&format!("https://claude.ai{}", app.path), post)),
+        ("claude.ai/redirects".into(), 200, html.into(), asking("/api/moved/chat_conversations/c/completion", post)),
+        (
+            "claude.ai/api/moved/chat_conversations/c/completion".into(),
+            307,
+            format!("text/plain\r\nlocation: https://evil.claude.ai{}", app.path),
+            String::new(),
+        ),
+        (
+            "claude.ai/sandboxed".into(),
+            200,
+            format!("{html}\r\ncontent-security-policy: sandbox allow-scripts"),
+            asking(&format!("https://claude.ai{}", app.path), post),
+        ),
+    ] {
+        stage.apps.answer(&place, status, &kind, &body);
+    }
+    stage.apps.answer(&format!("claude.ai{}", app.path), 200, open, &forged);
+    for (url, reads) in [
+        ("https://evil.claude.ai/same", true),
+        ("https://evil.claude.ai/account", true),
+        ("https://evil.claude.ai/across", true),
+        ("https://claude.ai/redirects", true),
+        ("https://claude.ai/sandboxed", true),
+    ] {
+        let tab = stage.firefox.bidi.new_tab().await;
+        stage.firefox.bidi.navigate(&tab, url).await;
+        let read = stage.firefox.bidi.evaluate(&tab, "window.read").await;
+        assert_eq!(read.as_u64().is_some_and(|length| length > 20), reads, "{url} read {read}");
+        stage.firefox.bidi.close(&tab).await;
+    }
+    send(&stage, app, "own", "Said by the app.").await;
+    told(&stage, app, "Said by the app.").await;
+    assert_eq!(texts(&stage, app), ["Said by the app."]);
+    let said = serde_json::to_string(&stage.record.frames()).unwrap();
+    assert!(!said.contains("evil@example.org") && !said.contains("Forged."), "{said}");
+}
+
 #[actix_rt::test]
 async fn what_is_said_while_the_daemon_is_away_is_told_when_it_is_back() {
     let stage = Stage::set("").await;

@@ -85,6 +85,7 @@ async fn a_daemon_that_is_another_one_is_told_nothing_until_the_user_says_so() {
     // At the same address and without pairing: whoever believed it would send it everything.
     let stage = away.with("bridge.pairing = 'off'").start_daemon(Folder::new()).await;
     says(&stage.firefox, &own, "#note", |note| note.contains("not the daemon that this Firefox was paired with")).await;
+    assert_eq!(stage.firefox.bidi.evaluate(&own, "document.querySelector('#unpaired').hidden").await, json!(true));
     let said: Vec<_> = stage.record.frames().split_off(said_before);
     assert!(!said.is_empty() && said.iter().all(|frame| frame["type"] == "hello"), "{said:#?}");
 
@@ -97,6 +98,27 @@ async fn a_daemon_that_is_another_one_is_told_nothing_until_the_user_says_so() {
     stage.firefox.bidi.click(&own, "#forget-pairing").await;
     pair(&stage, &own).await;
     assert_eq!(stage.connected().await["client_id"], client);
+}
+
+#[actix_rt::test]
+async fn a_program_on_the_daemons_port_that_passes_everything_on_to_it_is_not_believed() {
+    let stage = Stage::unpaired(REQUIRED).await;
+    let own = page(&stage).await;
+    pair(&stage, &own).await;
+    let (folder, away) = stage.kill_daemon().await;
+    // The daemon found its port taken, and listens on another one.
+    let stage = away.with("server.listen = '127.0.0.1:0'").start_daemon(folder).await;
+    let said_before = stage.record.frames().len();
+    stage.record.pose_as(stage.daemon.address);
+    stage.firefox.bidi.click(&own, "#reconnect").await;
+    says(&stage.firefox, &own, "#note", |note| note.contains("not the daemon that this Firefox was paired with")).await;
+    let said: Vec<_> = stage.record.frames().split_off(said_before);
+    assert!(!said.is_empty() && said.iter().all(|frame| frame["type"] == "hello"), "{said:#?}");
+    assert_eq!(stage.caller().browser().await["bridge"]["client_count"], 0);
+    // What passes on honestly what was dialled is the way it always was.
+    stage.record.lead_to(stage.daemon.address);
+    stage.firefox.bidi.click(&own, "#reconnect").await;
+    stage.connected().await;
 }
 
 #[actix_rt::test]

@@ -20,8 +20,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
-/// The hosts that are played behind TLS.
-pub(crate) const HOSTS: &[&str] = &["claude.ai", "chatgpt.com", "gemini.google.com"];
+/// The hosts that are played behind TLS; the last is a subdomain that somebody else has.
+pub(crate) const HOSTS: &[&str] = &["claude.ai", "chatgpt.com", "gemini.google.com", "evil.claude.ai"];
 /// Names that lead to this machine too, of whom nobody knows anything good.
 pub(crate) const STRANGERS: &[&str] = &["evil.example", "rebound.example"];
 /// The cookie that says who is logged in.

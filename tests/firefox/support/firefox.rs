@@ -113,6 +113,17 @@ impl Firefox {
         self.tab_of(&url).await
     }
 
+    /// Lets the daemon in without pairing, as its user does on the extension's page.
+    pub(crate) async fn confirm_unpaired(&self) {
+        let page = self.own_page("options/index.html").await;
+        let asked = "document.querySelector('#confirm-unpaired')?.checkVisibility() ?? false";
+        until("question", async || (self.bidi.evaluate(&page, asked).await == true).then_some(())).await;
+        self.bidi.click(&page, "#confirm-unpaired").await;
+        let state = "document.querySelector('#state').textContent === 'Connected'";
+        until("connection", async || (self.bidi.evaluate(&page, state).await == true).then_some(())).await;
+        self.bidi.close(&page).await;
+    }
+
     /// What an expression comes to in the browser's own window.
     pub(crate) async fn window(&self, expression: &str) -> Value {
         let tree = self.bidi.command("browsingContext.getTree", json!({"maxDepth": 0, "moz:scope": "chrome"})).await;

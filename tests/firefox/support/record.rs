@@ -19,29 +19,52 @@ use tokio::{
 pub(crate) struct Record {
     pub(crate) address: SocketAddr,
     frames: Arc<Mutex<Vec<Value>>>,
+    target: Arc<Mutex<Option<Target>>>,
     listener: JoinHandle<()>,
 }
 
+/// Where it leads.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    daemon: SocketAddr,
+    /// Whether the daemon is told that it was dialled itself.
+    poses: bool,
+}
+
 impl Record {
-    /// Listens for what is meant for the daemon at that address.
-    pub(crate) async fn start(daemon: SocketAddr) -> Self {
+    /// Listens, and leads nowhere yet.
+    pub(crate) async fn start() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, frames) = (socket.local_addr().unwrap(), Arc::new(Mutex::default()));
-        let noted = frames.clone();
+        let target = Arc::new(Mutex::new(None));
+        let (noted, leads) = (frames.clone(), target.clone());
         let listener = tokio::spawn(async move {
             while let Ok((extension, _)) = socket.accept().await {
                 // While the daemon is away, its place is empty for who comes this way too.
-                let Ok(daemon) = TcpStream::connect(daemon).await else { continue };
-                let (mut from_daemon, to_daemon) = daemon.into_split();
+                let Some(Target { daemon, poses }) = *leads.lock().unwrap() else { continue };
+                let Ok(line) = TcpStream::connect(daemon).await else { continue };
+                let (mut from_daemon, to_daemon) = line.into_split();
                 let (from_extension, mut to_extension) = extension.into_split();
-                tokio::spawn(note(from_extension, to_daemon, noted.clone()));
+                let host = poses.then(|| (address.to_string(), daemon.to_string()));
+                tokio::spawn(note(from_extension, to_daemon, noted.clone(), host));
                 tokio::spawn(async move {
                     // However it ends: both ends close.
                     copy(&mut from_daemon, &mut to_extension).await.unwrap_or_default();
                 });
             }
         });
-        Record { address, frames, listener }
+        Record { address, frames, target, listener }
+    }
+
+    /// From now on it leads to that daemon, which hears what the extension dialled.
+    pub(crate) fn lead_to(&self, daemon: SocketAddr) {
+        *self.target.lock().unwrap() = Some(Target { daemon, poses: false });
+    }
+
+    /// From now on it leads to that daemon and tells it that it was dialled itself, as a program does that has taken the
+    /// daemon's port.
+    pub(crate) fn pose_as(&self, daemon: SocketAddr) {
+        *self.target.lock().unwrap() = Some(Target { daemon, poses: true });
     }
 
     /// Everything the extension has said so far, on every connection.
@@ -61,17 +84,30 @@ impl Drop for Record {
     }
 }
 
-/// Passes bytes on and reads the WebSocket frames among them.
-async fn note(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, frames: Arc<Mutex<Vec<Value>>>) {
-    let (mut unread, mut greeted, mut message) = (Vec::new(), false, Vec::new());
+/// Passes bytes on and reads the WebSocket frames among them. `host`: what stands in the head, and what takes its place.
+async fn note(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    frames: Arc<Mutex<Vec<Value>>>,
+    host: Option<(String, String)>,
+) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let Ok(byte) = from.read_u8().await else { return };
+        head.push(byte);
+    }
+    let mut head = String::from_utf8(head).expect("a head is ASCII");
+    if let Some((old, new)) = host {
+        head = head.replace(&old, &new);
+    }
+    if to.write_all(head.as_bytes()).await.is_err() {
+        return;
+    }
+    let (mut unread, mut message) = (Vec::new(), Vec::new());
     let mut bytes = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
         unread.extend_from_slice(&bytes[..count]);
-        if !greeted && let Some(at) = unread.windows(4).position(|window| window == b"\r\n\r\n") {
-            unread.drain(..at + 4);
-            greeted = true;
-        }
-        while greeted && let Some(frame) = Frame::take(&mut unread) {
+        while let Some(frame) = Frame::take(&mut unread) {
             if frame.is_control {
                 continue;
             }

@@ -20,32 +20,36 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything and waits until the extension is connected. `settings`: as for any daemon, dotted keys.
+    /// Starts everything, lets the daemon in without pairing as its user does, and waits until the extension is connected.
+    /// `settings`: as for any daemon, dotted keys.
     pub(crate) async fn set(settings: &str) -> Self {
         let stage = Self::unpaired(settings).await;
+        stage.firefox.confirm_unpaired().await;
         stage.connected().await;
         stage
     }
 
     /// Starts everything, and leaves it to the test to let the extension in.
     pub(crate) async fn unpaired(settings: &str) -> Self {
-        let (apps, daemon, settings) = Self::without_browser(settings).await;
-        let record = Record::start(daemon.address).await;
+        let record = Record::start().await;
+        let (apps, daemon, settings) = Self::without_browser(settings, &record).await;
         let url = format!("ws://{}/ws/firefox", record.address);
         let firefox = Firefox::start(&url, apps.tls_port, &[HOSTS, STRANGERS].concat()).await;
         Stage { firefox, record, daemon, apps, settings }
     }
 
-    async fn without_browser(settings: &str) -> (Apps, Daemon, String) {
+    async fn without_browser(settings: &str, record: &Record) -> (Apps, Daemon, String) {
         let apps = Apps::start().await;
-        let port = apps.plain_port;
+        let (port, dialled) = (apps.plain_port, record.address);
         // Second, an app of the user's own, which stands in no table but the configuration.
         let settings = format!(
-            "server.allowed_hosts = ['127.0.0.1']\n{settings}\n[platforms.local]\ntitle = 'Local'\n\
+            "server.allowed_hosts = ['{dialled}']\n{settings}\n[platforms.local]\ntitle = 'Local'\n\
              shell_url = 'http://127.0.0.1:{port}/'\nhosts = ['127.0.0.1']\nmodes = ['buffered', 'sse']\n\
              final_message = ''\nprompt = 'template'\n"
         );
-        (apps, Daemon::start(&settings).await, settings)
+        let daemon = Daemon::start(&settings).await;
+        record.lead_to(daemon.address);
+        (apps, daemon, settings)
     }
 
     /// Cuts the daemon's power.
@@ -182,6 +186,7 @@ impl Away {
     pub(crate) async fn start_daemon(self, folder: Folder) -> Stage {
         let Away { firefox, record, apps, settings } = self;
         let daemon = Daemon::start_in(folder, &settings).await;
+        record.lead_to(daemon.address);
         Stage { firefox, record, daemon, apps, settings }
     }
 }

@@ -163,12 +163,13 @@ async fn traffic_that_is_not_understood_is_counted_and_not_guessed() {
     assert_eq!(texts(&stage, app), [""; 0]);
 }
 
-/// A document that asks this address once and reads the answer.
-fn asking(url: &str, how: &str) -> String {
+/// A document that asks these addresses, one after the other, and reads what the first of them answers.
+fn asking(url: &str, how: &str, also: &str) -> String {
+    let first = format!("fetch({}, {{{how}}}).then(answer => answer.text())", json!(url));
+    let rest = format!("fetch({}).then(answer => answer.text())", json!(also));
     format!(
-        "<!doctype html><title>asking</title><script>window.read = fetch({}, {{{how}}}).then(answer => answer.text())\
-         .then(text => text.length, error => error.message)</script>",
-        json!(url)
+        "<!doctype html><title>asking</title><script>window.read = {first}.then(async text => \
+         (await {rest}.catch(() => ''), text.length), error => error.message)</script>"
     )
 }
 
@@ -184,16 +185,31 @@ async fn only_the_shells_own_pages_and_answers_make_messages() {
     let post = "method: 'POST', body: 'x'";
     for (place, status, kind, body) in [
         (format!("evil.claude.ai{}", app.path), 200, open.to_owned(), forged.clone()),
-        ("evil.claude.ai/same".into(), 200, html.into(), asking(&app.path, post)),
+        ("evil.claude.ai/same".into(), 200, html.into(), asking(&app.path, post, "/api/only-evil")),
         (
             "evil.claude.ai/api/account".into(),
             200,
             "application/json".into(),
             json!({"email_address": "evil@example.org"}).to_string(),
         ),
-        ("evil.claude.ai/account".into(), 200, html.into(), asking("/api/account", "")),
-        ("evil.claude.ai/across".into(), 200, html.into(), asking(&format!("https://claude.ai{}", app.path), post)),
-        ("claude.ai/redirects".into(), 200, html.into(), asking("/api/moved/chat_conversations/c/completion", post)),
+        (
+            "evil.claude.ai/account".into(),
+            200,
+            html.into(),
+            asking("/api/account", "", "https://claude.ai/api/only-evil"),
+        ),
+        (
+            "evil.claude.ai/across".into(),
+            200,
+            html.into(),
+            asking(&format!("https://claude.ai{}", app.path), post, "https://claude.ai/api/only-evil"),
+        ),
+        (
+            "claude.ai/redirects".into(),
+            200,
+            html.into(),
+            asking("/api/moved/chat_conversations/c/completion", post, "/api/learned"),
+        ),
         (
             "claude.ai/api/moved/chat_conversations/c/completion".into(),
             307,
@@ -204,7 +220,7 @@ async fn only_the_shells_own_pages_and_answers_make_messages() {
             "claude.ai/sandboxed".into(),
             200,
             format!("{html}\r\ncontent-security-policy: sandbox allow-scripts"),
-            asking(&format!("https://claude.ai{}", app.path), post),
+            asking(&format!("https://claude.ai{}", app.path), post, "https://claude.ai/api/only-sandboxed"),
         ),
     ] {
         stage.apps.answer(&place, status, &kind, &body);
@@ -227,7 +243,10 @@ async fn only_the_shells_own_pages_and_answers_make_messages() {
     told(&stage, app, "Said by the app.").await;
     assert_eq!(texts(&stage, app), ["Said by the app."]);
     let said = serde_json::to_string(&stage.record.frames()).unwrap();
-    assert!(!said.contains("evil@example.org") && !said.contains("Forged."), "{said}");
+    assert!(said.contains("/api/learned"), "the shell's own pages teach endpoints: {said}");
+    for forged in ["evil@example.org", "Forged.", "/api/only-evil", "/api/only-sandboxed"] {
+        assert!(!said.contains(forged), "{forged}: {said}");
+    }
 }
 
 #[actix_rt::test]

@@ -154,6 +154,9 @@ export const finalMessage = (message) =>
 export const clientLog = ({ level, message }) => frame("client_log", { level, message });
 
 const text = (value) => typeof value === "string" && value !== "";
+/** What is shown to the user, who may copy it: nothing but a code, whatever answers where the daemon should be. */
+const sixDigits = (value) => typeof value === "string" && /^\d{6}$/.test(value);
+const word = (value) => typeof value === "string" && /^[a-z][a-z0-9_]{0,63}$/.test(value);
 const optional = (check) => (value) => value === undefined || value === null || check(value);
 const object = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const headersOk = (value) => object(value) && Object.values(value).every((v) => typeof v === "string");
@@ -175,8 +178,8 @@ const FRAMES = {
     client_secret: optional(text),
   },
   challenge: { nonce: text, proof: text },
-  pairing_required: { code: text },
-  error: { code: text, message: optional((v) => typeof v === "string") },
+  pairing_required: { code: sixDigits },
+  error: { code: word, message: optional((v) => typeof v === "string") },
   state_snapshot: { reason: optional(text), snapshot: object },
   api_request: {
     id: text,

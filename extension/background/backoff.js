@@ -48,7 +48,8 @@ export const refusalOf = (code, state) => (code === UNAUTHORIZED ? (UNWANTED[sta
  *   `answered`: something was found at the address before
  */
 export function endOf({ code, reason, opened, answered }) {
-  if (code !== 1006) return `The connection was closed: ${code}${reason ? ` (${reason})` : ""}.`;
+  // Of what a stranger may have written no more is shown than a name.
+  if (code !== 1006) return `The connection was closed: ${code}${/^[a-z_]{1,40}$/.test(reason) ? ` (${reason})` : ""}.`;
   if (opened) return "The connection was lost.";
   return answered ? "Something answers at the daemon's address, but takes no connection." : NOBODY;
 }

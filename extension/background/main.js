@@ -211,6 +211,9 @@ async function takeIn() {
   credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
+/** The address that was set, if it is one of this machine. */
+const usable = (address) => (isLoopbackSocket(address) ? address : DAEMON_WS);
+
 async function setAddress(address) {
   if (!isLoopbackSocket(address)) return false;
   await local.set({ address });
@@ -228,7 +231,7 @@ browser.browserAction.onClicked.addListener(() => void browser.runtime.openOptio
 browser.permissions.onAdded.addListener(() => void enter());
 browser.permissions.onRemoved.addListener(() => void enter());
 browser.storage.onChanged.addListener((changes, area) => {
-  if (area === "local" && changes.address) link.start(changes.address.newValue ?? DAEMON_WS);
+  if (area === "local" && changes.address) link.start(usable(changes.address.newValue));
 });
 addEventListener("online", () => link.wake("the network is back"));
 
@@ -241,7 +244,7 @@ async function start() {
   entered = Promise.all([shells.start(), credentials.start(), templates.start()]);
   // Before the first word to anybody: whom to believe must be known.
   await pairing.start();
-  link.start(stored.address ?? DAEMON_WS);
+  link.start(usable(stored.address));
   await enter();
   await tabs.restoreAtStart();
 }

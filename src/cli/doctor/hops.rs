@@ -168,9 +168,17 @@ pub(super) fn pairing(setting: Pairing, told: Option<&Pairings>, browser: &Brows
             .advise("type the six digits that its page shows: `baa-conductor pair CODE`");
     }
     match setting {
+        Pairing::Off if browser.connected().is_empty() => {
+            Finding::warning(name, "bridge.pairing is off, which the extension takes only once its user has confirmed it")
+                .advise("press Confirm on the extension's page, or set it to \"required\" for every day")
+        }
         Pairing::Off => {
             Finding::warning(name, "bridge.pairing is off: whatever runs on this machine can pose as a Firefox")
                 .advise("set it to \"required\" for every day")
+        }
+        Pairing::Required if paired > 0 && browser.connected().is_empty() => {
+            Finding::ok(name, format!("required; paired: {paired}, none of which is connected"))
+                .advise("look at the extension's page; after an update of the daemon write it with `baa-conductor extension DIR` and load it again")
         }
         Pairing::Required if paired > 0 || !browser.connected().is_empty() => {
             Finding::ok(name, format!("required; paired: {paired}"))
@@ -231,7 +239,9 @@ mod tests {
             (Pairing::Required, Some(told(json!([entry("paired")]))), &one, Verdict::Ok, "paired: 1"),
             (Pairing::Required, Some(told(json!([]))), &none, Verdict::Warning, "no Firefox is paired"),
             (Pairing::Required, None, &none, Verdict::Warning, "no Firefox is paired"),
-            (Pairing::Off, None, &one, Verdict::Warning, "bridge.pairing is off"),
+            (Pairing::Required, Some(told(json!([entry("paired")]))), &none, Verdict::Ok, "none of which is connected"),
+            (Pairing::Off, None, &one, Verdict::Warning, "bridge.pairing is off: whatever"),
+            (Pairing::Off, None, &none, Verdict::Warning, "once its user has confirmed it"),
         ] {
             let finding = pairing(setting, entries.as_ref(), browser);
             assert!(finding.verdict == verdict && finding.message.contains(said), "{finding:?}");

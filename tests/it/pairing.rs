@@ -406,3 +406,16 @@ async fn the_commands_pair_show_and_forget() {
     assert_eq!(&*forgot.stdout, b"forgot ff\n");
     assert_eq!(firefox.closed().await.unwrap(), unauthorized());
 }
+
+#[actix_rt::test]
+async fn the_greeting_says_whether_clients_have_to_be_paired() {
+    for (settings, said) in [(REQUIRED, "required"), ("bridge.pairing = 'off'", "off")] {
+        let daemon = Daemon::start(settings).await;
+        let firefox = dial(&daemon, profile("ff", None)).await;
+        if said == "required" {
+            let code = shown(&firefox).await;
+            approve(&daemon, "ff", &code).await.data();
+        }
+        assert_eq!(firefox.expect("hello_ack").await.unwrap()["pairing"], said);
+    }
+}

@@ -18,11 +18,13 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
+/// What the extension said, connection by connection.
+type Heard = Arc<Mutex<Vec<Vec<Value>>>>;
+
 /// The program; it says the same on every connection, once it was greeted.
 struct Stranger {
     address: SocketAddr,
-    /// What the extension said, connection by connection.
-    heard: Arc<Mutex<Vec<Vec<Value>>>>,
+    heard: Heard,
     /// How many connections have ended.
     ended: Arc<Mutex<usize>>,
     listener: JoinHandle<()>,
@@ -37,8 +39,8 @@ impl Drop for Stranger {
 impl Stranger {
     async fn saying(frames: Vec<Value>) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, heard, ended) = (socket.local_addr().unwrap(), Arc::default(), Arc::default());
-        let (hears, ends): (Arc<Mutex<Vec<Vec<Value>>>>, Arc<Mutex<usize>>) = (Arc::clone(&heard), Arc::clone(&ended));
+        let (address, heard, ended) = (socket.local_addr().unwrap(), Heard::default(), Arc::new(Mutex::new(0)));
+        let (hears, ends) = (Arc::clone(&heard), Arc::clone(&ended));
         let listener = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
                 let (frames, hears, ends) = (frames.clone(), hears.clone(), ends.clone());

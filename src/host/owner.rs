@@ -5,7 +5,11 @@
 #[cfg(any(target_os = "macos", test))]
 mod pcblist;
 
-use std::net::SocketAddr;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::OnceLock,
+};
 
 #[cfg(target_os = "linux")]
 use linux as kernel;
@@ -14,15 +18,42 @@ use macos as kernel;
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 use other as kernel;
 
-/// Whether the socket at `peer` that is connected to our `local` belongs to the user who runs this process.
-pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
-    match kernel::owner(peer, local) {
-        Ok(owner) => owner == Some(rustix::process::geteuid().as_raw()),
-        Err(error) => {
-            tracing::debug!(%error, "the kernel does not say who is at the other end");
-            false
-        }
-    }
+/// Returns the id of the user who holds the socket at `peer` that is connected to our `local`. `None` where the kernel
+/// names no user: the socket is another machine's, its process has closed it, or the system cannot tell.
+pub fn of_peer(peer: SocketAddr, local: SocketAddr) -> Option<u32> {
+    kernel::owner(peer, local).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the kernel does not say who is at the other end");
+        None
+    })
+}
+
+/// Returns the id of the user who runs this process.
+pub fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Returns whether the kernel names the owners of connections on this machine. Tried once, on a connection of this
+/// process's own; the daemon does so at its start, before other programs can take what the question needs.
+pub fn is_named_here() -> bool {
+    static NAMED: OnceLock<bool> = OnceLock::new();
+    *NAMED.get_or_init(|| {
+        let named = || {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).ok()?;
+            let local = listener.local_addr().ok()?;
+            let stream = TcpStream::connect(local).ok()?;
+            of_peer(stream.local_addr().ok()?, local)
+        };
+        named() == Some(own_user())
+    })
+}
+
+/// Returns whether an address is one of this machine's own, so that whoever calls from it runs here: only such an address
+/// can be bound. It counts as its own also where that cannot be found out: where the system lets every address be bound
+/// (`ip_nonlocal_bind`), or gives no socket to try it with.
+pub fn is_of_this_machine(mut address: SocketAddr) -> bool {
+    address.set_port(0);
+    let is_others = |error: io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
+    address.ip().to_canonical().is_loopback() || !UdpSocket::bind(address).is_err_and(is_others)
 }
 
 #[cfg(target_os = "linux")]
@@ -38,7 +69,11 @@ mod linux {
 
     /// Bytes of the question: a netlink head (16) and `inet_diag_req_v2` (56).
     const QUESTION: usize = 72;
-    /// Where `inet_diag_msg` begins in the answer, and where uid and inode lie.
+    /// Where the parts of the answer lie, behind a netlink head (16), in `inet_diag_msg`: family, ports and addresses of the
+    /// socket and of its other end, uid, inode.
+    const FAMILY_AT: usize = 16;
+    const PORTS_AT: [usize; 2] = [16 + 4, 16 + 6];
+    const ADDRESSES_AT: [usize; 2] = [16 + 8, 16 + 24];
     const UID_AT: usize = 16 + 64;
     const INODE_AT: usize = 16 + 68;
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -56,7 +91,7 @@ mod linux {
         net::sendto(&socket, &question(peer, local), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
         let mut answer = [0u8; 512];
         let (length, _) = net::recv(&socket, &mut answer[..], RecvFlags::DONTWAIT)?;
-        Ok(read(&answer[..length.min(answer.len())]))
+        Ok(read(&answer[..length.min(answer.len())], peer, local))
     }
 
     fn question(peer: SocketAddr, local: SocketAddr) -> [u8; QUESTION] {
@@ -79,12 +114,28 @@ mod linux {
         question
     }
 
-    fn read(answer: &[u8]) -> Option<u32> {
+    fn read(answer: &[u8], peer: SocketAddr, local: SocketAddr) -> Option<u32> {
         let word = |at: usize| answer.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
+        // Of a connection that is gone the kernel names who listens on its port, with nobody at the other end.
+        let ends = [0, 1].map(|end| address(answer, PORTS_AT[end], ADDRESSES_AT[end]));
+        if ends != [peer, local].map(|asked| Some((asked.ip().to_canonical(), asked.port()))) {
+            return None;
+        }
         let kind = answer.get(4..6).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
         // A socket that nobody holds any more says uid 0: never believe it.
         let held = word(INODE_AT).is_some_and(|inode| inode != 0);
         word(UID_AT).filter(|_| kind == Some(SOCK_DIAG_BY_FAMILY) && held)
+    }
+
+    /// One end of the connection that an answer is about.
+    fn address(answer: &[u8], port_at: usize, ip_at: usize) -> Option<(IpAddr, u16)> {
+        let port = u16::from_be_bytes(answer.get(port_at..port_at + 2)?.try_into().ok()?);
+        let ip = match *answer.get(FAMILY_AT)? {
+            2 => IpAddr::from(<[u8; 4]>::try_from(answer.get(ip_at..ip_at + 4)?).ok()?),
+            10 => IpAddr::from(<[u8; 16]>::try_from(answer.get(ip_at..ip_at + 16)?).ok()?),
+            _ => return None,
+        };
+        Some((ip.to_canonical(), port))
     }
 }
 
@@ -125,15 +176,42 @@ mod tests {
             let local = listener.local_addr().unwrap();
             let mine = TcpStream::connect(local).unwrap();
             let (accepted, peer) = listener.accept().unwrap();
-            assert!(is_own_user(peer, local), "{bind}");
+            assert_eq!(of_peer(peer, local), Some(own_user()), "{bind}");
             drop(mine);
-            assert!(!is_own_user(peer, local), "nobody holds the other end any more");
+            assert_eq!(of_peer(peer, local), None, "no process holds the other end any more");
             drop(accepted);
         }
     }
 
     #[test]
     fn a_connection_that_does_not_exist_is_nobodys() {
-        assert!(!is_own_user("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()));
+        assert_eq!(of_peer("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()), None);
+    }
+
+    /// The kernel answers with who listens there when the connection that it is asked for is gone.
+    #[test]
+    fn who_listens_on_the_port_of_a_connection_that_is_gone_is_not_its_owner() {
+        for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(bind) else { continue };
+            let mut peer = listener.local_addr().unwrap();
+            if peer.ip().is_unspecified() {
+                peer.set_ip([127, 0, 0, 1].into());
+            }
+            assert_eq!(of_peer(peer, SocketAddr::new(peer.ip(), 9)), None, "{bind}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_asked_and_its_own_addresses_are_known() {
+        assert!(is_named_here());
+        for (address, own) in [
+            ("127.0.0.1:1", true),
+            ("127.9.9.9:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("192.0.2.1:1", false),
+            ("[::ffff:192.0.2.1]:1", false),
+        ] {
+            assert_eq!(is_of_this_machine(address.parse().unwrap()), own, "{address}");
+        }
     }
 }

@@ -4,8 +4,8 @@
 use super::{
     connections::Open,
     error::{ApiError, Code},
-    origins,
-    sessions::Sessions,
+    origins::{self, NotLocal},
+    sessions::{SessionOwner, Sessions},
     settings::LocalTrust,
     throttle::Throttle,
 };
@@ -47,12 +47,12 @@ pub(super) struct Peer {
     pub(super) open: Open,
     pub(super) address: SocketAddr,
     pub(super) local: SocketAddr,
-    same_user: OnceCell<bool>,
+    user: OnceCell<Option<u32>>,
 }
 
 impl Peer {
     pub(super) fn new(open: Open, address: SocketAddr, local: SocketAddr) -> Self {
-        Peer { open, address, local, same_user: OnceCell::new() }
+        Peer { open, address, local, user: OnceCell::new() }
     }
 
     /// The address at the other end.
@@ -60,8 +60,21 @@ impl Peer {
         self.address.ip().to_canonical()
     }
 
-    fn is_same_user(&self) -> bool {
-        *self.same_user.get_or_init(|| owner::is_own_user(self.address, self.local))
+    /// The user whom the kernel names at the other end; asked once.
+    fn user(&self) -> Option<u32> {
+        *self.user.get_or_init(|| owner::of_peer(self.address, self.local))
+    }
+
+    /// Whose the codes and sessions of this connection are. `None` for a connection from this machine for which the
+    /// kernel names no user, such as one that its process has closed already: it must not pass for another machine's.
+    pub(super) fn session_owner(&self) -> Option<SessionOwner> {
+        match self.user() {
+            Some(user) => Some(SessionOwner::User(user)),
+            None => {
+                let may_be_unnamed = !owner::is_named_here() || !owner::is_of_this_machine(self.address);
+                may_be_unnamed.then_some(SessionOwner::Unnamed)
+            }
+        }
     }
 }
 
@@ -79,6 +92,11 @@ pub(super) struct Callers {
 impl Callers {
     pub(super) fn new(token: LiveToken, trust: LocalTrust, sessions: Sessions) -> Self {
         let generation = AtomicU64::new(token.generation());
+        if !owner::is_named_here() {
+            tracing::warn!(
+                "the kernel names no owners of connections here: `same_user` trusts nobody, and a session of the status page serves every user of this machine who has its cookie"
+            );
+        }
         Callers { token, trust, throttle: Mutex::default(), sessions, generation }
     }
 
@@ -96,38 +114,53 @@ impl Callers {
         self.trust
     }
 
-    /// Who calls, if that may.
-    pub(super) fn admit(&self, access: Access, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, ApiError> {
-        let given = headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes()));
-        if given.flatten().is_some_and(|token| self.token.matches(token)) {
+    /// Who calls, if that may. `local`: whether the head is one that a program of this machine sends by itself.
+    pub(super) fn admit(
+        &self,
+        access: Access,
+        headers: &HeaderMap,
+        local: Result<(), NotLocal>,
+        peer: Option<&Peer>,
+    ) -> Result<Caller, ApiError> {
+        let credentials = Credentials::of(headers);
+        match credentials {
+            Credentials::Token(token) if self.token.matches(token) => return Ok(Caller::Bearer),
+            // Whoever calls and whatever for: who shows a token does not mean to be let in without it.
+            Credentials::Token(_) | Credentials::NoToken => return Err(self.wrong_token(peer)),
+            Credentials::None | Credentials::Other => {}
+        }
+        if origins::is_own_page(headers) && self.sessions().holds(headers, || peer.and_then(Peer::session_owner)) {
             return Ok(Caller::Bearer);
         }
-        if origins::is_own_page(headers) && self.sessions().holds(headers, || self.is_users(peer)) {
-            return Ok(Caller::Bearer);
-        }
-        if access == Access::Open
-            || (access == Access::Local && !origins::is_from_nowhere(headers) && self.trusts(peer))
-        {
+        if access == Access::Open {
             return Ok(Caller::Local);
         }
-        if given.is_none() && origins::is_from_nowhere(headers) {
-            let message = "A browser asks, but does not say which page of this server asks (by a Referer); then it takes the token.";
-            return Err(ApiError::new(Code::Unauthorized, message));
+        // A proxy may ask for a name and password of its own.
+        let local = if credentials == Credentials::Other { Err(NotLocal::Forwarded) } else { local };
+        match local {
+            Ok(()) if access == Access::Local && self.trusts(peer) => Ok(Caller::Local),
+            Err(why) if access == Access::Local && self.trusts(peer) => {
+                Err(ApiError::new(Code::Unauthorized, format!("A valid token is required, since {why}.")))
+            }
+            _ => Err(ApiError::new(Code::Unauthorized, "A valid token is required.")),
         }
-        let address = peer.filter(|_| given.is_some()).map(Peer::ip);
-        if let Some(left) = address.and_then(|address| self.throttle().wrong(address, Instant::now())) {
-            let seconds = left.as_secs() + 1;
-            let message = "Too many wrong tokens; further ones are not looked at for a while.";
-            return Err(ApiError::new(Code::AuthThrottled, message).retry_after(seconds.min(60)));
+    }
+
+    fn wrong_token(&self, peer: Option<&Peer>) -> ApiError {
+        match peer.and_then(|peer| self.throttle().wrong(peer.ip(), Instant::now())) {
+            Some(left) => {
+                let message = "Too many wrong tokens; further ones are not looked at for a while.";
+                ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))
+            }
+            None => ApiError::new(Code::Unauthorized, "The token that was shown is not valid."),
         }
-        Err(ApiError::new(Code::Unauthorized, "A valid token is required."))
     }
 
     fn trusts(&self, peer: Option<&Peer>) -> bool {
         let Some(peer) = peer.filter(|peer| peer.ip().is_loopback()) else { return false };
         match self.trust {
             LocalTrust::Loopback => true,
-            LocalTrust::SameUser => peer.is_same_user(),
+            LocalTrust::SameUser => peer.user() == Some(owner::own_user()),
             LocalTrust::None => false,
         }
     }
@@ -136,18 +169,38 @@ impl Callers {
         // Nothing panics between two changes of it, so what a panicking thread left is whole.
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Whether the kernel says that the daemon's own user calls, where that is what callers are trusted for. What was
-    /// begun by such a caller then goes on with such callers alone: cookies and command lines are seen by others.
-    pub(super) fn is_users(&self, peer: Option<&Peer>) -> bool {
-        self.trust == LocalTrust::SameUser && self.trusts(peer)
-    }
 }
 
-/// The token in an `Authorization` value; the scheme is read in any case.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+/// What `Authorization` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Credentials<'a> {
+    /// Nothing.
+    None,
+    /// A token, behind the scheme `Bearer`, which is read in any case.
+    Token(&'a [u8]),
+    /// That scheme and no token, or several values, of which each could be meant for somebody else.
+    NoToken,
+    /// Another scheme, which is not ours.
+    Other,
+}
+
+impl<'a> Credentials<'a> {
+    fn of(headers: &'a HeaderMap) -> Self {
+        let mut values = headers.get_all(header::AUTHORIZATION).map(|value| value.as_bytes().trim_ascii());
+        let Some(value) = values.next() else { return Credentials::None };
+        if values.next().is_some() {
+            return Credentials::NoToken;
+        }
+        let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+        let (scheme, token) = value.split_at(end);
+        if !scheme.eq_ignore_ascii_case(b"bearer") {
+            return Credentials::Other;
+        }
+        match token.strip_prefix(b" ").map(<[u8]>::trim_ascii) {
+            Some(token) if !token.is_empty() => Credentials::Token(token),
+            _ => Credentials::NoToken,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +220,7 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        callers.admit(access, &headers, Some(&peer)).map_err(|error| error.code().name())
+        callers.admit(access, &headers, Ok(()), Some(&peer)).map_err(|error| error.code().name())
     }
 
     fn callers(trust: LocalTrust) -> Callers {
@@ -189,9 +242,40 @@ mod tests {
             assert_eq!(admit(callers, access, Some("Bearer right")), Ok(Caller::Bearer));
             assert_eq!(admit(callers, access, Some("bEARER  right ")), Ok(Caller::Bearer));
         }
-        for wrong in ["Bearer rightx", "Token right", "right", "Bearer", "Bearer "] {
+        for wrong in ["Bearer rightx", "Token right", "right", "Bearer", "Bearer ", "Bearer\tright"] {
             assert_eq!(admit(&none, Access::Local, Some(wrong)), Err("unauthorized"), "{wrong}");
+            assert_eq!(admit(&loopback, Access::Local, Some(wrong)), Err("unauthorized"), "{wrong}");
         }
+        assert_eq!(admit(&loopback, Access::Open, Some("Bearer wrong")), Err("unauthorized"), "given and not valid");
+        assert_eq!(admit(&loopback, Access::Open, Some("Basic eA==")), Ok(Caller::Local), "not ours");
+    }
+
+    #[test]
+    fn a_head_that_is_not_local_gives_no_trust_and_its_refusal_says_why() {
+        let address: SocketAddr = ADDRESS.parse().unwrap();
+        let peer = Peer::new(Arc::<Connections>::default().enter(None), address, address);
+        let callers = callers(LocalTrust::Loopback);
+        let admit = |access, why| {
+            callers.admit(access, &HeaderMap::new(), Err(why), Some(&peer)).map_err(|error| format!("{error:?}"))
+        };
+        for why in [NotLocal::Name, NotLocal::Page, NotLocal::Forwarded, NotLocal::Written, NotLocal::NoPage] {
+            let said = admit(Access::Local, why).unwrap_err();
+            assert!(said.contains(&why.to_string()), "{said}");
+            assert_eq!(admit(Access::Open, why), Ok(Caller::Local));
+        }
+    }
+
+    #[test]
+    fn a_connection_of_this_machine_that_no_user_holds_begins_no_session() {
+        let of = |address: &str| {
+            let address: SocketAddr = address.parse().unwrap();
+            Peer::new(Arc::<Connections>::default().enter(None), address, "127.0.0.1:9".parse().unwrap())
+                .session_owner()
+        };
+        if owner::is_named_here() {
+            assert_eq!((of("127.0.0.1:1"), of("[::1]:1"), of("[::ffff:127.0.0.1]:1")), (None, None, None));
+        }
+        assert_eq!(of("192.0.2.1:1"), Some(SessionOwner::Unnamed));
     }
 
     #[test]
@@ -203,7 +287,7 @@ mod tests {
     fn another_machine_is_never_local() {
         let address: SocketAddr = "192.0.2.1:9".parse().unwrap();
         let peer = Peer::new(Arc::<Connections>::default().enter(None), address, address);
-        let refused = callers(LocalTrust::Loopback).admit(Access::Local, &HeaderMap::new(), Some(&peer));
+        let refused = callers(LocalTrust::Loopback).admit(Access::Local, &HeaderMap::new(), Ok(()), Some(&peer));
         assert!(refused.is_err());
     }
 

@@ -6,7 +6,8 @@ use super::{
     callers::{Access, Caller, Peer},
     connections::Lasting,
     error::{ApiError, Code},
-    origins::Origins,
+    origins::{NotLocal, Origins, Target},
+    page,
     reply::{REQUEST_ID, Reply, Success, respond},
     route::Route,
     sse_body::{Frames, SseBody},
@@ -108,11 +109,12 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let (id, metrics, since) = (exchange_id(&request), core.metrics.http.clone(), Instant::now());
     let under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
-    let (result, allowed) = match origins.check(request.uri(), request.headers(), route.is_socket()) {
+    let (result, allowed) = match origins.check(request.head(), target(route)) {
         Err(error) => (Err(error), None),
         Ok(passed) => {
             // A panic costs this one answer.
-            let work = AssertUnwindSafe(handle(core, route, Arc::clone(&id), request.clone(), payload)).catch_unwind();
+            let work = AssertUnwindSafe(handle(core, route, passed.local, Arc::clone(&id), request.clone(), payload))
+                .catch_unwind();
             let failed = |_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly."));
             (work.await.unwrap_or_else(failed), passed.allowed_origin)
         }
@@ -126,6 +128,15 @@ pub(super) async fn serve(
     }
     metrics.answered(Some(route.path), request.method().as_str(), response.status().as_str(), since);
     response
+}
+
+/// What the checks of its origin have to know of a route.
+fn target(route: &Route) -> Target {
+    match route.path {
+        page::PATH => Target::Document,
+        _ if route.is_socket() => Target::Socket,
+        _ => Target::Other,
+    }
 }
 
 /// Says on an older route's answer which one to use instead.
@@ -144,11 +155,12 @@ fn deprecate(response: &mut HttpResponse, successor: &'static str) {
 async fn handle(
     core: Arc<Core>,
     route: &'static Route,
+    local: Result<(), NotLocal>,
     id: Arc<str>,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Reply, ApiError> {
-    let caller = core.callers.admit(route.access, request.headers(), request.conn_data::<Peer>())?;
+    let caller = core.callers.admit(route.access, request.headers(), local, request.conn_data::<Peer>())?;
     let (body, payload) = if route.is_socket() {
         (ByteString::new(), Some(payload))
     } else {
@@ -185,7 +197,7 @@ pub(super) async fn refuse(core: &Core, origins: &Origins, known: Option<Known>,
 
 fn refusal(origins: &Origins, allow: Option<&'static str>, request: &HttpRequest) -> HttpResponse {
     let id = exchange_id(request);
-    let passed = match origins.check(request.uri(), request.headers(), false) {
+    let passed = match origins.check(request.head(), Target::Other) {
         Ok(passed) => passed,
         Err(error) => return seal(Err(error), &id, None, request),
     };

@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod extension;
 mod fields;
+mod forwarded;
 mod host;
 mod instructions;
 mod journal;

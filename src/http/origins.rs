@@ -1,35 +1,76 @@
-//! Where a request may come from, decided from its head alone: host, origin, fetch metadata, content type. Pure.
+//! Where a request may come from, decided from its head alone: host, origin, fetch metadata, content type; and whether it
+//! can have been made on this machine for this machine. Pure.
 
 use super::{
     error::{ApiError, Code},
+    forwarded,
     listening::{Listening, Twin},
     settings::Server,
 };
-use actix_web::http::{
-    Uri,
-    header::{self, HeaderMap, HeaderName, HeaderValue},
+use actix_web::{
+    dev::RequestHead,
+    http::{
+        Method, Uri, Version,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
 };
 use std::net::SocketAddr;
 use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// What the checks compare with, made once.
 #[derive(Clone, Debug)]
 pub(super) struct Origins {
     /// `name:port`, lower case.
     own: Vec<String>,
+    /// Those of them that are loopback's.
+    loopback: Vec<String>,
     /// Further hosts; without a port any port matches.
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
 }
 
+/// What the request is for, as far as other rules hold for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The peers' socket, which takes extensions.
+    Socket,
+    /// The status page's document, in which no data is: a navigation may come from anywhere.
+    Document,
+    /// All else.
+    Other,
+}
+
 /// What a passed check found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Passed {
     /// The origin, where it is one of `server.allowed_origins`: it is answered with CORS headers.
     pub(super) allowed_origin: Option<String>,
+    /// Whether the head is one that a program of this machine sends by itself, or why not.
+    pub(super) local: Result<(), NotLocal>,
+}
+
+/// Why a head gives no local trust, whoever's the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotLocal {
+    /// The `Host` is one that is configured, not loopback's own.
+    #[error("it asks for the daemon by another name than 127.0.0.1, localhost or [::1] with its port")]
+    Name,
+    /// A page of `server.allowed_origins` asks: it may speak, not act as the user.
+    #[error("a page of another origin asks")]
+    Page,
+    /// A header that only proxies and tunnels add.
+    #[error("a header says that a proxy or tunnel passed it on")]
+    Forwarded,
+    /// As proxies ask: an absolute target, or the older protocol.
+    #[error("it is written as a proxy writes it (HTTP/1.0, or an absolute target)")]
+    Written,
+    /// A script that is of no page of this server.
+    #[error("a browser asks, but does not say which page of this server asks (by a Referer)")]
+    NoPage,
 }
 
 /// Whose page makes the request, as far as it says.
@@ -73,27 +114,57 @@ impl Origins {
             own.extend(hosts.iter().map(|host| (*host).to_owned()));
         }
         let lower = |list: &[String]| list.iter().map(|entry| entry.to_ascii_lowercase()).collect();
-        Origins { own, allowed_hosts: lower(&server.allowed_hosts), allowed_origins: lower(&server.allowed_origins) }
+        // An own address that is not loopback's is asked for by other machines.
+        let is_loopback = |name: &&String| **name != listening.to_string() || listening.ip().is_loopback();
+        let loopback = own.iter().filter(is_loopback).cloned().collect();
+        Origins {
+            own,
+            loopback,
+            allowed_hosts: lower(&server.allowed_hosts),
+            allowed_origins: lower(&server.allowed_origins),
+        }
     }
 
-    /// All checks, in the order of the contract. `socket`: the request is for the peers' socket.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap, socket: bool) -> Result<Passed, ApiError> {
-        let host = self.host(uri, headers)?;
-        if socket && !self.names_its_port(host) {
+    /// All checks, in the order of the contract.
+    pub(super) fn check(&self, head: &RequestHead, target: Target) -> Result<Passed, ApiError> {
+        let headers = &head.headers;
+        let host = self.host(&head.uri, headers)?;
+        if target == Target::Socket && !self.names_its_port(host) {
             let message = "The extension's socket is reached by a name of this machine only at a port that server.allowed_hosts names.";
             return Err(ApiError::new(Code::HostNotAllowed, message));
         }
-        let origin = self.origin(headers, host, socket)?;
-        if matches!(origin, Origin::Unsaid | Origin::Own) {
-            fetch_site(headers)?;
+        let origin = self.origin(headers, host, target == Target::Socket)?;
+        match origin {
+            Origin::Unsaid if target == Target::Document && is_navigation(head) => {}
+            Origin::Unsaid | Origin::Own => fetch_site(headers)?,
+            Origin::Allowed(_) | Origin::Extension => {}
         }
         content_type(headers)?;
+        let local = self.local(head, host, &origin);
         Ok(Passed {
             allowed_origin: match origin {
                 Origin::Allowed(origin) => Some(origin),
                 _ => None,
             },
+            local,
         })
+    }
+
+    fn local(&self, head: &RequestHead, host: &str, origin: &Origin) -> Result<(), NotLocal> {
+        if !self.loopback.iter().any(|own| own.eq_ignore_ascii_case(host)) {
+            return Err(NotLocal::Name);
+        }
+        if !matches!(origin, Origin::Unsaid | Origin::Own) {
+            return Err(NotLocal::Page);
+        }
+        if forwarded::is_forwarded(&head.headers) {
+            return Err(NotLocal::Forwarded);
+        }
+        // Some proxies add no header but speak the older protocol, or pass on the target that their clients give them.
+        if head.version != Version::HTTP_11 || head.uri.authority().is_some() {
+            return Err(NotLocal::Written);
+        }
+        if is_from_nowhere(&head.headers) { Err(NotLocal::NoPage) } else { Ok(()) }
     }
 
     fn host<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
@@ -184,6 +255,19 @@ fn fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
 }
 
+/// Whether a browser goes to the page from elsewhere, in a tab or window of its own: no frame, no script. Of a request
+/// that names no origin.
+fn is_navigation(head: &RequestHead) -> bool {
+    let says = |name: &HeaderName, wanted: &[u8]| {
+        let mut given = head.headers.get_all(name);
+        given.next().is_some_and(|value| value.as_bytes() == wanted) && given.next().is_none()
+    };
+    head.method == Method::GET
+        && says(&SEC_FETCH_SITE, b"cross-site")
+        && says(&SEC_FETCH_MODE, b"navigate")
+        && says(&SEC_FETCH_DEST, b"document")
+}
+
 /// Whether a script of a page of this very origin makes the request, as the browser says: no navigation, no image, no other
 /// port or name. Of a request that passed the checks; a program may claim it, no other page can.
 pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
@@ -203,7 +287,7 @@ pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
 
 /// Whether a browser takes the request for one of this very origin, and yet no page of it makes it: Firefox says so of the
 /// scripts of an extension that may reach all addresses. Ours tell their page's address, as its policy asks for.
-pub(super) fn is_from_nowhere(headers: &HeaderMap) -> bool {
+fn is_from_nowhere(headers: &HeaderMap) -> bool {
     value(headers, &SEC_FETCH_SITE) == Some(b"same-origin")
         && headers.contains_key(SEC_FETCH_MODE)
         && !headers.contains_key(header::ORIGIN)

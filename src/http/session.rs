@@ -5,7 +5,7 @@ use super::{
     endpoint::Call,
     error::{ApiError, Code},
     reply::{self, Reply},
-    sessions::{NoRandom, NoSession},
+    sessions::{NoRandom, NoSession, SessionOwner},
 };
 use crate::clock::WallMs;
 use actix_web::http::header::{self, HeaderValue};
@@ -31,7 +31,7 @@ struct Ended {
 /// `POST /v1/session/codes`.
 pub(super) async fn issue(call: Call) -> Result<Reply, ApiError> {
     let callers = &call.core.callers;
-    let code = callers.sessions().issue(callers.is_users(call.peer()))?;
+    let code = callers.sessions().issue(call.session_owner())?;
     let expires_at = ends(&call, callers.sessions().code_ttl());
     Ok(call.success(&Issued { code: code.expose(), expires_at }))
 }
@@ -40,8 +40,7 @@ pub(super) async fn issue(call: Call) -> Result<Reply, ApiError> {
 pub(super) async fn begin(call: Call) -> Result<Reply, ApiError> {
     let code = call.fields()?.required_text(&["code"])?;
     let callers = &call.core.callers;
-    let own = callers.is_users(call.peer());
-    let secret = callers.sessions().begin(&code, own, call.peer().map(Peer::ip))?;
+    let secret = callers.sessions().begin(&code, call.session_owner(), call.peer().map(Peer::ip))?;
     let expires_at = ends(&call, callers.sessions().session_ttl());
     Ok(with_cookie(&call, &Begun { expires_at }, &callers.sessions().cookie(&secret)))
 }
@@ -49,8 +48,15 @@ pub(super) async fn begin(call: Call) -> Result<Reply, ApiError> {
 /// `DELETE /v1/session`.
 pub(super) async fn end(call: Call) -> Result<Reply, ApiError> {
     let callers = &call.core.callers;
-    let ended = callers.sessions().end(call.request.headers(), callers.is_users(call.peer()));
+    let ended = callers.sessions().end(call.request.headers(), call.session_owner());
     Ok(with_cookie(&call, &Ended { ended }, &callers.sessions().no_cookie()))
+}
+
+impl Call {
+    /// Whose a code or session is that is asked for by this call.
+    fn session_owner(&self) -> Option<SessionOwner> {
+        self.peer().and_then(Peer::session_owner)
+    }
 }
 
 fn ends(call: &Call, ttl: Duration) -> WallMs {
@@ -76,7 +82,8 @@ impl From<NoSession> for ApiError {
             // As with a code for pairing.
             NoSession::WrongCode => ApiError::field(
                 "code",
-                "This code cannot be used, or not any more; `baa-conductor open` gives a new one.",
+                "This code cannot be used, not any more, or not by this user; `baa-conductor open`, run by the user whose browser it \
+                 is, gives a new one.",
             )
             .status(403),
             NoSession::Throttled { left } => {

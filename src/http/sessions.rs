@@ -4,8 +4,9 @@
 //! issue ──► code ──begin, once──► session ──end, forget_all, time──► gone
 //! ```
 //!
-//! Invariant: of codes and cookies only digests are kept. What was begun from a connection of the daemon's own user is
-//! nobody else's: browsers show a cookie to every port of its host, and other users read a browser's command line.
+//! Invariant: of codes and cookies only digests are kept, and each belongs to the user whom the kernel names at the other
+//! end of the connection that asked for it, whatever callers are trusted for: browsers show a cookie to every port of its
+//! host, and a code may be seen on its way.
 
 use super::{settings::Auth, throttle::Throttle};
 use crate::secret::Secret;
@@ -18,10 +19,21 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
 type Digest = [u8; 32];
+
+/// Characters of a code and of a session's secret: 256 random bits, in hexadecimal.
+const SECRET_CHARS: usize = 64;
+
+/// Who holds a code or a session. A connection whose process on this machine has closed it already has no such owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionOwner {
+    /// A user of this machine, by the number that the kernel names.
+    User(u32),
+    /// Whoever calls from another machine, or anybody where the kernel names no owners at all.
+    Unnamed,
+}
 
 /// The system has no random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,32 +81,46 @@ impl Sessions {
         }
     }
 
-    /// A code that can be used once. `own`: whether the daemon's own user asks for it.
-    pub(super) fn issue(&self, own: bool) -> Result<Secret, NoRandom> {
+    /// Returns a code that its owner can use once; one without an owner can be used by no connection.
+    pub(super) fn issue(&self, owner: Option<SessionOwner>) -> Result<Secret, NoRandom> {
         let code = random()?;
-        lock(&self.codes).add(digest(code.expose().as_bytes()), own);
+        lock(&self.codes).add(digest(code.expose().as_bytes()), owner);
         Ok(code)
     }
 
-    /// Uses a code up; answers the session's secret. Wrong ones are counted by `address`, where it is known.
-    pub(super) fn begin(&self, code: &str, own: bool, address: Option<IpAddr>) -> Result<Secret, NoSession> {
-        if !lock(&self.codes).take(&digest(code.as_bytes()), own) {
+    /// Uses a code of this owner up and returns the session's secret. Wrong codes are counted by `address`, where it is
+    /// known; a code of another owner is a wrong one, and stays what it was.
+    pub(super) fn begin(
+        &self,
+        code: &str,
+        owner: Option<SessionOwner>,
+        address: Option<IpAddr>,
+    ) -> Result<Secret, NoSession> {
+        if !lock(&self.codes).take(&digest(code.as_bytes()), owner) {
             let left = address.and_then(|address| lock(&self.throttle).wrong(address, Instant::now()));
             return Err(left.map_or(NoSession::WrongCode, |left| NoSession::Throttled { left }));
         }
         let secret = random()?;
-        lock(&self.sessions).add(digest(secret.expose().as_bytes()), own);
+        lock(&self.sessions).add(digest(secret.expose().as_bytes()), owner);
         Ok(secret)
     }
 
-    /// Whether a request shows the cookie of a session. `own` is asked only where there is a cookie.
-    pub(super) fn holds(&self, headers: &HeaderMap, own: impl FnOnce() -> bool) -> bool {
-        self.shown(headers).is_some_and(|shown| lock(&self.sessions).has(&shown, own()))
+    /// Returns whether a request shows the cookie of a session of this owner, among whatever other cookies of the name.
+    /// `owner` is asked only where there is such a cookie.
+    pub(super) fn holds(&self, headers: &HeaderMap, owner: impl FnOnce() -> Option<SessionOwner>) -> bool {
+        let mut shown = self.shown(headers).peekable();
+        if shown.peek().is_none() {
+            return false;
+        }
+        let owner = owner();
+        let mut sessions = lock(&self.sessions);
+        shown.any(|shown| sessions.has(&shown, owner))
     }
 
-    /// Ends the session that a request shows; answers whether there was one.
-    pub(super) fn end(&self, headers: &HeaderMap, own: bool) -> bool {
-        self.shown(headers).is_some_and(|shown| lock(&self.sessions).take(&shown, own))
+    /// Ends each session of this owner that a request shows; returns whether there was one.
+    pub(super) fn end(&self, headers: &HeaderMap, owner: Option<SessionOwner>) -> bool {
+        let mut sessions = lock(&self.sessions);
+        self.shown(headers).filter(|shown| sessions.take(shown, owner)).count() > 0
     }
 
     /// Ends all sessions, and the codes that wait: the token is another one.
@@ -128,11 +154,15 @@ impl Sessions {
         format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict", self.cookie)
     }
 
-    /// The digest of what a request shows.
-    fn shown(&self, headers: &HeaderMap) -> Option<Digest> {
-        let pairs = headers.get_all(header::COOKIE).filter_map(|value| value.to_str().ok());
-        let mut pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(name, _)| *name == self.cookie).map(|(_, value)| digest(value.as_bytes()))
+    /// Returns the digests of all cookies of the name that a request shows. Every program on the host may set some, for
+    /// longer paths too, which stand before ours; bytes that are no text are passed over. Their number is bounded by the
+    /// size of a head.
+    fn shown(&self, headers: &HeaderMap) -> impl Iterator<Item = Digest> {
+        let pairs = headers.get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+        pairs.filter_map(|pair| {
+            let value = pair.trim_ascii().strip_prefix(self.cookie.as_bytes())?.strip_prefix(b"=")?;
+            (value.len() == SECRET_CHARS).then(|| digest(value))
+        })
     }
 }
 
@@ -148,29 +178,32 @@ struct Shelf {
 struct Entry {
     digest: Digest,
     ends: Instant,
-    own: bool,
+    owner: Option<SessionOwner>,
 }
 
 impl Shelf {
-    fn add(&mut self, digest: Digest, own: bool) {
+    fn add(&mut self, digest: Digest, owner: Option<SessionOwner>) {
         self.tidy();
         if self.entries.len() >= self.entries_max {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { digest, ends: Instant::now() + self.ttl, own });
+        self.entries.push_back(Entry { digest, ends: Instant::now() + self.ttl, owner });
     }
 
-    fn has(&mut self, digest: &Digest, own: bool) -> bool {
-        self.find(digest, own).is_some()
+    fn has(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> bool {
+        self.find(digest, owner).is_some()
     }
 
-    fn take(&mut self, digest: &Digest, own: bool) -> bool {
-        self.find(digest, own).and_then(|at| self.entries.remove(at)).is_some()
+    fn take(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> bool {
+        self.find(digest, owner).and_then(|at| self.entries.remove(at)).is_some()
     }
 
-    fn find(&mut self, digest: &Digest, own: bool) -> Option<usize> {
+    /// Digests of random bits are compared as they are: how long that takes tells no more than a part of a digest, which
+    /// leads to no secret.
+    fn find(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> Option<usize> {
         self.tidy();
-        self.entries.iter().position(|entry| (own || !entry.own) && bool::from(entry.digest.ct_eq(digest)))
+        let owner = owner?;
+        self.entries.iter().position(|entry| entry.owner == Some(owner) && entry.digest == *digest)
     }
 
     fn tidy(&mut self) {
@@ -192,9 +225,9 @@ fn digest(text: &[u8]) -> Digest {
 
 /// 256 random bits, in hexadecimal.
 fn random() -> Result<Secret, NoRandom> {
-    let mut bits = [0_u8; 32];
+    let mut bits = [0_u8; SECRET_CHARS / 2];
     getrandom::fill(&mut bits).map_err(|_| NoRandom)?;
-    let text = bits.iter().fold(String::with_capacity(64), |mut text, byte| {
+    let text = bits.iter().fold(String::with_capacity(SECRET_CHARS), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a String takes everything");
         text
     });

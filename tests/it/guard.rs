@@ -92,8 +92,9 @@ async fn a_request_that_another_site_made_is_refused() {
     for site in ["cross-site", "same-site", "other"] {
         assert_eq!(refusal(&from(site).get("/v1/browser").await), "403 origin_not_allowed", "{site}");
     }
-    let allowed = from("cross-site").with("origin", ALLOWED).get("/v1/browser").await;
-    assert_eq!(allowed.status, 200, "its origin is allowed");
+    let allowed = from("cross-site").with("origin", ALLOWED);
+    assert_eq!(refusal(&allowed.get("/v1/browser").await), "401 unauthorized", "it is let in, not trusted");
+    assert_eq!(allowed.bearer(&daemon.token()).get("/v1/browser").await.status, 200, "its origin is allowed");
 }
 
 #[actix_rt::test]
@@ -177,8 +178,8 @@ async fn a_refusal_does_not_wait_for_the_body() {
 async fn callers_of_the_same_user_need_no_token_by_default() {
     let daemon = Daemon::start("").await;
     assert_eq!(daemon.caller().get("/v1/browser").await.status, 200);
-    // A wrong token does no harm where none is needed.
-    assert_eq!(daemon.caller().bearer("wrong").get("/v1/browser").await.status, 200);
+    // Who shows a token does not mean to be let in without one.
+    assert_eq!(refusal(&daemon.caller().bearer("wrong").get("/v1/browser").await), "401 unauthorized");
 }
 
 #[actix_rt::test]
@@ -233,7 +234,8 @@ async fn wrong_tokens_are_throttled_and_a_right_one_never() {
     assert_eq!(refusal(&throttled), "429 auth_throttled");
     assert!(throttled.header("retry-after").is_some());
     assert_eq!(daemon.caller().bearer(&daemon.token()).get("/v1/browser").await.status, 200);
-    assert_eq!(wrong.get("/health").await.status, 200, "what is open stays open");
+    assert_eq!(refusal(&wrong.get("/health").await), "429 auth_throttled", "whatever it is shown for");
+    assert_eq!(daemon.caller().get("/health").await.status, 200, "what is open stays open");
 }
 
 #[actix_rt::test]

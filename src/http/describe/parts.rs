@@ -26,10 +26,13 @@ impl Auth {
     pub(super) fn new(context: &Context<'_>) -> Self {
         let description = match context.trust {
             LocalTrust::SameUser => {
-                "Callers on this machine that run as the daemon's own user need no token where auth is none; other \
-                 callers show it everywhere but at the probes."
+                "Callers on this machine that run as the daemon's own user, and call it by its loopback address and not \
+                 through a proxy, need no token where auth is none; other callers show it everywhere but at the probes."
             }
-            LocalTrust::Loopback => "Callers on this machine need no token where auth is none.",
+            LocalTrust::Loopback => {
+                "Callers on this machine that call it by its loopback address and not through a proxy need no token \
+                 where auth is none."
+            }
             LocalTrust::None => "Every caller shows the token, except where auth is none.",
         };
         // A daemon without a token does not start.

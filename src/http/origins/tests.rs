@@ -1,7 +1,6 @@
 //! Each check of a head alone, and their order.
 
 use super::*;
-use actix_web::http::header::HeaderValue;
 
 fn origins() -> Origins {
     let server = Server {
@@ -12,13 +11,20 @@ fn origins() -> Origins {
     Origins::of(&server, "127.0.0.1:4317".parse().unwrap(), None)
 }
 
+/// A request's head.
+fn head(target: &str, headers: &[(&str, &str)]) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.uri = target.parse().unwrap();
+    for (name, value) in headers {
+        head.headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    head
+}
+
 /// The code that the checks end with, or what passed.
 fn check(target: &str, headers: &[(&str, &str)], socket: bool) -> Result<Passed, &'static str> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
-    }
-    origins().check(&target.parse().unwrap(), &map, socket).map_err(|error| error.code().name())
+    let target_of = if socket { Target::Socket } else { Target::Other };
+    origins().check(&head(target, headers), target_of).map_err(|error| error.code().name())
 }
 
 fn from(headers: &[(&str, &str)]) -> Result<(), &'static str> {
@@ -135,6 +141,61 @@ fn other_sites_are_refused_by_the_browsers_own_word() {
         ("http://localhost:4317", "same-site", false),
     ] {
         assert_eq!(from(&[("sec-fetch-site", site), ("origin", origin)]).is_ok(), passes, "{origin} {site}");
+    }
+}
+
+#[test]
+fn the_pages_document_alone_takes_a_navigation_from_elsewhere() {
+    let own = ("host", "127.0.0.1:4317");
+    let navigation =
+        [own, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let passes = |head: &RequestHead, target| origins().check(head, target).is_ok();
+    assert!(passes(&head("/x", &navigation), Target::Document));
+    for target in [Target::Other, Target::Socket] {
+        assert!(!passes(&head("/x", &navigation), target), "{target:?}");
+    }
+    let mut post = head("/x", &navigation);
+    post.method = Method::POST;
+    assert!(!passes(&post, Target::Document));
+    for further in [("origin", "https://evil.example"), ("sec-fetch-dest", "iframe"), ("sec-fetch-site", "cross-site")]
+    {
+        assert!(!passes(&head("/x", &[&navigation[..], &[further]].concat()), Target::Document), "{further:?}");
+    }
+    for without in 1..navigation.len() {
+        let mut lines = navigation.to_vec();
+        let (name, _) = lines.remove(without);
+        let fine = name == "sec-fetch-site"; // then nobody says that it comes from elsewhere
+        assert_eq!(passes(&head("/x", &lines), Target::Document), fine, "without {name}");
+    }
+}
+
+#[test]
+fn only_a_plain_request_to_loopbacks_own_name_is_local() {
+    let local = |target: &str, lines: &[(&str, &str)]| check(target, lines, false).unwrap().local;
+    let own = ("host", "127.0.0.1:4317");
+    for host in ["127.0.0.1:4317", "LocalHost:4317", "[::1]:4317"] {
+        assert_eq!(local("/x", &[("host", host)]), Ok(()), "{host}");
+        assert_eq!(local("/x", &[("host", host), ("origin", &format!("http://{host}"))]), Ok(()), "{host}");
+    }
+    for host in ["box.lan", "BOX.lan:4317", "other.lan:99", "[fe80::1]:4317"] {
+        assert_eq!(local("/x", &[("host", host)]), Err(NotLocal::Name), "{host}");
+    }
+    assert_eq!(local("/x", &[own, ("origin", "https://app.example")]), Err(NotLocal::Page));
+    assert_eq!(local("/x", &[own, ("via", "1.1 box")]), Err(NotLocal::Forwarded));
+    assert_eq!(local("http://127.0.0.1:4317/x", &[own]), Err(NotLocal::Written));
+    let mut older = head("/x", &[own]);
+    older.version = Version::HTTP_10;
+    assert_eq!(origins().check(&older, Target::Other).unwrap().local, Err(NotLocal::Written));
+    let nowhere = [own, ("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")];
+    assert_eq!(local("/x", &nowhere), Err(NotLocal::NoPage));
+    for (listening, host, wanted) in [
+        ("0.0.0.0:4317", "0.0.0.0:4317", Err(NotLocal::Name)),
+        ("192.0.2.1:4317", "192.0.2.1:4317", Err(NotLocal::Name)),
+        ("127.8.8.8:4317", "127.8.8.8:4317", Ok(())),
+        ("127.0.0.1:80", "localhost", Ok(())),
+    ] {
+        let origins = Origins::of(&Server::default(), listening.parse().unwrap(), None);
+        assert_eq!(origins.check(&head("/x", &[("host", host)]), Target::Other).unwrap().local, wanted, "{host}");
     }
 }
 

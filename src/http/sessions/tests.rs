@@ -4,6 +4,9 @@ use super::*;
 use actix_web::http::header::HeaderValue;
 use std::net::Ipv4Addr;
 
+const USER: Option<SessionOwner> = Some(SessionOwner::User(1_000));
+const OTHER: Option<SessionOwner> = Some(SessionOwner::User(1_001));
+const UNNAMED: Option<SessionOwner> = Some(SessionOwner::Unnamed);
 const HOME: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 fn sessions() -> Sessions {
@@ -11,11 +14,11 @@ fn sessions() -> Sessions {
 }
 
 fn code(sessions: &Sessions) -> String {
-    sessions.issue(true).unwrap().expose().to_owned()
+    sessions.issue(USER).unwrap().expose().to_owned()
 }
 
 fn begin(sessions: &Sessions) -> Secret {
-    sessions.begin(&code(sessions), true, HOME).unwrap()
+    sessions.begin(&code(sessions), USER, HOME).unwrap()
 }
 
 /// A request with this in its `cookie`.
@@ -33,10 +36,10 @@ fn showing(secret: &Secret) -> HeaderMap {
 async fn a_code_begins_one_session() {
     let sessions = sessions();
     let code = code(&sessions);
-    let secret = sessions.begin(&code, true, HOME).unwrap();
+    let secret = sessions.begin(&code, USER, HOME).unwrap();
     assert_eq!((code.len(), secret.expose().len()), (64, 64));
-    assert!(sessions.holds(&showing(&secret), || true));
-    assert_eq!(sessions.begin(&code, true, HOME), Err(NoSession::WrongCode), "once");
+    assert!(sessions.holds(&showing(&secret), || USER));
+    assert_eq!(sessions.begin(&code, USER, HOME), Err(NoSession::WrongCode), "once");
     let shown = format!("{sessions:?}");
     assert!(!shown.contains(&code) && !shown.contains(secret.expose()), "digests alone are kept");
 }
@@ -46,64 +49,101 @@ async fn codes_and_sessions_end_with_their_time() {
     let sessions = sessions();
     let (early, late) = (code(&sessions), code(&sessions));
     tokio::time::sleep(Duration::from_millis(59_999)).await;
-    let secret = sessions.begin(&early, true, HOME).unwrap();
+    let secret = sessions.begin(&early, USER, HOME).unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(sessions.begin(&late, true, HOME), Err(NoSession::WrongCode));
+    assert_eq!(sessions.begin(&late, USER, HOME), Err(NoSession::WrongCode));
     tokio::time::sleep(Duration::from_secs(12 * 60 * 60) - Duration::from_millis(2)).await;
-    assert!(sessions.holds(&showing(&secret), || true));
+    assert!(sessions.holds(&showing(&secret), || USER));
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(!sessions.holds(&showing(&secret), || true));
+    assert!(!sessions.holds(&showing(&secret), || USER));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn one_too_many_ends_the_oldest() {
     let sessions = sessions();
     let codes = [code(&sessions), code(&sessions), code(&sessions)];
-    assert_eq!(sessions.begin(&codes[0], true, HOME), Err(NoSession::WrongCode));
-    assert!(sessions.begin(&codes[1], true, HOME).is_ok());
+    assert_eq!(sessions.begin(&codes[0], USER, HOME), Err(NoSession::WrongCode));
+    assert!(sessions.begin(&codes[1], USER, HOME).is_ok());
     let held = [begin(&sessions), begin(&sessions), begin(&sessions)];
-    let holds = held.iter().map(|secret| sessions.holds(&showing(secret), || true));
+    let holds = held.iter().map(|secret| sessions.holds(&showing(secret), || USER));
     assert_eq!(Vec::from_iter(holds), [false, true, true]);
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn what_the_own_user_began_serves_nobody_else_and_what_others_began_both() {
+async fn what_one_began_serves_no_other() {
+    for (owner, others) in
+        [(USER, [OTHER, UNNAMED, None]), (OTHER, [USER, UNNAMED, None]), (UNNAMED, [USER, OTHER, None])]
+    {
+        let sessions = sessions();
+        let code = sessions.issue(owner).unwrap();
+        for other in others {
+            assert_eq!(sessions.begin(code.expose(), other, HOME), Err(NoSession::WrongCode), "{owner:?} {other:?}");
+        }
+        let secret = sessions.begin(code.expose(), owner, HOME).unwrap();
+        for other in others {
+            assert!(!sessions.holds(&showing(&secret), || other) && !sessions.end(&showing(&secret), other));
+        }
+        assert!(sessions.holds(&showing(&secret), || owner), "another's try ends nothing");
+    }
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn what_a_connection_without_an_owner_began_serves_nobody() {
     let sessions = sessions();
-    let code = code(&sessions);
-    assert_eq!(sessions.begin(&code, false, HOME), Err(NoSession::WrongCode));
-    let secret = sessions.begin(&code, true, HOME).unwrap();
-    assert!(!sessions.holds(&showing(&secret), || false) && !sessions.end(&showing(&secret), false));
-    assert!(sessions.holds(&showing(&secret), || true), "another's try ends nothing");
-    let code = sessions.issue(false).unwrap();
-    let secret = sessions.begin(code.expose(), false, HOME).unwrap();
-    assert!(sessions.holds(&showing(&secret), || false) && sessions.holds(&showing(&secret), || true));
+    let code = sessions.issue(None).unwrap();
+    for owner in [None, USER, UNNAMED] {
+        assert_eq!(sessions.begin(code.expose(), owner, HOME), Err(NoSession::WrongCode), "{owner:?}");
+    }
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn of_several_cookies_of_the_name_each_may_be_the_one() {
+    let sessions = sessions();
+    let (one, other) = (begin(&sessions), begin(&sessions));
+    let wrong = format!("baa_session_4317={}", "0".repeat(SECRET_CHARS));
+    let both = with(&format!("{wrong}; {wrong};baa_session_4317={}; {wrong}", one.expose()));
+    assert!(sessions.holds(&both, || USER));
+    let mut apart = with(&wrong);
+    apart.append(header::COOKIE, HeaderValue::from_bytes(b"a=\xff; baa_session_4317=\xff").unwrap());
+    assert!(!sessions.holds(&apart, || USER));
+    apart.append(header::COOKIE, showing(&one).get(header::COOKIE).unwrap().clone());
+    assert!(sessions.holds(&apart, || USER));
+    assert!(sessions.end(&both, USER) && !sessions.end(&both, USER));
+    assert!(!sessions.holds(&apart, || USER) && sessions.holds(&showing(&other), || USER), "the one that was shown");
+}
+
+#[actix_rt::test(system = "crate::testing::PausedSystem")]
+async fn whose_connection_it_is_is_asked_only_for_a_cookie_that_could_be_one() {
+    for cookie in ["other=1", "baa_session_4317=", "baa_session_4317=short", "baa_session_4317"] {
+        assert!(!sessions().holds(&with(cookie), || panic!("asked for {cookie}")));
+    }
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn a_session_is_ended_alone_or_with_all_others() {
     let sessions = sessions();
     let (one, other) = (begin(&sessions), begin(&sessions));
-    assert!(sessions.end(&showing(&one), true));
-    assert!(!sessions.end(&showing(&one), true), "there is none any more");
-    assert!(!sessions.holds(&showing(&one), || true) && sessions.holds(&showing(&other), || true));
+    assert!(sessions.end(&showing(&one), USER));
+    assert!(!sessions.end(&showing(&one), USER), "there is none any more");
+    assert!(!sessions.holds(&showing(&one), || USER) && sessions.holds(&showing(&other), || USER));
     let waiting = code(&sessions);
     sessions.forget_all();
-    assert!(!sessions.holds(&showing(&other), || true));
-    assert_eq!(sessions.begin(&waiting, true, HOME), Err(NoSession::WrongCode));
+    assert!(!sessions.holds(&showing(&other), || USER));
+    assert_eq!(sessions.begin(&waiting, USER, HOME), Err(NoSession::WrongCode));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn wrong_codes_are_throttled_for_a_minute_and_right_ones_never() {
     let sessions = sessions();
     for _ in 0..10 {
-        assert_eq!(sessions.begin("wrong", true, HOME), Err(NoSession::WrongCode));
+        assert_eq!(sessions.begin("wrong", USER, HOME), Err(NoSession::WrongCode));
     }
-    assert_eq!(sessions.begin("wrong", true, HOME), Err(NoSession::Throttled { left: Duration::from_secs(60) }));
-    assert!(sessions.begin(&code(&sessions), true, HOME).is_ok());
+    assert_eq!(sessions.begin("wrong", USER, HOME), Err(NoSession::Throttled { left: Duration::from_secs(60) }));
+    assert!(sessions.begin(&code(&sessions), USER, HOME).is_ok());
     let elsewhere = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    assert_eq!(sessions.begin("wrong", true, elsewhere), Err(NoSession::WrongCode));
+    assert_eq!(sessions.begin("wrong", USER, elsewhere), Err(NoSession::WrongCode));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(sessions.begin("wrong", true, HOME), Err(NoSession::WrongCode));
+    assert_eq!(sessions.begin("wrong", USER, HOME), Err(NoSession::WrongCode));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
@@ -119,9 +159,9 @@ async fn only_the_cookie_of_this_port_counts() {
         "baa_session_4317=".to_owned(),
         "baa_session_4317".to_owned(),
     ] {
-        assert!(!sessions.holds(&with(&cookie), || true), "{cookie}");
+        assert!(!sessions.holds(&with(&cookie), || USER), "{cookie}");
     }
-    assert!(sessions.holds(&with(&format!("baa_session_4317={value}")), || true));
+    assert!(sessions.holds(&with(&format!("baa_session_4317={value}")), || USER));
     let cookie = format!("baa_session_4317={value}; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict");
     assert_eq!(sessions.cookie(&secret), cookie);
     assert_eq!(sessions.no_cookie(), "baa_session_4317=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");

@@ -125,6 +125,9 @@ impl Daemon {
         host::limits::guard_process();
         heap::share();
         let clock = Clock::System;
+        if let Some(doubt) = config.doubtful_trust() {
+            tracing::warn!("{doubt}; remove auth.local_trust or set it to \"none\"");
+        }
         let state = StateFolder::open(state_dir)?;
         let address = config.server.address().ok_or(StartError::NoAddress)?;
         let listening = listen(config, address)?;

@@ -68,6 +68,8 @@ fn own(config: &Config, origins: &Origins) -> Config {
     own.auth = Auth::default();
     own.log.file = false;
     own.server.status_listen = None;
+    // Nobody comes to it from elsewhere, and with other names its callers would need the token.
+    own.server.allowed_hosts.clear();
     // Only the command line speaks of this demo; every other source speaks of the daemon.
     if !matches!(origins.of("server.listen"), Origin::Option(_)) {
         own.server.listen = "127.0.0.1:0".to_owned();

@@ -87,6 +87,7 @@ fn examine(prepared: Result<Context, Refusal>, common: &Common, arguments: &Argu
     let ground = Ground { config: &config, state_dir: &state_dir };
     findings.extend(ground.state_folder());
     let token = ground.token(&mut findings);
+    findings.push(ground.local_trust());
     match Daemon::find(&state_dir) {
         Ok(found) => {
             findings.push(ground.port_of(&found));

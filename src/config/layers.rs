@@ -222,7 +222,8 @@ impl Merge {
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
-        if let Some((key, because)) = self.config.settle(host_name) {
+        let trust_is_default = origins.of("auth.local_trust") == &Origin::Default;
+        if let Some((key, because)) = self.config.settle(host_name, trust_is_default) {
             origins.0.insert(key.to_owned(), Origin::Implied(because));
         }
         Ok(Loaded { config: self.config, origins })

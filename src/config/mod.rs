@@ -76,14 +76,35 @@ impl Config {
         faults.within("node", |faults| self.node.validate(faults));
     }
 
-    /// Draws the consequences that one value has for another; says which key changed because of which.
-    fn settle(&mut self, host_name: &str) -> Option<(&'static str, &'static str)> {
+    /// Draws the consequences that one value has for another; says which key changed because of which. `trust_is_default`:
+    /// no source has a value of `auth.local_trust`.
+    fn settle(&mut self, host_name: &str, trust_is_default: bool) -> Option<(&'static str, &'static str)> {
         self.node.named(host_name);
-        if self.server.is_remote() && self.auth.local_trust != LocalTrust::None {
-            self.auth.local_trust = LocalTrust::None;
-            return Some(("auth.local_trust", "server.listen and server.status_listen"));
-        }
-        None
+        let because = if self.server.is_remote() {
+            "server.listen and server.status_listen"
+        } else if trust_is_default && self.server.names_others() {
+            "server.allowed_hosts"
+        } else {
+            return None;
+        };
+        let before = std::mem::replace(&mut self.auth.local_trust, LocalTrust::None);
+        (before != LocalTrust::None).then_some(("auth.local_trust", because))
+    }
+
+    /// Returns what there is to say about a trust in local callers that is written out although the daemon is configured
+    /// to be reached from elsewhere.
+    pub fn doubtful_trust(&self) -> Option<String> {
+        let trust = match self.auth.local_trust {
+            LocalTrust::SameUser => "same_user",
+            LocalTrust::Loopback => "loopback",
+            LocalTrust::None => return None,
+        };
+        self.server.names_others().then(|| {
+            format!(
+                "auth.local_trust = \"{trust}\" although server.allowed_hosts names other hosts: whoever comes by a raw TCP \
+                 tunnel (ssh -R, socat) that runs as this user passes for this user and needs no token"
+            )
+        })
     }
 }
 

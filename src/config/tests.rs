@@ -197,6 +197,32 @@ fn a_remote_listener_trusts_nobody() {
 }
 
 #[test]
+fn where_other_names_are_allowed_nobody_is_trusted_unless_it_is_written_out() {
+    let named = "server.allowed_hosts = [\"box.lan\"]";
+    let by_default = loaded(named, &[]);
+    assert_eq!(by_default.config.auth.local_trust, LocalTrust::None);
+    assert_eq!(by_default.origins.of("auth.local_trust"), &Origin::Implied("server.allowed_hosts"));
+    assert_eq!(by_default.config.doubtful_trust(), None);
+    for (written, trust) in [("same_user", LocalTrust::SameUser), ("loopback", LocalTrust::Loopback)] {
+        for (text, variables) in [
+            (format!("{named}\nauth.local_trust = \"{written}\""), vec![]),
+            (named.to_owned(), vec![("BAA_AUTH__LOCAL_TRUST", written)]),
+        ] {
+            let config = loaded(&text, &variables).config;
+            assert_eq!(config.auth.local_trust, trust);
+            let doubt = config.doubtful_trust().unwrap();
+            assert!(doubt.contains(written) && doubt.contains("server.allowed_hosts"), "{doubt}");
+        }
+    }
+    let none = loaded(&format!("{named}\nauth.local_trust = \"none\""), &[]);
+    assert_eq!((none.config.auth.local_trust, none.config.doubtful_trust()), (LocalTrust::None, None));
+    let plain = loaded("", &[]);
+    assert_eq!((plain.config.auth.local_trust, plain.config.doubtful_trust()), (LocalTrust::SameUser, None));
+    let emptied = loaded("server.allowed_hosts = []", &[]).config;
+    assert_eq!(emptied.auth.local_trust, LocalTrust::SameUser);
+}
+
+#[test]
 fn a_later_token_takes_the_place_of_an_earlier_file() {
     let config = loaded("auth.token_file = \"/t\"", &[("BAA_SHARED_TOKEN", "abc")]).config;
     assert!(config.auth.token.is_some() && config.auth.token_file.is_none());

@@ -22,7 +22,8 @@ settings! {
         status_listen: Option<String> = None,
         /// Whether an address other than loopback may be listened on; callers then need the token.
         allow_remote: bool = false,
-        /// Further `Host` values to answer to; one without a port matches any port.
+        /// Further `Host` values to answer to; one without a port matches any port. Callers then need the token, unless
+        /// `auth.local_trust` is written out.
         allowed_hosts: Vec<String> = Vec::new(),
         /// Exact origins of web pages that may call.
         allowed_origins: Vec<String> = Vec::new(),
@@ -64,7 +65,8 @@ settings! {
         /// A file that holds the token, readable for its owner only; empty = none.
         #[serde(with = "blank")]
         token_file: Option<PathBuf> = None,
-        /// What a loopback caller without a token may do.
+        /// Which loopback callers need no token for what does not always take it; `none` where nothing is written and
+        /// `server.allowed_hosts` has names, or where another machine can connect.
         local_trust: LocalTrust = LocalTrust::SameUser,
         /// Milliseconds that the status page stays logged in.
         session_ttl_ms: u64 = 12 * 60 * 60 * 1_000,
@@ -114,6 +116,12 @@ impl Server {
     /// Whether any listener can be reached from another machine.
     pub fn is_remote(&self) -> bool {
         [self.address(), self.status_address()].into_iter().flatten().any(|address| !address.ip().is_loopback())
+    }
+
+    /// Returns whether the daemon answers to names that are not this machine's own: it is meant to be reached from
+    /// elsewhere, through a proxy or tunnel.
+    pub fn names_others(&self) -> bool {
+        !self.allowed_hosts.is_empty()
     }
 
     /// Names every value that cannot be.

@@ -7,6 +7,7 @@ use crate::{
     cli::{Context, Refusal},
     config::Config,
     host::{self, Host, settings::Sandbox},
+    http::settings::LocalTrust,
     secret::Secret,
     state_folder::{self, Daemon, StateError},
     store::audit::Trail,
@@ -133,6 +134,22 @@ impl Ground<'_> {
         }
     }
 
+    /// Who needs no token here, and by which tunnels others get in that cannot be told from them.
+    pub(super) fn local_trust(&self) -> Finding {
+        let name = "local trust";
+        let advice = "set auth.local_trust = \"none\" where such a tunnel leads to the daemon";
+        if let Some(doubt) = self.config.doubtful_trust() {
+            return Finding::warning(name, doubt).advise("remove auth.local_trust, or set it to \"none\"");
+        }
+        let whose = match self.config.auth.local_trust {
+            LocalTrust::None => return Finding::ok(name, "none: every caller shows the token"),
+            LocalTrust::SameUser => "same_user: programs of this user need no token",
+            LocalTrust::Loopback => "loopback: programs of every user of this machine need no token",
+        };
+        let tunnel = "nor does whoever comes by a raw TCP tunnel (ssh -R, socat) that runs as this user";
+        Finding::ok(name, format!("{whose}, {tunnel}")).advise(advice)
+    }
+
     /// Whether a daemon could listen.
     pub(super) fn free_port(&self) -> Finding {
         let name = "port";
@@ -251,6 +268,24 @@ mod tests {
             "{missing:?}"
         );
         assert!(!missing.message.contains("host_ops.sandbox"), "{missing:?}");
+    }
+
+    #[test]
+    fn what_passes_for_a_local_caller_is_said_wherever_anything_does() {
+        let of = |hosts: &[&str], trust| {
+            let mut config = Config::default();
+            config.server.allowed_hosts = hosts.iter().map(|&host| host.to_owned()).collect();
+            config.auth.local_trust = trust;
+            Ground { config: &config, state_dir: Path::new("/nowhere") }.local_trust()
+        };
+        for trust in [LocalTrust::SameUser, LocalTrust::Loopback] {
+            let (plain, named) = (of(&[], trust), of(&["box.lan"], trust));
+            assert_eq!((plain.verdict, named.verdict), (Verdict::Ok, Verdict::Warning));
+            for finding in [plain, named] {
+                assert!(finding.message.contains("raw TCP tunnel (ssh -R, socat)"), "{finding:?}");
+            }
+        }
+        assert_eq!(of(&["box.lan"], LocalTrust::None).verdict, Verdict::Ok);
     }
 
     #[test]

@@ -1,15 +1,23 @@
 //! `baa-conductor open`: opens the status page of the running daemon, logged in.
 
+mod page_file;
+
 use super::{
     Context,
     client::{Client, SOON},
     terminal,
 };
-use crate::http::STATUS_PAGE;
-use anyhow::bail;
+use crate::{
+    clock::{Clock, WallMs},
+    http::STATUS_PAGE,
+};
+use anyhow::{Context as _, bail};
+use page_file::PageFile;
 use serde::Deserialize;
 use serde_json::json;
 use std::{
+    env,
+    path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
 };
@@ -25,7 +33,8 @@ Examples:
   baa-conductor open --print
 
 The address logs one browser of your own in, once and within a minute; what comes after the # never leaves that browser
-but to this daemon.")]
+but to this daemon, and serves no other user. The browser is given a file that leads there, since every user can read the
+arguments of a program. One that says that it may not read the file (snap, flatpak) is given the printed address by hand.")]
 pub(super) struct Arguments {
     /// Print the address, open nothing.
     #[arg(long)]
@@ -35,27 +44,57 @@ pub(super) struct Arguments {
 /// Prints the address to stdout; that no browser could be opened is told on stderr and is no failure.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     actix::System::new().block_on(async {
-        let url = address(&Client::find(&context)?).await?;
-        let code = super::say(&format!("{url}\n"))?;
-        if !arguments.print && !opened(open::commands(&url).into_iter().map(Command::from), REFUSES).await {
-            terminal::complain("baa-conductor: no browser could be opened; open the address yourself, within a minute");
+        let page = Page::ask(&Client::find(&context)?).await?;
+        let code = super::say(&format!("{}\n", page.url))?;
+        if !arguments.print
+            && let Err(error) = page.show(&context.state_dir).await
+        {
+            terminal::complain(&format!(
+                "baa-conductor: {error:#}; open the printed address yourself, in a browser of this user"
+            ));
         }
         Ok(code)
     })
 }
 
 /// Where the page is, with a code that logs it in.
-async fn address(client: &Client) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct Issued {
-        code: String,
+#[derive(Debug)]
+struct Page {
+    url: String,
+    expires_at: WallMs,
+}
+
+impl Page {
+    /// Asks the daemon for a code, by the address that is then opened: the code serves whom the kernel names there.
+    async fn ask(client: &Client) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Issued {
+            code: String,
+            expires_at: WallMs,
+        }
+        let data = client.post("/v1/session/codes", &json!({}), Some(SOON)).await?;
+        let Issued { code, expires_at } = client.read(&data)?;
+        if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            bail!("what the daemon gave is no code");
+        }
+        Ok(Page { url: format!("{}{STATUS_PAGE}#code={code}", client.base()), expires_at })
     }
-    let data = client.post("/v1/session/codes", &json!({}), Some(SOON)).await?;
-    let Issued { code } = client.read(&data)?;
-    if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        bail!("what the daemon gave is no code");
+
+    /// Opens it in a browser by a file, which is removed when the code is worth nothing any more.
+    async fn show(&self, state_dir: &Path) -> anyhow::Result<()> {
+        let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let file = PageFile::write(&self.url, state_dir, home.as_deref())?;
+        let left = u64::try_from(self.expires_at.saturating_sub(Clock::System.now_ms())).unwrap_or(0);
+        if let Err(error) = file.remove_after(Duration::from_millis(left)) {
+            file.remove();
+            return Err(error).context("nothing can be started that removes the file by which the page is opened");
+        }
+        if opened(open::commands(file.path()).into_iter().map(Command::from), REFUSES).await {
+            return Ok(());
+        }
+        file.remove();
+        bail!("no browser could be opened")
     }
-    Ok(format!("{}{STATUS_PAGE}#code={code}", client.base()))
 }
 
 /// Whether one of these programs opened the page, tried one after the other; one that is still there after `refuses` has.
@@ -82,19 +121,20 @@ mod tests {
     async fn the_address_is_the_daemons_page_with_a_code_behind_the_hash() {
         let stub = Stub::new(|_| json(200, r#"{"ok":true,"data":{"code":"0a1b","expires_at":9}}"#));
         let client = Client::new(&stub.base, None).unwrap();
-        assert_eq!(address(&client).await.unwrap(), format!("{}/v1/status/ui#code=0a1b", stub.base));
+        let page = Page::ask(&client).await.unwrap();
+        assert_eq!((page.url, page.expires_at), (format!("{}/v1/status/ui#code=0a1b", stub.base), 9));
         assert_eq!(stub.seen()[0].line, "POST /v1/session/codes");
     }
 
     #[actix_rt::test]
     async fn what_is_no_code_is_not_handed_to_a_browser() {
         for code in ["", "a b", "a&b", "--help", "$(x)"] {
-            let body = json!({"ok": true, "data": {"code": code}}).to_string();
+            let body = json!({"ok": true, "data": {"code": code, "expires_at": 9}}).to_string();
             let stub = Stub::new(move |_| json(200, &body));
-            assert!(address(&Client::new(&stub.base, None).unwrap()).await.is_err(), "{code}");
+            assert!(Page::ask(&Client::new(&stub.base, None).unwrap()).await.is_err(), "{code}");
         }
         let stub = Stub::new(|_| json(401, r#"{"ok":false,"error":"unauthorized","message":"No."}"#));
-        let error = address(&Client::new(&stub.base, None).unwrap()).await.unwrap_err();
+        let error = Page::ask(&Client::new(&stub.base, None).unwrap()).await.unwrap_err();
         assert_eq!(error.to_string(), "unauthorized: No.");
     }
 

@@ -22,7 +22,8 @@ const PROBE: &str = "/v1/browser/messages?limit=1";
 #[command(after_help = "\
 Examples:
   baa-conductor token
-  curl -H \"authorization: Bearer $(cat \"$(baa-conductor token --path)\")\" http://127.0.0.1:4317/v1/browser/messages
+  printf 'authorization: Bearer %s\\n' \"$(cat \"$(baa-conductor token --path)\")\" |
+    curl -H @- http://127.0.0.1:4317/v1/browser/messages
   baa-conductor token --rotate
 
 A running daemon takes a new token at once, and forgets the sessions of its status page. Only the token of the state

@@ -23,7 +23,8 @@ pub(super) const NOTES: &[&str] = &[
     "Fields ending in _at are Unix times in milliseconds.",
     "Fields of JSON bodies may be written in snake_case or camelCase.",
     "In every curl line, <BAA_SHARED_TOKEN> stands for the daemon's token: auth.token or the file auth.token_file of its \
-     configuration, else the file token in its state folder. A token is never accepted in a URL.",
+     configuration, else the file token in its state folder. A token is never accepted in a URL. Where others use the \
+     machine, give curl the header in a file of your own (-H @FILE): every user can read the arguments of a program.",
     "Where auth is bearer, every caller must show the token; where it is none, read auth.description.",
     "HEAD is answered wherever GET is.",
     "A body must be application/json; another content type is refused.",

@@ -11,6 +11,7 @@ mod hello;
 mod hostile;
 mod login;
 mod messages;
+mod opening;
 mod own;
 mod page;
 mod pairing;

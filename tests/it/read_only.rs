@@ -9,7 +9,7 @@ use std::{net::TcpListener, process::Stdio};
 const ON: &str = "server.status_listen = \"127.0.0.1:0\"";
 
 /// A caller of the second listener, whose address the log tells before the daemon is ready.
-fn second(daemon: &Daemon) -> Caller {
+pub(crate) fn second(daemon: &Daemon) -> Caller {
     let log = daemon.stderr();
     let line = log.lines().find(|line| line.contains("serving the status, read-only")).unwrap();
     let address = line.split("http://").nth(1).unwrap();

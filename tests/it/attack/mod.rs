@@ -6,6 +6,7 @@
 //! `BAA_SLOW=1` runs the crowds and the random frames at their full size.
 
 mod bodies;
+mod codes;
 mod crowds;
 mod heads;
 mod hosts;
@@ -16,6 +17,7 @@ mod relayed_proofs;
 mod slow;
 mod smuggling;
 mod terminal;
+mod tunnels;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
 use baa_conductor::simulator::Profile;

@@ -126,6 +126,21 @@ enum Command {
     /// Stand beside a command that the daemon runs; not for people.
     #[command(name = "supervise-command", hide = true)]
     Supervise,
+    /// Stand around a command in a sandbox; not for people.
+    #[command(name = "launch-command", hide = true)]
+    Launch {
+        /// Which of the processes around it this is.
+        #[arg(value_parser = stage)]
+        stage: host::Stage,
+        /// What it becomes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+fn stage(name: &str) -> Result<host::Stage, String> {
+    let known = host::Stage::ALL.iter().find(|(known, _)| *known == name);
+    known.map(|(_, stage)| *stage).ok_or_else(|| "there is no such stage".to_owned())
 }
 
 /// What every command is given.
@@ -188,6 +203,7 @@ impl Cli {
     pub fn perform(self) -> ExitCode {
         match self.command {
             Some(Command::Supervise) => host::supervise(),
+            Some(Command::Launch { stage, words }) => host::launch_command(stage, &words),
             Some(Command::Completions(arguments)) => concluded(completions::run(&arguments)),
             Some(Command::Man(arguments)) => concluded(man::run(&arguments)),
             Some(Command::Service(arguments)) if !arguments.needs_configuration() => {
@@ -297,6 +313,7 @@ fn run(cli: Cli, context: Context) -> ExitCode {
         Command::Man(arguments) => man::run(&arguments),
         Command::Config(arguments) => config::run(context, arguments),
         Command::Supervise => Ok(host::supervise()),
+        Command::Launch { stage, words } => Ok(host::launch_command(stage, &words)),
     };
     concluded(done)
 }

@@ -26,3 +26,4 @@ pub use exec::{
 pub use files::{Encoding, FilesRead, FilesWrite, READ_BYTES_DEFAULT, READ_BYTES_MAX, ReadResult, WriteResult};
 pub use operations::{Host, Origin, Presence, Setup};
 pub use outcome::{End, Outcome, Problem, ProblemCode, Refusal};
+pub use sandbox::{Stage, launch_command};

@@ -11,6 +11,8 @@
 
 mod environment;
 mod family;
+#[cfg(target_os = "linux")]
+mod inherited;
 mod orphans;
 mod plan;
 mod runner;
@@ -18,7 +20,7 @@ mod supervisor;
 
 pub(super) use environment::Environment;
 pub(super) use orphans::Orphans;
-pub(super) use plan::Fault;
+pub(super) use plan::{Fault, framed, read as read_frame};
 pub(super) use runner::{Runner, Stops, Work};
 pub use supervisor::supervise;
 

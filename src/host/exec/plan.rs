@@ -4,7 +4,11 @@
 use super::Command;
 use crate::{clock::WallMs, host::sandbox::Cage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, io::Read, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    path::PathBuf,
+};
 
 /// Most bytes of a plan: the largest body of a request, with every byte of it escaped.
 const PLAN_BYTES_MAX: u32 = 1 << 30;
@@ -47,6 +51,8 @@ pub(super) struct Ran {
     pub(super) duration_ms: u64,
     /// Processes that even SIGKILL did not end in time.
     pub(super) left: usize,
+    /// Why its sandbox had no namespaces, where it should have had some.
+    pub(super) without_namespaces: Option<String>,
 }
 
 /// Why a command could not be started.
@@ -62,15 +68,28 @@ pub(in crate::host) enum Fault {
     Sandbox(String),
 }
 
+impl Fault {
+    /// Why a program was not started.
+    pub(in crate::host) fn of_start(words: &[String], error: &io::Error) -> Self {
+        let program = words.first().map_or("", String::as_str);
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Fault::Denied(format!("the system does not let {program} be run: {error}"))
+            }
+            _ => Fault::Spawn(format!("{program} cannot be started: {error}")),
+        }
+    }
+}
+
 /// A message as it is sent: its length, then its JSON.
-pub(super) fn framed(plan: &Plan) -> Option<Vec<u8>> {
-    let text = serde_json::to_vec(plan).ok()?;
+pub(in crate::host) fn framed(message: &impl Serialize) -> Option<Vec<u8>> {
+    let text = serde_json::to_vec(message).ok()?;
     let length = u32::try_from(text.len()).ok().filter(|length| *length <= PLAN_BYTES_MAX)?;
     Some([&length.to_le_bytes()[..], &text].concat())
 }
 
 /// Reads one, and not a byte more.
-pub(super) fn read<T: DeserializeOwned>(mut from: impl Read) -> Option<T> {
+pub(in crate::host) fn read<T: DeserializeOwned>(mut from: impl Read) -> Option<T> {
     let mut length = [0; 4];
     from.read_exact(&mut length).ok()?;
     let length = u32::from_le_bytes(length);

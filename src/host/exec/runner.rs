@@ -180,6 +180,9 @@ fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult,
     if ran.left > 0 {
         tracing::warn!(processes = ran.left, "some of a command's processes cannot be killed");
     }
+    if let Some(why) = ran.without_namespaces {
+        tracing::info!(why, "a command's sandbox had no namespaces: it could change no mode, owner or times of files");
+    }
     Ok(ExecResult {
         stdout_truncated: ran.stdout_bytes > stdout.len() as u64,
         stderr_truncated: ran.stderr_bytes > stderr.len() as u64,

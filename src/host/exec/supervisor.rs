@@ -59,6 +59,8 @@ enum Event {
 
 /// Supervises one command: reads the plan from stdin, which is a socket, and writes the report to it.
 pub fn supervise() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    super::inherited::close();
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -105,9 +107,10 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
     if let Some(fault) = started.fault(watch.status, &streams.head()) {
         return Ok(Report::NotStarted(fault));
     }
+    let ended = started.ended(watch.status);
     Ok(Report::Ran(Ran {
-        exit_code: watch.status.and_then(WaitStatus::exit_status),
-        signal: watch.status.and_then(WaitStatus::terminating_signal),
+        exit_code: ended.exit_code,
+        signal: ended.signal,
         timed_out: stopped == Some(Why::OutOfTime),
         cancelled: stopped == Some(Why::Told),
         stdout_bytes: streams.stdout_bytes(),
@@ -116,6 +119,7 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
         finished_at: clock.now_ms(),
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         left,
+        without_namespaces: started.without_namespaces(),
     }))
 }
 

@@ -1,29 +1,43 @@
 //! Bubblewrap: a file system, processes and a network that hold nothing but what is put there.
 
-use super::{Ground, SYSTEM, is_beneath};
+use super::{
+    Ground, SYSTEM, Stage, TELLING, TEMPORARY, is_beneath,
+    launcher::again,
+    namespaces,
+    seccomp::{self, Beside},
+};
 use crate::host::exec::Fault;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    pipe::{PipeFlags, pipe_with},
+};
 use std::{
+    collections::BTreeMap,
     fs::File,
-    io::Read,
+    io::{Read, Seek, Write},
     os::fd::{AsRawFd, OwnedFd},
     path::Path,
+    process::{Command, Stdio},
 };
 
 /// What bubblewrap writes when the program it was to run is not there.
 const NO_PROGRAM: &str = "bwrap: execvp ";
+/// What it writes when the folder is not there.
+const NO_FOLDER: &str = "bwrap: Can't chdir to ";
+/// The first version that has `--disable-userns`.
+const DISABLES_NAMESPACES: (u32, u32) = (0, 8);
 
 /// The two ends of the line on which bubblewrap tells what it did.
 pub(in crate::host) struct Wrapped {
     from: OwnedFd,
-    /// Inherited by bubblewrap under this very number.
-    to: Option<OwnedFd>,
+    /// Inherited by bubblewrap under their very numbers: the other end, the filter, more arguments.
+    inherited: Option<(OwnedFd, [File; 2])>,
 }
 
 impl Wrapped {
     /// Bubblewrap has been started and has its end.
     pub(in crate::host) fn reader(mut self) -> Self {
-        self.to = None;
+        self.inherited = None;
         self
     }
 
@@ -36,30 +50,51 @@ impl Wrapped {
             return None;
         }
         let line = head.lines().next().unwrap_or_default().trim().to_owned();
-        Some(match line.strip_prefix(NO_PROGRAM) {
-            Some(why) => Fault::Spawn(why.to_owned()),
+        if let Some(why) = line.strip_prefix(NO_PROGRAM) {
+            return Some(Fault::Spawn(why.to_owned()));
+        }
+        Some(match line.strip_prefix(NO_FOLDER) {
+            Some(why) => Fault::Cwd(format!("its sandbox has no such folder: {why}")),
             None => Fault::Sandbox(line),
         })
     }
 }
 
-/// The arguments that put a command into a sandbox.
-pub(in crate::host) fn wrap(ground: &Ground, cwd: &Path, words: &[String]) -> Result<(Vec<String>, Wrapped), String> {
+/// Bubblewrap, with the arguments that put a command into a sandbox. `place`: the command's folder and its variables, none of
+/// which bubblewrap itself may have: they name libraries to load.
+pub(in crate::host) fn wrap(
+    program: &Path,
+    ground: &Ground,
+    (cwd, env): (&Path, &BTreeMap<String, String>),
+    words: &[String],
+) -> Result<(Command, Wrapped), String> {
     // This process starts nothing else, so that nobody else inherits it.
     let (from, to) = pipe_with(PipeFlags::empty()).map_err(|error| format!("no pipe can be made: {error}"))?;
     rustix::io::fcntl_setfd(&from, rustix::io::FdFlags::CLOEXEC).map_err(|error| error.to_string())?;
+    let seals = namespaces::obstacle().is_none();
+    let filter = passed_on(&seccomp::bytes(Beside::namespaces(seals))?)?;
+    let variables: String = env.iter().map(|(name, value)| format!("--setenv\0{name}\0{value}\0")).collect();
+    let variables = passed_on(variables.as_bytes())?;
     let mut arguments = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
-    add(&["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
+    add(&["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
+    if disables_namespaces(program) {
+        add(&["--disable-userns"]);
+    }
     for folder in SYSTEM.iter().filter(|folder| **folder != "/proc") {
         add(&["--ro-bind-try", folder, folder]);
     }
-    add(&["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]);
-    for folder in ground.roots.iter().chain([&ground.own]) {
+    add(&["--proc", "/proc", "--dev", "/dev"]);
+    for usual in TEMPORARY {
+        add(&["--bind", text(&ground.temporary)?, usual]);
+    }
+    let mut roots = ground.roots.clone();
+    roots.sort();
+    for folder in roots.iter().chain([&ground.home, &ground.temporary]) {
         let folder = text(folder)?;
         add(&["--bind", folder, folder]);
     }
-    let visible: Vec<_> = SYSTEM.iter().map(Into::into).chain(ground.roots.clone()).collect();
+    let visible: Vec<_> = SYSTEM.iter().map(Into::into).chain(roots.clone()).collect();
     for hidden in ground.hidden.iter().filter(|hidden| is_beneath(hidden, &visible)) {
         let path = text(hidden)?;
         if hidden.is_dir() {
@@ -68,11 +103,60 @@ pub(in crate::host) fn wrap(ground: &Ground, cwd: &Path, words: &[String]) -> Re
             add(&["--ro-bind", "/dev/null", path]);
         }
     }
-    add(&["--remount-ro", "/", "--chdir", text(cwd)?, "--json-status-fd", &to.as_raw_fd().to_string(), "--"]);
+    for telling in TELLING.iter().filter(|path| Path::new(path).exists()) {
+        add(&["--ro-bind", "/dev/null", telling]);
+    }
+    for sealed in ["/dev", "/proc", "/"] {
+        add(&["--remount-ro", sealed]);
+    }
+    add(&["--seccomp", &filter.as_raw_fd().to_string(), "--args", &variables.as_raw_fd().to_string()]);
+    add(&["--chdir", text(cwd)?, "--json-status-fd", &to.as_raw_fd().to_string(), "--"]);
     arguments.extend(words.iter().cloned());
-    Ok((arguments, Wrapped { from, to: Some(to) }))
+    // A device is the machine's own: whoever may write to it may change its times, and root its mode. Bubblewrap keeps
+    // what it mounts as it finds it, and so finds it sealed; else the filter lets no times be changed at all.
+    let mut command = if seals { again(Stage::Around) } else { Command::new(program) };
+    if seals {
+        command.arg("--").arg(program);
+    }
+    command.args(arguments).env_clear().current_dir("/");
+    Ok((command, Wrapped { from, inherited: Some((to, [filter, variables])) }))
+}
+
+/// Bytes in a file that bubblewrap inherits.
+fn passed_on(bytes: &[u8]) -> Result<File, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("nothing can be passed on to bubblewrap: {error}");
+    let file = memfd_create("bubblewrap", MemfdFlags::empty()).map_err(|error| failed(&error))?;
+    let mut file = File::from(file);
+    let written = file.write_all(bytes).and_then(|()| file.rewind());
+    written.map_err(|error| failed(&error))?;
+    Ok(file)
+}
+
+/// Whether this version can keep the command from having namespaces of its own. The filter does so anyway.
+fn disables_namespaces(program: &Path) -> bool {
+    let said = Command::new(program).arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    version(&said).is_some_and(|version| version >= DISABLES_NAMESPACES)
+}
+
+/// The first two numbers of a version.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let mut numbers = said.split_whitespace().last()?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 fn text(path: &Path) -> Result<&str, String> {
     path.to_str().ok_or_else(|| format!("{} is no text", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("bubblewrap 0.8.0\n"), Some((0, 8)));
+        assert!(version("bubblewrap 0.11.0").unwrap() > DISABLES_NAMESPACES);
+        assert_eq!(version(""), None);
+    }
 }

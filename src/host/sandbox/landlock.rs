@@ -2,7 +2,7 @@
 //!
 //! Rules only ever allow. Where something hidden lies beneath what may be read, its neighbours are allowed one by one.
 
-use super::{Ground, SYSTEM};
+use super::{Ground, SYSTEM, TEMPORARY};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -19,7 +19,18 @@ const WANTED: ABI = ABI::V9;
 /// The first version that keeps signals inside.
 const KEEPS_SIGNALS: ABI = ABI::V6;
 /// Devices that hold nothing.
-const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+pub(super) const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+/// What of `/proc` tells of no process. Where it shows those of the machine, nothing else of it is allowed.
+const OF_NO_PROCESS: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys",
+    "/proc/uptime",
+    "/proc/version",
+];
 /// Most folders that are allowed entry by entry, one within the other.
 const SPLITS_MAX: usize = 32;
 
@@ -38,8 +49,9 @@ pub(super) fn check() -> Result<(), String> {
 }
 
 /// Confines this thread, and everything that it starts from here on.
-pub(super) fn restrict(ground: &Ground) -> Result<Signals, String> {
-    let rules = allowed(ground)?;
+/// `namespaces`: whether it has a file system and processes of its own.
+pub(super) fn restrict(ground: &Ground, namespaces: bool) -> Result<Signals, String> {
+    let rules = allowed(ground, namespaces)?;
     let failed = |error: RulesetError| format!("landlock: {error}");
     let mut ruleset = ruleset().map_err(failed)?;
     for (path, access) in rules {
@@ -69,12 +81,14 @@ fn ruleset() -> Result<RulesetCreated, RulesetError> {
 }
 
 /// What may be reached, and how.
-fn allowed(ground: &Ground) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String> {
+fn allowed(ground: &Ground, namespaces: bool) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String> {
     let read = AccessFs::from_read(WANTED);
     // A device made anew would be a way around everything.
     let write = AccessFs::from_all(WANTED) & !(AccessFs::MakeBlock | AccessFs::MakeChar);
     let mut found = Vec::new();
-    for folder in SYSTEM {
+    let (of_processes, beside): (&[&str], &[&str]) =
+        if namespaces { (&["/proc", "/dev"], TEMPORARY) } else { (OF_NO_PROCESS, &[]) };
+    for folder in SYSTEM.iter().filter(|folder| **folder != "/proc").chain(of_processes) {
         // Where a path is a link, what it leads to is allowed.
         if let Ok(folder) = Path::new(folder).canonicalize() {
             around(&folder, &ground.hidden, 0, &mut |path| found.push((path, read)));
@@ -83,11 +97,12 @@ fn allowed(ground: &Ground) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String
     for device in DEVICES {
         found.push((PathBuf::from(device), AccessFs::ReadFile | AccessFs::WriteFile));
     }
-    for root in ground.roots.iter().chain([&ground.own]) {
-        if !root.is_dir() {
-            return Err(format!("{} is not a folder", root.display()));
+    let beside = beside.iter().map(PathBuf::from);
+    for place in ground.roots.iter().cloned().chain([ground.home.clone(), ground.temporary.clone()]).chain(beside) {
+        if !place.is_dir() {
+            return Err(format!("{} is not a folder", place.display()));
         }
-        found.push((root.clone(), write));
+        found.push((place, write));
     }
     Ok(found)
 }

@@ -1,13 +1,27 @@
 //! What a command may reach when it is confined: the system to read, the roots and a folder of its own to write, and
-//! neither the daemon's folder and process nor any network.
+//! neither the daemon's folder and process nor any network, other process, or file's mode, owner, times and attributes
+//! elsewhere.
+//!
+//! ```text
+//! landlock    Landlock + filter of system calls + namespaces; where there are none, a narrower filter in their place
+//! bubblewrap  namespaces made by Bubblewrap + filter of system calls
+//! ```
 //!
 //! Invariant: a sandbox that was asked for and cannot be had is an error, never a weaker one.
 
 #[cfg(target_os = "linux")]
 mod bubblewrap;
+#[cfg(target_os = "linux")]
+mod calls;
 mod folder;
 #[cfg(target_os = "linux")]
 mod landlock;
+#[cfg(target_os = "linux")]
+mod launcher;
+#[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(target_os = "linux")]
+mod namespaces;
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(target_os = "linux")]
@@ -19,9 +33,13 @@ mod seccomp;
 pub(super) use bubblewrap::{Wrapped, wrap};
 pub(super) use folder::OwnFolder;
 #[cfg(target_os = "linux")]
-pub(super) use linux::enter;
+pub(super) use launcher::{Ended, Launched, Order, launch};
+#[cfg(target_os = "linux")]
+pub use launcher::{Stage, launch_command};
 #[cfg(not(target_os = "linux"))]
-pub(super) use other::{Wrapped, enter, wrap};
+pub(super) use other::{Ended, Launched, Order, Wrapped, launch, wrap};
+#[cfg(not(target_os = "linux"))]
+pub use other::{Stage, launch_command};
 
 use super::{outcome::Refusal, settings::Sandbox};
 use serde::{Deserialize, Serialize};
@@ -48,6 +66,12 @@ pub(super) const SYSTEM: &[&str] = &[
     "/proc",
 ];
 
+/// Where a command that has a file system of its own finds its folder for temporary files, beside its own place.
+const TEMPORARY: &[&str] = &["/tmp", "/dev/shm"];
+
+/// What of a namespace's own `/proc` tells of what is outside: the keys of the user.
+const TELLING: &[&str] = &["/proc/keys", "/proc/key-users"];
+
 /// What confines a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Cage {
@@ -67,8 +91,12 @@ pub(super) enum Cage {
 /// What a confined command has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ground {
-    /// Its own folder.
+    /// Its own folder, of which it has but two folders: others cannot enter it, whatever modes it gives to those.
     pub(super) own: PathBuf,
+    /// Its home.
+    pub(super) home: PathBuf,
+    /// Its place for temporary files.
+    pub(super) temporary: PathBuf,
     /// The roots, which it may write to.
     pub(super) roots: Vec<PathBuf>,
     /// What it must not see, wherever that lies.
@@ -100,8 +128,25 @@ impl Builder {
         match self.level {
             Sandbox::Off => Ok(()),
             Sandbox::Landlock => self.landlock(),
-            Sandbox::Bubblewrap => self.program().map(drop),
+            Sandbox::Bubblewrap => self.bubblewrap(),
         }
+    }
+
+    /// What commands in it cannot do here that they could where namespaces are to be had, and why, as far as that can be
+    /// told without a command. What is promised about them holds all the same.
+    #[cfg(target_os = "linux")]
+    pub(super) fn limit(&self) -> Option<String> {
+        let lost = match self.level {
+            Sandbox::Off => return None,
+            Sandbox::Landlock => "the mode, owner, times or attributes of any file, and use nothing of /proc/self",
+            Sandbox::Bubblewrap => "the times of any file",
+        };
+        namespaces::obstacle().map(|why| format!("without namespaces ({why}) commands cannot change {lost}"))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn limit(&self) -> Option<String> {
+        None
     }
 
     /// A cage for one command, and the folder that is its own, which goes when it is dropped.
@@ -113,7 +158,8 @@ impl Builder {
         let own = OwnFolder::new(&env::temp_dir())
             .map_err(|error| Refusal::SandboxUnavailable(format!("no folder can be made for it: {error}")))?;
         let (roots, hidden) = (self.real_roots()?, self.hidden.clone());
-        let ground = Ground { own: own.path().to_owned(), roots, hidden };
+        let (home, temporary) = (own.home(), own.temporary());
+        let ground = Ground { own: own.path().to_owned(), home, temporary, roots, hidden };
         let cage = match self.level {
             Sandbox::Bubblewrap => Cage::Bubblewrap { program: self.program()?, ground },
             _ => Cage::Landlock(ground),
@@ -128,6 +174,24 @@ impl Builder {
             root.canonicalize().map_err(why)
         };
         self.roots.iter().map(real).collect()
+    }
+
+    /// Whether Bubblewrap can be had, whatever the level.
+    pub(super) fn has_bubblewrap(&self) -> bool {
+        self.bubblewrap().is_ok()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn bubblewrap(&self) -> Result<(), Refusal> {
+        let program = self.program()?;
+        seccomp::check().map_err(Refusal::SandboxUnavailable)?;
+        let why = namespaces::obstacle_of(&program);
+        why.map_or(Ok(()), |why| Err(Refusal::SandboxUnavailable(format!("bubblewrap can make no namespaces: {why}"))))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn bubblewrap(&self) -> Result<(), Refusal> {
+        self.program().map(drop)
     }
 
     fn program(&self) -> Result<PathBuf, Refusal> {
@@ -161,16 +225,4 @@ impl Builder {
 /// Whether one path lies beneath another, or is it.
 pub(super) fn is_beneath(path: &Path, folders: &[PathBuf]) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))
-}
-
-#[cfg(target_os = "linux")]
-mod linux {
-    use super::{Ground, landlock, privileges, seccomp};
-
-    /// Confines this thread, and everything that it starts from here on.
-    pub(in crate::host) fn enter(ground: &Ground) -> Result<(), String> {
-        let signals = landlock::restrict(ground)?;
-        privileges::drop_all()?;
-        seccomp::apply(signals)
-    }
 }

@@ -1,76 +1,184 @@
-//! A filter of system calls beside Landlock, which knows neither UDP nor (before its ninth version) sockets with a path:
-//! no socket can be made at all, but pairs of them can. Neither can what undoes a sandbox or administers the machine.
+//! The filter of system calls, in both sandboxes: what is let through stands in [`calls`](super::calls), and what does not
+//! stand there is refused.
+//!
+//! ```text
+//! newer than any that is let through, or better done without ──► ENOSYS
+//! another machine's form (32 bits)                            ──► the process is killed
+//! let through                                                 ──► goes on
+//! everything else                                             ──► EPERM
+//! ```
 
-use super::landlock::Signals;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
+use super::calls::{self, Checked, Test};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, apply_filter, sock_filter,
+};
 use std::{collections::BTreeMap, env::consts::ARCH};
 
-/// Ways to a network, or to other programs; around the filter; out of the sandbox; into the system.
-const DENIED: &[i64] = &[
-    libc::SYS_socket,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_keyctl,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_setns,
-    libc::SYS_unshare,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_reboot,
-    libc::SYS_kexec_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    libc::SYS_quotactl,
-    libc::SYS_acct,
-];
-/// Ways to signal a process, where Landlock does not keep signals inside.
-const SIGNALS: &[i64] = &[
-    libc::SYS_kill,
-    libc::SYS_tkill,
-    libc::SYS_tgkill,
-    libc::SYS_rt_sigqueueinfo,
-    libc::SYS_rt_tgsigqueueinfo,
-    libc::SYS_pidfd_send_signal,
-];
-/// The bit that marks the same calls in x86's x32 form.
-const X32: i64 = 0x4000_0000;
+/// What else confines a command, and so what the filter need not see to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beside {
+    /// Namespaces of users, mounts, processes, System V objects and networks.
+    pub(super) namespaces: bool,
+    /// Devices that are mounted read-only.
+    pub(super) sealed_devices: bool,
+    /// Something that keeps signals inside.
+    pub(super) keeps_signals: bool,
+}
+
+impl Beside {
+    /// Namespaces, which keep signals inside too.
+    pub(super) fn namespaces(sealed_devices: bool) -> Self {
+        Beside { namespaces: true, sealed_devices, keeps_signals: true }
+    }
+
+    /// At most something that keeps signals inside.
+    pub(super) fn nothing(keeps_signals: bool) -> Self {
+        Beside { namespaces: false, sealed_devices: false, keeps_signals }
+    }
+}
 
 /// Whether the filter can be made for this machine.
 pub(super) fn check() -> Result<(), String> {
-    filter(Signals::Free).map(drop)
+    program(Beside::nothing(false)).map(drop)
 }
 
 /// Filters the calls of this thread, and of everything that it starts from here on.
-pub(super) fn apply(signals: Signals) -> Result<(), String> {
-    apply_filter(&filter(signals)?).map_err(|error| format!("seccomp: {error}"))
+pub(super) fn apply(beside: Beside) -> Result<(), String> {
+    apply_filter(&program(beside)?).map_err(failed)
 }
 
-fn filter(signals: Signals) -> Result<BpfProgram, String> {
-    let arch = TargetArch::try_from(ARCH).map_err(|error| format!("seccomp: {error}"))?;
-    let more = if signals == Signals::Free { SIGNALS } else { &[] };
-    let both = |number: i64| [Some(number), (ARCH == "x86_64").then_some(number | X32)];
-    let numbers = DENIED.iter().chain(more).flat_map(|number| both(*number)).flatten();
-    let rules: BTreeMap<_, _> = numbers.map(|number| (number, Vec::new())).collect();
+/// The filter as the kernel takes it, for a program that applies it.
+pub(super) fn bytes(beside: Beside) -> Result<Vec<u8>, String> {
+    let instruction = |one: sock_filter| {
+        let [code, k] = [&one.code.to_ne_bytes()[..], &one.k.to_ne_bytes()];
+        [code, &[one.jt, one.jf], k].concat()
+    };
+    Ok(program(beside)?.into_iter().flat_map(instruction).collect())
+}
+
+fn program(beside: Beside) -> Result<BpfProgram, String> {
+    let arch = TargetArch::try_from(ARCH).map_err(failed)?;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    let signals = if beside.keeps_signals { calls::SIGNALS } else { &[] };
+    let times = if beside.sealed_devices { calls::WITH_SEALED_DEVICES } else { &[] };
+    for number in [calls::ALLOWED, calls::ALLOWED_OLD, signals, times].concat() {
+        rules.insert(number, Vec::new());
+    }
+    let more = if beside.namespaces {
+        [calls::WITH_NAMESPACES, calls::WITH_NAMESPACES_OLD].concat()
+    } else {
+        calls::WITHOUT_NAMESPACES.to_vec()
+    };
+    for (number, rows) in [calls::CHECKED, calls::CHECKED_OLD, &more].concat() {
+        rules.insert(number, rules_of((number, rows))?);
+    }
+    let newest = rules.keys().max().copied().unwrap_or_default();
     let denied = SeccompAction::Errno(libc::EPERM.cast_unsigned());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch);
-    filter.and_then(BpfProgram::try_from).map_err(|error| format!("seccomp: {error}"))
+    let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, arch).map_err(failed)?;
+    let mut program = absent(newest)?;
+    program.extend(BpfProgram::try_from(filter).map_err(failed)?);
+    Ok(program)
+}
+
+/// Each row, with a rule for each value that it leaves a choice of.
+fn rules_of((_, rows): Checked) -> Result<Vec<SeccompRule>, String> {
+    let mut rules = Vec::new();
+    for row in rows {
+        let mut choices = vec![Vec::new()];
+        for test in *row {
+            let conditions = conditions(*test)?;
+            let with = |before: &Vec<_>| {
+                conditions.iter().map(|one| [&before[..], std::slice::from_ref(one)].concat()).collect()
+            };
+            choices = choices.iter().flat_map(|before: &Vec<SeccompCondition>| -> Vec<_> { with(before) }).collect();
+        }
+        for choice in choices {
+            rules.push(SeccompRule::new(choice).map_err(failed)?);
+        }
+    }
+    Ok(rules)
+}
+
+/// The conditions of which one must hold.
+fn conditions(test: Test) -> Result<Vec<SeccompCondition>, String> {
+    let one = |place: usize, compare, value: u32| {
+        let place = u8::try_from(place).map_err(failed)?;
+        SeccompCondition::new(place, Dword, compare, u64::from(value)).map_err(failed)
+    };
+    match test {
+        Test::OneOf(place, values) => values.iter().map(|value| one(place, SeccompCmpOp::Eq, *value)).collect(),
+        Test::Bits(place, mask, bits) => Ok(vec![one(place, SeccompCmpOp::MaskedEq(u64::from(mask)), bits)?]),
+        Test::AtMost(place, value) => Ok(vec![one(place, SeccompCmpOp::Le, value)?]),
+    }
+}
+
+/// The beginning of the filter, for numbers that are answered as if the kernel did not have them. The same calls in x86's
+/// x32 form have numbers beyond all others.
+fn absent(newest: i64) -> Result<BpfProgram, String> {
+    const LOAD_NUMBER: u16 = 0x20;
+    const JUMP_IF_GREATER: u16 = 0x25;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let number = |number: i64| u32::try_from(number).map_err(failed);
+    let not_here = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+    let mut program = vec![sock_filter { code: LOAD_NUMBER, jt: 0, jf: 0, k: 0 }];
+    let mut refuse = |code, k| {
+        program.push(sock_filter { code, jt: 0, jf: 1, k });
+        program.push(sock_filter { code: RETURN, jt: 0, jf: 0, k: not_here });
+    };
+    refuse(JUMP_IF_GREATER, number(newest)?);
+    for one in calls::ABSENT {
+        refuse(JUMP_IF_EQUAL, number(*one)?);
+    }
+    Ok(program)
+}
+
+fn failed(error: impl std::fmt::Display) -> String {
+    format!("seccomp: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most instructions that the kernel takes.
+    const MOST: usize = 4_096;
+
+    #[test]
+    fn every_filter_fits_and_has_the_kernels_form() {
+        for one in [false, true] {
+            for beside in [Beside::namespaces(one), Beside::nothing(one)] {
+                let program = program(beside).unwrap();
+                assert!(program.len() <= MOST, "{} instructions", program.len());
+                assert_eq!(bytes(beside).unwrap().len(), program.len() * 8);
+            }
+        }
+    }
+
+    #[test]
+    fn no_call_stands_in_two_tables() {
+        let more = [calls::WITH_NAMESPACES, calls::WITH_NAMESPACES_OLD].concat();
+        for more in [more, calls::WITHOUT_NAMESPACES.to_vec()] {
+            let checked = [calls::CHECKED, calls::CHECKED_OLD, &more].concat();
+            let numbers = checked.iter().map(|(number, _)| number).chain(calls::ALLOWED).chain(calls::ALLOWED_OLD);
+            let numbers = numbers.chain(calls::SIGNALS).chain(calls::ABSENT).chain(calls::WITH_SEALED_DEVICES);
+            let mut numbers: Vec<_> = numbers.copied().collect();
+            numbers.sort_unstable();
+            let before = numbers.len();
+            numbers.dedup();
+            assert_eq!(numbers.len(), before);
+        }
+    }
+
+    #[test]
+    fn without_namespaces_nothing_is_let_through_that_changes_a_files_mode_owner_times_or_attributes() {
+        let told = [calls::CHECKED, calls::CHECKED_OLD, calls::WITHOUT_NAMESPACES].concat();
+        let told: Vec<_> =
+            told.iter().map(|(number, _)| number).chain(calls::ALLOWED).chain(calls::ALLOWED_OLD).collect();
+        let files = calls::WITH_NAMESPACES.iter().take(11).chain(calls::WITH_NAMESPACES_OLD).map(|(number, _)| number);
+        for number in files.chain(calls::WITH_SEALED_DEVICES) {
+            assert!(!told.contains(&number), "{number}");
+        }
+    }
 }

@@ -1,0 +1,253 @@
+//! The file system of a command with namespaces of its own: the system to read, the roots and its own folders to write, its
+//! own processes in `/proc`, and nothing else.
+//!
+//! Invariant: what can be written lies beneath the roots or the command's own folders; everything else is mounted read-only,
+//! so that its modes, owners, times and attributes stay as they are, also for root and also through a descriptor.
+
+use super::{Ground, SYSTEM, TELLING, TEMPORARY, is_beneath, landlock::DEVICES};
+use rustix::{
+    fs::{Mode, mkdir, symlink},
+    io::Errno,
+    mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_remount,
+        unmount,
+    },
+    process::{chdir, pivot_root},
+};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::unix::ffi::OsStringExt,
+    path::{Path, PathBuf},
+};
+
+/// Where in its own folder the new root is put together.
+const NEW_ROOT: &str = "root";
+/// What the new root itself holds: names alone.
+const ROOT_OPTIONS: &std::ffi::CStr = c"size=1m,nr_inodes=16k,mode=755";
+/// Links that programs look for in `/dev`.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// Moves this process into that file system. To be called by the first process of a namespace of processes.
+pub(super) fn enter(ground: &Ground) -> Result<(), String> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: Errno| format!("{what} cannot be mounted: {error}")
+    };
+    // Else what is mounted here would be seen outside, and what is mounted outside later would be seen here.
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private).map_err(failed("a tree of its own"))?;
+    let root = ground.own.join(NEW_ROOT);
+    folder(&root)?;
+    let root = Root { path: root };
+    mount("tmpfs", &root.path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, ROOT_OPTIONS)
+        .map_err(failed("a root"))?;
+    root.system(ground)?;
+    root.devices()?;
+    root.processes()?;
+    let places = root.own_places(ground)?;
+    root.seal(&places)?;
+    let moved = chdir(&root.path).and_then(|()| pivot_root(".", ".")).and_then(|()| unmount(".", UnmountFlags::DETACH));
+    moved.and_then(|()| chdir("/")).map_err(failed("the new root"))
+}
+
+/// Makes the devices read-only in this process's own mounts: what is written to them goes through, but their times and
+/// modes, which are the machine's own, stay. Who mounts them from here has them so.
+pub(super) fn seal_devices() -> Result<(), String> {
+    let failed = |error: Errno| format!("devices cannot be mounted: {error}");
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(failed)?;
+    let devices: Vec<_> = DEVICES.iter().chain(&["/dev/tty"]).map(Path::new).filter(|device| device.exists()).collect();
+    for device in &devices {
+        mount_bind_recursive(*device, *device).map_err(failed)?;
+    }
+    remount(|place| devices.contains(&place).then_some(MountFlags::RDONLY | MountFlags::NOSUID))
+}
+
+/// Adds flags to mounts of this process.
+fn remount(added: impl Fn(&Path) -> Option<MountFlags>) -> Result<(), String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("no mounts are listed: {error}"))?;
+    for (place, kept) in text.lines().filter_map(mounted) {
+        if let Some(added) = added(&place) {
+            mount_remount(&place, MountFlags::BIND | kept | added, "")
+                .map_err(|error| format!("{} cannot be sealed: {error}", place.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The new root while it is put together.
+struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    /// Where an absolute path will be.
+    fn at(&self, path: &Path) -> PathBuf {
+        self.path.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Shows a folder or a file of the machine, at the same place.
+    fn show(&self, path: &Path) -> Result<(), String> {
+        self.show_at(path, path)
+    }
+
+    fn show_at(&self, what: &Path, place: &Path) -> Result<(), String> {
+        let place = self.at(place);
+        if what.is_dir() {
+            folder(&place)?;
+        } else if !place.exists() {
+            file(&place)?;
+        }
+        mount_bind_recursive(what, &place).map_err(|error| format!("{} cannot be mounted: {error}", what.display()))
+    }
+
+    /// What of the system can be read, but what is hidden.
+    fn system(&self, ground: &Ground) -> Result<(), String> {
+        let there: Vec<_> =
+            SYSTEM.iter().map(PathBuf::from).filter(|path| path != Path::new("/proc") && path.exists()).collect();
+        for path in &there {
+            self.show(path)?;
+        }
+        for hidden in ground.hidden.iter().filter(|hidden| is_beneath(hidden, &there) && hidden.exists()) {
+            self.hide(hidden)?;
+        }
+        Ok(())
+    }
+
+    /// Puts something empty over what must not be seen.
+    fn hide(&self, path: &Path) -> Result<(), String> {
+        let place = self.at(path);
+        let done = if place.is_dir() {
+            mount("tmpfs", &place, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"size=0,mode=000")
+        } else {
+            mount_bind_recursive("/dev/null", &place)
+        };
+        done.map_err(|error| format!("{} cannot be hidden: {error}", path.display()))
+    }
+
+    fn devices(&self) -> Result<(), String> {
+        for device in DEVICES.iter().map(Path::new).filter(|device| device.exists()) {
+            self.show(device)?;
+        }
+        for (name, target) in LINKS {
+            let place = self.at(Path::new("/dev")).join(name);
+            symlink(target, &place).map_err(|error| format!("{} cannot be made: {error}", place.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The processes of this namespace.
+    fn processes(&self) -> Result<(), String> {
+        let place = self.at(Path::new("/proc"));
+        folder(&place)?;
+        mount("proc", &place, "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+            .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
+        for telling in TELLING.iter().map(Path::new) {
+            if self.at(telling).exists() {
+                self.hide(telling)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be written. Its folder for temporary files stands where programs look for one, too.
+    fn own_places(&self, ground: &Ground) -> Result<Vec<PathBuf>, String> {
+        let mut places = Vec::new();
+        for usual in TEMPORARY.iter().map(Path::new) {
+            self.show_at(&ground.temporary, usual)?;
+            places.push(usual.to_owned());
+        }
+        // Those that hold others before the others.
+        let mut roots = ground.roots.clone();
+        roots.sort();
+        for place in roots.into_iter().chain([ground.home.clone(), ground.temporary.clone()]) {
+            self.show(&place)?;
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    /// Makes everything but those places read-only.
+    fn seal(&self, places: &[PathBuf]) -> Result<(), String> {
+        let writable: Vec<_> = places.iter().map(|place| self.at(place)).collect();
+        let devices: Vec<_> = DEVICES.iter().map(|device| self.at(Path::new(device))).collect();
+        remount(|place| {
+            if !place.starts_with(&self.path) {
+                return None;
+            }
+            let is_device = devices.iter().any(|device| device == place);
+            let data = if is_device { MountFlags::empty() } else { MountFlags::NODEV };
+            let fixed = if is_beneath(place, &writable) { MountFlags::empty() } else { MountFlags::RDONLY };
+            Some(MountFlags::NOSUID | data | fixed)
+        })
+    }
+}
+
+/// A line of `/proc/self/mountinfo`: where it is mounted, and the flags that must be kept, since whoever is not root cannot
+/// take them away.
+fn mounted(line: &str) -> Option<(PathBuf, MountFlags)> {
+    let mut fields = line.split(' ').skip(4);
+    let place = PathBuf::from(OsString::from_vec(unescaped(fields.next()?)));
+    let flag = |name: &str| match name {
+        "ro" => MountFlags::RDONLY,
+        "nosuid" => MountFlags::NOSUID,
+        "nodev" => MountFlags::NODEV,
+        "noexec" => MountFlags::NOEXEC,
+        "noatime" => MountFlags::NOATIME,
+        "nodiratime" => MountFlags::NODIRATIME,
+        "relatime" => MountFlags::RELATIME,
+        _ => MountFlags::empty(),
+    };
+    Some((place, fields.next()?.split(',').map(flag).collect()))
+}
+
+/// A path of `mountinfo`, in which blanks and the like are written as `\040`.
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let code = others.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = code.filter(|_| *first == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &others[3..] } else { others };
+    }
+    bytes
+}
+
+fn folder(path: &Path) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{} cannot be made: {error}", path.display());
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+        folder(parent)?;
+    }
+    match mkdir(path, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+fn file(path: &Path) -> Result<(), String> {
+    path.parent().map_or(Ok(()), folder)?;
+    let made: io::Result<_> = File::create(path);
+    made.map(drop).map_err(|error| format!("{} cannot be made: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_read_with_their_place_and_the_flags_that_stay() {
+        let line = r"36 35 98:0 /mnt1 /mnt\0402/a\134b rw,nosuid,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let (place, flags) = mounted(line).unwrap();
+        assert_eq!(place, Path::new(r"/mnt 2/a\b"));
+        assert_eq!(flags, MountFlags::NOSUID | MountFlags::NOATIME);
+        assert!(mounted("36 35 98:0 /").is_none());
+        assert_eq!(unescaped(r"a\04"), br"a\04");
+    }
+}

@@ -25,6 +25,8 @@ use tokio_util::{
 
 /// File operations at once; more wait. Each may hold the largest part of a file that can be asked for.
 const FILES_AT_ONCE: usize = 8;
+/// Set-user-ID and set-group-ID.
+const RUNS_AS_OWNER: u32 = 0o6000;
 /// How long what was killed at the end may take to be gone, beside the time between SIGTERM and SIGKILL.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -126,6 +128,16 @@ impl Host {
         self.reach(origin).sandbox.check()
     }
 
+    /// What a command in its sandbox cannot do here, and why; nothing where it can do what is usual.
+    pub fn sandbox_limit(&self, origin: Origin) -> Option<String> {
+        self.reach(origin).sandbox.limit()
+    }
+
+    /// Whether Bubblewrap is there and can be had, whatever is configured.
+    pub fn has_bubblewrap(&self) -> bool {
+        self.reach(Origin::Operator).sandbox.has_bubblewrap()
+    }
+
     /// Runs a command, and answers when all that it started is gone. Ended early when `stop` is cancelled; dropping the
     /// future is no way to stop, since nobody would then learn of the outcome.
     ///
@@ -208,7 +220,17 @@ impl Host {
     /// The file was not taken up.
     pub async fn write(&self, file: FilesWrite, origin: Origin) -> Result<Outcome<WriteResult>, Refusal> {
         let input = file.shown();
-        let done = self.on_files(origin, move |files| files.write(&file)).await;
+        let runs_as_owner = file.mode.is_some_and(|mode| mode & RUNS_AS_OWNER != 0);
+        let is_confined = self.sandbox(origin) != Sandbox::Off;
+        let done = self.on_files(origin, move |files| {
+            if is_confined && runs_as_owner {
+                // Another user could start it, and would be outside.
+                let why = "a sandbox makes no file that runs as its owner or group";
+                return Err(Problem::new(ProblemCode::PermissionDenied, why).into());
+            }
+            files.write(&file)
+        });
+        let done = done.await;
         Ok(Outcome::new("files/write", &input, settled(done)?, |_| true))
     }
 

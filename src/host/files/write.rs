@@ -27,6 +27,8 @@ const LINKS_MAX: usize = 16;
 /// Permissions of a new file and of a new folder, less what the process's mask takes away.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o777);
+/// What a file that is written anew keeps of its mode: as everywhere, not that it runs as its owner or group.
+const KEPT_MODE: u32 = 0o1777;
 
 /// A name in a folder that is open.
 struct Spot {
@@ -113,7 +115,7 @@ impl Files {
 
 /// Puts a file into its place; answers whether none was there.
 fn put(spot: &Spot, bytes: &[u8], asked: &FilesWrite) -> rustix::io::Result<bool> {
-    let kept = spot.found.as_ref().map(|found| Mode::from_raw_mode(found.st_mode & 0o7777));
+    let kept = spot.found.as_ref().map(|found| Mode::from_raw_mode(found.st_mode & KEPT_MODE));
     let mode = asked.mode.map(Mode::from_raw_mode).or(kept);
     // With permissions to come, nobody reads it before it has them.
     let first = mode.map_or(FILE_MODE, |_| Mode::RUSR | Mode::WUSR);

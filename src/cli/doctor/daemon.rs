@@ -112,11 +112,18 @@ impl Asked {
             sandbox_available: Option<bool>,
             instructions_sandbox: Option<String>,
             instructions_sandbox_available: Option<bool>,
+            sandbox_limit: Option<String>,
+            instructions_sandbox_limit: Option<String>,
+            bubblewrap_available: bool,
         }
         let host = self.get::<Described>("/describe/control").await.ok()?.host_operations;
-        let operator = Level { name: host.sandbox?, there: host.sandbox_available? };
-        let model = Level { name: host.instructions_sandbox?, there: host.instructions_sandbox_available? };
-        Some(sandboxes(&operator, &model))
+        let operator = Level { name: host.sandbox?, there: host.sandbox_available?, limit: host.sandbox_limit };
+        let model = Level {
+            name: host.instructions_sandbox?,
+            there: host.instructions_sandbox_available?,
+            limit: host.instructions_sandbox_limit,
+        };
+        Some(sandboxes(&operator, &model, host.bubblewrap_available))
     }
 
     async fn mode(&self) -> Option<Finding> {

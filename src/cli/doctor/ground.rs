@@ -195,8 +195,12 @@ impl Ground<'_> {
     /// Whether the sandboxes that are configured can be had here.
     pub(super) fn sandbox(&self) -> Finding {
         let host = Host::new(app::host_setup(self.config, self.state_dir));
-        let level = |origin| Level { name: named(host.sandbox(origin)), there: host.check_sandbox(origin).is_ok() };
-        sandboxes(&level(host::Origin::Operator), &level(host::Origin::Model))
+        let level = |origin| Level {
+            name: named(host.sandbox(origin)),
+            there: host.check_sandbox(origin).is_ok(),
+            limit: host.sandbox_limit(origin),
+        };
+        sandboxes(&level(host::Origin::Operator), &level(host::Origin::Model), host.has_bubblewrap())
     }
 }
 
@@ -205,6 +209,8 @@ pub(super) struct Level {
     pub(super) name: String,
     /// Whether it can be had.
     pub(super) there: bool,
+    /// What commands in it cannot do.
+    pub(super) limit: Option<String>,
 }
 
 fn named(level: Sandbox) -> String {
@@ -216,17 +222,34 @@ fn named(level: Sandbox) -> String {
     .to_owned()
 }
 
-/// What confines the operator's commands and what confines a model's.
-pub(super) fn sandboxes(operator: &Level, model: &Level) -> Finding {
+/// What confines the operator's commands and what confines a model's. `has_bubblewrap`: whether that could be had.
+pub(super) fn sandboxes(operator: &Level, model: &Level, has_bubblewrap: bool) -> Finding {
     let name = "sandbox";
     let said = format!("host_ops.sandbox is {}, instructions.sandbox is {}", operator.name, model.name);
-    let missing: Vec<_> = [("host_ops.sandbox", operator), ("instructions.sandbox", model)]
+    let both = [("host_ops.sandbox", operator), ("instructions.sandbox", model)];
+    let missing: Vec<_> = both
         .into_iter()
         .filter(|(_, level)| !level.there)
         .map(|(key, level)| format!("{key} = {}", level.name))
         .collect();
     if missing.is_empty() {
-        return Finding::ok(name, said);
+        let better: Vec<_> = both
+            .into_iter()
+            .filter(|(_, level)| has_bubblewrap && level.name == "landlock")
+            .map(|(key, _)| format!("{key} = \"bubblewrap\""))
+            .collect();
+        let limit = both.into_iter().find_map(|(key, level)| Some(format!("{key}: {}", level.limit.as_ref()?)));
+        let finding = match &limit {
+            Some(limit) => Finding::warning(name, format!("{said}; {limit}")),
+            None => Finding::ok(name, said),
+        };
+        return match (better.is_empty(), limit) {
+            (false, _) => {
+                finding.advise(format!("Bubblewrap is installed and confines by itself: {}", better.join(", ")))
+            }
+            (true, Some(_)) => finding.advise("allow user namespaces, or install Bubblewrap where it may make them"),
+            (true, None) => finding,
+        };
     }
     Finding::warning(
         name,
@@ -259,10 +282,10 @@ mod tests {
 
     #[test]
     fn a_sandbox_that_cannot_be_had_is_a_warning_that_names_its_key() {
-        let level = |name: &str, there| Level { name: name.to_owned(), there };
-        let fine = sandboxes(&level("off", true), &level("landlock", true));
-        assert_eq!(fine.verdict, Verdict::Ok);
-        let missing = sandboxes(&level("off", true), &level("landlock", false));
+        let level = |name: &str, there| Level { name: name.to_owned(), there, limit: None };
+        let fine = sandboxes(&level("off", true), &level("landlock", true), false);
+        assert_eq!((fine.verdict, fine.advice), (Verdict::Ok, None));
+        let missing = sandboxes(&level("off", true), &level("landlock", false), true);
         assert!(
             missing.verdict == Verdict::Warning && missing.message.contains("instructions.sandbox = landlock"),
             "{missing:?}"
@@ -286,6 +309,24 @@ mod tests {
             }
         }
         assert_eq!(of(&["box.lan"], LocalTrust::None).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn bubblewrap_is_recommended_where_it_is_installed_and_landlock_is_configured() {
+        let level = |name: &str, limit: Option<&str>| Level {
+            name: name.to_owned(),
+            there: true,
+            limit: limit.map(str::to_owned),
+        };
+        let sentence = |operator: &Level, model: &Level, has| sandboxes(operator, model, has).sentence();
+        let (off, bubblewrap) = (level("off", None), level("bubblewrap", None));
+        let advised = sentence(&off, &level("landlock", None), true);
+        assert!(advised.contains("instructions.sandbox = \"bubblewrap\"") && !advised.contains("host_ops.sandbox ="));
+        for (model, has) in [(level("landlock", None), false), (bubblewrap, true)] {
+            assert_eq!(sandboxes(&off, &model, has).advice, None);
+        }
+        let limited = sandboxes(&off, &level("landlock", Some("no modes")), false);
+        assert!(limited.verdict == Verdict::Warning && limited.sentence().contains("no modes"), "{limited:?}");
     }
 
     #[test]

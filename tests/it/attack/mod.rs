@@ -7,6 +7,7 @@
 
 mod bodies;
 mod codes;
+mod cage;
 mod crowds;
 mod heads;
 mod hosts;

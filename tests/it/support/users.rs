@@ -128,12 +128,17 @@ impl Home {
 
     /// A daemon that runs as this user, with these settings over the tests' usual ones.
     pub(crate) async fn daemon(self, settings: &str) -> Daemon {
+        self.daemon_through(&[], settings).await
+    }
+
+    /// The same, started by a program that is given the daemon's words behind its own.
+    pub(crate) async fn daemon_through(self, program: &[String], settings: &str) -> Daemon {
         let (user, binary) = (self.user, self.binary());
         let folder = Folder::of(self.path.clone());
         // The folder removes it all.
         std::mem::forget(self);
         let plain = folder.command_of(&binary, settings);
-        Daemon::spawn(folder, user.same(&plain)).await
+        Daemon::spawn(folder, user.same(&through(program, &plain))).await
     }
 }
 
@@ -143,7 +148,36 @@ impl Drop for Home {
     }
 }
 
+/// A command that starts another one.
+pub(crate) fn through(program: &[String], plain: &Command) -> Command {
+    let words = program.iter().map(Into::into).chain([plain.get_program().to_owned()]);
+    let mut words = words.chain(plain.get_args().map(ToOwned::to_owned));
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(std::process::Stdio::null());
+    command
+}
+
 impl User {
+    /// A program to start others with, as this user, where no namespaces of users can be made from. `told`: whether the
+    /// system says so beforehand.
+    pub(crate) fn without_namespaces(self, told: bool) -> Vec<String> {
+        let user = self.0;
+        let words = if told {
+            format!(
+                "unshare --user --map-user={user} --map-group={user} --keep-caps sh -c \
+                 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --inh-caps=-all --ambient-caps=-all \"$@\"' sh \"$@\""
+            )
+        } else {
+            format!(
+                "unshare --user --map-root-user sh -c 'echo 1 > /proc/sys/user/max_user_namespaces && exec unshare --user \
+                 --map-user={user} --map-group={user} \"$@\"' sh \"$@\""
+            )
+        };
+        ["sh", "-c", &format!("exec {words}"), "sh"].map(str::to_owned).into()
+    }
+
     /// The same command as this user.
     pub(crate) fn same(self, plain: &Command) -> Command {
         let mut command = self.command(plain.get_program());

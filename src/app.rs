@@ -242,6 +242,7 @@ impl Daemon {
         }
         let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
         Retention::start(store.clone(), &config.store, clock);
+        core.host.sweep();
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
         watch(&watchdog, &store, &later);
         heap::watch(Duration::from_millis(config.server.memory_look_ms));

@@ -2,6 +2,7 @@
 //!
 //! Nothing is ever written to stdout, which belongs to the ready line and to the answers of client commands.
 
+mod log_files;
 pub mod metrics;
 pub mod settings;
 mod sparing;
@@ -10,20 +11,17 @@ pub use settings::{Format, LogSettings};
 pub use sparing::Sparing;
 
 use crate::terminal_text;
+use crate::clock::Clock;
+use log_files::LogFiles;
 use std::{
     any::Any,
     env,
     error::Error,
-    fs::DirBuilder,
     io::{self, IsTerminal},
-    os::unix::fs::DirBuilderExt,
     panic,
     path::Path,
 };
-use tracing_appender::{
-    non_blocking::WorkerGuard,
-    rolling::{RollingFileAppender, Rotation},
-};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     field::MakeExt,
@@ -32,8 +30,6 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Daily files that are kept.
-const FILES_KEPT: usize = 7;
 /// What libraries say unless the filter names them. `actix_http` says nothing: its errors are those of whoever connects,
 /// who could fill a log with them before anybody asks who that is, and at `trace` it prints heads with their tokens.
 const LIBRARIES: &str = "actix_http=off,actix_server=warn,awc=warn";
@@ -69,8 +65,8 @@ pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryE
     let mut layers = vec![layer(settings.format, io::stderr, colour)];
     let mut files = None;
     if settings.file {
-        let appender =
-            daily(logs).map_err(|source| TelemetryError::Files { folder: logs.display().to_string(), source })?;
+        let failed = |source| TelemetryError::Files { folder: logs.display().to_string(), source };
+        let appender = LogFiles::open(logs, Clock::System).map_err(failed)?;
         // Bounded, and drops lines when the disk cannot keep up: nobody waits for a log file.
         let (writer, guard) = tracing_appender::non_blocking(appender);
         layers.push(layer(settings.format, writer, false));
@@ -91,17 +87,6 @@ pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryE
         );
     }));
     Ok(Telemetry { _files: files })
-}
-
-fn daily(logs: &Path) -> Result<RollingFileAppender, Box<dyn Error + Send + Sync>> {
-    // The appender makes the folder too, but not before it has complained on stderr that there is none to tidy up.
-    DirBuilder::new().recursive(true).mode(0o700).create(logs)?;
-    let appender = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("conductor")
-        .filename_suffix("log")
-        .max_log_files(FILES_KEPT);
-    Ok(appender.build(logs)?)
 }
 
 fn filter(text: &str) -> EnvFilter {

@@ -21,7 +21,8 @@ pub mod settings;
 pub mod uptime;
 
 pub use exec::{
-    Command, Exec, ExecResult, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, supervise,
+    Command, Exec, ExecResult, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, names_alone,
+    supervise,
 };
 pub use files::{Encoding, FilesRead, FilesWrite, READ_BYTES_DEFAULT, READ_BYTES_MAX, ReadResult, WriteResult};
 pub use operations::{Host, Origin, Presence, Setup};

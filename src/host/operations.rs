@@ -2,10 +2,10 @@
 //! complete [`Outcome`] each.
 
 use super::{
-    exec::{Environment, Exec, ExecResult, KILL_AFTER, Runner, Stops, Work, check_user},
+    exec::{Environment, Exec, ExecResult, KILL_AFTER, Limits, Runner, Stops, Work, check_user},
     files::{Bounds, Files, FilesRead, FilesWrite, Own, ReadResult, WriteResult},
     outcome::{Outcome, Problem, ProblemCode, Refusal, Stopped, settled},
-    sandbox::{Builder, SYSTEM},
+    sandbox::{Builder, OwnFolder, SYSTEM},
     settings::{HostOps, Sandbox},
 };
 use std::{
@@ -160,7 +160,7 @@ impl Host {
     async fn run(&self, exec: Exec, origin: Origin, stop: &CancellationToken) -> Result<ExecResult, Stopped> {
         let host = &self.0;
         let _permit = self.turn(Duration::from_millis(exec.timeout_ms), stop).await?;
-        let (cage, own) = host.reach(origin).sandbox.build()?;
+        let (cage, mut own) = host.reach(origin).sandbox.build()?;
         let home = own.as_ref().map(|own| (own.home(), own.temporary()));
         let mut more = BTreeMap::new();
         if let Some((home, temporary)) = &home {
@@ -173,13 +173,25 @@ impl Host {
             _ => &host.base,
         };
         let cwd = exec.cwd.as_deref().map_or_else(|| base.clone(), |cwd| base.join(cwd));
-        let work = Work { env: host.environment.with(&more), cwd, cage, exec };
+        let own_folder = own.as_ref().map(|own| own.path().to_owned());
+        let limits = Limits::of(&host.settings);
+        let work = Work { env: host.environment.with(&more), cwd, cage, limits, own_folder, exec };
+        if let Some(own) = &mut own {
+            own.hand_over();
+        }
         let done = host.runner.run(work, &Stops([stop, &host.ending])).await;
-        if let Some(own) = own {
-            // What a command left there may take a while to remove.
-            let _ = tokio::task::spawn_blocking(move || drop(own)).await;
+        if own.is_some_and(OwnFolder::release) {
+            // Its supervisor was killed, or there is more in it than the caller may wait for.
+            tracing::warn!("a command's own folder is not removed yet");
+            self.sweep();
         }
         done
+    }
+
+    /// Has what commands left behind removed, by another process and behind everybody's back: whatever stayed when a
+    /// daemon or the process beside a command was killed.
+    pub fn sweep(&self) {
+        self.0.runner.sweep(OwnFolder::place());
     }
 
     /// Waits for a turn, no longer than the command itself might take.

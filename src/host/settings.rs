@@ -19,6 +19,15 @@ pub enum Sandbox {
 /// Most commands at once: each costs two processes and four pipes.
 const CONCURRENT_MAX: u64 = 1_024;
 
+/// Least memory: a shell needs as much.
+const MEMORY_BYTES_MIN: u64 = 4 << 20;
+/// Most bytes of memory, or of a file.
+const BYTES_MAX: u64 = 1 << 50;
+/// Most processes: what Linux numbers at most.
+const PROCESSES_MAX: u64 = 1 << 22;
+/// Most time on processors: a day's on a hundred of them.
+const CPU_MS_MAX: u64 = 100 * 86_400_000;
+
 settings! {
     /// Commands and files of this machine.
     HostOps {
@@ -30,6 +39,14 @@ settings! {
         env_allow: Vec<String> = Vec::new(),
         /// Commands at once; more wait.
         max_concurrent: usize = 4,
+        /// Bytes of memory of a command with all that it starts.
+        max_memory_bytes: u64 = 4 << 30,
+        /// Processes and threads of a command at once.
+        max_processes: u64 = 1_024,
+        /// Bytes of each file that a command writes.
+        max_file_bytes: u64 = 4 << 30,
+        /// Milliseconds that a command with all that it starts may use of processors.
+        max_cpu_ms: u64 = 3_600_000,
         /// What the operator's own commands run in.
         sandbox: Sandbox = Sandbox::Off,
         /// Whether commands may run while the daemon runs as root.
@@ -62,6 +79,10 @@ impl HostOps {
             }
         }
         faults.range("max_concurrent", self.max_concurrent as u64, 1, CONCURRENT_MAX);
+        faults.range("max_memory_bytes", self.max_memory_bytes, MEMORY_BYTES_MIN, BYTES_MAX);
+        faults.range("max_processes", self.max_processes, 1, PROCESSES_MAX);
+        faults.range("max_file_bytes", self.max_file_bytes, 1, BYTES_MAX);
+        faults.range("max_cpu_ms", self.max_cpu_ms, 1, CPU_MS_MAX);
     }
 }
 
@@ -76,6 +97,10 @@ mod tests {
             toml::from_str("roots = [\"x\"]\nenv_allow = [\"BAA_SHARED_TOKEN\", \"\", \"OK\"]\nmax_concurrent = 0")
                 .unwrap();
         assert_eq!(faults_of(|faults| host.validate(faults)).len(), 4);
+        let none: HostOps =
+            toml::from_str("max_memory_bytes = 0\nmax_processes = 0\nmax_file_bytes = 0\nmax_cpu_ms = 0").unwrap();
+        assert_eq!(faults_of(|faults| none.validate(faults)).len(), 4);
+        assert!(faults_of(|faults| HostOps::default().validate(faults)).is_empty());
         let many = HostOps { max_concurrent: 1_025, ..HostOps::default() };
         assert_eq!(faults_of(|faults| many.validate(faults)).len(), 1);
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// `POST /v1/exec`. The command ends when its caller goes away.
 pub(super) async fn exec(call: Call) -> Result<Reply, ApiError> {
     let exec = read(&call, input::exec)?;
-    let input = Exec::shown(&exec);
+    let input = Exec::kept(&exec);
     let (host, stop) = (call.core.host.clone(), CancellationToken::new());
     let presence = host.presence();
     let _leaves = stop.clone().drop_guard();

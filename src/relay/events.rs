@@ -125,7 +125,7 @@ impl Phases {
             response_mode: request.mode.name(),
             client_id: client.cloned(),
             method: request.call.method.clone(),
-            path: journal::cut(&request.call.path).into(),
+            path: journal::kept_path(&request.call.path).into(),
         }));
         self.counted = Some(self.metrics.begin(&request.platform));
         self.reached(QUEUED, at, Nothing {});
@@ -261,6 +261,6 @@ mod tests {
         let mut reader = bus.subscribe(Resume::Live);
         phases(&bus).queued(&call(&"/ü".repeat(1_000)), None, 1);
         let (_, data) = reader.told().remove(0);
-        assert_eq!(data["path"].as_str().unwrap(), journal::cut(&"/ü".repeat(1_000)));
+        assert_eq!(data["path"].as_str().unwrap(), journal::kept_path(&"/ü".repeat(1_000)));
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         self, Later, Store, StoreError,
         requests::{self, RequestRow as Entry},
     },
+    wire::without_values,
 };
 use serde::Serialize;
 use std::{
@@ -49,7 +50,7 @@ impl Facts<'_> {
             platform: self.request.platform.shared(),
             client_id: self.client_id,
             method: call.method.clone(),
-            path: cut(&call.path).to_owned(),
+            path: kept_path(&call.path),
             request_mode: self.request_mode.clone(),
             response_mode: Cow::Borrowed(self.request.mode.name()),
             phase: Cow::Borrowed(self.phase.name()),
@@ -70,9 +71,10 @@ impl Facts<'_> {
     }
 }
 
-/// As much of a path as is kept.
-pub(super) fn cut(path: &str) -> &str {
-    &path[..path.floor_char_boundary(PATH_BYTES_MAX)]
+/// As much of a path as is kept: its beginning, and nothing of the values in its query.
+pub(super) fn kept_path(path: &str) -> String {
+    let path = without_values(path);
+    path[..path.floor_char_boundary(PATH_BYTES_MAX)].to_owned()
 }
 
 /// Which entries are wanted.

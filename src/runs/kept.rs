@@ -1,10 +1,14 @@
-//! What is kept of a result: all of it, but of a long text only the beginning.
+//! What is kept of a result: all of it, but of a long text only the beginning, and of a command's variables the names.
 
+use crate::host::names_alone;
 use serde_json::Value;
 
-/// The result with every text in it cut to `bytes_max` bytes. Where something was cut, its object says so in `cut`: the
-/// names of the fields.
+/// The result with every text in it cut to `bytes_max` bytes, and without the values of the variables that its input
+/// names. Where something was cut, its object says so in `cut`: the names of the fields.
 pub fn kept(mut result: Value, bytes_max: usize) -> Value {
+    if let Some(input) = result.get_mut("input") {
+        names_alone(input);
+    }
     cut_in(&mut result, bytes_max);
     result
 }
@@ -47,6 +51,13 @@ mod tests {
             "cut": ["list"],
         });
         assert_eq!(kept(result, 3), expected);
+    }
+
+    #[test]
+    fn of_a_commands_variables_the_names_are_kept() {
+        let result = json!({"operation": "exec", "input": {"command": "x", "env": {"B": "hush", "A": ""}}});
+        let expected = json!({"operation": "exec", "input": {"command": "x", "env": ["A", "B"]}});
+        assert_eq!(kept(result, 64), expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod depth;
 mod golden;
 mod inbound;
 pub mod json;
+mod kept_path;
 mod object;
 mod outbound;
 pub mod proof;
@@ -21,6 +22,7 @@ pub use action::{ActionRequest, ActionResult, Counts, PlatformResult, Target};
 pub use command::{ActionKind, Command, UnknownAction};
 pub use depth::{DEPTH_MAX, too_deep};
 pub use inbound::{Inbound, RefusalCode, Refused};
+pub use kept_path::without_values;
 pub use object::{BadField, NotAnObject, Object};
 pub use outbound::{
     ActionAnswer, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel, SUPPORTS,

@@ -1,6 +1,7 @@
 //! What the extension tells about itself: who it is, which logins it has seen, what it heard on the pages.
 
 use super::{
+    kept_path::without_values,
     object::{BadField, Object},
     shell_runtime::{self, ShellRuntime},
 };
@@ -165,7 +166,15 @@ fn endpoints(message: &Object<'_>) -> Result<Vec<String>, BadField> {
     let endpoints = message.texts(&["endpoints"], LIST_MAX)?.unwrap_or_default();
     match endpoints.iter().any(|endpoint| endpoint.len() > ENDPOINT_BYTES_MAX) {
         true => Err(BadField::new("endpoints", format!("holds one that is longer than {ENDPOINT_BYTES_MAX} bytes"))),
-        false => Ok(endpoints),
+        false => Ok(endpoints.into_iter().map(kept_endpoint).collect()),
+    }
+}
+
+/// Values are dropped where the frame is parsed, so that they get no further.
+fn kept_endpoint(endpoint: String) -> String {
+    match without_values(&endpoint) {
+        Cow::Borrowed(whole) if whole.len() == endpoint.len() => endpoint,
+        kept => kept.into_owned(),
     }
 }
 
@@ -178,6 +187,7 @@ fn endpoint(json: &str) -> Result<EndpointMetadata, BadField> {
             method: required(&entry, &["method"])?,
             path: entry
                 .short_text(&["path"], ENDPOINT_BYTES_MAX)?
+                .map(kept_endpoint)
                 .ok_or_else(|| BadField::new("path", "is required"))?,
             first_seen_at: entry.time(&["first_seen_at"])?,
             last_seen_at: entry.time(&["last_seen_at"])?,

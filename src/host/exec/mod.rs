@@ -13,12 +13,15 @@ mod environment;
 mod family;
 #[cfg(target_os = "linux")]
 mod inherited;
+mod limits;
 mod orphans;
 mod plan;
 mod runner;
 mod supervisor;
+mod sweeps;
 
 pub(super) use environment::Environment;
+pub(super) use limits::Limits;
 pub(super) use orphans::Orphans;
 pub(super) use plan::{Fault, framed, read as read_frame};
 pub(super) use runner::{Runner, Stops, Work};
@@ -41,7 +44,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
 /// From SIGTERM to SIGKILL.
 pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
 /// How long a supervisor may take for everything but its command.
-pub(super) const OVERHEAD: Duration = Duration::from_secs(10);
+pub(super) const OVERHEAD: Duration = Duration::from_secs(15);
 
 /// A command to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +90,22 @@ impl Exec {
     pub fn shown(&self) -> Value {
         serde_json::to_value(Input::from(self)).unwrap_or_default()
     }
+
+    /// What is kept of it: of its variables the names alone, since their values may be secret.
+    pub fn kept(&self) -> Value {
+        let mut kept = self.shown();
+        names_alone(&mut kept);
+        kept
+    }
+}
+
+/// Leaves of the variables in the input of a command their names alone.
+pub fn names_alone(input: &mut Value) {
+    if let Some(env) = input.get_mut("env")
+        && let Some(variables) = env.as_object()
+    {
+        *env = variables.keys().map(String::as_str).collect();
+    }
 }
 
 /// What is repeated of a command that was asked for.
@@ -128,6 +147,8 @@ pub struct ExecResult {
     pub timed_out: bool,
     /// Whether it was called off: its caller left, or the daemon stopped.
     pub cancelled: bool,
+    /// The setting of `host_ops` whose bound it ran into, such as `max_memory_bytes`, where that is known.
+    pub limit_exceeded: Option<&'static str>,
     /// Whether there was more output.
     pub stdout_truncated: bool,
     /// Whether there was more on the second stream.
@@ -147,7 +168,7 @@ pub struct ExecResult {
 impl ExecResult {
     /// Whether it did what it was for.
     pub(super) fn is_success(&self) -> bool {
-        self.exit_code == Some(0) && !self.timed_out && !self.cancelled
+        self.exit_code == Some(0) && !self.timed_out && !self.cancelled && self.limit_exceeded.is_none()
     }
 }
 

@@ -9,8 +9,18 @@ use std::{
     collections::HashSet,
     io,
     sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
 };
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
+
+/// How long is tried to end what does not end.
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// From one try to the next.
+const ROUND: Duration = Duration::from_millis(10);
 
 /// The supervisors that run.
 #[derive(Debug, Default)]
@@ -35,17 +45,31 @@ impl Orphans {
         }
     }
 
-    /// Ends everything that belongs to no supervisor that runs. Blocks until it is gone.
+    /// Ends everything that belongs to no supervisor that runs. Blocks until it is gone, or cannot be ended in time.
     pub(super) fn end(&self) {
         let supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
         let own = getpid();
         let kept: HashSet<_> =
             supervisors.iter().flat_map(|pid| [family::descendants(*pid), vec![*pid]].concat()).collect();
-        while family::signal(own, Signal::KILL, |pid| kept.contains(&pid)) > 0 {
-            for orphan in family::descendants(own).into_iter().filter(|pid| !kept.contains(pid)) {
+        let is_kept = |pid| kept.contains(&pid);
+        let give_up = Instant::now() + END_WITHIN;
+        let mut ended = HashSet::new();
+        loop {
+            ended.extend(family::descendants(own).into_iter().filter(|pid| !is_kept(*pid)));
+            family::kill(own, is_kept);
+            let left = family::signal(own, Signal::KILL, is_kept);
+            for orphan in &ended {
                 // Only a child of our own can be waited for; the others become it once their parents are gone.
-                let _ = waitpid(Some(orphan), WaitOptions::empty());
+                let _ = waitpid(Some(*orphan), WaitOptions::NOHANG);
             }
+            if left == 0 {
+                return;
+            }
+            if Instant::now() >= give_up {
+                tracing::warn!(processes = left, "what a killed supervisor left behind cannot be ended");
+                return;
+            }
+            thread::sleep(ROUND);
         }
     }
 }

@@ -1,8 +1,14 @@
-//! What a daemon and a supervisor say to each other, over one socket: first the plan, at the end the report. Anything that
-//! comes behind the plan, and the end of the line too, means: stop the command.
+//! What a daemon and a supervisor say to each other, over one socket: first the order, at the end the report. Anything that
+//! comes behind the order, and the end of the line too, means: stop the command.
 
-use super::Command;
-use crate::{clock::WallMs, host::sandbox::Cage};
+use super::{
+    Command,
+    limits::{Limit, Limits},
+};
+use crate::{
+    clock::WallMs,
+    host::sandbox::{Cage, Swept},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
@@ -15,7 +21,19 @@ const PLAN_BYTES_MAX: u32 = 1 << 30;
 /// Most bytes of a report.
 pub(super) const REPORT_BYTES_MAX: u64 = 64 << 10;
 
-/// What a supervisor does.
+/// What a supervisor is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// To run a command.
+    Run(Box<Plan>),
+    /// To remove what commands left behind.
+    Sweep {
+        /// Where that lies.
+        within: PathBuf,
+    },
+}
+
+/// How a command is run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Plan {
     pub(super) command: Command,
@@ -25,6 +43,9 @@ pub(super) struct Plan {
     pub(super) stdin: Option<String>,
     pub(super) timeout_ms: u64,
     pub(super) max_output_bytes: u64,
+    pub(super) limits: Limits,
+    /// The folder that is the command's own, to be removed with it.
+    pub(super) own_folder: Option<PathBuf>,
     pub(super) cage: Cage,
 }
 
@@ -35,6 +56,8 @@ pub(super) enum Report {
     Ran(Ran),
     /// It could not be started.
     NotStarted(Fault),
+    /// What was left behind is gone, as far as it could be removed.
+    Swept(Swept),
 }
 
 /// A command that ran.
@@ -44,6 +67,8 @@ pub(super) struct Ran {
     pub(super) signal: Option<i32>,
     pub(super) timed_out: bool,
     pub(super) cancelled: bool,
+    /// The limit that it ran into, where that is known.
+    pub(super) exceeded: Option<Limit>,
     pub(super) stdout_bytes: u64,
     pub(super) stderr_bytes: u64,
     pub(super) started_at: WallMs,

@@ -2,13 +2,16 @@
 
 use super::{
     Exec, ExecResult, KILL_AFTER, OVERHEAD, Orphans,
-    plan::{self, Fault, Plan, REPORT_BYTES_MAX, Report},
+    limits::{Limit, Limits},
+    plan::{self, Fault, Order, Plan, REPORT_BYTES_MAX, Report},
     supervisor::signal_name,
+    sweeps::Sweeps,
 };
 use crate::host::{
     outcome::{Problem, ProblemCode, Refusal, Stopped},
     sandbox::Cage,
 };
+use rustix::process::Pid;
 use std::{
     collections::BTreeMap,
     future::pending,
@@ -42,6 +45,10 @@ pub(in crate::host) struct Work {
     pub(in crate::host) env: BTreeMap<String, String>,
     /// What confines it.
     pub(in crate::host) cage: Cage,
+    /// What it may use.
+    pub(in crate::host) limits: Limits,
+    /// The folder that is its own, to be removed with it.
+    pub(in crate::host) own_folder: Option<PathBuf>,
 }
 
 /// Whoever may stop a command.
@@ -60,8 +67,15 @@ impl Stops<'_> {
 /// Runs commands.
 #[derive(Debug)]
 pub(in crate::host) struct Runner {
+    starter: Arc<Starter>,
+    sweeps: Arc<Sweeps>,
+}
+
+/// Starts supervisors.
+#[derive(Debug)]
+pub(super) struct Starter {
     program: PathBuf,
-    orphans: Arc<Orphans>,
+    orphans: Orphans,
 }
 
 impl Runner {
@@ -71,24 +85,32 @@ impl Runner {
         let program = PathBuf::from(OWN_PROGRAM);
         #[cfg(not(target_os = "linux"))]
         let program = std::env::current_exe().unwrap_or_default();
-        Runner { program, orphans: Arc::default() }
+        let starter = Arc::new(Starter::of(program));
+        Runner { sweeps: Arc::new(Sweeps::new(Arc::clone(&starter))), starter }
+    }
+
+    /// Has what commands left in a folder removed, by and by and by another process.
+    pub(in crate::host) fn sweep(&self, within: PathBuf) {
+        self.sweeps.begin(within);
     }
 
     /// Runs a command until all of it has ended. When one of `stop` is cancelled it is ended early.
     pub(in crate::host) async fn run(&self, work: Work, stop: &Stops<'_>) -> Result<ExecResult, Stopped> {
         let timeout = Duration::from_millis(work.exec.timeout_ms);
         let cap = work.exec.max_output_bytes;
-        let frame = plan::framed(&Plan {
+        let frame = plan::framed(&Order::Run(Box::new(Plan {
             command: work.exec.command,
             cwd: work.cwd,
             env: work.env,
             stdin: work.exec.stdin,
             timeout_ms: work.exec.timeout_ms,
             max_output_bytes: cap,
+            limits: work.limits,
+            own_folder: work.own_folder,
             cage: work.cage,
-        })
+        })))
         .ok_or_else(|| Problem::new(ProblemCode::SpawnFailed, "the command is too large to be passed on"))?;
-        let mut running = self.start().map_err(|error| {
+        let mut running = self.starter.start().map_err(|error| {
             Problem::new(ProblemCode::SpawnFailed, format!("its supervisor cannot be started: {error}"))
         })?;
         let told = async {
@@ -108,19 +130,26 @@ impl Runner {
             let _ = running.child.start_kill();
         }
         let exit = running.child.wait().await;
-        self.orphans.ended(running.pid);
+        self.starter.ended(running.pid);
         let report = answer.as_ref().and_then(|(_, _, report)| serde_json::from_slice(report).ok());
         let (Some((stdout, stderr, _)), Some(report)) = (answer, report) else {
-            let orphans = Arc::clone(&self.orphans);
-            let _ = tokio::task::spawn_blocking(move || orphans.end()).await;
+            let starter = Arc::clone(&self.starter);
+            let _ = tokio::task::spawn_blocking(move || starter.orphans.end()).await;
             tracing::warn!(?exit, "a command's supervisor did not end as it should");
             let message = "the process that supervises the command was ended, and the command with it";
             return Err(Problem::new(ProblemCode::IoError, message).into());
         };
         concluded(report, &stdout, &stderr)
     }
+}
 
-    fn start(&self) -> io::Result<Running> {
+impl Starter {
+    pub(super) fn of(program: PathBuf) -> Self {
+        Starter { program, orphans: Orphans::default() }
+    }
+
+    /// Starts one, which waits for its order.
+    pub(super) fn start(&self) -> io::Result<Running> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(&self.program);
@@ -130,17 +159,22 @@ impl Runner {
         let (from, to) = UnixStream::from_std(ours)?.into_split();
         Ok(Running { stdout: child.stdout.take(), stderr: child.stderr.take(), child, pid, from, to })
     }
+
+    /// A supervisor has ended.
+    pub(super) fn ended(&self, supervisor: Option<Pid>) {
+        self.orphans.ended(supervisor);
+    }
 }
 
 /// A supervisor at work.
-struct Running {
-    child: Child,
-    pid: Option<rustix::process::Pid>,
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) pid: Option<Pid>,
     stdout: Option<tokio::process::ChildStdout>,
     stderr: Option<tokio::process::ChildStderr>,
-    from: tokio::net::unix::OwnedReadHalf,
+    pub(super) from: tokio::net::unix::OwnedReadHalf,
     /// Its end means: stop.
-    to: OwnedWriteHalf,
+    pub(super) to: OwnedWriteHalf,
 }
 
 /// Hands over the plan, and the word to stop when that comes.
@@ -163,7 +197,7 @@ async fn too_long(timeout: Duration, stop: &Stops<'_>) {
 }
 
 /// What is read until the end, and never more than `cap`: a supervisor sends no more.
-async fn capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
+pub(super) async fn capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
         // What came before a failure counts.
@@ -176,6 +210,10 @@ fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult,
     let ran = match report {
         Report::Ran(ran) => ran,
         Report::NotStarted(fault) => return Err(refused(fault)),
+        Report::Swept(_) => {
+            let message = "the process that supervises the command took it for another order";
+            return Err(Problem::new(ProblemCode::IoError, message).into());
+        }
     };
     if ran.left > 0 {
         tracing::warn!(processes = ran.left, "some of a command's processes cannot be killed");
@@ -192,6 +230,7 @@ fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult,
         signal: ran.signal.map(signal_name),
         timed_out: ran.timed_out,
         cancelled: ran.cancelled,
+        limit_exceeded: ran.exceeded.map(Limit::name),
         stdout_bytes: ran.stdout_bytes,
         stderr_bytes: ran.stderr_bytes,
         started_at: ran.started_at,

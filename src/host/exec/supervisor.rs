@@ -2,45 +2,60 @@
 //! says what became of it.
 //!
 //! ```text
-//! running ── ended, out of time, told to stop, daemon gone ──► SIGTERM to all that is left ── 2 s ──► SIGKILL, again and again
+//! running ──┬─ ended, out of time, told to stop, daemon gone ──► SIGTERM to all that is left ── 2 s ──► SIGKILL, again and again
+//!           └─ a limit is exceeded ──────────────────────────────────────────────────────────────────────┘        │
+//!                                                                           its own folder is removed ◄── over ◄──┘
 //! ```
+//!
+//! It also sweeps what earlier ones left behind when they were killed, in a process without a command.
 //!
 //! It is single-minded on purpose: it knows no configuration and no secret, and what it was not told in its plan it cannot
 //! do. Threads wait (for processes, for the daemon, for output) and say so in one queue; one loop decides.
 
+mod meter;
 mod start;
 mod streams;
+mod watch;
 
 use super::{
-    KILL_AFTER, family,
-    plan::{self, Plan, Ran, Report},
+    limits::Limit,
+    plan::{self, Fault, Order, Plan, Ran, Report},
 };
-use crate::clock::Clock;
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getrlimit, kill_process_group, setrlimit, setsid,
-    test_kill_process_group, wait,
+use crate::{
+    clock::Clock,
+    host::sandbox::{Held, sweep},
 };
-use start::Started;
+use rustix::{
+    fs::FlockOperation,
+    process::{Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, getrlimit, setrlimit, setsid, wait},
+};
 use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::AsFd,
+    path::Path,
     process::ExitCode,
-    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    sync::mpsc::{self, Sender},
     thread,
     time::Duration,
 };
 use streams::Streams;
 use tokio::time::Instant;
+use watch::{Watch, Why};
 
 /// The subcommand that is this.
 pub(super) const COMMAND: &str = "supervise-command";
-/// From one round of SIGKILL to the next.
-const KILL_ROUND: Duration = Duration::from_millis(20);
-/// How long is tried to kill what does not end.
-const KILL_WITHIN: Duration = Duration::from_secs(5);
-/// How long the last output is waited for once no process is left that could write any.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+/// How far this process is ahead of its command where it may be: as far as can be.
+#[cfg(target_os = "linux")]
+const AHEAD: i32 = -20;
+/// How long the removal of a command's own folder may keep its answer waiting.
+const REMOVE_WITHIN: Duration = Duration::from_secs(3);
+/// The same when the answer is waited for by a daemon that stops, or by nobody.
+const REMOVE_WITHIN_STOPPED: Duration = Duration::from_millis(500);
+/// How long it may take when there is no daemon any more to do it later.
+const REMOVE_WITHIN_ALONE: Duration = Duration::from_secs(60);
+/// How long a sweep may take; what it leaves is for the next one.
+const SWEEP_WITHIN: Duration = Duration::from_secs(600);
 /// Open files that a command may have unless it raises the number; the daemon's own is far higher, and some programs
 /// close every one that they could have.
 const OPEN_FILES: u64 = 1_024;
@@ -69,10 +84,49 @@ pub fn supervise() -> ExitCode {
 
 fn serve() -> io::Result<()> {
     let mut line = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let plan: Plan = plan::read(&line).ok_or(io::ErrorKind::InvalidData)?;
+    match plan::read(&line).ok_or(io::ErrorKind::InvalidData)? {
+        Order::Run(plan) => command(*plan, line),
+        Order::Sweep { within } => {
+            // Whatever ends the daemon ends this.
+            let stop = line.try_clone()?;
+            thread::spawn(move || {
+                wait_for_word(stop);
+                std::process::exit(1);
+            });
+            let report = Report::Swept(sweep(&within, Instant::now() + SWEEP_WITHIN));
+            line.write_all(&serde_json::to_vec(&report)?)
+        }
+    }
+}
+
+fn command(plan: Plan, mut line: File) -> io::Result<()> {
     settle()?;
+    let folder = match plan.own_folder.as_deref().map(hold).transpose() {
+        Ok(folder) => folder,
+        Err(error) => {
+            let report = Report::NotStarted(Fault::Sandbox(format!("its own folder cannot be held: {error}")));
+            return line.write_all(&serde_json::to_vec(&report)?);
+        }
+    };
+    // A command's write beyond it fails; this process writes no file.
+    limit(Resource::Fsize, plan.limits.file_bytes)?;
     let report = run(plan, line.try_clone()?)?;
-    line.write_all(&serde_json::to_vec(&report)?)
+    let stopped = matches!(&report, Report::Ran(ran) if ran.cancelled);
+    let within = if stopped { REMOVE_WITHIN_STOPPED } else { REMOVE_WITHIN };
+    let is_left = folder.as_ref().is_some_and(|folder| folder.remove(Instant::now() + within).is_err());
+    let told = line.write_all(&serde_json::to_vec(&report)?);
+    if let Some(folder) = folder.filter(|_| is_left && told.is_err()) {
+        // What stays now is swept by the next daemon.
+        let _ = folder.remove(Instant::now() + REMOVE_WITHIN_ALONE);
+    }
+    told
+}
+
+/// Holds the command's own folder, so that no sweep takes it and no other one can stand for it.
+fn hold(path: &Path) -> io::Result<Held> {
+    let folder = Held::open(path)?;
+    let locked = folder.lock(FlockOperation::NonBlockingLockShared)? && folder.is_there();
+    if locked { Ok(folder) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 /// Makes this process one that nothing outlives.
@@ -84,9 +138,27 @@ fn settle() -> io::Result<()> {
     let files = getrlimit(Resource::Nofile);
     let current = files.maximum.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
     setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: files.maximum })?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    Ok(())
+    limit(Resource::Core, 0)
 }
+
+/// Lowers a limit of this process and of all that it starts, for good.
+fn limit(resource: Resource, value: u64) -> io::Result<()> {
+    let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
+    Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
+}
+
+/// Keeps this process from being looked into by the command, and from waiting behind it.
+#[cfg(target_os = "linux")]
+fn close() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior, setpriority_process};
+    // Only root may go before others; of all users, root's commands alone may start as many processes as they like.
+    let _ = setpriority_process(None, AHEAD);
+    // It holds no secret; where this cannot be had, nothing depends on it.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn close() {}
 
 fn run(plan: Plan, line: File) -> io::Result<Report> {
     let (tell, events) = mpsc::channel();
@@ -96,10 +168,12 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
         Ok(started) => started,
         Err(fault) => return Ok(Report::NotStarted(fault)),
     };
+    // Not before: a sandbox may have to write about this process to its own files in /proc.
+    close();
+    let mut watch = Watch::new(&started, plan.limits, events)?;
     let streams = Streams::take(&mut started.child, plan.max_output_bytes, plan.stdin, &tell)?;
     listen(line, tell.clone());
     reap(tell);
-    let mut watch = Watch::new(&started, events)?;
     let stopped = watch.command(began + Duration::from_millis(plan.timeout_ms));
     let left = watch.end();
     let took = began.elapsed();
@@ -113,6 +187,7 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
         signal: ended.signal,
         timed_out: stopped == Some(Why::OutOfTime),
         cancelled: stopped == Some(Why::Told),
+        exceeded: watch.exceeded.or_else(|| told_by(watch.status?)),
         stdout_bytes: streams.stdout_bytes(),
         stderr_bytes: streams.stderr_bytes(),
         started_at,
@@ -123,12 +198,27 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
     }))
 }
 
+/// The limit that a command's end tells of: by the kernel's signal, or by a shell that says which one ended its child.
+fn told_by(status: WaitStatus) -> Option<Limit> {
+    let of_shell = status.exit_status().and_then(|code| code.checked_sub(128));
+    match status.terminating_signal().or(of_shell)? {
+        signal if signal == Signal::XFSZ.as_raw() => Some(Limit::File),
+        signal if signal == Signal::XCPU.as_raw() => Some(Limit::Cpu),
+        _ => None,
+    }
+}
+
 /// Waits for the word to stop, or for the end of the line.
-fn listen(mut line: File, tell: Sender<Event>) {
+fn listen(line: File, tell: Sender<Event>) {
     thread::spawn(move || {
-        let _ = line.read(&mut [0]);
+        wait_for_word(line);
         let _ = tell.send(Event::Stop);
     });
+}
+
+/// Waits for anything to come, or for the end of the line.
+fn wait_for_word(mut line: File) {
+    let _ = line.read(&mut [0]);
 }
 
 /// Waits for every process that ends, also those that were left to us.
@@ -146,105 +236,6 @@ fn reap(tell: Sender<Event>) {
             }
         }
     });
-}
-
-/// Why a command was ended before it ended by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    OutOfTime,
-    Told,
-}
-
-/// What is known of the command and its family.
-struct Watch {
-    events: Receiver<Event>,
-    command: Pid,
-    /// Whether the command itself gets no SIGTERM, since it passes it on as SIGKILL.
-    spares_command: bool,
-    status: Option<WaitStatus>,
-    none_left: bool,
-    streams_open: usize,
-}
-
-impl Watch {
-    fn new(started: &Started, events: Receiver<Event>) -> io::Result<Self> {
-        let command = Pid::from_raw(started.child.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
-        let spares_command = started.is_wrapped();
-        Ok(Watch { events, command, spares_command, status: None, none_left: false, streams_open: 2 })
-    }
-
-    /// Waits for the end of the command, or for a reason to end it.
-    fn command(&mut self, deadline: Instant) -> Option<Why> {
-        while self.status.is_none() && !self.none_left {
-            match self.next(deadline) {
-                Ok(true) => {}
-                Ok(false) => return Some(Why::Told),
-                Err(()) => return Some(Why::OutOfTime),
-            }
-        }
-        None
-    }
-
-    /// Ends everything that is left; answers how many could not be ended.
-    fn end(&mut self) -> usize {
-        let spared = self.command;
-        let spares = self.spares_command && self.status.is_none();
-        self.signal(Signal::TERM, |pid| spares && pid == spared);
-        self.until_over(Instant::now() + KILL_AFTER);
-        let give_up = Instant::now() + KILL_WITHIN;
-        while !self.is_over() && Instant::now() < give_up {
-            self.signal(Signal::KILL, |_| false);
-            self.until_over(Instant::now() + KILL_ROUND);
-        }
-        if self.is_over() { 0 } else { family::descendants(getpid()).len().max(1) }
-    }
-
-    fn signal(&self, signal: Signal, spared: impl Fn(Pid) -> bool) {
-        if !spared(self.command) && self.status.is_none() {
-            // Its id is its own, and its group's, until it was waited for.
-            let _ = kill_process_group(self.command, signal);
-        }
-        if cfg!(target_os = "linux") {
-            family::signal(getpid(), signal, spared);
-        } else {
-            let _ = kill_process_group(self.command, signal);
-        }
-    }
-
-    /// Whether nothing is left of the command.
-    fn is_over(&self) -> bool {
-        self.none_left && (cfg!(target_os = "linux") || test_kill_process_group(self.command).is_err())
-    }
-
-    fn until_over(&mut self, deadline: Instant) {
-        while !self.is_over() {
-            // Where nobody tells of the last one's end, it is looked for.
-            let look = if self.none_left { deadline.min(Instant::now() + KILL_ROUND) } else { deadline };
-            if self.next(look).is_err() && Instant::now() >= deadline {
-                return;
-            }
-        }
-    }
-
-    /// Waits until all output has come.
-    fn output_ends(&mut self) {
-        let deadline = Instant::now() + LAST_OUTPUT;
-        while self.streams_open > 0 && self.next(deadline).is_ok() {}
-    }
-
-    /// The next event; whether it lets the command go on. `Err`: none came in time.
-    fn next(&mut self, deadline: Instant) -> Result<bool, ()> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.events.recv_timeout(left) {
-            Ok(Event::Ended(pid, status)) if pid == self.command => self.status = Some(status),
-            Ok(Event::Ended(..)) => {}
-            Ok(Event::NoneLeft) => self.none_left = true,
-            Ok(Event::StreamEnded) => self.streams_open = self.streams_open.saturating_sub(1),
-            Ok(Event::Stop) => return Ok(false),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(()),
-        }
-        Ok(true)
-    }
 }
 
 /// A signal as it is written.

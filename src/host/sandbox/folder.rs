@@ -1,42 +1,66 @@
 //! A folder that one command has for itself: its home, and its place for temporary files.
+//!
+//! ```text
+//! made and locked (daemon) ─► held and locked (supervisor) ─► the command ─► emptied, removed (supervisor) ─► unlocked
+//!                                                                 └── a crash ──► unlocked ─► swept by a later daemon
+//! ```
+//!
+//! Invariant: whoever still needs the folder holds a shared lock on it, so that one without a lock is a leftover. Locks end
+//! with the process that holds them, however it ends.
+
+mod leftovers;
+mod removal;
+
+pub(in crate::host) use leftovers::{Swept, sweep};
+pub(in crate::host) use removal::Held;
 
 use rustix::{
-    fs::{Mode, mkdir},
+    fs::{FlockOperation, Mode, mkdir},
     io::Errno,
 };
 use std::{
-    io,
+    env, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// How often a name is drawn.
 const TRIES: usize = 16;
+/// What the names of such folders begin with.
+const PREFIX: &str = "baa-conductor-command-";
+/// Random bytes in a name, which has them as hex digits.
+const NAME_BYTES: usize = 12;
+/// How long it may take to remove a folder in which no command ran.
+const UNUSED_WITHIN: Duration = Duration::from_secs(1);
 
-/// The folder; it goes with everything in it when this is dropped.
+/// A folder, as its maker has it.
 #[derive(Debug)]
-pub(in crate::host) struct OwnFolder(PathBuf);
+pub(in crate::host) struct OwnFolder {
+    path: PathBuf,
+    /// With its shared lock.
+    held: Held,
+    /// Whether a supervisor was told to remove it.
+    handed_over: bool,
+}
 
 impl OwnFolder {
     /// Makes one, for this user alone.
     pub(in crate::host) fn new(within: &Path) -> io::Result<Self> {
         let within = within.canonicalize()?;
         for _ in 0..TRIES {
-            let mut name = [0; 12];
-            getrandom::fill(&mut name).map_err(io::Error::other)?;
-            let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
-            let folder = OwnFolder(within.join(format!("baa-conductor-{name}")));
-            match mkdir(&folder.0, Mode::RWXU) {
+            let path = within.join(draw()?);
+            match mkdir(&path, Mode::RWXU) {
                 Ok(()) => {}
-                Err(Errno::EXIST) => {
-                    // Somebody else's, which must stay.
-                    std::mem::forget(folder);
-                    continue;
-                }
-                Err(error) => {
-                    std::mem::forget(folder);
-                    return Err(error.into());
-                }
+                Err(Errno::EXIST) => continue,
+                Err(error) => return Err(error.into()),
             }
+            // A sweep may have come between, taken it for a leftover and removed it.
+            let Ok(held) = Held::open(&path) else { continue };
+            if !held.lock(FlockOperation::NonBlockingLockShared)? || !held.is_there() {
+                continue;
+            }
+            let folder = OwnFolder { path, held, handed_over: false };
             mkdir(folder.home(), Mode::RWXU)?;
             mkdir(folder.temporary(), Mode::RWXU)?;
             return Ok(folder);
@@ -44,28 +68,59 @@ impl OwnFolder {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// Where such folders are made.
+    pub(in crate::host) fn place() -> PathBuf {
+        env::temp_dir()
+    }
+
     /// Where it is, without links on the way.
     pub(in crate::host) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// What the command has for a home.
     pub(in crate::host) fn home(&self) -> PathBuf {
-        self.0.join("home")
+        self.path.join("home")
     }
 
     /// Where its temporary files go.
     pub(in crate::host) fn temporary(&self) -> PathBuf {
-        self.0.join("tmp")
+        self.path.join("tmp")
+    }
+
+    /// A supervisor is told of it and removes it: what a command may have put there is nothing for this process.
+    pub(in crate::host) fn hand_over(&mut self) {
+        self.handed_over = true;
+    }
+
+    /// Lets go of it; whether it is still there, for a sweep.
+    pub(in crate::host) fn release(self) -> bool {
+        self.held.is_there()
     }
 }
 
 impl Drop for OwnFolder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "a command's own folder cannot be removed");
+        if self.handed_over {
+            return;
+        }
+        if let Err(left) = self.held.remove(Instant::now() + UNUSED_WITHIN) {
+            tracing::warn!(folder = %self.path.display(), %left, "a command's own folder cannot be removed");
         }
     }
+}
+
+fn draw() -> io::Result<String> {
+    let mut bytes = [0; NAME_BYTES];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{PREFIX}{digits}"))
+}
+
+/// Whether a name can be that of such a folder.
+fn is_name(name: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.len() == 2 * NAME_BYTES && rest.bytes().all(is_digit))
 }
 
 #[cfg(test)]
@@ -75,12 +130,32 @@ mod tests {
 
     #[test]
     fn a_folder_is_private_and_goes_with_its_content() {
-        let folder = OwnFolder::new(&std::env::temp_dir()).unwrap();
+        let folder = OwnFolder::new(&env::temp_dir()).unwrap();
         let path = folder.path().to_owned();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         fs::write(folder.temporary().join("x"), "x").unwrap();
         assert!(folder.home().is_dir());
         drop(folder);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_that_was_handed_over_stays_for_its_supervisor() {
+        let mut folder = OwnFolder::new(&env::temp_dir()).unwrap();
+        let held = Held::open(folder.path()).unwrap();
+        folder.hand_over();
+        assert!(folder.release());
+        held.remove(Instant::now() + UNUSED_WITHIN).unwrap();
+        assert!(!held.is_there());
+    }
+
+    #[test]
+    fn names_are_known_again_and_others_are_not() {
+        assert!(is_name(&draw().unwrap()));
+        for other in
+            ["baa-conductor-0123456789abcdef01234567", "baa-conductor-command-0123456789abcdef0123456", "x", ""]
+        {
+            assert!(!is_name(other), "{other}");
+        }
     }
 }

@@ -31,7 +31,7 @@ mod seccomp;
 
 #[cfg(target_os = "linux")]
 pub(super) use bubblewrap::{Wrapped, wrap};
-pub(super) use folder::OwnFolder;
+pub(super) use folder::{Held, OwnFolder, Swept, sweep};
 #[cfg(target_os = "linux")]
 pub(super) use launcher::{Ended, Launched, Order, launch};
 #[cfg(target_os = "linux")]

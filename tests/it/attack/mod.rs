@@ -8,13 +8,16 @@
 mod bodies;
 mod codes;
 mod cage;
+mod commands;
 mod crowds;
 mod heads;
 mod hosts;
+mod kept;
 mod noise;
 mod paths;
 mod peers;
 mod relayed_proofs;
+mod scratch;
 mod slow;
 mod smuggling;
 mod terminal;

@@ -133,11 +133,21 @@ impl Home {
 
     /// The same, started by a program that is given the daemon's words behind its own.
     pub(crate) async fn daemon_through(self, program: &[String], settings: &str) -> Daemon {
+        self.start(program, settings, &[]).await
+    }
+
+    /// The same with these variables.
+    pub(crate) async fn daemon_with(self, settings: &str, variables: &[(&str, &Path)]) -> Daemon {
+        self.start(&[], settings, variables).await
+    }
+
+    async fn start(self, program: &[String], settings: &str, variables: &[(&str, &Path)]) -> Daemon {
         let (user, binary) = (self.user, self.binary());
         let folder = Folder::of(self.path.clone());
         // The folder removes it all.
         std::mem::forget(self);
-        let plain = folder.command_of(&binary, settings);
+        let mut plain = folder.command_of(&binary, settings);
+        plain.envs(variables.iter().copied());
         Daemon::spawn(folder, user.same(&through(program, &plain))).await
     }
 }

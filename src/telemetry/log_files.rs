@@ -1,0 +1,174 @@
+//! Daily log files that only their owner can read, whatever the process's umask is.
+//!
+//! The library that rotates them makes each with the usual mode. So each is made here first, with the right one, at the
+//! start and when a day begins; those of earlier versions are tightened at the start.
+
+use crate::clock::{Clock, WallMs};
+use chrono::DateTime;
+use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, open};
+use std::{
+    error::Error,
+    fs::{self, DirBuilder},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+
+/// Daily files that are kept.
+const FILES_KEPT: usize = 7;
+/// How the names of log files begin and end.
+const PREFIX: &str = "conductor";
+const SUFFIX: &str = "log";
+/// What their owner alone may do.
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+const DAY_MS: WallMs = 86_400_000;
+
+/// The files of a folder: what is written goes to the one of the day.
+pub(super) struct LogFiles<W = RollingFileAppender> {
+    appender: W,
+    folder: PathBuf,
+    clock: Clock,
+    /// Whose file is there, in days since 1970.
+    day: WallMs,
+}
+
+impl LogFiles {
+    /// Makes the folder and the file of the day, and closes what is there to others.
+    pub(super) fn open(folder: &Path, clock: Clock) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        // The appender makes the folder too, but not before it has complained on stderr that there is none to tidy up.
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        close_earlier(folder)?;
+        let day = today(clock);
+        make(folder, day)?;
+        let appender = RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix(PREFIX)
+            .filename_suffix(SUFFIX)
+            .max_log_files(FILES_KEPT)
+            .build(folder)?;
+        Ok(LogFiles { appender, folder: folder.to_owned(), clock, day })
+    }
+}
+
+impl<W> LogFiles<W> {
+    /// Makes the file of a day that has begun.
+    fn turn(&mut self) {
+        let day = today(self.clock);
+        // Where it cannot be made the line itself cannot be written either, and nobody is there to be told.
+        if day != self.day && make(&self.folder, day).is_ok() {
+            self.day = day;
+        }
+    }
+}
+
+impl<W: Write> Write for LogFiles<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.turn();
+        let written = self.appender.write(bytes);
+        // The day may have begun in between.
+        self.turn();
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.appender.flush()
+    }
+}
+
+fn today(clock: Clock) -> WallMs {
+    clock.now_ms().div_euclid(DAY_MS)
+}
+
+/// Makes the file of a day, or closes the one that is there to others.
+fn make(folder: &Path, day: WallMs) -> io::Result<()> {
+    let date = DateTime::from_timestamp_millis(day.saturating_mul(DAY_MS)).ok_or(io::ErrorKind::InvalidInput)?;
+    let name = format!("{PREFIX}.{}.{SUFFIX}", date.format("%Y-%m-%d"));
+    let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(fchmod(open(folder.join(name), how, PRIVATE)?, PRIVATE)?)
+}
+
+/// Closes the log files of a folder to others.
+fn close_earlier(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+            continue;
+        }
+        let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // A link, or a file that is not ours to open, is none of our log files.
+        let Ok(file) = open(entry.path(), how, Mode::empty()) else { continue };
+        let found = fstat(&file)?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        if is_file && Mode::from_raw_mode(found.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
+            fchmod(&file, PRIVATE)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    struct Scene(PathBuf);
+
+    impl Scene {
+        fn new() -> Self {
+            Scene(std::env::temp_dir().join(format!("baa-logs-{}", crate::ids::RequestId::generate())))
+        }
+
+        fn modes(&self) -> BTreeMap<String, u32> {
+            let mode = |path: PathBuf| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+            let entries = fs::read_dir(&self.0).unwrap().flatten();
+            entries.map(|entry| (entry.file_name().into_string().unwrap(), mode(entry.path()))).collect()
+        }
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_file_that_is_made_is_the_one_that_is_written() {
+        let scene = Scene::new();
+        let mut files = LogFiles::open(&scene.0, Clock::System).unwrap();
+        files.write_all(b"a line\n").unwrap();
+        files.flush().unwrap();
+        let modes = scene.modes();
+        // Two, where midnight comes between.
+        assert!(modes.values().all(|mode| *mode == 0o600) && (1..=2).contains(&modes.len()), "{modes:?}");
+        let all: String = modes.keys().map(|name| fs::read_to_string(scene.0.join(name)).unwrap()).collect();
+        assert_eq!(all, "a line\n");
+        assert_eq!(fs::metadata(&scene.0).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn those_of_earlier_versions_are_closed_and_other_files_stay_as_they_are() {
+        let scene = Scene::new();
+        fs::create_dir(&scene.0).unwrap();
+        for name in ["conductor.2020-01-01.log", "other"] {
+            fs::write(scene.0.join(name), "x").unwrap();
+            fs::set_permissions(scene.0.join(name), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        std::os::unix::fs::symlink("other", scene.0.join("conductor.2020-01-02.log")).unwrap();
+        close_earlier(&scene.0).unwrap();
+        let modes = scene.modes();
+        assert_eq!((modes["conductor.2020-01-01.log"], modes["other"]), (0o600, 0o644));
+    }
+
+    #[test]
+    fn the_next_days_file_is_made_as_well() {
+        let scene = Scene::new();
+        fs::create_dir(&scene.0).unwrap();
+        let mut files =
+            LogFiles { appender: Vec::new(), folder: scene.0.clone(), clock: Clock::starting_at(DAY_MS), day: 0 };
+        files.write_all(b"x").unwrap();
+        assert_eq!(scene.modes(), BTreeMap::from([("conductor.1970-01-02.log".to_owned(), 0o600)]));
+        assert_eq!((files.day, files.appender.as_slice()), (1, &b"x"[..]));
+    }
+}

@@ -1,0 +1,168 @@
+//! Commands that take what they can get: memory, processes, files, processors, the process beside them.
+
+use crate::{
+    exec::{run, start},
+    support::{
+        Caller, Daemon,
+        users::{Home, OWNER, has_other_users},
+        within,
+    },
+};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const SANDBOXES: [&str; 3] = ["off", "landlock", "bubblewrap"];
+
+/// Small bounds, in each of the cages that there are.
+fn bounds(sandbox: &str) -> String {
+    format!(
+        "host_ops.sandbox = {sandbox:?}\nhost_ops.max_memory_bytes = 134217728\nhost_ops.max_processes = 40\n\
+         host_ops.max_file_bytes = 1000000\nhost_ops.max_cpu_ms = 1500"
+    )
+}
+
+/// Whether commands can be confined so here; says so where they cannot.
+async fn is_to_be_had(caller: &Caller, sandbox: &str) -> bool {
+    let there = caller.get("/describe/control").await.data()["host_operations"]["sandbox_available"] == true;
+    if !there {
+        eprintln!("SKIPPED: this system has no {sandbox}");
+    }
+    there
+}
+
+fn limit(answer: &Value) -> &str {
+    assert_eq!(answer["ok"], false, "{answer}");
+    answer["result"]["limit_exceeded"].as_str().unwrap_or_else(|| panic!("{answer}"))
+}
+
+async fn holds(daemon: &Daemon, caller: &Caller) {
+    for (name, command, exceeded) in [
+        // It ends by itself at a thousand, so that a daemon that does not hold it costs nobody else.
+        (
+            "a fork bomb",
+            json!("f() { [ $1 = 0 ] || { f $(($1 - 1)) | f $(($1 - 1)) & }; sleep 20; }; f 9"),
+            "max_processes",
+        ),
+        ("sleepers", json!("for n in $(seq 100); do sleep 1000 & done; wait"), "max_processes"),
+        (
+            "threads",
+            json!([
+                "python3",
+                "-c",
+                "import threading,time\nthreading.stack_size(65536)\nwhile True:\n threading.Thread(target=time.sleep,args=(1000,)).start()"
+            ]),
+            "max_processes",
+        ),
+        (
+            "one that sets its own sessions",
+            json!("for n in $(seq 100); do setsid sleep 1000 & done; wait"),
+            "max_processes",
+        ),
+        (
+            "what is left behind",
+            json!("trap '' TERM; (for n in $(seq 100); do sleep 1000 & done; wait) & exit 0"),
+            "max_processes",
+        ),
+        (
+            "memory of many",
+            json!(
+                "for n in 1 2 3 4; do python3 -c 'import time; x = bytearray(60 << 20); time.sleep(1000)' & done; wait"
+            ),
+            "max_memory_bytes",
+        ),
+        (
+            "memory that is shared",
+            json!([
+                "python3",
+                "-c",
+                "import mmap,time\nm = mmap.mmap(-1, 200 << 20)\nfor n in range(0, 200 << 20, 4096): m[n] = 1\ntime.sleep(1000)"
+            ]),
+            "max_memory_bytes",
+        ),
+        ("a file", json!("cd $HOME; exec head -c 2000000 /dev/zero > big"), "max_file_bytes"),
+        ("a file of a child", json!("cd $HOME; head -c 2000000 /dev/zero > big; exit $?"), "max_file_bytes"),
+        ("a processor", json!("while :; do :; done"), "max_cpu_ms"),
+        ("processors by turns", json!("while :; do python3 -c 'for n in range(2000000): pass'; done"), "max_cpu_ms"),
+    ] {
+        let body = json!({"command": command, "timeout_ms": 60_000});
+        let answer = run(caller, body).await;
+        assert_eq!(limit(&answer), exceeded, "{name}: {answer}");
+    }
+    // What the kernel refuses at once, no look finds; and the command fails all the same.
+    let answer = run(caller, json!({"command": ["python3", "-c", "bytearray(1 << 30)"]})).await;
+    assert_eq!((&answer["ok"], &answer["result"]["exit_code"]), (&json!(false), &json!(1)), "{answer}");
+    let raised =
+        run(caller, json!({"command": "ulimit -c; ulimit -f unlimited; ulimit -d unlimited; ulimit -Hc"})).await;
+    assert!(raised["result"]["stdout"].as_str().unwrap().starts_with("0\n"), "{raised}");
+    // And what keeps within them runs.
+    let answer =
+        run(caller, json!({"command": "seq 100 | xargs -n 1 echo | wc -l; head -c 900000 /dev/zero | wc -c"})).await;
+    assert_eq!((&answer["ok"], &answer["result"]["limit_exceeded"]), (&json!(true), &Value::Null), "{answer}");
+    assert_eq!(caller.get("/readyz").await.status, 200);
+    assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
+}
+
+#[actix_rt::test]
+async fn a_command_takes_no_more_than_it_may() {
+    for sandbox in SANDBOXES {
+        let (daemon, caller) = start(&bounds(sandbox)).await;
+        if is_to_be_had(&caller, sandbox).await {
+            holds(&daemon, &caller).await;
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn nor_does_an_ordinary_users() {
+    if !has_other_users() {
+        return;
+    }
+    for sandbox in SANDBOXES {
+        let home = Home::new(OWNER);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let daemon = home.daemon_with(&bounds(sandbox), &[("PATH", Path::new(&path))]).await;
+        let caller = daemon.caller().bearer(&daemon.token());
+        if is_to_be_had(&caller, sandbox).await {
+            holds(&daemon, &caller).await;
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_command_has_its_three_streams_and_no_other_file() {
+    for sandbox in SANDBOXES {
+        let (_daemon, caller) = start(&format!("host_ops.sandbox = {sandbox:?}")).await;
+        if !is_to_be_had(&caller, sandbox).await {
+            continue;
+        }
+        // The listing itself opens one more.
+        let command = json!([
+            "python3",
+            "-c",
+            "import os\nfor n in range(3, 1024):\n try: os.fstat(n); print(n)\n except OSError: pass"
+        ]);
+        let answer = run(&caller, json!({"command": command})).await;
+        assert_eq!((&answer["ok"], &answer["result"]["stdout"]), (&json!(true), &json!("")), "{sandbox}: {answer}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_command_that_stops_its_supervisor_is_ended_all_the_same() {
+    let (_daemon, caller) = start("").await;
+    let body = json!({"command": "kill -STOP $PPID; sleep 1000", "timeout_ms": 1});
+    // The time that a supervisor may take beside its command's is what this one waits for.
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(60), caller.post("/v1/exec", &body)).await;
+    assert_eq!(answer.expect("an answer").data()["error"]["code"], "io_error");
+}
+
+#[actix_rt::test]
+async fn a_supervisor_cannot_be_looked_into() {
+    if !has_other_users() {
+        return;
+    }
+    let daemon = Home::new(OWNER).daemon("").await;
+    let caller = daemon.caller().bearer(&daemon.token());
+    let command = "sleep 0.2; ls /proc/$PPID/fd; cat /proc/$PPID/maps; cat /proc/$PPID/environ";
+    let answer = within("an answer", caller.post("/v1/exec", &json!({"command": command}))).await.data();
+    assert_eq!((&answer["ok"], &answer["result"]["stdout"]), (&json!(false), &json!("")), "{answer}");
+}

@@ -69,6 +69,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("awc", &["cli", "codex", "simulator"]),
     ("base64", &["host::files"]),
     ("clap", &["cli", "telemetry::settings"]),
+    ("close_fds", &["host::exec"]),
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
     ("hmac", &["wire::proof"]),

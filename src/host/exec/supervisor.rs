@@ -56,6 +56,8 @@ const REMOVE_WITHIN_STOPPED: Duration = Duration::from_millis(500);
 const REMOVE_WITHIN_ALONE: Duration = Duration::from_secs(60);
 /// How long a sweep may take; what it leaves is for the next one.
 const SWEEP_WITHIN: Duration = Duration::from_secs(600);
+/// The first descriptor that is none of the three streams.
+const FIRST_OTHER: i32 = 3;
 /// Open files that a command may have unless it raises the number; the daemon's own is far higher, and some programs
 /// close every one that they could have.
 const OPEN_FILES: u64 = 1_024;
@@ -83,6 +85,8 @@ pub fn supervise() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
+    // What whoever started the daemon left open is not for commands, whatever confines them.
+    close_fds::set_fds_cloexec_threadsafe(FIRST_OTHER, &[]);
     let mut line = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     match plan::read(&line).ok_or(io::ErrorKind::InvalidData)? {
         Order::Run(plan) => command(*plan, line),

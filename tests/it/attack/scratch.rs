@@ -18,12 +18,13 @@ use std::{
 
 const CONFINED: &str = "host_ops.sandbox = \"landlock\"";
 
-/// Makes folders one in the other without ever naming one by a path.
-const DEEP: &str = "import os\nfor n in range(20000):\n os.mkdir('d'); os.chdir('d')\n";
+/// Makes folders one in the other from the innermost on, so that no way to one is ever long.
+const DEEP: &str = "import os\nos.chdir(os.environ['TMPDIR']); os.mkdir('d')\nfor n in range(20000):\n os.mkdir('t'); os.rename('d', 't/d'); os.rename('t', 'd')\n";
 
 /// A daemon whose commands are confined, with a place for temporary files of its own.
 struct Scene {
-    daemon: Daemon,
+    /// Until it is killed.
+    daemon: Option<Daemon>,
     caller: Caller,
     place: PathBuf,
 }
@@ -52,7 +53,12 @@ impl Scene {
 
     fn of(daemon: Daemon, place: PathBuf) -> Self {
         let caller = daemon.caller().bearer(&daemon.token());
-        Scene { daemon, caller, place }
+        Scene { daemon: Some(daemon), caller, place }
+    }
+
+    /// Kills the daemon; its folders are for another one.
+    async fn killed(mut self) -> (PathBuf, Folder) {
+        (self.place.clone(), self.daemon.take().unwrap().kill().await)
     }
 
     async fn run(&self, command: Value) -> Value {
@@ -81,8 +87,15 @@ impl Scene {
 
     /// The process beside a command: it has children of its own, where one that sweeps has none.
     fn supervisor(&self) -> Pid {
-        let daemon = i32::try_from(self.daemon.pid()).unwrap();
+        let daemon = i32::try_from(self.daemon.as_ref().unwrap().pid()).unwrap();
         children(daemon).into_iter().find(|pid| !children(pid.as_raw_pid()).is_empty()).unwrap()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // One that holds something belongs to a test that goes on with it, or failed.
+        let _ = fs::remove_dir(&self.place);
     }
 }
 
@@ -95,20 +108,25 @@ fn children(parent: i32) -> Vec<Pid> {
     all.filter_map(Pid::from_raw).collect()
 }
 
+/// In memory, where there is such a place: what is tested here is no disk.
 fn place(within: &Path) -> PathBuf {
-    let place = within.join("temporary");
+    let memory = Path::new("/dev/shm");
+    let place = match memory.is_dir() {
+        true => memory.join(format!("baa-{}-{}", std::process::id(), within.file_name().unwrap().to_string_lossy())),
+        false => within.join("temporary"),
+    };
     fs::create_dir_all(&place).unwrap();
     place
 }
 
 fn left(place: &Path) -> Vec<PathBuf> {
-    fs::read_dir(place).unwrap().flatten().map(|entry| entry.path()).collect()
+    fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 async fn leaves_nothing(scene: &Scene) {
     // As closed from within: a folder's mode counts for the one who is to remove it.
     for (name, command) in [
-        ("deep", json!(["python3", "-c", format!("import os\nos.chdir(os.environ['TMPDIR'])\n{DEEP}")])),
+        ("deep", json!(["python3", "-c", DEEP])),
         (
             "deep and closed",
             json!([
@@ -182,7 +200,7 @@ async fn what_a_killed_daemon_and_supervisor_leave_goes_at_the_next_start() {
     let commands = children(supervisor.as_raw_pid());
     // Neither may see the other end.
     kill_process(supervisor, Signal::STOP).unwrap();
-    let (place, folder) = (scene.place.clone(), scene.daemon.kill().await);
+    let (place, folder) = scene.killed().await;
     kill_process(supervisor, Signal::KILL).unwrap();
     drop(connection);
     for command in commands {
@@ -197,7 +215,7 @@ async fn what_a_killed_daemon_and_supervisor_leave_goes_at_the_next_start() {
 async fn what_a_killed_daemon_leaves_goes_with_the_command() {
     let scene = Scene::start("").await;
     let connection = scene.lasting("mkdir -p a/b; chmod 000 a").await;
-    let (place, _folder) = (scene.place.clone(), scene.daemon.kill().await);
+    let (place, _folder) = scene.killed().await;
     until("removal", async || left(&place).is_empty().then_some(())).await;
     drop(connection);
 }
@@ -248,4 +266,5 @@ async fn what_is_not_the_users_or_no_commands_stays() {
     for name in names {
         assert!(place.join(name).join("x").is_dir(), "{name}");
     }
+    fs::remove_dir_all(&place).unwrap();
 }

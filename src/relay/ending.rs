@@ -30,6 +30,8 @@ pub enum Cause {
     Cancelled,
     /// The caller went away, or took nothing for too long.
     CallerGone,
+    /// What let the caller in holds no more: its token or its session has ended.
+    Revoked,
     /// The caller read too slowly.
     Overflow,
     /// It took longer than it may.
@@ -97,6 +99,7 @@ impl Cause {
             Cause::Gone(gone) => gone.code(),
             Cause::Cancelled => "request_cancelled",
             Cause::CallerGone => "downstream_disconnected",
+            Cause::Revoked => "unauthorized",
             Cause::Overflow => "stream_buffer_overflow",
             Cause::Timeout => "request_timeout",
             Cause::OpenTimeout => "stream_open_timeout",
@@ -132,6 +135,7 @@ impl Cause {
             Cause::Gone(Gone::Stopped) => "The service is stopping.".into(),
             Cause::Cancelled => "The request was cancelled.".into(),
             Cause::CallerGone => "The caller went away.".into(),
+            Cause::Revoked => "The token or the session of this caller has ended.".into(),
             Cause::Overflow => "The caller read too slowly.".into(),
             Cause::Timeout => "The browser did not answer in time.".into(),
             Cause::OpenTimeout => "The browser did not open the stream in time.".into(),
@@ -146,7 +150,10 @@ impl Cause {
 
     /// Whether the request ended because nobody wanted its answer any more, whoever worded that.
     pub fn is_cancellation(&self) -> bool {
-        matches!(self, Cause::Cancelled | Cause::CallerGone | Cause::Overflow | Cause::Gone(Gone::Stopped))
+        matches!(
+            self,
+            Cause::Cancelled | Cause::CallerGone | Cause::Revoked | Cause::Overflow | Cause::Gone(Gone::Stopped)
+        )
     }
 
     /// What the policy makes of it.
@@ -190,7 +197,8 @@ mod tests {
 
     #[test]
     fn cancellations_are_never_failures_and_a_callers_own_errors_are_successes() {
-        for cause in [Cause::Cancelled, Cause::CallerGone, Cause::Overflow, Cause::Gone(Gone::Stopped)] {
+        for cause in [Cause::Cancelled, Cause::CallerGone, Cause::Revoked, Cause::Overflow, Cause::Gone(Gone::Stopped)]
+        {
             assert_eq!(cause.outcome(), Outcome::Cancelled, "{cause:?}");
         }
         for status in [400, 404, 422] {

@@ -35,7 +35,7 @@ mod messages;
 mod steps;
 mod timing;
 
-pub(super) use messages::{CallerGone, Cancel, Stop, View, WaitsFor};
+pub(super) use messages::{CallerGone, Cancel, Revoked, Stop, View, WaitsFor};
 
 /// A request that runs longer than this is recorded while it runs.
 const RECORD_AFTER: Duration = Duration::from_secs(1);

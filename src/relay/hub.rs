@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 pub(super) use taken::Registration;
-pub use taken::{Buffered, Caller, Streamed};
+pub use taken::{Buffered, Caller, Revoker, Streamed};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 

@@ -20,7 +20,7 @@ pub use crate::store::requests::RequestRow as Entry;
 pub use cancel::{CancelAnswer, CancelRefused};
 pub use ending::{Cause, Failure, Upstream};
 pub use exchange::Delivered;
-pub use hub::{Buffered, Caller, Hub, Refused, Setup, Streamed};
+pub use hub::{Buffered, Caller, Hub, Refused, Revoker, Setup, Streamed};
 pub use journal::{Filter, Journal, Page, Shown};
 pub use request::{Call, Request, ResponseMode, Work};
 pub use stream::{Next, Partial, Reader, StreamEnd};

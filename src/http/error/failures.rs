@@ -26,6 +26,7 @@ pub(in crate::http) fn of_cause(cause: &Cause) -> (Code, u16) {
         Cause::Plan(_) => Code::NotFound,
         Cause::Swept | Cause::Timeout | Cause::OpenTimeout | Cause::IdleTimeout => Code::BrowserRequestTimeout,
         Cause::Cancelled | Cause::CallerGone | Cause::Overflow => Code::BrowserRequestCancelled,
+        Cause::Revoked => Code::Unauthorized,
         Cause::Upstream(upstream) => {
             let status = upstream.status.filter(|status| (400..600).contains(status)).unwrap_or(502);
             return (Code::BrowserUpstreamError, status);

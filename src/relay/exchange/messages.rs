@@ -136,6 +136,19 @@ impl Handler<CallerGone> for Exchange {
     }
 }
 
+/// What let the caller in holds no more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::relay) struct Revoked;
+
+impl Handler<Revoked> for Exchange {
+    type Result = ();
+
+    fn handle(&mut self, _: Revoked, ctx: &mut Self::Context) {
+        self.end(Err(Cause::Revoked), false, ctx);
+    }
+}
+
 /// The daemon stops.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -7,7 +7,7 @@ use crate::{
         Entry,
         ending::{Cause, Failure},
         events::Phases,
-        exchange::{CallerGone, Delivered, Exchange},
+        exchange::{CallerGone, Delivered, Exchange, Revoked},
         stream::Reader,
     },
 };
@@ -38,7 +38,32 @@ pub struct Caller {
     pub(super) _token: TaskTrackerToken,
 }
 
+/// Ends a request whose caller was let in by what holds no more.
+#[derive(Debug)]
+pub struct Revoker(Option<Addr<Exchange>>);
+
+impl Revoker {
+    /// Ends it, if it has not ended.
+    pub fn revoke(self) {
+        if let Some(exchange) = self.0 {
+            exchange.do_send(Revoked); // bounded: once a request
+        }
+    }
+}
+
+impl Caller {
+    /// The way to end its request.
+    pub fn revoker(&self) -> Revoker {
+        Revoker(self.exchange.clone())
+    }
+}
+
 impl Buffered {
+    /// The way to end the request.
+    pub fn revoker(&self) -> Revoker {
+        self.caller.revoker()
+    }
+
     /// The answer, and a token to hold until it is written.
     pub async fn answer(mut self) -> (Result<Delivered, Failure>, Caller) {
         let died = Failure { cause: Cause::Internal, client_id: None, connection_id: None };

@@ -26,6 +26,11 @@ pub fn outlive_file_size_limit() {
     }
 }
 
+/// How many files the process may have open.
+pub fn open_files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// Whether one more file could be opened now.
 pub fn can_open_files() -> bool {
     io::stderr().as_fd().try_clone_to_owned().is_ok()

@@ -67,6 +67,11 @@ impl LiveToken {
         self.look(|known| known.token.matches(given))
     }
 
+    /// The generation of the token that `given` is; nothing when it is not the token as it is now.
+    pub fn generation_of(&self, given: &[u8]) -> Option<u64> {
+        self.look(|known| known.token.matches(given).then_some(known.generation))
+    }
+
     /// How often the token became another one since the start. What was given out under an earlier number, such as a
     /// session, is to be forgotten.
     pub fn generation(&self) -> u64 {

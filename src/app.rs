@@ -228,16 +228,14 @@ impl Daemon {
         let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)
             .map_err(StartError::Thread)?;
         let address = listening.address;
-        let running = http::run(listening, Arc::clone(&core), watchdog.clone())
+        let running = http::run(listening, Arc::clone(&core), &watchdog)
             .map_err(|source| StartError::Listen { address, source })?;
-        let mut servers = vec![running.handle()];
-        actix_rt::spawn(running);
+        let mut servers = vec![running];
         if let Some(listening) = read_only {
             let address = listening.address;
-            let running = http::run_read_only(listening, Arc::clone(&core), watchdog.clone())
+            let running = http::run_read_only(listening, Arc::clone(&core), &watchdog)
                 .map_err(|source| StartError::Listen { address, source })?;
-            servers.push(running.handle());
-            actix_rt::spawn(running);
+            servers.push(running);
             tracing::info!(http = %format!("http://{address}"), "serving the status, read-only");
         }
         let announcement = state.announce(&identity.local_api_base, &identity.ws_url, identity.started_at)?;
@@ -262,7 +260,7 @@ impl Daemon {
         let late = |step: &str| tracing::warn!(step, "did not end in time");
         tracing::info!("stopping");
         for server in &self.servers {
-            server.pause().await;
+            server.pause();
         }
         self.core.instructions.stop();
         self.core.relay.stop();
@@ -287,7 +285,7 @@ impl Daemon {
             late("readers of events");
         }
         for server in &self.servers {
-            server.stop(false).await;
+            server.stop().await;
         }
         tracing::info!("stopped");
     }

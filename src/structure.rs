@@ -63,9 +63,10 @@ const OF_THE_SIMULATOR: &[&str] = &["simulator", "wire", "ids", "clock"];
 
 /// Libraries that only these modules name.
 const LIBRARIES: &[(&str, &[&str])] = &[
+    ("actix_service", &["http::serving"]),
     ("actix_web", &["http", "bridge::socket"]),
     ("actix_web_actors", &["bridge::socket"]),
-    ("actix_http", &["bridge::socket", "simulator"]),
+    ("actix_http", &["bridge::socket", "http::serving", "simulator"]),
     ("awc", &["cli", "codex", "simulator"]),
     ("base64", &["host::files"]),
     ("clap", &["cli", "telemetry::settings"]),

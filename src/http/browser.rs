@@ -4,7 +4,7 @@ use super::{
     endpoint::Call,
     error::{self, ApiError},
     fields,
-    relayed::Relayed,
+    relayed::{self, Relayed},
     reply::{Reply, Success, Waiting},
 };
 use crate::{
@@ -34,11 +34,11 @@ pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<
         ResponseMode::Sse => {
             let line = call.peer().and_then(|peer| peer.open.line());
             let streamed = relay.streamed(request, line).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-            Ok(call.stream(Relayed::new(streamed, platform)))
+            Ok(call.stream(Relayed::new(streamed, platform, &call.authority)))
         }
         ResponseMode::Buffered => {
             let taken = relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-            let (answer, caller) = taken.answer().await;
+            let (answer, caller) = relayed::whole(taken, &call.authority).await;
             match answer {
                 Ok(delivered) => Ok(Reply::Held(envelope(&call.id, &delivered), Waiting::Request(caller))),
                 Err(failure) => Err(error::of_failure(&failure, id.as_str(), platform.as_str())),

@@ -2,6 +2,7 @@
 //! daemon's own user.
 
 use super::{
+    authority::Authority,
     connections::Open,
     error::{ApiError, Code},
     origins::{self, NotLocal},
@@ -14,12 +15,10 @@ use actix_web::http::header::{self, HeaderMap};
 use std::{
     cell::OnceCell,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +59,15 @@ impl Peer {
         self.address.ip().to_canonical()
     }
 
-    /// The user whom the kernel names at the other end; asked once.
+    /// The user whom the kernel names at the other end; asked once. What was found when the connection was accepted stands:
+    /// later the port may belong to another socket.
     fn user(&self) -> Option<u32> {
-        *self.user.get_or_init(|| owner::of_peer(self.address, self.local))
+        let named = || owner::of_peer(self.address, self.local);
+        *self.user.get_or_init(|| match self.open.is_own() {
+            Some(true) => Some(owner::own_user()),
+            Some(false) => named().filter(|user| *user != owner::own_user()),
+            None => named(),
+        })
     }
 
     /// Whose the codes and sessions of this connection are. `None` for a connection from this machine for which the
@@ -85,28 +90,56 @@ pub(super) struct Callers {
     trust: LocalTrust,
     throttle: Mutex<Throttle>,
     sessions: Sessions,
-    /// Of the token that let the sessions in.
-    generation: AtomicU64,
+    current: Mutex<Generation>,
+}
+
+/// One state of the token, and what ends with it.
+#[derive(Debug)]
+struct Generation {
+    number: u64,
+    revoked: CancellationToken,
 }
 
 impl Callers {
     pub(super) fn new(token: LiveToken, trust: LocalTrust, sessions: Sessions) -> Self {
-        let generation = AtomicU64::new(token.generation());
         if !owner::is_named_here() {
             tracing::warn!(
                 "the kernel names no owners of connections here: `same_user` trusts nobody, and a session of the status page serves every user of this machine who has its cookie"
             );
         }
-        Callers { token, trust, throttle: Mutex::default(), sessions, generation }
+        let current = Generation { number: token.generation(), revoked: CancellationToken::new() };
+        Callers { token, trust, throttle: Mutex::default(), sessions, current: Mutex::new(current) }
     }
 
     /// Those of the status page, without any that an earlier token let in.
     pub(super) fn sessions(&self) -> &Sessions {
-        let generation = self.token.generation();
-        if self.generation.swap(generation, Relaxed) != generation {
-            self.sessions.forget_all();
-        }
+        self.look();
         &self.sessions
+    }
+
+    /// Looks whether the token has become another one. What an earlier one let in ends then.
+    pub(super) fn look(&self) {
+        drop(self.follow(self.token.generation()));
+    }
+
+    /// The current generation, at least `number`.
+    fn follow(&self, number: u64) -> MutexGuard<'_, Generation> {
+        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.number < number {
+            self.sessions.forget_all();
+            current.revoked.cancel();
+            *current = Generation { number, revoked: CancellationToken::new() };
+        }
+        current
+    }
+
+    /// What lets in who shows this token.
+    fn of_token(&self, given: &[u8]) -> Option<Authority> {
+        let number = self.token.generation_of(given)?;
+        let current = self.follow(number);
+        // It may have become another one since it was compared.
+        (current.number == number).then(|| Authority::until(current.revoked.clone(), None))
     }
 
     /// What callers without the token may do.
@@ -114,31 +147,39 @@ impl Callers {
         self.trust
     }
 
-    /// Who calls, if that may. `local`: whether the head is one that a program of this machine sends by itself.
+    /// Who calls, if that may, and what lets it in. Nothing lets in who calls what is open to anybody. `local`: whether the
+    /// head is one that a program of this machine sends by itself.
     pub(super) fn admit(
         &self,
         access: Access,
         headers: &HeaderMap,
         local: Result<(), NotLocal>,
         peer: Option<&Peer>,
-    ) -> Result<Caller, ApiError> {
+    ) -> Result<(Caller, Option<Authority>), ApiError> {
         let credentials = Credentials::of(headers);
         match credentials {
-            Credentials::Token(token) if self.token.matches(token) => return Ok(Caller::Bearer),
-            // Whoever calls and whatever for: who shows a token does not mean to be let in without it.
-            Credentials::Token(_) | Credentials::NoToken => return Err(self.wrong_token(peer)),
+            Credentials::Token(token) => match self.of_token(token) {
+                Some(authority) => return Ok((Caller::Bearer, Some(authority))),
+                // Whoever calls and whatever for: who shows a token does not mean to be let in without it.
+                None => return Err(self.wrong_token(peer)),
+            },
+            Credentials::NoToken => return Err(self.wrong_token(peer)),
             Credentials::None | Credentials::Other => {}
         }
-        if origins::is_own_page(headers) && self.sessions().holds(headers, || peer.and_then(Peer::session_owner)) {
-            return Ok(Caller::Bearer);
+        if origins::is_own_page(headers)
+            && let Some(authority) = self.sessions().authority(headers, || peer.and_then(Peer::session_owner))
+        {
+            return Ok((Caller::Bearer, Some(authority)));
         }
         if access == Access::Open {
-            return Ok(Caller::Local);
+            return Ok((Caller::Local, None));
         }
         // A proxy may ask for a name and password of its own.
         let local = if credentials == Credentials::Other { Err(NotLocal::Forwarded) } else { local };
         match local {
-            Ok(()) if access == Access::Local && self.trusts(peer) => Ok(Caller::Local),
+            Ok(()) if access == Access::Local && self.trusts(peer) => {
+                Ok((Caller::Local, Some(Authority::lasting())))
+            }
             Err(why) if access == Access::Local && self.trusts(peer) => {
                 Err(ApiError::new(Code::Unauthorized, format!("A valid token is required, since {why}.")))
             }
@@ -220,7 +261,8 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        callers.admit(access, &headers, Ok(()), Some(&peer)).map_err(|error| error.code().name())
+        let admitted = callers.admit(access, &headers, Ok(()), Some(&peer));
+        admitted.map(|(caller, _)| caller).map_err(|error| error.code().name())
     }
 
     fn callers(trust: LocalTrust) -> Callers {
@@ -256,7 +298,8 @@ mod tests {
         let peer = Peer::new(Arc::<Connections>::default().enter(None), address, address);
         let callers = callers(LocalTrust::Loopback);
         let admit = |access, why| {
-            callers.admit(access, &HeaderMap::new(), Err(why), Some(&peer)).map_err(|error| format!("{error:?}"))
+            let admitted = callers.admit(access, &HeaderMap::new(), Err(why), Some(&peer));
+            admitted.map(|(caller, _)| caller).map_err(|error| format!("{error:?}"))
         };
         for why in [NotLocal::Name, NotLocal::Page, NotLocal::Forwarded, NotLocal::Written, NotLocal::NoPage] {
             let said = admit(Access::Local, why).unwrap_err();

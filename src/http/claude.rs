@@ -6,6 +6,7 @@ use super::{
     endpoint::Call,
     error::{self, ApiError},
     fields::{self, Preset},
+    relayed,
     reply::Reply,
 };
 use crate::{
@@ -95,7 +96,7 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
         timeout: fields::timeout_of(call.query(&["timeout_ms", "timeoutMs"]).as_deref())?,
     };
     let taken = call.core.relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-    let (answer, caller) = taken.answer().await;
+    let (answer, caller) = relayed::whole(taken, &call.authority).await;
     let failed = |failure: &Failure| error::of_failure(failure, id.as_str(), PLATFORM);
     let mut delivered = answer.map_err(|failure| failed(&failure))?;
     let chosen = delivered.chosen.take();

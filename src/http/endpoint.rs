@@ -2,9 +2,10 @@
 
 use super::{
     Core,
+    authority::Authority,
     body::{self, Limits},
     callers::{Access, Caller, Peer},
-    connections::Lasting,
+    connections::{LAST_WORD, Lasting},
     error::{ApiError, Code},
     origins::{NotLocal, Origins, Target},
     page,
@@ -46,6 +47,8 @@ pub struct Call {
     pub id: Arc<str>,
     /// Who calls.
     pub caller: Caller,
+    /// What lets it in; what lasts ends with it.
+    pub(super) authority: Authority,
     /// The head.
     pub request: HttpRequest,
     /// The whole body, `{}` when there was none.
@@ -109,19 +112,30 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let (id, metrics, since) = (exchange_id(&request), core.metrics.http.clone(), Instant::now());
     let under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
+    let mut authority = Authority::lasting();
     let (result, allowed) = match origins.check(request.head(), target(route)) {
-        Err(error) => (Err(error), None),
+        Err(error) => {
+            rein_in(&request).await;
+            (Err(error), None)
+        }
         Ok(passed) => {
-            // A panic costs this one answer.
-            let work = AssertUnwindSafe(handle(core, route, passed.local, Arc::clone(&id), request.clone(), payload))
-                .catch_unwind();
-            let failed = |_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly."));
-            (work.await.unwrap_or_else(failed), passed.allowed_origin)
+            let admitted = admit(&core, route, passed.local, &request).await;
+            let result = match admitted {
+                Err(error) => Err(error),
+                Ok((caller, by)) => {
+                    authority = by.clone();
+                    let work = handle(core, route, Arc::clone(&id), (caller, by), request.clone(), payload);
+                    // A panic costs this one answer.
+                    let failed = |_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly."));
+                    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(failed)
+                }
+            };
+            (result, passed.allowed_origin)
         }
     };
     let mut response = seal(result, &id, allowed.as_deref(), &request);
     if let Some(under_way) = under_way {
-        response = response.map_body(|_, body| Lasting::keep(body, under_way));
+        response = response.map_body(|_, body| Lasting::keep(body, under_way, &authority));
     }
     if let Some(successor) = route.successor {
         deprecate(&mut response, successor);
@@ -152,15 +166,55 @@ fn deprecate(response: &mut HttpResponse, successor: &'static str) {
     }
 }
 
+/// Who calls. One that shows nothing which lets it in is answered at the pace of such alone.
+async fn admit(
+    core: &Core,
+    route: &Route,
+    local: Result<(), NotLocal>,
+    request: &HttpRequest,
+) -> Result<(Caller, Authority), ApiError> {
+    let peer = request.conn_data::<Peer>();
+    let admitted = core.callers.admit(route.access, request.headers(), local, peer);
+    if !matches!(admitted, Ok((_, Some(_)))) {
+        rein_in(request).await;
+    }
+    let (caller, authority) = admitted?;
+    // A Firefox proves itself on its socket, which has paces of its own, whatever its handshake shows.
+    let authority = if route.is_socket() { Some(Authority::lasting()) } else { authority };
+    if let (Some(peer), Some(authority)) = (peer, &authority) {
+        peer.open.admit(authority.clone());
+    }
+    Ok((caller, authority.unwrap_or_else(Authority::lasting)))
+}
+
+async fn rein_in(request: &HttpRequest) {
+    if let Some(peer) = request.conn_data::<Peer>() {
+        peer.open.rein_in().await;
+    }
+}
+
+/// Does what was asked for, for as long as what let the caller in holds.
 async fn handle(
     core: Arc<Core>,
     route: &'static Route,
-    local: Result<(), NotLocal>,
     id: Arc<str>,
+    (caller, authority): (Caller, Authority),
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Reply, ApiError> {
-    let caller = core.callers.admit(route.access, request.headers(), local, request.conn_data::<Peer>())?;
+    let work = perform(core, route, id, (caller, authority.clone()), request, payload);
+    let over = || Err(ApiError::new(Code::Unauthorized, "The token or the session of this caller has ended."));
+    authority.bounds(LAST_WORD / 2, work).await.unwrap_or_else(over)
+}
+
+async fn perform(
+    core: Arc<Core>,
+    route: &'static Route,
+    id: Arc<str>,
+    (caller, authority): (Caller, Authority),
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Reply, ApiError> {
     let (body, payload) = if route.is_socket() {
         (ByteString::new(), Some(payload))
     } else {
@@ -173,7 +227,7 @@ async fn handle(
         (body::read(request.headers(), payload, limits).await?, None)
     };
     faults::point("handler");
-    (route.handler)(Call { core, id, caller, request, body, payload }).await
+    (route.handler)(Call { core, id, caller, authority, request, body, payload }).await
 }
 
 /// A path of the table that was asked for by another method than it has.
@@ -189,6 +243,7 @@ pub(super) struct Known {
 pub(super) async fn refuse(core: &Core, origins: &Origins, known: Option<Known>, request: HttpRequest) -> HttpResponse {
     let since = Instant::now();
     let _under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
+    rein_in(&request).await;
     let response = refusal(origins, known.map(|known| known.allow), &request);
     let (route, method) = (known.map(|known| known.path), request.method().as_str());
     core.metrics.http.answered(route, method, response.status().as_str(), since);

@@ -1,6 +1,11 @@
 //! `GET /v1/events`: what happens, as it happens.
 
-use super::{endpoint::Call, error::ApiError, reply::Reply, sse_body::Frames};
+use super::{
+    endpoint::Call,
+    error::ApiError,
+    reply::Reply,
+    sse_body::{Frames, Until},
+};
 use crate::{
     events::{Reader, Resume},
     sse,
@@ -46,7 +51,8 @@ pub(super) async fn follow(call: Call) -> Result<Reply, ApiError> {
     }
     let after = resume(call.request.headers().get(LAST_EVENT_ID));
     let reader = call.core.events.subscribe(after);
-    Ok(call.stream(Welcomed { comment: Some(Bytes::from_static(sse::KEEP_ALIVE)), reader }))
+    let welcomed = Welcomed { comment: Some(Bytes::from_static(sse::KEEP_ALIVE)), reader };
+    Ok(call.stream(Until::ended(welcomed, &call.authority)))
 }
 
 /// Where a reader goes on. As with browsers, an empty id is none.

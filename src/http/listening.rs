@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1_024;
+/// Connections that wait to be accepted; the system may allow fewer. While there are more, one that comes waits a second
+/// before it is tried again.
+const BACKLOG: i32 = 4_096;
 /// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 

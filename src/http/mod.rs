@@ -1,6 +1,8 @@
 //! The HTTP edge: who may call, what each route does, how it is answered. The only module that names a status.
 
+mod accept;
 mod actions;
+mod authority;
 mod body;
 mod browser;
 mod callers;
@@ -23,6 +25,7 @@ mod messages;
 mod metrics;
 mod openapi;
 mod origins;
+mod pace;
 mod page;
 mod paging;
 mod pairings;
@@ -33,15 +36,18 @@ mod reply;
 mod route;
 mod routes;
 mod server;
+mod serving;
 mod session;
 mod sessions;
 pub mod settings;
+mod shares;
 mod socket;
 mod sse_body;
 mod state;
 mod status;
 mod system;
 mod tasks;
+mod tcp;
 mod throttle;
 
 pub use callers::{Access, Caller};
@@ -54,4 +60,5 @@ pub use page::PATH as STATUS_PAGE;
 pub use reply::Reply;
 pub use route::{Example, Feature, Features, Kind, Route, Surface};
 pub use routes::ROUTES;
-pub use server::{Core, Parts, ServerHandle, run, run_read_only};
+pub use server::{Core, Parts};
+pub use serving::{ServerHandle, run, run_read_only};

@@ -2,6 +2,7 @@
 //! edge knows what a caller's status is.
 
 use super::{
+    authority::Authority,
     error::{self, of_cause},
     sse_body::Frames,
 };
@@ -9,12 +10,17 @@ use crate::{
     clock::WallMs,
     ids::PlatformName,
     policy::Rule,
-    relay::{Caller, Cause, Next, Partial, Reader, StreamEnd, Streamed},
+    relay::{Buffered, Caller, Cause, Delivered, Failure, Next, Partial, Reader, StreamEnd, Streamed},
     sse,
 };
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use serde::Serialize;
-use std::task::{Context, Poll};
+use std::{
+    pin::pin,
+    task::{Context, Poll},
+};
+use tokio_util::task::AbortOnDropHandle;
 
 /// The frames; they end after the terminal one. Dropping them tells the request that its caller is gone.
 pub(super) struct Relayed {
@@ -22,11 +28,34 @@ pub(super) struct Relayed {
     platform: PlatformName,
     ended: bool,
     _caller: Caller,
+    /// Beside the frames, since nobody asks for those while the caller does not read.
+    _revokes: Option<AbortOnDropHandle<()>>,
 }
 
 impl Relayed {
-    pub(super) fn new(streamed: Streamed, platform: PlatformName) -> Self {
-        Relayed { reader: streamed.reader, platform, ended: false, _caller: streamed.caller }
+    /// The frames of a request that ends with `authority`.
+    pub(super) fn new(streamed: Streamed, platform: PlatformName, authority: &Authority) -> Self {
+        let revokes = authority.can_end().then(|| {
+            let (authority, revoker) = (authority.clone(), streamed.caller.revoker());
+            let revoke = async move {
+                authority.ended().await;
+                revoker.revoke();
+            };
+            AbortOnDropHandle::new(actix_web::rt::spawn(revoke))
+        });
+        Relayed { reader: streamed.reader, platform, ended: false, _caller: streamed.caller, _revokes: revokes }
+    }
+}
+
+/// The whole answer of a request that ends with `authority`, and a token to hold until it is written.
+pub(super) async fn whole(taken: Buffered, authority: &Authority) -> (Result<Delivered, Failure>, Caller) {
+    let revoker = taken.revoker();
+    match select(pin!(taken.answer()), pin!(authority.ended())).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), answer)) => {
+            revoker.revoke();
+            answer.await
+        }
     }
 }
 

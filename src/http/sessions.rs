@@ -8,7 +8,7 @@
 //! end of the connection that asked for it, whatever callers are trusted for: browsers show a cookie to every port of its
 //! host, and a code may be seen on its way.
 
-use super::{settings::Auth, throttle::Throttle};
+use super::{authority::Authority, settings::Auth, throttle::Throttle};
 use crate::secret::Secret;
 use actix_web::http::header::{self, HeaderMap};
 use sha2::{Digest as _, Sha256};
@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 type Digest = [u8; 32];
 
@@ -105,16 +106,24 @@ impl Sessions {
         Ok(secret)
     }
 
-    /// Returns whether a request shows the cookie of a session of this owner, among whatever other cookies of the name.
-    /// `owner` is asked only where there is such a cookie.
+    /// Returns whether a request shows the cookie of a session of this owner.
+    #[cfg(test)]
     pub(super) fn holds(&self, headers: &HeaderMap, owner: impl FnOnce() -> Option<SessionOwner>) -> bool {
+        self.authority(headers, owner).is_some()
+    }
+
+    /// Returns what lets a request in that shows the cookie of a session of this owner, among whatever other cookies of
+    /// the name; it ends with the session. `owner` is asked only where there is such a cookie.
+    pub(super) fn authority(
+        &self,
+        headers: &HeaderMap,
+        owner: impl FnOnce() -> Option<SessionOwner>,
+    ) -> Option<Authority> {
         let mut shown = self.shown(headers).peekable();
-        if shown.peek().is_none() {
-            return false;
-        }
+        shown.peek()?;
         let owner = owner();
         let mut sessions = lock(&self.sessions);
-        shown.any(|shown| sessions.has(&shown, owner))
+        shown.find_map(|shown| sessions.authority(&shown, owner))
     }
 
     /// Ends each session of this owner that a request shows; returns whether there was one.
@@ -179,6 +188,9 @@ struct Entry {
     digest: Digest,
     ends: Instant,
     owner: Option<SessionOwner>,
+    /// Cancelled with the entry, however that ends: what a session opened ends with it.
+    revoked: CancellationToken,
+    _revokes: DropGuard,
 }
 
 impl Shelf {
@@ -187,11 +199,14 @@ impl Shelf {
         if self.entries.len() >= self.entries_max {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { digest, ends: Instant::now() + self.ttl, owner });
+        let (ends, revoked) = (Instant::now() + self.ttl, CancellationToken::new());
+        let revokes = revoked.clone().drop_guard();
+        self.entries.push_back(Entry { digest, ends, owner, revoked, _revokes: revokes });
     }
 
-    fn has(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> bool {
-        self.find(digest, owner).is_some()
+    fn authority(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> Option<Authority> {
+        let at = self.find(digest, owner)?;
+        self.entries.get(at).map(|entry| Authority::until(entry.revoked.clone(), Some(entry.ends)))
     }
 
     fn take(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> bool {

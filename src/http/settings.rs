@@ -31,8 +31,14 @@ settings! {
         max_body_bytes: usize = 8 << 20,
         /// Milliseconds until a request body must be complete.
         body_timeout_ms: u64 = 30_000,
-        /// Connections in all; more are not accepted until one ends.
+        /// Connections in all. A quarter is kept for the daemon's own user, whose further ones wait until one ends; another
+        /// user, or an address elsewhere, has at most a quarter, and more are refused.
         max_connections: usize = 1_024,
+        /// New connections in a second that another user, or an address elsewhere, may make when it has
+        /// made as many as it may have; more are refused.
+        max_foreign_connects_per_second: usize = 128,
+        /// Requests in a second of another user, or of an address elsewhere, that show nothing which lets them in; more wait.
+        max_foreign_requests_per_second: usize = 128,
         /// Browser requests in flight and queued, whole daemon.
         max_requests: usize = 1_024,
         /// Milliseconds of silence on an event stream after which a comment is sent.
@@ -91,6 +97,9 @@ pub enum LocalTrust {
     None,
 }
 
+/// Files kept for all that is no connection.
+const FILES_KEPT: usize = 256;
+
 impl Server {
     /// The address to listen on; nothing when the configuration was not validated and is wrong.
     pub fn address(&self) -> Option<SocketAddr> {
@@ -100,6 +109,20 @@ impl Server {
     /// The address of the read-only listener, if there is one.
     pub fn status_address(&self) -> Option<SocketAddr> {
         self.status_listen.as_deref().and_then(|listen| address(listen).ok())
+    }
+
+    /// How many of the own user's connections may wait beyond those that a listener may have.
+    pub(super) fn waiting_of(connections: usize) -> usize {
+        (connections / 4).clamp(1, 256)
+    }
+
+    /// How many connections there may be where the process may have so many files open: each takes two. A part is kept for
+    /// all else: the database, commands, what is relayed.
+    pub(super) fn connections_within(&self, open_files: u64) -> usize {
+        let files = usize::try_from(open_files).unwrap_or(usize::MAX);
+        let kept = (files / 4).min(FILES_KEPT);
+        // Those that wait take one each.
+        self.max_connections.min((files - kept) / 9 * 4).max(2)
     }
 
     /// How many of the connections belong to the read-only listener: one in sixteen, none where there is no such listener.
@@ -159,6 +182,8 @@ impl Server {
         if self.status_listen.is_some() && self.max_connections == 1 {
             faults.clash("max_connections", "status_listen", "must be at least 2 where server.status_listen is set");
         }
+        faults.count("max_foreign_connects_per_second", self.max_foreign_connects_per_second);
+        faults.count("max_foreign_requests_per_second", self.max_foreign_requests_per_second);
         faults.count("max_requests", self.max_requests);
         faults.range("events_kept", self.events_kept as u64, 1, 65_536);
         faults.range("workers", self.workers as u64, 1, 256);

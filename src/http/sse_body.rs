@@ -1,9 +1,11 @@
 //! The body of an answer that is a stream of server-sent events: frames from wherever they come, and comments while there
 //! are none.
 
+use super::authority::Authority;
 use crate::sse;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -16,6 +18,34 @@ use tokio::time::{Instant, Sleep};
 pub(super) trait Frames {
     /// The next ones, whole; `None` at the end, and then for ever.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+}
+
+/// Frames up to the end of what let their reader in.
+pub(super) struct Until<F> {
+    frames: F,
+    ended: Option<LocalBoxFuture<'static, ()>>,
+    over: bool,
+}
+
+impl<F> Until<F> {
+    pub(super) fn ended(frames: F, authority: &Authority) -> Self {
+        let authority = authority.clone();
+        let ended = authority
+            .can_end()
+            .then(|| -> LocalBoxFuture<'static, ()> { Box::pin(async move { authority.ended().await }) });
+        Until { frames, ended, over: false }
+    }
+}
+
+impl<F: Frames> Frames for Until<F> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(ended) = &mut self.ended
+            && ended.as_mut().poll(cx).is_ready()
+        {
+            (self.ended, self.over) = (None, true);
+        }
+        if self.over { Poll::Ready(None) } else { self.frames.poll_next(cx) }
+    }
 }
 
 /// The body; ends when its frames do, and drops them when its caller is gone.

@@ -64,7 +64,7 @@ async fn a_large_body_is_under_way_until_it_is_handed_over_in_pieces() {
     let (open, _other) = connect(&connections);
     let under_way = |open: &Open| open.state.requests.load(Relaxed);
     let text: Bytes = (0..3_000_001_u32).map(|n| n.to_le_bytes()[1]).collect();
-    let body = Lasting::keep(BoxBody::new(text.clone()), open.request());
+    let body = Lasting::keep(BoxBody::new(text.clone()), open.request(), &Authority::lasting());
     assert_eq!(body.size(), BodySize::Sized(3_000_001));
     assert_eq!(under_way(&open), 1);
     let pieces = pieces(body).await;
@@ -78,12 +78,13 @@ async fn a_small_body_is_as_good_as_sent_and_a_stream_lasts() {
     let connections = Arc::<Connections>::default();
     let (open, _other) = connect(&connections);
     let under_way = |open: &Open| open.state.requests.load(Relaxed);
-    let small = Lasting::keep(BoxBody::new("text"), open.request());
+    let small = Lasting::keep(BoxBody::new("text"), open.request(), &Authority::lasting());
     assert_eq!((under_way(&open), small.size()), (0, BodySize::Sized(4)));
     assert_eq!(pieces(small).await, ["text"]);
     let frames =
         futures_util::stream::iter(["a", "b"].map(|text| Ok::<_, std::convert::Infallible>(Bytes::from(text))));
-    let stream = Lasting::keep(BoxBody::new(actix_web::body::BodyStream::new(frames)), open.request());
+    let stream =
+        Lasting::keep(BoxBody::new(actix_web::body::BodyStream::new(frames)), open.request(), &Authority::lasting());
     assert_eq!((under_way(&open), stream.size()), (1, BodySize::Stream));
     assert_eq!(pieces(stream).await, ["a", "b"]);
     assert_eq!(under_way(&open), 0);

@@ -10,6 +10,8 @@ mod codes;
 mod cage;
 mod commands;
 mod crowds;
+mod ended;
+mod fairness;
 mod heads;
 mod hosts;
 mod kept;

@@ -36,6 +36,11 @@ pub(crate) fn has_other_users() -> bool {
 }
 
 impl User {
+    /// One of many further users.
+    pub(crate) fn numbered(n: u32) -> Self {
+        User(61_100 + n)
+    }
+
     /// A program as this user, with none of root's rights.
     pub(crate) fn command(self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());

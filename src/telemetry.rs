@@ -10,8 +10,8 @@ mod sparing;
 pub use settings::{Format, LogSettings};
 pub use sparing::Sparing;
 
-use crate::terminal_text;
 use crate::clock::Clock;
+use crate::terminal_text;
 use log_files::LogFiles;
 use std::{
     any::Any,

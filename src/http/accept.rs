@@ -238,7 +238,7 @@ impl Acceptor {
 /// Whose it is. The kernel is asked by addresses and ports, and another program could have taken over those of one that
 /// has ended: what it says counts as long as the connection has not ended afterwards.
 fn whose(stream: &TcpStream, peer: SocketAddr, local: SocketAddr) -> Holder {
-    let owner = || owner::of(peer, local).filter(|_| stream.peer_addr().is_ok());
+    let owner = || owner::of_peer(peer, local).filter(|_| stream.peer_addr().is_ok());
     Holder::of(peer, rustix::process::geteuid().as_raw(), owner)
 }
 

@@ -177,9 +177,7 @@ impl Callers {
         // A proxy may ask for a name and password of its own.
         let local = if credentials == Credentials::Other { Err(NotLocal::Forwarded) } else { local };
         match local {
-            Ok(()) if access == Access::Local && self.trusts(peer) => {
-                Ok((Caller::Local, Some(Authority::lasting())))
-            }
+            Ok(()) if access == Access::Local && self.trusts(peer) => Ok((Caller::Local, Some(Authority::lasting()))),
             Err(why) if access == Access::Local && self.trusts(peer) => {
                 Err(ApiError::new(Code::Unauthorized, format!("A valid token is required, since {why}.")))
             }

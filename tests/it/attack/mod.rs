@@ -6,8 +6,8 @@
 //! `BAA_SLOW=1` runs the crowds and the random frames at their full size.
 
 mod bodies;
-mod codes;
 mod cage;
+mod codes;
 mod commands;
 mod crowds;
 mod ended;

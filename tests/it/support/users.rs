@@ -13,7 +13,7 @@ use std::{
     net::SocketAddr,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
@@ -47,11 +47,6 @@ impl User {
         // Without a supplementary group: the standard library drops them together with root's number.
         command.uid(self.0).gid(self.0);
         command
-    }
-
-    /// What a program of this user says until it ends.
-    pub(crate) fn output(self, program: &str, arguments: &[&str]) -> Output {
-        self.command(program).args(arguments).current_dir("/").output().unwrap()
     }
 
     /// What is made by `make`, on a thread that is this user: the kernel notes who makes a socket.

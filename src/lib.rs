@@ -30,6 +30,7 @@ pub mod store;
 pub mod system;
 pub mod telemetry;
 pub mod terminal_text;
+pub mod trusted;
 pub mod watchdog;
 pub mod wire;
 

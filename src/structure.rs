@@ -51,6 +51,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "secret",
             "faults",
             "terminal_text",
+            "trusted",
         ],
     ),
 ];

@@ -219,13 +219,13 @@ mod tests {
         let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let options = Options { listen: listen.map(str::to_owned), ..Options::default() };
         let files = vec![("/etc/x/conductor.toml".into(), format!("{USERS}{auth}"))];
-        load(&Sources { files, environment, options, host_name: "here".into() }).unwrap()
+        load(&Sources { files, environment, options, host_name: "here".into(), ..Sources::default() }).unwrap()
     }
 
     #[test]
     fn it_touches_nothing_of_the_users_own() {
         for auth in ["auth.token = \"the-users-own\"", "auth.token_file = \"/home/me/token\""] {
-            let Loaded { config, origins } = loaded(auth, &[], None);
+            let Loaded { config, origins, .. } = loaded(auth, &[], None);
             assert_ne!(config.auth, Auth::default(), "the user has one");
             let own = own(&config, &origins);
             assert_eq!(own.auth, Auth::default(), "{auth}");
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn only_the_command_line_chooses_its_port() {
         let listen = |environment: &[(&str, &str)], option: Option<&str>| {
-            let Loaded { config, origins } = loaded("", environment, option);
+            let Loaded { config, origins, .. } = loaded("", environment, option);
             own(&config, &origins).server.listen
         };
         assert_eq!(listen(&[("BAA_SERVER__LISTEN", "127.0.0.1:4402")], None), "127.0.0.1:0");

@@ -152,6 +152,8 @@ pub struct Context {
     pub origins: Arc<Origins>,
     /// The state folder; only a daemon creates and locks it.
     pub state_dir: PathBuf,
+    /// What a person should know of the files that the configuration stands in.
+    pub cautions: Vec<Fault>,
     /// Ends the log files properly when dropped.
     _telemetry: Telemetry,
 }
@@ -176,7 +178,8 @@ impl Context {
         }
         let telemetry = telemetry::init(&log, &state_folder::logs(&state_dir)).map_err(anyhow::Error::new)?;
         let (config, origins) = (Arc::new(loaded.config), Arc::new(loaded.origins));
-        Ok(Context { config, origins, state_dir, _telemetry: telemetry })
+        let cautions = loaded.cautions;
+        Ok(Context { config, origins, state_dir, cautions, _telemetry: telemetry })
     }
 }
 

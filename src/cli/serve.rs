@@ -55,6 +55,9 @@ pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<Exi
 
 /// Starts the daemon of this configuration.
 pub(super) async fn start(context: &Context, damaged: Damaged) -> anyhow::Result<Daemon> {
+    for caution in &context.cautions {
+        tracing::warn!("{caution}");
+    }
     Daemon::start(&context.config, &context.state_dir, damaged).await.map_err(|error| match error {
         StartError::AddressInUse(address) => anyhow::Error::new(AddressInUse(address.to_string())),
         other => anyhow::Error::new(other),

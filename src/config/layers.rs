@@ -100,6 +100,8 @@ pub struct Loaded {
     pub config: Config,
     /// Where they came from.
     pub origins: Origins,
+    /// What a person should know of where they stand.
+    pub cautions: Vec<Fault>,
 }
 
 /// Puts the sources together; every fault is found, not only the first.
@@ -110,7 +112,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Fault>> {
     }
     environment::lay(&mut merge, &sources.environment);
     merge.options(&sources.options);
-    merge.finish(&sources.host_name)
+    let Loaded { mut config, origins, .. } = merge.finish(&sources.host_name)?;
+    config.files = sources.files.iter().map(|(path, _)| path.clone()).collect();
+    Ok(Loaded { config, origins, cautions: sources.cautions.clone() })
 }
 
 /// A configuration while its layers are laid on.
@@ -226,7 +230,7 @@ impl Merge {
         if let Some((key, because)) = self.config.settle(host_name, trust_is_default) {
             origins.0.insert(key.to_owned(), Origin::Implied(because));
         }
-        Ok(Loaded { config: self.config, origins })
+        Ok(Loaded { config: self.config, origins, cautions: Vec::new() })
     }
 }
 

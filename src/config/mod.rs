@@ -31,6 +31,7 @@ use crate::{
     telemetry::settings::LogSettings,
 };
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Every setting of the daemon; a field is a section of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct Config {
     pub codex: Codex,
     pub log: LogSettings,
     pub node: Node,
+    /// The files that it was read from.
+    #[serde(skip)]
+    pub files: Vec<PathBuf>,
 }
 
 impl Config {

@@ -1,11 +1,14 @@
 //! Reads what a configuration is made of: files, the environment, the options. The only part that touches the system.
 
 use super::layers::{Fault, Origin};
-use crate::telemetry::settings::Format;
+use crate::{
+    telemetry::settings::Format,
+    trusted::{Distrust, Secrecy, TrustedFile},
+};
 use std::{
     env,
     ffi::OsString,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -34,19 +37,25 @@ pub struct Sources {
     pub options: Options,
     /// What the system calls this machine.
     pub host_name: String,
+    /// What a person should know of the files, though they were read.
+    pub cautions: Vec<Fault>,
 }
 
 impl Sources {
     /// Reads the user's file if there is one, the file of `--config`, and the environment of this process.
     pub fn read(options: Options) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
+        let (mut faults, mut cautions) = (Vec::new(), Vec::new());
         let mut files = Vec::new();
         let usual = usual_file(|name| env::var_os(name)).map(|path| (path, false));
         for (path, wanted) in usual.into_iter().chain(options.config.clone().map(|path| (path, true))) {
-            match fs::read_to_string(&path) {
-                Ok(text) => files.push((path, text)),
-                Err(error) if !wanted && error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => faults.push(unreadable(&path, &error)),
+            match read(&path) {
+                Ok((text, caution)) => {
+                    cautions.extend(caution);
+                    files.push((path, text));
+                }
+                Err(Distrust::Io(error)) if !wanted && error.kind() == io::ErrorKind::NotFound => {}
+                Err(Distrust::Io(error)) => faults.push(unreadable(&path, &error)),
+                Err(distrust) => faults.push(distrusted(&path, &distrust)),
             }
         }
         // A name that is no text cannot be one of ours; a value that is none is found wrong where it is checked.
@@ -55,8 +64,42 @@ impl Sources {
         };
         let environment = env::vars_os().filter_map(text).collect();
         let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        if faults.is_empty() { Ok(Sources { files, environment, options, host_name }) } else { Err(faults) }
+        let sources = Sources { files, environment, options, host_name, cautions };
+        if faults.is_empty() { Ok(sources) } else { Err(faults) }
     }
+}
+
+/// The text of a file that nobody else can have written, and what is to be said of it. A token in it must be a secret.
+fn read(path: &Path) -> Result<(String, Option<Fault>), Distrust> {
+    let mut file = TrustedFile::open(path)?;
+    let text = file.read()?;
+    if !holds_token(&text) {
+        return Ok((text, None));
+    }
+    match file.secrecy() {
+        Secrecy::Private => Ok((text, None)),
+        Secrecy::Hidden(distrust) => Ok((text, Some(of_token(path, &distrust)))),
+        Secrecy::Open(distrust) => Err(distrust),
+    }
+}
+
+/// Whether a token stands in it. Of a text that is no TOML, nothing is taken.
+fn holds_token(text: &str) -> bool {
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    let token = table.get("auth").and_then(|auth| auth.get("token"));
+    token.is_some_and(|token| token.as_str() != Some(""))
+}
+
+fn of_token(path: &Path, distrust: &Distrust) -> Fault {
+    let reason = format!("stands in a file that is not private: {distrust}, or put it into auth.token_file");
+    Fault { origin: Origin::File(Arc::from(path)), key: Some("auth.token".to_owned()), reason }
+}
+
+fn distrusted(path: &Path, distrust: &Distrust) -> Fault {
+    if matches!(distrust, Distrust::Readable { .. }) {
+        return of_token(path, distrust);
+    }
+    Fault { origin: Origin::File(Arc::from(path)), key: None, reason: format!("is not trusted: {distrust}") }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Fault {

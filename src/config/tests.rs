@@ -289,7 +289,9 @@ fn the_sample_files_platform_of_ones_own_is_one() {
 
 #[test]
 fn the_sample_file_has_every_key_with_its_default_in_the_order_of_the_sections() {
-    assert_eq!(loaded(&uncommented(), &[]).config, Config::default());
+    let read = loaded(&uncommented(), &[]).config;
+    assert_eq!(read.files, [PathBuf::from(FILE)]);
+    assert_eq!(Config { files: Vec::new(), ..read }, Config::default());
     let sample: toml::Table = uncommented().parse().unwrap();
     for (key, value) in explain::leaves(&Config::default()) {
         let found = key.split('.').try_fold(&toml::Value::Table(sample.clone()), |at, part| at.get(part)).cloned();

@@ -4,6 +4,7 @@
 //! was. Files in the folder that are none of ours stay.
 
 use super::{Extension, ID, MANIFEST, XPI, parts::PARTS};
+use crate::trusted;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -26,6 +27,11 @@ pub enum WriteError {
     /// The extension's own sources.
     #[error("{0} holds the sources of the extension: name another folder")]
     Sources(PathBuf),
+    /// Others could change it before a browser loads it.
+    #[error(
+        "the extension is not written there, since others could change it before it is loaded: {0}; or name another folder"
+    )]
+    Distrusted(trusted::Distrust),
     /// The system refused before anything changed.
     #[error("cannot write to {path}; what was there is as it was")]
     Unchanged {
@@ -52,11 +58,19 @@ impl Extension {
     /// The folder holds something else, or cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), WriteError> {
         let unchanged = |source| WriteError::Unchanged { path: folder.to_owned(), source };
+        let distrusted = |distrust| match distrust {
+            trusted::Distrust::Io(source) => unchanged(source),
+            trusted::Distrust::Unfit { .. } => unchanged(io::ErrorKind::NotADirectory.into()),
+            distrust => WriteError::Distrusted(distrust),
+        };
+        trusted::check_folder(folder).map_err(distrusted)?;
         match fs::metadata(folder) {
             Ok(found) if !found.is_dir() => return Err(WriteError::NotAFolder(folder.to_owned())),
             Ok(_) => inspect(folder)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(folder).map_err(unchanged)?;
+                // Somebody else may have been faster in a folder of all.
+                trusted::check_folder(folder).map_err(distrusted)?;
             }
             Err(error) => return Err(unchanged(error)),
         }

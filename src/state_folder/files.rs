@@ -1,5 +1,6 @@
 //! Reading and writing small private files, judged by what was opened and never by name.
 
+use crate::trusted;
 use rustix::{fs::OFlags, process::geteuid};
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -26,6 +27,9 @@ pub enum Distrust {
     /// Others may read or write it.
     #[error("has mode {0:04o}, which lets others in; make it 0600")]
     Open(u32),
+    /// Others may put something else in its place.
+    #[error("is not trusted: {0}")]
+    Way(trusted::Distrust),
     /// Far more than it should hold.
     #[error("is too long")]
     Long,
@@ -48,6 +52,7 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Meta
 /// Opens, to read, a file that belongs to this user (or to root, if `root_too`) and that nobody else may touch.
 pub(super) fn open_private(path: &Path, root_too: bool) -> Result<File, Distrust> {
     let (file, found) = open(path, OpenOptions::new().read(true))?;
+    trusted::check_way(path).map_err(Distrust::Way)?;
     if found.uid() != geteuid().as_raw() && !(root_too && found.uid() == 0) {
         return Err(Distrust::Foreign(found.uid()));
     }

@@ -5,6 +5,7 @@
 //! file ───────────┴─► busy timeout ─► SQLite new enough? ours? whole? not newer? ─► WAL, FULL ─► migrations
 //! ```
 
+use crate::trusted::{self, Distrust};
 use diesel::{connection::SimpleConnection, prelude::*, sql_types, sqlite::Sqlite};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use rustix::fs::{Access, access};
@@ -46,6 +47,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What the system or SQLite says.
         reason: String,
+    },
+    /// Others may change or read it, or put another in its place.
+    #[error("database {} is not opened: {reason}", path.display())]
+    Distrusted {
+        /// The database's file.
+        path: PathBuf,
+        /// Who, and what mends that.
+        reason: Distrust,
     },
     /// The file may be read and not written.
     #[error("database {} may not be written", path.display())]
@@ -95,6 +104,7 @@ pub enum OpenError {
 
 /// Opens the database at `path` (or `:memory:`), makes it when there is none, and brings it up to date.
 pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    check_trust(path)?;
     let size = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && path != Path::new(":memory:") => create(path)?,
         found => size(path, found)?,
@@ -105,7 +115,19 @@ pub(super) fn connect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnect
 /// Opens a database again that was there before. One that is gone is never made anew under a running daemon: what it
 /// held, the keys of instructions among it, must not be forgotten silently.
 pub(super) fn reconnect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    check_trust(path)?;
     bring_up(path, size(path, fs::metadata(path))?, busy_timeout_ms)
+}
+
+/// Whether nobody else can have written what is at `path`, with its log, nor can while it is in use.
+fn check_trust(path: &Path) -> Result<(), OpenError> {
+    if path == Path::new(":memory:") {
+        return Ok(());
+    }
+    trusted::check_database(path).map_err(|reason| match reason {
+        Distrust::Io(_) | Distrust::Unfit { .. } => unreachable(path, reason),
+        reason => OpenError::Distrusted { path: path.into(), reason },
+    })
 }
 
 fn size(path: &Path, found: io::Result<fs::Metadata>) -> Result<u64, OpenError> {
@@ -147,6 +169,7 @@ fn bring_up(path: &Path, size: u64, busy_timeout_ms: u64) -> Result<SqliteConnec
 
 /// Whether the database is damaged anywhere.
 pub(super) fn is_damaged(path: &Path) -> Result<bool, OpenError> {
+    check_trust(path)?;
     // As if it were small: all of it is read.
     match examine(&mut establish(path)?, 0, 0).map_err(|error| failed(path, &error)) {
         Ok(state) => Ok(matches!(state, State::Damaged(_))),
@@ -163,6 +186,7 @@ pub(super) fn reader(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnecti
 
 /// Opens the database to look at it from outside, whether a daemon has it open or not. It never writes the file.
 pub(super) fn observer(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConnection, OpenError> {
+    check_trust(path)?;
     let mut conn = again(path, "ro", busy_timeout_ms)?;
     let tables = texts(&mut conn, "SELECT name AS text FROM sqlite_schema WHERE name = 'audit_chain'");
     match tables.map_err(|error| failed(path, &error))?.as_slice() {

@@ -5,7 +5,7 @@ use crate::store::requests::{self, Filter, tests::row};
 use diesel::{connection::SimpleConnection, prelude::*};
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::PathBuf,
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +19,8 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("baa-store-{}", uuid::Uuid::new_v4()));
-        fs::create_dir(&path).unwrap();
+        // What the tests put there themselves is not private.
+        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
         Folder(path)
     }
 

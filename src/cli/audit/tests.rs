@@ -15,7 +15,9 @@ struct Database(PathBuf);
 impl Database {
     /// None yet.
     fn new() -> Self {
-        Database(std::env::temp_dir().join(format!("baa-audit-{}.db", uuid::Uuid::new_v4())))
+        let folder = std::env::temp_dir().join(format!("baa-audit-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).unwrap();
+        Database(folder.join("kept.db"))
     }
 
     /// The database's file, or one beside it.
@@ -71,9 +73,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(self.file(suffix));
-        }
+        let _ = std::fs::remove_dir_all(self.0.parent().expect("it lies in a folder"));
     }
 }
 

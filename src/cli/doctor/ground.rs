@@ -35,7 +35,10 @@ pub(super) fn configuration(prepared: &Result<Context, Refusal>) -> Vec<Finding>
         Ok(context) => {
             let keys = crate::config::explain::leaves(&context.config);
             let set = keys.iter().filter(|(key, _)| *context.origins.of(key) != crate::config::Origin::Default).count();
-            vec![Finding::ok(name, format!("{set} of {} settings are not at their default", keys.len()))]
+            let cautions = context.cautions.iter().map(|caution| Finding::warning(name, caution.to_string()));
+            std::iter::once(Finding::ok(name, format!("{set} of {} settings are not at their default", keys.len())))
+                .chain(cautions)
+                .collect()
         }
         Err(Refusal::Configuration(faults)) => {
             let line = |fault: &crate::config::Fault| {

@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -78,6 +79,8 @@ impl Folder {
         merge(&mut table, settings.parse().unwrap());
         let config = self.0.join("conductor.toml");
         fs::write(&config, table.to_string()).unwrap();
+        // Some hold a token.
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--state-dir").arg(self.state());
         command.env_clear().env("HOME", &self.0).env("RUST_BACKTRACE", "1").stdin(Stdio::null());

@@ -147,6 +147,8 @@ impl Home {
         // The folder removes it all.
         std::mem::forget(self);
         let mut plain = folder.command_of(&binary, settings);
+        let number = Some(Uid::from_raw(user.0));
+        chown(folder.path().join("conductor.toml"), number, None).unwrap();
         plain.envs(variables.iter().copied());
         Daemon::spawn(folder, user.same(&through(program, &plain))).await
     }

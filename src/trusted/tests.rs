@@ -1,0 +1,121 @@
+//! Files and folders as an attacker would like them, for whoever runs the tests.
+
+use super::*;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    /// A folder that others may enter and not write, in one that is nobody's in particular.
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("baa-trusted-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        chmod(&path, 0o755);
+        Folder(path.canonicalize().unwrap())
+    }
+
+    fn file(&self, name: &str, mode: u32) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, "text").unwrap();
+        chmod(&path, mode);
+        path
+    }
+
+    fn folder(&self, name: &str, mode: u32) -> PathBuf {
+        let path = self.0.join(name);
+        fs::create_dir(&path).unwrap();
+        chmod(&path, mode);
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap_or_default();
+    }
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_file_that_all_may_write_is_refused_and_the_text_says_what_mends_it() {
+    let folder = Folder::new("file");
+    let path = folder.file("it's one", 0o646);
+    let said = TrustedFile::open(&path).unwrap_err().to_string();
+    let quoted = path.display().to_string().replace('\'', "'\\''");
+    assert_eq!(
+        said,
+        format!("{} has mode 0646, so that others may change it: `chmod go-w '{quoted}'` mends that", path.display())
+    );
+    chmod(&path, 0o644);
+    assert_eq!(TrustedFile::open(&path).unwrap().read().unwrap(), "text");
+}
+
+#[test]
+fn a_folder_of_all_spoils_what_is_in_it_and_a_private_one_beneath_makes_up_for_it() {
+    let folder = Folder::new("folders");
+    let open = folder.folder("open", 0o777);
+    fs::write(open.join("file"), "text").unwrap();
+    assert!(matches!(TrustedFile::open(&open.join("file")), Err(Distrust::Writable { by_all: true, .. })));
+    let private = folder.folder("open/private", 0o700);
+    fs::write(private.join("file"), "text").unwrap();
+    assert!(TrustedFile::open(&private.join("file")).is_ok());
+    chmod(&open, 0o1777);
+    assert!(TrustedFile::open(&open.join("file")).is_ok(), "the sticky bit keeps what is there");
+    assert!(check_database(&open.join("new.db")).is_err(), "and not what is to be made");
+    assert!(check_database(&private.join("new.db")).is_ok());
+    assert!(check_folder(&open).is_err() && check_folder(&open.join("new")).is_ok());
+}
+
+#[test]
+fn links_are_followed_and_what_they_lead_through_counts() {
+    let folder = Folder::new("links");
+    let (open, fine) = (folder.folder("open", 0o777), folder.folder("fine", 0o755));
+    for place in [&open, &fine] {
+        fs::write(place.join("file"), "text").unwrap();
+    }
+    for (name, target, passes) in [
+        ("relative", "fine/file".to_owned(), true),
+        ("absolute", fine.join("file").display().to_string(), true),
+        ("up", "open/../fine/file".to_owned(), false),
+        ("into the open", "open/file".to_owned(), false),
+        ("loop", "loop".to_owned(), false),
+        ("nowhere", "missing".to_owned(), false),
+    ] {
+        let link = folder.0.join(name);
+        symlink(&target, &link).unwrap();
+        assert_eq!(TrustedFile::open(&link).is_ok(), passes, "{name}");
+    }
+}
+
+#[test]
+fn what_others_can_read_is_no_secret_unless_a_folder_hides_it() {
+    let folder = Folder::new("secret");
+    let secrecy = |path: &Path| TrustedFile::open(path).unwrap().secrecy();
+    assert!(matches!(secrecy(&folder.file("own", 0o600)), Secrecy::Private));
+    assert!(matches!(secrecy(&folder.file("all", 0o644)), Secrecy::Open(_)));
+    let closed = folder.folder("closed", 0o700);
+    fs::write(closed.join("file"), "text").unwrap();
+    chmod(&closed.join("file"), 0o644);
+    assert!(matches!(secrecy(&closed.join("file")), Secrecy::Hidden(_)));
+    assert!(check_database(&closed.join("file")).is_ok());
+    assert!(check_database(&folder.file("db", 0o644)).unwrap_err().to_string().contains("chmod 600"));
+    let database = folder.file("kept", 0o600);
+    folder.file("kept-wal", 0o666);
+    assert!(check_database(&database).unwrap_err().to_string().contains("kept-wal"));
+}
+
+#[test]
+fn what_is_no_file_is_none() {
+    let folder = Folder::new("none");
+    assert!(matches!(TrustedFile::open(&folder.0), Err(Distrust::Unfit { .. })));
+    let missing = TrustedFile::open(&folder.0.join("a/b")).unwrap_err();
+    assert!(matches!(missing, Distrust::Io(error) if error.kind() == io::ErrorKind::NotFound));
+    let within = folder.file("file", 0o600).join("x");
+    assert!(TrustedFile::open(&within).is_err());
+}

@@ -68,13 +68,12 @@ pub(super) async fn interrupt(store: &Store, clock: Clock) {
 
 /// Where what is the daemon's own lies, so that nobody reaches it through a host operation.
 pub(crate) fn host_setup(config: &Config, state_dir: &Path) -> host::Setup {
-    let database = config.store.file(state_dir);
-    let beside = |end: &str| {
-        let mut name = database.clone().into_os_string();
-        name.push(end);
-        name.into()
-    };
-    let mut own = vec![state_dir.to_owned(), beside("-wal"), beside("-shm"), beside("-journal"), database.clone()];
+    let mut own = vec![state_dir.to_owned()];
     own.extend(config.auth.token_file.as_ref().map(Into::into));
-    host::Setup { settings: config.host_ops.clone(), model_sandbox: config.instructions.sandbox, own }
+    // They may hold the token, and say what a model may do.
+    own.extend(config.files.iter().cloned());
+    // With its log, one that was moved aside, one that is being made: all that begins with its name.
+    let own_beginnings = vec![config.store.file(state_dir)];
+    let settings = config.host_ops.clone();
+    host::Setup { settings, model_sandbox: config.instructions.sandbox, own, own_beginnings }
 }

@@ -48,6 +48,8 @@ pub struct Setup {
     pub model_sandbox: Sandbox,
     /// Folders and files that are the daemon's own: its state folder, its database, its token.
     pub own: Vec<PathBuf>,
+    /// Files that are its own with everything beside them whose name begins like theirs.
+    pub own_beginnings: Vec<PathBuf>,
 }
 
 /// Somebody who waits for an outcome; held until they have it, so that a stop does not come in between.
@@ -86,12 +88,12 @@ struct Reach {
 impl Host {
     /// The operations on the machine that this process runs on.
     pub fn new(setup: Setup) -> Self {
-        let Setup { settings, model_sandbox, own } = setup;
+        let Setup { settings, model_sandbox, own, own_beginnings } = setup;
         let environment = Environment::of_process(&settings.env_allow);
         let base = settings.roots.first().cloned().unwrap_or_else(|| environment.home());
-        let own = Own::new(own);
+        let own = Own::new(own, own_beginnings);
         let reach = |level| {
-            let sandbox = Builder::new(level, settings.roots.clone(), own.paths().to_vec(), environment.path());
+            let sandbox = Builder::new(level, settings.roots.clone(), own.paths(), environment.path());
             let (readable, writable) = bounds(level, &settings.roots);
             Reach { sandbox, files: Files { readable, writable, own: own.clone(), base: base.clone() } }
         };

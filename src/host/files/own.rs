@@ -3,8 +3,12 @@
 use super::place::path_of;
 use crate::host::outcome::{Problem, ProblemCode};
 use std::{
+    ffi::OsStr,
     fs::{self, File},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -16,17 +20,51 @@ const DEPTH_MAX: usize = 4;
 pub(in crate::host) struct Own {
     /// Folders and files without links on the way.
     paths: Vec<PathBuf>,
+    /// Files whose names begin those of others that are the daemon's too: a database, its log, its copies.
+    beginnings: Vec<PathBuf>,
 }
 
+/// Ends of what is hidden beside a file whether or not it is there yet.
+const ENDS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
 impl Own {
-    /// These folders and files, whether or not they are there yet.
-    pub(in crate::host) fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        Own { paths: paths.into_iter().map(|path| real(&path)).collect() }
+    /// These folders and files, whether or not they are there yet, and everything whose path begins as one of
+    /// `beginnings` does.
+    pub(in crate::host) fn new(
+        paths: impl IntoIterator<Item = PathBuf>,
+        beginnings: impl IntoIterator<Item = PathBuf>,
+    ) -> Self {
+        let (paths, beginnings) = (paths.into_iter(), beginnings.into_iter());
+        Own { paths: paths.map(|path| real(&path)).collect(), beginnings: beginnings.map(|path| real(&path)).collect() }
     }
 
-    /// What it is made of.
-    pub(in crate::host) fn paths(&self) -> &[PathBuf] {
-        &self.paths
+    /// What it is made of: all that is there, and what a database will have beside it.
+    pub(in crate::host) fn paths(&self) -> Vec<PathBuf> {
+        let with_end = |path: &PathBuf, end: &str| {
+            let mut name = path.clone().into_os_string();
+            name.push(end);
+            PathBuf::from(name)
+        };
+        let usual = self.beginnings.iter().flat_map(|path| ENDS.map(|end| with_end(path, end)));
+        let mut paths: Vec<_> = self.paths.iter().cloned().chain(usual).chain(self.begun()).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    /// Files that are there and begin so.
+    fn begun(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        let folders = self.beginnings.iter().filter_map(|path| fs::read_dir(path.parent()?).ok());
+        folders.flatten().flatten().map(|entry| entry.path()).filter(|path| self.begins(path))
+    }
+
+    /// Whether a path begins so, in the same folder.
+    fn begins(&self, path: &Path) -> bool {
+        let bytes = |name: Option<&OsStr>| name.map(|name| name.as_bytes().to_vec());
+        self.beginnings.iter().any(|own| {
+            let (Some(name), Some(begins)) = (bytes(path.file_name()), bytes(own.file_name())) else { return false };
+            path.parent() == own.parent() && name.starts_with(&begins)
+        })
     }
 
     /// Refuses what is open when it is the daemon's.
@@ -36,7 +74,9 @@ impl Own {
         let found =
             found.map_err(|error| Problem::new(ProblemCode::IoError, format!("{}: {error}", path.display())))?;
         let id = (found.dev(), found.ino());
-        let is_ours = self.paths.iter().any(|own| path.starts_with(own) || holds(own, id, 0));
+        let is_ours = self.paths.iter().any(|own| path.starts_with(own) || holds(own, id, 0))
+            || self.begins(&path)
+            || self.begun().any(|own| holds(&own, id, 0));
         if is_ours { Err(denied(&path)) } else { Ok(()) }
     }
 
@@ -44,7 +84,7 @@ impl Own {
     pub(super) fn check_name(&self, folder: &OwnedFd, name: &Path) -> Result<(), Problem> {
         self.check(folder)?;
         let path = path_of(folder).join(name);
-        if self.paths.contains(&path) { Err(denied(&path)) } else { Ok(()) }
+        if self.paths.contains(&path) || self.begins(&path) { Err(denied(&path)) } else { Ok(()) }
     }
 }
 

@@ -268,7 +268,7 @@ fn what_is_the_daemons_own_is_not_to_be_had_under_any_name() {
     let scene = Scene::new();
     scene.link(scene.at("outside"), "root/link");
     fs::hard_link(scene.at("outside/file"), scene.at("root/hard")).unwrap();
-    let own = Own::new([scene.at("outside"), scene.at("elsewhere/token")]);
+    let own = Own::new([scene.at("outside"), scene.at("elsewhere/token")], []);
     fs::create_dir(scene.at("elsewhere")).unwrap();
     let files = Files { own, ..scene.open() };
     for path in ["../outside/file", "link/file", "hard"] {

@@ -72,7 +72,7 @@ impl Daemon {
             started_at: 7,
         };
         let (settings, model_sandbox) = (config.host_ops.clone(), config.instructions.sandbox);
-        let host = Host::new(host::Setup { settings, model_sandbox, own: Vec::new() });
+        let host = Host::new(host::Setup { settings, model_sandbox, own: Vec::new(), own_beginnings: Vec::new() });
         Daemon { registry: config.registry(), facts: Facts::of(&config), config, identity, host }
     }
 

@@ -11,10 +11,10 @@ use crate::{
     app::Damaged,
     bridge::settings::Pairing,
     config::{Config, Origin, Origins},
-    http::settings::Auth,
     ids::RequestId,
     policy::settings::Jitter,
     simulator::{Firefox, Profile, WebApp},
+    telemetry::settings::LogSettings,
 };
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -60,20 +60,23 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     actix_rt::System::new().block_on(demonstrate(&context, arguments.once))
 }
 
-/// The demo's configuration: the user's, without any file, token or address of the user's own daemon.
+/// The demo's configuration: the defaults, with what the user has set of the log and, on the command line, of the address.
+///
+/// Anybody who can connect is a client of the demo, so that nothing may be in it that acts on a client's word, or on this
+/// machine in the user's way: neither instructions nor roots, sandboxes, platforms, origins, or tokens of the user's.
 fn own(config: &Config, origins: &Origins) -> Config {
-    let mut own = config.clone();
-    own.store.path = None;
-    // With its own token and the usual trust the commands that it prints work for whoever runs it.
-    own.auth = Auth::default();
-    own.log.file = false;
-    own.server.status_listen = None;
-    // Nobody comes to it from elsewhere, and with other names its callers would need the token.
-    own.server.allowed_hosts.clear();
+    let mut own = Config {
+        log: LogSettings { file: false, ..config.log.clone() },
+        node: config.node.clone(),
+        // Files that may hold the user's token are out of reach of this daemon's routes too.
+        files: config.files.clone(),
+        ..Config::default()
+    };
     // Only the command line speaks of this demo; every other source speaks of the daemon.
-    if !matches!(origins.of("server.listen"), Origin::Option(_)) {
-        own.server.listen = "127.0.0.1:0".to_owned();
-    }
+    own.server.listen = match origins.of("server.listen") {
+        Origin::Option(_) => config.server.listen.clone(),
+        _ => "127.0.0.1:0".to_owned(),
+    };
     own.bridge.pairing = Pairing::Off;
     own.policy.jitter = Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 };
     own
@@ -213,6 +216,12 @@ mod tests {
         server.listen = "127.0.0.1:4400"
         server.status_listen = "127.0.0.1:4401"
         log.file = true
+        log.filter = "debug"
+        platforms.mine = { title = "Mine", shell_url = "https://mine.example/", hosts = ["mine.example"] }
+        instructions = { live = true, sandbox = "off", auto_approve = ["read", "exec"], exec_allow = [["git"]] }
+        host_ops = { roots = ["/home/me"], allow_root = true, env_allow = ["SECRET"] }
+        bridge.pairing = "required"
+        codex.base_url = "http://127.0.0.1:4319"
     "#;
 
     fn loaded(auth: &str, environment: &[(&str, &str)], listen: Option<&str>) -> Loaded {
@@ -231,8 +240,15 @@ mod tests {
             assert_eq!(own.auth, Auth::default(), "{auth}");
             assert_eq!(own.store.file(Path::new("/demo")), Path::new("/demo/conductor.db"));
             assert_eq!((own.server.listen.as_str(), own.server.status_listen), ("127.0.0.1:0", None));
-            assert!(!own.log.file);
-            assert_eq!(own.store.readers, 3, "what belongs to nobody stays as configured");
+            assert_eq!((own.log.file, own.log.filter.as_str()), (false, "debug"));
+            // Every other section is as if there were no configuration.
+            let plain = Config::default();
+            assert_eq!(
+                (&own.instructions, &own.host_ops, &own.codex),
+                (&plain.instructions, &plain.host_ops, &plain.codex)
+            );
+            assert_eq!((&own.store, &own.platforms), (&plain.store, &plain.platforms));
+            assert!(!own.instructions.live && own.files == config.files);
         }
     }
 

@@ -4,7 +4,7 @@ mod approval;
 mod crash;
 mod delivery;
 mod faults;
-mod live;
+pub(crate) mod live;
 
 pub(crate) use approval::tamper;
 
@@ -39,7 +39,7 @@ fn message(id: &str, text: &str) -> Value {
     json!({"platform": "claude", "conversation_id": "c", "assistant_message_id": id, "text": text})
 }
 
-async fn submit(caller: &Caller, id: &str, text: &str) -> Answer {
+pub(crate) async fn submit(caller: &Caller, id: &str, text: &str) -> Answer {
     caller.post("/v1/instructions/messages", &message(id, text)).await
 }
 

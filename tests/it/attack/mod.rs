@@ -12,6 +12,7 @@ mod commands;
 mod crowds;
 mod ended;
 mod fairness;
+mod demo;
 mod heads;
 mod hosts;
 mod kept;

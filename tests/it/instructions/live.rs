@@ -17,7 +17,7 @@ async fn start_with(settings: &str) -> (Daemon, Caller, Firefox) {
     (daemon, caller, firefox)
 }
 
-pub(super) async fn say(firefox: &Firefox, id: &str, text: &str) {
+pub(crate) async fn say(firefox: &Firefox, id: &str, text: &str) {
     let told = json!({"type": "browser.final_message", "platform": "claude", "conversation_id": "conv-1",
         "assistant_message_id": id, "raw_text": text});
     firefox.send_json(&told).await.unwrap();
@@ -30,7 +30,7 @@ async fn messages(caller: &Caller, id: &str) -> Vec<Value> {
 }
 
 /// Waits until a message has this status and answers its batch.
-pub(super) async fn becomes(caller: &Caller, id: &str, status: &str) -> Value {
+pub(crate) async fn becomes(caller: &Caller, id: &str, status: &str) -> Value {
     let batch_id = until(status, async || {
         let message = messages(caller, id).await.into_iter().next()?;
         (message["batch_status"] == status).then(|| message["batch_id"].as_str().unwrap().to_owned())

@@ -67,6 +67,8 @@ pub struct Handshake {
     pub(super) origin: Arc<str>,
     /// The address that the peer dialled, from the `Host`.
     pub(super) address: Arc<str>,
+    /// Whether the kernel says that the daemon's own user opened the socket.
+    pub(super) is_own_user: bool,
 }
 
 /// The actor; one per socket.
@@ -75,6 +77,8 @@ pub struct Connection {
     meter: Arc<Meter>,
     socket: Recipient<Out>,
     handshake: Handshake,
+    /// Whether anything says whose the client is: pairing, or the kernel.
+    is_vouched_for: bool,
     /// How far it came, for as long as nobody was greeted.
     door: Door,
     /// Waits for the daemon's stop for as long as nobody was greeted.
@@ -115,6 +119,7 @@ impl Connection {
         meter: Arc<Meter>,
         socket: Recipient<Out>,
         handshake: Handshake,
+        is_vouched_for: bool,
         token: SocketToken,
     ) -> Self {
         let now = Instant::now();
@@ -126,6 +131,7 @@ impl Connection {
             meter,
             socket,
             handshake,
+            is_vouched_for,
             door: Door::Silent,
             ungreeted: None,
             greeted: None,

@@ -9,7 +9,7 @@ use super::{
     messages::FinalMessages,
     meter::Meter,
     pairing::Pairings,
-    settings::{Bridge, LoginState},
+    settings::{Bridge, LoginState, Pairing},
     view::{BridgeView, Identity},
 };
 use crate::{
@@ -104,9 +104,9 @@ impl Hub {
     }
 
     /// Starts the connection behind a new socket, on the calling arbiter.
-    /// `origin`: of its handshake, `none` where there was none.
     pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>, handshake: Handshake) -> Addr<Connection> {
-        Connection::new(self.clone(), meter, socket, handshake, self.shared.sockets.token()).start()
+        let is_vouched_for = handshake.is_own_user || self.settings().pairing == Pairing::Required;
+        Connection::new(self.clone(), meter, socket, handshake, is_vouched_for, self.shared.sockets.token()).start()
     }
 
     /// Who performs a request for `platform`.

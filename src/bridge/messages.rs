@@ -14,6 +14,8 @@ pub struct Seen {
     pub conversation_id: Option<String>,
     /// Which message.
     pub assistant_message_id: String,
+    /// Whether anything says whose the client is: its pairing, or where none is asked for, the kernel.
+    pub is_vouched_for: bool,
     /// The whole text.
     pub raw_text: Arc<str>,
 }

@@ -208,6 +208,7 @@ pub fn upgrade(
     hub: Hub,
     address: Arc<str>,
     line: Option<Line>,
+    is_own_user: bool,
 ) -> Result<HttpResponse, ws::HandshakeError> {
     let mut response = ws::handshake(request)?;
     let settings = Arc::clone(hub.settings());
@@ -218,7 +219,7 @@ pub fn upgrade(
     let codec = Codec::new().max_size(settings.max_message_bytes);
     // It passed the guards, so it is a text and the only one.
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or(NO_ORIGIN);
-    let (meter_of_it, handshake) = (Arc::clone(&meter), Handshake { origin: origin.into(), address });
+    let (meter_of_it, handshake) = (Arc::clone(&meter), Handshake { origin: origin.into(), address, is_own_user });
     let _alive = hub.metrics().socket();
     let socket = Socket { hub, meter: meter_of_it, handshake, connection: None, parts: None, over: false, _alive };
     let frames = Box::pin(ws::WebsocketContext::with_codec(socket, guarded, codec));

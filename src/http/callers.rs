@@ -70,6 +70,11 @@ impl Peer {
         })
     }
 
+    /// Returns whether the kernel says that the daemon's own user is at the other end.
+    pub(super) fn is_own_user(&self) -> bool {
+        self.user() == Some(owner::own_user())
+    }
+
     /// Whose the codes and sessions of this connection are. `None` for a connection from this machine for which the
     /// kernel names no user, such as one that its process has closed already: it must not pass for another machine's.
     pub(super) fn session_owner(&self) -> Option<SessionOwner> {
@@ -199,7 +204,7 @@ impl Callers {
         let Some(peer) = peer.filter(|peer| peer.ip().is_loopback()) else { return false };
         match self.trust {
             LocalTrust::Loopback => true,
-            LocalTrust::SameUser => peer.user() == Some(owner::own_user()),
+            LocalTrust::SameUser => peer.is_own_user(),
             LocalTrust::None => false,
         }
     }

@@ -1,6 +1,7 @@
 //! `GET /ws/firefox`: the handshake of the Firefox extension.
 
 use super::{
+    callers::Peer,
     endpoint::Call,
     error::{ApiError, Code},
     reply::Reply,
@@ -16,6 +17,7 @@ pub(super) async fn open(mut call: Call) -> Result<Reply, ApiError> {
     let no_address = || ApiError::new(Code::InvalidRequest, "The Host is not a host and a port.").with("field", "host");
     let address = host.and_then(address_of).ok_or_else(no_address)?;
     let line = call.peer().and_then(|peer| peer.open.line());
-    let response = socket::upgrade(&call.request, payload, call.core.bridge.clone(), address.into(), line);
+    let is_own_user = call.peer().is_some_and(Peer::is_own_user);
+    let response = socket::upgrade(&call.request, payload, call.core.bridge.clone(), address.into(), line, is_own_user);
     response.map(Reply::Whole).map_err(|_| no_handshake())
 }

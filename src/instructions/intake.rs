@@ -32,6 +32,8 @@ pub struct Submission {
     text: Arc<str>,
     origin: Origin,
     authority: Authority,
+    /// Whether anything says whose the client is that observed it.
+    is_vouched_for: bool,
     dry_run: bool,
 }
 
@@ -44,7 +46,9 @@ impl Submission {
             assistant_message_id: seen.assistant_message_id,
             client_id: Some(seen.client_id.as_str().to_owned()),
         };
-        Submission { of, text: seen.raw_text, origin: Origin::Live, authority: Authority::Model, dry_run: false }
+        let (text, is_vouched_for) = (seen.raw_text, seen.is_vouched_for);
+        let authority = Authority::Model;
+        Submission { of, text, origin: Origin::Live, authority, is_vouched_for, dry_run: false }
     }
 
     /// One that the operator gave.
@@ -52,7 +56,7 @@ impl Submission {
         let Message { platform, conversation_id, assistant_message_id, text } = message;
         let of = MessageOf { platform, conversation_id, assistant_message_id, client_id: None };
         let authority = if require_approval { Authority::Model } else { Authority::Operator };
-        Submission { of, text: text.into(), origin: Origin::Http, authority, dry_run }
+        Submission { of, text: text.into(), origin: Origin::Http, authority, is_vouched_for: true, dry_run }
     }
 
     /// Whether somebody waits for what comes of it.
@@ -111,7 +115,8 @@ impl Shared {
             client_id: submission.of.client_id.as_deref().unwrap_or_default(),
             conversation_id: submission.of.conversation_id.as_deref(),
         };
-        if submission.origin == Origin::Live && !is_allowed(&settings.allow, observed) {
+        let is_allowed = submission.is_vouched_for && is_allowed(&settings.allow, observed);
+        if submission.origin == Origin::Live && !is_allowed {
             return self.put_aside(&submission, Status::NotAllowed).await;
         }
         match self.stages(&submission).await {

@@ -160,6 +160,12 @@ impl Connection {
             return;
         }
         let cut = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
-        tracing::debug!(client.id = self.name(), client.level = level, "client: {}", &message[..cut]);
+        // As fields, which are escaped: a line end must not begin a line of the log.
+        tracing::debug!(
+            client.id = self.name(),
+            client.level = level,
+            client.message = &message[..cut],
+            "a client logs"
+        );
     }
 }

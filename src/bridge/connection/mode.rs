@@ -23,7 +23,7 @@ impl Connection {
 
     /// `action_request`: changes the mode and answers when that is done, or not.
     pub(super) fn change_mode(&mut self, asked: ActionRequest, ctx: &mut Context<Self>) {
-        let mode = Mode::after(&asked.action).filter(|_| self.mode_changes < CHANGES_MAX);
+        let mode = Mode::after(&asked.action).filter(|_| self.mode_changes < CHANGES_MAX && self.is_vouched_for);
         let Some(mode) = mode else {
             let system = self.hub.system().state();
             return self.answer_change(&asked, false, system, ctx);

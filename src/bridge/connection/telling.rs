@@ -96,6 +96,7 @@ impl Connection {
                 platform: entry.platform.clone(),
                 conversation_id: entry.conversation_id.clone(),
                 assistant_message_id: entry.assistant_message_id.clone(),
+                is_vouched_for: self.is_vouched_for,
                 raw_text: Arc::clone(&raw_text),
             };
             self.hub.final_messages().seen(seen);

@@ -123,7 +123,7 @@ impl Pairings {
         nonce: Option<&str>,
         to: Addr<Connection>,
     ) -> Result<Option<Entrance>, NoRandom> {
-        let Handshake { origin, address } = handshake;
+        let Handshake { origin, address, .. } = handshake;
         let now = self.shared.clock.now_ms();
         let knock = self.desk().knock((client_id, origin), draw::code, now, to)?;
         Ok(Some(match knock {

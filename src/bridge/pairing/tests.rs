@@ -110,7 +110,7 @@ fn connect(hub: &Hub) -> Peer {
         connection: hub.connect(
             meter,
             Paper(tell).start().recipient(),
-            Handshake { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into() },
+            Handshake { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into(), is_own_user: true },
         ),
         told,
     }

@@ -161,6 +161,7 @@ impl Daemon {
         let retry = Duration::from_millis(config.store.retry_ms);
         let instructions = instructions::Hub::new(instructions::Setup {
             settings: config.instructions.clone(),
+            operator_sandbox: config.host_ops.sandbox,
             state_dir: state.path().to_owned(),
             store: store.clone(),
             retry,

@@ -7,7 +7,6 @@ use super::{
     reply::{Reply, Success, Waiting},
 };
 use crate::{
-    host::{Host, Origin, settings::Sandbox},
     instructions::{Details, Execution, Message, NAME_BYTES_MAX, Parts, Refused, RunOf, Submission, Undecided, Word},
     store::batches::{self, BatchRow, Status},
     wire::{BadField, Object, Raw, json},
@@ -107,8 +106,6 @@ struct Whole<'a> {
     row: &'a BatchRow,
     #[serde(flatten)]
     parts: Parts,
-    /// What its commands and file operations run in, by the settings of now.
-    sandbox: Sandbox,
     runs: Vec<RunOf>,
     executions: Vec<Raw>,
     /// Why nothing of it runs.
@@ -117,13 +114,11 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    fn of(details: &'a Details, host: &Host) -> Self {
+    fn of(details: &'a Details) -> Self {
         let batch = &details.batch;
-        let origin = if batch.row.origin == batches::Origin::Live.name() { Origin::Model } else { Origin::Operator };
         Whole {
             row: &batch.row,
             parts: Parts::of(&batch.plan),
-            sandbox: host.sandbox(origin),
             runs: details.runs(),
             executions: details.executions(),
             rejection: batch.rejection.clone().map(Raw::trusted),
@@ -135,7 +130,7 @@ impl<'a> Whole<'a> {
 pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
     let details = call.core.instructions.show(call.part("batch_id")).await?;
     let details = details.ok_or_else(no_batch)?;
-    Ok(call.success(&Whole::of(&details, &call.core.host)))
+    Ok(call.success(&Whole::of(&details)))
 }
 
 /// `POST /v1/instructions/{batch_id}/approve`. It runs when its turn comes.
@@ -183,7 +178,7 @@ impl From<Refused> for ApiError {
                 }
             }
             Refused::Off => {
-                let message = "Instructions are off since the database was moved aside: nobody knows what had run. \
+                let message = "Instructions are off: the database in which it stood what had run was lost or replaced. \
                                \"baa-conductor instructions enable\" lets them run again.";
                 ApiError::new(Code::StoreUnavailable, message)
             }
@@ -206,6 +201,10 @@ impl From<Undecided> for ApiError {
             }
             Undecided::Differs => {
                 ApiError::new(Code::ApprovalStale, "The batch is not what was shown; look at it again.")
+            }
+            Undecided::Confined(_) => {
+                let message = format!("The batch cannot be approved any more: {undecided}.");
+                ApiError::new(Code::ApprovalStale, message)
             }
             Undecided::Store(fault) => fault.into(),
         }

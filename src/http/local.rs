@@ -1,5 +1,7 @@
 //! Instructions, carried out by what their routes call, and answered as their routes answer.
 
+mod models_view;
+
 use super::{
     Core, describe,
     error::{ApiError, Code},
@@ -7,8 +9,8 @@ use super::{
     state, status,
 };
 use crate::{
-    host::{Origin, Outcome, Refusal},
-    instructions::{self, Done, Plan},
+    host::{Outcome, Refusal},
+    instructions::{self, Authority, Done, Mandate, Plan},
     records::Filter,
 };
 use futures_util::future::LocalBoxFuture;
@@ -29,24 +31,30 @@ impl Local {
 }
 
 impl instructions::Execute for Local {
-    fn execute<'a>(&'a self, plan: Plan, origin: Origin, stop: &'a CancellationToken) -> LocalBoxFuture<'a, Done> {
+    fn execute<'a>(
+        &'a self,
+        plan: Plan,
+        mandate: Mandate<'a>,
+        stop: &'a CancellationToken,
+    ) -> LocalBoxFuture<'a, Done> {
         Box::pin(async move {
             match self.0.upgrade() {
-                Some(core) => carry_out(&core, plan, origin, stop).await,
+                Some(core) => carry_out(&core, plan, mandate, stop).await,
                 None => failed(&ApiError::new(Code::NotReady, "The service is stopping.")),
             }
         })
     }
 }
 
-async fn carry_out(core: &Core, plan: Plan, origin: Origin, stop: &CancellationToken) -> Done {
+async fn carry_out(core: &Core, plan: Plan, mandate: Mandate<'_>, stop: &CancellationToken) -> Done {
+    let origin = mandate.origin;
     let described = |surface| done(true, &describe::described(core, surface));
     match plan {
         Plan::Describe(instructions::Surface::Whole) => described(Surface::Both),
         Plan::Describe(instructions::Surface::Business) => described(Surface::Business),
         Plan::Describe(instructions::Surface::Control) => described(Surface::Control),
         Plan::Status => done(true, &status::read(core).await),
-        Plan::BrowserStatus(filter) => browser_status(core, filter).await,
+        Plan::BrowserStatus(filter) => browser_status(core, filter, mandate).await,
         _ if !core.features.has(Feature::HostOps) => {
             failed(&ApiError::not_found("route", "Host operations are switched off."))
         }
@@ -56,9 +64,15 @@ async fn carry_out(core: &Core, plan: Plan, origin: Origin, stop: &CancellationT
     }
 }
 
-/// Without the texts of messages, as a caller without the token sees it.
-async fn browser_status(core: &Core, filter: Filter) -> Done {
-    state::read(core, filter, false, |state| done(true, state)).await
+/// Without the texts of messages, as a caller without the token sees it; to a model as much of that as is its business.
+async fn browser_status(core: &Core, filter: Filter, mandate: Mandate<'_>) -> Done {
+    if mandate.authority == Authority::Operator {
+        return state::read(core, filter, false, |state| done(true, state)).await;
+    }
+    let filter = models_view::narrowed(filter, mandate.message);
+    let whole = |state: &state::State<'_>| serde_json::to_value(state).unwrap_or_default();
+    let whole = state::read(core, filter, false, whole).await;
+    done(true, &models_view::told(&whole, mandate.message))
 }
 
 fn of_host<R: Serialize>(outcome: Result<Outcome<R>, Refusal>) -> Done {

@@ -49,7 +49,10 @@ pub(super) fn title(platform: &str, tools: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::{Authority, Batch, Message, settings::Instructions};
+    use crate::{
+        host::{self, settings::Sandbox},
+        instructions::{Authority, Batch, Message, confinement::Confinement, settings::Instructions},
+    };
 
     fn batch(tools: &[&str]) -> Batch {
         let text: String = tools.iter().map(|tool| format!("```baa\n@system::{tool}\n```\n")).collect();
@@ -79,8 +82,14 @@ mod tests {
             (vec![reads, runs], vec![known, nobody], false, false, Status::PendingApproval),
         ] {
             let batch = batch(&tools);
-            let shown: Vec<_> =
-                batch.instructions().iter().zip(duplicates).map(|(one, known)| Shown::new(one, known)).collect();
+            let (authority, origin, level) = (Authority::Model, host::Origin::Model, Sandbox::Landlock);
+            let confinement = Confinement { authority, origin, level };
+            let shown: Vec<_> = batch
+                .instructions()
+                .iter()
+                .zip(duplicates)
+                .map(|(one, known)| Shown::new(one, known, confinement))
+                .collect();
             let beginning = begin(&shown, Circumstances { dry_run, too_many });
             assert_eq!(beginning.status, status, "{tools:?} {dry_run} {too_many}");
             assert_eq!(beginning.reason.is_some(), status == Status::PendingApproval);

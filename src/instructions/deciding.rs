@@ -1,6 +1,6 @@
 //! A person's word about a batch that waits for one.
 
-use super::{hub::Shared, record};
+use super::{confinement::OtherSandbox, hub::Shared, record};
 use crate::store::{
     StoreError,
     batches::{self, BatchRow},
@@ -31,6 +31,9 @@ pub enum Undecided {
     /// What would run is not what was shown.
     #[error("the batch is not what was shown: look at it again")]
     Differs,
+    /// What would run is confined by something else than what was shown.
+    #[error("{0}: reject it, and have it said anew")]
+    Confined(#[from] OtherSandbox),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -40,12 +43,20 @@ impl Shared {
     /// Makes a decision, or says why it is none.
     pub(super) async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
         let (name, now) = (batch_id.to_owned(), self.setup.clock.now_ms());
+        let levels = self.levels();
         let decide = move |conn: &mut _| {
             let Some(batch) = batches::one(conn, &name)? else { return Ok(Err(Undecided::NotFound)) };
             // Worked out anew from what would run: a row that somebody changed is not what was shown.
             let digest = record::digest(&name, &batch.row.message.assistant_message_id, &batch.plan);
             if word.approve && word.digest.as_ref().is_some_and(|shown| *shown != digest) {
                 return Ok(Err(Undecided::Differs));
+            }
+            let waits = batch.row.status == batches::Status::PendingApproval.name();
+            if word.approve
+                && waits
+                && let Err(other) = levels.of_kept(&batch.row, &batch.plan)
+            {
+                return Ok(Err(other.into()));
             }
             let approval = match word.approve {
                 true => batches::Approval::Given { digest: &digest },

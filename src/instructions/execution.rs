@@ -1,7 +1,7 @@
 //! What came of an instruction that ran, and who runs it.
 
-use super::{record::Entry, route::Plan};
-use crate::{clock::WallMs, host::Origin};
+use super::{record::Entry, route::Plan, screen::Authority};
+use crate::{clock::WallMs, host::Origin, store::batches::MessageOf};
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,10 +28,22 @@ pub struct Done {
     pub details: Option<Value>,
 }
 
+/// On whose word an instruction runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Mandate<'a> {
+    /// The operator's or a model's.
+    pub authority: Authority,
+    /// Whose sandbox that means.
+    pub origin: Origin,
+    /// The message that it stands in.
+    pub message: &'a MessageOf,
+}
+
 /// Carries out plans by what the routes call. The edge does this: it alone knows what a route answers.
 pub trait Execute: Send + Sync {
-    /// Carries one out, on the word of `origin`; ended early when `stop` is cancelled.
-    fn execute<'a>(&'a self, plan: Plan, origin: Origin, stop: &'a CancellationToken) -> LocalBoxFuture<'a, Done>;
+    /// Carries one out; ended early when `stop` is cancelled.
+    fn execute<'a>(&'a self, plan: Plan, mandate: Mandate<'a>, stop: &'a CancellationToken)
+    -> LocalBoxFuture<'a, Done>;
 }
 
 /// Which route an instruction stands for, as it was kept.

@@ -3,6 +3,7 @@
 
 use super::{
     center::{Center, Look, Outside, Told},
+    confinement::Levels,
     deciding::{Undecided, Word},
     events::Changed,
     intake::{Refused, Submission, Taken},
@@ -13,6 +14,7 @@ use crate::{
     bridge::{FinalMessages, Seen},
     clock::Clock,
     events::Bus,
+    host::settings::Sandbox,
     runs::insist,
     state_folder::instructions_enabled,
     store::{
@@ -43,6 +45,8 @@ const STAGES_AT_ONCE: usize = 2;
 pub struct Setup {
     /// Its section.
     pub settings: Instructions,
+    /// What confines the operator's own commands.
+    pub operator_sandbox: Sandbox,
     /// Where it stands whether instructions may run at all.
     pub state_dir: PathBuf,
     /// Where batches and keys are kept.
@@ -241,6 +245,11 @@ impl Shared {
     /// Whether instructions may run at all: not after a database was lost, until a person says so.
     pub(super) fn is_enabled(&self) -> bool {
         instructions_enabled(&self.setup.state_dir)
+    }
+
+    /// The sandboxes that are in force.
+    pub(super) fn levels(&self) -> Levels {
+        Levels { operator: self.setup.operator_sandbox, model: self.setup.settings.sandbox }
     }
 
     /// Makes a change that must be made; says once that it cannot be.

@@ -93,7 +93,7 @@ pub enum Refused {
         rejection: Rejection,
     },
     /// What had run before is not known any more.
-    #[error("instructions are off since the database was moved aside, until `baa-conductor instructions enable`")]
+    #[error("instructions are off, since it is not known what had run, until `baa-conductor instructions enable`")]
     Off,
     /// As many batches wait as may.
     #[error("{0} batches wait for a decision or for their turn, as many as may")]
@@ -203,12 +203,14 @@ impl Shared {
         let unset = Beginning { status: Status::Planned, reason: None };
         let new = self.new_batch(&submission, batches::new_id(), unset);
         let settings = &self.setup.settings;
+        let confinement = self.levels().of(submission.authority, live);
         let (most, now) = (settings.max_waiting, self.setup.clock.now_ms());
         let expires_at = now.saturating_add(WallMs::try_from(settings.approval_ttl_ms).unwrap_or(WallMs::MAX));
         let keep = move |conn: &mut _| {
             let owners = owners(conn, &batch)?;
             let instructions = batch.instructions().iter().zip(&owners);
-            let shown: Vec<_> = instructions.map(|(routed, owner)| Shown::new(routed, owner.as_deref())).collect();
+            let shown: Vec<_> =
+                instructions.map(|(routed, owner)| Shown::new(routed, owner.as_deref(), confinement)).collect();
             let beginning = begin(&shown, circumstances);
             let new = NewBatch { plan: record::write(&shown), ..new };
             let taken = Taken { batch_id: new.batch_id.clone(), status: beginning.status, plan: new.plan.clone() };

@@ -18,6 +18,7 @@
 mod batch;
 mod beginning;
 mod center;
+mod confinement;
 mod deciding;
 mod dedupe;
 mod deliver;
@@ -42,9 +43,10 @@ mod tests;
 
 pub use batch::Batch;
 pub use center::{Outside, Told};
+pub use confinement::OtherSandbox;
 pub use deciding::{Undecided, Word};
 pub use dedupe::{DedupeKey, ENVELOPE_VERSION, Instruction, InstructionId, dedupe};
-pub use execution::{Done, Execute, Execution, RouteName};
+pub use execution::{Done, Execute, Execution, Mandate, RouteName};
 pub use extract::{BLOCK_BYTES_MAX, BLOCKS_MAX, Block, MESSAGE_BYTES_MAX, extract, is_result_only};
 pub use hub::{Hub, Setup, Submitted};
 pub use intake::{Refused, Submission, Taken};

@@ -4,6 +4,7 @@
 //! What a person is shown is this text, and what runs is read from this text: there is no other copy that could differ.
 
 use super::{
+    confinement::{Confined, Confinement},
     dedupe::{Instruction, sha256},
     execution::RouteName,
     route::{Plan, Route, Routed},
@@ -22,6 +23,9 @@ pub(super) struct Shown<'a> {
     pub(super) class: Class,
     /// What becomes of it by the settings.
     pub(super) verdict: Verdict,
+    /// On whose word it runs, and in what.
+    #[serde(flatten)]
+    pub(super) confined: Confined,
     /// The route that does the same.
     pub(super) route: Route,
     /// Exactly what it runs.
@@ -33,12 +37,13 @@ pub(super) struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     /// An instruction; `duplicate_of`: the batch that has it already.
-    pub(super) fn new(routed: &'a Routed, duplicate_of: Option<&'a str>) -> Self {
+    pub(super) fn new(routed: &'a Routed, duplicate_of: Option<&'a str>, confinement: Confinement) -> Self {
         let tool = routed.screened.tool;
         Shown {
             instruction: &routed.screened.instruction,
             class: tool.class(),
             verdict: routed.screened.verdict,
+            confined: confinement.of_tool(tool),
             route: tool.route(),
             plan: &routed.plan,
             duplicate_of,
@@ -64,6 +69,9 @@ pub(super) struct Entry {
     pub(super) target: String,
     /// For what.
     pub(super) tool: String,
+    /// On whose word it runs, and in what.
+    #[serde(flatten)]
+    pub(super) confined: Confined,
     /// The route that does the same.
     pub(super) route: RouteName,
     /// What it runs.
@@ -92,8 +100,14 @@ pub(super) fn digest(batch_id: &str, assistant_message_id: &str, plan: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::{Authority, Batch, Message, settings::Instructions};
+    use crate::{
+        host::{Origin, settings::Sandbox},
+        instructions::{Authority, Batch, Message, settings::Instructions},
+    };
     use serde_json::Value;
+
+    const CONFINEMENT: Confinement =
+        Confinement { authority: Authority::Model, origin: Origin::Model, level: Sandbox::Landlock };
 
     fn batch(blocks: &[&str]) -> Batch {
         let text: Vec<_> = blocks.iter().map(|block| format!("```baa\n{block}\n```\n")).collect();
@@ -119,11 +133,11 @@ mod tests {
             "@system::files/read::{\"path\":\"/a\",\"encoding\":\"base64\",\"offset\":5,\"max_bytes\":6}",
             "@system::files/write::{\"path\":\"/a\",\"content\":\"ü\",\"mode\":\"0640\",\"overwrite\":true}",
         ]);
-        let shown: Vec<_> = batch.instructions().iter().map(|routed| Shown::new(routed, None)).collect();
+        let shown: Vec<_> = batch.instructions().iter().map(|routed| Shown::new(routed, None, CONFINEMENT)).collect();
         let entries = read(&write(&shown)).unwrap();
         assert_eq!(entries.len(), batch.instructions().len());
         for (entry, routed) in entries.iter().zip(batch.instructions()) {
-            assert_eq!(entry.plan, routed.plan);
+            assert_eq!((&entry.plan, entry.confined), (&routed.plan, CONFINEMENT.of_tool(routed.screened.tool)));
             assert_eq!(entry.dedupe_key, routed.screened.instruction.dedupe_key.as_str());
             assert_eq!(entry.route.key, routed.screened.tool.route().key);
         }
@@ -132,15 +146,17 @@ mod tests {
     #[test]
     fn what_is_shown_says_what_runs_and_why_not() {
         let batch = batch(&["@system::exec::true"]);
-        let shown = Shown::new(&batch.instructions()[0], Some("batch_1"));
+        let shown = Shown::new(&batch.instructions()[0], Some("batch_1"), CONFINEMENT);
         let shown: Value = serde_json::to_value(shown).unwrap();
         for (field, value) in [
             ("class", "exec".into()),
             ("verdict", "needs_approval".into()),
+            ("authority", "model".into()),
+            ("sandbox", "landlock".into()),
             ("params", "true".into()),
             ("params_kind", "inline_string".into()),
             ("duplicate_of", "batch_1".into()),
-        ] as [(&str, Value); 5]
+        ] as [(&str, Value); 7]
         {
             assert_eq!(shown[field], value, "{field}");
         }

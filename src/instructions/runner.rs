@@ -9,19 +9,20 @@
 
 use super::{
     center::{Center, Ended, Outside},
+    confinement::Confinement,
     deliver,
-    execution::{Done, Execution},
+    execution::{Done, Execution, Mandate},
     hub::Shared,
     record::{self, Entry},
 };
 use crate::{
-    faults, host,
+    faults,
     ids::RequestId,
     mode::Mode,
     runs::kept,
     store::{
         StoreError,
-        batches::{self, Batch, Origin},
+        batches::{self, Batch, BatchRow, Origin},
         tasks::{self, Change, Status, runs},
     },
 };
@@ -72,7 +73,11 @@ impl Runner {
         let digest = record::digest(&batch_id, message_id, &batch.plan);
         let entries = match record::read(&batch.plan) {
             Ok(entries) if batch.row.digest.as_ref() == Some(&digest) => entries,
-            _ => return self.refuse(&batch_id).await,
+            _ => return self.refuse(&batch_id, "it is not what was decided about").await,
+        };
+        let confinement = match self.shared.levels().of_kept(&batch.row, &batch.plan) {
+            Ok(confinement) => confinement,
+            Err(other) => return self.refuse(&batch_id, &other.to_string()).await,
         };
         let (now, name) = (self.now(), batch_id.clone());
         let begin = move |conn: &mut _| match batches::begin(conn, &name, now)? {
@@ -81,9 +86,8 @@ impl Runner {
         };
         let row = self.insist(&batch_id, begin).await?;
         self.shared.tell(&row);
-        let origin = if row.origin == Origin::Live.name() { host::Origin::Model } else { host::Origin::Operator };
         let fresh: Vec<Entry> = entries.into_iter().filter(|entry| entry.duplicate_of.is_none()).collect();
-        let Ran { executions, stopped } = self.instructions(&batch_id, row.task_id.as_deref(), &fresh, origin).await?;
+        let Ran { executions, stopped } = self.instructions(&row, &fresh, confinement).await?;
         let (now, name) = (self.now(), batch_id.clone());
         let end = move |conn: &mut _| match stopped {
             true => batches::abandon(conn, &name, "the service stopped", now).map(drop),
@@ -91,7 +95,7 @@ impl Runner {
         };
         self.insist(&batch_id, end).await?;
         self.shared.tell_of(&batch_id).await;
-        if origin == host::Origin::Model && !stopped {
+        if row.origin == Origin::Live.name() && !stopped {
             deliver::start(&self.shared, &self.outside, row, &executions);
         }
         self.center.do_send(Ended { batch_id, told: Ok(executions) }); // bounded: once a batch
@@ -100,12 +104,14 @@ impl Runner {
 
     async fn instructions(
         &self,
-        batch_id: &str,
-        task_id: Option<&str>,
+        row: &BatchRow,
         entries: &[Entry],
-        origin: host::Origin,
+        confinement: Confinement,
     ) -> Result<Ran, StoreError> {
-        let task_id = task_id.ok_or(StoreError::NotFound)?.to_owned();
+        let batch_id = row.batch_id.as_str();
+        let task_id = row.task_id.clone().ok_or(StoreError::NotFound)?;
+        let Confinement { authority, origin, .. } = confinement;
+        let mandate = Mandate { authority, origin, message: &row.message };
         let runs = self.insist(batch_id, move |conn| runs::of_task(conn, &task_id)).await?;
         let settings = &self.shared.setup.settings;
         let (mut executions, mut whole) = (Vec::with_capacity(entries.len()), settings.answer_max_bytes);
@@ -126,7 +132,7 @@ impl Runner {
             if self.insist(batch_id, begin).await? != Change::Made {
                 continue; // it had its turn
             }
-            let execution = self.execute(entry, origin).await;
+            let execution = self.execute(entry, mandate).await;
             failed |= !execution.done.ok;
             let (execution, text) = record_of(execution, settings.result_max_bytes, &mut whole);
             let status = if execution.done.ok { Status::Succeeded } else { Status::Failed };
@@ -138,12 +144,12 @@ impl Runner {
         Ok(Ran { executions, stopped: false })
     }
 
-    async fn execute(&self, entry: &Entry, origin: host::Origin) -> Execution {
+    async fn execute(&self, entry: &Entry, mandate: Mandate<'_>) -> Execution {
         let (request_id, started_at) = (RequestId::generate(), self.now());
         faults::point("instruction");
         // What began may finish for as long as the service takes to stop; the host ends it then.
         let never = CancellationToken::new();
-        let done: Done = self.outside.execute.execute(entry.plan.clone(), origin, &never).await;
+        let done: Done = self.outside.execute.execute(entry.plan.clone(), mandate, &never).await;
         Execution::of(entry, request_id.as_str(), done, started_at, self.now())
     }
 
@@ -164,13 +170,13 @@ impl Runner {
         is_aside
     }
 
-    /// One whose text is not what was decided about: it never runs.
-    async fn refuse(&self, batch_id: &str) -> Result<(), StoreError> {
-        tracing::error!(batch.id = batch_id, "a batch is not what was decided about and does not run");
-        let (now, name) = (self.now(), batch_id.to_owned());
+    /// One that is not what was decided about, or would not run as it was: it never runs.
+    async fn refuse(&self, batch_id: &str, why: &str) -> Result<(), StoreError> {
+        tracing::error!(batch.id = batch_id, why, "a batch does not run");
+        let (now, name, why) = (self.now(), batch_id.to_owned(), why.to_owned());
         let refuse = move |conn: &mut _| {
             batches::begin(conn, &name, now)?;
-            batches::abandon(conn, &name, "it is not what was decided about", now)
+            batches::abandon(conn, &name, &why, now)
         };
         self.insist(batch_id, refuse).await?;
         self.shared.tell_of(batch_id).await;

@@ -14,7 +14,7 @@ use super::{
     rejection::{Code, Rejection, Stage},
     settings::{Class, Instructions},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use allow::{Observed, is_allowed};
 
@@ -43,7 +43,8 @@ pub enum Tool {
 }
 
 /// Whose word an instruction is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Authority {
     /// The operator's own: whoever holds the token and does not ask for approval.
     Operator,

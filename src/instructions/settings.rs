@@ -19,7 +19,7 @@ settings! {
         exec_allow: Vec<Vec<String>> = Vec::new(),
         /// Milliseconds until what waits for approval expires.
         approval_ttl_ms: u64 = 3_600_000,
-        /// What the commands and file tools of live batches run in.
+        /// What the commands and file tools of a model run in, live or handed in for approval.
         sandbox: Sandbox = Sandbox::Landlock,
         /// Live batches a minute beyond which approval is needed whatever the class; 0 = always.
         max_live_batches_per_minute: usize = 6,

@@ -49,9 +49,10 @@ fn asked(arguments: Arguments) -> Asked {
 }
 
 const BATCH: &str = r#"{"ok":true,"data":{"batch_id":"batch_1","status":"pending_approval","origin":"live",
-    "platform":"claude","conversation_id":"c","digest":"sha256:d","sandbox":"landlock","expires_at":1793000000000,"delivery":"off",
+    "platform":"claude","conversation_id":"c","digest":"sha256:d","expires_at":1793000000000,"delivery":"off",
     "reason":"an instruction needs approval","executions":[],"instructions":[
       {"block_index":0,"instruction_id":"inst_1","target":"system","tool":"exec","verdict":"needs_approval",
+       "sandbox":"landlock",
        "plan":{"operation":"exec","input":{"command":"ls\n\u001b[2Jrm \u202ex","cwd":"/tmp","env":{"A\u200b":"b"},"stdin":null}}},
       {"block_index":1,"instruction_id":"inst_2","target":"system","tool":"status","verdict":"runs",
        "plan":{"operation":"status"},"duplicate_of":"batch_0"}]}}"#;
@@ -64,9 +65,8 @@ async fn a_batch_is_shown_with_all_that_runs_and_nothing_that_steers() {
         "batch         batch_1",
         "status        pending_approval",
         "because       an instruction needs approval",
-        "sandbox       landlock",
         "expires       2026-10-26T07:33:20Z",
-        "0  @system::exec  inst_1  needs approval",
+        "0  @system::exec  inst_1  runs in landlock  needs approval",
         "  $ ls",
         "  $ \\u{1b}[2Jrm \\u{202e}x",
         "  command, 2 lines, 14 bytes",

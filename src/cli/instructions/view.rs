@@ -31,7 +31,6 @@ pub(super) struct Batch {
     expires_at: Option<WallMs>,
     client_id: Option<String>,
     reason: Option<String>,
-    sandbox: Option<String>,
     delivery: Option<String>,
     pub(super) digest: Option<String>,
     instructions: Vec<Instruction>,
@@ -46,6 +45,8 @@ struct Instruction {
     target: String,
     tool: String,
     verdict: Option<String>,
+    /// What it runs in, where it reaches the machine.
+    sandbox: Option<String>,
     plan: Value,
     duplicate_of: Option<String>,
 }
@@ -110,7 +111,6 @@ pub(super) fn batch(batch: &Batch, width: Option<usize>) -> String {
         ("conversation", &batch.conversation_id),
         ("client", &batch.client_id),
         ("because", &batch.reason),
-        ("sandbox", &batch.sandbox),
         ("digest", &batch.digest),
         ("delivery", &batch.delivery),
     ] {
@@ -141,9 +141,15 @@ fn instruction(said: &mut String, one: &Instruction, done: Option<&Execution>, w
         (None, Some("needs_approval")) => "  needs approval".to_owned(),
         _ => String::new(),
     };
+    let confined = match one.sandbox.as_deref() {
+        Some("off") => "  runs in no sandbox".to_owned(),
+        Some(level) => format!("  runs in {level}"),
+        None => String::new(),
+    };
     let id = one.instruction_id.as_deref().unwrap_or_default();
-    let head = format!("@{}::{}  {id}{note}", one.target, one.tool);
-    said.push('\n');
+    let head = format!("@{}::{}  {id}{confined}{note}", one.target, one.tool);
+    said.push('
+');
     said.push_str(&passage::wrapped(&format!("{}  ", one.block_index), &text::line(&head), width));
     let input = &one.plan["input"];
     let parts = rows(if input.is_null() { &one.plan } else { input });

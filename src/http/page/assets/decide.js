@@ -58,7 +58,7 @@ export function showBatches(state, details, now, { approve, reject }) {
 }
 
 function showBatch(element, view) {
-  fill(element, view, ["title", "from", "expires", "sandbox"]);
+  fill(element, view, ["title", "from", "expires"]);
   show(partOf(element, "loading"), view.instructions === null);
   const yes = element.querySelector(".yes");
   yes.disabled = view.digest === null;

@@ -19,6 +19,9 @@ function planRows({ plan, params }) {
   return isUsual ? [...rows(operation, "operation"), ...rows(input)] : rows(plan);
 }
 
+/** What it runs in, where it reaches the machine. */
+const confinement = ({ sandbox }) => (sandbox === "off" ? "no sandbox" : sandbox);
+
 /** One instruction: what it is called, what would run, and what the model wrote. `repeated`: which ran before. */
 function instructionView(instruction, index, repeated) {
   const { target, tool, raw_block, instruction_id, block_index } = instruction;
@@ -26,7 +29,7 @@ function instructionView(instruction, index, repeated) {
   return {
     key: `${index} ${instruction_id}`,
     title: `${index + 1}. ${line(target)}::${line(tool)}${isRepeated ? " was taken on before and does not run again" : ""}`,
-    rows: planRows(instruction),
+    rows: [...planRows(instruction), ...rows(confinement(instruction), "runs in")],
     raw: text(raw_block ?? ""),
   };
 }
@@ -43,7 +46,6 @@ export function batchView(batch, detail, now) {
     key: batch.batch_id,
     title: instructions === null ? "Instructions" : count(instructions.length, "instruction"),
     from: `${told} ${ago(batch.created_at ?? now, now)}: ${from}${batch.reason ? `; it waits because ${line(batch.reason)}` : ""}`,
-    sandbox: detail?.sandbox === undefined ? "" : `Commands run ${detail.sandbox === "off" ? "without a sandbox" : `in the sandbox ${line(detail.sandbox)}`}.`,
     expires: typeof batch.expires_at === "number" && batch.expires_at > now ? `Expires in ${left(batch.expires_at, now)}.` : "",
     instructions: instructions?.map((each, index) => instructionView(each, index, detail.duplicates ?? [])) ?? null,
     /** What an approval holds for: exactly what is shown. Without it nothing can be approved. */

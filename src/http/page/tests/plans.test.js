@@ -12,8 +12,6 @@ test("a batch says whence it comes and until when it waits", () => {
   assert.match(batchView(batch("b", { reason: "an instruction needs approval" }), undefined, NOW).from, /; it waits because an instruction needs approval$/);
   assert.equal(view.expires, "Expires in 1 h.");
   assert.deepEqual([view.instructions, view.digest], [null, null], "nothing can be approved that is not shown");
-  const sandbox = (level) => batchView(batch("b"), { instructions: [], sandbox: level }, NOW).sandbox;
-  assert.deepEqual([sandbox("landlock"), sandbox("off"), sandbox(undefined)], ["Commands run in the sandbox landlock.", "Commands run without a sandbox.", ""]);
 });
 
 test("what would run is shown whole, every part of the plan by its name", () => {
@@ -36,6 +34,13 @@ test("a plan of another form is shown whole as well, and what ran before is name
   assert.deepEqual(names({ route: { path: "/v1/exec" }, list: [] }), ["route.path=/v1/exec", "list=[]"]);
   assert.match(shown({}, [{ instruction_id: "i", block_index: 3 }]).title, /does not run again$/);
   assert.equal(shown({}, [{ instruction_id: "i", block_index: 2 }]).title, "1. conductor::exec");
+});
+
+test("what confines it is shown with what would run", () => {
+  const last = (more) => batchView(batch("b"), { digest: "d", instructions: [instruction(more)] }, NOW).instructions[0].rows.at(-1);
+  assert.deepEqual(last({ sandbox: "landlock" }), { name: "runs in", text: "landlock" });
+  assert.deepEqual(last({ sandbox: "off" }), { name: "runs in", text: "no sandbox" });
+  assert.deepEqual(last({ params: "y" }), { name: "params", text: "y" }, "what does not reach the machine runs in none");
 });
 
 test("a plan may be a text, and without one the parameters are shown", () => {

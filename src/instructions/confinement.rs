@@ -1,0 +1,115 @@
+//! What confines an instruction. It is decided with its batch, shown to whoever approves that, part of the digest, and
+//! compared with what is in force before anything runs. Pure.
+
+use super::{
+    record,
+    screen::{Authority, Tool},
+};
+use crate::{
+    host::{self, settings::Sandbox},
+    store::batches::{BatchRow, Origin},
+};
+use serde::{Deserialize, Serialize};
+
+/// The sandboxes that are configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Levels {
+    /// `host_ops.sandbox`.
+    pub(super) operator: Sandbox,
+    /// `instructions.sandbox`.
+    pub(super) model: Sandbox,
+}
+
+/// On whose word a batch runs, and whose sandbox that means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Confinement {
+    pub(super) authority: Authority,
+    pub(super) origin: host::Origin,
+    pub(super) level: Sandbox,
+}
+
+/// The same as it is kept with each instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Confined {
+    /// On whose word it runs. One that an earlier version kept does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) authority: Option<Authority>,
+    /// What it runs in, where it reaches the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sandbox: Option<Sandbox>,
+}
+
+/// The sandbox in force is not the one that was decided about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it was decided about for the sandbox {}, and {} is in force now", .decided.name(), .in_force.name())]
+pub struct OtherSandbox {
+    decided: Sandbox,
+    in_force: Sandbox,
+}
+
+impl Levels {
+    /// What holds for a batch. A model's word runs in `instructions.sandbox`, however it came here; what is handed in for
+    /// approval never in less than the operator's own calls.
+    pub(super) fn of(self, authority: Authority, is_live: bool) -> Confinement {
+        let origin = match authority {
+            Authority::Operator => host::Origin::Operator,
+            Authority::Model if self.model == Sandbox::Off && !is_live => host::Origin::Operator,
+            Authority::Model => host::Origin::Model,
+        };
+        let level = match origin {
+            host::Origin::Operator => self.operator,
+            host::Origin::Model => self.model,
+        };
+        Confinement { authority, origin, level }
+    }
+
+    /// What holds now for a batch that was kept. One that does not say on whose word it runs is taken for a model's.
+    ///
+    /// # Errors
+    ///
+    /// Another sandbox is in force than the one that was decided about.
+    pub(super) fn of_kept(self, row: &BatchRow, plan: &str) -> Result<Confinement, OtherSandbox> {
+        let kept: Vec<_> = record::read(plan).unwrap_or_default().into_iter().map(|entry| entry.confined).collect();
+        let authority = kept.iter().find_map(|confined| confined.authority).unwrap_or(Authority::Model);
+        let confinement = self.of(authority, row.origin == Origin::Live.name());
+        match kept.iter().filter_map(|confined| confined.sandbox).find(|level| *level != confinement.level) {
+            Some(decided) => Err(OtherSandbox { decided, in_force: confinement.level }),
+            None => Ok(confinement),
+        }
+    }
+}
+
+impl Confinement {
+    /// As it is kept with an instruction for this tool.
+    pub(super) fn of_tool(self, tool: Tool) -> Confined {
+        let reaches_machine = matches!(tool, Tool::Exec | Tool::FilesRead | Tool::FilesWrite);
+        Confined { authority: Some(self.authority), sandbox: reaches_machine.then_some(self.level) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_models_word_never_runs_in_less_than_was_meant_for_it() {
+        use Authority::{Model, Operator};
+        use Sandbox::{Bubblewrap, Landlock, Off};
+        for (operator, model, authority, is_live, origin, level) in [
+            (Off, Landlock, Operator, false, host::Origin::Operator, Off),
+            (Off, Landlock, Model, false, host::Origin::Model, Landlock),
+            (Off, Landlock, Model, true, host::Origin::Model, Landlock),
+            (Bubblewrap, Landlock, Model, false, host::Origin::Model, Landlock),
+            (Landlock, Off, Model, false, host::Origin::Operator, Landlock),
+            (Landlock, Off, Model, true, host::Origin::Model, Off),
+            (Off, Off, Model, false, host::Origin::Operator, Off),
+        ] {
+            let found = Levels { operator, model }.of(authority, is_live);
+            assert_eq!(
+                found,
+                Confinement { authority, origin, level },
+                "{operator:?} {model:?} {authority:?} {is_live}"
+            );
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! them, write down what instructions came to, end the events, close the sockets with 1001, write what is queued, then let
 //! the server go. All together are bounded by `server.shutdown_timeout_ms`.
 
+mod recognition;
 mod start;
 
 pub(crate) use start::host_setup;
@@ -18,13 +19,13 @@ use crate::{
     instructions, policy, records, relay,
     relay::Journal,
     runs::Operations,
-    state_folder::{Announcement, StateError, StateFolder, TokenError, instructions_enabled},
+    state_folder::{Announcement, StateError, StateFolder, TokenError},
     store::{Later, OpenError, Retention, Store, StoreError},
     system::System,
     telemetry::metrics::Metrics,
     watchdog::Watchdog,
 };
-use start::{give_up, interrupt, listen, renew_store, watch};
+use start::{give_up, interrupt, listen, renew_store, warn_of_instructions, watch};
 use std::{
     io,
     net::SocketAddr,
@@ -137,12 +138,11 @@ impl Daemon {
         if damaged == Damaged::MovedAside {
             renew_store(&database, state.path(), clock)?;
         }
-        if !instructions_enabled(state.path()) {
-            tracing::warn!("instructions are off until `baa-conductor instructions enable`");
-        }
         let registry = Arc::new(config.registry());
         let metrics = Metrics::new(registry.names());
         let store = Store::open(&database, &config.store)?.timed(metrics.store.clone());
+        recognition::recognize(&store, state.path()).await?;
+        warn_of_instructions(config, state.path());
         let later = Later::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");

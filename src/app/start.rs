@@ -3,10 +3,11 @@
 
 use super::StartError;
 use crate::{
+    bridge::settings::Pairing,
     clock::Clock,
     config::Config,
     host, http,
-    state_folder::disable_instructions,
+    state_folder::{disable_instructions, instructions_enabled},
     store::{self, Later, Store, batches, tasks::Interrupted},
     watchdog::{Death, Watchdog},
 };
@@ -33,6 +34,19 @@ pub(super) fn renew_store(database: &Path, state_dir: &Path, clock: Clock) -> Re
     let aside = store::aside::move_aside(database, clock.now_ms()).map_err(failed)?;
     tracing::warn!(path = %database.display(), aside = %aside.display(), "the damaged database was moved aside");
     Ok(())
+}
+
+/// Says what keeps instructions from running, and what lets more of them run than one might think.
+pub(super) fn warn_of_instructions(config: &Config, state_dir: &Path) {
+    if !instructions_enabled(state_dir) {
+        tracing::warn!("instructions are off until `baa-conductor instructions enable`");
+    }
+    if config.instructions.live && config.bridge.pairing == Pairing::Off {
+        tracing::warn!(
+            "bridge.pairing is off and instructions.live is on: any program of this user can speak as a model; pair your \
+             Firefox and remove bridge.pairing"
+        );
+    }
 }
 
 /// Watches this thread, and what runs on it and beside it for as long as the daemon does.

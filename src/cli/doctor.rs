@@ -88,6 +88,7 @@ fn examine(prepared: Result<Context, Refusal>, common: &Common, arguments: &Argu
     findings.extend(ground.state_folder());
     let token = ground.token(&mut findings);
     findings.push(ground.local_trust());
+    findings.push(ground.instructions());
     match Daemon::find(&state_dir) {
         Ok(found) => {
             findings.push(ground.port_of(&found));

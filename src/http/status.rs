@@ -16,7 +16,14 @@ pub(super) struct Status {
     in_flight_requests: usize,
     bridge: Bridge,
     store: Store,
+    instructions: Instructions,
     policy: Summary,
+}
+
+/// `off`: it is not known what had run, and a person has to enable them.
+#[derive(Serialize)]
+struct Instructions {
+    status: &'static str,
 }
 
 #[derive(Serialize)]
@@ -69,6 +76,7 @@ pub(super) async fn read(core: &Core) -> Status {
         in_flight_requests: core.relay.live_count(),
         bridge: Bridge { status: BridgeStatus::of(client_count), client_count, active_client_id },
         store: Store { status: if faults.is_empty() { "ok" } else { "unavailable" }, faults },
+        instructions: Instructions { status: if core.instructions.is_enabled() { "on" } else { "off" } },
         policy: core.policy.summary().await,
     }
 }

@@ -125,6 +125,11 @@ impl Hub {
         &self.shared.setup.settings
     }
 
+    /// Whether instructions may run at all: not where it is not known what had run, until a person enables them.
+    pub fn is_enabled(&self) -> bool {
+        self.shared.is_enabled()
+    }
+
     /// Takes a message in: what is to be run is kept, and will be.
     ///
     /// # Errors

@@ -20,9 +20,11 @@ use crate::{
     ids::RequestId,
     mode::Mode,
     runs::kept,
+    state_folder::StoreMark,
     store::{
         StoreError,
         batches::{self, Batch, BatchRow, Origin},
+        identity,
         tasks::{self, Change, Status, runs},
     },
 };
@@ -86,6 +88,7 @@ impl Runner {
         };
         let row = self.insist(&batch_id, begin).await?;
         self.shared.tell(&row);
+        self.remember(&batch_id).await?;
         let fresh: Vec<Entry> = entries.into_iter().filter(|entry| entry.duplicate_of.is_none()).collect();
         let Ran { executions, stopped } = self.instructions(&row, &fresh, confinement).await?;
         let (now, name) = (self.now(), batch_id.clone());
@@ -182,6 +185,18 @@ impl Runner {
         self.shared.tell_of(batch_id).await;
         self.center.do_send(Ended { batch_id: batch_id.to_owned(), told: Ok(Vec::new()) }); // bounded: once a batch
         Ok(())
+    }
+
+    /// Notes beside the database how far it has come, before anything of a batch runs: an older copy of it, put in its place
+    /// later, is then known as one.
+    async fn remember(&self, batch_id: &str) -> Result<(), StoreError> {
+        let folder = self.shared.setup.state_dir.clone();
+        let note = move |conn: &mut _| {
+            let head = identity::head(conn)?.map(|head| (head.number, head.hash));
+            let mark = StoreMark { store_id: identity::store_id(conn)?, head };
+            mark.write(&folder).map_err(|error| StoreError::Database(format!("its mark cannot be written: {error}")))
+        };
+        self.insist(batch_id, note).await
     }
 
     /// Makes a change that must be made. Whoever waits for the batch is told at once that it cannot be made now.

@@ -1,14 +1,14 @@
 //! Whether instructions may run at all: a file that is there says no, until the operator removes it by command.
 //!
-//! What at-most-once remembers lies in the database. When that was damaged and had to be moved aside, nobody knows any more
-//! what was run already; so from then on nothing runs until a person says that it may. A file and not a row, because it
-//! must outlive the next damage too.
+//! What at-most-once remembers lies in the database. When that was damaged and had to be moved aside, is gone, or is another
+//! or an older one than before, it is not known any more what was run already; so from then on nothing runs until a person
+//! says that it may. A file and not a row, because it must outlive the next damage too.
 
 use super::{files, remove};
 use std::{io, path::Path};
 
 const FILE: &str = "instructions.off";
-const TEXT: &str = "The database was moved aside because it was damaged, and with it what had run already.\n\
+const TEXT: &str = "The database in which it stood what had run already was lost, replaced or moved aside.\n\
                     Instructions stay off until `baa-conductor instructions enable`.\n";
 
 /// Whether instructions may run. Where that cannot be told they may not.

@@ -4,6 +4,7 @@
 //! conductor.lock   held by the one daemon that runs on this folder
 //! token            what callers show; made at first start
 //! daemon.json      where a running daemon is found; there from ready to exit
+//! database.json    which database belongs here, and how far it had come
 //! instructions.off  there while instructions may not run
 //! logs/            log files, when they are on
 //! ```
@@ -15,11 +16,13 @@ mod files;
 mod instructions;
 mod live_token;
 mod lock;
+mod mark;
 mod token;
 
 pub use daemon::{Announcement, Daemon, FindError};
 pub use instructions::{disable_instructions, enable_instructions, instructions_enabled};
 pub use live_token::LiveToken;
+pub use mark::StoreMark;
 pub use token::TokenError;
 
 use crate::{clock::WallMs, http::settings::Auth, secret::Secret};

@@ -15,6 +15,7 @@
 pub mod aside;
 pub mod audit;
 pub mod batches;
+pub mod identity;
 pub mod keys;
 mod later;
 pub mod logins;

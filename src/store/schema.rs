@@ -97,6 +97,13 @@ table! {
 }
 
 table! {
+    store_identity (id) {
+        id -> Integer,
+        store_id -> Text,
+    }
+}
+
+table! {
     dedupe_keys (dedupe_key) {
         dedupe_key -> Text,
         batch_id -> Text,

@@ -4,6 +4,7 @@
 use super::finding::Finding;
 use crate::{
     app,
+    bridge::settings::Pairing,
     cli::{Context, Refusal},
     config::Config,
     host::{self, Host, settings::Sandbox},
@@ -151,6 +152,22 @@ impl Ground<'_> {
         };
         let tunnel = "nor does whoever comes by a raw TCP tunnel (ssh -R, socat) that runs as this user";
         Finding::ok(name, format!("{whose}, {tunnel}")).advise(advice)
+    }
+
+    /// Whether instructions may run, and on whose word.
+    pub(super) fn instructions(&self) -> Finding {
+        let name = "instructions";
+        let live = self.config.instructions.live;
+        if !state_folder::instructions_enabled(self.state_dir) {
+            return Finding::warning(name, "off: the database in which it stood what had run was lost or replaced")
+                .advise("`baa-conductor instructions enable` lets them run again, also what ran before");
+        }
+        if live && self.config.bridge.pairing == Pairing::Off {
+            let why =
+                "instructions.live is on and bridge.pairing is off: any program of this user can speak as a model";
+            return Finding::warning(name, why).advise("pair your Firefox and remove bridge.pairing");
+        }
+        Finding::ok(name, if live { "live: a model's messages are acted on" } else { "not live" })
     }
 
     /// Whether a daemon could listen.

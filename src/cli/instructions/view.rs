@@ -148,8 +148,7 @@ fn instruction(said: &mut String, one: &Instruction, done: Option<&Execution>, w
     };
     let id = one.instruction_id.as_deref().unwrap_or_default();
     let head = format!("@{}::{}  {id}{confined}{note}", one.target, one.tool);
-    said.push('
-');
+    said.push('\n');
     said.push_str(&passage::wrapped(&format!("{}  ", one.block_index), &text::line(&head), width));
     let input = &one.plan["input"];
     let parts = rows(if input.is_null() { &one.plan } else { input });

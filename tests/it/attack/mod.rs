@@ -16,6 +16,7 @@ mod fairness;
 mod heads;
 mod hosts;
 mod kept;
+mod lost_database;
 mod models_word;
 mod noise;
 mod paths;
@@ -25,7 +26,9 @@ mod scratch;
 mod slow;
 mod smuggling;
 mod terminal;
+mod trusted_files;
 mod tunnels;
+mod unpaired;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
 use baa_conductor::simulator::Profile;

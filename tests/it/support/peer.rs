@@ -2,6 +2,7 @@
 
 use super::{Connection, Daemon, text_frame, within};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 /// The sample of RFC 6455.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -22,11 +23,15 @@ pub(crate) struct Received {
 impl Peer {
     /// Upgrades; says nothing more.
     pub(crate) async fn upgraded(daemon: &Daemon) -> Self {
-        let mut connection = Connection::open(daemon.address).await;
+        Peer::over(Connection::open(daemon.address).await, daemon.address).await
+    }
+
+    /// The same over a connection that the test has opened itself.
+    pub(crate) async fn over(mut connection: Connection, address: SocketAddr) -> Self {
         let head = format!(
             "GET /ws/firefox HTTP/1.1\r\nhost: {}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
              sec-websocket-key: {KEY}\r\nsec-websocket-version: 13\r\n\r\n",
-            daemon.address
+            address
         );
         connection.write(head.as_bytes()).await;
         assert_eq!(connection.head().await.status, 101);

@@ -1,0 +1,73 @@
+//! Which database this is, and how far it has come: what tells it from another one, and from an older copy of itself.
+
+use super::{
+    StoreError,
+    audit::{self, Link},
+    schema::{store_identity as identity, task_logs as logs},
+};
+use diesel::prelude::*;
+
+/// The one row.
+const ROW: i32 = 1;
+
+/// The random name that the database was given when it was made: 32 hex digits.
+pub fn store_id(conn: &mut SqliteConnection) -> Result<String, StoreError> {
+    Ok(identity::table.find(ROW).select(identity::store_id).first(conn)?)
+}
+
+/// The last line of the audit trail, which grows with everything that is done on a model's word.
+pub fn head(conn: &mut SqliteConnection) -> Result<Option<Link>, StoreError> {
+    Ok(audit::ends(conn)?.head)
+}
+
+/// Whether the trail has come as far as this line, and holds it unless it left by age.
+pub fn has_reached(conn: &mut SqliteConnection, line: &Link) -> Result<bool, StoreError> {
+    let ends = audit::ends(conn)?;
+    let number = |link: Option<Link>| link.map_or(0, |link| link.number);
+    if number(ends.head) < line.number {
+        return Ok(false);
+    }
+    if number(ends.anchor) >= line.number {
+        return Ok(true);
+    }
+    let hash: Option<String> = logs::table.find(line.number).select(logs::hash).first(conn).optional()?;
+    Ok(hash.as_ref() == Some(&line.hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        audit::{Entry, Level, append},
+        memory,
+    };
+
+    fn add(conn: &mut SqliteConnection, message: &str) -> Link {
+        let entry = Entry { task_id: "task_1", run_id: None, at: 1, level: Level::Info, event: "queued", message };
+        append(conn, &entry).unwrap();
+        head(conn).unwrap().unwrap()
+    }
+
+    #[test]
+    fn every_database_has_a_name_of_its_own() {
+        let ids = [store_id(&mut memory()).unwrap(), store_id(&mut memory()).unwrap()];
+        assert!(ids[0] != ids[1] && ids[0].len() == 32, "{ids:?}");
+    }
+
+    #[test]
+    fn an_older_copy_and_one_that_went_another_way_have_not_reached_what_was_remembered() {
+        let (conn, copy, other) = (&mut memory(), &mut memory(), &mut memory());
+        assert_eq!(head(conn), Ok(None));
+        for conn in [&mut *conn, &mut *copy, &mut *other] {
+            add(conn, "one");
+        }
+        let line = add(conn, "two");
+        assert_eq!(has_reached(conn, &line), Ok(true));
+        assert_eq!(has_reached(copy, &line), Ok(false));
+        add(other, "another");
+        add(other, "three");
+        assert_eq!(has_reached(other, &line), Ok(false));
+        add(conn, "three");
+        assert_eq!(has_reached(conn, &line), Ok(true));
+    }
+}

@@ -11,8 +11,8 @@ DELETE FROM login_endpoints WHERE instr(path, '?') > 0;
 
 -- Of commands by hand, and of those that a model asked for.
 UPDATE runs SET result = json_set(result, '$.input.env',
-        json((SELECT json_group_array(key) FROM json_each(result, '$.input.env'))))
+        json((SELECT json_group_object(key, NULL) FROM json_each(result, '$.input.env'))))
     WHERE CASE WHEN json_valid(result) THEN json_type(result, '$.input.env') = 'object' END;
 UPDATE runs SET result = json_set(result, '$.data.input.env',
-        json((SELECT json_group_array(key) FROM json_each(result, '$.data.input.env'))))
+        json((SELECT json_group_object(key, NULL) FROM json_each(result, '$.data.input.env'))))
     WHERE CASE WHEN json_valid(result) THEN json_type(result, '$.data.input.env') = 'object' END;

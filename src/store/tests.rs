@@ -340,3 +340,44 @@ fn every_migration_can_be_taken_back() {
     .unwrap();
     assert_eq!(tables, 0);
 }
+
+/// What is kept of values by a version that left none out is overwritten when the next one starts.
+#[test]
+fn values_that_were_kept_are_overwritten_and_the_trail_stays_as_it_is() {
+    use diesel_migrations::MigrationHarness;
+    #[derive(QueryableByName)]
+    struct Kept {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        kept: String,
+    }
+    let conn = &mut open::memory();
+    conn.revert_last_migration(open::MIGRATIONS).unwrap();
+    conn.batch_execute(
+        r#"INSERT INTO browser_requests VALUES
+            (1,'r','p',NULL,'GET','/a?k=hush#hush','m','m','done',NULL,NULL,NULL,1,NULL,NULL,NULL,0,0,0,0,0,0),
+            (2,'r','p',NULL,'GET','/a#hush','m','m','done',NULL,NULL,NULL,1,NULL,NULL,NULL,0,0,0,0,0,0),
+            (3,'r','p',NULL,'GET','/a','m','m','done',NULL,NULL,NULL,1,NULL,NULL,NULL,0,0,0,0,0,0);
+        INSERT INTO logins VALUES (1,'c','p','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1,1);
+        INSERT INTO login_endpoints VALUES (1,1,'GET','/a?k=hush',1,1), (2,1,'GET','/a?k=hush2',1,1), (3,1,'GET','/b',1,1);
+        INSERT INTO tasks VALUES (1,'t','k','failed','t',1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,3);
+        INSERT INTO runs VALUES
+            (1,'a','t',0,'failed','exec',NULL,NULL,'{"input":{"env":{"K":"hush","L":""}},"ok":true}'),
+            (2,'b','t',1,'failed','exec',NULL,NULL,'{"data":{"input":{"env":{"K":"hush"}}}}'),
+            (3,'c','t',2,'failed','exec',NULL,NULL,'no json'),
+            (4,'d','t',3,'running','exec',NULL,NULL,NULL);
+        INSERT INTO task_logs VALUES (1,'l','t',NULL,1,'info','e','hush','h',NULL);"#,
+    )
+    .unwrap();
+    conn.run_pending_migrations(open::MIGRATIONS).unwrap();
+    let mut kept = |query: &str| {
+        let rows = diesel::sql_query(query).load::<Kept>(conn).unwrap();
+        rows.into_iter().map(|row| row.kept).collect::<Vec<_>>()
+    };
+    assert_eq!(kept("SELECT path AS kept FROM browser_requests ORDER BY id"), ["/a?…", "/a", "/a"]);
+    assert_eq!(kept("SELECT path AS kept FROM login_endpoints ORDER BY id"), ["/a", "/b"]);
+    assert_eq!(
+        kept("SELECT result AS kept FROM runs WHERE result IS NOT NULL ORDER BY id"),
+        [r#"{"input":{"env":{"K":null,"L":null}},"ok":true}"#, r#"{"data":{"input":{"env":{"K":null}}}}"#, "no json"]
+    );
+    assert_eq!(kept("SELECT message AS kept FROM task_logs"), ["hush"], "its hash covers it");
+}

@@ -59,7 +59,7 @@ async fn a_finished_request_tells_how_it_went() {
         ("platform", json!("claude")),
         ("client_id", json!("ff")),
         ("method", json!("POST")),
-        ("path", json!("/echo?x=1")),
+        ("path", json!("/echo?x")),
         ("request_mode", json!("api_request")),
         ("response_mode", json!("buffered")),
         ("phase", json!("done")),

@@ -44,7 +44,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
 /// From SIGTERM to SIGKILL.
 pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
 /// How long a supervisor may take for everything but its command.
-pub(super) const OVERHEAD: Duration = Duration::from_secs(15);
+pub(super) const OVERHEAD: Duration = Duration::from_secs(10);
 
 /// A command to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,12 +99,10 @@ impl Exec {
     }
 }
 
-/// Leaves of the variables in the input of a command their names alone.
+/// Leaves of the variables in the input of a command their names alone, each with `null` for its value.
 pub fn names_alone(input: &mut Value) {
-    if let Some(env) = input.get_mut("env")
-        && let Some(variables) = env.as_object()
-    {
-        *env = variables.keys().map(String::as_str).collect();
+    if let Some(Value::Object(variables)) = input.get_mut("env") {
+        variables.values_mut().for_each(|value| *value = Value::Null);
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) const COMMAND: &str = "supervise-command";
 #[cfg(target_os = "linux")]
 const AHEAD: i32 = -20;
 /// How long the removal of a command's own folder may keep its answer waiting.
-const REMOVE_WITHIN: Duration = Duration::from_secs(3);
+const REMOVE_WITHIN: Duration = Duration::from_secs(2);
 /// The same when the answer is waited for by a daemon that stops, or by nobody.
 const REMOVE_WITHIN_STOPPED: Duration = Duration::from_millis(500);
 /// How long it may take when there is no daemon any more to do it later.
@@ -191,7 +191,7 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
         signal: ended.signal,
         timed_out: stopped == Some(Why::OutOfTime),
         cancelled: stopped == Some(Why::Told),
-        exceeded: watch.exceeded.or_else(|| told_by(watch.status?)),
+        exceeded: watch.exceeded.or_else(|| told_by(watch.status?)).or(watch.told),
         stdout_bytes: streams.stdout_bytes(),
         stderr_bytes: streams.stderr_bytes(),
         started_at,

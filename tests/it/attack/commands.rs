@@ -11,6 +11,8 @@ use crate::{
 use serde_json::{Value, json};
 use std::{path::Path, process::Command};
 
+/// What goes on when the command has ended; in namespaces of its own nothing can.
+const LEFT_BEHIND: &str = "what is left behind";
 const SANDBOXES: [&str; 3] = ["off", "landlock", "bubblewrap"];
 
 /// Small bounds, in each of the cages that there are.
@@ -35,7 +37,7 @@ fn limit(answer: &Value) -> &str {
     answer["result"]["limit_exceeded"].as_str().unwrap_or_else(|| panic!("{answer}"))
 }
 
-async fn holds(daemon: &Daemon, caller: &Caller) {
+async fn holds(daemon: &Daemon, caller: &Caller, sandbox: &str) {
     for (name, command, exceeded) in [
         // It ends by itself at a thousand, so that a daemon that does not hold it costs nobody else.
         (
@@ -59,7 +61,7 @@ async fn holds(daemon: &Daemon, caller: &Caller) {
             "max_processes",
         ),
         (
-            "what is left behind",
+            LEFT_BEHIND,
             json!("trap '' TERM; (for n in $(seq 100); do sleep 1000 & done; wait) & exit 0"),
             "max_processes",
         ),
@@ -82,6 +84,9 @@ async fn holds(daemon: &Daemon, caller: &Caller) {
         ("a file", json!("cd $HOME; exec head -c 2000000 /dev/zero > big"), "max_file_bytes"),
         ("a file of a child", json!("cd $HOME; head -c 2000000 /dev/zero > big; exit $?"), "max_file_bytes"),
     ] {
+        if sandbox == "bubblewrap" && name == LEFT_BEHIND {
+            continue;
+        }
         let body = json!({"command": command, "timeout_ms": 60_000});
         let answer = run(caller, body).await;
         assert_eq!(limit(&answer), exceeded, "{name}: {answer}");
@@ -110,8 +115,11 @@ async fn a_command_has_so_much_time_on_processors_and_no_more() {
         for (name, command) in [
             ("at once", "while :; do :; done"),
             ("by turns", "while :; do sh -c 'n=0; while [ $n -lt 1000 ]; do n=$((n + 1)); done'; done"),
-            ("left behind", "trap '' TERM; (while :; do :; done) & exit 0"),
+            (LEFT_BEHIND, "trap '' TERM; (while :; do :; done) & exit 0"),
         ] {
+            if sandbox == "bubblewrap" && name == LEFT_BEHIND {
+                continue;
+            }
             let answer = run(&caller, json!({"command": command, "timeout_ms": 60_000})).await;
             assert_eq!(limit(&answer), "max_cpu_ms", "{sandbox}, {name}: {answer}");
         }
@@ -123,7 +131,7 @@ async fn a_command_takes_no_more_than_it_may() {
     for sandbox in SANDBOXES {
         let (daemon, caller) = start(&bounds(sandbox)).await;
         if is_to_be_had(&caller, sandbox).await {
-            holds(&daemon, &caller).await;
+            holds(&daemon, &caller, sandbox).await;
         }
     }
 }
@@ -139,7 +147,7 @@ async fn nor_does_an_ordinary_users() {
         let daemon = home.daemon_with(&bounds(sandbox), &[("PATH", Path::new(&path))]).await;
         let caller = daemon.caller().bearer(&daemon.token());
         if is_to_be_had(&caller, sandbox).await {
-            holds(&daemon, &caller).await;
+            holds(&daemon, &caller, sandbox).await;
         }
     }
 }

@@ -17,6 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(100);
 /// Where the system tells nothing.
 const NEVER: Duration = Duration::from_secs(86_400);
+/// The same where looking takes long.
+const QUIET_MAX: Duration = Duration::from_millis(500);
 /// How many times as long as a look the pause after it lasts at least, so that looking costs little.
 const PAUSE_FACTOR: u32 = 40;
 /// More processes and threads on the whole machine than at the last look, which call for another one.
@@ -78,7 +80,7 @@ impl Meter {
             *limit != Limit::Memory || shares_of_memory(&family) > self.limits.memory_bytes
         });
         self.tasks = tasks;
-        self.quiet_until = Instant::now() + QUIET.max(now.elapsed() * PAUSE_FACTOR);
+        self.quiet_until = Instant::now() + (now.elapsed() * PAUSE_FACTOR).clamp(QUIET, QUIET_MAX);
         exceeded
     }
 

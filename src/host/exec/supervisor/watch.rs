@@ -1,6 +1,6 @@
 //! What is known of a command and its family while it runs, and how it ends.
 
-use super::{Event, meter::Meter, start::Started};
+use super::{Event, meter::Meter, start::Started, told_by};
 use crate::host::exec::{
     KILL_AFTER, family,
     limits::{Limit, Limits},
@@ -40,6 +40,8 @@ pub(super) struct Watch {
     meter: Meter,
     /// The limit that was exceeded, also by what the command left behind.
     pub(super) exceeded: Option<Limit>,
+    /// The limit that the end of another process tells of, which was left to us.
+    pub(super) told: Option<Limit>,
 }
 
 impl Watch {
@@ -48,7 +50,17 @@ impl Watch {
         let spares_command = started.is_wrapped();
         let meter = Meter::new(limits, command, spares_command);
         let (status, none_left, streams_open) = (None, false, 2);
-        Ok(Watch { events, command, spares_command, status, none_left, streams_open, meter, exceeded: None })
+        Ok(Watch {
+            events,
+            command,
+            spares_command,
+            status,
+            none_left,
+            streams_open,
+            meter,
+            exceeded: None,
+            told: None,
+        })
     }
 
     /// Waits for the end of the command, or for a reason to end it.
@@ -136,7 +148,7 @@ impl Watch {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.events.recv_timeout(left) {
             Ok(Event::Ended(pid, status)) if pid == self.command => self.status = Some(status),
-            Ok(Event::Ended(..)) => {}
+            Ok(Event::Ended(_, status)) => self.told = self.told.or_else(|| told_by(status)),
             Ok(Event::NoneLeft) => self.none_left = true,
             Ok(Event::StreamEnded) => self.streams_open = self.streams_open.saturating_sub(1),
             Ok(Event::Stop) => return Ok(false),

@@ -17,11 +17,11 @@ use crate::{
     host::{self, Host},
     http::{self, Core, Facts, Features, Parts, ServerHandle},
     instructions, policy, records, relay,
-    relay::Journal,
-    runs::Operations,
+    relay::RequestJournal,
+    runs::OperationRecorder,
     state_folder::{Announcement, StateError, StateFolder, TokenError},
-    store::{Later, OpenError, Retention, Store, StoreError},
-    system::System,
+    store::{OpenError, Retention, Store, StoreError, WriteBehind},
+    system::SystemControl,
     telemetry::metrics::Metrics,
     watchdog::Watchdog,
 };
@@ -106,7 +106,7 @@ pub struct Daemon {
     /// The main listener's first, then that of the read-only one.
     servers: Vec<ServerHandle>,
     store: Store,
-    later: Later,
+    later: WriteBehind,
     stop_within: Duration,
     watchdog: Watchdog,
     _announcement: Announcement,
@@ -143,23 +143,23 @@ impl Daemon {
         let store = Store::open(&database, &config.store)?.timed(metrics.store.clone());
         recognition::recognize(&store, state.path()).await?;
         warn_of_instructions(config, state.path());
-        let later = Later::start(store.clone(), &config.store, &config.login_state);
+        let later = WriteBehind::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
-            Journal::off()
+            RequestJournal::off()
         } else {
-            Journal::open(store.clone(), later.clone(), clock.now_ms()).await?
+            RequestJournal::open(store.clone(), later.clone(), clock.now_ms()).await?
         };
 
         let identity = identity(config, listening.address, clock);
         // A later process gives out higher ids, see there.
         let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
-        let events = events::Bus::new(first_id, config.server.events_kept);
-        let system = System::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
+        let events = events::EventBus::new(first_id, config.server.events_kept);
+        let system = SystemControl::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
         interrupt(&store, clock).await;
         let retry = Duration::from_millis(config.store.retry_ms);
-        let instructions = instructions::Hub::new(instructions::Setup {
+        let instructions = instructions::InstructionHub::new(instructions::InstructionParts {
             settings: config.instructions.clone(),
             operator_sandbox: config.host_ops.sandbox,
             state_dir: state.path().to_owned(),
@@ -183,14 +183,14 @@ impl Daemon {
             metrics: metrics.wire.clone(),
             final_messages: Arc::new(instructions.clone()),
         });
-        let policy = policy::Hub::new(policy::Parts {
+        let policy = policy::PolicyHub::new(policy::PolicyParts {
             settings: Arc::new(config.policy.clone()),
             clock,
             events: events.clone(),
-            memory: policy::Memory::open(&store, later.clone(), clock, config.policy.max_targets).await?,
-            observer: policy::Observer::counting(metrics.policy.clone()),
+            memory: policy::PolicyMemory::open(&store, later.clone(), clock, config.policy.max_targets).await?,
+            observer: policy::PolicyObserver::counting(metrics.policy.clone()),
         });
-        let relay = relay::Hub::new(relay::Setup {
+        let relay = relay::RelayHub::new(relay::RelayParts {
             bridge: bridge.clone(),
             policy: policy.clone(),
             journal,
@@ -201,14 +201,15 @@ impl Daemon {
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
             metrics: metrics.relay.clone(),
         });
-        let records = records::Reader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
+        let records =
+            records::RecordReader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
         let parts = Parts {
             bridge,
             relay,
             policy,
             system,
             host: Host::new(host_setup(config, state.path())),
-            operations: Operations::new(store.clone(), clock, retry, config.instructions.result_max_bytes),
+            operations: OperationRecorder::new(store.clone(), clock, retry, config.instructions.result_max_bytes),
             instructions: instructions.clone(),
             registry: Arc::clone(&registry),
             records,
@@ -225,7 +226,7 @@ impl Daemon {
         };
         let core = Arc::new(Core::new(parts, &listening));
         let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));
-        instructions.start(instructions::Outside { execute, relay: core.relay.clone(), registry });
+        instructions.start(instructions::InstructionServices { execute, relay: core.relay.clone(), registry });
         let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)
             .map_err(StartError::Thread)?;
         let address = listening.address;
@@ -277,7 +278,7 @@ impl Daemon {
         if timeout_at(until.max(Instant::now() + LAST_FRAMES), self.core.bridge.stopped()).await.is_err() {
             late("sockets");
         }
-        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.policy.keep()).await.is_err() {
+        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.policy.persist()).await.is_err() {
             late("policy");
         }
         self.close_store(until).await;

@@ -1,5 +1,6 @@
 //! The map of `baa-conductor`: every module in one line. `docs/architecture.md` has the whole picture.
 
+pub mod actor_registry;
 pub mod app;
 pub mod bridge;
 pub mod cli;
@@ -20,7 +21,6 @@ pub mod platforms;
 pub mod policy;
 pub mod records;
 pub mod relay;
-pub mod roster;
 pub mod runs;
 pub mod secret;
 pub mod simulator;

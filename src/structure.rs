@@ -44,7 +44,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "sse",
             "ids",
             "mode",
-            "roster",
+            "actor_registry",
             "config",
             "clock",
             "line",

@@ -5,8 +5,8 @@
 #![no_main]
 
 use baa_conductor::instructions::{
-    Authority, BLOCK_BYTES_MAX, BLOCKS_MAX, Batch, MESSAGE_BYTES_MAX, Message, Verdict, extract, is_result_only,
-    settings::Instructions,
+    InstructionAuthority, BLOCK_BYTES_MAX, BLOCKS_MAX, PlannedBatch, MESSAGE_BYTES_MAX, AssistantMessage, ScreenVerdict, extract, is_result_only,
+    settings::InstructionSettings,
 };
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
@@ -15,14 +15,14 @@ static SETTINGS: LazyLock<Instructions> =
     LazyLock::new(|| toml::from_str("exec_allow = [[\"git\", \"status\"]]").expect("it is a section"));
 
 fuzz_target!(|text: &str| {
-    let message = Message {
+    let message = AssistantMessage {
         platform: "claude".to_owned(),
         conversation_id: Some("c".to_owned()),
         assistant_message_id: "m".to_owned(),
         text: text.to_owned(),
     };
     let blocks = extract(text);
-    let Ok(batch) = Batch::plan(&message, &SETTINGS, Authority::Model) else { return };
+    let Ok(batch) = PlannedBatch::plan(&message, &SETTINGS, InstructionAuthority::Model) else { return };
     let blocks = blocks.expect("a batch has blocks");
     assert!(text.len() <= MESSAGE_BYTES_MAX && blocks.len() <= BLOCKS_MAX);
     assert_eq!(blocks.len(), batch.instructions().len());
@@ -32,7 +32,7 @@ fuzz_target!(|text: &str| {
         assert!(block.content.len() <= BLOCK_BYTES_MAX);
         assert!(block.content.trim_start_matches([' ', '\t']).starts_with('@'));
         assert!(["conductor", "system"].contains(&instruction.target.as_str()));
-        if routed.screened.verdict == Verdict::Runs && instruction.tool == "exec" {
+        if routed.screened.verdict == ScreenVerdict::Runs && instruction.tool == "exec" {
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b" \t'\"_-./:,@%+={}[]".contains(&b);
             assert!(instruction.params.to_value().to_string().bytes().all(|b| allowed(b) || b == b'\\'));
         }

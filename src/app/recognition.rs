@@ -4,14 +4,14 @@
 use super::StartError;
 use crate::{
     state_folder::{StateError, StoreMark, disable_instructions},
-    store::{Store, StoreError, audit::Link, identity},
+    store::{Store, StoreError, audit::ChainLink, identity},
 };
 use std::path::Path;
 
 /// What was found in the database.
 struct Found {
     store_id: String,
-    head: Option<Link>,
+    head: Option<ChainLink>,
     /// Whether it has come as far as was remembered.
     has_reached: bool,
 }
@@ -39,7 +39,7 @@ pub(super) async fn recognize(store: &Store, state_dir: &Path) -> Result<(), Sta
 
 fn found(conn: &mut crate::store::SqliteConnection, line: Option<(i64, String)>) -> Result<Found, StoreError> {
     let has_reached = match line {
-        Some((number, hash)) => identity::has_reached(conn, &Link { number, hash })?,
+        Some((number, hash)) => identity::has_reached(conn, &ChainLink { number, hash })?,
         None => true,
     };
     Ok(Found { store_id: identity::store_id(conn)?, head: identity::head(conn)?, has_reached })

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     host, http,
     state_folder::{disable_instructions, instructions_enabled},
-    store::{self, Later, Store, batches, tasks::Interrupted},
+    store::{self, Store, WriteBehind, batches, tasks::InterruptedWork},
     watchdog::{Death, Watchdog},
 };
 use std::{io, net::SocketAddr, path::Path, process, time::Duration};
@@ -24,14 +24,14 @@ pub(super) fn listen(config: &Config, address: SocketAddr) -> Result<http::Liste
 
 /// Moves a damaged database aside. A whole one stays, whatever was asked for.
 pub(super) fn renew_store(database: &Path, state_dir: &Path, clock: Clock) -> Result<(), StartError> {
-    if !store::aside::is_damaged(database)? {
+    if !store::quarantine::is_damaged(database)? {
         tracing::info!(path = %database.display(), "the database is not damaged and stays");
         return Ok(());
     }
     let failed = |source| StartError::Aside { path: database.to_owned(), source };
     // First of all: what had run already is forgotten from then on.
     disable_instructions(state_dir).map_err(failed)?;
-    let aside = store::aside::move_aside(database, clock.now_ms()).map_err(failed)?;
+    let aside = store::quarantine::quarantine_database(database, clock.now_ms()).map_err(failed)?;
     tracing::warn!(path = %database.display(), aside = %aside.display(), "the damaged database was moved aside");
     Ok(())
 }
@@ -50,7 +50,7 @@ pub(super) fn warn_of_instructions(config: &Config, state_dir: &Path) {
 }
 
 /// Watches this thread, and what runs on it and beside it for as long as the daemon does.
-pub(super) fn watch(watchdog: &Watchdog, store: &Store, later: &Later) {
+pub(super) fn watch(watchdog: &Watchdog, store: &Store, later: &WriteBehind) {
     watchdog.watch("main");
     let (store, later) = (store.clone(), later.clone());
     watchdog.watch_by_asking("write behind", move || std::future::ready(later.is_there()));
@@ -71,8 +71,8 @@ pub(super) fn give_up(death: Death) {
 pub(super) async fn interrupt(store: &Store, clock: Clock) {
     let now = clock.now_ms();
     match store.transact(move |conn| batches::interrupt(conn, now)).await {
-        Ok(found) if found == Interrupted::default() => {}
-        Ok(Interrupted { task_ids, run_ids, .. }) => {
+        Ok(found) if found == InterruptedWork::default() => {}
+        Ok(InterruptedWork { task_ids, run_ids, .. }) => {
             let (tasks, runs) = (task_ids.len(), run_ids.len());
             tracing::warn!(tasks, runs, "the last process ended while these ran: they are not run again");
         }

@@ -5,7 +5,7 @@ use super::{assignment::Gone, directory::NoClient};
 use crate::{
     clock::WallMs,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
-    wire::{ActionKind, ActionResult, Counts, PlatformResult, ShellRuntime},
+    wire::{ActionCounts, ActionKind, ActionResult, PlatformResult, ShellRuntime},
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub struct ActionEntry {
     /// What it was aimed at.
     pub target: ActionTarget,
     /// Counts over all platforms.
-    pub result: Counts,
+    pub result: ActionCounts,
     /// One entry a platform.
     pub results: Vec<PlatformResult>,
     /// The shell tabs afterwards.
@@ -134,8 +134,8 @@ impl ActionEntry {
             completed: false,
             failed: false,
             reason: None,
-            target: crate::wire::Target::default(),
-            result: Counts::default(),
+            target: crate::wire::ActionTarget::default(),
+            result: ActionCounts::default(),
             results: Vec::new(),
             shell_runtime: Vec::new(),
         };
@@ -187,7 +187,7 @@ pub struct Done {
     /// What it was aimed at.
     pub target: ActionTarget,
     /// Counts over all platforms.
-    pub result: Counts,
+    pub result: ActionCounts,
     /// One entry a platform.
     pub results: Vec<PlatformResult>,
     /// The shell tabs afterwards.

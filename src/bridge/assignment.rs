@@ -2,7 +2,7 @@
 //! no death of either leaves the other waiting.
 
 use super::connection::{Cancel, Connection, Release};
-use crate::{ids::RequestId, wire::Upstream};
+use crate::{ids::RequestId, wire::RequestReport};
 use actix::prelude::*;
 use tokio::time::Instant;
 
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 #[rtype(result = "()")]
 pub enum Report {
     /// The extension said this, and when it was heard.
-    Said(Upstream, Instant),
+    Said(RequestReport, Instant),
     /// The extension said something about it that cannot be understood.
     Garbled {
         /// Why not.

@@ -24,7 +24,7 @@ use crate::{
     clock::WallMs,
     ids::{PlatformName, RequestId},
     telemetry::{Sparing, metrics},
-    wire::{ErrorFrame, Hello, Refused, frame},
+    wire::{ErrorFrame, FrameError, Hello, frame},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -163,7 +163,7 @@ impl Connection {
         self.socket.do_send(Out::Text(text));
     }
 
-    fn refuse(&mut self, refused: &Refused, ctx: &mut Context<Self>) {
+    fn refuse(&mut self, refused: &FrameError, ctx: &mut Context<Self>) {
         self.hub.metrics().rejected(refused.code.name());
         tracing::debug!(client.id = self.name(), code = ?refused.code, reason = refused.message, "refused a message");
         let text = frame(&ErrorFrame {

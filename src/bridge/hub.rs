@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     clock::{Clock, WallMs},
-    events::Bus,
+    events::EventBus,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
-    platforms::registry::Registry,
-    store::Later,
-    system::System,
+    platforms::registry::PlatformRegistry,
+    store::WriteBehind,
+    system::SystemControl,
     telemetry::metrics,
-    wire::Raw,
+    wire::RawJson,
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -48,15 +48,15 @@ pub struct Setup {
     /// What peers are told about the daemon.
     pub identity: Identity,
     /// The platforms.
-    pub registry: Arc<Registry>,
+    pub registry: Arc<PlatformRegistry>,
     /// The mode, which clients are told and may change.
-    pub system: System,
+    pub system: SystemControl,
     /// Wall time.
     pub clock: Clock,
     /// Where what happens is told.
-    pub events: Bus,
+    pub events: EventBus,
     /// Where what clients tell is kept, written behind.
-    pub later: Later,
+    pub later: WriteBehind,
     /// Where messages are counted.
     pub metrics: metrics::Wire,
     /// Who is known here.
@@ -75,7 +75,7 @@ pub struct Hub {
 struct Shared {
     setup: Setup,
     /// The registry as `hello_ack` carries it, written once.
-    platforms: Raw,
+    platforms: RawJson,
     directory: Mutex<Directory<Addr<Connection>>>,
     sockets: TaskTracker,
     /// For connections that the directory does not know: those without a `hello`.
@@ -89,7 +89,7 @@ struct Shared {
 impl Hub {
     /// A bridge without clients.
     pub fn new(setup: Setup) -> Self {
-        let platforms = Raw::of(&setup.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
+        let platforms = RawJson::of(&setup.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
         let directory = Mutex::new(Directory::new(setup.settings.max_clients));
         let shared = Shared {
             setup,
@@ -234,24 +234,24 @@ impl Hub {
         self.shared.setup.clock
     }
 
-    pub(super) fn system(&self) -> &System {
+    pub(super) fn system(&self) -> &SystemControl {
         &self.shared.setup.system
     }
 
     /// The platforms.
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &PlatformRegistry {
         &self.shared.setup.registry
     }
 
-    pub(super) fn platforms(&self) -> &Raw {
+    pub(super) fn platforms(&self) -> &RawJson {
         &self.shared.platforms
     }
 
-    pub(super) fn events(&self) -> &Bus {
+    pub(super) fn events(&self) -> &EventBus {
         &self.shared.setup.events
     }
 
-    pub(super) fn later(&self) -> &Later {
+    pub(super) fn later(&self) -> &WriteBehind {
         &self.shared.setup.later
     }
 

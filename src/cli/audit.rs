@@ -11,8 +11,8 @@ use super::{
 use crate::{
     clock::WallMs,
     store::{
-        audit::{Link, Subject, Trail, Verdict},
-        tasks::{Page, logs::LogRow},
+        audit::{AuditSubject, AuditTrail, AuditVerdict, ChainLink},
+        tasks::{RowPage, logs::LogRow},
     },
 };
 use anyhow::Context as _;
@@ -81,7 +81,7 @@ impl Command {
 /// Prints it to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let settings = &context.config.store;
-    let mut trail = Trail::open(&settings.file(&context.state_dir), settings.busy_timeout_ms)?;
+    let mut trail = AuditTrail::open(&settings.file(&context.state_dir), settings.busy_timeout_ms)?;
     let json = arguments.command.json();
     let (text, code) = answer(&mut trail, arguments.command)?;
     if json {
@@ -92,7 +92,7 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
     Ok(code)
 }
 
-fn answer(trail: &mut Trail, command: Command) -> anyhow::Result<(String, ExitCode)> {
+fn answer(trail: &mut AuditTrail, command: Command) -> anyhow::Result<(String, ExitCode)> {
     match command {
         Command::Verify { json } => {
             let verdict = trail.verify()?;
@@ -124,18 +124,18 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn of(page: &'a Page<LogRow>) -> Self {
+    fn of(page: &'a RowPage<LogRow>) -> Self {
         Lines { logs: &page.rows, count: page.rows.len(), next_before: page.next_before }
     }
 }
 
-fn verified(verdict: &Verdict) -> String {
+fn verified(verdict: &AuditVerdict) -> String {
     let mut said = match &verdict.broken {
         None => format!("the audit trail is whole: {}\n", counted(verdict.lines)),
         Some(broken) => format!("{broken}\n{} before it hold together\n", counted(verdict.lines)),
     };
-    let mut end = |what: &str, link: &Option<Link>| {
-        if let Some(Link { number, hash }) = link {
+    let mut end = |what: &str, link: &Option<ChainLink>| {
+        if let Some(ChainLink { number, hash }) = link {
             said.push_str(&format!("{what} {number}, hash {}\n", text::line(hash)));
         }
     };
@@ -148,7 +148,7 @@ fn counted(lines: u64) -> String {
     if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") }
 }
 
-fn listed(page: &Page<LogRow>) -> String {
+fn listed(page: &RowPage<LogRow>) -> String {
     let mut said = String::new();
     for row in &page.rows {
         line(&mut said, row, &row.task_id);
@@ -167,7 +167,7 @@ fn line(said: &mut String, row: &LogRow, about: &str) {
     let _ = writeln!(said, "{:>6}  {at}  {level:<5}  {about}  {message}", row.id);
 }
 
-fn shown(subject: &Subject) -> String {
+fn shown(subject: &AuditSubject) -> String {
     let mut said = String::new();
     let mut row = |cells: &[&str]| {
         let cells: Vec<_> = cells.iter().filter(|cell| !cell.is_empty()).map(|cell| text::line(cell)).collect();

@@ -20,7 +20,7 @@ use super::{
     client::{CallError, Client},
     terminal::{self, Printer},
 };
-use crate::{cli::event_stream::Frame, ids::RequestId, platforms::registry::Extractor};
+use crate::{cli::event_stream::Frame, ids::RequestId, platforms::registry::FinalMessageExtractor};
 use answer::{Last, Style, Teller};
 use futures_util::{
     future::{Either, select},
@@ -123,13 +123,13 @@ fn header(text: &str) -> Result<(String, String), String> {
 /// Prints the answer to stdout.
 pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let registry = context.config.registry();
-    let app = registry.get(&arguments.platform).map_or(Extractor::None, |platform| platform.final_message);
+    let app = registry.get(&arguments.platform).map_or(FinalMessageExtractor::None, |platform| platform.final_message);
     actix::System::new().block_on(async { perform(&Client::find(&context)?, arguments, app).await })
 }
 
 /// Sends the request, prints the answer to stdout and listens to Ctrl-C meanwhile. `app`: how its assistant's answers
 /// are read.
-async fn perform(client: &Client, arguments: Arguments, app: Extractor) -> anyhow::Result<ExitCode> {
+async fn perform(client: &Client, arguments: Arguments, app: FinalMessageExtractor) -> anyhow::Result<ExitCode> {
     let style = Style { json: arguments.json, terminal: io::stdout().is_terminal() };
     let waiting = Waiting::on_stderr(arguments.quiet);
     let telling = arguments.is_streamed().then(|| Telling::new(&arguments, style, app));
@@ -191,7 +191,7 @@ enum Telling {
 }
 
 impl Telling {
-    fn new(arguments: &Arguments, style: Style, app: Extractor) -> Self {
+    fn new(arguments: &Arguments, style: Style, app: FinalMessageExtractor) -> Self {
         if style.json || !arguments.is_prompt() {
             return Telling::Events(Teller::new(style));
         }

@@ -23,11 +23,11 @@ use crate::{
     codex::settings::Codex,
     host::settings::HostOps,
     http::settings::{Auth, LocalTrust, Server},
-    instructions::settings::Instructions,
-    platforms::registry::{Platforms, Registry},
-    policy::settings::Policy,
+    instructions::settings::InstructionSettings,
+    platforms::registry::{PlatformRegistry, PlatformsSettings},
+    policy::settings::PolicySettings,
     store::settings::StoreSettings,
-    system::settings::Node,
+    system::settings::NodeSettings,
     telemetry::settings::LogSettings,
 };
 use serde::{Deserialize, Serialize};
@@ -43,13 +43,13 @@ pub struct Config {
     pub store: StoreSettings,
     pub bridge: Bridge,
     pub login_state: LoginState,
-    pub policy: Policy,
-    pub platforms: Platforms,
-    pub instructions: Instructions,
+    pub policy: PolicySettings,
+    pub platforms: PlatformsSettings,
+    pub instructions: InstructionSettings,
     pub host_ops: HostOps,
     pub codex: Codex,
     pub log: LogSettings,
-    pub node: Node,
+    pub node: NodeSettings,
     /// The files that it was read from.
     #[serde(skip)]
     pub files: Vec<PathBuf>,
@@ -57,8 +57,8 @@ pub struct Config {
 
 impl Config {
     /// The registry of its platforms.
-    pub fn registry(&self) -> Registry {
-        Registry::new(&self.platforms)
+    pub fn registry(&self) -> PlatformRegistry {
+        PlatformRegistry::new(&self.platforms)
     }
 
     /// Names every value that cannot be, by its whole key.
@@ -69,7 +69,7 @@ impl Config {
         faults.within("bridge", |faults| self.bridge.validate(faults));
         faults.within("login_state", |faults| self.login_state.validate(faults));
         self.store.hold(&self.bridge, &self.login_state, faults);
-        faults.within("platforms", |faults| Registry::checked(&self.platforms, faults));
+        faults.within("platforms", |faults| PlatformRegistry::checked(&self.platforms, faults));
         // A platform that is there but faulty has its own fault.
         let registered = |name: &str| self.platforms.0.contains_key(name);
         faults.within("policy", |faults| self.policy.validate(faults, registered));

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_a_platform_are_all_groups_of_the_policy() {
-        let policy = Table::try_from(crate::policy::settings::Limits::default()).unwrap();
+        let policy = Table::try_from(crate::policy::settings::PolicyLimits::default()).unwrap();
         assert_eq!(policy.keys().collect::<Vec<_>>(), LIMITS.iter().collect::<Vec<_>>());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: ids rise by one under the lock, so that those of the kept events follow from the next id alone.
 
-use super::reader::{Reader, Resume};
+use super::reader::{EventReader, ResumePoint};
 use serde::Serialize;
 use std::{
     collections::VecDeque,
@@ -14,18 +14,18 @@ use tokio_util::task::TaskTracker;
 
 /// Where events are published. Cheap to clone.
 #[derive(Clone)]
-pub struct Bus {
-    shared: Arc<Mutex<Shared>>,
+pub struct EventBus {
+    shared: Arc<Mutex<BusState>>,
     readers: TaskTracker,
 }
 
 /// What an event has to say.
-pub(super) trait Data: Send + Sync {
+pub(super) trait EventData: Send + Sync {
     /// Writes it as one line of JSON.
     fn write(&self, out: &mut Vec<u8>);
 }
 
-impl<T: Serialize + Send + Sync> Data for T {
+impl<T: Serialize + Send + Sync> EventData for T {
     fn write(&self, out: &mut Vec<u8>) {
         serde_json::to_writer(out, self).expect("our own values have string keys");
     }
@@ -33,34 +33,34 @@ impl<T: Serialize + Send + Sync> Data for T {
 
 /// An event.
 #[derive(Clone)]
-pub(super) struct Event {
+pub(super) struct BusEvent {
     pub(super) name: &'static str,
-    pub(super) data: Arc<dyn Data>,
+    pub(super) data: Arc<dyn EventData>,
 }
 
 /// What the bus and its readers share.
-pub(super) struct Shared {
+pub(super) struct BusState {
     /// Of the first event there ever was.
     pub(super) first_id: u64,
     /// Of the next one.
     pub(super) next_id: u64,
-    kept_max: usize,
+    retained_max: usize,
     /// The oldest first.
-    pub(super) kept: VecDeque<Event>,
+    pub(super) retained: VecDeque<BusEvent>,
     /// Who waits, by the number of the reader.
     pub(super) waiting: foldhash::HashMap<u64, Waker>,
     pub(super) readers: u64,
     pub(super) closed: bool,
 }
 
-impl Shared {
-    /// The id of the oldest event that is kept, or of the next one when there is none.
+impl BusState {
+    /// The id of the oldest event that is retained, or of the next one when there is none.
     pub(super) fn oldest_id(&self) -> u64 {
-        self.next_id - self.kept.len() as u64
+        self.next_id - self.retained.len() as u64
     }
 }
 
-impl Bus {
+impl EventBus {
     /// A bus without events.
     ///
     /// `first_id`: of its first event. Give it the milliseconds at which the process started times 1 000: then every id
@@ -68,31 +68,31 @@ impl Bus {
     /// is told of a gap instead of being given the wrong events without a word. Such ids stay exact in JavaScript.
     ///
     /// `kept`: how many events are kept for readers that lag or come back; at least one.
-    pub fn new(first_id: u64, kept: usize) -> Self {
-        assert!(kept > 0, "a bus that keeps nothing tells nothing");
-        let shared = Shared {
+    pub fn new(first_id: u64, retained: usize) -> Self {
+        assert!(retained > 0, "a bus that keeps nothing tells nothing");
+        let shared = BusState {
             first_id,
             next_id: first_id,
-            kept_max: kept,
-            kept: VecDeque::with_capacity(kept),
+            retained_max: retained,
+            retained: VecDeque::with_capacity(retained),
             waiting: foldhash::HashMap::default(),
             readers: 0,
             closed: false,
         };
-        Bus { shared: Arc::new(Mutex::new(shared)), readers: TaskTracker::new() }
+        EventBus { shared: Arc::new(Mutex::new(shared)), readers: TaskTracker::new() }
     }
 
     /// Tells an event to everybody who reads, and keeps it. Never waits and never fails; nothing is written as text here.
     pub fn publish(&self, name: &'static str, data: impl Serialize + Send + Sync + 'static) {
-        let event = Event { name, data: Arc::new(data) };
+        let event = BusEvent { name, data: Arc::new(data) };
         let (waiting, forgotten) = {
             let mut shared = lock(&self.shared);
             if shared.closed {
                 return;
             }
-            let full = shared.kept.len() >= shared.kept_max;
-            let forgotten = if full { shared.kept.pop_front() } else { None };
-            shared.kept.push_back(event);
+            let full = shared.retained.len() >= shared.retained_max;
+            let forgotten = if full { shared.retained.pop_front() } else { None };
+            shared.retained.push_back(event);
             shared.next_id += 1;
             let waiting = (!shared.waiting.is_empty()).then(|| mem::take(&mut shared.waiting));
             (waiting, forgotten)
@@ -104,8 +104,8 @@ impl Bus {
     }
 
     /// A reader of what happens from the given point on.
-    pub fn subscribe(&self, after: Resume) -> Reader {
-        Reader::new(Arc::clone(&self.shared), self.readers.token(), after)
+    pub fn subscribe(&self, after: ResumePoint) -> EventReader {
+        EventReader::new(Arc::clone(&self.shared), self.readers.token(), after)
     }
 
     /// Ends it: readers get what is kept and then their end; what is published later is ignored.
@@ -131,17 +131,17 @@ impl Bus {
     }
 }
 
-impl fmt::Debug for Bus {
+impl fmt::Debug for EventBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shared = lock(&self.shared);
         f.debug_struct("Bus")
             .field("next_id", &shared.next_id)
-            .field("kept", &shared.kept.len())
+            .field("kept", &shared.retained.len())
             .finish_non_exhaustive()
     }
 }
 
-pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+pub(super) fn lock(shared: &Mutex<BusState>) -> MutexGuard<'_, BusState> {
     // Nothing panics between two changes, so what a panicking thread left is whole.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,8 +9,8 @@
 mod bus;
 mod reader;
 
-pub use bus::Bus;
-pub use reader::{Reader, Resume};
+pub use bus::EventBus;
+pub use reader::{EventReader, ResumePoint};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! A reader of the bus: the id that it wants next, and a place among those who wait.
 
-use super::bus::{Event, Shared, lock};
+use super::bus::{BusEvent, BusState, lock};
 use crate::sse;
 use bytes::Bytes;
 use serde::Serialize;
@@ -20,19 +20,19 @@ const EVENT_BYTES: usize = 256;
 
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resume {
+pub enum ResumePoint {
     /// With what happens from now on.
     Live,
     /// With what came after the event of this id.
     After(u64),
-    /// After something that nobody can tell: with a gap, then with all that is kept.
+    /// After something that nobody can tell: with a gap, then with all that is retained.
     Unknown,
 }
 
 /// One who follows the bus. It holds no events, so a slow one costs no memory; what is no longer kept when it comes back
 /// for more is replaced by a frame `gap`.
-pub struct Reader {
-    shared: Arc<Mutex<Shared>>,
+pub struct EventReader {
+    shared: Arc<Mutex<BusState>>,
     number: u64,
     next_id: u64,
     /// Something was missed, and nobody knows how much.
@@ -42,7 +42,7 @@ pub struct Reader {
 
 /// The data of a `gap`.
 #[derive(Serialize)]
-struct Gap {
+struct EventGap {
     /// How many events; absent when that cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<u64>,
@@ -50,20 +50,20 @@ struct Gap {
     next_id: u64,
 }
 
-impl Reader {
-    pub(super) fn new(shared: Arc<Mutex<Shared>>, token: TaskTrackerToken, after: Resume) -> Self {
+impl EventReader {
+    pub(super) fn new(shared: Arc<Mutex<BusState>>, token: TaskTrackerToken, after: ResumePoint) -> Self {
         let (number, next_id, lost) = {
             let mut shared = lock(&shared);
             shared.readers += 1;
             let (next_id, lost) = match after {
-                Resume::Live => (shared.next_id, false),
+                ResumePoint::Live => (shared.next_id, false),
                 // An id of this bus, or the one before its first.
-                Resume::After(id) if id < shared.next_id && id + 1 >= shared.first_id => (id + 1, false),
-                Resume::After(_) | Resume::Unknown => (shared.oldest_id(), true),
+                ResumePoint::After(id) if id < shared.next_id && id + 1 >= shared.first_id => (id + 1, false),
+                ResumePoint::After(_) | ResumePoint::Unknown => (shared.oldest_id(), true),
             };
             (shared.readers, next_id, lost)
         };
-        Reader { shared, number, next_id, lost, _token: token }
+        EventReader { shared, number, next_id, lost, _token: token }
     }
 
     /// Frames as they are sent, whole ones; `None` once the bus is closed and all was read.
@@ -78,7 +78,7 @@ impl Reader {
                 serde_json::to_writer(out, &gap).expect("our own values have string keys");
             });
         }
-        for Event { name, data } in events {
+        for BusEvent { name, data } in events {
             sse::frame(&mut out, Some(self.next_id), name, |out| data.write(out));
             self.next_id += 1;
             if out.len() >= BATCH_BYTES {
@@ -90,13 +90,13 @@ impl Reader {
 
     /// What comes next: what was missed, and events from the next id on. Nothing of both at the end; nothing at all when
     /// there is something to wait for.
-    fn take(&mut self, cx: &Context<'_>) -> Option<(Option<Gap>, Vec<Event>)> {
+    fn take(&mut self, cx: &Context<'_>) -> Option<(Option<EventGap>, Vec<BusEvent>)> {
         let mut shared = lock(&self.shared);
         let oldest_id = shared.oldest_id();
         let missed = oldest_id.checked_sub(self.next_id).filter(|missed| *missed > 0);
         let gap = (self.lost || missed.is_some()).then(|| {
             self.next_id = oldest_id;
-            Gap { missed: missed.filter(|_| !self.lost), next_id: oldest_id }
+            EventGap { missed: missed.filter(|_| !self.lost), next_id: oldest_id }
         });
         self.lost = false;
         if gap.is_none() && self.next_id == shared.next_id && !shared.closed {
@@ -107,18 +107,18 @@ impl Reader {
             return None;
         }
         let skipped = usize::try_from(self.next_id - oldest_id).unwrap_or(usize::MAX);
-        Some((gap, shared.kept.iter().skip(skipped).take(BATCH_EVENTS).cloned().collect()))
+        Some((gap, shared.retained.iter().skip(skipped).take(BATCH_EVENTS).cloned().collect()))
     }
 }
 
-impl Drop for Reader {
+impl Drop for EventReader {
     fn drop(&mut self) {
         let waker = lock(&self.shared).waiting.remove(&self.number);
         drop(waker); // not under the lock
     }
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for EventReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader").field("next_id", &self.next_id).field("lost", &self.lost).finish_non_exhaustive()
     }

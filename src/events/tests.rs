@@ -1,6 +1,6 @@
 //! What readers get of what was published.
 
-use super::{Bus, Reader, Resume};
+use super::{EventBus, EventReader, ResumePoint};
 use futures_util::task::noop_waker_ref;
 use serde_json::{Value, json};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 /// A frame: its id, its name, its data.
 type Frame = (Option<u64>, String, Value);
 
-impl Reader {
+impl EventReader {
     /// All that can be read now; the end is not told from a wait.
     fn frames(&mut self) -> Vec<Frame> {
         let mut cx = Context::from_waker(noop_waker_ref());
@@ -53,8 +53,8 @@ fn frame(text: &str) -> Frame {
 }
 
 /// A bus that has published as many events as asked, from id 100 on.
-fn bus(kept: usize, published: u64) -> Bus {
-    let bus = Bus::new(100, kept);
+fn bus(retained: usize, published: u64) -> EventBus {
+    let bus = EventBus::new(100, retained);
     for n in 0..published {
         bus.publish("counted", n);
     }
@@ -68,7 +68,7 @@ fn gap(data: Value) -> Frame {
 #[test]
 fn everybody_reads_everything_in_order() {
     let bus = bus(8, 2);
-    let mut readers = [bus.subscribe(Resume::Live), bus.subscribe(Resume::Live)];
+    let mut readers = [bus.subscribe(ResumePoint::Live), bus.subscribe(ResumePoint::Live)];
     bus.publish("request", json!({"phase": "queued"}));
     assert_eq!(readers[0].frames(), [(Some(102), "request".into(), json!({"phase": "queued"}))]);
     bus.publish("policy", json!({"waiting": 1}));
@@ -81,34 +81,34 @@ fn everybody_reads_everything_in_order() {
 #[test]
 fn a_reader_that_comes_back_gets_exactly_what_came_after() {
     let bus = bus(4, 6);
-    assert_eq!(bus.subscribe(Resume::After(103)).ids(), [104, 105]);
-    assert_eq!(bus.subscribe(Resume::After(101)).ids(), [102, 103, 104, 105], "just still kept");
-    let mut reader = bus.subscribe(Resume::After(105));
+    assert_eq!(bus.subscribe(ResumePoint::After(103)).ids(), [104, 105]);
+    assert_eq!(bus.subscribe(ResumePoint::After(101)).ids(), [102, 103, 104, 105], "just still kept");
+    let mut reader = bus.subscribe(ResumePoint::After(105));
     assert_eq!(reader.ids(), [0; 0], "it had all");
     bus.publish("counted", 6);
     assert_eq!(reader.ids(), [106]);
-    assert_eq!(Bus::new(100, 4).subscribe(Resume::After(99)).ids(), [0; 0], "nothing was there to be missed");
+    assert_eq!(EventBus::new(100, 4).subscribe(ResumePoint::After(99)).ids(), [0; 0], "nothing was there to be missed");
 }
 
 #[test]
 fn what_cannot_be_replayed_is_a_gap_and_then_all_that_is_kept() {
     let bus = bus(2, 4);
     let cases = [
-        (Resume::After(100), json!({"missed": 1, "next_id": 102})),
-        (Resume::After(99), json!({"missed": 2, "next_id": 102})),
-        (Resume::After(98), json!({"next_id": 102})), // of an earlier process
-        (Resume::After(0), json!({"next_id": 102})),
-        (Resume::After(104), json!({"next_id": 102})), // of the future
-        (Resume::After(u64::MAX), json!({"next_id": 102})),
-        (Resume::Unknown, json!({"next_id": 102})),
+        (ResumePoint::After(100), json!({"missed": 1, "next_id": 102})),
+        (ResumePoint::After(99), json!({"missed": 2, "next_id": 102})),
+        (ResumePoint::After(98), json!({"next_id": 102})), // of an earlier process
+        (ResumePoint::After(0), json!({"next_id": 102})),
+        (ResumePoint::After(104), json!({"next_id": 102})), // of the future
+        (ResumePoint::After(u64::MAX), json!({"next_id": 102})),
+        (ResumePoint::Unknown, json!({"next_id": 102})),
     ];
     for (after, data) in cases {
         let frames = bus.subscribe(after).frames();
         assert_eq!(frames[0], gap(data), "{after:?}");
         assert_eq!(frames[1..].iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [Some(102), Some(103)], "{after:?}");
     }
-    let empty = Bus::new(7, 2);
-    let mut reader = empty.subscribe(Resume::Unknown);
+    let empty = EventBus::new(7, 2);
+    let mut reader = empty.subscribe(ResumePoint::Unknown);
     assert_eq!(reader.frames(), [gap(json!({"next_id": 7}))], "once, and without an event to go on with");
     empty.publish("counted", 1);
     assert_eq!(reader.ids(), [7]);
@@ -117,7 +117,7 @@ fn what_cannot_be_replayed_is_a_gap_and_then_all_that_is_kept() {
 #[test]
 fn a_slow_reader_is_told_how_much_it_missed_and_a_quick_one_misses_nothing() {
     let bus = bus(3, 1);
-    let (mut slow, mut quick) = (bus.subscribe(Resume::Live), bus.subscribe(Resume::Live));
+    let (mut slow, mut quick) = (bus.subscribe(ResumePoint::Live), bus.subscribe(ResumePoint::Live));
     for n in 0..10 {
         bus.publish("counted", n);
         assert_eq!(quick.ids(), [101 + n]);
@@ -131,8 +131,8 @@ fn a_slow_reader_is_told_how_much_it_missed_and_a_quick_one_misses_nothing() {
 
 #[test]
 fn a_batch_is_whole_frames_of_about_so_many_bytes() {
-    let bus = Bus::new(1, 1_000);
-    let mut reader = bus.subscribe(Resume::Live);
+    let bus = EventBus::new(1, 1_000);
+    let mut reader = bus.subscribe(ResumePoint::Live);
     for _ in 0..100 {
         bus.publish("large", "x".repeat(1_000));
     }
@@ -146,21 +146,21 @@ fn a_batch_is_whole_frames_of_about_so_many_bytes() {
 #[test]
 fn the_end_comes_after_what_is_kept_and_nothing_after_the_end() {
     let bus = bus(8, 1);
-    let mut reader = bus.subscribe(Resume::Live);
+    let mut reader = bus.subscribe(ResumePoint::Live);
     bus.publish("counted", 1);
     bus.close();
     bus.publish("counted", 2);
     assert_eq!(reader.ids(), [101]);
     assert!(reader.has_ended() && reader.has_ended());
-    let mut late = bus.subscribe(Resume::After(99));
+    let mut late = bus.subscribe(ResumePoint::After(99));
     assert_eq!(late.ids(), [100, 101]);
-    assert!(late.has_ended() && bus.subscribe(Resume::Live).has_ended());
+    assert!(late.has_ended() && bus.subscribe(ResumePoint::Live).has_ended());
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn who_waits_is_woken_by_an_event_and_by_the_end() {
     let bus = bus(8, 0);
-    let mut reader = bus.subscribe(Resume::Live);
+    let mut reader = bus.subscribe(ResumePoint::Live);
     let waiting = actix_rt::spawn(async move {
         let first = poll_fn(|cx| reader.poll_next(cx)).await;
         (first, poll_fn(|cx| reader.poll_next(cx)).await)
@@ -178,7 +178,7 @@ async fn who_waits_is_woken_by_an_event_and_by_the_end() {
 #[test]
 fn a_reader_that_leaves_while_it_waits_leaves_no_waker_behind() {
     let bus = bus(8, 0);
-    let mut readers: Vec<_> = (0..3).map(|_| bus.subscribe(Resume::Live)).collect();
+    let mut readers: Vec<_> = (0..3).map(|_| bus.subscribe(ResumePoint::Live)).collect();
     for reader in &mut readers {
         assert_eq!((reader.ids(), reader.ids()), (vec![], vec![]), "asked twice, it waits once");
     }
@@ -195,8 +195,8 @@ fn a_reader_that_leaves_while_it_waits_leaves_no_waker_behind() {
 fn of_many_threads_that_publish_every_event_has_one_id() {
     const THREADS: u64 = 4;
     const EACH: u64 = 500;
-    let bus = Bus::new(1, (THREADS * EACH) as usize);
-    let mut reader = bus.subscribe(Resume::Live);
+    let bus = EventBus::new(1, (THREADS * EACH) as usize);
+    let mut reader = bus.subscribe(ResumePoint::Live);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let bus = bus.clone();

@@ -7,7 +7,7 @@ use super::{
     exec::{Command, Exec, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX},
     files::{Encoding, FilesRead, FilesWrite, READ_BYTES_DEFAULT, READ_BYTES_MAX},
 };
-use crate::wire::BadField;
+use crate::wire::FieldError;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
@@ -23,7 +23,7 @@ const WORDS_MAX: usize = 4_096;
 /// # Errors
 ///
 /// Names the field that is missing or wrong.
-pub fn exec(fields: &Map<String, Value>) -> Result<Exec, BadField> {
+pub fn exec(fields: &Map<String, Value>) -> Result<Exec, FieldError> {
     let fields = Fields(fields);
     Ok(Exec {
         command: fields.command()?,
@@ -42,7 +42,7 @@ pub fn exec(fields: &Map<String, Value>) -> Result<Exec, BadField> {
 /// # Errors
 ///
 /// Names the field that is missing or wrong.
-pub fn files_read(fields: &Map<String, Value>) -> Result<FilesRead, BadField> {
+pub fn files_read(fields: &Map<String, Value>) -> Result<FilesRead, FieldError> {
     let fields = Fields(fields);
     Ok(FilesRead {
         path: fields.required_path()?,
@@ -58,12 +58,12 @@ pub fn files_read(fields: &Map<String, Value>) -> Result<FilesRead, BadField> {
 /// # Errors
 ///
 /// Names the field that is missing or wrong.
-pub fn files_write(fields: &Map<String, Value>) -> Result<FilesWrite, BadField> {
+pub fn files_write(fields: &Map<String, Value>) -> Result<FilesWrite, FieldError> {
     let fields = Fields(fields);
     let (path, cwd, encoding) = (fields.required_path()?, fields.path("cwd", &[])?, fields.encoding()?);
-    let content = fields.text("content", &[])?.ok_or_else(|| BadField::new("content", "is required"))?;
+    let content = fields.text("content", &[])?.ok_or_else(|| FieldError::new("content", "is required"))?;
     if encoding.decode(&content).is_none() {
-        return Err(BadField::new("content", "must be base64, with its padding"));
+        return Err(FieldError::new("content", "must be base64, with its padding"));
     }
     Ok(FilesWrite {
         path,
@@ -81,9 +81,9 @@ pub fn files_write(fields: &Map<String, Value>) -> Result<FilesWrite, BadField> 
 /// # Errors
 ///
 /// It is blank, or holds what no system call takes.
-pub fn shell(line: &str) -> Result<Command, BadField> {
+pub fn shell(line: &str) -> Result<Command, FieldError> {
     if line.trim().is_empty() || line.contains('\0') {
-        return Err(BadField::new("command", "must not be empty or hold a NUL"));
+        return Err(FieldError::new("command", "must not be empty or hold a NUL"));
     }
     Ok(Command::Shell(line.to_owned()))
 }
@@ -93,9 +93,9 @@ pub fn shell(line: &str) -> Result<Command, BadField> {
 /// # Errors
 ///
 /// It is empty or holds a NUL.
-pub fn path(name: &'static str, text: &str) -> Result<String, BadField> {
+pub fn path(name: &'static str, text: &str) -> Result<String, FieldError> {
     if text.is_empty() || text.contains('\0') {
-        return Err(BadField::new(name, "must not be empty or hold a NUL"));
+        return Err(FieldError::new(name, "must not be empty or hold a NUL"));
     }
     Ok(text.to_owned())
 }
@@ -109,50 +109,56 @@ impl<'a> Fields<'a> {
         names.find_map(|name| self.0.get(*name).filter(|value| !value.is_null()))
     }
 
-    fn text(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, BadField> {
-        let fault = || BadField::new(name, "must be a string");
+    fn text(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, FieldError> {
+        let fault = || FieldError::new(name, "must be a string");
         self.get(name, others).map(|value| value.as_str().map(str::to_owned).ok_or_else(fault)).transpose()
     }
 
-    fn path(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, BadField> {
+    fn path(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, FieldError> {
         self.text(name, others)?.map(|text| path(name, &text)).transpose()
     }
 
-    fn required_path(&self) -> Result<String, BadField> {
-        self.path("path", &[])?.ok_or_else(|| BadField::new("path", "is required"))
+    fn required_path(&self) -> Result<String, FieldError> {
+        self.path("path", &[])?.ok_or_else(|| FieldError::new("path", "is required"))
     }
 
-    fn number(&self, name: &'static str, others: &[&str], range: RangeInclusive<u64>) -> Result<Option<u64>, BadField> {
+    fn number(
+        &self,
+        name: &'static str,
+        others: &[&str],
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, FieldError> {
         let Some(value) = self.get(name, others) else { return Ok(None) };
-        let fault = || BadField::new(name, format!("must be an integer from {} to {}", range.start(), range.end()));
+        let fault = || FieldError::new(name, format!("must be an integer from {} to {}", range.start(), range.end()));
         value.as_u64().filter(|number| range.contains(number)).map(Some).ok_or_else(fault)
     }
 
-    fn flag(&self, name: &'static str, others: &[&str]) -> Result<bool, BadField> {
+    fn flag(&self, name: &'static str, others: &[&str]) -> Result<bool, FieldError> {
         let Some(value) = self.get(name, others) else { return Ok(false) };
-        value.as_bool().ok_or_else(|| BadField::new(name, "must be true or false"))
+        value.as_bool().ok_or_else(|| FieldError::new(name, "must be true or false"))
     }
 
-    fn encoding(&self) -> Result<Encoding, BadField> {
+    fn encoding(&self) -> Result<Encoding, FieldError> {
         match self.text("encoding", &[])?.as_deref() {
             None | Some("utf8") => Ok(Encoding::Utf8),
             Some("base64") => Ok(Encoding::Base64),
-            Some(_) => Err(BadField::new("encoding", "must be utf8 or base64")),
+            Some(_) => Err(FieldError::new("encoding", "must be utf8 or base64")),
         }
     }
 
-    fn mode(&self) -> Result<Option<u32>, BadField> {
-        let fault = || BadField::new("mode", "must be a string of octal digits, such as \"0644\"");
+    fn mode(&self) -> Result<Option<u32>, FieldError> {
+        let fault = || FieldError::new("mode", "must be a string of octal digits, such as \"0644\"");
         let Some(value) = self.get("mode", &[]) else { return Ok(None) };
         let text = value.as_str().ok_or_else(fault)?;
         let octal = !text.is_empty() && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
         u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= MODE_MAX).map(Some).ok_or_else(fault)
     }
 
-    fn command(&self) -> Result<Command, BadField> {
-        let fault = || BadField::new("command", "must be a string, or an array of strings that begins with a program");
+    fn command(&self) -> Result<Command, FieldError> {
+        let fault =
+            || FieldError::new("command", "must be a string, or an array of strings that begins with a program");
         match self.get("command", &[]) {
-            None => Err(BadField::new("command", "is required")),
+            None => Err(FieldError::new("command", "is required")),
             Some(Value::String(line)) => shell(line),
             Some(Value::Array(items)) => {
                 let words: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
@@ -165,8 +171,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn variables(&self, name: &'static str) -> Result<BTreeMap<String, String>, BadField> {
-        let fault = || BadField::new(name, "must be an object of at most 256 strings, each under a variable's name");
+    fn variables(&self, name: &'static str) -> Result<BTreeMap<String, String>, FieldError> {
+        let fault = || FieldError::new(name, "must be an object of at most 256 strings, each under a variable's name");
         let Some(value) = self.get(name, &[]) else { return Ok(BTreeMap::new()) };
         let variable = |(key, value): (&String, &Value)| {
             let text = value.as_str().filter(|text| !text.contains('\0'))?;

@@ -1,7 +1,7 @@
 //! Reading a request's body: bounded in bytes and in time, JSON, not too deep.
 
 use super::error::{ApiError, Code};
-use crate::wire::{DEPTH_MAX, NotAnObject, Object, too_deep};
+use crate::wire::{DEPTH_MAX, JsonObject, NotAnObject, too_deep};
 use actix_web::{
     http::header::{self, HeaderMap},
     web::Payload,
@@ -93,8 +93,8 @@ fn too_large(bytes_max: usize) -> ApiError {
 }
 
 /// The fields of the object that a body must be.
-pub(super) fn object(body: &str) -> Result<Object<'_>, ApiError> {
-    Object::parse(body).map_err(|fault| match fault {
+pub(super) fn object(body: &str) -> Result<JsonObject<'_>, ApiError> {
+    JsonObject::parse(body).map_err(|fault| match fault {
         NotAnObject::Json(_) => ApiError::new(Code::InvalidRequest, format!("The body is {fault}.")),
         _ => ApiError::new(Code::InvalidRequest, format!("The body {fault}.")),
     })

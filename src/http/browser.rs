@@ -11,7 +11,7 @@ use crate::{
     ids::{ClientId, PlatformName, RequestId},
     platforms::plan::{Conversation, Organization},
     policy::Admission,
-    relay::{Delivered, ResponseMode},
+    relay::{CompletedRequest, ResponseMode},
     wire::json,
 };
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<
 }
 
 /// The envelope of a buffered answer, written in one go; bodies are copied as they came.
-fn envelope(id: &str, delivered: &Delivered) -> Success {
+fn envelope(id: &str, delivered: &CompletedRequest) -> Success {
     #[derive(Serialize)]
     struct Head<'a> {
         client_id: &'a ClientId,

@@ -12,9 +12,9 @@ use super::{
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, Done, HookEntry},
     ids::{ClientId, RequestId},
-    platforms::plan::{Conversation, Message, Organization, Plan, Transcript},
-    relay::{self, Cause, Delivered, Failure, Request, ResponseMode, Work},
-    wire::{ActionKind, Raw, ShellRuntime},
+    platforms::plan::{Conversation, Organization, RequestPlan, Transcript, TranscriptMessage},
+    relay::{self, CompletedRequest, RelayRequest, RequestError, RequestFailure, RequestWork, ResponseMode},
+    wire::{ActionKind, RawJson, ShellRuntime},
 };
 use serde::Serialize;
 
@@ -69,12 +69,12 @@ struct Proxy<'a> {
 #[derive(Serialize)]
 struct Current<'a> {
     conversation: &'a Conversation,
-    messages: &'a [Message],
+    messages: &'a [TranscriptMessage],
     organization: &'a Organization,
     page: Page<'a>,
     platform: &'a str,
     proxy: Proxy<'a>,
-    raw: &'a Raw,
+    raw: &'a RawJson,
 }
 
 /// `GET /v1/browser/claude/current`: reads the conversation that is current there, or the one that is asked for.
@@ -86,18 +86,18 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
         let camel = if name == "organization_id" { "organizationId" } else { "conversationId" };
         Ok(call.query(&[name, camel]))
     })?;
-    let request = Request {
+    let request = RelayRequest {
         id: id.clone(),
         platform,
         client_id,
         mode: ResponseMode::Buffered,
-        work: Work::Plan(Plan::ClaudeCurrent { asked }),
-        call: relay::Call { method: "GET".into(), ..relay::Call::default() },
+        work: RequestWork::Plan(RequestPlan::ClaudeCurrent { asked }),
+        call: relay::UpstreamCall { method: "GET".into(), ..relay::UpstreamCall::default() },
         timeout: fields::timeout_of(call.query(&["timeout_ms", "timeoutMs"]).as_deref())?,
     };
     let taken = call.core.relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
     let (answer, caller) = relayed::whole(taken, &call.authority).await;
-    let failed = |failure: &Failure| error::of_failure(failure, id.as_str(), PLATFORM);
+    let failed = |failure: &RequestFailure| error::of_failure(failure, id.as_str(), PLATFORM);
     let mut delivered = answer.map_err(|failure| failed(&failure))?;
     let chosen = delivered.chosen.take();
     let read = chosen.map(|chosen| {
@@ -107,8 +107,8 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
     let (transcript, organization) = match read {
         Some(Ok(read)) => read,
         // A plan always says where it went.
-        Some(Err(error)) => return Err(failed(&of(Cause::Plan(error), &delivered))),
-        None => return Err(failed(&of(Cause::Internal, &delivered))),
+        Some(Err(error)) => return Err(failed(&of(RequestError::Plan(error), &delivered))),
+        None => return Err(failed(&of(RequestError::Internal, &delivered))),
     };
     let bridge = call.core.bridge.view(false).await;
     let shown = Current {
@@ -125,8 +125,8 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
     Ok(reply)
 }
 
-fn of(cause: Cause, delivered: &Delivered) -> Failure {
-    Failure { cause, client_id: Some(delivered.client_id.clone()), connection_id: None }
+fn of(cause: RequestError, delivered: &CompletedRequest) -> RequestFailure {
+    RequestFailure { cause, client_id: Some(delivered.client_id.clone()), connection_id: None }
 }
 
 fn page<'a>(bridge: &'a BridgeView, client_id: &'a ClientId) -> Page<'a> {

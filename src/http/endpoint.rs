@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     faults, ids,
-    wire::{Object, json},
+    wire::{JsonObject, json},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -76,7 +76,7 @@ impl Call {
     /// # Errors
     ///
     /// The body is no JSON object.
-    pub fn fields(&self) -> Result<Object<'_>, ApiError> {
+    pub fn fields(&self) -> Result<JsonObject<'_>, ApiError> {
         body::object(&self.body)
     }
 

@@ -3,7 +3,7 @@
 mod code;
 mod failures;
 
-use crate::{store::StoreError, wire::BadField};
+use crate::{store::StoreError, wire::FieldError};
 pub use code::Code;
 pub(super) use failures::{of_action, of_cancel, of_cause, of_failure, of_refused, suggested_action};
 use serde::Serialize;
@@ -117,8 +117,8 @@ impl ApiError {
     }
 }
 
-impl From<BadField> for ApiError {
-    fn from(fault: BadField) -> Self {
+impl From<FieldError> for ApiError {
+    fn from(fault: FieldError) -> Self {
         Self::field(&fault.field, format!("Field \"{}\" {}.", fault.field, fault.reason))
     }
 }
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_bad_field_is_named_in_message_and_details() {
-        let error = ApiError::from(BadField::new("platform", "is required"));
+        let error = ApiError::from(FieldError::new("platform", "is required"));
         assert_eq!(error.message(), "Field \"platform\" is required.");
         assert_eq!(error.details()["field"], "platform");
     }

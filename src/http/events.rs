@@ -7,7 +7,7 @@ use super::{
     sse_body::{Frames, Until},
 };
 use crate::{
-    events::{Reader, Resume},
+    events::{EventReader, ResumePoint},
     sse,
 };
 use actix_web::http::{
@@ -23,7 +23,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The events, after a comment: a browser tells its page of a stream only once there is some of it.
 struct Welcomed {
     comment: Option<Bytes>,
-    reader: Reader,
+    reader: EventReader,
 }
 
 impl Frames for Welcomed {
@@ -56,13 +56,13 @@ pub(super) async fn follow(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// Where a reader goes on. As with browsers, an empty id is none.
-fn resume(last: Option<&HeaderValue>) -> Resume {
+fn resume(last: Option<&HeaderValue>) -> ResumePoint {
     match last.map(HeaderValue::as_bytes) {
-        None | Some([]) => Resume::Live,
+        None | Some([]) => ResumePoint::Live,
         Some(id) if id.iter().all(u8::is_ascii_digit) => {
-            str::from_utf8(id).ok().and_then(|id| id.parse().ok()).map_or(Resume::Unknown, Resume::After)
+            str::from_utf8(id).ok().and_then(|id| id.parse().ok()).map_or(ResumePoint::Unknown, ResumePoint::After)
         }
-        Some(_) => Resume::Unknown,
+        Some(_) => ResumePoint::Unknown,
     }
 }
 
@@ -73,10 +73,10 @@ mod tests {
     #[test]
     fn a_last_event_id_is_a_number_and_anything_else_is_unknown() {
         let of = |text: &[u8]| resume(Some(&HeaderValue::from_bytes(text).unwrap()));
-        assert_eq!((resume(None), of(b"")), (Resume::Live, Resume::Live));
-        assert_eq!((of(b"0"), of(b"17634")), (Resume::After(0), Resume::After(17_634)));
+        assert_eq!((resume(None), of(b"")), (ResumePoint::Live, ResumePoint::Live));
+        assert_eq!((of(b"0"), of(b"17634")), (ResumePoint::After(0), ResumePoint::After(17_634)));
         for unreadable in [&b"+1"[..], b"-1", b"1.0", b"x", b"0x10", b"99999999999999999999", b"\xff", b"1 2"] {
-            assert_eq!(of(unreadable), Resume::Unknown, "{unreadable:?}");
+            assert_eq!(of(unreadable), ResumePoint::Unknown, "{unreadable:?}");
         }
     }
 }

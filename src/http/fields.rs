@@ -7,11 +7,11 @@ use super::{
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
     platforms::{
-        registry::{Mode, Platform, Registry},
-        target::check_path,
+        registry::{Platform, PlatformMode, PlatformRegistry},
+        request_path::check_path,
     },
-    relay::{Call, Request, ResponseMode, Work},
-    wire::{BadField, Object, Raw},
+    relay::{RelayRequest, RequestWork, ResponseMode, UpstreamCall},
+    wire::{FieldError, JsonObject, RawJson},
 };
 use bytestring::ByteString;
 use serde_json::{Map, Value};
@@ -54,8 +54,8 @@ pub(super) fn request(
     text: &ByteString,
     query_timeout: Option<&str>,
     preset: Option<Preset>,
-    registry: &Registry,
-) -> Result<Request, ApiError> {
+    registry: &PlatformRegistry,
+) -> Result<RelayRequest, ApiError> {
     let fields = body::object(text)?;
     let platform = match preset {
         Some(preset) => preset_platform(&fields, preset.platform, registry)?,
@@ -63,30 +63,30 @@ pub(super) fn request(
     };
     let client_id = client_id(&fields)?;
     let id = match fields.text(&["request_id", "id"])? {
-        Some(id) => RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
+        Some(id) => RequestId::parse(&id).map_err(|e| FieldError::new("request_id", e.to_string()))?,
         None => RequestId::generate(),
     };
     let mode = mode(&fields, platform, registry)?;
     let timeout = timeout(&fields, query_timeout)?;
-    let given = fields.get(&["request_body", "body", "payload"]).map(|raw| Raw::cut(text, raw));
+    let given = fields.get(&["request_body", "body", "payload"]).map(|raw| RawJson::cut(text, raw));
     // As it was typed: blanks may mean something.
     let prompt = fields.verbatim(&["prompt", "message", "input"])?;
     let Some(path) = fields.text(&["path"])? else {
-        let prompt = prompt.ok_or_else(|| BadField::new("path", "is required"))?;
+        let prompt = prompt.ok_or_else(|| FieldError::new("path", "is required"))?;
         if method(&fields, "POST")? != "POST" {
-            return Err(BadField::new("method", "cannot be chosen with a prompt: it is POST").into());
+            return Err(FieldError::new("method", "cannot be chosen with a prompt: it is POST").into());
         }
         let (work, call) = prompt::work(&fields, platform, registry, &prompt, given)?;
-        return Ok(Request { id, platform: platform.name.clone(), client_id, mode, work, call, timeout });
+        return Ok(RelayRequest { id, platform: platform.name.clone(), client_id, mode, work, call, timeout });
     };
-    check_path(platform, &path).map_err(|e| BadField::new("path", e.to_string()))?;
+    check_path(platform, &path).map_err(|e| FieldError::new("path", e.to_string()))?;
     let body =
-        given.or_else(|| prompt.map(|prompt| Raw::of(&Map::from_iter([("prompt".into(), Value::from(prompt))]))));
+        given.or_else(|| prompt.map(|prompt| RawJson::of(&Map::from_iter([("prompt".into(), Value::from(prompt))]))));
     let usual = preset.map_or(if body.is_some() { "POST" } else { "GET" }, |preset| preset.method);
     let method = method(&fields, usual)?;
     let headers = headers::read(&fields, body.as_ref().is_some_and(|body| !body.text().starts_with('"')))?;
-    let call = Call { method, path: path.into_owned(), headers, body };
-    Ok(Request { id, platform: platform.name.clone(), client_id, mode, work: Work::Call, call, timeout })
+    let call = UpstreamCall { method, path: path.into_owned(), headers, body };
+    Ok(RelayRequest { id, platform: platform.name.clone(), client_id, mode, work: RequestWork::Call, call, timeout })
 }
 
 /// Reads the body of `POST /v1/browser/request/cancel`.
@@ -94,7 +94,7 @@ pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
     let fields = body::object(text)?;
     let id = fields.required_text(&["request_id", "id"])?;
     Ok(CancelFields {
-        request_id: RequestId::parse(&id).map_err(|e| BadField::new("request_id", e.to_string()))?,
+        request_id: RequestId::parse(&id).map_err(|e| FieldError::new("request_id", e.to_string()))?,
         platform: fields.required_text(&["platform"])?.into_owned(),
         client_id: client_id(&fields)?,
         reason: reason(&fields)?,
@@ -102,54 +102,57 @@ pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
 }
 
 /// Reads the body of `POST /v1/browser/policy/reset`: which targets are meant, by client and by platform.
-pub(super) fn reset(text: &str, registry: &Registry) -> Result<(Option<ClientId>, Option<PlatformName>), ApiError> {
+pub(super) fn reset(
+    text: &str,
+    registry: &PlatformRegistry,
+) -> Result<(Option<ClientId>, Option<PlatformName>), ApiError> {
     let fields = body::object(text)?;
     let platform = fields.text(&["platform"])?.map(|name| registered(&name, registry)).transpose()?;
     Ok((client_id(&fields)?, platform.map(|platform| platform.name.clone())))
 }
 
-fn reason(fields: &Object<'_>) -> Result<Option<String>, BadField> {
+fn reason(fields: &JsonObject<'_>) -> Result<Option<String>, FieldError> {
     Ok(fields.text(&["reason"])?.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()))
 }
 
-fn platform<'r>(fields: &Object<'_>, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
+fn platform<'r>(fields: &JsonObject<'_>, registry: &'r PlatformRegistry) -> Result<&'r Platform, ApiError> {
     registered(&fields.required_text(&["platform"])?, registry)
 }
 
 /// The route's own platform; a body that names another contradicts it.
 fn preset_platform<'r>(
-    fields: &Object<'_>,
+    fields: &JsonObject<'_>,
     preset: &'static str,
-    registry: &'r Registry,
+    registry: &'r PlatformRegistry,
 ) -> Result<&'r Platform, ApiError> {
     if fields.text(&["platform"])?.is_some_and(|given| given != preset) {
-        return Err(BadField::new("platform", format!("must be {preset} here, or be left out")).into());
+        return Err(FieldError::new("platform", format!("must be {preset} here, or be left out")).into());
     }
     registered(preset, registry)
 }
 
 /// The registered platform of that name.
-pub(super) fn registered<'r>(name: &str, registry: &'r Registry) -> Result<&'r Platform, ApiError> {
+pub(super) fn registered<'r>(name: &str, registry: &'r PlatformRegistry) -> Result<&'r Platform, ApiError> {
     registry.get(name).map(|platform| &**platform).ok_or_else(|| {
         let names: Vec<_> = registry.names().collect();
         ApiError::new(Code::PlatformNotSupported, "This platform is not registered.").with("supported_platforms", names)
     })
 }
 
-fn client_id(fields: &Object<'_>) -> Result<Option<ClientId>, BadField> {
+fn client_id(fields: &JsonObject<'_>) -> Result<Option<ClientId>, FieldError> {
     fields.text(&["client_id"])?.map(|id| client(&id)).transpose()
 }
 
 /// The name of a client, whether or not there is one of that name.
-pub(super) fn client(id: &str) -> Result<ClientId, BadField> {
-    ClientId::parse(id).map_err(|e| BadField::new("client_id", e.to_string()))
+pub(super) fn client(id: &str) -> Result<ClientId, FieldError> {
+    ClientId::parse(id).map_err(|e| FieldError::new("client_id", e.to_string()))
 }
 
-fn mode(fields: &Object<'_>, platform: &Platform, registry: &Registry) -> Result<ResponseMode, ApiError> {
+fn mode(fields: &JsonObject<'_>, platform: &Platform, registry: &PlatformRegistry) -> Result<ResponseMode, ApiError> {
     let (mode, needed) = match fields.text(&["response_mode"])?.as_deref() {
-        None | Some("buffered") => (ResponseMode::Buffered, Mode::Buffered),
-        Some("sse") => (ResponseMode::Sse, Mode::Sse),
-        Some(_) => return Err(BadField::new("response_mode", "must be buffered or sse").into()),
+        None | Some("buffered") => (ResponseMode::Buffered, PlatformMode::Buffered),
+        Some("sse") => (ResponseMode::Sse, PlatformMode::Sse),
+        Some(_) => return Err(FieldError::new("response_mode", "must be buffered or sse").into()),
     };
     if platform.supports(needed) {
         return Ok(mode);
@@ -161,7 +164,7 @@ fn mode(fields: &Object<'_>, platform: &Platform, registry: &Registry) -> Result
     Err(error.with("field", "response_mode").with("supported_platforms", names))
 }
 
-fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>, BadField> {
+fn timeout(fields: &JsonObject<'_>, query: Option<&str>) -> Result<Option<Duration>, FieldError> {
     match fields.count(&["timeout_ms"]).map_err(|_| bad_timeout())? {
         Some(given) => within_bounds(given).map(Some),
         None => timeout_of(query),
@@ -169,19 +172,19 @@ fn timeout(fields: &Object<'_>, query: Option<&str>) -> Result<Option<Duration>,
 }
 
 /// The same in a query.
-pub(super) fn timeout_of(query: Option<&str>) -> Result<Option<Duration>, BadField> {
+pub(super) fn timeout_of(query: Option<&str>) -> Result<Option<Duration>, FieldError> {
     query.map(|text| text.parse().map_err(|_| bad_timeout()).and_then(within_bounds)).transpose()
 }
 
-fn within_bounds(given: u64) -> Result<Duration, BadField> {
+fn within_bounds(given: u64) -> Result<Duration, FieldError> {
     if (1..=TIMEOUT_MS_MAX).contains(&given) { Ok(Duration::from_millis(given)) } else { Err(bad_timeout()) }
 }
 
-fn bad_timeout() -> BadField {
-    BadField::new("timeout_ms", format!("must be an integer from 1 to {TIMEOUT_MS_MAX}"))
+fn bad_timeout() -> FieldError {
+    FieldError::new("timeout_ms", format!("must be an integer from 1 to {TIMEOUT_MS_MAX}"))
 }
 
-fn method(fields: &Object<'_>, usual: &'static str) -> Result<Cow<'static, str>, BadField> {
+fn method(fields: &JsonObject<'_>, usual: &'static str) -> Result<Cow<'static, str>, FieldError> {
     let Some(given) = fields.text(&["method"])? else {
         return Ok(Cow::Borrowed(usual));
     };
@@ -190,10 +193,10 @@ fn method(fields: &Object<'_>, usual: &'static str) -> Result<Cow<'static, str>,
     }
     let method = given.to_ascii_uppercase();
     if !headers::is_token(&method) {
-        return Err(BadField::new("method", "must be an HTTP method"));
+        return Err(FieldError::new("method", "must be an HTTP method"));
     }
     if matches!(&*method, "CONNECT" | "TRACE" | "TRACK") {
-        return Err(BadField::new("method", format!("must not be {method}")));
+        return Err(FieldError::new("method", format!("must not be {method}")));
     }
     Ok(Cow::Owned(method))
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     host::{Exec, FilesRead, FilesWrite, Origin, Outcome, Presence, Refusal, input},
     store::StoreError,
-    wire::BadField,
+    wire::FieldError,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -41,7 +41,7 @@ pub(super) async fn files_write(call: Call) -> Result<Reply, ApiError> {
     noted(call, "files/write", input, presence, async move { host.write(file, Origin::Operator).await }).await
 }
 
-fn read<T>(call: &Call, input: fn(&Map<String, Value>) -> Result<T, BadField>) -> Result<T, ApiError> {
+fn read<T>(call: &Call, input: fn(&Map<String, Value>) -> Result<T, FieldError>) -> Result<T, ApiError> {
     // The one reading of every body says what is wrong with one that is no object.
     call.fields()?;
     let fields = serde_json::from_str(&call.body)

@@ -7,9 +7,12 @@ use super::{
     reply::{Reply, Success, Waiting},
 };
 use crate::{
-    instructions::{Details, Execution, Message, NAME_BYTES_MAX, Parts, Refused, RunOf, Submission, Undecided, Word},
-    store::batches::{self, BatchRow, Status},
-    wire::{BadField, Object, Raw, json},
+    instructions::{
+        AssistantMessage, BatchDetails, DecisionError, IngestError, InstructionExecution, InstructionRun,
+        MessageSubmission, NAME_BYTES_MAX, OperatorDecision, PlanParts,
+    },
+    store::batches::{self, BatchRow, BatchStatus},
+    wire::{FieldError, JsonObject, RawJson, json},
 };
 use serde::Serialize;
 use std::borrow::Cow;
@@ -25,8 +28,8 @@ struct Answer<'a> {
     batch_id: Option<&'a str>,
     status: &'a str,
     #[serde(flatten)]
-    parts: Parts,
-    executions: &'a [Execution],
+    parts: PlanParts,
+    executions: &'a [InstructionExecution],
 }
 
 /// `POST /v1/instructions/messages`. Answers when everything ran that may run without a person.
@@ -47,23 +50,23 @@ pub(super) async fn submit(call: Call) -> Result<Reply, ApiError> {
             status = details.batch.row.status;
         }
     }
-    let batch_id = (taken.status != Status::Planned).then_some(taken.batch_id.as_str());
-    let answer = Answer { batch_id, status: &status, parts: Parts::of(&taken.plan), executions: &executions };
+    let batch_id = (taken.status != BatchStatus::Planned).then_some(taken.batch_id.as_str());
+    let answer = Answer { batch_id, status: &status, parts: PlanParts::of(&taken.plan), executions: &executions };
     let mut text = Success::begin(&call.id, 1_024);
     json::write(&mut text, &answer);
     Ok(Reply::Held(Success::end(text), Waiting::Operation(presence)))
 }
 
-fn submission(fields: &Object<'_>) -> Result<Submission, ApiError> {
-    let name = |names: &[&'static str]| -> Result<String, BadField> {
+fn submission(fields: &JsonObject<'_>) -> Result<MessageSubmission, ApiError> {
+    let name = |names: &[&'static str]| -> Result<String, FieldError> {
         let text = fields.required_text(names)?;
         if text.len() > NAME_BYTES_MAX {
-            return Err(BadField::new(names[0], format!("must not be longer than {NAME_BYTES_MAX} bytes")));
+            return Err(FieldError::new(names[0], format!("must not be longer than {NAME_BYTES_MAX} bytes")));
         }
         Ok(text.into_owned())
     };
-    let text = fields.verbatim(&["text"])?.ok_or_else(|| BadField::new("text", "is required"))?;
-    let message = Message {
+    let text = fields.verbatim(&["text"])?.ok_or_else(|| FieldError::new("text", "is required"))?;
+    let message = AssistantMessage {
         platform: name(&["platform"])?,
         conversation_id: Some(name(&["conversation_id", "conversationId"])?),
         assistant_message_id: name(&["assistant_message_id", "assistantMessageId"])?,
@@ -71,7 +74,7 @@ fn submission(fields: &Object<'_>) -> Result<Submission, ApiError> {
     };
     let flag = |names: &[&'static str]| fields.boolean(names).map(Option::unwrap_or_default);
     let (require_approval, dry_run) = (flag(&["require_approval", "requireApproval"])?, flag(&["dry_run", "dryRun"])?);
-    Ok(Submission::operators(message, require_approval, dry_run))
+    Ok(MessageSubmission::from_operator(message, require_approval, dry_run))
 }
 
 #[derive(Serialize)]
@@ -83,8 +86,8 @@ struct List {
 
 /// `GET /v1/instructions`: without what stands in the messages.
 pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
-    let named = |name: String| Status::named(&name).ok_or_else(bad_status);
-    let filter = batches::Filter {
+    let named = |name: String| BatchStatus::named(&name).ok_or_else(bad_status);
+    let filter = batches::BatchFilter {
         status: call.query(&["status"]).map(named).transpose()?,
         platform: call.query(&["platform"]),
         before: before(&call)?,
@@ -96,7 +99,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn bad_status() -> ApiError {
-    let names = Status::ALL.map(Status::name).join(", ");
+    let names = BatchStatus::ALL.map(BatchStatus::name).join(", ");
     ApiError::field("status", format!("\"status\" must be one of {names}."))
 }
 
@@ -105,23 +108,23 @@ struct Whole<'a> {
     #[serde(flatten)]
     row: &'a BatchRow,
     #[serde(flatten)]
-    parts: Parts,
-    runs: Vec<RunOf>,
-    executions: Vec<Raw>,
+    parts: PlanParts,
+    runs: Vec<InstructionRun>,
+    executions: Vec<RawJson>,
     /// Why nothing of it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rejection: Option<Raw>,
+    rejection: Option<RawJson>,
 }
 
 impl<'a> Whole<'a> {
-    fn of(details: &'a Details) -> Self {
+    fn of(details: &'a BatchDetails) -> Self {
         let batch = &details.batch;
         Whole {
             row: &batch.row,
-            parts: Parts::of(&batch.plan),
+            parts: PlanParts::of(&batch.plan),
             runs: details.runs(),
             executions: details.executions(),
-            rejection: batch.rejection.clone().map(Raw::trusted),
+            rejection: batch.rejection.clone().map(RawJson::trusted),
         }
     }
 }
@@ -147,10 +150,10 @@ async fn decide(call: Call, approve: bool) -> Result<Reply, ApiError> {
     let fields = call.fields()?;
     let reason = fields.text(&["reason"])?.map(Cow::into_owned);
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
-        return Err(BadField::new("reason", format!("must not be longer than {REASON_CHARS_MAX} characters")).into());
+        return Err(FieldError::new("reason", format!("must not be longer than {REASON_CHARS_MAX} characters")).into());
     }
     let digest = fields.text(&["digest"])?.map(Cow::into_owned);
-    let word = Word { approve, digest, by: "bearer", reason };
+    let word = OperatorDecision { approve, digest, by: "bearer", reason };
     let row = call.core.instructions.decide(call.part("batch_id"), word).await?;
     Ok(call.success(&row))
 }
@@ -159,10 +162,10 @@ fn no_batch() -> ApiError {
     ApiError::not_found("instruction_batch", "There is no batch of this id.")
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
+impl From<IngestError> for ApiError {
+    fn from(refused: IngestError) -> Self {
         match refused {
-            Refused::Rejected { batch_id, rejection } => {
+            IngestError::Rejected { batch_id, rejection } => {
                 let mut message = format!("Nothing of this message runs: {rejection}");
                 message.push('.');
                 let error = ApiError::new(Code::InstructionRejected, message)
@@ -177,36 +180,36 @@ impl From<Refused> for ApiError {
                     None => error,
                 }
             }
-            Refused::Off => {
+            IngestError::Off => {
                 let message = "Instructions are off: the database in which it stood what had run was lost or replaced. \
                                \"baa-conductor instructions enable\" lets them run again.";
                 ApiError::new(Code::StoreUnavailable, message)
             }
-            Refused::Crowded(most) => {
+            IngestError::Crowded(most) => {
                 let message = format!("{most} batches wait for a decision or for their turn, as many as may.");
                 ApiError::new(Code::Overloaded, message).retry_after(1)
             }
-            Refused::Store(fault) => fault.into(),
+            IngestError::Store(fault) => fault.into(),
         }
     }
 }
 
-impl From<Undecided> for ApiError {
-    fn from(undecided: Undecided) -> Self {
+impl From<DecisionError> for ApiError {
+    fn from(undecided: DecisionError) -> Self {
         match undecided {
-            Undecided::NotFound => no_batch(),
-            Undecided::Stale(status) => {
+            DecisionError::NotFound => no_batch(),
+            DecisionError::Stale(status) => {
                 let message = format!("The batch is {} and waits for no decision.", status.name());
                 ApiError::new(Code::ApprovalStale, message).with("status", status.name())
             }
-            Undecided::Differs => {
+            DecisionError::Differs => {
                 ApiError::new(Code::ApprovalStale, "The batch is not what was shown; look at it again.")
             }
-            Undecided::Confined(_) => {
+            DecisionError::Confined(_) => {
                 let message = format!("The batch cannot be approved any more: {undecided}.");
                 ApiError::new(Code::ApprovalStale, message)
             }
-            Undecided::Store(fault) => fault.into(),
+            DecisionError::Store(fault) => fault.into(),
         }
     }
 }

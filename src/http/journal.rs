@@ -6,14 +6,14 @@ use super::{
     paging::{Limit, Rest, before},
     reply::Reply,
 };
-use crate::relay::{Filter, Shown};
+use crate::relay::{JournalEntryView, JournalFilter};
 use serde::Serialize;
 
 const LIMIT: Limit = Limit { default: 20, max: 500 };
 
 #[derive(Serialize)]
 struct List {
-    requests: Vec<Shown>,
+    requests: Vec<JournalEntryView>,
     #[serde(flatten)]
     rest: Rest,
 }
@@ -26,7 +26,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::field("outcome", "\"outcome\" must be success, failure or cancelled."));
     }
     let platform = call.query(&["platform"]);
-    let filter = Filter { platform, client_id: call.query(&["client_id", "clientId"]), outcome, before, limit };
+    let filter = JournalFilter { platform, client_id: call.query(&["client_id", "clientId"]), outcome, before, limit };
     let page = call.core.relay.page(filter).await?;
     let rest = Rest { count: page.entries.len(), next_before: page.next_before };
     Ok(call.success(&List { requests: page.entries, rest }))

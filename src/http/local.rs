@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     host::{Outcome, Refusal},
-    instructions::{self, Authority, Done, Mandate, Plan},
-    records::Filter,
+    instructions::{self, InstructionAuthority, InstructionOutcome, InstructionPlan, Mandate},
+    records::RecordFilter,
 };
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
@@ -30,13 +30,13 @@ impl Local {
     }
 }
 
-impl instructions::Execute for Local {
+impl instructions::InstructionExecutor for Local {
     fn execute<'a>(
         &'a self,
-        plan: Plan,
+        plan: InstructionPlan,
         mandate: Mandate<'a>,
         stop: &'a CancellationToken,
-    ) -> LocalBoxFuture<'a, Done> {
+    ) -> LocalBoxFuture<'a, InstructionOutcome> {
         Box::pin(async move {
             match self.0.upgrade() {
                 Some(core) => carry_out(&core, plan, mandate, stop).await,
@@ -46,27 +46,32 @@ impl instructions::Execute for Local {
     }
 }
 
-async fn carry_out(core: &Core, plan: Plan, mandate: Mandate<'_>, stop: &CancellationToken) -> Done {
+async fn carry_out(
+    core: &Core,
+    plan: InstructionPlan,
+    mandate: Mandate<'_>,
+    stop: &CancellationToken,
+) -> InstructionOutcome {
     let origin = mandate.origin;
     let described = |surface| done(true, &describe::described(core, surface));
     match plan {
-        Plan::Describe(instructions::Surface::Whole) => described(Surface::Both),
-        Plan::Describe(instructions::Surface::Business) => described(Surface::Business),
-        Plan::Describe(instructions::Surface::Control) => described(Surface::Control),
-        Plan::Status => done(true, &status::read(core).await),
-        Plan::BrowserStatus(filter) => browser_status(core, filter, mandate).await,
+        InstructionPlan::Describe(instructions::DescribeSurface::Whole) => described(Surface::Both),
+        InstructionPlan::Describe(instructions::DescribeSurface::Business) => described(Surface::Business),
+        InstructionPlan::Describe(instructions::DescribeSurface::Control) => described(Surface::Control),
+        InstructionPlan::Status => done(true, &status::read(core).await),
+        InstructionPlan::BrowserStatus(filter) => browser_status(core, filter, mandate).await,
         _ if !core.features.has(Feature::HostOps) => {
             failed(&ApiError::not_found("route", "Host operations are switched off."))
         }
-        Plan::Exec(exec) => of_host(core.host.exec(exec, origin, stop).await),
-        Plan::FilesRead(file) => of_host(core.host.read(file, origin).await),
-        Plan::FilesWrite(file) => of_host(core.host.write(file, origin).await),
+        InstructionPlan::Exec(exec) => of_host(core.host.exec(exec, origin, stop).await),
+        InstructionPlan::FilesRead(file) => of_host(core.host.read(file, origin).await),
+        InstructionPlan::FilesWrite(file) => of_host(core.host.write(file, origin).await),
     }
 }
 
 /// Without the texts of messages, as a caller without the token sees it; to a model as much of that as is its business.
-async fn browser_status(core: &Core, filter: Filter, mandate: Mandate<'_>) -> Done {
-    if mandate.authority == Authority::Operator {
+async fn browser_status(core: &Core, filter: RecordFilter, mandate: Mandate<'_>) -> InstructionOutcome {
+    if mandate.authority == InstructionAuthority::Operator {
         return state::read(core, filter, false, |state| done(true, state)).await;
     }
     let filter = models_view::narrowed(filter, mandate.message);
@@ -75,21 +80,21 @@ async fn browser_status(core: &Core, filter: Filter, mandate: Mandate<'_>) -> Do
     done(true, &models_view::told(&whole, mandate.message))
 }
 
-fn of_host<R: Serialize>(outcome: Result<Outcome<R>, Refusal>) -> Done {
+fn of_host<R: Serialize>(outcome: Result<Outcome<R>, Refusal>) -> InstructionOutcome {
     match outcome {
         Ok(outcome) => done(outcome.ok, &outcome),
         Err(refusal) => failed(&refusal.into()),
     }
 }
 
-fn done(ok: bool, data: &impl Serialize) -> Done {
+fn done(ok: bool, data: &impl Serialize) -> InstructionOutcome {
     let data = serde_json::to_value(data).ok();
-    Done { ok, http_status: 200, error: None, message: None, data, details: None }
+    InstructionOutcome { ok, http_status: 200, error: None, message: None, data, details: None }
 }
 
-fn failed(error: &ApiError) -> Done {
+fn failed(error: &ApiError) -> InstructionOutcome {
     let details = error.details();
-    Done {
+    InstructionOutcome {
         ok: false,
         http_status: error.status_code(),
         error: Some(error.name().to_owned()),

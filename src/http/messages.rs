@@ -37,7 +37,7 @@ struct List {
 /// Lists them, newest first.
 pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
     let limit = LIMIT.of(&call)?;
-    let filter = messages::Filter {
+    let filter = messages::MessageFilter {
         platform: call.query(&["platform"]),
         conversation_id: call.query(&["conversation_id", "conversationId"]),
         before: before(&call)?,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     bridge::{Decision, PairingView, Undecided},
     ids::ClientId,
-    wire::BadField,
+    wire::FieldError,
 };
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ fn decision(text: &str) -> Result<Decision, ApiError> {
     match &*fields.required_text(&["decision"])? {
         "approve" => Ok(Decision::Approve { code: fields.required_text(&["code"])?.into_owned() }),
         "reject" => Ok(Decision::Reject),
-        _ => Err(BadField::new("decision", "must be approve or reject").into()),
+        _ => Err(FieldError::new("decision", "must be approve or reject").into()),
     }
 }
 

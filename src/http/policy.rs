@@ -10,9 +10,9 @@ use crate::{
     bridge::NoClient,
     clock::WallMs,
     ids::{ClientId, PlatformName},
-    policy::{CircuitState, Explanation, Reason, Rule, TargetView, Would},
-    relay::{Cause, Refused},
-    wire::BadField,
+    policy::{CircuitState, PolicyExplanation, PolicyRule, PredictedOutcome, TargetView, WaitReason},
+    relay::{RelayRefusal, RequestError},
+    wire::FieldError,
 };
 use serde::Serialize;
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ struct Explained<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a ClientId>,
     platform: &'a PlatformName,
-    would: Would,
+    would: PredictedOutcome,
     reasons: Vec<Stated<'a>>,
 }
 
@@ -34,7 +34,7 @@ enum Stated<'a> {
     /// One of the policy.
     Policy {
         #[serde(flatten)]
-        reason: &'a Reason,
+        reason: &'a WaitReason,
         message: String,
     },
     /// One for which the policy is not even asked.
@@ -43,7 +43,7 @@ enum Stated<'a> {
 
 /// `GET /v1/browser/policy/explain`. Nothing is sent, and nothing waits.
 pub(super) async fn explain(call: Call) -> Result<Reply, ApiError> {
-    let platform = call.query(&["platform"]).ok_or_else(|| BadField::new("platform", "is required"))?;
+    let platform = call.query(&["platform"]).ok_or_else(|| FieldError::new("platform", "is required"))?;
     let platform = &fields::registered(&platform, &call.core.registry)?.name;
     let named = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
     let chosen = call.core.bridge.select(platform, named.as_ref());
@@ -58,14 +58,14 @@ pub(super) async fn explain(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// What refuses a request whatever the policy says. That it is not taken over at all comes first, as for a request.
-fn outside(refused: Option<Refused>, no_client: Option<NoClient>) -> Option<Stated<'static>> {
+fn outside(refused: Option<RelayRefusal>, no_client: Option<NoClient>) -> Option<Stated<'static>> {
     let (rule, message) = match (refused, no_client) {
         (Some(refused), _) => {
             let error = error::of_refused(refused, "");
             (Cow::Borrowed(error.code().name()), error.message().to_owned())
         }
         (None, Some(no_client)) => {
-            let cause = Cause::NoClient(no_client);
+            let cause = RequestError::NoClient(no_client);
             (cause.code(), cause.message())
         }
         (None, None) => return None,
@@ -76,39 +76,39 @@ fn outside(refused: Option<Refused>, no_client: Option<NoClient>) -> Option<Stat
 fn explained<'a>(
     client_id: Option<&'a ClientId>,
     platform: &'a PlatformName,
-    explanation: Option<&'a Explanation>,
+    explanation: Option<&'a PolicyExplanation>,
     outside: Option<Stated<'a>>,
 ) -> Explained<'a> {
-    let policy = explanation.map_or(Would::Admit, |explanation| explanation.would);
-    let would = if outside.is_some() { Would::Refuse } else { policy };
+    let policy = explanation.map_or(PredictedOutcome::Admit, |explanation| explanation.would);
+    let would = if outside.is_some() { PredictedOutcome::Refuse } else { policy };
     let reasons = explanation.into_iter().flat_map(|explanation| &explanation.reasons);
     let stated = reasons.map(|reason| Stated::Policy { reason, message: sentence(reason) });
     Explained { client_id, platform, would, reasons: stated.chain(outside).collect() }
 }
 
 /// A rule as it stands, in one sentence.
-fn sentence(reason: &Reason) -> String {
+fn sentence(reason: &WaitReason) -> String {
     let what = match reason.rule {
-        Rule::Slot => "Every slot of this client and platform is taken, or others wait for one",
-        Rule::QueueFull => "As many requests as may wait for this client and platform already do",
-        Rule::CircuitProbe => "The circuit is half open and its one probe is out",
-        Rule::CircuitOpen => "The circuit is open: the platform failed too often and is left alone",
-        Rule::Backoff => "This client and platform rest after a failure",
-        Rule::RateLimit => "The platform's window is full, or others of the platform go first",
-        Rule::Jitter => "A random pause comes before the dispatch",
-        Rule::WaiterTimeout => "No request waits that long: its turn would come too late",
-        Rule::TooManyTargets => "The daemon keeps no more clients and platforms",
+        PolicyRule::Slot => "Every slot of this client and platform is taken, or others wait for one",
+        PolicyRule::QueueFull => "As many requests as may wait for this client and platform already do",
+        PolicyRule::CircuitProbe => "The circuit is half open and its one probe is out",
+        PolicyRule::CircuitOpen => "The circuit is open: the platform failed too often and is left alone",
+        PolicyRule::Backoff => "This client and platform rest after a failure",
+        PolicyRule::RateLimit => "The platform's window is full, or others of the platform go first",
+        PolicyRule::Jitter => "A random pause comes before the dispatch",
+        PolicyRule::WaiterTimeout => "No request waits that long: its turn would come too late",
+        PolicyRule::TooManyTargets => "The daemon keeps no more clients and platforms",
     };
     let mut sentence = what.to_owned();
     if let Some(delay_ms) = reason.delay_ms {
         // Of a pause that is not drawn yet only the mean is known.
         sentence.push_str(&match reason.rule {
-            Rule::WaiterTimeout => format!(" (at most {delay_ms} ms)"),
-            Rule::Jitter if reason.until.is_none() => format!(", for about {delay_ms} ms"),
+            PolicyRule::WaiterTimeout => format!(" (at most {delay_ms} ms)"),
+            PolicyRule::Jitter if reason.until.is_none() => format!(", for about {delay_ms} ms"),
             _ => format!(", for another {delay_ms} ms"),
         });
     }
-    if let Some(position) = reason.position.filter(|_| reason.rule != Rule::QueueFull) {
+    if let Some(position) = reason.position.filter(|_| reason.rule != PolicyRule::QueueFull) {
         sentence.push_str(&format!("; place {position} in the line"));
     }
     sentence + "."

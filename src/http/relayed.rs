@@ -9,8 +9,11 @@ use super::{
 use crate::{
     clock::WallMs,
     ids::PlatformName,
-    policy::Rule,
-    relay::{Buffered, Caller, Cause, Delivered, Failure, Next, Partial, Reader, StreamEnd, Streamed},
+    policy::PolicyRule,
+    relay::{
+        BufferedRequest, CallerGuard, CompletedRequest, RequestError, RequestFailure, StreamEnd, StreamItem,
+        StreamProgress, StreamReader, StreamedRequest,
+    },
     sse,
 };
 use bytes::Bytes;
@@ -24,17 +27,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The frames; they end after the terminal one. Dropping them tells the request that its caller is gone.
 pub(super) struct Relayed {
-    reader: Reader,
+    reader: StreamReader,
     platform: PlatformName,
     ended: bool,
-    _caller: Caller,
+    _caller: CallerGuard,
     /// Beside the frames, since nobody asks for those while the caller does not read.
     _revokes: Option<AbortOnDropHandle<()>>,
 }
 
 impl Relayed {
     /// The frames of a request that ends with `authority`.
-    pub(super) fn new(streamed: Streamed, platform: PlatformName, authority: &Authority) -> Self {
+    pub(super) fn new(streamed: StreamedRequest, platform: PlatformName, authority: &Authority) -> Self {
         let revokes = authority.can_end().then(|| {
             let (authority, revoker) = (authority.clone(), streamed.caller.revoker());
             let revoke = async move {
@@ -48,7 +51,10 @@ impl Relayed {
 }
 
 /// The whole answer of a request that ends with `authority`, and a token to hold until it is written.
-pub(super) async fn whole(taken: Buffered, authority: &Authority) -> (Result<Delivered, Failure>, Caller) {
+pub(super) async fn whole(
+    taken: BufferedRequest,
+    authority: &Authority,
+) -> (Result<CompletedRequest, RequestFailure>, CallerGuard) {
     let revoker = taken.revoker();
     match select(pin!(taken.answer()), pin!(authority.ended())).await {
         Either::Left((answer, _)) => answer,
@@ -65,8 +71,8 @@ impl Frames for Relayed {
             return Poll::Ready(None);
         }
         self.reader.poll_next(cx).map(|next| match next {
-            Next::Frames(frames) => Some(frames),
-            Next::End(end) => {
+            StreamItem::Frames(frames) => Some(frames),
+            StreamItem::End(end) => {
                 self.ended = true;
                 Some(terminal(&end, self.reader.request_id.as_str(), self.platform.as_str()).into())
             }
@@ -78,7 +84,7 @@ impl Frames for Relayed {
 #[derive(Default, Serialize)]
 struct Until {
     #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<Rule>,
+    rule: Option<PolicyRule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<WallMs>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,16 +95,16 @@ struct Until {
 }
 
 impl Until {
-    fn of(cause: &Cause) -> Self {
+    fn of(cause: &RequestError) -> Self {
         match cause {
-            Cause::Refused(refusal) => {
+            RequestError::Refused(refusal) => {
                 let (rule, until) = (Some(refusal.rule()), refusal.until());
                 Until { rule, until, retry_after_ms: refusal.retry_after_ms(), ..Until::default() }
             }
-            Cause::NoCredentials | Cause::NoTemplate(_) => {
+            RequestError::NoCredentials | RequestError::NoTemplate(_) => {
                 Until { suggested_action: error::suggested_action(cause), ..Until::default() }
             }
-            Cause::Upstream(upstream) => Until { retry_after_ms: upstream.retry_after_ms, ..Until::default() },
+            RequestError::Upstream(upstream) => Until { retry_after_ms: upstream.retry_after_ms, ..Until::default() },
             _ => Until::default(),
         }
     }
@@ -108,7 +114,7 @@ impl Until {
 fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Ended<'a> {
-        partial: Partial,
+        partial: StreamProgress,
         request_id: &'a str,
         status: u16,
         stream_id: &'a str,
@@ -118,7 +124,7 @@ fn terminal(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
         error: &'a str,
         http_error: &'a str,
         message: String,
-        partial: Partial,
+        partial: StreamProgress,
         platform: &'a str,
         request_id: &'a str,
         status: u16,

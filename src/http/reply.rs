@@ -4,8 +4,8 @@
 use super::error::ApiError;
 use crate::{
     host::Presence,
-    relay::Caller as RequestCaller,
-    wire::{Raw, json},
+    relay::CallerGuard as RequestCaller,
+    wire::{RawJson, json},
 };
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
@@ -53,7 +53,7 @@ pub enum Waiting {
 /// copied once.
 pub struct Success {
     head: String,
-    body: Option<Raw>,
+    body: Option<RawJson>,
 }
 
 /// What closes the data and the envelope.
@@ -76,7 +76,7 @@ impl Success {
     }
 
     /// The envelope, once its data was written, with `body` as the last field of it.
-    pub(super) fn end_with(mut text: String, field: &str, body: Raw) -> Self {
+    pub(super) fn end_with(mut text: String, field: &str, body: RawJson) -> Self {
         if body.len() < COPY_BELOW {
             body.splice_into(&mut text, field);
             return Self::end(text);

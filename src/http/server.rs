@@ -15,12 +15,12 @@ use crate::{
     events,
     host::{Host, limits},
     instructions,
-    platforms::registry::Registry,
+    platforms::registry::PlatformRegistry,
     policy, records, relay,
-    runs::Operations,
+    runs::OperationRecorder,
     state_folder::LiveToken,
-    store::{Later, Store},
-    system::System,
+    store::{Store, WriteBehind},
+    system::SystemControl,
     telemetry::metrics::Metrics,
 };
 use bytes::Bytes;
@@ -33,23 +33,23 @@ pub struct Core {
     /// The clients.
     pub bridge: bridge::Hub,
     /// The requests.
-    pub relay: relay::Hub,
+    pub relay: relay::RelayHub,
     /// The policy.
-    pub policy: policy::Hub,
+    pub policy: policy::PolicyHub,
     /// What happens.
-    pub events: events::Bus,
+    pub events: events::EventBus,
     /// The mode and the name of this node.
-    pub system: System,
+    pub system: SystemControl,
     /// Commands and files of this machine.
     pub host: Host,
     /// Where those are written down that a caller asked for by hand.
-    pub operations: Operations,
+    pub operations: OperationRecorder,
     /// What models ask for.
-    pub instructions: instructions::Hub,
+    pub instructions: instructions::InstructionHub,
     /// The platforms.
-    pub registry: Arc<Registry>,
+    pub registry: Arc<PlatformRegistry>,
     /// Who is logged in where.
-    pub records: records::Reader,
+    pub records: records::RecordReader,
     pub(super) features: Features,
     pub(super) facts: Facts,
     /// The codexd, when one is configured.
@@ -58,7 +58,7 @@ pub struct Core {
     pub(super) origins: Arc<Origins>,
     pub(super) callers: Callers,
     pub(super) store: Store,
-    pub(super) later: Later,
+    pub(super) later: WriteBehind,
     pub(super) metrics: Metrics,
     /// The extension as one file, once somebody asked for it.
     pub(super) xpi: OnceLock<Bytes>,
@@ -71,15 +71,15 @@ pub struct Core {
 #[expect(missing_docs, reason = "each field's type says what it is")]
 pub struct Parts {
     pub bridge: bridge::Hub,
-    pub relay: relay::Hub,
-    pub policy: policy::Hub,
-    pub events: events::Bus,
-    pub system: System,
+    pub relay: relay::RelayHub,
+    pub policy: policy::PolicyHub,
+    pub events: events::EventBus,
+    pub system: SystemControl,
     pub host: Host,
-    pub operations: Operations,
-    pub instructions: instructions::Hub,
-    pub registry: Arc<Registry>,
-    pub records: records::Reader,
+    pub operations: OperationRecorder,
+    pub instructions: instructions::InstructionHub,
+    pub registry: Arc<PlatformRegistry>,
+    pub records: records::RecordReader,
     pub features: Features,
     pub facts: Facts,
     pub codex: Codex,
@@ -87,7 +87,7 @@ pub struct Parts {
     pub auth: Auth,
     pub token: LiveToken,
     pub store: Store,
-    pub later: Later,
+    pub later: WriteBehind,
     pub metrics: Metrics,
 }
 

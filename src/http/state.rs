@@ -11,9 +11,9 @@ use super::{
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
     ids::{ClientId, PlatformName},
-    platforms::registry::{Platform, Prompt},
-    policy::{Limits, PlatformView, TargetView},
-    records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Record, Status, Summary},
+    platforms::registry::{Platform, PromptMethod},
+    policy::{PlatformPacingView, PolicyLimits, TargetView},
+    records::{LIMIT_DEFAULT, LIMIT_MAX, LoginRecord, LoginStatus, RecordFilter, RecordSummary},
     wire::ShellRuntime,
 };
 use serde::Serialize;
@@ -28,12 +28,12 @@ pub(super) struct State<'a> {
     current_client: Option<&'a ClientView>,
     claude: Option<ClaudeState<'a>>,
     platforms: &'a [PlatformState<'a>],
-    filters: &'a Filter,
+    filters: &'a RecordFilter,
     policy: PolicyState,
-    records: Vec<Record<'a>>,
+    records: Vec<LoginRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_before: Option<i64>,
-    summary: Summary,
+    summary: RecordSummary,
 }
 
 #[derive(Serialize)]
@@ -63,7 +63,7 @@ struct ClaudeState<'a> {
 
 #[derive(Serialize)]
 struct PolicyState {
-    defaults: Limits,
+    defaults: PolicyLimits,
     platforms: Vec<Pacing>,
     targets: Vec<TargetView>,
 }
@@ -72,8 +72,8 @@ struct PolicyState {
 #[derive(Serialize)]
 struct Pacing {
     #[serde(flatten)]
-    view: PlatformView,
-    limits: Limits,
+    view: PlatformPacingView,
+    limits: PolicyLimits,
 }
 
 /// `GET /v1/browser`. The texts of final messages are shown to the bearer of the token alone.
@@ -83,12 +83,12 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// The view as it is now, handed to `show`; `texts`: with those of final messages.
-pub(super) async fn read<T>(core: &Core, filter: Filter, texts: bool, show: impl FnOnce(&State<'_>) -> T) -> T {
+pub(super) async fn read<T>(core: &Core, filter: RecordFilter, texts: bool, show: impl FnOnce(&State<'_>) -> T) -> T {
     let bridge = core.bridge.view(texts).await;
     let page = core.records.read(&bridge, filter).await;
     let (records, summary) = core.records.records(&page, &bridge);
     let platforms = platforms(core, &bridge);
-    let limits = |view: &PlatformView| core.policy.settings().for_platform(view.platform.as_str());
+    let limits = |view: &PlatformPacingView| core.policy.settings().for_platform(view.platform.as_str());
     let paced = core.policy.platforms(core.registry.names()).await;
     let policy = PolicyState {
         defaults: core.policy.settings().limits(),
@@ -108,10 +108,10 @@ pub(super) async fn read<T>(core: &Core, filter: Filter, texts: bool, show: impl
     })
 }
 
-fn filter(call: &Call) -> Result<Filter, ApiError> {
+fn filter(call: &Call) -> Result<RecordFilter, ApiError> {
     let fault = || ApiError::field("status", "\"status\" must be fresh, stale or lost.");
-    let status = call.query(&["status"]).map(|name| Status::named(&name).ok_or_else(fault)).transpose()?;
-    Ok(Filter {
+    let status = call.query(&["status"]).map(|name| LoginStatus::named(&name).ok_or_else(fault)).transpose()?;
+    Ok(RecordFilter {
         platform: call.query(&["platform"]),
         account: call.query(&["account"]),
         client_id: call.query(&["client_id", "clientId"]),
@@ -147,9 +147,9 @@ fn platforms<'a>(core: &'a Core, bridge: &BridgeView) -> Vec<PlatformState<'a>> 
 /// client that is connected.
 fn modes(core: &Core, platform: &Platform) -> Vec<&'static str> {
     let prompt = match platform.prompt {
-        Prompt::Claude => true,
-        Prompt::Template => core.bridge.takes_prompts(&platform.name),
-        Prompt::None => false,
+        PromptMethod::Claude => true,
+        PromptMethod::Template => core.bridge.takes_prompts(&platform.name),
+        PromptMethod::None => false,
     };
     let modes = platform.modes.iter().map(|mode| mode.name()).chain(["cancel"]);
     modes.chain(prompt.then_some("prompt")).collect()

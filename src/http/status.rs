@@ -1,7 +1,7 @@
 //! `GET /v1/status`: how the daemon is, in numbers; cheap enough to be asked all the time.
 
 use super::{Core, endpoint::Call, error::ApiError, reply::Reply};
-use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::Summary, store::tasks};
+use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::PolicySummary, store::tasks};
 use serde::Serialize;
 
 /// How the daemon is.
@@ -17,7 +17,7 @@ pub(super) struct Status {
     bridge: Bridge,
     store: Store,
     instructions: Instructions,
-    policy: Summary,
+    policy: PolicySummary,
 }
 
 /// `off`: it is not known what had run, and a person has to enable them.

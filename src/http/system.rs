@@ -9,9 +9,9 @@ use super::{
 use crate::{
     clock::WallMs,
     mode::{Mode, SystemView},
-    store::tasks::{self, Work},
-    system::settings::Node,
-    wire::BadField,
+    store::tasks::{self, WorkCounts},
+    system::settings::NodeSettings,
+    wire::FieldError,
 };
 use serde::Serialize;
 
@@ -24,10 +24,10 @@ struct State<'a> {
     #[serde(flatten)]
     system: SystemView,
     #[serde(flatten)]
-    work: Work,
+    work: WorkCounts,
     in_flight_requests: usize,
     leader: bool,
-    node: &'a Node,
+    node: &'a NodeSettings,
 }
 
 /// `GET /v1/system/state`.
@@ -55,7 +55,7 @@ async fn change(call: Call, mode: Mode) -> Result<Reply, ApiError> {
     let reason = call.fields()?.text(&["reason"])?.map(std::borrow::Cow::into_owned);
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         let why = format!("must not be longer than {REASON_CHARS_MAX} characters");
-        return Err(BadField::new("reason", why).into());
+        return Err(FieldError::new("reason", why).into());
     }
     // Before the change: an error means that the mode is what it was.
     let work = call.core.store.read_now(tasks::work).await?;
@@ -63,7 +63,7 @@ async fn change(call: Call, mode: Mode) -> Result<Reply, ApiError> {
     Ok(shown(&call, system, work))
 }
 
-fn shown(call: &Call, system: SystemView, work: Work) -> Reply {
+fn shown(call: &Call, system: SystemView, work: WorkCounts) -> Reply {
     let core = &call.core;
     // One daemon owns a state folder, so that it is always the one that leads.
     let (leader, in_flight_requests) = (true, core.relay.live_count());
@@ -93,7 +93,7 @@ struct Controller<'a> {
 pub(super) async fn controllers(call: Call) -> Result<Reply, ApiError> {
     CONTROLLERS.of(&call)?;
     let (system, identity) = (&call.core.system, call.core.bridge.identity());
-    let Node { id, host, role } = system.node();
+    let NodeSettings { id, host, role } = system.node();
     let this = Controller {
         controller_id: id,
         host,

@@ -10,11 +10,11 @@ use super::{
 use crate::{
     clock::WallMs,
     store::tasks::{
-        self, Status, TaskRow,
+        self, TaskRow, TaskStatus,
         logs::{self, LogRow},
         runs::{self, RunRow},
     },
-    wire::Raw,
+    wire::RawJson,
 };
 use serde::Serialize;
 
@@ -30,16 +30,16 @@ struct Tasks {
 
 /// `GET /v1/tasks`.
 pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
-    let named = |name: String| Status::named(&name).ok_or_else(bad_status);
+    let named = |name: String| TaskStatus::named(&name).ok_or_else(bad_status);
     let status = call.query(&["status"]).map(named).transpose()?;
-    let filter = tasks::Filter { status, before: before(&call)?, limit: TASKS.of(&call)? };
+    let filter = tasks::TaskFilter { status, before: before(&call)?, limit: TASKS.of(&call)? };
     let page = call.core.store.read(move |conn| tasks::list(conn, &filter)).await?;
     let rest = Rest { count: page.rows.len(), next_before: page.next_before };
     Ok(call.success(&Tasks { tasks: page.rows, rest }))
 }
 
 fn bad_status() -> ApiError {
-    let names = Status::ALL.map(Status::name).join(", ");
+    let names = TaskStatus::ALL.map(TaskStatus::name).join(", ");
     ApiError::field("status", format!("\"status\" must be one of {names}."))
 }
 
@@ -95,7 +95,7 @@ impl LogView {
 pub(super) async fn logs(call: Call) -> Result<Reply, ApiError> {
     let (limit, before) = (LOGS.of(&call)?, before(&call)?);
     let task_id = find(&call).await?.task_id;
-    let filter = logs::Filter { task_id, run_id: call.query(&["run_id", "runId"]), before, limit };
+    let filter = logs::LogFilter { task_id, run_id: call.query(&["run_id", "runId"]), before, limit };
     let page = call.core.store.read(move |conn| logs::list(conn, &filter)).await?;
     let rest = Rest { count: page.rows.len(), next_before: page.next_before };
     let logs = page.rows.into_iter().map(|row| LogView::new(row, call.caller)).collect();
@@ -119,13 +119,13 @@ struct RunView {
     started_at: Option<WallMs>,
     finished_at: Option<WallMs>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Raw>,
+    result: Option<RawJson>,
 }
 
 impl RunView {
     fn new(row: RunRow, caller: Caller) -> Self {
         // The bearer sees `null` where nothing was returned, everybody else no field at all.
-        let result = row.result.map(Raw::trusted).unwrap_or_default();
+        let result = row.result.map(RawJson::trusted).unwrap_or_default();
         RunView {
             run_id: row.run_id,
             task_id: row.task_id,
@@ -142,7 +142,7 @@ impl RunView {
 /// `GET /v1/runs`. Results are shown to the bearer of the token alone.
 pub(super) async fn runs(call: Call) -> Result<Reply, ApiError> {
     let task_id = call.query(&["task_id", "taskId"]);
-    let filter = runs::Filter { task_id, before: before(&call)?, limit: TASKS.of(&call)? };
+    let filter = runs::RunFilter { task_id, before: before(&call)?, limit: TASKS.of(&call)? };
     let page = call.core.store.read(move |conn| runs::list(conn, &filter)).await?;
     let rest = Rest { count: page.rows.len(), next_before: page.next_before };
     let runs = page.rows.into_iter().map(|row| RunView::new(row, call.caller)).collect();

@@ -9,13 +9,13 @@
 //! and when the next approval expires.
 
 use super::{
-    execution::{Execute, Execution},
-    hub::Shared,
-    runner::Runner,
+    execution::{InstructionExecution, InstructionExecutor},
+    hub::InstructionShared,
+    runner::BatchRunner,
 };
 use crate::{
     faults,
-    platforms::registry::Registry,
+    platforms::registry::PlatformRegistry,
     relay,
     store::{StoreError, batches},
 };
@@ -25,87 +25,94 @@ use std::{collections::HashMap, fmt, panic::AssertUnwindSafe, sync::Arc, time::D
 use tokio::sync::oneshot;
 
 /// Longest time between two looks at what expires: a clock may be set meanwhile.
-const LOOK_AT_CLOCK: Duration = Duration::from_secs(30);
+const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(30);
 /// Batches that expire in one transaction.
-const EXPIRE_AT_ONCE: usize = 100;
+const EXPIRE_BATCH_ROWS: usize = 100;
 
 /// What the center calls.
 #[derive(Clone)]
-pub struct Outside {
+pub struct InstructionServices {
     /// Who carries instructions out.
-    pub execute: Arc<dyn Execute>,
+    pub execute: Arc<dyn InstructionExecutor>,
     /// By which results go back into a conversation.
-    pub relay: relay::Hub,
+    pub relay: relay::RelayHub,
     /// The platforms.
-    pub registry: Arc<Registry>,
+    pub registry: Arc<PlatformRegistry>,
 }
 
-impl fmt::Debug for Outside {
+impl fmt::Debug for InstructionServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outside").finish_non_exhaustive()
     }
 }
 
 /// What becomes of a batch, for whoever waits for it.
-pub type Told = Result<Vec<Execution>, StoreError>;
+pub type BatchResult = Result<Vec<InstructionExecution>, StoreError>;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Center {
-    shared: Arc<Shared>,
-    outside: Outside,
-    turn: Turn,
+pub(super) struct InstructionCenter {
+    shared: Arc<InstructionShared>,
+    services: InstructionServices,
+    work: WorkState,
     /// Who waits, by the name of the batch.
-    waiters: HashMap<String, oneshot::Sender<Told>>,
+    waiters: HashMap<String, oneshot::Sender<BatchResult>>,
     /// When approvals are looked at next.
     expiry: Option<SpawnHandle>,
-    expiring: Turn,
+    expiring: WorkState,
 }
 
 /// Whether something is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum WorkState {
     Idle,
     Running,
     /// Something came since it last looked.
-    LooksAgain,
+    RunAgain,
 }
 
-impl Center {
-    pub(super) fn new(shared: Arc<Shared>, outside: Outside) -> Self {
-        Center { shared, outside, turn: Turn::Idle, waiters: HashMap::new(), expiry: None, expiring: Turn::Idle }
+impl InstructionCenter {
+    pub(super) fn new(shared: Arc<InstructionShared>, services: InstructionServices) -> Self {
+        InstructionCenter {
+            shared,
+            services,
+            work: WorkState::Idle,
+            waiters: HashMap::new(),
+            expiry: None,
+            expiring: WorkState::Idle,
+        }
     }
 
-    fn look(&mut self, ctx: &mut Context<Self>) {
+    fn check_queue(&mut self, ctx: &mut Context<Self>) {
         if self.shared.stopping.is_cancelled() {
             return;
         }
-        if self.turn != Turn::Idle {
-            self.turn = Turn::LooksAgain;
+        if self.work != WorkState::Idle {
+            self.work = WorkState::RunAgain;
             return;
         }
-        self.turn = Turn::Running;
-        let runner = Runner::new(Arc::clone(&self.shared), self.outside.clone(), ctx.address());
+        self.work = WorkState::Running;
+        let runner = BatchRunner::new(Arc::clone(&self.shared), self.services.clone(), ctx.address());
         // Counted, so that a stop waits for it, and whole, so that what panics costs one batch.
         let run = self.shared.under_way.track_future(AssertUnwindSafe(runner.run()).catch_unwind());
         ctx.spawn(run.into_actor(self).map(|ended, this, ctx| {
-            let again = std::mem::replace(&mut this.turn, Turn::Idle) == Turn::LooksAgain;
+            let again = std::mem::replace(&mut this.work, WorkState::Idle) == WorkState::RunAgain;
             if this.shared.stopping.is_cancelled() {
-                return ctx.address().do_send(Over); // bounded: once; behind what the runner has told
+                return ctx.address().do_send(RunnerStopped); // bounded: once; behind what the runner has told
             }
             if ended.is_err() {
                 tracing::error!("an instruction panicked: its batch is interrupted");
                 return this.recover(ctx);
             }
             if again {
-                this.look(ctx);
+                this.check_queue(ctx);
             }
         }));
     }
 
     /// Ends what runs by the store and by nobody's hand, then looks for more.
     fn recover(&mut self, ctx: &mut Context<Self>) {
-        self.turn = Turn::Running;
+        self.work = WorkState::Running;
         let shared = Arc::clone(&self.shared);
         let recovered = async move {
             let now = shared.setup.clock.now_ms();
@@ -116,10 +123,10 @@ impl Center {
                 }
                 Ok(running)
             };
-            let abandoned = shared.insist(|_| (), abandon).await;
+            let abandoned = shared.retry_until_committed(|_| (), abandon).await;
             for batch_id in abandoned.iter().flatten() {
                 tracing::warn!(batch.id = batch_id, "a batch was interrupted");
-                shared.tell_of(batch_id).await;
+                shared.publish_status_of(batch_id).await;
             }
             abandoned
         };
@@ -132,18 +139,18 @@ impl Center {
                     this.waiters.clear();
                 }
             }
-            this.turn = Turn::Idle;
-            this.look(ctx);
+            this.work = WorkState::Idle;
+            this.check_queue(ctx);
         }));
     }
 
     /// Expires what is due, and comes back when the next is.
     fn expire(&mut self, ctx: &mut Context<Self>) {
-        if self.expiring != Turn::Idle {
-            self.expiring = Turn::LooksAgain;
+        if self.expiring != WorkState::Idle {
+            self.expiring = WorkState::RunAgain;
             return;
         }
-        self.expiring = Turn::Running;
+        self.expiring = WorkState::Running;
         if let Some(earlier) = self.expiry.take() {
             ctx.cancel_future(earlier);
         }
@@ -151,26 +158,26 @@ impl Center {
         let expired = async move {
             let now = shared.setup.clock.now_ms();
             let expire = move |conn: &mut _| {
-                let expired = batches::expire_approvals(conn, now, EXPIRE_AT_ONCE)?;
+                let expired = batches::expire_approvals(conn, now, EXPIRE_BATCH_ROWS)?;
                 Ok((expired, batches::next_expiry(conn)?))
             };
             let (expired, next) = shared.setup.store.transact(expire).await.ok()?;
             for batch_id in expired {
-                shared.tell_of(&batch_id).await;
+                shared.publish_status_of(&batch_id).await;
             }
             next.map(|next| Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)))
         };
         ctx.spawn(expired.into_actor(self).map(|next, this, ctx| {
-            if std::mem::replace(&mut this.expiring, Turn::Idle) == Turn::LooksAgain {
+            if std::mem::replace(&mut this.expiring, WorkState::Idle) == WorkState::RunAgain {
                 return this.expire(ctx);
             }
-            let pause = next.unwrap_or(LOOK_AT_CLOCK).clamp(Duration::from_millis(1), LOOK_AT_CLOCK);
+            let pause = next.unwrap_or(EXPIRY_CHECK_MAX).clamp(Duration::from_millis(1), EXPIRY_CHECK_MAX);
             this.expiry = Some(ctx.run_later(pause, Self::expire));
         }));
     }
 }
 
-impl Actor for Center {
+impl Actor for InstructionCenter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -178,12 +185,12 @@ impl Actor for Center {
             mode.changed().await.ok()?;
             Some(((), mode))
         });
-        ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.look(ctx)).finish());
+        ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.check_queue(ctx)).finish());
         let stopping = self.shared.stopping.clone();
         // Who waits for a batch that does not begin any more is told by the end of the line; who waits for the one that
         // runs, when it has ended.
         ctx.spawn(async move { stopping.cancelled().await }.into_actor(self).map(|(), this, _| {
-            if this.turn == Turn::Idle {
+            if this.work == WorkState::Idle {
                 this.waiters.clear();
             }
         }));
@@ -195,24 +202,24 @@ impl Actor for Center {
 /// There may be something to run, or to expire.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Look {
+pub(super) struct CheckQueue {
     /// Who waits for which batch.
-    pub(super) waiter: Option<(String, oneshot::Sender<Told>)>,
+    pub(super) waiter: Option<(String, oneshot::Sender<BatchResult>)>,
     /// Whether there is something new that expires.
     pub(super) expires: bool,
 }
 
-impl Handler<Look> for Center {
+impl Handler<CheckQueue> for InstructionCenter {
     type Result = ();
 
-    fn handle(&mut self, look: Look, ctx: &mut Self::Context) {
+    fn handle(&mut self, look: CheckQueue, ctx: &mut Self::Context) {
         faults::point("center");
         let expires = look.expires;
         if let Some((batch_id, waiter)) = look.waiter.filter(|_| !self.shared.stopping.is_cancelled()) {
             self.waiters.retain(|_, waiter| !waiter.is_closed());
             self.waiters.insert(batch_id, waiter);
         }
-        self.look(ctx);
+        self.check_queue(ctx);
         if expires {
             self.expire(ctx);
         }
@@ -222,12 +229,12 @@ impl Handler<Look> for Center {
 /// Nothing runs any more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Over;
+struct RunnerStopped;
 
-impl Handler<Over> for Center {
+impl Handler<RunnerStopped> for InstructionCenter {
     type Result = ();
 
-    fn handle(&mut self, _: Over, _: &mut Self::Context) {
+    fn handle(&mut self, _: RunnerStopped, _: &mut Self::Context) {
         self.waiters.clear();
     }
 }
@@ -235,18 +242,18 @@ impl Handler<Over> for Center {
 /// A batch has come to its end, or cannot go on for now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Ended {
+pub(super) struct BatchEnded {
     pub(super) batch_id: String,
-    pub(super) told: Told,
+    pub(super) result: BatchResult,
 }
 
-impl Handler<Ended> for Center {
+impl Handler<BatchEnded> for InstructionCenter {
     type Result = ();
 
-    fn handle(&mut self, Ended { batch_id, told }: Ended, _: &mut Self::Context) {
+    fn handle(&mut self, BatchEnded { batch_id, result }: BatchEnded, _: &mut Self::Context) {
         if let Some(waiter) = self.waiters.remove(&batch_id) {
             // One that has gone does not want to know.
-            let _ = waiter.send(told);
+            let _ = waiter.send(result);
         }
     }
 }

@@ -2,12 +2,12 @@
 //! compared with what is in force before anything runs. Pure.
 
 use super::{
-    record,
-    screen::{Authority, Tool},
+    screen::{InstructionAuthority, InstructionTool},
+    stored_plan,
 };
 use crate::{
     host::{self, settings::Sandbox},
-    store::batches::{BatchRow, Origin},
+    store::batches::{BatchOrigin, BatchRow},
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub(super) struct Levels {
 /// On whose word a batch runs, and whose sandbox that means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confinement {
-    pub(super) authority: Authority,
+    pub(super) authority: InstructionAuthority,
     pub(super) origin: host::Origin,
     pub(super) level: Sandbox,
 }
@@ -33,7 +33,7 @@ pub(super) struct Confinement {
 pub(super) struct Confined {
     /// On whose word it runs. One that an earlier version kept does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) authority: Option<Authority>,
+    pub(super) authority: Option<InstructionAuthority>,
     /// What it runs in, where it reaches the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sandbox: Option<Sandbox>,
@@ -50,11 +50,11 @@ pub struct OtherSandbox {
 impl Levels {
     /// What holds for a batch. A model's word runs in `instructions.sandbox`, however it came here; what is handed in for
     /// approval never in less than the operator's own calls.
-    pub(super) fn of(self, authority: Authority, is_live: bool) -> Confinement {
+    pub(super) fn of(self, authority: InstructionAuthority, is_live: bool) -> Confinement {
         let origin = match authority {
-            Authority::Operator => host::Origin::Operator,
-            Authority::Model if self.model == Sandbox::Off && !is_live => host::Origin::Operator,
-            Authority::Model => host::Origin::Model,
+            InstructionAuthority::Operator => host::Origin::Operator,
+            InstructionAuthority::Model if self.model == Sandbox::Off && !is_live => host::Origin::Operator,
+            InstructionAuthority::Model => host::Origin::Model,
         };
         let level = match origin {
             host::Origin::Operator => self.operator,
@@ -69,9 +69,10 @@ impl Levels {
     ///
     /// Another sandbox is in force than the one that was decided about.
     pub(super) fn of_kept(self, row: &BatchRow, plan: &str) -> Result<Confinement, OtherSandbox> {
-        let kept: Vec<_> = record::read(plan).unwrap_or_default().into_iter().map(|entry| entry.confined).collect();
-        let authority = kept.iter().find_map(|confined| confined.authority).unwrap_or(Authority::Model);
-        let confinement = self.of(authority, row.origin == Origin::Live.name());
+        let kept: Vec<_> =
+            stored_plan::read(plan).unwrap_or_default().into_iter().map(|entry| entry.confined).collect();
+        let authority = kept.iter().find_map(|confined| confined.authority).unwrap_or(InstructionAuthority::Model);
+        let confinement = self.of(authority, row.origin == BatchOrigin::Live.name());
         match kept.iter().filter_map(|confined| confined.sandbox).find(|level| *level != confinement.level) {
             Some(decided) => Err(OtherSandbox { decided, in_force: confinement.level }),
             None => Ok(confinement),
@@ -81,8 +82,9 @@ impl Levels {
 
 impl Confinement {
     /// As it is kept with an instruction for this tool.
-    pub(super) fn of_tool(self, tool: Tool) -> Confined {
-        let reaches_machine = matches!(tool, Tool::Exec | Tool::FilesRead | Tool::FilesWrite);
+    pub(super) fn of_tool(self, tool: InstructionTool) -> Confined {
+        let reaches_machine =
+            matches!(tool, InstructionTool::Exec | InstructionTool::FilesRead | InstructionTool::FilesWrite);
         Confined { authority: Some(self.authority), sandbox: reaches_machine.then_some(self.level) }
     }
 }
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_models_word_never_runs_in_less_than_was_meant_for_it() {
-        use Authority::{Model, Operator};
+        use InstructionAuthority::{Model, Operator};
         use Sandbox::{Bubblewrap, Landlock, Off};
         for (operator, model, authority, is_live, origin, level) in [
             (Off, Landlock, Operator, false, host::Origin::Operator, Off),

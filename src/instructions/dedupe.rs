@@ -8,8 +8,8 @@
 mod tests;
 
 use super::{
-    normalize::{Normalized, Source},
-    parse::Params,
+    normalize::{InstructionSource, NormalizedInstruction},
+    parse::InstructionParams,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ pub struct Instruction {
     pub tool: String,
     /// With what: the fields `params` and `params_kind`.
     #[serde(flatten)]
-    pub params: Params,
+    pub params: InstructionParams,
     /// The block as it stands in the message.
     pub raw_block: String,
     /// What stands between its fences.
@@ -109,8 +109,9 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Gives an instruction its key.
-pub fn dedupe(normalized: Normalized) -> Instruction {
-    let Normalized { source: Source { platform, conversation_id, assistant_message_id }, parsed } = normalized;
+pub fn dedupe(normalized: NormalizedInstruction) -> Instruction {
+    let NormalizedInstruction { source: InstructionSource { platform, conversation_id, assistant_message_id }, parsed } =
+        normalized;
     let dedupe_basis = json!({
         "assistant_message_id": assistant_message_id,
         "block_index": parsed.block.index,

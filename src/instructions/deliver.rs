@@ -2,36 +2,43 @@
 
 mod report;
 
-use super::{center::Outside, execution::Execution, hub::Shared, settings::Deliver};
+use super::{
+    center::InstructionServices, execution::InstructionExecution, hub::InstructionShared, settings::DeliveryMode,
+};
 use crate::{
     clock::WallMs,
     ids::{ClientId, PlatformName, RequestId},
     platforms::{
-        plan::{AppId, Asked, Plan, prompt_body},
-        registry::Prompt,
+        plan::{AppId, RequestPlan, RequestedLocation, prompt_body},
+        registry::PromptMethod,
     },
-    relay::{Call, Request, ResponseMode, Work},
-    store::batches::{self, BatchRow, Delivery},
-    wire::Raw,
+    relay::{RelayRequest, RequestWork, ResponseMode, UpstreamCall},
+    store::batches::{self, BatchRow, DeliveryStatus},
+    wire::RawJson,
 };
 use std::sync::{Arc, PoisonError};
 
 const HOUR_MS: WallMs = 60 * 60 * 1_000;
 
 /// Sends the results of a live batch back, where that is wished, on a task of its own: the next batch does not wait.
-pub(super) fn start(shared: &Arc<Shared>, outside: &Outside, row: BatchRow, executions: &[Execution]) {
+pub(super) fn start(
+    shared: &Arc<InstructionShared>,
+    services: &InstructionServices,
+    row: BatchRow,
+    executions: &[InstructionExecution],
+) {
     let settings = &shared.setup.settings;
-    if settings.deliver == Deliver::Off || executions.is_empty() {
+    if settings.deliver == DeliveryMode::Off || executions.is_empty() {
         return;
     }
     let prompt = report::write(executions, settings.deliver_max_bytes);
-    let (shared, outside) = (Arc::clone(shared), outside.clone());
+    let (shared, services) = (Arc::clone(shared), services.clone());
     let tracked = shared.under_way.clone();
     actix_rt::spawn(tracked.track_future(async move {
-        let (delivery, why) = deliver(&shared, &outside, &row, &prompt).await;
+        let (delivery, why) = deliver(&shared, &services, &row, &prompt).await;
         let (batch_id, now) = (row.batch_id.clone(), shared.setup.clock.now_ms());
         let note = move |conn: &mut _| batches::deliver(conn, &batch_id, delivery, &why, now);
-        if let Err(error) = shared.insist(|_| (), note).await {
+        if let Err(error) = shared.retry_until_committed(|_| (), note).await {
             tracing::error!(batch.id = row.batch_id, %error, "what became of a delivery was not written");
         }
         if let Some(row) = shared.row(&row.batch_id).await {
@@ -40,12 +47,17 @@ pub(super) fn start(shared: &Arc<Shared>, outside: &Outside, row: BatchRow, exec
     }));
 }
 
-async fn deliver(shared: &Shared, outside: &Outside, row: &BatchRow, prompt: &str) -> (Delivery, String) {
-    let failed = |why: &dyn std::fmt::Display| (Delivery::Failed, why.to_string());
-    let Some(request) = request(outside, row, prompt) else {
-        return (Delivery::NotSupported, "no prompt of this platform can name a conversation".to_owned());
+async fn deliver(
+    shared: &InstructionShared,
+    services: &InstructionServices,
+    row: &BatchRow,
+    prompt: &str,
+) -> (DeliveryStatus, String) {
+    let failed = |why: &dyn std::fmt::Display| (DeliveryStatus::Failed, why.to_string());
+    let Some(request) = request(services, row, prompt) else {
+        return (DeliveryStatus::NotSupported, "no prompt of this platform can name a conversation".to_owned());
     };
-    let round = Round::begin(shared, row);
+    let round = DeliveryRound::begin(shared, row);
     match rounds(shared, row).await.map(|ended| ended + round.others) {
         Ok(rounds) if rounds >= shared.setup.settings.deliver_max_rounds_per_hour as u64 => {
             return failed(&format!("{rounds} within an hour, as many as may be"));
@@ -53,9 +65,9 @@ async fn deliver(shared: &Shared, outside: &Outside, row: &BatchRow, prompt: &st
         Ok(_) => {}
         Err(error) => return failed(&error),
     }
-    match outside.relay.buffered(request) {
+    match services.relay.buffered(request) {
         Ok(taken) => match taken.answer().await.0 {
-            Ok(_) => (Delivery::Delivered, String::new()),
+            Ok(_) => (DeliveryStatus::Delivered, String::new()),
             Err(failure) => failed(&failure.cause.message()),
         },
         Err(refused) => failed(&format!("{refused:?}").to_lowercase()),
@@ -63,25 +75,25 @@ async fn deliver(shared: &Shared, outside: &Outside, row: &BatchRow, prompt: &st
 }
 
 /// A delivery under way, counted among those of its conversation while this lives.
-struct Round<'a> {
-    shared: &'a Shared,
+struct DeliveryRound<'a> {
+    shared: &'a InstructionShared,
     conversation: (String, String),
     /// How many were under way before.
     others: u64,
 }
 
-impl<'a> Round<'a> {
-    fn begin(shared: &'a Shared, row: &BatchRow) -> Self {
+impl<'a> DeliveryRound<'a> {
+    fn begin(shared: &'a InstructionShared, row: &BatchRow) -> Self {
         let conversation = (row.message.platform.clone(), row.message.conversation_id.clone().unwrap_or_default());
         let mut delivering = shared.delivering.lock().unwrap_or_else(PoisonError::into_inner);
         let count = delivering.entry(conversation.clone()).or_default();
         let others = *count as u64;
         *count += 1;
-        Round { shared, conversation, others }
+        DeliveryRound { shared, conversation, others }
     }
 }
 
-impl Drop for Round<'_> {
+impl Drop for DeliveryRound<'_> {
     fn drop(&mut self) {
         let mut delivering = self.shared.delivering.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = delivering.get_mut(&self.conversation) {
@@ -94,7 +106,7 @@ impl Drop for Round<'_> {
 }
 
 /// Deliveries of the conversation that ended within the last hour.
-async fn rounds(shared: &Shared, row: &BatchRow) -> Result<u64, crate::store::StoreError> {
+async fn rounds(shared: &InstructionShared, row: &BatchRow) -> Result<u64, crate::store::StoreError> {
     let since = shared.setup.clock.now_ms().saturating_sub(HOUR_MS);
     let (platform, conversation) = (row.message.platform.clone(), row.message.conversation_id.clone());
     let count = move |conn: &mut _| {
@@ -105,21 +117,21 @@ async fn rounds(shared: &Shared, row: &BatchRow) -> Result<u64, crate::store::St
 }
 
 /// The prompt as a request; nothing where the platform's prompts cannot name a conversation.
-fn request(outside: &Outside, row: &BatchRow, prompt: &str) -> Option<Request> {
-    let platform = outside.registry.get(&row.message.platform)?;
-    if platform.prompt != Prompt::Claude {
+fn request(services: &InstructionServices, row: &BatchRow, prompt: &str) -> Option<RelayRequest> {
+    let platform = services.registry.get(&row.message.platform)?;
+    if platform.prompt != PromptMethod::Claude {
         return None;
     }
     let conversation_id = AppId::parse(row.message.conversation_id.as_deref()?).ok()?;
-    let asked = Asked { organization_id: None, conversation_id: Some(conversation_id) };
-    let headers = Raw::trusted(r#"{"content-type":"application/json"}"#);
-    Some(Request {
+    let asked = RequestedLocation { organization_id: None, conversation_id: Some(conversation_id) };
+    let headers = RawJson::trusted(r#"{"content-type":"application/json"}"#);
+    Some(RelayRequest {
         id: RequestId::generate(),
         platform: PlatformName::trusted(row.message.platform.as_str()),
         client_id: row.message.client_id.as_deref().map(ClientId::trusted),
         mode: ResponseMode::Buffered,
-        work: Work::Plan(Plan::ClaudePrompt { asked, headers, body: prompt_body(prompt) }),
-        call: Call { method: "POST".into(), ..Call::default() },
+        work: RequestWork::Plan(RequestPlan::ClaudePrompt { asked, headers, body: prompt_body(prompt) }),
+        call: UpstreamCall { method: "POST".into(), ..UpstreamCall::default() },
         timeout: None,
     })
 }

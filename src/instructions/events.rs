@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// `instruction`: a batch entered a status.
 #[derive(Debug, Serialize)]
-pub(super) struct Changed {
+pub(super) struct BatchChanged {
     batch_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<String>,
@@ -21,10 +21,10 @@ pub(super) struct Changed {
     at: WallMs,
 }
 
-impl Changed {
+impl BatchChanged {
     pub(super) fn of(row: &BatchRow, at: WallMs) -> Self {
         let message = row.message.clone();
-        Changed {
+        BatchChanged {
             batch_id: row.batch_id.clone(),
             task_id: row.task_id.clone(),
             status: row.status.clone(),

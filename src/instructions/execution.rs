@@ -1,7 +1,7 @@
 //! What came of an instruction that ran, and who runs it.
 
-use super::{record::Entry, route::Plan, screen::Authority};
-use crate::{clock::WallMs, host::Origin, store::batches::MessageOf};
+use super::{route::InstructionPlan, screen::InstructionAuthority, stored_plan::StoredInstruction};
+use crate::{clock::WallMs, host::Origin, store::batches::BatchMessage};
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What a plan's operation answered, as its route would have.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Done {
+pub struct InstructionOutcome {
     /// Whether the operation did what it was for.
     pub ok: bool,
     /// The status that its route answers with.
@@ -32,23 +32,27 @@ pub struct Done {
 #[derive(Clone, Copy, Debug)]
 pub struct Mandate<'a> {
     /// The operator's or a model's.
-    pub authority: Authority,
+    pub authority: InstructionAuthority,
     /// Whose sandbox that means.
     pub origin: Origin,
     /// The message that it stands in.
-    pub message: &'a MessageOf,
+    pub message: &'a BatchMessage,
 }
 
 /// Carries out plans by what the routes call. The edge does this: it alone knows what a route answers.
-pub trait Execute: Send + Sync {
+pub trait InstructionExecutor: Send + Sync {
     /// Carries one out; ended early when `stop` is cancelled.
-    fn execute<'a>(&'a self, plan: Plan, mandate: Mandate<'a>, stop: &'a CancellationToken)
-    -> LocalBoxFuture<'a, Done>;
+    fn execute<'a>(
+        &'a self,
+        plan: InstructionPlan,
+        mandate: Mandate<'a>,
+        stop: &'a CancellationToken,
+    ) -> LocalBoxFuture<'a, InstructionOutcome>;
 }
 
 /// Which route an instruction stands for, as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteName {
+pub struct StoredRoute {
     /// Its name.
     pub key: String,
     /// Its method.
@@ -59,7 +63,7 @@ pub struct RouteName {
 
 /// An instruction that ran. Times in Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Execution {
+pub struct InstructionExecution {
     /// Its name.
     pub instruction_id: String,
     /// Its key.
@@ -72,21 +76,27 @@ pub struct Execution {
     pub tool: String,
     /// What came of it.
     #[serde(flatten)]
-    pub done: Done,
+    pub done: InstructionOutcome,
     /// Of this execution alone.
     pub request_id: String,
     /// The route that does the same.
-    pub route: RouteName,
+    pub route: StoredRoute,
     /// When it began.
     pub started_at: WallMs,
     /// When it ended.
     pub finished_at: WallMs,
 }
 
-impl Execution {
+impl InstructionExecution {
     /// What came of `entry`.
-    pub(super) fn of(entry: &Entry, request_id: &str, done: Done, started_at: WallMs, finished_at: WallMs) -> Self {
-        Execution {
+    pub(super) fn of(
+        entry: &StoredInstruction,
+        request_id: &str,
+        done: InstructionOutcome,
+        started_at: WallMs,
+        finished_at: WallMs,
+    ) -> Self {
+        InstructionExecution {
             instruction_id: entry.instruction_id.clone(),
             dedupe_key: entry.dedupe_key.clone(),
             block_index: entry.block_index,
@@ -101,7 +111,11 @@ impl Execution {
     }
 
     /// Of one that had begun when the daemon ended, or stopped waiting for it.
-    pub(super) fn interrupted(entry: &Entry, started_at: Option<WallMs>, finished_at: Option<WallMs>) -> Value {
+    pub(super) fn interrupted(
+        entry: &StoredInstruction,
+        started_at: Option<WallMs>,
+        finished_at: Option<WallMs>,
+    ) -> Value {
         serde_json::json!({
             "instruction_id": entry.instruction_id,
             "dedupe_key": entry.dedupe_key,

@@ -4,7 +4,7 @@
 //! exactly `baa`. The document is read by `pulldown-cmark`; where that reads it otherwise than CommonMark says, the
 //! reader is given a [`shape`] of the text that both read alike, or the message is refused.
 //!
-//! Invariant: a [`Block`] is closed, is no larger than [`BLOCK_BYTES_MAX`], and there are at most [`BLOCKS_MAX`].
+//! Invariant: a [`InstructionBlock`] is closed, is no larger than [`BLOCK_BYTES_MAX`], and there are at most [`BLOCKS_MAX`].
 
 mod html;
 mod nesting;
@@ -14,7 +14,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use super::rejection::{Code, Rejection, Stage};
+use super::rejection::{PipelineStage, Rejection, RejectionCode};
 use pulldown_cmark::{CodeBlockKind, Event, OffsetIter, Options, Parser, Tag};
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ pub(super) const BLANKS: [char; 2] = [' ', '\t'];
 
 /// A `baa` block of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct InstructionBlock {
     /// Its place among the `baa` blocks of the message, from 0.
     pub index: usize,
     /// It as it stands in the message, with its fences; lines end in LF.
@@ -44,10 +44,10 @@ pub struct Block {
 }
 
 /// Finds the blocks of a message, in order.
-pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
+pub fn extract(text: &str) -> Result<Vec<InstructionBlock>, Rejection> {
     if text.len() > MESSAGE_BYTES_MAX {
         let message = format!("the message has {} bytes, more than {MESSAGE_BYTES_MAX}", text.len());
-        return Err(Rejection::message(Stage::Extract, Code::TooLarge, message));
+        return Err(Rejection::message(PipelineStage::Extract, RejectionCode::TooLarge, message));
     }
     let text = shape::with_line_feeds(text);
     // Most messages hold no instruction whatever the rest of them means.
@@ -56,7 +56,7 @@ pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
     }
     if nesting::is_too_deep(&text) {
         let message = "quotes and lists of the message nest too deep to be read";
-        return Err(Rejection::message(Stage::Extract, Code::TooDeep, message));
+        return Err(Rejection::message(PipelineStage::Extract, RejectionCode::TooDeep, message));
     }
     let shape = shape::of(&text);
     let mut blocks = Vec::new();
@@ -76,12 +76,12 @@ pub fn extract(text: &str) -> Result<Vec<Block>, Rejection> {
                 depth += 1;
                 if quote::is_ambiguous(&text[range]) {
                     let message = "a quote of the message goes on behind a tab, which readers read differently";
-                    return Err(Rejection::message(Stage::Extract, Code::AmbiguousQuote, message));
+                    return Err(Rejection::message(PipelineStage::Extract, RejectionCode::AmbiguousQuote, message));
                 }
             }
             Event::Start(Tag::HtmlBlock) if html::is_ambiguous(&text[range]) => {
                 let message = "an HTML block of the message ends in different places for different readers";
-                return Err(Rejection::message(Stage::Extract, Code::AmbiguousHtml, message));
+                return Err(Rejection::message(PipelineStage::Extract, RejectionCode::AmbiguousHtml, message));
             }
             Event::Start(_) => depth += 1,
             Event::End(_) => depth -= 1,
@@ -146,21 +146,21 @@ fn content(text: &str, events: &mut OffsetIter<'_>) -> String {
 }
 
 /// Takes a block when it is one of few enough, small enough and closed.
-fn checked(index: usize, text: &str, range: Range<usize>, mut content: String) -> Result<Block, Rejection> {
-    let refused = |code, message: String| Err(Rejection::block(Stage::Extract, index, code, message));
+fn checked(index: usize, text: &str, range: Range<usize>, mut content: String) -> Result<InstructionBlock, Rejection> {
+    let refused = |code, message: String| Err(Rejection::block(PipelineStage::Extract, index, code, message));
     if index >= BLOCKS_MAX {
-        return refused(Code::TooLarge, format!("the message has more than {BLOCKS_MAX} baa blocks"));
+        return refused(RejectionCode::TooLarge, format!("the message has more than {BLOCKS_MAX} baa blocks"));
     }
     if !is_closed(&text[range.clone()]) {
-        return refused(Code::Unterminated, format!("baa block {index} is never closed"));
+        return refused(RejectionCode::Unterminated, format!("baa block {index} is never closed"));
     }
     content.pop();
     if content.len() > BLOCK_BYTES_MAX {
         let message = format!("baa block {index} has {} bytes, more than {BLOCK_BYTES_MAX}", content.len());
-        return refused(Code::TooLarge, message);
+        return refused(RejectionCode::TooLarge, message);
     }
     let line = text[..range.start].rfind('\n').map_or(0, |end| end + 1);
-    Ok(Block { index, raw: text[line..range.end].to_owned(), content })
+    Ok(InstructionBlock { index, raw: text[line..range.end].to_owned(), content })
 }
 
 /// Whether the last line of a fenced block is its closing fence. Any line of it that could be one is the last.

@@ -1,27 +1,27 @@
 //! The door to the instruction center: takes messages in, decides, shows. A handle over shared state; the order of what
-//! runs is [`Center`]'s.
+//! runs is [`InstructionCenter`]'s.
 
 use super::{
-    center::{Center, Look, Outside, Told},
+    batch_rate::BatchRateLimiter,
+    center::{BatchResult, CheckQueue, InstructionCenter, InstructionServices},
     confinement::Levels,
-    deciding::{Undecided, Word},
-    events::Changed,
-    intake::{Refused, Submission, Taken},
-    pace::Pace,
-    settings::Instructions,
+    decision::{DecisionError, OperatorDecision},
+    events::BatchChanged,
+    ingest::{IngestError, IngestedBatch, MessageSubmission},
+    settings::InstructionSettings,
 };
 use crate::{
     bridge::{FinalMessages, Seen},
     clock::Clock,
-    events::Bus,
+    events::EventBus,
     host::settings::Sandbox,
-    runs::insist,
+    runs::retry_until_committed,
     state_folder::instructions_enabled,
     store::{
         Store, StoreError,
         batches::{self, BatchRow},
     },
-    system::System,
+    system::SystemControl,
     telemetry::metrics,
 };
 use actix::prelude::*;
@@ -42,9 +42,9 @@ const STAGES_AT_ONCE: usize = 2;
 
 /// What the center is made of.
 #[derive(Debug)]
-pub struct Setup {
+pub struct InstructionParts {
     /// Its section.
-    pub settings: Instructions,
+    pub settings: InstructionSettings,
     /// What confines the operator's own commands.
     pub operator_sandbox: Sandbox,
     /// Where it stands whether instructions may run at all.
@@ -54,9 +54,9 @@ pub struct Setup {
     /// Until a change that must be made is tried again.
     pub retry: Duration,
     /// The mode, which decides whether live batches run.
-    pub system: System,
+    pub system: SystemControl,
     /// Where changes are told.
-    pub events: Bus,
+    pub events: EventBus,
     /// Wall time.
     pub clock: Clock,
     /// Where batches are counted.
@@ -65,20 +65,20 @@ pub struct Setup {
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hub {
-    pub(super) shared: Arc<Shared>,
+pub struct InstructionHub {
+    pub(super) shared: Arc<InstructionShared>,
 }
 
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) setup: Setup,
-    pub(super) pace: Mutex<Pace>,
+pub(super) struct InstructionShared {
+    pub(super) setup: InstructionParts,
+    pub(super) batch_rate: Mutex<BatchRateLimiter>,
     pub(super) stages: Semaphore,
     /// For observed messages that wait to be looked at.
     unread: Arc<Semaphore>,
     /// Held by the one that is.
     reading: tokio::sync::Mutex<()>,
-    center: Mutex<Option<Running>>,
+    center: Mutex<Option<RunningCenter>>,
     /// Deliveries under way, by platform and conversation.
     pub(super) delivering: Mutex<HashMap<(String, String), usize>>,
     /// Cancelled: no further instruction begins.
@@ -88,19 +88,19 @@ pub(super) struct Shared {
 }
 
 #[derive(Debug)]
-struct Running {
-    outside: Outside,
+struct RunningCenter {
+    services: InstructionServices,
     arbiter: ArbiterHandle,
-    center: Addr<Center>,
+    center: Addr<InstructionCenter>,
 }
 
-impl Hub {
+impl InstructionHub {
     /// A center that does not run yet: it takes messages in.
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(setup: InstructionParts) -> Self {
         let settings = &setup.settings;
-        Hub {
-            shared: Arc::new(Shared {
-                pace: Mutex::new(Pace::new(settings.max_live_batches_per_minute)),
+        InstructionHub {
+            shared: Arc::new(InstructionShared {
+                batch_rate: Mutex::new(BatchRateLimiter::new(settings.max_live_batches_per_minute)),
                 stages: Semaphore::new(STAGES_AT_ONCE),
                 reading: tokio::sync::Mutex::default(),
                 unread: Arc::new(Semaphore::new(settings.max_unread_messages)),
@@ -114,14 +114,14 @@ impl Hub {
     }
 
     /// Lets it run, on the calling arbiter: what an earlier process left running is `interrupted`, what waits goes on.
-    pub fn start(&self, outside: Outside) {
+    pub fn start(&self, services: InstructionServices) {
         let arbiter = Arbiter::current();
-        let center = Center::new(Arc::clone(&self.shared), outside.clone()).start();
-        *self.center() = Some(Running { outside, arbiter, center });
+        let center = InstructionCenter::new(Arc::clone(&self.shared), services.clone()).start();
+        *self.center() = Some(RunningCenter { services, arbiter, center });
     }
 
     /// Its settings.
-    pub fn settings(&self) -> &Instructions {
+    pub fn settings(&self) -> &InstructionSettings {
         &self.shared.setup.settings
     }
 
@@ -135,25 +135,25 @@ impl Hub {
     /// # Errors
     ///
     /// Nothing of it will run, and why.
-    pub async fn submit(&self, submission: Submission) -> Result<Submitted, Refused> {
+    pub async fn submit(&self, submission: MessageSubmission) -> Result<SubmittedMessage, IngestError> {
         let hub = self.clone();
         let submitted = async move {
-            let waits = submission.is_waited_for();
-            let taken = hub.shared.take(submission).await?;
+            let waits = submission.has_waiting_caller();
+            let taken = hub.shared.ingest(submission).await?;
             let mut ran = None;
             match taken.status {
-                batches::Status::Queued => {
+                batches::BatchStatus::Queued => {
                     let (waiter, answer) = oneshot::channel();
                     ran = waits.then_some(answer);
                     let waiter = waits.then(|| (taken.batch_id.clone(), waiter));
-                    hub.look(Look { waiter, expires: false });
+                    hub.check_queue(CheckQueue { waiter, expires: false });
                 }
-                batches::Status::PendingApproval => hub.look(Look { waiter: None, expires: true }),
+                batches::BatchStatus::PendingApproval => hub.check_queue(CheckQueue { waiter: None, expires: true }),
                 _ => {}
             }
-            Ok(Submitted { taken, ran })
+            Ok(SubmittedMessage { taken, ran })
         };
-        on_its_own(submitted).await
+        detached(submitted).await
     }
 
     /// A person's word on a batch that waits for it.
@@ -161,14 +161,14 @@ impl Hub {
     /// # Errors
     ///
     /// It has no effect, and why.
-    pub async fn decide(&self, batch_id: &str, word: Word) -> Result<BatchRow, Undecided> {
+    pub async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchRow, DecisionError> {
         let (hub, batch_id) = (self.clone(), batch_id.to_owned());
         let decided = async move {
             let decided = hub.shared.decide(&batch_id, word).await;
-            hub.look(Look { waiter: None, expires: false });
+            hub.check_queue(CheckQueue { waiter: None, expires: false });
             decided
         };
-        on_its_own(decided).await
+        detached(decided).await
     }
 
     /// No instruction begins any more.
@@ -183,24 +183,25 @@ impl Hub {
     }
 
     /// Has the center look for something to do. One that died is replaced.
-    fn look(&self, look: Look) {
+    fn check_queue(&self, look: CheckQueue) {
         let mut running = self.center();
         let Some(running) = &mut *running else { return };
         if !running.center.connected() {
             tracing::error!("the instruction center died and is started again");
-            let (shared, outside) = (Arc::clone(&self.shared), running.outside.clone());
-            running.center = Center::start_in_arbiter(&running.arbiter, |_| Center::new(shared, outside));
+            let (shared, services) = (Arc::clone(&self.shared), running.services.clone());
+            running.center =
+                InstructionCenter::start_in_arbiter(&running.arbiter, |_| InstructionCenter::new(shared, services));
         }
         running.center.do_send(look); // bounded: by the batches that may wait, and by callers
     }
 
-    fn center(&self) -> MutexGuard<'_, Option<Running>> {
+    fn center(&self) -> MutexGuard<'_, Option<RunningCenter>> {
         // Whole at any time: a panic leaves what was there before.
         self.shared.center.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl FinalMessages for Hub {
+impl FinalMessages for InstructionHub {
     fn seen(&self, seen: Seen) {
         let settings = self.settings();
         if !settings.live || self.shared.stopping.is_cancelled() || !self.shared.is_enabled() {
@@ -217,12 +218,12 @@ impl FinalMessages for Hub {
             // One after the other, in the order in which they were seen.
             let _turn = hub.shared.reading.lock().await;
             let (platform, message) = (seen.platform.clone(), seen.assistant_message_id.clone());
-            let submission = Submission::live(seen);
+            let submission = MessageSubmission::live(seen);
             while let Err(refused) = hub.submit(submission.clone()).await {
                 tracing::warn!(platform, message.id = message, %refused, "nothing of an observed message runs");
                 match refused {
                     // Nothing was decided yet: it waits until the store can be written again.
-                    Refused::Store(error) if error != StoreError::Gone => sleep(hub.shared.setup.retry).await,
+                    IngestError::Store(error) if error != StoreError::Gone => sleep(hub.shared.setup.retry).await,
                     _ => break,
                 }
             }
@@ -231,7 +232,7 @@ impl FinalMessages for Hub {
 }
 
 /// Does something to its end, also when who asked for it leaves: what was written must be acted on.
-async fn on_its_own<T: 'static, E: From<StoreError> + 'static>(
+async fn detached<T: 'static, E: From<StoreError> + 'static>(
     work: impl Future<Output = Result<T, E>> + 'static,
 ) -> Result<T, E> {
     actix_rt::spawn(work).await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
@@ -239,14 +240,14 @@ async fn on_its_own<T: 'static, E: From<StoreError> + 'static>(
 
 /// A message that was taken in.
 #[derive(Debug)]
-pub struct Submitted {
+pub struct SubmittedMessage {
     /// What was decided about it.
-    pub taken: Taken,
+    pub taken: IngestedBatch,
     /// What comes of it, for whoever waits; nothing when the service stops first.
-    pub ran: Option<oneshot::Receiver<Told>>,
+    pub ran: Option<oneshot::Receiver<BatchResult>>,
 }
 
-impl Shared {
+impl InstructionShared {
     /// Whether instructions may run at all: not after a database was lost, until a person says so.
     pub(super) fn is_enabled(&self) -> bool {
         instructions_enabled(&self.setup.state_dir)
@@ -258,7 +259,11 @@ impl Shared {
     }
 
     /// Makes a change that must be made; says once that it cannot be.
-    pub(super) async fn insist<T, F>(&self, mut failed: impl FnMut(&StoreError), change: F) -> Result<T, StoreError>
+    pub(super) async fn retry_until_committed<T, F>(
+        &self,
+        mut failed: impl FnMut(&StoreError),
+        change: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Fn(&mut crate::store::SqliteConnection) -> Result<T, StoreError> + Clone + Send + 'static,
@@ -270,24 +275,24 @@ impl Shared {
                 failed(error);
             }
         };
-        insist(&self.setup.store, self.setup.retry, failed, change).await
+        retry_until_committed(&self.setup.store, self.setup.retry, failed, change).await
     }
 
     /// Tells that a batch entered the status that it has, and counts it.
-    pub(super) fn tell(&self, row: &BatchRow) {
+    pub(super) fn publish_status(&self, row: &BatchRow) {
         self.setup.metrics.entered(&row.status);
         self.publish(row);
     }
 
     /// Tells how a batch stands.
     pub(super) fn publish(&self, row: &BatchRow) {
-        self.setup.events.publish("instruction", Changed::of(row, self.setup.clock.now_ms()));
+        self.setup.events.publish("instruction", BatchChanged::of(row, self.setup.clock.now_ms()));
     }
 
     /// Tells and counts one that is read first.
-    pub(super) async fn tell_of(&self, batch_id: &str) {
+    pub(super) async fn publish_status_of(&self, batch_id: &str) {
         if let Some(row) = self.row(batch_id).await {
-            self.tell(&row);
+            self.publish_status(&row);
         }
     }
 

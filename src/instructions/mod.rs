@@ -13,46 +13,48 @@
 //!  └ a person's word                                                         └──► deliver ──► relay
 //! ```
 //!
-//! Ask [`Hub`]. What is queued, what waits for a person and what was done stands in the store alone.
+//! Ask [`InstructionHub`]. What is queued, what waits for a person and what was done stands in the store alone.
 
-mod batch;
-mod beginning;
+mod batch_rate;
 mod center;
 mod confinement;
-mod deciding;
+mod decision;
 mod dedupe;
 mod deliver;
+mod details;
 mod events;
 mod execution;
 mod extract;
 mod hub;
-mod intake;
+mod ingest;
+mod initial_status;
 mod normalize;
-mod pace;
 mod parse;
-mod record;
+mod planned_batch;
 mod rejection;
 mod route;
 mod runner;
 mod screen;
 pub mod settings;
-mod show;
+mod stored_plan;
 
 #[cfg(test)]
 mod tests;
 
-pub use batch::Batch;
-pub use center::{Outside, Told};
+pub use center::{BatchResult, InstructionServices};
 pub use confinement::OtherSandbox;
-pub use deciding::{Undecided, Word};
+pub use decision::{DecisionError, OperatorDecision};
 pub use dedupe::{DedupeKey, ENVELOPE_VERSION, Instruction, InstructionId, dedupe};
-pub use execution::{Done, Execute, Execution, Mandate, RouteName};
-pub use extract::{BLOCK_BYTES_MAX, BLOCKS_MAX, Block, MESSAGE_BYTES_MAX, extract, is_result_only};
-pub use hub::{Hub, Setup, Submitted};
-pub use intake::{Refused, Submission, Taken};
-pub use normalize::{Message, NAME_BYTES_MAX, Normalized, Source, normalize};
-pub use parse::{DEPTH_MAX, Params, Parsed, parse};
-pub use rejection::{Code, Rejection, Stage};
-pub use route::{Plan, Route, Routed, Surface, route};
-pub use screen::{Authority, Observed, Screened, Tool, Verdict, is_allowed, screen};
-pub use show::{Details, Duplicate, Part, Parts, RunOf};
+pub use details::{BatchDetails, DuplicateInstruction, InstructionRun, MessageBlock, PlanParts};
+pub use execution::{InstructionExecution, InstructionExecutor, InstructionOutcome, Mandate, StoredRoute};
+pub use extract::{BLOCK_BYTES_MAX, BLOCKS_MAX, InstructionBlock, MESSAGE_BYTES_MAX, extract, is_result_only};
+pub use hub::{InstructionHub, InstructionParts, SubmittedMessage};
+pub use ingest::{IngestError, IngestedBatch, MessageSubmission};
+pub use normalize::{AssistantMessage, InstructionSource, NAME_BYTES_MAX, NormalizedInstruction, normalize};
+pub use parse::{DEPTH_MAX, InstructionParams, ParsedBlock, parse};
+pub use planned_batch::PlannedBatch;
+pub use rejection::{PipelineStage, Rejection, RejectionCode};
+pub use route::{DescribeSurface, InstructionPlan, InstructionRoute, RoutedInstruction, route};
+pub use screen::{
+    InstructionAuthority, InstructionTool, ObservedMessage, ScreenVerdict, ScreenedInstruction, is_allowed, screen,
+};

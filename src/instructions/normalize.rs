@@ -1,8 +1,8 @@
 //! Stage `normalize`: a block together with the message that it stands in.
 
 use super::{
-    parse::Parsed,
-    rejection::{Code, Rejection, Stage},
+    parse::ParsedBlock,
+    rejection::{PipelineStage, Rejection, RejectionCode},
 };
 
 /// Most bytes of a message's platform, conversation and id.
@@ -10,7 +10,7 @@ pub const NAME_BYTES_MAX: usize = 512;
 
 /// A complete message of an assistant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct AssistantMessage {
     /// Whose assistant wrote it.
     pub platform: String,
     /// In which conversation; some platforms do not tell.
@@ -23,7 +23,7 @@ pub struct Message {
 
 /// Where an instruction comes from; nothing of it is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct InstructionSource {
     /// Whose assistant wrote it.
     pub platform: String,
     /// In which conversation.
@@ -34,30 +34,36 @@ pub struct Source {
 
 /// An instruction of a known source.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Normalized {
+pub struct NormalizedInstruction {
     /// Where it comes from.
-    pub source: Source,
+    pub source: InstructionSource,
     /// What it says.
-    pub parsed: Parsed,
+    pub parsed: ParsedBlock,
 }
 
 /// Joins the blocks of a message with where it comes from.
-pub fn normalize(message: &Message, blocks: Vec<Parsed>) -> Result<Vec<Normalized>, Rejection> {
-    let source = Source {
+pub fn normalize(
+    message: &AssistantMessage,
+    blocks: Vec<ParsedBlock>,
+) -> Result<Vec<NormalizedInstruction>, Rejection> {
+    let source = InstructionSource {
         platform: checked("platform", &message.platform)?,
         conversation_id: checked("conversation_id", message.conversation_id.as_deref().unwrap_or_default())?,
         assistant_message_id: checked("assistant_message_id", &message.assistant_message_id)?,
     };
-    Ok(blocks.into_iter().map(|parsed| Normalized { source: source.clone(), parsed }).collect())
+    Ok(blocks.into_iter().map(|parsed| NormalizedInstruction { source: source.clone(), parsed }).collect())
 }
 
 fn checked(field: &str, text: &str) -> Result<String, Rejection> {
-    let refused = |code, message| Err(Rejection::message(Stage::Normalize, code, message));
+    let refused = |code, message| Err(Rejection::message(PipelineStage::Normalize, code, message));
     if text.trim().is_empty() {
-        return refused(Code::MissingField, format!("the message has no {field}"));
+        return refused(RejectionCode::MissingField, format!("the message has no {field}"));
     }
     if text.len() > NAME_BYTES_MAX {
-        return refused(Code::TooLarge, format!("{field} has {} bytes, more than {NAME_BYTES_MAX}", text.len()));
+        return refused(
+            RejectionCode::TooLarge,
+            format!("{field} has {} bytes, more than {NAME_BYTES_MAX}", text.len()),
+        );
     }
     Ok(text.to_owned())
 }
@@ -66,8 +72,8 @@ fn checked(field: &str, text: &str) -> Result<String, Rejection> {
 mod tests {
     use super::*;
 
-    fn message() -> Message {
-        Message {
+    fn message() -> AssistantMessage {
+        AssistantMessage {
             platform: "claude".into(),
             conversation_id: Some("c".into()),
             assistant_message_id: "m".into(),
@@ -79,15 +85,15 @@ mod tests {
     fn a_message_needs_all_its_names() {
         assert!(normalize(&message(), Vec::new()).is_ok());
         for (field, bad) in [
-            ("platform", Message { platform: String::new(), ..message() }),
-            ("conversation_id", Message { conversation_id: None, ..message() }),
-            ("conversation_id", Message { conversation_id: Some(" \t".into()), ..message() }),
-            ("assistant_message_id", Message { assistant_message_id: "\u{a0}".into(), ..message() }),
+            ("platform", AssistantMessage { platform: String::new(), ..message() }),
+            ("conversation_id", AssistantMessage { conversation_id: None, ..message() }),
+            ("conversation_id", AssistantMessage { conversation_id: Some(" \t".into()), ..message() }),
+            ("assistant_message_id", AssistantMessage { assistant_message_id: "\u{a0}".into(), ..message() }),
         ] {
             let refused = normalize(&bad, Vec::new()).unwrap_err();
             assert_eq!(
                 (refused.stage, refused.code, refused.block_index),
-                (Stage::Normalize, Code::MissingField, None)
+                (PipelineStage::Normalize, RejectionCode::MissingField, None)
             );
             assert!(refused.message.ends_with(field), "{refused}");
         }
@@ -95,8 +101,9 @@ mod tests {
 
     #[test]
     fn a_name_of_512_bytes_is_the_longest() {
-        let with = |bytes| normalize(&Message { assistant_message_id: "m".repeat(bytes), ..message() }, Vec::new());
+        let with =
+            |bytes| normalize(&AssistantMessage { assistant_message_id: "m".repeat(bytes), ..message() }, Vec::new());
         assert!(with(512).is_ok());
-        assert_eq!(with(513).unwrap_err().code, Code::TooLarge);
+        assert_eq!(with(513).unwrap_err().code, RejectionCode::TooLarge);
     }
 }

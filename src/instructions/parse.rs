@@ -13,8 +13,8 @@ mod json;
 mod tests;
 
 use super::{
-    extract::{BLANKS, Block},
-    rejection::{Code, Rejection, Stage},
+    extract::{BLANKS, InstructionBlock},
+    rejection::{PipelineStage, Rejection, RejectionCode},
 };
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub use json::DEPTH_MAX;
 
 /// What an instruction is given.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Params {
+pub enum InstructionParams {
     /// Nothing.
     None,
     /// JSON in the header.
@@ -36,54 +36,56 @@ pub enum Params {
 
 /// A block that was read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
+pub struct ParsedBlock {
     /// The block.
-    pub block: Block,
+    pub block: InstructionBlock,
     /// Who is asked.
     pub target: String,
     /// For what.
     pub tool: String,
     /// With what.
-    pub params: Params,
+    pub params: InstructionParams,
 }
 
-impl Params {
+impl InstructionParams {
     /// The kind's name.
     pub fn kind(&self) -> &'static str {
         match self {
-            Params::None => "none",
-            Params::InlineJson(_) => "inline_json",
-            Params::InlineString(_) => "inline_string",
-            Params::Body(_) => "body",
+            InstructionParams::None => "none",
+            InstructionParams::InlineJson(_) => "inline_json",
+            InstructionParams::InlineString(_) => "inline_string",
+            InstructionParams::Body(_) => "body",
         }
     }
 
     /// The parameters as JSON; `null` when there are none.
     pub fn to_value(&self) -> Value {
         match self {
-            Params::None => Value::Null,
-            Params::InlineJson(value) => value.clone(),
-            Params::InlineString(text) | Params::Body(text) => Value::String(text.clone()),
+            InstructionParams::None => Value::Null,
+            InstructionParams::InlineJson(value) => value.clone(),
+            InstructionParams::InlineString(text) | InstructionParams::Body(text) => Value::String(text.clone()),
         }
     }
 
     /// The parameters, when they are text.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Params::InlineString(text) | Params::Body(text) => Some(text),
-            Params::None | Params::InlineJson(_) => None,
+            InstructionParams::InlineString(text) | InstructionParams::Body(text) => Some(text),
+            InstructionParams::None | InstructionParams::InlineJson(_) => None,
         }
     }
 }
 
-impl Serialize for Params {
+impl Serialize for InstructionParams {
     /// As two fields, `params` and `params_kind`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Params", 2)?;
         match self {
-            Params::None => fields.serialize_field("params", &())?,
-            Params::InlineJson(value) => fields.serialize_field("params", value)?,
-            Params::InlineString(text) | Params::Body(text) => fields.serialize_field("params", text)?,
+            InstructionParams::None => fields.serialize_field("params", &())?,
+            InstructionParams::InlineJson(value) => fields.serialize_field("params", value)?,
+            InstructionParams::InlineString(text) | InstructionParams::Body(text) => {
+                fields.serialize_field("params", text)?
+            }
         }
         fields.serialize_field("params_kind", self.kind())?;
         fields.end()
@@ -91,36 +93,38 @@ impl Serialize for Params {
 }
 
 /// Reads a block.
-pub fn parse(block: Block) -> Result<Parsed, Rejection> {
+pub fn parse(block: InstructionBlock) -> Result<ParsedBlock, Rejection> {
     let index = block.index;
-    let refused = |(code, message)| Rejection::block(Stage::Parse, index, code, message);
+    let refused = |(code, message)| Rejection::block(PipelineStage::Parse, index, code, message);
     let (target, tool, params) = read(&block.content).map_err(refused)?;
-    Ok(Parsed { target, tool, params, block })
+    Ok(ParsedBlock { target, tool, params, block })
 }
 
-type Fault = (Code, String);
+type ParseFault = (RejectionCode, String);
 
-fn read(content: &str) -> Result<(String, String, Params), Fault> {
+fn read(content: &str) -> Result<(String, String, InstructionParams), ParseFault> {
     if content.trim().is_empty() {
-        return Err((Code::EmptyBlock, "the block is empty".to_owned()));
+        return Err((RejectionCode::EmptyBlock, "the block is empty".to_owned()));
     }
     let (line, body) = content.split_once('\n').unwrap_or((content, ""));
     let Some((target, tool, inline)) = header(line.trim_matches(BLANKS)) else {
         let message = "the first line must be @target::tool or @target::tool::parameters, with plain names";
-        return Err((Code::InvalidHeader, message.to_owned()));
+        return Err((RejectionCode::InvalidHeader, message.to_owned()));
     };
     let has_body = !body.trim().is_empty();
     let params = match inline {
         Some(text) if text.trim().is_empty() => {
-            return Err((Code::EmptyInline, "nothing follows the second ::".to_owned()));
+            return Err((RejectionCode::EmptyInline, "nothing follows the second ::".to_owned()));
         }
         Some(_) if has_body => {
-            return Err((Code::InlineAndBody, "parameters stand in the header and below it".to_owned()));
+            return Err((RejectionCode::InlineAndBody, "parameters stand in the header and below it".to_owned()));
         }
-        Some(text) if text.trim_start_matches(BLANKS).starts_with(['{', '[']) => Params::InlineJson(json::read(text)?),
-        Some(text) => Params::InlineString(text.to_owned()),
-        None if has_body => Params::Body(body.to_owned()),
-        None => Params::None,
+        Some(text) if text.trim_start_matches(BLANKS).starts_with(['{', '[']) => {
+            InstructionParams::InlineJson(json::read(text)?)
+        }
+        Some(text) => InstructionParams::InlineString(text.to_owned()),
+        None if has_body => InstructionParams::Body(body.to_owned()),
+        None => InstructionParams::None,
     };
     Ok((target.to_owned(), tool.to_owned(), params))
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// A stage that may refuse a batch, as it is named to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum PipelineStage {
     /// Finds the blocks of a message.
     Extract,
     /// Reads a block.
@@ -21,7 +21,7 @@ pub enum Stage {
 /// What is wrong, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Code {
+pub enum RejectionCode {
     /// More bytes or blocks than are taken.
     TooLarge,
     /// A `baa` fence that nothing closes.
@@ -61,11 +61,11 @@ pub enum Code {
 #[error("{message}")]
 pub struct Rejection {
     /// Which stage refused it.
-    pub stage: Stage,
+    pub stage: PipelineStage,
     /// The block that was refused, counted from 0; nothing when it is the message.
     pub block_index: Option<usize>,
     /// What is wrong, for programs.
-    pub code: Code,
+    pub code: RejectionCode,
     /// What is wrong, for people.
     #[serde(skip)]
     pub message: String,
@@ -73,17 +73,17 @@ pub struct Rejection {
 
 impl Rejection {
     /// Refuses a block.
-    pub(super) fn block(stage: Stage, index: usize, code: Code, message: impl Into<String>) -> Self {
+    pub(super) fn block(stage: PipelineStage, index: usize, code: RejectionCode, message: impl Into<String>) -> Self {
         Rejection { stage, block_index: Some(index), code, message: message.into() }
     }
 
     /// Refuses what could not be read through to the end.
     pub(super) fn failed() -> Self {
-        Rejection::message(Stage::Extract, Code::Internal, "the message could not be read")
+        Rejection::message(PipelineStage::Extract, RejectionCode::Internal, "the message could not be read")
     }
 
     /// Refuses the message as a whole.
-    pub(super) fn message(stage: Stage, code: Code, message: impl Into<String>) -> Self {
+    pub(super) fn message(stage: PipelineStage, code: RejectionCode, message: impl Into<String>) -> Self {
         Rejection { stage, block_index: None, code, message: message.into() }
     }
 }

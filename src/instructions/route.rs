@@ -9,20 +9,20 @@ mod fields;
 mod tests;
 
 use super::{
-    parse::Params,
-    rejection::{Code, Rejection, Stage},
-    screen::{Screened, Tool},
+    parse::InstructionParams,
+    rejection::{PipelineStage, Rejection, RejectionCode},
+    screen::{InstructionTool, ScreenedInstruction},
 };
 use crate::{
     host::{Encoding, Exec, FilesRead, FilesWrite, READ_BYTES_DEFAULT, input},
-    records::{Filter, LIMIT_DEFAULT, LIMIT_MAX, Status},
+    records::{LIMIT_DEFAULT, LIMIT_MAX, LoginStatus, RecordFilter},
 };
-use fields::{Fault, Fields};
+use fields::{ParamFault, ParamFields};
 use serde::{Deserialize, Serialize};
 
 /// The route whose operation an instruction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Route {
+pub struct InstructionRoute {
     /// Its name.
     pub key: &'static str,
     /// Its method.
@@ -34,13 +34,13 @@ pub struct Route {
 /// What an instruction runs. What was kept of it as JSON is read back as the same value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", content = "input", rename_all = "snake_case")]
-pub enum Plan {
+pub enum InstructionPlan {
     /// A description of the daemon.
-    Describe(Surface),
+    Describe(DescribeSurface),
     /// The daemon's status.
     Status,
     /// The browsers' status, as a caller without the token sees it.
-    BrowserStatus(Filter),
+    BrowserStatus(RecordFilter),
     /// A command.
     Exec(Exec),
     /// Reads a file.
@@ -52,7 +52,7 @@ pub enum Plan {
 /// A part of the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Surface {
+pub enum DescribeSurface {
     /// All of it.
     Whole,
     /// What serves applications.
@@ -63,73 +63,77 @@ pub enum Surface {
 
 /// An instruction that can run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Routed {
+pub struct RoutedInstruction {
     /// The instruction, its tool and what becomes of it.
-    pub screened: Screened,
+    pub screened: ScreenedInstruction,
     /// What it runs.
-    pub plan: Plan,
+    pub plan: InstructionPlan,
 }
 
-impl Tool {
+impl InstructionTool {
     /// The route that does the same.
-    pub fn route(self) -> Route {
+    pub fn route(self) -> InstructionRoute {
         let (key, method, path) = match self {
-            Tool::Describe => ("local.describe", "GET", "/describe"),
-            Tool::DescribeBusiness => ("local.describe.business", "GET", "/describe/business"),
-            Tool::DescribeControl => ("local.describe.control", "GET", "/describe/control"),
-            Tool::Status => ("local.status", "GET", "/v1/status"),
-            Tool::BrowserStatus => ("local.browser.status", "GET", "/v1/browser"),
-            Tool::Exec => ("local.exec", "POST", "/v1/exec"),
-            Tool::FilesRead => ("local.files.read", "POST", "/v1/files/read"),
-            Tool::FilesWrite => ("local.files.write", "POST", "/v1/files/write"),
+            InstructionTool::Describe => ("local.describe", "GET", "/describe"),
+            InstructionTool::DescribeBusiness => ("local.describe.business", "GET", "/describe/business"),
+            InstructionTool::DescribeControl => ("local.describe.control", "GET", "/describe/control"),
+            InstructionTool::Status => ("local.status", "GET", "/v1/status"),
+            InstructionTool::BrowserStatus => ("local.browser.status", "GET", "/v1/browser"),
+            InstructionTool::Exec => ("local.exec", "POST", "/v1/exec"),
+            InstructionTool::FilesRead => ("local.files.read", "POST", "/v1/files/read"),
+            InstructionTool::FilesWrite => ("local.files.write", "POST", "/v1/files/write"),
         };
-        Route { key, method, path }
+        InstructionRoute { key, method, path }
     }
 }
 
 /// Reads the parameters.
-pub fn route(screened: Screened) -> Result<Routed, Rejection> {
+pub fn route(screened: ScreenedInstruction) -> Result<RoutedInstruction, Rejection> {
     let params = &screened.instruction.params;
     let plan = match screened.tool {
-        Tool::Describe => nothing(params).map(|()| Plan::Describe(Surface::Whole)),
-        Tool::DescribeBusiness => nothing(params).map(|()| Plan::Describe(Surface::Business)),
-        Tool::DescribeControl => nothing(params).map(|()| Plan::Describe(Surface::Control)),
-        Tool::Status => nothing(params).map(|()| Plan::Status),
-        Tool::BrowserStatus => filter(params).map(Plan::BrowserStatus),
-        Tool::Exec => exec(params).map(Plan::Exec),
-        Tool::FilesRead => files_read(params).map(Plan::FilesRead),
-        Tool::FilesWrite => files_write(params).map(Plan::FilesWrite),
+        InstructionTool::Describe => nothing(params).map(|()| InstructionPlan::Describe(DescribeSurface::Whole)),
+        InstructionTool::DescribeBusiness => {
+            nothing(params).map(|()| InstructionPlan::Describe(DescribeSurface::Business))
+        }
+        InstructionTool::DescribeControl => {
+            nothing(params).map(|()| InstructionPlan::Describe(DescribeSurface::Control))
+        }
+        InstructionTool::Status => nothing(params).map(|()| InstructionPlan::Status),
+        InstructionTool::BrowserStatus => filter(params).map(InstructionPlan::BrowserStatus),
+        InstructionTool::Exec => exec(params).map(InstructionPlan::Exec),
+        InstructionTool::FilesRead => files_read(params).map(InstructionPlan::FilesRead),
+        InstructionTool::FilesWrite => files_write(params).map(InstructionPlan::FilesWrite),
     };
     let index = screened.instruction.block_index;
-    let refused = |Fault(why): Fault| {
+    let refused = |ParamFault(why): ParamFault| {
         let message = format!("the parameters of {}: {why}", screened.tool.name());
-        Rejection::block(Stage::Route, index, Code::InvalidParams, message)
+        Rejection::block(PipelineStage::Route, index, RejectionCode::InvalidParams, message)
     };
     match plan {
-        Ok(plan) => Ok(Routed { screened, plan }),
+        Ok(plan) => Ok(RoutedInstruction { screened, plan }),
         Err(fault) => Err(refused(fault)),
     }
 }
 
-fn nothing(params: &Params) -> Result<(), Fault> {
+fn nothing(params: &InstructionParams) -> Result<(), ParamFault> {
     match params {
-        Params::None => Ok(()),
-        _ => Err(Fault::new("it takes none")),
+        InstructionParams::None => Ok(()),
+        _ => Err(ParamFault::new("it takes none")),
     }
 }
 
-fn filter(params: &Params) -> Result<Filter, Fault> {
-    let mut filter = Filter { limit: LIMIT_DEFAULT, ..Filter::default() };
-    if *params == Params::None {
+fn filter(params: &InstructionParams) -> Result<RecordFilter, ParamFault> {
+    let mut filter = RecordFilter { limit: LIMIT_DEFAULT, ..RecordFilter::default() };
+    if *params == InstructionParams::None {
         return Ok(filter);
     }
-    let fields = Fields::of(params)?;
+    let fields = ParamFields::of(params)?;
     filter.platform = fields.text(&["platform"])?;
     filter.account = fields.text(&["account"])?;
     filter.client_id = fields.text(&["client_id", "clientId"])?;
     filter.host = fields.text(&["host"])?;
-    let unknown = || Fault::new("\"status\" must be fresh, stale or lost");
-    filter.status = fields.text(&["status"])?.map(|name| Status::named(&name).ok_or_else(unknown)).transpose()?;
+    let unknown = || ParamFault::new("\"status\" must be fresh, stale or lost");
+    filter.status = fields.text(&["status"])?.map(|name| LoginStatus::named(&name).ok_or_else(unknown)).transpose()?;
     if let Some(limit) = fields.number(&["limit"], 1..=LIMIT_MAX as u64)? {
         filter.limit = limit as usize;
     }
@@ -137,22 +141,22 @@ fn filter(params: &Params) -> Result<Filter, Fault> {
     Ok(filter)
 }
 
-fn exec(params: &Params) -> Result<Exec, Fault> {
+fn exec(params: &InstructionParams) -> Result<Exec, ParamFault> {
     match params.text() {
         Some(line) => Ok(Exec::plain(input::shell(line)?)),
-        None => Ok(input::exec(Fields::of(params)?.all())?),
+        None => Ok(input::exec(ParamFields::of(params)?.all())?),
     }
 }
 
-fn files_read(params: &Params) -> Result<FilesRead, Fault> {
-    let Some(line) = params.text() else { return Ok(input::files_read(Fields::of(params)?.all())?) };
+fn files_read(params: &InstructionParams) -> Result<FilesRead, ParamFault> {
+    let Some(line) = params.text() else { return Ok(input::files_read(ParamFields::of(params)?.all())?) };
     if line.contains('\n') {
-        return Err(Fault::new("a path is one line"));
+        return Err(ParamFault::new("a path is one line"));
     }
     let path = input::path("path", line)?;
     Ok(FilesRead { path, cwd: None, encoding: Encoding::Utf8, offset: 0, max_bytes: READ_BYTES_DEFAULT })
 }
 
-fn files_write(params: &Params) -> Result<FilesWrite, Fault> {
-    Ok(input::files_write(Fields::of(params)?.all())?)
+fn files_write(params: &InstructionParams) -> Result<FilesWrite, ParamFault> {
+    Ok(input::files_write(ParamFields::of(params)?.all())?)
 }

@@ -11,19 +11,19 @@ mod tests;
 
 use super::{
     dedupe::Instruction,
-    rejection::{Code, Rejection, Stage},
-    settings::{Class, Instructions},
+    rejection::{PipelineStage, Rejection, RejectionCode},
+    settings::{InstructionSettings, ToolClass},
 };
 use serde::{Deserialize, Serialize};
 
-pub use allow::{Observed, is_allowed};
+pub use allow::{ObservedMessage, is_allowed};
 
 /// The targets; all have the same tools.
 const TARGETS: [&str; 2] = ["conductor", "system"];
 
 /// A tool that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+pub enum InstructionTool {
     /// `describe`.
     Describe,
     /// `describe/business`.
@@ -45,7 +45,7 @@ pub enum Tool {
 /// Whose word an instruction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Authority {
+pub enum InstructionAuthority {
     /// The operator's own: whoever holds the token and does not ask for approval.
     Operator,
     /// A model's, however it came here.
@@ -55,7 +55,7 @@ pub enum Authority {
 /// What becomes of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ScreenVerdict {
     /// It runs at once.
     Runs,
     /// It waits for a person, and its whole batch with it.
@@ -64,67 +64,73 @@ pub enum Verdict {
 
 /// An instruction for a tool that there is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Screened {
+pub struct ScreenedInstruction {
     /// The instruction.
     pub instruction: Instruction,
     /// Its tool.
-    pub tool: Tool,
+    pub tool: InstructionTool,
     /// What becomes of it.
-    pub verdict: Verdict,
+    pub verdict: ScreenVerdict,
 }
 
-impl Tool {
-    const ALL: [Tool; 8] = [
-        Tool::Describe,
-        Tool::DescribeBusiness,
-        Tool::DescribeControl,
-        Tool::Status,
-        Tool::BrowserStatus,
-        Tool::Exec,
-        Tool::FilesRead,
-        Tool::FilesWrite,
+impl InstructionTool {
+    const ALL: [InstructionTool; 8] = [
+        InstructionTool::Describe,
+        InstructionTool::DescribeBusiness,
+        InstructionTool::DescribeControl,
+        InstructionTool::Status,
+        InstructionTool::BrowserStatus,
+        InstructionTool::Exec,
+        InstructionTool::FilesRead,
+        InstructionTool::FilesWrite,
     ];
 
     /// As it is written in a header.
     pub fn name(self) -> &'static str {
         match self {
-            Tool::Describe => "describe",
-            Tool::DescribeBusiness => "describe/business",
-            Tool::DescribeControl => "describe/control",
-            Tool::Status => "status",
-            Tool::BrowserStatus => "browser/status",
-            Tool::Exec => "exec",
-            Tool::FilesRead => "files/read",
-            Tool::FilesWrite => "files/write",
+            InstructionTool::Describe => "describe",
+            InstructionTool::DescribeBusiness => "describe/business",
+            InstructionTool::DescribeControl => "describe/control",
+            InstructionTool::Status => "status",
+            InstructionTool::BrowserStatus => "browser/status",
+            InstructionTool::Exec => "exec",
+            InstructionTool::FilesRead => "files/read",
+            InstructionTool::FilesWrite => "files/write",
         }
     }
 
     /// What it may do.
-    pub fn class(self) -> Class {
+    pub fn class(self) -> ToolClass {
         match self {
-            Tool::Describe | Tool::DescribeBusiness | Tool::DescribeControl | Tool::Status | Tool::BrowserStatus => {
-                Class::Read
-            }
-            Tool::Exec => Class::Exec,
-            Tool::FilesRead => Class::FileRead,
-            Tool::FilesWrite => Class::FileWrite,
+            InstructionTool::Describe
+            | InstructionTool::DescribeBusiness
+            | InstructionTool::DescribeControl
+            | InstructionTool::Status
+            | InstructionTool::BrowserStatus => ToolClass::Read,
+            InstructionTool::Exec => ToolClass::Exec,
+            InstructionTool::FilesRead => ToolClass::FileRead,
+            InstructionTool::FilesWrite => ToolClass::FileWrite,
         }
     }
 }
 
 /// Finds the tool of an instruction and whether it needs a person.
-pub fn screen(instruction: Instruction, settings: &Instructions, authority: Authority) -> Result<Screened, Rejection> {
+pub fn screen(
+    instruction: Instruction,
+    settings: &InstructionSettings,
+    authority: InstructionAuthority,
+) -> Result<ScreenedInstruction, Rejection> {
     let index = instruction.block_index;
-    let refused = |code, message| Err(Rejection::block(Stage::Policy, index, code, message));
+    let refused = |code, message| Err(Rejection::block(PipelineStage::Policy, index, code, message));
     if !TARGETS.contains(&instruction.target.as_str()) {
-        return refused(Code::UnsupportedTarget, format!("there is no target {:?}", instruction.target));
+        return refused(RejectionCode::UnsupportedTarget, format!("there is no target {:?}", instruction.target));
     }
-    let Some(tool) = Tool::ALL.into_iter().find(|tool| tool.name() == instruction.tool) else {
-        return refused(Code::UnsupportedTool, format!("there is no tool {:?}", instruction.tool));
+    let Some(tool) = InstructionTool::ALL.into_iter().find(|tool| tool.name() == instruction.tool) else {
+        return refused(RejectionCode::UnsupportedTool, format!("there is no tool {:?}", instruction.tool));
     };
-    let runs = authority == Authority::Operator
+    let runs = authority == InstructionAuthority::Operator
         || settings.auto_approve.contains(&tool.class())
-        || (tool == Tool::Exec && argv::is_allowed(&instruction.params, &settings.exec_allow));
-    let verdict = if runs { Verdict::Runs } else { Verdict::NeedsApproval };
-    Ok(Screened { instruction, tool, verdict })
+        || (tool == InstructionTool::Exec && argv::is_allowed(&instruction.params, &settings.exec_allow));
+    let verdict = if runs { ScreenVerdict::Runs } else { ScreenVerdict::NeedsApproval };
+    Ok(ScreenedInstruction { instruction, tool, verdict })
 }

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 settings! {
     /// What is done with the instructions in a model's messages.
-    Instructions {
+    InstructionSettings {
         /// Whether observed final messages are processed at all.
         live: bool = false,
         /// Which live messages count; the others are ignored.
-        allow: Vec<Allowed> = Vec::new(),
+        allow: Vec<AllowRule> = Vec::new(),
         /// Classes that run at once; everything else waits for approval.
-        auto_approve: Vec<Class> = vec![Class::Read],
+        auto_approve: Vec<ToolClass> = vec![ToolClass::Read],
         /// Commands that need no approval, each the beginning of an argument vector.
         exec_allow: Vec<Vec<String>> = Vec::new(),
         /// Milliseconds until what waits for approval expires.
@@ -26,7 +26,7 @@ settings! {
         /// Whether an instruction that fails ends its batch.
         stop_on_failure: bool = false,
         /// Whether results go back into the conversation.
-        deliver: Deliver = Deliver::Off,
+        deliver: DeliveryMode = DeliveryMode::Off,
         /// Bytes of one instruction's output in a delivery.
         deliver_max_bytes: usize = 16 << 10,
         /// Deliveries an hour and conversation; 0 = none.
@@ -45,7 +45,7 @@ settings! {
 /// Live messages that count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Allowed {
+pub struct AllowRule {
     /// Of this platform.
     pub platform: String,
     /// Seen by this client; any when absent.
@@ -59,7 +59,7 @@ pub struct Allowed {
 /// What an instruction may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Class {
+pub enum ToolClass {
     /// Asks the daemon itself.
     Read,
     /// Runs a command.
@@ -73,14 +73,14 @@ pub enum Class {
 /// Whether results go back into the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Deliver {
+pub enum DeliveryMode {
     /// They do not.
     Off,
     /// As the next prompt of the same conversation.
     Conversation,
 }
 
-impl Instructions {
+impl InstructionSettings {
     /// Names every value that cannot be; `registered` tells which platforms there are.
     pub fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
         for rule in &self.allow {
@@ -102,7 +102,7 @@ impl Instructions {
     }
 }
 
-impl Allowed {
+impl AllowRule {
     fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
         if !registered(&self.platform) {
             faults.add("allow", format!("{:?} is not a registered platform", self.platform));
@@ -145,7 +145,7 @@ mod tests {
     use crate::config::section::faults_of;
 
     fn faults(text: &str) -> Vec<String> {
-        let instructions: Instructions = toml::from_str(text).unwrap();
+        let instructions: InstructionSettings = toml::from_str(text).unwrap();
         faults_of(|faults| instructions.validate(faults, |name| name == "claude"))
     }
 
@@ -191,7 +191,7 @@ mod tests {
             "deliver = \"everywhere\"",
             "live = \"yes\"",
         ] {
-            assert!(toml::from_str::<Instructions>(text).is_err(), "{text}");
+            assert!(toml::from_str::<InstructionSettings>(text).is_err(), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ const FIELDS: [&str; 4] = ["data", "event", "id", "retry"];
 
 /// An event: lines without an empty one between them, at least one of them an `event` or a `data`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event<'a> {
+pub struct SseEvent<'a> {
     /// Where its lines stand in the text, from the first to the end of the last.
     pub lines: Range<usize>,
     /// What its last `event` line says.
@@ -16,12 +16,12 @@ pub struct Event<'a> {
     /// What its `data` lines say, joined by line breaks.
     pub data: Option<Cow<'a, str>>,
     /// Whether an empty line ended it, or only the end of the text.
-    pub ending: Ending,
+    pub ending: SseEventEnd,
 }
 
 /// What ended an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum SseEventEnd {
     /// An empty line: the event is whole.
     Line,
     /// The end of the text: more of it may have been on its way.
@@ -29,22 +29,24 @@ pub enum Ending {
 }
 
 /// The events of `text`, in order. A last one that no empty line ended counts too: nothing more can come.
-pub fn events(text: &str) -> impl Iterator<Item = Event<'_>> {
+pub fn events(text: &str) -> impl Iterator<Item = SseEvent<'_>> {
     let mut lines = lines(text);
     std::iter::from_fn(move || {
         loop {
-            let (mut block, mut ending) = (None::<Event<'_>>, Ending::Text);
+            let (mut block, mut ending) = (None::<SseEvent<'_>>, SseEventEnd::Text);
             for line in lines.by_ref() {
                 if line.is_empty() {
-                    ending = Ending::Line;
+                    ending = SseEventEnd::Line;
                     break;
                 }
-                let begins = Event { lines: line.clone(), name: None, data: None, ending };
+                let begins = SseEvent { lines: line.clone(), name: None, data: None, ending };
                 block.get_or_insert(begins).add(text, line);
             }
             match block {
-                None if ending == Ending::Text => return None,
-                Some(event) if event.name.is_some() || event.data.is_some() => return Some(Event { ending, ..event }),
+                None if ending == SseEventEnd::Text => return None,
+                Some(event) if event.name.is_some() || event.data.is_some() => {
+                    return Some(SseEvent { ending, ..event });
+                }
                 _ => {} // comments and ids alone are no event
             }
         }
@@ -59,7 +61,7 @@ pub fn is_foreign(text: &str) -> bool {
     })
 }
 
-impl<'a> Event<'a> {
+impl<'a> SseEvent<'a> {
     fn add(&mut self, text: &'a str, line: Range<usize>) {
         self.lines.end = line.end;
         let line = &text[line];
@@ -92,7 +94,7 @@ fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(Option<&str>, Option<String>, Ending)> {
+    fn read(text: &str) -> Vec<(Option<&str>, Option<String>, SseEventEnd)> {
         events(text).map(|event| (event.name, event.data.map(Cow::into_owned), event.ending)).collect()
     }
 
@@ -100,14 +102,17 @@ mod tests {
     fn fields_line_ends_and_comments_are_read_as_the_standard_says() {
         let some = |text: &str| Some(text.to_owned());
         for (text, found) in [
-            ("data: a\n\n", vec![(None, some("a"), Ending::Line)]),
-            ("data:a\r\rdata:  b\r\n\r\n", vec![(None, some("a"), Ending::Line), (None, some(" b"), Ending::Line)]),
-            ("event: x\nevent: y\ndata: 1\ndata\ndata:2\n\n", vec![(Some("y"), some("1\n\n2"), Ending::Line)]),
+            ("data: a\n\n", vec![(None, some("a"), SseEventEnd::Line)]),
+            (
+                "data:a\r\rdata:  b\r\n\r\n",
+                vec![(None, some("a"), SseEventEnd::Line), (None, some(" b"), SseEventEnd::Line)],
+            ),
+            ("event: x\nevent: y\ndata: 1\ndata\ndata:2\n\n", vec![(Some("y"), some("1\n\n2"), SseEventEnd::Line)]),
             ("\u{feff}data: a\n\n\n\n: c\n\nid: 1\n\ndata: b", {
-                vec![(None, some("a"), Ending::Line), (None, some("b"), Ending::Text)]
+                vec![(None, some("a"), SseEventEnd::Line), (None, some("b"), SseEventEnd::Text)]
             }),
-            ("event: bare\n", vec![(Some("bare"), None, Ending::Text)]),
-            ("data", vec![(None, some(""), Ending::Text)]),
+            ("event: bare\n", vec![(Some("bare"), None, SseEventEnd::Text)]),
+            ("data", vec![(None, some(""), SseEventEnd::Text)]),
             ("", vec![]),
             ("\n\n: only\n", vec![]),
         ] {

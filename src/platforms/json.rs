@@ -1,7 +1,7 @@
 //! JSON of a web app, read only as far as it is asked for. Nothing here recurses or keeps a list, so that neither depth
 //! nor number of what a body holds can cost more than the body itself.
 
-use crate::wire::{Object, Raw};
+use crate::wire::{JsonObject, RawJson};
 use serde::{
     Deserialize,
     de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor},
@@ -14,7 +14,7 @@ use std::{borrow::Cow, fmt};
 pub(super) struct NotAnArray;
 
 /// The JSON that a body is, also when it came as text.
-pub(super) fn of(body: &Raw) -> Cow<'_, str> {
+pub(super) fn of(body: &RawJson) -> Cow<'_, str> {
     match body.string() {
         Some(Cow::Borrowed(text)) => Cow::Borrowed(text.trim()),
         Some(Cow::Owned(text)) => Cow::Owned(text.trim().to_owned()),
@@ -23,17 +23,17 @@ pub(super) fn of(body: &Raw) -> Cow<'_, str> {
 }
 
 /// The object that `json` is.
-pub(super) fn object(json: &str) -> Option<Object<'_>> {
-    json.starts_with('{').then(|| Object::parse(json).ok()).flatten()
+pub(super) fn object(json: &str) -> Option<JsonObject<'_>> {
+    json.starts_with('{').then(|| JsonObject::parse(json).ok()).flatten()
 }
 
 /// The field of that name, as JSON; `null` counts as absent.
-pub(super) fn field<'a>(object: &Object<'a>, name: &str) -> Option<&'a str> {
+pub(super) fn field<'a>(object: &JsonObject<'a>, name: &str) -> Option<&'a str> {
     object.get(&[name]).map(RawValue::get)
 }
 
 /// The field of that name, as JSON, also when it is `null`.
-pub(super) fn own<'a>(object: &Object<'a>, name: &str) -> Option<&'a str> {
+pub(super) fn own<'a>(object: &JsonObject<'a>, name: &str) -> Option<&'a str> {
     object.iter().filter(|(given, _)| *given == name).last().map(|(_, value)| value.get())
 }
 
@@ -45,7 +45,7 @@ pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The first of these fields that is a string.
-pub(super) fn text<'a>(object: &Object<'a>, names: &[&str]) -> Option<Cow<'a, str>> {
+pub(super) fn text<'a>(object: &JsonObject<'a>, names: &[&str]) -> Option<Cow<'a, str>> {
     names.iter().find_map(|name| field(object, name).and_then(string))
 }
 
@@ -156,9 +156,9 @@ mod tests {
 
     #[test]
     fn a_body_is_read_also_when_it_came_as_text() {
-        assert_eq!(of(&Raw::trusted("[1]")), "[1]");
-        assert_eq!(of(&Raw::of(&" {\"a\":\"b\"}\n")), "{\"a\":\"b\"}");
-        assert_eq!(of(&Raw::default()), "null");
+        assert_eq!(of(&RawJson::trusted("[1]")), "[1]");
+        assert_eq!(of(&RawJson::of(&" {\"a\":\"b\"}\n")), "{\"a\":\"b\"}");
+        assert_eq!(of(&RawJson::default()), "null");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 pub mod event_stream;
 pub mod full_text;
+mod joined_text;
 mod json;
 pub mod plan;
-mod prose;
 pub mod registry;
-pub mod target;
+pub mod request_path;

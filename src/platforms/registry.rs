@@ -14,7 +14,7 @@ use url::{Host, Url};
 /// Section `platforms`: every platform by its name, the built-in ones included.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Platforms(pub BTreeMap<String, PlatformSettings>);
+pub struct PlatformsSettings(pub BTreeMap<String, PlatformSettings>);
 
 settings! {
     /// One platform as it is written in the configuration.
@@ -26,32 +26,32 @@ settings! {
         /// Where its pages live, `*.` for any subdomain; empty = the host of `shell_url`.
         hosts: Vec<String> = Vec::new(),
         /// How answers may come.
-        modes: Vec<Mode> = vec![Mode::Buffered, Mode::Sse],
+        modes: Vec<PlatformMode> = vec![PlatformMode::Buffered, PlatformMode::Sse],
         /// Which extractor watches for final messages; empty = none.
-        final_message: Extractor = Extractor::None,
+        final_message: FinalMessageExtractor = FinalMessageExtractor::None,
         /// Further hosts that may send the assistant's answers to the page, each exact.
         answer_hosts: Vec<String> = Vec::new(),
         /// How a prompt without a path is sent; empty = not at all.
-        prompt: Prompt = Prompt::None,
+        prompt: PromptMethod = PromptMethod::None,
     }
 }
 
 /// How an answer may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum PlatformMode {
     /// Whole.
     Buffered,
     /// Event by event.
     Sse,
 }
 
-impl Mode {
+impl PlatformMode {
     /// As it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Mode::Buffered => "buffered",
-            Mode::Sse => "sse",
+            PlatformMode::Buffered => "buffered",
+            PlatformMode::Sse => "sse",
         }
     }
 }
@@ -59,7 +59,7 @@ impl Mode {
 /// What watches a platform's own traffic for complete messages of the assistant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Extractor {
+pub enum FinalMessageExtractor {
     /// Nothing.
     #[serde(rename = "")]
     None,
@@ -71,16 +71,16 @@ pub enum Extractor {
     Gemini,
 }
 
-impl Extractor {
+impl FinalMessageExtractor {
     /// Whether the app's assistant answers at this path.
-    pub fn speaks_at(self, path: &str) -> bool {
+    pub fn answers_at(self, path: &str) -> bool {
         match self {
-            Extractor::Claude => path.ends_with("/completion"),
-            Extractor::Chatgpt => {
+            FinalMessageExtractor::Claude => path.ends_with("/completion"),
+            FinalMessageExtractor::Chatgpt => {
                 path.ends_with("/backend-api/conversation") || path.ends_with("/backend-api/f/conversation")
             }
-            Extractor::Gemini => path.ends_with("/StreamGenerate"),
-            Extractor::None => false,
+            FinalMessageExtractor::Gemini => path.ends_with("/StreamGenerate"),
+            FinalMessageExtractor::None => false,
         }
     }
 }
@@ -88,7 +88,7 @@ impl Extractor {
 /// How a prompt without a path is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Prompt {
+pub enum PromptMethod {
     /// Not at all.
     #[serde(rename = "")]
     None,
@@ -98,7 +98,7 @@ pub enum Prompt {
     Template,
 }
 
-impl Default for Platforms {
+impl Default for PlatformsSettings {
     fn default() -> Self {
         toml::from_str(include_str!("builtin.toml")).expect("a test reads the built-in platforms")
     }
@@ -127,29 +127,29 @@ pub struct Platform {
     /// Where its pages live; never empty.
     pub hosts: Vec<HostPattern>,
     /// How answers may come; never empty.
-    pub modes: Vec<Mode>,
+    pub modes: Vec<PlatformMode>,
     /// What watches for final messages.
-    pub final_message: Extractor,
+    pub final_message: FinalMessageExtractor,
     /// Hosts beside that of `shell_url` whose answers may be final messages; each exact.
     pub answer_hosts: Vec<HostPattern>,
     /// How a prompt without a path is sent.
-    pub prompt: Prompt,
+    pub prompt: PromptMethod,
 }
 
 /// Every platform that requests may name, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Registry {
+pub struct PlatformRegistry {
     platforms: Vec<Arc<Platform>>,
 }
 
-impl Registry {
+impl PlatformRegistry {
     /// The platforms of a validated configuration.
-    pub fn new(settings: &Platforms) -> Self {
-        Registry::checked(settings, &mut Faults::default())
+    pub fn new(settings: &PlatformsSettings) -> Self {
+        PlatformRegistry::checked(settings, &mut Faults::default())
     }
 
     /// The platforms that can be, and a fault for each value that cannot.
-    pub fn checked(settings: &Platforms, faults: &mut Faults) -> Self {
+    pub fn checked(settings: &PlatformsSettings, faults: &mut Faults) -> Self {
         // A `BTreeMap` hands them out sorted.
         let platform = |(name, settings): (&String, &PlatformSettings)| {
             let section = crate::config::path::quoted(name);
@@ -161,7 +161,7 @@ impl Registry {
             };
             faults.within(&section, |faults| settings.resolve(name, faults)).map(Arc::new)
         };
-        Registry { platforms: settings.0.iter().filter_map(platform).collect() }
+        PlatformRegistry { platforms: settings.0.iter().filter_map(platform).collect() }
     }
 
     /// The platform of that name.
@@ -187,7 +187,7 @@ impl PlatformSettings {
         if self.modes.is_empty() {
             faults.add("modes", "must name at least one of \"buffered\" and \"sse\"");
         }
-        if self.prompt == Prompt::Claude && name.as_str() != "claude" {
+        if self.prompt == PromptMethod::Claude && name.as_str() != "claude" {
             faults.add("prompt", "\"claude\" is for the platform claude only; use \"template\" or \"\"");
         }
         let shell_url = shell_url(&self.shell_url).map_err(|reason| faults.add("shell_url", reason)).ok()?;
@@ -228,7 +228,7 @@ impl PlatformSettings {
 
 impl Platform {
     /// Whether answers may come in this mode.
-    pub fn supports(&self, mode: Mode) -> bool {
+    pub fn supports(&self, mode: PlatformMode) -> bool {
         self.modes.contains(&mode)
     }
 

@@ -55,7 +55,7 @@ pub enum CircuitState {
 /// Where a request waited in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum WaitStage {
     /// For a slot of its target.
     TargetSlot,
     /// For its platform's pacing.
@@ -65,7 +65,7 @@ pub enum Stage {
 /// What delays a request or refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Rule {
+pub enum PolicyRule {
     /// Every slot of the target is taken, or others wait for one.
     Slot,
     /// As many as may wait for a slot do.
@@ -86,28 +86,28 @@ pub enum Rule {
     TooManyTargets,
 }
 
-impl Rule {
+impl PolicyRule {
     /// The rule as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Rule::Slot => "slot",
-            Rule::QueueFull => "queue_full",
-            Rule::CircuitProbe => "circuit_probe",
-            Rule::CircuitOpen => "circuit_open",
-            Rule::Backoff => "backoff",
-            Rule::RateLimit => "rate_limit",
-            Rule::Jitter => "jitter",
-            Rule::WaiterTimeout => "waiter_timeout",
-            Rule::TooManyTargets => "too_many_targets",
+            PolicyRule::Slot => "slot",
+            PolicyRule::QueueFull => "queue_full",
+            PolicyRule::CircuitProbe => "circuit_probe",
+            PolicyRule::CircuitOpen => "circuit_open",
+            PolicyRule::Backoff => "backoff",
+            PolicyRule::RateLimit => "rate_limit",
+            PolicyRule::Jitter => "jitter",
+            PolicyRule::WaiterTimeout => "waiter_timeout",
+            PolicyRule::TooManyTargets => "too_many_targets",
         }
     }
 }
 
 /// One rule that stands between a request and its dispatch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reason {
+pub struct WaitReason {
     /// Which.
-    pub rule: Rule,
+    pub rule: PolicyRule,
     /// When it ends, in Unix milliseconds, as far as that can be foretold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<WallMs>,
@@ -119,27 +119,27 @@ pub struct Reason {
     pub position: Option<usize>,
 }
 
-impl Reason {
+impl WaitReason {
     /// A rule of which nothing more can be said.
-    pub(super) fn of(rule: Rule) -> Self {
-        Reason { rule, until: None, delay_ms: None, position: None }
+    pub(super) fn of(rule: PolicyRule) -> Self {
+        WaitReason { rule, until: None, delay_ms: None, position: None }
     }
 
     /// A rule that ends `delay_ms` from now.
-    pub(super) fn lasting(rule: Rule, delay_ms: u64, now: WallMs) -> Self {
+    pub(super) fn lasting(rule: PolicyRule, delay_ms: u64, now: WallMs) -> Self {
         let until = now.saturating_add(WallMs::try_from(delay_ms).unwrap_or(WallMs::MAX));
-        Reason { until: Some(until), delay_ms: Some(delay_ms), ..Reason::of(rule) }
+        WaitReason { until: Some(until), delay_ms: Some(delay_ms), ..WaitReason::of(rule) }
     }
 
     /// With its place in the line, from 1.
     pub(super) fn at(self, position: usize) -> Self {
-        Reason { position: Some(position), ..self }
+        WaitReason { position: Some(position), ..self }
     }
 }
 
 /// Why a request may not go out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum PolicyRefusal {
     /// Too many wait already.
     #[error("{waiting} requests already wait for this client and platform")]
     QueueFull {
@@ -154,7 +154,7 @@ pub enum Refusal {
         /// The same, in Unix milliseconds.
         until: WallMs,
         /// After what.
-        cause: Failures,
+        cause: FailureStreak,
     },
     /// The target rests for longer than a request may wait.
     #[error("the back-off lasts another {retry_after_ms} ms, longer than a request may wait, {cause}")]
@@ -164,15 +164,15 @@ pub enum Refusal {
         /// The same, in Unix milliseconds.
         until: WallMs,
         /// After what.
-        cause: Failures,
+        cause: FailureStreak,
     },
     /// Its turn did not come in time.
     #[error("the request's turn did not come within {wait_timeout_ms} ms; it last waited for {}", words(*rule))]
     WaiterTimeout {
         /// Where it waited.
-        stage: Stage,
+        stage: WaitStage,
         /// For what.
-        rule: Rule,
+        rule: PolicyRule,
         /// How long it may wait.
         wait_timeout_ms: u64,
     },
@@ -186,14 +186,14 @@ pub enum Refusal {
 
 /// A row of failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failures {
+pub struct FailureStreak {
     /// How many in a row.
     pub count: u32,
     /// What failed last.
     pub last_error: Option<String>,
 }
 
-impl std::fmt::Display for Failures {
+impl std::fmt::Display for FailureStreak {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plural = if self.count == 1 { "" } else { "s" };
         write!(f, "after {} failure{plural}", self.count)?;
@@ -202,42 +202,42 @@ impl std::fmt::Display for Failures {
 }
 
 /// What is waited for, as a part of a sentence.
-fn words(rule: Rule) -> &'static str {
+fn words(rule: PolicyRule) -> &'static str {
     match rule {
-        Rule::Slot | Rule::QueueFull | Rule::WaiterTimeout | Rule::TooManyTargets => "a slot",
-        Rule::CircuitProbe | Rule::CircuitOpen => "the circuit's probe",
-        Rule::Backoff => "the end of the back-off",
-        Rule::RateLimit => "room in the platform's window",
-        Rule::Jitter => "its random pause",
+        PolicyRule::Slot | PolicyRule::QueueFull | PolicyRule::WaiterTimeout | PolicyRule::TooManyTargets => "a slot",
+        PolicyRule::CircuitProbe | PolicyRule::CircuitOpen => "the circuit's probe",
+        PolicyRule::Backoff => "the end of the back-off",
+        PolicyRule::RateLimit => "room in the platform's window",
+        PolicyRule::Jitter => "its random pause",
     }
 }
 
-impl Refusal {
+impl PolicyRefusal {
     /// The specific error code.
     pub fn code(&self) -> &'static str {
         match self {
-            Refusal::QueueFull { .. } | Refusal::TooManyTargets { .. } => "queue_full",
-            Refusal::CircuitOpen { .. } => "circuit_open",
-            Refusal::Backoff { .. } => "backoff",
-            Refusal::WaiterTimeout { .. } => "waiter_timeout",
+            PolicyRefusal::QueueFull { .. } | PolicyRefusal::TooManyTargets { .. } => "queue_full",
+            PolicyRefusal::CircuitOpen { .. } => "circuit_open",
+            PolicyRefusal::Backoff { .. } => "backoff",
+            PolicyRefusal::WaiterTimeout { .. } => "waiter_timeout",
         }
     }
 
     /// The rule that said no.
-    pub fn rule(&self) -> Rule {
+    pub fn rule(&self) -> PolicyRule {
         match self {
-            Refusal::QueueFull { .. } => Rule::QueueFull,
-            Refusal::TooManyTargets { .. } => Rule::TooManyTargets,
-            Refusal::CircuitOpen { .. } => Rule::CircuitOpen,
-            Refusal::Backoff { .. } => Rule::Backoff,
-            Refusal::WaiterTimeout { rule, .. } => *rule,
+            PolicyRefusal::QueueFull { .. } => PolicyRule::QueueFull,
+            PolicyRefusal::TooManyTargets { .. } => PolicyRule::TooManyTargets,
+            PolicyRefusal::CircuitOpen { .. } => PolicyRule::CircuitOpen,
+            PolicyRefusal::Backoff { .. } => PolicyRule::Backoff,
+            PolicyRefusal::WaiterTimeout { rule, .. } => *rule,
         }
     }
 
     /// When it is worth trying again, in milliseconds from now.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Refusal::CircuitOpen { retry_after_ms, .. } | Refusal::Backoff { retry_after_ms, .. } => {
+            PolicyRefusal::CircuitOpen { retry_after_ms, .. } | PolicyRefusal::Backoff { retry_after_ms, .. } => {
                 Some(*retry_after_ms)
             }
             _ => None,
@@ -247,7 +247,7 @@ impl Refusal {
     /// The same, in Unix milliseconds.
     pub fn until(&self) -> Option<WallMs> {
         match self {
-            Refusal::CircuitOpen { until, .. } | Refusal::Backoff { until, .. } => Some(*until),
+            PolicyRefusal::CircuitOpen { until, .. } | PolicyRefusal::Backoff { until, .. } => Some(*until),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use super::settings::Backoff;
 
 /// Milliseconds of rest after `failures` failures in a row: doubled with each, up to a bound; what the upstream asked for
 /// where that is longer.
-pub(super) fn rest_ms(failures: u32, limits: &Backoff, retry_after_ms: Option<u64>) -> u64 {
+pub(super) fn backoff_ms(failures: u32, limits: &Backoff, retry_after_ms: Option<u64>) -> u64 {
     debug_assert!(failures > 0, "nobody rests after no failure");
     let doubled = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
     let own = limits.base_ms.saturating_mul(doubled).min(limits.max_ms);
@@ -32,7 +32,7 @@ mod tests {
             (7, Some(90_000), 90_000),
             (1, Some(u64::MAX), u64::MAX),
         ] {
-            assert_eq!(rest_ms(failures, &limits, retry_after), rest, "{failures} failures, {retry_after:?}");
+            assert_eq!(backoff_ms(failures, &limits, retry_after), rest, "{failures} failures, {retry_after:?}");
         }
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Circuit {
 
 /// What the circuit says to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ruling {
+pub(super) enum CircuitDecision {
     /// It passes.
     Pass,
     /// It passes and is the probe.
@@ -42,41 +42,43 @@ pub(super) enum Ruling {
 
 /// How a request ended, as far as the circuit minds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum CircuitEvent {
     /// The platform answered.
-    Well,
+    Succeeded,
     /// It did not, as often as said in a row.
-    Badly { failures: u32 },
+    Failed { failures: u32 },
     /// That says nothing.
     Cancelled,
 }
 
 impl Circuit {
     /// What it says to the request of that number.
-    pub(super) fn rule(&self, number: u64, now: Moment) -> Ruling {
+    pub(super) fn decide(&self, number: u64, now: Moment) -> CircuitDecision {
         match self {
-            Circuit::Closed => Ruling::Pass,
-            Circuit::HalfOpen { probe } if *probe == number => Ruling::Pass,
-            Circuit::HalfOpen { .. } => Ruling::Wait,
-            Circuit::Open(until) if until.is_over(now.instant) => Ruling::Probe,
-            Circuit::Open(until) => Ruling::Refuse(*until),
+            Circuit::Closed => CircuitDecision::Pass,
+            Circuit::HalfOpen { probe } if *probe == number => CircuitDecision::Pass,
+            Circuit::HalfOpen { .. } => CircuitDecision::Wait,
+            Circuit::Open(until) if until.is_over(now.instant) => CircuitDecision::Probe,
+            Circuit::Open(until) => CircuitDecision::Refuse(*until),
         }
     }
 
     /// The circuit that follows the end of a request.
-    pub(super) fn ended(self, ended: Ended, number: u64, limits: &CircuitBreaker, now: Moment) -> Self {
+    pub(super) fn after(self, ended: CircuitEvent, number: u64, limits: &CircuitBreaker, now: Moment) -> Self {
         match (self, ended) {
-            (_, Ended::Well) => Circuit::Closed,
+            (_, CircuitEvent::Succeeded) => Circuit::Closed,
             // Nothing was learnt: the next one finds out.
-            (Circuit::HalfOpen { probe }, Ended::Cancelled) if probe == number => {
+            (Circuit::HalfOpen { probe }, CircuitEvent::Cancelled) if probe == number => {
                 Circuit::Open(Deadline::after(0, now))
             }
-            (unchanged, Ended::Cancelled) => unchanged,
-            (Circuit::HalfOpen { .. }, Ended::Badly { .. }) => Circuit::Open(Deadline::after(limits.open_ms, now)),
-            (_, Ended::Badly { failures }) if failures >= limits.failure_threshold => {
+            (unchanged, CircuitEvent::Cancelled) => unchanged,
+            (Circuit::HalfOpen { .. }, CircuitEvent::Failed { .. }) => {
                 Circuit::Open(Deadline::after(limits.open_ms, now))
             }
-            (unchanged, Ended::Badly { .. }) => unchanged,
+            (_, CircuitEvent::Failed { failures }) if failures >= limits.failure_threshold => {
+                Circuit::Open(Deadline::after(limits.open_ms, now))
+            }
+            (unchanged, CircuitEvent::Failed { .. }) => unchanged,
         }
     }
 
@@ -110,27 +112,27 @@ mod tests {
         let open = Circuit::Open(Deadline::after(60_000, now));
         let due = Circuit::Open(Deadline::after(0, now));
         let half = Circuit::HalfOpen { probe: 7 };
-        let badly = |failures| Ended::Badly { failures };
+        let badly = |failures| CircuitEvent::Failed { failures };
         for (from, ended, number, to) in [
-            (Circuit::Closed, Ended::Well, 1, Circuit::Closed),
-            (Circuit::Closed, Ended::Cancelled, 1, Circuit::Closed),
+            (Circuit::Closed, CircuitEvent::Succeeded, 1, Circuit::Closed),
+            (Circuit::Closed, CircuitEvent::Cancelled, 1, Circuit::Closed),
             (Circuit::Closed, badly(2), 1, Circuit::Closed),
             (Circuit::Closed, badly(3), 1, open),
             (Circuit::Closed, badly(4), 1, open),
             // Of requests that went out before it opened.
-            (old, Ended::Well, 1, Circuit::Closed),
-            (old, Ended::Cancelled, 1, old),
+            (old, CircuitEvent::Succeeded, 1, Circuit::Closed),
+            (old, CircuitEvent::Cancelled, 1, old),
             (old, badly(4), 1, open),
             // The threshold was raised since.
             (old, badly(2), 1, old),
-            (half, Ended::Well, 7, Circuit::Closed),
-            (half, Ended::Well, 1, Circuit::Closed),
+            (half, CircuitEvent::Succeeded, 7, Circuit::Closed),
+            (half, CircuitEvent::Succeeded, 1, Circuit::Closed),
             (half, badly(1), 7, open),
             (half, badly(1), 1, open),
-            (half, Ended::Cancelled, 7, due),
-            (half, Ended::Cancelled, 1, half),
+            (half, CircuitEvent::Cancelled, 7, due),
+            (half, CircuitEvent::Cancelled, 1, half),
         ] {
-            assert_eq!(from.ended(ended, number, &LIMITS, now), to, "{from:?} --{number} {ended:?}-->");
+            assert_eq!(from.after(ended, number, &LIMITS, now), to, "{from:?} --{number} {ended:?}-->");
         }
     }
 
@@ -143,14 +145,14 @@ mod tests {
             Moment { instant: now.instant + Duration::from_millis(ms), wall }
         };
         for (circuit, number, ms, ruling) in [
-            (Circuit::Closed, 1, 0, Ruling::Pass),
-            (Circuit::Open(until), 1, 0, Ruling::Refuse(until)),
-            (Circuit::Open(until), 1, 59_999, Ruling::Refuse(until)),
-            (Circuit::Open(until), 1, 60_000, Ruling::Probe),
-            (Circuit::HalfOpen { probe: 7 }, 7, 0, Ruling::Pass),
-            (Circuit::HalfOpen { probe: 7 }, 8, 0, Ruling::Wait),
+            (Circuit::Closed, 1, 0, CircuitDecision::Pass),
+            (Circuit::Open(until), 1, 0, CircuitDecision::Refuse(until)),
+            (Circuit::Open(until), 1, 59_999, CircuitDecision::Refuse(until)),
+            (Circuit::Open(until), 1, 60_000, CircuitDecision::Probe),
+            (Circuit::HalfOpen { probe: 7 }, 7, 0, CircuitDecision::Pass),
+            (Circuit::HalfOpen { probe: 7 }, 8, 0, CircuitDecision::Wait),
         ] {
-            assert_eq!(circuit.rule(number, at(ms)), ruling, "{circuit:?} {number} after {ms} ms");
+            assert_eq!(circuit.decide(number, at(ms)), ruling, "{circuit:?} {number} after {ms} ms");
         }
     }
 }

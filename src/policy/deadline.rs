@@ -3,25 +3,25 @@
 use crate::{
     clock::{Moment, WallMs},
     host::uptime::Uptime,
-    store::policy::UntilRow,
+    store::policy::DeadlineRow,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The longest that anything may last: an upstream may ask for a century.
-pub(super) const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+pub(super) const DEADLINE_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
-/// How far the wall clock may have moved until what it was promised to show no longer holds.
-const SLACK_MS: i64 = 1_000;
+/// How far the wall clock may have moved until what it was shown_wall to show no longer holds.
+const WALL_DRIFT_MAX_MS: i64 = 1_000;
 
 /// Now, by all clocks there are: for what outlives the process.
 #[derive(Clone, Debug)]
-pub(super) struct Bearings {
+pub(super) struct ClockReadings {
     pub(super) now: Moment,
     pub(super) uptime: Option<Uptime>,
 }
 
-impl Bearings {
+impl ClockReadings {
     /// Milliseconds of this boot at a wall time of another run: nothing when that was another boot.
     fn uptime_in(&self, boot: Option<&Arc<str>>) -> Option<i64> {
         self.uptime.as_ref().filter(|uptime| Some(&uptime.boot_id) == boot).map(|uptime| uptime.ms)
@@ -58,16 +58,16 @@ pub(super) fn signed_ms(from: Instant, to: Instant) -> i64 {
 pub(super) struct Deadline {
     at: Instant,
     /// What the wall clock was to show by then, when it was set.
-    promised: WallMs,
+    shown_wall: WallMs,
     span_ms: u64,
 }
 
 impl Deadline {
-    /// In `ms` milliseconds, at most in [`LONGEST_MS`].
+    /// In `ms` milliseconds, at most in [`DEADLINE_MAX_MS`].
     pub(super) fn after(ms: u64, now: Moment) -> Self {
-        let span_ms = ms.min(LONGEST_MS);
-        let promised = now.wall.saturating_add(span_ms as i64);
-        Deadline { at: now.instant + Duration::from_millis(span_ms), promised, span_ms }
+        let span_ms = ms.min(DEADLINE_MAX_MS);
+        let shown_wall = now.wall.saturating_add(span_ms as i64);
+        Deadline { at: now.instant + Duration::from_millis(span_ms), shown_wall, span_ms }
     }
 
     /// When that is.
@@ -93,22 +93,22 @@ impl Deadline {
     /// As the wall clock shows it: as it was said first, unless the clock was set since.
     pub(super) fn wall(&self, now: Moment) -> WallMs {
         let derived = now.wall.saturating_add(signed_ms(now.instant, self.at));
-        if (derived - self.promised).abs() <= SLACK_MS { self.promised } else { derived }
+        if (derived - self.shown_wall).abs() <= WALL_DRIFT_MAX_MS { self.shown_wall } else { derived }
     }
 
     /// As it is kept.
-    pub(super) fn row(&self, bearings: &Bearings) -> UntilRow {
+    pub(super) fn row(&self, readings: &ClockReadings) -> DeadlineRow {
         let span_ms = i64::try_from(self.span_ms).unwrap_or(i64::MAX);
-        UntilRow { until: self.wall(bearings.now), uptime_ms: bearings.uptime_at(self.at), span_ms }
+        DeadlineRow { until: self.wall(readings.now), uptime_ms: readings.uptime_at(self.at), span_ms }
     }
 
     /// What was kept, by another process perhaps.
-    pub(super) fn restored(row: &UntilRow, boot: Option<&Arc<str>>, bearings: &Bearings) -> Self {
-        let left = bearings.left_ms(row.until, row.uptime_ms, boot, row.span_ms);
-        let mut deadline = Deadline::after(left.unsigned_abs(), bearings.now);
-        deadline.span_ms = row.span_ms.unsigned_abs().min(LONGEST_MS);
-        if (deadline.promised - row.until).abs() <= SLACK_MS {
-            deadline.promised = row.until;
+    pub(super) fn restored(row: &DeadlineRow, boot: Option<&Arc<str>>, readings: &ClockReadings) -> Self {
+        let left = readings.left_ms(row.until, row.uptime_ms, boot, row.span_ms);
+        let mut deadline = Deadline::after(left.unsigned_abs(), readings.now);
+        deadline.span_ms = row.span_ms.unsigned_abs().min(DEADLINE_MAX_MS);
+        if (deadline.shown_wall - row.until).abs() <= WALL_DRIFT_MAX_MS {
+            deadline.shown_wall = row.until;
         }
         deadline
     }
@@ -120,15 +120,15 @@ mod tests {
 
     const DAY: i64 = 24 * 3_600_000;
 
-    fn bearings(wall: WallMs, uptime: Option<(&str, i64)>) -> Bearings {
+    fn readings(wall: WallMs, uptime: Option<(&str, i64)>) -> ClockReadings {
         let now = Moment { instant: Instant::now(), wall };
-        Bearings { now, uptime: uptime.map(|(boot, ms)| Uptime { boot_id: boot.into(), ms }) }
+        ClockReadings { now, uptime: uptime.map(|(boot, ms)| Uptime { boot_id: boot.into(), ms }) }
     }
 
     #[test]
     fn what_is_left_after_a_downtime() {
         // Kept at wall 1 000 000, uptime 5 000 of boot "a": 60 s, of which 40 s were left.
-        let row = UntilRow { until: 1_040_000, uptime_ms: Some(45_000), span_ms: 60_000 };
+        let row = DeadlineRow { until: 1_040_000, uptime_ms: Some(45_000), span_ms: 60_000 };
         let a: Arc<str> = "a".into();
         for (why, wall, uptime, left) in [
             ("ten seconds later", 1_010_000, Some(("a", 15_000)), 30_000),
@@ -139,15 +139,15 @@ mod tests {
             ("another boot, the clock back by a day", 1_010_000 - DAY, Some(("b", 3_000)), 60_000),
             ("no uptime to be had", 1_039_000, None, 1_000),
         ] {
-            let bearings = bearings(wall, uptime);
-            let restored = Deadline::restored(&row, Some(&a), &bearings);
-            assert_eq!(restored.left_ms(bearings.now.instant), left, "{why}");
+            let readings = readings(wall, uptime);
+            let restored = Deadline::restored(&row, Some(&a), &readings);
+            assert_eq!(restored.left_ms(readings.now.instant), left, "{why}");
         }
     }
 
     #[test]
     fn the_wall_time_that_was_shown_first_is_kept_unless_the_clock_is_set() {
-        let start = bearings(1_000_000, None).now;
+        let start = readings(1_000_000, None).now;
         let deadline = Deadline::after(60_000, start);
         let later = |ms: u64, wall| Moment { instant: start.instant + Duration::from_millis(ms), wall };
         assert_eq!(deadline.wall(later(10_000, 1_010_003)), 1_060_000, "clocks drift by a little");
@@ -156,17 +156,17 @@ mod tests {
 
     #[test]
     fn a_kept_deadline_shows_the_same_wall_time() {
-        let first = bearings(1_000_000, Some(("a", 5_000)));
+        let first = readings(1_000_000, Some(("a", 5_000)));
         let row = Deadline::after(60_000, first.now).row(&first);
-        assert_eq!(row, UntilRow { until: 1_060_000, uptime_ms: Some(65_000), span_ms: 60_000 });
-        let second = bearings(1_002_000, Some(("a", 7_001)));
+        assert_eq!(row, DeadlineRow { until: 1_060_000, uptime_ms: Some(65_000), span_ms: 60_000 });
+        let second = readings(1_002_000, Some(("a", 7_001)));
         let restored = Deadline::restored(&row, Some(&"a".into()), &second);
         assert_eq!(restored.row(&second).until, 1_060_000);
     }
 
     #[test]
     fn nothing_lasts_for_ever() {
-        let now = bearings(1_000_000, None).now;
-        assert_eq!(Deadline::after(u64::MAX, now).left_ms(now.instant), LONGEST_MS);
+        let now = readings(1_000_000, None).now;
+        assert_eq!(Deadline::after(u64::MAX, now).left_ms(now.instant), DEADLINE_MAX_MS);
     }
 }

@@ -3,7 +3,7 @@
 use super::admission::CircuitState;
 use crate::{
     clock::WallMs,
-    events::Bus,
+    events::EventBus,
     ids::{ClientId, PlatformName},
 };
 use serde::Serialize;
@@ -27,14 +27,14 @@ pub(super) struct TargetChanged {
 
 /// That by which a change is known. How many requests are out is not part of it: that follows from theirs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct PublishedTargetState {
     pub(super) circuit_state: CircuitState,
     pub(super) waiting: usize,
     pub(super) consecutive_failures: u32,
 }
 
 impl TargetChanged {
-    pub(super) fn tell(self, events: &Bus) {
+    pub(super) fn publish(self, events: &EventBus) {
         events.publish("policy", self);
     }
 }
@@ -48,7 +48,7 @@ pub(super) struct PlatformChanged {
 }
 
 impl PlatformChanged {
-    pub(super) fn tell(self, events: &Bus) {
+    pub(super) fn publish(self, events: &EventBus) {
         events.publish("policy", self);
     }
 }

@@ -1,10 +1,10 @@
 //! What a request made now would meet, in the rules' own words. Pure.
 
 use super::{
-    admission::{Reason, Refusal, Rule},
-    line::Prospect,
-    pacing::Outlook,
-    window::ms_until,
+    admission::{PolicyRefusal, PolicyRule, WaitReason},
+    dispatch_window::ms_until,
+    pacing_queue::PacingForecast,
+    target_queue::AdmissionForecast,
 };
 use crate::{
     clock::{Moment, WallMs},
@@ -15,7 +15,7 @@ use serde::Serialize;
 /// What would become of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Would {
+pub enum PredictedOutcome {
     /// It would go out at once.
     Admit,
     /// It would wait.
@@ -26,31 +26,31 @@ pub enum Would {
 
 /// What a request made now would meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Explanation {
+pub struct PolicyExplanation {
     /// Who would perform it.
     pub client_id: ClientId,
     /// In which app.
     pub platform: PlatformName,
     /// What would become of it.
-    pub would: Would,
+    pub would: PredictedOutcome,
     /// The rules that it would meet, in the order in which it would; a refusal is the last.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<WaitReason>,
 }
 
 /// What the platform's line makes a request wait for.
-pub(super) fn of_platform(outlook: &Outlook, now: Moment) -> Vec<Reason> {
+pub(super) fn of_platform(pacing_forecast: &PacingForecast, now: Moment) -> Vec<WaitReason> {
     let mut reasons = Vec::new();
-    let position = outlook.ahead + 1;
-    if let Some(room_at) = outlook.room_at {
-        reasons.push(Reason::lasting(Rule::RateLimit, ms_until(now.instant, room_at), now.wall).at(position));
-    } else if outlook.ahead > 0 {
-        reasons.push(Reason::of(Rule::RateLimit).at(position));
+    let position = pacing_forecast.ahead + 1;
+    if let Some(room_at) = pacing_forecast.room_at {
+        reasons.push(WaitReason::lasting(PolicyRule::RateLimit, ms_until(now.instant, room_at), now.wall).at(position));
+    } else if pacing_forecast.ahead > 0 {
+        reasons.push(WaitReason::of(PolicyRule::RateLimit).at(position));
     }
-    if outlook.jitter_ms > 0 {
-        let reason = match outlook.jitter_until {
+    if pacing_forecast.jitter_ms > 0 {
+        let reason = match pacing_forecast.jitter_until {
             // Drawn already.
-            Some(until) => Reason::lasting(Rule::Jitter, ms_until(now.instant, until), now.wall),
-            None => Reason { delay_ms: Some(outlook.jitter_ms), ..Reason::of(Rule::Jitter) },
+            Some(until) => WaitReason::lasting(PolicyRule::Jitter, ms_until(now.instant, until), now.wall),
+            None => WaitReason { delay_ms: Some(pacing_forecast.jitter_ms), ..WaitReason::of(PolicyRule::Jitter) },
         };
         reasons.push(reason.at(position));
     }
@@ -58,14 +58,14 @@ pub(super) fn of_platform(outlook: &Outlook, now: Moment) -> Vec<Reason> {
 }
 
 /// The refusal as the one reason.
-fn refused(refusal: &Refusal) -> Reason {
+fn refused(refusal: &PolicyRefusal) -> WaitReason {
     let (until, delay_ms) = (refusal.until(), refusal.retry_after_ms());
-    let position = if let Refusal::QueueFull { waiting } = refusal { Some(waiting + 1) } else { None };
-    Reason { rule: refusal.rule(), until, delay_ms, position }
+    let position = if let PolicyRefusal::QueueFull { waiting } = refusal { Some(waiting + 1) } else { None };
+    WaitReason { rule: refusal.rule(), until, delay_ms, position }
 }
 
 /// Milliseconds until all of them are over, as far as that can be foretold.
-fn foretold_ms(reasons: &[Reason], now: WallMs) -> u64 {
+fn foretold_ms(reasons: &[WaitReason], now: WallMs) -> u64 {
     let last = reasons.iter().filter_map(|reason| reason.until).max().map_or(0, |until| until.saturating_sub(now));
     let after = reasons.iter().filter(|reason| reason.until.is_none()).filter_map(|reason| reason.delay_ms);
     after.fold(u64::try_from(last).unwrap_or(0), u64::saturating_add)
@@ -73,20 +73,20 @@ fn foretold_ms(reasons: &[Reason], now: WallMs) -> u64 {
 
 /// Puts together what the target and the platform's line say to a request that waits for `wait_ms` milliseconds at most.
 pub(super) fn explain(
-    prospect: Prospect,
-    outlook: Option<&Outlook>,
+    forecast: AdmissionForecast,
+    pacing_forecast: Option<&PacingForecast>,
     wait_ms: u64,
     now: Moment,
-) -> (Would, Vec<Reason>) {
-    match prospect {
-        Prospect::Refused(refusal) => (Would::Refuse, vec![refused(&refusal)]),
-        Prospect::Passes(mut reasons) => {
-            reasons.extend(outlook.map_or_else(Vec::new, |outlook| of_platform(outlook, now)));
+) -> (PredictedOutcome, Vec<WaitReason>) {
+    match forecast {
+        AdmissionForecast::Refused(refusal) => (PredictedOutcome::Refuse, vec![refused(&refusal)]),
+        AdmissionForecast::Passes(mut reasons) => {
+            reasons.extend(pacing_forecast.map_or_else(Vec::new, |pacing_forecast| of_platform(pacing_forecast, now)));
             if foretold_ms(&reasons, now.wall) > wait_ms {
-                reasons.push(Reason::lasting(Rule::WaiterTimeout, wait_ms, now.wall));
-                return (Would::Refuse, reasons);
+                reasons.push(WaitReason::lasting(PolicyRule::WaiterTimeout, wait_ms, now.wall));
+                return (PredictedOutcome::Refuse, reasons);
             }
-            (if reasons.is_empty() { Would::Admit } else { Would::Wait }, reasons)
+            (if reasons.is_empty() { PredictedOutcome::Admit } else { PredictedOutcome::Wait }, reasons)
         }
     }
 }
@@ -101,35 +101,41 @@ mod tests {
     fn the_rules_stand_in_the_order_in_which_they_are_met() {
         let now = Moment { instant: Instant::now(), wall: 1_000_000 };
         let later = |ms| Some(now.instant + Duration::from_millis(ms));
-        let outlook = |ahead, room_at, jitter_ms, jitter_until| Outlook { ahead, room_at, jitter_ms, jitter_until };
-        let rest_of = |ms| Reason::lasting(Rule::Backoff, ms, now.wall);
-        for (prospect, outlook, would, shown) in [
-            (vec![], outlook(0, None, 0, None), Would::Admit, ""),
-            (vec![rest_of(500)], outlook(0, None, 0, None), Would::Wait, "backoff 500 @500;"),
-            (vec![], outlook(0, later(70), 30, None), Would::Wait, "rate_limit 70 @70 #1;jitter 30 #1;"),
-            (vec![], outlook(2, None, 90, None), Would::Wait, "rate_limit #3;jitter 90 #3;"),
-            (vec![], outlook(0, None, 20, later(20)), Would::Wait, "jitter 20 @20 #1;"),
+        let pacing_forecast =
+            |ahead, room_at, jitter_ms, jitter_until| PacingForecast { ahead, room_at, jitter_ms, jitter_until };
+        let rest_of = |ms| WaitReason::lasting(PolicyRule::Backoff, ms, now.wall);
+        for (forecast, pacing_forecast, would, shown) in [
+            (vec![], pacing_forecast(0, None, 0, None), PredictedOutcome::Admit, ""),
+            (vec![rest_of(500)], pacing_forecast(0, None, 0, None), PredictedOutcome::Wait, "backoff 500 @500;"),
+            (
+                vec![],
+                pacing_forecast(0, later(70), 30, None),
+                PredictedOutcome::Wait,
+                "rate_limit 70 @70 #1;jitter 30 #1;",
+            ),
+            (vec![], pacing_forecast(2, None, 90, None), PredictedOutcome::Wait, "rate_limit #3;jitter 90 #3;"),
+            (vec![], pacing_forecast(0, None, 20, later(20)), PredictedOutcome::Wait, "jitter 20 @20 #1;"),
             // The rest goes by while the window's does.
             (
                 vec![rest_of(800)],
-                outlook(0, later(900), 100, None),
-                Would::Wait,
+                pacing_forecast(0, later(900), 100, None),
+                PredictedOutcome::Wait,
                 "backoff 800 @800;rate_limit 900 @900 #1;jitter 100 #1;",
             ),
             (
                 vec![],
-                outlook(0, later(901), 100, None),
-                Would::Refuse,
+                pacing_forecast(0, later(901), 100, None),
+                PredictedOutcome::Refuse,
                 "rate_limit 901 @901 #1;jitter 100 #1;waiter_timeout 1000 @1000;",
             ),
         ] {
-            let (found, reasons) = explain(Prospect::Passes(prospect), Some(&outlook), 1_000, now);
+            let (found, reasons) = explain(AdmissionForecast::Passes(forecast), Some(&pacing_forecast), 1_000, now);
             let text: String = reasons.iter().map(|reason| line(reason, now)).collect();
             assert_eq!((found, text.as_str()), (would, shown));
         }
     }
 
-    fn line(reason: &Reason, now: Moment) -> String {
+    fn line(reason: &WaitReason, now: Moment) -> String {
         let mut text = reason.rule.name().to_owned();
         text.extend(reason.delay_ms.map(|ms| format!(" {ms}")));
         text.extend(reason.until.map(|until| format!(" @{}", until - now.wall)));
@@ -140,9 +146,9 @@ mod tests {
     #[test]
     fn a_refusal_is_the_only_reason() {
         let now = Moment { instant: Instant::now(), wall: 1_000_000 };
-        let refusal = Refusal::QueueFull { waiting: 2 };
-        let (would, reasons) = explain(Prospect::Refused(refusal), None, 1_000, now);
-        assert_eq!((would, line(&reasons[0], now).as_str()), (Would::Refuse, "queue_full #3;"));
+        let refusal = PolicyRefusal::QueueFull { waiting: 2 };
+        let (would, reasons) = explain(AdmissionForecast::Refused(refusal), None, 1_000, now);
+        assert_eq!((would, line(&reasons[0], now).as_str()), (PredictedOutcome::Refuse, "queue_full #3;"));
         assert_eq!(reasons.len(), 1);
     }
 }

@@ -1,21 +1,24 @@
 //! The door to the policy: finds or starts the target of a request, and shows, explains and resets them all.
 
 use super::{
-    admission::{CircuitState, Refusal},
-    explain::{Explanation, explain},
-    gate::{self, Gate, GateView},
-    lease::Waiting,
-    line::{Line, Prospect, Slots},
-    memory::Memory,
-    observer::{Observation, Observer},
-    settings::Policy,
-    target::{self, Acquire, Foresee, Reset, Setup, Target, TargetView, Verdict, View},
+    admission::{CircuitState, PolicyRefusal},
+    explain::{PolicyExplanation, explain},
+    lease::PendingLease,
+    memory::PolicyMemory,
+    observer::{PolicyObservation, PolicyObserver},
+    platform_pacer::{self, PacerView, PlatformPacer},
+    settings::PolicySettings,
+    target::{
+        self, AcquireLease, ForecastAdmission, GetTargetView, LeaseVerdict, PolicyTarget, ResetTarget, TargetSetup,
+        TargetView,
+    },
+    target_queue::{AdmissionForecast, TargetLimits, TargetQueue},
 };
 use crate::{
+    actor_registry::{ActorRegistry, LoadCounter},
     clock::{Clock, WallMs},
     events,
     ids::{ClientId, PlatformName, RequestId},
-    roster::{Load, Roster},
 };
 use actix::prelude::*;
 use futures_util::future::join_all;
@@ -31,71 +34,71 @@ use std::{
 
 /// A request that wants a lease.
 #[derive(Debug)]
-pub struct Applicant {
+pub struct LeaseRequest {
     /// The request.
     pub request_id: RequestId,
     /// Who is told the verdict.
-    pub answer_to: Recipient<Verdict>,
+    pub reply_to: Recipient<LeaseVerdict>,
 }
 
 /// What the policy is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct PolicyParts {
     /// The limits.
-    pub settings: Arc<Policy>,
+    pub settings: Arc<PolicySettings>,
     /// Wall time.
     pub clock: Clock,
     /// Where changes are told.
-    pub events: events::Bus,
+    pub events: events::EventBus,
     /// What is known from before.
-    pub memory: Memory,
+    pub memory: PolicyMemory,
     /// Who counts.
-    pub observer: Observer,
+    pub observer: PolicyObserver,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hub {
+pub struct PolicyHub {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    targets: Roster<(ClientId, PlatformName), Target>,
-    gates: Gates,
+    targets: ActorRegistry<(ClientId, PlatformName), PolicyTarget>,
+    pacers: PlatformPacers,
     numbers: AtomicU64,
 }
 
-/// The gates of all platforms. Cheap to clone.
+/// The pacers of all platforms. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Gates(Arc<AllGates>);
+pub(super) struct PlatformPacers(Arc<PacerRegistry>);
 
 #[derive(Debug)]
-struct AllGates {
-    parts: Parts,
-    gates: Roster<PlatformName, Gate>,
-    /// What the random numbers of each gate begin with.
+struct PacerRegistry {
+    parts: PolicyParts,
+    pacers: ActorRegistry<PlatformName, PlatformPacer>,
+    /// What the random numbers of each pacer begin with.
     seed: u64,
 }
 
-impl Gates {
-    /// The gate of a platform.
-    pub(super) fn of(&self, platform: &PlatformName) -> Option<Addr<Gate>> {
-        let AllGates { parts, gates, seed } = &*self.0;
+impl PlatformPacers {
+    /// The pacer of a platform.
+    pub(super) fn of(&self, platform: &PlatformName) -> Option<Addr<PlatformPacer>> {
+        let PacerRegistry { parts, pacers, seed } = &*self.0;
         let start = |_| {
             let limits = parts.settings.for_platform(platform.as_str());
             let environment = (parts.clock, parts.events.clone(), parts.memory.clone());
             // Each platform draws its own.
             let salt = platform.as_str().bytes().fold(*seed, |salt, byte| salt.rotate_left(8) ^ u64::from(byte));
-            Gate::new(platform.clone(), &limits, environment, StdRng::seed_from_u64(salt)).start()
+            PlatformPacer::new(platform.clone(), &limits, environment, StdRng::seed_from_u64(salt)).start()
         };
-        gates.get_or_start(platform, start).ok()
+        pacers.get_or_start(platform, start).ok()
     }
 }
 
 /// One platform, as the operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlatformView {
+pub struct PlatformPacingView {
     /// Which.
     pub platform: PlatformName,
     /// When a request last went out, in Unix milliseconds.
@@ -112,7 +115,7 @@ pub struct PlatformView {
 
 /// The policy in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct PolicySummary {
     /// Targets that there are.
     pub targets: usize,
     /// Requests that wait for anything.
@@ -123,56 +126,56 @@ pub struct Summary {
     pub open_circuits: usize,
 }
 
-impl Hub {
+impl PolicyHub {
     /// A policy; what it remembers of before takes effect with each target's first request.
-    pub fn new(parts: Parts) -> Self {
-        let targets = Roster::new(parts.settings.max_targets);
+    pub fn new(parts: PolicyParts) -> Self {
+        let targets = ActorRegistry::new(parts.settings.max_targets);
         // Where the system has no randomness the pauses are only foreseeable.
         let seed = parts.settings.seed.unwrap_or_else(|| getrandom::u64().unwrap_or_default());
         // One for each registered platform, of which there are few.
-        let gates = Roster::new(usize::MAX);
-        let gates = Gates(Arc::new(AllGates { parts, gates, seed }));
-        Hub { shared: Arc::new(Shared { targets, gates, numbers: AtomicU64::new(1) }) }
+        let pacers = ActorRegistry::new(usize::MAX);
+        let pacers = PlatformPacers(Arc::new(PacerRegistry { parts, pacers, seed }));
+        PolicyHub { shared: Arc::new(Shared { targets, pacers, numbers: AtomicU64::new(1) }) }
     }
 
     /// The settings in force.
-    pub fn settings(&self) -> &Policy {
+    pub fn settings(&self) -> &PolicySettings {
         &self.parts().settings
     }
 
-    fn parts(&self) -> &Parts {
-        &self.shared.gates.0.parts
+    fn parts(&self) -> &PolicyParts {
+        &self.shared.pacers.0.parts
     }
 
-    fn line(&self, client: &ClientId, platform: &PlatformName) -> Line<Recipient<Verdict>> {
+    fn new_queue(&self, client: &ClientId, platform: &PlatformName) -> TargetQueue<Recipient<LeaseVerdict>> {
         let limits = self.settings().for_platform(platform.as_str());
-        let slots = Slots {
+        let slots = TargetLimits {
             in_flight_max: limits.concurrency.max_in_flight_per_client_platform,
             waiting_max: limits.waiter.max_per_target,
             wait: Duration::from_millis(limits.waiter.timeout_ms),
             idle: Duration::from_millis(limits.stale_lease.idle_ms),
             sweep_interval: Duration::from_millis(limits.stale_lease.sweep_interval_ms),
         };
-        Line::new(slots, self.parts().memory.health(client, platform, &limits))
+        TargetQueue::new(slots, self.parts().memory.health(client, platform, &limits))
     }
 
-    fn start(&self, client: &ClientId, platform: &PlatformName, load: Load) -> Addr<Target> {
+    fn start(&self, client: &ClientId, platform: &PlatformName, load: LoadCounter) -> Addr<PolicyTarget> {
         let parts = self.parts();
-        let setup = Setup {
+        let setup = TargetSetup {
             client: client.clone(),
             platform: platform.clone(),
-            line: self.line(client, platform),
-            gates: self.shared.gates.clone(),
+            queue: self.new_queue(client, platform),
+            pacers: self.shared.pacers.clone(),
             clock: parts.clock,
             events: parts.events.clone(),
             memory: parts.memory.clone(),
             observer: parts.observer.clone(),
             load,
         };
-        Target::new(setup).start()
+        PolicyTarget::new(setup).start()
     }
 
-    /// Puts a request in line; the verdict is a message to the applicant. Drop what is returned to leave the line.
+    /// Puts a request in line; the verdict is a message to the applicant. Drop what is returned to leave the queue.
     ///
     /// # Errors
     ///
@@ -181,41 +184,47 @@ impl Hub {
         &self,
         client: &ClientId,
         platform: &PlatformName,
-        applicant: Applicant,
-    ) -> Result<Waiting, Refusal> {
+        applicant: LeaseRequest,
+    ) -> Result<PendingLease, PolicyRefusal> {
         let key = (client.clone(), platform.clone());
         let target =
             self.shared.targets.get_or_start(&key, |load| self.start(client, platform, load)).map_err(|full| {
-                let refusal = Refusal::TooManyTargets { max: full.max };
-                self.parts().observer.tell(Observation::Refused(&refusal));
+                let refusal = PolicyRefusal::TooManyTargets { max: full.max };
+                self.parts().observer.notify(PolicyObservation::Refused(&refusal));
                 refusal
             })?;
         let number = self.shared.numbers.fetch_add(1, Relaxed);
-        target.do_send(Acquire { number, applicant }); // bounded by the requests in flight in the whole daemon
-        Ok(Waiting { target, number, over: false })
+        target.do_send(AcquireLease { number, applicant }); // bounded by the requests in flight in the whole daemon
+        Ok(PendingLease { target, number, over: false })
     }
 
     /// Every platform, in the order given.
-    pub async fn platforms<'a>(&self, names: impl Iterator<Item = &'a PlatformName>) -> Vec<PlatformView> {
+    pub async fn platforms<'a>(&self, names: impl Iterator<Item = &'a PlatformName>) -> Vec<PlatformPacingView> {
         let ask = async |name: &'a PlatformName| {
-            let gate = self.shared.gates.of(name);
-            let asked = match gate {
-                Some(gate) => gate.send(gate::View).await.ok(),
+            let pacer = self.shared.pacers.of(name);
+            let asked = match pacer {
+                Some(pacer) => pacer.send(platform_pacer::GetPacerView).await.ok(),
                 None => None,
             };
             let view = asked.unwrap_or_default();
-            let GateView { last_dispatched_at, recent_dispatch_count, waiting, next_slot_at } = view;
-            PlatformView { platform: name.clone(), last_dispatched_at, recent_dispatch_count, waiting, next_slot_at }
+            let PacerView { last_dispatched_at, recent_dispatch_count, waiting, next_slot_at } = view;
+            PlatformPacingView {
+                platform: name.clone(),
+                last_dispatched_at,
+                recent_dispatch_count,
+                waiting,
+                next_slot_at,
+            }
         };
         join_all(names.map(ask)).await
     }
 
     /// All targets together.
-    pub async fn summary(&self) -> Summary {
+    pub async fn summary(&self) -> PolicySummary {
         let (targets, keys) = self.living().await;
         let remembered = self.parts().memory.count(|key| !keys.contains(key));
         let open = targets.iter().filter(|target| target.circuit_state == CircuitState::Open).count();
-        Summary {
+        PolicySummary {
             targets: targets.len() + remembered.targets,
             waiting: targets.iter().map(|target| target.waiting + target.held_back).sum(),
             in_flight: targets.iter().map(|target| target.in_flight - target.held_back).sum(),
@@ -225,7 +234,7 @@ impl Hub {
 
     async fn living(&self) -> (Vec<TargetView>, foldhash::HashSet<(ClientId, PlatformName)>) {
         let living = self.shared.targets.all();
-        let views = join_all(living.iter().map(|(_, target)| target.send(View))).await;
+        let views = join_all(living.iter().map(|(_, target)| target.send(GetTargetView))).await;
         (views.into_iter().flatten().collect(), living.into_iter().map(|(key, _)| key).collect())
     }
 
@@ -237,7 +246,7 @@ impl Hub {
             if !keys.contains(&(client.clone(), platform.clone())) {
                 let limits = self.settings().for_platform(platform.as_str());
                 let health = self.parts().memory.health(&client, &platform, &limits);
-                views.push(TargetView::of(&client, &platform, &health, target::Counts::default(), now));
+                views.push(TargetView::of(&client, &platform, &health, target::TargetCounts::default(), now));
             }
         }
         views.sort_by(|a, b| (&a.client_id, &a.platform).cmp(&(&b.client_id, &b.platform)));
@@ -245,28 +254,28 @@ impl Hub {
     }
 
     /// What a request made now would meet, without making one.
-    pub async fn explain(&self, client: &ClientId, platform: &PlatformName) -> Explanation {
+    pub async fn explain(&self, client: &ClientId, platform: &PlatformName) -> PolicyExplanation {
         let key = (client.clone(), platform.clone());
         let living = self.shared.targets.get(&key);
         let has_room = living.is_some() || self.shared.targets.has_room();
         let asked = match living {
-            Some(target) => target.send(Foresee).await.ok(),
+            Some(target) => target.send(ForecastAdmission).await.ok(),
             None => None,
         };
         let now = self.parts().clock.moment();
         let max = self.settings().max_targets;
-        let prospect = match asked {
-            Some(prospect) => prospect,
-            None if has_room => self.line(client, platform).prospect(now),
-            None => Prospect::Refused(Refusal::TooManyTargets { max }),
+        let forecast = match asked {
+            Some(forecast) => forecast,
+            None if has_room => self.new_queue(client, platform).forecast(now),
+            None => AdmissionForecast::Refused(PolicyRefusal::TooManyTargets { max }),
         };
-        let outlook = match self.shared.gates.of(platform) {
-            Some(gate) => gate.send(gate::Foretell { number: None }).await.ok().flatten(),
+        let pacing_forecast = match self.shared.pacers.of(platform) {
+            Some(pacer) => pacer.send(platform_pacer::ForecastPacing { number: None }).await.ok().flatten(),
             None => None,
         };
         let wait_ms = self.settings().for_platform(platform.as_str()).waiter.timeout_ms;
-        let (would, reasons) = explain(prospect, outlook.as_ref(), wait_ms, now);
-        Explanation { client_id: client.clone(), platform: platform.clone(), would, reasons }
+        let (would, reasons) = explain(forecast, pacing_forecast.as_ref(), wait_ms, now);
+        PolicyExplanation { client_id: client.clone(), platform: platform.clone(), would, reasons }
     }
 
     /// Forgets failures, back-off and circuit of every target that matches; answers how those stood before, sorted by
@@ -281,7 +290,7 @@ impl Hub {
         };
         let asked = keys.iter().filter(meant).map(async |(client, platform)| {
             match self.shared.targets.get(&(client.clone(), platform.clone())) {
-                Some(target) => target.send(Reset).await.ok(),
+                Some(target) => target.send(ResetTarget).await.ok(),
                 None => Some(self.reset_remembered(client, platform)),
             }
         });
@@ -289,17 +298,20 @@ impl Hub {
     }
 
     fn reset_remembered(&self, client: &ClientId, platform: &PlatformName) -> TargetView {
-        let Parts { memory, clock, settings, .. } = self.parts();
+        let PolicyParts { memory, clock, settings, .. } = self.parts();
         let mut health = memory.health(client, platform, &settings.for_platform(platform.as_str()));
-        let before = TargetView::of(client, platform, &health, target::Counts::default(), clock.moment());
+        let before = TargetView::of(client, platform, &health, target::TargetCounts::default(), clock.moment());
         health.reset();
-        memory.keep_target(client, platform, &health);
+        memory.persist_target(client, platform, &health);
         before
     }
 
     /// Has everything kept that is not yet, for the end.
-    pub async fn keep(&self) {
-        join_all(self.shared.targets.all().into_iter().map(|(_, target)| target.send(target::Keep))).await;
-        join_all(self.shared.gates.0.gates.all().into_iter().map(|(_, gate)| gate.send(gate::Keep))).await;
+    pub async fn persist(&self) {
+        join_all(self.shared.targets.all().into_iter().map(|(_, target)| target.send(target::PersistTarget))).await;
+        join_all(
+            self.shared.pacers.0.pacers.all().into_iter().map(|(_, pacer)| pacer.send(platform_pacer::PersistWindow)),
+        )
+        .await;
     }
 }

@@ -1,9 +1,9 @@
 //! What a request holds of the policy: its place in the queue, then its lease. Both give themselves back.
 
 use super::{
-    admission::{Admission, Reason},
-    outcome::Outcome,
-    target::{Asks, Settle, Target, Withdraw},
+    admission::{Admission, WaitReason},
+    outcome::LeaseOutcome,
+    target::{GetWaitReason, PolicyTarget, SettleLease, WithdrawRequest},
 };
 use actix::Addr;
 use std::{
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// A sign of life of a request, newest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Touch {
+pub enum ActivityKind {
     /// It got its slot.
     SlotAcquired,
     /// It waits for the end of the back-off.
@@ -47,39 +47,39 @@ pub enum Touch {
     CompleteCancelled,
 }
 
-impl Touch {
-    const ALL: [Touch; 13] = [
-        Touch::SlotAcquired,
-        Touch::BackoffWait,
-        Touch::RateLimitWait,
-        Touch::JitterWait,
-        Touch::Admitted,
-        Touch::Dispatched,
-        Touch::StreamOpen,
-        Touch::StreamEvent,
-        Touch::Progress,
-        Touch::ResponseReceived,
-        Touch::CompleteSuccess,
-        Touch::CompleteFailure,
-        Touch::CompleteCancelled,
+impl ActivityKind {
+    const ALL: [ActivityKind; 13] = [
+        ActivityKind::SlotAcquired,
+        ActivityKind::BackoffWait,
+        ActivityKind::RateLimitWait,
+        ActivityKind::JitterWait,
+        ActivityKind::Admitted,
+        ActivityKind::Dispatched,
+        ActivityKind::StreamOpen,
+        ActivityKind::StreamEvent,
+        ActivityKind::Progress,
+        ActivityKind::ResponseReceived,
+        ActivityKind::CompleteSuccess,
+        ActivityKind::CompleteFailure,
+        ActivityKind::CompleteCancelled,
     ];
 
     /// The reason as it is shown.
     pub fn name(self) -> &'static str {
         match self {
-            Touch::SlotAcquired => "slot_acquired",
-            Touch::BackoffWait => "backoff_wait",
-            Touch::RateLimitWait => "rate_limit_wait",
-            Touch::JitterWait => "jitter_wait",
-            Touch::Admitted => "admitted",
-            Touch::Dispatched => "dispatched",
-            Touch::StreamOpen => "stream_open",
-            Touch::StreamEvent => "stream_event",
-            Touch::Progress => "progress",
-            Touch::ResponseReceived => "response_received",
-            Touch::CompleteSuccess => "complete_success",
-            Touch::CompleteFailure => "complete_failure",
-            Touch::CompleteCancelled => "complete_cancelled",
+            ActivityKind::SlotAcquired => "slot_acquired",
+            ActivityKind::BackoffWait => "backoff_wait",
+            ActivityKind::RateLimitWait => "rate_limit_wait",
+            ActivityKind::JitterWait => "jitter_wait",
+            ActivityKind::Admitted => "admitted",
+            ActivityKind::Dispatched => "dispatched",
+            ActivityKind::StreamOpen => "stream_open",
+            ActivityKind::StreamEvent => "stream_event",
+            ActivityKind::Progress => "progress",
+            ActivityKind::ResponseReceived => "response_received",
+            ActivityKind::CompleteSuccess => "complete_success",
+            ActivityKind::CompleteFailure => "complete_failure",
+            ActivityKind::CompleteCancelled => "complete_cancelled",
         }
     }
 }
@@ -87,7 +87,7 @@ impl Touch {
 /// When a request last showed life, and how. Written at each event of a stream, so it takes no lock and
 /// asks no clock: it is given the moment.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct ActivityRecord {
     /// What the milliseconds count from.
     since: Instant,
     /// Of the last sign of life, plus one; 0 when there was none.
@@ -95,21 +95,21 @@ pub(super) struct Activity {
     reason: AtomicU8,
 }
 
-impl Activity {
+impl ActivityRecord {
     pub(super) fn new(now: Instant) -> Self {
-        Activity { since: now, at_ms: AtomicU64::new(0), reason: AtomicU8::new(0) }
+        ActivityRecord { since: now, at_ms: AtomicU64::new(0), reason: AtomicU8::new(0) }
     }
 
-    pub(super) fn touch(&self, reason: Touch, now: Instant) {
+    pub(super) fn touch(&self, reason: ActivityKind, now: Instant) {
         let ms = u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX - 1);
         self.at_ms.store(ms + 1, Relaxed);
         self.reason.store(reason as u8, Relaxed);
     }
 
     /// The last sign of life.
-    pub(super) fn last(&self) -> Option<(Instant, Touch)> {
+    pub(super) fn last(&self) -> Option<(Instant, ActivityKind)> {
         let ms = self.at_ms.load(Relaxed).checked_sub(1)?;
-        let reason = Touch::ALL[usize::from(self.reason.load(Relaxed))];
+        let reason = ActivityKind::ALL[usize::from(self.reason.load(Relaxed))];
         Some((self.since + Duration::from_millis(ms), reason))
     }
 }
@@ -117,9 +117,9 @@ impl Activity {
 /// The right to perform one request; settles itself as cancelled when dropped.
 #[derive(Debug)]
 pub struct Lease {
-    pub(super) target: Addr<Target>,
+    pub(super) target: Addr<PolicyTarget>,
     pub(super) number: u64,
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Arc<ActivityRecord>,
     pub(super) admission: Arc<Admission>,
     pub(super) settled: bool,
 }
@@ -131,41 +131,41 @@ impl Lease {
     }
 
     /// A sign of life.
-    pub fn touch(&self, reason: Touch, now: Instant) {
+    pub fn touch(&self, reason: ActivityKind, now: Instant) {
         self.activity.touch(reason, now);
     }
 
     /// Gives it back with how the request ended.
-    pub fn settle(mut self, outcome: Outcome) {
+    pub fn settle(mut self, outcome: LeaseOutcome) {
         self.give_back(outcome);
     }
 
-    fn give_back(&mut self, outcome: Outcome) {
+    fn give_back(&mut self, outcome: LeaseOutcome) {
         if !std::mem::replace(&mut self.settled, true) {
             // Bounded: a target has no more leases than slots.
-            self.target.do_send(Settle { number: self.number, outcome });
+            self.target.do_send(SettleLease { number: self.number, outcome });
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.give_back(Outcome::Cancelled);
+        self.give_back(LeaseOutcome::Cancelled);
     }
 }
 
 /// A place in the queue; leaves it when dropped, also when the lease has come: the target then knows nothing of it.
 #[derive(Debug)]
-pub struct Waiting {
-    pub(super) target: Addr<Target>,
+pub struct PendingLease {
+    pub(super) target: Addr<PolicyTarget>,
     pub(super) number: u64,
     pub(super) over: bool,
 }
 
-impl Waiting {
+impl PendingLease {
     /// Asks what is waited for; nothing once that is over.
-    pub fn reason(&self) -> impl Future<Output = Option<Reason>> + use<> {
-        let asked = self.target.send(Asks { number: self.number });
+    pub fn reason(&self) -> impl Future<Output = Option<WaitReason>> + use<> {
+        let asked = self.target.send(GetWaitReason { number: self.number });
         async move { asked.await.ok().flatten() }
     }
 
@@ -175,11 +175,11 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for PendingLease {
     fn drop(&mut self) {
         if !self.over {
             // Bounded: a request waits once.
-            self.target.do_send(Withdraw { number: self.number });
+            self.target.do_send(WithdrawRequest { number: self.number });
         }
     }
 }

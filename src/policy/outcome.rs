@@ -2,18 +2,18 @@
 
 /// How an admitted request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LeaseOutcome {
     /// The platform answered.
     Success,
     /// Nobody waits for the answer any more; says nothing about the platform.
     Cancelled,
     /// The platform or the way to it failed.
-    Failure(Failed),
+    Failure(LeaseFailure),
 }
 
 /// What failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct LeaseFailure {
     /// The specific error code.
     pub error: String,
     /// The platform's own wish, in milliseconds from now.

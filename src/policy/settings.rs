@@ -119,7 +119,7 @@ group! {
 /// The limits that hold for one platform; serializes as `policy.defaults` shows them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
-pub struct Limits {
+pub struct PolicyLimits {
     pub backoff: Backoff,
     pub circuit_breaker: CircuitBreaker,
     pub concurrency: Concurrency,
@@ -134,7 +134,7 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
-pub struct Override {
+pub struct PolicyOverride {
     pub backoff: BackoffPart,
     pub circuit_breaker: CircuitBreakerPart,
     pub concurrency: ConcurrencyPart,
@@ -147,7 +147,7 @@ pub struct Override {
 
 settings! {
     /// The limits of every platform, and what single ones have differently.
-    Policy {
+    PolicySettings {
         /// Rest after a failure.
         backoff: Backoff = Backoff::default(),
         /// When a target is left alone.
@@ -170,7 +170,7 @@ settings! {
         /// Targets that are kept.
         max_targets: usize = 4_096,
         /// What single platforms have differently, by platform.
-        platform: BTreeMap<String, Override> = BTreeMap::new(),
+        platform: BTreeMap<String, PolicyOverride> = BTreeMap::new(),
     }
 }
 
@@ -194,10 +194,10 @@ impl Jitter {
     }
 }
 
-impl Policy {
+impl PolicySettings {
     /// The limits of a platform that has nothing of its own.
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> PolicyLimits {
+        PolicyLimits {
             backoff: self.backoff,
             circuit_breaker: self.circuit_breaker,
             concurrency: self.concurrency,
@@ -210,7 +210,7 @@ impl Policy {
     }
 
     /// The limits of the platform of that name.
-    pub fn for_platform(&self, name: &str) -> Limits {
+    pub fn for_platform(&self, name: &str) -> PolicyLimits {
         let base = self.limits();
         self.platform.get(name).map_or(base, |own| own.over(base))
     }
@@ -236,9 +236,9 @@ impl Policy {
     }
 }
 
-impl Override {
-    fn over(&self, base: Limits) -> Limits {
-        Limits {
+impl PolicyOverride {
+    fn over(&self, base: PolicyLimits) -> PolicyLimits {
+        PolicyLimits {
             backoff: self.backoff.over(base.backoff),
             circuit_breaker: self.circuit_breaker.over(base.circuit_breaker),
             concurrency: self.concurrency.over(base.concurrency),
@@ -251,7 +251,7 @@ impl Override {
     }
 }
 
-impl Limits {
+impl PolicyLimits {
     fn validate(&self, faults: &mut Faults) {
         faults.duration("backoff.base_ms", self.backoff.base_ms);
         faults.duration("backoff.max_ms", self.backoff.max_ms);

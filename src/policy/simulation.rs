@@ -1,13 +1,13 @@
-//! Random histories of several clients and platforms, and what must hold after each step of each. Lines, gates and what
+//! Random histories of several clients and platforms, and what must hold after each step of each. Lines, pacers and what
 //! outlives the process are the real values; messages between them arrive late, time goes by, clocks are set, processes
 //! end. `BAA_POLICY_SEED=<number>` replays the history of that number, `BAA_POLICY_HISTORIES=<number>` runs as many.
 
 use super::{
-    deadline::Bearings,
-    health::Health,
-    line::{Effect, Line, Slots},
-    pacing::{Pacing, Told, Turn},
+    deadline::ClockReadings,
+    pacing_queue::{PacingEffect, PacingQueue, PacingTurn},
     settings::{Backoff, CircuitBreaker, Jitter, RateLimit},
+    target_health::TargetHealth,
+    target_queue::{TargetEffect, TargetLimits, TargetQueue},
 };
 use crate::{clock::Moment, host::uptime::Uptime, store::policy::WindowRow};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -29,7 +29,7 @@ const DAY_MS: i64 = 86_400_000;
 /// What may be chosen for a history.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
-    slots: Slots,
+    slots: TargetLimits,
     backoff: Backoff,
     breaker: CircuitBreaker,
     rate_limit: RateLimit,
@@ -39,7 +39,7 @@ struct Settings {
 impl Settings {
     fn random(random: &mut StdRng) -> Self {
         let ms = |from, to, random: &mut StdRng| Duration::from_millis(random.random_range(from..=to));
-        let slots = Slots {
+        let slots = TargetLimits {
             in_flight_max: random.random_range(1..=3),
             waiting_max: random.random_range(0..=5),
             wait: ms(50, 2_000, random),
@@ -64,32 +64,32 @@ impl Settings {
     }
 }
 
-/// A message on its way to a gate.
-enum ToGate {
-    Enter(u64),
+/// A message on its way to a pacer.
+enum PacerMessage {
+    Join(u64),
     Leave(u64),
-    TakeBack(i64),
-    WentOut(i64, Moment),
+    ReturnTurn(i64),
+    DispatchedLate(i64, Moment),
 }
 
 /// A message on its way to a target.
-enum ToTarget {
-    Paced(u64, super::admission::Rule),
-    Called(Turn),
+enum TargetMessage {
+    Wait(u64, super::admission::PolicyRule),
+    Turn(PacingTurn),
 }
 
-struct Gate {
-    pacing: Pacing<usize>,
-    inbox: VecDeque<(usize, ToGate)>,
+struct PlatformPacer {
+    pacing: PacingQueue<usize>,
+    inbox: VecDeque<(usize, PacerMessage)>,
     kept: WindowRow,
 }
 
-struct Target {
-    line: Line<u64>,
+struct PolicyTarget {
+    queue: TargetQueue<u64>,
     platform: usize,
-    inbox: VecDeque<ToTarget>,
+    inbox: VecDeque<TargetMessage>,
     /// The leases that are out.
-    out: BTreeMap<u64, std::sync::Arc<super::lease::Activity>>,
+    out: BTreeMap<u64, std::sync::Arc<super::lease::ActivityRecord>>,
 }
 
 struct World {
@@ -99,8 +99,8 @@ struct World {
     ms: u64,
     /// How far the wall clock has been set off.
     set_off: i64,
-    gates: Vec<Gate>,
-    targets: Vec<Target>,
+    pacers: Vec<PlatformPacer>,
+    targets: Vec<PolicyTarget>,
     reference: Reference,
     numbers: u64,
 }
@@ -110,13 +110,13 @@ impl World {
         let mut random = StdRng::seed_from_u64(seed);
         let settings = Settings::random(&mut random);
         let (platforms, clients) = (random.random_range(1..=2), random.random_range(1..=3));
-        let gate = |number: usize| Gate {
-            pacing: Pacing::new(&settings.rate_limit, settings.jitter, StdRng::seed_from_u64(number as u64)),
+        let pacer = |number: usize| PlatformPacer {
+            pacing: PacingQueue::new(&settings.rate_limit, settings.jitter, StdRng::seed_from_u64(number as u64)),
             inbox: VecDeque::new(),
             kept: WindowRow { platform: "p".into(), last_dispatched_at: None, keep_from: 0, dispatches: Vec::new() },
         };
-        let target = |number: usize| Target {
-            line: Line::new(settings.slots, Health::new(settings.backoff, settings.breaker)),
+        let target = |number: usize| PolicyTarget {
+            queue: TargetQueue::new(settings.slots, TargetHealth::new(settings.backoff, settings.breaker)),
             platform: number % platforms,
             inbox: VecDeque::new(),
             out: BTreeMap::new(),
@@ -126,7 +126,7 @@ impl World {
             start: Instant::now(),
             ms: 0,
             set_off: 0,
-            gates: (0..platforms).map(gate).collect(),
+            pacers: (0..platforms).map(pacer).collect(),
             targets: (0..clients * platforms).map(target).collect(),
             reference: Reference::new(settings, platforms, clients * platforms),
             numbers: 0,
@@ -139,45 +139,51 @@ impl World {
         Moment { instant: self.start + Duration::from_millis(self.ms), wall }
     }
 
-    fn bearings(&self) -> Bearings {
+    fn readings(&self) -> ClockReadings {
         let uptime = Some(Uptime { boot_id: "boot".into(), ms: 50_000 + self.ms as i64 });
-        Bearings { now: self.now(), uptime }
+        ClockReadings { now: self.now(), uptime }
     }
 
     /// Something happens to a target; what it decides is done and held against the rules.
     fn on_target<T>(
         &mut self,
         number: usize,
-        event: impl FnOnce(&mut Line<u64>, Moment, &mut Vec<Effect<u64>>) -> T,
+        event: impl FnOnce(&mut TargetQueue<u64>, Moment, &mut Vec<TargetEffect<u64>>) -> T,
     ) -> T {
         let (now, mut effects) = (self.now(), Vec::new());
-        let answer = event(&mut self.targets[number].line, now, &mut effects);
+        let answer = event(&mut self.targets[number].queue, now, &mut effects);
         let platform = self.targets[number].platform;
         for effect in effects {
             match effect {
-                Effect::Grant(granted) => {
+                TargetEffect::Grant(granted) => {
                     self.reference.granted(number, platform, &granted, self.ms);
                     self.targets[number].out.insert(granted.arrival.number, granted.activity);
                 }
-                Effect::Refuse(request, refusal) => self.reference.refused(number, request, &refusal, self.ms),
-                Effect::Sweep(request) => {
+                TargetEffect::Refuse(request, refusal) => self.reference.refused(number, request, &refusal, self.ms),
+                TargetEffect::Sweep(request) => {
                     self.targets[number].out.remove(&request);
                     self.reference.swept(number, request, self.ms);
                 }
-                Effect::Enter(place) => self.gates[platform].inbox.push_back((number, ToGate::Enter(place))),
-                Effect::Leave(place) => self.gates[platform].inbox.push_back((number, ToGate::Leave(place))),
+                TargetEffect::Join(place) => self.pacers[platform].inbox.push_back((number, PacerMessage::Join(place))),
+                TargetEffect::Leave(place) => {
+                    self.pacers[platform].inbox.push_back((number, PacerMessage::Leave(place)))
+                }
             }
         }
         answer
     }
 
-    fn on_gate(&mut self, number: usize, event: impl FnOnce(&mut Pacing<usize>, Moment, &mut Vec<Told<usize>>)) {
-        let (now, mut told) = (self.now(), Vec::new());
-        event(&mut self.gates[number].pacing, now, &mut told);
-        for told in told {
-            let (target, message) = match told {
-                Told::Waits { who, number, why } => (who, ToTarget::Paced(number, why)),
-                Told::Turn(who, turn) => (who, ToTarget::Called(turn)),
+    fn on_pacer(
+        &mut self,
+        number: usize,
+        event: impl FnOnce(&mut PacingQueue<usize>, Moment, &mut Vec<PacingEffect<usize>>),
+    ) {
+        let (now, mut effects) = (self.now(), Vec::new());
+        event(&mut self.pacers[number].pacing, now, &mut effects);
+        for effects in effects {
+            let (target, message) = match effects {
+                PacingEffect::Waits { reply_to, number, why } => (reply_to, TargetMessage::Wait(number, why)),
+                PacingEffect::Turn(reply_to, turn) => (reply_to, TargetMessage::Turn(turn)),
             };
             self.targets[target].inbox.push_back(message);
         }
@@ -185,36 +191,36 @@ impl World {
 
     /// Delivers one message that is on its way. False when there is none.
     fn deliver(&mut self) -> bool {
-        let gates = (0..self.gates.len()).filter(|gate| !self.gates[*gate].inbox.is_empty());
+        let pacers = (0..self.pacers.len()).filter(|pacer| !self.pacers[*pacer].inbox.is_empty());
         let targets = (0..self.targets.len()).filter(|target| !self.targets[*target].inbox.is_empty());
-        let boxes: Vec<_> = gates.map(|gate| (true, gate)).chain(targets.map(|target| (false, target))).collect();
+        let boxes: Vec<_> = pacers.map(|pacer| (true, pacer)).chain(targets.map(|target| (false, target))).collect();
         if boxes.is_empty() {
             return false;
         }
-        let (to_gate, number) = boxes[self.random.random_range(0..boxes.len())];
-        if to_gate {
-            let Some((target, message)) = self.gates[number].inbox.pop_front() else { return false };
-            self.on_gate(number, |pacing, now, told| match message {
-                ToGate::Enter(place) => pacing.enter(place, target, now, told),
-                ToGate::Leave(place) => pacing.leave(place, now, told),
-                ToGate::TakeBack(dispatch) => pacing.take_back(dispatch, now, told),
-                ToGate::WentOut(dispatch, at) => pacing.window.went_out(dispatch, at),
+        let (to_pacer, number) = boxes[self.random.random_range(0..boxes.len())];
+        if to_pacer {
+            let Some((target, message)) = self.pacers[number].inbox.pop_front() else { return false };
+            self.on_pacer(number, |pacing, now, effects| match message {
+                PacerMessage::Join(place) => pacing.join(place, target, now, effects),
+                PacerMessage::Leave(place) => pacing.leave(place, now, effects),
+                PacerMessage::ReturnTurn(dispatch) => pacing.return_turn(dispatch, now, effects),
+                PacerMessage::DispatchedLate(dispatch, at) => pacing.window.went_out(dispatch, at),
             });
             return true;
         }
         match self.targets[number].inbox.pop_front() {
-            Some(ToTarget::Paced(place, why)) => {
-                self.on_target(number, |line, now, _| line.waits(place, why, now.instant));
+            Some(TargetMessage::Wait(place, why)) => {
+                self.on_target(number, |queue, now, _| queue.set_pacing_wait(place, why, now.instant));
             }
-            Some(ToTarget::Called(turn)) => {
+            Some(TargetMessage::Turn(turn)) => {
                 let (platform, now) = (self.targets[number].platform, self.now());
-                let used = self.on_target(number, |line, now, effects| line.called(&turn, now, effects));
+                let used = self.on_target(number, |queue, now, effects| queue.on_pacing_turn(&turn, now, effects));
                 let said = match used {
-                    true if now.instant > turn.called_at => Some(ToGate::WentOut(turn.dispatch, now)),
+                    true if now.instant > turn.granted_at => Some(PacerMessage::DispatchedLate(turn.dispatch, now)),
                     true => None,
-                    false => Some(ToGate::TakeBack(turn.dispatch)),
+                    false => Some(PacerMessage::ReturnTurn(turn.dispatch)),
                 };
-                self.gates[platform].inbox.extend(said.map(|said| (number, said)));
+                self.pacers[platform].inbox.extend(said.map(|said| (number, said)));
             }
             None => return false,
         }
@@ -242,7 +248,7 @@ fn number_of(variable: &str) -> Option<u64> {
 fn whatever_happens_the_rules_hold() {
     let chosen = number_of("BAA_POLICY_SEED").map(|seed| seed..seed + 1);
     let seeds = chosen.unwrap_or_else(|| 0..number_of("BAA_POLICY_HISTORIES").unwrap_or(HISTORIES));
-    let mut met = reference::Met::default();
+    let mut coverage = reference::Coverage::default();
     for seed in seeds.clone() {
         let _replay = Replay(seed);
         let mut world = World::new(seed);
@@ -250,9 +256,9 @@ fn whatever_happens_the_rules_hold() {
             world.step();
         }
         world.end();
-        met.add(&world.reference.met);
+        coverage.add(&world.reference.coverage);
     }
     if seeds.end - seeds.start >= HISTORIES {
-        met.everything();
+        coverage.everything();
     }
 }

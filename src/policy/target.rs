@@ -1,27 +1,27 @@
-//! The target actor: the requests of one client to one platform. What happens is decided in [`Line`]; here it is done.
+//! The target actor: the requests of one client to one platform. What happens is decided in [`TargetQueue`]; here it is done.
 //!
 //! ```text
-//! Acquire ──► line ──Enter──► gate ──Called──► line ──► granted (Lease) ──Settle──► slot to the next
+//! Acquire ──► line ──Enter──► pacer ──Called──► line ──► granted (Lease) ──Settle──► slot to the next
 //!    │          └── Withdraw, waiter timeout, open circuit, back-off too long: gone or refused
 //! ```
 
 use super::{
-    admission::{Admission, Refusal},
+    admission::{Admission, PolicyRefusal},
     deadline::Deadline,
-    events::{Shown, TargetChanged},
-    gate::{self, Gate, KEEP_AFTER},
-    health::Change,
-    hub::Gates,
+    events::{PublishedTargetState, TargetChanged},
+    hub::PlatformPacers,
     lease::Lease,
-    line::{Arrival, Effect, Granted, Line},
-    memory::Memory,
-    observer::{Observation, Observer},
+    memory::PolicyMemory,
+    observer::{PolicyObservation, PolicyObserver},
+    platform_pacer::{self, PERSIST_DELAY, PlatformPacer},
+    target_health::HealthChange,
+    target_queue::{GrantedRequest, QueueArrival, TargetEffect, TargetQueue},
 };
 use crate::{
+    actor_registry::LoadCounter,
     clock::{Clock, Moment},
-    events::Bus,
+    events::EventBus,
     ids::{ClientId, PlatformName},
-    roster::Load,
 };
 use actix::prelude::*;
 use std::sync::Arc;
@@ -30,88 +30,91 @@ use tokio::time::Instant;
 mod messages;
 mod view;
 
-pub(super) use messages::{Acquire, Asks, Called, Foresee, Keep, Paced, Reset, Settle, View, Withdraw};
-pub(super) use view::Counts;
+pub(super) use messages::{
+    AcquireLease, ForecastAdmission, GetTargetView, GetWaitReason, PacingGranted, PacingWait, PersistTarget,
+    ResetTarget, SettleLease, WithdrawRequest,
+};
+pub(super) use view::TargetCounts;
 pub use view::TargetView;
 
 /// What the policy says to a request, once or twice: an admitted one may be swept later.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub enum Verdict {
+pub enum LeaseVerdict {
     /// It may go out.
     Granted(Lease),
     /// It may not.
-    Refused(Refusal),
+    Refused(PolicyRefusal),
     /// It showed no sign of life for too long; its lease was taken back.
     Swept,
 }
 
-type Who = Recipient<Verdict>;
+type ReplyTo = Recipient<LeaseVerdict>;
 
 /// What a target is made of.
-pub(super) struct Setup {
+pub(super) struct TargetSetup {
     pub(super) client: ClientId,
     pub(super) platform: PlatformName,
-    pub(super) line: Line<Who>,
-    pub(super) gates: Gates,
+    pub(super) queue: TargetQueue<ReplyTo>,
+    pub(super) pacers: PlatformPacers,
     pub(super) clock: Clock,
-    pub(super) events: Bus,
-    pub(super) memory: Memory,
-    pub(super) observer: Observer,
+    pub(super) events: EventBus,
+    pub(super) memory: PolicyMemory,
+    pub(super) observer: PolicyObserver,
     /// Requests that are not over, and one more while something is to be kept.
-    pub(super) load: Load,
+    pub(super) load: LoadCounter,
 }
 
 /// The actor; one per (client, platform), started by the hub.
-pub(super) struct Target {
+pub(super) struct PolicyTarget {
     client: ClientId,
     platform: PlatformName,
-    line: Line<Who>,
-    effects: Vec<Effect<Who>>,
-    gates: Gates,
-    gate: Option<Addr<Gate>>,
+    queue: TargetQueue<ReplyTo>,
+    effects: Vec<TargetEffect<ReplyTo>>,
+    pacers: PlatformPacers,
+    pacer: Option<Addr<PlatformPacer>>,
     clock: Clock,
-    events: Bus,
-    memory: Memory,
-    observer: Observer,
+    events: EventBus,
+    memory: PolicyMemory,
+    observer: PolicyObserver,
     /// What was last told.
-    shown: Shown,
-    alarm: Option<(Instant, SpawnHandle)>,
-    keeping: Option<SpawnHandle>,
-    load: Load,
+    shown: PublishedTargetState,
+    timer: Option<(Instant, SpawnHandle)>,
+    persist_timer: Option<SpawnHandle>,
+    load: LoadCounter,
 }
 
-impl Target {
-    pub(super) fn new(setup: Setup) -> Self {
-        let Setup { client, platform, line, gates, clock, events, memory, observer, load } = setup;
-        Target {
-            shown: Shown {
-                circuit_state: line.health.circuit_state(),
+impl PolicyTarget {
+    pub(super) fn new(setup: TargetSetup) -> Self {
+        let TargetSetup { client, platform, queue, pacers, clock, events, memory, observer, load } = setup;
+        PolicyTarget {
+            shown: PublishedTargetState {
+                circuit_state: queue.health.circuit_state(),
                 waiting: 0,
-                consecutive_failures: line.health.failures,
+                consecutive_failures: queue.health.failures,
             },
             client,
             platform,
-            line,
+            queue,
             effects: Vec::new(),
-            gates,
-            gate: None,
+            pacers,
+            pacer: None,
             clock,
             events,
             memory,
             observer,
-            alarm: None,
-            keeping: None,
+            timer: None,
+            persist_timer: None,
             load,
         }
     }
 
-    /// The platform's gate; another one when that has died.
-    fn gate(&mut self) -> Option<Addr<Gate>> {
-        if self.gate.as_ref().is_none_or(|gate| !gate.connected()) {
-            self.gate = self.gates.of(&self.platform);
+    /// The platform's pacer; another one when that has died.
+    fn pacer(&mut self) -> Option<Addr<PlatformPacer>> {
+        if self.pacer.as_ref().is_none_or(|pacer| !pacer.connected()) {
+            self.pacer = self.pacers.of(&self.platform);
         }
-        self.gate.clone()
+        self.pacer.clone()
     }
 
     /// Does what the line decided, keeps and tells what changed, and arms the timer for what time alone decides.
@@ -119,39 +122,45 @@ impl Target {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Grant(granted) => self.grant(granted, ctx),
-                Effect::Refuse(who, refusal) => {
-                    self.observer.tell(Observation::Refused(&refusal));
-                    who.do_send(Verdict::Refused(refusal)); // bounded: one verdict a request
+                TargetEffect::Grant(granted) => self.grant(granted, ctx),
+                TargetEffect::Refuse(reply_to, refusal) => {
+                    self.observer.notify(PolicyObservation::Refused(&refusal));
+                    reply_to.do_send(LeaseVerdict::Refused(refusal)); // bounded: one verdict a request
                     self.load.remove();
                 }
-                Effect::Enter(number) => {
-                    if let Some(gate) = self.gate() {
-                        gate.do_send(gate::Enter { number, target: ctx.address() }); // bounded by the slots
+                TargetEffect::Join(number) => {
+                    if let Some(pacer) = self.pacer() {
+                        pacer.do_send(platform_pacer::JoinPacing { number, target: ctx.address() }); // bounded by the slots
                     }
                 }
-                Effect::Leave(number) => {
-                    if let Some(gate) = self.gate() {
-                        gate.do_send(gate::Leave { number }); // bounded by the slots
+                TargetEffect::Leave(number) => {
+                    if let Some(pacer) = self.pacer() {
+                        pacer.do_send(platform_pacer::LeavePacing { number }); // bounded by the slots
                     }
                 }
-                Effect::Sweep(who) => {
-                    self.observer.tell(Observation::Swept);
-                    who.do_send(Verdict::Swept); // bounded: once a request
+                TargetEffect::Sweep(reply_to) => {
+                    self.observer.notify(PolicyObservation::Swept);
+                    reply_to.do_send(LeaseVerdict::Swept); // bounded: once a request
                     self.load.remove();
                 }
             }
         }
         self.effects = effects;
-        self.keep(ctx);
-        self.tell(now);
+        self.persist_health(ctx);
+        self.publish_if_changed(now);
         self.arm(now, ctx);
     }
 
-    fn grant(&mut self, granted: Granted<Who>, ctx: &mut Context<Self>) {
+    fn grant(&mut self, granted: GrantedRequest<ReplyTo>, ctx: &mut Context<Self>) {
         let [queue_delay_ms, backoff_delay_ms, rate_limit_delay_ms, jitter_delay_ms] = granted.delays_ms();
         let total = queue_delay_ms + backoff_delay_ms + rate_limit_delay_ms + jitter_delay_ms;
-        let Granted { arrival: Arrival { number, request_id, who }, requested, circuit_state, activity, .. } = granted;
+        let GrantedRequest {
+            arrival: QueueArrival { number, request_id, reply_to },
+            requested,
+            circuit_state,
+            activity,
+            ..
+        } = granted;
         let admission = Arc::new(Admission {
             request_id,
             platform: self.platform.clone(),
@@ -164,42 +173,42 @@ impl Target {
             rate_limit_delay_ms,
             jitter_delay_ms,
         });
-        self.observer.tell(Observation::Admitted(&admission));
+        self.observer.notify(PolicyObservation::Admitted(&admission));
         let lease = Lease { target: ctx.address(), number, activity, settled: false, admission };
         // Bounded: one verdict a request. An applicant that is gone drops the lease, which then settles itself.
-        who.do_send(Verdict::Granted(lease));
+        reply_to.do_send(LeaseVerdict::Granted(lease));
     }
 
     /// Has what changed kept: at once what decides about requests, else soon.
-    fn keep(&mut self, ctx: &mut Context<Self>) {
-        match self.line.health.take_change() {
-            Change::Nothing => {}
-            Change::Minor if self.keeping.is_some() => {}
-            Change::Minor => {
+    fn persist_health(&mut self, ctx: &mut Context<Self>) {
+        match self.queue.health.take_change() {
+            HealthChange::Nothing => {}
+            HealthChange::Minor if self.persist_timer.is_some() => {}
+            HealthChange::Minor => {
                 self.load.add();
-                self.keeping = Some(ctx.run_later(KEEP_AFTER, |target, _| target.keep_now()));
+                self.persist_timer = Some(ctx.run_later(PERSIST_DELAY, |target, _| target.persist_now()));
             }
-            Change::Major => {
-                if let Some(handle) = self.keeping {
+            HealthChange::Major => {
+                if let Some(handle) = self.persist_timer {
                     ctx.cancel_future(handle);
                 }
-                self.keep_now();
+                self.persist_now();
             }
         }
     }
 
-    fn keep_now(&mut self) {
-        if self.keeping.take().is_some() {
+    fn persist_now(&mut self) {
+        if self.persist_timer.take().is_some() {
             self.load.remove();
         }
-        self.memory.keep_target(&self.client, &self.platform, &self.line.health);
+        self.memory.persist_target(&self.client, &self.platform, &self.queue.health);
     }
 
     /// Tells how things stand if that is news.
-    fn tell(&mut self, now: Moment) {
-        let health = &self.line.health;
+    fn publish_if_changed(&mut self, now: Moment) {
+        let health = &self.queue.health;
         let (circuit_state, consecutive_failures) = (health.circuit_state(), health.failures);
-        let shown = Shown { circuit_state, waiting: self.line.waiting(), consecutive_failures };
+        let shown = PublishedTargetState { circuit_state, waiting: self.queue.waiting(), consecutive_failures };
         if std::mem::replace(&mut self.shown, shown) == shown {
             return;
         }
@@ -208,48 +217,48 @@ impl Target {
             client_id: self.client.clone(),
             platform: self.platform.clone(),
             circuit_state,
-            in_flight: self.line.in_flight(),
+            in_flight: self.queue.in_flight(),
             waiting: shown.waiting,
             consecutive_failures,
             backoff_until: health.backoff(now.instant).map(wall),
             circuit_retry_at: health.retry_at().map(wall),
             last_error: health.last_error.clone(),
         };
-        changed.tell(&self.events);
+        changed.publish(&self.events);
     }
 
     /// Arms the one timer. One that is armed for an earlier time asks again by itself.
     fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
-        let Some(wanted) = self.line.alarm(now.instant) else { return };
-        if let Some((armed, handle)) = self.alarm {
+        let Some(wanted) = self.queue.next_wakeup(now.instant) else { return };
+        if let Some((armed, handle)) = self.timer {
             if armed <= wanted {
                 return;
             }
             ctx.cancel_future(handle);
         }
-        let ring = |target: &mut Self, ctx: &mut Context<Self>| {
-            target.alarm = None;
+        let on_timer = |target: &mut Self, ctx: &mut Context<Self>| {
+            target.timer = None;
             let now = target.clock.moment();
-            target.line.look(now, &mut target.effects);
+            target.queue.on_timer(now, &mut target.effects);
             target.perform(now, ctx);
         };
-        self.alarm = Some((wanted, ctx.run_later(wanted.saturating_duration_since(now.instant), ring)));
+        self.timer = Some((wanted, ctx.run_later(wanted.saturating_duration_since(now.instant), on_timer)));
     }
 }
 
-impl Actor for Target {
+impl Actor for PolicyTarget {
     type Context = Context<Self>;
 }
 
-impl Target {
+impl PolicyTarget {
     fn view(&self, now: Moment) -> TargetView {
-        let activity = self.line.last_activity();
-        let counts = view::Counts {
-            in_flight: self.line.in_flight(),
-            held_back: self.line.held_back(),
-            waiting: self.line.waiting(),
+        let activity = self.queue.last_activity();
+        let counts = view::TargetCounts {
+            in_flight: self.queue.in_flight(),
+            held_back: self.queue.held_back(),
+            waiting: self.queue.waiting(),
             activity: activity.map(|(at, reason)| (self.clock.at(at), reason)),
         };
-        TargetView::of(&self.client, &self.platform, &self.line.health, counts, now)
+        TargetView::of(&self.client, &self.platform, &self.queue.health, counts, now)
     }
 }

@@ -1,9 +1,9 @@
 //! The merging: rows and clients in, records and counts out. Pure.
 
 use super::{
-    reader::Filter,
-    record::{Live, Persisted, Record, View},
-    status::{Ages, Sighting, StatusCounts},
+    login_status::{LoginAgeLimits, LoginSighting, LoginStatusCounts},
+    reader::RecordFilter,
+    record::{LiveState, LoginRecord, PersistedState, RecordView},
 };
 use crate::{
     bridge::{BridgeView, ClientView, CredentialEntry, HookEntry},
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What is known of all records that match, shown or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+pub struct RecordSummary {
     /// Records that a connected client tells of.
     pub active_records: usize,
     /// Records that match the filters.
@@ -25,7 +25,7 @@ pub struct Summary {
     /// Shell tabs of the connected clients that match.
     pub runtime_counts: RuntimeCounts,
     /// Records by status.
-    pub status_counts: StatusCounts,
+    pub status_counts: LoginStatusCounts,
     /// Why the store could not be asked; then only what is live is shown and counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persisted_error: Option<String>,
@@ -44,20 +44,20 @@ pub struct RuntimeCounts {
 
 /// What the records are made of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sources<'a> {
+pub(super) struct RecordSources<'a> {
     pub(super) bridge: &'a BridgeView,
     /// Rows of connected clients.
     pub(super) connected: &'a [StoredLogin],
     /// Rows of all other clients that are to be shown.
     pub(super) others: &'a [StoredLogin],
     pub(super) host: &'a str,
-    pub(super) ages: Ages,
+    pub(super) ages: LoginAgeLimits,
     pub(super) now: WallMs,
 }
 
 /// One login as it is being put together.
 #[derive(Default)]
-struct Parts<'a> {
+struct RecordParts<'a> {
     client: Option<&'a ClientView>,
     credentials: Option<&'a CredentialEntry>,
     hooks: Option<&'a HookEntry>,
@@ -65,15 +65,19 @@ struct Parts<'a> {
 }
 
 /// (platform, client, account), the order in which records are shown.
-type Key<'a> = (&'a str, &'a str, Option<&'a str>);
+type RecordKey<'a> = (&'a str, &'a str, Option<&'a str>);
 
 /// The records to show, sorted, and the counts of those that are live or of connected clients; what else the store has
 /// is added by whoever counted it there. `page`: whether this is a further page, which has the others alone.
-pub(super) fn merge<'a>(sources: Sources<'a>, filter: &Filter, page: bool) -> (Vec<Record<'a>>, Summary) {
-    let mut parts: BTreeMap<Key<'a>, Parts<'a>> = BTreeMap::new();
-    let mut summary = Summary::default();
+pub(super) fn merge<'a>(
+    sources: RecordSources<'a>,
+    filter: &RecordFilter,
+    page: bool,
+) -> (Vec<LoginRecord<'a>>, RecordSummary) {
+    let mut parts: BTreeMap<RecordKey<'a>, RecordParts<'a>> = BTreeMap::new();
+    let mut summary = RecordSummary::default();
     for client in &sources.bridge.clients {
-        if filter.wants_client(client.client_id.as_str()) {
+        if filter.matches_client(client.client_id.as_str()) {
             collect(client, filter, &mut parts);
             count_tabs(client, filter, &mut summary.runtime_counts);
         }
@@ -101,21 +105,23 @@ pub(super) fn merge<'a>(sources: Sources<'a>, filter: &Filter, page: bool) -> (V
         }
     }
     summary.matched_records = summary.status_counts.total();
-    let others =
-        sources.others.iter().map(|row| sources.record(key(row), &Parts { row: Some(row), ..Parts::default() }));
+    let others = sources
+        .others
+        .iter()
+        .map(|row| sources.record(key(row), &RecordParts { row: Some(row), ..RecordParts::default() }));
     // What is lost may have become so since the store was asked.
     records.extend(others.filter(|record| filter.status.is_none_or(|wanted| wanted == record.status)));
     records.sort_by(|a, b| (a.platform, a.client_id, a.account).cmp(&(b.platform, b.client_id, b.account)));
     (records, summary)
 }
 
-fn key(row: &StoredLogin) -> Key<'_> {
+fn key(row: &StoredLogin) -> RecordKey<'_> {
     (&row.platform, &row.client_id, row.account.as_deref())
 }
 
-fn collect<'a>(client: &'a ClientView, filter: &Filter, parts: &mut BTreeMap<Key<'a>, Parts<'a>>) {
-    let mut part = |platform: &'a str, account: Option<&'a str>, add: &dyn Fn(&mut Parts<'a>)| {
-        if filter.wants(platform, account) {
+fn collect<'a>(client: &'a ClientView, filter: &RecordFilter, parts: &mut BTreeMap<RecordKey<'a>, RecordParts<'a>>) {
+    let mut part = |platform: &'a str, account: Option<&'a str>, add: &dyn Fn(&mut RecordParts<'a>)| {
+        if filter.matches(platform, account) {
             let part = parts.entry((platform, client.client_id.as_str(), account)).or_default();
             part.client = Some(client);
             add(part);
@@ -129,41 +135,41 @@ fn collect<'a>(client: &'a ClientView, filter: &Filter, parts: &mut BTreeMap<Key
     }
 }
 
-fn count_tabs(client: &ClientView, filter: &Filter, counts: &mut RuntimeCounts) {
-    for tab in client.session.shell_runtime.iter().filter(|tab| filter.wants_platform(&tab.platform)) {
+fn count_tabs(client: &ClientView, filter: &RecordFilter, counts: &mut RuntimeCounts) {
+    for tab in client.session.shell_runtime.iter().filter(|tab| filter.matches_platform(&tab.platform)) {
         counts.actual += usize::from(tab.actual.exists);
         counts.desired += usize::from(tab.desired.exists);
         counts.drift += usize::from(!tab.drift.aligned);
     }
 }
 
-impl<'a> Sources<'a> {
-    fn record(&self, (platform, client_id, account): Key<'a>, part: &Parts<'a>) -> Record<'a> {
+impl<'a> RecordSources<'a> {
+    fn record(&self, (platform, client_id, account): RecordKey<'a>, part: &RecordParts<'a>) -> LoginRecord<'a> {
         let is_live = part.credentials.is_some() || part.hooks.is_some();
-        let sighting = Sighting {
+        let sighting = LoginSighting {
             connected: part.client.is_some(),
             last_seen_at: part.credentials.map(|c| c.last_seen_at).or_else(|| part.row?.last_seen_at),
             reported: part.credentials.map(|c| c.freshness).or_else(|| part.row?.freshness),
         };
-        Record {
+        LoginRecord {
             platform,
             client_id,
             account,
             host: self.host,
             status: self.ages.status(sighting, self.now),
             view: match (is_live, part.row) {
-                (true, Some(_)) => View::ActiveAndPersisted,
-                (true, None) => View::ActiveOnly,
-                (false, _) => View::PersistedOnly,
+                (true, Some(_)) => RecordView::ActiveAndPersisted,
+                (true, None) => RecordView::ActiveOnly,
+                (false, _) => RecordView::PersistedOnly,
             },
             is_active_client: self.bridge.active_client_id.as_ref().is_some_and(|id| id.as_str() == client_id),
-            live: part.client.filter(|_| is_live).map(|client| Live {
+            live: part.client.filter(|_| is_live).map(|client| LiveState {
                 connection_id: &client.connection_id,
                 credentials: part.credentials,
                 request_hooks: part.hooks,
                 shell_runtime: client.session.shell_runtime.iter().find(|tab| tab.platform == platform),
             }),
-            persisted: part.row.map(Persisted::from),
+            persisted: part.row.map(PersistedState::from),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Reading the records: which rows are asked of the store, and how they become a page.
 
 use super::{
-    merge::{Sources, Summary, merge},
-    record::Record,
-    status::{Ages, Status, StatusCounts},
+    login_status::{LoginAgeLimits, LoginStatus, LoginStatusCounts},
+    merge::{RecordSources, RecordSummary, merge},
+    record::LoginRecord,
 };
 use crate::{
     bridge::{BridgeView, LoginState},
     clock::Clock,
     store::{
-        Later, Store, StoreError,
-        logins::{self, Others, StoredLogin},
+        Store, StoreError, WriteBehind,
+        logins::{self, OtherLogins, StoredLogin},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ const ENDPOINTS_MAX: usize = 20_000;
 
 /// Which records are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Filter {
+pub struct RecordFilter {
     /// Of this platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -40,7 +40,7 @@ pub struct Filter {
     pub host: Option<String>,
     /// With this status.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<Status>,
+    pub status: Option<LoginStatus>,
     /// Only stored ones, told earlier than this one: the `next_before` of an earlier answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<i64>,
@@ -48,57 +48,57 @@ pub struct Filter {
     pub limit: usize,
 }
 
-impl Filter {
-    pub(super) fn wants(&self, platform: &str, account: Option<&str>) -> bool {
-        self.wants_platform(platform) && self.account.as_deref().is_none_or(|wanted| account == Some(wanted))
+impl RecordFilter {
+    pub(super) fn matches(&self, platform: &str, account: Option<&str>) -> bool {
+        self.matches_platform(platform) && self.account.as_deref().is_none_or(|wanted| account == Some(wanted))
     }
 
-    pub(super) fn wants_platform(&self, platform: &str) -> bool {
+    pub(super) fn matches_platform(&self, platform: &str) -> bool {
         self.platform.as_deref().is_none_or(|wanted| wanted == platform)
     }
 
-    pub(super) fn wants_client(&self, client_id: &str) -> bool {
+    pub(super) fn matches_client(&self, client_id: &str) -> bool {
         self.client_id.as_deref().is_none_or(|wanted| wanted == client_id)
     }
 }
 
 /// Reads records. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct RecordReader {
     store: Store,
-    later: Later,
-    ages: Ages,
+    write_behind: WriteBehind,
+    ages: LoginAgeLimits,
     host: Arc<str>,
     clock: Clock,
 }
 
 /// What was read: the records borrow from it.
 #[derive(Debug)]
-pub struct Page {
-    filter: Filter,
+pub struct RecordPage {
+    filter: RecordFilter,
     connected: Vec<StoredLogin>,
     others: Vec<StoredLogin>,
     /// Counts of all others that match, shown or not.
-    counts: StatusCounts,
+    counts: LoginStatusCounts,
     error: Option<String>,
     next_before: Option<i64>,
     empty: bool,
 }
 
-impl Reader {
+impl RecordReader {
     /// A reader of this daemon's records. `host`: what its records are called by.
-    pub fn new(store: Store, later: Later, settings: &LoginState, host: &str, clock: Clock) -> Self {
-        Reader { store, later, ages: settings.into(), host: host.into(), clock }
+    pub fn new(store: Store, write_behind: WriteBehind, settings: &LoginState, host: &str, clock: Clock) -> Self {
+        RecordReader { store, write_behind, ages: settings.into(), host: host.into(), clock }
     }
 
     /// Reads what the store knows beside what is connected. A store that cannot be read hides nothing that is live.
-    pub async fn read(&self, bridge: &BridgeView, filter: Filter) -> Page {
+    pub async fn read(&self, bridge: &BridgeView, filter: RecordFilter) -> RecordPage {
         let empty = filter.host.as_deref().is_some_and(|host| host != &*self.host);
-        let mut page = Page {
+        let mut page = RecordPage {
             filter,
             connected: Vec::new(),
             others: Vec::new(),
-            counts: StatusCounts::default(),
+            counts: LoginStatusCounts::default(),
             error: None,
             next_before: None,
             empty,
@@ -106,7 +106,7 @@ impl Reader {
         if empty {
             return page;
         }
-        self.later.flush_for_reading().await;
+        self.write_behind.flush_for_reading().await;
         match self.rows(bridge, &page.filter).await {
             Ok((connected, others, counts)) => {
                 page.others = others.logins;
@@ -122,17 +122,17 @@ impl Reader {
     async fn rows(
         &self,
         bridge: &BridgeView,
-        filter: &Filter,
-    ) -> Result<(Vec<StoredLogin>, logins::Page, StatusCounts), StoreError> {
+        filter: &RecordFilter,
+    ) -> Result<(Vec<StoredLogin>, logins::LoginPage, LoginStatusCounts), StoreError> {
         let clients: Vec<_> = bridge.clients.iter().map(|client| client.client_id.shared()).collect();
-        let wanted = logins::Filter {
+        let wanted = logins::LoginFilter {
             platform: filter.platform.clone(),
             account: filter.account.clone(),
             client_id: filter.client_id.clone(),
         };
         let lost_before = self.ages.lost_before(self.clock.now_ms());
         let (status, before) = (filter.status, filter.before);
-        let room = logins::Room { logins: filter.limit, endpoints: ENDPOINTS_MAX };
+        let room = logins::LoginPageLimits { logins: filter.limit, endpoints: ENDPOINTS_MAX };
         // A further page counts the connected ones and does not show them.
         let of_connected = if before.is_some() { 0 } else { ENDPOINTS_MAX };
         self.store
@@ -140,16 +140,18 @@ impl Reader {
                 let connected = logins::of_clients(conn, &wanted, &clients, of_connected)?;
                 let of_them = match status {
                     // Nobody who is gone is fresh.
-                    Some(Status::Fresh) => return Ok((connected, logins::Page::default(), StatusCounts::default())),
-                    Some(Status::Stale) => Some(logins::Status::Stale),
-                    Some(Status::Lost) => Some(logins::Status::Lost),
+                    Some(LoginStatus::Fresh) => {
+                        return Ok((connected, logins::LoginPage::default(), LoginStatusCounts::default()));
+                    }
+                    Some(LoginStatus::Stale) => Some(logins::OfflineLoginStatus::Stale),
+                    Some(LoginStatus::Lost) => Some(logins::OfflineLoginStatus::Lost),
                     None => None,
                 };
-                let apart = Others { filter: &wanted, but: &clients, lost_before };
+                let apart = OtherLogins { filter: &wanted, but: &clients, lost_before };
                 let others = logins::of_others(conn, &apart, of_them, before, room)?;
                 let counted = logins::count_others(conn, &apart)?;
-                let mut counts = StatusCounts::default();
-                for (of, number) in [(Status::Stale, counted.stale), (Status::Lost, counted.lost)] {
+                let mut counts = LoginStatusCounts::default();
+                for (of, number) in [(LoginStatus::Stale, counted.stale), (LoginStatus::Lost, counted.lost)] {
                     if status.is_none_or(|status| status == of) {
                         counts.add(of, usize::try_from(number).unwrap_or_default());
                     }
@@ -160,11 +162,15 @@ impl Reader {
     }
 
     /// The records of a page, sorted by platform, client and account, and the summary of all that match.
-    pub fn records<'a>(&'a self, page: &'a Page, bridge: &'a BridgeView) -> (Vec<Record<'a>>, Summary) {
+    pub fn records<'a>(
+        &'a self,
+        page: &'a RecordPage,
+        bridge: &'a BridgeView,
+    ) -> (Vec<LoginRecord<'a>>, RecordSummary) {
         if page.empty {
-            return (Vec::new(), Summary::default());
+            return (Vec::new(), RecordSummary::default());
         }
-        let sources = Sources {
+        let sources = RecordSources {
             bridge,
             connected: &page.connected,
             others: &page.others,
@@ -173,8 +179,8 @@ impl Reader {
             now: self.clock.now_ms(),
         };
         let (records, mut summary) = merge(sources, &page.filter, page.filter.before.is_some());
-        summary.status_counts.add(Status::Stale, page.counts.stale);
-        summary.status_counts.add(Status::Lost, page.counts.lost);
+        summary.status_counts.add(LoginStatus::Stale, page.counts.stale);
+        summary.status_counts.add(LoginStatus::Lost, page.counts.lost);
         summary.persisted_only_records += page.counts.total();
         summary.matched_records += page.counts.total();
         summary.persisted_error = page.error.clone();
@@ -182,9 +188,9 @@ impl Reader {
     }
 }
 
-impl Page {
+impl RecordPage {
     /// The filters in force.
-    pub fn filter(&self) -> &Filter {
+    pub fn filter(&self) -> &RecordFilter {
         &self.filter
     }
 

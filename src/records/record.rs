@@ -1,6 +1,6 @@
 //! One login: what its client tells right now beside what the store remembers of it.
 
-use super::status::Status;
+use super::login_status::LoginStatus;
 use crate::{
     bridge::{CredentialEntry, HookEntry},
     clock::WallMs,
@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 /// Where a record is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum View {
+pub enum RecordView {
     /// From a connected client alone.
     ActiveOnly,
     /// From the store alone.
@@ -24,7 +24,7 @@ pub enum View {
 
 /// A login of a platform, by client and account.
 #[derive(Debug, Serialize)]
-pub struct Record<'a> {
+pub struct LoginRecord<'a> {
     /// The platform.
     pub platform: &'a str,
     /// The client.
@@ -35,20 +35,20 @@ pub struct Record<'a> {
     /// The host that this daemon runs on.
     pub host: &'a str,
     /// Whether it can be counted on.
-    pub status: Status,
+    pub status: LoginStatus,
     /// Where it is known from.
-    pub view: View,
+    pub view: RecordView,
     /// Whether its client is the active one.
     pub is_active_client: bool,
     /// What its client tells; `null` when it tells nothing now.
-    pub live: Option<Live<'a>>,
+    pub live: Option<LiveState<'a>>,
     /// What the store remembers; `null` when it does not know it.
-    pub persisted: Option<Persisted<'a>>,
+    pub persisted: Option<PersistedState<'a>>,
 }
 
 /// What a connected client tells.
 #[derive(Debug, Serialize)]
-pub struct Live<'a> {
+pub struct LiveState<'a> {
     /// On which connection.
     pub connection_id: &'a ConnectionId,
     /// The login.
@@ -61,7 +61,7 @@ pub struct Live<'a> {
 
 /// What the store remembers. All times in Unix milliseconds.
 #[derive(Debug, Serialize)]
-pub struct Persisted<'a> {
+pub struct PersistedState<'a> {
     /// Salted digest of the credential.
     pub credential_fingerprint: Option<&'a str>,
     /// `"METHOD /path"`, in order of first sight.
@@ -80,9 +80,9 @@ pub struct Persisted<'a> {
     pub updated_at: WallMs,
 }
 
-impl<'a> From<&'a StoredLogin> for Persisted<'a> {
+impl<'a> From<&'a StoredLogin> for PersistedState<'a> {
     fn from(row: &'a StoredLogin) -> Self {
-        Persisted {
+        PersistedState {
             credential_fingerprint: row.credential_fingerprint.as_deref(),
             endpoints: &row.endpoints,
             endpoint_metadata: &row.endpoints,

@@ -4,10 +4,10 @@
 use crate::{
     clock::WallMs,
     platforms::{
-        full_text::{self, Drift},
-        registry::Extractor,
+        full_text::{self, AnswerDrift},
+        registry::FinalMessageExtractor,
     },
-    wire::{Answer, Raw, too_deep},
+    wire::{ApiResponse, RawJson, too_deep},
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, time::UNIX_EPOCH};
@@ -19,48 +19,52 @@ const ERROR_BODY_MAX: usize = 64 << 10;
 
 /// An answer is larger than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLarge;
+pub(super) struct AnswerTooLarge;
 
 /// How the text of an answer's events is put together.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spelling {
+pub(super) struct TextAssembly {
     /// By the forms of this app's assistant, which answers, and by no other. Nothing: by deltas of any known shape.
-    pub(super) assistant: Option<Extractor>,
+    pub(super) assistant: Option<FinalMessageExtractor>,
 }
 
 /// An answer as it is shown.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) shown: Raw,
+pub(super) struct ShapedAnswer {
+    pub(super) shown: RawJson,
     /// Why the text that it spells is left out.
-    pub(super) drift: Option<Drift>,
+    pub(super) drift: Option<AnswerDrift>,
 }
 
-impl From<Raw> for Taken {
-    fn from(shown: Raw) -> Self {
-        Taken { shown, drift: None }
+impl From<RawJson> for ShapedAnswer {
+    fn from(shown: RawJson) -> Self {
+        ShapedAnswer { shown, drift: None }
     }
 }
 
 /// What the caller is shown of a whole answer of at most `max` bytes: of its text, or of its JSON.
-pub(super) fn shape(answer: &Answer, max: usize, spelling: Spelling) -> Result<Taken, TooLarge> {
+pub(super) fn shape_answer(
+    answer: &ApiResponse,
+    max: usize,
+    assembly: TextAssembly,
+) -> Result<ShapedAnswer, AnswerTooLarge> {
     let body = &answer.body;
     let Some(text) = body.string() else {
-        return if body.len() > max { Err(TooLarge) } else { Ok(body.clone().into()) };
+        return if body.len() > max { Err(AnswerTooLarge) } else { Ok(body.clone().into()) };
     };
     if text.len() > max {
-        return Err(TooLarge);
+        return Err(AnswerTooLarge);
     }
     if text.is_empty() {
-        return Ok(Raw::default().into());
+        return Ok(RawJson::default().into());
     }
     if is_event_stream(answer.headers.content_type.as_deref(), &text) {
-        return Ok(event_stream::take_apart(&text, spelling));
+        return Ok(event_stream::render(&text, assembly));
     }
     // An assistant whose answers are no event streams is read all the same, so that it is noticed when they change.
-    let frames = spelling.assistant.filter(|app| full_text::Reader::of(*app).is_none());
+    let frames = assembly.assistant.filter(|app| full_text::FullTextReader::of(*app).is_none());
     let drift = frames.and_then(|app| full_text::full_text(app, &text)).and_then(Result::err);
-    Ok(Taken { shown: json(&text).unwrap_or_else(|| body.clone()), drift })
+    Ok(ShapedAnswer { shown: json(&text).unwrap_or_else(|| body.clone()), drift })
 }
 
 fn is_event_stream(content_type: Option<&str>, text: &str) -> bool {
@@ -73,26 +77,26 @@ fn is_event_stream(content_type: Option<&str>, text: &str) -> bool {
 }
 
 /// The JSON that `text` is, if it is.
-fn json(text: &str) -> Option<Raw> {
+fn json(text: &str) -> Option<RawJson> {
     let begins = text.trim_start().as_bytes().first()?;
     if !matches!(begins, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
         return None;
     }
     let value = serde_json::from_str::<&RawValue>(text).ok()?;
-    (!too_deep(value.get())).then(|| Raw::trusted(value.get().to_owned()))
+    (!too_deep(value.get())).then(|| RawJson::trusted(value.get().to_owned()))
 }
 
 /// An upstream's error body as it is shown: JSON parsed when it came as text, and what is longer than 64 KiB as a
 /// string of its first 64 KiB.
-pub(super) fn cut(body: Raw) -> Raw {
+pub(super) fn cut(body: RawJson) -> RawJson {
     let text = match body.string() {
-        Some(text) if text.is_empty() => return Raw::default(),
+        Some(text) if text.is_empty() => return RawJson::default(),
         Some(text) if text.len() <= ERROR_BODY_MAX => return json(&text).unwrap_or_else(|| body.clone()),
-        None if body.len() <= ERROR_BODY_MAX => return Raw::trusted(body.text().to_owned()),
+        None if body.len() <= ERROR_BODY_MAX => return RawJson::trusted(body.text().to_owned()),
         Some(text) => text,
         None => Cow::Borrowed(body.text()),
     };
-    Raw::of(&&text[..text.floor_char_boundary(ERROR_BODY_MAX)])
+    RawJson::of(&&text[..text.floor_char_boundary(ERROR_BODY_MAX)])
 }
 
 /// `retry-after`, in seconds or as a date in any form of HTTP, in milliseconds from `now`. What is neither says nothing.

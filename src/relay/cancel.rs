@@ -9,16 +9,16 @@ use serde::Serialize;
 /// What became of a cancel. The same for every further cancel of the same request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum CancelAnswer {
+pub enum CancelResponse {
     /// It was waiting and left the queue; the browser never heard of it.
-    Queued(Queued),
+    Queued(CancelledInQueue),
     /// The extension was told; its last word is awaited.
-    InFlight(InFlight),
+    InFlight(CancelRequested),
 }
 
 /// A request that left the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Queued {
+pub struct CancelledInQueue {
     /// `cancelled`.
     pub status: &'static str,
     /// `queue_cancel`.
@@ -34,7 +34,7 @@ pub struct Queued {
 
 /// A request whose extension was told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct InFlight {
+pub struct CancelRequested {
     /// Who performs it.
     pub client_id: ClientId,
     /// On which connection.
@@ -56,7 +56,7 @@ pub struct InFlight {
 
 /// Why nothing was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CancelRefused {
+pub enum CancelError {
     /// No such request is queued or in flight, or it runs under another platform.
     NotFound,
     /// Another client performs it.

@@ -1,30 +1,30 @@
 //! The exchange actor: one browser request, from before the policy is asked until its last frame is delivered.
 //!
-//! What each event means is decided in [`Life`]; here it is done. Cancel, time, the caller's end, a lost client and
+//! What each event means is decided in [`RequestState`]; here it is done. Cancel, time, the caller's end, a lost client and
 //! shutdown are each one message, answerable in every phase.
 //!
 //! Invariant: [`Exchange::end`] runs once. What the request held (place in the queue, lease, dispatch, entry among the
 //! live ones) are values that give themselves back, so that even a panic here ends it for everybody.
 
 use super::{
-    Entry, answer,
-    cancel::CancelAnswer,
-    ending::{Cause, Failure},
-    events::Done,
-    hub::{Hub, Registration},
-    journal::Facts,
-    life::{Act, Ended, Life, Part, Phase},
-    request::{Call, Outgoing, Request, ResponseMode},
-    stream::{Partial, Writer},
+    JournalEntry, answer,
+    cancel::CancelResponse,
+    hub::{LiveRegistration, RelayHub},
+    journal::RequestSnapshot,
+    request::{OutgoingPart, RelayRequest, ResponseMode, UpstreamCall},
+    request_error::{RequestError, RequestFailure},
+    request_events::RequestDone,
+    request_state::{RequestEffect, RequestEnd, RequestPart, RequestPhase, RequestState},
+    stream::{StreamProgress, StreamWriter},
 };
 use crate::{
     bridge::{Client, Dispatched, Gone},
     clock::WallMs,
     ids::{ClientId, PlatformName, RequestId},
-    platforms::plan::{Asked, Chosen, Then},
-    policy::{Admission, Applicant, Lease, Outcome, Touch, Waiting},
+    platforms::plan::{PendingPlan, RequestedLocation, ResolvedLocation},
+    policy::{ActivityKind, Admission, Lease, LeaseOutcome, LeaseRequest, PendingLease},
     telemetry::metrics,
-    wire::{Raw, Upstream},
+    wire::{RawJson, RequestReport},
 };
 use actix::prelude::*;
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -35,14 +35,14 @@ mod messages;
 mod steps;
 mod timing;
 
-pub(super) use messages::{CallerGone, Cancel, Revoked, Stop, View, WaitsFor};
+pub(super) use messages::{CallerGone, CancelExchange, GetJournalEntry, GetWaitReason, Revoked, StopExchange};
 
 /// A request that runs longer than this is recorded while it runs.
 const RECORD_AFTER: Duration = Duration::from_secs(1);
 
 /// A whole answer, ready for its caller.
 #[derive(Debug)]
-pub struct Delivered {
+pub struct CompletedRequest {
     /// Who performed the request.
     pub client_id: ClientId,
     /// In which app.
@@ -54,59 +54,59 @@ pub struct Delivered {
     /// What `request_mode` says of it.
     pub request_mode: Cow<'static, str>,
     /// Where in the app it went, when that had to be found out.
-    pub chosen: Option<Chosen>,
+    pub chosen: Option<ResolvedLocation>,
     /// What was asked of the app.
-    pub call: Call,
+    pub call: UpstreamCall,
     /// The app's status.
     pub status: u16,
     /// The shaped body.
-    pub response: Raw,
+    pub response: RawJson,
 }
 
 /// Where the answer goes.
 #[derive(Debug)]
-pub(super) enum Sink {
-    Buffered(Option<oneshot::Sender<Result<Delivered, Failure>>>),
-    Stream(Writer),
+pub(super) enum AnswerSink {
+    Buffered(Option<oneshot::Sender<Result<CompletedRequest, RequestFailure>>>),
+    Stream(StreamWriter),
 }
 
 /// The actor; one per request.
 pub(super) struct Exchange {
-    hub: Hub,
-    request: Box<Request>,
+    hub: RelayHub,
+    request: Box<RelayRequest>,
     number: i64,
-    life: Life,
-    sink: Sink,
+    state: RequestState,
+    sink: AnswerSink,
     client: Option<Client>,
     /// The bridge's epoch when it was chosen.
     chosen_in: u64,
-    waiting: Option<Waiting>,
+    waiting: Option<PendingLease>,
     lease: Option<Lease>,
     dispatched: Option<Dispatched>,
     /// The plan, while a step of it is out that another follows.
-    then: Option<Then>,
+    pending_plan: Option<PendingPlan>,
     /// What the caller named of where a plan goes, as far as what is known of it is kept.
-    asked: Option<Asked>,
+    asked: Option<RequestedLocation>,
     /// The client's login when the plan began: what is found belongs to it.
     fingerprint: Option<String>,
     /// Where in the app a plan's last step goes.
-    chosen: Option<Chosen>,
+    chosen: Option<ResolvedLocation>,
     request_mode: Cow<'static, str>,
     /// Whether the assistant answers, whatever the path.
     prompts: bool,
-    cancelled: Option<Box<CancelAnswer>>,
+    cancelled: Option<Box<CancelResponse>>,
     requested: Instant,
     requested_at: WallMs,
     dispatched_at: WallMs,
     first_byte_at: Option<WallMs>,
     admission: Option<Arc<Admission>>,
     status: Option<u16>,
-    partial: Partial,
+    partial: StreamProgress,
     bytes: u64,
     recorded: bool,
     timer: Option<(Instant, SpawnHandle)>,
     /// Among the live ones for as long as this is there.
-    registration: Option<Registration>,
+    registration: Option<LiveRegistration>,
     _alive: metrics::Alive,
 }
 
@@ -123,11 +123,17 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(hub: Hub, request: Request, sink: Sink, number: i64, registration: Registration) -> Self {
+    pub(super) fn new(
+        hub: RelayHub,
+        request: RelayRequest,
+        sink: AnswerSink,
+        number: i64,
+        registration: LiveRegistration,
+    ) -> Self {
         let requested_at = hub.clock().now_ms();
         let request = Box::new(request);
         Exchange {
-            life: Life::new(request.mode == ResponseMode::Sse, hub.timeouts(&request)),
+            state: RequestState::new(request.mode == ResponseMode::Sse, hub.timeouts(&request)),
             recorded: !hub.journal().is_on(),
             hub,
             number,
@@ -137,7 +143,7 @@ impl Exchange {
             waiting: None,
             lease: None,
             dispatched: None,
-            then: None,
+            pending_plan: None,
             asked: None,
             fingerprint: None,
             chosen: None,
@@ -150,29 +156,29 @@ impl Exchange {
             first_byte_at: None,
             admission: None,
             status: None,
-            partial: Partial::default(),
+            partial: StreamProgress::default(),
             bytes: 0,
             timer: None,
-            _alive: registration.phases.alive(),
+            _alive: registration.events.alive(),
             registration: Some(registration),
             request,
         }
     }
 
     /// Chooses the client and joins the line for it.
-    fn apply(&mut self, ctx: &mut Context<Self>) -> Result<(), Cause> {
+    fn acquire_lease(&mut self, ctx: &mut Context<Self>) -> Result<(), RequestError> {
         let (platform, named) = (&self.request.platform, self.request.client_id.as_ref());
         self.chosen_in = self.hub.bridge().epoch();
-        let client = self.hub.bridge().select(platform, named).map_err(Cause::NoClient)?;
-        let able = self.is_able(&client);
+        let client = self.hub.bridge().select(platform, named).map_err(RequestError::NoClient)?;
+        let able = self.check_client(&client);
         if let Err(cause) = able {
             self.client = Some(client);
             return Err(cause);
         }
-        let applicant = Applicant { request_id: self.request.id.clone(), answer_to: ctx.address().recipient() };
+        let applicant = LeaseRequest { request_id: self.request.id.clone(), reply_to: ctx.address().recipient() };
         let acquired = self.hub.policy().acquire(&client.client_id, platform, applicant);
         self.client = Some(client);
-        self.waiting = Some(acquired.map_err(Cause::Refused)?);
+        self.waiting = Some(acquired.map_err(RequestError::Refused)?);
         Ok(())
     }
 
@@ -180,19 +186,19 @@ impl Exchange {
         if let Some(waiting) = self.waiting.take() {
             waiting.done();
         }
-        if self.life.phase() != Phase::Queued {
+        if self.state.phase() != RequestPhase::Queued {
             return; // it ended meanwhile: the lease goes back unused
         }
         self.admission = Some(Arc::clone(lease.admission()));
         if let Some(registration) = &mut self.registration {
-            registration.phases.admitted(lease.admission().admitted_at);
+            registration.events.admitted(lease.admission().admitted_at);
         }
         self.lease = Some(lease);
         let Some(client) = self.client.take() else { return };
         let bridge = self.hub.bridge();
         if bridge.epoch() == self.chosen_in {
             // It may have lost what it needs while this waited.
-            return match self.is_able(&client) {
+            return match self.check_client(&client) {
                 Ok(()) => self.begin(client, ctx),
                 Err(cause) => {
                     self.client = Some(client);
@@ -208,20 +214,20 @@ impl Exchange {
             Err(_) => {
                 self.client = Some(client);
                 self.lease = None; // nothing went out: that says nothing about the platform
-                self.end(Err(Cause::Gone(Gone::Disconnected)), false, ctx);
+                self.end(Err(RequestError::Gone(Gone::Disconnected)), false, ctx);
             }
         }
     }
 
     /// Sends a part of it; only the last bears the caller's id.
-    fn dispatch(&mut self, client: Client, part: Part, ctx: &mut Context<Self>) {
+    fn dispatch(&mut self, client: Client, part: RequestPart, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let own;
         let out = match part {
-            Part::Last => Outgoing { id: &self.request.id, mode: self.request.mode },
-            Part::Step => {
+            RequestPart::Last => OutgoingPart { id: &self.request.id, mode: self.request.mode },
+            RequestPart::Step => {
                 own = RequestId::generate();
-                Outgoing { id: &own, mode: ResponseMode::Buffered }
+                OutgoingPart { id: &own, mode: ResponseMode::Buffered }
             }
         };
         let frame = self.request.frame(out, self.hub.timeouts(&self.request).total);
@@ -230,74 +236,74 @@ impl Exchange {
         self.dispatched = Some(bridge.dispatch(&client, out.id, &self.request.platform, frame, to));
         self.client = Some(client);
         self.dispatched_at = self.hub.clock().now_ms();
-        if let Some(registration) = self.registration.as_mut().filter(|_| self.life.phase() == Phase::Queued) {
-            registration.phases.dispatched(self.dispatched_at);
+        if let Some(registration) = self.registration.as_mut().filter(|_| self.state.phase() == RequestPhase::Queued) {
+            registration.events.dispatched(self.dispatched_at);
         }
-        self.touch(Touch::Dispatched, now);
-        self.life.dispatched(part, now);
+        self.touch(ActivityKind::Dispatched, now);
+        self.state.mark_dispatched(part, now);
         self.arm(ctx);
     }
 
-    fn touch(&self, reason: Touch, now: Instant) {
+    fn touch(&self, reason: ActivityKind, now: Instant) {
         if let Some(lease) = &self.lease {
             lease.touch(reason, now);
         }
     }
 
-    fn said(&mut self, report: Upstream, now: Instant, ctx: &mut Context<Self>) {
+    fn on_report(&mut self, report: RequestReport, now: Instant, ctx: &mut Context<Self>) {
         let last = report.is_last();
         let touch = match &report {
-            Upstream::Progress => Touch::Progress,
-            Upstream::Open { .. } => Touch::StreamOpen,
-            Upstream::Event(_) => Touch::StreamEvent,
-            _ => Touch::ResponseReceived,
+            RequestReport::Progress => ActivityKind::Progress,
+            RequestReport::Open { .. } => ActivityKind::StreamOpen,
+            RequestReport::Event(_) => ActivityKind::StreamEvent,
+            _ => ActivityKind::ResponseReceived,
         };
         self.touch(touch, now);
-        if self.first_byte_at.is_none() && touch != Touch::Progress && self.then.is_none() {
+        if self.first_byte_at.is_none() && touch != ActivityKind::Progress && self.pending_plan.is_none() {
             self.first_byte_at = Some(self.hub.clock().now_ms());
         }
-        let act = self.life.said(report, now);
+        let act = self.state.on_report(report, now);
         self.perform(act, last, ctx);
     }
 
     /// Does what the life decided. `answered`: the extension has said its last word.
-    fn perform(&mut self, act: Act, answered: bool, ctx: &mut Context<Self>) {
+    fn perform(&mut self, act: RequestEffect, answered: bool, ctx: &mut Context<Self>) {
         match act {
-            Act::Nothing => {}
-            Act::Open { status, meta } => self.open(status, &meta, ctx),
-            Act::Emit { opens, event } => {
+            RequestEffect::Nothing => {}
+            RequestEffect::Open { status, meta } => self.open(status, &meta, ctx),
+            RequestEffect::Emit { opens, event } => {
                 if opens {
-                    self.open(200, &Raw::default(), ctx);
+                    self.open(200, &RawJson::default(), ctx);
                 }
                 self.emit(&event, ctx);
             }
-            Act::Step(answer) => self.step_answered(&answer, ctx),
-            Act::Whole(answer) => self.whole(&answer, ctx),
-            Act::End(Ended::Stream { status }) => {
+            RequestEffect::Step(answer) => self.on_step_answer(&answer, ctx),
+            RequestEffect::Whole(answer) => self.deliver_whole(&answer, ctx),
+            RequestEffect::End(RequestEnd::Stream { status }) => {
                 self.status = Some(status);
-                self.end(Ok(Raw::default()), answered, ctx);
+                self.end(Ok(RawJson::default()), answered, ctx);
             }
-            Act::End(Ended::Failed(cause)) => self.end(Err(cause), answered, ctx),
+            RequestEffect::End(RequestEnd::Failed(cause)) => self.end(Err(cause), answered, ctx),
         }
     }
 
     /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's.
     /// `answered`: the extension has said its last word.
-    fn end(&mut self, ended: Result<Raw, Cause>, answered: bool, ctx: &mut Context<Self>) {
+    fn end(&mut self, ended: Result<RawJson, RequestError>, answered: bool, ctx: &mut Context<Self>) {
         // Held until everything that names the id is on its way: only then may another request have it.
         let Some(mut registration) = self.registration.take() else { return };
-        let mut ended = ended.map_err(|cause| self.life.name(cause));
+        let mut ended = ended.map_err(|cause| self.state.resolve_error(cause));
         let now = self.hub.clock().now_ms();
-        if let Err(Cause::Upstream(upstream)) = &mut ended {
+        if let Err(RequestError::Upstream(upstream)) = &mut ended {
             self.status = upstream.status;
             let words = upstream.retry_after.take();
             upstream.retry_after_ms = words.and_then(|words| answer::retry_after_ms(&words, now));
         }
-        self.learn_from(self.status);
+        self.update_choices(self.status);
         if ended.is_ok() {
-            self.taken();
+            self.report_accepted_prompt();
         }
-        self.life.over();
+        self.state.finish();
         self.waiting = None;
         if let Some(dispatched) = self.dispatched.take() {
             match &ended {
@@ -306,7 +312,7 @@ impl Exchange {
             }
         }
         if let Some(lease) = self.lease.take() {
-            lease.settle(ended.as_ref().err().map_or(Outcome::Success, Cause::outcome));
+            lease.settle(ended.as_ref().err().map_or(LeaseOutcome::Success, RequestError::outcome));
         }
         let (outcome, error_code) = match &ended {
             Ok(_) => ("success", None),
@@ -315,8 +321,8 @@ impl Exchange {
         };
         let (error, status) = (error_code.clone(), self.status);
         let (event_count, bytes) = (self.partial.event_count, self.bytes);
-        registration.phases.done(now, Done { outcome, error_code: error, status, event_count, bytes });
-        let caller_gone = matches!(ended, Err(Cause::CallerGone));
+        registration.events.done(now, RequestDone { outcome, error_code: error, status, event_count, bytes });
+        let caller_gone = matches!(ended, Err(RequestError::CallerGone));
         if self.hub.journal().is_on() {
             let entry = self.entry(Some(outcome), error_code, Some(now));
             self.hub.journal().record(entry);
@@ -325,7 +331,7 @@ impl Exchange {
         self.deliver(ended);
         match &self.sink {
             // Until the reader has it all and leaves, or takes nothing.
-            Sink::Stream(_) if !caller_gone => self.arm(ctx),
+            AnswerSink::Stream(_) if !caller_gone => self.arm(ctx),
             _ => ctx.stop(),
         }
     }
@@ -335,13 +341,13 @@ impl Exchange {
         outcome: Option<&'static str>,
         error_code: Option<Cow<'static, str>>,
         finished_at: Option<WallMs>,
-    ) -> Entry {
-        let facts = Facts {
+    ) -> JournalEntry {
+        let snapshot = RequestSnapshot {
             number: self.number,
             request: &self.request,
             request_mode: &self.request_mode,
             client_id: self.client.as_ref().map(|client| client.client_id.shared()),
-            phase: self.life.phase(),
+            phase: self.state.phase(),
             outcome,
             error_code,
             status: self.status,
@@ -352,6 +358,6 @@ impl Exchange {
             event_count: self.partial.event_count,
             bytes: self.bytes,
         };
-        facts.entry()
+        snapshot.entry()
     }
 }

@@ -1,21 +1,21 @@
 //! The frames of a relayed stream, in the shape the caller reads. Bodies are copied as they came.
 
-use super::request::Request;
+use super::request::RelayRequest;
 use crate::{
     ids::ClientId,
-    platforms::plan::{Chosen, Conversation, Organization},
+    platforms::plan::{Conversation, Organization, ResolvedLocation},
     policy::Admission,
     sse,
-    wire::{Event, Raw},
+    wire::{RawJson, StreamEvent},
 };
 use serde::Serialize;
 
 /// What `stream_open` says; fields in the order of their names.
 #[derive(Serialize)]
-struct Open<'a> {
+struct StreamOpenData<'a> {
     client_id: &'a ClientId,
     conversation: Option<&'a Conversation>,
-    meta: &'a Raw,
+    meta: &'a RawJson,
     organization: Option<&'a Organization>,
     platform: &'a str,
     policy: &'a Admission,
@@ -30,19 +30,19 @@ struct Open<'a> {
 
 /// What is known of a stream when it opens, beside its request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opened<'a> {
+pub(super) struct StreamOpening<'a> {
     pub(super) client_id: &'a ClientId,
     pub(super) request_mode: &'a str,
-    pub(super) chosen: Option<&'a Chosen>,
+    pub(super) chosen: Option<&'a ResolvedLocation>,
     pub(super) admission: &'a Admission,
     pub(super) status: u16,
-    pub(super) meta: &'a Raw,
+    pub(super) meta: &'a RawJson,
 }
 
 /// The first frame of a stream.
-pub(super) fn open(request: &Request, opened: &Opened<'_>) -> Vec<u8> {
-    let meta = Raw::trusted(opened.meta.line().into_owned());
-    let data = Open {
+pub(super) fn open(request: &RelayRequest, opened: &StreamOpening<'_>) -> Vec<u8> {
+    let meta = RawJson::trusted(opened.meta.line().into_owned());
+    let data = StreamOpenData {
         client_id: opened.client_id,
         conversation: opened.chosen.map(|chosen| &chosen.conversation),
         meta: &meta,
@@ -66,7 +66,7 @@ pub(super) fn open(request: &Request, opened: &Opened<'_>) -> Vec<u8> {
 }
 
 /// A frame for one event.
-pub(super) fn event(request: &Request, event: &Event) -> Vec<u8> {
+pub(super) fn event(request: &RelayRequest, event: &StreamEvent) -> Vec<u8> {
     let id = request.id.as_str();
     let (data, name, raw) = (event.data.line(), event.event.line(), event.raw.line());
     let mut frame = Vec::with_capacity(data.len() + name.len() + raw.len() + 2 * id.len() + 128);
@@ -100,26 +100,26 @@ mod tests {
     use super::*;
     use crate::{
         ids::{PlatformName, RequestId},
-        relay::{Call, ResponseMode, Work},
+        relay::{RequestWork, ResponseMode, UpstreamCall},
     };
 
     #[test]
     fn an_event_is_one_line_and_keeps_what_it_carries() {
-        let call = Call { method: "GET".into(), path: "/".into(), ..Call::default() };
-        let request = Request {
+        let call = UpstreamCall { method: "GET".into(), path: "/".into(), ..UpstreamCall::default() };
+        let request = RelayRequest {
             id: RequestId::trusted("r1"),
             platform: PlatformName::trusted("claude"),
             client_id: None,
             mode: ResponseMode::Sse,
-            work: Work::Call,
+            work: RequestWork::Call,
             call,
             timeout: None,
         };
-        let given = Event {
+        let given = StreamEvent {
             seq: 7,
-            event: Raw::trusted("\"completion\""),
-            data: Raw::trusted("{\n \"text\": \"a\\nb\"\r}"),
-            raw: Raw::default(),
+            event: RawJson::trusted("\"completion\""),
+            data: RawJson::trusted("{\n \"text\": \"a\\nb\"\r}"),
+            raw: RawJson::default(),
         };
         let text = String::from_utf8(event(&request, &given)).unwrap();
         let line = text.strip_prefix("id: 7\nevent: stream_event\ndata: ").unwrap().strip_suffix("\n\n").unwrap();

@@ -1,30 +1,32 @@
 //! The door to the relay: takes requests over, finds them again, ends them all.
 
-mod taken;
+mod accepted;
 
 use super::{
-    buffer::Bounds,
-    cancel::{CancelAnswer, CancelRefused},
-    events::Phases,
-    exchange::{Cancel, Exchange, Sink, Stop, View, WaitsFor},
-    journal::{Filter, Journal, Page, Shown},
-    life::{Phase, Timeouts},
-    request::{Request, ResponseMode},
+    cancel::{CancelError, CancelResponse},
+    exchange::{AnswerSink, CancelExchange, Exchange, GetJournalEntry, GetWaitReason, StopExchange},
+    frame_buffer::FrameBufferLimits,
+    journal::{JournalEntryView, JournalFilter, JournalPage, RequestJournal},
+    request::{RelayRequest, ResponseMode},
+    request_events::RequestEvents,
+    request_state::{RequestPhase, RequestTimeouts},
     stream::stream,
 };
 use crate::{
     bridge,
     clock::Clock,
-    events::Bus,
+    events::EventBus,
     ids::{ClientId, PlatformName, RequestId},
     line::Line,
     mode::Mode,
-    platforms::{full_text::Drift, plan::Choices},
+    platforms::{full_text::AnswerDrift, plan::LocationCache},
     policy,
     store::StoreError,
-    system::System,
+    system::SystemControl,
     telemetry::metrics,
 };
+pub(super) use accepted::LiveRegistration;
+pub use accepted::{BufferedRequest, CallerGuard, Revoker, StreamedRequest};
 use actix::prelude::*;
 use futures_util::future::join_all;
 use std::{
@@ -32,8 +34,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-pub(super) use taken::Registration;
-pub use taken::{Buffered, Caller, Revoker, Streamed};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -42,17 +42,17 @@ const QUEUED_SLACK: Duration = Duration::from_secs(5);
 
 /// What the relay is made of.
 #[derive(Debug)]
-pub struct Setup {
+pub struct RelayParts {
     /// The clients.
     pub bridge: bridge::Hub,
     /// The policy.
-    pub policy: policy::Hub,
+    pub policy: policy::PolicyHub,
     /// Where requests are noted.
-    pub journal: Journal,
-    /// Where their phases are told.
-    pub events: Bus,
+    pub journal: RequestJournal,
+    /// Where their events are told.
+    pub events: EventBus,
     /// The mode, which decides whether requests are taken.
-    pub system: System,
+    pub system: SystemControl,
     /// Wall time.
     pub clock: Clock,
     /// Requests that may be in flight or queued.
@@ -65,30 +65,30 @@ pub struct Setup {
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hub {
+pub struct RelayHub {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    setup: Setup,
-    live: Mutex<foldhash::HashMap<RequestId, Live>>,
+    setup: RelayParts,
+    live: Mutex<foldhash::HashMap<RequestId, LiveRequest>>,
     /// Where prompts went a moment ago.
-    choices: Mutex<Choices>,
+    choices: Mutex<LocationCache>,
     /// Answers that were not understood; of registered platforms alone.
     drifts: Mutex<foldhash::HashMap<PlatformName, u64>>,
     callers: TaskTracker,
 }
 
 #[derive(Clone, Debug)]
-struct Live {
+struct LiveRequest {
     exchange: Addr<Exchange>,
     platform: PlatformName,
 }
 
 /// Why a request was not taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum RelayRefusal {
     /// A live one has the same id.
     Conflict,
     /// As many as may be are live.
@@ -99,11 +99,11 @@ pub enum Refused {
     Stopping,
 }
 
-impl Hub {
+impl RelayHub {
     /// A relay without requests.
-    pub fn new(setup: Setup) -> Self {
-        let choices = Mutex::new(Choices::new(setup.bridge.settings().max_clients));
-        Hub {
+    pub fn new(setup: RelayParts) -> Self {
+        let choices = Mutex::new(LocationCache::new(setup.bridge.settings().max_clients));
+        RelayHub {
             shared: Arc::new(Shared {
                 setup,
                 live: Mutex::default(),
@@ -119,11 +119,11 @@ impl Hub {
     /// # Errors
     ///
     /// It was not taken over.
-    pub fn buffered(&self, request: Request) -> Result<Buffered, Refused> {
+    pub fn buffered(&self, request: RelayRequest) -> Result<BufferedRequest, RelayRefusal> {
         debug_assert_eq!(request.mode, ResponseMode::Buffered);
         let (caller, answer) = oneshot::channel();
-        let caller = self.take_over(request, Sink::Buffered(Some(caller)))?;
-        Ok(Buffered { answer, caller })
+        let caller = self.accept(request, AnswerSink::Buffered(Some(caller)))?;
+        Ok(BufferedRequest { answer, caller })
     }
 
     /// Takes over a request whose caller reads a stream. `line`: how to end a caller that takes nothing.
@@ -131,41 +131,41 @@ impl Hub {
     /// # Errors
     ///
     /// It was not taken over.
-    pub fn streamed(&self, request: Request, line: Option<Line>) -> Result<Streamed, Refused> {
+    pub fn streamed(&self, request: RelayRequest, line: Option<Line>) -> Result<StreamedRequest, RelayRefusal> {
         debug_assert_eq!(request.mode, ResponseMode::Sse);
         let limits = self.policy().settings().for_platform(request.platform.as_str()).stream;
-        let bounds = Bounds { events_max: limits.max_buffered_events, bytes_max: limits.max_buffered_bytes };
+        let bounds = FrameBufferLimits { events_max: limits.max_buffered_events, bytes_max: limits.max_buffered_bytes };
         let (writer, reader) = stream(request.id.clone(), bounds, line);
-        let caller = self.take_over(request, Sink::Stream(writer))?;
-        Ok(Streamed { reader, caller })
+        let caller = self.accept(request, AnswerSink::Stream(writer))?;
+        Ok(StreamedRequest { reader, caller })
     }
 
     /// The exchange then lives on the calling arbiter.
-    fn take_over(&self, request: Request, sink: Sink) -> Result<Caller, Refused> {
+    fn accept(&self, request: RelayRequest, sink: AnswerSink) -> Result<CallerGuard, RelayRefusal> {
         let mut live = self.live();
         // Under the lock, as the stop is: whoever is not refused here is told there.
         if self.shared.callers.is_closed() {
-            return Err(Refused::Stopping);
+            return Err(RelayRefusal::Stopping);
         }
         // Held until the request is among the live ones: what was taken before a drain is announced is there by then.
-        let system = self.shared.setup.system.hold();
+        let system = self.shared.setup.system.lock_mode();
         if system.mode == Mode::Draining {
-            return Err(Refused::Draining);
+            return Err(RelayRefusal::Draining);
         }
         let crowded = live.len() >= self.shared.setup.requests_max;
         let hash_map::Entry::Vacant(place) = live.entry(request.id.clone()) else {
-            return Err(Refused::Conflict);
+            return Err(RelayRefusal::Conflict);
         };
         if crowded {
-            return Err(Refused::Overloaded);
+            return Err(RelayRefusal::Overloaded);
         }
         let platform = request.platform.clone();
-        let phases = Phases::new(self.shared.setup.events.clone(), self.shared.setup.metrics.clone());
-        let registration = Registration { hub: self.clone(), id: request.id.clone(), phases, died: None };
+        let events = RequestEvents::new(self.shared.setup.events.clone(), self.shared.setup.metrics.clone());
+        let registration = LiveRegistration { hub: self.clone(), id: request.id.clone(), events, died: None };
         let number = self.journal().next_number();
         let exchange = Exchange::new(self.clone(), request, sink, number, registration).start();
-        place.insert(Live { exchange: exchange.clone(), platform });
-        Ok(Caller { exchange: Some(exchange), _token: self.shared.callers.token() })
+        place.insert(LiveRequest { exchange: exchange.clone(), platform });
+        Ok(CallerGuard { exchange: Some(exchange), _token: self.shared.callers.token() })
     }
 
     /// Cancels a request wherever it stands.
@@ -179,11 +179,11 @@ impl Hub {
         platform: &str,
         client_id: Option<ClientId>,
         reason: Option<String>,
-    ) -> Result<CancelAnswer, CancelRefused> {
+    ) -> Result<CancelResponse, CancelError> {
         let live = self.live().get(id).filter(|live| live.platform.as_str() == platform).cloned();
-        let exchange = live.ok_or(CancelRefused::NotFound)?.exchange;
+        let exchange = live.ok_or(CancelError::NotFound)?.exchange;
         // One that died meanwhile is not found either.
-        exchange.send(Cancel { client_id, reason }).await.unwrap_or(Err(CancelRefused::NotFound))
+        exchange.send(CancelExchange { client_id, reason }).await.unwrap_or(Err(CancelError::NotFound))
     }
 
     /// A part of the journal.
@@ -191,24 +191,24 @@ impl Hub {
     /// # Errors
     ///
     /// The store cannot be read.
-    pub async fn page(&self, filter: Filter) -> Result<Page, StoreError> {
+    pub async fn page(&self, filter: JournalFilter) -> Result<JournalPage, StoreError> {
         let exchanges: Vec<_> = self.live().values().map(|live| live.exchange.clone()).collect();
-        let views = join_all(exchanges.iter().map(|exchange| exchange.send(View))).await;
-        let live = views.into_iter().filter_map(Result::ok).flatten().map(Shown::from).collect();
+        let views = join_all(exchanges.iter().map(|exchange| exchange.send(GetJournalEntry))).await;
+        let live = views.into_iter().filter_map(Result::ok).flatten().map(JournalEntryView::from).collect();
         let mut page = self.journal().page(live, filter).await?;
         // Of those on the page alone: each asks its target, some their platform's gate.
-        join_all(page.entries.iter_mut().map(|shown| self.say_why(shown))).await;
+        join_all(page.entries.iter_mut().map(|shown| self.add_wait_reason(shown))).await;
         Ok(page)
     }
 
     /// Adds what a request waits for.
-    async fn say_why(&self, shown: &mut Shown) {
-        if shown.entry.phase != Phase::Queued.name() {
+    async fn add_wait_reason(&self, shown: &mut JournalEntryView) {
+        if shown.entry.phase != RequestPhase::Queued.name() {
             return;
         }
         let exchange = self.live().get(&*shown.entry.request_id).map(|live| live.exchange.clone());
         if let Some(exchange) = exchange {
-            shown.waiting = exchange.send(WaitsFor).await.ok().flatten();
+            shown.waiting = exchange.send(GetWaitReason).await.ok().flatten();
         }
     }
 
@@ -217,26 +217,26 @@ impl Hub {
     /// # Errors
     ///
     /// The store cannot be read.
-    pub async fn find(&self, id: &str) -> Result<Option<Shown>, StoreError> {
+    pub async fn find(&self, id: &str) -> Result<Option<JournalEntryView>, StoreError> {
         let live = self.live().get(id).cloned();
         if let Some(live) = live
-            && let Ok(Some(entry)) = live.exchange.send(View).await
+            && let Ok(Some(entry)) = live.exchange.send(GetJournalEntry).await
         {
-            let mut shown = Shown::from(entry);
-            self.say_why(&mut shown).await;
+            let mut shown = JournalEntryView::from(entry);
+            self.add_wait_reason(&mut shown).await;
             return Ok(Some(shown));
         }
-        Ok(self.journal().latest(id).await?.map(Shown::from))
+        Ok(self.journal().latest(id).await?.map(JournalEntryView::from))
     }
 
     /// What would keep a request made now from being taken over at all.
-    pub fn refusal(&self) -> Option<Refused> {
+    pub fn refusal(&self) -> Option<RelayRefusal> {
         if self.shared.callers.is_closed() {
-            Some(Refused::Stopping)
+            Some(RelayRefusal::Stopping)
         } else if self.shared.setup.system.mode() == Mode::Draining {
-            Some(Refused::Draining)
+            Some(RelayRefusal::Draining)
         } else {
-            (self.live_count() >= self.shared.setup.requests_max).then_some(Refused::Overloaded)
+            (self.live_count() >= self.shared.setup.requests_max).then_some(RelayRefusal::Overloaded)
         }
     }
 
@@ -245,7 +245,7 @@ impl Hub {
         let live = self.live();
         self.shared.callers.close();
         for live in live.values() {
-            live.exchange.do_send(Stop); // bounded: once a request
+            live.exchange.do_send(StopExchange); // bounded: once a request
         }
     }
 
@@ -259,7 +259,7 @@ impl Hub {
         self.live().len()
     }
 
-    pub(super) fn timeouts(&self, request: &Request) -> Timeouts {
+    pub(super) fn timeouts(&self, request: &RelayRequest) -> RequestTimeouts {
         let limits = self.policy().settings().for_platform(request.platform.as_str());
         let (stream, settings) = (limits.stream, self.bridge().settings());
         let total = match request.mode {
@@ -268,7 +268,7 @@ impl Hub {
             }
             ResponseMode::Sse => request.timeout,
         };
-        Timeouts {
+        RequestTimeouts {
             total,
             open: Duration::from_millis(stream.open_timeout_ms),
             idle: Duration::from_millis(stream.idle_timeout_ms),
@@ -283,11 +283,11 @@ impl Hub {
         &self.shared.setup.bridge
     }
 
-    pub(super) fn policy(&self) -> &policy::Hub {
+    pub(super) fn policy(&self) -> &policy::PolicyHub {
         &self.shared.setup.policy
     }
 
-    pub(super) fn journal(&self) -> &Journal {
+    pub(super) fn journal(&self) -> &RequestJournal {
         &self.shared.setup.journal
     }
 
@@ -296,7 +296,7 @@ impl Hub {
     }
 
     /// An answer of the assistant was not understood.
-    pub(super) fn count_drift(&self, platform: &PlatformName, drift: Drift) {
+    pub(super) fn count_drift(&self, platform: &PlatformName, drift: AnswerDrift) {
         tracing::warn!(
             platform = platform.as_str(),
             reason = drift.reason(),
@@ -311,16 +311,16 @@ impl Hub {
         self.shared.drifts.lock().unwrap_or_else(PoisonError::into_inner).get(platform).copied().unwrap_or(0)
     }
 
-    pub(super) fn choices(&self) -> MutexGuard<'_, Choices> {
+    pub(super) fn choices(&self) -> MutexGuard<'_, LocationCache> {
         // A cache that a panicking thread left half done is still one.
         self.shared.choices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn stall(&self) -> Duration {
+    pub(super) fn stall_timeout(&self) -> Duration {
         self.shared.setup.stall
     }
 
-    fn live(&self) -> MutexGuard<'_, foldhash::HashMap<RequestId, Live>> {
+    fn live(&self) -> MutexGuard<'_, foldhash::HashMap<RequestId, LiveRequest>> {
         // Nothing panics between two changes, so what a panicking thread left is whole.
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,11 +1,11 @@
 //! The journal of browser requests: those under way from memory, finished ones from the store, written behind.
 
-use super::life::Phase;
+use super::request_state::RequestPhase;
 use crate::{
     clock::WallMs,
-    policy::{Admission, Reason},
+    policy::{Admission, WaitReason},
     store::{
-        self, Later, Store, StoreError,
+        self, Store, StoreError, WriteBehind,
         requests::{self, RequestRow as Entry},
     },
     wire::without_values,
@@ -23,12 +23,12 @@ use std::{
 const PATH_BYTES_MAX: usize = 1 << 10;
 
 /// What an exchange knows about itself.
-pub(super) struct Facts<'a> {
+pub(super) struct RequestSnapshot<'a> {
     pub(super) number: i64,
-    pub(super) request: &'a super::Request,
+    pub(super) request: &'a super::RelayRequest,
     pub(super) request_mode: &'a Cow<'static, str>,
     pub(super) client_id: Option<Arc<str>>,
-    pub(super) phase: Phase,
+    pub(super) phase: RequestPhase,
     pub(super) outcome: Option<&'static str>,
     pub(super) error_code: Option<Cow<'static, str>>,
     pub(super) status: Option<u16>,
@@ -40,7 +40,7 @@ pub(super) struct Facts<'a> {
     pub(super) bytes: u64,
 }
 
-impl Facts<'_> {
+impl RequestSnapshot<'_> {
     pub(super) fn entry(self) -> Entry {
         let call = &self.request.call;
         let delay = |of: fn(&Admission) -> i64| self.admission.map_or(0, of);
@@ -79,7 +79,7 @@ pub(super) fn kept_path(path: &str) -> String {
 
 /// Which entries are wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct JournalFilter {
     /// Of this platform.
     pub platform: Option<String>,
     /// Performed by this client.
@@ -92,8 +92,8 @@ pub struct Filter {
     pub limit: usize,
 }
 
-impl Filter {
-    fn takes(&self, entry: &Entry) -> bool {
+impl JournalFilter {
+    fn matches(&self, entry: &Entry) -> bool {
         let is = |wanted: &Option<String>, given: Option<&str>| wanted.is_none() || wanted.as_deref() == given;
         is(&self.platform, Some(&*entry.platform))
             && is(&self.client_id, entry.client_id.as_deref())
@@ -104,111 +104,117 @@ impl Filter {
 
 /// An entry as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shown {
+pub struct JournalEntryView {
     /// What is kept of it.
     #[serde(flatten)]
     pub entry: Entry,
     /// What it waits for; only of a queued one, and never kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Reason>,
+    pub waiting: Option<WaitReason>,
 }
 
-impl From<Entry> for Shown {
+impl From<Entry> for JournalEntryView {
     fn from(entry: Entry) -> Self {
-        Shown { entry, waiting: None }
+        JournalEntryView { entry, waiting: None }
     }
 }
 
 /// A part of the journal, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct JournalPage {
     /// The entries.
-    pub entries: Vec<Shown>,
+    pub entries: Vec<JournalEntryView>,
     /// Where the next older part begins, when there is one.
     pub next_before: Option<i64>,
 }
 
 /// Where entries go and come from. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Journal {
-    kept: Option<(Store, Later)>,
+pub struct RequestJournal {
+    storage: Option<(Store, WriteBehind)>,
     numbers: Arc<AtomicI64>,
 }
 
-impl Journal {
+impl RequestJournal {
     /// A journal in the store; what a crash left unfinished there becomes `interrupted`.
     ///
     /// # Errors
     ///
     /// The store cannot be read or written.
-    pub async fn open(store: Store, later: Later, now: WallMs) -> Result<Self, StoreError> {
+    pub async fn open(store: Store, write_behind: WriteBehind, now: WallMs) -> Result<Self, StoreError> {
         let last = store
             .transact(move |conn| {
                 requests::interrupt_unfinished(conn, now)?;
                 requests::last_id(conn)
             })
             .await?;
-        Ok(Journal { kept: Some((store, later)), numbers: Arc::new(AtomicI64::new(last + 1)) })
+        Ok(RequestJournal { storage: Some((store, write_behind)), numbers: Arc::new(AtomicI64::new(last + 1)) })
     }
 
     /// A journal that keeps nothing.
     pub fn off() -> Self {
-        Journal { kept: None, numbers: Arc::new(AtomicI64::new(1)) }
+        RequestJournal { storage: None, numbers: Arc::new(AtomicI64::new(1)) }
     }
 
     pub(super) fn is_on(&self) -> bool {
-        self.kept.is_some()
+        self.storage.is_some()
     }
 
     pub(super) fn next_number(&self) -> i64 {
         self.numbers.fetch_add(1, Relaxed)
     }
 
-    /// Writes an entry behind; a later one of the same number takes its place.
+    /// Writes an entry behind; a write_behind one of the same number takes its place.
     pub(super) fn record(&self, entry: Entry) {
-        if let Some((_, later)) = &self.kept {
-            later.request(entry);
+        if let Some((_, write_behind)) = &self.storage {
+            write_behind.request(entry);
         }
     }
 
     /// A part of the journal; `live`: those under way. What cannot be written now is missing until it can.
-    pub(super) async fn page(&self, live: Vec<Shown>, filter: Filter) -> Result<Page, StoreError> {
-        let Some((store, later)) = &self.kept else { return Ok(merged(live, requests::List::default(), &filter)) };
-        later.flush_for_reading().await;
+    pub(super) async fn page(
+        &self,
+        live: Vec<JournalEntryView>,
+        filter: JournalFilter,
+    ) -> Result<JournalPage, StoreError> {
+        let Some((store, write_behind)) = &self.storage else {
+            return Ok(merge_page(live, requests::RequestList::default(), &filter));
+        };
+        write_behind.flush_for_reading().await;
         // Rows of those under way are older than what memory knows; more are read to make up for them.
         let limit = i64::try_from(filter.limit + live.len() + 1).unwrap_or(i64::MAX);
-        let wanted = store::requests::Filter {
+        let wanted = store::requests::RequestFilter {
             platform: filter.platform.clone(),
             client_id: filter.client_id.clone(),
             outcome: filter.outcome.clone(),
             before: filter.before,
             limit,
         };
-        let stored = store.read(move |conn| requests::list(conn, &wanted, requests::WALK)).await?;
-        Ok(merged(live, stored, &filter))
+        let stored = store.read(move |conn| requests::list(conn, &wanted, requests::WALK_MAX)).await?;
+        Ok(merge_page(live, stored, &filter))
     }
 
     /// The newest finished entry of that id.
     pub(super) async fn latest(&self, request_id: &str) -> Result<Option<Entry>, StoreError> {
-        let Some((store, later)) = &self.kept else { return Ok(None) };
-        later.flush_for_reading().await;
+        let Some((store, write_behind)) = &self.storage else { return Ok(None) };
+        write_behind.flush_for_reading().await;
         let request_id = request_id.to_owned();
         store.read_now(move |conn| requests::latest(conn, &request_id)).await
     }
 }
 
 /// What is live and what is stored as one page.
-fn merged(live: Vec<Shown>, stored: requests::List, filter: &Filter) -> Page {
+fn merge_page(live: Vec<JournalEntryView>, stored: requests::RequestList, filter: &JournalFilter) -> JournalPage {
     let numbers: std::collections::HashSet<_> = live.iter().map(|shown| shown.entry.id).collect();
-    let mut entries: Vec<_> = live.into_iter().filter(|shown| filter.takes(&shown.entry)).collect();
-    entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)).map(Shown::from));
+    let mut entries: Vec<_> = live.into_iter().filter(|shown| filter.matches(&shown.entry)).collect();
+    entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)).map(JournalEntryView::from));
     // Those below where the walk ended come with the pages that go on there.
     entries.retain(|shown| stored.walked_to.is_none_or(|floor| shown.entry.id >= floor));
     entries.sort_by_key(|shown| std::cmp::Reverse(shown.entry.id));
     let more = entries.len() > filter.limit;
     entries.truncate(filter.limit);
     let next_before = if more { entries.last().map(|last| last.entry.id) } else { stored.walked_to };
-    Page { entries, next_before }
+    JournalPage { entries, next_before }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! A browser request as the relay takes it over: checked, its parts as they will go out.
 
-pub use crate::platforms::plan::Call;
+pub use crate::platforms::plan::UpstreamCall;
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
-    platforms::plan::Plan,
+    platforms::plan::RequestPlan,
     wire::{self, ApiRequest},
 };
 use bytestring::ByteString;
@@ -30,7 +30,7 @@ impl ResponseMode {
 
 /// A checked request.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RelayRequest {
     /// Its id, unique among the live ones.
     pub id: RequestId,
     /// In which app.
@@ -40,20 +40,20 @@ pub struct Request {
     /// How the caller wants the answer.
     pub mode: ResponseMode,
     /// What it has to do.
-    pub work: Work,
+    pub work: RequestWork,
     /// What is asked of the app: from the start, or once the steps before have found out.
-    pub call: Call,
+    pub call: UpstreamCall,
     /// The caller's own limit, counted from dispatch.
     pub timeout: Option<Duration>,
 }
 
 /// What a request has to do.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub enum RequestWork {
     /// The one call that it brings along.
     Call,
     /// The steps of a plan, whose last is its call.
-    Plan(Plan),
+    Plan(RequestPlan),
     /// To say this by the template that the extension learned.
     Template(String),
 }
@@ -63,29 +63,29 @@ const API_REQUEST: &str = "api_request";
 
 /// What goes out of a request: the part, its id and how it is to be answered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outgoing<'a> {
+pub(super) struct OutgoingPart<'a> {
     pub(super) id: &'a RequestId,
     pub(super) mode: ResponseMode,
 }
 
-impl Request {
+impl RelayRequest {
     /// Whether it says something to the app's assistant by a prompt.
     pub(super) fn prompts(&self) -> bool {
-        matches!(&self.work, Work::Template(_) | Work::Plan(Plan::ClaudePrompt { .. }))
+        matches!(&self.work, RequestWork::Template(_) | RequestWork::Plan(RequestPlan::ClaudePrompt { .. }))
     }
 
     /// What `request_mode` says of it.
     pub(super) fn work_name(&self) -> Cow<'static, str> {
         match &self.work {
-            Work::Call => Cow::Borrowed(API_REQUEST),
-            Work::Plan(plan) => Cow::Borrowed(plan.name()),
-            Work::Template(_) => Cow::Owned(format!("{}_prompt", self.platform)),
+            RequestWork::Call => Cow::Borrowed(API_REQUEST),
+            RequestWork::Plan(plan) => Cow::Borrowed(plan.name()),
+            RequestWork::Template(_) => Cow::Owned(format!("{}_prompt", self.platform)),
         }
     }
 
     /// The frame that hands it to the extension. `timeout`: how long it may take, where that is limited.
-    pub(super) fn frame(&self, out: Outgoing<'_>, timeout: Option<Duration>) -> ByteString {
-        let prompt = if let Work::Template(prompt) = &self.work { Some(prompt.as_str()) } else { None };
+    pub(super) fn frame(&self, out: OutgoingPart<'_>, timeout: Option<Duration>) -> ByteString {
+        let prompt = if let RequestWork::Template(prompt) = &self.work { Some(prompt.as_str()) } else { None };
         let head = ApiRequest {
             id: out.id.as_str(),
             platform: self.platform.as_str(),

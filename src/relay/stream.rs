@@ -4,8 +4,8 @@
 //! what a caller's status is, only the edge knows. Each notices when the other is gone.
 
 use super::{
-    buffer::{Bounds, Buffer, Overflow},
-    ending::{Cause, Failure},
+    frame_buffer::{FrameBuffer, FrameBufferLimits, FrameBufferOverflow},
+    request_error::{RequestError, RequestFailure},
 };
 use crate::{ids::RequestId, line::Line};
 use bytes::Bytes;
@@ -19,14 +19,14 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEnd {
     /// How it ended: the app's status, or why it failed.
-    pub result: Result<u16, Failure>,
+    pub result: Result<u16, RequestFailure>,
     /// What had happened by then.
-    pub partial: Partial,
+    pub partial: StreamProgress,
 }
 
 /// What had happened on a stream by its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Partial {
+pub struct StreamProgress {
     /// Bytes that waited for the caller when it ended.
     pub buffered_bytes: usize,
     /// Events passed on.
@@ -39,7 +39,7 @@ pub struct Partial {
 
 #[derive(Debug)]
 struct Shared {
-    buffer: Buffer,
+    buffer: FrameBuffer,
     end: Option<StreamEnd>,
     waker: Option<Waker>,
     /// Since when something waits that the reader does not take.
@@ -49,14 +49,14 @@ struct Shared {
 
 /// The exchange's side.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct StreamWriter {
     shared: Arc<Mutex<Shared>>,
     line: Option<Line>,
 }
 
 /// The caller's side.
 #[derive(Debug)]
-pub struct Reader {
+pub struct StreamReader {
     shared: Arc<Mutex<Shared>>,
     /// The request that the stream answers.
     pub request_id: RequestId,
@@ -64,7 +64,7 @@ pub struct Reader {
 
 /// What the reader gets.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum StreamItem {
     /// Whole frames.
     Frames(Bytes),
     /// The last thing; nothing follows.
@@ -72,15 +72,19 @@ pub enum Next {
 }
 
 /// A stream for one request. `line`: how to end a reader that takes nothing.
-pub(super) fn stream(request_id: RequestId, bounds: Bounds, line: Option<Line>) -> (Writer, Reader) {
+pub(super) fn stream(
+    request_id: RequestId,
+    bounds: FrameBufferLimits,
+    line: Option<Line>,
+) -> (StreamWriter, StreamReader) {
     let shared = Arc::new(Mutex::new(Shared {
-        buffer: Buffer::new(bounds),
+        buffer: FrameBuffer::new(bounds),
         end: None,
         waker: None,
         waiting_since: None,
         reader_gone: false,
     }));
-    (Writer { shared: Arc::clone(&shared), line }, Reader { shared, request_id })
+    (StreamWriter { shared: Arc::clone(&shared), line }, StreamReader { shared, request_id })
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
@@ -88,9 +92,9 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Writer {
+impl StreamWriter {
     /// Adds an event's frame for the reader.
-    pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), Overflow> {
+    pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), FrameBufferOverflow> {
         self.write(|buffer| buffer.push(frame))
     }
 
@@ -99,7 +103,7 @@ impl Writer {
         self.write(|buffer| buffer.open(frame));
     }
 
-    fn write<T>(&self, write: impl FnOnce(&mut Buffer) -> T) -> T {
+    fn write<T>(&self, write: impl FnOnce(&mut FrameBuffer) -> T) -> T {
         let (written, waker) = {
             let mut shared = lock(&self.shared);
             let written = write(&mut shared.buffer);
@@ -111,7 +115,7 @@ impl Writer {
     }
 
     /// Ends the stream, once.
-    pub(super) fn end(&self, result: Result<u16, Failure>, mut partial: Partial) {
+    pub(super) fn end(&self, result: Result<u16, RequestFailure>, mut partial: StreamProgress) {
         let waker = {
             let mut shared = lock(&self.shared);
             if shared.end.is_some() {
@@ -140,10 +144,10 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for StreamWriter {
     fn drop(&mut self) {
-        let failure = Failure { cause: Cause::Internal, client_id: None, connection_id: None };
-        self.end(Err(failure), Partial::default());
+        let failure = RequestFailure { cause: RequestError::Internal, client_id: None, connection_id: None };
+        self.end(Err(failure), StreamProgress::default());
     }
 }
 
@@ -153,18 +157,18 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
-impl Reader {
+impl StreamReader {
     /// What comes next; frames always come before the end.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<StreamItem> {
         let mut shared = lock(&self.shared);
         if let Some(chunk) = shared.buffer.take() {
             // It counts as read only when the body comes back for more: the library may hold what it took.
             shared.waiting_since = Some(Instant::now());
-            return Poll::Ready(Next::Frames(chunk));
+            return Poll::Ready(StreamItem::Frames(chunk));
         }
         if let Some(end) = shared.end.clone() {
             shared.waiting_since = Some(Instant::now());
-            return Poll::Ready(Next::End(end));
+            return Poll::Ready(StreamItem::End(end));
         }
         shared.waiting_since = None;
         match &mut shared.waker {
@@ -175,7 +179,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for StreamReader {
     fn drop(&mut self) {
         lock(&self.shared).reader_gone = true;
     }
@@ -187,8 +191,8 @@ mod tests {
     use futures_util::poll;
     use std::future::poll_fn;
 
-    fn pair() -> (Writer, Reader) {
-        stream(RequestId::trusted("r"), Bounds { events_max: 2, bytes_max: 100 }, None)
+    fn pair() -> (StreamWriter, StreamReader) {
+        stream(RequestId::trusted("r"), FrameBufferLimits { events_max: 2, bytes_max: 100 }, None)
     }
 
     #[actix_rt::test(system = "crate::testing::PausedSystem")]
@@ -196,13 +200,13 @@ mod tests {
         let (writer, mut reader) = pair();
         writer.push(b"one".to_vec()).unwrap();
         writer.push(b"two".to_vec()).unwrap();
-        assert_eq!(writer.push(b"three".to_vec()), Err(Overflow));
-        let failure = Failure { cause: Cause::Overflow, client_id: None, connection_id: None };
-        writer.end(Err(failure.clone()), Partial { event_count: 2, ..Partial::default() });
-        writer.end(Ok(200), Partial::default());
-        assert_eq!(poll_fn(|cx| reader.poll_next(cx)).await, Next::Frames(Bytes::from_static(b"onetwo")));
-        let partial = Partial { buffered_bytes: 6, event_count: 2, last_seq: 0, opened: false };
-        let end = Next::End(StreamEnd { result: Err(failure), partial });
+        assert_eq!(writer.push(b"three".to_vec()), Err(FrameBufferOverflow));
+        let failure = RequestFailure { cause: RequestError::Overflow, client_id: None, connection_id: None };
+        writer.end(Err(failure.clone()), StreamProgress { event_count: 2, ..StreamProgress::default() });
+        writer.end(Ok(200), StreamProgress::default());
+        assert_eq!(poll_fn(|cx| reader.poll_next(cx)).await, StreamItem::Frames(Bytes::from_static(b"onetwo")));
+        let partial = StreamProgress { buffered_bytes: 6, event_count: 2, last_seq: 0, opened: false };
+        let end = StreamItem::End(StreamEnd { result: Err(failure), partial });
         assert_eq!(poll_fn(|cx| reader.poll_next(cx)).await, end, "the first end is the end");
     }
 
@@ -217,7 +221,7 @@ mod tests {
         assert_eq!(writer.waiting_since(), None);
         writer.push(b"one".to_vec()).unwrap();
         let (next, mut reader) = waiting.await.unwrap();
-        assert_eq!(next, Next::Frames(Bytes::from_static(b"one")));
+        assert_eq!(next, StreamItem::Frames(Bytes::from_static(b"one")));
         assert!(writer.waiting_since().is_some(), "it may not have reached the caller yet");
         assert!(poll!(poll_fn(|cx| reader.poll_next(cx))).is_pending());
         assert_eq!(writer.waiting_since(), None, "it took everything");

@@ -7,10 +7,10 @@
 //! Invariant: what cannot be written down is not begun, and what was begun is written down however long the database
 //! cannot be written meanwhile.
 
-mod insist;
-mod kept;
-mod operation;
+mod operation_record;
+mod retry;
+mod truncate;
 
-pub use insist::insist;
-pub use kept::kept;
-pub use operation::{Operation, Operations};
+pub use operation_record::{OperationRecord, OperationRecorder};
+pub use retry::retry_until_committed;
+pub use truncate::truncate_texts;

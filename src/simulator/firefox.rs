@@ -12,7 +12,7 @@ use crate::simulator::{
     },
     webapp::WebApp,
 };
-use crate::wire::proof::{Side, Transcript, address_of, proof, proves};
+use crate::wire::proof::{ProofSide, Transcript, address_of, proof, proves};
 use actix_http::ws::{CloseCode, CloseReason, Message};
 use serde_json::{Value, json};
 use std::{
@@ -131,8 +131,8 @@ impl Shared {
             address: address_of(&socket::authority(&self.url)?)?,
         };
         let secret = self.secret.borrow().clone()?;
-        proves(challenge["proof"].as_str()?, &secret, Side::Server, &transcript)
-            .then(|| json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)}))
+        proves(challenge["proof"].as_str()?, &secret, ProofSide::Server, &transcript)
+            .then(|| json!({"type": "auth", "proof": proof(&secret, ProofSide::Client, &transcript)}))
     }
 
     async fn introduce(self: Rc<Self>) {

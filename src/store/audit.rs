@@ -29,8 +29,8 @@ use serde::Serialize;
 pub(super) use canonical::digest;
 pub use canonical::hash;
 pub(super) use expire::expire;
-pub use trail::{Subject, Trail};
-pub use verify::{Break, Fault, Verdict, Verifier, verify};
+pub use trail::{AuditSubject, AuditTrail};
+pub use verify::{AuditVerdict, ChainBreak, ChainFault, ChainVerifier, verify};
 
 /// Most bytes of a line's message; what is longer is cut.
 pub const MESSAGE_BYTES_MAX: usize = 4_096;
@@ -39,7 +39,7 @@ const ROW: i32 = 1;
 
 /// A line as its neighbours know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Link {
+pub struct ChainLink {
     /// Its number.
     pub number: i64,
     /// Its hash.
@@ -48,36 +48,36 @@ pub struct Link {
 
 /// Where the chain begins and ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ends {
+pub struct ChainEnds {
     /// The last line that left by age.
-    pub anchor: Option<Link>,
+    pub anchor: Option<ChainLink>,
     /// The last line that was written, there or gone.
-    pub head: Option<Link>,
+    pub head: Option<ChainLink>,
 }
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
-pub enum Level {
+pub enum AuditLevel {
     Info,
     Warn,
     Error,
 }
 
-impl Level {
+impl AuditLevel {
     /// The level as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
+            AuditLevel::Info => "info",
+            AuditLevel::Warn => "warn",
+            AuditLevel::Error => "error",
         }
     }
 }
 
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct AuditEntry<'a> {
     /// To which task it happened; of a batch without a task, to which batch.
     pub task_id: &'a str,
     /// In which run of it.
@@ -85,7 +85,7 @@ pub struct Entry<'a> {
     /// When, in Unix milliseconds.
     pub at: WallMs,
     /// How much it matters.
-    pub level: Level,
+    pub level: AuditLevel,
     /// What happened, as a name: mostly the status that was entered.
     pub event: &'a str,
     /// What happened, for people; cut at [`MESSAGE_BYTES_MAX`].
@@ -97,16 +97,16 @@ pub struct Entry<'a> {
 /// # Errors
 ///
 /// `NotFound`: somebody took that away.
-pub fn ends(conn: &mut SqliteConnection) -> Result<Ends, StoreError> {
+pub fn ends(conn: &mut SqliteConnection) -> Result<ChainEnds, StoreError> {
     let columns = (chain::anchor_number, chain::anchor_hash, chain::head_number, chain::head_hash);
     let (anchor, anchor_hash, head, head_hash): (i64, Option<String>, i64, Option<String>) =
         chain::table.find(ROW).select(columns).first(conn)?;
-    let link = |number, hash: Option<String>| hash.map(|hash| Link { number, hash });
-    Ok(Ends { anchor: link(anchor, anchor_hash), head: link(head, head_hash) })
+    let link = |number, hash: Option<String>| hash.map(|hash| ChainLink { number, hash });
+    Ok(ChainEnds { anchor: link(anchor, anchor_hash), head: link(head, head_hash) })
 }
 
 /// Writes a line at the end of the chain. The caller has opened the transaction, and what the line tells stands in it.
-pub(super) fn append(conn: &mut SqliteConnection, entry: &Entry<'_>) -> Result<LogRow, StoreError> {
+pub(super) fn append(conn: &mut SqliteConnection, entry: &AuditEntry<'_>) -> Result<LogRow, StoreError> {
     let head = ends(conn)?.head;
     let id = head.as_ref().map_or(1, |head| head.number.saturating_add(1));
     let mut row = LogRow {

@@ -25,15 +25,15 @@ pub(super) use expire::expire;
 pub use read::{deliveries, list, next_expiry, next_queued, of_message, one, running, waiting};
 pub use recover::{abandon, interrupt};
 pub use write::{
-    Approval, Created, Decided, Decision, NewBatch, Work, begin, create, decide, deliver, expire_approvals, finish,
-    new_id,
+    Approval, ApprovalDecision, BatchWork, CreatedBatch, DecisionOutcome, NewBatch, begin, create, decide, deliver,
+    expire_approvals, finish, new_id,
 };
 
 /// How a batch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is what its name says")]
-pub enum Status {
+pub enum BatchStatus {
     NoInstructions,
     DuplicateOnly,
     Planned,
@@ -47,36 +47,36 @@ pub enum Status {
     Interrupted,
 }
 
-impl Status {
+impl BatchStatus {
     /// Every one.
-    pub const ALL: [Status; 11] = [
-        Status::NoInstructions,
-        Status::DuplicateOnly,
-        Status::Planned,
-        Status::NotAllowed,
-        Status::PendingApproval,
-        Status::Queued,
-        Status::Running,
-        Status::Executed,
-        Status::Rejected,
-        Status::Expired,
-        Status::Interrupted,
+    pub const ALL: [BatchStatus; 11] = [
+        BatchStatus::NoInstructions,
+        BatchStatus::DuplicateOnly,
+        BatchStatus::Planned,
+        BatchStatus::NotAllowed,
+        BatchStatus::PendingApproval,
+        BatchStatus::Queued,
+        BatchStatus::Running,
+        BatchStatus::Executed,
+        BatchStatus::Rejected,
+        BatchStatus::Expired,
+        BatchStatus::Interrupted,
     ];
 
     /// The status as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Status::NoInstructions => "no_instructions",
-            Status::DuplicateOnly => "duplicate_only",
-            Status::Planned => "planned",
-            Status::NotAllowed => "not_allowed",
-            Status::PendingApproval => "pending_approval",
-            Status::Queued => "queued",
-            Status::Running => "running",
-            Status::Executed => "executed",
-            Status::Rejected => "rejected",
-            Status::Expired => "expired",
-            Status::Interrupted => "interrupted",
+            BatchStatus::NoInstructions => "no_instructions",
+            BatchStatus::DuplicateOnly => "duplicate_only",
+            BatchStatus::Planned => "planned",
+            BatchStatus::NotAllowed => "not_allowed",
+            BatchStatus::PendingApproval => "pending_approval",
+            BatchStatus::Queued => "queued",
+            BatchStatus::Running => "running",
+            BatchStatus::Executed => "executed",
+            BatchStatus::Rejected => "rejected",
+            BatchStatus::Expired => "expired",
+            BatchStatus::Interrupted => "interrupted",
         }
     }
 
@@ -87,16 +87,16 @@ impl Status {
 
     /// Whether nothing more happens to it.
     pub fn is_final(self) -> bool {
-        !matches!(self, Status::PendingApproval | Status::Queued | Status::Running)
+        !matches!(self, BatchStatus::PendingApproval | BatchStatus::Queued | BatchStatus::Running)
     }
 
     /// How a task begins whose batch begins so; nothing where nothing is to be done.
-    fn of_task(self) -> Option<tasks::Status> {
+    fn task_status(self) -> Option<tasks::TaskStatus> {
         match self {
-            Status::PendingApproval => Some(tasks::Status::PendingApproval),
-            Status::Queued => Some(tasks::Status::Queued),
-            Status::Running => Some(tasks::Status::Running),
-            Status::Rejected => Some(tasks::Status::Rejected),
+            BatchStatus::PendingApproval => Some(tasks::TaskStatus::PendingApproval),
+            BatchStatus::Queued => Some(tasks::TaskStatus::Queued),
+            BatchStatus::Running => Some(tasks::TaskStatus::Running),
+            BatchStatus::Rejected => Some(tasks::TaskStatus::Rejected),
             _ => None,
         }
     }
@@ -108,19 +108,19 @@ impl Status {
 
 /// How a message came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum BatchOrigin {
     /// A client observed it.
     Live,
     /// A caller gave it.
     Http,
 }
 
-impl Origin {
+impl BatchOrigin {
     /// The origin as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Origin::Live => "live",
-            Origin::Http => "http",
+            BatchOrigin::Live => "live",
+            BatchOrigin::Http => "http",
         }
     }
 }
@@ -128,21 +128,21 @@ impl Origin {
 /// What became of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
-pub enum Delivery {
+pub enum DeliveryStatus {
     Off,
     Delivered,
     Failed,
     NotSupported,
 }
 
-impl Delivery {
+impl DeliveryStatus {
     /// The delivery as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Delivery::Off => "off",
-            Delivery::Delivered => "delivered",
-            Delivery::Failed => "failed",
-            Delivery::NotSupported => "not_supported",
+            DeliveryStatus::Off => "off",
+            DeliveryStatus::Delivered => "delivered",
+            DeliveryStatus::Failed => "failed",
+            DeliveryStatus::NotSupported => "not_supported",
         }
     }
 }
@@ -158,13 +158,13 @@ pub struct BatchRow {
     /// Its task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
-    /// See [`Status`].
+    /// See [`BatchStatus`].
     pub status: String,
-    /// See [`Origin`].
+    /// See [`BatchOrigin`].
     pub origin: String,
     /// Whose message it is.
     #[serde(flatten)]
-    pub message: MessageOf,
+    pub message: BatchMessage,
     /// When it came.
     pub created_at: WallMs,
     /// When it ended.
@@ -173,7 +173,7 @@ pub struct BatchRow {
     /// Its approval.
     #[serde(flatten)]
     pub approval: ApprovalRow,
-    /// See [`Delivery`].
+    /// See [`DeliveryStatus`].
     pub delivery: String,
     /// Of the batch and its plan: what an approval holds for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,7 +183,7 @@ pub struct BatchRow {
 /// Whose message a batch is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = batches)]
-pub struct MessageOf {
+pub struct BatchMessage {
     /// On which platform.
     pub platform: String,
     /// In which conversation.
@@ -215,7 +215,7 @@ pub struct ApprovalRow {
 
 /// A batch with everything that was decided about it.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
-pub struct Batch {
+pub struct StoredBatch {
     /// The batch.
     pub row: BatchRow,
     /// Its blocks, instructions and what each would run, as JSON; the center's own.
@@ -226,9 +226,9 @@ pub struct Batch {
 
 /// Which batches are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct BatchFilter {
     /// Only of this status.
-    pub status: Option<Status>,
+    pub status: Option<BatchStatus>,
     /// Only of this platform.
     pub platform: Option<String>,
     /// Only those with a smaller number.

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError,
-    audit::{self, Link},
+    audit::{self, ChainLink},
     schema::{store_identity as identity, task_logs as logs},
 };
 use diesel::prelude::*;
@@ -16,14 +16,14 @@ pub fn store_id(conn: &mut SqliteConnection) -> Result<String, StoreError> {
 }
 
 /// The last line of the audit trail, which grows with everything that is done on a model's word.
-pub fn head(conn: &mut SqliteConnection) -> Result<Option<Link>, StoreError> {
+pub fn head(conn: &mut SqliteConnection) -> Result<Option<ChainLink>, StoreError> {
     Ok(audit::ends(conn)?.head)
 }
 
 /// Whether the trail has come as far as this line, and holds it unless it left by age.
-pub fn has_reached(conn: &mut SqliteConnection, line: &Link) -> Result<bool, StoreError> {
+pub fn has_reached(conn: &mut SqliteConnection, line: &ChainLink) -> Result<bool, StoreError> {
     let ends = audit::ends(conn)?;
-    let number = |link: Option<Link>| link.map_or(0, |link| link.number);
+    let number = |link: Option<ChainLink>| link.map_or(0, |link| link.number);
     if number(ends.head) < line.number {
         return Ok(false);
     }
@@ -38,12 +38,13 @@ pub fn has_reached(conn: &mut SqliteConnection, line: &Link) -> Result<bool, Sto
 mod tests {
     use super::*;
     use crate::store::{
-        audit::{Entry, Level, append},
+        audit::{AuditEntry, AuditLevel, append},
         memory,
     };
 
-    fn add(conn: &mut SqliteConnection, message: &str) -> Link {
-        let entry = Entry { task_id: "task_1", run_id: None, at: 1, level: Level::Info, event: "queued", message };
+    fn add(conn: &mut SqliteConnection, message: &str) -> ChainLink {
+        let entry =
+            AuditEntry { task_id: "task_1", run_id: None, at: 1, level: AuditLevel::Info, event: "queued", message };
         append(conn, &entry).unwrap();
         head(conn).unwrap().unwrap()
     }

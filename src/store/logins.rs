@@ -13,7 +13,10 @@ use crate::{bridge::settings::LoginState, clock::WallMs, wire::Freshness};
 use serde::Serialize;
 use std::{collections::HashMap, sync::Arc};
 
-pub use read::{Counts, Filter, Others, Page, Room, Status, StoredLogin, count_others, of_clients, of_others};
+pub use read::{
+    LoginFilter, LoginPage, LoginPageLimits, OfflineLoginCounts, OfflineLoginStatus, OtherLogins, StoredLogin,
+    count_others, of_clients, of_others,
+};
 pub use write::write_all;
 pub(super) use write::{expire, expire_endpoints};
 
@@ -84,22 +87,22 @@ pub struct EndpointRow {
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct LoginLimits {
     /// Logins of a client.
     pub max_accounts: usize,
     /// Endpoints of a login.
     pub max_endpoints: usize,
 }
 
-impl From<&LoginState> for Limits {
+impl From<&LoginState> for LoginLimits {
     fn from(settings: &LoginState) -> Self {
-        Limits { max_accounts: settings.max_accounts, max_endpoints: settings.max_endpoints }
+        LoginLimits { max_accounts: settings.max_accounts, max_endpoints: settings.max_endpoints }
     }
 }
 
 impl LoginRow {
     /// Takes over what an older row of the same login told and this one does not.
-    pub(super) fn absorb(&mut self, older: LoginRow, limits: &Limits) {
+    pub(super) fn absorb(&mut self, older: LoginRow, limits: &LoginLimits) {
         self.credentials = self.credentials.take().or(older.credentials);
         self.endpoints = match (self.endpoints.take(), older.endpoints) {
             (Some(newer), Some(older)) => {
@@ -112,7 +115,7 @@ impl LoginRow {
     }
 
     /// Lets go of the endpoints beyond the limit, those longest unseen.
-    pub(super) fn bound(&mut self, limits: &Limits) {
+    pub(super) fn bound(&mut self, limits: &LoginLimits) {
         let Some(EndpointPart { endpoints, .. }) = &mut self.endpoints else { return };
         if endpoints.len() > limits.max_endpoints {
             let mut seen: Vec<_> = endpoints.iter().map(|endpoint| endpoint.last_seen_at).enumerate().collect();

@@ -5,8 +5,8 @@ pub(crate) mod tests;
 
 use super::{
     StoreError,
-    query::{Bind, Statement},
-    retention::Swept,
+    query::{BindValue, SqlStatement},
+    retention::SweepProgress,
 };
 use crate::clock::WallMs;
 use diesel::{
@@ -97,7 +97,7 @@ impl fmt::Debug for StoredMessage {
 
 /// Which messages are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
+pub struct MessageFilter {
     /// Only this platform.
     pub platform: Option<String>,
     /// Only this conversation; empty: those without one.
@@ -112,7 +112,7 @@ pub struct Filter {
 
 /// A part of the messages, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct MessagePage {
     /// The messages.
     pub messages: Vec<StoredMessage>,
     /// Where the next older part begins, when there is one.
@@ -132,17 +132,17 @@ pub fn write_all<'a>(
 ) -> Result<(), StoreError> {
     for row in rows {
         let values = [
-            Bind::Text(&row.client_id),
-            Bind::Text(&row.platform),
-            Bind::Text(row.conversation_id.as_deref().unwrap_or("")),
-            Bind::Text(&row.assistant_message_id),
-            Bind::Bytes(&row.digest),
-            Bind::Int(row.raw_length),
-            Bind::Int(row.observed_at),
-            Bind::Int(row.received_at),
-            Bind::Text(&row.raw_text),
+            BindValue::Text(&row.client_id),
+            BindValue::Text(&row.platform),
+            BindValue::Text(row.conversation_id.as_deref().unwrap_or("")),
+            BindValue::Text(&row.assistant_message_id),
+            BindValue::Bytes(&row.digest),
+            BindValue::Int(row.raw_length),
+            BindValue::Int(row.observed_at),
+            BindValue::Int(row.received_at),
+            BindValue::Text(&row.raw_text),
         ];
-        Statement::<()>::new(UPSERT, values).execute(conn)?;
+        SqlStatement::<()>::new(UPSERT, values).execute(conn)?;
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ pub fn write_all<'a>(
 /// The newest messages that pass the filter, newest first.
 ///
 /// The caller gives one snapshot, as [`super::Store::read`] does: the page is chosen before any text is read.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &MessageFilter) -> Result<MessagePage, StoreError> {
     let sizes: Vec<(i64, i64)> = sizes_statement(filter).load(conn)?;
     let most = usize::try_from(filter.limit).unwrap_or(0);
     let mut bytes = 0_i64;
@@ -160,51 +160,51 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page, StoreE
     });
     let count = fitting.count();
     let Some(oldest) = count.checked_sub(1).map(|last| sizes[last].0) else {
-        return Ok(Page { messages: Vec::new(), next_before: None });
+        return Ok(MessagePage { messages: Vec::new(), next_before: None });
     };
     let rows: Vec<Row> = texts_statement(filter, oldest).load(conn)?;
     let next_before = (sizes.len() > count).then_some(oldest);
-    Ok(Page { messages: rows.into_iter().map(stored).collect(), next_before })
+    Ok(MessagePage { messages: rows.into_iter().map(stored).collect(), next_before })
 }
 
 type Columns = (BigInt, Text, Text, Text, Text, BigInt, BigInt, BigInt, Text);
 type Row = (i64, String, String, String, String, i64, WallMs, WallMs, String);
 
-fn sizes_statement(filter: &Filter) -> Statement<'_, (BigInt, BigInt)> {
+fn sizes_statement(filter: &MessageFilter) -> SqlStatement<'_, (BigInt, BigInt)> {
     let (index, narrowed, mut binds) = narrow(filter);
     let sql = format!(
         "SELECT id, octet_length(raw_text) FROM final_messages {index} WHERE {narrowed} ORDER BY id DESC LIMIT ?"
     );
     // One more tells whether there is more.
-    binds.push(Bind::Int(filter.limit.max(0).saturating_add(1)));
-    Statement::new(sql, binds)
+    binds.push(BindValue::Int(filter.limit.max(0).saturating_add(1)));
+    SqlStatement::new(sql, binds)
 }
 
-fn texts_statement(filter: &Filter, oldest: i64) -> Statement<'_, Columns> {
+fn texts_statement(filter: &MessageFilter, oldest: i64) -> SqlStatement<'_, Columns> {
     let (index, narrowed, mut binds) = narrow(filter);
     let sql = format!(
         "SELECT id, client_id, platform, conversation_id, assistant_message_id, raw_length, observed_at, \
          received_at, raw_text FROM final_messages {index} WHERE {narrowed} AND id >= ? ORDER BY id DESC"
     );
-    binds.push(Bind::Int(oldest));
-    Statement::new(sql, binds)
+    binds.push(BindValue::Int(oldest));
+    SqlStatement::new(sql, binds)
 }
 
 /// The index to use, the conditions and their values.
-fn narrow(filter: &Filter) -> (&'static str, String, Vec<Bind<'_>>) {
+fn narrow(filter: &MessageFilter) -> (&'static str, String, Vec<BindValue<'_>>) {
     let index = match (&filter.conversation_id, &filter.platform) {
         (Some(_), _) => "INDEXED BY final_messages_by_conversation",
         (None, Some(_)) => "INDEXED BY final_messages_by_platform",
         (None, None) => "NOT INDEXED", // by id, that is
     };
     let mut sql = "id < ?".to_owned();
-    let mut binds = vec![Bind::Int(filter.before.unwrap_or(i64::MAX))];
+    let mut binds = vec![BindValue::Int(filter.before.unwrap_or(i64::MAX))];
     for (condition, value) in
         [(" AND conversation_id = ?", &filter.conversation_id), (" AND platform = ?", &filter.platform)]
     {
         if let Some(value) = value {
             sql.push_str(condition);
-            binds.push(Bind::Text(value));
+            binds.push(BindValue::Text(value));
         }
     }
     (index, sql, binds)
@@ -227,9 +227,9 @@ fn stored(row: Row) -> StoredMessage {
 }
 
 /// Deletes `rows` messages that were last received before `cutoff`.
-pub(super) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<Swept, StoreError> {
+pub(super) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM final_messages WHERE id IN \
                   (SELECT id FROM final_messages WHERE received_at < ? ORDER BY received_at LIMIT ?)";
-    let deleted = Statement::<()>::new(delete, [Bind::Int(cutoff), Bind::Int(rows)]).execute(conn)?;
-    Ok(Swept { deleted, next: (deleted > 0).then_some(0) })
+    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
+    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
 }

@@ -10,19 +10,18 @@
 //! ```
 //!
 //! What is run is run in the order it was sent. A read sees everything that was committed when it began; who wants to
-//! see what waits in [`Later`] flushes first. The request path never waits here: it goes through [`Later`].
+//! see what waits in [`WriteBehind`] flushes first. The request path never waits here: it goes through [`WriteBehind`].
 
-pub mod aside;
 pub mod audit;
 pub mod batches;
+pub mod dedupe_keys;
 pub mod identity;
-pub mod keys;
-mod later;
 pub mod logins;
 pub mod messages;
 mod open;
 pub mod pairings;
 pub mod policy;
+pub mod quarantine;
 mod query;
 mod readers;
 pub mod requests;
@@ -32,26 +31,27 @@ pub mod settings;
 pub mod system;
 pub mod tasks;
 mod worker;
+mod write_behind;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use crate::telemetry::metrics;
 use actix::prelude::*;
-use readers::Readers;
+use readers::ReaderPool;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
-use worker::{Close, Renew, Run, Worker};
+use worker::{CloseConnection, ConnectionWorker, RenewConnection, RunOperation};
 
 pub use diesel::SqliteConnection;
-pub use later::Later;
 pub use open::OpenError;
 pub use retention::Retention;
 pub use settings::StoreSettings;
+pub use write_behind::WriteBehind;
 
 #[cfg(test)]
 pub(crate) use open::memory;
@@ -148,11 +148,11 @@ fn classify(text: String) -> StoreError {
 #[derive(Clone)]
 pub struct Store {
     /// Taken by [`Store::close`]: the thread ends when the last address is gone.
-    worker: Arc<Mutex<Option<Addr<Worker>>>>,
+    worker: Arc<Mutex<Option<Addr<ConnectionWorker>>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
     /// Nothing for a database in memory, which is there for one connection alone.
-    readers: Option<Readers>,
+    readers: Option<ReaderPool>,
     closed: CancellationToken,
     metrics: metrics::Store,
 }
@@ -182,7 +182,7 @@ impl Store {
         let file = path.to_owned();
         let worker = SyncArbiter::start(1, move || {
             let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Worker::new(opened, open::reconnect, file.clone(), busy_timeout_ms)
+            ConnectionWorker::new(opened, open::reconnect, file.clone(), busy_timeout_ms)
         });
         let room = Arc::new(Semaphore::new(max_operations));
         let max_operations = u32::try_from(max_operations).unwrap_or(u32::MAX);
@@ -191,7 +191,7 @@ impl Store {
             worker: Arc::new(Mutex::new(Some(worker))),
             room,
             max_operations,
-            readers: on_disk.then(|| Readers::start(path, settings, max_operations)),
+            readers: on_disk.then(|| ReaderPool::start(path, settings, max_operations)),
             closed: CancellationToken::new(),
             metrics: metrics::Store::default(),
         })
@@ -217,7 +217,7 @@ impl Store {
     {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
         let worker = self.worker().clone().ok_or(StoreError::Gone)?;
-        worker.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
+        worker.send(RunOperation::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
     /// Runs one operation on the writer's thread: a single statement that writes, or a read that belongs to it.
@@ -275,7 +275,7 @@ impl Store {
     async fn renew(&self) -> Result<(), StoreError> {
         let _place = self.room.acquire().await.map_err(|_| StoreError::Gone)?;
         let worker = self.worker().clone().ok_or(StoreError::Gone)?;
-        worker.send(Renew).await.map_err(|_| StoreError::Gone)
+        worker.send(RenewConnection).await.map_err(|_| StoreError::Gone)
     }
 
     /// Whether its thread is there. Waits for what was sent before; a store that was closed has ended in order.
@@ -300,7 +300,7 @@ impl Store {
         self.room.close();
         drop(all);
         let Some(worker) = worker else { return Ok(()) };
-        worker.send(Close).await.map_err(|_| StoreError::Gone)?
+        worker.send(CloseConnection).await.map_err(|_| StoreError::Gone)?
     }
 
     /// Ends when the store is being closed.
@@ -308,7 +308,7 @@ impl Store {
         self.closed.clone().cancelled_owned()
     }
 
-    fn worker(&self) -> std::sync::MutexGuard<'_, Option<Addr<Worker>>> {
+    fn worker(&self) -> std::sync::MutexGuard<'_, Option<Addr<ConnectionWorker>>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

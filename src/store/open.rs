@@ -147,11 +147,11 @@ fn bring_up(path: &Path, size: u64, busy_timeout_ms: u64) -> Result<SqliteConnec
     let mut conn = establish(path)?;
     let state = examine(&mut conn, size, busy_timeout_ms).map_err(|error| failed(path, &error))?;
     let pending = match state {
-        State::OldSqlite(found) => return Err(OpenError::OldSqlite { found }),
-        State::Fresh => true,
-        State::Foreign(table) => return Err(OpenError::Foreign { path: path.into(), table }),
-        State::Damaged(reason) => return Err(OpenError::Corrupt { path: path.into(), reason }),
-        State::Migrated(applied) => {
+        DatabaseState::OldSqlite(found) => return Err(OpenError::OldSqlite { found }),
+        DatabaseState::Fresh => true,
+        DatabaseState::Foreign(table) => return Err(OpenError::Foreign { path: path.into(), table }),
+        DatabaseState::Damaged(reason) => return Err(OpenError::Corrupt { path: path.into(), reason }),
+        DatabaseState::Migrated(applied) => {
             let known = known_migrations().map_err(|reason| OpenError::Migration { path: path.into(), reason })?;
             if let Some(migration) = applied.iter().find(|version| !known.contains(version)) {
                 return Err(OpenError::Newer { path: path.into(), migration: migration.clone() });
@@ -172,7 +172,7 @@ pub(super) fn is_damaged(path: &Path) -> Result<bool, OpenError> {
     check_trust(path)?;
     // As if it were small: all of it is read.
     match examine(&mut establish(path)?, 0, 0).map_err(|error| failed(path, &error)) {
-        Ok(state) => Ok(matches!(state, State::Damaged(_))),
+        Ok(state) => Ok(matches!(state, DatabaseState::Damaged(_))),
         Err(OpenError::Corrupt { .. }) => Ok(true),
         Err(error) => Err(error),
     }
@@ -245,7 +245,7 @@ pub(crate) fn memory() -> SqliteConnection {
 }
 
 /// What a database holds before anything is changed in it.
-enum State {
+enum DatabaseState {
     OldSqlite(String),
     Fresh,
     Migrated(Vec<String>),
@@ -254,7 +254,7 @@ enum State {
 }
 
 #[derive(QueryableByName)]
-struct Text {
+struct TextRow {
     #[diesel(sql_type = sql_types::Text)]
     text: String,
 }
@@ -265,31 +265,31 @@ struct Text {
 /// (a truncated file fails here) and that every definition parses. A small file is then checked whole. `quick_check`
 /// of a big one would take seconds, so that there only the first page of each table is visited: enough for a file
 /// that was overwritten; a damaged page deeper inside shows as an error of the operation that meets it.
-fn examine(conn: &mut SqliteConnection, size: u64, busy_timeout_ms: u64) -> QueryResult<State> {
+fn examine(conn: &mut SqliteConnection, size: u64, busy_timeout_ms: u64) -> QueryResult<DatabaseState> {
     conn.batch_execute(&format!("PRAGMA busy_timeout={busy_timeout_ms}"))?;
     let sqlite = texts(conn, "SELECT sqlite_version() AS text")?.concat();
     if version(&sqlite) < OLDEST_SQLITE {
-        return Ok(State::OldSqlite(sqlite));
+        return Ok(DatabaseState::OldSqlite(sqlite));
     }
     let tables = texts(conn, "SELECT name AS text FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
     if !tables.iter().any(|table| table == APPLIED) {
-        return Ok(tables.into_iter().next().map_or(State::Fresh, State::Foreign));
+        return Ok(tables.into_iter().next().map_or(DatabaseState::Fresh, DatabaseState::Foreign));
     }
     if size <= CHECKED_WHOLE_BYTES {
         let faults = texts(conn, "SELECT quick_check AS text FROM pragma_quick_check")?;
         if let Some(fault) = faults.into_iter().find(|fault| fault != "ok") {
-            return Ok(State::Damaged(fault));
+            return Ok(DatabaseState::Damaged(fault));
         }
     } else {
         let visits: Vec<_> =
             tables.iter().map(|table| format!("SELECT 1 FROM \"{}\" LIMIT 1", table.replace('"', "\"\""))).collect();
         conn.batch_execute(&visits.join(";"))?;
     }
-    Ok(State::Migrated(texts(conn, &format!("SELECT version AS text FROM {APPLIED}"))?))
+    Ok(DatabaseState::Migrated(texts(conn, &format!("SELECT version AS text FROM {APPLIED}"))?))
 }
 
 fn texts(conn: &mut SqliteConnection, query: &str) -> QueryResult<Vec<String>> {
-    Ok(diesel::sql_query(query).load::<Text>(conn)?.into_iter().map(|row| row.text).collect())
+    Ok(diesel::sql_query(query).load::<TextRow>(conn)?.into_iter().map(|row| row.text).collect())
 }
 
 fn known_migrations() -> Result<Vec<String>, String> {

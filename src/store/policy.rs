@@ -11,7 +11,7 @@ pub(crate) mod tests;
 
 use super::{
     StoreError,
-    query::{Bind, Statement},
+    query::{BindValue, SqlStatement},
     schema::{policy_dispatches, policy_targets},
 };
 use crate::clock::WallMs;
@@ -22,7 +22,7 @@ pub use read::{prune, targets, windows};
 
 /// A moment that something lasts until, told by the wall clock and, where the system has one, by the time since boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UntilRow {
+pub struct DeadlineRow {
     /// In Unix milliseconds.
     pub until: WallMs,
     /// The same moment, in milliseconds since the boot of the target's `boot_id`.
@@ -41,9 +41,9 @@ pub struct TargetRow {
     /// The boot that `uptime_ms` counts from.
     pub boot_id: Option<Arc<str>>,
     /// Until when the circuit is open; nothing when it is closed.
-    pub circuit: Option<UntilRow>,
+    pub circuit: Option<DeadlineRow>,
     /// Until when requests are held back.
-    pub backoff: Option<UntilRow>,
+    pub backoff: Option<DeadlineRow>,
     /// Failures since the last success.
     pub consecutive_failures: u32,
     /// What the last failure was.
@@ -120,7 +120,7 @@ impl WindowRow {
 /// Writes what a target remembers in the place of what it remembered before.
 pub fn write_target(conn: &mut SqliteConnection, row: &TargetRow) -> Result<(), StoreError> {
     use policy_targets::dsl;
-    let until = |until: &Option<UntilRow>| until.map(|until| (until.until, until.uptime_ms, until.span_ms));
+    let until = |until: &Option<DeadlineRow>| until.map(|until| (until.until, until.uptime_ms, until.span_ms));
     let (circuit, backoff, sweep) = (until(&row.circuit), until(&row.backoff), row.last_sweep.as_ref());
     let stale_sweep_count = i64::try_from(row.stale_sweep_count)
         .map_err(|_| StoreError::Database(format!("{} sweeps are more than fit", row.stale_sweep_count)))?;
@@ -156,8 +156,8 @@ const UPSERT_WINDOW: &str = "\
 /// Writes what changed in a platform's window; the caller has opened the transaction.
 pub fn write_window(conn: &mut SqliteConnection, row: &WindowRow) -> Result<(), StoreError> {
     use policy_dispatches::dsl;
-    let window = [Bind::Text(&row.platform), Bind::MaybeInt(row.last_dispatched_at)];
-    Statement::<()>::new(UPSERT_WINDOW, window).execute(conn)?;
+    let window = [BindValue::Text(&row.platform), BindValue::MaybeInt(row.last_dispatched_at)];
+    SqlStatement::<()>::new(UPSERT_WINDOW, window).execute(conn)?;
     for dispatch in &row.dispatches {
         let values = (
             dsl::platform.eq(&*row.platform),

@@ -12,7 +12,7 @@ use std::{borrow::Cow, marker::PhantomData};
 
 /// A value of a statement.
 #[derive(Clone, Copy)]
-pub(super) enum Bind<'a> {
+pub(super) enum BindValue<'a> {
     Text(&'a str),
     MaybeText(Option<&'a str>),
     Int(i64),
@@ -21,17 +21,17 @@ pub(super) enum Bind<'a> {
 }
 
 /// A statement whose rows have the columns `T`; each `?` takes the next value.
-pub(super) struct Statement<'a, T = Untyped> {
+pub(super) struct SqlStatement<'a, T = Untyped> {
     sql: Cow<'static, str>,
-    binds: Vec<Bind<'a>>,
+    binds: Vec<BindValue<'a>>,
     columns: PhantomData<T>,
 }
 
-impl<'a, T> Statement<'a, T> {
-    pub(super) fn new(sql: impl Into<Cow<'static, str>>, binds: impl Into<Vec<Bind<'a>>>) -> Self {
+impl<'a, T> SqlStatement<'a, T> {
+    pub(super) fn new(sql: impl Into<Cow<'static, str>>, binds: impl Into<Vec<BindValue<'a>>>) -> Self {
         let (sql, binds) = (sql.into(), binds.into());
         debug_assert_eq!(sql.matches('?').count(), binds.len(), "a value for each place: {sql}");
-        Statement { sql, binds, columns: PhantomData }
+        SqlStatement { sql, binds, columns: PhantomData }
     }
 
     /// How SQLite goes about it, one step a line.
@@ -39,35 +39,35 @@ impl<'a, T> Statement<'a, T> {
     pub(super) fn plan(self, conn: &mut SqliteConnection) -> String {
         use diesel::sql_types::Integer;
         let explain = format!("EXPLAIN QUERY PLAN {}", self.sql);
-        let steps = Statement::<(Integer, Integer, Integer, Text)>::new(explain, self.binds);
+        let steps = SqlStatement::<(Integer, Integer, Integer, Text)>::new(explain, self.binds);
         let steps: Vec<(i32, i32, i32, String)> = steps.load(conn).unwrap();
         steps.into_iter().map(|(.., step)| step).collect::<Vec<_>>().join("\n")
     }
 }
 
-impl<T> QueryId for Statement<'_, T> {
+impl<T> QueryId for SqlStatement<'_, T> {
     type QueryId = ();
 
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<T> Query for Statement<'_, T> {
+impl<T> Query for SqlStatement<'_, T> {
     type SqlType = T;
 }
 
-impl<T> RunQueryDsl<SqliteConnection> for Statement<'_, T> {}
+impl<T> RunQueryDsl<SqliteConnection> for SqlStatement<'_, T> {}
 
-impl<T> QueryFragment<Sqlite> for Statement<'_, T> {
+impl<T> QueryFragment<Sqlite> for SqlStatement<'_, T> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
         let mut binds = self.binds.iter();
         for (at, piece) in self.sql.split('?').enumerate() {
             if at > 0 {
                 match binds.next().expect("a value for each place") {
-                    Bind::Text(text) => out.push_bind_param::<Text, str>(text)?,
-                    Bind::MaybeText(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
-                    Bind::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
-                    Bind::MaybeInt(number) => out.push_bind_param::<Nullable<BigInt>, _>(number)?,
-                    Bind::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes)?,
+                    BindValue::Text(text) => out.push_bind_param::<Text, str>(text)?,
+                    BindValue::MaybeText(text) => out.push_bind_param::<Nullable<Text>, _>(text)?,
+                    BindValue::Int(number) => out.push_bind_param::<BigInt, _>(number)?,
+                    BindValue::MaybeInt(number) => out.push_bind_param::<Nullable<BigInt>, _>(number)?,
+                    BindValue::Bytes(bytes) => out.push_bind_param::<Binary, [u8]>(bytes)?,
                 }
             }
             out.push_sql(piece);

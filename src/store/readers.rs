@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::{StoreError, StoreSettings, open, worker::Run, worker::Worker};
+use super::{StoreError, StoreSettings, open, worker::ConnectionWorker, worker::RunOperation};
 use actix::prelude::*;
 use diesel::SqliteConnection;
 use std::{
@@ -15,9 +15,9 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// The handle of the readers.
 #[derive(Clone)]
-pub(super) struct Readers {
+pub(super) struct ReaderPool {
     /// Taken at the end: the threads end when the last address is gone.
-    pool: Arc<Mutex<Option<Pool>>>,
+    pool: Arc<Mutex<Option<ReaderThreads>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
     /// One place less than there are threads, but at least one: for reads that may take long.
@@ -25,24 +25,30 @@ pub(super) struct Readers {
     max_lists: u32,
 }
 
-struct Pool {
-    workers: Addr<Worker>,
+struct ReaderThreads {
+    workers: Addr<ConnectionWorker>,
     /// Ends when every thread has ended and closed its connection.
     ended: mpsc::Receiver<Infallible>,
 }
 
-impl Readers {
+impl ReaderPool {
     /// Starts the threads; each opens its connection when it is first used.
     pub(super) fn start(path: &Path, settings: &StoreSettings, max_operations: u32) -> Self {
         let (path, busy_timeout_ms) = (path.to_owned(), settings.busy_timeout_ms);
         let (alive, ended) = mpsc::channel(1);
         let workers = SyncArbiter::start(settings.readers.max(1), move || {
-            Worker::new(None, open::reader, path.clone(), busy_timeout_ms).reporting(alive.clone())
+            ConnectionWorker::new(None, open::reader, path.clone(), busy_timeout_ms).reporting(alive.clone())
         });
         let room = Arc::new(Semaphore::new(max_operations as usize));
         let max_lists = u32::try_from(settings.readers.saturating_sub(1).max(1)).unwrap_or(u32::MAX);
         let lists = Arc::new(Semaphore::new(max_lists as usize));
-        Readers { pool: Arc::new(Mutex::new(Some(Pool { workers, ended }))), room, max_operations, lists, max_lists }
+        ReaderPool {
+            pool: Arc::new(Mutex::new(Some(ReaderThreads { workers, ended }))),
+            room,
+            max_operations,
+            lists,
+            max_lists,
+        }
     }
 
     /// Runs a read that may take long; one thread stays free of them.
@@ -68,7 +74,7 @@ impl Readers {
     {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
         let workers = self.pool().as_ref().map(|pool| pool.workers.clone()).ok_or(StoreError::Gone)?;
-        workers.send(Run::new(operation, place)).await.map_err(|_| StoreError::Gone)?
+        workers.send(RunOperation::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
     /// Waits for the reads that were sent before, then until every connection is closed.
@@ -80,13 +86,13 @@ impl Readers {
         self.lists.close();
         self.room.close();
         drop((lists, all));
-        if let Some(Pool { workers, mut ended }) = pool {
+        if let Some(ReaderThreads { workers, mut ended }) = pool {
             drop(workers);
             let _ = ended.recv().await; // nothing is ever sent
         }
     }
 
-    fn pool(&self) -> std::sync::MutexGuard<'_, Option<Pool>> {
+    fn pool(&self) -> std::sync::MutexGuard<'_, Option<ReaderThreads>> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

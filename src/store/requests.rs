@@ -2,7 +2,7 @@
 //!
 //! A row is written whole each time, so the newest version of a row is the only one that counts.
 
-use super::{StoreError, retention::Swept, schema::browser_requests as journal};
+use super::{StoreError, retention::SweepProgress, schema::browser_requests as journal};
 use crate::clock::WallMs;
 use diesel::{deserialize, prelude::*, sql_types, sqlite::Sqlite};
 use serde::Serialize;
@@ -22,13 +22,13 @@ pub struct RequestRow {
     #[serde(skip)]
     pub id: i64,
     /// The caller's name for the request, or ours.
-    #[diesel(deserialize_as = Shared)]
+    #[diesel(deserialize_as = SharedText)]
     pub request_id: Arc<str>,
     /// The platform that was asked for.
-    #[diesel(deserialize_as = Shared)]
+    #[diesel(deserialize_as = SharedText)]
     pub platform: Arc<str>,
     /// The client that executes the request, once it is known.
-    #[diesel(deserialize_as = MaybeShared)]
+    #[diesel(deserialize_as = OptionalSharedText)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Arc<str>>,
     /// The upstream method, in upper case.
@@ -76,7 +76,7 @@ pub struct RequestRow {
 
 /// Which rows of the journal are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct RequestFilter {
     /// Only this platform.
     pub platform: Option<String>,
     /// Only this client.
@@ -91,42 +91,42 @@ pub struct Filter {
 
 /// How many numbers a filtered list goes through at most: one that few rows pass would read the whole journal. Some ten
 /// milliseconds.
-pub const WALK: i64 = 20_000;
+pub const WALK_MAX: i64 = 20_000;
 
 /// Rows, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct List {
+pub struct RequestList {
     /// The rows.
     pub rows: Vec<RequestRow>,
     /// Where the walk ended although there are older rows; those may pass the filter as well.
     pub walked_to: Option<i64>,
 }
 
-impl Filter {
-    fn narrows(&self) -> bool {
+impl RequestFilter {
+    fn is_narrowing(&self) -> bool {
         self.platform.is_some() || self.client_id.is_some() || self.outcome.is_some()
     }
 }
 
-/// The newest rows that pass the filter, newest first, among the next `walk` numbers when it narrows.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter, walk: i64) -> Result<List, StoreError> {
-    if !filter.narrows() {
-        return Ok(List { rows: listed(filter, None).load(conn)?, walked_to: None });
+/// The newest rows that pass the filter, newest first, among the next `walk` numbers when it is_narrowing.
+pub fn list(conn: &mut SqliteConnection, filter: &RequestFilter, walk: i64) -> Result<RequestList, StoreError> {
+    if !filter.is_narrowing() {
+        return Ok(RequestList { rows: listed(filter, None).load(conn)?, walked_to: None });
     }
     let newest = journal::table.select(journal::id).order(journal::id.desc()).into_boxed();
     let newest = below(newest, filter.before).first::<i64>(conn).optional()?;
-    let Some(newest) = newest else { return Ok(List::default()) };
+    let Some(newest) = newest else { return Ok(RequestList::default()) };
     let floor = newest.saturating_sub(walk.max(1) - 1);
     let rows: Vec<RequestRow> = listed(filter, Some(floor)).load(conn)?;
     let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= filter.limit);
     let older = journal::table.select(journal::id).filter(journal::id.lt(floor)).limit(1);
     let older = if full { None } else { older.first::<i64>(conn).optional()? };
-    Ok(List { rows, walked_to: older.map(|_| floor) })
+    Ok(RequestList { rows, walked_to: older.map(|_| floor) })
 }
 
 type Boxed<'a, T> = journal::BoxedQuery<'a, Sqlite, T>;
 
-fn listed(filter: &Filter, floor: Option<i64>) -> Boxed<'_, journal::SqlType> {
+fn listed(filter: &RequestFilter, floor: Option<i64>) -> Boxed<'_, journal::SqlType> {
     let query = journal::table.order(journal::id.desc()).limit(filter.limit).into_boxed();
     let mut query = below(query, filter.before);
     if let Some(platform) = &filter.platform {
@@ -185,50 +185,50 @@ pub(super) fn expire(
     now: WallMs,
     after: i64,
     rows: i64,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepProgress, StoreError> {
     let window = journal::table.filter(journal::id.gt(after)).order(journal::id).limit(rows);
     let window: Vec<(i64, WallMs)> = window.select((journal::id, journal::requested_at)).load(conn)?;
-    let Some((last, _)) = window.last().copied() else { return Ok(Swept::default()) };
+    let Some((last, _)) = window.last().copied() else { return Ok(SweepProgress::default()) };
     if window.iter().all(|(_, requested_at)| (cutoff..=now).contains(requested_at)) {
-        return Ok(Swept::default());
+        return Ok(SweepProgress::default());
     }
     let old =
         journal::table.filter(journal::id.gt(after).and(journal::id.le(last))).filter(journal::finished_at.lt(cutoff));
-    Ok(Swept { deleted: diesel::delete(old).execute(conn)?, next: Some(last) })
+    Ok(SweepProgress { deleted: diesel::delete(old).execute(conn)?, next: Some(last) })
 }
 
 /// A shared text as diesel reads it.
 #[derive(Debug)]
-pub struct Shared(Arc<str>);
+pub struct SharedText(Arc<str>);
 
-impl Queryable<sql_types::Text, Sqlite> for Shared {
+impl Queryable<sql_types::Text, Sqlite> for SharedText {
     type Row = String;
 
     fn build(text: String) -> deserialize::Result<Self> {
-        Ok(Shared(text.into()))
+        Ok(SharedText(text.into()))
     }
 }
 
-impl From<Shared> for Arc<str> {
-    fn from(text: Shared) -> Self {
+impl From<SharedText> for Arc<str> {
+    fn from(text: SharedText) -> Self {
         text.0
     }
 }
 
 /// A shared text that may be absent, as diesel reads it.
 #[derive(Debug)]
-pub struct MaybeShared(Option<Arc<str>>);
+pub struct OptionalSharedText(Option<Arc<str>>);
 
-impl Queryable<sql_types::Nullable<sql_types::Text>, Sqlite> for MaybeShared {
+impl Queryable<sql_types::Nullable<sql_types::Text>, Sqlite> for OptionalSharedText {
     type Row = Option<String>;
 
     fn build(text: Option<String>) -> deserialize::Result<Self> {
-        Ok(MaybeShared(text.map(Arc::from)))
+        Ok(OptionalSharedText(text.map(Arc::from)))
     }
 }
 
-impl From<MaybeShared> for Option<Arc<str>> {
-    fn from(text: MaybeShared) -> Self {
+impl From<OptionalSharedText> for Option<Arc<str>> {
+    fn from(text: OptionalSharedText) -> Self {
         text.0
     }
 }

@@ -28,7 +28,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// What one batch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Swept {
+pub(super) struct SweepProgress {
     /// How many rows left.
     pub(super) deleted: usize,
     /// After which row the next batch begins; nothing when the table is done.
@@ -43,7 +43,7 @@ fn cutoff(now: WallMs, retention_days: u64) -> WallMs {
 
 /// The tables that are swept, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
+enum RetentionTable {
     Requests,
     Endpoints,
     Logins,
@@ -54,70 +54,70 @@ enum Table {
     Logs,
 }
 
-impl Table {
-    const FIRST: Table = Table::Requests;
+impl RetentionTable {
+    const FIRST: RetentionTable = RetentionTable::Requests;
 
-    fn next(self) -> Option<Table> {
+    fn next(self) -> Option<RetentionTable> {
         match self {
-            Table::Requests => Some(Table::Endpoints),
-            Table::Endpoints => Some(Table::Logins),
-            Table::Logins => Some(Table::Messages),
-            Table::Messages => Some(Table::Batches),
-            Table::Batches => Some(Table::Runs),
-            Table::Runs => Some(Table::Tasks),
-            Table::Tasks => Some(Table::Logs),
-            Table::Logs => None,
+            RetentionTable::Requests => Some(RetentionTable::Endpoints),
+            RetentionTable::Endpoints => Some(RetentionTable::Logins),
+            RetentionTable::Logins => Some(RetentionTable::Messages),
+            RetentionTable::Messages => Some(RetentionTable::Batches),
+            RetentionTable::Batches => Some(RetentionTable::Runs),
+            RetentionTable::Runs => Some(RetentionTable::Tasks),
+            RetentionTable::Tasks => Some(RetentionTable::Logs),
+            RetentionTable::Logs => None,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Table::Requests => "browser_requests",
-            Table::Endpoints => "login_endpoints",
-            Table::Logins => "logins",
-            Table::Messages => "final_messages",
-            Table::Batches => "instruction_batches",
-            Table::Runs => "runs",
-            Table::Tasks => "tasks",
-            Table::Logs => "task_logs",
+            RetentionTable::Requests => "browser_requests",
+            RetentionTable::Endpoints => "login_endpoints",
+            RetentionTable::Logins => "logins",
+            RetentionTable::Messages => "final_messages",
+            RetentionTable::Batches => "instruction_batches",
+            RetentionTable::Runs => "runs",
+            RetentionTable::Tasks => "tasks",
+            RetentionTable::Logs => "task_logs",
         }
     }
 
-    fn expire(self, conn: &mut SqliteConnection, batch: Batch, rows: i64) -> Result<Swept, StoreError> {
+    fn expire(self, conn: &mut SqliteConnection, batch: SweepBatch, rows: i64) -> Result<SweepProgress, StoreError> {
         match self {
-            Table::Requests => requests::expire(conn, batch.cutoff, batch.now, batch.after, rows),
-            Table::Endpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
-            Table::Logins => logins::expire(conn, batch.cutoff, batch.after, rows),
-            Table::Messages => messages::expire(conn, batch.cutoff, rows),
-            Table::Batches => batches::expire(conn, batch.cutoff, rows),
-            Table::Runs => tasks::expire_runs(conn, batch.cutoff, rows),
-            Table::Tasks => tasks::expire(conn, batch.cutoff, rows),
-            Table::Logs => audit::expire(conn, batch.cutoff, batch.now, rows),
+            RetentionTable::Requests => requests::expire(conn, batch.cutoff, batch.now, batch.after, rows),
+            RetentionTable::Endpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
+            RetentionTable::Logins => logins::expire(conn, batch.cutoff, batch.after, rows),
+            RetentionTable::Messages => messages::expire(conn, batch.cutoff, rows),
+            RetentionTable::Batches => batches::expire(conn, batch.cutoff, rows),
+            RetentionTable::Runs => tasks::expire_runs(conn, batch.cutoff, rows),
+            RetentionTable::Tasks => tasks::expire(conn, batch.cutoff, rows),
+            RetentionTable::Logs => audit::expire(conn, batch.cutoff, batch.now, rows),
         }
     }
 }
 
 /// Where a pass has got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Batch {
+struct SweepBatch {
     now: WallMs,
     cutoff: WallMs,
-    table: Table,
+    table: RetentionTable,
     after: i64,
     /// Rows of this table that left so far.
     deleted: usize,
 }
 
-impl Batch {
+impl SweepBatch {
     fn first(now: WallMs, retention_days: u64) -> Self {
-        Batch { now, cutoff: cutoff(now, retention_days), table: Table::FIRST, after: 0, deleted: 0 }
+        SweepBatch { now, cutoff: cutoff(now, retention_days), table: RetentionTable::FIRST, after: 0, deleted: 0 }
     }
 
     /// The batch after this one.
-    fn following(self, swept: Swept) -> Option<Batch> {
+    fn following(self, swept: SweepProgress) -> Option<SweepBatch> {
         match swept.next {
-            Some(after) => Some(Batch { after, deleted: self.deleted + swept.deleted, ..self }),
-            None => self.table.next().map(|table| Batch { table, after: 0, deleted: 0, ..self }),
+            Some(after) => Some(SweepBatch { after, deleted: self.deleted + swept.deleted, ..self }),
+            None => self.table.next().map(|table| SweepBatch { table, after: 0, deleted: 0, ..self }),
         }
     }
 }
@@ -145,16 +145,16 @@ impl Retention {
     }
 
     fn pass(&mut self, ctx: &mut Context<Self>) {
-        self.sweep(Batch::first(self.clock.now_ms(), self.days), ctx);
+        self.sweep(SweepBatch::first(self.clock.now_ms(), self.days), ctx);
     }
 
-    fn sweep(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+    fn sweep(&mut self, batch: SweepBatch, ctx: &mut Context<Self>) {
         let (store, rows) = (self.store.clone(), self.batch_rows);
         let swept = async move { store.transact(move |conn| batch.table.expire(conn, batch, rows)).await };
         ctx.spawn(swept.into_actor(self).map(move |swept, retention, ctx| retention.swept(batch, swept, ctx)));
     }
 
-    fn swept(&mut self, batch: Batch, swept: Result<Swept, StoreError>, ctx: &mut Context<Self>) {
+    fn swept(&mut self, batch: SweepBatch, swept: Result<SweepProgress, StoreError>, ctx: &mut Context<Self>) {
         let swept = match swept {
             Ok(swept) => swept,
             Err(StoreError::Gone) => return ctx.stop(),

@@ -9,7 +9,7 @@
 //!
 //! Lists are newest first; a row's number, ascending in order of arrival, is where the next older part begins.
 
-use super::{StoreError, audit::Level, schema::tasks};
+use super::{StoreError, audit::AuditLevel, schema::tasks};
 use crate::clock::WallMs;
 use diesel::prelude::*;
 use serde::Serialize;
@@ -25,14 +25,14 @@ mod tests;
 
 pub(super) use expire::{expire, expire_runs};
 pub(super) use recover::abandon;
-pub use recover::{Interrupted, interrupt};
-pub use write::{Change, Created, Kind, NewTask, change, change_run, create, end_run, finish};
+pub use recover::{InterruptedWork, interrupt};
+pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};
 
 /// How a task or a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
-pub enum Status {
+pub enum TaskStatus {
     Queued,
     PendingApproval,
     Running,
@@ -44,32 +44,32 @@ pub enum Status {
     Cancelled,
 }
 
-impl Status {
+impl TaskStatus {
     /// Every one.
-    pub const ALL: [Status; 9] = [
-        Status::Queued,
-        Status::PendingApproval,
-        Status::Running,
-        Status::Succeeded,
-        Status::Failed,
-        Status::Rejected,
-        Status::Expired,
-        Status::Interrupted,
-        Status::Cancelled,
+    pub const ALL: [TaskStatus; 9] = [
+        TaskStatus::Queued,
+        TaskStatus::PendingApproval,
+        TaskStatus::Running,
+        TaskStatus::Succeeded,
+        TaskStatus::Failed,
+        TaskStatus::Rejected,
+        TaskStatus::Expired,
+        TaskStatus::Interrupted,
+        TaskStatus::Cancelled,
     ];
 
     /// The status as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Status::Queued => "queued",
-            Status::PendingApproval => "pending_approval",
-            Status::Running => "running",
-            Status::Succeeded => "succeeded",
-            Status::Failed => "failed",
-            Status::Rejected => "rejected",
-            Status::Expired => "expired",
-            Status::Interrupted => "interrupted",
-            Status::Cancelled => "cancelled",
+            TaskStatus::Queued => "queued",
+            TaskStatus::PendingApproval => "pending_approval",
+            TaskStatus::Running => "running",
+            TaskStatus::Succeeded => "succeeded",
+            TaskStatus::Failed => "failed",
+            TaskStatus::Rejected => "rejected",
+            TaskStatus::Expired => "expired",
+            TaskStatus::Interrupted => "interrupted",
+            TaskStatus::Cancelled => "cancelled",
         }
     }
 
@@ -80,12 +80,14 @@ impl Status {
 
     /// Whether nothing more happens to it.
     pub fn is_final(self) -> bool {
-        !matches!(self, Status::Queued | Status::PendingApproval | Status::Running)
+        !matches!(self, TaskStatus::Queued | TaskStatus::PendingApproval | TaskStatus::Running)
     }
 
     /// Whether `next` may follow it.
-    pub fn may_become(self, next: Status) -> bool {
-        use Status::{Cancelled, Expired, Failed, Interrupted, PendingApproval, Queued, Rejected, Running, Succeeded};
+    pub fn may_become(self, next: TaskStatus) -> bool {
+        use TaskStatus::{
+            Cancelled, Expired, Failed, Interrupted, PendingApproval, Queued, Rejected, Running, Succeeded,
+        };
         match self {
             PendingApproval => matches!(next, Queued | Rejected | Expired | Cancelled),
             Queued => matches!(next, Running | Cancelled),
@@ -97,24 +99,26 @@ impl Status {
     /// What happened when it was entered, in words.
     pub fn words(self) -> &'static str {
         match self {
-            Status::Queued => "waits for its turn",
-            Status::PendingApproval => "waits for approval",
-            Status::Running => "began",
-            Status::Succeeded => "succeeded",
-            Status::Failed => "failed",
-            Status::Rejected => "was rejected",
-            Status::Expired => "expired",
-            Status::Interrupted => "was interrupted",
-            Status::Cancelled => "was cancelled",
+            TaskStatus::Queued => "waits for its turn",
+            TaskStatus::PendingApproval => "waits for approval",
+            TaskStatus::Running => "began",
+            TaskStatus::Succeeded => "succeeded",
+            TaskStatus::Failed => "failed",
+            TaskStatus::Rejected => "was rejected",
+            TaskStatus::Expired => "expired",
+            TaskStatus::Interrupted => "was interrupted",
+            TaskStatus::Cancelled => "was cancelled",
         }
     }
 
     /// How much it matters.
-    pub(super) fn level(self) -> Level {
+    pub(super) fn level(self) -> AuditLevel {
         match self {
-            Status::Interrupted => Level::Error,
-            Status::Failed | Status::Rejected | Status::Expired | Status::Cancelled => Level::Warn,
-            Status::Queued | Status::PendingApproval | Status::Running | Status::Succeeded => Level::Info,
+            TaskStatus::Interrupted => AuditLevel::Error,
+            TaskStatus::Failed | TaskStatus::Rejected | TaskStatus::Expired | TaskStatus::Cancelled => AuditLevel::Warn,
+            TaskStatus::Queued | TaskStatus::PendingApproval | TaskStatus::Running | TaskStatus::Succeeded => {
+                AuditLevel::Info
+            }
         }
     }
 
@@ -135,7 +139,7 @@ pub struct TaskRow {
     pub task_id: String,
     /// `instruction_batch` or `host_operation`.
     pub kind: String,
-    /// See [`Status`].
+    /// See [`TaskStatus`].
     pub status: String,
     /// What it is, for people.
     pub title: String,
@@ -147,7 +151,7 @@ pub struct TaskRow {
     pub finished_at: Option<WallMs>,
     /// Who wants it.
     #[cfg_attr(test, diesel(embed))]
-    pub source: Source,
+    pub source: TaskSource,
     /// How many runs it has.
     pub run_count: i64,
 }
@@ -155,7 +159,7 @@ pub struct TaskRow {
 /// Who wants a task: a message of a model, or a caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = tasks)]
-pub struct Source {
+pub struct TaskSource {
     /// The platform of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -175,9 +179,9 @@ pub struct Source {
 
 /// Which tasks are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct TaskFilter {
     /// Only of this status.
-    pub status: Option<Status>,
+    pub status: Option<TaskStatus>,
     /// Only those with a smaller number.
     pub before: Option<i64>,
     /// At most so many.
@@ -186,20 +190,20 @@ pub struct Filter {
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page<T> {
+pub struct RowPage<T> {
     /// The rows, newest first.
     pub rows: Vec<T>,
     /// Where the next older part begins, when there is one.
     pub next_before: Option<i64>,
 }
 
-impl<T> Page<T> {
+impl<T> RowPage<T> {
     /// Of rows that were asked for with one more than `limit`.
     pub(super) fn cut(mut rows: Vec<T>, limit: usize, number: impl Fn(&T) -> i64) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next_before = rows.last().filter(|_| more).map(number);
-        Page { rows, next_before }
+        RowPage { rows, next_before }
     }
 }
 
@@ -210,7 +214,7 @@ pub(super) fn one_more(limit: usize) -> i64 {
 
 /// How much there is to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Work {
+pub struct WorkCounts {
     /// Runs that run.
     pub active_runs: i64,
     /// Tasks that wait for their turn.
@@ -236,7 +240,7 @@ macro_rules! columns {
 }
 
 /// The newest tasks that pass the filter.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<TaskRow>, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &TaskFilter) -> Result<RowPage<TaskRow>, StoreError> {
     let mut query = tasks::table.select(columns!()).order(tasks::id.desc()).limit(one_more(filter.limit)).into_boxed();
     if let Some(status) = filter.status {
         query = query.filter(tasks::status.eq(status.name()));
@@ -244,7 +248,7 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<TaskRow
     if let Some(before) = filter.before {
         query = query.filter(tasks::id.lt(before));
     }
-    Ok(Page::cut(query.load(conn)?, filter.limit, |row| row.id))
+    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
 /// The task of that name.
@@ -253,7 +257,7 @@ pub fn one(conn: &mut SqliteConnection, task_id: &str) -> Result<Option<TaskRow>
 }
 
 /// How much there is to do.
-pub fn work(conn: &mut SqliteConnection) -> Result<Work, StoreError> {
-    let queued = tasks::table.filter(tasks::status.eq(Status::Queued.name())).count();
-    Ok(Work { active_runs: runs::running(conn)?, queued_tasks: queued.get_result(conn)? })
+pub fn work(conn: &mut SqliteConnection) -> Result<WorkCounts, StoreError> {
+    let queued = tasks::table.filter(tasks::status.eq(TaskStatus::Queued.name())).count();
+    Ok(WorkCounts { active_runs: runs::running(conn)?, queued_tasks: queued.get_result(conn)? })
 }

@@ -1,7 +1,7 @@
 //! The store on real files: opening, refusing, surviving.
 
 use super::*;
-use crate::store::requests::{self, Filter, tests::row};
+use crate::store::requests::{self, RequestFilter, tests::row};
 use diesel::{connection::SimpleConnection, prelude::*};
 use std::{
     fs,
@@ -181,13 +181,13 @@ async fn a_database_that_is_damaged_while_it_is_open_is_unavailable() {
     bytes[middle..middle + (64 << 10)].fill(0xA5);
     fs::write(&path, &bytes).unwrap();
     let store = open(&path).unwrap();
-    let all = || Filter { limit: 99_999, ..Filter::default() };
+    let all = || RequestFilter { limit: 99_999, ..RequestFilter::default() };
     let read = store.read(move |conn| requests::list(conn, &all(), i64::MAX)).await;
     assert!(matches!(read, Err(StoreError::Unavailable(Unavailable::Damaged(_)))), "{read:?}");
     bytes[..100].fill(0xA5);
     fs::write(&path, &bytes).unwrap();
     let settings = StoreSettings { readers: 1, ..StoreSettings::default() };
-    let readers = Readers::start(&path, &settings, 9);
+    let readers = ReaderPool::start(&path, &settings, 9);
     let read = readers.run(requests::last_id).await;
     assert!(matches!(read, Err(StoreError::Unavailable(Unavailable::Damaged(_)))), "{read:?}");
 }
@@ -289,7 +289,7 @@ async fn an_empty_file_becomes_a_database() {
     fs::write(folder.database(), b"").unwrap();
     let store = open(&folder.database()).unwrap();
     assert_eq!(
-        store.run(|conn| requests::tests::list(conn, &Filter { limit: 1, ..Filter::default() })).await,
+        store.run(|conn| requests::tests::list(conn, &RequestFilter { limit: 1, ..RequestFilter::default() })).await,
         Ok(vec![])
     );
 }
@@ -315,7 +315,7 @@ async fn a_database_of_the_first_version_is_brought_up_to_date_with_its_rows() {
     of_the_first_version(&folder.database(), &rows);
     for _ in 0..2 {
         let store = open(&folder.database()).unwrap();
-        let all = Filter { limit: 999, ..Filter::default() };
+        let all = RequestFilter { limit: 999, ..RequestFilter::default() };
         let mut kept = store.read(move |conn| requests::tests::list(conn, &all)).await.unwrap();
         kept.reverse();
         assert_eq!(kept, rows);

@@ -19,26 +19,31 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::error;
 
 /// Opens a connection, given the file and the busy timeout in milliseconds.
-pub(super) type Connect = fn(&Path, u64) -> Result<SqliteConnection, OpenError>;
+pub(super) type OpenConnection = fn(&Path, u64) -> Result<SqliteConnection, OpenError>;
 
 /// Runs operations one after the other on its connection, and opens a new one when the old one cannot be trusted.
-pub(super) struct Worker {
+pub(super) struct ConnectionWorker {
     conn: Option<SqliteConnection>,
-    connect: Connect,
+    connect: OpenConnection,
     path: PathBuf,
     busy_timeout_ms: u64,
     /// Stands last, so that it goes when the connection is closed.
     _alive: Option<mpsc::Sender<Infallible>>,
 }
 
-impl Worker {
-    pub(super) fn new(conn: Option<SqliteConnection>, connect: Connect, path: PathBuf, busy_timeout_ms: u64) -> Self {
-        Worker { conn, connect, path, busy_timeout_ms, _alive: None }
+impl ConnectionWorker {
+    pub(super) fn new(
+        conn: Option<SqliteConnection>,
+        connect: OpenConnection,
+        path: PathBuf,
+        busy_timeout_ms: u64,
+    ) -> Self {
+        ConnectionWorker { conn, connect, path, busy_timeout_ms, _alive: None }
     }
 
     /// Holds `alive` until its connection is closed for good.
     pub(super) fn reporting(self, alive: mpsc::Sender<Infallible>) -> Self {
-        Worker { _alive: Some(alive), ..self }
+        ConnectionWorker { _alive: Some(alive), ..self }
     }
 
     fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
@@ -74,35 +79,35 @@ impl Worker {
     }
 }
 
-impl Actor for Worker {
+impl Actor for ConnectionWorker {
     type Context = SyncContext<Self>;
 }
 
 /// Runs one operation; its place in the queue is free again when it is over.
-pub(super) struct Run<T, F> {
+pub(super) struct RunOperation<T, F> {
     operation: F,
     _place: OwnedSemaphorePermit,
     result: PhantomData<fn() -> T>,
 }
 
-impl<T, F> Run<T, F> {
+impl<T, F> RunOperation<T, F> {
     pub(super) fn new(operation: F, place: OwnedSemaphorePermit) -> Self {
-        Run { operation, _place: place, result: PhantomData }
+        RunOperation { operation, _place: place, result: PhantomData }
     }
 }
 
-impl<T: 'static, F> Message for Run<T, F> {
+impl<T: 'static, F> Message for RunOperation<T, F> {
     type Result = Result<T, StoreError>;
 }
 
-impl<T, F> Handler<Run<T, F>> for Worker
+impl<T, F> Handler<RunOperation<T, F>> for ConnectionWorker
 where
     T: Send + 'static,
     F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
 {
     type Result = Result<T, StoreError>;
 
-    fn handle(&mut self, run: Run<T, F>, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, run: RunOperation<T, F>, ctx: &mut Self::Context) -> Self::Result {
         faults::point("store thread");
         // A panic that reached the SyncArbiter would end the store for good.
         catch_unwind(AssertUnwindSafe(|| self.perform(run.operation))).unwrap_or_else(|_| {
@@ -116,12 +121,12 @@ where
 /// Has the connection opened anew before the next operation.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Renew;
+pub(super) struct RenewConnection;
 
-impl Handler<Renew> for Worker {
+impl Handler<RenewConnection> for ConnectionWorker {
     type Result = ();
 
-    fn handle(&mut self, _: Renew, _: &mut Self::Context) {
+    fn handle(&mut self, _: RenewConnection, _: &mut Self::Context) {
         self.renew();
     }
 }
@@ -129,12 +134,12 @@ impl Handler<Renew> for Worker {
 /// Moves the log into the database and closes it.
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
-pub(super) struct Close;
+pub(super) struct CloseConnection;
 
-impl Handler<Close> for Worker {
+impl Handler<CloseConnection> for ConnectionWorker {
     type Result = Result<(), StoreError>;
 
-    fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: CloseConnection, _: &mut Self::Context) -> Self::Result {
         let Some(mut conn) = self.conn.take() else { return Ok(()) };
         let blocked: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(&mut conn)?;
         if blocked.busy == 0 { Ok(()) } else { Err(Unavailable::Busy.into()) }

@@ -14,11 +14,11 @@ mod tests;
 
 use crate::{
     clock::{Clock, WallMs},
-    events::Bus,
+    events::EventBus,
     mode::{Mode, SystemView},
     store::{self, Store, StoreError, Unavailable},
 };
-use settings::Node;
+use settings::NodeSettings;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore, watch};
 
@@ -27,30 +27,30 @@ const CHANGES_MAX: usize = 64;
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct System {
-    shared: Arc<Shared>,
+pub struct SystemControl {
+    shared: Arc<SystemShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SystemShared {
     store: Store,
-    events: Bus,
+    events: EventBus,
     clock: Clock,
-    node: Node,
+    node: NodeSettings,
     state: watch::Sender<SystemView>,
     /// Held from before a change is written until it is told.
-    changing: Mutex<()>,
+    change_lock: Mutex<()>,
     /// For the changes that are under way or wait.
-    room: Arc<Semaphore>,
+    change_slots: Arc<Semaphore>,
 }
 
-impl System {
+impl SystemControl {
     /// The system as the last process left it; one that never was before runs.
     ///
     /// # Errors
     ///
     /// The mode cannot be read, or not be written the first time.
-    pub async fn open(store: Store, events: Bus, clock: Clock, node: Node) -> Result<Self, StoreError> {
+    pub async fn open(store: Store, events: EventBus, clock: Clock, node: NodeSettings) -> Result<Self, StoreError> {
         let now = clock.now_ms();
         let begin = move |conn: &mut _| match store::system::read(conn)? {
             Some(state) => Ok(state),
@@ -65,9 +65,11 @@ impl System {
             let (mode, since) = (state.mode.name(), state.changed_at);
             tracing::warn!(mode, since, reason = ?state.reason, "the system starts in the mode that it was left in");
         }
-        let (state, changing, room) =
+        let (state, change_lock, change_slots) =
             (watch::Sender::new(state), Mutex::new(()), Arc::new(Semaphore::new(CHANGES_MAX)));
-        Ok(System { shared: Arc::new(Shared { store, events, clock, node, state, changing, room }) })
+        Ok(SystemControl {
+            shared: Arc::new(SystemShared { store, events, clock, node, state, change_lock, change_slots }),
+        })
     }
 
     /// The mode in force.
@@ -82,7 +84,7 @@ impl System {
 
     /// The same, for a decision: no change is told while it is held, so that whoever hears of one knows that everything
     /// decided before it is done. Hold it for a moment, never over an `await`, and ask for nothing else here meanwhile.
-    pub fn hold(&self) -> watch::Ref<'_, SystemView> {
+    pub fn lock_mode(&self) -> watch::Ref<'_, SystemView> {
         self.shared.state.borrow()
     }
 
@@ -97,7 +99,7 @@ impl System {
     }
 
     /// What this node is called.
-    pub fn node(&self) -> &Node {
+    pub fn node(&self) -> &NodeSettings {
         &self.shared.node
     }
 
@@ -117,10 +119,10 @@ impl System {
     }
 }
 
-impl Shared {
+impl SystemShared {
     async fn change(self: Arc<Self>, mode: Mode, reason: Option<String>) -> Result<SystemView, StoreError> {
-        let _room = self.room.try_acquire().map_err(|_| StoreError::from(Unavailable::Busy))?;
-        let _turn = self.changing.lock().await;
+        let _slot = self.change_slots.try_acquire().map_err(|_| StoreError::from(Unavailable::Busy))?;
+        let _lock = self.change_lock.lock().await;
         let next = SystemView { mode, changed_at: self.clock.now_ms(), reason: reason.map(Into::into) };
         let row = next.clone();
         if let Err(error) = self.store.run(move |conn| store::system::write(conn, &row)).await {

@@ -4,7 +4,7 @@ use crate::config::section::{Faults, settings};
 
 settings! {
     /// What this daemon is called.
-    Node {
+    NodeSettings {
         /// Name of this node; empty = the host's.
         id: String = String::new(),
         /// Name of the host, shown with login records; empty = what the system says.
@@ -14,7 +14,7 @@ settings! {
     }
 }
 
-impl Node {
+impl NodeSettings {
     /// Fills in what was left blank.
     pub(crate) fn named(&mut self, host_name: &str) {
         if self.host.is_empty() {
@@ -45,17 +45,17 @@ mod tests {
 
     #[test]
     fn a_node_is_called_like_its_host_unless_told_otherwise() {
-        let mut node = Node::default();
+        let mut node = NodeSettings::default();
         node.named("box");
         assert_eq!((node.id.as_str(), node.host.as_str()), ("box", "box"));
-        let mut node = Node { id: "n1".into(), ..Node::default() };
+        let mut node = NodeSettings { id: "n1".into(), ..NodeSettings::default() };
         node.named("box");
         assert_eq!((node.id.as_str(), node.host.as_str()), ("n1", "box"));
     }
 
     #[test]
     fn impossible_names_are_faults() {
-        let node = Node { id: "x".repeat(256), host: "a\nb".into(), role: String::new() };
+        let node = NodeSettings { id: "x".repeat(256), host: "a\nb".into(), role: String::new() };
         assert_eq!(faults_of(|faults| node.validate(faults)).len(), 3);
     }
 }

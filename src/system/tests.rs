@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    events::Resume,
+    events::ResumePoint,
     store::{StoreSettings, tests::Folder},
     testing::frozen,
 };
@@ -11,18 +11,18 @@ use std::{path::Path, time::Duration};
 
 struct Fixture {
     store: Store,
-    events: Bus,
+    events: EventBus,
     clock: Clock,
 }
 
 impl Fixture {
     fn new(database: &Path) -> Self {
         let store = Store::open(database, &StoreSettings::default()).unwrap();
-        Fixture { store, events: Bus::new(1, 100), clock: Clock::starting_at(1_000) }
+        Fixture { store, events: EventBus::new(1, 100), clock: Clock::starting_at(1_000) }
     }
 
-    async fn system(&self) -> System {
-        let opened = System::open(self.store.clone(), self.events.clone(), self.clock, Node::default());
+    async fn system(&self) -> SystemControl {
+        let opened = SystemControl::open(self.store.clone(), self.events.clone(), self.clock, NodeSettings::default());
         frozen(opened).await.unwrap()
     }
 }
@@ -47,7 +47,7 @@ async fn a_system_that_never_was_before_runs_and_remembers_since_when() {
 async fn a_change_is_answered_shown_watched_and_published() {
     let fixture = memory();
     let system = fixture.system().await;
-    let (mut watch, mut events) = (system.watch(), fixture.events.subscribe(Resume::Live));
+    let (mut watch, mut events) = (system.watch(), fixture.events.subscribe(ResumePoint::Live));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let paused = view(Mode::Paused, 2_000, Some("lunch"));
     assert_eq!(frozen(system.change(Mode::Paused, Some("lunch".into()))).await, Ok(paused.clone()));
@@ -62,7 +62,7 @@ async fn a_change_is_answered_shown_watched_and_published() {
 async fn the_same_mode_again_is_a_change_with_its_own_time_and_reason() {
     let fixture = memory();
     let system = fixture.system().await;
-    let mut events = fixture.events.subscribe(Resume::Live);
+    let mut events = fixture.events.subscribe(ResumePoint::Live);
     frozen(system.change(Mode::Draining, Some("update".into()))).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     frozen(system.change(Mode::Draining, None)).await.unwrap();
@@ -74,7 +74,7 @@ async fn the_same_mode_again_is_a_change_with_its_own_time_and_reason() {
 async fn changes_at_once_are_told_in_the_order_in_which_they_were_written() {
     let fixture = memory();
     let system = fixture.system().await;
-    let mut events = fixture.events.subscribe(Resume::Live);
+    let mut events = fixture.events.subscribe(ResumePoint::Live);
     let modes = [Mode::Paused, Mode::Draining, Mode::Running];
     let asked: Vec<_> = (0..60).map(|n| system.change(modes[n % 3], Some(n.to_string()))).collect();
     let answered = frozen(futures_util::future::join_all(asked)).await;
@@ -103,7 +103,7 @@ async fn a_change_that_nobody_waits_for_happens_all_the_same() {
 async fn a_change_that_cannot_be_written_never_happened() {
     let fixture = memory();
     let system = fixture.system().await;
-    let (watch, mut events) = (system.watch(), fixture.events.subscribe(Resume::Live));
+    let (watch, mut events) = (system.watch(), fixture.events.subscribe(ResumePoint::Live));
     frozen(fixture.store.close()).await.unwrap();
     assert_eq!(frozen(system.change(Mode::Draining, None)).await, Err(StoreError::Gone));
     assert_eq!(system.mode(), Mode::Running);

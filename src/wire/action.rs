@@ -1,7 +1,7 @@
 //! Tab and plugin actions: what the daemon asks the extension to do, and what came of it.
 
 use super::{
-    object::{BadField, Object},
+    json_object::{FieldError, JsonObject},
     session::NAME_BYTES_MAX,
     shell_runtime::{self, ENTRIES_MAX, ShellRuntime},
 };
@@ -20,10 +20,10 @@ pub struct ActionRequest {
 }
 
 impl ActionRequest {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         let action = message.required_text(&["action"])?.into_owned();
         if !matches!(&*action, "pause" | "resume" | "drain") {
-            return Err(BadField::new("action", "must be pause, resume or drain"));
+            return Err(FieldError::new("action", "must be pause, resume or drain"));
         }
         Ok(ActionRequest { action, request_id: message.short_text(&["request_id"], NAME_BYTES_MAX)? })
     }
@@ -47,9 +47,9 @@ pub struct ActionResult {
     /// Why.
     pub reason: Option<String>,
     /// What it was aimed at.
-    pub target: Target,
+    pub target: ActionTarget,
     /// Counts over all platforms.
-    pub result: Counts,
+    pub result: ActionCounts,
     /// One entry a platform.
     pub results: Vec<PlatformResult>,
     /// The shell tabs afterwards.
@@ -58,7 +58,7 @@ pub struct ActionResult {
 
 /// What an action was aimed at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct ActionTarget {
     /// The platform it was performed on.
     pub platform: Option<String>,
     /// The client that was asked for.
@@ -91,7 +91,7 @@ pub struct PlatformResult {
 
 /// Counts over all platforms of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub struct ActionCounts {
     /// Tabs that are there.
     pub actual_count: u64,
     /// Tabs that are wanted.
@@ -111,7 +111,7 @@ pub struct Counts {
 }
 
 impl ActionResult {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         let name = |names: &[&'static str]| message.short_text(names, NAME_BYTES_MAX);
         let results = results(message)?;
         let mut shell_runtime = shell_runtime::read(message)?;
@@ -138,27 +138,27 @@ impl ActionResult {
     }
 }
 
-fn target(part: &Object<'_>) -> Result<Target, BadField> {
+fn target(part: &JsonObject<'_>) -> Result<ActionTarget, FieldError> {
     let name = |name: &'static str| part.short_text(&[name], NAME_BYTES_MAX);
-    Ok(Target {
+    Ok(ActionTarget {
         platform: name("platform")?,
         requested_client_id: name("requested_client_id")?,
         requested_platform: name("requested_platform")?,
     })
 }
 
-fn results(message: &Object<'_>) -> Result<Vec<PlatformResult>, BadField> {
+fn results(message: &JsonObject<'_>) -> Result<Vec<PlatformResult>, FieldError> {
     let list = message.array(&["results"], ENTRIES_MAX)?.unwrap_or_default();
     list.into_iter()
         .map(|raw| {
-            let entry =
-                Object::parse(raw.get()).map_err(|e| BadField::new("results", format!("holds an entry that {e}")))?;
-            one_result(&entry).map_err(|e| BadField::new("results", format!("holds an entry whose {e}")))
+            let entry = JsonObject::parse(raw.get())
+                .map_err(|e| FieldError::new("results", format!("holds an entry that {e}")))?;
+            one_result(&entry).map_err(|e| FieldError::new("results", format!("holds an entry whose {e}")))
         })
         .collect()
 }
 
-fn one_result(entry: &Object<'_>) -> Result<PlatformResult, BadField> {
+fn one_result(entry: &JsonObject<'_>) -> Result<PlatformResult, FieldError> {
     let skipped = match entry.get(&["skipped"]) {
         // `skipped` is the reason; a bare `true` gives none.
         Some(raw) if matches!(raw.get(), "true" | "false") => (raw.get() == "true").then(|| "skipped".to_owned()),
@@ -175,9 +175,13 @@ fn one_result(entry: &Object<'_>) -> Result<PlatformResult, BadField> {
 }
 
 /// Each count as given, else computed from the entries.
-fn counts(given: &Object<'_>, results: &[PlatformResult], tabs: &[ShellRuntime]) -> Result<Counts, BadField> {
+fn counts(
+    given: &JsonObject<'_>,
+    results: &[PlatformResult],
+    tabs: &[ShellRuntime],
+) -> Result<ActionCounts, FieldError> {
     let count = |name: &'static str, computed: usize| {
-        Ok::<_, BadField>(given.count(&[name])?.unwrap_or(u64::try_from(computed).unwrap_or(u64::MAX)))
+        Ok::<_, FieldError>(given.count(&[name])?.unwrap_or(u64::try_from(computed).unwrap_or(u64::MAX)))
     };
     let mut skipped_reasons = given.texts(&["skipped_reasons"], ENTRIES_MAX)?.unwrap_or_default();
     for reason in &mut skipped_reasons {
@@ -189,7 +193,7 @@ fn counts(given: &Object<'_>, results: &[PlatformResult], tabs: &[ShellRuntime])
         }
     }
     let platforms = if results.is_empty() { tabs.len() } else { results.len() };
-    Ok(Counts {
+    Ok(ActionCounts {
         actual_count: count("actual_count", tabs.iter().filter(|t| t.actual.exists).count())?,
         desired_count: count("desired_count", tabs.iter().filter(|t| t.desired.exists).count())?,
         drift_count: count("drift_count", tabs.iter().filter(|t| !t.drift.aligned).count())?,
@@ -206,7 +210,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> ActionResult {
-        ActionResult::read(&Object::parse(json).unwrap()).unwrap()
+        ActionResult::read(&JsonObject::parse(json).unwrap()).unwrap()
     }
 
     #[test]
@@ -239,7 +243,7 @@ mod tests {
 
     #[test]
     fn only_the_three_modes_may_be_asked_for() {
-        let read = |json| ActionRequest::read(&Object::parse(json).unwrap());
+        let read = |json| ActionRequest::read(&JsonObject::parse(json).unwrap());
         assert!(read(r#"{"action":"pause","requestId":"r"}"#).unwrap().request_id.is_some());
         assert!(read(r#"{"action":"reboot"}"#).is_err());
     }

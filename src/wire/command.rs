@@ -66,10 +66,15 @@ impl ActionKind {
     }
 
     /// The message that asks for it. One that opens a tab gives no reason.
-    pub fn command<'a>(self, request_id: &'a str, platform: Option<&'a str>, reason: Option<&'a str>) -> Command<'a> {
+    pub fn command<'a>(
+        self,
+        request_id: &'a str,
+        platform: Option<&'a str>,
+        reason: Option<&'a str>,
+    ) -> ActionCommand<'a> {
         let kind = self.message_type();
         let reason = reason.filter(|_| kind != "open_tab");
-        Command { kind, request_id, action: self.name(), platform, reason }
+        ActionCommand { kind, request_id, action: self.name(), platform, reason }
     }
 }
 
@@ -88,7 +93,7 @@ impl FromStr for ActionKind {
 
 /// A message that asks for an action.
 #[derive(Clone, Debug, Serialize)]
-pub struct Command<'a> {
+pub struct ActionCommand<'a> {
     /// `open_tab`, `reload`, `plugin_status`, `tab_restore`, `ws_reconnect`, `controller_reload` or
     /// `request_credentials`.
     #[serde(rename = "type")]

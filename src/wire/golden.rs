@@ -23,7 +23,7 @@ fn kinds(direction: &str) -> BTreeSet<String> {
 
 fn shown(frame: &Value) -> String {
     let text = ByteString::from(frame.to_string());
-    let inbound = Inbound::parse(&text).unwrap_or_else(|refused| panic!("{refused:?}: {frame}"));
+    let inbound = InboundFrame::parse(&text).unwrap_or_else(|refused| panic!("{refused:?}: {frame}"));
     format!("{inbound:#?}")
 }
 
@@ -85,12 +85,16 @@ fn leaves(value: &Value) -> Vec<String> {
 #[test]
 fn bodies_pass_through_as_they_came() {
     let text = ByteString::from(golden("inbound", "stream_event").to_string());
-    let Ok(Inbound::Request { report: Upstream::Event(event), .. }) = Inbound::parse(&text) else { panic!() };
+    let Ok(InboundFrame::Request { report: RequestReport::Event(event), .. }) = InboundFrame::parse(&text) else {
+        panic!()
+    };
     assert_eq!((event.seq, event.event.text()), (1, "\"completion\""));
     assert_eq!(event.data.text(), "{\"completion\":\"Hel\"}");
     assert!(event.raw.string().unwrap().starts_with("event: completion\ndata: "));
     let text = ByteString::from(golden("inbound", "api_response").to_string());
-    let Ok(Inbound::Request { report: Upstream::Answer(answer), .. }) = Inbound::parse(&text) else { panic!() };
+    let Ok(InboundFrame::Request { report: RequestReport::Answer(answer), .. }) = InboundFrame::parse(&text) else {
+        panic!()
+    };
     assert_eq!(answer.body.text(), "{\"error\":{\"type\":\"rate_limit\"}}");
     assert_eq!((answer.ok, answer.headers.retry_after.as_deref()), (false, Some("7")));
 }
@@ -101,13 +105,13 @@ fn what_we_write_is_the_golden_frame() {
         let command = kind.command("act-1", Some("claude"), Some("operator"));
         (command.kind, frame(&command))
     };
-    let platforms = Raw::of(&golden("outbound", "hello_ack")["platforms"]);
+    let platforms = RawJson::of(&golden("outbound", "hello_ack")["platforms"]);
     let api_request = ApiRequest {
         id: "req-1",
         platform: "claude",
         method: "POST",
         path: Some("/api/x"),
-        headers: &Raw::of(&json!({"content-type": "application/json"})),
+        headers: &RawJson::of(&json!({"content-type": "application/json"})),
         prompt: None,
         response_mode: "sse",
         stream_id: Some("req-1"),
@@ -127,7 +131,7 @@ fn what_we_write_is_the_golden_frame() {
         client_secret: Some("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
     };
     let error = ErrorFrame {
-        code: RefusalCode::InvalidMessage,
+        code: FrameErrorCode::InvalidMessage,
         message: "field \"seq\" must be a positive integer",
         in_reply_to: Some("stream_event"),
         id: Some("req-1"),
@@ -141,7 +145,7 @@ fn what_we_write_is_the_golden_frame() {
         ("pairing_required", frame(&PairingRequired { code: "123456" })),
         ("error", frame(&error)),
         ("state_snapshot", frame(&StateSnapshot { reason: "hello", snapshot })),
-        ("api_request", frame_with(&api_request, "body", Some(&Raw::of(&json!({"prompt": "Hello"}))))),
+        ("api_request", frame_with(&api_request, "body", Some(&RawJson::of(&json!({"prompt": "Hello"}))))),
         ("request_cancel", frame(&RequestCancel { id, platform, stream_id: id, reason: "downstream_disconnected" })),
         command(ActionKind::TabFocus),
         command(ActionKind::TabReload),
@@ -152,7 +156,7 @@ fn what_we_write_is_the_golden_frame() {
         command(ActionKind::RequestCredentials),
         ("action_result", {
             let system = SystemView { mode: Mode::Paused, changed_at: 1_790_000_000_000, reason: Some("lunch".into()) };
-            frame(&ActionAnswer { action: "pause", request_id: Some("act-1"), ok: true, system })
+            frame(&ActionResponse { action: "pause", request_id: Some("act-1"), ok: true, system })
         }),
     ];
     assert_eq!(written.len(), OUTBOUND.len());

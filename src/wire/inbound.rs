@@ -3,15 +3,15 @@
 use super::{
     action::{ActionRequest, ActionResult},
     depth::{DEPTH_MAX, too_deep},
-    object::{BadField, NotAnObject, Object},
+    json_object::{FieldError, JsonObject, NotAnObject},
+    request_report::{self, RequestReport},
     session::{ApiEndpoints, Credentials, FinalMessage, Hello, PlatformStatus},
-    upstream::{self, Upstream},
 };
 use bytestring::ByteString;
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// The types that [`Inbound::parse`] knows, as `hello_ack` lists them.
+/// The types that [`InboundFrame::parse`] knows, as `hello_ack` lists them.
 pub(super) const TYPES: [&str; 16] = [
     "hello",
     "auth",
@@ -33,7 +33,7 @@ pub(super) const TYPES: [&str; 16] = [
 
 /// A frame of the extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Inbound<'a> {
+pub enum InboundFrame<'a> {
     /// Who it is.
     Hello(Hello),
     /// The proof of a paired client.
@@ -54,7 +54,7 @@ pub enum Inbound<'a> {
         /// Which.
         id: Cow<'a, str>,
         /// What.
-        report: Upstream,
+        report: RequestReport,
     },
     /// How well its extractors still fit.
     PlatformStatus(PlatformStatus),
@@ -71,28 +71,28 @@ pub enum Inbound<'a> {
     },
 }
 
-impl Inbound<'_> {
+impl InboundFrame<'_> {
     /// Its type.
     pub fn kind(&self) -> &'static str {
         match self {
-            Inbound::Hello(_) => "hello",
-            Inbound::Auth { .. } => "auth",
-            Inbound::StateRequest => "state_request",
-            Inbound::ActionRequest(_) => "action_request",
-            Inbound::Credentials(_) => "credentials",
-            Inbound::ApiEndpoints(_) => "api_endpoints",
-            Inbound::Request { report, .. } => match report {
-                Upstream::Answer(_) => "api_response",
-                Upstream::Open { .. } => "stream_open",
-                Upstream::Event(_) => "stream_event",
-                Upstream::End { .. } => "stream_end",
-                Upstream::Error { .. } => "stream_error",
-                Upstream::Progress => "progress",
+            InboundFrame::Hello(_) => "hello",
+            InboundFrame::Auth { .. } => "auth",
+            InboundFrame::StateRequest => "state_request",
+            InboundFrame::ActionRequest(_) => "action_request",
+            InboundFrame::Credentials(_) => "credentials",
+            InboundFrame::ApiEndpoints(_) => "api_endpoints",
+            InboundFrame::Request { report, .. } => match report {
+                RequestReport::Answer(_) => "api_response",
+                RequestReport::Open { .. } => "stream_open",
+                RequestReport::Event(_) => "stream_event",
+                RequestReport::End { .. } => "stream_end",
+                RequestReport::Error { .. } => "stream_error",
+                RequestReport::Progress => "progress",
             },
-            Inbound::PlatformStatus(_) => "platform_status",
-            Inbound::ActionResult(_) => "action_result",
-            Inbound::FinalMessage(_) => "browser.final_message",
-            Inbound::ClientLog { .. } => "client_log",
+            InboundFrame::PlatformStatus(_) => "platform_status",
+            InboundFrame::ActionResult(_) => "action_result",
+            InboundFrame::FinalMessage(_) => "browser.final_message",
+            InboundFrame::ClientLog { .. } => "client_log",
         }
     }
 }
@@ -100,7 +100,7 @@ impl Inbound<'_> {
 /// Why a frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
+pub enum FrameErrorCode {
     /// Not JSON.
     InvalidJson,
     /// Not an object, without `type`, too deep or with bad fields.
@@ -111,23 +111,23 @@ pub enum RefusalCode {
     HelloRequired,
 }
 
-impl RefusalCode {
+impl FrameErrorCode {
     /// As it is written.
     pub fn name(self) -> &'static str {
         match self {
-            RefusalCode::InvalidJson => "invalid_json",
-            RefusalCode::InvalidMessage => "invalid_message",
-            RefusalCode::UnsupportedMessageType => "unsupported_message_type",
-            RefusalCode::HelloRequired => "hello_required",
+            FrameErrorCode::InvalidJson => "invalid_json",
+            FrameErrorCode::InvalidMessage => "invalid_message",
+            FrameErrorCode::UnsupportedMessageType => "unsupported_message_type",
+            FrameErrorCode::HelloRequired => "hello_required",
         }
     }
 }
 
 /// A frame that was not taken: what the extension is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Refused {
+pub struct FrameError {
     /// Why.
-    pub code: RefusalCode,
+    pub code: FrameErrorCode,
     /// The same as a sentence.
     pub message: String,
     /// The frame's type.
@@ -138,9 +138,9 @@ pub struct Refused {
     pub id: Option<String>,
 }
 
-impl Refused {
-    fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Refused { code, message: message.into(), in_reply_to: None, id: None }
+impl FrameError {
+    fn new(code: FrameErrorCode, message: impl Into<String>) -> Self {
+        FrameError { code, message: message.into(), in_reply_to: None, id: None }
     }
 
     /// Whether the frame was the extension's last word about its request.
@@ -163,21 +163,22 @@ impl Refused {
     }
 }
 
-impl<'a> Inbound<'a> {
+impl<'a> InboundFrame<'a> {
     /// Reads a frame.
-    pub fn parse(frame: &'a ByteString) -> Result<Self, Refused> {
-        if let Some((id, event)) = upstream::plain_event(frame)
+    pub fn parse(frame: &'a ByteString) -> Result<Self, FrameError> {
+        if let Some((id, event)) = request_report::plain_event(frame)
             && !too_deep(frame)
         {
-            return Ok(Inbound::Request { id: Cow::Borrowed(id), report: Upstream::Event(event) });
+            return Ok(InboundFrame::Request { id: Cow::Borrowed(id), report: RequestReport::Event(event) });
         }
-        let message = Object::parse(frame).map_err(|e| match e {
-            NotAnObject::Json(_) => Refused::new(RefusalCode::InvalidJson, e.to_string()),
-            _ => Refused::new(RefusalCode::InvalidMessage, format!("a message {e}")),
+        let message = JsonObject::parse(frame).map_err(|e| match e {
+            NotAnObject::Json(_) => FrameError::new(FrameErrorCode::InvalidJson, e.to_string()),
+            _ => FrameError::new(FrameErrorCode::InvalidMessage, format!("a message {e}")),
         })?;
-        let kind =
-            message.required_text(&["type"]).map_err(|e| Refused::new(RefusalCode::InvalidMessage, e.to_string()))?;
-        let refuse = |code, why: String| Refused {
+        let kind = message
+            .required_text(&["type"])
+            .map_err(|e| FrameError::new(FrameErrorCode::InvalidMessage, e.to_string()))?;
+        let refuse = |code, why: String| FrameError {
             code,
             message: why,
             in_reply_to: Some(clip(&kind)),
@@ -185,38 +186,38 @@ impl<'a> Inbound<'a> {
         };
         if too_deep(frame) {
             let why = format!("a message must not nest deeper than {DEPTH_MAX} levels");
-            return Err(refuse(RefusalCode::InvalidMessage, why));
+            return Err(refuse(FrameErrorCode::InvalidMessage, why));
         }
         match read(&kind, frame, &message) {
             Ok(Some(inbound)) => Ok(inbound),
             Ok(None) => {
                 let why = format!("type \"{}\" is not known", clip(&kind));
-                Err(refuse(RefusalCode::UnsupportedMessageType, why))
+                Err(refuse(FrameErrorCode::UnsupportedMessageType, why))
             }
-            Err(fault) => Err(refuse(RefusalCode::InvalidMessage, fault.to_string())),
+            Err(fault) => Err(refuse(FrameErrorCode::InvalidMessage, fault.to_string())),
         }
     }
 }
 
-fn read<'a>(kind: &str, frame: &ByteString, message: &Object<'a>) -> Result<Option<Inbound<'a>>, BadField> {
-    let request = |report| Ok::<_, BadField>(Inbound::Request { id: id(message)?, report });
+fn read<'a>(kind: &str, frame: &ByteString, message: &JsonObject<'a>) -> Result<Option<InboundFrame<'a>>, FieldError> {
+    let request = |report| Ok::<_, FieldError>(InboundFrame::Request { id: id(message)?, report });
     Ok(Some(match kind {
-        "stream_event" => request(upstream::stream_event(frame, message)?)?,
-        "api_response" => request(upstream::api_response(frame, message)?)?,
-        "stream_open" => request(upstream::stream_open(message)?)?,
-        "stream_end" => request(upstream::stream_end(message)?)?,
-        "stream_error" => request(upstream::stream_error(message)?)?,
-        "progress" => request(Upstream::Progress)?,
-        "hello" => Inbound::Hello(Hello::read(message)?),
-        "auth" => Inbound::Auth { proof: message.required_text(&["proof"])?.into_owned() },
-        "state_request" => Inbound::StateRequest,
-        "action_request" => Inbound::ActionRequest(ActionRequest::read(message)?),
-        "credentials" => Inbound::Credentials(Credentials::read(message)?),
-        "api_endpoints" => Inbound::ApiEndpoints(ApiEndpoints::read(message)?),
-        "platform_status" => Inbound::PlatformStatus(PlatformStatus::read(message)?),
-        "action_result" => Inbound::ActionResult(Box::new(ActionResult::read(message)?)),
-        "browser.final_message" => Inbound::FinalMessage(FinalMessage::read(message)?),
-        "client_log" => Inbound::ClientLog {
+        "stream_event" => request(request_report::stream_event(frame, message)?)?,
+        "api_response" => request(request_report::api_response(frame, message)?)?,
+        "stream_open" => request(request_report::stream_open(message)?)?,
+        "stream_end" => request(request_report::stream_end(message)?)?,
+        "stream_error" => request(request_report::stream_error(message)?)?,
+        "progress" => request(RequestReport::Progress)?,
+        "hello" => InboundFrame::Hello(Hello::read(message)?),
+        "auth" => InboundFrame::Auth { proof: message.required_text(&["proof"])?.into_owned() },
+        "state_request" => InboundFrame::StateRequest,
+        "action_request" => InboundFrame::ActionRequest(ActionRequest::read(message)?),
+        "credentials" => InboundFrame::Credentials(Credentials::read(message)?),
+        "api_endpoints" => InboundFrame::ApiEndpoints(ApiEndpoints::read(message)?),
+        "platform_status" => InboundFrame::PlatformStatus(PlatformStatus::read(message)?),
+        "action_result" => InboundFrame::ActionResult(Box::new(ActionResult::read(message)?)),
+        "browser.final_message" => InboundFrame::FinalMessage(FinalMessage::read(message)?),
+        "client_log" => InboundFrame::ClientLog {
             level: message.text(&["level"])?.map(Cow::into_owned),
             message: message.required_text(&["message"])?.into_owned(),
         },
@@ -224,7 +225,7 @@ fn read<'a>(kind: &str, frame: &ByteString, message: &Object<'a>) -> Result<Opti
     }))
 }
 
-fn id<'a>(message: &Object<'a>) -> Result<Cow<'a, str>, BadField> {
+fn id<'a>(message: &JsonObject<'a>) -> Result<Cow<'a, str>, FieldError> {
     message.required_text(&["id", "request_id"])
 }
 

@@ -1,6 +1,6 @@
 //! The Firefox protocol `baa.firefox/1` as typed values. No actor, no socket: text in, values out, and back.
 //!
-//! A frame is read in one pass ([`Object`]); what the daemon does not look into stays a slice of it ([`Raw`]).
+//! A frame is read in one pass ([`JsonObject`]); what the daemon does not look into stays a slice of it ([`RawJson`]).
 
 mod action;
 mod command;
@@ -9,26 +9,26 @@ mod depth;
 mod golden;
 mod inbound;
 pub mod json;
+mod json_object;
 mod kept_path;
-mod object;
 mod outbound;
 pub mod proof;
-mod raw;
+mod raw_json;
+mod request_report;
 mod session;
 mod shell_runtime;
-mod upstream;
 
-pub use action::{ActionRequest, ActionResult, Counts, PlatformResult, Target};
-pub use command::{ActionKind, Command, UnknownAction};
+pub use action::{ActionCounts, ActionRequest, ActionResult, ActionTarget, PlatformResult};
+pub use command::{ActionCommand, ActionKind, UnknownAction};
 pub use depth::{DEPTH_MAX, too_deep};
-pub use inbound::{Inbound, RefusalCode, Refused};
+pub use inbound::{FrameError, FrameErrorCode, InboundFrame};
+pub use json_object::{FieldError, JsonObject, NotAnObject};
 pub use kept_path::without_values;
-pub use object::{BadField, NotAnObject, Object};
 pub use outbound::{
-    ActionAnswer, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel, SUPPORTS,
-    StateSnapshot, Supports, frame, frame_with,
+    ActionResponse, ApiRequest, Challenge, ErrorFrame, HelloAck, PROTOCOL, PairingRequired, RequestCancel, SUPPORTS,
+    StateSnapshot, SupportedTypes, frame, frame_with,
 };
-pub use raw::Raw;
+pub use raw_json::RawJson;
+pub use request_report::{ApiResponse, RequestReport, ResponseHeaders, StreamEvent};
 pub use session::{ApiEndpoints, Credentials, EndpointMetadata, FinalMessage, Freshness, Hello, PlatformStatus};
-pub use shell_runtime::{Actual, Desired, Drift, ShellRuntime};
-pub use upstream::{Answer, Event, Headers, Upstream};
+pub use shell_runtime::{ActualTab, DesiredTab, ShellRuntime, TabDrift};

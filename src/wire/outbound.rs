@@ -1,6 +1,6 @@
 //! Frames to the extension.
 
-use super::{inbound, json, raw::Raw};
+use super::{inbound, json, raw_json::RawJson};
 use bytestring::ByteString;
 use serde::Serialize;
 
@@ -35,8 +35,8 @@ pub fn frame(message: &impl Serialize) -> ByteString {
 }
 
 /// A frame with one more field, if there is a value: it is copied as it is rather than checked again.
-pub fn frame_with(message: &impl Serialize, field: &'static str, value: Option<&Raw>) -> ByteString {
-    let mut text = String::with_capacity(value.map_or(0, Raw::len) + FRAME_BYTES);
+pub fn frame_with(message: &impl Serialize, field: &'static str, value: Option<&RawJson>) -> ByteString {
+    let mut text = String::with_capacity(value.map_or(0, RawJson::len) + FRAME_BYTES);
     json::write(&mut text, message);
     if let Some(value) = value {
         value.splice_into(&mut text, field);
@@ -63,9 +63,9 @@ pub struct HelloAck<'a> {
     /// The interval of pings, in milliseconds.
     pub heartbeat_ms: u64,
     /// Which message types are understood.
-    pub supports: Supports,
+    pub supports: SupportedTypes,
     /// The platform registry, a JSON array.
-    pub platforms: &'a Raw,
+    pub platforms: &'a RawJson,
     /// Whether clients have to be paired: `required` or `off`.
     pub pairing: &'static str,
     /// Newly issued to a client that was just paired.
@@ -75,7 +75,7 @@ pub struct HelloAck<'a> {
 
 /// Message types, by direction as the daemon sees it.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Supports {
+pub struct SupportedTypes {
     /// Understood.
     pub inbound: &'static [&'static str],
     /// Sent.
@@ -83,7 +83,7 @@ pub struct Supports {
 }
 
 /// Everything that this version knows.
-pub const SUPPORTS: Supports = Supports { inbound: &inbound::TYPES, outbound: &TYPES };
+pub const SUPPORTS: SupportedTypes = SupportedTypes { inbound: &inbound::TYPES, outbound: &TYPES };
 
 /// A picture of the daemon for one client.
 #[derive(Clone, Debug, Serialize)]
@@ -110,7 +110,7 @@ pub struct ApiRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
     /// Its headers, a JSON object of strings.
-    pub headers: &'a Raw,
+    pub headers: &'a RawJson,
     /// A prompt for the learned template, instead of path and body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<&'a str>,
@@ -141,7 +141,7 @@ pub struct RequestCancel<'a> {
 /// The answer to `action_request`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "action_result")]
-pub struct ActionAnswer<'a, S: Serialize> {
+pub struct ActionResponse<'a, S: Serialize> {
     /// Which action.
     pub action: &'a str,
     /// The extension's id of the request.
@@ -158,7 +158,7 @@ pub struct ActionAnswer<'a, S: Serialize> {
 #[serde(tag = "type", rename = "error")]
 pub struct ErrorFrame<'a> {
     /// Why.
-    pub code: inbound::RefusalCode,
+    pub code: inbound::FrameErrorCode,
     /// The same as a sentence.
     pub message: &'a str,
     /// The offending type.

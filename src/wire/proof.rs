@@ -10,18 +10,18 @@ use url::Url;
 
 /// Whose proof it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum ProofSide {
     /// The daemon's, in `challenge`.
     Server,
     /// The extension's, in `auth`.
     Client,
 }
 
-impl Side {
+impl ProofSide {
     fn name(self) -> &'static str {
         match self {
-            Side::Server => "server",
-            Side::Client => "client",
+            ProofSide::Server => "server",
+            ProofSide::Client => "client",
         }
     }
 }
@@ -39,7 +39,7 @@ pub struct Transcript {
 
 /// Returns `hex(HMAC-SHA256(secret, side "\n" client nonce "\n" server nonce "\n" address))`, in lower case; the key is the
 /// secret's text.
-pub fn proof(secret: &str, side: Side, transcript: &Transcript) -> String {
+pub fn proof(secret: &str, side: ProofSide, transcript: &Transcript) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("an HMAC takes a key of any length");
     let Transcript { client_nonce, server_nonce, address } = transcript;
     for part in [side.name(), "\n", client_nonce, "\n", server_nonce, "\n", address] {
@@ -62,7 +62,7 @@ pub fn address_of(host: &str) -> Option<String> {
 }
 
 /// Whether `given` is that proof; takes the same time for every guess.
-pub fn proves(given: &str, secret: &str, side: Side, transcript: &Transcript) -> bool {
+pub fn proves(given: &str, secret: &str, side: ProofSide, transcript: &Transcript) -> bool {
     let expected = proof(secret, side, transcript);
     expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()).into()
 }
@@ -91,29 +91,29 @@ mod tests {
         let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
         let text = |field: &str| golden[field].as_str().unwrap();
         let both = transcript(text("client_nonce"), text("server_nonce"), text("address"));
-        assert_eq!(proof(text("secret"), Side::Server, &both), text("server_proof"));
-        assert_eq!(proof(text("secret"), Side::Client, &both), text("client_proof"));
+        assert_eq!(proof(text("secret"), ProofSide::Server, &both), text("server_proof"));
+        assert_eq!(proof(text("secret"), ProofSide::Client, &both), text("client_proof"));
     }
 
     #[test]
     fn only_that_proof_proves_in_either_case() {
         let (secret, both) = ("0".repeat(64), transcript("c", "s", "127.0.0.1:1"));
-        let right = proof(&secret, Side::Client, &both);
-        assert!(proves(&right, &secret, Side::Client, &both));
-        assert!(proves(&right.to_uppercase(), &secret, Side::Client, &both));
+        let right = proof(&secret, ProofSide::Client, &both);
+        assert!(proves(&right, &secret, ProofSide::Client, &both));
+        assert!(proves(&right.to_uppercase(), &secret, ProofSide::Client, &both));
         for wrong in [
             String::new(),
             right[..62].to_owned(),
             format!("{right}00"),
             secret.clone(),
-            proof(&secret, Side::Server, &both),
-            proof(&secret, Side::Client, &transcript("s", "c", "127.0.0.1:1")),
-            proof(&secret, Side::Client, &transcript("c", "s", "127.0.0.1:2")),
-            proof(&secret, Side::Client, &transcript("c", "s", "localhost:1")),
-            proof(&secret, Side::Client, &transcript("c", "s", "")),
-            proof(&"1".repeat(64), Side::Client, &both),
+            proof(&secret, ProofSide::Server, &both),
+            proof(&secret, ProofSide::Client, &transcript("s", "c", "127.0.0.1:1")),
+            proof(&secret, ProofSide::Client, &transcript("c", "s", "127.0.0.1:2")),
+            proof(&secret, ProofSide::Client, &transcript("c", "s", "localhost:1")),
+            proof(&secret, ProofSide::Client, &transcript("c", "s", "")),
+            proof(&"1".repeat(64), ProofSide::Client, &both),
         ] {
-            assert!(!proves(&wrong, &secret, Side::Client, &both), "{wrong}");
+            assert!(!proves(&wrong, &secret, ProofSide::Client, &both), "{wrong}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! What the extension tells about itself: who it is, which logins it has seen, what it heard on the pages.
 
 use super::{
+    json_object::{FieldError, JsonObject},
     kept_path::without_values,
-    object::{BadField, Object},
     shell_runtime::{self, ShellRuntime},
 };
 use crate::ids::ClientId;
@@ -36,10 +36,10 @@ pub struct Hello {
 }
 
 impl Hello {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         let id = message.required_text(&["client_id"])?;
         Ok(Hello {
-            client_id: ClientId::parse(&id).map_err(|e| BadField::new("client_id", e.to_string()))?,
+            client_id: ClientId::parse(&id).map_err(|e| FieldError::new("client_id", e.to_string()))?,
             node_type: owned(message, "node_type")?,
             node_category: owned(message, "node_category")?,
             node_platform: owned(message, "node_platform")?,
@@ -87,7 +87,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         let header_count = match (message.object(&["headers"])?, message.texts(&["header_names"], LIST_MAX)?) {
             (Some(headers), _) => headers.names().count(),
             (None, Some(names)) => names.len(),
@@ -146,7 +146,7 @@ pub struct EndpointMetadata {
 }
 
 impl ApiEndpoints {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         let metadata = message.array(&["endpoint_metadata"], LIST_MAX)?.unwrap_or_default();
         Ok(ApiEndpoints {
             platform: required(message, &["platform"])?,
@@ -162,10 +162,10 @@ impl ApiEndpoints {
     }
 }
 
-fn endpoints(message: &Object<'_>) -> Result<Vec<String>, BadField> {
+fn endpoints(message: &JsonObject<'_>) -> Result<Vec<String>, FieldError> {
     let endpoints = message.texts(&["endpoints"], LIST_MAX)?.unwrap_or_default();
     match endpoints.iter().any(|endpoint| endpoint.len() > ENDPOINT_BYTES_MAX) {
-        true => Err(BadField::new("endpoints", format!("holds one that is longer than {ENDPOINT_BYTES_MAX} bytes"))),
+        true => Err(FieldError::new("endpoints", format!("holds one that is longer than {ENDPOINT_BYTES_MAX} bytes"))),
         false => Ok(endpoints.into_iter().map(kept_endpoint).collect()),
     }
 }
@@ -178,17 +178,17 @@ fn kept_endpoint(endpoint: String) -> String {
     }
 }
 
-fn endpoint(json: &str) -> Result<EndpointMetadata, BadField> {
-    let fault = |why: String| BadField::new("endpoint_metadata", format!("holds an entry whose {why}"));
-    let entry =
-        Object::parse(json).map_err(|e| BadField::new("endpoint_metadata", format!("holds an entry that {e}")))?;
+fn endpoint(json: &str) -> Result<EndpointMetadata, FieldError> {
+    let fault = |why: String| FieldError::new("endpoint_metadata", format!("holds an entry whose {why}"));
+    let entry = JsonObject::parse(json)
+        .map_err(|e| FieldError::new("endpoint_metadata", format!("holds an entry that {e}")))?;
     let read = || {
-        Ok::<_, BadField>(EndpointMetadata {
+        Ok::<_, FieldError>(EndpointMetadata {
             method: required(&entry, &["method"])?,
             path: entry
                 .short_text(&["path"], ENDPOINT_BYTES_MAX)?
                 .map(kept_endpoint)
-                .ok_or_else(|| BadField::new("path", "is required"))?,
+                .ok_or_else(|| FieldError::new("path", "is required"))?,
             first_seen_at: entry.time(&["first_seen_at"])?,
             last_seen_at: entry.time(&["last_seen_at"])?,
         })
@@ -208,7 +208,7 @@ pub struct PlatformStatus {
 }
 
 impl PlatformStatus {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         Ok(PlatformStatus {
             platform: required(message, &["platform"])?,
             extractor_drift: message.count(&["extractor_drift"])?.unwrap_or(0),
@@ -233,7 +233,7 @@ pub struct FinalMessage {
 }
 
 impl FinalMessage {
-    pub(super) fn read(message: &Object<'_>) -> Result<Self, BadField> {
+    pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
         Ok(FinalMessage {
             platform: required(message, &["platform"])?,
             conversation_id: owned(message, "conversation_id")?,
@@ -242,7 +242,7 @@ impl FinalMessage {
                 .verbatim(&["raw_text"])?
                 .filter(|text| !text.trim().is_empty())
                 .map(Cow::into_owned)
-                .ok_or_else(|| BadField::new("raw_text", "is required"))?,
+                .ok_or_else(|| FieldError::new("raw_text", "is required"))?,
             observed_at: message.time(&["observed_at"])?,
         })
     }
@@ -255,23 +255,23 @@ impl std::fmt::Debug for FinalMessage {
     }
 }
 
-fn owned(message: &Object<'_>, name: &'static str) -> Result<Option<String>, BadField> {
+fn owned(message: &JsonObject<'_>, name: &'static str) -> Result<Option<String>, FieldError> {
     message.short_text(&[name], NAME_BYTES_MAX)
 }
 
-fn required(message: &Object<'_>, names: &[&'static str]) -> Result<String, BadField> {
-    message.short_text(names, NAME_BYTES_MAX)?.ok_or_else(|| BadField::new(names[0], "is required"))
+fn required(message: &JsonObject<'_>, names: &[&'static str]) -> Result<String, FieldError> {
+    message.short_text(names, NAME_BYTES_MAX)?.ok_or_else(|| FieldError::new(names[0], "is required"))
 }
 
-fn fingerprint(message: &Object<'_>) -> Result<Option<String>, BadField> {
+fn fingerprint(message: &JsonObject<'_>) -> Result<Option<String>, FieldError> {
     message.short_text(&["credential_fingerprint", "fingerprint"], NAME_BYTES_MAX)
 }
 
-fn freshness(message: &Object<'_>) -> Result<Freshness, BadField> {
+fn freshness(message: &JsonObject<'_>) -> Result<Freshness, FieldError> {
     match message.text(&["freshness"])?.as_deref() {
         None | Some("fresh") => Ok(Freshness::Fresh),
         Some("stale") => Ok(Freshness::Stale),
         Some("lost") => Ok(Freshness::Lost),
-        Some(_) => Err(BadField::new("freshness", "must be fresh, stale or lost")),
+        Some(_) => Err(FieldError::new("freshness", "must be fresh, stale or lost")),
     }
 }

@@ -1,7 +1,7 @@
 //! The extension's shell tab of a platform: as wanted, as it is, and how they differ.
 
 use super::{
-    object::{BadField, Object},
+    json_object::{FieldError, JsonObject},
     session::NAME_BYTES_MAX,
 };
 use serde::Serialize;
@@ -18,16 +18,16 @@ pub struct ShellRuntime {
     /// The platform.
     pub platform: String,
     /// As wanted.
-    pub desired: Desired,
+    pub desired: DesiredTab,
     /// As it is.
-    pub actual: Actual,
+    pub actual: ActualTab,
     /// How they differ.
-    pub drift: Drift,
+    pub drift: TabDrift,
 }
 
 /// The tab as the extension wants it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Desired {
+pub struct DesiredTab {
     /// Whether there should be one.
     pub exists: bool,
     /// Where it should be.
@@ -52,7 +52,7 @@ pub struct Desired {
 
 /// The tab as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Actual {
+pub struct ActualTab {
     /// Whether there is one.
     pub exists: bool,
     /// Firefox's number of it.
@@ -101,7 +101,7 @@ pub struct Actual {
 
 /// How the tab as it is differs from the one wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drift {
+pub struct TabDrift {
     /// It does not.
     pub aligned: bool,
     /// The tab is missing and wanted.
@@ -125,14 +125,14 @@ impl ShellRuntime {
     }
 }
 
-impl Default for Drift {
+impl Default for TabDrift {
     fn default() -> Self {
-        Drift { aligned: true, needs_restore: false, unexpected_actual: false, reason: None }
+        TabDrift { aligned: true, needs_restore: false, unexpected_actual: false, reason: None }
     }
 }
 
 /// Reads the field `shell_runtime` of a message: one object or an array of them; none when it is absent.
-pub(super) fn read(message: &Object<'_>) -> Result<Vec<ShellRuntime>, BadField> {
+pub(super) fn read(message: &JsonObject<'_>) -> Result<Vec<ShellRuntime>, FieldError> {
     const FIELD: &[&str] = &["shell_runtime"];
     let Some(raw) = message.get(FIELD) else { return Ok(Vec::new()) };
     let entries =
@@ -140,30 +140,30 @@ pub(super) fn read(message: &Object<'_>) -> Result<Vec<ShellRuntime>, BadField> 
     entries.into_iter().map(entry).collect()
 }
 
-fn entry(raw: &RawValue) -> Result<ShellRuntime, BadField> {
-    let fault = |why: String| BadField::new("shell_runtime", why);
-    let entry = Object::parse(raw.get()).map_err(|e| fault(format!("holds an entry that {e}")))?;
+fn entry(raw: &RawValue) -> Result<ShellRuntime, FieldError> {
+    let fault = |why: String| FieldError::new("shell_runtime", why);
+    let entry = JsonObject::parse(raw.get()).map_err(|e| fault(format!("holds an entry that {e}")))?;
     read_entry(&entry).map_err(|e| fault(format!("holds an entry whose {e}")))
 }
 
-fn read_entry(entry: &Object<'_>) -> Result<ShellRuntime, BadField> {
+fn read_entry(entry: &JsonObject<'_>) -> Result<ShellRuntime, FieldError> {
     let part = |name: &'static str| entry.object(&[name]).map(Option::unwrap_or_default);
     Ok(ShellRuntime {
         platform: entry
             .short_text(&["platform"], NAME_BYTES_MAX)?
-            .ok_or_else(|| BadField::new("platform", "is required"))?,
+            .ok_or_else(|| FieldError::new("platform", "is required"))?,
         desired: desired(&part("desired")?)?,
         actual: actual(&part("actual")?)?,
         drift: drift(&part("drift")?)?,
     })
 }
 
-fn text(part: &Object<'_>, name: &'static str) -> Result<Option<String>, BadField> {
+fn text(part: &JsonObject<'_>, name: &'static str) -> Result<Option<String>, FieldError> {
     part.words(&[name], WORDS_BYTES_MAX)
 }
 
-fn desired(part: &Object<'_>) -> Result<Desired, BadField> {
-    Ok(Desired {
+fn desired(part: &JsonObject<'_>) -> Result<DesiredTab, FieldError> {
+    Ok(DesiredTab {
         exists: part.boolean(&["exists"])?.unwrap_or(false),
         shell_url: text(part, "shell_url")?,
         source: text(part, "source")?,
@@ -174,8 +174,8 @@ fn desired(part: &Object<'_>) -> Result<Desired, BadField> {
     })
 }
 
-fn actual(part: &Object<'_>) -> Result<Actual, BadField> {
-    Ok(Actual {
+fn actual(part: &JsonObject<'_>) -> Result<ActualTab, FieldError> {
+    Ok(ActualTab {
         exists: part.boolean(&["exists"])?.unwrap_or(false),
         tab_id: part.integer(&["tab_id"])?,
         url: text(part, "url")?,
@@ -194,8 +194,8 @@ fn actual(part: &Object<'_>) -> Result<Actual, BadField> {
     })
 }
 
-fn drift(part: &Object<'_>) -> Result<Drift, BadField> {
-    Ok(Drift {
+fn drift(part: &JsonObject<'_>) -> Result<TabDrift, FieldError> {
+    Ok(TabDrift {
         aligned: part.boolean(&["aligned"])?.unwrap_or(true),
         needs_restore: part.boolean(&["needs_restore"])?.unwrap_or(false),
         unexpected_actual: part.boolean(&["unexpected_actual"])?.unwrap_or(false),
@@ -207,8 +207,8 @@ fn drift(part: &Object<'_>) -> Result<Drift, BadField> {
 mod tests {
     use super::*;
 
-    fn of(json: &str) -> Result<Vec<ShellRuntime>, BadField> {
-        read(&Object::parse(json).unwrap())
+    fn of(json: &str) -> Result<Vec<ShellRuntime>, FieldError> {
+        read(&JsonObject::parse(json).unwrap())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::support::{Daemon, Folder};
 use baa_conductor::store::{
     Store, StoreSettings,
-    tasks::{self, Kind, NewTask, Source, Status},
+    tasks::{self, NewTask, TaskKind, TaskSource, TaskStatus},
 };
 use diesel::connection::SimpleConnection;
 use serde_json::Value;
@@ -36,9 +36,9 @@ async fn write(folder: &Folder, operation: impl FnOnce(&mut baa_conductor::store
 }
 
 fn task(conn: &mut baa_conductor::store::SqliteConnection) {
-    let source = Source { caller: Some("bearer".into()), ..Source::default() };
+    let source = TaskSource { caller: Some("bearer".into()), ..TaskSource::default() };
     let (title, tools) = ("a command".to_owned(), vec!["exec".to_owned()]);
-    let new = NewTask { kind: Kind::HostOperation, status: Status::Queued, title, source, tools };
+    let new = NewTask { kind: TaskKind::HostOperation, status: TaskStatus::Queued, title, source, tools };
     tasks::create(conn, &new, "", 1_893_456_000_000).unwrap();
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{Answer, Caller, Daemon, ask, client_ids, handled, no_client_left, request_of, until};
 use baa_conductor::{
     simulator::{Closed, Firefox, Profile},
-    wire::proof::{Side, Transcript, proof},
+    wire::proof::{ProofSide, Transcript, proof},
 };
 use serde_json::{Value, json};
 
@@ -238,13 +238,13 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
     let challenge = new.expect("challenge").await.unwrap();
     let text = |field: &str| challenge[field].as_str().unwrap().to_owned();
     let transcript = transcript(&daemon, "of-mine", &text("nonce"));
-    assert_eq!(text("proof"), proof(&secret, Side::Server, &transcript));
+    assert_eq!(text("proof"), proof(&secret, ProofSide::Server, &transcript));
     for body in [json!({"type": "state_request"}), json!({"type": "hello", "client_id": "ff", "nonce": "n"})] {
         new.send_json(&body).await.unwrap();
         new.expect("error").await.unwrap();
     }
     handled(&old).await;
-    new.send_json(&json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)})).await.unwrap();
+    new.send_json(&json!({"type": "auth", "proof": proof(&secret, ProofSide::Client, &transcript)})).await.unwrap();
     assert!(new.expect("hello_ack").await.unwrap().get("client_secret").is_none());
     assert_eq!(old.closed().await.unwrap(), Closed { code: Some(4001), reason: "replaced".into() });
     let kinds: Vec<_> = new.received().iter().map(|m| m["type"].as_str().unwrap().to_owned()).collect();
@@ -258,7 +258,10 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
     .await;
     replayed.send_json(&json!({"type": "hello", "client_id": "ff", "nonce": "of-mine"})).await.unwrap();
     replayed.expect("challenge").await.unwrap();
-    replayed.send_json(&json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)})).await.unwrap();
+    replayed
+        .send_json(&json!({"type": "auth", "proof": proof(&secret, ProofSide::Client, &transcript)}))
+        .await
+        .unwrap();
     assert_eq!(replayed.closed().await.unwrap(), unauthorized());
     handled(&new).await;
 }
@@ -269,10 +272,10 @@ async fn a_wrong_proof_or_none_is_closed_and_disturbs_nobody() {
     let (firefox, secret) = paired(&daemon, "ff").await;
     type Wrong = fn(&str, &Transcript) -> Value;
     let wrongs: [(&str, Wrong); 7] = [
-        ("another secret", |_, n| json!(proof(&"0".repeat(64), Side::Client, n))),
-        ("the daemon's own proof", |s, n| json!(proof(s, Side::Server, n))),
+        ("another secret", |_, n| json!(proof(&"0".repeat(64), ProofSide::Client, n))),
+        ("the daemon's own proof", |s, n| json!(proof(s, ProofSide::Server, n))),
         ("the secret", |s, _| json!(s)),
-        ("cut", |s, n| json!(proof(s, Side::Client, n)[2..])),
+        ("cut", |s, n| json!(proof(s, ProofSide::Client, n)[2..])),
         ("empty", |_, _| json!("")),
         ("a number", |_, _| json!(7)),
         ("nothing", |_, _| Value::Null),

@@ -4,10 +4,11 @@ use actix::prelude::*;
 use anyhow::{Context as _, bail, ensure};
 use baa_conductor::{
     clock::Clock,
-    events::Bus,
+    events::EventBus,
     ids::{ClientId, PlatformName, RequestId},
     policy::{
-        Applicant, Hub, Lease, Memory, Observer, Outcome, Parts, Policy, Verdict, Waiting,
+        Lease, LeaseOutcome, LeaseRequest, LeaseVerdict, PendingLease, PolicyHub, PolicyMemory, PolicyObserver,
+        PolicyParts, PolicySettings,
         settings::{Concurrency, Jitter, RateLimit},
     },
 };
@@ -31,7 +32,7 @@ pub(super) struct Request {
 /// A request that was made.
 pub(super) struct Asked {
     pub(super) at: Instant,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: PendingLease,
 }
 
 /// A request that may go out.
@@ -42,16 +43,16 @@ pub(super) struct Admitted {
 }
 
 /// Takes the verdicts of all requests, as an exchange takes that of its own.
-struct Teller(mpsc::UnboundedSender<(Instant, Verdict)>);
+struct Teller(mpsc::UnboundedSender<(Instant, LeaseVerdict)>);
 
 impl Actor for Teller {
     type Context = Context<Self>;
 }
 
-impl Handler<Verdict> for Teller {
+impl Handler<LeaseVerdict> for Teller {
     type Result = ();
 
-    fn handle(&mut self, verdict: Verdict, _: &mut Self::Context) {
+    fn handle(&mut self, verdict: LeaseVerdict, _: &mut Self::Context) {
         let now = Instant::now();
         // Nobody listens any more when the case has failed.
         self.0.send((now, verdict)).unwrap_or_default();
@@ -60,36 +61,36 @@ impl Handler<Verdict> for Teller {
 
 /// A policy without pauses and with a wide window, and who asks it.
 pub(super) struct Desk {
-    hub: Hub,
+    hub: PolicyHub,
     platform: PlatformName,
     clients: Vec<ClientId>,
-    answer_to: Recipient<Verdict>,
-    verdicts: mpsc::UnboundedReceiver<(Instant, Verdict)>,
+    reply_to: Recipient<LeaseVerdict>,
+    verdicts: mpsc::UnboundedReceiver<(Instant, LeaseVerdict)>,
 }
 
 impl Desk {
     /// So many targets of one platform, each with so many slots, for each of which so many may wait.
     pub(super) fn new(targets: usize, slots: usize, waiters: usize) -> Self {
-        let mut settings = Policy {
+        let mut settings = PolicySettings {
             concurrency: Concurrency { max_in_flight_per_client_platform: slots },
             jitter: Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 },
             rate_limit: RateLimit { requests_per_minute_per_platform: 100_000_000, ..RateLimit::default() },
-            ..Policy::default()
+            ..PolicySettings::default()
         };
         settings.waiter.max_per_target = waiters;
-        let parts = Parts {
+        let parts = PolicyParts {
             clock: Clock::System,
-            events: Bus::new(1, EVENTS_KEPT),
-            memory: Memory::of_this_process(Clock::System, settings.max_targets),
-            observer: Observer::default(),
+            events: EventBus::new(1, EVENTS_KEPT),
+            memory: PolicyMemory::of_this_process(Clock::System, settings.max_targets),
+            observer: PolicyObserver::default(),
             settings: Arc::new(settings),
         };
         let (tell, verdicts) = mpsc::unbounded_channel();
         Desk {
-            hub: Hub::new(parts),
+            hub: PolicyHub::new(parts),
             platform: PlatformName::trusted("claude"),
             clients: (0..targets).map(|number| ClientId::trusted(format!("firefox-{number}"))).collect(),
-            answer_to: Teller(tell).start().recipient(),
+            reply_to: Teller(tell).start().recipient(),
             verdicts,
         }
     }
@@ -97,7 +98,7 @@ impl Desk {
     /// Asks for a lease.
     pub(super) fn ask(&self, Request { target, place }: Request) -> anyhow::Result<Asked> {
         let request_id = RequestId::trusted(format!("{target}-{place}"));
-        let applicant = Applicant { request_id, answer_to: self.answer_to.clone() };
+        let applicant = LeaseRequest { request_id, reply_to: self.reply_to.clone() };
         let at = Instant::now();
         let waiting = self.hub.acquire(&self.clients[target], &self.platform, applicant)?;
         Ok(Asked { at, waiting })
@@ -107,7 +108,7 @@ impl Desk {
     pub(super) async fn admitted(&mut self) -> anyhow::Result<Admitted> {
         let told = tokio::time::timeout(ADMITTED_WITHIN, self.verdicts.recv()).await.context("no verdict in time")?;
         let (at, lease) = match told.context("nobody tells verdicts any more")? {
-            (at, Verdict::Granted(lease)) => (at, lease),
+            (at, LeaseVerdict::Granted(lease)) => (at, lease),
             (_, other) => bail!("not granted: {other:?}"),
         };
         let id = lease.admission().request_id.as_str();
@@ -129,5 +130,5 @@ impl Desk {
 
 /// The request has ended well.
 pub(super) fn settle(lease: Lease) {
-    lease.settle(Outcome::Success);
+    lease.settle(LeaseOutcome::Success);
 }

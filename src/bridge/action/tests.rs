@@ -1,7 +1,7 @@
 //! What the daemon makes of an extension's result.
 
 use super::*;
-use crate::wire::{Inbound, Target};
+use crate::wire::{ActionTarget, InboundFrame};
 use bytestring::ByteString;
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ fn told(fields: &Value) -> ActionResult {
     let mut message = json!({"type": "action_result"});
     message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let text = ByteString::from(message.to_string());
-    match Inbound::parse(&text).unwrap() {
-        Inbound::ActionResult(result) => *result,
+    match InboundFrame::parse(&text).unwrap() {
+        InboundFrame::ActionResult(result) => *result,
         other => panic!("{other:?}"),
     }
 }
@@ -83,5 +83,5 @@ fn a_client_that_just_went_has_not_failed() {
     let (client, connection) = (ClientId::trusted("ff"), ConnectionId::trusted("c-1"));
     let entry = ActionEntry::unanswered(&placed(ActionKind::WsReconnect), (&client, &connection), 7);
     assert_eq!((entry.accepted, entry.completed, entry.failed), (true, false, false));
-    assert_eq!(entry.target.platform, Target::default().platform);
+    assert_eq!(entry.target.platform, ActionTarget::default().platform);
 }

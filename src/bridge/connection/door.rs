@@ -18,7 +18,7 @@ use crate::{
     },
     secret::Secret,
     telemetry::Sparing,
-    wire::{Challenge, Hello, PairingRequired, RefusalCode, Refused, frame},
+    wire::{Challenge, FrameError, FrameErrorCode, Hello, PairingRequired, frame},
 };
 use actix::prelude::*;
 use std::time::Duration;
@@ -143,8 +143,8 @@ impl Connection {
     }
 
     pub(super) fn refuse_hello(&mut self, message: &str, ctx: &mut Context<Self>) {
-        let refused = Refused {
-            code: RefusalCode::InvalidMessage,
+        let refused = FrameError {
+            code: FrameErrorCode::InvalidMessage,
             message: message.to_owned(),
             in_reply_to: Some("hello".to_owned()),
             id: None,

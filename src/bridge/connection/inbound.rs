@@ -4,7 +4,7 @@ use super::Connection;
 use crate::{
     bridge::assignment::{Gone, Report},
     faults,
-    wire::{Inbound, RefusalCode, Refused, Upstream},
+    wire::{FrameError, FrameErrorCode, InboundFrame, RequestReport},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -65,33 +65,33 @@ impl Connection {
         faults::point("connection");
         self.heard_at = Instant::now();
         self.last_message = self.heard_at;
-        let heard = Inbound::parse(text);
+        let heard = InboundFrame::parse(text);
         self.hub.metrics().received(match &heard {
             Ok(inbound) => Some(inbound.kind()),
             Err(refused) => refused.in_reply_to.as_deref(),
         });
         match (heard, self.greeted.is_some()) {
-            (Ok(Inbound::Hello(hello)), _) => self.hello(hello, ctx),
+            (Ok(InboundFrame::Hello(hello)), _) => self.hello(hello, ctx),
             (Ok(inbound), true) => self.take(inbound, ctx),
             (Err(refused), true) => {
                 self.garbled(&refused);
                 self.refuse(&refused, ctx);
             }
-            (Ok(Inbound::Auth { proof }), false) if self.door.is_proving() => self.proved(Some(&proof), ctx),
+            (Ok(InboundFrame::Auth { proof }), false) if self.door.is_proving() => self.proved(Some(&proof), ctx),
             (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.refuse(&refused, ctx),
             (Err(refused), false) if refused.in_reply_to.as_deref() == Some("auth") && self.door.is_proving() => {
                 self.proved(None, ctx);
             }
             (_, false) => {
                 let message = self.door.rule().to_owned();
-                let refused = Refused { code: RefusalCode::HelloRequired, message, in_reply_to: None, id: None };
+                let refused = FrameError { code: FrameErrorCode::HelloRequired, message, in_reply_to: None, id: None };
                 self.refuse(&refused, ctx);
             }
         }
     }
 
     /// A request whose answer cannot be understood can expect no better one.
-    fn garbled(&mut self, refused: &Refused) {
+    fn garbled(&mut self, refused: &FrameError) {
         if let Some(id) = refused.ends_action() {
             return self.garbled_action(id, &refused.message);
         }
@@ -108,32 +108,32 @@ impl Connection {
         }
     }
 
-    fn take(&mut self, inbound: Inbound<'_>, ctx: &mut Context<Self>) {
-        if let Inbound::Request { id, report } = inbound {
+    fn take(&mut self, inbound: InboundFrame<'_>, ctx: &mut Context<Self>) {
+        if let InboundFrame::Request { id, report } = inbound {
             return self.report(&id, report);
         }
         let now = self.hub.clock().now_ms();
         match inbound {
-            Inbound::Request { .. } => {}
-            Inbound::Hello(hello) => self.hello(hello, ctx),
-            Inbound::StateRequest => self.changed("state_request", ctx),
-            Inbound::Credentials(told) => self.saw_login(told, now, ctx),
-            Inbound::ApiEndpoints(told) => self.saw_endpoints(told, now, ctx),
-            Inbound::ActionResult(result) => self.acted(*result, ctx),
-            Inbound::FinalMessage(told) => self.saw_message(told, now, ctx),
-            Inbound::PlatformStatus(told) => self.session.platform_status(told),
-            Inbound::ActionRequest(asked) => self.change_mode(asked, ctx),
-            Inbound::ClientLog { level, message } => self.log(level.as_deref(), &message),
-            Inbound::Auth { .. } => {
+            InboundFrame::Request { .. } => {}
+            InboundFrame::Hello(hello) => self.hello(hello, ctx),
+            InboundFrame::StateRequest => self.changed("state_request", ctx),
+            InboundFrame::Credentials(told) => self.saw_login(told, now, ctx),
+            InboundFrame::ApiEndpoints(told) => self.saw_endpoints(told, now, ctx),
+            InboundFrame::ActionResult(result) => self.acted(*result, ctx),
+            InboundFrame::FinalMessage(told) => self.saw_message(told, now, ctx),
+            InboundFrame::PlatformStatus(told) => self.session.platform_status(told),
+            InboundFrame::ActionRequest(asked) => self.change_mode(asked, ctx),
+            InboundFrame::ClientLog { level, message } => self.log(level.as_deref(), &message),
+            InboundFrame::Auth { .. } => {
                 let message = "no proof was asked for".to_owned();
                 let in_reply_to = Some("auth".to_owned());
-                let refused = Refused { code: RefusalCode::InvalidMessage, message, in_reply_to, id: None };
+                let refused = FrameError { code: FrameErrorCode::InvalidMessage, message, in_reply_to, id: None };
                 self.refuse(&refused, ctx);
             }
         }
     }
 
-    fn report(&mut self, id: &str, report: Upstream) {
+    fn report(&mut self, id: &str, report: RequestReport) {
         if !report.is_last() {
             match self.requests.get(id) {
                 Some(pending) => pending.assignment.report(Report::Said(report, self.heard_at)),

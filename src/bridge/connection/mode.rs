@@ -3,7 +3,7 @@
 use super::Connection;
 use crate::{
     mode::{Mode, SystemView},
-    wire::{ActionAnswer, ActionRequest, frame},
+    wire::{ActionRequest, ActionResponse, frame},
 };
 use actix::prelude::*;
 use futures_util::stream;
@@ -41,6 +41,6 @@ impl Connection {
 
     fn answer_change(&mut self, asked: &ActionRequest, ok: bool, system: SystemView, ctx: &mut Context<Self>) {
         let request_id = asked.request_id.as_deref();
-        self.send(frame(&ActionAnswer { action: &asked.action, request_id, ok, system }), ctx);
+        self.send(frame(&ActionResponse { action: &asked.action, request_id, ok, system }), ctx);
     }
 }

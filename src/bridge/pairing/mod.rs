@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{
     clock::{Clock, WallMs},
-    events::Bus,
+    events::EventBus,
     ids::ClientId,
     secret::Secret,
     store::{self, Store, StoreError},
     telemetry::Sparing,
-    wire::proof::{Side, Transcript, proof, proves},
+    wire::proof::{ProofSide, Transcript, proof, proves},
 };
 use actix::Addr;
 use desk::{Desk, Knock, Limits, Waiting};
@@ -59,7 +59,7 @@ pub struct Pairings {
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    events: Bus,
+    events: EventBus,
     clock: Clock,
     desk: Mutex<Desk<Addr<Connection>>>,
     /// Held from a decision until everybody concerned is told.
@@ -104,7 +104,7 @@ impl Pairings {
     /// # Errors
     ///
     /// They cannot be read.
-    pub async fn open(store: Store, settings: &Bridge, events: Bus, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn open(store: Store, settings: &Bridge, events: EventBus, clock: Clock) -> Result<Self, StoreError> {
         let limits = Limits {
             waiting_max: settings.max_unpaired,
             wrong_max: settings.pairing_attempts,
@@ -131,7 +131,7 @@ impl Pairings {
                 let Some(nonce) = nonce else { return Ok(None) };
                 let (client_nonce, address) = (nonce.to_owned(), address.to_string());
                 let transcript = Transcript { client_nonce, server_nonce: draw::nonce()?, address };
-                let proof = proof(secret.expose(), Side::Server, &transcript);
+                let proof = proof(secret.expose(), ProofSide::Server, &transcript);
                 let (client_id, origin) = (client_id.clone(), Arc::clone(origin));
                 Entrance::Prove(Prover { client_id, origin, transcript, proof })
             }
@@ -156,7 +156,7 @@ impl Pairings {
     /// Whether a client has proved itself; it must still be known.
     pub(super) fn is_proved(&self, prover: &Prover, given: &str) -> bool {
         let secret = self.desk().secret_of(&prover.client_id, &prover.origin);
-        secret.is_some_and(|secret| proves(given, secret.expose(), Side::Client, &prover.transcript))
+        secret.is_some_and(|secret| proves(given, secret.expose(), ProofSide::Client, &prover.transcript))
     }
 
     /// Whether a client of that name is paired with that origin.

@@ -8,9 +8,9 @@ use crate::{
         connection::{In, Out},
         settings::LoginState,
     },
-    platforms::registry::Registry,
-    store::{Later, StoreSettings},
-    system::{System, settings::Node},
+    platforms::registry::PlatformRegistry,
+    store::{StoreSettings, WriteBehind},
+    system::{SystemControl, settings::NodeSettings},
     testing::frozen,
 };
 use actix::prelude::*;
@@ -69,7 +69,7 @@ impl FinalMessages for Nobody {
 }
 
 async fn hub(store: &Store, settings: Bridge) -> Hub {
-    let (clock, events) = (Clock::starting_at(1_000), Bus::new(1, 16));
+    let (clock, events) = (Clock::starting_at(1_000), EventBus::new(1, 16));
     let pairings = frozen(Pairings::open(store.clone(), &settings, events.clone(), clock)).await.unwrap();
     let identity = Identity {
         host: "h".into(),
@@ -79,9 +79,10 @@ async fn hub(store: &Store, settings: Bridge) -> Hub {
         local_api_base: String::new(),
         started_at: 0,
     };
-    let system = frozen(System::open(store.clone(), events.clone(), clock, Node::default())).await.unwrap();
-    let later = Later::start(store.clone(), &StoreSettings::default(), &LoginState::default());
-    let registry = Arc::new(Registry::new(&Default::default()));
+    let system =
+        frozen(SystemControl::open(store.clone(), events.clone(), clock, NodeSettings::default())).await.unwrap();
+    let later = WriteBehind::start(store.clone(), &StoreSettings::default(), &LoginState::default());
+    let registry = Arc::new(PlatformRegistry::new(&Default::default()));
     let (settings, login_state) = (Arc::new(settings), LoginState::default());
     let final_messages = Arc::new(Nobody);
     Hub::new(Setup {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::store::{
     SqliteConnection, Store, StoreError, StoreSettings,
-    batches::{self, MessageOf, NewBatch, Origin, Status, Work},
+    batches::{self, BatchMessage, BatchOrigin, BatchStatus, BatchWork, NewBatch},
     tasks,
 };
 use clap::Parser;
@@ -31,9 +31,9 @@ impl Database {
         let task = database.write(|conn| {
             let new = NewBatch {
                 batch_id: "batch_1".into(),
-                status: Status::Running,
-                origin: Origin::Http,
-                message: MessageOf {
+                status: BatchStatus::Running,
+                origin: BatchOrigin::Http,
+                message: BatchMessage {
                     platform: "claude".into(),
                     conversation_id: Some("c".into()),
                     assistant_message_id: "m\u{1b}[31m".into(),
@@ -44,11 +44,11 @@ impl Database {
                 digest: None,
                 plan: "{}".into(),
                 rejection: None,
-                work: Some(Work { title: "one instruction".into(), tools: vec!["exec".into()] }),
+                work: Some(BatchWork { title: "one instruction".into(), tools: vec!["exec".into()] }),
             };
             let created = batches::create(conn, &new, 1_893_456_000_000)?;
-            tasks::change_run(conn, &created.run_ids[0], tasks::Status::Running, "", 1_893_456_000_001)?;
-            tasks::end_run(conn, &created.run_ids[0], tasks::Status::Failed, "{}", 1_893_456_000_002)?;
+            tasks::change_run(conn, &created.run_ids[0], tasks::TaskStatus::Running, "", 1_893_456_000_001)?;
+            tasks::end_run(conn, &created.run_ids[0], tasks::TaskStatus::Failed, "{}", 1_893_456_000_002)?;
             batches::finish(conn, "batch_1", 1_893_456_000_003)?;
             Ok(created.task_id.unwrap())
         });
@@ -66,8 +66,8 @@ impl Database {
         written
     }
 
-    fn trail(&self) -> Trail {
-        Trail::open(&self.0, 100).unwrap()
+    fn trail(&self) -> AuditTrail {
+        AuditTrail::open(&self.0, 100).unwrap()
     }
 }
 
@@ -83,7 +83,7 @@ struct Line {
     command: Command,
 }
 
-fn asked(trail: &mut Trail, line: &str) -> anyhow::Result<(String, ExitCode)> {
+fn asked(trail: &mut AuditTrail, line: &str) -> anyhow::Result<(String, ExitCode)> {
     let line = Line::try_parse_from(["audit"].into_iter().chain(line.split(' '))).unwrap();
     answer(trail, line.command)
 }
@@ -154,7 +154,7 @@ async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
 #[actix_rt::test]
 async fn a_trail_of_nothing_is_whole_and_says_so() {
     let database = Database::new();
-    let error = Trail::open(&database.0, 1).unwrap_err().to_string();
+    let error = AuditTrail::open(&database.0, 1).unwrap_err().to_string();
     assert!(error.contains("cannot be opened") && !database.0.exists(), "{error}");
     database.write(|_| Ok(())).await;
     assert_eq!(asked(&mut database.trail(), "list").unwrap().0, "nothing has happened yet\n");
@@ -166,7 +166,7 @@ async fn looking_goes_on_while_somebody_writes() {
     let (database, _) = Database::filled().await;
     let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
     let mut trail = database.trail();
-    let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::Delivery::Failed, "late", 1);
+    let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::DeliveryStatus::Failed, "late", 1);
     store.transact(deliver).await.unwrap();
     assert!(asked(&mut trail, "verify").unwrap().0.contains("whole: 6 lines"));
 }
@@ -175,7 +175,7 @@ async fn looking_goes_on_while_somebody_writes() {
 async fn looking_leaves_what_a_crash_left_as_it_is() {
     let (database, _) = Database::filled().await;
     let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
-    let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::Delivery::Failed, "late", 1);
+    let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::DeliveryStatus::Failed, "late", 1);
     store.transact(deliver).await.unwrap();
     // What lies on the disk now is what a crash would leave.
     let left = Database::new();

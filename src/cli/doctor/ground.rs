@@ -11,7 +11,7 @@ use crate::{
     http::settings::LocalTrust,
     secret::Secret,
     state_folder::{self, Daemon, StateError},
-    store::audit::Trail,
+    store::audit::AuditTrail,
 };
 use rustix::process::geteuid;
 use std::{
@@ -202,7 +202,7 @@ impl Ground<'_> {
         if !path.exists() {
             return Finding::ok(name, format!("{} is made at the first start", path.display()));
         }
-        match Trail::open(&path, self.config.store.busy_timeout_ms) {
+        match AuditTrail::open(&path, self.config.store.busy_timeout_ms) {
             Ok(_) => Finding::ok(name, format!("{} can be opened", path.display())),
             Err(error) => Finding::failure(name, error.to_string()),
         }

@@ -3,7 +3,7 @@
 //! Invariant: every field of the daemon's answers may be missing.
 
 use super::finding::Finding;
-use crate::{bridge::settings::Pairing, clock::WallMs, platforms::registry::Registry};
+use crate::{bridge::settings::Pairing, clock::WallMs, platforms::registry::PlatformRegistry};
 use serde::Deserialize;
 
 /// `GET /v1/browser`, as far as it is looked at.
@@ -189,7 +189,7 @@ pub(super) fn pairing(setting: Pairing, told: Option<&Pairings>, browser: &Brows
 }
 
 /// Whether a platform that was named is one that the configuration has.
-pub(super) fn known_platform(registry: &Registry, named: Option<&str>) -> Option<Finding> {
+pub(super) fn known_platform(registry: &PlatformRegistry, named: Option<&str>) -> Option<Finding> {
     let named = named.filter(|named| registry.get(named).is_none())?;
     let known: Vec<_> = registry.all().iter().map(|platform| platform.name.as_str()).collect();
     Some(unknown_platform(named, &known))
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_unknown_platform_is_a_failure_that_lists_the_known_ones() {
-        let registry = Registry::new(&crate::config::Config::default().platforms);
+        let registry = PlatformRegistry::new(&crate::config::Config::default().platforms);
         assert_eq!(known_platform(&registry, Some("claude")), None);
         assert_eq!(known_platform(&registry, None), None);
         let finding = known_platform(&registry, Some("clod")).unwrap();

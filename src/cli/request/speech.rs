@@ -16,9 +16,9 @@ use crate::{
         text::{self, Layout},
     },
     platforms::{
-        event_stream::{self, Ending},
-        full_text::{self, Drift, Reader},
-        registry::Extractor,
+        event_stream::{self, SseEventEnd},
+        full_text::{self, AnswerDrift, FullTextReader},
+        registry::FinalMessageExtractor,
     },
 };
 use serde::Deserialize;
@@ -37,25 +37,25 @@ pub(super) struct Speech {
     understood: bool,
     /// What was not understood, while that may still change.
     held: Vec<String>,
-    drift: Option<Drift>,
+    drift: Option<AnswerDrift>,
 }
 
 #[derive(Debug)]
 enum Source {
     /// Events of their own meaning.
-    Events(Reader),
+    Events(FullTextReader),
     /// One text in pieces.
-    Pieces(Extractor, String),
+    Pieces(FinalMessageExtractor, String),
     /// What has no known form.
     Raw,
 }
 
 impl Speech {
     /// The answers of this app; nothing for one that nobody knows.
-    pub(super) fn of(app: Extractor, style: Style) -> Option<Self> {
-        let source = match (Reader::of(app), app) {
+    pub(super) fn of(app: FinalMessageExtractor, style: Style) -> Option<Self> {
+        let source = match (FullTextReader::of(app), app) {
             (Some(reader), _) => Source::Events(reader),
-            (None, Extractor::None) => return None,
+            (None, FinalMessageExtractor::None) => return None,
             (None, app) => Source::Pieces(app, String::new()),
         };
         Some(Speech { sheet: Sheet::new(style), source, understood: false, held: Vec::new(), drift: None })
@@ -79,7 +79,7 @@ impl Speech {
                 // The name of an event that has none.
                 let name = event.event.as_deref().filter(|name| *name != "message");
                 let data = Some(Cow::Borrowed(&*data));
-                reader.event(&event_stream::Event { lines: 0..0, name, data, ending: Ending::Line });
+                reader.event(&event_stream::SseEvent { lines: 0..0, name, data, ending: SseEventEnd::Line });
                 reader.text()
             }
             Source::Pieces(app, so_far) => {
@@ -118,7 +118,7 @@ impl Speech {
 
     /// What has to be said beside the text.
     pub(super) fn remark(&self) -> Option<String> {
-        self.sheet.remark(self.drift.map(Drift::reason))
+        self.sheet.remark(self.drift.map(AnswerDrift::reason))
     }
 
     fn give_up(&mut self, data: String) -> String {

@@ -8,7 +8,7 @@ fn object(value: Value) -> Map<String, Value> {
     fields
 }
 
-fn field<T: std::fmt::Debug>(read: impl Fn(&Map<String, Value>) -> Result<T, BadField>, value: Value) -> String {
+fn field<T: std::fmt::Debug>(read: impl Fn(&Map<String, Value>) -> Result<T, FieldError>, value: Value) -> String {
     read(&object(value.clone())).expect_err(&value.to_string()).field.into_owned()
 }
 

@@ -14,7 +14,7 @@ use crate::{
         settings::{LocalTrust, Server},
     },
     mode::SystemView,
-    platforms::registry::Registry,
+    platforms::registry::PlatformRegistry,
 };
 
 /// What the configuration says about parts of the daemon that other actors do not hold.
@@ -44,7 +44,7 @@ pub(super) struct Context<'a> {
     /// The routes that are switched on.
     pub(super) routes: Vec<&'static Route>,
     pub(super) identity: &'a Identity,
-    pub(super) registry: &'a Registry,
+    pub(super) registry: &'a PlatformRegistry,
     pub(super) facts: &'a Facts,
     pub(super) server: &'a Server,
     pub(super) bridge: &'a Bridge,

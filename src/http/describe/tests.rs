@@ -12,7 +12,7 @@ use crate::{
         settings::LocalTrust,
     },
     mode::{Mode, SystemView},
-    platforms::registry::Registry,
+    platforms::registry::PlatformRegistry,
 };
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ static LATER: &[Route] = &[
 pub(super) struct Daemon {
     config: Config,
     identity: Identity,
-    registry: Registry,
+    registry: PlatformRegistry,
     facts: Facts,
     host: Host,
 }

@@ -5,35 +5,37 @@ use crate::{
     bridge::{ActionFailure, Gone, NoClient},
     ids::PlatformName,
     platforms::plan::PlanError,
-    policy::Refusal,
-    relay::{CancelRefused, Cause, Failure, Refused},
-    wire::{ActionKind, Raw},
+    policy::PolicyRefusal,
+    relay::{CancelError, RelayRefusal, RequestError, RequestFailure},
+    wire::{ActionKind, RawJson},
 };
 use serde_json::Value;
 
 /// The code and status of a failed request, as a buffered answer has them; a stream's last frame repeats them.
-pub(in crate::http) fn of_cause(cause: &Cause) -> (Code, u16) {
+pub(in crate::http) fn of_cause(cause: &RequestError) -> (Code, u16) {
     let code = match cause {
-        Cause::NoClient(NoClient::NotConnected) => Code::BrowserClientNotFound,
-        Cause::NoClient(NoClient::Unpaired) => Code::PairingRequired,
-        Cause::NoClient(NoClient::NoneConnected) | Cause::Gone(_) => Code::BrowserBridgeUnavailable,
+        RequestError::NoClient(NoClient::NotConnected) => Code::BrowserClientNotFound,
+        RequestError::NoClient(NoClient::Unpaired) => Code::PairingRequired,
+        RequestError::NoClient(NoClient::NoneConnected) | RequestError::Gone(_) => Code::BrowserBridgeUnavailable,
         // The one refusal that is the caller's to mend, by waiting.
-        Cause::Refused(Refusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
-        Cause::Refused(_) => Code::BrowserRiskLimited,
-        Cause::NoCredentials => Code::ClaudeCredentialsUnavailable,
-        Cause::NoTemplate(_) => Code::TemplateUnavailable,
-        Cause::Plan(PlanError::InvalidResponse(_)) => Code::BrowserUpstreamInvalidResponse,
-        Cause::Plan(_) => Code::NotFound,
-        Cause::Swept | Cause::Timeout | Cause::OpenTimeout | Cause::IdleTimeout => Code::BrowserRequestTimeout,
-        Cause::Cancelled | Cause::CallerGone | Cause::Overflow => Code::BrowserRequestCancelled,
-        Cause::Revoked => Code::Unauthorized,
-        Cause::Upstream(upstream) => {
+        RequestError::Refused(PolicyRefusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
+        RequestError::Refused(_) => Code::BrowserRiskLimited,
+        RequestError::NoCredentials => Code::ClaudeCredentialsUnavailable,
+        RequestError::NoTemplate(_) => Code::TemplateUnavailable,
+        RequestError::Plan(PlanError::InvalidResponse(_)) => Code::BrowserUpstreamInvalidResponse,
+        RequestError::Plan(_) => Code::NotFound,
+        RequestError::Swept | RequestError::Timeout | RequestError::OpenTimeout | RequestError::IdleTimeout => {
+            Code::BrowserRequestTimeout
+        }
+        RequestError::Cancelled | RequestError::CallerGone | RequestError::Overflow => Code::BrowserRequestCancelled,
+        RequestError::Revoked => Code::Unauthorized,
+        RequestError::Upstream(upstream) => {
             let status = upstream.status.filter(|status| (400..600).contains(status)).unwrap_or(502);
             return (Code::BrowserUpstreamError, status);
         }
-        Cause::TooLarge { .. } => Code::BrowserResponseTooLarge,
-        Cause::Garbled(_) => Code::BrowserBridgeError,
-        Cause::Internal => Code::InternalError,
+        RequestError::TooLarge { .. } => Code::BrowserResponseTooLarge,
+        RequestError::Garbled(_) => Code::BrowserBridgeError,
+        RequestError::Internal => Code::InternalError,
     };
     (code, code.entry().1)
 }
@@ -45,16 +47,16 @@ const SEND_ONCE: &str =
     "Send one message by hand in the app's tab in that Firefox; the extension learns from it how that is done.";
 
 /// What a person can do about it.
-pub(in crate::http) fn suggested_action(cause: &Cause) -> Option<&'static str> {
+pub(in crate::http) fn suggested_action(cause: &RequestError) -> Option<&'static str> {
     match cause {
-        Cause::NoCredentials => Some(LOG_IN),
-        Cause::NoTemplate(_) => Some(SEND_ONCE),
+        RequestError::NoCredentials => Some(LOG_IN),
+        RequestError::NoTemplate(_) => Some(SEND_ONCE),
         _ => None,
     }
 }
 
 /// A browser request that failed.
-pub(in crate::http) fn of_failure(failure: &Failure, request_id: &str, platform: &str) -> ApiError {
+pub(in crate::http) fn of_failure(failure: &RequestFailure, request_id: &str, platform: &str) -> ApiError {
     let (code, status) = of_cause(&failure.cause);
     let mut error = ApiError::new(code, failure.cause.message())
         .about(platform)
@@ -66,7 +68,7 @@ pub(in crate::http) fn of_failure(failure: &Failure, request_id: &str, platform:
         .with_some("bridge_client_id", failure.client_id.as_ref())
         .with_some("bridge_connection_id", failure.connection_id.as_ref());
     match &failure.cause {
-        Cause::Upstream(upstream) => {
+        RequestError::Upstream(upstream) => {
             let body = Some(&upstream.body).filter(|body| !body.is_empty());
             error = error
                 .with_some("upstream_status", upstream.status)
@@ -76,18 +78,20 @@ pub(in crate::http) fn of_failure(failure: &Failure, request_id: &str, platform:
                 error = error.retry_after(wait.div_ceil(1_000));
             }
         }
-        Cause::NoCredentials | Cause::NoTemplate(_) => {
+        RequestError::NoCredentials | RequestError::NoTemplate(_) => {
             error = error.with_some("suggested_action", suggested_action(&failure.cause));
         }
-        Cause::Plan(plan) => error = error.with_some("resource", plan.resource()),
-        Cause::Refused(refusal) => error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal),
+        RequestError::Plan(plan) => error = error.with_some("resource", plan.resource()),
+        RequestError::Refused(refusal) => {
+            error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal)
+        }
         _ => {}
     }
     error
 }
 
 /// Which rule of the policy refused, and until when.
-fn refused(error: ApiError, refusal: &Refusal) -> ApiError {
+fn refused(error: ApiError, refusal: &PolicyRefusal) -> ApiError {
     let mut error = error
         .with("rule", refusal.rule())
         .with_some("until", refusal.until())
@@ -96,51 +100,51 @@ fn refused(error: ApiError, refusal: &Refusal) -> ApiError {
         error = error.retry_after(wait.div_ceil(1_000));
     }
     match refusal {
-        Refusal::WaiterTimeout { stage, wait_timeout_ms, .. } => {
+        PolicyRefusal::WaiterTimeout { stage, wait_timeout_ms, .. } => {
             error.with("stage", stage).with("wait_timeout_ms", wait_timeout_ms)
         }
-        Refusal::QueueFull { waiting } => error.with("waiting", waiting),
-        Refusal::CircuitOpen { cause, .. } | Refusal::Backoff { cause, .. } => {
+        PolicyRefusal::QueueFull { waiting } => error.with("waiting", waiting),
+        PolicyRefusal::CircuitOpen { cause, .. } | PolicyRefusal::Backoff { cause, .. } => {
             error.with("consecutive_failures", cause.count).with_some("last_error", cause.last_error.as_ref())
         }
-        Refusal::TooManyTargets { .. } => error,
+        PolicyRefusal::TooManyTargets { .. } => error,
     }
 }
 
 /// JSON as a value; as its text where a value cannot hold it: numbers too large, half a surrogate pair.
-fn shown(body: &Raw) -> Value {
+fn shown(body: &RawJson) -> Value {
     serde_json::from_str(body.text()).unwrap_or_else(|_| Value::from(body.text()))
 }
 
 /// A request that was not taken over.
-pub(in crate::http) fn of_refused(refused: Refused, request_id: &str) -> ApiError {
+pub(in crate::http) fn of_refused(refused: RelayRefusal, request_id: &str) -> ApiError {
     let about = |code, message: &str| {
         ApiError::new(code, message).with("action", "request").with("bridge_request_id", request_id)
     };
     match refused {
-        Refused::Conflict => {
+        RelayRefusal::Conflict => {
             about(Code::BrowserRequestConflict, "A request of this id is already queued or in flight.")
                 .with("error_code", "request_conflict")
         }
-        Refused::Overloaded => {
+        RelayRefusal::Overloaded => {
             ApiError::new(Code::Overloaded, "As many browser requests as may be are under way.").retry_after(1)
         }
-        Refused::Draining => about(Code::SystemDraining, "The system drains and takes no new browser requests."),
-        Refused::Stopping => {
+        RelayRefusal::Draining => about(Code::SystemDraining, "The system drains and takes no new browser requests."),
+        RelayRefusal::Stopping => {
             about(Code::BrowserBridgeUnavailable, "The service is stopping.").with("error_code", Gone::Stopped.code())
         }
     }
 }
 
 /// A cancel that cancelled nothing.
-pub(in crate::http) fn of_cancel(refused: &CancelRefused, request_id: &str, platform: &str) -> ApiError {
+pub(in crate::http) fn of_cancel(refused: &CancelError, request_id: &str, platform: &str) -> ApiError {
     let (code, error_code, message) = match refused {
-        CancelRefused::NotFound => (
+        CancelError::NotFound => (
             Code::BrowserRequestNotFound,
             "request_not_found",
             "No request of this id is queued or in flight for this platform.",
         ),
-        CancelRefused::Mismatch { .. } => {
+        CancelError::Mismatch { .. } => {
             (Code::BrowserRequestClientMismatch, "request_client_mismatch", "Another client performs this request.")
         }
     };
@@ -150,7 +154,7 @@ pub(in crate::http) fn of_cancel(refused: &CancelRefused, request_id: &str, plat
         .with("platform", platform)
         .with("bridge_request_id", request_id);
     match refused {
-        CancelRefused::Mismatch { executing: Some(client) } => error.with("bridge_client_id", client),
+        CancelError::Mismatch { executing: Some(client) } => error.with("bridge_client_id", client),
         _ => error,
     }
 }
@@ -190,19 +194,19 @@ pub(in crate::http) fn of_action(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::Upstream;
+    use crate::relay::UpstreamError;
 
     #[test]
     fn an_upstream_status_is_kept_when_it_is_an_error_and_502_otherwise() {
         for (status, shown) in [(Some(404), 404), (Some(599), 599), (Some(600), 502), (Some(200), 502), (None, 502)] {
-            let cause = Cause::Upstream(Box::new(Upstream { status, ..Upstream::default() }));
+            let cause = RequestError::Upstream(Box::new(UpstreamError { status, ..UpstreamError::default() }));
             assert_eq!(of_cause(&cause), (Code::BrowserUpstreamError, shown), "{status:?}");
         }
     }
 
     #[test]
     fn a_cancelled_request_is_499_whoever_ended_it() {
-        for cause in [Cause::Cancelled, Cause::Overflow, Cause::CallerGone] {
+        for cause in [RequestError::Cancelled, RequestError::Overflow, RequestError::CallerGone] {
             assert_eq!(of_cause(&cause).1, 499, "{cause:?}");
         }
     }

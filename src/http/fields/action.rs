@@ -4,8 +4,8 @@ use super::{client_id, platform, preset_platform, reason, timeout};
 use crate::{
     bridge::Order,
     http::{body, error::ApiError},
-    platforms::registry::Registry,
-    wire::{ActionKind, BadField},
+    platforms::registry::PlatformRegistry,
+    wire::{ActionKind, FieldError},
 };
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use std::time::Duration;
 pub(in crate::http) fn action(
     text: &str,
     preset: Option<(ActionKind, &'static str)>,
-    registry: &Registry,
+    registry: &PlatformRegistry,
     usual: Duration,
 ) -> Result<Order, ApiError> {
     let fields = body::object(text)?;
     let kind = match preset {
         Some((kind, _)) => kind,
-        None => fields.required_text(&["action"])?.parse().map_err(|_| BadField::new("action", one_of()))?,
+        None => fields.required_text(&["action"])?.parse().map_err(|_| FieldError::new("action", one_of()))?,
     };
     let platform = match preset {
         Some((_, name)) => Some(preset_platform(&fields, name, registry)?),
@@ -28,7 +28,7 @@ pub(in crate::http) fn action(
     };
     let wait = fields.boolean(&["wait"])?.unwrap_or(false);
     if wait && kind != ActionKind::WsReconnect {
-        return Err(BadField::new("wait", "is for ws_reconnect alone").into());
+        return Err(FieldError::new("wait", "is for ws_reconnect alone").into());
     }
     Ok(Order {
         kind,
@@ -48,13 +48,13 @@ fn one_of() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platforms::registry::Platforms;
+    use crate::platforms::registry::PlatformsSettings;
     use serde_json::{Value, json};
 
     const USUAL: Duration = Duration::from_secs(10);
 
     fn read(body: &Value, preset: Option<(ActionKind, &'static str)>) -> Result<Order, ApiError> {
-        action(&body.to_string(), preset, &Registry::new(&Platforms::default()), USUAL)
+        action(&body.to_string(), preset, &PlatformRegistry::new(&PlatformsSettings::default()), USUAL)
     }
 
     fn fault(body: &Value) -> (&'static str, String) {

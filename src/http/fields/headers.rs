@@ -1,6 +1,6 @@
 //! The headers that a caller may send along: what a page's own script could set, and nothing else.
 
-use crate::wire::{BadField, Object, Raw};
+use crate::wire::{FieldError, JsonObject, RawJson};
 use bytestring::ByteString;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -38,12 +38,12 @@ const FORBIDDEN: [&str; 22] = [
 ];
 
 /// Reads the field `headers`. A body that is `json` has a content type unless they name one.
-pub(super) fn read(fields: &Object<'_>, json: bool) -> Result<Raw, BadField> {
-    let fault = |why: String| BadField::new("headers", why);
+pub(super) fn read(fields: &JsonObject<'_>, json: bool) -> Result<RawJson, FieldError> {
+    let fault = |why: String| FieldError::new("headers", why);
     let mut headers = Map::new();
     if fields.get(NAMES).is_none() {
         let usual = if json { r#"{"content-type":"application/json"}"# } else { "{}" };
-        return Ok(Raw::trusted(ByteString::from_static(usual)));
+        return Ok(RawJson::trusted(ByteString::from_static(usual)));
     }
     if let Some(given) = fields.object(NAMES)? {
         if given.names().count() > HEADERS_MAX {
@@ -59,7 +59,7 @@ pub(super) fn read(fields: &Object<'_>, json: bool) -> Result<Raw, BadField> {
     if json && !headers.keys().any(|name| name.eq_ignore_ascii_case("content-type")) {
         headers.insert("content-type".to_owned(), Value::from("application/json"));
     }
-    Ok(Raw::of(&headers))
+    Ok(RawJson::of(&headers))
 }
 
 fn check(name: &str, value: &str) -> Result<(), &'static str> {

@@ -4,42 +4,42 @@ use super::headers;
 use crate::{
     http::error::{ApiError, Code},
     platforms::{
-        plan::{AppId, Asked, Plan, prompt_body},
-        registry::{Platform, Prompt, Registry},
+        plan::{AppId, RequestPlan, RequestedLocation, prompt_body},
+        registry::{Platform, PlatformRegistry, PromptMethod},
     },
-    relay::{Call, Work},
-    wire::{BadField, Object, Raw},
+    relay::{RequestWork, UpstreamCall},
+    wire::{FieldError, JsonObject, RawJson},
 };
 
 /// What has to be done to say `prompt`; `given`: a body that the caller wants sent in its place.
 pub(super) fn work(
-    fields: &Object<'_>,
+    fields: &JsonObject<'_>,
     platform: &Platform,
-    registry: &Registry,
+    registry: &PlatformRegistry,
     prompt: &str,
-    given: Option<Raw>,
-) -> Result<(Work, Call), ApiError> {
+    given: Option<RawJson>,
+) -> Result<(RequestWork, UpstreamCall), ApiError> {
     if prompt.trim().is_empty() {
-        return Err(BadField::new("prompt", "must not be empty").into());
+        return Err(FieldError::new("prompt", "must not be empty").into());
     }
-    let call = Call { method: "POST".into(), ..Call::default() };
+    let call = UpstreamCall { method: "POST".into(), ..UpstreamCall::default() };
     match platform.prompt {
-        Prompt::Claude => {
+        PromptMethod::Claude => {
             let asked = asked(|name| fields.text(&[name]).map(|text| text.map(std::borrow::Cow::into_owned)))?;
             let body = given.unwrap_or_else(|| prompt_body(prompt));
             let headers = headers::read(fields, !body.text().starts_with('"'))?;
-            Ok((Work::Plan(Plan::ClaudePrompt { asked, headers, body }), call))
+            Ok((RequestWork::Plan(RequestPlan::ClaudePrompt { asked, headers, body }), call))
         }
-        Prompt::Template if given.is_some() => {
+        PromptMethod::Template if given.is_some() => {
             let why = "cannot be given with a prompt for this platform: the extension fills in what it has learned";
-            Err(BadField::new("request_body", why).into())
+            Err(FieldError::new("request_body", why).into())
         }
-        Prompt::Template => {
+        PromptMethod::Template => {
             let headers = headers::read(fields, false)?;
-            Ok((Work::Template(prompt.to_owned()), Call { headers, ..call }))
+            Ok((RequestWork::Template(prompt.to_owned()), UpstreamCall { headers, ..call }))
         }
-        Prompt::None => {
-            let has = |platform: &&std::sync::Arc<Platform>| platform.prompt != Prompt::None;
+        PromptMethod::None => {
+            let has = |platform: &&std::sync::Arc<Platform>| platform.prompt != PromptMethod::None;
             let names: Vec<_> = registry.all().iter().filter(has).map(|platform| &platform.name).collect();
             let message = format!("Platform \"{}\" takes no prompt: give a path.", platform.name);
             Err(ApiError::new(Code::PlatformNotSupported, message).with("supported_platforms", names))
@@ -49,11 +49,11 @@ pub(super) fn work(
 
 /// Where in Claude the caller wants to go; `field` reads a field, or a part of the query, by its name.
 pub(in crate::http) fn asked(
-    field: impl Fn(&'static str) -> Result<Option<String>, BadField>,
-) -> Result<Asked, BadField> {
+    field: impl Fn(&'static str) -> Result<Option<String>, FieldError>,
+) -> Result<RequestedLocation, FieldError> {
     let id = |name| {
-        let parse = |text: String| AppId::parse(&text).map_err(|e| BadField::new(name, e.to_string()));
+        let parse = |text: String| AppId::parse(&text).map_err(|e| FieldError::new(name, e.to_string()));
         field(name)?.map(parse).transpose()
     };
-    Ok(Asked { organization_id: id("organization_id")?, conversation_id: id("conversation_id")? })
+    Ok(RequestedLocation { organization_id: id("organization_id")?, conversation_id: id("conversation_id")? })
 }

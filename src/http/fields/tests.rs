@@ -1,15 +1,15 @@
 //! What callers may write in a request, and what they are told when they may not.
 
 use super::*;
-use crate::platforms::registry::Platforms;
+use crate::platforms::registry::PlatformsSettings;
 use serde_json::json;
 
-fn read(body: &Value) -> Result<Request, ApiError> {
+fn read(body: &Value) -> Result<RelayRequest, ApiError> {
     read_with(body, None)
 }
 
-fn read_with(body: &Value, query_timeout: Option<&str>) -> Result<Request, ApiError> {
-    let registry = Registry::new(&Platforms::default());
+fn read_with(body: &Value, query_timeout: Option<&str>) -> Result<RelayRequest, ApiError> {
+    let registry = PlatformRegistry::new(&PlatformsSettings::default());
     request(&body.to_string().into(), query_timeout, None, &registry)
 }
 
@@ -100,11 +100,11 @@ fn unknown_platforms_and_missing_prompt_modes_are_not_supported() {
     let unknown = read(&json!({"platform": "myspace", "path": "/x"})).unwrap_err();
     assert_eq!(unknown.code(), Code::PlatformNotSupported);
     assert_eq!(unknown.details()["supported_platforms"], json!(["chatgpt", "claude", "gemini"]));
-    let settings: Platforms = toml::from_str("[wiki]\nshell_url = \"https://wiki.example/\"").unwrap();
-    let mut all = Platforms::default();
+    let settings: PlatformsSettings = toml::from_str("[wiki]\nshell_url = \"https://wiki.example/\"").unwrap();
+    let mut all = PlatformsSettings::default();
     all.0.extend(settings.0);
     let body = json!({"platform": "wiki", "prompt": "hi"}).to_string();
-    let refused = request(&body.into(), None, None, &Registry::new(&all)).unwrap_err();
+    let refused = request(&body.into(), None, None, &PlatformRegistry::new(&all)).unwrap_err();
     assert_eq!(refused.code(), Code::PlatformNotSupported);
     assert_eq!(refused.details()["supported_platforms"], json!(["chatgpt", "claude", "gemini"]));
 }
@@ -140,7 +140,7 @@ fn a_prompt_is_taken_as_it_was_typed_and_chooses_no_method() {
         read(&body)
     };
     let taken = prompt(&json!({"prompt": "    indented\n"})).unwrap();
-    assert!(matches!(&taken.work, Work::Template(text) if text == "    indented\n"));
+    assert!(matches!(&taken.work, RequestWork::Template(text) if text == "    indented\n"));
     for (fields, field) in [
         (json!({"prompt": " \n"}), "prompt"),
         (json!({"prompt": 7}), "prompt"),

@@ -4,7 +4,7 @@
 //! A model's words may be an attacker's, and what it is told may go back into the conversation. So fields are let through
 //! by name: one that is added to the view later is not told until it is added here.
 
-use crate::{records::Filter, store::batches::MessageOf};
+use crate::{records::RecordFilter, store::batches::BatchMessage};
 use serde_json::{Map, Value};
 
 const CLIENT: &[&str] = &["client_id", "connected_at", "last_message_at", "extension_version", "in_flight"];
@@ -35,13 +35,13 @@ const TARGET: &[&str] = &[
 
 /// The filter of what is asked, narrowed to the message's own platform and client. Asking for an account would tell
 /// whether there is one.
-pub(super) fn narrowed(filter: Filter, message: &MessageOf) -> Filter {
+pub(super) fn narrowed(filter: RecordFilter, message: &BatchMessage) -> RecordFilter {
     let client_id = message.client_id.clone().or(filter.client_id);
-    Filter { platform: Some(message.platform.clone()), client_id, account: None, host: None, ..filter }
+    RecordFilter { platform: Some(message.platform.clone()), client_id, account: None, host: None, ..filter }
 }
 
 /// What is told of the view.
-pub(super) fn told(state: &Value, message: &MessageOf) -> Value {
+pub(super) fn told(state: &Value, message: &BatchMessage) -> Value {
     let own = Own { platform: &message.platform, client: message.client_id.as_deref() };
     let clients = own.clients(&state["bridge"]["clients"]);
     let mut bridge = Map::new();
@@ -123,21 +123,25 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn message(client_id: Option<&str>) -> MessageOf {
-        MessageOf { platform: "claude".into(), client_id: client_id.map(str::to_owned), ..MessageOf::default() }
+    fn message(client_id: Option<&str>) -> BatchMessage {
+        BatchMessage { platform: "claude".into(), client_id: client_id.map(str::to_owned), ..BatchMessage::default() }
     }
 
     #[test]
     fn a_filter_is_narrowed_to_the_message() {
-        let asked = Filter {
+        let asked = RecordFilter {
             platform: Some("chatgpt".into()),
             client_id: Some("other".into()),
             account: Some("me@example".into()),
             limit: 7,
-            ..Filter::default()
+            ..RecordFilter::default()
         };
-        let own =
-            Filter { platform: Some("claude".into()), client_id: Some("ff".into()), limit: 7, ..Filter::default() };
+        let own = RecordFilter {
+            platform: Some("claude".into()),
+            client_id: Some("ff".into()),
+            limit: 7,
+            ..RecordFilter::default()
+        };
         assert_eq!(narrowed(asked.clone(), &message(Some("ff"))), own);
         assert_eq!(narrowed(asked, &message(None)).client_id.as_deref(), Some("other"));
     }

@@ -3,42 +3,42 @@
 use super::*;
 use serde_json::{Value, json, to_value};
 
-fn reason(rule: Rule, delay_ms: Option<u64>, until: Option<WallMs>, position: Option<usize>) -> Reason {
-    Reason { rule, until, delay_ms, position }
+fn reason(rule: PolicyRule, delay_ms: Option<u64>, until: Option<WallMs>, position: Option<usize>) -> WaitReason {
+    WaitReason { rule, until, delay_ms, position }
 }
 
-fn shown(explanation: Option<&Explanation>, outside: Option<Stated<'_>>) -> Value {
+fn shown(explanation: Option<&PolicyExplanation>, outside: Option<Stated<'_>>) -> Value {
     let (client, platform) = (ClientId::trusted("ff"), PlatformName::trusted("claude"));
     let client = explanation.map(|_| &client);
     to_value(explained(client, &platform, explanation, outside)).unwrap()
 }
 
-fn explanation(would: Would, reasons: Vec<Reason>) -> Explanation {
+fn explanation(would: PredictedOutcome, reasons: Vec<WaitReason>) -> PolicyExplanation {
     let (client_id, platform) = (ClientId::trusted("ff"), PlatformName::trusted("claude"));
-    Explanation { client_id, platform, would, reasons }
+    PolicyExplanation { client_id, platform, would, reasons }
 }
 
 #[test]
 fn a_sentence_says_what_is_known_and_no_more() {
     for (reason, said) in [
         (
-            reason(Rule::Slot, None, None, Some(3)),
+            reason(PolicyRule::Slot, None, None, Some(3)),
             "Every slot of this client and platform is taken, or others wait for one; place 3 in the line.",
         ),
         (
-            reason(Rule::Backoff, Some(900), Some(5), None),
+            reason(PolicyRule::Backoff, Some(900), Some(5), None),
             "This client and platform rest after a failure, for another 900 ms.",
         ),
         (
-            reason(Rule::Jitter, Some(2_000), None, Some(1)),
+            reason(PolicyRule::Jitter, Some(2_000), None, Some(1)),
             "A random pause comes before the dispatch, for about 2000 ms; place 1 in the line.",
         ),
         (
-            reason(Rule::Jitter, Some(20), Some(5), Some(1)),
+            reason(PolicyRule::Jitter, Some(20), Some(5), Some(1)),
             "A random pause comes before the dispatch, for another 20 ms; place 1 in the line.",
         ),
         (
-            reason(Rule::QueueFull, None, None, Some(257)),
+            reason(PolicyRule::QueueFull, None, None, Some(257)),
             "As many requests as may wait for this client and platform already do.",
         ),
     ] {
@@ -48,7 +48,7 @@ fn a_sentence_says_what_is_known_and_no_more() {
 
 #[test]
 fn what_refuses_outside_the_policy_comes_last_and_decides() {
-    let waits = explanation(Would::Wait, vec![reason(Rule::Backoff, Some(900), Some(5), None)]);
+    let waits = explanation(PredictedOutcome::Wait, vec![reason(PolicyRule::Backoff, Some(900), Some(5), None)]);
     let told = shown(Some(&waits), None);
     assert_eq!((&told["would"], &told["client_id"]), (&json!("wait"), &json!("ff")));
     let backoff = json!({"rule": "backoff", "until": 5, "delay_ms": 900,
@@ -64,13 +64,13 @@ fn without_a_client_and_without_a_hindrance() {
     let told = shown(None, outside(None, Some(NoClient::NoneConnected)));
     let nobody = json!([{"rule": "no_active_client", "message": "No Firefox is connected."}]);
     assert_eq!(told, json!({"platform": "claude", "would": "refuse", "reasons": nobody}));
-    let told = shown(Some(&explanation(Would::Admit, Vec::new())), None);
+    let told = shown(Some(&explanation(PredictedOutcome::Admit, Vec::new())), None);
     assert_eq!(told, json!({"client_id": "ff", "platform": "claude", "would": "admit", "reasons": []}));
 }
 
 #[test]
 fn that_it_is_not_taken_over_is_said_first_as_for_a_request() {
-    for (refused, rule) in [(Refused::Draining, "system_draining"), (Refused::Overloaded, "overloaded")] {
+    for (refused, rule) in [(RelayRefusal::Draining, "system_draining"), (RelayRefusal::Overloaded, "overloaded")] {
         let told = shown(None, outside(Some(refused), Some(NoClient::NoneConnected)));
         assert_eq!((told["reasons"].as_array().unwrap().len(), &told["reasons"][0]["rule"]), (1, &json!(rule)));
     }

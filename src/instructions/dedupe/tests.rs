@@ -1,7 +1,7 @@
 //! Keys against those of a program in another language.
 
 use super::*;
-use crate::instructions::{Block, Message, normalize, parse};
+use crate::instructions::{AssistantMessage, InstructionBlock, normalize, parse};
 use serde::Deserialize;
 
 /// A case of the fixture; `keys.mjs` beside it computed the key.
@@ -26,8 +26,8 @@ fn cases() -> Vec<Case> {
 fn instruction(case: &Case) -> Instruction {
     let inline = case.inline.as_deref().map(|inline| format!("::{inline}")).unwrap_or_default();
     let content = format!("@{}::{}{inline}", case.target, case.tool);
-    let block = Block { index: case.block_index, raw: String::new(), content };
-    let message = Message {
+    let block = InstructionBlock { index: case.block_index, raw: String::new(), content };
+    let message = AssistantMessage {
         platform: case.platform.clone(),
         conversation_id: Some(case.conversation_id.clone()),
         assistant_message_id: case.assistant_message_id.clone(),

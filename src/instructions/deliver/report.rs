@@ -1,18 +1,18 @@
 //! Results as a model reads them: one `baa-result` block for each instruction, whose fence no output can close.
 
-use crate::instructions::execution::Execution;
+use crate::instructions::execution::InstructionExecution;
 use serde_json::Value;
 
 /// A shorter fence would be the usual one of whatever stands in the output.
 const FENCE_MIN: usize = 4;
 
 /// The blocks of all results; of each output at most `output_bytes_max` bytes.
-pub(super) fn write(executions: &[Execution], output_bytes_max: usize) -> String {
+pub(super) fn write(executions: &[InstructionExecution], output_bytes_max: usize) -> String {
     let outputs: Vec<String> = executions.iter().map(|one| cut(output(one), output_bytes_max)).collect();
     // Longer than the longest run of back-ticks in any of them.
     let longest = outputs.iter().flat_map(|output| output.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(FENCE_MIN.max(longest + 1));
-    let block = |(execution, output): (&Execution, &String)| {
+    let block = |(execution, output): (&InstructionExecution, &String)| {
         let (id, done) = (&execution.instruction_id, &execution.done);
         format!("{fence}baa-result\nid: {id}\nok: {}\nstatus: {}\n\n{output}\n{fence}\n", done.ok, done.http_status)
     };
@@ -20,7 +20,7 @@ pub(super) fn write(executions: &[Execution], output_bytes_max: usize) -> String
 }
 
 /// What an instruction has to say: what a command printed, what a file holds, else its answer as JSON.
-fn output(execution: &Execution) -> String {
+fn output(execution: &InstructionExecution) -> String {
     let done = &execution.done;
     let Some(data) = &done.data else {
         return done.message.clone().or_else(|| done.error.clone()).unwrap_or_default();
@@ -57,27 +57,34 @@ fn cut(mut text: String, bytes_max: usize) -> String {
 mod tests {
     use super::*;
     use crate::instructions::{
-        execution::{Done, RouteName},
+        execution::{InstructionOutcome, StoredRoute},
         extract, is_result_only,
     };
     use serde_json::json;
 
-    fn execution(tool: &str, ok: bool, data: Value) -> Execution {
-        Execution {
+    fn execution(tool: &str, ok: bool, data: Value) -> InstructionExecution {
+        InstructionExecution {
             instruction_id: "inst_1".into(),
             dedupe_key: "sha256:1".into(),
             block_index: 0,
             target: "system".into(),
             tool: tool.into(),
-            done: Done { ok, http_status: 200, error: None, message: None, data: Some(data), details: None },
+            done: InstructionOutcome {
+                ok,
+                http_status: 200,
+                error: None,
+                message: None,
+                data: Some(data),
+                details: None,
+            },
             request_id: "req_1".into(),
-            route: RouteName { key: "local".into(), method: "GET".into(), path: "/".into() },
+            route: StoredRoute { key: "local".into(), method: "GET".into(), path: "/".into() },
             started_at: 1,
             finished_at: 2,
         }
     }
 
-    fn exec(stdout: &str) -> Execution {
+    fn exec(stdout: &str) -> InstructionExecution {
         execution("exec", true, json!({"result": {"stdout": stdout, "stderr": "", "exit_code": 0}}))
     }
 
@@ -98,7 +105,7 @@ mod tests {
     #[test]
     fn a_failure_without_data_says_why() {
         let mut refused = exec("");
-        refused.done = Done {
+        refused.done = InstructionOutcome {
             ok: false,
             http_status: 403,
             error: Some("root_refused".into()),

@@ -6,7 +6,7 @@ fn contents(text: &str) -> Vec<String> {
     extract(text).unwrap_or_else(|why| panic!("{text:?}: {why}")).into_iter().map(|block| block.content).collect()
 }
 
-fn code(text: &str) -> Code {
+fn code(text: &str) -> RejectionCode {
     extract(text).expect_err(text).code
 }
 
@@ -48,7 +48,7 @@ fn a_block_that_nothing_closes_is_refused() {
         "```baa\nx\n```\u{a0}\n",
         "```baa\r",
     ] {
-        assert_eq!(code(text), Code::Unterminated, "{text:?}");
+        assert_eq!(code(text), RejectionCode::Unterminated, "{text:?}");
     }
     assert!(contents("```\n```baa\n").is_empty(), "the fence around it is open, not it");
 }
@@ -115,6 +115,10 @@ fn text_that_is_hard_to_read_is_read_soon() {
     // Over a whole message each of these would take minutes, if it were read.
     for (first, then) in [("> ", "a\n"), ("> ", "> a\n"), ("- ", "  a\n"), ("1. ", "x\n"), ("- > ", "y\n")] {
         let half = |part: &str| part.repeat((1 << 19) / part.len() - 16);
-        assert_eq!(code(&format!("{}{}{block}", half(first), half(then))), Code::TooDeep, "{first:?} {then:?}");
+        assert_eq!(
+            code(&format!("{}{}{block}", half(first), half(then))),
+            RejectionCode::TooDeep,
+            "{first:?} {then:?}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Inline JSON, more strictly than JSON itself: what two readers could take for different things is refused.
 
-use super::Fault;
-use crate::instructions::rejection::Code;
+use super::ParseFault;
+use crate::instructions::rejection::RejectionCode;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
@@ -16,16 +16,17 @@ pub const DEPTH_MAX: usize = 64;
 const INTEGER_MAX: u64 = 1 << 53;
 
 /// Reads a JSON text whose first sign opens an object or an array.
-pub(super) fn read(text: &str) -> Result<Value, Fault> {
-    let invalid = |error: serde_json::Error| (Code::InvalidJson, format!("the parameters are not JSON: {error}"));
+pub(super) fn read(text: &str) -> Result<Value, ParseFault> {
+    let invalid =
+        |error: serde_json::Error| (RejectionCode::InvalidJson, format!("the parameters are not JSON: {error}"));
     // This looks at everything without going into it, so that it cannot be led too deep.
     let raw: &RawValue = serde_json::from_str(text).map_err(invalid)?;
     scan(raw.get().as_bytes())?;
-    serde_json::from_str::<Strict>(text).map(|Strict(value)| value).map_err(invalid)
+    serde_json::from_str::<StrictJson>(text).map(|StrictJson(value)| value).map_err(invalid)
 }
 
 /// Looks at the depth and the numbers of a text that is JSON.
-fn scan(json: &[u8]) -> Result<(), Fault> {
+fn scan(json: &[u8]) -> Result<(), ParseFault> {
     let mut depth = 0usize;
     let mut at = 0;
     while let Some(&byte) = json.get(at) {
@@ -41,13 +42,13 @@ fn scan(json: &[u8]) -> Result<(), Fault> {
                 at += more;
                 if !is_exact(number) {
                     let shown: String = number.chars().take(40).collect();
-                    return Err((Code::NumberOutOfRange, format!("{shown} is beyond what a double holds")));
+                    return Err((RejectionCode::NumberOutOfRange, format!("{shown} is beyond what a double holds")));
                 }
             }
             _ => {}
         }
         if depth > DEPTH_MAX {
-            return Err((Code::TooDeep, format!("the parameters nest deeper than {DEPTH_MAX}")));
+            return Err((RejectionCode::TooDeep, format!("the parameters nest deeper than {DEPTH_MAX}")));
         }
     }
     Ok(())
@@ -72,17 +73,17 @@ fn is_exact(number: &str) -> bool {
 }
 
 /// A value in which no object names a key twice.
-struct Strict(Value);
+struct StrictJson(Value);
 
-impl<'de> Deserialize<'de> for Strict {
+impl<'de> Deserialize<'de> for StrictJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Strict)
+        deserializer.deserialize_any(StrictJsonVisitor).map(StrictJson)
     }
 }
 
-struct Reader;
+struct StrictJsonVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for StrictJsonVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +116,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Strict(value)) = items.next_element()? {
+        while let Some(StrictJson(value)) = items.next_element()? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -123,7 +124,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((key, Strict(value))) = fields.next_entry::<String, Strict>()? {
+        while let Some((key, StrictJson(value))) = fields.next_entry::<String, StrictJson>()? {
             if map.contains_key(&key) {
                 return Err(A::Error::custom(format!("the key {key:?} is there twice")));
             }

@@ -1,32 +1,32 @@
 //! The fields of inline JSON: the first spelling that is there counts, and `null` is as if it were not there.
 
-use crate::{instructions::parse::Params, wire::BadField};
+use crate::{instructions::parse::InstructionParams, wire::FieldError};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
 /// What is wrong with the parameters.
-pub(super) struct Fault(pub(super) String);
+pub(super) struct ParamFault(pub(super) String);
 
-impl Fault {
+impl ParamFault {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Fault(why.into())
+        ParamFault(why.into())
     }
 }
 
-impl From<BadField> for Fault {
-    fn from(fault: BadField) -> Self {
-        Fault(fault.to_string())
+impl From<FieldError> for ParamFault {
+    fn from(fault: FieldError) -> Self {
+        ParamFault(fault.to_string())
     }
 }
 
 /// The fields of an object.
-pub(super) struct Fields<'a>(&'a Map<String, Value>);
+pub(super) struct ParamFields<'a>(&'a Map<String, Value>);
 
-impl<'a> Fields<'a> {
-    pub(super) fn of(params: &'a Params) -> Result<Self, Fault> {
+impl<'a> ParamFields<'a> {
+    pub(super) fn of(params: &'a InstructionParams) -> Result<Self, ParamFault> {
         match params {
-            Params::InlineJson(Value::Object(fields)) => Ok(Fields(fields)),
-            _ => Err(Fault::new("they must be a JSON object behind the second ::")),
+            InstructionParams::InlineJson(Value::Object(fields)) => Ok(ParamFields(fields)),
+            _ => Err(ParamFault::new("they must be a JSON object behind the second ::")),
         }
     }
 
@@ -39,18 +39,19 @@ impl<'a> Fields<'a> {
         self.0
     }
 
-    pub(super) fn text(&self, names: &[&str]) -> Result<Option<String>, Fault> {
+    pub(super) fn text(&self, names: &[&str]) -> Result<Option<String>, ParamFault> {
         self.get(names).map(|value| text(value, names[0])).transpose()
     }
 
-    pub(super) fn number(&self, names: &[&str], range: RangeInclusive<u64>) -> Result<Option<u64>, Fault> {
+    pub(super) fn number(&self, names: &[&str], range: RangeInclusive<u64>) -> Result<Option<u64>, ParamFault> {
         let Some(value) = self.get(names) else { return Ok(None) };
         let number = value.as_u64().filter(|number| range.contains(number));
-        let fault = || Fault(format!("{:?} must be an integer from {} to {}", names[0], range.start(), range.end()));
+        let fault =
+            || ParamFault(format!("{:?} must be an integer from {} to {}", names[0], range.start(), range.end()));
         number.map(Some).ok_or_else(fault)
     }
 }
 
-fn text(value: &Value, name: &str) -> Result<String, Fault> {
-    value.as_str().map(str::to_owned).ok_or_else(|| Fault(format!("{name:?} must be a text")))
+fn text(value: &Value, name: &str) -> Result<String, ParamFault> {
+    value.as_str().map(str::to_owned).ok_or_else(|| ParamFault(format!("{name:?} must be a text")))
 }

@@ -3,35 +3,43 @@
 use super::*;
 use crate::host::Command;
 use crate::instructions::{
-    Block, Parsed, dedupe,
-    normalize::{Normalized, Source},
-    screen::{Authority, screen},
-    settings::Instructions,
+    InstructionBlock, ParsedBlock, dedupe,
+    normalize::{InstructionSource, NormalizedInstruction},
+    screen::{InstructionAuthority, screen},
+    settings::InstructionSettings,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-fn routed(tool: &str, params: Params) -> Result<Plan, Rejection> {
-    let block = Block { index: 2, raw: String::new(), content: String::new() };
-    let source = Source { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
-    let parsed = Parsed { block, target: "conductor".into(), tool: tool.into(), params };
-    let screened = screen(dedupe(Normalized { source, parsed }), &Instructions::default(), Authority::Operator);
+fn routed(tool: &str, params: InstructionParams) -> Result<InstructionPlan, Rejection> {
+    let block = InstructionBlock { index: 2, raw: String::new(), content: String::new() };
+    let source =
+        InstructionSource { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
+    let parsed = ParsedBlock { block, target: "conductor".into(), tool: tool.into(), params };
+    let screened = screen(
+        dedupe(NormalizedInstruction { source, parsed }),
+        &InstructionSettings::default(),
+        InstructionAuthority::Operator,
+    );
     route(screened.unwrap()).map(|routed| routed.plan)
 }
 
-fn text(tool: &str, text: &str) -> Result<Plan, Rejection> {
-    let inline = routed(tool, Params::InlineString(text.into()));
-    assert_eq!(inline, routed(tool, Params::Body(text.into())));
+fn text(tool: &str, text: &str) -> Result<InstructionPlan, Rejection> {
+    let inline = routed(tool, InstructionParams::InlineString(text.into()));
+    assert_eq!(inline, routed(tool, InstructionParams::Body(text.into())));
     inline
 }
 
-fn object(tool: &str, value: Value) -> Result<Plan, Rejection> {
-    routed(tool, Params::InlineJson(value))
+fn object(tool: &str, value: Value) -> Result<InstructionPlan, Rejection> {
+    routed(tool, InstructionParams::InlineJson(value))
 }
 
-fn assert_refused(plan: Result<Plan, Rejection>, what: &dyn std::fmt::Debug) {
+fn assert_refused(plan: Result<InstructionPlan, Rejection>, what: &dyn std::fmt::Debug) {
     let refused = plan.expect_err(&format!("{what:?}"));
-    assert_eq!((refused.stage, refused.code, refused.block_index), (Stage::Route, Code::InvalidParams, Some(2)));
+    assert_eq!(
+        (refused.stage, refused.code, refused.block_index),
+        (PipelineStage::Route, RejectionCode::InvalidParams, Some(2))
+    );
 }
 
 #[test]
@@ -48,13 +56,14 @@ fn every_tool_has_the_route_of_the_contract() {
     ]
     .into_iter()
     .map(|name| {
-        let block = Block { index: 0, raw: String::new(), content: String::new() };
-        let source = Source { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
-        let parsed = Parsed { block, target: "system".into(), tool: name.into(), params: Params::None };
-        let instruction = dedupe(Normalized { source, parsed });
-        screen(instruction, &Instructions::default(), Authority::Model).unwrap().tool.route()
+        let block = InstructionBlock { index: 0, raw: String::new(), content: String::new() };
+        let source =
+            InstructionSource { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
+        let parsed = ParsedBlock { block, target: "system".into(), tool: name.into(), params: InstructionParams::None };
+        let instruction = dedupe(NormalizedInstruction { source, parsed });
+        screen(instruction, &InstructionSettings::default(), InstructionAuthority::Model).unwrap().tool.route()
     })
-    .map(|Route { key, method, path }| format!("{key} {method} {path}"))
+    .map(|InstructionRoute { key, method, path }| format!("{key} {method} {path}"))
     .collect();
     assert_eq!(
         shown,
@@ -73,10 +82,16 @@ fn every_tool_has_the_route_of_the_contract() {
 
 #[test]
 fn describe_and_status_take_nothing() {
-    assert_eq!(routed("describe", Params::None), Ok(Plan::Describe(Surface::Whole)));
-    assert_eq!(routed("describe/business", Params::None), Ok(Plan::Describe(Surface::Business)));
-    assert_eq!(routed("describe/control", Params::None), Ok(Plan::Describe(Surface::Control)));
-    assert_eq!(routed("status", Params::None), Ok(Plan::Status));
+    assert_eq!(routed("describe", InstructionParams::None), Ok(InstructionPlan::Describe(DescribeSurface::Whole)));
+    assert_eq!(
+        routed("describe/business", InstructionParams::None),
+        Ok(InstructionPlan::Describe(DescribeSurface::Business))
+    );
+    assert_eq!(
+        routed("describe/control", InstructionParams::None),
+        Ok(InstructionPlan::Describe(DescribeSurface::Control))
+    );
+    assert_eq!(routed("status", InstructionParams::None), Ok(InstructionPlan::Status));
     for tool in ["describe", "describe/business", "describe/control", "status"] {
         assert_refused(text(tool, "x"), &tool);
         assert_refused(object(tool, json!({})), &tool);
@@ -85,15 +100,17 @@ fn describe_and_status_take_nothing() {
 
 #[test]
 fn browser_status_takes_the_filters_of_its_route() {
-    let all = Filter { limit: LIMIT_DEFAULT, ..Filter::default() };
-    assert_eq!(routed("browser/status", Params::None), Ok(Plan::BrowserStatus(all.clone())));
+    let all = RecordFilter { limit: LIMIT_DEFAULT, ..RecordFilter::default() };
+    assert_eq!(routed("browser/status", InstructionParams::None), Ok(InstructionPlan::BrowserStatus(all.clone())));
     let some = json!({"platform": "claude", "account": "a", "clientId": "c", "host": "h", "status": "lost", "limit": 2, "before": 7, "x": 1});
-    let Ok(Plan::BrowserStatus(filter)) = object("browser/status", some) else { panic!("filters are taken") };
+    let Ok(InstructionPlan::BrowserStatus(filter)) = object("browser/status", some) else {
+        panic!("filters are taken")
+    };
     assert_eq!(
         (filter.platform.as_deref(), filter.account.as_deref(), filter.client_id.as_deref(), filter.host.as_deref()),
         (Some("claude"), Some("a"), Some("c"), Some("h"))
     );
-    assert_eq!((filter.status, filter.limit, filter.before), (Status::named("lost"), 2, Some(7)));
+    assert_eq!((filter.status, filter.limit, filter.before), (LoginStatus::named("lost"), 2, Some(7)));
     for bad in [
         json!([]),
         json!({"platform": 1}),
@@ -111,11 +128,11 @@ fn browser_status_takes_the_filters_of_its_route() {
 fn exec_takes_a_command_or_what_its_route_takes() {
     let plain = Exec::plain;
     let lines = "a=1\nprintf \"$a\"";
-    assert_eq!(text("exec", lines), Ok(Plan::Exec(plain(Command::Shell(lines.into())))));
+    assert_eq!(text("exec", lines), Ok(InstructionPlan::Exec(plain(Command::Shell(lines.into())))));
     let argv = json!({"command": ["ls", "", "-l"], "cwd": null, "unknown": [1]});
     assert_eq!(
         object("exec", argv),
-        Ok(Plan::Exec(plain(Command::Argv(["ls", "", "-l"].map(str::to_owned).to_vec()))))
+        Ok(InstructionPlan::Exec(plain(Command::Argv(["ls", "", "-l"].map(str::to_owned).to_vec()))))
     );
     let whole = json!({"command": "x", "cwd": "/c", "env": {"A": "1"}, "stdin": "in", "timeoutMs": 600_000, "maxBufferBytes": 16_777_216});
     let expected = Exec {
@@ -126,15 +143,15 @@ fn exec_takes_a_command_or_what_its_route_takes() {
         timeout_ms: 600_000,
         max_output_bytes: 16_777_216,
     };
-    assert_eq!(object("exec", whole), Ok(Plan::Exec(expected)));
+    assert_eq!(object("exec", whole), Ok(InstructionPlan::Exec(expected)));
     let twice = json!({"command": "x", "timeout_ms": 1, "timeoutMs": 2});
-    let Ok(Plan::Exec(exec)) = object("exec", twice) else { panic!("both spellings are taken") };
+    let Ok(InstructionPlan::Exec(exec)) = object("exec", twice) else { panic!("both spellings are taken") };
     assert_eq!(exec.timeout_ms, 1, "the first spelling counts");
 }
 
 #[test]
 fn exec_refuses_what_no_command_is() {
-    assert_refused(routed("exec", Params::None), &"none");
+    assert_refused(routed("exec", InstructionParams::None), &"none");
     assert_refused(text("exec", "a\0b"), &"NUL");
     for bad in [
         json!([1]),
@@ -168,15 +185,15 @@ fn exec_refuses_what_no_command_is() {
 
 #[test]
 fn files_read_takes_a_path_of_one_line_or_what_its_route_takes() {
-    let Ok(Plan::FilesRead(file)) = text("files/read", "/etc/host name") else { panic!("a path is taken") };
+    let Ok(InstructionPlan::FilesRead(file)) = text("files/read", "/etc/host name") else { panic!("a path is taken") };
     assert_eq!(
         (file.path.as_str(), file.encoding, file.max_bytes),
         ("/etc/host name", Encoding::Utf8, READ_BYTES_DEFAULT)
     );
     let whole = json!({"path": "x", "cwd": "/", "encoding": "base64", "offset": 0, "max_bytes": 10});
-    let Ok(Plan::FilesRead(file)) = object("files/read", whole) else { panic!("JSON is taken") };
+    let Ok(InstructionPlan::FilesRead(file)) = object("files/read", whole) else { panic!("JSON is taken") };
     assert_eq!((file.cwd.as_deref(), file.encoding, file.offset, file.max_bytes), (Some("/"), Encoding::Base64, 0, 10));
-    assert_refused(routed("files/read", Params::None), &"none");
+    assert_refused(routed("files/read", InstructionParams::None), &"none");
     for bad in ["/a\n/b", "/a\n", "a\0"] {
         assert_refused(text("files/read", bad), &bad);
     }
@@ -194,18 +211,18 @@ fn files_read_takes_a_path_of_one_line_or_what_its_route_takes() {
 
 #[test]
 fn files_write_takes_json_alone() {
-    let Ok(Plan::FilesWrite(file)) = object("files/write", json!({"path": "a", "content": ""})) else {
+    let Ok(InstructionPlan::FilesWrite(file)) = object("files/write", json!({"path": "a", "content": ""})) else {
         panic!("JSON is taken")
     };
     assert_eq!((file.overwrite, file.create_parents, file.mode, file.encoding), (false, false, None, Encoding::Utf8));
     let whole = json!({"path": "a", "content": "w7w=", "overwrite": true, "createParents": true, "mode": "0640", "encoding": "base64"});
-    let Ok(Plan::FilesWrite(file)) = object("files/write", whole) else { panic!("JSON is taken") };
+    let Ok(InstructionPlan::FilesWrite(file)) = object("files/write", whole) else { panic!("JSON is taken") };
     assert_eq!(
         (file.overwrite, file.create_parents, file.mode, file.encoding),
         (true, true, Some(0o640), Encoding::Base64)
     );
     assert_refused(text("files/write", "{\"path\":\"a\",\"content\":\"x\"}"), &"a text");
-    assert_refused(routed("files/write", Params::None), &"none");
+    assert_refused(routed("files/write", InstructionParams::None), &"none");
     for bad in [
         json!({"path": "a"}),
         json!({"content": "x"}),

@@ -1,10 +1,10 @@
 //! Which live messages count.
 
-use crate::instructions::settings::Allowed;
+use crate::instructions::settings::AllowRule;
 
 /// A message as it was observed.
 #[derive(Clone, Copy, Debug)]
-pub struct Observed<'a> {
+pub struct ObservedMessage<'a> {
     /// On this platform.
     pub platform: &'a str,
     /// By this client.
@@ -14,11 +14,11 @@ pub struct Observed<'a> {
 }
 
 /// Whether one of the rules fits.
-pub fn is_allowed(rules: &[Allowed], observed: Observed<'_>) -> bool {
+pub fn is_allowed(rules: &[AllowRule], observed: ObservedMessage<'_>) -> bool {
     rules.iter().any(|rule| fits(rule, observed))
 }
 
-fn fits(rule: &Allowed, observed: Observed<'_>) -> bool {
+fn fits(rule: &AllowRule, observed: ObservedMessage<'_>) -> bool {
     rule.platform == observed.platform
         && rule.client_id.as_deref().is_none_or(|client| client == observed.client_id)
         && rule.conversation_id.as_deref().is_none_or(|wanted| is_conversation(wanted, observed.conversation_id))

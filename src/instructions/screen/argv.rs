@@ -1,16 +1,16 @@
 //! Whether a command is one of those that need no approval. A shell will read it, so it must hold nothing to which a
 //! shell gives a meaning of its own: plain words, blanks, and quotes around plain text.
 
-use crate::instructions::{parse::Params, settings::is_plain};
+use crate::instructions::{parse::InstructionParams, settings::is_plain};
 use serde_json::Value;
 
 /// Whether the command of these parameters begins with one of the argument vectors, and is provably nothing but an
 /// argument vector.
-pub(super) fn is_allowed(params: &Params, allowed: &[Vec<String>]) -> bool {
+pub(super) fn is_allowed(params: &InstructionParams, allowed: &[Vec<String>]) -> bool {
     let words = match params {
-        Params::InlineString(line) | Params::Body(line) => words(line),
-        Params::InlineJson(value) => only_command(value),
-        Params::None => None,
+        InstructionParams::InlineString(line) | InstructionParams::Body(line) => words(line),
+        InstructionParams::InlineJson(value) => only_command(value),
+        InstructionParams::None => None,
     };
     words.is_some_and(|words| allowed.iter().any(|prefix| !prefix.is_empty() && words.starts_with(prefix)))
 }

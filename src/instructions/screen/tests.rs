@@ -2,66 +2,74 @@
 
 use super::*;
 use crate::instructions::{
-    Block, Parsed, dedupe,
-    normalize::{Normalized, Source},
-    parse::Params,
-    settings::Allowed,
+    InstructionBlock, ParsedBlock, dedupe,
+    normalize::{InstructionSource, NormalizedInstruction},
+    parse::InstructionParams,
+    settings::AllowRule,
 };
 use serde_json::{Value, json};
 
-fn instruction(target: &str, tool: &str, params: Params) -> Instruction {
-    let block = Block { index: 1, raw: String::new(), content: String::new() };
-    let source = Source { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
-    dedupe(Normalized { source, parsed: Parsed { block, target: target.into(), tool: tool.into(), params } })
+fn instruction(target: &str, tool: &str, params: InstructionParams) -> Instruction {
+    let block = InstructionBlock { index: 1, raw: String::new(), content: String::new() };
+    let source =
+        InstructionSource { platform: "p".into(), conversation_id: "c".into(), assistant_message_id: "m".into() };
+    dedupe(NormalizedInstruction {
+        source,
+        parsed: ParsedBlock { block, target: target.into(), tool: tool.into(), params },
+    })
 }
 
-fn settings(text: &str) -> Instructions {
+fn settings(text: &str) -> InstructionSettings {
     toml::from_str(text).unwrap()
 }
 
-fn verdict(settings: &Instructions, tool: &str, params: Params) -> Verdict {
-    screen(instruction("conductor", tool, params), settings, Authority::Model).unwrap().verdict
+fn verdict(settings: &InstructionSettings, tool: &str, params: InstructionParams) -> ScreenVerdict {
+    screen(instruction("conductor", tool, params), settings, InstructionAuthority::Model).unwrap().verdict
 }
 
 /// Whether a command runs where `git status` is allowed.
-fn runs(params: Params) -> bool {
-    verdict(&settings("exec_allow = [[\"git\", \"status\"]]"), "exec", params) == Verdict::Runs
+fn runs(params: InstructionParams) -> bool {
+    verdict(&settings("exec_allow = [[\"git\", \"status\"]]"), "exec", params) == ScreenVerdict::Runs
 }
 
 fn line(command: &str) -> bool {
-    let inline = runs(Params::InlineString(command.into()));
-    assert_eq!(inline, runs(Params::Body(command.into())), "{command:?}");
-    assert_eq!(inline, runs(Params::InlineJson(json!({"command": command}))), "{command:?}");
+    let inline = runs(InstructionParams::InlineString(command.into()));
+    assert_eq!(inline, runs(InstructionParams::Body(command.into())), "{command:?}");
+    assert_eq!(inline, runs(InstructionParams::InlineJson(json!({"command": command}))), "{command:?}");
     inline
 }
 
 #[test]
 fn both_targets_have_every_tool_and_nothing_else_has_any() {
     for target in ["conductor", "system"] {
-        for tool in Tool::ALL {
-            let screened =
-                screen(instruction(target, tool.name(), Params::None), &Instructions::default(), Authority::Model);
+        for tool in InstructionTool::ALL {
+            let screened = screen(
+                instruction(target, tool.name(), InstructionParams::None),
+                &InstructionSettings::default(),
+                InstructionAuthority::Model,
+            );
             assert_eq!(screened.unwrap().tool, tool);
         }
     }
     for (target, tool, code) in [
-        ("Conductor", "status", Code::UnsupportedTarget),
-        ("browser", "status", Code::UnsupportedTarget),
-        ("browser.claude", "send", Code::UnsupportedTarget),
-        ("codex", "turn", Code::UnsupportedTarget),
-        ("node.a", "exec", Code::UnsupportedTarget),
-        ("conductor.system", "status", Code::UnsupportedTarget),
-        ("conductor", "reboot", Code::UnsupportedTool),
-        ("conductor", "exec/sub", Code::UnsupportedTool),
-        ("conductor", "EXEC", Code::UnsupportedTool),
-        ("system", "describe/", Code::UnsupportedTool),
+        ("Conductor", "status", RejectionCode::UnsupportedTarget),
+        ("browser", "status", RejectionCode::UnsupportedTarget),
+        ("browser.claude", "send", RejectionCode::UnsupportedTarget),
+        ("codex", "turn", RejectionCode::UnsupportedTarget),
+        ("node.a", "exec", RejectionCode::UnsupportedTarget),
+        ("conductor.system", "status", RejectionCode::UnsupportedTarget),
+        ("conductor", "reboot", RejectionCode::UnsupportedTool),
+        ("conductor", "exec/sub", RejectionCode::UnsupportedTool),
+        ("conductor", "EXEC", RejectionCode::UnsupportedTool),
+        ("system", "describe/", RejectionCode::UnsupportedTool),
     ] {
-        for authority in [Authority::Operator, Authority::Model] {
+        for authority in [InstructionAuthority::Operator, InstructionAuthority::Model] {
             let refused =
-                screen(instruction(target, tool, Params::None), &Instructions::default(), authority).unwrap_err();
+                screen(instruction(target, tool, InstructionParams::None), &InstructionSettings::default(), authority)
+                    .unwrap_err();
             assert_eq!(
                 (refused.stage, refused.block_index, refused.code),
-                (Stage::Policy, Some(1), code),
+                (PipelineStage::Policy, Some(1), code),
                 "{target}::{tool}"
             );
         }
@@ -70,27 +78,32 @@ fn both_targets_have_every_tool_and_nothing_else_has_any() {
 
 #[test]
 fn by_default_a_model_may_read_the_daemon_and_nothing_else() {
-    let defaults = Instructions::default();
-    for tool in Tool::ALL {
-        let expected = if tool.class() == Class::Read { Verdict::Runs } else { Verdict::NeedsApproval };
-        assert_eq!(verdict(&defaults, tool.name(), Params::None), expected, "{tool:?}");
-        let own = screen(instruction("system", tool.name(), Params::None), &defaults, Authority::Operator).unwrap();
-        assert_eq!(own.verdict, Verdict::Runs, "the operator's own word");
+    let defaults = InstructionSettings::default();
+    for tool in InstructionTool::ALL {
+        let expected = if tool.class() == ToolClass::Read { ScreenVerdict::Runs } else { ScreenVerdict::NeedsApproval };
+        assert_eq!(verdict(&defaults, tool.name(), InstructionParams::None), expected, "{tool:?}");
+        let own = screen(
+            instruction("system", tool.name(), InstructionParams::None),
+            &defaults,
+            InstructionAuthority::Operator,
+        )
+        .unwrap();
+        assert_eq!(own.verdict, ScreenVerdict::Runs, "the operator's own word");
     }
 }
 
 #[test]
 fn auto_approve_holds_for_its_classes_alone() {
     let names = [
-        ("read", Class::Read),
-        ("exec", Class::Exec),
-        ("file_read", Class::FileRead),
-        ("file_write", Class::FileWrite),
+        ("read", ToolClass::Read),
+        ("exec", ToolClass::Exec),
+        ("file_read", ToolClass::FileRead),
+        ("file_write", ToolClass::FileWrite),
     ];
     for (name, class) in names {
         let settings = settings(&format!("auto_approve = [\"{name}\"]"));
-        for tool in Tool::ALL {
-            let is_free = verdict(&settings, tool.name(), Params::None) == Verdict::Runs;
+        for tool in InstructionTool::ALL {
+            let is_free = verdict(&settings, tool.name(), InstructionParams::None) == ScreenVerdict::Runs;
             assert_eq!(is_free, tool.class() == class, "{name} {tool:?}");
         }
     }
@@ -190,12 +203,12 @@ fn a_command_that_a_shell_reads_otherwise_asks_for_a_person() {
         assert!(!line(command), "{command:?}");
     }
     let assigning = settings("exec_allow = [[\"A=b\", \"git\"]]");
-    assert_eq!(verdict(&assigning, "exec", Params::Body("A=b git".into())), Verdict::NeedsApproval);
+    assert_eq!(verdict(&assigning, "exec", InstructionParams::Body("A=b git".into())), ScreenVerdict::NeedsApproval);
 }
 
 #[test]
 fn a_command_as_json_may_name_nothing_else() {
-    let json = |value: Value| runs(Params::InlineJson(value));
+    let json = |value: Value| runs(InstructionParams::InlineJson(value));
     assert!(json(json!({"command": ["git", "status", "-s"]})));
     for more in ["env", "cwd", "stdin", "timeout_ms", "x"] {
         assert!(!json(json!({"command": "git status", more: null})), "{more}");
@@ -218,17 +231,20 @@ fn a_command_as_json_may_name_nothing_else() {
 #[test]
 fn exec_allow_is_for_commands_alone_and_an_empty_entry_matches_none() {
     let settings = settings("exec_allow = [[], [\"git\"]]");
-    assert_eq!(verdict(&settings, "files/read", Params::InlineString("git".into())), Verdict::NeedsApproval);
-    assert_eq!(verdict(&settings, "exec", Params::InlineString("ls".into())), Verdict::NeedsApproval);
-    assert_eq!(verdict(&settings, "exec", Params::None), Verdict::NeedsApproval);
+    assert_eq!(
+        verdict(&settings, "files/read", InstructionParams::InlineString("git".into())),
+        ScreenVerdict::NeedsApproval
+    );
+    assert_eq!(verdict(&settings, "exec", InstructionParams::InlineString("ls".into())), ScreenVerdict::NeedsApproval);
+    assert_eq!(verdict(&settings, "exec", InstructionParams::None), ScreenVerdict::NeedsApproval);
 }
 
 #[test]
 fn live_messages_count_when_a_rule_fits_whole() {
     let allowed = |platform: &str, client_id: Option<&str>, conversation_id: Option<&str>, told: Option<&str>| {
         let [client_id, conversation_id] = [client_id, conversation_id].map(|text| text.map(str::to_owned));
-        let rules = [Allowed { platform: platform.into(), client_id, conversation_id }];
-        is_allowed(&rules, Observed { platform: "claude", client_id: "me", conversation_id: told })
+        let rules = [AllowRule { platform: platform.into(), client_id, conversation_id }];
+        is_allowed(&rules, ObservedMessage { platform: "claude", client_id: "me", conversation_id: told })
     };
     assert!(allowed("claude", None, None, Some("abc")));
     assert!(allowed("claude", None, None, None));
@@ -243,5 +259,5 @@ fn live_messages_count_when_a_rule_fits_whole() {
     assert!(!allowed("claude", None, Some("*bc"), Some("abc")));
     assert!(allowed("claude", None, Some("*"), Some("")));
     assert!(!allowed("claude", None, Some("*"), None), "no conversation is none of them");
-    assert!(!is_allowed(&[], Observed { platform: "claude", client_id: "me", conversation_id: None }));
+    assert!(!is_allowed(&[], ObservedMessage { platform: "claude", client_id: "me", conversation_id: None }));
 }

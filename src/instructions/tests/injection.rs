@@ -1,12 +1,12 @@
 //! What an attacker would write into a message, and what becomes of it.
 
-use super::super::settings::Instructions;
+use super::super::settings::InstructionSettings;
 use super::super::*;
 
 const STATUS: &str = "@conductor::status";
 
-fn message(text: &str) -> Message {
-    Message {
+fn message(text: &str) -> AssistantMessage {
+    AssistantMessage {
         platform: "claude".into(),
         conversation_id: Some("c".into()),
         assistant_message_id: "m".into(),
@@ -14,11 +14,15 @@ fn message(text: &str) -> Message {
     }
 }
 
-fn plan_with(text: &str, settings: &str) -> Result<Batch, Rejection> {
-    Batch::plan(&message(text), &toml::from_str::<Instructions>(settings).unwrap(), Authority::Model)
+fn plan_with(text: &str, settings: &str) -> Result<PlannedBatch, Rejection> {
+    PlannedBatch::plan(
+        &message(text),
+        &toml::from_str::<InstructionSettings>(settings).unwrap(),
+        InstructionAuthority::Model,
+    )
 }
 
-fn plan(text: &str) -> Result<Batch, Rejection> {
+fn plan(text: &str) -> Result<PlannedBatch, Rejection> {
     plan_with(text, "")
 }
 
@@ -39,7 +43,7 @@ fn assert_runs(text: &str, blocks: usize) {
 }
 
 #[track_caller]
-fn assert_refused(text: &str, stage: Stage, code: Code) -> Rejection {
+fn assert_refused(text: &str, stage: PipelineStage, code: RejectionCode) -> Rejection {
     let refused = plan(text).expect_err(text);
     assert_eq!((refused.stage, refused.code), (stage, code), "{text:?}");
     refused
@@ -74,7 +78,11 @@ fn a_block_shown_in_a_longer_fence_is_ignored() {
 
 #[test]
 fn an_instruction_of_a_longer_fence_shows_what_it_holds() {
-    let refused = assert_refused(&format!("````baa\n{}````\n", block(STATUS)), Stage::Parse, Code::InvalidHeader);
+    let refused = assert_refused(
+        &format!("````baa\n{}````\n", block(STATUS)),
+        PipelineStage::Parse,
+        RejectionCode::InvalidHeader,
+    );
     assert_eq!(refused.block_index, Some(0));
 }
 
@@ -113,7 +121,7 @@ fn a_block_in_any_other_html_is_ignored() {
 fn a_quote_that_readers_end_in_different_places_is_refused() {
     // CommonMark: code, then HTML until a blank line, and no fence. The reader: a quote, then a fence.
     for quote in ["> \n\t>:\n<x-tag>\n", "> a\n\t> b\n", "> > a\n> \t> b\n"] {
-        assert_refused(&format!("{quote}{}", block(STATUS)), Stage::Extract, Code::AmbiguousQuote);
+        assert_refused(&format!("{quote}{}", block(STATUS)), PipelineStage::Extract, RejectionCode::AmbiguousQuote);
     }
     for quote in ["> a\n> b\n\n", ">\ta > b\n\n", "    > a\n\n", "```text\n\t> a\n```\n"] {
         assert_runs(&format!("{quote}{}", block(STATUS)), 1);
@@ -129,7 +137,7 @@ fn html_that_readers_end_in_different_places_is_refused() {
         "> <script>\n> </style>\n> x\n\n",
     ] {
         let text = format!("{html}{}", block(STATUS));
-        assert_eq!(assert_refused(&text, Stage::Extract, Code::AmbiguousHtml).block_index, None);
+        assert_eq!(assert_refused(&text, PipelineStage::Extract, RejectionCode::AmbiguousHtml).block_index, None);
     }
     assert_ignored("<script>\n</style>\nno instruction\n</script>\n");
     assert_runs(&format!("<script>\nx\n</script>\n{}", block(STATUS)), 1);
@@ -177,7 +185,7 @@ fn a_header_with_look_alike_zero_width_or_bidi_characters_is_refused() {
         "@conductor::\u{2066}status\u{2069}",
         "\u{feff}@conductor::status",
     ] {
-        assert_refused(&block(header), Stage::Parse, Code::InvalidHeader);
+        assert_refused(&block(header), PipelineStage::Parse, RejectionCode::InvalidHeader);
     }
 }
 
@@ -197,19 +205,19 @@ fn a_chained_command_waits_for_a_person() {
         "git status \\\ntouch x",
         "git status\ntouch x",
     ] {
-        assert_eq!(verdict(&format!("@conductor::exec\n{chained}")), Verdict::NeedsApproval, "{chained:?}");
+        assert_eq!(verdict(&format!("@conductor::exec\n{chained}")), ScreenVerdict::NeedsApproval, "{chained:?}");
         let json = serde_json::json!({"command": chained});
-        assert_eq!(verdict(&format!("@conductor::exec::{json}")), Verdict::NeedsApproval, "{json}");
+        assert_eq!(verdict(&format!("@conductor::exec::{json}")), ScreenVerdict::NeedsApproval, "{json}");
     }
-    assert_eq!(verdict("@conductor::exec\ngit status"), Verdict::Runs);
-    assert_eq!(verdict("@conductor::exec::git status -s"), Verdict::Runs);
+    assert_eq!(verdict("@conductor::exec\ngit status"), ScreenVerdict::Runs);
+    assert_eq!(verdict("@conductor::exec::git status -s"), ScreenVerdict::Runs);
 }
 
 #[test]
 fn one_command_that_waits_makes_the_whole_batch_wait() {
     let batch = plan(&(block(STATUS) + &block("@conductor::exec::ls"))).unwrap();
-    assert_eq!(batch.verdict(), Verdict::NeedsApproval);
-    assert_eq!(plan(&block(STATUS)).unwrap().verdict(), Verdict::Runs);
+    assert_eq!(batch.verdict(), ScreenVerdict::NeedsApproval);
+    assert_eq!(plan(&block(STATUS)).unwrap().verdict(), ScreenVerdict::Runs);
 }
 
 #[test]
@@ -261,9 +269,9 @@ fn the_same_id_with_other_text_has_other_keys() {
 
 #[test]
 fn a_thousand_blocks_are_refused() {
-    let refused = assert_refused(&block(STATUS).repeat(1_000), Stage::Extract, Code::TooLarge);
+    let refused = assert_refused(&block(STATUS).repeat(1_000), PipelineStage::Extract, RejectionCode::TooLarge);
     assert_eq!(refused.block_index, Some(32));
-    assert_refused(&block(STATUS).repeat(33), Stage::Extract, Code::TooLarge);
+    assert_refused(&block(STATUS).repeat(33), PipelineStage::Extract, RejectionCode::TooLarge);
     assert_runs(&block(STATUS).repeat(32), 32);
 }
 
@@ -272,7 +280,7 @@ fn a_message_of_one_mebibyte_is_the_largest() {
     let of = |bytes: usize| format!("{}{}", block(STATUS), "x".repeat(bytes - block(STATUS).len()));
     assert_runs(&of((1 << 20) - 1), 1);
     assert_runs(&of(1 << 20), 1);
-    assert_eq!(assert_refused(&of((1 << 20) + 1), Stage::Extract, Code::TooLarge).block_index, None);
+    assert_eq!(assert_refused(&of((1 << 20) + 1), PipelineStage::Extract, RejectionCode::TooLarge).block_index, None);
 }
 
 #[test]
@@ -280,7 +288,8 @@ fn a_block_of_256_kibibytes_is_the_largest() {
     let header = "@conductor::exec\n";
     let of = |bytes: usize| block(&format!("{header}{}", "x".repeat(bytes - header.len())));
     assert_runs(&of(256 << 10), 1);
-    let refused = assert_refused(&(block(STATUS) + &of((256 << 10) + 1)), Stage::Extract, Code::TooLarge);
+    let refused =
+        assert_refused(&(block(STATUS) + &of((256 << 10) + 1)), PipelineStage::Extract, RejectionCode::TooLarge);
     assert_eq!(refused.block_index, Some(1));
 }
 
@@ -288,26 +297,33 @@ fn a_block_of_256_kibibytes_is_the_largest() {
 fn one_bad_block_refuses_the_batch_at_any_stage() {
     let good = block("@conductor::exec::touch x");
     for (bad, stage, code) in [
-        (block("nonsense"), Stage::Parse, Code::InvalidHeader),
-        (block(""), Stage::Parse, Code::EmptyBlock),
-        (block("@nobody::status"), Stage::Policy, Code::UnsupportedTarget),
-        (block("@conductor::reboot"), Stage::Policy, Code::UnsupportedTool),
-        (block("@conductor::exec::[1]"), Stage::Route, Code::InvalidParams),
+        (block("nonsense"), PipelineStage::Parse, RejectionCode::InvalidHeader),
+        (block(""), PipelineStage::Parse, RejectionCode::EmptyBlock),
+        (block("@nobody::status"), PipelineStage::Policy, RejectionCode::UnsupportedTarget),
+        (block("@conductor::reboot"), PipelineStage::Policy, RejectionCode::UnsupportedTool),
+        (block("@conductor::exec::[1]"), PipelineStage::Route, RejectionCode::InvalidParams),
     ] {
         assert_eq!(assert_refused(&format!("{good}{bad}"), stage, code).block_index, Some(1));
         assert_eq!(assert_refused(&format!("{bad}{good}"), stage, code).block_index, Some(0));
     }
     let open = format!("{good}```baa\n{STATUS}\n");
-    assert_eq!(assert_refused(&open, Stage::Extract, Code::Unterminated).block_index, Some(1));
+    assert_eq!(assert_refused(&open, PipelineStage::Extract, RejectionCode::Unterminated).block_index, Some(1));
 }
 
 #[test]
 fn a_message_without_its_names_is_refused_when_it_holds_instructions() {
-    let settings = Instructions::default();
-    let nameless = Message { conversation_id: None, ..message(&block(STATUS)) };
-    let refused = Batch::plan(&nameless, &settings, Authority::Model).unwrap_err();
-    assert_eq!((refused.stage, refused.code, refused.block_index), (Stage::Normalize, Code::MissingField, None));
-    let empty = Batch::plan(&Message { text: "prose".into(), ..nameless }, &settings, Authority::Model);
+    let settings = InstructionSettings::default();
+    let nameless = AssistantMessage { conversation_id: None, ..message(&block(STATUS)) };
+    let refused = PlannedBatch::plan(&nameless, &settings, InstructionAuthority::Model).unwrap_err();
+    assert_eq!(
+        (refused.stage, refused.code, refused.block_index),
+        (PipelineStage::Normalize, RejectionCode::MissingField, None)
+    );
+    let empty = PlannedBatch::plan(
+        &AssistantMessage { text: "prose".into(), ..nameless },
+        &settings,
+        InstructionAuthority::Model,
+    );
     assert!(empty.unwrap().instructions().is_empty());
 }
 

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        Authority, Batch, Block, Code, Message, Params, Rejection, Stage, Verdict, extract, is_result_only, parse,
-        settings::Instructions,
+        AssistantMessage, InstructionAuthority, InstructionBlock, InstructionParams, PipelineStage, PlannedBatch,
+        Rejection, RejectionCode, ScreenVerdict, extract, is_result_only, parse, settings::InstructionSettings,
     },
     generate,
     reference::{self, Document, Found},
@@ -47,8 +47,8 @@ fn slow_header(line: &str) -> Option<(String, String, Option<String>)> {
     Some((target, tool, Some(rest.into_iter().rev().collect())))
 }
 
-fn message(text: String) -> Message {
-    Message { platform: "p".into(), conversation_id: Some("c".into()), assistant_message_id: "m".into(), text }
+fn message(text: String) -> AssistantMessage {
+    AssistantMessage { platform: "p".into(), conversation_id: Some("c".into()), assistant_message_id: "m".into(), text }
 }
 
 proptest! {
@@ -60,16 +60,16 @@ proptest! {
         let Document { blocks, is_open } = reference::read(&text);
         match found {
             Ok(found) => {
-                let found: Vec<_> = found.into_iter().map(|Block { raw, content, .. }| Found { raw, content }).collect();
+                let found: Vec<_> = found.into_iter().map(|InstructionBlock { raw, content, .. }| Found { raw, content }).collect();
                 prop_assert_eq!((found, false), (blocks, is_open));
             }
-            Err(Rejection { code: Code::Unterminated, block_index, .. }) => {
+            Err(Rejection { code: RejectionCode::Unterminated, block_index, .. }) => {
                 prop_assert_eq!((block_index, true), (Some(blocks.len()), is_open));
             }
             Err(Rejection { code, .. }) => {
                 let lower = text.to_ascii_lowercase();
-                let expected = code == Code::AmbiguousHtml && lower.contains("</")
-                    || code == Code::AmbiguousQuote && text.contains('\t') && text.contains('>');
+                let expected = code == RejectionCode::AmbiguousHtml && lower.contains("</")
+                    || code == RejectionCode::AmbiguousQuote && text.contains('\t') && text.contains('>');
                 prop_assert!(expected, "{:?}", code);
             }
         }
@@ -77,22 +77,22 @@ proptest! {
 
     #[test]
     fn a_header_is_taken_when_the_grammar_has_it(content in generate::contents()) {
-        let block = Block { index: 0, raw: String::new(), content: content.clone() };
+        let block = InstructionBlock { index: 0, raw: String::new(), content: content.clone() };
         let (line, body) = content.split_once('\n').unwrap_or((&content, ""));
         match (parse(block), slow_header(line)) {
             (Ok(parsed), Some((target, tool, inline))) => {
                 prop_assert_eq!((&parsed.target, &parsed.tool), (&target, &tool));
                 let is_in_its_place = match parsed.params {
-                    Params::None => inline.is_none() && body.trim().is_empty(),
-                    Params::Body(text) => inline.is_none() && text == body,
-                    Params::InlineString(text) => inline == Some(text) && body.trim().is_empty(),
-                    Params::InlineJson(value) => inline.is_some_and(|text| serde_json::from_str(&text).ok() == Some(value)),
+                    InstructionParams::None => inline.is_none() && body.trim().is_empty(),
+                    InstructionParams::Body(text) => inline.is_none() && text == body,
+                    InstructionParams::InlineString(text) => inline == Some(text) && body.trim().is_empty(),
+                    InstructionParams::InlineJson(value) => inline.is_some_and(|text| serde_json::from_str(&text).ok() == Some(value)),
                 };
                 prop_assert!(is_in_its_place);
             }
             (Ok(parsed), None) => prop_assert!(false, "accepted {parsed:?}"),
-            (Err(refused), Some(_)) => prop_assert!(!matches!(refused.code, Code::InvalidHeader | Code::EmptyBlock)),
-            (Err(refused), None) => prop_assert!(matches!(refused.code, Code::InvalidHeader | Code::EmptyBlock)),
+            (Err(refused), Some(_)) => prop_assert!(!matches!(refused.code, RejectionCode::InvalidHeader | RejectionCode::EmptyBlock)),
+            (Err(refused), None) => prop_assert!(matches!(refused.code, RejectionCode::InvalidHeader | RejectionCode::EmptyBlock)),
         }
     }
 
@@ -102,31 +102,31 @@ proptest! {
         noise in generate::messages(),
     ) {
         let allowed = "exec_allow = [[\"echo\"], [\"git\", \"status\"]]";
-        let settings: Instructions = toml::from_str(allowed).unwrap();
+        let settings: InstructionSettings = toml::from_str(allowed).unwrap();
         let fenced = |content: &String| format!("~~~~~~baa\n{content}\n~~~~~~\n");
         let text = contents.iter().map(fenced).collect::<String>() + &noise;
         let blocks = extract(&text).map(|blocks| blocks.len());
-        match Batch::plan(&message(text.clone()), &settings, Authority::Model) {
+        match PlannedBatch::plan(&message(text.clone()), &settings, InstructionAuthority::Model) {
             Ok(batch) => {
                 prop_assert_eq!(Ok(batch.instructions().len()), blocks);
                 prop_assert!(!is_result_only(&text));
                 for routed in batch.instructions() {
                     let instruction = &routed.screened.instruction;
-                    let free = routed.screened.verdict == Verdict::Runs && instruction.tool == "exec";
+                    let free = routed.screened.verdict == ScreenVerdict::Runs && instruction.tool == "exec";
                     let dangerous = |sign: char| ";&|<>()$`\\\n\r*?[]{}~#!^\0".contains(sign) || !sign.is_ascii();
                     prop_assert!(!free || !command(&instruction.params).contains(dangerous), "{:?}", instruction.params);
                 }
             }
-            Err(Rejection { stage: Stage::Extract, .. }) => prop_assert!(blocks.is_err()),
+            Err(Rejection { stage: PipelineStage::Extract, .. }) => prop_assert!(blocks.is_err()),
             Err(refused) => prop_assert!(refused.block_index < Some(blocks.unwrap_or_default())),
         }
     }
 }
 
 /// The command of parameters that may run at once.
-fn command(params: &Params) -> String {
+fn command(params: &InstructionParams) -> String {
     match params {
-        Params::InlineJson(value) => value["command"].as_str().unwrap_or_default().to_owned(),
+        InstructionParams::InlineJson(value) => value["command"].as_str().unwrap_or_default().to_owned(),
         other => other.text().unwrap_or_default().to_owned(),
     }
 }

@@ -4,13 +4,13 @@
 mod deltas;
 mod message;
 
-use super::Drift;
+use super::AnswerDrift;
 use crate::{
-    platforms::{event_stream::Ending, json},
-    wire::Object,
+    platforms::{event_stream::SseEventEnd, json},
+    wire::JsonObject,
 };
-use deltas::Documents;
-use message::Message;
+use deltas::DeltaDocuments;
+use message::ChatgptMessage;
 use std::{borrow::Cow, collections::HashSet};
 
 /// Most answers that one stream may hold.
@@ -18,9 +18,9 @@ const ANSWERS_MAX: usize = 256;
 
 /// The answer as far as its events tell it.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    documents: Documents,
-    latest: Latest,
+pub(super) struct ChatgptAnswer {
+    documents: DeltaDocuments,
+    latest: LatestAnswer,
     earlier: HashSet<String>,
     understood: bool,
     unknown: bool,
@@ -28,58 +28,58 @@ pub(super) struct Answer {
 
 /// Where the newest answer is.
 #[derive(Debug, Default)]
-enum Latest {
+enum LatestAnswer {
     #[default]
     Nowhere,
     /// In the document of that number, where it may go on.
     Document(i64),
     /// A snapshot, or what a document held before.
-    Apart(Message),
+    Apart(ChatgptMessage),
 }
 
-impl Answer {
-    pub(super) fn event(&mut self, name: Option<&str>, data: &str, ending: Ending) -> Result<(), Drift> {
+impl ChatgptAnswer {
+    pub(super) fn event(&mut self, name: Option<&str>, data: &str, ending: SseEventEnd) -> Result<(), AnswerDrift> {
         let data = data.trim();
         if data == "[DONE]" {
             self.understood = true;
         } else if name == Some("delta_encoding") {
             if json::string(data).as_deref() != Some("v1") {
-                return Err(Drift("delta_encoding"));
+                return Err(AnswerDrift("delta_encoding"));
             }
             self.understood = true;
         } else if let Some(event) = json::object(data) {
             self.object(&event)?;
-        } else if ending == Ending::Line {
-            return Err(Drift("event_not_json"));
+        } else if ending == SseEventEnd::Line {
+            return Err(AnswerDrift("event_not_json"));
         }
         Ok(())
     }
 
-    pub(super) fn text(&self) -> Result<Cow<'_, str>, Drift> {
+    pub(super) fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         match (self.latest(), self.unknown && !self.understood) {
             (Some(latest), _) if latest.is_answer()? => latest.text(),
-            (None, true) => Err(Drift("unknown_events")),
+            (None, true) => Err(AnswerDrift("unknown_events")),
             _ => Ok(Cow::Borrowed("")),
         }
     }
 
-    fn latest(&self) -> Option<&Message> {
+    fn latest(&self) -> Option<&ChatgptMessage> {
         match &self.latest {
-            Latest::Nowhere => None,
-            Latest::Document(number) => self.documents.message(*number),
-            Latest::Apart(message) => Some(message),
+            LatestAnswer::Nowhere => None,
+            LatestAnswer::Document(number) => self.documents.message(*number),
+            LatestAnswer::Apart(message) => Some(message),
         }
     }
 
-    fn object(&mut self, event: &Object<'_>) -> Result<(), Drift> {
+    fn object(&mut self, event: &JsonObject<'_>) -> Result<(), AnswerDrift> {
         let kind = json::own(event, "type");
         if kind.is_none() && json::own(event, "v").is_some() {
             return self.delta(event);
         }
-        if let Some(message) = json::field(event, "message").and_then(Message::read) {
+        if let Some(message) = json::field(event, "message").and_then(ChatgptMessage::read) {
             self.understood = true;
             if message.is_answer()? && self.is_newest(message.id())? {
-                self.latest = Latest::Apart(message);
+                self.latest = LatestAnswer::Apart(message);
             }
         } else if kind.is_some_and(|kind| kind.starts_with('"')) || json::field(event, "error").is_some() {
             self.understood = true;
@@ -89,12 +89,12 @@ impl Answer {
         Ok(())
     }
 
-    fn delta(&mut self, delta: &Object<'_>) -> Result<(), Drift> {
+    fn delta(&mut self, delta: &JsonObject<'_>) -> Result<(), AnswerDrift> {
         let changed = self.documents.apply(delta)?;
-        if let (Latest::Document(number), Some(before)) = (&self.latest, changed.before)
+        if let (LatestAnswer::Document(number), Some(before)) = (&self.latest, changed.before)
             && *number == changed.number
         {
-            self.latest = Latest::Apart(before);
+            self.latest = LatestAnswer::Apart(before);
         }
         let Some(message) = self.documents.message(changed.number) else {
             self.unknown = true;
@@ -103,20 +103,20 @@ impl Answer {
         self.understood = true;
         let (is_answer, id) = (message.is_answer()?, message.id().map(str::to_owned));
         if is_answer && self.is_newest(id.as_deref())? {
-            self.latest = Latest::Document(changed.number);
+            self.latest = LatestAnswer::Document(changed.number);
         }
         Ok(())
     }
 
     /// Whether this answer is the newest one; what is still said about an earlier one does not bring it back.
-    fn is_newest(&mut self, id: Option<&str>) -> Result<bool, Drift> {
+    fn is_newest(&mut self, id: Option<&str>) -> Result<bool, AnswerDrift> {
         if id.is_some_and(|id| self.earlier.contains(id)) {
             return Ok(false);
         }
-        if let Some(before) = self.latest().and_then(Message::id).filter(|before| Some(*before) != id) {
+        if let Some(before) = self.latest().and_then(ChatgptMessage::id).filter(|before| Some(*before) != id) {
             let before = before.to_owned();
             self.earlier.insert(before);
         }
-        if self.earlier.len() > ANSWERS_MAX { Err(Drift("too_large")) } else { Ok(true) }
+        if self.earlier.len() > ANSWERS_MAX { Err(AnswerDrift("too_large")) } else { Ok(true) }
     }
 }

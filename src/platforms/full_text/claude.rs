@@ -1,10 +1,10 @@
 //! Claude: `message_start`, blocks of content with their deltas, `message_stop`. An older form has `completion` events,
 //! each with a piece of the text.
 
-use super::Drift;
+use super::AnswerDrift;
 use crate::{
-    platforms::{event_stream::Ending, json, prose::Prose},
-    wire::Object,
+    platforms::{event_stream::SseEventEnd, joined_text::JoinedText, json},
+    wire::JsonObject,
 };
 use std::{borrow::Cow, collections::HashMap};
 
@@ -27,37 +27,37 @@ const ENDS: [&str; 3] = ["end_turn", "max_tokens", "stop_sequence"];
 
 /// The answer as far as its events tell it.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    form: Form,
+pub(super) struct ClaudeAnswer {
+    form: ClaudeFormat,
     understood: bool,
-    unknown: Option<Drift>,
+    unknown: Option<AnswerDrift>,
 }
 
 #[derive(Debug, Default)]
-enum Form {
+enum ClaudeFormat {
     #[default]
     Open,
-    Blocks(Blocks),
+    Blocks(ContentBlocks),
     Older(String),
 }
 
 /// The blocks of a message, in the order in which they were first named.
 #[derive(Debug, Default)]
-struct Blocks {
-    blocks: Vec<Block>,
+struct ContentBlocks {
+    blocks: Vec<ContentBlock>,
     places: HashMap<u64, usize>,
 }
 
 #[derive(Debug)]
-enum Block {
+enum ContentBlock {
     Text(String),
     Other,
 }
 
-impl Answer {
-    pub(super) fn event(&mut self, name: Option<&str>, data: &str, ending: Ending) -> Result<(), Drift> {
+impl ClaudeAnswer {
+    pub(super) fn event(&mut self, name: Option<&str>, data: &str, ending: SseEventEnd) -> Result<(), AnswerDrift> {
         let Some(event) = json::object(data) else {
-            return if ending == Ending::Line { Err(Drift("event_not_json")) } else { Ok(()) };
+            return if ending == SseEventEnd::Line { Err(AnswerDrift("event_not_json")) } else { Ok(()) };
         };
         let kind = json::text(&event, &["type"]);
         let older = json::field(&event, "completion").map(|_| "completion");
@@ -71,7 +71,7 @@ impl Answer {
             "content_block_stop" | "error" | "ping" => {}
             kind => {
                 let unknown = if kind.is_empty() { "event_without_type" } else { "unknown_events" };
-                self.unknown.get_or_insert(Drift(unknown));
+                self.unknown.get_or_insert(AnswerDrift(unknown));
                 return Ok(());
             }
         }
@@ -79,39 +79,39 @@ impl Answer {
         Ok(())
     }
 
-    pub(super) fn text(&self) -> Result<Cow<'_, str>, Drift> {
+    pub(super) fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         match (&self.form, self.unknown) {
-            (Form::Blocks(blocks), _) => Ok(blocks.text()),
-            (Form::Older(text), _) => Ok(Cow::Borrowed(text)),
-            (Form::Open, Some(unknown)) if !self.understood => Err(unknown),
-            (Form::Open, _) => Ok(Cow::Borrowed("")),
+            (ClaudeFormat::Blocks(blocks), _) => Ok(blocks.text()),
+            (ClaudeFormat::Older(text), _) => Ok(Cow::Borrowed(text)),
+            (ClaudeFormat::Open, Some(unknown)) if !self.understood => Err(unknown),
+            (ClaudeFormat::Open, _) => Ok(Cow::Borrowed("")),
         }
     }
 
-    fn start(&mut self, event: &Object<'_>) -> Result<(), Drift> {
-        let message = json::field(event, "message").and_then(json::object).ok_or(Drift("message_start_shape"))?;
+    fn start(&mut self, event: &JsonObject<'_>) -> Result<(), AnswerDrift> {
+        let message = json::field(event, "message").and_then(json::object).ok_or(AnswerDrift("message_start_shape"))?;
         if json::field(&message, "role").is_some_and(|role| json::string(role).as_deref() != Some("assistant")) {
-            return Err(Drift("message_role"));
+            return Err(AnswerDrift("message_role"));
         }
-        self.form = Form::Blocks(Blocks::default());
+        self.form = ClaudeFormat::Blocks(ContentBlocks::default());
         Ok(())
     }
 
-    fn block_start(&mut self, event: &Object<'_>) -> Result<(), Drift> {
-        const SHAPE: Drift = Drift("content_block_start_shape");
-        let Form::Blocks(blocks) = &mut self.form else { return Err(SHAPE) };
+    fn block_start(&mut self, event: &JsonObject<'_>) -> Result<(), AnswerDrift> {
+        const SHAPE: AnswerDrift = AnswerDrift("content_block_start_shape");
+        let ClaudeFormat::Blocks(blocks) = &mut self.form else { return Err(SHAPE) };
         let block = json::field(event, "content_block").and_then(json::object).ok_or(SHAPE)?;
         let kind = json::text(&block, &["type"]).ok_or(SHAPE)?;
         let begun = match &*kind {
-            "text" => Block::Text(json::text(&block, &["text"]).unwrap_or_default().into_owned()),
-            _ => Block::Other,
+            "text" => ContentBlock::Text(json::text(&block, &["text"]).unwrap_or_default().into_owned()),
+            _ => ContentBlock::Other,
         };
         blocks.begin(index(event)?, begun)
     }
 
-    fn block_delta(&mut self, event: &Object<'_>) -> Result<(), Drift> {
-        const SHAPE: Drift = Drift("content_block_delta_shape");
-        let Form::Blocks(blocks) = &mut self.form else { return Err(SHAPE) };
+    fn block_delta(&mut self, event: &JsonObject<'_>) -> Result<(), AnswerDrift> {
+        const SHAPE: AnswerDrift = AnswerDrift("content_block_delta_shape");
+        let ClaudeFormat::Blocks(blocks) = &mut self.form else { return Err(SHAPE) };
         let delta = json::field(event, "delta").and_then(json::object).ok_or(SHAPE)?;
         let kind = json::text(&delta, &["type"]).unwrap_or_default();
         if NOT_TEXT.contains(&&*kind) {
@@ -119,78 +119,78 @@ impl Answer {
         }
         let index = index(event)?;
         if kind == "text_delta" {
-            return blocks.append(index, &json::text(&delta, &["text"]).ok_or(Drift("text_delta_shape"))?);
+            return blocks.append(index, &json::text(&delta, &["text"]).ok_or(AnswerDrift("text_delta_shape"))?);
         }
         // Within a tool's block every delta is the tool's.
-        if blocks.is_other(index) { Ok(()) } else { Err(Drift("unknown_delta")) }
+        if blocks.is_other(index) { Ok(()) } else { Err(AnswerDrift("unknown_delta")) }
     }
 
-    fn completion(&mut self, event: &Object<'_>) -> Result<(), Drift> {
-        const SHAPE: Drift = Drift("completion_shape");
+    fn completion(&mut self, event: &JsonObject<'_>) -> Result<(), AnswerDrift> {
+        const SHAPE: AnswerDrift = AnswerDrift("completion_shape");
         let piece = match json::field(event, "completion") {
             Some(piece) => json::string(piece).ok_or(SHAPE)?,
             None if json::text(event, &["stop_reason"]).is_some() => "".into(),
             None => return Err(SHAPE),
         };
         match &mut self.form {
-            Form::Blocks(_) => return Err(SHAPE),
-            Form::Older(text) => text.push_str(&piece),
-            open @ Form::Open => *open = Form::Older(piece.into_owned()),
+            ClaudeFormat::Blocks(_) => return Err(SHAPE),
+            ClaudeFormat::Older(text) => text.push_str(&piece),
+            open @ ClaudeFormat::Open => *open = ClaudeFormat::Older(piece.into_owned()),
         }
         Ok(())
     }
 
-    fn message_delta(&mut self, event: &Object<'_>) -> Result<(), Drift> {
+    fn message_delta(&mut self, event: &JsonObject<'_>) -> Result<(), AnswerDrift> {
         let delta = json::field(event, "delta").and_then(json::object);
         let reason = delta.and_then(|delta| json::text(&delta, &["stop_reason"]));
         if reason.is_some_and(|reason| ENDS.contains(&&*reason)) { self.stop() } else { Ok(()) }
     }
 
-    fn stop(&self) -> Result<(), Drift> {
-        if matches!(self.form, Form::Open) { Err(Drift("stop_without_start")) } else { Ok(()) }
+    fn stop(&self) -> Result<(), AnswerDrift> {
+        if matches!(self.form, ClaudeFormat::Open) { Err(AnswerDrift("stop_without_start")) } else { Ok(()) }
     }
 }
 
-impl Blocks {
-    fn begin(&mut self, index: u64, block: Block) -> Result<(), Drift> {
+impl ContentBlocks {
+    fn begin(&mut self, index: u64, block: ContentBlock) -> Result<(), AnswerDrift> {
         if self.places.insert(index, self.blocks.len()).is_some() {
-            return Err(Drift("content_block_twice"));
+            return Err(AnswerDrift("content_block_twice"));
         }
         self.blocks.push(block);
         Ok(())
     }
 
-    fn append(&mut self, index: u64, text: &str) -> Result<(), Drift> {
+    fn append(&mut self, index: u64, text: &str) -> Result<(), AnswerDrift> {
         match self.places.get(&index).and_then(|place| self.blocks.get_mut(*place)) {
-            Some(Block::Text(so_far)) => so_far.push_str(text),
-            Some(Block::Other) => return Err(Drift("text_in_other_block")),
-            None => self.begin(index, Block::Text(text.to_owned()))?,
+            Some(ContentBlock::Text(so_far)) => so_far.push_str(text),
+            Some(ContentBlock::Other) => return Err(AnswerDrift("text_in_other_block")),
+            None => self.begin(index, ContentBlock::Text(text.to_owned()))?,
         }
         Ok(())
     }
 
     fn is_other(&self, index: u64) -> bool {
-        self.places.get(&index).is_some_and(|place| matches!(self.blocks.get(*place), Some(Block::Other)))
+        self.places.get(&index).is_some_and(|place| matches!(self.blocks.get(*place), Some(ContentBlock::Other)))
     }
 
     fn text(&self) -> Cow<'_, str> {
-        let said = |block: &&Block| matches!(block, Block::Text(text) if !text.is_empty());
+        let said = |block: &&ContentBlock| matches!(block, ContentBlock::Text(text) if !text.is_empty());
         let mut texts = self.blocks.iter().filter(said);
-        if let (Some(Block::Text(only)), None) = (texts.next(), texts.next()) {
+        if let (Some(ContentBlock::Text(only)), None) = (texts.next(), texts.next()) {
             return Cow::Borrowed(only);
         }
-        let mut prose = Prose::default();
+        let mut joined = JoinedText::default();
         for block in &self.blocks {
             match block {
-                Block::Text(text) => prose.add(text),
-                Block::Other => prose.part(),
+                ContentBlock::Text(text) => joined.push(text),
+                ContentBlock::Other => joined.break_paragraph(),
             }
         }
-        Cow::Owned(prose.into_text())
+        Cow::Owned(joined.into_text())
     }
 }
 
-fn index(event: &Object<'_>) -> Result<u64, Drift> {
+fn index(event: &JsonObject<'_>) -> Result<u64, AnswerDrift> {
     let Some(index) = json::field(event, "index") else { return Ok(0) };
-    serde_json::from_str(index).ok().filter(|index| *index <= INDEX_MAX).ok_or(Drift("content_block_index"))
+    serde_json::from_str(index).ok().filter(|index| *index <= INDEX_MAX).ok_or(AnswerDrift("content_block_index"))
 }

@@ -1,6 +1,6 @@
 //! The text that an app's answer spells: what its assistant says, as far as the answer came, without thoughts and tools.
 //!
-//! None of these forms is promised by anyone. What is not as it should be is a [`Drift`], never half a text; the reasons
+//! None of these forms is promised by anyone. What is not as it should be is a [`AnswerDrift`], never half a text; the reasons
 //! have the names that the extension's readers give them. Each reader takes an answer in one pass and keeps no more of it
 //! than the text, with all numbers of what else it keeps bounded.
 
@@ -9,9 +9,9 @@ mod claude;
 mod gemini;
 
 use super::{
-    event_stream::{Event, events, is_foreign},
+    event_stream::{SseEvent, events, is_foreign},
     json,
-    registry::Extractor,
+    registry::FinalMessageExtractor,
 };
 use std::borrow::Cow;
 
@@ -21,50 +21,50 @@ const REFUSAL_BYTES_MAX: usize = 16 << 10;
 /// An answer is not of a form that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("not understood: {0}")]
-pub struct Drift(&'static str);
+pub struct AnswerDrift(&'static str);
 
-impl Drift {
+impl AnswerDrift {
     /// What was not understood, as a name: one of a fixed set.
     pub fn reason(self) -> &'static str {
         self.0
     }
 }
 
-impl From<json::NotAnArray> for Drift {
+impl From<json::NotAnArray> for AnswerDrift {
     fn from(_: json::NotAnArray) -> Self {
-        Drift("not_an_array")
+        AnswerDrift("not_an_array")
     }
 }
 
 /// Reads an answer that is an event stream, event by event.
 #[derive(Debug)]
-pub struct Reader {
-    answer: Result<Answer, Drift>,
+pub struct FullTextReader {
+    answer: Result<AnswerReader, AnswerDrift>,
 }
 
 #[derive(Debug)]
-enum Answer {
-    Claude(claude::Answer),
-    Chatgpt(Box<chatgpt::Answer>),
+enum AnswerReader {
+    Claude(claude::ClaudeAnswer),
+    Chatgpt(Box<chatgpt::ChatgptAnswer>),
 }
 
-impl Reader {
+impl FullTextReader {
     /// A reader for this app's event streams; nothing for one that has none, or that nobody knows.
-    pub fn of(app: Extractor) -> Option<Self> {
+    pub fn of(app: FinalMessageExtractor) -> Option<Self> {
         let answer = match app {
-            Extractor::Claude => Answer::Claude(claude::Answer::default()),
-            Extractor::Chatgpt => Answer::Chatgpt(Box::default()),
-            Extractor::Gemini | Extractor::None => return None,
+            FinalMessageExtractor::Claude => AnswerReader::Claude(claude::ClaudeAnswer::default()),
+            FinalMessageExtractor::Chatgpt => AnswerReader::Chatgpt(Box::default()),
+            FinalMessageExtractor::Gemini | FinalMessageExtractor::None => return None,
         };
-        Some(Reader { answer: Ok(answer) })
+        Some(FullTextReader { answer: Ok(answer) })
     }
 
     /// The next event. After a drift nothing more is read.
-    pub fn event(&mut self, event: &Event<'_>) {
+    pub fn event(&mut self, event: &SseEvent<'_>) {
         let (Ok(answer), Some(data)) = (&mut self.answer, &event.data) else { return };
         let read = match answer {
-            Answer::Claude(answer) => answer.event(event.name, data, event.ending),
-            Answer::Chatgpt(answer) => answer.event(event.name, data, event.ending),
+            AnswerReader::Claude(answer) => answer.event(event.name, data, event.ending),
+            AnswerReader::Chatgpt(answer) => answer.event(event.name, data, event.ending),
         };
         if let Err(drift) = read {
             self.answer = Err(drift);
@@ -73,38 +73,38 @@ impl Reader {
 
     /// The text so far, which may still turn into another; empty when the answer was understood and says nothing yet. One
     /// of which nothing was understood so far may yet be.
-    pub fn text(&self) -> Result<Cow<'_, str>, Drift> {
+    pub fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         match self.answer.as_ref().map_err(|drift| *drift)? {
-            Answer::Claude(answer) => answer.text(),
-            Answer::Chatgpt(answer) => answer.text(),
+            AnswerReader::Claude(answer) => answer.text(),
+            AnswerReader::Chatgpt(answer) => answer.text(),
         }
     }
 
     /// The text; empty when the answer was understood and says nothing.
-    pub fn finish(self) -> Result<String, Drift> {
+    pub fn finish(self) -> Result<String, AnswerDrift> {
         self.text().map(Cow::into_owned)
     }
 }
 
 /// The text that this app's whole answer spells; nothing for an app that nobody knows. Empty when the answer was
 /// understood and says nothing.
-pub fn full_text(app: Extractor, answer: &str) -> Option<Result<String, Drift>> {
-    let text = match Reader::of(app) {
+pub fn full_text(app: FinalMessageExtractor, answer: &str) -> Option<Result<String, AnswerDrift>> {
+    let text = match FullTextReader::of(app) {
         Some(reader) => streamed(reader, answer),
-        None if app == Extractor::Gemini => gemini::read(answer),
+        None if app == FinalMessageExtractor::Gemini => gemini::read(answer),
         None => return None,
     };
     Some(text.or_else(|drift| if is_refusal(answer) { Ok(String::new()) } else { Err(drift) }))
 }
 
-fn streamed(mut reader: Reader, answer: &str) -> Result<String, Drift> {
+fn streamed(mut reader: FullTextReader, answer: &str) -> Result<String, AnswerDrift> {
     let mut has_data = false;
     for event in events(answer) {
         has_data |= event.data.is_some();
         reader.event(&event);
     }
     if !has_data && is_foreign(answer) {
-        return Err(Drift("no_event_stream"));
+        return Err(AnswerDrift("no_event_stream"));
     }
     reader.finish()
 }

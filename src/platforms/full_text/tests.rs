@@ -6,8 +6,11 @@ use std::{fs, path::Path};
 
 mod hostile;
 
-const APPS: [(&str, Extractor); 3] =
-    [("chatgpt", Extractor::Chatgpt), ("claude", Extractor::Claude), ("gemini", Extractor::Gemini)];
+const APPS: [(&str, FinalMessageExtractor); 3] = [
+    ("chatgpt", FinalMessageExtractor::Chatgpt),
+    ("claude", FinalMessageExtractor::Claude),
+    ("gemini", FinalMessageExtractor::Gemini),
+];
 
 /// What the cases without a finished message spell so far.
 const UNFINISHED: &[(&str, &str)] = &[
@@ -45,7 +48,7 @@ const UNFINISHED: &[(&str, &str)] = &[
 #[derive(Debug)]
 struct Case {
     name: String,
-    app: Extractor,
+    app: FinalMessageExtractor,
     answer: String,
     outcome: Value,
 }
@@ -69,8 +72,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn read(app: Extractor, answer: &str) -> Result<String, &'static str> {
-    full_text(app, answer).expect("an app that is known").map_err(Drift::reason)
+fn read(app: FinalMessageExtractor, answer: &str) -> Result<String, &'static str> {
+    full_text(app, answer).expect("an app that is known").map_err(AnswerDrift::reason)
 }
 
 #[test]
@@ -93,17 +96,20 @@ fn the_shared_cases_spell_what_the_extension_reads() {
 
 #[test]
 fn an_app_that_nobody_knows_has_no_text() {
-    assert_eq!(full_text(Extractor::None, "data: {\"completion\":\"x\"}\n\n"), None);
-    assert!(Reader::of(Extractor::None).is_none() && Reader::of(Extractor::Gemini).is_none());
+    assert_eq!(full_text(FinalMessageExtractor::None, "data: {\"completion\":\"x\"}\n\n"), None);
+    assert!(
+        FullTextReader::of(FinalMessageExtractor::None).is_none()
+            && FullTextReader::of(FinalMessageExtractor::Gemini).is_none()
+    );
 }
 
 /// What a reader says after each event.
-fn growing(app: Extractor, answer: &str) -> Vec<Result<String, &'static str>> {
-    let mut reader = Reader::of(app).unwrap();
+fn growing(app: FinalMessageExtractor, answer: &str) -> Vec<Result<String, &'static str>> {
+    let mut reader = FullTextReader::of(app).unwrap();
     let mut said = Vec::new();
     for event in events(answer) {
         reader.event(&event);
-        said.push(reader.text().map(std::borrow::Cow::into_owned).map_err(Drift::reason));
+        said.push(reader.text().map(std::borrow::Cow::into_owned).map_err(AnswerDrift::reason));
     }
     said
 }
@@ -128,7 +134,7 @@ fn the_text_so_far_is_told_after_each_event() {
     ];
     let said =
         [Err("unknown_events"), ok(""), ok(""), ok("a"), ok("ab"), ok("ab"), ok("ab\n\nc"), Err("completion_shape")];
-    assert_eq!(growing(Extractor::Claude, &stream(&claude)), said);
+    assert_eq!(growing(FinalMessageExtractor::Claude, &stream(&claude)), said);
     let part = "/message/content/parts/0";
     let chatgpt = [
         json!({"p": "", "o": "add", "v": answer("a", ""), "c": 0}),
@@ -136,7 +142,7 @@ fn the_text_so_far_is_told_after_each_event() {
         json!({"v": "2"}),
         json!({"p": part, "o": "replace", "v": "3"}),
     ];
-    assert_eq!(growing(Extractor::Chatgpt, &stream(&chatgpt)), [ok(""), ok("1"), ok("12"), ok("3")]);
+    assert_eq!(growing(FinalMessageExtractor::Chatgpt, &stream(&chatgpt)), [ok(""), ok("1"), ok("12"), ok("3")]);
 }
 
 /// An event stream of these events.
@@ -178,7 +184,7 @@ fn what_claude_would_not_say_is_a_drift() {
         (vec![json!({"text": "a"})], "event_without_type"),
         (vec![json!(["a"])], "event_not_json"),
     ] {
-        assert_eq!(read(Extractor::Claude, &stream(&events)), Err(drift), "{events:?}");
+        assert_eq!(read(FinalMessageExtractor::Claude, &stream(&events)), Err(drift), "{events:?}");
     }
     for (events, said) in [
         (vec![piece.clone(), json!({"type": "completion", "stop_reason": "stop_sequence"})], "a"),
@@ -186,9 +192,12 @@ fn what_claude_would_not_say_is_a_drift() {
         (vec![start.clone(), text.clone(), start.clone()], ""),
         (vec![start, text, json!({"type": "new"}), json!({"type": "ping"})], "a"),
     ] {
-        assert_eq!(read(Extractor::Claude, &stream(&events)).as_deref(), Ok(said), "{events:?}");
+        assert_eq!(read(FinalMessageExtractor::Claude, &stream(&events)).as_deref(), Ok(said), "{events:?}");
     }
-    assert_eq!(read(Extractor::Claude, "event: completion\ndata: {\"completion\":\"a\"}\n\n").as_deref(), Ok("a"));
+    assert_eq!(
+        read(FinalMessageExtractor::Claude, "event: completion\ndata: {\"completion\":\"a\"}\n\n").as_deref(),
+        Ok("a")
+    );
 }
 
 /// A document with an answer that says `text`.
@@ -251,7 +260,7 @@ fn chatgpts_operations_change_the_message() {
         (vec![json!({"p": "", "o": "add", "v": "2"})], Err("delta_document_shape")),
     ] {
         let events: Vec<_> = [add.clone()].into_iter().chain(operations).collect();
-        assert_eq!(read(Extractor::Chatgpt, &stream(&events)).as_deref(), said.as_deref(), "{events:?}");
+        assert_eq!(read(FinalMessageExtractor::Chatgpt, &stream(&events)).as_deref(), said.as_deref(), "{events:?}");
     }
 }
 
@@ -260,7 +269,7 @@ fn a_patch_puts_its_path_before_those_of_its_steps() {
     let add = json!({"p": "", "o": "add", "v": answer("a", "1"), "c": 0});
     let append = json!({"p": "/parts/0", "o": "append", "v": "2"});
     let patch = json!({"p": "/message/content", "o": "patch", "v": [append, {"o": "patch", "v": [append]}]});
-    assert_eq!(read(Extractor::Chatgpt, &stream(&[add, patch])).as_deref(), Ok("122"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &stream(&[add, patch])).as_deref(), Ok("122"));
 }
 
 #[test]
@@ -291,6 +300,6 @@ fn what_gemini_would_not_say_is_a_drift() {
         (")]}'\n5\n7".to_owned(), Err("frame_not_array")),
         (")]}'\n5\n[}".to_owned(), Err("frame_not_json")),
     ] {
-        assert_eq!(read(Extractor::Gemini, &answer).as_deref(), said.as_deref(), "{answer}");
+        assert_eq!(read(FinalMessageExtractor::Gemini, &answer).as_deref(), said.as_deref(), "{answer}");
     }
 }

@@ -1,15 +1,16 @@
 //! Claude's steps: which organization, which conversation, then what the caller wants there.
 
 use super::{
-    AppId, Call, Conversation, Known, Organization, PlanError, Step, Then, Unusable, conversation, organization,
+    AppId, CachedLocation, Conversation, Organization, PendingPlan, PlanError, PlanStep, UnusableAnswer, UpstreamCall,
+    conversation, organization,
 };
-use crate::{platforms::json, wire::Raw};
+use crate::{platforms::json, wire::RawJson};
 use serde::Serialize;
 use std::borrow::Cow;
 
 /// What the caller named of the place where a plan goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestedLocation {
     /// Which organization.
     pub organization_id: Option<AppId>,
     /// Which conversation; taken as it is.
@@ -18,7 +19,7 @@ pub struct Asked {
 
 /// Where in the app a plan's last step goes; serializes as the answer shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Chosen {
+pub struct ResolvedLocation {
     /// In this organization.
     pub organization: Organization,
     /// In this conversation.
@@ -26,104 +27,108 @@ pub struct Chosen {
 }
 
 /// The body of a completion that says `prompt`.
-pub fn prompt_body(prompt: &str) -> Raw {
+pub fn prompt_body(prompt: &str) -> RawJson {
     #[derive(Serialize)]
     struct Body<'a> {
         prompt: &'a str,
     }
-    Raw::of(&Body { prompt })
+    RawJson::of(&Body { prompt })
 }
 
 /// A plan between two steps.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
-    goal: Goal,
-    asked: Asked,
-    for_what: For,
+pub(super) struct PendingClaudePlan {
+    goal: ClaudeGoal,
+    asked: RequestedLocation,
+    awaited: AwaitedAnswer,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Goal {
-    Prompt { headers: Raw, body: Raw },
+enum ClaudeGoal {
+    Prompt { headers: RawJson, body: RawJson },
     Current,
 }
 
 /// What the next answer is about.
 #[derive(Debug, PartialEq, Eq)]
-enum For {
+enum AwaitedAnswer {
     Organizations,
     Conversations(Organization),
     NewConversation(Organization),
 }
 
-impl Waiting {
-    pub(super) fn prompt(asked: Asked, headers: Raw, body: Raw) -> Self {
-        Waiting { goal: Goal::Prompt { headers, body }, asked, for_what: For::Organizations }
+impl PendingClaudePlan {
+    pub(super) fn prompt(asked: RequestedLocation, headers: RawJson, body: RawJson) -> Self {
+        PendingClaudePlan { goal: ClaudeGoal::Prompt { headers, body }, asked, awaited: AwaitedAnswer::Organizations }
     }
 
-    pub(super) fn current(asked: Asked) -> Self {
-        Waiting { goal: Goal::Current, asked, for_what: For::Organizations }
+    pub(super) fn current(asked: RequestedLocation) -> Self {
+        PendingClaudePlan { goal: ClaudeGoal::Current, asked, awaited: AwaitedAnswer::Organizations }
     }
 
-    pub(super) fn begin(self, known: Option<Known>) -> Step {
+    pub(super) fn begin(self, known: Option<CachedLocation>) -> PlanStep {
         match known {
-            Some(Known { organization, conversation }) => self.within(organization, conversation),
+            Some(CachedLocation { organization, conversation }) => self.within(organization, conversation),
             None => before(get("/api/organizations".to_owned()), self),
         }
     }
 
-    pub(super) fn answered(self, body: &Raw) -> Result<Step, PlanError> {
+    pub(super) fn answered(self, body: &RawJson) -> Result<PlanStep, PlanError> {
         let body = json::of(body);
-        match self.for_what {
-            For::Organizations => {
+        match self.awaited {
+            AwaitedAnswer::Organizations => {
                 let organization = organization::choose(&body, self.asked.organization_id.as_ref())?;
-                Ok(Waiting { for_what: For::Organizations, ..self }.within(organization, None))
+                Ok(PendingClaudePlan { awaited: AwaitedAnswer::Organizations, ..self }.within(organization, None))
             }
-            For::Conversations(organization) => match (conversation::choose(&body)?, &self.goal) {
+            AwaitedAnswer::Conversations(organization) => match (conversation::choose(&body)?, &self.goal) {
                 (Some(conversation), _) => Ok(last(self.goal, organization, conversation)),
-                (None, Goal::Current) => Err(PlanError::ConversationNotFound),
-                (None, Goal::Prompt { .. }) => {
-                    let body = Some(Raw::trusted("{}"));
-                    let headers = Raw::trusted("{\"content-type\":\"application/json\"}");
-                    let create = Call { method: "POST".into(), headers, body, ..get(conversations(&organization)) };
-                    Ok(before(create, Waiting { for_what: For::NewConversation(organization), ..self }))
+                (None, ClaudeGoal::Current) => Err(PlanError::ConversationNotFound),
+                (None, ClaudeGoal::Prompt { .. }) => {
+                    let body = Some(RawJson::trusted("{}"));
+                    let headers = RawJson::trusted("{\"content-type\":\"application/json\"}");
+                    let create =
+                        UpstreamCall { method: "POST".into(), headers, body, ..get(conversations(&organization)) };
+                    Ok(before(
+                        create,
+                        PendingClaudePlan { awaited: AwaitedAnswer::NewConversation(organization), ..self },
+                    ))
                 }
             },
-            For::NewConversation(organization) => {
-                let conversation = conversation::told(&body).ok_or(Unusable::NotCreated)?;
+            AwaitedAnswer::NewConversation(organization) => {
+                let conversation = conversation::from_answer(&body).ok_or(UnusableAnswer::NotCreated)?;
                 Ok(last(self.goal, organization, conversation))
             }
         }
     }
 
     /// Goes on in this organization; what the caller named counts before what is known.
-    fn within(self, organization: Organization, known: Option<Conversation>) -> Step {
+    fn within(self, organization: Organization, known: Option<Conversation>) -> PlanStep {
         match self.asked.conversation_id.clone().map(Conversation::from).or(known) {
             Some(conversation) => last(self.goal, organization, conversation),
             None => {
                 let list = get(conversations(&organization));
-                before(list, Waiting { for_what: For::Conversations(organization), ..self })
+                before(list, PendingClaudePlan { awaited: AwaitedAnswer::Conversations(organization), ..self })
             }
         }
     }
 }
 
-fn before(call: Call, waiting: Waiting) -> Step {
-    Step::Before { call, then: Then(waiting) }
+fn before(call: UpstreamCall, waiting: PendingClaudePlan) -> PlanStep {
+    PlanStep::Intermediate { call, then: PendingPlan(waiting) }
 }
 
-fn last(goal: Goal, organization: Organization, conversation: Conversation) -> Step {
+fn last(goal: ClaudeGoal, organization: Organization, conversation: Conversation) -> PlanStep {
     let mut path = conversations(&organization);
     path.push('/');
     conversation.conversation_id.push_onto(&mut path);
     let call = match goal {
-        Goal::Current => get(path),
-        Goal::Prompt { headers, body } => {
+        ClaudeGoal::Current => get(path),
+        ClaudeGoal::Prompt { headers, body } => {
             path.push_str("/completion");
-            Call { method: Cow::Borrowed("POST"), path, headers, body: Some(body) }
+            UpstreamCall { method: Cow::Borrowed("POST"), path, headers, body: Some(body) }
         }
     };
-    Step::Last { call, chosen: Some(Chosen { organization, conversation }) }
+    PlanStep::Final { call, chosen: Some(ResolvedLocation { organization, conversation }) }
 }
 
 fn conversations(organization: &Organization) -> String {
@@ -133,6 +138,6 @@ fn conversations(organization: &Organization) -> String {
     path
 }
 
-fn get(path: String) -> Call {
-    Call { method: Cow::Borrowed("GET"), path, headers: Raw::trusted("{}"), body: None }
+fn get(path: String) -> UpstreamCall {
+    UpstreamCall { method: Cow::Borrowed("GET"), path, headers: RawJson::trusted("{}"), body: None }
 }

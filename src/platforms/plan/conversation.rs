@@ -1,15 +1,15 @@
 //! Claude's conversations, and which of them a request is for.
 
 use super::{
-    AppId, PlanError, Unusable,
-    entries::{self, Marks, list},
-    moment,
+    AppId, PlanError, UnusableAnswer,
+    list_entries::{self, MarkFields, list},
+    timestamp,
 };
-use crate::{clock::WallMs, platforms::json, wire::Object};
+use crate::{clock::WallMs, platforms::json, wire::JsonObject};
 use serde::Serialize;
 
 const LISTS: &[&str] = &["chat_conversations", "conversations", "items", "entries", "data"];
-const MARKS: Marks = &["is_current", "current", "selected", "active"];
+const MARKS: MarkFields = &["is_current", "current", "selected", "active"];
 const IDS: &[&str] = &["uuid", "id", "conversation_uuid", "chat_conversation_uuid"];
 const CREATED: &[&str] = &["created_at", "createdAt", "inserted_at", "insertedAt"];
 const UPDATED: &[&str] = &["updated_at", "updatedAt", "last_updated_at", "lastUpdatedAt"];
@@ -35,10 +35,10 @@ impl From<AppId> for Conversation {
 
 impl Conversation {
     /// Nothing for what has no usable id.
-    pub(super) fn read(entry: &Object<'_>) -> Option<Self> {
+    pub(super) fn read(entry: &JsonObject<'_>) -> Option<Self> {
         Some(Conversation {
-            conversation_id: entries::id(entry, IDS)?,
-            title: entries::words(entry, &["name", "title", "summary"]),
+            conversation_id: list_entries::id(entry, IDS)?,
+            title: list_entries::words(entry, &["name", "title", "summary"]),
             created_at: created_at(entry),
             updated_at: time(entry, UPDATED),
         })
@@ -46,25 +46,25 @@ impl Conversation {
 }
 
 /// When the entry says that it began.
-pub(super) fn created_at(entry: &Object<'_>) -> Option<WallMs> {
+pub(super) fn created_at(entry: &JsonObject<'_>) -> Option<WallMs> {
     time(entry, CREATED)
 }
 
-fn time(entry: &Object<'_>, names: &[&str]) -> Option<WallMs> {
-    names.iter().find_map(|name| json::field(entry, name).and_then(moment::read))
+fn time(entry: &JsonObject<'_>, names: &[&str]) -> Option<WallMs> {
+    names.iter().find_map(|name| json::field(entry, name).and_then(timestamp::read))
 }
 
 /// The marked one, else the newest; nothing when there is none. Entries that all lack an id are not none: a new
 /// conversation would be a guess.
 pub(super) fn choose(body: &str) -> Result<Option<Conversation>, PlanError> {
-    let list = list(body, LISTS).ok_or(Unusable::NoConversations)?;
+    let list = list(body, LISTS).ok_or(UnusableAnswer::NoConversations)?;
     let (mut marked, mut newest, mut unusable) = (None, None::<Conversation>, false);
     let time = |conversation: &Conversation| conversation.updated_at.or(conversation.created_at);
     json::each(list, |entry| {
         let entry = json::object(entry);
         match entry.as_ref().and_then(Conversation::read) {
             None => unusable = true,
-            Some(conversation) if entry.is_some_and(|entry| entries::is_marked(&entry, MARKS)) => {
+            Some(conversation) if entry.is_some_and(|entry| list_entries::is_marked(&entry, MARKS)) => {
                 marked.get_or_insert(conversation);
             }
             // Of several equally new ones the first counts.
@@ -75,21 +75,21 @@ pub(super) fn choose(body: &str) -> Result<Option<Conversation>, PlanError> {
         }
         Ok(())
     })
-    .map_err(|json::NotAnArray| Unusable::NoConversations)?;
+    .map_err(|json::NotAnArray| UnusableAnswer::NoConversations)?;
     match marked.or(newest) {
-        None if unusable => Err(Unusable::NoConversation.into()),
+        None if unusable => Err(UnusableAnswer::NoConversation.into()),
         chosen => Ok(chosen),
     }
 }
 
 /// The one that the answer tells of; see [`object`].
-pub(super) fn told(body: &str) -> Option<Conversation> {
+pub(super) fn from_answer(body: &str) -> Option<Conversation> {
     object(body, Conversation::read)
 }
 
 /// What `read` makes of the conversation that an answer holds: at its root, under `data`, or the root itself; the first
 /// of them that it can be read from.
-pub(super) fn object<T>(body: &str, read: impl Fn(&Object<'_>) -> Option<T>) -> Option<T> {
+pub(super) fn object<T>(body: &str, read: impl Fn(&JsonObject<'_>) -> Option<T>) -> Option<T> {
     let root = json::object(body)?;
     let data = json::field(&root, "data").and_then(json::object);
     let named = [Some(&root), data.as_ref()].into_iter().flatten().find_map(|holder| {

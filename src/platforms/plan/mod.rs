@@ -6,84 +6,84 @@
 //! Claude current:  organizations -> conversations -----------------------------------> Last (the conversation)
 //! ```
 //!
-//! Steps fall away when the caller or the cache ([`Choices`]) knows their answer. Only the last step is the caller's
+//! Steps fall away when the caller or the cache ([`LocationCache`]) knows their answer. Only the last step is the caller's
 //! request: its answer goes to the caller, so the plan ends with it. An answer with an error status never comes here.
 
-mod choices;
+mod app_id;
 mod claude;
 mod conversation;
-mod entries;
-mod id;
-mod moment;
+mod list_entries;
+mod location_cache;
 mod organization;
+mod timestamp;
 mod transcript;
 
-pub use choices::{Choices, KEPT_FOR, Known};
-pub use claude::{Asked, Chosen, prompt_body};
+pub use app_id::{AppId, AppIdError, ID_BYTES_MAX};
+pub use claude::{RequestedLocation, ResolvedLocation, prompt_body};
 pub use conversation::Conversation;
-pub use id::{AppId, BadAppId, ID_BYTES_MAX};
+pub use location_cache::{CACHE_TTL, CachedLocation, LocationCache};
 pub use organization::Organization;
-pub use transcript::{Message, Role, Transcript};
+pub use transcript::{MessageRole, Transcript, TranscriptMessage};
 
-use crate::wire::Raw;
+use crate::wire::RawJson;
 use std::borrow::Cow;
 
 /// One HTTP call to the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Call {
+pub struct UpstreamCall {
     /// Upper case; the usual ones need no memory.
     pub method: Cow<'static, str>,
     /// A path, or a URL on one of the platform's hosts.
     pub path: String,
     /// A JSON object of strings.
-    pub headers: Raw,
+    pub headers: RawJson,
     /// A string is sent as it is, anything else as JSON.
-    pub body: Option<Raw>,
+    pub body: Option<RawJson>,
 }
 
 /// What a request has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
+pub enum RequestPlan {
     /// One call of the caller's own.
-    One(Call),
+    One(UpstreamCall),
     /// A prompt for Claude. The headers and the body are those of the completion.
     ClaudePrompt {
         /// Where.
-        asked: Asked,
+        asked: RequestedLocation,
         /// A JSON object of strings.
-        headers: Raw,
+        headers: RawJson,
         /// See [`prompt_body`].
-        body: Raw,
+        body: RawJson,
     },
     /// A look at Claude's current conversation, or at the one that was asked for.
     ClaudeCurrent {
         /// Which.
-        asked: Asked,
+        asked: RequestedLocation,
     },
 }
 
 /// The next call.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PlanStep {
     /// One that comes before the caller's own; its answer goes to `then`.
-    Before {
+    Intermediate {
         /// What is asked.
-        call: Call,
+        call: UpstreamCall,
         /// What goes on with the answer.
-        then: Then,
+        then: PendingPlan,
     },
     /// The one whose answer is the caller's.
-    Last {
+    Final {
         /// What is asked.
-        call: Call,
+        call: UpstreamCall,
         /// Where in the app, when the plan had to find out.
-        chosen: Option<Chosen>,
+        chosen: Option<ResolvedLocation>,
     },
 }
 
 /// A plan that waits for the answer to a step.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Then(claude::Waiting);
+pub struct PendingPlan(claude::PendingClaudePlan);
 
 /// Why a plan cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,12 +96,12 @@ pub enum PlanError {
     ConversationNotFound,
     /// The app's answer cannot be used.
     #[error("the app's answer cannot be used: {0}")]
-    InvalidResponse(Unusable),
+    InvalidResponse(UnusableAnswer),
 }
 
 /// What an answer lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum UnusableAnswer {
     /// It holds no list of organizations.
     #[error("no list of organizations")]
     NoOrganizations,
@@ -122,35 +122,37 @@ pub enum Unusable {
     NoMessages,
 }
 
-impl Plan {
+impl RequestPlan {
     /// What `request_mode` says of it.
     pub fn name(&self) -> &'static str {
         match self {
-            Plan::One(_) => "api_request",
-            Plan::ClaudePrompt { .. } => "claude_prompt",
-            Plan::ClaudeCurrent { .. } => "claude_current",
+            RequestPlan::One(_) => "api_request",
+            RequestPlan::ClaudePrompt { .. } => "claude_prompt",
+            RequestPlan::ClaudeCurrent { .. } => "claude_current",
         }
     }
 
     /// Where the caller wants a prompt to go, when what is known of it saves steps.
-    pub fn asked(&self) -> Option<&Asked> {
-        if let Plan::ClaudePrompt { asked, .. } = self { Some(asked) } else { None }
+    pub fn asked(&self) -> Option<&RequestedLocation> {
+        if let RequestPlan::ClaudePrompt { asked, .. } = self { Some(asked) } else { None }
     }
 
-    /// The first step. `known`: what [`Choices`] knows of where a prompt goes; a look at the current conversation looks
+    /// The first step. `known`: what [`LocationCache`] knows of where a prompt goes; a look at the current conversation looks
     /// for itself.
-    pub fn begin(self, known: Option<Known>) -> Step {
+    pub fn begin(self, known: Option<CachedLocation>) -> PlanStep {
         match self {
-            Plan::One(call) => Step::Last { call, chosen: None },
-            Plan::ClaudePrompt { asked, headers, body } => claude::Waiting::prompt(asked, headers, body).begin(known),
-            Plan::ClaudeCurrent { asked } => claude::Waiting::current(asked).begin(None),
+            RequestPlan::One(call) => PlanStep::Final { call, chosen: None },
+            RequestPlan::ClaudePrompt { asked, headers, body } => {
+                claude::PendingClaudePlan::prompt(asked, headers, body).begin(known)
+            }
+            RequestPlan::ClaudeCurrent { asked } => claude::PendingClaudePlan::current(asked).begin(None),
         }
     }
 }
 
-impl Then {
+impl PendingPlan {
     /// What follows from the answer to the step.
-    pub fn answered(self, body: &Raw) -> Result<Step, PlanError> {
+    pub fn answered(self, body: &RawJson) -> Result<PlanStep, PlanError> {
         self.0.answered(body)
     }
 }
@@ -166,8 +168,8 @@ impl PlanError {
     }
 }
 
-impl From<Unusable> for PlanError {
-    fn from(lacking: Unusable) -> Self {
+impl From<UnusableAnswer> for PlanError {
+    fn from(lacking: UnusableAnswer) -> Self {
         PlanError::InvalidResponse(lacking)
     }
 }

@@ -11,36 +11,42 @@ fn id(text: &str) -> AppId {
     AppId::parse(text).unwrap()
 }
 
-fn asked(organization: Option<&str>, conversation: Option<&str>) -> Asked {
-    Asked { organization_id: organization.map(id), conversation_id: conversation.map(id) }
+fn asked(organization: Option<&str>, conversation: Option<&str>) -> RequestedLocation {
+    RequestedLocation { organization_id: organization.map(id), conversation_id: conversation.map(id) }
 }
 
-fn prompt(asked: Asked) -> Plan {
-    Plan::ClaudePrompt { asked, headers: Raw::of(&json!({"x-a": "1"})), body: prompt_body("Hi \"you\"") }
+fn prompt(asked: RequestedLocation) -> RequestPlan {
+    RequestPlan::ClaudePrompt { asked, headers: RawJson::of(&json!({"x-a": "1"})), body: prompt_body("Hi \"you\"") }
 }
 
-fn current(asked: Asked) -> Plan {
-    Plan::ClaudeCurrent { asked }
+fn current(asked: RequestedLocation) -> RequestPlan {
+    RequestPlan::ClaudeCurrent { asked }
 }
 
 /// Drives a plan through these answers; every call as `METHOD path body`, and how it ended.
-fn drive(plan: Plan, known: Option<Known>, answers: &[Value]) -> (Vec<String>, Result<Option<Chosen>, PlanError>) {
+fn drive(
+    plan: RequestPlan,
+    known: Option<CachedLocation>,
+    answers: &[Value],
+) -> (Vec<String>, Result<Option<ResolvedLocation>, PlanError>) {
     let mut answers = answers.iter();
     let mut calls = Vec::new();
     let mut step = plan.begin(known);
     loop {
-        let (Step::Before { call, .. } | Step::Last { call, .. }) = &step;
-        let body = call.body.as_ref().map_or("", Raw::text);
+        let (PlanStep::Intermediate { call, .. } | PlanStep::Final { call, .. }) = &step;
+        let body = call.body.as_ref().map_or("", RawJson::text);
         calls.push(format!("{} {} {body}", call.method, call.path).trim_end().to_owned());
         step = match step {
-            Step::Last { chosen, .. } => {
+            PlanStep::Final { chosen, .. } => {
                 assert_eq!(answers.next(), None, "every answer was asked for");
                 return (calls, Ok(chosen));
             }
-            Step::Before { then, .. } => match then.answered(&Raw::of(answers.next().expect("a step too many"))) {
-                Ok(step) => step,
-                Err(error) => return (calls, Err(error)),
-            },
+            PlanStep::Intermediate { then, .. } => {
+                match then.answered(&RawJson::of(answers.next().expect("a step too many"))) {
+                    Ok(step) => step,
+                    Err(error) => return (calls, Err(error)),
+                }
+            }
         };
     }
 }
@@ -61,8 +67,13 @@ fn conversations() -> Value {
 
 #[test]
 fn a_call_of_the_callers_own_is_its_only_step() {
-    let call = Call { method: "PUT".into(), path: "/x".into(), body: Some(Raw::of(&1)), ..Call::default() };
-    assert_eq!(Plan::One(call.clone()).begin(None), Step::Last { call, chosen: None });
+    let call = UpstreamCall {
+        method: "PUT".into(),
+        path: "/x".into(),
+        body: Some(RawJson::of(&1)),
+        ..UpstreamCall::default()
+    };
+    assert_eq!(RequestPlan::One(call.clone()).begin(None), PlanStep::Final { call, chosen: None });
 }
 
 #[test]
@@ -89,14 +100,21 @@ fn the_steps_of_a_plan_depend_on_what_is_asked_and_what_is_there() {
 
 #[test]
 fn the_callers_headers_and_body_are_those_of_the_last_step_alone() {
-    let Step::Before { call, then } = prompt(asked(None, Some("c1"))).begin(None) else { panic!("not the last") };
-    assert_eq!((call.headers, call.body), (Raw::trusted("{}"), None));
-    let Step::Last { call, .. } = then.answered(&Raw::of(&organizations())).unwrap() else { panic!("the last") };
+    let PlanStep::Intermediate { call, then } = prompt(asked(None, Some("c1"))).begin(None) else {
+        panic!("not the last")
+    };
+    assert_eq!((call.headers, call.body), (RawJson::trusted("{}"), None));
+    let PlanStep::Final { call, .. } = then.answered(&RawJson::of(&organizations())).unwrap() else {
+        panic!("the last")
+    };
     assert_eq!(call.headers.text(), r#"{"x-a":"1"}"#);
-    let body = Raw::trusted(r#"{"prompt": "p", "model": "m"}"#);
-    let own = Plan::ClaudePrompt { asked: asked(None, Some("c1")), headers: Raw::default(), body: body.clone() };
-    let Step::Before { then, .. } = own.begin(None) else { panic!("not the last") };
-    let Step::Last { call, .. } = then.answered(&Raw::of(&organizations())).unwrap() else { panic!("the last") };
+    let body = RawJson::trusted(r#"{"prompt": "p", "model": "m"}"#);
+    let own =
+        RequestPlan::ClaudePrompt { asked: asked(None, Some("c1")), headers: RawJson::default(), body: body.clone() };
+    let PlanStep::Intermediate { then, .. } = own.begin(None) else { panic!("not the last") };
+    let PlanStep::Final { call, .. } = then.answered(&RawJson::of(&organizations())).unwrap() else {
+        panic!("the last")
+    };
     assert_eq!(call.body, Some(body), "as it came");
 }
 
@@ -104,7 +122,7 @@ fn the_callers_headers_and_body_are_those_of_the_last_step_alone() {
 fn what_is_known_saves_its_steps_and_never_for_a_look_at_the_current_conversation() {
     let known = |conversation: Option<&str>| {
         let organization = Organization { organization_id: id("o1"), name: None };
-        Some(Known { organization, conversation: conversation.map(|text| Conversation::from(id(text))) })
+        Some(CachedLocation { organization, conversation: conversation.map(|text| Conversation::from(id(text))) })
     };
     let (os, cs) = (organizations(), conversations());
     for (plan, known, answers, calls) in [
@@ -138,17 +156,21 @@ fn a_plan_that_cannot_go_on_says_why() {
         (prompt(wanted("o3")), vec![os.clone()], PlanError::OrganizationNotFound),
         (prompt(wanted("o3")), vec![json!([])], PlanError::OrganizationNotFound),
         (current(wanted("O1")), vec![os.clone()], PlanError::OrganizationNotFound),
-        (prompt(wanted("o1")), vec![json!({})], Unusable::NoOrganizations.into()),
-        (prompt(asked(None, None)), vec![json!([])], Unusable::NoOrganization.into()),
-        (prompt(asked(None, None)), vec![os.clone(), json!(null)], Unusable::NoConversations.into()),
-        (prompt(asked(None, None)), vec![os.clone(), json!([{"name": "x"}])], Unusable::NoConversation.into()),
-        (prompt(asked(None, None)), vec![os.clone(), json!([]), json!({})], Unusable::NotCreated.into()),
+        (prompt(wanted("o1")), vec![json!({})], UnusableAnswer::NoOrganizations.into()),
+        (prompt(asked(None, None)), vec![json!([])], UnusableAnswer::NoOrganization.into()),
+        (prompt(asked(None, None)), vec![os.clone(), json!(null)], UnusableAnswer::NoConversations.into()),
+        (prompt(asked(None, None)), vec![os.clone(), json!([{"name": "x"}])], UnusableAnswer::NoConversation.into()),
+        (prompt(asked(None, None)), vec![os.clone(), json!([]), json!({})], UnusableAnswer::NotCreated.into()),
         (current(asked(None, None)), vec![os.clone(), json!([])], PlanError::ConversationNotFound),
-        (current(asked(None, None)), vec![os, json!({"chat_conversations": cs[0]})], Unusable::NoConversations.into()),
+        (
+            current(asked(None, None)),
+            vec![os, json!({"chat_conversations": cs[0]})],
+            UnusableAnswer::NoConversations.into(),
+        ),
     ] {
         assert_eq!(drive(plan, None, &answers).1, Err(error), "{answers:?}");
     }
     assert_eq!(PlanError::OrganizationNotFound.resource(), Some("claude_organization"));
     assert_eq!(PlanError::ConversationNotFound.resource(), Some("claude_conversation"));
-    assert_eq!(PlanError::from(Unusable::NotCreated).resource(), None);
+    assert_eq!(PlanError::from(UnusableAnswer::NotCreated).resource(), None);
 }

@@ -1,10 +1,10 @@
 //! A conversation of Claude as it was read: what it is and who said what.
 
-use super::{Chosen, Conversation, PlanError, Unusable, conversation};
+use super::{Conversation, PlanError, ResolvedLocation, UnusableAnswer, conversation};
 use crate::{
     clock::WallMs,
-    platforms::{json, prose::Prose},
-    wire::{Object, Raw},
+    platforms::{joined_text::JoinedText, json},
+    wire::{JsonObject, RawJson},
 };
 use serde::Serialize;
 use std::{borrow::Cow, collections::HashSet};
@@ -18,16 +18,16 @@ pub struct Transcript {
     /// Which, with what the app tells of it.
     pub conversation: Conversation,
     /// Each once.
-    pub messages: Vec<Message>,
+    pub messages: Vec<TranscriptMessage>,
 }
 
 /// One message of the user or of the assistant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Message {
+pub struct TranscriptMessage {
     /// The app's id of it.
     pub id: Option<String>,
     /// Who said it.
-    pub role: Role,
+    pub role: MessageRole,
     /// Its text; what else it holds (tools, thoughts, files) is left out.
     pub content: String,
     /// When it was said.
@@ -37,7 +37,7 @@ pub struct Message {
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum MessageRole {
     /// Who sits before the app, which Claude calls `human`.
     User,
     /// The app.
@@ -46,27 +46,27 @@ pub enum Role {
 
 impl Transcript {
     /// Reads the answer to the last step of a look at the current conversation, which went to `chosen`.
-    pub fn read(body: &Raw, chosen: Chosen) -> Result<Self, PlanError> {
+    pub fn read(body: &RawJson, chosen: ResolvedLocation) -> Result<Self, PlanError> {
         let body = json::of(body);
         let list = conversation::object(&body, |object| {
             let lists = ["chat_messages", "messages"].into_iter().filter_map(|name| json::field(object, name));
             lists.filter(|list| list.starts_with('[')).map(str::to_owned).next()
         });
-        let list = list.ok_or(Unusable::NoMessages)?;
-        let told = conversation::told(&body);
+        let list = list.ok_or(UnusableAnswer::NoMessages)?;
+        let told = conversation::from_answer(&body);
         let told = told.filter(|told| told.conversation_id == chosen.conversation.conversation_id);
         let (mut messages, mut seen, mut unusable) = (Vec::new(), HashSet::new(), false);
         json::each(&list, |entry| {
-            match json::object(entry).as_ref().and_then(Message::read) {
+            match json::object(entry).as_ref().and_then(TranscriptMessage::read) {
                 Some(message) if seen.insert(message.identity()) => messages.push(message),
                 Some(_) => {}
                 None => unusable = true,
             }
             Ok(())
         })
-        .map_err(|json::NotAnArray| Unusable::NoMessages)?;
+        .map_err(|json::NotAnArray| UnusableAnswer::NoMessages)?;
         if messages.is_empty() && unusable {
-            return Err(Unusable::NoMessages.into());
+            return Err(UnusableAnswer::NoMessages.into());
         }
         Ok(Transcript { conversation: told.unwrap_or(chosen.conversation), messages })
     }
@@ -74,21 +74,21 @@ impl Transcript {
 
 /// What two copies of one message share.
 #[derive(PartialEq, Eq, Hash)]
-enum Identity {
+enum MessageIdentity {
     Id(String),
-    Said(Role, String, Option<WallMs>),
+    Said(MessageRole, String, Option<WallMs>),
 }
 
-impl Message {
+impl TranscriptMessage {
     /// Nothing for what neither side said.
-    fn read(entry: &Object<'_>) -> Option<Self> {
+    fn read(entry: &JsonObject<'_>) -> Option<Self> {
         let role = match &*json::text(entry, &["sender", "role"])? {
-            "human" | "user" => Role::User,
-            "assistant" => Role::Assistant,
+            "human" | "user" => MessageRole::User,
+            "assistant" => MessageRole::Assistant,
             _ => return None,
         };
         let id = json::text(entry, &["uuid", "id", "message_uuid", "messageUuid"]).map(Cow::into_owned);
-        let mut content = Prose::default();
+        let mut content = JoinedText::default();
         if let Some(told) = json::field(entry, "content") {
             join(told, &mut content, CONTENT_DEPTH_MAX);
         }
@@ -96,26 +96,26 @@ impl Message {
         if content.is_empty() {
             content = json::text(entry, &["text"]).map(Cow::into_owned).unwrap_or_default();
         }
-        Some(Message { id, role, content, created_at: conversation::created_at(entry) })
+        Some(TranscriptMessage { id, role, content, created_at: conversation::created_at(entry) })
     }
 
-    fn identity(&self) -> Identity {
+    fn identity(&self) -> MessageIdentity {
         match &self.id {
-            Some(id) => Identity::Id(id.clone()),
-            None => Identity::Said(self.role, self.content.clone(), self.created_at),
+            Some(id) => MessageIdentity::Id(id.clone()),
+            None => MessageIdentity::Said(self.role, self.content.clone(), self.created_at),
         }
     }
 }
 
 /// Adds the text of some content: a string, a block, or a list of them. `depth`: how much deeper it may nest; what lies
 /// deeper is not text but a way to keep the reader busy.
-fn join(content: &str, prose: &mut Prose, depth: usize) {
-    let Some(depth) = depth.checked_sub(1) else { return prose.part() };
+fn join(content: &str, joined: &mut JoinedText, depth: usize) {
+    let Some(depth) = depth.checked_sub(1) else { return joined.break_paragraph() };
     match content.as_bytes().first() {
-        Some(b'"') => prose.add(&json::string(content).unwrap_or_default()),
+        Some(b'"') => joined.push(&json::string(content).unwrap_or_default()),
         Some(b'[') => {
             let joined: Result<(), json::NotAnArray> = json::each(content, |block| {
-                join(block, prose, depth);
+                join(block, joined, depth);
                 Ok(())
             });
             debug_assert!(joined.is_ok(), "it is part of a text that was read before");
@@ -123,9 +123,9 @@ fn join(content: &str, prose: &mut Prose, depth: usize) {
         Some(b'{') => match json::object(content) {
             Some(block) if json::text(&block, &["type"]).is_none_or(|kind| kind == "text") => {
                 let inner = ["text", "content", "parts"].into_iter().find_map(|name| json::field(&block, name));
-                join(inner.unwrap_or_default(), prose, depth);
+                join(inner.unwrap_or_default(), joined, depth);
             }
-            _ => prose.part(),
+            _ => joined.break_paragraph(),
         },
         _ => {}
     }

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn load(text: &str) -> (Registry, Vec<String>) {
-    let mut settings = Platforms::default();
-    settings.0.extend(toml::from_str::<Platforms>(text).unwrap().0);
+fn load(text: &str) -> (PlatformRegistry, Vec<String>) {
+    let mut settings = PlatformsSettings::default();
+    settings.0.extend(toml::from_str::<PlatformsSettings>(text).unwrap().0);
     let mut faults = Faults::default();
-    let registry = Registry::checked(&settings, &mut faults);
+    let registry = PlatformRegistry::checked(&settings, &mut faults);
     (registry, faults.found().iter().map(|found| format!("{}: {}", found.key, found.reason)).collect())
 }
 
@@ -15,7 +15,7 @@ fn the_built_in_platforms_are_sorted_and_without_fault() {
     let (registry, faults) = load("");
     assert_eq!(faults, [""; 0]);
     assert_eq!(registry.names().map(PlatformName::as_str).collect::<Vec<_>>(), ["chatgpt", "claude", "gemini"]);
-    assert_eq!(registry.get("claude").unwrap().prompt, Prompt::Claude);
+    assert_eq!(registry.get("claude").unwrap().prompt, PromptMethod::Claude);
     assert!(registry.get("Claude").is_none() && registry.get("").is_none());
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::section::faults_of;
 
-fn parse(text: &str) -> Policy {
+fn parse(text: &str) -> PolicySettings {
     toml::from_str(text).unwrap()
 }
 

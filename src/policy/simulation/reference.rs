@@ -1,10 +1,10 @@
-//! The rules once more, plainly: what was promised to each request, told by what was seen from outside alone.
+//! The rules once more, plainly: what was promised to each request, effects by what was seen from outside alone.
 
 use super::Settings;
 use crate::policy::{
-    admission::{CircuitState, Refusal, Stage},
-    line::Granted,
-    outcome::Outcome,
+    admission::{CircuitState, PolicyRefusal, WaitStage},
+    outcome::LeaseOutcome,
+    target_queue::GrantedRequest,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,24 +16,24 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Request {
+struct QueuedRequest {
     target: usize,
     arrived: u64,
     state: State,
 }
 
-/// What is known of a platform's treatment of one target. Times are milliseconds of the history.
+/// What is known of a platform's expected_health of one target. Times are milliseconds of the history.
 #[derive(Clone, Debug, Default)]
-struct Treatment {
+struct ExpectedHealth {
     failures: u32,
     rests_until: u64,
     opens_at: Option<u64>,
     probe: Option<u64>,
 }
 
-/// What histories have met, so that a simulation of nothing is noticed.
+/// What histories have coverage, so that a simulation of nothing is noticed.
 #[derive(Debug, Default)]
-pub(super) struct Met {
+pub(super) struct Coverage {
     granted: u64,
     delayed: [u64; 4],
     probes: u64,
@@ -43,8 +43,8 @@ pub(super) struct Met {
     paced_out: u64,
 }
 
-impl Met {
-    pub(super) fn add(&mut self, other: &Met) {
+impl Coverage {
+    pub(super) fn add(&mut self, other: &Coverage) {
         self.granted += other.granted;
         self.probes += other.probes;
         self.swept += other.swept;
@@ -71,15 +71,15 @@ impl Met {
 #[derive(Debug)]
 pub(super) struct Reference {
     settings: Settings,
-    requests: BTreeMap<u64, Request>,
+    requests: BTreeMap<u64, QueuedRequest>,
     /// By target, in the order of their arrival.
     waiting: Vec<Vec<u64>>,
     /// By target.
     out: Vec<usize>,
-    treatments: Vec<Treatment>,
+    expected_healths: Vec<ExpectedHealth>,
     /// When each platform was asked.
     dispatches: Vec<VecDeque<u64>>,
-    pub(super) met: Met,
+    pub(super) coverage: Coverage,
 }
 
 impl Reference {
@@ -89,14 +89,14 @@ impl Reference {
             requests: BTreeMap::new(),
             waiting: vec![Vec::new(); targets],
             out: vec![0; targets],
-            treatments: vec![Treatment::default(); targets],
+            expected_healths: vec![ExpectedHealth::default(); targets],
             dispatches: vec![VecDeque::new(); platforms],
-            met: Met::default(),
+            coverage: Coverage::default(),
         }
     }
 
     pub(super) fn arrived(&mut self, target: usize, number: u64, ms: u64) {
-        self.requests.insert(number, Request { target, arrived: ms, state: State::Waiting });
+        self.requests.insert(number, QueuedRequest { target, arrived: ms, state: State::Waiting });
         self.waiting[target].push(number);
     }
 
@@ -126,7 +126,7 @@ impl Reference {
         }
     }
 
-    pub(super) fn granted(&mut self, target: usize, platform: usize, granted: &Granted<u64>, ms: u64) {
+    pub(super) fn granted(&mut self, target: usize, platform: usize, granted: &GrantedRequest<u64>, ms: u64) {
         let number = granted.arrival.number;
         let request = &self.requests[&number];
         assert_eq!((request.target, request.state), (target, State::Waiting), "{number} is granted once");
@@ -139,14 +139,14 @@ impl Reference {
         let unnamed = waited as i64 - delays.iter().sum::<i64>();
         assert!((0..=1).contains(&unnamed), "{delays:?} add up to {waited}");
 
-        let treatment = &mut self.treatments[target];
-        assert!(treatment.rests_until <= ms, "{number} goes out while its target rests");
-        assert!(treatment.probe.is_none(), "{number} goes out beside a probe");
-        let state = match treatment.opens_at.take() {
+        let expected_health = &mut self.expected_healths[target];
+        assert!(expected_health.rests_until <= ms, "{number} goes out while its target rests");
+        assert!(expected_health.probe.is_none(), "{number} goes out beside a probe");
+        let state = match expected_health.opens_at.take() {
             Some(at) => {
                 assert!(at <= ms, "{number} goes out though the circuit is open");
-                treatment.probe = Some(number);
-                self.met.probes += 1;
+                expected_health.probe = Some(number);
+                self.coverage.probes += 1;
                 CircuitState::HalfOpen
             }
             None => CircuitState::Closed,
@@ -162,36 +162,36 @@ impl Reference {
         let recent = dispatches.len();
         let limit = self.settings.rate_limit.requests_per_minute_per_platform;
         assert!(recent <= limit, "{recent} of {limit} in a window");
-        self.met.granted += 1;
-        for (met, delay) in self.met.delayed.iter_mut().zip(delays) {
+        self.coverage.granted += 1;
+        for (met, delay) in self.coverage.delayed.iter_mut().zip(delays) {
             *met += u64::from(delay > 0);
         }
         self.set(number, State::Out { last_life: ms });
     }
 
-    pub(super) fn refused(&mut self, target: usize, number: u64, refusal: &Refusal, ms: u64) {
+    pub(super) fn refused(&mut self, target: usize, number: u64, refusal: &PolicyRefusal, ms: u64) {
         let request = &self.requests[&number];
         assert_eq!((request.target, request.state), (target, State::Waiting), "{number} is refused once");
-        let (treatment, slots) = (&self.treatments[target], &self.settings.slots);
+        let (expected_health, slots) = (&self.expected_healths[target], &self.settings.slots);
         let wait = u64::try_from(slots.wait.as_millis()).unwrap();
         match refusal {
-            Refusal::QueueFull { waiting } => assert!(*waiting >= slots.waiting_max, "{waiting} wait"),
-            Refusal::WaiterTimeout { stage, .. } => {
+            PolicyRefusal::QueueFull { waiting } => assert!(*waiting >= slots.waiting_max, "{waiting} wait"),
+            PolicyRefusal::WaiterTimeout { stage, .. } => {
                 assert!(ms >= request.arrived + wait, "{number} waited too short");
-                self.met.paced_out += u64::from(*stage == Stage::PlatformAdmission);
+                self.coverage.paced_out += u64::from(*stage == WaitStage::PlatformAdmission);
             }
-            Refusal::CircuitOpen { retry_after_ms, .. } => {
-                assert!(treatment.opens_at.is_some_and(|at| at > ms), "{number}: the circuit");
-                let usable = treatment.opens_at.max(Some(treatment.rests_until));
+            PolicyRefusal::CircuitOpen { retry_after_ms, .. } => {
+                assert!(expected_health.opens_at.is_some_and(|at| at > ms), "{number}: the circuit");
+                let usable = expected_health.opens_at.max(Some(expected_health.rests_until));
                 assert_eq!(usable, Some(ms + retry_after_ms), "{number}: when to come back");
             }
-            Refusal::Backoff { retry_after_ms, .. } => {
-                assert_eq!(treatment.rests_until, ms + retry_after_ms, "{number}: the rest");
-                assert!(treatment.rests_until > request.arrived + wait, "{number} could have waited");
+            PolicyRefusal::Backoff { retry_after_ms, .. } => {
+                assert_eq!(expected_health.rests_until, ms + retry_after_ms, "{number}: the rest");
+                assert!(expected_health.rests_until > request.arrived + wait, "{number} could have waited");
             }
-            Refusal::TooManyTargets { .. } => panic!("a line does not count targets"),
+            PolicyRefusal::TooManyTargets { .. } => panic!("a queue does not count targets"),
         }
-        *self.met.refused.entry(refusal.code()).or_default() += 1;
+        *self.coverage.refused.entry(refusal.code()).or_default() += 1;
         self.set(number, State::Over);
     }
 
@@ -199,28 +199,28 @@ impl Reference {
         self.set(number, State::Out { last_life: ms });
     }
 
-    pub(super) fn settled(&mut self, target: usize, number: u64, outcome: &Outcome, ms: u64) {
+    pub(super) fn settled(&mut self, target: usize, number: u64, outcome: &LeaseOutcome, ms: u64) {
         self.set(number, State::Over);
-        let treatment = &mut self.treatments[target];
+        let expected_health = &mut self.expected_healths[target];
         match outcome {
-            Outcome::Success => *treatment = Treatment::default(),
-            Outcome::Failure(failed) => self.failed(target, failed.retry_after_ms, ms),
-            Outcome::Cancelled if treatment.probe == Some(number) => {
-                (treatment.probe, treatment.opens_at) = (None, Some(ms));
+            LeaseOutcome::Success => *expected_health = ExpectedHealth::default(),
+            LeaseOutcome::Failure(failed) => self.failed(target, failed.retry_after_ms, ms),
+            LeaseOutcome::Cancelled if expected_health.probe == Some(number) => {
+                (expected_health.probe, expected_health.opens_at) = (None, Some(ms));
             }
-            Outcome::Cancelled => {}
+            LeaseOutcome::Cancelled => {}
         }
     }
 
     fn failed(&mut self, target: usize, retry_after_ms: Option<u64>, ms: u64) {
         let (backoff, breaker) = (self.settings.backoff, self.settings.breaker);
-        let treatment = &mut self.treatments[target];
-        treatment.failures += 1;
-        let doubled = (1..treatment.failures).fold(backoff.base_ms, |rest, _| rest.saturating_mul(2));
+        let expected_health = &mut self.expected_healths[target];
+        expected_health.failures += 1;
+        let doubled = (1..expected_health.failures).fold(backoff.base_ms, |rest, _| rest.saturating_mul(2));
         let rest = doubled.min(backoff.max_ms).max(retry_after_ms.unwrap_or(0));
-        treatment.rests_until = treatment.rests_until.max(ms + rest);
-        if treatment.probe.take().is_some() || treatment.failures >= breaker.failure_threshold {
-            treatment.opens_at = Some(ms + breaker.open_ms);
+        expected_health.rests_until = expected_health.rests_until.max(ms + rest);
+        if expected_health.probe.take().is_some() || expected_health.failures >= breaker.failure_threshold {
+            expected_health.opens_at = Some(ms + breaker.open_ms);
         }
     }
 
@@ -228,12 +228,12 @@ impl Reference {
         let State::Out { last_life } = self.requests[&number].state else { panic!("{number} is not out") };
         assert!(u128::from(ms - last_life) >= self.settings.slots.idle.as_millis(), "{number} is alive");
         self.set(number, State::Over);
-        self.met.swept += 1;
+        self.coverage.swept += 1;
         self.failed(target, None, ms);
     }
 
     pub(super) fn reset(&mut self, target: usize) {
-        self.treatments[target] = Treatment::default();
+        self.expected_healths[target] = ExpectedHealth::default();
     }
 
     /// Nobody of before is there any more; how the targets were treated still counts.
@@ -241,11 +241,11 @@ impl Reference {
         self.requests.clear();
         self.waiting.iter_mut().for_each(Vec::clear);
         self.out.fill(0);
-        for treatment in &mut self.treatments {
-            if treatment.probe.take().is_some() {
-                treatment.opens_at = Some(ms);
+        for expected_health in &mut self.expected_healths {
+            if expected_health.probe.take().is_some() {
+                expected_health.opens_at = Some(ms);
             }
         }
-        self.met.restarts += 1;
+        self.coverage.restarts += 1;
     }
 }

@@ -1,15 +1,15 @@
 //! The messages that a target answers.
 
-use super::{Target, TargetView};
+use super::{PolicyTarget, TargetView};
 use crate::{
     faults,
     policy::{
-        admission::{Reason, Rule},
+        admission::{PolicyRule, WaitReason},
         explain,
-        gate::{self, Ticket},
-        hub::Applicant,
-        line::{Arrival, Prospect, WaitsFor},
-        outcome::Outcome,
+        hub::LeaseRequest,
+        outcome::LeaseOutcome,
+        platform_pacer::{self, PacingPermit},
+        target_queue::{AdmissionForecast, QueueArrival, WaitLocation},
     },
 };
 use actix::prelude::*;
@@ -18,19 +18,19 @@ use tokio::time::Instant;
 /// Asks for a lease; the verdict goes to the applicant.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::policy) struct Acquire {
+pub(in crate::policy) struct AcquireLease {
     pub(in crate::policy) number: u64,
-    pub(in crate::policy) applicant: Applicant,
+    pub(in crate::policy) applicant: LeaseRequest,
 }
 
-impl Handler<Acquire> for Target {
+impl Handler<AcquireLease> for PolicyTarget {
     type Result = ();
 
-    fn handle(&mut self, Acquire { number, applicant }: Acquire, ctx: &mut Self::Context) {
+    fn handle(&mut self, AcquireLease { number, applicant }: AcquireLease, ctx: &mut Self::Context) {
         faults::point("target");
         let now = self.clock.moment();
-        let arrival = Arrival { number, request_id: applicant.request_id, who: applicant.answer_to };
-        self.line.arrive(arrival, now, &mut self.effects);
+        let arrival = QueueArrival { number, request_id: applicant.request_id, reply_to: applicant.reply_to };
+        self.queue.arrive(arrival, now, &mut self.effects);
         self.perform(now, ctx);
     }
 }
@@ -38,16 +38,16 @@ impl Handler<Acquire> for Target {
 /// A waiter has left.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::policy) struct Withdraw {
+pub(in crate::policy) struct WithdrawRequest {
     pub(in crate::policy) number: u64,
 }
 
-impl Handler<Withdraw> for Target {
+impl Handler<WithdrawRequest> for PolicyTarget {
     type Result = ();
 
-    fn handle(&mut self, Withdraw { number }: Withdraw, ctx: &mut Self::Context) {
+    fn handle(&mut self, WithdrawRequest { number }: WithdrawRequest, ctx: &mut Self::Context) {
         let now = self.clock.moment();
-        let known = self.line.withdraw(number, now, &mut self.effects);
+        let known = self.queue.withdraw(number, now, &mut self.effects);
         self.perform(now, ctx);
         if known {
             self.load.remove();
@@ -55,34 +55,34 @@ impl Handler<Withdraw> for Target {
     }
 }
 
-/// The gate says what a request waits for.
+/// The pacer says what a request waits for.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::policy) struct Paced {
+pub(in crate::policy) struct PacingWait {
     pub(in crate::policy) number: u64,
-    pub(in crate::policy) why: Rule,
+    pub(in crate::policy) why: PolicyRule,
 }
 
-impl Handler<Paced> for Target {
+impl Handler<PacingWait> for PolicyTarget {
     type Result = ();
 
-    fn handle(&mut self, Paced { number, why }: Paced, _: &mut Self::Context) {
-        self.line.waits(number, why, Instant::now());
+    fn handle(&mut self, PacingWait { number, why }: PacingWait, _: &mut Self::Context) {
+        self.queue.set_pacing_wait(number, why, Instant::now());
     }
 }
 
-/// The gate calls a request up.
+/// The pacer calls a request up.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::policy) struct Called(pub(in crate::policy) Ticket);
+pub(in crate::policy) struct PacingGranted(pub(in crate::policy) PacingPermit);
 
-impl Handler<Called> for Target {
+impl Handler<PacingGranted> for PolicyTarget {
     type Result = ();
 
-    fn handle(&mut self, Called(ticket): Called, ctx: &mut Self::Context) {
+    fn handle(&mut self, PacingGranted(permit): PacingGranted, ctx: &mut Self::Context) {
         let now = self.clock.moment();
-        if self.line.called(&ticket.turn, now, &mut self.effects) {
-            ticket.used(now);
+        if self.queue.on_pacing_turn(&permit.turn, now, &mut self.effects) {
+            permit.used(now);
         }
         self.perform(now, ctx);
     }
@@ -91,17 +91,17 @@ impl Handler<Called> for Target {
 /// A lease has come back; only a [`Lease`](crate::policy::Lease) sends it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::policy) struct Settle {
+pub(in crate::policy) struct SettleLease {
     pub(in crate::policy) number: u64,
-    pub(in crate::policy) outcome: Outcome,
+    pub(in crate::policy) outcome: LeaseOutcome,
 }
 
-impl Handler<Settle> for Target {
+impl Handler<SettleLease> for PolicyTarget {
     type Result = ();
 
-    fn handle(&mut self, Settle { number, outcome }: Settle, ctx: &mut Self::Context) {
+    fn handle(&mut self, SettleLease { number, outcome }: SettleLease, ctx: &mut Self::Context) {
         let now = self.clock.moment();
-        let known = self.line.settle(number, outcome, now, &mut self.effects);
+        let known = self.queue.settle(number, outcome, now, &mut self.effects);
         // What it taught is kept before the target may give its place to another.
         self.perform(now, ctx);
         if known {
@@ -113,15 +113,15 @@ impl Handler<Settle> for Target {
 /// Forgets failures, back-off and circuit; answers what they were.
 #[derive(Message)]
 #[rtype(result = "TargetView")]
-pub(in crate::policy) struct Reset;
+pub(in crate::policy) struct ResetTarget;
 
-impl Handler<Reset> for Target {
-    type Result = MessageResult<Reset>;
+impl Handler<ResetTarget> for PolicyTarget {
+    type Result = MessageResult<ResetTarget>;
 
-    fn handle(&mut self, _: Reset, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: ResetTarget, ctx: &mut Self::Context) -> Self::Result {
         let now = self.clock.moment();
         let before = self.view(now);
-        self.line.reset(now, &mut self.effects);
+        self.queue.reset(now, &mut self.effects);
         self.perform(now, ctx);
         MessageResult(before)
     }
@@ -129,24 +129,25 @@ impl Handler<Reset> for Target {
 
 /// Asks what a request waits for.
 #[derive(Message)]
-#[rtype(result = "Option<Reason>")]
-pub(in crate::policy) struct Asks {
+#[rtype(result = "Option<WaitReason>")]
+pub(in crate::policy) struct GetWaitReason {
     pub(in crate::policy) number: u64,
 }
 
-impl Handler<Asks> for Target {
-    type Result = ResponseFuture<Option<Reason>>;
+impl Handler<GetWaitReason> for PolicyTarget {
+    type Result = ResponseFuture<Option<WaitReason>>;
 
-    fn handle(&mut self, Asks { number }: Asks, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, GetWaitReason { number }: GetWaitReason, _: &mut Self::Context) -> Self::Result {
         let now = self.clock.moment();
-        match self.line.waits_for(number, now) {
+        match self.queue.wait_location(number, now) {
             None => Box::pin(async { None }),
-            Some(WaitsFor::Target(reason)) => Box::pin(async { Some(reason) }),
-            Some(WaitsFor::Platform(place)) => {
-                let asked = self.gate().map(|gate| gate.send(gate::Foretell { number: Some(place) }));
+            Some(WaitLocation::Target(reason)) => Box::pin(async { Some(reason) }),
+            Some(WaitLocation::Platform(place)) => {
+                let asked =
+                    self.pacer().map(|pacer| pacer.send(platform_pacer::ForecastPacing { number: Some(place) }));
                 Box::pin(async move {
-                    let outlook = asked?.await.ok().flatten()?;
-                    explain::of_platform(&outlook, now).into_iter().next()
+                    let pacing_forecast = asked?.await.ok().flatten()?;
+                    explain::of_platform(&pacing_forecast, now).into_iter().next()
                 })
             }
         }
@@ -155,29 +156,29 @@ impl Handler<Asks> for Target {
 
 /// Asks what a request made now would meet.
 #[derive(Message)]
-#[rtype(result = "Prospect")]
-pub(in crate::policy) struct Foresee;
+#[rtype(result = "AdmissionForecast")]
+pub(in crate::policy) struct ForecastAdmission;
 
-impl Handler<Foresee> for Target {
-    type Result = MessageResult<Foresee>;
+impl Handler<ForecastAdmission> for PolicyTarget {
+    type Result = MessageResult<ForecastAdmission>;
 
-    fn handle(&mut self, _: Foresee, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.line.prospect(self.clock.moment()))
+    fn handle(&mut self, _: ForecastAdmission, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.queue.forecast(self.clock.moment()))
     }
 }
 
 /// Keeps at once what is not kept yet.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::policy) struct Keep;
+pub(in crate::policy) struct PersistTarget;
 
-impl Handler<Keep> for Target {
+impl Handler<PersistTarget> for PolicyTarget {
     type Result = ();
 
-    fn handle(&mut self, _: Keep, ctx: &mut Self::Context) {
-        if let Some(handle) = self.keeping {
+    fn handle(&mut self, _: PersistTarget, ctx: &mut Self::Context) {
+        if let Some(handle) = self.persist_timer {
             ctx.cancel_future(handle);
-            self.keep_now();
+            self.persist_now();
         }
     }
 }
@@ -185,12 +186,12 @@ impl Handler<Keep> for Target {
 /// Asks how things stand.
 #[derive(Message)]
 #[rtype(result = "TargetView")]
-pub(in crate::policy) struct View;
+pub(in crate::policy) struct GetTargetView;
 
-impl Handler<View> for Target {
-    type Result = MessageResult<View>;
+impl Handler<GetTargetView> for PolicyTarget {
+    type Result = MessageResult<GetTargetView>;
 
-    fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: GetTargetView, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.view(self.clock.moment()))
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     clock::{Moment, WallMs},
     ids::{ClientId, PlatformName, RequestId},
-    policy::{admission::CircuitState, deadline::Deadline, health::Health, lease::Touch},
+    policy::{admission::CircuitState, deadline::Deadline, lease::ActivityKind, target_health::TargetHealth},
 };
 use serde::Serialize;
 
@@ -64,19 +64,19 @@ pub struct TargetView {
 
 /// What only a living target knows.
 #[derive(Debug, Default)]
-pub(in crate::policy) struct Counts {
+pub(in crate::policy) struct TargetCounts {
     pub(in crate::policy) in_flight: usize,
     pub(in crate::policy) held_back: usize,
     pub(in crate::policy) waiting: usize,
-    pub(in crate::policy) activity: Option<(WallMs, Touch)>,
+    pub(in crate::policy) activity: Option<(WallMs, ActivityKind)>,
 }
 
 impl TargetView {
     pub(in crate::policy) fn of(
         client: &ClientId,
         platform: &PlatformName,
-        health: &Health,
-        counts: Counts,
+        health: &TargetHealth,
+        counts: TargetCounts,
         now: Moment,
     ) -> Self {
         let wall = |until: &Deadline| until.wall(now);

@@ -4,12 +4,12 @@ use super::*;
 use crate::{
     bridge::{Identity, SessionView},
     ids::{ClientId, ConnectionId},
-    records::Status,
-    wire::{Actual, Desired, Drift, Freshness, ShellRuntime},
+    records::LoginStatus,
+    wire::{ActualTab, DesiredTab, Freshness, ShellRuntime, TabDrift},
 };
 
 const NOW: WallMs = 1_000_000;
-const AGES: Ages = Ages { stale_after_ms: 100, lost_after_ms: 1_000 };
+const AGES: LoginAgeLimits = LoginAgeLimits { stale_after_ms: 100, lost_after_ms: 1_000 };
 
 pub(in crate::records) fn credential(
     platform: &str,
@@ -45,9 +45,9 @@ fn hooks(platform: &str, account: Option<&str>) -> HookEntry {
 fn tab(platform: &str, exists: bool, wanted: bool) -> ShellRuntime {
     ShellRuntime {
         platform: platform.into(),
-        desired: Desired { exists: wanted, ..Desired::default() },
-        actual: Actual { exists, ..Actual::default() },
-        drift: Drift { aligned: exists == wanted, ..Drift::default() },
+        desired: DesiredTab { exists: wanted, ..DesiredTab::default() },
+        actual: ActualTab { exists, ..ActualTab::default() },
+        drift: TabDrift { aligned: exists == wanted, ..TabDrift::default() },
     }
 }
 
@@ -95,16 +95,16 @@ fn row(client: &str, platform: &str, account: Option<&str>, age: WallMs) -> Stor
     }
 }
 
-struct World {
+struct Fixture {
     clients: Vec<ClientView>,
     connected: Vec<StoredLogin>,
     others: Vec<StoredLogin>,
 }
 
-type Shown = (String, Status, View, bool, Option<String>);
+type RecordRow = (String, LoginStatus, RecordView, bool, Option<String>);
 
 /// What a filter shows: which record, its status, its view, whether its client is active, and what the store remembers.
-fn shown(world: World, filter: &Filter, page: bool) -> (Vec<Shown>, Summary) {
+fn shown(fixture: Fixture, filter: &RecordFilter, page: bool) -> (Vec<RecordRow>, RecordSummary) {
     let identity = Identity {
         host: "h".into(),
         identity: "i".into(),
@@ -113,18 +113,18 @@ fn shown(world: World, filter: &Filter, page: bool) -> (Vec<Shown>, Summary) {
         local_api_base: String::new(),
         started_at: 0,
     };
-    let active = world.clients.last().map(|client| client.client_id.clone());
-    let bridge = BridgeView::new(world.clients, active.as_ref(), &identity);
-    let sources = Sources {
+    let active = fixture.clients.last().map(|client| client.client_id.clone());
+    let bridge = BridgeView::new(fixture.clients, active.as_ref(), &identity);
+    let sources = RecordSources {
         bridge: &bridge,
-        connected: &world.connected,
-        others: &world.others,
+        connected: &fixture.connected,
+        others: &fixture.others,
         host: "h",
         ages: AGES,
         now: NOW,
     };
     let (records, summary) = merge(sources, filter, page);
-    let tell = |record: &Record<'_>| {
+    let tell = |record: &LoginRecord<'_>| {
         let name = format!("{} {} {}", record.platform, record.client_id, record.account.unwrap_or("-"));
         let stored = record.persisted.as_ref().and_then(|row| row.credential_fingerprint.map(str::to_owned));
         (name, record.status, record.view, record.is_active_client, stored)
@@ -132,13 +132,13 @@ fn shown(world: World, filter: &Filter, page: bool) -> (Vec<Shown>, Summary) {
     (records.iter().map(tell).collect(), summary)
 }
 
-fn names(shown: &[Shown]) -> Vec<&str> {
+fn names(shown: &[RecordRow]) -> Vec<&str> {
     shown.iter().map(|record| record.0.as_str()).collect()
 }
 
-fn world() -> World {
+fn fixture() -> Fixture {
     let me = Some("me");
-    World {
+    Fixture {
         clients: vec![
             client("a", vec![credential("claude", me, 0, Freshness::Fresh)], vec![hooks("claude", me)]),
             client("b", vec![credential("claude", None, 500, Freshness::Fresh)], vec![hooks("gemini", None)]),
@@ -150,22 +150,22 @@ fn world() -> World {
 
 #[test]
 fn each_login_is_one_record_wherever_it_is_known_from() {
-    let (records, summary) = shown(world(), &Filter::default(), false);
+    let (records, summary) = shown(fixture(), &RecordFilter::default(), false);
     let stored = Some("stored".to_owned());
     let wanted = [
         // Its client has not told it on this connection, but is there and has seen it lately.
-        ("chatgpt b -", Status::Fresh, View::PersistedOnly, true, stored.clone()),
-        ("claude a me", Status::Fresh, View::ActiveAndPersisted, false, stored.clone()),
-        ("claude b -", Status::Stale, View::ActiveOnly, true, None),
-        ("claude gone me", Status::Stale, View::PersistedOnly, false, stored.clone()),
-        ("claude older -", Status::Lost, View::PersistedOnly, false, stored),
+        ("chatgpt b -", LoginStatus::Fresh, RecordView::PersistedOnly, true, stored.clone()),
+        ("claude a me", LoginStatus::Fresh, RecordView::ActiveAndPersisted, false, stored.clone()),
+        ("claude b -", LoginStatus::Stale, RecordView::ActiveOnly, true, None),
+        ("claude gone me", LoginStatus::Stale, RecordView::PersistedOnly, false, stored.clone()),
+        ("claude older -", LoginStatus::Lost, RecordView::PersistedOnly, false, stored),
         // Endpoints without a credential are no login.
-        ("gemini b -", Status::Lost, View::ActiveOnly, true, None),
+        ("gemini b -", LoginStatus::Lost, RecordView::ActiveOnly, true, None),
     ];
     let wanted = wanted.map(|(name, status, view, active, stored)| (name.to_owned(), status, view, active, stored));
     assert_eq!(records, wanted);
     // The others are counted where they were read.
-    let counts = StatusCounts { fresh: 2, stale: 1, lost: 1 };
+    let counts = LoginStatusCounts { fresh: 2, stale: 1, lost: 1 };
     assert_eq!((summary.status_counts, summary.matched_records), (counts, 4));
     assert_eq!((summary.active_records, summary.persisted_only_records), (3, 1));
     assert_eq!(summary.runtime_counts, RuntimeCounts { actual: 2, desired: 4, drift: 2 });
@@ -173,29 +173,29 @@ fn each_login_is_one_record_wherever_it_is_known_from() {
 
 #[test]
 fn what_is_live_wins_over_what_is_stored_and_the_worse_report_over_the_better_age() {
-    let mut world = world();
-    world.clients[0].session.credentials[0].freshness = Freshness::Lost;
-    let (records, _) = shown(world, &Filter { client_id: Some("a".into()), ..Filter::default() }, true);
+    let mut fixture = fixture();
+    fixture.clients[0].session.credentials[0].freshness = Freshness::Lost;
+    let (records, _) = shown(fixture, &RecordFilter { client_id: Some("a".into()), ..RecordFilter::default() }, true);
     assert_eq!(names(&records), ["claude gone me", "claude older -"], "a further page has the others alone");
-    let mut world = self::world();
-    world.clients[0].session.credentials[0].freshness = Freshness::Lost;
-    world.others.clear();
-    world.connected.truncate(1);
-    let (records, _) = shown(world, &Filter { client_id: Some("a".into()), ..Filter::default() }, false);
-    assert_eq!((records[0].0.as_str(), records[0].1), ("claude a me", Status::Lost));
+    let mut fixture = self::fixture();
+    fixture.clients[0].session.credentials[0].freshness = Freshness::Lost;
+    fixture.others.clear();
+    fixture.connected.truncate(1);
+    let (records, _) = shown(fixture, &RecordFilter { client_id: Some("a".into()), ..RecordFilter::default() }, false);
+    assert_eq!((records[0].0.as_str(), records[0].1), ("claude a me", LoginStatus::Lost));
 }
 
 #[test]
 fn filters_choose_records_and_what_is_counted() {
-    let with = |set: fn(&mut Filter)| {
-        let mut filter = Filter::default();
+    let with = |set: fn(&mut RecordFilter)| {
+        let mut filter = RecordFilter::default();
         set(&mut filter);
-        let mut world = world();
-        world.others.clear();
-        world
-            .connected
-            .retain(|row| filter.wants(&row.platform, row.account.as_deref()) && filter.wants_client(&row.client_id));
-        let (records, summary) = shown(world, &filter, false);
+        let mut fixture = fixture();
+        fixture.others.clear();
+        fixture.connected.retain(|row| {
+            filter.matches(&row.platform, row.account.as_deref()) && filter.matches_client(&row.client_id)
+        });
+        let (records, summary) = shown(fixture, &filter, false);
         assert_eq!(summary.matched_records, records.len());
         (records.into_iter().map(|record| record.0).collect::<Vec<_>>(), summary.runtime_counts)
     };
@@ -203,13 +203,13 @@ fn filters_choose_records_and_what_is_counted() {
     assert_eq!(with(|f| f.platform = Some("gemini".into())), (vec!["gemini b -".to_owned()], one));
     assert_eq!(with(|f| f.account = Some("me".into())).0, ["claude a me"]);
     assert_eq!(with(|f| f.client_id = Some("b".into())).0, ["chatgpt b -", "claude b -", "gemini b -"]);
-    assert_eq!(with(|f| f.status = Some(Status::Stale)).0, ["claude b -"]);
-    assert_eq!(with(|f| f.status = Some(Status::Lost)).0, ["gemini b -"]);
+    assert_eq!(with(|f| f.status = Some(LoginStatus::Stale)).0, ["claude b -"]);
+    assert_eq!(with(|f| f.status = Some(LoginStatus::Lost)).0, ["gemini b -"]);
 }
 
 #[test]
 fn a_record_reads_as_the_contract_has_it() {
-    let (clients, identity) = (world().clients, None::<&ClientId>);
+    let (clients, identity) = (fixture().clients, None::<&ClientId>);
     let bridge = BridgeView {
         active_client_id: identity.cloned(),
         active_connection_id: None,
@@ -228,8 +228,9 @@ fn a_record_reads_as_the_contract_has_it() {
         last_seen_at: 2,
     };
     connected[0].endpoints = vec![endpoint("GET", "/a"), endpoint("", "odd")];
-    let sources = Sources { bridge: &bridge, connected: &connected, others: &[], host: "box", ages: AGES, now: NOW };
-    let filter = Filter { account: Some("me".into()), ..Filter::default() };
+    let sources =
+        RecordSources { bridge: &bridge, connected: &connected, others: &[], host: "box", ages: AGES, now: NOW };
+    let filter = RecordFilter { account: Some("me".into()), ..RecordFilter::default() };
     let (records, _) = merge(sources, &filter, false);
     let json = serde_json::to_value(&records).unwrap();
     assert_eq!(json[0]["host"], "box");

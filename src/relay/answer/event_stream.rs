@@ -3,13 +3,13 @@
 //! One pass, and what it finds is written at once: an answer may hold a million events, and nothing is kept of one but
 //! the text that it adds.
 
-use super::{Spelling, Taken};
+use super::{ShapedAnswer, TextAssembly};
 use crate::{
     platforms::{
-        event_stream::{Event, events},
-        full_text::Reader,
+        event_stream::{SseEvent, events},
+        full_text::FullTextReader,
     },
-    wire::{Raw, json, too_deep},
+    wire::{RawJson, json, too_deep},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -19,19 +19,19 @@ use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
 /// What the caller is shown instead of `text`: its events, the text that they spell where that is known, and itself.
-pub(super) fn take_apart(text: &str, spelling: Spelling) -> Taken {
+pub(super) fn render(text: &str, assembly: TextAssembly) -> ShapedAnswer {
     let mut out = String::with_capacity(text.len().saturating_mul(3));
     out.push_str("{\"content_type\":\"text/event-stream\",\"events\":[");
-    let (mut reader, mut deltas) = (spelling.assistant.and_then(Reader::of), String::new());
+    let (mut reader, mut deltas) = (assembly.assistant.and_then(FullTextReader::of), String::new());
     for event in events(text) {
         if let Some(reader) = &mut reader {
             reader.event(&event);
         }
-        show(text, &event, &mut out, &mut deltas);
+        write_event(text, &event, &mut out, &mut deltas);
     }
     out.push(']');
     // What an assistant says in a form that is not known is not guessed at.
-    let (full_text, drift) = match reader.map(Reader::finish) {
+    let (full_text, drift) = match reader.map(FullTextReader::finish) {
         Some(Ok(said)) => (Some(said), None),
         Some(Err(drift)) => (None, Some(drift)),
         None => (Some(deltas), None),
@@ -43,11 +43,11 @@ pub(super) fn take_apart(text: &str, spelling: Spelling) -> Taken {
     out.push_str(",\"raw\":");
     json::write(&mut out, &text);
     out.push('}');
-    Taken { shown: Raw::trusted(out), drift }
+    ShapedAnswer { shown: RawJson::trusted(out), drift }
 }
 
 /// Writes an event and adds its delta to `deltas`.
-fn show(text: &str, event: &Event<'_>, out: &mut String, deltas: &mut String) {
+fn write_event(text: &str, event: &SseEvent<'_>, out: &mut String, deltas: &mut String) {
     let data = event.data.as_deref().unwrap_or_default();
     out.push_str(if out.ends_with('[') { "{\"event\":" } else { ",{\"event\":" });
     json::write(out, &event.name.unwrap_or("message"));
@@ -55,7 +55,7 @@ fn show(text: &str, event: &Event<'_>, out: &mut String, deltas: &mut String) {
     match serde_json::from_str::<&RawValue>(data).map(RawValue::get) {
         Ok(value) if !too_deep(value) => {
             out.push_str(value);
-            spell(value, deltas);
+            append_delta(value, deltas);
         }
         _ => json::write(out, &data),
     }
@@ -70,21 +70,21 @@ fn show(text: &str, event: &Event<'_>, out: &mut String, deltas: &mut String) {
 }
 
 /// Adds the text delta that `data` holds in one of the known shapes; a ChatGPT message replaces what was there.
-fn spell(data: &str, full_text: &mut String) {
+fn append_delta(data: &str, full_text: &mut String) {
     if !["completion", "delta", "text", "parts"].iter().any(|key| data.contains(key)) {
         return;
     }
-    let fields = Fields::of(data);
-    let content = Fields::of(Fields::of(fields.message).content);
+    let fields = DeltaFields::of(data);
+    let content = DeltaFields::of(DeltaFields::of(fields.message).content);
     if content.parts.starts_with('[') {
         match serde_json::from_str(content.parts) {
-            Ok(Parts(whole)) if !whole.is_empty() => *full_text = whole,
+            Ok(ContentParts(whole)) if !whole.is_empty() => *full_text = whole,
             _ => {}
         }
         return;
     }
     let delta =
-        [fields.completion, Fields::of(fields.delta).text, fields.delta, fields.text].into_iter().find_map(string);
+        [fields.completion, DeltaFields::of(fields.delta).text, fields.delta, fields.text].into_iter().find_map(string);
     full_text.push_str(&delta.unwrap_or_default());
 }
 
@@ -97,7 +97,7 @@ fn string(json: &str) -> Option<Cow<'_, str>> {
 
 /// The fields that lead to a delta, on whatever level, as JSON; empty where there is none.
 #[derive(Default)]
-struct Fields<'a> {
+struct DeltaFields<'a> {
     message: &'a str,
     content: &'a str,
     parts: &'a str,
@@ -108,7 +108,7 @@ struct Fields<'a> {
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
-enum Name {
+enum DeltaFieldName {
     Message,
     Content,
     Parts,
@@ -119,34 +119,34 @@ enum Name {
     Other,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> DeltaFields<'a> {
     /// None of them when `json` is no object.
     fn of(json: &'a str) -> Self {
-        if json.starts_with('{') { serde_json::from_str(json).unwrap_or_default() } else { Fields::default() }
+        if json.starts_with('{') { serde_json::from_str(json).unwrap_or_default() } else { DeltaFields::default() }
     }
 }
 
 /// By hand, for of a name given twice the last counts, which `serde`'s own reading refuses.
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for DeltaFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
+            type Value = DeltaFields<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
-                let mut fields = Fields::default();
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<DeltaFields<'de>, M::Error> {
+                let mut fields = DeltaFields::default();
                 while let Some(name) = map.next_key()? {
                     let value = map.next_value::<&RawValue>()?.get();
                     match name {
-                        Name::Message => fields.message = value,
-                        Name::Content => fields.content = value,
-                        Name::Parts => fields.parts = value,
-                        Name::Completion => fields.completion = value,
-                        Name::Delta => fields.delta = value,
-                        Name::Text => fields.text = value,
-                        Name::Other => {}
+                        DeltaFieldName::Message => fields.message = value,
+                        DeltaFieldName::Content => fields.content = value,
+                        DeltaFieldName::Parts => fields.parts = value,
+                        DeltaFieldName::Completion => fields.completion = value,
+                        DeltaFieldName::Delta => fields.delta = value,
+                        DeltaFieldName::Text => fields.text = value,
+                        DeltaFieldName::Other => {}
                     }
                 }
                 Ok(fields)
@@ -157,22 +157,22 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 }
 
 /// The strings of an array as one; what else it holds is passed over.
-struct Parts(String);
+struct ContentParts(String);
 
-impl<'de> Deserialize<'de> for Parts {
+impl<'de> Deserialize<'de> for ContentParts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Array;
         impl<'de> Visitor<'de> for Array {
-            type Value = Parts;
+            type Value = ContentParts;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
             }
-            fn visit_seq<S: SeqAccess<'de>>(self, mut parts: S) -> Result<Parts, S::Error> {
+            fn visit_seq<S: SeqAccess<'de>>(self, mut parts: S) -> Result<ContentParts, S::Error> {
                 let mut whole = String::new();
                 while let Some(part) = parts.next_element::<&RawValue>()? {
                     whole.push_str(&string(part.get()).unwrap_or_default());
                 }
-                Ok(Parts(whole))
+                Ok(ContentParts(whole))
             }
         }
         deserializer.deserialize_seq(Array)

@@ -1,15 +1,15 @@
 //! The shapes of a buffered answer.
 
 use super::*;
-use crate::wire::Headers;
+use crate::wire::ResponseHeaders;
 use serde_json::{Value, json};
 
 const MAX: usize = 1_000;
 
 fn shaped(body: &Value, content_type: Option<&str>) -> Value {
-    let headers = Headers { content_type: content_type.map(str::to_owned), retry_after: None };
-    let answer = Answer { ok: true, body: Raw::of(body), headers, ..Answer::default() };
-    serde_json::from_str(shape(&answer, MAX, Spelling::default()).unwrap().shown.text()).unwrap()
+    let headers = ResponseHeaders { content_type: content_type.map(str::to_owned), retry_after: None };
+    let answer = ApiResponse { ok: true, body: RawJson::of(body), headers, ..ApiResponse::default() };
+    serde_json::from_str(shape_answer(&answer, MAX, TextAssembly::default()).unwrap().shown.text()).unwrap()
 }
 
 #[test]
@@ -28,9 +28,9 @@ fn json_is_itself_also_when_it_came_as_text() {
         assert_eq!(shaped(&body, None), shown, "{body}");
     }
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
-    let answer = Answer { body: Raw::of(&deep), ..Answer::default() };
+    let answer = ApiResponse { body: RawJson::of(&deep), ..ApiResponse::default() };
     assert!(
-        shape(&answer, MAX, Spelling::default()).unwrap().shown.text().starts_with('"'),
+        shape_answer(&answer, MAX, TextAssembly::default()).unwrap().shown.text().starts_with('"'),
         "text that nests too deep stays text"
     );
 }
@@ -38,12 +38,12 @@ fn json_is_itself_also_when_it_came_as_text() {
 #[test]
 fn an_answer_over_the_limit_is_too_large_however_it_is_escaped() {
     let of = |body: Value| {
-        let answer = Answer { body: Raw::of(&body), ..Answer::default() };
-        shape(&answer, MAX, Spelling::default()).map(|taken| taken.shown)
+        let answer = ApiResponse { body: RawJson::of(&body), ..ApiResponse::default() };
+        shape_answer(&answer, MAX, TextAssembly::default()).map(|taken| taken.shown)
     };
     assert!(of(json!("\n".repeat(MAX))).is_ok(), "the text counts, not its escapes");
-    assert_eq!(of(json!("y".repeat(MAX + 1))), Err(TooLarge));
-    assert_eq!(of(json!([" ".repeat(MAX)])), Err(TooLarge));
+    assert_eq!(of(json!("y".repeat(MAX + 1))), Err(AnswerTooLarge));
+    assert_eq!(of(json!([" ".repeat(MAX)])), Err(AnswerTooLarge));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_deltas_of_every_known_shape_are_joined() {
 #[test]
 fn of_an_event_the_lines_stand_as_they_came_and_its_json_too() {
     let text = "\u{feff}: c\r\nevent: e\rdata: {\"b\": 1,\r\ndata: \"a\": 2}\n\nid: 1\n\nevent: bare\n\n";
-    let shown = event_stream::take_apart(text, Spelling::default()).shown;
+    let shown = event_stream::render(text, TextAssembly::default()).shown;
     assert!(shown.text().contains("\"data\":{\"b\": 1,\n\"a\": 2},"), "copied, not written anew");
     let shown: Value = serde_json::from_str(shown.text()).unwrap();
     let bare = json!({"event": "bare", "data": "", "raw": "event: bare"});
@@ -113,14 +113,14 @@ fn what_has_no_known_shape_spells_nothing() {
 
 #[test]
 fn a_long_error_body_is_cut_to_a_string() {
-    let long = cut(Raw::of(&"e".repeat(200_000)));
+    let long = cut(RawJson::of(&"e".repeat(200_000)));
     assert_eq!(long.string().unwrap().len(), ERROR_BODY_MAX);
-    let umlauts = cut(Raw::of(&format!("x{}", "ü".repeat(100_000))));
+    let umlauts = cut(RawJson::of(&format!("x{}", "ü".repeat(100_000))));
     assert_eq!(umlauts.string().unwrap().len(), ERROR_BODY_MAX - 1, "never inside a character");
-    let object = cut(Raw::of(&json!({"k": "v".repeat(70_000)})));
+    let object = cut(RawJson::of(&json!({"k": "v".repeat(70_000)})));
     assert!(object.string().unwrap().starts_with("{\"k\":"));
-    assert_eq!(cut(Raw::trusted("{\"why\":\"no\"}")).text(), "{\"why\":\"no\"}");
-    assert_eq!(cut(Raw::of(&"{\"why\":1}")).text(), "{\"why\":1}");
+    assert_eq!(cut(RawJson::trusted("{\"why\":\"no\"}")).text(), "{\"why\":\"no\"}");
+    assert_eq!(cut(RawJson::of(&"{\"why\":1}")).text(), "{\"why\":1}");
 }
 
 #[test]

@@ -5,12 +5,12 @@ use crate::{
     bridge::Report,
     faults,
     ids::ClientId,
-    policy::{Reason, Verdict, Waiting},
+    policy::{LeaseVerdict, PendingLease, WaitReason},
     relay::{
-        Entry,
-        cancel::{CancelAnswer, CancelRefused, InFlight, Queued},
-        ending::Cause,
-        life::Cancelled,
+        JournalEntry,
+        cancel::{CancelError, CancelRequested, CancelResponse, CancelledInQueue},
+        request_error::RequestError,
+        request_state::CancelOutcome,
     },
 };
 use actix::prelude::*;
@@ -23,14 +23,14 @@ impl Actor for Exchange {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let applied = self.apply(ctx);
+        let applied = self.acquire_lease(ctx);
         if let Some(registration) = &mut self.registration {
             let client = self.client.as_ref().map(|client| &client.client_id);
-            registration.phases.queued(&self.request, client, self.requested_at);
+            registration.events.queued(&self.request, client, self.requested_at);
         }
         match applied {
             Ok(()) => {
-                self.life.queued(Instant::now());
+                self.state.mark_queued(Instant::now());
                 self.arm(ctx);
             }
             Err(cause) => self.end(Err(cause), false, ctx),
@@ -38,16 +38,16 @@ impl Actor for Exchange {
     }
 }
 
-impl Handler<Verdict> for Exchange {
+impl Handler<LeaseVerdict> for Exchange {
     type Result = ();
 
-    fn handle(&mut self, verdict: Verdict, ctx: &mut Self::Context) {
+    fn handle(&mut self, verdict: LeaseVerdict, ctx: &mut Self::Context) {
         match verdict {
-            Verdict::Granted(lease) => self.granted(lease, ctx),
-            Verdict::Refused(refusal) => self.end(Err(Cause::Refused(refusal)), false, ctx),
-            Verdict::Swept => {
+            LeaseVerdict::Granted(lease) => self.granted(lease, ctx),
+            LeaseVerdict::Refused(refusal) => self.end(Err(RequestError::Refused(refusal)), false, ctx),
+            LeaseVerdict::Swept => {
                 self.lease = None;
-                self.end(Err(Cause::Swept), false, ctx);
+                self.end(Err(RequestError::Swept), false, ctx);
             }
         }
     }
@@ -59,13 +59,13 @@ impl Handler<Report> for Exchange {
     fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
         faults::point("exchange");
         match report {
-            Report::Said(said, heard_at) => self.said(said, heard_at, ctx),
+            Report::Said(said, heard_at) => self.on_report(said, heard_at, ctx),
             Report::Garbled { why, last } => {
-                let act = self.life.fail(Cause::Garbled(why));
+                let act = self.state.fail(RequestError::Garbled(why));
                 self.perform(act, last, ctx);
             }
             Report::Gone(gone) => {
-                let act = self.life.gone(gone);
+                let act = self.state.on_client_gone(gone);
                 self.perform(act, true, ctx);
             }
         }
@@ -74,34 +74,38 @@ impl Handler<Report> for Exchange {
 
 /// Somebody wants the request no more.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<CancelAnswer, CancelRefused>")]
-pub(in crate::relay) struct Cancel {
+#[rtype(result = "Result<CancelResponse, CancelError>")]
+pub(in crate::relay) struct CancelExchange {
     /// Who is thought to perform it.
     pub(in crate::relay) client_id: Option<ClientId>,
     pub(in crate::relay) reason: Option<String>,
 }
 
-impl Handler<Cancel> for Exchange {
-    type Result = Result<CancelAnswer, CancelRefused>;
+impl Handler<CancelExchange> for Exchange {
+    type Result = Result<CancelResponse, CancelError>;
 
-    fn handle(&mut self, Cancel { client_id, reason }: Cancel, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        CancelExchange { client_id, reason }: CancelExchange,
+        ctx: &mut Self::Context,
+    ) -> Self::Result {
         let executing = self.client.as_ref().map(|client| client.client_id.clone());
         if client_id.is_some() && client_id != executing {
-            return Err(CancelRefused::Mismatch { executing });
+            return Err(CancelError::Mismatch { executing });
         }
         let reason = reason.unwrap_or_else(|| NO_REASON.to_owned());
         let (request_id, platform) = (self.request.id.clone(), self.request.platform.clone());
-        match self.life.cancel(Instant::now()) {
-            Cancelled::Late => Err(CancelRefused::NotFound),
-            Cancelled::Queued => {
-                self.end(Err(Cause::Cancelled), false, ctx);
+        match self.state.cancel(Instant::now()) {
+            CancelOutcome::Late => Err(CancelError::NotFound),
+            CancelOutcome::Queued => {
+                self.end(Err(RequestError::Cancelled), false, ctx);
                 let (status, kind) = ("cancelled", "queue_cancel");
-                Ok(CancelAnswer::Queued(Queued { status, kind, request_id, platform, reason }))
+                Ok(CancelResponse::Queued(CancelledInQueue { status, kind, request_id, platform, reason }))
             }
-            Cancelled::Again => self.cancelled.as_deref().cloned().ok_or(CancelRefused::NotFound),
-            Cancelled::First => {
-                let client = self.client.as_ref().ok_or(CancelRefused::NotFound)?;
-                let answer = CancelAnswer::InFlight(InFlight {
+            CancelOutcome::Again => self.cancelled.as_deref().cloned().ok_or(CancelError::NotFound),
+            CancelOutcome::First => {
+                let client = self.client.as_ref().ok_or(CancelError::NotFound)?;
+                let answer = CancelResponse::InFlight(CancelRequested {
                     client_id: client.client_id.clone(),
                     connection_id: client.connection_id.clone(),
                     dispatched_at: self.dispatched_at,
@@ -111,7 +115,7 @@ impl Handler<Cancel> for Exchange {
                     status: "cancel_requested",
                     kind: "request_cancel",
                 });
-                if let (Some(dispatched), CancelAnswer::InFlight(told)) = (&self.dispatched, &answer) {
+                if let (Some(dispatched), CancelResponse::InFlight(told)) = (&self.dispatched, &answer) {
                     dispatched.cancel(&told.reason);
                 }
                 self.cancelled = Some(Box::new(answer.clone()));
@@ -131,7 +135,7 @@ impl Handler<CallerGone> for Exchange {
     type Result = ();
 
     fn handle(&mut self, _: CallerGone, ctx: &mut Self::Context) {
-        self.end(Err(Cause::CallerGone), false, ctx);
+        self.end(Err(RequestError::CallerGone), false, ctx);
         ctx.stop();
     }
 }
@@ -145,46 +149,46 @@ impl Handler<Revoked> for Exchange {
     type Result = ();
 
     fn handle(&mut self, _: Revoked, ctx: &mut Self::Context) {
-        self.end(Err(Cause::Revoked), false, ctx);
+        self.end(Err(RequestError::Revoked), false, ctx);
     }
 }
 
 /// The daemon stops.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(in crate::relay) struct Stop;
+pub(in crate::relay) struct StopExchange;
 
-impl Handler<Stop> for Exchange {
+impl Handler<StopExchange> for Exchange {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        self.end(Err(Cause::Gone(crate::bridge::Gone::Stopped)), false, ctx);
+    fn handle(&mut self, _: StopExchange, ctx: &mut Self::Context) {
+        self.end(Err(RequestError::Gone(crate::bridge::Gone::Stopped)), false, ctx);
     }
 }
 
 /// Asks how things stand, and what a queued one waits for; nothing when it is over.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Entry>")]
-pub(in crate::relay) struct View;
+#[rtype(result = "Option<JournalEntry>")]
+pub(in crate::relay) struct GetJournalEntry;
 
-impl Handler<View> for Exchange {
-    type Result = MessageResult<View>;
+impl Handler<GetJournalEntry> for Exchange {
+    type Result = MessageResult<GetJournalEntry>;
 
-    fn handle(&mut self, _: View, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: GetJournalEntry, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.registration.is_some().then(|| self.entry(None, None, None)))
     }
 }
 
 /// Asks what it waits for; nothing when it waits no more.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<Reason>")]
-pub(in crate::relay) struct WaitsFor;
+#[rtype(result = "Option<WaitReason>")]
+pub(in crate::relay) struct GetWaitReason;
 
-impl Handler<WaitsFor> for Exchange {
-    type Result = ResponseFuture<Option<Reason>>;
+impl Handler<GetWaitReason> for Exchange {
+    type Result = ResponseFuture<Option<WaitReason>>;
 
-    fn handle(&mut self, _: WaitsFor, _: &mut Self::Context) -> Self::Result {
-        let asked = self.waiting.as_ref().map(Waiting::reason);
+    fn handle(&mut self, _: GetWaitReason, _: &mut Self::Context) -> Self::Result {
+        let asked = self.waiting.as_ref().map(PendingLease::reason);
         Box::pin(async move { asked?.await })
     }
 }

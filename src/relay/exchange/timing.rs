@@ -1,8 +1,8 @@
 //! The one timer of an exchange: whatever time alone brings. It is armed for the earliest, events move deadlines without
 //! touching it, and a ring that came too early arms it again.
 
-use super::{Exchange, RECORD_AFTER, Sink};
-use crate::relay::{ending::Cause, stream::Writer};
+use super::{AnswerSink, Exchange, RECORD_AFTER};
+use crate::relay::{request_error::RequestError, stream::StreamWriter};
 use actix::prelude::*;
 use tokio::time::Instant;
 
@@ -17,17 +17,17 @@ impl Exchange {
             ctx.cancel_future(handle);
         }
         let pause = wanted.saturating_duration_since(Instant::now());
-        self.timer = Some((wanted, ctx.run_later(pause, Self::ring)));
+        self.timer = Some((wanted, ctx.run_later(pause, Self::on_timer)));
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let record = (!self.recorded && self.registration.is_some()).then(|| self.requested + RECORD_AFTER);
         // A reader that takes nothing is looked for at least this often.
-        let stalled = matches!(self.sink, Sink::Stream(_)).then(|| Instant::now() + self.hub.stall());
-        [record, stalled, self.life.deadline()].into_iter().flatten().min()
+        let stalled = matches!(self.sink, AnswerSink::Stream(_)).then(|| Instant::now() + self.hub.stall_timeout());
+        [record, stalled, self.state.deadline()].into_iter().flatten().min()
     }
 
-    fn ring(&mut self, ctx: &mut Context<Self>) {
+    fn on_timer(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
         let now = Instant::now();
         if !self.recorded && self.registration.is_some() && self.requested.elapsed() >= RECORD_AFTER {
@@ -40,18 +40,18 @@ impl Exchange {
         }
         if let Some(writer) = self.stalled(now) {
             writer.cut();
-            self.end(Err(Cause::CallerGone), false, ctx);
+            self.end(Err(RequestError::CallerGone), false, ctx);
             return ctx.stop();
         }
-        let act = self.life.tick(now);
+        let act = self.state.on_timer(now);
         self.perform(act, false, ctx);
         self.arm(ctx);
     }
 
     /// The stream whose reader has taken nothing for too long.
-    fn stalled(&self, now: Instant) -> Option<&Writer> {
-        let Sink::Stream(writer) = &self.sink else { return None };
+    fn stalled(&self, now: Instant) -> Option<&StreamWriter> {
+        let AnswerSink::Stream(writer) = &self.sink else { return None };
         let since = writer.waiting_since()?;
-        (now - since >= self.hub.stall()).then_some(writer)
+        (now - since >= self.hub.stall_timeout()).then_some(writer)
     }
 }

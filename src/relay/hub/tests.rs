@@ -2,16 +2,16 @@
 
 use super::*;
 use crate::{
-    events::Resume,
-    platforms::registry::Registry,
-    relay::Call,
-    store::{Later, Store, StoreSettings},
-    system::settings::Node,
+    events::ResumePoint,
+    platforms::registry::PlatformRegistry,
+    relay::UpstreamCall,
+    store::{Store, StoreSettings, WriteBehind},
+    system::settings::NodeSettings,
     testing::frozen,
 };
 use std::{future::poll_fn, path::Path, sync::mpsc};
 
-async fn hub(events: Bus) -> Hub {
+async fn hub(events: EventBus) -> RelayHub {
     let clock = Clock::starting_at(1_000);
     let identity = bridge::Identity {
         host: "h".into(),
@@ -23,9 +23,10 @@ async fn hub(events: Bus) -> Hub {
     };
     let settings = StoreSettings::default();
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
-    let later = Later::start(store.clone(), &settings, &Default::default());
-    let memory = frozen(policy::Memory::open(&store, later.clone(), clock, 8)).await.unwrap();
-    let system = frozen(System::open(store.clone(), events.clone(), clock, Node::default())).await.unwrap();
+    let later = WriteBehind::start(store.clone(), &settings, &Default::default());
+    let memory = frozen(policy::PolicyMemory::open(&store, later.clone(), clock, 8)).await.unwrap();
+    let system =
+        frozen(SystemControl::open(store.clone(), events.clone(), clock, NodeSettings::default())).await.unwrap();
     let of_bridge = bridge::settings::Bridge::default();
     let pairings = frozen(bridge::Pairings::open(store, &of_bridge, events.clone(), clock)).await.unwrap();
     let bridge = bridge::Hub::new(bridge::Setup {
@@ -33,7 +34,7 @@ async fn hub(events: Bus) -> Hub {
         settings: Arc::new(of_bridge),
         login_state: bridge::settings::LoginState::default(),
         identity,
-        registry: Arc::new(Registry::new(&Default::default())),
+        registry: Arc::new(PlatformRegistry::new(&Default::default())),
         clock,
         events: events.clone(),
         later,
@@ -41,15 +42,15 @@ async fn hub(events: Bus) -> Hub {
         metrics: Default::default(),
         final_messages: Arc::new(Nobody),
     });
-    let policy = policy::Hub::new(policy::Parts {
+    let policy = policy::PolicyHub::new(policy::PolicyParts {
         settings: Arc::default(),
         clock,
         events: events.clone(),
         memory,
-        observer: policy::Observer::default(),
+        observer: policy::PolicyObserver::default(),
     });
-    let (journal, stall) = (Journal::off(), Duration::from_secs(30));
-    Hub::new(Setup {
+    let (journal, stall) = (RequestJournal::off(), Duration::from_secs(30));
+    RelayHub::new(RelayParts {
         bridge,
         policy,
         journal,
@@ -72,22 +73,22 @@ impl bridge::FinalMessages for Nobody {
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
-    let bus = Bus::new(1, 16);
-    let (hub, mut told) = (hub(bus.clone()).await, bus.subscribe(Resume::Live));
-    let request = Request {
-        work: crate::relay::Work::Call,
+    let bus = EventBus::new(1, 16);
+    let (hub, mut told) = (hub(bus.clone()).await, bus.subscribe(ResumePoint::Live));
+    let request = RelayRequest {
+        work: crate::relay::RequestWork::Call,
         id: RequestId::trusted("r"),
         platform: PlatformName::trusted("claude"),
         client_id: None,
         mode: ResponseMode::Buffered,
-        call: Call::default(),
+        call: UpstreamCall::default(),
         timeout: None,
     };
-    let mut phases = Phases::new(bus.clone(), Default::default());
-    phases.queued(&request, None, 1);
-    let registration = Registration { hub: hub.clone(), id: request.id, phases, died: None };
+    let mut events = RequestEvents::new(bus.clone(), Default::default());
+    events.queued(&request, None, 1);
+    let registration = LiveRegistration { hub: hub.clone(), id: request.id, events, died: None };
     assert_eq!(told.told().len(), 1);
-    let mut waiting = bus.subscribe(Resume::Live);
+    let mut waiting = bus.subscribe(ResumePoint::Live);
     let (locked, is_locked) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let holder = std::thread::spawn(move || {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    store::{StoreSettings, requests::List, tests::Folder},
+    store::{StoreSettings, requests::RequestList, tests::Folder},
     testing::frozen,
 };
 
@@ -10,22 +10,22 @@ fn entry(id: i64, platform: &str) -> Entry {
     Entry { platform: platform.into(), ..crate::store::requests::tests::row(id) }
 }
 
-fn ids(page: &Page) -> Vec<i64> {
+fn ids(page: &JournalPage) -> Vec<i64> {
     page.entries.iter().map(|shown| shown.entry.id).collect()
 }
 
 #[test]
 fn a_walk_that_ended_early_is_told_and_what_is_live_below_it_comes_later() {
-    let filter = |limit| Filter { platform: Some("kimi".into()), limit, ..Filter::default() };
-    let live = || [entry(95, "kimi"), entry(94, "claude"), entry(7, "kimi")].map(Shown::from).to_vec();
-    let stored = |walked_to| List { rows: vec![entry(96, "kimi"), entry(92, "kimi")], walked_to };
-    let page = merged(live(), stored(Some(91)), &filter(9));
+    let filter = |limit| JournalFilter { platform: Some("kimi".into()), limit, ..JournalFilter::default() };
+    let live = || [entry(95, "kimi"), entry(94, "claude"), entry(7, "kimi")].map(JournalEntryView::from).to_vec();
+    let stored = |walked_to| RequestList { rows: vec![entry(96, "kimi"), entry(92, "kimi")], walked_to };
+    let page = merge_page(live(), stored(Some(91)), &filter(9));
     assert_eq!((ids(&page), page.next_before), (vec![96, 95, 92], Some(91)));
-    let page = merged(live(), stored(Some(91)), &filter(2));
+    let page = merge_page(live(), stored(Some(91)), &filter(2));
     assert_eq!((ids(&page), page.next_before), (vec![96, 95], Some(95)), "it is full before that");
-    let page = merged(live(), stored(None), &filter(9));
+    let page = merge_page(live(), stored(None), &filter(9));
     assert_eq!((ids(&page), page.next_before), (vec![96, 95, 92, 7], None));
-    let page = merged(Vec::new(), List { rows: Vec::new(), walked_to: Some(91) }, &filter(9));
+    let page = merge_page(Vec::new(), RequestList { rows: Vec::new(), walked_to: Some(91) }, &filter(9));
     assert_eq!((ids(&page), page.next_before), (Vec::<i64>::new(), Some(91)), "an empty page that is not the last");
 }
 
@@ -34,10 +34,10 @@ async fn a_blocked_writer_hides_only_what_it_has_not_written() {
     let folder = Folder::new();
     let settings = StoreSettings::default();
     let store = Store::open(&folder.database(), &settings).unwrap();
-    let later = Later::start(store.clone(), &settings, &Default::default());
-    let journal = frozen(Journal::open(store.clone(), later.clone(), 0)).await.unwrap();
+    let write_behind = WriteBehind::start(store.clone(), &settings, &Default::default());
+    let journal = frozen(RequestJournal::open(store.clone(), write_behind.clone(), 0)).await.unwrap();
     journal.record(entry(1, "kimi"));
-    frozen(later.flush()).await.unwrap();
+    frozen(write_behind.flush()).await.unwrap();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let blocked = actix_rt::spawn({
         let store = store.clone();
@@ -45,7 +45,7 @@ async fn a_blocked_writer_hides_only_what_it_has_not_written() {
     });
     tokio::task::yield_now().await;
     journal.record(entry(2, "kimi"));
-    let all = Filter { limit: 9, ..Filter::default() };
+    let all = JournalFilter { limit: 9, ..JournalFilter::default() };
     let page = journal.page(vec![entry(3, "kimi").into()], all.clone()).await.unwrap();
     assert_eq!(ids(&page), [3, 1]);
     assert_eq!(journal.latest("req_1").await, Ok(Some(entry(1, "kimi"))));

@@ -1,9 +1,9 @@
 //! Lets go of the oldest lines. The last of them stays known as the anchor, from which the first that is left goes on.
 
-use super::{ROW, Verifier, chain, ends, logs};
+use super::{ChainVerifier, ROW, chain, ends, logs};
 use crate::{
     clock::WallMs,
-    store::{StoreError, Unavailable, retention::Swept, tasks::logs::LogRow},
+    store::{StoreError, Unavailable, retention::SweepProgress, tasks::logs::LogRow},
 };
 use diesel::prelude::*;
 
@@ -20,11 +20,11 @@ pub(in crate::store) fn expire(
     cutoff: WallMs,
     now: WallMs,
     rows: i64,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepProgress, StoreError> {
     let window: Vec<LogRow> = logs::table.order(logs::id).limit(rows).load(conn)?;
     let aged = window.iter().take_while(|row| !(cutoff..=now).contains(&row.at));
     let leaving = aged.enumerate().filter(|(_, row)| row.at < cutoff).last().map_or(0, |(at, _)| at + 1);
-    let mut verifier = Verifier::new(ends(conn)?);
+    let mut verifier = ChainVerifier::new(ends(conn)?);
     let broken = window[..leaving].iter().find_map(|row| verifier.take(row).err());
     let deleted = usize::try_from(verifier.lines()).unwrap_or(leaving);
     if let Some(last) = verifier.last().filter(|_| deleted > 0) {
@@ -35,6 +35,6 @@ pub(in crate::store) fn expire(
     match broken {
         // Those before it leave first.
         Some(broken) if deleted == 0 => Err(Unavailable::Damaged(broken.to_string()).into()),
-        _ => Ok(Swept { deleted, next: (deleted > 0).then_some(0) }),
+        _ => Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) }),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::{
-    batches::{self, Approval, Decision, MessageOf, NewBatch, Origin, Status, Work},
+    batches::{self, Approval, ApprovalDecision, BatchMessage, BatchOrigin, BatchStatus, BatchWork, NewBatch},
     memory, tasks,
 };
 use proptest::{prelude::*, sample::Index, test_runner::Config};
@@ -10,7 +10,7 @@ use proptest::{prelude::*, sample::Index, test_runner::Config};
 /// Something that is written, or goes.
 #[derive(Clone, Debug)]
 enum Step {
-    Batch(Status, usize),
+    Batch(BatchStatus, usize),
     Operation,
     Begin(Index),
     EndRun(Index, bool),
@@ -24,7 +24,13 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let statuses = [Status::PendingApproval, Status::Queued, Status::Running, Status::Rejected, Status::DuplicateOnly];
+    let statuses = [
+        BatchStatus::PendingApproval,
+        BatchStatus::Queued,
+        BatchStatus::Running,
+        BatchStatus::Rejected,
+        BatchStatus::DuplicateOnly,
+    ];
     let index = || any::<Index>();
     let step = prop_oneof![
         3 => (prop::sample::select(statuses.to_vec()), 0_usize..4).prop_map(|(status, runs)| Step::Batch(status, runs)),
@@ -57,8 +63,8 @@ impl World {
                 let new = NewBatch {
                     batch_id: batches::new_id(),
                     status: *status,
-                    origin: Origin::Live,
-                    message: MessageOf {
+                    origin: BatchOrigin::Live,
+                    message: BatchMessage {
                         platform: "claude".into(),
                         assistant_message_id: "m".into(),
                         ..Default::default()
@@ -68,16 +74,16 @@ impl World {
                     digest: Some("d".into()),
                     plan: "{}".into(),
                     rejection: None,
-                    work: Some(Work { title: "title".into(), tools: vec!["exec".into(); *runs] }),
+                    work: Some(BatchWork { title: "title".into(), tools: vec!["exec".into(); *runs] }),
                 };
                 self.runs.extend(batches::create(conn, &new, now).unwrap().run_ids);
                 self.batches.push(new.batch_id);
             }
             Step::Operation => {
-                let source = tasks::Source { caller: Some("bearer".into()), ..tasks::Source::default() };
+                let source = tasks::TaskSource { caller: Some("bearer".into()), ..tasks::TaskSource::default() };
                 let new = tasks::NewTask {
-                    kind: tasks::Kind::HostOperation,
-                    status: tasks::Status::Running,
+                    kind: tasks::TaskKind::HostOperation,
+                    status: tasks::TaskStatus::Running,
                     title: "exec".into(),
                     source,
                     tools: vec!["exec".into()],
@@ -86,17 +92,17 @@ impl World {
             }
             Step::Begin(at) => on(&self.batches, at, |batch| drop(batches::begin(conn, batch, now))),
             Step::EndRun(at, ok) => on(&self.runs, at, |run| {
-                let to = if *ok { tasks::Status::Succeeded } else { tasks::Status::Failed };
-                tasks::change_run(conn, run, tasks::Status::Running, "", now).unwrap();
+                let to = if *ok { tasks::TaskStatus::Succeeded } else { tasks::TaskStatus::Failed };
+                tasks::change_run(conn, run, tasks::TaskStatus::Running, "", now).unwrap();
                 tasks::end_run(conn, run, to, "{}", now).unwrap();
             }),
             Step::Finish(at) => on(&self.batches, at, |batch| drop(batches::finish(conn, batch, now))),
             Step::Decide(at, yes) => on(&self.batches, at, |batch| {
                 let approval = if *yes { Approval::Given { digest: "d" } } else { Approval::Refused };
-                batches::decide(conn, batch, &Decision { approval, by: "me", reason: None }, now).unwrap();
+                batches::decide(conn, batch, &ApprovalDecision { approval, by: "me", reason: None }, now).unwrap();
             }),
             Step::Deliver(at) => on(&self.batches, at, |batch| {
-                batches::deliver(conn, batch, batches::Delivery::Delivered, "", now).unwrap();
+                batches::deliver(conn, batch, batches::DeliveryStatus::Delivered, "", now).unwrap();
             }),
             Step::ExpireApprovals => drop(batches::expire_approvals(conn, now, 2).unwrap()),
             Step::Interrupt => drop(batches::interrupt(conn, now).unwrap()),
@@ -116,7 +122,7 @@ fn lines(conn: &mut SqliteConnection) -> Vec<LogRow> {
 }
 
 /// The first break of the lines that follow those that were taken.
-fn broken(taken: &Verifier, rows: &[LogRow]) -> Option<Break> {
+fn broken(taken: &ChainVerifier, rows: &[LogRow]) -> Option<ChainBreak> {
     let mut verifier = taken.clone();
     rows.iter().find_map(|row| verifier.take(row).err()).or_else(|| verifier.finish().err())
 }
@@ -163,7 +169,7 @@ proptest! {
             prop_assert_eq!(&verdict.broken, &None, "after {:?}", step);
         }
         let rows = lines(conn);
-        let mut verifier = Verifier::new(ends(conn).unwrap());
+        let mut verifier = ChainVerifier::new(ends(conn).unwrap());
         let field = fields.index(FIELDS);
         for (at, row) in rows.iter().enumerate() {
             let (rest, behind) = (&rows[at..], &rows[at + 1..]);
@@ -213,8 +219,8 @@ proptest! {
     }
 }
 
-fn entry(at: WallMs, message: &str) -> Entry<'_> {
-    Entry { task_id: "task_1", run_id: None, at, level: Level::Info, event: "queued", message }
+fn entry(at: WallMs, message: &str) -> AuditEntry<'_> {
+    AuditEntry { task_id: "task_1", run_id: None, at, level: AuditLevel::Info, event: "queued", message }
 }
 
 fn chain_of(times: &[WallMs]) -> SqliteConnection {
@@ -231,8 +237,8 @@ fn lines_are_numbered_named_and_linked() {
     let rows = lines(conn);
     assert_eq!((rows[0].id, &*rows[0].log_id, &rows[0].previous_hash), (1, "log_0000000000000001", &None));
     assert_eq!((rows[1].id, rows[1].previous_hash.as_ref()), (2, Some(&rows[0].hash)));
-    let head = Some(Link { number: 2, hash: rows[1].hash.clone() });
-    assert_eq!(verify(conn), Ok(Verdict { lines: 2, anchor: None, head, broken: None }));
+    let head = Some(ChainLink { number: 2, hash: rows[1].hash.clone() });
+    assert_eq!(verify(conn), Ok(AuditVerdict { lines: 2, anchor: None, head, broken: None }));
     assert_eq!(verify(&mut memory()).unwrap().lines, 0);
 }
 
@@ -283,7 +289,7 @@ fn old_lines_leave_from_the_front_and_the_chain_goes_on() {
     assert_eq!(expire(conn, 35, 50, 3).unwrap(), Default::default());
     let verdict = verify(conn).unwrap();
     assert_eq!((verdict.lines, verdict.broken), (1, None));
-    assert_eq!(verdict.anchor, Some(Link { number: 4, hash: last.hash }));
+    assert_eq!(verdict.anchor, Some(ChainLink { number: 4, hash: last.hash }));
     assert_eq!(expire(conn, 45, 50, 3).unwrap().deleted, 1, "all may leave");
     let row = append(conn, &entry(60, "")).unwrap();
     assert_eq!((row.id, verify(conn).unwrap().broken), (6, None));

@@ -1,13 +1,13 @@
 //! The trail looked at from outside the daemon: the database is opened to read alone, whether a daemon runs or not.
 
-use super::{Verdict, verify};
+use super::{AuditVerdict, verify};
 use crate::store::{
     StoreError,
     batches::{self, BatchRow},
     open::{self, OpenError},
     schema::{instruction_batches, runs, task_logs},
     tasks::{
-        self, Page, TaskRow,
+        self, RowPage, TaskRow,
         logs::{self, LogRow},
         one_more,
         runs::RunRow,
@@ -22,13 +22,13 @@ use std::path::Path;
 const SHOWN_MAX: usize = 1_000;
 
 /// A database whose trail is looked at.
-pub struct Trail {
+pub struct AuditTrail {
     conn: SqliteConnection,
 }
 
 /// A task, or a batch that has none, with what happened to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Subject {
+pub struct AuditSubject {
     /// Its batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchRow>,
@@ -41,41 +41,41 @@ pub struct Subject {
     pub logs: Vec<LogRow>,
 }
 
-impl Trail {
+impl AuditTrail {
     /// Opens the database; it must be there.
     ///
     /// # Errors
     ///
     /// It cannot be read, or has no trail.
     pub fn open(path: &Path, busy_timeout_ms: u64) -> Result<Self, OpenError> {
-        open::observer(path, busy_timeout_ms).map(|conn| Trail { conn })
+        open::observer(path, busy_timeout_ms).map(|conn| AuditTrail { conn })
     }
 
     /// Checks the whole chain.
-    pub fn verify(&mut self) -> Result<Verdict, StoreError> {
+    pub fn verify(&mut self) -> Result<AuditVerdict, StoreError> {
         snapshot(&mut self.conn, verify)
     }
 
     /// The newest lines, newest first.
-    pub fn lines(&mut self, before: Option<i64>, limit: usize) -> Result<Page<LogRow>, StoreError> {
+    pub fn lines(&mut self, before: Option<i64>, limit: usize) -> Result<RowPage<LogRow>, StoreError> {
         let newest = task_logs::table.order(task_logs::id.desc()).limit(one_more(limit));
         let newest = newest.filter(task_logs::id.lt(before.unwrap_or(i64::MAX)));
-        Ok(Page::cut(newest.load(&mut self.conn)?, limit, |row: &LogRow| row.id))
+        Ok(RowPage::cut(newest.load(&mut self.conn)?, limit, |row: &LogRow| row.id))
     }
 
     /// What the name of a task, run, batch or line leads to.
-    pub fn subject(&mut self, name: &str) -> Result<Option<Subject>, StoreError> {
+    pub fn subject(&mut self, name: &str) -> Result<Option<AuditSubject>, StoreError> {
         snapshot(&mut self.conn, |conn| subject(conn, name))
     }
 }
 
-impl std::fmt::Debug for Trail {
+impl std::fmt::Debug for AuditTrail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trail").finish_non_exhaustive()
     }
 }
 
-fn subject(conn: &mut SqliteConnection, name: &str) -> Result<Option<Subject>, StoreError> {
+fn subject(conn: &mut SqliteConnection, name: &str) -> Result<Option<AuditSubject>, StoreError> {
     let task_id = task_id(conn, name)?;
     let task = tasks::one(conn, &task_id)?;
     let of_task = instruction_batches::table.filter(instruction_batches::task_id.eq(&task_id));
@@ -83,11 +83,11 @@ fn subject(conn: &mut SqliteConnection, name: &str) -> Result<Option<Subject>, S
     let batch = batches::one(conn, batch.as_deref().unwrap_or(&task_id))?.map(|batch| batch.row);
     let of_task = runs::table.filter(runs::task_id.eq(&task_id)).order(runs::position);
     let runs: Vec<RunRow> = of_task.limit(SHOWN_MAX as i64).load(conn)?;
-    let filter = logs::Filter { task_id, run_id: None, before: None, limit: SHOWN_MAX };
+    let filter = logs::LogFilter { task_id, run_id: None, before: None, limit: SHOWN_MAX };
     let mut logs = logs::list(conn, &filter)?.rows;
     logs.reverse();
     let there = task.is_some() || batch.is_some() || !logs.is_empty();
-    Ok(there.then_some(Subject { batch, task, runs, logs }))
+    Ok(there.then_some(AuditSubject { batch, task, runs, logs }))
 }
 
 /// The task that a name belongs to; of a batch without one the batch, and else the name itself.

@@ -1,6 +1,6 @@
 //! Checks the chain, line by line, as a stream: nothing of it is kept but the last link.
 
-use super::{Ends, Link, ends, hash, log_id};
+use super::{ChainEnds, ChainLink, ends, hash, log_id};
 use crate::store::{StoreError, schema::task_logs as logs, tasks::logs::LogRow};
 use diesel::prelude::*;
 use serde::Serialize;
@@ -11,7 +11,7 @@ const PAGE_ROWS: i64 = 1_000;
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "fault", rename_all = "snake_case")]
-pub enum Fault {
+pub enum ChainFault {
     /// Lines are missing before it, or it is one too many.
     #[error("line {expected} should stand there, but line {found} does")]
     Number {
@@ -29,7 +29,7 @@ pub enum Fault {
         found: String,
     },
     /// It does not follow the line before it.
-    #[error("its previous_hash should be {}, but is {}", told(.expected), told(.found))]
+    #[error("its previous_hash should be {}, but is {}", shown_hash(.expected), shown_hash(.found))]
     Previous {
         /// The hash of the line before it.
         expected: Option<String>,
@@ -45,63 +45,63 @@ pub enum Fault {
         found: String,
     },
     /// The chain ends elsewhere than it was written to, or the line that it ends with was written anew.
-    #[error("the trail should end with {}, but ends with {}", link(.expected), link(.found))]
+    #[error("the trail should end with {}, but ends with {}", shown_link(.expected), shown_link(.found))]
     End {
         /// The last line that was written.
-        expected: Option<Link>,
+        expected: Option<ChainLink>,
         /// The last line that is there.
-        found: Option<Link>,
+        found: Option<ChainLink>,
     },
     /// Nothing says where the chain begins and ends.
     #[error("the row that says where the trail begins and ends is gone")]
     NoEnds,
 }
 
-fn told(hash: &Option<String>) -> String {
+fn shown_hash(hash: &Option<String>) -> String {
     hash.as_ref().map_or_else(|| "absent".to_owned(), |hash| format!("{hash:?}"))
 }
 
-fn link(link: &Option<Link>) -> String {
+fn shown_link(link: &Option<ChainLink>) -> String {
     link.as_ref().map_or_else(|| "nothing".to_owned(), |link| format!("line {} ({:?})", link.number, link.hash))
 }
 
 /// Where the chain breaks first, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("the audit trail breaks at line {line}: {fault}")]
-pub struct Break {
+pub struct ChainBreak {
     /// The line: the one that is there, or the one that should be.
     pub line: i64,
     /// What is wrong.
     #[serde(flatten)]
-    pub fault: Fault,
+    pub fault: ChainFault,
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct AuditVerdict {
     /// How many lines hold together, from the first that is there on.
     pub lines: u64,
     /// The last line that left by age, from which the first goes on.
-    pub anchor: Option<Link>,
+    pub anchor: Option<ChainLink>,
     /// The last line that was written.
-    pub head: Option<Link>,
+    pub head: Option<ChainLink>,
     /// Where the chain breaks; nothing when it is whole.
     #[serde(rename = "break")]
-    pub broken: Option<Break>,
+    pub broken: Option<ChainBreak>,
 }
 
 /// Takes the lines in their order.
 #[derive(Clone, Debug)]
-pub struct Verifier {
-    last: Option<Link>,
-    head: Option<Link>,
+pub struct ChainVerifier {
+    last: Option<ChainLink>,
+    head: Option<ChainLink>,
     lines: u64,
 }
 
-impl Verifier {
+impl ChainVerifier {
     /// Begins at the anchor.
-    pub fn new(ends: Ends) -> Self {
-        Verifier { last: ends.anchor, head: ends.head, lines: 0 }
+    pub fn new(ends: ChainEnds) -> Self {
+        ChainVerifier { last: ends.anchor, head: ends.head, lines: 0 }
     }
 
     /// How many lines held together so far.
@@ -110,7 +110,7 @@ impl Verifier {
     }
 
     /// The last of them.
-    pub fn last(&self) -> Option<&Link> {
+    pub fn last(&self) -> Option<&ChainLink> {
         self.last.as_ref()
     }
 
@@ -119,31 +119,31 @@ impl Verifier {
     /// # Errors
     ///
     /// It does not go on from the one before; nothing was taken then.
-    pub fn take(&mut self, row: &LogRow) -> Result<(), Break> {
+    pub fn take(&mut self, row: &LogRow) -> Result<(), ChainBreak> {
         let fault = self.fault(row);
         if let Some(fault) = fault {
-            return Err(Break { line: row.id, fault });
+            return Err(ChainBreak { line: row.id, fault });
         }
-        self.last = Some(Link { number: row.id, hash: row.hash.clone() });
+        self.last = Some(ChainLink { number: row.id, hash: row.hash.clone() });
         self.lines += 1;
         Ok(())
     }
 
-    fn fault(&self, row: &LogRow) -> Option<Fault> {
+    fn fault(&self, row: &LogRow) -> Option<ChainFault> {
         let expected = self.next();
         if row.id != expected {
-            return Some(Fault::Number { expected, found: row.id });
+            return Some(ChainFault::Number { expected, found: row.id });
         }
         let name = log_id(row.id);
         if row.log_id != name {
-            return Some(Fault::Name { expected: name, found: row.log_id.clone() });
+            return Some(ChainFault::Name { expected: name, found: row.log_id.clone() });
         }
         let previous = self.last.as_ref().map(|last| &last.hash);
         if row.previous_hash.as_ref() != previous {
-            return Some(Fault::Previous { expected: previous.cloned(), found: row.previous_hash.clone() });
+            return Some(ChainFault::Previous { expected: previous.cloned(), found: row.previous_hash.clone() });
         }
         let expected = hash(row);
-        (row.hash != expected).then(|| Fault::Hash { expected, found: row.hash.clone() })
+        (row.hash != expected).then(|| ChainFault::Hash { expected, found: row.hash.clone() })
     }
 
     fn next(&self) -> i64 {
@@ -155,34 +155,34 @@ impl Verifier {
     /// # Errors
     ///
     /// There should be more, or fewer, or another last one.
-    pub fn finish(&self) -> Result<(), Break> {
+    pub fn finish(&self) -> Result<(), ChainBreak> {
         if self.last == self.head {
             return Ok(());
         }
         // What is missing begins behind the last line that is there; where nothing is missing, that one is wrong.
         let ends_early = self.head.as_ref().map(|head| head.number) > self.last.as_ref().map(|last| last.number);
         let line = if ends_early { self.next() } else { self.next() - 1 };
-        Err(Break { line, fault: Fault::End { expected: self.head.clone(), found: self.last.clone() } })
+        Err(ChainBreak { line, fault: ChainFault::End { expected: self.head.clone(), found: self.last.clone() } })
     }
 }
 
 /// Checks the whole chain; it is read on, a page at a time. The caller gives one snapshot, as
 /// [`Store::read`](crate::store::Store::read) does.
-pub fn verify(conn: &mut SqliteConnection) -> Result<Verdict, StoreError> {
+pub fn verify(conn: &mut SqliteConnection) -> Result<AuditVerdict, StoreError> {
     let ends = match ends(conn) {
         Ok(ends) => ends,
         Err(StoreError::NotFound) => {
-            let broken = Some(Break { line: 0, fault: Fault::NoEnds });
-            return Ok(Verdict { lines: 0, anchor: None, head: None, broken });
+            let broken = Some(ChainBreak { line: 0, fault: ChainFault::NoEnds });
+            return Ok(AuditVerdict { lines: 0, anchor: None, head: None, broken });
         }
         Err(error) => return Err(error),
     };
-    let mut verifier = Verifier::new(ends.clone());
+    let mut verifier = ChainVerifier::new(ends.clone());
     let broken = walk(conn, &mut verifier)?;
-    Ok(Verdict { lines: verifier.lines, anchor: ends.anchor, head: ends.head, broken })
+    Ok(AuditVerdict { lines: verifier.lines, anchor: ends.anchor, head: ends.head, broken })
 }
 
-fn walk(conn: &mut SqliteConnection, verifier: &mut Verifier) -> Result<Option<Break>, StoreError> {
+fn walk(conn: &mut SqliteConnection, verifier: &mut ChainVerifier) -> Result<Option<ChainBreak>, StoreError> {
     let mut after = None;
     loop {
         let mut page = logs::table.order(logs::id).limit(PAGE_ROWS).into_boxed();

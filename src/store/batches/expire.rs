@@ -4,16 +4,20 @@ use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        query::{Bind, Statement},
-        retention::Swept,
+        query::{BindValue, SqlStatement},
+        retention::SweepProgress,
     },
 };
 use diesel::{RunQueryDsl, SqliteConnection};
 
 /// Deletes `rows` batches that ended before `cutoff`.
-pub(in crate::store) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<Swept, StoreError> {
+pub(in crate::store) fn expire(
+    conn: &mut SqliteConnection,
+    cutoff: WallMs,
+    rows: i64,
+) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM instruction_batches WHERE id IN \
                   (SELECT id FROM instruction_batches WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
-    let deleted = Statement::<()>::new(delete, [Bind::Int(cutoff), Bind::Int(rows)]).execute(conn)?;
-    Ok(Swept { deleted, next: (deleted > 0).then_some(0) })
+    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
+    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
 }

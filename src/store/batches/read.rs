@@ -1,11 +1,11 @@
 //! Batches, read. Lists are newest first and leave the plans where they are.
 
-use super::{Batch, BatchRow, Delivery, Filter, Origin, Status, batches};
+use super::{BatchFilter, BatchOrigin, BatchRow, BatchStatus, DeliveryStatus, StoredBatch, batches};
 use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        tasks::{Page, one_more},
+        tasks::{RowPage, one_more},
     },
 };
 use diesel::prelude::*;
@@ -30,7 +30,7 @@ macro_rules! columns {
 }
 
 /// The newest batches that pass the filter.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<BatchRow>, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &BatchFilter) -> Result<RowPage<BatchRow>, StoreError> {
     let limit = one_more(filter.limit);
     let mut query = batches::table.select(columns!()).order(batches::id.desc()).limit(limit).into_boxed();
     if let Some(status) = filter.status {
@@ -42,41 +42,41 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<BatchRo
     if let Some(before) = filter.before {
         query = query.filter(batches::id.lt(before));
     }
-    Ok(Page::cut(query.load(conn)?, filter.limit, |row| row.id))
+    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
 /// The batch of that name, with its plan.
-pub fn one(conn: &mut SqliteConnection, batch_id: &str) -> Result<Option<Batch>, StoreError> {
+pub fn one(conn: &mut SqliteConnection, batch_id: &str) -> Result<Option<StoredBatch>, StoreError> {
     let columns = (columns!(), batches::plan, batches::rejection);
     Ok(batches::table.select(columns).filter(batches::batch_id.eq(batch_id)).first(conn).optional()?)
 }
 
 /// The batch that came first of those that wait for their turn; `live`: also of those that clients observed.
-pub fn next_queued(conn: &mut SqliteConnection, live: bool) -> Result<Option<Batch>, StoreError> {
+pub fn next_queued(conn: &mut SqliteConnection, live: bool) -> Result<Option<StoredBatch>, StoreError> {
     let columns = (columns!(), batches::plan, batches::rejection);
-    let queued = batches::table.filter(batches::status.eq(Status::Queued.name()));
+    let queued = batches::table.filter(batches::status.eq(BatchStatus::Queued.name()));
     let mut queued = queued.select(columns).order(batches::id).into_boxed();
     if !live {
-        queued = queued.filter(batches::origin.eq(Origin::Http.name()));
+        queued = queued.filter(batches::origin.eq(BatchOrigin::Http.name()));
     }
     Ok(queued.first(conn).optional()?)
 }
 
 /// The names of the batches that run.
 pub fn running(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let running = batches::table.filter(batches::status.eq(Status::Running.name()));
+    let running = batches::table.filter(batches::status.eq(BatchStatus::Running.name()));
     Ok(running.select(batches::batch_id).order(batches::id).load(conn)?)
 }
 
 /// How many batches wait for a person or for their turn.
 pub fn waiting(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
-    let waiting = [Status::PendingApproval.name(), Status::Queued.name()];
+    let waiting = [BatchStatus::PendingApproval.name(), BatchStatus::Queued.name()];
     Ok(batches::table.filter(batches::status.eq_any(waiting)).count().get_result(conn)?)
 }
 
 /// When the time for a decision is over for the first of those that wait for one.
 pub fn next_expiry(conn: &mut SqliteConnection) -> Result<Option<WallMs>, StoreError> {
-    let pending = batches::table.filter(batches::status.eq(Status::PendingApproval.name()));
+    let pending = batches::table.filter(batches::status.eq(BatchStatus::PendingApproval.name()));
     Ok(pending.select(diesel::dsl::min(batches::expires_at)).first(conn)?)
 }
 
@@ -87,7 +87,7 @@ pub fn deliveries(
     conversation_id: &str,
     since: WallMs,
 ) -> Result<i64, StoreError> {
-    let tried = [Delivery::Delivered.name(), Delivery::Failed.name()];
+    let tried = [DeliveryStatus::Delivered.name(), DeliveryStatus::Failed.name()];
     let ended = batches::table.filter(batches::finished_at.is_not_null()).filter(batches::finished_at.ge(since));
     let of_conversation = ended
         .filter(batches::platform.eq(platform))
@@ -107,6 +107,6 @@ pub fn of_message(
         .filter(batches::assistant_message_id.eq(assistant_message_id))
         .filter(batches::platform.eq(platform))
         .filter(batches::conversation_id.is(conversation_id));
-    let last = batches::status.eq(Status::DuplicateOnly.name());
+    let last = batches::status.eq(BatchStatus::DuplicateOnly.name());
     Ok(of_message.select(columns!()).order((last, batches::id.desc())).first(conn).optional()?)
 }

@@ -1,12 +1,12 @@
 //! Batches, written: a batch and its task change together, and the trail says so in the same transaction.
 
-use super::{Delivery, MessageOf, Origin, Status, batches};
+use super::{BatchMessage, BatchOrigin, BatchStatus, DeliveryStatus, batches};
 use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        audit::{self, Entry, Level},
-        tasks::{self, Change, Kind, NewTask},
+        audit::{self, AuditEntry, AuditLevel},
+        tasks::{self, NewTask, StatusChange, TaskKind},
         worker::savepoint,
     },
 };
@@ -18,11 +18,11 @@ pub struct NewBatch {
     /// Its name, see [`new_id`].
     pub batch_id: String,
     /// How it begins.
-    pub status: Status,
+    pub status: BatchStatus,
     /// How its message came here.
-    pub origin: Origin,
+    pub origin: BatchOrigin,
     /// Whose message it is.
-    pub message: MessageOf,
+    pub message: BatchMessage,
     /// Why it begins so.
     pub reason: Option<String>,
     /// Until when it may be approved.
@@ -34,12 +34,12 @@ pub struct NewBatch {
     /// Why it was refused, as JSON.
     pub rejection: Option<String>,
     /// What is to be done; nothing is made of it for a status in which nothing is done.
-    pub work: Option<Work>,
+    pub work: Option<BatchWork>,
 }
 
 /// What a batch has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Work {
+pub struct BatchWork {
     /// What it is, for people.
     pub title: String,
     /// The tools of its new instructions, in their order.
@@ -48,7 +48,7 @@ pub struct Work {
 
 /// The names that the task of a batch and its runs were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Created {
+pub struct CreatedBatch {
     /// The task's.
     pub task_id: Option<String>,
     /// Its runs', in the order of the tools.
@@ -69,7 +69,7 @@ pub enum Approval<'a> {
 
 /// A person's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision<'a> {
+pub struct ApprovalDecision<'a> {
     /// What.
     pub approval: Approval<'a>,
     /// Whose, as the trail names them.
@@ -80,11 +80,11 @@ pub struct Decision<'a> {
 
 /// What became of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decided {
+pub enum DecisionOutcome {
     /// It holds.
     Made,
     /// The batch does not wait for one any more.
-    Stale(Status),
+    Stale(BatchStatus),
     /// What was approved is not what would run; it still waits.
     Differs,
 }
@@ -95,17 +95,17 @@ pub fn new_id() -> String {
 }
 
 /// Keeps a batch, and makes its task.
-pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Result<Created, StoreError> {
+pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Result<CreatedBatch, StoreError> {
     assert!(new.status.is_final() || new.work.is_some(), "a batch that waits or runs has something to do");
     savepoint(conn, |conn| {
-        let created = match (new.status.of_task(), &new.work) {
+        let created = match (new.status.task_status(), &new.work) {
             (Some(status), Some(work)) => {
-                let task = tasks::create(conn, &task(new, work, status), &said(new), now)?;
-                Created { task_id: Some(task.task_id), run_ids: task.run_ids }
+                let task = tasks::create(conn, &task(new, work, status), &log_message(new), now)?;
+                CreatedBatch { task_id: Some(task.task_id), run_ids: task.run_ids }
             }
             _ => {
                 log(conn, new, now)?;
-                Created::default()
+                CreatedBatch::default()
             }
         };
         let row = (
@@ -118,7 +118,7 @@ pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Resul
             batches::finished_at.eq(new.status.is_final().then_some(now)),
             batches::expires_at.eq(new.expires_at),
             batches::reason.eq(&new.reason),
-            batches::delivery.eq(Delivery::Off.name()),
+            batches::delivery.eq(DeliveryStatus::Off.name()),
             batches::digest.eq(&new.digest),
             batches::plan.eq(&new.plan),
             batches::rejection.eq(&new.rejection),
@@ -129,14 +129,14 @@ pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Resul
 }
 
 /// What the trail says of a new batch: its name, its digest, why it begins as it does.
-fn said(new: &NewBatch) -> String {
+fn log_message(new: &NewBatch) -> String {
     let digest = new.digest.as_ref().map(|digest| format!(", digest {digest}")).unwrap_or_default();
     format!("{}{digest}{}", new.batch_id, because(new.reason.as_deref().unwrap_or_default()))
 }
 
-fn task(new: &NewBatch, work: &Work, status: tasks::Status) -> NewTask {
-    let MessageOf { platform, conversation_id, assistant_message_id, client_id } = new.message.clone();
-    let source = tasks::Source {
+fn task(new: &NewBatch, work: &BatchWork, status: tasks::TaskStatus) -> NewTask {
+    let BatchMessage { platform, conversation_id, assistant_message_id, client_id } = new.message.clone();
+    let source = tasks::TaskSource {
         platform: Some(platform),
         conversation_id,
         assistant_message_id: Some(assistant_message_id),
@@ -144,7 +144,7 @@ fn task(new: &NewBatch, work: &Work, status: tasks::Status) -> NewTask {
         caller: None,
     };
     let (title, tools) = (work.title.clone(), work.tools.clone());
-    NewTask { kind: Kind::InstructionBatch, status, title, source, tools }
+    NewTask { kind: TaskKind::InstructionBatch, status, title, source, tools }
 }
 
 /// Has a person's decision hold, once. One that comes after the time for it expires the batch instead.
@@ -155,48 +155,52 @@ fn task(new: &NewBatch, work: &Work, status: tasks::Status) -> NewTask {
 pub fn decide(
     conn: &mut SqliteConnection,
     batch_id: &str,
-    decision: &Decision<'_>,
+    decision: &ApprovalDecision<'_>,
     now: WallMs,
-) -> Result<Decided, StoreError> {
+) -> Result<DecisionOutcome, StoreError> {
     savepoint(conn, |conn| {
         let batch = batches::table.filter(batches::batch_id.eq(batch_id));
         let columns = (batches::status, batches::expires_at, batches::digest);
         let (status, expires_at, digest): (String, Option<WallMs>, Option<String>) =
             batch.select(columns).first(conn)?;
-        let status = Status::stored(&status)?;
-        if status != Status::PendingApproval {
-            return Ok(Decided::Stale(status));
+        let status = BatchStatus::stored(&status)?;
+        if status != BatchStatus::PendingApproval {
+            return Ok(DecisionOutcome::Stale(status));
         }
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
-            enter(conn, batch_id, Status::Expired, NOBODY, now)?;
-            return Ok(Decided::Stale(Status::Expired));
+            set_status(conn, batch_id, BatchStatus::Expired, NOT_DECIDED_IN_TIME, now)?;
+            return Ok(DecisionOutcome::Stale(BatchStatus::Expired));
         }
         let (to, what) = match decision.approval {
-            Approval::Given { digest: shown } if digest.as_deref() != Some(shown) => return Ok(Decided::Differs),
-            Approval::Given { digest } => (Status::Queued, format!("approved by {}, digest {digest}", decision.by)),
-            Approval::Refused => (Status::Rejected, format!("by {}", decision.by)),
+            Approval::Given { digest: shown } if digest.as_deref() != Some(shown) => {
+                return Ok(DecisionOutcome::Differs);
+            }
+            Approval::Given { digest } => {
+                (BatchStatus::Queued, format!("approved by {}, digest {digest}", decision.by))
+            }
+            Approval::Refused => (BatchStatus::Rejected, format!("by {}", decision.by)),
         };
         let why = decision.reason.map_or_else(|| what.clone(), |reason| format!("{what}: {reason}"));
-        enter(conn, batch_id, to, &why, now)?;
+        set_status(conn, batch_id, to, &why, now)?;
         let decided =
             (batches::decided_at.eq(now), batches::decided_by.eq(decision.by), batches::reason.eq(decision.reason));
         diesel::update(batch).set(decided).execute(conn)?;
-        Ok(Decided::Made)
+        Ok(DecisionOutcome::Made)
     })
 }
 
 /// What the trail says of a batch whose time went by.
-const NOBODY: &str = "nobody decided in time";
+const NOT_DECIDED_IN_TIME: &str = "nobody decided in time";
 
 /// Expires batches whose time for a decision is over, the oldest first and at most `limit`; answers their names.
 pub fn expire_approvals(conn: &mut SqliteConnection, now: WallMs, limit: usize) -> Result<Vec<String>, StoreError> {
     savepoint(conn, |conn| {
-        let late = batches::table.filter(batches::status.eq(Status::PendingApproval.name()));
+        let late = batches::table.filter(batches::status.eq(BatchStatus::PendingApproval.name()));
         let late = late.filter(batches::expires_at.le(now)).order(batches::id);
         let late = late.limit(i64::try_from(limit).unwrap_or(i64::MAX));
         let late: Vec<String> = late.select(batches::batch_id).load(conn)?;
         for batch_id in &late {
-            enter(conn, batch_id, Status::Expired, NOBODY, now)?;
+            set_status(conn, batch_id, BatchStatus::Expired, NOT_DECIDED_IN_TIME, now)?;
         }
         Ok(late)
     })
@@ -207,8 +211,8 @@ pub fn expire_approvals(conn: &mut SqliteConnection, now: WallMs, limit: usize) 
 /// # Errors
 ///
 /// `NotFound`: there is no such batch, or it has nothing to do.
-pub fn begin(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result<Change, StoreError> {
-    savepoint(conn, |conn| enter(conn, batch_id, Status::Running, "", now))
+pub fn begin(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result<StatusChange, StoreError> {
+    savepoint(conn, |conn| set_status(conn, batch_id, BatchStatus::Running, "", now))
 }
 
 /// Ends a batch that runs: `executed`, and its task by what became of the runs.
@@ -216,8 +220,8 @@ pub fn begin(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result
 /// # Errors
 ///
 /// `NotFound`: there is no such batch, or it has nothing to do.
-pub fn finish(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result<Change, StoreError> {
-    savepoint(conn, |conn| enter(conn, batch_id, Status::Executed, "", now))
+pub fn finish(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result<StatusChange, StoreError> {
+    savepoint(conn, |conn| set_status(conn, batch_id, BatchStatus::Executed, "", now))
 }
 
 /// Notes what became of the results of a batch.
@@ -228,7 +232,7 @@ pub fn finish(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Resul
 pub fn deliver(
     conn: &mut SqliteConnection,
     batch_id: &str,
-    delivery: Delivery,
+    delivery: DeliveryStatus,
     why: &str,
     now: WallMs,
 ) -> Result<(), StoreError> {
@@ -236,33 +240,33 @@ pub fn deliver(
         let task_id = task_of(conn, batch_id)?;
         let batch = batches::table.filter(batches::batch_id.eq(batch_id));
         diesel::update(batch).set(batches::delivery.eq(delivery.name())).execute(conn)?;
-        let level = if delivery == Delivery::Failed { Level::Warn } else { Level::Info };
+        let level = if delivery == DeliveryStatus::Failed { AuditLevel::Warn } else { AuditLevel::Info };
         let message = format!("delivery of the results: {}{}", delivery.name(), because(why));
         let subject = task_id.as_deref().unwrap_or(batch_id);
-        let entry = Entry { task_id: subject, run_id: None, at: now, level, event: "delivery", message: &message };
+        let entry = AuditEntry { task_id: subject, run_id: None, at: now, level, event: "delivery", message: &message };
         audit::append(conn, &entry).map(drop)
     })
 }
 
 /// Has a batch and its task enter a status. One without a task has ended as it began.
-fn enter(
+fn set_status(
     conn: &mut SqliteConnection,
     batch_id: &str,
-    to: Status,
+    to: BatchStatus,
     why: &str,
     now: WallMs,
-) -> Result<Change, StoreError> {
-    use tasks::Status as Of;
+) -> Result<StatusChange, StoreError> {
+    use tasks::TaskStatus as Of;
     let task_id = task_of(conn, batch_id)?.ok_or(StoreError::NotFound)?;
     let change = match to {
-        Status::Running => tasks::change(conn, &task_id, Of::Running, why, now)?,
-        Status::Executed => tasks::finish(conn, &task_id, now)?,
-        Status::Queued => tasks::advance(conn, &task_id, Of::Queued, why, now)?,
-        Status::Expired => tasks::advance(conn, &task_id, Of::Expired, why, now)?,
-        Status::Rejected => tasks::advance(conn, &task_id, Of::Rejected, why, now)?,
+        BatchStatus::Running => tasks::change(conn, &task_id, Of::Running, why, now)?,
+        BatchStatus::Executed => tasks::finish(conn, &task_id, now)?,
+        BatchStatus::Queued => tasks::advance(conn, &task_id, Of::Queued, why, now)?,
+        BatchStatus::Expired => tasks::advance(conn, &task_id, Of::Expired, why, now)?,
+        BatchStatus::Rejected => tasks::advance(conn, &task_id, Of::Rejected, why, now)?,
         _ => return Err(StoreError::Database(format!("no batch becomes {}", to.name()))),
     };
-    if change == Change::Made {
+    if change == StatusChange::Made {
         let entered = (batches::status.eq(to.name()), batches::finished_at.eq(to.is_final().then_some(now)));
         diesel::update(batches::table.filter(batches::batch_id.eq(batch_id))).set(entered).execute(conn)?;
     }
@@ -278,10 +282,10 @@ fn log(conn: &mut SqliteConnection, new: &NewBatch, at: WallMs) -> Result<(), St
     let event = new.status.name();
     let message = format!("the batch is {event}{}", because(new.reason.as_deref().unwrap_or_default()));
     let level = match new.status {
-        Status::Rejected | Status::NotAllowed => Level::Warn,
-        _ => Level::Info,
+        BatchStatus::Rejected | BatchStatus::NotAllowed => AuditLevel::Warn,
+        _ => AuditLevel::Info,
     };
-    let entry = Entry { task_id: &new.batch_id, run_id: None, at, level, event, message: &message };
+    let entry = AuditEntry { task_id: &new.batch_id, run_id: None, at, level, event, message: &message };
     audit::append(conn, &entry).map(drop)
 }
 

@@ -5,7 +5,7 @@ use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        query::{Bind, Statement},
+        query::{BindValue, SqlStatement},
     },
     wire::Freshness,
 };
@@ -48,7 +48,7 @@ pub struct StoredLogin {
 
 /// Which logins are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct LoginFilter {
     /// Only this platform.
     pub platform: Option<String>,
     /// Only this account; empty: those without one.
@@ -59,9 +59,9 @@ pub struct Filter {
 
 /// The logins of everybody but some clients.
 #[derive(Clone, Copy, Debug)]
-pub struct Others<'a> {
+pub struct OtherLogins<'a> {
     /// Which of them.
-    pub filter: &'a Filter,
+    pub filter: &'a LoginFilter,
     /// The clients that are left out.
     pub but: &'a [Arc<str>],
     /// Credentials last seen before this are lost, as are those reported lost or never told.
@@ -70,7 +70,7 @@ pub struct Others<'a> {
 
 /// What a login is whose client is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum OfflineLoginStatus {
     /// It may work again when its client comes back.
     Stale,
     /// Too old, reported lost, or without credentials.
@@ -79,10 +79,10 @@ pub enum Status {
 
 /// How many logins there are of each status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Those that are [`Status::Stale`].
+pub struct OfflineLoginCounts {
+    /// Those that are [`OfflineLoginStatus::Stale`].
     pub stale: i64,
-    /// Those that are [`Status::Lost`].
+    /// Those that are [`OfflineLoginStatus::Lost`].
     pub lost: i64,
 }
 
@@ -106,7 +106,7 @@ const LOST: &str = "(last_seen_at IS NULL OR last_seen_at < ? OR freshness = 'lo
 /// those of as many as have `endpoints_max` together.
 pub fn of_clients(
     conn: &mut SqliteConnection,
-    filter: &Filter,
+    filter: &LoginFilter,
     clients: &[Arc<str>],
     endpoints_max: usize,
 ) -> Result<Vec<StoredLogin>, StoreError> {
@@ -116,17 +116,17 @@ pub fn of_clients(
     with_endpoints(conn, logins, fitting)
 }
 
-fn of_clients_statement<'a>(filter: &'a Filter, clients: &'a str) -> Statement<'a, Columns> {
+fn of_clients_statement<'a>(filter: &'a LoginFilter, clients: &'a str) -> SqlStatement<'a, Columns> {
     let mut sql = format!("SELECT {COLUMNS} FROM logins WHERE client_id IN (SELECT value FROM json_each(?))");
-    let mut binds = vec![Bind::Text(clients)];
+    let mut binds = vec![BindValue::Text(clients)];
     narrow(filter, &mut sql, &mut binds);
     sql.push_str(" ORDER BY client_id, platform, account");
-    Statement::new(sql, binds)
+    SqlStatement::new(sql, binds)
 }
 
 /// A part of the logins, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct LoginPage {
     /// The logins.
     pub logins: Vec<StoredLogin>,
     /// Where the next older part begins, when there is one.
@@ -135,7 +135,7 @@ pub struct Page {
 
 /// How long a page may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct LoginPageLimits {
     /// Logins.
     pub logins: usize,
     /// Endpoints of all of them together; the first login is there with however many it has.
@@ -146,11 +146,11 @@ pub struct Room {
 /// with a smaller revision.
 pub fn of_others(
     conn: &mut SqliteConnection,
-    others: &Others<'_>,
-    status: Option<Status>,
+    others: &OtherLogins<'_>,
+    status: Option<OfflineLoginStatus>,
     before: Option<i64>,
-    room: Room,
-) -> Result<Page, StoreError> {
+    room: LoginPageLimits,
+) -> Result<LoginPage, StoreError> {
     let but = json(others.but);
     let one_more = i64::try_from(room.logins).unwrap_or(i64::MAX).saturating_add(1);
     let mut rows: Vec<Row> = of_others_statement(others, &but, status, before, one_more).load(conn)?;
@@ -161,63 +161,63 @@ pub fn of_others(
     let count = rows.len();
     let logins = with_endpoints(conn, rows, count)?;
     let next_before = logins.last().filter(|_| found > count).map(|last| last.revision);
-    Ok(Page { logins, next_before })
+    Ok(LoginPage { logins, next_before })
 }
 
 fn of_others_statement<'a>(
-    others: &Others<'a>,
+    others: &OtherLogins<'a>,
     but: &'a str,
-    status: Option<Status>,
+    status: Option<OfflineLoginStatus>,
     before: Option<i64>,
     limit: i64,
-) -> Statement<'a, Columns> {
+) -> SqlStatement<'a, Columns> {
     // A client has few logins; among those of all, the walk ends with the limit.
     let index = if others.filter.client_id.is_some() { "logins_by_key" } else { "logins_by_revision" };
     let mut sql = format!(
         "SELECT {COLUMNS} FROM logins INDEXED BY {index} WHERE client_id NOT IN (SELECT value FROM json_each(?))"
     );
-    let mut binds = vec![Bind::Text(but)];
+    let mut binds = vec![BindValue::Text(but)];
     narrow(others.filter, &mut sql, &mut binds);
     if let Some(status) = status {
-        sql.push_str(if status == Status::Lost { " AND " } else { " AND NOT " });
+        sql.push_str(if status == OfflineLoginStatus::Lost { " AND " } else { " AND NOT " });
         sql.push_str(LOST);
-        binds.push(Bind::Int(others.lost_before));
+        binds.push(BindValue::Int(others.lost_before));
     }
     if let Some(before) = before {
         sql.push_str(" AND revision < ?");
-        binds.push(Bind::Int(before));
+        binds.push(BindValue::Int(before));
     }
     sql.push_str(" ORDER BY revision DESC LIMIT ?");
-    binds.push(Bind::Int(limit));
-    Statement::new(sql, binds)
+    binds.push(BindValue::Int(limit));
+    SqlStatement::new(sql, binds)
 }
 
 /// How many logins of others there are.
-pub fn count_others(conn: &mut SqliteConnection, others: &Others<'_>) -> Result<Counts, StoreError> {
+pub fn count_others(conn: &mut SqliteConnection, others: &OtherLogins<'_>) -> Result<OfflineLoginCounts, StoreError> {
     let but = json(others.but);
     let (all, lost): (i64, i64) = count_others_statement(others, &but).get_result(conn)?;
-    Ok(Counts { stale: all - lost, lost })
+    Ok(OfflineLoginCounts { stale: all - lost, lost })
 }
 
-fn count_others_statement<'a>(others: &Others<'a>, but: &'a str) -> Statement<'a, (BigInt, BigInt)> {
+fn count_others_statement<'a>(others: &OtherLogins<'a>, but: &'a str) -> SqlStatement<'a, (BigInt, BigInt)> {
     let index = if others.filter.client_id.is_some() { "logins_by_key" } else { "logins_by_state" };
     let mut sql = format!(
         "SELECT count(*), count(*) FILTER (WHERE {LOST}) FROM logins INDEXED BY {index} \
          WHERE client_id NOT IN (SELECT value FROM json_each(?))"
     );
-    let mut binds = vec![Bind::Int(others.lost_before), Bind::Text(but)];
+    let mut binds = vec![BindValue::Int(others.lost_before), BindValue::Text(but)];
     narrow(others.filter, &mut sql, &mut binds);
-    Statement::new(sql, binds)
+    SqlStatement::new(sql, binds)
 }
 
-fn narrow<'a>(filter: &'a Filter, sql: &mut String, binds: &mut Vec<Bind<'a>>) {
+fn narrow<'a>(filter: &'a LoginFilter, sql: &mut String, binds: &mut Vec<BindValue<'a>>) {
     let columns = [("client_id", &filter.client_id), ("platform", &filter.platform), ("account", &filter.account)];
     for (column, value) in columns {
         if let Some(value) = value {
             sql.push_str(" AND ");
             sql.push_str(column);
             sql.push_str(" = ?");
-            binds.push(Bind::Text(value));
+            binds.push(BindValue::Text(value));
         }
     }
 }
@@ -227,10 +227,10 @@ fn json<T: serde::Serialize>(values: &[T]) -> String {
     serde_json::to_string(values).expect("texts and numbers have a JSON form")
 }
 
-fn endpoints_statement(logins: &str) -> Statement<'_, (BigInt, Text, Text, BigInt, BigInt)> {
+fn endpoints_statement(logins: &str) -> SqlStatement<'_, (BigInt, Text, Text, BigInt, BigInt)> {
     let sql = "SELECT login_id, method, path, first_seen_at, last_seen_at FROM login_endpoints \
                WHERE login_id IN (SELECT value FROM json_each(?)) ORDER BY id";
-    Statement::new(sql, [Bind::Text(logins)])
+    SqlStatement::new(sql, [BindValue::Text(logins)])
 }
 
 /// How many of the first logins have at most so many endpoints together. Counts no further than that.
@@ -246,9 +246,9 @@ fn fitting(conn: &mut SqliteConnection, rows: &[Row], endpoints_max: usize) -> R
     Ok(rows.len())
 }
 
-fn endpoint_count_statement(login: i64, most: i64) -> Statement<'static, BigInt> {
+fn endpoint_count_statement(login: i64, most: i64) -> SqlStatement<'static, BigInt> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM login_endpoints WHERE login_id = ? LIMIT ?)";
-    Statement::new(sql, [Bind::Int(login), Bind::Int(most)])
+    SqlStatement::new(sql, [BindValue::Int(login), BindValue::Int(most)])
 }
 
 /// `count`: of how many of the first logins.

@@ -1,7 +1,7 @@
 //! Login state on a database in memory.
 
 use super::*;
-use crate::store::{memory, retention::Swept};
+use crate::store::{memory, retention::SweepProgress};
 use diesel::RunQueryDsl;
 
 pub(crate) fn key(client_id: &str, account: &str) -> LoginKey {
@@ -32,14 +32,14 @@ pub(crate) fn seen(client_id: &str, account: &str, told_at: WallMs, endpoints: V
     LoginRow { key: key(client_id, account), told_at, credentials: None, endpoints: Some(endpoints) }
 }
 
-pub(crate) const LIMITS: Limits = Limits { max_accounts: 256, max_endpoints: 512 };
+pub(crate) const LIMITS: LoginLimits = LoginLimits { max_accounts: 256, max_endpoints: 512 };
 
 #[test]
 fn a_login_comes_back_as_it_was_told() {
     let conn = &mut memory();
     let seen = seen("a", "", 20, vec![endpoint("/z", 1, 2), endpoint("/a", 3, 4)]);
     write_all(conn, [&told("a", "", 10), &seen], &LIMITS).unwrap();
-    let stored = of_clients(conn, &Filter::default(), &["a".into()]).unwrap();
+    let stored = of_clients(conn, &LoginFilter::default(), &["a".into()]).unwrap();
     let expected = StoredLogin {
         client_id: "a".into(),
         platform: "claude".into(),
@@ -61,7 +61,7 @@ fn a_login_comes_back_as_it_was_told() {
 /// With all endpoints.
 pub(crate) fn of_clients(
     conn: &mut diesel::SqliteConnection,
-    filter: &Filter,
+    filter: &LoginFilter,
     clients: &[Arc<str>],
 ) -> Result<Vec<StoredLogin>, crate::store::StoreError> {
     super::of_clients(conn, filter, clients, usize::MAX)
@@ -70,12 +70,12 @@ pub(crate) fn of_clients(
 /// At most `limit`, with all endpoints.
 fn of_others(
     conn: &mut diesel::SqliteConnection,
-    others: &Others<'_>,
-    status: Option<Status>,
+    others: &OtherLogins<'_>,
+    status: Option<OfflineLoginStatus>,
     before: Option<i64>,
     limit: usize,
 ) -> Result<Vec<StoredLogin>, crate::store::StoreError> {
-    let room = Room { logins: limit, endpoints: usize::MAX };
+    let room = LoginPageLimits { logins: limit, endpoints: usize::MAX };
     Ok(super::of_others(conn, others, status, before, room)?.logins)
 }
 
@@ -93,7 +93,7 @@ fn paths(login: &StoredLogin) -> Vec<&str> {
 }
 
 fn only(conn: &mut diesel::SqliteConnection) -> StoredLogin {
-    let mut all = of_clients(conn, &Filter::default(), &clients(&["a"])).unwrap();
+    let mut all = of_clients(conn, &LoginFilter::default(), &clients(&["a"])).unwrap();
     assert_eq!(all.len(), 1);
     all.remove(0)
 }
@@ -141,10 +141,10 @@ fn an_endpoint_keeps_its_first_and_its_last_sighting_and_its_place() {
 #[test]
 fn of_too_many_endpoints_those_longest_unseen_leave() {
     let conn = &mut memory();
-    let limits = Limits { max_endpoints: 3, ..LIMITS };
+    let limits = LoginLimits { max_endpoints: 3, ..LIMITS };
     let many = (1..=5).map(|at| endpoint(&format!("/{at}"), 1, 10 - at)).collect();
     write_all(conn, [&seen("a", "", 1, many), &seen("a", "other", 1, vec![endpoint("/x", 0, 0)])], &limits).unwrap();
-    let of_a = |conn: &mut _| of_clients(conn, &Filter::default(), &clients(&["a"])).unwrap();
+    let of_a = |conn: &mut _| of_clients(conn, &LoginFilter::default(), &clients(&["a"])).unwrap();
     assert_eq!(paths(&of_a(conn)[0]), ["/1", "/2", "/3"]);
     write_all(conn, [&seen("a", "", 2, vec![endpoint("/6", 8, 8), endpoint("/3", 1, 99)])], &limits).unwrap();
     assert_eq!(paths(&of_a(conn)[0]), ["/1", "/3", "/6"]);
@@ -154,17 +154,17 @@ fn of_too_many_endpoints_those_longest_unseen_leave() {
 #[test]
 fn of_too_many_logins_of_a_client_those_longest_untold_leave_with_their_endpoints() {
     let conn = &mut memory();
-    let limits = Limits { max_accounts: 3, ..LIMITS };
+    let limits = LoginLimits { max_accounts: 3, ..LIMITS };
     let some = || vec![endpoint("/x", 1, 1)];
     // The clock is being set back meanwhile: the order of telling alone counts.
     let rows: Vec<_> = (1..=5).rev().map(|at| seen("a", &at.to_string(), at, some())).collect();
     write_all(conn, rows.iter().chain([&seen("b", "1", 0, some())]), &limits).unwrap();
-    let of_both = |conn: &mut _| names(&of_clients(conn, &Filter::default(), &clients(&["a", "b"])).unwrap());
+    let of_both = |conn: &mut _| names(&of_clients(conn, &LoginFilter::default(), &clients(&["a", "b"])).unwrap());
     assert_eq!(of_both(conn), ["a/1", "a/2", "a/3", "b/1"]);
     write_all(conn, [&told("a", "6", 1), &told("a", "3", 0)], &limits).unwrap();
     assert_eq!(of_both(conn), ["a/1", "a/3", "a/6", "b/1"]);
     let endpoints: Vec<i64> =
-        crate::store::query::Statement::<diesel::sql_types::BigInt>::new("SELECT login_id FROM login_endpoints", [])
+        crate::store::query::SqlStatement::<diesel::sql_types::BigInt>::new("SELECT login_id FROM login_endpoints", [])
             .load(conn)
             .unwrap();
     assert_eq!(endpoints.len(), 3, "those of the logins that left went along");
@@ -172,7 +172,7 @@ fn of_too_many_logins_of_a_client_those_longest_untold_leave_with_their_endpoint
 
 #[test]
 fn a_bound_row_keeps_what_the_table_would_keep() {
-    let limits = Limits { max_endpoints: 3, ..LIMITS };
+    let limits = LoginLimits { max_endpoints: 3, ..LIMITS };
     let many: Vec<_> =
         [3, 1, 2, 2, 2].into_iter().enumerate().map(|(at, seen)| endpoint(&format!("/{at}"), 0, seen)).collect();
     let conn = &mut memory();
@@ -189,15 +189,18 @@ fn logins_of_clients_come_by_key_and_filters_narrow_them() {
     let rows =
         [told("b", "x", 1), told("a", "y", 2), told("a", "", 3), elsewhere(told("a", "x", 4)), told("c", "x", 5)];
     write_all(conn, &rows, &LIMITS).unwrap();
-    let mut find = |filter: Filter, of: &[&str]| names(&of_clients(conn, &filter, &clients(of)).unwrap());
-    assert_eq!(find(Filter::default(), &["b", "a", "nobody"]), ["a/-", "a/y", "a/x", "b/x"]);
-    assert_eq!(find(Filter { platform: Some("kimi".into()), ..Filter::default() }, &["a", "b"]), ["a/x"]);
-    assert_eq!(find(Filter { account: Some("x".into()), ..Filter::default() }, &["a", "b"]), ["a/x", "b/x"]);
-    assert_eq!(find(Filter { account: Some("".into()), ..Filter::default() }, &["a", "b"]), ["a/-"]);
-    assert_eq!(find(Filter { client_id: Some("b".into()), ..Filter::default() }, &["a", "b"]), ["b/x"]);
-    assert_eq!(find(Filter { client_id: Some("c".into()), ..Filter::default() }, &["a", "b"]), Vec::<String>::new());
-    assert_eq!(find(Filter::default(), &[]), Vec::<String>::new());
-    assert_eq!(find(Filter::default(), &["\",\"a", "'"]), Vec::<String>::new());
+    let mut find = |filter: LoginFilter, of: &[&str]| names(&of_clients(conn, &filter, &clients(of)).unwrap());
+    assert_eq!(find(LoginFilter::default(), &["b", "a", "nobody"]), ["a/-", "a/y", "a/x", "b/x"]);
+    assert_eq!(find(LoginFilter { platform: Some("kimi".into()), ..LoginFilter::default() }, &["a", "b"]), ["a/x"]);
+    assert_eq!(find(LoginFilter { account: Some("x".into()), ..LoginFilter::default() }, &["a", "b"]), ["a/x", "b/x"]);
+    assert_eq!(find(LoginFilter { account: Some("".into()), ..LoginFilter::default() }, &["a", "b"]), ["a/-"]);
+    assert_eq!(find(LoginFilter { client_id: Some("b".into()), ..LoginFilter::default() }, &["a", "b"]), ["b/x"]);
+    assert_eq!(
+        find(LoginFilter { client_id: Some("c".into()), ..LoginFilter::default() }, &["a", "b"]),
+        Vec::<String>::new()
+    );
+    assert_eq!(find(LoginFilter::default(), &[]), Vec::<String>::new());
+    assert_eq!(find(LoginFilter::default(), &["\",\"a", "'"]), Vec::<String>::new());
 }
 
 #[test]
@@ -207,9 +210,9 @@ fn logins_of_others_come_newest_first_page_by_page() {
         write_all(conn, [&seen(&format!("c{at}"), "x", at, vec![endpoint("/x", at, at)])], &LIMITS).unwrap();
     }
     write_all(conn, [&told("c2", "x", 7)], &LIMITS).unwrap();
-    let filter = Filter::default();
+    let filter = LoginFilter::default();
     let but = clients(&["c5", "nobody"]);
-    let others = Others { filter: &filter, but: &but, lost_before: 0 };
+    let others = OtherLogins { filter: &filter, but: &but, lost_before: 0 };
     let mut page = |before, limit| of_others(conn, &others, None, before, limit).unwrap();
     let first = page(None, 3);
     assert_eq!(names(&first), ["c2/x", "c6/x", "c4/x"]);
@@ -217,8 +220,8 @@ fn logins_of_others_come_newest_first_page_by_page() {
     assert_eq!(names(&page(Some(first[2].revision), 3)), ["c3/x", "c1/x"]);
     assert_eq!(names(&page(Some(1), 3)), Vec::<String>::new());
     assert_eq!(names(&page(None, 0)), Vec::<String>::new());
-    let filter = Filter { client_id: Some("c5".into()), ..Filter::default() };
-    let others = Others { filter: &filter, ..others };
+    let filter = LoginFilter { client_id: Some("c5".into()), ..LoginFilter::default() };
+    let others = OtherLogins { filter: &filter, ..others };
     assert_eq!(of_others(conn, &others, None, None, 9).unwrap(), [], "left out even when asked for");
 }
 
@@ -229,10 +232,10 @@ fn a_page_ends_with_its_endpoints_but_has_at_least_one_login() {
     for (client, count) in [("c1", 0), ("c2", 3), ("c3", 9), ("c4", 2), ("c5", 3)] {
         write_all(conn, [&seen(client, "", 1, some(count))], &LIMITS).unwrap();
     }
-    let filter = Filter::default();
-    let others = Others { filter: &filter, but: &[], lost_before: 0 };
+    let filter = LoginFilter::default();
+    let others = OtherLogins { filter: &filter, but: &[], lost_before: 0 };
     let mut page = |before, logins, endpoints| {
-        let page = super::of_others(conn, &others, None, before, Room { logins, endpoints }).unwrap();
+        let page = super::of_others(conn, &others, None, before, LoginPageLimits { logins, endpoints }).unwrap();
         assert!(page.logins.iter().all(|login| !login.endpoints_omitted));
         let shown: Vec<_> = page.logins.iter().map(|login| (login.client_id.clone(), login.endpoints.len())).collect();
         (shown, page.next_before)
@@ -244,7 +247,7 @@ fn a_page_ends_with_its_endpoints_but_has_at_least_one_login() {
     assert_eq!(page(Some(3), 9, 5), (named(&[("c2", 3), ("c1", 0)]), None));
     assert_eq!(page(None, 1, 99), (named(&[("c5", 3)]), Some(5)));
     assert_eq!(page(None, 5, 99).1, None);
-    let connected = super::of_clients(conn, &Filter::default(), &clients(&["c2", "c3", "c4"]), 5).unwrap();
+    let connected = super::of_clients(conn, &LoginFilter::default(), &clients(&["c2", "c3", "c4"]), 5).unwrap();
     let shown: Vec<_> = connected.iter().map(|login| (login.endpoints.len(), login.endpoints_omitted)).collect();
     assert_eq!(shown, [(3, false), (0, true), (0, true)], "no login is missing, and what is left out is said");
 }
@@ -265,20 +268,20 @@ fn a_login_is_lost_when_reported_so_never_told_or_seen_too_long_ago() {
         told("here", "", 1),
     ];
     write_all(conn, &rows, &LIMITS).unwrap();
-    let (filter, but) = (Filter::default(), clients(&["here"]));
-    let others = Others { filter: &filter, but: &but, lost_before: 100 };
+    let (filter, but) = (LoginFilter::default(), clients(&["here"]));
+    let others = OtherLogins { filter: &filter, but: &but, lost_before: 100 };
     let mut of = |status| names(&of_others(conn, &others, Some(status), None, 9).unwrap());
-    assert_eq!(of(Status::Lost), ["old/-", "never/-", "reported/-"]);
-    assert_eq!(of(Status::Stale), ["stale/-", "edge/-"]);
-    assert_eq!(count_others(conn, &others).unwrap(), Counts { stale: 2, lost: 3 });
+    assert_eq!(of(OfflineLoginStatus::Lost), ["old/-", "never/-", "reported/-"]);
+    assert_eq!(of(OfflineLoginStatus::Stale), ["stale/-", "edge/-"]);
+    assert_eq!(count_others(conn, &others).unwrap(), OfflineLoginCounts { stale: 2, lost: 3 });
     for (filter, counts) in [
-        (Filter { client_id: Some("old".into()), ..Filter::default() }, (0, 1)),
-        (Filter { client_id: Some("here".into()), ..Filter::default() }, (0, 0)),
-        (Filter { platform: Some("claude".into()), ..Filter::default() }, (2, 3)),
-        (Filter { platform: Some("kimi".into()), ..Filter::default() }, (0, 0)),
-        (Filter { account: Some("".into()), ..Filter::default() }, (2, 3)),
+        (LoginFilter { client_id: Some("old".into()), ..LoginFilter::default() }, (0, 1)),
+        (LoginFilter { client_id: Some("here".into()), ..LoginFilter::default() }, (0, 0)),
+        (LoginFilter { platform: Some("claude".into()), ..LoginFilter::default() }, (2, 3)),
+        (LoginFilter { platform: Some("kimi".into()), ..LoginFilter::default() }, (0, 0)),
+        (LoginFilter { account: Some("".into()), ..LoginFilter::default() }, (2, 3)),
     ] {
-        let counted = count_others(conn, &Others { filter: &filter, ..others }).unwrap();
+        let counted = count_others(conn, &OtherLogins { filter: &filter, ..others }).unwrap();
         assert_eq!((counted.stale, counted.lost), counts, "{filter:?}");
     }
 }
@@ -301,15 +304,15 @@ fn logins_expire_by_when_they_were_told_endpoints_also_by_when_they_were_seen() 
         [50, 500, 99, 100].iter().zip(["a", "b", "c", "d"]).map(|(at, of)| seen(of, "", *at, two())).collect();
     write_all(conn, &rows, &LIMITS).unwrap();
     let (mut after, mut deleted) = (0, Vec::new());
-    while let Swept { deleted: some, next: Some(next) } = expire_endpoints(conn, 100, after, 3).unwrap() {
+    while let SweepProgress { deleted: some, next: Some(next) } = expire_endpoints(conn, 100, after, 3).unwrap() {
         (after, _) = (next, deleted.push(some));
     }
     assert_eq!(deleted, [3, 2, 1], "in windows of three of the eight");
-    let all = of_clients(conn, &Filter::default(), &clients(&["a", "b", "c", "d"])).unwrap();
+    let all = of_clients(conn, &LoginFilter::default(), &clients(&["a", "b", "c", "d"])).unwrap();
     assert_eq!(all.iter().map(paths).collect::<Vec<_>>(), [vec![], vec!["/young"], vec![], vec!["/young"]]);
-    assert_eq!(expire(conn, 100, 0, 2).unwrap(), Swept { deleted: 1, next: Some(2) });
-    assert_eq!(expire(conn, 100, 2, 2).unwrap(), Swept { deleted: 1, next: Some(4) });
-    assert_eq!(expire(conn, 100, 4, 2).unwrap(), Swept::default());
-    let all = of_clients(conn, &Filter::default(), &clients(&["a", "b", "c", "d"])).unwrap();
+    assert_eq!(expire(conn, 100, 0, 2).unwrap(), SweepProgress { deleted: 1, next: Some(2) });
+    assert_eq!(expire(conn, 100, 2, 2).unwrap(), SweepProgress { deleted: 1, next: Some(4) });
+    assert_eq!(expire(conn, 100, 4, 2).unwrap(), SweepProgress::default());
+    let all = of_clients(conn, &LoginFilter::default(), &clients(&["a", "b", "c", "d"])).unwrap();
     assert_eq!(names(&all), ["b/-", "d/-"]);
 }

@@ -1,12 +1,12 @@
 //! Writing login state, and letting it go when it is too much or too old.
 
-use super::{EndpointRow, Limits, LoginRow, freshness_name};
+use super::{EndpointRow, LoginLimits, LoginRow, freshness_name};
 use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        query::{Bind, Statement},
-        retention::Swept,
+        query::{BindValue, SqlStatement},
+        retention::SweepProgress,
     },
 };
 use diesel::{prelude::*, sql_types::BigInt};
@@ -53,9 +53,9 @@ const BOUND_LOGINS: &str = "\
 pub fn write_all<'a>(
     conn: &mut SqliteConnection,
     rows: impl IntoIterator<Item = &'a LoginRow>,
-    limits: &Limits,
+    limits: &LoginLimits,
 ) -> Result<(), StoreError> {
-    let most = |limit: usize| Bind::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let most = |limit: usize| BindValue::Int(i64::try_from(limit).unwrap_or(i64::MAX));
     let mut clients = BTreeSet::new();
     for row in rows {
         let login = upsert(conn, row)?;
@@ -65,11 +65,12 @@ pub fn write_all<'a>(
             upsert_endpoint(conn, login, endpoint)?;
         }
         if !endpoints.is_empty() {
-            Statement::<()>::new(BOUND_ENDPOINTS, [Bind::Int(login), most(limits.max_endpoints)]).execute(conn)?;
+            SqlStatement::<()>::new(BOUND_ENDPOINTS, [BindValue::Int(login), most(limits.max_endpoints)])
+                .execute(conn)?;
         }
     }
     for client_id in clients {
-        Statement::<()>::new(BOUND_LOGINS, [Bind::Text(client_id), most(limits.max_accounts)]).execute(conn)?;
+        SqlStatement::<()>::new(BOUND_LOGINS, [BindValue::Text(client_id), most(limits.max_accounts)]).execute(conn)?;
     }
     Ok(())
 }
@@ -77,31 +78,31 @@ pub fn write_all<'a>(
 fn upsert(conn: &mut SqliteConnection, row: &LoginRow) -> Result<i64, StoreError> {
     let (credentials, endpoints) = (row.credentials.as_ref(), row.endpoints.as_ref());
     let values = [
-        Bind::Text(&row.key.client_id),
-        Bind::Text(&row.key.platform),
-        Bind::Text(row.key.account.as_deref().unwrap_or("")),
-        Bind::MaybeText(credentials.and_then(|part| part.credential_fingerprint.as_deref())),
-        Bind::MaybeText(credentials.map(|part| freshness_name(part.freshness))),
-        Bind::MaybeInt(credentials.map(|part| part.header_count)),
-        Bind::MaybeInt(credentials.map(|part| part.captured_at)),
-        Bind::MaybeInt(credentials.map(|part| part.last_seen_at)),
-        Bind::MaybeText(endpoints.and_then(|part| part.credential_fingerprint.as_deref())),
-        Bind::MaybeInt(endpoints.map(|part| part.updated_at)),
-        Bind::Int(endpoints.is_some_and(|part| part.prompt_template).into()),
-        Bind::Int(row.told_at),
+        BindValue::Text(&row.key.client_id),
+        BindValue::Text(&row.key.platform),
+        BindValue::Text(row.key.account.as_deref().unwrap_or("")),
+        BindValue::MaybeText(credentials.and_then(|part| part.credential_fingerprint.as_deref())),
+        BindValue::MaybeText(credentials.map(|part| freshness_name(part.freshness))),
+        BindValue::MaybeInt(credentials.map(|part| part.header_count)),
+        BindValue::MaybeInt(credentials.map(|part| part.captured_at)),
+        BindValue::MaybeInt(credentials.map(|part| part.last_seen_at)),
+        BindValue::MaybeText(endpoints.and_then(|part| part.credential_fingerprint.as_deref())),
+        BindValue::MaybeInt(endpoints.map(|part| part.updated_at)),
+        BindValue::Int(endpoints.is_some_and(|part| part.prompt_template).into()),
+        BindValue::Int(row.told_at),
     ];
-    Ok(Statement::<BigInt>::new(UPSERT, values).get_result(conn)?)
+    Ok(SqlStatement::<BigInt>::new(UPSERT, values).get_result(conn)?)
 }
 
 fn upsert_endpoint(conn: &mut SqliteConnection, login: i64, endpoint: &EndpointRow) -> Result<(), StoreError> {
     let values = [
-        Bind::Int(login),
-        Bind::Text(&endpoint.method),
-        Bind::Text(&endpoint.path),
-        Bind::Int(endpoint.first_seen_at),
-        Bind::Int(endpoint.last_seen_at),
+        BindValue::Int(login),
+        BindValue::Text(&endpoint.method),
+        BindValue::Text(&endpoint.path),
+        BindValue::Int(endpoint.first_seen_at),
+        BindValue::Int(endpoint.last_seen_at),
     ];
-    Statement::<()>::new(UPSERT_ENDPOINT, values).execute(conn)?;
+    SqlStatement::<()>::new(UPSERT_ENDPOINT, values).execute(conn)?;
     Ok(())
 }
 
@@ -112,15 +113,16 @@ pub(in crate::store) fn expire_endpoints(
     cutoff: WallMs,
     after: i64,
     rows: i64,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepProgress, StoreError> {
     let window = "SELECT id FROM login_endpoints WHERE id > ? ORDER BY id LIMIT ?";
-    let window: Vec<i64> = Statement::<BigInt>::new(window, [Bind::Int(after), Bind::Int(rows)]).load(conn)?;
-    let Some(last) = window.last().copied() else { return Ok(Swept::default()) };
+    let window: Vec<i64> =
+        SqlStatement::<BigInt>::new(window, [BindValue::Int(after), BindValue::Int(rows)]).load(conn)?;
+    let Some(last) = window.last().copied() else { return Ok(SweepProgress::default()) };
     let delete = "DELETE FROM login_endpoints WHERE id > ? AND id <= ? AND (last_seen_at < ? \
                   OR (SELECT told_at FROM logins WHERE logins.id = login_id) < ?)";
-    let values = [Bind::Int(after), Bind::Int(last), Bind::Int(cutoff), Bind::Int(cutoff)];
-    let deleted = Statement::<()>::new(delete, values).execute(conn)?;
-    Ok(Swept { deleted, next: Some(last) })
+    let values = [BindValue::Int(after), BindValue::Int(last), BindValue::Int(cutoff), BindValue::Int(cutoff)];
+    let deleted = SqlStatement::<()>::new(delete, values).execute(conn)?;
+    Ok(SweepProgress { deleted, next: Some(last) })
 }
 
 /// Of the next `rows` logins after `after`, deletes those last told before `cutoff`.
@@ -129,11 +131,14 @@ pub(in crate::store) fn expire(
     cutoff: WallMs,
     after: i64,
     rows: i64,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepProgress, StoreError> {
     let window = "SELECT id FROM logins WHERE id > ? ORDER BY id LIMIT ?";
-    let window: Vec<i64> = Statement::<BigInt>::new(window, [Bind::Int(after), Bind::Int(rows)]).load(conn)?;
-    let Some(last) = window.last().copied() else { return Ok(Swept::default()) };
+    let window: Vec<i64> =
+        SqlStatement::<BigInt>::new(window, [BindValue::Int(after), BindValue::Int(rows)]).load(conn)?;
+    let Some(last) = window.last().copied() else { return Ok(SweepProgress::default()) };
     let delete = "DELETE FROM logins WHERE id > ? AND id <= ? AND told_at < ?";
-    let deleted = Statement::<()>::new(delete, [Bind::Int(after), Bind::Int(last), Bind::Int(cutoff)]).execute(conn)?;
-    Ok(Swept { deleted, next: Some(last) })
+    let deleted =
+        SqlStatement::<()>::new(delete, [BindValue::Int(after), BindValue::Int(last), BindValue::Int(cutoff)])
+            .execute(conn)?;
+    Ok(SweepProgress { deleted, next: Some(last) })
 }

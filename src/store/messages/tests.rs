@@ -18,8 +18,8 @@ pub(crate) fn message(name: &str, text: &str, received_at: WallMs) -> MessageRow
     }
 }
 
-fn all() -> Filter {
-    Filter { platform: None, conversation_id: None, before: None, limit: 100, bytes_max: 1 << 20 }
+fn all() -> MessageFilter {
+    MessageFilter { platform: None, conversation_id: None, before: None, limit: 100, bytes_max: 1 << 20 }
 }
 
 #[test]
@@ -38,10 +38,10 @@ fn a_message_comes_back_as_it_was_told() {
         observed_at: 9,
         received_at: 10,
     };
-    assert_eq!(page, Page { messages: vec![expected], next_before: None });
+    assert_eq!(page, MessagePage { messages: vec![expected], next_before: None });
 }
 
-fn names(page: &Page) -> Vec<&str> {
+fn names(page: &MessagePage) -> Vec<&str> {
     page.messages.iter().map(|message| &*message.assistant_message_id).collect()
 }
 
@@ -76,11 +76,12 @@ fn another_text_conversation_or_platform_is_another_message() {
     let page = list(conn, &all()).unwrap();
     let conversations: Vec<_> = page.messages.iter().map(|message| message.conversation_id.as_deref()).collect();
     assert_eq!(conversations, [None, None, Some("c2"), Some("c1"), Some("c1")]);
-    let mut find = |filter: Filter| list(conn, &filter).unwrap().messages.iter().map(|m| m.id).collect::<Vec<_>>();
-    assert_eq!(find(Filter { platform: Some("kimi".into()), ..all() }), [5]);
-    assert_eq!(find(Filter { conversation_id: Some("c1".into()), ..all() }), [2, 1]);
-    assert_eq!(find(Filter { conversation_id: Some("".into()), ..all() }), [5, 4]);
-    let both = Filter { conversation_id: Some("".into()), platform: Some("claude".into()), ..all() };
+    let mut find =
+        |filter: MessageFilter| list(conn, &filter).unwrap().messages.iter().map(|m| m.id).collect::<Vec<_>>();
+    assert_eq!(find(MessageFilter { platform: Some("kimi".into()), ..all() }), [5]);
+    assert_eq!(find(MessageFilter { conversation_id: Some("c1".into()), ..all() }), [2, 1]);
+    assert_eq!(find(MessageFilter { conversation_id: Some("".into()), ..all() }), [5, 4]);
+    let both = MessageFilter { conversation_id: Some("".into()), platform: Some("claude".into()), ..all() };
     assert_eq!(find(both), [4]);
 }
 
@@ -90,7 +91,7 @@ fn pages_end_at_the_limit_and_go_on_with_before() {
     let rows: Vec<_> = (1..=5).map(|at| message(&format!("m{at}"), "text", at)).collect();
     write_all(conn, &rows).unwrap();
     let mut page = |before, limit| {
-        let page = list(conn, &Filter { before, limit, ..all() }).unwrap();
+        let page = list(conn, &MessageFilter { before, limit, ..all() }).unwrap();
         (names(&page).into_iter().map(str::to_owned).collect::<Vec<_>>(), page.next_before)
     };
     assert_eq!(page(None, 2), (vec!["m5".into(), "m4".into()], Some(4)));
@@ -108,7 +109,7 @@ fn a_page_ends_early_when_its_texts_get_too_long_but_has_one() {
     write_all(conn, &rows).unwrap();
     let (mut before, mut pages) = (None, Vec::new());
     loop {
-        let page = list(conn, &Filter { before, bytes_max: 13, ..all() }).unwrap();
+        let page = list(conn, &MessageFilter { before, bytes_max: 13, ..all() }).unwrap();
         pages.push(names(&page).into_iter().map(str::to_owned).collect::<Vec<_>>());
         before = page.next_before;
         if before.is_none() {
@@ -132,9 +133,9 @@ fn messages_expire_by_when_they_were_last_received() {
     let conn = &mut memory();
     let rows: Vec<_> = (1..=5).map(|at| message(&format!("m{at}"), "text", at * 10)).collect();
     write_all(conn, rows.iter().chain([&message("m1", "text", 60)])).unwrap();
-    assert_eq!(expire(conn, 50, 2).unwrap(), Swept { deleted: 2, next: Some(0) });
-    assert_eq!(expire(conn, 50, 2).unwrap(), Swept { deleted: 1, next: Some(0) });
-    assert_eq!(expire(conn, 50, 2).unwrap(), Swept::default());
+    assert_eq!(expire(conn, 50, 2).unwrap(), SweepProgress { deleted: 2, next: Some(0) });
+    assert_eq!(expire(conn, 50, 2).unwrap(), SweepProgress { deleted: 1, next: Some(0) });
+    assert_eq!(expire(conn, 50, 2).unwrap(), SweepProgress::default());
     assert_eq!(names(&list(conn, &all()).unwrap()), ["m5", "m1"]);
 }
 
@@ -147,7 +148,7 @@ fn every_list_is_found_in_an_index() {
         (false, true, "INDEX final_messages_by_conversation (conversation_id=? AND rowid"),
         (true, true, "INDEX final_messages_by_conversation (conversation_id=? AND rowid"),
     ] {
-        let filter = Filter { platform: value(platform), conversation_id: value(conversation), ..all() };
+        let filter = MessageFilter { platform: value(platform), conversation_id: value(conversation), ..all() };
         for plan in [sizes_statement(&filter).plan(&mut memory()), texts_statement(&filter, 1).plan(&mut memory())] {
             assert!(
                 plan.starts_with("SEARCH final_messages USING") && plan.contains(index) && plan.contains("rowid<?"),

@@ -1,11 +1,11 @@
 //! Reading what the policy remembers, once at the start. What the policy cannot have written is an error.
 
-use super::{DispatchRow, SweepRow, TargetRow, UntilRow, WindowRow};
+use super::{DeadlineRow, DispatchRow, SweepRow, TargetRow, WindowRow};
 use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        query::{Bind, Statement},
+        query::{BindValue, SqlStatement},
         schema::{policy_dispatches, policy_targets, policy_windows},
     },
 };
@@ -62,7 +62,7 @@ pub fn prune(conn: &mut SqliteConnection, max: usize) -> Result<usize, StoreErro
         "DELETE FROM policy_targets WHERE (client_id, platform) IN \
          (SELECT client_id, platform FROM policy_targets ORDER BY {BY_WORTH} LIMIT -1 OFFSET ?)"
     );
-    Ok(Statement::<()>::new(delete, [Bind::Int(most(max))]).execute(conn)?)
+    Ok(SqlStatement::<()>::new(delete, [BindValue::Int(most(max))]).execute(conn)?)
 }
 
 fn most(max: usize) -> i64 {
@@ -103,7 +103,7 @@ fn target(row: Target) -> Result<TargetRow, StoreError> {
     let until = |columns, what| match columns {
         (None, None, None) => Ok(None),
         (Some(until), uptime_ms, Some(span_ms)) if span_ms >= 0 && uptime_ms.unwrap_or(0) >= 0 => {
-            Ok(Some(UntilRow { until, uptime_ms, span_ms }))
+            Ok(Some(DeadlineRow { until, uptime_ms, span_ms }))
         }
         _ => Err(wrong(what)),
     };

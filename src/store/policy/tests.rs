@@ -24,7 +24,7 @@ pub(crate) fn calm(client_id: &str, updated_at: WallMs) -> TargetRow {
 
 /// A target of that client which remembers all that there is.
 pub(crate) fn troubled(client_id: &str, updated_at: WallMs) -> TargetRow {
-    let until = |span_ms| UntilRow { until: updated_at + span_ms, uptime_ms: Some(9_000 + span_ms), span_ms };
+    let until = |span_ms| DeadlineRow { until: updated_at + span_ms, uptime_ms: Some(9_000 + span_ms), span_ms };
     TargetRow {
         boot_id: Some("boot-1".into()),
         circuit: Some(until(60_000)),
@@ -68,7 +68,7 @@ fn clients(conn: &mut SqliteConnection, max: usize) -> Vec<String> {
 fn a_target_is_read_as_it_was_written_last() {
     let conn = &mut memory();
     assert_eq!(targets(conn, 9), Ok(vec![]));
-    let without_boot = UntilRow { until: 7, uptime_ms: None, span_ms: 0 };
+    let without_boot = DeadlineRow { until: 7, uptime_ms: None, span_ms: 0 };
     let other = TargetRow { platform: "chatgpt".into(), circuit: Some(without_boot), ..calm("a", 3) };
     write_target(conn, &other).unwrap();
     for row in [calm("a", 1), troubled("a", 2), calm("a", 3)] {
@@ -142,7 +142,7 @@ fn a_newer_difference_takes_over_what_stays_in_force_of_an_older_one() {
 #[test]
 fn what_holds_requests_back_comes_first_and_what_comes_last_is_pruned() {
     let conn = &mut memory();
-    let until = Some(UntilRow { until: 1, uptime_ms: None, span_ms: 1 });
+    let until = Some(DeadlineRow { until: 1, uptime_ms: None, span_ms: 1 });
     for row in [
         calm("newest", 900),
         calm("old", 5),
@@ -167,12 +167,12 @@ fn what_holds_requests_back_comes_first_and_what_comes_last_is_pruned() {
 #[test]
 fn a_target_that_cannot_be_is_refused() {
     let conn = &mut memory();
-    let until = UntilRow { until: 1, uptime_ms: Some(1), span_ms: 1 };
+    let until = DeadlineRow { until: 1, uptime_ms: Some(1), span_ms: 1 };
     let sweep = troubled("a", 1).last_sweep.unwrap();
     for row in [
         TargetRow { stale_sweep_count: u64::MAX, ..calm("a", 1) },
-        TargetRow { circuit: Some(UntilRow { span_ms: -1, ..until }), ..calm("a", 1) },
-        TargetRow { backoff: Some(UntilRow { uptime_ms: Some(-1), ..until }), ..calm("a", 1) },
+        TargetRow { circuit: Some(DeadlineRow { span_ms: -1, ..until }), ..calm("a", 1) },
+        TargetRow { backoff: Some(DeadlineRow { uptime_ms: Some(-1), ..until }), ..calm("a", 1) },
         TargetRow { last_sweep: Some(SweepRow { idle_ms: -1, ..sweep }), ..calm("a", 1) },
     ] {
         assert!(refused(write_target(conn, &row)), "{row:?}");

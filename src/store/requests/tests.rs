@@ -47,7 +47,7 @@ fn unfinished(id: i64) -> RequestRow {
 }
 
 /// A list that may go through everything.
-pub(crate) fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Vec<RequestRow>, StoreError> {
+pub(crate) fn list(conn: &mut SqliteConnection, filter: &RequestFilter) -> Result<Vec<RequestRow>, StoreError> {
     Ok(super::list(conn, filter, i64::MAX)?.rows)
 }
 
@@ -61,7 +61,7 @@ fn rows_come_back_as_they_were_written_newest_first() {
     // More than one group and a rest, absent values in both.
     let rows: Vec<_> = (1..=19).map(|id| if id % 3 == 0 { unfinished(id) } else { row(id) }).collect();
     write_all(conn, &rows).unwrap();
-    let mut listed = list(conn, &Filter { limit: 50, ..Filter::default() }).unwrap();
+    let mut listed = list(conn, &RequestFilter { limit: 50, ..RequestFilter::default() }).unwrap();
     listed.reverse();
     assert_eq!(listed, rows);
 }
@@ -71,7 +71,7 @@ fn a_newer_version_of_a_row_replaces_the_older_one() {
     let conn = &mut memory();
     write_all(conn, &[unfinished(1), row(2), row(1)]).unwrap();
     assert_eq!(latest(conn, "req_1").unwrap(), Some(row(1)));
-    assert_eq!(ids(&list(conn, &Filter { limit: 9, ..Filter::default() }).unwrap()), [2, 1]);
+    assert_eq!(ids(&list(conn, &RequestFilter { limit: 9, ..RequestFilter::default() }).unwrap()), [2, 1]);
 }
 
 #[test]
@@ -80,13 +80,16 @@ fn filters_narrow_the_list_and_before_goes_on_with_it() {
     let failed = |id| RequestRow { outcome: Some("failure".into()), ..row(id) };
     let elsewhere = |id| RequestRow { platform: "kimi".into(), client_id: Some("firefox-b".into()), ..row(id) };
     write_all(conn, &[row(1), failed(2), elsewhere(3), failed(4), row(5)]).unwrap();
-    let mut find = |filter: Filter| ids(&list(conn, &Filter { limit: 2, ..filter }).unwrap());
-    assert_eq!(find(Filter::default()), [5, 4]);
-    assert_eq!(find(Filter { before: Some(4), ..Filter::default() }), [3, 2]);
-    assert_eq!(find(Filter { before: Some(1), ..Filter::default() }), Vec::<i64>::new());
-    assert_eq!(find(Filter { platform: Some("kimi".into()), ..Filter::default() }), [3]);
-    assert_eq!(find(Filter { client_id: Some("firefox-b".into()), ..Filter::default() }), [3]);
-    assert_eq!(find(Filter { outcome: Some("failure".into()), before: Some(4), ..Filter::default() }), [2]);
+    let mut find = |filter: RequestFilter| ids(&list(conn, &RequestFilter { limit: 2, ..filter }).unwrap());
+    assert_eq!(find(RequestFilter::default()), [5, 4]);
+    assert_eq!(find(RequestFilter { before: Some(4), ..RequestFilter::default() }), [3, 2]);
+    assert_eq!(find(RequestFilter { before: Some(1), ..RequestFilter::default() }), Vec::<i64>::new());
+    assert_eq!(find(RequestFilter { platform: Some("kimi".into()), ..RequestFilter::default() }), [3]);
+    assert_eq!(find(RequestFilter { client_id: Some("firefox-b".into()), ..RequestFilter::default() }), [3]);
+    assert_eq!(
+        find(RequestFilter { outcome: Some("failure".into()), before: Some(4), ..RequestFilter::default() }),
+        [2]
+    );
 }
 
 #[test]
@@ -96,9 +99,10 @@ fn a_list_that_narrows_ends_its_walk_and_says_where() {
     let rows: Vec<_> = (1..=100).filter(|id| !(41..=60).contains(id)).map(row).collect();
     write_all(conn, &rows).unwrap();
     write_all(conn, &[rare(3), rare(85), rare(99)]).unwrap();
-    let kimi = Filter { platform: Some("kimi".into()), limit: 2, ..Filter::default() };
+    let kimi = RequestFilter { platform: Some("kimi".into()), limit: 2, ..RequestFilter::default() };
     let mut find = |before, limit| {
-        let List { rows, walked_to } = super::list(conn, &Filter { before, limit, ..kimi.clone() }, 10).unwrap();
+        let RequestList { rows, walked_to } =
+            super::list(conn, &RequestFilter { before, limit, ..kimi.clone() }, 10).unwrap();
         (ids(&rows), walked_to)
     };
     assert_eq!(find(None, 2), (vec![99], Some(91)));
@@ -107,7 +111,8 @@ fn a_list_that_narrows_ends_its_walk_and_says_where() {
     assert_eq!(find(Some(61), 2), (vec![], Some(31)), "numbers that nobody has are not gone through");
     assert_eq!(find(Some(11), 2), (vec![3], None), "nothing is older");
     assert_eq!(find(Some(1), 2), (vec![], None));
-    let List { rows, walked_to } = super::list(conn, &Filter { limit: 50, ..Filter::default() }, 10).unwrap();
+    let RequestList { rows, walked_to } =
+        super::list(conn, &RequestFilter { limit: 50, ..RequestFilter::default() }, 10).unwrap();
     assert_eq!((rows.len(), walked_to), (50, None), "one that takes every row ends with its limit");
 }
 
@@ -137,14 +142,14 @@ impl<T: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Explain<T> {
 fn lists_walk_between_two_numbers_and_sort_nothing() {
     let value = |on: bool| on.then(|| "x".to_owned());
     for bits in 0..16 {
-        let filter = Filter {
+        let filter = RequestFilter {
             platform: value(bits & 1 > 0),
             client_id: value(bits & 2 > 0),
             outcome: value(bits & 4 > 0),
             before: (bits & 8 > 0).then_some(9),
             limit: 5,
         };
-        let floor = filter.narrows().then_some(2);
+        let floor = filter.is_narrowing().then_some(2);
         let steps: Vec<(i32, i32, i32, String)> = Explain(listed(&filter, floor)).load(&mut memory()).unwrap();
         let plan: Vec<_> = steps.into_iter().map(|(.., step)| step).collect();
         let bounds = match (floor, filter.before) {
@@ -194,10 +199,10 @@ fn at(id: i64, requested_at: WallMs, finished_at: impl Into<Option<WallMs>>) -> 
 /// Sweeps everything in windows of `rows`; answers what is left and how many windows that took.
 fn sweep(conn: &mut SqliteConnection, cutoff: WallMs, now: WallMs, rows: i64) -> (Vec<i64>, usize) {
     let (mut after, mut windows) = (0, 0);
-    while let Swept { next: Some(next), .. } = expire(conn, cutoff, now, after, rows).unwrap() {
+    while let SweepProgress { next: Some(next), .. } = expire(conn, cutoff, now, after, rows).unwrap() {
         (after, windows) = (next, windows + 1);
     }
-    let mut left = ids(&list(conn, &Filter { limit: 999, ..Filter::default() }).unwrap());
+    let mut left = ids(&list(conn, &RequestFilter { limit: 999, ..RequestFilter::default() }).unwrap());
     left.reverse();
     (left, windows)
 }
@@ -207,7 +212,7 @@ fn finished_rows_expire_and_unfinished_ones_never() {
     let conn = &mut memory();
     let rows = [at(1, 10, 20), at(2, 10, None), at(3, 10, 99), at(4, 20, 100), at(5, 30, 40), at(6, 150, 160)];
     write_all(conn, &rows).unwrap();
-    assert_eq!(expire(conn, 100, 200, 0, 3).unwrap(), Swept { deleted: 2, next: Some(3) });
+    assert_eq!(expire(conn, 100, 200, 0, 3).unwrap(), SweepProgress { deleted: 2, next: Some(3) });
     assert_eq!(sweep(conn, 100, 200, 3).0, [2, 4, 6]);
 }
 

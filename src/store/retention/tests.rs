@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     store::{
         batches::NewBatch,
-        keys,
+        dedupe_keys,
         logins::tests::{LIMITS, endpoint, seen},
         messages::tests::message,
         policy::{
@@ -53,7 +53,8 @@ async fn start(store: &Store) -> Addr<Retention> {
 
 /// How many requests, endpoints, logins and messages there are.
 async fn left(store: &Store) -> [i64; 4] {
-    let tables = [Table::Requests, Table::Endpoints, Table::Logins, Table::Messages];
+    let tables =
+        [RetentionTable::Requests, RetentionTable::Endpoints, RetentionTable::Logins, RetentionTable::Messages];
     let count = store.run(move |conn| {
         let mut counts = [0; 4];
         for (count, table) in counts.iter_mut().zip(tables) {
@@ -95,17 +96,21 @@ fn the_cutoff_lies_so_many_days_back_and_never_overflows() {
 
 #[test]
 fn a_pass_goes_through_every_table_and_ends() {
-    let mut batch = Batch::first(START, 30);
+    let mut batch = SweepBatch::first(START, 30);
     let mut tables = vec![batch.table];
-    let on = batch.following(Swept { deleted: 2, next: Some(7) }).unwrap();
-    assert_eq!((on.table, on.after, on.deleted), (Table::Requests, 7, 2));
-    while let Some(next) = batch.following(Swept::default()) {
+    let on = batch.following(SweepProgress { deleted: 2, next: Some(7) }).unwrap();
+    assert_eq!((on.table, on.after, on.deleted), (RetentionTable::Requests, 7, 2));
+    while let Some(next) = batch.following(SweepProgress::default()) {
         assert_eq!((next.after, next.deleted, next.cutoff), (0, 0, START - 30 * DAY_MS));
         tables.push(next.table);
         batch = next;
     }
-    let first = [Table::Requests, Table::Endpoints, Table::Logins, Table::Messages];
-    assert_eq!(tables, [&first[..], &[Table::Batches, Table::Runs, Table::Tasks, Table::Logs]].concat());
+    let first = [RetentionTable::Requests, RetentionTable::Endpoints, RetentionTable::Logins, RetentionTable::Messages];
+    assert_eq!(
+        tables,
+        [&first[..], &[RetentionTable::Batches, RetentionTable::Runs, RetentionTable::Tasks, RetentionTable::Logs]]
+            .concat()
+    );
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
@@ -151,17 +156,17 @@ fn batch(conn: &mut SqliteConnection, day: i64) -> Result<(), StoreError> {
     let at = START - day * DAY_MS;
     let new = NewBatch {
         batch_id: format!("batch_{day}"),
-        status: batches::Status::Running,
-        origin: batches::Origin::Live,
-        message: batches::MessageOf::default(),
+        status: batches::BatchStatus::Running,
+        origin: batches::BatchOrigin::Live,
+        message: batches::BatchMessage::default(),
         reason: None,
         expires_at: None,
         digest: None,
         plan: "{}".into(),
         rejection: None,
-        work: Some(batches::Work { title: "title".into(), tools: vec!["exec".into(); 2] }),
+        work: Some(batches::BatchWork { title: "title".into(), tools: vec!["exec".into(); 2] }),
     };
-    keys::reserve(conn, &new.batch_id, &[&new.batch_id], at)?;
+    dedupe_keys::reserve(conn, &new.batch_id, &[&new.batch_id], at)?;
     batches::create(conn, &new, at)?;
     batches::finish(conn, &new.batch_id, at).map(drop)
 }
@@ -175,7 +180,8 @@ async fn batches_tasks_and_their_lines_leave_and_keys_never() {
     pass(&store, FIRST_DELAY).await;
     let look = store.run(|conn| {
         let mut left = [0; 5];
-        let tables = [Table::Batches, Table::Runs, Table::Tasks, Table::Logs].map(Table::name);
+        let tables = [RetentionTable::Batches, RetentionTable::Runs, RetentionTable::Tasks, RetentionTable::Logs]
+            .map(RetentionTable::name);
         for (count, table) in left.iter_mut().zip(tables.into_iter().chain(["dedupe_keys"])) {
             *count = sql::<BigInt>(&format!("SELECT count(*) FROM {table}")).get_result(conn)?;
         }

@@ -4,8 +4,8 @@ use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        query::{Bind, Statement},
-        retention::Swept,
+        query::{BindValue, SqlStatement},
+        retention::SweepProgress,
     },
 };
 use diesel::{RunQueryDsl, SqliteConnection};
@@ -15,18 +15,22 @@ pub(in crate::store) fn expire_runs(
     conn: &mut SqliteConnection,
     cutoff: WallMs,
     rows: i64,
-) -> Result<Swept, StoreError> {
+) -> Result<SweepProgress, StoreError> {
     // In this order, so that no run of a younger task is looked at.
     let delete = "DELETE FROM runs WHERE id IN (SELECT runs.id FROM tasks CROSS JOIN runs \
                   ON runs.task_id = tasks.task_id WHERE tasks.finished_at < ? LIMIT ?)";
-    let deleted = Statement::<()>::new(delete, [Bind::Int(cutoff), Bind::Int(rows)]).execute(conn)?;
-    Ok(Swept { deleted, next: (deleted > 0).then_some(0) })
+    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
+    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
 }
 
 /// Deletes `rows` tasks that ended before `cutoff`.
-pub(in crate::store) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<Swept, StoreError> {
+pub(in crate::store) fn expire(
+    conn: &mut SqliteConnection,
+    cutoff: WallMs,
+    rows: i64,
+) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM tasks WHERE id IN \
                   (SELECT id FROM tasks WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
-    let deleted = Statement::<()>::new(delete, [Bind::Int(cutoff), Bind::Int(rows)]).execute(conn)?;
-    Ok(Swept { deleted, next: (deleted > 0).then_some(0) })
+    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
+    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
 }

@@ -1,6 +1,6 @@
 //! The log of what happened to tasks, read. Its rows are a chain of hashes.
 
-use super::{Page, one_more};
+use super::{RowPage, one_more};
 use crate::{
     clock::WallMs,
     store::{StoreError, schema::task_logs as logs},
@@ -37,7 +37,7 @@ pub struct LogRow {
 
 /// Which rows are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct LogFilter {
     /// Of this task.
     pub task_id: String,
     /// Only of this run.
@@ -49,7 +49,7 @@ pub struct Filter {
 }
 
 /// The newest rows that pass the filter.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<LogRow>, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &LogFilter) -> Result<RowPage<LogRow>, StoreError> {
     let of_task = logs::table.filter(logs::task_id.eq(&filter.task_id));
     let mut query = of_task.order(logs::id.desc()).limit(one_more(filter.limit)).into_boxed();
     if let Some(run_id) = &filter.run_id {
@@ -58,5 +58,5 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<LogRow>
     if let Some(before) = filter.before {
         query = query.filter(logs::id.lt(before));
     }
-    Ok(Page::cut(query.load(conn)?, filter.limit, |row| row.id))
+    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }

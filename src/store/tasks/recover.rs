@@ -1,6 +1,6 @@
 //! What was under way when nobody went on with it: it may have had effects and does not run again.
 
-use super::{Change, Status, change, change_run, write::run_ids};
+use super::{StatusChange, TaskStatus, change, change_run, write::run_ids};
 use crate::{
     clock::WallMs,
     store::{
@@ -16,7 +16,7 @@ const ENDED: &str = "the daemon ended while it ran";
 
 /// What was found running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interrupted {
+pub struct InterruptedWork {
     /// Tasks.
     pub task_ids: Vec<String>,
     /// Runs of them that had begun: each may have had effects.
@@ -27,15 +27,16 @@ pub struct Interrupted {
 
 /// At the start of the daemon: what still runs, by the tables, is `interrupted`; a run of such a task that had not begun
 /// is `cancelled`. Tasks that wait stay as they are.
-pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<Interrupted, StoreError> {
+pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<InterruptedWork, StoreError> {
     savepoint(conn, |conn| {
         // As the index says it: a bound parameter would not show that it fits.
         let running = runs::table.filter(sql::<Bool>("status = 'running'")).order(runs::id);
-        let mut found = Interrupted { run_ids: running.select(runs::run_id).load(conn)?, ..Interrupted::default() };
-        let running = tasks::table.filter(tasks::status.eq(Status::Running.name())).order(tasks::id);
+        let mut found =
+            InterruptedWork { run_ids: running.select(runs::run_id).load(conn)?, ..InterruptedWork::default() };
+        let running = tasks::table.filter(tasks::status.eq(TaskStatus::Running.name())).order(tasks::id);
         found.task_ids = running.select(tasks::task_id).load(conn)?;
         for run_id in &found.run_ids {
-            change_run(conn, run_id, Status::Interrupted, ENDED, now)?;
+            change_run(conn, run_id, TaskStatus::Interrupted, ENDED, now)?;
         }
         for task_id in &found.task_ids {
             found.unstarted += abandon(conn, task_id, ENDED, now)?;
@@ -54,11 +55,12 @@ pub(in crate::store) fn abandon(
 ) -> Result<usize, StoreError> {
     let mut unstarted = 0;
     for run_id in run_ids(conn, task_id)? {
-        if change_run(conn, &run_id, Status::Interrupted, why, now)? != Change::Made {
+        if change_run(conn, &run_id, TaskStatus::Interrupted, why, now)? != StatusChange::Made {
             let before = format!("{why}, before its turn");
-            unstarted += usize::from(change_run(conn, &run_id, Status::Cancelled, &before, now)? == Change::Made);
+            unstarted +=
+                usize::from(change_run(conn, &run_id, TaskStatus::Cancelled, &before, now)? == StatusChange::Made);
         }
     }
-    change(conn, task_id, Status::Interrupted, why, now)?;
+    change(conn, task_id, TaskStatus::Interrupted, why, now)?;
     Ok(unstarted)
 }

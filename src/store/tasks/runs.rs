@@ -1,6 +1,6 @@
 //! The runs of tasks, read.
 
-use super::{Page, one_more};
+use super::{RowPage, one_more};
 use crate::{
     clock::WallMs,
     store::{StoreError, schema::runs},
@@ -22,7 +22,7 @@ pub struct RunRow {
     /// Its place in the task, from 0.
     #[serde(rename = "index")]
     pub position: i64,
-    /// See [`Status`](super::Status).
+    /// See [`TaskStatus`](super::Status).
     pub status: String,
     /// What it runs.
     pub tool: String,
@@ -36,7 +36,7 @@ pub struct RunRow {
 
 /// Which runs are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct RunFilter {
     /// Only of this task.
     pub task_id: Option<String>,
     /// Only those with a smaller number.
@@ -46,7 +46,7 @@ pub struct Filter {
 }
 
 /// The newest runs that pass the filter.
-pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<RunRow>, StoreError> {
+pub fn list(conn: &mut SqliteConnection, filter: &RunFilter) -> Result<RowPage<RunRow>, StoreError> {
     let mut query = runs::table.order(runs::id.desc()).limit(one_more(filter.limit)).into_boxed();
     if let Some(task_id) = &filter.task_id {
         query = query.filter(runs::task_id.eq(task_id));
@@ -54,7 +54,7 @@ pub fn list(conn: &mut SqliteConnection, filter: &Filter) -> Result<Page<RunRow>
     if let Some(before) = filter.before {
         query = query.filter(runs::id.lt(before));
     }
-    Ok(Page::cut(query.load(conn)?, filter.limit, |row| row.id))
+    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
 /// The runs of a task, in their order.

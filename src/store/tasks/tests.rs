@@ -8,7 +8,7 @@ use logs::LogRow;
 use runs::RunRow;
 
 /// A task that waits.
-fn task(id: i64, status: Status) -> TaskRow {
+fn task(id: i64, status: TaskStatus) -> TaskRow {
     TaskRow {
         id,
         task_id: format!("task_{id}"),
@@ -18,7 +18,7 @@ fn task(id: i64, status: Status) -> TaskRow {
         created_at: 1_000 + id,
         started_at: None,
         finished_at: None,
-        source: Source {
+        source: TaskSource {
             platform: Some("claude".into()),
             conversation_id: Some("c".into()),
             assistant_message_id: Some(format!("m{id}")),
@@ -29,7 +29,7 @@ fn task(id: i64, status: Status) -> TaskRow {
     }
 }
 
-fn run(id: i64, task: i64, status: Status) -> RunRow {
+fn run(id: i64, task: i64, status: TaskStatus) -> RunRow {
     RunRow {
         id,
         run_id: format!("run_{id}"),
@@ -72,56 +72,56 @@ fn filled(tasks: &[TaskRow], runs: &[RunRow], logs: &[LogRow]) -> SqliteConnecti
     conn
 }
 
-fn ids(page: &Page<TaskRow>) -> (Vec<i64>, Option<i64>) {
+fn ids(page: &RowPage<TaskRow>) -> (Vec<i64>, Option<i64>) {
     (page.rows.iter().map(|row| row.id).collect(), page.next_before)
 }
 
 #[test]
 fn a_status_is_read_as_it_is_written() {
-    for status in Status::ALL {
-        assert_eq!(Status::named(status.name()), Some(status));
+    for status in TaskStatus::ALL {
+        assert_eq!(TaskStatus::named(status.name()), Some(status));
     }
-    assert_eq!(Status::named("happy"), None);
+    assert_eq!(TaskStatus::named("happy"), None);
 }
 
 #[test]
 fn tasks_come_back_as_they_were_written_newest_first_and_page_by_page() {
-    let rows: Vec<_> = (1..=5).map(|id| task(id, Status::Queued)).collect();
+    let rows: Vec<_> = (1..=5).map(|id| task(id, TaskStatus::Queued)).collect();
     let conn = &mut filled(&rows, &[], &[]);
-    let all = list(conn, &Filter { limit: 5, ..Filter::default() }).unwrap();
-    assert_eq!(all, Page { rows: rows.iter().rev().cloned().collect(), next_before: None });
-    let first = list(conn, &Filter { limit: 2, ..Filter::default() }).unwrap();
+    let all = list(conn, &TaskFilter { limit: 5, ..TaskFilter::default() }).unwrap();
+    assert_eq!(all, RowPage { rows: rows.iter().rev().cloned().collect(), next_before: None });
+    let first = list(conn, &TaskFilter { limit: 2, ..TaskFilter::default() }).unwrap();
     assert_eq!(ids(&first), (vec![5, 4], Some(4)));
-    let rest = list(conn, &Filter { limit: 3, before: Some(4), ..Filter::default() }).unwrap();
+    let rest = list(conn, &TaskFilter { limit: 3, before: Some(4), ..TaskFilter::default() }).unwrap();
     assert_eq!(ids(&rest), (vec![3, 2, 1], None));
 }
 
 #[test]
 fn a_status_narrows_the_list() {
-    let rows = [task(1, Status::Queued), task(2, Status::Failed), task(3, Status::Queued)];
+    let rows = [task(1, TaskStatus::Queued), task(2, TaskStatus::Failed), task(3, TaskStatus::Queued)];
     let conn = &mut filled(&rows, &[], &[]);
-    let mut of = |status| ids(&list(conn, &Filter { status: Some(status), limit: 9, before: None }).unwrap()).0;
-    assert_eq!(of(Status::Queued), [3, 1]);
-    assert_eq!(of(Status::Failed), [2]);
-    assert_eq!(of(Status::Expired), Vec::<i64>::new());
+    let mut of = |status| ids(&list(conn, &TaskFilter { status: Some(status), limit: 9, before: None }).unwrap()).0;
+    assert_eq!(of(TaskStatus::Queued), [3, 1]);
+    assert_eq!(of(TaskStatus::Failed), [2]);
+    assert_eq!(of(TaskStatus::Expired), Vec::<i64>::new());
 }
 
 #[test]
 fn a_task_is_found_by_its_name() {
-    let mut by_caller = task(2, Status::Succeeded);
-    by_caller.source = Source { caller: Some("bearer".into()), ..Source::default() };
-    let conn = &mut filled(&[task(1, Status::Queued), by_caller.clone()], &[], &[]);
+    let mut by_caller = task(2, TaskStatus::Succeeded);
+    by_caller.source = TaskSource { caller: Some("bearer".into()), ..TaskSource::default() };
+    let conn = &mut filled(&[task(1, TaskStatus::Queued), by_caller.clone()], &[], &[]);
     assert_eq!(one(conn, "task_2"), Ok(Some(by_caller)));
     assert_eq!(one(conn, "nope"), Ok(None));
 }
 
 #[test]
 fn runs_are_those_of_a_task_or_all() {
-    let tasks = [task(1, Status::Running), task(2, Status::Running)];
-    let rows = [run(1, 1, Status::Succeeded), run(2, 1, Status::Running), run(3, 2, Status::Running)];
+    let tasks = [task(1, TaskStatus::Running), task(2, TaskStatus::Running)];
+    let rows = [run(1, 1, TaskStatus::Succeeded), run(2, 1, TaskStatus::Running), run(3, 2, TaskStatus::Running)];
     let conn = &mut filled(&tasks, &rows, &[]);
     let mut of = |task_id: Option<&str>, limit| {
-        let filter = runs::Filter { task_id: task_id.map(str::to_owned), before: None, limit };
+        let filter = runs::RunFilter { task_id: task_id.map(str::to_owned), before: None, limit };
         runs::list(conn, &filter).unwrap()
     };
     assert_eq!(of(None, 9).rows, [rows[2].clone(), rows[1].clone(), rows[0].clone()]);
@@ -133,10 +133,10 @@ fn runs_are_those_of_a_task_or_all() {
 #[test]
 fn the_log_is_that_of_a_task_or_of_one_of_its_runs() {
     let rows = [log(1, 1, None), log(2, 1, Some(1)), log(3, 2, Some(9)), log(4, 1, Some(2))];
-    let conn = &mut filled(&[task(1, Status::Running)], &[], &rows);
+    let conn = &mut filled(&[task(1, TaskStatus::Running)], &[], &rows);
     let mut of = |run_id: Option<&str>| {
         let run_id = run_id.map(str::to_owned);
-        logs::list(conn, &logs::Filter { task_id: "task_1".into(), run_id, before: None, limit: 9 }).unwrap().rows
+        logs::list(conn, &logs::LogFilter { task_id: "task_1".into(), run_id, before: None, limit: 9 }).unwrap().rows
     };
     assert_eq!(of(None), [rows[3].clone(), rows[1].clone(), rows[0].clone()]);
     assert_eq!(of(Some("run_1")), [rows[1].clone()]);
@@ -145,10 +145,15 @@ fn the_log_is_that_of_a_task_or_of_one_of_its_runs() {
 
 #[test]
 fn work_is_what_runs_and_what_waits() {
-    let tasks = [task(1, Status::Running), task(2, Status::Queued), task(3, Status::Queued), task(4, Status::Failed)];
-    let rows = [run(1, 1, Status::Succeeded), run(2, 1, Status::Running)];
+    let tasks = [
+        task(1, TaskStatus::Running),
+        task(2, TaskStatus::Queued),
+        task(3, TaskStatus::Queued),
+        task(4, TaskStatus::Failed),
+    ];
+    let rows = [run(1, 1, TaskStatus::Succeeded), run(2, 1, TaskStatus::Running)];
     let conn = &mut filled(&tasks, &rows, &[]);
-    assert_eq!(work(conn), Ok(Work { active_runs: 1, queued_tasks: 2 }));
+    assert_eq!(work(conn), Ok(WorkCounts { active_runs: 1, queued_tasks: 2 }));
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //!
 //! Each function is whole in itself; what belongs together goes into one [`Store::transact`](crate::store::Store).
 
-use super::{Source, Status};
+use super::{TaskSource, TaskStatus};
 use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        audit::{self, Entry},
+        audit::{self, AuditEntry},
         schema::{runs, tasks},
         worker::savepoint,
     },
@@ -16,19 +16,19 @@ use diesel::prelude::*;
 
 /// What a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum TaskKind {
     /// The instructions of a message.
     InstructionBatch,
     /// An operation that a caller asked for.
     HostOperation,
 }
 
-impl Kind {
+impl TaskKind {
     /// The kind as it is written.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::InstructionBatch => "instruction_batch",
-            Kind::HostOperation => "host_operation",
+            TaskKind::InstructionBatch => "instruction_batch",
+            TaskKind::HostOperation => "host_operation",
         }
     }
 }
@@ -37,20 +37,20 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TaskKind,
     /// How it begins, and its runs with it.
-    pub status: Status,
+    pub status: TaskStatus,
     /// What it is, for people.
     pub title: String,
     /// Who wants it.
-    pub source: Source,
+    pub source: TaskSource,
     /// What its runs run, in their order.
     pub tools: Vec<String>,
 }
 
 /// The names that a task and its runs were given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created {
+pub struct CreatedTask {
     /// The task's.
     pub task_id: String,
     /// Its runs', in their order.
@@ -59,15 +59,15 @@ pub struct Created {
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum StatusChange {
     /// It was made.
     Made,
     /// It may not follow this status, which stays.
-    Refused(Status),
+    Refused(TaskStatus),
 }
 
 /// Makes a task and its runs; `why` is said in the trail.
-pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs) -> Result<Created, StoreError> {
+pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs) -> Result<CreatedTask, StoreError> {
     savepoint(conn, |conn| {
         let task_id = named("task");
         let run_count = i64::try_from(new.tools.len()).unwrap_or(i64::MAX);
@@ -77,15 +77,15 @@ pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs
             tasks::status.eq(new.status.name()),
             tasks::title.eq(&new.title),
             tasks::created_at.eq(now),
-            tasks::started_at.eq((new.status == Status::Running).then_some(now)),
+            tasks::started_at.eq((new.status == TaskStatus::Running).then_some(now)),
             tasks::finished_at.eq(new.status.is_final().then_some(now)),
             new.source.clone(),
             tasks::run_count.eq(run_count),
         );
         diesel::insert_into(tasks::table).values(row).execute(conn)?;
-        log(conn, Subject { task_id: &task_id, run: None }, new.status, why, now)?;
+        log(conn, LogSubject { task_id: &task_id, run: None }, new.status, why, now)?;
         // The runs of a task that runs have their turns before them.
-        let status = if new.status == Status::Running { Status::Queued } else { new.status };
+        let status = if new.status == TaskStatus::Running { TaskStatus::Queued } else { new.status };
         let mut run_ids = Vec::with_capacity(new.tools.len());
         for (position, tool) in (0_i64..).zip(&new.tools) {
             let run_id = named("run");
@@ -98,10 +98,10 @@ pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs
                 runs::finished_at.eq(status.is_final().then_some(now)),
             );
             diesel::insert_into(runs::table).values(row).execute(conn)?;
-            log(conn, Subject { task_id: &task_id, run: Some((&run_id, tool)) }, status, "", now)?;
+            log(conn, LogSubject { task_id: &task_id, run: Some((&run_id, tool)) }, status, "", now)?;
             run_ids.push(run_id);
         }
-        Ok(Created { task_id, run_ids })
+        Ok(CreatedTask { task_id, run_ids })
     })
 }
 
@@ -118,24 +118,24 @@ pub(in crate::store) fn named(kind: &str) -> String {
 pub fn change(
     conn: &mut SqliteConnection,
     task_id: &str,
-    to: Status,
+    to: TaskStatus,
     why: &str,
     now: WallMs,
-) -> Result<Change, StoreError> {
+) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| {
         let task = tasks::table.filter(tasks::task_id.eq(task_id));
-        let from = Status::stored(&task.select(tasks::status).first::<String>(conn)?)?;
+        let from = TaskStatus::stored(&task.select(tasks::status).first::<String>(conn)?)?;
         if !from.may_become(to) {
-            return Ok(Change::Refused(from));
+            return Ok(StatusChange::Refused(from));
         }
         diesel::update(task).set(tasks::status.eq(to.name())).execute(conn)?;
-        if to == Status::Running {
+        if to == TaskStatus::Running {
             diesel::update(task).set(tasks::started_at.eq(now)).execute(conn)?;
         } else if to.is_final() {
             diesel::update(task).set(tasks::finished_at.eq(now)).execute(conn)?;
         }
-        log(conn, Subject { task_id, run: None }, to, why, now)?;
-        Ok(Change::Made)
+        log(conn, LogSubject { task_id, run: None }, to, why, now)?;
+        Ok(StatusChange::Made)
     })
 }
 
@@ -147,26 +147,26 @@ pub fn change(
 pub fn change_run(
     conn: &mut SqliteConnection,
     run_id: &str,
-    to: Status,
+    to: TaskStatus,
     why: &str,
     now: WallMs,
-) -> Result<Change, StoreError> {
+) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| {
         let run = runs::table.filter(runs::run_id.eq(run_id));
         let columns = (runs::status, runs::task_id, runs::tool);
         let (from, task_id, tool): (String, String, String) = run.select(columns).first(conn)?;
-        let from = Status::stored(&from)?;
+        let from = TaskStatus::stored(&from)?;
         if !from.may_become(to) {
-            return Ok(Change::Refused(from));
+            return Ok(StatusChange::Refused(from));
         }
         diesel::update(run).set(runs::status.eq(to.name())).execute(conn)?;
-        if to == Status::Running {
+        if to == TaskStatus::Running {
             diesel::update(run).set(runs::started_at.eq(now)).execute(conn)?;
         } else if to.is_final() {
             diesel::update(run).set(runs::finished_at.eq(now)).execute(conn)?;
         }
-        log(conn, Subject { task_id: &task_id, run: Some((run_id, &tool)) }, to, why, now)?;
-        Ok(Change::Made)
+        log(conn, LogSubject { task_id: &task_id, run: Some((run_id, &tool)) }, to, why, now)?;
+        Ok(StatusChange::Made)
     })
 }
 
@@ -178,14 +178,14 @@ pub fn change_run(
 pub fn end_run(
     conn: &mut SqliteConnection,
     run_id: &str,
-    to: Status,
+    to: TaskStatus,
     result: &str,
     now: WallMs,
-) -> Result<Change, StoreError> {
+) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| {
         let why = format!("result sha256:{}", audit::digest(result.as_bytes()));
         let change = change_run(conn, run_id, to, &why, now)?;
-        if change == Change::Made {
+        if change == StatusChange::Made {
             let run = runs::table.filter(runs::run_id.eq(run_id));
             diesel::update(run).set(runs::result.eq(result)).execute(conn)?;
         }
@@ -198,12 +198,12 @@ pub fn end_run(
 /// # Errors
 ///
 /// `NotFound`: there is no such task.
-pub fn finish(conn: &mut SqliteConnection, task_id: &str, now: WallMs) -> Result<Change, StoreError> {
-    let others = runs::table.filter(runs::task_id.eq(task_id)).filter(runs::status.ne(Status::Succeeded.name()));
+pub fn finish(conn: &mut SqliteConnection, task_id: &str, now: WallMs) -> Result<StatusChange, StoreError> {
+    let others = runs::table.filter(runs::task_id.eq(task_id)).filter(runs::status.ne(TaskStatus::Succeeded.name()));
     let others: i64 = others.count().get_result(conn)?;
     match others {
-        0 => change(conn, task_id, Status::Succeeded, "", now),
-        others => change(conn, task_id, Status::Failed, &format!("runs that did not succeed: {others}"), now),
+        0 => change(conn, task_id, TaskStatus::Succeeded, "", now),
+        others => change(conn, task_id, TaskStatus::Failed, &format!("runs that did not succeed: {others}"), now),
     }
 }
 
@@ -211,13 +211,13 @@ pub fn finish(conn: &mut SqliteConnection, task_id: &str, now: WallMs) -> Result
 pub(in crate::store) fn advance(
     conn: &mut SqliteConnection,
     task_id: &str,
-    to: Status,
+    to: TaskStatus,
     why: &str,
     now: WallMs,
-) -> Result<Change, StoreError> {
+) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| {
         let change = change(conn, task_id, to, why, now)?;
-        if change == Change::Made {
+        if change == StatusChange::Made {
             for run_id in run_ids(conn, task_id)? {
                 change_run(conn, &run_id, to, "", now)?;
             }
@@ -234,19 +234,26 @@ pub(super) fn run_ids(conn: &mut SqliteConnection, task_id: &str) -> Result<Vec<
 
 /// Whom a line is about.
 #[derive(Clone, Copy)]
-struct Subject<'a> {
+struct LogSubject<'a> {
     task_id: &'a str,
     /// Its name and its tool.
     run: Option<(&'a str, &'a str)>,
 }
 
-fn log(conn: &mut SqliteConnection, subject: Subject<'_>, to: Status, why: &str, at: WallMs) -> Result<(), StoreError> {
+fn log(
+    conn: &mut SqliteConnection,
+    subject: LogSubject<'_>,
+    to: TaskStatus,
+    why: &str,
+    at: WallMs,
+) -> Result<(), StoreError> {
     let mut message = format!("{} {}", subject.run.map_or("the task", |(_, tool)| tool), to.words());
     if !why.is_empty() {
         message.push_str(": ");
         message.push_str(why);
     }
     let run_id = subject.run.map(|(run_id, _)| run_id);
-    let entry = Entry { task_id: subject.task_id, run_id, at, level: to.level(), event: to.name(), message: &message };
+    let entry =
+        AuditEntry { task_id: subject.task_id, run_id, at, level: to.level(), event: to.name(), message: &message };
     audit::append(conn, &entry).map(drop)
 }

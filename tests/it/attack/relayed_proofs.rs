@@ -9,7 +9,7 @@ use crate::support::{
 };
 use baa_conductor::{
     simulator::{ConnectError, Profile},
-    wire::proof::{Side, Transcript, hex, proof},
+    wire::proof::{ProofSide, Transcript, hex, proof},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -196,7 +196,7 @@ async fn a_proof_of_a_client_counts_at_the_address_of_its_handshake_alone() {
         let case = Case::new(&host);
         let (mut peer, nonce) = challenged(&daemon, &host).await;
         let transcript = Transcript { client_nonce: "n".into(), server_nonce: nonce, address: address.to_owned() };
-        say(&mut peer, &json!({"type": "auth", "proof": proof(&secret, Side::Client, &transcript)})).await;
+        say(&mut peer, &json!({"type": "auth", "proof": proof(&secret, ProofSide::Client, &transcript)})).await;
         if is_taken {
             peer.message("hello_ack").await;
         } else {

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 const FILE: Style = Style { json: false, terminal: false };
 
 /// What is printed at each event and at the end, and what is remarked.
-fn told(app: Extractor, style: Style, frames: &[Value]) -> (Vec<String>, Option<String>) {
+fn told(app: FinalMessageExtractor, style: Style, frames: &[Value]) -> (Vec<String>, Option<String>) {
     let mut speech = Speech::of(app, style).unwrap();
     let frame = |frame: &Value| Frame { event: "stream_event".into(), data: frame.to_string() };
     let mut printed: Vec<_> = frames.iter().map(|data| speech.tell(&frame(data))).collect();
@@ -35,12 +35,12 @@ fn shared(case: &str) -> (String, String) {
 #[test]
 fn what_the_assistant_says_is_printed_and_nothing_else() {
     for (case, app) in [
-        ("claude/thinking", Extractor::Claude),
-        ("claude/older", Extractor::Claude),
-        ("claude/tool_between", Extractor::Claude),
-        ("chatgpt/snapshots", Extractor::Chatgpt),
-        ("chatgpt/deltas", Extractor::Chatgpt),
-        ("chatgpt/deltas_thoughts_and_tools", Extractor::Chatgpt),
+        ("claude/thinking", FinalMessageExtractor::Claude),
+        ("claude/older", FinalMessageExtractor::Claude),
+        ("claude/tool_between", FinalMessageExtractor::Claude),
+        ("chatgpt/snapshots", FinalMessageExtractor::Chatgpt),
+        ("chatgpt/deltas", FinalMessageExtractor::Chatgpt),
+        ("chatgpt/deltas_thoughts_and_tools", FinalMessageExtractor::Chatgpt),
     ] {
         let (answer, text) = shared(case);
         let frames = events(&answer).map(|event| passed_on(event.name, event.data.as_deref().unwrap_or_default()));
@@ -56,7 +56,7 @@ fn an_answer_that_is_no_event_stream_is_read_in_pieces() {
     for size in [1, 7, 100_000] {
         let pieces: Vec<char> = answer.chars().collect();
         let pieces = pieces.chunks(size).map(|piece| passed_on(None, &piece.iter().collect::<String>()));
-        let (printed, remark) = told(Extractor::Gemini, FILE, &pieces.collect::<Vec<_>>());
+        let (printed, remark) = told(FinalMessageExtractor::Gemini, FILE, &pieces.collect::<Vec<_>>());
         let printed = printed.concat();
         // Its later frames replace what earlier ones said.
         assert!(
@@ -81,29 +81,29 @@ fn a_text_that_is_replaced_stands_on_a_new_line_and_one_that_is_taken_back_is_le
         parts("other"),
         json!("[DONE]"),
     ]);
-    let (printed, remark) = told(Extractor::Chatgpt, FILE, &said);
+    let (printed, remark) = told(FinalMessageExtractor::Chatgpt, FILE, &said);
     assert_eq!((printed, remark), (["one", " two", "", "", "!", "\nother", "", "\n"].map(str::to_owned).into(), None));
 }
 
 #[test]
 fn an_answer_that_came_whole_is_the_text_that_the_daemon_read() {
     let whole = json!({"content_type": "text/event-stream", "events": [], "full_text": "all of it", "raw": "data: …"});
-    assert_eq!(told(Extractor::Claude, FILE, &data(&[whole])).0.concat(), "all of it\n");
+    assert_eq!(told(FinalMessageExtractor::Claude, FILE, &data(&[whole])).0.concat(), "all of it\n");
 }
 
 #[test]
 fn an_unknown_form_is_printed_as_it_came_and_remarked() {
     let odd = [json!({"verse": 1}), json!({"verse": 2})];
-    let (printed, remark) = told(Extractor::Claude, FILE, &data(&odd));
+    let (printed, remark) = told(FinalMessageExtractor::Claude, FILE, &data(&odd));
     assert_eq!(printed, ["", "", "{\"verse\":1}\n{\"verse\":2}\n"], "until the end it may be explained");
     assert!(remark.unwrap().contains("not of a known form (event_without_type)"));
 
     let known = json!({"type": "message_start", "message": {"role": "assistant"}});
-    let (printed, remark) = told(Extractor::Claude, FILE, &data(&[odd[0].clone(), known, odd[1].clone()]));
+    let (printed, remark) = told(FinalMessageExtractor::Claude, FILE, &data(&[odd[0].clone(), known, odd[1].clone()]));
     assert_eq!((printed.concat(), remark), (String::new(), Some("the answer holds no text".into())));
 
     let long = json!({"verse": "x".repeat(HELD_BYTES_MAX)});
-    let (printed, _) = told(Extractor::Claude, FILE, &data(&[odd[0].clone(), long, odd[1].clone()]));
+    let (printed, _) = told(FinalMessageExtractor::Claude, FILE, &data(&[odd[0].clone(), long, odd[1].clone()]));
     assert!(printed[0].is_empty() && printed[1].starts_with("{\"verse\":1}\n{\"verse\":\"xx"), "too much to hold back");
     assert_eq!(printed[2..], ["{\"verse\":2}\n", ""]);
 }
@@ -112,7 +112,7 @@ fn an_unknown_form_is_printed_as_it_came_and_remarked() {
 fn a_form_that_changes_midway_is_printed_as_it_came_from_there() {
     let completion = |text: Value| json!({"type": "completion", "completion": text});
     let said = data(&[completion(json!("one")), completion(json!(7)), completion(json!("two"))]);
-    let (printed, remark) = told(Extractor::Claude, FILE, &said);
+    let (printed, remark) = told(FinalMessageExtractor::Claude, FILE, &said);
     let raw = |text: &str| format!("{}\n", completion(serde_json::from_str(text).unwrap()));
     assert_eq!(printed, ["one".to_owned(), format!("\n{}", raw("7")), raw("\"two\""), String::new()]);
     assert!(remark.unwrap().contains("completion_shape"));
@@ -122,10 +122,10 @@ fn a_form_that_changes_midway_is_printed_as_it_came_from_there() {
 fn nothing_steers_a_terminal() {
     let screen = Style { json: false, terminal: true };
     let completion = json!({"type": "completion", "completion": "\u{1b}[2J"});
-    assert_eq!(told(Extractor::Claude, screen, &data(&[completion])).0.concat(), "\\u{1b}[2J\n");
+    assert_eq!(told(FinalMessageExtractor::Claude, screen, &data(&[completion])).0.concat(), "\\u{1b}[2J\n");
 }
 
 #[test]
 fn an_app_that_nobody_knows_has_no_speech() {
-    assert!(Speech::of(Extractor::None, FILE).is_none());
+    assert!(Speech::of(FinalMessageExtractor::None, FILE).is_none());
 }

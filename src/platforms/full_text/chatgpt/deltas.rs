@@ -3,8 +3,8 @@
 //! An operation leaves out what is as in the one before: `{"v": "text"}` goes on with the last path, operation and
 //! document.
 
-use super::{super::Drift, message::Message};
-use crate::{platforms::json, wire::Object};
+use super::{super::AnswerDrift, message::ChatgptMessage};
+use crate::{platforms::json, wire::JsonObject};
 use std::{borrow::Cow, collections::HashMap};
 
 const DOCUMENTS_MAX: usize = 256;
@@ -17,46 +17,46 @@ const PATCH_DEPTH_MAX: usize = 4;
 
 /// The documents of one stream.
 #[derive(Debug)]
-pub(super) struct Documents {
-    messages: HashMap<i64, Option<Message>>,
+pub(super) struct DeltaDocuments {
+    messages: HashMap<i64, Option<ChatgptMessage>>,
     path: String,
     operation: String,
     current: i64,
 }
 
 /// What an operation did.
-pub(super) struct Changed {
+pub(super) struct DocumentChange {
     /// To which document.
     pub(super) number: i64,
     /// The message that stood there before, when another one took its place.
-    pub(super) before: Option<Message>,
+    pub(super) before: Option<ChatgptMessage>,
 }
 
 /// What is done where a path leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum DeltaOperation {
     /// The value takes the place of what is there.
     Set,
     /// The value is added to what is there.
     Append,
 }
 
-impl Default for Documents {
+impl Default for DeltaDocuments {
     fn default() -> Self {
-        Documents { messages: HashMap::new(), path: String::new(), operation: "add".to_owned(), current: 0 }
+        DeltaDocuments { messages: HashMap::new(), path: String::new(), operation: "add".to_owned(), current: 0 }
     }
 }
 
-impl Documents {
+impl DeltaDocuments {
     /// The message of a document.
-    pub(super) fn message(&self, number: i64) -> Option<&Message> {
+    pub(super) fn message(&self, number: i64) -> Option<&ChatgptMessage> {
         self.messages.get(&number)?.as_ref()
     }
 
     /// Carries out one operation of the stream.
-    pub(super) fn apply(&mut self, delta: &Object<'_>) -> Result<Changed, Drift> {
+    pub(super) fn apply(&mut self, delta: &JsonObject<'_>) -> Result<DocumentChange, AnswerDrift> {
         if let Some(number) = json::own(delta, "c") {
-            self.current = serde_json::from_str(number).map_err(|_| Drift("delta_shape"))?;
+            self.current = serde_json::from_str(number).map_err(|_| AnswerDrift("delta_shape"))?;
         }
         if let Some(path) = json::own(delta, "p") {
             self.path = text(path)?.into_owned();
@@ -66,70 +66,70 @@ impl Documents {
         }
         let (number, value) = (self.current, json::own(delta, "v").unwrap_or("null"));
         if self.path.is_empty() && matches!(&*self.operation, "add" | "replace") {
-            let document = json::object(value).ok_or(Drift("delta_document_shape"))?;
-            let message = json::field(&document, "message").and_then(Message::read);
+            let document = json::object(value).ok_or(AnswerDrift("delta_document_shape"))?;
+            let message = json::field(&document, "message").and_then(ChatgptMessage::read);
             let before = self.messages.insert(number, message).flatten();
             if self.messages.len() > DOCUMENTS_MAX {
-                return Err(Drift("too_large"));
+                return Err(AnswerDrift("too_large"));
             }
-            return Ok(Changed { number, before });
+            return Ok(DocumentChange { number, before });
         }
-        let message = self.messages.get_mut(&number).ok_or(Drift("delta_without_document"))?;
+        let message = self.messages.get_mut(&number).ok_or(AnswerDrift("delta_without_document"))?;
         let mut before = None;
-        Change { message, before: &mut before }.make(&self.path, &self.operation, value, PATCH_DEPTH_MAX)?;
-        Ok(Changed { number, before })
+        DocumentEdit { message, before: &mut before }.make(&self.path, &self.operation, value, PATCH_DEPTH_MAX)?;
+        Ok(DocumentChange { number, before })
     }
 }
 
 /// A change of one document under way.
-struct Change<'a> {
-    message: &'a mut Option<Message>,
-    before: &'a mut Option<Message>,
+struct DocumentEdit<'a> {
+    message: &'a mut Option<ChatgptMessage>,
+    before: &'a mut Option<ChatgptMessage>,
 }
 
-impl Change<'_> {
+impl DocumentEdit<'_> {
     /// `depth`: how much deeper patches may stand within this.
-    fn make(&mut self, path: &str, operation: &str, value: &str, depth: usize) -> Result<(), Drift> {
+    fn make(&mut self, path: &str, operation: &str, value: &str, depth: usize) -> Result<(), AnswerDrift> {
         if path.len() > PATH_BYTES_MAX {
-            return Err(Drift("delta_path"));
+            return Err(AnswerDrift("delta_path"));
         }
         let operation = match operation {
             "patch" => return self.patch(path, value, depth),
-            "add" | "replace" => Operation::Set,
-            "append" => Operation::Append,
-            _ if matters(path) => return Err(Drift("delta_operation")),
+            "add" | "replace" => DeltaOperation::Set,
+            "append" => DeltaOperation::Append,
+            _ if matters(path) => return Err(AnswerDrift("delta_operation")),
             _ => return Ok(()),
         };
         match (path.strip_prefix("/message"), operation) {
-            (Some(""), Operation::Append) if self.message.is_some() => {
-                let fields = json::object(value).ok_or(Drift("delta_path"))?;
+            (Some(""), DeltaOperation::Append) if self.message.is_some() => {
+                let fields = json::object(value).ok_or(AnswerDrift("delta_path"))?;
                 for (name, value) in fields.iter() {
-                    self.within(name, Operation::Set, value.get())?;
+                    self.within(name, DeltaOperation::Set, value.get())?;
                 }
                 Ok(())
             }
             (Some(""), _) => {
-                let before = std::mem::replace(self.message, Message::read(value));
+                let before = std::mem::replace(self.message, ChatgptMessage::read(value));
                 // Of several the first is the one that was there before.
                 *self.before = self.before.take().or(before);
                 Ok(())
             }
             (Some(within), operation) if within.starts_with('/') => self.within(&within[1..], operation, value),
-            _ if path.is_empty() => Err(Drift("delta_path")),
+            _ if path.is_empty() => Err(AnswerDrift("delta_path")),
             _ => Ok(()),
         }
     }
 
-    fn within(&mut self, path: &str, operation: Operation, value: &str) -> Result<(), Drift> {
+    fn within(&mut self, path: &str, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
         match self.message {
             Some(message) => message.change(path, operation, value),
-            None if matters(&format!("/message/{path}")) => Err(Drift("delta_path")),
+            None if matters(&format!("/message/{path}")) => Err(AnswerDrift("delta_path")),
             None => Ok(()),
         }
     }
 
-    fn patch(&mut self, path: &str, steps: &str, depth: usize) -> Result<(), Drift> {
-        const SHAPE: Drift = Drift("delta_patch_shape");
+    fn patch(&mut self, path: &str, steps: &str, depth: usize) -> Result<(), AnswerDrift> {
+        const SHAPE: AnswerDrift = AnswerDrift("delta_patch_shape");
         let depth = depth.checked_sub(1).ok_or(SHAPE)?;
         if !steps.starts_with('[') {
             return Err(SHAPE);
@@ -155,6 +155,6 @@ fn matters(path: &str) -> bool {
     }
 }
 
-fn text(json: &str) -> Result<Cow<'_, str>, Drift> {
-    json::string(json).ok_or(Drift("delta_shape"))
+fn text(json: &str) -> Result<Cow<'_, str>, AnswerDrift> {
+    json::string(json).ok_or(AnswerDrift("delta_shape"))
 }

@@ -1,7 +1,7 @@
 //! What of one of ChatGPT's messages tells whether it is an answer, and what the answer says.
 
-use super::{super::Drift, deltas::Operation};
-use crate::{platforms::json, wire::Object};
+use super::{super::AnswerDrift, deltas::DeltaOperation};
+use crate::{platforms::json, wire::JsonObject};
 use std::{borrow::Cow, collections::BTreeSet};
 
 /// Kinds of content that are work on the way to an answer.
@@ -24,39 +24,39 @@ const ID_BYTES_MAX: usize = 200;
 /// Most parts of one message.
 const PARTS_MAX: usize = 1_024;
 
-const PATH: Drift = Drift("delta_path");
+const PATH: AnswerDrift = AnswerDrift("delta_path");
 
 /// A message.
 #[derive(Debug, Default)]
-pub(super) struct Message {
+pub(super) struct ChatgptMessage {
     id: Option<String>,
     role: Option<String>,
     channel: Option<String>,
     recipient: Option<String>,
     /// Marks that hide it.
     hidden: BTreeSet<String>,
-    content: Option<Content>,
+    content: Option<MessageContent>,
 }
 
 #[derive(Debug, Default)]
-struct Content {
+struct MessageContent {
     kind: Option<String>,
     /// Nothing when there is no list of them.
-    parts: Option<Vec<Part>>,
+    parts: Option<Vec<ContentPart>>,
 }
 
 #[derive(Debug)]
-enum Part {
+enum ContentPart {
     Text(String),
     Null,
     Other,
 }
 
-impl Message {
+impl ChatgptMessage {
     /// Nothing for what is no object.
     pub(super) fn read(json: &str) -> Option<Self> {
         let fields = json::object(json)?;
-        let mut message = Message::default();
+        let mut message = ChatgptMessage::default();
         for (name, value) in fields.iter() {
             // Others' messages may hold what they like: what cannot be kept is missed when this one turns out to be an answer.
             if message.set(name, value.get()).is_err() {
@@ -75,8 +75,8 @@ impl Message {
     }
 
     /// Whether this is the assistant's answer to the user, or on its way to be.
-    pub(super) fn is_answer(&self) -> Result<bool, Drift> {
-        let role = self.role.as_deref().ok_or(Drift("message_author"))?;
+    pub(super) fn is_answer(&self) -> Result<bool, AnswerDrift> {
+        let role = self.role.as_deref().ok_or(AnswerDrift("message_author"))?;
         let is_or_none = |field: &Option<String>, wanted| field.as_deref().is_none_or(|given| given == wanted);
         if role != "assistant"
             || !is_or_none(&self.channel, "final")
@@ -85,25 +85,25 @@ impl Message {
         {
             return Ok(false);
         }
-        let content = self.content.as_ref().ok_or(Drift("message_content"))?;
+        let content = self.content.as_ref().ok_or(AnswerDrift("message_content"))?;
         Ok(!content.is_work())
     }
 
     /// The text of an answer.
-    pub(super) fn text(&self) -> Result<Cow<'_, str>, Drift> {
-        const KIND: Drift = Drift("content_type");
-        let Some(Content { kind: Some(kind), parts: Some(parts) }) = &self.content else { return Err(KIND) };
+    pub(super) fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
+        const KIND: AnswerDrift = AnswerDrift("content_type");
+        let Some(MessageContent { kind: Some(kind), parts: Some(parts) }) = &self.content else { return Err(KIND) };
         if !matches!(kind.as_str(), "text" | "multimodal_text") {
             return Err(KIND);
         }
-        if let [Part::Text(only)] = &parts[..] {
+        if let [ContentPart::Text(only)] = &parts[..] {
             return Ok(Cow::Borrowed(only));
         }
         let mut text = String::new();
         for part in parts {
             match part {
-                Part::Text(part) => text.push_str(part),
-                _ if kind == "text" => return Err(Drift("content_parts")),
+                ContentPart::Text(part) => text.push_str(part),
+                _ if kind == "text" => return Err(AnswerDrift("content_parts")),
                 _ => {}
             }
         }
@@ -111,11 +111,11 @@ impl Message {
     }
 
     /// Changes what stands at `path`, which begins below the message.
-    pub(super) fn change(&mut self, path: &str, operation: Operation, value: &str) -> Result<(), Drift> {
+    pub(super) fn change(&mut self, path: &str, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
         let Some((field, below)) = path.split_once('/') else {
             return match operation {
-                Operation::Set => self.set(path, value),
-                Operation::Append => self.append(path, value),
+                DeltaOperation::Set => self.set(path, value),
+                DeltaOperation::Append => self.append(path, value),
             };
         };
         match field {
@@ -133,7 +133,7 @@ impl Message {
         }
     }
 
-    fn set(&mut self, field: &str, value: &str) -> Result<(), Drift> {
+    fn set(&mut self, field: &str, value: &str) -> Result<(), AnswerDrift> {
         match field {
             "id" => self.id = json::string(value).map(Cow::into_owned),
             "channel" => self.channel = words(value),
@@ -143,13 +143,15 @@ impl Message {
                 self.hidden.clear();
                 self.mark_all(value);
             }
-            "content" => self.content = json::object(value).map(|content| Content::read(&content)).transpose()?,
+            "content" => {
+                self.content = json::object(value).map(|content| MessageContent::read(&content)).transpose()?
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn append(&mut self, field: &str, value: &str) -> Result<(), Drift> {
+    fn append(&mut self, field: &str, value: &str) -> Result<(), AnswerDrift> {
         match field {
             "metadata" => self.mark_all(value),
             "author" => self.role = json::object(value).and_then(|author| role(&author)).or(self.role.take()),
@@ -157,7 +159,7 @@ impl Message {
                 let fields = json::object(value).ok_or(PATH)?;
                 let content = self.content.get_or_insert_default();
                 for (name, value) in fields.iter() {
-                    content.change(name, Operation::Set, value.get())?;
+                    content.change(name, DeltaOperation::Set, value.get())?;
                 }
             }
             "id" if self.id.is_some() => return Err(PATH),
@@ -187,14 +189,14 @@ impl Message {
     }
 }
 
-impl Content {
-    fn read(fields: &Object<'_>) -> Result<Self, Drift> {
+impl MessageContent {
+    fn read(fields: &JsonObject<'_>) -> Result<Self, AnswerDrift> {
         let parts = json::field(fields, "parts").map(Self::parts).transpose()?.flatten();
-        Ok(Content { kind: json::field(fields, "content_type").and_then(words), parts })
+        Ok(MessageContent { kind: json::field(fields, "content_type").and_then(words), parts })
     }
 
     /// Nothing for what is no list.
-    fn parts(json: &str) -> Result<Option<Vec<Part>>, Drift> {
+    fn parts(json: &str) -> Result<Option<Vec<ContentPart>>, AnswerDrift> {
         if !json.starts_with('[') {
             return Ok(None);
         }
@@ -203,8 +205,8 @@ impl Content {
         Ok(Some(parts))
     }
 
-    fn extend(parts: &mut Vec<Part>, json: &str) -> Result<(), Drift> {
-        json::each(json, |part| push(parts, Part::read(part)))
+    fn extend(parts: &mut Vec<ContentPart>, json: &str) -> Result<(), AnswerDrift> {
+        json::each(json, |part| push(parts, ContentPart::read(part)))
     }
 
     /// Whether it is work on the way to an answer.
@@ -212,13 +214,13 @@ impl Content {
         self.kind.as_deref().is_some_and(|kind| NOT_TEXT.contains(&kind))
     }
 
-    fn change(&mut self, path: &str, operation: Operation, value: &str) -> Result<(), Drift> {
+    fn change(&mut self, path: &str, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
         let mut keys = path.split('/');
         match (keys.next().unwrap_or_default(), keys.next(), keys.next()) {
             ("content_type", None, _) => self.kind = words(value),
             ("parts", None, _) => match (&mut self.parts, operation) {
-                (Some(parts), Operation::Append) if value.starts_with('[') => Self::extend(parts, value)?,
-                (Some(parts), Operation::Append) => push(parts, Part::read(value))?,
+                (Some(parts), DeltaOperation::Append) if value.starts_with('[') => Self::extend(parts, value)?,
+                (Some(parts), DeltaOperation::Append) => push(parts, ContentPart::read(value))?,
                 (parts, _) => *parts = Self::parts(value)?,
             },
             ("parts", Some(place), below) => {
@@ -226,10 +228,10 @@ impl Content {
                 let count = parts.len();
                 let place = if place == "-" { count } else { place.parse().map_err(|_| PATH)? };
                 match (parts.get_mut(place), below) {
-                    (Some(Part::Other), Some(_)) => {}
+                    (Some(ContentPart::Other), Some(_)) => {}
                     (_, Some(_)) => return Err(PATH),
                     (Some(part), None) => part.change(operation, value)?,
-                    (None, None) if place == count => push(parts, Part::read(value))?,
+                    (None, None) if place == count => push(parts, ContentPart::read(value))?,
                     (None, None) => return Err(PATH),
                 }
             }
@@ -241,35 +243,35 @@ impl Content {
     }
 }
 
-impl Part {
+impl ContentPart {
     fn read(json: &str) -> Self {
         match json::string(json) {
-            Some(text) => Part::Text(text.into_owned()),
-            None if json == "null" => Part::Null,
-            None => Part::Other,
+            Some(text) => ContentPart::Text(text.into_owned()),
+            None if json == "null" => ContentPart::Null,
+            None => ContentPart::Other,
         }
     }
 
-    fn change(&mut self, operation: Operation, value: &str) -> Result<(), Drift> {
+    fn change(&mut self, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
         match (&mut *self, operation) {
-            (_, Operation::Set) | (Part::Null, _) => *self = Part::read(value),
-            (Part::Text(text), Operation::Append) => text.push_str(&json::string(value).ok_or(PATH)?),
-            (Part::Other, Operation::Append) if value.starts_with(['[', '{']) => {}
-            (Part::Other, Operation::Append) => return Err(PATH),
+            (_, DeltaOperation::Set) | (ContentPart::Null, _) => *self = ContentPart::read(value),
+            (ContentPart::Text(text), DeltaOperation::Append) => text.push_str(&json::string(value).ok_or(PATH)?),
+            (ContentPart::Other, DeltaOperation::Append) if value.starts_with(['[', '{']) => {}
+            (ContentPart::Other, DeltaOperation::Append) => return Err(PATH),
         }
         Ok(())
     }
 }
 
-fn push(parts: &mut Vec<Part>, part: Part) -> Result<(), Drift> {
+fn push(parts: &mut Vec<ContentPart>, part: ContentPart) -> Result<(), AnswerDrift> {
     if parts.len() == PARTS_MAX {
-        return Err(Drift("too_large"));
+        return Err(AnswerDrift("too_large"));
     }
     parts.push(part);
     Ok(())
 }
 
-fn role(author: &Object<'_>) -> Option<String> {
+fn role(author: &JsonObject<'_>) -> Option<String> {
     json::field(author, "role").and_then(json::string).map(Cow::into_owned)
 }
 

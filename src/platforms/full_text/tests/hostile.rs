@@ -43,55 +43,55 @@ fn depth_costs_nothing() {
     let deep = nested(200_000);
     let start = r#"{"type":"message_start","message":{"role":"assistant"}}"#;
     let claude = format!("data: {start}\n\ndata: {{\"type\":\"ping\",\"x\":{deep}}}\n\n");
-    assert_eq!(read(Extractor::Claude, &claude).as_deref(), Ok(""));
+    assert_eq!(read(FinalMessageExtractor::Claude, &claude).as_deref(), Ok(""));
     let chatgpt = |value: &str| {
         format!(
             "data: {{\"v\":{},\"c\":0}}\n\ndata: {{\"p\":\"/message/metadata/x\",\"o\":\"add\",\"v\":{value}}}\n\n",
             answer("a", "1")
         )
     };
-    assert_eq!(read(Extractor::Chatgpt, &chatgpt(&deep)).as_deref(), Ok("1"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &chatgpt(&deep)).as_deref(), Ok("1"));
     let gemini = format!(")]}}'\n{deep}");
-    assert_eq!(read(Extractor::Gemini, &gemini), Err("frame_entry"));
+    assert_eq!(read(FinalMessageExtractor::Gemini, &gemini), Err("frame_entry"));
     let patches = (0..50_000).fold(String::new(), |all, _| all + r#"[{"o":"patch","v":"#) + "[]" + &"}]".repeat(50_000);
     let patch =
         format!("data: {{\"v\":{}}}\n\ndata: {{\"p\":\"\",\"o\":\"patch\",\"v\":{patches}}}\n\n", answer("a", "1"));
-    assert_eq!(read(Extractor::Chatgpt, &patch), Err("delta_patch_shape"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &patch), Err("delta_patch_shape"));
 }
 
 #[test]
 fn what_is_kept_beside_the_text_is_bounded() {
     let many = |count: usize, one: &dyn Fn(usize) -> Value| stream(&(0..count).map(one).collect::<Vec<_>>());
     let documents = |count| many(count, &|at| json!({"p": "", "o": "add", "v": {"message": null}, "c": at}));
-    assert_eq!(read(Extractor::Chatgpt, &documents(256)), Err("unknown_events"));
-    assert_eq!(read(Extractor::Chatgpt, &documents(257)), Err("too_large"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &documents(256)), Err("unknown_events"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &documents(257)), Err("too_large"));
     let answers = |count| many(count, &|at| answer(&format!("a{at}"), "x"));
-    assert_eq!(read(Extractor::Chatgpt, &answers(257)).as_deref(), Ok("x"));
-    assert_eq!(read(Extractor::Chatgpt, &answers(258)), Err("too_large"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &answers(257)).as_deref(), Ok("x"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &answers(258)), Err("too_large"));
     let parts = |count| {
         let add = json!({"p": "", "o": "add", "v": answer("a", "x")});
         let append = json!({"p": "/message/content/parts", "o": "append", "v": vec![""; count]});
-        read(Extractor::Chatgpt, &stream(&[add, append]))
+        read(FinalMessageExtractor::Chatgpt, &stream(&[add, append]))
     };
     assert_eq!((parts(1_023).as_deref(), parts(1_024)), (Ok("x"), Err("too_large")));
     let path = |length: usize| {
         let append = json!({"p": format!("/x{}", "y".repeat(length - 2)), "o": "append", "v": 1});
-        read(Extractor::Chatgpt, &stream(&[json!({"p": "", "o": "add", "v": answer("a", "x")}), append]))
+        read(FinalMessageExtractor::Chatgpt, &stream(&[json!({"p": "", "o": "add", "v": answer("a", "x")}), append]))
     };
     assert_eq!((path(512).as_deref(), path(513)), (Ok("x"), Err("delta_path")));
     let fields = (0..300).map(|at| format!("\"f{at}\":0,")).collect::<String>();
     let wide = format!("data: {{{fields}\"type\":\"ping\"}}\n\n");
-    assert_eq!(read(Extractor::Claude, &wide), Err("event_not_json"));
+    assert_eq!(read(FinalMessageExtractor::Claude, &wide), Err("event_not_json"));
 }
 
 #[test]
 fn half_a_character_is_a_drift_and_not_a_hole() {
     let start = r#"data: {"type":"message_start","message":{}}"#;
     let delta = r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a\ud83d"}}"#;
-    assert_eq!(read(Extractor::Claude, &format!("{start}\n\n{delta}\n\n")), Err("text_delta_shape"));
+    assert_eq!(read(FinalMessageExtractor::Claude, &format!("{start}\n\n{delta}\n\n")), Err("text_delta_shape"));
     let gemini = r#")]}' [["wrb.fr",null,"[0,null,0,0,[[0,[\"\\ud83d\"]]]]"]]"#;
-    assert_eq!(read(Extractor::Gemini, gemini), Err("candidate_text"));
+    assert_eq!(read(FinalMessageExtractor::Gemini, gemini), Err("candidate_text"));
     let part =
         r#"data: {"message":{"author":{"role":"assistant"},"content":{"content_type":"text","parts":["\ud83d"]}}}"#;
-    assert_eq!(read(Extractor::Chatgpt, &format!("{part}\n\n")), Err("content_parts"));
+    assert_eq!(read(FinalMessageExtractor::Chatgpt, &format!("{part}\n\n")), Err("content_parts"));
 }

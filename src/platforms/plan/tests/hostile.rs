@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::platforms::{
-    registry::{Platforms, Registry},
-    target::check_path,
+    registry::{PlatformRegistry, PlatformsSettings},
+    request_path::check_path,
 };
 use url::Url;
 
@@ -95,7 +95,7 @@ fn decoded(segment: &str) -> String {
 
 #[test]
 fn no_id_changes_which_path_is_asked_for() {
-    let registry = Registry::new(&Platforms::default());
+    let registry = PlatformRegistry::new(&PlatformsSettings::default());
     let claude = registry.get("claude").unwrap();
     let (mut safe, mut refused) = (0, 0);
     for text in ids() {
@@ -104,11 +104,11 @@ fn no_id_changes_which_path_is_asked_for() {
             continue;
         };
         safe += 1;
-        let asked = Asked { organization_id: None, conversation_id: Some(id) };
-        let organizations = Raw::of(&json!([{"uuid": text}]));
+        let asked = RequestedLocation { organization_id: None, conversation_id: Some(id) };
+        let organizations = RawJson::of(&json!([{"uuid": text}]));
         for (plan, tail) in [(prompt(asked.clone()), &["completion"][..]), (current(asked), &[])] {
-            let Step::Before { then, .. } = plan.begin(None) else { panic!("not the last") };
-            let Step::Last { call, .. } = then.answered(&organizations).unwrap() else { panic!("the last") };
+            let PlanStep::Intermediate { then, .. } = plan.begin(None) else { panic!("not the last") };
+            let PlanStep::Final { call, .. } = then.answered(&organizations).unwrap() else { panic!("the last") };
             let mut wanted = vec!["api", "organizations", &text, "chat_conversations", &text];
             wanted.extend(tail);
             assert_eq!(segments(&call.path), wanted, "{text:?}");
@@ -124,11 +124,11 @@ fn an_id_that_is_refused_is_no_id_wherever_it_comes_from() {
     for text in ids().filter(|text| AppId::parse(text).is_err()) {
         let list = json!([{"uuid": text}]);
         let (_, ended) = drive(prompt(asked(None, None)), None, std::slice::from_ref(&list));
-        assert_eq!(ended, Err(Unusable::NoOrganization.into()), "{text:?}");
+        assert_eq!(ended, Err(UnusableAnswer::NoOrganization.into()), "{text:?}");
         let (_, ended) = drive(prompt(asked(None, None)), None, &[organizations(), list]);
-        assert_eq!(ended, Err(Unusable::NoConversation.into()), "{text:?}");
+        assert_eq!(ended, Err(UnusableAnswer::NoConversation.into()), "{text:?}");
         let (_, ended) = drive(prompt(asked(None, None)), None, &[organizations(), json!([]), json!({"uuid": text})]);
-        assert_eq!(ended, Err(Unusable::NotCreated.into()), "{text:?}");
+        assert_eq!(ended, Err(UnusableAnswer::NotCreated.into()), "{text:?}");
     }
 }
 
@@ -149,22 +149,25 @@ fn no_body_makes_a_plan_panic_or_go_where_it_should_not() {
     ]);
     for text in bodies {
         // As text it need not be JSON at all.
-        let body = Raw::of(&text);
+        let body = RawJson::of(&text);
         for plan in [prompt(asked(None, None)), current(asked(None, None)), prompt(asked(Some("o"), None))] {
             let mut step = Ok(plan.begin(None));
             for _ in 0..3 {
                 step = match step {
-                    Ok(Step::Before { call, then }) => {
+                    Ok(PlanStep::Intermediate { call, then }) => {
                         assert!(call.path.starts_with("/api/organizations"), "{text}");
                         then.answered(&body)
                     }
                     other => other,
                 };
             }
-            assert!(!matches!(step, Ok(Step::Before { .. })), "no plan has more steps than three and the last");
+            assert!(
+                !matches!(step, Ok(PlanStep::Intermediate { .. })),
+                "no plan has more steps than three and the last"
+            );
         }
         let organization = Organization { organization_id: id("o"), name: None };
-        let chosen = Chosen { organization, conversation: Conversation::from(id("c")) };
+        let chosen = ResolvedLocation { organization, conversation: Conversation::from(id("c")) };
         let is_whole = text == whole;
         assert_eq!(Transcript::read(&body, chosen).is_ok(), is_whole, "{text}");
     }

@@ -43,8 +43,8 @@ fn a_list_stands_at_the_root_or_under_one_of_its_names() {
     let broken = json!("[{\"id\": \"x\"}, ");
     let deeper = json!({"data": {"data": {"data": list}}});
     for shape in [json!(null), json!(7), json!("text"), json!({}), json!({"other": list}), deeper, broken] {
-        assert_eq!(organization(&shape, None), Err(Unusable::NoOrganizations.into()), "{shape}");
-        assert_eq!(conversation_id(&shape), Err(Unusable::NoConversations.into()), "{shape}");
+        assert_eq!(organization(&shape, None), Err(UnusableAnswer::NoOrganizations.into()), "{shape}");
+        assert_eq!(conversation_id(&shape), Err(UnusableAnswer::NoConversations.into()), "{shape}");
     }
 }
 
@@ -139,6 +139,6 @@ fn a_new_conversation_is_found_where_the_contract_says() {
     ] {
         let (_, ended) = drive(prompt(asked(None, None)), None, &[organizations(), json!([]), body.clone()]);
         let id = ended.map(|chosen| chosen.unwrap().conversation.conversation_id.to_string());
-        assert_eq!(id, found.map(str::to_owned).ok_or(Unusable::NotCreated.into()), "{body}");
+        assert_eq!(id, found.map(str::to_owned).ok_or(UnusableAnswer::NotCreated.into()), "{body}");
     }
 }

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn chosen() -> Chosen {
+fn chosen() -> ResolvedLocation {
     let organization = Organization { organization_id: id("o1"), name: None };
-    Chosen { organization, conversation: Conversation::from(id("c1")) }
+    ResolvedLocation { organization, conversation: Conversation::from(id("c1")) }
 }
 
 fn read(body: &Value) -> Result<Transcript, PlanError> {
-    Transcript::read(&Raw::of(body), chosen())
+    Transcript::read(&RawJson::of(body), chosen())
 }
 
 /// The text of a message with this content.
@@ -78,7 +78,7 @@ fn nested_content_is_joined_and_what_is_no_text_left_out() {
         "[".repeat(100_000),
         "]".repeat(100_000)
     );
-    assert_eq!(Transcript::read(&Raw::trusted(body), chosen()).unwrap().messages[0].content, "");
+    assert_eq!(Transcript::read(&RawJson::trusted(body), chosen()).unwrap().messages[0].content, "");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn without_messages_that_are_understood_there_is_no_transcript() {
         json!({"chat_messages": [{"who": "human", "says": "hi"}]}),
         json!("{\"chat_messages\": [1, "),
     ] {
-        assert_eq!(read(&body), Err(Unusable::NoMessages.into()), "{body}");
+        assert_eq!(read(&body), Err(UnusableAnswer::NoMessages.into()), "{body}");
     }
     assert!(read(&json!({"chat_messages": []})).unwrap().messages.is_empty(), "an empty conversation is one");
 }

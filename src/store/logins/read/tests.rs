@@ -3,9 +3,9 @@
 use super::*;
 use crate::store::memory;
 
-fn filters() -> Vec<Filter> {
+fn filters() -> Vec<LoginFilter> {
     let value = |on: bool| on.then(|| "x".to_owned());
-    let filter = |bits: u8| Filter {
+    let filter = |bits: u8| LoginFilter {
         platform: value(bits & 1 > 0),
         account: value(bits & 2 > 0),
         client_id: value(bits & 4 > 0),
@@ -31,8 +31,10 @@ fn the_logins_of_clients_are_found_by_key() {
 #[test]
 fn the_logins_of_others_are_walked_from_the_newest_or_found_by_key() {
     for filter in filters() {
-        let others = Others { filter: &filter, but: &[], lost_before: 0 };
-        for (status, before) in [(None, None), (Some(Status::Lost), Some(5)), (Some(Status::Stale), None)] {
+        let others = OtherLogins { filter: &filter, but: &[], lost_before: 0 };
+        for (status, before) in
+            [(None, None), (Some(OfflineLoginStatus::Lost), Some(5)), (Some(OfflineLoginStatus::Stale), None)]
+        {
             let plan = of_others_statement(&others, "[]", status, before, 9).plan(&mut memory());
             let expected = match (&filter.client_id, before) {
                 (Some(_), _) => "SEARCH logins USING INDEX logins_by_key (client_id=?",
@@ -48,13 +50,13 @@ fn the_logins_of_others_are_walked_from_the_newest_or_found_by_key() {
 #[test]
 fn the_logins_of_others_are_counted_in_an_index_alone() {
     for filter in filters().into_iter().filter(|filter| filter.client_id.is_none()) {
-        let others = Others { filter: &filter, but: &[], lost_before: 0 };
+        let others = OtherLogins { filter: &filter, but: &[], lost_before: 0 };
         let plan = count_others_statement(&others, "[]").plan(&mut memory());
         assert!(visit(&plan).contains("logins USING COVERING INDEX logins_by_state"), "{plan}");
         assert_eq!(visit(&plan).starts_with("SEARCH"), filter.platform.is_some(), "{plan}");
     }
-    let filter = Filter { client_id: Some("x".into()), ..Filter::default() };
-    let others = Others { filter: &filter, but: &[], lost_before: 0 };
+    let filter = LoginFilter { client_id: Some("x".into()), ..LoginFilter::default() };
+    let others = OtherLogins { filter: &filter, but: &[], lost_before: 0 };
     let plan = count_others_statement(&others, "[]").plan(&mut memory());
     assert!(visit(&plan).starts_with("SEARCH logins USING INDEX logins_by_key (client_id=?"), "{plan}");
 }

@@ -1,0 +1,108 @@
+//! How a batch begins: what becomes of a message once its stages have taken it and its keys were looked up. Pure.
+
+use super::{screen::ScreenVerdict, stored_plan::PlannedInstruction};
+use crate::store::batches::BatchStatus;
+
+/// What is known when a batch begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchContext {
+    /// Whether it only asks what would happen.
+    pub(super) dry_run: bool,
+    /// More live batches than may be came in the last minute.
+    pub(super) too_many: bool,
+}
+
+/// How a batch begins, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InitialStatus {
+    pub(super) status: BatchStatus,
+    pub(super) reason: Option<&'static str>,
+}
+
+/// Decides how a batch with these instructions begins.
+///
+/// Instructions that were taken on before do not count: they do not run, so nobody has to approve them.
+pub(super) fn initial_status(instructions: &[PlannedInstruction<'_>], circumstances: BatchContext) -> InitialStatus {
+    let new = || instructions.iter().filter(|shown| shown.duplicate_of.is_none());
+    let needs_approval = new().any(|shown| shown.verdict == ScreenVerdict::NeedsApproval);
+    let (status, reason) = match circumstances {
+        _ if instructions.is_empty() => (BatchStatus::NoInstructions, None),
+        BatchContext { dry_run: true, .. } => (BatchStatus::Planned, None),
+        _ if new().next().is_none() => (BatchStatus::DuplicateOnly, None),
+        _ if needs_approval => (BatchStatus::PendingApproval, Some("an instruction needs approval")),
+        BatchContext { too_many: true, .. } => {
+            (BatchStatus::PendingApproval, Some("more live batches came within a minute than run without approval"))
+        }
+        _ => (BatchStatus::Queued, None),
+    };
+    InitialStatus { status, reason }
+}
+
+/// What a task of these instructions is, for people; without parameters, which not everybody may see.
+pub(super) fn title(platform: &str, tools: &[String]) -> String {
+    match tools {
+        [tool] => format!("{tool} for {platform}"),
+        _ => format!("{} instructions for {platform}", tools.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::{self, settings::Sandbox},
+        instructions::{
+            AssistantMessage, InstructionAuthority, PlannedBatch, confinement::Confinement,
+            settings::InstructionSettings,
+        },
+    };
+
+    fn batch(tools: &[&str]) -> PlannedBatch {
+        let text: String = tools.iter().map(|tool| format!("```baa\n@system::{tool}\n```\n")).collect();
+        let message = AssistantMessage {
+            platform: "claude".into(),
+            conversation_id: Some("c".into()),
+            assistant_message_id: "m".into(),
+            text,
+        };
+        PlannedBatch::plan(&message, &InstructionSettings::default(), InstructionAuthority::Model).unwrap()
+    }
+
+    #[test]
+    fn every_beginning_has_its_circumstances() {
+        let (reads, runs) = ("status", "exec::true");
+        let (nobody, known) = (None, Some("batch_0"));
+        for (tools, duplicates, dry_run, too_many, status) in [
+            (vec![], vec![], false, false, BatchStatus::NoInstructions),
+            (vec![], vec![], true, true, BatchStatus::NoInstructions),
+            (vec![reads], vec![nobody], false, false, BatchStatus::Queued),
+            (vec![reads], vec![nobody], false, true, BatchStatus::PendingApproval),
+            (vec![reads], vec![nobody], true, true, BatchStatus::Planned),
+            (vec![runs], vec![known], true, false, BatchStatus::Planned),
+            (vec![reads], vec![known], false, true, BatchStatus::DuplicateOnly),
+            (vec![reads, runs], vec![nobody, nobody], false, false, BatchStatus::PendingApproval),
+            (vec![reads, runs], vec![nobody, known], false, false, BatchStatus::Queued),
+            (vec![reads, runs], vec![known, nobody], false, false, BatchStatus::PendingApproval),
+        ] {
+            let batch = batch(&tools);
+            let (authority, origin, level) = (InstructionAuthority::Model, host::Origin::Model, Sandbox::Landlock);
+            let confinement = Confinement { authority, origin, level };
+            let shown: Vec<_> = batch
+                .instructions()
+                .iter()
+                .zip(duplicates)
+                .map(|(one, known)| PlannedInstruction::new(one, known, confinement))
+                .collect();
+            let beginning = initial_status(&shown, BatchContext { dry_run, too_many });
+            assert_eq!(beginning.status, status, "{tools:?} {dry_run} {too_many}");
+            assert_eq!(beginning.reason.is_some(), status == BatchStatus::PendingApproval);
+        }
+    }
+
+    #[test]
+    fn a_title_holds_no_parameters() {
+        assert_eq!(title("claude", &["exec".into()]), "exec for claude");
+        assert_eq!(title("claude", &["exec".into(), "status".into()]), "2 instructions for claude");
+        assert_eq!(title("claude", &[]), "0 instructions for claude");
+    }
+}

@@ -1,0 +1,183 @@
+//! What is kept of a batch: its instructions with what each would run, as JSON; and the digest that an approval holds
+//! for.
+//!
+//! What a person is shown is this text, and what runs is read from this text: there is no other copy that could differ.
+
+use super::{
+    confinement::{Confined, Confinement},
+    dedupe::{Instruction, sha256},
+    execution::StoredRoute,
+    route::{InstructionPlan, InstructionRoute, RoutedInstruction},
+    screen::ScreenVerdict,
+    settings::ToolClass,
+};
+use serde::{Deserialize, Serialize};
+
+/// An instruction as it is kept and shown.
+#[derive(Serialize)]
+pub(super) struct PlannedInstruction<'a> {
+    /// The instruction.
+    #[serde(flatten)]
+    pub(super) instruction: &'a Instruction,
+    /// What it may do.
+    pub(super) class: ToolClass,
+    /// What becomes of it by the settings.
+    pub(super) verdict: ScreenVerdict,
+    /// On whose word it runs, and in what.
+    #[serde(flatten)]
+    pub(super) confined: Confined,
+    /// The route that does the same.
+    pub(super) route: InstructionRoute,
+    /// Exactly what it runs.
+    pub(super) plan: &'a InstructionPlan,
+    /// The batch that has taken it on before: it does not run again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duplicate_of: Option<&'a str>,
+}
+
+impl<'a> PlannedInstruction<'a> {
+    /// An instruction; `duplicate_of`: the batch that has it already.
+    pub(super) fn new(routed: &'a RoutedInstruction, duplicate_of: Option<&'a str>, confinement: Confinement) -> Self {
+        let tool = routed.screened.tool;
+        PlannedInstruction {
+            instruction: &routed.screened.instruction,
+            class: tool.class(),
+            verdict: routed.screened.verdict,
+            confined: confinement.of_tool(tool),
+            route: tool.route(),
+            plan: &routed.plan,
+            duplicate_of,
+        }
+    }
+}
+
+/// The instructions of a batch as JSON, as they are kept.
+pub(super) fn write(shown: &[PlannedInstruction<'_>]) -> String {
+    serde_json::to_string(shown).expect("our own values have string keys")
+}
+
+/// What of a kept instruction is needed to run it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct StoredInstruction {
+    /// Its place in the message.
+    pub(super) block_index: usize,
+    /// Its name.
+    pub(super) instruction_id: String,
+    /// Its key.
+    pub(super) dedupe_key: String,
+    /// Who is asked.
+    pub(super) target: String,
+    /// For what.
+    pub(super) tool: String,
+    /// On whose word it runs, and in what.
+    #[serde(flatten)]
+    pub(super) confined: Confined,
+    /// The route that does the same.
+    pub(super) route: StoredRoute,
+    /// What it runs.
+    pub(super) plan: InstructionPlan,
+    /// The batch that has it already.
+    #[serde(default)]
+    pub(super) duplicate_of: Option<String>,
+}
+
+/// The instructions of a batch, read back.
+///
+/// # Errors
+///
+/// Says what is wrong with the text: another version wrote it, or somebody changed it.
+pub(super) fn read(plan: &str) -> Result<Vec<StoredInstruction>, String> {
+    serde_json::from_str(plan).map_err(|error| error.to_string())
+}
+
+/// What an approval holds for: this batch of this message, with exactly this text.
+pub(super) fn digest(batch_id: &str, assistant_message_id: &str, plan: &str) -> String {
+    // Lengths in front, so that no two batches are written alike.
+    let (id, message) = (batch_id.len(), assistant_message_id.len());
+    sha256(format!("baa-batch-1\n{id}:{batch_id}\n{message}:{assistant_message_id}\n{plan}").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        host::{Origin, settings::Sandbox},
+        instructions::{AssistantMessage, InstructionAuthority, PlannedBatch, settings::InstructionSettings},
+    };
+    use serde_json::Value;
+
+    const CONFINEMENT: Confinement =
+        Confinement { authority: InstructionAuthority::Model, origin: Origin::Model, level: Sandbox::Landlock };
+
+    fn batch(blocks: &[&str]) -> PlannedBatch {
+        let text: Vec<_> = blocks.iter().map(|block| format!("```baa\n{block}\n```\n")).collect();
+        let message = AssistantMessage {
+            platform: "claude".into(),
+            conversation_id: Some("c".into()),
+            assistant_message_id: "m".into(),
+            text: text.concat(),
+        };
+        PlannedBatch::plan(&message, &InstructionSettings::default(), InstructionAuthority::Model).unwrap()
+    }
+
+    #[test]
+    fn every_plan_is_read_back_as_it_was_kept() {
+        let batch = batch(&[
+            "@system::describe",
+            "@system::describe/business",
+            "@system::describe/control",
+            "@system::status",
+            "@system::browser/status::{\"platform\":\"claude\",\"status\":\"fresh\",\"before\":7}",
+            "@system::exec\ntrue\nfalse",
+            "@system::exec::{\"command\":[\"ls\",\"-l\"],\"env\":{\"A\":\"b\"},\"stdin\":\"x\",\"cwd\":\"/tmp\"}",
+            "@system::files/read::{\"path\":\"/a\",\"encoding\":\"base64\",\"offset\":5,\"max_bytes\":6}",
+            "@system::files/write::{\"path\":\"/a\",\"content\":\"ü\",\"mode\":\"0640\",\"overwrite\":true}",
+        ]);
+        let shown: Vec<_> =
+            batch.instructions().iter().map(|routed| PlannedInstruction::new(routed, None, CONFINEMENT)).collect();
+        let entries = read(&write(&shown)).unwrap();
+        assert_eq!(entries.len(), batch.instructions().len());
+        for (entry, routed) in entries.iter().zip(batch.instructions()) {
+            assert_eq!((&entry.plan, entry.confined), (&routed.plan, CONFINEMENT.of_tool(routed.screened.tool)));
+            assert_eq!(entry.dedupe_key, routed.screened.instruction.dedupe_key.as_str());
+            assert_eq!(entry.route.key, routed.screened.tool.route().key);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_says_what_runs_and_why_not() {
+        let batch = batch(&["@system::exec::true"]);
+        let shown = PlannedInstruction::new(&batch.instructions()[0], Some("batch_1"), CONFINEMENT);
+        let shown: Value = serde_json::to_value(shown).unwrap();
+        for (field, value) in [
+            ("class", "exec".into()),
+            ("verdict", "needs_approval".into()),
+            ("authority", "model".into()),
+            ("sandbox", "landlock".into()),
+            ("params", "true".into()),
+            ("params_kind", "inline_string".into()),
+            ("duplicate_of", "batch_1".into()),
+        ] as [(&str, Value); 7]
+        {
+            assert_eq!(shown[field], value, "{field}");
+        }
+        assert_eq!((&shown["plan"]["operation"], &shown["plan"]["input"]["command"]), (&"exec".into(), &"true".into()));
+    }
+
+    #[test]
+    fn every_part_of_a_batch_is_in_its_digest() {
+        let of = digest("batch_1", "m", "[]");
+        assert!(of.starts_with("sha256:") && of.len() == 71);
+        for other in [digest("batch_2", "m", "[]"), digest("batch_1", "n", "[]"), digest("batch_1", "m", "[1]")] {
+            assert_ne!(of, other);
+        }
+        assert_ne!(digest("a", "b\n1:c", ""), digest("a\n1:b", "c", ""));
+    }
+
+    #[test]
+    fn a_text_that_is_no_record_is_refused() {
+        for text in ["", "{}", "[{}]", "[{\"plan\":{\"operation\":\"reboot\"}}]"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

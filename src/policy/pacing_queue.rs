@@ -1,0 +1,209 @@
+//! Who of a platform goes when, as a value: first in first out, one at a time. No clock, no actor, no I/O.
+//!
+//! ```text
+//! first in line ──window full──► waits for the window ──room──► waits at random ──over──► its turn
+//!                     └──────────────── room ────────────────────────▲ └─ none drawn ───────▲
+//! ```
+
+use super::{
+    admission::PolicyRule,
+    dispatch_window::DispatchWindow,
+    jitter,
+    settings::{Jitter, RateLimit},
+};
+use crate::clock::Moment;
+use rand::rngs::StdRng;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A request in line; `A` is how to tell it.
+#[derive(Clone, Debug)]
+struct PacingEntry<A> {
+    number: u64,
+    since: Instant,
+    reply_to: A,
+}
+
+/// What the first in line waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadState {
+    /// Nobody is there, or nothing was decided yet.
+    Undecided,
+    /// Room in the window.
+    AwaitingWindow { until: Instant },
+    /// The random pause.
+    AwaitingJitter { since: Instant, until: Instant, drawn_ms: u64 },
+}
+
+/// What is to be effects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PacingEffect<A> {
+    /// A request waits, and why.
+    Waits { reply_to: A, number: u64, why: PolicyRule },
+    /// It is a request's turn; its dispatch is recorded.
+    Turn(A, PacingTurn),
+}
+
+/// A request's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PacingTurn {
+    /// Whose.
+    pub(super) number: u64,
+    /// The dispatch that was recorded for it.
+    pub(super) dispatch: i64,
+    /// When it joined the line.
+    pub(super) entered_at: Instant,
+    /// When its random pause began: all since it joined was waiting for the window and for others.
+    pub(super) paused_at: Instant,
+    /// The random pause, in milliseconds.
+    pub(super) jitter_ms: u64,
+    /// When it was called.
+    pub(super) granted_at: Instant,
+}
+
+/// What a request would wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PacingForecast {
+    /// Requests in line before it.
+    pub(super) ahead: usize,
+    /// When the window has room for it; nothing where it has.
+    pub(super) room_at: Option<Instant>,
+    /// The random pauses to be expected, those of the ones before it included.
+    pub(super) jitter_ms: u64,
+    /// The end of its own random pause, once that has begun.
+    pub(super) jitter_until: Option<Instant>,
+}
+
+/// The line of one platform.
+#[derive(Debug)]
+pub(super) struct PacingQueue<A> {
+    pub(super) window: DispatchWindow,
+    jitter: Jitter,
+    random: StdRng,
+    queue: VecDeque<PacingEntry<A>>,
+    head: HeadState,
+}
+
+impl<A: Clone> PacingQueue<A> {
+    /// Nobody waits.
+    pub(super) fn new(limits: &RateLimit, jitter: Jitter, random: StdRng) -> Self {
+        PacingQueue {
+            window: DispatchWindow::new(limits),
+            jitter,
+            random,
+            queue: VecDeque::new(),
+            head: HeadState::Undecided,
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A request joins the line.
+    pub(super) fn join(&mut self, number: u64, reply_to: A, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
+        self.queue.push_back(PacingEntry { number, since: now.instant, reply_to: reply_to.clone() });
+        if self.queue.len() > 1 {
+            return effects.push(PacingEffect::Waits { reply_to, number, why: PolicyRule::RateLimit });
+        }
+        self.advance(now, effects);
+    }
+
+    /// A request leaves the line.
+    pub(super) fn leave(&mut self, number: u64, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
+        let Some(place) = self.queue.iter().position(|entrant| entrant.number == number) else { return };
+        self.queue.remove(place);
+        if place == 0 {
+            self.head = HeadState::Undecided;
+            self.advance(now, effects);
+        }
+    }
+
+    /// A turn was not used: there is room for one more.
+    pub(super) fn return_turn(&mut self, dispatch: i64, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
+        self.window.take_back(dispatch);
+        if let HeadState::AwaitingWindow { .. } = self.head {
+            self.head = HeadState::AwaitingWindow { until: now.instant };
+        }
+        self.advance(now, effects);
+    }
+
+    /// Time has passed; safe to call at any time.
+    pub(super) fn advance(&mut self, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
+        while let Some(first) = self.queue.front() {
+            let number = first.number;
+            match self.head {
+                HeadState::Undecided => {
+                    if let Some(until) = self.window.room_at(0, now.instant) {
+                        effects.push(PacingEffect::Waits {
+                            reply_to: first.reply_to.clone(),
+                            number,
+                            why: PolicyRule::RateLimit,
+                        });
+                        self.head = HeadState::AwaitingWindow { until };
+                        return;
+                    }
+                    let drawn_ms = jitter::draw_ms(&self.jitter, &mut self.random);
+                    if drawn_ms > 0 {
+                        effects.push(PacingEffect::Waits {
+                            reply_to: first.reply_to.clone(),
+                            number,
+                            why: PolicyRule::Jitter,
+                        });
+                    }
+                    let until = now.instant + Duration::from_millis(drawn_ms);
+                    self.head = HeadState::AwaitingJitter { since: now.instant, until, drawn_ms };
+                }
+                HeadState::AwaitingWindow { until } if now.instant < until => return,
+                HeadState::AwaitingWindow { .. } => self.head = HeadState::Undecided,
+                HeadState::AwaitingJitter { until, .. } if now.instant < until => return,
+                HeadState::AwaitingJitter { since, drawn_ms, .. } => {
+                    self.head = HeadState::Undecided;
+                    let Some(first) = self.queue.pop_front() else { return };
+                    let dispatch = self.window.record(now);
+                    let turn = PacingTurn {
+                        number,
+                        dispatch,
+                        entered_at: first.since,
+                        paused_at: since,
+                        jitter_ms: drawn_ms,
+                        granted_at: now.instant,
+                    };
+                    effects.push(PacingEffect::Turn(first.reply_to, turn));
+                }
+            }
+        }
+    }
+
+    /// When time alone changes something.
+    pub(super) fn next_wakeup(&self) -> Option<Instant> {
+        match self.head {
+            HeadState::Undecided => None,
+            HeadState::AwaitingWindow { until } | HeadState::AwaitingJitter { until, .. } => Some(until),
+        }
+    }
+
+    /// What the request of that number waits for; of one that is not in line, what it would.
+    pub(super) fn forecast(&mut self, number: Option<u64>, now: Instant) -> Option<PacingForecast> {
+        let ahead = match number {
+            Some(number) => self.queue.iter().position(|entrant| entrant.number == number)?,
+            None => self.queue.len(),
+        };
+        let jittering = if let HeadState::AwaitingJitter { until, .. } = self.head { Some(until) } else { None };
+        let expected = jitter::expected_ms(&self.jitter);
+        let own = (ahead == 0).then_some(jittering).flatten();
+        let others = u64::try_from(ahead).unwrap_or(u64::MAX);
+        let jitter_ms = match own {
+            Some(until) => super::dispatch_window::ms_until(now, until),
+            None => expected.saturating_mul(others.saturating_add(1)),
+        };
+        // Whose random pause has begun has its place in the window.
+        let room_at = if own.is_some() { None } else { self.window.room_at(ahead, now) };
+        Some(PacingForecast { ahead, room_at, jitter_ms, jitter_until: own })
+    }
+}
+
+#[cfg(test)]
+mod tests;

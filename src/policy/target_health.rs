@@ -1,0 +1,259 @@
+//! How a platform has treated one client: failures, rest, circuit and counters. Pure; it outlives the process.
+
+use super::{
+    admission::{CircuitState, FailureStreak, PolicyRefusal},
+    backoff,
+    circuit::{Circuit, CircuitDecision, CircuitEvent},
+    deadline::{ClockReadings, Deadline},
+    outcome::{LeaseFailure, LeaseOutcome},
+    settings::{Backoff, CircuitBreaker},
+};
+use crate::{
+    clock::{Moment, WallMs},
+    ids::{ClientId, PlatformName, RequestId},
+    store::policy::{SweepRow, TargetRow},
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Most bytes of an error that are remembered: it may be the extension's own word.
+const ERROR_BYTES_MAX: usize = 200;
+
+/// When leases are taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SweepReason {
+    /// It was looked for.
+    Interval,
+    /// Another request came.
+    RequestBegin,
+}
+
+impl SweepReason {
+    fn name(self) -> &'static str {
+        match self {
+            SweepReason::Interval => "background_interval:lease_idle_timeout",
+            SweepReason::RequestBegin => "request_begin:lease_idle_timeout",
+        }
+    }
+}
+
+/// The last lease that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeaseSweep {
+    pub(super) at: WallMs,
+    pub(super) idle_ms: i64,
+    pub(super) request_id: RequestId,
+    pub(super) reason: String,
+}
+
+/// How urgently what changed is to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HealthChange {
+    #[default]
+    Nothing,
+    /// A time at which all was well.
+    Minor,
+    /// What decides about requests.
+    Major,
+}
+
+/// The health of one target.
+#[derive(Clone, Debug)]
+pub(super) struct TargetHealth {
+    backoff_limits: Backoff,
+    breaker: CircuitBreaker,
+    circuit: Circuit,
+    backoff: Option<Deadline>,
+    pub(super) failures: u32,
+    pub(super) last_error: Option<String>,
+    pub(super) last_failure_at: Option<WallMs>,
+    pub(super) last_success_at: Option<WallMs>,
+    pub(super) sweep_count: u64,
+    pub(super) last_sweep: Option<LeaseSweep>,
+    change: HealthChange,
+}
+
+impl TargetHealth {
+    /// Of a target of which nothing is known.
+    pub(super) fn new(backoff_limits: Backoff, breaker: CircuitBreaker) -> Self {
+        TargetHealth {
+            backoff_limits,
+            breaker,
+            circuit: Circuit::default(),
+            backoff: None,
+            failures: 0,
+            last_error: None,
+            last_failure_at: None,
+            last_success_at: None,
+            sweep_count: 0,
+            last_sweep: None,
+            change: HealthChange::Nothing,
+        }
+    }
+
+    /// With what was kept.
+    pub(super) fn restored(limits: (Backoff, CircuitBreaker), row: TargetRow, readings: &ClockReadings) -> Self {
+        let until = |row: &_, boot: &Option<Arc<str>>| Deadline::restored(row, boot.as_ref(), readings);
+        let backoff = row.backoff.as_ref().map(|kept| until(kept, &row.boot_id));
+        let circuit = row.circuit.as_ref().map_or(Circuit::Closed, |kept| Circuit::Open(until(kept, &row.boot_id)));
+        let sweep = |kept: SweepRow| LeaseSweep {
+            at: kept.at,
+            idle_ms: kept.idle_ms,
+            request_id: RequestId::trusted(kept.request_id),
+            reason: kept.reason,
+        };
+        TargetHealth {
+            circuit,
+            backoff: backoff.filter(|until| !until.is_over(readings.now.instant)),
+            failures: row.consecutive_failures,
+            last_error: row.last_error,
+            last_failure_at: row.last_failure_at,
+            last_success_at: row.last_success_at,
+            sweep_count: row.stale_sweep_count,
+            last_sweep: row.last_sweep.map(sweep),
+            ..TargetHealth::new(limits.0, limits.1)
+        }
+    }
+
+    /// As it is kept. A half open circuit is kept as due: the probe does not outlive the process.
+    pub(super) fn row(&self, client: &ClientId, platform: &PlatformName, readings: &ClockReadings) -> TargetRow {
+        let circuit = match self.circuit {
+            Circuit::Closed => None,
+            Circuit::Open(until) => Some(until),
+            Circuit::HalfOpen { .. } => Some(Deadline::after(0, readings.now)),
+        };
+        let sweep = |sweep: &LeaseSweep| SweepRow {
+            at: sweep.at,
+            idle_ms: sweep.idle_ms,
+            request_id: sweep.request_id.shared(),
+            reason: sweep.reason.clone(),
+        };
+        TargetRow {
+            client_id: client.shared(),
+            platform: platform.shared(),
+            boot_id: readings.boot_id(),
+            circuit: circuit.map(|until| until.row(readings)),
+            backoff: self.backoff.map(|until| until.row(readings)),
+            consecutive_failures: self.failures,
+            last_error: self.last_error.clone(),
+            last_failure_at: self.last_failure_at,
+            last_success_at: self.last_success_at,
+            stale_sweep_count: self.sweep_count,
+            last_sweep: self.last_sweep.as_ref().map(sweep),
+            updated_at: readings.now.wall,
+        }
+    }
+
+    /// What has changed since this was asked last.
+    pub(super) fn take_change(&mut self) -> HealthChange {
+        std::mem::take(&mut self.change)
+    }
+
+    fn changed(&mut self, change: HealthChange) {
+        self.change = self.change.max(change);
+    }
+
+    /// The circuit as it is shown.
+    pub(super) fn circuit_state(&self) -> CircuitState {
+        self.circuit.state()
+    }
+
+    /// When the circuit lets a probe through.
+    pub(super) fn retry_at(&self) -> Option<&Deadline> {
+        self.circuit.retry_at()
+    }
+
+    /// The rest, while it lasts.
+    pub(super) fn backoff(&self, now: Instant) -> Option<&Deadline> {
+        self.backoff.as_ref().filter(|until| !until.is_over(now))
+    }
+
+    /// Whether the probe is out, for whose end the others wait.
+    pub(super) fn is_probing(&self) -> bool {
+        matches!(self.circuit, Circuit::HalfOpen { .. })
+    }
+
+    /// What the circuit says to a request.
+    pub(super) fn decide(&self, number: u64, now: Moment) -> CircuitDecision {
+        self.circuit.decide(number, now)
+    }
+
+    /// That request finds out.
+    pub(super) fn start_probe(&mut self, number: u64) {
+        self.circuit = Circuit::HalfOpen { probe: number };
+        self.changed(HealthChange::Major);
+    }
+
+    /// A request ended.
+    pub(super) fn record_end(&mut self, number: u64, outcome: LeaseOutcome, now: Moment) {
+        match outcome {
+            LeaseOutcome::Success => {
+                let clean = self.failures == 0 && self.circuit == Circuit::Closed && self.backoff.is_none();
+                self.circuit = self.circuit.after(CircuitEvent::Succeeded, number, &self.breaker, now);
+                (self.failures, self.backoff, self.last_error) = (0, None, None);
+                self.last_success_at = Some(now.wall);
+                self.changed(if clean { HealthChange::Minor } else { HealthChange::Major });
+            }
+            LeaseOutcome::Cancelled => {
+                let after = self.circuit.after(CircuitEvent::Cancelled, number, &self.breaker, now);
+                if std::mem::replace(&mut self.circuit, after) != after {
+                    self.changed(HealthChange::Major);
+                }
+            }
+            LeaseOutcome::Failure(failed) => self.record_failure(number, failed, now),
+        }
+    }
+
+    fn record_failure(&mut self, number: u64, failed: LeaseFailure, now: Moment) {
+        self.failures = self.failures.saturating_add(1);
+        let rest = backoff::backoff_ms(self.failures, &self.backoff_limits, failed.retry_after_ms);
+        // A later end that the platform asked for before holds on.
+        self.backoff = Some(Deadline::after(rest, now).max(self.backoff));
+        self.circuit = self.circuit.after(CircuitEvent::Failed { failures: self.failures }, number, &self.breaker, now);
+        let mut error = failed.error;
+        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+        self.last_error = Some(error);
+        self.last_failure_at = Some(now.wall);
+        self.changed(HealthChange::Major);
+    }
+
+    /// A lease was taken back, which is a failure.
+    pub(super) fn record_sweep(
+        &mut self,
+        number: u64,
+        request_id: RequestId,
+        idle_ms: i64,
+        why: SweepReason,
+        now: Moment,
+    ) {
+        self.sweep_count += 1;
+        self.last_sweep = Some(LeaseSweep { at: now.wall, idle_ms, request_id, reason: why.name().to_owned() });
+        self.record_failure(number, LeaseFailure { error: "lease_swept".to_owned(), retry_after_ms: None }, now);
+    }
+
+    /// Forgets failures, rest and circuit.
+    pub(super) fn reset(&mut self) {
+        (self.circuit, self.backoff, self.failures, self.last_error) = (Circuit::Closed, None, 0, None);
+        self.changed(HealthChange::Major);
+    }
+
+    fn failures(&self) -> FailureStreak {
+        FailureStreak { count: self.failures, last_error: self.last_error.clone() }
+    }
+
+    /// The refusal of an open circuit; it is worth trying again once the rest is over too.
+    pub(super) fn circuit_refusal(&self, until: &Deadline, now: Moment) -> PolicyRefusal {
+        let until = until.max(self.backoff(now.instant).copied());
+        let (retry_after_ms, until) = (until.left_ms(now.instant), until.wall(now));
+        PolicyRefusal::CircuitOpen { retry_after_ms, until, cause: self.failures() }
+    }
+
+    /// The refusal of a rest that is longer than a request may wait.
+    pub(super) fn backoff_refusal(&self, until: &Deadline, now: Moment) -> PolicyRefusal {
+        let (retry_after_ms, until) = (until.left_ms(now.instant), until.wall(now));
+        PolicyRefusal::Backoff { retry_after_ms, until, cause: self.failures() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Whether a login can be counted on: a pure function of what was seen, when, and who is connected.
+
+use crate::{bridge::LoginState, clock::WallMs, wire::Freshness};
+use serde::{Deserialize, Serialize};
+
+/// How much a login can be counted on; the better first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginStatus {
+    /// Its client is connected and has seen it lately.
+    Fresh,
+    /// Its client is gone, or has not seen it for a while.
+    Stale,
+    /// It was not seen for long, or is known to be over.
+    Lost,
+}
+
+impl LoginStatus {
+    const ALL: [LoginStatus; 3] = [LoginStatus::Fresh, LoginStatus::Stale, LoginStatus::Lost];
+
+    /// The status that is written so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            LoginStatus::Fresh => "fresh",
+            LoginStatus::Stale => "stale",
+            LoginStatus::Lost => "lost",
+        }
+    }
+}
+
+impl From<Freshness> for LoginStatus {
+    fn from(reported: Freshness) -> Self {
+        match reported {
+            Freshness::Fresh => LoginStatus::Fresh,
+            Freshness::Stale => LoginStatus::Stale,
+            Freshness::Lost => LoginStatus::Lost,
+        }
+    }
+}
+
+/// When a sighting is old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginAgeLimits {
+    /// Milliseconds after which it is stale.
+    pub stale_after_ms: WallMs,
+    /// Milliseconds after which it is lost.
+    pub lost_after_ms: WallMs,
+}
+
+impl From<&LoginState> for LoginAgeLimits {
+    fn from(settings: &LoginState) -> Self {
+        let ms = |value: u64| WallMs::try_from(value).unwrap_or(WallMs::MAX);
+        LoginAgeLimits { stale_after_ms: ms(settings.stale_after_ms), lost_after_ms: ms(settings.lost_after_ms) }
+    }
+}
+
+/// What is known of a login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoginSighting {
+    /// Whether its client is connected.
+    pub(super) connected: bool,
+    /// When the credential was last seen; never, when only endpoints were.
+    pub(super) last_seen_at: Option<WallMs>,
+    /// What the extension itself says of it.
+    pub(super) reported: Option<Freshness>,
+}
+
+impl LoginAgeLimits {
+    /// Sightings before this moment are lost.
+    pub(super) fn lost_before(self, now: WallMs) -> WallMs {
+        now.saturating_sub(self.lost_after_ms)
+    }
+
+    /// The worse of what follows from the times and what the extension reported.
+    pub(super) fn status(self, sighting: LoginSighting, now: WallMs) -> LoginStatus {
+        let Some(seen) = sighting.last_seen_at else { return LoginStatus::Lost };
+        let follows = if seen < self.lost_before(now) {
+            LoginStatus::Lost
+        } else if sighting.connected && seen >= now.saturating_sub(self.stale_after_ms) {
+            LoginStatus::Fresh
+        } else {
+            LoginStatus::Stale
+        };
+        sighting.reported.map_or(follows, |reported| follows.max(reported.into()))
+    }
+}
+
+/// How many records have which status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LoginStatusCounts {
+    /// Fresh ones.
+    pub fresh: usize,
+    /// Stale ones.
+    pub stale: usize,
+    /// Lost ones.
+    pub lost: usize,
+}
+
+impl LoginStatusCounts {
+    pub(super) fn add(&mut self, status: LoginStatus, records: usize) {
+        match status {
+            LoginStatus::Fresh => self.fresh += records,
+            LoginStatus::Stale => self.stale += records,
+            LoginStatus::Lost => self.lost += records,
+        }
+    }
+
+    /// All of them.
+    pub(super) fn total(self) -> usize {
+        self.fresh + self.stale + self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGES: LoginAgeLimits = LoginAgeLimits { stale_after_ms: 5, lost_after_ms: 30 };
+
+    #[test]
+    fn each_edge_of_each_rule() {
+        use Freshness as F;
+        use LoginStatus::{Fresh, Lost, Stale};
+        for (connected, age, reported, wanted) in [
+            (true, 0, F::Fresh, Fresh),
+            (true, 5, F::Fresh, Fresh),
+            (true, 6, F::Fresh, Stale),
+            (true, 30, F::Fresh, Stale),
+            (true, 31, F::Fresh, Lost),
+            (false, 0, F::Fresh, Stale),
+            (false, 30, F::Fresh, Stale),
+            (false, 31, F::Fresh, Lost),
+            (true, 0, F::Stale, Stale),
+            (true, 31, F::Stale, Lost),
+            (true, 0, F::Lost, Lost),
+            (false, 0, F::Lost, Lost),
+            // A clock that was set back: not older than now.
+            (true, -100, F::Fresh, Fresh),
+        ] {
+            let sighting = LoginSighting { connected, last_seen_at: Some(1_000 - age), reported: Some(reported) };
+            assert_eq!(AGES.status(sighting, 1_000), wanted, "{connected} {age} {reported:?}");
+        }
+        let never = LoginSighting { connected: true, last_seen_at: None, reported: None };
+        assert_eq!(AGES.status(never, 1_000), Lost);
+    }
+}

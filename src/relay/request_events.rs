@@ -1,0 +1,267 @@
+//! What the relay tells of a request: each phase that it reaches, and last how it ended.
+//!
+//! Invariant: a request that was told as queued is told as done, once, and after that nothing is told of it.
+
+use super::{
+    journal,
+    request::{RelayRequest, ResponseMode},
+};
+use crate::{
+    clock::WallMs,
+    events::EventBus,
+    ids::{ClientId, PlatformName, RequestId},
+    telemetry::metrics,
+};
+use serde::{Serialize, Serializer};
+use std::{borrow::Cow, sync::Arc};
+
+/// The phases of one request, as they are told.
+#[derive(Debug)]
+pub(super) struct RequestEvents {
+    events: EventBus,
+    /// Told as queued and not yet as done.
+    under_way: Option<Arc<EventSubject>>,
+    metrics: metrics::Relay,
+    /// The same request as it is counted.
+    counted: Option<metrics::Request>,
+}
+
+/// What all events of a request have in common; they share it, since several are told of every request.
+#[derive(Debug)]
+struct EventSubject {
+    request_id: RequestId,
+    platform: PlatformName,
+    response_mode: &'static str,
+    /// Who was chosen to perform it.
+    client_id: Option<ClientId>,
+    method: Cow<'static, str>,
+    path: Box<str>,
+}
+
+/// A request has reached a phase.
+struct PhaseReached<T> {
+    subject: Arc<EventSubject>,
+    phase: &'static str,
+    at: WallMs,
+    more: T,
+}
+
+impl<T: Serialize> Serialize for PhaseReached<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct GetJournalEntry<'a, T> {
+            request_id: &'a RequestId,
+            platform: &'a PlatformName,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            client_id: Option<&'a ClientId>,
+            response_mode: &'static str,
+            phase: &'static str,
+            at: WallMs,
+            #[serde(flatten)]
+            asked: Option<CallSummary<'a>>,
+            #[serde(flatten)]
+            more: &'a T,
+        }
+        /// What is asked of the app; told once.
+        #[derive(Serialize)]
+        struct CallSummary<'a> {
+            method: &'a str,
+            path: &'a str,
+        }
+        let PhaseReached { subject, phase, at, more } = self;
+        let asked = (*phase == QUEUED).then(|| CallSummary { method: &subject.method, path: &subject.path });
+        let view = GetJournalEntry {
+            request_id: &subject.request_id,
+            platform: &subject.platform,
+            client_id: subject.client_id.as_ref(),
+            response_mode: subject.response_mode,
+            phase,
+            at: *at,
+            asked,
+            more,
+        };
+        view.serialize(serializer)
+    }
+}
+
+const QUEUED: &str = "queued";
+
+/// No more than the phase itself.
+#[derive(Serialize)]
+struct NoDetails {}
+
+/// How a request ended.
+#[derive(Debug, Serialize)]
+pub(super) struct RequestDone {
+    /// `success`, `failure` or `cancelled`.
+    pub(super) outcome: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error_code: Option<Cow<'static, str>>,
+    /// The app's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    /// Events of a stream.
+    pub(super) event_count: u64,
+    /// Bytes of the answer.
+    pub(super) bytes: u64,
+}
+
+impl RequestEvents {
+    pub(super) fn new(events: EventBus, metrics: metrics::Relay) -> Self {
+        RequestEvents { events, under_way: None, metrics, counted: None }
+    }
+
+    /// That its actor lives is counted until this is dropped.
+    pub(super) fn alive(&self) -> metrics::Alive {
+        self.metrics.exchange()
+    }
+
+    /// It waits to go out, through this client if one was found.
+    pub(super) fn queued(&mut self, request: &RelayRequest, client: Option<&ClientId>, at: WallMs) {
+        self.under_way = Some(Arc::new(EventSubject {
+            request_id: request.id.clone(),
+            platform: request.platform.clone(),
+            response_mode: request.mode.name(),
+            client_id: client.cloned(),
+            method: request.call.method.clone(),
+            path: journal::kept_path(&request.call.path).into(),
+        }));
+        self.counted = Some(self.metrics.begin(&request.platform));
+        self.reached(QUEUED, at, NoDetails {});
+    }
+
+    /// The policy lets it pass.
+    pub(super) fn admitted(&mut self, at: WallMs) {
+        self.count(metrics::Request::admitted);
+        self.reached("admitted", at, NoDetails {});
+    }
+
+    /// It went out.
+    pub(super) fn dispatched(&mut self, at: WallMs) {
+        self.count(metrics::Request::dispatched);
+        self.reached("dispatched", at, NoDetails {});
+    }
+
+    /// Its stream is open.
+    pub(super) fn streaming(&mut self, at: WallMs) {
+        self.count(metrics::Request::streaming);
+        self.reached("streaming", at, NoDetails {});
+    }
+
+    /// An event of its stream was passed on.
+    pub(super) fn event(&self, bytes: u64) {
+        self.metrics.event(bytes);
+    }
+
+    /// It has ended.
+    pub(super) fn done(&mut self, at: WallMs, done: RequestDone) {
+        if let (Some(counted), Some(subject)) = (self.counted.take(), &self.under_way) {
+            let is_stream = subject.response_mode == ResponseMode::Sse.name();
+            counted.done(done.outcome, done.error_code.as_deref().filter(|_| is_stream));
+        }
+        self.reached("done", at, done);
+        self.under_way = None;
+    }
+
+    /// Its exchange is gone; if that said nothing, something broke.
+    pub(super) fn gone(&mut self, at: impl FnOnce() -> WallMs) {
+        if self.under_way.is_some() {
+            let error_code = Some(Cow::Borrowed("internal_error"));
+            let done = RequestDone { outcome: "failure", error_code, status: None, event_count: 0, bytes: 0 };
+            self.done(at(), done);
+        }
+    }
+
+    fn count(&mut self, reached: impl FnOnce(&mut metrics::Request)) {
+        if let Some(counted) = &mut self.counted {
+            reached(counted);
+        }
+    }
+
+    fn reached(&self, phase: &'static str, at: WallMs, more: impl Serialize + Send + Sync + 'static) {
+        if let Some(subject) = &self.under_way {
+            self.events.publish("request", PhaseReached { subject: Arc::clone(subject), phase, at, more });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::ResumePoint,
+        relay::{RequestWork, ResponseMode, UpstreamCall},
+    };
+    use serde_json::json;
+
+    fn phases(bus: &EventBus) -> RequestEvents {
+        RequestEvents::new(bus.clone(), metrics::Relay::default())
+    }
+
+    fn call(path: &str) -> RelayRequest {
+        RelayRequest {
+            id: RequestId::trusted("r"),
+            platform: PlatformName::trusted("claude"),
+            client_id: None,
+            mode: ResponseMode::Sse,
+            work: RequestWork::Call,
+            call: UpstreamCall { method: "GET".into(), path: path.to_owned(), ..UpstreamCall::default() },
+            timeout: None,
+        }
+    }
+
+    #[test]
+    fn each_phase_says_what_is_known_by_then() {
+        let bus = EventBus::new(1, 16);
+        let mut reader = bus.subscribe(ResumePoint::Live);
+        let mut phases = phases(&bus);
+        phases.queued(&call("/p"), Some(&ClientId::trusted("ff")), 1);
+        phases.admitted(2);
+        phases.dispatched(3);
+        phases.streaming(4);
+        phases
+            .done(5, RequestDone { outcome: "success", error_code: None, status: Some(200), event_count: 7, bytes: 8 });
+        let told: Vec<_> = reader.told().into_iter().map(|(_, data)| data).collect();
+        let common = |phase: &str, at: i64| json!({"request_id": "r", "platform": "claude", "client_id": "ff", "response_mode": "sse", "phase": phase, "at": at});
+        let with = |mut data: serde_json::Value, more: serde_json::Value| {
+            data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            data
+        };
+        let expected = [
+            with(common("queued", 1), json!({"method": "GET", "path": "/p"})),
+            common("admitted", 2),
+            common("dispatched", 3),
+            common("streaming", 4),
+            with(common("done", 5), json!({"outcome": "success", "status": 200, "event_count": 7, "bytes": 8})),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn one_that_vanishes_is_done_and_one_that_ended_is_done_once() {
+        let bus = EventBus::new(1, 16);
+        let mut reader = bus.subscribe(ResumePoint::Live);
+        phases(&bus).gone(|| 0);
+        assert!(reader.told().is_empty(), "it never began");
+        let mut phases = phases(&bus);
+        phases.queued(&call("/p"), None, 1);
+        phases.gone(|| 2);
+        phases.gone(|| 3);
+        phases.streaming(4);
+        let told = reader.told();
+        assert_eq!(told.len(), 2, "{told:?}");
+        let done = &told[1].1;
+        assert_eq!((&done["phase"], &done["outcome"]), (&json!("done"), &json!("failure")));
+        assert_eq!((&done["error_code"], done.get("client_id")), (&json!("internal_error"), None));
+    }
+
+    #[test]
+    fn a_long_path_is_cut_as_in_the_journal() {
+        let bus = EventBus::new(1, 16);
+        let mut reader = bus.subscribe(ResumePoint::Live);
+        phases(&bus).queued(&call(&"/ü".repeat(1_000)), None, 1);
+        let (_, data) = reader.told().remove(0);
+        assert_eq!(data["path"].as_str().unwrap(), journal::kept_path(&"/ü".repeat(1_000)));
+    }
+}

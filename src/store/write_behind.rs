@@ -1,0 +1,217 @@
+//! The write-behind: what the request path records and nobody waits for.
+//!
+//! A row costs its sender one lock and a push. The writer is woken by the first row, rests for
+//! `store.write_behind_ms`, so that others may come, and writes all of them in few transactions. What cannot be
+//! written is kept, within a bound, and tried again with a growing pause.
+//!
+//! ```text
+//!             row                     timer, flush
+//! asleep ───────────► resting ─────────────────────► writing ──► asleep (nothing waits)
+//!                        ▲                             │  │
+//!                        └─ more came, or it failed ───┘  └─► writing (the next chunk)
+//! ```
+//!
+//! A new kind of row is a variant of `PendingRow`: its key, its weight, what it takes over, and how it is written.
+
+mod pending_row;
+mod row_queue;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Store, StoreError, StoreSettings,
+    logins::{LoginLimits, LoginRow},
+    messages::MessageRow,
+    policy::{TargetRow, WindowRow},
+    requests::RequestRow,
+};
+use crate::bridge::settings::LoginState;
+use actix::prelude::*;
+use pending_row::PendingRow;
+use row_queue::{RowQueue, RowQueueLimits};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+use writer::{FlushRows, WakeWriter, WriteBehindWriter};
+
+/// The same at the end, when time is short.
+const CLOSING_RETRY_DELAY_MIN: Duration = Duration::from_millis(10);
+/// See [`CLOSING_RETRY_DELAY_MIN`].
+const CLOSING_RETRY_DELAY_MAX: Duration = Duration::from_millis(200);
+/// How long a reader waits for what is on its way into the store: many times what writing takes, and short enough for
+/// people when nothing can be written.
+const READ_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// The handle of the write-behind.
+#[derive(Clone)]
+pub struct WriteBehind {
+    shared: Arc<WriteBehindShared>,
+    writer: Addr<WriteBehindWriter>,
+}
+
+struct WriteBehindShared {
+    queue: Mutex<RowQueue>,
+    bounds: RowQueueLimits,
+    /// Whether the last attempt to write worked.
+    healthy: AtomicBool,
+}
+
+impl WriteBehindShared {
+    fn queue(&self) -> MutexGuard<'_, RowQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for WriteBehind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Later").finish_non_exhaustive()
+    }
+}
+
+impl WriteBehind {
+    /// Starts the writer on the current arbiter. When all handles are gone it still writes what waits, then ends.
+    pub fn start(store: Store, settings: &StoreSettings, login_state: &LoginState) -> Self {
+        assert!(settings.max_pending_rows > 0, "a queue without room would lose every row");
+        let bounds = RowQueueLimits {
+            rows: settings.max_pending_rows,
+            bytes: settings.max_pending_bytes,
+            limits: LoginLimits::from(login_state),
+        };
+        let shared = Arc::new(WriteBehindShared {
+            queue: Mutex::new(RowQueue::new(bounds)),
+            bounds,
+            healthy: AtomicBool::new(true),
+        });
+        let writer =
+            WriteBehindWriter::new(store, Arc::clone(&shared), Duration::from_millis(settings.write_behind_ms));
+        WriteBehind { shared, writer: writer.start() }
+    }
+
+    /// Records a row of the journal; it replaces the older version of the same request.
+    pub fn request(&self, row: RequestRow) {
+        self.push(row.into());
+    }
+
+    /// Records what was told of a login; it takes the place of an older row that still waits, and its other parts.
+    pub fn login(&self, mut row: LoginRow) {
+        row.bound(&self.shared.bounds.limits);
+        self.push(row.into());
+    }
+
+    /// Records a final message; the same message that still waits is not written twice.
+    pub fn message(&self, row: MessageRow) {
+        self.push(row.into());
+    }
+
+    /// Records what a target remembers; the newest takes the whole place of an older one that still waits.
+    ///
+    /// The rows of the policy are lost last: of more than may wait, every other row goes before them.
+    pub fn policy_target(&self, row: TargetRow) {
+        self.push(row.into());
+    }
+
+    /// Records what changed in a platform's window; what an older row that still waits says stays, as far as it is in
+    /// force. Lost last as well.
+    pub fn policy_window(&self, row: WindowRow) {
+        debug_assert!(row.dispatches.is_sorted_by(|one, next| one.number < next.number), "ascending: {row:?}");
+        self.push(row.into());
+    }
+
+    fn push(&self, row: PendingRow) {
+        let pushed = self.shared.queue().push(row);
+        if pushed.wake {
+            // At most one is under way: the queue stays awake until the writer has emptied it.
+            self.writer.do_send(WakeWriter);
+        }
+        if pushed.overflowed {
+            warn!(
+                store.max_pending_rows = self.shared.bounds.rows,
+                store.max_pending_bytes = self.shared.bounds.bytes,
+                "too many rows wait to be written, the oldest are dropped"
+            );
+        }
+        if let Some((kind, bytes)) = pushed.oversized {
+            let max_pending_bytes = self.shared.bounds.bytes;
+            warn!(
+                kind,
+                bytes,
+                store.max_pending_bytes = max_pending_bytes,
+                "a row larger than all that may wait is dropped"
+            );
+        }
+    }
+
+    /// Waits until every row recorded before is in the store.
+    ///
+    /// Fails with the first attempt that fails; the rows are kept and tried again.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        if self.shared.queue().is_at_rest() {
+            return Ok(());
+        }
+        self.writer.send(FlushRows).await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Has what was recorded written before the caller reads. Waits only a moment: what cannot be written must not keep
+    /// from reading, which then shows what the store has.
+    pub async fn flush_for_reading(&self) {
+        if self.healthy() {
+            // Whoever reads does not mind why.
+            let _ = timeout(READ_FLUSH_TIMEOUT, self.flush()).await;
+        }
+    }
+
+    /// Whether the last attempt to write worked.
+    pub fn healthy(&self) -> bool {
+        self.shared.healthy.load(Ordering::Relaxed) && self.writer.connected()
+    }
+
+    /// Whether the writer lives; one that panicked does not.
+    pub fn is_there(&self) -> bool {
+        self.writer.connected()
+    }
+
+    /// How many rows were lost since the start, for the metrics.
+    pub fn lost(&self) -> u64 {
+        self.shared.queue().lost()
+    }
+
+    /// How many rows wait to be written, those in hand not counted.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().len()
+    }
+
+    /// Writes what waits, at shutdown, and tries again until it is written; the caller bounds the time and closes the
+    /// store afterwards.
+    ///
+    /// # Errors
+    ///
+    /// The store is gone; everything else may pass.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let mut failures = 0_u32;
+        loop {
+            match self.flush().await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Gone) => return Err(StoreError::Gone),
+                Err(error) => {
+                    if failures == 0 {
+                        warn!(%error, rows = self.waiting(), "the last rows cannot be written yet");
+                    }
+                    sleep(backoff_delay(CLOSING_RETRY_DELAY_MIN, failures, CLOSING_RETRY_DELAY_MAX)).await;
+                    failures = failures.saturating_add(1);
+                }
+            }
+        }
+    }
+}
+
+fn backoff_delay(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << failures.min(16)).min(longest)
+}

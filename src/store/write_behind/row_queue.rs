@@ -1,0 +1,284 @@
+//! What waits to be written: a queue, bounded in rows and bytes, that loses its oldest rows first.
+//!
+//! ```text
+//! push ─► rows ─► take (a chunk, in hand) ─► written
+//!          ▲                │
+//!          └── put_back ────┘
+//! ```
+//!
+//! Of rows with one key only one waits: a newer one takes its place and what it knew. So a client that repeats itself
+//! cannot push the rows of others out. Rows are numbered as they come; the number of a row that waits tells where it
+//! stands.
+//!
+//! A login that was told again stays where it is, so that who waits for what came before need not wait for what comes
+//! after. When it is its turn to fall out of a full queue it goes to the end instead, once for all its tellings: what was
+//! told last is not what is lost first.
+//!
+//! What the policy remembers goes to the end each time, so that it is lost only when nothing else waits.
+
+use super::pending_row::{LoginOrder, PendingRow, RowKey};
+use crate::store::logins::LoginLimits;
+use foldhash::HashMap;
+use std::{
+    collections::{VecDeque, hash_map::Entry},
+    mem,
+};
+
+/// How many rows of room stay allocated when nothing waits.
+const RETAINED_ROWS: usize = 256;
+
+/// How much may wait, in all and of one login.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowQueueLimits {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    pub(super) limits: LoginLimits,
+}
+
+/// Rows in the order in which they came.
+#[derive(Debug)]
+pub(super) struct RowQueue {
+    bounds: RowQueueLimits,
+    rows: VecDeque<PendingRow>,
+    /// What the rows weigh.
+    bytes: usize,
+    /// The numbers of the rows that have a key.
+    keyed: HashMap<RowKey, u64>,
+    /// How many of the rows fall last.
+    last: usize,
+    /// How many rows ever came, those not counted that took another's place.
+    pushed: u64,
+    /// How many were ever told, those counted that took another's place.
+    told: u64,
+    /// How many left without being written, ever.
+    lost: u64,
+    /// How many of them since the last success.
+    dropped: u64,
+    /// Whether the writer knows that there is something to do.
+    awake: bool,
+}
+
+/// What pushing a row meant.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PushOutcome {
+    /// The writer sleeps and must be woken.
+    pub(super) wake: bool,
+    /// This was the first row that was lost since the last success.
+    pub(super) overflowed: bool,
+    /// The row is larger than everything that may wait together, so that it alone was lost: what it is and weighs.
+    pub(super) oversized: Option<(&'static str, usize)>,
+}
+
+impl RowQueue {
+    pub(super) fn new(bounds: RowQueueLimits) -> Self {
+        RowQueue {
+            bounds,
+            rows: VecDeque::new(),
+            bytes: 0,
+            keyed: HashMap::default(),
+            last: 0,
+            pushed: 0,
+            told: 0,
+            lost: 0,
+            dropped: 0,
+            awake: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, mut row: PendingRow) -> PushOutcome {
+        let dropped = self.dropped;
+        self.told += 1;
+        if let PendingRow::Login(_, order) = &mut row {
+            *order = LoginOrder { at: self.told, again: false };
+        }
+        let weight = row.weight();
+        if weight > self.bounds.bytes {
+            // It would push out everything and then itself.
+            self.discard(1);
+            return PushOutcome { oversized: Some((row.kind(), weight)), ..PushOutcome::default() };
+        }
+        self.enqueue(row);
+        self.evict();
+        let wake = !self.rows.is_empty() && !mem::replace(&mut self.awake, true);
+        PushOutcome { wake, overflowed: dropped == 0 && self.dropped > 0, oversized: None }
+    }
+
+    fn enqueue(&mut self, mut row: PendingRow) {
+        if let Some(key) = row.key() {
+            let left = self.left();
+            match self.keyed.entry(key) {
+                Entry::Occupied(waiting) => {
+                    let waiting = &mut self.rows[place(*waiting.get(), left)];
+                    self.bytes -= waiting.weight();
+                    mem::swap(waiting, &mut row);
+                    waiting.absorb(row, &self.bounds.limits);
+                    if let PendingRow::Login(_, order) = waiting {
+                        order.again = true;
+                    }
+                    self.bytes += waiting.weight();
+                    return;
+                }
+                Entry::Vacant(free) => free.insert(self.pushed),
+            };
+        }
+        self.append(row);
+    }
+
+    fn append(&mut self, row: PendingRow) {
+        self.bytes += row.weight();
+        self.last += usize::from(row.is_evicted_last());
+        self.rows.push_back(row);
+        self.pushed += 1;
+    }
+
+    /// Loses the oldest rows until what waits is within its bounds.
+    fn evict(&mut self) {
+        while self.rows.len() > self.bounds.rows || self.bytes > self.bounds.bytes {
+            let row = match self.pop() {
+                Some(PendingRow::Login(row, LoginOrder { at, again: true })) => {
+                    PendingRow::Login(row, LoginOrder { at, again: false })
+                }
+                Some(row) if row.is_evicted_last() && self.rows.len() > self.last => row,
+                _ => {
+                    self.lose(1);
+                    continue;
+                }
+            };
+            self.keyed.extend(row.key().map(|key| (key, self.pushed)));
+            self.append(row);
+        }
+    }
+
+    fn pop(&mut self) -> Option<PendingRow> {
+        let row = self.rows.pop_front()?;
+        self.bytes -= row.weight();
+        self.last -= usize::from(row.is_evicted_last());
+        if let Some(key) = row.key() {
+            self.keyed.remove(&key);
+        }
+        Some(row)
+    }
+
+    /// Moves the oldest rows into `chunk`: at most `most_rows`, of at most `most_bytes` unless the first has more.
+    pub(super) fn take(&mut self, chunk: &mut Vec<PendingRow>, most_rows: usize, most_bytes: usize) {
+        let (mut count, mut bytes) = (0, 0);
+        for row in self.rows.iter().take(most_rows) {
+            let weight = row.weight();
+            if bytes + weight > most_bytes && count > 0 {
+                break;
+            }
+            (count, bytes) = (count + 1, bytes + weight);
+            self.last -= usize::from(row.is_evicted_last());
+        }
+        self.bytes -= bytes;
+        // Whoever records waits meanwhile, so the rows are moved in one go.
+        if !self.keyed.is_empty() {
+            for key in self.rows.iter().take(count).filter_map(PendingRow::key) {
+                self.keyed.remove(&key);
+            }
+        }
+        chunk.extend(self.rows.drain(..count));
+    }
+
+    /// Puts a chunk that could not be written in front again, as far as there is room; the oldest rows fall out.
+    ///
+    /// A row of which a newer one waits already only adds what that one does not know.
+    pub(super) fn put_back(&mut self, chunk: &mut Vec<PendingRow>) {
+        let mut full = false;
+        for row in chunk.drain(..).rev() {
+            let key = row.key();
+            if let Some(number) = key.as_ref().and_then(|key| self.keyed.get(key)) {
+                let place = place(*number, self.left());
+                let newer = &mut self.rows[place];
+                self.bytes -= newer.weight();
+                newer.absorb(row, &self.bounds.limits);
+                self.bytes += newer.weight();
+                continue;
+            }
+            let weight = row.weight();
+            full |= self.rows.len() >= self.bounds.rows || self.bytes + weight > self.bounds.bytes;
+            if full && !row.is_evicted_last() {
+                self.lose(1);
+                continue;
+            }
+            self.last += usize::from(row.is_evicted_last());
+            self.rows.push_front(row);
+            self.bytes += weight;
+            let number = self.left();
+            self.keyed.extend(key.map(|key| (key, number)));
+        }
+        self.evict(); // what absorbed has backoff_delay, what falls last came beyond the bounds
+    }
+
+    /// Counts rows that are lost for what they are, which says nothing about whether others can be written.
+    pub(super) fn discard(&mut self, rows: usize) {
+        self.lost += rows as u64;
+    }
+
+    /// Counts rows that are lost for another reason than a full queue.
+    pub(super) fn lose(&mut self, rows: usize) {
+        self.lost += rows as u64;
+        self.dropped += rows as u64;
+    }
+
+    /// Loses everything, because the store will not come back.
+    pub(super) fn give_up(&mut self) {
+        self.lose(self.rows.len());
+        self.rows.clear();
+        self.keyed.clear();
+        (self.bytes, self.last) = (0, 0);
+        self.try_sleep();
+    }
+
+    /// How many rows were ever lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Notes a success; answers how many rows were lost before it.
+    pub(super) fn succeed(&mut self) -> u64 {
+        mem::take(&mut self.dropped)
+    }
+
+    /// The number of the newest row that came.
+    pub(super) fn newest(&self) -> u64 {
+        self.pushed
+    }
+
+    /// The number of the newest row that is no longer here; what is in hand counts as gone.
+    pub(super) fn left(&self) -> u64 {
+        self.pushed - self.rows.len() as u64
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Lets the writer sleep when nothing waits, and gives the memory of a burst back; answers whether it may.
+    pub(super) fn try_sleep(&mut self) -> bool {
+        if self.rows.is_empty() {
+            self.rows.shrink_to(RETAINED_ROWS);
+            self.keyed.shrink_to(RETAINED_ROWS);
+            self.awake = false;
+        }
+        !self.awake
+    }
+
+    /// Whether everything that came has left and nothing is in hand.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.awake
+    }
+}
+
+/// Where a row stands, given how many left before; both only move together.
+fn place(number: u64, left: u64) -> usize {
+    usize::try_from(number - left).expect("a row that waits has not left")
+}
+
+/// Gives the memory of a big chunk back.
+pub(super) fn shrink(chunk: &mut Vec<PendingRow>) {
+    chunk.shrink_to(RETAINED_ROWS);
+}
+
+#[cfg(test)]
+mod tests;

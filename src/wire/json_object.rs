@@ -1,0 +1,322 @@
+//! An object from outside, read once: its top-level fields as slices, asked for by name afterwards.
+//!
+//! Outside parties may write every field in `snake_case` or `camelCase`, some have further aliases, and the first
+//! spelling given here wins when several are there. `serde`'s own `alias` calls that a duplicate field, `flatten` and
+//! internal tags cannot hold raw values, so the fields are found here and typed one by one. One pass reads a frame,
+//! whatever its type, and what nobody asks for is never parsed.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt};
+
+/// Most fields that one object may have.
+pub(super) const FIELDS_MAX: usize = 256;
+
+/// A field that is missing or does not hold what it must.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field \"{field}\" {reason}")]
+pub struct FieldError {
+    /// The field's name in `snake_case`.
+    pub field: Cow<'static, str>,
+    /// What is wrong with it, as the end of a sentence that begins with its name.
+    pub reason: Cow<'static, str>,
+}
+
+impl FieldError {
+    /// A complaint about `field`.
+    pub fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        FieldError { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// Why a text is not an object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnObject {
+    /// Not JSON at all.
+    #[error("not valid JSON: {0}")]
+    Json(String),
+    /// JSON, but another kind of value.
+    #[error("must be a JSON object")]
+    Kind,
+    /// More than 256 fields.
+    #[error("must not have more than {FIELDS_MAX} fields")]
+    Fields,
+}
+
+/// The fields of an object, each a slice of the text.
+#[derive(Debug, Default)]
+pub struct JsonObject<'a> {
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> JsonObject<'a> {
+    /// Reads the fields of the object that `text` is.
+    pub fn parse(text: &'a str) -> Result<Self, NotAnObject> {
+        let fault = match serde_json::from_str::<JsonObject<'a>>(text) {
+            Ok(object) => return Ok(object),
+            Err(fault) => fault,
+        };
+        Err(match serde_json::from_str::<&RawValue>(text) {
+            Err(_) => NotAnObject::Json(fault.to_string()),
+            Ok(value) if value.get().starts_with('{') => NotAnObject::Fields,
+            Ok(_) => NotAnObject::Kind,
+        })
+    }
+
+    /// The names as they were given, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| &**name)
+    }
+
+    /// The fields as they were given, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.fields.iter().map(|(name, value)| (&**name, *value))
+    }
+
+    /// The value of the first of `names` that is there and not `null`; each name stands for its camelCase form too.
+    pub fn get(&self, names: &[&str]) -> Option<&'a RawValue> {
+        names.iter().find_map(|name| {
+            self.find(|given| given == *name).or_else(|| self.find(|given| is_camel_case_of(given, name)))
+        })
+    }
+
+    fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<&'a RawValue> {
+        // Of a name given twice the last counts, as in every JSON parser.
+        self.fields.iter().rev().find(|(given, value)| is_it(given) && value.get() != "null").map(|(_, value)| *value)
+    }
+
+    /// The value of a field, as it stands.
+    pub fn raw(&self, field: &'static str) -> Option<&'a RawValue> {
+        self.get(&[field])
+    }
+
+    /// A string, trimmed; an empty one counts as absent.
+    pub fn text(&self, names: &[&'static str]) -> Result<Option<Cow<'a, str>>, FieldError> {
+        Ok(self.verbatim(names)?.and_then(|text| match text {
+            Cow::Borrowed(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(Cow::Borrowed),
+            Cow::Owned(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(|t| Cow::Owned(t.to_owned())),
+        }))
+    }
+
+    /// A string that must be there and not be empty.
+    pub fn required_text(&self, names: &[&'static str]) -> Result<Cow<'a, str>, FieldError> {
+        self.text(names)?.ok_or_else(|| FieldError::new(names[0], "is required"))
+    }
+
+    /// A name of at most `max` bytes, trimmed; an empty one counts as absent. A longer one is refused: cut, it would
+    /// name something else.
+    pub fn short_text(&self, names: &[&'static str], max: usize) -> Result<Option<String>, FieldError> {
+        let Some(text) = self.text(names)? else { return Ok(None) };
+        if text.len() > max {
+            return Err(FieldError::new(names[0], format!("must not be longer than {max} bytes")));
+        }
+        Ok(Some(text.into_owned()))
+    }
+
+    /// Words for people, trimmed, and cut where they are longer than `max` bytes; empty ones count as absent.
+    pub fn words(&self, names: &[&'static str], max: usize) -> Result<Option<String>, FieldError> {
+        Ok(self.text(names)?.map(|text| text[..text.floor_char_boundary(max)].to_owned()))
+    }
+
+    /// A string exactly as it was given.
+    pub fn verbatim(&self, names: &[&'static str]) -> Result<Option<Cow<'a, str>>, FieldError> {
+        self.get(names)
+            .map(|raw| super::raw_json::string(raw.get()).ok_or_else(|| FieldError::new(names[0], "must be a string")))
+            .transpose()
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, names: &[&'static str]) -> Result<Option<bool>, FieldError> {
+        self.typed(names, "must be true or false")
+    }
+
+    /// A whole number.
+    pub fn integer(&self, names: &[&'static str]) -> Result<Option<i64>, FieldError> {
+        self.typed(names, "must be an integer")
+    }
+
+    /// A whole number that is not negative.
+    pub fn count(&self, names: &[&'static str]) -> Result<Option<u64>, FieldError> {
+        self.typed(names, "must be an integer that is not negative")
+    }
+
+    /// A point in time in milliseconds since the Unix epoch.
+    pub fn time(&self, names: &[&'static str]) -> Result<Option<i64>, FieldError> {
+        let Some(at) = self.integer(names)? else { return Ok(None) };
+        if at < 0 {
+            return Err(FieldError::new(names[0], "must be milliseconds since 1970, not negative"));
+        }
+        Ok(Some(at))
+    }
+
+    /// An object.
+    pub fn object(&self, names: &[&'static str]) -> Result<Option<JsonObject<'a>>, FieldError> {
+        self.get(names)
+            .map(|raw| JsonObject::parse(raw.get()).map_err(|e| FieldError::new(names[0], e.to_string())))
+            .transpose()
+    }
+
+    /// The entries of an array of at most `max`.
+    pub fn array(&self, names: &[&'static str], max: usize) -> Result<Option<Vec<&'a RawValue>>, FieldError> {
+        let Some(list) = self.typed::<Vec<&'a RawValue>>(names, "must be an array")? else { return Ok(None) };
+        if list.len() > max {
+            return Err(FieldError::new(names[0], format!("must not have more than {max} entries")));
+        }
+        Ok(Some(list))
+    }
+
+    /// An array of at most `max` strings, each trimmed, empty ones left out.
+    pub fn texts(&self, names: &[&'static str], max: usize) -> Result<Option<Vec<String>>, FieldError> {
+        let Some(list) = self.array(names, max)? else { return Ok(None) };
+        let texts = list.into_iter().map(|raw| {
+            let text =
+                super::raw_json::string(raw.get()).ok_or_else(|| FieldError::new(names[0], "must hold strings"))?;
+            Ok(text.trim().to_owned())
+        });
+        texts.filter(|text| !matches!(text, Ok(t) if t.is_empty())).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn typed<T: Deserialize<'a>>(&self, names: &[&'static str], reason: &'static str) -> Result<Option<T>, FieldError> {
+        self.get(names)
+            .map(|raw| serde_json::from_str(raw.get()).map_err(|_| FieldError::new(names[0], reason)))
+            .transpose()
+    }
+}
+
+/// Whether `given` is `snake` written in camelCase, as `requestId` is `request_id`.
+fn is_camel_case_of(given: &str, snake: &str) -> bool {
+    let mut given = given.bytes();
+    let mut snake_bytes = snake.bytes();
+    let mut differs = false;
+    while let Some(expected) = snake_bytes.next() {
+        let expected = if expected == b'_' {
+            differs = true;
+            match snake_bytes.next() {
+                Some(next) => next.to_ascii_uppercase(),
+                None => return false,
+            }
+        } else {
+            expected
+        };
+        if given.next() != Some(expected) {
+            return false;
+        }
+    }
+    differs && given.next().is_none()
+}
+
+impl<'de> Deserialize<'de> for JsonObject<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = JsonObject<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<JsonObject<'de>, M::Error> {
+                let mut fields = Vec::with_capacity(8);
+                while let Some(ObjectKey(name)) = map.next_key()? {
+                    if fields.len() == FIELDS_MAX {
+                        return Err(de::Error::custom("too many fields"));
+                    }
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(JsonObject { fields })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A key that borrows when it has no escapes.
+struct ObjectKey<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for ObjectKey<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = ObjectKey<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<ObjectKey<'de>, E> {
+                Ok(ObjectKey(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<ObjectKey<'de>, E> {
+                Ok(ObjectKey(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field<T>(found: Result<T, FieldError>) -> String {
+        found.err().expect("a complaint").to_string()
+    }
+
+    #[test]
+    fn camel_case_is_read_and_snake_case_wins_in_any_order() {
+        for text in [r#"{"request_id":"snake","requestId":"camel"}"#, r#"{"requestId":"camel","request_id":"snake"}"#] {
+            assert_eq!(JsonObject::parse(text).unwrap().text(&["request_id"]).unwrap().unwrap(), "snake");
+        }
+        let object = JsonObject::parse(r#"{"rawText":" x ","id":"i"}"#).unwrap();
+        assert_eq!(object.text(&["raw_text"]).unwrap().unwrap(), "x");
+        assert_eq!(object.verbatim(&["raw_text"]).unwrap().unwrap(), " x ");
+        assert_eq!(object.text(&["request_id", "id"]).unwrap().unwrap(), "i");
+    }
+
+    #[test]
+    fn only_the_exact_camel_case_form_matches() {
+        assert!(is_camel_case_of("requestId", "request_id"));
+        assert!(is_camel_case_of("maxInFlight", "max_in_flight"));
+        for (given, snake) in [("requestID", "request_id"), ("request", "request_id"), ("requestIds", "request_id")] {
+            assert!(!is_camel_case_of(given, snake), "{given}");
+        }
+        assert!(!is_camel_case_of("id", "id"), "the same spelling is not a second one");
+    }
+
+    #[test]
+    fn null_and_blank_count_as_absent_and_the_last_of_two_counts() {
+        let object = JsonObject::parse(r#"{"a":null,"b":"  ","c":1,"c":2}"#).unwrap();
+        assert_eq!(object.text(&["a"]), Ok(None));
+        assert_eq!(object.text(&["b"]), Ok(None));
+        assert_eq!(object.integer(&["c"]), Ok(Some(2)));
+        assert_eq!(field(object.required_text(&["b"])), "field \"b\" is required");
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_field() {
+        let object = JsonObject::parse(r#"{"s":1,"n":"1","b":"true","o":[],"l":{},"t":-1,"f":1.5}"#).unwrap();
+        assert_eq!(field(object.text(&["s"])), "field \"s\" must be a string");
+        assert_eq!(field(object.integer(&["n"])), "field \"n\" must be an integer");
+        assert_eq!(field(object.integer(&["f"])), "field \"f\" must be an integer");
+        assert_eq!(field(object.boolean(&["b"])), "field \"b\" must be true or false");
+        assert_eq!(field(object.object(&["o"])), "field \"o\" must be a JSON object");
+        assert_eq!(field(object.array(&["l"], 9)), "field \"l\" must be an array");
+        assert!(object.time(&["t"]).is_err());
+    }
+
+    #[test]
+    fn what_is_no_object_says_why() {
+        assert!(matches!(JsonObject::parse("nope"), Err(NotAnObject::Json(_))));
+        assert!(matches!(JsonObject::parse(r#"{"a":1} x"#), Err(NotAnObject::Json(_))));
+        assert_eq!(JsonObject::parse("[1]").err(), Some(NotAnObject::Kind));
+        let many = (0..=FIELDS_MAX).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(",");
+        assert_eq!(JsonObject::parse(&format!("{{{many}}}")).err(), Some(NotAnObject::Fields));
+    }
+
+    #[test]
+    fn values_are_slices_and_escaped_keys_are_read() {
+        let text = r#"{"\u0074ype":"esc\u0061ped","body":{"k": [1, 2]}}"#;
+        let object = JsonObject::parse(text).unwrap();
+        assert_eq!(object.text(&["type"]).unwrap().unwrap(), "escaped");
+        assert!(text.as_bytes().as_ptr_range().contains(&object.raw("body").unwrap().get().as_ptr()));
+    }
+}

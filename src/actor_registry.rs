@@ -1,4 +1,4 @@
-//! Keyed actors: one per key, started when first asked for, replaced when dead, bounded in number.
+//! A bounded registry of keyed actors: started on demand and replaced when dead.
 
 use actix::{Actor, Addr, Context};
 use std::{
@@ -21,45 +21,45 @@ struct RegistryEntry<A: Actor> {
     load: LoadCounter,
 }
 
-/// What an actor still has to do or to remember. The registry counts each time it hands the actor out, the actor counts
-/// down when that is over; at zero it may give its place to another.
+/// Counts the open work of an actor. The registry increments it with each `get_or_start`, the actor decrements it when
+/// that work is over; at zero the actor may be evicted.
 #[derive(Clone, Debug, Default)]
 pub struct LoadCounter(Arc<AtomicUsize>);
 
 impl LoadCounter {
-    /// One thing more.
+    /// Adds one unit of work.
     pub fn add(&self) {
         self.0.fetch_add(1, Relaxed);
     }
 
-    /// One thing less.
+    /// Removes one unit of work.
     pub fn remove(&self) {
         self.0.fetch_sub(1, Relaxed);
     }
 
-    /// Whether nothing is left.
+    /// Whether no work is left.
     pub fn is_none(&self) -> bool {
         self.0.load(Relaxed) == 0
     }
 }
 
-/// The registry is full of living actors.
+/// The registry is full of actors with open work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{max} are alive already")]
 pub struct RegistryFull {
-    /// How many may live.
+    /// Most actors.
     pub max: usize,
 }
 
 impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> ActorRegistry<K, A> {
-    /// An empty registry with room for `max` living actors.
+    /// Creates a registry for at most `max` living actors.
     pub fn new(max: usize) -> Self {
         assert!(max > 0, "a registry without room holds nobody");
         ActorRegistry { actors: Mutex::default(), max }
     }
 
-    /// The living actor of `key`, with one more thing to do; `start` makes one where there is none. It then lives on the
-    /// calling arbiter. Where there is no room, actors that have nothing to do make some.
+    /// Returns the living actor of `key` with one more unit of work, starting it on the calling arbiter if needed. A
+    /// full registry first evicts actors without open work.
     pub fn get_or_start(&self, key: &K, start: impl FnOnce(LoadCounter) -> Addr<A>) -> Result<Addr<A>, RegistryFull> {
         let mut actors = self.lock();
         if let Some(entry) = actors.get(key).filter(|entry| entry.actor.connected()) {
@@ -79,26 +79,26 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> ActorRegistry<K, A> {
         Ok(actor)
     }
 
-    /// Whether one more actor could be started now.
+    /// Whether another actor could be started now.
     pub fn has_room(&self) -> bool {
         let actors = self.lock();
         let stays = |entry: &&RegistryEntry<A>| entry.actor.connected() && !entry.load.is_none();
         actors.len() < self.max || actors.values().filter(stays).count() < self.max
     }
 
-    /// The living actor of `key`.
+    /// Returns the living actor of `key`.
     pub fn get(&self, key: &K) -> Option<Addr<A>> {
         self.lock().get(key).filter(|entry| entry.actor.connected()).map(|entry| entry.actor.clone())
     }
 
-    /// All living actors with their keys.
+    /// Returns all living actors with their keys.
     pub fn all(&self) -> Vec<(K, Addr<A>)> {
         let living = |entry: &RegistryEntry<A>| entry.actor.connected();
         self.lock().iter().filter(|(_, m)| living(m)).map(|(k, m)| (k.clone(), m.actor.clone())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, foldhash::HashMap<K, RegistryEntry<A>>> {
-        // Nothing here panics between two changes, so what a panicking thread left is whole.
+        // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
         self.actors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

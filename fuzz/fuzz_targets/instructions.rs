@@ -5,13 +5,13 @@
 #![no_main]
 
 use baa_conductor::instructions::{
-    InstructionAuthority, BLOCK_BYTES_MAX, BLOCKS_MAX, PlannedBatch, MESSAGE_BYTES_MAX, AssistantMessage, ScreenVerdict, extract, is_result_only,
-    settings::InstructionSettings,
+    AssistantMessage, BLOCK_BYTES_MAX, BLOCKS_MAX, InstructionAuthority, MESSAGE_BYTES_MAX, PlannedBatch,
+    ScreenVerdict, extract, is_result_only, settings::InstructionSettings,
 };
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
-static SETTINGS: LazyLock<Instructions> =
+static SETTINGS: LazyLock<InstructionSettings> =
     LazyLock::new(|| toml::from_str("exec_allow = [[\"git\", \"status\"]]").expect("it is a section"));
 
 fuzz_target!(|text: &str| {

@@ -1,6 +1,6 @@
-//! The bus: a ring of the last events, and who is to be woken when there is another.
+//! The event bus: a ring of the latest events and the wakers of waiting readers.
 //!
-//! Invariant: ids rise by one under the lock, so that those of the kept events follow from the next id alone.
+//! Invariant: ids increase by one under the lock, so the ids of the retained events follow from the next id.
 
 use super::reader::{EventReader, ResumePoint};
 use serde::Serialize;
@@ -12,16 +12,16 @@ use std::{
 };
 use tokio_util::task::TaskTracker;
 
-/// Where events are published. Cheap to clone.
+/// Handle for publishing and subscribing. Cheap to clone.
 #[derive(Clone)]
 pub struct EventBus {
     shared: Arc<Mutex<BusState>>,
     readers: TaskTracker,
 }
 
-/// What an event has to say.
+/// Payload of an event.
 pub(super) trait EventData: Send + Sync {
-    /// Writes it as one line of JSON.
+    /// Writes the payload as one line of JSON.
     fn write(&self, out: &mut Vec<u8>);
 }
 
@@ -31,45 +31,45 @@ impl<T: Serialize + Send + Sync> EventData for T {
     }
 }
 
-/// An event.
+/// A published event.
 #[derive(Clone)]
 pub(super) struct BusEvent {
     pub(super) name: &'static str,
     pub(super) data: Arc<dyn EventData>,
 }
 
-/// What the bus and its readers share.
+/// State shared by the bus and its readers.
 pub(super) struct BusState {
-    /// Of the first event there ever was.
+    /// Id of the first event of this process.
     pub(super) first_id: u64,
-    /// Of the next one.
+    /// Id of the next event.
     pub(super) next_id: u64,
     retained_max: usize,
-    /// The oldest first.
+    /// Retained events, oldest first.
     pub(super) retained: VecDeque<BusEvent>,
-    /// Who waits, by the number of the reader.
+    /// Wakers of waiting readers, by reader number.
     pub(super) waiting: foldhash::HashMap<u64, Waker>,
     pub(super) readers: u64,
     pub(super) closed: bool,
 }
 
 impl BusState {
-    /// The id of the oldest event that is retained, or of the next one when there is none.
+    /// Returns the id of the oldest retained event, or the next id if none is retained.
     pub(super) fn oldest_id(&self) -> u64 {
         self.next_id - self.retained.len() as u64
     }
 }
 
 impl EventBus {
-    /// A bus without events.
+    /// Creates an empty bus.
     ///
-    /// `first_id`: of its first event. Give it the milliseconds at which the process started times 1 000: then every id
-    /// that an earlier process gave out is older than all that this one keeps, so that a reader who comes back with one
-    /// is told of a gap instead of being given the wrong events without a word. Such ids stay exact in JavaScript.
+    /// `first_id`: id of the first event. Use the start time in Unix milliseconds times 1 000: then all ids of earlier
+    /// processes are smaller than those retained here, so that a reader that resumes with one gets a gap instead of
+    /// wrong events. Such ids are exact in JavaScript.
     ///
-    /// `kept`: how many events are kept for readers that lag or come back; at least one.
+    /// `retained`: number of events kept for slow and resuming readers; at least one.
     pub fn new(first_id: u64, retained: usize) -> Self {
-        assert!(retained > 0, "a bus that keeps nothing tells nothing");
+        assert!(retained > 0, "a bus must retain at least one event");
         let shared = BusState {
             first_id,
             next_id: first_id,
@@ -82,7 +82,8 @@ impl EventBus {
         EventBus { shared: Arc::new(Mutex::new(shared)), readers: TaskTracker::new() }
     }
 
-    /// Tells an event to everybody who reads, and keeps it. Never waits and never fails; nothing is written as text here.
+    /// Publishes an event to all readers and retains it. Never blocks and never fails; the payload is serialized by the
+    /// readers.
     pub fn publish(&self, name: &'static str, data: impl Serialize + Send + Sync + 'static) {
         let event = BusEvent { name, data: Arc::new(data) };
         let (waiting, forgotten) = {
@@ -103,12 +104,12 @@ impl EventBus {
         }
     }
 
-    /// A reader of what happens from the given point on.
+    /// Creates a reader that starts at the given point.
     pub fn subscribe(&self, after: ResumePoint) -> EventReader {
         EventReader::new(Arc::clone(&self.shared), self.readers.token(), after)
     }
 
-    /// Ends it: readers get what is kept and then their end; what is published later is ignored.
+    /// Closes the bus: readers get the retained events and then their end; later events are ignored.
     pub fn close(&self) {
         let waiting = {
             let mut shared = lock(&self.shared);
@@ -119,12 +120,12 @@ impl EventBus {
         wake(waiting);
     }
 
-    /// Waits until every reader is gone, once [`close`](Self::close) was called.
+    /// Waits, after [`close`](Self::close), until every reader is gone.
     pub async fn closed(&self) {
         self.readers.wait().await;
     }
 
-    /// How many readers wait to be woken.
+    /// Returns the number of readers waiting for an event.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         lock(&self.shared).waiting.len()
@@ -142,7 +143,7 @@ impl fmt::Debug for EventBus {
 }
 
 pub(super) fn lock(shared: &Mutex<BusState>) -> MutexGuard<'_, BusState> {
-    // Nothing panics between two changes, so what a panicking thread left is whole.
+    // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

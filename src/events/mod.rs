@@ -1,10 +1,10 @@
-//! What happens, told as it happens: one bus that every part of the daemon publishes to and any number of readers follow.
+//! Live events: one bus that every part of the daemon publishes to and any number of readers follow.
 //!
-//! Publishing is on the way of requests and costs one allocation and one short lock; text is made when a reader takes an
-//! event, by that reader. The bus keeps the last so many events and nothing for anyone in particular: a reader is a
-//! number, and one that lags is told how much it missed.
+//! Publishing happens on the path of requests and costs one allocation and one short lock; events are serialized by
+//! each reader. The bus retains the latest events. It keeps no state per reader beyond a number; a reader that lags
+//! gets the number of missed events.
 //!
-//! Events belong to those who publish them; here they are a name and something that can be written as JSON.
+//! Event types belong to the modules that publish them; the bus sees a name and a serializable value.
 
 mod bus;
 mod reader;

@@ -1,4 +1,4 @@
-//! A reader of the bus: the id that it wants next, and a place among those who wait.
+//! A reader of the event bus: the next id to read and a waker.
 
 use super::bus::{BusEvent, BusState, lock};
 use crate::sse;
@@ -11,42 +11,42 @@ use std::{
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// Frames are handed over together until they reach this many bytes.
+/// Size at which a batch of frames is handed over, in bytes.
 const BATCH_BYTES: usize = 16 << 10;
-/// Events that are looked at together, so that the lock is held for a short time only.
+/// Most events taken at once, to hold the lock only briefly.
 const BATCH_EVENTS: usize = 64;
-/// Room for one event as text, as they usually are.
+/// Typical size of a serialized event, in bytes.
 const EVENT_BYTES: usize = 256;
 
-/// Where a reader begins.
+/// Where a reader starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumePoint {
-    /// With what happens from now on.
+    /// At the next event.
     Live,
-    /// With what came after the event of this id.
+    /// After the event with this id.
     After(u64),
-    /// After something that nobody can tell: with a gap, then with all that is retained.
+    /// At an unknown position: with a gap, then with all retained events.
     Unknown,
 }
 
-/// One who follows the bus. It holds no events, so a slow one costs no memory; what is no longer kept when it comes back
-/// for more is replaced by a frame `gap`.
+/// Follows the bus. It holds no events, so a slow reader costs no memory; events that are no longer retained are
+/// replaced by a frame `gap`.
 pub struct EventReader {
     shared: Arc<Mutex<BusState>>,
     number: u64,
     next_id: u64,
-    /// Something was missed, and nobody knows how much.
+    /// Whether an unknown number of events was missed.
     lost: bool,
     _token: TaskTrackerToken,
 }
 
-/// The data of a `gap`.
+/// Data of a `gap`.
 #[derive(Serialize)]
 struct EventGap {
-    /// How many events; absent when that cannot be told.
+    /// Number of missed events; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     missed: Option<u64>,
-    /// The id of the event that comes next.
+    /// Id of the next event.
     next_id: u64,
 }
 
@@ -57,7 +57,7 @@ impl EventReader {
             shared.readers += 1;
             let (next_id, lost) = match after {
                 ResumePoint::Live => (shared.next_id, false),
-                // An id of this bus, or the one before its first.
+                // Ids of this bus, and the one before its first.
                 ResumePoint::After(id) if id < shared.next_id && id + 1 >= shared.first_id => (id + 1, false),
                 ResumePoint::After(_) | ResumePoint::Unknown => (shared.oldest_id(), true),
             };
@@ -66,7 +66,7 @@ impl EventReader {
         EventReader { shared, number, next_id, lost, _token: token }
     }
 
-    /// Frames as they are sent, whole ones; `None` once the bus is closed and all was read.
+    /// Returns the next batch of whole frames; `None` once the bus is closed and everything was read.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some((gap, events)) = self.take(cx) else { return Poll::Pending };
         if gap.is_none() && events.is_empty() {
@@ -88,8 +88,7 @@ impl EventReader {
         Poll::Ready(Some(out.into()))
     }
 
-    /// What comes next: what was missed, and events from the next id on. Nothing of both at the end; nothing at all when
-    /// there is something to wait for.
+    /// Takes the gap, if any, and the next events. Both are empty at the end; returns `None` if the reader has to wait.
     fn take(&mut self, cx: &Context<'_>) -> Option<(Option<EventGap>, Vec<BusEvent>)> {
         let mut shared = lock(&self.shared);
         let oldest_id = shared.oldest_id();

@@ -1,11 +1,11 @@
-//! How many live batches came within the last minute. A value that is told the time.
+//! Rate limit for live batches per minute, as a value: time is a parameter.
 
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The live batches of the last minute, as many of them as matter.
+/// A sliding window over the live batches of the last minute.
 #[derive(Debug)]
 pub(super) struct BatchRateLimiter {
     max: usize,
@@ -13,12 +13,12 @@ pub(super) struct BatchRateLimiter {
 }
 
 impl BatchRateLimiter {
-    /// `max`: batches a minute.
+    /// Creates a limiter for `max` batches per minute.
     pub(super) fn new(max: usize) -> Self {
         BatchRateLimiter { max, came: VecDeque::new() }
     }
 
-    /// Whether one more is too many now.
+    /// Whether one more batch would exceed the limit.
     pub(super) fn is_full(&mut self, now: Instant) -> bool {
         while self.came.front().is_some_and(|came| now.duration_since(*came) >= MINUTE) {
             self.came.pop_front();
@@ -26,7 +26,8 @@ impl BatchRateLimiter {
         self.came.len() >= self.max
     }
 
-    /// One came. Of those beyond the bound the last alone are remembered, so that a flood keeps the bound reached.
+    /// Records a batch. Beyond the limit only the latest are kept, so that a flood keeps the limit reached without
+    /// using memory.
     pub(super) fn count(&mut self, now: Instant) {
         self.came.push_back(now);
         if self.came.len() > self.max {

@@ -1,12 +1,12 @@
-//! The one who owns the order: what was taken in runs one batch after the other, the oldest first.
+//! The instruction center actor: runs queued batches one at a time, the oldest first.
 //!
 //! ```text
 //! idle ◄───────── nothing is queued ─────────┐
-//!   └── Look, mode changed, start ──► running ┘ (looks once more when asked meanwhile)
+//!   └── CheckQueue, mode changed, start ──► running ┘ (checks again if asked in the meantime)
 //! ```
 //!
-//! What is queued stands in the store, so that this holds nothing that must not be lost: only who waits for which batch,
-//! and when the next approval expires.
+//! The queue is in the store, so the actor holds nothing that must not be lost: only the waiting callers and the timer
+//! for the next approval to expire.
 
 use super::{
     execution::{InstructionExecution, InstructionExecutor},
@@ -24,19 +24,19 @@ use futures_util::{FutureExt, stream};
 use std::{collections::HashMap, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
-/// Longest time between two looks at what expires: a clock may be set meanwhile.
+/// Longest time between two checks for expired approvals, because the clock may be set.
 const EXPIRY_CHECK_MAX: Duration = Duration::from_secs(30);
-/// Batches that expire in one transaction.
+/// Most batches that expire in one transaction.
 const EXPIRE_BATCH_ROWS: usize = 100;
 
-/// What the center calls.
+/// Services that the center uses.
 #[derive(Clone)]
 pub struct InstructionServices {
-    /// Who carries instructions out.
+    /// Executes instructions.
     pub execute: Arc<dyn InstructionExecutor>,
-    /// By which results go back into a conversation.
+    /// Sends results back into a conversation.
     pub relay: relay::RelayHub,
-    /// The platforms.
+    /// Registered platforms.
     pub registry: Arc<PlatformRegistry>,
 }
 
@@ -46,28 +46,28 @@ impl fmt::Debug for InstructionServices {
     }
 }
 
-/// What becomes of a batch, for whoever waits for it.
+/// Result of a batch, for a waiting caller.
 pub type BatchResult = Result<Vec<InstructionExecution>, StoreError>;
 
-/// See the module.
+/// Runs queued batches in order and expires approvals.
 #[derive(Debug)]
 pub(super) struct InstructionCenter {
     shared: Arc<InstructionShared>,
     services: InstructionServices,
     work: WorkState,
-    /// Who waits, by the name of the batch.
+    /// Waiting callers, by batch.
     waiters: HashMap<String, oneshot::Sender<BatchResult>>,
-    /// When approvals are looked at next.
+    /// Timer of the next check for expired approvals.
     expiry: Option<SpawnHandle>,
     expiring: WorkState,
 }
 
-/// Whether something is under way.
+/// State of a background job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WorkState {
     Idle,
     Running,
-    /// Something came since it last looked.
+    /// Running, and requested again in the meantime.
     RunAgain,
 }
 
@@ -93,7 +93,7 @@ impl InstructionCenter {
         }
         self.work = WorkState::Running;
         let runner = BatchRunner::new(Arc::clone(&self.shared), self.services.clone(), ctx.address());
-        // Counted, so that a stop waits for it, and whole, so that what panics costs one batch.
+        // Tracked so that a stop waits for it; a panic is caught so that it costs one batch only.
         let run = self.shared.under_way.track_future(AssertUnwindSafe(runner.run()).catch_unwind());
         ctx.spawn(run.into_actor(self).map(|ended, this, ctx| {
             let again = std::mem::replace(&mut this.work, WorkState::Idle) == WorkState::RunAgain;
@@ -110,7 +110,7 @@ impl InstructionCenter {
         }));
     }
 
-    /// Ends what runs by the store and by nobody's hand, then looks for more.
+    /// Interrupts batches that the store shows as running without a runner, then checks the queue.
     fn recover(&mut self, ctx: &mut Context<Self>) {
         self.work = WorkState::Running;
         let shared = Arc::clone(&self.shared);
@@ -131,7 +131,7 @@ impl InstructionCenter {
             abandoned
         };
         ctx.spawn(recovered.into_actor(self).map(|abandoned, this, ctx| {
-            // Who waits for one of them learns from the end of the line to look at the store.
+            // Their callers see the channel close and read the result from the store.
             match abandoned {
                 Ok(abandoned) => this.waiters.retain(|batch_id, _| !abandoned.contains(batch_id)),
                 Err(error) => {
@@ -144,7 +144,7 @@ impl InstructionCenter {
         }));
     }
 
-    /// Expires what is due, and comes back when the next is.
+    /// Expires approvals that are due and schedules the next check.
     fn expire(&mut self, ctx: &mut Context<Self>) {
         if self.expiring != WorkState::Idle {
             self.expiring = WorkState::RunAgain;
@@ -187,8 +187,8 @@ impl Actor for InstructionCenter {
         });
         ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.check_queue(ctx)).finish());
         let stopping = self.shared.stopping.clone();
-        // Who waits for a batch that does not begin any more is told by the end of the line; who waits for the one that
-        // runs, when it has ended.
+        // Callers of batches that will not begin see the channel close; the caller of the running batch waits for its
+        // end.
         ctx.spawn(async move { stopping.cancelled().await }.into_actor(self).map(|(), this, _| {
             if this.work == WorkState::Idle {
                 this.waiters.clear();
@@ -199,13 +199,13 @@ impl Actor for InstructionCenter {
     }
 }
 
-/// There may be something to run, or to expire.
+/// Checks for batches to run and, if needed, for approvals that expire.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct CheckQueue {
-    /// Who waits for which batch.
+    /// Caller to be notified, with the batch.
     pub(super) waiter: Option<(String, oneshot::Sender<BatchResult>)>,
-    /// Whether there is something new that expires.
+    /// Whether a batch with an expiring approval was added.
     pub(super) expires: bool,
 }
 
@@ -226,7 +226,7 @@ impl Handler<CheckQueue> for InstructionCenter {
     }
 }
 
-/// Nothing runs any more.
+/// The runner has stopped for good.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 struct RunnerStopped;
@@ -239,7 +239,7 @@ impl Handler<RunnerStopped> for InstructionCenter {
     }
 }
 
-/// A batch has come to its end, or cannot go on for now.
+/// A batch has ended, or is stalled by a store error.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct BatchEnded {
@@ -252,7 +252,7 @@ impl Handler<BatchEnded> for InstructionCenter {
 
     fn handle(&mut self, BatchEnded { batch_id, result }: BatchEnded, _: &mut Self::Context) {
         if let Some(waiter) = self.waiters.remove(&batch_id) {
-            // One that has gone does not want to know.
+            // The caller may be gone.
             let _ = waiter.send(result);
         }
     }

@@ -1,8 +1,8 @@
-//! Stage `dedupe`: the key by which an instruction is known again, whatever happened in between.
+//! Stage `dedupe`: the key by which a repeated instruction is recognized.
 //!
-//! The key is the SHA-256 of what makes the instruction the same, as RFC 8785 canonical JSON: keys sorted by UTF-16 code
-//! units, numbers as ECMAScript writes them. Stage `parse` lets no integer through that a double cannot hold, so two
-//! that differ have two keys.
+//! The key is the SHA-256 of the instruction's identity as RFC 8785 canonical JSON: keys sorted by UTF-16 code units,
+//! numbers as in ECMAScript. Stage `parse` accepts no integer that a double cannot represent, so different instructions
+//! have different keys.
 
 #[cfg(test)]
 mod tests;
@@ -16,64 +16,64 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::{self, Write};
 
-/// The version of the envelope and of what the key is made of.
+/// Version of the envelope and of the key's basis.
 pub const ENVELOPE_VERSION: &str = "baa.v1";
 
-/// `sha256:` and 64 lower-case hex digits.
+/// `sha256:` followed by 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct DedupeKey(String);
 
-/// `inst_` and the first 16 hex digits of the key.
+/// `inst_` followed by the first 16 hexadecimal digits of the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct InstructionId(String);
 
-/// An instruction with its key, as it is shown to everybody.
+/// An instruction with its key, as shown to every caller.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Instruction {
     /// [`ENVELOPE_VERSION`].
     pub envelope_version: &'static str,
-    /// Whose assistant wrote it.
+    /// Platform of the message.
     pub platform: String,
-    /// In which conversation.
+    /// Conversation of the message.
     pub conversation_id: String,
-    /// In which message.
+    /// Id of the message.
     pub assistant_message_id: String,
-    /// Its place among the `baa` blocks of the message, from 0.
+    /// Index among the `baa` blocks of the message.
     pub block_index: usize,
-    /// Who is asked.
+    /// Target of the instruction.
     pub target: String,
-    /// For what.
+    /// Tool to run.
     pub tool: String,
-    /// With what: the fields `params` and `params_kind`.
+    /// Parameters, as the fields `params` and `params_kind`.
     #[serde(flatten)]
     pub params: InstructionParams,
-    /// The block as it stands in the message.
+    /// The block as in the message, with its fences.
     pub raw_block: String,
-    /// What stands between its fences.
+    /// The content between the fences.
     pub raw_instruction: String,
-    /// What the key is made of.
+    /// Values that the key is computed from.
     pub dedupe_basis: Value,
-    /// The key.
+    /// Deduplication key.
     pub dedupe_key: DedupeKey,
-    /// The key's short form.
+    /// Short form of the key.
     pub instruction_id: InstructionId,
 }
 
 impl DedupeKey {
-    /// The key of a basis.
+    /// Computes the key of a basis.
     pub fn of(basis: &Value) -> Self {
         let canonical = serde_json_canonicalizer::to_vec(basis).expect("a JSON value has only finite numbers");
         DedupeKey(sha256(&canonical))
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its short form.
+    /// Returns the short form.
     pub fn short(&self) -> InstructionId {
         let digits = self.0.trim_start_matches("sha256:").chars().take(16);
         InstructionId("inst_".chars().chain(digits).collect())
@@ -81,7 +81,7 @@ impl DedupeKey {
 }
 
 impl InstructionId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -99,7 +99,7 @@ impl fmt::Display for InstructionId {
     }
 }
 
-/// `sha256:` and 64 lower-case hex digits.
+/// Returns `sha256:` followed by 64 lower-case hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     let mut text = "sha256:".to_owned();
     for byte in Sha256::digest(bytes) {
@@ -108,7 +108,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     text
 }
 
-/// Gives an instruction its key.
+/// Adds the key to an instruction.
 pub fn dedupe(normalized: NormalizedInstruction) -> Instruction {
     let NormalizedInstruction { source: InstructionSource { platform, conversation_id, assistant_message_id }, parsed } =
         normalized;

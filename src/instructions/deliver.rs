@@ -1,4 +1,4 @@
-//! Results on their way back: the next prompt of the conversation that asked, on the client that saw it.
+//! Delivery of results: as the next prompt of the conversation, on the client that observed the message.
 
 mod report;
 
@@ -20,7 +20,7 @@ use std::sync::{Arc, PoisonError};
 
 const HOUR_MS: WallMs = 60 * 60 * 1_000;
 
-/// Sends the results of a live batch back, where that is wished, on a task of its own: the next batch does not wait.
+/// Delivers the results of a live batch if enabled. Runs as a task of its own, so that the next batch does not wait.
 pub(super) fn start(
     shared: &Arc<InstructionShared>,
     services: &InstructionServices,
@@ -74,11 +74,11 @@ async fn deliver(
     }
 }
 
-/// A delivery under way, counted among those of its conversation while this lives.
+/// A delivery in progress; counted for its conversation until dropped.
 struct DeliveryRound<'a> {
     shared: &'a InstructionShared,
     conversation: (String, String),
-    /// How many were under way before.
+    /// Deliveries of the conversation already in progress.
     others: u64,
 }
 
@@ -105,7 +105,7 @@ impl Drop for DeliveryRound<'_> {
     }
 }
 
-/// Deliveries of the conversation that ended within the last hour.
+/// Returns the number of the conversation's deliveries within the last hour.
 async fn rounds(shared: &InstructionShared, row: &BatchRow) -> Result<u64, crate::store::StoreError> {
     let since = shared.setup.clock.now_ms().saturating_sub(HOUR_MS);
     let (platform, conversation) = (row.message.platform.clone(), row.message.conversation_id.clone());
@@ -116,7 +116,7 @@ async fn rounds(shared: &InstructionShared, row: &BatchRow) -> Result<u64, crate
     shared.setup.store.run(count).await.map(|count| u64::try_from(count).unwrap_or(0))
 }
 
-/// The prompt as a request; nothing where the platform's prompts cannot name a conversation.
+/// Returns the request for the prompt, or `None` if the platform's prompts cannot name a conversation.
 fn request(services: &InstructionServices, row: &BatchRow, prompt: &str) -> Option<RelayRequest> {
     let platform = services.registry.get(&row.message.platform)?;
     if platform.prompt != PromptMethod::Claude {

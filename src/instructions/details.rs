@@ -1,4 +1,4 @@
-//! How a batch is shown: what stands in its message, what of it would run or ran, what came of that.
+//! Details of a batch: the blocks of its message, its instructions and their results.
 
 use super::{
     execution::InstructionExecution,
@@ -21,38 +21,38 @@ use serde::{Deserialize, Serialize};
 /// A `baa` block of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageBlock {
-    /// Its place among the `baa` blocks, from 0.
+    /// Index among the `baa` blocks.
     pub block_index: usize,
-    /// It as it stands in the message, with its fences.
+    /// The block as in the message, with its fences.
     pub raw_block: String,
 }
 
-/// An instruction that was taken on before.
+/// An instruction that an earlier batch contains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DuplicateInstruction {
-    /// Its place in the message.
+    /// Index of its block in the message.
     pub block_index: usize,
-    /// Its name.
+    /// Id of the instruction.
     pub instruction_id: String,
-    /// Its key.
+    /// Deduplication key.
     pub dedupe_key: String,
-    /// The batch that has it.
+    /// Batch that contains the instruction.
     pub batch_id: String,
 }
 
 /// The parts of a plan.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanParts {
-    /// The blocks of the message.
+    /// Blocks of the message.
     pub blocks: Vec<MessageBlock>,
-    /// All its instructions, each with what it runs.
+    /// All instructions, each with the operation it runs.
     pub instructions: RawJson,
-    /// Those that do not run, because they were taken on before.
+    /// Instructions that do not run because an earlier batch contains them.
     pub duplicates: Vec<DuplicateInstruction>,
 }
 
 impl PlanParts {
-    /// Those of a plan as it is kept.
+    /// Reads the parts of a stored plan.
     pub fn of(plan: &str) -> Self {
         let duplicates = stored_plan::read(plan).unwrap_or_default().into_iter().filter_map(|entry| {
             let StoredInstruction { block_index, instruction_id, dedupe_key, duplicate_of, .. } = entry;
@@ -69,26 +69,26 @@ impl PlanParts {
 /// A run of a batch.
 #[derive(Clone, Debug, Serialize)]
 pub struct InstructionRun {
-    /// Its name.
+    /// Id of the run.
     pub run_id: String,
-    /// Which block it runs.
+    /// Index of the block.
     pub block_index: usize,
-    /// Which instruction.
+    /// Id of the instruction.
     pub instruction_id: String,
-    /// How it stands.
+    /// Status of the run.
     pub status: String,
 }
 
-/// A batch with all that is known of it.
+/// A batch with its runs.
 #[derive(Clone, Debug)]
 pub struct BatchDetails {
-    /// The batch.
+    /// The stored batch.
     pub batch: StoredBatch,
     runs: Vec<RunRow>,
 }
 
 impl BatchDetails {
-    /// Its runs, in their order.
+    /// Returns the runs in order.
     pub fn runs(&self) -> Vec<InstructionRun> {
         self.pairs()
             .map(|(entry, run)| InstructionRun {
@@ -100,7 +100,7 @@ impl BatchDetails {
             .collect()
     }
 
-    /// What came of those that ran, as it is kept.
+    /// Returns the stored results of the runs that have one.
     pub fn executions(&self) -> Vec<RawJson> {
         let shown = |(entry, run): (StoredInstruction, &RunRow)| match &run.result {
             Some(result) => Some(RawJson::trusted(result.as_str())),
@@ -119,7 +119,7 @@ impl BatchDetails {
 }
 
 impl InstructionHub {
-    /// A batch with all that is known of it.
+    /// Returns the details of a batch.
     ///
     /// # Errors
     ///

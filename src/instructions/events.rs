@@ -1,9 +1,9 @@
-//! What the center tells whoever watches: that a batch is not as it was. No text, no parameter.
+//! Event `instruction`: a batch changed. Contains neither text nor parameters.
 
 use crate::{clock::WallMs, store::batches::BatchRow};
 use serde::Serialize;
 
-/// `instruction`: a batch entered a status.
+/// Event `instruction`: a batch has entered a status.
 #[derive(Debug, Serialize)]
 pub(super) struct BatchChanged {
     batch_id: String,

@@ -1,4 +1,4 @@
-//! What came of an instruction that ran, and who runs it.
+//! Results of executed instructions, and the interface for executing them.
 
 use super::{route::InstructionPlan, screen::InstructionAuthority, stored_plan::StoredInstruction};
 use crate::{clock::WallMs, host::Origin, store::batches::BatchMessage};
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-/// What a plan's operation answered, as its route would have.
+/// Outcome of an operation, as its HTTP route would answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InstructionOutcome {
-    /// Whether the operation did what it was for.
+    /// Whether the operation succeeded.
     pub ok: bool,
-    /// The status that its route answers with.
+    /// HTTP status of the route's answer.
     pub http_status: u16,
-    /// The code of a failure.
+    /// Error code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The same for people.
+    /// Error message for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What it answered.
+    /// Data of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
-    /// What is known of the failure.
+    /// Details of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
 }
@@ -50,45 +50,45 @@ pub trait InstructionExecutor: Send + Sync {
     ) -> LocalBoxFuture<'a, InstructionOutcome>;
 }
 
-/// Which route an instruction stands for, as it was kept.
+/// The route of an instruction, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredRoute {
-    /// Its name.
+    /// Key of the route.
     pub key: String,
-    /// Its method.
+    /// HTTP method.
     pub method: String,
-    /// Its path.
+    /// Path.
     pub path: String,
 }
 
-/// An instruction that ran. Times in Unix milliseconds.
+/// An executed instruction. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InstructionExecution {
-    /// Its name.
+    /// Id of the instruction.
     pub instruction_id: String,
-    /// Its key.
+    /// Deduplication key.
     pub dedupe_key: String,
-    /// Its place in the message.
+    /// Index of its block in the message.
     pub block_index: usize,
-    /// Who was asked.
+    /// Target of the instruction.
     pub target: String,
-    /// For what.
+    /// Tool that ran.
     pub tool: String,
-    /// What came of it.
+    /// Outcome of the operation.
     #[serde(flatten)]
     pub done: InstructionOutcome,
-    /// Of this execution alone.
+    /// Id of this execution.
     pub request_id: String,
-    /// The route that does the same.
+    /// Equivalent HTTP route.
     pub route: StoredRoute,
-    /// When it began.
+    /// Begin.
     pub started_at: WallMs,
-    /// When it ended.
+    /// End.
     pub finished_at: WallMs,
 }
 
 impl InstructionExecution {
-    /// What came of `entry`.
+    /// Creates the result of a stored instruction.
     pub(super) fn of(
         entry: &StoredInstruction,
         request_id: &str,
@@ -110,7 +110,7 @@ impl InstructionExecution {
         }
     }
 
-    /// Of one that had begun when the daemon ended, or stopped waiting for it.
+    /// Returns the result of an instruction that was running when the daemon ended.
     pub(super) fn interrupted(
         entry: &StoredInstruction,
         started_at: Option<WallMs>,

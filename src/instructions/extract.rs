@@ -18,39 +18,39 @@ use super::rejection::{PipelineStage, Rejection, RejectionCode};
 use pulldown_cmark::{CodeBlockKind, Event, OffsetIter, Options, Parser, Tag};
 use std::ops::Range;
 
-/// Most bytes of a message.
+/// Largest message, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
-/// Most blocks of a message.
+/// Most blocks in a message.
 pub const BLOCKS_MAX: usize = 32;
-/// Most bytes of what stands between the fences of a block.
+/// Largest content of a block, in bytes.
 pub const BLOCK_BYTES_MAX: usize = 256 << 10;
 
-/// The info string of an instruction.
+/// Info string of an instruction.
 const INSTRUCTION: &str = "baa";
-/// The info string of a delivered result.
+/// Info string of a delivered result.
 const RESULT: &str = "baa-result";
-/// Blanks, as CommonMark has them within a line.
+/// Blank characters within a line, as defined by CommonMark.
 pub(super) const BLANKS: [char; 2] = [' ', '\t'];
 
 /// A `baa` block of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstructionBlock {
-    /// Its place among the `baa` blocks of the message, from 0.
+    /// Index among the `baa` blocks of the message.
     pub index: usize,
-    /// It as it stands in the message, with its fences; lines end in LF.
+    /// The block as in the message, with its fences; lines end in LF.
     pub raw: String,
-    /// What stands between the fences, without the last LF.
+    /// The content between the fences, without the last LF.
     pub content: String,
 }
 
-/// Finds the blocks of a message, in order.
+/// Extracts the blocks of a message, in order.
 pub fn extract(text: &str) -> Result<Vec<InstructionBlock>, Rejection> {
     if text.len() > MESSAGE_BYTES_MAX {
         let message = format!("the message has {} bytes, more than {MESSAGE_BYTES_MAX}", text.len());
         return Err(Rejection::message(PipelineStage::Extract, RejectionCode::TooLarge, message));
     }
     let text = shape::with_line_feeds(text);
-    // Most messages hold no instruction whatever the rest of them means.
+    // Most messages contain no instruction and need no parsing.
     if !text.lines().any(could_open) {
         return Ok(Vec::new());
     }
@@ -70,7 +70,7 @@ pub fn extract(text: &str) -> Result<Vec<InstructionBlock>, Rejection> {
                 let content = content(&text, &mut events);
                 blocks.push(checked(blocks.len(), &text, range, content)?);
             }
-            // A quote within another was looked at with it; to look again would take the square of their number.
+            // A nested quote was checked with the outer one; checking it again would take quadratic time.
             Event::Start(Tag::BlockQuote(_)) if range.start >= quoted => {
                 quoted = range.end;
                 depth += 1;
@@ -91,7 +91,7 @@ pub fn extract(text: &str) -> Result<Vec<InstructionBlock>, Rejection> {
     Ok(blocks)
 }
 
-/// Whether a message is nothing but blocks of delivered results. Such a message is never executed.
+/// Whether a message consists of delivered results only. Such a message is never executed.
 pub fn is_result_only(text: &str) -> bool {
     if text.len() > MESSAGE_BYTES_MAX {
         return false;
@@ -121,31 +121,31 @@ pub fn is_result_only(text: &str) -> bool {
     results > 0
 }
 
-/// Whether a line could be the opening fence of an instruction, in whatever it stands.
+/// Whether a line could be the opening fence of an instruction, in any container.
 fn could_open(line: &str) -> bool {
     let fence = line.trim_end_matches(BLANKS).strip_suffix(INSTRUCTION).map(|before| before.trim_end_matches(BLANKS));
     fence.is_some_and(|fence| fence.ends_with("```") || fence.ends_with("~~~"))
 }
 
-/// The info string of a fenced block as it is written: neither escapes nor entities are resolved, so that nothing that
-/// looks otherwise is an instruction.
+/// Returns the info string as written: escapes and entities are not resolved, so that an instruction always looks like
+/// one.
 fn info(block: &str) -> &str {
     let opening = block.lines().next().unwrap_or_default();
     let sign = if opening.starts_with('`') { '`' } else { '~' };
     opening.trim_start_matches(sign).trim_matches(BLANKS)
 }
 
-/// What stands between the fences, each line without the indentation of the opening one. Leaves the block.
+/// Returns the content of a block, without the indentation of its opening fence, and consumes its events.
 fn content(text: &str, events: &mut OffsetIter<'_>) -> String {
     let mut content = String::new();
     while let Some((Event::Text(part), range)) = events.next() {
-        // An empty range is what is left of a tab that the indentation ends within.
+        // An empty range is the rest of a tab in which the indentation ends.
         content.push_str(if range.is_empty() { &part } else { &text[range] });
     }
     content
 }
 
-/// Takes a block when it is one of few enough, small enough and closed.
+/// Returns the block if it is closed and within the limits.
 fn checked(index: usize, text: &str, range: Range<usize>, mut content: String) -> Result<InstructionBlock, Rejection> {
     let refused = |code, message: String| Err(Rejection::block(PipelineStage::Extract, index, code, message));
     if index >= BLOCKS_MAX {
@@ -163,7 +163,8 @@ fn checked(index: usize, text: &str, range: Range<usize>, mut content: String) -
     Ok(InstructionBlock { index, raw: text[line..range.end].to_owned(), content })
 }
 
-/// Whether the last line of a fenced block is its closing fence. Any line of it that could be one is the last.
+/// Whether the last line of a fenced block is its closing fence. The parser ends a block at the first line that can be
+/// one.
 fn is_closed(block: &str) -> bool {
     let Some((opening, rest)) = block.split_once('\n') else { return false };
     let last = rest.strip_suffix('\n').unwrap_or(rest).rsplit('\n').next().unwrap_or_default();

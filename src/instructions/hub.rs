@@ -1,5 +1,5 @@
-//! The door to the instruction center: takes messages in, decides, shows. A handle over shared state; the order of what
-//! runs is [`InstructionCenter`]'s.
+//! Entry point of the instruction center: takes messages in, applies decisions, shows batches. [`InstructionCenter`]
+//! runs them.
 
 use super::{
     batch_rate::BatchRateLimiter,
@@ -37,33 +37,33 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Messages whose stages are worked out at once: that is work for a processor.
+/// Most messages that are processed at once, because the stages occupy a CPU.
 const STAGES_AT_ONCE: usize = 2;
 
-/// What the center is made of.
+/// Dependencies of the instruction center.
 #[derive(Debug)]
 pub struct InstructionParts {
-    /// Its section.
+    /// Section `instructions`.
     pub settings: InstructionSettings,
     /// What confines the operator's own commands.
     pub operator_sandbox: Sandbox,
     /// Where it stands whether instructions may run at all.
     pub state_dir: PathBuf,
-    /// Where batches and keys are kept.
+    /// Store of batches and keys.
     pub store: Store,
-    /// Until a change that must be made is tried again.
+    /// Pause before a failed write is repeated.
     pub retry: Duration,
-    /// The mode, which decides whether live batches run.
+    /// Mode of the system, which decides whether live batches run.
     pub system: SystemControl,
-    /// Where changes are told.
+    /// Bus for the batches' events.
     pub events: EventBus,
-    /// Wall time.
+    /// Wall clock.
     pub clock: Clock,
-    /// Where batches are counted.
+    /// Metrics of batches.
     pub metrics: metrics::Instructions,
 }
 
-/// The handle that the rest of the daemon holds. Cheap to clone.
+/// Handle to the instruction center. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct InstructionHub {
     pub(super) shared: Arc<InstructionShared>,
@@ -74,16 +74,16 @@ pub(super) struct InstructionShared {
     pub(super) setup: InstructionParts,
     pub(super) batch_rate: Mutex<BatchRateLimiter>,
     pub(super) stages: Semaphore,
-    /// For observed messages that wait to be looked at.
+    /// Bounds the observed messages that wait for processing.
     unread: Arc<Semaphore>,
-    /// Held by the one that is.
+    /// Serializes the processing of observed messages.
     reading: tokio::sync::Mutex<()>,
     center: Mutex<Option<RunningCenter>>,
-    /// Deliveries under way, by platform and conversation.
+    /// Deliveries in progress, by platform and conversation.
     pub(super) delivering: Mutex<HashMap<(String, String), usize>>,
-    /// Cancelled: no further instruction begins.
+    /// Cancelled when no further instruction may begin.
     pub(super) stopping: CancellationToken,
-    /// What runs, and what is on its way back into a conversation.
+    /// Tracks running batches and deliveries.
     pub(super) under_way: TaskTracker,
 }
 
@@ -95,7 +95,7 @@ struct RunningCenter {
 }
 
 impl InstructionHub {
-    /// A center that does not run yet: it takes messages in.
+    /// Creates a center that accepts messages but runs nothing yet.
     pub fn new(setup: InstructionParts) -> Self {
         let settings = &setup.settings;
         InstructionHub {
@@ -113,14 +113,15 @@ impl InstructionHub {
         }
     }
 
-    /// Lets it run, on the calling arbiter: what an earlier process left running is `interrupted`, what waits goes on.
+    /// Starts running on the calling arbiter: batches left running by an earlier process become `interrupted`, queued
+    /// ones continue.
     pub fn start(&self, services: InstructionServices) {
         let arbiter = Arbiter::current();
         let center = InstructionCenter::new(Arc::clone(&self.shared), services.clone()).start();
         *self.center() = Some(RunningCenter { services, arbiter, center });
     }
 
-    /// Its settings.
+    /// Returns the settings.
     pub fn settings(&self) -> &InstructionSettings {
         &self.shared.setup.settings
     }
@@ -134,7 +135,7 @@ impl InstructionHub {
     ///
     /// # Errors
     ///
-    /// Nothing of it will run, and why.
+    /// Returns why nothing of the message will run.
     pub async fn submit(&self, submission: MessageSubmission) -> Result<SubmittedMessage, IngestError> {
         let hub = self.clone();
         let submitted = async move {
@@ -156,11 +157,11 @@ impl InstructionHub {
         detached(submitted).await
     }
 
-    /// A person's word on a batch that waits for it.
+    /// Applies a person's decision to a waiting batch.
     ///
     /// # Errors
     ///
-    /// It has no effect, and why.
+    /// Returns why the decision has no effect.
     pub async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchRow, DecisionError> {
         let (hub, batch_id) = (self.clone(), batch_id.to_owned());
         let decided = async move {
@@ -171,18 +172,18 @@ impl InstructionHub {
         detached(decided).await
     }
 
-    /// No instruction begins any more.
+    /// Prevents further instructions from beginning.
     pub fn stop(&self) {
         self.shared.stopping.cancel();
         self.shared.under_way.close();
     }
 
-    /// Waits until what was under way has been written down.
+    /// Waits until everything in progress has ended and is recorded.
     pub async fn stopped(&self) {
         self.shared.under_way.wait().await;
     }
 
-    /// Has the center look for something to do. One that died is replaced.
+    /// Makes the center check its queue, restarting a center that died.
     fn check_queue(&self, look: CheckQueue) {
         let mut running = self.center();
         let Some(running) = &mut *running else { return };
@@ -196,7 +197,7 @@ impl InstructionHub {
     }
 
     fn center(&self) -> MutexGuard<'_, Option<RunningCenter>> {
-        // Whole at any time: a panic leaves what was there before.
+        // Each change is a single assignment, so the value behind a poisoned lock is consistent.
         self.shared.center.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -215,14 +216,14 @@ impl FinalMessages for InstructionHub {
         let hub = self.clone();
         actix_rt::spawn(async move {
             let _unread = unread;
-            // One after the other, in the order in which they were seen.
+            // Processed one at a time, in the order of observation.
             let _turn = hub.shared.reading.lock().await;
             let (platform, message) = (seen.platform.clone(), seen.assistant_message_id.clone());
             let submission = MessageSubmission::live(seen);
             while let Err(refused) = hub.submit(submission.clone()).await {
                 tracing::warn!(platform, message.id = message, %refused, "nothing of an observed message runs");
                 match refused {
-                    // Nothing was decided yet: it waits until the store can be written again.
+                    // Nothing was decided yet, so the message waits until the store can be written.
                     IngestError::Store(error) if error != StoreError::Gone => sleep(hub.shared.setup.retry).await,
                     _ => break,
                 }
@@ -231,7 +232,7 @@ impl FinalMessages for InstructionHub {
     }
 }
 
-/// Does something to its end, also when who asked for it leaves: what was written must be acted on.
+/// Runs a future as a task of its own, so that it completes even if the caller stops waiting.
 async fn detached<T: 'static, E: From<StoreError> + 'static>(
     work: impl Future<Output = Result<T, E>> + 'static,
 ) -> Result<T, E> {
@@ -241,14 +242,14 @@ async fn detached<T: 'static, E: From<StoreError> + 'static>(
 /// A message that was taken in.
 #[derive(Debug)]
 pub struct SubmittedMessage {
-    /// What was decided about it.
+    /// The resulting batch.
     pub taken: IngestedBatch,
-    /// What comes of it, for whoever waits; nothing when the service stops first.
+    /// Receives the result for a waiting caller; closed if the service stops first.
     pub ran: Option<oneshot::Receiver<BatchResult>>,
 }
 
 impl InstructionShared {
-    /// Whether instructions may run at all: not after a database was lost, until a person says so.
+    /// Whether instructions are enabled. They are disabled after the database was lost, until a person enables them.
     pub(super) fn is_enabled(&self) -> bool {
         instructions_enabled(&self.setup.state_dir)
     }
@@ -278,25 +279,25 @@ impl InstructionShared {
         retry_until_committed(&self.setup.store, self.setup.retry, failed, change).await
     }
 
-    /// Tells that a batch entered the status that it has, and counts it.
+    /// Publishes and counts the status of a batch.
     pub(super) fn publish_status(&self, row: &BatchRow) {
         self.setup.metrics.entered(&row.status);
         self.publish(row);
     }
 
-    /// Tells how a batch stands.
+    /// Publishes the state of a batch.
     pub(super) fn publish(&self, row: &BatchRow) {
         self.setup.events.publish("instruction", BatchChanged::of(row, self.setup.clock.now_ms()));
     }
 
-    /// Tells and counts one that is read first.
+    /// Reads a batch, then publishes and counts its status.
     pub(super) async fn publish_status_of(&self, batch_id: &str) {
         if let Some(row) = self.row(batch_id).await {
             self.publish_status(&row);
         }
     }
 
-    /// A batch as it stands, where it can be read.
+    /// Returns a batch, if it can be read.
     pub(super) async fn row(&self, batch_id: &str) -> Option<BatchRow> {
         let name = batch_id.to_owned();
         let read = self.setup.store.run(move |conn| batches::one(conn, &name)).await;

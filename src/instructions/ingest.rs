@@ -1,5 +1,5 @@
-//! A message on its way in: through every stage, its keys looked up or taken, its batch kept. One transaction: what runs
-//! later has its keys before.
+//! Ingestion of a message: runs all stages, reserves the keys and stores the batch in one transaction, so that the keys
+//! of everything that runs later are stored first.
 
 use super::{
     batch_rate::BatchRateLimiter,
@@ -24,11 +24,11 @@ use crate::{
 use std::sync::{Arc, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// A message and on whose word it comes.
+/// A message with its origin and authority.
 #[derive(Clone, Debug)]
 pub struct MessageSubmission {
     of: BatchMessage,
-    /// Shared with whoever else keeps it: some are long.
+    /// Shared, because it may be long.
     text: Arc<str>,
     origin: BatchOrigin,
     authority: InstructionAuthority,
@@ -38,7 +38,7 @@ pub struct MessageSubmission {
 }
 
 impl MessageSubmission {
-    /// One that a client observed.
+    /// Creates a submission for an observed message.
     pub fn live(seen: Seen) -> Self {
         let of = BatchMessage {
             platform: seen.platform,
@@ -51,7 +51,7 @@ impl MessageSubmission {
         MessageSubmission { of, text, origin: BatchOrigin::Live, authority, is_vouched_for, dry_run: false }
     }
 
-    /// One that the operator gave.
+    /// Creates a submission for a message from the operator.
     pub fn from_operator(message: AssistantMessage, require_approval: bool, dry_run: bool) -> Self {
         let AssistantMessage { platform, conversation_id, assistant_message_id, text } = message;
         let of = BatchMessage { platform, conversation_id, assistant_message_id, client_id: None };
@@ -59,7 +59,7 @@ impl MessageSubmission {
         MessageSubmission { of, text: text.into(), origin: BatchOrigin::Http, authority, is_vouched_for: true, dry_run }
     }
 
-    /// Whether somebody waits for what comes of it.
+    /// Whether a caller waits for the result.
     pub(super) fn has_waiting_caller(&self) -> bool {
         self.origin == BatchOrigin::Http
     }
@@ -70,41 +70,41 @@ impl MessageSubmission {
     }
 }
 
-/// What was decided about a message.
+/// The batch of an ingested message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestedBatch {
-    /// The batch; of a dry run nothing is kept under this name.
+    /// Id of the batch; a dry run stores nothing under it.
     pub batch_id: String,
-    /// How it begins.
+    /// Initial status.
     pub status: BatchStatus,
-    /// Its instructions, as JSON.
+    /// Instructions, as JSON.
     pub plan: String,
 }
 
 /// Why nothing of a message runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
-    /// A stage refused it.
+    /// A stage rejected the message.
     #[error("{rejection}")]
     Rejected {
-        /// The batch that says so; nothing after a dry run.
+        /// The batch that records the rejection; absent after a dry run.
         batch_id: Option<String>,
-        /// Which, and why.
+        /// The rejection.
         rejection: Rejection,
     },
     /// What had run before is not known any more.
     #[error("instructions are off, since it is not known what had run, until `baa-conductor instructions enable`")]
     Off,
-    /// As many batches wait as may.
+    /// The limit of waiting batches is reached.
     #[error("{0} batches wait for a decision or for their turn, as many as may")]
     Crowded(usize),
-    /// Nothing can be kept, and so nothing runs.
+    /// The batch cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl InstructionShared {
-    /// Takes a message in.
+    /// Ingests a message.
     pub(super) async fn ingest(self: &Arc<Self>, submission: MessageSubmission) -> Result<IngestedBatch, IngestError> {
         if !submission.dry_run && !self.is_enabled() {
             return Err(IngestError::Off);
@@ -128,7 +128,7 @@ impl InstructionShared {
         }
     }
 
-    /// Every stage, on another thread: the worst message takes a processor for a while.
+    /// Runs all stages on another thread, because the worst message takes noticeable CPU time.
     async fn run_stages(self: &Arc<Self>, submission: &MessageSubmission) -> Result<PlannedBatch, Rejection> {
         let _turn = self.stages.acquire().await;
         let (shared, submission) = (Arc::clone(self), submission.clone());
@@ -144,7 +144,7 @@ impl InstructionShared {
         stages.await.unwrap_or_else(|_| Err(Rejection::failed()))
     }
 
-    /// Notes a message of which nothing runs. One that a client tells again is noted once.
+    /// Records a message without instructions to run; an observed message that is reported again is recorded once.
     async fn store_without_instructions(
         &self,
         submission: &MessageSubmission,
@@ -174,7 +174,7 @@ impl InstructionShared {
         Ok(IngestedBatch { batch_id: row.batch_id, ..taken })
     }
 
-    /// Notes why a stage refused it.
+    /// Records the rejection of a message.
     async fn store_rejection(
         &self,
         submission: &MessageSubmission,
@@ -191,7 +191,7 @@ impl InstructionShared {
         new.work = Some(BatchWork { title: title(&submission.of.platform, &[]), tools: Vec::new() });
         let (live, now) = (submission.origin == BatchOrigin::Live, self.setup.clock.now_ms());
         let note = move |conn: &mut _| {
-            // A client that tells a refused message again is not heard again.
+            // A rejected message that is reported again is not recorded again.
             let known = if live { of_message(conn, &new.message)? } else { None };
             if known.is_some_and(|row| row.status == BatchStatus::Rejected.name() && row.approval.reason == new.reason)
             {
@@ -206,7 +206,7 @@ impl InstructionShared {
         Err(IngestError::Rejected { batch_id: Some(batch_id), rejection })
     }
 
-    /// Takes its keys and keeps it, in one transaction.
+    /// Reserves the keys and stores the batch, in one transaction.
     async fn store_batch(
         &self,
         submission: MessageSubmission,
@@ -233,7 +233,7 @@ impl InstructionShared {
                 IngestedBatch { batch_id: new.batch_id.clone(), status: beginning.status, plan: new.plan.clone() };
             match beginning.status {
                 BatchStatus::Planned => return Ok(Ok((taken, None))),
-                // A client that tells known instructions again leaves nothing.
+                // Known instructions that a client reports again leave no record.
                 BatchStatus::DuplicateOnly if live => return Ok(Ok((taken, None))),
                 BatchStatus::DuplicateOnly => {}
                 _ if batches::waiting(conn)? >= i64::try_from(most).unwrap_or(i64::MAX) => return Ok(Err(most)),
@@ -269,7 +269,7 @@ impl InstructionShared {
     }
 
     fn batch_rate(&self) -> MutexGuard<'_, BatchRateLimiter> {
-        // Whole at any time: each change is one step.
+        // Each change is a single step, so the value behind a poisoned lock is consistent.
         self.batch_rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -289,7 +289,7 @@ impl InstructionShared {
     }
 }
 
-/// The batch that has each instruction already.
+/// Returns, for each instruction, the batch that already contains it.
 fn owners(conn: &mut SqliteConnection, batch: &PlannedBatch) -> Result<Vec<Option<String>>, StoreError> {
     let keys = batch.instructions().iter().map(|routed| routed.screened.instruction.dedupe_key.as_str());
     keys.map(|key| dedupe_keys::owner(conn, key)).collect()

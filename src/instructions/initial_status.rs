@@ -1,27 +1,27 @@
-//! How a batch begins: what becomes of a message once its stages have taken it and its keys were looked up. Pure.
+//! Initial status of a batch, given its screened instructions and the keys already known. Pure.
 
 use super::{screen::ScreenVerdict, stored_plan::PlannedInstruction};
 use crate::store::batches::BatchStatus;
 
-/// What is known when a batch begins.
+/// Circumstances of an ingested batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchContext {
-    /// Whether it only asks what would happen.
+    /// Whether the caller only asks what would happen.
     pub(super) dry_run: bool,
-    /// More live batches than may be came in the last minute.
+    /// Whether the rate limit of live batches is exceeded.
     pub(super) too_many: bool,
 }
 
-/// How a batch begins, and why.
+/// Initial status and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InitialStatus {
     pub(super) status: BatchStatus,
     pub(super) reason: Option<&'static str>,
 }
 
-/// Decides how a batch with these instructions begins.
+/// Returns the initial status of a batch.
 ///
-/// Instructions that were taken on before do not count: they do not run, so nobody has to approve them.
+/// Instructions of earlier batches are ignored: they do not run and need no approval.
 pub(super) fn initial_status(instructions: &[PlannedInstruction<'_>], circumstances: BatchContext) -> InitialStatus {
     let new = || instructions.iter().filter(|shown| shown.duplicate_of.is_none());
     let needs_approval = new().any(|shown| shown.verdict == ScreenVerdict::NeedsApproval);
@@ -38,7 +38,7 @@ pub(super) fn initial_status(instructions: &[PlannedInstruction<'_>], circumstan
     InitialStatus { status, reason }
 }
 
-/// What a task of these instructions is, for people; without parameters, which not everybody may see.
+/// Returns the title of the batch's task. Parameters are left out, because titles are visible without the token.
 pub(super) fn title(platform: &str, tools: &[String]) -> String {
     match tools {
         [tool] => format!("{tool} for {platform}"),

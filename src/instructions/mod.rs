@@ -1,19 +1,19 @@
-//! The instruction center: what a model writes in a finished message becomes something that is done on this machine.
+//! The instruction center: executes the instructions in a model's finished messages on this machine.
 //!
 //! ```text
 //! extract → parse → normalize → dedupe → screen → route → execute
 //! ```
 //!
-//! Everything before `execute` is a pure function from one typed value to the next, decided for all blocks of a message
-//! before anything runs. All of it assumes that the text was written by an attacker. Then:
+//! Everything before `execute` is a pure function from one typed value to the next and is applied to all blocks of a
+//! message before anything runs. All of it assumes that the text was written by an attacker. Then:
 //!
 //! ```text
-//! Hub (intake: keys and batch in one transaction) ──► store ──► Center ──► Runner ──► Execute (the edge)
-//!  ▲ a client's final message, a caller's message                 order      │
-//!  └ a person's word                                                         └──► deliver ──► relay
+//! InstructionHub (ingest: keys and batch in one transaction) ──► store ──► InstructionCenter ──► BatchRunner ──► execute
+//!  ▲ an observed message, a message from a caller                                               │
+//!  └ a person's decision                                                                        └──► deliver ──► relay
 //! ```
 //!
-//! Ask [`InstructionHub`]. What is queued, what waits for a person and what was done stands in the store alone.
+//! Use [`InstructionHub`]. Queued, waiting and finished batches are kept in the store only.
 
 mod batch_rate;
 mod center;

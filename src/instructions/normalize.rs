@@ -1,47 +1,47 @@
-//! Stage `normalize`: a block together with the message that it stands in.
+//! Stage `normalize`: combines a block with the identity of its message.
 
 use super::{
     parse::ParsedBlock,
     rejection::{PipelineStage, Rejection, RejectionCode},
 };
 
-/// Most bytes of a message's platform, conversation and id.
+/// Longest platform, conversation and message id, in bytes.
 pub const NAME_BYTES_MAX: usize = 512;
 
 /// A complete message of an assistant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssistantMessage {
-    /// Whose assistant wrote it.
+    /// Platform of the message.
     pub platform: String,
-    /// In which conversation; some platforms do not tell.
+    /// Conversation; absent if the platform does not report it.
     pub conversation_id: Option<String>,
-    /// Which message it is.
+    /// Id of the message.
     pub assistant_message_id: String,
     /// The whole text.
     pub text: String,
 }
 
-/// Where an instruction comes from; nothing of it is empty.
+/// Identity of an instruction's message; no field is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstructionSource {
-    /// Whose assistant wrote it.
+    /// Platform.
     pub platform: String,
-    /// In which conversation.
+    /// Conversation.
     pub conversation_id: String,
-    /// In which message.
+    /// Id of the message.
     pub assistant_message_id: String,
 }
 
-/// An instruction of a known source.
+/// A parsed block with its source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormalizedInstruction {
-    /// Where it comes from.
+    /// Source of the block.
     pub source: InstructionSource,
-    /// What it says.
+    /// The parsed block.
     pub parsed: ParsedBlock,
 }
 
-/// Joins the blocks of a message with where it comes from.
+/// Combines the blocks of a message with its identity.
 pub fn normalize(
     message: &AssistantMessage,
     blocks: Vec<ParsedBlock>,

@@ -21,10 +21,10 @@ use serde_json::Value;
 
 pub use json::DEPTH_MAX;
 
-/// What an instruction is given.
+/// Parameters of an instruction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InstructionParams {
-    /// Nothing.
+    /// No parameters.
     None,
     /// JSON in the header.
     InlineJson(Value),
@@ -34,21 +34,21 @@ pub enum InstructionParams {
     Body(String),
 }
 
-/// A block that was read.
+/// A parsed block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedBlock {
     /// The block.
     pub block: InstructionBlock,
-    /// Who is asked.
+    /// Target of the instruction.
     pub target: String,
-    /// For what.
+    /// Tool to run.
     pub tool: String,
-    /// With what.
+    /// Parameters.
     pub params: InstructionParams,
 }
 
 impl InstructionParams {
-    /// The kind's name.
+    /// Returns the name of the kind.
     pub fn kind(&self) -> &'static str {
         match self {
             InstructionParams::None => "none",
@@ -58,7 +58,7 @@ impl InstructionParams {
         }
     }
 
-    /// The parameters as JSON; `null` when there are none.
+    /// Returns the parameters as JSON; `null` if there are none.
     pub fn to_value(&self) -> Value {
         match self {
             InstructionParams::None => Value::Null,
@@ -67,7 +67,7 @@ impl InstructionParams {
         }
     }
 
-    /// The parameters, when they are text.
+    /// Returns the parameters if they are text.
     pub fn text(&self) -> Option<&str> {
         match self {
             InstructionParams::InlineString(text) | InstructionParams::Body(text) => Some(text),
@@ -77,7 +77,7 @@ impl InstructionParams {
 }
 
 impl Serialize for InstructionParams {
-    /// As two fields, `params` and `params_kind`.
+    /// Serializes as the two fields `params` and `params_kind`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Params", 2)?;
         match self {
@@ -92,7 +92,7 @@ impl Serialize for InstructionParams {
     }
 }
 
-/// Reads a block.
+/// Parses a block.
 pub fn parse(block: InstructionBlock) -> Result<ParsedBlock, Rejection> {
     let index = block.index;
     let refused = |(code, message)| Rejection::block(PipelineStage::Parse, index, code, message);
@@ -129,14 +129,14 @@ fn read(content: &str) -> Result<(String, String, InstructionParams), ParseFault
     Ok((target.to_owned(), tool.to_owned(), params))
 }
 
-/// Target, tool and what follows the second `::`.
+/// Splits a header into target, tool and the text after the second `::`.
 fn header(line: &str) -> Option<(&str, &str, Option<&str>)> {
     let (target, rest) = line.strip_prefix('@')?.split_once("::")?;
     let (tool, inline) = rest.split_once("::").map_or((rest, None), |(tool, inline)| (tool, Some(inline)));
     (is_path(target, '.') && is_path(tool, '/')).then_some((target, tool, inline))
 }
 
-/// Whether `text` is names with `separator` between them.
+/// Whether `text` consists of names with `separator` between them.
 fn is_path(text: &str, separator: char) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     text.split(separator).all(|name| !name.is_empty() && name.bytes().all(plain))

@@ -1,4 +1,4 @@
-//! All that is decided about a message before anything of it runs.
+//! Planning of a message: everything that is decided before any of it runs.
 
 use super::{
     dedupe::dedupe,
@@ -11,12 +11,12 @@ use super::{
     settings::InstructionSettings,
 };
 
-/// The instructions of a message, in its order; each stage took all of them, or there is no batch.
+/// The routed instructions of a message, in order. Exists only if every stage accepted all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlannedBatch(Vec<RoutedInstruction>);
 
 impl PlannedBatch {
-    /// Takes a message through every stage, all blocks through one before any goes on to the next.
+    /// Runs a message through every stage, all blocks through one stage before the next.
     ///
     /// ```text
     /// extract → parse → normalize → dedupe → screen → route
@@ -36,17 +36,17 @@ impl PlannedBatch {
         screened.into_iter().map(route).collect::<Result<_, _>>().map(PlannedBatch)
     }
 
-    /// Its instructions; none when the message holds none.
+    /// Returns the instructions; empty if the message contains none.
     pub fn instructions(&self) -> &[RoutedInstruction] {
         &self.0
     }
 
-    /// Its instructions.
+    /// Returns the instructions by value.
     pub fn into_instructions(self) -> Vec<RoutedInstruction> {
         self.0
     }
 
-    /// What becomes of it: one instruction that needs approval makes all of them wait.
+    /// Returns the verdict on the batch: if one instruction needs approval, all wait for it.
     pub fn verdict(&self) -> ScreenVerdict {
         self.0.iter().map(|routed| routed.screened.verdict).max().unwrap_or(ScreenVerdict::Runs)
     }

@@ -1,58 +1,58 @@
-//! Why a batch is refused: the stage that refused it, the block, a code for programs and a sentence for people.
+//! Rejections: the stage, the block, a code for programs and a message for people.
 
 use serde::Serialize;
 
-/// A stage that may refuse a batch, as it is named to the outside.
+/// A stage that can reject a batch, as named in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PipelineStage {
-    /// Finds the blocks of a message.
+    /// Extracts the blocks of a message.
     Extract,
-    /// Reads a block.
+    /// Parses a block.
     Parse,
-    /// Joins a block with the message that it stands in.
+    /// Combines a block with its message.
     Normalize,
-    /// Knows targets, tools and what runs without a person: the module `screen`.
+    /// Checks target and tool and decides whether approval is needed; implemented in `screen`.
     Policy,
     /// Reads the parameters of a tool.
     Route,
 }
 
-/// What is wrong, for programs.
+/// Rejection code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectionCode {
-    /// More bytes or blocks than are taken.
+    /// Too many bytes or blocks.
     TooLarge,
-    /// A `baa` fence that nothing closes.
+    /// A `baa` fence is not closed.
     Unterminated,
-    /// Readers of Markdown differ about where an HTML block of the message ends, and so about which fences count.
+    /// Markdown parsers disagree about the end of an HTML block, and so about which fences count.
     AmbiguousHtml,
-    /// Readers of Markdown differ about where a quote of the message ends, and so about which fences count.
+    /// Markdown parsers disagree about the end of a quote, and so about which fences count.
     AmbiguousQuote,
-    /// A block without anything in it.
+    /// A block is empty.
     EmptyBlock,
-    /// A first line that is no header.
+    /// The first line is not a header.
     InvalidHeader,
-    /// `@target::tool::` with nothing but blanks after it.
+    /// `@target::tool::` is followed by blanks only.
     EmptyInline,
-    /// Inline parameters and a body together.
+    /// Inline parameters and a body are both present.
     InlineAndBody,
-    /// Inline JSON that is not JSON, or names a key twice.
+    /// Inline JSON is invalid or has a duplicate key.
     InvalidJson,
-    /// JSON that nests too deep, or quotes and lists that do.
+    /// JSON, or quotes and lists, are nested too deeply.
     TooDeep,
-    /// A number that a double cannot hold exactly, or at all.
+    /// A double cannot represent a number.
     NumberOutOfRange,
-    /// A field of the message that is missing or empty.
+    /// A field of the message is missing or empty.
     MissingField,
-    /// A target that there is not.
+    /// The target does not exist.
     UnsupportedTarget,
-    /// A tool that there is not.
+    /// The tool does not exist.
     UnsupportedTool,
-    /// Parameters that the tool does not take.
+    /// The tool does not accept the parameters.
     InvalidParams,
-    /// The stages themselves failed.
+    /// A stage failed.
     Internal,
 }
 
@@ -60,29 +60,29 @@ pub enum RejectionCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Rejection {
-    /// Which stage refused it.
+    /// The stage that rejected it.
     pub stage: PipelineStage,
-    /// The block that was refused, counted from 0; nothing when it is the message.
+    /// Index of the rejected block; absent if the message as a whole is rejected.
     pub block_index: Option<usize>,
-    /// What is wrong, for programs.
+    /// Code for programs.
     pub code: RejectionCode,
-    /// What is wrong, for people.
+    /// Message for people.
     #[serde(skip)]
     pub message: String,
 }
 
 impl Rejection {
-    /// Refuses a block.
+    /// Rejects a block.
     pub(super) fn block(stage: PipelineStage, index: usize, code: RejectionCode, message: impl Into<String>) -> Self {
         Rejection { stage, block_index: Some(index), code, message: message.into() }
     }
 
-    /// Refuses what could not be read through to the end.
+    /// Rejects a message whose processing failed.
     pub(super) fn failed() -> Self {
         Rejection::message(PipelineStage::Extract, RejectionCode::Internal, "the message could not be read")
     }
 
-    /// Refuses the message as a whole.
+    /// Rejects a message as a whole.
     pub(super) fn message(stage: PipelineStage, code: RejectionCode, message: impl Into<String>) -> Self {
         Rejection { stage, block_index: None, code, message: message.into() }
     }

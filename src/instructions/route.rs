@@ -1,7 +1,6 @@
-//! Stage `route`: the parameters of a tool as typed values, and what the instruction runs.
+//! Stage `route`: reads the parameters of a tool as typed values and selects the operation.
 //!
-//! Fields that a tool does not know are passed over, as they are over HTTP; a known one of the wrong kind refuses the
-//! batch.
+//! Unknown fields are ignored, as over HTTP; a known field of the wrong type rejects the batch.
 
 mod fields;
 
@@ -20,28 +19,28 @@ use crate::{
 use fields::{ParamFault, ParamFields};
 use serde::{Deserialize, Serialize};
 
-/// The route whose operation an instruction is.
+/// The HTTP route equivalent to an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct InstructionRoute {
-    /// Its name.
+    /// Key of the route.
     pub key: &'static str,
-    /// Its method.
+    /// HTTP method.
     pub method: &'static str,
-    /// Its path.
+    /// Path.
     pub path: &'static str,
 }
 
-/// What an instruction runs. What was kept of it as JSON is read back as the same value.
+/// The operation of an instruction. Its stored JSON deserializes to the same value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "operation", content = "input", rename_all = "snake_case")]
 pub enum InstructionPlan {
-    /// A description of the daemon.
+    /// Describes the daemon.
     Describe(DescribeSurface),
-    /// The daemon's status.
+    /// Shows the daemon's status.
     Status,
-    /// The browsers' status, as a caller without the token sees it.
+    /// Shows the browsers' status, as visible without the token.
     BrowserStatus(RecordFilter),
-    /// A command.
+    /// Runs a command.
     Exec(Exec),
     /// Reads a file.
     FilesRead(FilesRead),
@@ -53,25 +52,25 @@ pub enum InstructionPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DescribeSurface {
-    /// All of it.
+    /// The whole description.
     Whole,
-    /// What serves applications.
+    /// The part for applications.
     Business,
-    /// What serves the operator.
+    /// The part for the operator.
     Control,
 }
 
 /// An instruction that can run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoutedInstruction {
-    /// The instruction, its tool and what becomes of it.
+    /// The screened instruction.
     pub screened: ScreenedInstruction,
-    /// What it runs.
+    /// Its operation.
     pub plan: InstructionPlan,
 }
 
 impl InstructionTool {
-    /// The route that does the same.
+    /// Returns the equivalent HTTP route.
     pub fn route(self) -> InstructionRoute {
         let (key, method, path) = match self {
             InstructionTool::Describe => ("local.describe", "GET", "/describe"),
@@ -87,7 +86,7 @@ impl InstructionTool {
     }
 }
 
-/// Reads the parameters.
+/// Reads the parameters and selects the operation.
 pub fn route(screened: ScreenedInstruction) -> Result<RoutedInstruction, Rejection> {
     let params = &screened.instruction.params;
     let plan = match screened.tool {

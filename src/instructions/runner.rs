@@ -1,11 +1,11 @@
-//! Runs what is queued, one batch after the other, one instruction after the other.
+//! Runs queued batches one at a time, and the instructions of a batch one at a time.
 //!
 //! ```text
-//! next queued ─► begin ─► for each: its run is running (written) ─► execute ─► its run has ended (written) ─► finish
+//! next queued ─► begin ─► for each: run is running (stored) ─► execute ─► run has ended (stored) ─► finish
 //! ```
 //!
-//! Invariant: an instruction is executed after the store says that it runs, and never when the store said so before. So
-//! whatever dies in between, it begins once at most.
+//! Invariant: an instruction is executed only after the store records it as running, and only by the runner that
+//! recorded this. So it begins at most once, whatever fails in between.
 
 use super::{
     center::{BatchEnded, InstructionCenter, InstructionServices},
@@ -32,17 +32,17 @@ use actix::prelude::*;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// See the module.
+/// Runs queued batches for the instruction center.
 pub(super) struct BatchRunner {
     shared: Arc<InstructionShared>,
     services: InstructionServices,
     center: Addr<InstructionCenter>,
 }
 
-/// What of a batch ran here.
+/// Result of running a batch.
 struct BatchRun {
     executions: Vec<InstructionExecution>,
-    /// The service stops: more was to run.
+    /// Whether the service stopped before the batch was complete.
     stopped: bool,
 }
 
@@ -55,7 +55,7 @@ impl BatchRunner {
         BatchRunner { shared, services, center }
     }
 
-    /// Runs everything that is queued; ends when there is nothing more, or nothing may begin.
+    /// Runs all queued batches; returns when none is left or none may begin.
     pub(super) async fn run(self) {
         while !self.shared.stopping.is_cancelled() && self.shared.is_enabled() {
             let live = self.shared.setup.system.mode() == Mode::Running;
@@ -154,14 +154,14 @@ impl BatchRunner {
     async fn execute(&self, entry: &StoredInstruction, mandate: Mandate<'_>) -> InstructionExecution {
         let (request_id, started_at) = (RequestId::generate(), self.now());
         faults::point("instruction");
-        // What began may finish for as long as the service takes to stop; the host ends it then.
+        // A running instruction may finish until the service stops; the host then ends it.
         let never = CancellationToken::new();
         let done: InstructionOutcome = self.services.execute.execute(entry.plan.clone(), mandate, &never).await;
         InstructionExecution::of(entry, request_id.as_str(), done, started_at, self.now())
     }
 
-    /// One whose rows contradict each other: those behind it need not wait for somebody to mend them. Answers whether it is
-    /// out of their way.
+    /// Abandons a batch whose rows contradict each other, so that later batches need not wait for a repair. Returns
+    /// whether it is out of the way.
     async fn abandon_batch(&self, batch_id: &str) -> bool {
         if self.shared.stopping.is_cancelled() {
             return false;
@@ -221,7 +221,8 @@ impl BatchRunner {
     }
 }
 
-/// What is kept of an execution, and what whoever waits is given: the whole of it while `whole` bytes last.
+/// Returns the execution for the caller and its text for the store. The caller gets it untruncated while `whole` bytes
+/// last.
 fn record_of(
     execution: InstructionExecution,
     result_bytes_max: usize,

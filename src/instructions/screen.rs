@@ -1,7 +1,6 @@
-//! Stage `screen`, to the outside `policy`: which tools there are, of which class each is, and what runs without a
-//! person.
+//! Stage `screen`, called `policy` in the API: the known tools, their classes, and which of them run without approval.
 //!
-//! The answer to what cannot be decided is that a person decides.
+//! In doubt, approval is required.
 
 mod allow;
 mod argv;
@@ -18,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 pub use allow::{ObservedMessage, is_allowed};
 
-/// The targets; all have the same tools.
+/// The known targets; all have the same tools.
 const TARGETS: [&str; 2] = ["conductor", "system"];
 
-/// A tool that there is.
+/// A known tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionTool {
     /// `describe`.
@@ -46,30 +45,30 @@ pub enum InstructionTool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InstructionAuthority {
-    /// The operator's own: whoever holds the token and does not ask for approval.
+    /// The operator, who holds the token and does not ask for approval.
     Operator,
-    /// A model's, however it came here.
+    /// A model, by whatever way the message arrived.
     Model,
 }
 
-/// What becomes of an instruction.
+/// Decision about an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScreenVerdict {
     /// It runs at once.
     Runs,
-    /// It waits for a person, and its whole batch with it.
+    /// It waits for approval, and its whole batch with it.
     NeedsApproval,
 }
 
-/// An instruction for a tool that there is.
+/// An instruction for a known tool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScreenedInstruction {
     /// The instruction.
     pub instruction: Instruction,
     /// Its tool.
     pub tool: InstructionTool,
-    /// What becomes of it.
+    /// The decision about it.
     pub verdict: ScreenVerdict,
 }
 
@@ -85,7 +84,7 @@ impl InstructionTool {
         InstructionTool::FilesWrite,
     ];
 
-    /// As it is written in a header.
+    /// Returns the name of the tool in a header.
     pub fn name(self) -> &'static str {
         match self {
             InstructionTool::Describe => "describe",
@@ -99,7 +98,7 @@ impl InstructionTool {
         }
     }
 
-    /// What it may do.
+    /// Returns the class of the tool.
     pub fn class(self) -> ToolClass {
         match self {
             InstructionTool::Describe
@@ -114,7 +113,7 @@ impl InstructionTool {
     }
 }
 
-/// Finds the tool of an instruction and whether it needs a person.
+/// Finds the tool of an instruction and decides whether it needs approval.
 pub fn screen(
     instruction: Instruction,
     settings: &InstructionSettings,

@@ -1,7 +1,6 @@
-//! What is kept of a batch: its instructions with what each would run, as JSON; and the digest that an approval holds
-//! for.
+//! Stored form of a batch: its instructions with their operations as JSON, and the digest that an approval is bound to.
 //!
-//! What a person is shown is this text, and what runs is read from this text: there is no other copy that could differ.
+//! A person is shown this text and what runs is read from it; there is no other copy that could differ.
 
 use super::{
     confinement::{Confined, Confinement},
@@ -13,24 +12,24 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// An instruction as it is kept and shown.
+/// An instruction as stored and shown.
 #[derive(Serialize)]
 pub(super) struct PlannedInstruction<'a> {
     /// The instruction.
     #[serde(flatten)]
     pub(super) instruction: &'a Instruction,
-    /// What it may do.
+    /// Class of its tool.
     pub(super) class: ToolClass,
-    /// What becomes of it by the settings.
+    /// Decision by the settings.
     pub(super) verdict: ScreenVerdict,
     /// On whose word it runs, and in what.
     #[serde(flatten)]
     pub(super) confined: Confined,
     /// The route that does the same.
     pub(super) route: InstructionRoute,
-    /// Exactly what it runs.
+    /// The operation that it runs.
     pub(super) plan: &'a InstructionPlan,
-    /// The batch that has taken it on before: it does not run again.
+    /// The batch that already contains it; it does not run again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) duplicate_of: Option<&'a str>,
 }
@@ -51,48 +50,48 @@ impl<'a> PlannedInstruction<'a> {
     }
 }
 
-/// The instructions of a batch as JSON, as they are kept.
+/// Returns the stored JSON of a batch's instructions.
 pub(super) fn write(shown: &[PlannedInstruction<'_>]) -> String {
     serde_json::to_string(shown).expect("our own values have string keys")
 }
 
-/// What of a kept instruction is needed to run it.
+/// The part of a stored instruction that is needed to run it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct StoredInstruction {
-    /// Its place in the message.
+    /// Index of its block in the message.
     pub(super) block_index: usize,
-    /// Its name.
+    /// Id of the instruction.
     pub(super) instruction_id: String,
-    /// Its key.
+    /// Deduplication key.
     pub(super) dedupe_key: String,
-    /// Who is asked.
+    /// Target.
     pub(super) target: String,
-    /// For what.
+    /// Tool.
     pub(super) tool: String,
     /// On whose word it runs, and in what.
     #[serde(flatten)]
     pub(super) confined: Confined,
     /// The route that does the same.
     pub(super) route: StoredRoute,
-    /// What it runs.
+    /// The operation that it runs.
     pub(super) plan: InstructionPlan,
-    /// The batch that has it already.
+    /// The batch that already contains it.
     #[serde(default)]
     pub(super) duplicate_of: Option<String>,
 }
 
-/// The instructions of a batch, read back.
+/// Reads the stored instructions of a batch.
 ///
 /// # Errors
 ///
-/// Says what is wrong with the text: another version wrote it, or somebody changed it.
+/// Describes why the text is invalid: another version wrote it, or it was changed.
 pub(super) fn read(plan: &str) -> Result<Vec<StoredInstruction>, String> {
     serde_json::from_str(plan).map_err(|error| error.to_string())
 }
 
-/// What an approval holds for: this batch of this message, with exactly this text.
+/// Returns the digest that an approval is bound to: of this batch, this message and exactly this text.
 pub(super) fn digest(batch_id: &str, assistant_message_id: &str, plan: &str) -> String {
-    // Lengths in front, so that no two batches are written alike.
+    // Length prefixes make the encoding unambiguous.
     let (id, message) = (batch_id.len(), assistant_message_id.len());
     sha256(format!("baa-batch-1\n{id}:{batch_id}\n{message}:{assistant_message_id}\n{plan}").as_bytes())
 }

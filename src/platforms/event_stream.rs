@@ -1,5 +1,5 @@
-//! Event-stream text taken apart into its events, as the WHATWG standard reads it. One pass; nothing is copied but data
-//! of several lines.
+//! Parses event-stream text into events, as specified by the WHATWG standard. One pass; only data of several lines is
+//! copied.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -9,22 +9,22 @@ const FIELDS: [&str; 4] = ["data", "event", "id", "retry"];
 /// An event: lines without an empty one between them, at least one of them an `event` or a `data`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SseEvent<'a> {
-    /// Where its lines stand in the text, from the first to the end of the last.
+    /// Range of the event's lines in the text.
     pub lines: Range<usize>,
-    /// What its last `event` line says.
+    /// Value of the last `event` line.
     pub name: Option<&'a str>,
-    /// What its `data` lines say, joined by line breaks.
+    /// Values of the `data` lines, joined by line breaks.
     pub data: Option<Cow<'a, str>>,
     /// Whether an empty line ended it, or only the end of the text.
     pub ending: SseEventEnd,
 }
 
-/// What ended an event.
+/// How an event ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SseEventEnd {
     /// An empty line: the event is whole.
     Line,
-    /// The end of the text: more of it may have been on its way.
+    /// The text ended; the event may be incomplete.
     Text,
 }
 

@@ -1,5 +1,5 @@
-//! A text put together from blocks: those side by side are one text; something else between them, a tool or a thought,
-//! parts them.
+//! Joins the text of content blocks: adjacent texts form one paragraph, anything between them, such as a tool call or a
+//! thought, starts a new one.
 
 /// The text so far.
 #[derive(Debug, Default)]
@@ -9,7 +9,7 @@ pub(super) struct JoinedText {
 }
 
 impl JoinedText {
-    /// Goes on with this text.
+    /// Appends text to the current paragraph.
     pub(super) fn push(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -21,12 +21,12 @@ impl JoinedText {
         self.text.push_str(text);
     }
 
-    /// Something else stands here.
+    /// Ends the current paragraph.
     pub(super) fn break_paragraph(&mut self) {
         self.at_break = true;
     }
 
-    /// The whole text.
+    /// Returns the joined text.
     pub(super) fn into_text(self) -> String {
         self.text
     }

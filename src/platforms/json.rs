@@ -9,11 +9,11 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
-/// A text is no JSON array.
+/// The text is not a JSON array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotAnArray;
 
-/// The JSON that a body is, also when it came as text.
+/// Returns the JSON of a body, also if it is encoded as a string.
 pub(super) fn of(body: &RawJson) -> Cow<'_, str> {
     match body.string() {
         Some(Cow::Borrowed(text)) => Cow::Borrowed(text.trim()),
@@ -22,34 +22,34 @@ pub(super) fn of(body: &RawJson) -> Cow<'_, str> {
     }
 }
 
-/// The object that `json` is.
+/// Returns `json` as an object.
 pub(super) fn object(json: &str) -> Option<JsonObject<'_>> {
     json.starts_with('{').then(|| JsonObject::parse(json).ok()).flatten()
 }
 
-/// The field of that name, as JSON; `null` counts as absent.
+/// Returns a field as JSON; `null` counts as absent.
 pub(super) fn field<'a>(object: &JsonObject<'a>, name: &str) -> Option<&'a str> {
     object.get(&[name]).map(RawValue::get)
 }
 
-/// The field of that name, as JSON, also when it is `null`.
+/// Returns a field as JSON, including `null`.
 pub(super) fn own<'a>(object: &JsonObject<'a>, name: &str) -> Option<&'a str> {
     object.iter().filter(|(given, _)| *given == name).last().map(|(_, value)| value.get())
 }
 
-/// The string that `json` is. What does not begin as one is not read: an error costs more than a short value.
+/// Returns the string that `json` is. Other values are not parsed, because a parse error costs more than this check.
 pub(super) fn string(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     json.starts_with('"').then(|| serde_json::from_str(json).ok()).flatten().map(|Text(text)| text)
 }
 
-/// The first of these fields that is a string.
+/// Returns the first of these fields that is a string.
 pub(super) fn text<'a>(object: &JsonObject<'a>, names: &[&str]) -> Option<Cow<'a, str>> {
     names.iter().find_map(|name| field(object, name).and_then(string))
 }
 
-/// Hands over each element of the array that `json` is, until one is objected to.
+/// Calls `visit` for each element of an array until it returns an error.
 pub(super) fn each<'a, E: From<NotAnArray>>(
     json: &'a str,
     visit: impl FnMut(&'a str) -> Result<(), E>,
@@ -67,7 +67,7 @@ pub(super) fn each<'a, E: From<NotAnArray>>(
     }
 }
 
-/// The first `N` elements of the array that `json` is; empty where there are fewer.
+/// Returns the first `N` elements of an array; missing ones are empty.
 pub(super) fn first<const N: usize>(json: &str) -> Result<[&str; N], NotAnArray> {
     let (mut found, mut at) = ([""; N], 0);
     each(json, |element| {

@@ -1,4 +1,4 @@
-//! The registered web apps, what may be asked of them, and what their own words mean.
+//! Registered web apps: which requests they accept, and how their answers are read.
 
 pub mod event_stream;
 pub mod full_text;

@@ -1,7 +1,7 @@
-//! The registry of platforms: section `platforms`, checked and with its blanks filled in.
+//! Registry of platforms: section `platforms`, validated and with defaults applied.
 //!
-//! Built-in and user-defined platforms are the same data: the built-in ones are merely the section's default, so that
-//! a configuration can change single keys of them.
+//! Built-in and user-defined platforms are the same data: the built-in ones are the section's default, so that a
+//! configuration can change single keys of them.
 
 use crate::{
     config::section::{Faults, settings},
@@ -40,7 +40,7 @@ settings! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlatformMode {
-    /// Whole.
+    /// The whole answer at once.
     Buffered,
     /// Event by event.
     Sse,
@@ -56,7 +56,7 @@ impl PlatformMode {
     }
 }
 
-/// What watches a platform's own traffic for complete messages of the assistant.
+/// Extracts the assistant's complete messages from a platform's own traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalMessageExtractor {
@@ -116,19 +116,19 @@ pub enum HostPattern {
 /// A platform, ready for use; serializes as `hello_ack.platforms[]` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Platform {
-    /// Its name.
+    /// Name of the platform.
     #[serde(rename = "platform")]
     pub name: PlatformName,
-    /// What people call it.
+    /// Display name.
     pub title: String,
     /// The page that the extension opens.
     #[serde(serialize_with = "as_text")]
     pub shell_url: Url,
-    /// Where its pages live; never empty.
+    /// Hosts of its pages; never empty.
     pub hosts: Vec<HostPattern>,
     /// How answers may come; never empty.
     pub modes: Vec<PlatformMode>,
-    /// What watches for final messages.
+    /// Extractor of final messages.
     pub final_message: FinalMessageExtractor,
     /// Hosts beside that of `shell_url` whose answers may be final messages; each exact.
     pub answer_hosts: Vec<HostPattern>,

@@ -66,7 +66,7 @@ pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     } else {
         absolute(platform, path)?
     };
-    // `/.//evil` is on this origin, but its normal form `//evil` would be elsewhere for whoever joins it once more.
+    // `/.//evil` is on this origin, but its normal form `//evil` would be elsewhere when joined once more.
     if url.path().starts_with("//") {
         return Err(PathError::NetworkPath);
     }
@@ -88,7 +88,7 @@ fn absolute(platform: &Platform, text: &str) -> Result<Url, PathError> {
     if authority.contains('@') {
         return Err(PathError::UserInfo);
     }
-    // A percent sign would hide the host's characters from whoever looks at the text.
+    // A percent sign would hide the characters of the host.
     if authority.is_empty() || authority.contains(|c: char| c == '%' || c.is_whitespace()) {
         return Err(PathError::Malformed);
     }

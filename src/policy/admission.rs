@@ -1,4 +1,4 @@
-//! What the policy decided about a request, as it is shown to the caller.
+//! Decisions of the policy, in the form in which callers see them.
 
 use crate::{
     clock::WallMs,
@@ -6,31 +6,31 @@ use crate::{
 };
 use serde::Serialize;
 
-/// A request that may go out, and what it waited for.
+/// An admitted request and the delays it went through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Admission {
-    /// The request.
+    /// Id of the request.
     pub request_id: RequestId,
-    /// Its platform.
+    /// Platform of the request.
     pub platform: PlatformName,
-    /// The client that performs it.
+    /// Client that performs the request.
     pub target_client_id: ClientId,
-    /// When the policy was asked, in Unix milliseconds.
+    /// Time of the application for a lease, in Unix milliseconds.
     pub requested_at: WallMs,
-    /// When it said yes, in Unix milliseconds.
+    /// Time of admission, in Unix milliseconds.
     pub admitted_at: WallMs,
-    /// The target's circuit at that moment.
+    /// State of the target's circuit at admission.
     pub circuit_state: CircuitState,
-    /// Waited for a slot.
+    /// Milliseconds spent waiting for a slot.
     #[serde(skip_serializing_if = "is_zero")]
     pub queue_delay_ms: i64,
-    /// Waited for the back-off to end.
+    /// Milliseconds spent waiting for the back-off to end.
     #[serde(skip_serializing_if = "is_zero")]
     pub backoff_delay_ms: i64,
-    /// Waited for room in the platform's window.
+    /// Milliseconds spent waiting for room in the platform's window.
     #[serde(skip_serializing_if = "is_zero")]
     pub rate_limit_delay_ms: i64,
-    /// Waited at random.
+    /// Milliseconds of random pause.
     #[serde(skip_serializing_if = "is_zero")]
     pub jitter_delay_ms: i64,
 }
@@ -39,55 +39,55 @@ fn is_zero(delay_ms: &i64) -> bool {
     *delay_ms == 0
 }
 
-/// Whether a target lets requests through.
+/// State of a target's circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CircuitState {
-    /// It does.
+    /// Requests pass.
     #[default]
     Closed,
-    /// One at a time, to find out.
+    /// One request passes at a time, as a probe.
     HalfOpen,
-    /// It does not.
+    /// Requests are refused.
     Open,
 }
 
-/// Where a request waited in vain.
+/// Stage at which a request was still waiting when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitStage {
-    /// For a slot of its target.
+    /// Waiting for a slot of the target.
     TargetSlot,
-    /// For its platform's pacing.
+    /// Waiting for the platform's pacing.
     PlatformAdmission,
 }
 
-/// What delays a request or refuses it.
+/// A rule that delays or refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyRule {
-    /// Every slot of the target is taken, or others wait for one.
+    /// Every slot of the target is taken, or earlier requests wait for one.
     Slot,
-    /// As many as may wait for a slot do.
+    /// The target's queue is full.
     QueueFull,
-    /// The circuit is half open and its probe is out.
+    /// The circuit is half open and its probe has not ended yet.
     CircuitProbe,
     /// The circuit is open.
     CircuitOpen,
-    /// The target rests after a failure.
+    /// The target backs off after a failure.
     Backoff,
-    /// The platform's window is full, or others of the platform go first.
+    /// The platform's window is full, or earlier requests of the platform go first.
     RateLimit,
     /// The random pause before a dispatch.
     Jitter,
-    /// A request waits no longer than this.
+    /// The longest time that a request may wait.
     WaiterTimeout,
-    /// The daemon keeps no more targets.
+    /// The daemon keeps as many targets as it may.
     TooManyTargets,
 }
 
 impl PolicyRule {
-    /// The rule as it is written.
+    /// Returns the name of the rule in the API.
     pub fn name(self) -> &'static str {
         match self {
             PolicyRule::Slot => "slot",
@@ -103,93 +103,93 @@ impl PolicyRule {
     }
 }
 
-/// One rule that stands between a request and its dispatch.
+/// One rule that a request still has to wait for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WaitReason {
-    /// Which.
+    /// The rule.
     pub rule: PolicyRule,
-    /// When it ends, in Unix milliseconds, as far as that can be foretold.
+    /// Expected end, in Unix milliseconds, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<WallMs>,
-    /// The same in milliseconds from now.
+    /// Expected remaining time, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// The place in the line, from 1; only where there is one.
+    /// Position in the queue, counted from 1, where there is a queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<usize>,
 }
 
 impl WaitReason {
-    /// A rule of which nothing more can be said.
+    /// Creates a reason without a known end.
     pub(super) fn of(rule: PolicyRule) -> Self {
         WaitReason { rule, until: None, delay_ms: None, position: None }
     }
 
-    /// A rule that ends `delay_ms` from now.
+    /// Creates a reason that ends `delay_ms` milliseconds from now.
     pub(super) fn lasting(rule: PolicyRule, delay_ms: u64, now: WallMs) -> Self {
         let until = now.saturating_add(WallMs::try_from(delay_ms).unwrap_or(WallMs::MAX));
         WaitReason { until: Some(until), delay_ms: Some(delay_ms), ..WaitReason::of(rule) }
     }
 
-    /// With its place in the line, from 1.
+    /// Adds the position in the queue, counted from 1.
     pub(super) fn at(self, position: usize) -> Self {
         WaitReason { position: Some(position), ..self }
     }
 }
 
-/// Why a request may not go out.
+/// Refusal of a request by the policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyRefusal {
-    /// Too many wait already.
+    /// The target's queue is full.
     #[error("{waiting} requests already wait for this client and platform")]
     QueueFull {
-        /// How many wait.
+        /// Number of requests in the queue.
         waiting: usize,
     },
-    /// The platform failed too often and is left alone for a while.
+    /// The circuit is open after too many failures.
     #[error("the circuit is open for another {retry_after_ms} ms, {cause}")]
     CircuitOpen {
-        /// Milliseconds until a request may find out.
+        /// Milliseconds until a probe may pass.
         retry_after_ms: u64,
-        /// The same, in Unix milliseconds.
+        /// The same time in Unix milliseconds.
         until: WallMs,
-        /// After what.
+        /// The failures that opened the circuit.
         cause: FailureStreak,
     },
-    /// The target rests for longer than a request may wait.
+    /// The back-off lasts longer than the request may wait.
     #[error("the back-off lasts another {retry_after_ms} ms, longer than a request may wait, {cause}")]
     Backoff {
-        /// Milliseconds until its end.
+        /// Milliseconds until the back-off ends.
         retry_after_ms: u64,
-        /// The same, in Unix milliseconds.
+        /// The same time in Unix milliseconds.
         until: WallMs,
-        /// After what.
+        /// The failures that caused the back-off.
         cause: FailureStreak,
     },
-    /// Its turn did not come in time.
+    /// The request was not admitted within the waiting time.
     #[error("the request's turn did not come within {wait_timeout_ms} ms; it last waited for {}", words(*rule))]
     WaiterTimeout {
-        /// Where it waited.
+        /// Stage at which it was waiting.
         stage: WaitStage,
-        /// For what.
+        /// Rule that it was waiting for.
         rule: PolicyRule,
-        /// How long it may wait.
+        /// The waiting time, in milliseconds.
         wait_timeout_ms: u64,
     },
-    /// More targets than the daemon keeps.
+    /// The daemon keeps as many targets as it may.
     #[error("the daemon already keeps {max} targets")]
     TooManyTargets {
-        /// How many it keeps.
+        /// The highest number of targets.
         max: usize,
     },
 }
 
-/// A row of failures.
+/// Consecutive failures of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureStreak {
-    /// How many in a row.
+    /// Number of failures since the last success.
     pub count: u32,
-    /// What failed last.
+    /// Error code of the last failure.
     pub last_error: Option<String>,
 }
 
@@ -201,7 +201,7 @@ impl std::fmt::Display for FailureStreak {
     }
 }
 
-/// What is waited for, as a part of a sentence.
+/// Returns what is waited for, as a part of a sentence.
 fn words(rule: PolicyRule) -> &'static str {
     match rule {
         PolicyRule::Slot | PolicyRule::QueueFull | PolicyRule::WaiterTimeout | PolicyRule::TooManyTargets => "a slot",
@@ -213,7 +213,7 @@ fn words(rule: PolicyRule) -> &'static str {
 }
 
 impl PolicyRefusal {
-    /// The specific error code.
+    /// Returns the specific error code.
     pub fn code(&self) -> &'static str {
         match self {
             PolicyRefusal::QueueFull { .. } | PolicyRefusal::TooManyTargets { .. } => "queue_full",
@@ -223,7 +223,7 @@ impl PolicyRefusal {
         }
     }
 
-    /// The rule that said no.
+    /// Returns the rule that refused the request.
     pub fn rule(&self) -> PolicyRule {
         match self {
             PolicyRefusal::QueueFull { .. } => PolicyRule::QueueFull,
@@ -234,7 +234,7 @@ impl PolicyRefusal {
         }
     }
 
-    /// When it is worth trying again, in milliseconds from now.
+    /// Returns the milliseconds until another attempt makes sense.
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
             PolicyRefusal::CircuitOpen { retry_after_ms, .. } | PolicyRefusal::Backoff { retry_after_ms, .. } => {
@@ -244,7 +244,7 @@ impl PolicyRefusal {
         }
     }
 
-    /// The same, in Unix milliseconds.
+    /// Returns the same time in Unix milliseconds.
     pub fn until(&self) -> Option<WallMs> {
         match self {
             PolicyRefusal::CircuitOpen { until, .. } | PolicyRefusal::Backoff { until, .. } => Some(*until),

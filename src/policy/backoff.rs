@@ -1,11 +1,11 @@
-//! How long a target rests after a failure. Pure.
+//! Length of a target's back-off after failures. Pure.
 
 use super::settings::Backoff;
 
-/// Milliseconds of rest after `failures` failures in a row: doubled with each, up to a bound; what the upstream asked for
-/// where that is longer.
+/// Returns the milliseconds of back-off after `failures` consecutive failures: doubled with each up to a bound, or what
+/// the upstream asked for where that is longer.
 pub(super) fn backoff_ms(failures: u32, limits: &Backoff, retry_after_ms: Option<u64>) -> u64 {
-    debug_assert!(failures > 0, "nobody rests after no failure");
+    debug_assert!(failures > 0, "a back-off needs at least one failure");
     let doubled = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
     let own = limits.base_ms.saturating_mul(doubled).min(limits.max_ms);
     own.max(retry_after_ms.unwrap_or(0))

@@ -7,52 +7,52 @@
 //!    └── any success                          └── cancelled: due at once
 //! ```
 //!
-//! While the circuit is half open one request is out to find out, and no other is let in.
+//! While the circuit is half open one request, the probe, is running and no other is admitted.
 
 use super::{admission::CircuitState, deadline::Deadline, settings::CircuitBreaker};
 use crate::clock::Moment;
 
-/// The circuit.
+/// State of the circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Circuit {
     /// Requests pass.
     #[default]
     Closed,
-    /// None passes before it is due.
+    /// Requests are refused until the deadline.
     Open(Deadline),
-    /// The probe is out.
+    /// A probe is running.
     HalfOpen {
-        /// The request.
+        /// Number of the probe.
         probe: u64,
     },
 }
 
-/// What the circuit says to a request.
+/// Decision of the circuit about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CircuitDecision {
-    /// It passes.
+    /// The request passes.
     Pass,
-    /// It passes and is the probe.
+    /// The request passes as the probe.
     Probe,
-    /// Another one is the probe: its end is to be waited for.
+    /// Another request is the probe; its end has to be awaited.
     Wait,
-    /// Nothing passes before that.
+    /// Requests are refused until the deadline.
     Refuse(Deadline),
 }
 
-/// How a request ended, as far as the circuit minds.
+/// The end of a request, as far as it concerns the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CircuitEvent {
     /// The platform answered.
     Succeeded,
-    /// It did not, as often as said in a row.
+    /// The platform failed; `failures` counts the consecutive ones.
     Failed { failures: u32 },
-    /// That says nothing.
+    /// The request was cancelled, which says nothing about the platform.
     Cancelled,
 }
 
 impl Circuit {
-    /// What it says to the request of that number.
+    /// Decides about the request with this number.
     pub(super) fn decide(&self, number: u64, now: Moment) -> CircuitDecision {
         match self {
             Circuit::Closed => CircuitDecision::Pass,
@@ -63,11 +63,11 @@ impl Circuit {
         }
     }
 
-    /// The circuit that follows the end of a request.
+    /// Returns the circuit after the end of a request.
     pub(super) fn after(self, ended: CircuitEvent, number: u64, limits: &CircuitBreaker, now: Moment) -> Self {
         match (self, ended) {
             (_, CircuitEvent::Succeeded) => Circuit::Closed,
-            // Nothing was learnt: the next one finds out.
+            // A cancelled probe found nothing out, so the next request becomes the probe.
             (Circuit::HalfOpen { probe }, CircuitEvent::Cancelled) if probe == number => {
                 Circuit::Open(Deadline::after(0, now))
             }
@@ -82,12 +82,12 @@ impl Circuit {
         }
     }
 
-    /// When it lets a probe through.
+    /// Returns the time from which a probe may pass, while the circuit is open.
     pub(super) fn retry_at(&self) -> Option<&Deadline> {
         if let Circuit::Open(until) = self { Some(until) } else { None }
     }
 
-    /// As it is shown.
+    /// Returns the state as it is shown.
     pub(super) fn state(&self) -> CircuitState {
         match self {
             Circuit::Closed => CircuitState::Closed,
@@ -119,11 +119,11 @@ mod tests {
             (Circuit::Closed, badly(2), 1, Circuit::Closed),
             (Circuit::Closed, badly(3), 1, open),
             (Circuit::Closed, badly(4), 1, open),
-            // Of requests that went out before it opened.
+            // Late failures of requests that were dispatched before the circuit opened.
             (old, CircuitEvent::Succeeded, 1, Circuit::Closed),
             (old, CircuitEvent::Cancelled, 1, old),
             (old, badly(4), 1, open),
-            // The threshold was raised since.
+            // The threshold was raised in the meantime.
             (old, badly(2), 1, old),
             (half, CircuitEvent::Succeeded, 7, Circuit::Closed),
             (half, CircuitEvent::Succeeded, 1, Circuit::Closed),

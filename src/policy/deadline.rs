@@ -1,4 +1,4 @@
-//! When something ends, by both clocks: waited for by the one that nobody can set, shown and kept by the other.
+//! Deadlines that hold across restarts: measured by the monotonic clock, shown and stored in wall time.
 
 use crate::{
     clock::{Moment, WallMs},
@@ -8,13 +8,13 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The longest that anything may last: an upstream may ask for a century.
+/// Longest deadline, in milliseconds. Bounds what an upstream can ask for in `retry-after`.
 pub(super) const DEADLINE_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
-/// How far the wall clock may have moved until what it was shown_wall to show no longer holds.
+/// Tolerated deviation of the wall clock, in milliseconds, before a shown time is derived anew.
 const WALL_DRIFT_MAX_MS: i64 = 1_000;
 
-/// Now, by all clocks there are: for what outlives the process.
+/// One reading of all clocks, for values that outlive the process.
 #[derive(Clone, Debug)]
 pub(super) struct ClockReadings {
     pub(super) now: Moment,
@@ -22,30 +22,30 @@ pub(super) struct ClockReadings {
 }
 
 impl ClockReadings {
-    /// Milliseconds of this boot at a wall time of another run: nothing when that was another boot.
+    /// Returns the current uptime if `boot` is the current boot.
     fn uptime_in(&self, boot: Option<&Arc<str>>) -> Option<i64> {
         self.uptime.as_ref().filter(|uptime| Some(&uptime.boot_id) == boot).map(|uptime| uptime.ms)
     }
 
-    /// The boot that times are kept by.
+    /// Returns the id of the current boot.
     pub(super) fn boot_id(&self) -> Option<Arc<str>> {
         self.uptime.as_ref().map(|uptime| Arc::clone(&uptime.boot_id))
     }
 
-    /// The uptime at an instant near now.
+    /// Returns the uptime at an instant near now.
     pub(super) fn uptime_at(&self, instant: Instant) -> Option<i64> {
         self.uptime.as_ref().map(|uptime| uptime.ms.saturating_add(signed_ms(self.now.instant, instant)))
     }
 
-    /// How many of `span_ms` are left until a moment that was kept: by the uptime where that is of this boot, else by the
-    /// wall clock. One that was set back cannot make it more than `span_ms`.
+    /// Returns how many of `span_ms` remain until a stored time: by uptime if it was stored during the current boot,
+    /// else by the wall clock. The result never exceeds `span_ms`, so a clock that was set back cannot prolong it.
     pub(super) fn left_ms(&self, until: WallMs, uptime_ms: Option<i64>, boot: Option<&Arc<str>>, span_ms: i64) -> i64 {
         let by_uptime = uptime_ms.zip(self.uptime_in(boot)).map(|(until, now)| until.saturating_sub(now));
         by_uptime.unwrap_or_else(|| until.saturating_sub(self.now.wall)).clamp(0, span_ms.max(0))
     }
 }
 
-/// Milliseconds from one instant to another, rounded towards later.
+/// Returns the milliseconds from one instant to another, rounded up.
 pub(super) fn signed_ms(from: Instant, to: Instant) -> i64 {
     match to.checked_duration_since(from) {
         Some(ahead) => i64::try_from(ahead.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX),
@@ -53,56 +53,56 @@ pub(super) fn signed_ms(from: Instant, to: Instant) -> i64 {
     }
 }
 
-/// When something ends.
+/// The end of a back-off or of an open circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline {
     at: Instant,
-    /// What the wall clock was to show by then, when it was set.
+    /// Wall time of the end as it was first shown.
     shown_wall: WallMs,
     span_ms: u64,
 }
 
 impl Deadline {
-    /// In `ms` milliseconds, at most in [`DEADLINE_MAX_MS`].
+    /// Creates a deadline `ms` milliseconds from now, at most [`DEADLINE_MAX_MS`].
     pub(super) fn after(ms: u64, now: Moment) -> Self {
         let span_ms = ms.min(DEADLINE_MAX_MS);
         let shown_wall = now.wall.saturating_add(span_ms as i64);
         Deadline { at: now.instant + Duration::from_millis(span_ms), shown_wall, span_ms }
     }
 
-    /// When that is.
+    /// Returns the instant.
     pub(super) fn at(&self) -> Instant {
         self.at
     }
 
-    /// Whether it lies behind.
+    /// Whether the deadline has passed.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.at <= now
     }
 
-    /// Milliseconds that are left, rounded up.
+    /// Returns the remaining milliseconds, rounded up.
     pub(super) fn left_ms(&self, now: Instant) -> u64 {
         u64::try_from(signed_ms(now, self.at)).unwrap_or(0)
     }
 
-    /// The later one.
+    /// Returns the later of the two.
     pub(super) fn max(self, other: Option<Deadline>) -> Self {
         other.filter(|other| other.at > self.at).unwrap_or(self)
     }
 
-    /// As the wall clock shows it: as it was said first, unless the clock was set since.
+    /// Returns the wall time of the end: as first shown, unless the wall clock was set since.
     pub(super) fn wall(&self, now: Moment) -> WallMs {
         let derived = now.wall.saturating_add(signed_ms(now.instant, self.at));
         if (derived - self.shown_wall).abs() <= WALL_DRIFT_MAX_MS { self.shown_wall } else { derived }
     }
 
-    /// As it is kept.
+    /// Returns the stored form.
     pub(super) fn row(&self, readings: &ClockReadings) -> DeadlineRow {
         let span_ms = i64::try_from(self.span_ms).unwrap_or(i64::MAX);
         DeadlineRow { until: self.wall(readings.now), uptime_ms: readings.uptime_at(self.at), span_ms }
     }
 
-    /// What was kept, by another process perhaps.
+    /// Restores a stored deadline, possibly of an earlier process.
     pub(super) fn restored(row: &DeadlineRow, boot: Option<&Arc<str>>, readings: &ClockReadings) -> Self {
         let left = readings.left_ms(row.until, row.uptime_ms, boot, row.span_ms);
         let mut deadline = Deadline::after(left.unsigned_abs(), readings.now);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_left_after_a_downtime() {
-        // Kept at wall 1 000 000, uptime 5 000 of boot "a": 60 s, of which 40 s were left.
+        // Stored at wall time 1 000 000 and uptime 5 000 of boot "a": 60 s, of which 40 s remained.
         let row = DeadlineRow { until: 1_040_000, uptime_ms: Some(45_000), span_ms: 60_000 };
         let a: Arc<str> = "a".into();
         for (why, wall, uptime, left) in [

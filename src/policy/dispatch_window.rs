@@ -1,8 +1,9 @@
-//! The dispatches of one platform that lie within its pacing window. Pure.
+//! Dispatches of one platform within its pacing window. Pure.
 //!
-//! Invariant: within any span of the window's length no more dispatches are let go than the limit says. Each leaves the
-//! window its length after it came. Where the limit is large, dispatches that follow one another closely share an entry,
-//! which leaves with the latest that could be of it: that may hold one back for a moment, and never lets one more go.
+//! Invariant: within any span of the window's length there are no more dispatches than the limit allows. Each dispatch
+//! leaves the window one window length after it was made. Where the limit is large, dispatches close to one another
+//! share an entry, which leaves with the latest time that any of them could have: that may delay a dispatch slightly
+//! and never admits one too many.
 
 use super::{
     deadline::{ClockReadings, signed_ms},
@@ -15,43 +16,43 @@ use crate::{
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// Up to this limit each dispatch has an entry of its own; above, so many entries are all there are.
+/// Most entries of a window. Up to this limit each dispatch has an entry of its own.
 const ENTRIES_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct WindowEntry {
     number: i64,
     leaves_at: Instant,
-    /// Of the first of it, by the wall clock.
+    /// Wall time of the first dispatch of the entry.
     at: WallMs,
     count: usize,
-    /// Where it was kept before, if by another process.
+    /// The stored row of a dispatch that an earlier process made.
     kept: Option<DispatchRow>,
 }
 
-/// The window.
+/// A sliding window over the dispatches of a platform.
 #[derive(Debug)]
 pub(super) struct DispatchWindow {
     limit: usize,
     span: Duration,
-    /// How long an entry takes in dispatches.
+    /// Time span of the dispatches that share an entry; zero when none do.
     grain: Duration,
     entries: VecDeque<WindowEntry>,
     count: usize,
     next_number: i64,
     last_at: Option<WallMs>,
-    /// Of the last dispatch that has left.
+    /// Wall time of the last dispatch that has left.
     left_at: Option<WallMs>,
-    /// The first entry that was not handed out to be kept as it is now.
+    /// Number of the first entry that changed since the last call of [`changes`](Self::changes).
     unsaved_from: i64,
     unsaved: bool,
 }
 
 impl DispatchWindow {
-    /// An empty one.
+    /// Creates an empty window.
     pub(super) fn new(limits: &RateLimit) -> Self {
         let limit = limits.requests_per_minute_per_platform;
-        assert!(limit > 0, "a window that lets nothing through admits nobody, ever");
+        assert!(limit > 0, "a limit of 0 would never admit a request");
         let span = Duration::from_millis(limits.window_ms);
         let grain = if limit <= ENTRIES_MAX { Duration::ZERO } else { span / (ENTRIES_MAX as u32) };
         DispatchWindow {
@@ -68,7 +69,7 @@ impl DispatchWindow {
         }
     }
 
-    /// One with what was kept of it.
+    /// Restores a window from its stored rows.
     pub(super) fn restored(limits: &RateLimit, row: &WindowRow, readings: &ClockReadings) -> Self {
         let mut window = DispatchWindow::new(limits);
         (window.last_at, window.left_at) = (row.last_dispatched_at, row.last_dispatched_at);
@@ -88,14 +89,14 @@ impl DispatchWindow {
                 window.entries.push_back(entry);
             }
         }
-        // The wall clock may have been set between two of them.
+        // The wall clock may have been set between two dispatches.
         window.entries.make_contiguous().sort_by_key(|entry| entry.leaves_at);
         window.unsaved_from = window.next_number;
         window.unsaved = true; // what has left meanwhile is to be forgotten
         window
     }
 
-    /// Dispatches within the window.
+    /// Returns the number of dispatches in the window, after removing those that have left.
     pub(super) fn count(&mut self, now: Instant) -> usize {
         while self.entries.front().is_some_and(|first| first.leaves_at <= now) {
             if let Some(left) = self.entries.pop_front() {
@@ -107,15 +108,15 @@ impl DispatchWindow {
         self.count
     }
 
-    /// The wall time of the last dispatch.
+    /// Returns the wall time of the last dispatch.
     pub(super) fn last_at(&self) -> Option<WallMs> {
         self.last_at
     }
 
-    /// When one more may go, `ahead` others before it. Nothing: at once.
+    /// Returns when there is room for one more dispatch after `ahead` others; `None` if there is room now.
     pub(super) fn room_at(&mut self, ahead: usize, now: Instant) -> Option<Instant> {
         let count = self.count(now);
-        // So many have to leave first, those ahead of it included, which come to the window in rounds.
+        // Number of dispatches that have to leave first. Those ahead enter the window too, in rounds of `limit`.
         let mut over =
             (count.saturating_add(ahead).saturating_add(1)).checked_sub(self.limit).filter(|over| *over > 0)?;
         let rounds = u32::try_from((over - 1) / self.limit).unwrap_or(u32::MAX);
@@ -129,7 +130,7 @@ impl DispatchWindow {
         Some(first_round + self.span.saturating_mul(rounds))
     }
 
-    /// One more has gone; by what is returned it can be taken back.
+    /// Records a dispatch and returns its number, by which it can be removed again.
     pub(super) fn record(&mut self, now: Moment) -> i64 {
         debug_assert!(self.room_at(0, now.instant).is_none(), "the window is full");
         self.count += 1;
@@ -152,9 +153,9 @@ impl DispatchWindow {
         number
     }
 
-    /// One that was recorded has gone later than it was.
+    /// Moves a recorded dispatch to the later time at which it was really made.
     pub(super) fn went_out(&mut self, number: i64, at: Moment) {
-        // Those that share an entry are careful by more than that.
+        // Shared entries already leave later than this correction would require.
         let Some(place) = self.entries.iter().rposition(|entry| entry.number == number && entry.count == 1) else {
             return;
         };
@@ -168,9 +169,9 @@ impl DispatchWindow {
         self.entries.insert(later.unwrap_or(self.entries.len()), entry);
     }
 
-    /// One that was recorded has not gone after all.
+    /// Removes a recorded dispatch that was not made.
     pub(super) fn take_back(&mut self, number: i64) {
-        // It may have left already.
+        // It may have left the window already.
         let Some(place) = self.entries.iter().rposition(|entry| entry.number == number) else { return };
         self.count -= 1;
         self.unsaved = true;
@@ -182,7 +183,7 @@ impl DispatchWindow {
         }
     }
 
-    /// What has changed since this was asked last; nothing when that is nothing.
+    /// Returns what has changed since the last call: the lowest number still in the window and the changed rows.
     pub(super) fn changes(&mut self, readings: &ClockReadings) -> Option<(i64, Vec<DispatchRow>)> {
         self.count(readings.now.instant);
         if !std::mem::take(&mut self.unsaved) {
@@ -207,7 +208,7 @@ impl DispatchWindow {
     }
 }
 
-/// Milliseconds until an instant, rounded up; 0 when it lies behind.
+/// Returns the milliseconds until an instant, rounded up; 0 if it has passed.
 pub(super) fn ms_until(now: Instant, then: Instant) -> u64 {
     u64::try_from(signed_ms(now, then)).unwrap_or(0)
 }

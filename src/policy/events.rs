@@ -1,4 +1,4 @@
-//! What the policy tells of its targets and platforms.
+//! Events that the policy publishes about targets and platforms.
 
 use super::admission::CircuitState;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use serde::Serialize;
 
-/// A target has changed in what an operator wants to see.
+/// Event `policy`: the state of a target has changed.
 #[derive(Serialize)]
 pub(super) struct TargetChanged {
     pub(super) client_id: ClientId,
@@ -25,7 +25,8 @@ pub(super) struct TargetChanged {
     pub(super) last_error: Option<String>,
 }
 
-/// That by which a change is known. How many requests are out is not part of it: that follows from theirs.
+/// The part of a target's state whose change is published. The number of dispatched requests is not part of it, because
+/// the events of the requests already show that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PublishedTargetState {
     pub(super) circuit_state: CircuitState,
@@ -39,11 +40,11 @@ impl TargetChanged {
     }
 }
 
-/// The line of a platform has changed.
+/// Event `policy`: the number of requests that wait for a platform's pacing has changed.
 #[derive(Serialize)]
 pub(super) struct PlatformChanged {
     pub(super) platform: PlatformName,
-    /// Requests that wait for their turn.
+    /// Requests waiting for their turn.
     pub(super) waiting: usize,
 }
 

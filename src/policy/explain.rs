@@ -1,4 +1,4 @@
-//! What a request made now would meet, in the rules' own words. Pure.
+//! Explains what a request made now would have to wait for. Pure.
 
 use super::{
     admission::{PolicyRefusal, PolicyRule, WaitReason},
@@ -12,11 +12,11 @@ use crate::{
 };
 use serde::Serialize;
 
-/// What would become of a request.
+/// Predicted outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PredictedOutcome {
-    /// It would go out at once.
+    /// It would be dispatched at once.
     Admit,
     /// It would wait.
     Wait,
@@ -24,20 +24,20 @@ pub enum PredictedOutcome {
     Refuse,
 }
 
-/// What a request made now would meet.
+/// Prediction for a request made now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyExplanation {
-    /// Who would perform it.
+    /// Client that would perform it.
     pub client_id: ClientId,
-    /// In which app.
+    /// Platform of the request.
     pub platform: PlatformName,
-    /// What would become of it.
+    /// Predicted outcome.
     pub would: PredictedOutcome,
-    /// The rules that it would meet, in the order in which it would; a refusal is the last.
+    /// The rules that apply, in the order in which they are checked; a refusal comes last.
     pub reasons: Vec<WaitReason>,
 }
 
-/// What the platform's line makes a request wait for.
+/// Returns what a request waits for in the platform's pacing queue.
 pub(super) fn of_platform(pacing_forecast: &PacingForecast, now: Moment) -> Vec<WaitReason> {
     let mut reasons = Vec::new();
     let position = pacing_forecast.ahead + 1;
@@ -48,7 +48,7 @@ pub(super) fn of_platform(pacing_forecast: &PacingForecast, now: Moment) -> Vec<
     }
     if pacing_forecast.jitter_ms > 0 {
         let reason = match pacing_forecast.jitter_until {
-            // Drawn already.
+            // The pause has been drawn already.
             Some(until) => WaitReason::lasting(PolicyRule::Jitter, ms_until(now.instant, until), now.wall),
             None => WaitReason { delay_ms: Some(pacing_forecast.jitter_ms), ..WaitReason::of(PolicyRule::Jitter) },
         };
@@ -57,21 +57,21 @@ pub(super) fn of_platform(pacing_forecast: &PacingForecast, now: Moment) -> Vec<
     reasons
 }
 
-/// The refusal as the one reason.
+/// Returns the refusal as a reason.
 fn refused(refusal: &PolicyRefusal) -> WaitReason {
     let (until, delay_ms) = (refusal.until(), refusal.retry_after_ms());
     let position = if let PolicyRefusal::QueueFull { waiting } = refusal { Some(waiting + 1) } else { None };
     WaitReason { rule: refusal.rule(), until, delay_ms, position }
 }
 
-/// Milliseconds until all of them are over, as far as that can be foretold.
+/// Returns the milliseconds until all reasons are over, as far as that is known.
 fn foretold_ms(reasons: &[WaitReason], now: WallMs) -> u64 {
     let last = reasons.iter().filter_map(|reason| reason.until).max().map_or(0, |until| until.saturating_sub(now));
     let after = reasons.iter().filter(|reason| reason.until.is_none()).filter_map(|reason| reason.delay_ms);
     after.fold(u64::try_from(last).unwrap_or(0), u64::saturating_add)
 }
 
-/// Puts together what the target and the platform's line say to a request that waits for `wait_ms` milliseconds at most.
+/// Combines the forecasts of target and pacing for a request that may wait at most `wait_ms` milliseconds.
 pub(super) fn explain(
     forecast: AdmissionForecast,
     pacing_forecast: Option<&PacingForecast>,
@@ -115,7 +115,7 @@ mod tests {
             ),
             (vec![], pacing_forecast(2, None, 90, None), PredictedOutcome::Wait, "rate_limit #3;jitter 90 #3;"),
             (vec![], pacing_forecast(0, None, 20, later(20)), PredictedOutcome::Wait, "jitter 20 @20 #1;"),
-            // The rest goes by while the window's does.
+            // The back-off passes while the window does.
             (
                 vec![rest_of(800)],
                 pacing_forecast(0, later(900), 100, None),

@@ -1,4 +1,4 @@
-//! The door to the policy: finds or starts the target of a request, and shows, explains and resets them all.
+//! Entry point of the policy: finds or starts targets, and lists, explains and resets them.
 
 use super::{
     admission::{CircuitState, PolicyRefusal},
@@ -32,31 +32,31 @@ use std::{
     time::Duration,
 };
 
-/// A request that wants a lease.
+/// A request's application for a lease.
 #[derive(Debug)]
 pub struct LeaseRequest {
-    /// The request.
+    /// Id of the request.
     pub request_id: RequestId,
-    /// Who is told the verdict.
+    /// Recipient of the verdict.
     pub reply_to: Recipient<LeaseVerdict>,
 }
 
-/// What the policy is made of.
+/// Dependencies of the policy.
 #[derive(Debug)]
 pub struct PolicyParts {
-    /// The limits.
+    /// Limits by platform.
     pub settings: Arc<PolicySettings>,
-    /// Wall time.
+    /// Wall clock.
     pub clock: Clock,
-    /// Where changes are told.
+    /// Bus for the policy's events.
     pub events: events::EventBus,
-    /// What is known from before.
+    /// State from before, kept across restarts.
     pub memory: PolicyMemory,
-    /// Who counts.
+    /// Observer of admissions, refusals and sweeps.
     pub observer: PolicyObserver,
 }
 
-/// The handle that the rest of the daemon holds. Cheap to clone.
+/// Handle to the policy. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PolicyHub {
     shared: Arc<Shared>,
@@ -77,18 +77,18 @@ pub(super) struct PlatformPacers(Arc<PacerRegistry>);
 struct PacerRegistry {
     parts: PolicyParts,
     pacers: ActorRegistry<PlatformName, PlatformPacer>,
-    /// What the random numbers of each pacer begin with.
+    /// Seed that the pacers' random numbers are derived from.
     seed: u64,
 }
 
 impl PlatformPacers {
-    /// The pacer of a platform.
+    /// Returns the pacer of a platform, starting it if needed.
     pub(super) fn of(&self, platform: &PlatformName) -> Option<Addr<PlatformPacer>> {
         let PacerRegistry { parts, pacers, seed } = &*self.0;
         let start = |_| {
             let limits = parts.settings.for_platform(platform.as_str());
             let environment = (parts.clock, parts.events.clone(), parts.memory.clone());
-            // Each platform draws its own.
+            // Each platform has a random sequence of its own.
             let salt = platform.as_str().bytes().fold(*seed, |salt, byte| salt.rotate_left(8) ^ u64::from(byte));
             PlatformPacer::new(platform.clone(), &limits, environment, StdRng::seed_from_u64(salt)).start()
         };
@@ -96,49 +96,49 @@ impl PlatformPacers {
     }
 }
 
-/// One platform, as the operator sees it.
+/// Pacing state of one platform, as shown to the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlatformPacingView {
-    /// Which.
+    /// Name of the platform.
     pub platform: PlatformName,
-    /// When a request last went out, in Unix milliseconds.
+    /// Time of the last dispatch, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_dispatched_at: Option<WallMs>,
-    /// Requests that went out within the pacing window.
+    /// Dispatches within the pacing window.
     pub recent_dispatch_count: usize,
-    /// Requests that wait for their turn.
+    /// Requests waiting for their turn.
     pub waiting: usize,
-    /// When the window has room again; nothing while it has.
+    /// When the window has room again, in Unix milliseconds; absent while it has room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_slot_at: Option<WallMs>,
 }
 
-/// The policy in numbers.
+/// Totals over all targets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PolicySummary {
-    /// Targets that there are.
+    /// Number of targets.
     pub targets: usize,
-    /// Requests that wait for anything.
+    /// Requests waiting for a slot, a back-off or pacing.
     pub waiting: usize,
-    /// Requests that are out.
+    /// Requests that are dispatched and not finished.
     pub in_flight: usize,
-    /// Targets whose circuit lets nothing pass.
+    /// Targets whose circuit is open.
     pub open_circuits: usize,
 }
 
 impl PolicyHub {
-    /// A policy; what it remembers of before takes effect with each target's first request.
+    /// Creates a policy. Remembered state of a target takes effect with its first request.
     pub fn new(parts: PolicyParts) -> Self {
         let targets = ActorRegistry::new(parts.settings.max_targets);
-        // Where the system has no randomness the pauses are only foreseeable.
+        // Without a source of randomness the pauses are predictable, which is harmless.
         let seed = parts.settings.seed.unwrap_or_else(|| getrandom::u64().unwrap_or_default());
-        // One for each registered platform, of which there are few.
+        // Bounded by the number of registered platforms.
         let pacers = ActorRegistry::new(usize::MAX);
         let pacers = PlatformPacers(Arc::new(PacerRegistry { parts, pacers, seed }));
         PolicyHub { shared: Arc::new(Shared { targets, pacers, numbers: AtomicU64::new(1) }) }
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     pub fn settings(&self) -> &PolicySettings {
         &self.parts().settings
     }
@@ -175,11 +175,11 @@ impl PolicyHub {
         PolicyTarget::new(setup).start()
     }
 
-    /// Puts a request in line; the verdict is a message to the applicant. Drop what is returned to leave the queue.
+    /// Enqueues a request; the verdict is sent to `reply_to`. Dropping the returned value withdraws the request.
     ///
     /// # Errors
     ///
-    /// There are more targets than the daemon keeps.
+    /// The daemon already keeps as many targets as it may.
     pub fn acquire(
         &self,
         client: &ClientId,
@@ -198,7 +198,7 @@ impl PolicyHub {
         Ok(PendingLease { target, number, over: false })
     }
 
-    /// Every platform, in the order given.
+    /// Returns the pacing state of the given platforms, in their order.
     pub async fn platforms<'a>(&self, names: impl Iterator<Item = &'a PlatformName>) -> Vec<PlatformPacingView> {
         let ask = async |name: &'a PlatformName| {
             let pacer = self.shared.pacers.of(name);
@@ -219,7 +219,7 @@ impl PolicyHub {
         join_all(names.map(ask)).await
     }
 
-    /// All targets together.
+    /// Returns the totals over all targets.
     pub async fn summary(&self) -> PolicySummary {
         let (targets, keys) = self.living().await;
         let remembered = self.parts().memory.count(|key| !keys.contains(key));
@@ -238,7 +238,7 @@ impl PolicyHub {
         (views.into_iter().flatten().collect(), living.into_iter().map(|(key, _)| key).collect())
     }
 
-    /// Every target, those included of which only the memory knows, sorted by client, then platform.
+    /// Returns every target, including remembered ones without an actor, sorted by client and platform.
     pub async fn targets(&self) -> Vec<TargetView> {
         let (mut views, keys) = self.living().await;
         let now = self.parts().clock.moment();
@@ -253,7 +253,7 @@ impl PolicyHub {
         views
     }
 
-    /// What a request made now would meet, without making one.
+    /// Predicts what a request made now would have to wait for, without making one.
     pub async fn explain(&self, client: &ClientId, platform: &PlatformName) -> PolicyExplanation {
         let key = (client.clone(), platform.clone());
         let living = self.shared.targets.get(&key);
@@ -278,8 +278,8 @@ impl PolicyHub {
         PolicyExplanation { client_id: client.clone(), platform: platform.clone(), would, reasons }
     }
 
-    /// Forgets failures, back-off and circuit of every target that matches; answers how those stood before, sorted by
-    /// client, then platform.
+    /// Resets failures, back-off and circuit of every matching target. Returns their state from before, sorted by
+    /// client and platform.
     pub async fn reset(&self, client: Option<&ClientId>, platform: Option<&PlatformName>) -> Vec<TargetView> {
         let living = self.shared.targets.all().into_iter().map(|(key, _)| key);
         let mut keys: Vec<_> = living.chain(self.parts().memory.targets()).collect();
@@ -306,7 +306,7 @@ impl PolicyHub {
         before
     }
 
-    /// Has everything kept that is not yet, for the end.
+    /// Persists all pending changes, for shutdown.
     pub async fn persist(&self) {
         join_all(self.shared.targets.all().into_iter().map(|(_, target)| target.send(target::PersistTarget))).await;
         join_all(

@@ -1,21 +1,21 @@
-//! The pause before a dispatch, drawn at random. Pure: where the randomness comes from is given.
+//! The random pause before a dispatch. Pure: the source of randomness is a parameter.
 
 use super::settings::Jitter;
 use rand::Rng;
 use rand_distr::{Distribution, Normal};
 
-/// Draws a pause in whole milliseconds from the normal distribution, clamped to its bounds.
+/// Draws a pause in whole milliseconds from a normal distribution, clamped to its bounds.
 pub(super) fn draw_ms(jitter: &Jitter, random: &mut impl Rng) -> u64 {
     if jitter.is_off() {
         return 0;
     }
     let (mean, deviation) = (jitter.mu_ms as f64, jitter.sigma_ms as f64);
-    // Settings are whole and not negative, so that every one is a distribution.
+    // Settings are finite and not negative, so the distribution always exists.
     let drawn = Normal::new(mean, deviation).map_or(mean, |normal| normal.sample(random));
     (drawn.round().max(0.0) as u64).clamp(jitter.min_ms, jitter.max_ms)
 }
 
-/// The pause that is to be expected.
+/// Returns the expected pause, in milliseconds.
 pub(super) fn expected_ms(jitter: &Jitter) -> u64 {
     if jitter.is_off() { 0 } else { jitter.mu_ms.clamp(jitter.min_ms, jitter.max_ms) }
 }

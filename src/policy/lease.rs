@@ -1,4 +1,4 @@
-//! What a request holds of the policy: its place in the queue, then its lease. Both give themselves back.
+//! What a request holds of the policy: first a pending lease, then a lease. Both release themselves when dropped.
 
 use super::{
     admission::{Admission, WaitReason},
@@ -15,33 +15,33 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A sign of life of a request, newest last.
+/// Kinds of activity of a request, roughly in the order in which they occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum ActivityKind {
-    /// It got its slot.
+    /// It took a slot.
     SlotAcquired,
     /// It waits for the end of the back-off.
     BackoffWait,
     /// It waits for room in the platform's window.
     RateLimitWait,
-    /// It waits at random.
+    /// It waits for its random pause.
     JitterWait,
-    /// It may go out.
+    /// It was admitted.
     Admitted,
-    /// It went out.
+    /// It was sent to the client.
     Dispatched,
     /// Its stream was opened.
     StreamOpen,
-    /// An event came.
+    /// An event of its stream arrived.
     StreamEvent,
-    /// The extension still works on it.
+    /// The extension reported progress.
     Progress,
-    /// The answer came.
+    /// The answer arrived.
     ResponseReceived,
-    /// It ended well.
+    /// It succeeded.
     CompleteSuccess,
-    /// It ended otherwise.
+    /// It failed.
     CompleteFailure,
     /// It was cancelled.
     CompleteCancelled,
@@ -64,7 +64,7 @@ impl ActivityKind {
         ActivityKind::CompleteCancelled,
     ];
 
-    /// The reason as it is shown.
+    /// Returns the name of the activity in the API.
     pub fn name(self) -> &'static str {
         match self {
             ActivityKind::SlotAcquired => "slot_acquired",
@@ -84,13 +84,13 @@ impl ActivityKind {
     }
 }
 
-/// When a request last showed life, and how. Written at each event of a stream, so it takes no lock and
-/// asks no clock: it is given the moment.
+/// Time and kind of a request's last activity. Written at each event of a stream, so it takes no lock and reads no
+/// clock.
 #[derive(Debug)]
 pub(super) struct ActivityRecord {
-    /// What the milliseconds count from.
+    /// Origin of `at_ms`.
     since: Instant,
-    /// Of the last sign of life, plus one; 0 when there was none.
+    /// Milliseconds of the last activity, plus one; 0 before the first.
     at_ms: AtomicU64,
     reason: AtomicU8,
 }
@@ -106,7 +106,7 @@ impl ActivityRecord {
         self.reason.store(reason as u8, Relaxed);
     }
 
-    /// The last sign of life.
+    /// Returns the last activity.
     pub(super) fn last(&self) -> Option<(Instant, ActivityKind)> {
         let ms = self.at_ms.load(Relaxed).checked_sub(1)?;
         let reason = ActivityKind::ALL[usize::from(self.reason.load(Relaxed))];
@@ -114,7 +114,7 @@ impl ActivityRecord {
     }
 }
 
-/// The right to perform one request; settles itself as cancelled when dropped.
+/// Permission to perform one request. Settles itself as cancelled when dropped.
 #[derive(Debug)]
 pub struct Lease {
     pub(super) target: Addr<PolicyTarget>,
@@ -125,17 +125,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// What was decided when it was granted.
+    /// Returns the admission that the lease was granted with.
     pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
     }
 
-    /// A sign of life.
+    /// Records an activity of the request.
     pub fn touch(&self, reason: ActivityKind, now: Instant) {
         self.activity.touch(reason, now);
     }
 
-    /// Gives it back with how the request ended.
+    /// Returns the lease with the outcome of the request.
     pub fn settle(mut self, outcome: LeaseOutcome) {
         self.give_back(outcome);
     }
@@ -154,7 +154,7 @@ impl Drop for Lease {
     }
 }
 
-/// A place in the queue; leaves it when dropped, also when the lease has come: the target then knows nothing of it.
+/// A request that waits for its lease. Dropping it withdraws the request, even if the lease is already on its way.
 #[derive(Debug)]
 pub struct PendingLease {
     pub(super) target: Addr<PolicyTarget>,
@@ -163,13 +163,13 @@ pub struct PendingLease {
 }
 
 impl PendingLease {
-    /// Asks what is waited for; nothing once that is over.
+    /// Returns what the request waits for; `None` once it waits no more.
     pub fn reason(&self) -> impl Future<Output = Option<WaitReason>> + use<> {
         let asked = self.target.send(GetWaitReason { number: self.number });
         async move { asked.await.ok().flatten() }
     }
 
-    /// The verdict has come: there is no place to leave any more.
+    /// Marks the verdict as received, so that dropping withdraws nothing.
     pub fn done(mut self) {
         self.over = true;
     }

@@ -1,4 +1,4 @@
-//! What outlives a target, a gate and the process: the last row of each, in memory and, written behind, in the store.
+//! State that outlives targets, pacers and the process: the latest row of each in memory, written behind to the store.
 
 use super::{
     deadline::ClockReadings,
@@ -17,7 +17,7 @@ use crate::{
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Where it is kept. Cheap to clone.
+/// Handle to the remembered state. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PolicyMemory {
     shared: Arc<Shared>,
@@ -25,7 +25,7 @@ pub struct PolicyMemory {
 
 #[derive(Debug)]
 struct Shared {
-    /// Nothing in tests that need no store.
+    /// Absent in tests that need no store.
     write_behind: Option<WriteBehind>,
     clock: Clock,
     uptime: fn() -> Option<Uptime>,
@@ -39,7 +39,7 @@ struct PersistedRows {
     windows: foldhash::HashMap<PlatformName, WindowRow>,
 }
 
-/// How many targets are remembered.
+/// Counts of remembered targets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RememberedCounts {
     pub(super) targets: usize,
@@ -47,7 +47,8 @@ pub(super) struct RememberedCounts {
 }
 
 impl PersistedRows {
-    /// Gives one target up: the one that was heard of least recently, of those that decide nothing if there are any.
+    /// Removes the target that was updated least recently, preferring targets without failures and with a closed
+    /// circuit.
     fn make_room(&mut self) {
         let decides = |row: &TargetRow| row.consecutive_failures > 0 || row.circuit.is_some();
         let least = self.targets.iter().min_by_key(|(_, row)| (decides(row), row.updated_at));
@@ -58,7 +59,7 @@ impl PersistedRows {
 }
 
 impl PolicyMemory {
-    /// Reads what is kept.
+    /// Loads the stored state.
     ///
     /// # Errors
     ///
@@ -85,9 +86,9 @@ impl PolicyMemory {
         Ok(memory)
     }
 
-    /// A memory that lasts as long as the process.
+    /// Creates a memory without a store.
     pub fn of_this_process(clock: Clock, max_targets: usize) -> Self {
-        // A clock of tests moves on its own.
+        // The uptime would contradict a clock that tests control.
         PolicyMemory::new(None, clock, || None, max_targets)
     }
 
@@ -100,12 +101,12 @@ impl PolicyMemory {
         PolicyMemory { shared: Arc::new(Shared { write_behind, clock, uptime, max_targets, kept: Mutex::default() }) }
     }
 
-    /// Now, by all clocks.
+    /// Reads all clocks.
     pub(super) fn readings(&self) -> ClockReadings {
         ClockReadings { now: self.shared.clock.moment(), uptime: (self.shared.uptime)() }
     }
 
-    /// The health of a target, as it was kept.
+    /// Returns the health of a target, restored if it is remembered.
     pub(super) fn health(&self, client: &ClientId, platform: &PlatformName, limits: &PolicyLimits) -> TargetHealth {
         let limits = (limits.backoff, limits.circuit_breaker);
         let row = self.kept().targets.get(&(client.clone(), platform.clone())).cloned();
@@ -115,12 +116,12 @@ impl PolicyMemory {
         }
     }
 
-    /// The targets of which something is kept.
+    /// Returns the keys of all remembered targets.
     pub(super) fn targets(&self) -> Vec<(ClientId, PlatformName)> {
         self.kept().targets.keys().cloned().collect()
     }
 
-    /// Counts the targets of which something is kept and that `are_meant`.
+    /// Counts the remembered targets for which `are_meant` holds.
     pub(super) fn count(&self, are_meant: impl Fn(&(ClientId, PlatformName)) -> bool) -> RememberedCounts {
         let kept = self.kept();
         let rows = || kept.targets.iter().filter(|(key, _)| are_meant(key));
@@ -128,13 +129,13 @@ impl PolicyMemory {
         RememberedCounts { targets: rows().count(), open_circuits: rows().filter(open).count() }
     }
 
-    /// The window of a platform, as it was kept.
+    /// Returns the dispatch window of a platform, restored if it is remembered.
     pub(super) fn window(&self, platform: &PlatformName, limits: &RateLimit) -> DispatchWindow {
         let row = self.kept().windows.get(platform).cloned();
         row.map_or_else(|| DispatchWindow::new(limits), |row| DispatchWindow::restored(limits, &row, &self.readings()))
     }
 
-    /// Keeps how a target stands.
+    /// Persists the health of a target.
     pub(super) fn persist_target(&self, client: &ClientId, platform: &PlatformName, health: &TargetHealth) {
         let row = health.row(client, platform, &self.readings());
         let key = (client.clone(), platform.clone());
@@ -149,7 +150,7 @@ impl PolicyMemory {
         }
     }
 
-    /// Keeps how a platform's window stands.
+    /// Persists the changes of a platform's dispatch window.
     pub(super) fn persist_window(&self, platform: &PlatformName, window: &mut DispatchWindow) {
         let Some((keep_from, dispatches)) = window.changes(&self.readings()) else { return };
         let (platform_text, last_dispatched_at) = (platform.shared(), window.last_at());
@@ -167,7 +168,7 @@ impl PolicyMemory {
     }
 
     fn kept(&self) -> MutexGuard<'_, PersistedRows> {
-        // Nothing panics between two changes, so what a panicking thread left is whole.
+        // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
         self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,8 @@
-//! Request policy: who may send what to a platform, and when.
+//! Request policy: decides when a request may be sent to a platform.
 //!
-//! Ask [`PolicyHub::acquire`] before a request; what is decided comes as a [`LeaseVerdict`]. Hold the [`Lease`] while the request
-//! runs, touch it at each sign of life, settle it with the [`LeaseOutcome`]. A lease that is dropped settles itself.
+//! Call [`PolicyHub::acquire`] before a request; the decision arrives as a [`LeaseVerdict`]. Hold the [`Lease`] while
+//! the request runs, touch it at each activity and settle it with the [`LeaseOutcome`]. A dropped lease settles itself
+//! as cancelled.
 
 mod admission;
 mod backoff;

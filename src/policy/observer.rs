@@ -1,31 +1,31 @@
-//! What the policy lets others count.
+//! Observer of the policy's decisions, for metrics.
 
 use super::admission::{Admission, PolicyRefusal};
 use crate::telemetry::metrics;
 use std::{fmt, sync::Arc};
 
-/// Something that is worth counting.
+/// An observed decision.
 #[derive(Clone, Copy, Debug)]
 pub enum PolicyObservation<'a> {
-    /// A request may go out, after the delays that it says.
+    /// A request was admitted, after the given delays.
     Admitted(&'a Admission),
-    /// A request may not go out.
+    /// A request was refused.
     Refused(&'a PolicyRefusal),
-    /// A lease was taken back.
+    /// An idle lease was revoked.
     Swept,
 }
 
-/// Is told of what is worth counting, on the request's path: it must be quick. Cheap to clone.
+/// A callback that receives observations. It runs on the path of requests and must be quick. Cheap to clone.
 #[derive(Clone)]
 pub struct PolicyObserver(Arc<dyn Fn(PolicyObservation<'_>) + Send + Sync>);
 
 impl PolicyObserver {
-    /// One that does `count`.
+    /// Creates an observer that calls `count`.
     pub fn new(count: impl Fn(PolicyObservation<'_>) + Send + Sync + 'static) -> Self {
         PolicyObserver(Arc::new(count))
     }
 
-    /// One that counts into the metrics.
+    /// Creates an observer that records metrics.
     pub fn counting(metrics: metrics::Policy) -> Self {
         PolicyObserver::new(move |observation| match observation {
             PolicyObservation::Admitted(a) => {
@@ -42,7 +42,7 @@ impl PolicyObserver {
 }
 
 impl Default for PolicyObserver {
-    /// One that counts nothing.
+    /// Creates an observer that ignores everything.
     fn default() -> Self {
         PolicyObserver::new(|_| {})
     }

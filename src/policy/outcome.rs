@@ -1,27 +1,26 @@
-//! How an admitted request ended, as far as the policy is concerned.
+//! Outcome of an admitted request, as far as it concerns the policy.
 
-/// How an admitted request ended.
+/// Outcome of an admitted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseOutcome {
     /// The platform answered.
     Success,
-    /// Nobody waits for the answer any more; says nothing about the platform.
+    /// The request was cancelled, which says nothing about the platform.
     Cancelled,
-    /// The platform or the way to it failed.
+    /// The platform or the connection to it failed.
     Failure(LeaseFailure),
 }
 
-/// What failed.
+/// A failure of the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseFailure {
-    /// The specific error code.
+    /// Specific error code.
     pub error: String,
-    /// The platform's own wish, in milliseconds from now.
+    /// Milliseconds after which the platform asks to be called again.
     pub retry_after_ms: Option<u64>,
 }
 
-/// Whether an upstream status means that the platform wants to be left alone. Other errors of the 4xx kind are the
-/// caller's own.
+/// Whether an upstream status counts as a failure of the platform. Other 4xx statuses are errors of the caller.
 pub fn is_failure(upstream_status: u16) -> bool {
     matches!(upstream_status, 401 | 403 | 408 | 425 | 429) || upstream_status >= 500
 }

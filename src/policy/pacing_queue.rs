@@ -1,7 +1,7 @@
-//! Who of a platform goes when, as a value: first in first out, one at a time. No clock, no actor, no I/O.
+//! Order of a platform's requests, as a value: first in, first out, one at a time. No clock, no actor, no I/O.
 //!
 //! ```text
-//! first in line ──window full──► waits for the window ──room──► waits at random ──over──► its turn
+//! first in queue ─window full──► waits for the window ──room──► waits at random ──over──► its turn
 //!                     └──────────────── room ────────────────────────▲ └─ none drawn ───────▲
 //! ```
 
@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A request in line; `A` is how to tell it.
+/// A queued request; `A` is the handle by which its target is reached.
 #[derive(Clone, Debug)]
 struct PacingEntry<A> {
     number: u64,
@@ -25,57 +25,57 @@ struct PacingEntry<A> {
     reply_to: A,
 }
 
-/// What the first in line waits for.
+/// State of the first request in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeadState {
-    /// Nobody is there, or nothing was decided yet.
+    /// The queue is empty, or nothing was decided yet.
     Undecided,
-    /// Room in the window.
+    /// Waiting for room in the window.
     AwaitingWindow { until: Instant },
-    /// The random pause.
+    /// Waiting for the random pause to end.
     AwaitingJitter { since: Instant, until: Instant, drawn_ms: u64 },
 }
 
-/// What is to be effects.
+/// An effect that the pacer has to perform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PacingEffect<A> {
-    /// A request waits, and why.
+    /// Tells a target what its request waits for.
     Waits { reply_to: A, number: u64, why: PolicyRule },
-    /// It is a request's turn; its dispatch is recorded.
+    /// Gives a request its turn; its dispatch is already recorded.
     Turn(A, PacingTurn),
 }
 
-/// A request's turn.
+/// The turn of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PacingTurn {
-    /// Whose.
+    /// Number of the request.
     pub(super) number: u64,
-    /// The dispatch that was recorded for it.
+    /// Number of the recorded dispatch.
     pub(super) dispatch: i64,
-    /// When it joined the line.
+    /// When the request joined the queue.
     pub(super) entered_at: Instant,
-    /// When its random pause began: all since it joined was waiting for the window and for others.
+    /// When its random pause began; the time before was spent on the window and on earlier requests.
     pub(super) paused_at: Instant,
-    /// The random pause, in milliseconds.
+    /// Length of the random pause, in milliseconds.
     pub(super) jitter_ms: u64,
-    /// When it was called.
+    /// When the turn was given.
     pub(super) granted_at: Instant,
 }
 
-/// What a request would wait for.
+/// Forecast for a request in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PacingForecast {
-    /// Requests in line before it.
+    /// Requests ahead of it.
     pub(super) ahead: usize,
-    /// When the window has room for it; nothing where it has.
+    /// When the window will have room for it; `None` if it has room now.
     pub(super) room_at: Option<Instant>,
-    /// The random pauses to be expected, those of the ones before it included.
+    /// Expected sum of random pauses, including those of the requests ahead, in milliseconds.
     pub(super) jitter_ms: u64,
-    /// The end of its own random pause, once that has begun.
+    /// End of its own random pause, once that has begun.
     pub(super) jitter_until: Option<Instant>,
 }
 
-/// The line of one platform.
+/// Queue of one platform's requests: first in, first out, one turn at a time.
 #[derive(Debug)]
 pub(super) struct PacingQueue<A> {
     pub(super) window: DispatchWindow,
@@ -86,7 +86,7 @@ pub(super) struct PacingQueue<A> {
 }
 
 impl<A: Clone> PacingQueue<A> {
-    /// Nobody waits.
+    /// Creates an empty queue.
     pub(super) fn new(limits: &RateLimit, jitter: Jitter, random: StdRng) -> Self {
         PacingQueue {
             window: DispatchWindow::new(limits),
@@ -97,12 +97,12 @@ impl<A: Clone> PacingQueue<A> {
         }
     }
 
-    /// How many wait.
+    /// Returns the number of queued requests.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// A request joins the line.
+    /// Appends a request.
     pub(super) fn join(&mut self, number: u64, reply_to: A, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
         self.queue.push_back(PacingEntry { number, since: now.instant, reply_to: reply_to.clone() });
         if self.queue.len() > 1 {
@@ -111,7 +111,7 @@ impl<A: Clone> PacingQueue<A> {
         self.advance(now, effects);
     }
 
-    /// A request leaves the line.
+    /// Removes a request.
     pub(super) fn leave(&mut self, number: u64, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
         let Some(place) = self.queue.iter().position(|entrant| entrant.number == number) else { return };
         self.queue.remove(place);
@@ -121,7 +121,7 @@ impl<A: Clone> PacingQueue<A> {
         }
     }
 
-    /// A turn was not used: there is room for one more.
+    /// Removes the dispatch of an unused turn from the window.
     pub(super) fn return_turn(&mut self, dispatch: i64, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
         self.window.take_back(dispatch);
         if let HeadState::AwaitingWindow { .. } = self.head {
@@ -130,7 +130,7 @@ impl<A: Clone> PacingQueue<A> {
         self.advance(now, effects);
     }
 
-    /// Time has passed; safe to call at any time.
+    /// Advances the queue to the current time; safe to call at any time.
     pub(super) fn advance(&mut self, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
         while let Some(first) = self.queue.front() {
             let number = first.number;
@@ -177,7 +177,7 @@ impl<A: Clone> PacingQueue<A> {
         }
     }
 
-    /// When time alone changes something.
+    /// Returns the time of the next change that only time causes.
     pub(super) fn next_wakeup(&self) -> Option<Instant> {
         match self.head {
             HeadState::Undecided => None,
@@ -185,7 +185,7 @@ impl<A: Clone> PacingQueue<A> {
         }
     }
 
-    /// What the request of that number waits for; of one that is not in line, what it would.
+    /// Returns the forecast for the given request, or for a new one without a number.
     pub(super) fn forecast(&mut self, number: Option<u64>, now: Instant) -> Option<PacingForecast> {
         let ahead = match number {
             Some(number) => self.queue.iter().position(|entrant| entrant.number == number)?,
@@ -199,7 +199,7 @@ impl<A: Clone> PacingQueue<A> {
             Some(until) => super::dispatch_window::ms_until(now, until),
             None => expected.saturating_mul(others.saturating_add(1)),
         };
-        // Whose random pause has begun has its place in the window.
+        // A request whose random pause has begun already has room in the window.
         let room_at = if own.is_some() { None } else { self.window.room_at(ahead, now) };
         Some(PacingForecast { ahead, room_at, jitter_ms, jitter_until: own })
     }

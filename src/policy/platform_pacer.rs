@@ -1,8 +1,8 @@
-//! The pacer actor: paces the requests of one platform, whoever performs them.
+//! The pacer actor: spaces out the requests of one platform across all clients.
 //!
 //! ```text
-//! Enter ──► in line ──window, random pause──► Called (Ticket) ──used──► recorded in the window
-//!              └─ Leave ─► gone                    └─ dropped ─► taken back
+//! JoinPacing ──► queued ──window, random pause──► PacingGranted (PacingPermit) ──used──► recorded in the window
+//!                  └─ LeavePacing ─► removed           └─ dropped ─► removed from the window
 //! ```
 
 use super::{
@@ -24,13 +24,13 @@ use rand::rngs::StdRng;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a changed window rests before it is kept, so that many dispatches are kept together.
+/// Delay before a changed window is persisted, so that several dispatches are written together.
 pub(super) const PERSIST_DELAY: Duration = Duration::from_millis(50);
 
-/// A turn that is used this much later than it was given is told of.
+/// Shortest delay between turn and dispatch that is corrected in the window.
 const LATE_DISPATCH_MIN: Duration = Duration::from_millis(1);
 
-/// The actor; one per platform, started by the hub.
+/// Paces the requests of one platform. There is one per platform, started by the hub.
 pub(super) struct PlatformPacer {
     platform: PlatformName,
     pacing: PacingQueue<Addr<PolicyTarget>>,
@@ -56,7 +56,7 @@ impl PlatformPacer {
         PlatformPacer { platform, pacing, clock, events, memory, effects, shown_waiting, timer, persist_timer }
     }
 
-    /// Says what the line decided, and arms the timer for what time alone decides.
+    /// Performs the queue's effects and arms the timer for the next change.
     fn apply_effects(&mut self, ctx: &mut Context<Self>) {
         let mut effects = std::mem::take(&mut self.effects);
         for effects in effects.drain(..) {
@@ -112,7 +112,7 @@ impl Actor for PlatformPacer {
     type Context = Context<Self>;
 }
 
-/// A request's turn to go out; given back when it is dropped unused.
+/// Permission to dispatch one request. Returns itself when dropped unused.
 #[derive(Debug)]
 pub(super) struct PacingPermit {
     pacer: Addr<PlatformPacer>,
@@ -121,10 +121,10 @@ pub(super) struct PacingPermit {
 }
 
 impl PacingPermit {
-    /// The request goes out.
+    /// Marks the permit as used.
     pub(super) fn used(mut self, now: Moment) {
         self.used = true;
-        // The window begins when a request goes out. Mostly that is now.
+        // The window counts from the dispatch, which usually follows at once.
         if now.instant.saturating_duration_since(self.turn.granted_at) >= LATE_DISPATCH_MIN {
             self.pacer.do_send(DispatchedLate { dispatch: self.turn.dispatch, at: now }); // bounded: one turn a request
         }
@@ -139,7 +139,7 @@ impl Drop for PacingPermit {
     }
 }
 
-/// Joins the line.
+/// Adds a request to the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct JoinPacing {
@@ -157,7 +157,7 @@ impl Handler<JoinPacing> for PlatformPacer {
     }
 }
 
-/// Leaves the line.
+/// Removes a request from the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct LeavePacing {
@@ -173,7 +173,7 @@ impl Handler<LeavePacing> for PlatformPacer {
     }
 }
 
-/// A turn was used noticeably later than it was given; only a [`PacingPermit`] sends it.
+/// Corrects the time of a dispatch that followed its turn late; sent by [`PacingPermit`] only.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct DispatchedLate {
@@ -190,7 +190,7 @@ impl Handler<DispatchedLate> for PlatformPacer {
     }
 }
 
-/// A turn was not used; only a [`PacingPermit`] sends it.
+/// Returns an unused turn; sent by [`PacingPermit`] only.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct ReturnPermit {
@@ -207,7 +207,7 @@ impl Handler<ReturnPermit> for PlatformPacer {
     }
 }
 
-/// Asks what a request waits for; without a number, what one made now would.
+/// Asks for the forecast of a queued request, or of a new one without a number.
 #[derive(Message)]
 #[rtype(result = "Option<PacingForecast>")]
 pub(super) struct ForecastPacing {
@@ -222,12 +222,12 @@ impl Handler<ForecastPacing> for PlatformPacer {
     }
 }
 
-/// Asks how things stand.
+/// Asks for the state of the pacer.
 #[derive(Message)]
 #[rtype(result = "PacerView")]
 pub(super) struct GetPacerView;
 
-/// How a pacer stands.
+/// State of a pacer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PacerView {
     pub(super) last_dispatched_at: Option<WallMs>,
@@ -252,7 +252,7 @@ impl Handler<GetPacerView> for PlatformPacer {
     }
 }
 
-/// Keeps at once what is not kept yet.
+/// Persists the window at once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct PersistWindow;

@@ -1,8 +1,8 @@
-//! The target actor: the requests of one client to one platform. What happens is decided in [`TargetQueue`]; here it is done.
+//! The target actor: the requests of one client to one platform. [`TargetQueue`] decides; the actor performs.
 //!
 //! ```text
-//! Acquire ──► line ──Enter──► pacer ──Called──► line ──► granted (Lease) ──Settle──► slot to the next
-//!    │          └── Withdraw, waiter timeout, open circuit, back-off too long: gone or refused
+//! AcquireLease ──► queue ──JoinPacing──► pacer ──PacingGranted──► queue ──► granted (Lease) ──SettleLease──► slot free
+//!                    └── withdrawn, waiting time over, circuit open, back-off too long: removed or refused
 //! ```
 
 use super::{
@@ -37,21 +37,21 @@ pub(super) use messages::{
 pub(super) use view::TargetCounts;
 pub use view::TargetView;
 
-/// What the policy says to a request, once or twice: an admitted one may be swept later.
+/// Verdict about a request. A granted request may later get `Swept` as a second one.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum LeaseVerdict {
-    /// It may go out.
+    /// The request may be dispatched.
     Granted(Lease),
-    /// It may not.
+    /// The request is refused.
     Refused(PolicyRefusal),
-    /// It showed no sign of life for too long; its lease was taken back.
+    /// The lease was revoked after too long without activity.
     Swept,
 }
 
 type ReplyTo = Recipient<LeaseVerdict>;
 
-/// What a target is made of.
+/// Dependencies and state of a new target.
 pub(super) struct TargetSetup {
     pub(super) client: ClientId,
     pub(super) platform: PlatformName,
@@ -61,11 +61,11 @@ pub(super) struct TargetSetup {
     pub(super) events: EventBus,
     pub(super) memory: PolicyMemory,
     pub(super) observer: PolicyObserver,
-    /// Requests that are not over, and one more while something is to be kept.
+    /// Counts unfinished requests, and one more while a change is not persisted.
     pub(super) load: LoadCounter,
 }
 
-/// The actor; one per (client, platform), started by the hub.
+/// Requests of one client to one platform. There is one per pair, started by the hub.
 pub(super) struct PolicyTarget {
     client: ClientId,
     platform: PlatformName,
@@ -77,7 +77,7 @@ pub(super) struct PolicyTarget {
     events: EventBus,
     memory: PolicyMemory,
     observer: PolicyObserver,
-    /// What was last told.
+    /// State as last published.
     shown: PublishedTargetState,
     timer: Option<(Instant, SpawnHandle)>,
     persist_timer: Option<SpawnHandle>,
@@ -109,7 +109,7 @@ impl PolicyTarget {
         }
     }
 
-    /// The platform's pacer; another one when that has died.
+    /// Returns the platform's pacer, replacing one that died.
     fn pacer(&mut self) -> Option<Addr<PlatformPacer>> {
         if self.pacer.as_ref().is_none_or(|pacer| !pacer.connected()) {
             self.pacer = self.pacers.of(&self.platform);
@@ -117,7 +117,7 @@ impl PolicyTarget {
         self.pacer.clone()
     }
 
-    /// Does what the line decided, keeps and tells what changed, and arms the timer for what time alone decides.
+    /// Performs the queue's effects, persists and publishes changes, and arms the timer.
     fn perform(&mut self, now: Moment, ctx: &mut Context<Self>) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
@@ -179,7 +179,7 @@ impl PolicyTarget {
         reply_to.do_send(LeaseVerdict::Granted(lease));
     }
 
-    /// Has what changed kept: at once what decides about requests, else soon.
+    /// Persists changes of the health: at once if they affect decisions, else after a short delay.
     fn persist_health(&mut self, ctx: &mut Context<Self>) {
         match self.queue.health.take_change() {
             HealthChange::Nothing => {}
@@ -204,7 +204,7 @@ impl PolicyTarget {
         self.memory.persist_target(&self.client, &self.platform, &self.queue.health);
     }
 
-    /// Tells how things stand if that is news.
+    /// Publishes the state if it has changed.
     fn publish_if_changed(&mut self, now: Moment) {
         let health = &self.queue.health;
         let (circuit_state, consecutive_failures) = (health.circuit_state(), health.failures);
@@ -227,7 +227,7 @@ impl PolicyTarget {
         changed.publish(&self.events);
     }
 
-    /// Arms the one timer. One that is armed for an earlier time asks again by itself.
+    /// Arms the timer. A timer that is due earlier stays and re-arms itself.
     fn arm(&mut self, now: Moment, ctx: &mut Context<Self>) {
         let Some(wanted) = self.queue.next_wakeup(now.instant) else { return };
         if let Some((armed, handle)) = self.timer {

@@ -1,4 +1,4 @@
-//! How a platform has treated one client: failures, rest, circuit and counters. Pure; it outlives the process.
+//! Health of one target: failures, back-off, circuit and counters. Pure; it outlives the process.
 
 use super::{
     admission::{CircuitState, FailureStreak, PolicyRefusal},
@@ -16,15 +16,15 @@ use crate::{
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Most bytes of an error that are remembered: it may be the extension's own word.
+/// Most bytes kept of an error code, which may come from the extension.
 const ERROR_BYTES_MAX: usize = 200;
 
-/// When leases are taken back.
+/// What triggers a sweep of idle leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SweepReason {
-    /// It was looked for.
+    /// The periodic sweep.
     Interval,
-    /// Another request came.
+    /// The arrival of another request.
     RequestBegin,
 }
 
@@ -37,7 +37,7 @@ impl SweepReason {
     }
 }
 
-/// The last lease that was taken back.
+/// The last lease that was revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeaseSweep {
     pub(super) at: WallMs,
@@ -46,18 +46,18 @@ pub(super) struct LeaseSweep {
     pub(super) reason: String,
 }
 
-/// How urgently what changed is to be kept.
+/// How soon a change has to be persisted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HealthChange {
     #[default]
     Nothing,
-    /// A time at which all was well.
+    /// The time of a success or cancellation; no decision depends on it.
     Minor,
-    /// What decides about requests.
+    /// State that decisions depend on.
     Major,
 }
 
-/// The health of one target.
+/// Health of one target.
 #[derive(Clone, Debug)]
 pub(super) struct TargetHealth {
     backoff_limits: Backoff,
@@ -74,7 +74,7 @@ pub(super) struct TargetHealth {
 }
 
 impl TargetHealth {
-    /// Of a target of which nothing is known.
+    /// Creates the health of an unknown target.
     pub(super) fn new(backoff_limits: Backoff, breaker: CircuitBreaker) -> Self {
         TargetHealth {
             backoff_limits,
@@ -91,7 +91,7 @@ impl TargetHealth {
         }
     }
 
-    /// With what was kept.
+    /// Restores stored health.
     pub(super) fn restored(limits: (Backoff, CircuitBreaker), row: TargetRow, readings: &ClockReadings) -> Self {
         let until = |row: &_, boot: &Option<Arc<str>>| Deadline::restored(row, boot.as_ref(), readings);
         let backoff = row.backoff.as_ref().map(|kept| until(kept, &row.boot_id));
@@ -115,7 +115,7 @@ impl TargetHealth {
         }
     }
 
-    /// As it is kept. A half open circuit is kept as due: the probe does not outlive the process.
+    /// Returns the stored form. A half-open circuit is stored as due, because its probe does not outlive the process.
     pub(super) fn row(&self, client: &ClientId, platform: &PlatformName, readings: &ClockReadings) -> TargetRow {
         let circuit = match self.circuit {
             Circuit::Closed => None,
@@ -144,7 +144,7 @@ impl TargetHealth {
         }
     }
 
-    /// What has changed since this was asked last.
+    /// Takes the pending change.
     pub(super) fn take_change(&mut self) -> HealthChange {
         std::mem::take(&mut self.change)
     }
@@ -153,38 +153,38 @@ impl TargetHealth {
         self.change = self.change.max(change);
     }
 
-    /// The circuit as it is shown.
+    /// Returns the state of the circuit.
     pub(super) fn circuit_state(&self) -> CircuitState {
         self.circuit.state()
     }
 
-    /// When the circuit lets a probe through.
+    /// Returns when an open circuit admits a probe.
     pub(super) fn retry_at(&self) -> Option<&Deadline> {
         self.circuit.retry_at()
     }
 
-    /// The rest, while it lasts.
+    /// Returns the back-off, while it lasts.
     pub(super) fn backoff(&self, now: Instant) -> Option<&Deadline> {
         self.backoff.as_ref().filter(|until| !until.is_over(now))
     }
 
-    /// Whether the probe is out, for whose end the others wait.
+    /// Whether a probe is running, for which other requests wait.
     pub(super) fn is_probing(&self) -> bool {
         matches!(self.circuit, Circuit::HalfOpen { .. })
     }
 
-    /// What the circuit says to a request.
+    /// Decides about a request by the circuit.
     pub(super) fn decide(&self, number: u64, now: Moment) -> CircuitDecision {
         self.circuit.decide(number, now)
     }
 
-    /// That request finds out.
+    /// Makes a request the probe.
     pub(super) fn start_probe(&mut self, number: u64) {
         self.circuit = Circuit::HalfOpen { probe: number };
         self.changed(HealthChange::Major);
     }
 
-    /// A request ended.
+    /// Records the end of a request.
     pub(super) fn record_end(&mut self, number: u64, outcome: LeaseOutcome, now: Moment) {
         match outcome {
             LeaseOutcome::Success => {
@@ -207,7 +207,7 @@ impl TargetHealth {
     fn record_failure(&mut self, number: u64, failed: LeaseFailure, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         let rest = backoff::backoff_ms(self.failures, &self.backoff_limits, failed.retry_after_ms);
-        // A later end that the platform asked for before holds on.
+        // A longer back-off that the platform asked for earlier stays in force.
         self.backoff = Some(Deadline::after(rest, now).max(self.backoff));
         self.circuit = self.circuit.after(CircuitEvent::Failed { failures: self.failures }, number, &self.breaker, now);
         let mut error = failed.error;
@@ -217,7 +217,7 @@ impl TargetHealth {
         self.changed(HealthChange::Major);
     }
 
-    /// A lease was taken back, which is a failure.
+    /// Records the revocation of a lease, which counts as a failure.
     pub(super) fn record_sweep(
         &mut self,
         number: u64,
@@ -231,7 +231,7 @@ impl TargetHealth {
         self.record_failure(number, LeaseFailure { error: "lease_swept".to_owned(), retry_after_ms: None }, now);
     }
 
-    /// Forgets failures, rest and circuit.
+    /// Resets failures, back-off and circuit.
     pub(super) fn reset(&mut self) {
         (self.circuit, self.backoff, self.failures, self.last_error) = (Circuit::Closed, None, 0, None);
         self.changed(HealthChange::Major);
@@ -241,14 +241,14 @@ impl TargetHealth {
         FailureStreak { count: self.failures, last_error: self.last_error.clone() }
     }
 
-    /// The refusal of an open circuit; it is worth trying again once the rest is over too.
+    /// Returns the refusal of an open circuit; another attempt makes sense once the back-off is over as well.
     pub(super) fn circuit_refusal(&self, until: &Deadline, now: Moment) -> PolicyRefusal {
         let until = until.max(self.backoff(now.instant).copied());
         let (retry_after_ms, until) = (until.left_ms(now.instant), until.wall(now));
         PolicyRefusal::CircuitOpen { retry_after_ms, until, cause: self.failures() }
     }
 
-    /// The refusal of a rest that is longer than a request may wait.
+    /// Returns the refusal of a back-off that lasts longer than a request may wait.
     pub(super) fn backoff_refusal(&self, until: &Deadline, now: Moment) -> PolicyRefusal {
         let (retry_after_ms, until) = (until.left_ms(now.instant), until.wall(now));
         PolicyRefusal::Backoff { retry_after_ms, until, cause: self.failures() }

@@ -1,16 +1,16 @@
-//! The requests of one client to one platform, as a value: who holds a slot, who waits, and for what. No clock, no actor,
-//! no I/O.
+//! Queue of the requests of one client to one platform, as a value: no clock, no actor, no I/O.
 //!
 //! ```text
-//! arrive ──slot──► resting ──back-off over──► pacing ──called: circuit, back-off again──► running ──► settled
-//!   │                ▲  ▲ └── none: at once ──▲   │  └──── another is the probe ────► first in the queue
-//!   └─► queue ──slot─┘  └────── a new failure ────┘  └──── circuit open: refused
+//! arrive ──slot──► backing off ──over──► pacing ──turn: circuit and back-off checked again──► running ──► settled
+//!   │                ▲  ▲ └─ none: at once ─▲  │  └──── another is the probe ────► first in the queue
+//!   └─► queue ──slot─┘  └────── a new failure ─┘  └──── circuit open: refused
 //! ```
 //!
-//! Invariants: no more requests hold a slot than there are slots; while a probe is out nobody else takes one; requests
-//! go out in the order of their arrival; each is granted or refused at most once.
+//! Invariants: at most `in_flight_max` requests hold a slot; no slot is given while a probe runs; requests are
+//! dispatched in the order of their arrival; each is granted or refused at most once.
 //!
-//! Places in the platform's line are all the same to it: whichever is called, the request that came first goes.
+//! The pacing queue does not distinguish the target's requests: whichever place gets its turn, the request that arrived
+//! first is dispatched.
 
 use super::{
     admission::{PolicyRefusal, PolicyRule, WaitStage},
@@ -36,22 +36,22 @@ pub(super) use forecast::{AdmissionForecast, WaitLocation};
 pub(super) use held_back::GrantedRequest;
 use held_back::WaitDurations;
 
-/// The bounds of one target.
+/// Bounds of one target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TargetLimits {
-    /// Requests that may hold a slot at once.
+    /// Most requests that hold a slot at once.
     pub(super) in_flight_max: usize,
-    /// Requests that may wait for one; one more is refused.
+    /// Most requests that wait for a slot; further ones are refused.
     pub(super) waiting_max: usize,
-    /// How long a request may wait, everything together.
+    /// Longest total waiting time of a request.
     pub(super) wait: Duration,
-    /// How long a lease may show no sign of life.
+    /// Longest time that a lease may be idle.
     pub(super) idle: Duration,
-    /// How often leases are looked at for that.
+    /// Interval between two sweeps.
     pub(super) sweep_interval: Duration,
 }
 
-/// A request that wants a lease; `A` is how to tell it.
+/// An arriving request; `A` is the handle for its verdict.
 #[derive(Clone, Debug)]
 pub(super) struct QueueArrival<A> {
     pub(super) number: u64,
@@ -62,21 +62,21 @@ pub(super) struct QueueArrival<A> {
 #[derive(Debug)]
 struct QueuedRequest<A> {
     arrival: QueueArrival<A>,
-    /// Ascending in order of arrival.
+    /// Position in the order of arrival.
     rank: u64,
     requested: Moment,
     until: Instant,
     waited: WaitDurations,
 }
 
-/// Where a request that holds a slot stands.
+/// State of a request that holds a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HolderState {
-    /// It waits for the end of the back-off.
+    /// Waiting for the back-off to end.
     BackingOff,
-    /// It waits in the platform's line.
+    /// Waiting in the pacing queue, for the given rule.
     Pacing(PolicyRule),
-    /// It is out.
+    /// Dispatched.
     Running,
 }
 
@@ -88,44 +88,44 @@ struct SlotHolder<A> {
     activity: Arc<ActivityRecord>,
 }
 
-/// What is to be done.
+/// An effect that the target actor has to perform.
 #[derive(Debug)]
 pub(super) enum TargetEffect<A> {
-    /// It may go out.
+    /// Grants the lease.
     Grant(GrantedRequest<A>),
-    /// It may not.
+    /// Refuses the request.
     Refuse(A, PolicyRefusal),
-    /// It joins the platform's line.
+    /// Adds a place to the pacing queue.
     Join(u64),
-    /// It leaves the platform's line.
+    /// Removes a place from the pacing queue.
     Leave(u64),
-    /// Its lease was taken back.
+    /// Reports the lease as revoked.
     Sweep(A),
 }
 
-/// The line.
+/// The queue of one target.
 #[derive(Debug)]
 pub(super) struct TargetQueue<A> {
     slots: TargetLimits,
     pub(super) health: TargetHealth,
     queue: VecDeque<QueuedRequest<A>>,
     holders: foldhash::HashMap<u64, SlotHolder<A>>,
-    /// Holders that are not out yet, by rank.
+    /// Slot holders that are not dispatched yet, by rank.
     held_back: BTreeMap<u64, u64>,
-    /// Those of them that rest.
+    /// Number of held-back requests that back off.
     backing_off: usize,
-    /// The places in the platform's line, by the requests that took them: as many as there are that pace.
+    /// Places in the pacing queue, by the number of the request that joined; there are as many as pacing requests.
     pacing_places: VecDeque<u64>,
     last_rank: u64,
-    /// The next look for leases without life.
+    /// Time of the next sweep.
     sweep_at: Option<Instant>,
-    /// No lease can have shown no life for long enough before this.
+    /// Earliest time at which any lease can have been idle for too long.
     idle_from: Option<Instant>,
     last: Option<(Instant, ActivityKind)>,
 }
 
 impl<A: Clone> TargetQueue<A> {
-    /// Nobody is there.
+    /// Creates an empty queue.
     pub(super) fn new(slots: TargetLimits, health: TargetHealth) -> Self {
         assert!(slots.in_flight_max > 0, "a target without a slot never admits anything");
         TargetQueue {
@@ -143,22 +143,22 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// Requests that hold a slot.
+    /// Returns the number of requests holding a slot.
     pub(super) fn in_flight(&self) -> usize {
         self.holders.len()
     }
 
-    /// Those of them that are not out yet.
+    /// Returns the number of slot holders that are not dispatched yet.
     pub(super) fn held_back(&self) -> usize {
         self.held_back.len()
     }
 
-    /// Requests that wait for a slot.
+    /// Returns the number of requests waiting for a slot.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// The last sign of life of any of them.
+    /// Returns the last activity of any request.
     pub(super) fn last_activity(&self) -> Option<(Instant, ActivityKind)> {
         let living = self.holders.values().filter_map(|holder| holder.activity.last());
         self.last.into_iter().chain(living).max_by_key(|(at, _)| *at)
@@ -168,7 +168,7 @@ impl<A: Clone> TargetQueue<A> {
         self.holders.len() < self.slots.in_flight_max && !self.health.is_probing()
     }
 
-    /// A request arrives.
+    /// Adds an arriving request.
     pub(super) fn arrive(&mut self, arrival: QueueArrival<A>, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
         self.sweep(SweepReason::RequestBegin, now, effects);
         self.advance(now, effects);
@@ -188,10 +188,10 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// Lets everybody go on who can: those who hold slots first, then those who wait for one.
+    /// Advances all requests that can go on: slot holders first, then waiting ones.
     fn advance(&mut self, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
         self.advance_held_back(now, effects);
-        // Where the circuit lets one find out, that is who came first.
+        // When the circuit admits a probe, the request that arrived first becomes it.
         if let Some(number) = self.held_back.values().next()
             && self.health.decide(*number, now) == CircuitDecision::Probe
         {
@@ -238,8 +238,7 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// A request gives up its slot, and a place in the platform's line that it had: the last one of its target, since
-    /// the others move up.
+    /// Releases the slot of a request. Its place in the pacing queue, if any, is given up by [`Self::leave_pacing`].
     fn release_slot(&mut self, number: u64) -> Option<SlotHolder<A>> {
         let holder = self.holders.remove(&number)?;
         self.last = holder.activity.last().max(self.last);
@@ -250,7 +249,7 @@ impl<A: Clone> TargetQueue<A> {
         Some(holder)
     }
 
-    /// A lease came back. False when there is none of that number, or not any more.
+    /// Settles a lease. Returns false if no running request has this number.
     pub(super) fn settle(
         &mut self,
         number: u64,
@@ -273,7 +272,7 @@ impl<A: Clone> TargetQueue<A> {
         true
     }
 
-    /// A waiting request leaves. False when none of that number waits.
+    /// Withdraws a waiting request. Returns false if none has this number.
     pub(super) fn withdraw(&mut self, number: u64, now: Moment, effects: &mut Vec<TargetEffect<A>>) -> bool {
         if let Some(place) = self.queue.iter().position(|request| request.arrival.number == number) {
             self.queue.remove(place);
@@ -288,13 +287,13 @@ impl<A: Clone> TargetQueue<A> {
         true
     }
 
-    /// Failures, rest and circuit are forgotten; who waited for them goes on.
+    /// Resets the health; requests that waited for it go on.
     pub(super) fn reset(&mut self, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
         self.health.reset();
         self.advance(now, effects);
     }
 
-    /// Time has passed; safe to call at any time.
+    /// Advances the queue to the current time; safe to call at any time.
     pub(super) fn on_timer(&mut self, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
         if self.sweep_at.is_some_and(|at| at <= now.instant) {
             self.sweep(SweepReason::Interval, now, effects);
@@ -308,7 +307,7 @@ impl<A: Clone> TargetQueue<A> {
         PolicyRefusal::WaiterTimeout { stage, rule, wait_timeout_ms }
     }
 
-    /// When time alone changes something.
+    /// Returns the time of the next change that only time causes.
     pub(super) fn next_wakeup(&self, now: Instant) -> Option<Instant> {
         let first = self.queue.front().map(|first| first.until);
         let held_back = self.held_back.first_key_value().map(|(_, number)| self.holders[number].request.until);

@@ -242,7 +242,7 @@ async fn a_line_and_a_row_of_failures_are_told_and_requests_that_pass_are_not() 
         fixture.ask().lease().await.settle(LeaseOutcome::Success);
     }
     fixture.view().await;
-    assert!(fixture.events.told().is_empty(), "nobody waited and nothing failed");
+    assert!(fixture.events.told().is_empty(), "no request waited or failed");
     let (mut a, mut b) = (fixture.ask(), fixture.ask());
     let first = a.lease().await;
     fixture.view().await;

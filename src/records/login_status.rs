@@ -1,29 +1,29 @@
-//! Whether a login can be counted on: a pure function of what was seen, when, and who is connected.
+//! Status of a login, derived from what was seen, when, and which clients are connected. Pure.
 
 use crate::{bridge::LoginState, clock::WallMs, wire::Freshness};
 use serde::{Deserialize, Serialize};
 
-/// How much a login can be counted on; the better first.
+/// Status of a login, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginStatus {
-    /// Its client is connected and has seen it lately.
+    /// The client is connected and has seen the login recently.
     Fresh,
-    /// Its client is gone, or has not seen it for a while.
+    /// The client is disconnected or has not seen the login for a while.
     Stale,
-    /// It was not seen for long, or is known to be over.
+    /// The login was not seen for long, or is known to have ended.
     Lost,
 }
 
 impl LoginStatus {
     const ALL: [LoginStatus; 3] = [LoginStatus::Fresh, LoginStatus::Stale, LoginStatus::Lost];
 
-    /// The status that is written so.
+    /// Returns the status with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// As it is written.
+    /// Returns the name of the status in the API.
     pub fn name(self) -> &'static str {
         match self {
             LoginStatus::Fresh => "fresh",
@@ -43,7 +43,7 @@ impl From<Freshness> for LoginStatus {
     }
 }
 
-/// When a sighting is old.
+/// Ages at which a login changes its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginAgeLimits {
     /// Milliseconds after which it is stale.
@@ -64,19 +64,19 @@ impl From<&LoginState> for LoginAgeLimits {
 pub(super) struct LoginSighting {
     /// Whether its client is connected.
     pub(super) connected: bool,
-    /// When the credential was last seen; never, when only endpoints were.
+    /// When the credential was last seen; absent if only endpoints were seen.
     pub(super) last_seen_at: Option<WallMs>,
-    /// What the extension itself says of it.
+    /// Status reported by the extension.
     pub(super) reported: Option<Freshness>,
 }
 
 impl LoginAgeLimits {
-    /// Sightings before this moment are lost.
+    /// Returns the time before which sightings count as lost.
     pub(super) fn lost_before(self, now: WallMs) -> WallMs {
         now.saturating_sub(self.lost_after_ms)
     }
 
-    /// The worse of what follows from the times and what the extension reported.
+    /// Returns the worse of the derived and the reported status.
     pub(super) fn status(self, sighting: LoginSighting, now: WallMs) -> LoginStatus {
         let Some(seen) = sighting.last_seen_at else { return LoginStatus::Lost };
         let follows = if seen < self.lost_before(now) {
@@ -90,14 +90,14 @@ impl LoginAgeLimits {
     }
 }
 
-/// How many records have which status.
+/// Number of records by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoginStatusCounts {
-    /// Fresh ones.
+    /// Fresh records.
     pub fresh: usize,
-    /// Stale ones.
+    /// Stale records.
     pub stale: usize,
-    /// Lost ones.
+    /// Lost records.
     pub lost: usize,
 }
 
@@ -110,7 +110,7 @@ impl LoginStatusCounts {
         }
     }
 
-    /// All of them.
+    /// Returns the total.
     pub(super) fn total(self) -> usize {
         self.fresh + self.stale + self.lost
     }
@@ -139,7 +139,7 @@ mod tests {
             (true, 31, F::Stale, Lost),
             (true, 0, F::Lost, Lost),
             (false, 0, F::Lost, Lost),
-            // A clock that was set back: not older than now.
+            // The clock was set back, so the sighting lies in the future.
             (true, -100, F::Fresh, Fresh),
         ] {
             let sighting = LoginSighting { connected, last_seen_at: Some(1_000 - age), reported: Some(reported) };

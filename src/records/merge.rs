@@ -1,4 +1,4 @@
-//! The merging: rows and clients in, records and counts out. Pure.
+//! Merges the reports of connected clients and stored rows into records and counts. Pure.
 
 use super::{
     login_status::{LoginAgeLimits, LoginSighting, LoginStatusCounts},
@@ -13,49 +13,49 @@ use crate::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What is known of all records that match, shown or not.
+/// Counts of all matching records, shown or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordSummary {
-    /// Records that a connected client tells of.
+    /// Records reported by connected clients.
     pub active_records: usize,
-    /// Records that match the filters.
+    /// Records that match the filter.
     pub matched_records: usize,
-    /// Records that only the store knows.
+    /// Records known from the store only.
     pub persisted_only_records: usize,
-    /// Shell tabs of the connected clients that match.
+    /// Shell tabs of the matching connected clients.
     pub runtime_counts: RuntimeCounts,
     /// Records by status.
     pub status_counts: LoginStatusCounts,
-    /// Why the store could not be asked; then only what is live is shown and counted.
+    /// Why the store could not be read; then only live records are shown and counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persisted_error: Option<String>,
 }
 
-/// Shell tabs.
+/// Counts of shell tabs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RuntimeCounts {
-    /// That are there.
+    /// Existing tabs.
     pub actual: usize,
-    /// That are wanted.
+    /// Desired tabs.
     pub desired: usize,
-    /// That differ from what is wanted.
+    /// Tabs that differ from the desired state.
     pub drift: usize,
 }
 
-/// What the records are made of.
+/// Input of a merge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RecordSources<'a> {
     pub(super) bridge: &'a BridgeView,
-    /// Rows of connected clients.
+    /// Stored rows of connected clients.
     pub(super) connected: &'a [StoredLogin],
-    /// Rows of all other clients that are to be shown.
+    /// Stored rows of other clients to be shown.
     pub(super) others: &'a [StoredLogin],
     pub(super) host: &'a str,
     pub(super) ages: LoginAgeLimits,
     pub(super) now: WallMs,
 }
 
-/// One login as it is being put together.
+/// Parts of one record.
 #[derive(Default)]
 struct RecordParts<'a> {
     client: Option<&'a ClientView>,
@@ -64,11 +64,11 @@ struct RecordParts<'a> {
     row: Option<&'a StoredLogin>,
 }
 
-/// (platform, client, account), the order in which records are shown.
+/// (platform, client, account), the sort order of records.
 type RecordKey<'a> = (&'a str, &'a str, Option<&'a str>);
 
-/// The records to show, sorted, and the counts of those that are live or of connected clients; what else the store has
-/// is added by whoever counted it there. `page`: whether this is a further page, which has the others alone.
+/// Returns the records to show, sorted, and the counts of live records and of connected clients. Other stored records
+/// are counted by the caller. `page`: whether this is a further page, which shows other clients only.
 pub(super) fn merge<'a>(
     sources: RecordSources<'a>,
     filter: &RecordFilter,
@@ -109,7 +109,7 @@ pub(super) fn merge<'a>(
         .others
         .iter()
         .map(|row| sources.record(key(row), &RecordParts { row: Some(row), ..RecordParts::default() }));
-    // What is lost may have become so since the store was asked.
+    // A record may have become lost since the store was read.
     records.extend(others.filter(|record| filter.status.is_none_or(|wanted| wanted == record.status)));
     records.sort_by(|a, b| (a.platform, a.client_id, a.account).cmp(&(b.platform, b.client_id, b.account)));
     (records, summary)

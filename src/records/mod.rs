@@ -1,7 +1,7 @@
-//! Who is logged in where: what connected clients tell and what the store remembers, as one list.
+//! Login records: the reports of connected clients merged with stored ones.
 //!
-//! Nothing here changes with time by itself: a status is worked out when somebody looks, from times that are kept. So it
-//! is right without a timer, and the same after a restart.
+//! Nothing here changes with time on its own: a status is computed when it is read, from stored times. It needs no
+//! timer and is the same after a restart.
 
 mod login_status;
 mod merge;

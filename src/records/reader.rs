@@ -1,4 +1,4 @@
-//! Reading the records: which rows are asked of the store, and how they become a page.
+//! Reads login records: selects the stored rows and merges them into a page.
 
 use super::{
     login_status::{LoginAgeLimits, LoginStatus, LoginStatusCounts},
@@ -16,35 +16,35 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Stored records of clients that are not connected, in one answer, unless it is asked for another number.
+/// Default number of stored records per page, of clients that are not connected.
 pub const LIMIT_DEFAULT: usize = 1_000;
-/// Most of them.
+/// Largest page size.
 pub const LIMIT_MAX: usize = 10_000;
-/// Stored endpoints in one answer, of connected clients and of the others each: some megabytes.
+/// Most stored endpoints in one answer, for connected and for other clients each; some megabytes.
 const ENDPOINTS_MAX: usize = 20_000;
 
-/// Which records are wanted.
+/// Filter for records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordFilter {
-    /// Of this platform.
+    /// Only this platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Of this account.
+    /// Only this account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Of this client.
+    /// Only this client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// Of this host; this daemon knows its own alone.
+    /// Only this host; the daemon knows its own only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// With this status.
+    /// Only this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<LoginStatus>,
-    /// Only stored ones, told earlier than this one: the `next_before` of an earlier answer.
+    /// Only stored records before this position: the `next_before` of an earlier page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<i64>,
-    /// Stored ones of clients that are not connected, at most.
+    /// Most stored records of clients that are not connected.
     pub limit: usize,
 }
 
@@ -72,13 +72,13 @@ pub struct RecordReader {
     clock: Clock,
 }
 
-/// What was read: the records borrow from it.
+/// The data of a page, which the records borrow from.
 #[derive(Debug)]
 pub struct RecordPage {
     filter: RecordFilter,
     connected: Vec<StoredLogin>,
     others: Vec<StoredLogin>,
-    /// Counts of all others that match, shown or not.
+    /// Counts of all matching records of other clients.
     counts: LoginStatusCounts,
     error: Option<String>,
     next_before: Option<i64>,
@@ -86,12 +86,12 @@ pub struct RecordPage {
 }
 
 impl RecordReader {
-    /// A reader of this daemon's records. `host`: what its records are called by.
+    /// Creates a reader. `host`: host name shown in the records.
     pub fn new(store: Store, write_behind: WriteBehind, settings: &LoginState, host: &str, clock: Clock) -> Self {
         RecordReader { store, write_behind, ages: settings.into(), host: host.into(), clock }
     }
 
-    /// Reads what the store knows beside what is connected. A store that cannot be read hides nothing that is live.
+    /// Reads the stored part of a page. If the store cannot be read, live records are still shown.
     pub async fn read(&self, bridge: &BridgeView, filter: RecordFilter) -> RecordPage {
         let empty = filter.host.as_deref().is_some_and(|host| host != &*self.host);
         let mut page = RecordPage {
@@ -133,13 +133,13 @@ impl RecordReader {
         let lost_before = self.ages.lost_before(self.clock.now_ms());
         let (status, before) = (filter.status, filter.before);
         let room = logins::LoginPageLimits { logins: filter.limit, endpoints: ENDPOINTS_MAX };
-        // A further page counts the connected ones and does not show them.
+        // A further page counts connected clients without showing them.
         let of_connected = if before.is_some() { 0 } else { ENDPOINTS_MAX };
         self.store
             .read(move |conn| {
                 let connected = logins::of_clients(conn, &wanted, &clients, of_connected)?;
                 let of_them = match status {
-                    // Nobody who is gone is fresh.
+                    // Clients that are not connected have no fresh logins.
                     Some(LoginStatus::Fresh) => {
                         return Ok((connected, logins::LoginPage::default(), LoginStatusCounts::default()));
                     }
@@ -161,7 +161,7 @@ impl RecordReader {
             .await
     }
 
-    /// The records of a page, sorted by platform, client and account, and the summary of all that match.
+    /// Returns the records of a page, sorted by platform, client and account, and the summary of all matching records.
     pub fn records<'a>(
         &'a self,
         page: &'a RecordPage,
@@ -189,12 +189,12 @@ impl RecordReader {
 }
 
 impl RecordPage {
-    /// The filters in force.
+    /// Returns the filter.
     pub fn filter(&self) -> &RecordFilter {
         &self.filter
     }
 
-    /// Where the next older stored records begin, when there are more.
+    /// Returns the position of the next page, if there is one.
     pub fn next_before(&self) -> Option<i64> {
         self.next_before
     }

@@ -1,4 +1,4 @@
-//! One login: what its client tells right now beside what the store remembers of it.
+//! One login: the report of its client beside the stored state.
 
 use super::login_status::LoginStatus;
 use crate::{
@@ -10,73 +10,73 @@ use crate::{
 };
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
-/// Where a record is known from.
+/// Source of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordView {
-    /// From a connected client alone.
+    /// A connected client only.
     ActiveOnly,
-    /// From the store alone.
+    /// The store only.
     PersistedOnly,
-    /// From both.
+    /// Both.
     ActiveAndPersisted,
 }
 
-/// A login of a platform, by client and account.
+/// A login, by platform, client and account.
 #[derive(Debug, Serialize)]
 pub struct LoginRecord<'a> {
-    /// The platform.
+    /// Platform.
     pub platform: &'a str,
-    /// The client.
+    /// Client.
     pub client_id: &'a str,
-    /// The account, where the page shows it.
+    /// Account, if the page shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<&'a str>,
-    /// The host that this daemon runs on.
+    /// Host of this daemon.
     pub host: &'a str,
-    /// Whether it can be counted on.
+    /// Status of the login.
     pub status: LoginStatus,
-    /// Where it is known from.
+    /// Source of the record.
     pub view: RecordView,
     /// Whether its client is the active one.
     pub is_active_client: bool,
-    /// What its client tells; `null` when it tells nothing now.
+    /// Report of the client; `null` if it currently reports nothing.
     pub live: Option<LiveState<'a>>,
-    /// What the store remembers; `null` when it does not know it.
+    /// Stored state; `null` if the store has none.
     pub persisted: Option<PersistedState<'a>>,
 }
 
-/// What a connected client tells.
+/// Report of a connected client.
 #[derive(Debug, Serialize)]
 pub struct LiveState<'a> {
-    /// On which connection.
+    /// Connection of the client.
     pub connection_id: &'a ConnectionId,
-    /// The login.
+    /// The credentials.
     pub credentials: Option<&'a CredentialEntry>,
-    /// The page's own requests.
+    /// Requests that the page was seen to make.
     pub request_hooks: Option<&'a HookEntry>,
     /// The platform's tab.
     pub shell_runtime: Option<&'a ShellRuntime>,
 }
 
-/// What the store remembers. All times in Unix milliseconds.
+/// Stored state of a login. Times are Unix milliseconds.
 #[derive(Debug, Serialize)]
 pub struct PersistedState<'a> {
     /// Salted digest of the credential.
     pub credential_fingerprint: Option<&'a str>,
-    /// `"METHOD /path"`, in order of first sight.
+    /// `"METHOD /path"`, in the order of first sight.
     #[serde(serialize_with = "names")]
     pub endpoints: &'a [EndpointRow],
-    /// When each was first and last seen.
+    /// First and last sight of each endpoint.
     pub endpoint_metadata: &'a [EndpointRow],
-    /// Whether its endpoints are left out, because the answer has too many already.
+    /// Whether the endpoints are omitted because the answer is too large.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub endpoints_omitted: bool,
     /// When the credential was captured.
     pub captured_at: Option<WallMs>,
-    /// When it was last seen.
+    /// When the credential was last seen.
     pub last_seen_at: Option<WallMs>,
-    /// When the daemon was last told about it.
+    /// When the client last reported the login.
     pub updated_at: WallMs,
 }
 

@@ -1,5 +1,5 @@
-//! The shape of a whole answer: JSON as itself, also when it came as text; event-stream text taken apart; other text as
-//! a string. Pure.
+//! Shapes a whole answer for the caller: JSON as such, even if it came as text; event-stream text as events; other text
+//! as a string. Pure.
 
 use crate::{
     clock::WallMs,
@@ -14,25 +14,25 @@ use std::{borrow::Cow, time::UNIX_EPOCH};
 
 mod event_stream;
 
-/// Most bytes of an upstream's error body that are shown.
+/// Most bytes shown of an upstream's error body.
 const ERROR_BODY_MAX: usize = 64 << 10;
 
-/// An answer is larger than it may be.
+/// The answer exceeds the size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AnswerTooLarge;
 
-/// How the text of an answer's events is put together.
+/// How the text of an answer's events is assembled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextAssembly {
-    /// By the forms of this app's assistant, which answers, and by no other. Nothing: by deltas of any known shape.
+    /// App whose answer format is used, and no other. Without one, deltas of any known shape are joined.
     pub(super) assistant: Option<FinalMessageExtractor>,
 }
 
-/// An answer as it is shown.
+/// An answer as shown to the caller.
 #[derive(Debug)]
 pub(super) struct ShapedAnswer {
     pub(super) shown: RawJson,
-    /// Why the text that it spells is left out.
+    /// Why `full_text` is missing.
     pub(super) drift: Option<AnswerDrift>,
 }
 
@@ -42,7 +42,7 @@ impl From<RawJson> for ShapedAnswer {
     }
 }
 
-/// What the caller is shown of a whole answer of at most `max` bytes: of its text, or of its JSON.
+/// Shapes an answer of at most `max` bytes, measured on its text or its JSON.
 pub(super) fn shape_answer(
     answer: &ApiResponse,
     max: usize,
@@ -61,7 +61,7 @@ pub(super) fn shape_answer(
     if is_event_stream(answer.headers.content_type.as_deref(), &text) {
         return Ok(event_stream::render(&text, assembly));
     }
-    // An assistant whose answers are no event streams is read all the same, so that it is noticed when they change.
+    // Answers that are not event streams are parsed as well, so that changes of their format are noticed.
     let frames = assembly.assistant.filter(|app| full_text::FullTextReader::of(*app).is_none());
     let drift = frames.and_then(|app| full_text::full_text(app, &text)).and_then(Result::err);
     Ok(ShapedAnswer { shown: json(&text).unwrap_or_else(|| body.clone()), drift })
@@ -76,7 +76,7 @@ fn is_event_stream(content_type: Option<&str>, text: &str) -> bool {
     }
 }
 
-/// The JSON that `text` is, if it is.
+/// Returns `text` as JSON, if it is valid JSON.
 fn json(text: &str) -> Option<RawJson> {
     let begins = text.trim_start().as_bytes().first()?;
     if !matches!(begins, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
@@ -86,8 +86,8 @@ fn json(text: &str) -> Option<RawJson> {
     (!too_deep(value.get())).then(|| RawJson::trusted(value.get().to_owned()))
 }
 
-/// An upstream's error body as it is shown: JSON parsed when it came as text, and what is longer than 64 KiB as a
-/// string of its first 64 KiB.
+/// Returns an upstream's error body as shown: parsed JSON if it came as text; longer bodies as a string of their first
+/// 64 KiB.
 pub(super) fn cut(body: RawJson) -> RawJson {
     let text = match body.string() {
         Some(text) if text.is_empty() => return RawJson::default(),
@@ -99,7 +99,8 @@ pub(super) fn cut(body: RawJson) -> RawJson {
     RawJson::of(&&text[..text.floor_char_boundary(ERROR_BODY_MAX)])
 }
 
-/// `retry-after`, in seconds or as a date in any form of HTTP, in milliseconds from `now`. What is neither says nothing.
+/// Parses `retry-after`, given in seconds or as an HTTP date, into milliseconds from `now`. Returns `None` for anything
+/// else.
 pub(super) fn retry_after_ms(header: &str, now: WallMs) -> Option<u64> {
     let header = header.trim();
     if header.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! Cancelling a request: what the canceller is told.
+//! Responses to the cancellation of a request.
 
 use crate::{
     clock::WallMs,
@@ -6,62 +6,62 @@ use crate::{
 };
 use serde::Serialize;
 
-/// What became of a cancel. The same for every further cancel of the same request.
+/// Response to a cancellation. Repeated cancellations of a request get the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum CancelResponse {
-    /// It was waiting and left the queue; the browser never heard of it.
+    /// The request left the queue before it was sent to the browser.
     Queued(CancelledInQueue),
-    /// The extension was told; its last word is awaited.
+    /// The cancellation was sent to the extension, whose last report is awaited.
     InFlight(CancelRequested),
 }
 
-/// A request that left the queue.
+/// A request cancelled while queued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CancelledInQueue {
-    /// `cancelled`.
+    /// Always `cancelled`.
     pub status: &'static str,
-    /// `queue_cancel`.
+    /// Always `queue_cancel`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Which.
+    /// Id of the request.
     pub request_id: RequestId,
-    /// Its platform.
+    /// Platform of the request.
     pub platform: PlatformName,
-    /// Why.
+    /// Reason of the cancellation.
     pub reason: String,
 }
 
-/// A request whose extension was told.
+/// A request whose cancellation was sent to the extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CancelRequested {
-    /// Who performs it.
+    /// Client that performs the request.
     pub client_id: ClientId,
-    /// On which connection.
+    /// Connection of that client.
     pub connection_id: ConnectionId,
-    /// Since when, in Unix milliseconds.
+    /// Time of dispatch, in Unix milliseconds.
     pub dispatched_at: WallMs,
-    /// Its platform.
+    /// Platform of the request.
     pub platform: PlatformName,
-    /// Why.
+    /// Reason of the cancellation.
     pub reason: String,
-    /// Which.
+    /// Id of the request.
     pub request_id: RequestId,
-    /// `cancel_requested`.
+    /// Always `cancel_requested`.
     pub status: &'static str,
-    /// `request_cancel`.
+    /// Always `request_cancel`.
     #[serde(rename = "type")]
     pub kind: &'static str,
 }
 
-/// Why nothing was cancelled.
+/// Error of a cancellation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CancelError {
-    /// No such request is queued or in flight, or it runs under another platform.
+    /// No request of this id and platform is queued or in flight.
     NotFound,
     /// Another client performs it.
     Mismatch {
-        /// Which one.
+        /// That client, once it is chosen.
         executing: Option<ClientId>,
     },
 }

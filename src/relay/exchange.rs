@@ -1,10 +1,10 @@
-//! The exchange actor: one browser request, from before the policy is asked until its last frame is delivered.
+//! The exchange actor: one browser request, from the application for a lease to the delivery of its last frame.
 //!
-//! What each event means is decided in [`RequestState`]; here it is done. Cancel, time, the caller's end, a lost client and
-//! shutdown are each one message, answerable in every phase.
+//! [`RequestState`] decides what each event means; the exchange performs it. Cancellation, timeouts, a leaving caller,
+//! a lost client and shutdown are one message each and are handled in every phase.
 //!
-//! Invariant: [`Exchange::end`] runs once. What the request held (place in the queue, lease, dispatch, entry among the
-//! live ones) are values that give themselves back, so that even a panic here ends it for everybody.
+//! Invariant: [`Exchange::end`] runs once. What the request holds (pending lease, lease, dispatch, registration)
+//! releases itself when dropped, so that even a panic here ends the request for everyone involved.
 
 use super::{
     JournalEntry, answer,
@@ -37,40 +37,40 @@ mod timing;
 
 pub(super) use messages::{CallerGone, CancelExchange, GetJournalEntry, GetWaitReason, Revoked, StopExchange};
 
-/// A request that runs longer than this is recorded while it runs.
+/// A request that runs longer than this is recorded in the journal while it runs.
 const RECORD_AFTER: Duration = Duration::from_secs(1);
 
-/// A whole answer, ready for its caller.
+/// A completed request with its whole answer.
 #[derive(Debug)]
 pub struct CompletedRequest {
-    /// Who performed the request.
+    /// Client that performed the request.
     pub client_id: ClientId,
-    /// In which app.
+    /// Platform of the request.
     pub platform: PlatformName,
-    /// Which request.
+    /// Id of the request.
     pub request_id: RequestId,
-    /// What the policy decided; always there for an answer.
+    /// Decision of the policy; always present in an answer.
     pub admission: Option<Arc<Admission>>,
-    /// What `request_mode` says of it.
+    /// Value of `request_mode`.
     pub request_mode: Cow<'static, str>,
-    /// Where in the app it went, when that had to be found out.
+    /// Conversation that the request went to, if the plan had to find it out.
     pub chosen: Option<ResolvedLocation>,
-    /// What was asked of the app.
+    /// The call that was made.
     pub call: UpstreamCall,
-    /// The app's status.
+    /// HTTP status of the app.
     pub status: u16,
     /// The shaped body.
     pub response: RawJson,
 }
 
-/// Where the answer goes.
+/// Destination of the answer.
 #[derive(Debug)]
 pub(super) enum AnswerSink {
     Buffered(Option<oneshot::Sender<Result<CompletedRequest, RequestFailure>>>),
     Stream(StreamWriter),
 }
 
-/// The actor; one per request.
+/// Performs one request.
 pub(super) struct Exchange {
     hub: RelayHub,
     request: Box<RelayRequest>,
@@ -78,21 +78,21 @@ pub(super) struct Exchange {
     state: RequestState,
     sink: AnswerSink,
     client: Option<Client>,
-    /// The bridge's epoch when it was chosen.
+    /// Epoch of the bridge when the client was chosen.
     chosen_in: u64,
     waiting: Option<PendingLease>,
     lease: Option<Lease>,
     dispatched: Option<Dispatched>,
-    /// The plan, while a step of it is out that another follows.
+    /// The plan, while one of its intermediate steps is running.
     pending_plan: Option<PendingPlan>,
-    /// What the caller named of where a plan goes, as far as what is known of it is kept.
+    /// Location that the caller named, if it may be cached.
     asked: Option<RequestedLocation>,
-    /// The client's login when the plan began: what is found belongs to it.
+    /// Fingerprint of the client's login when the plan began; cached locations belong to it.
     fingerprint: Option<String>,
-    /// Where in the app a plan's last step goes.
+    /// Location that the plan's last step goes to.
     chosen: Option<ResolvedLocation>,
     request_mode: Cow<'static, str>,
-    /// Whether the assistant answers, whatever the path.
+    /// Whether the request is a prompt, whose answer is read in the assistant's format.
     prompts: bool,
     cancelled: Option<Box<CancelResponse>>,
     requested: Instant,
@@ -105,14 +105,14 @@ pub(super) struct Exchange {
     bytes: u64,
     recorded: bool,
     timer: Option<(Instant, SpawnHandle)>,
-    /// Among the live ones for as long as this is there.
+    /// Keeps the request among the live ones until it is dropped.
     registration: Option<LiveRegistration>,
     _alive: metrics::Alive,
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // One that dies of a panic before the journal knows of it ends there all the same.
+        // A request whose exchange panics is still ended in the journal.
         if !self.recorded && self.registration.is_some() {
             let entry = self.entry(None, None, None);
             if let Some(registration) = &mut self.registration {
@@ -165,7 +165,7 @@ impl Exchange {
         }
     }
 
-    /// Chooses the client and joins the line for it.
+    /// Selects the client and applies for a lease.
     fn acquire_lease(&mut self, ctx: &mut Context<Self>) -> Result<(), RequestError> {
         let (platform, named) = (&self.request.platform, self.request.client_id.as_ref());
         self.chosen_in = self.hub.bridge().epoch();
@@ -197,7 +197,7 @@ impl Exchange {
         let Some(client) = self.client.take() else { return };
         let bridge = self.hub.bridge();
         if bridge.epoch() == self.chosen_in {
-            // It may have lost what it needs while this waited.
+            // The client may have lost the login or template while the request waited.
             return match self.check_client(&client) {
                 Ok(()) => self.begin(client, ctx),
                 Err(cause) => {
@@ -207,7 +207,7 @@ impl Exchange {
                 }
             };
         }
-        // The client may have come back on another connection while this waited; nothing was sent on the old one.
+        // The client may have reconnected while the request waited; nothing was sent on the old connection.
         let again = bridge.select(&self.request.platform, Some(&client.client_id));
         match again {
             Ok(client) => self.begin(client, ctx),
@@ -219,7 +219,7 @@ impl Exchange {
         }
     }
 
-    /// Sends a part of it; only the last bears the caller's id.
+    /// Sends a part of the request. Only the last part carries the caller's id.
     fn dispatch(&mut self, client: Client, part: RequestPart, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let own;
@@ -266,7 +266,7 @@ impl Exchange {
         self.perform(act, last, ctx);
     }
 
-    /// Does what the life decided. `answered`: the extension has said its last word.
+    /// Performs an effect. `answered`: whether the extension has sent its last report.
     fn perform(&mut self, act: RequestEffect, answered: bool, ctx: &mut Context<Self>) {
         match act {
             RequestEffect::Nothing => {}
@@ -287,10 +287,10 @@ impl Exchange {
         }
     }
 
-    /// The end, for everybody; only the first one counts. Afterwards what was asked of the app is the answer's.
-    /// `answered`: the extension has said its last word.
+    /// Ends the request once; later calls do nothing. Moves the call into the answer. `answered`: whether the extension
+    /// has sent its last report.
     fn end(&mut self, ended: Result<RawJson, RequestError>, answered: bool, ctx: &mut Context<Self>) {
-        // Held until everything that names the id is on its way: only then may another request have it.
+        // Kept until every message with this id is sent; only then may the id be used again.
         let Some(mut registration) = self.registration.take() else { return };
         let mut ended = ended.map_err(|cause| self.state.resolve_error(cause));
         let now = self.hub.clock().now_ms();
@@ -330,7 +330,7 @@ impl Exchange {
         registration.over();
         self.deliver(ended);
         match &self.sink {
-            // Until the reader has it all and leaves, or takes nothing.
+            // The stream stays until its reader has read everything and left, or stalls.
             AnswerSink::Stream(_) if !caller_gone => self.arm(ctx),
             _ => ctx.stop(),
         }

@@ -1,28 +1,28 @@
-//! What waits for a reader of a stream, as a value: whole frames in segments, bounded in events and bytes.
+//! Buffer of a stream's frames, as a value: whole frames in segments, bounded in events and bytes.
 //!
-//! A reader that keeps up takes each frame as it was made, without a copy; for one that lags, frames gather in segments
-//! of a size that the allocator reuses well, so that a full buffer takes hardly more memory than what waits in it.
+//! A reader that keeps up takes each frame without a copy. For a slow reader, frames are gathered in segments of a size
+//! that the allocator reuses well, so that a full buffer takes hardly more memory than its content.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Frames are gathered, and handed over, up to this many bytes at a time; a larger one stands alone.
+/// Size up to which frames are gathered in a segment, in bytes; a larger frame is a segment of its own.
 const SEGMENT_BYTES: usize = 16 << 10;
 
-/// The bounds of a buffer.
+/// Limits of a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameBufferLimits {
-    /// Events that may wait.
+    /// Most buffered events.
     pub(super) events_max: usize,
-    /// Bytes that may wait; one event alone may be larger.
+    /// Most buffered bytes; a single event may be larger.
     pub(super) bytes_max: usize,
 }
 
-/// The reader is too slow.
+/// The buffer is full because its reader is too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameBufferOverflow;
 
-/// Frames that wait.
+/// Frames that wait for the reader.
 #[derive(Debug)]
 pub(super) struct FrameBuffer {
     bounds: FrameBufferLimits,
@@ -44,12 +44,12 @@ impl FrameBuffer {
         FrameBuffer { bounds, segments: VecDeque::new(), waiting: 0, events: 0, event_bytes: 0 }
     }
 
-    /// Bytes that wait.
+    /// Returns the number of buffered bytes.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Adds the frame of an event.
+    /// Appends the frame of an event.
     pub(super) fn push(&mut self, frame: Vec<u8>) -> Result<(), FrameBufferOverflow> {
         let full = self.events >= self.bounds.events_max || self.event_bytes + frame.len() > self.bounds.bytes_max;
         if self.events > 0 && full {
@@ -61,7 +61,7 @@ impl FrameBuffer {
         Ok(())
     }
 
-    /// Adds a frame that is no event; there is one a stream.
+    /// Appends the opening frame, which does not count as an event.
     pub(super) fn open(&mut self, frame: Vec<u8>) {
         self.add(frame, 0);
     }
@@ -82,7 +82,7 @@ impl FrameBuffer {
         }
     }
 
-    /// Takes whole frames: one segment.
+    /// Takes the first segment.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         let FrameSegment { bytes, events, event_bytes } = self.segments.pop_front()?;
         self.waiting -= bytes.len();

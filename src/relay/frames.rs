@@ -1,4 +1,4 @@
-//! The frames of a relayed stream, in the shape the caller reads. Bodies are copied as they came.
+//! Frames of a relayed stream in the caller's format. Bodies are copied unchanged.
 
 use super::request::RelayRequest;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::Serialize;
 
-/// What `stream_open` says; fields in the order of their names.
+/// Data of `stream_open`, in the order of the field names.
 #[derive(Serialize)]
 struct StreamOpenData<'a> {
     client_id: &'a ClientId,
@@ -28,7 +28,7 @@ struct StreamOpenData<'a> {
     stream_id: &'a str,
 }
 
-/// What is known of a stream when it opens, beside its request.
+/// Properties of a stream that is opened, in addition to its request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamOpening<'a> {
     pub(super) client_id: &'a ClientId,
@@ -39,7 +39,7 @@ pub(super) struct StreamOpening<'a> {
     pub(super) meta: &'a RawJson,
 }
 
-/// The first frame of a stream.
+/// Returns the opening frame.
 pub(super) fn open(request: &RelayRequest, opened: &StreamOpening<'_>) -> Vec<u8> {
     let meta = RawJson::trusted(opened.meta.line().into_owned());
     let data = StreamOpenData {
@@ -52,7 +52,7 @@ pub(super) fn open(request: &RelayRequest, opened: &StreamOpening<'_>) -> Vec<u8
         request_id: request.id.as_str(),
         request_method: &request.call.method,
         request_mode: opened.request_mode,
-        // A template's is the extension's own.
+        // The path of a template is known to the extension only.
         request_path: Some(request.call.path.as_str()).filter(|path| !path.is_empty()),
         response_mode: request.mode.name(),
         status: opened.status,
@@ -65,7 +65,7 @@ pub(super) fn open(request: &RelayRequest, opened: &StreamOpening<'_>) -> Vec<u8
     frame
 }
 
-/// A frame for one event.
+/// Returns the frame of an event.
 pub(super) fn event(request: &RelayRequest, event: &StreamEvent) -> Vec<u8> {
     let id = request.id.as_str();
     let (data, name, raw) = (event.data.line(), event.event.line(), event.raw.line());
@@ -73,7 +73,7 @@ pub(super) fn event(request: &RelayRequest, event: &StreamEvent) -> Vec<u8> {
     sse::frame(&mut frame, Some(event.seq), "stream_event", |out| {
         let mut digits = itoa::Buffer::new();
         let seq = digits.format(event.seq);
-        // An id needs no escaping.
+        // Ids contain no characters that need escaping.
         for part in [
             "{\"data\":",
             &*data,

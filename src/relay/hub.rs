@@ -1,4 +1,4 @@
-//! The door to the relay: takes requests over, finds them again, ends them all.
+//! Entry point of the relay: accepts, finds, lists and ends requests.
 
 mod accepted;
 
@@ -37,33 +37,33 @@ use std::{
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-/// How much longer than the policy lets it wait a request waits for the policy's answer.
+/// Extra time beyond the policy's waiting time until the lack of a verdict counts as an internal error.
 const QUEUED_SLACK: Duration = Duration::from_secs(5);
 
-/// What the relay is made of.
+/// Dependencies of the relay.
 #[derive(Debug)]
 pub struct RelayParts {
-    /// The clients.
+    /// Bridge to the clients.
     pub bridge: bridge::Hub,
-    /// The policy.
+    /// Policy that admits requests.
     pub policy: policy::PolicyHub,
-    /// Where requests are noted.
+    /// Journal of requests.
     pub journal: RequestJournal,
-    /// Where their events are told.
+    /// Bus for the requests' events.
     pub events: EventBus,
-    /// The mode, which decides whether requests are taken.
+    /// Mode of the system, which decides whether requests are accepted.
     pub system: SystemControl,
-    /// Wall time.
+    /// Wall clock.
     pub clock: Clock,
-    /// Requests that may be in flight or queued.
+    /// Most requests that are queued or in flight.
     pub requests_max: usize,
-    /// How long a stream's reader may take nothing.
+    /// Longest time that the reader of a stream may take nothing.
     pub stall: Duration,
-    /// Where they are counted.
+    /// Metrics of requests.
     pub metrics: metrics::Relay,
 }
 
-/// The handle that the rest of the daemon holds. Cheap to clone.
+/// Handle to the relay. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RelayHub {
     shared: Arc<Shared>,
@@ -73,9 +73,9 @@ pub struct RelayHub {
 struct Shared {
     setup: RelayParts,
     live: Mutex<foldhash::HashMap<RequestId, LiveRequest>>,
-    /// Where prompts went a moment ago.
+    /// Recently used locations of prompts.
     choices: Mutex<LocationCache>,
-    /// Answers that were not understood; of registered platforms alone.
+    /// Number of answers with an unknown format, by registered platform.
     drifts: Mutex<foldhash::HashMap<PlatformName, u64>>,
     callers: TaskTracker,
 }
@@ -86,21 +86,21 @@ struct LiveRequest {
     platform: PlatformName,
 }
 
-/// Why a request was not taken over.
+/// Reason why a request was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayRefusal {
-    /// A live one has the same id.
+    /// A live request has the same id.
     Conflict,
-    /// As many as may be are live.
+    /// The limit of live requests is reached.
     Overloaded,
-    /// The system drains.
+    /// The system is draining.
     Draining,
-    /// The daemon stops.
+    /// The daemon is stopping.
     Stopping,
 }
 
 impl RelayHub {
-    /// A relay without requests.
+    /// Creates a relay without requests.
     pub fn new(setup: RelayParts) -> Self {
         let choices = Mutex::new(LocationCache::new(setup.bridge.settings().max_clients));
         RelayHub {
@@ -114,11 +114,11 @@ impl RelayHub {
         }
     }
 
-    /// Takes over a request whose caller wants the whole answer.
+    /// Accepts a request whose caller waits for the whole answer.
     ///
     /// # Errors
     ///
-    /// It was not taken over.
+    /// Returns the reason if the request was not accepted.
     pub fn buffered(&self, request: RelayRequest) -> Result<BufferedRequest, RelayRefusal> {
         debug_assert_eq!(request.mode, ResponseMode::Buffered);
         let (caller, answer) = oneshot::channel();
@@ -126,11 +126,11 @@ impl RelayHub {
         Ok(BufferedRequest { answer, caller })
     }
 
-    /// Takes over a request whose caller reads a stream. `line`: how to end a caller that takes nothing.
+    /// Accepts a request whose caller reads a stream. `line` aborts the caller's connection if it stalls.
     ///
     /// # Errors
     ///
-    /// It was not taken over.
+    /// Returns the reason if the request was not accepted.
     pub fn streamed(&self, request: RelayRequest, line: Option<Line>) -> Result<StreamedRequest, RelayRefusal> {
         debug_assert_eq!(request.mode, ResponseMode::Sse);
         let limits = self.policy().settings().for_platform(request.platform.as_str()).stream;
@@ -140,14 +140,14 @@ impl RelayHub {
         Ok(StreamedRequest { reader, caller })
     }
 
-    /// The exchange then lives on the calling arbiter.
+    /// Starts the exchange on the calling arbiter.
     fn accept(&self, request: RelayRequest, sink: AnswerSink) -> Result<CallerGuard, RelayRefusal> {
         let mut live = self.live();
-        // Under the lock, as the stop is: whoever is not refused here is told there.
+        // Checked under the same lock as in `stop`, so that an accepted request is always stopped there.
         if self.shared.callers.is_closed() {
             return Err(RelayRefusal::Stopping);
         }
-        // Held until the request is among the live ones: what was taken before a drain is announced is there by then.
+        // Held until the request is live: a drain is announced only after requests accepted before it are counted.
         let system = self.shared.setup.system.lock_mode();
         if system.mode == Mode::Draining {
             return Err(RelayRefusal::Draining);
@@ -168,11 +168,11 @@ impl RelayHub {
         Ok(CallerGuard { exchange: Some(exchange), _token: self.shared.callers.token() })
     }
 
-    /// Cancels a request wherever it stands.
+    /// Cancels a request in any phase.
     ///
     /// # Errors
     ///
-    /// There is no such request, or another client performs it.
+    /// The request does not exist, or another client performs it.
     pub async fn cancel(
         &self,
         id: &RequestId,
@@ -182,11 +182,11 @@ impl RelayHub {
     ) -> Result<CancelResponse, CancelError> {
         let live = self.live().get(id).filter(|live| live.platform.as_str() == platform).cloned();
         let exchange = live.ok_or(CancelError::NotFound)?.exchange;
-        // One that died meanwhile is not found either.
+        // A request that ended in the meantime is not found.
         exchange.send(CancelExchange { client_id, reason }).await.unwrap_or(Err(CancelError::NotFound))
     }
 
-    /// A part of the journal.
+    /// Returns a page of the journal.
     ///
     /// # Errors
     ///
@@ -196,12 +196,12 @@ impl RelayHub {
         let views = join_all(exchanges.iter().map(|exchange| exchange.send(GetJournalEntry))).await;
         let live = views.into_iter().filter_map(Result::ok).flatten().map(JournalEntryView::from).collect();
         let mut page = self.journal().page(live, filter).await?;
-        // Of those on the page alone: each asks its target, some their platform's gate.
+        // Only for the entries of the page, because each asks its target and possibly the platform's pacer.
         join_all(page.entries.iter_mut().map(|shown| self.add_wait_reason(shown))).await;
         Ok(page)
     }
 
-    /// Adds what a request waits for.
+    /// Adds what a queued request waits for.
     async fn add_wait_reason(&self, shown: &mut JournalEntryView) {
         if shown.entry.phase != RequestPhase::Queued.name() {
             return;
@@ -212,7 +212,7 @@ impl RelayHub {
         }
     }
 
-    /// The live request of that id, else the newest finished one.
+    /// Returns the live request of this id, else the newest finished one.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ impl RelayHub {
         Ok(self.journal().latest(id).await?.map(JournalEntryView::from))
     }
 
-    /// What would keep a request made now from being taken over at all.
+    /// Returns why a request made now would not be accepted.
     pub fn refusal(&self) -> Option<RelayRefusal> {
         if self.shared.callers.is_closed() {
             Some(RelayRefusal::Stopping)
@@ -240,7 +240,7 @@ impl RelayHub {
         }
     }
 
-    /// Ends every request with `service_stopped` and takes no more.
+    /// Ends every request with `service_stopped` and accepts no more.
     pub fn stop(&self) {
         let live = self.live();
         self.shared.callers.close();
@@ -249,12 +249,12 @@ impl RelayHub {
         }
     }
 
-    /// Waits until every caller has its answer or is gone, once [`stop`](Self::stop) was called.
+    /// Waits, after [`stop`](Self::stop), until every caller has its answer or is gone.
     pub async fn stopped(&self) {
         self.shared.callers.wait().await;
     }
 
-    /// How many requests are in flight or queued.
+    /// Returns the number of requests that are queued or in flight.
     pub fn live_count(&self) -> usize {
         self.live().len()
     }
@@ -295,7 +295,7 @@ impl RelayHub {
         self.shared.setup.clock
     }
 
-    /// An answer of the assistant was not understood.
+    /// Counts and logs an answer with an unknown format.
     pub(super) fn count_drift(&self, platform: &PlatformName, drift: AnswerDrift) {
         tracing::warn!(
             platform = platform.as_str(),
@@ -306,13 +306,13 @@ impl RelayHub {
         *drifts.entry(platform.clone()).or_default() += 1;
     }
 
-    /// How many answers of a platform's assistant were not understood, since the start.
+    /// Returns the number of a platform's answers with an unknown format since the start.
     pub fn answer_drift(&self, platform: &PlatformName) -> u64 {
         self.shared.drifts.lock().unwrap_or_else(PoisonError::into_inner).get(platform).copied().unwrap_or(0)
     }
 
     pub(super) fn choices(&self) -> MutexGuard<'_, LocationCache> {
-        // A cache that a panicking thread left half done is still one.
+        // A panic leaves the cache usable: at worst an entry is missing.
         self.shared.choices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -321,7 +321,7 @@ impl RelayHub {
     }
 
     fn live(&self) -> MutexGuard<'_, foldhash::HashMap<RequestId, LiveRequest>> {
-        // Nothing panics between two changes, so what a panicking thread left is whole.
+        // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
         self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

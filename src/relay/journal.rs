@@ -1,4 +1,4 @@
-//! The journal of browser requests: those under way from memory, finished ones from the store, written behind.
+//! Journal of browser requests: running ones from memory, finished ones from the store.
 
 use super::request_state::RequestPhase;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     policy::{Admission, WaitReason},
     store::{
         self, Store, StoreError, WriteBehind,
-        requests::{self, RequestRow as Entry},
+        requests::{self, RequestRow as JournalEntry},
     },
     wire::without_values,
 };
@@ -19,10 +19,10 @@ use std::{
     },
 };
 
-/// Most bytes of a path that are kept.
+/// Most bytes of a path that are stored.
 const PATH_BYTES_MAX: usize = 1 << 10;
 
-/// What an exchange knows about itself.
+/// Snapshot of a request, from which its journal entry is made.
 pub(super) struct RequestSnapshot<'a> {
     pub(super) number: i64,
     pub(super) request: &'a super::RelayRequest,
@@ -41,10 +41,10 @@ pub(super) struct RequestSnapshot<'a> {
 }
 
 impl RequestSnapshot<'_> {
-    pub(super) fn entry(self) -> Entry {
+    pub(super) fn entry(self) -> JournalEntry {
         let call = &self.request.call;
         let delay = |of: fn(&Admission) -> i64| self.admission.map_or(0, of);
-        Entry {
+        JournalEntry {
             id: self.number,
             request_id: self.request.id.shared(),
             platform: self.request.platform.shared(),
@@ -77,23 +77,23 @@ pub(super) fn kept_path(path: &str) -> String {
     path[..path.floor_char_boundary(PATH_BYTES_MAX)].to_owned()
 }
 
-/// Which entries are wanted.
+/// Filter for journal entries.
 #[derive(Clone, Debug, Default)]
 pub struct JournalFilter {
-    /// Of this platform.
+    /// Only this platform.
     pub platform: Option<String>,
-    /// Performed by this client.
+    /// Only this client.
     pub client_id: Option<String>,
-    /// With this outcome.
+    /// Only this outcome.
     pub outcome: Option<String>,
-    /// Older than this one.
+    /// Only entries with a smaller number.
     pub before: Option<i64>,
-    /// At most so many.
+    /// Most entries to return.
     pub limit: usize,
 }
 
 impl JournalFilter {
-    fn matches(&self, entry: &Entry) -> bool {
+    fn matches(&self, entry: &JournalEntry) -> bool {
         let is = |wanted: &Option<String>, given: Option<&str>| wanted.is_none() || wanted.as_deref() == given;
         is(&self.platform, Some(&*entry.platform))
             && is(&self.client_id, entry.client_id.as_deref())
@@ -102,33 +102,33 @@ impl JournalFilter {
     }
 }
 
-/// An entry as it is shown.
+/// A journal entry as shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JournalEntryView {
-    /// What is kept of it.
+    /// The stored fields.
     #[serde(flatten)]
-    pub entry: Entry,
-    /// What it waits for; only of a queued one, and never kept.
+    pub entry: JournalEntry,
+    /// What a queued request waits for; never stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitReason>,
 }
 
-impl From<Entry> for JournalEntryView {
-    fn from(entry: Entry) -> Self {
+impl From<JournalEntry> for JournalEntryView {
+    fn from(entry: JournalEntry) -> Self {
         JournalEntryView { entry, waiting: None }
     }
 }
 
-/// A part of the journal, newest first.
+/// A page of the journal, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalPage {
-    /// The entries.
+    /// Entries of the page.
     pub entries: Vec<JournalEntryView>,
-    /// Where the next older part begins, when there is one.
+    /// Value of `before` for the next page, if there is one.
     pub next_before: Option<i64>,
 }
 
-/// Where entries go and come from. Cheap to clone.
+/// Handle to the journal. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RequestJournal {
     storage: Option<(Store, WriteBehind)>,
@@ -136,7 +136,7 @@ pub struct RequestJournal {
 }
 
 impl RequestJournal {
-    /// A journal in the store; what a crash left unfinished there becomes `interrupted`.
+    /// Opens the stored journal. Entries that a crash left unfinished become `interrupted`.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ impl RequestJournal {
         Ok(RequestJournal { storage: Some((store, write_behind)), numbers: Arc::new(AtomicI64::new(last + 1)) })
     }
 
-    /// A journal that keeps nothing.
+    /// Creates a journal that stores nothing.
     pub fn off() -> Self {
         RequestJournal { storage: None, numbers: Arc::new(AtomicI64::new(1)) }
     }
@@ -164,14 +164,14 @@ impl RequestJournal {
         self.numbers.fetch_add(1, Relaxed)
     }
 
-    /// Writes an entry behind; a write_behind one of the same number takes its place.
-    pub(super) fn record(&self, entry: Entry) {
+    /// Writes an entry behind; it replaces an earlier one with the same number.
+    pub(super) fn record(&self, entry: JournalEntry) {
         if let Some((_, write_behind)) = &self.storage {
             write_behind.request(entry);
         }
     }
 
-    /// A part of the journal; `live`: those under way. What cannot be written now is missing until it can.
+    /// Returns a page that includes the given live entries. Entries that cannot be written at the moment are missing.
     pub(super) async fn page(
         &self,
         live: Vec<JournalEntryView>,
@@ -181,7 +181,7 @@ impl RequestJournal {
             return Ok(merge_page(live, requests::RequestList::default(), &filter));
         };
         write_behind.flush_for_reading().await;
-        // Rows of those under way are older than what memory knows; more are read to make up for them.
+        // The stored rows of live requests are outdated and replaced, so more rows are read to make up for them.
         let limit = i64::try_from(filter.limit + live.len() + 1).unwrap_or(i64::MAX);
         let wanted = store::requests::RequestFilter {
             platform: filter.platform.clone(),
@@ -194,8 +194,8 @@ impl RequestJournal {
         Ok(merge_page(live, stored, &filter))
     }
 
-    /// The newest finished entry of that id.
-    pub(super) async fn latest(&self, request_id: &str) -> Result<Option<Entry>, StoreError> {
+    /// Returns the newest finished entry of a request id.
+    pub(super) async fn latest(&self, request_id: &str) -> Result<Option<JournalEntry>, StoreError> {
         let Some((store, write_behind)) = &self.storage else { return Ok(None) };
         write_behind.flush_for_reading().await;
         let request_id = request_id.to_owned();
@@ -203,12 +203,12 @@ impl RequestJournal {
     }
 }
 
-/// What is live and what is stored as one page.
+/// Merges live and stored entries into one page.
 fn merge_page(live: Vec<JournalEntryView>, stored: requests::RequestList, filter: &JournalFilter) -> JournalPage {
     let numbers: std::collections::HashSet<_> = live.iter().map(|shown| shown.entry.id).collect();
     let mut entries: Vec<_> = live.into_iter().filter(|shown| filter.matches(&shown.entry)).collect();
     entries.extend(stored.rows.into_iter().filter(|row| !numbers.contains(&row.id)).map(JournalEntryView::from));
-    // Those below where the walk ended come with the pages that go on there.
+    // Live entries below the end of the walk belong to the following pages.
     entries.retain(|shown| stored.walked_to.is_none_or(|floor| shown.entry.id >= floor));
     entries.sort_by_key(|shown| std::cmp::Reverse(shown.entry.id));
     let more = entries.len() > filter.limit;

@@ -1,7 +1,7 @@
-//! The relay: the life of each browser request, from its caller through a client and back.
+//! The relay: carries browser requests from their callers to a client and the answers back.
 //!
-//! Ask [`RelayHub`]; each accepted request is an `Exchange` of its own, which ends exactly once for its caller, for the
-//! policy and for the journal, whatever dies on the way.
+//! Submit requests to [`RelayHub`]. Each accepted request is an `Exchange`, which ends exactly once for its caller, for
+//! the policy and for the journal, whatever fails on the way.
 
 mod answer;
 mod cancel;
@@ -16,7 +16,7 @@ mod request_events;
 mod request_state;
 mod stream;
 
-pub use crate::store::requests::RequestRow as Entry;
+pub use crate::store::requests::RequestRow as JournalEntry;
 pub use cancel::{CancelError, CancelResponse};
 pub use exchange::CompletedRequest;
 pub use hub::{BufferedRequest, CallerGuard, RelayHub, RelayParts, RelayRefusal, Revoker, StreamedRequest};

@@ -1,4 +1,4 @@
-//! A browser request as the relay takes it over: checked, its parts as they will go out.
+//! Validated browser requests and the frames they are sent in.
 
 pub use crate::platforms::plan::UpstreamCall;
 use crate::{
@@ -9,17 +9,17 @@ use crate::{
 use bytestring::ByteString;
 use std::{borrow::Cow, time::Duration};
 
-/// How the caller wants the answer.
+/// Form in which the caller wants the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseMode {
-    /// Whole.
+    /// The whole answer at once.
     Buffered,
-    /// Event by event.
+    /// Server-sent events.
     Sse,
 }
 
 impl ResponseMode {
-    /// As it is written.
+    /// Returns the name of the mode in the API.
     pub fn name(self) -> &'static str {
         match self {
             ResponseMode::Buffered => "buffered",
@@ -28,40 +28,40 @@ impl ResponseMode {
     }
 }
 
-/// A checked request.
+/// A validated request.
 #[derive(Clone, Debug)]
 pub struct RelayRequest {
-    /// Its id, unique among the live ones.
+    /// Id, unique among the live requests.
     pub id: RequestId,
-    /// In which app.
+    /// Platform of the request.
     pub platform: PlatformName,
-    /// The client that must perform it; otherwise one is selected.
+    /// Client that has to perform it; without one a client is selected.
     pub client_id: Option<ClientId>,
-    /// How the caller wants the answer.
+    /// Form of the answer.
     pub mode: ResponseMode,
-    /// What it has to do.
+    /// What has to be done.
     pub work: RequestWork,
-    /// What is asked of the app: from the start, or once the steps before have found out.
+    /// The call to the app; set by the plan once its steps have found it out.
     pub call: UpstreamCall,
-    /// The caller's own limit, counted from dispatch.
+    /// Time limit given by the caller, counted from dispatch.
     pub timeout: Option<Duration>,
 }
 
-/// What a request has to do.
+/// The work of a request.
 #[derive(Clone, Debug)]
 pub enum RequestWork {
-    /// The one call that it brings along.
+    /// A single call, given by the caller.
     Call,
-    /// The steps of a plan, whose last is its call.
+    /// The steps of a plan, of which the last is the caller's call.
     Plan(RequestPlan),
-    /// To say this by the template that the extension learned.
+    /// A prompt for the template that the extension has learned.
     Template(String),
 }
 
-/// What `request_mode` says of a request with a path of its own.
+/// Value of `request_mode` for a request with a path of its own.
 const API_REQUEST: &str = "api_request";
 
-/// What goes out of a request: the part, its id and how it is to be answered.
+/// Id and response mode of the part of a request that is sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutgoingPart<'a> {
     pub(super) id: &'a RequestId,
@@ -69,12 +69,12 @@ pub(super) struct OutgoingPart<'a> {
 }
 
 impl RelayRequest {
-    /// Whether it says something to the app's assistant by a prompt.
+    /// Whether the request is a prompt to the app's assistant.
     pub(super) fn prompts(&self) -> bool {
         matches!(&self.work, RequestWork::Template(_) | RequestWork::Plan(RequestPlan::ClaudePrompt { .. }))
     }
 
-    /// What `request_mode` says of it.
+    /// Returns the value of `request_mode`.
     pub(super) fn work_name(&self) -> Cow<'static, str> {
         match &self.work {
             RequestWork::Call => Cow::Borrowed(API_REQUEST),
@@ -83,7 +83,7 @@ impl RelayRequest {
         }
     }
 
-    /// The frame that hands it to the extension. `timeout`: how long it may take, where that is limited.
+    /// Returns the `api_request` frame. `timeout`: time limit of the request, if it has one.
     pub(super) fn frame(&self, out: OutgoingPart<'_>, timeout: Option<Duration>) -> ByteString {
         let prompt = if let RequestWork::Template(prompt) = &self.work { Some(prompt.as_str()) } else { None };
         let head = ApiRequest {

@@ -1,4 +1,4 @@
-//! How a browser request ends, and what that means to its caller, to the policy and to the journal.
+//! Errors of browser requests and their meaning for the caller, the policy and the journal.
 
 use crate::{
     bridge::{Gone, NoClient},
@@ -9,82 +9,82 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// Why a request failed.
+/// Reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// There was nobody to ask.
+    /// No client could be selected.
     NoClient(NoClient),
-    /// The policy said no.
+    /// The policy refused the request.
     Refused(PolicyRefusal),
     /// The client has no login for the platform.
     NoCredentials,
     /// The client has not learned how a prompt is sent to this platform.
     NoTemplate(PlatformName),
-    /// What the app answered to a step leads nowhere.
+    /// The answer to a step of the plan cannot be used.
     Plan(PlanError),
-    /// The policy took its lease back.
+    /// The policy revoked the lease.
     Swept,
-    /// The client's connection could do nothing more for it.
+    /// The client's connection ended or failed.
     Gone(Gone),
-    /// It was cancelled.
+    /// The request was cancelled.
     Cancelled,
-    /// The caller went away, or took nothing for too long.
+    /// The caller disconnected or stalled.
     CallerGone,
     /// What let the caller in holds no more: its token or its session has ended.
     Revoked,
     /// The caller read too slowly.
     Overflow,
-    /// It took longer than it may.
+    /// The time limit of the request was exceeded.
     Timeout,
-    /// Its stream was not opened in time.
+    /// The stream was not opened in time.
     OpenTimeout,
-    /// Its stream was silent for too long.
+    /// The stream was idle for too long.
     IdleTimeout,
-    /// The app answered with an error, or the extension could not reach it.
+    /// The app returned an error, or the extension could not reach it.
     Upstream(Box<UpstreamError>),
-    /// The whole answer is larger than it may be.
+    /// The answer exceeds the size limit.
     TooLarge {
-        /// Most bytes; not known where the extension has a limit of its own.
+        /// The limit in bytes; unknown if it is the extension's own.
         max: Option<usize>,
     },
-    /// The extension's answer cannot be understood.
+    /// The extension's report is invalid.
     Garbled(String),
-    /// The daemon itself failed.
+    /// An internal error of the daemon.
     Internal,
 }
 
-/// An error from beyond the extension.
+/// An error reported by the extension or the app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamError {
-    /// The app's HTTP status, where there was one.
+    /// HTTP status of the app, if there was a response.
     pub status: Option<u16>,
-    /// The extension's own code for a broken stream, or for what never reached the app.
+    /// Error code of the extension for a broken stream or an unreachable app.
     pub code: Option<String>,
-    /// The extension's word for it.
+    /// Error text of the extension.
     pub error: Option<String>,
-    /// A sentence about it.
+    /// Message for people.
     pub message: Option<String>,
-    /// The answer's body, already cut.
+    /// Body of the response, cut to the shown length.
     pub body: RawJson,
-    /// When the app wants to be asked again, in its own words.
+    /// Value of `retry-after` as received.
     pub retry_after: Option<String>,
     /// The same in milliseconds from the end of the request.
     pub retry_after_ms: Option<u64>,
 }
 
-/// A failed request: the cause, and who was to perform it.
+/// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestFailure {
-    /// Why.
+    /// Reason of the failure.
     pub cause: RequestError,
-    /// The client that was chosen.
+    /// Client that was selected.
     pub client_id: Option<ClientId>,
-    /// Its connection.
+    /// Connection of that client.
     pub connection_id: Option<ConnectionId>,
 }
 
 impl RequestError {
-    /// The specific error code, as `error` of a `stream_error` and `details.error_code` of an answer.
+    /// Returns the specific error code, used as `error` of a `stream_error` and as `details.error_code`.
     pub fn code(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             RequestError::NoClient(NoClient::NoneConnected) => "no_active_client",
@@ -114,7 +114,7 @@ impl RequestError {
         })
     }
 
-    /// A sentence for people.
+    /// Returns a message for people.
     pub fn message(&self) -> String {
         match self {
             RequestError::NoClient(NoClient::NoneConnected) => "No Firefox is connected.".into(),
@@ -148,7 +148,7 @@ impl RequestError {
         }
     }
 
-    /// Whether the request ended because nobody wanted its answer any more, whoever worded that.
+    /// Whether the request ended because its answer was no longer wanted.
     pub fn is_cancellation(&self) -> bool {
         matches!(
             self,
@@ -160,16 +160,16 @@ impl RequestError {
         )
     }
 
-    /// What the policy makes of it.
+    /// Returns the outcome for the policy.
     pub(super) fn outcome(&self) -> LeaseOutcome {
         let failed = |error, retry_after_ms| LeaseOutcome::Failure(LeaseFailure { error, retry_after_ms });
         match self {
             cause if cause.is_cancellation() => LeaseOutcome::Cancelled,
-            // The platform answered, whatever that was.
+            // The platform did answer.
             RequestError::Plan(_) | RequestError::TooLarge { .. } => LeaseOutcome::Success,
-            // Our own fault says nothing about it.
+            // An internal error says nothing about the platform.
             RequestError::Internal => LeaseOutcome::Cancelled,
-            // Nothing went out.
+            // Nothing was dispatched.
             RequestError::NoCredentials | RequestError::NoTemplate(_) => LeaseOutcome::Cancelled,
             RequestError::Upstream(upstream) => match upstream.status.filter(|status| *status >= 400) {
                 Some(status) if !is_failure(status) => LeaseOutcome::Success,

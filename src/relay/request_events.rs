@@ -1,6 +1,6 @@
-//! What the relay tells of a request: each phase that it reaches, and last how it ended.
+//! Events `request`: the phases of each request and its end.
 //!
-//! Invariant: a request that was told as queued is told as done, once, and after that nothing is told of it.
+//! Invariant: a request published as queued is published as done once, and as nothing afterwards.
 
 use super::{
     journal,
@@ -15,30 +15,30 @@ use crate::{
 use serde::{Serialize, Serializer};
 use std::{borrow::Cow, sync::Arc};
 
-/// The phases of one request, as they are told.
+/// Publishes and counts the phases of one request.
 #[derive(Debug)]
 pub(super) struct RequestEvents {
     events: EventBus,
-    /// Told as queued and not yet as done.
+    /// Set from the event `queued` to the event `done`.
     under_way: Option<Arc<EventSubject>>,
     metrics: metrics::Relay,
-    /// The same request as it is counted.
+    /// The request in the metrics.
     counted: Option<metrics::Request>,
 }
 
-/// What all events of a request have in common; they share it, since several are told of every request.
+/// Fields common to all events of a request, shared between them.
 #[derive(Debug)]
 struct EventSubject {
     request_id: RequestId,
     platform: PlatformName,
     response_mode: &'static str,
-    /// Who was chosen to perform it.
+    /// Client that was selected.
     client_id: Option<ClientId>,
     method: Cow<'static, str>,
     path: Box<str>,
 }
 
-/// A request has reached a phase.
+/// Event: a request has reached a phase.
 struct PhaseReached<T> {
     subject: Arc<EventSubject>,
     phase: &'static str,
@@ -62,7 +62,7 @@ impl<T: Serialize> Serialize for PhaseReached<T> {
             #[serde(flatten)]
             more: &'a T,
         }
-        /// What is asked of the app; told once.
+        /// The call; published with `queued` only.
         #[derive(Serialize)]
         struct CallSummary<'a> {
             method: &'a str,
@@ -86,24 +86,24 @@ impl<T: Serialize> Serialize for PhaseReached<T> {
 
 const QUEUED: &str = "queued";
 
-/// No more than the phase itself.
+/// No further fields.
 #[derive(Serialize)]
 struct NoDetails {}
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Debug, Serialize)]
 pub(super) struct RequestDone {
     /// `success`, `failure` or `cancelled`.
     pub(super) outcome: &'static str,
-    /// Why it failed.
+    /// Error code of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_code: Option<Cow<'static, str>>,
-    /// The app's status.
+    /// HTTP status of the app.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
-    /// Events of a stream.
+    /// Number of stream events.
     pub(super) event_count: u64,
-    /// Bytes of the answer.
+    /// Size of the answer, in bytes.
     pub(super) bytes: u64,
 }
 
@@ -112,12 +112,12 @@ impl RequestEvents {
         RequestEvents { events, under_way: None, metrics, counted: None }
     }
 
-    /// That its actor lives is counted until this is dropped.
+    /// Counts the exchange as alive until the returned value is dropped.
     pub(super) fn alive(&self) -> metrics::Alive {
         self.metrics.exchange()
     }
 
-    /// It waits to go out, through this client if one was found.
+    /// Publishes `queued`; `client` is the selected client, if any.
     pub(super) fn queued(&mut self, request: &RelayRequest, client: Option<&ClientId>, at: WallMs) {
         self.under_way = Some(Arc::new(EventSubject {
             request_id: request.id.clone(),
@@ -131,30 +131,30 @@ impl RequestEvents {
         self.reached(QUEUED, at, NoDetails {});
     }
 
-    /// The policy lets it pass.
+    /// Publishes `admitted`.
     pub(super) fn admitted(&mut self, at: WallMs) {
         self.count(metrics::Request::admitted);
         self.reached("admitted", at, NoDetails {});
     }
 
-    /// It went out.
+    /// Publishes `dispatched`.
     pub(super) fn dispatched(&mut self, at: WallMs) {
         self.count(metrics::Request::dispatched);
         self.reached("dispatched", at, NoDetails {});
     }
 
-    /// Its stream is open.
+    /// Publishes `streaming`.
     pub(super) fn streaming(&mut self, at: WallMs) {
         self.count(metrics::Request::streaming);
         self.reached("streaming", at, NoDetails {});
     }
 
-    /// An event of its stream was passed on.
+    /// Counts a relayed stream event.
     pub(super) fn event(&self, bytes: u64) {
         self.metrics.event(bytes);
     }
 
-    /// It has ended.
+    /// Publishes `done`.
     pub(super) fn done(&mut self, at: WallMs, done: RequestDone) {
         if let (Some(counted), Some(subject)) = (self.counted.take(), &self.under_way) {
             let is_stream = subject.response_mode == ResponseMode::Sse.name();
@@ -164,7 +164,7 @@ impl RequestEvents {
         self.under_way = None;
     }
 
-    /// Its exchange is gone; if that said nothing, something broke.
+    /// Publishes an internal error if the exchange ended without `done`.
     pub(super) fn gone(&mut self, at: impl FnOnce() -> WallMs) {
         if self.under_way.is_some() {
             let error_code = Some(Cow::Borrowed("internal_error"));

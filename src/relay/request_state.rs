@@ -14,35 +14,35 @@ use crate::wire::{ApiResponse, RawJson, RequestReport, StreamEvent};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The limits of one request.
+/// Time limits of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestTimeouts {
-    /// From dispatch to the end; a stream may have none.
+    /// From dispatch to the end; optional for streams.
     pub(super) total: Option<Duration>,
     /// From dispatch to the opening of a stream.
     pub(super) open: Duration,
-    /// Between two signs of life of a stream.
+    /// Between two signs of activity of a stream.
     pub(super) idle: Duration,
-    /// Between two real events of a stream, whatever `progress` says.
+    /// Between two events of a stream; `progress` does not count.
     pub(super) silence: Duration,
-    /// From a cancel to the extension's last word.
+    /// From cancellation to the extension's last report.
     pub(super) grace: Duration,
-    /// How long it may wait to go out: more than the policy lets it, which answers before.
+    /// Longest time in the queue; longer than the policy's own limit, which normally ends the wait.
     pub(super) queued: Duration,
-    /// How far signs of life may put the end of a whole answer off; nothing where they do not.
+    /// Limit up to which activity can extend the total time of a prompt; `None` for other requests.
     pub(super) prompt: Option<Duration>,
 }
 
-/// What goes out.
+/// The part of a request that is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestPart {
-    /// A step whose answer another follows.
+    /// An intermediate step of a plan.
     Step,
-    /// What the caller wants answered.
+    /// The part whose answer the caller gets.
     Last,
 }
 
-/// Where a request stands.
+/// Phase of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestPhase {
     Queued,
@@ -62,46 +62,46 @@ impl RequestPhase {
     }
 }
 
-/// What the exchange does next.
+/// An effect that the exchange has to perform.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestEffect {
     /// Nothing.
     Nothing,
-    /// Tell the caller that the stream is open.
+    /// Opens the stream for the caller.
     Open { status: u16, meta: RawJson },
-    /// Pass an event on, after opening the stream if that has not happened.
+    /// Relays an event, after opening the stream if `opens`.
     Emit { opens: bool, event: StreamEvent },
-    /// A step of a plan is answered: the next one follows.
+    /// Continues the plan with the answer to a step.
     Step(ApiResponse),
-    /// The whole answer is here.
+    /// Delivers the whole answer.
     Whole(ApiResponse),
-    /// It is over.
+    /// Ends the request.
     End(RequestEnd),
 }
 
-/// How a state ended.
+/// End of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestEnd {
     /// The stream is complete.
     Stream { status: u16 },
-    /// It failed.
+    /// The request failed.
     Failed(RequestError),
 }
 
-/// What became of a cancel.
+/// Outcome of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CancelOutcome {
-    /// It was waiting and is over.
+    /// The request was queued and has ended.
     Queued,
-    /// The extension is to be told.
+    /// The cancellation has to be sent to the extension.
     First,
-    /// The extension was told before.
+    /// The cancellation was sent before.
     Again,
-    /// It was over already.
+    /// The request was over already.
     Late,
 }
 
-/// One request's state.
+/// State of one request.
 #[derive(Debug)]
 pub(super) struct RequestState {
     streamed: bool,
@@ -109,15 +109,15 @@ pub(super) struct RequestState {
     phase: RequestPhase,
     part: RequestPart,
     queued_until: Option<Instant>,
-    /// The first time.
+    /// Time of the first dispatch.
     dispatched: Option<Instant>,
     total_until: Option<Instant>,
     quiet_until: Option<Instant>,
     silent_until: Option<Instant>,
     grace_until: Option<Instant>,
-    /// The status that the stream was opened with.
+    /// Status with which the stream was opened.
     status: Option<u16>,
-    /// When the app wants to be asked again, as it said when it opened the stream as an error.
+    /// `retry-after` of a stream that was opened with an error status.
     retry_after: Option<String>,
     last_seq: u64,
     dropped: u64,
@@ -151,23 +151,23 @@ impl RequestState {
         self.status.is_some()
     }
 
-    /// Events that came again or too late.
+    /// Number of duplicate or late events.
     #[cfg(test)]
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// It ended for a reason outside this state.
+    /// Marks the request as ended for an external reason.
     pub(super) fn finish(&mut self) {
         self.phase = RequestPhase::Done;
     }
 
-    /// It waits to go out.
+    /// Starts the time limit of the queue.
     pub(super) fn mark_queued(&mut self, now: Instant) {
         self.queued_until = Some(now + self.timeouts.queued);
     }
 
-    /// It goes out now, or a step of it does. Its time as a whole begins with the first.
+    /// Marks a part as dispatched. The total time counts from the first part.
     pub(super) fn mark_dispatched(&mut self, part: RequestPart, now: Instant) {
         debug_assert!(
             self.phase == RequestPhase::Queued || self.part == RequestPart::Step,
@@ -185,7 +185,7 @@ impl RequestState {
         }
     }
 
-    /// The extension said something.
+    /// Handles a report of the extension.
     pub(super) fn on_report(&mut self, report: RequestReport, now: Instant) -> RequestEffect {
         if matches!(self.phase, RequestPhase::Queued | RequestPhase::Done) {
             return RequestEffect::Nothing;
@@ -237,13 +237,13 @@ impl RequestState {
         RequestEffect::Emit { opens, event }
     }
 
-    /// Whether what is out is to be answered event by event.
+    /// Whether the current part is answered by a stream.
     fn streams(&self) -> bool {
         self.streamed && self.part == RequestPart::Last
     }
 
-    /// Restarts the timer that is running: that of the opening, or that between signs of life; in a prompt mode that of
-    /// the whole answer, within its bound.
+    /// Restarts the running idle timer: that of the opening or that between activities; for a prompt the total time,
+    /// within its limit.
     fn sign_of_life(&mut self, now: Instant) {
         if let (false, Some(total), Some(longest)) = (self.streamed, self.timeouts.total, self.timeouts.prompt) {
             let last = self.dispatched.map(|first| first + longest);
@@ -271,20 +271,20 @@ impl RequestState {
         }
         let retry_after = answer.headers.retry_after;
         if opened_as_error.is_some() {
-            // What was opened as an error ends as that error, however the extension ends it.
+            // A stream opened with an error status ends as that error, whichever report ends it.
             let (status, body) = (opened_as_error, super::answer::cut(answer.body));
             return self.upstream_failed(UpstreamError { status, body, retry_after, ..UpstreamError::default() });
         }
         let (status, error) = (answer.status.filter(|status| *status >= 400), answer.error);
         let body = super::answer::cut(answer.body);
-        // With a status it is the app's answer; without one it never got there.
+        // A status means that the app answered; without one it was not reached.
         let code = error.clone().filter(|_| status.is_none());
         let upstream = UpstreamError { status, code, error, body, retry_after, ..UpstreamError::default() };
         self.upstream_failed(upstream)
     }
 
     fn upstream_failed(&mut self, mut upstream: UpstreamError) -> RequestEffect {
-        // A cancellation is one whoever words it, and with whatever status.
+        // After a cancellation every failure counts as cancelled.
         if self.is_cancelled() || upstream.error.as_deref() == Some("request_cancelled") {
             return self.fail(RequestError::Cancelled);
         }
@@ -311,7 +311,7 @@ impl RequestState {
         }
     }
 
-    /// Ends it for a cause of the daemon's own.
+    /// Ends the request with an error of the daemon.
     pub(super) fn fail(&mut self, cause: RequestError) -> RequestEffect {
         if self.phase == RequestPhase::Done {
             return RequestEffect::Nothing;
@@ -320,18 +320,18 @@ impl RequestState {
         RequestEffect::End(RequestEnd::Failed(cause))
     }
 
-    /// What a failure is called. One that was cancelled has failed for no other reason, whoever words it.
+    /// Returns the error to report: after a cancellation always the cancellation.
     pub(super) fn resolve_error(&self, cause: RequestError) -> RequestError {
         if self.is_cancelled() && !cause.is_cancellation() { RequestError::Cancelled } else { cause }
     }
 
-    /// The client can do nothing more for it. One that was to stop anyway ends as cancelled.
+    /// Ends the request because its client is gone; a cancelled request ends as cancelled.
     pub(super) fn on_client_gone(&mut self, gone: crate::bridge::Gone) -> RequestEffect {
         let cause = if self.is_cancelled() { RequestError::Cancelled } else { RequestError::Gone(gone) };
         self.fail(cause)
     }
 
-    /// The caller wants it no more.
+    /// Cancels the request.
     pub(super) fn cancel(&mut self, now: Instant) -> CancelOutcome {
         match self.phase {
             RequestPhase::Done => CancelOutcome::Late,
@@ -351,7 +351,7 @@ impl RequestState {
         self.grace_until.is_some()
     }
 
-    /// When time alone will end it. Once it is cancelled only the grace counts.
+    /// Returns the next deadline. After a cancellation only the grace period counts.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if self.phase == RequestPhase::Done {
             return None;
@@ -362,7 +362,7 @@ impl RequestState {
         })
     }
 
-    /// Time has passed.
+    /// Handles expired deadlines.
     pub(super) fn on_timer(&mut self, now: Instant) -> RequestEffect {
         let over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
         let cause = if self.is_cancelled() {
@@ -371,7 +371,7 @@ impl RequestState {
             }
             RequestError::Cancelled
         } else if over(self.queued_until) {
-            // The policy would have answered: what it gave the answer to is gone.
+            // The policy's own limit has passed without a verdict, so the target must have died.
             RequestError::Internal
         } else if over(self.total_until) {
             RequestError::Timeout

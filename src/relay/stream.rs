@@ -1,7 +1,7 @@
-//! The stream between an exchange and the body that carries it to its caller: one buffer, one end, one reader.
+//! Connects an exchange with the response body that carries its stream to the caller: one buffer, one end, one reader.
 //!
-//! The exchange writes frames and, last, how it ended; the reader takes frames, then the end, which it words itself:
-//! what a caller's status is, only the edge knows. Each notices when the other is gone.
+//! The exchange writes frames and finally the end; the reader takes frames, then the end, which the HTTP layer renders.
+//! Each side notices when the other is gone.
 
 use super::{
     frame_buffer::{FrameBuffer, FrameBufferLimits, FrameBufferOverflow},
@@ -15,25 +15,25 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The last thing on a stream.
+/// End of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEnd {
-    /// How it ended: the app's status, or why it failed.
+    /// HTTP status of the app, or the failure.
     pub result: Result<u16, RequestFailure>,
-    /// What had happened by then.
+    /// Progress of the stream by then.
     pub partial: StreamProgress,
 }
 
-/// What had happened on a stream by its end.
+/// Progress of a stream at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StreamProgress {
-    /// Bytes that waited for the caller when it ended.
+    /// Bytes that were still buffered.
     pub buffered_bytes: usize,
-    /// Events passed on.
+    /// Number of relayed events.
     pub event_count: u64,
-    /// The number of the last one.
+    /// Sequence number of the last event.
     pub last_seq: u64,
-    /// Whether it was opened.
+    /// Whether the stream was opened.
     pub opened: bool,
 }
 
@@ -42,36 +42,36 @@ struct Shared {
     buffer: FrameBuffer,
     end: Option<StreamEnd>,
     waker: Option<Waker>,
-    /// Since when something waits that the reader does not take.
+    /// Time since which the reader has left data in the buffer.
     waiting_since: Option<Instant>,
     reader_gone: bool,
 }
 
-/// The exchange's side.
+/// Writing side, held by the exchange.
 #[derive(Debug)]
 pub(super) struct StreamWriter {
     shared: Arc<Mutex<Shared>>,
     line: Option<Line>,
 }
 
-/// The caller's side.
+/// Reading side, held by the response body.
 #[derive(Debug)]
 pub struct StreamReader {
     shared: Arc<Mutex<Shared>>,
-    /// The request that the stream answers.
+    /// Request that the stream belongs to.
     pub request_id: RequestId,
 }
 
-/// What the reader gets.
+/// An item of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StreamItem {
     /// Whole frames.
     Frames(Bytes),
-    /// The last thing; nothing follows.
+    /// The end; nothing follows.
     End(StreamEnd),
 }
 
-/// A stream for one request. `line`: how to end a reader that takes nothing.
+/// Creates the stream of one request. `line` aborts the connection of a stalled reader.
 pub(super) fn stream(
     request_id: RequestId,
     bounds: FrameBufferLimits,
@@ -88,17 +88,17 @@ pub(super) fn stream(
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // Nothing panics between two changes, so what a panicking thread left is whole.
+    // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl StreamWriter {
-    /// Adds an event's frame for the reader.
+    /// Appends the frame of an event.
     pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), FrameBufferOverflow> {
         self.write(|buffer| buffer.push(frame))
     }
 
-    /// Adds the frame that opens the stream.
+    /// Appends the opening frame.
     pub(super) fn open(&self, frame: Vec<u8>) {
         self.write(|buffer| buffer.open(frame));
     }
@@ -114,14 +114,14 @@ impl StreamWriter {
         written
     }
 
-    /// Ends the stream, once.
+    /// Ends the stream; later calls do nothing.
     pub(super) fn end(&self, result: Result<u16, RequestFailure>, mut partial: StreamProgress) {
         let waker = {
             let mut shared = lock(&self.shared);
             if shared.end.is_some() {
                 return;
             }
-            // What still waits at a good end is on its way, not lost.
+            // At a successful end the buffered bytes will still be delivered, so they do not count as lost.
             partial.buffered_bytes = if result.is_ok() { 0 } else { shared.buffer.waiting() };
             shared.end = Some(StreamEnd { result, partial });
             shared.waiting_since.get_or_insert_with(Instant::now);
@@ -130,13 +130,13 @@ impl StreamWriter {
         wake(waker);
     }
 
-    /// Since when the reader takes nothing although something waits.
+    /// Returns since when the reader has left data in the buffer.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         let shared = lock(&self.shared);
         shared.waiting_since.filter(|_| !shared.reader_gone)
     }
 
-    /// Ends a reader that takes nothing: its connection with it.
+    /// Aborts the connection of a stalled reader.
     pub(super) fn cut(&self) {
         if let Some(line) = &self.line {
             line.cut();
@@ -158,11 +158,11 @@ fn wake(waker: Option<Waker>) {
 }
 
 impl StreamReader {
-    /// What comes next; frames always come before the end.
+    /// Returns the next item; the end comes after all frames.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<StreamItem> {
         let mut shared = lock(&self.shared);
         if let Some(chunk) = shared.buffer.take() {
-            // It counts as read only when the body comes back for more: the library may hold what it took.
+            // The frame counts as read only when the body polls again, because the HTTP library may still hold it.
             shared.waiting_since = Some(Instant::now());
             return Poll::Ready(StreamItem::Frames(chunk));
         }

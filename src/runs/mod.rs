@@ -1,11 +1,11 @@
-//! What is done on somebody's word and must be found again afterwards: tasks and their runs, as those who do it keep them.
+//! Records of operations: tasks and their runs, as kept by the code that performs them.
 //!
 //! ```text
-//! Operation::begin ─► running ─► the work ─► Operation::end ─► succeeded, failed
+//! OperationRecorder::begin ─► running ─► the operation ─► OperationRecord::end ─► succeeded, failed
 //! ```
 //!
-//! Invariant: what cannot be written down is not begun, and what was begun is written down however long the database
-//! cannot be written meanwhile.
+//! Invariant: an operation that cannot be recorded does not begin, and the end of one that began is recorded even if
+//! the database cannot be written for a while.
 
 mod operation_record;
 mod retry;

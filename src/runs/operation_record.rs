@@ -1,4 +1,4 @@
-//! Operations that a caller asked for by hand: a task of one run each, in the same trail as what a model asked for.
+//! Operations that a caller requests directly: each is a task of one run, in the same audit trail as instructions.
 
 use super::{retry_until_committed, truncate_texts};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 use serde_json::Value;
 use std::time::Duration;
 
-/// Where operations are written down. Cheap to clone.
+/// Records operations. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OperationRecorder {
     store: Store,
@@ -20,7 +20,7 @@ pub struct OperationRecorder {
     result_bytes_max: usize,
 }
 
-/// An operation that has begun. [`OperationRecord::end`] says what came of it.
+/// An operation that has begun and must be ended with [`OperationRecord::end`].
 #[derive(Debug)]
 #[must_use = "what has begun must end"]
 pub struct OperationRecord {
@@ -30,17 +30,17 @@ pub struct OperationRecord {
 }
 
 impl OperationRecorder {
-    /// `retry`: until an end that could not be written is tried again. `result_bytes_max`: bytes kept of each text of a
-    /// result.
+    /// Creates a recorder. `retry`: pause before a failed write of an end is repeated. `result_bytes_max`: bytes kept
+    /// of each text in a result.
     pub fn new(store: Store, clock: Clock, retry: Duration, result_bytes_max: usize) -> Self {
         OperationRecorder { store, clock, retry, result_bytes_max }
     }
 
-    /// Writes down that `tool` begins, with this input, on the word of `caller`.
+    /// Records the beginning of an operation with its tool, input and caller.
     ///
     /// # Errors
     ///
-    /// It cannot be written down, and so must not begin.
+    /// The record cannot be written; the operation must not begin.
     pub async fn begin(
         &self,
         tool: &'static str,
@@ -48,7 +48,7 @@ impl OperationRecorder {
         input: String,
     ) -> Result<OperationRecord, StoreError> {
         let now = self.clock.now_ms();
-        // What it is given may be secret, and titles are shown to everybody: only the trail's message has it.
+        // The input may be secret and titles are public, so only the message in the audit trail contains it.
         let task = NewTask {
             kind: TaskKind::HostOperation,
             status: TaskStatus::Running,
@@ -70,8 +70,8 @@ impl OperationRecorder {
 }
 
 impl OperationRecord {
-    /// Writes down what came of it. Where that cannot be written now it is tried until it can, behind the caller's back:
-    /// the operation has happened.
+    /// Records the result. If the write fails it is repeated in the background until it succeeds, because the operation
+    /// has already happened.
     pub async fn end(self, ok: bool, result: Value) {
         let OperationRecord { recorder, task_id, run_id } = self;
         let now = recorder.clock.now_ms();

@@ -1,13 +1,13 @@
-//! Changes that must be made because what they tell has happened already.
+//! Retries changes that have to be committed because they record something that already happened.
 
 use crate::store::{SqliteConnection, Store, StoreError};
 use std::time::Duration;
 
-/// Makes a change in one transaction, again and again until it is made; `failed` is told each time it could not be.
+/// Runs a transaction until it is committed; `failed` is called after each failed attempt.
 ///
 /// # Errors
 ///
-/// The store is closed, or there is nothing to be changed.
+/// The store is closed, or the row to be changed does not exist.
 pub async fn retry_until_committed<T, F>(
     store: &Store,
     retry: Duration,
@@ -56,7 +56,7 @@ mod tests {
             }
         };
         let mut told = Vec::new();
-        // The clock stands still while the store works, and the pauses between are its only way to go on.
+        // Only the pauses advance the test's clock; it stands still during store operations.
         let made =
             retry_until_committed(&store, Duration::from_millis(1), |error| told.push(error.to_string()), change);
         assert_eq!(made.await, Ok(2));

@@ -13,7 +13,7 @@ pub fn truncate_texts(mut result: Value, bytes_max: usize) -> Value {
     result
 }
 
-/// Cuts below a value; answers whether it is itself a text that was cut.
+/// Truncates texts below `value`; returns whether `value` itself is a text that was truncated.
 fn truncate_in(value: &mut Value, bytes_max: usize) -> bool {
     match value {
         Value::String(text) if text.len() > bytes_max => {

@@ -32,30 +32,30 @@ pub(super) use expire::expire;
 pub use trail::{AuditSubject, AuditTrail};
 pub use verify::{AuditVerdict, ChainBreak, ChainFault, ChainVerifier, verify};
 
-/// Most bytes of a line's message; what is longer is cut.
+/// Most bytes of a line's message; longer ones are truncated.
 pub const MESSAGE_BYTES_MAX: usize = 4_096;
-/// The row of the ends.
+/// Id of the only row of `audit_chain`.
 const ROW: i32 = 1;
 
-/// A line as its neighbours know it.
+/// Number and hash of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChainLink {
-    /// Its number.
+    /// Number of the line.
     pub number: i64,
-    /// Its hash.
+    /// Hash of the line.
     pub hash: String,
 }
 
-/// Where the chain begins and ends.
+/// Both ends of the chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainEnds {
-    /// The last line that left by age.
+    /// The last line deleted by age.
     pub anchor: Option<ChainLink>,
-    /// The last line that was written, there or gone.
+    /// The last line written, deleted or not.
     pub head: Option<ChainLink>,
 }
 
-/// How much a line matters.
+/// Severity of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum AuditLevel {
@@ -65,7 +65,7 @@ pub enum AuditLevel {
 }
 
 impl AuditLevel {
-    /// The level as it is written.
+    /// Returns the name of the level.
     pub fn name(self) -> &'static str {
         match self {
             AuditLevel::Info => "info",
@@ -75,28 +75,28 @@ impl AuditLevel {
     }
 }
 
-/// What a line says.
+/// A line to be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuditEntry<'a> {
-    /// To which task it happened; of a batch without a task, to which batch.
+    /// Task that the line is about; the batch for a batch without a task.
     pub task_id: &'a str,
-    /// In which run of it.
+    /// Run that the line is about.
     pub run_id: Option<&'a str>,
-    /// When, in Unix milliseconds.
+    /// Time, in Unix milliseconds.
     pub at: WallMs,
-    /// How much it matters.
+    /// Severity.
     pub level: AuditLevel,
-    /// What happened, as a name: mostly the status that was entered.
+    /// Name of the event, usually the status that was entered.
     pub event: &'a str,
-    /// What happened, for people; cut at [`MESSAGE_BYTES_MAX`].
+    /// Description for people, truncated to [`MESSAGE_BYTES_MAX`].
     pub message: &'a str,
 }
 
-/// Where the chain begins and ends.
+/// Reads both ends of the chain.
 ///
 /// # Errors
 ///
-/// `NotFound`: somebody took that away.
+/// `NotFound`: the row was deleted.
 pub fn ends(conn: &mut SqliteConnection) -> Result<ChainEnds, StoreError> {
     let columns = (chain::anchor_number, chain::anchor_hash, chain::head_number, chain::head_hash);
     let (anchor, anchor_hash, head, head_hash): (i64, Option<String>, i64, Option<String>) =
@@ -105,7 +105,7 @@ pub fn ends(conn: &mut SqliteConnection) -> Result<ChainEnds, StoreError> {
     Ok(ChainEnds { anchor: link(anchor, anchor_hash), head: link(head, head_hash) })
 }
 
-/// Writes a line at the end of the chain. The caller has opened the transaction, and what the line tells stands in it.
+/// Appends a line within the open transaction that also makes the described change.
 pub(super) fn append(conn: &mut SqliteConnection, entry: &AuditEntry<'_>) -> Result<LogRow, StoreError> {
     let head = ends(conn)?.head;
     let id = head.as_ref().map_or(1, |head| head.number.saturating_add(1));
@@ -128,12 +128,12 @@ pub(super) fn append(conn: &mut SqliteConnection, entry: &AuditEntry<'_>) -> Res
     Ok(row)
 }
 
-/// The name of a line, from its number.
+/// Returns the name of a line from its number.
 fn log_id(number: i64) -> String {
     format!("log_{number:016}")
 }
 
-/// The beginning of a text, as much as a line takes.
+/// Returns the beginning of a text, up to the limit of a line.
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }

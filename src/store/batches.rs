@@ -29,7 +29,7 @@ pub use write::{
     expire_approvals, finish, new_id,
 };
 
-/// How a batch stands.
+/// Status of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is what its name says")]
@@ -48,7 +48,7 @@ pub enum BatchStatus {
 }
 
 impl BatchStatus {
-    /// Every one.
+    /// Every status.
     pub const ALL: [BatchStatus; 11] = [
         BatchStatus::NoInstructions,
         BatchStatus::DuplicateOnly,
@@ -63,7 +63,7 @@ impl BatchStatus {
         BatchStatus::Interrupted,
     ];
 
-    /// The status as it is written.
+    /// Returns the stored name.
     pub fn name(self) -> &'static str {
         match self {
             BatchStatus::NoInstructions => "no_instructions",
@@ -80,17 +80,17 @@ impl BatchStatus {
         }
     }
 
-    /// The status that is written so.
+    /// Returns the status with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether nothing more happens to it.
+    /// Whether the status is final.
     pub fn is_final(self) -> bool {
         !matches!(self, BatchStatus::PendingApproval | BatchStatus::Queued | BatchStatus::Running)
     }
 
-    /// How a task begins whose batch begins so; nothing where nothing is to be done.
+    /// Returns the initial status of the batch's task; `None` if the batch needs no task.
     fn task_status(self) -> Option<tasks::TaskStatus> {
         match self {
             BatchStatus::PendingApproval => Some(tasks::TaskStatus::PendingApproval),
@@ -106,17 +106,17 @@ impl BatchStatus {
     }
 }
 
-/// How a message came here.
+/// How a message arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchOrigin {
     /// A client observed it.
     Live,
-    /// A caller gave it.
+    /// A caller submitted it.
     Http,
 }
 
 impl BatchOrigin {
-    /// The origin as it is written.
+    /// Returns the stored name.
     pub fn name(self) -> &'static str {
         match self {
             BatchOrigin::Live => "live",
@@ -125,7 +125,7 @@ impl BatchOrigin {
     }
 }
 
-/// What became of the results.
+/// Status of the delivery of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum DeliveryStatus {
@@ -136,7 +136,7 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
-    /// The delivery as it is written.
+    /// Returns the stored name.
     pub fn name(self) -> &'static str {
         match self {
             DeliveryStatus::Off => "off",
@@ -147,92 +147,92 @@ impl DeliveryStatus {
     }
 }
 
-/// A batch without its plan. All times in Unix milliseconds.
+/// A batch without its plan. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
 pub struct BatchRow {
-    /// Its number, ascending in order of arrival.
+    /// Number, ascending in order of arrival.
     #[serde(skip)]
     pub id: i64,
-    /// Its name.
+    /// Id of the batch.
     pub batch_id: String,
-    /// Its task.
+    /// Id of its task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<String>,
     /// See [`BatchStatus`].
     pub status: String,
     /// See [`BatchOrigin`].
     pub origin: String,
-    /// Whose message it is.
+    /// The message.
     #[serde(flatten)]
     pub message: BatchMessage,
-    /// When it came.
+    /// Time of arrival.
     pub created_at: WallMs,
-    /// When it ended.
+    /// Time of its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<WallMs>,
-    /// Its approval.
+    /// Approval state.
     #[serde(flatten)]
     pub approval: ApprovalRow,
     /// See [`DeliveryStatus`].
     pub delivery: String,
-    /// Of the batch and its plan: what an approval holds for.
+    /// Digest of the batch and its plan, which an approval is bound to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
-/// Whose message a batch is.
+/// Identity of a batch's message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = batches)]
 pub struct BatchMessage {
-    /// On which platform.
+    /// Platform.
     pub platform: String,
-    /// In which conversation.
+    /// Conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
-    /// Which message.
+    /// Id of the message.
     pub assistant_message_id: String,
-    /// The client that saw it.
+    /// Client that observed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
 }
 
-/// The approval of a batch: until when it may be given, and what was decided.
+/// Approval state of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Serialize)]
 pub struct ApprovalRow {
-    /// Until when a person may decide.
+    /// End of the time for a decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<WallMs>,
-    /// When somebody decided.
+    /// Time of the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<WallMs>,
-    /// Who decided.
+    /// Origin of the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
-    /// Why it stands as it stands.
+    /// Reason of the current status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A batch with everything that was decided about it.
+/// A batch with its plan.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct StoredBatch {
     /// The batch.
     pub row: BatchRow,
-    /// Its blocks, instructions and what each would run, as JSON; the center's own.
+    /// Blocks, instructions and operations as JSON, in the format of the instruction center.
     pub plan: String,
-    /// Why it was refused, as JSON.
+    /// Rejection, as JSON.
     pub rejection: Option<String>,
 }
 
-/// Which batches are asked for.
+/// Filter for batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchFilter {
-    /// Only of this status.
+    /// Only this status.
     pub status: Option<BatchStatus>,
-    /// Only of this platform.
+    /// Only this platform.
     pub platform: Option<String>,
-    /// Only those with a smaller number.
+    /// Only batches with a smaller number.
     pub before: Option<i64>,
-    /// At most so many.
+    /// Most batches to return.
     pub limit: usize,
 }

@@ -1,21 +1,21 @@
-//! The keys of the instructions that were ever taken on: written before the first of a batch runs, and there for good.
+//! Keys of all instructions ever accepted: stored before the first instruction of a batch runs, and never deleted.
 
 use super::{StoreError, schema::dedupe_keys as keys, worker::savepoint};
 use crate::clock::WallMs;
 use diesel::prelude::*;
 
-/// Which keys of a batch are new. Each is a place in the list that was given.
+/// New and known keys of a batch, as indexes into the given list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyReservation {
-    /// Those that are the batch's from now on.
+    /// Keys reserved for this batch.
     pub new: Vec<usize>,
-    /// Those that were taken before, or stand in the list twice.
+    /// Keys reserved before, or repeated in the list.
     pub duplicates: Vec<usize>,
 }
 
-/// Takes the keys of a batch that nobody has taken yet.
+/// Reserves the keys that are not taken.
 ///
-/// It holds when the transaction that it stands in is committed: nothing of the batch may run before.
+/// The reservation holds once the surrounding transaction is committed; nothing of the batch may run before.
 pub fn reserve(
     conn: &mut SqliteConnection,
     batch_id: &str,
@@ -33,7 +33,7 @@ pub fn reserve(
     })
 }
 
-/// Which of the keys would be new, for a plan that takes none.
+/// Returns which keys would be new, without reserving any.
 pub fn peek(conn: &mut SqliteConnection, wanted: &[&str]) -> Result<KeyReservation, StoreError> {
     let mut seen = KeyReservation::default();
     for (place, key) in wanted.iter().enumerate() {
@@ -43,7 +43,7 @@ pub fn peek(conn: &mut SqliteConnection, wanted: &[&str]) -> Result<KeyReservati
     Ok(seen)
 }
 
-/// The batch that has a key.
+/// Returns the batch that holds a key.
 pub fn owner(conn: &mut SqliteConnection, key: &str) -> Result<Option<String>, StoreError> {
     Ok(keys::table.find(key).select(keys::batch_id).first(conn).optional()?)
 }

@@ -1,7 +1,7 @@
-//! Login state: what each client told of its logins and of the endpoints their pages use, one row a login.
+//! Login state as reported by clients: logins and the endpoints used by their pages, one row per login.
 //!
-//! Credentials and endpoints are told apart from each other, so a row is written part by part: one that is not told
-//! stays as it was. Endpoints add up over time. Both tables are bounded for each client where they are written.
+//! Credentials and endpoints are reported separately, so a row is written part by part; a missing part stays unchanged.
+//! Endpoints accumulate over time. Both tables are limited per client when they are written.
 
 mod read;
 mod write;
@@ -20,77 +20,77 @@ pub use read::{
 pub use write::write_all;
 pub(super) use write::{expire, expire_endpoints};
 
-/// Which login.
+/// Key of a login.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LoginKey {
-    /// Of which client.
+    /// Client.
     pub client_id: Arc<str>,
-    /// On which platform.
+    /// Platform.
     pub platform: Arc<str>,
-    /// Of which account, where the page shows it.
+    /// Account, if the page shows it.
     pub account: Option<Arc<str>>,
 }
 
-/// What was told of a login; an absent part stays as it was.
+/// Report about a login; a missing part stays unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginRow {
-    /// Which login.
+    /// The login.
     pub key: LoginKey,
-    /// When the daemon was told, in Unix milliseconds.
+    /// Time of the report, in Unix milliseconds.
     pub told_at: WallMs,
-    /// Its credentials.
+    /// Credentials.
     pub credentials: Option<CredentialPart>,
-    /// Its endpoints.
+    /// Endpoints.
     pub endpoints: Option<EndpointPart>,
 }
 
-/// The credentials of a login: names and counts only.
+/// Credentials of a login: names and counts only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialPart {
-    /// Salted digest, made by the extension.
+    /// Salted digest, computed by the extension.
     pub credential_fingerprint: Option<String>,
-    /// The extension's own judgement.
+    /// Judgement of the extension.
     pub freshness: Freshness,
-    /// How many headers they consist of.
+    /// Number of headers.
     pub header_count: i64,
-    /// In Unix milliseconds.
+    /// Time of capture, in Unix milliseconds.
     pub captured_at: WallMs,
-    /// In Unix milliseconds.
+    /// Time of last use, in Unix milliseconds.
     pub last_seen_at: WallMs,
 }
 
-/// The endpoints of a login.
+/// Endpoints of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointPart {
     /// Salted digest of the credential in use.
     pub credential_fingerprint: Option<String>,
-    /// Those that are known now; earlier ones stay.
+    /// Currently known endpoints; earlier ones are kept.
     pub endpoints: Vec<EndpointRow>,
-    /// When the list changed, in Unix milliseconds.
+    /// Time of the last change, in Unix milliseconds.
     pub updated_at: WallMs,
     /// Whether a prompt template was learned.
     pub prompt_template: bool,
 }
 
-/// One endpoint. Times in Unix milliseconds.
+/// One endpoint. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EndpointRow {
-    /// Its method.
+    /// HTTP method.
     pub method: String,
-    /// Its path, ids replaced by `{id}`.
+    /// Path, with ids replaced by `{id}`.
     pub path: String,
-    /// When it was first seen; of several times the smallest counts.
+    /// First sight; the smallest of several times.
     pub first_seen_at: WallMs,
-    /// When it was last seen; of several times the largest counts.
+    /// Last sight; the largest of several times.
     pub last_seen_at: WallMs,
 }
 
-/// How much is kept.
+/// Limits of stored logins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginLimits {
-    /// Logins of a client.
+    /// Most logins of a client.
     pub max_accounts: usize,
-    /// Endpoints of a login.
+    /// Most endpoints of a login.
     pub max_endpoints: usize,
 }
 
@@ -101,7 +101,7 @@ impl From<&LoginState> for LoginLimits {
 }
 
 impl LoginRow {
-    /// Takes over what an older row of the same login told and this one does not.
+    /// Merges the parts that only an older row of the same login has.
     pub(super) fn absorb(&mut self, older: LoginRow, limits: &LoginLimits) {
         self.credentials = self.credentials.take().or(older.credentials);
         self.endpoints = match (self.endpoints.take(), older.endpoints) {
@@ -114,12 +114,12 @@ impl LoginRow {
         self.bound(limits);
     }
 
-    /// Lets go of the endpoints beyond the limit, those longest unseen.
+    /// Drops the endpoints beyond the limit, those unseen for the longest time first.
     pub(super) fn bound(&mut self, limits: &LoginLimits) {
         let Some(EndpointPart { endpoints, .. }) = &mut self.endpoints else { return };
         if endpoints.len() > limits.max_endpoints {
             let mut seen: Vec<_> = endpoints.iter().map(|endpoint| endpoint.last_seen_at).enumerate().collect();
-            // Of those seen at the same time the last told stay, as in the table.
+            // Of endpoints seen at the same time, the last reported are kept, as in the table.
             seen.sort_by_key(|(at, seen)| std::cmp::Reverse((*seen, *at)));
             seen.truncate(limits.max_endpoints);
             let stay: std::collections::HashSet<_> = seen.into_iter().map(|(at, _)| at).collect();
@@ -140,9 +140,9 @@ impl EndpointRow {
     }
 }
 
-/// Both lists in the order of first arrival, each endpoint once.
+/// Merges two lists in the order of first arrival.
 fn union(mut older: Vec<EndpointRow>, newer: Vec<EndpointRow>) -> Vec<EndpointRow> {
-    // A client that repeats itself tells the same list.
+    // Fast path: a client usually repeats the same list.
     if older.len() == newer.len() && older.iter().zip(&newer).all(|(older, newer)| older.same(newer)) {
         older.iter_mut().zip(&newer).for_each(|(older, newer)| older.join(newer));
         return older;

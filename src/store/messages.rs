@@ -16,31 +16,31 @@ use diesel::{
 use serde::Serialize;
 use std::{fmt, sync::Arc};
 
-/// A message to be written. Times in Unix milliseconds.
+/// A message to be written. Times are Unix milliseconds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MessageRow {
     /// The client that observed it.
     pub client_id: Arc<str>,
-    /// On which platform.
+    /// Platform.
     pub platform: String,
-    /// In which conversation.
+    /// Conversation.
     pub conversation_id: Option<String>,
-    /// Which message.
+    /// Id of the message.
     pub assistant_message_id: String,
     /// The whole text.
     pub raw_text: Arc<str>,
     /// Length of the text in characters.
     pub raw_length: i64,
-    /// Tells texts apart.
+    /// Digest of the text, which distinguishes versions of a message.
     pub digest: [u8; 32],
-    /// When the extension observed it.
+    /// Time of observation.
     pub observed_at: WallMs,
-    /// When the daemon was told.
+    /// Time of the report.
     pub received_at: WallMs,
 }
 
 impl fmt::Debug for MessageRow {
-    /// Without the text, which belongs in no log.
+    /// Omits the text, which must not appear in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageRow")
             .field("client_id", &self.client_id)
@@ -54,33 +54,33 @@ impl fmt::Debug for MessageRow {
     }
 }
 
-/// A message as the store keeps it and shows it. Times in Unix milliseconds.
+/// A stored message. Times are Unix milliseconds.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct StoredMessage {
-    /// Its number, ascending in order of arrival.
+    /// Number, ascending in order of arrival.
     #[serde(skip)]
     pub id: i64,
-    /// The client that observed it last.
+    /// Client that observed it last.
     pub client_id: String,
-    /// On which platform.
+    /// Platform.
     pub platform: String,
-    /// In which conversation.
+    /// Conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
-    /// Which message.
+    /// Id of the message.
     pub assistant_message_id: String,
     /// The whole text.
     pub raw_text: String,
     /// Length of the text in characters.
     pub raw_length: i64,
-    /// When the extension observed it, the last time.
+    /// Time of the last observation.
     pub observed_at: WallMs,
-    /// When the daemon was told, the last time.
+    /// Time of the last report.
     pub received_at: WallMs,
 }
 
 impl fmt::Debug for StoredMessage {
-    /// Without the text, which belongs in no log.
+    /// Omits the text, which must not appear in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredMessage")
             .field("id", &self.id)
@@ -95,27 +95,27 @@ impl fmt::Debug for StoredMessage {
     }
 }
 
-/// Which messages are asked for.
+/// Filter for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageFilter {
     /// Only this platform.
     pub platform: Option<String>,
-    /// Only this conversation; empty: those without one.
+    /// Only this conversation; empty: messages without one.
     pub conversation_id: Option<String>,
     /// Only messages with a smaller number.
     pub before: Option<i64>,
-    /// At most this many.
+    /// Most messages to return.
     pub limit: i64,
-    /// At most this many bytes of text, but at least one message.
+    /// Most bytes of text in total; at least one message is returned.
     pub bytes_max: i64,
 }
 
-/// A part of the messages, newest first.
+/// A page of messages, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessagePage {
-    /// The messages.
+    /// Messages of the page.
     pub messages: Vec<StoredMessage>,
-    /// Where the next older part begins, when there is one.
+    /// Value of `before` for the next page, if there is one.
     pub next_before: Option<i64>,
 }
 
@@ -175,7 +175,7 @@ fn sizes_statement(filter: &MessageFilter) -> SqlStatement<'_, (BigInt, BigInt)>
     let sql = format!(
         "SELECT id, octet_length(raw_text) FROM final_messages {index} WHERE {narrowed} ORDER BY id DESC LIMIT ?"
     );
-    // One more tells whether there is more.
+    // One more row shows whether there is another page.
     binds.push(BindValue::Int(filter.limit.max(0).saturating_add(1)));
     SqlStatement::new(sql, binds)
 }
@@ -226,7 +226,7 @@ fn stored(row: Row) -> StoredMessage {
     }
 }
 
-/// Deletes `rows` messages that were last received before `cutoff`.
+/// Deletes up to `rows` messages last received before `cutoff`.
 pub(super) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM final_messages WHERE id IN \
                   (SELECT id FROM final_messages WHERE received_at < ? ORDER BY received_at LIMIT ?)";

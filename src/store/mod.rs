@@ -56,52 +56,51 @@ pub use write_behind::WriteBehind;
 #[cfg(test)]
 pub(crate) use open::memory;
 
-/// Why an operation gave no result.
+/// Error of a store operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store is closed, or its thread died.
     #[error("store is not running")]
     Gone,
-    /// The operation panicked; whether it had an effect depends on whether it ran in a transaction (then none).
+    /// The operation panicked. Within a transaction it had no effect.
     #[error("a store operation panicked")]
     Panicked,
-    /// No such row.
+    /// The row does not exist.
     #[error("no such row")]
     NotFound,
-    /// The database cannot be read or written now; the same operation may work later.
+    /// The database is temporarily unavailable; the operation may succeed later.
     #[error("store is unavailable: {0}")]
     Unavailable(#[from] Unavailable),
-    /// The operation itself is at fault.
+    /// The operation itself failed.
     #[error("database error: {0}")]
     Database(String),
 }
 
-/// What keeps the database from being read or written.
+/// Why the database is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// Another process holds it for longer than `store.busy_timeout_ms`.
+    /// Another process has locked it for longer than `store.busy_timeout_ms`.
     #[error("database is locked")]
     Busy,
-    /// The file may not be written.
+    /// The file is read-only.
     #[error("database is read-only")]
     ReadOnly,
     /// The disk is full.
     #[error("disk is full")]
     Full,
-    /// The disk fails.
+    /// Reading or writing the disk failed.
     #[error("disk error: {0}")]
     Disk(String),
-    /// What is in the file is not what was written there.
+    /// The content of the file is damaged.
     #[error("database is damaged: {0}")]
     Damaged(String),
-    /// It had to be opened again and that failed.
+    /// Reopening the database failed.
     #[error("{0}")]
     NotOpen(String),
 }
 
 impl StoreError {
-    /// Whether the connection itself is at fault: one that was opened while the file could not be written, or whose
-    /// files the disk failed, stays so, whatever is mended meanwhile.
+    /// Whether the connection has to be replaced: after these errors it keeps failing even when the cause is fixed.
     fn spoils_connection(&self) -> bool {
         matches!(self, StoreError::Unavailable(Unavailable::ReadOnly | Unavailable::Disk(_)))
     }
@@ -118,7 +117,7 @@ impl From<diesel::result::Error> for StoreError {
     }
 }
 
-/// diesel drops SQLite's code and keeps its text, which has been the same for as long as WAL exists.
+/// Derives the cause from SQLite's error text, because diesel drops the code. The texts are as old as WAL.
 fn classify(text: String) -> StoreError {
     let starts = |prefix: &str| text.starts_with(prefix);
     if starts("database is locked") || starts("database table is locked") {
@@ -144,20 +143,20 @@ fn classify(text: String) -> StoreError {
     }
 }
 
-/// The handle that the rest of the daemon holds; hides the actor.
+/// Handle to the store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    /// Taken by [`Store::close`]: the thread ends when the last address is gone.
+    /// Taken by [`Store::close`]; the thread ends when the last address is dropped.
     worker: Arc<Mutex<Option<Addr<ConnectionWorker>>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
-    /// Nothing for a database in memory, which is there for one connection alone.
+    /// Absent for an in-memory database, which exists for one connection only.
     readers: Option<ReaderPool>,
     closed: CancellationToken,
     metrics: metrics::Store,
 }
 
-/// Reads something that is always there, to find out whether reading works.
+/// Reads a row that always exists, to check that reading works.
 pub fn ping(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     requests::last_id(conn).map(|_| ())
 }
@@ -169,15 +168,15 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the database and starts its thread; the caller's arbiter passes the operations on.
+    /// Opens the database and starts its threads; operations are forwarded by the caller's arbiter.
     ///
-    /// The file is made with mode 0600 when there is none. One that is corrupt, newer or of another program is
-    /// refused and left as it is.
+    /// A missing file is created with mode 0600. A file that is corrupt, newer or of another program is rejected and
+    /// left unchanged.
     pub fn open(path: &Path, settings: &StoreSettings) -> Result<Self, OpenError> {
         assert!(settings.max_operations > 0, "a store without room would never run anything");
         let max_operations = settings.max_operations.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         let busy_timeout_ms = settings.busy_timeout_ms;
-        // The first writer takes the connection that was checked here, its successors open their own.
+        // The first writer takes the connection that was checked here; its successors open their own.
         let opened = Mutex::new(Some(open::connect(path, busy_timeout_ms)?));
         let file = path.to_owned();
         let worker = SyncArbiter::start(1, move || {
@@ -197,7 +196,7 @@ impl Store {
         })
     }
 
-    /// The same store, its operations timed.
+    /// Returns the store with timing metrics for its operations.
     #[must_use]
     pub fn timed(self, metrics: metrics::Store) -> Self {
         Store { metrics, ..self }
@@ -220,9 +219,9 @@ impl Store {
         worker.send(RunOperation::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Runs one operation on the writer's thread: a single statement that writes, or a read that belongs to it.
+    /// Runs an operation on the writer's thread: a single writing statement, or a read that belongs to it.
     ///
-    /// A caller that stops waiting withdraws an operation that has not begun.
+    /// Dropping the future withdraws an operation that has not begun.
     pub async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -231,11 +230,11 @@ impl Store {
         self.time("run", self.write(operation)).await
     }
 
-    /// Runs one operation that only reads, on one snapshot of the database, beside the writer and other reads.
+    /// Runs a read-only operation on one snapshot of the database, in parallel with the writer and other reads.
     ///
-    /// It may take long: of several readers one is never busy with such.
+    /// It may take long: with several readers, one is kept free of such operations.
     ///
-    /// A caller that stops waiting withdraws an operation that has not begun.
+    /// Dropping the future withdraws an operation that has not begun.
     pub async fn read<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -248,7 +247,7 @@ impl Store {
         }
     }
 
-    /// The same for a read that is over at once: it waits for no long one while there is more than one reader.
+    /// Like [`read`](Self::read), for short operations: with several readers it never waits for a long one.
     pub async fn read_now<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -261,7 +260,7 @@ impl Store {
         }
     }
 
-    /// Runs one operation in a transaction that is immediate, so that it never fails half-way for a lock.
+    /// Runs an operation in an immediate transaction, so that it never fails half-way because of a lock.
     pub async fn transact<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -270,25 +269,25 @@ impl Store {
         self.time("transact", self.write(|conn| worker::immediate(conn, operation))).await
     }
 
-    /// Has the writer open the database anew before its next operation: for whoever was told that it cannot be written,
-    /// and kept the error within a success.
+    /// Makes the writer reopen the database before its next operation; for callers that handle the error of a failed
+    /// write themselves.
     async fn renew(&self) -> Result<(), StoreError> {
         let _place = self.room.acquire().await.map_err(|_| StoreError::Gone)?;
         let worker = self.worker().clone().ok_or(StoreError::Gone)?;
         worker.send(RenewConnection).await.map_err(|_| StoreError::Gone)
     }
 
-    /// Whether its thread is there. Waits for what was sent before; a store that was closed has ended in order.
+    /// Whether the writer's thread is alive, after all earlier operations; true after an orderly close.
     pub async fn is_there(&self) -> bool {
         self.run(|_| Ok(())).await != Err(StoreError::Gone) || self.closed.is_cancelled()
     }
 
-    /// Waits for what was sent before, moves the log into the database, closes it and ends the threads.
+    /// Completes earlier operations, moves the log into the database, closes it and ends the threads.
     ///
-    /// Every later operation is [`StoreError::Gone`]. Closing twice does no harm.
+    /// Later operations fail with [`StoreError::Gone`]. Closing twice is harmless.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.closed.cancel();
-        // The semaphore is fair: having all the room means that everything before is done.
+        // The semaphore is fair: holding all permits means that all earlier operations are done.
         let read = async {
             if let Some(readers) = &self.readers {
                 readers.close().await;
@@ -303,7 +302,7 @@ impl Store {
         worker.send(CloseConnection).await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Ends when the store is being closed.
+    /// Completes when the store is being closed.
     pub(super) fn closed(&self) -> impl Future<Output = ()> + 'static {
         self.closed.clone().cancelled_owned()
     }

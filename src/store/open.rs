@@ -18,7 +18,7 @@ use std::{
 
 pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
-/// The table in which diesel notes what it has applied.
+/// Table in which diesel records applied migrations.
 const APPLIED: &str = "__diesel_schema_migrations";
 
 /// The first SQLite without the WAL-reset bug.
@@ -28,24 +28,24 @@ const APPLIED: &str = "__diesel_schema_migrations";
 /// is newer; a build that was linked against the system's is what this catches.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// Up to this size the whole file is checked at the start, which takes about a millisecond.
+/// Largest file that is checked completely at the start, which takes about a millisecond.
 const CHECKED_WHOLE_BYTES: u64 = 512 * 1024;
 
-/// Why the database was not opened.
+/// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// This SQLite may lose committed rows.
+    /// The linked SQLite may lose committed rows.
     #[error("sqlite {found} has the WAL-reset bug, 3.51.3 or newer is needed")]
     OldSqlite {
-        /// The version that is linked.
+        /// Version of the linked SQLite.
         found: String,
     },
-    /// The file cannot be made or reached.
+    /// The file cannot be created or accessed.
     #[error("database {} cannot be opened: {reason}", path.display())]
     Unreachable {
         /// The database's file.
         path: PathBuf,
-        /// What the system or SQLite says.
+        /// Error of the system or of SQLite.
         reason: String,
     },
     /// Others may change or read it, or put another in its place.
@@ -62,7 +62,7 @@ pub enum OpenError {
         /// The database's file.
         path: PathBuf,
     },
-    /// The file is damaged, or no SQLite database at all.
+    /// The file is damaged or not a SQLite database.
     #[error(
         "database {} is corrupt and was left as it is: {reason}; repair it, or have `serve --new-store` move it aside",
         path.display()
@@ -70,7 +70,7 @@ pub enum OpenError {
     Corrupt {
         /// The database's file.
         path: PathBuf,
-        /// What SQLite says.
+        /// Error of SQLite.
         reason: String,
     },
     /// A newer version of this program has written the database.
@@ -84,7 +84,7 @@ pub enum OpenError {
         /// The first migration that is unknown here.
         migration: String,
     },
-    /// A SQLite database with tables of someone else.
+    /// A SQLite database of another program.
     #[error("database {} belongs to another program (it has table {table}) and was left as it is", path.display())]
     Foreign {
         /// The database's file.
@@ -97,7 +97,7 @@ pub enum OpenError {
     Migration {
         /// The database's file.
         path: PathBuf,
-        /// What SQLite says.
+        /// Error of SQLite.
         reason: String,
     },
 }
@@ -213,7 +213,7 @@ fn create(path: &Path) -> Result<u64, OpenError> {
     let beside = |suffix| PathBuf::from([path.as_os_str(), OsStr::new(suffix)].into_iter().collect::<OsString>());
     let in_system = |error| unreachable(path, error);
     let draft = beside(".new");
-    // A log without its database would be replayed into the new one; SQLite would drop it as well.
+    // SQLite would replay a log without its database into the new one.
     for leftover in [&draft, &beside("-wal"), &beside("-shm"), &beside("-journal")] {
         fs::remove_file(leftover).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
@@ -232,7 +232,7 @@ fn create(path: &Path) -> Result<u64, OpenError> {
 
 fn establish(path: &Path) -> Result<SqliteConnection, OpenError> {
     let text = path.to_str().ok_or_else(|| unreachable(path, "the path is not UTF-8"))?;
-    // What looks like a URI must not be read as one.
+    // A path that looks like a URI must not be parsed as one.
     let uri = text.starts_with("file:") || text.starts_with("sqlite:");
     let location = if uri { format!("./{text}") } else { text.to_owned() };
     SqliteConnection::establish(&location).map_err(|error| unreachable(path, error))

@@ -1,5 +1,4 @@
-//! The clients that the operator approved, each with the key of its proof. They leave when they are forgotten, never by
-//! age.
+//! Approved clients with their proof keys. Rows are deleted on request only, never by age.
 
 use super::{StoreError, schema::pairings};
 use crate::{clock::WallMs, ids::ClientId, secret::Secret};
@@ -9,19 +8,19 @@ use std::sync::Arc;
 /// An approved client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairingRow {
-    /// Who.
+    /// Id of the client.
     pub client_id: ClientId,
-    /// From which origin alone it may come; `none` for a peer that is no browser.
+    /// The only origin it may connect from; `none` for a peer that is not a browser.
     pub origin: Arc<str>,
-    /// The key of the proof, 64 lower-case hexadecimal digits.
+    /// Proof key, 64 lower-case hexadecimal digits.
     pub client_secret: Secret,
-    /// When it asked, in Unix milliseconds.
+    /// Time of the pairing request, in Unix milliseconds.
     pub requested_at: WallMs,
-    /// When it was approved, in Unix milliseconds.
+    /// Time of approval, in Unix milliseconds.
     pub approved_at: WallMs,
 }
 
-/// Everybody who was approved.
+/// Returns all approved clients.
 pub fn all(conn: &mut SqliteConnection) -> Result<Vec<PairingRow>, StoreError> {
     type Columns = (String, String, String, WallMs, WallMs);
     let rows = pairings::table.order(pairings::client_id).load::<Columns>(conn)?;
@@ -35,7 +34,7 @@ pub fn all(conn: &mut SqliteConnection) -> Result<Vec<PairingRow>, StoreError> {
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// Writes an approval; it takes the place of an older one of that client.
+/// Stores an approval; it replaces an earlier one of the same client.
 pub fn write(conn: &mut SqliteConnection, row: &PairingRow) -> Result<(), StoreError> {
     let columns = (
         pairings::client_id.eq(row.client_id.as_str()),
@@ -48,7 +47,7 @@ pub fn write(conn: &mut SqliteConnection, row: &PairingRow) -> Result<(), StoreE
     Ok(())
 }
 
-/// Forgets a client; answers whether it was known.
+/// Deletes a client; returns whether it was known.
 pub fn forget(conn: &mut SqliteConnection, client_id: &ClientId) -> Result<bool, StoreError> {
     Ok(diesel::delete(pairings::table.find(client_id.as_str())).execute(conn)? > 0)
 }

@@ -1,8 +1,8 @@
-//! What the request policy must not forget in a restart: what each target remembers, one row a target, and the
-//! dispatches in the window of each platform, one row a dispatch.
+//! State of the request policy that survives a restart: one row per target, and one per dispatch in a platform's
+//! window.
 //!
-//! A target is written whole, a window as the difference to what was written before. Nothing of it leaves by age: a
-//! dispatch leaves with its window, a target when there are too many (see [`prune`]).
+//! A target is written as a whole, a window as the difference to what was written before. Nothing is deleted by age:
+//! dispatches are deleted when they leave their window, targets when there are too many (see [`prune`]).
 
 mod read;
 
@@ -20,89 +20,89 @@ use std::sync::Arc;
 
 pub use read::{prune, targets, windows};
 
-/// A moment that something lasts until, told by the wall clock and, where the system has one, by the time since boot.
+/// A deadline in wall time and, where the system reports it, in uptime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineRow {
     /// In Unix milliseconds.
     pub until: WallMs,
-    /// The same moment, in milliseconds since the boot of the target's `boot_id`.
+    /// The same in milliseconds since the boot `boot_id` of the target.
     pub uptime_ms: Option<i64>,
-    /// How long it was to last when it began, in milliseconds.
+    /// Original duration, in milliseconds.
     pub span_ms: i64,
 }
 
-/// What a target remembers. Times in Unix milliseconds.
+/// State of a target. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetRow {
-    /// Of which client.
+    /// Client.
     pub client_id: Arc<str>,
-    /// On which platform.
+    /// Platform.
     pub platform: Arc<str>,
-    /// The boot that `uptime_ms` counts from.
+    /// Boot that `uptime_ms` counts from.
     pub boot_id: Option<Arc<str>>,
-    /// Until when the circuit is open; nothing when it is closed.
+    /// End of the open circuit; absent while it is closed.
     pub circuit: Option<DeadlineRow>,
-    /// Until when requests are held back.
+    /// End of the back-off.
     pub backoff: Option<DeadlineRow>,
     /// Failures since the last success.
     pub consecutive_failures: u32,
-    /// What the last failure was.
+    /// Error code of the last failure.
     pub last_error: Option<String>,
-    /// When it was.
+    /// Time of the last failure.
     pub last_failure_at: Option<WallMs>,
-    /// When a request last succeeded.
+    /// Time of the last success.
     pub last_success_at: Option<WallMs>,
-    /// How many leases were taken back, ever.
+    /// Number of revoked leases.
     pub stale_sweep_count: u64,
-    /// The last of them.
+    /// The last revocation.
     pub last_sweep: Option<SweepRow>,
-    /// When any of this last changed.
+    /// Time of the last change.
     pub updated_at: WallMs,
 }
 
-/// A lease that was taken back.
+/// A revoked lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepRow {
-    /// When, in Unix milliseconds.
+    /// Time, in Unix milliseconds.
     pub at: WallMs,
-    /// For how long it had been idle, in milliseconds.
+    /// How long it had been idle, in milliseconds.
     pub idle_ms: i64,
-    /// Whose it was.
+    /// Request of the lease.
     pub request_id: Arc<str>,
-    /// Why.
+    /// Trigger and cause.
     pub reason: String,
 }
 
-/// What a platform's pacing window holds: differences to what was written before.
+/// Changes of a platform's dispatch window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowRow {
-    /// Which platform.
+    /// Platform.
     pub platform: Arc<str>,
-    /// When a request was last sent there, in Unix milliseconds; nothing leaves what was written before.
+    /// Time of the last dispatch, in Unix milliseconds; if absent, the stored value is kept.
     pub last_dispatched_at: Option<WallMs>,
     /// Stored dispatches with a smaller number have left the window.
     pub keep_from: i64,
-    /// New or changed ones, ascending by number. Numbers go on from those that were stored.
+    /// New or changed dispatches, ascending by number. Numbers continue from the stored ones.
     pub dispatches: Vec<DispatchRow>,
 }
 
-/// A dispatch, or several that are kept as one.
+/// A dispatch, or several stored as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DispatchRow {
-    /// Its place among the platform's dispatches; one that is written again takes the place of the older.
+    /// Number within the platform; a row with the same number is replaced.
     pub number: i64,
-    /// When, in Unix milliseconds.
+    /// Time, in Unix milliseconds.
     pub at: WallMs,
-    /// The same moment, in milliseconds since the boot of `boot_id`.
+    /// The same in milliseconds since the boot `boot_id`.
     pub uptime_ms: Option<i64>,
-    /// The boot that `uptime_ms` counts from.
+    /// Boot that `uptime_ms` counts from.
     pub boot_id: Option<Arc<str>>,
-    /// How many dispatches it stands for, at least one.
+    /// Number of dispatches, at least one.
     pub count: i64,
 }
 
 impl WindowRow {
-    /// Takes over what an older difference says that this one leaves in force.
+    /// Merges the parts of an older difference that are still in force.
     pub fn absorb(&mut self, older: WindowRow) {
         self.last_dispatched_at = self.last_dispatched_at.or(older.last_dispatched_at);
         let mut dispatches = older.dispatches;
@@ -117,7 +117,7 @@ impl WindowRow {
     }
 }
 
-/// Writes what a target remembers in the place of what it remembered before.
+/// Writes the state of a target, replacing the previous one.
 pub fn write_target(conn: &mut SqliteConnection, row: &TargetRow) -> Result<(), StoreError> {
     use policy_targets::dsl;
     let until = |until: &Option<DeadlineRow>| until.map(|until| (until.until, until.uptime_ms, until.span_ms));
@@ -153,7 +153,7 @@ const UPSERT_WINDOW: &str = "\
     INSERT INTO policy_windows (platform, last_dispatched_at) VALUES (?,?) ON CONFLICT (platform) DO UPDATE SET \
     last_dispatched_at = coalesce(excluded.last_dispatched_at, last_dispatched_at)";
 
-/// Writes what changed in a platform's window; the caller has opened the transaction.
+/// Writes the changes of a window within the open transaction.
 pub fn write_window(conn: &mut SqliteConnection, row: &WindowRow) -> Result<(), StoreError> {
     use policy_dispatches::dsl;
     let window = [BindValue::Text(&row.platform), BindValue::MaybeInt(row.last_dispatched_at)];

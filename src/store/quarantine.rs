@@ -1,4 +1,5 @@
-//! What to do with a database that is damaged: nothing, until the operator asks for a new one; then it is moved aside.
+//! Handling of a damaged database: left unchanged until the operator asks for a new one, then moved to a quarantine
+//! name.
 
 use super::{OpenError, open};
 use std::{
@@ -8,11 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Whether there is a database at `path` and it is damaged. All of it is looked at, which takes a while for a big one.
+/// Whether the database at `path` exists and is damaged. Reads the whole file, which takes time for a large one.
 ///
 /// # Errors
 ///
-/// It cannot be looked at.
+/// The file cannot be examined.
 pub fn is_damaged(path: &Path) -> Result<bool, OpenError> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -21,12 +22,11 @@ pub fn is_damaged(path: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// Moves a database with its log beside itself, as `conductor.db.damaged-MS`, and answers that name. `at`: milliseconds
-/// since the Unix epoch.
+/// Renames a database and its log to `conductor.db.damaged-MS` and returns the new name. `at`: Unix milliseconds.
 ///
 /// # Errors
 ///
-/// The folder cannot be written, or something of that name is there already.
+/// The folder cannot be written, or the name is taken.
 pub fn quarantine_database(path: &Path, at: i64) -> io::Result<PathBuf> {
     let named = |base: &Path, end: &str| {
         let mut name = OsString::from(base);
@@ -34,7 +34,7 @@ pub fn quarantine_database(path: &Path, at: i64) -> io::Result<PathBuf> {
         PathBuf::from(name)
     };
     let aside = named(path, &format!(".damaged-{at}"));
-    // The database last: while it is there, the next start refuses it as well.
+    // The database is renamed last: until then the next start rejects it as well.
     for end in ["-wal", "-shm", "-journal", ""] {
         let (from, to) = (named(path, end), named(&aside, end));
         if to.symlink_metadata().is_ok() {

@@ -1,6 +1,6 @@
-//! A statement as text with its values, for what diesel's builder says in more words than SQL.
+//! SQL statements as text with bound values, for what is longer in diesel's builder.
 //!
-//! It is prepared once for each text. The number of texts must therefore be small: values never go into them.
+//! A statement is prepared once per text, so the number of texts must be small: values are always bound.
 
 use diesel::{
     prelude::*,
@@ -10,7 +10,7 @@ use diesel::{
 };
 use std::{borrow::Cow, marker::PhantomData};
 
-/// A value of a statement.
+/// A bound value.
 #[derive(Clone, Copy)]
 pub(super) enum BindValue<'a> {
     Text(&'a str),
@@ -34,7 +34,7 @@ impl<'a, T> SqlStatement<'a, T> {
         SqlStatement { sql, binds, columns: PhantomData }
     }
 
-    /// How SQLite goes about it, one step a line.
+    /// Returns SQLite's query plan, one step per line.
     #[cfg(test)]
     pub(super) fn plan(self, conn: &mut SqliteConnection) -> String {
         use diesel::sql_types::Integer;

@@ -1,4 +1,4 @@
-//! The threads that only read: each has a connection of its own, so that a slow read never delays the writer.
+//! Reader threads with connections of their own, so that a slow read never delays the writer.
 
 #[cfg(test)]
 mod tests;
@@ -13,26 +13,26 @@ use std::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-/// The handle of the readers.
+/// Handle to the reader threads.
 #[derive(Clone)]
 pub(super) struct ReaderPool {
-    /// Taken at the end: the threads end when the last address is gone.
+    /// Taken on close; the threads end when the last address is dropped.
     pool: Arc<Mutex<Option<ReaderThreads>>>,
     room: Arc<Semaphore>,
     max_operations: u32,
-    /// One place less than there are threads, but at least one: for reads that may take long.
+    /// Permits for long reads: one less than there are threads, at least one.
     lists: Arc<Semaphore>,
     max_lists: u32,
 }
 
 struct ReaderThreads {
     workers: Addr<ConnectionWorker>,
-    /// Ends when every thread has ended and closed its connection.
+    /// Closed when every thread has closed its connection.
     ended: mpsc::Receiver<Infallible>,
 }
 
 impl ReaderPool {
-    /// Starts the threads; each opens its connection when it is first used.
+    /// Starts the threads; each opens its connection on first use.
     pub(super) fn start(path: &Path, settings: &StoreSettings, max_operations: u32) -> Self {
         let (path, busy_timeout_ms) = (path.to_owned(), settings.busy_timeout_ms);
         let (alive, ended) = mpsc::channel(1);
@@ -58,7 +58,7 @@ impl ReaderPool {
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
         let place = Arc::clone(&self.lists).acquire_owned().await.map_err(|_| StoreError::Gone)?;
-        // The place goes with the operation: a caller that stops waiting does not end one that has begun.
+        // The permit moves into the operation: an operation that has begun continues after the caller stops waiting.
         self.run(move |conn| {
             let _place = place;
             operation(conn)
@@ -66,7 +66,7 @@ impl ReaderPool {
         .await
     }
 
-    /// Runs a read that is over at once.
+    /// Runs a short read.
     pub(super) async fn run<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -77,9 +77,9 @@ impl ReaderPool {
         workers.send(RunOperation::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Waits for the reads that were sent before, then until every connection is closed.
+    /// Waits for earlier reads, then until every connection is closed.
     pub(super) async fn close(&self) {
-        // Both semaphores are fair: having all places means that everything before is done.
+        // Both semaphores are fair: holding all permits means that all earlier reads are done.
         let Ok(lists) = self.lists.acquire_many(self.max_lists).await else { return };
         let Ok(all) = self.room.acquire_many(self.max_operations).await else { return };
         let pool = self.pool().take();

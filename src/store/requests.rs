@@ -15,19 +15,19 @@ pub(crate) mod tests;
 
 pub use write::write_all;
 
-/// One browser request as the journal keeps it and shows it. All times in Unix milliseconds.
+/// A browser request in the journal. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
 pub struct RequestRow {
     /// The journal number, ascending in order of arrival.
     #[serde(skip)]
     pub id: i64,
-    /// The caller's name for the request, or ours.
+    /// Id of the request, chosen by the caller or the daemon.
     #[diesel(deserialize_as = SharedText)]
     pub request_id: Arc<str>,
-    /// The platform that was asked for.
+    /// Platform of the request.
     #[diesel(deserialize_as = SharedText)]
     pub platform: Arc<str>,
-    /// The client that executes the request, once it is known.
+    /// Client that performs it, once known.
     #[diesel(deserialize_as = OptionalSharedText)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Arc<str>>,
@@ -43,7 +43,7 @@ pub struct RequestRow {
     pub phase: Cow<'static, str>,
     /// `success`, `failure` or `cancelled`, once it is done.
     pub outcome: Option<Cow<'static, str>>,
-    /// Why it failed.
+    /// Error code of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<Cow<'static, str>>,
     /// The upstream status.
@@ -51,13 +51,13 @@ pub struct RequestRow {
     pub status: Option<i32>,
     /// When the request arrived.
     pub requested_at: WallMs,
-    /// When the policy let it pass.
+    /// Time of admission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admitted_at: Option<WallMs>,
-    /// When the first byte of the answer came.
+    /// Time of the answer's first byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_at: Option<WallMs>,
-    /// When it ended; a row without it is still under way, or was when the daemon died.
+    /// Time of the end; absent while the request runs, or if the daemon died.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<WallMs>,
     /// Milliseconds spent waiting for a slot.
@@ -68,13 +68,13 @@ pub struct RequestRow {
     pub rate_limit_delay_ms: i64,
     /// Milliseconds of jitter.
     pub jitter_delay_ms: i64,
-    /// Events of a stream.
+    /// Number of stream events.
     pub event_count: i64,
-    /// Bytes of the answer.
+    /// Size of the answer, in bytes.
     pub bytes: i64,
 }
 
-/// Which rows of the journal are asked for.
+/// Filter for journal rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFilter {
     /// Only this platform.
@@ -85,20 +85,20 @@ pub struct RequestFilter {
     pub outcome: Option<String>,
     /// Only rows with a smaller number.
     pub before: Option<i64>,
-    /// At most this many rows.
+    /// Most rows to return.
     pub limit: i64,
 }
 
-/// How many numbers a filtered list goes through at most: one that few rows pass would read the whole journal. Some ten
-/// milliseconds.
+/// Most numbers that a filtered list examines, which takes about ten milliseconds; otherwise a rare match would read
+/// the whole journal.
 pub const WALK_MAX: i64 = 20_000;
 
-/// Rows, newest first.
+/// Rows of the journal, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestList {
     /// The rows.
     pub rows: Vec<RequestRow>,
-    /// Where the walk ended although there are older rows; those may pass the filter as well.
+    /// Where the walk stopped although there are older rows, which may match as well.
     pub walked_to: Option<i64>,
 }
 
@@ -108,7 +108,7 @@ impl RequestFilter {
     }
 }
 
-/// The newest rows that pass the filter, newest first, among the next `walk` numbers when it is_narrowing.
+/// Returns the newest matching rows, newest first; a narrowing filter examines the next `walk` numbers only.
 pub fn list(conn: &mut SqliteConnection, filter: &RequestFilter, walk: i64) -> Result<RequestList, StoreError> {
     if !filter.is_narrowing() {
         return Ok(RequestList { rows: listed(filter, None).load(conn)?, walked_to: None });
@@ -151,19 +151,19 @@ fn below<T>(query: Boxed<'_, T>, before: Option<i64>) -> Boxed<'_, T> {
     }
 }
 
-/// The newest row of a request id, which may have been used more than once.
+/// Returns the newest row of a request id, which may have been used more than once.
 pub fn latest(conn: &mut SqliteConnection, request_id: &str) -> Result<Option<RequestRow>, StoreError> {
     let rows = journal::table.filter(journal::request_id.eq(request_id)).order(journal::id.desc());
     Ok(rows.first(conn).optional()?)
 }
 
-/// The highest number in the journal, 0 when it is empty.
+/// Returns the highest number, or 0 for an empty journal.
 pub fn last_id(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
     let last: Option<i64> = journal::table.select(diesel::dsl::max(journal::id)).first(conn)?;
     Ok(last.unwrap_or(0))
 }
 
-/// Ends the rows that a crash left unfinished as `failure` / `interrupted`; answers how many there were.
+/// Ends rows left unfinished by a crash as `failure` / `interrupted`; returns their number.
 pub fn interrupt_unfinished(conn: &mut SqliteConnection, now_ms: WallMs) -> Result<usize, StoreError> {
     let unfinished = diesel::update(journal::table.filter(journal::finished_at.is_null()));
     let ended = unfinished.set((
@@ -197,7 +197,7 @@ pub(super) fn expire(
     Ok(SweepProgress { deleted: diesel::delete(old).execute(conn)?, next: Some(last) })
 }
 
-/// A shared text as diesel reads it.
+/// A shared text, as deserialized by diesel.
 #[derive(Debug)]
 pub struct SharedText(Arc<str>);
 
@@ -215,7 +215,7 @@ impl From<SharedText> for Arc<str> {
     }
 }
 
-/// A shared text that may be absent, as diesel reads it.
+/// An optional shared text, as deserialized by diesel.
 #[derive(Debug)]
 pub struct OptionalSharedText(Option<Arc<str>>);
 

@@ -1,14 +1,14 @@
-//! Lets go of what is older than `store.retention_days`, a small batch at a time.
+//! Deletes rows older than `store.retention_days`, in small batches.
 //!
 //! ```text
-//! resting ─► sweeping: a batch of a table, a pause, the next one, the next table … ─► resting
-//!    └───────────────────────┴── the store is closed: the end
+//! idle ─► sweeping: a batch of a table, a pause, the next batch, the next table … ─► idle
+//!    └──────────────────────┴── the store is closed: the end
 //! ```
 //!
-//! What the policy remembers, pairings, the mode and the dedupe keys have no age: they are in no table that is swept.
+//! Policy state, pairings, the mode and the dedupe keys have no age and are not swept.
 //!
-//! Endpoints go before the logins they belong to and runs before their tasks, so that no batch takes along more than its
-//! own rows. The audit trail goes last: what keeps it from going keeps nothing else.
+//! Endpoints are deleted before their logins and runs before their tasks, so that no batch cascades into many rows. The
+//! audit trail comes last, so that an error there blocks nothing else.
 
 use super::{Store, StoreError, StoreSettings, audit, batches, logins, messages, requests, tasks};
 use crate::clock::{Clock, WallMs};
@@ -20,28 +20,28 @@ use tracing::{info, warn};
 #[cfg(test)]
 mod tests;
 
-/// How long after the start the first pass begins: the daemon has other things to do first.
+/// Delay of the first pass after the start.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
-/// The pause between two batches, in which others get the writer.
+/// Pause between two batches, in which others can write.
 const PAUSE: Duration = Duration::from_millis(10);
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// What one batch did.
+/// Result of one batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SweepProgress {
-    /// How many rows left.
+    /// Number of deleted rows.
     pub(super) deleted: usize,
-    /// After which row the next batch begins; nothing when the table is done.
+    /// Position of the next batch; `None` when the table is done.
     pub(super) next: Option<i64>,
 }
 
-/// What was last of use before this may leave.
+/// Returns the time before which rows are deleted.
 fn cutoff(now: WallMs, retention_days: u64) -> WallMs {
     let days = i64::try_from(retention_days).unwrap_or(i64::MAX);
     now.saturating_sub(days.saturating_mul(DAY_MS))
 }
 
-/// The tables that are swept, in this order.
+/// The swept tables, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RetentionTable {
     Requests,
@@ -97,14 +97,14 @@ impl RetentionTable {
     }
 }
 
-/// Where a pass has got to.
+/// Position of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SweepBatch {
     now: WallMs,
     cutoff: WallMs,
     table: RetentionTable,
     after: i64,
-    /// Rows of this table that left so far.
+    /// Rows of this table deleted so far.
     deleted: usize,
 }
 
@@ -113,7 +113,7 @@ impl SweepBatch {
         SweepBatch { now, cutoff: cutoff(now, retention_days), table: RetentionTable::FIRST, after: 0, deleted: 0 }
     }
 
-    /// The batch after this one.
+    /// Returns the next batch.
     fn following(self, swept: SweepProgress) -> Option<SweepBatch> {
         match swept.next {
             Some(after) => Some(SweepBatch { after, deleted: self.deleted + swept.deleted, ..self }),
@@ -122,7 +122,7 @@ impl SweepBatch {
     }
 }
 
-/// Sweeps the store now and then; ends when it is closed.
+/// Sweeps the store periodically; ends when the store is closed.
 pub struct Retention {
     store: Store,
     clock: Clock,
@@ -132,7 +132,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Starts it on the current arbiter.
+    /// Starts the sweeper on the current arbiter.
     pub fn start(store: Store, settings: &StoreSettings, clock: Clock) -> Addr<Self> {
         let retention = Retention {
             store,

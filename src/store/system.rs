@@ -1,4 +1,4 @@
-//! The mode that outlives the process: one row.
+//! The stored mode of the system: one row.
 
 use super::{StoreError, schema::system};
 use crate::{
@@ -7,10 +7,10 @@ use crate::{
 };
 use diesel::prelude::*;
 
-/// The row.
+/// Id of the only row.
 const ROW: i32 = 1;
 
-/// The mode as it was last written; nothing before the first time.
+/// Returns the stored mode; `None` before the first write.
 pub fn read(conn: &mut SqliteConnection) -> Result<Option<SystemView>, StoreError> {
     let columns = (system::mode, system::changed_at, system::reason);
     let row = system::table.find(ROW).select(columns).first::<(String, WallMs, Option<String>)>(conn).optional()?;
@@ -21,7 +21,7 @@ pub fn read(conn: &mut SqliteConnection) -> Result<Option<SystemView>, StoreErro
     .transpose()
 }
 
-/// Writes the mode in force.
+/// Stores the mode.
 pub fn write(conn: &mut SqliteConnection, view: &SystemView) -> Result<(), StoreError> {
     let row = (
         system::id.eq(ROW),

@@ -29,7 +29,7 @@ pub use recover::{InterruptedWork, interrupt};
 pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};
 
-/// How a task or a run stands.
+/// Status of a task or a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum TaskStatus {
@@ -45,7 +45,7 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
-    /// Every one.
+    /// Every status.
     pub const ALL: [TaskStatus; 9] = [
         TaskStatus::Queued,
         TaskStatus::PendingApproval,
@@ -58,7 +58,7 @@ impl TaskStatus {
         TaskStatus::Cancelled,
     ];
 
-    /// The status as it is written.
+    /// Returns the stored name.
     pub fn name(self) -> &'static str {
         match self {
             TaskStatus::Queued => "queued",
@@ -73,17 +73,17 @@ impl TaskStatus {
         }
     }
 
-    /// The status that is written so.
+    /// Returns the status with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether nothing more happens to it.
+    /// Whether the status is final.
     pub fn is_final(self) -> bool {
         !matches!(self, TaskStatus::Queued | TaskStatus::PendingApproval | TaskStatus::Running)
     }
 
-    /// Whether `next` may follow it.
+    /// Whether `next` may follow this status.
     pub fn may_become(self, next: TaskStatus) -> bool {
         use TaskStatus::{
             Cancelled, Expired, Failed, Interrupted, PendingApproval, Queued, Rejected, Running, Succeeded,
@@ -96,7 +96,7 @@ impl TaskStatus {
         }
     }
 
-    /// What happened when it was entered, in words.
+    /// Returns the trail's words for entering the status.
     pub fn words(self) -> &'static str {
         match self {
             TaskStatus::Queued => "waits for its turn",
@@ -111,7 +111,7 @@ impl TaskStatus {
         }
     }
 
-    /// How much it matters.
+    /// Returns the severity of entering the status.
     pub(super) fn level(self) -> AuditLevel {
         match self {
             TaskStatus::Interrupted => AuditLevel::Error,
@@ -122,83 +122,83 @@ impl TaskStatus {
         }
     }
 
-    /// The status of a row.
+    /// Reads a stored status.
     pub(super) fn stored(name: &str) -> Result<Self, StoreError> {
         Self::named(name).ok_or_else(|| StoreError::Database(format!("{name:?} is no status")))
     }
 }
 
-/// A task. All times in Unix milliseconds.
+/// A task. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
 #[cfg_attr(test, derive(Insertable), diesel(table_name = tasks))]
 pub struct TaskRow {
-    /// Its number, ascending in order of arrival.
+    /// Number, ascending in order of arrival.
     #[serde(skip)]
     pub id: i64,
-    /// Its name.
+    /// Id of the task.
     pub task_id: String,
     /// `instruction_batch` or `host_operation`.
     pub kind: String,
     /// See [`TaskStatus`].
     pub status: String,
-    /// What it is, for people.
+    /// Title for people.
     pub title: String,
-    /// When it came.
+    /// Time of creation.
     pub created_at: WallMs,
-    /// When it began.
+    /// Time of its start.
     pub started_at: Option<WallMs>,
-    /// When it ended.
+    /// Time of its end.
     pub finished_at: Option<WallMs>,
-    /// Who wants it.
+    /// Origin of the task.
     #[cfg_attr(test, diesel(embed))]
     pub source: TaskSource,
-    /// How many runs it has.
+    /// Number of runs.
     pub run_count: i64,
 }
 
-/// Who wants a task: a message of a model, or a caller.
+/// Origin of a task: a model's message or a caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = tasks)]
 pub struct TaskSource {
-    /// The platform of the message.
+    /// Platform of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-    /// Its conversation.
+    /// Conversation of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
-    /// The message.
+    /// Id of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assistant_message_id: Option<String>,
-    /// The client that saw it.
+    /// Client that observed the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The caller, where there was no message.
+    /// The caller, if there was no message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
 }
 
-/// Which tasks are asked for.
+/// Filter for tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// Only of this status.
+    /// Only this status.
     pub status: Option<TaskStatus>,
-    /// Only those with a smaller number.
+    /// Only tasks with a smaller number.
     pub before: Option<i64>,
-    /// At most so many.
+    /// Most tasks to return.
     pub limit: usize,
 }
 
-/// A part of a list.
+/// A page of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowPage<T> {
-    /// The rows, newest first.
+    /// Rows of the page, newest first.
     pub rows: Vec<T>,
-    /// Where the next older part begins, when there is one.
+    /// Value of `before` for the next page, if there is one.
     pub next_before: Option<i64>,
 }
 
 impl<T> RowPage<T> {
-    /// Of rows that were asked for with one more than `limit`.
+    /// Creates a page from rows that were queried with [`one_more`] than `limit`.
     pub(super) fn cut(mut rows: Vec<T>, limit: usize, number: impl Fn(&T) -> i64) -> Self {
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -207,17 +207,17 @@ impl<T> RowPage<T> {
     }
 }
 
-/// What to ask for to know whether there is more than `limit`.
+/// Returns the query limit that shows whether there is another page.
 pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// How much there is to do.
+/// Counts of open work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorkCounts {
-    /// Runs that run.
+    /// Running runs.
     pub active_runs: i64,
-    /// Tasks that wait for their turn.
+    /// Queued tasks.
     pub queued_tasks: i64,
 }
 
@@ -239,7 +239,7 @@ macro_rules! columns {
     };
 }
 
-/// The newest tasks that pass the filter.
+/// Returns the newest tasks that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &TaskFilter) -> Result<RowPage<TaskRow>, StoreError> {
     let mut query = tasks::table.select(columns!()).order(tasks::id.desc()).limit(one_more(filter.limit)).into_boxed();
     if let Some(status) = filter.status {
@@ -251,12 +251,12 @@ pub fn list(conn: &mut SqliteConnection, filter: &TaskFilter) -> Result<RowPage<
     Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
-/// The task of that name.
+/// Returns a task by id.
 pub fn one(conn: &mut SqliteConnection, task_id: &str) -> Result<Option<TaskRow>, StoreError> {
     Ok(tasks::table.select(columns!()).filter(tasks::task_id.eq(task_id)).first(conn).optional()?)
 }
 
-/// How much there is to do.
+/// Returns the counts of open work.
 pub fn work(conn: &mut SqliteConnection) -> Result<WorkCounts, StoreError> {
     let queued = tasks::table.filter(tasks::status.eq(TaskStatus::Queued.name())).count();
     Ok(WorkCounts { active_runs: runs::running(conn)?, queued_tasks: queued.get_result(conn)? })

@@ -1,4 +1,4 @@
-//! A thread that owns a connection, and what happens to an operation there. One writes; others only read.
+//! A thread that owns a database connection. One writes; the others only read.
 
 use super::{StoreError, Unavailable, open::OpenError};
 use crate::faults;
@@ -21,13 +21,13 @@ use tracing::error;
 /// Opens a connection, given the file and the busy timeout in milliseconds.
 pub(super) type OpenConnection = fn(&Path, u64) -> Result<SqliteConnection, OpenError>;
 
-/// Runs operations one after the other on its connection, and opens a new one when the old one cannot be trusted.
+/// Runs operations one at a time on its connection and replaces the connection when it cannot be trusted.
 pub(super) struct ConnectionWorker {
     conn: Option<SqliteConnection>,
     connect: OpenConnection,
     path: PathBuf,
     busy_timeout_ms: u64,
-    /// Stands last, so that it goes when the connection is closed.
+    /// Last field, so that it is dropped after the connection is closed.
     _alive: Option<mpsc::Sender<Infallible>>,
 }
 
@@ -41,7 +41,7 @@ impl ConnectionWorker {
         ConnectionWorker { conn, connect, path, busy_timeout_ms, _alive: None }
     }
 
-    /// Holds `alive` until its connection is closed for good.
+    /// Keeps `alive` until the connection is closed for good.
     pub(super) fn reporting(self, alive: mpsc::Sender<Infallible>) -> Self {
         ConnectionWorker { _alive: Some(alive), ..self }
     }
@@ -61,7 +61,7 @@ impl ConnectionWorker {
         let conn = self.connection()?;
         faults::point("store operation");
         let result = operation(conn);
-        // An operation that leaves a transaction open would poison all that follow.
+        // A transaction left open would affect all later operations.
         if AnsiTransactionManager::is_broken_transaction_manager(conn) {
             self.conn = None;
         }
@@ -71,7 +71,7 @@ impl ConnectionWorker {
         result
     }
 
-    /// A database in memory lives in its one connection.
+    /// An in-memory database would be lost with its connection.
     fn renew(&mut self) {
         if self.path != Path::new(":memory:") {
             self.conn = None;
@@ -83,7 +83,7 @@ impl Actor for ConnectionWorker {
     type Context = SyncContext<Self>;
 }
 
-/// Runs one operation; its place in the queue is free again when it is over.
+/// Runs one operation; its permit is released when it is over.
 pub(super) struct RunOperation<T, F> {
     operation: F,
     _place: OwnedSemaphorePermit,
@@ -118,7 +118,7 @@ where
     }
 }
 
-/// Has the connection opened anew before the next operation.
+/// Reopens the connection before the next operation.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct RenewConnection;
@@ -152,18 +152,18 @@ struct Checkpoint {
     busy: i32,
 }
 
-/// Runs `operation` between `BEGIN IMMEDIATE` and `COMMIT`; an error rolls back and is what the caller gets.
+/// Runs `operation` in an immediate transaction; an error rolls back and is returned.
 pub(super) fn immediate<T>(
     conn: &mut SqliteConnection,
     operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let mut cause = None;
     let result = conn.immediate_transaction(|conn| operation(conn).map_err(|error| roll_back(&mut cause, error)));
-    // SQLite has already rolled back after a full disk; that the second attempt then fails says nothing.
+    // After a full disk SQLite has already rolled back, so the failed second attempt is ignored.
     result.map_err(|error| cause.unwrap_or_else(|| error.into()))
 }
 
-/// Runs `operation`, which only reads, on one snapshot of the database.
+/// Runs a read-only `operation` on one snapshot of the database.
 pub(super) fn snapshot<T>(
     conn: &mut SqliteConnection,
     operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
@@ -173,7 +173,7 @@ pub(super) fn snapshot<T>(
     result.map_err(|error| cause.unwrap_or_else(|| error.into()))
 }
 
-/// Runs `operation` within the transaction that is open; an error takes back what it did, and nothing else.
+/// Runs `operation` within the open transaction; an error undoes only its own changes.
 pub(super) fn savepoint<T>(
     conn: &mut SqliteConnection,
     operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
@@ -181,7 +181,7 @@ pub(super) fn savepoint<T>(
     snapshot(conn, operation) // a transaction in a transaction is a savepoint
 }
 
-/// Keeps what diesel's own error cannot carry.
+/// Keeps the store error that diesel's error type cannot carry.
 fn roll_back(cause: &mut Option<StoreError>, error: StoreError) -> diesel::result::Error {
     *cause = Some(error);
     diesel::result::Error::RollbackTransaction

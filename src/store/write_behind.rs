@@ -1,4 +1,4 @@
-//! The write-behind: what the request path records and nobody waits for.
+//! The write-behind: rows that the request path records without waiting.
 //!
 //! A row costs its sender one lock and a push. The writer is woken by the first row, rests for
 //! `store.write_behind_ms`, so that others may come, and writes all of them in few transactions. What cannot be
@@ -42,15 +42,15 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 use writer::{FlushRows, WakeWriter, WriteBehindWriter};
 
-/// The same at the end, when time is short.
+/// First retry delay while closing, when time is short.
 const CLOSING_RETRY_DELAY_MIN: Duration = Duration::from_millis(10);
-/// See [`CLOSING_RETRY_DELAY_MIN`].
+/// Longest retry delay while closing.
 const CLOSING_RETRY_DELAY_MAX: Duration = Duration::from_millis(200);
-/// How long a reader waits for what is on its way into the store: many times what writing takes, and short enough for
-/// people when nothing can be written.
+/// How long a reader waits for pending rows to be written: many times what writing takes, and short for people when
+/// nothing can be written.
 const READ_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The handle of the write-behind.
+/// Handle to the write-behind. Cheap to clone.
 #[derive(Clone)]
 pub struct WriteBehind {
     shared: Arc<WriteBehindShared>,
@@ -60,7 +60,7 @@ pub struct WriteBehind {
 struct WriteBehindShared {
     queue: Mutex<RowQueue>,
     bounds: RowQueueLimits,
-    /// Whether the last attempt to write worked.
+    /// Whether the last write succeeded.
     healthy: AtomicBool,
 }
 
@@ -77,7 +77,7 @@ impl std::fmt::Debug for WriteBehind {
 }
 
 impl WriteBehind {
-    /// Starts the writer on the current arbiter. When all handles are gone it still writes what waits, then ends.
+    /// Starts the writer on the current arbiter. When all handles are dropped it writes what is pending and ends.
     pub fn start(store: Store, settings: &StoreSettings, login_state: &LoginState) -> Self {
         assert!(settings.max_pending_rows > 0, "a queue without room would lose every row");
         let bounds = RowQueueLimits {
@@ -95,31 +95,31 @@ impl WriteBehind {
         WriteBehind { shared, writer: writer.start() }
     }
 
-    /// Records a row of the journal; it replaces the older version of the same request.
+    /// Enqueues a journal row; it replaces an earlier version of the same request.
     pub fn request(&self, row: RequestRow) {
         self.push(row.into());
     }
 
-    /// Records what was told of a login; it takes the place of an older row that still waits, and its other parts.
+    /// Enqueues a login row; it is merged with a pending row of the same login.
     pub fn login(&self, mut row: LoginRow) {
         row.bound(&self.shared.bounds.limits);
         self.push(row.into());
     }
 
-    /// Records a final message; the same message that still waits is not written twice.
+    /// Enqueues a final message; a message that is already pending is written once.
     pub fn message(&self, row: MessageRow) {
         self.push(row.into());
     }
 
-    /// Records what a target remembers; the newest takes the whole place of an older one that still waits.
+    /// Enqueues the state of a policy target; it replaces a pending row of the same target.
     ///
-    /// The rows of the policy are lost last: of more than may wait, every other row goes before them.
+    /// Policy rows are evicted last, after all other rows.
     pub fn policy_target(&self, row: TargetRow) {
         self.push(row.into());
     }
 
-    /// Records what changed in a platform's window; what an older row that still waits says stays, as far as it is in
-    /// force. Lost last as well.
+    /// Enqueues the changes of a dispatch window; they are merged with a pending row of the same platform. Evicted last
+    /// as well.
     pub fn policy_window(&self, row: WindowRow) {
         debug_assert!(row.dispatches.is_sorted_by(|one, next| one.number < next.number), "ascending: {row:?}");
         self.push(row.into());
@@ -128,7 +128,7 @@ impl WriteBehind {
     fn push(&self, row: PendingRow) {
         let pushed = self.shared.queue().push(row);
         if pushed.wake {
-            // At most one is under way: the queue stays awake until the writer has emptied it.
+            // At most one is pending: the queue stays awake until the writer has emptied it.
             self.writer.do_send(WakeWriter);
         }
         if pushed.overflowed {
@@ -163,27 +163,27 @@ impl WriteBehind {
     /// from reading, which then shows what the store has.
     pub async fn flush_for_reading(&self) {
         if self.healthy() {
-            // Whoever reads does not mind why.
+            // A failed flush does not prevent reading what is stored.
             let _ = timeout(READ_FLUSH_TIMEOUT, self.flush()).await;
         }
     }
 
-    /// Whether the last attempt to write worked.
+    /// Whether the last write succeeded.
     pub fn healthy(&self) -> bool {
         self.shared.healthy.load(Ordering::Relaxed) && self.writer.connected()
     }
 
-    /// Whether the writer lives; one that panicked does not.
+    /// Whether the writer is alive; it dies of a panic.
     pub fn is_there(&self) -> bool {
         self.writer.connected()
     }
 
-    /// How many rows were lost since the start, for the metrics.
+    /// Returns the number of rows lost since the start.
     pub fn lost(&self) -> u64 {
         self.shared.queue().lost()
     }
 
-    /// How many rows wait to be written, those in hand not counted.
+    /// Returns the number of pending rows, without those being written.
     pub fn waiting(&self) -> usize {
         self.shared.queue().len()
     }

@@ -1,11 +1,11 @@
-//! The system: the mode that the daemon is in, who changed it and why, and what this node is called.
+//! Control of the system: the daemon's mode, its history of changes, and the name of this node.
 //!
 //! ```text
 //! change ─► one at a time ─► store ─► state, watchers, event `system`, log
 //! ```
 //!
-//! A change is written before anybody is told: what was announced outlives a crash, and one that could not be written
-//! never happened. Changes are told in the order in which they were written.
+//! A change is stored before it is announced: an announced change survives a crash, and a change that cannot be stored
+//! does not take effect. Changes are announced in the order in which they were stored.
 
 pub mod settings;
 
@@ -22,10 +22,10 @@ use settings::NodeSettings;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore, watch};
 
-/// Changes that may be under way; a store that does not answer must not gather them.
+/// Most changes in progress, so that an unresponsive store cannot accumulate them.
 const CHANGES_MAX: usize = 64;
 
-/// The handle that the rest of the daemon holds. Cheap to clone.
+/// Handle to the system's mode. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SystemControl {
     shared: Arc<SystemShared>,
@@ -38,18 +38,18 @@ struct SystemShared {
     clock: Clock,
     node: NodeSettings,
     state: watch::Sender<SystemView>,
-    /// Held from before a change is written until it is told.
+    /// Held from storing a change until it is announced.
     change_lock: Mutex<()>,
-    /// For the changes that are under way or wait.
+    /// Bounds the changes in progress.
     change_slots: Arc<Semaphore>,
 }
 
 impl SystemControl {
-    /// The system as the last process left it; one that never was before runs.
+    /// Restores the mode of the last process; a new system is running.
     ///
     /// # Errors
     ///
-    /// The mode cannot be read, or not be written the first time.
+    /// The mode cannot be read, or the initial one cannot be written.
     pub async fn open(store: Store, events: EventBus, clock: Clock, node: NodeSettings) -> Result<Self, StoreError> {
         let now = clock.now_ms();
         let begin = move |conn: &mut _| match store::system::read(conn)? {
@@ -72,48 +72,50 @@ impl SystemControl {
         })
     }
 
-    /// The mode in force.
+    /// Returns the current mode.
     pub fn mode(&self) -> Mode {
         self.shared.state.borrow().mode
     }
 
-    /// The mode in force, since when and why.
+    /// Returns the current mode with time and reason of its last change.
     pub fn state(&self) -> SystemView {
         self.shared.state.borrow().clone()
     }
 
-    /// The same, for a decision: no change is told while it is held, so that whoever hears of one knows that everything
-    /// decided before it is done. Hold it for a moment, never over an `await`, and ask for nothing else here meanwhile.
+    /// Returns the current mode and blocks its announcement of a change while the value is held, so that decisions made
+    /// under it are complete before a change is announced. Hold it briefly, never across an `await`, and call nothing
+    /// else here meanwhile.
     pub fn lock_mode(&self) -> watch::Ref<'_, SystemView> {
         self.shared.state.borrow()
     }
 
-    /// Tells every change from now on; several at once may be told as the last of them.
+    /// Subscribes to changes; several changes may be delivered as the last of them.
     pub fn watch(&self) -> watch::Receiver<SystemView> {
         self.shared.state.subscribe()
     }
 
-    /// Now, in Unix milliseconds.
+    /// Returns the current time in Unix milliseconds.
     pub fn now_ms(&self) -> WallMs {
         self.shared.clock.now_ms()
     }
 
-    /// What this node is called.
+    /// Returns the settings of this node.
     pub fn node(&self) -> &NodeSettings {
         &self.shared.node
     }
 
-    /// Enters a mode, or gives a new reason for the one in force. Whoever stops waiting leaves it to happen all the same.
+    /// Enters a mode, or replaces the reason of the current one. The change completes even if the returned future is
+    /// dropped.
     ///
     /// # Errors
     ///
-    /// The change cannot be written, or too many wait for the store already; the mode stays.
+    /// The change cannot be stored, or too many changes are in progress; the mode stays.
     pub fn change(
         &self,
         mode: Mode,
         reason: Option<String>,
     ) -> impl Future<Output = Result<SystemView, StoreError>> + use<> {
-        // On its own: a caller who leaves between the store and the telling would part the one from the other.
+        // Runs as a task of its own, so that a dropped future cannot separate storing from announcing.
         let change = actix_rt::spawn(Arc::clone(&self.shared).change(mode, reason));
         async { change.await.unwrap_or(Err(StoreError::Panicked)) }
     }

@@ -1,4 +1,4 @@
-//! Section `node`: what this daemon is called.
+//! Section `node`: the name of this daemon.
 
 use crate::config::section::{Faults, settings};
 
@@ -15,7 +15,7 @@ settings! {
 }
 
 impl NodeSettings {
-    /// Fills in what was left blank.
+    /// Fills in blank values.
     pub(crate) fn named(&mut self, host_name: &str) {
         if self.host.is_empty() {
             self.host = host_name.to_owned();
@@ -25,7 +25,7 @@ impl NodeSettings {
         }
     }
 
-    /// Names every value that cannot be.
+    /// Reports every invalid value.
     pub fn validate(&self, faults: &mut Faults) {
         for (key, text) in [("id", &self.id), ("host", &self.host), ("role", &self.role)] {
             if text.chars().count() > 255 || text.contains(char::is_control) {

@@ -1,4 +1,4 @@
-//! Tab and plugin actions: what the daemon asks the extension to do, and what came of it.
+//! Results of tab and plugin actions, and action requests of the extension.
 
 use super::{
     json_object::{FieldError, JsonObject},
@@ -10,12 +10,12 @@ use serde::Serialize;
 /// Most bytes of a reason that are kept.
 const REASON_BYTES_MAX: usize = 2 << 10;
 
-/// `action_request`: the extension asks the daemon for a change of its mode.
+/// `action_request`: the extension requests a change of the daemon's mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionRequest {
     /// `pause`, `resume` or `drain`.
     pub action: String,
-    /// The extension's id of the request.
+    /// Id of the request, chosen by the extension.
     pub request_id: Option<String>,
 }
 
@@ -29,62 +29,62 @@ impl ActionRequest {
     }
 }
 
-/// `action_result`: how an action went, completed by what follows from its parts.
+/// `action_result`: the result of an action; missing counts are derived from the entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionResult {
-    /// The daemon's id of the action.
+    /// Id of the action, chosen by the daemon.
     pub request_id: Option<String>,
-    /// Which action.
+    /// Name of the action.
     pub action: Option<String>,
-    /// The message type that asked for it.
+    /// Message type that requested the action.
     pub command_type: Option<String>,
-    /// Whether the extension took it on.
+    /// Whether the extension accepted the action.
     pub accepted: bool,
-    /// Whether it is done.
+    /// Whether the action is complete.
     pub completed: bool,
-    /// Whether something went wrong.
+    /// Whether the action failed.
     pub failed: bool,
-    /// Why.
+    /// Reason of the failure.
     pub reason: Option<String>,
-    /// What it was aimed at.
+    /// Target of the action.
     pub target: ActionTarget,
     /// Counts over all platforms.
     pub result: ActionCounts,
-    /// One entry a platform.
+    /// Results by platform.
     pub results: Vec<PlatformResult>,
-    /// The shell tabs afterwards.
+    /// Shell tabs after the action.
     pub shell_runtime: Vec<ShellRuntime>,
 }
 
-/// What an action was aimed at.
+/// Target of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActionTarget {
-    /// The platform it was performed on.
+    /// Platform on which it was performed.
     pub platform: Option<String>,
-    /// The client that was asked for.
+    /// Requested client.
     pub requested_client_id: Option<String>,
-    /// The platform that was asked for.
+    /// Requested platform.
     pub requested_platform: Option<String>,
 }
 
-/// How an action went on one platform.
+/// Result of an action on one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlatformResult {
-    /// Whether it worked.
+    /// Whether it succeeded.
     pub ok: bool,
-    /// On which platform.
+    /// Platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// Whether a tab was restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<bool>,
-    /// Why it was not even tried.
+    /// Why the platform was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// The tab.
+    /// Id of the tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tab_id: Option<i64>,
-    /// The platform's tab afterwards.
+    /// Shell tab after the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shell_runtime: Option<ShellRuntime>,
 }
@@ -92,19 +92,19 @@ pub struct PlatformResult {
 /// Counts over all platforms of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ActionCounts {
-    /// Tabs that are there.
+    /// Existing tabs.
     pub actual_count: u64,
-    /// Tabs that are wanted.
+    /// Desired tabs.
     pub desired_count: u64,
-    /// Tabs that differ from what is wanted.
+    /// Tabs that differ from the desired state.
     pub drift_count: u64,
-    /// Platforms on which it failed.
+    /// Failed platforms.
     pub failed_count: u64,
-    /// Platforms on which it worked.
+    /// Successful platforms.
     pub ok_count: u64,
-    /// Platforms in all.
+    /// All platforms.
     pub platform_count: u64,
-    /// Tabs restored.
+    /// Restored tabs.
     pub restored_count: u64,
     /// Why platforms were skipped.
     pub skipped_reasons: Vec<String>,
@@ -118,7 +118,7 @@ impl ActionResult {
         let given = message.object(&["result"])?.unwrap_or_default();
         shell_runtime.extend(shell_runtime::read(&given)?);
         shell_runtime.extend(results.iter().filter_map(|r| r.shell_runtime.clone()));
-        // The first report of a platform is the message's own and wins over those of its parts.
+        // A platform's first report, which is the message's own, takes precedence.
         let mut seen = std::collections::HashSet::new();
         shell_runtime.retain(|entry| seen.insert(entry.platform.clone()));
         let any_failed = results.iter().any(|r| !r.ok);
@@ -174,7 +174,7 @@ fn one_result(entry: &JsonObject<'_>) -> Result<PlatformResult, FieldError> {
     })
 }
 
-/// Each count as given, else computed from the entries.
+/// Returns each count as given, else derived from the entries.
 fn counts(
     given: &JsonObject<'_>,
     results: &[PlatformResult],

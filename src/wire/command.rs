@@ -1,31 +1,31 @@
-//! Tab and plugin actions, as the extension is asked for them.
+//! Tab and plugin actions, as sent to the extension.
 
 use serde::Serialize;
 use std::str::FromStr;
 
-/// Something to do with tabs or with the extension itself.
+/// An action on tabs or on the extension itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActionKind {
-    /// Says what it knows about itself.
+    /// Reports the state of the extension.
     PluginStatus,
-    /// Looks for logins and tells them.
+    /// Searches for logins and reports them.
     RequestCredentials,
     /// Opens the shell tab of a platform.
     TabOpen,
-    /// Brings it to the front.
+    /// Brings the shell tab to the front.
     TabFocus,
-    /// Loads it again.
+    /// Reloads the shell tab.
     TabReload,
-    /// Opens it again where it is wanted and missing; without a platform, every such tab.
+    /// Reopens the shell tab if it is desired and missing; without a platform, every such tab.
     TabRestore,
-    /// Connects anew.
+    /// Reconnects the WebSocket.
     WsReconnect,
-    /// Starts the extension anew.
+    /// Restarts the extension.
     ControllerReload,
 }
 
 impl ActionKind {
-    /// Every action there is.
+    /// Every action.
     pub const ALL: [ActionKind; 8] = [
         ActionKind::PluginStatus,
         ActionKind::RequestCredentials,
@@ -37,7 +37,7 @@ impl ActionKind {
         ActionKind::ControllerReload,
     ];
 
-    /// Its name, as callers use it.
+    /// Returns the name of the action in the API.
     pub fn name(self) -> &'static str {
         match self {
             ActionKind::PluginStatus => "plugin_status",
@@ -51,7 +51,7 @@ impl ActionKind {
         }
     }
 
-    /// The type of the message that asks for it.
+    /// Returns the message type of the action.
     pub fn message_type(self) -> &'static str {
         match self {
             ActionKind::TabOpen | ActionKind::TabFocus => "open_tab",
@@ -60,12 +60,12 @@ impl ActionKind {
         }
     }
 
-    /// Whether it cannot be done without knowing where.
+    /// Whether the action requires a platform.
     pub fn needs_platform(self) -> bool {
         matches!(self, ActionKind::TabOpen | ActionKind::TabFocus | ActionKind::TabReload)
     }
 
-    /// The message that asks for it. One that opens a tab gives no reason.
+    /// Returns the message for the action. Messages that open a tab contain no reason.
     pub fn command<'a>(
         self,
         request_id: &'a str,
@@ -78,7 +78,7 @@ impl ActionKind {
     }
 }
 
-/// No action has this name.
+/// The action is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of the eight actions")]
 pub struct UnknownAction;
@@ -91,21 +91,21 @@ impl FromStr for ActionKind {
     }
 }
 
-/// A message that asks for an action.
+/// A message that requests an action.
 #[derive(Clone, Debug, Serialize)]
 pub struct ActionCommand<'a> {
     /// `open_tab`, `reload`, `plugin_status`, `tab_restore`, `ws_reconnect`, `controller_reload` or
     /// `request_credentials`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The daemon's id of the action.
+    /// Id of the action, chosen by the daemon.
     pub request_id: &'a str,
-    /// The action as the caller named it.
+    /// Name of the action in the API.
     pub action: &'a str,
-    /// In which app.
+    /// Platform of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<&'a str>,
-    /// Why.
+    /// Reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
 }

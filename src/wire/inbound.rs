@@ -1,4 +1,4 @@
-//! Frames of the extension, typed: one pass finds the fields, the type decides what they must be.
+//! Typed frames from the extension: one pass finds the fields, the type determines their types.
 
 use super::{
     action::{ActionRequest, ActionResult},
@@ -31,48 +31,48 @@ pub(super) const TYPES: [&str; 16] = [
     "client_log",
 ];
 
-/// A frame of the extension.
+/// A frame from the extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InboundFrame<'a> {
-    /// Who it is.
+    /// Identifies the client.
     Hello(Hello),
     /// The proof of a paired client.
     Auth {
-        /// An HMAC, in hex.
+        /// HMAC in hexadecimal digits.
         proof: String,
     },
-    /// Asks for a snapshot.
+    /// Requests a snapshot.
     StateRequest,
-    /// Asks for a change of mode.
+    /// Requests a change of mode.
     ActionRequest(ActionRequest),
-    /// A login was seen.
+    /// Reports a login.
     Credentials(Credentials),
-    /// The requests that the page makes.
+    /// Reports the requests that the page makes.
     ApiEndpoints(ApiEndpoints),
-    /// About a request that it performs.
+    /// Report about a request.
     Request {
-        /// Which.
+        /// Id of the request.
         id: Cow<'a, str>,
-        /// What.
+        /// The report.
         report: RequestReport,
     },
-    /// How well its extractors still fit.
+    /// Reports whether the extractors still understand a platform.
     PlatformStatus(PlatformStatus),
-    /// How an action went.
+    /// Result of an action.
     ActionResult(Box<ActionResult>),
-    /// An assistant's message was completed.
+    /// Reports a complete message of an assistant.
     FinalMessage(FinalMessage),
-    /// A line for our log.
+    /// A line for the daemon's log.
     ClientLog {
-        /// The extension's own level.
+        /// Log level of the extension.
         level: Option<String>,
-        /// The line.
+        /// Text of the line.
         message: String,
     },
 }
 
 impl InboundFrame<'_> {
-    /// Its type.
+    /// Returns the message type.
     pub fn kind(&self) -> &'static str {
         match self {
             InboundFrame::Hello(_) => "hello",
@@ -97,22 +97,22 @@ impl InboundFrame<'_> {
     }
 }
 
-/// Why a frame was not taken.
+/// Why a frame was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameErrorCode {
-    /// Not JSON.
+    /// The frame is not JSON.
     InvalidJson,
-    /// Not an object, without `type`, too deep or with bad fields.
+    /// The frame is not an object, has no `type`, is nested too deeply or has invalid fields.
     InvalidMessage,
-    /// Of no known type.
+    /// The type is unknown.
     UnsupportedMessageType,
-    /// Something else before `hello`.
+    /// The frame came before `hello`.
     HelloRequired,
 }
 
 impl FrameErrorCode {
-    /// As it is written.
+    /// Returns the code in the protocol.
     pub fn name(self) -> &'static str {
         match self {
             FrameErrorCode::InvalidJson => "invalid_json",
@@ -123,17 +123,17 @@ impl FrameErrorCode {
     }
 }
 
-/// A frame that was not taken: what the extension is answered.
+/// A rejected frame, as reported to the extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FrameError {
-    /// Why.
+    /// Error code.
     pub code: FrameErrorCode,
-    /// The same as a sentence.
+    /// Error message.
     pub message: String,
-    /// The frame's type.
+    /// Type of the frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
-    /// The request that it was about.
+    /// Request of the frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -143,17 +143,17 @@ impl FrameError {
         FrameError { code, message: message.into(), in_reply_to: None, id: None }
     }
 
-    /// Whether the frame was the extension's last word about its request.
+    /// Returns whether the frame was the extension's last report about its request.
     pub fn is_last(&self) -> bool {
         matches!(self.in_reply_to.as_deref(), Some("api_response" | "stream_end" | "stream_error"))
     }
 
-    /// Whether the frame was the result of an action.
+    /// Returns whether the frame was the result of an action.
     pub fn ends_action(&self) -> Option<&str> {
         self.id.as_deref().filter(|_| self.in_reply_to.as_deref() == Some("action_result"))
     }
 
-    /// Whether a request's answer was in the frame, so that the request can expect no better one.
+    /// Returns the request whose answer the frame contained, for which no other will come.
     pub fn ends_request(&self) -> Option<&str> {
         let ends = matches!(
             self.in_reply_to.as_deref(),
@@ -164,7 +164,7 @@ impl FrameError {
 }
 
 impl<'a> InboundFrame<'a> {
-    /// Reads a frame.
+    /// Parses a frame.
     pub fn parse(frame: &'a ByteString) -> Result<Self, FrameError> {
         if let Some((id, event)) = request_report::plain_event(frame)
             && !too_deep(frame)
@@ -229,7 +229,7 @@ fn id<'a>(message: &JsonObject<'a>) -> Result<Cow<'a, str>, FieldError> {
     message.required_text(&["id", "request_id"])
 }
 
-/// What is repeated to the sender is short.
+/// Shortens text that is repeated to the sender.
 fn clip(text: &str) -> String {
     text.chars().take(crate::ids::NAME_CHARS_MAX).collect()
 }

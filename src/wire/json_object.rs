@@ -3,7 +3,7 @@
 //! Outside parties may write every field in `snake_case` or `camelCase`, some have further aliases, and the first
 //! spelling given here wins when several are there. `serde`'s own `alias` calls that a duplicate field, `flatten` and
 //! internal tags cannot hold raw values, so the fields are found here and typed one by one. One pass reads a frame,
-//! whatever its type, and what nobody asks for is never parsed.
+//! whatever its type, and fields that are not used are never parsed.
 
 use serde::{
     Deserialize, Deserializer,
@@ -15,18 +15,18 @@ use std::{borrow::Cow, fmt};
 /// Most fields that one object may have.
 pub(super) const FIELDS_MAX: usize = 256;
 
-/// A field that is missing or does not hold what it must.
+/// A field that is missing or has an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("field \"{field}\" {reason}")]
 pub struct FieldError {
-    /// The field's name in `snake_case`.
+    /// Name of the field in `snake_case`.
     pub field: Cow<'static, str>,
-    /// What is wrong with it, as the end of a sentence that begins with its name.
+    /// What is wrong with the field, as the rest of a sentence that begins with its name.
     pub reason: Cow<'static, str>,
 }
 
 impl FieldError {
-    /// A complaint about `field`.
+    /// Creates an error about `field`.
     pub fn new(field: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
         FieldError { field: field.into(), reason: reason.into() }
     }
@@ -35,13 +35,13 @@ impl FieldError {
 /// Why a text is not an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnObject {
-    /// Not JSON at all.
+    /// The text is not JSON.
     #[error("not valid JSON: {0}")]
     Json(String),
-    /// JSON, but another kind of value.
+    /// The text is another kind of JSON value.
     #[error("must be a JSON object")]
     Kind,
-    /// More than 256 fields.
+    /// The object has more than 256 fields.
     #[error("must not have more than {FIELDS_MAX} fields")]
     Fields,
 }
@@ -53,7 +53,7 @@ pub struct JsonObject<'a> {
 }
 
 impl<'a> JsonObject<'a> {
-    /// Reads the fields of the object that `text` is.
+    /// Reads the fields of an object.
     pub fn parse(text: &'a str) -> Result<Self, NotAnObject> {
         let fault = match serde_json::from_str::<JsonObject<'a>>(text) {
             Ok(object) => return Ok(object),
@@ -66,17 +66,18 @@ impl<'a> JsonObject<'a> {
         })
     }
 
-    /// The names as they were given, in order.
+    /// Returns the names as given, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|(name, _)| &**name)
     }
 
-    /// The fields as they were given, in order.
+    /// Returns the fields as given, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.fields.iter().map(|(name, value)| (&**name, *value))
     }
 
-    /// The value of the first of `names` that is there and not `null`; each name stands for its camelCase form too.
+    /// Returns the value of the first of `names` that is present and not `null`; each name also matches its camelCase
+    /// form.
     pub fn get(&self, names: &[&str]) -> Option<&'a RawValue> {
         names.iter().find_map(|name| {
             self.find(|given| given == *name).or_else(|| self.find(|given| is_camel_case_of(given, name)))
@@ -84,16 +85,16 @@ impl<'a> JsonObject<'a> {
     }
 
     fn find(&self, is_it: impl Fn(&str) -> bool) -> Option<&'a RawValue> {
-        // Of a name given twice the last counts, as in every JSON parser.
+        // Of duplicate names the last counts, as in other JSON parsers.
         self.fields.iter().rev().find(|(given, value)| is_it(given) && value.get() != "null").map(|(_, value)| *value)
     }
 
-    /// The value of a field, as it stands.
+    /// Returns the value of a field as JSON.
     pub fn raw(&self, field: &'static str) -> Option<&'a RawValue> {
         self.get(&[field])
     }
 
-    /// A string, trimmed; an empty one counts as absent.
+    /// Returns a trimmed string; an empty one counts as absent.
     pub fn text(&self, names: &[&'static str]) -> Result<Option<Cow<'a, str>>, FieldError> {
         Ok(self.verbatim(names)?.and_then(|text| match text {
             Cow::Borrowed(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(Cow::Borrowed),
@@ -101,13 +102,13 @@ impl<'a> JsonObject<'a> {
         }))
     }
 
-    /// A string that must be there and not be empty.
+    /// Returns a required string that is not empty.
     pub fn required_text(&self, names: &[&'static str]) -> Result<Cow<'a, str>, FieldError> {
         self.text(names)?.ok_or_else(|| FieldError::new(names[0], "is required"))
     }
 
-    /// A name of at most `max` bytes, trimmed; an empty one counts as absent. A longer one is refused: cut, it would
-    /// name something else.
+    /// Returns a trimmed name of at most `max` bytes; an empty one counts as absent. A longer one is an error, because
+    /// a truncated name would mean something else.
     pub fn short_text(&self, names: &[&'static str], max: usize) -> Result<Option<String>, FieldError> {
         let Some(text) = self.text(names)? else { return Ok(None) };
         if text.len() > max {
@@ -116,34 +117,34 @@ impl<'a> JsonObject<'a> {
         Ok(Some(text.into_owned()))
     }
 
-    /// Words for people, trimmed, and cut where they are longer than `max` bytes; empty ones count as absent.
+    /// Returns a trimmed text for people, truncated to `max` bytes; an empty one counts as absent.
     pub fn words(&self, names: &[&'static str], max: usize) -> Result<Option<String>, FieldError> {
         Ok(self.text(names)?.map(|text| text[..text.floor_char_boundary(max)].to_owned()))
     }
 
-    /// A string exactly as it was given.
+    /// Returns a string exactly as given.
     pub fn verbatim(&self, names: &[&'static str]) -> Result<Option<Cow<'a, str>>, FieldError> {
         self.get(names)
             .map(|raw| super::raw_json::string(raw.get()).ok_or_else(|| FieldError::new(names[0], "must be a string")))
             .transpose()
     }
 
-    /// `true` or `false`.
+    /// Returns a boolean.
     pub fn boolean(&self, names: &[&'static str]) -> Result<Option<bool>, FieldError> {
         self.typed(names, "must be true or false")
     }
 
-    /// A whole number.
+    /// Returns an integer.
     pub fn integer(&self, names: &[&'static str]) -> Result<Option<i64>, FieldError> {
         self.typed(names, "must be an integer")
     }
 
-    /// A whole number that is not negative.
+    /// Returns an integer that is not negative.
     pub fn count(&self, names: &[&'static str]) -> Result<Option<u64>, FieldError> {
         self.typed(names, "must be an integer that is not negative")
     }
 
-    /// A point in time in milliseconds since the Unix epoch.
+    /// Returns a time in Unix milliseconds.
     pub fn time(&self, names: &[&'static str]) -> Result<Option<i64>, FieldError> {
         let Some(at) = self.integer(names)? else { return Ok(None) };
         if at < 0 {
@@ -152,14 +153,14 @@ impl<'a> JsonObject<'a> {
         Ok(Some(at))
     }
 
-    /// An object.
+    /// Returns an object.
     pub fn object(&self, names: &[&'static str]) -> Result<Option<JsonObject<'a>>, FieldError> {
         self.get(names)
             .map(|raw| JsonObject::parse(raw.get()).map_err(|e| FieldError::new(names[0], e.to_string())))
             .transpose()
     }
 
-    /// The entries of an array of at most `max`.
+    /// Returns the elements of an array of at most `max`.
     pub fn array(&self, names: &[&'static str], max: usize) -> Result<Option<Vec<&'a RawValue>>, FieldError> {
         let Some(list) = self.typed::<Vec<&'a RawValue>>(names, "must be an array")? else { return Ok(None) };
         if list.len() > max {
@@ -168,7 +169,7 @@ impl<'a> JsonObject<'a> {
         Ok(Some(list))
     }
 
-    /// An array of at most `max` strings, each trimmed, empty ones left out.
+    /// Returns an array of at most `max` strings, trimmed, without empty ones.
     pub fn texts(&self, names: &[&'static str], max: usize) -> Result<Option<Vec<String>>, FieldError> {
         let Some(list) = self.array(names, max)? else { return Ok(None) };
         let texts = list.into_iter().map(|raw| {
@@ -231,7 +232,7 @@ impl<'de> Deserialize<'de> for JsonObject<'de> {
     }
 }
 
-/// A key that borrows when it has no escapes.
+/// An object key, borrowed unless it contains escapes.
 struct ObjectKey<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for ObjectKey<'de> {

@@ -4,7 +4,7 @@ use super::{inbound, json, raw_json::RawJson};
 use bytestring::ByteString;
 use serde::Serialize;
 
-/// The protocol that both sides speak.
+/// Name and version of the protocol.
 pub const PROTOCOL: &str = "baa.firefox/1";
 
 /// The types that the daemon sends, as `hello_ack` lists them.
@@ -26,15 +26,15 @@ pub(super) const TYPES: [&str; 15] = [
     "action_result",
 ];
 
-/// Room that most frames need beside their bodies.
+/// Typical size of a frame without its body, in bytes.
 const FRAME_BYTES: usize = 384;
 
-/// A frame as text.
+/// Serializes a frame.
 pub fn frame(message: &impl Serialize) -> ByteString {
     serde_json::to_string(message).expect("our own frames have string keys").into()
 }
 
-/// A frame with one more field, if there is a value: it is copied as it is rather than checked again.
+/// Serializes a frame with an additional field, whose value is copied unchecked.
 pub fn frame_with(message: &impl Serialize, field: &'static str, value: Option<&RawJson>) -> ByteString {
     let mut text = String::with_capacity(value.map_or(0, RawJson::len) + FRAME_BYTES);
     json::write(&mut text, message);
@@ -44,25 +44,25 @@ pub fn frame_with(message: &impl Serialize, field: &'static str, value: Option<&
     text.into()
 }
 
-/// The answer to `hello`.
+/// Answer to `hello`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "hello_ack")]
 pub struct HelloAck<'a> {
-    /// Who was greeted.
+    /// Id of the accepted client.
     pub client_id: &'a str,
-    /// The new connection.
+    /// Id of the new connection.
     pub connection_id: &'a str,
     /// [`PROTOCOL`].
     pub protocol: &'static str,
-    /// The daemon's version.
+    /// Version of the daemon.
     pub version: &'static str,
-    /// Where this socket lives.
+    /// URL of this socket.
     pub ws_url: &'a str,
-    /// Where HTTP lives.
+    /// Base URL of the HTTP API.
     pub local_api_base: &'a str,
-    /// The interval of pings, in milliseconds.
+    /// Interval of pings, in milliseconds.
     pub heartbeat_ms: u64,
-    /// Which message types are understood.
+    /// Supported message types.
     pub supports: SupportedTypes,
     /// The platform registry, a JSON array.
     pub platforms: &'a RawJson,
@@ -73,25 +73,25 @@ pub struct HelloAck<'a> {
     pub client_secret: Option<&'a str>,
 }
 
-/// Message types, by direction as the daemon sees it.
+/// Message types by direction, seen from the daemon.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SupportedTypes {
-    /// Understood.
+    /// Accepted types.
     pub inbound: &'static [&'static str],
-    /// Sent.
+    /// Sent types.
     pub outbound: &'static [&'static str],
 }
 
-/// Everything that this version knows.
+/// The supported types of this version.
 pub const SUPPORTS: SupportedTypes = SupportedTypes { inbound: &inbound::TYPES, outbound: &TYPES };
 
-/// A picture of the daemon for one client.
+/// A snapshot of the daemon's state for one client.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "state_snapshot")]
 pub struct StateSnapshot<'a, S: Serialize> {
-    /// Why it is sent.
+    /// Reason for sending it.
     pub reason: &'a str,
-    /// The picture.
+    /// The snapshot.
     pub snapshot: S,
 }
 
@@ -100,76 +100,76 @@ pub struct StateSnapshot<'a, S: Serialize> {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "api_request")]
 pub struct ApiRequest<'a> {
-    /// Its id.
+    /// Id of the request.
     pub id: &'a str,
-    /// In which app.
+    /// Platform of the request.
     pub platform: &'a str,
-    /// Its method.
+    /// HTTP method.
     pub method: &'a str,
     /// A path, or a URL on one of the platform's hosts; not with a prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
-    /// Its headers, a JSON object of strings.
+    /// Headers, as a JSON object of strings.
     pub headers: &'a RawJson,
     /// A prompt for the learned template, instead of path and body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<&'a str>,
     /// `buffered` or `sse`.
     pub response_mode: &'static str,
-    /// Of a stream.
+    /// Id of the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_id: Option<&'a str>,
-    /// Within which time it must be answered, in milliseconds; a stream has no limit unless one was given.
+    /// Time limit in milliseconds; a stream has none unless the caller sets one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
 
-/// A request whose answer nobody wants any more.
+/// Cancels a request.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "request_cancel")]
 pub struct RequestCancel<'a> {
-    /// Its id.
+    /// Id of the request.
     pub id: &'a str,
-    /// In which app.
+    /// Platform of the request.
     pub platform: &'a str,
-    /// Equal to its id.
+    /// The same as `id`.
     pub stream_id: &'a str,
-    /// Why.
+    /// Reason.
     pub reason: &'a str,
 }
 
-/// The answer to `action_request`.
+/// Answer to `action_request`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "action_result")]
 pub struct ActionResponse<'a, S: Serialize> {
-    /// Which action.
+    /// Name of the action.
     pub action: &'a str,
-    /// The extension's id of the request.
+    /// Id of the request, chosen by the extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a str>,
-    /// Whether it was done.
+    /// Whether the mode was changed.
     pub ok: bool,
-    /// The daemon's mode afterwards.
+    /// Mode afterwards.
     pub system: S,
 }
 
-/// A frame that was not taken.
+/// Reports a rejected frame.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "error")]
 pub struct ErrorFrame<'a> {
-    /// Why.
+    /// Error code.
     pub code: inbound::FrameErrorCode,
-    /// The same as a sentence.
+    /// Error message.
     pub message: &'a str,
-    /// The offending type.
+    /// Type of the rejected frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<&'a str>,
-    /// The request it was about.
+    /// Request of the rejected frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<&'a str>,
 }
 
-/// An unknown client must be approved first.
+/// Tells an unknown client that it must be approved.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "pairing_required")]
 pub struct PairingRequired<'a> {
@@ -177,12 +177,12 @@ pub struct PairingRequired<'a> {
     pub code: &'a str,
 }
 
-/// The daemon's proof to a paired client, and the value for the client's own.
+/// The daemon's proof for a paired client, and the nonce for the client's proof.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "challenge")]
 pub struct Challenge<'a> {
-    /// The daemon's random value.
+    /// Nonce of the daemon.
     pub nonce: &'a str,
-    /// An HMAC, in hex.
+    /// HMAC in hexadecimal digits.
     pub proof: &'a str,
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use subtle::ConstantTimeEq;
 use url::Url;
 
-/// Whose proof it is.
+/// The side that a proof belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProofSide {
     /// The daemon's, in `challenge`.

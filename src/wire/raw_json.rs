@@ -11,22 +11,22 @@ use std::{borrow::Cow, fmt};
 pub struct RawJson(ByteString);
 
 impl RawJson {
-    /// The part of `whole` that serde found to be a value.
+    /// Returns the part of `whole` that serde identified as a value.
     pub fn cut(whole: &ByteString, part: &RawValue) -> Self {
         RawJson(whole.slice_ref(part.get()))
     }
 
-    /// Takes over text that is known to be JSON.
+    /// Wraps text that is known to be JSON.
     pub fn trusted(json: impl Into<ByteString>) -> Self {
         RawJson(json.into())
     }
 
-    /// `value` as JSON.
+    /// Serializes `value`.
     pub fn of(value: &impl Serialize) -> Self {
         RawJson(serde_json::to_string(value).expect("our own values have string keys").into())
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn text(&self) -> &str {
         if self.0.is_empty() { "null" } else { &self.0 }
     }
@@ -47,17 +47,17 @@ impl RawJson {
         }
     }
 
-    /// The string that this is, unescaped; `None` when it is another kind of value.
+    /// Returns the string, unescaped; `None` for another kind of value.
     pub fn string(&self) -> Option<Cow<'_, str>> {
         string(self.text())
     }
 
-    /// The JSON text as bytes that share its buffer.
+    /// Returns the JSON text as bytes that share its buffer.
     pub fn into_bytes(self) -> Bytes {
         if self.0.is_empty() { Bytes::from_static(b"null") } else { self.0.into_bytes() }
     }
 
-    /// Adds this as a field to the JSON object that `object` is, without checking it again.
+    /// Appends this as a field to the JSON object in `object`, unchecked.
     pub fn splice_into(&self, object: &mut String, field: &str) {
         debug_assert!(object.ends_with('}') && object.len() > 2, "an object with at least one field");
         object.pop();
@@ -66,18 +66,18 @@ impl RawJson {
         }
     }
 
-    /// The bytes that are kept alive, for whoever counts them.
+    /// Returns the number of bytes, for memory accounting.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing was given.
+    /// Whether no value was given.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// The string that `json` is, unescaped; borrowed when it has no escapes; `None` when it is another kind of value.
+/// Returns the string that `json` is, unescaped, borrowed if it has no escapes; `None` for another kind of value.
 pub(crate) fn string(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
@@ -94,7 +94,7 @@ impl Serialize for RawJson {
 
 impl fmt::Debug for RawJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Bodies belong to nobody's log.
+        // Bodies must not appear in logs.
         write!(f, "{} bytes of JSON", self.0.len())
     }
 }

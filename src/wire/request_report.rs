@@ -1,5 +1,5 @@
-//! What the extension tells about a request it performs: answers, streams, signs of life. Bodies and events are slices
-//! of the frame.
+//! Reports of the extension about a request: answers, stream events, progress. Bodies and events are slices of the
+//! frame.
 
 use super::{
     json_object::{FieldError, JsonObject},
@@ -10,66 +10,66 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// Most bytes of a value about a stream that are kept.
+/// Largest metadata value of a stream that is kept, in bytes.
 const META_BYTES_MAX: usize = 4 << 10;
 
-/// One report about a request.
+/// A report about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestReport {
     /// `api_response`: the whole answer.
     Answer(ApiResponse),
     /// `stream_open`: status and headers are there.
     Open {
-        /// The web app's HTTP status.
+        /// HTTP status of the app.
         status: u16,
-        /// What the extension says about the stream, passed on.
+        /// Metadata of the stream, passed on.
         meta: RawJson,
-        /// Of the response headers those that somebody here looks at.
+        /// The response headers that the daemon uses.
         headers: ResponseHeaders,
     },
     /// `stream_event`: one event.
     Event(StreamEvent),
     /// `stream_end`: the stream is complete.
     End {
-        /// The web app's HTTP status, where repeated.
+        /// HTTP status of the app, if repeated.
         status: Option<u16>,
     },
     /// `stream_error`: the stream broke.
     Error {
-        /// The web app's HTTP status, where there was one.
+        /// HTTP status of the app, if there was a response.
         status: Option<u16>,
-        /// What happened.
+        /// Error code.
         code: String,
-        /// A sentence about it.
+        /// Error message.
         message: Option<String>,
     },
-    /// `progress`: the request is still worked on.
+    /// `progress`: the request is still in progress.
     Progress,
 }
 
 impl RequestReport {
-    /// Whether the extension will say nothing more about this request.
+    /// Whether this is the last report about the request.
     pub fn is_last(&self) -> bool {
         matches!(self, RequestReport::Answer(_) | RequestReport::End { .. } | RequestReport::Error { .. })
     }
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiResponse {
-    /// Whether the extension calls it a success; where it does not say: no error, and no status of 400 or more.
+    /// Whether the extension reports success; by default no error and no status of 400 or more.
     pub ok: bool,
-    /// The web app's HTTP status, where there was one.
+    /// HTTP status of the app, if there was a response.
     pub status: Option<u16>,
     /// The body: text as a JSON string, JSON as itself.
     pub body: RawJson,
-    /// What went wrong.
+    /// Error text.
     pub error: Option<String>,
-    /// Of the response headers those that somebody here looks at.
+    /// The response headers that the daemon uses.
     pub headers: ResponseHeaders,
 }
 
-/// The response headers that somebody here looks at.
+/// The response headers that the daemon uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseHeaders {
     /// `content-type`.
@@ -81,13 +81,13 @@ pub struct ResponseHeaders {
 /// One event of a stream, as JSON slices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEvent {
-    /// Its number, from 1.
+    /// Sequence number, from 1.
     pub seq: u64,
-    /// Its name, a JSON string.
+    /// Name of the event, as a JSON string.
     pub event: RawJson,
-    /// Its data, any JSON.
+    /// Data of the event, any JSON.
     pub data: RawJson,
-    /// Its text as it stood in the stream, a JSON string or `null`.
+    /// Text of the event as in the stream, a JSON string or `null`.
     pub raw: RawJson,
 }
 
@@ -95,11 +95,11 @@ fn cut(frame: &ByteString, part: Option<&RawValue>) -> RawJson {
     part.map(|part| RawJson::cut(frame, part)).unwrap_or_default()
 }
 
-/// Frames shorter than this are not kept alive by what waits for a caller: its slice is copied.
+/// Frames below this size, in bytes, are copied instead of kept alive by a waiting slice.
 const COPY_BELOW: usize = 4 << 10;
 
-/// A part that outlives its frame's way through the actors. A slice of a short frame would keep the whole read buffer
-/// alive for as long as its caller takes to read.
+/// Returns a part that is kept after the frame was handled. A slice of a short frame would keep the whole read buffer
+/// alive until the caller has read it.
 fn keep(frame: &ByteString, part: Option<&RawValue>) -> RawJson {
     match part {
         Some(part) if frame.len() < COPY_BELOW => RawJson::trusted(part.get().to_owned()),
@@ -155,12 +155,12 @@ pub(super) fn api_response(frame: &ByteString, message: &JsonObject<'_>) -> Resu
 
 pub(super) fn stream_open(message: &JsonObject<'_>) -> Result<RequestReport, FieldError> {
     let status = status(message)?.unwrap_or(200);
-    // A stream does not break for what only the policy looks at.
+    // Invalid headers, which only the policy uses, do not end the stream.
     Ok(RequestReport::Open { status, meta: meta(message), headers: headers(message).unwrap_or_default() })
 }
 
-/// What a stream says about itself: plain values alone, and none whose name sounds like a credential. A header that was
-/// put there by mistake goes no further.
+/// Returns the metadata of a stream: scalar values only, and none with a name that suggests a credential, so that a
+/// header sent by mistake goes no further.
 fn meta(message: &JsonObject<'_>) -> RawJson {
     let Ok(Some(given)) = message.object(&["meta"]) else { return RawJson::default() };
     let known: serde_json::Map<_, _> = given
@@ -209,10 +209,10 @@ struct PlainEvent<'a> {
     raw: Option<&'a RawValue>,
 }
 
-/// How such a frame begins.
+/// Prefix of such a frame.
 const PLAIN_EVENT: &str = "{\"type\":\"stream_event\",";
 
-/// An event in its plain form. Everything else, also what is wrong with an event, is for the general reading.
+/// Reads an event in its plain form. Everything else, including invalid events, is left to the general reader.
 pub(super) fn plain_event(frame: &ByteString) -> Option<(&str, StreamEvent)> {
     if !frame.starts_with(PLAIN_EVENT) {
         return None;

@@ -1,4 +1,4 @@
-//! What the extension tells about itself: who it is, which logins it has seen, what it heard on the pages.
+//! Messages about the extension itself: its identity, the logins it has seen, the messages it has observed.
 
 use super::{
     json_object::{FieldError, JsonObject},
@@ -19,7 +19,7 @@ const ENDPOINT_BYTES_MAX: usize = 1 << 10;
 /// `hello`: the first message of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Who it is.
+    /// Id of the client.
     pub client_id: ClientId,
     /// `browser`.
     pub node_type: Option<String>,
@@ -27,11 +27,11 @@ pub struct Hello {
     pub node_category: Option<String>,
     /// `firefox`.
     pub node_platform: Option<String>,
-    /// The protocol it speaks; a missing one counts as ours.
+    /// Protocol version; a missing one counts as the daemon's.
     pub protocol: Option<String>,
-    /// The extension's version.
+    /// Version of the extension.
     pub extension_version: Option<String>,
-    /// Its random value for the proof of a paired client.
+    /// Random value for the proof of a paired client.
     pub nonce: Option<String>,
 }
 
@@ -50,11 +50,11 @@ impl Hello {
     }
 }
 
-/// How the extension itself judges a login.
+/// The extension's judgement of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Freshness {
-    /// Seen and used lately.
+    /// Seen and used recently.
     #[default]
     Fresh,
     /// Not seen for a while.
@@ -63,26 +63,26 @@ pub enum Freshness {
     Lost,
 }
 
-/// `credentials`: a login was seen. Header values never get this far: only their number does.
+/// `credentials`: a login was seen. Values of headers are dropped while parsing; only their number is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Of which platform.
+    /// Platform.
     pub platform: String,
-    /// Of which account, where the page shows it.
+    /// Account, if the page shows it.
     pub account: Option<String>,
-    /// Salted digest of the credential, made by the extension.
+    /// Salted digest of the credential, computed by the extension.
     pub credential_fingerprint: Option<String>,
-    /// The extension's own judgement.
+    /// Judgement of the extension.
     pub freshness: Freshness,
-    /// When it was captured, in Unix milliseconds.
+    /// Time of capture, in Unix milliseconds.
     pub captured_at: Option<i64>,
-    /// When it was last seen, in Unix milliseconds.
+    /// Time of last use, in Unix milliseconds.
     pub last_seen_at: Option<i64>,
-    /// How many headers it consists of.
+    /// Number of headers.
     pub header_count: usize,
-    /// When the message was written, in Unix milliseconds.
+    /// Time of the message, in Unix milliseconds.
     pub timestamp: Option<i64>,
-    /// The state of shell tabs.
+    /// State of the shell tabs.
     pub shell_runtime: Vec<ShellRuntime>,
 }
 
@@ -107,40 +107,40 @@ impl Credentials {
     }
 }
 
-/// `api_endpoints`: which requests the page itself was seen to make.
+/// `api_endpoints`: requests that the page was seen to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiEndpoints {
-    /// Of which platform.
+    /// Platform.
     pub platform: String,
-    /// Of which account.
+    /// Account.
     pub account: Option<String>,
     /// Salted digest of the credential in use.
     pub credential_fingerprint: Option<String>,
-    /// When the list changed, in Unix milliseconds.
+    /// Time of the last change, in Unix milliseconds.
     pub updated_at: Option<i64>,
     /// `"METHOD /path"`, ids replaced by `{id}`.
     pub endpoints: Vec<String>,
-    /// When each was seen.
+    /// First and last sight of each endpoint.
     pub endpoint_metadata: Vec<EndpointMetadata>,
     /// Whether the extension has learned a prompt template.
     pub prompt_template: bool,
-    /// Whether the app has taken a prompt that was sent by it.
+    /// Whether the app has accepted a prompt sent with the template.
     pub prompt_accepted: bool,
-    /// The state of shell tabs.
+    /// State of the shell tabs.
     pub shell_runtime: Vec<ShellRuntime>,
 }
 
 /// One endpoint of a platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EndpointMetadata {
-    /// Its method.
+    /// HTTP method.
     pub method: String,
-    /// Its path.
+    /// Path.
     pub path: String,
-    /// In Unix milliseconds.
+    /// First sight, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_seen_at: Option<i64>,
-    /// In Unix milliseconds.
+    /// Last sight, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<i64>,
 }
@@ -196,14 +196,14 @@ fn endpoint(json: &str) -> Result<EndpointMetadata, FieldError> {
     read().map_err(|e| fault(e.to_string()))
 }
 
-/// `platform_status`: how well the extension's extractors still fit the app.
+/// `platform_status`: whether the extension's extractors still understand the app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformStatus {
-    /// Of which platform.
+    /// Platform.
     pub platform: String,
-    /// How often the app's traffic did not look as expected.
+    /// Number of unexpected elements in the app's traffic.
     pub extractor_drift: u64,
-    /// When it last did not, in Unix milliseconds.
+    /// Time of the last one, in Unix milliseconds.
     pub last_drift_at: Option<i64>,
 }
 
@@ -220,15 +220,15 @@ impl PlatformStatus {
 /// `browser.final_message`: an assistant's message was completed on a page.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FinalMessage {
-    /// On which platform.
+    /// Platform.
     pub platform: String,
-    /// In which conversation, where the page shows it.
+    /// Conversation, if the page shows it.
     pub conversation_id: Option<String>,
-    /// The app's id of the message, or a synthetic one.
+    /// Id of the message in the app, or a synthetic one.
     pub assistant_message_id: String,
     /// The whole text.
     pub raw_text: String,
-    /// When it was complete, in Unix milliseconds.
+    /// Time of completion, in Unix milliseconds.
     pub observed_at: Option<i64>,
 }
 
@@ -250,7 +250,7 @@ impl FinalMessage {
 
 impl std::fmt::Debug for FinalMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The text belongs to nobody's log.
+        // Message texts must not appear in logs.
         write!(f, "FinalMessage({} {}, {} bytes)", self.platform, self.assistant_message_id, self.raw_text.len())
     }
 }

@@ -1,4 +1,4 @@
-//! The extension's shell tab of a platform: as wanted, as it is, and how they differ.
+//! The extension's shell tab of a platform: desired and actual state and their difference.
 
 use super::{
     json_object::{FieldError, JsonObject},
@@ -12,65 +12,65 @@ pub(super) const ENTRIES_MAX: usize = 64;
 /// Most bytes of a title, an address or a reason that are kept.
 const WORDS_BYTES_MAX: usize = 2 << 10;
 
-/// One platform's tab.
+/// Shell tab of one platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ShellRuntime {
     /// The platform.
     pub platform: String,
-    /// As wanted.
+    /// Desired state.
     pub desired: DesiredTab,
-    /// As it is.
+    /// Actual state.
     pub actual: ActualTab,
-    /// How they differ.
+    /// Difference of the two.
     pub drift: TabDrift,
 }
 
-/// The tab as the extension wants it.
+/// Desired state of the tab.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DesiredTab {
-    /// Whether there should be one.
+    /// Whether the tab should exist.
     pub exists: bool,
-    /// Where it should be.
+    /// Desired address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shell_url: Option<String>,
-    /// Who wanted it.
+    /// Origin of the desired state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Why.
+    /// Reason of the desired state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When the wish changed, in Unix milliseconds.
+    /// Time of the last change, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<i64>,
-    /// What was last done about it.
+    /// Last action performed on the tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_action: Option<String>,
-    /// When, in Unix milliseconds.
+    /// Time of that action, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_action_at: Option<i64>,
 }
 
-/// The tab as it is.
+/// Actual state of the tab.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ActualTab {
-    /// Whether there is one.
+    /// Whether the tab exists.
     pub exists: bool,
-    /// Firefox's number of it.
+    /// Tab id in Firefox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tab_id: Option<i64>,
-    /// Where it is.
+    /// Current address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Its title.
+    /// Title of the tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Firefox's number of its window.
+    /// Window id in Firefox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window_id: Option<i64>,
-    /// Whether it is the tab in front.
+    /// Whether the tab is active in its window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
-    /// Firefox's loading status.
+    /// Loading status in Firefox.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Whether Firefox unloaded it.
@@ -79,42 +79,42 @@ pub struct ActualTab {
     /// Whether it is hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<bool>,
-    /// Whether requests can be made in it.
+    /// Whether requests can be made in the tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthy: Option<bool>,
-    /// What is wrong with it.
+    /// Problem of the tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issue: Option<String>,
-    /// When it was last seen, in Unix milliseconds.
+    /// Last sight, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<i64>,
-    /// When it last could take requests, in Unix milliseconds.
+    /// Time at which it was last ready for requests, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_ready_at: Option<i64>,
-    /// A tab that could be adopted.
+    /// Id of a tab that could be adopted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate_tab_id: Option<i64>,
-    /// Where that one is.
+    /// Address of that tab.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate_url: Option<String>,
 }
 
-/// How the tab as it is differs from the one wanted.
+/// Difference between desired and actual state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TabDrift {
-    /// It does not.
+    /// Whether they agree.
     pub aligned: bool,
-    /// The tab is missing and wanted.
+    /// Whether a desired tab is missing.
     pub needs_restore: bool,
-    /// There is a tab that is not wanted.
+    /// Whether a tab exists that is not desired.
     pub unexpected_actual: bool,
-    /// Why.
+    /// Reason of the difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl ShellRuntime {
-    /// Whether nothing but the moments differ at which things were seen.
+    /// Whether two states are equal except for times of sight.
     pub fn is_same_but_for_times(&self, other: &ShellRuntime) -> bool {
         let timeless = |tab: &ShellRuntime| {
             let mut tab = tab.clone();

@@ -1,15 +1,15 @@
-//! Results as a model reads them: one `baa-result` block for each instruction, whose fence no output can close.
+//! Formats results for the model: one `baa-result` block per instruction, with a fence that no output can close.
 
 use crate::instructions::execution::InstructionExecution;
 use serde_json::Value;
 
-/// A shorter fence would be the usual one of whatever stands in the output.
+/// Shortest fence, in backticks; longer than the usual ones in outputs.
 const FENCE_MIN: usize = 4;
 
-/// The blocks of all results; of each output at most `output_bytes_max` bytes.
+/// Returns the blocks of all results, with at most `output_bytes_max` bytes of each output.
 pub(super) fn write(executions: &[InstructionExecution], output_bytes_max: usize) -> String {
     let outputs: Vec<String> = executions.iter().map(|one| cut(output(one), output_bytes_max)).collect();
-    // Longer than the longest run of back-ticks in any of them.
+    // Longer than any run of backticks in the outputs.
     let longest = outputs.iter().flat_map(|output| output.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(FENCE_MIN.max(longest + 1));
     let block = |(execution, output): (&InstructionExecution, &String)| {
@@ -19,7 +19,7 @@ pub(super) fn write(executions: &[InstructionExecution], output_bytes_max: usize
     executions.iter().zip(&outputs).map(block).collect::<Vec<_>>().join("\n")
 }
 
-/// What an instruction has to say: what a command printed, what a file holds, else its answer as JSON.
+/// Returns the output of an instruction: that of a command, the content of a file, or the answer as JSON.
 fn output(execution: &InstructionExecution) -> String {
     let done = &execution.done;
     let Some(data) = &done.data else {
@@ -49,7 +49,7 @@ fn cut(mut text: String, bytes_max: usize) -> String {
         let left = left - text.len();
         text.push_str(&format!("\n… {left} bytes more"));
     }
-    // A carriage return could be read as the end of a line.
+    // Some readers treat a carriage return as the end of a line.
     text.replace('\r', "\u{240d}")
 }
 

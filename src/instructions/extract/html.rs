@@ -2,10 +2,10 @@
 //! of the four, in any case; the reader waits for the end tag of the same name in small letters. What follows is text
 //! to the one and HTML to the other, so a fence could be hidden from one of them.
 
-/// The names that begin such a block.
+/// Tag names that begin such a block.
 const NAMES: [&str; 4] = ["pre", "script", "style", "textarea"];
 
-/// Whether `block`, an HTML block as the reader sees it, ends earlier for CommonMark.
+/// Whether the HTML block that the parser found ends earlier according to CommonMark.
 pub(super) fn is_ambiguous(block: &str) -> bool {
     let lower = block.to_ascii_lowercase();
     let mut lines = lower.lines();

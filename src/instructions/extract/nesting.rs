@@ -1,16 +1,17 @@
-//! How long a text would take to read. For each line the reader looks at every container that is open, so quotes and
-//! lists within each other, over many lines, can keep it busy for minutes.
+//! Bound on the parsing time. For each line the parser checks every open container, so nested quotes and lists over
+//! many lines could keep it busy for minutes.
 
-/// Most containers that the reader may have to look at, all lines together; takes a fraction of a second.
+/// Most container checks over all lines; takes a fraction of a second.
 const LOOKS_MAX: usize = 1 << 26;
 
-/// Whether a text nests too deep for its number of lines.
+/// Whether a text is nested too deeply for its number of lines.
 pub(super) fn is_too_deep(text: &str) -> bool {
     let deepest = text.lines().map(columns).max().unwrap_or_default();
     text.lines().count().saturating_mul(deepest) > LOOKS_MAX
 }
 
-/// Columns of blanks and container marks at the beginning of a line. Every open container takes one at least.
+/// Returns the columns of blanks and container markers at the beginning of a line, an upper bound on the open
+/// containers.
 fn columns(line: &str) -> usize {
     let bytes = line.as_bytes();
     let is_blank = |at: usize| bytes.get(at).is_none_or(|b| matches!(b, b' ' | b'\t'));

@@ -1,12 +1,12 @@
-//! The text as the reader of Markdown gets it: of the same length, and the same to CommonMark, but without what the
-//! reader takes otherwise.
+//! Text as given to the Markdown parser: of the same length and the same meaning to CommonMark, without what the parser
+//! reads differently.
 
 use std::borrow::Cow;
 
-/// Stands for a character that is nothing special to CommonMark.
+/// Replaces a character without a meaning to CommonMark.
 const PLAIN: u8 = 0x01;
 
-/// The text with CRLF and CR read as LF.
+/// Returns the text with CRLF and CR replaced by LF.
 pub(super) fn with_line_feeds(text: &str) -> Cow<'_, str> {
     if !text.contains('\r') {
         return Cow::Borrowed(text);
@@ -14,10 +14,10 @@ pub(super) fn with_line_feeds(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// A text of the same length whose lines mean to the reader what those of `text` mean to CommonMark:
+/// Returns a text of the same length in which the parser's reading agrees with CommonMark:
 ///
-/// - vertical tabs and form feeds, which are blanks to the reader alone, become plain characters;
-/// - tabs after a closing fence, which are allowed but keep the reader from seeing it, become spaces.
+/// - vertical tabs and form feeds, which only the parser treats as blanks, become ordinary characters;
+/// - tabs after a closing fence, which are allowed but hide it from the parser, become spaces.
 pub(super) fn of(text: &str) -> String {
     let mut shape = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {

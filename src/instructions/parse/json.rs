@@ -1,4 +1,4 @@
-//! Inline JSON, more strictly than JSON itself: what two readers could take for different things is refused.
+//! Inline JSON, stricter than JSON itself: what two parsers could read differently is rejected.
 
 use super::ParseFault;
 use crate::instructions::rejection::RejectionCode;
@@ -12,20 +12,20 @@ use std::fmt;
 /// Deepest nesting of arrays and objects.
 pub const DEPTH_MAX: usize = 64;
 
-/// Up to here a double holds every integer, so that two of them never become the same number.
+/// Largest integer up to which a double represents every integer exactly.
 const INTEGER_MAX: u64 = 1 << 53;
 
-/// Reads a JSON text whose first sign opens an object or an array.
+/// Reads a JSON text that begins with an object or an array.
 pub(super) fn read(text: &str) -> Result<Value, ParseFault> {
     let invalid =
         |error: serde_json::Error| (RejectionCode::InvalidJson, format!("the parameters are not JSON: {error}"));
-    // This looks at everything without going into it, so that it cannot be led too deep.
+    // Validates without recursion, so that the nesting cannot exhaust the stack.
     let raw: &RawValue = serde_json::from_str(text).map_err(invalid)?;
     scan(raw.get().as_bytes())?;
     serde_json::from_str::<StrictJson>(text).map(|StrictJson(value)| value).map_err(invalid)
 }
 
-/// Looks at the depth and the numbers of a text that is JSON.
+/// Checks depth and numbers of a valid JSON text.
 fn scan(json: &[u8]) -> Result<(), ParseFault> {
     let mut depth = 0usize;
     let mut at = 0;
@@ -64,7 +64,7 @@ fn after_string(json: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Whether an integer lies within ±2^53, or any other number within a double's range.
+/// Whether an integer lies within ±2^53, or another number within a double's range.
 fn is_exact(number: &str) -> bool {
     if number.contains(['.', 'e', 'E']) {
         return number.parse::<f64>().is_ok_and(f64::is_finite);
@@ -72,7 +72,7 @@ fn is_exact(number: &str) -> bool {
     number.parse::<i64>().is_ok_and(|integer| integer.unsigned_abs() <= INTEGER_MAX)
 }
 
-/// A value in which no object names a key twice.
+/// A JSON value without duplicate keys.
 struct StrictJson(Value);
 
 impl<'de> Deserialize<'de> for StrictJson {

@@ -1,10 +1,10 @@
-//! The fields of inline JSON: the first spelling that is there counts, and `null` is as if it were not there.
+//! Fields of inline JSON: of several spellings the first present one counts, and `null` counts as absent.
 
 use crate::{instructions::parse::InstructionParams, wire::FieldError};
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
-/// What is wrong with the parameters.
+/// An error in the parameters.
 pub(super) struct ParamFault(pub(super) String);
 
 impl ParamFault {
@@ -34,7 +34,7 @@ impl<'a> ParamFields<'a> {
         names.iter().find_map(|name| self.0.get(*name).filter(|value| !value.is_null()))
     }
 
-    /// All of them.
+    /// Returns all fields.
     pub(super) fn all(&self) -> &'a Map<String, Value> {
         self.0
     }

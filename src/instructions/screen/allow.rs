@@ -1,19 +1,19 @@
-//! Which live messages count.
+//! Rules for which live messages are processed.
 
 use crate::instructions::settings::AllowRule;
 
-/// A message as it was observed.
+/// Identity of an observed message.
 #[derive(Clone, Copy, Debug)]
 pub struct ObservedMessage<'a> {
-    /// On this platform.
+    /// Platform.
     pub platform: &'a str,
-    /// By this client.
+    /// Client.
     pub client_id: &'a str,
-    /// In this conversation, where the platform tells.
+    /// Conversation, if the platform reports it.
     pub conversation_id: Option<&'a str>,
 }
 
-/// Whether one of the rules fits.
+/// Whether any of the rules matches.
 pub fn is_allowed(rules: &[AllowRule], observed: ObservedMessage<'_>) -> bool {
     rules.iter().any(|rule| fits(rule, observed))
 }

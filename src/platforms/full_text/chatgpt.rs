@@ -16,7 +16,7 @@ use std::{borrow::Cow, collections::HashSet};
 /// Most answers that one stream may hold.
 const ANSWERS_MAX: usize = 256;
 
-/// The answer as far as its events tell it.
+/// State of the answer after the events so far.
 #[derive(Debug, Default)]
 pub(super) struct ChatgptAnswer {
     documents: DeltaDocuments,
@@ -108,7 +108,7 @@ impl ChatgptAnswer {
         Ok(())
     }
 
-    /// Whether this answer is the newest one; what is still said about an earlier one does not bring it back.
+    /// Whether this answer is the newest one. Later changes of an earlier answer do not make it the newest again.
     fn is_newest(&mut self, id: Option<&str>) -> Result<bool, AnswerDrift> {
         if id.is_some_and(|id| self.earlier.contains(id)) {
             return Ok(false);

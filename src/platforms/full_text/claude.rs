@@ -25,7 +25,7 @@ const NOT_TEXT: [&str; 7] = [
 /// Reasons to stop after which the answer is whole.
 const ENDS: [&str; 3] = ["end_turn", "max_tokens", "stop_sequence"];
 
-/// The answer as far as its events tell it.
+/// State of the answer after the events so far.
 #[derive(Debug, Default)]
 pub(super) struct ClaudeAnswer {
     form: ClaudeFormat,

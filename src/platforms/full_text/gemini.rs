@@ -1,7 +1,7 @@
-//! Gemini: `)]}'`, then a row of frames, each a line with its length and a JSON array. Text in later frames replaces
-//! earlier text. Thoughts are no part of it.
+//! Gemini: `)]}'` followed by frames, each a line with its length and a JSON array. Text in later frames replaces
+//! earlier text; thoughts are left out.
 //!
-//! The lengths count UTF-16 units where they are right; each array's own end says the same and is always right.
+//! The lengths count UTF-16 units and are sometimes wrong; the end of each array is always right.
 
 use super::AnswerDrift;
 use crate::platforms::json;
@@ -15,7 +15,7 @@ const BESIDES: [&str; 3] = ["af.httprm", "di", "e"];
 /// Most digits of a frame's length.
 const LENGTH_DIGITS_MAX: usize = 10;
 
-/// What the answer says. A last frame that was cut counts for nothing.
+/// Returns the text of an answer. An incomplete last frame is ignored.
 pub(super) fn read(text: &str) -> Result<String, AnswerDrift> {
     let text = text.trim_start();
     let mut answer = GeminiAnswer::default();
@@ -57,7 +57,7 @@ fn after_length(text: &str) -> Result<Option<&str>, AnswerDrift> {
     }
 }
 
-/// The answer as far as its frames tell it.
+/// State of the answer after the frames so far.
 #[derive(Default)]
 struct GeminiAnswer {
     text: Option<String>,

@@ -1,8 +1,8 @@
-//! The text that an app's answer spells: what its assistant says, as far as the answer came, without thoughts and tools.
+//! Extracts the assistant's text from an app's answer, as far as the answer arrived, without thoughts and tool calls.
 //!
-//! None of these forms is promised by anyone. What is not as it should be is a [`AnswerDrift`], never half a text; the reasons
-//! have the names that the extension's readers give them. Each reader takes an answer in one pass and keeps no more of it
-//! than the text, with all numbers of what else it keeps bounded.
+//! None of these formats is documented. Unexpected input is reported as an [`AnswerDrift`] and never yields partial
+//! text; the reasons have the same names as in the extension. Each reader makes one pass and keeps only the text;
+//! everything else it keeps is bounded in number.
 
 mod chatgpt;
 mod claude;
@@ -15,16 +15,16 @@ use super::{
 };
 use std::borrow::Cow;
 
-/// An answer longer than this is no short word of refusal.
+/// Largest answer that may be a refusal, in bytes.
 const REFUSAL_BYTES_MAX: usize = 16 << 10;
 
-/// An answer is not of a form that is known.
+/// An answer in an unknown format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("not understood: {0}")]
 pub struct AnswerDrift(&'static str);
 
 impl AnswerDrift {
-    /// What was not understood, as a name: one of a fixed set.
+    /// Name of the unexpected element, from a fixed set.
     pub fn reason(self) -> &'static str {
         self.0
     }
@@ -36,7 +36,7 @@ impl From<json::NotAnArray> for AnswerDrift {
     }
 }
 
-/// Reads an answer that is an event stream, event by event.
+/// Reads an event-stream answer event by event.
 #[derive(Debug)]
 pub struct FullTextReader {
     answer: Result<AnswerReader, AnswerDrift>,
@@ -49,7 +49,7 @@ enum AnswerReader {
 }
 
 impl FullTextReader {
-    /// A reader for this app's event streams; nothing for one that has none, or that nobody knows.
+    /// Returns a reader for the app's event streams; `None` if the app has none or is unknown.
     pub fn of(app: FinalMessageExtractor) -> Option<Self> {
         let answer = match app {
             FinalMessageExtractor::Claude => AnswerReader::Claude(claude::ClaudeAnswer::default()),
@@ -59,7 +59,7 @@ impl FullTextReader {
         Some(FullTextReader { answer: Ok(answer) })
     }
 
-    /// The next event. After a drift nothing more is read.
+    /// Reads the next event. Nothing is read after a drift.
     pub fn event(&mut self, event: &SseEvent<'_>) {
         let (Ok(answer), Some(data)) = (&mut self.answer, &event.data) else { return };
         let read = match answer {
@@ -71,8 +71,8 @@ impl FullTextReader {
         }
     }
 
-    /// The text so far, which may still turn into another; empty when the answer was understood and says nothing yet. One
-    /// of which nothing was understood so far may yet be.
+    /// Returns the text so far, which may still be replaced; empty if the answer contains none yet. An answer not
+    /// understood so far may become readable.
     pub fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         match self.answer.as_ref().map_err(|drift| *drift)? {
             AnswerReader::Claude(answer) => answer.text(),
@@ -80,14 +80,13 @@ impl FullTextReader {
         }
     }
 
-    /// The text; empty when the answer was understood and says nothing.
+    /// Returns the text; empty if the answer contains none.
     pub fn finish(self) -> Result<String, AnswerDrift> {
         self.text().map(Cow::into_owned)
     }
 }
 
-/// The text that this app's whole answer spells; nothing for an app that nobody knows. Empty when the answer was
-/// understood and says nothing.
+/// Returns the text of an app's whole answer; `None` for an unknown app. The text is empty if the answer contains none.
 pub fn full_text(app: FinalMessageExtractor, answer: &str) -> Option<Result<String, AnswerDrift>> {
     let text = match FullTextReader::of(app) {
         Some(reader) => streamed(reader, answer),
@@ -109,7 +108,7 @@ fn streamed(mut reader: FullTextReader, answer: &str) -> Result<String, AnswerDr
     reader.finish()
 }
 
-/// Whether this is a short JSON object that tells of an error.
+/// Whether this is a short JSON object that reports an error.
 fn is_refusal(answer: &str) -> bool {
     answer.len() <= REFUSAL_BYTES_MAX
         && json::object(answer.trim())

@@ -1,8 +1,8 @@
-//! An id that the app gave to something of its own, and how it stands in a path.
+//! Ids of an app's own objects, and their encoding in a path.
 //!
-//! Whoever made the id, it must name one thing and never change which path is asked for. What cannot be made safe by
-//! encoding is refused: browsers and servers take `.` and `..` out of a path however they are encoded, and a server may
-//! stop at a NUL.
+//! An id must name one object and never change which path is requested. Ids that encoding cannot make safe are
+//! rejected: browsers and servers remove `.` and `..` from a path however they are encoded, and a server may stop at a
+//! NUL.
 
 use serde::Serialize;
 use std::{fmt, sync::Arc};

@@ -8,12 +8,12 @@ use crate::{platforms::json, wire::RawJson};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// What the caller named of the place where a plan goes.
+/// Location that the caller named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestedLocation {
-    /// Which organization.
+    /// Id of the organization.
     pub organization_id: Option<AppId>,
-    /// Which conversation; taken as it is.
+    /// Id of the conversation; used without a check.
     pub conversation_id: Option<AppId>,
 }
 
@@ -26,7 +26,7 @@ pub struct ResolvedLocation {
     pub conversation: Conversation,
 }
 
-/// The body of a completion that says `prompt`.
+/// Returns the body of a completion with `prompt`.
 pub fn prompt_body(prompt: &str) -> RawJson {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -49,7 +49,7 @@ enum ClaudeGoal {
     Current,
 }
 
-/// What the next answer is about.
+/// The answer that the plan waits for.
 #[derive(Debug, PartialEq, Eq)]
 enum AwaitedAnswer {
     Organizations,

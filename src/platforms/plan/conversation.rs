@@ -17,9 +17,9 @@ const UPDATED: &[&str] = &["updated_at", "updatedAt", "last_updated_at", "lastUp
 /// A conversation; of one that the caller named only the id is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Conversation {
-    /// Its id.
+    /// Id of the conversation.
     pub conversation_id: AppId,
-    /// What people call it.
+    /// Title.
     pub title: Option<String>,
     /// When it began.
     pub created_at: Option<WallMs>,
@@ -45,7 +45,7 @@ impl Conversation {
     }
 }
 
-/// When the entry says that it began.
+/// Returns the creation time of an entry.
 pub(super) fn created_at(entry: &JsonObject<'_>) -> Option<WallMs> {
     time(entry, CREATED)
 }
@@ -82,7 +82,7 @@ pub(super) fn choose(body: &str) -> Result<Option<Conversation>, PlanError> {
     }
 }
 
-/// The one that the answer tells of; see [`object`].
+/// Reads the conversation of an answer; see [`object`].
 pub(super) fn from_answer(body: &str) -> Option<Conversation> {
     object(body, Conversation::read)
 }

@@ -1,4 +1,4 @@
-//! Where an answer's list stands, and what its entries have in common.
+//! Finds the list in an answer and reads the common fields of its entries.
 
 use super::AppId;
 use crate::{platforms::json, wire::JsonObject};
@@ -31,7 +31,7 @@ pub(super) fn id(entry: &JsonObject<'_>, names: &[&str]) -> Option<AppId> {
     names.iter().find_map(|name| AppId::parse(&json::text(entry, &[name])?).ok())
 }
 
-/// The first of these fields that says something, cut where it is very long.
+/// Returns the first of these fields that is not blank, truncated if very long.
 pub(super) fn words(entry: &JsonObject<'_>, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| {
         let text = json::text(entry, &[name])?;

@@ -1,29 +1,30 @@
-//! Where prompts went a moment ago, so that the next one need not ask again. A value; time is a parameter.
+//! Cache of the locations that prompts went to recently, so that the next prompt need not look them up. A value; time
+//! is a parameter.
 //!
-//! What is known belongs to one client, to the login it was found with and to what the caller named. Using it does not
-//! prolong it: after [`CACHE_TTL`] the app is asked again, however busy a client is.
+//! An entry belongs to one client, its login and the location that the caller named. Using an entry does not prolong
+//! it: after [`CACHE_TTL`] the app is asked again.
 
 use super::{AppId, Conversation, Organization, RequestedLocation, ResolvedLocation};
 use crate::ids::ClientId;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
-/// How long a choice counts.
+/// Lifetime of an entry.
 pub const CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// Most choices of one client: one for each organization that callers name, and one for none.
+/// Most entries of one client: one per organization that callers name, and one for none.
 const PER_CLIENT_MAX: usize = 16;
 
-/// What is known of where a prompt goes.
+/// A cached location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedLocation {
-    /// To this organization.
+    /// Organization of the prompt.
     pub organization: Organization,
-    /// To this conversation, unless the caller names another; nothing when none was chosen yet.
+    /// Conversation, unless the caller names another; absent if none was chosen yet.
     pub conversation: Option<Conversation>,
 }
 
-/// The choices of every client.
+/// Cached locations of all clients.
 #[derive(Debug)]
 pub struct LocationCache {
     clients_max: usize,
@@ -44,13 +45,13 @@ struct CacheEntry {
 }
 
 impl LocationCache {
-    /// Nothing known yet, and never of more than `clients_max` clients.
+    /// Creates an empty cache for at most `clients_max` clients.
     pub fn new(clients_max: usize) -> Self {
         assert!(clients_max > 0, "a cache that may hold nothing is none");
         LocationCache { clients_max, clients: HashMap::new() }
     }
 
-    /// What is known of where `asked` leads for this client with this login.
+    /// Returns the cached location for what the caller named, if the client still has the same login.
     pub fn known(
         &self,
         client: &ClientId,
@@ -64,7 +65,7 @@ impl LocationCache {
         Some(entries.known.clone())
     }
 
-    /// Keeps where a prompt goes. What is known already stays as it is, until its time is over.
+    /// Stores a location. An existing entry keeps its values until it expires.
     pub fn keep(
         &mut self,
         client_id: &ClientId,
@@ -81,7 +82,7 @@ impl LocationCache {
         let client =
             client.or_insert_with(|| ClientCache { fingerprint: fingerprint.map(str::to_owned), entries: Vec::new() });
         client.entries.retain(|entries| now < entries.until);
-        // One that the caller named was not chosen: it counts for this request alone.
+        // A conversation that the caller named was not chosen and is not cached.
         let conversation = asked.conversation_id.is_none().then(|| chosen.conversation.clone());
         match client.entries.iter_mut().find(|entries| entries.asked == asked.organization_id) {
             Some(entries) if entries.known.organization.organization_id == chosen.organization.organization_id => {
@@ -98,26 +99,26 @@ impl LocationCache {
         }
     }
 
-    /// The client told which login it has: what was found with another one is dropped.
+    /// Sets the client's login; entries of another login are dropped.
     pub fn set_fingerprint(&mut self, client: &ClientId, fingerprint: Option<&str>) {
         if self.clients.get(client).is_some_and(|client| client.fingerprint.as_deref() != fingerprint) {
             self.clients.remove(client);
         }
     }
 
-    /// A step of this client was answered with this status: 401, 403 and 404 say that what is known is no longer so.
+    /// Handles the status of an answer: 401, 403 and 404 invalidate the client's entries.
     pub fn answered(&mut self, client: &ClientId, status: u16) {
         if matches!(status, 401 | 403 | 404) {
             self.forget(client);
         }
     }
 
-    /// Drops what is known of a client.
+    /// Drops the entries of a client.
     pub fn forget(&mut self, client: &ClientId) {
         self.clients.remove(client);
     }
 
-    /// For one more client: those of whom nothing counts any more go, then the one whose choices end first.
+    /// Makes room for another client: expired clients are dropped first, then the one whose entries expire first.
     fn make_room(&mut self, now: Instant) {
         if self.clients.len() < self.clients_max {
             return;

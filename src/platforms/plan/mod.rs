@@ -41,42 +41,42 @@ pub struct UpstreamCall {
     pub body: Option<RawJson>,
 }
 
-/// What a request has to do.
+/// The work of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestPlan {
-    /// One call of the caller's own.
+    /// A single call, given by the caller.
     One(UpstreamCall),
-    /// A prompt for Claude. The headers and the body are those of the completion.
+    /// A prompt for Claude, with the headers and body of its completion.
     ClaudePrompt {
-        /// Where.
+        /// Requested location.
         asked: RequestedLocation,
         /// A JSON object of strings.
         headers: RawJson,
         /// See [`prompt_body`].
         body: RawJson,
     },
-    /// A look at Claude's current conversation, or at the one that was asked for.
+    /// Reads Claude's current conversation, or the requested one.
     ClaudeCurrent {
-        /// Which.
+        /// Location of the conversation.
         asked: RequestedLocation,
     },
 }
 
-/// The next call.
+/// The next step of a plan.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PlanStep {
-    /// One that comes before the caller's own; its answer goes to `then`.
+    /// A call before the caller's own; `then` continues with its answer.
     Intermediate {
-        /// What is asked.
+        /// The call.
         call: UpstreamCall,
-        /// What goes on with the answer.
+        /// Continues the plan with the answer.
         then: PendingPlan,
     },
-    /// The one whose answer is the caller's.
+    /// The call whose answer the caller gets.
     Final {
-        /// What is asked.
+        /// The call.
         call: UpstreamCall,
-        /// Where in the app, when the plan had to find out.
+        /// The location, if the plan had to find it out.
         chosen: Option<ResolvedLocation>,
     },
 }
@@ -85,45 +85,45 @@ pub enum PlanStep {
 #[derive(Debug, PartialEq, Eq)]
 pub struct PendingPlan(claude::PendingClaudePlan);
 
-/// Why a plan cannot go on.
+/// Why a plan cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// The asked-for organization is not among those of the login.
+    /// The requested organization does not belong to the login.
     #[error("the organization is not among those of this login")]
     OrganizationNotFound,
-    /// There is no conversation that could be read.
+    /// There is no readable conversation.
     #[error("there is no conversation")]
     ConversationNotFound,
-    /// The app's answer cannot be used.
+    /// The answer of the app cannot be used.
     #[error("the app's answer cannot be used: {0}")]
     InvalidResponse(UnusableAnswer),
 }
 
-/// What an answer lacks.
+/// What is missing in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableAnswer {
-    /// It holds no list of organizations.
+    /// The list of organizations.
     #[error("no list of organizations")]
     NoOrganizations,
-    /// Its list holds no organization with an id.
+    /// No organization in the list has an id.
     #[error("no organization that has an id")]
     NoOrganization,
-    /// It holds no list of conversations.
+    /// The list of conversations.
     #[error("no list of conversations")]
     NoConversations,
-    /// Its list is not empty, but no entry has an id.
+    /// No conversation in the list has an id, although it is not empty.
     #[error("no conversation that has an id")]
     NoConversation,
-    /// It should tell of a new conversation.
+    /// The id of the new conversation.
     #[error("no id of the new conversation")]
     NotCreated,
-    /// It should hold a conversation's messages.
+    /// The list of messages.
     #[error("no list of messages")]
     NoMessages,
 }
 
 impl RequestPlan {
-    /// What `request_mode` says of it.
+    /// Returns the value of `request_mode`.
     pub fn name(&self) -> &'static str {
         match self {
             RequestPlan::One(_) => "api_request",
@@ -132,13 +132,12 @@ impl RequestPlan {
         }
     }
 
-    /// Where the caller wants a prompt to go, when what is known of it saves steps.
+    /// Returns the requested location of a prompt, whose lookup can be cached.
     pub fn asked(&self) -> Option<&RequestedLocation> {
         if let RequestPlan::ClaudePrompt { asked, .. } = self { Some(asked) } else { None }
     }
 
-    /// The first step. `known`: what [`LocationCache`] knows of where a prompt goes; a look at the current conversation looks
-    /// for itself.
+    /// Returns the first step. `known`: cached location of a prompt; the current conversation is always looked up.
     pub fn begin(self, known: Option<CachedLocation>) -> PlanStep {
         match self {
             RequestPlan::One(call) => PlanStep::Final { call, chosen: None },
@@ -151,14 +150,14 @@ impl RequestPlan {
 }
 
 impl PendingPlan {
-    /// What follows from the answer to the step.
+    /// Continues the plan with the answer to the step.
     pub fn answered(self, body: &RawJson) -> Result<PlanStep, PlanError> {
         self.0.answered(body)
     }
 }
 
 impl PlanError {
-    /// The kind of what was not found, for `details.resource`.
+    /// Returns the kind of the missing resource, for `details.resource`.
     pub fn resource(self) -> Option<&'static str> {
         match self {
             PlanError::OrganizationNotFound => Some("claude_organization"),

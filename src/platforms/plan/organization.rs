@@ -13,9 +13,9 @@ const MARKS: MarkFields = &["is_default", "default", "selected", "active"];
 /// An organization of the login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Organization {
-    /// Its id.
+    /// Id of the organization.
     pub organization_id: AppId,
-    /// What people call it.
+    /// Name.
     pub name: Option<String>,
 }
 

@@ -8,7 +8,7 @@ const MILLISECONDS_FROM: f64 = 1e11;
 /// Numbers from here on are neither.
 const TOO_LATE: f64 = 1e14;
 
-/// The milliseconds since 1970 that `json` says; nothing for what is not understood, or before 1970.
+/// Returns the Unix milliseconds in `json`; `None` if it is not understood or before 1970.
 pub(super) fn read(json: &str) -> Option<WallMs> {
     match json::string(json) {
         Some(text) => iso(text.trim()).or_else(|| number(text.trim())),

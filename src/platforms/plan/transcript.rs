@@ -1,4 +1,4 @@
-//! A conversation of Claude as it was read: what it is and who said what.
+//! Transcript of a Claude conversation: its properties and messages.
 
 use super::{Conversation, PlanError, ResolvedLocation, UnusableAnswer, conversation};
 use crate::{
@@ -12,10 +12,10 @@ use std::{borrow::Cow, collections::HashSet};
 /// Deepest nesting of a message's content that is looked into.
 const CONTENT_DEPTH_MAX: usize = 8;
 
-/// A conversation and its messages, in the app's order.
+/// A conversation with its messages, in the app's order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Transcript {
-    /// Which, with what the app tells of it.
+    /// The conversation and its properties.
     pub conversation: Conversation,
     /// Each once.
     pub messages: Vec<TranscriptMessage>,
@@ -26,19 +26,19 @@ pub struct Transcript {
 pub struct TranscriptMessage {
     /// The app's id of it.
     pub id: Option<String>,
-    /// Who said it.
+    /// Author of the message.
     pub role: MessageRole,
-    /// Its text; what else it holds (tools, thoughts, files) is left out.
+    /// Text of the message; tool calls, thoughts and files are left out.
     pub content: String,
-    /// When it was said.
+    /// Creation time.
     pub created_at: Option<WallMs>,
 }
 
-/// Who said something.
+/// Author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageRole {
-    /// Who sits before the app, which Claude calls `human`.
+    /// The user, called `human` by Claude.
     User,
     /// The app.
     Assistant,
@@ -72,7 +72,7 @@ impl Transcript {
     }
 }
 
-/// What two copies of one message share.
+/// Identity of a message, by which copies are recognized.
 #[derive(PartialEq, Eq, Hash)]
 enum MessageIdentity {
     Id(String),
@@ -80,7 +80,7 @@ enum MessageIdentity {
 }
 
 impl TranscriptMessage {
-    /// Nothing for what neither side said.
+    /// Returns `None` for entries of other authors.
     fn read(entry: &JsonObject<'_>) -> Option<Self> {
         let role = match &*json::text(entry, &["sender", "role"])? {
             "human" | "user" => MessageRole::User,

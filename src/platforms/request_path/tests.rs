@@ -1,3 +1,5 @@
+//! Paths that are accepted and refused.
+
 use super::{PathError::*, *};
 use crate::platforms::registry::{PlatformRegistry, PlatformsSettings};
 

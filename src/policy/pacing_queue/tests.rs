@@ -89,7 +89,7 @@ fn who_leaves_is_gone_and_the_next_is_looked_at() {
     fixture.join(0, 0);
     fixture.join(1, 0);
     fixture.join(2, 0);
-    assert_eq!(fixture.leave(1, 10), "", "somebody in the middle");
+    assert_eq!(fixture.leave(1, 10), "", "a request in the middle");
     assert_eq!(fixture.leave(0, 50), "c:jitter", "the first: the next begins its own pause");
     assert_eq!((fixture.next_wakeup(), fixture.advance(150)), (Some(150), "c!100".into()));
     assert_eq!((fixture.leave(7, 160), fixture.pacing.waiting()), (String::new(), 0));

@@ -109,7 +109,7 @@ impl Reference {
         self.waiting.iter().all(Vec::is_empty) && self.out.iter().all(|out| *out == 0)
     }
 
-    /// A request has nothing to wait for any more, whoever ended it.
+    /// Marks a request as ended.
     pub(super) fn over(&mut self, number: u64) {
         self.set(number, State::Over);
     }
@@ -236,7 +236,7 @@ impl Reference {
         self.expected_healths[target] = ExpectedHealth::default();
     }
 
-    /// Nobody of before is there any more; how the targets were treated still counts.
+    /// Ends all requests, as a restart does; the expected health of the targets stays.
     pub(super) fn restarted(&mut self, ms: u64) {
         self.requests.clear();
         self.waiting.iter_mut().for_each(Vec::clear);

@@ -159,7 +159,7 @@ impl World {
             );
             assert_eq!(queue.in_flight() - queue.held_back(), target.out.len(), "target {number}: leases");
             let waiting = queue.waiting() + queue.held_back();
-            assert_eq!(waiting, self.reference.waiting(number).len(), "target {number}: nobody is forgotten");
+            assert_eq!(waiting, self.reference.waiting(number).len(), "target {number}: no request is lost");
         }
         let on_the_way = self.pacers.iter().any(|pacer| !pacer.inbox.is_empty())
             || self.targets.iter().any(|target| !target.inbox.is_empty());
@@ -193,6 +193,6 @@ impl World {
                 return;
             }
         }
-        panic!("somebody waits for ever");
+        panic!("a request waits for ever");
     }
 }

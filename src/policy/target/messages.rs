@@ -1,4 +1,4 @@
-//! The messages that a target answers.
+//! Messages of the target actor.
 
 use super::{PolicyTarget, TargetView};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 use actix::prelude::*;
 use tokio::time::Instant;
 
-/// Asks for a lease; the verdict goes to the applicant.
+/// Applies for a lease; the verdict is sent to `reply_to`.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct AcquireLease {
@@ -35,7 +35,7 @@ impl Handler<AcquireLease> for PolicyTarget {
     }
 }
 
-/// A waiter has left.
+/// Withdraws a waiting request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct WithdrawRequest {
@@ -55,7 +55,7 @@ impl Handler<WithdrawRequest> for PolicyTarget {
     }
 }
 
-/// The pacer says what a request waits for.
+/// Reports what a request waits for in the pacing queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct PacingWait {
@@ -71,7 +71,7 @@ impl Handler<PacingWait> for PolicyTarget {
     }
 }
 
-/// The pacer calls a request up.
+/// Gives a request its turn in the pacing queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct PacingGranted(pub(in crate::policy) PacingPermit);
@@ -88,7 +88,7 @@ impl Handler<PacingGranted> for PolicyTarget {
     }
 }
 
-/// A lease has come back; only a [`Lease`](crate::policy::Lease) sends it.
+/// Returns a lease; sent by [`Lease`](crate::policy::Lease) only.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct SettleLease {
@@ -102,7 +102,7 @@ impl Handler<SettleLease> for PolicyTarget {
     fn handle(&mut self, SettleLease { number, outcome }: SettleLease, ctx: &mut Self::Context) {
         let now = self.clock.moment();
         let known = self.queue.settle(number, outcome, now, &mut self.effects);
-        // What it taught is kept before the target may give its place to another.
+        // The health is persisted before the target can be replaced by another.
         self.perform(now, ctx);
         if known {
             self.load.remove();
@@ -110,7 +110,7 @@ impl Handler<SettleLease> for PolicyTarget {
     }
 }
 
-/// Forgets failures, back-off and circuit; answers what they were.
+/// Resets failures, back-off and circuit; answers with the state from before.
 #[derive(Message)]
 #[rtype(result = "TargetView")]
 pub(in crate::policy) struct ResetTarget;
@@ -154,7 +154,7 @@ impl Handler<GetWaitReason> for PolicyTarget {
     }
 }
 
-/// Asks what a request made now would meet.
+/// Asks what a request made now would have to wait for.
 #[derive(Message)]
 #[rtype(result = "AdmissionForecast")]
 pub(in crate::policy) struct ForecastAdmission;
@@ -167,7 +167,7 @@ impl Handler<ForecastAdmission> for PolicyTarget {
     }
 }
 
-/// Keeps at once what is not kept yet.
+/// Persists pending changes at once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct PersistTarget;
@@ -183,7 +183,7 @@ impl Handler<PersistTarget> for PolicyTarget {
     }
 }
 
-/// Asks how things stand.
+/// Asks for the state of the target.
 #[derive(Message)]
 #[rtype(result = "TargetView")]
 pub(in crate::policy) struct GetTargetView;

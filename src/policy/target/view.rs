@@ -1,4 +1,4 @@
-//! One target, as the operator sees it.
+//! State of one target, as shown to the operator.
 
 use crate::{
     clock::{Moment, WallMs},
@@ -7,62 +7,62 @@ use crate::{
 };
 use serde::Serialize;
 
-/// One target, as the operator sees it. Times are Unix milliseconds.
+/// State of one target, as shown to the operator. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TargetView {
-    /// Whose requests.
+    /// Client of the target.
     pub client_id: ClientId,
-    /// To which platform.
+    /// Platform of the target.
     pub platform: PlatformName,
-    /// Whether requests pass.
+    /// State of the circuit.
     pub circuit_state: CircuitState,
-    /// Requests that hold a slot.
+    /// Requests holding a slot.
     pub in_flight: usize,
-    /// Those of them that wait for the back-off or for pacing.
+    /// Those of them that wait for back-off or pacing.
     #[serde(skip)]
     pub held_back: usize,
-    /// Requests that wait for a slot.
+    /// Requests waiting for a slot.
     pub waiting: usize,
     /// Failures since the last success.
     pub consecutive_failures: u32,
-    /// When the target has rested.
+    /// End of the back-off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff_until: Option<WallMs>,
-    /// When an open circuit lets a request through to find out.
+    /// When an open circuit admits a probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_retry_at: Option<WallMs>,
-    /// What failed last.
+    /// Error code of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// When that was.
+    /// Time of the last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure_at: Option<WallMs>,
-    /// When a request ended well.
+    /// Time of the last success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_success_at: Option<WallMs>,
-    /// The last sign of life of any request.
+    /// Time of the last activity of any request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_activity_at: Option<WallMs>,
-    /// What that was.
+    /// Kind of that activity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_activity_reason: Option<&'static str>,
-    /// Leases that were taken back.
+    /// Number of revoked leases.
     pub stale_sweep_count: u64,
-    /// When that happened last.
+    /// Time of the last revocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_stale_sweep_at: Option<WallMs>,
-    /// For how long that one had shown no life.
+    /// How long that lease had been idle, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_stale_sweep_idle_ms: Option<i64>,
-    /// Whose it was.
+    /// Request of that lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_stale_sweep_request_id: Option<RequestId>,
-    /// What it was noticed by, and what was wrong.
+    /// What triggered the sweep, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_stale_sweep_reason: Option<String>,
 }
 
-/// What only a living target knows.
+/// State that only a running target has.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct TargetCounts {
     pub(in crate::policy) in_flight: usize,

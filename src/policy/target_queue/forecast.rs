@@ -1,4 +1,4 @@
-//! What a request waits for, and what one made now would meet.
+//! What a queued request waits for, and what a request made now would have to wait for.
 
 use super::{HolderState, TargetQueue};
 use crate::{
@@ -10,29 +10,29 @@ use crate::{
     },
 };
 
-/// What a request of that number waits for.
+/// Where a request waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum WaitLocation {
-    /// Something of its target.
+    /// At its target, for the given reason.
     Target(WaitReason),
-    /// Its turn in the platform's line, where this place is its own.
+    /// In the pacing queue, at the place with this number.
     Platform(u64),
 }
 
-/// What a request made now would meet at its target.
+/// Forecast of a target for a request made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum AdmissionForecast {
-    /// It would get as far as the platform's line, after this.
+    /// It would reach the pacing queue, after waiting for these reasons.
     Passes(Vec<WaitReason>),
     /// It would be refused.
     Refused(PolicyRefusal),
 }
 
-/// No request has this number.
+/// A number that no request has.
 const NO_REQUEST: u64 = u64::MAX;
 
 impl<A: Clone> TargetQueue<A> {
-    /// What the request waits for; nothing of one that does not wait.
+    /// Returns where a request waits; `None` if it does not wait.
     pub(in crate::policy) fn wait_location(&self, number: u64, now: Moment) -> Option<WaitLocation> {
         if let Some(place) = self.queue.iter().position(|request| request.arrival.number == number) {
             return Some(WaitLocation::Target(WaitReason::of(self.queue_rule()).at(place + 1)));
@@ -50,7 +50,7 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// What a request made now would meet.
+    /// Returns the forecast for a request made now.
     pub(in crate::policy) fn forecast(&self, now: Moment) -> AdmissionForecast {
         let mut reasons = Vec::new();
         if !self.queue.is_empty() || !self.has_slot() {
@@ -71,13 +71,13 @@ impl<A: Clone> TargetQueue<A> {
         AdmissionForecast::Passes(reasons)
     }
 
-    /// Requests that are in the platform's line.
+    /// Returns the number of requests in the pacing queue.
     #[cfg(test)]
     pub(in crate::policy) fn pacing_count(&self) -> usize {
         self.pacing().count()
     }
 
-    /// What those in the queue wait for.
+    /// Returns the rule that requests in the queue wait for.
     pub(super) fn queue_rule(&self) -> PolicyRule {
         let free = self.holders.len() < self.slots.in_flight_max;
         if free && self.health.is_probing() { PolicyRule::CircuitProbe } else { PolicyRule::Slot }

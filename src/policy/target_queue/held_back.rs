@@ -1,4 +1,4 @@
-//! Those who hold a slot and are not out yet: they rest, then pace, until the platform's line calls.
+//! Requests that hold a slot and are not dispatched yet: they back off, then wait in the pacing queue for their turn.
 
 use super::{HolderState, QueueArrival, QueuedRequest, TargetEffect, TargetQueue};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// What a request has waited for so far.
+/// Time that a request has waited, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::policy) struct WaitDurations {
     pub(in crate::policy) backoff: Duration,
@@ -22,7 +22,7 @@ pub(in crate::policy) struct WaitDurations {
     pub(in crate::policy) jitter: Duration,
 }
 
-/// A request that may go out.
+/// A request that was granted its lease.
 #[derive(Debug)]
 pub(in crate::policy) struct GrantedRequest<A> {
     pub(in crate::policy) arrival: QueueArrival<A>,
@@ -40,7 +40,7 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// A request that has rested joins the platform's line.
+    /// Moves a request from backing off to the pacing queue.
     pub(super) fn start_pacing(&mut self, number: u64, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
         let Some(holder) = self.holders.get_mut(&number) else { return };
         holder.request.waited.backoff += now.instant.saturating_duration_since(holder.since);
@@ -50,13 +50,13 @@ impl<A: Clone> TargetQueue<A> {
         effects.push(TargetEffect::Join(number));
     }
 
-    /// The requests that pace, in the order of their arrival, which is that of their places.
+    /// Returns the pacing requests in the order of arrival, which is also that of their places.
     pub(super) fn pacing(&self) -> impl Iterator<Item = u64> {
         let paces = |number: &&u64| matches!(self.holders[*number].standing, HolderState::Pacing(_));
         self.held_back.values().filter(paces).copied()
     }
 
-    /// The platform's line says what the request that took a place waits for.
+    /// Records what the request at a place of the pacing queue waits for.
     pub(in crate::policy) fn set_pacing_wait(&mut self, place: u64, why: PolicyRule, now: Instant) {
         let Some(index) = self.pacing_places.iter().position(|taken| *taken == place) else { return };
         let Some(number) = self.pacing().nth(index) else { return };
@@ -67,26 +67,26 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// The platform's line calls. Says whether the turn is used.
+    /// Handles a turn from the pacing queue. Returns whether it was used.
     pub(in crate::policy) fn on_pacing_turn(
         &mut self,
         turn: &PacingTurn,
         now: Moment,
         effects: &mut Vec<TargetEffect<A>>,
     ) -> bool {
-        // Those whose rest is over go before those who came later.
+        // Requests whose back-off is over go before later ones.
         self.advance_held_back(now, effects);
         let Some(index) = self.pacing_places.iter().position(|place| *place == turn.number) else { return false };
         let Some(number) = self.pacing().next() else { return false };
         self.pacing_places.remove(index);
         let Some(holder) = self.holders.get_mut(&number) else { return false };
-        // It may not have been there yet when the pause of this place began.
+        // The request may have joined after the pause of this place had begun.
         let paused_at = turn.paused_at.max(holder.since);
         let entered_at = turn.entered_at.max(holder.since);
         let paused = now.instant.saturating_duration_since(paused_at);
         holder.request.waited.rate_limit += paused_at.saturating_duration_since(entered_at);
         holder.request.waited.jitter += paused.min(Duration::from_millis(turn.jitter_ms));
-        // Until something better is known it rests.
+        // It counts as backing off until it is granted.
         (holder.since, holder.standing) = (now.instant, HolderState::BackingOff);
         self.backing_off += 1;
         let used = match self.health.decide(number, now) {
@@ -102,7 +102,7 @@ impl<A: Clone> TargetQueue<A> {
                 false
             }
             CircuitDecision::Pass | CircuitDecision::Probe if self.health.backoff(now.instant).is_some() => {
-                // Another one has failed meanwhile.
+                // Another request has failed in the meantime.
                 self.touch(number, ActivityKind::BackoffWait, now.instant);
                 false
             }
@@ -148,7 +148,7 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// A request that holds a slot and is not out is refused.
+    /// Refuses a request that holds a slot and is not dispatched yet.
     pub(super) fn refuse(
         &mut self,
         number: u64,
@@ -158,13 +158,13 @@ impl<A: Clone> TargetQueue<A> {
     ) {
         let Some(holder) = self.release_slot(number) else { return };
         self.leave_pacing(holder.standing, effects);
-        // If it was to be the probe, that says nothing.
+        // A probe that was never dispatched finds nothing out.
         self.health.record_end(number, LeaseOutcome::Cancelled, now);
         effects.push(TargetEffect::Refuse(holder.request.arrival.reply_to, refusal));
     }
 
     pub(super) fn advance_held_back(&mut self, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
-        // All wait equally long, so that the first to come is the first to be late.
+        // All requests may wait equally long, so the first to arrive is the first to be late.
         while let Some(number) = self.first_held_back(|request| request.until <= now.instant) {
             let refusal = match self.holders[&number].standing {
                 HolderState::Pacing(rule) => self.wait_timeout(WaitStage::PlatformAdmission, rule),
@@ -180,7 +180,7 @@ impl<A: Clone> TargetQueue<A> {
         for number in backing_off {
             match self.health.backoff(now.instant) {
                 None => self.start_pacing(number, now, effects),
-                // Another failure made it longer.
+                // A further failure has prolonged the back-off.
                 Some(until) if until.at() > self.holders[&number].request.until => {
                     let refusal = self.health.backoff_refusal(until, now);
                     self.refuse(number, refusal, now, effects);
@@ -197,15 +197,15 @@ impl<A: Clone> TargetQueue<A> {
 }
 
 impl<A> GrantedRequest<A> {
-    /// What was waited for, in whole milliseconds that add up, but for one: slot, back-off, pacing, random pause. What was waited for
-    /// nothing in particular was waiting for its turn.
+    /// Returns the delays in whole milliseconds: slot, back-off, pacing, random pause. They add up to the total, within
+    /// one millisecond. Time without another cause counts as waiting for a slot.
     pub(in crate::policy) fn delays_ms(&self) -> [i64; 4] {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let total = ms(self.admitted.saturating_duration_since(self.requested.instant));
         let (backoff, rate_limit, jitter) =
             (ms(self.waited.backoff), ms(self.waited.rate_limit), ms(self.waited.jitter));
         let turn = total - backoff - rate_limit - jitter;
-        // A timer may be late by that much; nobody waited.
+        // A timer may be late by one millisecond.
         [if turn <= 1 { 0 } else { turn }, backoff, rate_limit, jitter]
     }
 }

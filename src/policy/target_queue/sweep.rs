@@ -1,4 +1,4 @@
-//! Leases that show no sign of life are taken back.
+//! Revocation of idle leases.
 
 use super::{HolderState, TargetEffect, TargetQueue};
 use crate::{
@@ -7,9 +7,10 @@ use crate::{
 };
 
 impl<A: Clone> TargetQueue<A> {
-    /// Takes back the leases that have shown no life for too long. Those that wait inside the policy have none to show.
+    /// Revokes leases that have been idle for too long. Requests that still wait inside the policy show no activity and
+    /// are left alone.
     pub(super) fn sweep(&mut self, why: SweepReason, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
-        // Signs of life only move this later, so that before it there is nothing to find.
+        // Activity only moves this time later, so nothing can be found before it.
         if self.idle_from.is_none_or(|from| now.instant < from) {
             return;
         }

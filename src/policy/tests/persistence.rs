@@ -99,7 +99,7 @@ async fn an_open_circuit_and_a_full_window_hold_across_a_restart() {
     assert_eq!(
         (explained.would, explained.reasons[0].rule),
         (PredictedOutcome::Refuse, PolicyRule::RateLimit),
-        "nobody waits so long"
+        "longer than a request may wait"
     );
     let left = u64::try_from(1_300_000 - fixture.clock.now_ms()).unwrap();
     assert_eq!(explained.reasons[0].delay_ms, Some(left), "the first went at 1 000 000");

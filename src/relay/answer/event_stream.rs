@@ -1,7 +1,7 @@
-//! Event-stream text taken apart, as the WHATWG standard reads it, and the text that its deltas spell.
+//! Renders event-stream text as JSON: its events, as the WHATWG standard parses them, and the text that their deltas
+//! form.
 //!
-//! One pass, and what it finds is written at once: an answer may hold a million events, and nothing is kept of one but
-//! the text that it adds.
+//! One pass that writes while it reads: an answer may hold a million events, of which only the text is kept.
 
 use super::{ShapedAnswer, TextAssembly};
 use crate::{
@@ -18,7 +18,7 @@ use serde::{
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
 
-/// What the caller is shown instead of `text`: its events, the text that they spell where that is known, and itself.
+/// Renders the answer as JSON: its events, the assembled text where its format is known, and the original text.
 pub(super) fn render(text: &str, assembly: TextAssembly) -> ShapedAnswer {
     let mut out = String::with_capacity(text.len().saturating_mul(3));
     out.push_str("{\"content_type\":\"text/event-stream\",\"events\":[");
@@ -30,7 +30,7 @@ pub(super) fn render(text: &str, assembly: TextAssembly) -> ShapedAnswer {
         write_event(text, &event, &mut out, &mut deltas);
     }
     out.push(']');
-    // What an assistant says in a form that is not known is not guessed at.
+    // The text of an assistant is left out when its format is unknown.
     let (full_text, drift) = match reader.map(FullTextReader::finish) {
         Some(Ok(said)) => (Some(said), None),
         Some(Err(drift)) => (None, Some(drift)),
@@ -46,7 +46,7 @@ pub(super) fn render(text: &str, assembly: TextAssembly) -> ShapedAnswer {
     ShapedAnswer { shown: RawJson::trusted(out), drift }
 }
 
-/// Writes an event and adds its delta to `deltas`.
+/// Writes an event and appends its delta to `deltas`.
 fn write_event(text: &str, event: &SseEvent<'_>, out: &mut String, deltas: &mut String) {
     let data = event.data.as_deref().unwrap_or_default();
     out.push_str(if out.ends_with('[') { "{\"event\":" } else { ",{\"event\":" });
@@ -69,7 +69,7 @@ fn write_event(text: &str, event: &SseEvent<'_>, out: &mut String, deltas: &mut 
     out.push('}');
 }
 
-/// Adds the text delta that `data` holds in one of the known shapes; a ChatGPT message replaces what was there.
+/// Appends the text delta in `data`, if it has a known shape. A ChatGPT message replaces the text so far.
 fn append_delta(data: &str, full_text: &mut String) {
     if !["completion", "delta", "text", "parts"].iter().any(|key| data.contains(key)) {
         return;
@@ -88,14 +88,14 @@ fn append_delta(data: &str, full_text: &mut String) {
     full_text.push_str(&delta.unwrap_or_default());
 }
 
-/// The string that `json` is. What does not begin as one is not read: an error costs more than a short value.
+/// Returns the string that `json` is. Other values are not parsed, because a parse error costs more than this check.
 fn string(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     json.starts_with('"').then(|| serde_json::from_str(json).ok()).flatten().map(|Text(text)| text)
 }
 
-/// The fields that lead to a delta, on whatever level, as JSON; empty where there is none.
+/// The fields in which a delta may be found, as JSON; empty where absent.
 #[derive(Default)]
 struct DeltaFields<'a> {
     message: &'a str,
@@ -120,13 +120,13 @@ enum DeltaFieldName {
 }
 
 impl<'a> DeltaFields<'a> {
-    /// None of them when `json` is no object.
+    /// Returns empty fields if `json` is not an object.
     fn of(json: &'a str) -> Self {
         if json.starts_with('{') { serde_json::from_str(json).unwrap_or_default() } else { DeltaFields::default() }
     }
 }
 
-/// By hand, for of a name given twice the last counts, which `serde`'s own reading refuses.
+/// Implemented by hand because the last of duplicate fields counts, which derived implementations reject.
 impl<'de> Deserialize<'de> for DeltaFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for DeltaFields<'de> {
     }
 }
 
-/// The strings of an array as one; what else it holds is passed over.
+/// The joined strings of an array; other elements are skipped.
 struct ContentParts(String);
 
 impl<'de> Deserialize<'de> for ContentParts {

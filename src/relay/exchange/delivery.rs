@@ -1,4 +1,4 @@
-//! What an exchange's caller gets: the frames of a stream, or a whole answer.
+//! Delivery to the caller: frames of a stream, or a whole answer.
 
 use super::{AnswerSink, CompletedRequest, Exchange};
 use crate::{
@@ -51,7 +51,7 @@ impl Exchange {
         }
     }
 
-    /// A whole answer; a stream gets it as its one event.
+    /// Delivers a whole answer; a stream gets it as its only event.
     pub(super) fn deliver_whole(&mut self, answer: &ApiResponse, ctx: &mut Context<Self>) {
         let status = answer.status.unwrap_or(200);
         let max = self.hub.bridge().settings().max_response_bytes;
@@ -79,7 +79,7 @@ impl Exchange {
         self.end(Ok(shaped), true, ctx);
     }
 
-    /// How the answer's text is put together: where the app's assistant speaks, by its own forms alone.
+    /// Returns how the answer's text is assembled: at the assistant's endpoints only by the assistant's own format.
     fn text_assembly(&self) -> TextAssembly {
         let Some(platform) = self.hub.bridge().registry().get(self.request.platform.as_str()) else {
             return TextAssembly::default();
@@ -111,7 +111,7 @@ impl Exchange {
                     status,
                     response,
                 });
-                // A caller that is gone needs no answer.
+                // The caller may be gone.
                 let _ = caller.send(answer);
             }
         }

@@ -1,4 +1,4 @@
-//! The messages that an exchange answers, in every phase.
+//! Messages of the exchange actor, handled in every phase.
 
 use super::Exchange;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 use actix::prelude::*;
 use tokio::time::Instant;
 
-/// The reason of a cancel that gave none.
+/// Reason of a cancellation that gave none.
 const NO_REASON: &str = "cancelled_by_caller";
 
 impl Actor for Exchange {
@@ -72,11 +72,11 @@ impl Handler<Report> for Exchange {
     }
 }
 
-/// Somebody wants the request no more.
+/// Cancels the request.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<CancelResponse, CancelError>")]
 pub(in crate::relay) struct CancelExchange {
-    /// Who is thought to perform it.
+    /// Client that is expected to perform the request; another one is a mismatch.
     pub(in crate::relay) client_id: Option<ClientId>,
     pub(in crate::relay) reason: Option<String>,
 }
@@ -126,7 +126,7 @@ impl Handler<CancelExchange> for Exchange {
     }
 }
 
-/// The caller is gone, or has everything and left.
+/// The caller has disconnected, before or after the end of the answer.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::relay) struct CallerGone;
@@ -166,7 +166,7 @@ impl Handler<StopExchange> for Exchange {
     }
 }
 
-/// Asks how things stand, and what a queued one waits for; nothing when it is over.
+/// Asks for the journal entry; `None` once the request is over.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<JournalEntry>")]
 pub(in crate::relay) struct GetJournalEntry;
@@ -179,7 +179,7 @@ impl Handler<GetJournalEntry> for Exchange {
     }
 }
 
-/// Asks what it waits for; nothing when it waits no more.
+/// Asks what the request waits for; `None` if it does not wait.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<WaitReason>")]
 pub(in crate::relay) struct GetWaitReason;

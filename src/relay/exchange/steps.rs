@@ -1,4 +1,4 @@
-//! A request of several steps: the exchange drives its plan, one step after the other, on one lease.
+//! Requests of several steps: the exchange performs its plan step by step on one lease.
 
 use super::{Exchange, RequestPart};
 use crate::{
@@ -11,7 +11,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 impl Exchange {
-    /// Whether that client has what the request needs.
+    /// Checks that the client has the login or template that the request needs.
     pub(super) fn check_client(&self, client: &Client) -> Result<(), RequestError> {
         let (bridge, platform) = (self.hub.bridge(), &self.request.platform);
         match &self.request.work {
@@ -23,7 +23,7 @@ impl Exchange {
         }
     }
 
-    /// Sends what goes out first.
+    /// Sends the first part of the request.
     pub(super) fn begin(&mut self, client: Client, ctx: &mut Context<Self>) {
         if !matches!(self.request.work, RequestWork::Plan(_)) {
             return self.dispatch(client, RequestPart::Last, ctx);
@@ -55,7 +55,7 @@ impl Exchange {
         }
     }
 
-    /// A step is answered: the next one follows.
+    /// Continues the plan with the answer to a step.
     pub(super) fn on_step_answer(&mut self, answer: &ApiResponse, ctx: &mut Context<Self>) {
         if let Some(dispatched) = self.dispatched.take() {
             dispatched.answered();
@@ -74,14 +74,14 @@ impl Exchange {
         }
     }
 
-    /// The app took what was sent.
+    /// Reports to the bridge that the app accepted a prompt from the learned template.
     pub(super) fn report_accepted_prompt(&self) {
         if let (RequestWork::Template(_), Some(client)) = (&self.request.work, &self.client) {
             self.hub.bridge().prompt_accepted(client, &self.request.platform);
         }
     }
 
-    /// What was known of where prompts go may no longer be so.
+    /// Updates the cached locations by the status of an answer.
     pub(super) fn update_choices(&self, status: Option<u16>) {
         if let (Some(_), Some(client), Some(status)) = (&self.asked, &self.client, status) {
             self.hub.choices().answered(&client.client_id, status);

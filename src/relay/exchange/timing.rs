@@ -1,5 +1,5 @@
-//! The one timer of an exchange: whatever time alone brings. It is armed for the earliest, events move deadlines without
-//! touching it, and a ring that came too early arms it again.
+//! The only timer of an exchange. It is armed for the earliest deadline; events move deadlines without touching it, and
+//! a timer that fires early is armed again.
 
 use super::{AnswerSink, Exchange, RECORD_AFTER};
 use crate::relay::{request_error::RequestError, stream::StreamWriter};
@@ -7,7 +7,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 impl Exchange {
-    /// Arms the one timer for the next thing that time alone brings. An earlier one that is armed asks again by itself.
+    /// Arms the timer for the next deadline. A timer that is due earlier stays and re-arms itself.
     pub(super) fn arm(&mut self, ctx: &mut Context<Self>) {
         let Some(wanted) = self.next_deadline() else { return };
         if let Some((armed, handle)) = self.timer {
@@ -22,7 +22,7 @@ impl Exchange {
 
     fn next_deadline(&self) -> Option<Instant> {
         let record = (!self.recorded && self.registration.is_some()).then(|| self.requested + RECORD_AFTER);
-        // A reader that takes nothing is looked for at least this often.
+        // Stalled readers are detected at this interval at the latest.
         let stalled = matches!(self.sink, AnswerSink::Stream(_)).then(|| Instant::now() + self.hub.stall_timeout());
         [record, stalled, self.state.deadline()].into_iter().flatten().min()
     }
@@ -48,7 +48,7 @@ impl Exchange {
         self.arm(ctx);
     }
 
-    /// The stream whose reader has taken nothing for too long.
+    /// Returns the stream if its reader has taken nothing for too long.
     fn stalled(&self, now: Instant) -> Option<&StreamWriter> {
         let AnswerSink::Stream(writer) = &self.sink else { return None };
         let since = writer.waiting_since()?;

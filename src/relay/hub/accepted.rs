@@ -1,4 +1,4 @@
-//! A request that was taken over: as its caller holds it, and as the hub has it on its list.
+//! Accepted requests: the handle of the caller and the registration in the hub.
 
 use super::RelayHub;
 use crate::{
@@ -15,23 +15,23 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// A taken request whose caller waits for the whole answer. Drop it to cancel the request.
+/// An accepted request whose caller waits for the whole answer. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct BufferedRequest {
     pub(super) answer: oneshot::Receiver<Result<CompletedRequest, RequestFailure>>,
     pub(super) caller: CallerGuard,
 }
 
-/// A taken request whose caller reads a stream. Drop `caller` to cancel the request.
+/// An accepted request whose caller reads a stream. Dropping `caller` cancels the request.
 #[derive(Debug)]
 pub struct StreamedRequest {
-    /// What the caller reads.
+    /// The stream.
     pub reader: StreamReader,
-    /// The caller, as the request sees it.
+    /// Represents the caller towards the request.
     pub caller: CallerGuard,
 }
 
-/// A caller, as a request sees it: when it is dropped, the caller is gone.
+/// Represents the caller towards the request. Dropping it reports that the caller has disconnected.
 #[derive(Debug)]
 pub struct CallerGuard {
     pub(super) exchange: Option<Addr<Exchange>>,
@@ -81,24 +81,24 @@ impl Drop for CallerGuard {
     }
 }
 
-/// An entry among the live requests, for as long as this lives.
+/// Registration of a live request; dropping it frees the id.
 #[derive(Debug)]
 pub(in crate::relay) struct LiveRegistration {
     pub(super) hub: RelayHub,
     pub(super) id: RequestId,
-    /// What is told of it.
+    /// Events of the request.
     pub(in crate::relay) events: RequestEvents,
-    /// What the journal says if the exchange dies without a word.
+    /// Journal entry to write if the exchange dies without ending the request.
     pub(super) died: Option<Box<JournalEntry>>,
 }
 
 impl LiveRegistration {
-    /// The request has ended, and the journal knows.
+    /// Marks the request as ended and recorded.
     pub(in crate::relay) fn over(mut self) {
         self.died = None;
     }
 
-    /// From now on the journal has a row of it that must not stay open.
+    /// Remembers that the journal has an unfinished row of the request.
     pub(in crate::relay) fn recorded(&mut self, running: JournalEntry) {
         let (outcome, error_code) = (Some("failure".into()), Some("internal_error".into()));
         self.died = Some(Box::new(JournalEntry { phase: "done".into(), outcome, error_code, ..running }));
@@ -107,7 +107,7 @@ impl LiveRegistration {
 
 impl Drop for LiveRegistration {
     fn drop(&mut self) {
-        // Before the id is free: a later request of the same one is told after this.
+        // Published before the id is free, so that the events of a later request with the same id come after it.
         self.events.gone(|| self.hub.clock().now_ms());
         self.hub.live().remove(&self.id);
         if let Some(died) = self.died.take() {

@@ -6,8 +6,8 @@ use crate::{
     testing::frozen,
 };
 
-fn entry(id: i64, platform: &str) -> Entry {
-    Entry { platform: platform.into(), ..crate::store::requests::tests::row(id) }
+fn entry(id: i64, platform: &str) -> JournalEntry {
+    JournalEntry { platform: platform.into(), ..crate::store::requests::tests::row(id) }
 }
 
 fn ids(page: &JournalPage) -> Vec<i64> {

@@ -18,15 +18,15 @@ use crate::store::tasks::logs::LogRow;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// The first line of the form: another form has another one.
+/// Version of the canonical form.
 const VERSION: &str = "baa-log-1";
 
-/// The hash of a line: of all its fields but the hash itself.
+/// Returns the hash of a line: of all its fields but the hash itself.
 pub fn hash(row: &LogRow) -> String {
     digest(canonical(row).as_bytes())
 }
 
-/// The SHA-256 of some bytes, in hexadecimal digits.
+/// Returns the SHA-256 of some bytes, in hexadecimal digits.
 pub(in crate::store) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // a String takes everything

@@ -1,4 +1,4 @@
-//! Lets go of the oldest lines. The last of them stays known as the anchor, from which the first that is left goes on.
+//! Deletes the oldest lines. The hash of the last deleted one is kept as the anchor of the remaining chain.
 
 use super::{ChainVerifier, ROW, chain, ends, logs};
 use crate::{
@@ -33,7 +33,7 @@ pub(in crate::store) fn expire(
         diesel::update(chain::table.find(ROW)).set(anchor).execute(conn)?;
     }
     match broken {
-        // Those before it leave first.
+        // Intact lines before the break are deleted first.
         Some(broken) if deleted == 0 => Err(Unavailable::Damaged(broken.to_string()).into()),
         _ => Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) }),
     }

@@ -1,4 +1,4 @@
-//! The trail looked at from outside the daemon: the database is opened to read alone, whether a daemon runs or not.
+//! Read-only access to the trail from outside the daemon, whether a daemon runs or not.
 
 use super::{AuditVerdict, verify};
 use crate::store::{
@@ -18,15 +18,15 @@ use diesel::prelude::*;
 use serde::Serialize;
 use std::path::Path;
 
-/// Most lines and runs that are shown of a task.
+/// Most lines and runs shown of a task.
 const SHOWN_MAX: usize = 1_000;
 
-/// A database whose trail is looked at.
+/// A database opened for reading its trail.
 pub struct AuditTrail {
     conn: SqliteConnection,
 }
 
-/// A task, or a batch that has none, with what happened to it.
+/// A task, or a batch without one, with its history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditSubject {
     /// Its batch.
@@ -35,14 +35,14 @@ pub struct AuditSubject {
     /// The task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskRow>,
-    /// Its runs, in their order.
+    /// Its runs, in order.
     pub runs: Vec<RunRow>,
     /// Its lines, oldest first.
     pub logs: Vec<LogRow>,
 }
 
 impl AuditTrail {
-    /// Opens the database; it must be there.
+    /// Opens an existing database.
     ///
     /// # Errors
     ///
@@ -51,19 +51,19 @@ impl AuditTrail {
         open::observer(path, busy_timeout_ms).map(|conn| AuditTrail { conn })
     }
 
-    /// Checks the whole chain.
+    /// Verifies the whole chain.
     pub fn verify(&mut self) -> Result<AuditVerdict, StoreError> {
         snapshot(&mut self.conn, verify)
     }
 
-    /// The newest lines, newest first.
+    /// Returns the newest lines, newest first.
     pub fn lines(&mut self, before: Option<i64>, limit: usize) -> Result<RowPage<LogRow>, StoreError> {
         let newest = task_logs::table.order(task_logs::id.desc()).limit(one_more(limit));
         let newest = newest.filter(task_logs::id.lt(before.unwrap_or(i64::MAX)));
         Ok(RowPage::cut(newest.load(&mut self.conn)?, limit, |row: &LogRow| row.id))
     }
 
-    /// What the name of a task, run, batch or line leads to.
+    /// Returns the subject named by a task, run, batch or line id.
     pub fn subject(&mut self, name: &str) -> Result<Option<AuditSubject>, StoreError> {
         snapshot(&mut self.conn, |conn| subject(conn, name))
     }

@@ -1,58 +1,58 @@
-//! Checks the chain, line by line, as a stream: nothing of it is kept but the last link.
+//! Verifies the chain line by line, keeping only the last link.
 
 use super::{ChainEnds, ChainLink, ends, hash, log_id};
 use crate::store::{StoreError, schema::task_logs as logs, tasks::logs::LogRow};
 use diesel::prelude::*;
 use serde::Serialize;
 
-/// Lines that are read at once.
+/// Lines read at once.
 const PAGE_ROWS: i64 = 1_000;
 
-/// What is wrong with a line.
+/// A fault of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum ChainFault {
-    /// Lines are missing before it, or it is one too many.
+    /// Lines are missing before it, or it is surplus.
     #[error("line {expected} should stand there, but line {found} does")]
     Number {
-        /// The number that comes next.
+        /// The expected number.
         expected: i64,
-        /// The number of the line.
+        /// The number found.
         found: i64,
     },
-    /// Its name is not that of its number.
+    /// Its name does not match its number.
     #[error("it should be called {expected}, but is called {found:?}")]
     Name {
-        /// The name of the number.
+        /// The expected name.
         expected: String,
-        /// Its name.
+        /// The name found.
         found: String,
     },
-    /// It does not follow the line before it.
+    /// It does not continue the line before it.
     #[error("its previous_hash should be {}, but is {}", shown_hash(.expected), shown_hash(.found))]
     Previous {
         /// The hash of the line before it.
         expected: Option<String>,
-        /// What it names.
+        /// The hash it refers to.
         found: Option<String>,
     },
-    /// It is not as it was written.
+    /// Its content does not match its hash.
     #[error("its fields have the hash {expected}, but its hash says {found:?}")]
     Hash {
-        /// The hash of its fields.
+        /// The computed hash.
         expected: String,
-        /// What it says.
+        /// The stored hash.
         found: String,
     },
-    /// The chain ends elsewhere than it was written to, or the line that it ends with was written anew.
+    /// The chain ends at another line than recorded, or its last line was replaced.
     #[error("the trail should end with {}, but ends with {}", shown_link(.expected), shown_link(.found))]
     End {
-        /// The last line that was written.
+        /// The last line written.
         expected: Option<ChainLink>,
-        /// The last line that is there.
+        /// The last line present.
         found: Option<ChainLink>,
     },
-    /// Nothing says where the chain begins and ends.
+    /// The row with the ends of the chain is missing.
     #[error("the row that says where the trail begins and ends is gone")]
     NoEnds,
 }
@@ -65,32 +65,32 @@ fn shown_link(link: &Option<ChainLink>) -> String {
     link.as_ref().map_or_else(|| "nothing".to_owned(), |link| format!("line {} ({:?})", link.number, link.hash))
 }
 
-/// Where the chain breaks first, and how.
+/// The first break of the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("the audit trail breaks at line {line}: {fault}")]
 pub struct ChainBreak {
-    /// The line: the one that is there, or the one that should be.
+    /// The line present, or the one that is missing.
     pub line: i64,
-    /// What is wrong.
+    /// The fault.
     #[serde(flatten)]
     pub fault: ChainFault,
 }
 
-/// What a check found.
+/// Result of a verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditVerdict {
-    /// How many lines hold together, from the first that is there on.
+    /// Number of intact lines, from the first present one.
     pub lines: u64,
-    /// The last line that left by age, from which the first goes on.
+    /// The last line deleted by age.
     pub anchor: Option<ChainLink>,
-    /// The last line that was written.
+    /// The last line written.
     pub head: Option<ChainLink>,
-    /// Where the chain breaks; nothing when it is whole.
+    /// The first break; `None` if the chain is intact.
     #[serde(rename = "break")]
     pub broken: Option<ChainBreak>,
 }
 
-/// Takes the lines in their order.
+/// Verifies lines in order.
 #[derive(Clone, Debug)]
 pub struct ChainVerifier {
     last: Option<ChainLink>,
@@ -99,26 +99,26 @@ pub struct ChainVerifier {
 }
 
 impl ChainVerifier {
-    /// Begins at the anchor.
+    /// Starts at the anchor.
     pub fn new(ends: ChainEnds) -> Self {
         ChainVerifier { last: ends.anchor, head: ends.head, lines: 0 }
     }
 
-    /// How many lines held together so far.
+    /// Returns the number of lines verified so far.
     pub fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// The last of them.
+    /// Returns the last verified line.
     pub fn last(&self) -> Option<&ChainLink> {
         self.last.as_ref()
     }
 
-    /// The next line.
+    /// Verifies the next line.
     ///
     /// # Errors
     ///
-    /// It does not go on from the one before; nothing was taken then.
+    /// The line does not continue the chain; it is not counted.
     pub fn take(&mut self, row: &LogRow) -> Result<(), ChainBreak> {
         let fault = self.fault(row);
         if let Some(fault) = fault {

@@ -1,4 +1,4 @@
-//! Lets go of batches that ended long ago. Their keys stay.
+//! Deletes batches that ended long ago. Their keys are kept.
 
 use crate::{
     clock::WallMs,
@@ -10,7 +10,7 @@ use crate::{
 };
 use diesel::{RunQueryDsl, SqliteConnection};
 
-/// Deletes `rows` batches that ended before `cutoff`.
+/// Deletes up to `rows` batches that ended before `cutoff`.
 pub(in crate::store) fn expire(
     conn: &mut SqliteConnection,
     cutoff: WallMs,

@@ -1,4 +1,4 @@
-//! Batches, read. Lists are newest first and leave the plans where they are.
+//! Reads batches. Lists are newest first and omit the plans.
 
 use super::{BatchFilter, BatchOrigin, BatchRow, BatchStatus, DeliveryStatus, StoredBatch, batches};
 use crate::{
@@ -29,7 +29,7 @@ macro_rules! columns {
     };
 }
 
-/// The newest batches that pass the filter.
+/// Returns the newest batches that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &BatchFilter) -> Result<RowPage<BatchRow>, StoreError> {
     let limit = one_more(filter.limit);
     let mut query = batches::table.select(columns!()).order(batches::id.desc()).limit(limit).into_boxed();
@@ -45,13 +45,13 @@ pub fn list(conn: &mut SqliteConnection, filter: &BatchFilter) -> Result<RowPage
     Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
-/// The batch of that name, with its plan.
+/// Returns a batch with its plan.
 pub fn one(conn: &mut SqliteConnection, batch_id: &str) -> Result<Option<StoredBatch>, StoreError> {
     let columns = (columns!(), batches::plan, batches::rejection);
     Ok(batches::table.select(columns).filter(batches::batch_id.eq(batch_id)).first(conn).optional()?)
 }
 
-/// The batch that came first of those that wait for their turn; `live`: also of those that clients observed.
+/// Returns the oldest queued batch; `live`: whether observed ones are included.
 pub fn next_queued(conn: &mut SqliteConnection, live: bool) -> Result<Option<StoredBatch>, StoreError> {
     let columns = (columns!(), batches::plan, batches::rejection);
     let queued = batches::table.filter(batches::status.eq(BatchStatus::Queued.name()));
@@ -62,25 +62,25 @@ pub fn next_queued(conn: &mut SqliteConnection, live: bool) -> Result<Option<Sto
     Ok(queued.first(conn).optional()?)
 }
 
-/// The names of the batches that run.
+/// Returns the ids of running batches.
 pub fn running(conn: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
     let running = batches::table.filter(batches::status.eq(BatchStatus::Running.name()));
     Ok(running.select(batches::batch_id).order(batches::id).load(conn)?)
 }
 
-/// How many batches wait for a person or for their turn.
+/// Returns the number of batches that wait for approval or for their turn.
 pub fn waiting(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
     let waiting = [BatchStatus::PendingApproval.name(), BatchStatus::Queued.name()];
     Ok(batches::table.filter(batches::status.eq_any(waiting)).count().get_result(conn)?)
 }
 
-/// When the time for a decision is over for the first of those that wait for one.
+/// Returns the earliest time at which an approval expires.
 pub fn next_expiry(conn: &mut SqliteConnection) -> Result<Option<WallMs>, StoreError> {
     let pending = batches::table.filter(batches::status.eq(BatchStatus::PendingApproval.name()));
     Ok(pending.select(diesel::dsl::min(batches::expires_at)).first(conn)?)
 }
 
-/// How many batches of a conversation ended since then and had their results sent back, or tried to.
+/// Returns the number of batches of a conversation that ended since then and were delivered, or failed to be.
 pub fn deliveries(
     conn: &mut SqliteConnection,
     platform: &str,
@@ -96,7 +96,7 @@ pub fn deliveries(
     Ok(of_conversation.count().get_result(conn)?)
 }
 
-/// The batch of a message: the newest, and one that only met known instructions last.
+/// Returns the newest batch of a message; batches of known instructions only come last.
 pub fn of_message(
     conn: &mut SqliteConnection,
     platform: &str,

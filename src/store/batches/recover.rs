@@ -1,4 +1,4 @@
-//! Batches with which nobody goes on: they may have had effects and do not run again.
+//! Recovery of interrupted batches: they may have had effects and do not run again.
 
 use super::{BatchStatus, batches, write::task_of};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use diesel::prelude::*;
 
-/// At the start of the daemon: batches, tasks and runs that ran are `interrupted`, see [`tasks::interrupt`].
+/// Marks running batches, tasks and runs as `interrupted`, at the start of the daemon; see [`tasks::interrupt`].
 pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<InterruptedWork, StoreError> {
     savepoint(conn, |conn| {
         let running = batches::table.filter(batches::status.eq(BatchStatus::Running.name()));
@@ -22,13 +22,13 @@ pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<Interrupted
     })
 }
 
-/// Ends a batch that runs, or was to run, and with which nobody goes on: it, its task and the run that had begun are
-/// `interrupted`, runs that had not begun `cancelled`. Its task may be missing or have ended otherwise: the batch ends all
-/// the same. Answers whether it ran or was to run.
+/// Abandons a queued or running batch: the batch, its task and the started run become `interrupted`, other runs
+/// `cancelled`. A missing or differently ended task does not prevent this. Returns whether the batch was queued or
+/// running.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such batch.
+/// `NotFound`: the batch does not exist.
 pub fn abandon(conn: &mut SqliteConnection, batch_id: &str, why: &str, now: WallMs) -> Result<bool, StoreError> {
     savepoint(conn, |conn| {
         let task_id = task_of(conn, batch_id)?;

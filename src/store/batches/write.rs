@@ -1,4 +1,4 @@
-//! Batches, written: a batch and its task change together, and the trail says so in the same transaction.
+//! Writes batches: a batch and its task change together, with a line of the trail in the same transaction.
 
 use super::{BatchMessage, BatchOrigin, BatchStatus, DeliveryStatus, batches};
 use crate::{
@@ -12,89 +12,89 @@ use crate::{
 };
 use diesel::prelude::*;
 
-/// A batch to be kept.
+/// A batch to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBatch {
-    /// Its name, see [`new_id`].
+    /// Id, see [`new_id`].
     pub batch_id: String,
-    /// How it begins.
+    /// Initial status.
     pub status: BatchStatus,
-    /// How its message came here.
+    /// How the message arrived.
     pub origin: BatchOrigin,
-    /// Whose message it is.
+    /// The message.
     pub message: BatchMessage,
-    /// Why it begins so.
+    /// Reason of the initial status.
     pub reason: Option<String>,
-    /// Until when it may be approved.
+    /// End of the time for approval.
     pub expires_at: Option<WallMs>,
-    /// Of the batch and its plan: what an approval holds for.
+    /// Digest of the batch and its plan, which an approval is bound to.
     pub digest: Option<String>,
-    /// What was decided about the message, as JSON.
+    /// Plan, as JSON.
     pub plan: String,
-    /// Why it was refused, as JSON.
+    /// Rejection, as JSON.
     pub rejection: Option<String>,
-    /// What is to be done; nothing is made of it for a status in which nothing is done.
+    /// Work of the batch; ignored for a status in which nothing runs.
     pub work: Option<BatchWork>,
 }
 
-/// What a batch has to do.
+/// Work of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchWork {
-    /// What it is, for people.
+    /// Title for people.
     pub title: String,
-    /// The tools of its new instructions, in their order.
+    /// Tools of the new instructions, in order.
     pub tools: Vec<String>,
 }
 
-/// The names that the task of a batch and its runs were given.
+/// Ids of a batch's task and runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CreatedBatch {
-    /// The task's.
+    /// Id of the task.
     pub task_id: Option<String>,
-    /// Its runs', in the order of the tools.
+    /// Ids of the runs, in the order of the tools.
     pub run_ids: Vec<String>,
 }
 
-/// What a person decides.
+/// Decision about an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approval<'a> {
-    /// It may run, if it is what has this digest.
+    /// Approved, if the digest matches.
     Given {
-        /// Of the batch and its plan, worked out anew from what was shown.
+        /// Digest recomputed from what was shown.
         digest: &'a str,
     },
-    /// It must not run.
+    /// Rejected.
     Refused,
 }
 
 /// A person's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApprovalDecision<'a> {
-    /// What.
+    /// The decision.
     pub approval: Approval<'a>,
-    /// Whose, as the trail names them.
+    /// Its origin, as named in the audit trail.
     pub by: &'a str,
-    /// Why.
+    /// Reason given.
     pub reason: Option<&'a str>,
 }
 
-/// What became of a decision.
+/// Outcome of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionOutcome {
-    /// It holds.
+    /// The decision took effect.
     Made,
-    /// The batch does not wait for one any more.
+    /// The batch does not wait for a decision.
     Stale(BatchStatus),
-    /// What was approved is not what would run; it still waits.
+    /// The batch differs from what was approved; it still waits.
     Differs,
 }
 
-/// A name for a batch, ascending with time: `batch_01J…`.
+/// Returns a new batch id, ascending with time: `batch_01J…`.
 pub fn new_id() -> String {
     tasks::named("batch")
 }
 
-/// Keeps a batch, and makes its task.
+/// Stores a batch and creates its task.
 pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Result<CreatedBatch, StoreError> {
     assert!(new.status.is_final() || new.work.is_some(), "a batch that waits or runs has something to do");
     savepoint(conn, |conn| {
@@ -128,7 +128,7 @@ pub fn create(conn: &mut SqliteConnection, new: &NewBatch, now: WallMs) -> Resul
     })
 }
 
-/// What the trail says of a new batch: its name, its digest, why it begins as it does.
+/// Returns the trail's message for a new batch: its id, digest and reason.
 fn log_message(new: &NewBatch) -> String {
     let digest = new.digest.as_ref().map(|digest| format!(", digest {digest}")).unwrap_or_default();
     format!("{}{digest}{}", new.batch_id, because(new.reason.as_deref().unwrap_or_default()))
@@ -147,11 +147,11 @@ fn task(new: &NewBatch, work: &BatchWork, status: tasks::TaskStatus) -> NewTask 
     NewTask { kind: TaskKind::InstructionBatch, status, title, source, tools }
 }
 
-/// Has a person's decision hold, once. One that comes after the time for it expires the batch instead.
+/// Applies a decision once. A decision after the time for it expires the batch instead.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such batch.
+/// `NotFound`: the batch does not exist.
 pub fn decide(
     conn: &mut SqliteConnection,
     batch_id: &str,
@@ -189,10 +189,10 @@ pub fn decide(
     })
 }
 
-/// What the trail says of a batch whose time went by.
+/// Reason in the trail for an expired batch.
 const NOT_DECIDED_IN_TIME: &str = "nobody decided in time";
 
-/// Expires batches whose time for a decision is over, the oldest first and at most `limit`; answers their names.
+/// Expires batches whose time for a decision is over, oldest first and at most `limit`; returns their ids.
 pub fn expire_approvals(conn: &mut SqliteConnection, now: WallMs, limit: usize) -> Result<Vec<String>, StoreError> {
     savepoint(conn, |conn| {
         let late = batches::table.filter(batches::status.eq(BatchStatus::PendingApproval.name()));
@@ -206,29 +206,29 @@ pub fn expire_approvals(conn: &mut SqliteConnection, now: WallMs, limit: usize) 
     })
 }
 
-/// Has a batch that waits for its turn run. Its runs begin one by one, by [`tasks::change_run`].
+/// Starts a queued batch. Its runs start one by one with [`tasks::change_run`].
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such batch, or it has nothing to do.
+/// `NotFound`: the batch does not exist or has no task.
 pub fn begin(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| set_status(conn, batch_id, BatchStatus::Running, "", now))
 }
 
-/// Ends a batch that runs: `executed`, and its task by what became of the runs.
+/// Ends a running batch as `executed`; its task ends according to its runs.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such batch, or it has nothing to do.
+/// `NotFound`: the batch does not exist or has no task.
 pub fn finish(conn: &mut SqliteConnection, batch_id: &str, now: WallMs) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| set_status(conn, batch_id, BatchStatus::Executed, "", now))
 }
 
-/// Notes what became of the results of a batch.
+/// Records the delivery status of a batch.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such batch.
+/// `NotFound`: the batch does not exist.
 pub fn deliver(
     conn: &mut SqliteConnection,
     batch_id: &str,
@@ -248,7 +248,7 @@ pub fn deliver(
     })
 }
 
-/// Has a batch and its task enter a status. One without a task has ended as it began.
+/// Sets the status of a batch and its task. A batch without a task keeps its initial status.
 fn set_status(
     conn: &mut SqliteConnection,
     batch_id: &str,
@@ -277,7 +277,7 @@ pub(super) fn task_of(conn: &mut SqliteConnection, batch_id: &str) -> Result<Opt
     Ok(batches::table.filter(batches::batch_id.eq(batch_id)).select(batches::task_id).first(conn)?)
 }
 
-/// The line about a batch that has no task.
+/// Appends the trail's line for a batch without a task.
 fn log(conn: &mut SqliteConnection, new: &NewBatch, at: WallMs) -> Result<(), StoreError> {
     let event = new.status.name();
     let message = format!("the batch is {event}{}", because(new.reason.as_deref().unwrap_or_default()));

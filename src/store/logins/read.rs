@@ -1,4 +1,4 @@
-//! Reading login state: of the clients that are there, and of all others, page by page.
+//! Reads logins: those of connected clients, and those of all others page by page.
 
 use super::{EndpointRow, freshness_named};
 use crate::{
@@ -15,60 +15,60 @@ use diesel::{
 };
 use std::{collections::HashMap, sync::Arc};
 
-/// A login as the store keeps it. Times in Unix milliseconds.
+/// A stored login. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredLogin {
-    /// Of which client.
+    /// Client.
     pub client_id: String,
-    /// On which platform.
+    /// Platform.
     pub platform: String,
-    /// Of which account, where the page shows it.
+    /// Account, if the page shows it.
     pub account: Option<String>,
-    /// Digest of its credentials; when they have none, of those in use when its endpoints were seen.
+    /// Digest of its credentials, or of those in use when its endpoints were seen.
     pub credential_fingerprint: Option<String>,
-    /// The extension's own judgement, once credentials were told.
+    /// Judgement of the extension, if credentials were reported.
     pub freshness: Option<Freshness>,
-    /// How many headers the credentials consist of.
+    /// Number of headers.
     pub header_count: Option<i64>,
-    /// When the credentials were captured.
+    /// Time of capture.
     pub captured_at: Option<WallMs>,
-    /// When the credentials were last seen.
+    /// Time of last use.
     pub last_seen_at: Option<WallMs>,
-    /// When the daemon was last told anything of this login.
+    /// Time of the last report.
     pub updated_at: WallMs,
     /// Whether a prompt template was learned.
     pub prompt_template: bool,
-    /// Its endpoints in the order of first arrival.
+    /// Endpoints in the order of first arrival.
     pub endpoints: Vec<EndpointRow>,
-    /// Whether it has endpoints that were not read, because there were too many in all.
+    /// Whether endpoints were left out because there were too many in total.
     pub endpoints_omitted: bool,
-    /// Its place among all logins: the one written last has the highest.
+    /// Revision; the login written last has the highest.
     pub revision: i64,
 }
 
-/// Which logins are asked for.
+/// Filter for logins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginFilter {
     /// Only this platform.
     pub platform: Option<String>,
-    /// Only this account; empty: those without one.
+    /// Only this account; empty: logins without one.
     pub account: Option<String>,
     /// Only this client.
     pub client_id: Option<String>,
 }
 
-/// The logins of everybody but some clients.
+/// Selects the logins of all clients but some.
 #[derive(Clone, Copy, Debug)]
 pub struct OtherLogins<'a> {
-    /// Which of them.
+    /// Filter.
     pub filter: &'a LoginFilter,
-    /// The clients that are left out.
+    /// Excluded clients.
     pub but: &'a [Arc<str>],
-    /// Credentials last seen before this are lost, as are those reported lost or never told.
+    /// Time before which credentials count as lost; logins without credentials and those reported lost do as well.
     pub lost_before: WallMs,
 }
 
-/// What a login is whose client is not there.
+/// Status of a login whose client is not connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfflineLoginStatus {
     /// It may work again when its client comes back.
@@ -77,12 +77,12 @@ pub enum OfflineLoginStatus {
     Lost,
 }
 
-/// How many logins there are of each status.
+/// Number of logins by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OfflineLoginCounts {
-    /// Those that are [`OfflineLoginStatus::Stale`].
+    /// Stale logins.
     pub stale: i64,
-    /// Those that are [`OfflineLoginStatus::Lost`].
+    /// Lost logins.
     pub lost: i64,
 }
 
@@ -102,8 +102,8 @@ type Row = (
 /// A login whose last credentials count as lost; takes `lost_before`.
 const LOST: &str = "(last_seen_at IS NULL OR last_seen_at < ? OR freshness = 'lost')";
 
-/// All logins of these clients that pass the filter, in the order of their keys, the first of them with their endpoints:
-/// those of as many as have `endpoints_max` together.
+/// Returns all matching logins of these clients, sorted by key, with endpoints for as many of the first ones as have at
+/// most `endpoints_max` together.
 pub fn of_clients(
     conn: &mut SqliteConnection,
     filter: &LoginFilter,
@@ -124,26 +124,26 @@ fn of_clients_statement<'a>(filter: &'a LoginFilter, clients: &'a str) -> SqlSta
     SqlStatement::new(sql, binds)
 }
 
-/// A part of the logins, newest first.
+/// A page of logins, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginPage {
-    /// The logins.
+    /// Logins of the page.
     pub logins: Vec<StoredLogin>,
-    /// Where the next older part begins, when there is one.
+    /// Value of `before` for the next page, if there is one.
     pub next_before: Option<i64>,
 }
 
-/// How long a page may be.
+/// Limits of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginPageLimits {
-    /// Logins.
+    /// Most logins.
     pub logins: usize,
-    /// Endpoints of all of them together; the first login is there with however many it has.
+    /// Most endpoints in total; the first login is returned with any number.
     pub endpoints: usize,
 }
 
-/// The newest logins of others, newest first, as many as there is room for. `status`: only those; `before`: only those
-/// with a smaller revision.
+/// Returns the newest logins of other clients, newest first, within the limits. `status`: only these; `before`: only
+/// those with a smaller revision.
 pub fn of_others(
     conn: &mut SqliteConnection,
     others: &OtherLogins<'_>,
@@ -171,7 +171,7 @@ fn of_others_statement<'a>(
     before: Option<i64>,
     limit: i64,
 ) -> SqlStatement<'a, Columns> {
-    // A client has few logins; among those of all, the walk ends with the limit.
+    // A client has few logins; a walk over all logins ends at the limit.
     let index = if others.filter.client_id.is_some() { "logins_by_key" } else { "logins_by_revision" };
     let mut sql = format!(
         "SELECT {COLUMNS} FROM logins INDEXED BY {index} WHERE client_id NOT IN (SELECT value FROM json_each(?))"
@@ -192,7 +192,7 @@ fn of_others_statement<'a>(
     SqlStatement::new(sql, binds)
 }
 
-/// How many logins of others there are.
+/// Counts the logins of other clients.
 pub fn count_others(conn: &mut SqliteConnection, others: &OtherLogins<'_>) -> Result<OfflineLoginCounts, StoreError> {
     let but = json(others.but);
     let (all, lost): (i64, i64) = count_others_statement(others, &but).get_result(conn)?;
@@ -222,7 +222,7 @@ fn narrow<'a>(filter: &'a LoginFilter, sql: &mut String, binds: &mut Vec<BindVal
     }
 }
 
-/// Many values as one.
+/// Encodes several values as one JSON parameter.
 fn json<T: serde::Serialize>(values: &[T]) -> String {
     serde_json::to_string(values).expect("texts and numbers have a JSON form")
 }
@@ -233,7 +233,7 @@ fn endpoints_statement(logins: &str) -> SqlStatement<'_, (BigInt, Text, Text, Bi
     SqlStatement::new(sql, [BindValue::Text(logins)])
 }
 
-/// How many of the first logins have at most so many endpoints together. Counts no further than that.
+/// Returns how many of the first logins have at most `endpoints_max` endpoints together.
 fn fitting(conn: &mut SqliteConnection, rows: &[Row], endpoints_max: usize) -> Result<usize, StoreError> {
     let mut left = i64::try_from(endpoints_max).unwrap_or(i64::MAX);
     for (at, ((id, ..), _)) in rows.iter().enumerate() {
@@ -251,7 +251,7 @@ fn endpoint_count_statement(login: i64, most: i64) -> SqlStatement<'static, BigI
     SqlStatement::new(sql, [BindValue::Int(login), BindValue::Int(most)])
 }
 
-/// `count`: of how many of the first logins.
+/// `count`: number of logins to load endpoints for.
 fn with_endpoints(conn: &mut SqliteConnection, rows: Vec<Row>, count: usize) -> Result<Vec<StoredLogin>, StoreError> {
     let ids: Vec<_> = rows.iter().take(count).map(|((id, ..), _)| *id).collect();
     let mut logins: Vec<_> = rows.into_iter().map(stored).collect();

@@ -1,4 +1,4 @@
-//! Writing login state, and letting it go when it is too much or too old.
+//! Writes logins, and deletes those beyond the limits or too old.
 
 use super::{EndpointRow, LoginLimits, LoginRow, freshness_name};
 use crate::{
@@ -41,15 +41,15 @@ const BOUND_ENDPOINTS: &str = "\
     DELETE FROM login_endpoints WHERE id IN (SELECT id FROM login_endpoints WHERE login_id = ? \
     ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?)";
 
-/// By revision: a clock that was set back says nothing about which was told last.
+/// Ordered by revision, because the wall clock may have been set.
 const BOUND_LOGINS: &str = "\
     DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE client_id = ? \
     ORDER BY revision DESC LIMIT -1 OFFSET ?)";
 
-/// Writes rows in their order, each part over what was told before; the caller has opened the transaction.
+/// Writes rows in order within the open transaction, each part over the one reported before.
 ///
-/// Of each login and client that was written, what goes beyond the limits leaves: the endpoints longest unseen, the
-/// logins longest untold.
+/// Of each written login and client, what exceeds the limits is deleted: the endpoints unseen for the longest time, and
+/// the logins unreported for the longest time.
 pub fn write_all<'a>(
     conn: &mut SqliteConnection,
     rows: impl IntoIterator<Item = &'a LoginRow>,

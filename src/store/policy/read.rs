@@ -1,4 +1,4 @@
-//! Reading what the policy remembers, once at the start. What the policy cannot have written is an error.
+//! Reads the policy's state once at the start. Values that the policy cannot have written are errors.
 
 use super::{DeadlineRow, DispatchRow, SweepRow, TargetRow, WindowRow};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use diesel::{dsl::sql, prelude::*, sql_types::Untyped};
 
-/// What is worth most first: what holds requests back, then what changed last; the key, so that the order is one.
+/// Order of importance: targets that delay requests first, then the most recently changed; the key makes it total.
 const BY_WORTH: &str = "\
     (consecutive_failures > 0 OR circuit_until IS NOT NULL OR backoff_until IS NOT NULL) DESC, updated_at DESC, \
     client_id, platform";
@@ -34,8 +34,8 @@ struct Target {
 
 type Until = (Option<WallMs>, Option<i64>, Option<i64>);
 
-/// What targets remember, at most `max` of them: those with failures, an open circuit or a back-off first, then those
-/// that changed last.
+/// Returns the state of at most `max` targets: those with failures, an open circuit or a back-off first, then the most
+/// recently changed.
 pub fn targets(conn: &mut SqliteConnection, max: usize) -> Result<Vec<TargetRow>, StoreError> {
     use policy_targets::dsl;
     let columns = (
@@ -56,7 +56,7 @@ pub fn targets(conn: &mut SqliteConnection, max: usize) -> Result<Vec<TargetRow>
     rows.load::<Target>(conn)?.into_iter().map(target).collect()
 }
 
-/// Deletes the targets that [`targets`] would not return; answers how many.
+/// Deletes the targets that [`targets`] would not return; returns their number.
 pub fn prune(conn: &mut SqliteConnection, max: usize) -> Result<usize, StoreError> {
     let delete = format!(
         "DELETE FROM policy_targets WHERE (client_id, platform) IN \
@@ -69,8 +69,8 @@ fn most(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }
 
-/// The window of every platform: all its dispatches, ascending, `keep_from` the number of the first (0 when there is
-/// none). The caller reads on one snapshot.
+/// Returns the window of every platform with all dispatches, ascending; `keep_from` is the number of the first, or 0.
+/// To be called within one snapshot.
 pub fn windows(conn: &mut SqliteConnection) -> Result<Vec<WindowRow>, StoreError> {
     use policy_windows::dsl;
     let windows = dsl::policy_windows.select((dsl::platform, dsl::last_dispatched_at)).order(dsl::platform);

@@ -92,7 +92,7 @@ async fn lists_that_take_long_leave_one_reader_free_even_when_nobody_waits_for_t
         for began in begun.drain(..readers - 1) {
             began.await.unwrap();
         }
-        // Whoever gives up does not make room for another one.
+        // A caller that gives up does not free a permit in use.
         lists[0].abort();
         tokio::task::yield_now().await;
         for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! Lets go of tasks that ended long ago, and before them of their runs.
+//! Deletes tasks that ended long ago, and before them their runs.
 
 use crate::{
     clock::WallMs,
@@ -10,7 +10,7 @@ use crate::{
 };
 use diesel::{RunQueryDsl, SqliteConnection};
 
-/// Deletes `rows` runs of tasks that ended before `cutoff`.
+/// Deletes up to `rows` runs of tasks that ended before `cutoff`.
 pub(in crate::store) fn expire_runs(
     conn: &mut SqliteConnection,
     cutoff: WallMs,
@@ -23,7 +23,7 @@ pub(in crate::store) fn expire_runs(
     Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
 }
 
-/// Deletes `rows` tasks that ended before `cutoff`.
+/// Deletes up to `rows` tasks that ended before `cutoff`.
 pub(in crate::store) fn expire(
     conn: &mut SqliteConnection,
     cutoff: WallMs,

@@ -8,47 +8,47 @@ use crate::{
 use diesel::prelude::*;
 use serde::Serialize;
 
-/// One thing that happened.
+/// A line of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = logs)]
 pub struct LogRow {
-    /// Its number, ascending in order of arrival without a gap.
+    /// Number, ascending without a gap.
     #[serde(rename = "number")]
     pub id: i64,
-    /// Its name, which tells its number.
+    /// Name, derived from the number.
     pub log_id: String,
-    /// To which task.
+    /// Task that the line is about.
     pub task_id: String,
-    /// In which run of it.
+    /// Run that the line is about.
     pub run_id: Option<String>,
-    /// When, in Unix milliseconds.
+    /// Time, in Unix milliseconds.
     pub at: WallMs,
     /// `info`, `warn` or `error`.
     pub level: String,
-    /// What, as a name.
+    /// Name of the event.
     pub event: String,
-    /// What, for people; may hold what a run returned, so it is for the bearer of the token alone.
+    /// Description for people; may contain results of a run, so it is shown to bearers of the token only.
     pub message: String,
-    /// Of this row and what came before it, in hexadecimal digits.
+    /// Hash of this line and its predecessor, in hexadecimal digits.
     pub hash: String,
-    /// The `hash` of the row before it, whichever task that belongs to; none for the first.
+    /// Hash of the preceding line of any task; absent for the first.
     pub previous_hash: Option<String>,
 }
 
-/// Which rows are asked for.
+/// Filter for lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Of this task.
+    /// Task of the lines.
     pub task_id: String,
-    /// Only of this run.
+    /// Only this run.
     pub run_id: Option<String>,
-    /// Only those with a smaller number.
+    /// Only lines with a smaller number.
     pub before: Option<i64>,
-    /// At most so many.
+    /// Most lines to return.
     pub limit: usize,
 }
 
-/// The newest rows that pass the filter.
+/// Returns the newest lines that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &LogFilter) -> Result<RowPage<LogRow>, StoreError> {
     let of_task = logs::table.filter(logs::task_id.eq(&filter.task_id));
     let mut query = of_task.order(logs::id.desc()).limit(one_more(filter.limit)).into_boxed();

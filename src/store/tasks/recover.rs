@@ -1,4 +1,4 @@
-//! What was under way when nobody went on with it: it may have had effects and does not run again.
+//! Recovery of interrupted tasks: they may have had effects and do not run again.
 
 use super::{StatusChange, TaskStatus, change, change_run, write::run_ids};
 use crate::{
@@ -11,17 +11,17 @@ use crate::{
 };
 use diesel::{dsl::sql, prelude::*, sql_types::Bool};
 
-/// What the trail says of what a crash left behind.
+/// Reason in the trail for what a crash interrupted.
 const ENDED: &str = "the daemon ended while it ran";
 
-/// What was found running.
+/// Work that was found running.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InterruptedWork {
-    /// Tasks.
+    /// Ids of the tasks.
     pub task_ids: Vec<String>,
-    /// Runs of them that had begun: each may have had effects.
+    /// Ids of their started runs, which may have had effects.
     pub run_ids: Vec<String>,
-    /// Runs of them that never began.
+    /// Number of their runs that never started.
     pub unstarted: usize,
 }
 
@@ -29,7 +29,7 @@ pub struct InterruptedWork {
 /// is `cancelled`. Tasks that wait stay as they are.
 pub fn interrupt(conn: &mut SqliteConnection, now: WallMs) -> Result<InterruptedWork, StoreError> {
     savepoint(conn, |conn| {
-        // As the index says it: a bound parameter would not show that it fits.
+        // Written as in the index; a bound parameter would prevent its use.
         let running = runs::table.filter(sql::<Bool>("status = 'running'")).order(runs::id);
         let mut found =
             InterruptedWork { run_ids: running.select(runs::run_id).load(conn)?, ..InterruptedWork::default() };

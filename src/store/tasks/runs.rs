@@ -1,4 +1,4 @@
-//! The runs of tasks, read.
+//! Reads the runs of tasks.
 
 use super::{RowPage, one_more};
 use crate::{
@@ -8,44 +8,44 @@ use crate::{
 use diesel::{dsl::sql, prelude::*, sql_types::Bool};
 use serde::Serialize;
 
-/// A step of a task. All times in Unix milliseconds.
+/// A step of a task. Times are Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable, Serialize)]
 #[cfg_attr(test, derive(Insertable), diesel(table_name = runs))]
 pub struct RunRow {
-    /// Its number, ascending in order of arrival.
+    /// Number, ascending in order of arrival.
     #[serde(skip)]
     pub id: i64,
-    /// Its name.
+    /// Id of the run.
     pub run_id: String,
-    /// The task that it belongs to.
+    /// Id of its task.
     pub task_id: String,
-    /// Its place in the task, from 0.
+    /// Index within the task.
     #[serde(rename = "index")]
     pub position: i64,
-    /// See [`TaskStatus`](super::Status).
+    /// See [`TaskStatus`](super::TaskStatus).
     pub status: String,
-    /// What it runs.
+    /// Tool that it runs.
     pub tool: String,
-    /// When it began.
+    /// Time of its start.
     pub started_at: Option<WallMs>,
-    /// When it ended.
+    /// Time of its end.
     pub finished_at: Option<WallMs>,
-    /// What it returned, as JSON; for the bearer of the token alone.
+    /// Result as JSON; shown to bearers of the token only.
     pub result: Option<String>,
 }
 
-/// Which runs are asked for.
+/// Filter for runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
-    /// Only of this task.
+    /// Only this task.
     pub task_id: Option<String>,
-    /// Only those with a smaller number.
+    /// Only runs with a smaller number.
     pub before: Option<i64>,
-    /// At most so many.
+    /// Most runs to return.
     pub limit: usize,
 }
 
-/// The newest runs that pass the filter.
+/// Returns the newest runs that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &RunFilter) -> Result<RowPage<RunRow>, StoreError> {
     let mut query = runs::table.order(runs::id.desc()).limit(one_more(filter.limit)).into_boxed();
     if let Some(task_id) = &filter.task_id {
@@ -57,13 +57,13 @@ pub fn list(conn: &mut SqliteConnection, filter: &RunFilter) -> Result<RowPage<R
     Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
 }
 
-/// The runs of a task, in their order.
+/// Returns the runs of a task, in order.
 pub fn of_task(conn: &mut SqliteConnection, task_id: &str) -> Result<Vec<RunRow>, StoreError> {
     Ok(runs::table.filter(runs::task_id.eq(task_id)).order(runs::position).load(conn)?)
 }
 
-/// How many run.
+/// Returns the number of running runs.
 pub(super) fn running(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
-    // As the index says it: a bound parameter would not show that it fits.
+    // Written as in the index; a bound parameter would prevent its use.
     Ok(runs::table.filter(sql::<Bool>("status = 'running'")).count().get_result(conn)?)
 }

@@ -1,6 +1,6 @@
-//! Tasks and their runs, written: every status that one enters is a line of the audit trail, in the same transaction.
+//! Writes tasks and runs: every status change is a line of the audit trail, in the same transaction.
 //!
-//! Each function is whole in itself; what belongs together goes into one [`Store::transact`](crate::store::Store).
+//! Each function is atomic; changes that belong together go into one [`Store::transact`](crate::store::Store).
 
 use super::{TaskSource, TaskStatus};
 use crate::{
@@ -14,17 +14,17 @@ use crate::{
 };
 use diesel::prelude::*;
 
-/// What a task is.
+/// Kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskKind {
     /// The instructions of a message.
     InstructionBatch,
-    /// An operation that a caller asked for.
+    /// An operation requested by a caller.
     HostOperation,
 }
 
 impl TaskKind {
-    /// The kind as it is written.
+    /// Returns the stored name.
     pub fn name(self) -> &'static str {
         match self {
             TaskKind::InstructionBatch => "instruction_batch",
@@ -33,40 +33,40 @@ impl TaskKind {
     }
 }
 
-/// A task to be made.
+/// A task to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {
-    /// What it is.
+    /// Kind of the task.
     pub kind: TaskKind,
-    /// How it begins, and its runs with it.
+    /// Initial status of the task and its runs.
     pub status: TaskStatus,
-    /// What it is, for people.
+    /// Title for people.
     pub title: String,
-    /// Who wants it.
+    /// Origin of the task.
     pub source: TaskSource,
-    /// What its runs run, in their order.
+    /// Tools of its runs, in order.
     pub tools: Vec<String>,
 }
 
-/// The names that a task and its runs were given.
+/// Ids of a created task and its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedTask {
-    /// The task's.
+    /// Id of the task.
     pub task_id: String,
-    /// Its runs', in their order.
+    /// Ids of the runs, in order.
     pub run_ids: Vec<String>,
 }
 
-/// What became of a change.
+/// Outcome of a status change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatusChange {
-    /// It was made.
+    /// The status was changed.
     Made,
-    /// It may not follow this status, which stays.
+    /// The change may not follow this status, which stays.
     Refused(TaskStatus),
 }
 
-/// Makes a task and its runs; `why` is said in the trail.
+/// Creates a task and its runs; `why` goes into the trail.
 pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs) -> Result<CreatedTask, StoreError> {
     savepoint(conn, |conn| {
         let task_id = named("task");
@@ -84,7 +84,7 @@ pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs
         );
         diesel::insert_into(tasks::table).values(row).execute(conn)?;
         log(conn, LogSubject { task_id: &task_id, run: None }, new.status, why, now)?;
-        // The runs of a task that runs have their turns before them.
+        // The runs of a running task are queued.
         let status = if new.status == TaskStatus::Running { TaskStatus::Queued } else { new.status };
         let mut run_ids = Vec::with_capacity(new.tools.len());
         for (position, tool) in (0_i64..).zip(&new.tools) {
@@ -105,7 +105,7 @@ pub fn create(conn: &mut SqliteConnection, new: &NewTask, why: &str, now: WallMs
     })
 }
 
-/// A new name, ascending with time: `task_01J…`.
+/// Returns a new id, ascending with time: `task_01J…`.
 pub(in crate::store) fn named(kind: &str) -> String {
     format!("{kind}_{}", ulid::Ulid::generate())
 }
@@ -226,17 +226,17 @@ pub(in crate::store) fn advance(
     })
 }
 
-/// The names of a task's runs, in their order.
+/// Returns the ids of a task's runs, in order.
 pub(super) fn run_ids(conn: &mut SqliteConnection, task_id: &str) -> Result<Vec<String>, StoreError> {
     let of_task = runs::table.filter(runs::task_id.eq(task_id)).order(runs::position);
     Ok(of_task.select(runs::run_id).load(conn)?)
 }
 
-/// Whom a line is about.
+/// Subject of a line.
 #[derive(Clone, Copy)]
 struct LogSubject<'a> {
     task_id: &'a str,
-    /// Its name and its tool.
+    /// Id and tool of the run.
     run: Option<(&'a str, &'a str)>,
 }
 

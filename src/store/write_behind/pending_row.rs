@@ -1,4 +1,4 @@
-//! The kinds of rows that are written behind: what each weighs, and which take the place of one another.
+//! Kinds of pending rows: their keys, weights, merging and writing.
 
 use crate::store::{
     StoreError,
@@ -11,7 +11,7 @@ use crate::store::{
 use diesel::SqliteConnection;
 use std::sync::Arc;
 
-/// A row that waits. Requests are the hot path and lie in the queue itself, the others are rarer and boxed.
+/// A pending row. Requests are the hot path and stored inline; the rarer kinds are boxed.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly every row is a request; a box would cost each of them")]
 pub(super) enum PendingRow {
@@ -22,16 +22,16 @@ pub(super) enum PendingRow {
     PolicyWindow(Box<WindowRow>),
 }
 
-/// When a login was told: it waits where it was told first, which is not where it belongs.
+/// Order of a login row, which keeps its first place in the queue but is written in the order of its last report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LoginOrder {
-    /// Its place among everything that was ever told, the last time.
+    /// Number of the last report.
     pub(super) at: u64,
-    /// It was told again since it got its place in the queue.
+    /// Whether it was reported again since it was queued.
     pub(super) again: bool,
 }
 
-/// What two rows have in common of which one is enough.
+/// Key of rows that replace or absorb one another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum RowKey {
     Login(LoginKey),
@@ -41,8 +41,7 @@ pub(super) enum RowKey {
 }
 
 impl PendingRow {
-    /// Nothing for a row that always stands for itself. A request has few versions, so finding them costs more than
-    /// writing them.
+    /// Returns the key, or `None` for requests: they have few versions, so merging them costs more than writing them.
     pub(super) fn key(&self) -> Option<RowKey> {
         match self {
             PendingRow::Request(_) => None,
@@ -61,7 +60,7 @@ impl PendingRow {
         }
     }
 
-    /// Its bytes, texts included; shared ones count in full.
+    /// Returns the size in bytes, including texts; shared texts count in full.
     pub(super) fn weight(&self) -> usize {
         size_of::<PendingRow>()
             + match self {
@@ -73,7 +72,7 @@ impl PendingRow {
             }
     }
 
-    /// What it is, for the log.
+    /// Returns the name of the kind, for the log.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             PendingRow::Request(_) => "request",
@@ -84,18 +83,18 @@ impl PendingRow {
         }
     }
 
-    /// Whether a full queue loses every other row first. There are few of them: a target or a platform has one.
+    /// Whether a full queue evicts every other row first. There is one such row per target or platform.
     pub(super) fn is_evicted_last(&self) -> bool {
         matches!(self, PendingRow::PolicyTarget(_) | PendingRow::PolicyWindow(_))
     }
 
-    /// Takes over what an older row of the same key knew and this one does not.
+    /// Merges an older row with the same key into this one.
     pub(super) fn absorb(&mut self, older: PendingRow, limits: &LoginLimits) {
         match (self, older) {
             (PendingRow::Login(newer, _), PendingRow::Login(older, _)) => newer.absorb(*older, limits),
-            // The same message: the newer sighting says everything.
+            // The newer sighting replaces the older one.
             (PendingRow::Message(_), PendingRow::Message(_)) => {}
-            // All that the target remembers is in the newer one.
+            // The newer row contains the whole state.
             (PendingRow::PolicyTarget(_), PendingRow::PolicyTarget(_)) => {}
             (PendingRow::PolicyWindow(newer), PendingRow::PolicyWindow(older)) => newer.absorb(*older),
             (newer, older) => debug_assert!(false, "a key has one kind: {newer:?} {older:?}"),
@@ -125,7 +124,7 @@ fn login(row: &LoginRow) -> usize {
 
 fn message(row: &MessageRow) -> usize {
     let conversation = row.conversation_id.as_ref().map_or(0, String::len);
-    // Twice: the key has its own.
+    // Counted twice, because the key has its own copy.
     let identity = 2 * (row.platform.len() + conversation + row.assistant_message_id.len());
     size_of::<MessageRow>() + size_of::<RowKey>() + row.client_id.len() + row.raw_text.len() + identity
 }
@@ -133,7 +132,7 @@ fn message(row: &MessageRow) -> usize {
 fn target(row: &TargetRow) -> usize {
     let text = |text: Option<&str>| text.map_or(0, str::len);
     let sweep = row.last_sweep.as_ref().map_or(0, |sweep| sweep.request_id.len() + sweep.reason.len());
-    // Shared with the key, which holds no more than that.
+    // Shared with the key.
     let key = row.client_id.len() + row.platform.len();
     let texts = text(row.boot_id.as_deref()) + text(row.last_error.as_deref()) + sweep;
     size_of::<TargetRow>() + size_of::<RowKey>() + key + texts
@@ -145,8 +144,7 @@ fn window(row: &WindowRow) -> usize {
     size_of::<WindowRow>() + size_of::<RowKey>() + row.platform.len() + dispatches
 }
 
-/// Writes a chunk, each kind in the order in which its rows came, logins as they were told last; the caller has opened
-/// the transaction.
+/// Writes a chunk within an open transaction: each kind in order of arrival, logins in the order of their last report.
 pub(super) fn write_all(
     conn: &mut SqliteConnection,
     rows: &[PendingRow],
@@ -169,15 +167,15 @@ pub(super) fn write_all(
     })
 }
 
-/// What the database refused, and what it said of the first.
+/// Rows that the database rejected, with kind and reason of the first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RejectedRows {
     pub(super) rows: usize,
     pub(super) first: Option<(&'static str, String)>,
 }
 
-/// Writes a chunk in one transaction. When the database refuses something in it, each row is written apart, and those
-/// that are refused are left out: they would be refused for ever.
+/// Writes a chunk in one transaction. If the database rejects it, the rows are written one by one and rejected ones are
+/// skipped, because they would be rejected again.
 pub(super) fn write_or_skip_rejected(
     conn: &mut SqliteConnection,
     rows: &[PendingRow],
@@ -219,7 +217,7 @@ impl From<RequestRow> for PendingRow {
 
 impl From<LoginRow> for PendingRow {
     fn from(mut row: LoginRow) -> Self {
-        // No account can be said in two ways, which must not make two rows.
+        // An empty account means none; both must have the same key.
         row.key.account = row.key.account.filter(|account: &Arc<str>| !account.is_empty());
         PendingRow::Login(Box::new(row), LoginOrder::default())
     }

@@ -24,10 +24,10 @@ use std::{
     mem,
 };
 
-/// How many rows of room stay allocated when nothing waits.
+/// Capacity that stays allocated when the queue is empty, in rows.
 const RETAINED_ROWS: usize = 256;
 
-/// How much may wait, in all and of one login.
+/// Limits of the queue and of a login row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowQueueLimits {
     pub(super) rows: usize,
@@ -35,37 +35,37 @@ pub(super) struct RowQueueLimits {
     pub(super) limits: LoginLimits,
 }
 
-/// Rows in the order in which they came.
+/// Pending rows in order of arrival.
 #[derive(Debug)]
 pub(super) struct RowQueue {
     bounds: RowQueueLimits,
     rows: VecDeque<PendingRow>,
-    /// What the rows weigh.
+    /// Weight of all rows, in bytes.
     bytes: usize,
-    /// The numbers of the rows that have a key.
+    /// Row numbers by key.
     keyed: HashMap<RowKey, u64>,
-    /// How many of the rows fall last.
+    /// Number of rows that are evicted last.
     last: usize,
-    /// How many rows ever came, those not counted that took another's place.
+    /// Number of rows ever appended, without those merged into another.
     pushed: u64,
-    /// How many were ever told, those counted that took another's place.
+    /// Number of rows ever pushed, including merged ones.
     told: u64,
-    /// How many left without being written, ever.
+    /// Number of rows ever lost.
     lost: u64,
-    /// How many of them since the last success.
+    /// Number of rows lost since the last success.
     dropped: u64,
-    /// Whether the writer knows that there is something to do.
+    /// Whether the writer was woken.
     awake: bool,
 }
 
-/// What pushing a row meant.
+/// Outcome of a push.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PushOutcome {
-    /// The writer sleeps and must be woken.
+    /// Whether the writer has to be woken.
     pub(super) wake: bool,
-    /// This was the first row that was lost since the last success.
+    /// Whether this is the first loss since the last success.
     pub(super) overflowed: bool,
-    /// The row is larger than everything that may wait together, so that it alone was lost: what it is and weighs.
+    /// Kind and weight of a row that exceeds the capacity of the queue and was dropped.
     pub(super) oversized: Option<(&'static str, usize)>,
 }
 
@@ -93,7 +93,7 @@ impl RowQueue {
         }
         let weight = row.weight();
         if weight > self.bounds.bytes {
-            // It would push out everything and then itself.
+            // It would evict everything else and then itself.
             self.discard(1);
             return PushOutcome { oversized: Some((row.kind(), weight)), ..PushOutcome::default() };
         }
@@ -131,7 +131,7 @@ impl RowQueue {
         self.pushed += 1;
     }
 
-    /// Loses the oldest rows until what waits is within its bounds.
+    /// Evicts the oldest rows until the queue is within its limits.
     fn evict(&mut self) {
         while self.rows.len() > self.bounds.rows || self.bytes > self.bounds.bytes {
             let row = match self.pop() {
@@ -159,7 +159,8 @@ impl RowQueue {
         Some(row)
     }
 
-    /// Moves the oldest rows into `chunk`: at most `most_rows`, of at most `most_bytes` unless the first has more.
+    /// Moves the oldest rows into `chunk`: at most `most_rows`, and at most `most_bytes` unless the first row is
+    /// larger.
     pub(super) fn take(&mut self, chunk: &mut Vec<PendingRow>, most_rows: usize, most_bytes: usize) {
         let (mut count, mut bytes) = (0, 0);
         for row in self.rows.iter().take(most_rows) {
@@ -171,7 +172,7 @@ impl RowQueue {
             self.last -= usize::from(row.is_evicted_last());
         }
         self.bytes -= bytes;
-        // Whoever records waits meanwhile, so the rows are moved in one go.
+        // Moved at once, because the request path waits for this lock.
         if !self.keyed.is_empty() {
             for key in self.rows.iter().take(count).filter_map(PendingRow::key) {
                 self.keyed.remove(&key);
@@ -180,9 +181,9 @@ impl RowQueue {
         chunk.extend(self.rows.drain(..count));
     }
 
-    /// Puts a chunk that could not be written in front again, as far as there is room; the oldest rows fall out.
+    /// Returns a chunk that could not be written to the front, as far as there is room; the oldest rows are dropped.
     ///
-    /// A row of which a newer one waits already only adds what that one does not know.
+    /// A row with a newer version in the queue is merged into it.
     pub(super) fn put_back(&mut self, chunk: &mut Vec<PendingRow>) {
         let mut full = false;
         for row in chunk.drain(..).rev() {
@@ -210,18 +211,18 @@ impl RowQueue {
         self.evict(); // what absorbed has backoff_delay, what falls last came beyond the bounds
     }
 
-    /// Counts rows that are lost for what they are, which says nothing about whether others can be written.
+    /// Counts rows lost for a reason of their own, which says nothing about other rows.
     pub(super) fn discard(&mut self, rows: usize) {
         self.lost += rows as u64;
     }
 
-    /// Counts rows that are lost for another reason than a full queue.
+    /// Counts rows lost because they could not be written or kept.
     pub(super) fn lose(&mut self, rows: usize) {
         self.lost += rows as u64;
         self.dropped += rows as u64;
     }
 
-    /// Loses everything, because the store will not come back.
+    /// Drops everything, because the store is closed for good.
     pub(super) fn give_up(&mut self) {
         self.lose(self.rows.len());
         self.rows.clear();
@@ -230,22 +231,22 @@ impl RowQueue {
         self.try_sleep();
     }
 
-    /// How many rows were ever lost.
+    /// Returns the number of rows ever lost.
     pub(super) fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Notes a success; answers how many rows were lost before it.
+    /// Records a successful write; returns the number of rows lost before it.
     pub(super) fn succeed(&mut self) -> u64 {
         mem::take(&mut self.dropped)
     }
 
-    /// The number of the newest row that came.
+    /// Returns the number of the newest row.
     pub(super) fn newest(&self) -> u64 {
         self.pushed
     }
 
-    /// The number of the newest row that is no longer here; what is in hand counts as gone.
+    /// Returns the number of the newest row that has left the queue; rows being written count as left.
     pub(super) fn left(&self) -> u64 {
         self.pushed - self.rows.len() as u64
     }
@@ -254,7 +255,7 @@ impl RowQueue {
         self.rows.len()
     }
 
-    /// Lets the writer sleep when nothing waits, and gives the memory of a burst back; answers whether it may.
+    /// Puts the writer to sleep if the queue is empty and releases memory; returns whether it sleeps.
     pub(super) fn try_sleep(&mut self) -> bool {
         if self.rows.is_empty() {
             self.rows.shrink_to(RETAINED_ROWS);
@@ -264,18 +265,18 @@ impl RowQueue {
         !self.awake
     }
 
-    /// Whether everything that came has left and nothing is in hand.
+    /// Whether the queue is empty and nothing is being written.
     pub(super) fn is_at_rest(&self) -> bool {
         !self.awake
     }
 }
 
-/// Where a row stands, given how many left before; both only move together.
+/// Returns the index of a row in the queue.
 fn place(number: u64, left: u64) -> usize {
     usize::try_from(number - left).expect("a row that waits has not left")
 }
 
-/// Gives the memory of a big chunk back.
+/// Releases the memory of a large chunk.
 pub(super) fn shrink(chunk: &mut Vec<PendingRow>) {
     chunk.shrink_to(RETAINED_ROWS);
 }

@@ -1,4 +1,4 @@
-//! The writer: moves rows from the queue to the store, and tries again what could not be written.
+//! The writer actor: moves pending rows to the store and retries failed writes.
 
 use super::{
     WriteBehindShared, backoff_delay, pending_row,
@@ -17,28 +17,28 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-/// Most rows of one transaction, so that others get their turn at the writer within a few milliseconds.
+/// Most rows in one transaction, so that other writes wait only some milliseconds.
 const CHUNK_ROWS: usize = 1_000;
-/// Most bytes of one transaction, for the same reason: a row may bring hundreds of endpoints or a long text.
+/// Most bytes in one transaction, for the same reason.
 const CHUNK_BYTES: usize = 1 << 20;
-/// The pause after the first failure; each further one doubles it.
+/// Delay after the first failure; doubled with each further one.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(100);
-/// The longest pause between two attempts.
+/// Longest delay between two attempts.
 pub(super) const RETRY_DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// Moves rows from the queue to the store.
+/// Moves pending rows to the store.
 pub(super) struct WriteBehindWriter {
     store: Store,
     shared: Arc<WriteBehindShared>,
     write_behind: Duration,
     step: WriterState,
-    /// The chunk's vector between two uses.
+    /// Memory for the next chunk.
     chunk: Vec<PendingRow>,
-    /// The number of the last row that is to be written before the next rest.
+    /// Number of the last row to write before the next delay.
     goal: u64,
-    /// Who waits for which row.
+    /// Waiting flushes, by the row number they wait for.
     flushes: Vec<(u64, oneshot::Sender<Result<(), StoreError>>)>,
-    /// Attempts that failed since the last one that worked.
+    /// Failed attempts since the last success.
     failures: u32,
 }
 
@@ -52,7 +52,7 @@ impl Actor for WriteBehindWriter {
     type Context = Context<Self>;
 }
 
-/// The queue is no longer empty.
+/// Wakes the writer after a push to an empty queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct WakeWriter;
@@ -67,7 +67,7 @@ impl Handler<WakeWriter> for WriteBehindWriter {
     }
 }
 
-/// Asks that everything recorded before be written now.
+/// Writes everything enqueued before.
 #[derive(Message)]
 #[rtype(result = "Result<(), StoreError>")]
 pub(super) struct FlushRows;
@@ -109,7 +109,7 @@ impl WriteBehindWriter {
         self.step = WriterState::Delaying(ctx.run_later(pause, Self::write));
     }
 
-    /// Begins with everything that waits now; what comes meanwhile is for the next time.
+    /// Starts writing what is pending now; later rows wait for the next time.
     fn write(&mut self, ctx: &mut Context<Self>) {
         self.goal = self.shared.queue().newest();
         self.write_chunk(ctx);
@@ -179,7 +179,7 @@ impl WriteBehindWriter {
         let gone = error == StoreError::Gone;
         self.shared.healthy.store(false, Ordering::Relaxed);
         let mut queue = self.shared.queue();
-        // After a panic or the store's end the chunk is lost; trying the same rows again would panic again.
+        // After a panic or a closed store the chunk is lost; after a panic it would panic again.
         let lost = rows - self.chunk.len();
         queue.lose(lost);
         queue.put_back(&mut self.chunk);
@@ -202,7 +202,7 @@ impl WriteBehindWriter {
     }
 }
 
-/// How long to wait after as many failures as there were before this one.
+/// Returns the delay after `failures` earlier failures.
 pub(super) fn retry_delay(failures: u32) -> Duration {
     backoff_delay(RETRY_DELAY_MIN, failures, RETRY_DELAY_MAX)
 }

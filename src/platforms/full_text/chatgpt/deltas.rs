@@ -9,7 +9,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 const DOCUMENTS_MAX: usize = 256;
 
-/// Longest path, in bytes. A patch puts its own before each of its steps'.
+/// Longest path, in bytes. The path of a patch is prepended to those of its steps.
 const PATH_BYTES_MAX: usize = 512;
 
 /// How deep patches may stand within patches.
@@ -24,15 +24,15 @@ pub(super) struct DeltaDocuments {
     current: i64,
 }
 
-/// What an operation did.
+/// Result of an operation.
 pub(super) struct DocumentChange {
     /// To which document.
     pub(super) number: i64,
-    /// The message that stood there before, when another one took its place.
+    /// The message that was replaced, if any.
     pub(super) before: Option<ChatgptMessage>,
 }
 
-/// What is done where a path leads.
+/// Operation at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeltaOperation {
     /// The value takes the place of what is there.

@@ -1,4 +1,4 @@
-//! What of one of ChatGPT's messages tells whether it is an answer, and what the answer says.
+//! The fields of a ChatGPT message that decide whether it is an answer, and its text.
 
 use super::{super::AnswerDrift, deltas::DeltaOperation};
 use crate::{platforms::json, wire::JsonObject};
@@ -66,7 +66,7 @@ impl ChatgptMessage {
         Some(message)
     }
 
-    /// Its id, if that is usable as one.
+    /// Returns the id, if it is valid.
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref().filter(|id| {
             (1..=ID_BYTES_MAX).contains(&id.len())
@@ -74,7 +74,7 @@ impl ChatgptMessage {
         })
     }
 
-    /// Whether this is the assistant's answer to the user, or on its way to be.
+    /// Whether this is the assistant's answer to the user, or may become it.
     pub(super) fn is_answer(&self) -> Result<bool, AnswerDrift> {
         let role = self.role.as_deref().ok_or(AnswerDrift("message_author"))?;
         let is_or_none = |field: &Option<String>, wanted| field.as_deref().is_none_or(|given| given == wanted);
@@ -235,7 +235,7 @@ impl MessageContent {
                     (None, None) => return Err(PATH),
                 }
             }
-            // What an answer says might be there; in other content it is not.
+            // An unknown path in an answer may affect its text; in other content it may not.
             (_, Some(_), _) if !self.is_work() => return Err(PATH),
             _ => {}
         }
@@ -275,7 +275,7 @@ fn role(author: &JsonObject<'_>) -> Option<String> {
     json::field(author, "role").and_then(json::string).map(Cow::into_owned)
 }
 
-/// A field's words; of another kind of value its JSON, which is no word that anybody asks for.
+/// Returns a string, or the JSON of another value, which matches no known word.
 fn words(json: &str) -> Option<String> {
     match json::string(json) {
         Some(text) => Some(text.into_owned()),

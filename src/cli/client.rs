@@ -1,7 +1,8 @@
 //! A client of the running daemon: finds it, shows the token, takes envelopes and event streams apart.
 //!
 //! Invariant: the token goes to an address of this machine and nowhere else: no name is resolved, no redirect is
-//! followed, and no proxy is asked, whatever the environment says.
+//! followed, and no proxy is asked, whatever the environment says. Before each call the state folder says whether the daemon
+//! that was found is still the one there: whoever listens in the place of one that has ended is shown nothing.
 
 use super::{
     Context,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     secret::Secret,
-    state_folder::{self, Daemon},
+    state_folder::{self, Daemon, FindError},
 };
 use awc::{
     Connector,
@@ -24,6 +25,7 @@ use serde_json::{Map, Value, value::RawValue};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::time::timeout;
@@ -42,6 +44,14 @@ pub(crate) enum CallError {
     /// The daemon did not announce an address of this machine.
     #[error("the daemon's address {0:?} is not one of this machine's loopback")]
     Elsewhere(String),
+    /// It has ended since it was found.
+    #[error(transparent)]
+    Gone(#[from] FindError),
+    /// Another one runs in its place.
+    #[error(
+        "the daemon that this command began with has ended, and another one runs on its state folder; run the command again"
+    )]
+    Replaced,
     /// It cannot be reached, or stopped in the middle.
     #[error("the daemon at {base} does not answer: {reason}")]
     Unreachable { base: String, reason: String },
@@ -101,6 +111,20 @@ pub(crate) struct Client {
     http: awc::Client,
     base: String,
     token: Option<Secret>,
+    found: Option<Found>,
+}
+
+/// Where a daemon was found, and which.
+struct Found {
+    folder: PathBuf,
+    daemon: Daemon,
+}
+
+impl Found {
+    /// Checks that it is still the one that runs there.
+    fn check(&self) -> Result<(), CallError> {
+        if Daemon::find(&self.folder)? == self.daemon { Ok(()) } else { Err(CallError::Replaced) }
+    }
 }
 
 impl Client {
@@ -108,7 +132,13 @@ impl Client {
     pub(crate) fn find(context: &Context) -> anyhow::Result<Self> {
         let daemon = Daemon::find(&context.state_dir)?;
         let token = state_folder::client_token(&context.state_dir, &context.config.auth)?;
-        Ok(Client::new(&daemon.http, token)?)
+        Ok(Client::of(daemon, &context.state_dir, token)?)
+    }
+
+    /// A daemon that was found on this state folder, as long as it is the one there.
+    pub(crate) fn of(daemon: Daemon, folder: &Path, token: Option<Secret>) -> Result<Self, CallError> {
+        let client = Client::new(&daemon.http, token)?;
+        Ok(Client { found: Some(Found { folder: folder.to_owned(), daemon }), ..client })
     }
 
     /// The daemon at `base`, such as `http://127.0.0.1:4317`.
@@ -116,7 +146,7 @@ impl Client {
         let address = loopback(base).ok_or_else(|| CallError::Elsewhere(base.to_owned()))?;
         let connector = Connector::new().timeout(CONNECT);
         let http = awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        Ok(Client { http, base: format!("http://{address}"), token })
+        Ok(Client { http, base: format!("http://{address}"), token, found: None })
     }
 
     /// Its base address, without a trailing slash.
@@ -168,6 +198,9 @@ impl Client {
 
     async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Answer, CallError> {
         debug_assert!(path.starts_with('/'), "a path begins with a slash");
+        if let Some(found) = &self.found {
+            found.check()?;
+        }
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose());

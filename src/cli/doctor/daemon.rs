@@ -25,7 +25,7 @@ pub(super) fn examine(
     arguments: &Arguments,
 ) -> Vec<Finding> {
     actix::System::new().block_on(async {
-        match Client::new(&daemon.http, token) {
+        match Client::of(daemon.clone(), ground.state_dir, token) {
             Ok(client) => Asked { client, pairing: ground.config.bridge.pairing }.all(daemon, arguments).await,
             Err(error) => vec![Finding::failure("daemon", error.to_string())],
         }

@@ -25,6 +25,7 @@ mod relayed_proofs;
 mod scratch;
 mod slow;
 mod smuggling;
+mod successor;
 mod terminal;
 mod trusted_files;
 mod tunnels;

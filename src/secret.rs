@@ -18,12 +18,20 @@ pub struct Secret {
     digest: [u8; 32],
 }
 
+/// Fewest characters of a token: programs of this machine can try thousands a second.
+const SECRET_CHARS_MIN: usize = 16;
+
 /// Why a text cannot serve as a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSecret {
     /// Nothing there.
     #[error("must not be empty")]
     Empty,
+    /// So few characters that it can be guessed.
+    #[error(
+        "must have at least {SECRET_CHARS_MIN} characters, or it can be guessed; `openssl rand -hex 32` makes one of 64"
+    )]
+    Short,
     /// A blank, a control character or something outside ASCII: no `Authorization` header could carry it.
     #[error("may hold visible ASCII characters only")]
     Character,
@@ -41,8 +49,9 @@ impl Secret {
     pub fn check(&self) -> Result<(), BadSecret> {
         match self.text.as_bytes() {
             [] => Err(BadSecret::Empty),
-            bytes if bytes.iter().all(u8::is_ascii_graphic) => Ok(()),
-            _ => Err(BadSecret::Character),
+            bytes if !bytes.iter().all(u8::is_ascii_graphic) => Err(BadSecret::Character),
+            bytes if bytes.len() < SECRET_CHARS_MIN => Err(BadSecret::Short),
+            _ => Ok(()),
         }
     }
 
@@ -106,9 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_visible_ascii() {
-        assert_eq!(Secret::new("A~!b").check(), Ok(()));
+    fn a_token_is_visible_ascii_and_not_short() {
+        assert_eq!(Secret::new("A~!b".repeat(4)).check(), Ok(()));
         assert_eq!(Secret::new("").check(), Err(BadSecret::Empty));
+        assert_eq!(Secret::new("a".repeat(15)).check(), Err(BadSecret::Short));
         for bad in ["a b", "a\n", "schlüssel"] {
             assert_eq!(Secret::new(bad).check(), Err(BadSecret::Character), "{bad:?}");
         }

@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn it_touches_nothing_of_the_users_own() {
-        for auth in ["auth.token = \"the-users-own\"", "auth.token_file = \"/home/me/token\""] {
+        for auth in ["auth.token = \"the-users-own-token\"", "auth.token_file = \"/home/me/token\""] {
             let Loaded { config, origins, .. } = loaded(auth, &[], None);
             assert_ne!(config.auth, Auth::default(), "the user has one");
             let own = own(&config, &origins);

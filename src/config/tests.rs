@@ -164,9 +164,12 @@ fn the_older_variables_mean_settings_and_give_way_to_plain_ones() {
     assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "")]), "127.0.0.1:4317");
     let both = [("BAA_SERVER__LISTEN", "127.0.0.1:1"), ("BAA_CONDUCTOR_LOCAL_API", "http://127.0.0.1:2")];
     assert_eq!(listen(&both), "127.0.0.1:1");
-    let config =
-        loaded("", &[("BAA_SHARED_TOKEN", "abc"), ("BAA_CODEXD_LOCAL_API_BASE", "http://127.0.0.1:4319")]).config;
-    assert_eq!(config.auth.token.unwrap().expose(), "abc");
+    let config = loaded(
+        "",
+        &[("BAA_SHARED_TOKEN", "abc-0123456789abcdef"), ("BAA_CODEXD_LOCAL_API_BASE", "http://127.0.0.1:4319")],
+    )
+    .config;
+    assert_eq!(config.auth.token.unwrap().expose(), "abc-0123456789abcdef");
     assert_eq!(config.codex.base_url.as_deref(), Some("http://127.0.0.1:4319"));
 }
 
@@ -224,11 +227,11 @@ fn where_other_names_are_allowed_nobody_is_trusted_unless_it_is_written_out() {
 
 #[test]
 fn a_later_token_takes_the_place_of_an_earlier_file() {
-    let config = loaded("auth.token_file = \"/t\"", &[("BAA_SHARED_TOKEN", "abc")]).config;
+    let config = loaded("auth.token_file = \"/t\"", &[("BAA_SHARED_TOKEN", "abc-0123456789abcdef")]).config;
     assert!(config.auth.token.is_some() && config.auth.token_file.is_none());
-    let config = loaded("auth.token = \"abc\"", &[("BAA_AUTH__TOKEN_FILE", "/t")]).config;
+    let config = loaded("auth.token = \"abc-0123456789abcdef\"", &[("BAA_AUTH__TOKEN_FILE", "/t")]).config;
     assert!(config.auth.token.is_none() && config.auth.token_file.is_some());
-    assert_eq!(faults("auth.token = \"abc\"\nauth.token_file = \"/t\"", &[]).len(), 1);
+    assert_eq!(faults("auth.token = \"abc-0123456789abcdef\"\nauth.token_file = \"/t\"", &[]).len(), 1);
 }
 
 #[test]
@@ -241,7 +244,7 @@ fn single_keys_of_a_built_in_platform_can_change() {
 
 #[test]
 fn explain_shows_every_value_with_its_origin_and_no_secret() {
-    let loaded = loaded("auth.token = \"hush-hush\"", &[("BAA_POLICY__WAITER__TIMEOUT_MS", "4321")]);
+    let loaded = loaded("auth.token = \"hush-hush-hush-hush\"", &[("BAA_POLICY__WAITER__TIMEOUT_MS", "4321")]);
     let text = explain::text(&loaded.config, &loaded.origins);
     for line in [
         "policy.waiter.timeout_ms = 4321  # environment variable BAA_POLICY__WAITER__TIMEOUT_MS",

@@ -189,8 +189,8 @@ mod tests {
         stays("empty");
         fs::write(&path, &old).unwrap();
         stays("the same again");
-        fs::write(&path, "another-one").unwrap();
-        assert!(live.matches(b"another-one") && live.generation() == 1);
+        fs::write(&path, "another-one-that-is-long").unwrap();
+        assert!(live.matches(b"another-one-that-is-long") && live.generation() == 1);
     }
 
     #[test]

@@ -94,10 +94,10 @@ fn a_configured_token_wins_and_makes_no_file() {
     let auth = Auth { token: Some(Secret::new("mine")), ..Auth::default() };
     assert_eq!(folder.token(&auth).unwrap().expose(), "mine");
     let path = temporary.at("elsewhere");
-    fs::write(&path, "from-a-file\n").unwrap();
+    fs::write(&path, "from-a-file-0123456789\n").unwrap();
     chmod(&path, 0o600);
     let auth = Auth { token_file: Some(path), ..Auth::default() };
-    assert_eq!(folder.token(&auth).unwrap().expose(), "from-a-file");
+    assert_eq!(folder.token(&auth).unwrap().expose(), "from-a-file-0123456789");
     assert!(!token_file(&temporary.0).exists());
 }
 

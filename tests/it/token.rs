@@ -61,21 +61,21 @@ async fn a_token_of_the_configuration_is_not_rotated() {
     assert!(code == Some(1) && said.is_empty() && why.contains("BAA_SHARED_TOKEN"), "{why}");
     assert!(!folder.state().join("token").exists());
 
-    let daemon = Daemon::start_in(folder, "auth.token = \"of-the-file\"").await;
+    let daemon = Daemon::start_in(folder, "auth.token = \"of-the-file-0123456789\"").await;
     let (code, said, _) = token(&daemon.folder().state(), &["--rotate"], &[]);
     assert!(code == Some(1) && said.contains("goes by another one"), "{said}");
-    assert_eq!(daemon.caller().bearer("of-the-file").get(MESSAGES).await.status, 200);
+    assert_eq!(daemon.caller().bearer("of-the-file-0123456789").get(MESSAGES).await.status, 200);
 }
 
 #[actix_rt::test]
 async fn a_token_file_of_the_configuration_is_followed() {
     let folder = Folder::new();
     let file = folder.path().join("secret");
-    fs::write(&file, "first").unwrap();
+    fs::write(&file, "the-first-token-of-all").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let daemon = Daemon::start_in(folder, &format!("auth.token_file = {file:?}")).await;
-    assert_eq!(daemon.caller().bearer("first").get(MESSAGES).await.status, 200);
-    fs::write(&file, "the-second").unwrap();
-    assert_eq!(daemon.caller().bearer("the-second").get(MESSAGES).await.status, 200);
-    assert_eq!(daemon.caller().bearer("first").get(MESSAGES).await.status, 401);
+    assert_eq!(daemon.caller().bearer("the-first-token-of-all").get(MESSAGES).await.status, 200);
+    fs::write(&file, "the-second-token-of-all").unwrap();
+    assert_eq!(daemon.caller().bearer("the-second-token-of-all").get(MESSAGES).await.status, 200);
+    assert_eq!(daemon.caller().bearer("the-first-token-of-all").get(MESSAGES).await.status, 401);
 }

@@ -137,15 +137,15 @@ fn replace(file: &Path, token: &str) {
 async fn a_token_file_that_was_replaced_ends_it_though_nobody_calls() {
     let folder = Folder::new();
     let file = folder.path().join("secret");
-    replace(&file, "first");
+    replace(&file, "the-first-token-of-all");
     let daemon = Daemon::start_in(folder, &format!("{KEEPS}auth.token_file = {file:?}")).await;
-    let old = daemon.caller().bearer("first");
+    let old = daemon.caller().bearer("the-first-token-of-all");
     let (first, second) = (old.follow().await, old.follow().await);
-    replace(&file, "second");
+    replace(&file, "the-second-token-of-all");
     ends("end of the events", first).await;
     ends("end of the other reader's events", second).await;
-    let new = daemon.caller().bearer("second");
-    all_of_it_ends(&daemon, &new, "ff", async || replace(&file, "third")).await;
+    let new = daemon.caller().bearer("the-second-token-of-all");
+    all_of_it_ends(&daemon, &new, "ff", async || replace(&file, "the-third-token-of-all")).await;
 }
 
 #[actix_rt::test]

@@ -8,6 +8,7 @@ use super::{
     origins::{self, NotLocal},
     sessions::{SessionOwner, Sessions},
     settings::LocalTrust,
+    shares::Holder,
     throttle::Throttle,
 };
 use crate::{host::owner, state_folder::LiveToken};
@@ -57,6 +58,11 @@ impl Peer {
     /// The address at the other end.
     pub(super) fn ip(&self) -> IpAddr {
         self.address.ip().to_canonical()
+    }
+
+    /// Returns by whom its wrong tokens and codes are counted.
+    pub(super) fn holder(&self) -> Holder {
+        Holder::of(self.address, owner::own_user(), || self.user())
     }
 
     /// The user whom the kernel names at the other end; asked once. What was found when the connection was accepted stands:
@@ -125,6 +131,7 @@ impl Callers {
     /// Looks whether the token has become another one. What an earlier one let in ends then.
     pub(super) fn look(&self) {
         drop(self.follow(self.token.generation()));
+        self.sessions.tidy();
     }
 
     /// The current generation, at least `number`.
@@ -191,7 +198,7 @@ impl Callers {
     }
 
     fn wrong_token(&self, peer: Option<&Peer>) -> ApiError {
-        match peer.and_then(|peer| self.throttle().wrong(peer.ip(), Instant::now())) {
+        match peer.and_then(|peer| self.throttle().wrong(peer.holder(), Instant::now())) {
             Some(left) => {
                 let message = "Too many wrong tokens; further ones are not looked at for a while.";
                 ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))

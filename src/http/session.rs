@@ -5,7 +5,7 @@ use super::{
     endpoint::Call,
     error::{ApiError, Code},
     reply::{self, Reply},
-    sessions::{NoRandom, NoSession, SessionOwner},
+    sessions::{NoRandom, NoSession, SessionKey, SessionOwner},
 };
 use crate::clock::WallMs;
 use actix_web::http::header::{self, HeaderValue};
@@ -38,9 +38,14 @@ pub(super) async fn issue(call: Call) -> Result<Reply, ApiError> {
 
 /// `POST /v1/session`.
 pub(super) async fn begin(call: Call) -> Result<Reply, ApiError> {
-    let code = call.fields()?.required_text(&["code"])?;
+    let fields = call.fields()?;
+    let code = fields.required_text(&["code"])?;
+    let key = match fields.verbatim(&["key"])? {
+        Some(key) => Some(SessionKey::read(key.as_bytes()).ok_or_else(not_a_key)?),
+        None => None,
+    };
     let callers = &call.core.callers;
-    let secret = callers.sessions().begin(&code, call.session_owner(), call.peer().map(Peer::ip))?;
+    let secret = callers.sessions().begin(&code, key, call.session_owner(), call.peer().map(Peer::holder))?;
     let expires_at = ends(&call, callers.sessions().session_ttl());
     Ok(with_cookie(&call, &Begun { expires_at }, &callers.sessions().cookie(&secret)))
 }
@@ -57,6 +62,10 @@ impl Call {
     fn session_owner(&self) -> Option<SessionOwner> {
         self.peer().and_then(Peer::session_owner)
     }
+}
+
+fn not_a_key() -> ApiError {
+    ApiError::field("key", "must be 64 hexadecimal digits in lower case, drawn at random")
 }
 
 fn ends(call: &Call, ttl: Duration) -> WallMs {

@@ -4,28 +4,59 @@
 //! issue ──► code ──begin, once──► session ──end, forget_all, time──► gone
 //! ```
 //!
-//! Invariant: of codes and cookies only digests are kept, and each belongs to the user whom the kernel names at the other
+//! A session may be bound to a key, which the page draws, keeps for its own origin and sends in a header: its cookie alone
+//! is shown to whatever listens on the host, and counts for nothing then.
+//!
+//! Invariant: of codes, cookies and keys only digests are kept, and each belongs to the user whom the kernel names at the other
 //! end of the connection that asked for it, whatever callers are trusted for: browsers show a cookie to every port of its
 //! host, and a code may be seen on its way.
 
-use super::{authority::Authority, settings::Auth, throttle::Throttle};
+mod shelf;
+
+use self::shelf::Shelf;
+use super::{authority::Authority, settings::Auth, shares::Holder, throttle::Throttle};
 use crate::secret::Secret;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::VecDeque,
-    fmt::Write,
-    net::IpAddr,
+    fmt::{self, Write},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 type Digest = [u8; 32];
 
+/// Where a request shows the key of its session.
+const SESSION_KEY: HeaderName = HeaderName::from_static("x-baa-session-key");
+
 /// Characters of a code and of a session's secret: 256 random bits, in hexadecimal.
 const SECRET_CHARS: usize = 64;
+
+/// The second half of a session, of which the page keeps the key; its digest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct SessionKey(Digest);
+
+impl SessionKey {
+    /// Reads 64 hexadecimal digits in lower case.
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
+        let is_key = text.len() == SECRET_CHARS && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_key.then(|| SessionKey(digest(text)))
+    }
+
+    /// Returns the one that a request shows; none where there are several.
+    fn shown(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(SESSION_KEY);
+        let key = values.next().and_then(|value| Self::read(value.as_bytes()));
+        if values.next().is_some() { None } else { key }
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey")
+    }
+}
 
 /// Who holds a code or a session. A connection whose process on this machine has closed it already has no such owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +102,7 @@ pub(super) struct Sessions {
 impl Sessions {
     /// Those of the daemon that listens on this port.
     pub(super) fn new(auth: &Auth, port: u16) -> Self {
-        let shelf = |ttl_ms, entries_max| {
-            Mutex::new(Shelf { ttl: Duration::from_millis(ttl_ms), entries_max, entries: VecDeque::new() })
-        };
+        let shelf = |ttl_ms, entries_max| Mutex::new(Shelf::new(Duration::from_millis(ttl_ms), entries_max));
         Sessions {
             cookie: format!("baa_session_{port}"),
             codes: shelf(auth.session_code_ttl_ms, auth.max_session_codes),
@@ -85,24 +114,26 @@ impl Sessions {
     /// Returns a code that its owner can use once; one without an owner can be used by no connection.
     pub(super) fn issue(&self, owner: Option<SessionOwner>) -> Result<Secret, NoRandom> {
         let code = random()?;
-        lock(&self.codes).add(digest(code.expose().as_bytes()), owner);
+        lock(&self.codes).add(digest(code.expose().as_bytes()), owner, None);
         Ok(code)
     }
 
-    /// Uses a code of this owner up and returns the session's secret. Wrong codes are counted by `address`, where it is
+    /// Uses a code of this owner up and returns the session's secret; with a `key` the session counts only together with
+    /// it. Wrong codes are counted by `holder`, where it is
     /// known; a code of another owner is a wrong one, and stays what it was.
     pub(super) fn begin(
         &self,
         code: &str,
+        key: Option<SessionKey>,
         owner: Option<SessionOwner>,
-        address: Option<IpAddr>,
+        holder: Option<Holder>,
     ) -> Result<Secret, NoSession> {
-        if !lock(&self.codes).take(&digest(code.as_bytes()), owner) {
-            let left = address.and_then(|address| lock(&self.throttle).wrong(address, Instant::now()));
+        if !lock(&self.codes).take(&digest(code.as_bytes()), owner, None) {
+            let left = holder.and_then(|holder| lock(&self.throttle).wrong(holder, Instant::now()));
             return Err(left.map_or(NoSession::WrongCode, |left| NoSession::Throttled { left }));
         }
         let secret = random()?;
-        lock(&self.sessions).add(digest(secret.expose().as_bytes()), owner);
+        lock(&self.sessions).add(digest(secret.expose().as_bytes()), owner, key);
         Ok(secret)
     }
 
@@ -112,7 +143,7 @@ impl Sessions {
         self.authority(headers, owner).is_some()
     }
 
-    /// Returns what lets a request in that shows the cookie of a session of this owner, among whatever other cookies of
+    /// Returns what lets a request in that shows the cookie of a session of this owner, and its key if it has one, among whatever other cookies of
     /// the name; it ends with the session. `owner` is asked only where there is such a cookie.
     pub(super) fn authority(
         &self,
@@ -121,31 +152,36 @@ impl Sessions {
     ) -> Option<Authority> {
         let mut shown = self.shown(headers).peekable();
         shown.peek()?;
-        let owner = owner();
+        let (owner, key) = (owner(), SessionKey::shown(headers));
         let mut sessions = lock(&self.sessions);
-        shown.find_map(|shown| sessions.authority(&shown, owner))
+        shown.find_map(|shown| sessions.authority(&shown, owner, key))
     }
 
     /// Ends each session of this owner that a request shows; returns whether there was one.
     pub(super) fn end(&self, headers: &HeaderMap, owner: Option<SessionOwner>) -> bool {
-        let mut sessions = lock(&self.sessions);
-        self.shown(headers).filter(|shown| sessions.take(shown, owner)).count() > 0
+        let (mut sessions, key) = (lock(&self.sessions), SessionKey::shown(headers));
+        self.shown(headers).filter(|shown| sessions.take(shown, owner, key)).count() > 0
     }
 
     /// Ends all sessions, and the codes that wait: the token is another one.
     pub(super) fn forget_all(&self) {
-        lock(&self.codes).entries.clear();
-        lock(&self.sessions).entries.clear();
+        lock(&self.codes).clear();
+        lock(&self.sessions).clear();
+    }
+
+    /// Ends what is over: what a session opened ends with it then, also where the machine slept meanwhile.
+    pub(super) fn tidy(&self) {
+        lock(&self.sessions).tidy();
     }
 
     /// How long a code is good for.
     pub(super) fn code_ttl(&self) -> Duration {
-        lock(&self.codes).ttl
+        lock(&self.codes).ttl()
     }
 
     /// How long a session lasts.
     pub(super) fn session_ttl(&self) -> Duration {
-        lock(&self.sessions).ttl
+        lock(&self.sessions).ttl()
     }
 
     /// The `set-cookie` of a session.
@@ -172,60 +208,6 @@ impl Sessions {
             let value = pair.trim_ascii().strip_prefix(self.cookie.as_bytes())?.strip_prefix(b"=")?;
             (value.len() == SECRET_CHARS).then(|| digest(value))
         })
-    }
-}
-
-/// Digests that last equally long, the oldest first.
-#[derive(Debug)]
-struct Shelf {
-    ttl: Duration,
-    entries_max: usize,
-    entries: VecDeque<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    digest: Digest,
-    ends: Instant,
-    owner: Option<SessionOwner>,
-    /// Cancelled with the entry, however that ends: what a session opened ends with it.
-    revoked: CancellationToken,
-    _revokes: DropGuard,
-}
-
-impl Shelf {
-    fn add(&mut self, digest: Digest, owner: Option<SessionOwner>) {
-        self.tidy();
-        if self.entries.len() >= self.entries_max {
-            self.entries.pop_front();
-        }
-        let (ends, revoked) = (Instant::now() + self.ttl, CancellationToken::new());
-        let revokes = revoked.clone().drop_guard();
-        self.entries.push_back(Entry { digest, ends, owner, revoked, _revokes: revokes });
-    }
-
-    fn authority(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> Option<Authority> {
-        let at = self.find(digest, owner)?;
-        self.entries.get(at).map(|entry| Authority::until(entry.revoked.clone(), Some(entry.ends)))
-    }
-
-    fn take(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> bool {
-        self.find(digest, owner).and_then(|at| self.entries.remove(at)).is_some()
-    }
-
-    /// Digests of random bits are compared as they are: how long that takes tells no more than a part of a digest, which
-    /// leads to no secret.
-    fn find(&mut self, digest: &Digest, owner: Option<SessionOwner>) -> Option<usize> {
-        self.tidy();
-        let owner = owner?;
-        self.entries.iter().position(|entry| entry.owner == Some(owner) && entry.digest == *digest)
-    }
-
-    fn tidy(&mut self) {
-        let now = Instant::now();
-        while self.entries.front().is_some_and(|entry| entry.ends <= now) {
-            self.entries.pop_front();
-        }
     }
 }
 

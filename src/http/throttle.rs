@@ -1,23 +1,21 @@
-//! Wrong tokens: ten from one address within a minute, and for a minute further ones are not even looked at.
+//! Wrong tokens and codes: ten of one holder within a minute, and for a minute further ones are answered as too many. One
+//! user of this machine is one holder, whichever of its many loopback addresses it calls from.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::IpAddr,
-    time::Duration,
-};
+use super::shares::Holder;
+use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// Wrong tokens within the window that silence an address.
+/// Wrong tokens within the window that silence a holder.
 const WRONG_MAX: usize = 10;
 /// The window, and how long the silence is.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered; beyond it all are forgotten.
-const ADDRESSES_MAX: usize = 4_096;
+/// Holders that are remembered; beyond it all are forgotten.
+const HOLDERS_MAX: usize = 4_096;
 
 /// Who gave wrong tokens.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    addresses: HashMap<IpAddr, Wrong>,
+    holders: foldhash::HashMap<Holder, Wrong>,
 }
 
 #[derive(Debug, Default)]
@@ -28,12 +26,12 @@ struct Wrong {
 }
 
 impl Throttle {
-    /// Counts a wrong token. Answers for how long its address is silenced, if it was before this one.
-    pub(super) fn wrong(&mut self, address: IpAddr, now: Instant) -> Option<Duration> {
-        if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&address) {
-            self.addresses.clear();
+    /// Counts a wrong token or code. Returns for how long its holder is silenced, if it was before this one.
+    pub(super) fn wrong(&mut self, holder: Holder, now: Instant) -> Option<Duration> {
+        if self.holders.len() >= HOLDERS_MAX && !self.holders.contains_key(&holder) {
+            self.holders.clear();
         }
-        let wrong = self.addresses.entry(address).or_default();
+        let wrong = self.holders.entry(holder).or_default();
         if let Some(left) = wrong.silent_until.and_then(|until| until.checked_duration_since(now))
             && !left.is_zero()
         {
@@ -56,16 +54,16 @@ impl Throttle {
 mod tests {
     use super::*;
 
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HOLDER: Holder = Holder::Own;
 
     /// Which of the wrong tokens at these seconds were not looked at.
     fn silenced(at: impl IntoIterator<Item = u64>) -> Vec<bool> {
         let (mut throttle, begin) = (Throttle::default(), Instant::now());
-        at.into_iter().map(|s| throttle.wrong(ADDRESS, begin + Duration::from_secs(s)).is_some()).collect()
+        at.into_iter().map(|s| throttle.wrong(HOLDER, begin + Duration::from_secs(s)).is_some()).collect()
     }
 
     #[test]
-    fn ten_within_a_minute_silence_an_address_for_a_minute() {
+    fn ten_within_a_minute_silence_a_holder_for_a_minute() {
         let mut expected = vec![false; 10];
         expected.extend([true, true, false]);
         assert_eq!(silenced((0..10).chain([10, 68, 69])), expected, "the tenth came after nine seconds");
@@ -87,16 +85,16 @@ mod tests {
     }
 
     #[test]
-    fn each_address_counts_for_itself_and_they_are_bounded() {
+    fn each_holder_counts_for_itself_and_they_are_bounded() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
         for _ in 0..10 {
-            throttle.wrong(ADDRESS, now);
+            throttle.wrong(HOLDER, now);
         }
-        assert_eq!(throttle.wrong(ADDRESS, now + Duration::from_secs(1)), Some(Duration::from_secs(59)));
-        for n in 0..2 * ADDRESSES_MAX {
-            let other = IpAddr::from(u32::try_from(n).unwrap().to_be_bytes());
+        assert_eq!(throttle.wrong(HOLDER, now + Duration::from_secs(1)), Some(Duration::from_secs(59)));
+        for n in 0..2 * HOLDERS_MAX {
+            let other = Holder::User(u32::try_from(n).unwrap());
             assert_eq!(throttle.wrong(other, now), None);
-            assert!(throttle.addresses.len() <= ADDRESSES_MAX);
+            assert!(throttle.holders.len() <= HOLDERS_MAX);
         }
     }
 }

@@ -4,6 +4,8 @@ use crate::support::{Stage, StatusPage, until};
 use serde_json::json;
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Stdio},
@@ -119,4 +121,54 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
         .await;
         stage.firefox.bidi.navigate(&tab, &format!("http://{place}")).await;
     }
+}
+
+/// Headers of one request to another server on 127.0.0.1, as the browser sends them.
+fn listens() -> (u16, std::thread::JoinHandle<Vec<(String, String)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi").unwrap();
+        let head = String::from_utf8(head).unwrap();
+        let pairs = head.lines().filter_map(|line| line.split_once(": "));
+        pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
+    });
+    (port, taken)
+}
+
+#[actix_rt::test]
+async fn what_the_browser_shows_to_another_port_of_the_host_is_no_session() {
+    let page = StatusPage::open("auth.local_trust = 'none'").await;
+    page.says("#headline-title", |said| said == "No Firefox is connected.").await;
+    let (port, taken) = listens();
+    let tab = page.firefox.bidi.new_tab().await;
+    page.firefox.bidi.navigate(&tab, &format!("http://127.0.0.1:{port}/")).await;
+    let headers = taken.join().unwrap();
+    let cookie = &headers.iter().find(|(name, _)| name == "cookie").expect("cookies have no port").1;
+    assert!(cookie.contains(&format!("baa_session_{}=", page.daemon.address.port())), "{cookie}");
+    assert!(!headers.iter().any(|(name, _)| name == "x-baa-session-key"), "{headers:?}");
+    let origin = page.origin();
+    let thief = page.daemon.caller().with("cookie", cookie).with("origin", &origin);
+    let thief = thief.with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors");
+    let thief = thief.with("referer", &format!("{origin}/v1/status/ui"));
+    assert_eq!(thief.post("/v1/exec", &json!({"command": "id"})).await.error(), (401, "unauthorized".into()));
+    assert_eq!(thief.get("/v1/status").await.error(), (401, "unauthorized".into()));
+
+    // The page itself goes on, in this tab after it was loaded anew, and in another one; its events come as they happen.
+    page.visit("").await;
+    page.says("#session-words", |said| said == "Logged in").await;
+    page.says("#link-words", |said| said == "Live").await;
+    page.firefox.bidi.navigate(&tab, &format!("{origin}/v1/status/ui")).await;
+    until("the other tab", async || {
+        let said = "document.querySelector('#session-words')?.textContent ?? ''";
+        (page.firefox.bidi.evaluate(&tab, said).await == "Logged in").then_some(())
+    })
+    .await;
 }

@@ -246,7 +246,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..op(
             "session.begin",
             &[],
-            &[has("code", "string", "One that is good for once, and for a minute.")],
+            &[
+                has("code", "string", "One that is good for once, and for a minute."),
+                may(
+                    "key",
+                    "string?",
+                    "64 hexadecimal digits in lower case, drawn at random; the session's cookie then counts only together \
+                     with the header `x-baa-session-key` that shows them.",
+                ),
+            ],
             Answer::Data(&[EXPIRES], r#"{"expires_at":1767225600000}"#),
             &[],
         )

@@ -48,6 +48,8 @@ const ASSETS: &[(&str, &str, &str)] = assets! {
     JS "plans.js"
     JS "sections.js"
     JS "series.js"
+    JS "session.js"
+    JS "source.js"
     JS "state.js"
     TEXT "uplot-license.txt"
     CSS "uplot.css"

@@ -2,12 +2,11 @@
 
 use super::*;
 use actix_web::http::header::HeaderValue;
-use std::net::Ipv4Addr;
 
 const USER: Option<SessionOwner> = Some(SessionOwner::User(1_000));
 const OTHER: Option<SessionOwner> = Some(SessionOwner::User(1_001));
 const UNNAMED: Option<SessionOwner> = Some(SessionOwner::Unnamed);
-const HOME: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+const HOME: Option<Holder> = Some(Holder::Own);
 
 fn sessions() -> Sessions {
     Sessions::new(&Auth { max_sessions: 2, max_session_codes: 2, ..Auth::default() }, 4317)
@@ -18,7 +17,7 @@ fn code(sessions: &Sessions) -> String {
 }
 
 fn begin(sessions: &Sessions) -> Secret {
-    sessions.begin(&code(sessions), USER, HOME).unwrap()
+    sessions.begin(&code(sessions), None, USER, HOME).unwrap()
 }
 
 /// A request with this in its `cookie`.
@@ -36,10 +35,10 @@ fn showing(secret: &Secret) -> HeaderMap {
 async fn a_code_begins_one_session() {
     let sessions = sessions();
     let code = code(&sessions);
-    let secret = sessions.begin(&code, USER, HOME).unwrap();
+    let secret = sessions.begin(&code, None, USER, HOME).unwrap();
     assert_eq!((code.len(), secret.expose().len()), (64, 64));
     assert!(sessions.holds(&showing(&secret), || USER));
-    assert_eq!(sessions.begin(&code, USER, HOME), Err(NoSession::WrongCode), "once");
+    assert_eq!(sessions.begin(&code, None, USER, HOME), Err(NoSession::WrongCode), "once");
     let shown = format!("{sessions:?}");
     assert!(!shown.contains(&code) && !shown.contains(secret.expose()), "digests alone are kept");
 }
@@ -49,9 +48,9 @@ async fn codes_and_sessions_end_with_their_time() {
     let sessions = sessions();
     let (early, late) = (code(&sessions), code(&sessions));
     tokio::time::sleep(Duration::from_millis(59_999)).await;
-    let secret = sessions.begin(&early, USER, HOME).unwrap();
+    let secret = sessions.begin(&early, None, USER, HOME).unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(sessions.begin(&late, USER, HOME), Err(NoSession::WrongCode));
+    assert_eq!(sessions.begin(&late, None, USER, HOME), Err(NoSession::WrongCode));
     tokio::time::sleep(Duration::from_secs(12 * 60 * 60) - Duration::from_millis(2)).await;
     assert!(sessions.holds(&showing(&secret), || USER));
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -62,8 +61,8 @@ async fn codes_and_sessions_end_with_their_time() {
 async fn one_too_many_ends_the_oldest() {
     let sessions = sessions();
     let codes = [code(&sessions), code(&sessions), code(&sessions)];
-    assert_eq!(sessions.begin(&codes[0], USER, HOME), Err(NoSession::WrongCode));
-    assert!(sessions.begin(&codes[1], USER, HOME).is_ok());
+    assert_eq!(sessions.begin(&codes[0], None, USER, HOME), Err(NoSession::WrongCode));
+    assert!(sessions.begin(&codes[1], None, USER, HOME).is_ok());
     let held = [begin(&sessions), begin(&sessions), begin(&sessions)];
     let holds = held.iter().map(|secret| sessions.holds(&showing(secret), || USER));
     assert_eq!(Vec::from_iter(holds), [false, true, true]);
@@ -77,9 +76,13 @@ async fn what_one_began_serves_no_other() {
         let sessions = sessions();
         let code = sessions.issue(owner).unwrap();
         for other in others {
-            assert_eq!(sessions.begin(code.expose(), other, HOME), Err(NoSession::WrongCode), "{owner:?} {other:?}");
+            assert_eq!(
+                sessions.begin(code.expose(), None, other, HOME),
+                Err(NoSession::WrongCode),
+                "{owner:?} {other:?}"
+            );
         }
-        let secret = sessions.begin(code.expose(), owner, HOME).unwrap();
+        let secret = sessions.begin(code.expose(), None, owner, HOME).unwrap();
         for other in others {
             assert!(!sessions.holds(&showing(&secret), || other) && !sessions.end(&showing(&secret), other));
         }
@@ -92,7 +95,7 @@ async fn what_a_connection_without_an_owner_began_serves_nobody() {
     let sessions = sessions();
     let code = sessions.issue(None).unwrap();
     for owner in [None, USER, UNNAMED] {
-        assert_eq!(sessions.begin(code.expose(), owner, HOME), Err(NoSession::WrongCode), "{owner:?}");
+        assert_eq!(sessions.begin(code.expose(), None, owner, HOME), Err(NoSession::WrongCode), "{owner:?}");
     }
 }
 
@@ -129,21 +132,21 @@ async fn a_session_is_ended_alone_or_with_all_others() {
     let waiting = code(&sessions);
     sessions.forget_all();
     assert!(!sessions.holds(&showing(&other), || USER));
-    assert_eq!(sessions.begin(&waiting, USER, HOME), Err(NoSession::WrongCode));
+    assert_eq!(sessions.begin(&waiting, None, USER, HOME), Err(NoSession::WrongCode));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn wrong_codes_are_throttled_for_a_minute_and_right_ones_never() {
     let sessions = sessions();
     for _ in 0..10 {
-        assert_eq!(sessions.begin("wrong", USER, HOME), Err(NoSession::WrongCode));
+        assert_eq!(sessions.begin("wrong", None, USER, HOME), Err(NoSession::WrongCode));
     }
-    assert_eq!(sessions.begin("wrong", USER, HOME), Err(NoSession::Throttled { left: Duration::from_secs(60) }));
-    assert!(sessions.begin(&code(&sessions), USER, HOME).is_ok());
+    assert_eq!(sessions.begin("wrong", None, USER, HOME), Err(NoSession::Throttled { left: Duration::from_secs(60) }));
+    assert!(sessions.begin(&code(&sessions), None, USER, HOME).is_ok());
     let elsewhere = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
     assert_eq!(sessions.begin("wrong", USER, elsewhere), Err(NoSession::WrongCode));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(sessions.begin("wrong", USER, HOME), Err(NoSession::WrongCode));
+    assert_eq!(sessions.begin("wrong", None, USER, HOME), Err(NoSession::WrongCode));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

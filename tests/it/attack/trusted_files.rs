@@ -27,7 +27,7 @@ fn give(path: &Path, user: u32, group: u32) {
 }
 
 /// How a start ends that is refused, and what it says.
-async fn refused(mut command: Command, log: &Path) -> (Option<i32>, String) {
+pub(super) async fn refused(mut command: Command, log: &Path) -> (Option<i32>, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(fs::File::create(log).unwrap()).spawn().unwrap();
     let code = exit_code(&mut child).await;
     assert_eq!(std::io::read_to_string(child.stdout.take().unwrap()).unwrap(), "", "nothing is ready");

@@ -222,6 +222,10 @@ impl Connection {
         Connection { stream: TcpStream::from_std(stream).unwrap(), buffer: Vec::new() }
     }
 
+    pub(crate) fn from_tokio(stream: TcpStream) -> Self {
+        Connection { stream, buffer: Vec::new() }
+    }
+
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         self.try_write(bytes).await.unwrap();
     }

@@ -12,7 +12,7 @@ export class Live {
   #source = null;
   #wait = RETRY_MS.least;
 
-  /** `make(path)`: an EventSource; `later(act, ms)`; `told(name, data)`: an event; `link(isLive)`: whether they come. */
+  /** `make(path)`: a Source, or an EventSource; `later(act, ms)`; `told(name, data)`: an event; `link(isLive)`: whether they come. */
   constructor({ make, later, told, link }) {
     this.#make = make;
     this.#later = later;

@@ -7,6 +7,8 @@ import { headline } from "./headline.js";
 import { Live } from "./live.js";
 import { EVERYTHING, Loader } from "./load.js";
 import { listen, showClients, showHeadline, showLogins, showRequests, showTargets, showTiles, showTop } from "./sections.js";
+import { Session } from "./session.js";
+import { Source } from "./source.js";
 import { start, tidy, told } from "./state.js";
 import { line } from "./words.js";
 
@@ -20,7 +22,10 @@ const DRAW_MS = 100;
 const TICK_MS = 1_000;
 
 const state = start();
-const api = new Api((path, options) => fetch(path, options));
+const session = new Session({ shelf: () => localStorage, random: (bytes) => crypto.getRandomValues(bytes) });
+/** What every request of the page goes through. */
+const send = (path, options) => fetch(path, { ...options, headers: { ...options.headers, ...session.headers() } });
+const api = new Api(send);
 const loader = new Loader(api, state);
 const charts = new Charts();
 const clock = () => Date.now() + state.skew;
@@ -104,7 +109,8 @@ function forgetClient({ client }) {
 }
 
 async function logOut() {
-  await perform("Log out", api.delete("/v1/session"), []);
+  const answer = await perform("Log out", api.delete("/v1/session"), []);
+  if (answer.ok) session.begun(undefined);
   Object.assign(state, { access: "unknown", batches: null, pairings: null });
   look();
 }
@@ -114,17 +120,20 @@ async function logIn() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
   if (code === null) return;
   history.replaceState(null, "", location.pathname + location.search);
-  const answer = await api.post("/v1/session", { code });
+  const key = session.draw();
+  const answer = await api.post("/v1/session", key === undefined ? { code } : { code, key });
   state.refused = answer.ok ? null : answer.message;
   if (answer.ok) {
+    session.begun(key);
     state.access = "unknown";
     live.open();
   }
   look();
 }
 
+const seen = {};
 const live = new Live({
-  make: (path) => new EventSource(path),
+  make: (path) => new Source(path, { ask: send, seen }),
   later: (action, ms) => setTimeout(action, ms),
   told: (name, data) => {
     ask(told(state, name, data));

@@ -143,8 +143,8 @@ async fn wrong_codes_are_throttled_for_a_minute_and_right_ones_never() {
     }
     assert_eq!(sessions.begin("wrong", None, USER, HOME), Err(NoSession::Throttled { left: Duration::from_secs(60) }));
     assert!(sessions.begin(&code(&sessions), None, USER, HOME).is_ok());
-    let elsewhere = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    assert_eq!(sessions.begin("wrong", USER, elsewhere), Err(NoSession::WrongCode));
+    let elsewhere = Some(Holder::User(1_001));
+    assert_eq!(sessions.begin("wrong", None, USER, elsewhere), Err(NoSession::WrongCode));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(sessions.begin("wrong", None, USER, HOME), Err(NoSession::WrongCode));
 }

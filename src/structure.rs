@@ -78,7 +78,6 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("landlock", &["host::sandbox"]),
     ("libc", &["heap", "host::sandbox"]),
     ("libsqlite3_sys", &["store"]),
-    ("nix", &["host::exec"]),
     ("prometheus", &["telemetry::metrics"]),
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),

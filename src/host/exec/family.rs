@@ -71,6 +71,21 @@ pub(super) fn kill_groups(ancestor: Pid) {
     }
 }
 
+/// The children of a process, also those that have ended and are not waited for yet where the kernel lists them.
+pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
+    children(parent).unwrap_or_else(|| children_by_scan(parent))
+}
+
+fn children_by_scan(parent: Pid) -> Vec<Pid> {
+    let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = numbers.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    let is_child = |pid: &Pid| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+        fields(&stat).get(1).and_then(|field| field.parse().ok()) == Some(parent.as_raw_pid())
+    };
+    pids.filter(is_child).collect()
+}
+
 /// Every descendant that the lists of children name; nothing where the kernel has no such lists. One may be missing
 /// while others end.
 fn by_children(ancestor: Pid) -> Option<Vec<Pid>> {
@@ -197,6 +212,7 @@ mod tests {
         if let Some(found) = by_children(getpid()) {
             assert!(found.contains(&pid));
         }
+        assert!(children_of(getpid()).contains(&pid) && children_by_scan(getpid()).contains(&pid));
         kill(getpid(), |other| other != pid);
         assert!(!child.wait().unwrap().success());
     }

@@ -11,8 +11,6 @@
 
 mod environment;
 mod family;
-#[cfg(target_os = "linux")]
-mod inherited;
 mod limits;
 mod orphans;
 mod plan;

@@ -1,14 +1,14 @@
 //! What a supervisor leaves behind when it is killed itself. The daemon adopts it (on Linux) and ends it.
 //!
-//! Invariant: every child of the daemon is a supervisor that stands in the list, or an orphan. A child is started while the
-//! list is locked, so that none is taken for the other.
+//! Invariants: every child of the daemon is a supervisor that stands in the list, one that is being started, or an orphan.
+//! The list is locked for a look at it and no longer: not while a process is started, ended or waited for.
 
 use super::family;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use std::{
     collections::HashSet,
     io,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -25,51 +25,119 @@ const ROUND: Duration = Duration::from_millis(10);
 /// The supervisors that run.
 #[derive(Debug, Default)]
 pub(in crate::host) struct Orphans {
-    supervisors: Mutex<HashSet<Pid>>,
+    list: Mutex<List>,
+    /// Orphans that did not end in time. Held by whichever thread ends orphans, and by no other one.
+    left: Mutex<HashSet<Pid>>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    supervisors: HashSet<Pid>,
+    /// Supervisors that are being started and have no number yet.
+    starting: usize,
+    /// How often this list changed.
+    changes: u64,
 }
 
 impl Orphans {
     /// Starts a supervisor.
     pub(super) fn start(&self, command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
-        let mut supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-        let child = command.spawn()?;
+        self.changed().starting += 1;
+        let started = command.spawn();
+        let mut list = self.changed();
+        list.starting -= 1;
+        let child = started?;
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        supervisors.extend(pid);
+        list.supervisors.extend(pid);
         Ok((child, pid))
     }
 
     /// A supervisor has ended as it should.
     pub(super) fn ended(&self, supervisor: Option<Pid>) {
         if let Some(pid) = supervisor {
-            self.supervisors.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+            self.changed().supervisors.remove(&pid);
         }
     }
 
-    /// Ends everything that belongs to no supervisor that runs. Blocks until it is gone, or cannot be ended in time.
+    /// Ends every orphan with all that it started. Blocks until they are gone, or cannot be ended in time; what was left
+    /// once is not waited for again.
     pub(super) fn end(&self) {
-        let supervisors = self.supervisors.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = getpid();
-        let kept: HashSet<_> =
-            supervisors.iter().flat_map(|pid| [family::descendants(*pid), vec![*pid]].concat()).collect();
-        let is_kept = |pid| kept.contains(&pid);
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let give_up = Instant::now() + END_WITHIN;
-        let mut ended = HashSet::new();
         loop {
-            ended.extend(family::descendants(own).into_iter().filter(|pid| !is_kept(*pid)));
-            family::kill(own, is_kept);
-            let left = family::signal(own, Signal::KILL, is_kept);
-            for orphan in &ended {
-                // Only a child of our own can be waited for; the others become it once their parents are gone.
-                let _ = waitpid(Some(*orphan), WaitOptions::NOHANG);
+            let found = self.orphans();
+            for orphan in found.iter().flatten() {
+                end(*orphan);
             }
-            if left == 0 {
-                return;
+            // What has ended is no child any more.
+            let rest = found.map(|found| found.into_iter().filter(|pid| !is_over(*pid)).collect::<HashSet<_>>());
+            if let Some(rest) = &rest {
+                left.retain(|pid| rest.contains(pid));
+                if rest.is_subset(&left) {
+                    return;
+                }
             }
             if Instant::now() >= give_up {
-                tracing::warn!(processes = left, "what a killed supervisor left behind cannot be ended");
+                let rest = rest.unwrap_or_default();
+                tracing::warn!(processes = rest.len(), "what a killed supervisor left behind cannot be ended");
+                left.extend(rest);
                 return;
             }
             thread::sleep(ROUND);
         }
+    }
+
+    /// The children that are orphans; nothing when the list changed meanwhile, so that one could be taken for the other.
+    fn orphans(&self) -> Option<Vec<Pid>> {
+        let before = self.list().changes;
+        let mut found = family::children_of(getpid());
+        let list = self.list();
+        let is_certain = list.starting == 0 && list.changes == before;
+        found.retain(|pid| !list.supervisors.contains(pid));
+        is_certain.then_some(found)
+    }
+
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) -> MutexGuard<'_, List> {
+        let mut list = self.list();
+        list.changes += 1;
+        list
+    }
+}
+
+/// Kills an orphan with all that it started. It keeps its number until it is waited for.
+fn end(orphan: Pid) {
+    family::kill(orphan, |_| false);
+    let _ = kill_process(orphan, Signal::KILL);
+}
+
+/// Whether an orphan has ended; it is waited for then.
+fn is_over(orphan: Pid) -> bool {
+    !matches!(waitpid(Some(orphan), WaitOptions::NOHANG), Ok(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_is_no_orphan_and_while_one_starts_nothing_is() {
+        let orphans = Orphans::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let (mut child, pid) = orphans.start(Command::new("sleep").arg("1000")).unwrap();
+        assert!(!orphans.orphans().unwrap().contains(&pid.unwrap()));
+        orphans.changed().starting += 1;
+        assert_eq!(orphans.orphans(), None);
+        orphans.changed().starting -= 1;
+        assert!(orphans.start(&mut Command::new("/no/such/program")).is_err());
+        assert!(orphans.orphans().is_some());
+        child.start_kill().unwrap();
+        runtime.block_on(child.wait()).unwrap();
+        orphans.ended(pid);
+        assert!(orphans.list().supervisors.is_empty());
     }
 }

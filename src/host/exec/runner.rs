@@ -11,7 +11,7 @@ use crate::host::{
     outcome::{Problem, ProblemCode, Refusal, Stopped},
     sandbox::Cage,
 };
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::{
     collections::BTreeMap,
     future::pending,
@@ -33,6 +33,9 @@ use tokio_util::sync::CancellationToken;
 /// This very program, also when its file was replaced since it started.
 #[cfg(target_os = "linux")]
 const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// From one look at a supervisor to the next, whether it still runs.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A command, ready to run.
 #[derive(Debug)]
@@ -124,6 +127,7 @@ impl Runner {
             told = told => Some(told),
             () = direct(running.to, &frame, stop) => None,
             () = too_long(timeout, stop) => None,
+            () = stopped(running.pid) => None,
         };
         if answer.is_none() {
             // It does not do its work any more: stopped, or stuck in the system.
@@ -194,6 +198,15 @@ async fn too_long(timeout: Duration, stop: &Stops<'_>) {
         () = stop.cancelled() => {}
     }
     sleep(KILL_AFTER + OVERHEAD).await;
+}
+
+/// Ends when a supervisor is stopped by a signal, which its own command may have sent: it would bind and end nothing more.
+async fn stopped(supervisor: Option<Pid>) {
+    let Some(pid) = supervisor else { return pending().await };
+    let look = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    while !matches!(waitid(WaitId::Pid(pid), look), Ok(Some(_))) {
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// What is read until the end, and never more than `cap`: a supervisor sends no more.

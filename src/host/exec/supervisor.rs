@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    host::sandbox::{Held, sweep},
+    host::sandbox::{Ended, Held, sweep},
 };
 use rustix::{
     fs::FlockOperation,
@@ -76,8 +76,6 @@ enum Event {
 
 /// Supervises one command: reads the plan from stdin, which is a socket, and writes the report to it.
 pub fn supervise() -> ExitCode {
-    #[cfg(target_os = "linux")]
-    super::inherited::close();
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -191,7 +189,7 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
         signal: ended.signal,
         timed_out: stopped == Some(Why::OutOfTime),
         cancelled: stopped == Some(Why::Told),
-        exceeded: watch.exceeded.or_else(|| told_by(watch.status?)).or(watch.told),
+        exceeded: watch.exceeded.or_else(|| told_by(ended)).or(watch.told),
         stdout_bytes: streams.stdout_bytes(),
         stderr_bytes: streams.stderr_bytes(),
         started_at,
@@ -203,9 +201,9 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
 }
 
 /// The limit that a command's end tells of: by the kernel's signal, or by a shell that says which one ended its child.
-fn told_by(status: WaitStatus) -> Option<Limit> {
-    let of_shell = status.exit_status().and_then(|code| code.checked_sub(128));
-    match status.terminating_signal().or(of_shell)? {
+fn told_by(ended: Ended) -> Option<Limit> {
+    let of_shell = ended.exit_code.and_then(|code| code.checked_sub(128));
+    match ended.signal.or(of_shell)? {
         signal if signal == Signal::XFSZ.as_raw() => Some(Limit::File),
         signal if signal == Signal::XCPU.as_raw() => Some(Limit::Cpu),
         _ => None,

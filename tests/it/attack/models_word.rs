@@ -21,7 +21,7 @@ async fn start(settings: &str) -> (Daemon, Caller) {
 async fn has_landlock(caller: &Caller) -> bool {
     let host = caller.get("/describe/control").await.data()["host_operations"].clone();
     if host["instructions_sandbox_available"] != true {
-        eprintln!("SKIPPED: this system has no landlock");
+        crate::support::skipped("this system has no landlock");
     }
     host["instructions_sandbox_available"] == true
 }

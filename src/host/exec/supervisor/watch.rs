@@ -148,7 +148,7 @@ impl Watch {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.events.recv_timeout(left) {
             Ok(Event::Ended(pid, status)) if pid == self.command => self.status = Some(status),
-            Ok(Event::Ended(_, status)) => self.told = self.told.or_else(|| told_by(status)),
+            Ok(Event::Ended(_, status)) => self.told = self.told.or_else(|| told_by(Ended::from(status))),
             Ok(Event::NoneLeft) => self.none_left = true,
             Ok(Event::StreamEnded) => self.streams_open = self.streams_open.saturating_sub(1),
             Ok(Event::Stop) => return Ok(false),

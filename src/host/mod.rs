@@ -16,6 +16,7 @@ pub mod limits;
 mod operations;
 mod outcome;
 pub mod owner;
+mod roots;
 mod sandbox;
 pub mod settings;
 pub mod uptime;

@@ -5,6 +5,7 @@ use super::{
     exec::{Environment, Exec, ExecResult, KILL_AFTER, Limits, Runner, Stops, Work, check_user},
     files::{Bounds, Files, FilesRead, FilesWrite, Own, ReadResult, WriteResult},
     outcome::{Outcome, Problem, ProblemCode, Refusal, Stopped, settled},
+    roots::Roots,
     sandbox::{Builder, OwnFolder, SYSTEM},
     settings::{HostOps, Sandbox},
 };
@@ -92,9 +93,10 @@ impl Host {
         let environment = Environment::of_process(&settings.env_allow);
         let base = settings.roots.first().cloned().unwrap_or_else(|| environment.home());
         let own = Own::new(own, own_beginnings);
+        let roots = Roots::open(&settings.roots);
         let reach = |level| {
-            let sandbox = Builder::new(level, settings.roots.clone(), own.paths(), environment.path());
-            let (readable, writable) = bounds(level, &settings.roots);
+            let sandbox = Builder::new(level, roots.clone(), own.paths(), environment.path());
+            let (readable, writable) = bounds(level, &settings.roots, &roots);
             Reach { sandbox, files: Files { readable, writable, own: own.clone(), base: base.clone() } }
         };
         Host(Arc::new(Inner {
@@ -162,7 +164,9 @@ impl Host {
     async fn run(&self, exec: Exec, origin: Origin, stop: &CancellationToken) -> Result<ExecResult, Stopped> {
         let host = &self.0;
         let _permit = self.turn(Duration::from_millis(exec.timeout_ms), stop).await?;
-        let (cage, mut own) = host.reach(origin).sandbox.build()?;
+        let builder = host.reach(origin).sandbox.clone();
+        let built = tokio::task::spawn_blocking(move || builder.build()).await;
+        let (cage, mut own) = built.map_err(|_| Problem::new(ProblemCode::Cancelled, "the service is stopping"))??;
         let home = own.as_ref().map(|own| (own.home(), own.temporary()));
         let mut more = BTreeMap::new();
         if let Some((home, temporary)) = &home {
@@ -248,7 +252,7 @@ impl Host {
         Ok(Outcome::new("files/write", &input, settled(done)?, |_| true))
     }
 
-    /// Does something that blocks.
+    /// Does something that blocks, and waits for it no longer than a file operation may take.
     async fn on_files<R: Send + 'static>(
         &self,
         origin: Origin,
@@ -256,7 +260,15 @@ impl Host {
     ) -> Result<R, Stopped> {
         let failed = || Problem::new(ProblemCode::Cancelled, "the service is stopping");
         let token = self.0.under_way.token();
-        let permit: OwnedSemaphorePermit = Arc::clone(&self.0.files).acquire_owned().await.map_err(|_| failed())?;
+        let patience = Duration::from_millis(self.0.settings.file_timeout_ms);
+        let turn = timeout(patience, Arc::clone(&self.0.files).acquire_owned()).await;
+        let permit: OwnedSemaphorePermit = match turn {
+            Ok(permit) => permit.map_err(|_| failed())?,
+            Err(_) => {
+                let why = format!("{FILES_AT_ONCE} file operations are under way, as many as may be");
+                return Err(Problem::new(ProblemCode::Busy, why).into());
+            }
+        };
         let host = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _held = (token, permit);
@@ -264,7 +276,18 @@ impl Host {
             reach.sandbox.check()?;
             work(&reach.files)
         });
-        done.await.unwrap_or_else(|_| Err(failed().into()))
+        match timeout(patience, done).await {
+            Ok(done) => done.unwrap_or_else(|_| Err(failed().into())),
+            // Nothing ends a thread that the system holds; it keeps its permit until it is let go.
+            Err(_) => {
+                let why = format!(
+                    "the system did not answer within {} ms (host_ops.file_timeout_ms): the file's disk or network may \
+                     hang; a write may still be carried out",
+                    patience.as_millis()
+                );
+                Err(Problem::new(ProblemCode::IoError, why).into())
+            }
+        }
     }
 
     fn reach(&self, origin: Origin) -> &Reach {
@@ -296,14 +319,14 @@ impl Inner {
 }
 
 /// Where files may be read and written at a level: what a command could reach there.
-fn bounds(level: Sandbox, roots: &[PathBuf]) -> (Bounds, Bounds) {
-    let beneath = || Bounds::Beneath(roots.to_vec());
+fn bounds(level: Sandbox, named: &[PathBuf], roots: &Roots) -> (Bounds, Bounds) {
+    let beneath = || Bounds::Beneath(roots.clone(), Vec::new());
     match level {
-        Sandbox::Off if roots.is_empty() => (Bounds::Everywhere, Bounds::Everywhere),
+        Sandbox::Off if named.is_empty() => (Bounds::Everywhere, Bounds::Everywhere),
         Sandbox::Off => (beneath(), beneath()),
         _ => {
             let system = SYSTEM.iter().map(|folder| Path::new(folder).to_owned());
-            (Bounds::Beneath(roots.iter().cloned().chain(system).collect()), beneath())
+            (Bounds::Beneath(roots.clone(), system.collect()), beneath())
         }
     }
 }

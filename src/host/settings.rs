@@ -19,6 +19,8 @@ pub enum Sandbox {
 /// Most commands at once: each costs two processes and four pipes.
 const CONCURRENT_MAX: u64 = 1_024;
 
+/// Longest that a file operation may take.
+const FILE_TIMEOUT_MS_MAX: u64 = 3_600_000;
 /// Least memory: a shell needs as much.
 const MEMORY_BYTES_MIN: u64 = 4 << 20;
 /// Most bytes of memory, or of a file.
@@ -39,6 +41,8 @@ settings! {
         env_allow: Vec<String> = Vec::new(),
         /// Commands at once; more wait.
         max_concurrent: usize = 4,
+        /// Milliseconds that a file operation waits for its turn, and as many that it may take.
+        file_timeout_ms: u64 = 30_000,
         /// Bytes of memory of a command with all that it starts.
         max_memory_bytes: u64 = 4 << 30,
         /// Processes and threads of a command at once.
@@ -79,6 +83,7 @@ impl HostOps {
             }
         }
         faults.range("max_concurrent", self.max_concurrent as u64, 1, CONCURRENT_MAX);
+        faults.range("file_timeout_ms", self.file_timeout_ms, 1, FILE_TIMEOUT_MS_MAX);
         faults.range("max_memory_bytes", self.max_memory_bytes, MEMORY_BYTES_MIN, BYTES_MAX);
         faults.range("max_processes", self.max_processes, 1, PROCESSES_MAX);
         faults.range("max_file_bytes", self.max_file_bytes, 1, BYTES_MAX);
@@ -97,9 +102,11 @@ mod tests {
             toml::from_str("roots = [\"x\"]\nenv_allow = [\"BAA_SHARED_TOKEN\", \"\", \"OK\"]\nmax_concurrent = 0")
                 .unwrap();
         assert_eq!(faults_of(|faults| host.validate(faults)).len(), 4);
-        let none: HostOps =
-            toml::from_str("max_memory_bytes = 0\nmax_processes = 0\nmax_file_bytes = 0\nmax_cpu_ms = 0").unwrap();
-        assert_eq!(faults_of(|faults| none.validate(faults)).len(), 4);
+        let none: HostOps = toml::from_str(
+            "max_memory_bytes = 0\nmax_processes = 0\nmax_file_bytes = 0\nmax_cpu_ms = 0\nfile_timeout_ms = 0",
+        )
+        .unwrap();
+        assert_eq!(faults_of(|faults| none.validate(faults)).len(), 5);
         assert!(faults_of(|faults| HostOps::default().validate(faults)).is_empty());
         let many = HostOps { max_concurrent: 1_025, ..HostOps::default() };
         assert_eq!(faults_of(|faults| many.validate(faults)).len(), 1);

@@ -83,7 +83,12 @@ async fn a_batch_runs_in_order_and_is_a_task_with_runs_and_a_trail() {
     assert_eq!(done["blocks"].as_array().unwrap().len(), 5);
 
     let shown = batch(&caller, &id_of(&done)).await;
-    assert_eq!((&shown["status"], &shown["executions"]), (&json!("executed"), &done["executions"]));
+    // Of a command's variables the names alone are kept.
+    let mut kept = done["executions"].clone();
+    for env in kept.as_array_mut().unwrap().iter_mut().filter_map(|one| one.pointer_mut("/data/input/env")) {
+        *env = json!(env.as_object().unwrap().keys().collect::<Vec<_>>());
+    }
+    assert_eq!((&shown["status"], &shown["executions"]), (&json!("executed"), &kept));
     assert_eq!(shown["instructions"], done["instructions"]);
     let task_id = shown["task_id"].as_str().unwrap();
     let task = caller.get(&format!("/v1/tasks/{task_id}")).await.data();

@@ -6,7 +6,10 @@
 //! guess, and only what the kernel then finds counts.
 
 use super::problem;
-use crate::host::outcome::{Refusal, Stopped};
+use crate::host::{
+    outcome::{Refusal, Stopped},
+    roots::{Root, Roots},
+};
 use rustix::{
     fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2},
     io::Errno,
@@ -21,12 +24,42 @@ use std::{
 const TRIES: usize = 64;
 
 /// Where an operation may reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::host) enum Bounds {
     /// Everywhere.
     Everywhere,
-    /// Beneath these folders.
-    Beneath(Vec<PathBuf>),
+    /// Beneath the roots, and beneath folders of the system, which nobody who is confined may rename.
+    Beneath(Roots, Vec<PathBuf>),
+}
+
+/// What a path is resolved beneath.
+struct Base<'a> {
+    /// What paths beneath it begin with.
+    named: &'a Path,
+    /// The same without links on the way.
+    real: PathBuf,
+    /// Open since the start; nothing for a folder of the system.
+    handle: Option<&'a OwnedFd>,
+}
+
+impl<'a> Base<'a> {
+    fn all(roots: &'a Roots, system: &'a [PathBuf]) -> Vec<Self> {
+        let root =
+            |root: &'a Root| Base { named: &root.named, real: root.folder.path.clone(), handle: Some(&root.handle) };
+        let folder = |named: &'a PathBuf| Some(Base { named, real: fs::canonicalize(named).ok()?, handle: None });
+        roots.iter().map(root).chain(system.iter().filter_map(folder)).collect()
+    }
+
+    fn resolve(&self, rest: &Path, flags: OFlags, guarded: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+        let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
+        match self.handle {
+            Some(handle) => resolve(handle, rest, flags, guarded),
+            None => {
+                let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                resolve(open(&self.real, folder, Mode::empty())?, rest, flags, guarded)
+            }
+        }
+    }
 }
 
 /// Opens what a path names, without doing anything to it. `flags`: besides `O_PATH`.
@@ -37,18 +70,18 @@ pub(super) fn open_place(path: &Path, flags: OFlags, bounds: &Bounds) -> Result<
             Err(Errno::NOSYS) => open(path, flags, Mode::empty()).map_err(|error| problem(error, path).into()),
             done => done.map_err(|error| problem(error, path).into()),
         },
-        Bounds::Beneath(roots) => beneath(path, flags, roots),
+        Bounds::Beneath(roots, system) => beneath(path, flags, &Base::all(roots, system)),
     }
 }
 
-fn beneath(path: &Path, flags: OFlags, roots: &[PathBuf]) -> Result<OwnedFd, Stopped> {
+fn beneath(path: &Path, flags: OFlags, bases: &[Base<'_>]) -> Result<OwnedFd, Stopped> {
     let outside = || Stopped::from(Refusal::OutsideRoots { path: path.display().to_string() });
     let guarded = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut inside = false;
-    for root in roots {
-        let Ok(rest) = path.strip_prefix(root) else { continue };
+    for base in bases {
+        let Ok(rest) = path.strip_prefix(base.named) else { continue };
         inside = true;
-        match from_root(root, rest, flags, guarded) {
+        match base.resolve(rest, flags, guarded) {
             Err(Errno::XDEV) => {}
             Err(Errno::NOSYS) => {
                 let why = "this kernel is older than openat2, which keeps files beneath the roots";
@@ -58,10 +91,9 @@ fn beneath(path: &Path, flags: OFlags, roots: &[PathBuf]) -> Result<OwnedFd, Sto
         }
     }
     let Ok(real) = fs::canonicalize(path) else { return Err(outside()) };
-    for root in roots {
-        let Ok(real_root) = fs::canonicalize(root) else { continue };
-        let Ok(rest) = real.strip_prefix(&real_root) else { continue };
-        return match from_root(&real_root, rest, flags, guarded | ResolveFlags::NO_SYMLINKS) {
+    for base in bases {
+        let Ok(rest) = real.strip_prefix(&base.real) else { continue };
+        return match base.resolve(rest, flags, guarded | ResolveFlags::NO_SYMLINKS) {
             Ok(place) => Ok(place),
             // Inside and spelled plainly, a failure is one like any other; a link that came in between is a way out.
             Err(error @ (Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) if inside => Err(problem(error, path).into()),
@@ -69,12 +101,6 @@ fn beneath(path: &Path, flags: OFlags, roots: &[PathBuf]) -> Result<OwnedFd, Sto
         };
     }
     Err(outside())
-}
-
-fn from_root(root: &Path, rest: &Path, flags: OFlags, guarded: ResolveFlags) -> rustix::io::Result<OwnedFd> {
-    let folder = open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { rest };
-    resolve(&folder, rest, flags, guarded)
 }
 
 fn resolve(

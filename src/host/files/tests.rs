@@ -3,6 +3,7 @@
 use super::{place::Bounds, *};
 use crate::host::{
     outcome::{Refusal, Stopped},
+    roots::Roots,
     sandbox::OwnFolder,
 };
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
@@ -58,7 +59,7 @@ impl Scene {
     }
 
     fn rooted(&self) -> Files {
-        self.within(Bounds::Beneath(vec![self.at("root")]))
+        self.within(Bounds::Beneath(Roots::open(&[self.at("root")]), Vec::new()))
     }
 
     fn open(&self) -> Files {

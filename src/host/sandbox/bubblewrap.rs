@@ -8,7 +8,7 @@ use super::{
 };
 use crate::host::exec::Fault;
 use rustix::{
-    fs::{MemfdFlags, memfd_create},
+    fs::{MemfdFlags, memfd_create, stat},
     pipe::{PipeFlags, pipe_with},
 };
 use std::{
@@ -87,6 +87,10 @@ pub(in crate::host) fn wrap(
     add(&["--proc", "/proc", "--dev", "/dev"]);
     for usual in TEMPORARY {
         add(&["--bind", text(&ground.temporary)?, usual]);
+    }
+    for folder in &ground.known {
+        let found = stat(&folder.path).map_err(|error| format!("{}: {error}", folder.path.display()))?;
+        folder.check(&found)?;
     }
     let mut roots = ground.roots.clone();
     roots.sort();

@@ -7,6 +7,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
+use rustix::fs::fstat;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -57,6 +58,11 @@ pub(super) fn restrict(ground: &Ground, namespaces: bool) -> Result<Signals, Str
     for (path, access) in rules {
         // What has gone since it was looked at cannot be reached either.
         let Ok(place) = PathFd::new(&path) else { continue };
+        if !namespaces {
+            // Where it has mounts of its own, those were looked at.
+            let found = fstat(&place).map_err(|error| format!("{}: {error}", path.display()))?;
+            ground.check(&path, &found)?;
+        }
         let access = if path.is_dir() { access } else { access & AccessFs::from_file(WANTED) };
         ruleset = ruleset.add_rule(PathBeneath::new(place, access)).map_err(failed)?;
     }

@@ -41,7 +41,11 @@ pub(super) use other::{Ended, Launched, Order, Wrapped, launch, wrap};
 #[cfg(not(target_os = "linux"))]
 pub use other::{Stage, launch_command};
 
-use super::{outcome::Refusal, settings::Sandbox};
+use super::{
+    outcome::Refusal,
+    roots::{Folder, Roots},
+    settings::Sandbox,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     env,
@@ -99,24 +103,35 @@ pub(super) struct Ground {
     pub(super) temporary: PathBuf,
     /// The roots, which it may write to.
     pub(super) roots: Vec<PathBuf>,
+    /// Which folders those are, with its home and its place for temporary files.
+    pub(super) known: Vec<Folder>,
     /// What it must not see, wherever that lies.
     pub(super) hidden: Vec<PathBuf>,
+}
+
+#[cfg(target_os = "linux")]
+impl Ground {
+    /// Refuses what was found at a path, or what is shown of it elsewhere, when it is not the folder that is meant.
+    fn check(&self, path: &Path, found: &rustix::fs::Stat) -> Result<(), String> {
+        self.known.iter().find(|folder| folder.path == path).map_or(Ok(()), |folder| folder.check(found))
+    }
 }
 
 /// Makes cages of one level.
 #[derive(Clone, Debug)]
 pub(super) struct Builder {
     level: Sandbox,
-    roots: Vec<PathBuf>,
+    roots: Roots,
     hidden: Vec<PathBuf>,
-    /// Where programs lie.
-    path: String,
+    /// Bubblewrap as it was found at the start; else why it was not.
+    program: Result<PathBuf, String>,
 }
 
 impl Builder {
     /// `path`: where programs lie, as in `PATH`.
-    pub(super) fn new(level: Sandbox, roots: Vec<PathBuf>, hidden: Vec<PathBuf>, path: &str) -> Self {
-        Builder { level, roots, hidden, path: path.to_owned() }
+    pub(super) fn new(level: Sandbox, roots: Roots, hidden: Vec<PathBuf>, path: &str) -> Self {
+        let program = bubblewrap_in(path, &roots);
+        Builder { level, roots, hidden, program }
     }
 
     pub(super) fn level(&self) -> Sandbox {
@@ -157,23 +172,21 @@ impl Builder {
         }
         let own = OwnFolder::new(&env::temp_dir())
             .map_err(|error| Refusal::SandboxUnavailable(format!("no folder can be made for it: {error}")))?;
-        let (roots, hidden) = (self.real_roots()?, self.hidden.clone());
+        let (mut known, hidden) = (self.roots.folders()?, self.hidden.clone());
+        let roots = known.iter().map(|root| root.path.clone()).collect();
         let (home, temporary) = (own.home(), own.temporary());
-        let ground = Ground { own: own.path().to_owned(), home, temporary, roots, hidden };
+        for folder in [&home, &temporary] {
+            let found = Folder::at(folder).map_err(|error| {
+                Refusal::SandboxUnavailable(format!("its folder {} is not there: {error}", folder.display()))
+            })?;
+            known.push(found);
+        }
+        let ground = Ground { own: own.path().to_owned(), home, temporary, roots, known, hidden };
         let cage = match self.level {
             Sandbox::Bubblewrap => Cage::Bubblewrap { program: self.program()?, ground },
             _ => Cage::Landlock(ground),
         };
         Ok((cage, Some(own)))
-    }
-
-    /// The roots without links on the way to them.
-    fn real_roots(&self) -> Result<Vec<PathBuf>, Refusal> {
-        let real = |root: &PathBuf| {
-            let why = |error| Refusal::SandboxUnavailable(format!("the root {} is not there: {error}", root.display()));
-            root.canonicalize().map_err(why)
-        };
-        self.roots.iter().map(real).collect()
     }
 
     /// Whether Bubblewrap can be had, whatever the level.
@@ -198,19 +211,15 @@ impl Builder {
         if !cfg!(target_os = "linux") {
             return Err(Refusal::SandboxUnavailable("bubblewrap is there on Linux alone".to_owned()));
         }
-        let found =
-            env::split_paths(&self.path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("bwrap"));
-        found
-            .into_iter()
-            .find(|program| rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_ok())
-            .ok_or_else(|| Refusal::SandboxUnavailable("bwrap is not installed".to_owned()))
+        self.program.clone().map_err(Refusal::SandboxUnavailable)
     }
 
     #[cfg(target_os = "linux")]
     fn landlock(&self) -> Result<(), Refusal> {
-        let contains = |root: &&PathBuf| self.hidden.iter().any(|hidden| hidden.starts_with(root));
-        if let Some(root) = self.real_roots()?.iter().find(contains) {
-            let why = format!("the root {} holds files of the daemon, which landlock cannot leave out", root.display());
+        let contains = |root: &&Folder| self.hidden.iter().any(|hidden| hidden.starts_with(&root.path));
+        if let Some(root) = self.roots.folders()?.iter().find(contains) {
+            let root = root.path.display();
+            let why = format!("the root {root} holds files of the daemon, which landlock cannot leave out");
             return Err(Refusal::SandboxUnavailable(why));
         }
         landlock::check().and_then(|()| seccomp::check()).map_err(Refusal::SandboxUnavailable)
@@ -220,6 +229,22 @@ impl Builder {
     fn landlock(&self) -> Result<(), Refusal> {
         Err(Refusal::SandboxUnavailable("landlock is there on Linux alone".to_owned()))
     }
+}
+
+/// The program that is found first, but for what lies beneath a root, where a command could have put it.
+fn bubblewrap_in(path: &str, roots: &Roots) -> Result<PathBuf, String> {
+    let mut why = "bwrap was not installed when the daemon started";
+    for folder in env::split_paths(path).filter(|folder| folder.is_absolute()) {
+        let Ok(program) = folder.join("bwrap").canonicalize() else { continue };
+        if rustix::fs::access(&program, rustix::fs::Access::EXEC_OK).is_err() {
+            continue;
+        }
+        if !roots.hold(&program) && !folder.canonicalize().is_ok_and(|folder| roots.hold(&folder)) {
+            return Ok(program);
+        }
+        why = "bwrap lies beneath a root, where a command could replace it";
+    }
+    Err(why.to_owned())
 }
 
 /// Whether one path lies beneath another, or is it.

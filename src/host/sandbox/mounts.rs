@@ -6,7 +6,7 @@
 
 use super::{Ground, SYSTEM, TELLING, TEMPORARY, is_beneath, landlock::DEVICES};
 use rustix::{
-    fs::{Mode, mkdir, symlink},
+    fs::{Mode, mkdir, stat, symlink},
     io::Errno,
     mount::{
         MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_remount,
@@ -107,6 +107,12 @@ impl Root {
         mount_bind_recursive(what, &place).map_err(|error| format!("{} cannot be mounted: {error}", what.display()))
     }
 
+    /// Refuses what is shown at a place when another folder has taken its name meanwhile: what is mounted stays what it is.
+    fn check(&self, ground: &Ground, what: &Path, place: &Path) -> Result<(), String> {
+        let found = stat(self.at(place)).map_err(|error| format!("{} cannot be shown: {error}", what.display()))?;
+        ground.check(what, &found)
+    }
+
     /// What of the system can be read, but what is hidden.
     fn system(&self, ground: &Ground) -> Result<(), String> {
         let there: Vec<_> =
@@ -161,6 +167,7 @@ impl Root {
         let mut places = Vec::new();
         for usual in TEMPORARY.iter().map(Path::new) {
             self.show_at(&ground.temporary, usual)?;
+            self.check(ground, &ground.temporary, usual)?;
             places.push(usual.to_owned());
         }
         // Those that hold others before the others.
@@ -168,6 +175,7 @@ impl Root {
         roots.sort();
         for place in roots.into_iter().chain([ground.home.clone(), ground.temporary.clone()]) {
             self.show(&place)?;
+            self.check(ground, &place, &place)?;
             places.push(place);
         }
         Ok(places)

@@ -23,6 +23,7 @@ mod noise;
 mod paths;
 mod peers;
 mod relayed_proofs;
+mod roots;
 mod scratch;
 mod slow;
 mod smuggling;
@@ -32,6 +33,7 @@ mod terminal;
 mod trusted_files;
 mod tunnels;
 mod unpaired;
+mod wedged;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
 use baa_conductor::simulator::Profile;

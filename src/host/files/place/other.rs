@@ -1,7 +1,10 @@
 //! From a path to a handle where no kernel keeps it beneath a root: there, roots refuse.
 
 use super::problem;
-use crate::host::outcome::{Refusal, Stopped};
+use crate::host::{
+    outcome::{Refusal, Stopped},
+    roots::Roots,
+};
 use rustix::fs::{Mode, OFlags, open};
 use std::{
     os::fd::OwnedFd,
@@ -9,17 +12,17 @@ use std::{
 };
 
 /// Where an operation may reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::host) enum Bounds {
     /// Everywhere.
     Everywhere,
-    /// Beneath these folders.
-    Beneath(Vec<PathBuf>),
+    /// Beneath the roots, and beneath folders of the system.
+    Beneath(Roots, Vec<PathBuf>),
 }
 
 /// Opens what a path names. `flags`: besides reading.
 pub(super) fn open_place(path: &Path, flags: OFlags, bounds: &Bounds) -> Result<OwnedFd, Stopped> {
-    if *bounds != Bounds::Everywhere {
+    if let Bounds::Beneath(..) = bounds {
         let why = "this system cannot keep files beneath the roots";
         return Err(Refusal::SandboxUnavailable(why.to_owned()).into());
     }

@@ -1,6 +1,6 @@
 //! What is known of a command and its family while it runs, and how it ends.
 
-use super::{Event, meter::Meter, start::Started, told_by};
+use super::{Ended, Event, meter::Meter, start::Started, told_by};
 use crate::host::exec::{
     KILL_AFTER, family,
     limits::{Limit, Limits},

@@ -18,7 +18,8 @@ mod streams;
 mod watch;
 
 use super::{
-    limits::Limit,
+    family,
+    limits::{Limit, Limits},
     plan::{self, Fault, Order, Plan, Ran, Report},
 };
 use crate::{
@@ -189,7 +190,7 @@ fn run(plan: Plan, line: File) -> io::Result<Report> {
         signal: ended.signal,
         timed_out: stopped == Some(Why::OutOfTime),
         cancelled: stopped == Some(Why::Told),
-        exceeded: watch.exceeded.or_else(|| told_by(ended)).or(watch.told),
+        exceeded: watch.exceeded.or_else(|| told_by(ended)).or(watch.told).or_else(|| of_ended(plan.limits)),
         stdout_bytes: streams.stdout_bytes(),
         stderr_bytes: streams.stderr_bytes(),
         started_at,
@@ -208,6 +209,12 @@ fn told_by(ended: Ended) -> Option<Limit> {
         signal if signal == Signal::XCPU.as_raw() => Some(Limit::Cpu),
         _ => None,
     }
+}
+
+/// Whether a command that is over had more time on processors than it might: where the kernel ended the process that
+/// took it, no look may have come before.
+fn of_ended(limits: Limits) -> Option<Limit> {
+    (family::cpu_ms_of_ended() > limits.cpu_ms).then_some(Limit::Cpu)
 }
 
 /// Waits for the word to stop, or for the end of the line.

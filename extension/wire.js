@@ -163,7 +163,7 @@ const headersOk = (value) => object(value) && Object.values(value).every((v) => 
 
 /** Of a platform of the registry: what the extension relies on. */
 const platformOk = (value) =>
-  object(value) && text(value.platform) && text(value.shell_url) && Array.isArray(value.hosts) && value.hosts.every(text) && optional((v) => Array.isArray(v) && v.every(text))(value.answer_hosts);
+  object(value) && text(value.platform) && text(value.shell_url) && Array.isArray(value.hosts) && value.hosts.every(text) && [value.answer_hosts, value.credential_paths].every(optional((v) => Array.isArray(v) && v.every(text)));
 
 const command = { request_id: text, action: text, platform: optional(text), reason: optional(text) };
 

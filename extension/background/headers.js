@@ -11,7 +11,7 @@ const REPLAYED = /^(authorization|x-.+|.*(csrf|xsrf).*|anthropic-.+|oai-.+)$/i;
 const ONCE = /^(x-(datadog|b3|request-id|correlation-id|trace|amzn|upload|goog-upload|http-method).*|.*(sentinel|proof|turnstile|nonce).*)$/i;
 
 /** The headers of an answer that are passed on. */
-const ANSWERED = /^(content-type|retry-after|x-request-id|x-ratelimit-.+)$/i;
+const ANSWERED = /^(content-type|retry-after|retry-after-ms|x-request-id|x-ratelimit-.+|cf-mitigated)$/i;
 
 /** Whether a caller may set this header. */
 export const mayBeSent = (name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !FORBIDDEN.test(name);

@@ -5,6 +5,7 @@ import { JsonText } from "./body.js";
 import { answered, merge } from "./headers.js";
 import { owns, resolve } from "./hosts.js";
 import { Answer } from "./answer.js";
+import { handsOut } from "./secrets.js";
 import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
 import { isRefusal } from "./templates.js";
 
@@ -22,6 +23,7 @@ const LARGE = 256 * 1024;
 const WORDS = {
   tab_unavailable: "The platform's tab is not there.",
   host_not_allowed: "The address is not on the platform's hosts.",
+  credential_path: "The answer would hand out credentials, and those stay in the browser.",
   request_cancelled: "The request was cancelled.",
   template_refused: "No prompt template of this platform can be used.",
   response_too_large: "The answer is larger than may be kept.",
@@ -81,6 +83,7 @@ export class Proxy {
     const asked = filled?.request ?? { method: frame.method, url: frame.path, headers: {}, body: frame.body };
     const url = platform === undefined ? null : resolve(platform, asked.url);
     if (url === null) return "host_not_allowed";
+    if (handsOut(platform, url.href)) return "credential_path";
     const page = await tabs.page(frame.platform);
     if (!this.#runs(task)) return null;
     if (page === null) return "tab_unavailable";
@@ -153,9 +156,10 @@ export class Proxy {
 
   #head(task, { status, headers, url }) {
     const { frame } = task;
-    if (url && !owns(task.platform, url)) {
+    const isOwn = !url || owns(task.platform, url);
+    if (!isOwn || (url && handsOut(task.platform, url))) {
       this.#post(task, { t: "abort", id: task.key });
-      this.#fail(task, "host_not_allowed");
+      this.#fail(task, isOwn ? "credential_path" : "host_not_allowed");
       return;
     }
     this.#env.refused(frame.platform, status);

@@ -101,7 +101,7 @@
   function allowedHeaders(headers) {
     const found = { __proto__: null };
     eachHeader(headers, (value, name) => {
-      if (matches(/^(content-type|retry-after|x-request-id|x-ratelimit-.+)$/i, name)) found[name] = value;
+      if (matches(/^(content-type|retry-after|retry-after-ms|x-request-id|x-ratelimit-.+|cf-mitigated)$/i, name)) found[name] = value;
     });
     return found;
   }

@@ -27,6 +27,9 @@ test("what is not on the platform's hosts, or a prompt without a template, is re
     [{ path: "//evil.example/" }, "host_not_allowed"],
     [{ platform: "unknown" }, "host_not_allowed"],
     [{ path: undefined }, "host_not_allowed"],
+    [{ path: "/api/auth/session" }, "credential_path"],
+    [{ path: "/API/x%2f..%2f%2561uth/session" }, "credential_path"],
+    [{ path: "https://api.claude.ai/v1//oauth/org/authorize?x" }, "credential_path"],
     [{ path: undefined, prompt: "Hello" }, "template_refused"],
   ]) {
     for (const response_mode of ["buffered", "sse"]) {
@@ -191,12 +194,23 @@ test("of an answer's headers only those of the list leave, whatever the page say
   for (const response_mode of ["buffered", "sse"]) {
     const { ask, say, frames } = makeProxy();
     await ask({ response_mode });
-    const kept = { "content-type": "text/plain", "Retry-After": "1", "x-request-id": "7", "x-ratelimit-left": "0" };
-    const other = { "set-cookie": "a=b", authorization: "secret", "x-content-type": "x", "x-ratelimit-": "x", "x-ratelimit-n": 5 };
+    const kept = { "content-type": "text/plain", "Retry-After": "1", "retry-after-ms": "1000", "x-request-id": "7", "x-ratelimit-left": "0", "cf-mitigated": "challenge" };
+    const other = { "set-cookie": "a=b", "Set-Cookie2": "a=b", "x-set-cookie": "a=b", "cf-mitigated-x": "x", location: "/x", "www-authenticate": "x", authorization: "secret", "x-content-type": "x", "x-ratelimit-": "x", "x-ratelimit-n": 5 };
     say("head", { status: 200, headers: { ...other, ...kept }, url: "https://claude.ai/api/x" });
     say("end");
     assert.deepEqual(frames[0].headers, kept);
   }
+});
+
+test("no answer of a credential path leaves, whichever way the page came to it", async () => {
+  const { ask, say, frames, port } = makeProxy();
+  await ask();
+  say("head", { status: 200, headers: {}, url: "https://claude.ai/api/auth/session" });
+  say("chunk", { text: "TOKEN" });
+  assert.deepEqual([frames.length, frames[0].error, port.sent.at(-1).t], [1, "credential_path", "abort"]);
+  const filled = makeProxy({ filled: () => ({ method: "POST", url: "https://claude.ai/api/auth/session", headers: {}, body: "" }) });
+  assert.equal(await filled.ask({ method: undefined, path: undefined, prompt: "Hello" }), undefined);
+  assert.equal(filled.frames[0].error, "credential_path");
 });
 
 test("an answer without headers is one all the same", async () => {

@@ -42,6 +42,7 @@ test("a frame with a missing or wrong field is a fault, never half a frame", () 
     '{"type":"hello_ack","client_id":"a","connection_id":"b"}', '{"type":"api_request","id":"a","platform":"b","headers":{"x":1}}',
     '{"type":"hello_ack","client_id":"a","connection_id":"b","platforms":[{"platform":"x"}]}',
     '{"type":"hello_ack","client_id":"a","connection_id":"b","platforms":[{"platform":"x","shell_url":"https://x.example/","hosts":["x.example"],"answer_hosts":[7]}]}',
+    '{"type":"hello_ack","client_id":"a","connection_id":"b","platforms":[{"platform":"x","shell_url":"https://x.example/","hosts":["x.example"],"credential_paths":"/x"}]}',
     '{"type":"pairing_required","code":"12345"}', '{"type":"pairing_required","code":"1; rm -rf ~"}', '{"type":"pairing_required","code":"123456\\n"}',
     '{"type":"pairing_required","code":"١٢٣٤٥٦"}', '{"type":"pairing_required","code":123456}', '{"type":"error","code":"Run curl evil.example"}'];
   for (const text of broken) assert.equal(typeof wire.read(text).fault, "string", text);

@@ -3,6 +3,7 @@
 //! Built-in and user-defined platforms are the same data: the built-in ones are the section's default, so that a
 //! configuration can change single keys of them.
 
+use super::credential_paths::CredentialPath;
 use crate::{
     config::section::{Faults, settings},
     ids::PlatformName,
@@ -31,6 +32,8 @@ settings! {
         final_message: FinalMessageExtractor = FinalMessageExtractor::None,
         /// Further hosts that may send the assistant's answers to the page, each exact.
         answer_hosts: Vec<String> = Vec::new(),
+        /// Paths whose answers hand out credentials: each exact, or a prefix that ends with `*`.
+        credential_paths: Vec<String> = Vec::new(),
         /// How a prompt without a path is sent; empty = not at all.
         prompt: PromptMethod = PromptMethod::None,
     }
@@ -132,6 +135,8 @@ pub struct Platform {
     pub final_message: FinalMessageExtractor,
     /// Hosts beside that of `shell_url` whose answers may be final messages; each exact.
     pub answer_hosts: Vec<HostPattern>,
+    /// Paths, on any of its hosts, that no request may ask for: their answers hand out credentials.
+    pub credential_paths: Vec<CredentialPath>,
     /// How a prompt without a path is sent.
     pub prompt: PromptMethod,
 }
@@ -218,11 +223,12 @@ impl PlatformSettings {
                 Err(reason) => faults.add("answer_hosts", format!("{text:?} {reason}")),
             }
         }
+        let credential_paths = CredentialPath::read(&self.credential_paths, faults);
         let title = if self.title.trim().is_empty() { name.to_string() } else { self.title.clone() };
         let modes = self.modes.iter().enumerate().filter(|(at, mode)| !self.modes[..*at].contains(mode));
         let modes = modes.map(|(_, mode)| *mode).collect();
         let (final_message, prompt) = (self.final_message, self.prompt);
-        Some(Platform { name, title, shell_url, hosts, modes, final_message, answer_hosts, prompt })
+        Some(Platform { name, title, shell_url, hosts, modes, final_message, answer_hosts, credential_paths, prompt })
     }
 }
 

@@ -4,7 +4,7 @@
 //! tabs and newlines, takes `\` for `/` and `https:/x` for `https://x`. So the text is judged first as it stands and
 //! then again as that parser (the `url` crate follows the same standard) understands it; both must agree.
 
-use super::registry::Platform;
+use super::{credential_paths::hands_out, registry::Platform};
 use url::Url;
 
 /// Why a request may not go there.
@@ -37,9 +37,16 @@ pub enum PathError {
     /// A host that is not the platform's.
     #[error("must be on one of the platform's hosts")]
     Host,
+    /// An entry of `credential_paths`, however it is spelled.
+    #[error(
+        "must not be one of the platform's credential_paths: its answer would hand out credentials, and those stay in \
+         the browser"
+    )]
+    Credentials,
 }
 
-/// Checks that `path` is a same-origin path, or an absolute URL with the platform's scheme and port on one of its hosts.
+/// Checks that `path` is a same-origin path, or an absolute URL with the platform's scheme and port on one of its hosts, and
+/// that its answer hands out no credentials.
 pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     if path.is_empty() {
         return Err(PathError::Empty);
@@ -55,7 +62,8 @@ pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     }
     // Without dot segments, written plainly or not, joining changes nothing: nearly every path ends here.
     if path.starts_with('/') && !path.contains("/.") && !path.contains('%') {
-        return Ok(());
+        let plain = path.split(['?', '#']).next().unwrap_or_default();
+        return if hands_out(&platform.credential_paths, plain) { Err(PathError::Credentials) } else { Ok(()) };
     }
     let url = if path.starts_with('/') {
         let url = platform.shell_url.join(path).map_err(|_| PathError::Malformed)?;
@@ -69,6 +77,9 @@ pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     // `/.//evil` is on this origin, but its normal form `//evil` would be elsewhere when joined once more.
     if url.path().starts_with("//") {
         return Err(PathError::NetworkPath);
+    }
+    if hands_out(&platform.credential_paths, url.path()) {
+        return Err(PathError::Credentials);
     }
     Ok(())
 }

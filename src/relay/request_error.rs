@@ -3,7 +3,7 @@
 use crate::{
     bridge::{Gone, NoClient},
     ids::{ClientId, ConnectionId, PlatformName},
-    platforms::plan::PlanError,
+    platforms::{plan::PlanError, request_path::PathError},
     policy::{LeaseFailure, LeaseOutcome, PolicyRefusal, is_failure},
     wire::RawJson,
 };
@@ -20,6 +20,8 @@ pub enum RequestError {
     NoCredentials,
     /// The client has not learned how a prompt is sent to this platform.
     NoTemplate(PlatformName),
+    /// The address of a step is one of the platform's `credential_paths`.
+    CredentialPath,
     /// The answer to a step of the plan cannot be used.
     Plan(PlanError),
     /// The policy revoked the lease.
@@ -91,6 +93,7 @@ impl RequestError {
             RequestError::NoClient(NoClient::NotConnected) => "client_not_found",
             RequestError::NoClient(NoClient::Unpaired) => "pairing_required",
             RequestError::NoCredentials => "claude_credentials_unavailable",
+            RequestError::CredentialPath => "invalid_request",
             RequestError::NoTemplate(platform) => return Cow::Owned(format!("{platform}_template_unavailable")),
             RequestError::Plan(PlanError::InvalidResponse(_)) => "browser_upstream_invalid_response",
             RequestError::Plan(_) => "not_found",
@@ -121,6 +124,7 @@ impl RequestError {
             RequestError::NoClient(NoClient::NotConnected) => "The named client is not connected.".into(),
             RequestError::NoClient(NoClient::Unpaired) => "The named client waits for pairing.".into(),
             RequestError::NoCredentials => "The client has no login for this platform.".into(),
+            RequestError::CredentialPath => format!("Field \"path\" {}.", PathError::Credentials),
             RequestError::NoTemplate(_) => "The extension has not learned yet how a prompt is sent there.".into(),
             RequestError::Plan(error) => {
                 let mut sentence = format!("{error}.");
@@ -170,7 +174,9 @@ impl RequestError {
             // An internal error says nothing about the platform.
             RequestError::Internal => LeaseOutcome::Cancelled,
             // Nothing was dispatched.
-            RequestError::NoCredentials | RequestError::NoTemplate(_) => LeaseOutcome::Cancelled,
+            RequestError::NoCredentials | RequestError::NoTemplate(_) | RequestError::CredentialPath => {
+                LeaseOutcome::Cancelled
+            },
             RequestError::Upstream(upstream) => match upstream.status.filter(|status| *status >= 400) {
                 Some(status) if !is_failure(status) => LeaseOutcome::Success,
                 Some(status) => failed(format!("http_{status}"), upstream.retry_after_ms),

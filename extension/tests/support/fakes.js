@@ -205,6 +205,7 @@ export const CLAUDE = {
   hosts: ["claude.ai", "*.claude.ai"],
   modes: ["buffered", "sse"],
   final_message: "claude",
+  credential_paths: ["/api/auth/*", "/v1/oauth/*"],
   prompt: "claude",
 };
 export const LOCAL = { platform: "app", title: "App", shell_url: "http://127.0.0.1:8080/", hosts: ["127.0.0.1"], modes: ["buffered"], final_message: "", prompt: "" };

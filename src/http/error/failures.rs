@@ -21,6 +21,7 @@ pub(in crate::http) fn of_cause(cause: &RequestError) -> (Code, u16) {
         RequestError::Refused(PolicyRefusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
         RequestError::Refused(_) => Code::BrowserRiskLimited,
         RequestError::NoCredentials => Code::ClaudeCredentialsUnavailable,
+        RequestError::CredentialPath => Code::InvalidRequest,
         RequestError::NoTemplate(_) => Code::TemplateUnavailable,
         RequestError::Plan(PlanError::InvalidResponse(_)) => Code::BrowserUpstreamInvalidResponse,
         RequestError::Plan(_) => Code::NotFound,
@@ -81,6 +82,7 @@ pub(in crate::http) fn of_failure(failure: &RequestFailure, request_id: &str, pl
         RequestError::NoCredentials | RequestError::NoTemplate(_) => {
             error = error.with_some("suggested_action", suggested_action(&failure.cause));
         }
+        RequestError::CredentialPath => error = error.with("field", "path"),
         RequestError::Plan(plan) => error = error.with_some("resource", plan.resource()),
         RequestError::Refused(refusal) => {
             error = refused(error.with_some("client_id", failure.client_id.as_ref()), refusal)

@@ -27,7 +27,9 @@ fn a_platform_serializes_as_the_extension_expects_it() {
         serde_json::json!({
             "platform": "chatgpt", "title": "ChatGPT", "shell_url": "https://chatgpt.com/",
             "hosts": ["chatgpt.com", "*.chatgpt.com"], "modes": ["buffered", "sse"],
-            "final_message": "chatgpt", "answer_hosts": ["ws.chatgpt.com"], "prompt": "template",
+            "final_message": "chatgpt", "answer_hosts": ["ws.chatgpt.com"],
+            "credential_paths": ["/api/auth/*", "/backend-api/celsius/ws/user", "/backend-api/register-websocket"],
+            "prompt": "template",
         })
     );
 }
@@ -40,7 +42,8 @@ fn a_shell_url_is_enough_for_a_platform_of_ones_own() {
         serde_json::to_value(registry.get("wiki").unwrap()).unwrap(),
         serde_json::json!({
             "platform": "wiki", "title": "wiki", "shell_url": "https://wiki.example/w?x=1", "hosts": ["wiki.example"],
-            "modes": ["buffered", "sse"], "final_message": "", "answer_hosts": [], "prompt": "",
+            "modes": ["buffered", "sse"], "final_message": "", "answer_hosts": [],
+            "credential_paths": [], "prompt": "",
         })
     );
 }
@@ -78,6 +81,9 @@ fn impossible_platforms_are_faults() {
         ("[x]\nshell_url = \"https://a.example/\"\nanswer_hosts = [\"ws.a.example:8443\"]", "x.answer_hosts"),
         ("[x]\nshell_url = \"https://a.example/\"\nanswer_hosts = [\"wss://ws.a.example\"]", "x.answer_hosts"),
         ("[x]\nshell_url = \"http://localhost/\"\nanswer_hosts = [\"ws.a.example\"]", "x.answer_hosts"),
+        ("[x]\nshell_url = \"https://a.example/\"\ncredential_paths = [\"api/token\"]", "x.credential_paths"),
+        ("[x]\nshell_url = \"https://a.example/\"\ncredential_paths = [\"/a*b\"]", "x.credential_paths"),
+        ("[x]\nshell_url = \"https://a.example/\"\ncredential_paths = [\"/api/%74oken\"]", "x.credential_paths"),
         ("[X]\nshell_url = \"https://a.example/\"", "X"),
         ("[\"a b\"]\nshell_url = \"https://a.example/\"", "\"a b\""),
     ] {

@@ -149,3 +149,30 @@ fn scheme_and_port_are_those_of_the_shell_url() {
         ],
     );
 }
+
+#[test]
+fn paths_that_hand_out_credentials() {
+    let platform = platform(
+        "[x]\nshell_url = \"https://x.example/app\"\nhosts = [\"x.example\", \"*.x.example\"]\n\
+         credential_paths = [\"/api/auth/*\"]",
+    );
+    check(
+        &platform,
+        &[
+            ("/api/auth/session", Err(Credentials)),
+            ("/api/auth/session?x=/", Err(Credentials)),
+            ("/api/auth/session#x", Err(Credentials)),
+            ("/API//auth/session/", Err(Credentials)),
+            ("/api/x/../auth/session", Err(Credentials)),
+            ("/api/x/%2e%2e/auth/session", Err(Credentials)),
+            ("/api/%61uth/session", Err(Credentials)),
+            ("/api%2Fauth%2fsession", Err(Credentials)),
+            ("https://x.example/api/auth/session", Err(Credentials)),
+            ("HTTPS://Y.X.EXAMPLE:443/api/./%2561uth/session?x", Err(Credentials)),
+            ("/api/auth/../x", Ok(())),
+            ("/api/x?next=/api/auth/session", Ok(())),
+            ("/api/x#/api/auth/session", Ok(())),
+            ("/api/authors", Ok(())),
+        ],
+    );
+}

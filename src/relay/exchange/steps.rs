@@ -3,7 +3,10 @@
 use super::{Exchange, RequestPart};
 use crate::{
     bridge::Client,
-    platforms::plan::PlanStep,
+    platforms::{
+        plan::PlanStep,
+        request_path::{PathError, check_path},
+    },
     relay::{request::RequestWork, request_error::RequestError},
     wire::ApiResponse,
 };
@@ -38,6 +41,13 @@ impl Exchange {
     }
 
     fn run_step(&mut self, step: PlanStep, client: Client, ctx: &mut Context<Self>) {
+        let (PlanStep::Intermediate { call, .. } | PlanStep::Final { call, .. }) = &step;
+        // An id of the caller's or the app's may be read as more than a segment.
+        let platform = self.hub.bridge().registry().get(self.request.platform.as_str());
+        if platform.is_some_and(|platform| check_path(platform, &call.path) == Err(PathError::Credentials)) {
+            self.client = Some(client);
+            return self.end(Err(RequestError::CredentialPath), true, ctx);
+        }
         match step {
             PlanStep::Intermediate { call, then } => {
                 (self.request.call, self.pending_plan) = (call, Some(then));

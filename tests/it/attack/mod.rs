@@ -9,6 +9,7 @@ mod bodies;
 mod cage;
 mod codes;
 mod commands;
+mod credentials;
 mod crowds;
 mod demo;
 mod ended;

@@ -4,7 +4,6 @@
  */
 
 const HEX = /^[0-9a-f]{2}$/i;
-// eslint-disable-next-line no-control-regex -- they are what is looked for
 const AROUND = /^[\0-\x20\x7f]+|[\0-\x20\x7f]+$/g;
 
 /** A path with every escape undone, also those that come of undoing others; `\` is `/`, capitals are small. */

@@ -1,3 +1,5 @@
+//! Spellings of credential paths, paths that are none, and how entries are written.
+
 use super::*;
 
 fn entries(texts: &[&str]) -> Vec<CredentialPath> {

@@ -32,7 +32,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("chatgpt", "/api/auth/session%3fa"),
     ("chatgpt", "/api/auth/csrf"),
     ("chatgpt", "https://chatgpt.com/api/auth/session"),
-    ("chatgpt", "https://CHATGPT.com:443//api/auth/session"),
+    ("chatgpt", "https://CHATGPT.com:443/api//auth/session"),
     ("chatgpt", "https://www.chatgpt.com/api/%61uth/session"),
     ("chatgpt", "/backend-api/celsius/ws/user"),
     ("chatgpt", "/backend-api/register-websocket"),
@@ -76,22 +76,18 @@ async fn no_spelling_of_a_credential_path_reaches_the_browser() {
 
 #[actix_rt::test]
 async fn no_step_of_a_prompt_goes_there_either() {
-    let daemon = Daemon::start("platforms.claude.credential_paths = [\"/api/organizations/secret*\"]").await;
+    let daemon = Daemon::start("platforms.claude.credential_paths = [\"/api/organizations\"]").await;
     let caller = daemon.caller();
     let firefox = automatic(&daemon, "keeper").await;
-    for organization in ["secret-1", "SECRET", "x%2f%2e%2e%2fsecret", "/secret"] {
-        let case = Case::new(organization);
-        let ask =
-            json!({"platform": "claude", "prompt": "hello", "organization_id": organization, "client_id": "keeper"});
-        let answer = caller.request(&ask).await;
-        refused(answer.status, &answer.json());
-        let answer = caller.post("/v1/browser/claude/send", &ask).await;
-        refused(answer.status, &answer.json());
-        let query = organization.replace('%', "%25").replace('/', "%2f");
-        let answer = caller.get(&format!("/v1/browser/claude/current?organization_id={query}")).await;
+    let ask = json!({"platform": "claude", "prompt": "hello", "client_id": "keeper"});
+    for path in ["/v1/browser/request", "/v1/browser/claude/send"] {
+        let case = Case::new(path);
+        let answer = caller.post(path, &ask).await;
         refused(answer.status, &answer.json());
         case.passed();
     }
+    let answer = caller.get("/v1/browser/claude/current?client_id=keeper").await;
+    refused(answer.status, &answer.json());
     let other = json!({"platform": "claude", "path": "/echo", "client_id": "keeper"});
     assert_eq!(caller.request(&other).await.data()["response"]["path"], "/echo");
     firefox.close(1000, "").await.unwrap();

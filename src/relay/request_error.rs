@@ -176,7 +176,7 @@ impl RequestError {
             // Nothing was dispatched.
             RequestError::NoCredentials | RequestError::NoTemplate(_) | RequestError::CredentialPath => {
                 LeaseOutcome::Cancelled
-            },
+            }
             RequestError::Upstream(upstream) => match upstream.status.filter(|status| *status >= 400) {
                 Some(status) if !is_failure(status) => LeaseOutcome::Success,
                 Some(status) => failed(format!("http_{status}"), upstream.retry_after_ms),

@@ -86,7 +86,7 @@ async fn a_batch_runs_in_order_and_is_a_task_with_runs_and_a_trail() {
     // Of a command's variables the names alone are kept.
     let mut kept = done["executions"].clone();
     for env in kept.as_array_mut().unwrap().iter_mut().filter_map(|one| one.pointer_mut("/data/input/env")) {
-        *env = json!(env.as_object().unwrap().keys().collect::<Vec<_>>());
+        env.as_object_mut().unwrap().values_mut().for_each(|value| *value = Value::Null);
     }
     assert_eq!((&shown["status"], &shown["executions"]), (&json!("executed"), &kept));
     assert_eq!(shown["instructions"], done["instructions"]);

@@ -1,4 +1,4 @@
-//! The filter of system calls, in both sandboxes: what is let through stands in [`calls`](super::calls), and what does not
+//! The filter of system calls, in both sandboxes: what is let through stands in [`super::calls`], and what does not
 //! stand there is refused.
 //!
 //! ```text

@@ -64,7 +64,7 @@ impl Stage {
     pub(crate) async fn restart_browser(self) -> Self {
         let Stage { firefox, record, daemon, apps, settings } = self;
         let folder = firefox.quit().await;
-        let left = daemon.caller();
+        let left = daemon.caller().bearer(&daemon.token());
         until_ok("browser gone", async || {
             let client = left.browser().await["current_client"].take();
             if client.is_null() { Ok(()) } else { Err(client) }

@@ -61,7 +61,7 @@ async fn in_vain(stage: &Stage, who: &str, attempts: &[(String, String)]) {
 
 /// The status page, logged in, as `baa-conductor open` leaves it.
 async fn logged_in(stage: &Stage) -> String {
-    let known = stage.caller().bearer(&stage.daemon.token());
+    let known = stage.caller();
     let code = known.post("/v1/session/codes", &json!({})).await.data();
     let tab = page_at(stage, &format!("{}/v1/status/ui#code={}", daemon(stage), code["code"].as_str().unwrap())).await;
     crate::page::says(&stage.firefox, &tab, "#session-words", |said| said == "Logged in").await;
@@ -193,6 +193,8 @@ async fn it_attacks_in_vain_while_the_user_is_logged_in_to_the_page() {
     let tab = logged_in(&stage).await;
     let attempts = attacked_by_extension(&stage, "").await;
     extension_in_vain(&stage, &attempts).await;
-    let own = stage.firefox.bidi.evaluate(&tab, "fetch('/v1/browser/messages').then(answer => answer.status)").await;
+    let own = "fetch('/v1/browser/messages', {headers: {'x-baa-session-key': localStorage.getItem('baa-session-key')}})
+        .then(answer => answer.status)";
+    let own = stage.firefox.bidi.evaluate(&tab, own).await;
     assert_eq!(own, json!(200), "the session itself holds");
 }

@@ -100,6 +100,9 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
 
     // Navigated away to anything else of the daemon, it gets the refusal.
     for path in ["/v1/browser", "/v1/status", "/"] {
+        // Of its own each time: from the browser's own view of a JSON answer it may not navigate on.
+        let tab = stage.firefox.bidi.new_tab().await;
+        stage.firefox.bidi.navigate(&tab, &format!("http://{place}")).await;
         stage
             .firefox
             .bidi
@@ -119,7 +122,6 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
             text.to_string().contains("origin_not_allowed").then_some(())
         })
         .await;
-        stage.firefox.bidi.navigate(&tab, &format!("http://{place}")).await;
     }
 }
 

@@ -191,7 +191,7 @@ export class Pairing {
 
   #keep(place, pairing) {
     this.#kept.set(place, pairing);
-    // From now on nobody is believed there who proves nothing.
+    // From now on only a daemon that proves itself is believed there.
     this.#confirmed.delete(place);
     void this.#store();
   }

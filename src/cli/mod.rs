@@ -195,7 +195,7 @@ impl Cli {
             if error.use_stderr() {
                 text.trim_end().lines().for_each(terminal::complain);
             } else {
-                // Nobody is there to be told that it cannot be printed.
+                // Output that cannot be written has no reader left.
                 let _ = terminal::print(&text);
             }
             u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)

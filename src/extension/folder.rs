@@ -69,7 +69,7 @@ impl Extension {
             Ok(_) => inspect(folder)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(folder).map_err(unchanged)?;
-                // Somebody else may have been faster in a folder of all.
+                // In a shared folder another program may have taken the name first.
                 trusted::check_folder(folder).map_err(distrusted)?;
             }
             Err(error) => return Err(unchanged(error)),

@@ -53,7 +53,7 @@ pub(super) struct Passed {
     pub(super) local: Result<(), NotLocal>,
 }
 
-/// Why a head gives no local trust, whoever's the connection is.
+/// Reason why a head gives no local trust, even on a connection of the daemon's own user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotLocal {
     /// The `Host` is one that is configured, not loopback's own.

@@ -31,7 +31,7 @@ pub(super) struct Relayed {
     platform: PlatformName,
     ended: bool,
     _caller: CallerGuard,
-    /// Beside the frames, since nobody asks for those while the caller does not read.
+    /// Beside the frames, which are not polled while the caller does not read.
     _revokes: Option<AbortOnDropHandle<()>>,
 }
 

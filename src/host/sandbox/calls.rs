@@ -250,7 +250,7 @@ pub(super) const CHECKED: &[Checked] = &[
     (SYS_fcntl, &[&[OneOf(1, FILE_CONTROLS)]]),
     (SYS_ioctl, &[&[OneOf(1, DEVICE_CONTROLS)]]),
     (SYS_socketpair, &[&[OneOf(0, &[AF_UNIX.cast_unsigned()]), OneOf(1, CONNECTED)]]),
-    // With an address it could reach a socket of somebody else.
+    // With an address it could reach the socket of another process.
     (SYS_sendto, &[&[OneOf(4, &[0])]]),
     (SYS_clone, &[&[Bits(0, NAMESPACES, 0)]]),
     (SYS_prctl, &[&[OneOf(0, PROCESS_CONTROLS)]]),

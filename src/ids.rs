@@ -1,7 +1,12 @@
 //! Names of things as types of their own, cheap to clone, checked where they enter.
 
-use serde::Serialize;
-use std::{borrow::Borrow, fmt, sync::Arc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    sync::Arc,
+};
 
 /// Most characters of a name that an outside party chooses.
 pub const NAME_CHARS_MAX: usize = 128;
@@ -29,6 +34,33 @@ pub fn check_name(text: &str) -> Result<(), BadName> {
         _ => Err(BadName::Character),
     }
 }
+
+/// Reads and describes a type that is a checked text, made by its `parse`.
+macro_rules! checked_text {
+    ($name:ident) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <Cow<'_, str>>::deserialize(deserializer)?;
+                $name::parse(&text).map_err(D::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string"})
+            }
+        }
+    };
+}
+pub(crate) use checked_text;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -58,6 +90,8 @@ macro_rules! name {
                 Arc::clone(&self.0)
             }
         }
+
+        checked_text!($name);
 
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {

@@ -1,6 +1,7 @@
 //! The map of `baa-conductor`: every module in one line. `docs/architecture.md` has the whole picture.
 
 pub mod actor_registry;
+pub mod api;
 pub mod app;
 pub mod bridge;
 pub mod cli;

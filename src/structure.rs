@@ -6,7 +6,7 @@
 //! actors    bridge  policy  relay  records  instructions  runs  events  system
 //!                                                     (each other only through what their mod.rs gives out)
 //! effects   store  host  codex  state_folder  extension  telemetry  watchdog  heap
-//! values    wire  platforms  sse  ids  terminal_text  …  and every settings.rs
+//! values    api  wire  platforms  sse  ids  terminal_text  …  and every settings.rs
 //! ```
 //!
 //! A module uses what stands in its own line or below, never above. The sources are read as tokens, so that comments
@@ -39,6 +39,7 @@ const LAYERS: &[(Layer, &[&str])] = &[
     (
         Layer::Values,
         &[
+            "api",
             "wire",
             "platforms",
             "sse",

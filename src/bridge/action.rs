@@ -5,10 +5,11 @@ use super::{assignment::Gone, directory::NoClient};
 use crate::{
     clock::WallMs,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
-    wire::{ActionCounts, ActionKind, ActionResult, PlatformResult, ShellRuntime},
+    wire::{ActionCounts, ActionKind, ActionResult, PlatformResult},
 };
-use serde::Serialize;
 use std::time::Duration;
+
+pub use crate::api::actions::{ActionOutcome as Done, ActionReport as ActionEntry, ActionTarget, Reconnected};
 
 /// An action that somebody wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,54 +36,6 @@ pub(super) struct Placed {
     pub(super) platform: Option<PlatformName>,
     pub(super) requested_client_id: Option<ClientId>,
     pub(super) reason: Option<String>,
-}
-
-/// What an action was aimed at; client and connection as the daemon knows them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ActionTarget {
-    /// Who performed it.
-    pub client_id: ClientId,
-    /// On which connection.
-    pub connection_id: ConnectionId,
-    /// In which app.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
-    /// The client that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requested_client_id: Option<String>,
-    /// The app that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requested_platform: Option<String>,
-}
-
-/// How an action went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ActionEntry {
-    /// Whether the extension took it on.
-    pub accepted: bool,
-    /// Whether it is done.
-    pub completed: bool,
-    /// Whether something went wrong.
-    pub failed: bool,
-    /// Which action; `null` when the extension reports one that nobody asked for without naming it.
-    pub action: Option<String>,
-    /// The type of the message that asked for it.
-    #[serde(rename = "type")]
-    pub message_type: Option<String>,
-    /// The daemon's id of the action.
-    pub request_id: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// When the result came, in Unix milliseconds.
-    pub received_at: WallMs,
-    /// What it was aimed at.
-    pub target: ActionTarget,
-    /// Counts over all platforms.
-    pub result: ActionCounts,
-    /// One entry a platform.
-    pub results: Vec<PlatformResult>,
-    /// The shell tabs afterwards.
-    pub shell_runtime: Vec<ShellRuntime>,
 }
 
 impl ActionEntry {
@@ -149,54 +102,6 @@ fn common_platform(results: &[PlatformResult]) -> Option<String> {
     results.iter().all(|result| result.platform.as_ref() == Some(first)).then(|| first.clone())
 }
 
-/// The client on its new connection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reconnected {
-    /// The new connection.
-    pub connection_id: ConnectionId,
-    /// Milliseconds from the order to the new `hello`.
-    pub after_ms: u64,
-}
-
-/// What became of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Done {
-    /// Whether the extension took it on.
-    pub accepted: bool,
-    /// Whether it is done.
-    pub completed: bool,
-    /// Whether something went wrong.
-    pub failed: bool,
-    /// Which action.
-    pub action: &'static str,
-    /// The type of the message that asked for it.
-    #[serde(rename = "type")]
-    pub message_type: &'static str,
-    /// Who performed it.
-    pub client_id: ClientId,
-    /// On which connection.
-    pub connection_id: ConnectionId,
-    /// When the message went out, in Unix milliseconds.
-    pub dispatched_at: WallMs,
-    /// The order's, else the result's.
-    pub platform: Option<String>,
-    /// The order's, else the result's.
-    pub reason: Option<String>,
-    /// The daemon's id of the action.
-    pub request_id: RequestId,
-    /// What it was aimed at.
-    pub target: ActionTarget,
-    /// Counts over all platforms.
-    pub result: ActionCounts,
-    /// One entry a platform.
-    pub results: Vec<PlatformResult>,
-    /// The shell tabs afterwards.
-    pub shell_runtime: Vec<ShellRuntime>,
-    /// The new connection, where that was waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reconnected: Option<Reconnected>,
-}
-
 impl Done {
     pub(super) fn new(placed: Placed, entry: ActionEntry, dispatched_at: WallMs) -> Self {
         let own_platform = placed.platform.map(|platform| platform.to_string());
@@ -204,8 +109,8 @@ impl Done {
             accepted: entry.accepted,
             completed: entry.completed,
             failed: entry.failed,
-            action: placed.kind.name(),
-            message_type: placed.kind.message_type(),
+            action: placed.kind.name().into(),
+            message_type: placed.kind.message_type().into(),
             client_id: entry.target.client_id.clone(),
             connection_id: entry.target.connection_id.clone(),
             dispatched_at,

@@ -1,6 +1,6 @@
 //! What the table says about one route: enough to serve it, to describe it, and to call it as an example.
 
-use super::{callers::Access, endpoint::Call, error::ApiError, reply::Reply};
+use super::{callers::Access, endpoint::Call, error::ApiError, operation::Operation, reply::Reply};
 use crate::{bridge::WS_PATH, config::Config};
 use futures_util::future::LocalBoxFuture;
 
@@ -27,6 +27,8 @@ pub struct Route {
     pub example: Example,
     /// What it does, in one sentence.
     pub summary: &'static str,
+    /// What it takes and answers.
+    pub operation: Operation,
     /// The path that callers of this one should move to.
     pub successor: Option<&'static str>,
     pub(super) handler: Handler,

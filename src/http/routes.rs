@@ -3,24 +3,41 @@
 //! One route, one entry, every part of it required:
 //!
 //! ```text
-//! "id" METHOD "/path" [Access, Kind, Surface, Feature] example(), module::handler, "What it does." => "/successor";
+//! "id" METHOD "/path" [Access, Kind, Surface, Feature] example(), module::handler, answers::<T>().parameters::<P>().body::<B>().fails(CODES),
+//! "What it does." => "/successor";
 //! ```
 //!
 //! The example is `plain()`, `at("/path/with/parts?and=query")`, `body(r#"{…}"#)` or `at(…).with(…)`; a successor stands
-//! with routes that callers should leave.
+//! with routes that callers should leave. The types of parameters, body and answer are those of `crate::api`.
 
 use super::{
     Core, actions, browser,
     callers::Access,
     claude, codex, describe,
     endpoint::{self, Known},
+    error::Code,
     events, extension, host, instructions, journal, messages, metrics, openapi,
     origins::Origins,
+    operation::{self, answers, answers_bare, answers_or_streams, answers_status, passes_on, serves, streams},
     page, pairings, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
     session, socket, state, status, system, tasks,
 };
-use crate::bridge::WS_PATH;
+use crate::{
+    api::{
+        actions::{ActionOutcome, ActionRequest, ClaudeOpened, ClaudeTabRequest},
+        browser::{BrowserState, BrowserStateParameters},
+        browser_request::{
+            BrowserRequest, BrowserRequestParameters, BrowserResponse, BrowserStreamEvent, CancelRequest,
+            CancelResponse, ClaudeRequest,
+        },
+        events::DaemonEvent,
+        policy::{ExplainParameters, ExplainedRequest, PolicyResetRequest, PolicyResetResult},
+        service::{ProbeAnswer, ProgramVersion, StatusPageParameters},
+        unconverted::*,
+    },
+    bridge::WS_PATH,
+};
 use actix_web::{HttpRequest, HttpResponse, guard, http::Method, web};
 use futures_util::future::LocalBoxFuture;
 use std::sync::Arc;
@@ -28,7 +45,7 @@ use std::sync::Arc;
 macro_rules! routes {
     ($(#[$meta:meta])* $vis:vis static $table:ident;
      $($id:literal $method:ident $path:tt [$access:ident, $kind:ident, $surface:ident, $feature:ident] $example:expr,
-       $handler:path, $summary:literal $(=> $successor:literal)?;)*) => {
+       $handler:path, $operation:expr, $summary:literal $(=> $successor:literal)?;)*) => {
         $(#[$meta])*
         $vis static $table: &[Route] = &[$(Route {
             id: $id,
@@ -40,6 +57,7 @@ macro_rules! routes {
             feature: Feature::$feature,
             example: $example,
             summary: $summary,
+            operation: $operation,
             successor: [$(Some($successor),)? None][0],
             handler: |call| Box::pin($handler(call)),
         },)*];
@@ -50,134 +68,278 @@ routes! {
     /// Every route there is.
     pub static ROUTES;
 
-    "service.health" GET "/health" [Open, Probe, Both, Always] plain(), probes::health, "Says that the process serves.";
-    "service.healthz" GET "/healthz" [Open, Probe, Both, Always] plain(), probes::health, "Says that the process serves.";
+    "service.health" GET "/health" [Open, Probe, Both, Always] plain(), probes::health,
+        answers::<ProbeAnswer>(),
+        "Says that the process serves.";
+    "service.healthz" GET "/healthz" [Open, Probe, Both, Always] plain(), probes::health,
+        answers::<ProbeAnswer>(),
+        "Says that the process serves.";
     "service.readyz" GET "/readyz" [Open, Probe, Both, Always]
-        plain(), probes::ready, "Says whether the store answers and the actors run.";
+        plain(), probes::ready,
+        answers::<ProbeAnswer>().fails(&[Code::StoreUnavailable, Code::NotReady]),
+        "Says whether the store answers and the actors run.";
     "service.version" GET "/version" [Open, Probe, Both, Always]
-        plain(), probes::version, "Names the program, its version and its protocol.";
+        plain(), probes::version,
+        answers::<ProgramVersion>(),
+        "Names the program, its version and its protocol.";
     "service.metrics" GET "/metrics" [Local, Probe, Both, Always]
-        plain(), metrics::show, "Shows what is counted, in Prometheus' text format.";
+        plain(), metrics::show,
+        serves(&["text/plain"]),
+        "Shows what is counted, in Prometheus' text format.";
     "discovery.describe" GET "/describe" [Local, Read, Both, Always]
-        plain(), describe::show, "Describes everything there is to call.";
+        plain(), describe::show,
+        answers::<ServiceDescription>(),
+        "Describes everything there is to call.";
     "discovery.describe.business" GET "/describe/business" [Local, Read, Both, Always]
-        plain(), describe::show_business, "Describes what callers of web apps need.";
+        plain(), describe::show_business,
+        answers::<ServiceDescription>(),
+        "Describes what callers of web apps need.";
     "discovery.describe.control" GET "/describe/control" [Local, Read, Both, Always]
-        plain(), describe::show_control, "Describes what changes the system.";
+        plain(), describe::show_control,
+        answers::<ServiceDescription>(),
+        "Describes what changes the system.";
     "discovery.capabilities" GET "/v1/capabilities" [Local, Read, Both, Always]
-        plain(), describe::show_capabilities, "Says what can be done and in which order to call.";
+        plain(), describe::show_capabilities,
+        answers::<ServiceDescription>(),
+        "Says what can be done and in which order to call.";
     "discovery.openapi" GET "/openapi.json" [Local, Read, Both, Always]
-        plain(), openapi::show, "Describes every route as an OpenAPI document.";
+        plain(), openapi::show,
+        answers_bare(),
+        "Describes every route as an OpenAPI document.";
     "discovery.docs" GET "/docs" [Local, Read, Both, Always]
-        plain(), openapi::show_page, "Shows the same document as a page.";
+        plain(), openapi::show_page,
+        serves(&["text/html"]),
+        "Shows the same document as a page.";
     "discovery.docs.style" GET "/docs/style.css" [Local, Read, Neither, Always]
-        plain(), openapi::style, "Hands out the style of that page.";
+        plain(), openapi::style,
+        serves(&["text/css"]),
+        "Hands out the style of that page.";
     "service.status" GET "/v1/status" [Local, Read, Both, Always]
-        plain(), status::show, "Says how the daemon is, in numbers.";
-    "page.root" GET "/" [Open, Read, Neither, Always] plain(), page::root, "Leads to the status page.";
+        plain(), status::show,
+        answers::<ServiceStatus>(),
+        "Says how the daemon is, in numbers.";
+    "page.root" GET "/" [Open, Read, Neither, Always] plain(), page::root,
+        answers_status(307, "Leads to the status page."),
+        "Leads to the status page.";
     "page.ui" GET "/v1/status/ui" [Open, Read, Neither, Always]
-        plain(), page::show, "The status page, for people; there is no data in it.";
+        plain(), page::show,
+        serves(&["text/html"]),
+        "The status page, for people; there is no data in it.";
     "page.asset" GET "/v1/status/ui/{asset}" [Open, Read, Neither, Always]
-        at("/v1/status/ui/page.css"), page::asset, "What the status page is made of.";
+        at("/v1/status/ui/page.css"), page::asset,
+        serves(&["text/css", "text/javascript", "image/svg+xml", "text/plain"])
+            .parameters::<StatusPageParameters>()
+            .fails(&[Code::NotFound]),
+        "What the status page is made of.";
     "session.begin" POST "/v1/session" [Open, Write, Neither, Always]
-        body(r#"{"code":"0123abcd"}"#), session::begin, "Logs the status page in by a code that is good for once.";
+        body(r#"{"code":"0123abcd"}"#), session::begin,
+        answers::<SessionStart>().body::<SessionStartRequest>().with_status(operation::WRONG_CODE),
+        "Logs the status page in by a code that is good for once.";
     "session.end" DELETE "/v1/session" [Local, Write, Neither, Always]
-        plain(), session::end, "Logs the status page out.";
+        plain(), session::end,
+        answers::<SessionEnd>(),
+        "Logs the status page out.";
     "session.codes" POST "/v1/session/codes" [Token, Write, Neither, Always]
-        plain(), session::issue, "Gives a code by which the status page logs in once.";
+        plain(), session::issue,
+        answers::<SessionCode>(),
+        "Gives a code by which the status page logs in once.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
-        plain(), state::show, "Shows clients, platforms and policy.";
+        plain(), state::show,
+        answers::<BrowserState<'static>>().parameters::<BrowserStateParameters>(),
+        "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]
         body(r#"{"platform":"claude","path":"/api/organizations"}"#), browser::request,
+        answers_or_streams::<BrowserResponse, BrowserStreamEvent>()
+            .parameters::<BrowserRequestParameters>()
+            .body::<BrowserRequest>()
+            .fails(operation::BROWSER_REQUEST),
         "Sends a request through a Firefox.";
     "browser.request.cancel" POST "/v1/browser/request/cancel" [Local, Write, Business, Always]
-        body(r#"{"platform":"claude","request_id":"my-request-1"}"#), browser::cancel, "Cancels a request.";
+        body(r#"{"platform":"claude","request_id":"my-request-1"}"#), browser::cancel,
+        answers::<CancelResponse>()
+            .body::<CancelRequest>()
+            .fails(&[Code::BrowserRequestNotFound, Code::BrowserRequestClientMismatch]),
+        "Cancels a request.";
     "browser.policy.explain" GET "/v1/browser/policy/explain" [Local, Read, Both, Always]
         at("/v1/browser/policy/explain?platform=claude"), policy::explain,
+        answers::<ExplainedRequest>().parameters::<ExplainParameters>().fails(&[
+            Code::PlatformNotSupported,
+            Code::BrowserClientNotFound,
+            Code::BrowserBridgeUnavailable,
+        ]),
         "Says what a request made now would meet, without making one.";
     "browser.policy.reset" POST "/v1/browser/policy/reset" [Token, Write, Control, Always]
         body(r#"{"platform":"claude"}"#), policy::reset,
+        answers::<PolicyResetResult>().body::<PolicyResetRequest>().fails(&[Code::PlatformNotSupported]),
         "Forgets failures, back-off and circuit of some or all targets and wakes who waited for them.";
     "browser.actions" POST "/v1/browser/actions" [Local, Write, Control, Always]
         body(r#"{"action":"tab_open","platform":"claude"}"#), actions::act,
+        answers::<ActionOutcome>().body::<ActionRequest>().fails(operation::ACTION),
         "Has a Firefox do something with its tabs or with itself.";
     "browser.claude.open" POST "/v1/browser/claude/open" [Local, Write, Business, Always]
-        plain(), claude::open, "Opens Claude's tab." => "/v1/browser/actions";
+        plain(), claude::open,
+        answers::<ClaudeOpened>().body::<ClaudeTabRequest>().fails(operation::ACTION),
+        "Opens Claude's tab." => "/v1/browser/actions";
     "browser.claude.send" POST "/v1/browser/claude/send" [Local, Write, Business, Always]
         body(r#"{"path":"/api/organizations","method":"GET"}"#), claude::send,
+        answers_or_streams::<BrowserResponse, BrowserStreamEvent>()
+            .parameters::<BrowserRequestParameters>()
+            .body::<ClaudeRequest>()
+            .fails(operation::BROWSER_REQUEST),
         "Sends a request to Claude." => "/v1/browser/request";
     "browser.claude.current" GET "/v1/browser/claude/current" [Local, Read, Business, Always]
-        plain(), claude::current, "Reads the conversation that is current in Claude.";
+        plain(), claude::current,
+        answers::<ClaudeConversation>()
+            .parameters::<ClaudeConversationParameters>()
+            .fails(operation::BROWSER_REQUEST),
+        "Reads the conversation that is current in Claude.";
     "browser.claude.reload" POST "/v1/browser/claude/reload" [Local, Write, Business, Always]
-        plain(), claude::reload, "Loads Claude's tab again." => "/v1/browser/actions";
+        plain(), claude::reload,
+        answers::<ActionOutcome>().body::<ClaudeTabRequest>().fails(operation::ACTION),
+        "Loads Claude's tab again." => "/v1/browser/actions";
     "browser.messages" GET "/v1/browser/messages" [Token, Read, Business, Always]
-        at("/v1/browser/messages?limit=5"), messages::list, "Lists final messages with their texts, newest first.";
+        at("/v1/browser/messages?limit=5"), messages::list,
+        answers::<MessageList>().parameters::<MessageListParameters>().fails(operation::STORE),
+        "Lists final messages with their texts, newest first.";
     "browser.pairings" GET "/v1/browser/pairings" [Token, Read, Control, Always]
-        plain(), pairings::list, "Lists the Firefoxes that are paired or wait for it, who asked last first.";
+        plain(), pairings::list,
+        answers::<PairingList>().fails(operation::STORE),
+        "Lists the Firefoxes that are paired or wait for it, who asked last first.";
     "browser.pairings.decide" POST "/v1/browser/pairings/{client_id}" [Token, Write, Control, Always]
         at("/v1/browser/pairings/firefox-1").with(r#"{"decision":"approve","code":"123456"}"#), pairings::decide,
+        answers::<Pairing>()
+            .parameters::<PairingParameters>()
+            .body::<PairingDecisionRequest>()
+            .fails(operation::RECORD)
+            .with_status(operation::WRONG_CODE),
         "Approves, by the code that it shows, or rejects a Firefox that waits for pairing.";
     "browser.pairings.forget" DELETE "/v1/browser/pairings/{client_id}" [Token, Write, Control, Always]
-        at("/v1/browser/pairings/firefox-1"), pairings::forget, "Forgets a Firefox and closes its connection.";
+        at("/v1/browser/pairings/firefox-1"), pairings::forget,
+        answers::<Pairing>().parameters::<PairingParameters>().fails(operation::RECORD),
+        "Forgets a Firefox and closes its connection.";
     "events" GET "/v1/events" [Local, Read, Both, Always]
-        plain(), events::follow, "Tells what happens, as it happens, as an event stream.";
+        plain(), events::follow,
+        streams::<DaemonEvent>(),
+        "Tells what happens, as it happens, as an event stream.";
     "browser.requests" GET "/v1/browser/requests" [Local, Read, Both, Always]
-        at("/v1/browser/requests?limit=5"), journal::list, "Lists requests, newest first.";
+        at("/v1/browser/requests?limit=5"), journal::list,
+        answers::<RequestList>().parameters::<RequestListParameters>().fails(operation::STORE),
+        "Lists requests, newest first.";
     "browser.requests.one" GET "/v1/browser/requests/{request_id}" [Local, Read, Both, Always]
-        at("/v1/browser/requests/my-request-1"), journal::one, "Shows one request.";
+        at("/v1/browser/requests/my-request-1"), journal::one,
+        answers::<RequestDetails>().parameters::<RequestParameters>().fails(operation::RECORD),
+        "Shows one request.";
     "system.state" GET "/v1/system/state" [Local, Read, Both, Always]
-        plain(), system::state, "Shows the mode of the system.";
+        plain(), system::state,
+        answers::<SystemState>().fails(operation::STORE),
+        "Shows the mode of the system.";
     "system.pause" POST "/v1/system/pause" [Local, Write, Control, Always]
-        body(r#"{"reason":"lunch"}"#), system::pause, "Lets live instructions wait.";
+        body(r#"{"reason":"lunch"}"#), system::pause,
+        answers::<SystemState>().body::<ModeChangeRequest>().fails(operation::STORE),
+        "Lets live instructions wait.";
     "system.drain" POST "/v1/system/drain" [Local, Write, Control, Always]
-        body(r#"{"reason":"update"}"#), system::drain, "Takes no new browser requests.";
+        body(r#"{"reason":"update"}"#), system::drain,
+        answers::<SystemState>().body::<ModeChangeRequest>().fails(operation::STORE),
+        "Takes no new browser requests.";
     "system.resume" POST "/v1/system/resume" [Local, Write, Control, Always]
-        plain(), system::resume, "Lets everything run again.";
+        plain(), system::resume,
+        answers::<SystemState>().body::<ModeChangeRequest>().fails(operation::STORE),
+        "Lets everything run again.";
     "tasks.list" GET "/v1/tasks" [Local, Read, Business, Always]
-        at("/v1/tasks?limit=5"), tasks::list, "Lists tasks, newest first.";
+        at("/v1/tasks?limit=5"), tasks::list,
+        answers::<TaskList>().parameters::<TaskListParameters>().fails(operation::STORE),
+        "Lists tasks, newest first.";
     "tasks.one" GET "/v1/tasks/{id}" [Local, Read, Business, Always]
-        at("/v1/tasks/task-1"), tasks::one, "Shows one task.";
+        at("/v1/tasks/task-1"), tasks::one,
+        answers::<TaskDetails>().parameters::<TaskParameters>().fails(operation::RECORD),
+        "Shows one task.";
     "tasks.logs" GET "/v1/tasks/{id}/logs" [Local, Read, Business, Always]
-        at("/v1/tasks/task-1/logs?limit=50"), tasks::logs, "Lists what happened to a task, newest first.";
+        at("/v1/tasks/task-1/logs?limit=50"), tasks::logs,
+        answers::<TaskLogList>().parameters::<TaskLogParameters>().fails(operation::RECORD),
+        "Lists what happened to a task, newest first.";
     "runs.list" GET "/v1/runs" [Local, Read, Neither, Always]
-        at("/v1/runs?limit=5"), tasks::runs, "Lists the runs of tasks, newest first.";
+        at("/v1/runs?limit=5"), tasks::runs,
+        answers::<RunList>().parameters::<RunListParameters>().fails(operation::STORE),
+        "Lists the runs of tasks, newest first.";
     "controllers.list" GET "/v1/controllers" [Local, Read, Both, Always]
-        plain(), system::controllers, "Shows this node.";
+        plain(), system::controllers,
+        answers::<ControllerList>().parameters::<ControllerListParameters>(),
+        "Shows this node.";
     "codex.status" GET "/v1/codex" [Token, Read, Business, Always]
-        plain(), codex::status, "Passes on to codexd: its status.";
+        plain(), codex::status,
+        passes_on().fails(operation::CODEXD),
+        "Passes on to codexd: its status.";
     "codex.sessions.list" GET "/v1/codex/sessions" [Token, Read, Business, Always]
-        plain(), codex::list, "Passes on to codexd: its sessions.";
+        plain(), codex::list,
+        passes_on().fails(operation::CODEXD),
+        "Passes on to codexd: its sessions.";
     "codex.sessions.create" POST "/v1/codex/sessions" [Token, Write, Business, Always]
-        body("{}"), codex::create, "Passes on to codexd: a new session.";
+        body("{}"), codex::create,
+        passes_on().body::<CodexSessionRequest>().fails(operation::CODEXD),
+        "Passes on to codexd: a new session.";
     "codex.sessions.read" GET "/v1/codex/sessions/{id}" [Token, Read, Business, Always]
-        at("/v1/codex/sessions/session-1"), codex::read, "Passes on to codexd: one session.";
+        at("/v1/codex/sessions/session-1"), codex::read,
+        passes_on().parameters::<CodexSessionParameters>().fails(operation::CODEXD),
+        "Passes on to codexd: one session.";
     "codex.turn" POST "/v1/codex/turn" [Token, Write, Business, Always]
-        body(r#"{"session_id":"session-1","input":"Hello"}"#), codex::turn, "Passes on to codexd: a turn.";
+        body(r#"{"session_id":"session-1","input":"Hello"}"#), codex::turn,
+        passes_on().body::<CodexTurnRequest>().fails(operation::CODEXD),
+        "Passes on to codexd: a turn.";
     "host.exec" POST "/v1/exec" [Token, Write, Control, HostOps]
         body(r#"{"command":"uname -a","timeout_ms":5000}"#), host::exec,
+        answers::<HostOperation>().body::<ExecRequest>().fails(&[
+            Code::RootRefused,
+            Code::SandboxUnavailable,
+            Code::StoreUnavailable,
+        ]),
         "Runs a command on this machine and answers with its output; nothing that it started outlives the call.";
     "host.files.read" POST "/v1/files/read" [Token, Read, Control, HostOps]
-        body(r#"{"path":"/etc/hostname"}"#), host::files_read, "Reads a file of this machine.";
+        body(r#"{"path":"/etc/hostname"}"#), host::files_read,
+        answers::<HostOperation>().body::<FileReadRequest>().fails(operation::HOST_FILE),
+        "Reads a file of this machine.";
     "host.files.write" POST "/v1/files/write" [Token, Write, Control, HostOps]
         body(r#"{"path":"/tmp/note.txt","content":"Hello","overwrite":true}"#), host::files_write,
+        answers::<HostOperation>().body::<FileWriteRequest>().fails(operation::HOST_FILE),
         "Writes a file of this machine, all of it or nothing.";
     "instructions.submit" POST "/v1/instructions/messages" [Token, Write, Control, Always]
         body(r#"{"platform":"claude","conversation_id":"c-1","assistant_message_id":"m-1","text":"```baa\n@conductor::status\n```","dry_run":true}"#),
-        instructions::submit, "Runs the instructions of a message, each once, or says what they would run.";
+        instructions::submit,
+        answers::<InstructionSubmission>().body::<InstructionMessageRequest>().fails(&[
+            Code::InstructionRejected,
+            Code::Overloaded,
+            Code::StoreUnavailable,
+        ]),
+        "Runs the instructions of a message, each once, or says what they would run.";
     "instructions.list" GET "/v1/instructions" [Token, Read, Control, Always]
-        at("/v1/instructions?status=pending_approval"), instructions::list, "Lists batches of instructions, newest first.";
+        at("/v1/instructions?status=pending_approval"), instructions::list,
+        answers::<InstructionBatchList>().parameters::<InstructionListParameters>().fails(operation::STORE),
+        "Lists batches of instructions, newest first.";
     "instructions.one" GET "/v1/instructions/{batch_id}" [Token, Read, Control, Always]
-        at("/v1/instructions/batch-1"), instructions::one, "Shows a batch, exactly what it runs and what came of it.";
+        at("/v1/instructions/batch-1"), instructions::one,
+        answers::<InstructionBatch>().parameters::<InstructionBatchParameters>().fails(operation::RECORD),
+        "Shows a batch, exactly what it runs and what came of it.";
     "instructions.approve" POST "/v1/instructions/{batch_id}/approve" [Token, Write, Control, Always]
         at("/v1/instructions/batch-1/approve").with(r#"{"reason":"as discussed"}"#), instructions::approve,
+        answers::<InstructionBatch>()
+            .parameters::<InstructionBatchParameters>()
+            .body::<InstructionDecisionRequest>()
+            .fails(operation::INSTRUCTION_DECISION),
         "Lets a batch run that waits for approval, as it was shown.";
     "instructions.reject" POST "/v1/instructions/{batch_id}/reject" [Token, Write, Control, Always]
         at("/v1/instructions/batch-1/reject").with(r#"{"reason":"not now"}"#), instructions::reject,
+        answers::<InstructionBatch>()
+            .parameters::<InstructionBatchParameters>()
+            .body::<InstructionDecisionRequest>()
+            .fails(operation::INSTRUCTION_DECISION),
         "Lets a batch that waits for approval never run.";
     "extension.xpi" GET "/extension.xpi" [Local, Read, Control, Always]
-        plain(), extension::xpi, "Hands out the Firefox extension with this daemon's address set, as an .xpi file.";
+        plain(), extension::xpi,
+        serves(&["application/x-xpinstall"]),
+        "Hands out the Firefox extension with this daemon's address set, as an .xpi file.";
     "browser.socket" GET WS_PATH [Open, Read, Neither, Always]
-        plain(), socket::open, "The WebSocket of the Firefox extension.";
+        plain(), socket::open,
+        answers_status(101, "The connection is the peers' WebSocket from here on."),
+        "The WebSocket of the Firefox extension.";
 }
 
 /// The methods that a path has, as `allow` names them.

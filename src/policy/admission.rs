@@ -1,56 +1,9 @@
 //! Decisions of the policy, in the form in which callers see them.
 
-use crate::{
-    clock::WallMs,
-    ids::{ClientId, PlatformName, RequestId},
-};
+use crate::clock::WallMs;
 use serde::Serialize;
 
-/// An admitted request and the delays it went through.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Admission {
-    /// Id of the request.
-    pub request_id: RequestId,
-    /// Platform of the request.
-    pub platform: PlatformName,
-    /// Client that performs the request.
-    pub target_client_id: ClientId,
-    /// Time of the application for a lease, in Unix milliseconds.
-    pub requested_at: WallMs,
-    /// Time of admission, in Unix milliseconds.
-    pub admitted_at: WallMs,
-    /// State of the target's circuit at admission.
-    pub circuit_state: CircuitState,
-    /// Milliseconds spent waiting for a slot.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub queue_delay_ms: i64,
-    /// Milliseconds spent waiting for the back-off to end.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub backoff_delay_ms: i64,
-    /// Milliseconds spent waiting for room in the platform's window.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub rate_limit_delay_ms: i64,
-    /// Milliseconds of random pause.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub jitter_delay_ms: i64,
-}
-
-fn is_zero(delay_ms: &i64) -> bool {
-    *delay_ms == 0
-}
-
-/// State of a target's circuit breaker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CircuitState {
-    /// Requests pass.
-    #[default]
-    Closed,
-    /// One request passes at a time, as a probe.
-    HalfOpen,
-    /// Requests are refused.
-    Open,
-}
+pub use crate::api::policy::{Admission, CircuitState, PolicyRule, WaitReason};
 
 /// Stage at which a request was still waiting when its time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,30 +13,6 @@ pub enum WaitStage {
     TargetSlot,
     /// Waiting for the platform's pacing.
     PlatformAdmission,
-}
-
-/// A rule that delays or refuses a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PolicyRule {
-    /// Every slot of the target is taken, or earlier requests wait for one.
-    Slot,
-    /// The target's queue is full.
-    QueueFull,
-    /// The circuit is half open and its probe has not ended yet.
-    CircuitProbe,
-    /// The circuit is open.
-    CircuitOpen,
-    /// The target backs off after a failure.
-    Backoff,
-    /// The platform's window is full, or earlier requests of the platform go first.
-    RateLimit,
-    /// The random pause before a dispatch.
-    Jitter,
-    /// The longest time that a request may wait.
-    WaiterTimeout,
-    /// The daemon keeps as many targets as it may.
-    TooManyTargets,
 }
 
 impl PolicyRule {
@@ -101,22 +30,6 @@ impl PolicyRule {
             PolicyRule::TooManyTargets => "too_many_targets",
         }
     }
-}
-
-/// One rule that a request still has to wait for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WaitReason {
-    /// The rule.
-    pub rule: PolicyRule,
-    /// Expected end, in Unix milliseconds, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<WallMs>,
-    /// Expected remaining time, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_ms: Option<u64>,
-    /// Position in the queue, counted from 1, where there is a queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub position: Option<usize>,
 }
 
 impl WaitReason {

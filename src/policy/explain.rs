@@ -10,22 +10,11 @@ use crate::{
     clock::{Moment, WallMs},
     ids::{ClientId, PlatformName},
 };
-use serde::Serialize;
 
-/// Predicted outcome of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PredictedOutcome {
-    /// It would be dispatched at once.
-    Admit,
-    /// It would wait.
-    Wait,
-    /// It would be refused.
-    Refuse,
-}
+pub use crate::api::policy::PredictedOutcome;
 
 /// Prediction for a request made now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyExplanation {
     /// Client that would perform it.
     pub client_id: ClientId,

@@ -16,14 +16,13 @@ use super::{
 };
 use crate::{
     actor_registry::{ActorRegistry, LoadCounter},
-    clock::{Clock, WallMs},
+    clock::Clock,
     events,
     ids::{ClientId, PlatformName, RequestId},
 };
 use actix::prelude::*;
 use futures_util::future::join_all;
 use rand::{SeedableRng, rngs::StdRng};
-use serde::Serialize;
 use std::{
     sync::{
         Arc,
@@ -31,6 +30,8 @@ use std::{
     },
     time::Duration,
 };
+
+pub use crate::api::policy::{PlatformPacingView, PolicySummary};
 
 /// A request's application for a lease.
 #[derive(Debug)]
@@ -94,36 +95,6 @@ impl PlatformPacers {
         };
         pacers.get_or_start(platform, start).ok()
     }
-}
-
-/// Pacing state of one platform, as shown to the operator.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PlatformPacingView {
-    /// Name of the platform.
-    pub platform: PlatformName,
-    /// Time of the last dispatch, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_dispatched_at: Option<WallMs>,
-    /// Dispatches within the pacing window.
-    pub recent_dispatch_count: usize,
-    /// Requests waiting for their turn.
-    pub waiting: usize,
-    /// When the window has room again, in Unix milliseconds; absent while it has room.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_slot_at: Option<WallMs>,
-}
-
-/// Totals over all targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PolicySummary {
-    /// Number of targets.
-    pub targets: usize,
-    /// Requests waiting for a slot, a back-off or pacing.
-    pub waiting: usize,
-    /// Requests that are dispatched and not finished.
-    pub in_flight: usize,
-    /// Targets whose circuit is open.
-    pub open_circuits: usize,
 }
 
 impl PolicyHub {

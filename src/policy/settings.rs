@@ -9,7 +9,7 @@ macro_rules! group {
     ($(#[$doc:meta])* $name:ident, $part:ident { $($(#[$meta:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         settings! {
             $(#[$doc])*
-            #[derive(Copy, Eq)]
+            #[derive(Copy, Eq, schemars::JsonSchema)]
             $name { $($(#[$meta])* $field: $type = $default,)* }
         }
 
@@ -117,7 +117,8 @@ group! {
 }
 
 /// The limits that hold for one platform; serializes as `policy.defaults` shows them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
 pub struct PolicyLimits {
     pub backoff: Backoff,

@@ -1,19 +1,8 @@
 //! Status of a login, derived from what was seen, when, and which clients are connected. Pure.
 
 use crate::{bridge::LoginState, clock::WallMs, wire::Freshness};
-use serde::{Deserialize, Serialize};
 
-/// Status of a login, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoginStatus {
-    /// The client is connected and has seen the login recently.
-    Fresh,
-    /// The client is disconnected or has not seen the login for a while.
-    Stale,
-    /// The login was not seen for long, or is known to have ended.
-    Lost,
-}
+pub use crate::api::records::{LoginStatus, LoginStatusCounts};
 
 impl LoginStatus {
     const ALL: [LoginStatus; 3] = [LoginStatus::Fresh, LoginStatus::Stale, LoginStatus::Lost];
@@ -88,17 +77,6 @@ impl LoginAgeLimits {
         };
         sighting.reported.map_or(follows, |reported| follows.max(reported.into()))
     }
-}
-
-/// Number of records by status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LoginStatusCounts {
-    /// Fresh records.
-    pub fresh: usize,
-    /// Stale records.
-    pub stale: usize,
-    /// Lost records.
-    pub lost: usize,
 }
 
 impl LoginStatusCounts {

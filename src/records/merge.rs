@@ -1,7 +1,7 @@
 //! Merges the reports of connected clients and stored rows into records and counts. Pure.
 
 use super::{
-    login_status::{LoginAgeLimits, LoginSighting, LoginStatusCounts},
+    login_status::{LoginAgeLimits, LoginSighting},
     reader::RecordFilter,
     record::{LiveState, LoginRecord, PersistedState, RecordView},
 };
@@ -10,37 +10,9 @@ use crate::{
     clock::WallMs,
     store::logins::StoredLogin,
 };
-use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-/// Counts of all matching records, shown or not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RecordSummary {
-    /// Records reported by connected clients.
-    pub active_records: usize,
-    /// Records that match the filter.
-    pub matched_records: usize,
-    /// Records known from the store only.
-    pub persisted_only_records: usize,
-    /// Shell tabs of the matching connected clients.
-    pub runtime_counts: RuntimeCounts,
-    /// Records by status.
-    pub status_counts: LoginStatusCounts,
-    /// Why the store could not be read; then only live records are shown and counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub persisted_error: Option<String>,
-}
-
-/// Counts of shell tabs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RuntimeCounts {
-    /// Existing tabs.
-    pub actual: usize,
-    /// Desired tabs.
-    pub desired: usize,
-    /// Tabs that differ from the desired state.
-    pub drift: usize,
-}
+pub use crate::api::records::{RecordSummary, RuntimeCounts};
 
 /// Input of a merge.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +83,7 @@ pub(super) fn merge<'a>(
         .map(|row| sources.record(key(row), &RecordParts { row: Some(row), ..RecordParts::default() }));
     // A record may have become lost since the store was read.
     records.extend(others.filter(|record| filter.status.is_none_or(|wanted| wanted == record.status)));
-    records.sort_by(|a, b| (a.platform, a.client_id, a.account).cmp(&(b.platform, b.client_id, b.account)));
+    records.sort_by(|a, b| (&a.platform, &a.client_id, &a.account).cmp(&(&b.platform, &b.client_id, &b.account)));
     (records, summary)
 }
 
@@ -152,10 +124,10 @@ impl<'a> RecordSources<'a> {
             reported: part.credentials.map(|c| c.freshness).or_else(|| part.row?.freshness),
         };
         LoginRecord {
-            platform,
-            client_id,
-            account,
-            host: self.host,
+            platform: platform.into(),
+            client_id: client_id.into(),
+            account: account.map(Cow::Borrowed),
+            host: self.host.into(),
             status: self.ages.status(sighting, self.now),
             view: match (is_live, part.row) {
                 (true, Some(_)) => RecordView::ActiveAndPersisted,
@@ -164,10 +136,10 @@ impl<'a> RecordSources<'a> {
             },
             is_active_client: self.bridge.active_client_id.as_ref().is_some_and(|id| id.as_str() == client_id),
             live: part.client.filter(|_| is_live).map(|client| LiveState {
-                connection_id: &client.connection_id,
-                credentials: part.credentials,
-                request_hooks: part.hooks,
-                shell_runtime: client.session.shell_runtime.iter().find(|tab| tab.platform == platform),
+                connection_id: Cow::Borrowed(&client.connection_id),
+                credentials: part.credentials.map(Cow::Borrowed),
+                request_hooks: part.hooks.map(Cow::Borrowed),
+                shell_runtime: client.session.shell_runtime.iter().find(|tab| tab.platform == platform).map(Cow::Borrowed),
             }),
             persisted: part.row.map(PersistedState::from),
         }

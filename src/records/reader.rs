@@ -13,8 +13,9 @@ use crate::{
         logins::{self, OtherLogins, StoredLogin},
     },
 };
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+pub use crate::api::records::RecordFilter;
 
 /// Default number of stored records per page, of clients that are not connected.
 pub const LIMIT_DEFAULT: usize = 1_000;
@@ -22,31 +23,6 @@ pub const LIMIT_DEFAULT: usize = 1_000;
 pub const LIMIT_MAX: usize = 10_000;
 /// Most stored endpoints in one answer, for connected and for other clients each; some megabytes.
 const ENDPOINTS_MAX: usize = 20_000;
-
-/// Filter for records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordFilter {
-    /// Only this platform.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub platform: Option<String>,
-    /// Only this account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// Only this client.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-    /// Only this host; the daemon knows its own only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// Only this status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<LoginStatus>,
-    /// Only stored records before this position: the `next_before` of an earlier page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<i64>,
-    /// Most stored records of clients that are not connected.
-    pub limit: usize,
-}
 
 impl RecordFilter {
     pub(super) fn matches(&self, platform: &str, account: Option<&str>) -> bool {

@@ -9,14 +9,7 @@ use crate::{
 use bytestring::ByteString;
 use std::{borrow::Cow, time::Duration};
 
-/// Form in which the caller wants the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponseMode {
-    /// The whole answer at once.
-    Buffered,
-    /// Server-sent events.
-    Sse,
-}
+pub use crate::api::browser_request::ResponseMode;
 
 impl ResponseMode {
     /// Returns the name of the mode in the API.

@@ -10,7 +10,8 @@ mod write;
 pub(crate) mod tests;
 
 use crate::{bridge::settings::LoginState, clock::WallMs, wire::Freshness};
-use serde::Serialize;
+
+pub use crate::api::records::StoredEndpoint as EndpointRow;
 use std::{collections::HashMap, sync::Arc};
 
 pub use read::{
@@ -70,19 +71,6 @@ pub struct EndpointPart {
     pub updated_at: WallMs,
     /// Whether a prompt template was learned.
     pub prompt_template: bool,
-}
-
-/// One endpoint. Times are Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EndpointRow {
-    /// HTTP method.
-    pub method: String,
-    /// Path, with ids replaced by `{id}`.
-    pub path: String,
-    /// First sight; the smallest of several times.
-    pub first_seen_at: WallMs,
-    /// Last sight; the largest of several times.
-    pub last_seen_at: WallMs,
 }
 
 /// Limits of stored logins.

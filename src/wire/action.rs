@@ -5,7 +5,8 @@ use super::{
     session::NAME_BYTES_MAX,
     shell_runtime::{self, ENTRIES_MAX, ShellRuntime},
 };
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Most bytes of a reason that are kept.
 const REASON_BYTES_MAX: usize = 2 << 10;
@@ -68,29 +69,29 @@ pub struct ActionTarget {
 }
 
 /// Result of an action on one platform.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlatformResult {
     /// Whether it succeeded.
     pub ok: bool,
     /// Platform.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// Whether a tab was restored.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<bool>,
     /// Why the platform was skipped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
     /// Id of the tab.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tab_id: Option<i64>,
     /// Shell tab after the action.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell_runtime: Option<ShellRuntime>,
 }
 
 /// Counts over all platforms of an action.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActionCounts {
     /// Existing tabs.
     pub actual_count: u64,

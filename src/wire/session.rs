@@ -6,7 +6,8 @@ use super::{
     shell_runtime::{self, ShellRuntime},
 };
 use crate::ids::ClientId;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Most entries of a list in one message.
@@ -51,7 +52,7 @@ impl Hello {
 }
 
 /// The extension's judgement of a login.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Freshness {
     /// Seen and used recently.
@@ -131,17 +132,17 @@ pub struct ApiEndpoints {
 }
 
 /// One endpoint of a platform.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointMetadata {
     /// HTTP method.
     pub method: String,
     /// Path.
     pub path: String,
     /// First sight, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen_at: Option<i64>,
     /// Last sight, in Unix milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<i64>,
 }
 

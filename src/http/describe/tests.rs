@@ -7,6 +7,7 @@ use crate::{
     host::{self, Host},
     http::{
         callers::Access,
+        operation::answers_bare,
         route::{Feature, Features, Route, at, body, plain},
         routes::ROUTES,
         settings::LocalTrust,
@@ -31,6 +32,7 @@ const fn route(id: &'static str, method: &'static str, path: &'static str, acces
         feature: Feature::Always,
         example: plain(),
         summary: "Does it.",
+        operation: answers_bare(),
         successor: None,
         handler: |call| Box::pin(nothing(call)),
     }

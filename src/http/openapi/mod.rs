@@ -1,32 +1,35 @@
-//! `GET /openapi.json` and `GET /docs`: every route with its parameters, bodies, answers and errors.
+//! `GET /openapi.json` and `GET /docs`: every route with its parameters, bodies, answers and errors, made from the types
+//! that the table of routes names.
 //!
-//! A route of the table is documented by an [`Operation`] of the same id in the file of its resource here; a test finds a
-//! route without one, and another sends each example to a daemon and holds the answer against its schema.
+//! A test sends each example of the table to a daemon and holds the answer against its schema.
 
-mod browser;
-mod control;
 mod page;
-mod service;
-mod shape;
-
+mod schemas;
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod tests;
 
 pub(super) use page::{show as show_page, style};
+pub(super) use schemas::{DescriptionFiller, SchemaCollector};
+#[cfg(test)]
+pub(super) use schemas::camel_case;
 
 use super::{
     Core,
     callers::Access,
     endpoint::Call,
     error::{ApiError, Code},
+    operation::{AnswerSchema, FieldsSchema, Operation},
     reply::{self, Reply},
     route::Route,
     routes::ROUTES,
     settings::LocalTrust,
 };
+use crate::api::envelope::FailureEnvelope;
 use actix_web::{HttpResponse, http::header};
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
-use shape::{Answer, Operation};
 use std::collections::BTreeMap;
 
 /// What any route may answer, since it is decided before its handler is asked, or is a fault of the daemon.
@@ -42,19 +45,13 @@ const OF_ALL: &[Code] = &[
     Code::InternalError,
 ];
 
-/// What is said of a route.
-fn operation(route: &Route) -> Option<&'static Operation> {
-    let mut all = service::OPERATIONS.iter().chain(browser::OPERATIONS).chain(control::OPERATIONS);
-    all.find(|operation| operation.id == route.id)
-}
-
 /// The document of the routes that are there.
-fn document(routes: &[&'static Route], origin: &str, trust: LocalTrust) -> Value {
+fn document(routes: &[&'static Route], origin: &str, trust: LocalTrust, filler: DescriptionFiller) -> Value {
     let mut paths = Map::new();
+    let mut schemas = SchemaCollector::new(filler);
     for route in routes {
-        let Some(operation) = operation(route) else { continue };
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method.to_ascii_lowercase()] = entry(route, operation, trust);
+        path[route.method.to_ascii_lowercase()] = operation(route, trust, &mut schemas);
     }
     json!({
         "openapi": "3.1.0",
@@ -66,65 +63,106 @@ fn document(routes: &[&'static Route], origin: &str, trust: LocalTrust) -> Value
         },
         "servers": [{"url": origin}],
         "paths": paths,
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": schemas.components(),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
     })
 }
 
-fn entry(route: &Route, operation: &Operation, trust: LocalTrust) -> Value {
-    let parameters: Vec<_> = operation.parameters.iter().map(|field| field.parameter(route.path)).collect();
+fn operation(route: &Route, trust: LocalTrust, schemas: &mut SchemaCollector) -> Value {
     let security = match (route.access, trust) {
         (Access::Open, _) => json!([]),
         (Access::Local, LocalTrust::SameUser | LocalTrust::Loopback) => json!([{}, {"bearer": []}]),
         (Access::Local, LocalTrust::None) | (Access::Token, _) => json!([{"bearer": []}]),
     };
-    let mut entry = json!({
+    let mut operation = json!({
         "operationId": route.id,
         "summary": route.summary,
-        "parameters": parameters,
+        "parameters": route.operation.parameters.map_or_else(Vec::new, |of| parameters(route, &of, schemas)),
         "security": security,
-        "responses": responses(operation),
+        "responses": responses(&route.operation, schemas),
     });
-    if !operation.body.is_empty() {
-        let schema = shape::object(operation.body);
-        let required = schema["required"].as_array().is_some_and(|required| !required.is_empty());
-        let mut content = json!({"schema": schema});
+    if let Some(body) = route.operation.body {
+        let required = is_any_required(&schemas.body_fields(&body));
+        let mut content = json!({"schema": schemas.body(&body)});
         if let Ok(example) = serde_json::from_str::<Value>(route.example.body) {
             content["example"] = example;
         }
-        entry["requestBody"] = json!({"required": required, "content": {"application/json": content}});
+        operation["requestBody"] = json!({"required": required, "content": {"application/json": content}});
     }
     if route.successor.is_some() {
-        entry["deprecated"] = true.into();
+        operation["deprecated"] = true.into();
     }
-    entry
+    operation
 }
 
-fn responses(operation: &Operation) -> Value {
+fn is_any_required(schema: &Value) -> bool {
+    schema["required"].as_array().is_some_and(|required| !required.is_empty())
+}
+
+/// Parts of the path and parameters of the query, in the order of their declaration.
+fn parameters(route: &Route, of: &FieldsSchema, schemas: &mut SchemaCollector) -> Vec<Value> {
+    let all = schemas.parameters(of);
+    let parameter = |names: &&[&str]| {
+        let (name, mut schema) = (names[0], all["properties"][names[0]].clone());
+        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        let in_path = route.path.contains(&format!("{{{name}}}"));
+        let required = all["required"].as_array().is_some_and(|required| required.iter().any(|one| one == name));
+        json!({
+            "name": name,
+            "in": if in_path { "path" } else { "query" },
+            "required": in_path || required,
+            "description": description,
+            "schema": schema,
+        })
+    };
+    of.fields.iter().map(parameter).collect()
+}
+
+/// The content of a success with this data, and with the example that its type has.
+fn enveloped(data: &Value) -> Value {
+    json!({"application/json": {"schema": {
+        "type": "object",
+        "properties": {"ok": {"const": true}, "request_id": {"type": "string"}, "data": data},
+        "required": ["ok", "request_id", "data"],
+        "additionalProperties": false,
+    }}})
+}
+
+/// The schema of a failure with one of these codes. `named`: or with one that begins with a platform's name.
+fn failure(codes: &[&str], named: bool, schemas: &mut SchemaCollector) -> Value {
+    let mut schema = schemas.answer(SchemaGenerator::subschema_for::<FailureEnvelope<'static>>);
+    let mut error = json!({"enum": codes});
+    if named {
+        error = json!({"anyOf": [error, {"pattern": "^.+_(credentials|template)_unavailable$"}]});
+    }
+    schema["properties"] = json!({"error": error});
+    schema
+}
+
+fn responses(operation: &Operation, schemas: &mut SchemaCollector) -> Value {
     let mut responses = Map::new();
-    let enveloped =
-        |data: &Value, example: &str| json!({"schema": shape::success(data), "example": shape::example(example)});
+    let events = |schema: Value| json!({"type": "string", "description": "Server-sent events.", "x-events": schema});
     let (status, description, content) = match &operation.answer {
-        Answer::Data(fields, example) => {
-            (200, "Done.", json!({"application/json": enveloped(&shape::object(fields), example)}))
-        }
-        Answer::DataOrEvents(fields, example) => {
-            let content = json!({
-                "application/json": enveloped(&shape::object(fields), example),
-                "text/event-stream": {"schema": {"type": "string"}},
-            });
+        AnswerSchema::Data(data) => (200, "Done.", enveloped(&schemas.answer(*data))),
+        AnswerSchema::DataOrEvents(data, event) => {
+            let mut content = enveloped(&schemas.answer(*data));
+            content["text/event-stream"] = json!({"schema": events(schemas.answer(*event))});
             (200, "Done; or, where events were asked for, the stream of them.", content)
         }
-        Answer::PassedOn(example) => (200, "Done.", json!({"application/json": enveloped(&json!({}), example)})),
-        Answer::Bare(example) => {
-            let example: Value = serde_json::from_str(example).unwrap_or_default();
-            let content = json!({"schema": {"type": "object"}, "example": example});
-            (200, "Done, without the envelope.", json!({"application/json": content}))
+        AnswerSchema::Events(event) => {
+            (200, "The stream.", json!({"text/event-stream": {"schema": events(schemas.answer(*event))}}))
         }
-        Answer::Media(kinds) => {
+        AnswerSchema::PassedOn => (200, "Done.", enveloped(&json!({}))),
+        AnswerSchema::Bare => {
+            (200, "Done, without the envelope.", json!({"application/json": {"schema": {"type": "object"}}}))
+        }
+        AnswerSchema::Media(kinds) => {
             let kinds = kinds.iter().map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}})));
             (200, "Done.", Value::Object(kinds.collect()))
         }
-        Answer::Empty(status, description) => (*status, *description, Value::Null),
+        AnswerSchema::Empty(status, description) => (*status, *description, Value::Null),
     };
     let mut success = json!({"description": description});
     if !content.is_null() {
@@ -133,7 +171,7 @@ fn responses(operation: &Operation) -> Value {
     responses.insert(status.to_string(), success);
     for (status, codes) in failures(operation) {
         let named = status == "409" && operation.codes.contains(&Code::TemplateUnavailable);
-        let content = json!({"application/json": {"schema": shape::failure(&codes, named)}});
+        let content = json!({"application/json": {"schema": failure(&codes, named, schemas)}});
         responses.insert(status, json!({"description": codes.join(", "), "content": content}));
     }
     Value::Object(responses)
@@ -176,7 +214,8 @@ fn failures(operation: &Operation) -> BTreeMap<String, Vec<&'static str>> {
 
 /// The document of a daemon.
 fn of(core: &Core) -> Value {
-    document(&core.features.served(ROUTES), &core.bridge.identity().local_api_base, core.callers.trust())
+    let filler = DescriptionFiller::new(core.bridge.settings());
+    document(&core.features.served(ROUTES), &core.bridge.identity().local_api_base, core.callers.trust(), filler)
 }
 
 /// `GET /openapi.json`.

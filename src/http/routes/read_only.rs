@@ -20,8 +20,9 @@ routes! {
     static OWN;
 
     "service.status" GET "/v1/status" [Local, Read, Neither, Always]
-        plain(), status::show_older, "Says how the daemon is, in numbers, in older spellings as well.";
-    "page.older" GET "/ui" [Open, Read, Neither, Always] plain(), page, "Leads to the status page.";
+        plain(), status::show_older, answers::<ServiceStatus>(), "Says how the daemon is, in numbers, in older spellings as well.";
+    "page.older" GET "/ui" [Open, Read, Neither, Always] plain(), page,
+        answers_status(302, "Leads to the status page."), "Leads to the status page.";
 }
 
 /// `GET /ui`.

@@ -4,8 +4,10 @@
 //! rejected: browsers and servers remove `.` and `..` from a path however they are encoded, and a server may stop at a
 //! NUL.
 
-use serde::Serialize;
-use std::{fmt, sync::Arc};
+use crate::ids::checked_text;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// Most bytes of an id.
 pub const ID_BYTES_MAX: usize = 256;
@@ -31,6 +33,8 @@ pub enum AppIdError {
     #[error("must not be or hold a path segment of dots")]
     Dots,
 }
+
+checked_text!(AppId);
 
 impl AppId {
     /// Checks a text from outside.

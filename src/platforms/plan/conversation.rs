@@ -6,7 +6,8 @@ use super::{
     timestamp,
 };
 use crate::{clock::WallMs, platforms::json, wire::JsonObject};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const LISTS: &[&str] = &["chat_conversations", "conversations", "items", "entries", "data"];
 const MARKS: MarkFields = &["is_current", "current", "selected", "active"];
@@ -15,7 +16,7 @@ const CREATED: &[&str] = &["created_at", "createdAt", "inserted_at", "insertedAt
 const UPDATED: &[&str] = &["updated_at", "updatedAt", "last_updated_at", "lastUpdatedAt"];
 
 /// A conversation; of one that the caller named only the id is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Conversation {
     /// Id of the conversation.
     pub conversation_id: AppId,

@@ -5,13 +5,14 @@ use super::{
     list_entries::{self, MarkFields, list},
 };
 use crate::{platforms::json, wire::JsonObject};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const LISTS: &[&str] = &["organizations", "items", "entries", "data"];
 const MARKS: MarkFields = &["is_default", "default", "selected", "active"];
 
 /// An organization of the login.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Organization {
     /// Id of the organization.
     pub organization_id: AppId,

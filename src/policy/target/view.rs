@@ -2,65 +2,11 @@
 
 use crate::{
     clock::{Moment, WallMs},
-    ids::{ClientId, PlatformName, RequestId},
-    policy::{admission::CircuitState, deadline::Deadline, lease::ActivityKind, target_health::TargetHealth},
+    ids::{ClientId, PlatformName},
+    policy::{deadline::Deadline, lease::ActivityKind, target_health::TargetHealth},
 };
-use serde::Serialize;
 
-/// State of one target, as shown to the operator. Times are Unix milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TargetView {
-    /// Client of the target.
-    pub client_id: ClientId,
-    /// Platform of the target.
-    pub platform: PlatformName,
-    /// State of the circuit.
-    pub circuit_state: CircuitState,
-    /// Requests holding a slot.
-    pub in_flight: usize,
-    /// Those of them that wait for back-off or pacing.
-    #[serde(skip)]
-    pub held_back: usize,
-    /// Requests waiting for a slot.
-    pub waiting: usize,
-    /// Failures since the last success.
-    pub consecutive_failures: u32,
-    /// End of the back-off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backoff_until: Option<WallMs>,
-    /// When an open circuit admits a probe.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub circuit_retry_at: Option<WallMs>,
-    /// Error code of the last failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-    /// Time of the last failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_failure_at: Option<WallMs>,
-    /// Time of the last success.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_success_at: Option<WallMs>,
-    /// Time of the last activity of any request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_activity_at: Option<WallMs>,
-    /// Kind of that activity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_activity_reason: Option<&'static str>,
-    /// Number of revoked leases.
-    pub stale_sweep_count: u64,
-    /// Time of the last revocation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_stale_sweep_at: Option<WallMs>,
-    /// How long that lease had been idle, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_stale_sweep_idle_ms: Option<i64>,
-    /// Request of that lease.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_stale_sweep_request_id: Option<RequestId>,
-    /// What triggered the sweep, and why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_stale_sweep_reason: Option<String>,
-}
+pub use crate::api::policy::TargetView;
 
 /// State that only a running target has.
 #[derive(Debug, Default)]
@@ -95,7 +41,7 @@ impl TargetView {
             last_failure_at: health.last_failure_at,
             last_success_at: health.last_success_at,
             last_activity_at: counts.activity.map(|(at, _)| at),
-            last_activity_reason: counts.activity.map(|(_, reason)| reason.name()),
+            last_activity_reason: counts.activity.map(|(_, reason)| reason.name().into()),
             stale_sweep_count: health.sweep_count,
             last_stale_sweep_at: sweep.map(|sweep| sweep.at),
             last_stale_sweep_idle_ms: sweep.map(|sweep| sweep.idle_ms),

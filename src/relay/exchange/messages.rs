@@ -2,13 +2,14 @@
 
 use super::Exchange;
 use crate::{
+    api::browser_request::{CancelKind, CancelStatus},
     bridge::Report,
     faults,
     ids::ClientId,
     policy::{LeaseVerdict, PendingLease, WaitReason},
     relay::{
         JournalEntry,
-        cancel::{CancelError, CancelRequested, CancelResponse, CancelledInQueue},
+        cancel::{CancelError, CancelResponse},
         request_error::RequestError,
         request_state::CancelOutcome,
     },
@@ -99,24 +100,21 @@ impl Handler<CancelExchange> for Exchange {
             CancelOutcome::Late => Err(CancelError::NotFound),
             CancelOutcome::Queued => {
                 self.end(Err(RequestError::Cancelled), false, ctx);
-                let (status, kind) = ("cancelled", "queue_cancel");
-                Ok(CancelResponse::Queued(CancelledInQueue { status, kind, request_id, platform, reason }))
+                Ok(CancelResponse::queued(request_id, platform, reason))
             }
             CancelOutcome::Again => self.cancelled.as_deref().cloned().ok_or(CancelError::NotFound),
             CancelOutcome::First => {
                 let client = self.client.as_ref().ok_or(CancelError::NotFound)?;
-                let answer = CancelResponse::InFlight(CancelRequested {
-                    client_id: client.client_id.clone(),
-                    connection_id: client.connection_id.clone(),
-                    dispatched_at: self.dispatched_at,
-                    platform,
-                    reason,
-                    request_id,
-                    status: "cancel_requested",
-                    kind: "request_cancel",
-                });
-                if let (Some(dispatched), CancelResponse::InFlight(told)) = (&self.dispatched, &answer) {
-                    dispatched.cancel(&told.reason);
+                let answer = CancelResponse {
+                    status: CancelStatus::CancelRequested,
+                    kind: CancelKind::RequestCancel,
+                    client_id: Some(client.client_id.clone()),
+                    connection_id: Some(client.connection_id.clone()),
+                    dispatched_at: Some(self.dispatched_at),
+                    ..CancelResponse::queued(request_id, platform, reason)
+                };
+                if let Some(dispatched) = &self.dispatched {
+                    dispatched.cancel(&answer.reason);
                 }
                 self.cancelled = Some(Box::new(answer.clone()));
                 self.arm(ctx);

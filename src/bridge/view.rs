@@ -1,9 +1,6 @@
 //! The bridge as it is shown: to the operator whole, to a client with itself alone.
 
-use crate::{
-    clock::WallMs,
-    ids::ClientId,
-};
+use crate::{clock::WallMs, ids::ClientId};
 use serde::Serialize;
 
 pub use crate::api::browser::{BridgeStatus, BridgeView, ClientView};

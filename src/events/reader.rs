@@ -1,9 +1,8 @@
 //! A reader of the event bus: the next id to read and a waker.
 
 use super::bus::{BusEvent, BusState, lock};
-use crate::sse;
+use crate::{api::events::EventGap, sse};
 use bytes::Bytes;
-use serde::Serialize;
 use std::{
     fmt,
     sync::{Arc, Mutex},
@@ -38,16 +37,6 @@ pub struct EventReader {
     /// Whether an unknown number of events was missed.
     lost: bool,
     _token: TaskTrackerToken,
-}
-
-/// Data of a `gap`.
-#[derive(Serialize)]
-struct EventGap {
-    /// Number of missed events; absent if unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missed: Option<u64>,
-    /// Id of the next event.
-    next_id: u64,
 }
 
 impl EventReader {

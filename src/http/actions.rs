@@ -6,10 +6,7 @@ use super::{
     fields,
     reply::Reply,
 };
-use crate::{
-    bridge::{Done, Order},
-    wire::ActionKind,
-};
+use crate::{api::actions::ActionOutcome, bridge::Order, wire::ActionKind};
 use std::time::Duration;
 
 /// Has an action done.
@@ -20,7 +17,7 @@ pub(super) async fn act(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// Has it done; what went wrong in the browser is part of what came of it.
-pub(super) async fn perform(call: &Call, order: Order) -> Result<Done, ApiError> {
+pub(super) async fn perform(call: &Call, order: Order) -> Result<ActionOutcome, ApiError> {
     let (kind, platform) = (order.kind, order.platform.clone());
     let done = call.core.bridge.act(order).await;
     done.map_err(|failure| error::of_action(&failure, kind, platform.as_ref()))

@@ -10,7 +10,10 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    bridge::{BridgeView, ClientView, CredentialEntry, Done, HookEntry},
+    api::{
+        actions::ClaudeOpened,
+        browser::{BridgeView, ClientView, CredentialEntry, HookEntry},
+    },
     ids::{ClientId, RequestId},
     platforms::plan::{Conversation, Organization, RequestPlan, Transcript, TranscriptMessage},
     relay::{self, CompletedRequest, RelayRequest, RequestError, RequestFailure, RequestWork, ResponseMode},
@@ -24,17 +27,11 @@ const RELOAD_REASON: &str = "browser_http_reload";
 
 /// `POST /v1/browser/claude/open`: opens its tab, and tells where that leads.
 pub(super) async fn open(call: Call) -> Result<Reply, ApiError> {
-    #[derive(Serialize)]
-    struct Opened<'a> {
-        #[serde(flatten)]
-        done: Done,
-        open_url: &'a str,
-    }
     let order = actions::order_for(&call, ActionKind::TabOpen, PLATFORM)?;
-    let done = actions::perform(&call, order).await?;
+    let outcome = actions::perform(&call, order).await?;
     // An order for a platform that is not registered was refused above.
-    let open_url = call.core.registry.get(PLATFORM).map_or("", |platform| platform.shell_url.as_str());
-    Ok(call.success(&Opened { done, open_url }))
+    let open_url = call.core.registry.get(PLATFORM).map_or_else(String::new, |platform| platform.shell_url.to_string());
+    Ok(call.success(&ClaudeOpened { outcome, open_url }))
 }
 
 /// `POST /v1/browser/claude/reload`: loads its tab again.
@@ -82,9 +79,9 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
     let id = RequestId::generate();
     let platform = fields::registered(PLATFORM, &call.core.registry)?.name.clone();
     let client_id = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
-    let asked = fields::asked(|name| {
-        let camel = if name == "organization_id" { "organizationId" } else { "conversationId" };
-        Ok(call.query(&[name, camel]))
+    let asked = fields::asked(|names| {
+        let camel = if names[0] == "organization_id" { "organizationId" } else { "conversationId" };
+        Ok(call.query(&[names[0], camel]))
     })?;
     let request = RelayRequest {
         id: id.clone(),

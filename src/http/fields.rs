@@ -5,6 +5,10 @@ use super::{
     error::{ApiError, Code},
 };
 use crate::{
+    api::{
+        browser_request::{BrowserRequest, CancelRequest, ClaudeRequest},
+        policy::PolicyResetRequest,
+    },
     ids::{ClientId, PlatformName, RequestId},
     platforms::{
         registry::{Platform, PlatformMode, PlatformRegistry},
@@ -23,6 +27,9 @@ mod prompt;
 
 pub(super) use action::action;
 pub(super) use prompt::asked;
+
+/// The names of a field, the preferred one first.
+type FieldNames = &'static [&'static str];
 
 /// Milliseconds that a caller may ask for.
 pub(super) const TIMEOUT_MS_MAX: u64 = 3_600_000;
@@ -61,17 +68,17 @@ pub(super) fn request(
         Some(preset) => preset_platform(&fields, preset.platform, registry)?,
         None => platform(&fields, registry)?,
     };
-    let client_id = client_id(&fields)?;
-    let id = match fields.text(&["request_id", "id"])? {
+    let client_id = client_id(&fields, BrowserRequest::client_id())?;
+    let id = match fields.text(BrowserRequest::request_id())? {
         Some(id) => RequestId::parse(&id).map_err(|e| FieldError::new("request_id", e.to_string()))?,
         None => RequestId::generate(),
     };
     let mode = mode(&fields, platform, registry)?;
-    let timeout = timeout(&fields, query_timeout)?;
-    let given = fields.get(&["request_body", "body", "payload"]).map(|raw| RawJson::cut(text, raw));
+    let timeout = timeout(&fields, BrowserRequest::timeout_ms(), query_timeout)?;
+    let given = fields.get(BrowserRequest::request_body()).map(|raw| RawJson::cut(text, raw));
     // As it was typed: blanks may mean something.
-    let prompt = fields.verbatim(&["prompt", "message", "input"])?;
-    let Some(path) = fields.text(&["path"])? else {
+    let prompt = fields.verbatim(BrowserRequest::prompt())?;
+    let Some(path) = fields.text(BrowserRequest::path())? else {
         let prompt = prompt.ok_or_else(|| FieldError::new("path", "is required"))?;
         if method(&fields, "POST")? != "POST" {
             return Err(FieldError::new("method", "cannot be chosen with a prompt: it is POST").into());
@@ -92,12 +99,12 @@ pub(super) fn request(
 /// Reads the body of `POST /v1/browser/request/cancel`.
 pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
     let fields = body::object(text)?;
-    let id = fields.required_text(&["request_id", "id"])?;
+    let id = fields.required_text(CancelRequest::request_id())?;
     Ok(CancelFields {
         request_id: RequestId::parse(&id).map_err(|e| FieldError::new("request_id", e.to_string()))?,
-        platform: fields.required_text(&["platform"])?.into_owned(),
-        client_id: client_id(&fields)?,
-        reason: reason(&fields)?,
+        platform: fields.required_text(CancelRequest::platform())?.into_owned(),
+        client_id: client_id(&fields, CancelRequest::client_id())?,
+        reason: reason(&fields, CancelRequest::reason())?,
     })
 }
 
@@ -107,16 +114,16 @@ pub(super) fn reset(
     registry: &PlatformRegistry,
 ) -> Result<(Option<ClientId>, Option<PlatformName>), ApiError> {
     let fields = body::object(text)?;
-    let platform = fields.text(&["platform"])?.map(|name| registered(&name, registry)).transpose()?;
-    Ok((client_id(&fields)?, platform.map(|platform| platform.name.clone())))
+    let platform = fields.text(PolicyResetRequest::platform())?.map(|name| registered(&name, registry)).transpose()?;
+    Ok((client_id(&fields, PolicyResetRequest::client_id())?, platform.map(|platform| platform.name.clone())))
 }
 
-fn reason(fields: &JsonObject<'_>) -> Result<Option<String>, FieldError> {
-    Ok(fields.text(&["reason"])?.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()))
+fn reason(fields: &JsonObject<'_>, names: FieldNames) -> Result<Option<String>, FieldError> {
+    Ok(fields.text(names)?.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect()))
 }
 
 fn platform<'r>(fields: &JsonObject<'_>, registry: &'r PlatformRegistry) -> Result<&'r Platform, ApiError> {
-    registered(&fields.required_text(&["platform"])?, registry)
+    registered(&fields.required_text(BrowserRequest::platform())?, registry)
 }
 
 /// The route's own platform; a body that names another contradicts it.
@@ -125,7 +132,7 @@ fn preset_platform<'r>(
     preset: &'static str,
     registry: &'r PlatformRegistry,
 ) -> Result<&'r Platform, ApiError> {
-    if fields.text(&["platform"])?.is_some_and(|given| given != preset) {
+    if fields.text(ClaudeRequest::platform())?.is_some_and(|given| given != preset) {
         return Err(FieldError::new("platform", format!("must be {preset} here, or be left out")).into());
     }
     registered(preset, registry)
@@ -139,8 +146,8 @@ pub(super) fn registered<'r>(name: &str, registry: &'r PlatformRegistry) -> Resu
     })
 }
 
-fn client_id(fields: &JsonObject<'_>) -> Result<Option<ClientId>, FieldError> {
-    fields.text(&["client_id"])?.map(|id| client(&id)).transpose()
+fn client_id(fields: &JsonObject<'_>, names: FieldNames) -> Result<Option<ClientId>, FieldError> {
+    fields.text(names)?.map(|id| client(&id)).transpose()
 }
 
 /// The name of a client, whether or not there is one of that name.
@@ -149,7 +156,7 @@ pub(super) fn client(id: &str) -> Result<ClientId, FieldError> {
 }
 
 fn mode(fields: &JsonObject<'_>, platform: &Platform, registry: &PlatformRegistry) -> Result<ResponseMode, ApiError> {
-    let (mode, needed) = match fields.text(&["response_mode"])?.as_deref() {
+    let (mode, needed) = match fields.text(BrowserRequest::response_mode())?.as_deref() {
         None | Some("buffered") => (ResponseMode::Buffered, PlatformMode::Buffered),
         Some("sse") => (ResponseMode::Sse, PlatformMode::Sse),
         Some(_) => return Err(FieldError::new("response_mode", "must be buffered or sse").into()),
@@ -164,8 +171,8 @@ fn mode(fields: &JsonObject<'_>, platform: &Platform, registry: &PlatformRegistr
     Err(error.with("field", "response_mode").with("supported_platforms", names))
 }
 
-fn timeout(fields: &JsonObject<'_>, query: Option<&str>) -> Result<Option<Duration>, FieldError> {
-    match fields.count(&["timeout_ms"]).map_err(|_| bad_timeout())? {
+fn timeout(fields: &JsonObject<'_>, names: FieldNames, query: Option<&str>) -> Result<Option<Duration>, FieldError> {
+    match fields.count(names).map_err(|_| bad_timeout())? {
         Some(given) => within_bounds(given).map(Some),
         None => timeout_of(query),
     }
@@ -185,7 +192,7 @@ fn bad_timeout() -> FieldError {
 }
 
 fn method(fields: &JsonObject<'_>, usual: &'static str) -> Result<Cow<'static, str>, FieldError> {
-    let Some(given) = fields.text(&["method"])? else {
+    let Some(given) = fields.text(BrowserRequest::method())? else {
         return Ok(Cow::Borrowed(usual));
     };
     if let Some(usual) = USUAL_METHODS.iter().find(|usual| usual.eq_ignore_ascii_case(&given)) {

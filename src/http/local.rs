@@ -9,6 +9,7 @@ use super::{
     state, status,
 };
 use crate::{
+    api::browser::BrowserState,
     host::{Outcome, Refusal},
     instructions::{self, InstructionAuthority, InstructionOutcome, InstructionPlan, Mandate},
     records::RecordFilter,
@@ -75,7 +76,7 @@ async fn browser_status(core: &Core, filter: RecordFilter, mandate: Mandate<'_>)
         return state::read(core, filter, false, |state| done(true, state)).await;
     }
     let filter = models_view::narrowed(filter, mandate.message);
-    let whole = |state: &state::State<'_>| serde_json::to_value(state).unwrap_or_default();
+    let whole = |state: &BrowserState<'_>| serde_json::to_value(state).unwrap_or_default();
     let whole = state::read(core, filter, false, whole).await;
     done(true, &models_view::told(&whole, mandate.message))
 }

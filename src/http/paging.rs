@@ -1,7 +1,8 @@
 //! The parameters that lists have in common: how many entries, and where to go on.
 
 use super::{endpoint::Call, error::ApiError};
-use serde::Serialize;
+
+pub(super) use crate::api::paging::ListEnd as Rest;
 
 /// How many entries a list may show.
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +26,4 @@ impl Limit {
 pub(super) fn before(call: &Call) -> Result<Option<i64>, ApiError> {
     let fault = |_| ApiError::field("before", "\"before\" must be the \"next_before\" of an earlier answer.");
     call.query(&["before"]).map(|text| text.parse().map_err(fault)).transpose()
-}
-
-/// What a list says beside its entries.
-#[derive(Serialize)]
-pub(super) struct Rest {
-    /// How many entries it shows.
-    pub(super) count: usize,
-    /// Where the next older part begins, when there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) next_before: Option<i64>,
 }

@@ -7,45 +7,24 @@ use super::{
     reply::Reply,
 };
 use crate::{
+    api::policy::{
+        ExplainParameters, ExplainedReason, ExplainedRequest, PolicyResetResult, PolicyRule, PredictedOutcome,
+        ResetTarget, TargetView, WaitReason,
+    },
     bridge::NoClient,
-    clock::WallMs,
     ids::{ClientId, PlatformName},
-    policy::{CircuitState, PolicyExplanation, PolicyRule, PredictedOutcome, TargetView, WaitReason},
+    policy::PolicyExplanation,
     relay::{RelayRefusal, RequestError},
     wire::FieldError,
 };
-use serde::Serialize;
 use std::borrow::Cow;
-
-/// What a request made now would meet.
-#[derive(Serialize)]
-struct Explained<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_id: Option<&'a ClientId>,
-    platform: &'a PlatformName,
-    would: PredictedOutcome,
-    reasons: Vec<Stated<'a>>,
-}
-
-/// A reason, and what it means.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Stated<'a> {
-    /// One of the policy.
-    Policy {
-        #[serde(flatten)]
-        reason: &'a WaitReason,
-        message: String,
-    },
-    /// One for which the policy is not even asked.
-    Outside { rule: Cow<'static, str>, message: String },
-}
 
 /// `GET /v1/browser/policy/explain`. Nothing is sent, and nothing waits.
 pub(super) async fn explain(call: Call) -> Result<Reply, ApiError> {
-    let platform = call.query(&["platform"]).ok_or_else(|| FieldError::new("platform", "is required"))?;
+    let platform =
+        call.query(ExplainParameters::platform()).ok_or_else(|| FieldError::new("platform", "is required"))?;
     let platform = &fields::registered(&platform, &call.core.registry)?.name;
-    let named = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
+    let named = call.query(ExplainParameters::client_id()).map(|id| fields::client(&id)).transpose()?;
     let chosen = call.core.bridge.select(platform, named.as_ref());
     let outside = outside(call.core.relay.refusal(), chosen.as_ref().err().copied());
     // Of one that is named the policy may know more, connected or not.
@@ -58,7 +37,7 @@ pub(super) async fn explain(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// What refuses a request whatever the policy says. That it is not taken over at all comes first, as for a request.
-fn outside(refused: Option<RelayRefusal>, no_client: Option<NoClient>) -> Option<Stated<'static>> {
+fn outside(refused: Option<RelayRefusal>, no_client: Option<NoClient>) -> Option<ExplainedReason> {
     let (rule, message) = match (refused, no_client) {
         (Some(refused), _) => {
             let error = error::of_refused(refused, "");
@@ -70,20 +49,31 @@ fn outside(refused: Option<RelayRefusal>, no_client: Option<NoClient>) -> Option
         }
         (None, None) => return None,
     };
-    Some(Stated::Outside { rule, message })
+    Some(ExplainedReason { rule, until: None, delay_ms: None, position: None, message })
 }
 
-fn explained<'a>(
-    client_id: Option<&'a ClientId>,
-    platform: &'a PlatformName,
-    explanation: Option<&'a PolicyExplanation>,
-    outside: Option<Stated<'a>>,
-) -> Explained<'a> {
+fn explained(
+    client_id: Option<&ClientId>,
+    platform: &PlatformName,
+    explanation: Option<&PolicyExplanation>,
+    outside: Option<ExplainedReason>,
+) -> ExplainedRequest {
     let policy = explanation.map_or(PredictedOutcome::Admit, |explanation| explanation.would);
     let would = if outside.is_some() { PredictedOutcome::Refuse } else { policy };
     let reasons = explanation.into_iter().flat_map(|explanation| &explanation.reasons);
-    let stated = reasons.map(|reason| Stated::Policy { reason, message: sentence(reason) });
-    Explained { client_id, platform, would, reasons: stated.chain(outside).collect() }
+    let stated = reasons.map(|reason| ExplainedReason {
+        rule: reason.rule.name().into(),
+        until: reason.until,
+        delay_ms: reason.delay_ms,
+        position: reason.position,
+        message: sentence(reason),
+    });
+    ExplainedRequest {
+        client_id: client_id.cloned(),
+        platform: platform.clone(),
+        would,
+        reasons: stated.chain(outside).collect(),
+    }
 }
 
 /// A rule as it stands, in one sentence.
@@ -114,35 +104,15 @@ fn sentence(reason: &WaitReason) -> String {
     sentence + "."
 }
 
-/// What became of a reset.
-#[derive(Serialize)]
-struct Resets<'a> {
-    reset: Vec<Before<'a>>,
-}
-
-/// How a target stood before its reset.
-#[derive(Serialize)]
-struct Before<'a> {
-    client_id: &'a ClientId,
-    platform: &'a PlatformName,
-    circuit_state: CircuitState,
-    consecutive_failures: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    backoff_until: Option<WallMs>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    circuit_retry_at: Option<WallMs>,
-}
-
-impl<'a> Before<'a> {
-    fn of(target: &'a TargetView) -> Self {
-        Before {
-            client_id: &target.client_id,
-            platform: &target.platform,
-            circuit_state: target.circuit_state,
-            consecutive_failures: target.consecutive_failures,
-            backoff_until: target.backoff_until,
-            circuit_retry_at: target.circuit_retry_at,
-        }
+/// The state of a target before its reset.
+fn before(target: &TargetView) -> ResetTarget {
+    ResetTarget {
+        client_id: target.client_id.clone(),
+        platform: target.platform.clone(),
+        circuit_state: target.circuit_state,
+        consecutive_failures: target.consecutive_failures,
+        backoff_until: target.backoff_until,
+        circuit_retry_at: target.circuit_retry_at,
     }
 }
 
@@ -150,7 +120,7 @@ impl<'a> Before<'a> {
 pub(super) async fn reset(call: Call) -> Result<Reply, ApiError> {
     let (client, platform) = fields::reset(&call.body, &call.core.registry)?;
     let targets = call.core.policy.reset(client.as_ref(), platform.as_ref()).await;
-    Ok(call.success(&Resets { reset: targets.iter().map(Before::of).collect() }))
+    Ok(call.success(&PolicyResetResult { reset: targets.iter().map(before).collect() }))
 }
 
 #[cfg(test)]

@@ -6,17 +6,14 @@ use super::{
     reply::Reply,
     server::Core,
 };
-use crate::{host, store};
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct Status {
-    status: &'static str,
-}
+use crate::{
+    api::service::{ProbeAnswer, ProbeStatus, ProgramVersion},
+    host, store,
+};
 
 /// `GET /health`, `GET /healthz`.
 pub(super) async fn health(call: Call) -> Result<Reply, ApiError> {
-    Ok(call.success(&Status { status: "ok" }))
+    Ok(call.success(&ProbeAnswer { status: ProbeStatus::Ok }))
 }
 
 impl Core {
@@ -44,27 +41,18 @@ pub(super) async fn ready(call: Call) -> Result<Reply, ApiError> {
         reasons.push("no more files can be opened, so no more connections are accepted".to_owned());
     }
     if reasons.is_empty() {
-        return Ok(call.success(&Status { status: "ready" }));
+        return Ok(call.success(&ProbeAnswer { status: ProbeStatus::Ready }));
     }
     Err(ApiError::new(code, message).with("reasons", reasons))
 }
 
-#[derive(Serialize)]
-struct Version<'a> {
-    name: &'static str,
-    version: &'static str,
-    git_commit: &'static str,
-    protocol: &'a str,
-    started_at: i64,
-}
-
 /// `GET /version`.
 pub(super) async fn version(call: Call) -> Result<Reply, ApiError> {
-    Ok(call.success(&Version {
-        name: "baa-conductor",
-        version: crate::VERSION,
-        git_commit: crate::GIT_COMMIT,
-        protocol: crate::wire::PROTOCOL,
+    Ok(call.success(&ProgramVersion {
+        name: "baa-conductor".into(),
+        version: crate::VERSION.into(),
+        git_commit: crate::GIT_COMMIT.into(),
+        protocol: crate::wire::PROTOCOL.into(),
         started_at: call.core.bridge.identity().started_at,
     }))
 }

@@ -3,6 +3,7 @@
 
 use super::error::ApiError;
 use crate::{
+    api::envelope::FailureEnvelope,
     host::Presence,
     relay::CallerGuard as RequestCaller,
     wire::{RawJson, json},
@@ -16,8 +17,8 @@ use actix_web::{
     },
 };
 use bytes::Bytes;
-use serde::Serialize;
 use std::{
+    borrow::Cow,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -123,17 +124,13 @@ pub(super) fn respond(result: Result<Reply, ApiError>, id: &str) -> HttpResponse
 }
 
 fn failure(error: &ApiError, id: &str) -> HttpResponse {
-    #[derive(Serialize)]
-    struct Envelope<'a> {
-        ok: bool,
-        request_id: &'a str,
-        error: &'a str,
-        message: &'a str,
-        #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-        details: &'a serde_json::Map<String, serde_json::Value>,
-    }
-    let envelope =
-        Envelope { ok: false, request_id: id, error: error.name(), message: error.message(), details: error.details() };
+    let envelope = FailureEnvelope {
+        ok: false,
+        request_id: id.into(),
+        error: error.name().into(),
+        message: error.message().into(),
+        details: Cow::Borrowed(error.details()),
+    };
     let text = serde_json::to_string(&envelope).expect("our own values have string keys");
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = response(status, BoxBody::new(text), id);

@@ -169,6 +169,7 @@ impl PolicyRefusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{ClientId, PlatformName, RequestId};
 
     #[test]
     fn a_delay_of_zero_is_not_shown() {

@@ -232,7 +232,7 @@ async fn signs_of_life_are_shown_with_their_reason() {
     lease.touch(ActivityKind::StreamEvent, Instant::now());
     tokio::time::sleep(Duration::from_secs(9)).await;
     let view = fixture.view().await;
-    assert_eq!((view.last_activity_at, view.last_activity_reason), (Some(1_005_000), Some("stream_event")));
+    assert_eq!((view.last_activity_at, view.last_activity_reason.as_deref()), (Some(1_005_000), Some("stream_event")));
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

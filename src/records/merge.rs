@@ -139,7 +139,12 @@ impl<'a> RecordSources<'a> {
                 connection_id: Cow::Borrowed(&client.connection_id),
                 credentials: part.credentials.map(Cow::Borrowed),
                 request_hooks: part.hooks.map(Cow::Borrowed),
-                shell_runtime: client.session.shell_runtime.iter().find(|tab| tab.platform == platform).map(Cow::Borrowed),
+                shell_runtime: client
+                    .session
+                    .shell_runtime
+                    .iter()
+                    .find(|tab| tab.platform == platform)
+                    .map(Cow::Borrowed),
             }),
             persisted: part.row.map(PersistedState::from),
         }

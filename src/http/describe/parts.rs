@@ -2,6 +2,7 @@
 
 use super::{
     context::Context,
+    contracts::RESPONSE_MODES,
     endpoint::{AUTHORIZATION, Mention},
 };
 use crate::{
@@ -192,9 +193,6 @@ struct Socket<'a> {
     url: &'a str,
     protocol: &'static str,
 }
-
-/// How a caller may have its answer.
-pub(super) const RESPONSE_MODES: [ResponseMode; 2] = [ResponseMode::Buffered, ResponseMode::Sse];
 
 impl<'a> Transports<'a> {
     pub(super) fn new(context: &Context<'a>) -> Self {

@@ -2,6 +2,7 @@
 
 use super::{client_id, platform, preset_platform, reason, timeout};
 use crate::{
+    api::actions::ActionRequest,
     bridge::Order,
     http::{body, error::ApiError},
     platforms::registry::PlatformRegistry,
@@ -19,23 +20,27 @@ pub(in crate::http) fn action(
     let fields = body::object(text)?;
     let kind = match preset {
         Some((kind, _)) => kind,
-        None => fields.required_text(&["action"])?.parse().map_err(|_| FieldError::new("action", one_of()))?,
+        None => {
+            fields.required_text(ActionRequest::action())?.parse().map_err(|_| FieldError::new("action", one_of()))?
+        }
     };
     let platform = match preset {
         Some((_, name)) => Some(preset_platform(&fields, name, registry)?),
-        None if kind.needs_platform() || fields.text(&["platform"])?.is_some() => Some(platform(&fields, registry)?),
+        None if kind.needs_platform() || fields.text(ActionRequest::platform())?.is_some() => {
+            Some(platform(&fields, registry)?)
+        }
         None => None,
     };
-    let wait = fields.boolean(&["wait"])?.unwrap_or(false);
+    let wait = fields.boolean(ActionRequest::wait())?.unwrap_or(false);
     if wait && kind != ActionKind::WsReconnect {
         return Err(FieldError::new("wait", "is for ws_reconnect alone").into());
     }
     Ok(Order {
         kind,
         platform: platform.map(|platform| platform.name.clone()),
-        client_id: client_id(&fields)?,
-        reason: reason(&fields)?,
-        timeout: timeout(&fields, None)?.unwrap_or(usual),
+        client_id: client_id(&fields, ActionRequest::client_id())?,
+        reason: reason(&fields, ActionRequest::reason())?,
+        timeout: timeout(&fields, ActionRequest::timeout_ms(), None)?.unwrap_or(usual),
         wait,
     })
 }

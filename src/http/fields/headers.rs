@@ -1,5 +1,6 @@
 //! The headers that a caller may send along: what a page's own script could set, and nothing else.
 
+use crate::api::browser_request::BrowserRequest;
 use crate::wire::{FieldError, JsonObject, RawJson};
 use bytestring::ByteString;
 use serde_json::{Map, Value};
@@ -7,9 +8,6 @@ use std::borrow::Cow;
 
 /// Most headers of one request.
 const HEADERS_MAX: usize = 64;
-
-/// What the field may be called.
-const NAMES: &[&str] = &["headers", "request_headers"];
 
 /// The Fetch standard's forbidden request headers; those that begin with `proxy-` or `sec-` are forbidden too.
 const FORBIDDEN: [&str; 22] = [
@@ -41,11 +39,11 @@ const FORBIDDEN: [&str; 22] = [
 pub(super) fn read(fields: &JsonObject<'_>, json: bool) -> Result<RawJson, FieldError> {
     let fault = |why: String| FieldError::new("headers", why);
     let mut headers = Map::new();
-    if fields.get(NAMES).is_none() {
+    if fields.get(BrowserRequest::headers()).is_none() {
         let usual = if json { r#"{"content-type":"application/json"}"# } else { "{}" };
         return Ok(RawJson::trusted(ByteString::from_static(usual)));
     }
-    if let Some(given) = fields.object(NAMES)? {
+    if let Some(given) = fields.object(BrowserRequest::headers())? {
         if given.names().count() > HEADERS_MAX {
             return Err(fault(format!("must not hold more than {HEADERS_MAX} headers")));
         }

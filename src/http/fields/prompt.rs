@@ -1,7 +1,8 @@
 //! A prompt without a path: how it is sent is the platform's.
 
-use super::headers;
+use super::{FieldNames, headers};
 use crate::{
+    api::browser_request::BrowserRequest,
     http::error::{ApiError, Code},
     platforms::{
         plan::{AppId, RequestPlan, RequestedLocation, prompt_body},
@@ -25,7 +26,7 @@ pub(super) fn work(
     let call = UpstreamCall { method: "POST".into(), ..UpstreamCall::default() };
     match platform.prompt {
         PromptMethod::Claude => {
-            let asked = asked(|name| fields.text(&[name]).map(|text| text.map(std::borrow::Cow::into_owned)))?;
+            let asked = asked(|names| fields.text(names).map(|text| text.map(std::borrow::Cow::into_owned)))?;
             let body = given.unwrap_or_else(|| prompt_body(prompt));
             let headers = headers::read(fields, !body.text().starts_with('"'))?;
             Ok((RequestWork::Plan(RequestPlan::ClaudePrompt { asked, headers, body }), call))
@@ -47,13 +48,16 @@ pub(super) fn work(
     }
 }
 
-/// Where in Claude the caller wants to go; `field` reads a field, or a part of the query, by its name.
+/// Where in Claude the caller wants to go; `field` reads a field, or a part of the query, by its names.
 pub(in crate::http) fn asked(
-    field: impl Fn(&'static str) -> Result<Option<String>, FieldError>,
+    field: impl Fn(FieldNames) -> Result<Option<String>, FieldError>,
 ) -> Result<RequestedLocation, FieldError> {
-    let id = |name| {
-        let parse = |text: String| AppId::parse(&text).map_err(|e| FieldError::new(name, e.to_string()));
-        field(name)?.map(parse).transpose()
+    let id = |names: FieldNames| {
+        let parse = |text: String| AppId::parse(&text).map_err(|e| FieldError::new(names[0], e.to_string()));
+        field(names)?.map(parse).transpose()
     };
-    Ok(RequestedLocation { organization_id: id("organization_id")?, conversation_id: id("conversation_id")? })
+    Ok(RequestedLocation {
+        organization_id: id(BrowserRequest::organization_id())?,
+        conversation_id: id(BrowserRequest::conversation_id())?,
+    })
 }

@@ -3,17 +3,17 @@
 //!
 //! A test sends each example of the table to a daemon and holds the answer against its schema.
 
-mod page;
-mod schemas;
 #[cfg(test)]
 mod generated;
+mod page;
+mod schemas;
 #[cfg(test)]
 mod tests;
 
 pub(super) use page::{show as show_page, style};
-pub(super) use schemas::{DescriptionFiller, SchemaCollector};
 #[cfg(test)]
 pub(super) use schemas::camel_case;
+pub(super) use schemas::{DescriptionFiller, SchemaCollector};
 
 use super::{
     Core,

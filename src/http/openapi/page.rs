@@ -72,6 +72,15 @@ pub(super) fn page(document: &Value) -> String {
     for (method, path, entry) in all() {
         section(&mut html, &method, path, entry);
     }
+    html.push_str("<h2 id=\"types\">Types</h2>");
+    for (name, schema) in entries(&document["components"]["schemas"]) {
+        let name = escaped(name);
+        let _ = write!(html, "<section id=\"type-{name}\"><h3>{name}</h3><p>{}</p>", text(&schema["description"]));
+        let values = schema["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
+        table(&mut html, "Values", values.iter().map(|value| (text(&value["const"]), value, true)));
+        fields(&mut html, "Fields", schema);
+        html.push_str("</section>");
+    }
     html.push_str("</main></body></html>\n");
     html
 }
@@ -88,13 +97,13 @@ fn section(html: &mut String, method: &str, path: &str, entry: &Value) {
     let rows = parameters.iter().map(|one| (text(&one["name"]), &one["schema"], one["required"] == true));
     table(html, "Parameters", rows);
     let body = &entry["requestBody"]["content"]["application/json"];
-    fields(html, "Body", &body["schema"]);
+    type_of(html, "Body", &body["schema"]);
     example(html, "Request", body.get("example"));
     for (status, response) in entries(&entry["responses"]) {
         let _ = write!(html, "<h3>{}</h3><p>{}</p>", escaped(status), text(&response["description"]));
         for (kind, content) in entries(&response["content"]) {
             if kind == "application/json" {
-                fields(html, "Data", &content["schema"]["properties"]["data"]);
+                type_of(html, "Data", &content["schema"]["properties"]["data"]);
             } else {
                 let _ = write!(html, "<p><code>{}</code></p>", escaped(kind));
             }
@@ -102,6 +111,53 @@ fn section(html: &mut String, method: &str, path: &str, entry: &Value) {
         }
     }
     html.push_str("</section>");
+}
+
+/// Leads to the type of a body or an answer.
+fn type_of(html: &mut String, title: &str, schema: &Value) {
+    if schema.is_object() {
+        let _ = write!(html, "<p>{title}: {}</p>", linked(schema));
+    }
+}
+
+/// The kind of a schema, with a link to its type.
+fn linked(schema: &Value) -> String {
+    let kind = escaped(&kind(schema));
+    match component(schema) {
+        Some(name) => format!("<a href=\"#type-{0}\">{kind}</a>", escaped(name)),
+        None => kind,
+    }
+}
+
+/// The name of the component that a schema is, holds or lists.
+fn component(schema: &Value) -> Option<&str> {
+    let any = || schema["anyOf"].as_array()?.iter().find_map(component);
+    let own = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    own.or_else(any).or_else(|| schema.get("items").and_then(component))
+}
+
+/// What kind of value a schema describes, in words.
+pub(super) fn kind(schema: &Value) -> String {
+    let joined = |all: &[Value], each: fn(&Value) -> String| all.iter().map(each).collect::<Vec<_>>().join(" | ");
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return name.to_owned();
+    }
+    if let Some(value) = schema.get("const") {
+        return word(value);
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        return joined(values, word);
+    }
+    if let Some(any) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
+        return joined(any, kind);
+    }
+    let of = schema.get("items").filter(|items| items.is_object()).map(|items| format!(" of {}", kind(items)));
+    match &schema["type"] {
+        Value::String(kind) => kind.clone() + &of.unwrap_or_default(),
+        Value::Array(kinds) => joined(kinds, word) + &of.unwrap_or_default(),
+        _ => "any".to_owned(),
+    }
 }
 
 fn fields(html: &mut String, title: &str, schema: &Value) {
@@ -120,12 +176,11 @@ fn table<'a>(html: &mut String, title: &str, rows: impl Iterator<Item = (String,
         "<table><caption>{title}</caption><thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Kind</th><th scope=\"col\">Meaning</th></tr></thead><tbody>"
     );
     for (name, schema, required) in rows {
-        let kind = schema.get("type").or_else(|| schema.get("enum")).map_or("any".to_owned(), Value::to_string);
         let always = if required { "" } else { ", may be absent" };
         let _ = write!(
             html,
             "<tr><th scope=\"row\"><code>{name}</code></th><td>{}{always}</td><td>{}</td></tr>",
-            escaped(&kind.replace('"', "")),
+            linked(schema),
             text(&schema["description"])
         );
     }

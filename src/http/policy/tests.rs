@@ -1,13 +1,14 @@
 //! What is said of each rule, and which refusal has the last word.
 
 use super::*;
+use crate::clock::WallMs;
 use serde_json::{Value, json, to_value};
 
 fn reason(rule: PolicyRule, delay_ms: Option<u64>, until: Option<WallMs>, position: Option<usize>) -> WaitReason {
     WaitReason { rule, until, delay_ms, position }
 }
 
-fn shown(explanation: Option<&PolicyExplanation>, outside: Option<Stated<'_>>) -> Value {
+fn shown(explanation: Option<&PolicyExplanation>, outside: Option<ExplainedReason>) -> Value {
     let (client, platform) = (ClientId::trusted("ff"), PlatformName::trusted("claude"));
     let client = explanation.map(|_| &client);
     to_value(explained(client, &platform, explanation, outside)).unwrap()

@@ -12,9 +12,9 @@ async fn nothing(_: Call) -> Result<Reply, ApiError> {
 routes! {
     static SWITCHED;
 
-    "one.show" GET "/one" [Local, Read, Both, Always] plain(), nothing, "Shows it.";
-    "one.do" POST "/one" [Token, Write, Control, HostOps] plain(), nothing, "Does it." => "/two";
-    "two.do" POST "/two" [Token, Write, Control, HostOps] plain(), nothing, "Does another.";
+    "one.show" GET "/one" [Local, Read, Both, Always] plain(), nothing, answers_bare(), "Shows it.";
+    "one.do" POST "/one" [Token, Write, Control, HostOps] plain(), nothing, answers_bare(), "Does it." => "/two";
+    "two.do" POST "/two" [Token, Write, Control, HostOps] plain(), nothing, answers_bare(), "Does another.";
 }
 
 /// Status of an answer of the small table, and what it allows.

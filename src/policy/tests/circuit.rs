@@ -12,7 +12,7 @@ async fn a_back_off_delays_its_own_target_and_no_other() {
     assert_eq!(started.elapsed(), Duration::ZERO, "another client's");
     let reason = rests.waiting.reason().await.unwrap();
     assert_eq!((reason.rule, reason.delay_ms, reason.position), (PolicyRule::Backoff, Some(2_000), None));
-    assert_eq!(fixture.view().await.last_activity_reason, Some("backoff_wait"));
+    assert_eq!(fixture.view().await.last_activity_reason.as_deref(), Some("backoff_wait"));
     let lease = rests.lease().await;
     assert_eq!((started.elapsed(), lease.admission().backoff_delay_ms), (seconds(2), 2_000));
 }

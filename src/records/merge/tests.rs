@@ -125,8 +125,8 @@ fn shown(fixture: Fixture, filter: &RecordFilter, page: bool) -> (Vec<RecordRow>
     };
     let (records, summary) = merge(sources, filter, page);
     let tell = |record: &LoginRecord<'_>| {
-        let name = format!("{} {} {}", record.platform, record.client_id, record.account.unwrap_or("-"));
-        let stored = record.persisted.as_ref().and_then(|row| row.credential_fingerprint.map(str::to_owned));
+        let name = format!("{} {} {}", record.platform, record.client_id, record.account.as_deref().unwrap_or("-"));
+        let stored = record.persisted.as_ref().and_then(|row| row.credential_fingerprint.as_deref().map(str::to_owned));
         (name, record.status, record.view, record.is_active_client, stored)
     };
     (records.iter().map(tell).collect(), summary)
@@ -165,7 +165,7 @@ fn each_login_is_one_record_wherever_it_is_known_from() {
     let wanted = wanted.map(|(name, status, view, active, stored)| (name.to_owned(), status, view, active, stored));
     assert_eq!(records, wanted);
     // The others are counted where they were read.
-    let counts = LoginStatusCounts { fresh: 2, stale: 1, lost: 1 };
+    let counts = crate::records::LoginStatusCounts { fresh: 2, stale: 1, lost: 1 };
     assert_eq!((summary.status_counts, summary.matched_records), (counts, 4));
     assert_eq!((summary.active_records, summary.persisted_only_records), (3, 1));
     assert_eq!(summary.runtime_counts, RuntimeCounts { actual: 2, desired: 4, drift: 2 });
@@ -216,8 +216,8 @@ fn a_record_reads_as_the_contract_has_it() {
         client_count: 0,
         clients,
         status: crate::bridge::BridgeStatus::Connected,
-        transport: "t",
-        ws_path: "/",
+        transport: "t".into(),
+        ws_path: "/".into(),
         ws_url: String::new(),
     };
     let mut connected = vec![row("a", "claude", Some("me"), 7)];

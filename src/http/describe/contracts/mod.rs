@@ -1,29 +1,34 @@
-//! Contracts: what a route takes field by field, what it answers, and what can go wrong.
-
-mod action;
-mod cancel;
-mod request;
-
-pub(super) use action::action;
-pub(super) use cancel::cancel;
-pub(super) use request::request;
+//! Contracts: what a route takes field by field, what it answers, and what can go wrong; made from the types and codes
+//! that the table of routes names.
 
 use super::{context::Context, endpoint::Example};
 use crate::{
-    http::{error::Code, route::Route},
+    http::{
+        error::Code,
+        openapi::{DescriptionFiller, SchemaCollector},
+        operation::{AnswerSchema, FieldsSchema, MakeSchema},
+        route::Route,
+        routes::ROUTES,
+    },
     ids::PlatformName,
+    relay::ResponseMode,
     wire::ActionKind,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// How a caller may have its answer.
+pub(super) const RESPONSE_MODES: [ResponseMode; 2] = [ResponseMode::Buffered, ResponseMode::Sse];
 
 /// What one route is about.
 #[derive(Serialize)]
 pub(super) struct Contract<'a> {
     route: ContractRoute,
-    request_body: Fields,
-    response_body: Answer,
+    request_body: Sentences,
+    response_body: Sentences,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream_events: Option<Answer>,
+    stream_events: Option<Sentences>,
     supported_platforms: Vec<&'a PlatformName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     supported_response_modes: Option<[&'static str; 2]>,
@@ -32,6 +37,9 @@ pub(super) struct Contract<'a> {
     error_semantics: Vec<ErrorCase>,
     examples: Vec<Example>,
 }
+
+/// Fields or events, and what each is.
+type Sentences = BTreeMap<String, String>;
 
 /// Which route, and whether this daemon has it.
 #[derive(Serialize)]
@@ -42,15 +50,86 @@ struct ContractRoute {
     available: bool,
 }
 
-impl ContractRoute {
-    fn post(context: &Context<'_>, id: &'static str, path: &'static str) -> Self {
-        ContractRoute { id, method: "POST", path, available: context.named(id).is_some() }
-    }
+/// What one error code means.
+#[derive(Serialize)]
+struct ErrorCase {
+    code: &'static str,
+    status: u16,
+    when: &'static str,
 }
 
-/// Bodies that can be sent as they are, by the route that takes them.
-const EXAMPLES: [(&str, &[(&str, &str)]); 3] =
-    [(request::ID, request::EXAMPLES), (cancel::ID, cancel::EXAMPLES), (action::ID, action::EXAMPLES)];
+/// Routes that have a contract, each with bodies that can be sent as they are.
+const EXAMPLES: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "browser.request",
+        &[
+            (
+                "Ask a web app's API and wait for the whole answer",
+                r#"{"platform":"claude","path":"/api/organizations"}"#,
+            ),
+            (
+                "Send JSON to a web app's API under an id of your own",
+                r#"{"platform":"claude","method":"POST","path":"/api/example","request_body":{"text":"hello"},"request_id":"my-request-1","timeout_ms":60000}"#,
+            ),
+            (
+                "Read an answer event by event as it is written",
+                r#"{"platform":"claude","method":"POST","path":"/api/example/completion","prompt":"hello","response_mode":"sse"}"#,
+            ),
+        ],
+    ),
+    (
+        "browser.request.cancel",
+        &[(
+            "Cancel a request, wherever it stands",
+            r#"{"request_id":"my-request-1","platform":"claude","reason":"no longer needed"}"#,
+        )],
+    ),
+    (
+        "browser.actions",
+        &[
+            ("Ask the extension how it is", r#"{"action":"plugin_status"}"#),
+            ("Open a platform's page", r#"{"action":"tab_open","platform":"claude","reason":"setup"}"#),
+        ],
+    ),
+];
+
+/// The contract of `POST /v1/browser/request`.
+pub(super) fn request<'a>(context: &Context<'a>) -> Contract<'a> {
+    let contract = contract(context, "browser.request");
+    Contract { supported_response_modes: Some(RESPONSE_MODES.map(ResponseMode::name)), ..contract }
+}
+
+/// The contract of `POST /v1/browser/request/cancel`.
+pub(super) fn cancel<'a>(context: &Context<'a>) -> Contract<'a> {
+    contract(context, "browser.request.cancel")
+}
+
+/// The contract of `POST /v1/browser/actions`.
+pub(super) fn action<'a>(context: &Context<'a>) -> Contract<'a> {
+    Contract { supported_actions: Some(ActionKind::ALL.map(ActionKind::name)), ..contract(context, "browser.actions") }
+}
+
+fn contract<'a>(context: &Context<'a>, id: &'static str) -> Contract<'a> {
+    let route = ROUTES.iter().find(|route| route.id == id).expect("the table has every route with a contract");
+    let filler = DescriptionFiller::new(context.bridge);
+    let (data, events) = match route.operation.answer {
+        AnswerSchema::Data(data) => (Some(data), None),
+        AnswerSchema::DataOrEvents(data, events) => (Some(data), Some(events)),
+        _ => (None, None),
+    };
+    let sentences = |make: MakeSchema| sentences(make, &filler);
+    Contract {
+        route: ContractRoute { id, method: route.method, path: route.path, available: context.named(id).is_some() },
+        request_body: route.operation.body.map_or_else(Sentences::new, |body| fields(&body, &filler)),
+        response_body: data.map_or_else(Sentences::new, sentences),
+        stream_events: events.map(sentences),
+        supported_platforms: context.registry.names().collect(),
+        supported_response_modes: None,
+        supported_actions: None,
+        error_semantics: errors(route.operation.codes),
+        examples: examples(context, |route| route.id == id),
+    }
+}
 
 /// The examples of the routes that `told` lets through.
 pub(super) fn examples(context: &Context<'_>, told: impl Fn(&Route) -> bool) -> Vec<Example> {
@@ -61,97 +140,52 @@ pub(super) fn examples(context: &Context<'_>, told: impl Fn(&Route) -> bool) -> 
     calls.collect()
 }
 
-/// What a body may hold, in order.
-pub(super) struct Fields(Vec<Field>);
-
-/// One field of a body.
-struct Field {
-    /// Its name, then its other names; each may be written in camelCase too.
-    names: &'static [&'static str],
-    meaning: String,
+/// What a body may hold; a required field says so first.
+fn fields(body: &FieldsSchema, filler: &DescriptionFiller) -> Sentences {
+    let schema = SchemaCollector::new(filler.clone()).body_fields(body);
+    let is_required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let sentence = |(name, description): (String, String)| match is_required(&name) {
+        true => (name, format!("Required. {description}")),
+        false => (name, description),
+    };
+    described(&schema).map(sentence).collect()
 }
 
-fn field(names: &'static [&'static str], meaning: impl Into<String>) -> Field {
-    Field { names, meaning: meaning.into() }
+/// What an answer holds: its fields, or the events of a stream.
+fn sentences(make: MakeSchema, filler: &DescriptionFiller) -> Sentences {
+    let mut schemas = SchemaCollector::new(filler.clone());
+    let reference = schemas.answer(make);
+    let name = reference["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
+    let schema = schemas.components().remove(&name).unwrap_or_default();
+    let variants = schema["oneOf"].as_array().map_or(&[][..], Vec::as_slice);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let events = variants.iter().map(|variant| (text(&variant["const"]), text(&variant["description"])));
+    events.chain(described(&schema)).collect()
 }
 
-impl Field {
-    /// Every spelling, its name first.
-    fn spellings(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        for spelling in self.names.iter().flat_map(|name| [(*name).to_owned(), camel_case(name)]) {
-            if !all.contains(&spelling) {
-                all.push(spelling);
-            }
-        }
-        all
-    }
-}
-
-impl Serialize for Fields {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|field| {
-            let sentence = match &field.spellings()[1..] {
-                [] => field.meaning.clone(),
-                others => format!("{} Also: {}.", field.meaning, others.join(", ")),
-            };
-            (field.names[0], sentence)
-        }))
-    }
-}
-
-/// What an answer holds, in order: names, and what each is.
-pub(super) struct Answer(Vec<(&'static str, String)>);
-
-impl Answer {
-    fn of(fields: &[(&'static str, &str)]) -> Self {
-        Answer(fields.iter().map(|(name, meaning)| (*name, (*meaning).to_owned())).collect())
-    }
-}
-
-impl Serialize for Answer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, meaning)| (name, meaning)))
-    }
-}
-
-/// What one error code means here.
-#[derive(Serialize)]
-struct ErrorCase {
-    code: &'static str,
-    status: u16,
-    when: &'static str,
+/// The properties of a schema with their descriptions.
+fn described(schema: &Value) -> impl Iterator<Item = (String, String)> {
+    let text = |property: &Value| property["description"].as_str().unwrap_or_default().to_owned();
+    schema["properties"].as_object().into_iter().flatten().map(move |(name, property)| (name.clone(), text(property)))
 }
 
 /// These codes, with what can be got wrong at any route that takes a body.
-fn errors(own: &[(Code, &'static str)]) -> Vec<ErrorCase> {
-    let case = |&(code, when): &(Code, &'static str)| {
-        let (code, status) = code.entry();
-        ErrorCase { code, status, when }
+fn errors(own: &[Code]) -> Vec<ErrorCase> {
+    let case = |code: &Code| {
+        let (name, status) = code.entry();
+        ErrorCase { code: name, status, when: code.meaning() }
     };
-    own.iter().chain(GENERAL).map(case).collect()
+    GENERAL.iter().chain(own).map(case).collect()
 }
 
-const GENERAL: &[(Code, &str)] = &[
-    (Code::Unauthorized, "The token is missing or wrong where one is required."),
-    (Code::PayloadTooLarge, "The body is larger than runtime.limits.max_body_bytes."),
-    (Code::BodyTimeout, "The body was not complete in time."),
-    (Code::UnsupportedMediaType, "The body is not application/json."),
-    (Code::InternalError, "The daemon failed unexpectedly."),
+const GENERAL: &[Code] = &[
+    Code::InvalidRequest,
+    Code::Unauthorized,
+    Code::PayloadTooLarge,
+    Code::BodyTimeout,
+    Code::UnsupportedMediaType,
+    Code::InternalError,
 ];
-
-fn camel_case(name: &str) -> String {
-    let mut upper = false;
-    let mut text = String::new();
-    for c in name.chars() {
-        if c == '_' {
-            upper = true;
-        } else {
-            text.push(if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c });
-        }
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,29 @@
 
 use super::*;
 use crate::{
+    api::{
+        actions::ActionRequest,
+        browser_request::{BrowserRequest, CancelRequest},
+        fields::RequestFields,
+        policy::PolicyResetRequest,
+    },
     bridge::Bridge,
     config::Config,
-    http::{describe::tests::Daemon, error::ApiError, fields, routes::ROUTES, settings::LocalTrust},
+    http::{describe::tests::Daemon, error::ApiError, fields, openapi::camel_case, settings::LocalTrust},
 };
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
-/// Fields that take any JSON, or whose reader is not the one that is asked here.
+/// Fields whose reader takes any JSON, or is not the one that is asked here.
 const NOT_ASKED: [&str; 3] = ["request_body", "organization_id", "conversation_id"];
+
+/// Every spelling of a field's names.
+fn spellings(names: &[&'static str]) -> BTreeSet<String> {
+    names.iter().flat_map(|name| [(*name).to_owned(), camel_case(name)]).collect()
+}
 
 fn with_context<T>(bridge: Bridge, work: impl FnOnce(&Context<'_>) -> T) -> T {
     let daemon = Daemon::new(Config { bridge, ..Config::default() });
@@ -24,36 +38,50 @@ fn refused_for(read: impl Fn(&str) -> Option<ApiError>, body: &Value) -> Option<
 
 #[test]
 fn every_spelling_of_every_field_is_read() {
-    let (fields_of_request, registry) =
-        with_context(Bridge::default(), |context| (super::request::body(context), context.registry.clone()));
+    let registry = with_context(Bridge::default(), |context| context.registry.clone());
     let request = |body: &str| fields::request(&body.to_owned().into(), None, None, &registry).err();
     let cancel = |body: &str| fields::cancel(body).err();
+    let action = |body: &str| fields::action(body, None, &registry, Duration::from_secs(1)).err();
+    let reset = |body: &str| fields::reset(body, &registry).err();
+    type Reader<'a> = &'a dyn Fn(&str) -> Option<ApiError>;
+    let readers: [(&[&[&str]], Value, Reader<'_>); 4] = [
+        (BrowserRequest::FIELDS, json!({"platform": "claude", "path": "/x"}), &request),
+        (CancelRequest::FIELDS, json!({"platform": "claude", "request_id": "r"}), &cancel),
+        (ActionRequest::FIELDS, json!({"platform": "claude", "action": "ws_reconnect"}), &action),
+        (PolicyResetRequest::FIELDS, json!({}), &reset),
+    ];
     let mut asked = 0;
-    for field in fields_of_request.iter().filter(|field| !NOT_ASKED.contains(&field.names[0])) {
-        for spelling in field.spellings() {
-            let mut body = json!({"platform": "claude", "path": "/x"});
-            body[&spelling] = json!([]);
-            assert_eq!(refused_for(request, &body).as_deref(), Some(field.names[0]), "{spelling}");
-            asked += 1;
+    for (names, good, read) in readers {
+        for names in names.iter().filter(|names| !NOT_ASKED.contains(&names[0])) {
+            for spelling in spellings(names) {
+                let mut body = good.clone();
+                body.as_object_mut().unwrap().remove(names[0]);
+                body[&spelling] = json!([]);
+                assert_eq!(refused_for(read, &body).as_deref(), Some(names[0]), "{spelling}");
+                asked += 1;
+            }
         }
     }
-    for spelling in fields_of_request.iter().find(|field| field.names[0] == "request_body").unwrap().spellings() {
+    for spelling in spellings(BrowserRequest::request_body()) {
         let body = json!({"platform": "claude", "path": "/x", &spelling: {"a": 1}}).to_string();
         let read = fields::request(&body.into(), None, None, &registry).unwrap();
         assert!(read.call.body.is_some(), "{spelling}");
     }
-    for field in super::cancel::body() {
-        for spelling in field.spellings() {
-            let mut body = json!({"platform": "claude", "request_id": "r"});
-            if field.names[0] == "request_id" {
-                body = json!({"platform": "claude"});
-            }
-            body[&spelling] = json!([]);
-            assert_eq!(refused_for(cancel, &body).as_deref(), Some(field.names[0]), "{spelling}");
-            asked += 1;
-        }
+    assert!(asked > 30, "{asked}");
+}
+
+/// A reader that asks for a name of its own would read a field that no description has.
+#[test]
+fn the_readers_of_bodies_ask_for_no_names_of_their_own() {
+    for (file, source) in [
+        ("fields.rs", include_str!("../../fields.rs")),
+        ("fields/action.rs", include_str!("../../fields/action.rs")),
+        ("fields/headers.rs", include_str!("../../fields/headers.rs")),
+        ("fields/prompt.rs", include_str!("../../fields/prompt.rs")),
+    ] {
+        let code = source.split("#[cfg(test)]").next().unwrap();
+        assert!(!code.contains("(&[\""), "{file}");
     }
-    assert!(asked > 20, "{asked}");
 }
 
 #[test]

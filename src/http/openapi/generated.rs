@@ -1,0 +1,102 @@
+//! Files of `docs/` that are generated from the types: `openapi.json`, and the tables between markers in `http.md`.
+//! `BAA_UPDATE_DOCS=1 cargo nextest run --lib generated` renews them.
+
+use super::*;
+use crate::config::Config;
+use serde_json::Value;
+use std::{env, fmt::Write, fs, path::PathBuf};
+
+const HOW: &str = "is not what the types say; BAA_UPDATE_DOCS=1 cargo nextest run --lib generated renews it";
+
+fn whole() -> Value {
+    let routes: Vec<&'static Route> = ROUTES.iter().collect();
+    let filler = DescriptionFiller::new(&Config::default().bridge);
+    document(&routes, "http://127.0.0.1:4317", LocalTrust::SameUser, filler)
+}
+
+/// Holds a file of `docs/` against what it should be, or renews it.
+fn hold(name: &str, wanted: impl FnOnce(&str) -> String) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let wanted = wanted(&found);
+    if env::var_os("BAA_UPDATE_DOCS").is_some() {
+        fs::write(&path, wanted).unwrap();
+    } else {
+        assert!(found == wanted, "docs/{name} {HOW}");
+    }
+}
+
+/// The table of a component, or of the parameters of a route.
+fn table(document: &Value, name: &str) -> String {
+    if name == "error-codes" {
+        return error_codes();
+    }
+    let schema = &document["components"]["schemas"][name];
+    assert!(schema.is_object(), "docs/http.md: there is no type {name}");
+    let text = |value: &Value| value["description"].as_str().unwrap_or_default().replace('|', "\\|");
+    if let Some(variants) = schema["oneOf"].as_array() {
+        let mut table = "| value | meaning |\n| --- | --- |\n".to_owned();
+        for variant in variants {
+            let _ = writeln!(table, "| `{}` | {} |", variant["const"].as_str().unwrap_or_default(), text(variant));
+        }
+        return table;
+    }
+    let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut rows: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+    rows.sort_by_key(|(name, _)| !required.iter().any(|one| one == *name));
+    let mut table = "| field | kind | meaning |\n| --- | --- | --- |\n".to_owned();
+    for (name, property) in rows {
+        let optional = if required.iter().any(|one| one == name) { "" } else { ", optional" };
+        let kind = page::kind(property).replace('|', "\\|");
+        let _ = writeln!(table, "| `{name}` | {kind}{optional} | {} |", text(property));
+    }
+    table
+}
+
+fn error_codes() -> String {
+    let mut table = "| code | status | meaning |\n| --- | --- | --- |\n".to_owned();
+    for code in Code::ALL {
+        let (name, status) = code.entry();
+        let name = if *code == Code::TemplateUnavailable { format!("<platform>_{name}") } else { name.to_owned() };
+        let _ = writeln!(table, "| `{name}` | {status} | {} |", code.meaning());
+    }
+    table
+}
+
+/// A page with each part between `<!-- generated: NAME -->` and `<!-- /generated -->` made anew.
+fn with_tables(page: &str, document: &Value) -> String {
+    const BEGIN: &str = "<!-- generated: ";
+    const END: &str = "<!-- /generated -->";
+    let mut parts = page.split(BEGIN);
+    let mut renewed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(" -->").expect("a marker is closed");
+        let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("docs/http.md: {name} has no {END}"));
+        let _ = write!(renewed, "{BEGIN}{name} -->\n{}{END}{after}", table(document, name));
+    }
+    renewed
+}
+
+#[test]
+fn the_committed_document_is_what_the_types_say() {
+    hold("openapi.json", |_| format!("{:#}\n", whole()));
+}
+
+#[test]
+fn the_tables_of_the_documentation_are_what_the_types_say() {
+    hold("http.md", |page| with_tables(page, &whole()));
+}
+
+#[test]
+fn every_placeholder_of_a_description_is_filled_and_every_field_described() {
+    let document = whole();
+    let text = document.to_string();
+    for open in ["{bridge.", "{NAME_", "{TIMEOUT_"] {
+        assert!(!text.contains(open), "{open}");
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(property["description"].is_string() || property["$ref"].is_string(), "{name}.{field}");
+        }
+    }
+}

@@ -4,18 +4,18 @@
 //! them, write down what instructions came to, end the events, close the sockets with 1001, write what is queued, then let
 //! the server go. All together are bounded by `server.shutdown_timeout_ms`.
 
-mod recognition;
-mod start;
+mod startup;
+mod store_identity;
 
-pub(crate) use start::host_setup;
+pub(crate) use startup::host_setup;
 
 use crate::{
-    bridge::{self, Identity, WS_PATH},
+    bridge::{self, DaemonIdentity, WS_PATH},
     clock::Clock,
     config::Config,
     events, heap,
-    host::{self, Host},
-    http::{self, Core, Facts, Features, Parts, ServerHandle},
+    host::{self, HostOperations},
+    http::{self, Facts, Features, ServerCore, ServerCoreParts, ServerHandle},
     instructions, policy, records, relay,
     relay::RequestJournal,
     runs::OperationRecorder,
@@ -25,7 +25,9 @@ use crate::{
     telemetry::metrics::Metrics,
     watchdog::Watchdog,
 };
-use start::{give_up, interrupt, listen, renew_store, warn_of_instructions, watch};
+use startup::{
+    exit_on_thread_death, listen, mark_interrupted_work, quarantine_if_damaged, warn_about_instructions, watch_threads,
+};
 use std::{
     io,
     net::SocketAddr,
@@ -39,14 +41,14 @@ use tokio::time::{Instant, timeout_at};
 const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
 
 /// How long the readers of events get for the last of them.
-const LAST_EVENTS: Duration = Duration::from_secs(1);
+const EVENT_READERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the sockets get at least to close, however long commands took to finish.
-const LAST_FRAMES: Duration = Duration::from_millis(500);
+const SOCKET_CLOSE_MIN: Duration = Duration::from_millis(500);
 /// How long what waits for the store is tried to be written at least.
-const LAST_ROWS: Duration = Duration::from_secs(2);
+const STORE_FLUSH_MIN: Duration = Duration::from_secs(2);
 /// How long the store gets at least to move its log into the database.
-const STORE_CLOSES: Duration = Duration::from_secs(1);
+const STORE_CLOSE_MIN: Duration = Duration::from_secs(1);
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +78,7 @@ pub enum StartError {
     Open(#[from] OpenError),
     /// A damaged database cannot be moved aside.
     #[error("database {path} cannot be moved aside: {source}")]
-    Aside {
+    Quarantine {
         /// Its file.
         path: PathBuf,
         /// Why not.
@@ -92,22 +94,22 @@ pub enum StartError {
 
 /// What becomes of a database that is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damaged {
+pub enum DamagedDatabase {
     /// The start fails and leaves it as it is.
-    Refused,
+    Refuse,
     /// It is moved aside, a new one is made, and instructions are off until somebody enables them.
-    MovedAside,
+    Quarantine,
 }
 
 /// A running daemon.
 #[derive(Debug)]
 pub struct Daemon {
-    core: Arc<Core>,
+    core: Arc<ServerCore>,
     /// The main listener's first, then that of the read-only one.
     servers: Vec<ServerHandle>,
     store: Store,
-    later: WriteBehind,
-    stop_within: Duration,
+    write_behind: WriteBehind,
+    shutdown_timeout: Duration,
     watchdog: Watchdog,
     _announcement: Announcement,
     /// Held, and with it the lock, until everything else is gone.
@@ -120,14 +122,14 @@ impl Daemon {
     /// # Errors
     ///
     /// Something that it needs cannot be had; nothing is left running then.
-    pub async fn start(config: &Config, state_dir: &Path, damaged: Damaged) -> Result<Self, StartError> {
-        host::limits::raise_open_files();
-        host::limits::outlive_file_size_limit();
-        host::limits::guard_process();
-        heap::share();
+    pub async fn start(config: &Config, state_dir: &Path, on_damage: DamagedDatabase) -> Result<Self, StartError> {
+        host::limits::raise_open_file_limit();
+        host::limits::survive_file_size_limit();
+        host::limits::protect_process();
+        heap::use_single_arena();
         let clock = Clock::System;
-        if let Some(doubt) = config.doubtful_trust() {
-            tracing::warn!("{doubt}; remove auth.local_trust or set it to \"none\"");
+        if let Some(warning) = config.local_trust_warning() {
+            tracing::warn!("{warning}; remove auth.local_trust or set it to \"none\"");
         }
         let state = StateFolder::open(state_dir)?;
         let address = config.server.address().ok_or(StartError::NoAddress)?;
@@ -135,20 +137,20 @@ impl Daemon {
         let read_only = config.server.status_address().map(|address| listen(config, address)).transpose()?;
         let token = state.live_token(&config.auth)?;
         let database = config.store.file(state.path());
-        if damaged == Damaged::MovedAside {
-            renew_store(&database, state.path(), clock)?;
+        if on_damage == DamagedDatabase::Quarantine {
+            quarantine_if_damaged(&database, state.path(), clock)?;
         }
         let registry = Arc::new(config.registry());
         let metrics = Metrics::new(registry.names());
         let store = Store::open(&database, &config.store)?.timed(metrics.store.clone());
-        recognition::recognize(&store, state.path()).await?;
-        warn_of_instructions(config, state.path());
-        let later = WriteBehind::start(store.clone(), &config.store, &config.login_state);
+        store_identity::verify_store_identity(&store, state.path()).await?;
+        warn_about_instructions(config, state.path());
+        let write_behind = WriteBehind::start(store.clone(), &config.store, &config.login_state);
         let journal = if std::env::var_os(NO_JOURNAL).is_some_and(|on| on == "1") {
             tracing::warn!("{NO_JOURNAL} is set: requests are not recorded");
             RequestJournal::off()
         } else {
-            RequestJournal::open(store.clone(), later.clone(), clock.now_ms()).await?
+            RequestJournal::open(store.clone(), write_behind.clone(), clock.now_ms()).await?
         };
 
         let identity = identity(config, listening.address, clock);
@@ -157,7 +159,7 @@ impl Daemon {
         let events = events::EventBus::new(first_id, config.server.events_kept);
         let system = SystemControl::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
         let pairings = bridge::Pairings::open(store.clone(), &config.bridge, events.clone(), clock).await?;
-        interrupt(&store, clock).await;
+        mark_interrupted_work(&store, clock).await;
         let retry = Duration::from_millis(config.store.retry_ms);
         let instructions = instructions::InstructionHub::new(instructions::InstructionParts {
             settings: config.instructions.clone(),
@@ -170,7 +172,7 @@ impl Daemon {
             clock,
             metrics: metrics.instructions.clone(),
         });
-        let bridge = bridge::Hub::new(bridge::Setup {
+        let bridge = bridge::BridgeHub::new(bridge::BridgeParts {
             pairings,
             settings: Arc::new(config.bridge.clone()),
             login_state: config.login_state.clone(),
@@ -179,7 +181,7 @@ impl Daemon {
             system: system.clone(),
             clock,
             events: events.clone(),
-            later: later.clone(),
+            write_behind: write_behind.clone(),
             metrics: metrics.wire.clone(),
             final_messages: Arc::new(instructions.clone()),
         });
@@ -187,7 +189,7 @@ impl Daemon {
             settings: Arc::new(config.policy.clone()),
             clock,
             events: events.clone(),
-            memory: policy::PolicyMemory::open(&store, later.clone(), clock, config.policy.max_targets).await?,
+            memory: policy::PolicyMemory::open(&store, write_behind.clone(), clock, config.policy.max_targets).await?,
             observer: policy::PolicyObserver::counting(metrics.policy.clone()),
         });
         let relay = relay::RelayHub::new(relay::RelayParts {
@@ -201,14 +203,19 @@ impl Daemon {
             stall: Duration::from_millis(config.server.sse_stall_timeout_ms),
             metrics: metrics.relay.clone(),
         });
-        let records =
-            records::RecordReader::new(store.clone(), later.clone(), &config.login_state, &config.node.host, clock);
-        let parts = Parts {
+        let records = records::RecordReader::new(
+            store.clone(),
+            write_behind.clone(),
+            &config.login_state,
+            &config.node.host,
+            clock,
+        );
+        let parts = ServerCoreParts {
             bridge,
             relay,
             policy,
             system,
-            host: Host::new(host_setup(config, state.path())),
+            host: HostOperations::new(host_setup(config, state.path())),
             operations: OperationRecorder::new(store.clone(), clock, retry, config.instructions.result_max_bytes),
             instructions: instructions.clone(),
             registry: Arc::clone(&registry),
@@ -221,13 +228,13 @@ impl Daemon {
             auth: config.auth.clone(),
             token,
             store: store.clone(),
-            later: later.clone(),
+            write_behind: write_behind.clone(),
             metrics,
         };
-        let core = Arc::new(Core::new(parts, &listening));
-        let execute = Arc::new(http::Local::new(Arc::downgrade(&core)));
+        let core = Arc::new(ServerCore::new(parts, &listening));
+        let execute = Arc::new(http::LocalExecutor::new(Arc::downgrade(&core)));
         instructions.start(instructions::InstructionServices { execute, relay: core.relay.clone(), registry });
-        let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), give_up)
+        let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), exit_on_thread_death)
             .map_err(StartError::Thread)?;
         let address = listening.address;
         let running = http::run(listening, Arc::clone(&core), &watchdog)
@@ -244,21 +251,30 @@ impl Daemon {
         Retention::start(store.clone(), &config.store, clock);
         core.host.sweep();
         tracing::info!(http = identity.local_api_base, ws = identity.ws_url, version = crate::VERSION, "serving");
-        watch(&watchdog, &store, &later);
-        heap::watch(Duration::from_millis(config.server.memory_look_ms));
-        let stop_within = Duration::from_millis(config.server.shutdown_timeout_ms);
-        Ok(Daemon { core, servers, store, later, stop_within, watchdog, _announcement: announcement, _state: state })
+        watch_threads(&watchdog, &store, &write_behind);
+        heap::trim_periodically(Duration::from_millis(config.server.memory_look_ms));
+        let shutdown_timeout = Duration::from_millis(config.server.shutdown_timeout_ms);
+        Ok(Daemon {
+            core,
+            servers,
+            store,
+            write_behind,
+            shutdown_timeout,
+            watchdog,
+            _announcement: announcement,
+            _state: state,
+        })
     }
 
     /// Where it listens and since when.
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &DaemonIdentity {
         self.core.bridge.identity()
     }
 
     /// Stops it in order.
     pub async fn stop(self) {
         self.watchdog.disarm();
-        let until = Instant::now() + self.stop_within;
+        let until = Instant::now() + self.shutdown_timeout;
         let late = |step: &str| tracing::warn!(step, "did not end in time");
         tracing::info!("stopping");
         for server in &self.servers {
@@ -270,20 +286,20 @@ impl Daemon {
             late("requests");
         }
         self.core.host.close(until).await;
-        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.instructions.stopped()).await.is_err() {
+        if timeout_at(until.max(Instant::now() + STORE_FLUSH_MIN), self.core.instructions.stopped()).await.is_err() {
             late("instructions");
         }
         self.core.events.close();
         self.core.bridge.stop();
-        if timeout_at(until.max(Instant::now() + LAST_FRAMES), self.core.bridge.stopped()).await.is_err() {
+        if timeout_at(until.max(Instant::now() + SOCKET_CLOSE_MIN), self.core.bridge.stopped()).await.is_err() {
             late("sockets");
         }
-        if timeout_at(until.max(Instant::now() + LAST_ROWS), self.core.policy.persist()).await.is_err() {
+        if timeout_at(until.max(Instant::now() + STORE_FLUSH_MIN), self.core.policy.persist()).await.is_err() {
             late("policy");
         }
         self.close_store(until).await;
         // One that takes nothing is not waited for long.
-        if timeout_at(until.min(Instant::now() + LAST_EVENTS), self.core.events.closed()).await.is_err() {
+        if timeout_at(until.min(Instant::now() + EVENT_READERS_TIMEOUT), self.core.events.closed()).await.is_err() {
             late("readers of events");
         }
         for server in &self.servers {
@@ -296,14 +312,14 @@ impl Daemon {
     /// told is not lost. A store that cannot be written is closed all the same.
     async fn close_store(&self, until: Instant) {
         let lost = |reason: String| {
-            tracing::error!(reason, rows = self.later.waiting(), "what was queued for the store is lost");
+            tracing::error!(reason, rows = self.write_behind.waiting(), "what was queued for the store is lost");
         };
-        match timeout_at(until.max(Instant::now() + LAST_ROWS), self.later.close()).await {
+        match timeout_at(until.max(Instant::now() + STORE_FLUSH_MIN), self.write_behind.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => lost(error.to_string()),
             Err(_) => lost("it could not be written in time".to_owned()),
         }
-        match timeout_at(until.max(Instant::now() + STORE_CLOSES), self.store.close()).await {
+        match timeout_at(until.max(Instant::now() + STORE_CLOSE_MIN), self.store.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the store was not closed as it should be"),
             Err(_) => tracing::warn!(step = "store", "did not end in time"),
@@ -311,8 +327,8 @@ impl Daemon {
     }
 }
 
-fn identity(config: &Config, listening: SocketAddr, clock: Clock) -> Identity {
-    Identity {
+fn identity(config: &Config, listening: SocketAddr, clock: Clock) -> DaemonIdentity {
+    DaemonIdentity {
         host: config.node.host.clone(),
         identity: config.node.id.clone(),
         ws_path: WS_PATH,

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How the names of the extension's files end.
-const KINDS: &[&str] = &["js", "json", "html", "css", "svg", "png"];
+const FILE_EXTENSIONS: &[&str] = &["js", "json", "html", "css", "svg", "png"];
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");
@@ -32,7 +32,7 @@ fn extension() -> io::Result<()> {
     let variable = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
     let root = variable("CARGO_MANIFEST_DIR").join("extension");
     let mut files = Vec::new();
-    for part in parts::PARTS.iter().map(|part| root.join(part)) {
+    for part in parts::PACKAGED_PATHS.iter().map(|part| root.join(part)) {
         // Also a file that comes or goes in one of its folders, and one that is not there yet.
         println!("cargo:rerun-if-changed={}", part.display());
         if part.exists() {
@@ -54,7 +54,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         for entry in fs::read_dir(path)? {
             collect(&entry?.path(), files)?;
         }
-    } else if path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known)) {
+    } else if path.extension().is_some_and(|kind| FILE_EXTENSIONS.iter().any(|known| kind == *known)) {
         files.push(path.to_owned());
     }
     Ok(())

@@ -11,30 +11,30 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Growth that is not worth looking at, and the least that makes a look worth its while.
-const SLACK_BYTES: u64 = 1 << 20;
+const GROWTH_MIN_BYTES: u64 = 1 << 20;
 /// Most looks that are left out after some that found nothing.
-const SKIPPED_MAX: u32 = 12;
+const SKIPPED_CHECKS_MAX: u32 = 12;
 
 /// When to look. Pure.
 #[derive(Debug)]
-struct Watermark {
+struct TrimSchedule {
     /// The smallest that the process has been, in bytes.
-    low: u64,
+    baseline: u64,
     /// Looks to leave out.
     skips: u32,
     /// How many are left out after the next one that finds nothing.
     next_skips: u32,
 }
 
-impl Watermark {
+impl TrimSchedule {
     fn new(resident: u64) -> Self {
-        Watermark { low: resident, skips: 0, next_skips: 1 }
+        TrimSchedule { baseline: resident, skips: 0, next_skips: 1 }
     }
 
     /// Whether it is time to look, the process being of this size.
-    fn is_due(&mut self, resident: u64) -> bool {
-        self.low = self.low.min(resident);
-        if resident <= self.low + SLACK_BYTES {
+    fn should_trim(&mut self, resident: u64) -> bool {
+        self.baseline = self.baseline.min(resident);
+        if resident <= self.baseline + GROWTH_MIN_BYTES {
             (self.skips, self.next_skips) = (0, 1);
             return false;
         }
@@ -46,32 +46,32 @@ impl Watermark {
     }
 
     /// Notes what a look has brought.
-    fn looked(&mut self, before: u64, after: u64) {
-        self.low = self.low.min(after);
-        if before.saturating_sub(after) >= SLACK_BYTES {
+    fn record_trim(&mut self, before: u64, after: u64) {
+        self.baseline = self.baseline.min(after);
+        if before.saturating_sub(after) >= GROWTH_MIN_BYTES {
             (self.skips, self.next_skips) = (0, 1);
         } else {
             self.skips = self.next_skips;
-            self.next_skips = (self.next_skips * 2).min(SKIPPED_MAX);
+            self.next_skips = (self.next_skips * 2).min(SKIPPED_CHECKS_MAX);
         }
     }
 }
 
 /// Has all threads share one heap. Called before there are more threads than this one, since what they have they keep.
-pub fn share() {
-    if !share_one_arena() {
+pub fn use_single_arena() {
+    if !set_single_arena() {
         tracing::warn!("the allocator keeps a heap for each thread: the process will be somewhat larger");
     }
 }
 
 /// Looks every so often for as long as the system of this thread runs; never where nothing is known about the allocator.
-pub fn watch(every: Duration) {
+pub fn trim_periodically(every: Duration) {
     let Some(resident) = resident_bytes() else { return };
-    let mut mark = Watermark::new(resident);
+    let mut schedule = TrimSchedule::new(resident);
     actix_rt::spawn(async move {
         loop {
             tokio::time::sleep(every).await;
-            let Some(before) = resident_bytes().filter(|&resident| mark.is_due(resident)) else { continue };
+            let Some(before) = resident_bytes().filter(|&resident| schedule.should_trim(resident)) else { continue };
             // It holds up whoever allocates meanwhile, for milliseconds, and so must not hold up whoever does not.
             let timed = || {
                 let began = Instant::now();
@@ -81,7 +81,7 @@ pub fn watch(every: Duration) {
             let Ok(took) = tokio::task::spawn_blocking(timed).await else { return };
             let after = resident_bytes().unwrap_or(before);
             tracing::debug!(before, after, ?took, "unused memory was given back");
-            mark.looked(before, after);
+            schedule.record_trim(before, after);
         }
     });
 }
@@ -102,13 +102,13 @@ fn resident_bytes() -> Option<u64> {
 /// Whether the allocator agrees, or has nothing to be told.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
-fn share_one_arena() -> bool {
+fn set_single_arena() -> bool {
     // SAFETY: two numbers go in, one comes out. glibc changes the limit under the lock of its main heap.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn share_one_arena() -> bool {
+fn set_single_arena() -> bool {
     true
 }
 
@@ -130,38 +130,38 @@ mod tests {
 
     #[test]
     fn a_burst_is_given_back_and_small_growth_left_alone() {
-        let mut mark = Watermark::new(20 * MIB);
-        assert!(!mark.is_due(21 * MIB));
-        assert!(mark.is_due(90 * MIB));
-        mark.looked(90 * MIB, 21 * MIB);
-        assert!(!mark.is_due(21 * MIB));
-        assert!(mark.is_due(60 * MIB), "the next one too");
+        let mut schedule = TrimSchedule::new(20 * MIB);
+        assert!(!schedule.should_trim(21 * MIB));
+        assert!(schedule.should_trim(90 * MIB));
+        schedule.record_trim(90 * MIB, 21 * MIB);
+        assert!(!schedule.should_trim(21 * MIB));
+        assert!(schedule.should_trim(60 * MIB), "the next one too");
     }
 
     #[test]
     fn what_is_in_use_is_looked_at_less_and_less_often_and_again_when_it_is_free() {
-        let mut mark = Watermark::new(20 * MIB);
-        let mut looks = Vec::new();
+        let mut schedule = TrimSchedule::new(20 * MIB);
+        let mut checks = Vec::new();
         for round in 0..60 {
-            if mark.is_due(100 * MIB) {
-                looks.push(round);
-                mark.looked(100 * MIB, 100 * MIB);
+            if schedule.should_trim(100 * MIB) {
+                checks.push(round);
+                schedule.record_trim(100 * MIB, 100 * MIB);
             }
         }
-        assert_eq!(looks, [0, 2, 5, 10, 19, 32, 45, 58]);
+        assert_eq!(checks, [0, 2, 5, 10, 19, 32, 45, 58]);
         // It is free now, and found so by the next look.
-        let next = (0..).find(|_| mark.is_due(100 * MIB)).unwrap();
-        assert!(next <= SKIPPED_MAX);
-        mark.looked(100 * MIB, 21 * MIB);
-        assert!(!mark.is_due(21 * MIB));
-        assert!(mark.is_due(50 * MIB), "nothing is left out after one that found something");
+        let next = (0..).find(|_| schedule.should_trim(100 * MIB)).unwrap();
+        assert!(next <= SKIPPED_CHECKS_MAX);
+        schedule.record_trim(100 * MIB, 21 * MIB);
+        assert!(!schedule.should_trim(21 * MIB));
+        assert!(schedule.should_trim(50 * MIB), "nothing is left out after one that found something");
     }
 
     #[test]
     fn the_smallest_that_it_ever_was_is_what_counts() {
-        let mut mark = Watermark::new(50 * MIB);
-        assert!(!mark.is_due(10 * MIB));
-        assert!(mark.is_due(20 * MIB));
+        let mut schedule = TrimSchedule::new(50 * MIB);
+        assert!(!schedule.should_trim(10 * MIB));
+        assert!(schedule.should_trim(20 * MIB));
     }
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -13,7 +13,7 @@ pub const NAME_CHARS_MAX: usize = 128;
 
 /// Why a text is not a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadName {
+pub enum NameError {
     /// Nothing is left after trimming.
     #[error("must not be empty")]
     Empty,
@@ -26,12 +26,12 @@ pub enum BadName {
 }
 
 /// Checks a name of 1 to [`NAME_CHARS_MAX`] characters of `A-Za-z0-9._:-`.
-pub fn check_name(text: &str) -> Result<(), BadName> {
+pub fn check_name(text: &str) -> Result<(), NameError> {
     match text.as_bytes() {
-        [] => Err(BadName::Empty),
-        bytes if bytes.len() > NAME_CHARS_MAX => Err(BadName::Long),
+        [] => Err(NameError::Empty),
+        bytes if bytes.len() > NAME_CHARS_MAX => Err(NameError::Long),
         bytes if bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(b)) => Ok(()),
-        _ => Err(BadName::Character),
+        _ => Err(NameError::Character),
     }
 }
 
@@ -76,7 +76,7 @@ macro_rules! name {
             }
 
             /// Checks a text from outside.
-            pub fn parse(text: &str) -> Result<Self, BadName> {
+            pub fn parse(text: &str) -> Result<Self, NameError> {
                 check_name(text).map(|()| $name(text.into()))
             }
 
@@ -156,10 +156,10 @@ mod tests {
     fn a_name_has_1_to_128_characters_of_its_alphabet() {
         assert_eq!(ClientId::parse("A9._:-z").unwrap().as_str(), "A9._:-z");
         assert!(RequestId::parse(&"x".repeat(128)).is_ok());
-        assert_eq!(RequestId::parse(&"x".repeat(129)), Err(BadName::Long));
-        assert_eq!(RequestId::parse(""), Err(BadName::Empty));
+        assert_eq!(RequestId::parse(&"x".repeat(129)), Err(NameError::Long));
+        assert_eq!(RequestId::parse(""), Err(NameError::Empty));
         for bad in ["has space", "ümlaut", "a/b", "a\n"] {
-            assert_eq!(ClientId::parse(bad), Err(BadName::Character), "{bad}");
+            assert_eq!(ClientId::parse(bad), Err(NameError::Character), "{bad}");
         }
     }
 

@@ -4,5 +4,5 @@ use baa_conductor::cli::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    Cli::of_arguments().map_or_else(|code| code, Cli::perform)
+    Cli::parse_arguments().map_or_else(|code| code, Cli::run)
 }

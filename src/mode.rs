@@ -30,12 +30,12 @@ impl Mode {
     }
 
     /// The mode that is written so.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
     /// The mode that an action leads to: `pause`, `resume` or `drain`.
-    pub fn after(action: &str) -> Option<Self> {
+    pub fn for_action(action: &str) -> Option<Self> {
         match action {
             "pause" => Some(Mode::Paused),
             "resume" => Some(Mode::Running),
@@ -64,14 +64,14 @@ mod tests {
     fn a_mode_is_written_as_it_is_shown_and_read_back() {
         for mode in Mode::ALL {
             assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
-            assert_eq!(Mode::named(mode.name()), Some(mode));
+            assert_eq!(Mode::from_name(mode.name()), Some(mode));
         }
-        assert_eq!(Mode::named("Running"), None);
+        assert_eq!(Mode::from_name("Running"), None);
     }
 
     #[test]
     fn three_actions_lead_to_the_three_modes() {
-        let reached = ["pause", "resume", "drain", "stop"].map(Mode::after);
+        let reached = ["pause", "resume", "drain", "stop"].map(Mode::for_action);
         assert_eq!(reached, [Some(Mode::Paused), Some(Mode::Running), Some(Mode::Draining), None]);
     }
 }

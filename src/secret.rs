@@ -23,7 +23,7 @@ const SECRET_CHARS_MIN: usize = 16;
 
 /// Why a text cannot serve as a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSecret {
+pub enum SecretError {
     /// Nothing there.
     #[error("must not be empty")]
     Empty,
@@ -46,11 +46,11 @@ impl Secret {
     }
 
     /// Checks that an `Authorization: Bearer` header can carry the text.
-    pub fn check(&self) -> Result<(), BadSecret> {
+    pub fn check(&self) -> Result<(), SecretError> {
         match self.text.as_bytes() {
-            [] => Err(BadSecret::Empty),
-            bytes if !bytes.iter().all(u8::is_ascii_graphic) => Err(BadSecret::Character),
-            bytes if bytes.len() < SECRET_CHARS_MIN => Err(BadSecret::Short),
+            [] => Err(SecretError::Empty),
+            bytes if !bytes.iter().all(u8::is_ascii_graphic) => Err(SecretError::Character),
+            bytes if bytes.len() < SECRET_CHARS_MIN => Err(SecretError::Short),
             _ => Ok(()),
         }
     }
@@ -117,10 +117,10 @@ mod tests {
     #[test]
     fn a_token_is_visible_ascii_and_not_short() {
         assert_eq!(Secret::new("A~!b".repeat(4)).check(), Ok(()));
-        assert_eq!(Secret::new("").check(), Err(BadSecret::Empty));
-        assert_eq!(Secret::new("a".repeat(15)).check(), Err(BadSecret::Short));
+        assert_eq!(Secret::new("").check(), Err(SecretError::Empty));
+        assert_eq!(Secret::new("a".repeat(15)).check(), Err(SecretError::Short));
         for bad in ["a b", "a\n", "schlüssel"] {
-            assert_eq!(Secret::new(bad).check(), Err(BadSecret::Character), "{bad:?}");
+            assert_eq!(Secret::new(bad).check(), Err(SecretError::Character), "{bad:?}");
         }
     }
 }

@@ -48,9 +48,9 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "actor_registry",
             "config",
             "clock",
-            "line",
+            "tcp_abort",
             "secret",
-            "faults",
+            "failpoints",
             "terminal_text",
             "trusted",
         ],
@@ -65,10 +65,10 @@ const OF_THE_SIMULATOR: &[&str] = &["simulator", "wire", "ids", "clock"];
 
 /// Libraries that only these modules name.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("actix_service", &["http::serving"]),
+    ("actix_service", &["http::workers"]),
     ("actix_web", &["http", "bridge::socket"]),
     ("actix_web_actors", &["bridge::socket"]),
-    ("actix_http", &["bridge::socket", "http::serving", "simulator"]),
+    ("actix_http", &["bridge::socket", "http::workers", "simulator"]),
     ("awc", &["cli", "codex", "simulator"]),
     ("base64", &["host::files"]),
     ("clap", &["cli", "telemetry::settings"]),
@@ -83,7 +83,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("pulldown_cmark", &["instructions::extract"]),
     ("serde_json_canonicalizer", &["instructions::dedupe"]),
     ("seccompiler", &["host::sandbox"]),
-    ("sysctl", &["host::owner"]),
+    ("sysctl", &["host::socket_owner"]),
     ("shlex", &["instructions::screen"]),
 ];
 

@@ -3,12 +3,12 @@
 //! Nothing is ever written to stdout, which belongs to the ready line and to the answers of client commands.
 
 mod log_files;
+mod log_rate_limiter;
 pub mod metrics;
 pub mod settings;
-mod sparing;
 
-pub use settings::{Format, LogSettings};
-pub use sparing::Sparing;
+pub use log_rate_limiter::LogRateLimiter;
+pub use settings::{LogFormat, LogSettings};
 
 use crate::clock::Clock;
 use crate::terminal_text;
@@ -94,12 +94,12 @@ fn filter(text: &str) -> EnvFilter {
     EnvFilter::builder().parse_lossy(format!("{LIBRARIES},{text}"))
 }
 
-fn layer<W>(format: Format, writer: W, colour: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+fn layer<W>(format: LogFormat, writer: W, colour: bool) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
     match format {
-        Format::Text => {
+        LogFormat::Text => {
             // What a field holds may come from anywhere, and logs are read on terminals.
             let fields = format::debug_fn(|writer, field, value| {
                 let text = format!("{value:?}");
@@ -110,14 +110,14 @@ where
             });
             fmt::layer().fmt_fields(fields.delimited(" ")).with_writer(writer).with_ansi(colour).boxed()
         }
-        Format::Json => fmt::layer().json().flatten_event(true).with_writer(Escaped(writer)).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(EscapedMakeWriter(writer)).boxed(),
     }
 }
 
 /// Writes lines of JSON without a character that is hidden.
-struct Escaped<W>(W);
+struct EscapedMakeWriter<W>(W);
 
-impl<'a, W: fmt::MakeWriter<'a>> fmt::MakeWriter<'a> for Escaped<W> {
+impl<'a, W: fmt::MakeWriter<'a>> fmt::MakeWriter<'a> for EscapedMakeWriter<W> {
     type Writer = EscapedWriter<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    fn logged(format: Format, directives: &str, say: impl FnOnce()) -> String {
+    fn logged(format: LogFormat, directives: &str, say: impl FnOnce()) -> String {
         let lines = Lines::default();
         let to = lines.clone();
         let subscriber = tracing_subscriber::registry()
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn json_is_one_object_a_line_and_text_has_no_colour() {
         let say = || tracing::info!(client.id = "fx", "said hello\nand more");
-        let json = logged(Format::Json, "info", say);
+        let json = logged(LogFormat::Json, "info", say);
         assert_eq!(json.lines().count(), 1);
         let line: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((&line["client.id"], &line["level"]), (&"fx".into(), &"INFO".into()));
-        let text = logged(Format::Text, "info", say);
+        let text = logged(LogFormat::Text, "info", say);
         assert!(text.contains(r#"said hello\nand more client.id="fx""#) && !text.contains('\u{1b}'), "{text}");
     }
 
@@ -194,13 +194,13 @@ mod tests {
             let _within = tracing::error_span!("at", seen = %hostile).entered();
             tracing::error!(client.id = hostile, shown = %hostile, debugged = ?hostile, "{hostile}");
         };
-        for format in [Format::Text, Format::Json] {
+        for format in [LogFormat::Text, LogFormat::Json] {
             let lines = logged(format, "info", say);
             let is_deceptive = |c: char| c.is_control() || ('\u{80}'..='\u{ffff}').contains(&c);
             assert!(lines.ends_with('\n') && !lines.trim_end().contains(is_deceptive), "{lines:?}");
             assert!(lines.matches("[2J").count() >= 5, "all of it is there: {lines:?}");
         }
-        let line: serde_json::Value = serde_json::from_str(&logged(Format::Json, "info", say)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, "info", say)).unwrap();
         assert_eq!((&line["message"], &line["shown"]), (&hostile.into(), &hostile.into()));
     }
 
@@ -211,9 +211,9 @@ mod tests {
             tracing::error!(target: "actix_http::h1", "no head");
             tracing::trace!(target: "baa_conductor", "ours");
         };
-        let lines = logged(Format::Text, "trace", say);
+        let lines = logged(LogFormat::Text, "trace", say);
         assert!(lines.contains("ours") && !lines.contains("authorization") && !lines.contains("no head"), "{lines}");
-        assert!(logged(Format::Text, "trace,actix_http=trace", say).contains("authorization"));
+        assert!(logged(LogFormat::Text, "trace,actix_http=trace", say).contains("authorization"));
     }
 
     #[test]

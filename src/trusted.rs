@@ -9,11 +9,12 @@
 //! Invariant: what passes was put there by this user or by root, and no other user of this machine can change that.
 
 mod owner;
-mod way;
+mod path_walk;
 
 #[cfg(test)]
 mod tests;
 
+use path_walk::{LastName, WalkedFile};
 use std::{
     ffi::{OsStr, OsString},
     fmt,
@@ -22,19 +23,18 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-use way::{End, Found};
 
 /// Most bytes of a trusted text.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 /// What SQLite keeps beside a database.
-const BESIDE_A_DATABASE: [&str; 3] = ["-wal", "-shm", "-journal"];
+const DATABASE_SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why something is not trusted. It names what is to blame, the reason, and the command that mends it.
 #[derive(Debug, thiserror::Error)]
-pub enum Distrust {
+pub enum TrustError {
     /// It is another user's, who may change it at any time.
-    #[error("{} belongs to user {owner}, who may change it: `chown {}{own} {}` makes it yours", .path.display(), if *.link { "-h " } else { "" }, Quoted(.path))]
-    Foreign {
+    #[error("{} belongs to user {owner}, who may change it: `chown {}{own} {}` makes it yours", .path.display(), if *.link { "-h " } else { "" }, ShellQuoted(.path))]
+    ForeignOwner {
         /// The file, folder or link.
         path: PathBuf,
         /// Whose it is.
@@ -45,7 +45,7 @@ pub enum Distrust {
         link: bool,
     },
     /// Others may write it.
-    #[error("{} has mode {mode:04o}, so that {} may change it: `chmod {}-w {}` mends that", .path.display(), if *.by_all { "others" } else { "its group" }, if *.by_all { "go" } else { "g" }, Quoted(.path))]
+    #[error("{} has mode {mode:04o}, so that {} may change it: `chmod {}-w {}` mends that", .path.display(), if *.by_all { "others" } else { "its group" }, if *.by_all { "go" } else { "g" }, ShellQuoted(.path))]
     Writable {
         /// The file or folder.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum Distrust {
         by_all: bool,
     },
     /// It holds a secret that others can read.
-    #[error("{} has mode {mode:04o}, so that others may read it: `chmod 600 {}` mends that", .path.display(), Quoted(.path))]
+    #[error("{} has mode {mode:04o}, so that others may read it: `chmod 600 {}` mends that", .path.display(), ShellQuoted(.path))]
     Readable {
         /// The file.
         path: PathBuf,
@@ -64,7 +64,7 @@ pub enum Distrust {
     },
     /// It is no file, or changed while it was looked at.
     #[error("{} {what}", .path.display())]
-    Unfit {
+    NotUsable {
         /// What was looked at.
         path: PathBuf,
         /// What is wrong with it.
@@ -76,9 +76,9 @@ pub enum Distrust {
 }
 
 /// A path as a shell reads it.
-struct Quoted<'a>(&'a Path);
+struct ShellQuoted<'a>(&'a Path);
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for ShellQuoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string_lossy();
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
@@ -88,13 +88,13 @@ impl fmt::Display for Quoted<'_> {
 
 /// Who can read a file besides this user and root.
 #[derive(Debug)]
-pub enum Secrecy {
+pub enum FileSecrecy {
     /// Nobody.
     Private,
     /// Nobody while the folders on its way stay closed to others; its own mode lets them in.
-    Hidden(Distrust),
+    Hidden(TrustError),
     /// Others.
-    Open(Distrust),
+    Open(TrustError),
 }
 
 /// A trusted file, open to be read.
@@ -102,7 +102,7 @@ pub enum Secrecy {
 pub struct TrustedFile {
     file: File,
     /// Where it really lies; nothing for a pipe.
-    found: Option<Found>,
+    found: Option<WalkedFile>,
 }
 
 impl TrustedFile {
@@ -112,20 +112,21 @@ impl TrustedFile {
     /// # Errors
     ///
     /// `Io` with `NotFound`: there is none. Else why it is not trusted.
-    pub fn open(path: &Path) -> Result<Self, Distrust> {
-        if is_handed_over(path) {
+    pub fn open(path: &Path) -> Result<Self, TrustError> {
+        if is_inherited_descriptor(path) {
             let file = File::open(path)?;
             if !file.metadata()?.is_file() {
                 return Ok(TrustedFile { file, found: None });
             }
         }
-        let found = way::walk(path, End::Kept)?.found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let found =
+            path_walk::walk(path, LastName::Existing)?.found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         found.check_file()?;
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(&found.path)?;
         let opened = file.metadata()?;
         if (opened.dev(), opened.ino()) != found.id() {
-            return Err(Distrust::Unfit { path: found.path, what: "changed while it was opened" });
+            return Err(TrustError::NotUsable { path: found.path, what: "changed while it was opened" });
         }
         Ok(TrustedFile { file, found: Some(found) })
     }
@@ -145,12 +146,12 @@ impl TrustedFile {
     }
 
     /// Who else can read it.
-    pub fn secrecy(&self) -> Secrecy {
-        self.found.as_ref().map_or(Secrecy::Private, Found::secrecy)
+    pub fn secrecy(&self) -> FileSecrecy {
+        self.found.as_ref().map_or(FileSecrecy::Private, WalkedFile::secrecy)
     }
 }
 
-fn is_handed_over(path: &Path) -> bool {
+fn is_inherited_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin") || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
 }
 
@@ -159,8 +160,8 @@ fn is_handed_over(path: &Path) -> bool {
 /// # Errors
 ///
 /// Others may change a folder on the way.
-pub fn check_way(path: &Path) -> Result<(), Distrust> {
-    way::walk(path.parent().unwrap_or(path), End::Kept).map(drop)
+pub fn check_parent_folders(path: &Path) -> Result<(), TrustError> {
+    path_walk::walk(path.parent().unwrap_or(path), LastName::Existing).map(drop)
 }
 
 /// Judges a database and what SQLite keeps beside it, there or to be made: it holds the keys of pairings and what runs.
@@ -169,15 +170,15 @@ pub fn check_way(path: &Path) -> Result<(), Distrust> {
 /// # Errors
 ///
 /// Others may change or read it, or put something in its place.
-pub fn check_database(path: &Path) -> Result<(), Distrust> {
-    let walked = way::walk(path, End::Made)?;
+pub fn check_database(path: &Path) -> Result<(), TrustError> {
+    let walked = path_walk::walk(path, LastName::Created)?;
     let real = walked.real;
-    for end in [""].iter().chain(&BESIDE_A_DATABASE) {
+    for end in [""].iter().chain(&DATABASE_SIDE_FILES) {
         let name: OsString = [real.as_os_str(), OsStr::new(end)].into_iter().collect();
-        let Some(found) = way::walk(Path::new(&name), End::Made)?.found else { continue };
+        let Some(found) = path_walk::walk(Path::new(&name), LastName::Created)?.found else { continue };
         found.check_file()?;
-        if let Secrecy::Open(distrust) = found.secrecy() {
-            return Err(distrust);
+        if let FileSecrecy::Open(trust_error) = found.secrecy() {
+            return Err(trust_error);
         }
     }
     Ok(())
@@ -188,30 +189,30 @@ pub fn check_database(path: &Path) -> Result<(), Distrust> {
 /// # Errors
 ///
 /// Others may change it, or put another one in its place.
-pub fn check_folder(path: &Path) -> Result<(), Distrust> {
-    way::walk(path, End::Kept).map(drop)
+pub fn check_folder(path: &Path) -> Result<(), TrustError> {
+    path_walk::walk(path, LastName::Existing).map(drop)
 }
 
-impl Found {
+impl WalkedFile {
     fn id(&self) -> (u64, u64) {
         (self.metadata.dev(), self.metadata.ino())
     }
 
-    fn check_file(&self) -> Result<(), Distrust> {
+    fn check_file(&self) -> Result<(), TrustError> {
         let metadata: &Metadata = &self.metadata;
         match metadata.is_file() {
-            true => way::check(&self.path, metadata),
-            false => Err(Distrust::Unfit { path: self.path.clone(), what: "is not a regular file" }),
+            true => path_walk::check(&self.path, metadata),
+            false => Err(TrustError::NotUsable { path: self.path.clone(), what: "is not a regular file" }),
         }
     }
 
-    fn secrecy(&self) -> Secrecy {
+    fn secrecy(&self) -> FileSecrecy {
         let mode = self.metadata.mode() & 0o7777;
         let by_group = mode & 0o040 != 0 && !owner::is_private_group(self.metadata.gid());
         if mode & 0o004 == 0 && !by_group {
-            return Secrecy::Private;
+            return FileSecrecy::Private;
         }
-        let distrust = Distrust::Readable { path: self.path.clone(), mode };
-        if self.hidden { Secrecy::Hidden(distrust) } else { Secrecy::Open(distrust) }
+        let trust_error = TrustError::Readable { path: self.path.clone(), mode };
+        if self.is_hidden { FileSecrecy::Hidden(trust_error) } else { FileSecrecy::Open(trust_error) }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! watched thread:  beat ── beat ── beat ──      │ ended, or ten rounds without a beat
-//! watchdog:        round ─ round ─ round ─ … ─► died(Death)
+//! watchdog:        round ─ round ─ round ─ … ─► on_death(Death)
 //! ```
 //!
 //! It counts rounds and not time: a process that was stopped, or a machine that slept, has missed one round and no more.
@@ -21,56 +21,56 @@ use std::{
 };
 
 /// Rounds without a beat after which a thread is dead.
-const ROUNDS: u32 = 10;
+const MISSED_ROUNDS_MAX: u32 = 10;
 /// The shortest round.
-const SHORTEST_ROUND: Duration = Duration::from_millis(10);
+const ROUND_MIN: Duration = Duration::from_millis(10);
 
 /// What the watchdog found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Death {
+pub struct ThreadDeath {
     /// What the thread is called.
     pub thread: &'static str,
     /// How it died.
-    pub how: How,
+    pub cause: DeathCause,
 }
 
 /// How a thread died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum DeathCause {
     /// It is there and does nothing.
-    StandsStill,
+    Hung,
     /// It is gone.
-    Ended,
+    Exited,
 }
 
-impl fmt::Display for How {
+impl fmt::Display for DeathCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            How::StandsStill => "stands still",
-            How::Ended => "has ended",
+            DeathCause::Hung => "stands still",
+            DeathCause::Exited => "has ended",
         })
     }
 }
 
 /// The handle of the watchdog. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Watchdog(Arc<Shared>);
+pub struct Watchdog(Arc<WatchdogShared>);
 
 #[derive(Debug)]
-struct Shared {
-    watched: Mutex<Watched>,
+struct WatchdogShared {
+    state: Mutex<WatchState>,
     disarmed: Condvar,
     round: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Watched {
-    threads: Vec<Watch>,
-    over: bool,
+struct WatchState {
+    threads: Vec<WatchedThread>,
+    is_disarmed: bool,
 }
 
 #[derive(Debug)]
-struct Watch {
+struct WatchedThread {
     name: &'static str,
     /// Dropped by the thread when it ends.
     beats: Weak<AtomicU64>,
@@ -80,34 +80,34 @@ struct Watch {
     missed: u32,
 }
 
-impl Watch {
+impl WatchedThread {
     /// One more round has gone by.
-    fn look(&mut self) -> Option<How> {
-        let Some(beats) = self.beats.upgrade() else { return Some(How::Ended) };
+    fn check_round(&mut self) -> Option<DeathCause> {
+        let Some(beats) = self.beats.upgrade() else { return Some(DeathCause::Exited) };
         let beats = beats.load(Relaxed);
         self.missed = if beats == self.seen { self.missed.saturating_add(1) } else { 0 };
         self.seen = beats;
-        (self.must_beat && self.missed >= ROUNDS).then_some(How::StandsStill)
+        (self.must_beat && self.missed >= MISSED_ROUNDS_MAX).then_some(DeathCause::Hung)
     }
 }
 
-impl Shared {
-    fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+impl WatchdogShared {
+    fn state(&self) -> MutexGuard<'_, WatchState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts until somebody is dead; nothing when it was disarmed before.
-    fn wait_for_death(&self) -> Option<Death> {
-        let mut watched = self.watched();
+    fn wait_for_death(&self) -> Option<ThreadDeath> {
+        let mut state = self.state();
         loop {
-            let waited = self.disarmed.wait_timeout(watched, self.round);
-            watched = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if watched.over {
+            let waited = self.disarmed.wait_timeout(state, self.round);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.is_disarmed {
                 return None;
             }
-            let found = watched.threads.iter_mut().find_map(|watch| {
-                let how = watch.look()?;
-                Some(Death { thread: watch.name, how })
+            let found = state.threads.iter_mut().find_map(|watch| {
+                let cause = watch.check_round()?;
+                Some(ThreadDeath { thread: watch.name, cause })
             });
             if found.is_some() {
                 return found;
@@ -117,19 +117,19 @@ impl Shared {
 }
 
 impl Watchdog {
-    /// Starts the thread. `patience`: how long a watched thread may do nothing; `died` is called there, once, with the
+    /// Starts the thread. `timeout`: how long a watched thread may do nothing; `on_death` is called there, once, with the
     /// first one found dead.
     ///
     /// # Errors
     ///
     /// The system gives no further thread.
-    pub fn start(patience: Duration, died: impl FnOnce(Death) + Send + 'static) -> io::Result<Self> {
-        let round = (patience / ROUNDS).max(SHORTEST_ROUND);
-        let shared = Arc::new(Shared { watched: Mutex::default(), disarmed: Condvar::new(), round });
+    pub fn start(timeout: Duration, on_death: impl FnOnce(ThreadDeath) + Send + 'static) -> io::Result<Self> {
+        let round = (timeout / MISSED_ROUNDS_MAX).max(ROUND_MIN);
+        let shared = Arc::new(WatchdogShared { state: Mutex::default(), disarmed: Condvar::new(), round });
         let watching = Arc::clone(&shared);
         thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
             if let Some(death) = watching.wait_for_death() {
-                died(death);
+                on_death(death);
             }
         })?;
         Ok(Watchdog(shared))
@@ -137,11 +137,11 @@ impl Watchdog {
 
     /// Watches the current arbiter's thread from now on.
     pub fn watch(&self, name: &'static str) {
-        let (beats, round) = (self.enter(name, true), self.0.round);
+        let (beats, round) = (self.register(name, true), self.0.round);
         actix_rt::spawn(async move {
             loop {
                 beats.fetch_add(1, Relaxed);
-                crate::faults::point(name);
+                crate::failpoints::point(name);
                 tokio::time::sleep(round).await;
             }
         });
@@ -149,11 +149,11 @@ impl Watchdog {
 
     /// Watches something that is asked from the current arbiter whether it is there. One that does not answer is busy,
     /// not dead; one that answers `false` is.
-    pub fn watch_by_asking<F>(&self, name: &'static str, mut is_there: impl FnMut() -> F + 'static)
+    pub fn watch_with_probe<F>(&self, name: &'static str, mut is_there: impl FnMut() -> F + 'static)
     where
         F: Future<Output = bool> + 'static,
     {
-        let (beats, round) = (self.enter(name, false), self.0.round);
+        let (beats, round) = (self.register(name, false), self.0.round);
         actix_rt::spawn(async move {
             while is_there().await {
                 tokio::time::sleep(round).await;
@@ -162,16 +162,16 @@ impl Watchdog {
         });
     }
 
-    fn enter(&self, name: &'static str, must_beat: bool) -> Arc<AtomicU64> {
+    fn register(&self, name: &'static str, must_beat: bool) -> Arc<AtomicU64> {
         let beats = Arc::new(AtomicU64::new(0));
-        let watch = Watch { name, beats: Arc::downgrade(&beats), must_beat, seen: 0, missed: 0 };
-        self.0.watched().threads.push(watch);
+        let watch = WatchedThread { name, beats: Arc::downgrade(&beats), must_beat, seen: 0, missed: 0 };
+        self.0.state().threads.push(watch);
         beats
     }
 
     /// Ends it: threads may end from now on.
     pub fn disarm(&self) {
-        self.0.watched().over = true;
+        self.0.state().is_disarmed = true;
         self.0.disarmed.notify_all();
     }
 }
@@ -182,12 +182,12 @@ mod tests {
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
     /// Far more than a death takes.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-    fn started(patience_ms: u64) -> (Watchdog, Receiver<Death>) {
-        let (tell, told) = channel();
-        let died = move |death| tell.send(death).unwrap();
-        (Watchdog::start(Duration::from_millis(patience_ms), died).unwrap(), told)
+    fn started(timeout_ms: u64) -> (Watchdog, Receiver<ThreadDeath>) {
+        let (sender, deaths) = channel();
+        let on_death = move |death| sender.send(death).unwrap();
+        (Watchdog::start(Duration::from_millis(timeout_ms), on_death).unwrap(), deaths)
     }
 
     fn on_a_thread(watch: impl FnOnce() + Send + 'static) -> actix_rt::Arbiter {
@@ -199,23 +199,23 @@ mod tests {
     #[test]
     fn a_thread_that_ends_is_dead() {
         let system = actix_rt::System::new();
-        let (watchdog, told) = started(100);
+        let (watchdog, deaths) = started(100);
         let watching = watchdog.clone();
-        let (entered, is_watched) = channel();
+        let (registered, registration) = channel();
         let arbiter = on_a_thread(move || {
             watching.watch("worker");
-            entered.send(()).unwrap();
+            registered.send(()).unwrap();
         });
-        is_watched.recv_timeout(PATIENCE).unwrap();
+        registration.recv_timeout(TEST_TIMEOUT).unwrap();
         arbiter.stop();
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(Death { thread: "worker", how: How::Ended }));
+        assert_eq!(deaths.recv_timeout(TEST_TIMEOUT), Ok(ThreadDeath { thread: "worker", cause: DeathCause::Exited }));
         drop(system);
     }
 
     #[test]
     fn a_thread_that_does_nothing_is_dead_and_one_that_beats_is_not() {
         let system = actix_rt::System::new();
-        let (watchdog, told) = started(300);
+        let (watchdog, deaths) = started(300);
         let (lively, stuck) = (watchdog.clone(), watchdog);
         let _lively = on_a_thread(move || lively.watch("lively"));
         let (release, held) = channel::<()>();
@@ -223,46 +223,46 @@ mod tests {
             stuck.watch("stuck");
             held.recv().unwrap_or_default();
         });
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(Death { thread: "stuck", how: How::StandsStill }));
+        assert_eq!(deaths.recv_timeout(TEST_TIMEOUT), Ok(ThreadDeath { thread: "stuck", cause: DeathCause::Hung }));
         drop((release, system));
     }
 
     #[test]
     fn what_is_asked_is_dead_when_it_says_so_and_not_when_it_says_nothing() {
         let system = actix_rt::System::new();
-        let (watchdog, told) = started(100);
+        let (watchdog, deaths) = started(100);
         let (asking, dead) = (watchdog.clone(), watchdog.clone());
-        let _silent = on_a_thread(move || asking.watch_by_asking("silent", std::future::pending));
+        let _silent = on_a_thread(move || asking.watch_with_probe("silent", std::future::pending));
         let mut answers = vec![false, true, true];
         let _other = on_a_thread(move || {
-            dead.watch_by_asking("other", move || std::future::ready(answers.pop().unwrap()));
+            dead.watch_with_probe("other", move || std::future::ready(answers.pop().unwrap()));
         });
-        assert_eq!(told.recv_timeout(PATIENCE), Ok(Death { thread: "other", how: How::Ended }));
+        assert_eq!(deaths.recv_timeout(TEST_TIMEOUT), Ok(ThreadDeath { thread: "other", cause: DeathCause::Exited }));
         drop(system);
     }
 
     #[test]
     fn rounds_are_counted_and_not_time() {
         let beats = Arc::new(AtomicU64::new(0));
-        let mut watch = Watch { name: "x", beats: Arc::downgrade(&beats), must_beat: true, seen: 0, missed: 0 };
-        for _ in 1..ROUNDS {
-            assert_eq!(watch.look(), None);
+        let mut watch = WatchedThread { name: "x", beats: Arc::downgrade(&beats), must_beat: true, seen: 0, missed: 0 };
+        for _ in 1..MISSED_ROUNDS_MAX {
+            assert_eq!(watch.check_round(), None);
         }
         beats.fetch_add(1, Relaxed);
-        assert_eq!(watch.look(), None, "a beat begins anew");
-        for _ in 1..ROUNDS {
-            assert_eq!(watch.look(), None);
+        assert_eq!(watch.check_round(), None, "a beat begins anew");
+        for _ in 1..MISSED_ROUNDS_MAX {
+            assert_eq!(watch.check_round(), None);
         }
-        assert_eq!(watch.look(), Some(How::StandsStill));
+        assert_eq!(watch.check_round(), Some(DeathCause::Hung));
     }
 
     #[test]
     fn once_disarmed_it_says_nothing() {
-        let (watchdog, told) = started(100);
-        drop(watchdog.enter("gone", true));
+        let (watchdog, deaths) = started(100);
+        drop(watchdog.register("gone", true));
         watchdog.disarm();
-        // The thread ends, and with it what it would tell through.
-        let told = told.recv_timeout(PATIENCE);
-        assert_eq!(told, Err(RecvTimeoutError::Disconnected));
+        // The thread ends, and with it what it would sender through.
+        let deaths = deaths.recv_timeout(TEST_TIMEOUT);
+        assert_eq!(deaths, Err(RecvTimeoutError::Disconnected));
     }
 }

@@ -1,7 +1,7 @@
 //! The clients: one that stays, some that come and go in every way, and some that are none.
 
 use crate::support::{Daemon, Dice, connect, raw_frame};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::json;
 use std::{cell::Cell, rc::Rc, time::Duration};
 use tokio::task::{JoinHandle, spawn_local};
@@ -18,7 +18,7 @@ pub(crate) async fn come_and_go(daemon: &Daemon, dice: &mut Dice, over: &Rc<Cell
     }
     tasks.push(spawn_local(nobody(url.clone(), Dice::new(dice.next()), Rc::clone(over))));
     // It is replaced by itself now and then, since its record of what it received grows.
-    let mut rock = connect(daemon, Profile::new(CLIENTS[3])).await;
+    let mut rock = connect(daemon, FirefoxProfile::new(CLIENTS[3])).await;
     let over = Rc::clone(over);
     tasks.push(spawn_local(async move {
         while !over.get() {
@@ -29,7 +29,7 @@ pub(crate) async fn come_and_go(daemon: &Daemon, dice: &mut Dice, over: &Rc<Cell
                 }
                 tell(&rock).await;
             }
-            rock = Firefox::connect(&url, Profile::new(CLIENTS[3])).await.unwrap();
+            rock = Firefox::connect(&url, FirefoxProfile::new(CLIENTS[3])).await.unwrap();
         }
         let _ = rock.close(1000, "bye").await;
     }));
@@ -49,7 +49,7 @@ async fn tell(firefox: &Firefox) {
 
 async fn restless(url: String, name: &'static str, mut dice: Dice, over: Rc<Cell<bool>>) {
     while !over.get() {
-        let mut profile = Profile::new(name);
+        let mut profile = FirefoxProfile::new(name);
         profile.behaviour.obeys_cancel = dice.percent(70);
         let firefox = Firefox::connect(&url, profile).await.unwrap();
         dice.pause(3_000).await;
@@ -68,7 +68,7 @@ async fn restless(url: String, name: &'static str, mut dice: Dice, over: Rc<Cell
 /// Connects and says nothing, or nothing that makes sense.
 async fn nobody(url: String, mut dice: Dice, over: Rc<Cell<bool>>) {
     while !over.get() {
-        let mut profile = Profile::manual("nobody");
+        let mut profile = FirefoxProfile::manual("nobody");
         (profile.behaviour.hello, profile.behaviour.credentials) = (false, false);
         let firefox = Firefox::connect(&url, profile).await.unwrap();
         let bytes: Vec<u8> = (0..dice.below(300)).map(|_| dice.next().to_le_bytes()[0]).collect();

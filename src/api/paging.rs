@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a list says beside its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ListEnd {
+pub struct PageInfo {
     /// Number of entries in this answer.
     #[serde(default)]
     pub count: usize,

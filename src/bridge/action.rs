@@ -1,7 +1,7 @@
 //! Tab and plugin actions, as values: what is asked for, what became of it, and how an extension's result reads with
 //! what the daemon knows itself. No actor, no clock.
 
-use super::{assignment::Gone, directory::NoClient};
+use super::{assignment::DisconnectReason, directory::NoClient};
 use crate::{
     clock::WallMs,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
@@ -9,11 +9,11 @@ use crate::{
 };
 use std::time::Duration;
 
-pub use crate::api::actions::{ActionOutcome as Done, ActionReport as ActionEntry, ActionTarget, Reconnected};
+pub use crate::api::actions::{ActionOutcome, ActionReport, ActionTarget, Reconnected};
 
 /// An action that somebody wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct ActionCommand {
     /// Which.
     pub kind: ActionKind,
     /// In which app.
@@ -28,9 +28,9 @@ pub struct Order {
     pub wait: bool,
 }
 
-/// An order on its way: what the daemon itself knows about it.
+/// An command on its way: what the daemon itself knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(super) struct PendingAction {
     pub(super) request_id: RequestId,
     pub(super) kind: ActionKind,
     pub(super) platform: Option<PlatformName>,
@@ -38,48 +38,48 @@ pub(super) struct Placed {
     pub(super) reason: Option<String>,
 }
 
-impl ActionEntry {
-    /// What the extension reports, completed by what the daemon knows. `placed`: the order, when somebody waits for it.
+impl ActionReport {
+    /// What the extension reports, completed by what the daemon knows. `pending`: the command, when somebody waits for it.
     pub(super) fn new(
-        told: ActionResult,
-        placed: Option<&Placed>,
+        reported: ActionResult,
+        pending: Option<&PendingAction>,
         at: (&ClientId, &ConnectionId),
         received_at: WallMs,
     ) -> Self {
-        let kind = placed.map(|placed| placed.kind).or_else(|| told.action.as_deref()?.parse().ok());
+        let kind = pending.map(|pending| pending.kind).or_else(|| reported.action.as_deref()?.parse().ok());
         let (action, message_type) = match kind {
             Some(kind) => (Some(kind.name().to_owned()), Some(kind.message_type().to_owned())),
-            None => (told.action, told.command_type),
+            None => (reported.action, reported.command_type),
         };
-        let wanted = |of: fn(&Placed) -> Option<String>| placed.and_then(of);
-        let requested_platform = wanted(|placed| placed.platform.as_ref().map(ToString::to_string));
-        let requested_client_id = wanted(|placed| placed.requested_client_id.as_ref().map(ToString::to_string));
-        ActionEntry {
-            accepted: told.accepted,
+        let wanted = |of: fn(&PendingAction) -> Option<String>| pending.and_then(of);
+        let requested_platform = wanted(|pending| pending.platform.as_ref().map(ToString::to_string));
+        let requested_client_id = wanted(|pending| pending.requested_client_id.as_ref().map(ToString::to_string));
+        ActionReport {
+            accepted: reported.accepted,
             // A client is connected anew when it has said so on its new connection, not before.
-            completed: told.completed && kind != Some(ActionKind::WsReconnect),
-            failed: told.failed,
+            completed: reported.completed && kind != Some(ActionKind::WsReconnect),
+            failed: reported.failed,
             action,
             message_type,
-            request_id: placed.map(|placed| placed.request_id.to_string()).or(told.request_id),
-            reason: told.reason,
+            request_id: pending.map(|pending| pending.request_id.to_string()).or(reported.request_id),
+            reason: reported.reason,
             received_at,
             target: ActionTarget {
                 client_id: at.0.clone(),
                 connection_id: at.1.clone(),
-                platform: told.target.platform.or_else(|| common_platform(&told.results)),
-                requested_client_id: requested_client_id.or(told.target.requested_client_id),
-                requested_platform: requested_platform.or(told.target.requested_platform),
+                platform: reported.target.platform.or_else(|| common_platform(&reported.results)),
+                requested_client_id: requested_client_id.or(reported.target.requested_client_id),
+                requested_platform: requested_platform.or(reported.target.requested_platform),
             },
-            result: told.result,
-            results: told.results,
-            shell_runtime: told.shell_runtime,
+            result: reported.result,
+            results: reported.results,
+            shell_runtime: reported.shell_runtime,
         }
     }
 
     /// An action whose client went away as it was asked to, without another word.
-    pub(super) fn unanswered(placed: &Placed, at: (&ClientId, &ConnectionId), received_at: WallMs) -> Self {
-        let told = ActionResult {
+    pub(super) fn unanswered(pending: &PendingAction, at: (&ClientId, &ConnectionId), received_at: WallMs) -> Self {
+        let reported = ActionResult {
             request_id: None,
             action: None,
             command_type: None,
@@ -92,7 +92,7 @@ impl ActionEntry {
             results: Vec::new(),
             shell_runtime: Vec::new(),
         };
-        Self::new(told, Some(placed), at, received_at)
+        Self::new(reported, Some(pending), at, received_at)
     }
 }
 
@@ -102,21 +102,21 @@ fn common_platform(results: &[PlatformResult]) -> Option<String> {
     results.iter().all(|result| result.platform.as_ref() == Some(first)).then(|| first.clone())
 }
 
-impl Done {
-    pub(super) fn new(placed: Placed, entry: ActionEntry, dispatched_at: WallMs) -> Self {
-        let own_platform = placed.platform.map(|platform| platform.to_string());
-        Done {
+impl ActionOutcome {
+    pub(super) fn new(pending: PendingAction, entry: ActionReport, dispatched_at: WallMs) -> Self {
+        let own_platform = pending.platform.map(|platform| platform.to_string());
+        ActionOutcome {
             accepted: entry.accepted,
             completed: entry.completed,
             failed: entry.failed,
-            action: placed.kind.name().into(),
-            message_type: placed.kind.message_type().into(),
+            action: pending.kind.name().into(),
+            message_type: pending.kind.message_type().into(),
             client_id: entry.target.client_id.clone(),
             connection_id: entry.target.connection_id.clone(),
             dispatched_at,
             platform: own_platform.or_else(|| entry.target.platform.clone()),
-            reason: placed.reason.or(entry.reason),
-            request_id: placed.request_id,
+            reason: pending.reason.or(entry.reason),
+            request_id: pending.request_id,
             target: entry.target,
             result: entry.result,
             results: entry.results,
@@ -134,46 +134,46 @@ pub enum ActionFailure {
     NoClient(#[from] NoClient),
     /// The client went away before it answered.
     #[error("the client went away before the action was answered")]
-    Gone {
+    Disconnected {
         /// How.
-        gone: Gone,
+        reason: DisconnectReason,
         /// Who was asked.
-        asked: Asked,
+        dispatch: ActionDispatch,
     },
     /// What it answered cannot be read.
     #[error("the extension's answer cannot be read: {why}")]
-    Garbled {
+    Unreadable {
         /// What is wrong with it.
         why: String,
         /// Who was asked.
-        asked: Asked,
+        dispatch: ActionDispatch,
     },
     /// It did not answer in time, or did not come back in time.
-    #[error("the {} within {timeout_ms} ms", if *.to_return { "client did not come back" } else { "extension did not answer" })]
+    #[error("the {} within {timeout_ms} ms", if *.awaits_reconnect { "client did not come back" } else { "extension did not answer" })]
     Timeout {
         /// How long it had.
         timeout_ms: u64,
         /// Whether it was to connect anew.
-        to_return: bool,
+        awaits_reconnect: bool,
         /// Who was asked.
-        asked: Asked,
+        dispatch: ActionDispatch,
     },
 }
 
 /// Why an action has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum NoActionResult {
     /// The client went away before it was asked.
-    Unasked,
+    NotSent,
     /// The client went away before it answered.
-    Gone(Gone),
+    Disconnected(DisconnectReason),
     /// Its answer cannot be read.
-    Garbled(String),
+    Unreadable(String),
 }
 
 /// Who was asked, under which id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ActionDispatch {
     /// The client.
     pub client_id: ClientId,
     /// Its connection.

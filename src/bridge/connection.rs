@@ -13,37 +13,37 @@
 //! extension says, so that one client never answers another's request.
 
 use super::{
-    assignment::{Assignment, Gone},
-    coalesce::{Coalescer, Due, Next},
-    hub::{Hub, Presence, SocketToken},
-    meter::Meter,
-    session::Session,
+    assignment::{Assignment, DisconnectReason},
+    hub::{BridgeHub, ClientRegistration, SocketToken},
+    meter::SocketMeter,
+    session::ClientSession,
+    snapshot_pacing::{ChangeDecision, SnapshotPacing, TimerDecision},
     view::ClientView,
 };
 use crate::{
     clock::WallMs,
     ids::{PlatformName, RequestId},
-    telemetry::{Sparing, metrics},
+    telemetry::{LogRateLimiter, metrics},
     wire::{ErrorFrame, FrameError, Hello, frame},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
-use door::Door;
+use handshake::HandshakeState;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-mod acting;
-mod door;
-mod greeting;
+mod actions;
+mod handshake;
+mod hello;
 mod inbound;
 mod messages;
 mod mode;
-mod telling;
+mod reports;
 
-pub(super) use acting::{Act, Forget, Remember};
-pub(super) use door::{Approved, TurnAway};
-pub use inbound::In;
-pub(super) use messages::{Cancel, Dispatch, Release, Stop, View};
+pub(super) use actions::{ForgetAction, RecordAction, SendAction};
+pub(super) use handshake::{CloseUnauthorized, PairingApproved};
+pub use inbound::SocketEvent;
+pub(super) use messages::{CancelRequest, DispatchRequest, GetClientView, ReleaseRequest, StopConnection};
 
 /// How long a peer gets to read why it is closed.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// What the connection sends to its socket.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub enum Out {
+pub enum SocketCommand {
     /// A text frame, counted in the meter.
     Text(ByteString),
     /// A ping.
@@ -62,7 +62,7 @@ pub enum Out {
 
 /// What the head of a socket's handshake says of its peer.
 #[derive(Clone, Debug)]
-pub struct Handshake {
+pub struct SocketPeer {
     /// The `Origin`; `none` for a peer that is no browser.
     pub(super) origin: Arc<str>,
     /// The address that the peer dialled, from the `Host`.
@@ -73,41 +73,41 @@ pub struct Handshake {
 
 /// The actor; one per socket.
 pub struct Connection {
-    hub: Hub,
-    meter: Arc<Meter>,
-    socket: Recipient<Out>,
-    handshake: Handshake,
+    hub: BridgeHub,
+    meter: Arc<SocketMeter>,
+    socket: Recipient<SocketCommand>,
+    peer: SocketPeer,
     /// Whether anything says whose the client is: pairing, or the kernel.
-    is_vouched_for: bool,
+    has_verified_owner: bool,
     /// How far it came, for as long as nobody was greeted.
-    door: Door,
+    handshake: HandshakeState,
     /// Waits for the daemon's stop for as long as nobody was greeted.
-    ungreeted: Option<SpawnHandle>,
-    greeted: Option<Greeted>,
-    session: Session,
-    requests: foldhash::HashMap<RequestId, Pending>,
+    stop_listener: Option<SpawnHandle>,
+    established: Option<EstablishedClient>,
+    session: ClientSession,
+    requests: foldhash::HashMap<RequestId, PendingRequest>,
     /// Actions that somebody waits for.
-    actions: foldhash::HashMap<RequestId, acting::Awaited>,
-    snapshots: Coalescer,
-    heard_at: Instant,
-    last_message: Instant,
+    actions: foldhash::HashMap<RequestId, actions::AwaitedAction>,
+    snapshots: SnapshotPacing,
+    last_frame_at: Instant,
+    last_message_at: Instant,
     /// When the current second of log lines began, and how many it has.
     log_window: (Instant, u32),
     /// Changes of the mode that it asked for and that are under way.
     mode_changes: usize,
     /// Why it ends, once it does.
-    closing: Option<Gone>,
+    closing: Option<DisconnectReason>,
     _socket_token: SocketToken,
-    _alive: metrics::Alive,
+    _alive: metrics::AliveGuard,
 }
 
-struct Greeted {
-    presence: Presence,
+struct EstablishedClient {
+    registration: ClientRegistration,
     connected_at: WallMs,
     hello: Hello,
 }
 
-struct Pending {
+struct PendingRequest {
     assignment: Assignment,
     platform: PlatformName,
     cancelled: bool,
@@ -115,30 +115,30 @@ struct Pending {
 
 impl Connection {
     pub(super) fn new(
-        hub: Hub,
-        meter: Arc<Meter>,
-        socket: Recipient<Out>,
-        handshake: Handshake,
-        is_vouched_for: bool,
+        hub: BridgeHub,
+        meter: Arc<SocketMeter>,
+        socket: Recipient<SocketCommand>,
+        peer: SocketPeer,
+        has_verified_owner: bool,
         token: SocketToken,
     ) -> Self {
         let now = Instant::now();
         Connection {
             _alive: hub.metrics().connection(),
-            snapshots: Coalescer::new(Duration::from_millis(hub.settings().snapshot_interval_ms)),
-            last_message: now,
+            snapshots: SnapshotPacing::new(Duration::from_millis(hub.settings().snapshot_interval_ms)),
+            last_message_at: now,
             hub,
             meter,
             socket,
-            handshake,
-            is_vouched_for,
-            door: Door::Silent,
-            ungreeted: None,
-            greeted: None,
-            session: Session::default(),
+            peer,
+            has_verified_owner,
+            handshake: HandshakeState::AwaitingHello,
+            stop_listener: None,
+            established: None,
+            session: ClientSession::default(),
             requests: foldhash::HashMap::default(),
             actions: foldhash::HashMap::default(),
-            heard_at: now,
+            last_frame_at: now,
             log_window: (now, 0),
             mode_changes: 0,
             closing: None,
@@ -146,8 +146,8 @@ impl Connection {
         }
     }
 
-    fn name(&self) -> &str {
-        self.greeted.as_ref().map_or("-", |greeted| greeted.presence.client_id.as_str())
+    fn client_name(&self) -> &str {
+        self.established.as_ref().map_or("-", |established| established.registration.client_id.as_str())
     }
 
     /// Sends a frame. Bounded by `bridge.max_outbound_bytes`: over it the client is closed.
@@ -157,15 +157,15 @@ impl Connection {
         }
         let waiting = self.meter.queue(text.len());
         if waiting > self.hub.settings().max_outbound_bytes as u64 {
-            return self.close(1013, "max_outbound_bytes", Gone::SendFailed, ctx);
+            return self.close(1013, "max_outbound_bytes", DisconnectReason::SendFailed, ctx);
         }
         self.hub.metrics().sent(&text);
-        self.socket.do_send(Out::Text(text));
+        self.socket.do_send(SocketCommand::Text(text));
     }
 
-    fn refuse(&mut self, refused: &FrameError, ctx: &mut Context<Self>) {
+    fn send_error(&mut self, refused: &FrameError, ctx: &mut Context<Self>) {
         self.hub.metrics().rejected(refused.code.name());
-        tracing::debug!(client.id = self.name(), code = ?refused.code, reason = refused.message, "refused a message");
+        tracing::debug!(client.id = self.client_name(), code = ?refused.code, reason = refused.message, "refused a message");
         let text = frame(&ErrorFrame {
             code: refused.code,
             message: &refused.message,
@@ -175,85 +175,91 @@ impl Connection {
         self.send(text, ctx);
     }
 
-    fn changed(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
-        match self.snapshots.changed(reason, Instant::now()) {
-            Next::Send => self.snapshot(reason, ctx),
-            Next::Waiting => {}
-            Next::Wait(time) => {
-                ctx.run_later(time, Self::snapshot_due);
+    fn schedule_snapshot(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
+        match self.snapshots.on_change(reason, Instant::now()) {
+            ChangeDecision::SendNow => self.send_snapshot(reason, ctx),
+            ChangeDecision::AlreadyScheduled => {}
+            ChangeDecision::StartTimer(time) => {
+                ctx.run_later(time, Self::on_snapshot_timer);
             }
         }
     }
 
-    fn snapshot_due(&mut self, ctx: &mut Context<Self>) {
-        match self.snapshots.due(Instant::now()) {
-            Due::Nothing => {}
-            Due::Send(reason) => self.snapshot(reason, ctx),
-            Due::Wait(time) => {
-                ctx.run_later(time, Self::snapshot_due);
+    fn on_snapshot_timer(&mut self, ctx: &mut Context<Self>) {
+        match self.snapshots.on_timer(Instant::now()) {
+            TimerDecision::Nothing => {}
+            TimerDecision::Send(reason) => self.send_snapshot(reason, ctx),
+            TimerDecision::RestartTimer(time) => {
+                ctx.run_later(time, Self::on_snapshot_timer);
             }
         }
     }
 
     /// Ends the connection: its requests fail at once, the peer gets a moment to read why, then the line is cut.
-    fn close(&mut self, code: u16, reason: &'static str, gone: Gone, ctx: &mut Context<Self>) {
+    fn close(&mut self, code: u16, reason: &'static str, gone: DisconnectReason, ctx: &mut Context<Self>) {
         if self.closing.is_some() {
             return;
         }
         self.closing = Some(gone);
-        self.door = Door::Silent; // who is closed waits no more
+        self.handshake = HandshakeState::AwaitingHello; // who is closed waits no more
         match gone {
-            Gone::Stopped | Gone::Replaced => {
-                tracing::info!(client.id = self.name(), close.code = code, reason, "closing a client");
+            DisconnectReason::Stopped | DisconnectReason::Replaced => {
+                tracing::info!(client.id = self.client_name(), close.code = code, reason, "closing a client");
             }
             _ => {
-                static UNKNOWN: Sparing = Sparing::new();
+                static UNKNOWN_CLIENT_LOG: LogRateLimiter = LogRateLimiter::new();
                 self.hub.metrics().rejected(reason);
-                let left_out = if self.greeted.is_some() { Some(0) } else { UNKNOWN.one_more() };
-                if let Some(left_out) = left_out {
-                    tracing::warn!(client.id = self.name(), close.code = code, reason, left_out, "closing a client");
+                let suppressed = if self.established.is_some() { Some(0) } else { UNKNOWN_CLIENT_LOG.admit() };
+                if let Some(suppressed) = suppressed {
+                    tracing::warn!(
+                        client.id = self.client_name(),
+                        close.code = code,
+                        reason,
+                        suppressed,
+                        "closing a client"
+                    );
                 }
             }
         }
         self.fail_requests(gone);
-        self.leave(gone);
-        self.socket.do_send(Out::Close(code, reason)); // bounded: once a connection
+        self.unregister(gone);
+        self.socket.do_send(SocketCommand::Close(code, reason)); // bounded: once a connection
         ctx.run_later(CLOSE_GRACE, |this, ctx| {
-            this.meter.cut();
+            this.meter.abort();
             ctx.stop();
         });
     }
 
-    fn fail_requests(&mut self, gone: Gone) {
+    fn fail_requests(&mut self, gone: DisconnectReason) {
         for (_, pending) in self.requests.drain() {
-            pending.assignment.gone(gone);
+            pending.assignment.disconnect(gone);
         }
         self.fail_actions(gone);
     }
 
     /// Is known as connected no more.
-    fn leave(&mut self, gone: Gone) {
-        if let Some(greeted) = self.greeted.take() {
-            greeted.presence.leave(gone);
+    fn unregister(&mut self, gone: DisconnectReason) {
+        if let Some(established) = self.established.take() {
+            established.registration.unregister(gone);
         }
     }
 
-    fn beat(&mut self, ctx: &mut Context<Self>) {
+    fn heartbeat(&mut self, ctx: &mut Context<Self>) {
         let interval = Duration::from_millis(self.hub.settings().heartbeat_ms);
-        if self.heard_at.elapsed() >= interval * 3 {
-            return self.close(4004, "heartbeat_timeout", Gone::Disconnected, ctx);
+        if self.last_frame_at.elapsed() >= interval * 3 {
+            return self.close(4004, "heartbeat_timeout", DisconnectReason::SocketClosed, ctx);
         }
-        self.socket.do_send(Out::Ping); // bounded: three unanswered ones end the connection
-        ctx.run_later(interval, Self::beat);
+        self.socket.do_send(SocketCommand::Ping); // bounded: three unanswered ones end the connection
+        ctx.run_later(interval, Self::heartbeat);
     }
 
     fn view(&self, with_text: bool) -> Option<ClientView> {
-        let Greeted { presence, connected_at, hello } = self.greeted.as_ref()?;
+        let EstablishedClient { registration, connected_at, hello } = self.established.as_ref()?;
         Some(ClientView {
-            client_id: presence.client_id.clone(),
-            connection_id: presence.connection_id.clone(),
+            client_id: registration.client_id.clone(),
+            connection_id: registration.connection_id.clone(),
             connected_at: *connected_at,
-            last_message_at: self.hub.clock().at(self.last_message),
+            last_message_at: self.hub.clock().at(self.last_message_at),
             node_type: hello.node_type.clone(),
             node_category: hello.node_category.clone(),
             node_platform: hello.node_platform.clone(),
@@ -268,7 +274,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // One that died of a panic has no timers any more that would notice anything: its socket must not outlive it. A
         // socket that closes already does not mind.
-        self.socket.do_send(Out::Close(1011, "internal error")); // bounded: once a connection
+        self.socket.do_send(SocketCommand::Close(1011, "internal error")); // bounded: once a connection
     }
 }
 
@@ -278,13 +284,14 @@ impl Actor for Connection {
     fn started(&mut self, ctx: &mut Self::Context) {
         let settings = Arc::clone(self.hub.settings());
         let stopping = self.hub.stopping().clone().cancelled_owned().into_actor(self);
-        let stop = |(), this: &mut Self, ctx: &mut _| this.close(1001, "service_stopped", Gone::Stopped, ctx);
-        self.ungreeted = Some(ctx.spawn(stopping.map(stop)));
+        let stop =
+            |(), this: &mut Self, ctx: &mut _| this.close(1001, "service_stopped", DisconnectReason::Stopped, ctx);
+        self.stop_listener = Some(ctx.spawn(stopping.map(stop)));
         ctx.run_later(Duration::from_millis(settings.hello_timeout_ms), |this, ctx| {
-            if this.greeted.is_none() && this.door.is_silent() {
-                this.close(4002, "hello_timeout", Gone::Disconnected, ctx);
+            if this.established.is_none() && this.handshake.is_awaiting_hello() {
+                this.close(4002, "hello_timeout", DisconnectReason::SocketClosed, ctx);
             }
         });
-        ctx.run_later(Duration::from_millis(settings.heartbeat_ms), Self::beat);
+        ctx.run_later(Duration::from_millis(settings.heartbeat_ms), Self::heartbeat);
     }
 }

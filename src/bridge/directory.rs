@@ -8,36 +8,36 @@ use crate::{
 
 /// The connected clients.
 #[derive(Debug)]
-pub(super) struct Directory<T> {
-    clients: foldhash::HashMap<ClientId, Entry<T>>,
+pub(super) struct ClientDirectory<T> {
+    clients: foldhash::HashMap<ClientId, ClientEntry<T>>,
     /// Counts hellos and credentials, so that "came last" needs no clock.
-    events: u64,
+    arrival_count: u64,
     active: Option<ClientId>,
     max: usize,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
-    link: Link<T>,
-    hello: u64,
-    logins: Vec<Login>,
+struct ClientEntry<T> {
+    link: ClientLink<T>,
+    hello_at: u64,
+    logins: Vec<ClientLogin>,
     /// For which it has learned how a prompt is sent.
-    templates: Vec<(PlatformName, Template)>,
+    templates: Vec<(PlatformName, PromptTemplate)>,
 }
 
 #[derive(Debug)]
-struct Login {
+struct ClientLogin {
     platform: PlatformName,
     account: Option<String>,
     fingerprint: Option<String>,
-    arrived: u64,
+    reported_at: u64,
     last_seen_at: WallMs,
-    lost: bool,
+    is_lost: bool,
 }
 
 /// How far a client knows how a prompt is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Template {
+pub(super) enum PromptTemplate {
     /// It has seen it done.
     Learned,
     /// The app has taken one that it sent.
@@ -46,7 +46,7 @@ pub(super) enum Template {
 
 /// What a client told of a login.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LoginTold<'a> {
+pub(super) struct ReportedLogin<'a> {
     pub(super) account: Option<&'a str>,
     pub(super) fingerprint: Option<&'a str>,
     pub(super) last_seen_at: WallMs,
@@ -55,7 +55,7 @@ pub(super) struct LoginTold<'a> {
 
 /// A connected client and the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link<T> {
+pub struct ClientLink<T> {
     /// Who.
     pub client_id: ClientId,
     /// On which connection.
@@ -80,11 +80,11 @@ pub enum NoClient {
 
 /// As many clients as the daemon takes are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Crowded;
+pub(super) struct TooManyClients;
 
-impl<T: Clone> Directory<T> {
+impl<T: Clone> ClientDirectory<T> {
     pub(super) fn new(max: usize) -> Self {
-        Directory { clients: foldhash::HashMap::default(), events: 0, active: None, max }
+        ClientDirectory { clients: foldhash::HashMap::default(), arrival_count: 0, active: None, max }
     }
 
     /// How many are connected.
@@ -93,81 +93,83 @@ impl<T: Clone> Directory<T> {
     }
 
     /// A client said `hello`; it is the active one now. Answers the connection that it replaces.
-    pub(super) fn arrive(&mut self, link: Link<T>) -> Result<Option<Link<T>>, Crowded> {
+    pub(super) fn register(&mut self, link: ClientLink<T>) -> Result<Option<ClientLink<T>>, TooManyClients> {
         if self.clients.len() >= self.max && !self.clients.contains_key(&link.client_id) {
-            return Err(Crowded);
+            return Err(TooManyClients);
         }
-        self.events += 1;
+        self.arrival_count += 1;
         self.active = Some(link.client_id.clone());
-        let entry = Entry { link: link.clone(), hello: self.events, logins: Vec::new(), templates: Vec::new() };
+        let entry =
+            ClientEntry { link: link.clone(), hello_at: self.arrival_count, logins: Vec::new(), templates: Vec::new() };
         let before = self.clients.insert(link.client_id.clone(), entry);
         Ok(before.map(|entry| entry.link).filter(|old| old.connection_id != link.connection_id))
     }
 
     /// The entry of a client, for that connection of it alone: one that was replaced has nothing to say any more.
-    fn entry_of(&mut self, client: &ClientId, connection: &ConnectionId) -> Option<&mut Entry<T>> {
+    fn entry_of(&mut self, client: &ClientId, connection: &ConnectionId) -> Option<&mut ClientEntry<T>> {
         self.clients.get_mut(client).filter(|entry| entry.link.connection_id == *connection)
     }
 
     /// A client said `hello` again; it is the active one now.
-    pub(super) fn greet_again(&mut self, client: &ClientId, connection: &ConnectionId) {
-        self.events += 1;
-        let event = self.events;
+    pub(super) fn repeat_hello(&mut self, client: &ClientId, connection: &ConnectionId) {
+        self.arrival_count += 1;
+        let event = self.arrival_count;
         if let Some(entry) = self.entry_of(client, connection) {
-            entry.hello = event;
+            entry.hello_at = event;
             self.active = Some(client.clone());
         }
     }
 
     /// A connection ended. One that was replaced is known no more.
-    pub(super) fn leave(&mut self, client: &ClientId, connection: &ConnectionId) {
+    pub(super) fn unregister(&mut self, client: &ClientId, connection: &ConnectionId) {
         if self.clients.get(client).is_some_and(|entry| entry.link.connection_id == *connection) {
             self.clients.remove(client);
             if self.active.as_ref() == Some(client) {
-                self.active = self.clients.values().max_by_key(|e| e.hello).map(|entry| entry.link.client_id.clone());
+                self.active =
+                    self.clients.values().max_by_key(|e| e.hello_at).map(|entry| entry.link.client_id.clone());
             }
         }
     }
 
     /// A client has seen a login.
-    pub(super) fn login(
+    pub(super) fn record_login(
         &mut self,
         (client, connection): (&ClientId, &ConnectionId),
         platform: &PlatformName,
-        told: LoginTold<'_>,
+        reported: ReportedLogin<'_>,
     ) {
-        self.events += 1;
-        let arrived = self.events;
+        self.arrival_count += 1;
+        let reported_at = self.arrival_count;
         let Some(entry) = self.entry_of(client, connection) else { return };
         // Whose login it was may become known only later; then it is the same one.
-        let same = |login: &Login| login.account.is_none() || login.account.as_deref() == told.account;
+        let same = |login: &ClientLogin| login.account.is_none() || login.account.as_deref() == reported.account;
         entry.logins.retain(|login| login.platform != *platform || !same(login));
         if entry.logins.len() >= super::session::ENTRIES_MAX {
             entry.logins.remove(0);
         }
-        entry.logins.push(Login {
+        entry.logins.push(ClientLogin {
             platform: platform.clone(),
-            account: told.account.map(str::to_owned),
-            fingerprint: told.fingerprint.map(str::to_owned),
-            arrived,
-            last_seen_at: told.last_seen_at,
-            lost: told.freshness == Freshness::Lost,
+            account: reported.account.map(str::to_owned),
+            fingerprint: reported.fingerprint.map(str::to_owned),
+            reported_at,
+            last_seen_at: reported.last_seen_at,
+            is_lost: reported.freshness == Freshness::Lost,
         });
     }
 
     /// A client says how far it knows how a prompt is sent.
-    pub(super) fn template(
+    pub(super) fn record_template(
         &mut self,
         (client, connection): (&ClientId, &ConnectionId),
         platform: &PlatformName,
-        told: Option<Template>,
+        reported: Option<PromptTemplate>,
     ) {
         let Some(entry) = self.entry_of(client, connection) else { return };
         let before = entry.templates.iter().position(|(known, _)| known == platform);
         let before = before.map(|place| entry.templates.swap_remove(place).1);
         // What was seen here is not forgotten because the client does not say it.
-        if let Some(told) = told {
-            let kept = before.filter(|before| *before == Template::Accepted).unwrap_or(told);
+        if let Some(reported) = reported {
+            let kept = before.filter(|before| *before == PromptTemplate::Accepted).unwrap_or(reported);
             entry.templates.push((platform.clone(), kept));
         }
     }
@@ -175,40 +177,40 @@ impl<T: Clone> Directory<T> {
     /// The fingerprint of the login that a client told last, if it has one that is not lost.
     pub(super) fn fingerprint(&self, client: &ClientId, platform: &str) -> Option<Option<String>> {
         let logins = self.clients.get(client)?.logins.iter();
-        let usable = logins.filter(|login| !login.lost && login.platform.as_str() == platform);
-        usable.max_by_key(|login| login.arrived).map(|login| login.fingerprint.clone())
+        let usable = logins.filter(|login| !login.is_lost && login.platform.as_str() == platform);
+        usable.max_by_key(|login| login.reported_at).map(|login| login.fingerprint.clone())
     }
 
     /// How far a client knows how a prompt is sent.
-    pub(super) fn template_of(&self, client: &ClientId, platform: &str) -> Option<Template> {
+    pub(super) fn template_of(&self, client: &ClientId, platform: &str) -> Option<PromptTemplate> {
         let known = &self.clients.get(client)?.templates;
         known.iter().find(|(name, _)| name.as_str() == platform).map(|(_, template)| *template)
     }
 
     /// Whether the app has taken a prompt of any client.
-    pub(super) fn takes_prompts(&self, platform: &str) -> bool {
-        self.clients.keys().any(|client| self.template_of(client, platform) == Some(Template::Accepted))
+    pub(super) fn accepts_prompts(&self, platform: &str) -> bool {
+        self.clients.keys().any(|client| self.template_of(client, platform) == Some(PromptTemplate::Accepted))
     }
 
     /// Who performs a request: the named client; else the active one if it has a login for the platform; else the one
     /// whose login for it was told last; else the active one. A login reported lost does not count.
-    pub(super) fn select(&self, platform: &str, named: Option<&ClientId>) -> Result<Link<T>, NoClient> {
+    pub(super) fn select(&self, platform: &str, named: Option<&ClientId>) -> Result<ClientLink<T>, NoClient> {
         if let Some(named) = named {
             return self.clients.get(named).map(|entry| entry.link.clone()).ok_or(NoClient::NotConnected);
         }
         let active = self.active.as_ref().and_then(|id| self.clients.get(id)).ok_or(NoClient::NoneConnected)?;
-        let told = |entry: &Entry<T>| {
-            entry.logins.iter().filter(|l| !l.lost && l.platform.as_str() == platform).map(|l| l.arrived).max()
+        let reported = |entry: &ClientEntry<T>| {
+            entry.logins.iter().filter(|l| !l.is_lost && l.platform.as_str() == platform).map(|l| l.reported_at).max()
         };
-        if told(active).is_some() {
+        if reported(active).is_some() {
             return Ok(active.link.clone());
         }
-        let last = self.clients.values().filter_map(|e| told(e).map(|at| (at, e))).max_by_key(|(at, _)| *at);
+        let last = self.clients.values().filter_map(|e| reported(e).map(|at| (at, e))).max_by_key(|(at, _)| *at);
         Ok(last.map_or(active, |(_, entry)| entry).link.clone())
     }
 
     /// A connected client.
-    pub(super) fn get(&self, client: &ClientId) -> Option<&Link<T>> {
+    pub(super) fn get(&self, client: &ClientId) -> Option<&ClientLink<T>> {
         self.clients.get(client).map(|entry| &entry.link)
     }
 
@@ -219,21 +221,22 @@ impl<T: Clone> Directory<T> {
     }
 
     /// The active client.
-    pub(super) fn active(&self) -> Option<&Link<T>> {
+    pub(super) fn active(&self) -> Option<&ClientLink<T>> {
         self.active.as_ref().and_then(|id| self.clients.get(id)).map(|entry| &entry.link)
     }
 
     /// Everybody, sorted by name.
-    pub(super) fn all(&self) -> Vec<Link<T>> {
+    pub(super) fn all(&self) -> Vec<ClientLink<T>> {
         let mut all: Vec<_> = self.clients.values().map(|entry| entry.link.clone()).collect();
         all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         all
     }
 
-    /// The clients with a login for a platform that was seen since `seen_since` and not reported lost, sorted by name.
+    /// The clients with a login for a platform that was seen since `seen_since` and not reported is_lost, sorted by name.
     pub(super) fn logged_in(&self, platform: &str, seen_since: WallMs) -> Vec<ClientId> {
-        let has =
-            |login: &Login| !login.lost && login.platform.as_str() == platform && login.last_seen_at >= seen_since;
+        let has = |login: &ClientLogin| {
+            !login.is_lost && login.platform.as_str() == platform && login.last_seen_at >= seen_since
+        };
         let mut ids: Vec<_> = self
             .clients
             .values()

@@ -1,31 +1,31 @@
 //! What a page requests, as it is kept: each endpoint once, with when it was first and last seen.
 
-use super::entries::HookEntry;
-use crate::{clock::WallMs, store::logins::EndpointRow};
+use super::session_view::HookEntry;
+use crate::{clock::WallMs, store::logins::StoredEndpoint};
 
 /// The endpoints of a report. One without its own times was seen when the list changed; no sighting is of the future.
-pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<EndpointRow> {
+pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<StoredEndpoint> {
     let seen = entry.updated_at.min(now);
-    let mut rows: Vec<EndpointRow> = Vec::with_capacity(entry.endpoints.len());
+    let mut rows: Vec<StoredEndpoint> = Vec::with_capacity(entry.endpoints.len());
     let listed = entry.endpoints.iter().map(|endpoint| {
         let (method, path) = endpoint.split_once(' ').unwrap_or(("", endpoint));
         (method, path.trim_start())
     });
-    let described = entry.endpoint_metadata.iter().map(|told| (&*told.method, &*told.path));
+    let described = entry.endpoint_metadata.iter().map(|reported| (&*reported.method, &*reported.path));
     let mut places = foldhash::HashMap::default();
     for (method, path) in listed.chain(described) {
         places.entry((method, path)).or_insert_with(|| {
             let (method, path) = (method.to_owned(), path.to_owned());
-            rows.push(EndpointRow { method, path, first_seen_at: seen, last_seen_at: seen });
+            rows.push(StoredEndpoint { method, path, first_seen_at: seen, last_seen_at: seen });
             rows.len() - 1
         });
     }
     let mut described = foldhash::HashSet::default();
-    for told in &entry.endpoint_metadata {
-        let Some(place) = places.get(&(&*told.method, &*told.path)) else { continue };
+    for reported in &entry.endpoint_metadata {
+        let Some(place) = places.get(&(&*reported.method, &*reported.path)) else { continue };
         let row = &mut rows[*place];
-        let last = told.last_seen_at.or(told.first_seen_at).unwrap_or(seen).min(now);
-        let first = told.first_seen_at.unwrap_or(last).min(last);
+        let last = reported.last_seen_at.or(reported.first_seen_at).unwrap_or(seen).min(now);
+        let first = reported.first_seen_at.unwrap_or(last).min(last);
         // Of an endpoint that is described twice, both descriptions are true.
         let again = !described.insert(*place);
         row.first_seen_at = if again { row.first_seen_at.min(first) } else { first };
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
     use crate::wire::EndpointMetadata;
 
-    fn told(endpoints: &[&str], metadata: &[(&str, &str, Option<WallMs>, Option<WallMs>)]) -> HookEntry {
+    fn reported(endpoints: &[&str], metadata: &[(&str, &str, Option<WallMs>, Option<WallMs>)]) -> HookEntry {
         HookEntry {
             platform: "claude".into(),
             account: None,
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_has_its_own_times_or_those_of_its_list() {
-        let entry = told(
+        let entry = reported(
             &["GET /a", "POST /b", "GET /a"],
             &[("POST", "/b", Some(10), Some(40)), ("GET", "/only-described", None, Some(70))],
         );
@@ -80,14 +80,14 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_is_described_twice_has_the_widest_times() {
-        let entry = told(&[], &[("GET", "/a", Some(20), Some(40)), ("GET", "/a", Some(30), Some(35))]);
+        let entry = reported(&[], &[("GET", "/a", Some(20), Some(40)), ("GET", "/a", Some(30), Some(35))]);
         assert_eq!(shown(&entry), [("GET /a".to_owned(), 20, 40)]);
     }
 
     #[test]
     fn no_sighting_is_of_the_future_and_none_ends_before_it_begins() {
         let entry =
-            told(&["GET /a", "GET /b"], &[("GET", "/a", Some(900), Some(900)), ("GET", "/b", Some(80), Some(20))]);
+            reported(&["GET /a", "GET /b"], &[("GET", "/a", Some(900), Some(900)), ("GET", "/b", Some(80), Some(20))]);
         assert_eq!(shown(&entry), [("GET /a".to_owned(), 100, 100), ("GET /b".to_owned(), 20, 20)]);
     }
 }

@@ -2,8 +2,8 @@
 //! no credential.
 
 use super::{
-    action::ActionEntry,
-    entries::{CredentialEntry, FinalMessageEntry, HookEntry},
+    action::ActionReport,
+    session_view::{CredentialEntry, FinalMessageEntry, HookEntry},
 };
 use crate::{
     clock::WallMs,
@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// `client_connected`.
 #[derive(Debug, Serialize)]
-pub(super) struct Connected {
+pub(super) struct ClientConnected {
     client_id: ClientId,
     connection_id: ConnectionId,
     connected_at: WallMs,
@@ -22,9 +22,9 @@ pub(super) struct Connected {
     extension_version: Option<String>,
 }
 
-impl Connected {
+impl ClientConnected {
     pub(super) fn of(hello: &Hello, connection_id: &ConnectionId, connected_at: WallMs) -> Self {
-        Connected {
+        ClientConnected {
             client_id: hello.client_id.clone(),
             connection_id: connection_id.clone(),
             connected_at,
@@ -35,7 +35,7 @@ impl Connected {
 
 /// `client_disconnected`.
 #[derive(Debug, Serialize)]
-pub(super) struct Disconnected {
+pub(super) struct ClientDisconnected {
     pub(super) client_id: ClientId,
     pub(super) connection_id: ConnectionId,
     pub(super) reason: &'static str,
@@ -44,7 +44,7 @@ pub(super) struct Disconnected {
 
 /// `login_state`: a login was seen, or the page's requests were.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct LoginTold {
+pub(super) struct LoginReported {
     client_id: Option<ClientId>,
     platform: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,28 +61,28 @@ pub(super) struct LoginTold {
     prompt_template: Option<bool>,
 }
 
-impl LoginTold {
+impl LoginReported {
     pub(super) fn credentials(client_id: &ClientId, entry: &CredentialEntry) -> Self {
-        LoginTold {
+        LoginReported {
             client_id: Some(client_id.clone()),
             platform: entry.platform.clone(),
             account: entry.account.clone(),
             credential_fingerprint: entry.credential_fingerprint.clone(),
             freshness: Some(entry.freshness),
             last_seen_at: Some(entry.last_seen_at),
-            ..LoginTold::default()
+            ..LoginReported::default()
         }
     }
 
     pub(super) fn endpoints(client_id: &ClientId, entry: &HookEntry) -> Self {
-        LoginTold {
+        LoginReported {
             client_id: Some(client_id.clone()),
             platform: entry.platform.clone(),
             account: entry.account.clone(),
             credential_fingerprint: entry.credential_fingerprint.clone(),
             endpoint_count: Some(entry.endpoint_count),
             prompt_template: Some(entry.prompt_template),
-            ..LoginTold::default()
+            ..LoginReported::default()
         }
     }
 }
@@ -97,7 +97,7 @@ pub(super) struct TabChanged {
 
 /// `action_result`.
 #[derive(Debug, Serialize)]
-pub(super) struct Acted {
+pub(super) struct ActionReported {
     client_id: ClientId,
     connection_id: ConnectionId,
     action: Option<String>,
@@ -112,9 +112,9 @@ pub(super) struct Acted {
     received_at: WallMs,
 }
 
-impl Acted {
-    pub(super) fn of(entry: &ActionEntry) -> Self {
-        Acted {
+impl ActionReported {
+    pub(super) fn of(entry: &ActionReport) -> Self {
+        ActionReported {
             client_id: entry.target.client_id.clone(),
             connection_id: entry.target.connection_id.clone(),
             action: entry.action.clone(),
@@ -131,7 +131,7 @@ impl Acted {
 
 /// `final_message`: that there was one, not what it says.
 #[derive(Debug, Serialize)]
-pub(super) struct MessageSeen {
+pub(super) struct FinalMessageReported {
     client_id: ClientId,
     platform: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,9 +141,9 @@ pub(super) struct MessageSeen {
     raw_length: usize,
 }
 
-impl MessageSeen {
+impl FinalMessageReported {
     pub(super) fn of(client_id: &ClientId, entry: &FinalMessageEntry) -> Self {
-        MessageSeen {
+        FinalMessageReported {
             client_id: client_id.clone(),
             platform: entry.platform.clone(),
             conversation_id: entry.conversation_id.clone(),

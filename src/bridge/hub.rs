@@ -2,15 +2,15 @@
 //! by one [`Connection`] per client.
 
 use super::{
-    assignment::{Assignment, Dispatched, Gone, Report},
-    connection::{Connection, Dispatch, Handshake, Out, Stop, View},
-    directory::{Crowded, Directory, Link, NoClient, Template},
-    events::Disconnected,
-    messages::FinalMessages,
-    meter::Meter,
+    assignment::{Assignment, AssignmentEvent, DisconnectReason, DispatchHandle},
+    connection::{Connection, DispatchRequest, GetClientView, SocketCommand, SocketPeer, StopConnection},
+    directory::{ClientDirectory, ClientLink, NoClient, PromptTemplate, TooManyClients},
+    events::ClientDisconnected,
+    final_messages::FinalMessageSink,
+    meter::SocketMeter,
     pairing::Pairings,
-    settings::{Bridge, LoginState, Pairing},
-    view::{BridgeView, Identity},
+    settings::{BridgeSettings, LoginStateSettings, PairingMode},
+    view::{BridgeView, DaemonIdentity},
 };
 use crate::{
     clock::{Clock, WallMs},
@@ -36,17 +36,17 @@ use tokio_util::{
 };
 
 /// A connected client.
-pub type Client = Link<Addr<Connection>>;
+pub type ConnectedClient = ClientLink<Addr<Connection>>;
 
 /// What the bridge is made of.
 #[derive(Debug)]
-pub struct Setup {
+pub struct BridgeParts {
     /// Section `bridge`.
-    pub settings: Arc<Bridge>,
+    pub settings: Arc<BridgeSettings>,
     /// Section `login_state`.
-    pub login_state: LoginState,
+    pub login_state: LoginStateSettings,
     /// What peers are told about the daemon.
-    pub identity: Identity,
+    pub identity: DaemonIdentity,
     /// The platforms.
     pub registry: Arc<PlatformRegistry>,
     /// The mode, which clients are told and may change.
@@ -56,27 +56,27 @@ pub struct Setup {
     /// Where what happens is told.
     pub events: EventBus,
     /// Where what clients tell is kept, written behind.
-    pub later: WriteBehind,
+    pub write_behind: WriteBehind,
     /// Where messages are counted.
-    pub metrics: metrics::Wire,
+    pub metrics: metrics::WireMetrics,
     /// Who is known here.
     pub pairings: Pairings,
     /// Who does something with final messages.
-    pub final_messages: Arc<dyn FinalMessages>,
+    pub final_messages: Arc<dyn FinalMessageSink>,
 }
 
 /// The handle that the rest of the daemon holds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hub {
-    shared: Arc<Shared>,
+pub struct BridgeHub {
+    shared: Arc<BridgeShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    setup: Setup,
+struct BridgeShared {
+    parts: BridgeParts,
     /// The registry as `hello_ack` carries it, written once.
     platforms: RawJson,
-    directory: Mutex<Directory<Addr<Connection>>>,
+    directory: Mutex<ClientDirectory<Addr<Connection>>>,
     sockets: TaskTracker,
     /// For connections that the directory does not know: those without a `hello`.
     stopping: CancellationToken,
@@ -86,13 +86,13 @@ struct Shared {
     arrivals: Notify,
 }
 
-impl Hub {
+impl BridgeHub {
     /// A bridge without clients.
-    pub fn new(setup: Setup) -> Self {
-        let platforms = RawJson::of(&setup.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
-        let directory = Mutex::new(Directory::new(setup.settings.max_clients));
-        let shared = Shared {
-            setup,
+    pub fn new(parts: BridgeParts) -> Self {
+        let platforms = RawJson::of(&parts.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
+        let directory = Mutex::new(ClientDirectory::new(parts.settings.max_clients));
+        let shared = BridgeShared {
+            parts,
             platforms,
             directory,
             sockets: TaskTracker::new(),
@@ -100,33 +100,38 @@ impl Hub {
             epoch: AtomicU64::new(0),
             arrivals: Notify::new(),
         };
-        Hub { shared: Arc::new(shared) }
+        BridgeHub { shared: Arc::new(shared) }
     }
 
     /// Starts the connection behind a new socket, on the calling arbiter.
-    pub fn connect(&self, meter: Arc<Meter>, socket: Recipient<Out>, handshake: Handshake) -> Addr<Connection> {
-        let is_vouched_for = handshake.is_own_user || self.settings().pairing == Pairing::Required;
-        Connection::new(self.clone(), meter, socket, handshake, is_vouched_for, self.shared.sockets.token()).start()
+    pub fn connect(
+        &self,
+        meter: Arc<SocketMeter>,
+        socket: Recipient<SocketCommand>,
+        peer: SocketPeer,
+    ) -> Addr<Connection> {
+        let has_verified_owner = peer.is_own_user || self.settings().pairing == PairingMode::Required;
+        Connection::new(self.clone(), meter, socket, peer, has_verified_owner, self.shared.sockets.token()).start()
     }
 
     /// Who performs a request for `platform`.
-    pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<Client, NoClient> {
+    pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<ConnectedClient, NoClient> {
         let selected = self.directory().select(platform.as_str(), named);
-        selected.map_err(|none| self.or_unpaired(none, named))
+        selected.map_err(|none| self.unpaired_if_waiting(none, named))
     }
 
     /// The named client, else the active one.
-    pub(super) fn named_or_active(&self, named: Option<&ClientId>) -> Result<Client, NoClient> {
+    pub(super) fn named_or_active(&self, named: Option<&ClientId>) -> Result<ConnectedClient, NoClient> {
         let found = match named {
             Some(named) => self.directory().get(named).cloned().ok_or(NoClient::NotConnected),
             None => self.directory().active().cloned().ok_or(NoClient::NoneConnected),
         };
-        found.map_err(|none| self.or_unpaired(none, named))
+        found.map_err(|none| self.unpaired_if_waiting(none, named))
     }
 
     /// Tells a client that is not there from one that is at the door.
-    fn or_unpaired(&self, none: NoClient, named: Option<&ClientId>) -> NoClient {
-        if named.is_some_and(|named| self.door().has_waiting(named)) { NoClient::Unpaired } else { none }
+    fn unpaired_if_waiting(&self, none: NoClient, named: Option<&ClientId>) -> NoClient {
+        if named.is_some_and(|named| self.pairing().has_waiting(named)) { NoClient::Unpaired } else { none }
     }
 
     /// Grows whenever a client comes or goes: what was selected in the same epoch is still connected as it was.
@@ -137,17 +142,17 @@ impl Hub {
     /// Hands a request to a client; everything that becomes of it is reported to `to`, its end in any case.
     pub fn dispatch(
         &self,
-        client: &Client,
+        client: &ConnectedClient,
         id: &RequestId,
         platform: &PlatformName,
         frame: ByteString,
-        to: Recipient<Report>,
-    ) -> Dispatched {
+        to: Recipient<AssignmentEvent>,
+    ) -> DispatchHandle {
         let assignment = Assignment::new(to);
         // Bounded by the requests in flight. A connection that is gone drops the message, and the assignment in it
         // reports that.
-        client.to.do_send(Dispatch { id: id.clone(), platform: platform.clone(), frame, assignment });
-        Dispatched { connection: client.to.clone(), id: id.clone(), over: false }
+        client.to.do_send(DispatchRequest { id: id.clone(), platform: platform.clone(), frame, assignment });
+        DispatchHandle { connection: client.to.clone(), id: id.clone(), is_settled: false }
     }
 
     /// Everybody, as the operator sees them; texts of final messages only when asked for.
@@ -156,7 +161,7 @@ impl Hub {
             let directory = self.directory();
             (directory.all(), directory.active().map(|link| link.client_id.clone()))
         };
-        let asked = clients.into_iter().map(|client| client.to.send(View { with_text }));
+        let asked = clients.into_iter().map(|client| client.to.send(GetClientView { with_text }));
         let views = join_all(asked).await.into_iter().filter_map(Result::ok).flatten().collect();
         BridgeView::new(views, active.as_ref(), self.identity())
     }
@@ -169,7 +174,7 @@ impl Hub {
 
     /// The clients with a login for a platform that is not lost, sorted by name.
     pub fn logged_in(&self, platform: &PlatformName) -> Vec<ClientId> {
-        let lost_after = WallMs::try_from(self.shared.setup.login_state.lost_after_ms).unwrap_or(WallMs::MAX);
+        let lost_after = WallMs::try_from(self.shared.parts.login_state.lost_after_ms).unwrap_or(WallMs::MAX);
         let seen_since = self.clock().now_ms().saturating_sub(lost_after);
         self.directory().logged_in(platform.as_str(), seen_since)
     }
@@ -185,17 +190,17 @@ impl Hub {
     }
 
     /// The app has taken a prompt that a client sent as it had learned to.
-    pub fn prompt_accepted(&self, client: &Client, platform: &PlatformName) {
+    pub fn record_accepted_prompt(&self, client: &ConnectedClient, platform: &PlatformName) {
         let mut directory = self.directory();
         if directory.template_of(&client.client_id, platform.as_str()).is_some() {
             let who = (&client.client_id, &client.connection_id);
-            directory.template(who, platform, Some(Template::Accepted));
+            directory.record_template(who, platform, Some(PromptTemplate::Accepted));
         }
     }
 
     /// Whether prompts are known to be taken by a platform: some apps bind a send to one-time tokens, and never do.
-    pub fn takes_prompts(&self, platform: &PlatformName) -> bool {
-        self.directory().takes_prompts(platform.as_str())
+    pub fn accepts_prompts(&self, platform: &PlatformName) -> bool {
+        self.directory().accepts_prompts(platform.as_str())
     }
 
     /// Closes every socket with 1001; what they perform fails with `service_stopped`. Newcomers are closed too.
@@ -203,7 +208,7 @@ impl Hub {
         self.shared.sockets.close();
         self.shared.stopping.cancel();
         for client in self.directory().all() {
-            client.to.do_send(Stop); // bounded: once a connection
+            client.to.do_send(StopConnection); // bounded: once a connection
         }
     }
 
@@ -213,34 +218,34 @@ impl Hub {
     }
 
     /// What peers are told about the daemon.
-    pub fn identity(&self) -> &Identity {
-        &self.shared.setup.identity
+    pub fn identity(&self) -> &DaemonIdentity {
+        &self.shared.parts.identity
     }
 
     /// Section `bridge`.
-    pub fn settings(&self) -> &Arc<Bridge> {
-        &self.shared.setup.settings
+    pub fn settings(&self) -> &Arc<BridgeSettings> {
+        &self.shared.parts.settings
     }
 
-    pub(super) fn metrics(&self) -> &metrics::Wire {
-        &self.shared.setup.metrics
+    pub(super) fn metrics(&self) -> &metrics::WireMetrics {
+        &self.shared.parts.metrics
     }
 
-    pub(super) fn door(&self) -> &Pairings {
-        &self.shared.setup.pairings
+    pub(super) fn pairing(&self) -> &Pairings {
+        &self.shared.parts.pairings
     }
 
     pub(super) fn clock(&self) -> Clock {
-        self.shared.setup.clock
+        self.shared.parts.clock
     }
 
     pub(super) fn system(&self) -> &SystemControl {
-        &self.shared.setup.system
+        &self.shared.parts.system
     }
 
     /// The platforms.
     pub fn registry(&self) -> &PlatformRegistry {
-        &self.shared.setup.registry
+        &self.shared.parts.registry
     }
 
     pub(super) fn platforms(&self) -> &RawJson {
@@ -248,15 +253,15 @@ impl Hub {
     }
 
     pub(super) fn events(&self) -> &EventBus {
-        &self.shared.setup.events
+        &self.shared.parts.events
     }
 
-    pub(super) fn later(&self) -> &WriteBehind {
-        &self.shared.setup.later
+    pub(super) fn write_behind(&self) -> &WriteBehind {
+        &self.shared.parts.write_behind
     }
 
-    pub(super) fn final_messages(&self) -> &dyn FinalMessages {
-        &*self.shared.setup.final_messages
+    pub(super) fn final_messages(&self) -> &dyn FinalMessageSink {
+        &*self.shared.parts.final_messages
     }
 
     pub(super) fn arrivals(&self) -> &Notify {
@@ -271,7 +276,7 @@ impl Hub {
         self.shared.sockets.is_closed()
     }
 
-    pub(super) fn directory(&self) -> MutexGuard<'_, Directory<Addr<Connection>>> {
+    pub(super) fn directory(&self) -> MutexGuard<'_, ClientDirectory<Addr<Connection>>> {
         // Nothing panics between two changes of the directory, so what a panicking thread left is whole.
         self.shared.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -282,43 +287,47 @@ impl Hub {
     }
 
     /// Enters a client; it leaves when what is returned is dropped.
-    pub(super) fn enter(&self, link: Client) -> Result<(Presence, Option<Client>), Crowded> {
+    pub(super) fn register(
+        &self,
+        link: ConnectedClient,
+    ) -> Result<(ClientRegistration, Option<ConnectedClient>), TooManyClients> {
         let (client_id, connection_id) = (link.client_id.clone(), link.connection_id.clone());
-        let replaced = self.directory().arrive(link)?;
-        let presence = Presence { hub: self.clone(), client_id, connection_id, left: Gone::Disconnected };
+        let replaced = self.directory().register(link)?;
+        let registration =
+            ClientRegistration { hub: self.clone(), client_id, connection_id, reason: DisconnectReason::SocketClosed };
         self.shared.epoch.fetch_add(1, Relaxed);
         self.shared.arrivals.notify_waiters();
-        Ok((presence, replaced))
+        Ok((registration, replaced))
     }
 }
 
 /// A client's entry in the directory, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Presence {
-    hub: Hub,
+pub(super) struct ClientRegistration {
+    hub: BridgeHub,
     pub(super) client_id: ClientId,
     pub(super) connection_id: ConnectionId,
-    left: Gone,
+    reason: DisconnectReason,
 }
 
-impl Presence {
+impl ClientRegistration {
     /// It is over, for this reason.
-    pub(super) fn leave(mut self, gone: Gone) {
-        self.left = gone;
+    pub(super) fn unregister(mut self, gone: DisconnectReason) {
+        self.reason = gone;
     }
 }
 
-impl Drop for Presence {
+impl Drop for ClientRegistration {
     fn drop(&mut self) {
-        self.hub.directory().leave(&self.client_id, &self.connection_id);
+        self.hub.directory().unregister(&self.client_id, &self.connection_id);
         self.hub.shared.epoch.fetch_add(1, Relaxed);
-        let told = Disconnected {
+        let event = ClientDisconnected {
             client_id: self.client_id.clone(),
             connection_id: self.connection_id.clone(),
-            reason: self.left.code(),
+            reason: self.reason.code(),
             at: self.hub.clock().now_ms(),
         };
-        self.hub.events().publish("client_disconnected", told);
+        self.hub.events().publish("client_disconnected", event);
     }
 }
 

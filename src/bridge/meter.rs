@@ -1,33 +1,33 @@
 //! What a socket, its frame guard and its connection share: byte counts, limits, and the wish to end it.
 
-use crate::line::Line;
+use crate::tcp_abort::TcpAbortHandle;
 use futures_util::task::AtomicWaker;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 /// Shared by the three parts of one connection. All counts are bytes.
 #[derive(Debug)]
-pub struct Meter {
+pub struct SocketMeter {
     message_max: AtomicU64,
     window: u64,
     violation: AtomicU16,
     outbound: AtomicU64,
     inbound: AtomicU64,
-    reader: AtomicWaker,
+    read_waker: AtomicWaker,
     /// The way to end a peer that does not read, whose socket actor sleeps.
-    line: Option<Line>,
+    abort_handle: Option<TcpAbortHandle>,
 }
 
-impl Meter {
+impl SocketMeter {
     /// Counts nothing yet. `message_max`: most bytes of one message; `window`: how far to read ahead.
-    pub fn new(message_max: u64, window: u64, line: Option<Line>) -> Self {
-        Meter {
+    pub fn new(message_max: u64, window: u64, abort_handle: Option<TcpAbortHandle>) -> Self {
+        SocketMeter {
             message_max: AtomicU64::new(message_max),
             window,
             violation: AtomicU16::new(0),
             outbound: AtomicU64::new(0),
             inbound: AtomicU64::new(0),
-            reader: AtomicWaker::new(),
-            line,
+            read_waker: AtomicWaker::new(),
+            abort_handle,
         }
     }
 
@@ -74,8 +74,8 @@ impl Meter {
         self.inbound.load(Relaxed) <= self.window / 2
     }
 
-    pub(super) fn reader(&self) -> &AtomicWaker {
-        &self.reader
+    pub(super) fn read_waker(&self) -> &AtomicWaker {
+        &self.read_waker
     }
 
     /// A frame with a payload of `len` bytes was dealt with.
@@ -83,21 +83,21 @@ impl Meter {
         let frame = (len + masked_head(len)) as u64;
         let before = self.inbound.fetch_sub(frame, Relaxed);
         if before > self.window / 2 && before.saturating_sub(frame) <= self.window / 2 {
-            self.reader.wake();
+            self.read_waker.wake();
         }
     }
 
     /// Ends our side of the TCP connection under the socket, after what was sent.
-    pub fn finish(&self) {
-        if let Some(line) = &self.line {
-            line.finish();
+    pub fn shutdown_write(&self) {
+        if let Some(abort_handle) = &self.abort_handle {
+            abort_handle.shutdown_write();
         }
     }
 
     /// Ends the TCP connection under the socket, without a goodbye.
-    pub fn cut(&self) {
-        if let Some(line) = &self.line {
-            line.cut();
+    pub fn abort(&self) {
+        if let Some(abort_handle) = &self.abort_handle {
+            abort_handle.abort();
         }
     }
 }

@@ -1,34 +1,36 @@
 //! The Firefox side: sockets, one connection actor per client, who is connected and who is asked.
 
-mod acting;
 mod action;
+mod action_call;
 mod assignment;
-mod coalesce;
 mod connection;
 mod directory;
 mod endpoints;
-mod entries;
 mod events;
-mod frames;
+mod final_messages;
+mod frame_guard;
 mod hub;
-mod messages;
 mod meter;
 mod pairing;
 mod session;
+mod session_view;
 pub mod settings;
+mod snapshot_pacing;
 pub mod socket;
 mod told;
 mod view;
 
-pub use action::{ActionEntry, ActionFailure, ActionTarget, Asked, Done, Order, Reconnected};
-pub use assignment::{Dispatched, Gone, Report};
-pub use connection::{Connection, Handshake, In, Out};
-pub use directory::{Link, NoClient};
-pub use entries::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
-pub use frames::{FrameGuard, Rate};
-pub use hub::{Client, Hub, Setup};
-pub use messages::{FinalMessages, Seen};
-pub use meter::Meter;
-pub use pairing::{Decision, PairingView, Pairings, Standing, Undecided};
-pub use settings::{Bridge, LoginState};
-pub use view::{BridgeStatus, BridgeView, ClientView, Identity, WS_PATH};
+pub use action::{
+    ActionCommand, ActionDispatch, ActionFailure, ActionOutcome, ActionReport, ActionTarget, Reconnected,
+};
+pub use assignment::{AssignmentEvent, DisconnectReason, DispatchHandle};
+pub use connection::{Connection, SocketCommand, SocketEvent, SocketPeer};
+pub use directory::{ClientLink, NoClient};
+pub use final_messages::{FinalMessageSink, ReceivedFinalMessage};
+pub use frame_guard::{FrameGuard, MessageRate};
+pub use hub::{BridgeHub, BridgeParts, ConnectedClient};
+pub use meter::SocketMeter;
+pub use pairing::{PairingDecision, PairingError, PairingStatus, PairingView, Pairings};
+pub use session_view::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
+pub use settings::{BridgeSettings, LoginStateSettings};
+pub use view::{BridgeStatus, BridgeView, ClientView, DaemonIdentity, WS_PATH};

@@ -2,8 +2,8 @@
 //! No actor, no clock; names, counts and fingerprints only.
 
 use super::{
-    action::ActionEntry,
-    entries::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView},
+    action::ActionReport,
+    session_view::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView},
     told::Told,
 };
 use crate::{
@@ -25,20 +25,20 @@ const HOOKS_BYTES_MAX: usize = 1 << 20;
 /// (platform, account); no account sorts first.
 type Login = (String, Option<String>);
 
-/// What one client has told.
+/// What one client has reported.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct ClientSession {
     credentials: Told<Login, CredentialEntry>,
     request_hooks: Told<Login, HookEntry>,
     shell_runtime: Told<String, ShellRuntime>,
     final_messages: VecDeque<FinalMessageEntry>,
-    last_action_result: Option<ActionEntry>,
+    last_action_result: Option<ActionReport>,
     drift: Told<String, u64>,
 }
 
-impl Default for Session {
+impl Default for ClientSession {
     fn default() -> Self {
-        Session {
+        ClientSession {
             credentials: Told::new(ENTRIES_MAX, usize::MAX),
             request_hooks: Told::new(ENTRIES_MAX, HOOKS_BYTES_MAX),
             shell_runtime: Told::new(TABS_MAX, usize::MAX),
@@ -49,51 +49,51 @@ impl Default for Session {
     }
 }
 
-impl Session {
+impl ClientSession {
     /// A login was seen. A sighting of the future counts as one of now: it would stay fresh for too long.
-    pub(super) fn credentials(&mut self, told: Credentials, now: WallMs) -> CredentialEntry {
-        let seen = told.last_seen_at.or(told.timestamp).unwrap_or(now).min(now);
+    pub(super) fn record_credentials(&mut self, reported: Credentials, now: WallMs) -> CredentialEntry {
+        let seen = reported.last_seen_at.or(reported.timestamp).unwrap_or(now).min(now);
         let entry = CredentialEntry {
-            platform: told.platform,
-            account: told.account,
-            credential_fingerprint: told.credential_fingerprint,
-            freshness: told.freshness,
-            captured_at: told.captured_at.unwrap_or(seen).min(now),
+            platform: reported.platform,
+            account: reported.account,
+            credential_fingerprint: reported.credential_fingerprint,
+            freshness: reported.freshness,
+            captured_at: reported.captured_at.unwrap_or(seen).min(now),
             last_seen_at: seen,
-            header_count: told.header_count,
+            header_count: reported.header_count,
         };
         self.credentials.insert((entry.platform.clone(), entry.account.clone()), entry.clone(), 1);
         entry
     }
 
     /// The page's own requests were seen.
-    pub(super) fn api_endpoints(&mut self, told: ApiEndpoints, now: WallMs) -> HookEntry {
+    pub(super) fn record_endpoints(&mut self, reported: ApiEndpoints, now: WallMs) -> HookEntry {
         let entry = HookEntry {
-            platform: told.platform,
-            account: told.account,
-            credential_fingerprint: told.credential_fingerprint,
-            endpoint_count: told.endpoints.len(),
-            endpoints: told.endpoints,
-            endpoint_metadata: told.endpoint_metadata,
+            platform: reported.platform,
+            account: reported.account,
+            credential_fingerprint: reported.credential_fingerprint,
+            endpoint_count: reported.endpoints.len(),
+            endpoints: reported.endpoints,
+            endpoint_metadata: reported.endpoint_metadata,
             last_verified_at: now,
-            updated_at: told.updated_at.unwrap_or(now).min(now),
-            prompt_template: told.prompt_template,
+            updated_at: reported.updated_at.unwrap_or(now).min(now),
+            prompt_template: reported.prompt_template,
         };
         let weight = entry.endpoints.iter().map(String::len).sum::<usize>()
-            + entry.endpoint_metadata.iter().map(|told| told.method.len() + told.path.len()).sum::<usize>();
+            + entry.endpoint_metadata.iter().map(|reported| reported.method.len() + reported.path.len()).sum::<usize>();
         self.request_hooks.insert((entry.platform.clone(), entry.account.clone()), entry.clone(), weight);
         entry
     }
 
     /// An action is done, or not.
-    pub(super) fn acted(&mut self, entry: ActionEntry) {
+    pub(super) fn record_action(&mut self, entry: ActionReport) {
         self.last_action_result = Some(entry);
     }
 
     /// Tabs were reported; answers those that are not as they were, whenever they were seen.
-    pub(super) fn tabs(&mut self, told: Vec<ShellRuntime>) -> Vec<ShellRuntime> {
+    pub(super) fn record_tabs(&mut self, reported: Vec<ShellRuntime>) -> Vec<ShellRuntime> {
         let mut changed = Vec::new();
-        for tab in told {
+        for tab in reported {
             if self.shell_runtime.get(&tab.platform).is_none_or(|known| !known.is_same_but_for_times(&tab)) {
                 changed.push(tab.clone());
             }
@@ -104,20 +104,20 @@ impl Session {
 
     /// An assistant's message was completed. One that is known leaves, and is the newest again.
     /// `text_bytes_max`: of texts that are kept, the newest first.
-    pub(super) fn final_message(
+    pub(super) fn record_final_message(
         &mut self,
-        told: FinalMessage,
+        reported: FinalMessage,
         now: WallMs,
         text_bytes_max: usize,
     ) -> FinalMessageEntry {
         let entry = FinalMessageEntry {
-            platform: told.platform,
-            conversation_id: told.conversation_id,
-            assistant_message_id: told.assistant_message_id,
-            observed_at: told.observed_at.unwrap_or(now),
-            raw_length: told.raw_text.chars().count(),
-            digest: Sha256::digest(&told.raw_text).into(),
-            raw_text: Some(told.raw_text.into()),
+            platform: reported.platform,
+            conversation_id: reported.conversation_id,
+            assistant_message_id: reported.assistant_message_id,
+            observed_at: reported.observed_at.unwrap_or(now),
+            raw_length: reported.raw_text.chars().count(),
+            digest: Sha256::digest(&reported.raw_text).into(),
+            raw_text: Some(reported.raw_text.into()),
         };
         let same = |known: &FinalMessageEntry| {
             known.platform == entry.platform
@@ -143,11 +143,11 @@ impl Session {
     }
 
     /// The extension's extractors were judged.
-    pub(super) fn platform_status(&mut self, told: PlatformStatus) {
-        self.drift.insert(told.platform, told.extractor_drift, 1);
+    pub(super) fn record_drift(&mut self, reported: PlatformStatus) {
+        self.drift.insert(reported.platform, reported.extractor_drift, 1);
     }
 
-    /// Everything told; the texts of final messages only when asked for.
+    /// Everything reported; the texts of final messages only when asked for.
     pub(super) fn view(&self, with_text: bool) -> SessionView {
         let message = |entry: &FinalMessageEntry| {
             let raw_text = entry.raw_text.clone().filter(|_| with_text);
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn the_ten_newest_messages_are_kept_and_a_known_one_is_not_doubled() {
-        let mut session = Session::default();
+        let mut session = ClientSession::default();
         for i in 0..12 {
-            session.final_message(message(&format!("m{i}"), "text"), i, MAX);
+            session.record_final_message(message(&format!("m{i}"), "text"), i, MAX);
         }
-        session.final_message(message("m5", "text"), 99, MAX);
-        session.final_message(message("m5", "another text"), 100, MAX);
+        session.record_final_message(message("m5", "text"), 99, MAX);
+        session.record_final_message(message("m5", "another text"), 100, MAX);
         let shown = session.view(false).final_messages;
         assert_eq!(shown.len(), 10);
         assert_eq!(shown.iter().filter(|m| m.assistant_message_id == "m5").count(), 2);
@@ -199,9 +199,9 @@ mod tests {
 
     #[test]
     fn the_texts_of_older_messages_go_when_all_are_too_long() {
-        let mut session = Session::default();
+        let mut session = ClientSession::default();
         for i in 0..4 {
-            session.final_message(message(&format!("m{i}"), "0123456789"), i, 20);
+            session.record_final_message(message(&format!("m{i}"), "0123456789"), i, 20);
         }
         let shown = session.view(true).final_messages;
         let kept: Vec<_> = shown.iter().map(|m| (m.raw_length, m.raw_text.is_some())).collect();
@@ -210,9 +210,9 @@ mod tests {
 
     #[test]
     fn a_message_that_is_told_again_is_the_newest_and_brings_no_more_text() {
-        let mut session = Session::default();
+        let mut session = ClientSession::default();
         for id in ["m0", "m1", "m2", "m0", "m1"] {
-            session.final_message(message(id, "0123456789"), 0, 20);
+            session.record_final_message(message(id, "0123456789"), 0, 20);
         }
         let shown = session.view(true).final_messages;
         let kept: Vec<_> = shown.iter().map(|m| (m.assistant_message_id.as_str(), m.raw_text.is_some())).collect();
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_accounts_is_bounded() {
-        let mut session = Session::default();
+        let mut session = ClientSession::default();
         for i in 0..1_000 {
             let credentials = Credentials {
                 platform: "claude".into(),
@@ -234,7 +234,7 @@ mod tests {
                 timestamp: None,
                 shell_runtime: Vec::new(),
             };
-            session.credentials(credentials, i);
+            session.record_credentials(credentials, i);
         }
         let shown = session.view(false).credentials;
         assert_eq!(shown.len(), ENTRIES_MAX);

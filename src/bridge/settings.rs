@@ -1,13 +1,13 @@
 //! Sections `bridge` and `login_state`: what a Firefox may send, how long it may take, and when a login counts as old.
 
-use crate::config::section::{Faults, settings};
+use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 
 settings! {
     /// The sockets of the Firefox extensions and the requests on them.
-    Bridge {
+    BridgeSettings {
         /// Whether a client must be paired before it is used.
-        pairing: Pairing = Pairing::Required,
+        pairing: PairingMode = PairingMode::Required,
         /// Milliseconds for which a pairing code is good; then the client shows another one.
         pairing_code_ms: u64 = 300_000,
         /// Wrong codes with which a client that waits for pairing is turned away.
@@ -54,26 +54,26 @@ settings! {
 /// Whether an unknown client has to be paired by the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Pairing {
+pub enum PairingMode {
     /// It has to.
     Required,
     /// Any client that passes the handshake is used; for tests and the simulator.
     Off,
 }
 
-impl Pairing {
+impl PairingMode {
     /// Its name, as the configuration and `hello_ack` have it.
     pub fn name(self) -> &'static str {
         match self {
-            Pairing::Required => "required",
-            Pairing::Off => "off",
+            PairingMode::Required => "required",
+            PairingMode::Off => "off",
         }
     }
 }
 
 settings! {
     /// When what a client said about a login counts as old.
-    LoginState {
+    LoginStateSettings {
         /// Milliseconds since a credential was last seen after which it is `stale`.
         stale_after_ms: u64 = 300_000,
         /// Milliseconds since a credential was last seen after which it is `lost`.
@@ -85,56 +85,56 @@ settings! {
     }
 }
 
-impl Bridge {
+impl BridgeSettings {
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
-        faults.duration("pairing_code_ms", self.pairing_code_ms);
-        faults.range("pairing_attempts", self.pairing_attempts, 1, 1_000);
+    pub fn validate(&self, errors: &mut ValidationErrors) {
+        errors.duration("pairing_code_ms", self.pairing_code_ms);
+        errors.range("pairing_attempts", self.pairing_attempts, 1, 1_000);
         // Each has a code of its own, of which there are a million.
-        faults.range("max_unpaired", self.max_unpaired as u64, 1, 10_000);
-        faults.duration("proof_timeout_ms", self.proof_timeout_ms);
-        faults.duration("hello_timeout_ms", self.hello_timeout_ms);
-        faults.duration("heartbeat_ms", self.heartbeat_ms);
+        errors.range("max_unpaired", self.max_unpaired as u64, 1, 10_000);
+        errors.duration("proof_timeout_ms", self.proof_timeout_ms);
+        errors.duration("hello_timeout_ms", self.hello_timeout_ms);
+        errors.duration("heartbeat_ms", self.heartbeat_ms);
         // A `hello` with its names and a nonce has to fit.
-        faults.bytes("max_message_bytes", self.max_message_bytes, 1_024);
-        faults.bytes("hello_max_message_bytes", self.hello_max_message_bytes, 1_024);
-        faults.range("max_messages_per_second", self.max_messages_per_second, 1, 1_000_000_000);
-        faults.range("message_burst", self.message_burst, 1, 1_000_000_000);
-        faults.duration("request_timeout_ms", self.request_timeout_ms);
-        faults.duration("action_timeout_ms", self.action_timeout_ms);
-        faults.duration("prompt_timeout_ms", self.prompt_timeout_ms);
-        faults.delay("cancel_grace_ms", self.cancel_grace_ms);
-        faults.bytes("max_outbound_bytes", self.max_outbound_bytes, 1_024);
-        faults.bytes("max_response_bytes", self.max_response_bytes, 1);
-        faults.bytes("inbound_window_bytes", self.inbound_window_bytes, 1_024);
-        faults.delay("snapshot_interval_ms", self.snapshot_interval_ms);
-        faults.bytes("max_final_message_bytes", self.max_final_message_bytes, 1);
-        faults.count("max_clients", self.max_clients);
+        errors.bytes("max_message_bytes", self.max_message_bytes, 1_024);
+        errors.bytes("hello_max_message_bytes", self.hello_max_message_bytes, 1_024);
+        errors.range("max_messages_per_second", self.max_messages_per_second, 1, 1_000_000_000);
+        errors.range("message_burst", self.message_burst, 1, 1_000_000_000);
+        errors.duration("request_timeout_ms", self.request_timeout_ms);
+        errors.duration("action_timeout_ms", self.action_timeout_ms);
+        errors.duration("prompt_timeout_ms", self.prompt_timeout_ms);
+        errors.delay("cancel_grace_ms", self.cancel_grace_ms);
+        errors.bytes("max_outbound_bytes", self.max_outbound_bytes, 1_024);
+        errors.bytes("max_response_bytes", self.max_response_bytes, 1);
+        errors.bytes("inbound_window_bytes", self.inbound_window_bytes, 1_024);
+        errors.delay("snapshot_interval_ms", self.snapshot_interval_ms);
+        errors.bytes("max_final_message_bytes", self.max_final_message_bytes, 1);
+        errors.count("max_clients", self.max_clients);
     }
 }
 
-impl LoginState {
+impl LoginStateSettings {
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
-        faults.duration("stale_after_ms", self.stale_after_ms);
-        faults.duration("lost_after_ms", self.lost_after_ms);
+    pub fn validate(&self, errors: &mut ValidationErrors) {
+        errors.duration("stale_after_ms", self.stale_after_ms);
+        errors.duration("lost_after_ms", self.lost_after_ms);
         if self.lost_after_ms < self.stale_after_ms {
-            faults.clash("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
+            errors.add_conflict("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
         }
-        faults.count("max_accounts", self.max_accounts);
-        faults.count("max_endpoints", self.max_endpoints);
+        errors.count("max_accounts", self.max_accounts);
+        errors.count("max_endpoints", self.max_endpoints);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
     #[test]
     fn the_defaults_are_fine_and_zeros_are_faults() {
-        assert_eq!(faults_of(|faults| Bridge::default().validate(faults)), [""; 0]);
-        let zeros = Bridge {
+        assert_eq!(validation_errors(|errors| BridgeSettings::default().validate(errors)), [""; 0]);
+        let zeros = BridgeSettings {
             pairing_code_ms: 0,
             pairing_attempts: 0,
             max_unpaired: 0,
@@ -155,22 +155,26 @@ mod tests {
             snapshot_interval_ms: 0,
             max_final_message_bytes: 0,
             max_clients: 0,
-            pairing: Pairing::Off,
+            pairing: PairingMode::Off,
         };
-        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 18, "a grace and an interval of 0 have a meaning");
+        assert_eq!(
+            validation_errors(|errors| zeros.validate(errors)).len(),
+            18,
+            "a grace and an interval of 0 have a meaning"
+        );
     }
 
     #[test]
     fn a_login_is_not_lost_before_it_is_stale() {
-        let state = LoginState { stale_after_ms: 10, lost_after_ms: 9, ..LoginState::default() };
-        assert_eq!(faults_of(|faults| state.validate(faults)).len(), 1);
-        let state = LoginState { stale_after_ms: 10, lost_after_ms: 10, ..LoginState::default() };
-        assert_eq!(faults_of(|faults| state.validate(faults)), [""; 0]);
+        let state = LoginStateSettings { stale_after_ms: 10, lost_after_ms: 9, ..LoginStateSettings::default() };
+        assert_eq!(validation_errors(|errors| state.validate(errors)).len(), 1);
+        let state = LoginStateSettings { stale_after_ms: 10, lost_after_ms: 10, ..LoginStateSettings::default() };
+        assert_eq!(validation_errors(|errors| state.validate(errors)), [""; 0]);
     }
 
     #[test]
     fn a_login_state_of_zeros_is_four_faults() {
-        let zeros = LoginState { stale_after_ms: 0, lost_after_ms: 0, max_accounts: 0, max_endpoints: 0 };
-        assert_eq!(faults_of(|faults| zeros.validate(faults)).len(), 4);
+        let zeros = LoginStateSettings { stale_after_ms: 0, lost_after_ms: 0, max_accounts: 0, max_endpoints: 0 };
+        assert_eq!(validation_errors(|errors| zeros.validate(errors)).len(), 4);
     }
 }

@@ -4,13 +4,13 @@
 //! it has none; pings, deadlines and byte counts are the connection's.
 
 use super::{
-    connection::{Connection, Handshake, In, Out},
-    frames::{FrameGuard, Rate},
-    hub::Hub,
-    meter::Meter,
+    connection::{Connection, SocketCommand, SocketEvent, SocketPeer},
+    frame_guard::{FrameGuard, MessageRate},
+    hub::BridgeHub,
+    meter::SocketMeter,
     pairing::NO_ORIGIN,
 };
-use crate::{line::Line, telemetry::metrics};
+use crate::{tcp_abort::TcpAbortHandle, telemetry::metrics};
 use actix::prelude::*;
 use actix_http::{
     error::PayloadError,
@@ -28,13 +28,13 @@ use std::{
 };
 
 struct Socket {
-    hub: Hub,
-    meter: Arc<Meter>,
-    handshake: Handshake,
+    hub: BridgeHub,
+    meter: Arc<SocketMeter>,
+    peer: SocketPeer,
     connection: Option<Addr<Connection>>,
     parts: Option<BytesMut>,
-    over: bool,
-    _alive: metrics::Alive,
+    is_closed: bool,
+    _alive: metrics::AliveGuard,
 }
 
 type SocketContext = ws::WebsocketContext<Socket>;
@@ -43,20 +43,19 @@ impl Actor for Socket {
     type Context = SocketContext;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.connection =
-            Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient(), self.handshake.clone()));
+        self.connection = Some(self.hub.connect(Arc::clone(&self.meter), ctx.address().recipient(), self.peer.clone()));
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         if let Some(connection) = &self.connection {
-            connection.do_send(In::Closed); // bounded: once a socket
+            connection.do_send(SocketEvent::Closed); // bounded: once a socket
         }
     }
 }
 
 impl Socket {
     /// Bounded by the inbound window, which the guard keeps.
-    fn tell(&mut self, message: In, ctx: &mut SocketContext) {
+    fn forward(&mut self, message: SocketEvent, ctx: &mut SocketContext) {
         match &self.connection {
             Some(connection) if connection.connected() => connection.do_send(message),
             _ => self.end(1011, "internal error", ctx),
@@ -65,20 +64,20 @@ impl Socket {
 
     /// The peer broke a rule: nothing it sends is looked at any more.
     fn fail(&mut self, code: u16, reason: &'static str, ctx: &mut SocketContext) {
-        if !self.over {
-            self.tell(In::Broken(code, reason), ctx);
+        if !self.is_closed {
+            self.forward(SocketEvent::Violation(code, reason), ctx);
             self.end(code, reason, ctx);
         }
     }
 
     fn end(&mut self, code: u16, reason: &str, ctx: &mut SocketContext) {
-        if !std::mem::replace(&mut self.over, true) {
+        if !std::mem::replace(&mut self.is_closed, true) {
             ctx.close(Some(ws::CloseReason { code: code.into(), description: Some(reason.into()) }));
         }
         ctx.stop();
     }
 
-    fn broken(&mut self, error: &ws::ProtocolError, ctx: &mut SocketContext) {
+    fn on_protocol_error(&mut self, error: &ws::ProtocolError, ctx: &mut SocketContext) {
         match (self.meter.violation(), error) {
             (Some(1009), _) => self.fail(1009, "max_message_bytes: message too large", ctx),
             (Some(code), _) => self.fail(code, "protocol error", ctx),
@@ -91,7 +90,7 @@ impl Socket {
         }
     }
 
-    fn fragment(&mut self, item: Item, ctx: &mut SocketContext) {
+    fn on_fragment(&mut self, item: Item, ctx: &mut SocketContext) {
         // Their sum was bounded by the guard, before any of it was buffered.
         match item {
             Item::FirstText(bytes) => {
@@ -110,7 +109,7 @@ impl Socket {
                 let Some(mut parts) = self.parts.take() else { return };
                 parts.extend_from_slice(&bytes);
                 match ByteString::try_from(parts) {
-                    Ok(text) => self.tell(In::Whole(text), ctx),
+                    Ok(text) => self.forward(SocketEvent::Reassembled(text), ctx),
                     Err(_) => self.fail(1007, "invalid utf-8", ctx),
                 }
             }
@@ -118,50 +117,50 @@ impl Socket {
     }
 }
 
-impl Handler<Out> for Socket {
+impl Handler<SocketCommand> for Socket {
     type Result = ();
 
-    fn handle(&mut self, message: Out, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: SocketCommand, ctx: &mut Self::Context) {
         match message {
-            Out::Text(text) => {
+            SocketCommand::Text(text) => {
                 self.meter.unqueue(text.len());
                 ctx.text(text);
             }
-            Out::Ping => ctx.ping(b""),
-            Out::Close(code, reason) => self.end(code, reason, ctx),
+            SocketCommand::Ping => ctx.ping(b""),
+            SocketCommand::Close(code, reason) => self.end(code, reason, ctx),
         }
     }
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
     fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
-        if self.over {
+        if self.is_closed {
             return;
         }
         match message {
-            Ok(ws::Message::Text(text)) => self.tell(In::Frame(text), ctx),
+            Ok(ws::Message::Text(text)) => self.forward(SocketEvent::Frame(text), ctx),
             Ok(ws::Message::Ping(payload)) => {
                 ctx.pong(&payload);
                 self.meter.handled(payload.len());
-                self.tell(In::Alive, ctx);
+                self.forward(SocketEvent::Activity, ctx);
             }
             Ok(ws::Message::Pong(payload)) => {
                 self.meter.handled(payload.len());
-                self.tell(In::Alive, ctx);
+                self.forward(SocketEvent::Activity, ctx);
             }
             Ok(ws::Message::Continuation(item)) => {
-                self.fragment(item, ctx);
-                self.tell(In::Alive, ctx);
+                self.on_fragment(item, ctx);
+                self.forward(SocketEvent::Activity, ctx);
             }
             Ok(ws::Message::Binary(_)) => self.fail(1003, "binary frame", ctx),
             Ok(ws::Message::Close(reason)) => {
-                self.over = true;
+                self.is_closed = true;
                 ctx.close(reason);
                 ctx.stop();
             }
             Ok(ws::Message::Nop) => {}
             // The codec repeats its error for ever: the first one ends the actor.
-            Err(error) => self.broken(&error, ctx),
+            Err(error) => self.on_protocol_error(&error, ctx),
         }
     }
 
@@ -172,18 +171,18 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
 
 /// The frames to the peer. After the last one the server's side of the connection is ended at once: the HTTP library
 /// would first linger for what the peer may still send, while the peer waits for the server to close.
-struct ToPeer<S> {
+struct OutboundFrames<S> {
     frames: Pin<Box<S>>,
-    meter: Arc<Meter>,
+    meter: Arc<SocketMeter>,
     ended: bool,
 }
 
-impl<S: Stream> Stream for ToPeer<S> {
+impl<S: Stream> Stream for OutboundFrames<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         if self.ended {
-            self.meter.finish();
+            self.meter.shutdown_write();
             return Poll::Ready(None);
         }
         let next = ready!(self.frames.as_mut().poll_next(cx));
@@ -197,31 +196,34 @@ impl<S: Stream> Stream for ToPeer<S> {
     }
 }
 
-/// Answers a WebSocket handshake that passed the guards. `address` is the one that the peer dialled; `line` is a second handle of the TCP connection.
+/// Answers a WebSocket peer that passed the guards. `address` is the one that the peer dialled; `abort_handle` is a second handle of the TCP connection.
 ///
 /// # Errors
 ///
-/// The request is no WebSocket handshake.
+/// The request is no WebSocket peer.
 pub fn upgrade(
     request: &HttpRequest,
     body: web::Payload,
-    hub: Hub,
+    hub: BridgeHub,
     address: Arc<str>,
-    line: Option<Line>,
+    abort_handle: Option<TcpAbortHandle>,
     is_own_user: bool,
 ) -> Result<HttpResponse, ws::HandshakeError> {
     let mut response = ws::handshake(request)?;
     let settings = Arc::clone(hub.settings());
-    let meter =
-        Arc::new(Meter::new(settings.hello_max_message_bytes as u64, settings.inbound_window_bytes as u64, line));
-    let rate = Rate { per_second: settings.max_messages_per_second, burst: settings.message_burst };
+    let meter = Arc::new(SocketMeter::new(
+        settings.hello_max_message_bytes as u64,
+        settings.inbound_window_bytes as u64,
+        abort_handle,
+    ));
+    let rate = MessageRate { per_second: settings.max_messages_per_second, burst: settings.message_burst };
     let guarded = FrameGuard::new(body, Arc::clone(&meter), rate, || PayloadError::Overflow);
     let codec = Codec::new().max_size(settings.max_message_bytes);
     // It passed the guards, so it is a text and the only one.
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or(NO_ORIGIN);
-    let (meter_of_it, handshake) = (Arc::clone(&meter), Handshake { origin: origin.into(), address, is_own_user });
+    let (meter_of_it, peer) = (Arc::clone(&meter), SocketPeer { origin: origin.into(), address, is_own_user });
     let _alive = hub.metrics().socket();
-    let socket = Socket { hub, meter: meter_of_it, handshake, connection: None, parts: None, over: false, _alive };
+    let socket = Socket { hub, meter: meter_of_it, peer, connection: None, parts: None, is_closed: false, _alive };
     let frames = Box::pin(ws::WebsocketContext::with_codec(socket, guarded, codec));
-    Ok(response.streaming(ToPeer { frames, meter, ended: false }))
+    Ok(response.streaming(OutboundFrames { frames, meter, ended: false }))
 }

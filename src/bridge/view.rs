@@ -7,7 +7,7 @@ pub use crate::api::browser::{BridgeStatus, BridgeView, ClientView};
 
 /// Where the daemon listens and since when; what peers and callers are told about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Identity {
+pub struct DaemonIdentity {
     /// The configured host name of this node.
     pub host: String,
     /// The configured id of this node.
@@ -34,7 +34,7 @@ impl BridgeStatus {
 
 impl BridgeView {
     /// The view of these clients; `active` is shown only if it is one of them.
-    pub fn new(clients: Vec<ClientView>, active: Option<&ClientId>, identity: &Identity) -> Self {
+    pub fn new(clients: Vec<ClientView>, active: Option<&ClientId>, identity: &DaemonIdentity) -> Self {
         let active = active.and_then(|id| clients.iter().find(|client| client.client_id == *id));
         BridgeView {
             active_client_id: active.map(|client| client.client_id.clone()),

@@ -1,14 +1,14 @@
 //! `baa-conductor action`: has a Firefox open, focus, reload or restore shell tabs, reconnect, or tell how it is.
 
-mod answer;
+mod outcome;
 
 use super::{
-    Context,
-    client::{Client, SOON},
-    text::{self, Layout},
+    CommandContext,
+    client::{DaemonClient, REPLY_TIMEOUT},
+    text::{self, JsonLayout},
 };
-use answer::Done;
 use clap::ValueEnum;
+use outcome::ActionOutcome;
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal},
@@ -26,10 +26,10 @@ Examples:
   baa-conductor action ws_reconnect --client firefox-1 --wait
 
 Exit codes: 0 done, or taken on by a Firefox that is not waited for; 1 failed.")]
-pub(super) struct Arguments {
+pub(super) struct ActionArguments {
     /// What is to be done.
     #[arg(value_name = "NAME")]
-    pub(super) name: Name,
+    pub(super) name: ActionName,
     /// The web app; needed to open, focus or reload a tab.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Name {
+pub(super) enum ActionName {
     /// Tell how the extension is.
     PluginStatus,
     /// Report its logins again.
@@ -75,8 +75,8 @@ pub(super) enum Name {
 
 /// The order, as the daemon reads it.
 #[derive(Debug, Serialize)]
-struct Order<'a> {
-    action: Name,
+struct ActionBody<'a> {
+    action: ActionName,
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,9 +89,9 @@ struct Order<'a> {
     wait: bool,
 }
 
-impl Arguments {
-    fn order(&self) -> Order<'_> {
-        Order {
+impl ActionArguments {
+    fn body(&self) -> ActionBody<'_> {
+        ActionBody {
             action: self.name,
             platform: self.platform.as_deref(),
             client_id: self.client.as_deref(),
@@ -103,29 +103,34 @@ impl Arguments {
 
     /// How long the daemon's answer is waited for: longer than the action may take, so that its word comes first.
     /// Without a time of ours the daemon's own setting ends it, which only the daemon knows.
-    fn limit(&self) -> Option<Duration> {
-        self.timeout_ms.map(|ms| Duration::from_millis(ms) + SOON)
+    fn reply_timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(|ms| Duration::from_millis(ms) + REPLY_TIMEOUT)
     }
 }
 
 /// Prints to stdout what became of it.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let json = arguments.json.then(|| if io::stdout().is_terminal() { Layout::Pretty } else { Layout::Compact });
-    let act = async { act(&Client::find(&context)?, &arguments, json).await };
-    let (shown, failed) = actix::System::new().block_on(act)?;
-    let said = if json.is_some() { super::say(&shown)? } else { super::tell(&shown)? };
+pub(super) fn run(context: CommandContext, arguments: ActionArguments) -> anyhow::Result<ExitCode> {
+    let json =
+        arguments.json.then(|| if io::stdout().is_terminal() { JsonLayout::Pretty } else { JsonLayout::Compact });
+    let work = async { perform(&DaemonClient::find(&context)?, &arguments, json).await };
+    let (shown, failed) = actix::System::new().block_on(work)?;
+    let said = if json.is_some() { super::print(&shown)? } else { super::print_lines(&shown)? };
     Ok(if failed { ExitCode::FAILURE } else { said })
 }
 
 /// What is to be printed, and whether it failed.
-async fn act(client: &Client, arguments: &Arguments, json: Option<Layout>) -> anyhow::Result<(String, bool)> {
-    let data = client.post(ROUTE, &arguments.order(), arguments.limit()).await?;
-    let done: Done = client.read(&data)?;
+async fn perform(
+    client: &DaemonClient,
+    arguments: &ActionArguments,
+    json: Option<JsonLayout>,
+) -> anyhow::Result<(String, bool)> {
+    let data = client.post(ROUTE, &arguments.body(), arguments.reply_timeout()).await?;
+    let done: ActionOutcome = client.parse(&data)?;
     let shown = match json {
         Some(layout) => text::json(data.get(), layout) + "\n",
-        None => done.shown(arguments),
+        None => done.render(arguments),
     };
-    Ok((shown, done.failed()))
+    Ok((shown, done.has_failed()))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 mod tests;
 
 use super::{
-    Context,
-    text::{self, Layout},
+    CommandContext,
+    text::{self, JsonLayout},
 };
 use crate::{
     clock::WallMs,
@@ -21,9 +21,9 @@ use serde::Serialize;
 use std::{fmt::Write, process::ExitCode};
 
 /// Lines that are listed unless told otherwise.
-const LINES: u32 = 50;
+const LIST_LIMIT_DEFAULT: u32 = 50;
 /// Most lines that are listed at once.
-const LINES_MAX: i64 = 10_000;
+const LIST_LIMIT_MAX: i64 = 10_000;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -34,13 +34,13 @@ Examples:
 
 It reads the database itself, with a daemon or without one. Exit codes: 0 read; 1 the chain is broken, or it cannot be
 read.")]
-pub(super) struct Arguments {
+pub(super) struct AuditArguments {
     #[command(subcommand)]
-    command: Command,
+    command: AuditCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum AuditCommand {
     /// Check the hash chain of the trail; exits 1 when it breaks, and says where.
     Verify {
         /// Print one JSON object.
@@ -50,7 +50,7 @@ enum Command {
     /// Show the newest lines of the trail, newest first.
     List {
         /// At most so many.
-        #[arg(long, value_name = "N", default_value_t = LINES, value_parser = clap::value_parser!(u32).range(1..=LINES_MAX))]
+        #[arg(long, value_name = "N", default_value_t = LIST_LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=LIST_LIMIT_MAX))]
         limit: u32,
         /// Only those with a smaller number.
         #[arg(long, value_name = "NUMBER")]
@@ -70,108 +70,108 @@ enum Command {
     },
 }
 
-impl Command {
+impl AuditCommand {
     fn json(&self) -> bool {
         match self {
-            Command::Verify { json } | Command::List { json, .. } | Command::Show { json, .. } => *json,
+            AuditCommand::Verify { json } | AuditCommand::List { json, .. } | AuditCommand::Show { json, .. } => *json,
         }
     }
 }
 
 /// Prints it to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: CommandContext, arguments: AuditArguments) -> anyhow::Result<ExitCode> {
     let settings = &context.config.store;
     let mut trail = AuditTrail::open(&settings.file(&context.state_dir), settings.busy_timeout_ms)?;
     let json = arguments.command.json();
-    let (text, code) = answer(&mut trail, arguments.command)?;
+    let (text, code) = execute(&mut trail, arguments.command)?;
     if json {
-        super::say(&text)?
+        super::print(&text)?
     } else {
-        super::tell(&text)?
+        super::print_lines(&text)?
     };
     Ok(code)
 }
 
-fn answer(trail: &mut AuditTrail, command: Command) -> anyhow::Result<(String, ExitCode)> {
+fn execute(trail: &mut AuditTrail, command: AuditCommand) -> anyhow::Result<(String, ExitCode)> {
     match command {
-        Command::Verify { json } => {
+        AuditCommand::Verify { json } => {
             let verdict = trail.verify()?;
             let code = if verdict.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-            Ok((if json { pretty(&verdict) } else { verified(&verdict) }, code))
+            Ok((if json { pretty(&verdict) } else { render_verdict(&verdict) }, code))
         }
-        Command::List { limit, before, json } => {
+        AuditCommand::List { limit, before, json } => {
             let page = trail.lines(before, limit as usize)?;
-            Ok((if json { pretty(&Lines::of(&page)) } else { listed(&page) }, ExitCode::SUCCESS))
+            Ok((if json { pretty(&AuditPage::of(&page)) } else { render_list(&page) }, ExitCode::SUCCESS))
         }
-        Command::Show { id, json } => {
+        AuditCommand::Show { id, json } => {
             let subject = trail.subject(&id)?.with_context(|| format!("the trail knows nothing of {id:?}"))?;
-            Ok((if json { pretty(&subject) } else { shown(&subject) }, ExitCode::SUCCESS))
+            Ok((if json { pretty(&subject) } else { render_subject(&subject) }, ExitCode::SUCCESS))
         }
     }
 }
 
 fn pretty(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).expect("texts and numbers serialize");
-    text::json(&text, Layout::Pretty) + "\n"
+    text::json(&text, JsonLayout::Pretty) + "\n"
 }
 
 #[derive(Serialize)]
-struct Lines<'a> {
+struct AuditPage<'a> {
     logs: &'a [LogRow],
     count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_before: Option<i64>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> AuditPage<'a> {
     fn of(page: &'a RowPage<LogRow>) -> Self {
-        Lines { logs: &page.rows, count: page.rows.len(), next_before: page.next_before }
+        AuditPage { logs: &page.rows, count: page.rows.len(), next_before: page.next_before }
     }
 }
 
-fn verified(verdict: &AuditVerdict) -> String {
-    let mut said = match &verdict.broken {
-        None => format!("the audit trail is whole: {}\n", counted(verdict.lines)),
-        Some(broken) => format!("{broken}\n{} before it hold together\n", counted(verdict.lines)),
+fn render_verdict(verdict: &AuditVerdict) -> String {
+    let mut out = match &verdict.broken {
+        None => format!("the audit trail is whole: {}\n", line_count(verdict.lines)),
+        Some(broken) => format!("{broken}\n{} before it hold together\n", line_count(verdict.lines)),
     };
     let mut end = |what: &str, link: &Option<ChainLink>| {
         if let Some(ChainLink { number, hash }) = link {
-            said.push_str(&format!("{what} {number}, hash {}\n", text::line(hash)));
+            out.push_str(&format!("{what} {number}, hash {}\n", text::line(hash)));
         }
     };
     end("the last that left by age was line", &verdict.anchor);
     end("the last that was written is line", &verdict.head);
-    said
+    out
 }
 
-fn counted(lines: u64) -> String {
+fn line_count(lines: u64) -> String {
     if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") }
 }
 
-fn listed(page: &RowPage<LogRow>) -> String {
-    let mut said = String::new();
+fn render_list(page: &RowPage<LogRow>) -> String {
+    let mut out = String::new();
     for row in &page.rows {
-        line(&mut said, row, &row.task_id);
+        write_line(&mut out, row, &row.task_id);
     }
     if let Some(before) = page.next_before {
-        said.push_str(&format!("older ones: --before {before}\n"));
+        out.push_str(&format!("older ones: --before {before}\n"));
     }
-    if said.is_empty() { "nothing has happened yet\n".to_owned() } else { said }
+    if out.is_empty() { "nothing has happened yet\n".to_owned() } else { out }
 }
 
 /// One line of the trail; `about` stands between when and what.
-fn line(said: &mut String, row: &LogRow, about: &str) {
-    let (at, level) = (moment(row.at), text::line(&row.level));
+fn write_line(out: &mut String, row: &LogRow, about: &str) {
+    let (at, level) = (format_time(row.at), text::line(&row.level));
     let (about, message) = (text::line(about), text::line(&row.message));
     // A String takes everything.
-    let _ = writeln!(said, "{:>6}  {at}  {level:<5}  {about}  {message}", row.id);
+    let _ = writeln!(out, "{:>6}  {at}  {level:<5}  {about}  {message}", row.id);
 }
 
-fn shown(subject: &AuditSubject) -> String {
-    let mut said = String::new();
+fn render_subject(subject: &AuditSubject) -> String {
+    let mut out = String::new();
     let mut row = |cells: &[&str]| {
         let cells: Vec<_> = cells.iter().filter(|cell| !cell.is_empty()).map(|cell| text::line(cell)).collect();
-        said.push_str(&(cells.join("  ") + "\n"));
+        out.push_str(&(cells.join("  ") + "\n"));
     };
     if let Some(batch) = &subject.batch {
         let message = &batch.message;
@@ -189,13 +189,13 @@ fn shown(subject: &AuditSubject) -> String {
     }
     for log in &subject.logs {
         let run = subject.runs.iter().find(|run| Some(&run.run_id) == log.run_id.as_ref());
-        line(&mut said, log, &run.map_or_else(|| "  -".to_owned(), |run| format!("{:>3}", run.position)));
+        write_line(&mut out, log, &run.map_or_else(|| "  -".to_owned(), |run| format!("{:>3}", run.position)));
     }
-    said
+    out
 }
 
 /// A time in UTC, so that it reads the same everywhere.
-fn moment(at: WallMs) -> String {
+fn format_time(at: WallMs) -> String {
     match DateTime::from_timestamp_millis(at) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
         None => at.to_string(),

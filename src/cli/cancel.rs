@@ -1,9 +1,9 @@
 //! `baa-conductor cancel`: cancels a request of the running daemon.
 
 use super::{
-    Context,
-    client::{CallError, Client, SOON},
-    text::{self, Layout},
+    CommandContext,
+    client::{CallError, DaemonClient, REPLY_TIMEOUT},
+    text::{self, JsonLayout},
 };
 use crate::ids::RequestId;
 use anyhow::Context as _;
@@ -22,7 +22,7 @@ Examples:
   baa-conductor cancel mine-1 --reason 'too long' --json
 
 Exit codes: 0 it left its queue, or the browser was told; 1 there is no such request, or no daemon.")]
-pub(super) struct Arguments {
+pub(super) struct CancelArguments {
     /// The request's id.
     #[arg(value_parser = RequestId::parse)]
     pub(super) id: RequestId,
@@ -40,9 +40,9 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
-/// The order to cancel, as the daemon reads it.
+/// The body to cancel, as the daemon reads it.
 #[derive(Debug, Serialize)]
-pub(super) struct Order<'a> {
+pub(super) struct CancelBody<'a> {
     /// Which request.
     pub(super) request_id: &'a str,
     /// To which web app.
@@ -58,23 +58,23 @@ pub(super) struct Order<'a> {
 /// What the daemon made of it.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Done {
+struct CancelOutcome {
     status: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
     client_id: Option<String>,
 }
 
-impl Order<'_> {
+impl CancelBody<'_> {
     /// Has it carried out; answers the daemon's own words.
-    async fn answer(&self, client: &Client) -> Result<Box<RawValue>, CallError> {
-        client.post("/v1/browser/request/cancel", self, Some(SOON)).await
+    async fn send(&self, client: &DaemonClient) -> Result<Box<RawValue>, CallError> {
+        client.post("/v1/browser/request/cancel", self, Some(REPLY_TIMEOUT)).await
     }
 
     /// Has it carried out; one line tells what became of the request.
-    pub(super) async fn give(&self, client: &Client) -> anyhow::Result<String> {
-        let data = self.answer(client).await?;
-        let done: Done = client.read(&data)?;
+    pub(super) async fn send_and_describe(&self, client: &DaemonClient) -> anyhow::Result<String> {
+        let data = self.send(client).await?;
+        let done: CancelOutcome = client.parse(&data)?;
         let known = |part: Option<String>| part.unwrap_or_else(|| "unknown".to_owned());
         let by = done.client_id.map(|id| format!(" sent to {id}")).unwrap_or_default();
         let line = format!("{}: {} ({}){by}", self.request_id, known(done.status), known(done.kind));
@@ -83,80 +83,86 @@ impl Order<'_> {
 }
 
 /// Prints what became of it to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let line = actix::System::new().block_on(async { cancel(&Client::find(&context)?, &arguments).await })?;
-    if arguments.json { super::say(&format!("{line}\n")) } else { super::tell(&line) }
+pub(super) fn run(context: CommandContext, arguments: CancelArguments) -> anyhow::Result<ExitCode> {
+    let line = actix::System::new().block_on(async { cancel(&DaemonClient::find(&context)?, &arguments).await })?;
+    if arguments.json { super::print(&format!("{line}\n")) } else { super::print_lines(&line) }
 }
 
-async fn cancel(client: &Client, arguments: &Arguments) -> anyhow::Result<String> {
+async fn cancel(client: &DaemonClient, arguments: &CancelArguments) -> anyhow::Result<String> {
     let id = arguments.id.as_str();
     let platform = match &arguments.platform {
         Some(platform) => platform.clone(),
         None => platform_of(client, id).await?,
     };
     let (client_id, reason) = (arguments.client.as_deref(), arguments.reason.as_deref());
-    let order = Order { request_id: id, platform: &platform, client_id, reason };
+    let body = CancelBody { request_id: id, platform: &platform, client_id, reason };
     if arguments.json {
-        let layout = if io::stdout().is_terminal() { Layout::Pretty } else { Layout::Compact };
-        return Ok(text::json(order.answer(client).await?.get(), layout));
+        let layout = if io::stdout().is_terminal() { JsonLayout::Pretty } else { JsonLayout::Compact };
+        return Ok(text::json(body.send(client).await?.get(), layout));
     }
-    order.give(client).await
+    body.send_and_describe(client).await
 }
 
-async fn platform_of(client: &Client, id: &str) -> anyhow::Result<String> {
+async fn platform_of(client: &DaemonClient, id: &str) -> anyhow::Result<String> {
     #[derive(Deserialize)]
-    struct Entry {
+    struct JournalEntry {
         #[serde(default)]
         platform: Option<String>,
     }
     let data = client.get(&format!("/v1/browser/requests/{id}")).await?;
-    let entry: Entry = client.read(&data)?;
+    let entry: JournalEntry = client.parse(&data)?;
     entry.platform.with_context(|| format!("the daemon does not tell the platform of {id}; name it with --platform"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub::{Stub, json};
+    use crate::cli::stub_daemon::{StubDaemon, json};
 
-    fn arguments(platform: Option<&str>) -> Arguments {
+    fn arguments(platform: Option<&str>) -> CancelArguments {
         let platform = platform.map(str::to_owned);
-        Arguments { id: RequestId::trusted("r-1"), platform, client: None, reason: Some("why not".into()), json: false }
+        CancelArguments {
+            id: RequestId::trusted("r-1"),
+            platform,
+            client: None,
+            reason: Some("why not".into()),
+            json: false,
+        }
     }
 
     #[actix_rt::test]
     async fn the_platform_is_looked_up_when_it_is_not_named() {
-        let stub = Stub::new(|seen| match &*seen.line {
+        let stub = StubDaemon::new(|seen| match &*seen.line {
             "GET /v1/browser/requests/r-1" => json(200, r#"{"ok":true,"data":{"platform":"claude"}}"#),
             _ => json(
                 200,
                 r#"{"ok":true,"data":{"status":"cancel_requested","type":"request_cancel","client_id":"firefox-1"}}"#,
             ),
         });
-        let client = Client::new(&stub.base, None).unwrap();
+        let client = DaemonClient::new(&stub.base, None).unwrap();
         let line = cancel(&client, &arguments(None)).await.unwrap();
         assert_eq!(line, "r-1: cancel_requested (request_cancel) sent to firefox-1");
         let wanted = serde_json::json!({"request_id": "r-1", "platform": "claude", "reason": "why not"});
-        assert_eq!(stub.seen()[1].json(), wanted);
+        assert_eq!(stub.received()[1].json(), wanted);
         cancel(&client, &arguments(Some("chatgpt"))).await.unwrap();
-        let json = cancel(&client, &Arguments { json: true, ..arguments(Some("chatgpt")) }).await.unwrap();
+        let json = cancel(&client, &CancelArguments { json: true, ..arguments(Some("chatgpt")) }).await.unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["client_id"], "firefox-1");
-        assert_eq!(stub.seen().len(), 4, "a named platform is not looked up");
+        assert_eq!(stub.received().len(), 4, "a named platform is not looked up");
     }
 
     #[actix_rt::test]
     async fn what_the_daemon_does_not_find_is_an_error() {
         let refusal = r#"{"ok":false,"error":"not_found","message":"There is no request \"r-1\"."}"#;
-        let stub = Stub::new(move |_| json(404, refusal));
-        let client = Client::new(&stub.base, None).unwrap();
+        let stub = StubDaemon::new(move |_| json(404, refusal));
+        let client = DaemonClient::new(&stub.base, None).unwrap();
         let error = cancel(&client, &arguments(None)).await.unwrap_err();
         assert_eq!(error.to_string(), "not_found: There is no request \"r-1\".");
     }
 
     #[actix_rt::test]
     async fn missing_fields_are_told_and_harmless() {
-        let stub = Stub::new(|_| json(200, r#"{"ok":true,"data":{}}"#));
-        let client = Client::new(&stub.base, None).unwrap();
+        let stub = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{}}"#));
+        let client = DaemonClient::new(&stub.base, None).unwrap();
         assert!(cancel(&client, &arguments(None)).await.unwrap_err().to_string().contains("--platform"));
         assert_eq!(cancel(&client, &arguments(Some("claude"))).await.unwrap(), "r-1: unknown (unknown)");
     }

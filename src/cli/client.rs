@@ -5,13 +5,13 @@
 //! that was found is still the one there: whoever listens in the place of one that has ended is shown nothing.
 
 use super::{
-    Context,
-    event_stream::{Frame, FrameTooLarge, Parser},
+    CommandContext,
+    event_stream::{SseFrame, SseFrameTooLarge, SseParser},
     text,
 };
 use crate::{
     secret::Secret,
-    state_folder::{self, Daemon, FindError},
+    state_folder::{self, DaemonInfo, FindDaemonError},
 };
 use awc::{
     Connector,
@@ -32,21 +32,21 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 /// What the daemon has to take the connection.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// What it has to answer a question that needs no browser.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of one answer, or of one event: far above what the daemon's own limits let through.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+const RESPONSE_BYTES_MAX: usize = 256 << 20;
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// The daemon did not announce an address of this machine.
     #[error("the daemon's address {0:?} is not one of this machine's loopback")]
-    Elsewhere(String),
+    NotLoopback(String),
     /// It has ended since it was found.
     #[error(transparent)]
-    Gone(#[from] FindError),
+    Lookup(#[from] FindDaemonError),
     /// Another one runs in its place.
     #[error(
         "the daemon that this command began with has ended, and another one runs on its state folder; run the command again"
@@ -57,21 +57,21 @@ pub(crate) enum CallError {
     Unreachable { base: String, reason: String },
     /// It says no.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] DaemonRefusal),
     /// It is something else that answers there.
     #[error("what the daemon at {base} sent cannot be read: {reason}")]
     Unreadable { base: String, reason: String },
     /// It sent more than fits.
-    #[error("the daemon's answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    #[error("the daemon's answer is larger than {RESPONSE_BYTES_MAX} bytes")]
     TooLarge,
     /// One event is more than fits.
     #[error(transparent)]
-    FrameTooLarge(#[from] FrameTooLarge),
+    FrameTooLarge(#[from] SseFrameTooLarge),
 }
 
 /// The daemon's own refusal.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Refused {
+pub(crate) struct DaemonRefusal {
     /// The HTTP status.
     pub(crate) status: u16,
     /// The stable code.
@@ -82,7 +82,7 @@ pub(crate) struct Refused {
     pub(crate) details: Map<String, Value>,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for DaemonRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text::line(&self.error))?;
         match self.details.get("error_code").and_then(Value::as_str) {
@@ -93,12 +93,12 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for DaemonRefusal {}
 
 /// Any answer; what is missing is empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Envelope {
+struct ResponseEnvelope {
     ok: bool,
     data: Option<Box<RawValue>>,
     error: Option<String>,
@@ -107,46 +107,46 @@ struct Envelope {
 }
 
 /// A client of one daemon. Needs an actix system around it.
-pub(crate) struct Client {
+pub(crate) struct DaemonClient {
     http: awc::Client,
     base: String,
     token: Option<Secret>,
-    found: Option<Found>,
+    found: Option<FoundDaemon>,
 }
 
 /// Where a daemon was found, and which.
-struct Found {
+struct FoundDaemon {
     folder: PathBuf,
-    daemon: Daemon,
+    daemon: DaemonInfo,
 }
 
-impl Found {
+impl FoundDaemon {
     /// Checks that it is still the one that runs there.
-    fn check(&self) -> Result<(), CallError> {
-        if Daemon::find(&self.folder)? == self.daemon { Ok(()) } else { Err(CallError::Replaced) }
+    fn check_still_running(&self) -> Result<(), CallError> {
+        if DaemonInfo::find(&self.folder)? == self.daemon { Ok(()) } else { Err(CallError::Replaced) }
     }
 }
 
-impl Client {
+impl DaemonClient {
     /// The daemon that runs on the state folder, with the token for it.
-    pub(crate) fn find(context: &Context) -> anyhow::Result<Self> {
-        let daemon = Daemon::find(&context.state_dir)?;
+    pub(crate) fn find(context: &CommandContext) -> anyhow::Result<Self> {
+        let daemon = DaemonInfo::find(&context.state_dir)?;
         let token = state_folder::client_token(&context.state_dir, &context.config.auth)?;
-        Ok(Client::of(daemon, &context.state_dir, token)?)
+        Ok(DaemonClient::for_daemon(daemon, &context.state_dir, token)?)
     }
 
     /// A daemon that was found on this state folder, as long as it is the one there.
-    pub(crate) fn of(daemon: Daemon, folder: &Path, token: Option<Secret>) -> Result<Self, CallError> {
-        let client = Client::new(&daemon.http, token)?;
-        Ok(Client { found: Some(Found { folder: folder.to_owned(), daemon }), ..client })
+    pub(crate) fn for_daemon(daemon: DaemonInfo, folder: &Path, token: Option<Secret>) -> Result<Self, CallError> {
+        let client = DaemonClient::new(&daemon.http, token)?;
+        Ok(DaemonClient { found: Some(FoundDaemon { folder: folder.to_owned(), daemon }), ..client })
     }
 
     /// The daemon at `base`, such as `http://127.0.0.1:4317`.
     pub(crate) fn new(base: &str, token: Option<Secret>) -> Result<Self, CallError> {
-        let address = loopback(base).ok_or_else(|| CallError::Elsewhere(base.to_owned()))?;
-        let connector = Connector::new().timeout(CONNECT);
+        let address = loopback_address(base).ok_or_else(|| CallError::NotLoopback(base.to_owned()))?;
+        let connector = Connector::new().timeout(CONNECT_TIMEOUT);
         let http = awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
-        Ok(Client { http, base: format!("http://{address}"), token, found: None })
+        Ok(DaemonClient { http, base: format!("http://{address}"), token, found: None })
     }
 
     /// Its base address, without a trailing slash.
@@ -156,7 +156,7 @@ impl Client {
 
     /// `data` of a `GET`; `path` with its query.
     pub(crate) async fn get(&self, path: &str) -> Result<Box<RawValue>, CallError> {
-        self.within(Some(SOON), self.call(Method::GET, path, None)).await
+        self.with_timeout(Some(REPLY_TIMEOUT), self.call(Method::GET, path, None)).await
     }
 
     /// `data` of a `POST`. Without `limit` it takes as long as it takes: the daemon has limits of its own.
@@ -166,40 +166,44 @@ impl Client {
         body: &impl Serialize,
         limit: Option<Duration>,
     ) -> Result<Box<RawValue>, CallError> {
-        self.within(limit, self.call(Method::POST, path, Some(json(body)))).await
+        self.with_timeout(limit, self.call(Method::POST, path, Some(to_json(body)))).await
     }
 
     /// `data` of a `DELETE`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Box<RawValue>, CallError> {
-        self.within(Some(SOON), self.call(Method::DELETE, path, None)).await
+        self.with_timeout(Some(REPLY_TIMEOUT), self.call(Method::DELETE, path, None)).await
     }
 
     /// The event stream that a `POST` opens; anything else that is answered is an error.
-    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<Events, CallError> {
-        let mut answer = self.send(Method::POST, path, Some(json(body))).await?;
+    pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<EventStream, CallError> {
+        let mut answer = self.send(Method::POST, path, Some(to_json(body))).await?;
         let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !answer.status().is_success() || !kind.starts_with("text/event-stream") {
             let kind = kind.to_owned();
-            self.data(&mut answer).await?;
+            self.read_data(&mut answer).await?;
             return Err(self.unreadable(format!("{kind:?} in place of an event stream")));
         }
-        Ok(Events { base: self.base.clone(), body: answer.boxed_local(), parser: Parser::new(ANSWER_BYTES_MAX) })
+        Ok(EventStream {
+            base: self.base.clone(),
+            body: answer.boxed_local(),
+            parser: SseParser::new(RESPONSE_BYTES_MAX),
+        })
     }
 
     /// An answer's `data` as a type.
-    pub(crate) fn read<T: DeserializeOwned>(&self, data: &RawValue) -> Result<T, CallError> {
+    pub(crate) fn parse<T: DeserializeOwned>(&self, data: &RawValue) -> Result<T, CallError> {
         serde_json::from_str(data.get()).map_err(|error| self.unreadable(error.to_string()))
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<String>) -> Result<Box<RawValue>, CallError> {
         let mut answer = self.send(method, path, body).await?;
-        self.data(&mut answer).await
+        self.read_data(&mut answer).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<Answer, CallError> {
+    async fn send(&self, method: Method, path: &str, body: Option<String>) -> Result<DaemonResponse, CallError> {
         debug_assert!(path.starts_with('/'), "a path begins with a slash");
         if let Some(found) = &self.found {
-            found.check()?;
+            found.check_still_running()?;
         }
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(token) = &self.token {
@@ -216,29 +220,30 @@ impl Client {
         })
     }
 
-    async fn data(&self, answer: &mut Answer) -> Result<Box<RawValue>, CallError> {
+    async fn read_data(&self, answer: &mut DaemonResponse) -> Result<Box<RawValue>, CallError> {
         let status = answer.status();
-        let body = answer.body().limit(ANSWER_BYTES_MAX).await.map_err(|error| match error {
+        let body = answer.body().limit(RESPONSE_BYTES_MAX).await.map_err(|error| match error {
             PayloadError::Overflow => CallError::TooLarge,
             error => self.unreachable(error.to_string()),
         })?;
-        let envelope: Envelope = match serde_json::from_slice(&body) {
+        let envelope: ResponseEnvelope = match serde_json::from_slice(&body) {
             Ok(envelope) => envelope,
             // The HTTP library's own refusals carry nothing.
             Err(_) if body.is_empty() => return Err(self.unreadable(format!("status {status}, without a body"))),
             Err(error) => return Err(self.unreadable(format!("status {status}, {error}"))),
         };
         match envelope {
-            Envelope { ok: true, data: Some(data), .. } if status.is_success() => Ok(data),
-            Envelope { error: Some(error), message, details, .. } => {
+            ResponseEnvelope { ok: true, data: Some(data), .. } if status.is_success() => Ok(data),
+            ResponseEnvelope { error: Some(error), message, details, .. } => {
                 let details = details.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-                Err(Refused { status: status.as_u16(), error, message: message.unwrap_or_default(), details }.into())
+                Err(DaemonRefusal { status: status.as_u16(), error, message: message.unwrap_or_default(), details }
+                    .into())
             }
             _ => Err(self.unreadable(format!("status {status}, neither data nor an error"))),
         }
     }
 
-    async fn within<T>(
+    async fn with_timeout<T>(
         &self,
         limit: Option<Duration>,
         work: impl Future<Output = Result<T, CallError>>,
@@ -257,18 +262,18 @@ impl Client {
     }
 }
 
-type Answer = awc::ClientResponse;
+type DaemonResponse = awc::ClientResponse;
 
 /// An event stream as it arrives.
-pub(crate) struct Events {
+pub(crate) struct EventStream {
     base: String,
     body: LocalBoxStream<'static, Result<Bytes, PayloadError>>,
-    parser: Parser,
+    parser: SseParser,
 }
 
-impl Events {
+impl EventStream {
     /// The next frame; nothing when the daemon has ended the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, CallError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<SseFrame>, CallError> {
         loop {
             if let Some(frame) = self.parser.next() {
                 return Ok(Some(frame));
@@ -284,7 +289,7 @@ impl Events {
     }
 }
 
-fn json(body: &impl Serialize) -> String {
+fn to_json(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("a request's body has string keys")
 }
 
@@ -298,7 +303,7 @@ fn cause(error: &SendRequestError) -> String {
 }
 
 /// The address behind a base URL, when it belongs to this machine alone. A daemon on all addresses is on loopback too.
-fn loopback(base: &str) -> Option<SocketAddr> {
+fn loopback_address(base: &str) -> Option<SocketAddr> {
     let url = Url::parse(base).ok().filter(|url| url.scheme() == "http")?;
     let ip = match url.host()? {
         Host::Ipv4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -11,25 +11,25 @@ Examples:
   baa-conductor completions bash > ~/.local/share/bash-completion/completions/baa-conductor
   baa-conductor completions zsh > ~/.zfunc/_baa-conductor          (a folder of your fpath)
   baa-conductor completions fish > ~/.config/fish/completions/baa-conductor.fish")]
-pub(super) struct Arguments {
+pub(super) struct CompletionsArguments {
     /// For which shell.
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
 
 /// Prints them to stdout.
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    super::say(&script(arguments.shell))
+pub(super) fn run(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
+    super::print(&script(arguments.shell))
 }
 
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut for_people(&Cli::command()), "baa-conductor", &mut script);
+    clap_complete::generate(shell, &mut visible_commands(&Cli::command()), "baa-conductor", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The same without commands that are not for people: the scripts would offer those, too.
-fn for_people(whole: &Command) -> Command {
+fn visible_commands(whole: &Command) -> Command {
     Command::new("baa-conductor")
         .version(crate::VERSION)
         .args(whole.get_arguments().cloned())

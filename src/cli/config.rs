@@ -1,6 +1,6 @@
 //! `baa-conductor config`: the effective configuration with the origin of each value.
 
-use super::{Context, text};
+use super::{CommandContext, text};
 use crate::config::explain;
 use std::process::ExitCode;
 
@@ -12,18 +12,18 @@ Examples:
   BAA_BRIDGE__HEARTBEAT_MS=5000 baa-conductor config --json
 
 Nothing is read from the working directory. Exit codes: 0 printed; 2 the configuration is wrong, a line for each fault.")]
-pub(super) struct Arguments {
+pub(super) struct ConfigArguments {
     /// Print one JSON object: key to value, origin and source.
     #[arg(long)]
     json: bool,
 }
 
 /// Prints it to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: CommandContext, arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let text = if arguments.json {
-        text::json(&explain::json(&context.config, &context.origins).to_string(), text::Layout::Pretty) + "\n"
+        text::json(&explain::json(&context.config, &context.origins).to_string(), text::JsonLayout::Pretty) + "\n"
     } else {
         explain::text(&context.config, &context.origins)
     };
-    super::say(&text)
+    super::print(&text)
 }

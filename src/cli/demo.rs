@@ -2,18 +2,18 @@
 //! with a simulated web app, and one streamed request from an HTTP caller through both and back, shown as it happens.
 
 use super::{
-    Context,
-    client::Client,
-    serve::{Signals, start},
+    CommandContext,
+    client::DaemonClient,
+    serve::{ShutdownSignals, start},
     terminal, text,
 };
 use crate::{
-    app::Damaged,
-    bridge::settings::Pairing,
-    config::{Config, Origin, Origins},
+    app::DamagedDatabase,
+    bridge::settings::PairingMode,
+    config::{Config, ValueOrigin, ValueOrigins},
     ids::RequestId,
     policy::settings::Jitter,
-    simulator::{Firefox, Profile, WebApp},
+    simulator::{Firefox, FirefoxProfile, WebApp},
     telemetry::settings::LogSettings,
 };
 use anyhow::{Context as _, bail};
@@ -29,7 +29,7 @@ use std::{
 use tokio::time::Instant;
 
 /// The pause of the simulated web app between two words.
-const PACE: Duration = Duration::from_millis(40);
+const WORD_INTERVAL: Duration = Duration::from_millis(40);
 const CLIENT: &str = "demo-firefox";
 const PATH: &str = "/api/organizations/org-1/chat_conversations/conv-1/completion";
 const PROMPT: &str = "What does baa-conductor do?";
@@ -46,25 +46,25 @@ Examples:
 
 It has a state folder and a port of its own and touches nothing of yours. Exit codes: 0 the request came back; 1 it did
 not.")]
-pub(super) struct Arguments {
+pub(super) struct DemoArguments {
     /// Exit after the request instead of keeping the daemon running until Ctrl-C.
     #[arg(long)]
     pub(super) once: bool,
 }
 
 /// Runs a daemon and sends one request through it.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let folder = Folder::new();
-    let config = Arc::new(own(&context.config, &context.origins));
-    let context = Context { config, state_dir: folder.path.clone(), ..context };
-    actix_rt::System::new().block_on(demonstrate(&context, arguments.once))
+pub(super) fn run(context: CommandContext, arguments: DemoArguments) -> anyhow::Result<ExitCode> {
+    let folder = TemporaryFolder::new();
+    let config = Arc::new(demo_config(&context.config, &context.origins));
+    let context = CommandContext { config, state_dir: folder.path.clone(), ..context };
+    actix_rt::System::new().block_on(run_demo(&context, arguments.once))
 }
 
 /// The demo's configuration: the defaults, with what the user has set of the log and, on the command line, of the address.
 ///
 /// Anybody who can connect is a client of the demo, so that nothing may be in it that acts on a client's word, or on this
 /// machine in the user's way: neither instructions nor roots, sandboxes, platforms, origins, or tokens of the user's.
-fn own(config: &Config, origins: &Origins) -> Config {
+fn demo_config(config: &Config, origins: &ValueOrigins) -> Config {
     let mut own = Config {
         log: LogSettings { file: false, ..config.log.clone() },
         node: config.node.clone(),
@@ -74,19 +74,19 @@ fn own(config: &Config, origins: &Origins) -> Config {
     };
     // Only the command line speaks of this demo; every other source speaks of the daemon.
     own.server.listen = match origins.of("server.listen") {
-        Origin::Option(_) => config.server.listen.clone(),
+        ValueOrigin::Option(_) => config.server.listen.clone(),
         _ => "127.0.0.1:0".to_owned(),
     };
-    own.bridge.pairing = Pairing::Off;
+    own.bridge.pairing = PairingMode::Off;
     own.policy.jitter = Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 };
     own
 }
 
-async fn demonstrate(context: &Context, once: bool) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::new()?;
-    let daemon = start(context, Damaged::Refused).await?;
+async fn run_demo(context: &CommandContext, once: bool) -> anyhow::Result<ExitCode> {
+    let mut signals = ShutdownSignals::new()?;
+    let daemon = start(context, DamagedDatabase::Refuse).await?;
     let shown = tokio::select! {
-        shown = show(context, once) => shown.map(|()| ExitCode::SUCCESS),
+        shown = perform_demo(context, once) => shown.map(|()| ExitCode::SUCCESS),
         () = signals.next() => Ok(ExitCode::SUCCESS),
     };
     tokio::select! {
@@ -95,28 +95,28 @@ async fn demonstrate(context: &Context, once: bool) -> anyhow::Result<ExitCode> 
     }
 }
 
-async fn show(context: &Context, once: bool) -> anyhow::Result<()> {
-    let found = crate::state_folder::Daemon::find(&context.state_dir)?;
-    tell(&format!("daemon     {} (state in {})", found.http, context.state_dir.display()))?;
-    let app = WebApp::new().with_pace(PACE).with_answer(ANSWER);
-    let firefox = Firefox::connect(&found.ws, Profile { app, ..Profile::new(CLIENT) }).await?;
+async fn perform_demo(context: &CommandContext, once: bool) -> anyhow::Result<()> {
+    let found = crate::state_folder::DaemonInfo::find(&context.state_dir)?;
+    print_line(&format!("daemon     {} (state in {})", found.http, context.state_dir.display()))?;
+    let app = WebApp::new().with_pace(WORD_INTERVAL).with_answer(ANSWER);
+    let firefox = Firefox::connect(&found.ws, FirefoxProfile { app, ..FirefoxProfile::new(CLIENT) }).await?;
     firefox.ready().await.context("the simulated Firefox did not become ready")?;
-    tell(&format!("firefox    {CLIENT}, simulated, is connected and logged in"))?;
-    let client = Client::find(context)?;
-    ask(&client).await?;
+    print_line(&format!("firefox    {CLIENT}, simulated, is connected and logged in"))?;
+    let client = DaemonClient::find(context)?;
+    stream_prompt(&client).await?;
     if once {
         return Ok(());
     }
-    by_hand(&found.http, &context.state_dir)?;
+    print_examples(&found.http, &context.state_dir)?;
     std::future::pending().await
 }
 
 /// One streamed request, told as it goes.
-async fn ask(client: &Client) -> anyhow::Result<()> {
+async fn stream_prompt(client: &DaemonClient) -> anyhow::Result<()> {
     let id = RequestId::generate();
     let body = json!({"platform": "claude", "request_id": id, "response_mode": "sse", "method": "POST", "path": PATH,
         "body": {"prompt": PROMPT}});
-    tell(&format!("caller     POST /v1/browser/request, platform claude, sse, {id}"))?;
+    print_line(&format!("caller     POST /v1/browser/request, platform claude, sse, {id}"))?;
     let asked = Instant::now();
     let mut frames = client.stream("/v1/browser/request", &body).await?;
     let (mut opened, mut events) = (asked, 0u32);
@@ -125,23 +125,23 @@ async fn ask(client: &Client) -> anyhow::Result<()> {
         match &*frame.event {
             "stream_open" => {
                 opened = Instant::now();
-                let admission = Admission::deserialize(&data["policy"])?;
+                let admission = DemoAdmission::deserialize(&data["policy"])?;
                 let waited = admission.admitted_at - admission.requested_at;
-                tell(&format!("policy     admitted after {waited} ms, circuit {}", admission.circuit_state))?;
+                print_line(&format!("policy     admitted after {waited} ms, circuit {}", admission.circuit_state))?;
                 let ms = (opened - asked).as_millis();
-                tell(&format!("stream     open after {ms} ms, status {}\n\n  > {PROMPT}\n", data["status"]))?;
+                print_line(&format!("stream     open after {ms} ms, status {}\n\n  > {PROMPT}\n", data["status"]))?;
             }
             "stream_event" => {
                 events += 1;
-                print(data.pointer("/data/completion").and_then(Value::as_str).unwrap_or_default())?;
+                print_piece(data.pointer("/data/completion").and_then(Value::as_str).unwrap_or_default())?;
             }
             "stream_end" => {
                 let seconds = opened.elapsed().as_secs_f64();
                 let rate = f64::from(events) / seconds.max(0.001);
-                tell(&format!("\n\nstream     end: {events} events in {seconds:.1} s, {rate:.0} a second"))?;
+                print_line(&format!("\n\nstream     end: {events} events in {seconds:.1} s, {rate:.0} a second"))?;
                 let entry = client.get(&format!("/v1/browser/requests/{id}")).await?;
-                let entry: Value = client.read(&entry)?;
-                tell(&format!("journal    {id}: {}", entry["outcome"].as_str().unwrap_or("?")))?;
+                let entry: Value = client.parse(&entry)?;
+                print_line(&format!("journal    {id}: {}", entry["outcome"].as_str().unwrap_or("?")))?;
                 return Ok(());
             }
             _ => bail!("the stream failed: {}", text::line(&frame.data)),
@@ -151,28 +151,28 @@ async fn ask(client: &Client) -> anyhow::Result<()> {
 }
 
 #[derive(Deserialize)]
-struct Admission {
+struct DemoAdmission {
     requested_at: i64,
     admitted_at: i64,
     circuit_state: String,
 }
 
 /// Prints a line.
-fn tell(line: &str) -> io::Result<()> {
+fn print_line(line: &str) -> io::Result<()> {
     terminal::print(&format!("{line}\n"))
 }
 
 /// Prints a piece of the answer at once.
-fn print(piece: &str) -> io::Result<()> {
-    terminal::print(&text::Prose::of(piece))
+fn print_piece(piece: &str) -> io::Result<()> {
+    terminal::print(&text::StreamedText::whole(piece))
 }
 
-fn by_hand(http: &str, state: &Path) -> anyhow::Result<()> {
+fn print_examples(http: &str, state: &Path) -> anyhow::Result<()> {
     let state = state.display();
     let body = format!(
         r#"{{"platform":"claude","response_mode":"sse","method":"POST","path":"{PATH}","body":{{"prompt":"Hello"}}}}"#
     );
-    tell(&format!(
+    print_line(&format!(
         "\nTry it by hand; Ctrl-C ends the daemon.\n\n  \
          curl -N {http}/v1/browser/request -H 'content-type: application/json' -d '{body}'\n  \
          curl {http}/v1/browser\n  \
@@ -185,17 +185,17 @@ fn by_hand(http: &str, state: &Path) -> anyhow::Result<()> {
 }
 
 /// A state folder of its own, gone when the demo is over.
-struct Folder {
+struct TemporaryFolder {
     path: PathBuf,
 }
 
-impl Folder {
+impl TemporaryFolder {
     fn new() -> Self {
-        Folder { path: std::env::temp_dir().join(format!("baa-conductor-demo-{}", RequestId::generate())) }
+        TemporaryFolder { path: std::env::temp_dir().join(format!("baa-conductor-demo-{}", RequestId::generate())) }
     }
 }
 
-impl Drop for Folder {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         // The system's own cleaning of temporary files takes what cannot be removed now.
         let _ = std::fs::remove_dir_all(&self.path);
@@ -206,11 +206,11 @@ impl Drop for Folder {
 mod tests {
     use super::*;
     use crate::{
-        config::{Loaded, Options, Sources, load},
-        http::settings::Auth,
+        config::{ConfigOptions, ConfigSources, LoadedConfig, load},
+        http::settings::AuthSettings,
     };
 
-    const USERS: &str = r#"
+    const USER_CONFIG: &str = r#"
         store.path = "/home/me/conductor.db"
         store.readers = 3
         server.listen = "127.0.0.1:4400"
@@ -224,20 +224,21 @@ mod tests {
         codex.base_url = "http://127.0.0.1:4319"
     "#;
 
-    fn loaded(auth: &str, environment: &[(&str, &str)], listen: Option<&str>) -> Loaded {
+    fn loaded(auth: &str, environment: &[(&str, &str)], listen: Option<&str>) -> LoadedConfig {
         let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let options = Options { listen: listen.map(str::to_owned), ..Options::default() };
-        let files = vec![("/etc/x/conductor.toml".into(), format!("{USERS}{auth}"))];
-        load(&Sources { files, environment, options, host_name: "here".into(), ..Sources::default() }).unwrap()
+        let options = ConfigOptions { listen: listen.map(str::to_owned), ..ConfigOptions::default() };
+        let files = vec![("/etc/x/conductor.toml".into(), format!("{USER_CONFIG}{auth}"))];
+        load(&ConfigSources { files, environment, options, host_name: "here".into(), ..ConfigSources::default() })
+            .unwrap()
     }
 
     #[test]
     fn it_touches_nothing_of_the_users_own() {
         for auth in ["auth.token = \"the-users-own-token\"", "auth.token_file = \"/home/me/token\""] {
-            let Loaded { config, origins, .. } = loaded(auth, &[], None);
-            assert_ne!(config.auth, Auth::default(), "the user has one");
-            let own = own(&config, &origins);
-            assert_eq!(own.auth, Auth::default(), "{auth}");
+            let LoadedConfig { config, origins, .. } = loaded(auth, &[], None);
+            assert_ne!(config.auth, AuthSettings::default(), "the user has one");
+            let own = demo_config(&config, &origins);
+            assert_eq!(own.auth, AuthSettings::default(), "{auth}");
             assert_eq!(own.store.file(Path::new("/demo")), Path::new("/demo/conductor.db"));
             assert_eq!((own.server.listen.as_str(), own.server.status_listen), ("127.0.0.1:0", None));
             assert_eq!((own.log.file, own.log.filter.as_str()), (false, "debug"));
@@ -255,8 +256,8 @@ mod tests {
     #[test]
     fn only_the_command_line_chooses_its_port() {
         let listen = |environment: &[(&str, &str)], option: Option<&str>| {
-            let Loaded { config, origins, .. } = loaded("", environment, option);
-            own(&config, &origins).server.listen
+            let LoadedConfig { config, origins, .. } = loaded("", environment, option);
+            demo_config(&config, &origins).server.listen
         };
         assert_eq!(listen(&[("BAA_SERVER__LISTEN", "127.0.0.1:4402")], None), "127.0.0.1:0");
         assert_eq!(listen(&[], Some("127.0.0.1:4403")), "127.0.0.1:4403");

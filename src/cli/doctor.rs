@@ -9,24 +9,24 @@
 //! A failure is what keeps the daemon itself from working. What lies beyond it, in Firefox and the web apps, comes and
 //! goes, and is a warning.
 
-mod daemon;
-mod fetch;
+mod browser_checks;
+mod daemon_checks;
+mod fetch_check;
 mod finding;
-mod ground;
-mod hops;
-mod platform;
+mod local_checks;
+mod platform_checks;
 
 use super::{
-    Common, Context, Refusal,
-    table::{Look, Tone},
+    CommandContext, CommandError, CommonOptions,
+    table::{OutputStyle, TextTone},
     text,
 };
 use crate::{
     config::Config,
-    state_folder::{self, Daemon, FindError},
+    state_folder::{self, DaemonInfo, FindDaemonError},
 };
-use finding::{Finding, Verdict};
-use ground::Ground;
+use finding::{Finding, FindingVerdict};
+use local_checks::LocalChecks;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -41,7 +41,7 @@ To try the whole way it has each platform that is logged in fetch its own start 
 under the policy; --no-fetch leaves that out.
 
 Exit codes: 0 nothing worse than a warning; 1 something failed, a wrong configuration too.")]
-pub(super) struct Arguments {
+pub(super) struct DoctorArguments {
     /// Look at this web app alone, also when it is not in use.
     #[arg(long, value_name = "NAME")]
     platform: Option<String>,
@@ -55,23 +55,27 @@ pub(super) struct Arguments {
 
 /// Prints a line for each hop to stdout.
 pub(super) fn run(
-    prepared: Result<Context, Refusal>,
-    common: &Common,
-    arguments: &Arguments,
+    prepared: Result<CommandContext, CommandError>,
+    common: &CommonOptions,
+    arguments: &DoctorArguments,
 ) -> anyhow::Result<ExitCode> {
-    let findings = examine(prepared, common, arguments);
-    let failed = findings.iter().any(|finding| finding.verdict == Verdict::Failure);
+    let findings = run_checks(prepared, common, arguments);
+    let failed = findings.iter().any(|finding| finding.verdict == FindingVerdict::Failure);
     if arguments.json {
-        super::say(&as_json(&findings))?
+        super::print(&as_json(&findings))?
     } else {
-        super::tell(&as_lines(&findings, Look::of_stdout()))?
+        super::print_lines(&as_lines(&findings, OutputStyle::of_stdout()))?
     };
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn examine(prepared: Result<Context, Refusal>, common: &Common, arguments: &Arguments) -> Vec<Finding> {
-    let mut findings = ground::configuration(&prepared);
-    findings.extend(ground::environment(std::env::vars_os()));
+fn run_checks(
+    prepared: Result<CommandContext, CommandError>,
+    common: &CommonOptions,
+    arguments: &DoctorArguments,
+) -> Vec<Finding> {
+    let mut findings = local_checks::configuration(&prepared);
+    findings.extend(local_checks::environment(std::env::vars_os()));
     // A running daemon may have started before the configuration broke; it is looked at all the same.
     let (config, state_dir) = match prepared {
         Ok(context) => ((*context.config).clone(), Ok(context.state_dir)),
@@ -84,25 +88,25 @@ fn examine(prepared: Result<Context, Refusal>, common: &Common, arguments: &Argu
             return findings;
         }
     };
-    let ground = Ground { config: &config, state_dir: &state_dir };
-    findings.extend(ground.state_folder());
-    let token = ground.token(&mut findings);
-    findings.push(ground.local_trust());
-    findings.push(ground.instructions());
-    match Daemon::find(&state_dir) {
+    let checks = LocalChecks { config: &config, state_dir: &state_dir };
+    findings.extend(checks.state_folder());
+    let token = checks.token(&mut findings);
+    findings.push(checks.local_trust());
+    findings.push(checks.instructions());
+    match DaemonInfo::find(&state_dir) {
         Ok(found) => {
-            findings.push(ground.port_of(&found));
-            findings.extend(daemon::examine(&ground, &found, token, arguments));
+            findings.push(checks.daemon_port(&found));
+            findings.extend(daemon_checks::run_checks(&checks, &found, token, arguments));
         }
-        Err(FindError::NotRunning(_)) => {
-            findings.push(ground.free_port());
+        Err(FindDaemonError::NotRunning(_)) => {
+            findings.push(checks.free_port());
             findings.push(
                 Finding::warning("daemon", "none is running on this state folder")
                     .advise("start it with `baa-conductor serve`, or at login with `baa-conductor service install`"),
             );
-            findings.push(ground.database());
-            findings.push(ground.sandbox());
-            findings.extend(hops::known_platform(&config.registry(), arguments.platform.as_deref()));
+            findings.push(checks.database());
+            findings.push(checks.sandbox());
+            findings.extend(browser_checks::check_platform_name(&config.registry(), arguments.platform.as_deref()));
         }
         Err(error) => findings.push(Finding::failure("daemon", error.to_string())),
     }
@@ -111,28 +115,28 @@ fn examine(prepared: Result<Context, Refusal>, common: &Common, arguments: &Argu
 
 fn as_json(findings: &[Finding]) -> String {
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
-    let failures = count(Verdict::Failure);
+    let failures = count(FindingVerdict::Failure);
     let report = json!({
         "ok": failures == 0,
         "checks": findings,
         "failures": failures,
-        "warnings": count(Verdict::Warning),
+        "warnings": count(FindingVerdict::Warning),
     });
-    text::json(&report.to_string(), text::Layout::Pretty) + "\n"
+    text::json(&report.to_string(), text::JsonLayout::Pretty) + "\n"
 }
 
 /// A line for each, the names in one column.
-fn as_lines(findings: &[Finding], look: Look) -> String {
+fn as_lines(findings: &[Finding], style: OutputStyle) -> String {
     let names: Vec<_> = findings.iter().map(|finding| text::line(&finding.name)).collect();
     let name_width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     findings.iter().zip(names).fold(String::new(), |mut text, (finding, name)| {
         let tone = match finding.verdict {
-            Verdict::Ok => Tone::Good,
-            Verdict::Warning => Tone::Odd,
-            Verdict::Failure => Tone::Bad,
+            FindingVerdict::Ok => TextTone::Good,
+            FindingVerdict::Warning => TextTone::Warning,
+            FindingVerdict::Failure => TextTone::Bad,
         };
-        let verdict = look.toned(tone, &format!("{:<7}", finding.verdict.name()));
-        text.push_str(&format!("{verdict}  {name:<name_width$}  {}\n", finding.sentence()));
+        let verdict = style.paint(tone, &format!("{:<7}", finding.verdict.name()));
+        text.push_str(&format!("{verdict}  {name:<name_width$}  {}\n", finding.to_line()));
         text
     })
 }
@@ -156,8 +160,8 @@ ok       port          free
 warning  claude login  lost\\u{1b}[2J\\nsince 3 min; log in in the tab
 failure  daemon        it does not answer
 ";
-        assert_eq!(as_lines(&findings(), Look::PLAIN), wanted);
-        let coloured = as_lines(&findings(), Look { colour: true, ..Look::PLAIN });
+        assert_eq!(as_lines(&findings(), OutputStyle::PLAIN), wanted);
+        let coloured = as_lines(&findings(), OutputStyle { colour: true, ..OutputStyle::PLAIN });
         assert!(coloured.starts_with("\u{1b}[32mok     \u{1b}[0m  port"), "{coloured:?}");
     }
 

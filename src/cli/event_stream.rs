@@ -7,7 +7,7 @@ use std::{collections::VecDeque, mem};
 
 /// One event with data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct SseFrame {
     /// Its name, `message` when it has none.
     pub(crate) event: String,
     /// Its data, lines joined with `\n`.
@@ -17,13 +17,13 @@ pub(crate) struct Frame {
 /// A frame grew beyond what may be kept of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is larger than {bytes_max} bytes")]
-pub(crate) struct FrameTooLarge {
+pub(crate) struct SseFrameTooLarge {
     bytes_max: usize,
 }
 
 /// What arrived and is no frame yet.
 #[derive(Debug)]
-pub(crate) struct Parser {
+pub(crate) struct SseParser {
     bytes_max: usize,
     line: Vec<u8>,
     event: String,
@@ -33,14 +33,14 @@ pub(crate) struct Parser {
     after_cr: bool,
     /// Nothing was read yet, so a byte order mark may come.
     at_start: bool,
-    frames: VecDeque<Frame>,
+    frames: VecDeque<SseFrame>,
 }
 
-impl Parser {
+impl SseParser {
     /// A parser that keeps at most so many bytes of one frame.
     pub(crate) fn new(bytes_max: usize) -> Self {
         assert!(bytes_max > 0, "a frame needs room");
-        Parser {
+        SseParser {
             bytes_max,
             line: Vec::new(),
             event: String::new(),
@@ -51,8 +51,8 @@ impl Parser {
         }
     }
 
-    /// Reads on; [`Parser::next`] gives the frames that are whole now.
-    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), FrameTooLarge> {
+    /// Reads on; [`SseParser::next`] gives the frames that are whole now.
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), SseFrameTooLarge> {
         if mem::take(&mut self.after_cr) && !bytes.is_empty() {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         } else if bytes.is_empty() {
@@ -75,13 +75,13 @@ impl Parser {
     }
 
     /// The next whole frame.
-    pub(crate) fn next(&mut self) -> Option<Frame> {
+    pub(crate) fn next(&mut self) -> Option<SseFrame> {
         self.frames.pop_front()
     }
 
-    fn keep(&mut self, part: &[u8]) -> Result<(), FrameTooLarge> {
+    fn keep(&mut self, part: &[u8]) -> Result<(), SseFrameTooLarge> {
         if self.line.len() + self.data.len() + self.event.len() + part.len() > self.bytes_max {
-            return Err(FrameTooLarge { bytes_max: self.bytes_max });
+            return Err(SseFrameTooLarge { bytes_max: self.bytes_max });
         }
         self.line.extend_from_slice(part);
         Ok(())
@@ -119,7 +119,7 @@ impl Parser {
         // One without data is none, says the standard.
         if data.pop().is_some() {
             let event = if event.is_empty() { "message".to_owned() } else { event };
-            self.frames.push_back(Frame { event, data });
+            self.frames.push_back(SseFrame { event, data });
         }
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn parse(pieces: &[&[u8]]) -> Vec<(String, String)> {
-        let mut parser = Parser::new(1 << 10);
+        let mut parser = SseParser::new(1 << 10);
         let mut frames = Vec::new();
         for piece in pieces {
             parser.push(piece).unwrap();
@@ -189,10 +189,10 @@ mod tests {
 
     #[test]
     fn a_frame_without_end_is_refused() {
-        let mut parser = Parser::new(16);
+        let mut parser = SseParser::new(16);
         assert_eq!(parser.push(b"data: 0123456789\n"), Ok(()));
         let error = parser.push(b"data: 0123456789\n").unwrap_err();
         assert_eq!(error.to_string(), "an event of the stream is larger than 16 bytes");
-        assert!(Parser::new(16).push(&[b'x'; 17]).is_err());
+        assert!(SseParser::new(16).push(&[b'x'; 17]).is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! `baa-conductor extension`: writes the Firefox extension that belongs to this binary, for this user's daemon.
 
-use super::Context;
+use super::CommandContext;
 use crate::{
     bridge::WS_PATH,
     config::Config,
     extension::{Extension, XPI},
-    state_folder::{Daemon, FindError},
+    state_folder::{DaemonInfo, FindDaemonError},
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;
@@ -21,7 +21,7 @@ Examples:
   baa-conductor extension ~/baa-extension --listen 127.0.0.1:5000     for a daemon that is to listen there
 
 Exit codes: 0 written; 1 it cannot be, or the folder holds something else.")]
-pub(super) struct Arguments {
+pub(super) struct ExtensionArguments {
     /// The folder; made when it is not there, replaced when it is an earlier one.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -31,19 +31,19 @@ pub(super) struct Arguments {
 }
 
 /// Prints to stdout where it is and how it is loaded.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let extension = Extension::new(&address(&context.state_dir, &context.config)?)?;
+pub(super) fn run(context: CommandContext, arguments: ExtensionArguments) -> anyhow::Result<ExitCode> {
+    let extension = Extension::new(&daemon_address(&context.state_dir, &context.config)?)?;
     let folder = std::path::absolute(&arguments.dir)
         .with_context(|| format!("cannot tell where {} is", arguments.dir.display()))?;
     extension.write(&folder)?;
-    super::say(&if arguments.json { as_json(&extension, &folder) } else { instructions(&extension, &folder) })
+    super::print(&if arguments.json { as_json(&extension, &folder) } else { load_instructions(&extension, &folder) })
 }
 
 /// The address of the daemon that runs, else of the one that would.
-fn address(state_dir: &Path, config: &Config) -> anyhow::Result<String> {
-    match Daemon::find(state_dir) {
+fn daemon_address(state_dir: &Path, config: &Config) -> anyhow::Result<String> {
+    match DaemonInfo::find(state_dir) {
         Ok(daemon) => return Ok(daemon.ws),
-        Err(FindError::NotRunning(_)) => {}
+        Err(FindDaemonError::NotRunning(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let address = config.server.address().context("server.listen is not an address")?;
@@ -66,7 +66,7 @@ fn as_json(extension: &Extension, folder: &Path) -> String {
     format!("{written:#}\n")
 }
 
-fn instructions(extension: &Extension, folder: &Path) -> String {
+fn load_instructions(extension: &Extension, folder: &Path) -> String {
     let (version, address, unpacked) = (crate::VERSION, extension.address(), folder.display());
     format!(
         "The extension, version {version}, for the daemon at {address}:\n\
@@ -95,14 +95,14 @@ mod tests {
     #[test]
     fn the_running_daemon_says_where_it_is_and_else_the_configuration() {
         let folder = std::env::temp_dir().join(format!("baa-conductor-address-{}", RequestId::generate()));
-        assert_eq!(address(&folder, &config("localhost:4321")).unwrap(), "ws://127.0.0.1:4321/ws/firefox");
-        let error = address(&folder, &config("127.0.0.1:0")).unwrap_err().to_string();
+        assert_eq!(daemon_address(&folder, &config("localhost:4321")).unwrap(), "ws://127.0.0.1:4321/ws/firefox");
+        let error = daemon_address(&folder, &config("127.0.0.1:0")).unwrap_err().to_string();
         assert!(error.starts_with("server.listen has port 0"), "{error}");
 
         let state = StateFolder::open(&folder).unwrap();
         let announcement = state.announce("http://127.0.0.1:9", "ws://127.0.0.1:9/ws/firefox", 1).unwrap();
         for listen in ["127.0.0.1:4321", "127.0.0.1:0"] {
-            assert_eq!(address(&folder, &config(listen)).unwrap(), "ws://127.0.0.1:9/ws/firefox");
+            assert_eq!(daemon_address(&folder, &config(listen)).unwrap(), "ws://127.0.0.1:9/ws/firefox");
         }
         drop(announcement);
         drop(state);
@@ -114,7 +114,7 @@ mod tests {
         let extension = Extension::new("ws://127.0.0.1:9/ws/firefox").unwrap();
         let told: serde_json::Value = serde_json::from_str(&as_json(&extension, Path::new("/e x"))).unwrap();
         assert_eq!((&told["folder"], &told["xpi"]), (&"/e x".into(), &"/e x/baa-conductor.xpi".into()));
-        let text = instructions(&extension, Path::new("/e x"));
+        let text = load_instructions(&extension, Path::new("/e x"));
         for part in [
             crate::VERSION,
             "ws://127.0.0.1:9/ws/firefox:\n",

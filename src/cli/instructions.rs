@@ -5,11 +5,11 @@ mod tests;
 mod view;
 
 use super::{
-    BadUsage, Context,
-    client::{Client, SOON},
-    table::Look,
-    terminal::{AtTerminal, Person, complain},
-    text::{self, Layout},
+    BadUsage, CommandContext,
+    client::{DaemonClient, REPLY_TIMEOUT},
+    table::OutputStyle,
+    terminal::{ConfirmationPrompt, TerminalPrompt, print_error},
+    text::{self, JsonLayout},
 };
 use crate::state_folder;
 use anyhow::Context as _;
@@ -21,12 +21,12 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use view::{Batch, List};
+use view::{BatchList, BatchView};
 
 /// Most bytes of a file; the daemon takes a message of one mebibyte.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Batches that are listed unless told otherwise.
-const BATCHES: u16 = 20;
+const LIST_LIMIT_DEFAULT: u16 = 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -42,22 +42,22 @@ approve shows what would run and asks. Without a terminal it refuses, unless --y
 
 Exit codes: 0 done; 1 it failed, an instruction that was run did, or the answer to the question was no; 2 bad usage,
 an approval without a terminal too.")]
-pub(super) struct Arguments {
+pub(super) struct InstructionsArguments {
     #[command(subcommand)]
-    command: Command,
+    command: InstructionsCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum InstructionsCommand {
     #[command(flatten)]
-    Asked(Asked),
+    Batch(BatchCommand),
     /// Let instructions run again after a damaged database was moved aside; works without a daemon too.
     Enable,
 }
 
 /// What the daemon is asked for.
 #[derive(Debug, clap::Subcommand)]
-enum Asked {
+enum BatchCommand {
     /// List batches of instructions, newest first.
     List {
         /// Only those of this status, such as pending_approval.
@@ -67,7 +67,7 @@ enum Asked {
         #[arg(long, value_name = "NAME")]
         platform: Option<String>,
         /// At most so many.
-        #[arg(long, value_name = "N", default_value_t = BATCHES, value_parser = clap::value_parser!(u16).range(1..=100))]
+        #[arg(long, value_name = "N", default_value_t = LIST_LIMIT_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=100))]
         limit: u16,
         /// Print the daemon's answer as JSON.
         #[arg(long)]
@@ -83,7 +83,7 @@ enum Asked {
         json: bool,
     },
     /// Let a batch run that waits for approval. It is shown and asked about first; the approval holds for what was shown.
-    Approve(Approve),
+    Approve(ApproveArguments),
     /// Let a batch that waits for approval never run.
     Reject {
         /// The batch.
@@ -94,11 +94,11 @@ enum Asked {
         reason: Option<String>,
     },
     /// Run the instructions of a message in a file, each once; exits 1 when one of them failed.
-    Run(Run),
+    Run(RunArguments),
 }
 
 #[derive(Debug, clap::Args)]
-struct Approve {
+struct ApproveArguments {
     /// The batch.
     #[arg(value_name = "BATCH")]
     id: String,
@@ -114,7 +114,7 @@ struct Approve {
 }
 
 #[derive(Debug, clap::Args)]
-struct Run {
+struct RunArguments {
     /// The message; - for standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -139,7 +139,7 @@ struct Run {
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct MessageBody<'a> {
     platform: &'a str,
     conversation_id: &'a str,
     assistant_message_id: &'a str,
@@ -149,7 +149,7 @@ struct Message<'a> {
 }
 
 #[derive(Serialize)]
-struct Word<'a> {
+struct DecisionBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,31 +157,36 @@ struct Word<'a> {
 }
 
 /// What is printed, and whether all is well.
-struct Said {
+struct CommandOutput {
     text: String,
     ok: bool,
 }
 
 /// Prints it to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let asked = match arguments.command {
-        Command::Asked(asked) => asked,
-        Command::Enable => {
+pub(super) fn run(context: CommandContext, arguments: InstructionsArguments) -> anyhow::Result<ExitCode> {
+    let command = match arguments.command {
+        InstructionsCommand::Batch(command) => command,
+        InstructionsCommand::Enable => {
             let was_off = state_folder::enable_instructions(&context.state_dir)?;
-            return super::say(if was_off { "instructions may run again\n" } else { "instructions were not off\n" });
+            return super::print(if was_off { "instructions may run again\n" } else { "instructions were not off\n" });
         }
     };
-    let width = Look::of_stdout().width;
-    let work = async { answer(&Client::find(&context)?, asked, width, &mut AtTerminal).await };
-    let said = actix::System::new().block_on(work)?;
-    let code = super::say(&said.text)?;
-    Ok(if said.ok { code } else { ExitCode::FAILURE })
+    let width = OutputStyle::of_stdout().width;
+    let work = async { execute(&DaemonClient::find(&context)?, command, width, &mut TerminalPrompt).await };
+    let output = actix::System::new().block_on(work)?;
+    let code = super::print(&output.text)?;
+    Ok(if output.ok { code } else { ExitCode::FAILURE })
 }
 
-/// `width`: the terminal's columns. `person`: who is asked before anything is approved.
-async fn answer(client: &Client, asked: Asked, width: Option<usize>, person: &mut impl Person) -> anyhow::Result<Said> {
-    match asked {
-        Asked::List { status, platform, limit, json } => {
+/// `width`: the terminal's columns. `prompt`: who is asked before anything is approved.
+async fn execute(
+    client: &DaemonClient,
+    command: BatchCommand,
+    width: Option<usize>,
+    prompt: &mut impl ConfirmationPrompt,
+) -> anyhow::Result<CommandOutput> {
+    match command {
+        BatchCommand::List { status, platform, limit, json } => {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("limit", &limit.to_string());
             for (name, value) in [("status", &status), ("platform", &platform)] {
@@ -190,23 +195,27 @@ async fn answer(client: &Client, asked: Asked, width: Option<usize>, person: &mu
                 }
             }
             let data = client.get(&format!("/v1/instructions?{}", query.finish())).await?;
-            Ok(said(if json { pretty(&data) } else { view::list(&client.read::<List>(&data)?, width) }))
+            Ok(succeeded(if json {
+                pretty(&data)
+            } else {
+                view::render_list(&client.parse::<BatchList>(&data)?, width)
+            }))
         }
-        Asked::Show { id, json } => {
-            let data = client.get(&path(&id)).await?;
-            Ok(said(if json { pretty(&data) } else { view::batch(&client.read(&data)?, width) }))
+        BatchCommand::Show { id, json } => {
+            let data = client.get(&batch_path(&id)).await?;
+            Ok(succeeded(if json { pretty(&data) } else { view::render_batch(&client.parse(&data)?, width) }))
         }
-        Asked::Approve(approval) => approve(client, &approval, width, person).await,
-        Asked::Reject { id, reason } => {
-            let word = Word { digest: None, reason: reason.as_deref() };
-            let data = client.post(&format!("{}/reject", path(&id)), &word, Some(SOON)).await?;
-            let decided: Batch = client.read(&data)?;
-            Ok(said(format!("it is {}\n", text::line(view::status(&decided)))))
+        BatchCommand::Approve(approval) => approve(client, &approval, width, prompt).await,
+        BatchCommand::Reject { id, reason } => {
+            let decision = DecisionBody { digest: None, reason: reason.as_deref() };
+            let data = client.post(&format!("{}/reject", batch_path(&id)), &decision, Some(REPLY_TIMEOUT)).await?;
+            let decided: BatchView = client.parse(&data)?;
+            Ok(succeeded(format!("it is {}\n", text::line(view::status(&decided)))))
         }
-        Asked::Run(run) => {
-            let text = read(&run.file)?;
+        BatchCommand::Run(run) => {
+            let text = read_message(&run.file)?;
             let new = format!("cli_{}", ulid::Ulid::generate());
-            let message = Message {
+            let message = MessageBody {
                 platform: &run.platform,
                 conversation_id: &run.conversation_id,
                 assistant_message_id: run.message_id.as_deref().unwrap_or(&new),
@@ -216,60 +225,60 @@ async fn answer(client: &Client, asked: Asked, width: Option<usize>, person: &mu
             };
             // As long as what it asks for takes; the daemon bounds that.
             let data = client.post("/v1/instructions/messages", &message, None).await?;
-            let done: Batch = client.read(&data)?;
-            let text = if run.json { pretty(&data) } else { view::batch(&done, width) };
-            Ok(Said { text, ok: done.is_well() })
+            let done: BatchView = client.parse(&data)?;
+            let text = if run.json { pretty(&data) } else { view::render_batch(&done, width) };
+            Ok(CommandOutput { text, ok: done.has_succeeded() })
         }
     }
 }
 
 /// Shows a batch, asks whether it may run, and approves exactly what was shown.
 async fn approve(
-    client: &Client,
-    approval: &Approve,
+    client: &DaemonClient,
+    approval: &ApproveArguments,
     width: Option<usize>,
-    person: &mut impl Person,
-) -> anyhow::Result<Said> {
-    if !approval.yes && !person.is_there() {
+    prompt: &mut impl ConfirmationPrompt,
+) -> anyhow::Result<CommandOutput> {
+    if !approval.yes && !prompt.is_interactive() {
         let why = "an approval wants to be confirmed, and there is no terminal to ask at: look at the batch with \
                    `baa-conductor instructions show`, then approve it with --yes";
         return Err(BadUsage(why).into());
     }
-    let shown: Batch = client.read(&client.get(&path(&approval.id)).await?)?;
+    let shown: BatchView = client.parse(&client.get(&batch_path(&approval.id)).await?)?;
     let digest = approval.digest.as_ref().or(shown.digest.as_ref());
     let digest = digest.context("the daemon does not say what the approval would hold for; nothing was approved")?;
-    let text = view::batch(&shown, width);
+    let text = view::render_batch(&shown, width);
     if approval.yes || !view::is_pending(&shown) {
         // What waits no more is refused by the daemon, which knows why.
-        person.show(&format!("{text}\n"))?;
+        prompt.show(&format!("{text}\n"))?;
     } else {
-        let question = format!("Run this ({})?", view::extent(&shown));
-        if !person.says_yes(&text, &question)? {
-            complain("baa-conductor: not approved; the batch goes on waiting, `instructions reject` ends that");
-            return Ok(Said { text: String::new(), ok: false });
+        let question = format!("Run this ({})?", view::approval_extent(&shown));
+        if !prompt.confirm(&text, &question)? {
+            print_error("baa-conductor: not approved; the batch goes on waiting, `instructions reject` ends that");
+            return Ok(CommandOutput { text: String::new(), ok: false });
         }
     }
-    let word = Word { digest: Some(digest), reason: approval.reason.as_deref() };
-    let data = client.post(&format!("{}/approve", path(&approval.id)), &word, Some(SOON)).await?;
-    let decided: Batch = client.read(&data)?;
-    Ok(said(format!("approved: it is {}\n", text::line(view::status(&decided)))))
+    let decision = DecisionBody { digest: Some(digest), reason: approval.reason.as_deref() };
+    let data = client.post(&format!("{}/approve", batch_path(&approval.id)), &decision, Some(REPLY_TIMEOUT)).await?;
+    let decided: BatchView = client.parse(&data)?;
+    Ok(succeeded(format!("approved: it is {}\n", text::line(view::status(&decided)))))
 }
 
-fn said(text: String) -> Said {
-    Said { text, ok: true }
+fn succeeded(text: String) -> CommandOutput {
+    CommandOutput { text, ok: true }
 }
 
 fn pretty(data: &RawValue) -> String {
-    text::json(data.get(), Layout::Pretty) + "\n"
+    text::json(data.get(), JsonLayout::Pretty) + "\n"
 }
 
 /// The path of a batch, whatever its name holds.
-fn path(id: &str) -> String {
+fn batch_path(id: &str) -> String {
     let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     format!("/v1/instructions/{encoded}")
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
+fn read_message(file: &Path) -> anyhow::Result<String> {
     let name = file.display();
     let from: Box<dyn Read> = match file == Path::new("-") {
         true => Box::new(io::stdin()),

@@ -11,46 +11,46 @@ use std::{fs, path::PathBuf, process::ExitCode};
 Examples:
   baa-conductor man | man -l -
   baa-conductor man ~/.local/share/man/man1")]
-pub(super) struct Arguments {
+pub(super) struct ManArguments {
     /// Write a page for each command into this folder, which is made when it is not there; else print the main one.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 /// Prints the main page, or what was written, to stdout.
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let pages = pages()?;
-    let Some(dir) = &arguments.dir else { return super::say(&pages[0].text) };
+pub(super) fn run(arguments: &ManArguments) -> anyhow::Result<ExitCode> {
+    let pages = render_pages()?;
+    let Some(dir) = &arguments.dir else { return super::print(&pages[0].text) };
     fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     for page in &pages {
         let path = dir.join(&page.name);
         fs::write(&path, &page.text).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    super::say(&format!("{} pages are in {}\n", pages.len(), dir.display()))
+    super::print(&format!("{} pages are in {}\n", pages.len(), dir.display()))
 }
 
 /// One manual page.
-struct Page {
+struct ManualPage {
     /// Its file, such as `baa-conductor-status.1`.
     name: String,
     text: String,
 }
 
 /// The main page, then one for each command, also for commands of commands.
-fn pages() -> anyhow::Result<Vec<Page>> {
+fn render_pages() -> anyhow::Result<Vec<ManualPage>> {
     let mut main = Cli::command().disable_help_subcommand(true);
     main.build();
     let mut pages = Vec::new();
-    collect(&main, "baa-conductor", &mut pages)?;
+    render_command(&main, "baa-conductor", &mut pages)?;
     Ok(pages)
 }
 
-fn collect(command: &Command, name: &str, pages: &mut Vec<Page>) -> anyhow::Result<()> {
+fn render_command(command: &Command, name: &str, pages: &mut Vec<ManualPage>) -> anyhow::Result<()> {
     let mut text = Vec::new();
     Man::new(command.clone().display_name(name)).title(name).section("1").render(&mut text)?;
-    pages.push(Page { name: format!("{name}.1"), text: String::from_utf8_lossy(&text).into_owned() });
+    pages.push(ManualPage { name: format!("{name}.1"), text: String::from_utf8_lossy(&text).into_owned() });
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        collect(below, &format!("{name}-{}", below.get_name()), pages)?;
+        render_command(below, &format!("{name}-{}", below.get_name()), pages)?;
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_and_the_daemons_own_has_none() {
-        let pages = pages().unwrap();
+        let pages = render_pages().unwrap();
         let names: Vec<_> = pages.iter().map(|page| page.name.as_str()).collect();
         assert_eq!(names[0], "baa-conductor.1");
         for name in ["baa-conductor-doctor.1", "baa-conductor-audit-verify.1", "baa-conductor-service-install.1"] {

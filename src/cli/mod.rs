@@ -14,16 +14,16 @@ mod doctor;
 mod event_stream;
 mod extension;
 mod instructions;
+mod line_wrap;
 mod man;
 mod open;
 mod pairing;
-mod passage;
 mod request;
 mod serve;
 mod service;
 mod status;
 #[cfg(test)]
-mod stub;
+mod stub_daemon;
 mod table;
 mod terminal;
 mod token;
@@ -31,9 +31,9 @@ mod token;
 /// What text from elsewhere becomes before it is printed.
 pub(crate) use crate::terminal_text as text;
 use crate::{
-    config::{Config, Fault, Options, Origin, Origins, Sources, load},
+    config::{Config, ConfigError, ConfigOptions, ConfigSources, ValueOrigin, ValueOrigins, load},
     host, state_folder,
-    telemetry::{self, Format, Telemetry},
+    telemetry::{self, LogFormat, Telemetry},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{fmt, io, path::PathBuf, process::ExitCode, sync::Arc};
@@ -60,14 +60,14 @@ Without a command it serves. Exit codes: 0 clean, 1 failed, 2 bad usage or confi
 )]
 pub struct Cli {
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
-struct Common {
+struct CommonOptions {
     /// Read this configuration too; it wins over the one in ~/.config/baa-conductor.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -82,47 +82,47 @@ struct Common {
     log: Option<String>,
     /// How log lines look.
     #[arg(long, value_name = "FORMAT", global = true)]
-    log_format: Option<Format>,
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the daemon (the default).
-    Serve(serve::Arguments),
+    Serve(serve::ServeArguments),
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Show clients, logins, targets and requests of the running daemon.
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// Send a request through the running daemon and print the answer; Ctrl-C cancels it.
-    Request(request::Arguments),
+    Request(request::RequestArguments),
     /// Cancel a request.
-    Cancel(cancel::Arguments),
+    Cancel(cancel::CancelArguments),
     /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
-    Action(action::Arguments),
+    Action(action::ActionArguments),
     /// Let in the Firefox whose extension shows this code.
     Pair(pairing::PairArguments),
     /// Show which Firefoxes are paired or wait for it, or forget one.
-    Pairings(pairing::ListArguments),
+    Pairings(pairing::PairingsArguments),
     /// List, show, approve, reject or run what models asked this machine for.
-    Instructions(instructions::Arguments),
+    Instructions(instructions::InstructionsArguments),
     /// Read the trail of what the daemon was given to do, and check that nobody changed it.
-    Audit(audit::Arguments),
+    Audit(audit::AuditArguments),
     /// Open the status page in the browser, logged in.
-    Open(open::Arguments),
+    Open(open::OpenArguments),
     /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
-    Extension(extension::Arguments),
+    Extension(extension::ExtensionArguments),
     /// Print where the token is, or rotate it.
-    Token(token::Arguments),
+    Token(token::TokenArguments),
     /// Run the daemon at login: systemd user unit, launchd agent.
-    Service(service::Arguments),
+    Service(service::ServiceArguments),
     /// Check every hop from the configuration to the web app, and say which broke and what to do.
-    Doctor(doctor::Arguments),
+    Doctor(doctor::DoctorArguments),
     /// Print the completions for a shell.
-    Completions(completions::Arguments),
+    Completions(completions::CompletionsArguments),
     /// Write the manual pages.
-    Man(man::Arguments),
+    Man(man::ManArguments),
     /// Print the effective configuration with the origin of each value, secrets masked.
-    Config(config::Arguments),
+    Config(config::ConfigArguments),
     /// Stand beside a command that the daemon runs; not for people.
     #[command(name = "supervise-command", hide = true)]
     Supervise,
@@ -130,56 +130,58 @@ enum Command {
     #[command(name = "launch-command", hide = true)]
     Launch {
         /// Which of the processes around it this is.
-        #[arg(value_parser = stage)]
-        stage: host::Stage,
+        #[arg(value_parser = parse_stage)]
+        stage: host::LauncherStage,
         /// What it becomes.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
 }
 
-fn stage(name: &str) -> Result<host::Stage, String> {
-    let known = host::Stage::ALL.iter().find(|(known, _)| *known == name);
+fn parse_stage(name: &str) -> Result<host::LauncherStage, String> {
+    let known = host::LauncherStage::ALL.iter().find(|(known, _)| *known == name);
     known.map(|(_, stage)| *stage).ok_or_else(|| "there is no such stage".to_owned())
 }
 
 /// What every command is given.
 #[derive(Debug)]
-pub struct Context {
+pub struct CommandContext {
     /// The configuration, without fault.
     pub config: Arc<Config>,
     /// Where its values came from.
-    pub origins: Arc<Origins>,
+    pub origins: Arc<ValueOrigins>,
     /// The state folder; only a daemon creates and locks it.
     pub state_dir: PathBuf,
     /// What a person should know of the files that the configuration stands in.
-    pub cautions: Vec<Fault>,
+    pub warnings: Vec<ConfigError>,
     /// Ends the log files properly when dropped.
     _telemetry: Telemetry,
 }
 
-impl Context {
+impl CommandContext {
     /// Loads the configuration and sets up logging.
-    pub fn prepare(cli: &Cli) -> Result<Self, Refusal> {
-        let Common { config, state_dir, listen, log, log_format } = &cli.common;
+    pub fn prepare(cli: &Cli) -> Result<Self, CommandError> {
+        let CommonOptions { config, state_dir, listen, log, log_format } = &cli.common;
         let options =
-            Options { config: config.clone(), listen: listen.clone(), log: log.clone(), log_format: *log_format };
-        let loaded = Sources::read(options).and_then(|sources| load(&sources)).map_err(Refusal::Configuration)?;
+            ConfigOptions { config: config.clone(), listen: listen.clone(), log: log.clone(), log_format: *log_format };
+        let loaded =
+            ConfigSources::read(options).and_then(|sources| load(&sources)).map_err(CommandError::Configuration)?;
         let state_dir = state_folder::locate(state_dir.as_deref()).map_err(anyhow::Error::new)?;
         let mut log = loaded.config.log.clone();
         // The demo's own words are what is to be seen, unless somebody asked for more.
-        if matches!(cli.command, Some(Command::Demo(_))) && *loaded.origins.of("log.filter") == Origin::Default {
+        if matches!(cli.command, Some(CliCommand::Demo(_))) && *loaded.origins.of("log.filter") == ValueOrigin::Default
+        {
             log.filter = "warn".to_owned();
         }
         // Client commands neither write log files nor make folders, and the demo leaves the user's folder alone.
-        log.file &= cli.is_users_daemon();
+        log.file &= cli.runs_users_daemon();
         if log.file {
             state_folder::prepare(&state_dir).map_err(anyhow::Error::new)?;
         }
-        let telemetry = telemetry::init(&log, &state_folder::logs(&state_dir)).map_err(anyhow::Error::new)?;
+        let telemetry = telemetry::init(&log, &state_folder::logs_folder(&state_dir)).map_err(anyhow::Error::new)?;
         let (config, origins) = (Arc::new(loaded.config), Arc::new(loaded.origins));
-        let cautions = loaded.cautions;
-        Ok(Context { config, origins, state_dir, cautions, _telemetry: telemetry })
+        let warnings = loaded.warnings;
+        Ok(CommandContext { config, origins, state_dir, warnings, _telemetry: telemetry })
     }
 }
 
@@ -189,11 +191,11 @@ impl Cli {
     /// # Errors
     ///
     /// The exit code, where there is nothing to run.
-    pub fn of_arguments() -> Result<Self, ExitCode> {
+    pub fn parse_arguments() -> Result<Self, ExitCode> {
         Cli::try_parse().map_err(|error| {
             let text = error.render().to_string();
             if error.use_stderr() {
-                text.trim_end().lines().for_each(terminal::complain);
+                text.trim_end().lines().for_each(terminal::print_error);
             } else {
                 // Output that cannot be written has no reader left.
                 let _ = terminal::print(&text);
@@ -203,59 +205,59 @@ impl Cli {
     }
 
     /// Runs the command to its end, whatever it needs first.
-    pub fn perform(self) -> ExitCode {
+    pub fn run(self) -> ExitCode {
         match self.command {
-            Some(Command::Supervise) => host::supervise(),
-            Some(Command::Launch { stage, words }) => host::launch_command(stage, &words),
-            Some(Command::Completions(arguments)) => concluded(completions::run(&arguments)),
-            Some(Command::Man(arguments)) => concluded(man::run(&arguments)),
-            Some(Command::Service(arguments)) if !arguments.needs_configuration() => {
-                concluded(service::run(None, &self.common, &arguments))
+            Some(CliCommand::Supervise) => host::supervise(),
+            Some(CliCommand::Launch { stage, words }) => host::launch_command(stage, &words),
+            Some(CliCommand::Completions(arguments)) => report_result(completions::run(&arguments)),
+            Some(CliCommand::Man(arguments)) => report_result(man::run(&arguments)),
+            Some(CliCommand::Service(arguments)) if !arguments.needs_configuration() => {
+                report_result(service::run(None, &self.common, &arguments))
             }
-            Some(Command::Doctor(ref arguments)) => {
+            Some(CliCommand::Doctor(ref arguments)) => {
                 let arguments = arguments.clone();
-                concluded(doctor::run(Context::prepare(&self), &self.common, &arguments))
+                report_result(doctor::run(CommandContext::prepare(&self), &self.common, &arguments))
             }
-            _ => match Context::prepare(&self) {
-                Ok(context) => run(self, context),
+            _ => match CommandContext::prepare(&self) {
+                Ok(context) => run_command(self, context),
                 Err(refusal) => refusal.report(),
             },
         }
     }
 
     /// Whether this runs the daemon on the user's own state folder.
-    fn is_users_daemon(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve(_)))
+    fn runs_users_daemon(&self) -> bool {
+        matches!(self.command, None | Some(CliCommand::Serve(_)))
     }
 }
 
 /// Why nothing was run.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum CommandError {
     /// The configuration is wrong.
-    Configuration(Vec<Fault>),
+    Configuration(Vec<ConfigError>),
     /// Something else.
     Failure(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Refusal {
+impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
-        Refusal::Failure(error)
+        CommandError::Failure(error)
     }
 }
 
-impl Refusal {
+impl CommandError {
     /// Says it on stderr, one line for each fault, and answers the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
-            Refusal::Configuration(faults) => {
+            CommandError::Configuration(faults) => {
                 for fault in faults {
-                    terminal::complain(&format!("baa-conductor: {fault}"));
+                    terminal::print_error(&format!("baa-conductor: {fault}"));
                 }
                 ExitCode::from(BAD_USAGE)
             }
-            Refusal::Failure(error) => {
-                terminal::complain(&format!("baa-conductor: {error:#}"));
+            CommandError::Failure(error) => {
+                terminal::print_error(&format!("baa-conductor: {error:#}"));
                 exit_code(error)
             }
         }
@@ -290,48 +292,48 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 /// The exit code of a command that has ended.
-fn concluded(done: anyhow::Result<ExitCode>) -> ExitCode {
-    done.unwrap_or_else(|error| Refusal::Failure(error).report())
+fn report_result(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| CommandError::Failure(error).report())
 }
 
 /// Runs a command that has what it needs and answers the exit code of the process.
-fn run(cli: Cli, context: Context) -> ExitCode {
-    let done = match cli.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
-        Command::Serve(arguments) => serve::run(context, &arguments),
-        Command::Demo(arguments) => demo::run(context, arguments),
-        Command::Status(arguments) => status::run(context, arguments),
-        Command::Request(arguments) => request::run(context, arguments),
-        Command::Cancel(arguments) => cancel::run(context, arguments),
-        Command::Action(arguments) => action::run(context, arguments),
-        Command::Pair(arguments) => pairing::pair(context, arguments),
-        Command::Pairings(arguments) => pairing::run(context, arguments),
-        Command::Instructions(arguments) => instructions::run(context, arguments),
-        Command::Audit(arguments) => audit::run(context, arguments),
-        Command::Open(arguments) => open::run(context, arguments),
-        Command::Extension(arguments) => extension::run(context, arguments),
-        Command::Token(arguments) => token::run(context, arguments),
-        Command::Service(arguments) => service::run(Some(&context), &cli.common, &arguments),
-        Command::Doctor(arguments) => doctor::run(Ok(context), &cli.common, &arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => man::run(&arguments),
-        Command::Config(arguments) => config::run(context, arguments),
-        Command::Supervise => Ok(host::supervise()),
-        Command::Launch { stage, words } => Ok(host::launch_command(stage, &words)),
+fn run_command(cli: Cli, context: CommandContext) -> ExitCode {
+    let done = match cli.command.unwrap_or_else(|| CliCommand::Serve(serve::ServeArguments::default())) {
+        CliCommand::Serve(arguments) => serve::run(context, &arguments),
+        CliCommand::Demo(arguments) => demo::run(context, arguments),
+        CliCommand::Status(arguments) => status::run(context, arguments),
+        CliCommand::Request(arguments) => request::run(context, arguments),
+        CliCommand::Cancel(arguments) => cancel::run(context, arguments),
+        CliCommand::Action(arguments) => action::run(context, arguments),
+        CliCommand::Pair(arguments) => pairing::pair(context, arguments),
+        CliCommand::Pairings(arguments) => pairing::run(context, arguments),
+        CliCommand::Instructions(arguments) => instructions::run(context, arguments),
+        CliCommand::Audit(arguments) => audit::run(context, arguments),
+        CliCommand::Open(arguments) => open::run(context, arguments),
+        CliCommand::Extension(arguments) => extension::run(context, arguments),
+        CliCommand::Token(arguments) => token::run(context, arguments),
+        CliCommand::Service(arguments) => service::run(Some(&context), &cli.common, &arguments),
+        CliCommand::Doctor(arguments) => doctor::run(Ok(context), &cli.common, &arguments),
+        CliCommand::Completions(arguments) => completions::run(&arguments),
+        CliCommand::Man(arguments) => man::run(&arguments),
+        CliCommand::Config(arguments) => config::run(context, arguments),
+        CliCommand::Supervise => Ok(host::supervise()),
+        CliCommand::Launch { stage, words } => Ok(host::launch_command(stage, &words)),
     };
-    concluded(done)
+    report_result(done)
 }
 
 /// Prints the answer of a command that has only one.
-fn say(text: &str) -> anyhow::Result<ExitCode> {
-    said(terminal::print(text))
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    print_result(terminal::print(text))
 }
 
 /// Prints the lines of a command in which others have words.
-fn tell(lines: &str) -> anyhow::Result<ExitCode> {
-    said(terminal::print_lines(lines))
+fn print_lines(lines: &str) -> anyhow::Result<ExitCode> {
+    print_result(terminal::print_lines(lines))
 }
 
-fn said(printed: io::Result<()>) -> anyhow::Result<ExitCode> {
+fn print_result(printed: io::Result<()>) -> anyhow::Result<ExitCode> {
     match printed {
         // A pager that was closed early has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
@@ -357,13 +359,13 @@ mod tests {
         {
             let cli = parse(line);
             assert_eq!(cli.common.listen.as_deref(), Some("127.0.0.1:0"), "{line}");
-            assert!(matches!(cli.command, Some(Command::Config(_))));
+            assert!(matches!(cli.command, Some(CliCommand::Config(_))));
         }
     }
 
     #[test]
     fn only_the_users_daemon_writes_log_files() {
-        let is = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().is_users_daemon();
+        let is = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().runs_users_daemon();
         assert!(is("baa-conductor --log-format json") && is("baa-conductor serve"));
         for other in ["baa-conductor demo --once", "baa-conductor status", "baa-conductor config --json"] {
             assert!(!is(other), "{other}");

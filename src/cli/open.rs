@@ -3,8 +3,8 @@
 mod page_file;
 
 use super::{
-    Context,
-    client::{Client, SOON},
+    CommandContext,
+    client::{DaemonClient, REPLY_TIMEOUT},
     terminal,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     http::STATUS_PAGE,
 };
 use anyhow::{Context as _, bail};
-use page_file::PageFile;
+use page_file::LoginPageFile;
 use serde::Deserialize;
 use serde_json::json;
 use std::{
@@ -24,7 +24,7 @@ use std::{
 use tokio::{process::Command, time::timeout};
 
 /// How long a program that opens pages has to say that it cannot; one that opened it may stay for as long as the page.
-const REFUSES: Duration = Duration::from_secs(2);
+const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -35,21 +35,21 @@ Examples:
 The address logs one browser of your own in, once and within a minute; what comes after the # never leaves that browser
 but to this daemon, and serves no other user. The browser is given a file that leads there, since every user can read the
 arguments of a program. One that says that it may not read the file (snap, flatpak) is given the printed address by hand.")]
-pub(super) struct Arguments {
+pub(super) struct OpenArguments {
     /// Print the address, open nothing.
     #[arg(long)]
     print: bool,
 }
 
 /// Prints the address to stdout; that no browser could be opened is told on stderr and is no failure.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: CommandContext, arguments: OpenArguments) -> anyhow::Result<ExitCode> {
     actix::System::new().block_on(async {
-        let page = Page::ask(&Client::find(&context)?).await?;
-        let code = super::say(&format!("{}\n", page.url))?;
+        let page = LoginPage::request(&DaemonClient::find(&context)?).await?;
+        let code = super::print(&format!("{}\n", page.url))?;
         if !arguments.print
-            && let Err(error) = page.show(&context.state_dir).await
+            && let Err(error) = page.open(&context.state_dir).await
         {
-            terminal::complain(&format!(
+            terminal::print_error(&format!(
                 "baa-conductor: {error:#}; open the printed address yourself, in a browser of this user"
             ));
         }
@@ -59,37 +59,37 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 
 /// Where the page is, with a code that logs it in.
 #[derive(Debug)]
-struct Page {
+struct LoginPage {
     url: String,
     expires_at: WallMs,
 }
 
-impl Page {
+impl LoginPage {
     /// Asks the daemon for a code, by the address that is then opened: the code serves whom the kernel names there.
-    async fn ask(client: &Client) -> anyhow::Result<Self> {
+    async fn request(client: &DaemonClient) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
-        struct Issued {
+        struct IssuedCode {
             code: String,
             expires_at: WallMs,
         }
-        let data = client.post("/v1/session/codes", &json!({}), Some(SOON)).await?;
-        let Issued { code, expires_at } = client.read(&data)?;
+        let data = client.post("/v1/session/codes", &json!({}), Some(REPLY_TIMEOUT)).await?;
+        let IssuedCode { code, expires_at } = client.parse(&data)?;
         if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             bail!("what the daemon gave is no code");
         }
-        Ok(Page { url: format!("{}{STATUS_PAGE}#code={code}", client.base()), expires_at })
+        Ok(LoginPage { url: format!("{}{STATUS_PAGE}#code={code}", client.base()), expires_at })
     }
 
     /// Opens it in a browser by a file, which is removed when the code is worth nothing any more.
-    async fn show(&self, state_dir: &Path) -> anyhow::Result<()> {
+    async fn open(&self, state_dir: &Path) -> anyhow::Result<()> {
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-        let file = PageFile::write(&self.url, state_dir, home.as_deref())?;
+        let file = LoginPageFile::write(&self.url, state_dir, home.as_deref())?;
         let left = u64::try_from(self.expires_at.saturating_sub(Clock::System.now_ms())).unwrap_or(0);
         if let Err(error) = file.remove_after(Duration::from_millis(left)) {
             file.remove();
             return Err(error).context("nothing can be started that removes the file by which the page is opened");
         }
-        if opened(open::commands(file.path()).into_iter().map(Command::from), REFUSES).await {
+        if open_with_any(open::commands(file.path()).into_iter().map(Command::from), EXIT_WAIT).await {
             return Ok(());
         }
         file.remove();
@@ -97,13 +97,13 @@ impl Page {
     }
 }
 
-/// Whether one of these programs opened the page, tried one after the other; one that is still there after `refuses` has.
-async fn opened(programs: impl Iterator<Item = Command>, refuses: Duration) -> bool {
+/// Whether one of these programs opened the page, tried one after the other; one that is still there after `exit_wait` has.
+async fn open_with_any(programs: impl Iterator<Item = Command>, exit_wait: Duration) -> bool {
     for mut program in programs {
         // Its own group: Ctrl-C here does not end a browser there.
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let Ok(mut child) = program.spawn() else { continue };
-        match timeout(refuses, child.wait()).await {
+        match timeout(exit_wait, child.wait()).await {
             Ok(Ok(status)) if !status.success() => {}
             Ok(Err(_)) => {}
             Ok(Ok(_)) | Err(_) => return true,
@@ -115,26 +115,26 @@ async fn opened(programs: impl Iterator<Item = Command>, refuses: Duration) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub::{Stub, json};
+    use crate::cli::stub_daemon::{StubDaemon, json};
 
     #[actix_rt::test]
     async fn the_address_is_the_daemons_page_with_a_code_behind_the_hash() {
-        let stub = Stub::new(|_| json(200, r#"{"ok":true,"data":{"code":"0a1b","expires_at":9}}"#));
-        let client = Client::new(&stub.base, None).unwrap();
-        let page = Page::ask(&client).await.unwrap();
+        let stub = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{"code":"0a1b","expires_at":9}}"#));
+        let client = DaemonClient::new(&stub.base, None).unwrap();
+        let page = LoginPage::request(&client).await.unwrap();
         assert_eq!((page.url, page.expires_at), (format!("{}/v1/status/ui#code=0a1b", stub.base), 9));
-        assert_eq!(stub.seen()[0].line, "POST /v1/session/codes");
+        assert_eq!(stub.received()[0].line, "POST /v1/session/codes");
     }
 
     #[actix_rt::test]
     async fn what_is_no_code_is_not_handed_to_a_browser() {
         for code in ["", "a b", "a&b", "--help", "$(x)"] {
             let body = json!({"ok": true, "data": {"code": code, "expires_at": 9}}).to_string();
-            let stub = Stub::new(move |_| json(200, &body));
-            assert!(Page::ask(&Client::new(&stub.base, None).unwrap()).await.is_err(), "{code}");
+            let stub = StubDaemon::new(move |_| json(200, &body));
+            assert!(LoginPage::request(&DaemonClient::new(&stub.base, None).unwrap()).await.is_err(), "{code}");
         }
-        let stub = Stub::new(|_| json(401, r#"{"ok":false,"error":"unauthorized","message":"No."}"#));
-        let error = Page::ask(&Client::new(&stub.base, None).unwrap()).await.unwrap_err();
+        let stub = StubDaemon::new(|_| json(401, r#"{"ok":false,"error":"unauthorized","message":"No."}"#));
+        let error = LoginPage::request(&DaemonClient::new(&stub.base, None).unwrap()).await.unwrap_err();
         assert_eq!(error.to_string(), "unauthorized: No.");
     }
 
@@ -143,10 +143,10 @@ mod tests {
         let program = |name: &str| Command::new(name);
         const LONG: Duration = Duration::from_secs(60);
         let fail = || [program("/no/such/program"), program("false")].into_iter();
-        assert!(opened(fail().chain([program("true")]), LONG).await);
-        assert!(!opened(fail(), LONG).await);
+        assert!(open_with_any(fail().chain([program("true")]), LONG).await);
+        assert!(!open_with_any(fail(), LONG).await);
         let mut stays = program("sleep");
         stays.arg("60").kill_on_drop(true);
-        assert!(opened(std::iter::once(stays), Duration::ZERO).await, "one that stays has opened it");
+        assert!(open_with_any(std::iter::once(stays), Duration::ZERO).await, "one that stays has opened it");
     }
 }

@@ -1,8 +1,8 @@
 //! `pair` and `pairings`: lets a Firefox in by the code on its page, shows who is in or waits, and forgets one.
 
 use super::{
-    Context,
-    client::{CallError, Client, SOON},
+    CommandContext,
+    client::{CallError, DaemonClient, REPLY_TIMEOUT},
     text,
 };
 use crate::ids::ClientId;
@@ -23,7 +23,7 @@ Examples:
 The extension's page shows the code. Exit codes: 0 paired; 1 nobody shows it.")]
 pub(super) struct PairArguments {
     /// The six digits that the extension's page shows.
-    #[arg(value_parser = code)]
+    #[arg(value_parser = parse_code)]
     code: String,
 }
 
@@ -33,16 +33,16 @@ Examples:
   baa-conductor pairings
   baa-conductor pairings list --json
   baa-conductor pairings forget firefox-1a2b3c4d")]
-pub(super) struct ListArguments {
+pub(super) struct PairingsArguments {
     #[command(subcommand)]
-    order: Option<Order>,
+    command: Option<PairingsCommand>,
     /// Print the daemon's answer as JSON.
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Order {
+enum PairingsCommand {
     /// Show who is paired or waits for it (the default).
     List,
     /// Forget a Firefox and close its connection; it has to be paired anew.
@@ -54,7 +54,7 @@ enum Order {
 }
 
 /// Six digits, however they are spaced.
-fn code(given: &str) -> Result<String, String> {
+fn parse_code(given: &str) -> Result<String, String> {
     let code: String = given.chars().filter(|c| !c.is_whitespace()).collect();
     let fits = code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit());
     if fits { Ok(code) } else { Err("a pairing code has six digits".to_owned()) }
@@ -63,13 +63,13 @@ fn code(given: &str) -> Result<String, String> {
 /// Of the daemon's answer; what is missing is empty.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct List {
-    pairings: Vec<Entry>,
+struct PairingList {
+    pairings: Vec<PairingEntry>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
+struct PairingEntry {
     client_id: String,
     status: String,
     origin: String,
@@ -78,21 +78,22 @@ struct Entry {
 }
 
 /// Pairs the Firefox that shows a code.
-pub(super) fn pair(context: Context, arguments: PairArguments) -> anyhow::Result<ExitCode> {
-    let line = actix::System::new().block_on(async { approve(&Client::find(&context)?, &arguments.code).await })?;
-    super::tell(&line)
+pub(super) fn pair(context: CommandContext, arguments: PairArguments) -> anyhow::Result<ExitCode> {
+    let line =
+        actix::System::new().block_on(async { pair_by_code(&DaemonClient::find(&context)?, &arguments.code).await })?;
+    super::print_lines(&line)
 }
 
 /// Shows pairings, or forgets one.
-pub(super) fn run(context: Context, arguments: ListArguments) -> anyhow::Result<ExitCode> {
-    let text = actix::System::new().block_on(async { answer(&Client::find(&context)?, &arguments).await })?;
-    if arguments.json { super::say(&text) } else { super::tell(&text) }
+pub(super) fn run(context: CommandContext, arguments: PairingsArguments) -> anyhow::Result<ExitCode> {
+    let text = actix::System::new().block_on(async { execute(&DaemonClient::find(&context)?, &arguments).await })?;
+    if arguments.json { super::print(&text) } else { super::print_lines(&text) }
 }
 
 /// Asks each that waits whether the code is its own: who shows which code is told to nobody.
-async fn approve(client: &Client, code: &str) -> anyhow::Result<String> {
+async fn pair_by_code(client: &DaemonClient, code: &str) -> anyhow::Result<String> {
     let data = client.get(PAIRINGS).await?;
-    let list: List = client.read(&data)?;
+    let list: PairingList = client.parse(&data)?;
     let waiting: Vec<_> = list.pairings.iter().filter(|entry| entry.status == "waiting").collect();
     if waiting.is_empty() {
         bail!("no Firefox waits for pairing; its extension's page says why");
@@ -105,10 +106,10 @@ async fn approve(client: &Client, code: &str) -> anyhow::Result<String> {
         }
         tried.push(&entry.client_id);
         let Ok(client_id) = ClientId::parse(&entry.client_id) else { continue };
-        let order = json!({"decision": "approve", "code": code});
-        match client.post(&format!("{PAIRINGS}/{client_id}"), &order, Some(SOON)).await {
+        let decision = json!({"decision": "approve", "code": code});
+        match client.post(&format!("{PAIRINGS}/{client_id}"), &decision, Some(REPLY_TIMEOUT)).await {
             Ok(data) => {
-                let paired: Entry = client.read(&data)?;
+                let paired: PairingEntry = client.parse(&data)?;
                 let line = format!("paired {} from {}", paired.client_id, paired.origin);
                 return Ok(text::line(&line).into_owned());
             }
@@ -120,17 +121,17 @@ async fn approve(client: &Client, code: &str) -> anyhow::Result<String> {
     bail!("no Firefox that waits for pairing shows this code")
 }
 
-async fn answer(client: &Client, arguments: &ListArguments) -> anyhow::Result<String> {
-    let data = match &arguments.order {
-        None | Some(Order::List) => {
+async fn execute(client: &DaemonClient, arguments: &PairingsArguments) -> anyhow::Result<String> {
+    let data = match &arguments.command {
+        None | Some(PairingsCommand::List) => {
             let data = client.get(PAIRINGS).await?;
             if !arguments.json {
-                let list: List = client.read(&data)?;
-                return Ok(table(&list.pairings));
+                let list: PairingList = client.parse(&data)?;
+                return Ok(render_pairings(&list.pairings));
             }
             data
         }
-        Some(Order::Forget { client_id }) => {
+        Some(PairingsCommand::Forget { client_id }) => {
             let data = client.delete(&format!("{PAIRINGS}/{client_id}")).await?;
             if !arguments.json {
                 return Ok(format!("forgot {client_id}\n"));
@@ -142,10 +143,10 @@ async fn answer(client: &Client, arguments: &ListArguments) -> anyhow::Result<St
 }
 
 fn pretty(data: &RawValue) -> String {
-    format!("{}\n", text::json(data.get(), text::Layout::Pretty))
+    format!("{}\n", text::json(data.get(), text::JsonLayout::Pretty))
 }
 
-fn table(pairings: &[Entry]) -> String {
+fn render_pairings(pairings: &[PairingEntry]) -> String {
     if pairings.is_empty() {
         return "no Firefox is paired, and none waits for it\n".to_owned();
     }
@@ -166,7 +167,7 @@ fn table(pairings: &[Entry]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub::{Stub, json};
+    use crate::cli::stub_daemon::{StubDaemon, json};
 
     const WAITING: &str = r#"{"ok":true,"data":{"pairings":[
         {"client_id":"a","status":"waiting","origin":"none"},{"client_id":"a","status":"waiting","origin":"none"},
@@ -174,8 +175,8 @@ mod tests {
         {"client_id":"b","status":"waiting","origin":"moz-extension://x"}]}}"#;
     const WRONG: &str = r#"{"ok":false,"error":"invalid_request","message":"Wrong.","details":{"field":"code"}}"#;
 
-    fn stub(right: &'static str) -> Stub {
-        Stub::new(move |seen| match &*seen.line {
+    fn stub(right: &'static str) -> StubDaemon {
+        StubDaemon::new(move |seen| match &*seen.line {
             "GET /v1/browser/pairings" => json(200, WAITING),
             line if line == format!("POST /v1/browser/pairings/{right}") => {
                 json(200, r#"{"ok":true,"data":{"client_id":"b","status":"paired","origin":"moz-extension://x"}}"#)
@@ -190,9 +191,9 @@ mod tests {
     #[actix_rt::test]
     async fn the_one_whose_code_it_is_is_found_and_nobody_is_asked_twice() {
         let stub = stub("b");
-        let client = Client::new(&stub.base, None).unwrap();
-        assert_eq!(approve(&client, "012345").await.unwrap(), "paired b from moz-extension://x");
-        let seen = stub.seen();
+        let client = DaemonClient::new(&stub.base, None).unwrap();
+        assert_eq!(pair_by_code(&client, "012345").await.unwrap(), "paired b from moz-extension://x");
+        let seen = stub.received();
         let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
         assert_eq!(
             lines,
@@ -205,36 +206,40 @@ mod tests {
     #[actix_rt::test]
     async fn a_code_that_nobody_shows_is_an_error() {
         let stub = stub("nobody");
-        let client = Client::new(&stub.base, None).unwrap();
-        let error = approve(&client, "012345").await.unwrap_err();
+        let client = DaemonClient::new(&stub.base, None).unwrap();
+        let error = pair_by_code(&client, "012345").await.unwrap_err();
         assert_eq!(error.to_string(), "no Firefox that waits for pairing shows this code");
-        let empty = Stub::new(|_| json(200, r#"{"ok":true,"data":{"pairings":[],"count":0}}"#));
-        let client = Client::new(&empty.base, None).unwrap();
-        assert!(approve(&client, "012345").await.unwrap_err().to_string().starts_with("no Firefox waits"));
-        let list = ListArguments { order: None, json: false };
-        assert!(answer(&client, &list).await.unwrap().starts_with("no Firefox is paired"));
+        let empty = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{"pairings":[],"count":0}}"#));
+        let client = DaemonClient::new(&empty.base, None).unwrap();
+        assert!(pair_by_code(&client, "012345").await.unwrap_err().to_string().starts_with("no Firefox waits"));
+        let list = PairingsArguments { command: None, json: false };
+        assert!(execute(&client, &list).await.unwrap().starts_with("no Firefox is paired"));
     }
 
     #[actix_rt::test]
     async fn pairings_are_a_table_or_json_and_one_can_be_forgotten() {
         let stub = stub("b");
-        let client = Client::new(&stub.base, None).unwrap();
-        let shown = answer(&client, &ListArguments { order: None, json: false }).await.unwrap();
+        let client = DaemonClient::new(&stub.base, None).unwrap();
+        let shown = execute(&client, &PairingsArguments { command: None, json: false }).await.unwrap();
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 5);
         assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["CLIENT", "STATUS", "SINCE", "ORIGIN"]);
         assert!(lines[4].starts_with("b       waiting") && lines[4].ends_with("moz-extension://x"), "{shown}");
-        let json = answer(&client, &ListArguments { order: Some(Order::List), json: true }).await.unwrap();
+        let json =
+            execute(&client, &PairingsArguments { command: Some(PairingsCommand::List), json: true }).await.unwrap();
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["pairings"][3]["client_id"], "b");
-        let forget = ListArguments { order: Some(Order::Forget { client_id: ClientId::trusted("p") }), json: false };
-        assert_eq!(answer(&client, &forget).await.unwrap(), "forgot p\n");
+        let forget = PairingsArguments {
+            command: Some(PairingsCommand::Forget { client_id: ClientId::trusted("p") }),
+            json: false,
+        };
+        assert_eq!(execute(&client, &forget).await.unwrap(), "forgot p\n");
     }
 
     #[test]
     fn a_code_is_six_digits() {
-        assert_eq!(code(" 012 345 "), Ok("012345".to_owned()));
+        assert_eq!(parse_code(" 012 345 "), Ok("012345".to_owned()));
         for wrong in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦"] {
-            assert!(code(wrong).is_err(), "{wrong}");
+            assert!(parse_code(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -4,31 +4,31 @@
 //! ask ──► print ──► ended        exit 0, or what its failure means
 //!  │        │
 //!  │        └─ stdout closed ──► cancel ──► exit 0
-//!  └── Ctrl-C ──► cancel ──► print on until it ended, at most SETTLE ──► exit 130
+//!  └── Ctrl-C ──► cancel ──► print on until it ended, at most CANCEL_TIMEOUT ──► exit 130
 //!                                └── Ctrl-C ──► exit 130 at once
 //! ```
 
-mod answer;
-mod meaning;
-mod order;
-mod sheet;
-mod speech;
-mod waiting;
+mod failure_kind;
+mod output_buffer;
+mod prompt_renderer;
+mod request_body;
+mod response;
+mod wait_indicator;
 
 use super::{
-    Context, cancel,
-    client::{CallError, Client},
+    CommandContext, cancel,
+    client::{CallError, DaemonClient},
     terminal::{self, Printer},
 };
-use crate::{cli::event_stream::Frame, ids::RequestId, platforms::registry::FinalMessageExtractor};
-use answer::{Last, Style, Teller};
+use crate::{cli::event_stream::SseFrame, ids::RequestId, platforms::registry::FinalMessageExtractor};
+use failure_kind::FailureKind;
 use futures_util::{
     future::{Either, select},
     stream::{Stream, StreamExt},
 };
-use meaning::Meaning;
-use order::Order;
-use speech::Speech;
+use prompt_renderer::PromptRenderer;
+use request_body::BrowserRequestBody;
+use response::{EventRenderer, ResponseStyle, StreamEnd};
 use std::{
     io::{self, IsTerminal},
     pin::{Pin, pin},
@@ -36,12 +36,12 @@ use std::{
     time::Duration,
 };
 use tokio::time::timeout;
-use waiting::Waiting;
+use wait_indicator::WaitIndicator;
 
 /// Where requests go.
 const ROUTE: &str = "/v1/browser/request";
 /// How long a cancelled request may take to end: twice what the daemon gives the extension.
-const SETTLE: Duration = Duration::from_secs(4);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -55,7 +55,7 @@ says where it stands in the line. `baa-conductor doctor` tells why a request doe
 
 Exit codes: 0 answered; 1 failed; 2 bad usage; 4 refused by the daemon or its policy; 5 the web app answered with an
 error; 130 cancelled.")]
-pub(super) struct Arguments {
+pub(super) struct RequestArguments {
     /// The web app, such as claude.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: String,
@@ -100,7 +100,7 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
-impl Arguments {
+impl RequestArguments {
     fn is_prompt(&self) -> bool {
         self.path.is_none()
     }
@@ -121,45 +121,49 @@ fn header(text: &str) -> Result<(String, String), String> {
 }
 
 /// Prints the answer to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: CommandContext, arguments: RequestArguments) -> anyhow::Result<ExitCode> {
     let registry = context.config.registry();
     let app = registry.get(&arguments.platform).map_or(FinalMessageExtractor::None, |platform| platform.final_message);
-    actix::System::new().block_on(async { perform(&Client::find(&context)?, arguments, app).await })
+    actix::System::new().block_on(async { send_and_print(&DaemonClient::find(&context)?, arguments, app).await })
 }
 
 /// Sends the request, prints the answer to stdout and listens to Ctrl-C meanwhile. `app`: how its assistant's answers
 /// are read.
-async fn perform(client: &Client, arguments: Arguments, app: FinalMessageExtractor) -> anyhow::Result<ExitCode> {
-    let style = Style { json: arguments.json, terminal: io::stdout().is_terminal() };
-    let waiting = Waiting::on_stderr(arguments.quiet);
-    let telling = arguments.is_streamed().then(|| Telling::new(&arguments, style, app));
-    let order = Order::new(arguments, io::stdin().lock())?;
+async fn send_and_print(
+    client: &DaemonClient,
+    arguments: RequestArguments,
+    app: FinalMessageExtractor,
+) -> anyhow::Result<ExitCode> {
+    let style = ResponseStyle { json: arguments.json, terminal: io::stdout().is_terminal() };
+    let indicator = WaitIndicator::on_stderr(arguments.quiet);
+    let renderer = arguments.is_streamed().then(|| StreamRenderer::new(&arguments, style, app));
+    let request = BrowserRequestBody::new(arguments, io::stdin().lock())?;
     // Not before stdin was read: until then, Ctrl-C just ends the process.
-    let presses = terminal::presses()?.inspect(|()| waiting.end());
+    let interrupts = terminal::interrupts()?.inspect(|()| indicator.end());
     let work = async {
         let printer = Printer::stdout();
-        let ended = match telling {
-            Some(telling) => stream(client, &order, telling, printer, &waiting).await,
-            None => ask(client, &order, style, printer, &waiting).await,
+        let ended = match renderer {
+            Some(renderer) => send_streamed(client, &request, renderer, printer, &indicator).await,
+            None => send_buffered(client, &request, style, printer, &indicator).await,
         };
-        waiting.end();
+        indicator.end();
         ended
     };
-    let told = async {
-        match select(pin!(work), pin!(waiting.follow(client, &order))).await {
+    let work = async {
+        match select(pin!(work), pin!(indicator.poll(client, &request))).await {
             Either::Left((ended, _)) => ended,
             Either::Right((never, _)) => match never {},
         }
     };
-    conclude(client, &order, pin!(told), presses).await
+    wait_for_end(client, &request, pin!(work), interrupts).await
 }
 
 /// How the work ended, when it came to an end.
-type Ended = Result<Last, Broken>;
+type RequestResult = Result<StreamEnd, RequestCommandError>;
 
 /// Why it did not.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum RequestCommandError {
     /// The daemon was not understood, or said no.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -171,137 +175,151 @@ enum Broken {
     Unfinished,
 }
 
-async fn ask(client: &Client, order: &Order, style: Style, mut printer: Printer, waiting: &Waiting) -> Ended {
-    let data = client.post(ROUTE, order, None).await?;
-    waiting.end();
-    printer.print(answer::buffered(&data, style)).await?;
+async fn send_buffered(
+    client: &DaemonClient,
+    request: &BrowserRequestBody,
+    style: ResponseStyle,
+    mut printer: Printer,
+    indicator: &WaitIndicator,
+) -> RequestResult {
+    let data = client.post(ROUTE, request, None).await?;
+    indicator.end();
+    printer.print(response::render_buffered(&data, style)).await?;
     printer.finish().await?;
-    Ok(Last::End)
+    Ok(StreamEnd::Completed)
 }
 
 /// How the frames of a stream are told.
 #[derive(Debug)]
-enum Telling {
+enum StreamRenderer {
     /// Each event for itself.
-    Events(Teller),
+    Events(EventRenderer),
     /// The assistant's text, of an app whose answers nobody knows in the shapes that many share.
-    Guessed(Teller),
+    Generic(EventRenderer),
     /// The assistant's text.
-    Speech(Box<Speech>),
+    Prompt(Box<PromptRenderer>),
 }
 
-impl Telling {
-    fn new(arguments: &Arguments, style: Style, app: FinalMessageExtractor) -> Self {
+impl StreamRenderer {
+    fn new(arguments: &RequestArguments, style: ResponseStyle, app: FinalMessageExtractor) -> Self {
         if style.json || !arguments.is_prompt() {
-            return Telling::Events(Teller::new(style));
+            return StreamRenderer::Events(EventRenderer::new(style));
         }
-        Speech::of(app, style)
-            .map_or_else(|| Telling::Guessed(Teller::new(style)), |speech| Telling::Speech(Box::new(speech)))
+        PromptRenderer::of(app, style).map_or_else(
+            || StreamRenderer::Generic(EventRenderer::new(style)),
+            |renderer| StreamRenderer::Prompt(Box::new(renderer)),
+        )
     }
 
-    fn tell(&mut self, frame: &Frame) -> String {
+    fn render(&mut self, frame: &SseFrame) -> String {
         match self {
-            Telling::Events(teller) | Telling::Guessed(teller) => teller.tell(frame),
-            Telling::Speech(speech) => speech.tell(frame),
+            StreamRenderer::Events(renderer) | StreamRenderer::Generic(renderer) => renderer.render(frame),
+            StreamRenderer::Prompt(renderer) => renderer.render(frame),
         }
     }
 
-    fn end(&mut self) -> String {
+    fn finish(&mut self) -> String {
         match self {
-            Telling::Events(teller) | Telling::Guessed(teller) => teller.end(),
-            Telling::Speech(speech) => speech.end(),
+            StreamRenderer::Events(renderer) | StreamRenderer::Generic(renderer) => renderer.finish(),
+            StreamRenderer::Prompt(renderer) => renderer.finish(),
         }
     }
 
     /// What has to be said on stderr of an answer that is complete.
-    fn remark(&self) -> Option<String> {
+    fn warning(&self) -> Option<String> {
         match self {
-            Telling::Events(_) => None,
-            Telling::Guessed(teller) => teller.remark(),
-            Telling::Speech(speech) => speech.remark(),
+            StreamRenderer::Events(_) => None,
+            StreamRenderer::Generic(renderer) => renderer.warning(),
+            StreamRenderer::Prompt(renderer) => renderer.warning(),
         }
     }
 }
 
-async fn stream(client: &Client, order: &Order, mut teller: Telling, mut printer: Printer, waiting: &Waiting) -> Ended {
-    let mut events = client.stream(ROUTE, order).await?;
+async fn send_streamed(
+    client: &DaemonClient,
+    request: &BrowserRequestBody,
+    mut renderer: StreamRenderer,
+    mut printer: Printer,
+    indicator: &WaitIndicator,
+) -> RequestResult {
+    let mut events = client.stream(ROUTE, request).await?;
     let last = loop {
-        let next = match select(pin!(events.next()), pin!(printer.broken())).await {
+        let next = match select(pin!(events.next()), pin!(printer.wait_for_failure())).await {
             Either::Left((next, _)) => next,
             Either::Right((error, _)) => return Err(error.into()),
         };
         let Ok(Some(frame)) = next else {
             // What came is not lost with the rest.
-            waiting.end();
-            printer.print(teller.end()).await?;
+            indicator.end();
+            printer.print(renderer.finish()).await?;
             printer.finish().await?;
-            return next.map_err(Broken::from).and(Err(Broken::Unfinished));
+            return next.map_err(RequestCommandError::from).and(Err(RequestCommandError::Unfinished));
         };
-        let told = teller.tell(&frame);
-        if !told.is_empty() {
-            waiting.end();
+        let text = renderer.render(&frame);
+        if !text.is_empty() {
+            indicator.end();
         }
-        printer.print(told).await?;
-        if let Some(last) = answer::last(&frame) {
+        printer.print(text).await?;
+        if let Some(last) = response::stream_end(&frame) {
             break last;
         }
     };
-    printer.print(teller.end()).await?;
+    printer.print(renderer.finish()).await?;
     printer.finish().await?;
-    if let Some(remark) = teller.remark().filter(|_| last == Last::End) {
-        terminal::complain(&format!("baa-conductor: {remark}"));
+    if let Some(warning) = renderer.warning().filter(|_| last == StreamEnd::Completed) {
+        terminal::print_error(&format!("baa-conductor: {warning}"));
     }
     Ok(last)
 }
 
 /// Waits for the end of the work, or for whoever ends it early, and answers the exit code.
-async fn conclude(
-    client: &Client,
-    order: &Order,
-    mut work: Pin<&mut impl Future<Output = Ended>>,
-    mut presses: impl Stream<Item = ()> + Unpin,
+async fn wait_for_end(
+    client: &DaemonClient,
+    request: &BrowserRequestBody,
+    mut work: Pin<&mut impl Future<Output = RequestResult>>,
+    mut interrupts: impl Stream<Item = ()> + Unpin,
 ) -> anyhow::Result<ExitCode> {
-    let ended = match select(work.as_mut(), presses.next()).await {
+    let ended = match select(work.as_mut(), interrupts.next()).await {
         Either::Left((ended, _)) => ended,
         Either::Right(_) => {
             let settled = pin!(async {
-                cancel(client, order, "ctrl-c").await.ok()?;
-                timeout(SETTLE, work).await.ok()
+                cancel(client, request, "ctrl-c").await.ok()?;
+                timeout(CANCEL_TIMEOUT, work).await.ok()
             });
-            match select(settled, presses.next()).await {
-                Either::Left((Some(Ok(Last::End)), _)) => {
-                    terminal::complain("baa-conductor: the answer was complete before it could be cancelled");
+            match select(settled, interrupts.next()).await {
+                Either::Left((Some(Ok(StreamEnd::Completed)), _)) => {
+                    terminal::print_error("baa-conductor: the answer was complete before it could be cancelled");
                 }
                 // Also when the daemon knows nothing of it: it cancels what loses its caller.
-                Either::Left(_) | Either::Right(_) => terminal::complain("cancelled"),
+                Either::Left(_) | Either::Right(_) => terminal::print_error("cancelled"),
             }
-            return Ok(Meaning::Cancelled.exit_code());
+            return Ok(FailureKind::Cancelled.exit_code());
         }
     };
     match ended {
-        Ok(Last::End) => Ok(ExitCode::SUCCESS),
-        Ok(Last::Error(line, meaning)) => {
-            terminal::complain(&line);
-            point_to_doctor(order, meaning);
-            Ok(meaning.exit_code())
+        Ok(StreamEnd::Completed) => Ok(ExitCode::SUCCESS),
+        Ok(StreamEnd::Failed(line, kind)) => {
+            terminal::print_error(&line);
+            suggest_doctor(request, kind);
+            Ok(kind.exit_code())
         }
-        Err(Broken::Call(CallError::Refused(refused))) => {
-            terminal::complain(&format!("baa-conductor: {refused}"));
+        Err(RequestCommandError::Call(CallError::Refused(refused))) => {
+            terminal::print_error(&format!("baa-conductor: {refused}"));
             if let Some(advice) = refused.details.get("suggested_action").and_then(serde_json::Value::as_str) {
-                terminal::complain(advice);
+                terminal::print_error(advice);
             }
-            let meaning = Meaning::of(&refused.error, refused.status);
-            point_to_doctor(order, meaning);
-            Ok(meaning.exit_code())
+            let kind = FailureKind::of(&refused.error, refused.status);
+            suggest_doctor(request, kind);
+            Ok(kind.exit_code())
         }
-        Err(Broken::Output(error)) => {
+        Err(RequestCommandError::Output(error)) => {
             // Losing its caller has the same effect; this only names the reason.
-            let _ = cancel(client, order, "stdout-closed").await;
+            let _ = cancel(client, request, "stdout-closed").await;
             // Who closed it, as `head` does, has seen enough.
             if error.kind() == io::ErrorKind::BrokenPipe {
                 Ok(ExitCode::SUCCESS)
             } else {
-                Err(Broken::Output(error).into())
+                Err(RequestCommandError::Output(error).into())
             }
         }
         Err(broken) => Err(broken.into()),
@@ -309,15 +327,15 @@ async fn conclude(
 }
 
 /// Says what finds the cause of a request that did not get as far as the web app.
-fn point_to_doctor(order: &Order, meaning: Meaning) {
-    if matches!(meaning, Meaning::Failed | Meaning::Refused) {
-        terminal::complain(&format!("`baa-conductor doctor --platform {}` tells what is wrong", order.platform));
+fn suggest_doctor(request: &BrowserRequestBody, kind: FailureKind) {
+    if matches!(kind, FailureKind::Failed | FailureKind::Refused) {
+        terminal::print_error(&format!("`baa-conductor doctor --platform {}` tells what is wrong", request.platform));
     }
 }
 
-async fn cancel(client: &Client, order: &Order, reason: &str) -> anyhow::Result<String> {
-    let (request_id, platform) = (&*order.request_id, &*order.platform);
-    cancel::Order { request_id, platform, client_id: None, reason: Some(reason) }.give(client).await
+async fn cancel(client: &DaemonClient, request: &BrowserRequestBody, reason: &str) -> anyhow::Result<String> {
+    let (request_id, platform) = (&*request.request_id, &*request.platform);
+    cancel::CancelBody { request_id, platform, client_id: None, reason: Some(reason) }.send_and_describe(client).await
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `baa-conductor serve`: runs the daemon until a signal ends it.
 
-use super::{AddressInUse, Context, terminal};
-use crate::app::{Daemon, Damaged, StartError};
+use super::{AddressInUse, CommandContext, terminal};
+use crate::app::{Daemon, DamagedDatabase, StartError};
 use std::{io, process::ExitCode};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-mod manager;
+mod service_notifier;
 
-use manager::Manager;
+use service_notifier::ServiceNotifier;
 
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "\
@@ -21,26 +21,26 @@ stderr. SIGTERM or Ctrl-C ends it in order, a second one at once. A service mana
 
 Exit codes: 0 ended by a signal; 1 failed, also when another daemon runs on the state folder; 2 bad usage or
 configuration; 3 the address is in use.")]
-pub(super) struct Arguments {
+pub(super) struct ServeArguments {
     /// Move a damaged database aside and begin with a new one; instructions are then off until they are enabled.
     #[arg(long)]
     pub(super) new_store: bool,
 }
 
 /// Runs until SIGTERM or SIGINT; a second one ends the process at once.
-pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let damaged = if arguments.new_store { Damaged::MovedAside } else { Damaged::Refused };
+pub(super) fn run(context: CommandContext, arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
+    let damaged = if arguments.new_store { DamagedDatabase::Quarantine } else { DamagedDatabase::Refuse };
     actix_rt::System::new().block_on(async move {
         // Before the ready line: a signal that comes right after it must not be lost.
-        let mut signals = Signals::new()?;
+        let mut signals = ShutdownSignals::new()?;
         let daemon = start(&context, damaged).await?;
         let identity = daemon.identity();
         terminal::print(&format!("ready {} {}\n", identity.local_api_base, identity.ws_url))?;
-        let manager = Manager::of_environment();
-        manager.tell(&format!("READY=1\nSTATUS=serving {}", identity.local_api_base));
+        let notifier = ServiceNotifier::of_environment();
+        notifier.notify(&format!("READY=1\nSTATUS=serving {}", identity.local_api_base));
         let work = async {
             signals.next().await;
-            manager.tell("STOPPING=1\nSTATUS=ending what is under way");
+            notifier.notify("STOPPING=1\nSTATUS=ending what is under way");
             tokio::select! {
                 () = daemon.stop() => ExitCode::SUCCESS,
                 () = signals.next() => ExitCode::FAILURE,
@@ -48,15 +48,15 @@ pub(super) fn run(context: Context, arguments: &Arguments) -> anyhow::Result<Exi
         };
         tokio::select! {
             code = work => Ok(code),
-            never = manager.stay_alive() => match never {},
+            never = notifier.feed_watchdog() => match never {},
         }
     })
 }
 
 /// Starts the daemon of this configuration.
-pub(super) async fn start(context: &Context, damaged: Damaged) -> anyhow::Result<Daemon> {
-    for caution in &context.cautions {
-        tracing::warn!("{caution}");
+pub(super) async fn start(context: &CommandContext, damaged: DamagedDatabase) -> anyhow::Result<Daemon> {
+    for warning in &context.warnings {
+        tracing::warn!("{warning}");
     }
     Daemon::start(&context.config, &context.state_dir, damaged).await.map_err(|error| match error {
         StartError::AddressInUse(address) => anyhow::Error::new(AddressInUse(address.to_string())),
@@ -65,14 +65,14 @@ pub(super) async fn start(context: &Context, damaged: Damaged) -> anyhow::Result
 }
 
 /// The signals that end a daemon.
-pub(super) struct Signals {
+pub(super) struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Signals {
+impl ShutdownSignals {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(ShutdownSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     pub(super) async fn next(&mut self) {

@@ -6,14 +6,14 @@ mod launchd;
 mod manager;
 mod systemd;
 
-use super::{Common, Context, terminal};
+use super::{CommandContext, CommonOptions, terminal};
 use crate::{
-    config::{Origin, explain},
+    config::{ValueOrigin, explain},
     state_folder,
 };
 use anyhow::Context as _;
 use clap::ValueEnum;
-use manager::Manager;
+use manager::ServiceManager;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -21,7 +21,7 @@ use std::{
 };
 
 /// What tells a file of ours from somebody else's of the same name.
-const MARK: &str = "Written by `baa-conductor service install`";
+const FILE_MARK: &str = "Written by `baa-conductor service install`";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -37,13 +37,13 @@ log is `journalctl --user -u baa-conductor`; `loginctl enable-linger` keeps it r
 a launchd agent, which logs to the files in logs/ of the state folder.
 
 Exit codes: 0 done, and for status: it runs; 1 failed, or it does not run; 2 bad usage or configuration.")]
-pub(super) struct Arguments {
+pub(super) struct ServiceArguments {
     #[command(subcommand)]
-    command: Command,
+    command: ServiceCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum ServiceCommand {
     /// Write the service, have it run at login, and start it now.
     Install {
         /// Print the service's file, change nothing.
@@ -60,39 +60,39 @@ enum Command {
     },
 }
 
-impl Arguments {
+impl ServiceArguments {
     /// Whether the service must be known to start; what is broken can always be looked at and removed.
     pub(super) fn needs_configuration(&self) -> bool {
-        matches!(self.command, Command::Install { .. })
+        matches!(self.command, ServiceCommand::Install { .. })
     }
 }
 
 /// What is to be run at login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Service {
+struct ServiceDefinition {
     /// The program and its arguments.
-    line: Vec<String>,
+    command_line: Vec<String>,
     /// What the daemon takes at most to end in order.
-    stop_within: Duration,
+    stop_timeout: Duration,
 }
 
-impl Service {
-    fn new(context: &Context, common: &Common) -> anyhow::Result<Self> {
+impl ServiceDefinition {
+    fn new(context: &CommandContext, common: &CommonOptions) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot tell where this program is")?;
-        let stop_within = Duration::from_millis(context.config.server.shutdown_timeout_ms) + Duration::from_secs(10);
-        Ok(Service { line: line(&program, &context.state_dir, common)?, stop_within })
+        let stop_timeout = Duration::from_millis(context.config.server.shutdown_timeout_ms) + Duration::from_secs(10);
+        Ok(ServiceDefinition { command_line: command_line(&program, &context.state_dir, common)?, stop_timeout })
     }
 }
 
 /// The command line of the service: absolute paths, since it starts elsewhere.
-fn line(program: &Path, state_dir: &Path, common: &Common) -> anyhow::Result<Vec<String>> {
-    let mut line = vec![text(program)?, "serve".to_owned()];
+fn command_line(program: &Path, state_dir: &Path, common: &CommonOptions) -> anyhow::Result<Vec<String>> {
+    let mut line = vec![path_text(program)?, "serve".to_owned()];
     let mut option = |name: &str, value: String| line.extend([name.to_owned(), value]);
     if let Some(config) = &common.config {
-        option("--config", text(&std::path::absolute(config)?)?);
+        option("--config", path_text(&std::path::absolute(config)?)?);
     }
     // Where the service would look by itself depends on variables that it need not have.
-    option("--state-dir", text(state_dir)?);
+    option("--state-dir", path_text(state_dir)?);
     if let Some(listen) = &common.listen {
         option("--listen", listen.clone());
     }
@@ -108,49 +108,53 @@ fn line(program: &Path, state_dir: &Path, common: &Common) -> anyhow::Result<Vec
     Ok(line)
 }
 
-fn text(path: &Path) -> anyhow::Result<String> {
+fn path_text(path: &Path) -> anyhow::Result<String> {
     path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 /// Prints what was done, or how it is, to stdout. `context` is there when the command needs it.
-pub(super) fn run(context: Option<&Context>, common: &Common, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let manager = Manager::of_system()?;
+pub(super) fn run(
+    context: Option<&CommandContext>,
+    common: &CommonOptions,
+    arguments: &ServiceArguments,
+) -> anyhow::Result<ExitCode> {
+    let manager = ServiceManager::of_system()?;
     match (&arguments.command, context) {
-        (Command::Install { print }, Some(context)) => {
-            let service = Service::new(context, common)?;
+        (ServiceCommand::Install { print }, Some(context)) => {
+            let service = ServiceDefinition::new(context, common)?;
             let text = manager.file_text(&service);
             if *print {
-                return super::say(&text);
+                return super::print(&text);
             }
             state_folder::prepare(&context.state_dir)?;
             let path = manager.install(&text)?;
-            for variable in lost(context) {
-                terminal::complain(&format!(
+            for variable in unavailable_variables(context) {
+                terminal::print_error(&format!(
                     "baa-conductor: the service does not get {variable}; write its setting into the configuration file"
                 ));
             }
-            super::say(&format!("{} is written, runs at login and was started\n{}\n", path.display(), manager.hint()))
+            super::print(&format!("{} is written, runs at login and was started\n{}\n", path.display(), manager.hint()))
         }
-        (Command::Install { .. }, None) => anyhow::bail!("a service needs its configuration"),
-        (Command::Uninstall, _) => {
+        (ServiceCommand::Install { .. }, None) => anyhow::bail!("a service needs its configuration"),
+        (ServiceCommand::Uninstall, _) => {
             let path = manager.uninstall()?;
-            super::say(&format!("{} is gone; configuration and state folder are as they were\n", path.display()))
+            super::print(&format!("{} is gone; configuration and state folder are as they were\n", path.display()))
         }
-        (Command::Status { json }, _) => {
+        (ServiceCommand::Status { json }, _) => {
             let status = manager.status()?;
             let text =
-                if *json { serde_json::to_string_pretty(&status).expect("texts serialize") } else { status.said() };
-            super::say(&format!("{text}\n"))?;
+                if *json { serde_json::to_string_pretty(&status).expect("texts serialize") } else { status.describe() };
+            super::print(&format!("{text}\n"))?;
             Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }
 
 /// The variables of this shell that say something about the configuration.
-fn lost(context: &Context) -> Vec<String> {
+fn unavailable_variables(context: &CommandContext) -> Vec<String> {
     let origins = explain::leaves(&context.config).into_iter().map(|(key, _)| context.origins.of(&key).clone());
     let mut names: Vec<_> = origins
-        .filter_map(|origin| if let Origin::Variable(name) = origin { Some(name.to_string()) } else { None })
+        .filter_map(|origin| if let ValueOrigin::Variable(name) = origin { Some(name.to_string()) } else { None })
         .collect();
     names.sort();
     names.dedup();
@@ -159,7 +163,7 @@ fn lost(context: &Context) -> Vec<String> {
 
 /// How the service is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-struct Status {
+struct ServiceStatus {
     /// Its file.
     path: PathBuf,
     /// Whether that is there.
@@ -173,8 +177,8 @@ struct Status {
     pid: Option<u32>,
 }
 
-impl Status {
-    fn said(&self) -> String {
+impl ServiceStatus {
+    fn describe(&self) -> String {
         if !self.installed {
             return format!(
                 "not installed: there is no {}; `baa-conductor service install` writes it",
@@ -193,14 +197,14 @@ mod tests {
     use crate::cli::Cli;
     use clap::Parser;
 
-    fn common(line: &str) -> Common {
+    fn common(line: &str) -> CommonOptions {
         Cli::try_parse_from(line.split(' ')).unwrap().common
     }
 
     #[test]
     fn the_service_gets_the_options_that_were_given_with_absolute_paths() {
         let program = Path::new("/opt/baa-conductor");
-        let plain = line(program, Path::new("/s"), &common("baa-conductor service status")).unwrap();
+        let plain = command_line(program, Path::new("/s"), &common("baa-conductor service status")).unwrap();
         assert_eq!(plain, ["/opt/baa-conductor", "serve", "--state-dir", "/s"]);
         let given =
             common("baa-conductor --config c.toml --listen 127.0.0.1:5 --log debug --log-format json service install");
@@ -217,20 +221,20 @@ mod tests {
             "--log-format",
             "json",
         ];
-        assert_eq!(line(program, Path::new("/s"), &given).unwrap()[2..], wanted);
+        assert_eq!(command_line(program, Path::new("/s"), &given).unwrap()[2..], wanted);
     }
 
     #[test]
     fn a_line_end_in_a_path_is_refused() {
-        let error = line(Path::new("/a\nb"), Path::new("/s"), &common("baa-conductor serve")).unwrap_err();
+        let error = command_line(Path::new("/a\nb"), Path::new("/s"), &common("baa-conductor serve")).unwrap_err();
         assert!(error.to_string().contains("cannot stand in the file of a service"), "{error}");
     }
 
     #[test]
     fn how_it_is_is_said_in_one_line() {
-        let mut status = Status { path: "/u".into(), ..Status::default() };
-        assert!(status.said().starts_with("not installed: there is no /u"));
-        status = Status {
+        let mut status = ServiceStatus { path: "/u".into(), ..ServiceStatus::default() };
+        assert!(status.describe().starts_with("not installed: there is no /u"));
+        status = ServiceStatus {
             installed: true,
             enabled: true,
             running: true,
@@ -238,8 +242,8 @@ mod tests {
             pid: Some(7),
             ..status
         };
-        assert_eq!(status.said(), "/u runs at login; now it is active (running), pid 7");
-        status = Status { enabled: false, running: false, state: "inactive (dead)".into(), pid: None, ..status };
-        assert_eq!(status.said(), "/u does not run at login; now it is inactive (dead)");
+        assert_eq!(status.describe(), "/u runs at login; now it is active (running), pid 7");
+        status = ServiceStatus { enabled: false, running: false, state: "inactive (dead)".into(), pid: None, ..status };
+        assert_eq!(status.describe(), "/u does not run at login; now it is inactive (dead)");
     }
 }

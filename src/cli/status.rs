@@ -3,11 +3,11 @@
 mod tables;
 
 use super::{
-    Context,
-    client::{CallError, Client},
-    table::Look,
+    CommandContext,
+    client::{CallError, DaemonClient},
+    table::OutputStyle,
     terminal::{self, Printer},
-    text::{self, Layout},
+    text::{self, JsonLayout},
 };
 use crate::clock::Clock;
 use futures_util::{
@@ -25,7 +25,7 @@ use std::{
 use tokio::time::sleep;
 
 /// How often `--watch` looks.
-const REDRAW: Duration = Duration::from_secs(1);
+const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -35,7 +35,7 @@ Examples:
   baa-conductor status --json
 
 Exit codes: 0 shown; 1 no daemon runs, or it does not answer.")]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// Print the daemon's answers as JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -45,18 +45,18 @@ pub(super) struct Arguments {
 }
 
 /// Prints tables to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let style = Style { json: arguments.json, terminal: io::stdout().is_terminal() };
+pub(super) fn run(context: CommandContext, arguments: StatusArguments) -> anyhow::Result<ExitCode> {
+    let style = StatusStyle { json: arguments.json, terminal: io::stdout().is_terminal() };
     actix::System::new().block_on(async {
-        let client = Client::find(&context)?;
+        let client = DaemonClient::find(&context)?;
         // A daemon that is not there at the beginning is an error for `--watch` too.
-        let first = Answers::of(&client).await?.shown(&client, style)?;
+        let first = StatusData::fetch(&client).await?.render(&client, style)?;
         if !arguments.watch {
-            return super::say(&first);
+            return super::print(&first);
         }
-        let mut presses = terminal::presses()?;
+        let mut interrupts = terminal::interrupts()?;
         let watched = watch(&context, style, first, Printer::stdout());
-        match select(pin!(watched), presses.next()).await {
+        match select(pin!(watched), interrupts.next()).await {
             Either::Left((error, _)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
             Either::Left((error, _)) => Err(error.into()),
             Either::Right(_) => Ok(ExitCode::SUCCESS),
@@ -65,33 +65,33 @@ pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<Exit
 }
 
 /// Draws until nobody looks any more. A daemon that goes away is waited for.
-async fn watch(context: &Context, style: Style, first: String, mut printer: Printer) -> io::Error {
+async fn watch(context: &CommandContext, style: StatusStyle, first: String, mut printer: Printer) -> io::Error {
     let mut text = first;
     loop {
-        if let Err(error) = printer.draw(style.frame(&text)).await {
+        if let Err(error) = printer.print_raw(style.frame(&text)).await {
             return error;
         }
-        sleep(REDRAW).await;
-        text = look(context, style).await.unwrap_or_else(|error| style.failure(&error));
+        sleep(REDRAW_INTERVAL).await;
+        text = fetch_and_render(context, style).await.unwrap_or_else(|error| style.render_error(&error));
     }
 }
 
 /// Finds the daemon anew: it may be another one by now.
-async fn look(context: &Context, style: Style) -> anyhow::Result<String> {
-    let client = Client::find(context)?;
-    Ok(Answers::of(&client).await?.shown(&client, style)?)
+async fn fetch_and_render(context: &CommandContext, style: StatusStyle) -> anyhow::Result<String> {
+    let client = DaemonClient::find(context)?;
+    Ok(StatusData::fetch(&client).await?.render(&client, style)?)
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Style {
+struct StatusStyle {
     json: bool,
     terminal: bool,
 }
 
-impl Style {
+impl StatusStyle {
     /// That of stdout now: a terminal may have become another size.
-    fn look(self) -> Look {
-        if self.terminal { Look::of_stdout() } else { Look { width: None, colour: false } }
+    fn text_style(self) -> OutputStyle {
+        if self.terminal { OutputStyle::of_stdout() } else { OutputStyle { width: None, colour: false } }
     }
 
     /// What is written to show `text` in place of what stood there.
@@ -104,7 +104,7 @@ impl Style {
         }
     }
 
-    fn failure(self, error: &anyhow::Error) -> String {
+    fn render_error(self, error: &anyhow::Error) -> String {
         let text = text::line(&format!("{error:#}")).into_owned();
         if self.json { format!("{}\n", serde_json::json!({ "error": text })) } else { format!("{text}\n") }
     }
@@ -112,44 +112,44 @@ impl Style {
 
 /// What the daemon said.
 #[derive(Debug, Serialize)]
-struct Answers {
+struct StatusData {
     browser: Box<RawValue>,
     requests: Box<RawValue>,
 }
 
-impl Answers {
-    async fn of(client: &Client) -> Result<Self, CallError> {
+impl StatusData {
+    async fn fetch(client: &DaemonClient) -> Result<Self, CallError> {
         let browser = client.get("/v1/browser").await?;
         let requests = client.get("/v1/browser/requests?limit=20").await?;
-        Ok(Answers { browser, requests })
+        Ok(StatusData { browser, requests })
     }
 
-    fn shown(&self, client: &Client, style: Style) -> Result<String, CallError> {
+    fn render(&self, client: &DaemonClient, style: StatusStyle) -> Result<String, CallError> {
         if style.json {
             let text = serde_json::to_string(self).expect("JSON serializes");
-            let layout = if style.terminal { Layout::Pretty } else { Layout::Compact };
+            let layout = if style.terminal { JsonLayout::Pretty } else { JsonLayout::Compact };
             return Ok(text::json(&text, layout) + "\n");
         }
-        let (browser, journal) = (client.read(&self.browser)?, client.read(&self.requests)?);
-        Ok(tables::all(&browser, &journal, Clock::System.now_ms(), style.look()))
+        let (browser, journal) = (client.parse(&self.browser)?, client.parse(&self.requests)?);
+        Ok(tables::render_all(&browser, &journal, Clock::System.now_ms(), style.text_style()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::stub::{Stub, json};
+    use crate::cli::stub_daemon::{StubDaemon, json};
 
-    const TEXT: Style = Style { json: false, terminal: false };
+    const TEXT: StatusStyle = StatusStyle { json: false, terminal: false };
 
-    async fn shown(browser: &'static str, journal: &'static str, style: Style) -> Result<String, CallError> {
-        let stub = Stub::new(move |seen| match &*seen.line {
+    async fn shown(browser: &'static str, journal: &'static str, style: StatusStyle) -> Result<String, CallError> {
+        let stub = StubDaemon::new(move |seen| match &*seen.line {
             "GET /v1/browser" => json(200, browser),
             "GET /v1/browser/requests?limit=20" => json(200, journal),
             other => panic!("{other} is not asked"),
         });
-        let client = Client::new(&stub.base, None).unwrap();
-        Answers::of(&client).await?.shown(&client, style)
+        let client = DaemonClient::new(&stub.base, None).unwrap();
+        StatusData::fetch(&client).await?.render(&client, style)
     }
 
     #[actix_rt::test]
@@ -158,7 +158,7 @@ mod tests {
         let journal = r#"{"ok":true,"data":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
         let text = shown(browser, journal, TEXT).await.unwrap();
         assert!(text.contains("firefox-1") && text.contains("r-1") && text.contains("chatgpt"), "{text}");
-        let text = shown(browser, journal, Style { json: true, ..TEXT }).await.unwrap();
+        let text = shown(browser, journal, StatusStyle { json: true, ..TEXT }).await.unwrap();
         let wanted = r#"{"browser":{"bridge":{"clients":[{"client_id":"firefox-1"}]}},"requests":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
         assert_eq!(text, format!("{wanted}\n"));
     }
@@ -174,11 +174,11 @@ mod tests {
 
     #[test]
     fn a_terminal_is_drawn_over_and_a_file_is_not() {
-        assert_eq!(Style { terminal: true, ..TEXT }.frame("a\nb\n"), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
+        assert_eq!(StatusStyle { terminal: true, ..TEXT }.frame("a\nb\n"), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
         assert_eq!(TEXT.frame("a\n"), "a\n\n");
-        assert_eq!(Style { json: true, terminal: true }.frame("{}\n"), "{}\n");
+        assert_eq!(StatusStyle { json: true, terminal: true }.frame("{}\n"), "{}\n");
         let error = anyhow::anyhow!("a\u{1b}\nb");
-        assert_eq!(TEXT.failure(&error), "a\\u{1b}\\nb\n");
-        assert_eq!(Style { json: true, ..TEXT }.failure(&error), "{\"error\":\"a\\\\u{1b}\\\\nb\"}\n");
+        assert_eq!(TEXT.render_error(&error), "a\\u{1b}\\nb\n");
+        assert_eq!(StatusStyle { json: true, ..TEXT }.render_error(&error), "{\"error\":\"a\\\\u{1b}\\\\nb\"}\n");
     }
 }

@@ -14,15 +14,15 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// A longer cell is cut, wherever the table goes.
 const CELL_COLUMNS_MAX: usize = 80;
 /// No column is made narrower than this to fit.
-const COLUMN_MIN: usize = 6;
+const COLUMN_WIDTH_MIN: usize = 6;
 /// Columns of a terminal that does not say how many it has.
-const WIDTH_UNKNOWN: usize = 80;
+const WIDTH_DEFAULT: usize = 80;
 /// Between two columns.
-const GAP: usize = 2;
+const COLUMN_GAP: usize = 2;
 
 /// Where text goes, and so how it may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct OutputStyle {
     /// The terminal's columns; nothing elsewhere.
     pub(super) width: Option<usize>,
     pub(super) colour: bool,
@@ -30,59 +30,59 @@ pub(super) struct Look {
 
 /// What a word means to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(super) enum TextTone {
     /// Nothing.
     Plain,
     /// Head of a table.
-    Head,
+    Heading,
     /// As it should be.
     Good,
     /// Worth a look.
-    Odd,
+    Warning,
     /// Broken.
     Bad,
 }
 
-impl Look {
+impl OutputStyle {
     /// That of a file or a pipe.
     #[cfg(test)]
-    pub(super) const PLAIN: Look = Look { width: None, colour: false };
+    pub(super) const PLAIN: OutputStyle = OutputStyle { width: None, colour: false };
 
     /// That of this process's stdout, now.
     pub(super) fn of_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
-        Look {
-            width: Look::width_of(io::stdout()),
-            colour: colours(terminal, |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned())),
+        OutputStyle {
+            width: OutputStyle::terminal_width(io::stdout()),
+            colour: use_colour(terminal, |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned())),
         }
     }
 
     /// The columns of a stream: nothing where it is no terminal.
-    pub(super) fn width_of(stream: impl IsTerminal + AsFd) -> Option<usize> {
+    pub(super) fn terminal_width(stream: impl IsTerminal + AsFd) -> Option<usize> {
         if !stream.is_terminal() {
             return None;
         }
         let size = rustix::termios::tcgetwinsize(stream).ok();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
         // A terminal that does not say how wide it is wraps somewhere all the same.
-        width.or(Some(WIDTH_UNKNOWN))
+        width.or(Some(WIDTH_DEFAULT))
     }
 
     /// The text in its tone.
-    pub(super) fn toned(self, tone: Tone, text: &str) -> String {
+    pub(super) fn paint(self, tone: TextTone, text: &str) -> String {
         let code = match tone {
-            Tone::Plain => return text.to_owned(),
-            Tone::Head => "1",
-            Tone::Good => "32",
-            Tone::Odd => "33",
-            Tone::Bad => "31",
+            TextTone::Plain => return text.to_owned(),
+            TextTone::Heading => "1",
+            TextTone::Good => "32",
+            TextTone::Warning => "33",
+            TextTone::Bad => "31",
         };
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
 /// Whether there are colours: on a terminal that has some, unless `NO_COLOR` is set to anything.
-pub(super) fn colours(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+pub(super) fn use_colour(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
     terminal
         && variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && variable("TERM").is_none_or(|term| term != "dumb")
@@ -90,13 +90,13 @@ pub(super) fn colours(terminal: bool, variable: impl Fn(&str) -> Option<String>)
 
 /// The head of a column, and what stands in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(super) struct TableColumn {
     title: &'static str,
-    kind: Kind,
+    kind: ColumnKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ColumnKind {
     /// Something to be copied: cut last.
     Id,
     Text,
@@ -104,81 +104,87 @@ enum Kind {
     State,
 }
 
-pub(super) fn id(title: &'static str) -> Column {
-    Column { title, kind: Kind::Id }
+pub(super) fn id_column(title: &'static str) -> TableColumn {
+    TableColumn { title, kind: ColumnKind::Id }
 }
 
-pub(super) fn words(title: &'static str) -> Column {
-    Column { title, kind: Kind::Text }
+pub(super) fn text_column(title: &'static str) -> TableColumn {
+    TableColumn { title, kind: ColumnKind::Text }
 }
 
-pub(super) fn state(title: &'static str) -> Column {
-    Column { title, kind: Kind::State }
+pub(super) fn state_column(title: &'static str) -> TableColumn {
+    TableColumn { title, kind: ColumnKind::State }
 }
 
 /// The tone of a state.
-fn tone(state: &str) -> Tone {
+fn state_tone(state: &str) -> TextTone {
     let first = state.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
     match first {
-        "success" | "fresh" | "closed" => Tone::Good,
-        "stale" | "half" | "queued" | "cancelled" => Tone::Odd,
-        "failure" | "lost" | "open" => Tone::Bad,
-        _ => Tone::Plain,
+        "success" | "fresh" | "closed" => TextTone::Good,
+        "stale" | "half" | "queued" | "cancelled" => TextTone::Warning,
+        "failure" | "lost" | "open" => TextTone::Bad,
+        _ => TextTone::Plain,
     }
 }
 
 /// Columns as wide as their widest cell, two blanks between them, none at the end of a line; on a terminal narrower than
 /// that the widest columns give way, those with ids last.
-pub(super) fn table<const N: usize>(
-    look: Look,
+pub(super) fn render_table<const N: usize>(
+    style: OutputStyle,
     without_rows: &str,
-    head: [Column; N],
+    head: [TableColumn; N],
     rows: Vec<[String; N]>,
 ) -> String {
     if rows.is_empty() {
         return format!("{without_rows}\n");
     }
-    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| cut(&text::line(&cell), CELL_COLUMNS_MAX))).collect();
+    let rows: Vec<_> =
+        rows.into_iter().map(|row| row.map(|cell| truncate(&text::line(&cell), CELL_COLUMNS_MAX))).collect();
     let mut widths = head.map(|column| column.title.width());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.width().max(*width);
         }
     }
-    if let Some(room) = look.width {
-        fit(&mut widths, &head, room);
+    if let Some(room) = style.width {
+        fit_columns(&mut widths, &head, room);
     }
-    let mut out = line(widths, &head.map(|column| column.title.to_owned()), |_, cell| look.toned(Tone::Head, cell));
+    let mut out =
+        render_row(widths, &head.map(|column| column.title.to_owned()), |_, cell| style.paint(TextTone::Heading, cell));
     for row in &rows {
-        out += &line(widths, row, |at, cell| match head[at].kind {
-            Kind::State => look.toned(tone(cell), cell),
-            Kind::Id | Kind::Text => cell.to_owned(),
+        out += &render_row(widths, row, |at, cell| match head[at].kind {
+            ColumnKind::State => style.paint(state_tone(cell), cell),
+            ColumnKind::Id | ColumnKind::Text => cell.to_owned(),
         });
     }
     out
 }
 
 /// Cells cut, painted and padded; the last one is not padded.
-fn line<const N: usize>(widths: [usize; N], cells: &[String; N], paint: impl Fn(usize, &str) -> String) -> String {
+fn render_row<const N: usize>(
+    widths: [usize; N],
+    cells: &[String; N],
+    paint: impl Fn(usize, &str) -> String,
+) -> String {
     let last = cells.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
     let mut out = String::new();
     for (at, (cell, width)) in cells.iter().zip(widths).enumerate().take(last + 1) {
-        let cell = cut(cell, width);
+        let cell = truncate(cell, width);
         let cell = cell.trim_end();
         out += &paint(at, cell);
         if at < last {
-            out += &" ".repeat(width - cell.width() + GAP);
+            out += &" ".repeat(width - cell.width() + COLUMN_GAP);
         }
     }
     out + "\n"
 }
 
 /// Narrows columns until the line has room, or none can give more.
-fn fit<const N: usize>(widths: &mut [usize; N], head: &[Column; N], room: usize) {
-    let too_wide = |widths: &[usize; N]| (widths.iter().sum::<usize>() + GAP * (N - 1)).saturating_sub(room);
+fn fit_columns<const N: usize>(widths: &mut [usize; N], head: &[TableColumn; N], room: usize) {
+    let too_wide = |widths: &[usize; N]| (widths.iter().sum::<usize>() + COLUMN_GAP * (N - 1)).saturating_sub(room);
     for ids_too in [false, true] {
         while too_wide(widths) > 0 {
-            let may = |at: &usize| (ids_too || head[*at].kind != Kind::Id) && widths[*at] > COLUMN_MIN;
+            let may = |at: &usize| (ids_too || head[*at].kind != ColumnKind::Id) && widths[*at] > COLUMN_WIDTH_MIN;
             let Some(widest) = (0..N).filter(may).max_by_key(|at| widths[*at]) else { break };
             widths[widest] -= 1;
         }
@@ -186,7 +192,7 @@ fn fit<const N: usize>(widths: &mut [usize; N], head: &[Column; N], room: usize)
 }
 
 /// At most so many columns of a text; a sign stands for what is left out.
-pub(super) fn cut(cell: &str, columns: usize) -> String {
+pub(super) fn truncate(cell: &str, columns: usize) -> String {
     if cell.width() <= columns {
         return cell.to_owned();
     }
@@ -205,13 +211,13 @@ pub(super) fn cut(cell: &str, columns: usize) -> String {
 mod tests {
     use super::*;
 
-    fn shown(look: Look) -> String {
-        let head = [id("REQUEST"), words("NOTE"), state("STATE")];
+    fn shown(style: OutputStyle) -> String {
+        let head = [id_column("REQUEST"), text_column("NOTE"), state_column("STATE")];
         let rows = vec![
             ["req-1".into(), "a note that is long".into(), "open, next try in 41 s".into()],
             ["req-22".into(), "你好".into(), String::new()],
         ];
-        table(look, "none", head, rows)
+        render_table(style, "none", head, rows)
     }
 
     #[test]
@@ -221,9 +227,9 @@ REQUEST  NOTE                 STATE
 req-1    a note that is long  open, next try in 41 s
 req-22   你好
 ";
-        assert_eq!(shown(Look::PLAIN), wanted);
-        assert_eq!(shown(Look { width: Some(200), colour: false }), wanted);
-        assert_eq!(table::<1>(Look::PLAIN, "none", [id("A")], vec![]), "none\n");
+        assert_eq!(shown(OutputStyle::PLAIN), wanted);
+        assert_eq!(shown(OutputStyle { width: Some(200), colour: false }), wanted);
+        assert_eq!(render_table::<1>(OutputStyle::PLAIN, "none", [id_column("A")], vec![]), "none\n");
     }
 
     #[test]
@@ -233,18 +239,18 @@ REQUEST  NOTE           STATE
 req-1    a note that…   open, next…
 req-22   你好
 ";
-        assert_eq!(shown(Look { width: Some(36), colour: false }), wanted);
+        assert_eq!(shown(OutputStyle { width: Some(36), colour: false }), wanted);
         for width in [1, 10, 20, 36, 50] {
-            let text = shown(Look { width: Some(width), colour: false });
+            let text = shown(OutputStyle { width: Some(width), colour: false });
             let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap();
-            assert!(widest <= width.max(3 * COLUMN_MIN + 2 * GAP), "{width}: {text}");
+            assert!(widest <= width.max(3 * COLUMN_WIDTH_MIN + 2 * COLUMN_GAP), "{width}: {text}");
         }
     }
 
     #[test]
     fn states_and_heads_are_coloured_and_the_widths_stay() {
-        let plain = shown(Look::PLAIN);
-        let coloured = shown(Look { width: None, colour: true });
+        let plain = shown(OutputStyle::PLAIN);
+        let coloured = shown(OutputStyle { width: None, colour: true });
         assert!(coloured.contains("\x1b[31mopen, next try in 41 s\x1b[0m\n"), "{coloured:?}");
         assert!(coloured.starts_with("\x1b[1mREQUEST\x1b[0m  \x1b[1mNOTE\x1b[0m"), "{coloured:?}");
         let bare = ["\x1b[1m", "\x1b[31m", "\x1b[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
@@ -254,7 +260,7 @@ req-22   你好
     #[test]
     fn colours_are_for_terminals_and_for_whoever_does_not_mind() {
         let with = |terminal, name: &'static str, value: &'static str| {
-            colours(terminal, |asked| (asked == name).then(|| value.to_owned()))
+            use_colour(terminal, |asked| (asked == name).then(|| value.to_owned()))
         };
         assert!(with(true, "TERM", "xterm") && with(true, "NO_COLOR", ""));
         assert!(!with(false, "TERM", "xterm") && !with(true, "NO_COLOR", "1") && !with(true, "TERM", "dumb"));
@@ -262,10 +268,10 @@ req-22   你好
 
     #[test]
     fn a_cut_never_splits_a_wide_sign() {
-        assert_eq!(cut("你好你好", 5), "你好…");
-        assert_eq!(cut("你好你好", 4), "你…");
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("abcd", 3), "ab…");
-        assert_eq!(cut("ab", 0), "…");
+        assert_eq!(truncate("你好你好", 5), "你好…");
+        assert_eq!(truncate("你好你好", 4), "你…");
+        assert_eq!(truncate("abc", 3), "abc");
+        assert_eq!(truncate("abcd", 3), "ab…");
+        assert_eq!(truncate("ab", 0), "…");
     }
 }

@@ -10,7 +10,7 @@
 //!    └───────────── how writing ended ─────────────────┘
 //! ```
 
-use super::{passage, table::Look, text};
+use super::{line_wrap, table::OutputStyle, text};
 use futures_util::stream::{self, Stream};
 use rustix::termios::{QueueSelector, tcflush};
 use std::{
@@ -27,10 +27,10 @@ use tokio::{
 const PENDING_MAX: usize = 16;
 
 /// Most bytes of an answer to a question.
-const ANSWER_BYTES_MAX: u64 = 256;
+const REPLY_BYTES_MAX: u64 = 256;
 
 /// What is written of a text: all of it, or what may reach a terminal.
-fn guarded(text: &str, is_terminal: bool) -> Cow<'_, str> {
+fn guard(text: &str, is_terminal: bool) -> Cow<'_, str> {
     if is_terminal { text::guarded(text) } else { Cow::Borrowed(text) }
 }
 
@@ -41,7 +41,7 @@ fn guarded(text: &str, is_terminal: bool) -> Cow<'_, str> {
 /// It cannot be written.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    let shown = guarded(text, stdout.is_terminal());
+    let shown = guard(text, stdout.is_terminal());
     stdout.write_all(shown.as_bytes())?;
     stdout.flush()
 }
@@ -52,31 +52,31 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 ///
 /// They cannot be written.
 pub(crate) fn print_lines(text: &str) -> io::Result<()> {
-    print(&passage::fitted(text, Look::width_of(io::stdout())))
+    print(&line_wrap::wrap_lines(text, OutputStyle::terminal_width(io::stdout())))
 }
 
 /// Writes a line to stderr, whatever is in it; what cannot be written there is lost.
-pub(crate) fn complain(line: &str) {
-    let line = passage::wrapped("", &text::line(line), Look::width_of(io::stderr()));
+pub(crate) fn print_error(line: &str) {
+    let line = line_wrap::wrap_line("", &text::line(line), OutputStyle::terminal_width(io::stderr()));
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// A person who is shown something and asked.
-pub(crate) trait Person {
+pub(crate) trait ConfirmationPrompt {
     /// Whether there is one: what is shown is seen, and what is typed is theirs.
-    fn is_there(&self) -> bool;
+    fn is_interactive(&self) -> bool;
     /// Shows a text.
     fn show(&mut self, text: &str) -> io::Result<()>;
     /// Shows a text and asks a question about it; anything but a yes that is written then is a no.
-    fn says_yes(&mut self, text: &str, question: &str) -> io::Result<bool>;
+    fn confirm(&mut self, text: &str, question: &str) -> io::Result<bool>;
 }
 
 /// The person at this terminal.
 #[derive(Debug)]
-pub(crate) struct AtTerminal;
+pub(crate) struct TerminalPrompt;
 
-impl Person for AtTerminal {
-    fn is_there(&self) -> bool {
+impl ConfirmationPrompt for TerminalPrompt {
+    fn is_interactive(&self) -> bool {
         io::stdin().is_terminal() && io::stdout().is_terminal()
     }
 
@@ -84,12 +84,12 @@ impl Person for AtTerminal {
         print(text)
     }
 
-    fn says_yes(&mut self, text: &str, question: &str) -> io::Result<bool> {
+    fn confirm(&mut self, text: &str, question: &str) -> io::Result<bool> {
         // What was typed before it was shown was not meant by it.
         tcflush(io::stdin(), QueueSelector::IFlush)?;
         print(&format!("{text}\n{question} [y/N] "))?;
         let mut answer = Vec::new();
-        io::stdin().lock().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut answer)?;
+        io::stdin().lock().take(REPLY_BYTES_MAX).read_until(b'\n', &mut answer)?;
         if !answer.ends_with(b"\n") {
             // The terminal was closed, and the cursor still stands behind the question.
             print("\n")?;
@@ -104,7 +104,7 @@ fn is_yes(answer: &[u8]) -> bool {
 }
 
 /// Where lines are drawn over one another, beside stdout.
-pub(crate) fn drawing() -> impl Write {
+pub(crate) fn stderr_writer() -> impl Write {
     io::stderr()
 }
 
@@ -150,25 +150,25 @@ impl Printer {
     /// An earlier text could not be written; nothing is printed any more.
     pub(crate) async fn print(&mut self, text: impl Into<String>) -> io::Result<()> {
         let text = text.into();
-        let text = match guarded(&text, self.is_terminal) {
+        let text = match guard(&text, self.is_terminal) {
             Cow::Owned(shown) => shown,
             Cow::Borrowed(_) => text,
         };
-        self.draw(text).await
+        self.print_raw(text).await
     }
 
     /// The same for what moves the cursor: a picture of our own, whose texts were guarded before.
-    pub(crate) async fn draw(&mut self, text: String) -> io::Result<()> {
+    pub(crate) async fn print_raw(&mut self, text: String) -> io::Result<()> {
         if text.is_empty() || self.texts.send(text).await.is_ok() {
             return Ok(());
         }
-        Err(self.broken().await)
+        Err(self.wait_for_failure().await)
     }
 
     /// Waits until nothing can be printed any more; answers why.
-    pub(crate) async fn broken(&mut self) -> io::Error {
+    pub(crate) async fn wait_for_failure(&mut self) -> io::Error {
         self.texts.closed().await;
-        self.reason().await.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
+        self.write_result().await.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Waits until everything is written.
@@ -178,10 +178,10 @@ impl Printer {
     /// Not everything could be.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
         drop(std::mem::replace(&mut self.texts, mpsc::channel(1).0));
-        self.reason().await
+        self.write_result().await
     }
 
-    async fn reason(&mut self) -> io::Result<()> {
+    async fn write_result(&mut self) -> io::Result<()> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         self.ended.take().ok_or_else(gone)?.await.map_err(|_| gone())?
     }
@@ -192,7 +192,7 @@ impl Printer {
 /// # Errors
 ///
 /// The system does not let us listen to the signal.
-pub(crate) fn presses() -> io::Result<impl Stream<Item = ()> + Unpin> {
+pub(crate) fn interrupts() -> io::Result<impl Stream<Item = ()> + Unpin> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(stream::poll_fn(move |cx| interrupt.poll_recv(cx)))
 }
@@ -204,16 +204,16 @@ pub(crate) mod testing {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// Keeps what is printed; refuses it beyond `room` bytes as a closed pipe does.
+    /// Keeps what is printed; refuses it beyond `capacity` bytes as a closed pipe does.
     #[derive(Clone)]
-    pub(crate) struct Paper {
+    pub(crate) struct CapturedOutput {
         text: Arc<Mutex<Vec<u8>>>,
-        room: usize,
+        capacity: usize,
     }
 
-    impl Paper {
-        pub(crate) fn new(room: usize) -> Self {
-            Paper { text: Arc::default(), room }
+    impl CapturedOutput {
+        pub(crate) fn new(capacity: usize) -> Self {
+            CapturedOutput { text: Arc::default(), capacity }
         }
 
         pub(crate) fn text(&self) -> String {
@@ -221,10 +221,10 @@ pub(crate) mod testing {
         }
     }
 
-    impl Write for Paper {
+    impl Write for CapturedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let mut text = self.text.lock().unwrap();
-            if text.len() + bytes.len() > self.room {
+            if text.len() + bytes.len() > self.capacity {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             text.extend_from_slice(bytes);
@@ -239,17 +239,17 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::{testing::Paper, *};
+    use super::{testing::CapturedOutput, *};
 
     #[actix_rt::test]
     async fn texts_are_printed_in_order() {
-        let paper = Paper::new(100);
-        let mut printer = Printer::new(paper.clone());
+        let output = CapturedOutput::new(100);
+        let mut printer = Printer::new(output.clone());
         for text in ["one ", "", "two ", "three"] {
             printer.print(text).await.unwrap();
         }
         printer.finish().await.unwrap();
-        assert_eq!(paper.text(), "one two three");
+        assert_eq!(output.text(), "one two three");
     }
 
     #[test]
@@ -264,16 +264,16 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_what_is_guarded_and_a_file_the_bytes() {
-        assert_eq!(guarded("\x1b[2J\n", true), "\\u{1b}[2J\n");
-        assert_eq!(guarded("\x1b[2J\n", false), "\x1b[2J\n");
+        assert_eq!(guard("\x1b[2J\n", true), "\\u{1b}[2J\n");
+        assert_eq!(guard("\x1b[2J\n", false), "\x1b[2J\n");
     }
 
     #[actix_rt::test]
     async fn a_reader_that_left_is_noticed() {
-        let mut printer = Printer::new(Paper::new(3));
+        let mut printer = Printer::new(CapturedOutput::new(3));
         printer.print("abc").await.unwrap();
         printer.print("d").await.unwrap();
-        assert_eq!(printer.broken().await.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(printer.wait_for_failure().await.kind(), io::ErrorKind::BrokenPipe);
         assert!(printer.print("e").await.is_err() && printer.finish().await.is_err(), "and it stays so");
     }
 }

@@ -4,19 +4,19 @@
 mod tests;
 
 use super::{
-    Context,
-    client::{CallError, Client},
+    CommandContext,
+    client::{CallError, DaemonClient},
 };
 use crate::{
-    config::Origin,
-    state_folder::{self, Daemon, FindError},
+    config::ValueOrigin,
+    state_folder::{self, DaemonInfo, FindDaemonError},
 };
 use anyhow::bail;
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
 /// A question that takes the token and costs the daemon next to nothing.
-const PROBE: &str = "/v1/browser/messages?limit=1";
+const PROBE_PATH: &str = "/v1/browser/messages?limit=1";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -30,7 +30,7 @@ A running daemon takes a new token at once, and forgets the sessions of its stat
 folder is rotated here; one of the configuration is changed where it stands.
 
 Exit codes: 0 said or rotated; 1 it cannot be rotated, or the running daemon goes by another one.")]
-pub(super) struct Arguments {
+pub(super) struct TokenArguments {
     /// Put a new token in the place of the old one.
     #[arg(long)]
     rotate: bool,
@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 /// Where the token is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
-enum Place {
+enum TokenLocation {
     /// In the configuration itself.
     Configuration {
         /// What of the configuration names it.
@@ -61,36 +61,36 @@ enum Place {
     },
 }
 
-impl Place {
-    fn of(context: &Context) -> Self {
+impl TokenLocation {
+    fn of(context: &CommandContext) -> Self {
         let auth = &context.config.auth;
         let origin = |key: &str| context.origins.of(key).to_string();
         match (&auth.token, &auth.token_file) {
-            (Some(_), _) => Place::Configuration { origin: origin("auth.token") },
-            (None, Some(path)) => Place::TokenFile { path: path.clone(), origin: origin("auth.token_file") },
+            (Some(_), _) => TokenLocation::Configuration { origin: origin("auth.token") },
+            (None, Some(path)) => TokenLocation::TokenFile { path: path.clone(), origin: origin("auth.token_file") },
             (None, None) => {
                 let path = state_folder::token_file(&context.state_dir);
                 let exists = path.exists();
-                Place::StateFolder { path, exists }
+                TokenLocation::StateFolder { path, exists }
             }
         }
     }
 
     fn path(&self) -> Option<&PathBuf> {
         match self {
-            Place::Configuration { .. } => None,
-            Place::TokenFile { path, .. } | Place::StateFolder { path, .. } => Some(path),
+            TokenLocation::Configuration { .. } => None,
+            TokenLocation::TokenFile { path, .. } | TokenLocation::StateFolder { path, .. } => Some(path),
         }
     }
 
-    fn said(&self) -> String {
+    fn describe(&self) -> String {
         match self {
-            Place::Configuration { origin } => format!("the token is auth.token, from {origin}"),
-            Place::TokenFile { path, origin } => {
+            TokenLocation::Configuration { origin } => format!("the token is auth.token, from {origin}"),
+            TokenLocation::TokenFile { path, origin } => {
                 format!("the token is in {} (auth.token_file, from {origin})", path.display())
             }
-            Place::StateFolder { path, exists: true } => format!("the token is in {}", path.display()),
-            Place::StateFolder { path, exists: false } => {
+            TokenLocation::StateFolder { path, exists: true } => format!("the token is in {}", path.display()),
+            TokenLocation::StateFolder { path, exists: false } => {
                 format!("there is no token yet; the daemon makes one in {} at its first start", path.display())
             }
         }
@@ -100,7 +100,7 @@ impl Place {
 /// What a running daemon makes of a new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Reception {
+enum RotationResult {
     /// It goes by it.
     Taken,
     /// None runs; the next one reads it.
@@ -110,78 +110,80 @@ enum Reception {
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct TokenReport {
     #[serde(flatten)]
-    place: Place,
+    place: TokenLocation,
     rotated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    daemon: Option<Reception>,
+    daemon: Option<RotationResult>,
 }
 
 /// Prints where it is, and what became of it, to stdout.
-pub(super) fn run(context: Context, arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let place = Place::of(&context);
+pub(super) fn run(context: CommandContext, arguments: TokenArguments) -> anyhow::Result<ExitCode> {
+    let place = TokenLocation::of(&context);
     if arguments.path {
-        let Some(path) = place.path() else { bail!("{}; no file holds it", place.said()) };
-        return super::say(&format!("{}\n", path.display()));
+        let Some(path) = place.path() else { bail!("{}; no file holds it", place.describe()) };
+        return super::print(&format!("{}\n", path.display()));
     }
     let daemon = if arguments.rotate { Some(rotate(&context, &place)?) } else { None };
-    let place = Place::of(&context);
+    let place = TokenLocation::of(&context);
     let text = if arguments.json {
-        let shown = Shown { place, rotated: daemon.is_some(), daemon };
+        let shown = TokenReport { place, rotated: daemon.is_some(), daemon };
         serde_json::to_string_pretty(&shown).expect("texts serialize")
     } else {
-        daemon.map_or_else(|| place.said(), |taken| rotated(&place, taken))
+        daemon.map_or_else(|| place.describe(), |taken| describe_rotation(&place, taken))
     };
-    let said = super::say(&format!("{text}\n"))?;
-    Ok(if daemon == Some(Reception::Refused) { ExitCode::FAILURE } else { said })
+    let said = super::print(&format!("{text}\n"))?;
+    Ok(if daemon == Some(RotationResult::Refused) { ExitCode::FAILURE } else { said })
 }
 
-fn rotated(place: &Place, taken: Reception) -> String {
+fn describe_rotation(place: &TokenLocation, taken: RotationResult) -> String {
     let daemon = match taken {
-        Reception::Taken => "the running daemon goes by it already, and forgot the sessions of its status page",
-        Reception::NotRunning => "no daemon is running; the next one takes it",
-        Reception::Refused => {
+        RotationResult::Taken => "the running daemon goes by it already, and forgot the sessions of its status page",
+        RotationResult::NotRunning => "no daemon is running; the next one takes it",
+        RotationResult::Refused => {
             "the running daemon goes by another one, of a configuration that is not in force here: restart it, or \
              change its token there"
         }
     };
-    format!("{}, and it is a new one\n{daemon}", place.said())
+    format!("{}, and it is a new one\n{daemon}", place.describe())
 }
 
-fn rotate(context: &Context, place: &Place) -> anyhow::Result<Reception> {
+fn rotate(context: &CommandContext, place: &TokenLocation) -> anyhow::Result<RotationResult> {
     match place {
-        Place::Configuration { origin } if *origin == Origin::Variable("BAA_SHARED_TOKEN".into()).to_string() => {
+        TokenLocation::Configuration { origin }
+            if *origin == ValueOrigin::Variable("BAA_SHARED_TOKEN".into()).to_string() =>
+        {
             bail!("the token comes from {origin}, which is not changed here: set another one where it is set")
         }
-        Place::Configuration { origin } => {
+        TokenLocation::Configuration { origin } => {
             bail!(
                 "the token is auth.token, from {origin}, which is not changed here: write another one there, and restart"
             )
         }
-        Place::TokenFile { path, origin } => bail!(
+        TokenLocation::TokenFile { path, origin } => bail!(
             "the token is in {}, which {origin} names and which is not changed here: write another one into it; a \
              running daemon takes it at once",
             path.display()
         ),
-        Place::StateFolder { .. } => {}
+        TokenLocation::StateFolder { .. } => {}
     }
     state_folder::prepare(&context.state_dir)?;
     state_folder::rotate_token(&context.state_dir)?;
-    match Daemon::find(&context.state_dir) {
-        Err(FindError::NotRunning(_)) => Ok(Reception::NotRunning),
+    match DaemonInfo::find(&context.state_dir) {
+        Err(FindDaemonError::NotRunning(_)) => Ok(RotationResult::NotRunning),
         Err(error) => Err(error.into()),
-        Ok(_) => actix::System::new().block_on(async { Ok(taken(&Client::find(context)?).await?) }),
+        Ok(_) => actix::System::new().block_on(async { Ok(show_new_token(&DaemonClient::find(context)?).await?) }),
     }
 }
 
 /// Shows the daemon the new token, upon which it forgets the old one and what came of it.
-async fn taken(client: &Client) -> Result<Reception, CallError> {
-    match client.get(PROBE).await {
-        Ok(_) => Ok(Reception::Taken),
-        Err(CallError::Refused(refused)) if matches!(refused.status, 401 | 429) => Ok(Reception::Refused),
+async fn show_new_token(client: &DaemonClient) -> Result<RotationResult, CallError> {
+    match client.get(PROBE_PATH).await {
+        Ok(_) => Ok(RotationResult::Taken),
+        Err(CallError::Refused(refused)) if matches!(refused.status, 401 | 429) => Ok(RotationResult::Refused),
         // Whatever else is wrong with the daemon, the token was right.
-        Err(CallError::Refused(_)) => Ok(Reception::Taken),
+        Err(CallError::Refused(_)) => Ok(RotationResult::Taken),
         Err(error) => Err(error),
     }
 }

@@ -5,38 +5,38 @@
 //! settings say.
 
 mod call;
-mod place;
 pub mod settings;
+mod upstream_path;
 
-pub use call::{Answer, CallError};
-pub use place::Place;
+pub use call::{CodexCallError, CodexResponse};
+pub use upstream_path::UpstreamPath;
 
-use settings::Codex;
+use settings::CodexSettings;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
 
 /// One configured codexd.
 #[derive(Debug)]
-pub struct Codexd {
+pub struct CodexdClient {
     /// Its address without a slash at the end.
     base: String,
     timeout: Duration,
     response_bytes_max: usize,
     /// One permit for each call that may be under way.
-    free: Semaphore,
+    permits: Semaphore,
 }
 
-impl Codexd {
+impl CodexdClient {
     /// The codexd of the settings; nothing when they name none.
-    pub fn new(settings: &Codex) -> Option<Self> {
+    pub fn new(settings: &CodexSettings) -> Option<Self> {
         // An address that cannot be read did not pass the check of the settings.
         let base = Url::parse(settings.base_url.as_deref()?).ok()?;
-        Some(Codexd {
+        Some(CodexdClient {
             base: base.as_str().trim_end_matches('/').to_owned(),
             timeout: Duration::from_millis(settings.timeout_ms),
             response_bytes_max: settings.max_response_bytes,
-            free: Semaphore::new(settings.max_calls),
+            permits: Semaphore::new(settings.max_calls),
         })
     }
 

@@ -1,11 +1,11 @@
 //! Section `codex`: where codexd is and what a call of it may take.
 
-use crate::config::section::{Faults, blank, settings};
+use crate::config::section::{ValidationErrors, blank, settings};
 use url::Url;
 
 settings! {
     /// The codexd to which `/v1/codex` leads.
-    Codex {
+    CodexSettings {
         /// Its `http://` address; empty = none.
         #[serde(with = "blank")]
         base_url: Option<String> = None,
@@ -18,20 +18,20 @@ settings! {
     }
 }
 
-impl Codex {
+impl CodexSettings {
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
-        faults.duration("timeout_ms", self.timeout_ms);
-        faults.bytes("max_response_bytes", self.max_response_bytes, 1);
-        faults.range("max_calls", self.max_calls as u64, 1, 65_536);
+    pub fn validate(&self, errors: &mut ValidationErrors) {
+        errors.duration("timeout_ms", self.timeout_ms);
+        errors.bytes("max_response_bytes", self.max_response_bytes, 1);
+        errors.range("max_calls", self.max_calls as u64, 1, 65_536);
         let Some(text) = &self.base_url else { return };
         match Url::parse(text) {
             // The text is not repeated: it may hold a password.
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                faults.add("base_url", "must not hold a user or password");
+                errors.add("base_url", "must not hold a user or password");
             }
             Ok(url) if url.scheme() == "http" && url.has_host() && url.query().or(url.fragment()).is_none() => {}
-            _ => faults.add("base_url", "must be an http:// address, such as http://127.0.0.1:4319"),
+            _ => errors.add("base_url", "must be an http:// address, such as http://127.0.0.1:4319"),
         }
     }
 }
@@ -39,7 +39,7 @@ impl Codex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
     #[test]
     fn codex_is_an_http_address() {
@@ -51,18 +51,18 @@ mod tests {
             ("http://u:p@x", 1),
             ("http://x/?q", 1),
         ] {
-            let codex = Codex { base_url: Some(text.into()), ..Codex::default() };
-            let found = faults_of(|faults| codex.validate(faults));
+            let codex = CodexSettings { base_url: Some(text.into()), ..CodexSettings::default() };
+            let found = validation_errors(|errors| codex.validate(errors));
             assert!(found.len() == faulty && !found.iter().any(|fault| fault.contains("u:p")), "{text}: {found:?}");
         }
     }
 
     #[test]
     fn zeros_and_absurd_values_are_faults() {
-        let none = Codex { timeout_ms: 0, max_response_bytes: 0, max_calls: 0, ..Codex::default() };
-        let far = Codex { timeout_ms: u64::MAX, max_calls: usize::MAX, ..Codex::default() };
-        assert_eq!(faults_of(|faults| none.validate(faults)).len(), 3);
-        assert_eq!(faults_of(|faults| far.validate(faults)).len(), 2);
-        assert_eq!(faults_of(|faults| Codex::default().validate(faults)), [""; 0]);
+        let none = CodexSettings { timeout_ms: 0, max_response_bytes: 0, max_calls: 0, ..CodexSettings::default() };
+        let far = CodexSettings { timeout_ms: u64::MAX, max_calls: usize::MAX, ..CodexSettings::default() };
+        assert_eq!(validation_errors(|errors| none.validate(errors)).len(), 3);
+        assert_eq!(validation_errors(|errors| far.validate(errors)).len(), 2);
+        assert_eq!(validation_errors(|errors| CodexSettings::default().validate(errors)), [""; 0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Config,
-    layers::{Origin, Origins},
+    layers::{ValueOrigin, ValueOrigins},
     path::dotted,
 };
 use serde_json::json;
@@ -51,7 +51,7 @@ fn collect(key: &mut Vec<String>, value: Value, found: &mut Vec<(String, Value)>
 }
 
 /// One line for each value, which a TOML file could hold: `key = value  # origin`.
-pub fn text(config: &Config, origins: &Origins) -> String {
+pub fn text(config: &Config, origins: &ValueOrigins) -> String {
     leaves(config).into_iter().fold(String::new(), |mut text, (key, value)| {
         let origin = origins.of(&key).to_string().replace(char::is_control, " ");
         writeln!(text, "{key} = {value}  # {origin}").expect("a String takes everything");
@@ -60,15 +60,15 @@ pub fn text(config: &Config, origins: &Origins) -> String {
 }
 
 /// The same as a JSON object: key to `{value, origin, source}`.
-pub fn json(config: &Config, origins: &Origins) -> serde_json::Value {
+pub fn json(config: &Config, origins: &ValueOrigins) -> serde_json::Value {
     let entry = |(key, value): (String, Value)| {
         let origin = origins.of(&key);
         let (kind, source) = match origin {
-            Origin::Default => ("default", None),
-            Origin::File(path) => ("file", Some(path.display().to_string())),
-            Origin::Variable(name) => ("environment", Some(name.to_string())),
-            Origin::Option(name) => ("option", Some((*name).to_owned())),
-            Origin::Implied(because) => ("implied", Some((*because).to_owned())),
+            ValueOrigin::Default => ("default", None),
+            ValueOrigin::File(path) => ("file", Some(path.display().to_string())),
+            ValueOrigin::Variable(name) => ("environment", Some(name.to_string())),
+            ValueOrigin::Option(name) => ("option", Some((*name).to_owned())),
+            ValueOrigin::Implied(because) => ("implied", Some((*because).to_owned())),
         };
         (key, json!({ "value": value, "origin": kind, "source": source }))
     };

@@ -4,9 +4,9 @@
 //! other. The sections' own structs are the schema; there is no second one.
 
 use super::{
-    Config, Faults, Options, Sources,
-    path::{Shape, Unknown, dotted, shape},
-    section::Found,
+    Config, ConfigOptions, ConfigSources, ValidationErrors,
+    path::{KeyShape, UnknownKey, dotted, shape},
+    section::ValidationError,
 };
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 use toml::{Table, Value};
@@ -15,7 +15,7 @@ mod environment;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// Built in.
     Default,
     /// A file.
@@ -28,30 +28,30 @@ pub enum Origin {
     Implied(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(path) => write!(f, "{}", path.display()),
-            Origin::Variable(name) => write!(f, "environment variable {name}"),
-            Origin::Option(name) => write!(f, "option {name}"),
-            Origin::Implied(key) => write!(f, "implied by {key}"),
+            ValueOrigin::Default => f.write_str("default"),
+            ValueOrigin::File(path) => write!(f, "{}", path.display()),
+            ValueOrigin::Variable(name) => write!(f, "environment variable {name}"),
+            ValueOrigin::Option(name) => write!(f, "option {name}"),
+            ValueOrigin::Implied(key) => write!(f, "implied by {key}"),
         }
     }
 }
 
 /// One thing that is wrong with a configuration; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ConfigError {
     /// Where the value came from.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
     /// Its key; nothing when the source as a whole is wrong.
     pub key: Option<String>,
     /// Why it cannot be.
     pub reason: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line for each fault, whatever stands in a key or a value.
         let line = match &self.key {
@@ -64,17 +64,17 @@ impl fmt::Display for Fault {
 
 /// The origin of every value that is not a default, by its key.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Origins(BTreeMap<String, Origin>);
+pub struct ValueOrigins(BTreeMap<String, ValueOrigin>);
 
-impl Origins {
+impl ValueOrigins {
     /// Where the value of `key` came from.
-    pub fn of(&self, key: &str) -> &Origin {
-        self.0.get(key).unwrap_or(&Origin::Default)
+    pub fn of(&self, key: &str) -> &ValueOrigin {
+        self.0.get(key).unwrap_or(&ValueOrigin::Default)
     }
 
     /// Who is to blame for `key`: its own origin, else that of the `other` it clashes with, else that of what stands
     /// below or beside it.
-    fn blamed(&self, key: &str, other: Option<&str>) -> &Origin {
+    fn origin_of_error(&self, key: &str, other: Option<&str>) -> &ValueOrigin {
         if let Some(origin) = self.0.get(key).or_else(|| self.0.get(other?)) {
             return origin;
         }
@@ -87,7 +87,7 @@ impl Origins {
             }
             match place.rsplit_once('.') {
                 Some((parent, _)) => place = parent,
-                None => return &Origin::Default,
+                None => return &ValueOrigin::Default,
             }
         }
     }
@@ -95,64 +95,64 @@ impl Origins {
 
 /// A configuration without fault.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The values.
     pub config: Config,
     /// Where they came from.
-    pub origins: Origins,
+    pub origins: ValueOrigins,
     /// What a person should know of where they stand.
-    pub cautions: Vec<Fault>,
+    pub warnings: Vec<ConfigError>,
 }
 
 /// Puts the sources together; every fault is found, not only the first.
-pub fn load(sources: &Sources) -> Result<Loaded, Vec<Fault>> {
-    let mut merge = Merge::new();
+pub fn load(sources: &ConfigSources) -> Result<LoadedConfig, Vec<ConfigError>> {
+    let mut merge = LayerMerge::new();
     for (path, text) in &sources.files {
-        merge.file(path, text);
+        merge.add_file(path, text);
     }
-    environment::lay(&mut merge, &sources.environment);
-    merge.options(&sources.options);
-    let Loaded { mut config, origins, .. } = merge.finish(&sources.host_name)?;
+    environment::apply(&mut merge, &sources.environment);
+    merge.add_options(&sources.options);
+    let LoadedConfig { mut config, origins, .. } = merge.finish(&sources.host_name)?;
     config.files = sources.files.iter().map(|(path, _)| path.clone()).collect();
-    Ok(Loaded { config, origins, cautions: sources.cautions.clone() })
+    Ok(LoadedConfig { config, origins, warnings: sources.warnings.clone() })
 }
 
 /// A configuration while its layers are laid on.
-struct Merge {
+struct LayerMerge {
     /// The defaults: the shape of every key.
     defaults: Table,
     /// What was accepted so far.
     table: Table,
     config: Config,
-    origins: BTreeMap<String, Origin>,
-    faults: Vec<Fault>,
+    origins: BTreeMap<String, ValueOrigin>,
+    errors: Vec<ConfigError>,
 }
 
-impl Merge {
+impl LayerMerge {
     fn new() -> Self {
         let config = Config::default();
         let defaults = Table::try_from(&config).expect("the sections are tables and have values of TOML's types");
-        Merge { table: defaults.clone(), defaults, config, origins: BTreeMap::new(), faults: Vec::new() }
+        LayerMerge { table: defaults.clone(), defaults, config, origins: BTreeMap::new(), errors: Vec::new() }
     }
 
-    fn fault(&mut self, origin: &Origin, key: impl Into<Option<String>>, reason: impl Into<String>) {
-        self.faults.push(Fault { origin: origin.clone(), key: key.into(), reason: reason.into() });
+    fn add_error(&mut self, origin: &ValueOrigin, key: impl Into<Option<String>>, reason: impl Into<String>) {
+        self.errors.push(ConfigError { origin: origin.clone(), key: key.into(), reason: reason.into() });
     }
 
-    fn file(&mut self, path: &Path, text: &str) {
-        let origin = Origin::File(Arc::from(path));
+    fn add_file(&mut self, path: &Path, text: &str) {
+        let origin = ValueOrigin::File(Arc::from(path));
         match text.parse::<Table>() {
-            Ok(table) => self.tree(&origin, &mut Vec::new(), table),
+            Ok(table) => self.set_table(&origin, &mut Vec::new(), table),
             Err(error) => {
                 // Only the message: the whole error shows the line, which may hold the token.
                 let before = error.span().map(|span| &text[..span.start.min(text.len())]);
                 let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
-                self.fault(&origin, None, format!("{}{}", line.unwrap_or_default(), error.message()));
+                self.add_error(&origin, None, format!("{}{}", line.unwrap_or_default(), error.message()));
             }
         }
     }
 
-    fn options(&mut self, options: &Options) {
+    fn add_options(&mut self, options: &ConfigOptions) {
         let format = options.log_format.map(|format| Value::try_from(format).expect("a format is a text"));
         for (option, key, value) in [
             ("--listen", ["server", "listen"], options.listen.as_deref().map(Value::from)),
@@ -160,82 +160,82 @@ impl Merge {
             ("--log-format", ["log", "format"], format),
         ] {
             if let Some(value) = value {
-                self.lay(&Origin::Option(option), &key.map(String::from), value);
+                self.set_value(&ValueOrigin::Option(option), &key.map(String::from), value);
             }
         }
     }
 
     /// Lays on every value of a table that stands at `key`.
-    fn tree(&mut self, origin: &Origin, key: &mut Vec<String>, table: Table) {
+    fn set_table(&mut self, origin: &ValueOrigin, key: &mut Vec<String>, table: Table) {
         for (name, value) in table {
             key.push(name);
             match (value, shape(&self.defaults, key)) {
                 // Descends as far as the settings have tables; an empty one may still have an unknown name.
-                (Value::Table(inner), Ok(Shape::Table)) if !inner.is_empty() => self.tree(origin, key, inner),
-                (value, _) => self.lay(origin, key, value),
+                (Value::Table(inner), Ok(KeyShape::Table)) if !inner.is_empty() => self.set_table(origin, key, inner),
+                (value, _) => self.set_value(origin, key, value),
             }
             key.pop();
         }
     }
 
     /// Lays on one value, if it can be.
-    fn lay(&mut self, origin: &Origin, key: &[String], value: Value) {
+    fn set_value(&mut self, origin: &ValueOrigin, key: &[String], value: Value) {
         let name = dotted(key);
         let expected = match shape(&self.defaults, key) {
-            Ok(Shape::Leaf(default)) => default.type_str(),
-            Ok(Shape::Table) => "table",
-            Err(unknown) => return self.fault(origin, name, not_known(&unknown)),
+            Ok(KeyShape::Leaf(default)) => default.type_str(),
+            Ok(KeyShape::Table) => "table",
+            Err(unknown) => return self.add_error(origin, name, unknown_key_text(&unknown)),
         };
         // Never with the value itself: it may be a token.
         if value.type_str() != expected {
-            return self.fault(origin, name, format!("must be {}", in_words(expected)));
+            return self.add_error(origin, name, format!("must be {}", type_text(expected)));
         }
         let mut table = self.table.clone();
-        put(&mut table, key, value);
+        insert_at(&mut table, key, value);
         match table.clone().try_into::<Config>() {
             Ok(config) => (self.table, self.config) = (table, config),
-            Err(error) => return self.fault(origin, name, plain(error.message())),
+            Err(error) => return self.add_error(origin, name, plain_serde_text(error.message())),
         }
         self.origins.insert(name, origin.clone());
         self.choose_token(origin, key);
     }
 
     /// A token from a later source takes the place of an earlier one's file, and the other way round.
-    fn choose_token(&mut self, origin: &Origin, key: &[String]) {
+    fn choose_token(&mut self, origin: &ValueOrigin, key: &[String]) {
         let other = match key {
             [section, key] if section == "auth" && key == "token" => "token_file",
             [section, key] if section == "auth" && key == "token_file" => "token",
             _ => return,
         };
         if self.origins.get(&format!("auth.{other}")).is_some_and(|earlier| earlier != origin) {
-            put(&mut self.table, &["auth".into(), other.into()], Value::from(""));
+            insert_at(&mut self.table, &["auth".into(), other.into()], Value::from(""));
             self.config = self.table.clone().try_into().expect("an empty text stands for none");
             self.origins.remove(&format!("auth.{other}"));
         }
     }
 
-    fn finish(mut self, host_name: &str) -> Result<Loaded, Vec<Fault>> {
-        let mut faults = Faults::default();
-        self.config.validate(&mut faults);
-        let mut origins = Origins(self.origins);
-        for Found { key, reason, other } in faults.found() {
-            let origin = origins.blamed(key, other.as_deref()).clone();
+    fn finish(mut self, host_name: &str) -> Result<LoadedConfig, Vec<ConfigError>> {
+        let mut errors = ValidationErrors::default();
+        self.config.validate(&mut errors);
+        let mut origins = ValueOrigins(self.origins);
+        for ValidationError { key, reason, other } in errors.errors() {
+            let origin = origins.origin_of_error(key, other.as_deref()).clone();
             let hint = environment::hint(&origin, key);
-            self.faults.push(Fault { origin, key: Some(key.clone()), reason: format!("{reason}{hint}") });
+            self.errors.push(ConfigError { origin, key: Some(key.clone()), reason: format!("{reason}{hint}") });
         }
-        if !self.faults.is_empty() {
-            return Err(self.faults);
+        if !self.errors.is_empty() {
+            return Err(self.errors);
         }
-        let trust_is_default = origins.of("auth.local_trust") == &Origin::Default;
-        if let Some((key, because)) = self.config.settle(host_name, trust_is_default) {
-            origins.0.insert(key.to_owned(), Origin::Implied(because));
+        let trust_is_default = origins.of("auth.local_trust") == &ValueOrigin::Default;
+        if let Some((key, because)) = self.config.apply_implications(host_name, trust_is_default) {
+            origins.0.insert(key.to_owned(), ValueOrigin::Implied(because));
         }
-        Ok(Loaded { config: self.config, origins, cautions: Vec::new() })
+        Ok(LoadedConfig { config: self.config, origins, warnings: Vec::new() })
     }
 }
 
 /// Sets the value at `key`, making tables on the way.
-fn put(table: &mut Table, key: &[String], value: Value) {
+fn insert_at(table: &mut Table, key: &[String], value: Value) {
     match key {
         [] => {}
         [last] => match (table.get_mut(last), value) {
@@ -248,13 +248,13 @@ fn put(table: &mut Table, key: &[String], value: Value) {
             if !inner.is_table() {
                 *inner = Value::Table(Table::new());
             }
-            put(inner.as_table_mut().expect("just made one"), rest, value);
+            insert_at(inner.as_table_mut().expect("just made one"), rest, value);
         }
     }
 }
 
-fn not_known(unknown: &Unknown<'_>) -> String {
-    let near = unknown.known.iter().map(|known| (strsim::damerau_levenshtein(known, unknown.part), known)).min();
+fn unknown_key_text(unknown: &UnknownKey<'_>) -> String {
+    let near = unknown.candidates.iter().map(|known| (strsim::damerau_levenshtein(known, unknown.part), known)).min();
     match near {
         Some((distance, known)) if distance <= 1 + known.len() / 5 => {
             format!("unknown key {:?}; did you mean {known:?}?", unknown.part)
@@ -263,7 +263,7 @@ fn not_known(unknown: &Unknown<'_>) -> String {
     }
 }
 
-fn in_words(toml_type: &str) -> &str {
+fn type_text(toml_type: &str) -> &str {
     match toml_type {
         "string" => "a text",
         "integer" => "a whole number",
@@ -275,7 +275,7 @@ fn in_words(toml_type: &str) -> &str {
 }
 
 /// Serde's words for people who do not write Rust.
-fn plain(message: &str) -> String {
+fn plain_serde_text(message: &str) -> String {
     let message = message.trim().lines().next().unwrap_or_default();
     ["u64", "u32", "usize"].iter().fold(message.to_owned(), |text, rust| {
         text.replace(&format!("expected {rust}"), "expected a whole number of 0 or more")

@@ -5,7 +5,7 @@
 //! defaults < $XDG_CONFIG_HOME/baa-conductor/conductor.toml < --config FILE < environment < options
 //! ```
 //!
-//! Invariant: a [`Loaded`] configuration has passed every section's `validate`, so that its readers need not doubt it.
+//! Invariant: a [`LoadedConfig`] configuration has passed every section's `validate`, so that its readers need not doubt it.
 //! Only [`sources`] touches files and the process's environment; everything else is pure.
 
 pub mod explain;
@@ -14,15 +14,15 @@ pub(crate) mod path;
 pub(crate) mod section;
 pub mod sources;
 
-pub use layers::{Fault, Loaded, Origin, Origins, load};
-pub use section::{Faults, Found};
-pub use sources::{Options, Sources};
+pub use layers::{ConfigError, LoadedConfig, ValueOrigin, ValueOrigins, load};
+pub use section::{ValidationError, ValidationErrors};
+pub use sources::{ConfigOptions, ConfigSources};
 
 use crate::{
-    bridge::settings::{Bridge, LoginState},
-    codex::settings::Codex,
-    host::settings::HostOps,
-    http::settings::{Auth, LocalTrust, Server},
+    bridge::settings::{BridgeSettings, LoginStateSettings},
+    codex::settings::CodexSettings,
+    host::settings::HostOpsSettings,
+    http::settings::{AuthSettings, LocalTrust, ServerSettings},
     instructions::settings::InstructionSettings,
     platforms::registry::{PlatformRegistry, PlatformsSettings},
     policy::settings::PolicySettings,
@@ -38,16 +38,16 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
 pub struct Config {
-    pub server: Server,
-    pub auth: Auth,
+    pub server: ServerSettings,
+    pub auth: AuthSettings,
     pub store: StoreSettings,
-    pub bridge: Bridge,
-    pub login_state: LoginState,
+    pub bridge: BridgeSettings,
+    pub login_state: LoginStateSettings,
     pub policy: PolicySettings,
     pub platforms: PlatformsSettings,
     pub instructions: InstructionSettings,
-    pub host_ops: HostOps,
-    pub codex: Codex,
+    pub host_ops: HostOpsSettings,
+    pub codex: CodexSettings,
     pub log: LogSettings,
     pub node: NodeSettings,
     /// The files that it was read from.
@@ -62,31 +62,31 @@ impl Config {
     }
 
     /// Names every value that cannot be, by its whole key.
-    pub fn validate(&self, faults: &mut Faults) {
-        faults.within("server", |faults| self.server.validate(faults));
-        faults.within("auth", |faults| self.auth.validate(faults));
-        faults.within("store", |faults| self.store.validate(faults));
-        faults.within("bridge", |faults| self.bridge.validate(faults));
-        faults.within("login_state", |faults| self.login_state.validate(faults));
-        self.store.hold(&self.bridge, &self.login_state, faults);
-        faults.within("platforms", |faults| PlatformRegistry::checked(&self.platforms, faults));
+    pub fn validate(&self, errors: &mut ValidationErrors) {
+        errors.in_section("server", |errors| self.server.validate(errors));
+        errors.in_section("auth", |errors| self.auth.validate(errors));
+        errors.in_section("store", |errors| self.store.validate(errors));
+        errors.in_section("bridge", |errors| self.bridge.validate(errors));
+        errors.in_section("login_state", |errors| self.login_state.validate(errors));
+        self.store.hold(&self.bridge, &self.login_state, errors);
+        errors.in_section("platforms", |errors| PlatformRegistry::checked(&self.platforms, errors));
         // A platform that is there but faulty has its own fault.
         let registered = |name: &str| self.platforms.0.contains_key(name);
-        faults.within("policy", |faults| self.policy.validate(faults, registered));
-        faults.within("instructions", |faults| self.instructions.validate(faults, registered));
-        faults.within("host_ops", |faults| self.host_ops.validate(faults));
-        faults.within("codex", |faults| self.codex.validate(faults));
-        faults.within("log", |faults| self.log.validate(faults));
-        faults.within("node", |faults| self.node.validate(faults));
+        errors.in_section("policy", |errors| self.policy.validate(errors, registered));
+        errors.in_section("instructions", |errors| self.instructions.validate(errors, registered));
+        errors.in_section("host_ops", |errors| self.host_ops.validate(errors));
+        errors.in_section("codex", |errors| self.codex.validate(errors));
+        errors.in_section("log", |errors| self.log.validate(errors));
+        errors.in_section("node", |errors| self.node.validate(errors));
     }
 
     /// Draws the consequences that one value has for another; says which key changed because of which. `trust_is_default`:
     /// no source has a value of `auth.local_trust`.
-    fn settle(&mut self, host_name: &str, trust_is_default: bool) -> Option<(&'static str, &'static str)> {
+    fn apply_implications(&mut self, host_name: &str, trust_is_default: bool) -> Option<(&'static str, &'static str)> {
         self.node.named(host_name);
         let because = if self.server.is_remote() {
             "server.listen and server.status_listen"
-        } else if trust_is_default && self.server.names_others() {
+        } else if trust_is_default && self.server.has_foreign_hosts() {
             "server.allowed_hosts"
         } else {
             return None;
@@ -97,13 +97,13 @@ impl Config {
 
     /// Returns what there is to say about a trust in local callers that is written out although the daemon is configured
     /// to be reached from elsewhere.
-    pub fn doubtful_trust(&self) -> Option<String> {
+    pub fn local_trust_warning(&self) -> Option<String> {
         let trust = match self.auth.local_trust {
             LocalTrust::SameUser => "same_user",
             LocalTrust::Loopback => "loopback",
             LocalTrust::None => return None,
         };
-        self.server.names_others().then(|| {
+        self.server.has_foreign_hosts().then(|| {
             format!(
                 "auth.local_trust = \"{trust}\" although server.allowed_hosts names other hosts: whoever comes by a raw TCP \
                  tunnel (ssh -R, socat) that runs as this user passes for this user and needs no token"

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 /// Groups of limits that a single platform can have differently.
-const LIMITS: [&str; 8] =
+const PLATFORM_GROUPS: [&str; 8] =
     ["backoff", "circuit_breaker", "concurrency", "jitter", "rate_limit", "stale_lease", "stream", "waiter"];
 
 static PLATFORM: LazyLock<Value> =
@@ -16,11 +16,11 @@ static PLATFORM: LazyLock<Value> =
 
 /// A key that no setting has.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Unknown<'a> {
+pub(crate) struct UnknownKey<'a> {
     /// The part that is not known.
     pub(crate) part: &'a str,
     /// What could stand in its place.
-    pub(crate) known: Vec<String>,
+    pub(crate) candidates: Vec<String>,
 }
 
 /// One part of a key, quoted where TOML wants it.
@@ -36,7 +36,7 @@ pub(crate) fn dotted<S: AsRef<str>>(parts: &[S]) -> String {
 
 /// What the settings have at a key.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Shape<'s> {
+pub(crate) enum KeyShape<'s> {
     /// Further keys.
     Table,
     /// A value of the type of this default.
@@ -44,12 +44,12 @@ pub(crate) enum Shape<'s> {
 }
 
 /// What `defaults` have at `key`; for a key that goes on below a leaf, that leaf.
-pub(crate) fn shape<'s, 'k>(defaults: &'s Table, key: &'k [String]) -> Result<Shape<'s>, Unknown<'k>> {
+pub(crate) fn shape<'s, 'k>(defaults: &'s Table, key: &'k [String]) -> Result<KeyShape<'s>, UnknownKey<'k>> {
     let parts: Vec<&'k str> = key.iter().map(String::as_str).collect();
     let section = |name: &str| defaults.get(name).and_then(Value::as_table).expect("a section is a table");
     let (mut table, rest, only) = match parts.as_slice() {
         ["platforms", _, rest @ ..] => (PLATFORM.as_table().expect("made from a struct"), rest, None),
-        ["policy", "platform", _, rest @ ..] => (section("policy"), rest, Some(LIMITS)),
+        ["policy", "platform", _, rest @ ..] => (section("policy"), rest, Some(PLATFORM_GROUPS)),
         all => (defaults, all, None),
     };
     let mut only = only.as_ref().map(|names| names.as_slice());
@@ -57,15 +57,15 @@ pub(crate) fn shape<'s, 'k>(defaults: &'s Table, key: &'k [String]) -> Result<Sh
         let allowed = |name: &str| only.is_none_or(|names| names.contains(&name));
         match table.get(*part).filter(|_| allowed(part)) {
             None => {
-                let known = table.keys().filter(|name| allowed(name)).cloned().collect();
-                return Err(Unknown { part, known });
+                let candidates = table.keys().filter(|name| allowed(name)).cloned().collect();
+                return Err(UnknownKey { part, candidates });
             }
             Some(Value::Table(inner)) => table = inner,
-            Some(leaf) => return Ok(Shape::Leaf(leaf)),
+            Some(leaf) => return Ok(KeyShape::Leaf(leaf)),
         }
         only = None;
     }
-    Ok(Shape::Table)
+    Ok(KeyShape::Table)
 }
 
 #[cfg(test)]
@@ -77,8 +77,8 @@ mod tests {
         let defaults = Table::try_from(Config::default()).unwrap();
         let key: Vec<String> = key.split('/').map(Into::into).collect();
         match shape(&defaults, &key) {
-            Ok(Shape::Leaf(leaf)) => Ok(leaf.type_str().to_owned()),
-            Ok(Shape::Table) => Ok("table".to_owned()),
+            Ok(KeyShape::Leaf(leaf)) => Ok(leaf.type_str().to_owned()),
+            Ok(KeyShape::Table) => Ok("table".to_owned()),
             Err(unknown) => Err(unknown.part.to_owned()),
         }
     }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_limits_of_a_platform_are_all_groups_of_the_policy() {
         let policy = Table::try_from(crate::policy::settings::PolicyLimits::default()).unwrap();
-        assert_eq!(policy.keys().collect::<Vec<_>>(), LIMITS.iter().collect::<Vec<_>>());
+        assert_eq!(policy.keys().collect::<Vec<_>>(), PLATFORM_GROUPS.iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) mod blank {
 
 /// A value that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ValidationError {
     /// Its whole key.
     pub key: String,
     /// Why it cannot be.
@@ -61,32 +61,32 @@ pub struct Found {
 
 /// Collects what is wrong with values, by key.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub struct ValidationErrors {
     prefix: String,
-    found: Vec<Found>,
+    errors: Vec<ValidationError>,
 }
 
-impl Faults {
+impl ValidationErrors {
     /// Notes that the value of `key`, named as within the section under check, cannot be.
     pub fn add(&mut self, key: &str, reason: impl Into<String>) {
-        self.found.push(Found { key: format!("{}{key}", self.prefix), reason: reason.into(), other: None });
+        self.errors.push(ValidationError { key: format!("{}{key}", self.prefix), reason: reason.into(), other: None });
     }
 
     /// Notes that the values of two keys cannot be together; either may be the wrong one.
-    pub fn clash(&mut self, key: &str, other: &str, reason: impl Into<String>) {
+    pub fn add_conflict(&mut self, key: &str, other: &str, reason: impl Into<String>) {
         let other = Some(format!("{}{other}", self.prefix));
-        self.found.push(Found { key: format!("{}{key}", self.prefix), reason: reason.into(), other });
+        self.errors.push(ValidationError { key: format!("{}{key}", self.prefix), reason: reason.into(), other });
     }
 
     /// Takes over what was found by a check of its own, below `section`.
-    pub(crate) fn adopt(&mut self, section: &str, found: &Found) {
+    pub(crate) fn add_nested(&mut self, section: &str, error: &ValidationError) {
         let below = |key: &str| format!("{}{section}{key}", self.prefix);
-        let (key, other) = (below(&found.key), found.other.as_deref().map(below));
-        self.found.push(Found { key, reason: found.reason.clone(), other });
+        let (key, other) = (below(&error.key), error.other.as_deref().map(below));
+        self.errors.push(ValidationError { key, reason: error.reason.clone(), other });
     }
 
     /// Checks a section: keys that `check` names lie under it.
-    pub fn within<R>(&mut self, section: &str, check: impl FnOnce(&mut Faults) -> R) -> R {
+    pub fn in_section<R>(&mut self, section: &str, check: impl FnOnce(&mut ValidationErrors) -> R) -> R {
         let outer = self.prefix.len();
         self.prefix.push_str(section);
         self.prefix.push('.');
@@ -125,16 +125,16 @@ impl Faults {
     }
 
     /// Everything found so far.
-    pub fn found(&self) -> &[Found] {
-        &self.found
+    pub fn errors(&self) -> &[ValidationError] {
+        &self.errors
     }
 }
 
 #[cfg(test)]
-pub(crate) fn faults_of(check: impl FnOnce(&mut Faults)) -> Vec<String> {
-    let mut faults = Faults::default();
-    check(&mut faults);
-    faults.found.into_iter().map(|found| format!("{}: {}", found.key, found.reason)).collect()
+pub(crate) fn validation_errors(check: impl FnOnce(&mut ValidationErrors)) -> Vec<String> {
+    let mut errors = ValidationErrors::default();
+    check(&mut errors);
+    errors.errors.into_iter().map(|error| format!("{}: {}", error.key, error.reason)).collect()
 }
 
 #[cfg(test)]
@@ -158,11 +158,11 @@ mod tests {
 
     #[test]
     fn faults_carry_the_whole_key() {
-        let found = faults_of(|faults| {
-            faults.within("a", |faults| faults.within("b", |faults| faults.duration("ms", 0)));
-            faults.count("n", 0);
-            faults.bytes("size", usize::MAX, 1);
-            faults.delay("fine_ms", 0);
+        let found = validation_errors(|errors| {
+            errors.in_section("a", |errors| errors.in_section("b", |errors| errors.duration("ms", 0)));
+            errors.count("n", 0);
+            errors.bytes("size", usize::MAX, 1);
+            errors.delay("fine_ms", 0);
         });
         assert_eq!(
             found,

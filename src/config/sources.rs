@@ -1,9 +1,9 @@
 //! Reads what a configuration is made of: files, the environment, the options. The only part that touches the system.
 
-use super::layers::{Fault, Origin};
+use super::layers::{ConfigError, ValueOrigin};
 use crate::{
-    telemetry::settings::Format,
-    trusted::{Distrust, Secrecy, TrustedFile},
+    telemetry::settings::LogFormat,
+    trusted::{FileSecrecy, TrustError, TrustedFile},
 };
 use std::{
     env,
@@ -15,7 +15,7 @@ use std::{
 
 /// What the command line says about the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct ConfigOptions {
     /// `--config`.
     pub config: Option<PathBuf>,
     /// `--listen`.
@@ -23,39 +23,39 @@ pub struct Options {
     /// `--log`.
     pub log: Option<String>,
     /// `--log-format`.
-    pub log_format: Option<Format>,
+    pub log_format: Option<LogFormat>,
 }
 
 /// Everything a configuration is made of, later ones winning: files, environment, options.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// Each file's path and text.
     pub files: Vec<(PathBuf, String)>,
     /// The process's environment.
     pub environment: Vec<(String, String)>,
     /// The command line.
-    pub options: Options,
+    pub options: ConfigOptions,
     /// What the system calls this machine.
     pub host_name: String,
     /// What a person should know of the files, though they were read.
-    pub cautions: Vec<Fault>,
+    pub warnings: Vec<ConfigError>,
 }
 
-impl Sources {
+impl ConfigSources {
     /// Reads the user's file if there is one, the file of `--config`, and the environment of this process.
-    pub fn read(options: Options) -> Result<Self, Vec<Fault>> {
-        let (mut faults, mut cautions) = (Vec::new(), Vec::new());
+    pub fn read(options: ConfigOptions) -> Result<Self, Vec<ConfigError>> {
+        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
         let mut files = Vec::new();
-        let usual = usual_file(|name| env::var_os(name)).map(|path| (path, false));
-        for (path, wanted) in usual.into_iter().chain(options.config.clone().map(|path| (path, true))) {
+        let default = default_file(|name| env::var_os(name)).map(|path| (path, false));
+        for (path, is_required) in default.into_iter().chain(options.config.clone().map(|path| (path, true))) {
             match read(&path) {
-                Ok((text, caution)) => {
-                    cautions.extend(caution);
+                Ok((text, warning)) => {
+                    warnings.extend(warning);
                     files.push((path, text));
                 }
-                Err(Distrust::Io(error)) if !wanted && error.kind() == io::ErrorKind::NotFound => {}
-                Err(Distrust::Io(error)) => faults.push(unreadable(&path, &error)),
-                Err(distrust) => faults.push(distrusted(&path, &distrust)),
+                Err(TrustError::Io(error)) if !is_required && error.kind() == io::ErrorKind::NotFound => {}
+                Err(TrustError::Io(error)) => errors.push(unreadable(&path, &error)),
+                Err(trust_error) => errors.push(untrusted(&path, &trust_error)),
             }
         }
         // A name that is no text cannot be one of ours; a value that is none is found wrong where it is checked.
@@ -64,22 +64,22 @@ impl Sources {
         };
         let environment = env::vars_os().filter_map(text).collect();
         let host_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let sources = Sources { files, environment, options, host_name, cautions };
-        if faults.is_empty() { Ok(sources) } else { Err(faults) }
+        let sources = ConfigSources { files, environment, options, host_name, warnings };
+        if errors.is_empty() { Ok(sources) } else { Err(errors) }
     }
 }
 
 /// The text of a file that nobody else can have written, and what is to be said of it. A token in it must be a secret.
-fn read(path: &Path) -> Result<(String, Option<Fault>), Distrust> {
+fn read(path: &Path) -> Result<(String, Option<ConfigError>), TrustError> {
     let mut file = TrustedFile::open(path)?;
     let text = file.read()?;
     if !holds_token(&text) {
         return Ok((text, None));
     }
     match file.secrecy() {
-        Secrecy::Private => Ok((text, None)),
-        Secrecy::Hidden(distrust) => Ok((text, Some(of_token(path, &distrust)))),
-        Secrecy::Open(distrust) => Err(distrust),
+        FileSecrecy::Private => Ok((text, None)),
+        FileSecrecy::Hidden(trust_error) => Ok((text, Some(exposed_token(path, &trust_error)))),
+        FileSecrecy::Open(trust_error) => Err(trust_error),
     }
 }
 
@@ -90,24 +90,28 @@ fn holds_token(text: &str) -> bool {
     token.is_some_and(|token| token.as_str() != Some(""))
 }
 
-fn of_token(path: &Path, distrust: &Distrust) -> Fault {
-    let reason = format!("stands in a file that is not private: {distrust}, or put it into auth.token_file");
-    Fault { origin: Origin::File(Arc::from(path)), key: Some("auth.token".to_owned()), reason }
+fn exposed_token(path: &Path, trust_error: &TrustError) -> ConfigError {
+    let reason = format!("stands in a file that is not private: {trust_error}, or put it into auth.token_file");
+    ConfigError { origin: ValueOrigin::File(Arc::from(path)), key: Some("auth.token".to_owned()), reason }
 }
 
-fn distrusted(path: &Path, distrust: &Distrust) -> Fault {
-    if matches!(distrust, Distrust::Readable { .. }) {
-        return of_token(path, distrust);
+fn untrusted(path: &Path, trust_error: &TrustError) -> ConfigError {
+    if matches!(trust_error, TrustError::Readable { .. }) {
+        return exposed_token(path, trust_error);
     }
-    Fault { origin: Origin::File(Arc::from(path)), key: None, reason: format!("is not trusted: {distrust}") }
+    ConfigError {
+        origin: ValueOrigin::File(Arc::from(path)),
+        key: None,
+        reason: format!("is not trusted: {trust_error}"),
+    }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    Fault { origin: Origin::File(Arc::from(path)), key: None, reason: format!("cannot be read: {error}") }
+fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
+    ConfigError { origin: ValueOrigin::File(Arc::from(path)), key: None, reason: format!("cannot be read: {error}") }
 }
 
 /// `$XDG_CONFIG_HOME/baa-conductor/conductor.toml`, or that below `~/.config`.
-fn usual_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn default_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(folder.join("baa-conductor/conductor.toml"))
@@ -120,7 +124,7 @@ mod tests {
     #[test]
     fn the_usual_file_follows_xdg_and_never_the_working_directory() {
         let file = |xdg: Option<&str>, home: Option<&str>| {
-            usual_file(|name| if name == "HOME" { home } else { xdg }.map(OsString::from))
+            default_file(|name| if name == "HOME" { home } else { xdg }.map(OsString::from))
         };
         let at = |path: &str| Some(PathBuf::from(path));
         assert_eq!(file(Some("/c"), Some("/h")), at("/c/baa-conductor/conductor.toml"));
@@ -131,8 +135,8 @@ mod tests {
 
     #[test]
     fn a_missing_file_that_was_asked_for_is_a_fault_that_names_it() {
-        let options = Options { config: Some("/nowhere/conductor.toml".into()), ..Options::default() };
-        let faults = Sources::read(options).unwrap_err();
-        assert!(faults[0].to_string().starts_with("/nowhere/conductor.toml: cannot be read"), "{}", faults[0]);
+        let options = ConfigOptions { config: Some("/nowhere/conductor.toml".into()), ..ConfigOptions::default() };
+        let errors = ConfigSources::read(options).unwrap_err();
+        assert!(errors[0].to_string().starts_with("/nowhere/conductor.toml: cannot be read"), "{}", errors[0]);
     }
 }

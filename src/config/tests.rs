@@ -6,32 +6,32 @@ use std::path::PathBuf;
 const FILE: &str = "/etc/x/conductor.toml";
 const SAMPLE: &str = include_str!("../../config/conductor.toml");
 
-fn sources(file: &str, environment: &[(&str, &str)]) -> Sources {
+fn sources(file: &str, environment: &[(&str, &str)]) -> ConfigSources {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Sources { files: vec![(PathBuf::from(FILE), file.to_owned())], environment, ..Sources::default() }
+    ConfigSources { files: vec![(PathBuf::from(FILE), file.to_owned())], environment, ..ConfigSources::default() }
 }
 
-fn loaded(file: &str, environment: &[(&str, &str)]) -> Loaded {
-    load(&sources(file, environment)).unwrap_or_else(|faults| panic!("{faults:#?}"))
+fn loaded(file: &str, environment: &[(&str, &str)]) -> LoadedConfig {
+    load(&sources(file, environment)).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
-fn faults(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
+fn errors(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
     load(&sources(file, environment)).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn nothing_said_gives_the_defaults_and_the_hosts_name() {
-    let loaded = load(&Sources { host_name: "box".into(), ..Sources::default() }).unwrap();
+    let loaded = load(&ConfigSources { host_name: "box".into(), ..ConfigSources::default() }).unwrap();
     let mut expected = Config::default();
     expected.node.named("box");
-    assert_eq!((loaded.config, loaded.origins), (expected, Origins::default()));
+    assert_eq!((loaded.config, loaded.origins), (expected, ValueOrigins::default()));
 }
 
 #[test]
 fn later_layers_win() {
     let mut all = sources("[policy.circuit_breaker]\nfailure_threshold = 7\n[log]\nfilter = \"warn\"", &[]);
     all.files.push(("/second.toml".into(), "[policy.circuit_breaker]\nfailure_threshold = 8\nopen_ms = 1".into()));
-    let threshold = |sources: &Sources| {
+    let threshold = |sources: &ConfigSources| {
         let loaded = load(sources).unwrap();
         let origin = loaded.origins.of("policy.circuit_breaker.failure_threshold").to_string();
         (loaded.config.policy.circuit_breaker.failure_threshold, origin)
@@ -43,12 +43,12 @@ fn later_layers_win() {
     all.options.log = Some("debug".into());
     let loaded = load(&all).unwrap();
     assert_eq!(loaded.config.log.filter, "debug");
-    assert_eq!(loaded.origins.of("log.filter"), &Origin::Option("--log"));
+    assert_eq!(loaded.origins.of("log.filter"), &ValueOrigin::Option("--log"));
 }
 
 #[test]
 fn every_fault_is_one_line_with_source_key_and_reason() {
-    let found = faults(
+    let found = errors(
         "nonsense = 1\nempty = {}\n[server]\nlisten = 5\nlitsen = \"x\"\n[policy.jitter]\nmin_ms = 500\nmax_ms = 100\n\
          [bridge]\npairing = \"maybe\"\nheartbeat_ms = -1\n[platforms.wiki]\nprompt = \"magic\"\nurl = \"x\"\n\
          [policy.platform.nope.jitter]\nmin_ms = 1\n[auth]\ntoken = 12345\n[node]\nrole.deep = 1",
@@ -77,7 +77,7 @@ fn every_fault_is_one_line_with_source_key_and_reason() {
 #[test]
 fn a_clash_is_blamed_on_the_value_that_is_not_a_default() {
     let blamed =
-        |environment: &[(&str, &str)]| faults("policy.backoff.base_ms = 2\npolicy.jitter.mu_ms = 1", environment);
+        |environment: &[(&str, &str)]| errors("policy.backoff.base_ms = 2\npolicy.jitter.mu_ms = 1", environment);
     for (name, value, key) in [
         ("BAA_POLICY__JITTER__MAX_MS", "10", "policy.jitter.min_ms"),
         ("BAA_POLICY__WAITER__TIMEOUT_MS", "10", "policy.jitter.min_ms"),
@@ -93,13 +93,13 @@ fn a_clash_is_blamed_on_the_value_that_is_not_a_default() {
 
 #[test]
 fn a_section_that_is_no_table_is_a_fault() {
-    assert_eq!(faults("server = 5", &[]), [format!("{FILE}: server: must be a table")]);
-    assert_eq!(faults("platforms.claude = 5", &[]), [format!("{FILE}: platforms.claude: must be a table")]);
+    assert_eq!(errors("server = 5", &[]), [format!("{FILE}: server: must be a table")]);
+    assert_eq!(errors("platforms.claude = 5", &[]), [format!("{FILE}: platforms.claude: must be a table")]);
 }
 
 #[test]
 fn broken_toml_names_file_and_line_but_never_shows_it() {
-    let found = faults("[auth]\ntoken = \"hush\" x", &[]);
+    let found = errors("[auth]\ntoken = \"hush\" x", &[]);
     assert!(
         found.len() == 1 && found[0].starts_with(&format!("{FILE}: line 2: ")) && !found[0].contains("hush"),
         "{found:?}"
@@ -149,7 +149,7 @@ fn a_bad_variable_is_named() {
         ("BAA_CODEXD_LOCAL_API_BASE", "nonsense"),
         ("BAA_SHARED_TOKEN", "two words"),
     ] {
-        let found = faults("", &[(name, value)]);
+        let found = errors("", &[(name, value)]);
         assert!(found.len() == 1 && found[0].starts_with(&format!("environment variable {name}: ")), "{found:?}");
         assert!(!found[0].contains("two words"));
     }
@@ -176,7 +176,7 @@ fn the_older_variables_mean_settings_and_give_way_to_plain_ones() {
 #[test]
 fn an_inherited_address_that_is_refused_says_so() {
     for inherited in ["http://100.71.210.78:4317", "http://conductor.lan:4317"] {
-        let found = faults("", &[("BAA_CONDUCTOR_LOCAL_API", inherited)]);
+        let found = errors("", &[("BAA_CONDUCTOR_LOCAL_API", inherited)]);
         assert_eq!(found.len(), 1, "{found:?}");
         for word in
             ["BAA_CONDUCTOR_LOCAL_API", "server.listen", "inherited", "server.allow_remote", "server.allowed_hosts"]
@@ -196,7 +196,7 @@ fn a_remote_listener_trusts_nobody() {
     remote.options.listen = Some("0.0.0.0:0".into());
     let loaded = load(&remote).unwrap();
     assert_eq!(loaded.config.auth.local_trust, LocalTrust::None);
-    assert_eq!(loaded.origins.of("auth.local_trust"), &Origin::Implied("server.listen and server.status_listen"));
+    assert_eq!(loaded.origins.of("auth.local_trust"), &ValueOrigin::Implied("server.listen and server.status_listen"));
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn where_other_names_are_allowed_nobody_is_trusted_unless_it_is_written_out() {
     let named = "server.allowed_hosts = [\"box.lan\"]";
     let by_default = loaded(named, &[]);
     assert_eq!(by_default.config.auth.local_trust, LocalTrust::None);
-    assert_eq!(by_default.origins.of("auth.local_trust"), &Origin::Implied("server.allowed_hosts"));
-    assert_eq!(by_default.config.doubtful_trust(), None);
+    assert_eq!(by_default.origins.of("auth.local_trust"), &ValueOrigin::Implied("server.allowed_hosts"));
+    assert_eq!(by_default.config.local_trust_warning(), None);
     for (written, trust) in [("same_user", LocalTrust::SameUser), ("loopback", LocalTrust::Loopback)] {
         for (text, variables) in [
             (format!("{named}\nauth.local_trust = \"{written}\""), vec![]),
@@ -213,14 +213,14 @@ fn where_other_names_are_allowed_nobody_is_trusted_unless_it_is_written_out() {
         ] {
             let config = loaded(&text, &variables).config;
             assert_eq!(config.auth.local_trust, trust);
-            let doubt = config.doubtful_trust().unwrap();
+            let doubt = config.local_trust_warning().unwrap();
             assert!(doubt.contains(written) && doubt.contains("server.allowed_hosts"), "{doubt}");
         }
     }
     let none = loaded(&format!("{named}\nauth.local_trust = \"none\""), &[]);
-    assert_eq!((none.config.auth.local_trust, none.config.doubtful_trust()), (LocalTrust::None, None));
+    assert_eq!((none.config.auth.local_trust, none.config.local_trust_warning()), (LocalTrust::None, None));
     let plain = loaded("", &[]);
-    assert_eq!((plain.config.auth.local_trust, plain.config.doubtful_trust()), (LocalTrust::SameUser, None));
+    assert_eq!((plain.config.auth.local_trust, plain.config.local_trust_warning()), (LocalTrust::SameUser, None));
     let emptied = loaded("server.allowed_hosts = []", &[]).config;
     assert_eq!(emptied.auth.local_trust, LocalTrust::SameUser);
 }
@@ -231,7 +231,7 @@ fn a_later_token_takes_the_place_of_an_earlier_file() {
     assert!(config.auth.token.is_some() && config.auth.token_file.is_none());
     let config = loaded("auth.token = \"abc-0123456789abcdef\"", &[("BAA_AUTH__TOKEN_FILE", "/t")]).config;
     assert!(config.auth.token.is_none() && config.auth.token_file.is_some());
-    assert_eq!(faults("auth.token = \"abc-0123456789abcdef\"\nauth.token_file = \"/t\"", &[]).len(), 1);
+    assert_eq!(errors("auth.token = \"abc-0123456789abcdef\"\nauth.token_file = \"/t\"", &[]).len(), 1);
 }
 
 #[test]

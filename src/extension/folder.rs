@@ -3,7 +3,7 @@
 //! Everything is first written beside its place, in the folder itself, so that a full disk leaves an earlier output as it
 //! was. Files in the folder that are none of ours stay.
 
-use super::{Extension, ID, MANIFEST, XPI, parts::PARTS};
+use super::{Extension, ID, MANIFEST, XPI, parts::PACKAGED_PATHS};
 use crate::trusted;
 use std::{
     fs, io,
@@ -11,9 +11,9 @@ use std::{
 };
 
 /// Where it is written before it is put into place.
-const STAGE: &str = ".baa-conductor-new";
+const STAGING_FOLDER: &str = ".baa-conductor-new";
 /// What its sources have and an output never has.
-const OF_THE_SOURCES: &str = "package.json";
+const SOURCES_ONLY_FILE: &str = "package.json";
 
 /// Why it was not written.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum WriteError {
     #[error(
         "the extension is not written there, since others could change it before it is loaded: {0}; or name another folder"
     )]
-    Distrusted(trusted::Distrust),
+    Distrusted(trusted::TrustError),
     /// The system refused before anything changed.
     #[error("cannot write to {path}; what was there is as it was")]
     Unchanged {
@@ -59,14 +59,14 @@ impl Extension {
     pub fn write(&self, folder: &Path) -> Result<(), WriteError> {
         let unchanged = |source| WriteError::Unchanged { path: folder.to_owned(), source };
         let distrusted = |distrust| match distrust {
-            trusted::Distrust::Io(source) => unchanged(source),
-            trusted::Distrust::Unfit { .. } => unchanged(io::ErrorKind::NotADirectory.into()),
+            trusted::TrustError::Io(source) => unchanged(source),
+            trusted::TrustError::NotUsable { .. } => unchanged(io::ErrorKind::NotADirectory.into()),
             distrust => WriteError::Distrusted(distrust),
         };
         trusted::check_folder(folder).map_err(distrusted)?;
         match fs::metadata(folder) {
             Ok(found) if !found.is_dir() => return Err(WriteError::NotAFolder(folder.to_owned())),
-            Ok(_) => inspect(folder)?,
+            Ok(_) => check_contents(folder)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(folder).map_err(unchanged)?;
                 // In a shared folder another program may have taken the name first.
@@ -74,13 +74,13 @@ impl Extension {
             }
             Err(error) => return Err(unchanged(error)),
         }
-        let stage = folder.join(STAGE);
+        let stage = folder.join(STAGING_FOLDER);
         self.stage(&stage).map_err(|error| {
             // The next run removes what cannot be removed now.
             remove(&stage).unwrap_or_default();
             unchanged(error)
         })?;
-        place(&stage, folder).map_err(|source| WriteError::Incomplete { path: folder.to_owned(), source })
+        move_into_place(&stage, folder).map_err(|source| WriteError::Incomplete { path: folder.to_owned(), source })
     }
 
     fn stage(&self, stage: &Path) -> io::Result<()> {
@@ -96,17 +96,17 @@ impl Extension {
 }
 
 /// Whether the folder may be written to: it is empty, or an earlier output.
-fn inspect(folder: &Path) -> Result<(), WriteError> {
+fn check_contents(folder: &Path) -> Result<(), WriteError> {
     let unchanged = |source| WriteError::Unchanged { path: folder.to_owned(), source };
     let entries: Vec<_> = fs::read_dir(folder).and_then(Iterator::collect).map_err(unchanged)?;
     let has = |name: &str| entries.iter().any(|entry: &fs::DirEntry| entry.file_name() == name);
-    if entries.iter().all(|entry| entry.file_name() == STAGE) {
+    if entries.iter().all(|entry| entry.file_name() == STAGING_FOLDER) {
         return Ok(());
     }
     if !fs::read(folder.join(MANIFEST)).is_ok_and(|manifest| is_ours(&manifest)) {
         return Err(WriteError::Foreign(folder.to_owned()));
     }
-    if has(OF_THE_SOURCES) { Err(WriteError::Sources(folder.to_owned())) } else { Ok(()) }
+    if has(SOURCES_ONLY_FILE) { Err(WriteError::Sources(folder.to_owned())) } else { Ok(()) }
 }
 
 /// Whether a manifest is one of this extension, of whatever version.
@@ -116,9 +116,9 @@ fn is_ours(manifest: &[u8]) -> bool {
 }
 
 /// Puts what was written into place. The manifest stays there throughout: it says whose folder this is.
-fn place(stage: &Path, folder: &Path) -> io::Result<()> {
+fn move_into_place(stage: &Path, folder: &Path) -> io::Result<()> {
     fs::rename(stage.join(MANIFEST), folder.join(MANIFEST))?;
-    for name in PARTS.iter().chain(&[XPI]).filter(|name| **name != MANIFEST) {
+    for name in PACKAGED_PATHS.iter().chain(&[XPI]).filter(|name| **name != MANIFEST) {
         let (new, place) = (stage.join(name), folder.join(name));
         remove(&place)?;
         if new.exists() {

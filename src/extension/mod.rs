@@ -30,7 +30,7 @@ const MANIFEST: &str = "manifest.json";
 /// The file that holds the address.
 const CONFIG: &str = "config.js";
 /// How the one line begins that sets it.
-const SETTING: &str = "export const DAEMON_WS = ";
+const ADDRESS_LINE_START: &str = "export const DAEMON_WS = ";
 
 /// Name and bytes of every file, sorted by name.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/extension.rs"));
@@ -38,7 +38,7 @@ static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/extension.r
 /// Why an address cannot be set.
 #[derive(Debug, thiserror::Error)]
 #[error("{address:?} is no address of a daemon's WebSocket: {reason}")]
-pub struct BadAddress {
+pub struct AddressError {
     address: String,
     reason: &'static str,
 }
@@ -51,7 +51,7 @@ pub struct Extension {
 
 /// One of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct ExtensionFile {
     /// Its path from the root of the extension, with slashes.
     pub name: &'static str,
     /// What is in it.
@@ -64,8 +64,8 @@ impl Extension {
     /// # Errors
     ///
     /// It is no such address, or one that cannot be connected to.
-    pub fn new(ws_url: &str) -> Result<Self, BadAddress> {
-        let bad = |reason| BadAddress { address: ws_url.to_owned(), reason };
+    pub fn new(ws_url: &str) -> Result<Self, AddressError> {
+        let bad = |reason| AddressError { address: ws_url.to_owned(), reason };
         let mut address = Url::parse(ws_url).map_err(|_| bad("it is no URL"))?;
         if address.scheme() != "ws" {
             return Err(bad("it must begin with ws://"));
@@ -97,10 +97,10 @@ impl Extension {
     }
 
     /// Its files, sorted by name.
-    pub fn files(&self) -> impl Iterator<Item = File> {
+    pub fn files(&self) -> impl Iterator<Item = ExtensionFile> {
         FILES.iter().map(|&(name, bytes)| {
             let bytes = if name == CONFIG { Cow::Owned(self.config(bytes)) } else { Cow::Borrowed(bytes) };
-            File { name, bytes }
+            ExtensionFile { name, bytes }
         })
     }
 
@@ -113,8 +113,8 @@ impl Extension {
     fn config(&self, bytes: &[u8]) -> Vec<u8> {
         let text = std::str::from_utf8(bytes).expect("our own sources are UTF-8");
         let address = serde_json::Value::from(self.address());
-        let line = |line: &str| match line.starts_with(SETTING) {
-            true => format!("{SETTING}{address};\n"),
+        let line = |line: &str| match line.starts_with(ADDRESS_LINE_START) {
+            true => format!("{ADDRESS_LINE_START}{address};\n"),
             false => format!("{line}\n"),
         };
         text.lines().map(line).collect::<String>().into_bytes()

@@ -18,7 +18,7 @@ pub(super) fn extension() -> Extension {
 
 /// Name to text.
 pub(super) fn texts(extension: &Extension) -> BTreeMap<String, String> {
-    let text = |file: File| (file.name.to_owned(), String::from_utf8_lossy(&file.bytes).into_owned());
+    let text = |file: ExtensionFile| (file.name.to_owned(), String::from_utf8_lossy(&file.bytes).into_owned());
     extension.files().map(text).collect()
 }
 
@@ -56,9 +56,10 @@ fn the_files_are_those_of_the_sources_and_only_the_address_differs() {
     for (name, text) in &embedded {
         let source = fs::read_to_string(sources().join(name)).unwrap();
         if name == CONFIG {
-            let (other, line): (Vec<_>, Vec<_>) = source.lines().partition(|line| !line.starts_with(SETTING));
+            let (other, line): (Vec<_>, Vec<_>) =
+                source.lines().partition(|line| !line.starts_with(ADDRESS_LINE_START));
             assert_eq!(line.len(), 1, "one line sets the address");
-            let (kept, set): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with(SETTING));
+            let (kept, set): (Vec<_>, Vec<_>) = text.lines().partition(|line| !line.starts_with(ADDRESS_LINE_START));
             assert_eq!(kept, other);
             assert_eq!(set, [r#"export const DAEMON_WS = "ws://127.0.0.1:4999/ws/firefox";"#]);
         } else {
@@ -74,10 +75,10 @@ fn nothing_of_the_workshop_is_in_it_and_no_part_is_left_out() {
     for name in &embedded {
         let workshop = ["node_modules", "tests", "package", "eslint", ".test."];
         assert!(!workshop.iter().any(|word| name.contains(word)), "{name}");
-        assert!(parts::PARTS.contains(&name.split('/').next().unwrap()), "{name}");
+        assert!(parts::PACKAGED_PATHS.contains(&name.split('/').next().unwrap()), "{name}");
     }
     let parts: BTreeSet<_> = embedded.iter().map(|name| name.split('/').next().unwrap()).collect();
-    let there = parts::PARTS.iter().copied().filter(|part| sources().join(part).exists());
+    let there = parts::PACKAGED_PATHS.iter().copied().filter(|part| sources().join(part).exists());
     assert_eq!(parts, there.collect());
 }
 
@@ -102,7 +103,7 @@ fn every_file_that_it_asks_for_is_in_it() {
     let embedded = texts(&extension());
     for (name, text) in embedded.iter().filter(|(name, _)| !name.ends_with(".svg") && !name.ends_with(".png")) {
         for asked in asked(name, text) {
-            assert!(embedded.contains_key(&asked), "{name} asks for {asked}: is it one of PARTS?");
+            assert!(embedded.contains_key(&asked), "{name} asks for {asked}: is it one of PACKAGED_PATHS?");
         }
     }
     let wants = |name: &str, text: &str| asked(name, text).join(" ");
@@ -143,7 +144,7 @@ fn an_address_is_one_that_a_browser_can_connect_to() {
     ] {
         let extension = Extension::new(given).unwrap();
         assert_eq!(extension.address(), set);
-        assert!(texts(&extension)[CONFIG].contains(&format!("{SETTING}\"{set}\";\n")), "{given}");
+        assert!(texts(&extension)[CONFIG].contains(&format!("{ADDRESS_LINE_START}\"{set}\";\n")), "{given}");
     }
     for given in
         ["", "4317", "http://127.0.0.1:4317", "wss://a/b", "ws://", "ws://127.0.0.1:0/", "ws://a@b/", "ws://a/?b"]

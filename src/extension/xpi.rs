@@ -1,16 +1,16 @@
 //! The extension as one file: a zip without compression, since it is stored in the binary as it is and is read from this
 //! machine.
 
-use super::File;
+use super::ExtensionFile;
 use std::io::{Cursor, Write};
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
 /// Packs files. Times and modes are fixed, so that the same files make the same bytes.
-pub(super) fn pack(files: impl Iterator<Item = File>) -> Vec<u8> {
+pub(super) fn pack(files: impl Iterator<Item = ExtensionFile>) -> Vec<u8> {
     write(files).expect("memory takes what is written to it, and our own names are names")
 }
 
-fn write(files: impl Iterator<Item = File>) -> Result<Vec<u8>, ZipError> {
+fn write(files: impl Iterator<Item = ExtensionFile>) -> Result<Vec<u8>, ZipError> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::DEFAULT)

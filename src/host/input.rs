@@ -4,8 +4,8 @@
 //! over. Nothing is trimmed: a blank may be part of a path.
 
 use super::{
-    exec::{Command, Exec, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX},
-    files::{Encoding, FilesRead, FilesWrite, READ_BYTES_DEFAULT, READ_BYTES_MAX},
+    exec::{ExecCommand, ExecInput, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX},
+    files::{FileEncoding, FileReadInput, FileWriteInput, READ_BYTES_DEFAULT, READ_BYTES_MAX},
 };
 use crate::wire::FieldError;
 use serde_json::{Map, Value};
@@ -23,9 +23,9 @@ const WORDS_MAX: usize = 4_096;
 /// # Errors
 ///
 /// Names the field that is missing or wrong.
-pub fn exec(fields: &Map<String, Value>) -> Result<Exec, FieldError> {
-    let fields = Fields(fields);
-    Ok(Exec {
+pub fn parse_exec(fields: &Map<String, Value>) -> Result<ExecInput, FieldError> {
+    let fields = InputFields(fields);
+    Ok(ExecInput {
         command: fields.command()?,
         cwd: fields.path("cwd", &[])?,
         env: fields.variables("env")?,
@@ -42,9 +42,9 @@ pub fn exec(fields: &Map<String, Value>) -> Result<Exec, FieldError> {
 /// # Errors
 ///
 /// Names the field that is missing or wrong.
-pub fn files_read(fields: &Map<String, Value>) -> Result<FilesRead, FieldError> {
-    let fields = Fields(fields);
-    Ok(FilesRead {
+pub fn parse_file_read(fields: &Map<String, Value>) -> Result<FileReadInput, FieldError> {
+    let fields = InputFields(fields);
+    Ok(FileReadInput {
         path: fields.required_path()?,
         cwd: fields.path("cwd", &[])?,
         encoding: fields.encoding()?,
@@ -58,14 +58,14 @@ pub fn files_read(fields: &Map<String, Value>) -> Result<FilesRead, FieldError> 
 /// # Errors
 ///
 /// Names the field that is missing or wrong.
-pub fn files_write(fields: &Map<String, Value>) -> Result<FilesWrite, FieldError> {
-    let fields = Fields(fields);
+pub fn parse_file_write(fields: &Map<String, Value>) -> Result<FileWriteInput, FieldError> {
+    let fields = InputFields(fields);
     let (path, cwd, encoding) = (fields.required_path()?, fields.path("cwd", &[])?, fields.encoding()?);
     let content = fields.text("content", &[])?.ok_or_else(|| FieldError::new("content", "is required"))?;
     if encoding.decode(&content).is_none() {
         return Err(FieldError::new("content", "must be base64, with its padding"));
     }
-    Ok(FilesWrite {
+    Ok(FileWriteInput {
         path,
         cwd,
         content,
@@ -81,11 +81,11 @@ pub fn files_write(fields: &Map<String, Value>) -> Result<FilesWrite, FieldError
 /// # Errors
 ///
 /// It is blank, or holds what no system call takes.
-pub fn shell(line: &str) -> Result<Command, FieldError> {
+pub fn parse_shell(line: &str) -> Result<ExecCommand, FieldError> {
     if line.trim().is_empty() || line.contains('\0') {
         return Err(FieldError::new("command", "must not be empty or hold a NUL"));
     }
-    Ok(Command::Shell(line.to_owned()))
+    Ok(ExecCommand::Shell(line.to_owned()))
 }
 
 /// A path that a system call takes.
@@ -93,7 +93,7 @@ pub fn shell(line: &str) -> Result<Command, FieldError> {
 /// # Errors
 ///
 /// It is empty or holds a NUL.
-pub fn path(name: &'static str, text: &str) -> Result<String, FieldError> {
+pub fn parse_path(name: &'static str, text: &str) -> Result<String, FieldError> {
     if text.is_empty() || text.contains('\0') {
         return Err(FieldError::new(name, "must not be empty or hold a NUL"));
     }
@@ -101,21 +101,21 @@ pub fn path(name: &'static str, text: &str) -> Result<String, FieldError> {
 }
 
 /// The fields of an object.
-struct Fields<'a>(&'a Map<String, Value>);
+struct InputFields<'a>(&'a Map<String, Value>);
 
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str, others: &[&str]) -> Option<&'a Value> {
-        let mut names = std::iter::once(&name).chain(others);
+impl<'a> InputFields<'a> {
+    fn get(&self, name: &str, aliases: &[&str]) -> Option<&'a Value> {
+        let mut names = std::iter::once(&name).chain(aliases);
         names.find_map(|name| self.0.get(*name).filter(|value| !value.is_null()))
     }
 
-    fn text(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, FieldError> {
+    fn text(&self, name: &'static str, aliases: &[&str]) -> Result<Option<String>, FieldError> {
         let fault = || FieldError::new(name, "must be a string");
-        self.get(name, others).map(|value| value.as_str().map(str::to_owned).ok_or_else(fault)).transpose()
+        self.get(name, aliases).map(|value| value.as_str().map(str::to_owned).ok_or_else(fault)).transpose()
     }
 
-    fn path(&self, name: &'static str, others: &[&str]) -> Result<Option<String>, FieldError> {
-        self.text(name, others)?.map(|text| path(name, &text)).transpose()
+    fn path(&self, name: &'static str, aliases: &[&str]) -> Result<Option<String>, FieldError> {
+        self.text(name, aliases)?.map(|text| parse_path(name, &text)).transpose()
     }
 
     fn required_path(&self) -> Result<String, FieldError> {
@@ -125,23 +125,23 @@ impl<'a> Fields<'a> {
     fn number(
         &self,
         name: &'static str,
-        others: &[&str],
+        aliases: &[&str],
         range: RangeInclusive<u64>,
     ) -> Result<Option<u64>, FieldError> {
-        let Some(value) = self.get(name, others) else { return Ok(None) };
+        let Some(value) = self.get(name, aliases) else { return Ok(None) };
         let fault = || FieldError::new(name, format!("must be an integer from {} to {}", range.start(), range.end()));
         value.as_u64().filter(|number| range.contains(number)).map(Some).ok_or_else(fault)
     }
 
-    fn flag(&self, name: &'static str, others: &[&str]) -> Result<bool, FieldError> {
-        let Some(value) = self.get(name, others) else { return Ok(false) };
+    fn flag(&self, name: &'static str, aliases: &[&str]) -> Result<bool, FieldError> {
+        let Some(value) = self.get(name, aliases) else { return Ok(false) };
         value.as_bool().ok_or_else(|| FieldError::new(name, "must be true or false"))
     }
 
-    fn encoding(&self) -> Result<Encoding, FieldError> {
+    fn encoding(&self) -> Result<FileEncoding, FieldError> {
         match self.text("encoding", &[])?.as_deref() {
-            None | Some("utf8") => Ok(Encoding::Utf8),
-            Some("base64") => Ok(Encoding::Base64),
+            None | Some("utf8") => Ok(FileEncoding::Utf8),
+            Some("base64") => Ok(FileEncoding::Base64),
             Some(_) => Err(FieldError::new("encoding", "must be utf8 or base64")),
         }
     }
@@ -154,18 +154,18 @@ impl<'a> Fields<'a> {
         u32::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= MODE_MAX).map(Some).ok_or_else(fault)
     }
 
-    fn command(&self) -> Result<Command, FieldError> {
+    fn command(&self) -> Result<ExecCommand, FieldError> {
         let fault =
             || FieldError::new("command", "must be a string, or an array of strings that begins with a program");
         match self.get("command", &[]) {
             None => Err(FieldError::new("command", "is required")),
-            Some(Value::String(line)) => shell(line),
+            Some(Value::String(line)) => parse_shell(line),
             Some(Value::Array(items)) => {
                 let words: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
                 let words = words.ok_or_else(fault)?;
                 let begins = words.first().is_some_and(|program| !program.is_empty());
                 let whole = words.len() <= WORDS_MAX && words.iter().all(|word| !word.contains('\0'));
-                if begins && whole { Ok(Command::Argv(words)) } else { Err(fault()) }
+                if begins && whole { Ok(ExecCommand::Argv(words)) } else { Err(fault()) }
             }
             Some(_) => Err(fault()),
         }

@@ -6,7 +6,7 @@
 //!            └─────► files ──► the kernel, beneath the roots
 //! ```
 //!
-//! [`Host`] is what routes and instructions call alike. Invariants: no command outlives its call; the daemon's own folder,
+//! [`HostOperations`] is what routes and instructions call alike. Invariants: no command outlives its call; the daemon's own folder,
 //! its token and its environment are out of reach of every file operation and of every sandbox.
 
 mod exec;
@@ -15,17 +15,19 @@ pub mod input;
 pub mod limits;
 mod operations;
 mod outcome;
-pub mod owner;
 mod roots;
 mod sandbox;
 pub mod settings;
+pub mod socket_owner;
 pub mod uptime;
 
 pub use exec::{
-    Command, Exec, ExecResult, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX, names_alone,
-    supervise,
+    ExecCommand, ExecInput, ExecResult, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX,
+    redact_variables, supervise,
 };
-pub use files::{Encoding, FilesRead, FilesWrite, READ_BYTES_DEFAULT, READ_BYTES_MAX, ReadResult, WriteResult};
-pub use operations::{Host, Origin, Presence, Setup};
-pub use outcome::{End, Outcome, Problem, ProblemCode, Refusal};
-pub use sandbox::{Stage, launch_command};
+pub use files::{
+    FileEncoding, FileReadInput, FileReadResult, FileWriteInput, FileWriteResult, READ_BYTES_DEFAULT, READ_BYTES_MAX,
+};
+pub use operations::{HostOperations, HostSetup, OperationOrigin, ShutdownGuard};
+pub use outcome::{OperationEnd, OperationError, OperationErrorCode, OperationOutcome, OperationRefusal};
+pub use sandbox::{LauncherStage, launch_command};

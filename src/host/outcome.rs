@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// An operation that was carried out, or that the system did not let through.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome<R> {
+pub struct OperationOutcome<R> {
     /// `exec`, `files/read` or `files/write`.
     pub operation: &'static str,
     /// What was asked for, without content.
@@ -14,54 +14,56 @@ pub struct Outcome<R> {
     pub ok: bool,
     /// What came of it.
     #[serde(flatten)]
-    pub end: End<R>,
+    pub end: OperationEnd<R>,
 }
 
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End<R> {
+pub enum OperationEnd<R> {
     /// It ran.
     Result(R),
     /// It did not.
-    Error(Problem),
+    Error(OperationError),
 }
 
-impl<R> Outcome<R> {
+impl<R> OperationOutcome<R> {
     /// `succeeded`: whether a result is a success.
     pub(super) fn new(
         operation: &'static str,
         input: &impl Serialize,
-        end: Result<R, Problem>,
+        end: Result<R, OperationError>,
         succeeded: impl FnOnce(&R) -> bool,
     ) -> Self {
         let input = serde_json::to_value(input).unwrap_or_default();
         match end {
-            Ok(result) => Outcome { operation, input, ok: succeeded(&result), end: End::Result(result) },
-            Err(problem) => Outcome { operation, input, ok: false, end: End::Error(problem) },
+            Ok(result) => {
+                OperationOutcome { operation, input, ok: succeeded(&result), end: OperationEnd::Result(result) }
+            }
+            Err(error) => OperationOutcome { operation, input, ok: false, end: OperationEnd::Error(error) },
         }
     }
 }
 
 /// Why an operation did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Problem {
+pub struct OperationError {
     /// To decide by.
-    pub code: ProblemCode,
+    pub code: OperationErrorCode,
     /// For people.
     pub message: String,
 }
 
-impl Problem {
-    pub(super) fn new(code: ProblemCode, message: impl Into<String>) -> Self {
-        Problem { code, message: message.into() }
+impl OperationError {
+    pub(super) fn new(code: OperationErrorCode, message: impl Into<String>) -> Self {
+        OperationError { code, message: message.into() }
     }
 }
 
 /// Why an operation did nothing, to decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ProblemCode {
+pub enum OperationErrorCode {
     /// The command could not be started.
     SpawnFailed,
     /// The folder to start in is not there.
@@ -88,7 +90,7 @@ pub enum ProblemCode {
 
 /// Why an operation was not taken up at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum OperationRefusal {
     /// The file does not lie beneath the roots.
     #[error("{path:?} does not lie beneath host_ops.roots")]
     OutsideRoots {
@@ -105,30 +107,32 @@ pub enum Refusal {
 
 /// How an operation did not come to a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stopped {
+pub(super) enum OperationFailure {
     /// It was not taken up.
-    Refused(Refusal),
+    Refused(OperationRefusal),
     /// It did nothing.
-    Failed(Problem),
+    Failed(OperationError),
 }
 
-impl From<Refusal> for Stopped {
-    fn from(refusal: Refusal) -> Self {
-        Stopped::Refused(refusal)
+impl From<OperationRefusal> for OperationFailure {
+    fn from(refusal: OperationRefusal) -> Self {
+        OperationFailure::Refused(refusal)
     }
 }
 
-impl From<Problem> for Stopped {
-    fn from(problem: Problem) -> Self {
-        Stopped::Failed(problem)
+impl From<OperationError> for OperationFailure {
+    fn from(error: OperationError) -> Self {
+        OperationFailure::Failed(error)
     }
 }
 
 /// Sorts the two ways of not coming to a result apart.
-pub(super) fn settled<R>(done: Result<R, Stopped>) -> Result<Result<R, Problem>, Refusal> {
+pub(super) fn separate_refusal<R>(
+    done: Result<R, OperationFailure>,
+) -> Result<Result<R, OperationError>, OperationRefusal> {
     match done {
         Ok(result) => Ok(Ok(result)),
-        Err(Stopped::Failed(problem)) => Ok(Err(problem)),
-        Err(Stopped::Refused(refusal)) => Err(refusal),
+        Err(OperationFailure::Failed(error)) => Ok(Err(error)),
+        Err(OperationFailure::Refused(refusal)) => Err(refusal),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariant: none of them lies beneath another, since what lies beneath a root may be renamed by whoever the roots confine.
 
-use super::outcome::Refusal;
+use super::outcome::OperationRefusal;
 use rustix::fs::{Mode, OFlags, Stat, fstat, open, stat};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,17 +15,17 @@ use std::{
 
 /// A folder by its path, and which one that was when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Folder {
+pub(super) struct FolderIdentity {
     /// Without links on the way.
     pub(super) path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Folder {
+impl FolderIdentity {
     /// The one that an open handle stands for.
     fn of(path: PathBuf, found: &Stat) -> Self {
-        Folder { path, device: id(found.st_dev), inode: id(found.st_ino) }
+        FolderIdentity { path, device: id(found.st_dev), inode: id(found.st_ino) }
     }
 
     /// The one that is at a path now.
@@ -34,14 +34,14 @@ impl Folder {
     }
 
     /// Whether that is the one that was found.
-    pub(super) fn is(&self, found: &Stat) -> bool {
+    pub(super) fn matches(&self, found: &Stat) -> bool {
         (id(found.st_dev), id(found.st_ino)) == (self.device, self.inode)
     }
 
     /// Refuses another one at its path, or at the place where it is shown.
     pub(super) fn check(&self, found: &Stat) -> Result<(), String> {
         let path = self.path.display();
-        if self.is(found) {
+        if self.matches(found) {
             Ok(())
         } else {
             Err(format!("{path} is not the folder that it was when the daemon started: put it back, or start it anew"))
@@ -56,69 +56,70 @@ fn id(number: impl TryInto<u64>) -> u64 {
 
 /// A root that is open.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(super) struct OpenRoot {
     /// As it is configured.
-    pub(super) named: PathBuf,
-    pub(super) folder: Folder,
+    pub(super) configured: PathBuf,
+    pub(super) folder: FolderIdentity,
     pub(super) handle: OwnedFd,
 }
 
 /// All roots. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Roots {
-    open: Arc<[Root]>,
+pub(super) struct OpenRoots {
+    roots: Arc<[OpenRoot]>,
     /// Why one of them could not be opened.
-    fault: Option<String>,
+    open_error: Option<String>,
 }
 
-impl Roots {
+impl OpenRoots {
     /// Opens folders, each without what lies beneath another.
-    pub(super) fn open(named: &[PathBuf]) -> Self {
-        let mut fault = None;
-        let mut open = Vec::new();
-        for path in named {
+    pub(super) fn open(configured: &[PathBuf]) -> Self {
+        let mut open_error = None;
+        let mut roots = Vec::new();
+        for path in configured {
             match open_root(path) {
-                Ok(root) => open.push(root),
+                Ok(root) => roots.push(root),
                 Err(error) => {
-                    fault = Some(format!("the root {} was not there when the daemon started: {error}", path.display()));
+                    open_error =
+                        Some(format!("the root {} was not there when the daemon started: {error}", path.display()));
                 }
             }
         }
-        let paths: Vec<_> = open.iter().map(|root: &Root| root.folder.path.clone()).collect();
+        let paths: Vec<_> = roots.iter().map(|root: &OpenRoot| root.folder.path.clone()).collect();
         let is_inner = |path: &Path| paths.iter().any(|other| path != other && path.starts_with(other));
-        open.retain(|root| !is_inner(&root.folder.path));
-        open.dedup_by(|one, other| one.folder == other.folder);
-        Roots { open: open.into(), fault }
+        roots.retain(|root| !is_inner(&root.folder.path));
+        roots.dedup_by(|one, other| one.folder == other.folder);
+        OpenRoots { roots: roots.into(), open_error }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Root> {
-        self.open.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenRoot> {
+        self.roots.iter()
     }
 
     /// The folders; why not, when one of them was not there.
-    pub(super) fn folders(&self) -> Result<Vec<Folder>, Refusal> {
-        match &self.fault {
-            Some(why) => Err(Refusal::SandboxUnavailable(why.clone())),
+    pub(super) fn folders(&self) -> Result<Vec<FolderIdentity>, OperationRefusal> {
+        match &self.open_error {
+            Some(why) => Err(OperationRefusal::SandboxUnavailable(why.clone())),
             None => Ok(self.iter().map(|root| root.folder.clone()).collect()),
         }
     }
 
     /// Whether a path without links lies beneath one of them.
-    pub(super) fn hold(&self, path: &Path) -> bool {
+    pub(super) fn contain(&self, path: &Path) -> bool {
         self.iter().any(|root| path.starts_with(&root.folder.path))
     }
 }
 
-fn open_root(named: &Path) -> io::Result<Root> {
-    let path = named.canonicalize()?;
-    let handle = open_plainly(&path)?;
-    let folder = Folder::of(path, &fstat(&handle)?);
-    Ok(Root { named: named.to_owned(), folder, handle })
+fn open_root(configured: &Path) -> io::Result<OpenRoot> {
+    let path = configured.canonicalize()?;
+    let handle = open_without_links(&path)?;
+    let folder = FolderIdentity::of(path, &fstat(&handle)?);
+    Ok(OpenRoot { configured: configured.to_owned(), folder, handle })
 }
 
 /// Opens a folder to which no link leads.
 #[cfg(target_os = "linux")]
-fn open_plainly(path: &Path) -> io::Result<OwnedFd> {
+fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     use rustix::{
         fs::{CWD, ResolveFlags, openat2},
         io::Errno,
@@ -133,31 +134,31 @@ fn open_plainly(path: &Path) -> io::Result<OwnedFd> {
 
 /// The same where roots refuse anyway.
 #[cfg(not(target_os = "linux"))]
-fn open_plainly(path: &Path) -> io::Result<OwnedFd> {
+fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::sandbox::OwnFolder;
+    use crate::host::sandbox::CommandFolder;
     use std::fs;
 
     #[test]
     fn a_root_is_opened_once_and_one_within_another_is_the_outer_one() {
-        let own = OwnFolder::new(&std::env::temp_dir()).unwrap();
+        let own = CommandFolder::new(&std::env::temp_dir()).unwrap();
         let at = |name: &str| own.path().join(name);
         fs::create_dir_all(at("a/b")).unwrap();
         fs::create_dir(at("ab")).unwrap();
         std::os::unix::fs::symlink(at("ab"), at("link")).unwrap();
-        let roots = Roots::open(&[at("a/b"), at("a"), at("link")]);
+        let roots = OpenRoots::open(&[at("a/b"), at("a"), at("link")]);
         let folders = roots.folders().unwrap();
         assert_eq!(folders.iter().map(|folder| &*folder.path).collect::<Vec<_>>(), [at("a"), at("ab")]);
-        assert!(roots.hold(&at("a/b/c")) && !roots.hold(&at("abc")));
+        assert!(roots.contain(&at("a/b/c")) && !roots.contain(&at("abc")));
         fs::rename(at("a"), at("gone")).unwrap();
         fs::create_dir(at("a")).unwrap();
         assert!(folders[0].check(&stat(at("a")).unwrap()).is_err());
         assert!(folders[0].check(&stat(at("gone")).unwrap()).is_ok());
-        assert!(Roots::open(&[at("nowhere")]).folders().is_err());
+        assert!(OpenRoots::open(&[at("nowhere")]).folders().is_err());
     }
 }

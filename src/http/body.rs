@@ -17,23 +17,23 @@ use std::{
 
 /// The limits of a body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct BodyLimits {
     /// Most bytes.
     pub(super) bytes_max: usize,
     /// From its head to its last byte.
-    pub(super) time: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// Reads a whole body; no body reads as `{}`.
-pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: Limits) -> Result<ByteString, ApiError> {
-    if !super::origins::has_body(headers) {
+pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: BodyLimits) -> Result<ByteString, ApiError> {
+    if !super::origin_policy::has_body(headers) {
         return Ok(ByteString::from_static("{}"));
     }
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limits.bytes_max) {
         return Err(too_large(limits.bytes_max));
     }
-    let bytes = within(limits.time, collect(payload, limits.bytes_max))
+    let bytes = with_timeout(limits.timeout, collect(payload, limits.bytes_max))
         .await
         .ok_or_else(|| ApiError::new(Code::BodyTimeout, "The body did not arrive in time."))??;
     let text =
@@ -45,28 +45,28 @@ pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: Limits) 
     Ok(if text.trim().is_empty() { ByteString::from_static("{}") } else { text })
 }
 
-/// `work`, unless it takes longer than `time`. A body usually stands in the buffer that its head came in and is there at
+/// `work`, unless it takes longer than `timeout`. A body usually stands in the buffer that its head came in and is there at
 /// the second look, so a timer is made only for the third.
-async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+async fn with_timeout<T>(timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
-    let mut looked = false;
-    let soon = poll_fn(|cx| match work.as_mut().poll(cx) {
+    let mut polled = false;
+    let first_polls = poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if std::mem::replace(&mut looked, true) => Poll::Ready(None),
+        Poll::Pending if std::mem::replace(&mut polled, true) => Poll::Ready(None),
         Poll::Pending => {
             cx.waker().wake_by_ref();
             Poll::Pending
         }
     });
-    match soon.await {
+    match first_polls.await {
         Some(done) => Some(done),
-        None => tokio::time::timeout(time, work).await.ok(),
+        None => tokio::time::timeout(timeout, work).await.ok(),
     }
 }
 
 async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let broken = |_| ApiError::new(Code::InvalidRequest, "The body broke off.");
-    let Some(first) = payload.next().await.transpose().map_err(broken)? else { return Ok(Bytes::new()) };
+    let read_error = |_| ApiError::new(Code::InvalidRequest, "The body broke off.");
+    let Some(first) = payload.next().await.transpose().map_err(read_error)? else { return Ok(Bytes::new()) };
     // Here and not at the end: who has sent too much already need not send the rest.
     if first.len() > bytes_max {
         return Err(too_large(bytes_max));
@@ -74,7 +74,7 @@ async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiErr
     let mut whole = BytesMut::new();
     let mut last = first;
     // One chunk, as most bodies are, is not copied.
-    while let Some(chunk) = payload.next().await.transpose().map_err(broken)? {
+    while let Some(chunk) = payload.next().await.transpose().map_err(read_error)? {
         whole.extend_from_slice(&last);
         if whole.len() + chunk.len() > bytes_max {
             return Err(too_large(bytes_max));
@@ -93,9 +93,9 @@ fn too_large(bytes_max: usize) -> ApiError {
 }
 
 /// The fields of the object that a body must be.
-pub(super) fn object(body: &str) -> Result<JsonObject<'_>, ApiError> {
-    JsonObject::parse(body).map_err(|fault| match fault {
-        NotAnObject::Json(_) => ApiError::new(Code::InvalidRequest, format!("The body is {fault}.")),
-        _ => ApiError::new(Code::InvalidRequest, format!("The body {fault}.")),
+pub(super) fn parse_object(body: &str) -> Result<JsonObject<'_>, ApiError> {
+    JsonObject::parse(body).map_err(|error| match error {
+        NotAnObject::Json(_) => ApiError::new(Code::InvalidRequest, format!("The body is {error}.")),
+        _ => ApiError::new(Code::InvalidRequest, format!("The body {error}.")),
     })
 }

@@ -1,11 +1,11 @@
 //! `POST /v1/browser/request` and its cancel.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{self, ApiError},
     fields,
-    relayed::{self, Relayed},
-    reply::{Reply, Success, Waiting},
+    reply::{ApiReply, ResponseGuard, SuccessEnvelope},
+    stream_response::{self, StreamResponse},
 };
 use crate::{
     ids::{ClientId, PlatformName, RequestId},
@@ -20,27 +20,28 @@ use serde::Serialize;
 const HEAD_BYTES: usize = 768;
 
 /// Sends a request through a Firefox.
-pub(super) async fn request(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn request(call: ApiCall) -> Result<ApiReply, ApiError> {
     relay(call, None).await
 }
 
 /// The same, with what an older route fills in.
-pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<Reply, ApiError> {
+pub(super) async fn relay(call: ApiCall, preset: Option<fields::Preset>) -> Result<ApiReply, ApiError> {
     let query_timeout = call.query(&["timeout_ms", "timeoutMs"]);
     let request = fields::request(&call.body, query_timeout.as_deref(), preset, &call.core.registry)?;
     let (id, platform) = (request.id.clone(), request.platform.clone());
     let relay = &call.core.relay;
     match request.mode {
         ResponseMode::Sse => {
-            let line = call.peer().and_then(|peer| peer.open.line());
-            let streamed = relay.streamed(request, line).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-            Ok(call.stream(Relayed::new(streamed, platform, &call.authority)))
+            let abort_handle = call.peer().and_then(|peer| peer.connection.abort_handle());
+            let streamed =
+                relay.streamed(request, abort_handle).map_err(|refused| error::of_refused(refused, id.as_str()))?;
+            Ok(call.stream(StreamResponse::new(streamed, platform, &call.grant)))
         }
         ResponseMode::Buffered => {
             let taken = relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-            let (answer, caller) = relayed::whole(taken, &call.authority).await;
+            let (answer, caller) = stream_response::buffered_response(taken, &call.grant).await;
             match answer {
-                Ok(delivered) => Ok(Reply::Held(envelope(&call.id, &delivered), Waiting::Request(caller))),
+                Ok(delivered) => Ok(ApiReply::Guarded(envelope(&call.id, &delivered), ResponseGuard::Request(caller))),
                 Err(failure) => Err(error::of_failure(&failure, id.as_str(), platform.as_str())),
             }
         }
@@ -48,7 +49,7 @@ pub(super) async fn relay(call: Call, preset: Option<fields::Preset>) -> Result<
 }
 
 /// The envelope of a buffered answer, written in one go; bodies are copied as they came.
-fn envelope(id: &str, delivered: &CompletedRequest) -> Success {
+fn envelope(id: &str, delivered: &CompletedRequest) -> SuccessEnvelope {
     #[derive(Serialize)]
     struct Head<'a> {
         client_id: &'a ClientId,
@@ -69,7 +70,7 @@ fn envelope(id: &str, delivered: &CompletedRequest) -> Success {
     let body = delivered.call.body.clone().unwrap_or_default();
     let response = delivered.response.clone();
     let room = HEAD_BYTES + delivered.call.path.len() + body.len() + response.len().min(4 << 10);
-    let mut text = Success::begin(id, room);
+    let mut text = SuccessEnvelope::begin(id, room);
     let head = Head {
         client_id: &delivered.client_id,
         platform: &delivered.platform,
@@ -92,11 +93,11 @@ fn envelope(id: &str, delivered: &CompletedRequest) -> Success {
     json::write(&mut text, &proxy);
     body.splice_into(&mut text, "request_body");
     text.push('}');
-    Success::end_with(text, "response", response)
+    SuccessEnvelope::end_with(text, "response", response)
 }
 
 /// Cancels a request, wherever it stands.
-pub(super) async fn cancel(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn cancel(call: ApiCall) -> Result<ApiReply, ApiError> {
     let asked = fields::cancel(&call.body)?;
     let (id, platform) = (&asked.request_id, &asked.platform);
     let cancelled = call.core.relay.cancel(id, platform, asked.client_id.clone(), asked.reason.clone()).await;

@@ -3,11 +3,11 @@
 
 use super::{
     actions, browser,
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{self, ApiError},
     fields::{self, Preset},
-    relayed,
-    reply::Reply,
+    reply::ApiReply,
+    stream_response,
 };
 use crate::{
     api::{
@@ -26,7 +26,7 @@ const PLATFORM: &str = "claude";
 const RELOAD_REASON: &str = "browser_http_reload";
 
 /// `POST /v1/browser/claude/open`: opens its tab, and tells where that leads.
-pub(super) async fn open(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn open(call: ApiCall) -> Result<ApiReply, ApiError> {
     let order = actions::order_for(&call, ActionKind::TabOpen, PLATFORM)?;
     let outcome = actions::perform(&call, order).await?;
     // An order for a platform that is not registered was refused above.
@@ -35,7 +35,7 @@ pub(super) async fn open(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// `POST /v1/browser/claude/reload`: loads its tab again.
-pub(super) async fn reload(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn reload(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut order = actions::order_for(&call, ActionKind::TabReload, PLATFORM)?;
     order.reason.get_or_insert_with(|| RELOAD_REASON.to_owned());
     let done = actions::perform(&call, order).await?;
@@ -43,13 +43,13 @@ pub(super) async fn reload(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// `POST /v1/browser/claude/send`: a request to it, with `POST` as the method unless it names another.
-pub(super) async fn send(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn send(call: ApiCall) -> Result<ApiReply, ApiError> {
     browser::relay(call, Some(Preset { platform: PLATFORM, method: "POST" })).await
 }
 
 /// What is shown of the page that a conversation was read in.
 #[derive(Serialize)]
-struct Page<'a> {
+struct PageView<'a> {
     client_id: &'a ClientId,
     credentials: Option<&'a CredentialEntry>,
     request_hooks: Option<&'a HookEntry>,
@@ -57,25 +57,25 @@ struct Page<'a> {
 }
 
 #[derive(Serialize)]
-struct Proxy<'a> {
+struct ProxyView<'a> {
     path: &'a str,
     request_id: &'a RequestId,
     status: u16,
 }
 
 #[derive(Serialize)]
-struct Current<'a> {
+struct CurrentConversation<'a> {
     conversation: &'a Conversation,
     messages: &'a [TranscriptMessage],
     organization: &'a Organization,
-    page: Page<'a>,
+    page: PageView<'a>,
     platform: &'a str,
-    proxy: Proxy<'a>,
+    proxy: ProxyView<'a>,
     raw: &'a RawJson,
 }
 
 /// `GET /v1/browser/claude/current`: reads the conversation that is current there, or the one that is asked for.
-pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn current(call: ApiCall) -> Result<ApiReply, ApiError> {
     let id = RequestId::generate();
     let platform = fields::registered(PLATFORM, &call.core.registry)?.name.clone();
     let client_id = call.query(&["client_id", "clientId"]).map(|id| fields::client(&id)).transpose()?;
@@ -93,7 +93,7 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
         timeout: fields::timeout_of(call.query(&["timeout_ms", "timeoutMs"]).as_deref())?,
     };
     let taken = call.core.relay.buffered(request).map_err(|refused| error::of_refused(refused, id.as_str()))?;
-    let (answer, caller) = relayed::whole(taken, &call.authority).await;
+    let (answer, caller) = stream_response::buffered_response(taken, &call.grant).await;
     let failed = |failure: &RequestFailure| error::of_failure(failure, id.as_str(), PLATFORM);
     let mut delivered = answer.map_err(|failure| failed(&failure))?;
     let chosen = delivered.chosen.take();
@@ -104,17 +104,17 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
     let (transcript, organization) = match read {
         Some(Ok(read)) => read,
         // A plan always says where it went.
-        Some(Err(error)) => return Err(failed(&of(RequestError::Plan(error), &delivered))),
-        None => return Err(failed(&of(RequestError::Internal, &delivered))),
+        Some(Err(error)) => return Err(failed(&failure_of(RequestError::Plan(error), &delivered))),
+        None => return Err(failed(&failure_of(RequestError::Internal, &delivered))),
     };
     let bridge = call.core.bridge.view(false).await;
-    let shown = Current {
+    let shown = CurrentConversation {
         conversation: &transcript.conversation,
         messages: &transcript.messages,
         organization: &organization,
-        page: page(&bridge, &delivered.client_id),
+        page: page_view(&bridge, &delivered.client_id),
         platform: PLATFORM,
-        proxy: Proxy { path: &delivered.call.path, request_id: &delivered.request_id, status: delivered.status },
+        proxy: ProxyView { path: &delivered.call.path, request_id: &delivered.request_id, status: delivered.status },
         raw: &delivered.response,
     };
     let reply = call.success(&shown);
@@ -122,14 +122,14 @@ pub(super) async fn current(call: Call) -> Result<Reply, ApiError> {
     Ok(reply)
 }
 
-fn of(cause: RequestError, delivered: &CompletedRequest) -> RequestFailure {
+fn failure_of(cause: RequestError, delivered: &CompletedRequest) -> RequestFailure {
     RequestFailure { cause, client_id: Some(delivered.client_id.clone()), connection_id: None }
 }
 
-fn page<'a>(bridge: &'a BridgeView, client_id: &'a ClientId) -> Page<'a> {
+fn page_view<'a>(bridge: &'a BridgeView, client_id: &'a ClientId) -> PageView<'a> {
     let client: Option<&ClientView> = bridge.clients.iter().find(|client| client.client_id == *client_id);
     let session = client.map(|client| &client.session);
-    Page {
+    PageView {
         client_id,
         credentials: session.and_then(|session| session.newest_credentials(PLATFORM)),
         request_hooks: session.and_then(|session| session.newest_hooks(PLATFORM)),

@@ -1,86 +1,91 @@
 //! `/v1/codex`: passes calls on to codexd and its answers back, without an envelope of ours around them.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    origins,
-    reply::{self, Reply},
+    origin_policy,
+    reply::{self, ApiReply},
 };
-use crate::codex::{Answer, CallError, Codexd, Place};
+use crate::codex::{CodexCallError, CodexResponse, CodexdClient, UpstreamPath};
 use actix_web::{
     HttpResponse,
     http::header::{self, HeaderValue},
 };
 
 /// What is not ours must not act as a page of ours, whatever its content type says.
-const AS_DATA: &str = "default-src 'none'; sandbox";
+const DATA_ONLY_CSP: &str = "default-src 'none'; sandbox";
 
 /// `GET /v1/codex`.
-pub(super) async fn status(call: Call) -> Result<Reply, ApiError> {
-    get(&call, &Place::status()).await
+pub(super) async fn status(call: ApiCall) -> Result<ApiReply, ApiError> {
+    get(&call, &UpstreamPath::status()).await
 }
 
 /// `GET /v1/codex/sessions`.
-pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
-    get(&call, &Place::sessions()).await
+pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
+    get(&call, &UpstreamPath::sessions()).await
 }
 
 /// `POST /v1/codex/sessions`.
-pub(super) async fn create(call: Call) -> Result<Reply, ApiError> {
-    post(call, &Place::sessions()).await
+pub(super) async fn create(call: ApiCall) -> Result<ApiReply, ApiError> {
+    post(call, &UpstreamPath::sessions()).await
 }
 
 /// `GET /v1/codex/sessions/{id}`.
-pub(super) async fn read(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn read(call: ApiCall) -> Result<ApiReply, ApiError> {
     // From the path as it came: the router's own parts are decoded by half.
     let raw = call.request.uri().path().rsplit('/').next().unwrap_or_default();
-    let place = Place::session(raw).ok_or_else(|| ApiError::field("id", "\"id\" must be the id of a session."))?;
+    let place =
+        UpstreamPath::session(raw).ok_or_else(|| ApiError::field("id", "\"id\" must be the id of a session."))?;
     get(&call, &place).await
 }
 
 /// `POST /v1/codex/turn`.
-pub(super) async fn turn(call: Call) -> Result<Reply, ApiError> {
-    post(call, &Place::turn()).await
+pub(super) async fn turn(call: ApiCall) -> Result<ApiReply, ApiError> {
+    post(call, &UpstreamPath::turn()).await
 }
 
-async fn get(call: &Call, place: &Place) -> Result<Reply, ApiError> {
-    let codexd = configured(call)?;
+async fn get(call: &ApiCall, place: &UpstreamPath) -> Result<ApiReply, ApiError> {
+    let codexd = configured_codexd(call)?;
     let answer = codexd.get(place, call.request.query_string()).await;
-    answer.map(|answer| passed(answer, &call.id)).map_err(|error| unavailable(codexd, &error))
+    answer.map(|answer| forward_response(answer, &call.id)).map_err(|error| codexd_error(codexd, &error))
 }
 
-async fn post(call: Call, place: &Place) -> Result<Reply, ApiError> {
-    let codexd = configured(&call)?;
+async fn post(call: ApiCall, place: &UpstreamPath) -> Result<ApiReply, ApiError> {
+    let codexd = configured_codexd(&call)?;
     // A body that is not there reads as an empty object; it is not made one for codexd.
-    let body = origins::has_body(call.request.headers()).then(|| call.body.clone());
+    let body = origin_policy::has_body(call.request.headers()).then(|| call.body.clone());
     let answer = codexd.post(place, call.request.query_string(), body).await;
-    answer.map(|answer| passed(answer, &call.id)).map_err(|error| unavailable(codexd, &error))
+    answer.map(|answer| forward_response(answer, &call.id)).map_err(|error| codexd_error(codexd, &error))
 }
 
-fn configured(call: &Call) -> Result<&Codexd, ApiError> {
+fn configured_codexd(call: &ApiCall) -> Result<&CodexdClient, ApiError> {
     call.core
         .codex
         .as_ref()
         .ok_or_else(|| ApiError::new(Code::CodexdNotConfigured, "No codexd is configured: codex.base_url is not set."))
 }
 
-fn passed(answer: Answer, id: &str) -> Reply {
+fn forward_response(answer: CodexResponse, id: &str) -> ApiReply {
     let mut response = HttpResponse::build(answer.status);
     for header in answer.headers {
         response.insert_header(header);
     }
     response
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(AS_DATA)))
+        .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(DATA_ONLY_CSP)))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    reply::with_id(&mut response, id);
-    Reply::Whole(response.body(answer.body))
+    reply::set_request_id(&mut response, id);
+    ApiReply::Raw(response.body(answer.body))
 }
 
-fn unavailable(codexd: &Codexd, error: &CallError) -> ApiError {
+fn codexd_error(codexd: &CodexdClient, error: &CodexCallError) -> ApiError {
     match error {
-        CallError::Busy => ApiError::new(Code::Overloaded, "Too many calls to codexd are under way.").retry_after(1),
-        CallError::TooLong => ApiError::new(Code::InvalidRequest, "The path is too long to be passed on to codexd."),
+        CodexCallError::Busy => {
+            ApiError::new(Code::Overloaded, "Too many calls to codexd are under way.").retry_after(1)
+        }
+        CodexCallError::TooLong => {
+            ApiError::new(Code::InvalidRequest, "The path is too long to be passed on to codexd.")
+        }
         error => {
             let message = format!("The codexd at {} does not answer as it should: {error}.", codexd.base());
             ApiError::new(Code::CodexdUnavailable, message).with("target_base_url", codexd.base())

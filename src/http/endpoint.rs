@@ -1,20 +1,20 @@
 //! The way of every HTTP request: guard, body, handler, envelope. One place, so that no route can leave a step out.
 
 use super::{
-    Core,
-    authority::Authority,
-    body::{self, Limits},
-    callers::{Access, Caller, Peer},
-    connections::{LAST_WORD, Lasting},
+    ServerCore,
+    access_grant::AccessGrant,
+    authenticator::{Caller, PeerConnection, RouteAccess},
+    body::{self, BodyLimits},
+    connections::{LAST_FRAME_GRACE, TrackedBody},
     error::{ApiError, Code},
-    origins::{NotLocal, Origins, Target},
+    origin_policy::{NotLocal, OriginPolicy, RouteClass},
     page,
-    reply::{REQUEST_ID, Reply, Success, respond},
+    reply::{ApiReply, REQUEST_ID, SuccessEnvelope, into_response},
     route::Route,
-    sse_body::{Frames, SseBody},
+    sse_body::{FrameSource, SseBody},
 };
 use crate::{
-    faults, ids,
+    failpoints, ids,
     wire::{JsonObject, json},
 };
 use actix_web::{
@@ -40,15 +40,15 @@ const PREFLIGHT_SECONDS: &str = "600";
 const OPEN_BODY_BYTES_MAX: usize = 4 << 10;
 
 /// A call that passed its guard.
-pub struct Call {
+pub struct ApiCall {
     /// The daemon.
-    pub core: Arc<Core>,
+    pub core: Arc<ServerCore>,
     /// The id of this exchange.
     pub id: Arc<str>,
     /// Who calls.
     pub caller: Caller,
     /// What lets it in; what lasts ends with it.
-    pub(super) authority: Authority,
+    pub(super) grant: AccessGrant,
     /// The head.
     pub request: HttpRequest,
     /// The whole body, `{}` when there was none.
@@ -57,18 +57,18 @@ pub struct Call {
     pub payload: Option<Payload>,
 }
 
-impl Call {
+impl ApiCall {
     /// A success with this data.
-    pub fn success(&self, data: &impl Serialize) -> Reply {
-        let mut text = Success::begin(&self.id, 256);
+    pub fn success(&self, data: &impl Serialize) -> ApiReply {
+        let mut text = SuccessEnvelope::begin(&self.id, 256);
         json::write(&mut text, data);
-        Reply::Success(Success::end(text))
+        ApiReply::Success(SuccessEnvelope::end(text))
     }
 
     /// A stream of server-sent events: these frames, and comments while there are none.
-    pub(super) fn stream(&self, frames: impl Frames + Unpin + 'static) -> Reply {
+    pub(super) fn stream(&self, frames: impl FrameSource + Unpin + 'static) -> ApiReply {
         let keep_alive = Duration::from_millis(self.core.server.sse_keep_alive_ms);
-        Reply::Stream(BoxBody::new(SseBody::new(frames, keep_alive)))
+        ApiReply::Stream(BoxBody::new(SseBody::new(frames, keep_alive)))
     }
 
     /// The fields of the body.
@@ -77,7 +77,7 @@ impl Call {
     ///
     /// The body is no JSON object.
     pub fn fields(&self) -> Result<JsonObject<'_>, ApiError> {
-        body::object(&self.body)
+        body::parse_object(&self.body)
     }
 
     /// A parameter of the query, decoded; the `snake_case` name or its camelCase form, trimmed, never empty.
@@ -97,34 +97,34 @@ impl Call {
         self.request.match_info().get(name).unwrap_or_default()
     }
 
-    pub(super) fn peer(&self) -> Option<&Peer> {
-        self.request.conn_data::<Peer>()
+    pub(super) fn peer(&self) -> Option<&PeerConnection> {
+        self.request.conn_data::<PeerConnection>()
     }
 }
 
 /// A request for a known route.
 pub(super) async fn serve(
-    core: Arc<Core>,
-    origins: &Origins,
+    core: Arc<ServerCore>,
+    origin_policy: &OriginPolicy,
     route: &'static Route,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let (id, metrics, since) = (exchange_id(&request), core.metrics.http.clone(), Instant::now());
-    let under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
-    let mut authority = Authority::lasting();
-    let (result, allowed) = match origins.check(request.head(), target(route)) {
+    let (id, metrics, since) = (request_id(&request), core.metrics.http.clone(), Instant::now());
+    let in_flight = request.conn_data::<PeerConnection>().map(|peer| peer.connection.begin_request());
+    let mut grant = AccessGrant::permanent();
+    let (result, allowed) = match origin_policy.check(request.head(), route_class(route)) {
         Err(error) => {
-            rein_in(&request).await;
+            delay_unauthenticated(&request).await;
             (Err(error), None)
         }
         Ok(passed) => {
-            let admitted = admit(&core, route, passed.local, &request).await;
-            let result = match admitted {
+            let authenticated = authenticate(&core, route, passed.local, &request).await;
+            let result = match authenticated {
                 Err(error) => Err(error),
                 Ok((caller, by)) => {
-                    authority = by.clone();
-                    let work = handle(core, route, Arc::clone(&id), (caller, by), request.clone(), payload);
+                    grant = by.clone();
+                    let work = run_while_granted(core, route, Arc::clone(&id), (caller, by), request.clone(), payload);
                     // A panic costs this one answer.
                     let failed = |_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly."));
                     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(failed)
@@ -133,28 +133,28 @@ pub(super) async fn serve(
             (result, passed.allowed_origin)
         }
     };
-    let mut response = seal(result, &id, allowed.as_deref(), &request);
-    if let Some(under_way) = under_way {
-        response = response.map_body(|_, body| Lasting::keep(body, under_way, &authority));
+    let mut response = finish_response(result, &id, allowed.as_deref(), &request);
+    if let Some(in_flight) = in_flight {
+        response = response.map_body(|_, body| TrackedBody::wrap(body, in_flight, &grant));
     }
     if let Some(successor) = route.successor {
-        deprecate(&mut response, successor);
+        add_deprecation_headers(&mut response, successor);
     }
     metrics.answered(Some(route.path), request.method().as_str(), response.status().as_str(), since);
     response
 }
 
 /// What the checks of its origin have to know of a route.
-fn target(route: &Route) -> Target {
+fn route_class(route: &Route) -> RouteClass {
     match route.path {
-        page::PATH => Target::Document,
-        _ if route.is_socket() => Target::Socket,
-        _ => Target::Other,
+        page::PATH => RouteClass::Document,
+        _ if route.is_socket() => RouteClass::Socket,
+        _ => RouteClass::Other,
     }
 }
 
 /// Says on an older route's answer which one to use instead.
-fn deprecate(response: &mut HttpResponse, successor: &'static str) {
+fn add_deprecation_headers(response: &mut HttpResponse, successor: &'static str) {
     let headers = response.headers_mut();
     for (name, value) in [
         ("deprecation", format!("true; successor=\"{successor}\"")),
@@ -167,72 +167,72 @@ fn deprecate(response: &mut HttpResponse, successor: &'static str) {
 }
 
 /// Who calls. One that shows nothing which lets it in is answered at the pace of such alone.
-async fn admit(
-    core: &Core,
+async fn authenticate(
+    core: &ServerCore,
     route: &Route,
     local: Result<(), NotLocal>,
     request: &HttpRequest,
-) -> Result<(Caller, Authority), ApiError> {
-    let peer = request.conn_data::<Peer>();
-    let admitted = core.callers.admit(route.access, request.headers(), local, peer);
-    if !matches!(admitted, Ok((_, Some(_)))) {
-        rein_in(request).await;
+) -> Result<(Caller, AccessGrant), ApiError> {
+    let peer = request.conn_data::<PeerConnection>();
+    let authenticated = core.authenticator.authenticate(route.access, request.headers(), local, peer);
+    if !matches!(authenticated, Ok((_, Some(_)))) {
+        delay_unauthenticated(request).await;
     }
-    let (caller, authority) = admitted?;
+    let (caller, grant) = authenticated?;
     // A Firefox proves itself on its socket, which has paces of its own, whatever its handshake shows.
-    let authority = if route.is_socket() { Some(Authority::lasting()) } else { authority };
-    if let (Some(peer), Some(authority)) = (peer, &authority) {
-        peer.open.admit(authority.clone());
+    let grant = if route.is_socket() { Some(AccessGrant::permanent()) } else { grant };
+    if let (Some(peer), Some(grant)) = (peer, &grant) {
+        peer.connection.set_grant(grant.clone());
     }
-    Ok((caller, authority.unwrap_or_else(Authority::lasting)))
+    Ok((caller, grant.unwrap_or_else(AccessGrant::permanent)))
 }
 
-async fn rein_in(request: &HttpRequest) {
-    if let Some(peer) = request.conn_data::<Peer>() {
-        peer.open.rein_in().await;
+async fn delay_unauthenticated(request: &HttpRequest) {
+    if let Some(peer) = request.conn_data::<PeerConnection>() {
+        peer.connection.delay_unauthenticated().await;
     }
 }
 
 /// Does what was asked for, for as long as what let the caller in holds.
-async fn handle(
-    core: Arc<Core>,
+async fn run_while_granted(
+    core: Arc<ServerCore>,
     route: &'static Route,
     id: Arc<str>,
-    (caller, authority): (Caller, Authority),
+    (caller, grant): (Caller, AccessGrant),
     request: HttpRequest,
     payload: Payload,
-) -> Result<Reply, ApiError> {
-    let work = perform(core, route, id, (caller, authority.clone()), request, payload);
+) -> Result<ApiReply, ApiError> {
+    let work = read_body_and_handle(core, route, id, (caller, grant.clone()), request, payload);
     let over = || Err(ApiError::new(Code::Unauthorized, "The token or the session of this caller has ended."));
-    authority.bounds(LAST_WORD / 2, work).await.unwrap_or_else(over)
+    grant.run_while_valid(LAST_FRAME_GRACE / 2, work).await.unwrap_or_else(over)
 }
 
-async fn perform(
-    core: Arc<Core>,
+async fn read_body_and_handle(
+    core: Arc<ServerCore>,
     route: &'static Route,
     id: Arc<str>,
-    (caller, authority): (Caller, Authority),
+    (caller, grant): (Caller, AccessGrant),
     request: HttpRequest,
     payload: Payload,
-) -> Result<Reply, ApiError> {
+) -> Result<ApiReply, ApiError> {
     let (body, payload) = if route.is_socket() {
         (ByteString::new(), Some(payload))
     } else {
         let settings = &core.server;
         let bytes_max = match (route.access, caller) {
-            (Access::Open, Caller::Local) => settings.max_body_bytes.min(OPEN_BODY_BYTES_MAX),
+            (RouteAccess::Open, Caller::Local) => settings.max_body_bytes.min(OPEN_BODY_BYTES_MAX),
             _ => settings.max_body_bytes,
         };
-        let limits = Limits { bytes_max, time: Duration::from_millis(settings.body_timeout_ms) };
+        let limits = BodyLimits { bytes_max, timeout: Duration::from_millis(settings.body_timeout_ms) };
         (body::read(request.headers(), payload, limits).await?, None)
     };
-    faults::point("handler");
-    (route.handler)(Call { core, id, caller, authority, request, body, payload }).await
+    failpoints::point("handler");
+    (route.handler)(ApiCall { core, id, caller, grant, request, body, payload }).await
 }
 
 /// A path of the table that was asked for by another method than it has.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
+pub(super) struct KnownPath {
     /// Its template.
     pub(super) path: &'static str,
     /// The methods that it has.
@@ -240,21 +240,26 @@ pub(super) struct Known {
 }
 
 /// A request for no route, or for another method of one: `known` is that one.
-pub(super) async fn refuse(core: &Core, origins: &Origins, known: Option<Known>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn refuse(
+    core: &ServerCore,
+    origin_policy: &OriginPolicy,
+    known: Option<KnownPath>,
+    request: HttpRequest,
+) -> HttpResponse {
     let since = Instant::now();
-    let _under_way = request.conn_data::<Peer>().map(|peer| peer.open.request());
-    rein_in(&request).await;
-    let response = refusal(origins, known.map(|known| known.allow), &request);
+    let _in_flight = request.conn_data::<PeerConnection>().map(|peer| peer.connection.begin_request());
+    delay_unauthenticated(&request).await;
+    let response = refusal_response(origin_policy, known.map(|known| known.allow), &request);
     let (route, method) = (known.map(|known| known.path), request.method().as_str());
     core.metrics.http.answered(route, method, response.status().as_str(), since);
     response
 }
 
-fn refusal(origins: &Origins, allow: Option<&'static str>, request: &HttpRequest) -> HttpResponse {
-    let id = exchange_id(request);
-    let passed = match origins.check(request.head(), Target::Other) {
+fn refusal_response(origin_policy: &OriginPolicy, allow: Option<&'static str>, request: &HttpRequest) -> HttpResponse {
+    let id = request_id(request);
+    let passed = match origin_policy.check(request.head(), RouteClass::Other) {
         Ok(passed) => passed,
-        Err(error) => return seal(Err(error), &id, None, request),
+        Err(error) => return finish_response(Err(error), &id, None, request),
     };
     let origin = passed.allowed_origin.as_deref();
     let error = match (request.method(), allow) {
@@ -269,10 +274,10 @@ fn refusal(origins: &Origins, allow: Option<&'static str>, request: &HttpRequest
         }
         (_, None) => ApiError::not_found("route", "There is no such route."),
     };
-    seal(Err(error), &id, origin, request)
+    finish_response(Err(error), &id, origin, request)
 }
 
-fn exchange_id(request: &HttpRequest) -> Arc<str> {
+fn request_id(request: &HttpRequest) -> Arc<str> {
     let given = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
     match given.filter(|id| (1..=128).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)) {
         Some(id) => String::from_utf8_lossy(id).into(),
@@ -280,7 +285,12 @@ fn exchange_id(request: &HttpRequest) -> Arc<str> {
     }
 }
 
-fn seal(result: Result<Reply, ApiError>, id: &str, origin: Option<&str>, request: &HttpRequest) -> HttpResponse {
+fn finish_response(
+    result: Result<ApiReply, ApiError>,
+    id: &str,
+    origin: Option<&str>,
+    request: &HttpRequest,
+) -> HttpResponse {
     if let Err(error) = &result {
         tracing::debug!(
             http.id = id,
@@ -291,7 +301,7 @@ fn seal(result: Result<Reply, ApiError>, id: &str, origin: Option<&str>, request
             "refused or failed"
         );
     }
-    let mut response = respond(result, id);
+    let mut response = into_response(result, id);
     if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -1,9 +1,9 @@
 //! `GET /extension.xpi`: the Firefox extension for this daemon, as one file.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    reply::{self, Reply},
+    reply::{self, ApiReply},
 };
 use crate::extension::{Extension, XPI};
 use actix_web::{
@@ -13,7 +13,7 @@ use actix_web::{
 use bytes::Bytes;
 
 /// `GET /extension.xpi`.
-pub(super) async fn xpi(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn xpi(call: ApiCall) -> Result<ApiReply, ApiError> {
     let bytes = match call.core.xpi.get() {
         Some(bytes) => bytes.clone(),
         None => {
@@ -29,6 +29,6 @@ pub(super) async fn xpi(call: Call) -> Result<Reply, ApiError> {
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{XPI}\"")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    reply::with_id(&mut response, &call.id);
-    Ok(Reply::Whole(response.body(bytes)))
+    reply::set_request_id(&mut response, &call.id);
+    Ok(ApiReply::Raw(response.body(bytes)))
 }

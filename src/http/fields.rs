@@ -63,7 +63,7 @@ pub(super) fn request(
     preset: Option<Preset>,
     registry: &PlatformRegistry,
 ) -> Result<RelayRequest, ApiError> {
-    let fields = body::object(text)?;
+    let fields = body::parse_object(text)?;
     let platform = match preset {
         Some(preset) => preset_platform(&fields, preset.platform, registry)?,
         None => platform(&fields, registry)?,
@@ -98,7 +98,7 @@ pub(super) fn request(
 
 /// Reads the body of `POST /v1/browser/request/cancel`.
 pub(super) fn cancel(text: &str) -> Result<CancelFields, ApiError> {
-    let fields = body::object(text)?;
+    let fields = body::parse_object(text)?;
     let id = fields.required_text(CancelRequest::request_id())?;
     Ok(CancelFields {
         request_id: RequestId::parse(&id).map_err(|e| FieldError::new("request_id", e.to_string()))?,
@@ -113,7 +113,7 @@ pub(super) fn reset(
     text: &str,
     registry: &PlatformRegistry,
 ) -> Result<(Option<ClientId>, Option<PlatformName>), ApiError> {
-    let fields = body::object(text)?;
+    let fields = body::parse_object(text)?;
     let platform = fields.text(PolicyResetRequest::platform())?.map(|name| registered(&name, registry)).transpose()?;
     Ok((client_id(&fields, PolicyResetRequest::client_id())?, platform.map(|platform| platform.name.clone())))
 }

@@ -8,7 +8,7 @@ use actix_web::http::header::{self, HeaderMap};
 
 /// Words of which each makes a header one that a proxy, a tunnel or a content network adds: what it is, what was asked of
 /// it, who asked it, and the names of those that are in use.
-const WORDS: &[&str] = &[
+const PROXY_WORDS: &[&str] = &[
     // What it does.
     "via",
     "proxied",
@@ -71,10 +71,10 @@ const WORDS: &[&str] = &[
 ];
 
 /// Parts of names in which such words are written as one.
-const PARTS: &[&str] = &["forward", "proxy", "tunnel", "realip", "clientip", "remoteip"];
+const PROXY_SUBSTRINGS: &[&str] = &["forward", "proxy", "tunnel", "realip", "clientip", "remoteip"];
 
 /// Names that none of the words is in, by their beginning.
-const BEGINNINGS: &[&str] = &[
+const PROXY_PREFIXES: &[&str] = &[
     "x-real-",
     "x-auth-request-",
     "x-authenticated-",
@@ -87,28 +87,28 @@ const BEGINNINGS: &[&str] = &[
 ];
 
 /// What a program that asks by itself may say of its connection; `http2-settings` goes with an `upgrade` that it offers.
-const CONNECTION: &[&[u8]] = &[b"close", b"keep-alive", b"upgrade", b"http2-settings", b"te"];
+const CONNECTION_OPTIONS: &[&[u8]] = &[b"close", b"keep-alive", b"upgrade", b"http2-settings", b"te"];
 
 /// Returns whether a head says that its request was passed on, whatever the values are.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| names_a_proxy(name.as_str())) || !has_plain_connection(headers)
+    headers.keys().any(|name| is_proxy_header(name.as_str())) || !has_plain_connection(headers)
 }
 
 /// `name` is in lower case, as the HTTP library has it. What begins with `sec-` is a browser's own.
-fn names_a_proxy(name: &str) -> bool {
+fn is_proxy_header(name: &str) -> bool {
     if name.starts_with("sec-") {
         return false;
     }
     let mut words = name.split(['-', '_', '.']);
-    words.any(|word| WORDS.contains(&word))
-        || PARTS.iter().any(|part| name.contains(part))
-        || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+    words.any(|word| PROXY_WORDS.contains(&word))
+        || PROXY_SUBSTRINGS.iter().any(|part| name.contains(part))
+        || PROXY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A header that is named in `connection` is one that the next proxy would have taken out.
 fn has_plain_connection(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    let plain = |option: &[u8]| CONNECTION.iter().any(|known| known.eq_ignore_ascii_case(option));
+    let plain = |option: &[u8]| CONNECTION_OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option));
     values.map(<[u8]>::trim_ascii).all(|option| option.is_empty() || plain(option))
 }
 

@@ -1,12 +1,15 @@
 //! `/v1/exec` and `/v1/files`: commands and files of this machine, for the bearer of the token.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    reply::{Reply, Success, Waiting},
+    reply::{ApiReply, ResponseGuard, SuccessEnvelope},
 };
 use crate::{
-    host::{Exec, FilesRead, FilesWrite, Origin, Outcome, Presence, Refusal, input},
+    host::{
+        ExecInput, FileReadInput, FileWriteInput, OperationOrigin, OperationOutcome, OperationRefusal, ShutdownGuard,
+        input,
+    },
     store::StoreError,
     wire::FieldError,
 };
@@ -15,33 +18,43 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// `POST /v1/exec`. The command ends when its caller goes away.
-pub(super) async fn exec(call: Call) -> Result<Reply, ApiError> {
-    let exec = read(&call, input::exec)?;
-    let input = Exec::kept(&exec);
+pub(super) async fn exec(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let exec = read_input(&call, input::parse_exec)?;
+    let input = ExecInput::redacted(&exec);
     let (host, stop) = (call.core.host.clone(), CancellationToken::new());
-    let presence = host.presence();
+    let shutdown_guard = host.delay_shutdown();
     let _leaves = stop.clone().drop_guard();
-    let work = async move { host.exec(exec, Origin::Operator, &stop).await };
-    noted(call, "exec", input, presence, work).await
+    let work = async move { host.exec(exec, OperationOrigin::Operator, &stop).await };
+    run_recorded(call, "exec", input, shutdown_guard, work).await
 }
 
 /// `POST /v1/files/read`.
-pub(super) async fn files_read(call: Call) -> Result<Reply, ApiError> {
-    let file = read(&call, input::files_read)?;
-    let (input, host) = (FilesRead::shown(&file), call.core.host.clone());
-    let presence = host.presence();
-    noted(call, "files/read", input, presence, async move { host.read(file, Origin::Operator).await }).await
+pub(super) async fn files_read(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let file = read_input(&call, input::parse_file_read)?;
+    let (input, host) = (FileReadInput::echo(&file), call.core.host.clone());
+    let shutdown_guard = host.delay_shutdown();
+    run_recorded(
+        call,
+        "files/read",
+        input,
+        shutdown_guard,
+        async move { host.read(file, OperationOrigin::Operator).await },
+    )
+    .await
 }
 
 /// `POST /v1/files/write`.
-pub(super) async fn files_write(call: Call) -> Result<Reply, ApiError> {
-    let file = read(&call, input::files_write)?;
-    let (input, host) = (FilesWrite::shown(&file), call.core.host.clone());
-    let presence = host.presence();
-    noted(call, "files/write", input, presence, async move { host.write(file, Origin::Operator).await }).await
+pub(super) async fn files_write(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let file = read_input(&call, input::parse_file_write)?;
+    let (input, host) = (FileWriteInput::echo(&file), call.core.host.clone());
+    let shutdown_guard = host.delay_shutdown();
+    run_recorded(call, "files/write", input, shutdown_guard, async move {
+        host.write(file, OperationOrigin::Operator).await
+    })
+    .await
 }
 
-fn read<T>(call: &Call, input: fn(&Map<String, Value>) -> Result<T, FieldError>) -> Result<T, ApiError> {
+fn read_input<T>(call: &ApiCall, input: fn(&Map<String, Value>) -> Result<T, FieldError>) -> Result<T, ApiError> {
     // The one reading of every body says what is wrong with one that is no object.
     call.fields()?;
     let fields = serde_json::from_str(&call.body)
@@ -51,13 +64,13 @@ fn read<T>(call: &Call, input: fn(&Map<String, Value>) -> Result<T, FieldError>)
 
 /// Writes down that an operation begins, has it done, writes down what came of it. On its own from there on, so that it
 /// is carried to its end also when nobody waits for that any more.
-async fn noted<R>(
-    call: Call,
+async fn run_recorded<R>(
+    call: ApiCall,
     tool: &'static str,
     input: Value,
-    presence: Presence,
-    work: impl Future<Output = Result<Outcome<R>, Refusal>> + 'static,
-) -> Result<Reply, ApiError>
+    shutdown_guard: ShutdownGuard,
+    work: impl Future<Output = Result<OperationOutcome<R>, OperationRefusal>> + 'static,
+) -> Result<ApiReply, ApiError>
 where
     R: Serialize + Send + 'static,
 {
@@ -79,35 +92,39 @@ where
         begun.end(ok, result).await;
         Ok::<_, StoreError>(done)
     });
-    answer(call, running.await.map_err(|_| failed())??, presence).await
+    host_reply(call, running.await.map_err(|_| internal_error())??, shutdown_guard).await
 }
 
 /// Outputs and files are long, so that writing them as JSON is left to another thread.
-async fn answer<R>(call: Call, done: Result<Outcome<R>, Refusal>, presence: Presence) -> Result<Reply, ApiError>
+async fn host_reply<R>(
+    call: ApiCall,
+    done: Result<OperationOutcome<R>, OperationRefusal>,
+    shutdown_guard: ShutdownGuard,
+) -> Result<ApiReply, ApiError>
 where
     R: Serialize + Send + 'static,
 {
     let outcome = done?;
     let id = call.id;
     let written = actix_web::rt::task::spawn_blocking(move || {
-        let mut text = Success::begin(&id, 1_024);
+        let mut text = SuccessEnvelope::begin(&id, 1_024);
         crate::wire::json::write(&mut text, &outcome);
         text
     });
-    let success = Success::end(written.await.map_err(|_| failed())?);
-    Ok(Reply::Held(success, Waiting::Operation(presence)))
+    let success = SuccessEnvelope::end(written.await.map_err(|_| internal_error())?);
+    Ok(ApiReply::Guarded(success, ResponseGuard::Operation(shutdown_guard)))
 }
 
-fn failed() -> ApiError {
+fn internal_error() -> ApiError {
     ApiError::new(Code::InternalError, "The service failed unexpectedly.")
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<OperationRefusal> for ApiError {
+    fn from(refusal: OperationRefusal) -> Self {
         let code = match refusal {
-            Refusal::OutsideRoots { .. } => Code::OutsideRoots,
-            Refusal::SandboxUnavailable(_) => Code::SandboxUnavailable,
-            Refusal::RootRefused => Code::RootRefused,
+            OperationRefusal::OutsideRoots { .. } => Code::OutsideRoots,
+            OperationRefusal::SandboxUnavailable(_) => Code::SandboxUnavailable,
+            OperationRefusal::RootRefused => Code::RootRefused,
         };
         let mut message = refusal.to_string();
         if let Some(first) = message.get_mut(..1) {

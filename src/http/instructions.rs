@@ -1,10 +1,10 @@
 //! `/v1/instructions`: messages handed in, batches shown, a person's word on them; for the bearer of the token alone.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    paging::{Limit, Rest, before},
-    reply::{Reply, Success, Waiting},
+    paging::{PageInfo, PageLimit, before_cursor},
+    reply::{ApiReply, ResponseGuard, SuccessEnvelope},
 };
 use crate::{
     instructions::{
@@ -17,13 +17,13 @@ use crate::{
 use serde::Serialize;
 use std::borrow::Cow;
 
-const LIMIT: Limit = Limit { default: 20, max: 100 };
+const LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
 /// Most characters of a reason.
 const REASON_CHARS_MAX: usize = 500;
 
 /// What became of a message.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct SubmissionView<'a> {
     /// `null` after a dry run, of which nothing is kept.
     batch_id: Option<&'a str>,
     status: &'a str,
@@ -33,28 +33,29 @@ struct Answer<'a> {
 }
 
 /// `POST /v1/instructions/messages`. Answers when everything ran that may run without a person.
-pub(super) async fn submit(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn submit(call: ApiCall) -> Result<ApiReply, ApiError> {
     let submission = submission(&call.fields()?)?;
-    let presence = call.core.host.presence();
+    let shutdown_guard = call.core.host.delay_shutdown();
     let submitted = call.core.instructions.submit(submission).await?;
-    let taken = submitted.taken;
+    let accepted = submitted.taken;
     let mut executions = Vec::new();
-    let mut status = taken.status.name().to_owned();
+    let mut status = accepted.status.name().to_owned();
     if let Some(ran) = submitted.ran {
         match ran.await {
             Ok(Ok(ran)) => executions = ran,
-            Ok(Err(fault)) => return Err(ApiError::from(fault).with("batch_id", &taken.batch_id)),
+            Ok(Err(fault)) => return Err(ApiError::from(fault).with("batch_id", &accepted.batch_id)),
             Err(_) => {} // the service stops: it is as the store says
         }
-        if let Some(details) = call.core.instructions.show(&taken.batch_id).await? {
+        if let Some(details) = call.core.instructions.show(&accepted.batch_id).await? {
             status = details.batch.row.status;
         }
     }
-    let batch_id = (taken.status != BatchStatus::Planned).then_some(taken.batch_id.as_str());
-    let answer = Answer { batch_id, status: &status, parts: PlanParts::of(&taken.plan), executions: &executions };
-    let mut text = Success::begin(&call.id, 1_024);
-    json::write(&mut text, &answer);
-    Ok(Reply::Held(Success::end(text), Waiting::Operation(presence)))
+    let batch_id = (accepted.status != BatchStatus::Planned).then_some(accepted.batch_id.as_str());
+    let view =
+        SubmissionView { batch_id, status: &status, parts: PlanParts::of(&accepted.plan), executions: &executions };
+    let mut text = SuccessEnvelope::begin(&call.id, 1_024);
+    json::write(&mut text, &view);
+    Ok(ApiReply::Guarded(SuccessEnvelope::end(text), ResponseGuard::Operation(shutdown_guard)))
 }
 
 fn submission(fields: &JsonObject<'_>) -> Result<MessageSubmission, ApiError> {
@@ -78,24 +79,24 @@ fn submission(fields: &JsonObject<'_>) -> Result<MessageSubmission, ApiError> {
 }
 
 #[derive(Serialize)]
-struct List {
+struct BatchList {
     batches: Vec<BatchRow>,
     #[serde(flatten)]
-    rest: Rest,
+    page_info: PageInfo,
 }
 
 /// `GET /v1/instructions`: without what stands in the messages.
-pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let named = |name: String| BatchStatus::named(&name).ok_or_else(bad_status);
     let filter = batches::BatchFilter {
         status: call.query(&["status"]).map(named).transpose()?,
         platform: call.query(&["platform"]),
-        before: before(&call)?,
-        limit: LIMIT.of(&call)?,
+        before: before_cursor(&call)?,
+        limit: LIMIT.requested(&call)?,
     };
     let page = call.core.store.read(move |conn| batches::list(conn, &filter)).await?;
-    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
-    Ok(call.success(&List { batches: page.rows, rest }))
+    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
+    Ok(call.success(&BatchList { batches: page.rows, page_info }))
 }
 
 fn bad_status() -> ApiError {
@@ -104,7 +105,7 @@ fn bad_status() -> ApiError {
 }
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct BatchView<'a> {
     #[serde(flatten)]
     row: &'a BatchRow,
     #[serde(flatten)]
@@ -116,10 +117,10 @@ struct Whole<'a> {
     rejection: Option<RawJson>,
 }
 
-impl<'a> Whole<'a> {
+impl<'a> BatchView<'a> {
     fn of(details: &'a BatchDetails) -> Self {
         let batch = &details.batch;
-        Whole {
+        BatchView {
             row: &batch.row,
             parts: PlanParts::of(&batch.plan),
             runs: details.runs(),
@@ -130,31 +131,31 @@ impl<'a> Whole<'a> {
 }
 
 /// `GET /v1/instructions/{batch_id}`: with exactly what runs, or ran, and what came of it.
-pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     let details = call.core.instructions.show(call.part("batch_id")).await?;
     let details = details.ok_or_else(no_batch)?;
-    Ok(call.success(&Whole::of(&details)))
+    Ok(call.success(&BatchView::of(&details)))
 }
 
 /// `POST /v1/instructions/{batch_id}/approve`. It runs when its turn comes.
-pub(super) async fn approve(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn approve(call: ApiCall) -> Result<ApiReply, ApiError> {
     decide(call, true).await
 }
 
 /// `POST /v1/instructions/{batch_id}/reject`.
-pub(super) async fn reject(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn reject(call: ApiCall) -> Result<ApiReply, ApiError> {
     decide(call, false).await
 }
 
-async fn decide(call: Call, approve: bool) -> Result<Reply, ApiError> {
+async fn decide(call: ApiCall, approve: bool) -> Result<ApiReply, ApiError> {
     let fields = call.fields()?;
     let reason = fields.text(&["reason"])?.map(Cow::into_owned);
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         return Err(FieldError::new("reason", format!("must not be longer than {REASON_CHARS_MAX} characters")).into());
     }
     let digest = fields.text(&["digest"])?.map(Cow::into_owned);
-    let word = OperatorDecision { approve, digest, by: "bearer", reason };
-    let row = call.core.instructions.decide(call.part("batch_id"), word).await?;
+    let decision = OperatorDecision { approve, digest, by: "bearer", reason };
+    let row = call.core.instructions.decide(call.part("batch_id"), decision).await?;
     Ok(call.success(&row))
 }
 

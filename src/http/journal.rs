@@ -1,26 +1,26 @@
 //! `GET /v1/browser/requests`: the journal of browser requests.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::ApiError,
-    paging::{Limit, Rest, before},
-    reply::Reply,
+    paging::{PageInfo, PageLimit, before_cursor},
+    reply::ApiReply,
 };
 use crate::relay::{JournalEntryView, JournalFilter};
 use serde::Serialize;
 
-const LIMIT: Limit = Limit { default: 20, max: 500 };
+const LIMIT: PageLimit = PageLimit { default: 20, max: 500 };
 
 #[derive(Serialize)]
-struct List {
+struct RequestList {
     requests: Vec<JournalEntryView>,
     #[serde(flatten)]
-    rest: Rest,
+    page_info: PageInfo,
 }
 
 /// `GET /v1/browser/requests`.
-pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
-    let (limit, before) = (LIMIT.of(&call)?, before(&call)?);
+pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let (limit, before) = (LIMIT.requested(&call)?, before_cursor(&call)?);
     let outcome = call.query(&["outcome"]);
     if outcome.as_deref().is_some_and(|outcome| !matches!(outcome, "success" | "failure" | "cancelled")) {
         return Err(ApiError::field("outcome", "\"outcome\" must be success, failure or cancelled."));
@@ -28,12 +28,12 @@ pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
     let platform = call.query(&["platform"]);
     let filter = JournalFilter { platform, client_id: call.query(&["client_id", "clientId"]), outcome, before, limit };
     let page = call.core.relay.page(filter).await?;
-    let rest = Rest { count: page.entries.len(), next_before: page.next_before };
-    Ok(call.success(&List { requests: page.entries, rest }))
+    let page_info = PageInfo { count: page.entries.len(), next_before: page.next_before };
+    Ok(call.success(&RequestList { requests: page.entries, page_info }))
 }
 
 /// `GET /v1/browser/requests/{request_id}`.
-pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     match call.core.relay.find(call.part("request_id")).await? {
         Some(shown) => Ok(call.success(&shown)),
         None => Err(ApiError::not_found("browser_request", "No request of this id is in the journal.")),

@@ -1,11 +1,11 @@
 //! `GET /metrics`: what is counted, and the levels of this moment.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    reply::{self, Reply},
+    reply::{self, ApiReply},
 };
-use crate::{policy::CircuitState, telemetry::metrics::Levels};
+use crate::{policy::CircuitState, telemetry::metrics::GaugeValues};
 use actix_web::{
     HttpResponse,
     http::header::{self, HeaderValue},
@@ -14,7 +14,7 @@ use actix_web::{
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// `GET /metrics`.
-pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     let core = &call.core;
     let targets = core.policy.targets().await;
     let state = |state| match state {
@@ -24,7 +24,7 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
     };
     let none = core.registry.names().map(|name| (name.clone(), 0));
     let waiting = targets.iter().map(|target| (target.platform.clone(), target.waiting + target.held_back));
-    let levels = Levels {
+    let levels = GaugeValues {
         clients: core.bridge.count().0,
         waiting: none.chain(waiting).collect(),
         circuits: targets
@@ -37,6 +37,6 @@ pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
     response
         .insert_header((header::CONTENT_TYPE, TEXT))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-    reply::with_id(&mut response, &call.id);
-    Ok(Reply::Whole(response.body(text)))
+    reply::set_request_id(&mut response, &call.id);
+    Ok(ApiReply::Raw(response.body(text)))
 }

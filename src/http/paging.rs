@@ -1,21 +1,21 @@
 //! The parameters that lists have in common: how many entries, and where to go on.
 
-use super::{endpoint::Call, error::ApiError};
+use super::{endpoint::ApiCall, error::ApiError};
 
-pub(super) use crate::api::paging::ListEnd as Rest;
+pub(super) use crate::api::paging::PageInfo;
 
 /// How many entries a list may show.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
+pub(super) struct PageLimit {
     /// When nothing is said.
     pub(super) default: usize,
     /// At most.
     pub(super) max: usize,
 }
 
-impl Limit {
+impl PageLimit {
     /// What `limit` says.
-    pub(super) fn of(self, call: &Call) -> Result<usize, ApiError> {
+    pub(super) fn requested(self, call: &ApiCall) -> Result<usize, ApiError> {
         let Some(text) = call.query(&["limit"]) else { return Ok(self.default) };
         let limit = text.parse().ok().filter(|limit| (1..=self.max).contains(limit));
         limit.ok_or_else(|| ApiError::field("limit", format!("\"limit\" must be from 1 to {}.", self.max)))
@@ -23,7 +23,7 @@ impl Limit {
 }
 
 /// What `before` says.
-pub(super) fn before(call: &Call) -> Result<Option<i64>, ApiError> {
+pub(super) fn before_cursor(call: &ApiCall) -> Result<Option<i64>, ApiError> {
     let fault = |_| ApiError::field("before", "\"before\" must be the \"next_before\" of an earlier answer.");
     call.query(&["before"]).map(|text| text.parse().map_err(fault)).transpose()
 }

@@ -2,64 +2,64 @@
 
 use super::{
     body,
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    reply::Reply,
+    reply::ApiReply,
 };
 use crate::{
-    bridge::{Decision, PairingView, Undecided},
+    bridge::{PairingDecision, PairingError, PairingView},
     ids::ClientId,
     wire::FieldError,
 };
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct List {
+struct PairingList {
     pairings: Vec<PairingView>,
     count: usize,
 }
 
 /// `GET /v1/browser/pairings`: who asked last first; never a code, never a secret.
-pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let pairings = call.core.bridge.pairings();
-    Ok(call.success(&List { count: pairings.len(), pairings }))
+    Ok(call.success(&PairingList { count: pairings.len(), pairings }))
 }
 
 /// `POST /v1/browser/pairings/{client_id}`.
-pub(super) async fn decide(call: Call) -> Result<Reply, ApiError> {
-    let (client_id, decision) = (named(&call)?, decision(&call.body)?);
-    let view = call.core.bridge.decide(client_id, decision).await.map_err(of_undecided)?;
+pub(super) async fn decide(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let (client_id, decision) = (client_id(&call)?, decision(&call.body)?);
+    let view = call.core.bridge.decide(client_id, decision).await.map_err(of_pairing_error)?;
     Ok(call.success(&view))
 }
 
 /// `DELETE /v1/browser/pairings/{client_id}`.
-pub(super) async fn forget(call: Call) -> Result<Reply, ApiError> {
-    let view = call.core.bridge.forget(named(&call)?).await.map_err(of_undecided)?;
+pub(super) async fn forget(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let view = call.core.bridge.forget(client_id(&call)?).await.map_err(of_pairing_error)?;
     Ok(call.success(&view))
 }
 
-fn named(call: &Call) -> Result<ClientId, ApiError> {
-    ClientId::parse(call.part("client_id")).map_err(|_| of_undecided(Undecided::Unknown))
+fn client_id(call: &ApiCall) -> Result<ClientId, ApiError> {
+    ClientId::parse(call.part("client_id")).map_err(|_| of_pairing_error(PairingError::UnknownClient))
 }
 
-fn decision(text: &str) -> Result<Decision, ApiError> {
-    let fields = body::object(text)?;
+fn decision(text: &str) -> Result<PairingDecision, ApiError> {
+    let fields = body::parse_object(text)?;
     match &*fields.required_text(&["decision"])? {
-        "approve" => Ok(Decision::Approve { code: fields.required_text(&["code"])?.into_owned() }),
-        "reject" => Ok(Decision::Reject),
+        "approve" => Ok(PairingDecision::Approve { code: fields.required_text(&["code"])?.into_owned() }),
+        "reject" => Ok(PairingDecision::Reject),
         _ => Err(FieldError::new("decision", "must be approve or reject").into()),
     }
 }
 
-fn of_undecided(undecided: Undecided) -> ApiError {
-    match undecided {
-        Undecided::Unknown => ApiError::not_found("pairing", "There is no such client to decide about."),
-        Undecided::Left => ApiError::not_found("pairing", "The client went away before it could be told."),
-        Undecided::WrongCode => {
+fn of_pairing_error(error: PairingError) -> ApiError {
+    match error {
+        PairingError::UnknownClient => ApiError::not_found("pairing", "There is no such client to decide about."),
+        PairingError::ClientLeft => ApiError::not_found("pairing", "The client went away before it could be told."),
+        PairingError::WrongCode => {
             ApiError::field("code", "Field \"code\" is not the code that this client shows.").status(403)
         }
-        Undecided::Store(error) => error.into(),
-        Undecided::NoRandom => ApiError::new(Code::InternalError, "The system gives no random numbers."),
+        PairingError::Store(error) => error.into(),
+        PairingError::NoRandom => ApiError::new(Code::InternalError, "The system gives no random numbers."),
     }
 }
 
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn a_decision_approves_by_code_or_rejects() {
-        let approve = Decision::Approve { code: "012345".into() };
+        let approve = PairingDecision::Approve { code: "012345".into() };
         assert_eq!(decision(r#"{"decision":"approve","code":" 012345 "}"#), Ok(approve));
         for body in [r#"{"decision":"reject"}"#, r#"{"decision":"reject","code":"1"}"#] {
-            assert_eq!(decision(body), Ok(Decision::Reject));
+            assert_eq!(decision(body), Ok(PairingDecision::Reject));
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_wrong_code_is_refused_and_not_unreadable() {
-        let error = of_undecided(Undecided::WrongCode);
+        let error = of_pairing_error(PairingError::WrongCode);
         assert_eq!((error.status_code(), error.name()), (403, "invalid_request"));
         assert_eq!(error.details()["field"], "code");
     }

@@ -1,10 +1,10 @@
 //! Probes: whether the process serves, whether it is ready, what it is.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    reply::Reply,
-    server::Core,
+    reply::ApiReply,
+    server_core::ServerCore,
 };
 use crate::{
     api::service::{ProbeAnswer, ProbeStatus, ProgramVersion},
@@ -12,18 +12,18 @@ use crate::{
 };
 
 /// `GET /health`, `GET /healthz`.
-pub(super) async fn health(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn health(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&ProbeAnswer { status: ProbeStatus::Ok }))
 }
 
-impl Core {
+impl ServerCore {
     /// Why the store does not do its work; nothing when it does.
     pub(super) async fn store_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if let Err(error) = self.store.read_now(store::ping).await {
             faults.push(format!("the store cannot be read: {error}"));
         }
-        if !self.later.healthy() {
+        if !self.write_behind.healthy() {
             faults.push("the store cannot be written".to_owned());
         }
         faults
@@ -31,13 +31,13 @@ impl Core {
 }
 
 /// `GET /readyz`.
-pub(super) async fn ready(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn ready(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut reasons = call.core.store_faults().await;
     let (code, message) = match reasons.is_empty() {
         true => (Code::NotReady, "The service is not ready."),
         false => (Code::StoreUnavailable, "The database cannot be read or written."),
     };
-    if !host::limits::can_open_files() {
+    if !host::limits::can_open_file() {
         reasons.push("no more files can be opened, so no more connections are accepted".to_owned());
     }
     if reasons.is_empty() {
@@ -47,7 +47,7 @@ pub(super) async fn ready(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// `GET /version`.
-pub(super) async fn version(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn version(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&ProgramVersion {
         name: "baa-conductor".into(),
         version: crate::VERSION.into(),

@@ -4,7 +4,7 @@
 use super::error::ApiError;
 use crate::{
     api::envelope::FailureEnvelope,
-    host::Presence,
+    host::ShutdownGuard,
     relay::CallerGuard as RequestCaller,
     wire::{RawJson, json},
 };
@@ -27,40 +27,40 @@ use std::{
 /// The id of an exchange: the caller's own or ours.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bodies shorter than this are copied into their envelope.
-const COPY_BELOW: usize = 16 << 10;
+const COPY_BYTES_MAX: usize = 16 << 10;
 
 /// What a handler answers.
-pub enum Reply {
+pub enum ApiReply {
     /// A success.
-    Success(Success),
+    Success(SuccessEnvelope),
     /// The same, with what must not be let go before it is written.
-    Held(Success, Waiting),
+    Guarded(SuccessEnvelope, ResponseGuard),
     /// A stream of server-sent events.
     Stream(BoxBody),
     /// A response that is complete: a protocol switch.
-    Whole(HttpResponse),
+    Raw(HttpResponse),
 }
 
 /// Who waits for an answer: a stop waits for them too.
 #[derive(Debug)]
-pub enum Waiting {
+pub enum ResponseGuard {
     /// The caller of a browser request.
     Request(RequestCaller),
     /// The caller of a host operation.
-    Operation(Presence),
+    Operation(ShutdownGuard),
 }
 
 /// A whole envelope of a success. Its data is written into it, not copied there; a large body at its end is not even
 /// copied once.
-pub struct Success {
+pub struct SuccessEnvelope {
     head: String,
     body: Option<RawJson>,
 }
 
 /// What closes the data and the envelope.
-const CLOSING: &[u8] = b"}}";
+const CLOSING_BRACES: &[u8] = b"}}";
 
-impl Success {
+impl SuccessEnvelope {
     /// An envelope that still lacks its data, of about `bytes`. `id`: of the exchange.
     pub(super) fn begin(id: &str, bytes: usize) -> String {
         let mut text = String::with_capacity(bytes + id.len() + 48);
@@ -73,12 +73,12 @@ impl Success {
     /// The envelope, once its data was written.
     pub(super) fn end(mut text: String) -> Self {
         text.push('}');
-        Success { head: text, body: None }
+        SuccessEnvelope { head: text, body: None }
     }
 
     /// The envelope, once its data was written, with `body` as the last field of it.
     pub(super) fn end_with(mut text: String, field: &str, body: RawJson) -> Self {
-        if body.len() < COPY_BELOW {
+        if body.len() < COPY_BYTES_MAX {
             body.splice_into(&mut text, field);
             return Self::end(text);
         }
@@ -86,44 +86,44 @@ impl Success {
         for part in [",\"", field, "\":"] {
             text.push_str(part);
         }
-        Success { head: text, body: Some(body) }
+        SuccessEnvelope { head: text, body: Some(body) }
     }
 
     /// The body of the response. A short answer is written within the poll that made it; a long one may take many, and
     /// who waits for it is held until then.
-    fn into_body(self, waiting: Option<Waiting>) -> BoxBody {
+    fn into_body(self, guard: Option<ResponseGuard>) -> BoxBody {
         let head = Bytes::from(self.head);
         match self.body {
-            None if head.len() < COPY_BELOW => BoxBody::new(head),
-            None => BoxBody::new(Parts { parts: vec![head], _waiting: waiting }),
+            None if head.len() < COPY_BYTES_MAX => BoxBody::new(head),
+            None => BoxBody::new(BodyParts { parts: vec![head], _guard: guard }),
             Some(body) => {
-                let parts = [Bytes::from_static(CLOSING), body.into_bytes(), head];
-                BoxBody::new(Parts { parts: parts.into(), _waiting: waiting })
+                let parts = [Bytes::from_static(CLOSING_BRACES), body.into_bytes(), head];
+                BoxBody::new(BodyParts { parts: parts.into(), _guard: guard })
             }
         }
     }
 }
 
 /// Seals an answer with the id of its exchange.
-pub(super) fn respond(result: Result<Reply, ApiError>, id: &str) -> HttpResponse {
+pub(super) fn into_response(result: Result<ApiReply, ApiError>, id: &str) -> HttpResponse {
     match result {
-        Ok(Reply::Success(success)) => response(StatusCode::OK, success.into_body(None), id),
-        Ok(Reply::Held(success, waiting)) => response(StatusCode::OK, success.into_body(Some(waiting)), id),
-        Ok(Reply::Whole(response)) => response,
-        Ok(Reply::Stream(body)) => {
+        Ok(ApiReply::Success(success)) => json_response(StatusCode::OK, success.into_body(None), id),
+        Ok(ApiReply::Guarded(success, guard)) => json_response(StatusCode::OK, success.into_body(Some(guard)), id),
+        Ok(ApiReply::Raw(response)) => response,
+        Ok(ApiReply::Stream(body)) => {
             let mut response = HttpResponse::Ok();
             response
                 .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")))
                 .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
                 .insert_header(("x-accel-buffering", HeaderValue::from_static("no")));
-            with_id(&mut response, id);
+            set_request_id(&mut response, id);
             response.body(body)
         }
-        Err(error) => failure(&error, id),
+        Err(error) => error_response(&error, id),
     }
 }
 
-fn failure(error: &ApiError, id: &str) -> HttpResponse {
+fn error_response(error: &ApiError, id: &str) -> HttpResponse {
     let envelope = FailureEnvelope {
         ok: false,
         request_id: id.into(),
@@ -133,7 +133,7 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     };
     let text = serde_json::to_string(&envelope).expect("our own values have string keys");
     let status = StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = response(status, BoxBody::new(text), id);
+    let mut response = json_response(status, BoxBody::new(text), id);
     let headers = response.headers_mut();
     if let Some(seconds) = error.retry_after_s() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -148,17 +148,17 @@ fn failure(error: &ApiError, id: &str) -> HttpResponse {
     response
 }
 
-fn response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
+fn json_response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
-    with_id(&mut response, id);
+    set_request_id(&mut response, id);
     response.body(body)
 }
 
 /// Names the exchange.
-pub(super) fn with_id(response: &mut HttpResponseBuilder, id: &str) {
+pub(super) fn set_request_id(response: &mut HttpResponseBuilder, id: &str) {
     // An id is visible ASCII: our own, or checked where it was taken over.
     if let Ok(value) = HeaderValue::from_str(id) {
         response.insert_header((REQUEST_ID, value));
@@ -166,13 +166,13 @@ pub(super) fn with_id(response: &mut HttpResponseBuilder, id: &str) {
 }
 
 /// A body in parts that holds who waits for it until it was taken.
-struct Parts {
+struct BodyParts {
     /// The next one last.
     parts: Vec<Bytes>,
-    _waiting: Option<Waiting>,
+    _guard: Option<ResponseGuard>,
 }
 
-impl MessageBody for Parts {
+impl MessageBody for BodyParts {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

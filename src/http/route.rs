@@ -1,11 +1,11 @@
 //! What the table says about one route: enough to serve it, to describe it, and to call it as an example.
 
-use super::{callers::Access, endpoint::Call, error::ApiError, operation::Operation, reply::Reply};
+use super::{authenticator::RouteAccess, endpoint::ApiCall, error::ApiError, operation::Operation, reply::ApiReply};
 use crate::{bridge::WS_PATH, config::Config};
 use futures_util::future::LocalBoxFuture;
 
 /// What a handler is.
-pub(super) type Handler = fn(Call) -> LocalBoxFuture<'static, Result<Reply, ApiError>>;
+pub(super) type Handler = fn(ApiCall) -> LocalBoxFuture<'static, Result<ApiReply, ApiError>>;
 
 /// One route.
 pub struct Route {
@@ -16,7 +16,7 @@ pub struct Route {
     /// Its path, parts in braces.
     pub path: &'static str,
     /// What it asks of its caller.
-    pub access: Access,
+    pub access: RouteAccess,
     /// What calling it amounts to.
     pub kind: Kind,
     /// Who is told about it.

@@ -11,17 +11,17 @@
 //! with routes that callers should leave. The types of parameters, body and answer are those of `crate::api`.
 
 use super::{
-    Core, actions, browser,
-    callers::Access,
-    claude, codex, describe,
-    endpoint::{self, Known},
+    ServerCore, actions,
+    authenticator::RouteAccess,
+    browser, browser_status, claude, codex, describe,
+    endpoint::{self, KnownPath},
     error::Code,
     events, extension, host, instructions, journal, messages, metrics, openapi,
     operation::{self, answers, answers_bare, answers_or_streams, answers_status, passes_on, serves, streams},
-    origins::Origins,
+    origin_policy::OriginPolicy,
     page, pairings, policy, probes,
     route::{Feature, Kind, Route, Surface, at, body, plain},
-    session, socket, state, status, system, tasks,
+    session, socket, status, system, tasks,
 };
 use crate::{
     api::{
@@ -51,7 +51,7 @@ macro_rules! routes {
             id: $id,
             method: stringify!($method),
             path: $path,
-            access: Access::$access,
+            access: RouteAccess::$access,
             kind: Kind::$kind,
             surface: Surface::$surface,
             feature: Feature::$feature,
@@ -144,7 +144,7 @@ routes! {
         answers::<SessionCode>(),
         "Gives a code by which the status page logs in once.";
     "browser.status" GET "/v1/browser" [Local, Read, Both, Always]
-        plain(), state::show,
+        plain(), browser_status::show,
         answers::<BrowserState<'static>>().parameters::<BrowserStateParameters>(),
         "Shows clients, platforms and policy.";
     "browser.request" POST "/v1/browser/request" [Local, Write, Business, Always]
@@ -360,8 +360,8 @@ fn allowed(table: &[&Route], path: &str) -> &'static str {
 type Answer = LocalBoxFuture<'static, HttpResponse>;
 
 /// Puts every route that is switched on under its guard.
-pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>) {
-    guarded(config, &core.features.served(ROUTES), core, &core.origins, |known, _| known);
+pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<ServerCore>) {
+    guarded(config, &core.features.served(ROUTES), core, &core.origin_policy, |known, _| known);
 }
 
 /// Puts the routes of a table under the guard of a listener, whose own names `origins` holds. `refused`: what is said to
@@ -369,19 +369,20 @@ pub(super) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>) {
 fn guarded(
     config: &mut web::ServiceConfig,
     table: &[&'static Route],
-    core: &Arc<Core>,
-    origins: &Arc<Origins>,
-    refused: impl Fn(Option<Known>, &HttpRequest) -> Option<Known> + Clone + 'static,
+    core: &Arc<ServerCore>,
+    origin_policy: &Arc<OriginPolicy>,
+    refused: impl Fn(Option<KnownPath>, &HttpRequest) -> Option<KnownPath> + Clone + 'static,
 ) {
-    let (serving, own) = (Arc::clone(core), Arc::clone(origins));
+    let (serving, own) = (Arc::clone(core), Arc::clone(origin_policy));
     let serve = move |route: &'static Route, request: HttpRequest, payload: web::Payload| -> Answer {
-        let (core, origins) = (Arc::clone(&serving), Arc::clone(&own));
-        Box::pin(async move { endpoint::serve(core, &origins, route, request, payload).await })
+        let (core, origin_policy) = (Arc::clone(&serving), Arc::clone(&own));
+        Box::pin(async move { endpoint::serve(core, &origin_policy, route, request, payload).await })
     };
-    let (refusing, origins) = (Arc::clone(core), Arc::clone(origins));
-    let refuse = move |known: Option<Known>, request: HttpRequest| -> Answer {
-        let (core, origins, known) = (Arc::clone(&refusing), Arc::clone(&origins), refused(known, &request));
-        Box::pin(async move { endpoint::refuse(&core, &origins, known, request).await })
+    let (refusing, origin_policy) = (Arc::clone(core), Arc::clone(origin_policy));
+    let refuse = move |known: Option<KnownPath>, request: HttpRequest| -> Answer {
+        let (core, origin_policy, known) =
+            (Arc::clone(&refusing), Arc::clone(&origin_policy), refused(known, &request));
+        Box::pin(async move { endpoint::refuse(&core, &origin_policy, known, request).await })
     };
     mount(config, table, &serve, &refuse);
 }
@@ -390,7 +391,7 @@ fn mount(
     config: &mut web::ServiceConfig,
     table: &[&'static Route],
     serve: &(impl Fn(&'static Route, HttpRequest, web::Payload) -> Answer + Clone + 'static),
-    refuse: &(impl Fn(Option<Known>, HttpRequest) -> Answer + Clone + 'static),
+    refuse: &(impl Fn(Option<KnownPath>, HttpRequest) -> Answer + Clone + 'static),
 ) {
     let mut paths: Vec<&'static str> = table.iter().map(|route| route.path).collect();
     paths.sort_unstable();
@@ -407,7 +408,7 @@ fn mount(
             let serve = move |request: HttpRequest, payload: web::Payload| serve(route, request, payload);
             resource = resource.route(guarded.to(serve));
         }
-        let (refuse, known) = (refuse.clone(), Known { path, allow: allowed(table, path) });
+        let (refuse, known) = (refuse.clone(), KnownPath { path, allow: allowed(table, path) });
         config.service(resource.default_service(web::to(move |request: HttpRequest| refuse(Some(known), request))));
     }
     let refuse = refuse.clone();

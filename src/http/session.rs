@@ -1,11 +1,11 @@
 //! `/v1/session`: how the status page logs in, by a code that whoever has the token was given for it.
 
 use super::{
-    callers::Peer,
-    endpoint::Call,
+    authenticator::PeerConnection,
+    endpoint::ApiCall,
     error::{ApiError, Code},
-    reply::{self, Reply},
-    sessions::{NoRandom, NoSession, SessionKey, SessionOwner},
+    reply::{self, ApiReply},
+    session_store::{RandomUnavailable, SessionError, SessionKey, SessionOwner},
 };
 use crate::clock::WallMs;
 use actix_web::http::header::{self, HeaderValue};
@@ -13,93 +13,98 @@ use serde::Serialize;
 use std::time::Duration;
 
 #[derive(Serialize)]
-struct Issued<'a> {
+struct IssuedCode<'a> {
     code: &'a str,
     expires_at: WallMs,
 }
 
 #[derive(Serialize)]
-struct Begun {
+struct StartedSession {
     expires_at: WallMs,
 }
 
 #[derive(Serialize)]
-struct Ended {
+struct EndedSession {
     ended: bool,
 }
 
 /// `POST /v1/session/codes`.
-pub(super) async fn issue(call: Call) -> Result<Reply, ApiError> {
-    let callers = &call.core.callers;
-    let code = callers.sessions().issue(call.session_owner())?;
-    let expires_at = ends(&call, callers.sessions().code_ttl());
-    Ok(call.success(&Issued { code: code.expose(), expires_at }))
+pub(super) async fn issue(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let authenticator = &call.core.authenticator;
+    let code = authenticator.sessions().issue_code(call.session_owner())?;
+    let expires_at = expires_at_ms(&call, authenticator.sessions().code_ttl());
+    Ok(call.success(&IssuedCode { code: code.expose(), expires_at }))
 }
 
 /// `POST /v1/session`.
-pub(super) async fn begin(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn begin(call: ApiCall) -> Result<ApiReply, ApiError> {
     let fields = call.fields()?;
     let code = fields.required_text(&["code"])?;
     let key = match fields.verbatim(&["key"])? {
-        Some(key) => Some(SessionKey::read(key.as_bytes()).ok_or_else(not_a_key)?),
+        Some(key) => Some(SessionKey::parse(key.as_bytes()).ok_or_else(key_error)?),
         None => None,
     };
-    let callers = &call.core.callers;
-    let secret = callers.sessions().begin(&code, key, call.session_owner(), call.peer().map(Peer::holder))?;
-    let expires_at = ends(&call, callers.sessions().session_ttl());
-    Ok(with_cookie(&call, &Begun { expires_at }, &callers.sessions().cookie(&secret)))
+    let authenticator = &call.core.authenticator;
+    let secret = authenticator.sessions().redeem_code(
+        &code,
+        key,
+        call.session_owner(),
+        call.peer().map(PeerConnection::identity),
+    )?;
+    let expires_at = expires_at_ms(&call, authenticator.sessions().session_ttl());
+    Ok(with_cookie(&call, &StartedSession { expires_at }, &authenticator.sessions().set_cookie(&secret)))
 }
 
 /// `DELETE /v1/session`.
-pub(super) async fn end(call: Call) -> Result<Reply, ApiError> {
-    let callers = &call.core.callers;
-    let ended = callers.sessions().end(call.request.headers(), call.session_owner());
-    Ok(with_cookie(&call, &Ended { ended }, &callers.sessions().no_cookie()))
+pub(super) async fn end(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let authenticator = &call.core.authenticator;
+    let ended = authenticator.sessions().end_sessions(call.request.headers(), call.session_owner());
+    Ok(with_cookie(&call, &EndedSession { ended }, &authenticator.sessions().clear_cookie()))
 }
 
-impl Call {
+impl ApiCall {
     /// Whose a code or session is that is asked for by this call.
     fn session_owner(&self) -> Option<SessionOwner> {
-        self.peer().and_then(Peer::session_owner)
+        self.peer().and_then(PeerConnection::session_owner)
     }
 }
 
-fn not_a_key() -> ApiError {
+fn key_error() -> ApiError {
     ApiError::field("key", "must be 64 hexadecimal digits in lower case, drawn at random")
 }
 
-fn ends(call: &Call, ttl: Duration) -> WallMs {
+fn expires_at_ms(call: &ApiCall, ttl: Duration) -> WallMs {
     call.core.system.now_ms().saturating_add(WallMs::try_from(ttl.as_millis()).unwrap_or(WallMs::MAX))
 }
 
-fn with_cookie(call: &Call, data: &impl Serialize, cookie: &str) -> Reply {
-    let mut response = reply::respond(Ok(call.success(data)), &call.id);
+fn with_cookie(call: &ApiCall, data: &impl Serialize, cookie: &str) -> ApiReply {
+    let mut response = reply::into_response(Ok(call.success(data)), &call.id);
     let cookie = HeaderValue::from_str(cookie).expect("name, hexadecimal digits and attributes are ASCII");
     response.headers_mut().insert(header::SET_COOKIE, cookie);
-    Reply::Whole(response)
+    ApiReply::Raw(response)
 }
 
-impl From<NoRandom> for ApiError {
-    fn from(_: NoRandom) -> Self {
+impl From<RandomUnavailable> for ApiError {
+    fn from(_: RandomUnavailable) -> Self {
         ApiError::new(Code::InternalError, "The system gives no random numbers.")
     }
 }
 
-impl From<NoSession> for ApiError {
-    fn from(why: NoSession) -> Self {
-        match why {
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
             // As with a code for pairing.
-            NoSession::WrongCode => ApiError::field(
+            SessionError::WrongCode => ApiError::field(
                 "code",
                 "This code cannot be used, not any more, or not by this user; `baa-conductor open`, run by the user whose browser it \
                  is, gives a new one.",
             )
             .status(403),
-            NoSession::Throttled { left } => {
+            SessionError::Throttled { left } => {
                 let message = "Too many wrong codes; further ones are not looked at for a while.";
                 ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))
             }
-            NoSession::NoRandom(why) => why.into(),
+            SessionError::NoRandom(error) => error.into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sections `server` and `auth`: where the daemon listens, who may call, and how much of it.
 
 use crate::{
-    config::section::{Faults, blank, settings},
+    config::section::{ValidationErrors, blank, settings},
     secret::Secret,
 };
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use url::Url;
 
 settings! {
     /// The listener, its limits and the names it answers to.
-    Server {
+    ServerSettings {
         /// Address and port; port 0 takes a free one. `localhost` means 127.0.0.1.
         listen: String = "127.0.0.1:4317".into(),
         /// A second, read-only listener for old callers; empty = none.
@@ -64,7 +64,7 @@ settings! {
 
 settings! {
     /// What a caller has to show.
-    Auth {
+    AuthSettings {
         /// The bearer token; empty = that of `token_file`, or of the state folder.
         #[serde(with = "blank")]
         token: Option<Secret> = None,
@@ -98,9 +98,9 @@ pub enum LocalTrust {
 }
 
 /// Files kept for all that is no connection.
-const FILES_KEPT: usize = 256;
+const RESERVED_FILES_MAX: usize = 256;
 
-impl Server {
+impl ServerSettings {
     /// The address to listen on; nothing when the configuration was not validated and is wrong.
     pub fn address(&self) -> Option<SocketAddr> {
         address(&self.listen).ok()
@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// How many of the own user's connections may wait beyond those that a listener may have.
-    pub(super) fn waiting_of(connections: usize) -> usize {
+    pub(super) fn queue_max_for(connections: usize) -> usize {
         (connections / 4).clamp(1, 256)
     }
 
@@ -120,7 +120,7 @@ impl Server {
     /// all else: the database, commands, what is relayed.
     pub(super) fn connections_within(&self, open_files: u64) -> usize {
         let files = usize::try_from(open_files).unwrap_or(usize::MAX);
-        let kept = (files / 4).min(FILES_KEPT);
+        let kept = (files / 4).min(RESERVED_FILES_MAX);
         // Those that wait take one each.
         self.max_connections.min((files - kept) / 9 * 4).max(2)
     }
@@ -143,18 +143,18 @@ impl Server {
 
     /// Returns whether the daemon answers to names that are not this machine's own: it is meant to be reached from
     /// elsewhere, through a proxy or tunnel.
-    pub fn names_others(&self) -> bool {
+    pub fn has_foreign_hosts(&self) -> bool {
         !self.allowed_hosts.is_empty()
     }
 
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
+    pub fn validate(&self, errors: &mut ValidationErrors) {
         let mut listeners = vec![("listen", self.listen.as_str())];
         listeners.extend(self.status_listen.as_deref().map(|listen| ("status_listen", listen)));
         for (key, listen) in listeners {
             match address(listen) {
-                Err(reason) => faults.add(key, reason),
-                Ok(address) if !address.ip().is_loopback() && !self.allow_remote => faults.add(
+                Err(reason) => errors.add(key, reason),
+                Ok(address) if !address.ip().is_loopback() && !self.allow_remote => errors.add(
                     key,
                     format!("{address} can be reached from other machines, which needs server.allow_remote = true"),
                 ),
@@ -163,57 +163,61 @@ impl Server {
         }
         match (self.address(), self.status_address()) {
             (Some(a), Some(b)) if a == b && a.port() != 0 => {
-                faults.clash("status_listen", "listen", "must not be the same address as server.listen");
+                errors.add_conflict("status_listen", "listen", "must not be the same address as server.listen");
             }
             _ => {}
         }
         for host in &self.allowed_hosts {
             if let Err(reason) = check_host(host) {
-                faults.add("allowed_hosts", format!("{host:?}: {reason}"));
+                errors.add("allowed_hosts", format!("{host:?}: {reason}"));
             }
         }
         for origin in &self.allowed_origins {
             if let Err(reason) = check_origin(origin) {
-                faults.add("allowed_origins", format!("{origin:?}: {reason}"));
+                errors.add("allowed_origins", format!("{origin:?}: {reason}"));
             }
         }
-        faults.bytes("max_body_bytes", self.max_body_bytes, 1);
-        faults.count("max_connections", self.max_connections);
+        errors.bytes("max_body_bytes", self.max_body_bytes, 1);
+        errors.count("max_connections", self.max_connections);
         if self.status_listen.is_some() && self.max_connections == 1 {
-            faults.clash("max_connections", "status_listen", "must be at least 2 where server.status_listen is set");
+            errors.add_conflict(
+                "max_connections",
+                "status_listen",
+                "must be at least 2 where server.status_listen is set",
+            );
         }
-        faults.count("max_foreign_connects_per_second", self.max_foreign_connects_per_second);
-        faults.count("max_foreign_requests_per_second", self.max_foreign_requests_per_second);
-        faults.count("max_requests", self.max_requests);
-        faults.range("events_kept", self.events_kept as u64, 1, 65_536);
-        faults.range("workers", self.workers as u64, 1, 256);
-        faults.duration("body_timeout_ms", self.body_timeout_ms);
-        faults.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
-        faults.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
-        faults.duration("head_timeout_ms", self.head_timeout_ms);
-        faults.duration("keep_alive_ms", self.keep_alive_ms);
-        faults.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
-        faults.duration("memory_look_ms", self.memory_look_ms);
-        faults.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
+        errors.count("max_foreign_connects_per_second", self.max_foreign_connects_per_second);
+        errors.count("max_foreign_requests_per_second", self.max_foreign_requests_per_second);
+        errors.count("max_requests", self.max_requests);
+        errors.range("events_kept", self.events_kept as u64, 1, 65_536);
+        errors.range("workers", self.workers as u64, 1, 256);
+        errors.duration("body_timeout_ms", self.body_timeout_ms);
+        errors.duration("sse_keep_alive_ms", self.sse_keep_alive_ms);
+        errors.duration("sse_stall_timeout_ms", self.sse_stall_timeout_ms);
+        errors.duration("head_timeout_ms", self.head_timeout_ms);
+        errors.duration("keep_alive_ms", self.keep_alive_ms);
+        errors.duration("watchdog_timeout_ms", self.watchdog_timeout_ms);
+        errors.duration("memory_look_ms", self.memory_look_ms);
+        errors.delay("shutdown_timeout_ms", self.shutdown_timeout_ms);
     }
 }
 
-impl Auth {
+impl AuthSettings {
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
+    pub fn validate(&self, errors: &mut ValidationErrors) {
         if let Some(Err(reason)) = self.token.as_ref().map(Secret::check) {
-            faults.add("token", reason.to_string());
+            errors.add("token", reason.to_string());
         }
         if let (Some(_), Some(_)) = (&self.token, &self.token_file) {
-            faults.clash("token_file", "token", "auth.token is set as well; choose one");
+            errors.add_conflict("token_file", "token", "auth.token is set as well; choose one");
         }
         if self.token_file.as_deref().is_some_and(|path| !path.is_absolute()) {
-            faults.add("token_file", "must be an absolute path; the working directory does not matter to the daemon");
+            errors.add("token_file", "must be an absolute path; the working directory does not matter to the daemon");
         }
-        faults.duration("session_ttl_ms", self.session_ttl_ms);
-        faults.range("max_sessions", self.max_sessions as u64, 1, 1_024);
-        faults.duration("session_code_ttl_ms", self.session_code_ttl_ms);
-        faults.range("max_session_codes", self.max_session_codes as u64, 1, 1_024);
+        errors.duration("session_ttl_ms", self.session_ttl_ms);
+        errors.range("max_sessions", self.max_sessions as u64, 1, 1_024);
+        errors.duration("session_code_ttl_ms", self.session_code_ttl_ms);
+        errors.range("max_session_codes", self.max_session_codes as u64, 1, 1_024);
     }
 }
 
@@ -251,18 +255,18 @@ fn check_origin(origin: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
-    fn server(change: impl FnOnce(&mut Server)) -> Vec<String> {
-        let mut server = Server::default();
+    fn server(change: impl FnOnce(&mut ServerSettings)) -> Vec<String> {
+        let mut server = ServerSettings::default();
         change(&mut server);
-        faults_of(|faults| server.validate(faults))
+        validation_errors(|errors| server.validate(errors))
     }
 
     #[test]
     fn the_defaults_are_fine() {
         assert_eq!(server(|_| ()), [""; 0]);
-        assert_eq!(faults_of(|faults| Auth::default().validate(faults)), [""; 0]);
+        assert_eq!(validation_errors(|errors| AuthSettings::default().validate(errors)), [""; 0]);
     }
 
     #[test]
@@ -271,10 +275,10 @@ mod tests {
             assert_eq!(server(|s| s.listen = fine.into()), [""; 0], "{fine}");
         }
         for remote in ["0.0.0.0:0", "[::]:4317", "192.168.1.2:4317"] {
-            let faults = server(|s| s.listen = remote.into());
-            assert!(faults.len() == 1 && faults[0].contains("server.allow_remote"), "{faults:?}");
-            let faults = server(|s| (s.listen, s.allow_remote) = (remote.into(), true));
-            assert_eq!(faults, [""; 0]);
+            let errors = server(|s| s.listen = remote.into());
+            assert!(errors.len() == 1 && errors[0].contains("server.allow_remote"), "{errors:?}");
+            let errors = server(|s| (s.listen, s.allow_remote) = (remote.into(), true));
+            assert_eq!(errors, [""; 0]);
         }
         for bad in ["", "4317", "box.lan:4317", "127.0.0.1", "127.0.0.1:99999", "localhost:+1", "localhost:"] {
             assert_eq!(server(|s| s.listen = bad.into()).len(), 1, "{bad}");
@@ -333,22 +337,23 @@ mod tests {
 
     #[test]
     fn a_token_is_sendable_and_comes_from_one_place() {
-        let auth = Auth { token: Some(Secret::new("a b")), token_file: Some("t".into()), ..Auth::default() };
-        let found = faults_of(|faults| auth.validate(faults));
+        let auth =
+            AuthSettings { token: Some(Secret::new("a b")), token_file: Some("t".into()), ..AuthSettings::default() };
+        let found = validation_errors(|errors| auth.validate(errors));
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(!format!("{auth:?}").contains("a b"));
     }
 
     #[test]
     fn the_page_can_always_log_in_and_never_for_ever() {
-        let auth = Auth {
+        let auth = AuthSettings {
             session_ttl_ms: 0,
             max_sessions: 0,
             session_code_ttl_ms: u64::MAX,
             max_session_codes: 1_025,
-            ..Auth::default()
+            ..AuthSettings::default()
         };
-        let found = faults_of(|faults| auth.validate(faults));
+        let found = validation_errors(|errors| auth.validate(errors));
         assert_eq!(found.len(), 4, "{found:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! The body of an answer that is a stream of server-sent events: frames from wherever they come, and comments while there
 //! are none.
 
-use super::authority::Authority;
+use super::access_grant::AccessGrant;
 use crate::sse;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
@@ -15,52 +15,52 @@ use std::{
 use tokio::time::{Instant, Sleep};
 
 /// Where the frames of a stream come from.
-pub(super) trait Frames {
+pub(super) trait FrameSource {
     /// The next ones, whole; `None` at the end, and then for ever.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 }
 
 /// Frames up to the end of what let their reader in.
-pub(super) struct Until<F> {
+pub(super) struct RevocableFrames<F> {
     frames: F,
     ended: Option<LocalBoxFuture<'static, ()>>,
-    over: bool,
+    is_over: bool,
 }
 
-impl<F> Until<F> {
-    pub(super) fn ended(frames: F, authority: &Authority) -> Self {
-        let authority = authority.clone();
-        let ended = authority
-            .can_end()
-            .then(|| -> LocalBoxFuture<'static, ()> { Box::pin(async move { authority.ended().await }) });
-        Until { frames, ended, over: false }
+impl<F> RevocableFrames<F> {
+    pub(super) fn new(frames: F, grant: &AccessGrant) -> Self {
+        let grant = grant.clone();
+        let ended = grant
+            .is_revocable()
+            .then(|| -> LocalBoxFuture<'static, ()> { Box::pin(async move { grant.ended().await }) });
+        RevocableFrames { frames, ended, is_over: false }
     }
 }
 
-impl<F: Frames> Frames for Until<F> {
+impl<F: FrameSource> FrameSource for RevocableFrames<F> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(ended) = &mut self.ended
             && ended.as_mut().poll(cx).is_ready()
         {
-            (self.ended, self.over) = (None, true);
+            (self.ended, self.is_over) = (None, true);
         }
-        if self.over { Poll::Ready(None) } else { self.frames.poll_next(cx) }
+        if self.is_over { Poll::Ready(None) } else { self.frames.poll_next(cx) }
     }
 }
 
 /// The body; ends when its frames do, and drops them when its caller is gone.
 pub(super) struct SseBody<F> {
     frames: F,
-    silence: Silence,
+    keep_alive: KeepAliveTimer,
 }
 
-impl<F: Frames> SseBody<F> {
-    pub(super) fn new(frames: F, keep_alive: Duration) -> Self {
-        SseBody { frames, silence: Silence::new(keep_alive) }
+impl<F: FrameSource> SseBody<F> {
+    pub(super) fn new(frames: F, interval: Duration) -> Self {
+        SseBody { frames, keep_alive: KeepAliveTimer::new(interval) }
     }
 }
 
-impl<F: Frames + Unpin> MessageBody for SseBody<F> {
+impl<F: FrameSource + Unpin> MessageBody for SseBody<F> {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
@@ -71,29 +71,29 @@ impl<F: Frames + Unpin> MessageBody for SseBody<F> {
         let this = self.get_mut();
         match this.frames.poll_next(cx) {
             Poll::Ready(frames) => {
-                this.silence.broken();
+                this.keep_alive.restart();
                 Poll::Ready(frames.map(Ok))
             }
-            Poll::Pending => this.silence.poll(cx).map(|()| Some(Ok(Bytes::from_static(sse::KEEP_ALIVE)))),
+            Poll::Pending => this.keep_alive.poll(cx).map(|()| Some(Ok(Bytes::from_static(sse::KEEP_ALIVE)))),
         }
     }
 }
 
 /// How long nothing was sent.
-struct Silence {
+struct KeepAliveTimer {
     keep_alive: Duration,
     sent: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
-impl Silence {
+impl KeepAliveTimer {
     fn new(keep_alive: Duration) -> Self {
         let sent = Instant::now();
-        Silence { keep_alive, sent, timer: Box::pin(tokio::time::sleep_until(sent + keep_alive)) }
+        KeepAliveTimer { keep_alive, sent, timer: Box::pin(tokio::time::sleep_until(sent + keep_alive)) }
     }
 
     /// Something is sent.
-    fn broken(&mut self) {
+    fn restart(&mut self) {
         self.sent = Instant::now();
     }
 

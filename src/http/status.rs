@@ -1,12 +1,12 @@
 //! `GET /v1/status`: how the daemon is, in numbers; cheap enough to be asked all the time.
 
-use super::{Core, endpoint::Call, error::ApiError, reply::Reply};
+use super::{ServerCore, endpoint::ApiCall, error::ApiError, reply::ApiReply};
 use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::PolicySummary, store::tasks};
 use serde::Serialize;
 
 /// How the daemon is.
 #[derive(Serialize)]
-pub(super) struct Status {
+pub(super) struct DaemonStatus {
     mode: Mode,
     version: &'static str,
     uptime_ms: u64,
@@ -14,41 +14,41 @@ pub(super) struct Status {
     active_runs: Option<i64>,
     queued_tasks: Option<i64>,
     in_flight_requests: usize,
-    bridge: Bridge,
-    store: Store,
-    instructions: Instructions,
+    bridge: BridgeSummary,
+    store: StoreSummary,
+    instructions: InstructionsSummary,
     policy: PolicySummary,
 }
 
 /// `off`: it is not known what had run, and a person has to enable them.
 #[derive(Serialize)]
-struct Instructions {
+struct InstructionsSummary {
     status: &'static str,
 }
 
 #[derive(Serialize)]
-struct Bridge {
+struct BridgeSummary {
     status: BridgeStatus,
     client_count: usize,
     active_client_id: Option<ClientId>,
 }
 
 #[derive(Serialize)]
-struct Store {
+struct StoreSummary {
     status: &'static str,
     faults: Vec<String>,
 }
 
 /// `GET /v1/status`. Answers whatever the store does.
-pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&read(&call.core).await))
 }
 
 /// The same with the spellings that callers of the read-only listener know.
 #[derive(Serialize)]
-struct Older {
+struct LegacyStatus {
     #[serde(flatten)]
-    status: Status,
+    status: DaemonStatus,
     #[serde(rename = "activeRuns")]
     active_runs: Option<i64>,
     #[serde(rename = "queuedTasks")]
@@ -56,27 +56,27 @@ struct Older {
 }
 
 /// `GET /v1/status` of the read-only listener.
-pub(super) async fn show_older(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show_legacy(call: ApiCall) -> Result<ApiReply, ApiError> {
     let status = read(&call.core).await;
     let (active_runs, queued_tasks) = (status.active_runs, status.queued_tasks);
-    Ok(call.success(&Older { status, active_runs, queued_tasks }))
+    Ok(call.success(&LegacyStatus { status, active_runs, queued_tasks }))
 }
 
 /// How it is now.
-pub(super) async fn read(core: &Core) -> Status {
+pub(super) async fn read(core: &ServerCore) -> DaemonStatus {
     let faults = core.store_faults().await;
     let work = core.store.read_now(tasks::work).await.ok();
     let (client_count, active_client_id) = core.bridge.count();
-    Status {
+    DaemonStatus {
         mode: core.system.mode(),
         version: crate::VERSION,
-        uptime_ms: u64::try_from(core.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        uptime_ms: u64::try_from(core.started_at.elapsed().as_millis()).unwrap_or(u64::MAX),
         active_runs: work.map(|work| work.active_runs),
         queued_tasks: work.map(|work| work.queued_tasks),
         in_flight_requests: core.relay.live_count(),
-        bridge: Bridge { status: BridgeStatus::of(client_count), client_count, active_client_id },
-        store: Store { status: if faults.is_empty() { "ok" } else { "unavailable" }, faults },
-        instructions: Instructions { status: if core.instructions.is_enabled() { "on" } else { "off" } },
+        bridge: BridgeSummary { status: BridgeStatus::of(client_count), client_count, active_client_id },
+        store: StoreSummary { status: if faults.is_empty() { "ok" } else { "unavailable" }, faults },
+        instructions: InstructionsSummary { status: if core.instructions.is_enabled() { "on" } else { "off" } },
         policy: core.policy.summary().await,
     }
 }

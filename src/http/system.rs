@@ -1,10 +1,10 @@
 //! `/v1/system`: the mode, who may change it, and this node among the controllers.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::ApiError,
-    paging::{Limit, Rest},
-    reply::Reply,
+    paging::{PageInfo, PageLimit},
+    reply::ApiReply,
 };
 use crate::{
     clock::WallMs,
@@ -17,10 +17,10 @@ use serde::Serialize;
 
 /// Most characters of a reason.
 const REASON_CHARS_MAX: usize = 500;
-const CONTROLLERS: Limit = Limit { default: 20, max: 100 };
+const CONTROLLERS_LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
 
 #[derive(Serialize)]
-struct State<'a> {
+struct SystemStateView<'a> {
     #[serde(flatten)]
     system: SystemView,
     #[serde(flatten)]
@@ -31,27 +31,27 @@ struct State<'a> {
 }
 
 /// `GET /v1/system/state`.
-pub(super) async fn state(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn state(call: ApiCall) -> Result<ApiReply, ApiError> {
     let work = call.core.store.read_now(tasks::work).await?;
-    Ok(shown(&call, call.core.system.state(), work))
+    Ok(state_reply(&call, call.core.system.state(), work))
 }
 
 /// `POST /v1/system/pause`.
-pub(super) async fn pause(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn pause(call: ApiCall) -> Result<ApiReply, ApiError> {
     change(call, Mode::Paused).await
 }
 
 /// `POST /v1/system/resume`.
-pub(super) async fn resume(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn resume(call: ApiCall) -> Result<ApiReply, ApiError> {
     change(call, Mode::Running).await
 }
 
 /// `POST /v1/system/drain`.
-pub(super) async fn drain(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn drain(call: ApiCall) -> Result<ApiReply, ApiError> {
     change(call, Mode::Draining).await
 }
 
-async fn change(call: Call, mode: Mode) -> Result<Reply, ApiError> {
+async fn change(call: ApiCall, mode: Mode) -> Result<ApiReply, ApiError> {
     let reason = call.fields()?.text(&["reason"])?.map(std::borrow::Cow::into_owned);
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
         let why = format!("must not be longer than {REASON_CHARS_MAX} characters");
@@ -60,25 +60,25 @@ async fn change(call: Call, mode: Mode) -> Result<Reply, ApiError> {
     // Before the change: an error means that the mode is what it was.
     let work = call.core.store.read_now(tasks::work).await?;
     let system = call.core.system.change(mode, reason).await?;
-    Ok(shown(&call, system, work))
+    Ok(state_reply(&call, system, work))
 }
 
-fn shown(call: &Call, system: SystemView, work: WorkCounts) -> Reply {
+fn state_reply(call: &ApiCall, system: SystemView, work: WorkCounts) -> ApiReply {
     let core = &call.core;
     // One daemon owns a state folder, so that it is always the one that leads.
     let (leader, in_flight_requests) = (true, core.relay.live_count());
-    call.success(&State { system, work, in_flight_requests, leader, node: core.system.node() })
+    call.success(&SystemStateView { system, work, in_flight_requests, leader, node: core.system.node() })
 }
 
 #[derive(Serialize)]
-struct Controllers<'a> {
-    controllers: [Controller<'a>; 1],
+struct ControllerList<'a> {
+    controllers: [ControllerView<'a>; 1],
     #[serde(flatten)]
-    rest: Rest,
+    page_info: PageInfo,
 }
 
 #[derive(Serialize)]
-struct Controller<'a> {
+struct ControllerView<'a> {
     controller_id: &'a str,
     host: &'a str,
     role: &'a str,
@@ -90,11 +90,11 @@ struct Controller<'a> {
 }
 
 /// `GET /v1/controllers`: this node, which answers and so lives.
-pub(super) async fn controllers(call: Call) -> Result<Reply, ApiError> {
-    CONTROLLERS.of(&call)?;
+pub(super) async fn controllers(call: ApiCall) -> Result<ApiReply, ApiError> {
+    CONTROLLERS_LIMIT.requested(&call)?;
     let (system, identity) = (&call.core.system, call.core.bridge.identity());
     let NodeSettings { id, host, role } = system.node();
-    let this = Controller {
+    let this = ControllerView {
         controller_id: id,
         host,
         role,
@@ -104,5 +104,5 @@ pub(super) async fn controllers(call: Call) -> Result<Reply, ApiError> {
         last_heartbeat_at: system.now_ms(),
         is_leader: true,
     };
-    Ok(call.success(&Controllers { controllers: [this], rest: Rest { count: 1, next_before: None } }))
+    Ok(call.success(&ControllerList { controllers: [this], page_info: PageInfo { count: 1, next_before: None } }))
 }

@@ -1,11 +1,11 @@
 //! `/v1/tasks` and `/v1/runs`: what the daemon was given to do, what came of it, and the log of both.
 
 use super::{
-    callers::Caller,
-    endpoint::Call,
+    authenticator::Caller,
+    endpoint::ApiCall,
     error::ApiError,
-    paging::{Limit, Rest, before},
-    reply::Reply,
+    paging::{PageInfo, PageLimit, before_cursor},
+    reply::ApiReply,
 };
 use crate::{
     clock::WallMs,
@@ -18,24 +18,24 @@ use crate::{
 };
 use serde::Serialize;
 
-const TASKS: Limit = Limit { default: 20, max: 100 };
-const LOGS: Limit = Limit { default: 200, max: 500 };
+const TASKS_LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
+const LOGS_LIMIT: PageLimit = PageLimit { default: 200, max: 500 };
 
 #[derive(Serialize)]
-struct Tasks {
+struct TaskList {
     tasks: Vec<TaskRow>,
     #[serde(flatten)]
-    rest: Rest,
+    page_info: PageInfo,
 }
 
 /// `GET /v1/tasks`.
-pub(super) async fn list(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let named = |name: String| TaskStatus::named(&name).ok_or_else(bad_status);
     let status = call.query(&["status"]).map(named).transpose()?;
-    let filter = tasks::TaskFilter { status, before: before(&call)?, limit: TASKS.of(&call)? };
+    let filter = tasks::TaskFilter { status, before: before_cursor(&call)?, limit: TASKS_LIMIT.requested(&call)? };
     let page = call.core.store.read(move |conn| tasks::list(conn, &filter)).await?;
-    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
-    Ok(call.success(&Tasks { tasks: page.rows, rest }))
+    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
+    Ok(call.success(&TaskList { tasks: page.rows, page_info }))
 }
 
 fn bad_status() -> ApiError {
@@ -44,21 +44,21 @@ fn bad_status() -> ApiError {
 }
 
 /// `GET /v1/tasks/{id}`.
-pub(super) async fn one(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&find(&call).await?))
 }
 
-async fn find(call: &Call) -> Result<TaskRow, ApiError> {
+async fn find(call: &ApiCall) -> Result<TaskRow, ApiError> {
     let id = call.part("id").to_owned();
     let found = call.core.store.read(move |conn| tasks::one(conn, &id)).await?;
     found.ok_or_else(|| ApiError::not_found("task", "There is no task of this id."))
 }
 
 #[derive(Serialize)]
-struct Logs {
+struct LogList {
     logs: Vec<LogView>,
     #[serde(flatten)]
-    rest: Rest,
+    page_info: PageInfo,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,21 +92,21 @@ impl LogView {
 }
 
 /// `GET /v1/tasks/{id}/logs`. Messages are shown to the bearer of the token alone.
-pub(super) async fn logs(call: Call) -> Result<Reply, ApiError> {
-    let (limit, before) = (LOGS.of(&call)?, before(&call)?);
+pub(super) async fn logs(call: ApiCall) -> Result<ApiReply, ApiError> {
+    let (limit, before) = (LOGS_LIMIT.requested(&call)?, before_cursor(&call)?);
     let task_id = find(&call).await?.task_id;
     let filter = logs::LogFilter { task_id, run_id: call.query(&["run_id", "runId"]), before, limit };
     let page = call.core.store.read(move |conn| logs::list(conn, &filter)).await?;
-    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
+    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
     let logs = page.rows.into_iter().map(|row| LogView::new(row, call.caller)).collect();
-    Ok(call.success(&Logs { logs, rest }))
+    Ok(call.success(&LogList { logs, page_info }))
 }
 
 #[derive(Serialize)]
-struct Runs {
+struct RunList {
     runs: Vec<RunView>,
     #[serde(flatten)]
-    rest: Rest,
+    page_info: PageInfo,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,13 +140,13 @@ impl RunView {
 }
 
 /// `GET /v1/runs`. Results are shown to the bearer of the token alone.
-pub(super) async fn runs(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn runs(call: ApiCall) -> Result<ApiReply, ApiError> {
     let task_id = call.query(&["task_id", "taskId"]);
-    let filter = runs::RunFilter { task_id, before: before(&call)?, limit: TASKS.of(&call)? };
+    let filter = runs::RunFilter { task_id, before: before_cursor(&call)?, limit: TASKS_LIMIT.requested(&call)? };
     let page = call.core.store.read(move |conn| runs::list(conn, &filter)).await?;
-    let rest = Rest { count: page.rows.len(), next_before: page.next_before };
+    let page_info = PageInfo { count: page.rows.len(), next_before: page.next_before };
     let runs = page.rows.into_iter().map(|row| RunView::new(row, call.caller)).collect();
-    Ok(call.success(&Runs { runs, rest }))
+    Ok(call.success(&RunList { runs, page_info }))
 }
 
 #[cfg(test)]

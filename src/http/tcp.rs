@@ -2,8 +2,8 @@
 //! in small pieces, no faster than those may come: each piece of a head has all of it parsed anew, and what is read before
 //! it can be answered takes memory.
 
-use super::{callers::Peer, connections::State, shares::Rein};
-use crate::line::Line;
+use super::{authenticator::PeerConnection, connection_quota::UnauthenticatedLimiter, connections::ConnectionState};
+use crate::tcp_abort::TcpAbortHandle;
 use actix_web::rt::net::TcpStream;
 use std::{
     cell::Cell,
@@ -23,52 +23,65 @@ use tokio::{
 const PIECE_BYTES: usize = 2 << 10;
 
 /// A connection.
-pub(super) struct Tcp {
+pub(super) struct PacedTcpStream {
     stream: TcpStream,
-    state: Arc<State>,
-    rein: Option<Arc<Rein>>,
+    state: Arc<ConnectionState>,
+    limiter: Option<Arc<UnauthenticatedLimiter>>,
     /// Nothing is read before.
-    rest: Option<Pin<Box<Sleep>>>,
+    read_delay: Option<Pin<Box<Sleep>>>,
     /// Whether a piece was read that is still to be looked at.
-    read: bool,
+    has_unparsed: bool,
     /// Until the HTTP library has it.
-    peer: Cell<Option<Peer>>,
+    peer: Cell<Option<PeerConnection>>,
 }
 
-impl Tcp {
+impl PacedTcpStream {
     /// To be called on the thread that serves it. `peer`: makes what is known of its other end, of a second handle of it:
     /// the way to cut it when its peer does not read.
     ///
     /// # Errors
     ///
     /// The connection cannot be waited on.
-    pub(super) fn new(stream: std::net::TcpStream, peer: impl FnOnce(Option<Line>) -> Peer) -> io::Result<Self> {
+    pub(super) fn new(
+        stream: std::net::TcpStream,
+        peer: impl FnOnce(Option<TcpAbortHandle>) -> PeerConnection,
+    ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        let line = stream.as_fd().try_clone_to_owned().ok().map(|fd| Line::new(fd.into()));
-        let (stream, peer) = (TcpStream::from_std(stream)?, peer(line));
-        let (state, rein) = (Arc::clone(peer.open.state()), peer.open.place().and_then(|place| place.rein().cloned()));
-        Ok(Tcp { stream, state, rein, rest: None, read: false, peer: Cell::new(Some(peer)) })
+        let abort_handle = stream.as_fd().try_clone_to_owned().ok().map(|fd| TcpAbortHandle::new(fd.into()));
+        let (stream, peer) = (TcpStream::from_std(stream)?, peer(abort_handle));
+        let (state, limiter) = (
+            Arc::clone(peer.connection.state()),
+            peer.connection.permit().and_then(|permit| permit.limiter().cloned()),
+        );
+        Ok(PacedTcpStream {
+            stream,
+            state,
+            limiter,
+            read_delay: None,
+            has_unparsed: false,
+            peer: Cell::new(Some(peer)),
+        })
     }
 
     /// What is known of its other end; once.
-    pub(super) fn take_peer(&self) -> Option<Peer> {
+    pub(super) fn take_peer(&self) -> Option<PeerConnection> {
         self.peer.take()
     }
 }
 
-impl AsyncRead for Tcp {
+impl AsyncRead for PacedTcpStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(rest) = &mut this.rest {
-            ready!(rest.as_mut().poll(cx));
-            this.rest = None;
+        if let Some(read_delay) = &mut this.read_delay {
+            ready!(read_delay.as_mut().poll(cx));
+            this.read_delay = None;
         }
-        let Some(rein) = this.rein.as_ref().filter(|_| !this.state.is_known()) else {
+        let Some(limiter) = this.limiter.as_ref().filter(|_| !this.state.is_authenticated()) else {
             return Pin::new(&mut this.stream).poll_read(cx, buffer);
         };
         // What comes behind a request would be kept until that is answered.
-        ready!(this.state.poll_unused(cx));
-        if std::mem::take(&mut this.read) {
+        ready!(this.state.poll_no_requests(cx));
+        if std::mem::take(&mut this.has_unparsed) {
             // The library reads until there is nothing left, and looks at what it has then.
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -79,15 +92,15 @@ impl AsyncRead for Tcp {
         let read = piece.filled().len();
         buffer.advance(read);
         if read > 0 {
-            this.read = true;
-            let wait = rein.after_read();
-            this.rest = (!wait.is_zero()).then(|| Box::pin(tokio::time::sleep(wait)));
+            this.has_unparsed = true;
+            let delay = limiter.read_delay();
+            this.read_delay = (!delay.is_zero()).then(|| Box::pin(tokio::time::sleep(delay)));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Tcp {
+impl AsyncWrite for PacedTcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }

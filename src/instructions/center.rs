@@ -14,7 +14,7 @@ use super::{
     runner::BatchRunner,
 };
 use crate::{
-    faults,
+    failpoints,
     platforms::registry::PlatformRegistry,
     relay,
     store::{StoreError, batches},
@@ -213,7 +213,7 @@ impl Handler<CheckQueue> for InstructionCenter {
     type Result = ();
 
     fn handle(&mut self, look: CheckQueue, ctx: &mut Self::Context) {
-        faults::point("center");
+        failpoints::point("center");
         let expires = look.expires;
         if let Some((batch_id, waiter)) = look.waiter.filter(|_| !self.shared.stopping.is_cancelled()) {
             self.waiters.retain(|_, waiter| !waiter.is_closed());

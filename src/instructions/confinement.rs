@@ -6,7 +6,7 @@ use super::{
     stored_plan,
 };
 use crate::{
-    host::{self, settings::Sandbox},
+    host::{self, settings::SandboxLevel},
     store::batches::{BatchOrigin, BatchRow},
 };
 use serde::{Deserialize, Serialize};
@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Levels {
     /// `host_ops.sandbox`.
-    pub(super) operator: Sandbox,
+    pub(super) operator: SandboxLevel,
     /// `instructions.sandbox`.
-    pub(super) model: Sandbox,
+    pub(super) model: SandboxLevel,
 }
 
 /// On whose word a batch runs, and whose sandbox that means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confinement {
     pub(super) authority: InstructionAuthority,
-    pub(super) origin: host::Origin,
-    pub(super) level: Sandbox,
+    pub(super) origin: host::OperationOrigin,
+    pub(super) level: SandboxLevel,
 }
 
 /// The same as it is kept with each instruction.
@@ -36,15 +36,15 @@ pub(super) struct Confined {
     pub(super) authority: Option<InstructionAuthority>,
     /// What it runs in, where it reaches the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) sandbox: Option<Sandbox>,
+    pub(super) sandbox: Option<SandboxLevel>,
 }
 
 /// The sandbox in force is not the one that was decided about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it was decided about for the sandbox {}, and {} is in force now", .decided.name(), .in_force.name())]
 pub struct OtherSandbox {
-    decided: Sandbox,
-    in_force: Sandbox,
+    decided: SandboxLevel,
+    in_force: SandboxLevel,
 }
 
 impl Levels {
@@ -52,13 +52,15 @@ impl Levels {
     /// approval never in less than the operator's own calls.
     pub(super) fn of(self, authority: InstructionAuthority, is_live: bool) -> Confinement {
         let origin = match authority {
-            InstructionAuthority::Operator => host::Origin::Operator,
-            InstructionAuthority::Model if self.model == Sandbox::Off && !is_live => host::Origin::Operator,
-            InstructionAuthority::Model => host::Origin::Model,
+            InstructionAuthority::Operator => host::OperationOrigin::Operator,
+            InstructionAuthority::Model if self.model == SandboxLevel::Off && !is_live => {
+                host::OperationOrigin::Operator
+            }
+            InstructionAuthority::Model => host::OperationOrigin::Model,
         };
         let level = match origin {
-            host::Origin::Operator => self.operator,
-            host::Origin::Model => self.model,
+            host::OperationOrigin::Operator => self.operator,
+            host::OperationOrigin::Model => self.model,
         };
         Confinement { authority, origin, level }
     }
@@ -96,15 +98,15 @@ mod tests {
     #[test]
     fn a_models_word_never_runs_in_less_than_was_meant_for_it() {
         use InstructionAuthority::{Model, Operator};
-        use Sandbox::{Bubblewrap, Landlock, Off};
+        use SandboxLevel::{Bubblewrap, Landlock, Off};
         for (operator, model, authority, is_live, origin, level) in [
-            (Off, Landlock, Operator, false, host::Origin::Operator, Off),
-            (Off, Landlock, Model, false, host::Origin::Model, Landlock),
-            (Off, Landlock, Model, true, host::Origin::Model, Landlock),
-            (Bubblewrap, Landlock, Model, false, host::Origin::Model, Landlock),
-            (Landlock, Off, Model, false, host::Origin::Operator, Landlock),
-            (Landlock, Off, Model, true, host::Origin::Model, Off),
-            (Off, Off, Model, false, host::Origin::Operator, Off),
+            (Off, Landlock, Operator, false, host::OperationOrigin::Operator, Off),
+            (Off, Landlock, Model, false, host::OperationOrigin::Model, Landlock),
+            (Off, Landlock, Model, true, host::OperationOrigin::Model, Landlock),
+            (Bubblewrap, Landlock, Model, false, host::OperationOrigin::Model, Landlock),
+            (Landlock, Off, Model, false, host::OperationOrigin::Operator, Landlock),
+            (Landlock, Off, Model, true, host::OperationOrigin::Model, Off),
+            (Off, Off, Model, false, host::OperationOrigin::Operator, Off),
         ] {
             let found = Levels { operator, model }.of(authority, is_live);
             assert_eq!(

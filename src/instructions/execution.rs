@@ -1,7 +1,7 @@
 //! Results of executed instructions, and the interface for executing them.
 
 use super::{route::InstructionPlan, screen::InstructionAuthority, stored_plan::StoredInstruction};
-use crate::{clock::WallMs, host::Origin, store::batches::BatchMessage};
+use crate::{clock::WallMs, host::OperationOrigin, store::batches::BatchMessage};
 use futures_util::future::LocalBoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub struct Mandate<'a> {
     /// The operator's or a model's.
     pub authority: InstructionAuthority,
     /// Whose sandbox that means.
-    pub origin: Origin,
+    pub origin: OperationOrigin,
     /// The message that it stands in.
     pub message: &'a BatchMessage,
 }

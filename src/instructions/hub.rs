@@ -11,10 +11,10 @@ use super::{
     settings::InstructionSettings,
 };
 use crate::{
-    bridge::{FinalMessages, Seen},
+    bridge::{FinalMessageSink, ReceivedFinalMessage},
     clock::Clock,
     events::EventBus,
-    host::settings::Sandbox,
+    host::settings::SandboxLevel,
     runs::retry_until_committed,
     state_folder::instructions_enabled,
     store::{
@@ -46,7 +46,7 @@ pub struct InstructionParts {
     /// Section `instructions`.
     pub settings: InstructionSettings,
     /// What confines the operator's own commands.
-    pub operator_sandbox: Sandbox,
+    pub operator_sandbox: SandboxLevel,
     /// Where it stands whether instructions may run at all.
     pub state_dir: PathBuf,
     /// Store of batches and keys.
@@ -60,7 +60,7 @@ pub struct InstructionParts {
     /// Wall clock.
     pub clock: Clock,
     /// Metrics of batches.
-    pub metrics: metrics::Instructions,
+    pub metrics: metrics::InstructionMetrics,
 }
 
 /// Handle to the instruction center. Cheap to clone.
@@ -202,8 +202,8 @@ impl InstructionHub {
     }
 }
 
-impl FinalMessages for InstructionHub {
-    fn seen(&self, seen: Seen) {
+impl FinalMessageSink for InstructionHub {
+    fn on_final_message(&self, seen: ReceivedFinalMessage) {
         let settings = self.settings();
         if !settings.live || self.shared.stopping.is_cancelled() || !self.shared.is_enabled() {
             return;

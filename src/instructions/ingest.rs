@@ -13,7 +13,7 @@ use super::{
     stored_plan::{self, PlannedInstruction},
 };
 use crate::{
-    bridge::Seen,
+    bridge::ReceivedFinalMessage,
     clock::WallMs,
     store::{
         SqliteConnection, StoreError,
@@ -33,22 +33,22 @@ pub struct MessageSubmission {
     origin: BatchOrigin,
     authority: InstructionAuthority,
     /// Whether anything says whose the client is that observed it.
-    is_vouched_for: bool,
+    has_verified_owner: bool,
     dry_run: bool,
 }
 
 impl MessageSubmission {
     /// Creates a submission for an observed message.
-    pub fn live(seen: Seen) -> Self {
+    pub fn live(seen: ReceivedFinalMessage) -> Self {
         let of = BatchMessage {
             platform: seen.platform,
             conversation_id: seen.conversation_id,
             assistant_message_id: seen.assistant_message_id,
             client_id: Some(seen.client_id.as_str().to_owned()),
         };
-        let (text, is_vouched_for) = (seen.raw_text, seen.is_vouched_for);
+        let (text, has_verified_owner) = (seen.raw_text, seen.has_verified_owner);
         let authority = InstructionAuthority::Model;
-        MessageSubmission { of, text, origin: BatchOrigin::Live, authority, is_vouched_for, dry_run: false }
+        MessageSubmission { of, text, origin: BatchOrigin::Live, authority, has_verified_owner, dry_run: false }
     }
 
     /// Creates a submission for a message from the operator.
@@ -56,7 +56,14 @@ impl MessageSubmission {
         let AssistantMessage { platform, conversation_id, assistant_message_id, text } = message;
         let of = BatchMessage { platform, conversation_id, assistant_message_id, client_id: None };
         let authority = if require_approval { InstructionAuthority::Model } else { InstructionAuthority::Operator };
-        MessageSubmission { of, text: text.into(), origin: BatchOrigin::Http, authority, is_vouched_for: true, dry_run }
+        MessageSubmission {
+            of,
+            text: text.into(),
+            origin: BatchOrigin::Http,
+            authority,
+            has_verified_owner: true,
+            dry_run,
+        }
     }
 
     /// Whether a caller waits for the result.
@@ -115,7 +122,7 @@ impl InstructionShared {
             client_id: submission.of.client_id.as_deref().unwrap_or_default(),
             conversation_id: submission.of.conversation_id.as_deref(),
         };
-        let is_allowed = submission.is_vouched_for && is_allowed(&settings.allow, observed);
+        let is_allowed = submission.has_verified_owner && is_allowed(&settings.allow, observed);
         if submission.origin == BatchOrigin::Live && !is_allowed {
             return self.store_without_instructions(&submission, BatchStatus::NotAllowed).await;
         }

@@ -50,7 +50,7 @@ pub(super) fn title(platform: &str, tools: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::{
-        host::{self, settings::Sandbox},
+        host::{self, settings::SandboxLevel},
         instructions::{
             AssistantMessage, InstructionAuthority, PlannedBatch, confinement::Confinement,
             settings::InstructionSettings,
@@ -85,7 +85,8 @@ mod tests {
             (vec![reads, runs], vec![known, nobody], false, false, BatchStatus::PendingApproval),
         ] {
             let batch = batch(&tools);
-            let (authority, origin, level) = (InstructionAuthority::Model, host::Origin::Model, Sandbox::Landlock);
+            let (authority, origin, level) =
+                (InstructionAuthority::Model, host::OperationOrigin::Model, SandboxLevel::Landlock);
             let confinement = Confinement { authority, origin, level };
             let shown: Vec<_> = batch
                 .instructions()

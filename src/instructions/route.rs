@@ -13,7 +13,7 @@ use super::{
     screen::{InstructionTool, ScreenedInstruction},
 };
 use crate::{
-    host::{Encoding, Exec, FilesRead, FilesWrite, READ_BYTES_DEFAULT, input},
+    host::{ExecInput, FileEncoding, FileReadInput, FileWriteInput, READ_BYTES_DEFAULT, input},
     records::{LIMIT_DEFAULT, LIMIT_MAX, LoginStatus, RecordFilter},
 };
 use fields::{ParamFault, ParamFields};
@@ -41,11 +41,11 @@ pub enum InstructionPlan {
     /// Shows the browsers' status, as visible without the token.
     BrowserStatus(RecordFilter),
     /// Runs a command.
-    Exec(Exec),
+    Exec(ExecInput),
     /// Reads a file.
-    FilesRead(FilesRead),
+    FilesRead(FileReadInput),
     /// Writes a file.
-    FilesWrite(FilesWrite),
+    FilesWrite(FileWriteInput),
 }
 
 /// A part of the description.
@@ -140,22 +140,22 @@ fn filter(params: &InstructionParams) -> Result<RecordFilter, ParamFault> {
     Ok(filter)
 }
 
-fn exec(params: &InstructionParams) -> Result<Exec, ParamFault> {
+fn exec(params: &InstructionParams) -> Result<ExecInput, ParamFault> {
     match params.text() {
-        Some(line) => Ok(Exec::plain(input::shell(line)?)),
-        None => Ok(input::exec(ParamFields::of(params)?.all())?),
+        Some(line) => Ok(ExecInput::plain(input::parse_shell(line)?)),
+        None => Ok(input::parse_exec(ParamFields::of(params)?.all())?),
     }
 }
 
-fn files_read(params: &InstructionParams) -> Result<FilesRead, ParamFault> {
-    let Some(line) = params.text() else { return Ok(input::files_read(ParamFields::of(params)?.all())?) };
+fn files_read(params: &InstructionParams) -> Result<FileReadInput, ParamFault> {
+    let Some(line) = params.text() else { return Ok(input::parse_file_read(ParamFields::of(params)?.all())?) };
     if line.contains('\n') {
         return Err(ParamFault::new("a path is one line"));
     }
-    let path = input::path("path", line)?;
-    Ok(FilesRead { path, cwd: None, encoding: Encoding::Utf8, offset: 0, max_bytes: READ_BYTES_DEFAULT })
+    let path = input::parse_path("path", line)?;
+    Ok(FileReadInput { path, cwd: None, encoding: FileEncoding::Utf8, offset: 0, max_bytes: READ_BYTES_DEFAULT })
 }
 
-fn files_write(params: &InstructionParams) -> Result<FilesWrite, ParamFault> {
-    Ok(input::files_write(ParamFields::of(params)?.all())?)
+fn files_write(params: &InstructionParams) -> Result<FileWriteInput, ParamFault> {
+    Ok(input::parse_file_write(ParamFields::of(params)?.all())?)
 }

@@ -16,7 +16,7 @@ use super::{
     stored_plan::{self, StoredInstruction},
 };
 use crate::{
-    faults,
+    failpoints,
     ids::RequestId,
     mode::Mode,
     runs::truncate_texts,
@@ -153,7 +153,7 @@ impl BatchRunner {
 
     async fn execute(&self, entry: &StoredInstruction, mandate: Mandate<'_>) -> InstructionExecution {
         let (request_id, started_at) = (RequestId::generate(), self.now());
-        faults::point("instruction");
+        failpoints::point("instruction");
         // A running instruction may finish until the service stops; the host then ends it.
         let never = CancellationToken::new();
         let done: InstructionOutcome = self.services.execute.execute(entry.plan.clone(), mandate, &never).await;

@@ -1,8 +1,8 @@
 //! Section `instructions`: what is done with the instructions in a model's messages.
 
 use crate::{
-    config::section::{COUNT_MAX, Faults, settings},
-    host::settings::Sandbox,
+    config::section::{COUNT_MAX, ValidationErrors, settings},
+    host::settings::SandboxLevel,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ settings! {
         /// Milliseconds until what waits for approval expires.
         approval_ttl_ms: u64 = 3_600_000,
         /// What the commands and file tools of a model run in, live or handed in for approval.
-        sandbox: Sandbox = Sandbox::Landlock,
+        sandbox: SandboxLevel = SandboxLevel::Landlock,
         /// Live batches a minute beyond which approval is needed whatever the class; 0 = always.
         max_live_batches_per_minute: usize = 6,
         /// Whether an instruction that fails ends its batch.
@@ -82,42 +82,42 @@ pub enum DeliveryMode {
 
 impl InstructionSettings {
     /// Names every value that cannot be; `registered` tells which platforms there are.
-    pub fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
+    pub fn validate(&self, errors: &mut ValidationErrors, registered: impl Fn(&str) -> bool) {
         for rule in &self.allow {
-            rule.validate(faults, &registered);
+            rule.validate(errors, &registered);
         }
         for words in &self.exec_allow {
             if let Some(reason) = never_matches(words) {
-                faults.add("exec_allow", format!("{words:?} {reason}"));
+                errors.add("exec_allow", format!("{words:?} {reason}"));
             }
         }
-        faults.duration("approval_ttl_ms", self.approval_ttl_ms);
-        faults.bytes("deliver_max_bytes", self.deliver_max_bytes, 1);
-        faults.count("max_waiting", self.max_waiting);
-        faults.count("max_unread_messages", self.max_unread_messages);
-        faults.bytes("result_max_bytes", self.result_max_bytes, 1);
-        faults.bytes("answer_max_bytes", self.answer_max_bytes, 0);
-        faults.range("max_live_batches_per_minute", self.max_live_batches_per_minute as u64, 0, COUNT_MAX);
-        faults.range("deliver_max_rounds_per_hour", self.deliver_max_rounds_per_hour as u64, 0, COUNT_MAX);
+        errors.duration("approval_ttl_ms", self.approval_ttl_ms);
+        errors.bytes("deliver_max_bytes", self.deliver_max_bytes, 1);
+        errors.count("max_waiting", self.max_waiting);
+        errors.count("max_unread_messages", self.max_unread_messages);
+        errors.bytes("result_max_bytes", self.result_max_bytes, 1);
+        errors.bytes("answer_max_bytes", self.answer_max_bytes, 0);
+        errors.range("max_live_batches_per_minute", self.max_live_batches_per_minute as u64, 0, COUNT_MAX);
+        errors.range("deliver_max_rounds_per_hour", self.deliver_max_rounds_per_hour as u64, 0, COUNT_MAX);
     }
 }
 
 impl AllowRule {
-    fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
+    fn validate(&self, errors: &mut ValidationErrors, registered: impl Fn(&str) -> bool) {
         if !registered(&self.platform) {
-            faults.add("allow", format!("{:?} is not a registered platform", self.platform));
+            errors.add("allow", format!("{:?} is not a registered platform", self.platform));
         }
         for (name, value) in [("client_id", &self.client_id), ("conversation_id", &self.conversation_id)] {
             if value.as_deref().is_some_and(|text| text.trim().is_empty()) {
-                faults.add("allow", format!("an empty {name} matches nothing; leave it out for any"));
+                errors.add("allow", format!("an empty {name} matches nothing; leave it out for any"));
             }
         }
         let conversation = self.conversation_id.as_deref().unwrap_or_default();
         if conversation.strip_suffix('*').unwrap_or(conversation).contains('*') {
-            faults.add("allow", format!("{conversation:?} may have a * at its end alone"));
+            errors.add("allow", format!("{conversation:?} may have a * at its end alone"));
         }
         if self.client_id.as_deref().is_some_and(|client| client.contains('*')) {
-            faults.add("allow", "client_id is a whole name, without *");
+            errors.add("allow", "client_id is a whole name, without *");
         }
     }
 }
@@ -142,11 +142,11 @@ fn never_matches(words: &[String]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
-    fn faults(text: &str) -> Vec<String> {
+    fn errors(text: &str) -> Vec<String> {
         let instructions: InstructionSettings = toml::from_str(text).unwrap();
-        faults_of(|faults| instructions.validate(faults, |name| name == "claude"))
+        validation_errors(|errors| instructions.validate(errors, |name| name == "claude"))
     }
 
     #[test]
@@ -154,8 +154,8 @@ mod tests {
         let text = "exec_allow = [[\"git\", \"status\"], [\"ls\", \"a b\"]]\nmax_live_batches_per_minute = 0\n\
              allow = [{ platform = \"claude\", client_id = \"c\", conversation_id = \"c*\" }, \
              { platform = \"claude\", conversation_id = \"*\" }]\nauto_approve = []\ndeliver_max_rounds_per_hour = 0";
-        assert!(faults(text).is_empty(), "{:?}", faults(text));
-        assert!(faults("").is_empty());
+        assert!(errors(text).is_empty(), "{:?}", errors(text));
+        assert!(errors("").is_empty());
     }
 
     #[test]
@@ -166,7 +166,7 @@ mod tests {
              [\"sh\", \"-c\", \"a; b\"]]\nallow = [{ platform = \"x\" }, { platform = \"claude\", client_id = \"\" }, \
              { platform = \"claude\", conversation_id = \" \" }, { platform = \"claude\", conversation_id = \"a*b\" }, \
              { platform = \"claude\", client_id = \"c*\" }]";
-        let found = faults(text);
+        let found = errors(text);
         for (key, times) in [
             ("allow", 5),
             ("exec_allow", 5),

@@ -100,13 +100,16 @@ pub(super) fn digest(batch_id: &str, assistant_message_id: &str, plan: &str) -> 
 mod tests {
     use super::*;
     use crate::{
-        host::{Origin, settings::Sandbox},
+        host::{OperationOrigin, settings::SandboxLevel},
         instructions::{AssistantMessage, InstructionAuthority, PlannedBatch, settings::InstructionSettings},
     };
     use serde_json::Value;
 
-    const CONFINEMENT: Confinement =
-        Confinement { authority: InstructionAuthority::Model, origin: Origin::Model, level: Sandbox::Landlock };
+    const CONFINEMENT: Confinement = Confinement {
+        authority: InstructionAuthority::Model,
+        origin: OperationOrigin::Model,
+        level: SandboxLevel::Landlock,
+    };
 
     fn batch(blocks: &[&str]) -> PlannedBatch {
         let text: Vec<_> = blocks.iter().map(|block| format!("```baa\n{block}\n```\n")).collect();

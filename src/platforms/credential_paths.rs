@@ -6,7 +6,7 @@
 //! what stands behind `;`, `?`, `#` or a null belongs to no segment. The path is compared wherever a server might stop
 //! reading it. A path that is refused without need is asked for in its plain spelling.
 
-use crate::config::section::Faults;
+use crate::config::section::ValidationErrors;
 use serde::{Serialize, Serializer};
 
 /// An entry of `credential_paths`.
@@ -45,9 +45,9 @@ impl CredentialPath {
     }
 
     /// Reads a list, with a fault for each entry that is none.
-    pub(super) fn read(texts: &[String], faults: &mut Faults) -> Vec<Self> {
+    pub(super) fn read(texts: &[String], errors: &mut ValidationErrors) -> Vec<Self> {
         let parse = |text: &String| {
-            let fault = |reason| faults.add("credential_paths", format!("{text:?} {reason}"));
+            let fault = |reason| errors.add("credential_paths", format!("{text:?} {reason}"));
             CredentialPath::parse(text).map_err(fault).ok()
         };
         texts.iter().filter_map(parse).collect()

@@ -5,7 +5,7 @@
 
 use super::credential_paths::CredentialPath;
 use crate::{
-    config::section::{Faults, settings},
+    config::section::{ValidationErrors, settings},
     ids::PlatformName,
 };
 use serde::{Deserialize, Serialize, Serializer};
@@ -150,21 +150,21 @@ pub struct PlatformRegistry {
 impl PlatformRegistry {
     /// The platforms of a validated configuration.
     pub fn new(settings: &PlatformsSettings) -> Self {
-        PlatformRegistry::checked(settings, &mut Faults::default())
+        PlatformRegistry::checked(settings, &mut ValidationErrors::default())
     }
 
     /// The platforms that can be, and a fault for each value that cannot.
-    pub fn checked(settings: &PlatformsSettings, faults: &mut Faults) -> Self {
+    pub fn checked(settings: &PlatformsSettings, errors: &mut ValidationErrors) -> Self {
         // A `BTreeMap` hands them out sorted.
         let platform = |(name, settings): (&String, &PlatformSettings)| {
             let section = crate::config::path::quoted(name);
             let Some(name) =
                 PlatformName::parse(name).ok().filter(|_| !name.contains(|c: char| c.is_ascii_uppercase()))
             else {
-                faults.add(&section, "a platform's name has 1 to 128 characters of a-z 0-9 . _ : -");
+                errors.add(&section, "a platform's name has 1 to 128 characters of a-z 0-9 . _ : -");
                 return None;
             };
-            faults.within(&section, |faults| settings.resolve(name, faults)).map(Arc::new)
+            errors.in_section(&section, |errors| settings.resolve(name, errors)).map(Arc::new)
         };
         PlatformRegistry { platforms: settings.0.iter().filter_map(platform).collect() }
     }
@@ -187,43 +187,43 @@ impl PlatformRegistry {
 }
 
 impl PlatformSettings {
-    /// Fills in what was left blank; nothing when a value is wrong, which `faults` then knows.
-    fn resolve(&self, name: PlatformName, faults: &mut Faults) -> Option<Platform> {
+    /// Fills in what was left blank; nothing when a value is wrong, which `errors` then knows.
+    fn resolve(&self, name: PlatformName, errors: &mut ValidationErrors) -> Option<Platform> {
         if self.modes.is_empty() {
-            faults.add("modes", "must name at least one of \"buffered\" and \"sse\"");
+            errors.add("modes", "must name at least one of \"buffered\" and \"sse\"");
         }
         if self.prompt == PromptMethod::Claude && name.as_str() != "claude" {
-            faults.add("prompt", "\"claude\" is for the platform claude only; use \"template\" or \"\"");
+            errors.add("prompt", "\"claude\" is for the platform claude only; use \"template\" or \"\"");
         }
-        let shell_url = shell_url(&self.shell_url).map_err(|reason| faults.add("shell_url", reason)).ok()?;
+        let shell_url = shell_url(&self.shell_url).map_err(|reason| errors.add("shell_url", reason)).ok()?;
         let mut hosts = Vec::new();
         for text in &self.hosts {
             match HostPattern::parse(text) {
                 Ok(host) if shell_url.scheme() == "http" && !host.is_loopback() => {
-                    faults.add("hosts", format!("{text:?} is not on loopback, where http:// alone may go"));
+                    errors.add("hosts", format!("{text:?} is not on loopback, where http:// alone may go"));
                 }
                 Ok(host) => hosts.push(host),
-                Err(reason) => faults.add("hosts", format!("{text:?} {reason}")),
+                Err(reason) => errors.add("hosts", format!("{text:?} {reason}")),
             }
         }
         let home = shell_url.host_str().expect("shell_url() checked it");
         if self.hosts.is_empty() {
             hosts.push(HostPattern::Exact(home.to_owned()));
         } else if hosts.len() == self.hosts.len() && !hosts.iter().any(|host| host.matches(home)) {
-            faults.add("hosts", format!("must cover {home}, the host of shell_url"));
+            errors.add("hosts", format!("must cover {home}, the host of shell_url"));
         }
         let mut answer_hosts = Vec::new();
         for text in &self.answer_hosts {
             match HostPattern::parse(text) {
-                Ok(HostPattern::Below(_)) => faults.add("answer_hosts", format!("{text:?} must be one exact host")),
+                Ok(HostPattern::Below(_)) => errors.add("answer_hosts", format!("{text:?} must be one exact host")),
                 Ok(host) if shell_url.scheme() == "http" && !host.is_loopback() => {
-                    faults.add("answer_hosts", format!("{text:?} is not on loopback, where http:// alone may go"));
+                    errors.add("answer_hosts", format!("{text:?} is not on loopback, where http:// alone may go"));
                 }
                 Ok(host) => answer_hosts.push(host),
-                Err(reason) => faults.add("answer_hosts", format!("{text:?} {reason}")),
+                Err(reason) => errors.add("answer_hosts", format!("{text:?} {reason}")),
             }
         }
-        let credential_paths = CredentialPath::read(&self.credential_paths, faults);
+        let credential_paths = CredentialPath::read(&self.credential_paths, errors);
         let title = if self.title.trim().is_empty() { name.to_string() } else { self.title.clone() };
         let modes = self.modes.iter().enumerate().filter(|(at, mode)| !self.modes[..*at].contains(mode));
         let modes = modes.map(|(_, mode)| *mode).collect();

@@ -26,7 +26,7 @@ impl PolicyObserver {
     }
 
     /// Creates an observer that records metrics.
-    pub fn counting(metrics: metrics::Policy) -> Self {
+    pub fn counting(metrics: metrics::PolicyMetrics) -> Self {
         PolicyObserver::new(move |observation| match observation {
             PolicyObservation::Admitted(a) => {
                 metrics.admitted([a.queue_delay_ms, a.backoff_delay_ms, a.rate_limit_delay_ms, a.jitter_delay_ms]);

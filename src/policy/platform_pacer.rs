@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::{Clock, Moment, WallMs},
     events::EventBus,
-    faults,
+    failpoints,
     ids::PlatformName,
 };
 use actix::prelude::*;
@@ -151,7 +151,7 @@ impl Handler<JoinPacing> for PlatformPacer {
     type Result = ();
 
     fn handle(&mut self, JoinPacing { number, target }: JoinPacing, ctx: &mut Self::Context) {
-        faults::point("gate");
+        failpoints::point("gate");
         self.pacing.join(number, target, self.now(), &mut self.effects);
         self.apply_effects(ctx);
     }

@@ -1,6 +1,6 @@
 //! Section `policy`: the limits of targets and platforms, and what single platforms have differently.
 
-use crate::config::section::{Faults, settings};
+use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -217,21 +217,21 @@ impl PolicySettings {
     }
 
     /// Names every value that cannot be; `registered` tells which platforms there are.
-    pub fn validate(&self, faults: &mut Faults, registered: impl Fn(&str) -> bool) {
-        faults.count("max_targets", self.max_targets);
-        let mut base = Faults::default();
+    pub fn validate(&self, errors: &mut ValidationErrors, registered: impl Fn(&str) -> bool) {
+        errors.count("max_targets", self.max_targets);
+        let mut base = ValidationErrors::default();
         self.limits().validate(&mut base);
-        base.found().iter().for_each(|found| faults.adopt("", found));
+        base.errors().iter().for_each(|found| errors.add_nested("", found));
         for name in self.platform.keys() {
             let section = format!("platform.{}", crate::config::path::quoted(name));
             if !registered(name) {
-                faults.add(&section, "is not a registered platform");
+                errors.add(&section, "is not a registered platform");
             }
-            let mut own = Faults::default();
+            let mut own = ValidationErrors::default();
             self.for_platform(name).validate(&mut own);
             // What is wrong for all is not said again for each.
-            for found in own.found().iter().filter(|found| !base.found().contains(found)) {
-                faults.adopt(&format!("{section}."), found);
+            for found in own.errors().iter().filter(|found| !base.errors().contains(found)) {
+                errors.add_nested(&format!("{section}."), found);
             }
         }
     }
@@ -253,38 +253,38 @@ impl PolicyOverride {
 }
 
 impl PolicyLimits {
-    fn validate(&self, faults: &mut Faults) {
-        faults.duration("backoff.base_ms", self.backoff.base_ms);
-        faults.duration("backoff.max_ms", self.backoff.max_ms);
+    fn validate(&self, errors: &mut ValidationErrors) {
+        errors.duration("backoff.base_ms", self.backoff.base_ms);
+        errors.duration("backoff.max_ms", self.backoff.max_ms);
         if self.backoff.base_ms > self.backoff.max_ms {
-            faults.clash("backoff.base_ms", "backoff.max_ms", "must not be more than backoff.max_ms");
+            errors.add_conflict("backoff.base_ms", "backoff.max_ms", "must not be more than backoff.max_ms");
         }
-        faults.count("circuit_breaker.failure_threshold", self.circuit_breaker.failure_threshold as usize);
-        faults.duration("circuit_breaker.open_ms", self.circuit_breaker.open_ms);
+        errors.count("circuit_breaker.failure_threshold", self.circuit_breaker.failure_threshold as usize);
+        errors.duration("circuit_breaker.open_ms", self.circuit_breaker.open_ms);
         let in_flight = self.concurrency.max_in_flight_per_client_platform;
-        faults.count("concurrency.max_in_flight_per_client_platform", in_flight);
-        faults.delay("jitter.min_ms", self.jitter.min_ms);
-        faults.delay("jitter.max_ms", self.jitter.max_ms);
-        faults.delay("jitter.mu_ms", self.jitter.mu_ms);
-        faults.delay("jitter.sigma_ms", self.jitter.sigma_ms);
+        errors.count("concurrency.max_in_flight_per_client_platform", in_flight);
+        errors.delay("jitter.min_ms", self.jitter.min_ms);
+        errors.delay("jitter.max_ms", self.jitter.max_ms);
+        errors.delay("jitter.mu_ms", self.jitter.mu_ms);
+        errors.delay("jitter.sigma_ms", self.jitter.sigma_ms);
         if self.jitter.min_ms > self.jitter.max_ms {
-            faults.clash("jitter.min_ms", "jitter.max_ms", "must not be more than jitter.max_ms");
+            errors.add_conflict("jitter.min_ms", "jitter.max_ms", "must not be more than jitter.max_ms");
         } else if self.jitter.min_ms > self.waiter.timeout_ms {
             let reason = "must not be more than waiter.timeout_ms, or nothing would ever be admitted";
-            faults.clash("jitter.min_ms", "waiter.timeout_ms", reason);
+            errors.add_conflict("jitter.min_ms", "waiter.timeout_ms", reason);
         }
-        faults.count("rate_limit.requests_per_minute_per_platform", self.rate_limit.requests_per_minute_per_platform);
-        faults.duration("rate_limit.window_ms", self.rate_limit.window_ms);
-        faults.duration("stale_lease.idle_ms", self.stale_lease.idle_ms);
-        faults.duration("stale_lease.sweep_interval_ms", self.stale_lease.sweep_interval_ms);
-        faults.duration("stream.open_timeout_ms", self.stream.open_timeout_ms);
-        faults.duration("stream.idle_timeout_ms", self.stream.idle_timeout_ms);
-        faults.bytes("stream.max_buffered_bytes", self.stream.max_buffered_bytes, 1);
-        faults.count("stream.max_buffered_events", self.stream.max_buffered_events);
-        faults.duration("stream.max_silence_ms", self.stream.max_silence_ms);
-        faults.duration("waiter.timeout_ms", self.waiter.timeout_ms);
+        errors.count("rate_limit.requests_per_minute_per_platform", self.rate_limit.requests_per_minute_per_platform);
+        errors.duration("rate_limit.window_ms", self.rate_limit.window_ms);
+        errors.duration("stale_lease.idle_ms", self.stale_lease.idle_ms);
+        errors.duration("stale_lease.sweep_interval_ms", self.stale_lease.sweep_interval_ms);
+        errors.duration("stream.open_timeout_ms", self.stream.open_timeout_ms);
+        errors.duration("stream.idle_timeout_ms", self.stream.idle_timeout_ms);
+        errors.bytes("stream.max_buffered_bytes", self.stream.max_buffered_bytes, 1);
+        errors.count("stream.max_buffered_events", self.stream.max_buffered_events);
+        errors.duration("stream.max_silence_ms", self.stream.max_silence_ms);
+        errors.duration("waiter.timeout_ms", self.waiter.timeout_ms);
         // Nothing may wait at all: a choice, as long as a slot is free at once.
-        faults.range("waiter.max_per_target", self.waiter.max_per_target as u64, 0, 1_000_000_000);
+        errors.range("waiter.max_per_target", self.waiter.max_per_target as u64, 0, 1_000_000_000);
     }
 }
 

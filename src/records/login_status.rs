@@ -1,6 +1,6 @@
 //! Status of a login, derived from what was seen, when, and which clients are connected. Pure.
 
-use crate::{bridge::LoginState, clock::WallMs, wire::Freshness};
+use crate::{bridge::LoginStateSettings, clock::WallMs, wire::Freshness};
 
 pub use crate::api::records::{LoginStatus, LoginStatusCounts};
 
@@ -41,8 +41,8 @@ pub struct LoginAgeLimits {
     pub lost_after_ms: WallMs,
 }
 
-impl From<&LoginState> for LoginAgeLimits {
-    fn from(settings: &LoginState) -> Self {
+impl From<&LoginStateSettings> for LoginAgeLimits {
+    fn from(settings: &LoginStateSettings) -> Self {
         let ms = |value: u64| WallMs::try_from(value).unwrap_or(WallMs::MAX);
         LoginAgeLimits { stale_after_ms: ms(settings.stale_after_ms), lost_after_ms: ms(settings.lost_after_ms) }
     }

@@ -6,7 +6,7 @@ use super::{
     record::LoginRecord,
 };
 use crate::{
-    bridge::{BridgeView, LoginState},
+    bridge::{BridgeView, LoginStateSettings},
     clock::Clock,
     store::{
         Store, StoreError, WriteBehind,
@@ -63,7 +63,13 @@ pub struct RecordPage {
 
 impl RecordReader {
     /// Creates a reader. `host`: host name shown in the records.
-    pub fn new(store: Store, write_behind: WriteBehind, settings: &LoginState, host: &str, clock: Clock) -> Self {
+    pub fn new(
+        store: Store,
+        write_behind: WriteBehind,
+        settings: &LoginStateSettings,
+        host: &str,
+        clock: Clock,
+    ) -> Self {
         RecordReader { store, write_behind, ages: settings.into(), host: host.into(), clock }
     }
 

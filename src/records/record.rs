@@ -1,6 +1,6 @@
 //! One login: the report of its client beside the stored state.
 
-use crate::store::logins::{EndpointRow, StoredLogin};
+use crate::store::logins::{StoredEndpoint, StoredLogin};
 use std::borrow::Cow;
 
 pub use crate::api::records::{LiveState, LoginRecord, PersistedState, RecordView};
@@ -19,7 +19,7 @@ impl<'a> From<&'a StoredLogin> for PersistedState<'a> {
     }
 }
 
-fn endpoint_name(endpoint: &EndpointRow) -> String {
+fn endpoint_name(endpoint: &StoredEndpoint) -> String {
     match endpoint.method.as_str() {
         "" => endpoint.path.clone(),
         method => format!("{method} {}", endpoint.path),

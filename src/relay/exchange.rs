@@ -18,7 +18,7 @@ use super::{
     stream::{StreamProgress, StreamWriter},
 };
 use crate::{
-    bridge::{Client, Dispatched, Gone},
+    bridge::{ConnectedClient, DisconnectReason, DispatchHandle},
     clock::WallMs,
     ids::{ClientId, PlatformName, RequestId},
     platforms::plan::{PendingPlan, RequestedLocation, ResolvedLocation},
@@ -77,12 +77,12 @@ pub(super) struct Exchange {
     number: i64,
     state: RequestState,
     sink: AnswerSink,
-    client: Option<Client>,
+    client: Option<ConnectedClient>,
     /// Epoch of the bridge when the client was chosen.
     chosen_in: u64,
     waiting: Option<PendingLease>,
     lease: Option<Lease>,
-    dispatched: Option<Dispatched>,
+    dispatched: Option<DispatchHandle>,
     /// The plan, while one of its intermediate steps is running.
     pending_plan: Option<PendingPlan>,
     /// Location that the caller named, if it may be cached.
@@ -107,7 +107,7 @@ pub(super) struct Exchange {
     timer: Option<(Instant, SpawnHandle)>,
     /// Keeps the request among the live ones until it is dropped.
     registration: Option<LiveRegistration>,
-    _alive: metrics::Alive,
+    _alive: metrics::AliveGuard,
 }
 
 impl Drop for Exchange {
@@ -214,13 +214,13 @@ impl Exchange {
             Err(_) => {
                 self.client = Some(client);
                 self.lease = None; // nothing went out: that says nothing about the platform
-                self.end(Err(RequestError::Gone(Gone::Disconnected)), false, ctx);
+                self.end(Err(RequestError::Gone(DisconnectReason::SocketClosed)), false, ctx);
             }
         }
     }
 
     /// Sends a part of the request. Only the last part carries the caller's id.
-    fn dispatch(&mut self, client: Client, part: RequestPart, ctx: &mut Context<Self>) {
+    fn dispatch(&mut self, client: ConnectedClient, part: RequestPart, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let own;
         let out = match part {
@@ -308,7 +308,7 @@ impl Exchange {
         if let Some(dispatched) = self.dispatched.take() {
             match &ended {
                 Err(cause) if !answered => dispatched.cancel(&cause.code()),
-                _ => dispatched.answered(),
+                _ => dispatched.complete(),
             }
         }
         if let Some(lease) = self.lease.take() {

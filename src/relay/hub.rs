@@ -17,12 +17,12 @@ use crate::{
     clock::Clock,
     events::EventBus,
     ids::{ClientId, PlatformName, RequestId},
-    line::Line,
     mode::Mode,
     platforms::{full_text::AnswerDrift, plan::LocationCache},
     policy,
     store::StoreError,
     system::SystemControl,
+    tcp_abort::TcpAbortHandle,
     telemetry::metrics,
 };
 pub(super) use accepted::LiveRegistration;
@@ -44,7 +44,7 @@ const QUEUED_SLACK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct RelayParts {
     /// Bridge to the clients.
-    pub bridge: bridge::Hub,
+    pub bridge: bridge::BridgeHub,
     /// Policy that admits requests.
     pub policy: policy::PolicyHub,
     /// Journal of requests.
@@ -60,7 +60,7 @@ pub struct RelayParts {
     /// Longest time that the reader of a stream may take nothing.
     pub stall: Duration,
     /// Metrics of requests.
-    pub metrics: metrics::Relay,
+    pub metrics: metrics::RelayMetrics,
 }
 
 /// Handle to the relay. Cheap to clone.
@@ -131,11 +131,15 @@ impl RelayHub {
     /// # Errors
     ///
     /// Returns the reason if the request was not accepted.
-    pub fn streamed(&self, request: RelayRequest, line: Option<Line>) -> Result<StreamedRequest, RelayRefusal> {
+    pub fn streamed(
+        &self,
+        request: RelayRequest,
+        abort_handle: Option<TcpAbortHandle>,
+    ) -> Result<StreamedRequest, RelayRefusal> {
         debug_assert_eq!(request.mode, ResponseMode::Sse);
         let limits = self.policy().settings().for_platform(request.platform.as_str()).stream;
         let bounds = FrameBufferLimits { events_max: limits.max_buffered_events, bytes_max: limits.max_buffered_bytes };
-        let (writer, reader) = stream(request.id.clone(), bounds, line);
+        let (writer, reader) = stream(request.id.clone(), bounds, abort_handle);
         let caller = self.accept(request, AnswerSink::Stream(writer))?;
         Ok(StreamedRequest { reader, caller })
     }
@@ -279,7 +283,7 @@ impl RelayHub {
         }
     }
 
-    pub(super) fn bridge(&self) -> &bridge::Hub {
+    pub(super) fn bridge(&self) -> &bridge::BridgeHub {
         &self.shared.setup.bridge
     }
 

@@ -1,7 +1,7 @@
 //! Errors of browser requests and their meaning for the caller, the policy and the journal.
 
 use crate::{
-    bridge::{Gone, NoClient},
+    bridge::{DisconnectReason, NoClient},
     ids::{ClientId, ConnectionId, PlatformName},
     platforms::{plan::PlanError, request_path::PathError},
     policy::{LeaseFailure, LeaseOutcome, PolicyRefusal, is_failure},
@@ -27,7 +27,7 @@ pub enum RequestError {
     /// The policy revoked the lease.
     Swept,
     /// The client's connection ended or failed.
-    Gone(Gone),
+    Gone(DisconnectReason),
     /// The request was cancelled.
     Cancelled,
     /// The caller disconnected or stalled.
@@ -133,10 +133,10 @@ impl RequestError {
             }
             RequestError::Refused(refusal) => format!("The request policy refused: {refusal}."),
             RequestError::Swept => "The request showed no sign of life for too long and lost its place.".into(),
-            RequestError::Gone(Gone::Disconnected) => "The client's connection was lost.".into(),
-            RequestError::Gone(Gone::Replaced) => "A newer connection of the same client took over.".into(),
-            RequestError::Gone(Gone::SendFailed) => "The request could not be sent to the client.".into(),
-            RequestError::Gone(Gone::Stopped) => "The service is stopping.".into(),
+            RequestError::Gone(DisconnectReason::SocketClosed) => "The client's connection was lost.".into(),
+            RequestError::Gone(DisconnectReason::Replaced) => "A newer connection of the same client took over.".into(),
+            RequestError::Gone(DisconnectReason::SendFailed) => "The request could not be sent to the client.".into(),
+            RequestError::Gone(DisconnectReason::Stopped) => "The service is stopping.".into(),
             RequestError::Cancelled => "The request was cancelled.".into(),
             RequestError::CallerGone => "The caller went away.".into(),
             RequestError::Revoked => "The token or the session of this caller has ended.".into(),
@@ -160,7 +160,7 @@ impl RequestError {
                 | RequestError::CallerGone
                 | RequestError::Revoked
                 | RequestError::Overflow
-                | RequestError::Gone(Gone::Stopped)
+                | RequestError::Gone(DisconnectReason::Stopped)
         )
     }
 
@@ -216,7 +216,7 @@ mod tests {
             RequestError::CallerGone,
             RequestError::Revoked,
             RequestError::Overflow,
-            RequestError::Gone(Gone::Stopped),
+            RequestError::Gone(DisconnectReason::Stopped),
         ] {
             assert_eq!(cause.outcome(), LeaseOutcome::Cancelled, "{cause:?}");
         }
@@ -228,9 +228,9 @@ mod tests {
             RequestError::OpenTimeout,
             RequestError::IdleTimeout,
             RequestError::Swept,
-            RequestError::Gone(Gone::Disconnected),
-            RequestError::Gone(Gone::Replaced),
-            RequestError::Gone(Gone::SendFailed),
+            RequestError::Gone(DisconnectReason::SocketClosed),
+            RequestError::Gone(DisconnectReason::Replaced),
+            RequestError::Gone(DisconnectReason::SendFailed),
             upstream(Some(429), None),
             upstream(Some(503), None),
             upstream(None, Some("fetch_failed")),

@@ -21,9 +21,9 @@ pub(super) struct RequestEvents {
     events: EventBus,
     /// Set from the event `queued` to the event `done`.
     under_way: Option<Arc<EventSubject>>,
-    metrics: metrics::Relay,
+    metrics: metrics::RelayMetrics,
     /// The request in the metrics.
-    counted: Option<metrics::Request>,
+    counted: Option<metrics::RequestMetrics>,
 }
 
 /// Fields common to all events of a request, shared between them.
@@ -108,12 +108,12 @@ pub(super) struct RequestDone {
 }
 
 impl RequestEvents {
-    pub(super) fn new(events: EventBus, metrics: metrics::Relay) -> Self {
+    pub(super) fn new(events: EventBus, metrics: metrics::RelayMetrics) -> Self {
         RequestEvents { events, under_way: None, metrics, counted: None }
     }
 
     /// Counts the exchange as alive until the returned value is dropped.
-    pub(super) fn alive(&self) -> metrics::Alive {
+    pub(super) fn alive(&self) -> metrics::AliveGuard {
         self.metrics.exchange()
     }
 
@@ -133,19 +133,19 @@ impl RequestEvents {
 
     /// Publishes `admitted`.
     pub(super) fn admitted(&mut self, at: WallMs) {
-        self.count(metrics::Request::admitted);
+        self.count(metrics::RequestMetrics::admitted);
         self.reached("admitted", at, NoDetails {});
     }
 
     /// Publishes `dispatched`.
     pub(super) fn dispatched(&mut self, at: WallMs) {
-        self.count(metrics::Request::dispatched);
+        self.count(metrics::RequestMetrics::dispatched);
         self.reached("dispatched", at, NoDetails {});
     }
 
     /// Publishes `streaming`.
     pub(super) fn streaming(&mut self, at: WallMs) {
-        self.count(metrics::Request::streaming);
+        self.count(metrics::RequestMetrics::streaming);
         self.reached("streaming", at, NoDetails {});
     }
 
@@ -173,7 +173,7 @@ impl RequestEvents {
         }
     }
 
-    fn count(&mut self, reached: impl FnOnce(&mut metrics::Request)) {
+    fn count(&mut self, reached: impl FnOnce(&mut metrics::RequestMetrics)) {
         if let Some(counted) = &mut self.counted {
             reached(counted);
         }
@@ -196,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     fn phases(bus: &EventBus) -> RequestEvents {
-        RequestEvents::new(bus.clone(), metrics::Relay::default())
+        RequestEvents::new(bus.clone(), metrics::RelayMetrics::default())
     }
 
     fn call(path: &str) -> RelayRequest {

@@ -326,7 +326,7 @@ impl RequestState {
     }
 
     /// Ends the request because its client is gone; a cancelled request ends as cancelled.
-    pub(super) fn on_client_gone(&mut self, gone: crate::bridge::Gone) -> RequestEffect {
+    pub(super) fn on_disconnect(&mut self, gone: crate::bridge::DisconnectReason) -> RequestEffect {
         let cause = if self.is_cancelled() { RequestError::Cancelled } else { RequestError::Gone(gone) };
         self.fail(cause)
     }

@@ -7,7 +7,7 @@ use super::{
     frame_buffer::{FrameBuffer, FrameBufferLimits, FrameBufferOverflow},
     request_error::{RequestError, RequestFailure},
 };
-use crate::{ids::RequestId, line::Line};
+use crate::{ids::RequestId, tcp_abort::TcpAbortHandle};
 use bytes::Bytes;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -51,7 +51,7 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct StreamWriter {
     shared: Arc<Mutex<Shared>>,
-    line: Option<Line>,
+    abort_handle: Option<TcpAbortHandle>,
 }
 
 /// Reading side, held by the response body.
@@ -71,11 +71,11 @@ pub enum StreamItem {
     End(StreamEnd),
 }
 
-/// Creates the stream of one request. `line` aborts the connection of a stalled reader.
+/// Creates the stream of one request. `abort_handle` aborts the connection of a stalled reader.
 pub(super) fn stream(
     request_id: RequestId,
     bounds: FrameBufferLimits,
-    line: Option<Line>,
+    abort_handle: Option<TcpAbortHandle>,
 ) -> (StreamWriter, StreamReader) {
     let shared = Arc::new(Mutex::new(Shared {
         buffer: FrameBuffer::new(bounds),
@@ -84,7 +84,7 @@ pub(super) fn stream(
         waiting_since: None,
         reader_gone: false,
     }));
-    (StreamWriter { shared: Arc::clone(&shared), line }, StreamReader { shared, request_id })
+    (StreamWriter { shared: Arc::clone(&shared), abort_handle }, StreamReader { shared, request_id })
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
@@ -138,8 +138,8 @@ impl StreamWriter {
 
     /// Aborts the connection of a stalled reader.
     pub(super) fn cut(&self) {
-        if let Some(line) = &self.line {
-            line.cut();
+        if let Some(abort_handle) = &self.abort_handle {
+            abort_handle.abort();
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What is kept of a result: all of it, but of a long text only the beginning, and of a command's variables the names.
 
-use crate::host::names_alone;
+use crate::host::redact_variables;
 use serde_json::Value;
 
 /// The result with every text in it cut to `bytes_max` bytes, and without the values of the variables that its input
 /// names. Where something was cut, its object says so in `cut`: the names of the fields.
 pub fn truncate_texts(mut result: Value, bytes_max: usize) -> Value {
     if let Some(input) = result.get_mut("input") {
-        names_alone(input);
+        redact_variables(input);
     }
     truncate_in(&mut result, bytes_max);
     result

@@ -1,14 +1,14 @@
 //! A simulated Firefox: a peer on the daemon's real WebSocket that behaves like the extension, or as badly as asked.
 //!
 //! Left alone it introduces itself, reports credentials, performs requests with its [`WebApp`] and answers actions.
-//! With [`Answers::Manual`] a test answers each request itself ([`Firefox::next_request`]). Whatever it received can be
+//! With [`AnswerMode::Manual`] a test answers each request itself ([`Firefox::next_request`]). Whatever it received can be
 //! awaited; nothing polls. The connection ends when the last clone of the handle is dropped.
 
 use crate::simulator::{
     firefox::{
-        log::{Closed, Log, Missing},
-        request::Request,
-        session::Abort,
+        message_log::{ConnectionClosed, ExpectError, MessageLog},
+        request::SimulatedRequest,
+        session::AbortOnDrop,
     },
     webapp::WebApp,
 };
@@ -28,7 +28,7 @@ use tokio::{
 };
 use url::Url;
 
-pub mod log;
+pub mod message_log;
 mod profile;
 pub mod request;
 mod session;
@@ -36,7 +36,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use profile::{Answers, Behaviour, Profile, SimulatedPlatform};
+pub use profile::{AnswerMode, FirefoxBehaviour, FirefoxProfile, SimulatedPlatform};
 
 /// How long what is awaited may take unless said otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,56 +64,56 @@ pub enum ConnectError {
     Handshake,
     /// The upgrade worked, the introduction did not.
     #[error("not welcomed")]
-    NotWelcomed(#[source] Missing),
+    NotWelcomed(#[source] ExpectError),
 }
 
 /// There is no connection to send on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not connected")]
-pub struct Gone;
+pub struct NotConnected;
 
 #[derive(Debug)]
-enum Outgoing {
+enum OutgoingFrame {
     Message(Message),
     Raw(Vec<u8>),
     Cut,
 }
 
-impl Outgoing {
+impl OutgoingFrame {
     fn text(text: String) -> Self {
-        Outgoing::Message(Message::Text(text.into()))
+        OutgoingFrame::Message(Message::Text(text.into()))
     }
 
     fn json(message: &Value) -> Self {
-        Outgoing::text(message.to_string())
+        OutgoingFrame::text(message.to_string())
     }
 }
 
-struct Shared {
+struct FirefoxState {
     url: Url,
-    profile: Profile,
+    profile: FirefoxProfile,
     app: RefCell<WebApp>,
-    log: Log,
+    log: MessageLog,
     secret: RefCell<Option<String>>,
     /// Of the `hello` of now.
     nonce: RefCell<String>,
-    outbox: RefCell<Option<mpsc::Sender<Outgoing>>>,
-    running: RefCell<HashMap<String, (Request, Abort)>>,
+    outbox: RefCell<Option<mpsc::Sender<OutgoingFrame>>>,
+    running: RefCell<HashMap<String, (SimulatedRequest, AbortOnDrop)>>,
     reading: watch::Sender<bool>,
     reconnect_now: Cell<bool>,
     pings: Cell<u64>,
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for FirefoxState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("client_id", &self.profile.client_id).finish_non_exhaustive()
     }
 }
 
-impl Shared {
-    async fn send(&self, outgoing: Outgoing) -> Result<(), Gone> {
+impl FirefoxState {
+    async fn send(&self, outgoing: OutgoingFrame) -> Result<(), NotConnected> {
         let outbox = self.outbox.borrow().clone();
-        outbox.ok_or(Gone)?.send(outgoing).await.map_err(|_| Gone)
+        outbox.ok_or(NotConnected)?.send(outgoing).await.map_err(|_| NotConnected)
     }
 
     /// `hello` with a value of its own.
@@ -138,7 +138,7 @@ impl Shared {
     async fn introduce(self: Rc<Self>) {
         for message in self.profile.credentials() {
             // A connection that ended meanwhile needs no introduction.
-            self.send(Outgoing::json(&message)).await.unwrap_or_default();
+            self.send(OutgoingFrame::json(&message)).await.unwrap_or_default();
         }
     }
 
@@ -148,12 +148,12 @@ impl Shared {
 }
 
 #[derive(Debug)]
-struct Life {
-    shared: Rc<Shared>,
+struct DriverGuard {
+    shared: Rc<FirefoxState>,
     driver: tokio::task::AbortHandle,
 }
 
-impl Drop for Life {
+impl Drop for DriverGuard {
     fn drop(&mut self) {
         self.driver.abort();
         self.shared.abort_requests();
@@ -164,12 +164,12 @@ impl Drop for Life {
 /// The handle of a simulated Firefox.
 #[derive(Clone, Debug)]
 pub struct Firefox {
-    life: Rc<Life>,
+    driver_guard: Rc<DriverGuard>,
 }
 
 impl Firefox {
     /// Connects and, if it says `hello` by itself, waits to be welcomed. Must run inside a `LocalSet` or an actix system.
-    pub async fn connect(ws_url: &str, profile: Profile) -> Result<Self, ConnectError> {
+    pub async fn connect(ws_url: &str, profile: FirefoxProfile) -> Result<Self, ConnectError> {
         let firefox = Firefox::dial(ws_url, profile).await?;
         if firefox.shared().profile.behaviour.hello {
             firefox.expect("hello_ack").await.map_err(ConnectError::NotWelcomed)?;
@@ -178,13 +178,13 @@ impl Firefox {
     }
 
     /// Connects without waiting for a welcome, which somebody may have to decide about.
-    pub async fn dial(ws_url: &str, profile: Profile) -> Result<Self, ConnectError> {
+    pub async fn dial(ws_url: &str, profile: FirefoxProfile) -> Result<Self, ConnectError> {
         let url = Url::parse(ws_url).ok().filter(|url| url.scheme() == "ws").ok_or(ConnectError::Url)?;
         let open = socket::dial(&url, profile.behaviour.origin.as_deref()).await?;
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(FirefoxState {
             url,
             app: RefCell::new(profile.app.clone()),
-            log: Log::new(profile.behaviour.keep_messages),
+            log: MessageLog::new(profile.behaviour.keep_messages),
             secret: RefCell::new(profile.secret.clone()),
             nonce: RefCell::default(),
             outbox: RefCell::default(),
@@ -194,8 +194,8 @@ impl Firefox {
             pings: Cell::new(0),
             profile,
         });
-        let driver = spawn_local(session::live(Rc::clone(&shared), open)).abort_handle();
-        let firefox = Firefox { life: Rc::new(Life { shared, driver }) };
+        let driver = spawn_local(session::run_connections(Rc::clone(&shared), open)).abort_handle();
+        let firefox = Firefox { driver_guard: Rc::new(DriverGuard { shared, driver }) };
         // The driver makes the outbox when it is first polled.
         tokio::task::yield_now().await;
         Ok(firefox)
@@ -207,7 +207,7 @@ impl Firefox {
     }
 
     /// Waits until the daemon shows the credentials of every platform of the profile.
-    pub async fn ready(&self) -> Result<(), Missing> {
+    pub async fn ready(&self) -> Result<(), ExpectError> {
         let names: Vec<&str> = self.shared().profile.platforms.iter().map(|platform| platform.name.as_str()).collect();
         let shows_all = |message: &Value| {
             let clients = message["snapshot"]["browser"]["clients"].as_array();
@@ -242,12 +242,12 @@ impl Firefox {
     }
 
     /// Takes the first message of a type that nobody took, waiting for it up to [`PATIENCE`].
-    pub async fn expect(&self, kind: &str) -> Result<Rc<Value>, Missing> {
+    pub async fn expect(&self, kind: &str) -> Result<Rc<Value>, ExpectError> {
         self.expect_where(kind, |_| true).await
     }
 
     /// The same for a message that also fits.
-    pub async fn expect_where(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Result<Rc<Value>, Missing> {
+    pub async fn expect_where(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Result<Rc<Value>, ExpectError> {
         self.expect_within(PATIENCE, kind, fits).await
     }
 
@@ -257,54 +257,54 @@ impl Firefox {
         within: Duration,
         kind: &str,
         fits: impl Fn(&Value) -> bool,
-    ) -> Result<Rc<Value>, Missing> {
+    ) -> Result<Rc<Value>, ExpectError> {
         self.shared().log.message(kind, within, |message| message["type"] == kind && fits(message)).await
     }
 
     /// Takes the next `api_request`, to answer it by hand.
-    pub async fn next_request(&self) -> Result<Request, Missing> {
+    pub async fn next_request(&self) -> Result<SimulatedRequest, ExpectError> {
         let message = self.expect("api_request").await?;
-        Ok(Request::new(message, Rc::clone(self.shared())))
+        Ok(SimulatedRequest::new(message, Rc::clone(self.shared())))
     }
 
     /// Takes the next end of a connection, waiting for it up to [`PATIENCE`].
-    pub async fn closed(&self) -> Result<Closed, Missing> {
+    pub async fn closed(&self) -> Result<ConnectionClosed, ExpectError> {
         self.closed_within(PATIENCE).await
     }
 
     /// The same within a time.
-    pub async fn closed_within(&self, within: Duration) -> Result<Closed, Missing> {
+    pub async fn closed_within(&self, within: Duration) -> Result<ConnectionClosed, ExpectError> {
         self.shared().log.closing(within).await
     }
 
     /// Sends a message.
-    pub async fn send_json(&self, message: &Value) -> Result<(), Gone> {
-        self.shared().send(Outgoing::json(message)).await
+    pub async fn send_json(&self, message: &Value) -> Result<(), NotConnected> {
+        self.shared().send(OutgoingFrame::json(message)).await
     }
 
     /// Sends a text frame that need not be JSON.
-    pub async fn send_text(&self, text: &str) -> Result<(), Gone> {
-        self.shared().send(Outgoing::text(text.to_owned())).await
+    pub async fn send_text(&self, text: &str) -> Result<(), NotConnected> {
+        self.shared().send(OutgoingFrame::text(text.to_owned())).await
     }
 
     /// Sends any frame.
-    pub async fn send_frame(&self, frame: Message) -> Result<(), Gone> {
-        self.shared().send(Outgoing::Message(frame)).await
+    pub async fn send_frame(&self, frame: Message) -> Result<(), NotConnected> {
+        self.shared().send(OutgoingFrame::Message(frame)).await
     }
 
     /// Sends bytes that need be no frame at all.
-    pub async fn send_raw(&self, bytes: &[u8]) -> Result<(), Gone> {
-        self.shared().send(Outgoing::Raw(bytes.to_vec())).await
+    pub async fn send_raw(&self, bytes: &[u8]) -> Result<(), NotConnected> {
+        self.shared().send(OutgoingFrame::Raw(bytes.to_vec())).await
     }
 
     /// Says goodbye; [`Firefox::closed`] tells what came back.
-    pub async fn close(&self, code: u16, reason: &str) -> Result<(), Gone> {
+    pub async fn close(&self, code: u16, reason: &str) -> Result<(), NotConnected> {
         self.shared().send(Firefox::close_frame(code, reason)).await
     }
 
     /// Cuts the connection as a lost network does, after what is already under way.
-    pub async fn drop_connection(&self) -> Result<(), Gone> {
-        self.shared().send(Outgoing::Cut).await
+    pub async fn drop_connection(&self) -> Result<(), NotConnected> {
+        self.shared().send(OutgoingFrame::Cut).await
     }
 
     /// Stops or goes on reading from the socket; a frame that is awaited already is still read.
@@ -312,12 +312,12 @@ impl Firefox {
         self.shared().reading.send_replace(on);
     }
 
-    fn shared(&self) -> &Rc<Shared> {
-        &self.life.shared
+    fn shared(&self) -> &Rc<FirefoxState> {
+        &self.driver_guard.shared
     }
 
-    fn close_frame(code: u16, reason: &str) -> Outgoing {
+    fn close_frame(code: u16, reason: &str) -> OutgoingFrame {
         let description = Some(reason.to_owned());
-        Outgoing::Message(Message::Close(Some(CloseReason { code: CloseCode::from(code), description })))
+        OutgoingFrame::Message(Message::Close(Some(CloseReason { code: CloseCode::from(code), description })))
     }
 }

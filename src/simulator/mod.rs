@@ -1,6 +1,6 @@
 //! A Firefox and a web app made of code: for `demo`, for tests and for benches.
 //!
-//! [`WebApp`] is a pure value: a call goes in, a [`Reply`] comes out, and nothing in it waits or touches a socket.
+//! [`WebApp`] is a pure value: a call goes in, a [`AppReply`] comes out, and nothing in it waits or touches a socket.
 //! [`Firefox`] is a peer on the real WebSocket, as the extension would be, that performs what its web app replied.
 //!
 //! ```text
@@ -15,8 +15,8 @@ pub mod firefox;
 pub mod webapp;
 
 pub use firefox::{
-    Answers, Behaviour, ConnectError, Firefox, Profile, SimulatedPlatform,
-    log::{Closed, Missing},
-    request::Request,
+    AnswerMode, ConnectError, Firefox, FirefoxBehaviour, FirefoxProfile, SimulatedPlatform,
+    message_log::{ConnectionClosed, ExpectError},
+    request::SimulatedRequest,
 };
-pub use webapp::{Call, End, Event, Lists, Reply, Shape, WebApp};
+pub use webapp::{AppCall, AppEvent, AppReply, CompletionShape, ListShape, StreamEnd, WebApp};

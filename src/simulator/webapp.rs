@@ -1,7 +1,7 @@
 //! The simulated web app: what a page's server would answer, and every bad thing it could do, as pure data.
 //!
 //! It answers like claude.ai, streams like it, and has paths of its own for misbehaviour at will. Nothing here waits:
-//! pauses are part of the [`Reply`], and whoever performs it takes them.
+//! pauses are part of the [`AppReply`], and whoever performs it takes them.
 //!
 //! | path | what it does |
 //! | --- | --- |
@@ -28,18 +28,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
 
-mod library;
+mod conversations;
 mod lists;
-mod mischief;
+mod misbehaviour;
 #[cfg(test)]
 mod tests;
 
-use library::Library;
-pub use lists::Lists;
+use conversations::ConversationStore;
+pub use lists::ListShape;
 
 /// One call to the web app, as the page would make it.
 #[derive(Clone, Copy, Debug)]
-pub struct Call<'a> {
+pub struct AppCall<'a> {
     /// Upper-case method.
     pub method: &'a str,
     /// A path with its query, or an absolute URL.
@@ -54,7 +54,7 @@ pub struct Call<'a> {
 
 /// One server-sent event of a streamed reply.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct AppEvent {
     /// The event's name.
     pub event: String,
     /// The event's data.
@@ -67,7 +67,7 @@ pub struct Event {
 
 /// How a streamed reply ends.
 #[derive(Clone, Debug, PartialEq)]
-pub enum End {
+pub enum StreamEnd {
     /// As it should.
     Normal,
     /// With an error of the extension.
@@ -83,7 +83,7 @@ pub enum End {
 
 /// What comes back for a call.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
+pub enum AppReply {
     /// A JSON answer.
     Json {
         /// HTTP status.
@@ -105,16 +105,16 @@ pub enum Reply {
         /// HTTP status.
         status: u16,
         /// Its events in order.
-        events: Vec<Event>,
+        events: Vec<AppEvent>,
         /// How it ends.
-        end: End,
+        end: StreamEnd,
     },
     /// Another reply, later.
     After {
         /// How much later.
         pause: Duration,
         /// The reply.
-        reply: Box<Reply>,
+        reply: Box<AppReply>,
     },
     /// Nothing, ever.
     Silence,
@@ -130,7 +130,7 @@ pub enum Reply {
         /// The texts.
         texts: Vec<String>,
         /// What follows.
-        then: Box<Reply>,
+        then: Box<AppReply>,
     },
     /// The connection is cut without a close frame.
     Disconnect,
@@ -138,7 +138,7 @@ pub enum Reply {
 
 /// How a completion's events look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
+pub enum CompletionShape {
     /// `completion` events with a `completion` text: the older shape, one event a word.
     #[default]
     Completion,
@@ -150,10 +150,10 @@ pub enum Shape {
 #[derive(Clone, Debug)]
 pub struct WebApp {
     pace: Duration,
-    shape: Shape,
-    lists: Lists,
+    shape: CompletionShape,
+    lists: ListShape,
     answer: String,
-    library: Library,
+    conversations: ConversationStore,
 }
 
 impl Default for WebApp {
@@ -167,13 +167,13 @@ impl WebApp {
     pub fn new() -> Self {
         WebApp {
             pace: Duration::from_millis(30),
-            shape: Shape::default(),
-            lists: Lists::default(),
+            shape: CompletionShape::default(),
+            lists: ListShape::default(),
             answer: "Nobody thought about this: the whole answer is made of code, a word at a time, so that the way \
                      from the page through the socket and the relay to you can be seen without a browser, without an \
                      account and without a network. What you read went through every part that a real one would."
                 .to_owned(),
-            library: Library::new(),
+            conversations: ConversationStore::new(),
         }
     }
 
@@ -183,7 +183,7 @@ impl WebApp {
     }
 
     /// The same app with another shape of completion events.
-    pub fn with_shape(self, shape: Shape) -> Self {
+    pub fn with_shape(self, shape: CompletionShape) -> Self {
         WebApp { shape, ..self }
     }
 
@@ -193,38 +193,38 @@ impl WebApp {
     }
 
     /// The same app with its lists elsewhere in its answers.
-    pub fn with_lists(self, lists: Lists) -> Self {
+    pub fn with_lists(self, lists: ListShape) -> Self {
         WebApp { lists, ..self }
     }
 
     /// The same app with these conversations alone, the oldest first. `current`: the one that is marked as such.
     pub fn with_conversations(self, ids: &[&str], current: Option<&str>) -> Self {
-        WebApp { library: Library::of(ids, current), ..self }
+        WebApp { conversations: ConversationStore::of(ids, current), ..self }
     }
 
     /// Answers one call.
-    pub fn reply(&mut self, call: &Call<'_>) -> Reply {
+    pub fn reply(&mut self, call: &AppCall<'_>) -> AppReply {
         let base = Url::parse("https://web.app/").expect("a constant URL");
         let Ok(url) = base.join(call.path) else { return not_found() };
         let segments: Vec<&str> = url.path().trim_matches('/').split('/').collect();
         match (call.method, segments.as_slice()) {
             ("GET", ["api", "organizations"]) => {
-                json_reply(self.lists.list("organizations", self.library.organizations()))
+                json_reply(self.lists.list("organizations", self.conversations.organizations()))
             }
             ("GET", ["api", "organizations", org, "chat_conversations"]) => {
-                let listed = self.library.list(org).map(|list| self.lists.list("chat_conversations", list));
+                let listed = self.conversations.list(org).map(|list| self.lists.list("chat_conversations", list));
                 listed.map_or_else(not_found, json_reply)
             }
             ("POST", ["api", "organizations", org, "chat_conversations"]) => {
-                let made = self.library.create(org, call.now_ms).map(|entry| self.lists.made(entry));
+                let made = self.conversations.create(org, call.now_ms).map(|entry| self.lists.made(entry));
                 made.map_or_else(not_found, json_reply)
             }
             ("GET", ["api", "organizations", org, "chat_conversations", id]) => {
-                self.library.read(org, id).map_or_else(not_found, json_reply)
+                self.conversations.read(org, id).map_or_else(not_found, json_reply)
             }
             ("POST", ["api", "organizations", org, "chat_conversations", id, "completion"]) => {
                 let prompt = prompt_of(call.body);
-                match self.library.record(org, id, &prompt, &self.answer, call.now_ms) {
+                match self.conversations.record(org, id, &prompt, &self.answer, call.now_ms) {
                     true => stream(self.completion()),
                     false => not_found(),
                 }
@@ -232,7 +232,7 @@ impl WebApp {
             ("POST", ["backend-api", "conversation"] | ["backend-api", "f", "conversation"]) => {
                 stream(self.snapshots())
             }
-            (_, segments) => mischief::reply(call, segments, &url),
+            (_, segments) => misbehaviour::reply(call, segments, &url),
         }
     }
 
@@ -240,17 +240,17 @@ impl WebApp {
         self.answer.split_inclusive(' ')
     }
 
-    fn completion(&self) -> Vec<Event> {
-        let word = |event: &str, data| Event::new(event, data, self.pace);
+    fn completion(&self) -> Vec<AppEvent> {
+        let word = |event: &str, data| AppEvent::new(event, data, self.pace);
         match self.shape {
-            Shape::Completion => {
+            CompletionShape::Completion => {
                 let last = word("completion", json!({"completion": "", "stop_reason": "stop_sequence"}));
                 self.words().map(|text| word("completion", json!({"completion": text}))).chain([last]).collect()
             }
-            Shape::Blocks => {
+            CompletionShape::Blocks => {
                 let framing = |data: Value| {
                     let name = data["type"].as_str().unwrap_or("message").to_owned();
-                    Event::new(&name, data, Duration::ZERO)
+                    AppEvent::new(&name, data, Duration::ZERO)
                 };
                 let head = [
                     framing(json!({"type": "message_start", "message": {"id": "msg_1", "role": "assistant"}})),
@@ -272,29 +272,29 @@ impl WebApp {
         }
     }
 
-    fn snapshots(&self) -> Vec<Event> {
+    fn snapshots(&self) -> Vec<AppEvent> {
         let snapshot = |text: &str, done: bool| {
             let status = if done { "finished_successfully" } else { "in_progress" };
             let message = json!({"id": "msg-1", "author": {"role": "assistant"}, "status": status, "end_turn": done,
                 "recipient": "all", "content": {"content_type": "text", "parts": [text]}});
-            Event::new("message", json!({"conversation_id": "chat-1", "message": message}), self.pace)
+            AppEvent::new("message", json!({"conversation_id": "chat-1", "message": message}), self.pace)
         };
         let mut text = String::new();
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<AppEvent> = Vec::new();
         for word in self.words() {
             text.push_str(word);
             events.push(snapshot(&text, false));
         }
         events.push(snapshot(&text, true));
-        events.push(Event::new("message", json!("[DONE]"), Duration::ZERO));
+        events.push(AppEvent::new("message", json!("[DONE]"), Duration::ZERO));
         events
     }
 }
 
-impl Event {
+impl AppEvent {
     /// An event with the next number.
     pub fn new(event: &str, data: Value, pause: Duration) -> Self {
-        Event { event: event.to_owned(), data, pause, seq: None }
+        AppEvent { event: event.to_owned(), data, pause, seq: None }
     }
 
     /// The event as it stands in an event stream, without the blank line that ends it.
@@ -312,14 +312,14 @@ fn prompt_of(body: &Value) -> String {
     parsed.as_ref().unwrap_or(body).get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn stream(events: Vec<Event>) -> Reply {
-    Reply::Stream { status: 200, events, end: End::Normal }
+fn stream(events: Vec<AppEvent>) -> AppReply {
+    AppReply::Stream { status: 200, events, end: StreamEnd::Normal }
 }
 
-fn json_reply(body: Value) -> Reply {
-    Reply::Json { status: 200, body, headers: Vec::new() }
+fn json_reply(body: Value) -> AppReply {
+    AppReply::Json { status: 200, body, headers: Vec::new() }
 }
 
-fn not_found() -> Reply {
-    Reply::Json { status: 404, body: json!({"error": {"message": "not found"}}), headers: Vec::new() }
+fn not_found() -> AppReply {
+    AppReply::Json { status: 404, body: json!({"error": {"message": "not found"}}), headers: Vec::new() }
 }

@@ -14,7 +14,7 @@ const BYTES_MAX: u64 = 64 << 10;
 
 /// Why a file is not trusted.
 #[derive(Debug, thiserror::Error)]
-pub enum Distrust {
+pub enum PrivateFileError {
     /// It leads elsewhere.
     #[error("is a symbolic link")]
     Link,
@@ -29,7 +29,7 @@ pub enum Distrust {
     Open(u32),
     /// Others may put something else in its place.
     #[error("is not trusted: {0}")]
-    Way(trusted::Distrust),
+    Way(trusted::TrustError),
     /// Far more than it should hold.
     #[error("is too long")]
     Long,
@@ -39,35 +39,35 @@ pub enum Distrust {
 }
 
 /// Opens an existing file without following a link and without waiting on a pipe.
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Metadata), Distrust> {
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Metadata), PrivateFileError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
         let is_link = rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::LOOP);
-        if is_link { Distrust::Link } else { Distrust::Io(error) }
+        if is_link { PrivateFileError::Link } else { PrivateFileError::Io(error) }
     })?;
     let found = file.metadata()?;
-    if found.is_file() { Ok((file, found)) } else { Err(Distrust::NotAFile) }
+    if found.is_file() { Ok((file, found)) } else { Err(PrivateFileError::NotAFile) }
 }
 
 /// Opens, to read, a file that belongs to this user (or to root, if `root_too`) and that nobody else may touch.
-pub(super) fn open_private(path: &Path, root_too: bool) -> Result<File, Distrust> {
+pub(super) fn open_private(path: &Path, root_too: bool) -> Result<File, PrivateFileError> {
     let (file, found) = open(path, OpenOptions::new().read(true))?;
-    trusted::check_way(path).map_err(Distrust::Way)?;
+    trusted::check_parent_folders(path).map_err(PrivateFileError::Way)?;
     if found.uid() != geteuid().as_raw() && !(root_too && found.uid() == 0) {
-        return Err(Distrust::Foreign(found.uid()));
+        return Err(PrivateFileError::Foreign(found.uid()));
     }
     if found.mode() & 0o077 != 0 {
-        return Err(Distrust::Open(found.mode() & 0o7777));
+        return Err(PrivateFileError::Open(found.mode() & 0o7777));
     }
     Ok(file)
 }
 
 /// The text of such a file.
-pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, Distrust> {
+pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, PrivateFileError> {
     let file = open_private(path, root_too)?;
     let mut text = String::new();
     file.take(BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > BYTES_MAX { Err(Distrust::Long) } else { Ok(text) }
+    if text.len() as u64 > BYTES_MAX { Err(PrivateFileError::Long) } else { Ok(text) }
 }
 
 /// Writes a private file as a whole: readers see the old one or the new one, also after a crash.

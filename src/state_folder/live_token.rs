@@ -4,7 +4,7 @@
 //! Invariant: a file that is gone, open to others or without a token changes nothing: the daemon goes on with what it had.
 
 use super::{
-    files::Distrust,
+    files::PrivateFileError,
     token::{self, TokenError},
 };
 use crate::secret::Secret;
@@ -18,29 +18,29 @@ use std::{
 /// A token, and the file that it is taken from anew when that changes.
 #[derive(Debug)]
 pub struct LiveToken {
-    source: Option<Source>,
-    known: Mutex<Known>,
+    file: Option<TokenFile>,
+    current: Mutex<CurrentToken>,
 }
 
 /// A token's file.
 #[derive(Debug)]
-struct Source {
+struct TokenFile {
     path: PathBuf,
     /// Whether it may be root's.
     root_too: bool,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CurrentToken {
     token: Secret,
     /// The file that was looked at last; nothing when there was none.
-    seen: Option<Mark>,
+    version: Option<FileVersion>,
     generation: u64,
 }
 
 /// What tells one state of a file from every other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
+struct FileVersion {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -50,48 +50,48 @@ struct Mark {
 impl LiveToken {
     /// A token that no file holds and that stays.
     pub fn fixed(token: Secret) -> Self {
-        LiveToken { source: None, known: Mutex::new(Known { token, seen: None, generation: 0 }) }
+        LiveToken { file: None, current: Mutex::new(CurrentToken { token, version: None, generation: 0 }) }
     }
 
     /// The token in a file.
     pub(super) fn of_file(path: PathBuf, root_too: bool) -> Result<Self, TokenError> {
-        let source = Source { path, root_too };
+        let file = TokenFile { path, root_too };
         // Marked before it is read: a change in between is found the next time.
-        let seen = source.mark().ok().flatten();
-        let token = token::read(&source.path, root_too)?;
-        Ok(LiveToken { source: Some(source), known: Mutex::new(Known { token, seen, generation: 0 }) })
+        let version = file.version().ok().flatten();
+        let token = token::read(&file.path, root_too)?;
+        Ok(LiveToken { file: Some(file), current: Mutex::new(CurrentToken { token, version, generation: 0 }) })
     }
 
     /// Whether `given` is the token as it is now.
     pub fn matches(&self, given: &[u8]) -> bool {
-        self.look(|known| known.token.matches(given))
+        self.with_current(|current| current.token.matches(given))
     }
 
     /// The generation of the token that `given` is; nothing when it is not the token as it is now.
     pub fn generation_of(&self, given: &[u8]) -> Option<u64> {
-        self.look(|known| known.token.matches(given).then_some(known.generation))
+        self.with_current(|current| current.token.matches(given).then_some(current.generation))
     }
 
     /// How often the token became another one since the start. What was given out under an earlier number, such as a
     /// session, is to be forgotten.
     pub fn generation(&self) -> u64 {
-        self.look(|known| known.generation)
+        self.with_current(|current| current.generation)
     }
 
-    fn look<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
+    fn with_current<T>(&self, read: impl FnOnce(&CurrentToken) -> T) -> T {
         // A panic leaves it whole: it is changed field by field after everything that can go wrong.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = &self.source {
-            known.follow(source);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &self.file {
+            current.reload_if_changed(file);
         }
-        read(&known)
+        read(&current)
     }
 }
 
-impl Source {
-    fn mark(&self) -> io::Result<Option<Mark>> {
+impl TokenFile {
+    fn version(&self) -> io::Result<Option<FileVersion>> {
         match fs::symlink_metadata(&self.path) {
-            Ok(found) => Ok(Some(Mark {
+            Ok(found) => Ok(Some(FileVersion {
                 device: found.dev(),
                 inode: found.ino(),
                 bytes: found.len(),
@@ -103,28 +103,30 @@ impl Source {
     }
 }
 
-impl Known {
+impl CurrentToken {
     /// Takes over what the file holds by now.
-    fn follow(&mut self, source: &Source) {
-        let path = source.path.display();
-        let now = match source.mark() {
+    fn reload_if_changed(&mut self, file: &TokenFile) {
+        let path = file.path.display();
+        let now = match file.version() {
             Ok(now) => now,
             // Told when it can be looked at again, or when it is another one.
             Err(_) => return,
         };
-        if now == self.seen {
+        if now == self.version {
             return;
         }
         // Each state is read and told of once.
-        self.seen = now;
-        match token::read(&source.path, source.root_too) {
+        self.version = now;
+        match token::read(&file.path, file.root_too) {
             Ok(token) if token == self.token => {}
             Ok(token) => {
                 self.token = token;
                 self.generation += 1;
                 tracing::info!(%path, "the token was rotated; sessions are forgotten");
             }
-            Err(TokenError::File { reason: Distrust::Io(error), .. }) if error.kind() == io::ErrorKind::NotFound => {
+            Err(TokenError::File { reason: PrivateFileError::Io(error), .. })
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
                 tracing::warn!(%path, "the token file is gone; the token stays what it was");
             }
             Err(error) => tracing::warn!(%error, "the token file cannot be used; the token stays what it was"),

@@ -15,26 +15,26 @@ use std::{
 
 /// How often the lock is tried before it counts as another daemon's, and the pause in between: together far longer than
 /// a client command shares it.
-const TRIES: u32 = 11;
-const PAUSE: Duration = Duration::from_millis(20);
+const LOCK_ATTEMPTS: u32 = 11;
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 pub(super) fn file(folder: &Path) -> PathBuf {
     folder.join("conductor.lock")
 }
 
 /// Takes the lock, or tells who has it.
-pub(super) fn take(folder: &Path) -> Result<File, StateError> {
+pub(super) fn acquire(folder: &Path) -> Result<File, StateError> {
     let path = file(folder);
     let options = &mut OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let (mut file, _) = files::open(&path, options).map_err(|error| match error {
-        files::Distrust::Io(error) => StateError::io(&path, "opened")(error),
+        files::PrivateFileError::Io(error) => StateError::io(&path, "opened")(error),
         other => StateError::io(&path, "locked")(io::Error::other(other.to_string())),
     })?;
-    match try_often(&file, || thread::sleep(PAUSE)) {
+    match lock_with_retries(&file, || thread::sleep(LOCK_RETRY_DELAY)) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(StateError::Taken { path: folder.to_owned(), pid: holder(&mut file) });
+            return Err(StateError::Taken { path: folder.to_owned(), pid: holder_pid(&mut file) });
         }
         Err(TryLockError::Error(error)) => return Err(StateError::io(&path, "locked")(error)),
     }
@@ -48,8 +48,8 @@ pub(super) fn take(folder: &Path) -> Result<File, StateError> {
 }
 
 /// Tries until nobody else has the lock, or often enough.
-pub(super) fn try_often(file: &File, mut pause: impl FnMut()) -> Result<(), TryLockError> {
-    for _ in 1..TRIES {
+pub(super) fn lock_with_retries(file: &File, mut pause: impl FnMut()) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_ATTEMPTS {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => pause(),
             done => return done,
@@ -59,9 +59,9 @@ pub(super) fn try_often(file: &File, mut pause: impl FnMut()) -> Result<(), TryL
 }
 
 /// Whether a daemon holds the lock now. The file must be private: whoever can open it can lock it.
-pub(super) fn is_held(folder: &Path) -> Result<bool, files::Distrust> {
+pub(super) fn is_locked(folder: &Path) -> Result<bool, files::PrivateFileError> {
     let file = match files::open_private(&file(folder), false) {
-        Err(files::Distrust::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(files::PrivateFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
     match file.try_lock_shared() {
@@ -73,7 +73,7 @@ pub(super) fn is_held(folder: &Path) -> Result<bool, files::Distrust> {
 }
 
 /// The pid in the file; nothing in the moment between its holder's lock and its holder's line.
-fn holder(file: &mut File) -> Option<u32> {
+fn holder_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()

@@ -11,21 +11,21 @@
 //!
 //! Invariant: who holds a [`StateFolder`] is the only daemon on it, and nobody but this user can look inside.
 
-mod daemon;
+mod announcement;
 mod files;
-mod instructions;
+mod instruction_switch;
 mod live_token;
 mod lock;
-mod mark;
+mod store_mark;
 mod token;
 
-pub use daemon::{Announcement, Daemon, FindError};
-pub use instructions::{disable_instructions, enable_instructions, instructions_enabled};
+pub use announcement::{Announcement, DaemonInfo, FindDaemonError};
+pub use instruction_switch::{disable_instructions, enable_instructions, instructions_enabled};
 pub use live_token::LiveToken;
-pub use mark::StoreMark;
+pub use store_mark::StoreMark;
 pub use token::TokenError;
 
-use crate::{clock::WallMs, http::settings::Auth, secret::Secret};
+use crate::{clock::WallMs, http::settings::AuthSettings, secret::Secret};
 use rustix::process::geteuid;
 use std::{
     env,
@@ -88,11 +88,11 @@ impl StateError {
 pub fn locate(option: Option<&Path>) -> Result<PathBuf, StateError> {
     match option {
         Some(path) => std::path::absolute(path).map_err(StateError::io(path, "found")),
-        None => usual(cfg!(target_os = "macos"), |name| env::var_os(name)).ok_or(StateError::Nowhere),
+        None => default_path(cfg!(target_os = "macos"), |name| env::var_os(name)).ok_or(StateError::Nowhere),
     }
 }
 
-fn usual(macos: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn default_path(macos: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(folder) = absolute("XDG_STATE_HOME") {
         return Some(folder.join("baa-conductor"));
@@ -136,9 +136,9 @@ impl StateFolder {
     /// Prepares the folder and takes it; fails with [`StateError::Taken`] while another daemon has it.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         prepare(path)?;
-        let lock = lock::take(path)?;
+        let lock = lock::acquire(path)?;
         // A killed daemon's announcement would pass for this one's until it makes its own.
-        let left = daemon::file(path);
+        let left = announcement::file(path);
         remove(&left).map_err(StateError::io(&left, "removed"))?;
         Ok(StateFolder { path: path.to_owned(), _lock: lock })
     }
@@ -149,20 +149,20 @@ impl StateFolder {
     }
 
     /// The token that callers must show: the configured one, else the folder's own, which is made if there is none.
-    pub fn token(&self, auth: &Auth) -> Result<Secret, TokenError> {
+    pub fn token(&self, auth: &AuthSettings) -> Result<Secret, TokenError> {
         match token::configured(auth)? {
             Some(token) => Ok(token),
-            None => token::own_or_new(&self.path),
+            None => token::own_or_create(&self.path),
         }
     }
 
     /// The same for a daemon, which is to notice when it is rotated.
-    pub fn live_token(&self, auth: &Auth) -> Result<LiveToken, TokenError> {
+    pub fn live_token(&self, auth: &AuthSettings) -> Result<LiveToken, TokenError> {
         match (&auth.token, &auth.token_file) {
             (Some(token), _) => Ok(LiveToken::fixed(token.clone())),
             (None, Some(path)) => LiveToken::of_file(path.clone(), true),
             (None, None) => {
-                token::own_or_new(&self.path)?;
+                token::own_or_create(&self.path)?;
                 LiveToken::of_file(token::file(&self.path), false)
             }
         }
@@ -170,13 +170,13 @@ impl StateFolder {
 
     /// Tells client commands where this daemon is, until the announcement is dropped.
     pub fn announce(&self, http: &str, ws: &str, started_at: WallMs) -> Result<Announcement, StateError> {
-        let daemon = Daemon { pid: std::process::id(), http: http.to_owned(), ws: ws.to_owned(), started_at };
+        let daemon = DaemonInfo { pid: std::process::id(), http: http.to_owned(), ws: ws.to_owned(), started_at };
         Announcement::publish(&self.path, daemon)
     }
 }
 
 /// Where log files go.
-pub fn logs(state_folder: &Path) -> PathBuf {
+pub fn logs_folder(state_folder: &Path) -> PathBuf {
     state_folder.join("logs")
 }
 
@@ -186,7 +186,7 @@ pub fn token_file(state_folder: &Path) -> PathBuf {
 }
 
 /// The token for a client command; nothing when none is configured and no daemon has made one yet.
-pub fn client_token(state_folder: &Path, auth: &Auth) -> Result<Option<Secret>, TokenError> {
+pub fn client_token(state_folder: &Path, auth: &AuthSettings) -> Result<Option<Secret>, TokenError> {
     match token::configured(auth)? {
         Some(token) => Ok(Some(token)),
         None => token::own(state_folder),

@@ -35,7 +35,7 @@ fn chmod(path: &Path, mode: u32) {
 #[test]
 fn the_folder_follows_xdg_home_and_the_system() {
     let at = |macos, xdg: Option<&str>, home: Option<&str>| {
-        usual(macos, |name| if name == "HOME" { home } else { xdg }.map(OsString::from))
+        default_path(macos, |name| if name == "HOME" { home } else { xdg }.map(OsString::from))
     };
     let is = |path: &str| Some(PathBuf::from(path));
     assert_eq!(at(false, Some("/s"), Some("/h")), is("/s/baa-conductor"));
@@ -76,7 +76,7 @@ fn a_second_daemon_learns_the_first_ones_pid() {
 fn a_token_is_made_once_and_kept() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
-    let auth = Auth::default();
+    let auth = AuthSettings::default();
     assert_eq!(client_token(&temporary.0, &auth).unwrap(), None);
     let made = folder.token(&auth).unwrap();
     assert!(made.expose().len() == 64 && made.expose().bytes().all(|b| b.is_ascii_hexdigit()));
@@ -91,12 +91,12 @@ fn a_token_is_made_once_and_kept() {
 fn a_configured_token_wins_and_makes_no_file() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
-    let auth = Auth { token: Some(Secret::new("mine")), ..Auth::default() };
+    let auth = AuthSettings { token: Some(Secret::new("mine")), ..AuthSettings::default() };
     assert_eq!(folder.token(&auth).unwrap().expose(), "mine");
     let path = temporary.at("elsewhere");
     fs::write(&path, "from-a-file-0123456789\n").unwrap();
     chmod(&path, 0o600);
-    let auth = Auth { token_file: Some(path), ..Auth::default() };
+    let auth = AuthSettings { token_file: Some(path), ..AuthSettings::default() };
     assert_eq!(folder.token(&auth).unwrap().expose(), "from-a-file-0123456789");
     assert!(!token_file(&temporary.0).exists());
 }
@@ -105,7 +105,7 @@ fn a_configured_token_wins_and_makes_no_file() {
 fn a_token_file_that_others_could_touch_is_refused() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
-    let auth = Auth::default();
+    let auth = AuthSettings::default();
     let path = token_file(&temporary.0);
     folder.token(&auth).unwrap();
     for loose in [0o640, 0o604, 0o620, 0o777] {
@@ -130,9 +130,9 @@ fn a_token_file_that_others_could_touch_is_refused() {
 fn a_daemon_is_found_while_it_announces_itself() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
-    assert!(matches!(Daemon::find(&temporary.0), Err(FindError::NotRunning(_))));
+    assert!(matches!(DaemonInfo::find(&temporary.0), Err(FindDaemonError::NotRunning(_))));
     let announcement = folder.announce("http://127.0.0.1:1", "ws://127.0.0.1:1/ws/firefox", 5).unwrap();
-    let found = Daemon::find(&temporary.0).unwrap();
+    let found = DaemonInfo::find(&temporary.0).unwrap();
     assert_eq!((found.pid, found.http.as_str(), found.started_at), (std::process::id(), "http://127.0.0.1:1", 5));
     assert_eq!(mode(&temporary.at("daemon.json")), 0o600);
     drop(announcement);
@@ -146,18 +146,18 @@ fn anothers_announcement_stays() {
     let announcement = folder.announce("http://a", "ws://a", 1).unwrap();
     let other = folder.announce("http://b", "ws://b", 2).unwrap();
     drop(announcement);
-    assert_eq!(Daemon::find(&temporary.0).unwrap().http, "http://b");
+    assert_eq!(DaemonInfo::find(&temporary.0).unwrap().http, "http://b");
     drop(other);
 }
 
 #[test]
 fn a_killed_daemons_announcement_counts_for_nothing() {
     let temporary = Temporary::new();
-    let not_running = || matches!(Daemon::find(&temporary.0), Err(FindError::NotRunning(_)));
+    let not_running = || matches!(DaemonInfo::find(&temporary.0), Err(FindDaemonError::NotRunning(_)));
     let folder = StateFolder::open(&temporary.0).unwrap();
     // Names a process that lives, as a pid does that was given out again.
     std::mem::forget(folder.announce("http://a", "ws://a", 1).unwrap());
-    assert_eq!(Daemon::find(&temporary.0).unwrap().pid, std::process::id());
+    assert_eq!(DaemonInfo::find(&temporary.0).unwrap().pid, std::process::id());
     drop(folder);
     assert!(temporary.at("daemon.json").exists() && not_running());
     let _next = StateFolder::open(&temporary.0).unwrap();
@@ -172,7 +172,7 @@ fn a_lock_that_others_could_hold_proves_nothing() {
     let folder = StateFolder::open(&temporary.0).unwrap();
     let _announcement = folder.announce("http://a", "ws://a", 1).unwrap();
     let path = temporary.at("conductor.lock");
-    let reason = || Daemon::find(&temporary.0).unwrap_err().to_string();
+    let reason = || DaemonInfo::find(&temporary.0).unwrap_err().to_string();
     chmod(&path, 0o644);
     assert!(reason().contains("conductor.lock has mode 0644"), "{}", reason());
     chmod(&path, 0o600);
@@ -195,6 +195,6 @@ fn a_client_that_looks_at_the_lock_does_not_keep_a_daemon_from_starting() {
             client = None;
         }
     };
-    lock::try_often(&file, pause).unwrap();
+    lock::lock_with_retries(&file, pause).unwrap();
     assert_eq!(pauses, 2);
 }

@@ -1,9 +1,9 @@
 //! The token that callers show: configured, or 256 random bits in the state folder.
 
-use super::files::{self, Distrust};
+use super::files::{self, PrivateFileError};
 use crate::{
-    http::settings::Auth,
-    secret::{BadSecret, Secret},
+    http::settings::AuthSettings,
+    secret::{Secret, SecretError},
 };
 use std::{
     fmt::Write,
@@ -20,7 +20,7 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: Distrust,
+        reason: PrivateFileError,
     },
     /// The file does not hold a token.
     #[error("token file {path} holds no token: it {reason}")]
@@ -28,7 +28,7 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
         /// What is wrong with its text.
-        reason: BadSecret,
+        reason: SecretError,
     },
     /// No new token could be written.
     #[error("token file {path} cannot be written")]
@@ -49,7 +49,7 @@ pub(super) fn file(folder: &Path) -> PathBuf {
 }
 
 /// The token of the configuration, if it has one.
-pub(super) fn configured(auth: &Auth) -> Result<Option<Secret>, TokenError> {
+pub(super) fn configured(auth: &AuthSettings) -> Result<Option<Secret>, TokenError> {
     match (&auth.token, &auth.token_file) {
         (Some(token), _) => Ok(Some(token.clone())),
         // A service manager may hand over a file of root's.
@@ -62,7 +62,9 @@ pub(super) fn configured(auth: &Auth) -> Result<Option<Secret>, TokenError> {
 pub(super) fn own(folder: &Path) -> Result<Option<Secret>, TokenError> {
     match read(&file(folder), false) {
         Ok(token) => Ok(Some(token)),
-        Err(TokenError::File { reason: Distrust::Io(error), .. }) if error.kind() == io::ErrorKind::NotFound => {
+        Err(TokenError::File { reason: PrivateFileError::Io(error), .. })
+            if error.kind() == io::ErrorKind::NotFound =>
+        {
             Ok(None)
         }
         Err(error) => Err(error),
@@ -70,7 +72,7 @@ pub(super) fn own(folder: &Path) -> Result<Option<Secret>, TokenError> {
 }
 
 /// The folder's own token, made now if there is none.
-pub(super) fn own_or_new(folder: &Path) -> Result<Secret, TokenError> {
+pub(super) fn own_or_create(folder: &Path) -> Result<Secret, TokenError> {
     match own(folder)? {
         Some(token) => Ok(token),
         None => replace(folder),

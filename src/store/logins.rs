@@ -9,9 +9,9 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::{bridge::settings::LoginState, clock::WallMs, wire::Freshness};
+use crate::{bridge::settings::LoginStateSettings, clock::WallMs, wire::Freshness};
 
-pub use crate::api::records::StoredEndpoint as EndpointRow;
+pub use crate::api::records::StoredEndpoint;
 use std::{collections::HashMap, sync::Arc};
 
 pub use read::{
@@ -66,7 +66,7 @@ pub struct EndpointPart {
     /// Salted digest of the credential in use.
     pub credential_fingerprint: Option<String>,
     /// Currently known endpoints; earlier ones are kept.
-    pub endpoints: Vec<EndpointRow>,
+    pub endpoints: Vec<StoredEndpoint>,
     /// Time of the last change, in Unix milliseconds.
     pub updated_at: WallMs,
     /// Whether a prompt template was learned.
@@ -82,8 +82,8 @@ pub struct LoginLimits {
     pub max_endpoints: usize,
 }
 
-impl From<&LoginState> for LoginLimits {
-    fn from(settings: &LoginState) -> Self {
+impl From<&LoginStateSettings> for LoginLimits {
+    fn from(settings: &LoginStateSettings) -> Self {
         LoginLimits { max_accounts: settings.max_accounts, max_endpoints: settings.max_endpoints }
     }
 }
@@ -117,19 +117,19 @@ impl LoginRow {
     }
 }
 
-impl EndpointRow {
-    fn same(&self, other: &EndpointRow) -> bool {
+impl StoredEndpoint {
+    fn same(&self, other: &StoredEndpoint) -> bool {
         self.path == other.path && self.method == other.method
     }
 
-    fn join(&mut self, other: &EndpointRow) {
+    fn join(&mut self, other: &StoredEndpoint) {
         self.first_seen_at = self.first_seen_at.min(other.first_seen_at);
         self.last_seen_at = self.last_seen_at.max(other.last_seen_at);
     }
 }
 
 /// Merges two lists in the order of first arrival.
-fn union(mut older: Vec<EndpointRow>, newer: Vec<EndpointRow>) -> Vec<EndpointRow> {
+fn union(mut older: Vec<StoredEndpoint>, newer: Vec<StoredEndpoint>) -> Vec<StoredEndpoint> {
     // Fast path: a client usually repeats the same list.
     if older.len() == newer.len() && older.iter().zip(&newer).all(|(older, newer)| older.same(newer)) {
         older.iter_mut().zip(&newer).for_each(|(older, newer)| older.join(newer));
@@ -140,8 +140,8 @@ fn union(mut older: Vec<EndpointRow>, newer: Vec<EndpointRow>) -> Vec<EndpointRo
     for endpoint in newer {
         let name = (endpoint.method, endpoint.path);
         match known.get(&name) {
-            Some(&at) => older[at].join(&EndpointRow { method: String::new(), path: String::new(), ..endpoint }),
-            None => older.push(EndpointRow { method: name.0, path: name.1, ..endpoint }),
+            Some(&at) => older[at].join(&StoredEndpoint { method: String::new(), path: String::new(), ..endpoint }),
+            None => older.push(StoredEndpoint { method: name.0, path: name.1, ..endpoint }),
         }
     }
     older

@@ -153,7 +153,7 @@ pub struct Store {
     /// Absent for an in-memory database, which exists for one connection only.
     readers: Option<ReaderPool>,
     closed: CancellationToken,
-    metrics: metrics::Store,
+    metrics: metrics::StoreMetrics,
 }
 
 /// Reads a row that always exists, to check that reading works.
@@ -192,13 +192,13 @@ impl Store {
             max_operations,
             readers: on_disk.then(|| ReaderPool::start(path, settings, max_operations)),
             closed: CancellationToken::new(),
-            metrics: metrics::Store::default(),
+            metrics: metrics::StoreMetrics::default(),
         })
     }
 
     /// Returns the store with timing metrics for its operations.
     #[must_use]
-    pub fn timed(self, metrics: metrics::Store) -> Self {
+    pub fn timed(self, metrics: metrics::StoreMetrics) -> Self {
         Store { metrics, ..self }
     }
 

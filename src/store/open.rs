@@ -5,7 +5,7 @@
 //! file ───────────┴─► busy timeout ─► SQLite new enough? ours? whole? not newer? ─► WAL, FULL ─► migrations
 //! ```
 
-use crate::trusted::{self, Distrust};
+use crate::trusted::{self, TrustError};
 use diesel::{connection::SimpleConnection, prelude::*, sql_types, sqlite::Sqlite};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use rustix::fs::{Access, access};
@@ -54,7 +54,7 @@ pub enum OpenError {
         /// The database's file.
         path: PathBuf,
         /// Who, and what mends that.
-        reason: Distrust,
+        reason: TrustError,
     },
     /// The file may be read and not written.
     #[error("database {} may not be written", path.display())]
@@ -125,7 +125,7 @@ fn check_trust(path: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     trusted::check_database(path).map_err(|reason| match reason {
-        Distrust::Io(_) | Distrust::Unfit { .. } => unreachable(path, reason),
+        TrustError::Io(_) | TrustError::NotUsable { .. } => unreachable(path, reason),
         reason => OpenError::Distrusted { path: path.into(), reason },
     })
 }
@@ -303,7 +303,7 @@ fn migrate(conn: &mut SqliteConnection) -> Result<(), String> {
     let mut failure = String::new();
     let done = conn.immediate_transaction(|conn| match conn.run_pending_migrations(MIGRATIONS) {
         Ok(_) => {
-            crate::faults::point("migration");
+            crate::failpoints::point("migration");
             Ok(())
         }
         Err(error) => {

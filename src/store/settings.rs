@@ -1,8 +1,8 @@
 //! Section `store`: where the database lies and how much may wait for it.
 
 use crate::{
-    bridge::settings::{Bridge, LoginState},
-    config::section::{Faults, blank, settings},
+    bridge::settings::{BridgeSettings, LoginStateSettings},
+    config::section::{ValidationErrors, blank, settings},
 };
 use std::path::{Path, PathBuf};
 
@@ -47,34 +47,34 @@ impl StoreSettings {
     }
 
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
+    pub fn validate(&self, errors: &mut ValidationErrors) {
         if self.path.as_deref().is_some_and(|path| !path.is_absolute()) {
-            faults.add("path", "must be an absolute path; the working directory does not matter to the daemon");
+            errors.add("path", "must be an absolute path; the working directory does not matter to the daemon");
         }
-        faults.range("readers", self.readers as u64, 1, 64);
-        faults.range("busy_timeout_ms", self.busy_timeout_ms, 0, i32::MAX as u64);
-        faults.range("retention_days", self.retention_days, 1, 36_500);
-        faults.range("retention_batch_rows", self.retention_batch_rows as u64, 1, 100_000);
-        faults.duration("retention_interval_ms", self.retention_interval_ms);
+        errors.range("readers", self.readers as u64, 1, 64);
+        errors.range("busy_timeout_ms", self.busy_timeout_ms, 0, i32::MAX as u64);
+        errors.range("retention_days", self.retention_days, 1, 36_500);
+        errors.range("retention_batch_rows", self.retention_batch_rows as u64, 1, 100_000);
+        errors.duration("retention_interval_ms", self.retention_interval_ms);
         // The policy promises that a crash forgets at most the last 250 ms, of which it takes up to 50 itself.
-        faults.range("write_behind_ms", self.write_behind_ms, 1, 150);
-        faults.duration("retry_ms", self.retry_ms);
-        faults.count("max_pending_rows", self.max_pending_rows);
+        errors.range("write_behind_ms", self.write_behind_ms, 1, 150);
+        errors.duration("retry_ms", self.retry_ms);
+        errors.count("max_pending_rows", self.max_pending_rows);
         // A row of the journal at its longest fits many times.
-        faults.bytes("max_pending_bytes", self.max_pending_bytes, 1 << 16);
-        faults.count("max_operations", self.max_operations);
+        errors.bytes("max_pending_bytes", self.max_pending_bytes, 1 << 16);
+        errors.count("max_operations", self.max_operations);
     }
 
     /// Names what is too small for what the bridge lets in: a row that is larger than all that may wait is lost. Keys are
     /// named as from outside the sections.
-    pub fn hold(&self, bridge: &Bridge, login_state: &LoginState, faults: &mut Faults) {
+    pub fn hold(&self, bridge: &BridgeSettings, login_state: &LoginStateSettings, errors: &mut ValidationErrors) {
         let message = bridge.max_message_bytes as u64;
         let login = (login_state.max_endpoints as u64).saturating_mul(ENDPOINT_BYTES);
         for (other, row) in [("bridge.max_message_bytes", message), ("login_state.max_endpoints", login)] {
             let least = row.saturating_add(ROW_BYTES);
             if (self.max_pending_bytes as u64) < least {
                 let why = format!("must be at least {least}, the largest row that {other} allows");
-                faults.clash("store.max_pending_bytes", other, why);
+                errors.add_conflict("store.max_pending_bytes", other, why);
             }
         }
     }
@@ -83,30 +83,30 @@ impl StoreSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
     #[test]
     fn the_database_lies_in_the_state_folder_unless_told_otherwise() {
         let mut store = StoreSettings::default();
         assert_eq!(store.file(Path::new("/s")), Path::new("/s/conductor.db"));
-        assert_eq!(faults_of(|faults| store.validate(faults)), [""; 0]);
+        assert_eq!(validation_errors(|errors| store.validate(errors)), [""; 0]);
         store.path = Some("/d/x.db".into());
         assert_eq!(store.file(Path::new("/s")), Path::new("/d/x.db"));
     }
 
     #[test]
     fn what_may_wait_holds_the_largest_row_that_can_come() {
-        let (bridge, logins) = (Bridge::default(), LoginState::default());
-        let found = |bytes: usize, bridge: &Bridge, logins: &LoginState| {
+        let (bridge, logins) = (BridgeSettings::default(), LoginStateSettings::default());
+        let found = |bytes: usize, bridge: &BridgeSettings, logins: &LoginStateSettings| {
             let store = StoreSettings { max_pending_bytes: bytes, ..StoreSettings::default() };
-            faults_of(|faults| store.hold(bridge, logins, faults)).len()
+            validation_errors(|errors| store.hold(bridge, logins, errors)).len()
         };
         assert_eq!(found(64 << 20, &bridge, &logins), 0);
         assert_eq!(found(bridge.max_message_bytes, &bridge, &logins), 1);
         assert_eq!(found(1 << 16, &bridge, &logins), 2);
-        let small = Bridge { max_message_bytes: 4_096, ..bridge };
+        let small = BridgeSettings { max_message_bytes: 4_096, ..bridge };
         assert_eq!(found(1 << 20, &small, &logins), 1);
-        assert_eq!(found(1 << 20, &small, &LoginState { max_endpoints: 9, ..logins }), 0);
+        assert_eq!(found(1 << 20, &small, &LoginStateSettings { max_endpoints: 9, ..logins }), 0);
     }
 
     #[test]
@@ -124,6 +124,6 @@ mod tests {
             retry_ms: 0,
             max_operations: 0,
         };
-        assert_eq!(faults_of(|faults| store.validate(faults)).len(), 11);
+        assert_eq!(validation_errors(|errors| store.validate(errors)).len(), 11);
     }
 }

@@ -1,7 +1,7 @@
 //! A thread that owns a database connection. One writes; the others only read.
 
 use super::{StoreError, Unavailable, open::OpenError};
-use crate::faults;
+use crate::failpoints;
 use actix::prelude::*;
 use diesel::{
     SqliteConnection,
@@ -59,7 +59,7 @@ impl ConnectionWorker {
         operation: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let conn = self.connection()?;
-        faults::point("store operation");
+        failpoints::point("store operation");
         let result = operation(conn);
         // A transaction left open would affect all later operations.
         if AnsiTransactionManager::is_broken_transaction_manager(conn) {
@@ -108,7 +108,7 @@ where
     type Result = Result<T, StoreError>;
 
     fn handle(&mut self, run: RunOperation<T, F>, ctx: &mut Self::Context) -> Self::Result {
-        faults::point("store thread");
+        failpoints::point("store thread");
         // A panic that reached the SyncArbiter would end the store for good.
         catch_unwind(AssertUnwindSafe(|| self.perform(run.operation))).unwrap_or_else(|_| {
             error!("a store operation panicked, the database is opened again");

@@ -27,7 +27,7 @@ use super::{
     policy::{TargetRow, WindowRow},
     requests::RequestRow,
 };
-use crate::bridge::settings::LoginState;
+use crate::bridge::settings::LoginStateSettings;
 use actix::prelude::*;
 use pending_row::PendingRow;
 use row_queue::{RowQueue, RowQueueLimits};
@@ -78,7 +78,7 @@ impl std::fmt::Debug for WriteBehind {
 
 impl WriteBehind {
     /// Starts the writer on the current arbiter. When all handles are dropped it writes what is pending and ends.
-    pub fn start(store: Store, settings: &StoreSettings, login_state: &LoginState) -> Self {
+    pub fn start(store: Store, settings: &StoreSettings, login_state: &LoginStateSettings) -> Self {
         assert!(settings.max_pending_rows > 0, "a queue without room would lose every row");
         let bounds = RowQueueLimits {
             rows: settings.max_pending_rows,

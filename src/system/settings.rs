@@ -1,6 +1,6 @@
 //! Section `node`: the name of this daemon.
 
-use crate::config::section::{Faults, settings};
+use crate::config::section::{ValidationErrors, settings};
 
 settings! {
     /// What this daemon is called.
@@ -26,14 +26,14 @@ impl NodeSettings {
     }
 
     /// Reports every invalid value.
-    pub fn validate(&self, faults: &mut Faults) {
+    pub fn validate(&self, errors: &mut ValidationErrors) {
         for (key, text) in [("id", &self.id), ("host", &self.host), ("role", &self.role)] {
             if text.chars().count() > 255 || text.contains(char::is_control) {
-                faults.add(key, "must have at most 255 characters and no control characters");
+                errors.add(key, "must have at most 255 characters and no control characters");
             }
         }
         if self.role.is_empty() {
-            faults.add("role", "must not be empty");
+            errors.add("role", "must not be empty");
         }
     }
 }
@@ -41,7 +41,7 @@ impl NodeSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
     #[test]
     fn a_node_is_called_like_its_host_unless_told_otherwise() {
@@ -56,6 +56,6 @@ mod tests {
     #[test]
     fn impossible_names_are_faults() {
         let node = NodeSettings { id: "x".repeat(256), host: "a\nb".into(), role: String::new() };
-        assert_eq!(faults_of(|faults| node.validate(faults)).len(), 3);
+        assert_eq!(validation_errors(|errors| node.validate(errors)).len(), 3);
     }
 }

@@ -39,9 +39,9 @@ impl LogFiles {
         // The appender makes the folder too, but not before it has complained on stderr that there is none to tidy up.
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-        close_earlier(folder)?;
-        let day = today(clock);
-        make(folder, day)?;
+        restrict_existing(folder)?;
+        let day = current_day(clock);
+        create_log_file(folder, day)?;
         let appender = RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
             .filename_prefix(PREFIX)
@@ -54,10 +54,10 @@ impl LogFiles {
 
 impl<W> LogFiles<W> {
     /// Makes the file of a day that has begun.
-    fn turn(&mut self) {
-        let day = today(self.clock);
+    fn create_todays_file(&mut self) {
+        let day = current_day(self.clock);
         // Where it cannot be made the line itself cannot be written either, and nobody is there to be told.
-        if day != self.day && make(&self.folder, day).is_ok() {
+        if day != self.day && create_log_file(&self.folder, day).is_ok() {
             self.day = day;
         }
     }
@@ -65,10 +65,10 @@ impl<W> LogFiles<W> {
 
 impl<W: Write> Write for LogFiles<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.turn();
+        self.create_todays_file();
         let written = self.appender.write(bytes);
         // The day may have begun in between.
-        self.turn();
+        self.create_todays_file();
         written
     }
 
@@ -77,12 +77,12 @@ impl<W: Write> Write for LogFiles<W> {
     }
 }
 
-fn today(clock: Clock) -> WallMs {
+fn current_day(clock: Clock) -> WallMs {
     clock.now_ms().div_euclid(DAY_MS)
 }
 
 /// Makes the file of a day, or closes the one that is there to others.
-fn make(folder: &Path, day: WallMs) -> io::Result<()> {
+fn create_log_file(folder: &Path, day: WallMs) -> io::Result<()> {
     let date = DateTime::from_timestamp_millis(day.saturating_mul(DAY_MS)).ok_or(io::ErrorKind::InvalidInput)?;
     let name = format!("{PREFIX}.{}.{SUFFIX}", date.format("%Y-%m-%d"));
     let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -90,7 +90,7 @@ fn make(folder: &Path, day: WallMs) -> io::Result<()> {
 }
 
 /// Closes the log files of a folder to others.
-fn close_earlier(folder: &Path) -> io::Result<()> {
+fn restrict_existing(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
         if !name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
@@ -113,11 +113,11 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    struct Scene(PathBuf);
+    struct TestFolder(PathBuf);
 
-    impl Scene {
+    impl TestFolder {
         fn new() -> Self {
-            Scene(std::env::temp_dir().join(format!("baa-logs-{}", crate::ids::RequestId::generate())))
+            TestFolder(std::env::temp_dir().join(format!("baa-logs-{}", crate::ids::RequestId::generate())))
         }
 
         fn modes(&self) -> BTreeMap<String, u32> {
@@ -127,7 +127,7 @@ mod tests {
         }
     }
 
-    impl Drop for Scene {
+    impl Drop for TestFolder {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).unwrap();
         }
@@ -135,40 +135,40 @@ mod tests {
 
     #[test]
     fn the_file_that_is_made_is_the_one_that_is_written() {
-        let scene = Scene::new();
-        let mut files = LogFiles::open(&scene.0, Clock::System).unwrap();
+        let folder = TestFolder::new();
+        let mut files = LogFiles::open(&folder.0, Clock::System).unwrap();
         files.write_all(b"a line\n").unwrap();
         files.flush().unwrap();
-        let modes = scene.modes();
+        let modes = folder.modes();
         // Two, where midnight comes between.
         assert!(modes.values().all(|mode| *mode == 0o600) && (1..=2).contains(&modes.len()), "{modes:?}");
-        let all: String = modes.keys().map(|name| fs::read_to_string(scene.0.join(name)).unwrap()).collect();
+        let all: String = modes.keys().map(|name| fs::read_to_string(folder.0.join(name)).unwrap()).collect();
         assert_eq!(all, "a line\n");
-        assert_eq!(fs::metadata(&scene.0).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
     fn those_of_earlier_versions_are_closed_and_other_files_stay_as_they_are() {
-        let scene = Scene::new();
-        fs::create_dir(&scene.0).unwrap();
+        let folder = TestFolder::new();
+        fs::create_dir(&folder.0).unwrap();
         for name in ["conductor.2020-01-01.log", "other"] {
-            fs::write(scene.0.join(name), "x").unwrap();
-            fs::set_permissions(scene.0.join(name), fs::Permissions::from_mode(0o644)).unwrap();
+            fs::write(folder.0.join(name), "x").unwrap();
+            fs::set_permissions(folder.0.join(name), fs::Permissions::from_mode(0o644)).unwrap();
         }
-        std::os::unix::fs::symlink("other", scene.0.join("conductor.2020-01-02.log")).unwrap();
-        close_earlier(&scene.0).unwrap();
-        let modes = scene.modes();
+        std::os::unix::fs::symlink("other", folder.0.join("conductor.2020-01-02.log")).unwrap();
+        restrict_existing(&folder.0).unwrap();
+        let modes = folder.modes();
         assert_eq!((modes["conductor.2020-01-01.log"], modes["other"]), (0o600, 0o644));
     }
 
     #[test]
     fn the_next_days_file_is_made_as_well() {
-        let scene = Scene::new();
-        fs::create_dir(&scene.0).unwrap();
+        let folder = TestFolder::new();
+        fs::create_dir(&folder.0).unwrap();
         let mut files =
-            LogFiles { appender: Vec::new(), folder: scene.0.clone(), clock: Clock::starting_at(DAY_MS), day: 0 };
+            LogFiles { appender: Vec::new(), folder: folder.0.clone(), clock: Clock::starting_at(DAY_MS), day: 0 };
         files.write_all(b"x").unwrap();
-        assert_eq!(scene.modes(), BTreeMap::from([("conductor.1970-01-02.log".to_owned(), 0o600)]));
+        assert_eq!(folder.modes(), BTreeMap::from([("conductor.1970-01-02.log".to_owned(), 0o600)]));
         assert_eq!((files.day, files.appender.as_slice()), (1, &b"x"[..]));
     }
 }

@@ -12,11 +12,13 @@
 //! the protocol's, codes and reasons those that the daemon itself words; anything else is `other`. Clients stand in
 //! one family alone, and there are as many as the policy remembers targets (`policy.max_targets`).
 
-mod alive;
+mod actor_gauges;
 mod recorders;
 
-pub use alive::Alive;
-pub use recorders::{Http, Instructions, Policy, Relay, Request, Store, Wire};
+pub use actor_gauges::AliveGuard;
+pub use recorders::{
+    HttpMetrics, InstructionMetrics, PolicyMetrics, RelayMetrics, RequestMetrics, StoreMetrics, WireMetrics,
+};
 
 use crate::ids::PlatformName;
 use prometheus::{
@@ -25,7 +27,7 @@ use prometheus::{
 };
 
 /// What everything that no list names is called.
-const OTHER: &str = "other";
+const OTHER_LABEL: &str = "other";
 /// Upper bounds of durations, in seconds: from what the daemon takes itself to what a web app's answer takes.
 const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
@@ -37,7 +39,7 @@ pub struct RenderError(#[from] prometheus::Error);
 
 /// What is a level, at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Levels {
+pub struct GaugeValues {
     /// Clients that are connected.
     pub clients: usize,
     /// Requests that wait in the policy, by platform.
@@ -51,17 +53,17 @@ pub struct Levels {
 pub struct Metrics {
     registry: Registry,
     /// Of the HTTP edge.
-    pub http: Http,
+    pub http: HttpMetrics,
     /// Of browser requests.
-    pub relay: Relay,
+    pub relay: RelayMetrics,
     /// Of the policy.
-    pub policy: Policy,
+    pub policy: PolicyMetrics,
     /// Of the extension's sockets.
-    pub wire: Wire,
+    pub wire: WireMetrics,
     /// Of the database.
-    pub store: Store,
+    pub store: StoreMetrics,
     /// Of instruction batches.
-    pub instructions: Instructions,
+    pub instructions: InstructionMetrics,
 }
 
 impl Metrics {
@@ -69,16 +71,16 @@ impl Metrics {
     pub fn new<'a>(platforms: impl Iterator<Item = &'a PlatformName>) -> Self {
         let registry = Registry::new();
         let platforms: Vec<_> = platforms.cloned().collect();
-        let actors = alive::Actors::new(&registry);
+        let actors = actor_gauges::ActorGauges::new(&registry);
         #[cfg(target_os = "linux")]
         add(&registry, prometheus::process_collector::ProcessCollector::for_self());
         Metrics {
-            http: Http::new(&registry),
-            relay: Relay::new(&registry, &actors, &platforms),
-            policy: Policy::new(&registry),
-            wire: Wire::new(&registry, &actors),
-            store: Store::new(&registry),
-            instructions: Instructions::new(&registry),
+            http: HttpMetrics::new(&registry),
+            relay: RelayMetrics::new(&registry, &actors, &platforms),
+            policy: PolicyMetrics::new(&registry),
+            wire: WireMetrics::new(&registry, &actors),
+            store: StoreMetrics::new(&registry),
+            instructions: InstructionMetrics::new(&registry),
             registry,
         }
     }
@@ -88,9 +90,9 @@ impl Metrics {
     /// # Errors
     ///
     /// A family is not as the format wants it.
-    pub fn render(&self, levels: &Levels) -> Result<String, RenderError> {
+    pub fn render(&self, values: &GaugeValues) -> Result<String, RenderError> {
         let mut families = self.registry.gather();
-        families.extend(levels.families());
+        families.extend(values.families());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         let mut text = Vec::with_capacity(32 << 10);
         TextEncoder::new().encode(&families, &mut text)?;
@@ -98,13 +100,13 @@ impl Metrics {
     }
 }
 
-impl Levels {
+impl GaugeValues {
     fn families(&self) -> Vec<MetricFamily> {
         let clients = IntGauge::new("baa_bridge_clients", "Clients that are connected.").expect(WELL_FORMED);
-        clients.set(level(self.clients));
+        clients.set(gauge_value(self.clients));
         let waiting = gauges("baa_policy_waiting", "Requests that wait in the policy.", &["platform"]);
         for (platform, count) in &self.waiting {
-            waiting.with_label_values(&[platform.as_str()]).add(level(*count));
+            waiting.with_label_values(&[platform.as_str()]).add(gauge_value(*count));
         }
         let text = "Circuits: 0 closed, 1 half open, 2 open.";
         let circuits = gauges("baa_policy_circuit_state", text, &["client_id", "platform"]);
@@ -119,7 +121,7 @@ impl Levels {
 
 const WELL_FORMED: &str = "our own names are well formed and distinct";
 
-fn level(count: usize) -> i64 {
+fn gauge_value(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

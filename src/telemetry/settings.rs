@@ -1,6 +1,6 @@
 //! Section `log`: what is logged, how and where.
 
-use crate::config::section::{Faults, settings};
+use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -10,7 +10,7 @@ settings! {
         /// Which lines: a level, or `target=level` pairs with commas between.
         filter: String = "info".into(),
         /// How a line looks.
-        format: Format = Format::Text,
+        format: LogFormat = LogFormat::Text,
         /// Whether lines also go to `logs/` in the state folder; a file a day, 7 are kept.
         file: bool = false,
     }
@@ -19,7 +19,7 @@ settings! {
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -28,9 +28,9 @@ pub enum Format {
 
 impl LogSettings {
     /// Names every value that cannot be.
-    pub fn validate(&self, faults: &mut Faults) {
+    pub fn validate(&self, errors: &mut ValidationErrors) {
         if let Err(error) = EnvFilter::builder().parse(&self.filter) {
-            faults.add("filter", format!("{:?} is not a filter: {error}", self.filter));
+            errors.add("filter", format!("{:?} is not a filter: {error}", self.filter));
         }
     }
 }
@@ -38,13 +38,13 @@ impl LogSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::section::faults_of;
+    use crate::config::section::validation_errors;
 
     #[test]
     fn a_bad_filter_is_a_fault() {
         for (filter, faulty) in [("info", 0), ("debug,baa_conductor=trace", 0), ("a=b=c", 1), ("baa=loud", 1)] {
             let log = LogSettings { filter: filter.into(), ..LogSettings::default() };
-            assert_eq!(faults_of(|faults| log.validate(faults)).len(), faulty, "{filter}");
+            assert_eq!(validation_errors(|errors| log.validate(errors)).len(), faulty, "{filter}");
         }
     }
 }

@@ -26,12 +26,13 @@ pub(super) fn runs_right_to_left(c: char) -> bool {
 }
 
 /// Has the character before it drawn in colours.
-const EMOJI: char = '\u{fe0f}';
+const EMOJI_SELECTOR: char = '\u{fe0f}';
 
-/// Whether a hidden character shows after all: [`EMOJI`] after a sign that becomes as wide as a picture by it.
+/// Whether a hidden character shows after all: [`EMOJI_SELECTOR`] after a sign that becomes as wide as a picture by it.
 pub(super) fn is_shown_with(c: char, before: Option<char>) -> bool {
-    let is_widened = |sign: char| sign.width() == Some(1) && [sign, EMOJI].iter().collect::<String>().width() == 2;
-    c == EMOJI && before.is_some_and(is_widened)
+    let is_widened =
+        |sign: char| sign.width() == Some(1) && [sign, EMOJI_SELECTOR].iter().collect::<String>().width() == 2;
+    c == EMOJI_SELECTOR && before.is_some_and(is_widened)
 }
 
 fn is_in(ranges: &[RangeInclusive<u32>], c: char) -> bool {

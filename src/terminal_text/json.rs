@@ -4,7 +4,7 @@
 
 use super::{
     characters::{is_combining, is_hidden},
-    spelling::MARKS_MAX,
+    escaping::MARKS_MAX,
 };
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ const INDENTED_LEVELS_MAX: usize = 64;
 
 /// How JSON is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub enum JsonLayout {
     /// On one line.
     Compact,
     /// For people.
@@ -21,11 +21,11 @@ pub enum Layout {
 }
 
 /// A valid JSON text in another layout. Hidden characters in its strings become `\u…` escapes, and so do marks of a stack.
-pub fn json(text: &str, layout: Layout) -> String {
+pub fn json(text: &str, layout: JsonLayout) -> String {
     let mut out = String::with_capacity(text.len());
     let mut depth = 0_usize;
     let new_line = |out: &mut String, depth: usize| {
-        if layout == Layout::Pretty {
+        if layout == JsonLayout::Pretty {
             out.push('\n');
             out.extend(std::iter::repeat_n("  ", depth.min(INDENTED_LEVELS_MAX)));
         }
@@ -54,7 +54,7 @@ pub fn json(text: &str, layout: Layout) -> String {
                 out.push(c);
                 new_line(&mut out, depth);
             }
-            ':' if layout == Layout::Pretty => out.push_str(": "),
+            ':' if layout == JsonLayout::Pretty => out.push_str(": "),
             c if c.is_whitespace() => {}
             c => out.push(c),
         }
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn json_changes_its_layout_and_nothing_else() {
         let text = " { \"b\" : [ 1.50 , { } , [ ] , \"x, y: {\\\" \\\\\" ] ,\n\"a\":null}\n";
-        assert_eq!(json(text, Layout::Compact), r#"{"b":[1.50,{},[],"x, y: {\" \\"],"a":null}"#);
+        assert_eq!(json(text, JsonLayout::Compact), r#"{"b":[1.50,{},[],"x, y: {\" \\"],"a":null}"#);
         let pretty = "{\n  \"b\": [\n    1.50,\n    {},\n    [],\n    \"x, y: {\\\" \\\\\"\n  ],\n  \"a\": null\n}";
-        assert_eq!(json(text, Layout::Pretty), pretty);
+        assert_eq!(json(text, JsonLayout::Pretty), pretty);
         for scalar in ["1e400", "\"a b\"", "true", "\"\""] {
-            assert_eq!(json(scalar, Layout::Pretty), scalar);
+            assert_eq!(json(scalar, JsonLayout::Pretty), scalar);
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
     fn json_holds_nothing_hidden_and_means_the_same() {
         let stack = format!("e{}", "\u{301}".repeat(7));
         let value = serde_json::json!({"k\u{9b}": format!("\u{7f}\u{202e}\u{1b} ü\u{e0041}\u{200b}{stack}")});
-        for text in [json(&value.to_string(), Layout::Compact), escaped_json(&value.to_string())] {
+        for text in [json(&value.to_string(), JsonLayout::Compact), escaped_json(&value.to_string())] {
             assert!(!text.contains(is_hidden) && !text.contains(&"\u{301}".repeat(5)), "{text}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
         }
@@ -129,6 +129,6 @@ mod tests {
     #[test]
     fn deep_json_does_not_grow_without_bound() {
         let text = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
-        assert!(json(&text, Layout::Pretty).len() < 5_000 * 2 * (2 * INDENTED_LEVELS_MAX + 2));
+        assert!(json(&text, JsonLayout::Pretty).len() < 5_000 * 2 * (2 * INDENTED_LEVELS_MAX + 2));
     }
 }

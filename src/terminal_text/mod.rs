@@ -8,7 +8,7 @@
 //! | --- | --- | --- | --- |
 //! | [`line()`] | a name, a message, a cell | spelled out | counted |
 //! | [`lines`] | what is decided on: commands, files | kept, runs of empty lines counted | counted |
-//! | [`Prose`] | an answer that is read as it grows | kept | kept |
+//! | [`StreamedText`] | an answer that is read as it grows | kept | kept |
 //! | [`json()`] | JSON | laid out anew | kept |
 //! | [`guarded`] | all that a command prints, last of all | kept | kept |
 //!
@@ -17,10 +17,10 @@
 //! held by `tests/fixtures/text/shown.json`.
 
 mod characters;
+mod escaping;
 mod json;
-mod prose;
-mod spelling;
+mod streamed_text;
 
-pub use json::{Layout, escaped_json, json};
-pub use prose::Prose;
-pub use spelling::{guarded, line, lines, runs_right_to_left};
+pub use escaping::{guarded, line, lines, runs_right_to_left};
+pub use json::{JsonLayout, escaped_json, json};
+pub use streamed_text::StreamedText;

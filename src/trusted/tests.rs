@@ -6,15 +6,15 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
 };
 
-struct Folder(PathBuf);
+struct TestFolder(PathBuf);
 
-impl Folder {
+impl TestFolder {
     /// A folder that others may enter and not write, in one that is nobody's in particular.
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("baa-trusted-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         chmod(&path, 0o755);
-        Folder(path.canonicalize().unwrap())
+        TestFolder(path.canonicalize().unwrap())
     }
 
     fn file(&self, name: &str, mode: u32) -> PathBuf {
@@ -32,7 +32,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TestFolder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).unwrap_or_default();
     }
@@ -44,7 +44,7 @@ fn chmod(path: &Path, mode: u32) {
 
 #[test]
 fn a_file_that_all_may_write_is_refused_and_the_text_says_what_mends_it() {
-    let folder = Folder::new("file");
+    let folder = TestFolder::new("file");
     let path = folder.file("it's one", 0o646);
     let said = TrustedFile::open(&path).unwrap_err().to_string();
     let quoted = path.display().to_string().replace('\'', "'\\''");
@@ -58,10 +58,10 @@ fn a_file_that_all_may_write_is_refused_and_the_text_says_what_mends_it() {
 
 #[test]
 fn a_folder_of_all_spoils_what_is_in_it_and_a_private_one_beneath_makes_up_for_it() {
-    let folder = Folder::new("folders");
+    let folder = TestFolder::new("folders");
     let open = folder.folder("open", 0o777);
     fs::write(open.join("file"), "text").unwrap();
-    assert!(matches!(TrustedFile::open(&open.join("file")), Err(Distrust::Writable { by_all: true, .. })));
+    assert!(matches!(TrustedFile::open(&open.join("file")), Err(TrustError::Writable { by_all: true, .. })));
     let private = folder.folder("open/private", 0o700);
     fs::write(private.join("file"), "text").unwrap();
     assert!(TrustedFile::open(&private.join("file")).is_ok());
@@ -74,7 +74,7 @@ fn a_folder_of_all_spoils_what_is_in_it_and_a_private_one_beneath_makes_up_for_i
 
 #[test]
 fn links_are_followed_and_what_they_lead_through_counts() {
-    let folder = Folder::new("links");
+    let folder = TestFolder::new("links");
     let (open, fine) = (folder.folder("open", 0o777), folder.folder("fine", 0o755));
     for place in [&open, &fine] {
         fs::write(place.join("file"), "text").unwrap();
@@ -95,14 +95,14 @@ fn links_are_followed_and_what_they_lead_through_counts() {
 
 #[test]
 fn what_others_can_read_is_no_secret_unless_a_folder_hides_it() {
-    let folder = Folder::new("secret");
+    let folder = TestFolder::new("secret");
     let secrecy = |path: &Path| TrustedFile::open(path).unwrap().secrecy();
-    assert!(matches!(secrecy(&folder.file("own", 0o600)), Secrecy::Private));
-    assert!(matches!(secrecy(&folder.file("all", 0o644)), Secrecy::Open(_)));
+    assert!(matches!(secrecy(&folder.file("own", 0o600)), FileSecrecy::Private));
+    assert!(matches!(secrecy(&folder.file("all", 0o644)), FileSecrecy::Open(_)));
     let closed = folder.folder("closed", 0o700);
     fs::write(closed.join("file"), "text").unwrap();
     chmod(&closed.join("file"), 0o644);
-    assert!(matches!(secrecy(&closed.join("file")), Secrecy::Hidden(_)));
+    assert!(matches!(secrecy(&closed.join("file")), FileSecrecy::Hidden(_)));
     assert!(check_database(&closed.join("file")).is_ok());
     assert!(check_database(&folder.file("db", 0o644)).unwrap_err().to_string().contains("chmod 600"));
     let database = folder.file("kept", 0o600);
@@ -112,10 +112,10 @@ fn what_others_can_read_is_no_secret_unless_a_folder_hides_it() {
 
 #[test]
 fn what_is_no_file_is_none() {
-    let folder = Folder::new("none");
-    assert!(matches!(TrustedFile::open(&folder.0), Err(Distrust::Unfit { .. })));
+    let folder = TestFolder::new("none");
+    assert!(matches!(TrustedFile::open(&folder.0), Err(TrustError::NotUsable { .. })));
     let missing = TrustedFile::open(&folder.0.join("a/b")).unwrap_err();
-    assert!(matches!(missing, Distrust::Io(error) if error.kind() == io::ErrorKind::NotFound));
+    assert!(matches!(missing, TrustError::Io(error) if error.kind() == io::ErrorKind::NotFound));
     let within = folder.file("file", 0o600).join("x");
     assert!(TrustedFile::open(&within).is_err());
 }

@@ -1,7 +1,7 @@
 //! What a person decides on the status page: what of a model's wishes is run, and which Firefox may come in.
 
 use crate::support::{StatusPage, until_ok};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -59,7 +59,7 @@ async fn a_rejected_batch_never_runs() {
 
 /// A client that waits, and the code that it shows.
 async fn arriving(page: &StatusPage, client_id: &str) -> (Firefox, String) {
-    let mut profile = Profile::manual(client_id);
+    let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.credentials = false;
     let firefox = Firefox::dial(&page.daemon.ws_url(), profile).await.unwrap();
     let code = firefox.expect("pairing_required").await.unwrap()["code"].as_str().unwrap().to_owned();

@@ -1,13 +1,13 @@
 //! What a Firefox is asked to do: each action's message, its result, its time, and a client that goes away meanwhile.
 
 use crate::support::{Daemon, connect, manual, until, within};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{rc::Rc, time::Duration};
 
 /// A peer that answers no action by itself.
 async fn silent(daemon: &Daemon, client_id: &str) -> Firefox {
-    let mut profile = Profile::manual(client_id);
+    let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.actions = false;
     connect(daemon, profile).await
 }
@@ -141,7 +141,7 @@ async fn a_client_that_goes_away_ends_its_actions_at_once() {
 #[actix_rt::test]
 async fn a_reconnect_is_complete_when_the_client_is_back() {
     let daemon = Daemon::start("").await;
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.reconnect = Some(Duration::from_millis(1));
     let _firefox = connect(&daemon, profile).await;
     let before = daemon.caller().browser().await["bridge"]["active_connection_id"].clone();

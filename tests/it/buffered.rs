@@ -1,7 +1,7 @@
 //! Buffered requests: the way through and back, the shapes of answers, refused fields, failures and their codes.
 
 use crate::support::{Answer, Daemon, ask, automatic, cancel_of, connect, handled, manual, request_of, settled};
-use baa_conductor::simulator::{Profile, SimulatedPlatform};
+use baa_conductor::simulator::{FirefoxProfile, SimulatedPlatform};
 use serde_json::{Value, json};
 
 fn failure(answer: &Answer) -> (u16, String, String) {
@@ -222,7 +222,7 @@ async fn the_client_is_the_named_one_else_one_with_a_login_else_the_active_one()
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
     let on = |client: &str, platform: &str, freshness: &str| {
-        let mut profile = Profile::new(client);
+        let mut profile = FirefoxProfile::new(client);
         profile.platforms = vec![SimulatedPlatform { freshness: freshness.into(), ..SimulatedPlatform::new(platform) }];
         profile
     };

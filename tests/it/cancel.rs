@@ -3,7 +3,7 @@
 use crate::support::{
     Daemon, ask, ask_sse, automatic, cancel_of, connect, handled, manual, request_of, settled, waiting,
 };
-use baa_conductor::simulator::Profile;
+use baa_conductor::simulator::FirefoxProfile;
 use futures_util::future::{Either, select};
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -293,7 +293,7 @@ async fn a_caller_that_hangs_up_after_a_cancel_sends_no_second_one() {
 #[actix_rt::test]
 async fn a_client_that_ignores_the_cancel_cannot_bring_the_request_back() {
     let daemon = Daemon::start("bridge.cancel_grace_ms = 0").await;
-    let mut profile = Profile::new("ff");
+    let mut profile = FirefoxProfile::new("ff");
     profile.behaviour.obeys_cancel = false;
     let (firefox, caller) = (connect(&daemon, profile).await, daemon.caller());
     let mut stream = caller.stream(&ask_sse("s", "/events/1000?pause_ms=1")).await;

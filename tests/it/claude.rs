@@ -1,7 +1,7 @@
 //! Prompts for Claude: the steps to where they go, what is remembered of them, and what stands in for an id.
 
 use crate::support::{Connection, Daemon, connect, fault, handled, manual, request_of, waiting};
-use baa_conductor::simulator::{Firefox, Lists, Profile, Request, WebApp};
+use baa_conductor::simulator::{Firefox, FirefoxProfile, ListShape, SimulatedRequest, WebApp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) fn with(mut body: Value, more: Value) -> Value {
 }
 
 /// The next request, which must be this one of the daemon's own.
-pub(crate) async fn step(firefox: &Firefox, method: &str, path: &str) -> Request {
+pub(crate) async fn step(firefox: &Firefox, method: &str, path: &str) -> SimulatedRequest {
     let request = firefox.next_request().await.unwrap();
     assert_eq!((request.message()["method"].as_str(), request.path()), (Some(method), path));
     assert_eq!(
@@ -58,7 +58,7 @@ async fn every_shape_of_the_lists_leads_to_the_conversation_whole_and_streamed()
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
     let lists = ["GET /api/organizations".to_owned(), format!("GET {CONVERSATIONS}")];
-    for shape in Lists::ALL {
+    for shape in ListShape::ALL {
         for (what, ids, current, given, chosen) in [
             ("given", &["a", "b"][..], Some("a"), Some("b"), "b"),
             ("current", &["a", "b", "c"], Some("b"), None, "b"),
@@ -67,7 +67,7 @@ async fn every_shape_of_the_lists_leads_to_the_conversation_whole_and_streamed()
         ] {
             for mode in ["buffered", "sse"] {
                 let name = format!("{what}-{mode}-{shape:?}");
-                let mut profile = Profile::new(&name);
+                let mut profile = FirefoxProfile::new(&name);
                 let app = WebApp::new().with_answer("so be it").with_pace(Duration::ZERO);
                 profile.app = app.with_lists(shape).with_conversations(ids, current);
                 let firefox = connect(&daemon, profile).await;
@@ -215,7 +215,7 @@ async fn one_slot_is_held_over_all_steps() {
 #[actix_rt::test]
 async fn without_a_login_nothing_is_sent_and_the_caller_is_told_what_helps() {
     let daemon = Daemon::start("").await;
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     let (firefox, caller) = (connect(&daemon, profile).await, daemon.caller());
     let answer = caller.request(&prompt("p")).await;

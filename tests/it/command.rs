@@ -1,7 +1,7 @@
 //! `request --prompt` as a user runs it: what stands on stdout and stderr, and how it exits.
 
 use crate::support::{Daemon, automatic, cancel_of, connect, daemon::exit_code, handled, manual};
-use baa_conductor::simulator::{Profile, Shape, WebApp};
+use baa_conductor::simulator::{CompletionShape, FirefoxProfile, WebApp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::{
@@ -40,8 +40,8 @@ impl Asking<'_> {
 #[actix_rt::test]
 async fn the_assistants_text_is_printed_and_nothing_else() {
     let daemon = Daemon::start("").await;
-    for (name, shape) in [("older", Shape::Completion), ("newer", Shape::Blocks)] {
-        let mut profile = Profile::new(name);
+    for (name, shape) in [("older", CompletionShape::Completion), ("newer", CompletionShape::Blocks)] {
+        let mut profile = FirefoxProfile::new(name);
         profile.app = WebApp::new().with_answer("so be it").with_pace(Duration::ZERO).with_shape(shape);
         let firefox = connect(&daemon, profile).await;
         let told = asking(&daemon, &["--prompt", "-"], "well,\nthen?\n").ended().await;

@@ -1,7 +1,7 @@
 //! `GET /v1/browser/claude/current`: a look at a conversation, which makes none and passes the policy as requests do.
 
 use crate::support::{Connection, Daemon, connect, fault, handled, manual, settled};
-use baa_conductor::simulator::{Firefox, Profile, Request, WebApp};
+use baa_conductor::simulator::{Firefox, FirefoxProfile, SimulatedRequest, WebApp};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn look(daemon: &Daemon, query: &str) -> Connection {
     connection
 }
 
-async fn step(firefox: &Firefox, path: &str) -> Request {
+async fn step(firefox: &Firefox, path: &str) -> SimulatedRequest {
     let request = firefox.next_request().await.unwrap();
     assert_eq!((request.message()["method"].as_str(), request.path()), (Some("GET"), path));
     request
@@ -24,7 +24,7 @@ async fn step(firefox: &Firefox, path: &str) -> Request {
 #[actix_rt::test]
 async fn what_was_said_is_read_back() {
     let daemon = Daemon::start("").await;
-    let mut profile = Profile::new("ff");
+    let mut profile = FirefoxProfile::new("ff");
     profile.app = WebApp::new().with_answer("so be it").with_pace(Duration::ZERO);
     let (firefox, caller) = (connect(&daemon, profile).await, daemon.caller());
     caller.request(&json!({"platform": "claude", "prompt": "well?"})).await.data();
@@ -95,7 +95,7 @@ async fn the_conversation_may_be_named_and_messages_are_told_once() {
 #[actix_rt::test]
 async fn where_there_is_no_conversation_none_is_made() {
     let daemon = Daemon::start("").await;
-    let mut profile = Profile::new("ff");
+    let mut profile = FirefoxProfile::new("ff");
     profile.app = WebApp::new().with_conversations(&[], None);
     let (firefox, caller) = (connect(&daemon, profile).await, daemon.caller());
     let answer = caller.get(CURRENT).await;
@@ -117,7 +117,7 @@ async fn what_cannot_be_looked_at_is_said() {
         (nobody.error(), nobody.error_code()),
         ((503, "browser_bridge_unavailable".into()), "no_active_client".into())
     );
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     let stranger = connect(&daemon, profile).await;
     assert_eq!(daemon.caller().get(CURRENT).await.error(), (409, "claude_credentials_unavailable".into()));

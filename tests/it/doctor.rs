@@ -1,7 +1,7 @@
 //! `doctor` as a user runs it: for each way in which a request can go wrong, it alone tells which hop broke.
 
 use crate::support::{Caller, Daemon, Folder, ask, automatic, connect, manual, settled};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use tokio::task::spawn_blocking;
@@ -97,7 +97,7 @@ async fn without_the_extension_it_says_where_that_comes_from() {
 #[actix_rt::test]
 async fn a_firefox_that_is_not_paired_is_told_by_the_pairing() {
     let daemon = Daemon::start("bridge.pairing = \"required\"").await;
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     // Refused or asked to wait, it is not let in.
     let _stays = Firefox::connect(&daemon.ws_url(), profile).await;
@@ -126,7 +126,7 @@ async fn where_all_is_well_the_fetch_comes_through() {
 #[actix_rt::test]
 async fn whoever_is_logged_out_is_told_where_to_log_in() {
     let daemon = Daemon::start("").await;
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     let firefox = connect(&daemon, profile).await;
     firefox.ready().await.unwrap_or_default();

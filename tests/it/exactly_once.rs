@@ -5,7 +5,7 @@
 //! no seed repeats, so a failure may need several runs of its seed.
 
 use crate::support::{Caller, Connection, Daemon, Dice, PATIENCE, actors, ask, automatic, connect, settled, until};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
@@ -175,7 +175,7 @@ impl Seen {
 async fn restless(url: String, name: &'static str, mut dice: Dice, over: Rc<Cell<bool>>, seen: Rc<RefCell<Seen>>) {
     let mut before: Option<Firefox> = None;
     while !over.get() {
-        let mut profile = Profile::new(name);
+        let mut profile = FirefoxProfile::new(name);
         profile.behaviour.obeys_cancel = dice.percent(70);
         profile.behaviour.progress = Duration::from_millis(20 + dice.below(200));
         // When the one before is still there, it is replaced.
@@ -279,7 +279,7 @@ async fn storm(seed: u64) {
     let ledger: Ledger = Rc::default();
     let (over, seen) = (Rc::new(Cell::new(false)), Rc::new(RefCell::new(Seen::default())));
 
-    let mut rock = Profile::new("rock");
+    let mut rock = FirefoxProfile::new("rock");
     rock.behaviour.reconnect = Some(Duration::from_millis(1));
     let rock = connect(&daemon, rock).await;
     let peers: Vec<_> = CLIENTS[..3]

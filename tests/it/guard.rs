@@ -1,7 +1,7 @@
 //! Who may call: host, origin, fetch metadata, content type, caller, in this order, on every route and on the handshake.
 
 use crate::support::{Answer, Caller, Daemon, automatic};
-use baa_conductor::simulator::{ConnectError, Firefox, Profile};
+use baa_conductor::simulator::{ConnectError, Firefox, FirefoxProfile};
 use serde_json::json;
 
 const FOREIGN: &str = "https://evil.example";
@@ -267,7 +267,7 @@ async fn no_spelling_of_a_path_gets_around_a_guard() {
 async fn the_handshake_takes_extensions_and_programs_but_no_pages() {
     let daemon = Daemon::start("auth.local_trust = \"none\"").await;
     let connect = async |origin: Option<&str>| {
-        let mut profile = Profile::manual("ff");
+        let mut profile = FirefoxProfile::manual("ff");
         profile.behaviour.origin = origin.map(str::to_owned);
         Firefox::connect(&daemon.ws_url(), profile).await.map(drop)
     };

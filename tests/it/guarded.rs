@@ -2,7 +2,7 @@
 //! does. A route that forgets its guard fails here, and so does one that nobody has thought about yet.
 
 use crate::support::{Caller, Daemon};
-use baa_conductor::http::{Access, ROUTES, Route};
+use baa_conductor::http::{ROUTES, Route, RouteAccess};
 
 /// What anybody on this machine may call, whatever is trusted: the contract's list, to the letter.
 const OPEN: &[(&str, &str)] = &[
@@ -31,13 +31,13 @@ const TOKEN: &[&str] = &[
 ];
 
 /// What the contract says of a route.
-fn promised(route: &Route) -> Access {
+fn promised(route: &Route) -> RouteAccess {
     let beneath = |folder: &&str| route.path == *folder || route.path.starts_with(&format!("{folder}/"));
     let open = OPEN.contains(&(route.method, route.path)) || OPEN_BENEATH.iter().any(|at| route.path.starts_with(at));
     match (open, TOKEN.iter().any(beneath)) {
-        (true, _) => Access::Open,
-        (false, true) => Access::Token,
-        (false, false) => Access::Local,
+        (true, _) => RouteAccess::Open,
+        (false, true) => RouteAccess::Token,
+        (false, false) => RouteAccess::Local,
     }
 }
 
@@ -91,9 +91,9 @@ async fn every_route_lets_in_whom_it_must_and_nobody_else() {
                 let may = match (promised(route), shown) {
                     (_, Shown::Right) => true,
                     // Given and not valid, whoever calls and whatever for.
-                    (_, Shown::Wrong) | (Access::Token, Shown::Nothing) => false,
-                    (Access::Open, Shown::Nothing) => true,
-                    (Access::Local, Shown::Nothing) => trusts,
+                    (_, Shown::Wrong) | (RouteAccess::Token, Shown::Nothing) => false,
+                    (RouteAccess::Open, Shown::Nothing) => true,
+                    (RouteAccess::Local, Shown::Nothing) => trusts,
                 };
                 let about = format!("{method} {} with {shown:?} under {trust}: {answer:?}", route.path);
                 assert_eq!(passed(&answer), may, "{about}");

@@ -3,7 +3,7 @@
 use crate::support::{
     Daemon, ask, ask_sse, automatic, cancel_of, connect, manual, request_of, settled, until, waiting,
 };
-use baa_conductor::simulator::{Profile, SimulatedPlatform};
+use baa_conductor::simulator::{FirefoxProfile, SimulatedPlatform};
 use diesel::{Connection as _, SqliteConnection, connection::SimpleConnection as _};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -101,7 +101,7 @@ async fn of_an_id_that_was_used_again_the_newest_is_shown() {
 async fn the_journal_is_filtered_and_read_page_by_page() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
-    let mut profile = Profile::new("a");
+    let mut profile = FirefoxProfile::new("a");
     profile.platforms.push(SimulatedPlatform::new("chatgpt"));
     let _a = connect(&daemon, profile).await;
     let b = automatic(&daemon, "b").await;

@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Caller, Daemon, ask, client_ids, handled, no_client_left, request_of, until};
 use baa_conductor::{
-    simulator::{Closed, Firefox, Profile},
+    simulator::{ConnectionClosed, Firefox, FirefoxProfile},
     wire::proof::{ProofSide, Transcript, proof},
 };
 use serde_json::{Value, json};
@@ -11,22 +11,22 @@ const REQUIRED: &str = "bridge.pairing = 'required'";
 const PAIRINGS: &str = "/v1/browser/pairings";
 const MOZ: &str = "moz-extension://3f2a6c1e-1111-4222-8333-444455556666";
 
-fn unauthorized() -> Closed {
-    Closed { code: Some(4003), reason: "unauthorized".into() }
+fn unauthorized() -> ConnectionClosed {
+    ConnectionClosed { code: Some(4003), reason: "unauthorized".into() }
 }
 
 fn operator(daemon: &Daemon) -> Caller {
     daemon.caller().bearer(&daemon.token())
 }
 
-fn profile(client_id: &str, secret: Option<&str>) -> Profile {
-    let mut profile = Profile::manual(client_id);
+fn profile(client_id: &str, secret: Option<&str>) -> FirefoxProfile {
+    let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.credentials = false;
     profile.secret = secret.map(str::to_owned);
     profile
 }
 
-async fn dial(daemon: &Daemon, profile: Profile) -> Firefox {
+async fn dial(daemon: &Daemon, profile: FirefoxProfile) -> Firefox {
     Firefox::dial(&daemon.ws_url(), profile).await.unwrap()
 }
 
@@ -220,7 +220,7 @@ async fn as_many_wait_as_may_and_two_of_one_name_are_told_apart_by_their_codes()
     let (second, two) = waiting(&daemon, "ff").await;
     assert_ne!(one, two);
     let third = dial(&daemon, profile("third", None)).await;
-    assert_eq!(third.closed().await.unwrap(), Closed { code: Some(1013), reason: "max_unpaired".into() });
+    assert_eq!(third.closed().await.unwrap(), ConnectionClosed { code: Some(1013), reason: "max_unpaired".into() });
     assert_eq!(list(&daemon).await.len(), 2);
     assert_eq!(approve(&daemon, "ff", &one).await.status, 200);
     first.expect("hello_ack").await.unwrap();
@@ -246,7 +246,7 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
     handled(&old).await;
     new.send_json(&json!({"type": "auth", "proof": proof(&secret, ProofSide::Client, &transcript)})).await.unwrap();
     assert!(new.expect("hello_ack").await.unwrap().get("client_secret").is_none());
-    assert_eq!(old.closed().await.unwrap(), Closed { code: Some(4001), reason: "replaced".into() });
+    assert_eq!(old.closed().await.unwrap(), ConnectionClosed { code: Some(4001), reason: "replaced".into() });
     let kinds: Vec<_> = new.received().iter().map(|m| m["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds[..4], ["challenge", "error", "error", "hello_ack"]);
     // What was heard of one connection opens no other.

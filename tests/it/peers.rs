@@ -5,13 +5,13 @@ use crate::support::{
     Daemon, ask, ask_sse, automatic, client_ids, connect, handled, manual, no_client_left, request_of, settled,
     stranger, text_frame, until, waiting,
 };
-use baa_conductor::simulator::{Closed, Firefox, Profile};
+use baa_conductor::simulator::{ConnectionClosed, Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-fn closed(code: u16, reason: &str) -> Closed {
-    Closed { code: Some(code), reason: reason.to_owned() }
+fn closed(code: u16, reason: &str) -> ConnectionClosed {
+    ConnectionClosed { code: Some(code), reason: reason.to_owned() }
 }
 
 #[actix_rt::test]
@@ -173,7 +173,7 @@ async fn a_peer_that_never_pongs_is_closed_and_one_that_does_is_not() {
     let daemon = Daemon::start("bridge.heartbeat_ms = 60").await;
     let caller = daemon.caller();
     let alive = manual(&daemon, "alive").await;
-    let mut profile = Profile::manual("dead");
+    let mut profile = FirefoxProfile::manual("dead");
     profile.behaviour.pongs = false;
     let dead = connect(&daemon, profile).await;
     let mut answer =
@@ -332,7 +332,7 @@ async fn a_peer_that_talks_too_much_is_read_more_slowly_but_not_closed() {
 async fn many_changes_are_few_snapshots_and_the_last_one_shows_the_last_change() {
     const INTERVAL: Duration = Duration::from_millis(200);
     let daemon = Daemon::start("bridge.snapshot_interval_ms = 200").await;
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     let (began, firefox) = (Instant::now(), connect(&daemon, profile).await);
     let told = |n: u32| json!({"type": "credentials", "platform": "claude", "account": "a", "credential_fingerprint": n.to_string(), "freshness": "fresh"});

@@ -4,7 +4,7 @@
 use crate::support::{
     Answer, Caller, Daemon, ask, ask_sse, automatic, cancel_of, handled, manual, request_of, settled, until,
 };
-use baa_conductor::simulator::{Firefox, Request};
+use baa_conductor::simulator::{Firefox, SimulatedRequest};
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection, sql_types::BigInt};
 use serde_json::{Value, json};
 
@@ -182,7 +182,7 @@ async fn the_app_says_when_it_wants_to_be_asked_again() {
     }
 }
 
-async fn open_as_error(firefox: &Firefox, request: &Request, headers: Value) {
+async fn open_as_error(firefox: &Firefox, request: &SimulatedRequest, headers: Value) {
     let open = json!({"type": "stream_open", "id": request.id(), "stream_id": request.id(), "status": 429,
         "headers": headers});
     firefox.send_json(&open).await.unwrap();

@@ -1,7 +1,7 @@
 //! Prompts whatever the app: by a template, how long they may take, where requests may go, and what an answer spells.
 
 use crate::support::{Answer, Caller, Daemon, ask, fault, handled, manual, request_of, within};
-use baa_conductor::simulator::{Firefox, Request};
+use baa_conductor::simulator::{Firefox, SimulatedRequest};
 use serde_json::{Value, json};
 
 /// A platform of the user's own that takes prompts, and one that does not.
@@ -91,7 +91,7 @@ async fn a_template_is_filled_by_the_extension() {
     assert_eq!(fault(&caller.request(&json!({"platform": "chatgpt"})).await), "path");
 }
 
-fn frame_has_the_prompt_alone(request: &Request, platform: &str, mode: &str) {
+fn frame_has_the_prompt_alone(request: &SimulatedRequest, platform: &str, mode: &str) {
     let message = request.message();
     assert_eq!((request.platform(), message["response_mode"].as_str()), (platform, Some(mode)));
     assert_eq!((message["prompt"].as_str(), message.get("path"), message.get("body")), (Some("well?"), None, None));

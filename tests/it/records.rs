@@ -2,7 +2,7 @@
 //! a crash, and what is told of it as it happens.
 
 use crate::support::{Caller, Daemon, connect, handled, manual, until, within};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection, sql_types::Text};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// A peer that tells nothing by itself.
 async fn quiet(daemon: &Daemon, client_id: &str) -> Firefox {
-    let mut profile = Profile::manual(client_id);
+    let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.credentials = false;
     connect(daemon, profile).await
 }

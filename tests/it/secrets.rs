@@ -2,7 +2,7 @@
 //! them is left anywhere, whatever is asked for.
 
 use crate::support::{Answer, Caller, Daemon, ask, ask_sse, connect, handled, request_of, until};
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -134,10 +134,10 @@ fn assert_clean(place: &str, bytes: &[u8]) {
 async fn no_credential_value_is_left_anywhere() {
     let daemon = Daemon::start("log.filter = \"trace\"\nlog.file = true").await;
     let mut feed = daemon.caller().follow().await;
-    let mut profile = Profile::manual("ff");
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     let firefox = connect(&daemon, profile).await;
-    let mut other = Profile::manual("other");
+    let mut other = FirefoxProfile::manual("other");
     other.behaviour.credentials = false;
     let watcher = connect(&daemon, other).await;
     plant(&firefox).await;

@@ -5,7 +5,7 @@ use crate::support::{
     daemon::{Folder, exit_code},
     manual, request_of, settled, stranger, waiting,
 };
-use baa_conductor::simulator::{Closed, Firefox};
+use baa_conductor::simulator::{ConnectionClosed, Firefox};
 use rustix::process::Signal;
 use serde_json::json;
 use std::process::Stdio;
@@ -36,7 +36,7 @@ async fn sigterm_gives_everybody_a_last_word_and_exits_0() {
     for stream in [&mut open, &mut unopened, &mut queued.1] {
         assert_eq!(stream.end().await.outcome(), ("stream_error", "service_stopped", 503));
     }
-    let stopped = Closed { code: Some(1001), reason: "service_stopped".into() };
+    let stopped = ConnectionClosed { code: Some(1001), reason: "service_stopped".into() };
     assert_eq!(firefox.closed().await.unwrap(), stopped);
     assert_eq!(stranger.closed().await.unwrap(), stopped, "also who has not said hello yet");
     assert_eq!(daemon.exit_code().await, Some(0));

@@ -4,11 +4,11 @@ use crate::support::{
     Caller, Daemon, Stream, ask, ask_sse, automatic, cancel_of, connect, handled, manual, request_of, settled,
     text_frame, waiting,
 };
-use baa_conductor::simulator::{Firefox, Profile, Request};
+use baa_conductor::simulator::{Firefox, FirefoxProfile, SimulatedRequest};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-async fn begin(firefox: &Firefox, caller: &Caller, id: &str) -> (Stream, Request) {
+async fn begin(firefox: &Firefox, caller: &Caller, id: &str) -> (Stream, SimulatedRequest) {
     let stream = caller.stream(&ask_sse(id, "/")).await;
     (stream, request_of(firefox, id).await)
 }
@@ -248,8 +248,8 @@ async fn a_stream_that_falls_silent_ends() {
     }
 }
 
-fn with_progress(every: Duration) -> Profile {
-    let mut profile = Profile::new("ff");
+fn with_progress(every: Duration) -> FirefoxProfile {
+    let mut profile = FirefoxProfile::new("ff");
     profile.behaviour.progress = every;
     profile
 }

@@ -5,7 +5,7 @@ use crate::wire::{ActionTarget, InboundFrame};
 use bytestring::ByteString;
 use serde_json::{Value, json};
 
-fn told(fields: &Value) -> ActionResult {
+fn reported(fields: &Value) -> ActionResult {
     let mut message = json!({"type": "action_result"});
     message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let text = ByteString::from(message.to_string());
@@ -15,21 +15,27 @@ fn told(fields: &Value) -> ActionResult {
     }
 }
 
-fn placed(kind: ActionKind) -> Placed {
-    Placed { request_id: RequestId::trusted("act-1"), kind, platform: None, requested_client_id: None, reason: None }
+fn pending(kind: ActionKind) -> PendingAction {
+    PendingAction {
+        request_id: RequestId::trusted("act-1"),
+        kind,
+        platform: None,
+        requested_client_id: None,
+        reason: None,
+    }
 }
 
-fn entry(fields: &Value, placed: Option<&Placed>) -> ActionEntry {
+fn entry(fields: &Value, pending: Option<&PendingAction>) -> ActionReport {
     let (client, connection) = (ClientId::trusted("ff"), ConnectionId::trusted("c-1"));
-    ActionEntry::new(told(fields), placed, (&client, &connection), 7)
+    ActionReport::new(reported(fields), pending, (&client, &connection), 7)
 }
 
 #[test]
 fn the_target_is_the_daemons_own_knowledge() {
-    let order = Placed {
+    let order = PendingAction {
         platform: Some(PlatformName::trusted("claude")),
         requested_client_id: Some(ClientId::trusted("ff")),
-        ..placed(ActionKind::TabOpen)
+        ..pending(ActionKind::TabOpen)
     };
     let fields = json!({"request_id": "act-1", "action": "tab_reload", "command_type": "reload",
         "target": {"client_id": "somebody-else", "platform": "gemini", "requested_client_id": "x", "requested_platform": "y"}});
@@ -55,8 +61,8 @@ fn a_result_that_nobody_waits_for_says_what_it_can() {
 fn a_reconnect_is_never_complete_by_its_result() {
     for completed in [true, false] {
         let fields = json!({"completed": completed});
-        assert!(!entry(&fields, Some(&placed(ActionKind::WsReconnect))).completed);
-        assert_eq!(entry(&fields, Some(&placed(ActionKind::PluginStatus))).completed, completed);
+        assert!(!entry(&fields, Some(&pending(ActionKind::WsReconnect))).completed);
+        assert_eq!(entry(&fields, Some(&pending(ActionKind::PluginStatus))).completed, completed);
     }
     assert!(!entry(&json!({"action": "ws_reconnect"}), None).completed);
 }
@@ -64,24 +70,24 @@ fn a_reconnect_is_never_complete_by_its_result() {
 #[test]
 fn platform_and_reason_are_the_orders_else_the_results() {
     let results = json!({"reason": "theirs", "results": [{"platform": "claude"}, {"platform": "claude"}]});
-    let done = Done::new(placed(ActionKind::PluginStatus), entry(&results, None), 3);
+    let done = ActionOutcome::new(pending(ActionKind::PluginStatus), entry(&results, None), 3);
     assert_eq!((done.platform.as_deref(), done.reason.as_deref()), (Some("claude"), Some("theirs")));
-    let order = Placed {
+    let order = PendingAction {
         platform: Some(PlatformName::trusted("gemini")),
         reason: Some("mine".into()),
-        ..placed(ActionKind::TabReload)
+        ..pending(ActionKind::TabReload)
     };
-    let done = Done::new(order, entry(&results, None), 3);
+    let done = ActionOutcome::new(order, entry(&results, None), 3);
     assert_eq!((done.platform.as_deref(), done.reason.as_deref()), (Some("gemini"), Some("mine")));
     let mixed = json!({"results": [{"platform": "claude"}, {"platform": "gemini"}]});
-    let done = Done::new(placed(ActionKind::TabRestore), entry(&mixed, None), 3);
+    let done = ActionOutcome::new(pending(ActionKind::TabRestore), entry(&mixed, None), 3);
     assert_eq!((done.platform, done.reason), (None, None), "two platforms are not one");
 }
 
 #[test]
 fn a_client_that_just_went_has_not_failed() {
     let (client, connection) = (ClientId::trusted("ff"), ConnectionId::trusted("c-1"));
-    let entry = ActionEntry::unanswered(&placed(ActionKind::WsReconnect), (&client, &connection), 7);
+    let entry = ActionReport::unanswered(&pending(ActionKind::WsReconnect), (&client, &connection), 7);
     assert_eq!((entry.accepted, entry.completed, entry.failed), (true, false, false));
     assert_eq!(entry.target.platform, ActionTarget::default().platform);
 }

@@ -2,8 +2,8 @@
 
 use super::Connection;
 use crate::{
-    bridge::assignment::{Gone, Report},
-    faults,
+    bridge::assignment::{AssignmentEvent, DisconnectReason},
+    failpoints,
     wire::{FrameError, FrameErrorCode, InboundFrame, RequestReport},
 };
 use actix::prelude::*;
@@ -19,38 +19,38 @@ const LOG_LINES_PER_SECOND: u32 = 20;
 /// What the socket tells its connection.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub enum In {
+pub enum SocketEvent {
     /// A text frame that the inbound window counts.
     Frame(ByteString),
     /// A text put together from fragments that were counted one by one.
-    Whole(ByteString),
+    Reassembled(ByteString),
     /// Some other frame: the peer is there.
-    Alive,
+    Activity,
     /// The socket broke a rule and closes with this code.
-    Broken(u16, &'static str),
+    Violation(u16, &'static str),
     /// The socket is gone.
     Closed,
 }
 
-impl Handler<In> for Connection {
+impl Handler<SocketEvent> for Connection {
     type Result = ();
 
-    fn handle(&mut self, message: In, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: SocketEvent, ctx: &mut Self::Context) {
         match message {
-            In::Frame(text) => {
-                self.hear(&text, ctx);
+            SocketEvent::Frame(text) => {
+                self.on_text(&text, ctx);
                 self.meter.handled(text.len());
             }
-            In::Whole(text) => self.hear(&text, ctx),
-            In::Alive => self.heard_at = Instant::now(),
-            In::Broken(code, reason) => self.close(code, reason, Gone::Disconnected, ctx),
-            In::Closed => {
-                if let Some(greeted) = &self.greeted {
-                    tracing::info!(client.id = %greeted.presence.client_id, "client disconnected");
+            SocketEvent::Reassembled(text) => self.on_text(&text, ctx),
+            SocketEvent::Activity => self.last_frame_at = Instant::now(),
+            SocketEvent::Violation(code, reason) => self.close(code, reason, DisconnectReason::SocketClosed, ctx),
+            SocketEvent::Closed => {
+                if let Some(established) = &self.established {
+                    tracing::info!(client.id = %established.registration.client_id, "client disconnected");
                 }
-                self.left_the_door();
-                self.fail_requests(Gone::Disconnected);
-                self.leave(Gone::Disconnected);
+                self.warn_if_proof_abandoned();
+                self.fail_requests(DisconnectReason::SocketClosed);
+                self.unregister(DisconnectReason::SocketClosed);
                 ctx.stop();
             }
         }
@@ -58,99 +58,103 @@ impl Handler<In> for Connection {
 }
 
 impl Connection {
-    fn hear(&mut self, text: &ByteString, ctx: &mut Context<Self>) {
+    fn on_text(&mut self, text: &ByteString, ctx: &mut Context<Self>) {
         if self.closing.is_some() {
             return;
         }
-        faults::point("connection");
-        self.heard_at = Instant::now();
-        self.last_message = self.heard_at;
+        failpoints::point("connection");
+        self.last_frame_at = Instant::now();
+        self.last_message_at = self.last_frame_at;
         let heard = InboundFrame::parse(text);
         self.hub.metrics().received(match &heard {
             Ok(inbound) => Some(inbound.kind()),
             Err(refused) => refused.in_reply_to.as_deref(),
         });
-        match (heard, self.greeted.is_some()) {
-            (Ok(InboundFrame::Hello(hello)), _) => self.hello(hello, ctx),
-            (Ok(inbound), true) => self.take(inbound, ctx),
+        match (heard, self.established.is_some()) {
+            (Ok(InboundFrame::Hello(hello)), _) => self.on_hello(hello, ctx),
+            (Ok(inbound), true) => self.on_message(inbound, ctx),
             (Err(refused), true) => {
-                self.garbled(&refused);
-                self.refuse(&refused, ctx);
+                self.on_unreadable_reply(&refused);
+                self.send_error(&refused, ctx);
             }
-            (Ok(InboundFrame::Auth { proof }), false) if self.door.is_proving() => self.proved(Some(&proof), ctx),
-            (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.refuse(&refused, ctx),
-            (Err(refused), false) if refused.in_reply_to.as_deref() == Some("auth") && self.door.is_proving() => {
-                self.proved(None, ctx);
+            (Ok(InboundFrame::Auth { proof }), false) if self.handshake.is_awaiting_proof() => {
+                self.on_auth(Some(&proof), ctx)
+            }
+            (Err(refused), false) if refused.in_reply_to.as_deref() == Some("hello") => self.send_error(&refused, ctx),
+            (Err(refused), false)
+                if refused.in_reply_to.as_deref() == Some("auth") && self.handshake.is_awaiting_proof() =>
+            {
+                self.on_auth(None, ctx);
             }
             (_, false) => {
-                let message = self.door.rule().to_owned();
+                let message = self.handshake.expectation().to_owned();
                 let refused = FrameError { code: FrameErrorCode::HelloRequired, message, in_reply_to: None, id: None };
-                self.refuse(&refused, ctx);
+                self.send_error(&refused, ctx);
             }
         }
     }
 
     /// A request whose answer cannot be understood can expect no better one.
-    fn garbled(&mut self, refused: &FrameError) {
+    fn on_unreadable_reply(&mut self, refused: &FrameError) {
         if let Some(id) = refused.ends_action() {
-            return self.garbled_action(id, &refused.message);
+            return self.fail_unreadable_action(id, &refused.message);
         }
         let Some(id) = refused.ends_request() else { return };
-        let (why, last) = (refused.message.clone(), refused.is_last());
-        if last {
+        let (why, is_last) = (refused.message.clone(), refused.is_last());
+        if is_last {
             if let Some(pending) = self.requests.remove(id) {
-                pending.assignment.report(Report::Garbled { why, last });
-                pending.assignment.over();
+                pending.assignment.report(AssignmentEvent::Unreadable { why, is_last });
+                pending.assignment.complete();
             }
         } else if let Some(pending) = self.requests.get(id) {
             // The entry stays: whoever gives the request up also tells the extension to stop.
-            pending.assignment.report(Report::Garbled { why, last });
+            pending.assignment.report(AssignmentEvent::Unreadable { why, is_last });
         }
     }
 
-    fn take(&mut self, inbound: InboundFrame<'_>, ctx: &mut Context<Self>) {
+    fn on_message(&mut self, inbound: InboundFrame<'_>, ctx: &mut Context<Self>) {
         if let InboundFrame::Request { id, report } = inbound {
-            return self.report(&id, report);
+            return self.on_request_report(&id, report);
         }
         let now = self.hub.clock().now_ms();
         match inbound {
             InboundFrame::Request { .. } => {}
-            InboundFrame::Hello(hello) => self.hello(hello, ctx),
-            InboundFrame::StateRequest => self.changed("state_request", ctx),
-            InboundFrame::Credentials(told) => self.saw_login(told, now, ctx),
-            InboundFrame::ApiEndpoints(told) => self.saw_endpoints(told, now, ctx),
-            InboundFrame::ActionResult(result) => self.acted(*result, ctx),
-            InboundFrame::FinalMessage(told) => self.saw_message(told, now, ctx),
-            InboundFrame::PlatformStatus(told) => self.session.platform_status(told),
-            InboundFrame::ActionRequest(asked) => self.change_mode(asked, ctx),
-            InboundFrame::ClientLog { level, message } => self.log(level.as_deref(), &message),
+            InboundFrame::Hello(hello) => self.on_hello(hello, ctx),
+            InboundFrame::StateRequest => self.schedule_snapshot("state_request", ctx),
+            InboundFrame::Credentials(reported) => self.on_credentials(reported, now, ctx),
+            InboundFrame::ApiEndpoints(reported) => self.on_api_endpoints(reported, now, ctx),
+            InboundFrame::ActionResult(result) => self.on_action_result(*result, ctx),
+            InboundFrame::FinalMessage(reported) => self.on_final_message(reported, now, ctx),
+            InboundFrame::PlatformStatus(reported) => self.session.record_drift(reported),
+            InboundFrame::ActionRequest(request) => self.change_mode(request, ctx),
+            InboundFrame::ClientLog { level, message } => self.log_client_message(level.as_deref(), &message),
             InboundFrame::Auth { .. } => {
                 let message = "no proof was asked for".to_owned();
                 let in_reply_to = Some("auth".to_owned());
                 let refused = FrameError { code: FrameErrorCode::InvalidMessage, message, in_reply_to, id: None };
-                self.refuse(&refused, ctx);
+                self.send_error(&refused, ctx);
             }
         }
     }
 
-    fn report(&mut self, id: &str, report: RequestReport) {
+    fn on_request_report(&mut self, id: &str, report: RequestReport) {
         if !report.is_last() {
             match self.requests.get(id) {
-                Some(pending) => pending.assignment.report(Report::Said(report, self.heard_at)),
+                Some(pending) => pending.assignment.report(AssignmentEvent::Report(report, self.last_frame_at)),
                 None => self.hub.count_foreign_report(),
             }
             return;
         }
         match self.requests.remove(id) {
             Some(pending) => {
-                pending.assignment.report(Report::Said(report, self.heard_at));
-                pending.assignment.over();
+                pending.assignment.report(AssignmentEvent::Report(report, self.last_frame_at));
+                pending.assignment.complete();
             }
             None => self.hub.count_foreign_report(),
         }
     }
 
-    fn log(&mut self, level: Option<&str>, message: &str) {
+    fn log_client_message(&mut self, level: Option<&str>, message: &str) {
         let (began, lines) = &mut self.log_window;
         if began.elapsed() >= Duration::from_secs(1) {
             (*began, *lines) = (Instant::now(), 0);
@@ -162,7 +166,7 @@ impl Connection {
         let cut = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
         // As fields, which are escaped: a line end must not begin a line of the log.
         tracing::debug!(
-            client.id = self.name(),
+            client.id = self.client_name(),
             client.level = level,
             client.message = &message[..cut],
             "a client logs"

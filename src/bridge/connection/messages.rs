@@ -1,9 +1,9 @@
 //! What the rest of the bridge asks of a connection: to perform a request, to stop it, to forget it, to tell, to end.
 
-use super::{Connection, Pending};
+use super::{Connection, PendingRequest};
 use crate::{
     bridge::{
-        assignment::{Assignment, Gone},
+        assignment::{Assignment, DisconnectReason},
         view::ClientView,
     },
     ids::{PlatformName, RequestId},
@@ -15,23 +15,27 @@ use bytestring::ByteString;
 /// A request to perform.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::bridge) struct Dispatch {
+pub(in crate::bridge) struct DispatchRequest {
     pub(in crate::bridge) id: RequestId,
     pub(in crate::bridge) platform: PlatformName,
     pub(in crate::bridge) frame: ByteString,
     pub(in crate::bridge) assignment: Assignment,
 }
 
-impl Handler<Dispatch> for Connection {
+impl Handler<DispatchRequest> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Dispatch { id, platform, frame, assignment }: Dispatch, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        DispatchRequest { id, platform, frame, assignment }: DispatchRequest,
+        ctx: &mut Self::Context,
+    ) {
         // Chosen a moment before the connection ended: it ends for the same reason as those before it.
         if let Some(gone) = self.closing {
-            return assignment.gone(gone);
+            return assignment.disconnect(gone);
         }
-        if self.greeted.is_some() {
-            self.requests.insert(id, Pending { assignment, platform, cancelled: false });
+        if self.established.is_some() {
+            self.requests.insert(id, PendingRequest { assignment, platform, cancelled: false });
             self.send(frame, ctx);
         }
     }
@@ -40,15 +44,15 @@ impl Handler<Dispatch> for Connection {
 /// The extension should stop; what it says about that is still reported.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::bridge) struct Cancel {
+pub(in crate::bridge) struct CancelRequest {
     pub(in crate::bridge) id: RequestId,
     pub(in crate::bridge) reason: Box<str>,
 }
 
-impl Handler<Cancel> for Connection {
+impl Handler<CancelRequest> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Cancel { id, reason }: Cancel, ctx: &mut Self::Context) {
+    fn handle(&mut self, CancelRequest { id, reason }: CancelRequest, ctx: &mut Self::Context) {
         let Some(pending) = self.requests.get_mut(&id).filter(|pending| !pending.cancelled) else { return };
         pending.cancelled = true;
         let text = frame(&RequestCancel {
@@ -64,33 +68,33 @@ impl Handler<Cancel> for Connection {
 /// Nobody waits for a request any more; what is said about it from now on is ignored.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::bridge) struct Release {
+pub(in crate::bridge) struct ReleaseRequest {
     pub(in crate::bridge) id: RequestId,
 }
 
-impl Handler<Release> for Connection {
+impl Handler<ReleaseRequest> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Release { id }: Release, ctx: &mut Self::Context) {
+    fn handle(&mut self, ReleaseRequest { id }: ReleaseRequest, ctx: &mut Self::Context) {
         // Whoever gives up without a word, a panic for instance, still wants the extension to stop.
-        self.handle(Cancel { id: id.clone(), reason: "released".into() }, ctx);
+        self.handle(CancelRequest { id: id.clone(), reason: "released".into() }, ctx);
         if let Some(pending) = self.requests.remove(&id) {
-            pending.assignment.over();
+            pending.assignment.complete();
         }
     }
 }
 
-/// Asks what the client has told.
+/// Asks what the client has reported.
 #[derive(Message)]
 #[rtype(result = "Option<ClientView>")]
-pub(in crate::bridge) struct View {
+pub(in crate::bridge) struct GetClientView {
     pub(in crate::bridge) with_text: bool,
 }
 
-impl Handler<View> for Connection {
-    type Result = MessageResult<View>;
+impl Handler<GetClientView> for Connection {
+    type Result = MessageResult<GetClientView>;
 
-    fn handle(&mut self, View { with_text }: View, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, GetClientView { with_text }: GetClientView, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.view(with_text))
     }
 }
@@ -98,25 +102,25 @@ impl Handler<View> for Connection {
 /// A newer connection of the same client took over.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Replaced;
+pub(super) struct ConnectionReplaced;
 
-impl Handler<Replaced> for Connection {
+impl Handler<ConnectionReplaced> for Connection {
     type Result = ();
 
-    fn handle(&mut self, _: Replaced, ctx: &mut Self::Context) {
-        self.close(4001, "replaced", Gone::Replaced, ctx);
+    fn handle(&mut self, _: ConnectionReplaced, ctx: &mut Self::Context) {
+        self.close(4001, "replaced", DisconnectReason::Replaced, ctx);
     }
 }
 
 /// The daemon stops.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::bridge) struct Stop;
+pub(in crate::bridge) struct StopConnection;
 
-impl Handler<Stop> for Connection {
+impl Handler<StopConnection> for Connection {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
-        self.close(1001, "service_stopped", Gone::Stopped, ctx);
+    fn handle(&mut self, _: StopConnection, ctx: &mut Self::Context) {
+        self.close(1001, "service_stopped", DisconnectReason::Stopped, ctx);
     }
 }

@@ -18,29 +18,30 @@ impl Connection {
             mode.changed().await.ok()?;
             Some(((), mode))
         });
-        ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.changed("system", ctx)).finish());
+        ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.schedule_snapshot("system", ctx)).finish());
     }
 
     /// `action_request`: changes the mode and answers when that is done, or not.
-    pub(super) fn change_mode(&mut self, asked: ActionRequest, ctx: &mut Context<Self>) {
-        let mode = Mode::after(&asked.action).filter(|_| self.mode_changes < CHANGES_MAX && self.is_vouched_for);
+    pub(super) fn change_mode(&mut self, request: ActionRequest, ctx: &mut Context<Self>) {
+        let mode =
+            Mode::for_action(&request.action).filter(|_| self.mode_changes < CHANGES_MAX && self.has_verified_owner);
         let Some(mode) = mode else {
             let system = self.hub.system().state();
-            return self.answer_change(&asked, false, system, ctx);
+            return self.answer_change(&request, false, system, ctx);
         };
         self.mode_changes += 1;
-        let change = self.hub.system().change(mode, Some(format!("client {} asked for it", self.name())));
+        let change = self.hub.system().change(mode, Some(format!("client {} asked for it", self.client_name())));
         let answer = change.into_actor(self).map(move |changed, this, ctx| {
             this.mode_changes -= 1;
             let ok = changed.is_ok();
             let system = changed.unwrap_or_else(|_| this.hub.system().state());
-            this.answer_change(&asked, ok, system, ctx);
+            this.answer_change(&request, ok, system, ctx);
         });
         ctx.spawn(answer);
     }
 
-    fn answer_change(&mut self, asked: &ActionRequest, ok: bool, system: SystemView, ctx: &mut Context<Self>) {
-        let request_id = asked.request_id.as_deref();
-        self.send(frame(&ActionResponse { action: &asked.action, request_id, ok, system }), ctx);
+    fn answer_change(&mut self, request: &ActionRequest, ok: bool, system: SystemView, ctx: &mut Context<Self>) {
+        let request_id = request.request_id.as_deref();
+        self.send(frame(&ActionResponse { action: &request.action, request_id, ok, system }), ctx);
     }
 }

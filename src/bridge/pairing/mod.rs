@@ -1,22 +1,22 @@
-//! Pairing: who may be a Firefox of this daemon. A handle over the desk and the table behind it; the connection asks it
-//! at the door, the operator decides through [`Hub`](super::Hub).
+//! Pairing: who may be a Firefox of this daemon. A handle over the state and the table behind it; the connection asks it
+//! at the door, the operator decides through [`BridgeHub`](super::Hub).
 //!
 //! A pairing is written before the client gets its key, and gone from the table before anybody is told that it is
 //! forgotten: what was said outlives a crash. Decisions are made one at a time.
 
-mod deciding;
-mod desk;
-mod draw;
+mod decisions;
+mod random;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
-pub use deciding::Undecided;
-pub use desk::{Decision, PairingView, Standing};
+pub use decisions::PairingError;
+pub use state::{PairingDecision, PairingStatus, PairingView};
 
 use super::{
-    connection::{Connection, Handshake, TurnAway},
-    settings::Bridge,
+    connection::{CloseUnauthorized, Connection, SocketPeer},
+    settings::BridgeSettings,
 };
 use crate::{
     clock::{Clock, WallMs},
@@ -24,12 +24,12 @@ use crate::{
     ids::ClientId,
     secret::Secret,
     store::{self, Store, StoreError},
-    telemetry::Sparing,
+    telemetry::LogRateLimiter,
     wire::proof::{ProofSide, Transcript, proof, proves},
 };
 use actix::Addr;
-use desk::{Desk, Knock, Limits, Waiting};
 use serde::Serialize;
+use state::{HelloOutcome, PairingLimits, PairingState, WaitingClient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -53,37 +53,37 @@ impl From<getrandom::Error> for NoRandom {
 /// The handle. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pairings {
-    shared: Arc<Shared>,
+    shared: Arc<PairingShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PairingShared {
     store: Store,
     events: EventBus,
     clock: Clock,
-    desk: Mutex<Desk<Addr<Connection>>>,
+    state: Mutex<PairingState<Addr<Connection>>>,
     /// Held from a decision until everybody concerned is told.
-    deciding: tokio::sync::Mutex<()>,
+    decision_lock: tokio::sync::Mutex<()>,
     /// For the decisions that are under way or wait.
-    room: Arc<Semaphore>,
+    decision_permits: Arc<Semaphore>,
 }
 
 /// What a `hello` comes to at the door.
 #[derive(Debug)]
-pub(super) enum Entrance {
+pub(super) enum HandshakeStep {
     /// It has to prove itself.
-    Prove(Prover),
+    Challenge(ProofChallenge),
     /// It is not let in.
-    Refused,
+    Refuse,
     /// It waits for the operator.
-    Wait(Place, Secret),
+    AwaitApproval(WaitingPlace, Secret),
     /// Too many wait.
-    Full,
+    TooManyWaiting,
 }
 
 /// A known client that has not proved itself yet.
 #[derive(Debug)]
-pub(super) struct Prover {
+pub(super) struct ProofChallenge {
     client_id: ClientId,
     origin: Arc<str>,
     transcript: Transcript,
@@ -91,7 +91,7 @@ pub(super) struct Prover {
     pub(super) proof: String,
 }
 
-impl Prover {
+impl ProofChallenge {
     /// The daemon's random value.
     pub(super) fn nonce(&self) -> &str {
         &self.transcript.server_nonce
@@ -104,127 +104,134 @@ impl Pairings {
     /// # Errors
     ///
     /// They cannot be read.
-    pub async fn open(store: Store, settings: &Bridge, events: EventBus, clock: Clock) -> Result<Self, StoreError> {
-        let limits = Limits {
+    pub async fn open(
+        store: Store,
+        settings: &BridgeSettings,
+        events: EventBus,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let limits = PairingLimits {
             waiting_max: settings.max_unpaired,
             wrong_max: settings.pairing_attempts,
             code_ms: WallMs::try_from(settings.pairing_code_ms).unwrap_or(WallMs::MAX),
         };
-        let desk = Mutex::new(Desk::new(limits, store.read(store::pairings::all).await?));
-        let (deciding, room) = (tokio::sync::Mutex::new(()), Arc::new(Semaphore::new(DECISIONS_MAX)));
-        Ok(Pairings { shared: Arc::new(Shared { store, events, clock, desk, deciding, room }) })
+        let state = Mutex::new(PairingState::new(limits, store.read(store::pairings::all).await?));
+        let (decision_lock, decision_permits) = (tokio::sync::Mutex::new(()), Arc::new(Semaphore::new(DECISIONS_MAX)));
+        Ok(Pairings {
+            shared: Arc::new(PairingShared { store, events, clock, state, decision_lock, decision_permits }),
+        })
     }
 
     /// Somebody unproven says `hello`; `nonce`: its random value, which a known client must give.
-    pub(super) fn knock(
+    pub(super) fn begin_handshake(
         &self,
         client_id: &ClientId,
-        handshake: &Handshake,
+        peer: &SocketPeer,
         nonce: Option<&str>,
         to: Addr<Connection>,
-    ) -> Result<Option<Entrance>, NoRandom> {
-        let Handshake { origin, address, .. } = handshake;
+    ) -> Result<Option<HandshakeStep>, NoRandom> {
+        let SocketPeer { origin, address, .. } = peer;
         let now = self.shared.clock.now_ms();
-        let knock = self.desk().knock((client_id, origin), draw::code, now, to)?;
-        Ok(Some(match knock {
-            Knock::Known(secret) => {
+        let outcome = self.state().on_hello((client_id, origin), random::code, now, to)?;
+        Ok(Some(match outcome {
+            HelloOutcome::Paired(secret) => {
                 let Some(nonce) = nonce else { return Ok(None) };
                 let (client_nonce, address) = (nonce.to_owned(), address.to_string());
-                let transcript = Transcript { client_nonce, server_nonce: draw::nonce()?, address };
+                let transcript = Transcript { client_nonce, server_nonce: random::nonce()?, address };
                 let proof = proof(secret.expose(), ProofSide::Server, &transcript);
                 let (client_id, origin) = (client_id.clone(), Arc::clone(origin));
-                Entrance::Prove(Prover { client_id, origin, transcript, proof })
+                HandshakeStep::Challenge(ProofChallenge { client_id, origin, transcript, proof })
             }
-            Knock::Elsewhere => Entrance::Refused,
-            Knock::Full => Entrance::Full,
-            Knock::Waits(place) => {
-                let place = Place { pairings: self.clone(), place };
-                let Some(code) = place.code() else { return Ok(Some(Entrance::Refused)) };
+            HelloOutcome::OtherOrigin => HandshakeStep::Refuse,
+            HelloOutcome::TooManyWaiting => HandshakeStep::TooManyWaiting,
+            HelloOutcome::Waiting(place) => {
+                let place = WaitingPlace { pairings: self.clone(), place };
+                let Some(code) = place.code() else { return Ok(Some(HandshakeStep::Refuse)) };
                 if let Some(view) = place.view() {
-                    static WAITING: Sparing = Sparing::new();
-                    if let Some(left_out) = WAITING.one_more() {
+                    static WAITING_LOG: LogRateLimiter = LogRateLimiter::new();
+                    if let Some(suppressed) = WAITING_LOG.admit() {
                         let PairingView { client_id, origin, .. } = &view;
-                        tracing::info!(client.id = %client_id, %origin, left_out, "a client waits for pairing");
+                        tracing::info!(client.id = %client_id, %origin, suppressed, "a client waits for pairing");
                     }
-                    self.tell(view);
+                    self.publish(view);
                 }
-                Entrance::Wait(place, code)
+                HandshakeStep::AwaitApproval(place, code)
             }
         }))
     }
 
     /// Whether a client has proved itself; it must still be known.
-    pub(super) fn is_proved(&self, prover: &Prover, given: &str) -> bool {
-        let secret = self.desk().secret_of(&prover.client_id, &prover.origin);
-        secret.is_some_and(|secret| proves(given, secret.expose(), ProofSide::Client, &prover.transcript))
+    pub(super) fn is_proved(&self, challenge: &ProofChallenge, given: &str) -> bool {
+        let secret = self.state().secret_of(&challenge.client_id, &challenge.origin);
+        secret.is_some_and(|secret| proves(given, secret.expose(), ProofSide::Client, &challenge.transcript))
     }
 
     /// Whether a client of that name is paired with that origin.
-    pub(super) fn knows(&self, client_id: &ClientId, origin: &str) -> bool {
-        self.desk().secret_of(client_id, origin).is_some()
+    pub(super) fn is_paired(&self, client_id: &ClientId, origin: &str) -> bool {
+        self.state().secret_of(client_id, origin).is_some()
     }
 
     /// Whether anybody waits under that name.
     pub(super) fn has_waiting(&self, client_id: &ClientId) -> bool {
-        self.desk().has_waiting(client_id)
+        self.state().has_waiting(client_id)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk<Addr<Connection>>> {
-        // Nothing panics between two changes of the desk, so what a panicking thread left is whole.
-        self.shared.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, PairingState<Addr<Connection>>> {
+        // Nothing panics between two changes of the state, so what a panicking thread left is whole.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, view: PairingView) {
+    fn publish(&self, view: PairingView) {
         #[derive(Serialize)]
-        struct Told {
+        struct PairingEvent {
             #[serde(flatten)]
             view: PairingView,
             at: WallMs,
         }
-        self.shared.events.publish("pairing", Told { view, at: self.shared.clock.now_ms() });
+        self.shared.events.publish("pairing", PairingEvent { view, at: self.shared.clock.now_ms() });
     }
 
-    fn turn_away(&self, who: Vec<Waiting<Addr<Connection>>>, status: Standing) {
+    fn dismiss(&self, who: Vec<WaitingClient<Addr<Connection>>>, status: PairingStatus) {
         for waiting in who {
-            self.tell(waiting.view(status));
-            waiting.to.do_send(TurnAway); // bounded: once a connection
+            self.publish(waiting.view(status));
+            waiting.to.do_send(CloseUnauthorized); // bounded: once a connection
         }
     }
 }
 
 /// A place among those who wait, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WaitingPlace {
     pairings: Pairings,
     place: u64,
 }
 
-impl Place {
+impl WaitingPlace {
     /// The code to show; nothing when the operator has decided already.
     pub(super) fn code(&self) -> Option<Secret> {
-        self.pairings.desk().code_at(self.place)
+        self.pairings.state().code_at(self.place)
     }
 
     /// Another code, when the old one is too old.
     pub(super) fn renew(&self) -> Result<Option<Secret>, NoRandom> {
         let now = self.pairings.shared.clock.now_ms();
-        let renewed = self.pairings.desk().renew(self.place, draw::code, now)?;
+        let renewed = self.pairings.state().renew(self.place, random::code, now)?;
         let Some(view) = renewed else { return Ok(None) };
-        self.pairings.tell(view);
+        self.pairings.publish(view);
         Ok(self.code())
     }
 
     fn view(&self) -> Option<PairingView> {
-        let desk = self.pairings.desk();
-        desk.at(self.place).map(|waiting| waiting.view(Standing::Waiting))
+        let state = self.pairings.state();
+        state.waiting_at(self.place).map(|waiting| waiting.view(PairingStatus::Waiting))
     }
 }
 
-impl Drop for Place {
+impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        let left = self.pairings.desk().leave(self.place);
+        let left = self.pairings.state().leave(self.place);
         if let Some(waiting) = left {
-            self.pairings.tell(waiting.view(Standing::Left));
+            self.pairings.publish(waiting.view(PairingStatus::Left));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::{
-    bridge::hub::Hub,
+    bridge::hub::BridgeHub,
     bridge::{
-        FinalMessages, Identity, Meter, Seen, Setup, WS_PATH,
-        connection::{In, Out},
-        settings::LoginState,
+        BridgeParts, DaemonIdentity, FinalMessageSink, ReceivedFinalMessage, SocketMeter, WS_PATH,
+        connection::{SocketCommand, SocketEvent},
+        settings::LoginStateSettings,
     },
     platforms::registry::PlatformRegistry,
     store::{StoreSettings, WriteBehind},
@@ -19,32 +19,32 @@ use std::{path::Path, time::Duration};
 use tokio::sync::mpsc;
 
 /// A socket whose peer reads everything.
-struct Paper(mpsc::UnboundedSender<Result<Value, u16>>);
+struct RecordingSocket(mpsc::UnboundedSender<Result<Value, u16>>);
 
-impl Actor for Paper {
+impl Actor for RecordingSocket {
     type Context = Context<Self>;
 }
 
-impl Handler<Out> for Paper {
+impl Handler<SocketCommand> for RecordingSocket {
     type Result = ();
 
-    fn handle(&mut self, message: Out, _: &mut Self::Context) {
+    fn handle(&mut self, message: SocketCommand, _: &mut Self::Context) {
         let told = match message {
-            Out::Text(text) => Ok(serde_json::from_str(&text).unwrap()),
-            Out::Close(code, _) => Err(code),
-            Out::Ping => return,
+            SocketCommand::Text(text) => Ok(serde_json::from_str(&text).unwrap()),
+            SocketCommand::Close(code, _) => Err(code),
+            SocketCommand::Ping => return,
         };
         // A test that has seen enough reads no more.
         let _ = self.0.send(told);
     }
 }
 
-struct Peer {
+struct TestPeer {
     connection: Addr<Connection>,
     told: mpsc::UnboundedReceiver<Result<Value, u16>>,
 }
 
-impl Peer {
+impl TestPeer {
     async fn next(&mut self) -> Result<Value, u16> {
         self.told.recv().await.expect("the socket lives")
     }
@@ -56,22 +56,22 @@ impl Peer {
     }
 
     fn say(&self, message: &Value) {
-        self.connection.do_send(In::Whole(message.to_string().into()));
+        self.connection.do_send(SocketEvent::Reassembled(message.to_string().into()));
     }
 }
 
 /// Who wants to know nothing of messages.
 #[derive(Debug)]
-struct Nobody;
+struct IgnoredMessages;
 
-impl FinalMessages for Nobody {
-    fn seen(&self, _: Seen) {}
+impl FinalMessageSink for IgnoredMessages {
+    fn on_final_message(&self, _: ReceivedFinalMessage) {}
 }
 
-async fn hub(store: &Store, settings: Bridge) -> Hub {
+async fn hub(store: &Store, settings: BridgeSettings) -> BridgeHub {
     let (clock, events) = (Clock::starting_at(1_000), EventBus::new(1, 16));
     let pairings = frozen(Pairings::open(store.clone(), &settings, events.clone(), clock)).await.unwrap();
-    let identity = Identity {
+    let identity = DaemonIdentity {
         host: "h".into(),
         identity: "i".into(),
         ws_path: WS_PATH,
@@ -81,11 +81,11 @@ async fn hub(store: &Store, settings: Bridge) -> Hub {
     };
     let system =
         frozen(SystemControl::open(store.clone(), events.clone(), clock, NodeSettings::default())).await.unwrap();
-    let later = WriteBehind::start(store.clone(), &StoreSettings::default(), &LoginState::default());
+    let write_behind = WriteBehind::start(store.clone(), &StoreSettings::default(), &LoginStateSettings::default());
     let registry = Arc::new(PlatformRegistry::new(&Default::default()));
-    let (settings, login_state) = (Arc::new(settings), LoginState::default());
-    let final_messages = Arc::new(Nobody);
-    Hub::new(Setup {
+    let (settings, login_state) = (Arc::new(settings), LoginStateSettings::default());
+    let final_messages = Arc::new(IgnoredMessages);
+    BridgeHub::new(BridgeParts {
         metrics: Default::default(),
         pairings,
         settings,
@@ -94,7 +94,7 @@ async fn hub(store: &Store, settings: Bridge) -> Hub {
         registry,
         clock,
         events,
-        later,
+        write_behind,
         system,
         final_messages,
     })
@@ -104,14 +104,14 @@ fn store() -> Store {
     Store::open(Path::new(":memory:"), &StoreSettings::default()).unwrap()
 }
 
-fn connect(hub: &Hub) -> Peer {
+fn connect(hub: &BridgeHub) -> TestPeer {
     let (tell, told) = mpsc::unbounded_channel();
-    let meter = Arc::new(Meter::new(1 << 16, 1 << 16, None));
-    Peer {
+    let meter = Arc::new(SocketMeter::new(1 << 16, 1 << 16, None));
+    TestPeer {
         connection: hub.connect(
             meter,
-            Paper(tell).start().recipient(),
-            Handshake { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into(), is_own_user: true },
+            RecordingSocket(tell).start().recipient(),
+            SocketPeer { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into(), is_own_user: true },
         ),
         told,
     }
@@ -121,20 +121,20 @@ fn hello() -> Value {
     json!({"type": "hello", "client_id": "ff", "nonce": "n"})
 }
 
-async fn approve(hub: &Hub, code: &str) -> Result<PairingView, Undecided> {
-    frozen(hub.decide(ClientId::trusted("ff"), Decision::Approve { code: code.into() })).await
+async fn approve(hub: &BridgeHub, code: &str) -> Result<PairingView, PairingError> {
+    frozen(hub.decide(ClientId::trusted("ff"), PairingDecision::Approve { code: code.into() })).await
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn a_code_is_good_for_its_time_and_a_client_waits_longer_than_a_greeting_may_take() {
-    let hub = hub(&store(), Bridge::default()).await;
+    let hub = hub(&store(), BridgeSettings::default()).await;
     let mut peer = connect(&hub);
     peer.say(&hello());
     let first = peer.code().await;
     // The clock jumps to the only thing that is due; the heartbeat is answered meanwhile.
     let second = loop {
         tokio::time::sleep(Duration::from_secs(10)).await;
-        peer.connection.do_send(In::Alive);
+        peer.connection.do_send(SocketEvent::Activity);
         if let Ok(told) = peer.told.try_recv() {
             break told.unwrap();
         }
@@ -142,15 +142,15 @@ async fn a_code_is_good_for_its_time_and_a_client_waits_longer_than_a_greeting_m
     assert_eq!(second["type"], "pairing_required");
     let view = &hub.pairings()[0];
     assert_eq!((view.requested_at, view.expires_at), (1_000, Some(601_000)));
-    assert_eq!(approve(&hub, &first).await, Err(Undecided::WrongCode));
-    assert_eq!(approve(&hub, second["code"].as_str().unwrap()).await.unwrap().status, Standing::Paired);
+    assert_eq!(approve(&hub, &first).await, Err(PairingError::WrongCode));
+    assert_eq!(approve(&hub, second["code"].as_str().unwrap()).await.unwrap().status, PairingStatus::Paired);
     assert_eq!(peer.next().await.unwrap()["type"], "hello_ack");
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn what_cannot_be_written_pairs_nobody_and_can_be_tried_again() {
     let store = store();
-    let hub = hub(&store, Bridge::default()).await;
+    let hub = hub(&store, BridgeSettings::default()).await;
     let mut peer = connect(&hub);
     peer.say(&hello());
     let code = peer.code().await;
@@ -160,17 +160,17 @@ async fn what_cannot_be_written_pairs_nobody_and_can_be_tried_again() {
         frozen(store.run(run)).await.unwrap();
     };
     run(rename("pairings", "elsewhere")).await;
-    assert!(matches!(approve(&hub, &code).await, Err(Undecided::Store(_))));
-    assert_eq!(hub.pairings()[0].status, Standing::Waiting);
+    assert!(matches!(approve(&hub, &code).await, Err(PairingError::Store(_))));
+    assert_eq!(hub.pairings()[0].status, PairingStatus::Waiting);
     run(rename("elsewhere", "pairings")).await;
-    assert_eq!(approve(&hub, &code).await.unwrap().status, Standing::Paired);
+    assert_eq!(approve(&hub, &code).await.unwrap().status, PairingStatus::Paired);
     assert!(peer.next().await.unwrap()["client_secret"].is_string());
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn a_key_that_nobody_got_opens_nothing() {
     let store = store();
-    let hub = hub(&store, Bridge { max_clients: 1, ..Bridge::default() }).await;
+    let hub = hub(&store, BridgeSettings { max_clients: 1, ..BridgeSettings::default() }).await;
     let mut first = connect(&hub);
     first.say(&hello());
     let code = first.code().await;
@@ -178,9 +178,9 @@ async fn a_key_that_nobody_got_opens_nothing() {
     let mut second = connect(&hub);
     second.say(&json!({"type": "hello", "client_id": "second"}));
     let code = second.code().await;
-    let decision = Decision::Approve { code };
+    let decision = PairingDecision::Approve { code };
     let refused = frozen(hub.decide(ClientId::trusted("second"), decision)).await;
-    assert_eq!(refused, Err(Undecided::Left), "there is no room for it");
+    assert_eq!(refused, Err(PairingError::ClientLeft), "there is no room for it");
     assert_eq!(second.next().await, Err(1013));
     assert_eq!(hub.pairings().len(), 1);
     let stored = frozen(store.read(store::pairings::all)).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_key_that_nobody_got_opens_nothing() {
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn a_proof_has_its_time_and_one_that_waits_for_nothing_is_not_closed_for_its_hello() {
-    let hub = hub(&store(), Bridge { hello_timeout_ms: 1_000, ..Bridge::default() }).await;
+    let hub = hub(&store(), BridgeSettings { hello_timeout_ms: 1_000, ..BridgeSettings::default() }).await;
     let mut peer = connect(&hub);
     peer.say(&hello());
     let code = peer.code().await;

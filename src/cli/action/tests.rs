@@ -1,28 +1,28 @@
 //! The command against a daemon made of prepared answers.
 
 use super::*;
-use crate::cli::stub::{Stub, json as answer};
+use crate::cli::stub_daemon::{StubDaemon, json as answer};
 use clap::Parser;
 use serde_json::{Value, json};
 
 #[derive(Debug, Parser)]
-struct Line {
+struct CommandLine {
     #[command(flatten)]
-    arguments: Arguments,
+    arguments: ActionArguments,
 }
 
-fn parsed(line: &str) -> Result<Arguments, clap::Error> {
+fn parsed(line: &str) -> Result<ActionArguments, clap::Error> {
     let words = std::iter::once("action").chain(line.split_whitespace());
-    Line::try_parse_from(words).map(|line| line.arguments)
+    CommandLine::try_parse_from(words).map(|line| line.arguments)
 }
 
 async fn tried(line: &str, status: u16, data: &Value) -> (anyhow::Result<(String, bool)>, Value) {
     let body = if status == 200 { json!({"ok": true, "data": data}) } else { data.clone() }.to_string();
-    let stub = Stub::new(move |_| answer(status, &body));
-    let client = Client::new(&stub.base, None).unwrap();
+    let stub = StubDaemon::new(move |_| answer(status, &body));
+    let client = DaemonClient::new(&stub.base, None).unwrap();
     let arguments = parsed(line).unwrap();
-    let done = act(&client, &arguments, arguments.json.then_some(Layout::Compact)).await;
-    let seen = stub.seen().remove(0);
+    let done = perform(&client, &arguments, arguments.json.then_some(JsonLayout::Compact)).await;
+    let seen = stub.received().remove(0);
     assert_eq!(seen.line, "POST /v1/browser/actions");
     (done, seen.json())
 }
@@ -67,8 +67,8 @@ fn an_unknown_name_is_bad_usage_and_lists_the_eight() {
 
 #[test]
 fn the_daemon_is_waited_for_longer_than_the_action_takes() {
-    assert!(parsed("tab_open --timeout-ms 60000").unwrap().limit().unwrap() > Duration::from_secs(60));
-    assert_eq!(parsed("tab_open").unwrap().limit(), None, "the daemon's own setting ends it");
+    assert!(parsed("tab_open --timeout-ms 60000").unwrap().reply_timeout().unwrap() > Duration::from_secs(60));
+    assert_eq!(parsed("tab_open").unwrap().reply_timeout(), None, "the daemon's own setting ends it");
 }
 
 #[actix_rt::test]
@@ -164,6 +164,6 @@ async fn what_the_daemon_refuses_is_an_error() {
 
 #[test]
 fn the_names_are_those_of_the_protocol() {
-    let names: Vec<_> = Name::value_variants().iter().map(|name| json!(name)).collect();
+    let names: Vec<_> = ActionName::value_variants().iter().map(|name| json!(name)).collect();
     assert_eq!(names, crate::wire::ActionKind::ALL.map(|kind| json!(kind.name())));
 }

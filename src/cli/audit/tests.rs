@@ -10,14 +10,14 @@ use clap::Parser;
 use std::path::PathBuf;
 
 /// A database that goes with the test.
-struct Database(PathBuf);
+struct TestDatabase(PathBuf);
 
-impl Database {
+impl TestDatabase {
     /// None yet.
     fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("baa-audit-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
-        Database(folder.join("kept.db"))
+        TestDatabase(folder.join("kept.db"))
     }
 
     /// The database's file, or one beside it.
@@ -27,7 +27,7 @@ impl Database {
 
     /// With one batch of one run that ended.
     async fn filled() -> (Self, String) {
-        let database = Database::new();
+        let database = TestDatabase::new();
         let task = database.write(|conn| {
             let new = NewBatch {
                 batch_id: "batch_1".into(),
@@ -71,27 +71,27 @@ impl Database {
     }
 }
 
-impl Drop for Database {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(self.0.parent().expect("it lies in a folder"));
     }
 }
 
 #[derive(Parser)]
-struct Line {
+struct CommandLine {
     #[command(subcommand)]
-    command: Command,
+    command: AuditCommand,
 }
 
-fn asked(trail: &mut AuditTrail, line: &str) -> anyhow::Result<(String, ExitCode)> {
-    let line = Line::try_parse_from(["audit"].into_iter().chain(line.split(' '))).unwrap();
-    answer(trail, line.command)
+fn run_line(trail: &mut AuditTrail, line: &str) -> anyhow::Result<(String, ExitCode)> {
+    let line = CommandLine::try_parse_from(["audit"].into_iter().chain(line.split(' '))).unwrap();
+    execute(trail, line.command)
 }
 
 #[actix_rt::test]
 async fn the_newest_lines_are_listed_in_words() {
-    let (database, task) = Database::filled().await;
-    let (text, _) = asked(&mut database.trail(), "list --limit 2").unwrap();
+    let (database, task) = TestDatabase::filled().await;
+    let (text, _) = run_line(&mut database.trail(), "list --limit 2").unwrap();
     let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
     let lines: Vec<_> = text.lines().collect();
     let ended =
@@ -99,7 +99,7 @@ async fn the_newest_lines_are_listed_in_words() {
     assert_eq!(lines[0], ended);
     let run = format!("     4  2030-01-01T00:00:00.002Z  warn   {task}  exec failed: result sha256:{digest}");
     assert_eq!((lines[1], &lines[2..]), (&*run, &["older ones: --before 4"][..]));
-    let (text, _) = asked(&mut database.trail(), "list --before 4 --json").unwrap();
+    let (text, _) = run_line(&mut database.trail(), "list --before 4 --json").unwrap();
     let page: serde_json::Value = serde_json::from_str(&text).unwrap();
     let told = (&page["count"], &page["logs"][0]["number"], &page["logs"][0]["event"], page.get("next_before"));
     assert_eq!(told, (&3.into(), &3.into(), &"running".into(), None));
@@ -107,28 +107,28 @@ async fn the_newest_lines_are_listed_in_words() {
 
 #[actix_rt::test]
 async fn a_task_a_run_a_batch_and_a_line_lead_to_the_same() {
-    let (database, task) = Database::filled().await;
+    let (database, task) = TestDatabase::filled().await;
     let mut trail = database.trail();
-    let (text, _) = asked(&mut trail, "show batch_1").unwrap();
+    let (text, _) = run_line(&mut trail, "show batch_1").unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], "batch_1  executed  http  claude/c/m\\u{1b}[31m  delivery off");
     assert_eq!(lines[1], format!("{task}  failed  one instruction"));
     assert!(lines[2].starts_with("  0  run_") && lines[2].ends_with("  failed  exec"), "{text}");
     assert_eq!(lines[3], "     1  2030-01-01T00:00:00.000Z  info     -  the task began: batch_1");
     assert_eq!((lines[5], lines.len()), ("     3  2030-01-01T00:00:00.001Z  info     0  exec began", 8));
-    let json = asked(&mut trail, "show batch_1 --json").unwrap().0;
+    let json = run_line(&mut trail, "show batch_1 --json").unwrap().0;
     let run = serde_json::from_str::<serde_json::Value>(&json).unwrap()["runs"][0]["run_id"].clone();
     for name in [&*task, "log_0000000000000003", run.as_str().unwrap()] {
-        assert_eq!(asked(&mut trail, &format!("show {name}")).unwrap().0, text, "{name}");
+        assert_eq!(run_line(&mut trail, &format!("show {name}")).unwrap().0, text, "{name}");
     }
-    let error = asked(&mut trail, "show nobody").unwrap_err().to_string();
+    let error = run_line(&mut trail, "show nobody").unwrap_err().to_string();
     assert_eq!(error, "the trail knows nothing of \"nobody\"");
 }
 
 #[actix_rt::test]
 async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
-    let (database, _) = Database::filled().await;
-    let (text, code) = asked(&mut database.trail(), "verify").unwrap();
+    let (database, _) = TestDatabase::filled().await;
+    let (text, code) = run_line(&mut database.trail(), "verify").unwrap();
     assert!(
         text.starts_with("the audit trail is whole: 5 lines\nthe last that was written is line 5, hash "),
         "{text}"
@@ -137,11 +137,11 @@ async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
     database
         .write(|conn| Ok(crate::store::tests::execute(conn, "UPDATE task_logs SET message = 'nothing' WHERE id = 3")))
         .await;
-    let (text, code) = asked(&mut database.trail(), "verify").unwrap();
+    let (text, code) = run_line(&mut database.trail(), "verify").unwrap();
     assert!(text.starts_with("the audit trail breaks at line 3: its fields have the hash "), "{text}");
     assert!(text.contains("\n2 lines before it hold together\n"), "{text}");
     assert_eq!(code, ExitCode::FAILURE);
-    let (text, code) = asked(&mut database.trail(), "verify --json").unwrap();
+    let (text, code) = run_line(&mut database.trail(), "verify --json").unwrap();
     let verdict: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         (&verdict["lines"], &verdict["break"]["line"], &verdict["head"]["number"]),
@@ -153,37 +153,37 @@ async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
 
 #[actix_rt::test]
 async fn a_trail_of_nothing_is_whole_and_says_so() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let error = AuditTrail::open(&database.0, 1).unwrap_err().to_string();
     assert!(error.contains("cannot be opened") && !database.0.exists(), "{error}");
     database.write(|_| Ok(())).await;
-    assert_eq!(asked(&mut database.trail(), "list").unwrap().0, "nothing has happened yet\n");
-    assert_eq!(asked(&mut database.trail(), "verify").unwrap().0, "the audit trail is whole: 0 lines\n");
+    assert_eq!(run_line(&mut database.trail(), "list").unwrap().0, "nothing has happened yet\n");
+    assert_eq!(run_line(&mut database.trail(), "verify").unwrap().0, "the audit trail is whole: 0 lines\n");
 }
 
 #[actix_rt::test]
 async fn looking_goes_on_while_somebody_writes() {
-    let (database, _) = Database::filled().await;
+    let (database, _) = TestDatabase::filled().await;
     let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
     let mut trail = database.trail();
     let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::DeliveryStatus::Failed, "late", 1);
     store.transact(deliver).await.unwrap();
-    assert!(asked(&mut trail, "verify").unwrap().0.contains("whole: 6 lines"));
+    assert!(run_line(&mut trail, "verify").unwrap().0.contains("whole: 6 lines"));
 }
 
 #[actix_rt::test]
 async fn looking_leaves_what_a_crash_left_as_it_is() {
-    let (database, _) = Database::filled().await;
+    let (database, _) = TestDatabase::filled().await;
     let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
     let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::DeliveryStatus::Failed, "late", 1);
     store.transact(deliver).await.unwrap();
     // What lies on the disk now is what a crash would leave.
-    let left = Database::new();
+    let left = TestDatabase::new();
     for suffix in ["", "-wal"] {
         std::fs::copy(database.file(suffix), left.file(suffix)).unwrap();
     }
     let read = || ["", "-wal"].map(|suffix| std::fs::read(left.file(suffix)).unwrap());
     let before = read();
-    assert!(asked(&mut left.trail(), "verify").unwrap().0.contains("whole: 6 lines"));
+    assert!(run_line(&mut left.trail(), "verify").unwrap().0.contains("whole: 6 lines"));
     assert!(read() == before, "neither the database nor its log changed");
 }

@@ -1,11 +1,11 @@
 //! The client against a server that answers as it is told.
 
 use super::*;
-use crate::cli::stub::{Part, Stub, json as answer, sse_head};
+use crate::cli::stub_daemon::{ResponsePart, StubDaemon, json as answer, sse_head};
 use serde_json::json;
 
-fn client(stub: &Stub) -> Client {
-    Client::new(&stub.base, Some(Secret::new("let-me-in"))).unwrap()
+fn client(stub: &StubDaemon) -> DaemonClient {
+    DaemonClient::new(&stub.base, Some(Secret::new("let-me-in"))).unwrap()
 }
 
 #[test]
@@ -22,18 +22,18 @@ fn only_this_machines_own_addresses_are_taken() {
         ("https://127.0.0.1:4317", None),
         ("nonsense", None),
     ] {
-        assert_eq!(loopback(base).map(|at| at.to_string()).as_deref(), wanted, "{base}");
+        assert_eq!(loopback_address(base).map(|at| at.to_string()).as_deref(), wanted, "{base}");
     }
 }
 
 #[actix_rt::test]
 async fn data_comes_with_the_token_shown_and_as_it_was_written() {
-    let stub = Stub::new(|_| answer(200, r#"{"ok":true,"request_id":"r","data":{"b":1.50,"a":null}}"#));
+    let stub = StubDaemon::new(|_| answer(200, r#"{"ok":true,"request_id":"r","data":{"b":1.50,"a":null}}"#));
     let client = client(&stub);
     let data = client.get("/v1/browser?platform=claude").await.unwrap();
     assert_eq!(data.get(), r#"{"b":1.50,"a":null}"#);
-    client.post("/v1/x", &json!({"q": 1}), Some(SOON)).await.unwrap();
-    let seen = stub.seen();
+    client.post("/v1/x", &json!({"q": 1}), Some(REPLY_TIMEOUT)).await.unwrap();
+    let seen = stub.received();
     assert_eq!(seen[0].line, "GET /v1/browser?platform=claude");
     assert!(seen[0].headers.contains("authorization: Bearer let-me-in\n"), "{}", seen[0].headers);
     assert_eq!((&*seen[1].line, &*seen[1].body), ("POST /v1/x", r#"{"q":1}"#));
@@ -43,7 +43,7 @@ async fn data_comes_with_the_token_shown_and_as_it_was_written() {
 #[actix_rt::test]
 async fn a_refusal_keeps_its_parts_and_reads_well() {
     let body = r#"{"ok":false,"error":"browser_risk_limited","message":"Too\u001b[2J fast.","details":{"error_code":"circuit_open","n":1}}"#;
-    let stub = Stub::new(move |_| answer(429, body));
+    let stub = StubDaemon::new(move |_| answer(429, body));
     let Err(CallError::Refused(refused)) = client(&stub).get("/").await else { panic!("it is refused") };
     assert_eq!(
         (refused.status, &*refused.error, refused.details["n"].as_u64()),
@@ -63,7 +63,7 @@ async fn other_answers_are_errors_and_no_crash() {
         (404, r#"{"error":"not_found"}"#, "not_found: "),
         (302, "", "without a body"),
     ] {
-        let stub = Stub::new(move |_| answer(status, body));
+        let stub = StubDaemon::new(move |_| answer(status, body));
         let error = client(&stub).get("/").await.unwrap_err().to_string();
         assert!(error.contains(wanted), "{status} {body}: {error}");
     }
@@ -72,12 +72,12 @@ async fn other_answers_are_errors_and_no_crash() {
 #[actix_rt::test]
 async fn nobody_there_and_nobody_answering_are_told_apart_from_answers() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = Client::new(&format!("http://{free}"), None).unwrap().get("/").await.unwrap_err().to_string();
+    let error = DaemonClient::new(&format!("http://{free}"), None).unwrap().get("/").await.unwrap_err().to_string();
     assert!(error.contains("does not answer") && error.contains("refused"), "{error}");
-    let stub = Stub::new(|_| vec![Part::Until("never")]);
+    let stub = StubDaemon::new(|_| vec![ResponsePart::Until("never")]);
     let late = client(&stub).post("/", &json!({}), Some(Duration::from_millis(50))).await.unwrap_err().to_string();
     assert!(late.contains("nothing came within 0.05 s"), "{late}");
-    let cut = Stub::new(|_| vec![]);
+    let cut = StubDaemon::new(|_| vec![]);
     assert!(matches!(client(&cut).get("/").await, Err(CallError::Unreachable { .. })));
 }
 
@@ -85,7 +85,8 @@ async fn nobody_there_and_nobody_answering_are_told_apart_from_answers() {
 async fn a_stream_is_read_however_it_is_cut() {
     for size in [1, 2, 3, 7, 1_000] {
         let text = "event: a\ndata: 🦊\n\n: keep-alive\n\nevent: b\r\ndata: 1\r\ndata: 2\r\n\r\n";
-        let stub = Stub::new(move |_| vec![sse_head(), Part::Chunks(text.into(), size), Part::Last]);
+        let stub =
+            StubDaemon::new(move |_| vec![sse_head(), ResponsePart::Chunks(text.into(), size), ResponsePart::Last]);
         let mut events = client(&stub).stream("/s", &json!({})).await.unwrap();
         for (event, data) in [("a", "🦊"), ("b", "1\n2")] {
             let frame = events.next().await.unwrap().unwrap();
@@ -97,10 +98,11 @@ async fn a_stream_is_read_however_it_is_cut() {
 
 #[actix_rt::test]
 async fn a_stream_that_is_refused_gives_the_envelopes_error() {
-    let stub = Stub::new(|_| answer(409, r#"{"ok":false,"error":"browser_request_conflict","message":"Taken."}"#));
+    let stub =
+        StubDaemon::new(|_| answer(409, r#"{"ok":false,"error":"browser_request_conflict","message":"Taken."}"#));
     let error = client(&stub).stream("/s", &json!({})).await.err().unwrap();
     assert_eq!(error.to_string(), "browser_request_conflict: Taken.");
-    let stub = Stub::new(|_| answer(200, r#"{"ok":true,"data":{}}"#));
+    let stub = StubDaemon::new(|_| answer(200, r#"{"ok":true,"data":{}}"#));
     let error = client(&stub).stream("/s", &json!({})).await.err().unwrap().to_string();
     assert!(error.contains("\"application/json\" in place of an event stream"), "{error}");
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// Whether a hop holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Verdict {
+pub(super) enum FindingVerdict {
     /// It does.
     Ok,
     /// Requests may not come through, or not as somebody expects; the daemon works.
@@ -15,12 +15,12 @@ pub(super) enum Verdict {
     Failure,
 }
 
-impl Verdict {
+impl FindingVerdict {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Failure => "failure",
+            FindingVerdict::Ok => "ok",
+            FindingVerdict::Warning => "warning",
+            FindingVerdict::Failure => "failure",
         }
     }
 }
@@ -29,7 +29,7 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) name: String,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: FindingVerdict,
     pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) advice: Option<String>,
@@ -37,18 +37,18 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn ok(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Finding::new(Verdict::Ok, name.into(), message.into())
+        Finding::new(FindingVerdict::Ok, name.into(), message.into())
     }
 
     pub(super) fn warning(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Finding::new(Verdict::Warning, name.into(), message.into())
+        Finding::new(FindingVerdict::Warning, name.into(), message.into())
     }
 
     pub(super) fn failure(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Finding::new(Verdict::Failure, name.into(), message.into())
+        Finding::new(FindingVerdict::Failure, name.into(), message.into())
     }
 
-    fn new(verdict: Verdict, name: String, message: String) -> Self {
+    fn new(verdict: FindingVerdict, name: String, message: String) -> Self {
         Finding { name, verdict, message, advice: None }
     }
 
@@ -59,7 +59,7 @@ impl Finding {
     }
 
     /// Message and advice in one line.
-    pub(super) fn sentence(&self) -> String {
+    pub(super) fn to_line(&self) -> String {
         let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
         text::line(&format!("{}{advice}", self.message)).into_owned()
     }

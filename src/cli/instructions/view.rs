@@ -2,7 +2,7 @@
 //! each line of it stands behind a mark, so that none of it passes for something that the daemon says.
 
 use crate::{
-    cli::{passage, text},
+    cli::{line_wrap, text},
     clock::WallMs,
 };
 use chrono::{DateTime, SecondsFormat};
@@ -13,15 +13,15 @@ use std::fmt::Write;
 /// A page of batches.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct List {
-    batches: Vec<Batch>,
+pub(super) struct BatchList {
+    batches: Vec<BatchView>,
     next_before: Option<i64>,
 }
 
 /// A batch, as far as it is shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Batch {
+pub(super) struct BatchView {
     batch_id: Option<String>,
     status: Option<String>,
     origin: Option<String>,
@@ -33,13 +33,13 @@ pub(super) struct Batch {
     reason: Option<String>,
     delivery: Option<String>,
     pub(super) digest: Option<String>,
-    instructions: Vec<Instruction>,
-    executions: Vec<Execution>,
+    instructions: Vec<InstructionView>,
+    executions: Vec<ExecutionView>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Instruction {
+struct InstructionView {
     block_index: usize,
     instruction_id: Option<String>,
     target: String,
@@ -53,7 +53,7 @@ struct Instruction {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Execution {
+struct ExecutionView {
     block_index: usize,
     ok: bool,
     error: Option<String>,
@@ -61,47 +61,47 @@ struct Execution {
     data: Value,
 }
 
-impl Batch {
+impl BatchView {
     /// Whether everything that ran did what it was for.
-    pub(super) fn is_well(&self) -> bool {
+    pub(super) fn has_succeeded(&self) -> bool {
         let ended = ["executed", "no_instructions", "duplicate_only", "planned", "pending_approval", "queued"];
         self.status.as_deref().is_some_and(|status| ended.contains(&status)) && self.executions.iter().all(|one| one.ok)
     }
 }
 
 /// How a batch stands.
-pub(super) fn status(batch: &Batch) -> &str {
+pub(super) fn status(batch: &BatchView) -> &str {
     batch.status.as_deref().unwrap_or("unknown")
 }
 
 /// Whether it waits for a person's word.
-pub(super) fn is_pending(batch: &Batch) -> bool {
+pub(super) fn is_pending(batch: &BatchView) -> bool {
     batch.status.as_deref() == Some("pending_approval")
 }
 
 /// A page of batches, one a line.
-pub(super) fn list(list: &List, width: Option<usize>) -> String {
-    let mut said = String::new();
+pub(super) fn render_list(list: &BatchList, width: Option<usize>) -> String {
+    let mut out = String::new();
     for batch in &list.batches {
         let word = |word: &Option<String>| text::line(word.as_deref().unwrap_or("-")).into_owned();
-        let (at, id) = (moment(batch.created_at), word(&batch.batch_id));
+        let (at, id) = (format_time(batch.created_at), word(&batch.batch_id));
         let from = format!("{}/{}", word(&batch.platform), word(&batch.conversation_id));
         let status = text::line(status(batch));
         let line = format!("{at}  {id}  {status:<16}  {:<4}  {from}", word(&batch.origin));
-        said.push_str(&passage::wrapped("", &line, width));
+        out.push_str(&line_wrap::wrap_line("", &line, width));
     }
     if let Some(before) = list.next_before {
         // A String takes everything.
-        let _ = writeln!(said, "there are older ones, before {before}");
+        let _ = writeln!(out, "there are older ones, before {before}");
     }
-    if said.is_empty() { "no batches\n".to_owned() } else { said }
+    if out.is_empty() { "no batches\n".to_owned() } else { out }
 }
 
 /// A batch with what it runs and what came of it.
-pub(super) fn batch(batch: &Batch, width: Option<usize>) -> String {
-    let mut said = String::new();
+pub(super) fn render_batch(batch: &BatchView, width: Option<usize>) -> String {
+    let mut out = String::new();
     let mut row = |name: &str, value: &str| {
-        said.push_str(&passage::wrapped(&format!("{name:<14}"), &text::line(value), width));
+        out.push_str(&line_wrap::wrap_line(&format!("{name:<14}"), &text::line(value), width));
     };
     row("batch", batch.batch_id.as_deref().unwrap_or("none is kept"));
     row("status", status(batch));
@@ -119,23 +119,23 @@ pub(super) fn batch(batch: &Batch, width: Option<usize>) -> String {
         }
     }
     if batch.expires_at.is_some() && is_pending(batch) {
-        row("expires", &moment(batch.expires_at));
+        row("expires", &format_time(batch.expires_at));
     }
     for one in &batch.instructions {
         let done = batch.executions.iter().find(|done| done.block_index == one.block_index);
-        instruction(&mut said, one, done, width);
+        render_instruction(&mut out, one, done, width);
     }
-    said
+    out
 }
 
 /// What an approval lets run, counted: "2 instructions, 14 lines".
-pub(super) fn extent(batch: &Batch) -> String {
+pub(super) fn approval_extent(batch: &BatchView) -> String {
     let runs: Vec<_> = batch.instructions.iter().filter(|one| one.duplicate_of.is_none()).collect();
-    let lines: usize = runs.iter().flat_map(|one| rows(&one.plan["input"])).map(|row| row.lines()).sum();
-    format!("{}, {}", counted(runs.len(), "instruction"), counted(lines, "line"))
+    let lines: usize = runs.iter().flat_map(|one| plan_fields(&one.plan["input"])).map(|row| row.lines()).sum();
+    format!("{}, {}", count_of(runs.len(), "instruction"), count_of(lines, "line"))
 }
 
-fn instruction(said: &mut String, one: &Instruction, done: Option<&Execution>, width: Option<usize>) {
+fn render_instruction(out: &mut String, one: &InstructionView, done: Option<&ExecutionView>, width: Option<usize>) {
     let note = match (&one.duplicate_of, one.verdict.as_deref()) {
         (Some(batch), _) => format!("  does not run: it is in {batch}"),
         (None, Some("needs_approval")) => "  needs approval".to_owned(),
@@ -148,58 +148,62 @@ fn instruction(said: &mut String, one: &Instruction, done: Option<&Execution>, w
     };
     let id = one.instruction_id.as_deref().unwrap_or_default();
     let head = format!("@{}::{}  {id}{confined}{note}", one.target, one.tool);
-    said.push('\n');
-    said.push_str(&passage::wrapped(&format!("{}  ", one.block_index), &text::line(&head), width));
+    out.push('\n');
+    out.push_str(&line_wrap::wrap_line(&format!("{}  ", one.block_index), &text::line(&head), width));
     let input = &one.plan["input"];
-    let parts = rows(if input.is_null() { &one.plan } else { input });
+    let parts = plan_fields(if input.is_null() { &one.plan } else { input });
     for row in &parts {
         let lines = match row.lines() {
             1 => String::new(),
             lines => format!(", {lines} lines"),
         };
-        let name = format!("{}{lines}, {}", text::line(&row.name), counted(row.text.len(), "byte"));
-        said.push_str(&passage::wrapped("  ", &name, width));
-        said.push_str(&passage::behind(if row.name == "command" { "$" } else { ":" }, &text::lines(&row.text), width));
+        let name = format!("{}{lines}, {}", text::line(&row.name), count_of(row.text.len(), "byte"));
+        out.push_str(&line_wrap::wrap_line("  ", &name, width));
+        out.push_str(&line_wrap::wrap_with_margin(
+            if row.name == "command" { "$" } else { ":" },
+            &text::lines(&row.text),
+            width,
+        ));
     }
     if parts.iter().any(|row| text::runs_right_to_left(&row.name) || text::runs_right_to_left(&row.text)) {
         let note = "it holds letters that run from right to left, which a terminal may show in another order";
-        said.push_str(&passage::wrapped("  ", &format!("({note})"), width));
+        out.push_str(&line_wrap::wrap_line("  ", &format!("({note})"), width));
     }
     let Some(done) = done else { return };
     let word = if done.ok { "done" } else { "failed" };
     let why = [&done.error, &done.message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ");
     let why = format!("{word}{}{}", if why.is_empty() { "" } else { ": " }, text::line(&why));
-    said.push_str(&passage::wrapped("  ", &why, width));
+    out.push_str(&line_wrap::wrap_line("  ", &why, width));
     let result = &done.data["result"];
     for name in ["stdout", "stderr", "content"] {
         if let Some(output) = result[name].as_str().filter(|output| !output.is_empty()) {
-            said.push_str(&passage::behind("|", &text::lines(output), width));
+            out.push_str(&line_wrap::wrap_with_margin("|", &text::lines(output), width));
         }
     }
     if !result.is_object() && !done.data.is_null() {
-        said.push_str(&passage::behind("|", &text::lines(&pretty(&done.data)), width));
+        out.push_str(&line_wrap::wrap_with_margin("|", &text::lines(&pretty(&done.data)), width));
     }
 }
 
-fn counted(number: usize, what: &str) -> String {
+fn count_of(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A part of what runs.
-struct Row {
+struct PlanField {
     name: String,
     text: String,
 }
 
-impl Row {
+impl PlanField {
     fn lines(&self) -> usize {
         self.text.lines().count().max(1)
     }
 }
 
 /// The parts of a plan that are there, what is within named with its way: `env.PATH`.
-fn rows(plan: &Value) -> Vec<Row> {
-    fn collect(value: &Value, name: &str, rows: &mut Vec<Row>) {
+fn plan_fields(plan: &Value) -> Vec<PlanField> {
+    fn collect(value: &Value, name: &str, rows: &mut Vec<PlanField>) {
         match value {
             Value::Null => {}
             Value::Object(parts) => {
@@ -207,8 +211,8 @@ fn rows(plan: &Value) -> Vec<Row> {
                     collect(value, &if name.is_empty() { part.clone() } else { format!("{name}.{part}") }, rows);
                 }
             }
-            Value::String(text) => rows.push(Row { name: name.to_owned(), text: text.clone() }),
-            other => rows.push(Row { name: name.to_owned(), text: pretty(other) }),
+            Value::String(text) => rows.push(PlanField { name: name.to_owned(), text: text.clone() }),
+            other => rows.push(PlanField { name: name.to_owned(), text: pretty(other) }),
         }
     }
     let mut rows = Vec::new();
@@ -219,11 +223,11 @@ fn rows(plan: &Value) -> Vec<Row> {
 }
 
 fn pretty(value: &Value) -> String {
-    text::json(&value.to_string(), text::Layout::Pretty)
+    text::json(&value.to_string(), text::JsonLayout::Pretty)
 }
 
 /// A time in UTC, so that it reads the same everywhere.
-fn moment(at: Option<WallMs>) -> String {
+fn format_time(at: Option<WallMs>) -> String {
     let time = at.and_then(DateTime::from_timestamp_millis);
     time.map_or_else(|| "-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

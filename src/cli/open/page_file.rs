@@ -4,7 +4,7 @@
 //! Invariant: only its user can read it (0600, newly made, never through a link), and it goes when its code is worth
 //! nothing any more; what a killed command leaves behind is swept by the next one.
 
-use crate::host::owner;
+use crate::host::socket_owner;
 use anyhow::Context as _;
 use std::{
     fs::{self, OpenOptions},
@@ -19,34 +19,34 @@ use std::{
 };
 
 /// Beginning and end of its name. It does not begin with a dot: browsers that are installed as snaps read no such files.
-const NAME: (&str, &str) = ("baa-conductor-open-", ".html");
+const NAME_PARTS: (&str, &str) = ("baa-conductor-open-", ".html");
 /// Hexadecimal digits between them.
 const DIGITS: usize = 16;
 /// How old one is that was left behind; a code is good for a minute unless it is configured otherwise.
-const STALE: Duration = Duration::from_secs(15 * 60);
+const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The time after which it is removed lies between these.
-const KEPT_SECONDS: (u64, u64) = (1, 60 * 60);
+const REMOVE_AFTER_SECONDS: (u64, u64) = (1, 60 * 60);
 /// Waits and removes; neither argument is a secret.
-const REMOVE: &str = "sleep \"$1\"; rm -f -- \"$2\"";
+const REMOVE_SCRIPT: &str = "sleep \"$1\"; rm -f -- \"$2\"";
 
 /// A file that is there.
 #[derive(Debug)]
-pub(super) struct PageFile {
+pub(super) struct LoginPageFile {
     path: PathBuf,
 }
 
-impl PageFile {
+impl LoginPageFile {
     /// Writes one that leads to `url`: into the state folder, or into the home folder itself where snaps are used, which
     /// read no other folder of the user that both sides know.
     pub(super) fn write(url: &str, state_dir: &Path, home: Option<&Path>) -> anyhow::Result<Self> {
-        let is_own = |home: &&Path| fs::metadata(home).is_ok_and(|found| found.uid() == owner::own_user());
+        let is_own = |home: &&Path| fs::metadata(home).is_ok_and(|found| found.uid() == socket_owner::own_user());
         let snaps = home.filter(is_own).filter(|home| home.join("snap").is_dir());
         for folder in [Some(state_dir), home].into_iter().flatten() {
-            sweep(folder);
+            remove_stale_files(folder);
         }
-        let path = snaps.unwrap_or(state_dir).join(name()?);
-        create(&path, &text(url)?).with_context(|| format!("{} cannot be written", path.display()))?;
-        Ok(PageFile { path })
+        let path = snaps.unwrap_or(state_dir).join(random_name()?);
+        create(&path, &html(url)?).with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(LoginPageFile { path })
     }
 
     /// Where it is.
@@ -56,9 +56,9 @@ impl PageFile {
 
     /// Has it removed after this time, by a process of its own that outlives this one.
     pub(super) fn remove_after(&self, time: Duration) -> io::Result<()> {
-        let seconds = time.as_secs().saturating_add(1).clamp(KEPT_SECONDS.0, KEPT_SECONDS.1);
+        let seconds = time.as_secs().saturating_add(1).clamp(REMOVE_AFTER_SECONDS.0, REMOVE_AFTER_SECONDS.1);
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", REMOVE, "sh", &seconds.to_string()]).arg(&self.path).current_dir("/");
+        command.args(["-c", REMOVE_SCRIPT, "sh", &seconds.to_string()]).arg(&self.path).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         command.spawn().map(drop)
     }
@@ -70,20 +70,20 @@ impl PageFile {
     }
 }
 
-fn name() -> anyhow::Result<String> {
+fn random_name() -> anyhow::Result<String> {
     let mut bits = [0; DIGITS / 2];
     getrandom::fill(&mut bits).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
     let digits: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("{}{digits}{}", NAME.0, NAME.1))
+    Ok(format!("{}{digits}{}", NAME_PARTS.0, NAME_PARTS.1))
 }
 
 fn is_name(name: &str) -> bool {
-    let digits = name.strip_prefix(NAME.0).and_then(|rest| rest.strip_suffix(NAME.1));
+    let digits = name.strip_prefix(NAME_PARTS.0).and_then(|rest| rest.strip_suffix(NAME_PARTS.1));
     digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A page that goes on to the address at once, and leaves no trace of itself in the browser's history.
-fn text(url: &str) -> anyhow::Result<String> {
+fn html(url: &str) -> anyhow::Result<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/.#=[]_-".contains(&byte);
     anyhow::ensure!(url.bytes().all(plain), "the daemon's address cannot stand in a page");
     Ok(format!(
@@ -101,14 +101,14 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Removes what was left behind in a folder: files of this user by our names, old enough that nobody opens them any more.
-fn sweep(folder: &Path) {
+fn remove_stale_files(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.filter_map(Result::ok) {
         let ours = entry.file_name().to_str().is_some_and(is_name);
         // Of the entry itself, whatever it would lead to.
         let Some(found) = ours.then(|| entry.metadata().ok()).flatten() else { continue };
-        let is_old = found.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STALE);
-        if found.is_file() && found.uid() == owner::own_user() && is_old {
+        let is_old = found.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STALE_AFTER);
+        if found.is_file() && found.uid() == socket_owner::own_user() && is_old {
             // Another command may have done it already.
             let _ = fs::remove_file(entry.path());
         }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn only_names_of_our_own_are_swept() {
-        assert!(is_name(&name().unwrap()) && name().unwrap() != name().unwrap());
+        assert!(is_name(&random_name().unwrap()) && random_name().unwrap() != random_name().unwrap());
         for other in ["baa-conductor-open-.html", "baa-conductor-open-0123456789abcdeg.html", "index.html", "token"] {
             assert!(!is_name(other), "{other}");
         }
@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn an_address_that_is_more_than_one_is_not_written() {
         let url = "http://[::1]:4317/v1/status/ui#code=0a1b";
-        assert_eq!(text(url).unwrap().matches(url).count(), 3);
+        assert_eq!(html(url).unwrap().matches(url).count(), 3);
         for bad in ["http://x/\"><script>", "http://x/'", "http://x/\\", "http://x/ y", "http://x/&", "http://x/\n"] {
-            assert!(text(bad).is_err(), "{bad}");
+            assert!(html(bad).is_err(), "{bad}");
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::cli::{
-    Cli, Command,
-    stub::{Part, Seen, Stub, json, sse_head},
-    terminal::testing::Paper,
+    Cli, CliCommand,
+    stub_daemon::{ReceivedRequest, ResponsePart, StubDaemon, json, sse_head},
+    terminal::testing::CapturedOutput,
 };
 use clap::Parser;
 use futures_util::stream;
 
-const PLAIN: Style = Style { json: false, terminal: false };
+const PLAIN: ResponseStyle = ResponseStyle { json: false, terminal: false };
 
 #[test]
 fn a_header_is_split_at_its_first_colon() {
@@ -23,58 +23,68 @@ fn an_impossible_request_id_is_bad_usage() {
     assert_eq!(Cli::try_parse_from(line).unwrap_err().exit_code(), 2);
 }
 
-fn order(sse: bool) -> Order {
+fn request(sse: bool) -> BrowserRequestBody {
     let line = ["baa-conductor", "request", "--platform", "claude", "--path", "/x", "--request-id", "r-1"];
     let mode = sse.then_some("--sse");
     let cli = Cli::try_parse_from(line.into_iter().chain(mode)).unwrap();
-    let Some(Command::Request(arguments)) = cli.command else { panic!("a request") };
-    Order::new(arguments, io::empty()).unwrap()
+    let Some(CliCommand::Request(arguments)) = cli.command else { panic!("a request") };
+    BrowserRequestBody::new(arguments, io::empty()).unwrap()
 }
 
 /// What the command did: exit code or error, what it printed, what the daemon was sent.
-struct Run {
+struct RequestRun {
     exit: Result<ExitCode, String>,
-    paper: Paper,
-    stub: Stub,
+    output: CapturedOutput,
+    stub: StubDaemon,
 }
 
-impl Run {
-    /// Performs it; `presses` is made once the stub stands.
+impl RequestRun {
+    /// Performs it; `interrupts` is made once the stub stands.
     async fn new<P: Stream<Item = ()> + Unpin>(
         sse: bool,
         room: usize,
-        answer: impl Fn(&Seen) -> Vec<Part> + Send + Sync + 'static,
-        presses: impl FnOnce(&Stub) -> P,
-    ) -> Run {
-        let stub = Stub::new(answer);
-        let (client, order) = (Client::new(&stub.base, None).unwrap(), order(sse));
-        let paper = Paper::new(room);
-        let printer = Printer::new(paper.clone());
-        let presses = presses(&stub);
-        let waiting = Waiting::on_stderr(true);
+        answer: impl Fn(&ReceivedRequest) -> Vec<ResponsePart> + Send + Sync + 'static,
+        interrupts: impl FnOnce(&StubDaemon) -> P,
+    ) -> RequestRun {
+        let stub = StubDaemon::new(answer);
+        let (client, request) = (DaemonClient::new(&stub.base, None).unwrap(), request(sse));
+        let output = CapturedOutput::new(room);
+        let printer = Printer::new(output.clone());
+        let interrupts = interrupts(&stub);
+        let indicator = WaitIndicator::on_stderr(true);
         let work = async {
             if sse {
-                super::stream(&client, &order, Telling::Events(Teller::new(PLAIN)), printer, &waiting).await
+                super::send_streamed(
+                    &client,
+                    &request,
+                    StreamRenderer::Events(EventRenderer::new(PLAIN)),
+                    printer,
+                    &indicator,
+                )
+                .await
             } else {
-                ask(&client, &order, PLAIN, printer, &waiting).await
+                send_buffered(&client, &request, PLAIN, printer, &indicator).await
             }
         };
-        let exit = conclude(&client, &order, pin!(work), presses).await.map_err(|error| format!("{error:#}"));
-        Run { exit, paper, stub }
+        let exit = wait_for_end(&client, &request, pin!(work), interrupts).await.map_err(|error| format!("{error:#}"));
+        RequestRun { exit, output, stub }
     }
 
-    async fn undisturbed(sse: bool, answer: impl Fn(&Seen) -> Vec<Part> + Send + Sync + 'static) -> Run {
-        Run::new(sse, 1 << 20, answer, |_| stream::pending()).await
+    async fn undisturbed(
+        sse: bool,
+        answer: impl Fn(&ReceivedRequest) -> Vec<ResponsePart> + Send + Sync + 'static,
+    ) -> RequestRun {
+        RequestRun::new(sse, 1 << 20, answer, |_| stream::pending()).await
     }
 
     fn cancels(&self) -> Vec<serde_json::Value> {
-        self.stub.seen().iter().filter(|seen| seen.line == CANCEL).map(Seen::json).collect()
+        self.stub.received().iter().filter(|seen| seen.line == CANCEL).map(ReceivedRequest::json).collect()
     }
 }
 
 const CANCEL: &str = "POST /v1/browser/request/cancel";
 
-fn cancelled() -> Vec<Part> {
+fn cancelled() -> Vec<ResponsePart> {
     json(200, r#"{"ok":true,"data":{"status":"cancel_requested","type":"request_cancel"}}"#)
 }
 
@@ -83,7 +93,7 @@ fn cancel_with(reason: &str) -> Vec<serde_json::Value> {
 }
 
 /// One Ctrl-C as soon as a request line with `text` in it came.
-fn press_after(stub: &Stub, text: &'static str) -> Pin<Box<dyn Stream<Item = ()>>> {
+fn press_after(stub: &StubDaemon, text: &'static str) -> Pin<Box<dyn Stream<Item = ()>>> {
     let (press, pressed) = tokio::sync::oneshot::channel();
     let stub = stub.clone();
     std::thread::spawn(move || {
@@ -101,99 +111,116 @@ const ERROR: &str = "event: stream_error\ndata: {\"error\":\"request_cancelled\"
 const UPSTREAM: &str =
     "event: stream_error\ndata: {\"error\":\"x\",\"http_error\":\"browser_upstream_error\",\"status\":503}\n\n";
 
-fn text(texts: &[&str], size: usize) -> Part {
-    Part::Chunks(texts.concat().into_bytes(), size)
+fn text(texts: &[&str], size: usize) -> ResponsePart {
+    ResponsePart::Chunks(texts.concat().into_bytes(), size)
 }
 
 #[actix_rt::test]
 async fn a_buffered_answer_is_printed() {
-    let run = Run::undisturbed(false, |_| json(200, r#"{"ok":true,"data":{"response":{"hello":"cli"}}}"#)).await;
-    assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::SUCCESS), "{\"hello\":\"cli\"}\n"));
+    let run = RequestRun::undisturbed(false, |_| json(200, r#"{"ok":true,"data":{"response":{"hello":"cli"}}}"#)).await;
+    assert_eq!((run.exit, &*run.output.text()), (Ok(ExitCode::SUCCESS), "{\"hello\":\"cli\"}\n"));
     let wanted =
         serde_json::json!({"platform": "claude", "request_id": "r-1", "response_mode": "buffered", "path": "/x"});
-    assert_eq!((run.stub.seen()[0].json(), &*run.stub.seen()[0].line), (wanted, "POST /v1/browser/request"));
+    assert_eq!((run.stub.received()[0].json(), &*run.stub.received()[0].line), (wanted, "POST /v1/browser/request"));
 }
 
 #[actix_rt::test]
 async fn a_refusal_is_the_daemons_sentence_and_nothing_is_printed() {
     for sse in [false, true] {
         let body = r#"{"ok":false,"error":"browser_bridge_unavailable","message":"No Firefox is connected."}"#;
-        let run = Run::undisturbed(sse, move |_| json(503, body)).await;
+        let run = RequestRun::undisturbed(sse, move |_| json(503, body)).await;
         assert_eq!(run.exit, Ok(ExitCode::FAILURE));
-        assert_eq!(run.paper.text(), "");
+        assert_eq!(run.output.text(), "");
     }
 }
 
 #[actix_rt::test]
 async fn a_stream_is_printed_as_text_however_it_is_cut() {
     for size in [1, 5, 13, 4_096] {
-        let run = Run::undisturbed(true, move |_| vec![sse_head(), text(&[OPEN, WORDS, END], size), Part::Last]).await;
-        assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::SUCCESS), "eins ü zwei\n"), "in pieces of {size}");
+        let run = RequestRun::undisturbed(true, move |_| {
+            vec![sse_head(), text(&[OPEN, WORDS, END], size), ResponsePart::Last]
+        })
+        .await;
+        assert_eq!((run.exit, &*run.output.text()), (Ok(ExitCode::SUCCESS), "eins ü zwei\n"), "in pieces of {size}");
     }
 }
 
 #[actix_rt::test]
 async fn a_stream_error_fails_and_keeps_what_came() {
-    let run = Run::undisturbed(true, |_| vec![sse_head(), text(&[OPEN, WORDS, UPSTREAM], 64), Part::Last]).await;
-    assert_eq!((run.exit, &*run.paper.text()), (Ok(ExitCode::from(5)), "eins ü zwei\n"));
+    let run =
+        RequestRun::undisturbed(true, |_| vec![sse_head(), text(&[OPEN, WORDS, UPSTREAM], 64), ResponsePart::Last])
+            .await;
+    assert_eq!((run.exit, &*run.output.text()), (Ok(ExitCode::from(5)), "eins ü zwei\n"));
 }
 
 #[actix_rt::test]
 async fn a_stream_without_its_last_event_is_an_error() {
-    for last in [Some(Part::Last), None] {
+    for last in [Some(ResponsePart::Last), None] {
         let parts: Vec<_> = [sse_head(), text(&[OPEN, WORDS], 64)].into_iter().chain(last.clone()).collect();
-        let run = Run::undisturbed(true, move |_| parts.clone()).await;
+        let run = RequestRun::undisturbed(true, move |_| parts.clone()).await;
         let error = run.exit.unwrap_err();
         let wanted = if last.is_some() { "without its last event" } else { "does not answer" };
         assert!(error.contains(wanted) || error.contains("without its last event"), "{error}");
-        assert_eq!(run.paper.text(), "eins ü zwei\n");
+        assert_eq!(run.output.text(), "eins ü zwei\n");
     }
 }
 
 #[actix_rt::test]
 async fn ctrl_c_cancels_and_waits_for_the_end_of_the_stream() {
-    let answer = |seen: &Seen| match &*seen.line {
+    let answer = |seen: &ReceivedRequest| match &*seen.line {
         CANCEL => cancelled(),
-        _ => vec![sse_head(), text(&[OPEN, WORDS], 9), Part::Until("/cancel"), text(&[ERROR], 9), Part::Last],
+        _ => vec![
+            sse_head(),
+            text(&[OPEN, WORDS], 9),
+            ResponsePart::Until("/cancel"),
+            text(&[ERROR], 9),
+            ResponsePart::Last,
+        ],
     };
-    let run = Run::new(true, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
-    assert_eq!(run.exit, Ok(Meaning::Cancelled.exit_code()));
+    let run = RequestRun::new(true, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
+    assert_eq!(run.exit, Ok(FailureKind::Cancelled.exit_code()));
     assert_eq!(run.cancels(), cancel_with("ctrl-c"));
-    assert_eq!(run.paper.text(), "eins ü zwei\n", "what came meanwhile is printed");
+    assert_eq!(run.output.text(), "eins ü zwei\n", "what came meanwhile is printed");
 }
 
 #[actix_rt::test]
 async fn ctrl_c_cancels_a_buffered_request_too() {
-    let answer = |seen: &Seen| match &*seen.line {
+    let answer = |seen: &ReceivedRequest| match &*seen.line {
         CANCEL => cancelled(),
         _ => {
             let body = r#"{"ok":false,"error":"browser_request_cancelled","message":"Cancelled."}"#;
-            [vec![Part::Until("/cancel")], json(499, body)].concat()
+            [vec![ResponsePart::Until("/cancel")], json(499, body)].concat()
         }
     };
-    let run = Run::new(false, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
-    assert_eq!((run.exit.clone(), run.cancels()), (Ok(Meaning::Cancelled.exit_code()), cancel_with("ctrl-c")));
+    let run = RequestRun::new(false, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
+    assert_eq!((run.exit.clone(), run.cancels()), (Ok(FailureKind::Cancelled.exit_code()), cancel_with("ctrl-c")));
 }
 
 #[actix_rt::test]
 async fn a_second_ctrl_c_ends_at_once() {
-    let answer = |seen: &Seen| match &*seen.line {
-        CANCEL => vec![Part::Until("never")],
-        _ => vec![sse_head(), Part::Until("never")],
+    let answer = |seen: &ReceivedRequest| match &*seen.line {
+        CANCEL => vec![ResponsePart::Until("never")],
+        _ => vec![sse_head(), ResponsePart::Until("never")],
     };
     let began = tokio::time::Instant::now();
-    let twice = |stub: &Stub| press_after(stub, "/request").take(1).chain(press_after(stub, "/cancel"));
-    let run = Run::new(true, 1 << 20, answer, twice).await;
-    assert_eq!(run.exit, Ok(Meaning::Cancelled.exit_code()));
-    assert!(began.elapsed() < SETTLE / 2, "{:?}", began.elapsed());
+    let twice = |stub: &StubDaemon| press_after(stub, "/request").take(1).chain(press_after(stub, "/cancel"));
+    let run = RequestRun::new(true, 1 << 20, answer, twice).await;
+    assert_eq!(run.exit, Ok(FailureKind::Cancelled.exit_code()));
+    assert!(began.elapsed() < CANCEL_TIMEOUT / 2, "{:?}", began.elapsed());
 }
 
 #[actix_rt::test]
 async fn a_closed_stdout_cancels_quietly() {
-    let answer = |seen: &Seen| match &*seen.line {
+    let answer = |seen: &ReceivedRequest| match &*seen.line {
         CANCEL => cancelled(),
-        _ => vec![sse_head(), text(&[OPEN, WORDS, WORDS], 11), Part::Until("/cancel"), text(&[ERROR], 9), Part::Last],
+        _ => vec![
+            sse_head(),
+            text(&[OPEN, WORDS, WORDS], 11),
+            ResponsePart::Until("/cancel"),
+            text(&[ERROR], 9),
+            ResponsePart::Last,
+        ],
     };
-    let run = Run::new(true, 7, answer, |_| stream::pending::<()>()).await;
+    let run = RequestRun::new(true, 7, answer, |_| stream::pending::<()>()).await;
     assert_eq!((run.exit.clone(), run.cancels()), (Ok(ExitCode::SUCCESS), cancel_with("stdout-closed")));
 }

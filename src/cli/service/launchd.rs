@@ -1,6 +1,6 @@
 //! The launchd agent: its text, the commands around it, and what `launchctl print` says. Pure.
 
-use super::{MARK, Service, Status};
+use super::{FILE_MARK, ServiceDefinition, ServiceStatus};
 use std::{
     ffi::OsString,
     fmt::Write,
@@ -20,15 +20,15 @@ pub(super) fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
 }
 
 /// The agent. launchd keeps no log of what a program says, so the daemon keeps its own.
-pub(super) fn text(service: &Service) -> String {
-    let line = service.line.iter().fold(String::new(), |mut line, part| {
+pub(super) fn text(service: &ServiceDefinition) -> String {
+    let line = service.command_line.iter().fold(String::new(), |mut line, part| {
         writeln!(line, "    <string>{}</string>", escaped(part)).expect("a String takes everything");
         line
     });
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-         <!-- {MARK}; `baa-conductor service uninstall` removes it. -->\n\
+         <!-- {FILE_MARK}; `baa-conductor service uninstall` removes it. -->\n\
          <plist version=\"1.0\">\n\
          <dict>\n\
          \x20 <key>Label</key>\n\
@@ -55,7 +55,7 @@ pub(super) fn text(service: &Service) -> String {
          \x20 <integer>{}</integer>\n\
          </dict>\n\
          </plist>\n",
-        service.stop_within.as_secs(),
+        service.stop_timeout.as_secs(),
     )
 }
 
@@ -64,33 +64,33 @@ fn escaped(part: &str) -> String {
 }
 
 /// What starts a written agent, now and at login.
-pub(super) fn start(user: u32, path: &str) -> Vec<Vec<String>> {
-    vec![words(&["launchctl", "bootstrap", &format!("gui/{user}"), path])]
+pub(super) fn start_commands(user: u32, path: &str) -> Vec<Vec<String>> {
+    vec![to_command(&["launchctl", "bootstrap", &format!("gui/{user}"), path])]
 }
 
 /// What ends it.
-pub(super) fn end(user: u32) -> Vec<Vec<String>> {
-    vec![words(&["launchctl", "bootout", &format!("gui/{user}/{LABEL}")])]
+pub(super) fn stop_commands(user: u32) -> Vec<Vec<String>> {
+    vec![to_command(&["launchctl", "bootout", &format!("gui/{user}/{LABEL}")])]
 }
 
 /// What asks how it is; fails when launchd does not know it.
-pub(super) fn show(user: u32) -> Vec<String> {
-    words(&["launchctl", "print", &format!("gui/{user}/{LABEL}")])
+pub(super) fn show_command(user: u32) -> Vec<String> {
+    to_command(&["launchctl", "print", &format!("gui/{user}/{LABEL}")])
 }
 
-fn words(words: &[&str]) -> Vec<String> {
+fn to_command(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// What [`show`] answered; nothing when launchd does not know it.
-pub(super) fn status(path: &Path, installed: bool, shown: Option<&str>) -> Status {
+/// What [`show_command`] answered; nothing when launchd does not know it.
+pub(super) fn status(path: &Path, installed: bool, shown: Option<&str>) -> ServiceStatus {
     let value = |name: &str| {
         // One level deep: what lies further in are other things' states.
         let of = |line: &str| Some(line.strip_prefix('\t')?.strip_prefix(name)?.strip_prefix(" = ")?.to_owned());
         shown.unwrap_or_default().lines().find_map(of)
     };
     let state = value("state").unwrap_or_else(|| "not loaded".to_owned());
-    Status {
+    ServiceStatus {
         path: path.to_owned(),
         installed,
         enabled: installed && shown.is_some(),
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_agent_runs_at_login_comes_back_and_keeps_a_log() {
         let line = ["/opt/a&b", "serve", "--log", "<x>"].map(str::to_owned);
-        let agent = text(&Service { line: line.to_vec(), stop_within: Duration::from_secs(20) });
+        let agent = text(&ServiceDefinition { command_line: line.to_vec(), stop_timeout: Duration::from_secs(20) });
         let flat: String = agent.lines().map(str::trim).collect();
         for wanted in [
             "<key>Label</key><string>baa-conductor</string>",
@@ -120,7 +120,7 @@ mod tests {
         ] {
             assert!(flat.contains(wanted), "{wanted}: {agent}");
         }
-        assert!(agent.contains(MARK));
+        assert!(agent.contains(FILE_MARK));
     }
 
     #[test]
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn the_commands_name_the_users_own_domain() {
-        assert_eq!(start(501, "/a.plist"), [["launchctl", "bootstrap", "gui/501", "/a.plist"]]);
-        assert_eq!(end(501), [["launchctl", "bootout", "gui/501/baa-conductor"]]);
-        assert_eq!(show(501), ["launchctl", "print", "gui/501/baa-conductor"]);
+        assert_eq!(start_commands(501, "/a.plist"), [["launchctl", "bootstrap", "gui/501", "/a.plist"]]);
+        assert_eq!(stop_commands(501), [["launchctl", "bootout", "gui/501/baa-conductor"]]);
+        assert_eq!(show_command(501), ["launchctl", "print", "gui/501/baa-conductor"]);
     }
 
     #[test]

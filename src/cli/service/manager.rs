@@ -1,6 +1,6 @@
 //! The service manager of this system: writes its file and runs its commands. Everything else about it is pure.
 
-use super::{MARK, Service, Status, launchd, systemd};
+use super::{FILE_MARK, ServiceDefinition, ServiceStatus, launchd, systemd};
 use crate::cli::terminal;
 use anyhow::{Context as _, bail};
 use rustix::process::geteuid;
@@ -12,57 +12,57 @@ use std::{
 
 /// Which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ManagerKind {
     Systemd,
     Launchd,
 }
 
 /// The service manager, and where the service's file lies.
 #[derive(Debug)]
-pub(super) struct Manager {
-    kind: Kind,
+pub(super) struct ServiceManager {
+    kind: ManagerKind,
     path: PathBuf,
 }
 
-impl Manager {
+impl ServiceManager {
     /// The one of this system.
     pub(super) fn of_system() -> anyhow::Result<Self> {
-        let kind = if cfg!(target_os = "macos") { Kind::Launchd } else { Kind::Systemd };
+        let kind = if cfg!(target_os = "macos") { ManagerKind::Launchd } else { ManagerKind::Systemd };
         let variable = |name: &str| env::var_os(name);
-        let path = if kind == Kind::Launchd { launchd::path(variable) } else { systemd::path(variable) };
-        Ok(Manager { kind, path: path.context("there is no place for a service: set HOME")? })
+        let path = if kind == ManagerKind::Launchd { launchd::path(variable) } else { systemd::path(variable) };
+        Ok(ServiceManager { kind, path: path.context("there is no place for a service: set HOME")? })
     }
 
     /// The service's file.
-    pub(super) fn file_text(&self, service: &Service) -> String {
+    pub(super) fn file_text(&self, service: &ServiceDefinition) -> String {
         match self.kind {
-            Kind::Systemd => systemd::text(service),
-            Kind::Launchd => launchd::text(service),
+            ManagerKind::Systemd => systemd::text(service),
+            ManagerKind::Launchd => launchd::text(service),
         }
     }
 
     /// Writes the file and has it run; answers where it lies.
     pub(super) fn install(&self, text: &str) -> anyhow::Result<&Path> {
-        self.refuse_strangers_file()?;
-        if self.kind == Kind::Systemd {
+        self.refuse_foreign_file()?;
+        if self.kind == ManagerKind::Systemd {
             // Before anything is written: without a manager there would be a file that nobody reads.
-            run(&owned(systemd::FORGET)[0])?;
+            run_command(&to_commands(systemd::RELOAD_COMMANDS)[0])?;
         }
         let written =
             (self.path.parent().map_or(Ok(()), fs::create_dir_all)).and_then(|()| fs::write(&self.path, text));
         written.with_context(|| format!("{} cannot be written", self.path.display()))?;
         let commands = match self.kind {
-            Kind::Systemd => owned(systemd::START),
-            Kind::Launchd => {
+            ManagerKind::Systemd => to_commands(systemd::START_COMMANDS),
+            ManagerKind::Launchd => {
                 // One of an earlier form is not replaced but ended; that there was none is fine.
-                for command in launchd::end(geteuid().as_raw()) {
-                    run(&command).map(drop).unwrap_or_default();
+                for command in launchd::stop_commands(geteuid().as_raw()) {
+                    run_command(&command).map(drop).unwrap_or_default();
                 }
-                launchd::start(geteuid().as_raw(), &self.path.to_string_lossy())
+                launchd::start_commands(geteuid().as_raw(), &self.path.to_string_lossy())
             }
         };
         for command in commands {
-            run(&command)?;
+            run_command(&command)?;
         }
         Ok(&self.path)
     }
@@ -72,37 +72,39 @@ impl Manager {
         if !self.path.exists() {
             bail!("there is no {}: nothing to uninstall", self.path.display());
         }
-        self.refuse_strangers_file()?;
+        self.refuse_foreign_file()?;
         let (end, forget) = match self.kind {
-            Kind::Systemd => (owned(systemd::END), owned(systemd::FORGET)),
-            Kind::Launchd => (launchd::end(geteuid().as_raw()), Vec::new()),
+            ManagerKind::Systemd => (to_commands(systemd::STOP_COMMANDS), to_commands(systemd::RELOAD_COMMANDS)),
+            ManagerKind::Launchd => (launchd::stop_commands(geteuid().as_raw()), Vec::new()),
         };
         for command in end {
-            if let Err(error) = run(&command) {
+            if let Err(error) = run_command(&command) {
                 // An agent that is not loaded cannot be ended; its file goes all the same.
-                terminal::complain(&format!("baa-conductor: {error:#}"));
+                terminal::print_error(&format!("baa-conductor: {error:#}"));
             }
         }
         fs::remove_file(&self.path).with_context(|| format!("{} cannot be removed", self.path.display()))?;
         for command in forget {
-            run(&command)?;
+            run_command(&command)?;
         }
         Ok(&self.path)
     }
 
     /// How it is.
-    pub(super) fn status(&self) -> anyhow::Result<Status> {
+    pub(super) fn status(&self) -> anyhow::Result<ServiceStatus> {
         let installed = self.path.exists();
         match self.kind {
-            Kind::Systemd if !installed => {
-                Ok(Status { path: self.path.clone(), state: "not installed".to_owned(), ..Status::default() })
+            ManagerKind::Systemd if !installed => Ok(ServiceStatus {
+                path: self.path.clone(),
+                state: "not installed".to_owned(),
+                ..ServiceStatus::default()
+            }),
+            ManagerKind::Systemd => {
+                let show: Vec<_> = systemd::SHOW_COMMAND.iter().map(|word| (*word).to_owned()).collect();
+                Ok(systemd::status(&self.path, installed, &run_command(&show)?))
             }
-            Kind::Systemd => {
-                let show: Vec<_> = systemd::SHOW.iter().map(|word| (*word).to_owned()).collect();
-                Ok(systemd::status(&self.path, installed, &run(&show)?))
-            }
-            Kind::Launchd => {
-                let shown = run(&launchd::show(geteuid().as_raw())).ok();
+            ManagerKind::Launchd => {
+                let shown = run_command(&launchd::show_command(geteuid().as_raw())).ok();
                 Ok(launchd::status(&self.path, installed, shown.as_deref()))
             }
         }
@@ -111,17 +113,17 @@ impl Manager {
     /// What is good to know after it was installed.
     pub(super) fn hint(&self) -> &'static str {
         match self.kind {
-            Kind::Systemd => {
+            ManagerKind::Systemd => {
                 "its log: journalctl --user -u baa-conductor; to keep it running without a login: loginctl enable-linger"
             }
-            Kind::Launchd => "its log is in the folder logs of the state folder",
+            ManagerKind::Launchd => "its log is in the folder logs of the state folder",
         }
     }
 
     /// Never touches a file that somebody else wrote.
-    fn refuse_strangers_file(&self) -> anyhow::Result<()> {
+    fn refuse_foreign_file(&self) -> anyhow::Result<()> {
         match fs::read_to_string(&self.path) {
-            Ok(text) if text.contains(MARK) => Ok(()),
+            Ok(text) if text.contains(FILE_MARK) => Ok(()),
             Ok(_) => bail!("{} was not written by this program; move it away first", self.path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", self.path.display())),
@@ -129,12 +131,12 @@ impl Manager {
     }
 }
 
-fn owned(commands: &[&[&str]]) -> Vec<Vec<String>> {
+fn to_commands(commands: &[&[&str]]) -> Vec<Vec<String>> {
     commands.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
 }
 
 /// Runs a command of the service manager; answers what it printed.
-fn run(words: &[String]) -> anyhow::Result<String> {
+fn run_command(words: &[String]) -> anyhow::Result<String> {
     let done = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output();
     let done = match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
@@ -166,18 +168,18 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_and_one_that_says_no_are_told_apart() {
         let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
-        let missing = run(&words("no-such-systemctl --user")).unwrap_err().to_string();
+        let missing = run_command(&words("no-such-systemctl --user")).unwrap_err().to_string();
         assert!(missing.starts_with("no-such-systemctl is not there"), "{missing}");
-        let refused = run(&words("false now")).unwrap_err().to_string();
+        let refused = run_command(&words("false now")).unwrap_err().to_string();
         assert!(refused.starts_with("`false now` did not work"), "{refused}");
-        assert_eq!(run(&words("echo fine")).unwrap(), "fine\n");
+        assert_eq!(run_command(&words("echo fine")).unwrap(), "fine\n");
     }
 
     #[test]
     fn somebody_elses_file_is_left_alone() {
         let path = env::temp_dir().join(format!("baa-service-{}", RequestId::generate()));
         fs::write(&path, "[Service]\nExecStart=/mine\n").unwrap();
-        let manager = Manager { kind: Kind::Systemd, path: path.clone() };
+        let manager = ServiceManager { kind: ManagerKind::Systemd, path: path.clone() };
         for refused in [manager.install("x").map(drop), manager.uninstall().map(drop)] {
             assert!(refused.unwrap_err().to_string().contains("was not written by this program"));
         }

@@ -1,6 +1,6 @@
 //! The systemd user unit: its text, the commands around it, and what `systemctl show` says. Pure.
 
-use super::{MARK, Service, Status};
+use super::{FILE_MARK, ServiceDefinition, ServiceStatus};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -22,10 +22,10 @@ pub(super) fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBu
 }
 
 /// The unit. A configuration that is wrong does not get better by another start, so exit code 2 is final.
-pub(super) fn text(service: &Service) -> String {
-    let line: Vec<_> = service.line.iter().map(|part| quoted(part)).collect();
+pub(super) fn text(service: &ServiceDefinition) -> String {
+    let line: Vec<_> = service.command_line.iter().map(|part| quoted(part)).collect();
     format!(
-        "# {MARK}; `baa-conductor service uninstall` removes it.\n\
+        "# {FILE_MARK}; `baa-conductor service uninstall` removes it.\n\
          [Unit]\n\
          Description=baa-conductor, between the web apps open in Firefox and the programs on this machine\n\
          \n\
@@ -41,7 +41,7 @@ pub(super) fn text(service: &Service) -> String {
          [Install]\n\
          WantedBy=default.target\n",
         line.join(" "),
-        service.stop_within.as_secs(),
+        service.stop_timeout.as_secs(),
     )
 }
 
@@ -52,30 +52,30 @@ fn quoted(part: &str) -> String {
 }
 
 /// What starts a written unit, now and at login; also one that runs already, in its new form.
-pub(super) const START: &[&[&str]] = &[
+pub(super) const START_COMMANDS: &[&[&str]] = &[
     &["systemctl", "--user", "daemon-reload"],
     &["systemctl", "--user", "enable", UNIT],
     &["systemctl", "--user", "restart", UNIT],
 ];
 
 /// What ends it, before its file goes.
-pub(super) const END: &[&[&str]] = &[&["systemctl", "--user", "disable", "--now", UNIT]];
+pub(super) const STOP_COMMANDS: &[&[&str]] = &[&["systemctl", "--user", "disable", "--now", UNIT]];
 
 /// What makes its going known.
-pub(super) const FORGET: &[&[&str]] = &[&["systemctl", "--user", "daemon-reload"]];
+pub(super) const RELOAD_COMMANDS: &[&[&str]] = &[&["systemctl", "--user", "daemon-reload"]];
 
 /// What asks how it is.
-pub(super) const SHOW: &[&str] =
+pub(super) const SHOW_COMMAND: &[&str] =
     &["systemctl", "--user", "show", UNIT, "--property=UnitFileState,ActiveState,SubState,MainPID"];
 
-/// What [`SHOW`] answered.
-pub(super) fn status(path: &Path, installed: bool, shown: &str) -> Status {
+/// What [`SHOW_COMMAND`] answered.
+pub(super) fn status(path: &Path, installed: bool, shown: &str) -> ServiceStatus {
     let value = |name: &str| {
         let of = |line: &str| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
         shown.lines().find_map(of).unwrap_or_default()
     };
     let (active, sub) = (value("ActiveState"), value("SubState"));
-    Status {
+    ServiceStatus {
         path: path.to_owned(),
         installed,
         enabled: value("UnitFileState") == "enabled",
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_unit_waits_for_readiness_and_comes_back_but_not_with_a_bad_configuration() {
         let line = ["/opt/baa conductor", "serve", "--log", "a%b$c\"d\\e"].map(str::to_owned);
-        let unit = text(&Service { line: line.to_vec(), stop_within: Duration::from_secs(20) });
+        let unit = text(&ServiceDefinition { command_line: line.to_vec(), stop_timeout: Duration::from_secs(20) });
         for wanted in [
             "Type=notify",
             r#"ExecStart="/opt/baa conductor" "serve" "--log" "a%%b$$c\"d\\e""#,
@@ -105,7 +105,7 @@ mod tests {
         ] {
             assert!(unit.lines().any(|line| line == wanted), "{wanted}: {unit}");
         }
-        assert!(unit.starts_with(&format!("# {MARK}")), "{unit}");
+        assert!(unit.starts_with(&format!("# {FILE_MARK}")), "{unit}");
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn what_systemctl_shows_is_read() {
         let shown = "MainPID=4321\nActiveState=active\nSubState=running\nUnitFileState=enabled\n";
-        let wanted = Status {
+        let wanted = ServiceStatus {
             path: "/u".into(),
             installed: true,
             enabled: true,

@@ -7,43 +7,43 @@ mod logins;
 mod policy;
 
 use crate::{
-    cli::table::{Look, id, state, table, words},
+    cli::table::{OutputStyle, id_column, render_table, state_column, text_column},
     clock::WallMs,
 };
-use logins::{Record, Summary};
-use policy::Policy;
+use logins::{LoginRecord, LoginSummary};
+use policy::PolicyStatus;
 use serde::Deserialize;
 
 /// The bridge, the policy and the login states, as far as they are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Browser {
-    bridge: Bridge,
-    policy: Policy,
+pub(super) struct BrowserStatus {
+    bridge: BridgeStatus,
+    policy: PolicyStatus,
     /// Nothing when the daemon does not tell them.
-    records: Option<Vec<Record>>,
-    summary: Option<Summary>,
+    records: Option<Vec<LoginRecord>>,
+    summary: Option<LoginSummary>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Bridge {
+struct BridgeStatus {
     active_client_id: Option<String>,
-    clients: Vec<Client>,
+    clients: Vec<ConnectedClient>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Client {
+struct ConnectedClient {
     client_id: Option<String>,
-    credentials: Vec<Credential>,
+    credentials: Vec<ClientCredential>,
     in_flight: Option<u64>,
     last_message_at: Option<WallMs>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Credential {
+struct ClientCredential {
     platform: Option<String>,
     account: Option<String>,
     freshness: Option<String>,
@@ -52,13 +52,13 @@ struct Credential {
 /// A part of the journal.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Journal {
-    requests: Vec<Request>,
+pub(super) struct RequestList {
+    requests: Vec<RequestEntry>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Request {
+struct RequestEntry {
     request_id: Option<String>,
     platform: Option<String>,
     client_id: Option<String>,
@@ -67,43 +67,43 @@ struct Request {
     error_code: Option<String>,
     requested_at: Option<WallMs>,
     finished_at: Option<WallMs>,
-    waiting: Option<Waiting>,
+    waiting: Option<QueuedWait>,
 }
 
 /// What a queued request waits for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Waiting {
+struct QueuedWait {
     rule: Option<String>,
     until: Option<WallMs>,
     position: Option<u64>,
 }
 
-impl Request {
+impl RequestEntry {
     /// How it ended; else where it stands and what it waits for there.
     fn state(&self, now: WallMs) -> String {
-        let mut state = known(self.outcome.as_ref().map_or(&self.phase, |_| &self.outcome));
+        let mut state = or_dash(self.outcome.as_ref().map_or(&self.phase, |_| &self.outcome));
         if let Some(waiting) = &self.waiting {
-            state.push_str(&format!(": {}", known(&waiting.rule)));
+            state.push_str(&format!(": {}", or_dash(&waiting.rule)));
             state.extend(waiting.position.map(|place| format!(", place {place}")));
-            state.extend(waiting.until.map(|until| format!(", {} left", span_left(until - now))));
+            state.extend(waiting.until.map(|until| format!(", {} left", format_remaining(until - now))));
         }
         state
     }
 }
 
 /// All of them, with an empty line between them.
-pub(super) fn all(browser: &Browser, journal: &Journal, now: WallMs, look: Look) -> String {
+pub(super) fn render_all(browser: &BrowserStatus, journal: &RequestList, now: WallMs, style: OutputStyle) -> String {
     let tables = [
-        clients(browser, now, look),
-        logins::shown(browser, now, look),
-        policy::shown(&browser.policy, now, look),
-        requests(journal, now, look),
+        clients_table(browser, now, style),
+        logins::logins_table(browser, now, style),
+        policy::policy_tables(&browser.policy, now, style),
+        requests_table(journal, now, style),
     ];
     tables.join("\n")
 }
 
-fn clients(browser: &Browser, now: WallMs, look: Look) -> String {
+fn clients_table(browser: &BrowserStatus, now: WallMs, style: OutputStyle) -> String {
     let rows: Vec<_> = browser
         .bridge
         .clients
@@ -116,25 +116,31 @@ fn clients(browser: &Browser, now: WallMs, look: Look) -> String {
                 .map(|login| {
                     let freshness = browser.freshness(client, login);
                     let account = login.account.as_deref().map(|account| format!("({account})")).unwrap_or_default();
-                    format!("{}{account} {freshness}", known(&login.platform))
+                    format!("{}{account} {freshness}", or_dash(&login.platform))
                 })
                 .collect();
             [
-                known(&client.client_id),
+                or_dash(&client.client_id),
                 if active { "*".to_owned() } else { String::new() },
                 if platforms.is_empty() { "-".to_owned() } else { platforms.join(", ") },
-                number(client.in_flight),
-                client.last_message_at.map_or_else(|| "-".to_owned(), |at| format!("{} ago", span(now - at))),
+                number_or_dash(client.in_flight),
+                client.last_message_at.map_or_else(|| "-".to_owned(), |at| format!("{} ago", format_span(now - at))),
             ]
         })
         .collect();
-    let head = [id("CLIENT"), words("ACTIVE"), words("PLATFORMS"), words("IN FLIGHT"), words("LAST MESSAGE")];
-    table(look, "no Firefox is connected", head, rows)
+    let head = [
+        id_column("CLIENT"),
+        text_column("ACTIVE"),
+        text_column("PLATFORMS"),
+        text_column("IN FLIGHT"),
+        text_column("LAST MESSAGE"),
+    ];
+    render_table(style, "no Firefox is connected", head, rows)
 }
 
-impl Browser {
+impl BrowserStatus {
     /// The daemon's judgement, which also looks at the clock; else the extension's own.
-    fn freshness<'a>(&'a self, client: &Client, login: &'a Credential) -> &'a str {
+    fn freshness<'a>(&'a self, client: &ConnectedClient, login: &'a ClientCredential) -> &'a str {
         let judged = self.records.iter().flatten().find(|record| {
             (&record.client_id, &record.platform, &record.account)
                 == (&client.client_id, &login.platform, &login.account)
@@ -143,38 +149,45 @@ impl Browser {
     }
 }
 
-fn requests(journal: &Journal, now: WallMs, look: Look) -> String {
+fn requests_table(journal: &RequestList, now: WallMs, style: OutputStyle) -> String {
     let rows: Vec<_> = journal
         .requests
         .iter()
         .map(|request| {
-            let took = request.requested_at.zip(request.finished_at).map(|(began, ended)| span(ended - began));
+            let took = request.requested_at.zip(request.finished_at).map(|(began, ended)| format_span(ended - began));
             [
-                known(&request.request_id),
-                known(&request.platform),
-                known(&request.client_id),
+                or_dash(&request.request_id),
+                or_dash(&request.platform),
+                or_dash(&request.client_id),
                 request.state(now),
-                known(&request.error_code),
-                request.requested_at.map_or_else(|| "-".to_owned(), |at| span(now - at)),
+                or_dash(&request.error_code),
+                request.requested_at.map_or_else(|| "-".to_owned(), |at| format_span(now - at)),
                 took.unwrap_or_else(|| "-".to_owned()),
             ]
         })
         .collect();
-    let head =
-        [id("REQUEST"), id("PLATFORM"), words("CLIENT"), state("STATE"), words("CODE"), words("AGE"), words("TOOK")];
-    table(look, "no requests yet", head, rows)
+    let head = [
+        id_column("REQUEST"),
+        id_column("PLATFORM"),
+        text_column("CLIENT"),
+        state_column("STATE"),
+        text_column("CODE"),
+        text_column("AGE"),
+        text_column("TOOK"),
+    ];
+    render_table(style, "no requests yet", head, rows)
 }
 
-fn known(part: &Option<String>) -> String {
+fn or_dash(part: &Option<String>) -> String {
     part.clone().unwrap_or_else(|| "-".to_owned())
 }
 
-fn number(part: Option<u64>) -> String {
+fn number_or_dash(part: Option<u64>) -> String {
     part.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
 /// A span for people: exact when short, with one unit below the largest when long.
-fn span(ms: WallMs) -> String {
+fn format_span(ms: WallMs) -> String {
     // Clocks that were set meanwhile give no negative spans.
     let ms = ms.max(0);
     let (s, min, h) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
@@ -189,7 +202,7 @@ fn span(ms: WallMs) -> String {
 }
 
 /// What is left of a span, for people: rounded up, in one unit.
-fn span_left(ms: WallMs) -> String {
+fn format_remaining(ms: WallMs) -> String {
     let s = ms.max(0).saturating_add(999) / 1_000;
     match s {
         0..120 => format!("{s} s"),

@@ -1,29 +1,29 @@
 //! Where the token is said to be, and what a daemon makes of a new one.
 
 use super::*;
-use crate::cli::stub::{Stub, json};
+use crate::cli::stub_daemon::{StubDaemon, json};
 
-fn folder(exists: bool) -> Place {
-    Place::StateFolder { path: "/s/token".into(), exists }
+fn folder(exists: bool) -> TokenLocation {
+    TokenLocation::StateFolder { path: "/s/token".into(), exists }
 }
 
 #[test]
 fn every_place_is_said_with_its_origin() {
-    let configured = Place::Configuration { origin: "environment variable BAA_SHARED_TOKEN".into() };
-    let file = Place::TokenFile { path: "/t".into(), origin: "/c/conductor.toml".into() };
+    let configured = TokenLocation::Configuration { origin: "environment variable BAA_SHARED_TOKEN".into() };
+    let file = TokenLocation::TokenFile { path: "/t".into(), origin: "/c/conductor.toml".into() };
     for (place, said) in [
         (configured, "the token is auth.token, from environment variable BAA_SHARED_TOKEN"),
         (file, "the token is in /t (auth.token_file, from /c/conductor.toml)"),
         (folder(true), "the token is in /s/token"),
         (folder(false), "there is no token yet; the daemon makes one in /s/token at its first start"),
     ] {
-        assert_eq!(place.said(), said);
+        assert_eq!(place.describe(), said);
     }
 }
 
 #[test]
 fn json_names_the_source_and_what_became_of_it() {
-    let shown = Shown { place: folder(true), rotated: true, daemon: Some(Reception::NotRunning) };
+    let shown = TokenReport { place: folder(true), rotated: true, daemon: Some(RotationResult::NotRunning) };
     let wanted = serde_json::json!({"source": "state_folder", "path": "/s/token", "exists": true, "rotated": true,
         "daemon": "not_running"});
     assert_eq!(serde_json::to_value(shown).unwrap(), wanted);
@@ -33,13 +33,13 @@ fn json_names_the_source_and_what_became_of_it() {
 async fn a_daemon_that_goes_by_another_token_is_told_from_one_that_took_it() {
     let answer = |code: &str| format!(r#"{{"ok":false,"error":"{code}","message":"No."}}"#);
     for (status, body, wanted) in [
-        (200, r#"{"ok":true,"data":{"messages":[],"count":0}}"#.to_owned(), Reception::Taken),
-        (503, answer("store_unavailable"), Reception::Taken),
-        (401, answer("unauthorized"), Reception::Refused),
-        (429, answer("auth_throttled"), Reception::Refused),
+        (200, r#"{"ok":true,"data":{"messages":[],"count":0}}"#.to_owned(), RotationResult::Taken),
+        (503, answer("store_unavailable"), RotationResult::Taken),
+        (401, answer("unauthorized"), RotationResult::Refused),
+        (429, answer("auth_throttled"), RotationResult::Refused),
     ] {
-        let stub = Stub::new(move |_| json(status, &body));
-        let client = Client::new(&stub.base, None).unwrap();
-        assert_eq!(taken(&client).await.unwrap(), wanted, "{status}");
+        let stub = StubDaemon::new(move |_| json(status, &body));
+        let client = DaemonClient::new(&stub.base, None).unwrap();
+        assert_eq!(show_new_token(&client).await.unwrap(), wanted, "{status}");
     }
 }

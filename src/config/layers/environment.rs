@@ -1,7 +1,7 @@
 //! Environment variables as a layer: `BAA_` and a key with `__` between its parts, and three older names.
 
-use super::{Merge, Origin};
-use crate::config::path::{Shape, shape};
+use super::{LayerMerge, ValueOrigin};
+use crate::config::path::{KeyShape, shape};
 use toml::{Table, Value};
 use url::{Host, Url};
 
@@ -11,18 +11,18 @@ const REMOTE: &str = "the address was inherited from the environment: unset the 
                       serve other machines, set server.allow_remote = true and name this one in server.allowed_hosts";
 
 /// Lays on every variable that is meant for us.
-pub(super) fn lay(merge: &mut Merge, environment: &[(String, String)]) {
+pub(super) fn apply(merge: &mut LayerMerge, environment: &[(String, String)]) {
     let named = |wanted: &str| environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
     // The older names first: a variable that spells the key out is the more deliberate one.
     for (name, key) in [("BAA_SHARED_TOKEN", ["auth", "token"]), ("BAA_CODEXD_LOCAL_API_BASE", ["codex", "base_url"])] {
         if let Some((name, value)) = named(name) {
-            merge.lay(&origin(name), &key.map(String::from), Value::from(value.as_str()));
+            merge.set_value(&origin(name), &key.map(String::from), Value::from(value.as_str()));
         }
     }
     if let Some((name, value)) = named(LOCAL_API) {
         match listen(value) {
-            Ok(listen) => merge.lay(&origin(name), &["server".into(), "listen".into()], Value::from(listen)),
-            Err(reason) => merge.fault(&origin(name), "server.listen".to_owned(), reason),
+            Ok(listen) => merge.set_value(&origin(name), &["server".into(), "listen".into()], Value::from(listen)),
+            Err(reason) => merge.add_error(&origin(name), "server.listen".to_owned(), reason),
         }
     }
     let mut ours: Vec<_> =
@@ -31,27 +31,27 @@ pub(super) fn lay(merge: &mut Merge, environment: &[(String, String)]) {
     for (name, text) in ours {
         let key: Vec<String> = name["BAA_".len()..].split("__").map(str::to_ascii_lowercase).collect();
         match shape(&merge.defaults, &key) {
-            Ok(Shape::Leaf(default)) => match value(text, default) {
-                Ok(value) => merge.lay(&origin(name), &key, value),
-                Err(reason) => merge.fault(&origin(name), crate::config::path::dotted(&key), reason),
+            Ok(KeyShape::Leaf(default)) => match value(text, default) {
+                Ok(value) => merge.set_value(&origin(name), &key, value),
+                Err(reason) => merge.add_error(&origin(name), crate::config::path::dotted(&key), reason),
             },
-            Ok(Shape::Table) => merge.fault(&origin(name), None, "names a section, not a setting"),
+            Ok(KeyShape::Table) => merge.add_error(&origin(name), None, "names a section, not a setting"),
             // Says what is not known, and what it may have meant.
-            Err(_) => merge.lay(&origin(name), &key, Value::from(text.as_str())),
+            Err(_) => merge.set_value(&origin(name), &key, Value::from(text.as_str())),
         }
     }
 }
 
 /// What to add to a fault at `key` of that origin.
-pub(super) fn hint(origin: &Origin, key: &str) -> String {
+pub(super) fn hint(origin: &ValueOrigin, key: &str) -> String {
     match origin {
-        Origin::Variable(name) if &**name == LOCAL_API && key == "server.listen" => format!(" ({REMOTE})"),
+        ValueOrigin::Variable(name) if &**name == LOCAL_API && key == "server.listen" => format!(" ({REMOTE})"),
         _ => String::new(),
     }
 }
 
-fn origin(name: &str) -> Origin {
-    Origin::Variable(name.into())
+fn origin(name: &str) -> ValueOrigin {
+    ValueOrigin::Variable(name.into())
 }
 
 /// Reads a variable's text as a value of the default's type.

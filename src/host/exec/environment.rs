@@ -3,32 +3,33 @@
 use std::{collections::BTreeMap, env, path::PathBuf};
 
 /// Those that every command gets.
-const USUAL: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "TERM", "USER", "TMPDIR"];
+const DEFAULT_VARIABLES: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "TERM", "USER", "TMPDIR"];
 /// What begins the names of the daemon's own.
-const OWN: &str = "BAA_";
+const OWN_PREFIX: &str = "BAA_";
 /// Where programs lie when nobody says it.
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The variables of the daemon that commands get.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::host) struct Environment(BTreeMap<String, String>);
+pub(in crate::host) struct CommandEnvironment(BTreeMap<String, String>);
 
-impl Environment {
+impl CommandEnvironment {
     /// Those of this process that pass. `allowed`: names besides the usual ones.
-    pub(in crate::host) fn of_process(allowed: &[String]) -> Self {
-        Self::of(
+    pub(in crate::host) fn from_process(allowed: &[String]) -> Self {
+        Self::from_variables(
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
             allowed,
         )
     }
 
-    fn of(variables: impl Iterator<Item = (String, String)>, allowed: &[String]) -> Self {
-        let passes = |name: &str| {
-            !name.starts_with(OWN) && (USUAL.contains(&name) || allowed.iter().any(|allowed| allowed == name))
+    fn from_variables(variables: impl Iterator<Item = (String, String)>, allowed: &[String]) -> Self {
+        let is_passed = |name: &str| {
+            !name.starts_with(OWN_PREFIX)
+                && (DEFAULT_VARIABLES.contains(&name) || allowed.iter().any(|allowed| allowed == name))
         };
-        let mut passed: BTreeMap<_, _> = variables.filter(|(name, _)| passes(name)).collect();
-        passed.entry("PATH".to_owned()).or_insert_with(|| USUAL_PATH.to_owned());
-        Environment(passed)
+        let mut passed: BTreeMap<_, _> = variables.filter(|(name, _)| is_passed(name)).collect();
+        passed.entry("PATH".to_owned()).or_insert_with(|| DEFAULT_PATH.to_owned());
+        CommandEnvironment(passed)
     }
 
     /// With these over them.
@@ -45,7 +46,7 @@ impl Environment {
 
     /// Where programs lie.
     pub(in crate::host) fn path(&self) -> &str {
-        self.0.get("PATH").map_or(USUAL_PATH, String::as_str)
+        self.0.get("PATH").map_or(DEFAULT_PATH, String::as_str)
     }
 }
 
@@ -59,7 +60,7 @@ mod tests {
             [("PATH", "/p"), ("HOME", "/h"), ("SECRET", "s"), ("OK", "1"), ("BAA_SHARED_TOKEN", "t"), ("baa", "x")];
         let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let allowed = ["OK", "BAA_SHARED_TOKEN"].map(str::to_owned);
-        let environment = Environment::of(given, &allowed);
+        let environment = CommandEnvironment::from_variables(given, &allowed);
         let more = BTreeMap::from([("HOME".to_owned(), "/other".to_owned()), ("NEW".to_owned(), "n".to_owned())]);
         let all = environment.with(&more);
         let shown: Vec<_> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn there_is_always_a_path_and_a_home() {
-        let none = Environment::of(std::iter::empty(), &[]);
-        assert_eq!((none.path(), none.home()), (USUAL_PATH, PathBuf::from("/")));
+        let none = CommandEnvironment::from_variables(std::iter::empty(), &[]);
+        assert_eq!((none.path(), none.home()), (DEFAULT_PATH, PathBuf::from("/")));
     }
 }

@@ -10,22 +10,22 @@
 //! line to the daemon then ends, which means stop.
 
 mod environment;
-mod family;
 mod limits;
 mod orphans;
 mod plan;
+mod process_tree;
 mod runner;
 mod supervisor;
 mod sweeps;
 
-pub(super) use environment::Environment;
-pub(super) use limits::Limits;
-pub(super) use orphans::Orphans;
-pub(super) use plan::{Fault, framed, read as read_frame};
-pub(super) use runner::{Runner, Stops, Work};
+pub(super) use environment::CommandEnvironment;
+pub(super) use limits::CommandLimits;
+pub(super) use orphans::OrphanReaper;
+pub(super) use plan::{StartError, encode_frame, read_frame};
+pub(super) use runner::{CommandJob, CommandRunner, StopSignals};
 pub use supervisor::supervise;
 
-use super::{outcome::Refusal, settings::HostOps};
+use super::{outcome::OperationRefusal, settings::HostOpsSettings};
 use crate::clock::WallMs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,13 +42,13 @@ pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
 /// From SIGTERM to SIGKILL.
 pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
 /// How long a supervisor may take for everything but its command.
-pub(super) const OVERHEAD: Duration = Duration::from_secs(10);
+pub(super) const SUPERVISOR_OVERHEAD: Duration = Duration::from_secs(10);
 
 /// A command to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exec {
+pub struct ExecInput {
     /// What is run.
-    pub command: Command,
+    pub command: ExecCommand,
     /// In which folder; absent = the first root, else the home folder.
     pub cwd: Option<String>,
     /// With which variables besides the usual ones.
@@ -64,17 +64,17 @@ pub struct Exec {
 /// How a command is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Command {
+pub enum ExecCommand {
     /// For `/bin/sh -c`; may have several lines.
     Shell(String),
     /// A program and its arguments, run directly.
     Argv(Vec<String>),
 }
 
-impl Exec {
+impl ExecInput {
     /// This command with everything else as usual.
-    pub fn plain(command: Command) -> Self {
-        Exec {
+    pub fn plain(command: ExecCommand) -> Self {
+        ExecInput {
             command,
             cwd: None,
             env: BTreeMap::new(),
@@ -85,20 +85,20 @@ impl Exec {
     }
 
     /// What is repeated of it to whoever asks what was done.
-    pub fn shown(&self) -> Value {
-        serde_json::to_value(Input::from(self)).unwrap_or_default()
+    pub fn echo(&self) -> Value {
+        serde_json::to_value(EchoedExec::from(self)).unwrap_or_default()
     }
 
     /// What is kept of it: of its variables the names alone, since their values may be secret.
-    pub fn kept(&self) -> Value {
-        let mut kept = self.shown();
-        names_alone(&mut kept);
-        kept
+    pub fn redacted(&self) -> Value {
+        let mut echo = self.echo();
+        redact_variables(&mut echo);
+        echo
     }
 }
 
 /// Leaves of the variables in the input of a command their names alone, each with `null` for its value.
-pub fn names_alone(input: &mut Value) {
+pub fn redact_variables(input: &mut Value) {
     if let Some(Value::Object(variables)) = input.get_mut("env") {
         variables.values_mut().for_each(|value| *value = Value::Null);
     }
@@ -106,8 +106,8 @@ pub fn names_alone(input: &mut Value) {
 
 /// What is repeated of a command that was asked for.
 #[derive(Debug, Serialize)]
-struct Input<'a> {
-    command: &'a Command,
+struct EchoedExec<'a> {
+    command: &'a ExecCommand,
     cwd: Option<&'a str>,
     env: &'a BTreeMap<String, String>,
     stdin_bytes: Option<usize>,
@@ -115,9 +115,9 @@ struct Input<'a> {
     max_output_bytes: u64,
 }
 
-impl<'a> From<&'a Exec> for Input<'a> {
-    fn from(exec: &'a Exec) -> Self {
-        Input {
+impl<'a> From<&'a ExecInput> for EchoedExec<'a> {
+    fn from(exec: &'a ExecInput) -> Self {
+        EchoedExec {
             command: &exec.command,
             cwd: exec.cwd.as_deref(),
             env: &exec.env,
@@ -169,6 +169,10 @@ impl ExecResult {
 }
 
 /// The daemon as root runs commands only when it is told to.
-pub(super) fn check_user(settings: &HostOps) -> Result<(), Refusal> {
-    if rustix::process::geteuid().is_root() && !settings.allow_root { Err(Refusal::RootRefused) } else { Ok(()) }
+pub(super) fn check_user(settings: &HostOpsSettings) -> Result<(), OperationRefusal> {
+    if rustix::process::geteuid().is_root() && !settings.allow_root {
+        Err(OperationRefusal::RootRefused)
+    } else {
+        Ok(())
+    }
 }

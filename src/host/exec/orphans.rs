@@ -3,7 +3,7 @@
 //! Invariants: every child of the daemon is a supervisor that stands in the list, one that is being started, or an orphan.
 //! The list is locked for a look at it and no longer: not while a process is started, ended or waited for.
 
-use super::family;
+use super::process_tree;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 use std::{
     collections::HashSet,
@@ -18,20 +18,20 @@ use tokio::{
 };
 
 /// How long is tried to end what does not end.
-const END_WITHIN: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// From one try to the next.
-const ROUND: Duration = Duration::from_millis(10);
+const END_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The supervisors that run.
 #[derive(Debug, Default)]
-pub(in crate::host) struct Orphans {
-    list: Mutex<List>,
+pub(in crate::host) struct OrphanReaper {
+    list: Mutex<SupervisorList>,
     /// Orphans that did not end in time. Held by whichever thread ends orphans, and by no other one.
     left: Mutex<HashSet<Pid>>,
 }
 
 #[derive(Debug, Default)]
-struct List {
+struct SupervisorList {
     supervisors: HashSet<Pid>,
     /// Supervisors that are being started and have no number yet.
     starting: usize,
@@ -39,12 +39,12 @@ struct List {
     changes: u64,
 }
 
-impl Orphans {
+impl OrphanReaper {
     /// Starts a supervisor.
-    pub(super) fn start(&self, command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
-        self.changed().starting += 1;
+    pub(super) fn spawn(&self, command: &mut Command) -> io::Result<(Child, Option<Pid>)> {
+        self.list_for_change().starting += 1;
         let started = command.spawn();
-        let mut list = self.changed();
+        let mut list = self.list_for_change();
         list.starting -= 1;
         let child = started?;
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
@@ -53,24 +53,24 @@ impl Orphans {
     }
 
     /// A supervisor has ended as it should.
-    pub(super) fn ended(&self, supervisor: Option<Pid>) {
+    pub(super) fn forget(&self, supervisor: Option<Pid>) {
         if let Some(pid) = supervisor {
-            self.changed().supervisors.remove(&pid);
+            self.list_for_change().supervisors.remove(&pid);
         }
     }
 
     /// Ends every orphan with all that it started. Blocks until they are gone, or cannot be ended in time; what was left
     /// once is not waited for again.
-    pub(super) fn end(&self) {
+    pub(super) fn end_all(&self) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let give_up = Instant::now() + END_WITHIN;
+        let give_up = Instant::now() + END_TIMEOUT;
         loop {
             let found = self.orphans();
             for orphan in found.iter().flatten() {
-                end(*orphan);
+                kill_orphan(*orphan);
             }
             // What has ended is no child any more.
-            let rest = found.map(|found| found.into_iter().filter(|pid| !is_over(*pid)).collect::<HashSet<_>>());
+            let rest = found.map(|found| found.into_iter().filter(|pid| !has_ended(*pid)).collect::<HashSet<_>>());
             if let Some(rest) = &rest {
                 left.retain(|pid| rest.contains(pid));
                 if rest.is_subset(&left) {
@@ -83,25 +83,25 @@ impl Orphans {
                 left.extend(rest);
                 return;
             }
-            thread::sleep(ROUND);
+            thread::sleep(END_RETRY_INTERVAL);
         }
     }
 
     /// The children that are orphans; nothing when the list changed meanwhile, so that one could be taken for the other.
     fn orphans(&self) -> Option<Vec<Pid>> {
         let before = self.list().changes;
-        let mut found = family::children_of(getpid());
+        let mut found = process_tree::children_of(getpid());
         let list = self.list();
         let is_certain = list.starting == 0 && list.changes == before;
         found.retain(|pid| !list.supervisors.contains(pid));
         is_certain.then_some(found)
     }
 
-    fn list(&self) -> MutexGuard<'_, List> {
+    fn list(&self) -> MutexGuard<'_, SupervisorList> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changed(&self) -> MutexGuard<'_, List> {
+    fn list_for_change(&self) -> MutexGuard<'_, SupervisorList> {
         let mut list = self.list();
         list.changes += 1;
         list
@@ -109,13 +109,13 @@ impl Orphans {
 }
 
 /// Kills an orphan with all that it started. It keeps its number until it is waited for.
-fn end(orphan: Pid) {
-    family::kill(orphan, |_| false);
+fn kill_orphan(orphan: Pid) {
+    process_tree::kill_descendants(orphan, |_| false);
     let _ = kill_process(orphan, Signal::KILL);
 }
 
 /// Whether an orphan has ended; it is waited for then.
-fn is_over(orphan: Pid) -> bool {
+fn has_ended(orphan: Pid) -> bool {
     !matches!(waitpid(Some(orphan), WaitOptions::NOHANG), Ok(None))
 }
 
@@ -125,19 +125,19 @@ mod tests {
 
     #[test]
     fn a_supervisor_is_no_orphan_and_while_one_starts_nothing_is() {
-        let orphans = Orphans::default();
+        let orphans = OrphanReaper::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
-        let (mut child, pid) = orphans.start(Command::new("sleep").arg("1000")).unwrap();
+        let (mut child, pid) = orphans.spawn(Command::new("sleep").arg("1000")).unwrap();
         assert!(!orphans.orphans().unwrap().contains(&pid.unwrap()));
-        orphans.changed().starting += 1;
+        orphans.list_for_change().starting += 1;
         assert_eq!(orphans.orphans(), None);
-        orphans.changed().starting -= 1;
-        assert!(orphans.start(&mut Command::new("/no/such/program")).is_err());
+        orphans.list_for_change().starting -= 1;
+        assert!(orphans.spawn(&mut Command::new("/no/such/program")).is_err());
         assert!(orphans.orphans().is_some());
         child.start_kill().unwrap();
         runtime.block_on(child.wait()).unwrap();
-        orphans.ended(pid);
+        orphans.forget(pid);
         assert!(orphans.list().supervisors.is_empty());
     }
 }

@@ -2,12 +2,12 @@
 //! comes behind the order, and the end of the line too, means: stop the command.
 
 use super::{
-    Command,
-    limits::{Limit, Limits},
+    ExecCommand,
+    limits::{CommandLimits, LimitKind},
 };
 use crate::{
     clock::WallMs,
-    host::sandbox::{Cage, Swept},
+    host::sandbox::{Confinement, SweepResult},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -23,9 +23,9 @@ pub(super) const REPORT_BYTES_MAX: u64 = 64 << 10;
 
 /// What a supervisor is for.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Order {
+pub(super) enum SupervisorOrder {
     /// To run a command.
-    Run(Box<Plan>),
+    Run(Box<CommandPlan>),
     /// To remove what commands left behind.
     Sweep {
         /// Where that lies.
@@ -35,40 +35,40 @@ pub(super) enum Order {
 
 /// How a command is run.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Plan {
-    pub(super) command: Command,
+pub(super) struct CommandPlan {
+    pub(super) command: ExecCommand,
     /// Absolute.
     pub(super) cwd: PathBuf,
     pub(super) env: BTreeMap<String, String>,
     pub(super) stdin: Option<String>,
     pub(super) timeout_ms: u64,
     pub(super) max_output_bytes: u64,
-    pub(super) limits: Limits,
+    pub(super) limits: CommandLimits,
     /// The folder that is the command's own, to be removed with it.
-    pub(super) own_folder: Option<PathBuf>,
-    pub(super) cage: Cage,
+    pub(super) command_folder: Option<PathBuf>,
+    pub(super) confinement: Confinement,
 }
 
 /// What became of a command.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Report {
+pub(super) enum SupervisorReport {
     /// It ran.
-    Ran(Ran),
+    Ran(CommandReport),
     /// It could not be started.
-    NotStarted(Fault),
+    NotStarted(StartError),
     /// What was left behind is gone, as far as it could be removed.
-    Swept(Swept),
+    Swept(SweepResult),
 }
 
 /// A command that ran.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Ran {
+pub(super) struct CommandReport {
     pub(super) exit_code: Option<i32>,
     pub(super) signal: Option<i32>,
     pub(super) timed_out: bool,
     pub(super) cancelled: bool,
     /// The limit that it ran into, where that is known.
-    pub(super) exceeded: Option<Limit>,
+    pub(super) exceeded: Option<LimitKind>,
     pub(super) stdout_bytes: u64,
     pub(super) stderr_bytes: u64,
     pub(super) started_at: WallMs,
@@ -82,7 +82,7 @@ pub(super) struct Ran {
 
 /// Why a command could not be started.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::host) enum Fault {
+pub(in crate::host) enum StartError {
     /// Its folder is not there.
     Cwd(String),
     /// The system does not allow it.
@@ -93,28 +93,28 @@ pub(in crate::host) enum Fault {
     Sandbox(String),
 }
 
-impl Fault {
+impl StartError {
     /// Why a program was not started.
-    pub(in crate::host) fn of_start(words: &[String], error: &io::Error) -> Self {
+    pub(in crate::host) fn from_spawn_error(words: &[String], error: &io::Error) -> Self {
         let program = words.first().map_or("", String::as_str);
         match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                Fault::Denied(format!("the system does not let {program} be run: {error}"))
+                StartError::Denied(format!("the system does not let {program} be run: {error}"))
             }
-            _ => Fault::Spawn(format!("{program} cannot be started: {error}")),
+            _ => StartError::Spawn(format!("{program} cannot be started: {error}")),
         }
     }
 }
 
 /// A message as it is sent: its length, then its JSON.
-pub(in crate::host) fn framed(message: &impl Serialize) -> Option<Vec<u8>> {
+pub(in crate::host) fn encode_frame(message: &impl Serialize) -> Option<Vec<u8>> {
     let text = serde_json::to_vec(message).ok()?;
     let length = u32::try_from(text.len()).ok().filter(|length| *length <= PLAN_BYTES_MAX)?;
     Some([&length.to_le_bytes()[..], &text].concat())
 }
 
 /// Reads one, and not a byte more.
-pub(in crate::host) fn read<T: DeserializeOwned>(mut from: impl Read) -> Option<T> {
+pub(in crate::host) fn read_frame<T: DeserializeOwned>(mut from: impl Read) -> Option<T> {
     let mut length = [0; 4];
     from.read_exact(&mut length).ok()?;
     let length = u32::from_le_bytes(length);

@@ -1,15 +1,15 @@
 //! The daemon's side of a command: starts its supervisor, hands it the plan, takes what comes back.
 
 use super::{
-    Exec, ExecResult, KILL_AFTER, OVERHEAD, Orphans,
-    limits::{Limit, Limits},
-    plan::{self, Fault, Order, Plan, REPORT_BYTES_MAX, Report},
+    ExecInput, ExecResult, KILL_AFTER, OrphanReaper, SUPERVISOR_OVERHEAD,
+    limits::{CommandLimits, LimitKind},
+    plan::{self, CommandPlan, REPORT_BYTES_MAX, StartError, SupervisorOrder, SupervisorReport},
     supervisor::signal_name,
-    sweeps::Sweeps,
+    sweeps::SweepScheduler,
 };
 use crate::host::{
-    outcome::{Problem, ProblemCode, Refusal, Stopped},
-    sandbox::Cage,
+    outcome::{OperationError, OperationErrorCode, OperationFailure, OperationRefusal},
+    sandbox::Confinement,
 };
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::{
@@ -35,30 +35,30 @@ use tokio_util::sync::CancellationToken;
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// From one look at a supervisor to the next, whether it still runs.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A command, ready to run.
 #[derive(Debug)]
-pub(in crate::host) struct Work {
+pub(in crate::host) struct CommandJob {
     /// What was asked for.
-    pub(in crate::host) exec: Exec,
+    pub(in crate::host) exec: ExecInput,
     /// Absolute.
     pub(in crate::host) cwd: PathBuf,
     /// All of them.
     pub(in crate::host) env: BTreeMap<String, String>,
     /// What confines it.
-    pub(in crate::host) cage: Cage,
+    pub(in crate::host) confinement: Confinement,
     /// What it may use.
-    pub(in crate::host) limits: Limits,
+    pub(in crate::host) limits: CommandLimits,
     /// The folder that is its own, to be removed with it.
-    pub(in crate::host) own_folder: Option<PathBuf>,
+    pub(in crate::host) command_folder: Option<PathBuf>,
 }
 
 /// Whoever may stop a command.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::host) struct Stops<'a>(pub(in crate::host) [&'a CancellationToken; 2]);
+pub(in crate::host) struct StopSignals<'a>(pub(in crate::host) [&'a CancellationToken; 2]);
 
-impl Stops<'_> {
+impl StopSignals<'_> {
     async fn cancelled(&self) {
         tokio::select! {
             () = self.0[0].cancelled() => {}
@@ -69,39 +69,43 @@ impl Stops<'_> {
 
 /// Runs commands.
 #[derive(Debug)]
-pub(in crate::host) struct Runner {
-    starter: Arc<Starter>,
-    sweeps: Arc<Sweeps>,
+pub(in crate::host) struct CommandRunner {
+    starter: Arc<SupervisorStarter>,
+    sweeps: Arc<SweepScheduler>,
 }
 
 /// Starts supervisors.
 #[derive(Debug)]
-pub(super) struct Starter {
+pub(super) struct SupervisorStarter {
     program: PathBuf,
-    orphans: Orphans,
+    orphans: OrphanReaper,
 }
 
-impl Runner {
+impl CommandRunner {
     /// One whose supervisors are this very program.
     pub(in crate::host) fn new() -> Self {
         #[cfg(target_os = "linux")]
         let program = PathBuf::from(OWN_PROGRAM);
         #[cfg(not(target_os = "linux"))]
         let program = std::env::current_exe().unwrap_or_default();
-        let starter = Arc::new(Starter::of(program));
-        Runner { sweeps: Arc::new(Sweeps::new(Arc::clone(&starter))), starter }
+        let starter = Arc::new(SupervisorStarter::new(program));
+        CommandRunner { sweeps: Arc::new(SweepScheduler::new(Arc::clone(&starter))), starter }
     }
 
     /// Has what commands left in a folder removed, by and by and by another process.
     pub(in crate::host) fn sweep(&self, within: PathBuf) {
-        self.sweeps.begin(within);
+        self.sweeps.request(within);
     }
 
     /// Runs a command until all of it has ended. When one of `stop` is cancelled it is ended early.
-    pub(in crate::host) async fn run(&self, work: Work, stop: &Stops<'_>) -> Result<ExecResult, Stopped> {
+    pub(in crate::host) async fn run(
+        &self,
+        work: CommandJob,
+        stop: &StopSignals<'_>,
+    ) -> Result<ExecResult, OperationFailure> {
         let timeout = Duration::from_millis(work.exec.timeout_ms);
         let cap = work.exec.max_output_bytes;
-        let frame = plan::framed(&Order::Run(Box::new(Plan {
+        let frame = plan::encode_frame(&SupervisorOrder::Run(Box::new(CommandPlan {
             command: work.exec.command,
             cwd: work.cwd,
             env: work.env,
@@ -109,69 +113,71 @@ impl Runner {
             timeout_ms: work.exec.timeout_ms,
             max_output_bytes: cap,
             limits: work.limits,
-            own_folder: work.own_folder,
-            cage: work.cage,
+            command_folder: work.command_folder,
+            confinement: work.confinement,
         })))
-        .ok_or_else(|| Problem::new(ProblemCode::SpawnFailed, "the command is too large to be passed on"))?;
-        let mut running = self.starter.start().map_err(|error| {
-            Problem::new(ProblemCode::SpawnFailed, format!("its supervisor cannot be started: {error}"))
+        .ok_or_else(|| {
+            OperationError::new(OperationErrorCode::SpawnFailed, "the command is too large to be passed on")
         })?;
-        let told = async {
+        let mut running = self.starter.start().map_err(|error| {
+            OperationError::new(OperationErrorCode::SpawnFailed, format!("its supervisor cannot be started: {error}"))
+        })?;
+        let output = async {
             tokio::join!(
-                capped(running.stdout, cap),
-                capped(running.stderr, cap),
-                capped(Some(running.from), REPORT_BYTES_MAX)
+                read_capped(running.stdout, cap),
+                read_capped(running.stderr, cap),
+                read_capped(Some(running.from), REPORT_BYTES_MAX)
             )
         };
-        let answer = tokio::select! {
-            told = told => Some(told),
-            () = direct(running.to, &frame, stop) => None,
-            () = too_long(timeout, stop) => None,
-            () = stopped(running.pid) => None,
+        let output = tokio::select! {
+            output = output => Some(output),
+            () = send_plan(running.to, &frame, stop) => None,
+            () = supervisor_timeout(timeout, stop) => None,
+            () = supervisor_stopped(running.pid) => None,
         };
-        if answer.is_none() {
+        if output.is_none() {
             // It does not do its work any more: stopped, or stuck in the system.
             let _ = running.child.start_kill();
         }
         let exit = running.child.wait().await;
-        self.starter.ended(running.pid);
-        let report = answer.as_ref().and_then(|(_, _, report)| serde_json::from_slice(report).ok());
-        let (Some((stdout, stderr, _)), Some(report)) = (answer, report) else {
+        self.starter.forget(running.pid);
+        let report = output.as_ref().and_then(|(_, _, report)| serde_json::from_slice(report).ok());
+        let (Some((stdout, stderr, _)), Some(report)) = (output, report) else {
             let starter = Arc::clone(&self.starter);
-            let _ = tokio::task::spawn_blocking(move || starter.orphans.end()).await;
+            let _ = tokio::task::spawn_blocking(move || starter.orphans.end_all()).await;
             tracing::warn!(?exit, "a command's supervisor did not end as it should");
             let message = "the process that supervises the command was ended, and the command with it";
-            return Err(Problem::new(ProblemCode::IoError, message).into());
+            return Err(OperationError::new(OperationErrorCode::IoError, message).into());
         };
-        concluded(report, &stdout, &stderr)
+        result_from_report(report, &stdout, &stderr)
     }
 }
 
-impl Starter {
-    pub(super) fn of(program: PathBuf) -> Self {
-        Starter { program, orphans: Orphans::default() }
+impl SupervisorStarter {
+    pub(super) fn new(program: PathBuf) -> Self {
+        SupervisorStarter { program, orphans: OrphanReaper::default() }
     }
 
     /// Starts one, which waits for its order.
-    pub(super) fn start(&self) -> io::Result<Running> {
+    pub(super) fn start(&self) -> io::Result<RunningSupervisor> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(&self.program);
         command.arg0("baa-conductor").arg(super::supervisor::COMMAND).env_clear().current_dir("/");
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let (mut child, pid) = self.orphans.start(&mut command)?;
+        let (mut child, pid) = self.orphans.spawn(&mut command)?;
         let (from, to) = UnixStream::from_std(ours)?.into_split();
-        Ok(Running { stdout: child.stdout.take(), stderr: child.stderr.take(), child, pid, from, to })
+        Ok(RunningSupervisor { stdout: child.stdout.take(), stderr: child.stderr.take(), child, pid, from, to })
     }
 
     /// A supervisor has ended.
-    pub(super) fn ended(&self, supervisor: Option<Pid>) {
-        self.orphans.ended(supervisor);
+    pub(super) fn forget(&self, supervisor: Option<Pid>) {
+        self.orphans.forget(supervisor);
     }
 }
 
 /// A supervisor at work.
-pub(super) struct Running {
+pub(super) struct RunningSupervisor {
     pub(super) child: Child,
     pub(super) pid: Option<Pid>,
     stdout: Option<tokio::process::ChildStdout>,
@@ -182,7 +188,7 @@ pub(super) struct Running {
 }
 
 /// Hands over the plan, and the word to stop when that comes.
-async fn direct(mut to: OwnedWriteHalf, frame: &[u8], stop: &Stops<'_>) {
+async fn send_plan(mut to: OwnedWriteHalf, frame: &[u8], stop: &StopSignals<'_>) {
     // One that is gone is noticed where its answer is awaited.
     if to.write_all(frame).await.is_ok() {
         stop.cancelled().await;
@@ -192,25 +198,25 @@ async fn direct(mut to: OwnedWriteHalf, frame: &[u8], stop: &Stops<'_>) {
 }
 
 /// Ends when a supervisor should have ended long ago.
-async fn too_long(timeout: Duration, stop: &Stops<'_>) {
+async fn supervisor_timeout(timeout: Duration, stop: &StopSignals<'_>) {
     tokio::select! {
         () = sleep(timeout) => {}
         () = stop.cancelled() => {}
     }
-    sleep(KILL_AFTER + OVERHEAD).await;
+    sleep(KILL_AFTER + SUPERVISOR_OVERHEAD).await;
 }
 
 /// Ends when a supervisor is stopped by a signal, which its own command may have sent: it would bind and end nothing more.
-async fn stopped(supervisor: Option<Pid>) {
+async fn supervisor_stopped(supervisor: Option<Pid>) {
     let Some(pid) = supervisor else { return pending().await };
     let look = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     while !matches!(waitid(WaitId::Pid(pid), look), Ok(Some(_))) {
-        sleep(LOOK_EVERY).await;
+        sleep(STOP_CHECK_INTERVAL).await;
     }
 }
 
 /// What is read until the end, and never more than `cap`: a supervisor sends no more.
-pub(super) async fn capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
+pub(super) async fn read_capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
         // What came before a failure counts.
@@ -219,13 +225,13 @@ pub(super) async fn capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Ve
     bytes
 }
 
-fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult, Stopped> {
+fn result_from_report(report: SupervisorReport, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult, OperationFailure> {
     let ran = match report {
-        Report::Ran(ran) => ran,
-        Report::NotStarted(fault) => return Err(refused(fault)),
-        Report::Swept(_) => {
+        SupervisorReport::Ran(ran) => ran,
+        SupervisorReport::NotStarted(fault) => return Err(start_failure(fault)),
+        SupervisorReport::Swept(_) => {
             let message = "the process that supervises the command took it for another order";
-            return Err(Problem::new(ProblemCode::IoError, message).into());
+            return Err(OperationError::new(OperationErrorCode::IoError, message).into());
         }
     };
     if ran.left > 0 {
@@ -237,13 +243,13 @@ fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult,
     Ok(ExecResult {
         stdout_truncated: ran.stdout_bytes > stdout.len() as u64,
         stderr_truncated: ran.stderr_bytes > stderr.len() as u64,
-        stdout: text(stdout, ran.stdout_bytes),
-        stderr: text(stderr, ran.stderr_bytes),
+        stdout: output_text(stdout, ran.stdout_bytes),
+        stderr: output_text(stderr, ran.stderr_bytes),
         exit_code: ran.exit_code,
         signal: ran.signal.map(signal_name),
         timed_out: ran.timed_out,
         cancelled: ran.cancelled,
-        limit_exceeded: ran.exceeded.map(Limit::name),
+        limit_exceeded: ran.exceeded.map(LimitKind::setting_name),
         stdout_bytes: ran.stdout_bytes,
         stderr_bytes: ran.stderr_bytes,
         started_at: ran.started_at,
@@ -253,7 +259,7 @@ fn concluded(report: Report, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult,
 }
 
 /// Bytes as text; a character that the cap cut through is left out.
-fn text(bytes: &[u8], all: u64) -> String {
+fn output_text(bytes: &[u8], all: u64) -> String {
     let whole = match std::str::from_utf8(bytes) {
         Err(error) if all > bytes.len() as u64 && error.error_len().is_none() => &bytes[..error.valid_up_to()],
         _ => bytes,
@@ -261,13 +267,13 @@ fn text(bytes: &[u8], all: u64) -> String {
     String::from_utf8_lossy(whole).into_owned()
 }
 
-fn refused(fault: Fault) -> Stopped {
-    let problem = |code, message: String| Stopped::Failed(Problem::new(code, message));
+fn start_failure(fault: StartError) -> OperationFailure {
+    let problem = |code, message: String| OperationFailure::Failed(OperationError::new(code, message));
     match fault {
-        Fault::Cwd(message) => problem(ProblemCode::CwdNotFound, message),
-        Fault::Denied(message) => problem(ProblemCode::PermissionDenied, message),
-        Fault::Spawn(message) => problem(ProblemCode::SpawnFailed, message),
-        Fault::Sandbox(message) => Stopped::Refused(Refusal::SandboxUnavailable(message)),
+        StartError::Cwd(message) => problem(OperationErrorCode::CwdNotFound, message),
+        StartError::Denied(message) => problem(OperationErrorCode::PermissionDenied, message),
+        StartError::Spawn(message) => problem(OperationErrorCode::SpawnFailed, message),
+        StartError::Sandbox(message) => OperationFailure::Refused(OperationRefusal::SandboxUnavailable(message)),
     }
 }
 
@@ -277,10 +283,10 @@ mod tests {
 
     #[test]
     fn a_character_that_the_cap_cut_is_left_out_and_other_bytes_are_replaced() {
-        assert_eq!(text("aü".as_bytes(), 3), "aü");
-        assert_eq!(text(&"aü".as_bytes()[..2], 3), "a");
-        assert_eq!(text(&"aü".as_bytes()[..2], 2), "a\u{fffd}");
-        assert_eq!(text(b"a\xffb", 3), "a\u{fffd}b");
-        assert_eq!(text(b"\xff\xc3", 9), "\u{fffd}\u{fffd}");
+        assert_eq!(output_text("aü".as_bytes(), 3), "aü");
+        assert_eq!(output_text(&"aü".as_bytes()[..2], 3), "a");
+        assert_eq!(output_text(&"aü".as_bytes()[..2], 2), "a\u{fffd}");
+        assert_eq!(output_text(b"a\xffb", 3), "a\u{fffd}b");
+        assert_eq!(output_text(b"\xff\xc3", 9), "\u{fffd}\u{fffd}");
     }
 }

@@ -7,18 +7,18 @@
 //! Invariant: what is decided about a file is decided about an open handle, and what is done is done to that handle. A path
 //! that changes its meaning in between changes nothing.
 
-mod own;
-#[cfg_attr(not(target_os = "linux"), path = "place/other.rs")]
-mod place;
+mod protected;
 mod read;
+#[cfg_attr(not(target_os = "linux"), path = "resolve/other.rs")]
+mod resolve;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub(super) use own::Own;
-pub(super) use place::Bounds;
+pub(super) use protected::ProtectedFiles;
+pub(super) use resolve::PathBounds;
 
-use super::outcome::{Problem, ProblemCode};
+use super::outcome::{OperationError, OperationErrorCode};
 use crate::clock::WallMs;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::io::Errno;
@@ -33,13 +33,13 @@ pub const READ_BYTES_MAX: u64 = 16 << 20;
 
 /// A file to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilesRead {
+pub struct FileReadInput {
     /// Which file.
     pub path: String,
     /// Where a relative path begins; absent = the first root, else the home folder.
     pub cwd: Option<String>,
     /// How its bytes become text.
-    pub encoding: Encoding,
+    pub encoding: FileEncoding,
     /// From which byte on.
     pub offset: u64,
     /// How many bytes at most.
@@ -48,7 +48,7 @@ pub struct FilesRead {
 
 /// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilesWrite {
+pub struct FileWriteInput {
     /// Which file.
     pub path: String,
     /// Where a relative path begins; absent = the first root, else the home folder.
@@ -56,34 +56,34 @@ pub struct FilesWrite {
     /// What to write.
     pub content: String,
     /// How that becomes bytes.
-    pub encoding: Encoding,
+    pub encoding: FileEncoding,
     /// What becomes of a file that is there.
     pub overwrite: bool,
     /// Whether missing folders are made.
     pub create_parents: bool,
     /// The file's permissions.
-    #[serde(serialize_with = "octal", deserialize_with = "from_octal")]
+    #[serde(serialize_with = "serialize_octal", deserialize_with = "deserialize_octal")]
     pub mode: Option<u32>,
 }
 
-impl FilesRead {
+impl FileReadInput {
     /// What is repeated of it to whoever asks what was done.
-    pub fn shown(&self) -> Value {
+    pub fn echo(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 }
 
-impl FilesWrite {
+impl FileWriteInput {
     /// What is repeated of it to whoever asks what was done: everything but its content.
-    pub fn shown(&self) -> Value {
-        serde_json::to_value(WriteInput::from(self)).unwrap_or_default()
+    pub fn echo(&self) -> Value {
+        serde_json::to_value(EchoedFileWrite::from(self)).unwrap_or_default()
     }
 }
 
 /// How bytes stand in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Encoding {
+pub enum FileEncoding {
     /// As UTF-8.
     #[default]
     Utf8,
@@ -91,33 +91,33 @@ pub enum Encoding {
     Base64,
 }
 
-impl Encoding {
+impl FileEncoding {
     /// The bytes of a text; nothing when it is not written so.
     pub(super) fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
-            Encoding::Utf8 => Some(text.as_bytes().to_vec()),
-            Encoding::Base64 => BASE64_STANDARD.decode(text).ok(),
+            FileEncoding::Utf8 => Some(text.as_bytes().to_vec()),
+            FileEncoding::Base64 => BASE64_STANDARD.decode(text).ok(),
         }
     }
 
     /// The text of bytes; nothing when they cannot be written so.
     fn encode(self, bytes: Vec<u8>) -> Option<String> {
         match self {
-            Encoding::Utf8 => String::from_utf8(bytes).ok(),
-            Encoding::Base64 => Some(BASE64_STANDARD.encode(bytes)),
+            FileEncoding::Utf8 => String::from_utf8(bytes).ok(),
+            FileEncoding::Base64 => Some(BASE64_STANDARD.encode(bytes)),
         }
     }
 }
 
 /// A file that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ReadResult {
+pub struct FileReadResult {
     /// Where it is, without links on the way.
     pub path: String,
     /// What was read of it.
     pub content: String,
     /// How that is written.
-    pub encoding: Encoding,
+    pub encoding: FileEncoding,
     /// How large the whole file is.
     pub size_bytes: u64,
     /// Whether more follows.
@@ -128,7 +128,7 @@ pub struct ReadResult {
 
 /// A file that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct WriteResult {
+pub struct FileWriteResult {
     /// Where it is, without links on the way.
     pub path: String,
     /// Whether it was not there before.
@@ -139,19 +139,19 @@ pub struct WriteResult {
 
 /// What is repeated of a file that was to be written.
 #[derive(Debug, Serialize)]
-struct WriteInput<'a> {
+struct EchoedFileWrite<'a> {
     path: &'a str,
     cwd: Option<&'a str>,
-    encoding: Encoding,
+    encoding: FileEncoding,
     overwrite: bool,
     create_parents: bool,
-    #[serde(serialize_with = "octal")]
+    #[serde(serialize_with = "serialize_octal")]
     mode: Option<u32>,
 }
 
-impl<'a> From<&'a FilesWrite> for WriteInput<'a> {
-    fn from(file: &'a FilesWrite) -> Self {
-        WriteInput {
+impl<'a> From<&'a FileWriteInput> for EchoedFileWrite<'a> {
+    fn from(file: &'a FileWriteInput) -> Self {
+        EchoedFileWrite {
             path: &file.path,
             cwd: file.cwd.as_deref(),
             encoding: file.encoding,
@@ -163,7 +163,7 @@ impl<'a> From<&'a FilesWrite> for WriteInput<'a> {
 }
 
 #[expect(clippy::ref_option, reason = "serde hands fields over so")]
-fn octal<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_octal<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
     match mode {
         Some(mode) => serializer.serialize_str(&format!("{mode:04o}")),
         None => serializer.serialize_none(),
@@ -172,41 +172,43 @@ fn octal<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::E
 
 /// What file operations work within.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
+pub(super) struct FileAccess {
     /// Where may be read.
-    pub(super) readable: Bounds,
+    pub(super) readable: PathBounds,
     /// Where may be written.
-    pub(super) writable: Bounds,
+    pub(super) writable: PathBounds,
     /// The daemon's own, which may be neither.
-    pub(super) own: Own,
+    pub(super) protected: ProtectedFiles,
     /// Where a relative path begins that says nothing else. Absolute.
     pub(super) base: PathBuf,
 }
 
-impl Files {
+impl FileAccess {
     /// A path as one from the root of the file system, links and dots left as they are.
-    fn absolute(&self, path: &str, cwd: Option<&str>) -> PathBuf {
+    fn absolute_path(&self, path: &str, cwd: Option<&str>) -> PathBuf {
         self.base.join(cwd.unwrap_or_default()).join(path)
     }
 }
 
 /// What the system said, as callers are told.
-fn problem(error: Errno, path: &Path) -> Problem {
+fn errno_error(error: Errno, path: &Path) -> OperationError {
     let shown = path.display();
     let (code, message) = match error {
-        Errno::NOENT | Errno::NOTDIR => (ProblemCode::NotFound, format!("{shown} is not there")),
-        Errno::ISDIR => (ProblemCode::IsDirectory, format!("{shown} is a folder")),
-        Errno::EXIST => (ProblemCode::AlreadyExists, format!("{shown} is there already")),
-        Errno::LOOP => (ProblemCode::NotRegularFile, format!("{shown} leads in a circle, or to what is no file")),
-        Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-            (ProblemCode::PermissionDenied, format!("the system does not allow it for {shown}"))
+        Errno::NOENT | Errno::NOTDIR => (OperationErrorCode::NotFound, format!("{shown} is not there")),
+        Errno::ISDIR => (OperationErrorCode::IsDirectory, format!("{shown} is a folder")),
+        Errno::EXIST => (OperationErrorCode::AlreadyExists, format!("{shown} is there already")),
+        Errno::LOOP => {
+            (OperationErrorCode::NotRegularFile, format!("{shown} leads in a circle, or to what is no file"))
         }
-        error => (ProblemCode::IoError, format!("{shown}: {error}")),
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => {
+            (OperationErrorCode::PermissionDenied, format!("the system does not allow it for {shown}"))
+        }
+        error => (OperationErrorCode::IoError, format!("{shown}: {error}")),
     };
-    Problem::new(code, message)
+    OperationError::new(code, message)
 }
 
-fn from_octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+fn deserialize_octal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let digits = Option::<String>::deserialize(deserializer)?;
     digits.map(|digits| u32::from_str_radix(&digits, 8).map_err(de::Error::custom)).transpose()
 }

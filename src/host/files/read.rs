@@ -1,13 +1,12 @@
 //! Reading a file.
 
 use super::{
-    Encoding, Files, FilesRead, ReadResult,
-    place::{is_view, open_place, path_of, reopen},
-    problem,
+    FileAccess, FileEncoding, FileReadInput, FileReadResult, errno_error,
+    resolve::{is_on_procfs, open_path, path_of_handle, reopen_for_reading},
 };
 use crate::{
     clock::WallMs,
-    host::outcome::{Problem, ProblemCode, Stopped},
+    host::outcome::{OperationError, OperationErrorCode, OperationFailure},
 };
 use rustix::{
     fs::{FileType, OFlags, fstat},
@@ -20,27 +19,30 @@ use std::{
     path::Path,
 };
 
-impl Files {
+impl FileAccess {
     /// Reads a file. Blocks.
-    pub(in crate::host) fn read(&self, asked: &FilesRead) -> Result<ReadResult, Stopped> {
-        let path = self.absolute(&asked.path, asked.cwd.as_deref());
-        let place = open_place(&path, OFlags::empty(), &self.readable)?;
-        let found = fstat(&place).map_err(|error| problem(error, &path))?;
+    pub(in crate::host) fn read(&self, input: &FileReadInput) -> Result<FileReadResult, OperationFailure> {
+        let path = self.absolute_path(&input.path, input.cwd.as_deref());
+        let handle = open_path(&path, OFlags::empty(), &self.readable)?;
+        let found = fstat(&handle).map_err(|error| errno_error(error, &path))?;
         check_kind(FileType::from_raw_mode(found.st_mode), &path)?;
-        self.own.check(&place)?;
-        if is_view(&place) {
+        self.protected.check(&handle)?;
+        if is_on_procfs(&handle) {
             return Err(not_regular(&path).into());
         }
-        let file = File::from(reopen(&place).map_err(|error| problem(error, &path))?);
-        let failed = |error: io::Error| problem(Errno::from_io_error(&error).unwrap_or(Errno::IO), &path);
-        let (bytes, truncated) = part(file, asked.offset, asked.max_bytes).map_err(failed)?;
-        let content = text(bytes, asked.encoding, truncated).ok_or_else(|| {
-            Problem::new(ProblemCode::NotUtf8, format!("{} is not UTF-8 there; read it as base64", path.display()))
+        let file = File::from(reopen_for_reading(&handle).map_err(|error| errno_error(error, &path))?);
+        let failed = |error: io::Error| errno_error(Errno::from_io_error(&error).unwrap_or(Errno::IO), &path);
+        let (bytes, truncated) = read_range(file, input.offset, input.max_bytes).map_err(failed)?;
+        let content = encode_range(bytes, input.encoding, truncated).ok_or_else(|| {
+            OperationError::new(
+                OperationErrorCode::NotUtf8,
+                format!("{} is not UTF-8 there; read it as base64", path.display()),
+            )
         })?;
-        Ok(ReadResult {
-            path: shown(&place, &path),
+        Ok(FileReadResult {
+            path: display_path(&handle, &path),
             content,
-            encoding: asked.encoding,
+            encoding: input.encoding,
             size_bytes: u64::try_from(found.st_size).unwrap_or_default(),
             truncated,
             modified_at: modified_at(found.st_mtime, found.st_mtime_nsec),
@@ -49,38 +51,38 @@ impl Files {
 }
 
 /// Where it is, for callers.
-pub(super) fn shown(place: &OwnedFd, asked: &Path) -> String {
-    let real = path_of(place);
-    if real.as_os_str().is_empty() { asked.display().to_string() } else { real.display().to_string() }
+pub(super) fn display_path(handle: &OwnedFd, requested: &Path) -> String {
+    let real = path_of_handle(handle);
+    if real.as_os_str().is_empty() { requested.display().to_string() } else { real.display().to_string() }
 }
 
 /// Refuses what is no regular file.
-pub(super) fn check_kind(kind: FileType, path: &Path) -> Result<(), Problem> {
+pub(super) fn check_kind(kind: FileType, path: &Path) -> Result<(), OperationError> {
     match kind {
         FileType::RegularFile => Ok(()),
-        FileType::Directory => Err(problem(Errno::ISDIR, path)),
+        FileType::Directory => Err(errno_error(Errno::ISDIR, path)),
         _ => Err(not_regular(path)),
     }
 }
 
-fn not_regular(path: &Path) -> Problem {
-    Problem::new(ProblemCode::NotRegularFile, format!("{} is not a regular file", path.display()))
+fn not_regular(path: &Path) -> OperationError {
+    OperationError::new(OperationErrorCode::NotRegularFile, format!("{} is not a regular file", path.display()))
 }
 
 /// Some bytes of a file, and whether more follow.
-fn part(mut file: File, offset: u64, most: u64) -> io::Result<(Vec<u8>, bool)> {
+fn read_range(mut file: File, offset: u64, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let truncated = bytes.len() > most;
-    bytes.truncate(most);
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let truncated = bytes.len() > max_bytes;
+    bytes.truncate(max_bytes);
     Ok((bytes, truncated))
 }
 
 /// A part of a file as text. A character that the end of the part cuts through belongs to the next one.
-fn text(mut bytes: Vec<u8>, encoding: Encoding, truncated: bool) -> Option<String> {
-    if encoding == Encoding::Utf8
+fn encode_range(mut bytes: Vec<u8>, encoding: FileEncoding, truncated: bool) -> Option<String> {
+    if encoding == FileEncoding::Utf8
         && truncated
         && let Err(error) = std::str::from_utf8(&bytes)
         && error.error_len().is_none()

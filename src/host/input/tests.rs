@@ -8,15 +8,15 @@ fn object(value: Value) -> Map<String, Value> {
     fields
 }
 
-fn field<T: std::fmt::Debug>(read: impl Fn(&Map<String, Value>) -> Result<T, FieldError>, value: Value) -> String {
+fn bad_field<T: std::fmt::Debug>(read: impl Fn(&Map<String, Value>) -> Result<T, FieldError>, value: Value) -> String {
     read(&object(value.clone())).expect_err(&value.to_string()).field.into_owned()
 }
 
 #[test]
 fn a_command_has_the_defaults_of_the_contract() {
-    let exec = exec(&object(json!({"command": "true", "cwd": null, "unknown": []}))).unwrap();
-    let expected = Exec {
-        command: Command::Shell("true".into()),
+    let exec = parse_exec(&object(json!({"command": "true", "cwd": null, "unknown": []}))).unwrap();
+    let expected = ExecInput {
+        command: ExecCommand::Shell("true".into()),
         cwd: None,
         env: BTreeMap::new(),
         stdin: None,
@@ -33,16 +33,19 @@ fn both_spellings_are_read_and_the_first_counts() {
         (json!({"command": "x", "timeout_ms": 600_000, "max_output_bytes": 16_777_216}), 600_000, 16_777_216),
         (json!({"command": "x", "timeoutMs": 5, "timeout_ms": 6, "maxOutputBytes": 0, "maxBufferBytes": 1}), 6, 0),
     ] {
-        let exec = exec(&object(body)).unwrap();
+        let exec = parse_exec(&object(body)).unwrap();
         assert_eq!((exec.timeout_ms, exec.max_output_bytes), (timeout, output));
     }
     let write = json!({"path": " a ", "content": " c ", "createParents": true, "overwrite": true, "mode": "0640"});
-    let write = files_write(&object(write)).unwrap();
+    let write = parse_file_write(&object(write)).unwrap();
     assert_eq!((write.path.as_str(), write.content.as_str(), write.mode), (" a ", " c ", Some(0o640)));
     assert!(write.create_parents && write.overwrite);
     let read = json!({"path": "a", "cwd": "/", "encoding": "base64", "offset": 3, "maxBytes": 4});
-    let read = files_read(&object(read)).unwrap();
-    assert_eq!((read.offset, read.max_bytes, read.encoding, read.cwd.as_deref()), (3, 4, Encoding::Base64, Some("/")));
+    let read = parse_file_read(&object(read)).unwrap();
+    assert_eq!(
+        (read.offset, read.max_bytes, read.encoding, read.cwd.as_deref()),
+        (3, 4, FileEncoding::Base64, Some("/"))
+    );
 }
 
 #[test]
@@ -81,10 +84,10 @@ fn every_bad_field_of_a_command_is_named() {
         (json!({"command": "x", "maxBufferBytes": -1}), "max_output_bytes"),
         (json!({"command": "x", "max_output_bytes": "1"}), "max_output_bytes"),
     ] {
-        assert_eq!(field(exec, body.clone()), name, "{body}");
+        assert_eq!(bad_field(parse_exec, body.clone()), name, "{body}");
     }
     let many: Map<_, _> = (0..=VARIABLES_MAX).map(|number| (format!("V{number}"), json!(""))).collect();
-    assert_eq!(field(exec, json!({"command": "x", "env": many})), "env");
+    assert_eq!(bad_field(parse_exec, json!({"command": "x", "env": many})), "env");
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn every_bad_field_of_a_file_is_named() {
         (json!({"path": "a", "max_bytes": READ_BYTES_MAX + 1}), "max_bytes"),
         (json!({"path": "a", "maxBytes": 1.5}), "max_bytes"),
     ] {
-        assert_eq!(field(files_read, body.clone()), name, "{body}");
+        assert_eq!(bad_field(parse_file_read, body.clone()), name, "{body}");
     }
     for (body, name) in [
         (json!({"content": "x"}), "path"),
@@ -124,6 +127,6 @@ fn every_bad_field_of_a_file_is_named() {
         (json!({"path": "a", "content": "", "mode": "10000"}), "mode"),
         (json!({"path": "a", "content": "", "mode": ""}), "mode"),
     ] {
-        assert_eq!(field(files_write, body.clone()), name, "{body}");
+        assert_eq!(bad_field(parse_file_write, body.clone()), name, "{body}");
     }
 }

@@ -1,12 +1,12 @@
 //! Bubblewrap: a file system, processes and a network that hold nothing but what is put there.
 
 use super::{
-    Ground, SYSTEM, Stage, TELLING, TEMPORARY, is_beneath,
-    launcher::again,
+    LauncherStage, REVEALING_PROC_FILES, SYSTEM_FOLDERS, SandboxPaths, TEMPORARY_FOLDERS, is_beneath,
+    launcher::launcher_process,
     namespaces,
-    seccomp::{self, Beside},
+    seccomp::{self, OtherConfinement},
 };
-use crate::host::exec::Fault;
+use crate::host::exec::StartError;
 use rustix::{
     fs::{MemfdFlags, memfd_create, stat},
     pipe::{PipeFlags, pipe_with},
@@ -28,51 +28,51 @@ const NO_FOLDER: &str = "bwrap: Can't chdir to ";
 const DISABLES_NAMESPACES: (u32, u32) = (0, 8);
 
 /// The two ends of the line on which bubblewrap tells what it did.
-pub(in crate::host) struct Wrapped {
+pub(in crate::host) struct BubblewrapStatus {
     from: OwnedFd,
     /// Inherited by bubblewrap under their very numbers: the other end, the filter, more arguments.
     inherited: Option<(OwnedFd, [File; 2])>,
 }
 
-impl Wrapped {
+impl BubblewrapStatus {
     /// Bubblewrap has been started and has its end.
-    pub(in crate::host) fn reader(mut self) -> Self {
+    pub(in crate::host) fn close_inherited(mut self) -> Self {
         self.inherited = None;
         self
     }
 
     /// Why the command was not reached, once bubblewrap has ended by itself. `head`: how its second stream begins.
-    pub(in crate::host) fn fault(self, head: &str) -> Option<Fault> {
-        let mut told = String::new();
+    pub(in crate::host) fn start_error(self, head: &str) -> Option<StartError> {
+        let mut message = String::new();
         // Its writer has ended; what cannot be read was not told.
-        File::from(self.from).read_to_string(&mut told).ok();
-        if told.contains("\"exit-code\"") {
+        File::from(self.from).read_to_string(&mut message).ok();
+        if message.contains("\"exit-code\"") {
             return None;
         }
         let line = head.lines().next().unwrap_or_default().trim().to_owned();
         if let Some(why) = line.strip_prefix(NO_PROGRAM) {
-            return Some(Fault::Spawn(why.to_owned()));
+            return Some(StartError::Spawn(why.to_owned()));
         }
         Some(match line.strip_prefix(NO_FOLDER) {
-            Some(why) => Fault::Cwd(format!("its sandbox has no such folder: {why}")),
-            None => Fault::Sandbox(line),
+            Some(why) => StartError::Cwd(format!("its sandbox has no such folder: {why}")),
+            None => StartError::Sandbox(line),
         })
     }
 }
 
 /// Bubblewrap, with the arguments that put a command into a sandbox. `place`: the command's folder and its variables, none of
 /// which bubblewrap itself may have: they name libraries to load.
-pub(in crate::host) fn wrap(
+pub(in crate::host) fn bubblewrap_command(
     program: &Path,
-    ground: &Ground,
+    paths: &SandboxPaths,
     (cwd, env): (&Path, &BTreeMap<String, String>),
     words: &[String],
-) -> Result<(Command, Wrapped), String> {
+) -> Result<(Command, BubblewrapStatus), String> {
     // This process starts nothing else, so that nobody else inherits it.
     let (from, to) = pipe_with(PipeFlags::empty()).map_err(|error| format!("no pipe can be made: {error}"))?;
     rustix::io::fcntl_setfd(&from, rustix::io::FdFlags::CLOEXEC).map_err(|error| error.to_string())?;
     let seals = namespaces::obstacle().is_none();
-    let filter = passed_on(&seccomp::bytes(Beside::namespaces(seals))?)?;
+    let filter = passed_on(&seccomp::bytes(OtherConfinement::with_namespaces(seals))?)?;
     let variables: String = env.iter().map(|(name, value)| format!("--setenv\0{name}\0{value}\0")).collect();
     let variables = passed_on(variables.as_bytes())?;
     let mut arguments = Vec::new();
@@ -81,25 +81,25 @@ pub(in crate::host) fn wrap(
     if disables_namespaces(program) {
         add(&["--disable-userns"]);
     }
-    for folder in SYSTEM.iter().filter(|folder| **folder != "/proc") {
+    for folder in SYSTEM_FOLDERS.iter().filter(|folder| **folder != "/proc") {
         add(&["--ro-bind-try", folder, folder]);
     }
     add(&["--proc", "/proc", "--dev", "/dev"]);
-    for usual in TEMPORARY {
-        add(&["--bind", text(&ground.temporary)?, usual]);
+    for usual in TEMPORARY_FOLDERS {
+        add(&["--bind", text(&paths.temporary)?, usual]);
     }
-    for folder in &ground.known {
+    for folder in &paths.known {
         let found = stat(&folder.path).map_err(|error| format!("{}: {error}", folder.path.display()))?;
         folder.check(&found)?;
     }
-    let mut roots = ground.roots.clone();
+    let mut roots = paths.roots.clone();
     roots.sort();
-    for folder in roots.iter().chain([&ground.home, &ground.temporary]) {
+    for folder in roots.iter().chain([&paths.home, &paths.temporary]) {
         let folder = text(folder)?;
         add(&["--bind", folder, folder]);
     }
-    let visible: Vec<_> = SYSTEM.iter().map(Into::into).chain(roots.clone()).collect();
-    for hidden in ground.hidden.iter().filter(|hidden| is_beneath(hidden, &visible)) {
+    let visible: Vec<_> = SYSTEM_FOLDERS.iter().map(Into::into).chain(roots.clone()).collect();
+    for hidden in paths.hidden.iter().filter(|hidden| is_beneath(hidden, &visible)) {
         let path = text(hidden)?;
         if hidden.is_dir() {
             add(&["--tmpfs", path]);
@@ -107,8 +107,8 @@ pub(in crate::host) fn wrap(
             add(&["--ro-bind", "/dev/null", path]);
         }
     }
-    for telling in TELLING.iter().filter(|path| Path::new(path).exists()) {
-        add(&["--ro-bind", "/dev/null", telling]);
+    for revealing in REVEALING_PROC_FILES.iter().filter(|path| Path::new(path).exists()) {
+        add(&["--ro-bind", "/dev/null", revealing]);
     }
     for sealed in ["/dev", "/proc", "/"] {
         add(&["--remount-ro", sealed]);
@@ -118,12 +118,12 @@ pub(in crate::host) fn wrap(
     arguments.extend(words.iter().cloned());
     // A device is the machine's own: whoever may write to it may change its times, and root its mode. Bubblewrap keeps
     // what it mounts as it finds it, and so finds it sealed; else the filter lets no times be changed at all.
-    let mut command = if seals { again(Stage::Around) } else { Command::new(program) };
+    let mut command = if seals { launcher_process(LauncherStage::Wrapper) } else { Command::new(program) };
     if seals {
         command.arg("--").arg(program);
     }
     command.args(arguments).env_clear().current_dir("/");
-    Ok((command, Wrapped { from, inherited: Some((to, [filter, variables])) }))
+    Ok((command, BubblewrapStatus { from, inherited: Some((to, [filter, variables])) }))
 }
 
 /// Bytes in a file that bubblewrap inherits.

@@ -2,7 +2,7 @@
 //!
 //! Rules only ever allow. Where something hidden lies beneath what may be read, its neighbours are allowed one by one.
 
-use super::{Ground, SYSTEM, TEMPORARY};
+use super::{SYSTEM_FOLDERS, SandboxPaths, TEMPORARY_FOLDERS};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -14,15 +14,15 @@ use std::{
 };
 
 /// What must be there: the first version that keeps files from being truncated.
-const NEEDED: ABI = ABI::V3;
+const REQUIRED_ABI: ABI = ABI::V3;
 /// What is used where it is there.
-const WANTED: ABI = ABI::V9;
+const PREFERRED_ABI: ABI = ABI::V9;
 /// The first version that keeps signals inside.
-const KEEPS_SIGNALS: ABI = ABI::V6;
+const SIGNAL_SCOPE_ABI: ABI = ABI::V6;
 /// Devices that hold nothing.
 pub(super) const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 /// What of `/proc` tells of no process. Where it shows those of the machine, nothing else of it is allowed.
-const OF_NO_PROCESS: &[&str] = &[
+const GENERAL_PROC_FILES: &[&str] = &[
     "/proc/cpuinfo",
     "/proc/filesystems",
     "/proc/loadavg",
@@ -33,15 +33,15 @@ const OF_NO_PROCESS: &[&str] = &[
     "/proc/version",
 ];
 /// Most folders that are allowed entry by entry, one within the other.
-const SPLITS_MAX: usize = 32;
+const DEPTH_MAX: usize = 32;
 
 /// Whether signals can be kept inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signals {
+pub(super) enum SignalScope {
     /// They are.
-    Kept,
+    Confined,
     /// Something else must see to it.
-    Free,
+    Unconfined,
 }
 
 /// Whether this kernel has what is needed.
@@ -51,8 +51,8 @@ pub(super) fn check() -> Result<(), String> {
 
 /// Confines this thread, and everything that it starts from here on.
 /// `namespaces`: whether it has a file system and processes of its own.
-pub(super) fn restrict(ground: &Ground, namespaces: bool) -> Result<Signals, String> {
-    let rules = allowed(ground, namespaces)?;
+pub(super) fn restrict(paths: &SandboxPaths, namespaces: bool) -> Result<SignalScope, String> {
+    let rules = rules(paths, namespaces)?;
     let failed = |error: RulesetError| format!("landlock: {error}");
     let mut ruleset = ruleset().map_err(failed)?;
     for (path, access) in rules {
@@ -61,9 +61,9 @@ pub(super) fn restrict(ground: &Ground, namespaces: bool) -> Result<Signals, Str
         if !namespaces {
             // Where it has mounts of its own, those were looked at.
             let found = fstat(&place).map_err(|error| format!("{}: {error}", path.display()))?;
-            ground.check(&path, &found)?;
+            paths.check(&path, &found)?;
         }
-        let access = if path.is_dir() { access } else { access & AccessFs::from_file(WANTED) };
+        let access = if path.is_dir() { access } else { access & AccessFs::from_file(PREFERRED_ABI) };
         ruleset = ruleset.add_rule(PathBeneath::new(place, access)).map_err(failed)?;
     }
     let status = ruleset.restrict_self().map_err(failed)?;
@@ -71,40 +71,40 @@ pub(super) fn restrict(ground: &Ground, namespaces: bool) -> Result<Signals, Str
         return Err("landlock: this kernel does not enforce it".to_owned());
     }
     let keeps =
-        matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= KEEPS_SIGNALS);
-    Ok(if keeps { Signals::Kept } else { Signals::Free })
+        matches!(status.landlock, LandlockStatus::Available { effective_abi, .. } if effective_abi >= SIGNAL_SCOPE_ABI);
+    Ok(if keeps { SignalScope::Confined } else { SignalScope::Unconfined })
 }
 
 fn ruleset() -> Result<RulesetCreated, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(NEEDED))?
+        .handle_access(AccessFs::from_all(REQUIRED_ABI))?
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(WANTED))?
-        .handle_access(AccessNet::from_all(WANTED))?
-        .scope(Scope::from_all(WANTED))?
+        .handle_access(AccessFs::from_all(PREFERRED_ABI))?
+        .handle_access(AccessNet::from_all(PREFERRED_ABI))?
+        .scope(Scope::from_all(PREFERRED_ABI))?
         .create()
 }
 
 /// What may be reached, and how.
-fn allowed(ground: &Ground, namespaces: bool) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String> {
-    let read = AccessFs::from_read(WANTED);
+fn rules(paths: &SandboxPaths, namespaces: bool) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String> {
+    let read = AccessFs::from_read(PREFERRED_ABI);
     // A device made anew would be a way around everything.
-    let write = AccessFs::from_all(WANTED) & !(AccessFs::MakeBlock | AccessFs::MakeChar);
+    let write = AccessFs::from_all(PREFERRED_ABI) & !(AccessFs::MakeBlock | AccessFs::MakeChar);
     let mut found = Vec::new();
     let (of_processes, beside): (&[&str], &[&str]) =
-        if namespaces { (&["/proc", "/dev"], TEMPORARY) } else { (OF_NO_PROCESS, &[]) };
-    for folder in SYSTEM.iter().filter(|folder| **folder != "/proc").chain(of_processes) {
+        if namespaces { (&["/proc", "/dev"], TEMPORARY_FOLDERS) } else { (GENERAL_PROC_FILES, &[]) };
+    for folder in SYSTEM_FOLDERS.iter().filter(|folder| **folder != "/proc").chain(of_processes) {
         // Where a path is a link, what it leads to is allowed.
         if let Ok(folder) = Path::new(folder).canonicalize() {
-            around(&folder, &ground.hidden, 0, &mut |path| found.push((path, read)));
+            allow_except_hidden(&folder, &paths.hidden, 0, &mut |path| found.push((path, read)));
         }
     }
     for device in DEVICES {
         found.push((PathBuf::from(device), AccessFs::ReadFile | AccessFs::WriteFile));
     }
     let beside = beside.iter().map(PathBuf::from);
-    for place in ground.roots.iter().cloned().chain([ground.home.clone(), ground.temporary.clone()]).chain(beside) {
+    for place in paths.roots.iter().cloned().chain([paths.home.clone(), paths.temporary.clone()]).chain(beside) {
         if !place.is_dir() {
             return Err(format!("{} is not a folder", place.display()));
         }
@@ -114,8 +114,8 @@ fn allowed(ground: &Ground, namespaces: bool) -> Result<Vec<(PathBuf, BitFlags<A
 }
 
 /// Allows a folder, or where something hidden lies in it, everything else in it.
-fn around(path: &Path, hidden: &[PathBuf], depth: usize, allow: &mut dyn FnMut(PathBuf)) {
-    if hidden.iter().any(|hidden| path.starts_with(hidden)) || depth > SPLITS_MAX {
+fn allow_except_hidden(path: &Path, hidden: &[PathBuf], depth: usize, allow: &mut dyn FnMut(PathBuf)) {
+    if hidden.iter().any(|hidden| path.starts_with(hidden)) || depth > DEPTH_MAX {
         return;
     }
     if !hidden.iter().any(|hidden| hidden.starts_with(path)) {
@@ -124,7 +124,7 @@ fn around(path: &Path, hidden: &[PathBuf], depth: usize, allow: &mut dyn FnMut(P
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         // A link is no way around: what it leads to has its own rule, or none.
         if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
-            around(&entry.path(), hidden, depth + 1, allow);
+            allow_except_hidden(&entry.path(), hidden, depth + 1, allow);
         }
     }
 }
@@ -135,18 +135,18 @@ mod tests {
 
     #[test]
     fn what_is_hidden_is_left_out_and_its_neighbours_are_not() {
-        let own = super::super::OwnFolder::new(&std::env::temp_dir()).unwrap();
+        let own = super::super::CommandFolder::new(&std::env::temp_dir()).unwrap();
         let base = own.path().join("base");
         for folder in ["a/secret/deep", "a/other", "b"] {
             fs::create_dir_all(base.join(folder)).unwrap();
         }
         std::os::unix::fs::symlink(base.join("a/secret"), base.join("link")).unwrap();
         let mut found = Vec::new();
-        around(&base, &[base.join("a/secret")], 0, &mut |path| found.push(path));
+        allow_except_hidden(&base, &[base.join("a/secret")], 0, &mut |path| found.push(path));
         found.sort();
         assert_eq!(found, [base.join("a/other"), base.join("b")]);
         let mut all = Vec::new();
-        around(&base, &[], 0, &mut |path| all.push(path));
+        allow_except_hidden(&base, &[], 0, &mut |path| all.push(path));
         assert_eq!(all, [base]);
     }
 }

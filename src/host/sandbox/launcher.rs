@@ -10,10 +10,10 @@
 //! go back.
 
 use super::{
-    Ground, landlock, mounts, namespaces, privileges,
-    seccomp::{self, Beside},
+    SandboxPaths, landlock, mounts, namespaces, privileges,
+    seccomp::{self, OtherConfinement},
 };
-use crate::host::exec::{Fault, framed, read_frame};
+use crate::host::exec::{StartError, encode_frame, read_frame};
 use rustix::{
     fs::{FileType, fstat},
     process::{DumpableBehavior, Pid, WaitOptions, WaitStatus, set_dumpable_behavior, setsid, wait},
@@ -39,19 +39,19 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// What a command is started with.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::host) struct Order {
+pub(in crate::host) struct LaunchOrder {
     /// The program and its arguments.
     pub(in crate::host) words: Vec<String>,
     /// Absolute.
     pub(in crate::host) cwd: PathBuf,
     pub(in crate::host) env: BTreeMap<String, String>,
     pub(in crate::host) stdin: Option<String>,
-    pub(in crate::host) ground: Ground,
+    pub(in crate::host) paths: SandboxPaths,
 }
 
 /// Which of the processes this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum LauncherStage {
     /// Makes namespaces and starts the inner one.
     Outer,
     /// Stands in the namespaces and starts the command.
@@ -59,13 +59,17 @@ pub enum Stage {
     /// Starts the command without namespaces.
     Alone,
     /// Seals the devices, and becomes Bubblewrap.
-    Around,
+    Wrapper,
 }
 
-impl Stage {
+impl LauncherStage {
     /// Every one, as it is written.
-    pub const ALL: [(&'static str, Stage); 4] =
-        [("outer", Stage::Outer), ("inner", Stage::Inner), ("alone", Stage::Alone), ("around", Stage::Around)];
+    pub const ALL: [(&'static str, LauncherStage); 4] = [
+        ("outer", LauncherStage::Outer),
+        ("inner", LauncherStage::Inner),
+        ("alone", LauncherStage::Alone),
+        ("wrapper", LauncherStage::Wrapper),
+    ];
 
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, stage)| *stage == self).map_or("", |(name, _)| name)
@@ -74,79 +78,82 @@ impl Stage {
 
 /// What a supervisor is told.
 #[derive(Debug, Serialize, Deserialize)]
-enum Told {
+enum LauncherMessage {
     /// The command runs.
     Begun,
     /// It cannot be started.
-    Failed(Fault),
+    Failed(StartError),
     /// There are no namespaces.
     NoNamespaces(String),
     /// The command has ended.
-    Ended(Ended),
+    Ended(CommandExit),
 }
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::host) struct Ended {
+pub(in crate::host) struct CommandExit {
     pub(in crate::host) exit_code: Option<i32>,
     pub(in crate::host) signal: Option<i32>,
 }
 
-impl From<WaitStatus> for Ended {
+impl From<WaitStatus> for CommandExit {
     fn from(status: WaitStatus) -> Self {
-        Ended { exit_code: status.exit_status(), signal: status.terminating_signal() }
+        CommandExit { exit_code: status.exit_status(), signal: status.terminating_signal() }
     }
 }
 
 /// A command that was started.
 #[derive(Debug)]
-pub(in crate::host) struct Launched {
-    line: UnixStream,
+pub(in crate::host) struct LaunchedCommand {
+    socket: UnixStream,
     /// Why it has no namespaces, where it has none.
     pub(in crate::host) without_namespaces: Option<String>,
 }
 
-impl Launched {
+impl LaunchedCommand {
     /// How it ended, once all of its processes have; nothing when it was not told.
-    pub(in crate::host) fn ended(&self) -> Option<Ended> {
-        self.line.set_nonblocking(true).ok()?;
-        match read_frame(&self.line)? {
-            Told::Ended(ended) => Some(ended),
+    pub(in crate::host) fn exit(&self) -> Option<CommandExit> {
+        self.socket.set_nonblocking(true).ok()?;
+        match read_frame(&self.socket)? {
+            LauncherMessage::Ended(ended) => Some(ended),
             _ => None,
         }
     }
 }
 
 /// Starts a command in its sandbox.
-pub(in crate::host) fn launch(order: &Order) -> Result<(Child, Launched), Fault> {
-    match attempt(order, Stage::Outer)? {
-        Ok((child, line)) => Ok((child, Launched { line, without_namespaces: None })),
+pub(in crate::host) fn launch(order: &LaunchOrder) -> Result<(Child, LaunchedCommand), StartError> {
+    match try_launch(order, LauncherStage::Outer)? {
+        Ok((child, socket)) => Ok((child, LaunchedCommand { socket, without_namespaces: None })),
         Err(why) => {
-            let (child, line) = attempt(order, Stage::Alone)?.map_err(Fault::Sandbox)?;
-            Ok((child, Launched { line, without_namespaces: Some(why) }))
+            let (child, socket) = try_launch(order, LauncherStage::Alone)?.map_err(StartError::Sandbox)?;
+            Ok((child, LaunchedCommand { socket, without_namespaces: Some(why) }))
         }
     }
 }
 
 /// One try; within: why there are no namespaces.
-fn attempt(order: &Order, stage: Stage) -> Result<Result<(Child, UnixStream), String>, Fault> {
-    let failed = |error: io::Error| Fault::Sandbox(format!("its launcher cannot be started: {error}"));
+fn try_launch(order: &LaunchOrder, stage: LauncherStage) -> Result<Result<(Child, UnixStream), String>, StartError> {
+    let failed = |error: io::Error| StartError::Sandbox(format!("its launcher cannot be started: {error}"));
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut child = again(stage)
+    let mut child = launcher_process(stage)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .map_err(failed)?;
-    let frame = framed(order).ok_or_else(|| Fault::Sandbox("the command is too large to be passed on".to_owned()))?;
+    let frame = encode_frame(order)
+        .ok_or_else(|| StartError::Sandbox("the command is too large to be passed on".to_owned()))?;
     // One that has ended is noticed where its answer is awaited.
     let _ = (&ours).write_all(&frame);
     let why = match read_frame(&ours) {
-        Some(Told::Begun) => return Ok(Ok((child, ours))),
-        Some(Told::NoNamespaces(why)) => Ok(Err(why)),
-        Some(Told::Failed(fault)) => Err(fault),
-        Some(Told::Ended(_)) | None => Err(Fault::Sandbox("its launcher ended before the command began".to_owned())),
+        Some(LauncherMessage::Begun) => return Ok(Ok((child, ours))),
+        Some(LauncherMessage::NoNamespaces(why)) => Ok(Err(why)),
+        Some(LauncherMessage::Failed(fault)) => Err(fault),
+        Some(LauncherMessage::Ended(_)) | None => {
+            Err(StartError::Sandbox("its launcher ended before the command began".to_owned()))
+        }
     };
     // It ends by itself, unless it is stuck.
     let _ = child.kill();
@@ -155,52 +162,53 @@ fn attempt(order: &Order, stage: Stage) -> Result<Result<(Child, UnixStream), St
 }
 
 /// This very program, as one of those processes.
-pub(super) fn again(stage: Stage) -> Command {
+pub(super) fn launcher_process(stage: LauncherStage) -> Command {
     let mut command = Command::new(OWN_PROGRAM);
     command.arg0("baa-conductor").args([COMMAND, stage.name()]).env_clear().current_dir("/");
     command
 }
 
 /// Is one of those processes: takes the order from stdin, which is a socket, and tells by it. `words`: what
-/// [`Stage::Around`] becomes.
-pub fn launch_command(stage: Stage, words: &[String]) -> ExitCode {
-    if stage == Stage::Around {
-        let why = around(words);
+/// [`LauncherStage::Wrapper`] becomes.
+pub fn launch_command(stage: LauncherStage, words: &[String]) -> ExitCode {
+    if stage == LauncherStage::Wrapper {
+        let why = become_bubblewrap(words);
         // The first line that a supervisor sees of one that failed.
         let _ = writeln!(io::stderr(), "{why}");
         return ExitCode::FAILURE;
     }
-    let Ok(line) = io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
-    let line = File::from(line);
+    let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
+    let socket = File::from(socket);
     let done = match stage {
-        Stage::Outer => outer(),
-        Stage::Inner => inner(&line, true),
-        Stage::Alone | Stage::Around => inner(&line, false),
+        LauncherStage::Outer => run_outer(),
+        LauncherStage::Inner => run_inner(&socket, true),
+        LauncherStage::Alone | LauncherStage::Wrapper => run_inner(&socket, false),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(told) => {
-            tell(&line, &told);
+        Err(message) => {
+            send_message(&socket, &message);
             ExitCode::FAILURE
         }
     }
 }
 
-fn tell(mut line: &File, told: &Told) {
+fn send_message(mut socket: &File, message: &LauncherMessage) {
     // A supervisor that is gone needs no answer.
-    let _ = framed(told).map(|frame| line.write_all(&frame));
+    let _ = encode_frame(message).map(|frame| socket.write_all(&frame));
 }
 
 /// Makes namespaces, and stands by until the first process in them has ended; that one takes the order.
-fn outer() -> Result<(), Told> {
-    namespaces::enter().map_err(Told::NoNamespaces)?;
-    let failed = |error: io::Error| Told::NoNamespaces(format!("nothing can be started in its namespaces: {error}"));
-    let mut inner = again(Stage::Inner).spawn().map_err(failed)?;
+fn run_outer() -> Result<(), LauncherMessage> {
+    namespaces::enter().map_err(LauncherMessage::NoNamespaces)?;
+    let failed =
+        |error: io::Error| LauncherMessage::NoNamespaces(format!("nothing can be started in its namespaces: {error}"));
+    let mut inner = launcher_process(LauncherStage::Inner).spawn().map_err(failed)?;
     inner.wait().map(drop).map_err(failed)
 }
 
 /// Becomes a program that mounts devices, in mounts where those are sealed; answers why not.
-fn around(words: &[String]) -> String {
+fn become_bubblewrap(words: &[String]) -> String {
     let Some((program, arguments)) = words.split_first() else { return "nothing to become".to_owned() };
     if let Err(why) = namespaces::enter_mounts().and_then(|()| mounts::seal_devices()) {
         return why;
@@ -216,31 +224,31 @@ fn around(words: &[String]) -> String {
 
 /// Confines and starts the command, and stands by until it has ended. As the first process of its namespace it takes with
 /// it whatever is left there.
-fn inner(line: &File, namespaces: bool) -> Result<(), Told> {
-    let fault = |why: String| Told::Failed(Fault::Sandbox(why));
-    let order: Order = read_frame(line).ok_or_else(|| fault("its order cannot be read".to_owned()))?;
+fn run_inner(socket: &File, namespaces: bool) -> Result<(), LauncherMessage> {
+    let fault = |why: String| LauncherMessage::Failed(StartError::Sandbox(why));
+    let order: LaunchOrder = read_frame(socket).ok_or_else(|| fault("its order cannot be read".to_owned()))?;
     if namespaces {
         // Else a signal to its own group would reach those outside who started it.
-        setsid().map_err(|error| Told::NoNamespaces(format!("no session can be begun: {error}")))?;
-        mounts::enter(&order.ground).map_err(Told::NoNamespaces)?;
+        setsid().map_err(|error| LauncherMessage::NoNamespaces(format!("no session can be begun: {error}")))?;
+        mounts::enter(&order.paths).map_err(LauncherMessage::NoNamespaces)?;
     }
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     hidden.map_err(|error| fault(format!("its launcher can be looked into: {error}")))?;
     if !order.cwd.is_dir() {
         let why = format!("{} is not a folder of its sandbox", order.cwd.display());
-        return Err(Told::Failed(Fault::Cwd(why)));
+        return Err(LauncherMessage::Failed(StartError::Cwd(why)));
     }
     privileges::drop_all().map_err(fault)?;
     // On a thread of its own: its bounds are inherited by the command, and not by this process.
     let mut child = thread::scope(|scope| {
         let caged = scope.spawn(|| {
-            confine(&order.ground, namespaces).map_err(Fault::Sandbox)?;
-            command(&order).spawn().map_err(|error| Fault::of_start(&order.words, &error))
+            confine(&order.paths, namespaces).map_err(StartError::Sandbox)?;
+            command(&order).spawn().map_err(|error| StartError::from_spawn_error(&order.words, &error))
         });
-        caged.join().unwrap_or_else(|_| Err(Fault::Sandbox("it failed unexpectedly".to_owned())))
+        caged.join().unwrap_or_else(|_| Err(StartError::Sandbox("it failed unexpectedly".to_owned())))
     })
-    .map_err(Told::Failed)?;
-    tell(line, &Told::Begun);
+    .map_err(LauncherMessage::Failed)?;
+    send_message(socket, &LauncherMessage::Begun);
     if let Some((mut to, text)) = child.stdin.take().zip(order.stdin) {
         // A command need not read what it is given.
         thread::spawn(move || to.write_all(text.as_bytes()));
@@ -249,7 +257,7 @@ fn inner(line: &File, namespaces: bool) -> Result<(), Told> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((ended, status))) if Some(ended) == pid => {
-                tell(line, &Told::Ended(status.into()));
+                send_message(socket, &LauncherMessage::Ended(status.into()));
                 return Ok(());
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -259,13 +267,13 @@ fn inner(line: &File, namespaces: bool) -> Result<(), Told> {
 }
 
 /// Confines this thread, and everything that it starts from here on.
-fn confine(ground: &Ground, namespaces: bool) -> Result<(), String> {
-    let signals = landlock::restrict(ground, namespaces)?;
-    let without = || Beside::nothing(signals == landlock::Signals::Kept);
-    seccomp::apply(if namespaces { Beside::namespaces(true) } else { without() })
+fn confine(paths: &SandboxPaths, namespaces: bool) -> Result<(), String> {
+    let signals = landlock::restrict(paths, namespaces)?;
+    let without = || OtherConfinement::without_namespaces(signals == landlock::SignalScope::Confined);
+    seccomp::apply(if namespaces { OtherConfinement::with_namespaces(true) } else { without() })
 }
 
-fn command(order: &Order) -> Command {
+fn command(order: &LaunchOrder) -> Command {
     let mut command = Command::new(order.words.first().map_or("", String::as_str));
     // Where nothing is to be read it is the sandbox's own device, opened here.
     let stdin = if order.stdin.is_some() { Stdio::piped() } else { Stdio::null() };

@@ -4,7 +4,7 @@
 //! Invariant: what can be written lies beneath the roots or the command's own folders; everything else is mounted read-only,
 //! so that its modes, owners, times and attributes stay as they are, also for root and also through a descriptor.
 
-use super::{Ground, SYSTEM, TELLING, TEMPORARY, is_beneath, landlock::DEVICES};
+use super::{REVEALING_PROC_FILES, SYSTEM_FOLDERS, SandboxPaths, TEMPORARY_FOLDERS, is_beneath, landlock::DEVICES};
 use rustix::{
     fs::{Mode, mkdir, stat, symlink},
     io::Errno,
@@ -23,7 +23,7 @@ use std::{
 };
 
 /// Where in its own folder the new root is put together.
-const NEW_ROOT: &str = "root";
+const NEW_ROOT_NAME: &str = "root";
 /// What the new root itself holds: names alone.
 const ROOT_OPTIONS: &std::ffi::CStr = c"size=1m,nr_inodes=16k,mode=755";
 /// Links that programs look for in `/dev`.
@@ -35,7 +35,7 @@ const LINKS: [(&str, &str); 4] = [
 ];
 
 /// Moves this process into that file system. To be called by the first process of a namespace of processes.
-pub(super) fn enter(ground: &Ground) -> Result<(), String> {
+pub(super) fn enter(paths: &SandboxPaths) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: Errno| format!("{what} cannot be mounted: {error}")
@@ -43,16 +43,16 @@ pub(super) fn enter(ground: &Ground) -> Result<(), String> {
     // Else what is mounted here would be seen outside, and what is mounted outside later would be seen here.
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(failed("a tree of its own"))?;
-    let root = ground.own.join(NEW_ROOT);
-    folder(&root)?;
-    let root = Root { path: root };
+    let root = paths.own.join(NEW_ROOT_NAME);
+    make_folder(&root)?;
+    let root = NewRoot { path: root };
     mount("tmpfs", &root.path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, ROOT_OPTIONS)
         .map_err(failed("a root"))?;
-    root.system(ground)?;
-    root.devices()?;
-    root.processes()?;
-    let places = root.own_places(ground)?;
-    root.seal(&places)?;
+    root.mount_system(paths)?;
+    root.mount_devices()?;
+    root.mount_proc()?;
+    let places = root.mount_writable(paths)?;
+    root.make_read_only(&places)?;
     let moved = chdir(&root.path).and_then(|()| pivot_root(".", ".")).and_then(|()| unmount(".", UnmountFlags::DETACH));
     moved.and_then(|()| chdir("/")).map_err(failed("the new root"))
 }
@@ -72,7 +72,7 @@ pub(super) fn seal_devices() -> Result<(), String> {
 /// Adds flags to mounts of this process.
 fn remount(added: impl Fn(&Path) -> Option<MountFlags>) -> Result<(), String> {
     let text = fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("no mounts are listed: {error}"))?;
-    for (place, kept) in text.lines().filter_map(mounted) {
+    for (place, kept) in text.lines().filter_map(parse_mount) {
         if let Some(added) = added(&place) {
             mount_remount(&place, MountFlags::BIND | kept | added, "")
                 .map_err(|error| format!("{} cannot be sealed: {error}", place.display()))?;
@@ -82,45 +82,48 @@ fn remount(added: impl Fn(&Path) -> Option<MountFlags>) -> Result<(), String> {
 }
 
 /// The new root while it is put together.
-struct Root {
+struct NewRoot {
     path: PathBuf,
 }
 
-impl Root {
+impl NewRoot {
     /// Where an absolute path will be.
     fn at(&self, path: &Path) -> PathBuf {
         self.path.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Shows a folder or a file of the machine, at the same place.
-    fn show(&self, path: &Path) -> Result<(), String> {
-        self.show_at(path, path)
+    fn bind(&self, path: &Path) -> Result<(), String> {
+        self.bind_at(path, path)
     }
 
-    fn show_at(&self, what: &Path, place: &Path) -> Result<(), String> {
+    fn bind_at(&self, what: &Path, place: &Path) -> Result<(), String> {
         let place = self.at(place);
         if what.is_dir() {
-            folder(&place)?;
+            make_folder(&place)?;
         } else if !place.exists() {
-            file(&place)?;
+            make_file(&place)?;
         }
         mount_bind_recursive(what, &place).map_err(|error| format!("{} cannot be mounted: {error}", what.display()))
     }
 
     /// Refuses what is shown at a place when another folder has taken its name meanwhile: what is mounted stays what it is.
-    fn check(&self, ground: &Ground, what: &Path, place: &Path) -> Result<(), String> {
+    fn check(&self, paths: &SandboxPaths, what: &Path, place: &Path) -> Result<(), String> {
         let found = stat(self.at(place)).map_err(|error| format!("{} cannot be shown: {error}", what.display()))?;
-        ground.check(what, &found)
+        paths.check(what, &found)
     }
 
     /// What of the system can be read, but what is hidden.
-    fn system(&self, ground: &Ground) -> Result<(), String> {
-        let there: Vec<_> =
-            SYSTEM.iter().map(PathBuf::from).filter(|path| path != Path::new("/proc") && path.exists()).collect();
+    fn mount_system(&self, paths: &SandboxPaths) -> Result<(), String> {
+        let there: Vec<_> = SYSTEM_FOLDERS
+            .iter()
+            .map(PathBuf::from)
+            .filter(|path| path != Path::new("/proc") && path.exists())
+            .collect();
         for path in &there {
-            self.show(path)?;
+            self.bind(path)?;
         }
-        for hidden in ground.hidden.iter().filter(|hidden| is_beneath(hidden, &there) && hidden.exists()) {
+        for hidden in paths.hidden.iter().filter(|hidden| is_beneath(hidden, &there) && hidden.exists()) {
             self.hide(hidden)?;
         }
         Ok(())
@@ -137,9 +140,9 @@ impl Root {
         done.map_err(|error| format!("{} cannot be hidden: {error}", path.display()))
     }
 
-    fn devices(&self) -> Result<(), String> {
+    fn mount_devices(&self) -> Result<(), String> {
         for device in DEVICES.iter().map(Path::new).filter(|device| device.exists()) {
-            self.show(device)?;
+            self.bind(device)?;
         }
         for (name, target) in LINKS {
             let place = self.at(Path::new("/dev")).join(name);
@@ -149,40 +152,40 @@ impl Root {
     }
 
     /// The processes of this namespace.
-    fn processes(&self) -> Result<(), String> {
+    fn mount_proc(&self) -> Result<(), String> {
         let place = self.at(Path::new("/proc"));
-        folder(&place)?;
+        make_folder(&place)?;
         mount("proc", &place, "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
             .map_err(|error| format!("/proc cannot be mounted: {error}"))?;
-        for telling in TELLING.iter().map(Path::new) {
-            if self.at(telling).exists() {
-                self.hide(telling)?;
+        for revealing in REVEALING_PROC_FILES.iter().map(Path::new) {
+            if self.at(revealing).exists() {
+                self.hide(revealing)?;
             }
         }
         Ok(())
     }
 
     /// What can be written. Its folder for temporary files stands where programs look for one, too.
-    fn own_places(&self, ground: &Ground) -> Result<Vec<PathBuf>, String> {
+    fn mount_writable(&self, paths: &SandboxPaths) -> Result<Vec<PathBuf>, String> {
         let mut places = Vec::new();
-        for usual in TEMPORARY.iter().map(Path::new) {
-            self.show_at(&ground.temporary, usual)?;
-            self.check(ground, &ground.temporary, usual)?;
+        for usual in TEMPORARY_FOLDERS.iter().map(Path::new) {
+            self.bind_at(&paths.temporary, usual)?;
+            self.check(paths, &paths.temporary, usual)?;
             places.push(usual.to_owned());
         }
         // Those that hold others before the others.
-        let mut roots = ground.roots.clone();
+        let mut roots = paths.roots.clone();
         roots.sort();
-        for place in roots.into_iter().chain([ground.home.clone(), ground.temporary.clone()]) {
-            self.show(&place)?;
-            self.check(ground, &place, &place)?;
+        for place in roots.into_iter().chain([paths.home.clone(), paths.temporary.clone()]) {
+            self.bind(&place)?;
+            self.check(paths, &place, &place)?;
             places.push(place);
         }
         Ok(places)
     }
 
     /// Makes everything but those places read-only.
-    fn seal(&self, places: &[PathBuf]) -> Result<(), String> {
+    fn make_read_only(&self, places: &[PathBuf]) -> Result<(), String> {
         let writable: Vec<_> = places.iter().map(|place| self.at(place)).collect();
         let devices: Vec<_> = DEVICES.iter().map(|device| self.at(Path::new(device))).collect();
         remount(|place| {
@@ -199,7 +202,7 @@ impl Root {
 
 /// A line of `/proc/self/mountinfo`: where it is mounted, and the flags that must be kept, since whoever is not root cannot
 /// take them away.
-fn mounted(line: &str) -> Option<(PathBuf, MountFlags)> {
+fn parse_mount(line: &str) -> Option<(PathBuf, MountFlags)> {
     let mut fields = line.split(' ').skip(4);
     let place = PathBuf::from(OsString::from_vec(unescaped(fields.next()?)));
     let flag = |name: &str| match name {
@@ -228,10 +231,10 @@ fn unescaped(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn folder(path: &Path) -> Result<(), String> {
+fn make_folder(path: &Path) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("{} cannot be made: {error}", path.display());
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
-        folder(parent)?;
+        make_folder(parent)?;
     }
     match mkdir(path, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
@@ -239,8 +242,8 @@ fn folder(path: &Path) -> Result<(), String> {
     }
 }
 
-fn file(path: &Path) -> Result<(), String> {
-    path.parent().map_or(Ok(()), folder)?;
+fn make_file(path: &Path) -> Result<(), String> {
+    path.parent().map_or(Ok(()), make_folder)?;
     let made: io::Result<_> = File::create(path);
     made.map(drop).map_err(|error| format!("{} cannot be made: {error}", path.display()))
 }
@@ -252,10 +255,10 @@ mod tests {
     #[test]
     fn mounts_are_read_with_their_place_and_the_flags_that_stay() {
         let line = r"36 35 98:0 /mnt1 /mnt\0402/a\134b rw,nosuid,noatime master:1 - ext3 /dev/root rw,errors=continue";
-        let (place, flags) = mounted(line).unwrap();
+        let (place, flags) = parse_mount(line).unwrap();
         assert_eq!(place, Path::new(r"/mnt 2/a\b"));
         assert_eq!(flags, MountFlags::NOSUID | MountFlags::NOATIME);
-        assert!(mounted("36 35 98:0 /").is_none());
+        assert!(parse_mount("36 35 98:0 /").is_none());
         assert_eq!(unescaped(r"a\04"), br"a\04");
     }
 }

@@ -8,30 +8,30 @@ use rustix::{
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 /// How many a user may have; 0 = none.
-const MAXIMUM: &str = "/proc/sys/user/max_user_namespaces";
+const MAX_NAMESPACES_FILE: &str = "/proc/sys/user/max_user_namespaces";
 /// Debian's switch; 0 = root alone may have them.
-const UNPRIVILEGED: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+const UNPRIVILEGED_FILE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
 /// Ubuntu's switch; 1 = one that a program without a profile makes is worth nothing.
-const RESTRICTED: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+const APPARMOR_FILE: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 
 /// Puts this process, which has one thread, and what it starts from here on into namespaces of its own. The user keeps its
 /// number. The first process that it starts is the first of the namespace of processes; it may mount.
 pub(super) fn enter() -> Result<(), String> {
-    enter_some(UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)?;
+    unshare_with(UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)?;
     // They hide a name or two, and not every kernel has them.
-    let _ = leave(UnshareFlags::NEWCGROUP);
-    let _ = leave(UnshareFlags::NEWUTS);
-    may_mount().map_err(|error| format!("the right to mount cannot be handed on: {error}"))
+    let _ = unshare(UnshareFlags::NEWCGROUP);
+    let _ = unshare(UnshareFlags::NEWUTS);
+    keep_mount_capability().map_err(|error| format!("the right to mount cannot be handed on: {error}"))
 }
 
 /// Gives this process, which has one thread, users and mounts of its own, and nothing else. The user keeps its number.
 pub(super) fn enter_mounts() -> Result<(), String> {
-    enter_some(UnshareFlags::empty())
+    unshare_with(UnshareFlags::empty())
 }
 
-fn enter_some(more: UnshareFlags) -> Result<(), String> {
+fn unshare_with(more: UnshareFlags) -> Result<(), String> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    leave(UnshareFlags::NEWUSER | UnshareFlags::NEWNS | more)
+    unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS | more)
         .map_err(|error| format!("no namespaces can be made: {error}"))?;
     for (file, line) in
         [("setgroups", "deny".to_owned()), ("uid_map", format!("{uid} {uid} 1")), ("gid_map", format!("{gid} {gid} 1"))]
@@ -43,12 +43,12 @@ fn enter_some(more: UnshareFlags) -> Result<(), String> {
 }
 
 #[expect(deprecated, reason = "what is unsound in it is leaving the table of files alone, which this never does")]
-fn leave(which: UnshareFlags) -> rustix::io::Result<()> {
+fn unshare(which: UnshareFlags) -> rustix::io::Result<()> {
     rustix::thread::unshare(which)
 }
 
 /// Has the next program keep the right to mount, which the kernel takes from whoever is not root.
-fn may_mount() -> rustix::io::Result<()> {
+fn keep_mount_capability() -> rustix::io::Result<()> {
     let mut sets = capabilities(None)?;
     sets.inheritable = CapabilitySet::SYS_ADMIN;
     set_capabilities(None, sets)?;
@@ -57,26 +57,26 @@ fn may_mount() -> rustix::io::Result<()> {
 
 /// What keeps this process from having namespaces, as far as that can be told without trying.
 pub(super) fn obstacle() -> Option<String> {
-    let says = |file: &str, value: &str| fs::read_to_string(file).is_ok_and(|text| text.trim() == value);
-    if says(MAXIMUM, "0") {
+    let contains = |file: &str, value: &str| fs::read_to_string(file).is_ok_and(|text| text.trim() == value);
+    if contains(MAX_NAMESPACES_FILE, "0") {
         return Some("user.max_user_namespaces is 0".to_owned());
     }
     if geteuid().is_root() {
         return None;
     }
-    if says(UNPRIVILEGED, "0") {
+    if contains(UNPRIVILEGED_FILE, "0") {
         return Some("kernel.unprivileged_userns_clone is 0".to_owned());
     }
-    says(RESTRICTED, "1").then(|| "kernel.apparmor_restrict_unprivileged_userns is 1".to_owned())
+    contains(APPARMOR_FILE, "1").then(|| "kernel.apparmor_restrict_unprivileged_userns is 1".to_owned())
 }
 
 /// The same for a program that makes them for us: it may run as root, and it may have a profile of its own.
 pub(super) fn obstacle_of(program: &Path) -> Option<String> {
-    let says = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
-    if says(MAXIMUM) {
+    let contains = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
+    if contains(MAX_NAMESPACES_FILE) {
         return Some("user.max_user_namespaces is 0".to_owned());
     }
     let runs_as_root = fs::metadata(program).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o4000 != 0);
-    (says(UNPRIVILEGED) && !geteuid().is_root() && !runs_as_root)
+    (contains(UNPRIVILEGED_FILE) && !geteuid().is_root() && !runs_as_root)
         .then(|| "kernel.unprivileged_userns_clone is 0".to_owned())
 }

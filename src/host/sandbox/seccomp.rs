@@ -8,7 +8,7 @@
 //! everything else                                             ──► EPERM
 //! ```
 
-use super::calls::{self, Checked, Test};
+use super::syscalls::{self, ArgumentTest, CheckedCall};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, apply_filter, sock_filter,
@@ -17,72 +17,72 @@ use std::{collections::BTreeMap, env::consts::ARCH};
 
 /// What else confines a command, and so what the filter need not see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Beside {
+pub(super) struct OtherConfinement {
     /// Namespaces of users, mounts, processes, System V objects and networks.
     pub(super) namespaces: bool,
     /// Devices that are mounted read-only.
     pub(super) sealed_devices: bool,
     /// Something that keeps signals inside.
-    pub(super) keeps_signals: bool,
+    pub(super) confines_signals: bool,
 }
 
-impl Beside {
+impl OtherConfinement {
     /// Namespaces, which keep signals inside too.
-    pub(super) fn namespaces(sealed_devices: bool) -> Self {
-        Beside { namespaces: true, sealed_devices, keeps_signals: true }
+    pub(super) fn with_namespaces(sealed_devices: bool) -> Self {
+        OtherConfinement { namespaces: true, sealed_devices, confines_signals: true }
     }
 
     /// At most something that keeps signals inside.
-    pub(super) fn nothing(keeps_signals: bool) -> Self {
-        Beside { namespaces: false, sealed_devices: false, keeps_signals }
+    pub(super) fn without_namespaces(confines_signals: bool) -> Self {
+        OtherConfinement { namespaces: false, sealed_devices: false, confines_signals }
     }
 }
 
 /// Whether the filter can be made for this machine.
 pub(super) fn check() -> Result<(), String> {
-    program(Beside::nothing(false)).map(drop)
+    program(OtherConfinement::without_namespaces(false)).map(drop)
 }
 
 /// Filters the calls of this thread, and of everything that it starts from here on.
-pub(super) fn apply(beside: Beside) -> Result<(), String> {
-    apply_filter(&program(beside)?).map_err(failed)
+pub(super) fn apply(other: OtherConfinement) -> Result<(), String> {
+    apply_filter(&program(other)?).map_err(failed)
 }
 
 /// The filter as the kernel takes it, for a program that applies it.
-pub(super) fn bytes(beside: Beside) -> Result<Vec<u8>, String> {
+pub(super) fn bytes(other: OtherConfinement) -> Result<Vec<u8>, String> {
     let instruction = |one: sock_filter| {
         let [code, k] = [&one.code.to_ne_bytes()[..], &one.k.to_ne_bytes()];
         [code, &[one.jt, one.jf], k].concat()
     };
-    Ok(program(beside)?.into_iter().flat_map(instruction).collect())
+    Ok(program(other)?.into_iter().flat_map(instruction).collect())
 }
 
-fn program(beside: Beside) -> Result<BpfProgram, String> {
+fn program(other: OtherConfinement) -> Result<BpfProgram, String> {
     let arch = TargetArch::try_from(ARCH).map_err(failed)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    let signals = if beside.keeps_signals { calls::SIGNALS } else { &[] };
-    let times = if beside.sealed_devices { calls::WITH_SEALED_DEVICES } else { &[] };
-    for number in [calls::ALLOWED, calls::ALLOWED_OLD, signals, times].concat() {
+    let signals = if other.confines_signals { syscalls::SIGNALS } else { &[] };
+    let times = if other.sealed_devices { syscalls::WITH_SEALED_DEVICES } else { &[] };
+    for number in [syscalls::ALLOWED, syscalls::ALLOWED_OLD, signals, times].concat() {
         rules.insert(number, Vec::new());
     }
-    let more = if beside.namespaces {
-        [calls::WITH_NAMESPACES, calls::WITH_NAMESPACES_OLD].concat()
+    let more = if other.namespaces {
+        [syscalls::WITH_NAMESPACES, syscalls::WITH_NAMESPACES_OLD].concat()
     } else {
-        calls::WITHOUT_NAMESPACES.to_vec()
+        syscalls::WITHOUT_NAMESPACES.to_vec()
     };
-    for (number, rows) in [calls::CHECKED, calls::CHECKED_OLD, &more].concat() {
-        rules.insert(number, rules_of((number, rows))?);
+    for (number, rows) in [syscalls::CHECKED, syscalls::CHECKED_OLD, &more].concat() {
+        rules.insert(number, seccomp_rules((number, rows))?);
     }
     let newest = rules.keys().max().copied().unwrap_or_default();
     let denied = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let filter = SeccompFilter::new(rules, denied, SeccompAction::Allow, arch).map_err(failed)?;
-    let mut program = absent(newest)?;
+    let mut program = enosys_prelude(newest)?;
     program.extend(BpfProgram::try_from(filter).map_err(failed)?);
     Ok(program)
 }
 
 /// Each row, with a rule for each value that it leaves a choice of.
-fn rules_of((_, rows): Checked) -> Result<Vec<SeccompRule>, String> {
+fn seccomp_rules((_, rows): CheckedCall) -> Result<Vec<SeccompRule>, String> {
     let mut rules = Vec::new();
     for row in rows {
         let mut choices = vec![Vec::new()];
@@ -101,21 +101,21 @@ fn rules_of((_, rows): Checked) -> Result<Vec<SeccompRule>, String> {
 }
 
 /// The conditions of which one must hold.
-fn conditions(test: Test) -> Result<Vec<SeccompCondition>, String> {
+fn conditions(test: ArgumentTest) -> Result<Vec<SeccompCondition>, String> {
     let one = |place: usize, compare, value: u32| {
         let place = u8::try_from(place).map_err(failed)?;
         SeccompCondition::new(place, Dword, compare, u64::from(value)).map_err(failed)
     };
     match test {
-        Test::OneOf(place, values) => values.iter().map(|value| one(place, SeccompCmpOp::Eq, *value)).collect(),
-        Test::Bits(place, mask, bits) => Ok(vec![one(place, SeccompCmpOp::MaskedEq(u64::from(mask)), bits)?]),
-        Test::AtMost(place, value) => Ok(vec![one(place, SeccompCmpOp::Le, value)?]),
+        ArgumentTest::OneOf(place, values) => values.iter().map(|value| one(place, SeccompCmpOp::Eq, *value)).collect(),
+        ArgumentTest::Bits(place, mask, bits) => Ok(vec![one(place, SeccompCmpOp::MaskedEq(u64::from(mask)), bits)?]),
+        ArgumentTest::AtMost(place, value) => Ok(vec![one(place, SeccompCmpOp::Le, value)?]),
     }
 }
 
 /// The beginning of the filter, for numbers that are answered as if the kernel did not have them. The same calls in x86's
 /// x32 form have numbers beyond all others.
-fn absent(newest: i64) -> Result<BpfProgram, String> {
+fn enosys_prelude(newest: i64) -> Result<BpfProgram, String> {
     const LOAD_NUMBER: u16 = 0x20;
     const JUMP_IF_GREATER: u16 = 0x25;
     const JUMP_IF_EQUAL: u16 = 0x15;
@@ -128,7 +128,7 @@ fn absent(newest: i64) -> Result<BpfProgram, String> {
         program.push(sock_filter { code: RETURN, jt: 0, jf: 0, k: not_here });
     };
     refuse(JUMP_IF_GREATER, number(newest)?);
-    for one in calls::ABSENT {
+    for one in syscalls::ABSENT {
         refuse(JUMP_IF_EQUAL, number(*one)?);
     }
     Ok(program)
@@ -148,21 +148,22 @@ mod tests {
     #[test]
     fn every_filter_fits_and_has_the_kernels_form() {
         for one in [false, true] {
-            for beside in [Beside::namespaces(one), Beside::nothing(one)] {
-                let program = program(beside).unwrap();
+            for other in [OtherConfinement::with_namespaces(one), OtherConfinement::without_namespaces(one)] {
+                let program = program(other).unwrap();
                 assert!(program.len() <= MOST, "{} instructions", program.len());
-                assert_eq!(bytes(beside).unwrap().len(), program.len() * 8);
+                assert_eq!(bytes(other).unwrap().len(), program.len() * 8);
             }
         }
     }
 
     #[test]
     fn no_call_stands_in_two_tables() {
-        let more = [calls::WITH_NAMESPACES, calls::WITH_NAMESPACES_OLD].concat();
-        for more in [more, calls::WITHOUT_NAMESPACES.to_vec()] {
-            let checked = [calls::CHECKED, calls::CHECKED_OLD, &more].concat();
-            let numbers = checked.iter().map(|(number, _)| number).chain(calls::ALLOWED).chain(calls::ALLOWED_OLD);
-            let numbers = numbers.chain(calls::SIGNALS).chain(calls::ABSENT).chain(calls::WITH_SEALED_DEVICES);
+        let more = [syscalls::WITH_NAMESPACES, syscalls::WITH_NAMESPACES_OLD].concat();
+        for more in [more, syscalls::WITHOUT_NAMESPACES.to_vec()] {
+            let checked = [syscalls::CHECKED, syscalls::CHECKED_OLD, &more].concat();
+            let numbers =
+                checked.iter().map(|(number, _)| number).chain(syscalls::ALLOWED).chain(syscalls::ALLOWED_OLD);
+            let numbers = numbers.chain(syscalls::SIGNALS).chain(syscalls::ABSENT).chain(syscalls::WITH_SEALED_DEVICES);
             let mut numbers: Vec<_> = numbers.copied().collect();
             numbers.sort_unstable();
             let before = numbers.len();
@@ -173,11 +174,12 @@ mod tests {
 
     #[test]
     fn without_namespaces_nothing_is_let_through_that_changes_a_files_mode_owner_times_or_attributes() {
-        let told = [calls::CHECKED, calls::CHECKED_OLD, calls::WITHOUT_NAMESPACES].concat();
+        let told = [syscalls::CHECKED, syscalls::CHECKED_OLD, syscalls::WITHOUT_NAMESPACES].concat();
         let told: Vec<_> =
-            told.iter().map(|(number, _)| number).chain(calls::ALLOWED).chain(calls::ALLOWED_OLD).collect();
-        let files = calls::WITH_NAMESPACES.iter().take(11).chain(calls::WITH_NAMESPACES_OLD).map(|(number, _)| number);
-        for number in files.chain(calls::WITH_SEALED_DEVICES) {
+            told.iter().map(|(number, _)| number).chain(syscalls::ALLOWED).chain(syscalls::ALLOWED_OLD).collect();
+        let files =
+            syscalls::WITH_NAMESPACES.iter().take(11).chain(syscalls::WITH_NAMESPACES_OLD).map(|(number, _)| number);
+        for number in files.chain(syscalls::WITH_SEALED_DEVICES) {
             assert!(!told.contains(&number), "{number}");
         }
     }

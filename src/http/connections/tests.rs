@@ -10,11 +10,11 @@ use std::{
 const IDLE: Duration = Duration::from_secs(10);
 
 /// A connection among `connections`, and its other end.
-fn connect(connections: &Arc<Connections>) -> (Open, TcpStream) {
+fn connect(connections: &Arc<ConnectionTable>) -> (OpenConnection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     other.set_nonblocking(true).unwrap();
-    (connections.enter(Some(Line::new(listener.accept().unwrap().0))), other)
+    (connections.register(Some(TcpAbortHandle::new(listener.accept().unwrap().0))), other)
 }
 
 fn is_cut(mut other: &TcpStream) -> bool {
@@ -23,30 +23,30 @@ fn is_cut(mut other: &TcpStream) -> bool {
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
 async fn what_is_idle_for_too_long_is_cut_and_nothing_else() {
-    let connections = Arc::<Connections>::default();
+    let connections = Arc::<ConnectionTable>::default();
     let ((idle, of_idle), (used, of_used)) = (connect(&connections), connect(&connections));
-    let first = used.request();
+    let first = used.begin_request();
     tokio::time::advance(IDLE).await;
-    connections.cut_idle(IDLE);
+    connections.close_idle(IDLE);
     assert!(!is_cut(&of_idle), "not yet");
     tokio::time::advance(Duration::from_millis(1)).await;
-    connections.cut_idle(IDLE);
+    connections.close_idle(IDLE);
     assert!(is_cut(&of_idle) && !is_cut(&of_used));
     // Two at once are two, and the time counts from the end of the last.
-    let second = used.request();
+    let second = used.begin_request();
     drop(first);
     tokio::time::advance(IDLE * 2).await;
-    connections.cut_idle(IDLE);
+    connections.close_idle(IDLE);
     assert!(!is_cut(&of_used), "the second is under way");
     drop(second);
     tokio::time::advance(IDLE).await;
-    connections.cut_idle(IDLE);
+    connections.close_idle(IDLE);
     assert!(!is_cut(&of_used), "it was in use a moment ago");
     tokio::time::advance(Duration::from_millis(1)).await;
-    connections.cut_idle(IDLE);
+    connections.close_idle(IDLE);
     assert!(is_cut(&of_used));
     drop((idle, used));
-    assert!(connections.all().is_empty(), "who is gone is not known any more");
+    assert!(connections.lock().is_empty(), "who is gone is not known any more");
 }
 
 /// The pieces of a body.
@@ -60,32 +60,35 @@ async fn pieces(mut body: BoxBody) -> Vec<Bytes> {
 
 #[actix_rt::test]
 async fn a_large_body_is_under_way_until_it_is_handed_over_in_pieces() {
-    let connections = Arc::<Connections>::default();
+    let connections = Arc::<ConnectionTable>::default();
     let (open, _other) = connect(&connections);
-    let under_way = |open: &Open| open.state.requests.load(Relaxed);
+    let in_flight = |open: &OpenConnection| open.state.in_flight.load(Relaxed);
     let text: Bytes = (0..3_000_001_u32).map(|n| n.to_le_bytes()[1]).collect();
-    let body = Lasting::keep(BoxBody::new(text.clone()), open.request(), &Authority::lasting());
+    let body = TrackedBody::wrap(BoxBody::new(text.clone()), open.begin_request(), &AccessGrant::permanent());
     assert_eq!(body.size(), BodySize::Sized(3_000_001));
-    assert_eq!(under_way(&open), 1);
+    assert_eq!(in_flight(&open), 1);
     let pieces = pieces(body).await;
     assert!(pieces.iter().all(|piece| (1..=PIECE_BYTES).contains(&piece.len())));
     assert_eq!(pieces.concat(), text);
-    assert_eq!(under_way(&open), 0);
+    assert_eq!(in_flight(&open), 0);
 }
 
 #[actix_rt::test]
 async fn a_small_body_is_as_good_as_sent_and_a_stream_lasts() {
-    let connections = Arc::<Connections>::default();
+    let connections = Arc::<ConnectionTable>::default();
     let (open, _other) = connect(&connections);
-    let under_way = |open: &Open| open.state.requests.load(Relaxed);
-    let small = Lasting::keep(BoxBody::new("text"), open.request(), &Authority::lasting());
-    assert_eq!((under_way(&open), small.size()), (0, BodySize::Sized(4)));
+    let in_flight = |open: &OpenConnection| open.state.in_flight.load(Relaxed);
+    let small = TrackedBody::wrap(BoxBody::new("text"), open.begin_request(), &AccessGrant::permanent());
+    assert_eq!((in_flight(&open), small.size()), (0, BodySize::Sized(4)));
     assert_eq!(pieces(small).await, ["text"]);
     let frames =
         futures_util::stream::iter(["a", "b"].map(|text| Ok::<_, std::convert::Infallible>(Bytes::from(text))));
-    let stream =
-        Lasting::keep(BoxBody::new(actix_web::body::BodyStream::new(frames)), open.request(), &Authority::lasting());
-    assert_eq!((under_way(&open), stream.size()), (1, BodySize::Stream));
+    let stream = TrackedBody::wrap(
+        BoxBody::new(actix_web::body::BodyStream::new(frames)),
+        open.begin_request(),
+        &AccessGrant::permanent(),
+    );
+    assert_eq!((in_flight(&open), stream.size()), (1, BodySize::Stream));
     assert_eq!(pieces(stream).await, ["a", "b"]);
-    assert_eq!(under_way(&open), 0);
+    assert_eq!(in_flight(&open), 0);
 }

@@ -2,16 +2,16 @@
 
 use super::endpoint::Endpoint;
 use crate::{
-    bridge::{Bridge, Identity},
-    codex::Codexd,
+    bridge::{BridgeSettings, DaemonIdentity},
+    codex::CodexdClient,
     config::Config,
-    host::{Host, settings::HostOps},
+    host::{HostOperations, settings::HostOpsSettings},
     http::{
-        Core,
-        callers::Access,
+        ServerCore,
+        authenticator::RouteAccess,
         route::Route,
         routes::ROUTES,
-        settings::{LocalTrust, Server},
+        settings::{LocalTrust, ServerSettings},
     },
     mode::SystemView,
     platforms::registry::PlatformRegistry,
@@ -23,7 +23,7 @@ pub struct Facts {
     /// Where `/v1/codex` leads.
     pub codex: Option<String>,
     /// What may be done to this machine.
-    pub host_ops: HostOps,
+    pub host_ops: HostOpsSettings,
     /// Whether observed final messages are processed.
     pub instructions_live: bool,
 }
@@ -32,7 +32,7 @@ impl Facts {
     /// Those of a configuration.
     pub fn of(config: &Config) -> Self {
         Facts {
-            codex: Codexd::new(&config.codex).map(|codexd| codexd.base().to_owned()),
+            codex: CodexdClient::new(&config.codex).map(|codexd| codexd.base().to_owned()),
             host_ops: config.host_ops.clone(),
             instructions_live: config.instructions.live,
         }
@@ -43,12 +43,12 @@ impl Facts {
 pub(super) struct Context<'a> {
     /// The routes that are switched on.
     pub(super) routes: Vec<&'static Route>,
-    pub(super) identity: &'a Identity,
+    pub(super) identity: &'a DaemonIdentity,
     pub(super) registry: &'a PlatformRegistry,
     pub(super) facts: &'a Facts,
-    pub(super) server: &'a Server,
-    pub(super) bridge: &'a Bridge,
-    pub(super) host: &'a Host,
+    pub(super) server: &'a ServerSettings,
+    pub(super) bridge: &'a BridgeSettings,
+    pub(super) host: &'a HostOperations,
     /// What callers without the token may do.
     pub(super) trust: LocalTrust,
     pub(super) system: SystemView,
@@ -56,7 +56,7 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// The daemon as it is now.
-    pub(super) fn of(core: &'a Core) -> Self {
+    pub(super) fn of(core: &'a ServerCore) -> Self {
         Context {
             routes: core.features.served(ROUTES),
             identity: core.bridge.identity(),
@@ -65,7 +65,7 @@ impl<'a> Context<'a> {
             server: &core.server,
             bridge: core.bridge.settings(),
             host: &core.host,
-            trust: core.callers.trust(),
+            trust: core.authenticator.local_trust(),
             system: core.system.state(),
         }
     }
@@ -76,11 +76,11 @@ impl<'a> Context<'a> {
     }
 
     /// Whether a route asks every caller for the token.
-    pub(super) fn asks_token(&self, access: Access) -> bool {
+    pub(super) fn asks_token(&self, access: RouteAccess) -> bool {
         match access {
-            Access::Open => false,
-            Access::Local => self.trust == LocalTrust::None,
-            Access::Token => true,
+            RouteAccess::Open => false,
+            RouteAccess::Local => self.trust == LocalTrust::None,
+            RouteAccess::Token => true,
         }
     }
 

@@ -11,10 +11,10 @@ mod words;
 pub use context::Facts;
 
 use super::{
-    Core,
-    endpoint::Call,
+    ServerCore,
+    endpoint::ApiCall,
     error::ApiError,
-    reply::Reply,
+    reply::ApiReply,
     route::{Kind, Surface},
 };
 use browser::Browser;
@@ -162,22 +162,22 @@ fn capabilities(context: &Context<'_>) -> impl Serialize {
 }
 
 /// `GET /describe`.
-pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&everything(&Context::of(&call.core))))
 }
 
 /// `GET /describe/business`.
-pub(super) async fn show_business(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show_business(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&one(&Context::of(&call.core), Surface::Business)))
 }
 
 /// `GET /describe/control`.
-pub(super) async fn show_control(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show_control(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&one(&Context::of(&call.core), Surface::Control)))
 }
 
 /// What a description says, as a value.
-pub(super) fn described(core: &Core, surface: Surface) -> serde_json::Value {
+pub(super) fn described(core: &ServerCore, surface: Surface) -> serde_json::Value {
     let context = Context::of(core);
     match surface {
         Surface::Business | Surface::Control => serde_json::to_value(one(&context, surface)),
@@ -187,7 +187,7 @@ pub(super) fn described(core: &Core, surface: Surface) -> serde_json::Value {
 }
 
 /// `GET /v1/capabilities`.
-pub(super) async fn show_capabilities(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show_capabilities(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&capabilities(&Context::of(&call.core))))
 }
 

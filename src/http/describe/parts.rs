@@ -6,7 +6,7 @@ use super::{
     endpoint::{AUTHORIZATION, Mention},
 };
 use crate::{
-    host::{Origin, settings::Sandbox},
+    host::{OperationOrigin, settings::SandboxLevel},
     http::{fields::TIMEOUT_MS_MAX, settings::LocalTrust},
     mode::SystemView,
     relay::ResponseMode,
@@ -69,11 +69,11 @@ pub(super) struct HostOperations {
     enabled: bool,
     auth: HostAuth,
     /// What is in force; what is not available refuses.
-    sandbox: Sandbox,
+    sandbox: SandboxLevel,
     sandbox_available: bool,
     /// What commands in it cannot do on this machine, and why.
     sandbox_limit: Option<String>,
-    instructions_sandbox: Sandbox,
+    instructions_sandbox: SandboxLevel,
     instructions_sandbox_available: bool,
     instructions_sandbox_limit: Option<String>,
     bubblewrap_available: bool,
@@ -106,12 +106,12 @@ impl HostOperations {
         HostOperations {
             enabled: settings.enabled,
             auth: HostAuth { header: AUTHORIZATION, configured: true },
-            sandbox: host.sandbox(Origin::Operator),
-            sandbox_available: available(Origin::Operator),
-            sandbox_limit: host.sandbox_limit(Origin::Operator),
-            instructions_sandbox: host.sandbox(Origin::Model),
-            instructions_sandbox_available: available(Origin::Model),
-            instructions_sandbox_limit: host.sandbox_limit(Origin::Model),
+            sandbox: host.sandbox(OperationOrigin::Operator),
+            sandbox_available: available(OperationOrigin::Operator),
+            sandbox_limit: host.sandbox_limit(OperationOrigin::Operator),
+            instructions_sandbox: host.sandbox(OperationOrigin::Model),
+            instructions_sandbox_available: available(OperationOrigin::Model),
+            instructions_sandbox_limit: host.sandbox_limit(OperationOrigin::Model),
             bubblewrap_available: host.has_bubblewrap(),
             confined_to_roots: !settings.roots.is_empty(),
             max_concurrent: settings.max_concurrent,

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::{
-    bridge::{Identity, WS_PATH},
+    bridge::{DaemonIdentity, WS_PATH},
     config::Config,
-    host::{self, Host},
+    host::{self, HostOperations},
     http::{
-        callers::Access,
+        authenticator::RouteAccess,
         operation::answers_bare,
         route::{Feature, Features, Route, at, body, plain},
         routes::ROUTES,
@@ -17,11 +17,11 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-async fn nothing(_: Call) -> Result<Reply, ApiError> {
+async fn nothing(_: ApiCall) -> Result<ApiReply, ApiError> {
     Err(ApiError::not_found("thing", "There is nothing here."))
 }
 
-const fn route(id: &'static str, method: &'static str, path: &'static str, access: Access) -> Route {
+const fn route(id: &'static str, method: &'static str, path: &'static str, access: RouteAccess) -> Route {
     Route {
         id,
         method,
@@ -43,29 +43,32 @@ static LATER: &[Route] = &[
     Route {
         feature: Feature::HostOps,
         example: body(r#"{"argv":["it's"]}"#),
-        ..route("host.exec", "POST", "/v1/exec", Access::Token)
+        ..route("host.exec", "POST", "/v1/exec", RouteAccess::Token)
     },
-    route("browser.actions", "POST", "/v1/browser/actions", Access::Local),
+    route("browser.actions", "POST", "/v1/browser/actions", RouteAccess::Local),
     Route {
         successor: Some("/v1/browser/actions"),
-        ..route("browser.claude.open", "POST", "/v1/browser/claude/open", Access::Local)
+        ..route("browser.claude.open", "POST", "/v1/browser/claude/open", RouteAccess::Local)
     },
-    Route { example: at("/v1/thing/1?all=true"), ..route("thing.forget", "DELETE", "/v1/thing/{id}", Access::Token) },
-    Route { surface: Surface::Neither, kind: Kind::Read, ..route("runs", "GET", "/v1/runs", Access::Local) },
+    Route {
+        example: at("/v1/thing/1?all=true"),
+        ..route("thing.forget", "DELETE", "/v1/thing/{id}", RouteAccess::Token)
+    },
+    Route { surface: Surface::Neither, kind: Kind::Read, ..route("runs", "GET", "/v1/runs", RouteAccess::Local) },
 ];
 
 /// What a description is made from, without a daemon around it.
 pub(super) struct Daemon {
     config: Config,
-    identity: Identity,
+    identity: DaemonIdentity,
     registry: PlatformRegistry,
     facts: Facts,
-    host: Host,
+    host: HostOperations,
 }
 
 impl Daemon {
     pub(super) fn new(config: Config) -> Self {
-        let identity = Identity {
+        let identity = DaemonIdentity {
             host: "box".into(),
             identity: "box".into(),
             ws_path: WS_PATH,
@@ -74,7 +77,12 @@ impl Daemon {
             started_at: 7,
         };
         let (settings, model_sandbox) = (config.host_ops.clone(), config.instructions.sandbox);
-        let host = Host::new(host::Setup { settings, model_sandbox, own: Vec::new(), own_beginnings: Vec::new() });
+        let host = HostOperations::new(host::HostSetup {
+            settings,
+            model_sandbox,
+            protected: Vec::new(),
+            protected_prefixes: Vec::new(),
+        });
         Daemon { registry: config.registry(), facts: Facts::of(&config), config, identity, host }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{ApiError, Code};
 use crate::{
-    bridge::{ActionFailure, Gone, NoClient},
+    bridge::{ActionFailure, DisconnectReason, NoClient},
     ids::PlatformName,
     platforms::plan::PlanError,
     policy::PolicyRefusal,
@@ -132,9 +132,8 @@ pub(in crate::http) fn of_refused(refused: RelayRefusal, request_id: &str) -> Ap
             ApiError::new(Code::Overloaded, "As many browser requests as may be are under way.").retry_after(1)
         }
         RelayRefusal::Draining => about(Code::SystemDraining, "The system drains and takes no new browser requests."),
-        RelayRefusal::Stopping => {
-            about(Code::BrowserBridgeUnavailable, "The service is stopping.").with("error_code", Gone::Stopped.code())
-        }
+        RelayRefusal::Stopping => about(Code::BrowserBridgeUnavailable, "The service is stopping.")
+            .with("error_code", DisconnectReason::Stopped.code()),
     }
 }
 
@@ -171,8 +170,8 @@ pub(in crate::http) fn of_action(
         ActionFailure::NoClient(NoClient::NotConnected) => (Code::BrowserClientNotFound, "client_not_found"),
         ActionFailure::NoClient(NoClient::Unpaired) => (Code::PairingRequired, "pairing_required"),
         ActionFailure::NoClient(NoClient::NoneConnected) => (Code::BrowserBridgeUnavailable, "no_active_client"),
-        ActionFailure::Gone { gone, .. } => (Code::BrowserBridgeUnavailable, gone.code()),
-        ActionFailure::Garbled { .. } => (Code::BrowserBridgeError, "invalid_message"),
+        ActionFailure::Disconnected { reason, .. } => (Code::BrowserBridgeUnavailable, reason.code()),
+        ActionFailure::Unreadable { .. } => (Code::BrowserBridgeError, "invalid_message"),
         ActionFailure::Timeout { .. } => (Code::BrowserActionTimeout, "action_timeout"),
     };
     let mut message = failure.to_string();
@@ -184,12 +183,12 @@ pub(in crate::http) fn of_action(
         .with_some("platform", platform);
     match failure {
         ActionFailure::NoClient(_) => error,
-        ActionFailure::Gone { asked, .. }
-        | ActionFailure::Garbled { asked, .. }
-        | ActionFailure::Timeout { asked, .. } => error
-            .with("bridge_client_id", &asked.client_id)
-            .with("bridge_connection_id", &asked.connection_id)
-            .with("bridge_request_id", &asked.request_id),
+        ActionFailure::Disconnected { dispatch, .. }
+        | ActionFailure::Unreadable { dispatch, .. }
+        | ActionFailure::Timeout { dispatch, .. } => error
+            .with("bridge_client_id", &dispatch.client_id)
+            .with("bridge_connection_id", &dispatch.connection_id)
+            .with("bridge_request_id", &dispatch.request_id),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{client_id, platform, preset_platform, reason, timeout};
 use crate::{
     api::actions::ActionRequest,
-    bridge::Order,
+    bridge::ActionCommand,
     http::{body, error::ApiError},
     platforms::registry::PlatformRegistry,
     wire::{ActionKind, FieldError},
@@ -16,8 +16,8 @@ pub(in crate::http) fn action(
     preset: Option<(ActionKind, &'static str)>,
     registry: &PlatformRegistry,
     usual: Duration,
-) -> Result<Order, ApiError> {
-    let fields = body::object(text)?;
+) -> Result<ActionCommand, ApiError> {
+    let fields = body::parse_object(text)?;
     let kind = match preset {
         Some((kind, _)) => kind,
         None => {
@@ -35,7 +35,7 @@ pub(in crate::http) fn action(
     if wait && kind != ActionKind::WsReconnect {
         return Err(FieldError::new("wait", "is for ws_reconnect alone").into());
     }
-    Ok(Order {
+    Ok(ActionCommand {
         kind,
         platform: platform.map(|platform| platform.name.clone()),
         client_id: client_id(&fields, ActionRequest::client_id())?,
@@ -58,7 +58,7 @@ mod tests {
 
     const USUAL: Duration = Duration::from_secs(10);
 
-    fn read(body: &Value, preset: Option<(ActionKind, &'static str)>) -> Result<Order, ApiError> {
+    fn read(body: &Value, preset: Option<(ActionKind, &'static str)>) -> Result<ActionCommand, ApiError> {
         action(&body.to_string(), preset, &PlatformRegistry::new(&PlatformsSettings::default()), USUAL)
     }
 

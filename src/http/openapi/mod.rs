@@ -16,12 +16,12 @@ pub(super) use schemas::camel_case;
 pub(super) use schemas::{DescriptionFiller, SchemaCollector};
 
 use super::{
-    Core,
-    callers::Access,
-    endpoint::Call,
+    ServerCore,
+    authenticator::RouteAccess,
+    endpoint::ApiCall,
     error::{ApiError, Code},
     operation::{AnswerSchema, FieldsSchema, Operation},
-    reply::{self, Reply},
+    reply::{self, ApiReply},
     route::Route,
     routes::ROUTES,
     settings::LocalTrust,
@@ -72,9 +72,9 @@ fn document(routes: &[&'static Route], origin: &str, trust: LocalTrust, filler: 
 
 fn operation(route: &Route, trust: LocalTrust, schemas: &mut SchemaCollector) -> Value {
     let security = match (route.access, trust) {
-        (Access::Open, _) => json!([]),
-        (Access::Local, LocalTrust::SameUser | LocalTrust::Loopback) => json!([{}, {"bearer": []}]),
-        (Access::Local, LocalTrust::None) | (Access::Token, _) => json!([{"bearer": []}]),
+        (RouteAccess::Open, _) => json!([]),
+        (RouteAccess::Local, LocalTrust::SameUser | LocalTrust::Loopback) => json!([{}, {"bearer": []}]),
+        (RouteAccess::Local, LocalTrust::None) | (RouteAccess::Token, _) => json!([{"bearer": []}]),
     };
     let mut operation = json!({
         "operationId": route.id,
@@ -213,18 +213,23 @@ fn failures(operation: &Operation) -> BTreeMap<String, Vec<&'static str>> {
 }
 
 /// The document of a daemon.
-fn of(core: &Core) -> Value {
+fn of(core: &ServerCore) -> Value {
     let filler = DescriptionFiller::new(core.bridge.settings());
-    document(&core.features.served(ROUTES), &core.bridge.identity().local_api_base, core.callers.trust(), filler)
+    document(
+        &core.features.served(ROUTES),
+        &core.bridge.identity().local_api_base,
+        core.authenticator.local_trust(),
+        filler,
+    )
 }
 
 /// `GET /openapi.json`.
-pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    reply::with_id(&mut response, &call.id);
-    Ok(Reply::Whole(response.body(of(&call.core).to_string())))
+    reply::set_request_id(&mut response, &call.id);
+    Ok(ApiReply::Raw(response.body(of(&call.core).to_string())))
 }

@@ -1,10 +1,10 @@
 //! `GET /docs`: the document as a page, written by the daemon; it needs neither scripts nor anything from elsewhere.
 
 use crate::http::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::ApiError,
     page::CSP,
-    reply::{self, Reply},
+    reply::{self, ApiReply},
 };
 use actix_web::{HttpResponse, http::header};
 use serde_json::Value;
@@ -13,24 +13,24 @@ use std::fmt::Write;
 const STYLE: &str = include_str!("docs.css");
 
 /// `GET /docs`.
-pub(in crate::http) async fn show(call: Call) -> Result<Reply, ApiError> {
+pub(in crate::http) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(answer(&call, "text/html; charset=utf-8", page(&super::of(&call.core))))
 }
 
 /// `GET /docs/style.css`.
-pub(in crate::http) async fn style(call: Call) -> Result<Reply, ApiError> {
+pub(in crate::http) async fn style(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(answer(&call, "text/css; charset=utf-8", STYLE.to_owned()))
 }
 
-fn answer(call: &Call, kind: &'static str, body: String) -> Reply {
+fn answer(call: &ApiCall, kind: &'static str, body: String) -> ApiReply {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, kind))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::CONTENT_SECURITY_POLICY, CSP))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-    reply::with_id(&mut response, &call.id);
-    Reply::Whole(response.body(body))
+    reply::set_request_id(&mut response, &call.id);
+    ApiReply::Raw(response.body(body))
 }
 
 fn escaped(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! The schemas of the types of `crate::api`, as components of the document.
 
 use crate::{
-    bridge::Bridge,
+    bridge::BridgeSettings,
     http::{
         fields::TIMEOUT_MS_MAX,
         operation::{FieldsSchema, MakeSchema},
@@ -24,7 +24,7 @@ pub(in crate::http) struct DescriptionFiller(Vec<(&'static str, String)>);
 
 impl DescriptionFiller {
     /// With the values of these settings.
-    pub(in crate::http) fn new(bridge: &Bridge) -> Self {
+    pub(in crate::http) fn new(bridge: &BridgeSettings) -> Self {
         DescriptionFiller(vec![
             ("{NAME_CHARS_MAX}", NAME_CHARS_MAX.to_string()),
             ("{TIMEOUT_MS_MAX}", TIMEOUT_MS_MAX.to_string()),

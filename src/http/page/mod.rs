@@ -4,9 +4,9 @@
 //! `uplot.js`, `uplot.css` and `uplot-license.txt` are uPlot 1.6.32 as published on npm, byte for byte.
 
 use super::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::ApiError,
-    reply::{self, Reply},
+    reply::{self, ApiReply},
 };
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
@@ -59,19 +59,19 @@ const ASSETS: &[(&str, &str, &str)] = assets! {
 };
 
 /// `GET /`.
-pub(super) async fn root(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn root(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut response = HttpResponse::TemporaryRedirect();
     response.insert_header((header::LOCATION, HeaderValue::from_static(PATH)));
     Ok(guarded(&call, response, ""))
 }
 
 /// `GET /v1/status/ui`.
-pub(super) async fn show(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(guarded(&call, of_kind("text/html; charset=utf-8"), INDEX))
 }
 
 /// `GET /v1/status/ui/{asset}`.
-pub(super) async fn asset(call: Call) -> Result<Reply, ApiError> {
+pub(super) async fn asset(call: ApiCall) -> Result<ApiReply, ApiError> {
     let wanted = call.part("asset");
     let (_, kind, text) = ASSETS
         .iter()
@@ -87,7 +87,7 @@ fn of_kind(kind: &'static str) -> HttpResponseBuilder {
 }
 
 /// An answer that no other page can frame, read or be reached from.
-fn guarded(call: &Call, mut response: HttpResponseBuilder, text: &'static str) -> Reply {
+fn guarded(call: &ApiCall, mut response: HttpResponseBuilder, text: &'static str) -> ApiReply {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -101,8 +101,8 @@ fn guarded(call: &Call, mut response: HttpResponseBuilder, text: &'static str) -
     ] {
         response.insert_header((name, HeaderValue::from_static(value)));
     }
-    reply::with_id(&mut response, &call.id);
-    Reply::Whole(response.body(text))
+    reply::set_request_id(&mut response, &call.id);
+    ApiReply::Raw(response.body(text))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ fn reason(rule: PolicyRule, delay_ms: Option<u64>, until: Option<WallMs>, positi
     WaitReason { rule, until, delay_ms, position }
 }
 
-fn shown(explanation: Option<&PolicyExplanation>, outside: Option<ExplainedReason>) -> Value {
+fn shown(explanation: Option<&PolicyExplanation>, outside_reason: Option<ExplainedReason>) -> Value {
     let (client, platform) = (ClientId::trusted("ff"), PlatformName::trusted("claude"));
     let client = explanation.map(|_| &client);
-    to_value(explained(client, &platform, explanation, outside)).unwrap()
+    to_value(explanation_view(client, &platform, explanation, outside_reason)).unwrap()
 }
 
 fn explanation(would: PredictedOutcome, reasons: Vec<WaitReason>) -> PolicyExplanation {
@@ -43,36 +43,36 @@ fn a_sentence_says_what_is_known_and_no_more() {
             "As many requests as may wait for this client and platform already do.",
         ),
     ] {
-        assert_eq!(sentence(&reason), said);
+        assert_eq!(reason_message(&reason), said);
     }
 }
 
 #[test]
 fn what_refuses_outside_the_policy_comes_last_and_decides() {
     let waits = explanation(PredictedOutcome::Wait, vec![reason(PolicyRule::Backoff, Some(900), Some(5), None)]);
-    let told = shown(Some(&waits), None);
-    assert_eq!((&told["would"], &told["client_id"]), (&json!("wait"), &json!("ff")));
+    let view = shown(Some(&waits), None);
+    assert_eq!((&view["would"], &view["client_id"]), (&json!("wait"), &json!("ff")));
     let backoff = json!({"rule": "backoff", "until": 5, "delay_ms": 900,
         "message": "This client and platform rest after a failure, for another 900 ms."});
-    assert_eq!(told["reasons"], json!([backoff]));
-    let told = shown(Some(&waits), outside(None, Some(NoClient::NotConnected)));
+    assert_eq!(view["reasons"], json!([backoff]));
+    let view = shown(Some(&waits), outside_reason(None, Some(NoClient::NotConnected)));
     let gone = json!({"rule": "client_not_found", "message": "The named client is not connected."});
-    assert_eq!((&told["would"], &told["reasons"]), (&json!("refuse"), &json!([backoff, gone])));
+    assert_eq!((&view["would"], &view["reasons"]), (&json!("refuse"), &json!([backoff, gone])));
 }
 
 #[test]
 fn without_a_client_and_without_a_hindrance() {
-    let told = shown(None, outside(None, Some(NoClient::NoneConnected)));
+    let view = shown(None, outside_reason(None, Some(NoClient::NoneConnected)));
     let nobody = json!([{"rule": "no_active_client", "message": "No Firefox is connected."}]);
-    assert_eq!(told, json!({"platform": "claude", "would": "refuse", "reasons": nobody}));
-    let told = shown(Some(&explanation(PredictedOutcome::Admit, Vec::new())), None);
-    assert_eq!(told, json!({"client_id": "ff", "platform": "claude", "would": "admit", "reasons": []}));
+    assert_eq!(view, json!({"platform": "claude", "would": "refuse", "reasons": nobody}));
+    let view = shown(Some(&explanation(PredictedOutcome::Admit, Vec::new())), None);
+    assert_eq!(view, json!({"client_id": "ff", "platform": "claude", "would": "admit", "reasons": []}));
 }
 
 #[test]
 fn that_it_is_not_taken_over_is_said_first_as_for_a_request() {
     for (refused, rule) in [(RelayRefusal::Draining, "system_draining"), (RelayRefusal::Overloaded, "overloaded")] {
-        let told = shown(None, outside(Some(refused), Some(NoClient::NoneConnected)));
-        assert_eq!((told["reasons"].as_array().unwrap().len(), &told["reasons"][0]["rule"]), (1, &json!(rule)));
+        let view = shown(None, outside_reason(Some(refused), Some(NoClient::NoneConnected)));
+        assert_eq!((view["reasons"].as_array().unwrap().len(), &view["reasons"][0]["rule"]), (1, &json!(rule)));
     }
 }

@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::http::{
-    endpoint::Call,
+    endpoint::ApiCall,
     error::ApiError,
-    reply::{self, Reply},
+    reply::{self, ApiReply},
 };
 use actix_web::http::header;
 
@@ -20,17 +20,17 @@ routes! {
     static OWN;
 
     "service.status" GET "/v1/status" [Local, Read, Neither, Always]
-        plain(), status::show_older, answers::<ServiceStatus>(), "Says how the daemon is, in numbers, in older spellings as well.";
+        plain(), status::show_legacy, answers::<ServiceStatus>(), "Says how the daemon is, in numbers, in older spellings as well.";
     "page.older" GET "/ui" [Open, Read, Neither, Always] plain(), page,
         answers_status(302, "Leads to the status page."), "Leads to the status page.";
 }
 
 /// `GET /ui`.
-async fn page(call: Call) -> Result<Reply, ApiError> {
+async fn page(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut response = HttpResponse::Found();
     response.insert_header((header::LOCATION, PAGE)).insert_header((header::CACHE_CONTROL, "no-store"));
-    reply::with_id(&mut response, &call.id);
-    Ok(Reply::Whole(response.finish()))
+    reply::set_request_id(&mut response, &call.id);
+    Ok(ApiReply::Raw(response.finish()))
 }
 
 /// The routes of the main table that stand here too.
@@ -40,12 +40,16 @@ fn is_shared(route: &Route) -> bool {
 }
 
 /// Puts these routes under the guard of the listener that `origins` names.
-pub(in crate::http) fn configure(config: &mut web::ServiceConfig, core: &Arc<Core>, origins: &Arc<Origins>) {
+pub(in crate::http) fn configure(
+    config: &mut web::ServiceConfig,
+    core: &Arc<ServerCore>,
+    origin_policy: &Arc<OriginPolicy>,
+) {
     let shared = core.features.served(ROUTES).into_iter().filter(|route| is_shared(route));
     let table: Vec<&'static Route> = shared.chain(OWN).collect();
-    let refused = |known: Option<Known>, request: &HttpRequest| match *request.method() {
+    let refused = |known: Option<KnownPath>, request: &HttpRequest| match *request.method() {
         Method::GET | Method::HEAD => known,
-        _ => Some(Known { path: known.map_or(OTHER, |known| known.path), allow: METHODS }),
+        _ => Some(KnownPath { path: known.map_or(OTHER, |known| known.path), allow: METHODS }),
     };
-    guarded(config, &table, core, origins, refused);
+    guarded(config, &table, core, origin_policy, refused);
 }

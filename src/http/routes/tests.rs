@@ -1,11 +1,11 @@
 //! The table keeps its promises, and a route that is switched off is not there.
 
 use super::*;
-use crate::http::{endpoint::Call, error::ApiError, reply::Reply, route::Features};
+use crate::http::{endpoint::ApiCall, error::ApiError, reply::ApiReply, route::Features};
 use actix_web::{App, test};
 use std::collections::HashSet;
 
-async fn nothing(_: Call) -> Result<Reply, ApiError> {
+async fn nothing(_: ApiCall) -> Result<ApiReply, ApiError> {
     Err(ApiError::not_found("thing", "There is nothing here."))
 }
 
@@ -23,7 +23,7 @@ async fn ask(host_ops: bool, method: Method, path: &str) -> (u16, String) {
     let serve = |route: &'static Route, _, _| -> Answer {
         Box::pin(async { HttpResponse::Ok().insert_header(("allow", route.id)).finish() })
     };
-    let refuse = |known: Option<Known>, _| -> Answer {
+    let refuse = |known: Option<KnownPath>, _| -> Answer {
         Box::pin(async move {
             match known {
                 Some(known) => HttpResponse::MethodNotAllowed().insert_header(("allow", known.allow)).finish(),

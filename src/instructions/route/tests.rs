@@ -1,7 +1,7 @@
 //! Parameters of every tool.
 
 use super::*;
-use crate::host::Command;
+use crate::host::ExecCommand;
 use crate::instructions::{
     InstructionBlock, ParsedBlock, dedupe,
     normalize::{InstructionSource, NormalizedInstruction},
@@ -126,17 +126,17 @@ fn browser_status_takes_the_filters_of_its_route() {
 
 #[test]
 fn exec_takes_a_command_or_what_its_route_takes() {
-    let plain = Exec::plain;
+    let plain = ExecInput::plain;
     let lines = "a=1\nprintf \"$a\"";
-    assert_eq!(text("exec", lines), Ok(InstructionPlan::Exec(plain(Command::Shell(lines.into())))));
+    assert_eq!(text("exec", lines), Ok(InstructionPlan::Exec(plain(ExecCommand::Shell(lines.into())))));
     let argv = json!({"command": ["ls", "", "-l"], "cwd": null, "unknown": [1]});
     assert_eq!(
         object("exec", argv),
-        Ok(InstructionPlan::Exec(plain(Command::Argv(["ls", "", "-l"].map(str::to_owned).to_vec()))))
+        Ok(InstructionPlan::Exec(plain(ExecCommand::Argv(["ls", "", "-l"].map(str::to_owned).to_vec()))))
     );
     let whole = json!({"command": "x", "cwd": "/c", "env": {"A": "1"}, "stdin": "in", "timeoutMs": 600_000, "maxBufferBytes": 16_777_216});
-    let expected = Exec {
-        command: Command::Shell("x".into()),
+    let expected = ExecInput {
+        command: ExecCommand::Shell("x".into()),
         cwd: Some("/c".into()),
         env: BTreeMap::from([("A".into(), "1".into())]),
         stdin: Some("in".into()),
@@ -188,11 +188,14 @@ fn files_read_takes_a_path_of_one_line_or_what_its_route_takes() {
     let Ok(InstructionPlan::FilesRead(file)) = text("files/read", "/etc/host name") else { panic!("a path is taken") };
     assert_eq!(
         (file.path.as_str(), file.encoding, file.max_bytes),
-        ("/etc/host name", Encoding::Utf8, READ_BYTES_DEFAULT)
+        ("/etc/host name", FileEncoding::Utf8, READ_BYTES_DEFAULT)
     );
     let whole = json!({"path": "x", "cwd": "/", "encoding": "base64", "offset": 0, "max_bytes": 10});
     let Ok(InstructionPlan::FilesRead(file)) = object("files/read", whole) else { panic!("JSON is taken") };
-    assert_eq!((file.cwd.as_deref(), file.encoding, file.offset, file.max_bytes), (Some("/"), Encoding::Base64, 0, 10));
+    assert_eq!(
+        (file.cwd.as_deref(), file.encoding, file.offset, file.max_bytes),
+        (Some("/"), FileEncoding::Base64, 0, 10)
+    );
     assert_refused(routed("files/read", InstructionParams::None), &"none");
     for bad in ["/a\n/b", "/a\n", "a\0"] {
         assert_refused(text("files/read", bad), &bad);
@@ -214,12 +217,15 @@ fn files_write_takes_json_alone() {
     let Ok(InstructionPlan::FilesWrite(file)) = object("files/write", json!({"path": "a", "content": ""})) else {
         panic!("JSON is taken")
     };
-    assert_eq!((file.overwrite, file.create_parents, file.mode, file.encoding), (false, false, None, Encoding::Utf8));
+    assert_eq!(
+        (file.overwrite, file.create_parents, file.mode, file.encoding),
+        (false, false, None, FileEncoding::Utf8)
+    );
     let whole = json!({"path": "a", "content": "w7w=", "overwrite": true, "createParents": true, "mode": "0640", "encoding": "base64"});
     let Ok(InstructionPlan::FilesWrite(file)) = object("files/write", whole) else { panic!("JSON is taken") };
     assert_eq!(
         (file.overwrite, file.create_parents, file.mode, file.encoding),
-        (true, true, Some(0o640), Encoding::Base64)
+        (true, true, Some(0o640), FileEncoding::Base64)
     );
     assert_refused(text("files/write", "{\"path\":\"a\",\"content\":\"x\"}"), &"a text");
     assert_refused(routed("files/write", InstructionParams::None), &"none");

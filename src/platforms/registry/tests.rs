@@ -5,15 +5,15 @@ use super::*;
 fn load(text: &str) -> (PlatformRegistry, Vec<String>) {
     let mut settings = PlatformsSettings::default();
     settings.0.extend(toml::from_str::<PlatformsSettings>(text).unwrap().0);
-    let mut faults = Faults::default();
-    let registry = PlatformRegistry::checked(&settings, &mut faults);
-    (registry, faults.found().iter().map(|found| format!("{}: {}", found.key, found.reason)).collect())
+    let mut errors = ValidationErrors::default();
+    let registry = PlatformRegistry::checked(&settings, &mut errors);
+    (registry, errors.errors().iter().map(|found| format!("{}: {}", found.key, found.reason)).collect())
 }
 
 #[test]
 fn the_built_in_platforms_are_sorted_and_without_fault() {
-    let (registry, faults) = load("");
-    assert_eq!(faults, [""; 0]);
+    let (registry, errors) = load("");
+    assert_eq!(errors, [""; 0]);
     assert_eq!(registry.names().map(PlatformName::as_str).collect::<Vec<_>>(), ["chatgpt", "claude", "gemini"]);
     assert_eq!(registry.get("claude").unwrap().prompt, PromptMethod::Claude);
     assert!(registry.get("Claude").is_none() && registry.get("").is_none());
@@ -36,8 +36,8 @@ fn a_platform_serializes_as_the_extension_expects_it() {
 
 #[test]
 fn a_shell_url_is_enough_for_a_platform_of_ones_own() {
-    let (registry, faults) = load("[wiki]\nshell_url = \"https://Wiki.example/w?x=1\"");
-    assert_eq!(faults, [""; 0]);
+    let (registry, errors) = load("[wiki]\nshell_url = \"https://Wiki.example/w?x=1\"");
+    assert_eq!(errors, [""; 0]);
     assert_eq!(
         serde_json::to_value(registry.get("wiki").unwrap()).unwrap(),
         serde_json::json!({
@@ -53,8 +53,8 @@ fn http_is_for_loopback() {
     for fine in ["http://127.0.0.1:8080/", "http://localhost:1/", "http://[::1]/", "http://app.localhost/"] {
         assert_eq!(load(&format!("[x]\nshell_url = \"{fine}\"")).1, [""; 0], "{fine}");
     }
-    let (_, faults) = load("[x]\nshell_url = \"http://localhost/\"\nhosts = [\"localhost\", \"wiki.example\"]");
-    assert!(faults.len() == 1 && faults[0].starts_with("x.hosts"), "{faults:?}");
+    let (_, errors) = load("[x]\nshell_url = \"http://localhost/\"\nhosts = [\"localhost\", \"wiki.example\"]");
+    assert!(errors.len() == 1 && errors[0].starts_with("x.hosts"), "{errors:?}");
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn impossible_platforms_are_faults() {
         ("[X]\nshell_url = \"https://a.example/\"", "X"),
         ("[\"a b\"]\nshell_url = \"https://a.example/\"", "\"a b\""),
     ] {
-        let (_, faults) = load(text);
-        assert!(faults.len() == 1 && faults[0].starts_with(&format!("{key}: ")), "{text}: {faults:?}");
+        let (_, errors) = load(text);
+        assert!(errors.len() == 1 && errors[0].starts_with(&format!("{key}: ")), "{text}: {errors:?}");
     }
 }
 

@@ -1,15 +1,15 @@
 //! What one platform has differently, and impossible limits.
 
 use super::*;
-use crate::config::section::faults_of;
+use crate::config::section::validation_errors;
 
 fn parse(text: &str) -> PolicySettings {
     toml::from_str(text).unwrap()
 }
 
-fn faults(text: &str) -> Vec<String> {
+fn errors(text: &str) -> Vec<String> {
     let policy = parse(text);
-    faults_of(|faults| policy.validate(faults, |name| name == "claude"))
+    validation_errors(|errors| policy.validate(errors, |name| name == "claude"))
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_platform_changes_single_limits_and_keeps_the_rest() {
 fn jitter_is_off_when_all_four_are_zero() {
     let off = parse("jitter = { min_ms = 0, max_ms = 0, mu_ms = 0, sigma_ms = 0 }");
     assert!(off.jitter.is_off() && !Jitter::default().is_off());
-    assert_eq!(faults("jitter = { min_ms = 0, max_ms = 0, mu_ms = 0, sigma_ms = 0 }"), [""; 0]);
+    assert_eq!(errors("jitter = { min_ms = 0, max_ms = 0, mu_ms = 0, sigma_ms = 0 }"), [""; 0]);
 }
 
 #[test]
@@ -54,12 +54,12 @@ fn impossible_values_are_faults() {
         ("[platform.gemini]", "platform.gemini"),
         ("[platform.claude]\nbackoff.max_ms = 1", "platform.claude.backoff.base_ms"),
     ] {
-        let found = faults(text);
+        let found = errors(text);
         assert!(found.len() == 1 && found[0].starts_with(&format!("{key}: ")), "{text}: {found:?}");
     }
 }
 
 #[test]
 fn what_is_wrong_for_all_is_said_once() {
-    assert_eq!(faults("backoff.base_ms = 0\n[platform.claude]\njitter.mu_ms = 3").len(), 1);
+    assert_eq!(errors("backoff.base_ms = 0\n[platform.claude]\njitter.mu_ms = 3").len(), 1);
 }

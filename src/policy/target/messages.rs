@@ -2,7 +2,7 @@
 
 use super::{PolicyTarget, TargetView};
 use crate::{
-    faults,
+    failpoints,
     policy::{
         admission::{PolicyRule, WaitReason},
         explain,
@@ -27,7 +27,7 @@ impl Handler<AcquireLease> for PolicyTarget {
     type Result = ();
 
     fn handle(&mut self, AcquireLease { number, applicant }: AcquireLease, ctx: &mut Self::Context) {
-        faults::point("target");
+        failpoints::point("target");
         let now = self.clock.moment();
         let arrival = QueueArrival { number, request_id: applicant.request_id, reply_to: applicant.reply_to };
         self.queue.arrive(arrival, now, &mut self.effects);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    bridge::{Identity, SessionView},
+    bridge::{DaemonIdentity, SessionView},
     ids::{ClientId, ConnectionId},
     records::LoginStatus,
     wire::{ActualTab, DesiredTab, Freshness, ShellRuntime, TabDrift},
@@ -105,7 +105,7 @@ type RecordRow = (String, LoginStatus, RecordView, bool, Option<String>);
 
 /// What a filter shows: which record, its status, its view, whether its client is active, and what the store remembers.
 fn shown(fixture: Fixture, filter: &RecordFilter, page: bool) -> (Vec<RecordRow>, RecordSummary) {
-    let identity = Identity {
+    let identity = DaemonIdentity {
         host: "h".into(),
         identity: "i".into(),
         ws_path: "/ws/firefox",
@@ -221,7 +221,7 @@ fn a_record_reads_as_the_contract_has_it() {
         ws_url: String::new(),
     };
     let mut connected = vec![row("a", "claude", Some("me"), 7)];
-    let endpoint = |method: &str, path: &str| crate::store::logins::EndpointRow {
+    let endpoint = |method: &str, path: &str| crate::store::logins::StoredEndpoint {
         method: method.into(),
         path: path.into(),
         first_seen_at: 1,

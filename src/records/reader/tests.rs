@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    bridge::{ClientView, CredentialEntry, Identity},
+    bridge::{ClientView, CredentialEntry, DaemonIdentity},
     clock::WallMs,
     records::{RecordView, merge::tests as made},
     store::{
@@ -26,8 +26,8 @@ struct Fixture {
     clients: Vec<ClientView>,
 }
 
-fn login_state() -> LoginState {
-    LoginState { stale_after_ms: SETTINGS.0, lost_after_ms: SETTINGS.1, ..LoginState::default() }
+fn login_state() -> LoginStateSettings {
+    LoginStateSettings { stale_after_ms: SETTINGS.0, lost_after_ms: SETTINGS.1, ..LoginStateSettings::default() }
 }
 
 fn open(folder: &Folder) -> (Store, WriteBehind) {
@@ -86,7 +86,7 @@ impl Fixture {
         let filter = RecordFilter { limit: if filter.limit == 0 { 100 } else { filter.limit }, ..filter };
         let reader =
             RecordReader::new(self.store.clone(), self.write_behind.clone(), &login_state(), "box", self.clock);
-        let identity = Identity {
+        let identity = DaemonIdentity {
             host: "box".into(),
             identity: "i".into(),
             ws_path: "/",

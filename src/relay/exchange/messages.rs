@@ -3,8 +3,8 @@
 use super::Exchange;
 use crate::{
     api::browser_request::{CancelKind, CancelStatus},
-    bridge::Report,
-    faults,
+    bridge::AssignmentEvent,
+    failpoints,
     ids::ClientId,
     policy::{LeaseVerdict, PendingLease, WaitReason},
     relay::{
@@ -54,19 +54,19 @@ impl Handler<LeaseVerdict> for Exchange {
     }
 }
 
-impl Handler<Report> for Exchange {
+impl Handler<AssignmentEvent> for Exchange {
     type Result = ();
 
-    fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
-        faults::point("exchange");
-        match report {
-            Report::Said(said, heard_at) => self.on_report(said, heard_at, ctx),
-            Report::Garbled { why, last } => {
+    fn handle(&mut self, event: AssignmentEvent, ctx: &mut Self::Context) {
+        failpoints::point("exchange");
+        match event {
+            AssignmentEvent::Report(report, received_at) => self.on_report(report, received_at, ctx),
+            AssignmentEvent::Unreadable { why, is_last } => {
                 let act = self.state.fail(RequestError::Garbled(why));
-                self.perform(act, last, ctx);
+                self.perform(act, is_last, ctx);
             }
-            Report::Gone(gone) => {
-                let act = self.state.on_client_gone(gone);
+            AssignmentEvent::Disconnected(reason) => {
+                let act = self.state.on_disconnect(reason);
                 self.perform(act, true, ctx);
             }
         }
@@ -160,7 +160,7 @@ impl Handler<StopExchange> for Exchange {
     type Result = ();
 
     fn handle(&mut self, _: StopExchange, ctx: &mut Self::Context) {
-        self.end(Err(RequestError::Gone(crate::bridge::Gone::Stopped)), false, ctx);
+        self.end(Err(RequestError::Gone(crate::bridge::DisconnectReason::Stopped)), false, ctx);
     }
 }
 

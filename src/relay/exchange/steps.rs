@@ -2,7 +2,7 @@
 
 use super::{Exchange, RequestPart};
 use crate::{
-    bridge::Client,
+    bridge::ConnectedClient,
     platforms::{
         plan::PlanStep,
         request_path::{PathError, check_path},
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 impl Exchange {
     /// Checks that the client has the login or template that the request needs.
-    pub(super) fn check_client(&self, client: &Client) -> Result<(), RequestError> {
+    pub(super) fn check_client(&self, client: &ConnectedClient) -> Result<(), RequestError> {
         let (bridge, platform) = (self.hub.bridge(), &self.request.platform);
         match &self.request.work {
             RequestWork::Call => Ok(()),
@@ -27,7 +27,7 @@ impl Exchange {
     }
 
     /// Sends the first part of the request.
-    pub(super) fn begin(&mut self, client: Client, ctx: &mut Context<Self>) {
+    pub(super) fn begin(&mut self, client: ConnectedClient, ctx: &mut Context<Self>) {
         if !matches!(self.request.work, RequestWork::Plan(_)) {
             return self.dispatch(client, RequestPart::Last, ctx);
         }
@@ -40,7 +40,7 @@ impl Exchange {
         self.run_step(plan.begin(known), client, ctx);
     }
 
-    fn run_step(&mut self, step: PlanStep, client: Client, ctx: &mut Context<Self>) {
+    fn run_step(&mut self, step: PlanStep, client: ConnectedClient, ctx: &mut Context<Self>) {
         let (PlanStep::Intermediate { call, .. } | PlanStep::Final { call, .. }) = &step;
         // An id of the caller's or the app's may be read as more than a segment.
         let platform = self.hub.bridge().registry().get(self.request.platform.as_str());
@@ -68,7 +68,7 @@ impl Exchange {
     /// Continues the plan with the answer to a step.
     pub(super) fn on_step_answer(&mut self, answer: &ApiResponse, ctx: &mut Context<Self>) {
         if let Some(dispatched) = self.dispatched.take() {
-            dispatched.answered();
+            dispatched.complete();
         }
         let max = self.hub.bridge().settings().max_response_bytes;
         if answer.body.len() > max {
@@ -87,7 +87,7 @@ impl Exchange {
     /// Reports to the bridge that the app accepted a prompt from the learned template.
     pub(super) fn report_accepted_prompt(&self) {
         if let (RequestWork::Template(_), Some(client)) = (&self.request.work, &self.client) {
-            self.hub.bridge().prompt_accepted(client, &self.request.platform);
+            self.hub.bridge().record_accepted_prompt(client, &self.request.platform);
         }
     }
 

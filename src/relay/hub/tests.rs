@@ -13,7 +13,7 @@ use std::{future::poll_fn, path::Path, sync::mpsc};
 
 async fn hub(events: EventBus) -> RelayHub {
     let clock = Clock::starting_at(1_000);
-    let identity = bridge::Identity {
+    let identity = bridge::DaemonIdentity {
         host: "h".into(),
         identity: "i".into(),
         ws_path: bridge::WS_PATH,
@@ -23,21 +23,21 @@ async fn hub(events: EventBus) -> RelayHub {
     };
     let settings = StoreSettings::default();
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
-    let later = WriteBehind::start(store.clone(), &settings, &Default::default());
-    let memory = frozen(policy::PolicyMemory::open(&store, later.clone(), clock, 8)).await.unwrap();
+    let write_behind = WriteBehind::start(store.clone(), &settings, &Default::default());
+    let memory = frozen(policy::PolicyMemory::open(&store, write_behind.clone(), clock, 8)).await.unwrap();
     let system =
         frozen(SystemControl::open(store.clone(), events.clone(), clock, NodeSettings::default())).await.unwrap();
-    let of_bridge = bridge::settings::Bridge::default();
+    let of_bridge = bridge::settings::BridgeSettings::default();
     let pairings = frozen(bridge::Pairings::open(store, &of_bridge, events.clone(), clock)).await.unwrap();
-    let bridge = bridge::Hub::new(bridge::Setup {
+    let bridge = bridge::BridgeHub::new(bridge::BridgeParts {
         pairings,
         settings: Arc::new(of_bridge),
-        login_state: bridge::settings::LoginState::default(),
+        login_state: bridge::settings::LoginStateSettings::default(),
         identity,
         registry: Arc::new(PlatformRegistry::new(&Default::default())),
         clock,
         events: events.clone(),
-        later,
+        write_behind,
         system: system.clone(),
         metrics: Default::default(),
         final_messages: Arc::new(Nobody),
@@ -67,8 +67,8 @@ async fn hub(events: EventBus) -> RelayHub {
 #[derive(Debug)]
 struct Nobody;
 
-impl bridge::FinalMessages for Nobody {
-    fn seen(&self, _: bridge::Seen) {}
+impl bridge::FinalMessageSink for Nobody {
+    fn on_final_message(&self, _: bridge::ReceivedFinalMessage) {}
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]

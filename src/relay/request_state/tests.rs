@@ -1,7 +1,7 @@
 //! Every edge of a state, as rows of a table, and what time alone brings.
 
 use super::*;
-use crate::{bridge::Gone, wire::ResponseHeaders};
+use crate::{bridge::DisconnectReason, wire::ResponseHeaders};
 
 mod steps;
 
@@ -191,7 +191,7 @@ fn nothing_acts_before_the_dispatch_or_after_the_end() {
     state.on_report(RequestReport::End { status: None }, now);
     assert_eq!(state.on_report(event(1), now), RequestEffect::Nothing);
     assert_eq!(state.fail(RequestError::Timeout), RequestEffect::Nothing);
-    assert_eq!(state.on_client_gone(Gone::Disconnected), RequestEffect::Nothing);
+    assert_eq!(state.on_disconnect(DisconnectReason::SocketClosed), RequestEffect::Nothing);
     assert_eq!(state.on_timer(now + seconds(9_999)), RequestEffect::Nothing);
     assert_eq!((state.cancel(now), state.deadline()), (CancelOutcome::Late, None));
 }
@@ -256,7 +256,7 @@ fn after_a_cancel_only_the_grace_counts_and_every_failure_is_the_cancellation() 
         ("the grace", |state, now| state.on_timer(now + seconds(2))),
         ("an error", |state, now| state.on_report(error(Some(502), "boom"), now)),
         ("a failed answer", |state, now| state.on_report(answer(Some(499), false, Some("request_cancelled")), now)),
-        ("the client's end", |state, _| state.on_client_gone(Gone::Disconnected)),
+        ("the client's end", |state, _| state.on_disconnect(DisconnectReason::SocketClosed)),
         ("an error status at the end", |state, now| state.on_report(RequestReport::End { status: Some(500) }, now)),
     ];
     for (what, end) in ends {

@@ -29,7 +29,7 @@ impl SimulatedPlatform {
 
 /// Who answers requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answers {
+pub enum AnswerMode {
     /// The web app, at once, each request a task of its own.
     Automatic,
     /// Whoever holds the handle.
@@ -38,9 +38,9 @@ pub enum Answers {
 
 /// What the peer does by itself.
 #[derive(Clone, Debug)]
-pub struct Behaviour {
+pub struct FirefoxBehaviour {
     /// Who answers requests.
-    pub answers: Answers,
+    pub answers: AnswerMode,
     /// Says `hello` on each connection.
     pub hello: bool,
     /// Sends `credentials` after each `hello_ack`.
@@ -63,10 +63,10 @@ pub struct Behaviour {
     pub keep_messages: usize,
 }
 
-impl Default for Behaviour {
+impl Default for FirefoxBehaviour {
     fn default() -> Self {
-        Behaviour {
-            answers: Answers::Automatic,
+        FirefoxBehaviour {
+            answers: AnswerMode::Automatic,
             hello: true,
             credentials: true,
             proves: true,
@@ -83,7 +83,7 @@ impl Default for Behaviour {
 
 /// Who the peer is.
 #[derive(Clone, Debug)]
-pub struct Profile {
+pub struct FirefoxProfile {
     /// How it calls itself.
     pub client_id: String,
     /// The secret of an earlier pairing; without one it is given one when it is approved.
@@ -93,28 +93,28 @@ pub struct Profile {
     /// The web app behind each of them.
     pub app: WebApp,
     /// What it does by itself.
-    pub behaviour: Behaviour,
+    pub behaviour: FirefoxBehaviour,
     /// The time it reports.
     pub clock: Clock,
 }
 
-impl Profile {
+impl FirefoxProfile {
     /// A well-behaved peer that is logged in to `claude`.
     pub fn new(client_id: &str) -> Self {
-        Profile {
+        FirefoxProfile {
             client_id: client_id.to_owned(),
             secret: None,
             platforms: vec![SimulatedPlatform::new("claude")],
             app: WebApp::new(),
-            behaviour: Behaviour::default(),
+            behaviour: FirefoxBehaviour::default(),
             clock: Clock::System,
         }
     }
 
     /// The same, with requests answered by whoever holds the handle.
     pub fn manual(client_id: &str) -> Self {
-        let mut profile = Profile::new(client_id);
-        profile.behaviour.answers = Answers::Manual;
+        let mut profile = FirefoxProfile::new(client_id);
+        profile.behaviour.answers = AnswerMode::Manual;
         profile
     }
 

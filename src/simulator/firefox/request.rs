@@ -1,22 +1,22 @@
-//! One `api_request` as a simulated Firefox has it: the ways to answer it by hand, and what performs a [`Reply`].
+//! One `api_request` as a simulated Firefox has it: the ways to answer it by hand, and what performs a [`AppReply`].
 
-use super::{Gone, Outgoing, Shared};
-use crate::simulator::webapp::{Call, End, Event, Reply};
+use super::{FirefoxState, NotConnected, OutgoingFrame};
+use crate::simulator::webapp::{AppCall, AppEvent, AppReply, StreamEnd};
 use serde_json::{Map, Value, json};
 use std::{cell::Cell, rc::Rc};
 use tokio::time::sleep;
 
 /// A request the daemon sent, open to be answered.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct SimulatedRequest {
     message: Rc<Value>,
     seq: Rc<Cell<u64>>,
-    shared: Rc<Shared>,
+    shared: Rc<FirefoxState>,
 }
 
-impl Request {
-    pub(super) fn new(message: Rc<Value>, shared: Rc<Shared>) -> Self {
-        Request { message, seq: Rc::new(Cell::new(0)), shared }
+impl SimulatedRequest {
+    pub(super) fn new(message: Rc<Value>, shared: Rc<FirefoxState>) -> Self {
+        SimulatedRequest { message, seq: Rc::new(Cell::new(0)), shared }
     }
 
     /// The whole `api_request`.
@@ -45,63 +45,63 @@ impl Request {
     }
 
     /// Answers at once, as a success or a failure by its status.
-    pub async fn answer(&self, status: u16, body: Value) -> Result<(), Gone> {
+    pub async fn answer(&self, status: u16, body: Value) -> Result<(), NotConnected> {
         self.respond(status, body, json!({})).await
     }
 
     /// Answers at once with response headers.
-    pub async fn respond(&self, status: u16, body: Value, headers: Value) -> Result<(), Gone> {
+    pub async fn respond(&self, status: u16, body: Value, headers: Value) -> Result<(), NotConnected> {
         let error = if status < 400 { Value::Null } else { json!(format!("http_{status}")) };
         let message = json!({"type": "api_response", "id": self.id(), "ok": status < 400, "status": status, "body": body,
             "error": error, "headers": headers});
-        self.shared.send(Outgoing::json(&message)).await
+        self.shared.send(OutgoingFrame::json(&message)).await
     }
 
     /// Answers that the extension could not perform the request.
-    pub async fn fail(&self, code: &str, status: Option<u16>) -> Result<(), Gone> {
+    pub async fn fail(&self, code: &str, status: Option<u16>) -> Result<(), NotConnected> {
         if self.is_sse() {
             return self.error(code, "simulated", status).await;
         }
         let message = json!({"type": "api_response", "id": self.id(), "ok": false, "status": status, "body": null, "error": code});
-        self.shared.send(Outgoing::json(&without_nulls(message))).await
+        self.shared.send(OutgoingFrame::json(&without_nulls(message))).await
     }
 
     /// Opens the stream.
-    pub async fn open(&self, status: u16) -> Result<(), Gone> {
+    pub async fn open(&self, status: u16) -> Result<(), NotConnected> {
         let meta = json!({"method": self.text("method"), "platform": self.platform(), "url": self.path()});
         let headers = json!({"content-type": "text/event-stream; charset=utf-8"});
         self.stream("stream_open", json!({"status": status, "meta": meta, "headers": headers})).await
     }
 
     /// Sends the next event and returns its number.
-    pub async fn event(&self, event: &str, data: Value) -> Result<u64, Gone> {
-        let event = Event::new(event, data, std::time::Duration::ZERO);
+    pub async fn event(&self, event: &str, data: Value) -> Result<u64, NotConnected> {
+        let event = AppEvent::new(event, data, std::time::Duration::ZERO);
         self.numbered(&event).await
     }
 
     /// Sends an event under any number.
-    pub async fn event_at(&self, seq: u64, event: &str, data: Value) -> Result<u64, Gone> {
-        let event = Event { seq: Some(seq), ..Event::new(event, data, std::time::Duration::ZERO) };
+    pub async fn event_at(&self, seq: u64, event: &str, data: Value) -> Result<u64, NotConnected> {
+        let event = AppEvent { seq: Some(seq), ..AppEvent::new(event, data, std::time::Duration::ZERO) };
         self.numbered(&event).await
     }
 
     /// Ends the stream.
-    pub async fn end(&self, status: u16) -> Result<(), Gone> {
+    pub async fn end(&self, status: u16) -> Result<(), NotConnected> {
         self.stream("stream_end", json!({"status": status})).await
     }
 
     /// Ends the stream with an error.
-    pub async fn error(&self, code: &str, message: &str, status: Option<u16>) -> Result<(), Gone> {
+    pub async fn error(&self, code: &str, message: &str, status: Option<u16>) -> Result<(), NotConnected> {
         self.stream("stream_error", json!({"code": code, "message": message, "status": status})).await
     }
 
     /// Says that the request is still being worked on.
-    pub async fn progress(&self) -> Result<(), Gone> {
-        self.shared.send(Outgoing::json(&json!({"type": "progress", "id": self.id()}))).await
+    pub async fn progress(&self) -> Result<(), NotConnected> {
+        self.shared.send(OutgoingFrame::json(&json!({"type": "progress", "id": self.id()}))).await
     }
 
     /// Asks the web app and does what it replied.
-    pub(super) async fn perform(&self) -> Result<(), Gone> {
+    pub(super) async fn perform(&self) -> Result<(), NotConnected> {
         let message = &self.message;
         let templated = message.get("prompt").is_some_and(Value::is_string) && message["path"].is_null();
         let (method, path, body) = match templated {
@@ -109,43 +109,43 @@ impl Request {
             false => (self.text("method"), self.path(), &message["body"]),
         };
         let call =
-            Call { method, path, headers: &message["headers"], body, now_ms: self.shared.profile.clock.now_ms() };
+            AppCall { method, path, headers: &message["headers"], body, now_ms: self.shared.profile.clock.now_ms() };
         let mut reply = self.shared.app.borrow_mut().reply(&call);
         loop {
             reply = match reply {
-                Reply::After { pause, reply } => {
+                AppReply::After { pause, reply } => {
                     sleep(pause).await;
                     *reply
                 }
-                Reply::Frames { texts, then } => {
+                AppReply::Frames { texts, then } => {
                     for text in texts {
-                        self.shared.send(Outgoing::text(text.replace("$ID", self.id()))).await?;
+                        self.shared.send(OutgoingFrame::text(text.replace("$ID", self.id()))).await?;
                     }
                     *then
                 }
-                Reply::Silence => return std::future::pending().await,
-                Reply::Disconnect => return self.shared.send(Outgoing::Cut).await,
-                Reply::Error { code, status } => return self.fail(&code, status).await,
-                Reply::Json { status, body, headers } => {
+                AppReply::Silence => return std::future::pending().await,
+                AppReply::Disconnect => return self.shared.send(OutgoingFrame::Cut).await,
+                AppReply::Error { code, status } => return self.fail(&code, status).await,
+                AppReply::Json { status, body, headers } => {
                     let headers = headers.into_iter().map(|(name, value)| (name, Value::String(value)));
                     let kind = ("content-type".to_owned(), json!("application/json"));
                     let headers = headers.chain([kind]).collect::<Map<_, _>>();
                     return self.respond(status, body, headers.into()).await;
                 }
-                Reply::Text { status, body } => {
+                AppReply::Text { status, body } => {
                     return self
                         .respond(status, body.into(), json!({"content-type": "text/plain; charset=utf-8"}))
                         .await;
                 }
-                Reply::Stream { status, events, end } if self.is_sse() => {
+                AppReply::Stream { status, events, end } if self.is_sse() => {
                     return self.streamed(status, events, end).await;
                 }
-                Reply::Stream { status, events, end } => return self.gathered(status, events, end).await,
+                AppReply::Stream { status, events, end } => return self.gathered(status, events, end).await,
             }
         }
     }
 
-    async fn streamed(&self, status: u16, events: Vec<Event>, end: End) -> Result<(), Gone> {
+    async fn streamed(&self, status: u16, events: Vec<AppEvent>, end: StreamEnd) -> Result<(), NotConnected> {
         self.open(status).await?;
         for event in events {
             if !event.pause.is_zero() {
@@ -154,15 +154,15 @@ impl Request {
             self.numbered(&event).await?;
         }
         match end {
-            End::Normal => self.end(status).await,
-            End::Error { code } => self.error(&code, "simulated", None).await,
-            End::Never => std::future::pending().await,
-            End::Disconnect => self.shared.send(Outgoing::Cut).await,
+            StreamEnd::Normal => self.end(status).await,
+            StreamEnd::Error { code } => self.error(&code, "simulated", None).await,
+            StreamEnd::Never => std::future::pending().await,
+            StreamEnd::Disconnect => self.shared.send(OutgoingFrame::Cut).await,
         }
     }
 
     /// A stream as a buffered fetch sees it: its whole text, when it is over.
-    async fn gathered(&self, status: u16, events: Vec<Event>, end: End) -> Result<(), Gone> {
+    async fn gathered(&self, status: u16, events: Vec<AppEvent>, end: StreamEnd) -> Result<(), NotConnected> {
         let mut text = String::new();
         for event in events {
             if !event.pause.is_zero() {
@@ -172,16 +172,16 @@ impl Request {
             text.push_str("\n\n");
         }
         match end {
-            End::Normal => {
+            StreamEnd::Normal => {
                 self.respond(status, text.into(), json!({"content-type": "text/event-stream; charset=utf-8"})).await
             }
-            End::Error { code } => self.fail(&code, None).await,
-            End::Never => std::future::pending().await,
-            End::Disconnect => self.shared.send(Outgoing::Cut).await,
+            StreamEnd::Error { code } => self.fail(&code, None).await,
+            StreamEnd::Never => std::future::pending().await,
+            StreamEnd::Disconnect => self.shared.send(OutgoingFrame::Cut).await,
         }
     }
 
-    async fn numbered(&self, event: &Event) -> Result<u64, Gone> {
+    async fn numbered(&self, event: &AppEvent) -> Result<u64, NotConnected> {
         let seq = event.seq.unwrap_or(self.seq.get() + 1);
         self.seq.set(seq);
         self.stream("stream_event", json!({"seq": seq, "event": event.event, "data": event.data, "raw": event.raw()}))
@@ -189,7 +189,7 @@ impl Request {
         Ok(seq)
     }
 
-    async fn stream(&self, kind: &str, mut fields: Value) -> Result<(), Gone> {
+    async fn stream(&self, kind: &str, mut fields: Value) -> Result<(), NotConnected> {
         let stream_id = self.message.get("stream_id").filter(|id| id.is_string()).unwrap_or(&self.message["id"]);
         fields["type"] = json!(kind);
         fields["id"] = self.message["id"].clone();
@@ -197,7 +197,7 @@ impl Request {
         if kind == "stream_error" {
             fields = without_nulls(fields);
         }
-        self.shared.send(Outgoing::json(&fields)).await
+        self.shared.send(OutgoingFrame::json(&fields)).await
     }
 
     fn text(&self, field: &str) -> &str {

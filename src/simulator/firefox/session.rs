@@ -1,6 +1,8 @@
-//! The life of a simulated Firefox over its connections: dial, introduce itself, react, and dial again if asked to.
+//! The driver_guard of a simulated Firefox over its connections: dial, introduce itself, react, and dial again if asked to.
 
-use super::{Answers, Firefox, Outgoing, Shared, log::Closed, request::Request, socket};
+use super::{
+    AnswerMode, Firefox, FirefoxState, OutgoingFrame, message_log::ConnectionClosed, request::SimulatedRequest, socket,
+};
 use actix_http::ws::{Frame, Item, Message};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
@@ -18,11 +20,11 @@ const CONNECTIONS_MAX: usize = 1_000;
 const OUTGOING_MAX: usize = 64;
 
 /// Plays the peer on one open connection and on those that follow.
-pub(super) async fn live(shared: Rc<Shared>, first: (socket::Reading, socket::Writing)) {
+pub(super) async fn run_connections(shared: Rc<FirefoxState>, first: (socket::FrameReader, socket::FrameWriter)) {
     let mut next = Some(first);
     for _ in 0..CONNECTIONS_MAX {
         if let Some((reading, writing)) = next.take() {
-            let closed = converse(&shared, reading, writing).await;
+            let closed = run_connection(&shared, reading, writing).await;
             shared.abort_requests();
             shared.outbox.replace(None);
             shared.log.closed(closed);
@@ -41,14 +43,18 @@ pub(super) async fn live(shared: Rc<Shared>, first: (socket::Reading, socket::Wr
             }
         }
     }
-    shared.log.over();
+    shared.log.finish();
 }
 
-async fn converse(shared: &Rc<Shared>, mut reading: socket::Reading, writing: socket::Writing) -> Closed {
+async fn run_connection(
+    shared: &Rc<FirefoxState>,
+    mut reading: socket::FrameReader,
+    writing: socket::FrameWriter,
+) -> ConnectionClosed {
     let (outbox, waiting) = mpsc::channel(OUTGOING_MAX);
     shared.outbox.replace(Some(outbox));
     let (cut, was_cut) = oneshot::channel::<()>();
-    let writer = Abort(
+    let writer = AbortOnDrop(
         spawn_local(async move {
             if !write(writing, waiting).await {
                 // What the other side said before it went away is still to be read, so only a cut ends the reader.
@@ -60,33 +66,33 @@ async fn converse(shared: &Rc<Shared>, mut reading: socket::Reading, writing: so
     );
     if shared.profile.behaviour.hello {
         // The outbox was made just now and has room.
-        shared.send(Outgoing::json(&shared.hello())).await.unwrap_or_default();
+        shared.send(OutgoingFrame::json(&shared.hello())).await.unwrap_or_default();
     }
     let reader = pin!(read(shared, &mut reading));
     let closed = match select(reader, was_cut).await {
         Either::Left((closed, _)) => closed,
-        Either::Right(_) => Closed { code: None, reason: String::new() },
+        Either::Right(_) => ConnectionClosed { code: None, reason: String::new() },
     };
     drop(writer);
     closed
 }
 
 /// A task that ends with whoever started it.
-pub(super) struct Abort(pub(super) AbortHandle);
+pub(super) struct AbortOnDrop(pub(super) AbortHandle);
 
-impl Drop for Abort {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// Writes until the connection fails or is to be cut; tells whether it was cut.
-async fn write(mut writing: socket::Writing, mut waiting: mpsc::Receiver<Outgoing>) -> bool {
+async fn write(mut writing: socket::FrameWriter, mut waiting: mpsc::Receiver<OutgoingFrame>) -> bool {
     while let Some(outgoing) = waiting.recv().await {
         let sent = match outgoing {
-            Outgoing::Message(message) => writing.send(message).await,
-            Outgoing::Raw(bytes) => writing.send_raw(&bytes).await,
-            Outgoing::Cut => {
+            OutgoingFrame::Message(message) => writing.send(message).await,
+            OutgoingFrame::Raw(bytes) => writing.send_raw(&bytes).await,
+            OutgoingFrame::Cut => {
                 writing.cut();
                 return true;
             }
@@ -98,7 +104,7 @@ async fn write(mut writing: socket::Writing, mut waiting: mpsc::Receiver<Outgoin
     false
 }
 
-async fn read(shared: &Rc<Shared>, reading: &mut socket::Reading) -> Closed {
+async fn read(shared: &Rc<FirefoxState>, reading: &mut socket::FrameReader) -> ConnectionClosed {
     let mut parts = BytesMut::new();
     loop {
         let mut on = shared.reading.subscribe();
@@ -117,17 +123,17 @@ async fn read(shared: &Rc<Shared>, reading: &mut socket::Reading) -> Closed {
             Some(Ok(Frame::Ping(payload))) => {
                 shared.pings.set(shared.pings.get() + 1);
                 if shared.profile.behaviour.pongs {
-                    shared.send(Outgoing::Message(Message::Pong(payload))).await.unwrap_or_default();
+                    shared.send(OutgoingFrame::Message(Message::Pong(payload))).await.unwrap_or_default();
                 }
                 continue;
             }
             Some(Ok(Frame::Close(reason))) => {
                 let code = reason.as_ref().map(|reason| u16::from(reason.code));
                 let text = reason.and_then(|reason| reason.description).unwrap_or_default();
-                return Closed { code, reason: text };
+                return ConnectionClosed { code, reason: text };
             }
             Some(Ok(_)) => continue,
-            Some(Err(_)) | None => return Closed { code: None, reason: String::new() },
+            Some(Err(_)) | None => return ConnectionClosed { code: None, reason: String::new() },
         };
         match serde_json::from_slice::<Value>(&whole) {
             Ok(message) => receive(shared, Rc::new(message)),
@@ -136,23 +142,23 @@ async fn read(shared: &Rc<Shared>, reading: &mut socket::Reading) -> Closed {
     }
 }
 
-fn receive(shared: &Rc<Shared>, message: Rc<Value>) {
+fn receive(shared: &Rc<FirefoxState>, message: Rc<Value>) {
     shared.log.received(Rc::clone(&message));
     let behaviour = &shared.profile.behaviour;
     if let Some(secret) = message["client_secret"].as_str() {
         shared.secret.replace(Some(secret.to_owned()));
     }
     match message["type"].as_str().unwrap_or_default() {
-        "hello_ack" if behaviour.credentials => drop(spawn_local(Shared::introduce(Rc::clone(shared)))),
+        "hello_ack" if behaviour.credentials => drop(spawn_local(FirefoxState::introduce(Rc::clone(shared)))),
         "challenge" if behaviour.proves => match shared.auth(&message) {
             Some(auth) => {
                 let shared = Rc::clone(shared);
-                spawn_local(async move { shared.send(Outgoing::json(&auth)).await.unwrap_or_default() });
+                spawn_local(async move { shared.send(OutgoingFrame::json(&auth)).await.unwrap_or_default() });
             }
             None => tracing::debug!(client.id = %shared.profile.client_id, "a challenge that cannot be answered"),
         },
-        "api_request" if behaviour.answers == Answers::Automatic => begin(shared, message),
-        "request_cancel" if behaviour.answers == Answers::Automatic && behaviour.obeys_cancel => {
+        "api_request" if behaviour.answers == AnswerMode::Automatic => begin(shared, message),
+        "request_cancel" if behaviour.answers == AnswerMode::Automatic && behaviour.obeys_cancel => {
             cancel(shared, &message)
         }
         "request_credentials" if message["reason"] == "hello" => {}
@@ -171,8 +177,8 @@ fn receive(shared: &Rc<Shared>, message: Rc<Value>) {
     }
 }
 
-fn begin(shared: &Rc<Shared>, message: Rc<Value>) {
-    let request = Request::new(message, Rc::clone(shared));
+fn begin(shared: &Rc<FirefoxState>, message: Rc<Value>) {
+    let request = SimulatedRequest::new(message, Rc::clone(shared));
     let id = request.id().to_owned();
     let every = shared.profile.behaviour.progress;
     let owner = Rc::clone(shared);
@@ -190,10 +196,10 @@ fn begin(shared: &Rc<Shared>, message: Rc<Value>) {
         select(pin!(working.perform()), beats).await;
         owner.running.borrow_mut().remove(working.id());
     });
-    shared.running.borrow_mut().insert(id, (request, Abort(task.abort_handle())));
+    shared.running.borrow_mut().insert(id, (request, AbortOnDrop(task.abort_handle())));
 }
 
-fn cancel(shared: &Rc<Shared>, message: &Value) {
+fn cancel(shared: &Rc<FirefoxState>, message: &Value) {
     let found = shared.running.borrow_mut().remove(message["id"].as_str().unwrap_or_default());
     if let Some((request, work)) = found {
         drop(work);
@@ -201,7 +207,7 @@ fn cancel(shared: &Rc<Shared>, message: &Value) {
     }
 }
 
-async fn act(shared: Rc<Shared>, message: Rc<Value>) {
+async fn act(shared: Rc<FirefoxState>, message: Rc<Value>) {
     let platform = message["platform"].as_str();
     let known = |name: &str| shared.profile.platforms.iter().any(|platform| platform.name == name);
     let failed = platform.is_some_and(|name| !known(name));
@@ -218,9 +224,9 @@ async fn act(shared: Rc<Shared>, message: Rc<Value>) {
         "target": {"platform": platform, "requested_client_id": shared.profile.client_id, "requested_platform": platform},
         "results": results, "shell_runtime": runtime});
     if message["type"] == "request_credentials" && !failed {
-        Shared::introduce(Rc::clone(&shared)).await;
+        FirefoxState::introduce(Rc::clone(&shared)).await;
     }
-    if shared.send(Outgoing::json(&result)).await.is_ok() && reconnects {
+    if shared.send(OutgoingFrame::json(&result)).await.is_ok() && reconnects {
         shared.reconnect_now.set(true);
         shared.send(Firefox::close_frame(1000, "ws_reconnect")).await.unwrap_or_default();
     }

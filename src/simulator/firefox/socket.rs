@@ -26,21 +26,21 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// The reading half: frames in.
-pub(super) struct Reading {
+pub(super) struct FrameReader {
     half: OwnedReadHalf,
     codec: Codec,
     buffer: BytesMut,
 }
 
 /// The writing half: frames, or bytes as they are, out.
-pub(super) struct Writing {
+pub(super) struct FrameWriter {
     half: OwnedWriteHalf,
     codec: Codec,
     buffer: BytesMut,
 }
 
 /// Opens a WebSocket.
-pub(super) async fn dial(url: &Url, origin: Option<&str>) -> Result<(Reading, Writing), ConnectError> {
+pub(super) async fn dial(url: &Url, origin: Option<&str>) -> Result<(FrameReader, FrameWriter), ConnectError> {
     timeout(DIAL_TIMEOUT, upgrade(url, origin)).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
@@ -49,7 +49,7 @@ pub(super) fn authority(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
 }
 
-async fn upgrade(url: &Url, origin: Option<&str>) -> Result<(Reading, Writing), ConnectError> {
+async fn upgrade(url: &Url, origin: Option<&str>) -> Result<(FrameReader, FrameWriter), ConnectError> {
     let authority = authority(url).ok_or(ConnectError::Url)?;
     let stream = TcpStream::connect(&authority).await?;
     stream.set_nodelay(true)?;
@@ -61,8 +61,8 @@ async fn upgrade(url: &Url, origin: Option<&str>) -> Result<(Reading, Writing), 
     );
     let (read, write) = stream.into_split();
     let codec = || Codec::new().max_size(FRAME_BYTES_MAX).client_mode();
-    let mut writing = Writing { half: write, codec: codec(), buffer: BytesMut::from(head.as_bytes()) };
-    let mut reading = Reading { half: read, codec: codec(), buffer: BytesMut::new() };
+    let mut writing = FrameWriter { half: write, codec: codec(), buffer: BytesMut::from(head.as_bytes()) };
+    let mut reading = FrameReader { half: read, codec: codec(), buffer: BytesMut::new() };
     writing.flush().await?;
     let end = loop {
         if let Some(at) = memchr::memmem::find(&reading.buffer, b"\r\n\r\n") {
@@ -94,7 +94,7 @@ fn accept(answer: &[u8]) -> Result<(), ConnectError> {
     }
 }
 
-impl Reading {
+impl FrameReader {
     /// The next frame; `None` at the end of the connection, however it came.
     pub(super) async fn next(&mut self) -> Option<Result<Frame, ProtocolError>> {
         loop {
@@ -127,7 +127,7 @@ impl Reading {
     }
 }
 
-impl Writing {
+impl FrameWriter {
     /// Sends one message.
     pub(super) async fn send(&mut self, message: Message) -> io::Result<()> {
         self.codec.encode(message, &mut self.buffer).map_err(io::Error::other)?;
@@ -162,10 +162,10 @@ impl Writing {
 
 /// The other end of a connection that a test accepted and upgraded.
 #[cfg(test)]
-pub(super) async fn welcome(stream: TcpStream) -> (Reading, Writing) {
+pub(super) async fn accept_upgrade(stream: TcpStream) -> (FrameReader, FrameWriter) {
     let (read, write) = stream.into_split();
-    let mut reading = Reading { half: read, codec: Codec::new(), buffer: BytesMut::new() };
-    let mut writing = Writing { half: write, codec: Codec::new(), buffer: BytesMut::new() };
+    let mut reading = FrameReader { half: read, codec: Codec::new(), buffer: BytesMut::new() };
+    let mut writing = FrameWriter { half: write, codec: Codec::new(), buffer: BytesMut::new() };
     while !reading.buffer.ends_with(b"\r\n\r\n") {
         assert!(reading.fill().await.unwrap(), "the head is complete");
     }

@@ -7,14 +7,14 @@ use tokio::net::TcpListener;
 
 /// The daemon's side of one connection, by hand.
 struct Daemon {
-    reading: Reading,
-    writing: Writing,
+    reading: FrameReader,
+    writing: FrameWriter,
 }
 
 impl Daemon {
     async fn accept(listener: &TcpListener) -> Self {
         let (stream, _) = listener.accept().await.unwrap();
-        let (reading, writing) = welcome(stream).await;
+        let (reading, writing) = accept_upgrade(stream).await;
         Daemon { reading, writing }
     }
 
@@ -54,7 +54,7 @@ impl Daemon {
     }
 }
 
-async fn start(profile: Profile) -> (TcpListener, Firefox, Daemon) {
+async fn start(profile: FirefoxProfile) -> (TcpListener, Firefox, Daemon) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/ws/firefox", listener.local_addr().unwrap());
     let (firefox, daemon) = tokio::join!(Firefox::connect(&url, profile), Daemon::greet(&listener));
@@ -63,7 +63,7 @@ async fn start(profile: Profile) -> (TcpListener, Firefox, Daemon) {
 
 #[actix_rt::test]
 async fn it_introduces_itself_and_answers_from_the_web_app() {
-    let (_listener, firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (_listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     let credentials = daemon.next().await;
     assert_eq!((credentials["type"].as_str(), credentials["platform"].as_str()), (Some("credentials"), Some("claude")));
     daemon.request("r1", "/api/organizations", "buffered").await;
@@ -76,7 +76,7 @@ async fn it_introduces_itself_and_answers_from_the_web_app() {
 
 #[actix_rt::test]
 async fn a_stream_is_opened_numbered_and_ended_and_its_buffered_form_is_its_text() {
-    let (_listener, _firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (_listener, _firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.request("s", "/events/2", "sse").await;
     assert_eq!(daemon.of("stream_open").await["status"], 200);
     assert_eq!(daemon.next().await["seq"], 1);
@@ -91,7 +91,7 @@ async fn a_stream_is_opened_numbered_and_ended_and_its_buffered_form_is_its_text
 
 #[actix_rt::test]
 async fn cancels_end_what_runs_as_the_extension_ends_it() {
-    let mut profile = Profile::new("sim");
+    let mut profile = FirefoxProfile::new("sim");
     profile.behaviour.progress = Duration::from_millis(5);
     let (_listener, _firefox, mut daemon) = start(profile).await;
     daemon.request("b", "/silence", "buffered").await;
@@ -108,7 +108,7 @@ async fn cancels_end_what_runs_as_the_extension_ends_it() {
 
 #[actix_rt::test]
 async fn a_test_can_answer_by_hand() {
-    let (_listener, firefox, mut daemon) = start(Profile::manual("sim")).await;
+    let (_listener, firefox, mut daemon) = start(FirefoxProfile::manual("sim")).await;
     daemon.request("r", "/anything", "sse").await;
     let request = firefox.next_request().await.unwrap();
     assert_eq!((request.id(), request.path(), request.is_sse()), ("r", "/anything", true));
@@ -125,7 +125,7 @@ async fn a_test_can_answer_by_hand() {
 
 #[actix_rt::test]
 async fn malformed_frames_are_sent_as_they_are() {
-    let (_listener, _firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (_listener, _firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.of("credentials").await;
     daemon.request("m", "/malformed", "buffered").await;
     assert_eq!(daemon.next().await, Value::Null, "not json");
@@ -137,22 +137,22 @@ async fn malformed_frames_are_sent_as_they_are() {
 
 #[actix_rt::test]
 async fn the_end_of_a_connection_is_told_with_its_code() {
-    let (_listener, firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (_listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     let reason = CloseReason { code: CloseCode::from(4001), description: Some("replaced".to_owned()) };
     daemon.writing.send(Message::Close(Some(reason))).await.unwrap();
-    assert_eq!(firefox.closed().await.unwrap(), Closed { code: Some(4001), reason: "replaced".to_owned() });
-    assert!(matches!(firefox.expect("anything").await, Err(Missing::Ended { .. })));
-    assert_eq!(firefox.send_text("late").await, Err(Gone));
+    assert_eq!(firefox.closed().await.unwrap(), ConnectionClosed { code: Some(4001), reason: "replaced".to_owned() });
+    assert!(matches!(firefox.expect("anything").await, Err(ExpectError::Ended { .. })));
+    assert_eq!(firefox.send_text("late").await, Err(NotConnected));
 }
 
 #[actix_rt::test]
 async fn a_dropped_connection_ends_without_a_close_frame() {
-    let (_listener, firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (_listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.of("credentials").await;
     firefox.drop_connection().await.unwrap();
     assert!(daemon.reading.next().await.is_none());
     assert_eq!(firefox.closed().await.unwrap().code, None);
-    let (_listener, firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (_listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.of("credentials").await;
     drop(firefox);
     assert!(daemon.reading.next().await.is_none(), "the last handle takes the connection with it");
@@ -160,7 +160,7 @@ async fn a_dropped_connection_ends_without_a_close_frame() {
 
 #[actix_rt::test]
 async fn an_asked_for_reconnect_says_hello_again() {
-    let (listener, firefox, mut daemon) = start(Profile::new("sim")).await;
+    let (listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.send(json!({"type": "ws_reconnect", "request_id": "a1", "action": "ws_reconnect"})).await;
     let result = daemon.of("action_result").await;
     assert_eq!((result["request_id"].as_str(), result["completed"].as_bool()), (Some("a1"), Some(false)));
@@ -175,7 +175,7 @@ async fn an_asked_for_reconnect_says_hello_again() {
 
 #[actix_rt::test]
 async fn pings_are_answered_and_ready_waits_for_the_snapshot() {
-    let mut profile = Profile::new("sim");
+    let mut profile = FirefoxProfile::new("sim");
     profile.app = WebApp::new().with_pace(Duration::ZERO);
     let (_listener, firefox, mut daemon) = start(profile).await;
     daemon.writing.send(Message::Ping("x".into())).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_refused_upgrade_names_its_status() {
         stream.try_write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
         stream
     };
-    let (result, _stream) = tokio::join!(Firefox::connect(&url, Profile::new("sim")), refuse);
+    let (result, _stream) = tokio::join!(Firefox::connect(&url, FirefoxProfile::new("sim")), refuse);
     assert!(matches!(result, Err(ConnectError::Refused { status: 403 })));
-    assert!(matches!(Firefox::connect("http://localhost/", Profile::new("sim")).await, Err(ConnectError::Url)));
+    assert!(matches!(Firefox::connect("http://localhost/", FirefoxProfile::new("sim")).await, Err(ConnectError::Url)));
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// Where its answers hold a list, and the one that was just made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lists {
+pub enum ListShape {
     /// The list is the answer.
     #[default]
     Bare,
@@ -20,29 +20,35 @@ pub enum Lists {
     NamedData,
 }
 
-impl Lists {
+impl ListShape {
     /// Each of them.
-    pub const ALL: [Lists; 6] =
-        [Lists::Bare, Lists::Named, Lists::Items, Lists::Entries, Lists::Data, Lists::NamedData];
+    pub const ALL: [ListShape; 6] = [
+        ListShape::Bare,
+        ListShape::Named,
+        ListShape::Items,
+        ListShape::Entries,
+        ListShape::Data,
+        ListShape::NamedData,
+    ];
 
     pub(super) fn list(self, name: &str, list: Value) -> Value {
         match self {
-            Lists::Bare => list,
-            Lists::Named => json!({name: list}),
-            Lists::Items => json!({"items": list}),
-            Lists::Entries => json!({"entries": list}),
-            Lists::Data => json!({"data": list}),
-            Lists::NamedData => json!({"data": {name: list}}),
+            ListShape::Bare => list,
+            ListShape::Named => json!({name: list}),
+            ListShape::Items => json!({"items": list}),
+            ListShape::Entries => json!({"entries": list}),
+            ListShape::Data => json!({"data": list}),
+            ListShape::NamedData => json!({"data": {name: list}}),
         }
     }
 
     pub(super) fn made(self, entry: Value) -> Value {
         match self {
-            Lists::Bare => entry,
-            Lists::Named | Lists::Items => json!({"chat_conversation": entry}),
-            Lists::Entries => json!({"conversation": entry}),
-            Lists::Data => json!({"data": {"chat_conversation": entry}}),
-            Lists::NamedData => json!({"data": {"conversation": entry}}),
+            ListShape::Bare => entry,
+            ListShape::Named | ListShape::Items => json!({"chat_conversation": entry}),
+            ListShape::Entries => json!({"conversation": entry}),
+            ListShape::Data => json!({"data": {"chat_conversation": entry}}),
+            ListShape::NamedData => json!({"data": {"conversation": entry}}),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn ask(app: &mut WebApp, method: &str, path: &str, body: Value) -> Reply {
-    app.reply(&Call { method, path, headers: &Value::Null, body: &body, now_ms: 1_700_000_000_000 })
+fn ask(app: &mut WebApp, method: &str, path: &str, body: Value) -> AppReply {
+    app.reply(&AppCall { method, path, headers: &Value::Null, body: &body, now_ms: 1_700_000_000_000 })
 }
 
-fn body(reply: Reply) -> Value {
+fn body(reply: AppReply) -> Value {
     match reply {
-        Reply::Json { status: 200, body, .. } => body,
+        AppReply::Json { status: 200, body, .. } => body,
         other => panic!("{other:?}"),
     }
 }
@@ -19,7 +19,7 @@ fn a_conversation_is_made_prompted_and_read_back() {
     assert_eq!(body(ask(&mut app, "GET", "/api/organizations", Value::Null))[0]["uuid"], "org-1");
     let made = body(ask(&mut app, "POST", "/api/organizations/org-1/chat_conversations", json!({})));
     let path = format!("/api/organizations/org-1/chat_conversations/{}", made["uuid"].as_str().unwrap());
-    let Reply::Stream { events, end: End::Normal, .. } =
+    let AppReply::Stream { events, end: StreamEnd::Normal, .. } =
         ask(&mut app, "POST", &format!("{path}/completion"), json!({"prompt": "well?"}))
     else {
         panic!("a completion streams");
@@ -42,24 +42,24 @@ fn lists_stand_where_they_are_wanted_and_one_conversation_may_be_the_current_one
             "updated_at": "1970-01-01T00:00:00+00:00", "is_current": true}]);
     let path = "/api/organizations/org-1/chat_conversations";
     for (lists, wanted) in [
-        (Lists::Bare, list.clone()),
-        (Lists::Named, json!({"chat_conversations": list})),
-        (Lists::Items, json!({"items": list})),
-        (Lists::NamedData, json!({"data": {"chat_conversations": list}})),
+        (ListShape::Bare, list.clone()),
+        (ListShape::Named, json!({"chat_conversations": list})),
+        (ListShape::Items, json!({"items": list})),
+        (ListShape::NamedData, json!({"data": {"chat_conversations": list}})),
     ] {
         let mut app = WebApp::new().with_lists(lists).with_conversations(&["a", "b"], Some("a"));
         assert_eq!(body(ask(&mut app, "GET", path, Value::Null)), wanted, "{lists:?}");
     }
-    let mut none = WebApp::new().with_lists(Lists::Data).with_conversations(&[], None);
+    let mut none = WebApp::new().with_lists(ListShape::Data).with_conversations(&[], None);
     assert_eq!(body(ask(&mut none, "GET", path, Value::Null)), json!({"data": []}));
     assert_eq!(body(ask(&mut none, "POST", path, json!({})))["data"]["chat_conversation"]["uuid"], "conv-1");
 }
 
 #[test]
 fn the_newer_shape_wraps_its_words_in_blocks() {
-    let mut app = WebApp::new().with_answer("two words").with_shape(Shape::Blocks);
+    let mut app = WebApp::new().with_answer("two words").with_shape(CompletionShape::Blocks);
     let path = "/api/organizations/org-1/chat_conversations/conv-1/completion";
-    let Reply::Stream { events, .. } = ask(&mut app, "POST", path, json!("{\"prompt\": \"as text\"}")) else {
+    let AppReply::Stream { events, .. } = ask(&mut app, "POST", path, json!("{\"prompt\": \"as text\"}")) else {
         panic!()
     };
     let names: Vec<&str> = events.iter().map(|e| e.event.as_str()).collect();
@@ -85,7 +85,7 @@ fn what_is_unknown_or_too_much_is_not_found() {
         "/api/organizations/org-2/chat_conversations",
         "/api/organizations/org-1/chat_conversations/none",
     ] {
-        assert!(matches!(ask(&mut app, "GET", path, Value::Null), Reply::Json { status: 404, .. }), "{path}");
+        assert!(matches!(ask(&mut app, "GET", path, Value::Null), AppReply::Json { status: 404, .. }), "{path}");
     }
 }
 
@@ -93,22 +93,22 @@ fn what_is_unknown_or_too_much_is_not_found() {
 fn each_misdeed_is_what_its_path_says() {
     let mut app = WebApp::new();
     let mut get = |path: &str| ask(&mut app, "GET", path, Value::Null);
-    assert_eq!(get("/silence"), Reply::Silence);
-    assert_eq!(get("/disconnect"), Reply::Disconnect);
+    assert_eq!(get("/silence"), AppReply::Silence);
+    assert_eq!(get("/disconnect"), AppReply::Disconnect);
     assert!(
-        matches!(get("/disconnect?after=2"), Reply::Stream { events, end: End::Disconnect, .. } if events.len() == 2)
+        matches!(get("/disconnect?after=2"), AppReply::Stream { events, end: StreamEnd::Disconnect, .. } if events.len() == 2)
     );
-    assert_eq!(get("/bytes/3"), Reply::Text { status: 200, body: "xxx".to_owned() });
+    assert_eq!(get("/bytes/3"), AppReply::Text { status: 200, body: "xxx".to_owned() });
     assert!(
-        matches!(get("/status/429?retry_after=7"), Reply::Json { status: 429, headers, .. } if headers[0].1 == "7")
+        matches!(get("/status/429?retry_after=7"), AppReply::Json { status: 429, headers, .. } if headers[0].1 == "7")
     );
-    assert_eq!(get("/error/tab_unavailable"), Reply::Error { code: "tab_unavailable".to_owned(), status: None });
-    assert!(matches!(get("/slow?ms=5"), Reply::After { pause, .. } if pause == Duration::from_millis(5)));
-    assert!(matches!(get("/malformed"), Reply::Frames { texts, .. } if texts.len() == 4));
-    let Reply::Stream { events, end, .. } = get("/events/3?bytes=4&pause_ms=9&end=never") else { panic!() };
-    assert_eq!((events.len(), end), (3, End::Never));
+    assert_eq!(get("/error/tab_unavailable"), AppReply::Error { code: "tab_unavailable".to_owned(), status: None });
+    assert!(matches!(get("/slow?ms=5"), AppReply::After { pause, .. } if pause == Duration::from_millis(5)));
+    assert!(matches!(get("/malformed"), AppReply::Frames { texts, .. } if texts.len() == 4));
+    let AppReply::Stream { events, end, .. } = get("/events/3?bytes=4&pause_ms=9&end=never") else { panic!() };
+    assert_eq!((events.len(), end), (3, StreamEnd::Never));
     assert_eq!((events[2].data["pad"].as_str(), events[2].pause), (Some("xxxx"), Duration::from_millis(9)));
-    let Reply::Stream { events, .. } = get("/wrong-seq") else { panic!() };
+    let AppReply::Stream { events, .. } = get("/wrong-seq") else { panic!() };
     assert_eq!(events.iter().map(|e| e.seq.unwrap()).collect::<Vec<_>>(), [1, 3, 2, 3, 5]);
     let long = body(get("/json/262144")).to_string().len();
     assert!((250_000..280_000).contains(&long), "{long}");

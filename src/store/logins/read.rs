@@ -1,6 +1,6 @@
 //! Reads logins: those of connected clients, and those of all others page by page.
 
-use super::{EndpointRow, freshness_named};
+use super::{StoredEndpoint, freshness_named};
 use crate::{
     clock::WallMs,
     store::{
@@ -39,7 +39,7 @@ pub struct StoredLogin {
     /// Whether a prompt template was learned.
     pub prompt_template: bool,
     /// Endpoints in the order of first arrival.
-    pub endpoints: Vec<EndpointRow>,
+    pub endpoints: Vec<StoredEndpoint>,
     /// Whether endpoints were left out because there were too many in total.
     pub endpoints_omitted: bool,
     /// Revision; the login written last has the highest.
@@ -264,7 +264,7 @@ fn with_endpoints(conn: &mut SqliteConnection, rows: Vec<Row>, count: usize) -> 
     let endpoints: Vec<(i64, String, String, WallMs, WallMs)> = endpoints_statement(&json).load(conn)?;
     for (login, method, path, first_seen_at, last_seen_at) in endpoints {
         if let Some(&place) = places.get(&login) {
-            logins[place].endpoints.push(EndpointRow { method, path, first_seen_at, last_seen_at });
+            logins[place].endpoints.push(StoredEndpoint { method, path, first_seen_at, last_seen_at });
         }
     }
     Ok(logins)

@@ -9,8 +9,8 @@ pub(crate) fn key(client_id: &str, account: &str) -> LoginKey {
     LoginKey { client_id: client_id.into(), platform: "claude".into(), account }
 }
 
-pub(crate) fn endpoint(path: &str, first_seen_at: WallMs, last_seen_at: WallMs) -> EndpointRow {
-    EndpointRow { method: "GET".into(), path: path.into(), first_seen_at, last_seen_at }
+pub(crate) fn endpoint(path: &str, first_seen_at: WallMs, last_seen_at: WallMs) -> StoredEndpoint {
+    StoredEndpoint { method: "GET".into(), path: path.into(), first_seen_at, last_seen_at }
 }
 
 /// A login whose credentials were told.
@@ -26,7 +26,7 @@ pub(crate) fn told(client_id: &str, account: &str, told_at: WallMs) -> LoginRow 
 }
 
 /// A login whose endpoints were told.
-pub(crate) fn seen(client_id: &str, account: &str, told_at: WallMs, endpoints: Vec<EndpointRow>) -> LoginRow {
+pub(crate) fn seen(client_id: &str, account: &str, told_at: WallMs, endpoints: Vec<StoredEndpoint>) -> LoginRow {
     let endpoints =
         EndpointPart { credential_fingerprint: None, endpoints, updated_at: told_at, prompt_template: true };
     LoginRow { key: key(client_id, account), told_at, credentials: None, endpoints: Some(endpoints) }

@@ -1,6 +1,6 @@
 //! Writes logins, and deletes those beyond the limits or too old.
 
-use super::{EndpointRow, LoginLimits, LoginRow, freshness_name};
+use super::{LoginLimits, LoginRow, StoredEndpoint, freshness_name};
 use crate::{
     clock::WallMs,
     store::{
@@ -94,7 +94,7 @@ fn upsert(conn: &mut SqliteConnection, row: &LoginRow) -> Result<i64, StoreError
     Ok(SqlStatement::<BigInt>::new(UPSERT, values).get_result(conn)?)
 }
 
-fn upsert_endpoint(conn: &mut SqliteConnection, login: i64, endpoint: &EndpointRow) -> Result<(), StoreError> {
+fn upsert_endpoint(conn: &mut SqliteConnection, login: i64, endpoint: &StoredEndpoint) -> Result<(), StoreError> {
     let values = [
         BindValue::Int(login),
         BindValue::Text(&endpoint.method),

@@ -115,7 +115,8 @@ fn login(row: &LoginRow) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let credentials = row.credentials.as_ref().map_or(0, |part| text(&part.credential_fingerprint));
     let endpoints = row.endpoints.as_ref().map_or(0, |part| {
-        let each = |row: &logins::EndpointRow| size_of::<logins::EndpointRow>() + row.method.len() + row.path.len();
+        let each =
+            |row: &logins::StoredEndpoint| size_of::<logins::StoredEndpoint>() + row.method.len() + row.path.len();
         text(&part.credential_fingerprint) + part.endpoints.iter().map(each).sum::<usize>()
     });
     let key = row.key.client_id.len() + row.key.platform.len() + row.key.account.as_ref().map_or(0, |a| a.len());

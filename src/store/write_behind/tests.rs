@@ -20,7 +20,7 @@ mod policy;
 
 fn start(settings: StoreSettings) -> (Store, WriteBehind) {
     let store = Store::open(Path::new(":memory:"), &settings).unwrap();
-    (store.clone(), WriteBehind::start(store, &settings, &LoginState::default()))
+    (store.clone(), WriteBehind::start(store, &settings, &LoginStateSettings::default()))
 }
 
 /// What the store holds, newest first.
@@ -218,7 +218,7 @@ async fn what_was_recorded_before_closing_is_there_after_opening_again() {
     let folder = Folder::new();
     let settings = StoreSettings::default();
     let store = Store::open(&folder.database(), &settings).unwrap();
-    let write_behind = WriteBehind::start(store.clone(), &settings, &LoginState::default());
+    let write_behind = WriteBehind::start(store.clone(), &settings, &LoginStateSettings::default());
     (1..=1_500).for_each(|id| write_behind.request(row(id)));
     write_behind.close().await.unwrap();
     store.close().await.unwrap();
@@ -340,7 +340,7 @@ async fn logins_and_messages_outlive_the_store() {
     let folder = Folder::new();
     let settings = StoreSettings::default();
     let store = Store::open(&folder.database(), &settings).unwrap();
-    let write_behind = WriteBehind::start(store.clone(), &settings, &LoginState::default());
+    let write_behind = WriteBehind::start(store.clone(), &settings, &LoginStateSettings::default());
     for told_at in 1..=100 {
         write_behind.login(told("a", "x", told_at));
         write_behind.login(seen("a", "y", told_at, vec![endpoint("/one", told_at, told_at)]));

@@ -6,7 +6,7 @@ use super::{
     row_queue,
 };
 use crate::{
-    faults,
+    failpoints,
     store::{Store, StoreError},
 };
 use actix::prelude::*;
@@ -116,7 +116,7 @@ impl WriteBehindWriter {
     }
 
     fn write_chunk(&mut self, ctx: &mut Context<Self>) {
-        faults::point("write behind");
+        failpoints::point("write behind");
         let mut chunk = std::mem::take(&mut self.chunk);
         self.shared.queue().take(&mut chunk, CHUNK_ROWS, CHUNK_BYTES);
         let rows = chunk.len();

@@ -3,11 +3,11 @@
 
 mod relay;
 
-pub use relay::{Relay, Request};
+pub use relay::{RelayMetrics, RequestMetrics};
 
 use super::{
-    OTHER,
-    alive::{Actors, Alive, Living},
+    OTHER_LABEL,
+    actor_gauges::{ActorGauges, AliveGauge, AliveGuard},
     counters, histograms,
 };
 use crate::wire;
@@ -17,10 +17,10 @@ use tokio::time::Instant;
 
 /// Methods that stand in a label under their own name.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"];
-/// Why a request is held up, in the order of [`Policy::admitted`].
+/// Why a request is held up, in the order of [`PolicyMetrics::admitted`].
 const DELAYS: [&str; 4] = ["queue", "backoff", "rate_limit", "jitter"];
 /// How a batch of instructions can stand.
-const STATUSES: [&str; 11] = [
+const BATCH_STATUSES: [&str; 11] = [
     "queued",
     "running",
     "no_instructions",
@@ -35,14 +35,17 @@ const STATUSES: [&str; 11] = [
 ];
 /// Counters of a label with one of these values each, and one for all else.
 #[derive(Clone, Debug)]
-struct Known {
+struct LabeledCounters {
     named: Arc<[(&'static str, IntCounter)]>,
     other: IntCounter,
 }
 
-impl Known {
+impl LabeledCounters {
     fn new(names: &[&'static str], counter: impl Fn(&'static str) -> IntCounter) -> Self {
-        Known { named: names.iter().map(|name| (*name, counter(name))).collect(), other: counter(OTHER) }
+        LabeledCounters {
+            named: names.iter().map(|name| (*name, counter(name))).collect(),
+            other: counter(OTHER_LABEL),
+        }
     }
 
     fn of(&self, name: &str) -> &IntCounter {
@@ -52,42 +55,42 @@ impl Known {
 
 /// Counts HTTP exchanges.
 #[derive(Clone, Debug)]
-pub struct Http {
+pub struct HttpMetrics {
     requests: IntCounterVec,
     duration: Histogram,
 }
 
-impl Http {
+impl HttpMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let labels = ["route", "method", "status"];
         let requests = counters(registry, "baa_http_requests_total", "HTTP requests that were answered.", &labels);
         let text = "Time until an answer began.";
         let duration = histograms(registry, "baa_http_request_duration_seconds", text, &[]);
-        Http { requests, duration: duration.with_label_values::<&str>(&[]) }
+        HttpMetrics { requests, duration: duration.with_label_values::<&str>(&[]) }
     }
 
     /// An exchange was answered. `route`: the template of its path; `status`: in digits.
     pub fn answered(&self, route: Option<&'static str>, method: &str, status: &str, since: Instant) {
-        let method = METHODS.iter().find(|known| **known == method).copied().unwrap_or(OTHER);
-        self.requests.with_label_values(&[route.unwrap_or(OTHER), method, status]).inc();
+        let method = METHODS.iter().find(|known| **known == method).copied().unwrap_or(OTHER_LABEL);
+        self.requests.with_label_values(&[route.unwrap_or(OTHER_LABEL), method, status]).inc();
         self.duration.observe(since.elapsed().as_secs_f64());
     }
 }
 
 /// Counts what the policy does.
 #[derive(Clone, Debug)]
-pub struct Policy {
+pub struct PolicyMetrics {
     delays: [Histogram; 4],
     sweeps: IntCounter,
 }
 
-impl Policy {
+impl PolicyMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let text = "How long requests were held up before they went out.";
         let delays = histograms(registry, "baa_policy_delay_seconds", text, &["kind"]);
         let sweeps = counters(registry, "baa_policy_stale_sweeps_total", "Leases that were taken back.", &[]);
         let delays = DELAYS.map(|kind| delays.with_label_values(&[kind]));
-        Policy { delays, sweeps: sweeps.with_label_values::<&str>(&[]) }
+        PolicyMetrics { delays, sweeps: sweeps.with_label_values::<&str>(&[]) }
     }
 
     /// A request was admitted after these delays, in milliseconds: for a slot, the back-off, the rate limit, at random.
@@ -106,16 +109,16 @@ impl Policy {
 
 /// Counts frames of the extension's sockets.
 #[derive(Clone, Debug)]
-pub struct Wire {
-    sockets: Living,
-    connections: Living,
-    inbound: Known,
-    outbound: Known,
+pub struct WireMetrics {
+    sockets: AliveGauge,
+    connections: AliveGauge,
+    inbound: LabeledCounters,
+    outbound: LabeledCounters,
     rejected: IntCounterVec,
 }
 
-impl Wire {
-    pub(super) fn new(registry: &Registry, actors: &Actors) -> Self {
+impl WireMetrics {
+    pub(super) fn new(registry: &Registry, actors: &ActorGauges) -> Self {
         let labels = ["direction", "type"];
         let messages = counters(registry, "baa_ws_messages_total", "Messages of the extension's sockets.", &labels);
         let text = "Messages that were refused and connections that were closed for a fault.";
@@ -125,9 +128,10 @@ impl Wire {
         {
             rejected.with_label_values(&[reason]);
         }
-        let of =
-            |direction: &'static str, names| Known::new(names, |name| messages.with_label_values(&[direction, name]));
-        Wire {
+        let of = |direction: &'static str, names| {
+            LabeledCounters::new(names, |name| messages.with_label_values(&[direction, name]))
+        };
+        WireMetrics {
             sockets: actors.kind("socket"),
             connections: actors.kind("connection"),
             inbound: of("inbound", wire::SUPPORTS.inbound),
@@ -137,24 +141,24 @@ impl Wire {
     }
 
     /// One more socket is alive, until what is returned is dropped.
-    pub fn socket(&self) -> Alive {
-        self.sockets.one_more()
+    pub fn socket(&self) -> AliveGuard {
+        self.sockets.increment()
     }
 
     /// One more connection is alive, until what is returned is dropped.
-    pub fn connection(&self) -> Alive {
-        self.connections.one_more()
+    pub fn connection(&self) -> AliveGuard {
+        self.connections.increment()
     }
 
     /// A message of this type came; nothing: of none that is known.
     pub fn received(&self, kind: Option<&str>) {
-        self.inbound.of(kind.unwrap_or(OTHER)).inc();
+        self.inbound.of(kind.unwrap_or(OTHER_LABEL)).inc();
     }
 
     /// This message goes out; our own frames begin with their type.
     pub fn sent(&self, frame: &str) {
         let kind = frame.strip_prefix("{\"type\":\"").and_then(|rest| rest.split('"').next());
-        self.outbound.of(kind.unwrap_or(OTHER)).inc();
+        self.outbound.of(kind.unwrap_or(OTHER_LABEL)).inc();
     }
 
     /// A message was refused or a connection closed, for a reason that the daemon words.
@@ -166,16 +170,16 @@ impl Wire {
 
 /// Times what is asked of the database.
 #[derive(Clone, Debug)]
-pub struct Store(HistogramVec);
+pub struct StoreMetrics(HistogramVec);
 
-impl Store {
+impl StoreMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let text = "Time that operations of the database took, their wait included.";
         let operations = histograms(registry, "baa_store_operation_seconds", text, &["op"]);
         for op in ["run", "transact", "read", "read_now"] {
             operations.with_label_values(&[op]);
         }
-        Store(operations)
+        StoreMetrics(operations)
     }
 
     /// An operation of this kind ended.
@@ -186,9 +190,9 @@ impl Store {
 
 /// Counts batches of instructions.
 #[derive(Clone, Debug)]
-pub struct Instructions(Known);
+pub struct InstructionMetrics(LabeledCounters);
 
-impl Instructions {
+impl InstructionMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let family = counters(
             registry,
@@ -196,7 +200,7 @@ impl Instructions {
             "Batches of instructions, by each status that they entered.",
             &["status"],
         );
-        Instructions(Known::new(&STATUSES, |status| family.with_label_values(&[status])))
+        InstructionMetrics(LabeledCounters::new(&BATCH_STATUSES, |status| family.with_label_values(&[status])))
     }
 
     /// A batch entered this status.
@@ -205,7 +209,7 @@ impl Instructions {
     }
 }
 
-macro_rules! counting_for_nobody {
+macro_rules! default_unregistered {
     ($($recorder:ident),*) => {$(
         impl Default for $recorder {
             fn default() -> Self {
@@ -215,11 +219,11 @@ macro_rules! counting_for_nobody {
     )*};
 }
 
-counting_for_nobody!(Http, Policy, Store, Instructions);
+default_unregistered!(HttpMetrics, PolicyMetrics, StoreMetrics, InstructionMetrics);
 
-impl Default for Wire {
+impl Default for WireMetrics {
     fn default() -> Self {
         let registry = Registry::new();
-        Wire::new(&registry, &Actors::new(&registry))
+        WireMetrics::new(&registry, &ActorGauges::new(&registry))
     }
 }

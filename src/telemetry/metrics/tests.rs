@@ -12,7 +12,7 @@ fn metrics() -> Metrics {
 }
 
 fn text(metrics: &Metrics) -> String {
-    metrics.render(&Levels::default()).unwrap()
+    metrics.render(&GaugeValues::default()).unwrap()
 }
 
 /// The value of the sample that is written like this.
@@ -78,14 +78,14 @@ fn levels_are_those_of_the_moment() {
     let (metrics, [claude, gemini]) = (metrics(), platforms());
     let waiting = vec![(claude.clone(), 0), (gemini, 0), (claude.clone(), 2), (claude.clone(), 1)];
     let circuits = vec![("ff\"1".to_owned(), claude, 2)];
-    let text = metrics.render(&Levels { clients: 3, waiting, circuits }).unwrap();
-    for (name, level) in [
+    let text = metrics.render(&GaugeValues { clients: 3, waiting, circuits }).unwrap();
+    for (name, gauge_value) in [
         ("baa_bridge_clients", 3.0),
         ("baa_policy_waiting{platform=\"claude\"}", 3.0),
         ("baa_policy_waiting{platform=\"gemini\"}", 0.0),
         ("baa_policy_circuit_state{client_id=\"ff\\\"1\",platform=\"claude\"}", 2.0),
     ] {
-        assert_eq!(sample(&text, name), Some(level), "{name} in {text}");
+        assert_eq!(sample(&text, name), Some(gauge_value), "{name} in {text}");
     }
-    assert!(!metrics.render(&Levels::default()).unwrap().contains("circuit_state{"), "gone with its target");
+    assert!(!metrics.render(&GaugeValues::default()).unwrap().contains("circuit_state{"), "gone with its target");
 }

@@ -5,7 +5,7 @@ use super::unharmed;
 use crate::support::{
     Caller, Daemon, Folder, ask, ask_sse, cancel_of, connect, handled, request_of, settled, until, within,
 };
-use baa_conductor::simulator::Profile;
+use baa_conductor::simulator::FirefoxProfile;
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -39,7 +39,7 @@ async fn ends(what: &str, mut events: crate::support::Stream) {
 
 /// A whole set of what lasts, of one caller, and that all of it ends when `end` was done.
 async fn all_of_it_ends(daemon: &Daemon, caller: &Caller, name: &str, end: impl AsyncFnOnce()) {
-    let mut profile = Profile::manual(name);
+    let mut profile = FirefoxProfile::manual(name);
     profile.behaviour.actions = false;
     let firefox = connect(daemon, profile).await;
     let on = |mut body: Value| {

@@ -37,7 +37,7 @@ mod unpaired;
 mod wedged;
 
 use crate::support::{Caller, Connection, Daemon, Firefox, ask, automatic};
-use baa_conductor::simulator::Profile;
+use baa_conductor::simulator::FirefoxProfile;
 use std::{
     sync::{
         Arc,
@@ -94,7 +94,7 @@ impl Bystander {
         let (tell, begun) = oneshot::channel();
         let is_over = Arc::clone(&over);
         let watch = async move || {
-            let firefox = Firefox::connect(&url, Profile::new("bystander")).await.unwrap();
+            let firefox = Firefox::connect(&url, FirefoxProfile::new("bystander")).await.unwrap();
             firefox.ready().await.unwrap();
             tell.send(()).unwrap();
             let caller = Caller::new(address);

@@ -5,7 +5,7 @@ use crate::{
     instructions::{batch, block, id_of, live, submit, submit_with},
     support::{Caller, Daemon, connect, until},
 };
-use baa_conductor::simulator::Profile;
+use baa_conductor::simulator::FirefoxProfile;
 use serde_json::{Value, json};
 
 /// Commands run as root here, the operator's in no sandbox; a model's in the usual one.
@@ -118,8 +118,8 @@ async fn an_approval_does_not_outlive_the_sandbox_that_it_was_given_for() {
 async fn the_browsers_status_tells_a_model_nothing_private_and_nothing_of_others() {
     let settings = "instructions.live = true\ninstructions.allow = [{ platform = \"claude\" }]\n";
     let (daemon, caller) = start(settings).await;
-    let firefox = connect(&daemon, Profile::manual("ff")).await;
-    let other = connect(&daemon, Profile::manual("other-profile")).await;
+    let firefox = connect(&daemon, FirefoxProfile::manual("ff")).await;
+    let other = connect(&daemon, FirefoxProfile::manual("other-profile")).await;
     let tab = |platform: &str, title: &str| {
         json!({"platform": platform, "desired": {"exists": true}, "actual": {"exists": true, "tab_id": 7,
             "url": format!("https://{platform}.example/c/hushed-path"), "title": title, "status": "complete"},

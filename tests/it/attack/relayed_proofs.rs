@@ -8,7 +8,7 @@ use crate::support::{
     users::{STRANGER, has_other_users},
 };
 use baa_conductor::{
-    simulator::{ConnectError, Profile},
+    simulator::{ConnectError, FirefoxProfile},
     wire::proof::{ProofSide, Transcript, hex, proof},
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -65,8 +65,8 @@ impl Relay {
     }
 }
 
-fn profile(secret: Option<&str>) -> Profile {
-    let mut profile = Profile::manual("ff");
+fn profile(secret: Option<&str>) -> FirefoxProfile {
+    let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
     profile.secret = secret.map(str::to_owned);
     profile

@@ -6,7 +6,7 @@ use crate::{
     instructions::{batch, block, id_of, start, submit_with, tamper},
     support::{Caller, Folder, Terminal, terminal::END_OF_INPUT, until},
 };
-use baa_conductor::simulator::{Firefox, Profile};
+use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{
     path::Path,
@@ -202,7 +202,7 @@ async fn a_log_on_a_terminal_holds_nothing_hidden() {
             line.and_then(|line| line.split_whitespace().nth(2)).map(str::to_owned)
         };
         let url = until("ready line", ready).await;
-        let firefox = Firefox::connect(&url, Profile::manual("ff")).await.unwrap();
+        let firefox = Firefox::connect(&url, FirefoxProfile::manual("ff")).await.unwrap();
         let said = json!({"type": "client_log", "level": "error", "message": everywhere::HOSTILE});
         firefox.send_json(&said).await.unwrap();
         terminal.shows("the end of it").await;

@@ -8,7 +8,7 @@ pub(crate) mod terminal;
 pub(crate) mod users;
 
 pub(crate) use baa_conductor::simulator::Firefox;
-use baa_conductor::simulator::{Profile, Request};
+use baa_conductor::simulator::{FirefoxProfile, SimulatedRequest};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
@@ -70,16 +70,16 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 
 /// A peer whose requests the test answers; the daemon knows its login.
 pub(crate) async fn manual(daemon: &Daemon, client_id: &str) -> Firefox {
-    connect(daemon, Profile::manual(client_id)).await
+    connect(daemon, FirefoxProfile::manual(client_id)).await
 }
 
 /// A peer that answers from its web app; the daemon knows its login.
 pub(crate) async fn automatic(daemon: &Daemon, client_id: &str) -> Firefox {
-    connect(daemon, Profile::new(client_id)).await
+    connect(daemon, FirefoxProfile::new(client_id)).await
 }
 
 /// A peer of any profile that says `hello`.
-pub(crate) async fn connect(daemon: &Daemon, profile: Profile) -> Firefox {
+pub(crate) async fn connect(daemon: &Daemon, profile: FirefoxProfile) -> Firefox {
     let reports = profile.behaviour.credentials;
     let firefox = Firefox::connect(&daemon.ws_url(), profile).await.unwrap();
     if reports {
@@ -90,7 +90,7 @@ pub(crate) async fn connect(daemon: &Daemon, profile: Profile) -> Firefox {
 
 /// A peer that says nothing by itself, not even `hello`.
 pub(crate) async fn stranger(daemon: &Daemon) -> Firefox {
-    let mut profile = Profile::manual("stranger");
+    let mut profile = FirefoxProfile::manual("stranger");
     profile.behaviour.hello = false;
     profile.behaviour.credentials = false;
     Firefox::connect(&daemon.ws_url(), profile).await.unwrap()
@@ -113,7 +113,7 @@ pub(crate) fn fault(answer: &Answer) -> String {
 }
 
 /// The request of that id, which the peer is to answer by hand.
-pub(crate) async fn request_of(firefox: &Firefox, id: &str) -> Request {
+pub(crate) async fn request_of(firefox: &Firefox, id: &str) -> SimulatedRequest {
     let request = firefox.next_request().await.unwrap();
     assert_eq!(request.id(), id, "requests come in the order in which they were sent");
     request

@@ -1,8 +1,8 @@
 //! The logins that the daemon knows, and the shell tabs beside them.
 
-use super::{Browser, known, span};
+use super::{BrowserStatus, format_span, or_dash};
 use crate::{
-    cli::table::{Look, id, state, table, words},
+    cli::table::{OutputStyle, id_column, render_table, state_column, text_column},
     clock::WallMs,
 };
 use serde::Deserialize;
@@ -10,52 +10,52 @@ use serde::Deserialize;
 /// A login, as it is now and as it was stored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Record {
+pub(super) struct LoginRecord {
     pub(super) client_id: Option<String>,
     pub(super) platform: Option<String>,
     pub(super) account: Option<String>,
     pub(super) status: Option<String>,
     view: Option<String>,
-    live: Option<Live>,
-    persisted: Option<Seen>,
+    live: Option<LiveLogin>,
+    persisted: Option<LoginSighting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Live {
-    credentials: Option<Seen>,
+struct LiveLogin {
+    credentials: Option<LoginSighting>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Seen {
+struct LoginSighting {
     last_seen_at: Option<WallMs>,
 }
 
 /// What the daemon counted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Summary {
+pub(super) struct LoginSummary {
     matched_records: Option<u64>,
     persisted_error: Option<String>,
-    runtime_counts: Option<Counts>,
+    runtime_counts: Option<ShellTabCounts>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Counts {
+struct ShellTabCounts {
     actual: Option<u64>,
     desired: Option<u64>,
     drift: Option<u64>,
 }
 
-impl Record {
+impl LoginRecord {
     /// Whether a connected client has it, or only the store.
-    fn place(&self) -> String {
+    fn view_label(&self) -> String {
         match self.view.as_deref() {
             Some("active_only" | "active_and_persisted") => "live".to_owned(),
             Some("persisted_only") => "stored".to_owned(),
-            _ => known(&self.view),
+            _ => or_dash(&self.view),
         }
     }
 
@@ -67,26 +67,33 @@ impl Record {
 }
 
 /// A row for each login, what is left out, and the tabs. An older daemon tells none of it.
-pub(super) fn shown(browser: &Browser, now: WallMs, look: Look) -> String {
+pub(super) fn logins_table(browser: &BrowserStatus, now: WallMs, style: OutputStyle) -> String {
     let summary = browser.summary.as_ref();
     let Some(records) = &browser.records else {
-        return format!("logins: the daemon does not tell\n{}", tabs(summary));
+        return format!("logins: the daemon does not tell\n{}", shell_tab_line(summary));
     };
     let rows: Vec<_> = records
         .iter()
         .map(|record| {
             [
-                known(&record.platform),
-                known(&record.account),
-                known(&record.client_id),
-                known(&record.status),
-                record.place(),
-                record.last_seen_at().map_or_else(|| "-".to_owned(), |at| format!("{} ago", span(now - at))),
+                or_dash(&record.platform),
+                or_dash(&record.account),
+                or_dash(&record.client_id),
+                or_dash(&record.status),
+                record.view_label(),
+                record.last_seen_at().map_or_else(|| "-".to_owned(), |at| format!("{} ago", format_span(now - at))),
             ]
         })
         .collect();
-    let head = [id("LOGIN"), words("ACCOUNT"), words("CLIENT"), state("STATUS"), words("VIEW"), words("LAST SEEN")];
-    let mut text = table(look, "no login is known", head, rows);
+    let head = [
+        id_column("LOGIN"),
+        text_column("ACCOUNT"),
+        text_column("CLIENT"),
+        state_column("STATUS"),
+        text_column("VIEW"),
+        text_column("LAST SEEN"),
+    ];
+    let mut text = render_table(style, "no login is known", head, rows);
     let (all, shown) = (summary.and_then(|summary| summary.matched_records), records.len() as u64);
     if let Some(all) = all.filter(|all| *all > shown) {
         text.push_str(&format!("{shown} of {all} logins are shown\n"));
@@ -94,12 +101,12 @@ pub(super) fn shown(browser: &Browser, now: WallMs, look: Look) -> String {
     if let Some(error) = summary.and_then(|summary| summary.persisted_error.as_ref()) {
         text.push_str(&format!("stored logins cannot be read: {}\n", crate::cli::text::line(error)));
     }
-    text + &tabs(summary)
+    text + &shell_tab_line(summary)
 }
 
-fn tabs(summary: Option<&Summary>) -> String {
+fn shell_tab_line(summary: Option<&LoginSummary>) -> String {
     match summary.and_then(|summary| summary.runtime_counts.as_ref()) {
-        Some(Counts { actual: Some(actual), desired: Some(desired), drift: Some(drift) }) => {
+        Some(ShellTabCounts { actual: Some(actual), desired: Some(desired), drift: Some(drift) }) => {
             format!("shell tabs: {actual} open, {desired} wanted, {drift} not as wanted\n")
         }
         _ => "shell tabs: the daemon does not tell\n".to_owned(),
@@ -112,7 +119,7 @@ mod tests {
     use serde_json::{Value, from_value, json};
 
     fn of(browser: Value) -> String {
-        shown(&from_value(browser).unwrap(), 1_000_000, Look::PLAIN)
+        logins_table(&from_value(browser).unwrap(), 1_000_000, OutputStyle::PLAIN)
     }
 
     #[test]

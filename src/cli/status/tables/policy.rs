@@ -1,8 +1,8 @@
 //! Targets and platforms in words: what the circuit does, who waits, and when the next request may go.
 
-use super::{known, number, span_left};
+use super::{format_remaining, number_or_dash, or_dash};
 use crate::{
-    cli::table::{Look, id, state, table, words},
+    cli::table::{OutputStyle, id_column, render_table, state_column, text_column},
     clock::WallMs,
 };
 use serde::Deserialize;
@@ -10,37 +10,37 @@ use serde::Deserialize;
 /// The targets and what paces them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Policy {
-    defaults: Limits,
-    platforms: Vec<Platform>,
-    targets: Vec<Target>,
+pub(super) struct PolicyStatus {
+    defaults: PacingLimits,
+    platforms: Vec<PlatformPacing>,
+    targets: Vec<TargetStatus>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Limits {
-    rate_limit: RateLimit,
+struct PacingLimits {
+    rate_limit: RateLimitSettings,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct RateLimit {
+struct RateLimitSettings {
     requests_per_minute_per_platform: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Platform {
+struct PlatformPacing {
     platform: Option<String>,
     recent_dispatch_count: Option<u64>,
     waiting: Option<u64>,
     next_slot_at: Option<WallMs>,
-    limits: Option<Limits>,
+    limits: Option<PacingLimits>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Target {
+struct TargetStatus {
     client_id: Option<String>,
     platform: Option<String>,
     circuit_state: Option<String>,
@@ -53,48 +53,51 @@ struct Target {
 }
 
 /// A row for each target, then one for each platform.
-pub(super) fn shown(policy: &Policy, now: WallMs, look: Look) -> String {
-    let targets = policy
-        .targets
-        .iter()
-        .map(|target| [known(&target.client_id), known(&target.platform), number(target.in_flight), target.state(now)]);
-    let targets = table(
-        look,
+pub(super) fn policy_tables(policy: &PolicyStatus, now: WallMs, style: OutputStyle) -> String {
+    let targets = policy.targets.iter().map(|target| {
+        [or_dash(&target.client_id), or_dash(&target.platform), number_or_dash(target.in_flight), target.state(now)]
+    });
+    let targets = render_table(
+        style,
         "no request has met a target yet",
-        [id("TARGET"), id("PLATFORM"), words("IN FLIGHT"), state("CIRCUIT AND QUEUE")],
+        [id_column("TARGET"), id_column("PLATFORM"), text_column("IN FLIGHT"), state_column("CIRCUIT AND QUEUE")],
         targets.collect(),
     );
     let platforms = policy.platforms.iter().map(|platform| {
         let limits = platform.limits.as_ref().unwrap_or(&policy.defaults);
-        [known(&platform.platform), platform.pacing(limits, now)]
+        [or_dash(&platform.platform), platform.describe(limits, now)]
     });
-    let platforms =
-        table(look, "pacing: the daemon does not tell", [id("PLATFORM"), words("PACING")], platforms.collect());
+    let platforms = render_table(
+        style,
+        "pacing: the daemon does not tell",
+        [id_column("PLATFORM"), text_column("PACING")],
+        platforms.collect(),
+    );
     format!("{targets}\n{platforms}")
 }
 
-impl Target {
+impl TargetStatus {
     fn state(&self, now: WallMs) -> String {
         let rests = self.backoff_until.filter(|until| *until > now);
         let circuit = match (self.circuit_state.as_deref(), self.circuit_retry_at, rests) {
             (Some("open"), Some(at), _) if at > now => {
-                format!("open, next try in {}{}", span_left(at - now), self.after())
+                format!("open, next try in {}{}", format_remaining(at - now), self.failure_suffix())
             }
-            (Some("open"), Some(_), _) => format!("open, next try at once{}", self.after()),
+            (Some("open"), Some(_), _) => format!("open, next try at once{}", self.failure_suffix()),
             (Some("half_open"), ..) => "half open, one probe is out".to_owned(),
             (Some("closed"), _, Some(until)) => {
-                format!("closed, rests for another {}{}", span_left(until - now), self.after())
+                format!("closed, rests for another {}{}", format_remaining(until - now), self.failure_suffix())
             }
             (Some("closed"), _, None) if self.consecutive_failures.is_some_and(|count| count > 0) => {
-                format!("closed{}", self.after())
+                format!("closed{}", self.failure_suffix())
             }
-            _ => known(&self.circuit_state),
+            _ => or_dash(&self.circuit_state),
         };
-        circuit + &waiting(self.waiting)
+        circuit + &waiting_suffix(self.waiting)
     }
 
     /// After which failures; nothing after none.
-    fn after(&self) -> String {
+    fn failure_suffix(&self) -> String {
         let Some(count) = self.consecutive_failures.filter(|count| *count > 0) else { return String::new() };
         let plural = if count == 1 { "" } else { "s" };
         // A status is known as one.
@@ -106,20 +109,20 @@ impl Target {
     }
 }
 
-impl Platform {
-    fn pacing(&self, limits: &Limits, now: WallMs) -> String {
-        let recent = number(self.recent_dispatch_count);
+impl PlatformPacing {
+    fn describe(&self, limits: &PacingLimits, now: WallMs) -> String {
+        let recent = number_or_dash(self.recent_dispatch_count);
         let window = match limits.rate_limit.requests_per_minute_per_platform {
             Some(most) => format!("{recent} of {most} in the window"),
             None => format!("{recent} in the window"),
         };
         let next = self.next_slot_at.filter(|at| *at > now);
-        let next = next.map(|at| format!(", next slot in {}", span_left(at - now))).unwrap_or_default();
-        window + &next + &waiting(self.waiting)
+        let next = next.map(|at| format!(", next slot in {}", format_remaining(at - now))).unwrap_or_default();
+        window + &next + &waiting_suffix(self.waiting)
     }
 }
 
-fn waiting(count: Option<u64>) -> String {
+fn waiting_suffix(count: Option<u64>) -> String {
     match count {
         None | Some(0) => String::new(),
         Some(1) => ", 1 waits".to_owned(),
@@ -135,7 +138,7 @@ mod tests {
     const NOW: WallMs = 1_000_000;
 
     fn target(fields: Value) -> String {
-        from_value::<Target>(fields).unwrap().state(NOW)
+        from_value::<TargetStatus>(fields).unwrap().state(NOW)
     }
 
     #[test]
@@ -180,7 +183,7 @@ mod tests {
         let full = json!({"platform": "claude", "recent_dispatch_count": 3, "waiting": 1,
             "next_slot_at": NOW + 12_000, "limits": limits(3)});
         let usual = json!({"platform": "kimi", "recent_dispatch_count": 0, "waiting": 0, "next_slot_at": NOW - 1});
-        let said = |policy: Value| shown(&from_value(policy).unwrap(), NOW, Look::PLAIN);
+        let said = |policy: Value| policy_tables(&from_value(policy).unwrap(), NOW, OutputStyle::PLAIN);
         let wanted = "\
 no request has met a target yet
 

@@ -4,7 +4,7 @@ use super::*;
 use serde_json::{Value, from_value, json};
 
 fn shown(browser: Value, journal: Value) -> String {
-    all(&from_value(browser).unwrap(), &from_value(journal).unwrap(), 1_000_000, Look::PLAIN)
+    render_all(&from_value(browser).unwrap(), &from_value(journal).unwrap(), 1_000_000, OutputStyle::PLAIN)
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn what_is_left_is_rounded_up() {
         (90_000_000, "25 h"),
         (WallMs::MAX, "2562047788016 h"),
     ] {
-        assert_eq!(span_left(ms), wanted);
+        assert_eq!(format_remaining(ms), wanted);
     }
 }
 
@@ -125,6 +125,6 @@ fn spans_are_short() {
         (3_720_000, "1h02m"),
         (90_000_000, "1d01h"),
     ] {
-        assert_eq!(span(ms), wanted);
+        assert_eq!(format_span(ms), wanted);
     }
 }

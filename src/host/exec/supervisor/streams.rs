@@ -1,6 +1,6 @@
 //! A command's input and output.
 
-use super::Event;
+use super::SupervisorEvent;
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -15,30 +15,36 @@ use std::{
 };
 
 /// Bytes that are read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes of the second stream that are kept to tell why a sandbox failed.
-const HEAD: usize = 4 << 10;
+const STDERR_HEAD_BYTES: usize = 4 << 10;
 
 /// What was seen of both streams.
-pub(super) struct Streams {
+pub(super) struct OutputStreams {
     stdout_bytes: Arc<AtomicU64>,
     stderr_bytes: Arc<AtomicU64>,
     head: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Streams {
+impl OutputStreams {
     /// Passes `cap` bytes of each stream on to our own, counts the rest, and gives the command its input.
-    pub(super) fn take(child: &mut Child, cap: u64, stdin: Option<String>, tell: &Sender<Event>) -> io::Result<Self> {
-        let streams = Streams { stdout_bytes: Arc::default(), stderr_bytes: Arc::default(), head: Arc::default() };
+    pub(super) fn forward(
+        child: &mut Child,
+        cap: u64,
+        stdin: Option<String>,
+        events: &Sender<SupervisorEvent>,
+    ) -> io::Result<Self> {
+        let streams =
+            OutputStreams { stdout_bytes: Arc::default(), stderr_bytes: Arc::default(), head: Arc::default() };
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         if let Some(from) = child.stdout.take() {
             let counter = Arc::clone(&streams.stdout_bytes);
-            pass_on(from, stdout, cap, counter, Arc::default(), tell.clone());
+            forward_stream(from, stdout, cap, counter, Arc::default(), events.clone());
         }
         if let Some(from) = child.stderr.take() {
             let (counter, head) = (Arc::clone(&streams.stderr_bytes), Arc::clone(&streams.head));
-            pass_on(from, stderr, cap, counter, head, tell.clone());
+            forward_stream(from, stderr, cap, counter, head, events.clone());
         }
         if let Some((mut to, text)) = child.stdin.take().zip(stdin) {
             // A command need not read what it is given.
@@ -56,21 +62,21 @@ impl Streams {
     }
 
     /// How the second stream begins.
-    pub(super) fn head(&self) -> String {
+    pub(super) fn stderr_head(&self) -> String {
         String::from_utf8_lossy(&self.head.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 }
 
-fn pass_on(
+fn forward_stream(
     mut from: impl Read + Send + 'static,
     mut to: File,
     cap: u64,
     counter: Arc<AtomicU64>,
     head: Arc<Mutex<Vec<u8>>>,
-    tell: Sender<Event>,
+    events: Sender<SupervisorEvent>,
 ) {
     thread::spawn(move || {
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; CHUNK_BYTES];
         let mut room = cap;
         loop {
             let read = match from.read(&mut chunk) {
@@ -80,9 +86,9 @@ fn pass_on(
                 Err(_) => break,
             };
             let seen = counter.fetch_add(read as u64, Relaxed);
-            if seen < HEAD as u64 {
+            if seen < STDERR_HEAD_BYTES as u64 {
                 let mut head = head.lock().unwrap_or_else(PoisonError::into_inner);
-                let wanted = read.min(HEAD.saturating_sub(head.len()));
+                let wanted = read.min(STDERR_HEAD_BYTES.saturating_sub(head.len()));
                 head.extend_from_slice(&chunk[..wanted]);
             }
             let passed = usize::try_from(room).unwrap_or(usize::MAX).min(read);
@@ -91,6 +97,6 @@ fn pass_on(
                 room -= passed as u64;
             }
         }
-        let _ = tell.send(Event::StreamEnded);
+        let _ = events.send(SupervisorEvent::StreamEnded);
     });
 }

@@ -1,9 +1,10 @@
 //! What is known of a command and its family while it runs, and how it ends.
 
-use super::{Ended, Event, meter::Meter, start::Started, told_by};
+use super::{CommandExit, SupervisorEvent, limit_from_exit, meter::ResourceMeter, start::StartedCommand};
 use crate::host::exec::{
-    KILL_AFTER, family,
-    limits::{Limit, Limits},
+    KILL_AFTER,
+    limits::{CommandLimits, LimitKind},
+    process_tree,
 };
 use rustix::process::{Pid, Signal, WaitStatus, getpid, kill_process_group, test_kill_process_group};
 use std::{
@@ -14,65 +15,69 @@ use std::{
 use tokio::time::Instant;
 
 /// From one round of SIGKILL to the next.
-const KILL_ROUND: Duration = Duration::from_millis(20);
+const KILL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long is tried to kill what does not end.
-const KILL_WITHIN: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last output is waited for once no process is left that could write any.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a command was ended before it ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    OutOfTime,
-    Told,
-    Exceeded(Limit),
+pub(super) enum StopReason {
+    TimedOut,
+    Requested,
+    Exceeded(LimitKind),
 }
 
 /// What is known of the command and its family.
-pub(super) struct Watch {
-    events: Receiver<Event>,
+pub(super) struct CommandWatch {
+    events: Receiver<SupervisorEvent>,
     command: Pid,
     /// Whether the command itself gets no SIGTERM, since it passes it on as SIGKILL.
     spares_command: bool,
     pub(super) status: Option<WaitStatus>,
-    none_left: bool,
+    no_children: bool,
     streams_open: usize,
-    meter: Meter,
+    meter: ResourceMeter,
     /// The limit that was exceeded, also by what the command left behind.
-    pub(super) exceeded: Option<Limit>,
+    pub(super) exceeded: Option<LimitKind>,
     /// The limit that the end of another process tells of, which was left to us.
-    pub(super) told: Option<Limit>,
+    pub(super) descendant_limit: Option<LimitKind>,
 }
 
-impl Watch {
-    pub(super) fn new(started: &Started, limits: Limits, events: Receiver<Event>) -> io::Result<Self> {
+impl CommandWatch {
+    pub(super) fn new(
+        started: &StartedCommand,
+        limits: CommandLimits,
+        events: Receiver<SupervisorEvent>,
+    ) -> io::Result<Self> {
         let command = Pid::from_raw(started.child.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
         let spares_command = started.is_wrapped();
-        let meter = Meter::new(limits, command, spares_command);
-        let (status, none_left, streams_open) = (None, false, 2);
-        Ok(Watch {
+        let meter = ResourceMeter::new(limits, command, spares_command);
+        let (status, no_children, streams_open) = (None, false, 2);
+        Ok(CommandWatch {
             events,
             command,
             spares_command,
             status,
-            none_left,
+            no_children,
             streams_open,
             meter,
             exceeded: None,
-            told: None,
+            descendant_limit: None,
         })
     }
 
     /// Waits for the end of the command, or for a reason to end it.
-    pub(super) fn command(&mut self, deadline: Instant) -> Option<Why> {
-        while self.status.is_none() && !self.none_left {
-            if self.exceeds() {
-                return self.exceeded.map(Why::Exceeded);
+    pub(super) fn wait_for_command(&mut self, deadline: Instant) -> Option<StopReason> {
+        while self.status.is_none() && !self.no_children {
+            if self.exceeds_limit() {
+                return self.exceeded.map(StopReason::Exceeded);
             }
-            match self.next(deadline.min(self.meter.next_look())) {
+            match self.next_event(deadline.min(self.meter.next_sample_at())) {
                 Ok(true) => {}
-                Ok(false) => return Some(Why::Told),
-                Err(()) if Instant::now() >= deadline => return Some(Why::OutOfTime),
+                Ok(false) => return Some(StopReason::Requested),
+                Err(()) if Instant::now() >= deadline => return Some(StopReason::TimedOut),
                 Err(()) => {}
             }
         }
@@ -80,34 +85,34 @@ impl Watch {
     }
 
     /// Whether a limit is exceeded.
-    fn exceeds(&mut self) -> bool {
+    fn exceeds_limit(&mut self) -> bool {
         self.exceeded = self.exceeded.or_else(|| self.meter.exceeded());
         self.exceeded.is_some()
     }
 
     /// Ends everything that is left; answers how many could not be ended. What exceeds a limit gets no time for it.
-    pub(super) fn end(&mut self) -> usize {
+    pub(super) fn terminate(&mut self) -> usize {
         if self.exceeded.is_none() {
             let spared = self.command;
             let spares = self.spares_command && self.status.is_none();
             self.signal(Signal::TERM, |pid| spares && pid == spared);
             let kill = Instant::now() + KILL_AFTER;
-            while !self.is_over() && Instant::now() < kill && !self.exceeds() {
-                self.until_over(kill.min(self.meter.next_look()));
+            while !self.is_over() && Instant::now() < kill && !self.exceeds_limit() {
+                self.wait_until_over(kill.min(self.meter.next_sample_at()));
             }
         }
         if self.exceeded.is_some() && cfg!(target_os = "linux") {
-            family::kill_groups(getpid());
+            process_tree::kill_descendant_groups(getpid());
         }
-        let give_up = Instant::now() + KILL_WITHIN;
+        let give_up = Instant::now() + KILL_TIMEOUT;
         while !self.is_over() && Instant::now() < give_up {
             self.signal(Signal::KILL, |_| false);
             if cfg!(target_os = "linux") {
-                family::kill(getpid(), |_| false);
+                process_tree::kill_descendants(getpid(), |_| false);
             }
-            self.until_over(Instant::now() + KILL_ROUND);
+            self.wait_until_over(Instant::now() + KILL_INTERVAL);
         }
-        if self.is_over() { 0 } else { family::descendants(getpid()).len().max(1) }
+        if self.is_over() { 0 } else { process_tree::descendants(getpid()).len().max(1) }
     }
 
     fn signal(&self, signal: Signal, spared: impl Fn(Pid) -> bool) {
@@ -116,7 +121,7 @@ impl Watch {
             let _ = kill_process_group(self.command, signal);
         }
         if cfg!(target_os = "linux") {
-            family::signal(getpid(), signal, spared);
+            process_tree::signal_descendants(getpid(), signal, spared);
         } else {
             let _ = kill_process_group(self.command, signal);
         }
@@ -124,34 +129,36 @@ impl Watch {
 
     /// Whether nothing is left of the command.
     fn is_over(&self) -> bool {
-        self.none_left && (cfg!(target_os = "linux") || test_kill_process_group(self.command).is_err())
+        self.no_children && (cfg!(target_os = "linux") || test_kill_process_group(self.command).is_err())
     }
 
-    fn until_over(&mut self, deadline: Instant) {
+    fn wait_until_over(&mut self, deadline: Instant) {
         while !self.is_over() {
             // Where nobody tells of the last one's end, it is looked for.
-            let look = if self.none_left { deadline.min(Instant::now() + KILL_ROUND) } else { deadline };
-            if self.next(look).is_err() && Instant::now() >= deadline {
+            let until = if self.no_children { deadline.min(Instant::now() + KILL_INTERVAL) } else { deadline };
+            if self.next_event(until).is_err() && Instant::now() >= deadline {
                 return;
             }
         }
     }
 
     /// Waits until all output has come.
-    pub(super) fn output_ends(&mut self) {
-        let deadline = Instant::now() + LAST_OUTPUT;
-        while self.streams_open > 0 && self.next(deadline).is_ok() {}
+    pub(super) fn wait_for_output(&mut self) {
+        let deadline = Instant::now() + OUTPUT_TIMEOUT;
+        while self.streams_open > 0 && self.next_event(deadline).is_ok() {}
     }
 
     /// The next event; whether it lets the command go on. `Err`: none came in time.
-    fn next(&mut self, deadline: Instant) -> Result<bool, ()> {
+    fn next_event(&mut self, deadline: Instant) -> Result<bool, ()> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.events.recv_timeout(left) {
-            Ok(Event::Ended(pid, status)) if pid == self.command => self.status = Some(status),
-            Ok(Event::Ended(_, status)) => self.told = self.told.or_else(|| told_by(Ended::from(status))),
-            Ok(Event::NoneLeft) => self.none_left = true,
-            Ok(Event::StreamEnded) => self.streams_open = self.streams_open.saturating_sub(1),
-            Ok(Event::Stop) => return Ok(false),
+            Ok(SupervisorEvent::Ended(pid, status)) if pid == self.command => self.status = Some(status),
+            Ok(SupervisorEvent::Ended(_, status)) => {
+                self.descendant_limit = self.descendant_limit.or_else(|| limit_from_exit(CommandExit::from(status)))
+            }
+            Ok(SupervisorEvent::NoChildren) => self.no_children = true,
+            Ok(SupervisorEvent::StreamEnded) => self.streams_open = self.streams_open.saturating_sub(1),
+            Ok(SupervisorEvent::Stop) => return Ok(false),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(()),
         }
         Ok(true)

@@ -8,7 +8,7 @@ use crate::{
         fields::RequestFields,
         policy::PolicyResetRequest,
     },
-    bridge::Bridge,
+    bridge::BridgeSettings,
     config::Config,
     http::{describe::tests::Daemon, error::ApiError, fields, openapi::camel_case, settings::LocalTrust},
 };
@@ -26,7 +26,7 @@ fn spellings(names: &[&'static str]) -> BTreeSet<String> {
     names.iter().flat_map(|name| [(*name).to_owned(), camel_case(name)]).collect()
 }
 
-fn with_context<T>(bridge: Bridge, work: impl FnOnce(&Context<'_>) -> T) -> T {
+fn with_context<T>(bridge: BridgeSettings, work: impl FnOnce(&Context<'_>) -> T) -> T {
     let daemon = Daemon::new(Config { bridge, ..Config::default() });
     work(&daemon.context(ROUTES, LocalTrust::SameUser))
 }
@@ -38,7 +38,7 @@ fn refused_for(read: impl Fn(&str) -> Option<ApiError>, body: &Value) -> Option<
 
 #[test]
 fn every_spelling_of_every_field_is_read() {
-    let registry = with_context(Bridge::default(), |context| context.registry.clone());
+    let registry = with_context(BridgeSettings::default(), |context| context.registry.clone());
     let request = |body: &str| fields::request(&body.to_owned().into(), None, None, &registry).err();
     let cancel = |body: &str| fields::cancel(body).err();
     let action = |body: &str| fields::action(body, None, &registry, Duration::from_secs(1)).err();
@@ -86,8 +86,12 @@ fn the_readers_of_bodies_ask_for_no_names_of_their_own() {
 
 #[test]
 fn limits_and_defaults_are_those_in_force() {
-    let bridge =
-        Bridge { request_timeout_ms: 4_321, action_timeout_ms: 5_432, cancel_grace_ms: 6_543, ..Bridge::default() };
+    let bridge = BridgeSettings {
+        request_timeout_ms: 4_321,
+        action_timeout_ms: 5_432,
+        cancel_grace_ms: 6_543,
+        ..BridgeSettings::default()
+    };
     let all = with_context(bridge, |context| {
         serde_json::to_value([super::request(context), super::cancel(context), super::action(context)]).unwrap()
     });
@@ -107,7 +111,7 @@ fn limits_and_defaults_are_those_in_force() {
 
 #[test]
 fn a_contract_names_each_code_once_and_ends_its_sentences() {
-    let all = with_context(Bridge::default(), |context| {
+    let all = with_context(BridgeSettings::default(), |context| {
         serde_json::to_value([super::request(context), super::cancel(context), super::action(context)]).unwrap()
     });
     for contract in all.as_array().unwrap() {

@@ -84,7 +84,7 @@ fn a_cancel_while_a_step_is_out_ends_the_plan_whatever_the_step_answers() {
     let ends: [(&str, End); 4] = [
         ("a good answer", |state, now| state.on_report(answer(Some(200), true, None), now)),
         ("a failure", |state, now| state.on_report(answer(Some(500), false, None), now)),
-        ("the client's end", |state, _| state.on_client_gone(Gone::Disconnected)),
+        ("the client's end", |state, _| state.on_disconnect(DisconnectReason::SocketClosed)),
         ("the grace", |state, now| state.on_timer(now + seconds(2))),
     ];
     for (what, end) in ends {

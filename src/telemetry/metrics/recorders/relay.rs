@@ -2,11 +2,11 @@
 
 use super::{
     super::{
-        OTHER, add,
-        alive::{Actors, Alive, Living},
-        counters, gauges, histograms,
+        OTHER_LABEL,
+        actor_gauges::{ActorGauges, AliveGauge, AliveGuard},
+        add, counters, gauges, histograms,
     },
-    Known,
+    LabeledCounters,
 };
 use crate::ids::PlatformName;
 use prometheus::{Histogram, IntCounter, IntGauge, Registry};
@@ -47,32 +47,32 @@ const STREAM_ERRORS: [&str; 24] = [
 
 /// Counts browser requests.
 #[derive(Clone, Debug)]
-pub struct Relay(Arc<Relayed>);
+pub struct RelayMetrics(Arc<RelayCounters>);
 
 #[derive(Debug)]
-struct Relayed {
-    exchanges: Living,
-    platforms: foldhash::HashMap<PlatformName, Platform>,
-    other: Platform,
+struct RelayCounters {
+    exchanges: AliveGauge,
+    platforms: foldhash::HashMap<PlatformName, PlatformMetrics>,
+    other: PlatformMetrics,
     phases: [Histogram; 4],
     events: IntCounter,
     bytes: IntCounter,
-    errors: Known,
+    errors: LabeledCounters,
 }
 
 #[derive(Debug)]
-struct Platform {
+struct PlatformMetrics {
     outcomes: [IntCounter; 3],
     in_flight: IntGauge,
 }
 
-impl Relay {
-    pub(in super::super) fn new(registry: &Registry, actors: &Actors, platforms: &[PlatformName]) -> Self {
+impl RelayMetrics {
+    pub(in super::super) fn new(registry: &Registry, actors: &ActorGauges, platforms: &[PlatformName]) -> Self {
         let labels = ["platform", "outcome"];
         let requests = counters(registry, "baa_browser_requests_total", "Browser requests that ended.", &labels);
         let in_flight = gauges("baa_browser_in_flight", "Browser requests that are out.", &["platform"]);
         add(registry, in_flight.clone());
-        let of = |name: &str| Platform {
+        let of = |name: &str| PlatformMetrics {
             outcomes: OUTCOMES.map(|outcome| requests.with_label_values(&[name, outcome])),
             in_flight: in_flight.with_label_values(&[name]),
         };
@@ -81,26 +81,26 @@ impl Relay {
         let events = counters(registry, "baa_stream_events_total", "Events of streams that were passed on.", &[]);
         let bytes = counters(registry, "baa_stream_bytes_total", "Bytes of these events.", &[]);
         let errors = counters(registry, "baa_stream_errors_total", "Streams that ended with an error.", &["code"]);
-        Relay(Arc::new(Relayed {
+        RelayMetrics(Arc::new(RelayCounters {
             exchanges: actors.kind("exchange"),
             platforms: platforms.iter().map(|name| (name.clone(), of(name.as_str()))).collect(),
-            other: of(OTHER),
+            other: of(OTHER_LABEL),
             phases: PHASES.map(|phase| phases.with_label_values(&[phase])),
             events: events.with_label_values::<&str>(&[]),
             bytes: bytes.with_label_values::<&str>(&[]),
-            errors: Known::new(&STREAM_ERRORS, |code| errors.with_label_values(&[code])),
+            errors: LabeledCounters::new(&STREAM_ERRORS, |code| errors.with_label_values(&[code])),
         }))
     }
 
     /// One more exchange is alive, until what is returned is dropped.
-    pub fn exchange(&self) -> Alive {
-        self.0.exchanges.one_more()
+    pub fn exchange(&self) -> AliveGuard {
+        self.0.exchanges.increment()
     }
 
     /// A request begins to wait.
-    pub fn begin(&self, platform: &PlatformName) -> Request {
+    pub fn begin(&self, platform: &PlatformName) -> RequestMetrics {
         let relay = self.clone();
-        Request { relay, platform: platform.clone(), phase: 0, since: Instant::now(), is_out: false }
+        RequestMetrics { relay, platform: platform.clone(), phase: 0, since: Instant::now(), is_out: false }
     }
 
     /// An event of a stream was passed on.
@@ -112,16 +112,16 @@ impl Relay {
 
 /// One browser request that is being counted.
 #[derive(Debug)]
-pub struct Request {
-    relay: Relay,
+pub struct RequestMetrics {
+    relay: RelayMetrics,
     platform: PlatformName,
     phase: usize,
     since: Instant,
     is_out: bool,
 }
 
-impl Request {
-    fn platform(&self) -> &Platform {
+impl RequestMetrics {
+    fn platform(&self) -> &PlatformMetrics {
         self.relay.0.platforms.get(&self.platform).unwrap_or(&self.relay.0.other)
     }
 
@@ -162,7 +162,7 @@ impl Request {
     }
 }
 
-impl Drop for Request {
+impl Drop for RequestMetrics {
     fn drop(&mut self) {
         if self.is_out {
             self.platform().in_flight.dec();
@@ -170,9 +170,9 @@ impl Drop for Request {
     }
 }
 
-impl Default for Relay {
+impl Default for RelayMetrics {
     fn default() -> Self {
         let registry = Registry::new();
-        Relay::new(&registry, &Actors::new(&registry), &[])
+        RelayMetrics::new(&registry, &ActorGauges::new(&registry), &[])
     }
 }

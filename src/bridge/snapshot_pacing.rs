@@ -1,0 +1,112 @@
+//! Many changes, few snapshots: at most one per interval, always one after the last change. A value without a clock.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Decides when the next snapshot goes out.
+#[derive(Debug)]
+pub(super) struct SnapshotPacing {
+    interval: Duration,
+    sent: Option<Instant>,
+    /// The reason of the last change that no snapshot has shown yet; a timer is armed for it.
+    pending: Option<&'static str>,
+}
+
+/// What follows from a change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ChangeDecision {
+    /// Send one now.
+    SendNow,
+    /// Ask again after that time.
+    StartTimer(Duration),
+    /// Nothing: it was asked to wait before.
+    AlreadyScheduled,
+}
+
+/// What follows when a timer rings.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum TimerDecision {
+    /// Send one now.
+    Send(&'static str),
+    /// Ask again after that time.
+    RestartTimer(Duration),
+    /// Nothing is left to show.
+    Nothing,
+}
+
+impl SnapshotPacing {
+    pub(super) fn new(interval: Duration) -> Self {
+        SnapshotPacing { interval, sent: None, pending: None }
+    }
+
+    /// Something changed.
+    pub(super) fn on_change(&mut self, reason: &'static str, now: Instant) -> ChangeDecision {
+        if self.pending.replace(reason).is_some() {
+            return ChangeDecision::AlreadyScheduled;
+        }
+        match self.sent.map(|sent| sent + self.interval) {
+            Some(due) if due > now => ChangeDecision::StartTimer(due - now),
+            _ => {
+                self.pending = None;
+                self.sent = Some(now);
+                ChangeDecision::SendNow
+            }
+        }
+    }
+
+    /// The time is over: the reason to send now, if there is still one. An earlier timer may ring for a later change,
+    /// which then waits on.
+    pub(super) fn on_timer(&mut self, now: Instant) -> TimerDecision {
+        let Some(reason) = self.pending else { return TimerDecision::Nothing };
+        match self.sent.map(|sent| sent + self.interval) {
+            Some(due) if due > now => TimerDecision::RestartTimer(due - now),
+            _ => {
+                self.pending = None;
+                self.sent = Some(now);
+                TimerDecision::Send(reason)
+            }
+        }
+    }
+
+    /// One was sent for another reason; it showed everything.
+    pub(super) fn record_sent(&mut self, now: Instant) {
+        self.pending = None;
+        self.sent = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_one_snapshot_now_and_one_after_it_with_the_last_reason() {
+        let start = Instant::now();
+        let mut snapshots = SnapshotPacing::new(Duration::from_millis(50));
+        assert_eq!(snapshots.on_change("a", start), ChangeDecision::SendNow);
+        let write_behind = start + Duration::from_millis(20);
+        assert_eq!(snapshots.on_change("b", write_behind), ChangeDecision::StartTimer(Duration::from_millis(30)));
+        assert_eq!(snapshots.on_change("c", write_behind), ChangeDecision::AlreadyScheduled);
+        assert_eq!(snapshots.on_timer(start + Duration::from_millis(50)), TimerDecision::Send("c"));
+        assert_eq!(snapshots.on_timer(start + Duration::from_millis(50)), TimerDecision::Nothing);
+        assert_eq!(snapshots.on_change("d", start + Duration::from_millis(100)), ChangeDecision::SendNow);
+    }
+
+    #[test]
+    fn a_snapshot_sent_for_another_reason_counts() {
+        let start = Instant::now();
+        let mut snapshots = SnapshotPacing::new(Duration::from_millis(50));
+        snapshots.record_sent(start);
+        assert!(matches!(snapshots.on_change("a", start), ChangeDecision::StartTimer(_)));
+        snapshots.record_sent(start);
+        assert_eq!(snapshots.on_timer(start + Duration::from_millis(50)), TimerDecision::Nothing);
+        assert_eq!(
+            snapshots.on_change("b", start + Duration::from_millis(40)),
+            ChangeDecision::StartTimer(Duration::from_millis(10))
+        );
+        snapshots.record_sent(start + Duration::from_millis(45));
+        assert!(matches!(snapshots.on_change("c", start + Duration::from_millis(46)), ChangeDecision::StartTimer(_)));
+        let early = snapshots.on_timer(start + Duration::from_millis(50));
+        assert_eq!(early, TimerDecision::RestartTimer(Duration::from_millis(45)), "the timer of the change before");
+    }
+}

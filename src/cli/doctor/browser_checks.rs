@@ -1,0 +1,273 @@
+//! Firefox, its extension and its pairing, as the daemon tells of them. Pure.
+//!
+//! Invariant: every field of the daemon's answers may be missing.
+
+use super::finding::Finding;
+use crate::{bridge::settings::PairingMode, clock::WallMs, platforms::registry::PlatformRegistry};
+use serde::Deserialize;
+
+/// `GET /v1/browser`, as far as it is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BrowserState {
+    pub(super) bridge: BridgeState,
+    pub(super) platforms: Vec<PlatformState>,
+    pub(super) records: Vec<LoginRecord>,
+    pub(super) policy: PolicyState,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BridgeState {
+    pub(super) clients: Vec<ClientState>,
+    active_client_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ClientState {
+    pub(super) client_id: String,
+    extension_version: Option<String>,
+    last_message_at: Option<WallMs>,
+    pub(super) shell_runtime: Vec<ShellTab>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ShellTab {
+    pub(super) platform: String,
+    pub(super) desired: DesiredTab,
+    pub(super) actual: ActualTab,
+    pub(super) drift: TabDrift,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct DesiredTab {
+    pub(super) exists: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ActualTab {
+    pub(super) exists: bool,
+    pub(super) healthy: Option<bool>,
+    pub(super) issue: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TabDrift {
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PlatformState {
+    pub(super) platform: String,
+    pub(super) shell_url: String,
+    pub(super) ready: bool,
+    pub(super) extractor_drift: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LoginRecord {
+    pub(super) platform: String,
+    pub(super) client_id: String,
+    pub(super) account: Option<String>,
+    pub(super) status: String,
+    pub(super) is_active_client: bool,
+    pub(super) view: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PolicyState {
+    pub(super) targets: Vec<TargetState>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct TargetState {
+    pub(super) platform: String,
+    pub(super) client_id: String,
+    pub(super) last_error: Option<String>,
+    pub(super) consecutive_failures: u64,
+}
+
+/// `GET /v1/browser/pairings`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PairingList {
+    pairings: Vec<PairingEntry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PairingEntry {
+    client_id: String,
+    status: String,
+}
+
+impl BrowserState {
+    pub(super) fn has_platform(&self, platform: &str) -> bool {
+        self.platforms.iter().any(|state| state.platform == platform)
+    }
+
+    pub(super) fn platform_names(&self) -> Vec<&str> {
+        self.platforms.iter().map(|state| state.platform.as_str()).collect()
+    }
+
+    fn connected(&self) -> &[ClientState] {
+        &self.bridge.clients
+    }
+}
+
+/// Who is connected, and whether its extension belongs to this daemon.
+pub(super) fn check_firefox(browser: &BrowserState, now: WallMs) -> Vec<Finding> {
+    if browser.connected().is_empty() {
+        return vec![
+            Finding::warning("firefox", "none is connected")
+                .advise("start Firefox and load the extension: `baa-conductor extension DIR` writes it and says how"),
+        ];
+    }
+    let clients = browser.connected().iter().flat_map(|client| {
+        let ago = client.last_message_at.map(|at| format!(", last heard of {} s ago", (now - at).max(0) / 1_000));
+        let active =
+            if browser.bridge.active_client_id.as_ref() == Some(&client.client_id) { ", the active one" } else { "" };
+        let connected = format!("{} is connected{active}{}", client.client_id, ago.unwrap_or_default());
+        [Finding::ok("firefox", connected), check_extension(client)]
+    });
+    clients.collect()
+}
+
+fn check_extension(client: &ClientState) -> Finding {
+    let (name, who) = ("extension", &client.client_id);
+    match client.extension_version.as_deref() {
+        Some(version) if version == crate::VERSION => {
+            Finding::ok(name, format!("{who} has version {version}, as the daemon"))
+        }
+        Some(version) => {
+            Finding::warning(name, format!("{who} has version {version}, the daemon is version {}", crate::VERSION))
+                .advise("`baa-conductor extension DIR` writes the matching one; load it again")
+        }
+        None => Finding::ok(name, format!("{who} does not tell its version")),
+    }
+}
+
+/// Whether whoever connects has to be let in, and whether somebody waits for it.
+pub(super) fn check_pairing(setting: PairingMode, told: Option<&PairingList>, browser: &BrowserState) -> Finding {
+    let name = "pairing";
+    let entries = told.map(|told| told.pairings.as_slice()).unwrap_or_default();
+    let waiting: Vec<_> =
+        entries.iter().filter(|entry| entry.status == "waiting").map(|entry| entry.client_id.as_str()).collect();
+    let paired = entries.iter().filter(|entry| entry.status == "paired").count();
+    if !waiting.is_empty() {
+        return Finding::warning(name, format!("not paired yet: {}", waiting.join(", ")))
+            .advise("type the six digits that its page shows: `baa-conductor pair CODE`");
+    }
+    match setting {
+        PairingMode::Off if browser.connected().is_empty() => {
+            Finding::warning(name, "bridge.pairing is off, which the extension takes only once its user has confirmed it")
+                .advise("press Confirm on the extension's page, or set it to \"required\" for every day")
+        }
+        PairingMode::Off => {
+            Finding::warning(name, "bridge.pairing is off: whatever runs on this machine can pose as a Firefox")
+                .advise("set it to \"required\" for every day")
+        }
+        PairingMode::Required if paired > 0 && browser.connected().is_empty() => {
+            Finding::ok(name, format!("required; paired: {paired}, none of which is connected"))
+                .advise("look at the extension's page; after an update of the daemon write it with `baa-conductor extension DIR` and load it again")
+        }
+        PairingMode::Required if paired > 0 || !browser.connected().is_empty() => {
+            Finding::ok(name, format!("required; paired: {paired}"))
+        }
+        PairingMode::Required => Finding::warning(name, "required, and no Firefox is paired or waits to be")
+            .advise("load the extension; its page then shows six digits for `baa-conductor pair CODE`"),
+    }
+}
+
+/// Whether a platform that was named is one that the configuration has.
+pub(super) fn check_platform_name(registry: &PlatformRegistry, named: Option<&str>) -> Option<Finding> {
+    let named = named.filter(|named| registry.get(named).is_none())?;
+    let known: Vec<_> = registry.all().iter().map(|platform| platform.name.as_str()).collect();
+    Some(unknown_platform(named, &known))
+}
+
+pub(super) fn unknown_platform(named: &str, known: &[&str]) -> Finding {
+    Finding::failure("platform", format!("{named:?} is unknown; known are {}", known.join(", ")))
+        .advise("one of your own is a section [platforms.NAME] of the configuration")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::finding::FindingVerdict;
+    use serde_json::{Value, from_value, json};
+
+    fn browser(clients: Value) -> BrowserState {
+        from_value(json!({"bridge": {"clients": clients, "active_client_id": "ff"}})).unwrap()
+    }
+
+    #[test]
+    fn without_a_firefox_it_says_where_the_extension_comes_from() {
+        let findings = check_firefox(&browser(json!([])), 0);
+        assert!(findings.len() == 1 && findings[0].verdict == FindingVerdict::Warning, "{findings:?}");
+        assert!(findings[0].to_line().contains("baa-conductor extension DIR"), "{findings:?}");
+    }
+
+    #[test]
+    fn an_extension_of_another_version_is_told() {
+        for (version, verdict) in [
+            (json!(crate::VERSION), FindingVerdict::Ok),
+            (json!("0.0.1"), FindingVerdict::Warning),
+            (Value::Null, FindingVerdict::Ok),
+        ] {
+            let client = json!([{"client_id": "ff", "extension_version": version, "last_message_at": 4_000}]);
+            let findings = check_firefox(&browser(client), 9_500);
+            assert_eq!(findings[0].message, "ff is connected, the active one, last heard of 5 s ago");
+            assert_eq!(findings[1].verdict, verdict, "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn who_waits_to_be_paired_is_named_before_anything_else() {
+        let entry = |status: &str| json!({"client_id": "ff", "status": status});
+        let told = |entries: Value| -> PairingList { from_value(json!({ "pairings": entries })).unwrap() };
+        let (none, one) = (browser(json!([])), browser(json!([{"client_id": "ff"}])));
+        for (setting, entries, browser, verdict, said) in [
+            (
+                PairingMode::Required,
+                Some(told(json!([entry("waiting")]))),
+                &none,
+                FindingVerdict::Warning,
+                "not paired yet: ff",
+            ),
+            (PairingMode::Required, Some(told(json!([entry("paired")]))), &one, FindingVerdict::Ok, "paired: 1"),
+            (PairingMode::Required, Some(told(json!([]))), &none, FindingVerdict::Warning, "no Firefox is paired"),
+            (PairingMode::Required, None, &none, FindingVerdict::Warning, "no Firefox is paired"),
+            (
+                PairingMode::Required,
+                Some(told(json!([entry("paired")]))),
+                &none,
+                FindingVerdict::Ok,
+                "none of which is connected",
+            ),
+            (PairingMode::Off, None, &one, FindingVerdict::Warning, "bridge.pairing is off: whatever"),
+            (PairingMode::Off, None, &none, FindingVerdict::Warning, "once its user has confirmed it"),
+        ] {
+            let finding = check_pairing(setting, entries.as_ref(), browser);
+            assert!(finding.verdict == verdict && finding.message.contains(said), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_platform_is_a_failure_that_lists_the_known_ones() {
+        let registry = PlatformRegistry::new(&crate::config::Config::default().platforms);
+        assert_eq!(check_platform_name(&registry, Some("claude")), None);
+        assert_eq!(check_platform_name(&registry, None), None);
+        let finding = check_platform_name(&registry, Some("clod")).unwrap();
+        assert!(finding.verdict == FindingVerdict::Failure && finding.message.contains("chatgpt"), "{finding:?}");
+    }
+}

@@ -1,0 +1,187 @@
+//! The hops behind a daemon that runs: asks it what it knows, and has what it says judged.
+
+use super::{
+    DoctorArguments,
+    browser_checks::{self, BrowserState, PairingList},
+    fetch_check,
+    finding::Finding,
+    local_checks::{LocalChecks, SandboxState, sandbox_finding},
+    platform_checks::{self, FetchDecision, PolicyExplanation},
+};
+use crate::{
+    bridge::settings::PairingMode,
+    cli::client::{CallError, DaemonClient},
+    clock::Clock,
+    secret::Secret,
+    state_folder::DaemonInfo,
+};
+use futures_util::future::join_all;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// Everything from the daemon on.
+pub(super) fn run_checks(
+    checks: &LocalChecks<'_>,
+    daemon: &DaemonInfo,
+    token: Option<Secret>,
+    arguments: &DoctorArguments,
+) -> Vec<Finding> {
+    actix::System::new().block_on(async {
+        match DaemonClient::for_daemon(daemon.clone(), checks.state_dir, token) {
+            Ok(client) => {
+                DaemonChecks { client, pairing: checks.config.bridge.pairing }.run_all(daemon, arguments).await
+            }
+            Err(error) => vec![Finding::failure("daemon", error.to_string())],
+        }
+    })
+}
+
+/// A daemon that is asked.
+pub(super) struct DaemonChecks {
+    pub(super) client: DaemonClient,
+    /// As the configuration has it here, where the daemon does not tell.
+    pub(super) pairing: PairingMode,
+}
+
+impl DaemonChecks {
+    pub(super) async fn run_all(&self, daemon: &DaemonInfo, arguments: &DoctorArguments) -> Vec<Finding> {
+        let mut findings = match self.check_version(daemon).await {
+            Ok(finding) => vec![finding],
+            Err(failure) => return vec![failure],
+        };
+        findings.push(self.check_store().await);
+        findings.extend(self.check_sandbox().await);
+        findings.extend(self.check_mode().await);
+        let browser: BrowserState = match self.get("/v1/browser").await {
+            Ok(browser) => browser,
+            Err(error) => {
+                findings.push(Finding::failure("firefox", format!("the daemon does not tell: {error}")));
+                return findings;
+            }
+        };
+        let now = Clock::System.now_ms();
+        findings.extend(browser_checks::check_firefox(&browser, now));
+        findings.push(self.check_pairings(&browser).await);
+        findings.extend(self.check_platforms(&browser, arguments, now).await);
+        findings
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.client.parse(&self.client.get(path).await?)
+    }
+
+    /// Whether it answers, and is of this version.
+    async fn check_version(&self, daemon: &DaemonInfo) -> Result<Finding, Finding> {
+        #[derive(Deserialize)]
+        struct VersionReply {
+            version: String,
+        }
+        let (name, pid) = ("daemon", daemon.pid);
+        let VersionReply { version } = self.get("/version").await.map_err(|error| {
+            Finding::failure(name, format!("pid {pid} holds the state folder, but {error}"))
+                .advise("look at its log; if it hangs, end it and start it again")
+        })?;
+        if version == crate::VERSION {
+            return Ok(Finding::ok(name, format!("version {version} (pid {pid}) answers")));
+        }
+        let said = format!("it is version {version} (pid {pid}), this command is version {}", crate::VERSION);
+        Ok(Finding::warning(name, said).advise("restart the daemon, so that both are one version"))
+    }
+
+    async fn check_store(&self) -> Finding {
+        match self.client.get("/readyz").await {
+            Ok(_) => Finding::ok("store", "it is read and written"),
+            Err(CallError::Refused(refused)) => {
+                let reasons =
+                    refused.details.get("reasons").and_then(|reasons| reasons.as_array()).into_iter().flatten();
+                let reasons: Vec<_> = reasons.filter_map(|reason| reason.as_str()).collect();
+                Finding::failure("store", format!("{}: {}", refused.message, reasons.join(", ")))
+                    .advise("look for a full or read-only disk; requests go on, instructions do not")
+            }
+            Err(error) => Finding::failure("store", error.to_string()),
+        }
+    }
+
+    /// What the daemon's own environment gives, which is what counts.
+    async fn check_sandbox(&self) -> Option<Finding> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct ControlDescription {
+            host_operations: HostOperations,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct HostOperations {
+            sandbox: Option<String>,
+            sandbox_available: Option<bool>,
+            instructions_sandbox: Option<String>,
+            instructions_sandbox_available: Option<bool>,
+            sandbox_limit: Option<String>,
+            instructions_sandbox_limit: Option<String>,
+            bubblewrap_available: bool,
+        }
+        let host = self.get::<ControlDescription>("/describe/control").await.ok()?.host_operations;
+        let operator =
+            SandboxState { name: host.sandbox?, available: host.sandbox_available?, limit: host.sandbox_limit };
+        let model = SandboxState {
+            name: host.instructions_sandbox?,
+            available: host.instructions_sandbox_available?,
+            limit: host.instructions_sandbox_limit,
+        };
+        Some(sandbox_finding(&operator, &model, host.bubblewrap_available))
+    }
+
+    async fn check_mode(&self) -> Option<Finding> {
+        #[derive(Deserialize)]
+        struct SystemState {
+            mode: String,
+            reason: Option<String>,
+        }
+        let SystemState { mode, reason } = self.get("/v1/system/state").await.ok()?;
+        let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let what = match mode.as_str() {
+            "draining" => "no new request is taken",
+            "paused" => "requests are taken, instructions wait",
+            _ => return Some(Finding::ok("mode", format!("{mode}{why}"))),
+        };
+        Some(Finding::warning("mode", format!("{mode}{why}: {what}")).advise("POST /v1/system/resume ends it"))
+    }
+
+    async fn check_pairings(&self, browser: &BrowserState) -> Finding {
+        match self.get::<PairingList>("/v1/browser/pairings").await {
+            Ok(pairings) => browser_checks::check_pairing(self.pairing, Some(&pairings), browser),
+            Err(CallError::Refused(refused)) if refused.status == 404 => {
+                browser_checks::check_pairing(self.pairing, None, browser)
+            }
+            Err(error) => Finding::warning("pairing", format!("the daemon does not tell: {error}"))
+                .advise("`baa-conductor token` says whose token is shown"),
+        }
+    }
+
+    /// Every platform, or the one that was named; the fetches all at once.
+    async fn check_platforms(
+        &self,
+        browser: &BrowserState,
+        arguments: &DoctorArguments,
+        now: crate::clock::WallMs,
+    ) -> Vec<Finding> {
+        let named = arguments.platform.as_deref();
+        if let Some(unknown) = named.filter(|name| !browser.has_platform(name)) {
+            return vec![browser_checks::unknown_platform(unknown, &browser.platform_names())];
+        }
+        let chosen = browser.platforms.iter().filter(|platform| named.is_none_or(|name| platform.platform == name));
+        let looks = chosen.map(|state| async move {
+            let path = format!("/v1/browser/policy/explain?platform={}", state.platform);
+            let explained: Option<PolicyExplanation> = self.get(&path).await.ok();
+            let (mut findings, decision) =
+                platform_checks::check_platform(browser, state, explained.as_ref(), named.is_some(), now);
+            if decision == FetchDecision::Send && !arguments.no_fetch {
+                findings.push(fetch_check::check_fetch(&self.client, state).await);
+            }
+            findings
+        });
+        join_all(looks).await.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! One web app: its tab, its login, and what the policy would say to a request now. Pure.
+
+use super::{
+    browser_checks::{BrowserState, LoginRecord, PlatformState, ShellTab},
+    finding::Finding,
+};
+use crate::clock::WallMs;
+use serde::Deserialize;
+
+/// A longer wait is not waited out to try a fetch.
+const WAIT_MAX_MS: u64 = 10_000;
+
+/// `GET /v1/browser/policy/explain`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PolicyExplanation {
+    client_id: Option<String>,
+    would: String,
+    reasons: Vec<ExplainedReason>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ExplainedReason {
+    rule: String,
+    until: Option<WallMs>,
+    delay_ms: Option<u64>,
+    position: Option<u64>,
+}
+
+/// Whether it makes sense to send something through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FetchDecision {
+    Send,
+    Skip,
+}
+
+/// What is to be said of it; `named`: somebody asked for it by name, so that it is wanted even if it is not in use.
+pub(super) fn check_platform(
+    browser: &BrowserState,
+    state: &PlatformState,
+    explained: Option<&PolicyExplanation>,
+    named: bool,
+    now: WallMs,
+) -> (Vec<Finding>, FetchDecision) {
+    if browser.bridge.clients.is_empty() {
+        return (Vec::new(), FetchDecision::Skip); // said already, and the cause of everything else
+    }
+    let platform = &*state.platform;
+    let tabs: Vec<_> = browser
+        .bridge
+        .clients
+        .iter()
+        .flat_map(|client| client.shell_runtime.iter().map(move |tab| (&*client.client_id, tab)))
+        .filter(|(_, tab)| tab.platform == platform)
+        .collect();
+    let records: Vec<_> = browser.records.iter().filter(|record| record.platform == platform).collect();
+    if !named
+        && !state.ready
+        && records.is_empty()
+        && !tabs.iter().any(|(_, tab)| tab.desired.exists || tab.actual.exists)
+    {
+        let unused = Finding::ok(platform, "not in use")
+            .advise(format!("`baa-conductor action tab_open --platform {platform}` begins"));
+        return (vec![unused], FetchDecision::Skip);
+    }
+    let mut findings = vec![check_tab(platform, &tabs), check_login(browser, state, &records)];
+    findings.extend((state.extractor_drift > 0).then(|| {
+        let often = state.extractor_drift;
+        Finding::warning(
+            format!("{platform} messages"),
+            format!("the app's own traffic looked unlike what is known {often} times"),
+        )
+        .advise("its final messages may be missed; look for a newer version")
+    }));
+    let policy = explained.map(|explained| check_policy(browser, state, explained, now));
+    let passes = explained.is_none_or(|explained| explained.is_soon(now));
+    findings.extend(policy);
+    (findings, if state.ready && passes { FetchDecision::Send } else { FetchDecision::Skip })
+}
+
+fn check_tab(platform: &str, tabs: &[(&str, &ShellTab)]) -> Finding {
+    let name = format!("{platform} tab");
+    let open = |finding: Finding| finding.advise(format!("`baa-conductor action tab_open --platform {platform}`"));
+    // The best one counts: any Firefox can perform a request.
+    if let Some((who, _)) = tabs.iter().find(|(_, tab)| tab.actual.exists && tab.actual.healthy != Some(false)) {
+        return Finding::ok(name, format!("open in {who}"));
+    }
+    if let Some((who, tab)) = tabs.iter().find(|(_, tab)| tab.actual.exists) {
+        let issue = tab.actual.issue.as_ref().or(tab.drift.reason.as_ref());
+        let issue = issue.map(|issue| format!(": {issue}")).unwrap_or_default();
+        return Finding::warning(name, format!("open in {who}, but not usable{issue}"))
+            .advise(format!("look at it, or `baa-conductor action tab_reload --platform {platform}`"));
+    }
+    match tabs.iter().find(|(_, tab)| tab.desired.exists) {
+        Some((who, _)) => open(Finding::warning(name, format!("wanted in {who}, but not there"))),
+        // The extension opens one when a request needs it; others than ours may not tell of tabs at all.
+        None => open(Finding::warning(name, "none is known")),
+    }
+}
+
+fn check_login(browser: &BrowserState, state: &PlatformState, records: &[&LoginRecord]) -> Finding {
+    let (platform, name) = (&*state.platform, format!("{} login", state.platform));
+    let log_in = |finding: Finding| finding.advise(format!("log in to {} in the tab", state.shell_url));
+    let connected = |record: &&&LoginRecord| {
+        record.view != "persisted_only"
+            && browser.bridge.clients.iter().any(|client| client.client_id == record.client_id)
+    };
+    let live: Vec<_> = records.iter().filter(connected).collect();
+    let best = ["fresh", "stale"].iter().find_map(|status| live.iter().find(|record| record.status == *status));
+    match (state.ready, best, live.first()) {
+        (true, Some(record), _) => {
+            let account = record.account.as_ref().map(|account| format!(" as {account}")).unwrap_or_default();
+            let active = if record.is_active_client { "" } else { ", which is not the active one" };
+            Finding::ok(name, format!("{}{account} in {}{active}", record.status, record.client_id))
+        }
+        (true, None, _) => Finding::ok(name, "a connected Firefox has told of one"),
+        (false, _, Some(record)) => {
+            log_in(Finding::warning(name, format!("logged out in {} ({})", record.client_id, record.status)))
+        }
+        (false, _, None) if !records.is_empty() => {
+            let of = records.iter().map(|record| record.client_id.as_str()).next().unwrap_or(platform);
+            log_in(Finding::warning(name, format!("logged out: no connected Firefox has told of one, {of} once did")))
+        }
+        (false, _, None) => log_in(Finding::warning(name, "logged out: no Firefox has told of one")),
+    }
+}
+
+impl PolicyExplanation {
+    /// Whether a request made now would go out before long.
+    fn is_soon(&self, now: WallMs) -> bool {
+        self.would != "refuse" && self.reasons.iter().all(|reason| reason.wait_ms(now) <= WAIT_MAX_MS)
+    }
+}
+
+impl ExplainedReason {
+    fn wait_ms(&self, now: WallMs) -> u64 {
+        self.until.map(|until| u64::try_from(until - now).unwrap_or_default()).or(self.delay_ms).unwrap_or_default()
+    }
+
+    /// In words that say nothing yet of what to do.
+    fn describe(&self, now: WallMs) -> String {
+        let what = match self.rule.as_str() {
+            "slot" => "every slot is taken",
+            "queue_full" => "as many wait as may",
+            "circuit_probe" => "the circuit is half open and its one probe is out",
+            "circuit_open" => "the circuit is open",
+            "backoff" => "it rests after an error",
+            "rate_limit" => "the window of its pace is full",
+            "jitter" => "a random pause comes first",
+            "waiter_timeout" => "no request waits that long",
+            "system_draining" => "the system drains",
+            "overloaded" => "the daemon has as many requests as it takes",
+            other => other,
+        };
+        let span = match self.wait_ms(now) {
+            0 => String::new(),
+            ms => format!(", about {} s", ms.div_ceil(1_000)),
+        };
+        let place = self.position.map(|place| format!(", place {place} in the line")).unwrap_or_default();
+        format!("{what}{place}{span}")
+    }
+}
+
+fn check_policy(browser: &BrowserState, state: &PlatformState, explained: &PolicyExplanation, now: WallMs) -> Finding {
+    let name = format!("{} policy", state.platform);
+    let reasons: Vec<_> = explained.reasons.iter().map(|reason| reason.describe(now)).collect();
+    let reasons = reasons.join("; ");
+    match explained.would.as_str() {
+        "admit" => Finding::ok(name, "a request would go out at once"),
+        "wait" => Finding::ok(name, format!("a request would wait: {reasons}")),
+        _ => {
+            let target = browser.policy.targets.iter().find(|target| {
+                target.platform == state.platform && Some(&target.client_id) == explained.client_id.as_ref()
+            });
+            let after = target.filter(|target| target.consecutive_failures > 0).map(|target| {
+                let last = target.last_error.as_deref().unwrap_or("unknown");
+                let last = last.strip_prefix("http_").unwrap_or(last);
+                format!(", after {} errors in a row, the last of them {last}", target.consecutive_failures)
+            });
+            Finding::warning(name, format!("a request would be refused: {reasons}{}", after.unwrap_or_default()))
+                .advise("see what the app says in its tab, and wait; POST /v1/browser/policy/reset forgets it")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Answers as they are printed while they grow.
+
+use super::*;
+use crate::platforms::event_stream::events;
+use serde_json::{Value, json};
+use std::{fs, path::Path};
+
+const FILE: ResponseStyle = ResponseStyle { json: false, terminal: false };
+
+/// What is printed at each event and at the end, and what is remarked.
+fn rendered(app: FinalMessageExtractor, style: ResponseStyle, frames: &[Value]) -> (Vec<String>, Option<String>) {
+    let mut renderer = PromptRenderer::of(app, style).unwrap();
+    let frame = |frame: &Value| SseFrame { event: "stream_event".into(), data: frame.to_string() };
+    let mut printed: Vec<_> = frames.iter().map(|data| renderer.render(&frame(data))).collect();
+    printed.push(renderer.finish());
+    (printed, renderer.warning())
+}
+
+/// An event as our extension passes it on: its data as text.
+fn passed_on(name: Option<&str>, data: &str) -> Value {
+    json!({"event": name.unwrap_or("message"), "data": data, "seq": 1})
+}
+
+fn data(events: &[Value]) -> Vec<Value> {
+    events.iter().map(|data| json!({"data": data})).collect()
+}
+
+fn shared(case: &str) -> (String, String) {
+    let at = |end: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/platforms/{case}.{end}"));
+    let expected: Value = serde_json::from_str(&fs::read_to_string(at("expected.json")).unwrap()).unwrap();
+    let text = expected["outcome"]["message"]["raw_text"].as_str().unwrap().to_owned();
+    (fs::read_to_string(at("response.txt")).unwrap(), text)
+}
+
+#[test]
+fn what_the_assistant_says_is_printed_and_nothing_else() {
+    for (case, app) in [
+        ("claude/thinking", FinalMessageExtractor::Claude),
+        ("claude/older", FinalMessageExtractor::Claude),
+        ("claude/tool_between", FinalMessageExtractor::Claude),
+        ("chatgpt/snapshots", FinalMessageExtractor::Chatgpt),
+        ("chatgpt/deltas", FinalMessageExtractor::Chatgpt),
+        ("chatgpt/deltas_thoughts_and_tools", FinalMessageExtractor::Chatgpt),
+    ] {
+        let (answer, text) = shared(case);
+        let frames = events(&answer).map(|event| passed_on(event.name, event.data.as_deref().unwrap_or_default()));
+        let (printed, remark) = rendered(app, FILE, &frames.collect::<Vec<_>>());
+        let line_end = if text.ends_with('\n') { "" } else { "\n" };
+        assert_eq!((printed.concat(), remark), (format!("{text}{line_end}"), None), "{case}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_no_event_stream_is_read_in_pieces() {
+    let (answer, text) = shared("gemini/frames");
+    for size in [1, 7, 100_000] {
+        let pieces: Vec<char> = answer.chars().collect();
+        let pieces = pieces.chunks(size).map(|piece| passed_on(None, &piece.iter().collect::<String>()));
+        let (printed, remark) = rendered(FinalMessageExtractor::Gemini, FILE, &pieces.collect::<Vec<_>>());
+        let printed = printed.concat();
+        // Its later frames replace what earlier ones said.
+        assert!(
+            printed.starts_with("Elbe") && printed.ends_with(&format!("\n{text}\n")) || printed == format!("{text}\n")
+        );
+        assert_eq!((printed.lines().count() > text.lines().count(), remark), (size < 100, None), "in pieces of {size}");
+    }
+}
+
+#[test]
+fn a_text_that_is_replaced_stands_on_a_new_line_and_one_that_is_taken_back_is_left() {
+    let parts = |text: &str| {
+        let content = json!({"content_type": "text", "parts": [text]});
+        json!({"message": {"author": {"role": "assistant"}, "content": content}})
+    };
+    let said = data(&[
+        parts("one"),
+        parts("one two"),
+        parts("one two"),
+        parts(""),
+        parts("one two!"),
+        parts("other"),
+        json!("[DONE]"),
+    ]);
+    let (printed, remark) = rendered(FinalMessageExtractor::Chatgpt, FILE, &said);
+    assert_eq!((printed, remark), (["one", " two", "", "", "!", "\nother", "", "\n"].map(str::to_owned).into(), None));
+}
+
+#[test]
+fn an_answer_that_came_whole_is_the_text_that_the_daemon_read() {
+    let whole = json!({"content_type": "text/event-stream", "events": [], "full_text": "all of it", "raw": "data: …"});
+    assert_eq!(rendered(FinalMessageExtractor::Claude, FILE, &data(&[whole])).0.concat(), "all of it\n");
+}
+
+#[test]
+fn an_unknown_form_is_printed_as_it_came_and_remarked() {
+    let odd = [json!({"verse": 1}), json!({"verse": 2})];
+    let (printed, remark) = rendered(FinalMessageExtractor::Claude, FILE, &data(&odd));
+    assert_eq!(printed, ["", "", "{\"verse\":1}\n{\"verse\":2}\n"], "until the end it may be explained");
+    assert!(remark.unwrap().contains("not of a known form (event_without_type)"));
+
+    let known = json!({"type": "message_start", "message": {"role": "assistant"}});
+    let (printed, remark) =
+        rendered(FinalMessageExtractor::Claude, FILE, &data(&[odd[0].clone(), known, odd[1].clone()]));
+    assert_eq!((printed.concat(), remark), (String::new(), Some("the answer holds no text".into())));
+
+    let long = json!({"verse": "x".repeat(HELD_BYTES_MAX)});
+    let (printed, _) = rendered(FinalMessageExtractor::Claude, FILE, &data(&[odd[0].clone(), long, odd[1].clone()]));
+    assert!(printed[0].is_empty() && printed[1].starts_with("{\"verse\":1}\n{\"verse\":\"xx"), "too much to hold back");
+    assert_eq!(printed[2..], ["{\"verse\":2}\n", ""]);
+}
+
+#[test]
+fn a_form_that_changes_midway_is_printed_as_it_came_from_there() {
+    let completion = |text: Value| json!({"type": "completion", "completion": text});
+    let said = data(&[completion(json!("one")), completion(json!(7)), completion(json!("two"))]);
+    let (printed, remark) = rendered(FinalMessageExtractor::Claude, FILE, &said);
+    let raw = |text: &str| format!("{}\n", completion(serde_json::from_str(text).unwrap()));
+    assert_eq!(printed, ["one".to_owned(), format!("\n{}", raw("7")), raw("\"two\""), String::new()]);
+    assert!(remark.unwrap().contains("completion_shape"));
+}
+
+#[test]
+fn nothing_steers_a_terminal() {
+    let screen = ResponseStyle { json: false, terminal: true };
+    let completion = json!({"type": "completion", "completion": "\u{1b}[2J"});
+    assert_eq!(rendered(FinalMessageExtractor::Claude, screen, &data(&[completion])).0.concat(), "\\u{1b}[2J\n");
+}
+
+#[test]
+fn an_app_that_nobody_knows_has_no_speech() {
+    assert!(PromptRenderer::of(FinalMessageExtractor::None, FILE).is_none());
+}

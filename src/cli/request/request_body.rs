@@ -1,0 +1,218 @@
+//! The request as the daemon reads it, put together from the command line.
+
+use super::RequestArguments;
+use crate::ids::RequestId;
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+};
+
+/// Most bytes of a body that are read; the daemon's own limit is far below.
+const BODY_BYTES_MAX: u64 = 64 << 20;
+/// In place of a prompt: it stands on stdin.
+const STDIN: &str = "-";
+
+/// One browser request.
+#[derive(Debug, Serialize)]
+pub(super) struct BrowserRequestBody {
+    /// To which web app.
+    pub(super) platform: String,
+    /// Ours when none was given, so that it can be cancelled.
+    pub(super) request_id: String,
+    response_mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+    /// As it was given: keys keep their order and numbers their digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+}
+
+impl BrowserRequestBody {
+    /// Reads the body from its file, if it has one, and the prompt or the body from `stdin`, if it stands there.
+    pub(super) fn new(arguments: RequestArguments, mut stdin: impl Read) -> anyhow::Result<Self> {
+        let streamed = arguments.is_streamed();
+        let prompt_on_stdin = arguments.prompt.as_deref() == Some(STDIN);
+        if prompt_on_stdin && arguments.body.as_deref() == Some("@-") {
+            bail!("stdin holds either the prompt or the body");
+        }
+        let prompt = if prompt_on_stdin { Some(read_prompt(&mut stdin)?) } else { arguments.prompt };
+        let body = arguments.body.map(|body| read_body(body, stdin)).transpose()?;
+        Ok(BrowserRequestBody {
+            platform: arguments.platform,
+            request_id: arguments.request_id.unwrap_or_else(RequestId::generate).as_str().to_owned(),
+            response_mode: if streamed { "sse" } else { "buffered" },
+            path: arguments.path,
+            method: arguments.method,
+            prompt,
+            organization_id: arguments.organization_id,
+            conversation_id: arguments.conversation_id,
+            headers: joined(arguments.headers),
+            body: body.map(|text| as_json(&text)),
+            client_id: arguments.client,
+            timeout_ms: arguments.timeout_ms,
+        })
+    }
+}
+
+/// The prompt on `stdin`, without the line end that an editor or `echo` leaves behind it.
+fn read_prompt(stdin: impl Read) -> anyhow::Result<String> {
+    let mut prompt = read_text(stdin).context("the prompt on stdin cannot be read")?;
+    if prompt.ends_with('\n') {
+        prompt.pop();
+        if prompt.ends_with('\r') {
+            prompt.pop();
+        }
+    }
+    if prompt.is_empty() {
+        bail!("the prompt on stdin is empty");
+    }
+    Ok(prompt)
+}
+
+fn read_body(argument: String, stdin: impl Read) -> anyhow::Result<String> {
+    match argument.strip_prefix('@') {
+        None => Ok(argument),
+        Some("-") => read_text(stdin).context("the body on stdin cannot be read"),
+        Some(path) => {
+            File::open(path).and_then(read_text).with_context(|| format!("the body in {path} cannot be read"))
+        }
+    }
+}
+
+fn read_text(source: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    let read = source.take(BODY_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > BODY_BYTES_MAX {
+        return Err(io::Error::other(format!("it is larger than {BODY_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// The text as it is when it is JSON, else a JSON string of it.
+fn as_json(text: &str) -> Box<RawValue> {
+    let json = RawValue::from_string(text.to_owned());
+    json.or_else(|_| serde_json::value::to_raw_value(text)).expect("a text serializes")
+}
+
+/// A header that was given more than once is one with commas, as HTTP reads it.
+fn joined(headers: Vec<(String, String)>) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::<String, String>::new();
+    for (name, value) in headers {
+        let same = all.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(&name));
+        match same {
+            Some((_, before)) => *before = format!("{before}, {value}"),
+            None => drop(all.insert(name, value)),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, CliCommand};
+    use clap::Parser;
+    use serde_json::{Value, json};
+
+    fn request(line: &[&str], stdin: &str) -> anyhow::Result<BrowserRequestBody> {
+        let line = ["baa-conductor", "request", "--platform", "claude"].iter().chain(line);
+        let Some(CliCommand::Request(arguments)) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("a request")
+        };
+        BrowserRequestBody::new(arguments, stdin.as_bytes())
+    }
+
+    fn sent(line: &[&str]) -> Value {
+        serde_json::to_value(request(line, "from stdin").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_named_is_left_to_the_daemon() {
+        let mut sent = sent(&["--prompt", "hi"]);
+        let id = sent["request_id"].take();
+        assert!(id.as_str().unwrap().starts_with("req_"), "{id}");
+        assert_eq!(sent, json!({"platform": "claude", "request_id": null, "response_mode": "sse", "prompt": "hi"}));
+    }
+
+    #[test]
+    fn every_option_becomes_its_field() {
+        let line = "--path /x --method put --body {} --client f-1 --timeout-ms 5 --request-id r-1 --sse --header a:1 \
+                    --header b:2 --header A:3";
+        let wanted = json!({
+            "platform": "claude", "request_id": "r-1", "response_mode": "sse", "path": "/x", "method": "put",
+            "headers": {"a": "1, 3", "b": "2"}, "body": {}, "client_id": "f-1", "timeout_ms": 5,
+        });
+        assert_eq!(sent(&line.split_whitespace().collect::<Vec<_>>()), wanted);
+    }
+
+    #[test]
+    fn a_prompt_alone_is_streamed_and_may_name_where_it_goes() {
+        let line = "--prompt - --organization-id o --conversation-id c --client-id f-1 --request-id r";
+        let sent = |line: &str| sent(&line.split_whitespace().collect::<Vec<_>>());
+        let wanted = json!({
+            "platform": "claude", "request_id": "r", "response_mode": "sse", "prompt": "from stdin",
+            "organization_id": "o", "conversation_id": "c", "client_id": "f-1",
+        });
+        assert_eq!(sent(line), wanted);
+        let wanted =
+            json!({"platform": "claude", "request_id": "r", "response_mode": "buffered", "path": "/x", "prompt": "hi"});
+        assert_eq!(sent("--path /x --prompt hi --request-id r"), wanted, "with a path it is a body");
+    }
+
+    #[test]
+    fn a_prompt_on_stdin_loses_its_last_line_end_alone() {
+        for (given, wanted) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("\n a\r", "\n a\r"), ("ü", "ü")] {
+            assert_eq!(request(&["--prompt", "-"], given).unwrap().prompt.as_deref(), Some(wanted), "{given:?}");
+        }
+        for (line, given) in [(&["--prompt", "-"][..], "\n"), (&["--prompt", "-", "--body", "@-"], "a")] {
+            let error = format!("{:#}", request(line, given).unwrap_err());
+            assert!(error.contains("stdin"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_json_or_else_text_and_kept_as_it_was_written() {
+        for (given, wanted) in [
+            ("{\"z\": 1.50, \"a\": 12345678901234567890123}", "{\"z\": 1.50, \"a\": 12345678901234567890123}"),
+            ("\"quoted\"", "\"quoted\""),
+            (" [1] ", "[1]"),
+            ("plain \"text\"", "\"plain \\\"text\\\"\""),
+            ("{\"a\":", "\"{\\\"a\\\":\""),
+            ("", "\"\""),
+            ("@-", "\"from stdin\""),
+        ] {
+            let request = request(&["--path", "/x", "--body", given], "from stdin").unwrap();
+            assert_eq!(request.body.unwrap().get(), wanted, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_body_can_lie_in_a_file() {
+        let path = std::env::temp_dir().join(format!("baa-conductor-body-{}", crate::ids::RequestId::generate()));
+        std::fs::write(&path, "{\"from\": \"a file\"}\n").unwrap();
+        let at = format!("@{}", path.display());
+        let read = request(&["--path", "/x", "--body", &at], "");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.unwrap().body.unwrap().get(), "{\"from\": \"a file\"}");
+        let error = request(&["--path", "/x", "--body", &at], "").unwrap_err();
+        assert!(format!("{error:#}").contains(path.to_str().unwrap()), "{error:#}");
+    }
+}

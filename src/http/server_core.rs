@@ -1,0 +1,133 @@
+//! What the routes work on: the daemon as the edge knows it.
+
+use super::{
+    authenticator::Authenticator,
+    describe::Facts,
+    listener::BoundListener,
+    origin_policy::OriginPolicy,
+    route::Features,
+    session_store::SessionStore,
+    settings::{AuthSettings, LocalTrust, ServerSettings},
+};
+use crate::{
+    bridge,
+    codex::{CodexdClient, settings::CodexSettings},
+    events,
+    host::{HostOperations, limits},
+    instructions,
+    platforms::registry::PlatformRegistry,
+    policy, records, relay,
+    runs::OperationRecorder,
+    state_folder::LiveToken,
+    store::{Store, WriteBehind},
+    system::SystemControl,
+    telemetry::metrics::Metrics,
+};
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+use tokio::time::Instant;
+
+/// What the routes work on. Shared by all workers.
+#[derive(Debug)]
+pub struct ServerCore {
+    /// The clients.
+    pub bridge: bridge::BridgeHub,
+    /// The requests.
+    pub relay: relay::RelayHub,
+    /// The policy.
+    pub policy: policy::PolicyHub,
+    /// What happens.
+    pub events: events::EventBus,
+    /// The mode and the name of this node.
+    pub system: SystemControl,
+    /// Commands and files of this machine.
+    pub host: HostOperations,
+    /// Where those are written down that a caller asked for by hand.
+    pub operations: OperationRecorder,
+    /// What models ask for.
+    pub instructions: instructions::InstructionHub,
+    /// The platforms.
+    pub registry: Arc<PlatformRegistry>,
+    /// Who is logged in where.
+    pub records: records::RecordReader,
+    pub(super) features: Features,
+    pub(super) facts: Facts,
+    /// The codexd, when one is configured.
+    pub codex: Option<CodexdClient>,
+    pub(super) server: ServerSettings,
+    pub(super) origin_policy: Arc<OriginPolicy>,
+    pub(super) authenticator: Authenticator,
+    pub(super) store: Store,
+    pub(super) write_behind: WriteBehind,
+    pub(super) metrics: Metrics,
+    /// The extension as one file, once somebody asked for it.
+    pub(super) xpi: OnceLock<Bytes>,
+    /// Since when it serves.
+    pub(super) started_at: Instant,
+}
+
+/// What a [`ServerCore`] is made of.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field's type says what it is")]
+pub struct ServerCoreParts {
+    pub bridge: bridge::BridgeHub,
+    pub relay: relay::RelayHub,
+    pub policy: policy::PolicyHub,
+    pub events: events::EventBus,
+    pub system: SystemControl,
+    pub host: HostOperations,
+    pub operations: OperationRecorder,
+    pub instructions: instructions::InstructionHub,
+    pub registry: Arc<PlatformRegistry>,
+    pub records: records::RecordReader,
+    pub features: Features,
+    pub facts: Facts,
+    pub codex: CodexSettings,
+    pub server: ServerSettings,
+    pub auth: AuthSettings,
+    pub token: LiveToken,
+    pub store: Store,
+    pub write_behind: WriteBehind,
+    pub metrics: Metrics,
+}
+
+impl ServerCore {
+    /// The daemon that listens there.
+    pub fn new(mut parts: ServerCoreParts, listening: &BoundListener) -> Self {
+        let (asked, within) =
+            (parts.server.max_connections, parts.server.connections_within(limits::open_file_limit()));
+        if within < asked {
+            tracing::warn!(
+                asked,
+                within,
+                "the system gives too few open files for server.max_connections; raise its limit"
+            );
+            parts.server.max_connections = within;
+        }
+        let address = listening.address;
+        let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
+        ServerCore {
+            origin_policy: Arc::new(OriginPolicy::new(&parts.server, listening)),
+            authenticator: Authenticator::new(parts.token, trust, SessionStore::new(&parts.auth, address.port())),
+            bridge: parts.bridge,
+            relay: parts.relay,
+            policy: parts.policy,
+            events: parts.events,
+            system: parts.system,
+            host: parts.host,
+            operations: parts.operations,
+            instructions: parts.instructions,
+            registry: parts.registry,
+            records: parts.records,
+            features: parts.features,
+            facts: parts.facts,
+            codex: CodexdClient::new(&parts.codex),
+            server: parts.server,
+            store: parts.store,
+            write_behind: parts.write_behind,
+            metrics: parts.metrics,
+            xpi: OnceLock::new(),
+            started_at: Instant::now(),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Actors that come and go with what callers and peers do, counted for as long as they live: what is left of them when
+//! nobody is there any more is a leak.
+
+use super::{add, gauges};
+use prometheus::{IntGauge, IntGaugeVec, Registry};
+
+/// The gauge of them, by kind. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct ActorGauges(IntGaugeVec);
+
+impl ActorGauges {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let actors = gauges("baa_actors", "Actors that are alive, of those that come and go.", &["kind"]);
+        add(registry, actors.clone());
+        ActorGauges(actors)
+    }
+
+    pub(super) fn kind(&self, kind: &'static str) -> AliveGauge {
+        AliveGauge(self.0.with_label_values(&[kind]))
+    }
+}
+
+/// The living actors of one kind.
+#[derive(Clone, Debug)]
+pub(super) struct AliveGauge(IntGauge);
+
+impl AliveGauge {
+    pub(super) fn increment(&self) -> AliveGuard {
+        self.0.inc();
+        AliveGuard(self.0.clone())
+    }
+}
+
+/// Kept by an actor: it counts as alive until this is dropped.
+#[derive(Debug)]
+pub struct AliveGuard(IntGauge);
+
+impl Drop for AliveGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

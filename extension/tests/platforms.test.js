@@ -21,6 +21,14 @@ for (const platform of PLATFORMS) {
     }
   });
 
+  test(`${platform}: the daemon reads the same text, or the same drift`, () => {
+    for (const { name, outcome, daemon } of all) {
+      assert.equal(typeof (daemon.text ?? daemon.drift), "string", name);
+      assert.equal(daemon.drift, outcome.drift, name);
+      if (outcome.message !== undefined) assert.equal(daemon.text, outcome.message.raw_text, name);
+    }
+  });
+
   for (const { name, request, response, complete, outcome } of all) {
     test(`${platform}: ${name}`, () => {
       assert.equal(module.watches(request), true);

@@ -26,6 +26,11 @@ impl JoinedText {
         self.at_break = true;
     }
 
+    /// Returns the text joined so far.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Returns the joined text.
     pub(super) fn into_text(self) -> String {
         self.text

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 
 const ROOT = new URL("../../../tests/fixtures/platforms/", import.meta.url);
 
-/** All cases of a platform: its request, its answer as text, and what is expected of reading it. */
+/** Returns all cases of a platform: request, answer as text, whether it was complete, and what extension and daemon read of it. */
 export function cases(platform) {
   const folder = new URL(`${platform}/`, ROOT);
   const text = (name) => readFileSync(new URL(name, folder), "utf8");
@@ -11,12 +11,9 @@ export function cases(platform) {
   return names.map((file) => {
     const name = file.slice(0, -".request.json".length);
     const { method, url, body, page_url: pageUrl } = JSON.parse(text(file));
-    return {
-      name,
-      request: { method, url, requestBody: body, pageUrl },
-      response: text(`${name}.response.txt`),
-      ...JSON.parse(text(`${name}.expected.json`)),
-    };
+    const { complete, extension: outcome, daemon } = JSON.parse(text(`${name}.expected.json`));
+    const request = { method, url, requestBody: body, pageUrl };
+    return { name, request, response: text(`${name}.response.txt`), complete, outcome, daemon };
   });
 }
 

@@ -1,19 +1,21 @@
 //! Extracts the assistant's text from an app's answer, as far as the answer arrived, without thoughts and tool calls.
 //!
-//! None of these formats is documented. Unexpected input is reported as an [`AnswerDrift`] and never yields partial
-//! text; the reasons have the same names as in the extension. Each reader makes one pass and keeps only the text;
-//! everything else it keeps is bounded in number.
+//! Only the text is read here: whether an answer is finished, its ids and its error are read by the extension. None of
+//! these formats is documented. Unexpected input that may affect the text is reported as an [`AnswerDrift`] and never
+//! yields partial text. Each reader makes one pass and keeps only the text; everything else it keeps is bounded in number.
 
 mod chatgpt;
 mod claude;
+mod common;
 mod gemini;
 
 use super::{
-    event_stream::{SseEvent, events, is_foreign},
+    event_stream::{SseEvent, SseEventEnd, events, is_foreign},
     json,
     registry::FinalMessageExtractor,
 };
-use std::borrow::Cow;
+use crate::wire::JsonObject;
+use std::{borrow::Cow, fmt};
 
 /// Largest answer that may be a refusal, in bytes.
 const REFUSAL_BYTES_MAX: usize = 16 << 10;
@@ -36,37 +38,41 @@ impl From<json::NotAnArray> for AnswerDrift {
     }
 }
 
+/// A format of event streams, and the text read so far.
+trait AnswerFormat: fmt::Debug {
+    /// Reads the name and the data of the next event.
+    fn event(&mut self, name: Option<&str>, data: &str, ending: SseEventEnd) -> Result<(), AnswerDrift>;
+
+    /// Returns the text so far.
+    fn text(&self) -> Result<Cow<'_, str>, AnswerDrift>;
+}
+
 /// Reads an event-stream answer event by event.
 #[derive(Debug)]
 pub struct FullTextReader {
-    answer: Result<AnswerReader, AnswerDrift>,
-}
-
-#[derive(Debug)]
-enum AnswerReader {
-    Claude(claude::ClaudeAnswer),
-    Chatgpt(Box<chatgpt::ChatgptAnswer>),
+    answer: Result<Box<dyn AnswerFormat>, AnswerDrift>,
 }
 
 impl FullTextReader {
     /// Returns a reader for the app's event streams; `None` if the app has none or is unknown.
     pub fn of(app: FinalMessageExtractor) -> Option<Self> {
-        let answer = match app {
-            FinalMessageExtractor::Claude => AnswerReader::Claude(claude::ClaudeAnswer::default()),
-            FinalMessageExtractor::Chatgpt => AnswerReader::Chatgpt(Box::default()),
+        let answer: Box<dyn AnswerFormat> = match app {
+            FinalMessageExtractor::Claude => Box::<claude::ClaudeAnswer>::default(),
+            FinalMessageExtractor::Chatgpt => Box::<chatgpt::ChatgptAnswer>::default(),
             FinalMessageExtractor::Gemini | FinalMessageExtractor::None => return None,
         };
         Some(FullTextReader { answer: Ok(answer) })
     }
 
+    /// Returns a reader that joins the text deltas of any known shape, for event streams of any origin.
+    pub fn of_any_app() -> Self {
+        FullTextReader { answer: Ok(Box::<common::CommonAnswer>::default()) }
+    }
+
     /// Reads the next event. Nothing is read after a drift.
     pub fn event(&mut self, event: &SseEvent<'_>) {
         let (Ok(answer), Some(data)) = (&mut self.answer, &event.data) else { return };
-        let read = match answer {
-            AnswerReader::Claude(answer) => answer.event(event.name, data, event.ending),
-            AnswerReader::Chatgpt(answer) => answer.event(event.name, data, event.ending),
-        };
-        if let Err(drift) = read {
+        if let Err(drift) = answer.event(event.name, data, event.ending) {
             self.answer = Err(drift);
         }
     }
@@ -74,10 +80,7 @@ impl FullTextReader {
     /// Returns the text so far, which may still be replaced; empty if the answer contains none yet. An answer not
     /// understood so far may become readable.
     pub fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
-        match self.answer.as_ref().map_err(|drift| *drift)? {
-            AnswerReader::Claude(answer) => answer.text(),
-            AnswerReader::Chatgpt(answer) => answer.text(),
-        }
+        self.answer.as_ref().map_err(|drift| *drift)?.text()
     }
 
     /// Returns the text; empty if the answer contains none.
@@ -106,6 +109,14 @@ fn streamed(mut reader: FullTextReader, answer: &str) -> Result<String, AnswerDr
         return Err(AnswerDrift("no_event_stream"));
     }
     reader.finish()
+}
+
+/// Returns the data of an event as an object; `None` if the end of the answer cut it.
+fn object(data: &str, ending: SseEventEnd) -> Result<Option<JsonObject<'_>>, AnswerDrift> {
+    match json::object(data) {
+        None if ending == SseEventEnd::Line => Err(AnswerDrift("event_not_json")),
+        object => Ok(object),
+    }
 }
 
 /// Whether this is a short JSON object that reports an error.

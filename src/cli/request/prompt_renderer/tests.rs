@@ -28,7 +28,7 @@ fn data(events: &[Value]) -> Vec<Value> {
 fn shared(case: &str) -> (String, String) {
     let at = |end: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/platforms/{case}.{end}"));
     let expected: Value = serde_json::from_str(&fs::read_to_string(at("expected.json")).unwrap()).unwrap();
-    let text = expected["outcome"]["message"]["raw_text"].as_str().unwrap().to_owned();
+    let text = expected["daemon"]["text"].as_str().unwrap().to_owned();
     (fs::read_to_string(at("response.txt")).unwrap(), text)
 }
 

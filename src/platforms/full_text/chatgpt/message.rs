@@ -1,8 +1,16 @@
 //! The fields of a ChatGPT message that decide whether it is an answer, and its text.
 
-use super::{super::AnswerDrift, deltas::DeltaOperation};
-use crate::{platforms::json, wire::JsonObject};
-use std::{borrow::Cow, collections::BTreeSet};
+use super::super::AnswerDrift;
+use crate::platforms::json;
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// Objects of a message in which a kept field lies.
+const OBJECTS: [&str; 4] = ["", "/author", "/content", "/metadata"];
+
+/// Fields that are kept besides the parts and the marks that hide a message.
+const FIELDS: [&str; 5] = ["/author/role", "/channel", "/content/content_type", "/id", "/recipient"];
+
+const PARTS: &str = "/content/parts";
 
 /// Kinds of content that are work on the way to an answer.
 const NOT_TEXT: [&str; 10] = [
@@ -26,49 +34,33 @@ const PARTS_MAX: usize = 1_024;
 
 const PATH: AnswerDrift = AnswerDrift("delta_path");
 
-/// A message.
+/// A message; without fields where there is none.
 #[derive(Debug, Default)]
 pub(super) struct ChatgptMessage {
-    id: Option<String>,
-    role: Option<String>,
-    channel: Option<String>,
-    recipient: Option<String>,
-    /// Marks that hide it.
-    hidden: BTreeSet<String>,
-    content: Option<MessageContent>,
-}
-
-#[derive(Debug, Default)]
-struct MessageContent {
-    kind: Option<String>,
-    /// Nothing when there is no list of them.
-    parts: Option<Vec<ContentPart>>,
-}
-
-#[derive(Debug)]
-enum ContentPart {
-    Text(String),
-    Null,
-    Other,
+    /// What is kept of it as JSON, by its path; of an object only that it is there.
+    fields: BTreeMap<String, String>,
+    /// The parts of its text, if there is a list of them; `None` for a part that is not text.
+    parts: Option<Vec<Option<String>>>,
 }
 
 impl ChatgptMessage {
-    /// Nothing for what is no object.
+    /// Reads a message; `None` if it is not an object.
     pub(super) fn read(json: &str) -> Option<Self> {
-        let fields = json::object(json)?;
         let mut message = ChatgptMessage::default();
-        for (name, value) in fields.iter() {
-            // Others' messages may hold what they like: what cannot be kept is missed when this one turns out to be an answer.
-            if message.set(name, value.get()).is_err() {
-                message.content = None;
-            }
+        // Other messages may contain anything: content that cannot be kept is missed only if this one is an answer.
+        if message.change("", false, json).is_err() {
+            message.fields.remove("/content");
         }
-        Some(message)
+        message.is_present().then_some(message)
+    }
+
+    pub(super) fn is_present(&self) -> bool {
+        self.fields.contains_key("")
     }
 
     /// Returns the id, if it is valid.
-    pub(super) fn id(&self) -> Option<&str> {
-        self.id.as_deref().filter(|id| {
+    pub(super) fn id(&self) -> Option<String> {
+        self.string("/id").map(Cow::into_owned).filter(|id| {
             (1..=ID_BYTES_MAX).contains(&id.len())
                 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte))
         })
@@ -76,209 +68,137 @@ impl ChatgptMessage {
 
     /// Whether this is the assistant's answer to the user, or may become it.
     pub(super) fn is_answer(&self) -> Result<bool, AnswerDrift> {
-        let role = self.role.as_deref().ok_or(AnswerDrift("message_author"))?;
-        let is_or_none = |field: &Option<String>, wanted| field.as_deref().is_none_or(|given| given == wanted);
+        let role = self.string("/author/role").ok_or(AnswerDrift("message_author"))?;
+        let is_or_absent =
+            |path, wanted| !self.fields.contains_key(path) || self.string(path).as_deref() == Some(wanted);
         if role != "assistant"
-            || !is_or_none(&self.channel, "final")
-            || !is_or_none(&self.recipient, "all")
-            || !self.hidden.is_empty()
+            || !is_or_absent("/channel", "final")
+            || !is_or_absent("/recipient", "all")
+            || self.fields.keys().any(|path| is_hiding(path))
         {
             return Ok(false);
         }
-        let content = self.content.as_ref().ok_or(AnswerDrift("message_content"))?;
-        Ok(!content.is_work())
+        if self.fields.contains_key("/content") { Ok(!self.is_work()) } else { Err(AnswerDrift("message_content")) }
     }
 
-    /// The text of an answer.
+    /// Returns the text of an answer.
     pub(super) fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         const KIND: AnswerDrift = AnswerDrift("content_type");
-        let Some(MessageContent { kind: Some(kind), parts: Some(parts) }) = &self.content else { return Err(KIND) };
-        if !matches!(kind.as_str(), "text" | "multimodal_text") {
-            return Err(KIND);
+        let kind = self.string("/content/content_type").ok_or(KIND)?;
+        let parts = self.parts.as_ref().filter(|_| matches!(&*kind, "text" | "multimodal_text")).ok_or(KIND)?;
+        if kind == "text" && parts.contains(&None) {
+            return Err(AnswerDrift("content_parts"));
         }
-        if let [ContentPart::Text(only)] = &parts[..] {
-            return Ok(Cow::Borrowed(only));
-        }
-        let mut text = String::new();
-        for part in parts {
-            match part {
-                ContentPart::Text(part) => text.push_str(part),
-                _ if kind == "text" => return Err(AnswerDrift("content_parts")),
-                _ => {}
-            }
-        }
-        Ok(Cow::Owned(text))
-    }
-
-    /// Changes what stands at `path`, which begins below the message.
-    pub(super) fn change(&mut self, path: &str, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
-        let Some((field, below)) = path.split_once('/') else {
-            return match operation {
-                DeltaOperation::Set => self.set(path, value),
-                DeltaOperation::Append => self.append(path, value),
-            };
-        };
-        match field {
-            "content" => self.content.as_mut().ok_or(PATH)?.change(below, operation, value),
-            "author" if below == "role" => {
-                self.role = json::string(value).map(Cow::into_owned);
-                Ok(())
-            }
-            "metadata" => {
-                self.mark(below, value);
-                Ok(())
-            }
-            "id" | "channel" | "recipient" | "status" | "end_turn" => Err(PATH),
-            _ => Ok(()),
+        match &parts[..] {
+            [Some(only)] => Ok(Cow::Borrowed(only)),
+            parts => Ok(Cow::Owned(parts.iter().flatten().map(String::as_str).collect())),
         }
     }
 
-    fn set(&mut self, field: &str, value: &str) -> Result<(), AnswerDrift> {
-        match field {
-            "id" => self.id = json::string(value).map(Cow::into_owned),
-            "channel" => self.channel = words(value),
-            "recipient" => self.recipient = words(value),
-            "author" => self.role = json::object(value).and_then(|author| role(&author)),
-            "metadata" => {
-                self.hidden.clear();
-                self.mark_all(value);
+    /// Sets the value at `path`, which begins below the message, or appends to it.
+    pub(super) fn change(&mut self, path: &str, is_append: bool, json: &str) -> Result<(), AnswerDrift> {
+        if OBJECTS.contains(&path) {
+            return self.change_object(path, is_append, json);
+        }
+        match (path.strip_prefix(PARTS), &mut self.parts) {
+            (Some(""), Some(parts)) if is_append && json.starts_with('[') => return extend(parts, json),
+            (Some(""), Some(parts)) if is_append => return push(parts, json),
+            (Some(""), parts) => {
+                *parts = json.starts_with('[').then(Vec::new);
+                return parts.as_mut().map_or(Ok(()), |parts| extend(parts, json));
             }
-            "content" => {
-                self.content = json::object(value).map(|content| MessageContent::read(&content)).transpose()?
+            (Some(part), parts) if part.starts_with('/') => {
+                return change_part(parts.as_mut().ok_or(PATH)?, &part[1..], is_append, json);
             }
             _ => {}
         }
-        Ok(())
-    }
-
-    fn append(&mut self, field: &str, value: &str) -> Result<(), AnswerDrift> {
-        match field {
-            "metadata" => self.mark_all(value),
-            "author" => self.role = json::object(value).and_then(|author| role(&author)).or(self.role.take()),
-            "content" => {
-                let fields = json::object(value).ok_or(PATH)?;
-                let content = self.content.get_or_insert_default();
-                for (name, value) in fields.iter() {
-                    content.change(name, DeltaOperation::Set, value.get())?;
-                }
-            }
-            "id" if self.id.is_some() => return Err(PATH),
-            "channel" if self.channel.is_some() => return Err(PATH),
-            "recipient" if self.recipient.is_some() => return Err(PATH),
-            _ => return self.set(field, value),
+        let is_field = FIELDS.contains(&path);
+        if is_field && is_append && self.fields.contains_key(path) {
+            return Err(PATH);
         }
-        Ok(())
-    }
-
-    fn mark_all(&mut self, metadata: &str) {
-        let Some(metadata) = json::object(metadata) else { return };
-        for (name, value) in metadata.iter() {
-            self.mark(name, value.get());
-        }
-    }
-
-    fn mark(&mut self, name: &str, value: &str) {
-        if !name.split('_').any(|word| word == "hidden") {
-            return;
-        }
-        if value == "true" {
-            self.hidden.insert(name.to_owned());
+        let is_kept = if is_hiding(path) { json == "true" } else { is_field && json != "null" };
+        if is_kept {
+            self.fields.insert(path.to_owned(), json.to_owned());
         } else {
-            self.hidden.remove(name);
+            self.fields.remove(path);
+        }
+        // Unknown fields are ignored, but not what lies deeper in a known one or in the content of an answer.
+        let is_deeper = !is_field && FIELDS.iter().any(|field| covers(field, path))
+            || path.strip_prefix("/content/").is_some_and(|rest| rest.contains('/')) && !self.is_work();
+        if is_deeper { Err(PATH) } else { Ok(()) }
+    }
+
+    fn change_object(&mut self, path: &str, is_append: bool, json: &str) -> Result<(), AnswerDrift> {
+        if !is_append {
+            self.fields.retain(|kept, _| !kept.starts_with(path));
+            self.parts = self.parts.take().filter(|_| !PARTS.starts_with(path));
+        }
+        match json::object(json) {
+            Some(object) => {
+                self.fields.insert(path.to_owned(), String::new());
+                object.iter().try_for_each(|(name, value)| self.change(&format!("{path}/{name}"), false, value.get()))
+            }
+            None if is_append => Err(PATH),
+            None => Ok(()),
         }
     }
-}
 
-impl MessageContent {
-    fn read(fields: &JsonObject<'_>) -> Result<Self, AnswerDrift> {
-        let parts = json::field(fields, "parts").map(Self::parts).transpose()?.flatten();
-        Ok(MessageContent { kind: json::field(fields, "content_type").and_then(words), parts })
-    }
-
-    /// Nothing for what is no list.
-    fn parts(json: &str) -> Result<Option<Vec<ContentPart>>, AnswerDrift> {
-        if !json.starts_with('[') {
-            return Ok(None);
-        }
-        let mut parts = Vec::new();
-        Self::extend(&mut parts, json)?;
-        Ok(Some(parts))
-    }
-
-    fn extend(parts: &mut Vec<ContentPart>, json: &str) -> Result<(), AnswerDrift> {
-        json::each(json, |part| push(parts, ContentPart::read(part)))
+    fn string(&self, path: &str) -> Option<Cow<'_, str>> {
+        self.fields.get(path).and_then(|json| json::string(json))
     }
 
     /// Whether it is work on the way to an answer.
     fn is_work(&self) -> bool {
-        self.kind.as_deref().is_some_and(|kind| NOT_TEXT.contains(&kind))
-    }
-
-    fn change(&mut self, path: &str, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
-        let mut keys = path.split('/');
-        match (keys.next().unwrap_or_default(), keys.next(), keys.next()) {
-            ("content_type", None, _) => self.kind = words(value),
-            ("parts", None, _) => match (&mut self.parts, operation) {
-                (Some(parts), DeltaOperation::Append) if value.starts_with('[') => Self::extend(parts, value)?,
-                (Some(parts), DeltaOperation::Append) => push(parts, ContentPart::read(value))?,
-                (parts, _) => *parts = Self::parts(value)?,
-            },
-            ("parts", Some(place), below) => {
-                let parts = self.parts.as_mut().ok_or(PATH)?;
-                let count = parts.len();
-                let place = if place == "-" { count } else { place.parse().map_err(|_| PATH)? };
-                match (parts.get_mut(place), below) {
-                    (Some(ContentPart::Other), Some(_)) => {}
-                    (_, Some(_)) => return Err(PATH),
-                    (Some(part), None) => part.change(operation, value)?,
-                    (None, None) if place == count => push(parts, ContentPart::read(value))?,
-                    (None, None) => return Err(PATH),
-                }
-            }
-            // An unknown path in an answer may affect its text; in other content it may not.
-            (_, Some(_), _) if !self.is_work() => return Err(PATH),
-            _ => {}
-        }
-        Ok(())
+        self.string("/content/content_type").is_some_and(|kind| NOT_TEXT.contains(&&*kind))
     }
 }
 
-impl ContentPart {
-    fn read(json: &str) -> Self {
-        match json::string(json) {
-            Some(text) => ContentPart::Text(text.into_owned()),
-            None if json == "null" => ContentPart::Null,
-            None => ContentPart::Other,
-        }
-    }
+/// Whether a value at this path of a document affects which message is the answer, or its text.
+pub(super) fn matters(path: &str) -> bool {
+    let mut kept = ["/content"].iter().chain(&FIELDS);
+    path.is_empty()
+        || path
+            .strip_prefix("/message")
+            .is_some_and(|within| kept.any(|field| covers(field, within) || covers(within, field)))
+}
 
-    fn change(&mut self, operation: DeltaOperation, value: &str) -> Result<(), AnswerDrift> {
-        match (&mut *self, operation) {
-            (_, DeltaOperation::Set) | (ContentPart::Null, _) => *self = ContentPart::read(value),
-            (ContentPart::Text(text), DeltaOperation::Append) => text.push_str(&json::string(value).ok_or(PATH)?),
-            (ContentPart::Other, DeltaOperation::Append) if value.starts_with(['[', '{']) => {}
-            (ContentPart::Other, DeltaOperation::Append) => return Err(PATH),
+/// Whether `path` is `outer` or lies in it.
+fn covers(outer: &str, path: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether a true value at this path hides the message.
+fn is_hiding(path: &str) -> bool {
+    path.strip_prefix("/metadata/").is_some_and(|name| name.split('_').any(|word| word == "hidden"))
+}
+
+fn change_part(parts: &mut Vec<Option<String>>, path: &str, is_append: bool, json: &str) -> Result<(), AnswerDrift> {
+    let (place, is_below) = path.split_once('/').map_or((path, false), |(place, _)| (place, true));
+    let count = parts.len();
+    let place = if place == "-" { count } else { place.parse().map_err(|_| PATH)? };
+    match (parts.get_mut(place), is_below) {
+        (Some(None), true) => Ok(()),
+        (Some(Some(text)), false) if is_append => {
+            text.push_str(&json::string(json).ok_or(PATH)?);
+            Ok(())
         }
-        Ok(())
+        (Some(part), false) => {
+            *part = json::string(json).map(Cow::into_owned);
+            Ok(())
+        }
+        (None, false) if place == count => push(parts, json),
+        _ => Err(PATH),
     }
 }
 
-fn push(parts: &mut Vec<ContentPart>, part: ContentPart) -> Result<(), AnswerDrift> {
+fn extend(parts: &mut Vec<Option<String>>, json: &str) -> Result<(), AnswerDrift> {
+    json::each(json, |part| push(parts, part))
+}
+
+fn push(parts: &mut Vec<Option<String>>, json: &str) -> Result<(), AnswerDrift> {
     if parts.len() == PARTS_MAX {
         return Err(AnswerDrift("too_large"));
     }
-    parts.push(part);
+    parts.push(json::string(json).map(Cow::into_owned));
     Ok(())
-}
-
-fn role(author: &JsonObject<'_>) -> Option<String> {
-    json::field(author, "role").and_then(json::string).map(Cow::into_owned)
-}
-
-/// Returns a string, or the JSON of another value, which matches no known word.
-fn words(json: &str) -> Option<String> {
-    match json::string(json) {
-        Some(text) => Some(text.into_owned()),
-        None => (json != "null").then(|| json.to_owned()),
-    }
 }

@@ -1,19 +1,19 @@
-//! Answers that were made to do harm: cut anywhere, deep, wide, long.
+//! Malicious answers: cut anywhere, deep, wide, long.
 
 use super::*;
 
-/// Some places of an answer, others in each answer, so that all kinds of places are among them.
-fn places(number: usize, answer: &str) -> impl Iterator<Item = usize> {
+/// Returns some byte positions of an answer; they differ per answer, so that together they cover all kinds.
+fn positions(number: usize, answer: &str) -> impl Iterator<Item = usize> {
     (number % 13..answer.len()).step_by(13)
 }
 
 #[test]
-fn an_answer_that_is_cut_anywhere_spells_a_beginning_or_is_a_drift() {
+fn an_answer_cut_anywhere_yields_a_prefix_or_a_drift() {
     for (number, Case { name, app, answer, .. }) in cases().into_iter().enumerate() {
         // A snapshot replaces, so only what is put together from deltas grows.
         let grows = name.starts_with("claude/") || name == "chatgpt/deltas";
         let whole = read(app, &answer);
-        for at in places(number, &answer).filter(|at| answer.is_char_boundary(*at)) {
+        for at in positions(number, &answer).filter(|at| answer.is_char_boundary(*at)) {
             if let (Ok(text), Ok(whole), true) = (read(app, &answer[..at]), &whole, grows) {
                 assert!(whole.starts_with(&text), "{name}: {text:?} at {at}");
             }
@@ -24,7 +24,7 @@ fn an_answer_that_is_cut_anywhere_spells_a_beginning_or_is_a_drift() {
 #[test]
 fn an_answer_with_any_byte_changed_does_not_panic() {
     for (number, Case { app, answer, .. }) in cases().into_iter().enumerate() {
-        for (nth, at) in places(number, &answer).enumerate() {
+        for (nth, at) in positions(number, &answer).enumerate() {
             let mut bytes = answer.clone().into_bytes();
             bytes[at] = b"\"[{}:,0\n\\"[nth % 9];
             if let Ok(text) = String::from_utf8(bytes) {
@@ -39,7 +39,7 @@ fn nested(levels: usize) -> String {
 }
 
 #[test]
-fn depth_costs_nothing() {
+fn deep_nesting_is_read_without_recursion() {
     let deep = nested(200_000);
     let start = r#"{"type":"message_start","message":{"role":"assistant"}}"#;
     let claude = format!("data: {start}\n\ndata: {{\"type\":\"ping\",\"x\":{deep}}}\n\n");
@@ -60,7 +60,7 @@ fn depth_costs_nothing() {
 }
 
 #[test]
-fn what_is_kept_beside_the_text_is_bounded() {
+fn everything_kept_besides_the_text_is_bounded() {
     let many = |count: usize, one: &dyn Fn(usize) -> Value| stream(&(0..count).map(one).collect::<Vec<_>>());
     let documents = |count| many(count, &|at| json!({"p": "", "o": "add", "v": {"message": null}, "c": at}));
     assert_eq!(read(FinalMessageExtractor::Chatgpt, &documents(256)), Err("unknown_events"));
@@ -85,7 +85,7 @@ fn what_is_kept_beside_the_text_is_bounded() {
 }
 
 #[test]
-fn half_a_character_is_a_drift_and_not_a_hole() {
+fn half_a_surrogate_pair_is_a_drift() {
     let start = r#"data: {"type":"message_start","message":{}}"#;
     let delta = r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"a\ud83d"}}"#;
     assert_eq!(read(FinalMessageExtractor::Claude, &format!("{start}\n\n{delta}\n\n")), Err("text_delta_shape"));

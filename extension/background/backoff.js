@@ -7,7 +7,7 @@ export const BACKOFF_MAX_MS = 15_000;
 export const REFUSED_PAUSE_MS = 5 * 60_000;
 
 /** What to say where nothing answers. */
-export const NOBODY = "The daemon is not there.";
+export const NOT_RUNNING = "The daemon is not there.";
 
 /** Close codes after which dialling again soon would only annoy, and what to say about them. */
 const REFUSALS = new Map([
@@ -20,13 +20,13 @@ const REFUSALS = new Map([
  * @param {number} failures 1 after the first
  * @param {number} random from 0 to 1
  */
-export function pauseAfter(failures, random) {
+export function backoffPause(failures, random) {
   const bound = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 16));
   return BACKOFF_MIN_MS + random * (bound - BACKOFF_MIN_MS);
 }
 
 /** The pause after a refusal, in milliseconds. */
-export const pauseAfterRefusal = (random) => REFUSED_PAUSE_MS * (0.75 + random / 2);
+export const refusalPause = (random) => REFUSED_PAUSE_MS * (0.75 + random / 2);
 
 /** The close code of a daemon that does not want us, or not any more. */
 const UNAUTHORIZED = 4003;
@@ -40,16 +40,16 @@ const UNPROVED =
   "Have it forgotten at the daemon (baa-conductor pairings forget), then press Forget pairing or Reconnect here.";
 
 /** What to say of a refusal in that state of the connection; undefined when a close code is none. */
-export const refusalOf = (code, state) => (code === UNAUTHORIZED ? (UNWANTED[state] ?? UNPROVED) : REFUSALS.get(code));
+export const refusalNote = (code, state) => (code === UNAUTHORIZED ? (UNWANTED[state] ?? UNPROVED) : REFUSALS.get(code));
 
 /**
  * What to say of a connection that ended.
  * @param {{code: number, reason: string, opened: boolean, answered: boolean}} end `opened`: it had come to be;
  *   `answered`: something was found at the address before
  */
-export function endOf({ code, reason, opened, answered }) {
+export function closeNote({ code, reason, opened, answered }) {
   // Of what a stranger may have written no more is shown than a name.
   if (code !== 1006) return `The connection was closed: ${code}${/^[a-z_]{1,40}$/.test(reason) ? ` (${reason})` : ""}.`;
   if (opened) return "The connection was lost.";
-  return answered ? "Something answers at the daemon's address, but takes no connection." : NOBODY;
+  return answered ? "Something answers at the daemon's address, but takes no connection." : NOT_RUNNING;
 }

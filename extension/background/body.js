@@ -48,7 +48,7 @@ export function memberText(source, name) {
 }
 
 /** `frame`, its body as the text it has in `source` where it is JSON and no string. */
-export function withBodyAsItCame(frame, source) {
+export function withRawBody(frame, source) {
   const { body } = frame;
   if (typeof body !== "object" && typeof body !== "number") return frame;
   return body === null ? frame : { ...frame, body: new JsonText(memberText(source, "body")) };

@@ -4,17 +4,17 @@
  * memory, and go nowhere but into those requests.
  */
 import { isReplayed } from "./headers.js";
-import { loginOf } from "./fingerprint.js";
-import { owns } from "./hosts.js";
-import { isMadeByShell, isShellPage } from "./shell.js";
+import { readLogin } from "./fingerprint.js";
+import { isOnPlatform } from "./hosts.js";
+import { isRequestOfShell, isShellPage } from "./shell.js";
 
 /** Most endpoints and replayed headers of one platform, and the longest such header. */
 export const ENDPOINTS_MAX = 200;
 export const HEADERS_MAX = 32;
 const HEADER_CHARS_MAX = 16_384;
 /** Proxied requests whose sighting did not come are forgotten after so many. */
-const MINE_MAX = 1_024;
-const MINE_LATE_MS = 2_000;
+const EXPECTED_MAX = 1_024;
+const EXPECTED_LATE_MS = 2_000;
 const STORED = "salt";
 /** A login seen again is news after this time, so that `last_seen_at` is not told on every request. */
 const SEEN_AGAIN_MS = 60_000;
@@ -27,8 +27,8 @@ export class Credentials {
   #salt = "";
   #logins = new Map();
   #replayed = new Map();
-  #mine = [];
-  #ours = new Set();
+  #expected = [];
+  #proxied = new Set();
   #requests = 0;
 
   /** @param {object} env `browser`, `now`, `platformOf(url)`, `endpoint(method, url)`, `changed(platform, what)`,
@@ -59,53 +59,53 @@ export class Credentials {
       event.addListener(listener, { urls, types }, ...more);
       this.#listeners.push([event, listener]);
     };
-    add(onBeforeSendHeaders, (details) => void this.sending(details), ["requestHeaders"]);
+    add(onBeforeSendHeaders, (details) => void this.requestStarted(details), ["requestHeaders"]);
     add(onCompleted, (details) => this.completed(details));
-    add(onErrorOccurred, ({ requestId }) => this.#ours.delete(requestId));
+    add(onErrorOccurred, ({ requestId }) => this.#proxied.delete(requestId));
   }
   #listeners = [];
   #permitted = null;
 
   /** Says that a proxied request is about to be seen; what is returned takes it back. */
-  mine(tabId, method, url) {
+  expectProxied(tabId, method, url) {
     const entry = { tabId, method, url: url.split("#")[0] };
-    this.#mine.push(entry);
-    if (this.#mine.length > MINE_MAX) this.#mine.shift();
+    this.#expected.push(entry);
+    if (this.#expected.length > EXPECTED_MAX) this.#expected.shift();
     // The browser may tell of a request only after its answer came.
     return () =>
       this.#env.setTimeout(() => {
-        const at = this.#mine.indexOf(entry);
-        if (at >= 0) this.#mine.splice(at, 1);
-      }, MINE_LATE_MS);
+        const at = this.#expected.indexOf(entry);
+        if (at >= 0) this.#expected.splice(at, 1);
+      }, EXPECTED_LATE_MS);
   }
 
   /** A request is about to be sent. */
-  async sending(details) {
+  async requestStarted(details) {
     const { requestId, tabId, method, url, type, requestHeaders } = details;
-    const platform = this.#teacher(details);
-    if (this.#isOurs(requestId, tabId, method, url) || platform === undefined) return;
+    const platform = this.#platformOfPageRequest(details);
+    if (this.#isProxied(requestId, tabId, method, url) || platform === undefined) return;
     this.#env.sent(platform, details);
     const headers = requestHeaders ?? [];
-    if (type === "xmlhttprequest") this.#saw(platform, method, url);
+    if (type === "xmlhttprequest") this.#recordEndpoint(platform, method, url);
     this.#requests += 1;
     const order = this.#requests;
     // Other hosts have cookies of their own.
-    const found = isShellPage(platform, url) ? await loginOf(headers, this.#salt) : null;
-    const isOld = found !== null && this.#found(platform, found, order) === false;
+    const found = isShellPage(platform, url) ? await readLogin(headers, this.#salt) : null;
+    const isOld = found !== null && this.#recordLogin(platform, found, order) === false;
     // Only now, so that what a login is found to have replaced is dropped first.
-    if (type === "xmlhttprequest" && !isOld) this.#keep(platform, new URL(url).origin, headers);
+    if (type === "xmlhttprequest" && !isOld) this.#recordHeaders(platform, new URL(url).origin, headers);
   }
 
   /** A request was answered. */
   completed(details) {
     const { requestId, type, method, url, statusCode } = details;
-    if (this.#ours.delete(requestId) || type !== "xmlhttprequest") return;
-    const platform = this.#teacher(details);
-    if (platform !== undefined && isShellPage(platform, url)) this.#judged(platform.platform, this.#env.endpoint(method, url), statusCode);
+    if (this.#proxied.delete(requestId) || type !== "xmlhttprequest") return;
+    const platform = this.#platformOfPageRequest(details);
+    if (platform !== undefined && isShellPage(platform, url)) this.#updateFreshness(platform.platform, this.#env.endpoint(method, url), statusCode);
   }
 
   /** How the app answered its page: 401 means that the login is lost, a success where that was said that it is not. */
-  #judged(name, endpoint, status) {
+  #updateFreshness(name, endpoint, status) {
     const login = this.#logins.get(name);
     if (login?.fingerprint === undefined) return;
     if (status === 401) {
@@ -138,7 +138,7 @@ export class Credentials {
   }
 
   /** The headers to put on a proxied request to `origin`. */
-  captured(name, origin) {
+  replayedHeaders(name, origin) {
     return Object.fromEntries(this.#replayed.get(name)?.get(origin) ?? []);
   }
 
@@ -184,27 +184,27 @@ export class Credentials {
    * The platform that a request teaches something of: only those of the shell's own pages do, with the cookies that the
    * shell tab has. A page of another of the platform's hosts could choose what is learned.
    */
-  #teacher(details) {
+  #platformOfPageRequest(details) {
     const { tabId, method, url, type, cookieStoreId = DEFAULT_STORE } = details;
     const platform = this.#env.platformOf(url);
     // Before some requests the browser asks whether they may be sent: OPTIONS, without any login.
     if (platform === undefined || tabId < 0 || method === "OPTIONS") return undefined;
     if (cookieStoreId !== (this.#env.cookieStore(platform.platform) ?? DEFAULT_STORE)) return undefined;
     if (type === "main_frame") return platform;
-    return isMadeByShell(platform, details) ? platform : undefined;
+    return isRequestOfShell(platform, details) ? platform : undefined;
   }
 
-  #isOurs(requestId, tabId, method, url) {
-    if (this.#ours.has(requestId)) return true;
-    const at = this.#mine.findIndex((own) => own.tabId === tabId && own.method === method && own.url === url.split("#")[0]);
+  #isProxied(requestId, tabId, method, url) {
+    if (this.#proxied.has(requestId)) return true;
+    const at = this.#expected.findIndex((own) => own.tabId === tabId && own.method === method && own.url === url.split("#")[0]);
     if (at < 0) return false;
-    this.#mine.splice(at, 1);
-    this.#ours.add(requestId);
+    this.#expected.splice(at, 1);
+    this.#proxied.add(requestId);
     return true;
   }
 
   /** False when a newer request has told already. */
-  #found(platform, { names, kind, digest }, order) {
+  #recordLogin(platform, { names, kind, digest }, order) {
     const name = platform.platform;
     const login = this.#login(name);
     // Digests are made at the side; an older request's must not replace a newer one's. Once a cookie is known to be the
@@ -215,7 +215,7 @@ export class Credentials {
     const now = this.#env.now();
     const known = new Set([...login.names, ...names]);
     const renewed = login.fingerprint !== digest;
-    const news = renewed || known.size !== login.names.length || now - (login.toldAt ?? 0) > SEEN_AGAIN_MS;
+    const news = renewed || known.size !== login.names.length || now - (login.reportedAt ?? 0) > SEEN_AGAIN_MS;
     login.kind = kind;
     login.lastSeenAt = now;
     if (renewed) {
@@ -228,12 +228,12 @@ export class Credentials {
       login.names = [...known].sort();
     }
     if (!news) return true;
-    login.toldAt = now;
+    login.reportedAt = now;
     this.#env.changed(name, "credentials");
     return true;
   }
 
-  #saw(platform, method, url) {
+  #recordEndpoint(platform, method, url) {
     const name = platform.platform;
     const { endpoints } = this.#login(name);
     const endpoint = this.#env.endpoint(method, url);
@@ -252,9 +252,9 @@ export class Credentials {
     this.#env.changed(name, "endpoints");
   }
 
-  #keep(platform, origin, headers) {
+  #recordHeaders(platform, origin, headers) {
     const name = platform.platform;
-    if (!owns(platform, origin) || this.#permitted?.has(name) === false || this.#logins.get(name)?.freshness === "lost") return;
+    if (!isOnPlatform(platform, origin) || this.#permitted?.has(name) === false || this.#logins.get(name)?.freshness === "lost") return;
     if (!this.#replayed.has(name)) this.#replayed.set(name, new Map());
     const origins = this.#replayed.get(name);
     if (!origins.has(origin)) origins.set(origin, new Map());

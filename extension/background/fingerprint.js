@@ -31,7 +31,7 @@ function loginCookies(header) {
  * @param {string} salt random, of this installation
  * @returns {Promise<{names: string[], kind: "cookie" | "authorization", digest: string} | null>} null: no login in it
  */
-export async function loginOf(headers, salt) {
+export async function readLogin(headers, salt) {
   const names = new Set();
   let cookies = [];
   let authorization = "";

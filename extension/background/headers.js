@@ -8,31 +8,31 @@ const FORBIDDEN =
 const REPLAYED = /^(authorization|x-.+|.*(csrf|xsrf).*|anthropic-.+|oai-.+)$/i;
 
 /** Of these, what belongs to one request alone. */
-const ONCE = /^(x-(datadog|b3|request-id|correlation-id|trace|amzn|upload|goog-upload|http-method).*|.*(sentinel|proof|turnstile|nonce).*)$/i;
+const PER_REQUEST = /^(x-(datadog|b3|request-id|correlation-id|trace|amzn|upload|goog-upload|http-method).*|.*(sentinel|proof|turnstile|nonce).*)$/i;
 
 /** The headers of an answer that are passed on. */
 const ANSWERED = /^(content-type|retry-after|retry-after-ms|x-request-id|x-ratelimit-.+|cf-mitigated)$/i;
 
 /** Whether a caller may set this header. */
-export const mayBeSent = (name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !FORBIDDEN.test(name);
+export const isSettable = (name) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) && !FORBIDDEN.test(name);
 
 /** Whether a header of the page's own request is put on ours too. */
-export const isReplayed = (name) => REPLAYED.test(name) && !FORBIDDEN.test(name) && !ONCE.test(name);
+export const isReplayed = (name) => REPLAYED.test(name) && !FORBIDDEN.test(name) && !PER_REQUEST.test(name);
 
 /** Whether a header of the page's own request serves that request alone. */
-export const isOnce = (name) => ONCE.test(name);
+export const isPerRequest = (name) => PER_REQUEST.test(name);
 
 /** The headers of a request: what was captured, and over it what the caller gave. */
-export function merge(captured, given) {
+export function mergeHeaders(captured, given) {
   const merged = new Map();
   for (const [name, value] of [...Object.entries(captured), ...Object.entries(given)]) {
-    if (mayBeSent(name) && typeof value === "string") merged.set(name.toLowerCase(), value);
+    if (isSettable(name) && typeof value === "string") merged.set(name.toLowerCase(), value);
   }
   return Object.fromEntries(merged);
 }
 
 /** The headers of an answer that may leave. The page's half picks them too, but scripts of the page can bend its world. */
-export function answered(headers) {
+export function responseHeaders(headers) {
   const isKept = ([name, value]) => ANSWERED.test(name) && typeof value === "string";
   return Object.fromEntries(Object.entries(headers ?? {}).filter(isKept));
 }

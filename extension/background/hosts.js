@@ -9,7 +9,7 @@ export function hostAllowed(hosts, hostname) {
 }
 
 /** Whether a page or request at `address` is the platform's: its scheme, its port, one of its hosts, nobody's name in it. */
-export function owns(platform, address) {
+export function isOnPlatform(platform, address) {
   let url;
   let shell;
   try {
@@ -43,7 +43,7 @@ export function resolve(platform, path) {
   } catch {
     return null;
   }
-  if (!owns(platform, url.href) || url.pathname.startsWith("//")) return null;
+  if (!isOnPlatform(platform, url.href) || url.pathname.startsWith("//")) return null;
   if (path.startsWith("/") && url.origin !== new URL(platform.shell_url).origin) return null;
   return url;
 }

@@ -9,21 +9,21 @@
  * its frames is handed on.
  */
 import * as wire from "../wire.js";
-import { endOf, NOBODY, pauseAfter, pauseAfterRefusal, refusalOf } from "./backoff.js";
-import { withBodyAsItCame } from "./body.js";
+import { closeNote, NOT_RUNNING, backoffPause, refusalPause, refusalNote } from "./backoff.js";
+import { withRawBody } from "./body.js";
 import { Liveness, TICK_MS } from "./liveness.js";
 import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
 import { FALSE_DAEMON } from "./pairing.js";
 
 /** How long dialling and greeting may take. */
-export const GREETING_MAX_MS = 10_000;
+export const HELLO_MAX_MS = 10_000;
 /** How long the daemon may take to say that the connection outlived that. */
-export const DOUBT_MAX_MS = 4_000;
+export const RECHECK_MAX_MS = 4_000;
 /** How long what waits may take to be sent before a connection is closed on purpose. */
-export const PARTING_MAX_MS = 2_000;
+export const FLUSH_MAX_MS = 2_000;
 /** The longest frame that is read, and how many lines may be logged, of a daemon that is not believed yet. */
-export const UNGREETED_CHARS_MAX = 1 << 20;
-const UNGREETED_LINES_MAX = 8;
+export const UNTRUSTED_CHARS_MAX = 1 << 20;
+const UNTRUSTED_LINES_MAX = 8;
 const OPEN = 1;
 
 /** What to say of a daemon that wants no pairing, until the user has confirmed it. */
@@ -41,19 +41,19 @@ export class Link {
   #failed = false;
   /** The look for the daemon that is under way; whether the last one found something. */
   #probe = null;
-  #answered = false;
-  #dialTimer = null;
-  #greetTimer = null;
-  #doubtTimer = null;
+  #probeFound = false;
+  #connectTimer = null;
+  #helloTimer = null;
+  #recheckTimer = null;
   /** Of the connection of now: whether it was challenged, and lines that were logged before it was greeted. */
   #challenged = false;
-  #lines = 0;
+  #loggedLines = 0;
   /** Under way when the connection is to be closed once what waits is sent. */
-  #parting = null;
+  #closing = null;
   #outbox = null;
   #liveness = new Liveness();
   /** Counts the connections that ended. */
-  #ended = 0;
+  #connectionNumber = 0;
 
   /** The daemon's address. */
   address = "";
@@ -89,26 +89,26 @@ export class Link {
 
   /** Closes what is open, once what waits is sent, and dials at once. */
   reconnect(why) {
-    if (this.#parting !== null) return;
-    const parting = this.parting();
-    if (parting === undefined) return this.#anew(why);
-    this.#parting = parting;
-    void parting.then(() => this.#parting === parting && this.#anew(why));
+    if (this.#closing !== null) return;
+    const parting = this.flushed();
+    if (parting === undefined) return this.#reconnectNow(why);
+    this.#closing = parting;
+    void parting.then(() => this.#closing === parting && this.#reconnectNow(why));
   }
 
-  #anew(why) {
+  #reconnectNow(why) {
     this.#drop(1000, "reconnect");
     this.#attempts = 0;
-    this.#dial(why);
+    this.#connect(why);
   }
 
   /** The network or the machine is back: dials at once, unless all is well. */
   wake(why) {
     if (this.state === "waiting") {
       this.#attempts = 0;
-      this.#dial(why);
+      this.#connect(why);
     } else if (this.state === "connected") {
-      this.#ask();
+      this.#requestState();
     }
   }
 
@@ -119,7 +119,7 @@ export class Link {
 
   /** Which of the greeted connections it is, as a number; undefined when there is none. */
   get connection() {
-    return this.connected ? this.#ended : undefined;
+    return this.connected ? this.#connectionNumber : undefined;
   }
 
   /** Bytes that are not on their way yet. */
@@ -141,12 +141,12 @@ export class Link {
   }
 
   /** Resolves once nothing waits to be sent, the connection is lost, or that takes too long; undefined when nothing waits. */
-  parting() {
-    return this.connected ? this.#outbox.emptied(PARTING_MAX_MS) : undefined;
+  flushed() {
+    return this.connected ? this.#outbox.drained(FLUSH_MAX_MS) : undefined;
   }
 
   /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
-  async still(ready, work) {
+  async ifStillConnected(ready, work) {
     const { connection } = this;
     await ready;
     if (connection !== undefined && connection === this.connection) work();
@@ -154,22 +154,22 @@ export class Link {
 
   /** The code that waits for the operator was to be seen by the user. */
   codeShown(code) {
-    if (this.state === "pairing" && code === this.code) this.#env.pairing.shown();
+    if (this.state === "pairing" && code === this.code) this.#env.pairing.codeShown();
   }
 
-  #become(state, note, { code = null, isUnconfirmed = false } = {}) {
+  #setState(state, note, { code = null, isUnconfirmed = false } = {}) {
     const is = { state, note, code, isUnconfirmed };
     if (Object.entries(is).every(([name, value]) => this[name] === value)) return;
     Object.assign(this, is);
     this.#on.state();
   }
 
-  #dial(why) {
-    this.#env.clearTimeout(this.#dialTimer);
-    this.#dialTimer = null;
+  #connect(why) {
+    this.#env.clearTimeout(this.#connectTimer);
+    this.#connectTimer = null;
     if (this.#socket !== null || this.#probe !== null) return;
-    this.#answered = false;
-    if (this.#failed) void this.#look(why);
+    this.#probeFound = false;
+    if (this.#failed) void this.#probeThenOpen(why);
     else this.#open(why);
   }
 
@@ -177,15 +177,15 @@ export class Link {
    * Dials only where something answers. Of each failed dial Firefox keeps a pause for that address, up to a minute, in
    * which the next socket says nothing and goes nowhere; a plain request has none.
    */
-  async #look(why) {
+  async #probeThenOpen(why) {
     const probe = {};
     this.#probe = probe;
     const answered = await this.#env.probe(this.address).catch(() => false);
     if (this.#probe !== probe) return;
     this.#probe = null;
-    this.#answered = answered;
+    this.#probeFound = answered;
     if (answered) this.#open(why);
-    else this.#again(NOBODY);
+    else this.#retry(NOT_RUNNING);
   }
 
   #open(why) {
@@ -193,23 +193,23 @@ export class Link {
     try {
       socket = new this.#env.WebSocket(this.address);
     } catch {
-      this.#become("waiting", "The daemon's address is not usable.");
+      this.#setState("waiting", "The daemon's address is not usable.");
       return;
     }
     this.#socket = socket;
     this.#challenged = false;
-    this.#lines = 0;
-    this.#become("connecting", why);
-    this.#greetTimer = this.#env.setTimeout(() => {
-      const opened = this.state === "greeting";
+    this.#loggedLines = 0;
+    this.#setState("connecting", why);
+    this.#helloTimer = this.#env.setTimeout(() => {
+      const opened = this.state === "hello";
       this.#fail(4002, opened ? "The daemon did not greet in time." : "The connection did not open in time.");
-    }, GREETING_MAX_MS);
+    }, HELLO_MAX_MS);
     const mine = (handler) => (event) => {
       if (this.#socket === socket) handler(event);
     };
     socket.onopen = mine(() => {
       this.#liveness.heard(this.#env.now());
-      this.#become("greeting", "");
+      this.#setState("hello", "");
       socket.send(this.#env.hello(this.#env.pairing.begin(this.address)));
     });
     socket.onmessage = mine((event) => this.#received(socket, event.data));
@@ -219,101 +219,101 @@ export class Link {
 
   #received(socket, data) {
     this.#liveness.heard(this.#env.now());
-    this.#env.clearTimeout(this.#doubtTimer);
+    this.#env.clearTimeout(this.#recheckTimer);
     if (typeof data !== "string") return;
-    if (!this.connected && data.length > UNGREETED_CHARS_MAX) return this.#note("A frame of the daemon was too long before its greeting.");
+    if (!this.connected && data.length > UNTRUSTED_CHARS_MAX) return this.#logProblem("A frame of the daemon was too long before its greeting.");
     const { frame, fault } = wire.read(data);
-    if (fault !== undefined) this.#note(`A frame of the daemon was not understood: ${fault}`);
+    if (fault !== undefined) this.#logProblem(`A frame of the daemon was not understood: ${fault}`);
     if (frame === undefined) return;
     if (frame.type === "challenge") {
-      if (this.state !== "greeting" || this.#challenged) return;
+      if (this.state !== "hello" || this.#challenged) return;
       this.#challenged = true;
-      void this.#answer(socket, frame);
+      void this.#authenticate(socket, frame);
     } else if (frame.type === "hello_ack") {
-      const { fault, isUnconfirmed } = this.connected ? {} : this.#env.pairing.greeted(frame);
-      if (fault !== undefined) return this.#distrust(fault);
-      if (isUnconfirmed) return this.#unconfirmed();
-      this.#env.clearTimeout(this.#greetTimer);
+      const { fault, isUnconfirmed } = this.connected ? {} : this.#env.pairing.acknowledged(frame);
+      if (fault !== undefined) return this.#rejectDaemon(fault);
+      if (isUnconfirmed) return this.#awaitConfirmation();
+      this.#env.clearTimeout(this.#helloTimer);
       this.#attempts = 0;
       this.#failed = false;
       this.#outbox ??= new Outbox(this.#socket, this.#env);
-      this.#liveness.beatsEvery(frame.heartbeat_ms);
-      this.#become("connected", "");
-      this.#on.greeted(frame);
+      this.#liveness.setHeartbeat(frame.heartbeat_ms);
+      this.#setState("connected", "");
+      this.#on.connected(frame);
     } else if (frame.type === "pairing_required") {
       if (this.connected) return;
-      const fault = this.#env.pairing.asked();
-      if (fault !== undefined) return this.#distrust(fault);
-      this.#env.clearTimeout(this.#greetTimer);
-      this.#become("pairing", "Approve this browser at the daemon.", { code: frame.code });
+      const fault = this.#env.pairing.pairingRequired();
+      if (fault !== undefined) return this.#rejectDaemon(fault);
+      this.#env.clearTimeout(this.#helloTimer);
+      this.#setState("pairing", "Approve this browser at the daemon.", { code: frame.code });
     } else if (this.connected) {
-      this.#on.frame(frame.type === "api_request" ? withBodyAsItCame(frame, data) : frame);
+      this.#on.frame(frame.type === "api_request" ? withRawBody(frame, data) : frame);
     } else if (frame.type === "error") {
-      this.#note(`The daemon answered ${frame.code}.`);
+      this.#logProblem(`The daemon answered ${frame.code}.`);
     }
   }
 
   /** Logs what the daemon did wrong; of one that is not believed yet, only so much. */
-  #note(line) {
-    if (!this.connected) this.#lines += 1;
-    if (this.#lines <= UNGREETED_LINES_MAX || this.connected) this.#on.log("warn", line);
+  #logProblem(line) {
+    if (!this.connected) this.#loggedLines += 1;
+    if (this.#loggedLines <= UNTRUSTED_LINES_MAX || this.connected) this.#on.log("warn", line);
   }
 
   /** The daemon has proved itself, or not; only then is ours proved. */
-  async #answer(socket, challenge) {
+  async #authenticate(socket, challenge) {
     const { auth, fault } = await this.#env.pairing.answer(challenge).catch(() => ({ fault: FALSE_DAEMON }));
     if (this.#socket !== socket) return;
     if (fault === undefined) socket.send(auth);
-    else this.#distrust(fault);
+    else this.#rejectDaemon(fault);
   }
 
   /** Whoever is there is told nothing more, and not asked again soon. */
-  #distrust(words) {
+  #rejectDaemon(words) {
     this.#on.log("error", words);
     this.#drop(4003, "");
     this.#failed = true;
-    this.#pause(pauseAfterRefusal(this.#env.random()), words);
+    this.#wait(refusalPause(this.#env.random()), words);
   }
 
   /** Nobody is kept waiting on a connection on which nothing is done: it is made again when the user has confirmed it. */
-  #unconfirmed() {
+  #awaitConfirmation() {
     this.#drop(4003, "not confirmed");
     this.#failed = false;
-    this.#pause(pauseAfterRefusal(this.#env.random()), UNCONFIRMED, { isUnconfirmed: true });
+    this.#wait(refusalPause(this.#env.random()), UNCONFIRMED, { isUnconfirmed: true });
   }
 
   #closed(code, reason) {
-    const refusal = refusalOf(code, this.state);
+    const refusal = refusalNote(code, this.state);
     const opened = this.state !== "connecting";
-    this.#forget();
-    if (refusal === undefined) return this.#again(endOf({ code, reason, opened, answered: this.#answered }));
+    this.#reset();
+    if (refusal === undefined) return this.#retry(closeNote({ code, reason, opened, answered: this.#probeFound }));
     this.#failed = true;
-    return this.#pause(pauseAfterRefusal(this.#env.random()), refusal);
+    return this.#wait(refusalPause(this.#env.random()), refusal);
   }
 
   /** Dials again after a pause. */
-  #again(words) {
+  #retry(words) {
     this.#failed = true;
     this.#attempts += 1;
-    this.#pause(pauseAfter(this.#attempts, this.#env.random()), words);
+    this.#wait(backoffPause(this.#attempts, this.#env.random()), words);
   }
 
-  #pause(ms, words, more) {
-    this.#become("waiting", words, more);
-    this.#env.clearTimeout(this.#dialTimer);
-    this.#dialTimer = this.#env.setTimeout(() => this.#dial("dialling again"), ms);
+  #wait(ms, words, more) {
+    this.#setState("waiting", words, more);
+    this.#env.clearTimeout(this.#connectTimer);
+    this.#connectTimer = this.#env.setTimeout(() => this.#connect("dialling again"), ms);
   }
 
   #fail(code, words) {
     this.#on.log("warn", words);
     this.#drop(code, "");
-    this.#again(words);
+    this.#retry(words);
   }
 
   /** Closes the socket without waiting for its close event, which no longer concerns anybody. */
   #drop(code, reason) {
     const socket = this.#socket;
-    this.#forget();
+    this.#reset();
     if (socket === null) return;
     try {
       socket.close(code, reason);
@@ -322,14 +322,14 @@ export class Link {
     }
   }
 
-  #forget() {
+  #reset() {
     const was = this.connected;
     this.#socket = null;
     this.#probe = null;
-    this.#ended += 1;
-    this.#env.clearTimeout(this.#greetTimer);
-    this.#env.clearTimeout(this.#doubtTimer);
-    this.#parting = null;
+    this.#connectionNumber += 1;
+    this.#env.clearTimeout(this.#helloTimer);
+    this.#env.clearTimeout(this.#recheckTimer);
+    this.#closing = null;
     if (was) {
       this.state = "waiting";
       this.#on.lost();
@@ -338,25 +338,25 @@ export class Link {
     this.#outbox = null;
   }
 
-  #ask() {
-    if (this.#liveness.asks()) this.send(wire.stateRequest(), true);
+  #requestState() {
+    if (this.#liveness.shouldAsk()) this.send(wire.stateRequest(), true);
   }
 
   /** The connection is most likely half gone, or else all is well: the daemon's answer tells. */
-  #doubt() {
+  #recheck() {
     // What was silent is the time that jumped, not the daemon.
     this.#liveness.heard(this.#env.now());
-    this.#ask();
-    this.#env.clearTimeout(this.#doubtTimer);
-    this.#doubtTimer = this.#env.setTimeout(() => this.#anew("the machine was asleep"), DOUBT_MAX_MS);
+    this.#requestState();
+    this.#env.clearTimeout(this.#recheckTimer);
+    this.#recheckTimer = this.#env.setTimeout(() => this.#reconnectNow("the machine was asleep"), RECHECK_MAX_MS);
   }
 
   #tick() {
     this.#env.setTimeout(() => this.#tick(), TICK_MS);
-    const sign = this.#liveness.look(this.#env.now());
-    if (sign === "slept" && this.connected) this.#doubt();
-    else if (sign === "slept") this.#anew("the machine was asleep");
+    const sign = this.#liveness.check(this.#env.now());
+    if (sign === "slept" && this.connected) this.#recheck();
+    else if (sign === "slept") this.#reconnectNow("the machine was asleep");
     else if (sign === "silent" && this.connected && this.#socket.readyState === OPEN) this.#fail(4004, "The daemon fell silent.");
-    else if (sign !== "well" && this.connected) this.#ask();
+    else if (sign !== "well" && this.connected) this.#requestState();
   }
 }

@@ -12,24 +12,24 @@ const SILENT_INTERVALS = 3;
 export class Liveness {
   #heardAt = 0;
   #lookedAt = 0;
-  #isAsked = false;
+  #hasAsked = false;
   #heartbeatMs = HEARTBEAT_MS;
 
   /** The daemon said how often it is to be heard of, or did not. */
-  beatsEvery(ms) {
+  setHeartbeat(ms) {
     this.#heartbeatMs = ms ?? HEARTBEAT_MS;
   }
 
   /** Something came of the daemon, or its connection opened. */
   heard(now) {
     this.#heardAt = now;
-    this.#isAsked = false;
+    this.#hasAsked = false;
   }
 
   /** Whether to ask the daemon now: once, until it is heard of again. */
-  asks() {
-    const asks = !this.#isAsked;
-    this.#isAsked = true;
+  shouldAsk() {
+    const asks = !this.#hasAsked;
+    this.#hasAsked = true;
     return asks;
   }
 
@@ -38,7 +38,7 @@ export class Liveness {
    * @returns {"slept" | "silent" | "quiet" | "well"} "slept": the clock jumped, as after a sleep of the machine, or
    *   because it was set, or this program held up; "silent": the daemon was not heard of for too long
    */
-  look(now) {
+  check(now) {
     const slept = this.#lookedAt !== 0 && Math.abs(now - this.#lookedAt - TICK_MS) > SLEPT_MS;
     this.#lookedAt = now;
     if (slept) return "slept";

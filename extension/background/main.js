@@ -3,24 +3,24 @@ import { DAEMON_WS } from "../config.js";
 import { endpoint, extractorFor } from "../platforms/index.js";
 import * as wire from "../wire.js";
 import { Credentials } from "./credentials.js";
-import { isLoopbackSocket, owns, patterns } from "./hosts.js";
+import { isLoopbackSocket, isOnPlatform, patterns } from "./hosts.js";
 import { Link } from "./link.js";
 import { Log } from "./log.js";
-import { Messages } from "./messages.js";
-import { Observer } from "./observer.js";
-import { Pages } from "./pages.js";
+import { FinalMessages } from "./final-messages.js";
+import { TrafficObserver } from "./traffic-observer.js";
+import { PagePorts } from "./page-ports.js";
 import { Pairing } from "./pairing.js";
 import { Panel } from "./panel.js";
 import { permitted, registerScripts } from "./permissions.js";
 import { probe } from "./probe.js";
-import { Proxy } from "./proxy.js";
-import { Report } from "./report.js";
+import { RequestProxy } from "./proxy.js";
+import { Reporter } from "./reporter.js";
 import { Router } from "./router.js";
 import { isShellSender } from "./shell.js";
-import { Shells } from "./shells.js";
-import { System } from "./system.js";
-import { Tabs } from "./tabs.js";
-import { Teacher } from "./teacher.js";
+import { ShellTabs } from "./shell-tabs.js";
+import { DaemonMode } from "./daemon-mode.js";
+import { TabActions } from "./tabs.js";
+import { TemplateLearner } from "./template-learner.js";
 import { Templates } from "./templates.js";
 
 const now = () => Date.now();
@@ -37,7 +37,7 @@ const version = browser.runtime.getManifest().version;
 let clientId = "";
 let platforms = [];
 /** Settled once the registry's platforms are in use. */
-let entered = Promise.resolve();
+let applied = Promise.resolve();
 
 const logbook = new Log({ now, changed: () => panel.changed() });
 const log = (level, message) => logbook.add(level, message);
@@ -66,9 +66,9 @@ const link = new Link(
       log("info", `Link: ${link.state}. ${link.note}`.trim());
       panel.changed();
     },
-    greeted,
+    connected,
     // What was asked on a connection that has ended since is nobody's wish any more.
-    frame: (frame) => void link.still(entered, () => router.frame(frame)),
+    frame: (frame) => void link.ifStillConnected(applied, () => router.frame(frame)),
     lost: () => {
       proxy.abortAll();
       system.lost();
@@ -77,7 +77,7 @@ const link = new Link(
   },
 );
 
-const pages = new Pages({
+const pages = new PagePorts({
   ready: (tabId) => shells.pageChanged(tabId),
   gone: (tabId, port) => {
     proxy.portGone(port);
@@ -89,21 +89,21 @@ const pages = new Pages({
     if (message.id === undefined) observer.message(tabId, port, message);
     else proxy.message(port, message);
   },
-  typed: (tabId, answer) => teacher.typed(tabId, answer),
+  typed: (tabId, answer) => learner.typed(tabId, answer),
 });
 
-const shells = new Shells({ browser, pages, now, changed: (name) => report.changed(name, "tab") });
-const tabs = new Tabs({ browser, pages, shells, now, log });
+const shells = new ShellTabs({ browser, pages, now, changed: (name) => report.changed(name, "tab") });
+const tabs = new TabActions({ browser, pages, shells, now, log });
 const credentials = new Credentials({
   ...timers,
   browser,
   now,
   endpoint,
   random: () => hex(32),
-  platformOf: (url) => platforms.find((platform) => owns(platform, url)),
+  platformOf: (url) => platforms.find((platform) => isOnPlatform(platform, url)),
   cookieStore: (name) => shells.cookieStore(name),
   changed: (name, what) => report.changed(name, what),
-  sent: (platform, details) => teacher.sent(platform, details),
+  sent: (platform, details) => learner.sent(platform, details),
 });
 const templates = new Templates({
   storage: local,
@@ -114,7 +114,7 @@ const templates = new Templates({
   changed: (name) => report.changed(name, "endpoints"),
   log,
 });
-const teacher = new Teacher({
+const learner = new TemplateLearner({
   webRequest: browser.webRequest,
   extractorFor,
   port: (tabId) => pages.port(tabId),
@@ -122,8 +122,8 @@ const teacher = new Teacher({
   now,
   log,
 });
-const messages = new Messages({ storage: local, now, send: (frame) => link.send(frame), connection: () => link.connection });
-const observer = new Observer({
+const messages = new FinalMessages({ storage: local, now, send: (frame) => link.send(frame), connection: () => link.connection });
+const observer = new TrafficObserver({
   extractorFor,
   now,
   log,
@@ -133,10 +133,10 @@ const observer = new Observer({
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
 });
-const report = new Report({ ...timers, link, shells, credentials, templates, observer, changed: () => panel.changed() });
+const report = new Reporter({ ...timers, link, shells, credentials, templates, observer, changed: () => panel.changed() });
 /** Why the last request of a platform failed. */
 const failures = new Map();
-const proxy = new Proxy({
+const proxy = new RequestProxy({
   ...timers,
   link,
   shells,
@@ -146,14 +146,14 @@ const proxy = new Proxy({
     failures.set(name, { code, at: now() });
     panel.changed();
   },
-  captured: (name, origin) => credentials.captured(name, origin),
+  replayedHeaders: (name, origin) => credentials.replayedHeaders(name, origin),
   templates,
   extractorFor,
-  mine: (tabId, method, url) => credentials.mine(tabId, method, url),
+  expectProxied: (tabId, method, url) => credentials.expectProxied(tabId, method, url),
   // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
   refused: () => {},
 });
-const system = new System({ ...timers, send: (frame) => link.send(frame), isConnected: () => link.connected, changed: () => panel.changed() });
+const system = new DaemonMode({ ...timers, send: (frame) => link.send(frame), isConnected: () => link.connected, changed: () => panel.changed() });
 const router = new Router({
   link,
   messages,
@@ -187,27 +187,27 @@ const panel = new Panel({
 });
 
 /** The daemon greeted us: its registry counts, and it wants to know how things are. */
-function greeted(ack) {
+function connected(ack) {
   log("info", `Connected to baa-conductor ${ack.version ?? ""}.`);
   platforms = ack.platforms;
   void local.set({ platforms });
-  void enter();
+  void applyPlatforms();
   // Logins and tabs are told when the daemon asks for them, which it does next.
-  void entered.then(() => messages.flush());
+  void applied.then(() => messages.flush());
 }
 
 /** Takes the platforms into use as far as they are permitted, one time after the other. */
-function enter() {
-  entered = entered.then(takeIn).catch(() => log("error", "The platforms could not be taken into use."));
-  return entered;
+function applyPlatforms() {
+  applied = applied.then(applyOnce).catch(() => log("error", "The platforms could not be taken into use."));
+  return applied;
 }
 
-async function takeIn() {
+async function applyOnce() {
   const registry = platforms;
   const open = await permitted(browser, registry);
   await registerScripts(browser, open);
   shells.setPlatforms(registry, open.map((platform) => platform.platform));
-  teacher.listen([...new Set(open.filter(({ prompt }) => prompt === "template").flatMap(patterns))]);
+  learner.listen([...new Set(open.filter(({ prompt }) => prompt === "template").flatMap(patterns))]);
   credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
@@ -228,8 +228,8 @@ browser.runtime.onConnect.addListener((port) => {
   else if (port.name === "options" && isOwnPage(port.sender)) panel.connected(port);
 });
 browser.browserAction.onClicked.addListener(() => void browser.runtime.openOptionsPage());
-browser.permissions.onAdded.addListener(() => void enter());
-browser.permissions.onRemoved.addListener(() => void enter());
+browser.permissions.onAdded.addListener(() => void applyPlatforms());
+browser.permissions.onRemoved.addListener(() => void applyPlatforms());
 browser.storage.onChanged.addListener((changes, area) => {
   if (area === "local" && changes.address) link.start(usable(changes.address.newValue));
 });
@@ -241,11 +241,11 @@ async function start() {
   if (stored.client_id === undefined) await local.set({ client_id: clientId });
   platforms = stored.platforms ?? [];
   // The daemon may greet before the rest is ready; what it asks for waits.
-  entered = Promise.all([shells.start(), credentials.start(), templates.start()]);
+  applied = Promise.all([shells.start(), credentials.start(), templates.start()]);
   // Before the first word to anybody: whom to believe must be known.
   await pairing.start();
   link.start(usable(stored.address));
-  await enter();
+  await applyPlatforms();
   await tabs.restoreAtStart();
 }
 

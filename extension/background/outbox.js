@@ -4,8 +4,8 @@
 export const QUEUE_BYTES_MAX = 48 << 20;
 export const QUEUE_FRAMES_MAX = 8_192;
 /** What of the ends of answers may wait beyond that: without them the daemon waits in vain. */
-export const ENDS_BYTES_MAX = 1 << 20;
-export const ENDS_FRAMES_MAX = 1_024;
+export const END_BYTES_MAX = 1 << 20;
+export const END_FRAMES_MAX = 1_024;
 /** The largest message that the daemon reads (`bridge.max_message_bytes`); for a larger one it closes the connection. */
 export const FRAME_BYTES_MAX = 40 << 20;
 /** Above this many unsent bytes in the socket, frames wait here. */
@@ -59,12 +59,12 @@ export class Outbox {
       this.#socket.send(frame);
       return true;
     }
-    if (this.#queue.length >= QUEUE_FRAMES_MAX + (end ? ENDS_FRAMES_MAX : 0)) return false;
+    if (this.#queue.length >= QUEUE_FRAMES_MAX + (end ? END_FRAMES_MAX : 0)) return false;
     const bytes = bytesOf(frame);
-    if (this.#bytes + bytes > QUEUE_BYTES_MAX + (end ? ENDS_BYTES_MAX : 0)) return false;
+    if (this.#bytes + bytes > QUEUE_BYTES_MAX + (end ? END_BYTES_MAX : 0)) return false;
     this.#queue.push({ frame, bytes });
     this.#bytes += bytes;
-    this.#soon();
+    this.#scheduleDrain();
     return true;
   }
 
@@ -73,12 +73,12 @@ export class Outbox {
     if (this.unsent < bytes) return undefined;
     return new Promise((resolve) => {
       this.#waiters.push({ bytes, resolve });
-      this.#soon();
+      this.#scheduleDrain();
     });
   }
 
   /** Resolves once nothing waits, the socket is gone, or `ms` have passed; undefined when nothing waits already. */
-  emptied(ms) {
+  drained(ms) {
     const { setTimeout, clearTimeout } = this.#timers;
     const sent = this.room(1);
     return sent && new Promise((resolve) => {
@@ -98,7 +98,7 @@ export class Outbox {
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 
-  #soon() {
+  #scheduleDrain() {
     this.#timer ??= this.#timers.setTimeout(() => {
       this.#timer = null;
       this.#drain();
@@ -119,6 +119,6 @@ export class Outbox {
       waiter.resolve();
       return false;
     });
-    if (this.#queue.length > 0 || this.#waiters.length > 0) this.#soon();
+    if (this.#queue.length > 0 || this.#waiters.length > 0) this.#scheduleDrain();
   }
 }

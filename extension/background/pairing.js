@@ -43,7 +43,7 @@ const noSecret = (clientId) =>
   `The daemon knows a Firefox of this name, and its secret is not here. Run baa-conductor pairings forget ${clientId} at the daemon, then press Reconnect.`;
 
 /** The text that a side proves with; earlier versions had no `host` in it. */
-const proved = (...parts) => encoder.encode(parts.join("\n"));
+const proofText = (...parts) => encoder.encode(parts.join("\n"));
 
 /** Whether a value can stand in that text: a line end would shift what is proved. */
 // eslint-disable-next-line no-control-regex -- they are what is looked for
@@ -59,12 +59,12 @@ const hex = (buffer) => [...new Uint8Array(buffer)].map((byte) => byte.toString(
 const isPairing = (value) => typeof value?.secret === "string" && value.secret !== "" && Number.isFinite(value.paired_at);
 
 /** Scheme, host and port of an address, by which what is known of a daemon is kept. */
-const placeOf = (address) => (URL.canParse(address) ? new URL(address).origin : address);
+const originOf = (address) => (URL.canParse(address) ? new URL(address).origin : address);
 
 /** The pairings of this browser, one for each address of a daemon. */
 export class Pairing {
   #env;
-  #kept = new Map();
+  #pairings = new Map();
   /** Where the user lets a daemon in without pairing, and since when. */
   #confirmed = new Map();
   /** Of the connection of now. */
@@ -72,7 +72,7 @@ export class Pairing {
   #nonce = "";
   #proved = false;
   /** Whether a code of this connection was to be seen. */
-  #shown = false;
+  #codeShown = false;
   /** Settled once what was last changed is stored. */
   #stored = Promise.resolve();
 
@@ -86,22 +86,22 @@ export class Pairing {
     const stored = await this.#env.storage.get([STORED, CONFIRMED]);
     for (const [address, pairing] of Object.entries(stored[STORED] ?? {})) {
       // Earlier versions kept them by the whole address; the newest of one place counts.
-      const place = placeOf(address);
-      if (isPairing(pairing) && !(this.#kept.get(place)?.paired_at > pairing.paired_at)) this.#kept.set(place, pairing);
+      const place = originOf(address);
+      if (isPairing(pairing) && !(this.#pairings.get(place)?.paired_at > pairing.paired_at)) this.#pairings.set(place, pairing);
     }
     for (const [place, since] of Object.entries(stored[CONFIRMED] ?? {})) {
-      if (Number.isFinite(since) && !this.#kept.has(place)) this.#confirmed.set(place, since);
+      if (Number.isFinite(since) && !this.#pairings.has(place)) this.#confirmed.set(place, since);
     }
   }
 
   /** Since when this browser is paired with the daemon at that address, or null. */
   since(address) {
-    return this.#kept.get(placeOf(address))?.paired_at ?? null;
+    return this.#pairings.get(originOf(address))?.paired_at ?? null;
   }
 
   /** Since when the user lets a daemon in there without pairing, or null. */
   confirmedSince(address) {
-    return this.#confirmed.get(placeOf(address)) ?? null;
+    return this.#confirmed.get(originOf(address)) ?? null;
   }
 
   /** A connection begins; answers our value for it. */
@@ -109,7 +109,7 @@ export class Pairing {
     this.#address = address;
     this.#nonce = this.#env.nonce();
     this.#proved = false;
-    this.#shown = false;
+    this.#codeShown = false;
     return this.#nonce;
   }
 
@@ -118,39 +118,39 @@ export class Pairing {
    * @returns {Promise<{auth?: string, fault?: string}>} our own, or why it is not given
    */
   async answer({ nonce, proof }) {
-    const [place, ours, { host }] = [placeOf(this.#address), this.#nonce, new URL(this.#address)];
-    const own = this.#kept.get(place);
+    const [place, ours, { host }] = [originOf(this.#address), this.#nonce, new URL(this.#address)];
+    const own = this.#pairings.get(place);
     const theirs = bytes(proof);
     if (theirs === undefined || !isNonce(nonce)) return { fault: FALSE_DAEMON };
     // A daemon whose port was changed is still the same; but where one is known, no other takes its place.
-    for (const pairing of own === undefined ? [...this.#kept.values()] : [own]) {
+    for (const pairing of own === undefined ? [...this.#pairings.values()] : [own]) {
       const key = await this.#key(pairing.secret);
-      const isProof = (...parts) => this.#env.subtle.verify(HMAC, key, theirs, proved("server", ours, nonce, ...parts));
+      const isProof = (...parts) => this.#env.subtle.verify(HMAC, key, theirs, proofText("server", ours, nonce, ...parts));
       if (!(await isProof(host))) {
         if (await isProof()) return { fault: EARLIER_DAEMON };
         continue;
       }
-      const auth = wire.auth({ proof: hex(await this.#env.subtle.sign(HMAC, key, proved("client", ours, nonce, host))) });
+      const auth = wire.auth({ proof: hex(await this.#env.subtle.sign(HMAC, key, proofText("client", ours, nonce, host))) });
       if (this.#nonce !== ours) break;
       this.#proved = true;
-      if (pairing !== own) this.#keep(place, pairing);
+      if (pairing !== own) this.#setPairing(place, pairing);
       return { auth };
     }
     if (own !== undefined) return { fault: FALSE_DAEMON };
-    return { fault: (this.#kept.size === 0 ? noSecret : relayed)(this.#env.clientId()) };
+    return { fault: (this.#pairings.size === 0 ? noSecret : relayed)(this.#env.clientId()) };
   }
 
   /**
    * The daemon greets.
    * @returns {{fault?: string, isUnconfirmed?: boolean}} why it is not believed, or that the user has to say whether it is
    */
-  greeted({ client_secret, pairing }) {
-    const place = placeOf(this.#address);
-    if (this.#kept.has(place)) return this.#proved ? {} : { fault: FALSE_DAEMON };
+  acknowledged({ client_secret, pairing }) {
+    const place = originOf(this.#address);
+    if (this.#pairings.has(place)) return this.#proved ? {} : { fault: FALSE_DAEMON };
     if (client_secret !== undefined) {
       // Who approves has read the code here; what approves by itself is no operator's daemon.
-      if (!this.#shown || bytes(client_secret) === undefined) return { fault: SELF_APPROVED };
-      this.#keep(place, { secret: client_secret, paired_at: this.#env.now() });
+      if (!this.#codeShown || bytes(client_secret) === undefined) return { fault: SELF_APPROVED };
+      this.#setPairing(place, { secret: client_secret, paired_at: this.#env.now() });
       this.#env.log("info", "This Firefox was paired with the daemon.");
       return {};
     }
@@ -159,45 +159,45 @@ export class Pairing {
   }
 
   /** The daemon wants us to be paired; answers why it is not believed, if it is not. */
-  asked() {
-    return this.#kept.has(placeOf(this.#address)) ? UNKNOWN_HERE : undefined;
+  pairingRequired() {
+    return this.#pairings.has(originOf(this.#address)) ? UNKNOWN_HERE : undefined;
   }
 
   /** The code of this connection was to be seen on the extension's page. */
-  shown() {
-    this.#shown = true;
+  codeShown() {
+    this.#codeShown = true;
   }
 
   /** The user lets whatever answers at that address in without pairing; settles when that is stored. */
   confirm(address) {
-    if (this.since(address) === null) this.#confirmed.set(placeOf(address), this.#env.now());
+    if (this.since(address) === null) this.#confirmed.set(originOf(address), this.#env.now());
     return this.#store();
   }
 
   /** The user takes that back; settles when that is stored. */
   withdraw(address) {
-    this.#confirmed.delete(placeOf(address));
+    this.#confirmed.delete(originOf(address));
     return this.#store();
   }
 
   /** Forgets the daemon at that address, wherever else it was seen; settles when it is gone from the storage too. */
   forget(address) {
-    const secret = this.#kept.get(placeOf(address))?.secret;
+    const secret = this.#pairings.get(originOf(address))?.secret;
     if (secret === undefined) return this.#stored;
-    for (const [other, pairing] of this.#kept) if (pairing.secret === secret) this.#kept.delete(other);
+    for (const [other, pairing] of this.#pairings) if (pairing.secret === secret) this.#pairings.delete(other);
     this.#env.log("info", "The pairing with the daemon was forgotten here.");
     return this.#store();
   }
 
-  #keep(place, pairing) {
-    this.#kept.set(place, pairing);
+  #setPairing(place, pairing) {
+    this.#pairings.set(place, pairing);
     // From now on only a daemon that proves itself is believed there.
     this.#confirmed.delete(place);
     void this.#store();
   }
 
   #store() {
-    const all = { [STORED]: Object.fromEntries(this.#kept), [CONFIRMED]: Object.fromEntries(this.#confirmed) };
+    const all = { [STORED]: Object.fromEntries(this.#pairings), [CONFIRMED]: Object.fromEntries(this.#confirmed) };
     this.#stored = this.#stored
       .then(() => this.#env.storage.set(all))
       .catch(() => this.#env.log("error", "The pairing could not be stored: after a restart of Firefox it has to be made anew."));

@@ -4,8 +4,8 @@ const BADGES = {
   connected: { text: "on", color: "#1a7f37", title: "connected" },
   pairing: { text: "pair", color: "#9a6700", title: "waiting for pairing" },
 };
-const UNCONFIRMED = { text: "ask", color: "#9a6700", title: "waiting for your word on a daemon without pairing" };
-const OFF = { text: "off", color: "#b42318", title: "disconnected" };
+const UNCONFIRMED_BADGE = { text: "ask", color: "#9a6700", title: "waiting for your word on a daemon without pairing" };
+const OFF_BADGE = { text: "off", color: "#b42318", title: "disconnected" };
 /** How long changes are gathered. */
 const GATHER_MS = 100;
 
@@ -24,7 +24,7 @@ export class Panel {
   changed() {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
-      this.#show();
+      this.#publish();
     }, GATHER_MS);
   }
 
@@ -32,7 +32,7 @@ export class Panel {
   connected(port) {
     this.#ports.add(port);
     port.onDisconnect.addListener(() => this.#ports.delete(port));
-    port.onMessage.addListener((message) => void this.#do(port, message));
+    port.onMessage.addListener((message) => void this.#perform(port, message));
     port.postMessage({ state: this.state() });
   }
 
@@ -67,7 +67,7 @@ export class Panel {
           login,
           endpoints: endpoints.length,
           drift: drift.get(name) ?? 0,
-          template: prompt === "template" ? { known: templates.shown(name) } : null,
+          template: prompt === "template" ? { known: templates.summary(name) } : null,
           failure: failures.get(name) ?? null,
           runtime: shells.runtime(name),
         };
@@ -76,9 +76,9 @@ export class Panel {
     };
   }
 
-  #show() {
+  #publish() {
     const { link, browser } = this.#env;
-    const badge = link.isUnconfirmed ? UNCONFIRMED : (BADGES[link.state] ?? OFF);
+    const badge = link.isUnconfirmed ? UNCONFIRMED_BADGE : (BADGES[link.state] ?? OFF_BADGE);
     void browser.browserAction.setBadgeText({ text: badge.text });
     void browser.browserAction.setBadgeBackgroundColor({ color: badge.color });
     void browser.browserAction.setTitle({ title: `baa-conductor: ${badge.title}` });
@@ -87,7 +87,7 @@ export class Panel {
     for (const port of this.#ports) port.postMessage({ state });
   }
 
-  async #do(port, { ask, platform, address, code }) {
+  async #perform(port, { ask, platform, address, code }) {
     // Said by the page by itself, so not answered.
     if (ask === "code_shown") return this.#env.link.codeShown(code);
     const { link, pairing, shells, tabs, templates, report, system, setAddress, logbook } = this.#env;
@@ -98,7 +98,7 @@ export class Panel {
       if (ask === "tab_open" || ask === "tab_focus") results = await tabs.open(platform, { ...as, focus: ask === "tab_focus" });
       else if (ask === "tab_reload") results = await tabs.reload(platform, as);
       else if (ask === "tab_restore") results = await tabs.restore(platform, as);
-      else if (ask === "request_credentials") report.all(platform ? [platform] : shells.names);
+      else if (ask === "request_credentials") report.reportAll(platform ? [platform] : shells.names);
       else if (ask === "forget_template") await templates.forget(platform);
       else if (ask === "forget_pairing") {
         await pairing.forget(link.address);
@@ -114,7 +114,7 @@ export class Panel {
         await pairing.withdraw(link.address);
         link.reconnect("the confirmation was withdrawn");
       } else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
-      else if (ask === "pause" || ask === "resume" || ask === "drain") ok = await system.ask(ask);
+      else if (ask === "pause" || ask === "resume" || ask === "drain") ok = await system.request(ask);
       else if (ask === "set_address") ok = await setAddress(address);
       for (const result of [results].flat().filter((each) => !each.ok)) {
         ok = false;

@@ -2,10 +2,10 @@
 import { endpoint } from "../platforms/index.js";
 import * as wire from "../wire.js";
 import { JsonText } from "./body.js";
-import { answered, merge } from "./headers.js";
-import { owns, resolve } from "./hosts.js";
-import { Answer } from "./answer.js";
-import { handsOut } from "./secrets.js";
+import { responseHeaders, mergeHeaders } from "./headers.js";
+import { isOnPlatform, resolve } from "./hosts.js";
+import { AnswerFramer } from "./answer-framer.js";
+import { isCredentialPath } from "./credential-paths.js";
 import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
 import { isRefusal } from "./templates.js";
 
@@ -17,10 +17,10 @@ export const PROGRESS_MS = 5_000;
 export const RUNNING_MAX = 256;
 
 /** An answer longer than this waits until there is room for it. */
-const LARGE = 256 * 1024;
+const LARGE_BYTES = 256 * 1024;
 
 /** Words for the codes of the protocol. */
-const WORDS = {
+const MESSAGES = {
   tab_unavailable: "The platform's tab is not there.",
   host_not_allowed: "The address is not on the platform's hosts.",
   credential_path: "The answer would hand out credentials, and those stay in the browser.",
@@ -32,20 +32,20 @@ const WORDS = {
 
 /** What a page may say of why it failed, and how. In that world the app can be anybody. */
 const PAGE_CODES = new Set(["response_too_large", "host_not_allowed", "fetch_failed"]);
-const PAGE_WORDS = /^[\x20-\x7e]{1,200}$/;
+const PAGE_MESSAGE = /^[\x20-\x7e]{1,200}$/;
 
 /** A page's word that a request failed, as far as it is one: code and message. */
-export function failureOf({ code, message }) {
+export function readFailure({ code, message }) {
   const known = PAGE_CODES.has(code) ? code : "fetch_failed";
-  return [known, typeof message === "string" && PAGE_WORDS.test(message) ? message : WORDS[known]];
+  return [known, typeof message === "string" && PAGE_MESSAGE.test(message) ? message : MESSAGES[known]];
 }
 
 /** All requests that run. */
-export class Proxy {
+export class RequestProxy {
   #env;
   /** By the daemon's id; and by the key under which a page knows one run of it. */
   #running = new Map();
-  #keyed = new Map();
+  #byKey = new Map();
 
   /**
    * @param {object} env `link`, `shells`, `tabs`, `templates`, `extractorFor(name)`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
@@ -65,9 +65,9 @@ export class Proxy {
     if (this.#running.has(frame.id)) return;
     const { link, setInterval } = this.#env;
     // The daemon may use an id again while a page still speaks of its last run.
-    const task = { frame, key: crypto.randomUUID(), port: null, answer: null, reader: null, seen: 0, beat: null, release: () => {} };
+    const task = { frame, key: crypto.randomUUID(), port: null, answer: null, reader: null, unacknowledged: 0, beat: null, release: () => {} };
     this.#running.set(frame.id, task);
-    this.#keyed.set(task.key, task);
+    this.#byKey.set(task.key, task);
     task.beat = setInterval(() => link.send(wire.progress({ id: frame.id })), PROGRESS_MS);
     const fault = await this.#begin(task).catch(() => "fetch_failed");
     if (fault !== null) this.#fail(task, fault);
@@ -83,12 +83,12 @@ export class Proxy {
     const asked = filled?.request ?? { method: frame.method, url: frame.path, headers: {}, body: frame.body };
     const url = platform === undefined ? null : resolve(platform, asked.url);
     if (url === null) return "host_not_allowed";
-    if (handsOut(platform, url.href)) return "credential_path";
+    if (isCredentialPath(platform, url.href)) return "credential_path";
     const page = await tabs.page(frame.platform);
-    if (!this.#runs(task)) return null;
+    if (!this.#isRunning(task)) return null;
     if (page === null) return "tab_unavailable";
     const method = (asked.method ?? "GET").toUpperCase();
-    const headers = merge(this.#env.captured(frame.platform, url.origin), { ...asked.headers, ...frame.headers });
+    const headers = mergeHeaders(this.#env.replayedHeaders(frame.platform, url.origin), { ...asked.headers, ...frame.headers });
     let { body } = asked;
     if (body === undefined || body === null) {
       body = undefined;
@@ -102,8 +102,8 @@ export class Proxy {
     task.template = filled?.template;
     // The address of a template has values of the page's, which stay in the browser.
     task.shown = filled === undefined ? url.href : url.origin + endpoint(method, url.href).slice(method.length + 1);
-    task.release = this.#env.mine(page.tabId, method, url.href);
-    task.reader = filled === undefined ? null : this.#reader(platform, { method, url: url.href, requestBody: body });
+    task.release = this.#env.expectProxied(page.tabId, method, url.href);
+    task.reader = filled === undefined ? null : this.#readerOf(platform, { method, url: url.href, requestBody: body });
     this.#post(task, { t: "fetch", id: task.key, url: url.href, method, headers, body, max: this.#isStream(task) ? 0 : BODY_BYTES_MAX });
     return null;
   }
@@ -131,21 +131,21 @@ export class Proxy {
 
   /** What a page says about a request; it says the key of the run. */
   message(port, message) {
-    const task = this.#keyed.get(message.id);
+    const task = this.#byKey.get(message.id);
     if (task === undefined || task.port !== port) return;
     if (message.t === "head") this.#head(task, message);
     else if (message.t === "chunk") this.#chunk(task, String(message.text));
     else if (message.t === "end") void this.#end(task);
-    else if (message.t === "fail") this.#fail(task, ...failureOf(message));
+    else if (message.t === "fail") this.#fail(task, ...readFailure(message));
   }
 
   /** Whether it is this run that goes on, and not another one of its id. */
-  #runs(task) {
-    return this.#keyed.get(task.key) === task;
+  #isRunning(task) {
+    return this.#byKey.get(task.key) === task;
   }
 
   /** What understands the app's answer to a filled template, if anything does. */
-  #reader(platform, call) {
+  #readerOf(platform, call) {
     const knowledge = this.#env.extractorFor(platform.final_message ?? "");
     return knowledge?.watches(call) ? knowledge.extractor(call) : null;
   }
@@ -156,8 +156,8 @@ export class Proxy {
 
   #head(task, { status, headers, url }) {
     const { frame } = task;
-    const isOwn = !url || owns(task.platform, url);
-    if (!isOwn || (url && handsOut(task.platform, url))) {
+    const isOwn = !url || isOnPlatform(task.platform, url);
+    if (!isOwn || (url && isCredentialPath(task.platform, url))) {
       this.#post(task, { t: "abort", id: task.key });
       this.#fail(task, isOwn ? "credential_path" : "host_not_allowed");
       return;
@@ -166,12 +166,12 @@ export class Proxy {
     const isRefused = task.template !== undefined && isRefusal(status);
     if (isRefused) this.#env.templates.refused(frame.platform, task.template, status);
     task.status = status;
-    task.answer = new Answer({
+    task.answer = new AnswerFramer({
       id: frame.id,
       stream_id: frame.stream_id ?? frame.id,
       stream: this.#isStream(task),
       status,
-      headers: answered(headers),
+      headers: responseHeaders(headers),
       meta: { method: task.method, platform: frame.platform, url: task.shown },
       refusal: isRefused ? "template_refused" : undefined,
       max: BODY_BYTES_MAX,
@@ -190,11 +190,11 @@ export class Proxy {
       this.#fail(task, "response_too_large");
       return;
     }
-    if (!this.#runs(task)) return;
-    task.seen += text.length;
-    if (task.seen < 64 * 1024) return;
-    const n = task.seen;
-    task.seen = 0;
+    if (!this.#isRunning(task)) return;
+    task.unacknowledged += text.length;
+    if (task.unacknowledged < 64 * 1024) return;
+    const n = task.unacknowledged;
+    task.unacknowledged = 0;
     // The page reads on only once there is room for more on the way to the daemon.
     const ack = () => this.#post(task, { t: "ack", id: task.key, n });
     const room = this.#env.link.room();
@@ -206,11 +206,11 @@ export class Proxy {
     if (task.answer === null) return this.#fail(task, "fetch_failed");
     // The page has done its part; whether it stays no longer matters.
     task.port = null;
-    if (task.answer.waiting > LARGE) {
+    if (task.answer.waiting > LARGE_BYTES) {
       // Of several that wait for the same room one takes it, and the others wait again.
       for (let room = this.#env.link.room(); room !== undefined; room = this.#env.link.room()) {
         await room;
-        if (!this.#runs(task)) return;
+        if (!this.#isRunning(task)) return;
       }
     }
     // Some apps refuse within an answer of 200.
@@ -238,11 +238,11 @@ export class Proxy {
     }
   }
 
-  #fail(task, code, message = WORDS[code]) {
-    if (!this.#runs(task)) return;
+  #fail(task, code, message = MESSAGES[code]) {
+    if (!this.#isRunning(task)) return;
     // What waits of an answer that is too large is what made it so.
     if (code !== "response_too_large") task.answer?.flush();
-    if (!this.#runs(task)) return;
+    if (!this.#isRunning(task)) return;
     this.#close(task);
     const { link, log } = this.#env;
     const { id } = task.frame;
@@ -259,11 +259,11 @@ export class Proxy {
   }
 
   #close(task) {
-    if (!this.#runs(task)) return;
+    if (!this.#isRunning(task)) return;
     this.#env.clearInterval(task.beat);
     task.answer?.close();
     task.release();
-    this.#keyed.delete(task.key);
+    this.#byKey.delete(task.key);
     if (this.#running.get(task.frame.id) === task) this.#running.delete(task.frame.id);
   }
 }

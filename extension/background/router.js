@@ -26,9 +26,9 @@ export class Router {
     if (frame.type === "api_request") void proxy.request(frame);
     else if (frame.type === "request_cancel") proxy.cancel(frame);
     else if (frame.type === "state_snapshot") {
-      system.shown(frame.snapshot?.system);
+      system.modeReported(frame.snapshot?.system);
       void messages.confirmed(frame.snapshot?.browser?.clients?.[0]?.final_messages);
-    } else if (frame.type === "action_result") system.answered(frame);
+    } else if (frame.type === "action_result") system.actionAnswered(frame);
     else if (frame.type === "error") log("warn", `The daemon answered ${frame.code} to ${frame.in_reply_to ?? "a frame"}.`);
     else if (COMMANDS.has(frame.type)) void this.command(frame);
   }
@@ -43,7 +43,7 @@ export class Router {
       this.#env.log("error", `${frame.type} failed: ${error?.name ?? "Error"}.`);
     }
     if (frame.request_id) this.#answer(frame, done);
-    if (!done.failed) await this.#afterwards(frame);
+    if (!done.failed) await this.#performAfterAnswer(frame);
   }
 
   async #perform({ type, action, platform, reason }) {
@@ -51,15 +51,15 @@ export class Router {
     if (platform && shells.platform(platform) === undefined) return { failed: true, reason: "platform_not_supported" };
     const about = platform ? [platform] : shells.names;
     const as = { action, reason };
-    if (type === "open_tab") return this.#done([await tabs.open(platform, { ...as, focus: action === "tab_focus" })]);
-    if (type === "tab_restore") return this.#done(await tabs.restore(platform, as));
+    if (type === "open_tab") return this.#summary([await tabs.open(platform, { ...as, focus: action === "tab_focus" })]);
+    if (type === "tab_restore") return this.#summary(await tabs.restore(platform, as));
     if (type === "reload") {
       const results = [];
       for (const name of about) if (platform || shells.runtime(name).actual.exists) results.push(await tabs.reload(name, as));
-      return this.#done(results);
+      return this.#summary(results);
     }
-    if (type === "request_credentials") report.all(about);
-    return this.#done(about.map((name) => this.#status(name)));
+    if (type === "request_credentials") report.reportAll(about);
+    return this.#summary(about.map((name) => this.#status(name)));
   }
 
   #status(name) {
@@ -67,7 +67,7 @@ export class Router {
     return { ok: true, platform: name, restored: false, shell_runtime: runtime, tab_id: runtime.actual.tab_id };
   }
 
-  #done(results) {
+  #summary(results) {
     const failed = results.filter((result) => !result.ok);
     return { results, failed: failed.length > 0, reason: failed[0]?.skipped ?? (failed.length > 0 ? "tab_unavailable" : undefined) };
   }
@@ -93,11 +93,11 @@ export class Router {
   }
 
   /** What can only be done once the answer is on its way. */
-  async #afterwards({ type }) {
+  async #performAfterAnswer({ type }) {
     const { link, reloadExtension } = this.#env;
     if (type === "ws_reconnect") link.reconnect("the daemon asked for it");
     if (type !== "controller_reload") return;
-    await link.parting();
+    await link.flushed();
     reloadExtension();
   }
 }

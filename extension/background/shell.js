@@ -1,9 +1,9 @@
 /** A platform's shell tab as wanted, as it is, and how they differ, in the words of the protocol. Pure. */
-import { owns } from "./hosts.js";
+import { isOnPlatform } from "./hosts.js";
 
 /** Whether a page at `url` is of the platform's shell: requests go out as its own only from there, not from a subdomain. */
 export function isShellPage(platform, url) {
-  return URL.canParse(url ?? "") && owns(platform, url) && new URL(url).origin === new URL(platform.shell_url).origin;
+  return URL.canParse(url ?? "") && isOnPlatform(platform, url) && new URL(url).origin === new URL(platform.shell_url).origin;
 }
 
 /**
@@ -15,7 +15,7 @@ export function isShellSender(platform, { url, origin }) {
 }
 
 /** Whether a document of the shell made a request, in the tab itself or in a frame that stands among such documents alone. */
-export function isMadeByShell(platform, { documentUrl, originUrl, frameAncestors }) {
+export function isRequestOfShell(platform, { documentUrl, originUrl, frameAncestors }) {
   return [documentUrl, originUrl, ...(frameAncestors ?? []).map(({ url }) => url)].every((url) => isShellPage(platform, url));
 }
 
@@ -23,7 +23,7 @@ export function isMadeByShell(platform, { documentUrl, originUrl, frameAncestors
  * Whether an answer that came from `url` may hold a final message: from the shell's own origin, or from a host that the
  * registry names for answers. Any other subdomain may be anybody's.
  */
-export function isAnswerPlace(platform, url) {
+export function isAnswerHost(platform, url) {
   if (isShellPage(platform, url)) return true;
   if (!URL.canParse(url ?? "")) return false;
   const [{ protocol, port, hostname, username, password }, shell] = [new URL(url), new URL(platform.shell_url)];
@@ -54,7 +54,7 @@ export function placeOf(platform, url) {
   if (url === undefined || !URL.canParse(url)) return undefined;
   const { origin, protocol, pathname } = new URL(url);
   if (origin === "null") return protocol;
-  return owns(platform, url) ? `${origin}${pathname}` : origin;
+  return isOnPlatform(platform, url) ? `${origin}${pathname}` : origin;
 }
 
 /** The `shell_runtime` object of one platform. */
@@ -84,7 +84,7 @@ export function describe(state) {
       exists,
       tab_id: tab?.id,
       url: placeOf(platform, tab?.url),
-      title: owns(platform, tab?.url ?? "") ? tab.title : undefined,
+      title: isOnPlatform(platform, tab?.url ?? "") ? tab.title : undefined,
       window_id: tab?.windowId,
       active: tab?.active,
       status: tab?.status,

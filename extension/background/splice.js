@@ -10,14 +10,14 @@
 const TEXTS_MAX = 4;
 const DEPTH_MAX = 100;
 
-const inForm = (text) => new URLSearchParams([["", text]]).toString().slice(1);
-const CODINGS = { json: (text) => JSON.stringify(text).slice(1, -1), form: inForm };
+const formEncoded = (text) => new URLSearchParams([["", text]]).toString().slice(1);
+const CODINGS = { json: (text) => JSON.stringify(text).slice(1, -1), form: formEncoded };
 
 /** `text` as it stands within these codings, the innermost first. */
 const encode = (coding, text) => coding.reduce((coded, each) => CODINGS[each](coded), text);
 
 /** Thrown for what cannot be taken apart. */
-class NotUnderstood extends Error {}
+class NotSplittable extends Error {}
 
 /** The value of JSON text that is more than a number or a word; else undefined. */
 function structured(text) {
@@ -40,20 +40,20 @@ export const isForm = (type) => /^application\/x-www-form-urlencoded\b/i.test(ty
  *   text or number; undefined leaves it
  * @returns {(string | {coding: string[]})[] | null} the pieces, of which the objects are what `mark` gave
  */
-export function takeApart(text, type, mark) {
+export function splitBody(text, type, mark) {
   try {
     if (structured(text) !== undefined) return joined(json(text, { path: [], coding: [], texts: 0 }, mark));
     if (isForm(type)) return joined(form(text, mark));
     const slot = mark([], text);
     return slot === undefined ? [text] : [{ ...slot, coding: [] }];
   } catch (error) {
-    if (error instanceof NotUnderstood || error instanceof URIError) return null;
+    if (error instanceof NotSplittable || error instanceof URIError) return null;
     throw error;
   }
 }
 
 /** Puts pieces together; `value` says what stands for an object among them. */
-export function putTogether(pieces, value) {
+export function joinBody(pieces, value) {
   return pieces.map((piece) => (typeof piece === "string" ? piece : encode(piece.coding, value(piece)))).join("");
 }
 
@@ -129,7 +129,7 @@ function json(text, { path, coding, texts }, mark) {
     else if (c === "[") open.push({ key: 0 });
     else if (c === "}" || c === "]") open.pop();
     else if (c === ",") top.key = typeof top.key === "number" ? top.key + 1 : null;
-    if (open.length > DEPTH_MAX) throw new NotUnderstood();
+    if (open.length > DEPTH_MAX) throw new NotSplittable();
     i += 1;
   }
   pieces.push(encode(coding, text.slice(from)));

@@ -6,19 +6,19 @@ export const READY_MAX_MS = 20_000;
 /** How long an action waits for it: the daemon asks for an answer within 10 s. */
 const ACTION_MAX_MS = 8_000;
 /** How often it is asked whether a tab whose page is there is shown by Firefox as such. */
-const SHOWN_TRIES = 50;
+const TAB_STATE_TRIES = 50;
 
 /** What of the browser's session tells that the extension ran in it before. */
 const STARTED = "started";
 
 /** The actions on shell tabs. */
-export class Tabs {
+export class TabActions {
   #browser;
   #pages;
   #shells;
   #now;
   #log;
-  #working = new Map();
+  #ensuring = new Map();
 
   /** @param {object} env `browser`, `pages`, `shells`, `now`, `log(level, message)` */
   constructor({ browser, pages, shells, now, log }) {
@@ -34,9 +34,9 @@ export class Tabs {
     const platform = this.#shells.platform(name);
     await this.#shells.want(platform, { action, source, reason });
     if (!this.#shells.permits(name)) return this.#result(name, false, { skipped: "permission_missing" });
-    const { opened, page } = await this.#ensure(platform, ACTION_MAX_MS);
+    const { opened, page } = await this.#ensurePage(platform, ACTION_MAX_MS);
     if (focus) await this.#focus(platform);
-    if (page !== null) await this.#shown(name, page.tabId);
+    if (page !== null) await this.#awaitTabState(name, page.tabId);
     // To look at a tab, as to log in, it need not be usable.
     return this.#result(name, true, { restored: opened }, focus);
   }
@@ -49,14 +49,14 @@ export class Tabs {
     await this.#shells.want(platform, { action, source: "daemon", reason });
     const gone = this.#pages.port(tab.id);
     await this.#browser.tabs.reload(tab.id);
-    await this.#replaced(tab.id, gone);
-    if (this.#shells.port(platform, tab.id) !== undefined) await this.#shown(name, tab.id);
+    await this.#awaitNewPage(tab.id, gone);
+    if (this.#shells.port(platform, tab.id) !== undefined) await this.#awaitTabState(name, tab.id);
     return this.#result(name, true, {});
   }
 
   /** Opens again what is wanted and missing: of one platform, which is wanted from then on, or of all. */
   async restore(name, { action, reason }) {
-    const wanted = name ? [name] : this.#shells.names.filter((each) => this.#shells.wish(this.#shells.platform(each)).exists);
+    const wanted = name ? [name] : this.#shells.names.filter((each) => this.#shells.desired(this.#shells.platform(each)).exists);
     // All at once: each may take as long as the daemon waits for the answer.
     return Promise.all(
       wanted.map((each) => {
@@ -75,10 +75,10 @@ export class Tabs {
     await session.set({ [STARTED]: true });
     for (const name of this.#shells.names) {
       const platform = this.#shells.platform(name);
-      const { exists, closed } = this.#shells.wish(platform);
+      const { exists, closed } = this.#shells.desired(platform);
       if (!exists || closed || !this.#shells.permits(name) || this.#shells.runtime(name).drift.aligned) continue;
       this.#log("info", `Restoring the tab of ${name}.`);
-      await this.#work(platform).catch(() => this.#log("warn", `The tab of ${name} could not be restored.`));
+      await this.#ensureTab(platform).catch(() => this.#log("warn", `The tab of ${name} could not be restored.`));
     }
   }
 
@@ -92,33 +92,33 @@ export class Tabs {
     const tab = this.#shells.tab(platform);
     const port = tab && this.#shells.port(platform, tab.id);
     if (port !== undefined && isShellPage(platform, tab.url)) return { tabId: tab.id, port };
-    if (!this.#shells.wish(platform).exists) await this.#shells.want(platform, { action: "request", source: "request", reason: "request" });
-    return (await this.#ensure(platform, READY_MAX_MS)).page;
+    if (!this.#shells.desired(platform).exists) await this.#shells.want(platform, { action: "request", source: "request", reason: "request" });
+    return (await this.#ensurePage(platform, READY_MAX_MS)).page;
   }
 
   /** Makes sure there is a usable tab and waits for its page. Those who come meanwhile share the work. */
-  async #ensure(platform, ms) {
+  async #ensurePage(platform, ms) {
     const name = platform.platform;
-    const { tabId, opened } = await this.#work(platform);
+    const { tabId, opened } = await this.#ensureTab(platform);
     const port = await this.#pages.wait(tabId, ms, (each) => isShellSender(platform, each.sender));
     if (port === undefined) {
-      this.#shells.gaveUp(platform);
+      this.#shells.notReady(platform);
       this.#log("warn", `The tab of ${name} did not become ready.`);
     }
     return { opened, page: port === undefined ? null : { tabId, port } };
   }
 
   /** Settles a platform's tab; never twice at once. */
-  #work(platform) {
+  #ensureTab(platform) {
     const name = platform.platform;
-    if (!this.#working.has(name)) {
-      this.#working.set(name, this.#settle(platform).finally(() => this.#working.delete(name)));
+    if (!this.#ensuring.has(name)) {
+      this.#ensuring.set(name, this.#findOrOpen(platform).finally(() => this.#ensuring.delete(name)));
     }
-    return this.#working.get(name);
+    return this.#ensuring.get(name);
   }
 
   /** Finds, adopts, revives or opens the tab. A tab that the user took elsewhere is the user's, and left alone. */
-  async #settle(platform) {
+  async #findOrOpen(platform) {
     const issue = this.#shells.issue(platform);
     let tab = this.#shells.tab(platform);
     let opened = false;
@@ -147,7 +147,7 @@ export class Tabs {
   }
 
   /** Waits until another page than `before` is in the tab. */
-  async #replaced(tabId, before) {
+  async #awaitNewPage(tabId, before) {
     const until = this.#now() + ACTION_MAX_MS;
     while (this.#pages.port(tabId) === before && before !== undefined && this.#now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -156,8 +156,8 @@ export class Tabs {
   }
 
   /** Firefox may tell of a tab's new address only after its page is there. */
-  async #shown(name, tabId) {
-    for (let i = 0; i < SHOWN_TRIES && this.#shells.runtime(name)?.actual.issue === "loading"; i += 1) {
+  async #awaitTabState(name, tabId) {
+    for (let i = 0; i < TAB_STATE_TRIES && this.#shells.runtime(name)?.actual.issue === "loading"; i += 1) {
       await this.#shells.refresh(tabId);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

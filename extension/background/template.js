@@ -5,8 +5,8 @@
  * are ids that the page makes up for each send, and times; what is a credential is not in it, as far as headers go.
  */
 import { endpoint } from "../platforms/index.js";
-import { isOnce, isReplayed, mayBeSent } from "./headers.js";
-import { putTogether, takeApart } from "./splice.js";
+import { isPerRequest, isReplayed, isSettable } from "./headers.js";
+import { joinBody, splitBody } from "./splice.js";
 
 /** The longest body without the prompt, address, shape and header, and most headers of a template. */
 export const BODY_CHARS_MAX = 256 * 1024;
@@ -86,9 +86,9 @@ function holdsSecretIn({ pathname, searchParams }) {
 const plain = (text) => text.replace(/[\u200b\ufeff]/g, "").replace(/\s+/g, " ").trim();
 
 /** All places in a body where the text at `place` stands, that one among them. */
-export function placesLike(place, body, type) {
+export function pathsOfSameText(place, body, type) {
   let wanted;
-  const survey = (visit) => takeApart(body, type, visit);
+  const survey = (visit) => splitBody(body, type, visit);
   survey((path, value) => {
     if (samePath(path, place)) wanted = plain(String(value));
     return undefined;
@@ -107,9 +107,9 @@ function headersOf(headers) {
   for (const { name, value } of headers) {
     const lower = name.toLowerCase();
     if (Object.keys(kept).length >= HEADERS_MAX || typeof value !== "string" || value.length > HEADER_CHARS_MAX) continue;
-    if (!mayBeSent(lower) || /^(accept-language|priority|pragma|cache-control)$/.test(lower)) continue;
+    if (!isSettable(lower) || /^(accept-language|priority|pragma|cache-control)$/.test(lower)) continue;
     if (PER_SEND_HEADER.test(lower) && UUID.test(value)) kept[lower] = null;
-    else if (!isReplayed(lower) && !isOnce(lower) && !CREDENTIAL_HEADER.test(lower) && !SECRET_VALUE.test(value)) kept[lower] = value;
+    else if (!isReplayed(lower) && !isPerRequest(lower) && !CREDENTIAL_HEADER.test(lower) && !SECRET_VALUE.test(value)) kept[lower] = value;
   }
   return kept;
 }
@@ -144,12 +144,12 @@ export function makeTemplate({ method, url, page, headers, body }, places, now) 
     if (UUID.test(value)) ids.set(value, (ids.get(value) ?? true) && isPerSend(path, places));
     return undefined;
   };
-  if (takeApart(body, type, survey) === null) return { fault: "its body is not understood" };
+  if (splitBody(body, type, survey) === null) return { fault: "its body is not understood" };
   if (isLogin) return { fault: "it holds a password or the like" };
   const isFresh = (id) => ids.get(id) && !`${url} ${page ?? ""}`.includes(id);
   const repeated = places.length > 1 && [...prompts].some((prompt) => String(prompt).length < REPEATED_CHARS_MIN);
   if (prompts.size === 0 || repeated || [...prompts].some((prompt) => typeof prompt !== "string")) return { fault: "the prompt's place in it is not clear" };
-  const pieces = takeApart(body, type, (path, value) => {
+  const pieces = splitBody(body, type, (path, value) => {
     if (isPlace(path)) return { slot: "prompt" };
     if (isFresh(value)) return { slot: "id", of: value };
     const clock = clockOf(value, now);
@@ -174,7 +174,7 @@ export function fillTemplate(template, prompt, { now, uuid }) {
     if (!ids.has(of)) ids.set(of, uuid());
     return ids.get(of);
   };
-  const body = putTogether(template.body, ({ slot, of, clock }) => {
+  const body = joinBody(template.body, ({ slot, of, clock }) => {
     if (slot === "prompt") return prompt.toWellFormed();
     return slot === "id" ? id(of) : CLOCKS[clock](now);
   });

@@ -10,15 +10,15 @@ const STORED = "templates";
 export const TEMPLATES_MAX = 32;
 
 /** Answers of an app that say nothing about the template: another login is wanted, a shorter prompt, or another time. */
-const NOT_ITS_FAULT = new Set([401, 408, 413, 425, 429]);
+const UNRELATED_STATUSES = new Set([401, 408, 413, 425, 429]);
 
 /** Whether an app that answers a filled template like this refuses it. */
-export const isRefusal = (status) => status >= 400 && status <= 499 && !NOT_ITS_FAULT.has(status);
+export const isRefusal = (status) => status >= 400 && status <= 499 && !UNRELATED_STATUSES.has(status);
 
 /** All templates. */
 export class Templates {
   #env;
-  #kept = new Map();
+  #templates = new Map();
   #stored = Promise.resolve();
 
   /** @param {object} env `storage`, `now`, `uuid()`, `platform(name)`, `account(name)`, `changed(name)`, `log` */
@@ -30,19 +30,19 @@ export class Templates {
   async start() {
     const stored = (await this.#env.storage.get(STORED))[STORED] ?? {};
     for (const [name, template] of Object.entries(stored).slice(0, TEMPLATES_MAX)) {
-      if (isTemplate(template) && !this.#kept.has(name)) this.#kept.set(name, template);
+      if (isTemplate(template) && !this.#templates.has(name)) this.#templates.set(name, template);
     }
   }
 
   /** A real send of the user's taught a template. One of the same shape that can be used stays. */
   learned(name, template) {
-    const before = this.#kept.get(name);
+    const before = this.#templates.get(name);
     if (before?.shape === template.shape && this.usable(name)) return;
-    this.#kept.delete(name);
-    this.#kept.set(name, { ...template, account: this.#env.account(name) });
-    if (this.#kept.size > TEMPLATES_MAX) this.#kept.delete(this.#kept.keys().next().value);
+    this.#templates.delete(name);
+    this.#templates.set(name, { ...template, account: this.#env.account(name) });
+    if (this.#templates.size > TEMPLATES_MAX) this.#templates.delete(this.#templates.keys().next().value);
     this.#env.log("info", `A prompt template of ${name} was learned.`);
-    this.#changed(name);
+    this.#store(name);
   }
 
   /**
@@ -51,65 +51,65 @@ export class Templates {
    */
   fill(name, prompt) {
     if (!this.usable(name)) return null;
-    const template = this.#kept.get(name);
+    const template = this.#templates.get(name);
     const { now, uuid } = this.#env;
     return { request: fillTemplate(template, prompt, { now: now(), uuid }), template };
   }
 
   /** The app answered a filled template to the end, and without refusing it. */
   accepted(name, template) {
-    if (this.#kept.get(name) !== template || template.accepted_at !== undefined) return;
+    if (this.#templates.get(name) !== template || template.accepted_at !== undefined) return;
     template.accepted_at = this.#env.now();
-    this.#changed(name);
+    this.#store(name);
   }
 
   /** The app refused a filled template: it is not used again. */
   refused(name, template, status) {
-    if (this.#kept.get(name) !== template || template.stale !== undefined) return;
+    if (this.#templates.get(name) !== template || template.stale !== undefined) return;
     template.stale = { status, at: this.#env.now() };
     this.#env.log("warn", `The prompt template of ${name} was refused: ${status}.`);
-    this.#changed(name);
+    this.#store(name);
   }
 
   /** Forgets a platform's template; settles when it is gone from the storage too. */
   forget(name) {
-    if (this.#kept.delete(name)) this.#changed(name);
+    if (this.#templates.delete(name)) this.#store(name);
     return this.#stored;
   }
 
   /** Whether a prompt can be tried on this platform. */
   usable(name) {
-    const template = this.#kept.get(name);
+    const template = this.#templates.get(name);
     const platform = this.#env.platform(name);
     return (
       template !== undefined &&
       template.stale === undefined &&
       platform?.prompt === "template" &&
       isShellPage(platform, template.url) &&
-      this.#isOf(template, this.#env.account(name))
+      this.#isOfAccount(template, this.#env.account(name))
     );
   }
 
   /** Whether the app has taken a prompt that was sent by it. */
   isAccepted(name) {
-    return this.usable(name) && this.#kept.get(name).accepted_at !== undefined;
+    return this.usable(name) && this.#templates.get(name).accepted_at !== undefined;
   }
 
   /** What the options page says of a platform's template; nothing of what is in it. */
-  shown(name) {
-    const template = this.#kept.get(name);
+  summary(name) {
+    const template = this.#templates.get(name);
     if (template === undefined) return null;
     const { learned_at, accepted_at, stale, holds_secret } = template;
     return { learned_at, accepted_at, stale, in_memory: holds_secret === true, usable: this.usable(name) };
   }
 
   /** What is in it may be of one person alone; who that is is not always known. */
-  #isOf(template, account) {
+  #isOfAccount(template, account) {
     return template.account === undefined || account === undefined || template.account === account;
   }
 
-  #changed(name) {
-    const keep = Object.fromEntries([...this.#kept].filter(([, template]) => template.holds_secret !== true));
+  #store(name) {
+    const keep = Object.fromEntries([...this.#templates].filter(([, template]) => template.holds_secret !== true));
     // One write after the other, so that the last one wins.
     this.#stored = this.#stored
       .then(() => this.#env.storage.set({ [STORED]: keep }))

@@ -60,7 +60,7 @@
   const doc = document;
 
   // Whoever awaits a promise asks it for its constructor, and what it is kept with for a `then`.
-  const own = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: Promise });
+  const shielded = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: Promise });
   defineProperty(Response.prototype, "then", { __proto__: null, value: undefined });
   const matches = (pattern, text) => exec(pattern, text ?? "") !== null;
 
@@ -78,7 +78,7 @@
   let count = 0;
 
   /** Tells the background. False when nobody is there any more. */
-  function tell(message) {
+  function send(message) {
     if (channel === null) return false;
     const text = stringify(setPrototypeOf(message, null));
     const event = new CustomEvent(`${channel}-out`, { __proto__: null, cancelable: true, detail: text });
@@ -111,34 +111,34 @@
     const decoder = decoderFor(type);
     const write = (value) => take(decode(decoder, value, { __proto__: null, stream: true }), bytes(value));
     // Not by a reader: what it reads comes in objects that the page's prototype could look into.
-    await own(pipe(stream, new WritableStream({ __proto__: null, write }), { __proto__: null, ...more }));
+    await shielded(pipe(stream, new WritableStream({ __proto__: null, write }), { __proto__: null, ...more }));
     await take(decode(decoder), 0);
   }
 
   const TOO_LARGE = { __proto__: null };
   const REDIRECT = { __proto__: null };
-  const GONE = { __proto__: null };
+  const DISCONNECTED = { __proto__: null };
 
   async function perform({ id, url, method: verb, headers, body, max }) {
-    const task = { __proto__: null, controller: new AbortController(), unseen: 0, more: null };
+    const task = { __proto__: null, controller: new AbortController(), unacknowledged: 0, more: null };
     running[id] = task;
     try {
       const options = { __proto__: null, method: verb, headers, body, credentials: "include", signal: signal(task.controller) };
       // Not "error": that could not be told from any other failure. Neither of them follows.
       options.redirect = "manual";
-      const response = await own(apply(nativeFetch, window, [url, options]));
+      const response = await shielded(apply(nativeFetch, window, [url, options]));
       if (typeOf(response) === "opaqueredirect") throw REDIRECT;
       const heads = headersOf(response);
-      tell({ t: "head", id, status: status(response), url: urlOf(response), headers: allowedHeaders(heads) });
+      send({ t: "head", id, status: status(response), url: urlOf(response), headers: allowedHeaders(heads) });
       const stream = bodyOf(response);
-      if (stream !== null) await own(pump(id, task, stream, header(heads, "content-type"), max));
-      tell({ t: "end", id });
+      if (stream !== null) await shielded(forwardBody(id, task, stream, header(heads, "content-type"), max));
+      send({ t: "end", id });
     } catch (error) {
       abort(task.controller);
       // Only the kind of an error is told: its text could hold anything.
-      if (error === TOO_LARGE) tell({ t: "fail", id, code: "response_too_large", message: "TooLarge in the page" });
-      else if (error === REDIRECT) tell({ t: "fail", id, code: "host_not_allowed", message: "The app answered with a redirect, which is not followed." });
-      else tell({ t: "fail", id, code: "fetch_failed", message: `${kindOf(error)} in the page` });
+      if (error === TOO_LARGE) send({ t: "fail", id, code: "response_too_large", message: "TooLarge in the page" });
+      else if (error === REDIRECT) send({ t: "fail", id, code: "host_not_allowed", message: "The app answered with a redirect, which is not followed." });
+      else send({ t: "fail", id, code: "fetch_failed", message: `${kindOf(error)} in the page` });
     } finally {
       delete running[id];
     }
@@ -150,31 +150,31 @@
     return typeof name === "string" && matches(/^[A-Z][A-Za-z]{0,40}$/, name) ? name : "Error";
   }
 
-  function pump(id, task, stream, type, max) {
+  function forwardBody(id, task, stream, type, max) {
     let total = 0;
     return readAll(stream, type, (text, length) => {
       total += length;
       if (max && total > max) throw TOO_LARGE;
       if (text === "") return undefined;
       // Nobody to tell: the extension is gone, and so is the point of reading on.
-      if (!tell({ t: "chunk", id, text })) throw GONE;
-      task.unseen += text.length;
-      return task.unseen > WINDOW_BYTES ? room(task) : undefined;
+      if (!send({ t: "chunk", id, text })) throw DISCONNECTED;
+      task.unacknowledged += text.length;
+      return task.unacknowledged > WINDOW_BYTES ? awaitWindow(task) : undefined;
     });
   }
 
   /** Settled once enough of what was told has arrived. */
-  const room = (task) =>
-    own(
+  const awaitWindow = (task) =>
+    shielded(
       new Promise((resolve) => {
-        task.more = () => task.unseen > WINDOW_BYTES || resolve();
+        task.more = () => task.unacknowledged > WINDOW_BYTES || resolve();
       }),
     );
 
   /** Aborts a request, also one that waits to read on. */
   function end(task) {
     abort(task.controller);
-    task.unseen = 0;
+    task.unacknowledged = 0;
     task.more?.();
   }
 
@@ -189,12 +189,12 @@
     } else if (message.t === "abort_all") {
       for (const id in running) end(running[id]);
     } else if (message.t === "ack" && task) {
-      task.unseen -= message.n;
+      task.unacknowledged -= message.n;
       task.more?.();
     } else if (message.t === "watch" || message.t === "skip") {
       const decide = decisions[message.n];
       if (decide) decide(message.t);
-      else if (message.t === "watch") tell({ t: "watched_end", n: message.n, complete: false });
+      else if (message.t === "watch") send({ t: "watched_end", n: message.n, complete: false });
     }
   }
 
@@ -224,28 +224,28 @@
     let complete = false;
     let decision = "late";
     try {
-      const decided = own(
+      const decided = shielded(
         new Promise((resolve) => {
           decisions[n] = resolve;
           setTimeout(() => resolve("late"), DECISION_MS);
         }),
       );
-      if (!tell({ t: "seen", n, page: location.href, ...seen })) return;
+      if (!send({ t: "seen", n, page: location.href, ...seen })) return;
       decision = await decided;
-      if (decision === "watch") complete = await own(work());
+      if (decision === "watch") complete = await shielded(work());
     } catch {
       // The page gave up, or the connection did.
     } finally {
       delete decisions[n];
-      if (decision !== "skip") tell({ t: "watched_end", n, complete });
+      if (decision !== "skip") send({ t: "watched_end", n, complete });
     }
   }
 
   /** Reads no further; whether that works is nobody's business, the page's error handlers' least of all. */
-  const drop = (stream) => void then(cancel(stream), undefined, () => {});
+  const discard = (stream) => void then(cancel(stream), undefined, () => {});
 
   /** How to stop reading what the page no longer reads, by the stream the page has; and the streams of its readers. */
-  const stops = new WeakMap();
+  const watchStops = new WeakMap();
   const streams = new WeakMap();
 
   function bodyText(body) {
@@ -258,9 +258,9 @@
     if (bodyOf(response) === null || !textual(type)) return;
     const stream = bodyOf(clone(response));
     const stopper = new AbortController();
-    remember(stops, bodyOf(response), () => {
+    remember(watchStops, bodyOf(response), () => {
       abort(stopper);
-      drop(stream);
+      discard(stream);
     });
     count += 1;
     const n = count;
@@ -268,25 +268,25 @@
     const take = (text) => {
       total += text.length;
       if (total > WATCHED_BYTES_MAX) throw TOO_LARGE;
-      if (text !== "") tell({ t: "watched_text", n, text });
+      if (text !== "") send({ t: "watched_text", n, text });
     };
     const work = async () => {
-      tell({ t: "watched", n, body: await own(requestBody()) });
-      await own(readAll(stream, type, take, { signal: signal(stopper) }));
+      send({ t: "watched", n, body: await shielded(requestBody()) });
+      await shielded(readAll(stream, type, take, { signal: signal(stopper) }));
       return true;
     };
-    await own(watch(n, { method: verb, url, from: urlOf(response), status: status(response) }, work));
+    await shielded(watch(n, { method: verb, url, from: urlOf(response), status: status(response) }, work));
     // What was not read to its end must not be kept for it.
-    drop(stream);
+    discard(stream);
   }
 
   /** Puts `act` around one of the browser's functions. */
-  function around(owner, name, act) {
+  function wrap(owner, name, act) {
     owner[name] = new Proxy(owner[name], { __proto__: null, apply: act });
   }
 
-  around(window, "fetch", (target, self, args) => {
-    let look = null;
+  wrap(window, "fetch", (target, self, args) => {
+    let observeResult = null;
     try {
       const input = args[0];
       const init = args[1];
@@ -294,17 +294,17 @@
       const verb = upper(`${init?.method ?? (request ? requestMethod(request) : "GET")}`);
       const url = href(new URL(request ? requestUrl(request) : `${input}`, location.href));
       const copy = request && init?.body === undefined && verb !== "GET" ? requestClone(request) : null;
-      const requestBody = async () => (copy ? await own(requestText(copy)) : bodyText(init?.body));
-      look = (response) => void then(observe(response, verb, url, requestBody), undefined, () => {});
+      const requestBody = async () => (copy ? await shielded(requestText(copy)) : bodyText(init?.body));
+      observeResult = (response) => void then(observe(response, verb, url, requestBody), undefined, () => {});
     } catch {
       // What the browser will refuse is not looked at.
     }
     const result = apply(target, self, args);
-    if (look === null || channel === null) return result;
+    if (observeResult === null || channel === null) return result;
     // Whoever looks at a promise handles it: the page gets one that only the page can handle.
     return new Promise((resolve, reject) => {
       const seen = (response) => {
-        look(response);
+        observeResult(response);
         resolve(response);
       };
       then(result, seen, reject);
@@ -315,27 +315,27 @@
   // stream that it pipes or clones cannot be seen; such an answer is read to its end.
 
   /** The page reads no further in what this reader, or iterator, is of. */
-  function leave(target, self, args) {
+  function cancelWatched(target, self, args) {
     const result = apply(target, self, args);
-    recall(stops, recall(streams, self))?.();
+    recall(watchStops, recall(streams, self))?.();
     return result;
   }
 
   const readable = ReadableStream.prototype;
-  around(ReadableStreamDefaultReader.prototype, "cancel", leave);
-  around(ReadableStreamBYOBReader.prototype, "cancel", leave);
-  around(readable, "getReader", (target, self, args) => {
+  wrap(ReadableStreamDefaultReader.prototype, "cancel", cancelWatched);
+  wrap(ReadableStreamBYOBReader.prototype, "cancel", cancelWatched);
+  wrap(readable, "getReader", (target, self, args) => {
     const found = apply(target, self, args);
-    if (recall(stops, self)) {
+    if (recall(watchStops, self)) {
       remember(streams, found, self);
       const over = found instanceof ReadableStreamDefaultReader ? closed(found) : closedBytes(found);
       // Read to its end there is nothing to stop, whatever the page cancels then; and a reader can be released.
-      then(over, () => forget(stops, self), () => forget(streams, found));
+      then(over, () => forget(watchStops, self), () => forget(streams, found));
     }
     return found;
   });
-  around(readable, "cancel", (target, self, args) => {
-    const stopped = recall(stops, self);
+  wrap(readable, "cancel", (target, self, args) => {
+    const stopped = recall(watchStops, self);
     if (stopped && !locked(self)) {
       // A reader's promise tells whether the stream was at its end: then releasing it is no failure.
       const probe = reader(self);
@@ -344,14 +344,14 @@
     }
     return apply(target, self, args);
   });
-  around(readable, "values", (target, self, args) => {
+  wrap(readable, "values", (target, self, args) => {
     const found = apply(target, self, args);
-    if (recall(stops, self) && !args[0]?.preventCancel) remember(streams, found, self);
+    if (recall(watchStops, self) && !args[0]?.preventCancel) remember(streams, found, self);
     return found;
   });
   readable[Symbol.asyncIterator] = readable.values;
   const iterators = getPrototypeOf(apply(readable.values, new ReadableStream(), []));
-  if (iterators.return) around(iterators, "return", leave);
+  if (iterators.return) wrap(iterators, "return", cancelWatched);
 
   const xhr = XMLHttpRequest.prototype;
   const opened = new WeakMap();
@@ -365,15 +365,15 @@
     count += 1;
     const n = count;
     const work = async () => {
-      tell({ t: "watched", n, body: call.body });
+      send({ t: "watched", n, body: call.body });
       if (text.length > WATCHED_BYTES_MAX) return false;
-      tell({ t: "watched_text", n, text });
+      send({ t: "watched_text", n, text });
       return complete;
     };
-    await own(watch(n, { method: call.method, url: call.url, from: answeredFrom(request), status: request.status }, work));
+    await shielded(watch(n, { method: call.method, url: call.url, from: answeredFrom(request), status: request.status }, work));
   }
 
-  around(xhr, "open", (target, self, args) => {
+  wrap(xhr, "open", (target, self, args) => {
     try {
       const url = href(new URL(`${args[1]}`, location.href));
       remember(opened, self, { __proto__: null, method: upper(`${args[0]}`), url, body: undefined });
@@ -382,7 +382,7 @@
     }
     return apply(target, self, args);
   });
-  around(xhr, "send", (target, self, args) => {
+  wrap(xhr, "send", (target, self, args) => {
     const call = recall(opened, self);
     if (call && channel !== null) {
       call.body = bodyText(args[0]);

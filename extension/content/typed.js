@@ -43,14 +43,14 @@
     texts.length = Math.min(texts.length, TEXTS_MAX);
   }
 
-  const hear = (type, act) => addEventListener(type, (event) => event.isTrusted && act(event), { capture: true, passive: true });
-  hear("input", (event) => {
+  const listen = (type, act) => addEventListener(type, (event) => event.isTrusted && act(event), { capture: true, passive: true });
+  listen("input", (event) => {
     field = fieldOf(event);
     // What stands beside a password is a login, and no prompt.
     if (event.composedPath()[0]?.type === "password") texts.length = 0;
   });
-  hear("keydown", (event) => event.key === "Enter" && commit());
-  for (const type of ["pointerdown", "click", "submit"]) hear(type, commit);
+  listen("keydown", (event) => event.key === "Enter" && commit());
+  for (const type of ["pointerdown", "click", "submit"]) listen(type, commit);
 
   function structured(text) {
     if (!/^\s*["[{]/.test(text)) return undefined;
@@ -78,7 +78,7 @@
     else if (value !== null && typeof value === "object") for (const key of Object.keys(value)) find(value[key], wanted, [...path, key], found);
   }
 
-  function placesOf(wanted, body, type) {
+  function pathsOf(wanted, body, type) {
     const found = [];
     const value = structured(body);
     if (value !== undefined) {
@@ -100,7 +100,7 @@
   globalThis.baaTyped = ({ n, body, type }) => {
     while (texts.length > 0 && Date.now() - texts.at(-1).at > KEPT_MS) texts.pop();
     for (const [i, { text }] of texts.entries()) {
-      const places = placesOf(text, body, type);
+      const places = pathsOf(text, body, type);
       if (places.length === 0) continue;
       // The first request that carries it is the send; what follows, such as naming the conversation, is not.
       texts.splice(i, 1);

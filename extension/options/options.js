@@ -1,15 +1,15 @@
 /** The extension's page: shows what the background knows and hands on what is asked for. */
-import { addressFault, isMode, loginWords, modeWords, pairCommand, pairingWords, problemWords, stateWords, tabWords, templateWords, waitingWords, wantedOrigins } from "./view.js";
+import { addressFault, isMode, loginText, modeText, pairCommand, pairingText, problemText, stateText, tabText, templateText, waitingText, permissionRequest } from "./view.js";
 
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const platforms = new Map();
 let port = null;
-let lines = "";
+let shownLog = "";
 /** The address that the question about a daemon without pairing is about. */
-let unpaired = "";
+let unpairedAddress = "";
 
 /** Sets text only where it differs, so that a screen reader hears only what is new. */
-function say(element, text) {
+function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
@@ -17,7 +17,7 @@ function connect() {
   port = browser.runtime.connect({ name: "options" });
   port.onMessage.addListener(({ state, done, platform, ok }) => {
     if (state) show(state);
-    if (done) say(at("said"), `${(platform ?? "").trim()} ${done.replaceAll("_", " ")}: ${ok ? "done" : "failed"}.`.trim());
+    if (done) setText(byId("said"), `${(platform ?? "").trim()} ${done.replaceAll("_", " ")}: ${ok ? "done" : "failed"}.`.trim());
   });
 }
 
@@ -25,31 +25,31 @@ const ask = (message) => port.postMessage(message);
 
 function show(state) {
   const { link } = state;
-  at("state").dataset.state = link.state;
-  say(at("state"), stateWords(link));
-  say(at("note"), link.note);
-  at("pairing").hidden = link.code === null;
-  say(at("code"), link.code ?? "");
-  say(at("pairing-address"), link.address);
-  say(at("pair-command"), pairCommand(link.code ?? ""));
-  tellCodeShown();
-  at("unpaired").hidden = !link.is_unconfirmed;
-  unpaired = link.address;
-  say(at("unpaired-address"), unpaired);
-  say(at("unpaired-waiting"), waitingWords(link));
-  say(at("paired"), pairingWords(link));
-  at("forget-pairing").hidden = link.paired_at === null;
-  at("withdraw-unpaired").hidden = link.confirmed_at === null;
-  say(at("client-id"), state.client_id);
-  say(at("default-address"), state.default_address);
-  say(at("running"), String(state.running));
-  say(at("mode"), modeWords(state.system));
+  byId("state").dataset.state = link.state;
+  setText(byId("state"), stateText(link));
+  setText(byId("note"), link.note);
+  byId("pairing").hidden = link.code === null;
+  setText(byId("code"), link.code ?? "");
+  setText(byId("pairing-address"), link.address);
+  setText(byId("pair-command"), pairCommand(link.code ?? ""));
+  reportCodeShown();
+  byId("unpaired").hidden = !link.is_unconfirmed;
+  unpairedAddress = link.address;
+  setText(byId("unpaired-address"), unpairedAddress);
+  setText(byId("unpaired-waiting"), waitingText(link));
+  setText(byId("paired"), pairingText(link));
+  byId("forget-pairing").hidden = link.paired_at === null;
+  byId("withdraw-unpaired").hidden = link.confirmed_at === null;
+  setText(byId("client-id"), state.client_id);
+  setText(byId("default-address"), state.default_address);
+  setText(byId("running"), String(state.running));
+  setText(byId("mode"), modeText(state.system));
   for (const button of document.querySelectorAll("[data-mode]")) {
     button.disabled = state.system === null || isMode(state.system, button.dataset.mode);
   }
-  const address = at("address");
+  const address = byId("address");
   if (document.activeElement !== address) address.value = link.address;
-  at("no-platforms").hidden = state.platforms.length > 0;
+  byId("no-platforms").hidden = state.platforms.length > 0;
   const names = new Set(state.platforms.map(({ name }) => name));
   for (const [name, { article }] of platforms) {
     if (names.has(name)) continue;
@@ -61,8 +61,8 @@ function show(state) {
 }
 
 /** An approval counts only where somebody can have read the code that it names. */
-function tellCodeShown() {
-  const code = at("code").textContent;
+function reportCodeShown() {
+  const code = byId("code").textContent;
   if (code !== "" && document.visibilityState === "visible") ask({ ask: "code_shown", code });
 }
 
@@ -72,12 +72,12 @@ function showPlatform(platform) {
   entry.platform = platform;
   const { article } = entry;
   const part = (of) => article.querySelector(`[data-of="${of}"]`);
-  say(article.querySelector("h3"), platform.title || platform.name);
-  say(part("tab"), tabWords(platform.runtime));
-  say(part("login"), loginWords(platform.login));
-  say(part("endpoints"), String(platform.endpoints));
-  say(part("template"), templateWords(platform.template));
-  say(part("problem"), problemWords(platform));
+  setText(article.querySelector("h3"), platform.title || platform.name);
+  setText(part("tab"), tabText(platform.runtime));
+  setText(part("login"), loginText(platform.login));
+  setText(part("endpoints"), String(platform.endpoints));
+  setText(part("template"), templateText(platform.template));
+  setText(part("problem"), problemText(platform));
   article.querySelector('[data-do="grant"]').hidden = platform.runtime.actual.issue !== "permission_missing";
   showForget(article, (platform.template?.known ?? null) !== null);
 }
@@ -91,7 +91,7 @@ function showForget(article, isThere) {
 }
 
 function addPlatform({ name, title }) {
-  const article = at("platform").content.cloneNode(true).querySelector("article");
+  const article = byId("platform").content.cloneNode(true).querySelector("article");
   article.dataset.platform = name;
   const heading = article.querySelector("h3");
   heading.id = `platform-${name}`;
@@ -99,29 +99,29 @@ function addPlatform({ name, title }) {
   article.setAttribute("aria-labelledby", heading.id);
   article.querySelector('[role="group"]').setAttribute("aria-label", `Actions for ${title || name}`);
   for (const button of article.querySelectorAll("button")) {
-    button.addEventListener("click", () => act(name, button.dataset.do));
+    button.addEventListener("click", () => performAction(name, button.dataset.do));
   }
-  at("platforms").append(article);
+  byId("platforms").append(article);
   return article;
 }
 
-function act(name, what) {
+function performAction(name, what) {
   if (what !== "grant") {
     ask({ ask: what, platform: name });
     return;
   }
   // Firefox asks the user only while it handles the click, so nothing may come before this.
   browser.permissions
-    .request(wantedOrigins(platforms.get(name).platform))
-    .then((granted) => say(at("said"), granted ? `${name}: access allowed.` : `${name}: access not allowed.`))
-    .catch(() => say(at("said"), `${name}: Firefox cannot allow access to these hosts.`));
+    .request(permissionRequest(platforms.get(name).platform))
+    .then((granted) => setText(byId("said"), granted ? `${name}: access allowed.` : `${name}: access not allowed.`))
+    .catch(() => setText(byId("said"), `${name}: Firefox cannot allow access to these hosts.`));
 }
 
 function showLog(log) {
   const key = log.length === 0 ? "" : `${log.length} ${log.at(-1).at} ${log.at(-1).message}`;
-  if (key === lines) return;
-  lines = key;
-  const box = at("log");
+  if (key === shownLog) return;
+  shownLog = key;
+  const box = byId("log");
   const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 4;
   box.replaceChildren(
     ...log.map(({ at: when, level, message }) => {
@@ -134,32 +134,32 @@ function showLog(log) {
   if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
-at("address-form").addEventListener("submit", (event) => {
+byId("address-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const address = at("address").value.trim();
+  const address = byId("address").value.trim();
   const fault = addressFault(address);
-  say(at("address-fault"), fault);
-  at("address").setAttribute("aria-invalid", String(fault !== ""));
+  setText(byId("address-fault"), fault);
+  byId("address").setAttribute("aria-invalid", String(fault !== ""));
   if (fault === "") ask({ ask: "set_address", address });
 });
-at("forget-pairing").addEventListener("click", () => {
+byId("forget-pairing").addEventListener("click", () => {
   ask({ ask: "forget_pairing" });
   // The button goes away.
-  at("reconnect").focus();
+  byId("reconnect").focus();
 });
-at("confirm-unpaired").addEventListener("click", () => {
-  ask({ ask: "confirm_unpaired", address: unpaired });
+byId("confirm-unpaired").addEventListener("click", () => {
+  ask({ ask: "confirm_unpaired", address: unpairedAddress });
   // The button goes away.
-  at("reconnect").focus();
+  byId("reconnect").focus();
 });
-at("withdraw-unpaired").addEventListener("click", () => {
+byId("withdraw-unpaired").addEventListener("click", () => {
   ask({ ask: "withdraw_unpaired" });
-  at("reconnect").focus();
+  byId("reconnect").focus();
 });
-document.addEventListener("visibilitychange", tellCodeShown);
+document.addEventListener("visibilitychange", reportCodeShown);
 for (const button of document.querySelectorAll("[data-mode]")) {
   button.addEventListener("click", () => ask({ ask: button.dataset.mode }));
 }
-at("reconnect").addEventListener("click", () => ask({ ask: "ws_reconnect" }));
+byId("reconnect").addEventListener("click", () => ask({ ask: "ws_reconnect" }));
 
 connect();

@@ -4,24 +4,24 @@ import { isLoopbackSocket, patterns } from "../background/hosts.js";
 const STATES = {
   idle: "Disconnected",
   connecting: "Disconnected, dialling",
-  greeting: "Disconnected, greeting",
+  hello: "Disconnected, greeting",
   pairing: "Waiting for pairing",
   connected: "Connected",
   waiting: "Disconnected",
 };
 
 /** The connection in words. */
-export const stateWords = ({ state }) => STATES[state] ?? state;
+export const stateText = ({ state }) => STATES[state] ?? state;
 
 /** The pairing in words. */
-export function pairingWords({ paired_at, confirmed_at }) {
+export function pairingText({ paired_at, confirmed_at }) {
   if (paired_at !== null) return `Paired since ${new Date(paired_at).toLocaleString()}.`;
   if (confirmed_at === null) return "Not paired with the daemon at this address.";
   return `Not paired: since ${new Date(confirmed_at).toLocaleString()} any program that answers at this address is let in, as you confirmed.`;
 }
 
 /** What a daemon without pairing does not get until it is confirmed. */
-export function waitingWords({ waiting_messages: count }) {
+export function waitingText({ waiting_messages: count }) {
   const messages = count === 0 ? "" : `, and ${count === 1 ? "one final message that was seen meanwhile" : `${count} final messages that were seen meanwhile`}`;
   return `Until then these wait: requests of programs, actions on tabs, reports of logins and tabs${messages}.`;
 }
@@ -39,7 +39,7 @@ const ISSUES = {
 };
 
 /** A platform's tab in words. */
-export function tabWords({ desired, actual }) {
+export function tabText({ desired, actual }) {
   if (actual.issue === "permission_missing") return "Firefox does not let the extension in: access is not allowed yet.";
   if (!actual.exists) {
     if (desired.exists) return "Missing, although wanted.";
@@ -49,7 +49,7 @@ export function tabWords({ desired, actual }) {
 }
 
 /** A platform's login in words. */
-export function loginWords(login) {
+export function loginText(login) {
   if (login === null) return "Not seen yet.";
   const words = { fresh: "Seen", stale: "Seen a while ago", lost: "Refused by the app: log in again" }[login.freshness];
   const account = login.account ? ` as ${login.account}` : "";
@@ -58,7 +58,7 @@ export function loginWords(login) {
 }
 
 /** A platform's prompt template in words. */
-export function templateWords(template) {
+export function templateText(template) {
   if (template === null) return "Not used with this platform.";
   if (template.known === null) return "None yet: send a message in the app once.";
   const { learned_at, accepted_at, stale, in_memory, usable } = template.known;
@@ -70,7 +70,7 @@ export function templateWords(template) {
 }
 
 /** What is wrong with a platform, if anything. */
-export function problemWords({ runtime, login, drift, failure }) {
+export function problemText({ runtime, login, drift, failure }) {
   const problems = [];
   if (runtime.drift.needs_restore) problems.push(`The tab is not as wanted: ${(runtime.drift.reason ?? "unknown").replaceAll("_", " ")}.`);
   if (login?.freshness === "lost") problems.push("The login is lost.");
@@ -85,7 +85,7 @@ const MODES = { pause: "paused", resume: "running", drain: "draining" };
 export const isMode = (system, action) => system.mode === MODES[action];
 
 /** The daemon's mode in words. */
-export function modeWords(system) {
+export function modeText(system) {
   if (system === null) return "Not known while disconnected.";
   const words = { running: "Running", paused: "Paused: instructions wait", draining: "Draining: no new requests" }[system.mode] ?? system.mode;
   const since = `since ${new Date(system.changed_at).toLocaleString()}`;
@@ -98,4 +98,4 @@ export function addressFault(address) {
 }
 
 /** What to ask Firefox for, to enter a platform. */
-export const wantedOrigins = (platform) => ({ origins: patterns(platform) });
+export const permissionRequest = (platform) => ({ origins: patterns(platform) });

@@ -19,7 +19,7 @@ export function isDelta(value) {
 }
 
 /** The documents of one stream. */
-export class Documents {
+export class DeltaDocuments {
   #documents = new Map();
   #sizes = new Map();
   #size = 0;

@@ -6,7 +6,7 @@
  * user's own, tools, thoughts; the answer is the assistant's last one to all.
  */
 import { firstAccount, isSuccess } from "./account.js";
-import { Documents, isDelta } from "./chatgpt-deltas.js";
+import { DeltaDocuments, isDelta } from "./chatgpt-deltas.js";
 import { textOf, isAnswer, isFinished } from "./chatgpt-message.js";
 import { EventStream, TooLarge } from "./event-stream.js";
 import { Drift, MAX_TEXT, guarded, isId, isObject, message, nothing, parsed, pathOf } from "./outcome.js";
@@ -30,7 +30,7 @@ export function watches({ method, url }) {
  */
 export function extractor({ requestBody, pageUrl }) {
   const asked = [inBody(requestBody), inPage(pageUrl)].find((id) => id !== null) ?? null;
-  const answer = new Answer(asked);
+  const answer = new ChatgptAnswer(asked);
   const events = new EventStream({ limit: MAX_TEXT * 2, onEvent: (event) => answer.event(event) });
   return guarded({
     push: (text) => events.push(text),
@@ -84,9 +84,9 @@ function conversation(id) {
 }
 
 /** The answer as far as its events tell it. */
-class Answer {
+class ChatgptAnswer {
   #conversation;
-  #documents = new Documents();
+  #documents = new DeltaDocuments();
   #latest = null;
   #earlier = new Set();
   #understood = false;

@@ -23,10 +23,10 @@ const NOT_TEXT = new Set([
 ]);
 
 /** Reasons to stop after which the answer is whole, even without `message_stop`. */
-const ENDS = new Set(["end_turn", "max_tokens", "stop_sequence"]);
+const FINAL_STOP_REASONS = new Set(["end_turn", "max_tokens", "stop_sequence"]);
 
 /** Reasons to stop after which the turn goes on. */
-const GOES_ON = new Set(["pause_turn", "tool_use"]);
+const PAUSE_STOP_REASONS = new Set(["pause_turn", "tool_use"]);
 
 /**
  * May the answer to this page request hold a final message?
@@ -43,7 +43,7 @@ export function watches({ method, url }) {
  * @returns {{push: (text: string) => void, end: (complete: boolean) => object}}
  */
 export function extractor({ url }) {
-  const answer = new Answer();
+  const answer = new ClaudeAnswer();
   const events = new EventStream({ limit: MAX_TEXT, onEvent: (event) => answer.event(event) });
   return guarded({
     push: (text) => events.push(text),
@@ -78,7 +78,7 @@ function conversationOf(url) {
 }
 
 /** The answer as far as its events tell it. */
-class Answer {
+class ClaudeAnswer {
   #id = null;
   #blocks = new Map();
   #older = null;
@@ -97,7 +97,7 @@ class Answer {
       return;
     }
     const type = typeof value.type === "string" ? value.type : event;
-    const handle = HANDLERS[type];
+    const handle = EVENT_METHODS[type];
     if (handle !== undefined) {
       this.#understood = true;
       this[handle](value);
@@ -151,8 +151,8 @@ class Answer {
 
   messageDelta({ delta }) {
     const reason = isObject(delta) ? delta.stop_reason : undefined;
-    this.#goesOn = GOES_ON.has(reason);
-    if (ENDS.has(reason)) this.#finish();
+    this.#goesOn = PAUSE_STOP_REASONS.has(reason);
+    if (FINAL_STOP_REASONS.has(reason)) this.#finish();
   }
 
   stop() {
@@ -217,7 +217,7 @@ class Answer {
 }
 
 /** What to do with an event, by its type. */
-const HANDLERS = Object.assign(Object.create(null), {
+const EVENT_METHODS = Object.assign(Object.create(null), {
   completion: "completion",
   content_block_delta: "blockDelta",
   content_block_start: "blockStart",

@@ -13,7 +13,7 @@ const GUARD = ")]}'";
 const LENGTH = /^(\d{1,10})\r?\n/;
 
 /** An incremental reader of frames. */
-export class Frames {
+export class FrameReader {
   #limit;
   #onFrame;
   #pieces = [];
@@ -73,7 +73,7 @@ export class Frames {
     if (this.#text === "") return false;
     if (!this.#begun) return this.#guard();
     if (this.#text[0] === "[") {
-      this.#scan = new Scan();
+      this.#scan = new ArrayScanner();
       return true;
     }
     const match = LENGTH.exec(this.#text);
@@ -104,7 +104,7 @@ export class Frames {
     const frame = parsed(this.#text.slice(0, this.#length));
     if (frame === undefined) {
       this.#text = this.#text.trimStart();
-      this.#scan = new Scan();
+      this.#scan = new ArrayScanner();
     } else {
       this.#emit(frame, this.#length);
     }
@@ -131,7 +131,7 @@ export class Frames {
 }
 
 /** Finds where a JSON array ends, without beginning anew for each piece. */
-class Scan {
+class ArrayScanner {
   #at = 0;
   #depth = 0;
   #inString = false;

@@ -6,11 +6,11 @@
  * answer that came to its own end is whole. Thoughts are no part of it.
  */
 import { TooLarge } from "./event-stream.js";
-import { Frames } from "./frames.js";
+import { FrameReader } from "./frames.js";
 import { Drift, MAX_TEXT, guarded, isId, message, nothing, parsed, pathOf } from "./outcome.js";
 
 /** Entries that go along with an answer. */
-const BESIDES = new Set(["af.httprm", "di", "e"]);
+const METADATA_ENTRIES = new Set(["af.httprm", "di", "e"]);
 
 const GENERATE = /\/assistant\.lamda\.BardFrontendService\/StreamGenerate\/?$/;
 
@@ -29,8 +29,8 @@ export function watches({ method, url }) {
  * @returns {{push: (text: string) => void, end: (complete: boolean) => object}}
  */
 export function extractor({ pageUrl }) {
-  const answer = new Answer(inPage(pageUrl));
-  const frames = new Frames({ limit: MAX_TEXT * 2, onFrame: (frame) => answer.frame(frame) });
+  const answer = new GeminiAnswer(inPage(pageUrl));
+  const frames = new FrameReader({ limit: MAX_TEXT * 2, onFrame: (frame) => answer.frame(frame) });
   return guarded({
     push: (text) => frames.push(text),
     end: (complete) => {
@@ -67,7 +67,7 @@ function inPage(url) {
 }
 
 /** The answer as far as its frames tell it. */
-class Answer {
+class GeminiAnswer {
   #conversation;
   #candidate = null;
   #text = null;
@@ -81,15 +81,15 @@ class Answer {
   frame(entries) {
     for (const entry of entries) {
       if (!Array.isArray(entry) || typeof entry[0] !== "string") throw new Drift("frame_entry");
-      if (entry[0] === "wrb.fr") this.#answer(entry);
+      if (entry[0] === "wrb.fr") this.#readAnswer(entry);
       else if (entry[0] === "er") this.#failed = true;
-      else if (!BESIDES.has(entry[0])) this.#unknown = true;
+      else if (!METADATA_ENTRIES.has(entry[0])) this.#unknown = true;
     }
   }
 
-  #answer(entry) {
+  #readAnswer(entry) {
     const inner = entry.slice(1).find((part) => typeof part === "string" && part.startsWith("["));
-    if (inner !== undefined) this.#inner(parsed(inner));
+    if (inner !== undefined) this.#readInner(parsed(inner));
     else if (typeof entry[2] === "string") throw new Drift("answer_shape");
     else if (Array.isArray(entry[5])) this.#failed = true;
   }
@@ -104,18 +104,18 @@ class Answer {
     return message({ conversationId: this.#conversation, messageId: this.#candidate, text: this.#text });
   }
 
-  #inner(value) {
+  #readInner(value) {
     if (!Array.isArray(value)) throw new Drift("answer_shape");
     const ids = value[1] ?? [];
     if (!Array.isArray(ids)) throw new Drift("answer_ids");
     if (isId(ids[0])) this.#conversation = ids[0];
     const candidates = value[4] ?? [];
     if (!Array.isArray(candidates)) throw new Drift("candidates_shape");
-    if (candidates.length > 0) this.#first(candidates[0]);
+    if (candidates.length > 0) this.#readCandidate(candidates[0]);
   }
 
   /** The first candidate is the one the page shows. */
-  #first(candidate) {
+  #readCandidate(candidate) {
     if (!Array.isArray(candidate)) throw new Drift("candidate_shape");
     const [id, texts] = candidate;
     if (isId(id)) this.#candidate = id;

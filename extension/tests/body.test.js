@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { JsonText, memberText, withBodyAsItCame } from "../background/body.js";
+import { JsonText, memberText, withRawBody } from "../background/body.js";
 import { numbers } from "./support/fixtures.js";
 
 const came = (source) => {
-  const { body } = withBodyAsItCame(JSON.parse(source), source);
+  const { body } = withRawBody(JSON.parse(source), source);
   return body instanceof JsonText ? body.text : body;
 };
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { webcrypto } from "node:crypto";
 import test from "node:test";
 import { Credentials, ENDPOINTS_MAX } from "../background/credentials.js";
-import { loginOf } from "../background/fingerprint.js";
-import { owns } from "../background/hosts.js";
+import { readLogin } from "../background/fingerprint.js";
+import { isOnPlatform } from "../background/hosts.js";
 import * as wire from "../wire.js";
 import { CLAUDE, Clock, FakeEvent, fakeBrowser, settled } from "./support/fakes.js";
 
@@ -27,7 +27,7 @@ async function make(stored) {
     browser,
     random: () => "salt-1",
     endpoint: (method, url) => `${method} ${new URL(url).pathname}`,
-    platformOf: (url) => (owns(CLAUDE, url) ? CLAUDE : undefined),
+    platformOf: (url) => (isOnPlatform(CLAUDE, url) ? CLAUDE : undefined),
     cookieStore: () => shell.store,
     sent: () => {},
     changed: (name, what) => changes.push(`${name} ${what}`),
@@ -38,7 +38,7 @@ async function make(stored) {
     id += 1;
     const details = { requestId: `${id}`, tabId: 1, method: "GET", url: "https://claude.ai/api/x", type: "xmlhttprequest", documentUrl: "https://claude.ai/", originUrl: "https://claude.ai/",
       cookieStoreId: "firefox-default", requestHeaders: headers(), ...more };
-    await credentials.sending(details);
+    await credentials.requestStarted(details);
     await settled();
     return details;
   };
@@ -53,7 +53,7 @@ test("a login is names, a count and a fingerprint; no value is in anything that 
   assert.match(login.credential_fingerprint, /^[0-9a-f]{64}$/);
   assert.equal(login.freshness, "fresh");
   const told = [JSON.stringify(login), wire.credentials(login), wire.apiEndpoints(credentials.endpoints("claude")), JSON.stringify(browser.storage.local.data), JSON.stringify(changes),
-    JSON.stringify(credentials), JSON.stringify(await loginOf(headers(), "s"))].join("\n");
+    JSON.stringify(credentials), JSON.stringify(await readLogin(headers(), "s"))].join("\n");
   for (const secret of SECRETS) assert.ok(!told.includes(secret), secret);
 });
 
@@ -129,7 +129,7 @@ test("the browser's own questions teach nothing", async () => {
 test("what we request ourselves teaches nothing, each time, even when it is seen late", async () => {
   const { clock, credentials, changes, send } = await make();
   for (let i = 0; i < 3; i += 1) {
-    const release = credentials.mine(1, "GET", "https://claude.ai/api/x#part");
+    const release = credentials.expectProxied(1, "GET", "https://claude.ai/api/x#part");
     release();
     const details = await send();
     credentials.completed({ ...details, statusCode: 401 });
@@ -137,7 +137,7 @@ test("what we request ourselves teaches nothing, each time, even when it is seen
   }
   assert.equal(credentials.login("claude"), null);
   assert.deepEqual(changes, []);
-  credentials.mine(1, "GET", "https://claude.ai/api/x")();
+  credentials.expectProxied(1, "GET", "https://claude.ai/api/x")();
   await clock.pass(10_000);
   await send();
   assert.notEqual(credentials.login("claude"), null);
@@ -168,7 +168,7 @@ test("only the platform's own pages teach, and only with the cookies the shell t
   await send({ frameAncestors: [{ url: subdomain }] });
   await send({ cookieStoreId: "firefox-container-1" });
   await send({ type: "main_frame", cookieStoreId: "firefox-container-1" });
-  assert.deepEqual([credentials.login("claude"), changes, credentials.captured("claude", "https://claude.ai")], [null, [], {}]);
+  assert.deepEqual([credentials.login("claude"), changes, credentials.replayedHeaders("claude", "https://claude.ai")], [null, [], {}]);
   const details = await send();
   credentials.completed({ ...details, documentUrl: evil, originUrl: evil, statusCode: 401 });
   assert.equal(credentials.login("claude").freshness, "fresh");
@@ -186,18 +186,18 @@ test("only the platform's own pages teach, and only with the cookies the shell t
 test("replayed headers are those of the origin, of the page's own scripts, and the last ones", async () => {
   const { credentials, send } = await make();
   await send({ type: "main_frame" });
-  assert.deepEqual(credentials.captured("claude", "https://claude.ai"), {});
+  assert.deepEqual(credentials.replayedHeaders("claude", "https://claude.ai"), {});
   await send();
   await send({ requestHeaders: [{ name: "X-Csrf", value: "newer" }] });
-  assert.deepEqual(credentials.captured("claude", "https://claude.ai"), { authorization: "Bearer BEARER-VALUE", "x-csrf": "newer" });
-  assert.deepEqual(credentials.captured("claude", "https://api.claude.ai"), {});
-  assert.deepEqual(credentials.captured("gemini", "https://claude.ai"), {});
+  assert.deepEqual(credentials.replayedHeaders("claude", "https://claude.ai"), { authorization: "Bearer BEARER-VALUE", "x-csrf": "newer" });
+  assert.deepEqual(credentials.replayedHeaders("claude", "https://api.claude.ai"), {});
+  assert.deepEqual(credentials.replayedHeaders("gemini", "https://claude.ai"), {});
 });
 
 test("replayed headers live no longer than the login, its account, and the permission", async () => {
   const { browser, credentials, send } = await make();
   for (const name of ["onBeforeSendHeaders", "onCompleted", "onErrorOccurred"]) browser.webRequest = { ...browser.webRequest, [name]: new FakeEvent() };
-  const captured = () => Object.values(credentials.captured("claude", "https://claude.ai"));
+  const captured = () => Object.values(credentials.replayedHeaders("claude", "https://claude.ai"));
   const bearer = (value, session = SECRETS[0]) => [{ name: "cookie", value: `sessionKey=${session}` }, { name: "authorization", value }];
   const old = await send({ requestHeaders: [...bearer("one"), { name: "x-old", value: "old" }] });
   assert.deepEqual(captured(), ["one", "old"]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Answer } from "../background/answer.js";
+import { AnswerFramer } from "../background/answer-framer.js";
 import { EventSplitter } from "../background/events.js";
 import { Clock } from "./support/fakes.js";
 
@@ -63,7 +63,7 @@ test("an event without its blank line counts at the end", () => {
 function answer({ stream = true, type = "text/event-stream", status = 200, max = 1_000 } = {}) {
   const clock = new Clock();
   const sent = [];
-  const made = new Answer({ ...clock, id: "a", stream_id: "s", stream, status, max, headers: { "content-type": type }, meta: {}, send: (text) => sent.push(JSON.parse(text)) });
+  const made = new AnswerFramer({ ...clock, id: "a", stream_id: "s", stream, status, max, headers: { "content-type": type }, meta: {}, send: (text) => sent.push(JSON.parse(text)) });
   made.open();
   return { clock, made, sent };
 }

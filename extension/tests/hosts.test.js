@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { isReplayed, mayBeSent, merge } from "../background/headers.js";
-import { hostAllowed, isLoopbackSocket, owns, patterns, resolve } from "../background/hosts.js";
+import { isReplayed, isSettable, mergeHeaders } from "../background/headers.js";
+import { hostAllowed, isLoopbackSocket, isOnPlatform, patterns, resolve } from "../background/hosts.js";
 import { CLAUDE, LOCAL } from "./support/fakes.js";
 
 test("a star stands for any subdomain and for nothing else", () => {
@@ -39,8 +39,8 @@ test("requests go to the platform and nowhere else", () => {
 });
 
 test("a page is the platform's by scheme, port and host", () => {
-  assert.ok(owns(CLAUDE, "https://claude.ai/new"));
-  for (const url of ["", "about:blank", "http://claude.ai/", "https://claude.ai.evil.example/", "https://x@claude.ai/"]) assert.ok(!owns(CLAUDE, url), url);
+  assert.ok(isOnPlatform(CLAUDE, "https://claude.ai/new"));
+  for (const url of ["", "about:blank", "http://claude.ai/", "https://claude.ai.evil.example/", "https://x@claude.ai/"]) assert.ok(!isOnPlatform(CLAUDE, url), url);
   assert.deepEqual(patterns(LOCAL), ["http://127.0.0.1/*"]);
 });
 
@@ -52,9 +52,9 @@ test("the daemon is on this machine", () => {
 
 test("what only the browser may say is never said by a caller", () => {
   for (const name of ["Cookie", "host", "Origin", "Referer", "Sec-Fetch-Site", "Proxy-Authorization", "Content-Length", "User-Agent", "X-Forwarded-For", "bad name", "", "a:b"]) {
-    assert.ok(!mayBeSent(name), name);
+    assert.ok(!isSettable(name), name);
   }
-  for (const name of ["content-type", "accept", "x-csrf-token", "authorization"]) assert.ok(mayBeSent(name), name);
+  for (const name of ["content-type", "accept", "x-csrf-token", "authorization"]) assert.ok(isSettable(name), name);
 });
 
 test("what the page says in each request is replayed, what belongs to one request is not", () => {
@@ -62,7 +62,7 @@ test("what the page says in each request is replayed, what belongs to one reques
   for (const name of ["cookie", "accept", "content-type", "x-request-id", "x-datadog-trace-id", "openai-sentinel-proof-token", "x-forwarded-for", "origin"]) {
     assert.ok(!isReplayed(name), name);
   }
-  assert.deepEqual(merge({ "x-csrf": "page", authorization: "page" }, { "X-CSRF": "caller", cookie: "no", accept: "a" }), {
+  assert.deepEqual(mergeHeaders({ "x-csrf": "page", authorization: "page" }, { "X-CSRF": "caller", cookie: "no", accept: "a" }), {
     "x-csrf": "caller", authorization: "page", accept: "a",
   });
 });

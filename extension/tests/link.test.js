@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { BACKOFF_MAX_MS } from "../background/backoff.js";
-import { DOUBT_MAX_MS, GREETING_MAX_MS, PARTING_MAX_MS } from "../background/link.js";
+import { RECHECK_MAX_MS, HELLO_MAX_MS, FLUSH_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { FakeSocket, settled } from "./support/fakes.js";
 import { ACK, ADDRESS, greet, makeLink } from "./support/link.js";
@@ -17,7 +17,7 @@ test("it says hello first and is connected with the acknowledgement", () => {
   FakeSocket.last.say({ type: "state_snapshot", reason: "hello", snapshot: {} });
   assert.deepEqual(told.frames, [], "nothing counts before the greeting");
   FakeSocket.last.say(ACK);
-  assert.deepEqual([link.state, told.greeted, link.send('{"type":"x"}')], ["connected", 1, true]);
+  assert.deepEqual([link.state, told.connected, link.send('{"type":"x"}')], ["connected", 1, true]);
 });
 
 test("never two sockets: not by reconnecting, waking, starting again or late events of an old one", async () => {
@@ -38,7 +38,7 @@ test("never two sockets: not by reconnecting, waking, starting again or late eve
   link.start("ws://127.0.0.1:9/ws/firefox");
   assert.equal(FakeSocket.open.length, 1);
   assert.equal(FakeSocket.last.url, "ws://127.0.0.1:9/ws/firefox");
-  await clock.pass(GREETING_MAX_MS + 60_000);
+  await clock.pass(HELLO_MAX_MS + 60_000);
   assert.ok(FakeSocket.open.length <= 1);
   assert.equal(told.lost, 2);
 });
@@ -53,7 +53,7 @@ test("after a sleep of the machine it dials anew", async () => {
   clock.at += 20_000; // shorter than what would pass for silence
   await clock.pass(2_000);
   assert.equal(before.types().at(-1), "state_request");
-  await clock.pass(DOUBT_MAX_MS);
+  await clock.pass(RECHECK_MAX_MS);
   assert.notEqual(FakeSocket.last, before);
   assert.equal(before.readyState, 3);
 });
@@ -69,7 +69,7 @@ test("a clock that is set, or a program that was held up, costs no connection", 
     await clock.pass(2_000);
     assert.ok(socket.types().slice(asked).includes("state_request"), `${jump}`);
     socket.say({ type: "state_snapshot", reason: "state_request", snapshot: {} });
-    await clock.pass(2 * DOUBT_MAX_MS);
+    await clock.pass(2 * RECHECK_MAX_MS);
     socket.say({ type: "state_snapshot", reason: "state_request", snapshot: {} });
     assert.deepEqual([FakeSocket.last, link.state, told.lost], [socket, "connected", 0], `${jump}`);
   }
@@ -98,9 +98,9 @@ test("a daemon that does not greet is given up", async () => {
   link.start(ADDRESS);
   FakeSocket.last.accept();
   const socket = FakeSocket.last;
-  await clock.pass(GREETING_MAX_MS);
+  await clock.pass(HELLO_MAX_MS);
   assert.equal(socket.closed.code, 4002);
-  assert.notEqual(link.state, "greeting");
+  assert.notEqual(link.state, "hello");
 });
 
 test("pairing shows the code and waits for longer than a greeting may take", async () => {
@@ -171,15 +171,15 @@ test("what waited for something is not done once its connection has ended, be th
   const done = [];
   let ready;
   const later = new Promise((resolve) => (ready = resolve));
-  void link.still(later, () => done.push("of the first"));
+  void link.ifStillConnected(later, () => done.push("of the first"));
   FakeSocket.last.fail();
   await clock.pass(250);
   greet();
-  void link.still(later, () => done.push("of the second"));
+  void link.ifStillConnected(later, () => done.push("of the second"));
   ready();
   await settled();
   assert.deepEqual(done, ["of the second"]);
-  void link.still(new Promise((resolve) => clock.setTimeout(resolve, 10)), () => done.push("of none"));
+  void link.ifStillConnected(new Promise((resolve) => clock.setTimeout(resolve, 10)), () => done.push("of none"));
   FakeSocket.last.fail();
   await clock.pass(10);
   assert.deepEqual(done, ["of the second"]);
@@ -203,13 +203,13 @@ test("a connection that is closed on purpose sends first what waits, but not for
       await clock.pass(10);
       assert.equal(socket.types().at(-1), "action_result");
     } else {
-      await clock.pass(PARTING_MAX_MS - 101);
+      await clock.pass(FLUSH_MAX_MS - 101);
       assert.equal(socket.closed, null);
       await clock.pass(1);
     }
     assert.deepEqual([FakeSocket.all.length, socket.closed, told.lost], [2, { code: 1000, reason: "reconnect" }, 1]);
     greet();
-    await clock.pass(2 * PARTING_MAX_MS);
+    await clock.pass(2 * FLUSH_MAX_MS);
     assert.deepEqual([FakeSocket.all.length, link.state], [2, "connected"]);
   }
 });

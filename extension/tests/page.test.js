@@ -3,7 +3,7 @@ import test from "node:test";
 import { Log, LINES_MAX } from "../background/log.js";
 import { Panel } from "../background/panel.js";
 import { permitted, registerScripts } from "../background/permissions.js";
-import { addressFault, isMode, loginWords, modeWords, pairCommand, pairingWords, problemWords, stateWords, tabWords, templateWords, wantedOrigins } from "../options/view.js";
+import { addressFault, isMode, loginText, modeText, pairCommand, pairingText, problemText, stateText, tabText, templateText, permissionRequest } from "../options/view.js";
 import { CLAUDE, FakePort, LOCAL, settled } from "./support/fakes.js";
 
 test("the log keeps its last 200 lines, none of them long", () => {
@@ -14,33 +14,33 @@ test("the log keeps its last 200 lines, none of them long", () => {
 });
 
 test("the page says in words how things are", () => {
-  assert.equal(stateWords({ state: "pairing" }), "Waiting for pairing");
-  assert.equal(stateWords({ state: "waiting" }), "Disconnected");
+  assert.equal(stateText({ state: "pairing" }), "Waiting for pairing");
+  assert.equal(stateText({ state: "waiting" }), "Disconnected");
   assert.equal(pairCommand("012345"), "baa-conductor pair 012345");
-  assert.match(pairingWords({ paired_at: null }), /^Not paired/);
-  assert.match(pairingWords({ paired_at: 1 }), /^Paired since .*19(69|70)/);
-  assert.match(tabWords({ desired: { exists: true }, actual: { exists: false } }), /Missing/);
-  assert.match(tabWords({ desired: {}, actual: { exists: false, issue: "permission_missing" } }), /not allowed/);
-  assert.match(tabWords({ desired: {}, actual: { exists: true, healthy: true, url: "https://claude.ai/" } }), /^Ready: https/);
-  assert.equal(loginWords(null), "Not seen yet.");
+  assert.match(pairingText({ paired_at: null }), /^Not paired/);
+  assert.match(pairingText({ paired_at: 1 }), /^Paired since .*19(69|70)/);
+  assert.match(tabText({ desired: { exists: true }, actual: { exists: false } }), /Missing/);
+  assert.match(tabText({ desired: {}, actual: { exists: false, issue: "permission_missing" } }), /not allowed/);
+  assert.match(tabText({ desired: {}, actual: { exists: true, healthy: true, url: "https://claude.ai/" } }), /^Ready: https/);
+  assert.equal(loginText(null), "Not seen yet.");
   const login = { freshness: "lost", account: "me", header_names: ["cookie"], credential_fingerprint: "0123456789abcdef" };
-  assert.match(loginWords(login), /log in again as me, 1 headers, fingerprint 0123456789ab\./);
+  assert.match(loginText(login), /log in again as me, 1 headers, fingerprint 0123456789ab\./);
   const runtime = { drift: { needs_restore: true, reason: "tab_closed" } };
-  assert.match(problemWords({ runtime, login, drift: 2 }), /tab closed\. The login is lost\. .*2 times/);
-  assert.equal(problemWords({ runtime: { drift: {} }, login: null, drift: 0 }), "None.");
+  assert.match(problemText({ runtime, login, drift: 2 }), /tab closed\. The login is lost\. .*2 times/);
+  assert.equal(problemText({ runtime: { drift: {} }, login: null, drift: 0 }), "None.");
   assert.equal(addressFault("ws://127.0.0.1:1/x"), "");
   assert.match(addressFault("ws://evil.example/"), /this machine/);
-  assert.deepEqual(wantedOrigins(LOCAL), { origins: ["http://127.0.0.1/*"] });
+  assert.deepEqual(permissionRequest(LOCAL), { origins: ["http://127.0.0.1/*"] });
 });
 
 test("the page says how a prompt template is", () => {
   const known = { learned_at: 0, accepted_at: undefined, stale: undefined, in_memory: false, usable: true };
-  assert.equal(templateWords(null), "Not used with this platform.");
-  assert.match(templateWords({ known: null }), /^None yet/);
-  assert.match(templateWords({ known }), /^Learned at .*19(69|70).*, not tried yet\.$/);
-  assert.match(templateWords({ known: { ...known, accepted_at: 1, in_memory: true } }), /accepted by the app at .*forgotten when Firefox ends\.$/);
-  assert.match(templateWords({ known: { ...known, usable: false } }), /Not used: it is of another account/);
-  assert.match(templateWords({ known: { ...known, stale: { status: 403, at: 1 }, usable: false } }), /^Stale: .* with 403\./);
+  assert.equal(templateText(null), "Not used with this platform.");
+  assert.match(templateText({ known: null }), /^None yet/);
+  assert.match(templateText({ known }), /^Learned at .*19(69|70).*, not tried yet\.$/);
+  assert.match(templateText({ known: { ...known, accepted_at: 1, in_memory: true } }), /accepted by the app at .*forgotten when Firefox ends\.$/);
+  assert.match(templateText({ known: { ...known, usable: false } }), /Not used: it is of another account/);
+  assert.match(templateText({ known: { ...known, stale: { status: 403, at: 1 }, usable: false } }), /^Stale: .* with 403\./);
 });
 
 function firefox(granted, manifest = ["https://claude.ai/*", "https://*.claude.ai/*"]) {
@@ -90,13 +90,13 @@ test("the panel shows the state, does what is asked, and answers when it fails",
       restore: async () => (calls.push("restore"), [{ ok: true, platform: "claude" }]),
     },
     credentials: { login: () => null, endpoints: () => ({ endpoints: ["GET /"] }) },
-    templates: { shown: () => null, forget: async (name) => calls.push(`forget ${name}`) },
-    report: { all: (names) => calls.push(`report ${names}`) },
+    templates: { summary: () => null, forget: async (name) => calls.push(`forget ${name}`) },
+    report: { reportAll: (names) => calls.push(`report ${names}`) },
     observer: { drift: [{ platform: "claude", extractor_drift: 3 }] },
     failures: new Map([["claude", { code: "fetch_failed", at: 1 }]]),
     logbook: new Log({ now: () => 1 }),
     proxy: { running: 2 },
-    system: { state: { mode: "paused", changed_at: 1, reason: "lunch" }, ask: async (action) => (calls.push(action), action !== "drain") },
+    system: { state: { mode: "paused", changed_at: 1, reason: "lunch" }, request: async (action) => (calls.push(action), action !== "drain") },
     clientId: () => "firefox-1",
     setAddress: async (address) => address === "good",
     defaultAddress: "d",
@@ -106,10 +106,10 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   const { state } = port.sent[0];
   assert.equal(state.platforms[0].failure.code, "fetch_failed");
   assert.equal(state.link.paired_at, 7);
-  assert.match(modeWords(state.system), /^Paused: instructions wait, since .*: lunch\.$/);
+  assert.match(modeText(state.system), /^Paused: instructions wait, since .*: lunch\.$/);
   assert.deepEqual([isMode(state.system, "pause"), isMode(state.system, "resume")], [true, false]);
-  assert.equal(modeWords(null), "Not known while disconnected.");
-  assert.match(problemWords({ ...state.platforms[0], drift: 0 }), /fetch failed/);
+  assert.equal(modeText(null), "Not known while disconnected.");
+  assert.match(problemText({ ...state.platforms[0], drift: 0 }), /fetch failed/);
   assert.deepEqual([state.client_id, state.running, state.platforms[0].drift, state.platforms[0].endpoints], ["firefox-1", 2, 3, 1]);
   const ask = async (message) => {
     port.onMessage.fire(message);

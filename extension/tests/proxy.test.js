@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { JsonText } from "../background/body.js";
-import { failureOf, PROGRESS_MS } from "../background/proxy.js";
+import { readFailure, PROGRESS_MS } from "../background/proxy.js";
 import { FakePort } from "./support/fakes.js";
 import { makeProxy } from "./support/proxy.js";
 import { CHATGPT, chatgpt, GEMINI, gemini } from "./support/sends.js";
@@ -118,10 +118,10 @@ test("of why a page failed only what it may say is passed on", async () => {
   head("text/event-stream");
   say("fail", { code: "request_cancelled", message: { of: "the page's" } });
   assert.deepEqual([frames.at(-1).code, frames.at(-1).status, frames.at(-1).message], ["fetch_failed", undefined, "The page could not perform the request."]);
-  for (const code of ["response_too_large", "host_not_allowed", "fetch_failed"]) assert.deepEqual(failureOf({ code, message: "TypeError in the page" }), [code, "TypeError in the page"]);
-  for (const code of ["tab_unavailable", "toString", undefined, null, 7, ["fetch_failed"], {}]) assert.equal(failureOf({ code })[0], "fetch_failed");
+  for (const code of ["response_too_large", "host_not_allowed", "fetch_failed"]) assert.deepEqual(readFailure({ code, message: "TypeError in the page" }), [code, "TypeError in the page"]);
+  for (const code of ["tab_unavailable", "toString", undefined, null, 7, ["fetch_failed"], {}]) assert.equal(readFailure({ code })[0], "fetch_failed");
   for (const message of [undefined, null, 7, {}, "", "two\nlines", "\u001b[2J", "caf\u00e9", "x".repeat(201)]) {
-    assert.deepEqual(failureOf({ code: "host_not_allowed", message }), ["host_not_allowed", "The address is not on the platform's hosts."]);
+    assert.deepEqual(readFailure({ code: "host_not_allowed", message }), ["host_not_allowed", "The address is not on the platform's hosts."]);
   }
 });
 

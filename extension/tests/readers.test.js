@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { EventStream, TooLarge } from "../platforms/event-stream.js";
-import { Frames } from "../platforms/frames.js";
+import { FrameReader } from "../platforms/frames.js";
 import { extractorFor } from "../platforms/index.js";
 import { MAX_TEXT } from "../platforms/outcome.js";
 import { cases } from "./support/fixtures.js";
@@ -32,7 +32,7 @@ test("an event stream keeps no more than its limit", () => {
 
 function frames(pieces, limit = 1000) {
   const found = [];
-  const reader = new Frames({ limit, onFrame: (frame) => found.push(frame) });
+  const reader = new FrameReader({ limit, onFrame: (frame) => found.push(frame) });
   for (const piece of pieces) reader.push(piece);
   return [found, reader.end()];
 }

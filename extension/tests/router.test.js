@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { PARTING_MAX_MS } from "../background/link.js";
+import { FLUSH_MAX_MS } from "../background/link.js";
 import { QUEUE_FRAMES_MAX, SOCKET_BYTES_HIGH } from "../background/outbox.js";
-import { Report } from "../background/report.js";
+import { Reporter } from "../background/reporter.js";
 import { Router } from "../background/router.js";
 import { Clock, settled } from "./support/fakes.js";
-import { greetedLink } from "./support/link.js";
+import { connectedLink } from "./support/link.js";
 
 const runtime = (platform, exists = true) => ({ platform, desired: { exists }, actual: { exists, tab_id: 7 }, drift: { aligned: true } });
 
@@ -13,16 +13,16 @@ function make(tabs = {}, over = {}) {
   const frames = [];
   const done = [];
   const result = (ok, more = {}) => ({ ok, platform: "claude", restored: false, shell_runtime: runtime("claude"), tab_id: 7, ...more });
-  const link = { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect"), parting: () => undefined };
+  const link = { send: (text) => frames.push(JSON.parse(text)), reconnect: () => done.push("reconnect"), flushed: () => undefined };
   const router = new Router({
     link,
     system: {
-      shown: (system) => system && done.push(`system ${system.mode}`),
-      answered: ({ request_id, ok }) => done.push(`answered ${request_id} ${ok}`),
+      modeReported: (system) => system && done.push(`system ${system.mode}`),
+      actionAnswered: ({ request_id, ok }) => done.push(`answered ${request_id} ${ok}`),
     },
     messages: { confirmed: (known) => done.push(`confirmed ${known?.length}`) },
     proxy: { request: ({ id }) => done.push(`request ${id}`), cancel: ({ id }) => done.push(`cancel ${id}`) },
-    report: { all: (names) => done.push(`report ${names}`) },
+    report: { reportAll: (names) => done.push(`report ${names}`) },
     shells: {
       names: ["chatgpt", "claude"],
       platform: (name) => (name === "nowhere" ? undefined : { platform: name }),
@@ -78,12 +78,12 @@ test("reconnecting and starting anew come after the answer", async () => {
 
 test("on a busy link the extension starts anew once its answer is sent, but does not wait for ever", async () => {
   for (const reads of [true, false]) {
-    const { clock, link, socket } = greetedLink();
+    const { clock, link, socket } = connectedLink();
     const { ask, done } = make({}, { link });
     socket.bufferedAmount = SOCKET_BYTES_HIGH;
     for (let i = 0; i < QUEUE_FRAMES_MAX; i += 1) link.send('{"type":"progress"}');
     await ask("controller_reload");
-    await clock.pass(reads ? 100 : PARTING_MAX_MS - 1);
+    await clock.pass(reads ? 100 : FLUSH_MAX_MS - 1);
     assert.deepEqual(done, []);
     if (reads) socket.bufferedAmount = 0;
     await clock.pass(10);
@@ -92,7 +92,7 @@ test("on a busy link the extension starts anew once its answer is sent, but does
 });
 
 test("on a busy link a new connection is made once the answer is sent", async () => {
-  const { clock, link, socket } = greetedLink();
+  const { clock, link, socket } = connectedLink();
   const { ask } = make({}, { link });
   socket.bufferedAmount = SOCKET_BYTES_HIGH;
   for (let i = 0; i < QUEUE_FRAMES_MAX; i += 1) link.send('{"type":"progress"}');
@@ -144,7 +144,7 @@ test("many changes are told once, with what carries them", async () => {
   let login = null;
   const usable = new Set();
   const accepted = new Set();
-  const report = new Report({
+  const report = new Reporter({
     ...clock,
     link: { send: (text) => frames.push(JSON.parse(text)) },
     shells: { runtime: (name) => (name === "gone" ? undefined : runtime(name)) },
@@ -163,12 +163,12 @@ test("many changes are told once, with what carries them", async () => {
   await clock.pass(1_000);
   assert.deepEqual(frames.slice(1).map(({ type }) => type), ["credentials"]);
   assert.deepEqual(frames[1].shell_runtime.platform, "claude");
-  report.all(["claude"]);
+  report.reportAll(["claude"]);
   assert.deepEqual(frames.slice(2).map(({ type }) => type), ["credentials", "api_endpoints", "platform_status"]);
   usable.add("claude");
-  report.all(["claude"]);
+  report.reportAll(["claude"]);
   accepted.add("claude");
-  report.all(["claude"]);
+  report.reportAll(["claude"]);
   const prompts = frames.filter(({ type }) => type === "api_endpoints").map((told) => [told.prompt_template, told.prompt_accepted]);
   assert.deepEqual(prompts, [[false, false], [false, false], [true, false], [true, true]]);
 });

@@ -27,21 +27,21 @@ const filledModel = (templates) => JSON.parse(templates.fill("notes", "x").reque
 
 test("a template is usable once it is learned, told of, and there after a restart", async () => {
   const { templates, storage, told } = await make();
-  assert.deepEqual([templates.usable("notes"), templates.fill("notes", "x"), templates.shown("notes")], [false, null, null]);
+  assert.deepEqual([templates.usable("notes"), templates.fill("notes", "x"), templates.summary("notes")], [false, null, null]);
   templates.learned("notes", template());
   assert.deepEqual([templates.usable("notes"), told], [true, ["notes"]]);
   assert.deepEqual(JSON.parse(templates.fill("notes", "Hello").request.body), { question: "Hello", model: "small" });
   await settled();
   const again = await make(storage);
   assert.equal(again.templates.usable("notes"), true);
-  assert.deepEqual(again.templates.shown("notes"), { learned_at: NOW, accepted_at: undefined, stale: undefined, in_memory: false, usable: true });
+  assert.deepEqual(again.templates.summary("notes"), { learned_at: NOW, accepted_at: undefined, stale: undefined, in_memory: false, usable: true });
 });
 
 test("one that holds a secret is never stored", async () => {
   const { templates, storage } = await make();
   templates.learned("notes", template({ csrf_token: "abcdefghijklmnop" }));
   await settled();
-  assert.deepEqual([templates.usable("notes"), templates.shown("notes").in_memory], [true, true]);
+  assert.deepEqual([templates.usable("notes"), templates.summary("notes").in_memory], [true, true]);
   assert.deepEqual(storage.data.templates, {});
   assert.equal((await make(storage)).templates.usable("notes"), false);
   const ofGemini = makeTemplate(gemini(), [["f.req", 1, 0, 0]], NOW).template;
@@ -57,13 +57,13 @@ test("one of the same shape stays, one of another shape replaces it", async () =
   templates.accepted("notes", used);
   world.at += 1;
   templates.learned("notes", template({ model: "second" }));
-  assert.deepEqual([filledModel(templates), templates.shown("notes").accepted_at, templates.isAccepted("notes")], ["first", NOW, true]);
+  assert.deepEqual([filledModel(templates), templates.summary("notes").accepted_at, templates.isAccepted("notes")], ["first", NOW, true]);
   templates.learned("notes", template({ model: "third", more: 1 }));
-  assert.deepEqual([filledModel(templates), templates.shown("notes").accepted_at, templates.isAccepted("notes")], ["third", undefined, false]);
+  assert.deepEqual([filledModel(templates), templates.summary("notes").accepted_at, templates.isAccepted("notes")], ["third", undefined, false]);
   // What becomes of the replaced one says nothing about this one.
   templates.refused("notes", used, 403);
   templates.accepted("notes", used);
-  assert.deepEqual([templates.usable("notes"), templates.shown("notes").accepted_at, told.length], [true, undefined, 3]);
+  assert.deepEqual([templates.usable("notes"), templates.summary("notes").accepted_at, told.length], [true, undefined, 3]);
 });
 
 test("a refused one is stale with the reason, also after a restart, until the next send", async () => {
@@ -71,12 +71,12 @@ test("a refused one is stale with the reason, also after a restart, until the ne
   templates.learned("notes", template({ model: "first" }));
   templates.refused("notes", templates.fill("notes", "x").template, 403);
   assert.deepEqual([templates.usable("notes"), templates.fill("notes", "x"), told.length], [false, null, 2]);
-  assert.deepEqual(templates.shown("notes").stale, { status: 403, at: NOW });
+  assert.deepEqual(templates.summary("notes").stale, { status: 403, at: NOW });
   await settled();
   const { templates: again } = await make(storage);
-  assert.deepEqual([again.usable("notes"), again.shown("notes").stale.status], [false, 403]);
+  assert.deepEqual([again.usable("notes"), again.summary("notes").stale.status], [false, 403]);
   again.learned("notes", template({ model: "second" }));
-  assert.deepEqual([again.usable("notes"), filledModel(again), again.shown("notes").stale], [true, "second", undefined]);
+  assert.deepEqual([again.usable("notes"), filledModel(again), again.summary("notes").stale], [true, "second", undefined]);
 });
 
 test("a forgotten one is gone everywhere", async () => {
@@ -84,7 +84,7 @@ test("a forgotten one is gone everywhere", async () => {
   templates.learned("notes", template());
   await templates.forget("notes");
   await templates.forget("notes");
-  assert.deepEqual([templates.usable("notes"), templates.shown("notes"), storage.data.templates, told.length], [false, null, {}, 2]);
+  assert.deepEqual([templates.usable("notes"), templates.summary("notes"), storage.data.templates, told.length], [false, null, {}, 2]);
 });
 
 test("one of another account, address or mode is not used", async () => {
@@ -94,7 +94,7 @@ test("one of another account, address or mode is not used", async () => {
   world.account = undefined;
   assert.equal(templates.usable("notes"), true);
   world.account = "you";
-  assert.deepEqual([templates.usable("notes"), templates.shown("notes").usable], [false, false]);
+  assert.deepEqual([templates.usable("notes"), templates.summary("notes").usable], [false, false]);
   templates.learned("notes", template({ model: "second" }));
   assert.equal(filledModel(templates), "second");
   for (const more of [{ prompt: "" }, { hosts: ["other.example"] }, { shell_url: "https://notes.example:8443/" }, { hosts: ["notes.example", "new.example"], shell_url: "https://new.example/" }]) {
@@ -123,7 +123,7 @@ test("one of an address that is no longer the app's is replaced by the next send
 test("there are not more than can be, and what is broken in the storage is none", async () => {
   const { templates } = await make();
   for (let i = 0; i <= TEMPLATES_MAX; i += 1) templates.learned(`p${i}`, template());
-  assert.deepEqual([templates.shown("p0"), templates.shown("p1") === null], [null, false]);
+  assert.deepEqual([templates.summary("p0"), templates.summary("p1") === null], [null, false]);
   const broken = await make(fakeStorage({ templates: { notes: { method: "POST" }, other: null } }));
-  assert.equal(broken.templates.shown("notes"), null);
+  assert.equal(broken.templates.summary("notes"), null);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Pages } from "../background/pages.js";
+import { PagePorts } from "../background/page-ports.js";
 import { makeTemplate } from "../background/template.js";
 import { FakePort } from "./support/fakes.js";
 import { source } from "./support/page.js";
@@ -144,7 +144,7 @@ test("the question reaches the page's half only there where what is typed is see
 test("what comes as text is never taken for the word of the half that sees what is typed", () => {
   const told = [];
   const note = (name) => (...args) => told.push([name, args.at(-1)]);
-  const pages = new Pages({ ready: () => {}, gone: () => {}, message: note("message"), typed: note("typed") });
+  const pages = new PagePorts({ ready: () => {}, gone: () => {}, message: note("message"), typed: note("typed") });
   const port = new FakePort(1);
   pages.connected(port);
   const answer = { t: "typed", n: "5", places: [] };

@@ -10,12 +10,12 @@ export const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
 export const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", heartbeat_ms: 15_000, platforms: [CLAUDE] };
 
 /** Of a daemon that wants no pairing. */
-export const NOBODY_PAIRED = { begin: () => "nonce", greeted: () => ({}), asked: () => undefined, shown() {}, answer: async () => ({ fault: "no" }) };
+export const WITHOUT_PAIRING = { begin: () => "nonce", acknowledged: () => ({}), pairingRequired: () => undefined, codeShown() {}, answer: async () => ({ fault: "no" }) };
 
 /** A link that is not started, its clock, and what it told. */
-export function makeLink({ random = () => 1, probe = async () => true, pairing = NOBODY_PAIRED, log = () => {} } = {}) {
+export function makeLink({ random = () => 1, probe = async () => true, pairing = WITHOUT_PAIRING, log = () => {} } = {}) {
   const clock = new Clock();
-  const told = { greeted: 0, lost: 0, frames: [], states: [], offset: 0 };
+  const told = { connected: 0, lost: 0, frames: [], states: [], offset: 0 };
   const link = new Link(
     { ...clock, now: () => clock.at + told.offset, WebSocket: FakeSocket, random, probe, pairing, hello: (nonce) => hello({ client_id: "firefox-1", nonce }) },
     {
@@ -23,7 +23,7 @@ export function makeLink({ random = () => 1, probe = async () => true, pairing =
         told.states.push(link.state);
         assert.ok(FakeSocket.open.length <= 1, "never two sockets");
       },
-      greeted: () => (told.greeted += 1),
+      connected: () => (told.connected += 1),
       frame: (frame) => told.frames.push(frame.body?.text ?? frame.type),
       lost: () => (told.lost += 1),
       log,
@@ -39,10 +39,10 @@ export function greet() {
 }
 
 /** A greeted link over a socket of the test's. */
-export function greetedLink() {
+export function connectedLink() {
   const clock = new Clock();
-  const on = { state() {}, greeted() {}, frame() {}, lost() {}, log() {} };
-  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, pairing: NOBODY_PAIRED, hello: () => "{}" }, on);
+  const on = { state() {}, connected() {}, frame() {}, lost() {}, log() {} };
+  const link = new Link({ ...clock, WebSocket: FakeSocket, random: () => 0, pairing: WITHOUT_PAIRING, hello: () => "{}" }, on);
   link.start(ADDRESS);
   const socket = FakeSocket.last;
   socket.accept();

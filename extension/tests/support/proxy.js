@@ -1,5 +1,5 @@
 /** A proxy whose page, tab and connection are the test's. */
-import { Proxy } from "../../background/proxy.js";
+import { RequestProxy } from "../../background/proxy.js";
 import { extractorFor } from "../../platforms/index.js";
 import { CLAUDE, Clock, FakePort } from "./fakes.js";
 
@@ -21,14 +21,14 @@ export function makeProxy({ page, captured = {}, filled = null, platform = CLAUD
     refused: (name, template, status) => judged.push(["refused", name, template, status]),
   };
   let mine = 0;
-  const proxy = new Proxy({
+  const proxy = new RequestProxy({
     ...clock,
     link: over?.link ?? link,
     log: () => {},
     templates,
     extractorFor,
-    captured: () => captured,
-    mine: () => {
+    replayedHeaders: () => captured,
+    expectProxied: () => {
       mine += 1;
       return () => (mine -= 1);
     },

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { MAX_SEEN, MAX_TRIES, MAX_UNSENT, Messages, syntheticId } from "../background/messages.js";
+import { MAX_SEEN, MAX_TRIES, MAX_UNSENT, FinalMessages, syntheticId } from "../background/final-messages.js";
 import { Storage } from "./support/storage.js";
 
 /** A browser whose daemon may be away, and which can be started anew. */
@@ -14,7 +14,7 @@ class Browser {
   connections = 1;
 
   start() {
-    return new Messages({
+    return new FinalMessages({
       storage: this.storage,
       connection: () => (this.isConnected ? this.connections : undefined),
       send: (frame) => {
@@ -144,7 +144,7 @@ test("a connection lost while sending keeps the rest", async () => {
   browser.isConnected = false;
   for (const text of ["one", "two", "three"]) await messages.observed(message(text));
   const sent = [];
-  const shaky = new Messages({
+  const shaky = new FinalMessages({
     storage: browser.storage,
     send: (frame) => {
       if (sent.length === 1) throw new Error("connection lost");

@@ -5,9 +5,9 @@ import * as wire from "../wire.js";
 export const GATHER_MS = 100;
 
 /** Reports on logins, endpoints and tabs. */
-export class Report {
+export class Reporter {
   #env;
-  #due = new Map();
+  #pending = new Map();
   #timer = null;
 
   /** @param {object} env `link`, `shells`, `credentials`, `templates`, `observer`, `setTimeout`, `changed()` */
@@ -17,16 +17,16 @@ export class Report {
 
   /** Something about a platform changed: `credentials`, `endpoints` or `tab`. */
   changed(platform, what) {
-    if (!this.#due.has(platform)) this.#due.set(platform, new Set());
-    this.#due.get(platform).add(what);
+    if (!this.#pending.has(platform)) this.#pending.set(platform, new Set());
+    this.#pending.get(platform).add(what);
     this.#timer ??= this.#env.setTimeout(() => {
       this.#timer = null;
-      this.#tell();
+      this.#flush();
     }, GATHER_MS);
   }
 
   /** Tells everything about these platforms, at once. */
-  all(names) {
+  reportAll(names) {
     for (const name of names) {
       this.#credentials(name);
       this.#endpoints(name);
@@ -36,9 +36,9 @@ export class Report {
     }
   }
 
-  #tell() {
-    const due = this.#due;
-    this.#due = new Map();
+  #flush() {
+    const due = this.#pending;
+    this.#pending = new Map();
     for (const [name, what] of due) {
       const told = what.has("credentials") && this.#credentials(name);
       if (!told || what.has("endpoints")) this.#endpoints(name);

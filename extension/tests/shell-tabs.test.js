@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Pages } from "../background/pages.js";
-import { Shells } from "../background/shells.js";
-import { Tabs } from "../background/tabs.js";
+import { PagePorts } from "../background/page-ports.js";
+import { ShellTabs } from "../background/shell-tabs.js";
+import { TabActions } from "../background/tabs.js";
 import { CLAUDE, FakePort, LOCAL, fakeBrowser, settled } from "./support/fakes.js";
 
 const open = (id, url, more = {}) => ({ id, url, status: "complete", active: false, windowId: 1, discarded: false, hidden: false, ...more });
@@ -12,9 +12,9 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
   const changes = [];
   const gone = [];
   let shells = null;
-  const pages = new Pages({ ready: (id) => shells.pageChanged(id), gone: (id, port) => (gone.push(port), shells.pageChanged(id)), message: () => {} });
-  shells = new Shells({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), later: (work, ms) => setTimeout(work, ms)?.unref?.() });
-  const tabs = new Tabs({ browser, pages, shells, now: () => 1_000, log: () => {} });
+  const pages = new PagePorts({ ready: (id) => shells.pageChanged(id), gone: (id, port) => (gone.push(port), shells.pageChanged(id)), message: () => {} });
+  shells = new ShellTabs({ browser, pages, now: () => 1_000, changed: (name) => changes.push(name), later: (work, ms) => setTimeout(work, ms)?.unref?.() });
+  const tabs = new TabActions({ browser, pages, shells, now: () => 1_000, log: () => {} });
   await shells.start();
   shells.setPlatforms([CLAUDE, LOCAL], permitted);
   /** A tab's page loads, as Firefox and the content scripts tell it. */
@@ -280,7 +280,7 @@ test("a reload is over with the new page", async () => {
 
 test("frames inside a page are not its page, and a newer page replaces the older", () => {
   const gone = [];
-  const pages = new Pages({ ready: () => {}, gone: (id, port) => gone.push(port), message: () => {} });
+  const pages = new PagePorts({ ready: () => {}, gone: (id, port) => gone.push(port), message: () => {} });
   pages.connected(new FakePort(1, 3));
   assert.equal(pages.port(1), undefined);
   const [older, newer] = [new FakePort(1), new FakePort(1)];

@@ -3,11 +3,11 @@
  * script of the page can make one up. Where the prompt stands is known of some apps; of others the page's half that sees
  * what is typed says it, and what was typed stays there.
  */
-import { isMadeByShell, isShellPage, isShellSender } from "./shell.js";
-import { makeTemplate, placesLike } from "./template.js";
+import { isRequestOfShell, isShellPage, isShellSender } from "./shell.js";
+import { makeTemplate, pathsOfSameText } from "./template.js";
 
 /** How many requests of pages may be looked at at once, and how much such a body may be. */
-const WATCHED_MAX = 32;
+const SENDS_MAX = 32;
 const SENT_BYTES_MAX = 1 << 20;
 const WRITES = new Set(["POST", "PUT", "PATCH"]);
 
@@ -37,7 +37,7 @@ function textOf({ raw, formData }) {
 const isText = (type) => type === undefined || /json|^text\/|^application\/x-www-form-urlencoded/i.test(type);
 
 /** Looks at what pages send. */
-export class Teacher {
+export class TemplateLearner {
   #env;
   /** By the browser's number of the request. */
   #bodies = new Map();
@@ -61,7 +61,7 @@ export class Teacher {
     };
     add(onBeforeRequest, (details) => this.body(details), ["requestBody"]);
     add(onResponseStarted, ({ requestId, statusCode }) => this.answered(requestId, statusCode));
-    add(onErrorOccurred, ({ requestId }) => this.#drop(requestId));
+    add(onErrorOccurred, ({ requestId }) => this.#forget(requestId));
   }
 
   /** A request's body, before anybody knows whose it is. */
@@ -70,7 +70,7 @@ export class Teacher {
     const size = sizeOf(requestBody);
     if (size === 0 || size > SENT_BYTES_MAX) return;
     this.#bodies.set(requestId, requestBody);
-    bound(this.#bodies);
+    limitSize(this.#bodies);
   }
 
   /** A request of the platform's own page is about to be sent. */
@@ -81,7 +81,7 @@ export class Teacher {
     if (given === undefined || type !== "xmlhttprequest" || platform.prompt !== "template") return;
     const contentType = requestHeaders.find(({ name }) => name.toLowerCase() === "content-type")?.value;
     // Another host of the platform may be anybody's page.
-    if (!isMadeByShell(platform, details) || !isShellPage(platform, url)) return;
+    if (!isRequestOfShell(platform, details) || !isShellPage(platform, url)) return;
     const knowledge = this.#env.extractorFor(platform.final_message ?? "");
     const isKnown = knowledge?.promptPlace !== undefined;
     if (!isText(contentType) || (isKnown && !knowledge.watches({ method, url }))) return;
@@ -92,12 +92,12 @@ export class Teacher {
     if (isKnown) {
       const place = knowledge.promptPlace(body);
       if (place === null) return;
-      send.places = placesLike(place, body, contentType);
-    } else if (!this.#ask(send, requestId, contentType)) {
+      send.places = pathsOfSameText(place, body, contentType);
+    } else if (!this.#askForPaths(send, requestId, contentType)) {
       return;
     }
     this.#sends.set(requestId, send);
-    bound(this.#sends);
+    limitSize(this.#sends);
   }
 
   /** The page's half says where in the body what was typed stands. */
@@ -106,7 +106,7 @@ export class Teacher {
     if (send === undefined || send.tabId !== tabId || send.places !== null) return;
     send.places = Array.isArray(places) ? places.filter(isPath) : [];
     if (send.places.length === 0) this.#sends.delete(n);
-    else this.#finish(n, send);
+    else this.#learn(n, send);
   }
 
   /** The app's answer begins. */
@@ -119,10 +119,10 @@ export class Teacher {
       return;
     }
     send.isTaken = true;
-    this.#finish(requestId, send);
+    this.#learn(requestId, send);
   }
 
-  #ask({ platform, tabId, call }, n, type) {
+  #askForPaths({ platform, tabId, call }, n, type) {
     const port = this.#env.port(tabId);
     if (port === undefined || !isShellSender(platform, port.sender)) return false;
     try {
@@ -134,7 +134,7 @@ export class Teacher {
     return true;
   }
 
-  #finish(requestId, { platform, call, places, isTaken, at }) {
+  #learn(requestId, { platform, call, places, isTaken, at }) {
     if (places === null || !isTaken) return;
     this.#sends.delete(requestId);
     const name = platform.platform;
@@ -143,7 +143,7 @@ export class Teacher {
     else this.#env.learned(name, template);
   }
 
-  #drop(requestId) {
+  #forget(requestId) {
     this.#bodies.delete(requestId);
     this.#sends.delete(requestId);
   }
@@ -151,6 +151,6 @@ export class Teacher {
 
 const isPath = (path) => Array.isArray(path) && path.every((step) => typeof step === "string" || Number.isInteger(step));
 
-function bound(map) {
-  if (map.size > WATCHED_MAX) map.delete(map.keys().next().value);
+function limitSize(map) {
+  if (map.size > SENDS_MAX) map.delete(map.keys().next().value);
 }

@@ -11,7 +11,7 @@ export const RAW_CHARS_MAX = 1 << 20;
 const REFUSED = "The app refused the filled prompt template.";
 
 /** Turns the pieces of an answer into frames. */
-export class Answer {
+export class AnswerFramer {
   #to;
   #seq = 0;
   #pieces = [];

@@ -22,7 +22,7 @@ export const MAX_SEEN = 1000;
 const KEY = "final_messages";
 
 /** The final messages of this browser. */
-export class Messages {
+export class FinalMessages {
   #storage;
   #send;
   #connection;
@@ -31,9 +31,9 @@ export class Messages {
   #unsent = [];
   /** Those of `#unsent` that went out on one connection, in that order; and which one. */
   #sent = new Set();
-  #sentOn;
+  #sentOnConnection;
   #loaded = false;
-  #turn = Promise.resolve();
+  #queue = Promise.resolve();
 
   /**
    * @param {object} parts
@@ -57,7 +57,7 @@ export class Messages {
    */
   observed(message) {
     const observed_at = this.#now();
-    return this.#inTurn(() => this.#take(message, observed_at));
+    return this.#serialize(() => this.#take(message, observed_at));
   }
 
   /**
@@ -66,7 +66,7 @@ export class Messages {
    * @returns {Promise<number>} how many were sent
    */
   flush() {
-    return this.#inTurn(async () => {
+    return this.#serialize(async () => {
       await this.#load();
       return this.#sendWaiting();
     });
@@ -78,7 +78,7 @@ export class Messages {
    * @param {{platform: string, assistant_message_id: string, raw_length: number, conversation_id?: string}[]} known
    */
   confirmed(known) {
-    return this.#inTurn(async () => {
+    return this.#serialize(async () => {
       const shown = listOf(known, (entry) => typeof entry?.assistant_message_id === "string");
       const sent = [...this.#sent];
       const arrived = sent.slice(0, 1 + sent.findLastIndex((message) => shown.some((entry) => isSame(message, entry))));
@@ -95,9 +95,9 @@ export class Messages {
   }
 
   /** One after the other: two at once would both miss what the other stores. */
-  #inTurn(step) {
-    const done = this.#turn.then(step);
-    this.#turn = done.catch(() => {});
+  #serialize(step) {
+    const done = this.#queue.then(step);
+    this.#queue = done.catch(() => {});
     return done;
   }
 
@@ -127,14 +127,14 @@ export class Messages {
   async #sendWaiting() {
     let sent = 0;
     const connection = this.#connection();
-    if (connection !== this.#sentOn) {
+    if (connection !== this.#sentOnConnection) {
       // Whoever comes first on a new connection: what went out on another one may not have arrived.
-      this.#sentOn = connection;
+      this.#sentOnConnection = connection;
       this.#sent.clear();
       this.#unsent = this.#unsent.filter(({ tries = 0 }) => tries < MAX_TRIES);
     }
     for (const message of this.#unsent.filter((each) => !this.#sent.has(each))) {
-      if (!this.#sends(message)) break;
+      if (!this.#trySend(message)) break;
       this.#sent.add(message);
       message.tries = (message.tries ?? 0) + 1;
       sent += 1;
@@ -143,7 +143,7 @@ export class Messages {
     return sent;
   }
 
-  #sends(message) {
+  #trySend(message) {
     try {
       return this.#send(finalMessage(message)) === true;
     } catch {

@@ -3,7 +3,7 @@
  * of the shell's own origin count, and of what they read only what came from there, or from the platform's hosts for
  * answers. Who the page is the browser says; where an answer came from, the page's half.
  */
-import { isAnswerPlace, isShellPage } from "./shell.js";
+import { isAnswerHost, isShellPage } from "./shell.js";
 
 /** How many answers of one page may be watched at once. */
 const WATCHED_MAX = 64;
@@ -13,7 +13,7 @@ const ACCOUNT_CHARS_MAX = 512 * 1024;
 const ACCOUNT_PATH = /account|organization|profile|session|bootstrap|user|\/me\b/i;
 
 /** What the pages' own traffic tells. */
-export class Observer {
+export class TrafficObserver {
   #env;
   #watched = new Map();
   #drift = new Map();
@@ -28,17 +28,17 @@ export class Observer {
 
   /** A page's message about its own traffic. */
   message(tabId, port, message) {
-    if (message.t === "seen") this.#seen(tabId, port, message);
+    if (message.t === "seen") this.#decide(tabId, port, message);
     const watch = this.#watched.get(port)?.get(message.n);
     if (watch === undefined) return;
-    if (message.t === "watched") this.#begin(watch, message);
-    else if (message.t === "watched_text") this.#guard(watch, () => watch.take(String(message.text)));
-    else if (message.t === "watched_end") this.#end(port, message.n, watch, message.complete === true);
+    if (message.t === "watched") this.#start(watch, message);
+    else if (message.t === "watched_text") this.#runGuarded(watch, () => watch.take(String(message.text)));
+    else if (message.t === "watched_end") this.#finish(port, message.n, watch, message.complete === true);
   }
 
   /** A page is gone; what it was telling remains incomplete. */
   gone(port) {
-    for (const [n, watch] of this.#watched.get(port) ?? []) this.#end(port, n, watch, false);
+    for (const [n, watch] of this.#watched.get(port) ?? []) this.#finish(port, n, watch, false);
     this.#watched.delete(port);
   }
 
@@ -48,12 +48,12 @@ export class Observer {
   }
 
   /** `url`: what the page asked for; `from`: what answered, after any redirects. */
-  #seen(tabId, port, { n, method, url, from, status, page }) {
+  #decide(tabId, port, { n, method, url, from, status, page }) {
     const platform = this.#env.platformOf(tabId, port);
     const knowledge = platform && this.#env.extractorFor(platform.final_message ?? "");
     const answer = (t) => port.postMessage(JSON.stringify({ t, n }));
     if (!knowledge) return answer("skip");
-    const [mayAnswer, isOwn] = [isAnswerPlace, isShellPage].map((fits) => [url, from].every((each) => fits(platform, each)));
+    const [mayAnswer, isOwn] = [isAnswerHost, isShellPage].map((fits) => [url, from].every((each) => fits(platform, each)));
     const final = mayAnswer && status >= 200 && status <= 299 && this.#try(platform, () => knowledge.watches({ method, url }));
     const account = isOwn && method === "GET" && ACCOUNT_PATH.test(new URL(url).pathname);
     if (!this.#watched.has(port)) this.#watched.set(port, new Map());
@@ -64,13 +64,13 @@ export class Observer {
     return answer("watch");
   }
 
-  #begin(watch, { body }) {
+  #start(watch, { body }) {
     const { platform, knowledge, call } = watch;
     if (watch.final) {
-      this.#guard(watch, () => {
+      this.#runGuarded(watch, () => {
         const reader = knowledge.extractor({ ...call, requestBody: body });
         watch.take = (text) => reader.push(text);
-        watch.end = (complete) => this.#finished(platform, reader.end(complete));
+        watch.end = (complete) => this.#handleOutcome(platform, reader.end(complete));
       });
       return;
     }
@@ -84,21 +84,21 @@ export class Observer {
     };
   }
 
-  #end(port, n, watch, complete) {
+  #finish(port, n, watch, complete) {
     this.#watched.get(port)?.delete(n);
-    this.#guard(watch, () => watch.end(complete));
+    this.#runGuarded(watch, () => watch.end(complete));
   }
 
-  #finished(platform, outcome) {
+  #handleOutcome(platform, outcome) {
     if (outcome.message) {
       const observed = { platform: platform.platform, ...outcome.message };
       Promise.resolve(this.#env.message(observed)).catch(() => this.#env.log("error", "A final message could not be kept."));
     } else if (outcome.drift !== undefined) {
-      this.#drifted(platform);
+      this.#countDrift(platform);
     }
   }
 
-  #drifted(platform) {
+  #countDrift(platform) {
     const name = platform.platform;
     const before = this.#drift.get(name)?.extractor_drift ?? 0;
     const fields = { platform: name, extractor_drift: before + 1, last_drift_at: this.#env.now() };
@@ -108,7 +108,7 @@ export class Observer {
   }
 
   /** An extractor that throws does not understand what it reads. */
-  #guard(watch, work) {
+  #runGuarded(watch, work) {
     this.#try(watch.platform, work, () => {
       watch.take = () => {};
       watch.end = () => {};
@@ -120,7 +120,7 @@ export class Observer {
       return work();
     } catch {
       after();
-      this.#drifted(platform);
+      this.#countDrift(platform);
       return false;
     }
   }

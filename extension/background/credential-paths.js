@@ -28,7 +28,7 @@ function covers(entry, segments) {
 }
 
 /** Whether the address asks for something that is, or may be taken for, one of the platform's `credential_paths`. */
-export function handsOut(platform, address) {
+export function isCredentialPath(platform, address) {
   const entries = platform.credential_paths ?? [];
   if (entries.length === 0) return false;
   // No entry has more segments than this that matter.

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { System } from "../background/system.js";
+import { DaemonMode } from "../background/daemon-mode.js";
 
 function system({ connected = true } = {}) {
   const sent = [];
   const timers = new Map();
   const parts = { sent, timers, changes: 0 };
-  parts.system = new System({
+  parts.system = new DaemonMode({
     send: (frame) => sent.push(JSON.parse(frame)),
     isConnected: () => connected,
     setTimeout: (work, ms) => {
@@ -21,13 +21,13 @@ function system({ connected = true } = {}) {
 
 test("a mode that was asked for is answered by the daemon", async () => {
   const { system: mode, sent, timers } = system();
-  const [paused, resumed] = [mode.ask("pause"), mode.ask("resume")];
+  const [paused, resumed] = [mode.request("pause"), mode.request("resume")];
   assert.deepEqual(sent, [
     { type: "action_request", action: "pause", request_id: "mode-1" },
     { type: "action_request", action: "resume", request_id: "mode-2" },
   ]);
-  mode.answered({ request_id: "mode-2", action: "resume", ok: false, system: { mode: "paused", changed_at: 7, reason: "lunch" } });
-  mode.answered({ request_id: "mode-1", action: "pause", ok: true, system: { mode: "paused", changed_at: 7, reason: "lunch" } });
+  mode.actionAnswered({ request_id: "mode-2", action: "resume", ok: false, system: { mode: "paused", changed_at: 7, reason: "lunch" } });
+  mode.actionAnswered({ request_id: "mode-1", action: "pause", ok: true, system: { mode: "paused", changed_at: 7, reason: "lunch" } });
   assert.deepEqual([await paused, await resumed], [true, false]);
   assert.deepEqual(mode.state, { mode: "paused", changed_at: 7, reason: "lunch" });
   assert.equal(timers.size, 0, "nothing waits any more");
@@ -35,19 +35,19 @@ test("a mode that was asked for is answered by the daemon", async () => {
 
 test("what is not known or cannot be sent is not done", async () => {
   const { system: mode, sent } = system({ connected: false });
-  assert.equal(await mode.ask("pause"), false);
+  assert.equal(await mode.request("pause"), false);
   const other = system();
-  assert.equal(await other.system.ask("reboot"), false);
+  assert.equal(await other.system.request("reboot"), false);
   assert.deepEqual([...sent, ...other.sent], []);
 });
 
 test("a connection that ends, and an answer that never comes, settle who waits", async () => {
   const { system: mode, timers } = system();
-  mode.shown({ mode: "running", changed_at: 1 });
-  const asked = mode.ask("drain");
+  mode.modeReported({ mode: "running", changed_at: 1 });
+  const asked = mode.request("drain");
   mode.lost();
   assert.deepEqual([await asked, mode.state], [false, null]);
-  const late = mode.ask("drain");
+  const late = mode.request("drain");
   const [{ work, ms }] = timers.values();
   assert.equal(ms, 10_000);
   work();
@@ -56,7 +56,7 @@ test("a connection that ends, and an answer that never comes, settle who waits",
 
 test("a picture without a mode changes nothing, and every other one is shown", () => {
   const parts = system();
-  parts.system.shown({ mode: "draining", changed_at: 3, reason: null });
-  parts.system.shown(undefined);
+  parts.system.modeReported({ mode: "draining", changed_at: 3, reason: null });
+  parts.system.modeReported(undefined);
   assert.deepEqual([parts.system.state.mode, parts.changes], ["draining", 1]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test, { beforeEach } from "node:test";
 import { BACKOFF_MAX_MS, BACKOFF_MIN_MS } from "../background/backoff.js";
-import { GREETING_MAX_MS } from "../background/link.js";
+import { HELLO_MAX_MS } from "../background/link.js";
 import { FakeSocket, settled } from "./support/fakes.js";
 import { ADDRESS, greet, makeLink } from "./support/link.js";
 
@@ -127,7 +127,7 @@ test("the words say what is true", async () => {
   await clock.pass(250);
   FakeSocket.last.fail();
   assert.equal(link.note, "Something answers at the daemon's address, but takes no connection.");
-  await clock.pass(250 + GREETING_MAX_MS);
+  await clock.pass(250 + HELLO_MAX_MS);
   assert.equal(link.note, "The connection did not open in time.");
   await clock.pass(250);
   greet();

@@ -1,7 +1,7 @@
 /** The pages that can be talked to: one port for each tab whose top frame runs our content scripts. */
 
 /** The ports of the pages, by tab. */
-export class Pages {
+export class PagePorts {
   #ports = new Map();
   #on;
   #waiting = new Set();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Observer } from "../background/observer.js";
+import { TrafficObserver } from "../background/traffic-observer.js";
 import { isShellSender } from "../background/shell.js";
 import { CLAUDE, FakePort, settled } from "./support/fakes.js";
 
@@ -26,7 +26,7 @@ function make(outcome = { message: { raw_text: "Hello" } }, { port = new FakePor
     },
     account: ({ body }) => JSON.parse(body).email ?? null,
   };
-  const observer = new Observer({
+  const observer = new TrafficObserver({
     extractorFor: (name) => (name === "claude" ? knowledge : null),
     platformOf: (tabId, port) => (isShellSender(platform, port.sender) ? platform : undefined),
     message: async (found) => told.messages.push(found),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Teacher } from "../background/teacher.js";
+import { TemplateLearner } from "../background/template-learner.js";
 import { extractorFor } from "../platforms/index.js";
 import { FakeEvent, FakePort } from "./support/fakes.js";
 import { CHATGPT, chatgpt, GEMINI, gemini, notes, NOTES, NOW, PROMPT } from "./support/sends.js";
@@ -17,7 +17,7 @@ function make() {
   const learned = [];
   const said = [];
   const port = new FakePort(1, 0, "https://notes.example/");
-  const teacher = new Teacher({
+  const learner = new TemplateLearner({
     webRequest,
     extractorFor,
     port: (tabId) => (tabId === 1 ? port : undefined),
@@ -25,19 +25,19 @@ function make() {
     now: () => NOW,
     log: (level, message) => said.push(message),
   });
-  teacher.listen(["https://notes.example/*"]);
+  learner.listen(["https://notes.example/*"]);
   let id = 0;
   /** The browser's words on a request up to its answer. */
   const send = (platform, { method, url, page, headers, body }, { requestBody = raw(body), status, ...more } = {}) => {
     id += 1;
     const details = { requestId: `${id}`, tabId: 1, method, url, type: "xmlhttprequest", documentUrl: page, originUrl: page, frameAncestors: [], requestHeaders: headers, ...more };
     webRequest.onBeforeRequest.fire({ ...details, requestBody });
-    teacher.sent(platform, details);
+    learner.sent(platform, details);
     if (status) webRequest.onResponseStarted.fire({ requestId: `${id}`, statusCode: status });
     return `${id}`;
   };
   const asked = () => port.sent.map(({ t, n }) => `${t} ${n}`);
-  return { teacher, webRequest, learned, said, port, send, asked };
+  return { learner, webRequest, learned, said, port, send, asked };
 }
 
 test("of ChatGPT and Gemini a send teaches without anybody being asked what was typed", () => {
@@ -60,33 +60,33 @@ test("a prompt that ChatGPT repeats elsewhere is not kept there, and a short one
 });
 
 test("of another app the page's half is asked where what was typed stands", () => {
-  const { teacher, learned, port, send } = make();
+  const { learner, learned, port, send } = make();
   const n = send(NOTES, notes(), { status: 201 });
   assert.deepEqual(port.sent, [{ t: "which", n, body: notes().body, type: "application/json" }]);
   assert.deepEqual(learned, []);
-  teacher.typed(2, { n, places: [["question"]] });
+  learner.typed(2, { n, places: [["question"]] });
   assert.deepEqual(learned, [], "another tab's word does not count");
-  teacher.typed(1, { n, places: [["question"]] });
-  teacher.typed(1, { n, places: [["question"]] });
+  learner.typed(1, { n, places: [["question"]] });
+  learner.typed(1, { n, places: [["question"]] });
   assert.deepEqual(learned.map(([name]) => name), ["notes"]);
   const early = send(NOTES, notes());
-  teacher.typed(1, { n: early, places: [["question"]] });
+  learner.typed(1, { n: early, places: [["question"]] });
   assert.equal(learned.length, 1);
-  teacher.answered(early, 200);
+  learner.answered(early, 200);
   assert.equal(learned.length, 2);
 });
 
 test("only a send that the app takes teaches", () => {
-  const { teacher, learned, webRequest, send } = make();
+  const { learner, learned, webRequest, send } = make();
   for (const status of [302, 400, 403, 500]) send(CHATGPT, chatgpt(), { status });
   const broken = send(CHATGPT, chatgpt());
   webRequest.onErrorOccurred.fire({ requestId: broken });
-  teacher.answered(broken, 200);
+  learner.answered(broken, 200);
   const unnamed = send(NOTES, notes(), { status: 200 });
-  teacher.typed(1, { n: unnamed, places: [] });
-  teacher.typed(1, { n: unnamed, places: [["question"]] });
+  learner.typed(1, { n: unnamed, places: [] });
+  learner.typed(1, { n: unnamed, places: [["question"]] });
   const nonsense = send(NOTES, notes(), { status: 200 });
-  teacher.typed(1, { n: nonsense, places: "question" });
+  learner.typed(1, { n: nonsense, places: "question" });
   assert.deepEqual(learned, []);
 });
 
@@ -120,29 +120,29 @@ test("no other host of the platform teaches, neither as the page nor as what is 
 });
 
 test("a body that never was the page's own is not kept for long, and no more are watched than is good", () => {
-  const { teacher, learned, send, asked } = make();
+  const { learner, learned, send, asked } = make();
   for (let i = 0; i < 40; i += 1) send(NOTES, notes());
   for (let i = 1; i <= 40; i += 1) {
-    teacher.answered(`${i}`, 200);
-    teacher.typed(1, { n: `${i}`, places: [["question"]] });
+    learner.answered(`${i}`, 200);
+    learner.typed(1, { n: `${i}`, places: [["question"]] });
   }
   assert.deepEqual([asked().length, learned.length], [40, 32]);
 });
 
 test("a send that is not clear is named in the log, without anything of it", () => {
-  const { teacher, said, send } = make();
+  const { learner, said, send } = make();
   const n = send(NOTES, notes({ more: "of the user" }), { status: 200 });
-  teacher.typed(1, { n, places: [["nowhere"]] });
+  learner.typed(1, { n, places: [["nowhere"]] });
   assert.deepEqual(said, ["No prompt template of notes was learned from a send: the prompt's place in it is not clear."]);
 });
 
 test("without a platform that has templates nobody listens", () => {
-  const { teacher, webRequest, learned, send } = make();
-  teacher.listen([]);
+  const { learner, webRequest, learned, send } = make();
+  learner.listen([]);
   send(CHATGPT, chatgpt(), { status: 200 });
   assert.deepEqual(learned, []);
-  teacher.listen(["https://chatgpt.com/*"]);
-  teacher.listen(["https://chatgpt.com/*"]);
+  learner.listen(["https://chatgpt.com/*"]);
+  learner.listen(["https://chatgpt.com/*"]);
   webRequest.onBeforeRequest.fire({ requestId: "x", method: "GET" });
   send(CHATGPT, chatgpt(), { status: 200 });
   assert.equal(learned.length, 1);

@@ -6,10 +6,10 @@ const ACTIONS = new Set(["pause", "resume", "drain"]);
 const ANSWER_MS = 10_000;
 
 /** The mode of the daemon that is connected. */
-export class System {
+export class DaemonMode {
   #env;
   #state = null;
-  #asked = new Map();
+  #pending = new Map();
   #number = 0;
 
   /** @param {object} env `send(frame)`, `isConnected()`, `setTimeout`, `clearTimeout`, `changed()` */
@@ -23,7 +23,7 @@ export class System {
   }
 
   /** The daemon shows its mode. */
-  shown(system) {
+  modeReported(system) {
     if (typeof system?.mode !== "string") return;
     this.#state = { mode: system.mode, changed_at: system.changed_at, reason: system.reason ?? null };
     this.#env.changed();
@@ -32,12 +32,12 @@ export class System {
   /** The connection is gone: the mode is not known any more, and who waits will not be answered. */
   lost() {
     this.#state = null;
-    for (const settle of [...this.#asked.values()]) settle(false);
+    for (const settle of [...this.#pending.values()]) settle(false);
     this.#env.changed();
   }
 
   /** Asks for a mode; resolves to whether it is in force now. */
-  ask(action) {
+  request(action) {
     if (!ACTIONS.has(action) || !this.#env.isConnected()) return Promise.resolve(false);
     this.#number += 1;
     const request_id = `mode-${this.#number}`;
@@ -45,17 +45,17 @@ export class System {
       const timer = this.#env.setTimeout(() => settle(false), ANSWER_MS);
       const settle = (ok) => {
         this.#env.clearTimeout(timer);
-        this.#asked.delete(request_id);
+        this.#pending.delete(request_id);
         resolve(ok);
       };
-      this.#asked.set(request_id, settle);
+      this.#pending.set(request_id, settle);
       this.#env.send(wire.actionRequest({ action, request_id }));
     });
   }
 
   /** `action_result`: the daemon's answer. */
-  answered({ request_id, ok, system }) {
-    this.shown(system);
-    this.#asked.get(request_id)?.(ok === true);
+  actionAnswered({ request_id, ok, system }) {
+    this.modeReported(system);
+    this.#pending.get(request_id)?.(ok === true);
   }
 }

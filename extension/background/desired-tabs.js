@@ -3,10 +3,10 @@
 const STORED = "desired";
 
 /** The wished-for tabs, by platform. */
-export class Wishes {
+export class DesiredTabs {
   #storage;
   #now;
-  #wishes = {};
+  #desired = {};
   #stored = Promise.resolve();
 
   constructor(storage, now) {
@@ -16,33 +16,33 @@ export class Wishes {
 
   /** Reads what was wanted when the browser last ran. */
   async load() {
-    this.#wishes = { ...(await this.#storage.get(STORED))[STORED] };
+    this.#desired = { ...(await this.#storage.get(STORED))[STORED] };
   }
 
   /** What is wanted of a platform. */
-  of(name) {
-    return this.#wishes[name] ?? { exists: false };
+  get(name) {
+    return this.#desired[name] ?? { exists: false };
   }
 
   /** Its tab was closed on purpose, or is there again; settles when that is stored. */
-  closed(name, closed) {
-    if (!this.of(name).exists || (this.of(name).closed === true) === closed) return this.#stored;
-    this.#wishes[name] = { ...this.of(name), closed };
+  setClosed(name, closed) {
+    if (!this.get(name).exists || (this.get(name).closed === true) === closed) return this.#stored;
+    this.#desired[name] = { ...this.get(name), closed };
     return this.#store();
   }
 
   /** From now on its tab is wanted; settles when that is stored. */
   want(name, { action, source, reason }) {
-    const before = this.of(name);
+    const before = this.get(name);
     const now = this.#now();
     const since = before.exists ? before : { source, reason: reason ?? action, updated_at: now };
-    this.#wishes[name] = { ...since, exists: true, closed: false, last_action: action, last_action_at: now };
+    this.#desired[name] = { ...since, exists: true, closed: false, last_action: action, last_action_at: now };
     return this.#store();
   }
 
   #store() {
     // One write after the other, so that the last one wins.
-    this.#stored = this.#stored.then(() => this.#storage.set({ [STORED]: this.#wishes })).catch(() => {});
+    this.#stored = this.#stored.then(() => this.#storage.set({ [STORED]: this.#desired })).catch(() => {});
     return this.#stored;
   }
 }

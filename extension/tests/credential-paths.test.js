@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { handsOut } from "../background/secrets.js";
+import { isCredentialPath } from "../background/credential-paths.js";
 import { CLAUDE } from "./support/fakes.js";
 
 const PLATFORM = { ...CLAUDE, credential_paths: ["/api/auth/*", "/backend-api/ws/user", "/tok*", "/here"] };
@@ -14,7 +14,7 @@ test("every spelling of a credential path is that path", () => {
     "/x%3f%2f..%2fapi/auth/session", "/api/auth/session%2f..%2f..%2f..%2fx", "/backend-api/ws/user", "/backend-api/ws/user/",
     "/backend-api/ws/user%2f..%2fother", "/backend-api/ws/user;x/other", "/token", "/here/", "https://api.claude.ai/api/auth/session",
   ]) {
-    assert.ok(handsOut(PLATFORM, new URL(path, "https://claude.ai/").href), path);
+    assert.ok(isCredentialPath(PLATFORM, new URL(path, "https://claude.ai/").href), path);
   }
 });
 
@@ -23,7 +23,7 @@ test("other paths are not", () => {
     "/", "/api", "/api/authors", "/v1/api/auth/session", "/api/auth/../x", "/api/x?next=/api/auth/session", "/api/x#/api/auth/session",
     "/backend-api/ws/user/of", "/backend-api/ws/users", "/hereafter", "/api/%zzauth/session", "/ünï/api/auth",
   ]) {
-    assert.ok(!handsOut(PLATFORM, new URL(path, "https://claude.ai/").href), path);
+    assert.ok(!isCredentialPath(PLATFORM, new URL(path, "https://claude.ai/").href), path);
   }
-  assert.ok(!handsOut({ ...CLAUDE, credential_paths: undefined }, "https://claude.ai/api/auth/session"), "of an older daemon");
+  assert.ok(!isCredentialPath({ ...CLAUDE, credential_paths: undefined }, "https://claude.ai/api/auth/session"), "of an older daemon");
 });

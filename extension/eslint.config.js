@@ -8,7 +8,7 @@ const rules = {
   "prefer-const": "error",
   "no-unused-vars": ["error", { caughtErrors: "none" }],
   "no-console": "error",
-  // It takes a field that is only ever set with ??= for an unused one.
+  // The rule reports fields that are only set with ??= as unused.
   "no-unused-private-class-members": "off",
 };
 

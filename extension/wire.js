@@ -1,21 +1,21 @@
 /**
- * The frames between the extension and the daemon, protocol `baa.firefox/1`: makers for what is sent, one reader for
- * what comes. Makers leave out what is undefined and keep the order of the fields; bodies and events are put in as the
- * JSON text they came as, so that no number loses a digit.
+ * The frames between the extension and the daemon, protocol `baa.firefox/1`: functions that create the outbound frames,
+ * and one that reads inbound ones. Undefined fields are omitted, the order of fields is fixed; bodies and events are
+ * inserted as their original JSON text, so that no number loses a digit.
  */
 
-/** The protocol's name, as `hello` says it. */
+/** The protocol's name in `hello`. */
 export const PROTOCOL = "baa.firefox/1";
 
-/** JSON nested deeper than this is passed on as text: the daemon refuses a frame of more than 128 levels. */
+/** JSON with more levels than this is sent as a string: the daemon refuses a frame of more than 128 levels. */
 const DEPTH_MAX = 120;
 
 const frame = (type, fields) => JSON.stringify({ type, ...fields });
 
-/** Puts JSON text into a frame as its last field. */
+/** Inserts JSON text into a frame as its last field. */
 const withJson = (head, name, json) => `${head.slice(0, -1)},${JSON.stringify(name)}:${json}}`;
 
-/** Whether brackets in `text`, which is valid JSON, nest deeper than the daemon reads. */
+/** Whether the valid JSON `text` has more levels than the daemon reads. */
 function tooDeep(text) {
   let depth = 0;
   let quoted = false;
@@ -36,7 +36,7 @@ function tooDeep(text) {
   return false;
 }
 
-/** `text` as it can stand in a frame: itself when it is JSON, else a JSON string of it. */
+/** Returns `text` itself if it is JSON, else a JSON string of it. */
 export function jsonOrString(text) {
   try {
     JSON.parse(text);
@@ -61,13 +61,13 @@ export const hello = ({ client_id, extension_version, nonce }) =>
 /** `auth`: the proof of a paired client. */
 export const auth = ({ proof }) => frame("auth", { proof });
 
-/** `state_request`: asks for a `state_snapshot`. */
+/** `state_request`: requests a `state_snapshot`. */
 export const stateRequest = () => frame("state_request", {});
 
-/** `action_request`: asks the daemon to pause, resume or drain. */
+/** `action_request`: requests that the daemon pauses, resumes or drains. */
 export const actionRequest = ({ action, request_id }) => frame("action_request", { action, request_id });
 
-/** `credentials`: a login as names, count and fingerprint. A header's value has no field here. */
+/** `credentials`: a login as header names and fingerprint, never values. */
 export const credentials = (login) =>
   frame("credentials", {
     platform: login.platform,
@@ -81,7 +81,7 @@ export const credentials = (login) =>
     shell_runtime: login.shell_runtime,
   });
 
-/** `api_endpoints`: what the page itself requests, and how its tab is. */
+/** `api_endpoints`: the endpoints that the page uses, and the state of its tab. */
 export const apiEndpoints = (seen) =>
   frame("api_endpoints", {
     platform: seen.platform,
@@ -95,17 +95,17 @@ export const apiEndpoints = (seen) =>
     shell_runtime: seen.shell_runtime,
   });
 
-/** `api_response`: a whole answer. `text` is the body as it came; it stands as JSON where it is JSON. */
+/** `api_response`: a whole answer. `text` is the body, inserted as JSON if it is JSON. */
 export function apiResponse({ id, ok, status, text, error, headers }) {
   const head = frame("api_response", { id, ok, status, error, headers });
   return withJson(head, "body", text === undefined || text === "" ? "null" : jsonOrString(text));
 }
 
-/** `stream_open`: status and headers are there. */
+/** `stream_open`: status and headers of a stream. */
 export const streamOpen = ({ id, stream_id, status, meta, headers }) =>
   frame("stream_open", { id, stream_id, status, meta, headers });
 
-/** `stream_event`: one event; `data` is text and stands as JSON where it is JSON. */
+/** `stream_event`: one event; `data` is text, inserted as JSON if it is JSON. */
 export function streamEvent({ id, stream_id, seq, event, data, raw }) {
   return withJson(frame("stream_event", { id, stream_id, seq, event, raw }), "data", jsonOrString(data));
 }
@@ -113,18 +113,18 @@ export function streamEvent({ id, stream_id, seq, event, data, raw }) {
 /** `stream_end`: the stream is complete. */
 export const streamEnd = ({ id, stream_id, status }) => frame("stream_end", { id, stream_id, status });
 
-/** `stream_error`: the stream broke. */
+/** `stream_error`: the stream failed. */
 export const streamError = ({ id, stream_id, status, code, message }) =>
   frame("stream_error", { id, stream_id, status, code, message });
 
-/** `progress`: the request is still worked on. */
+/** `progress`: the request is still running. */
 export const progress = ({ id }) => frame("progress", { id });
 
-/** `platform_status`: how often the app's traffic was not understood. */
+/** `platform_status`: the number of answers in an unknown format. */
 export const platformStatus = ({ platform, extractor_drift, last_drift_at }) =>
   frame("platform_status", { platform, extractor_drift, last_drift_at });
 
-/** `action_result`: what became of an action. */
+/** `action_result`: the result of an action. */
 export const actionResult = (done) =>
   frame("action_result", {
     request_id: done.request_id,
@@ -154,20 +154,20 @@ export const finalMessage = (message) =>
 export const clientLog = ({ level, message }) => frame("client_log", { level, message });
 
 const text = (value) => typeof value === "string" && value !== "";
-/** What is shown to the user, who may copy it: nothing but a code, whatever answers where the daemon should be. */
+/** The user is shown the code, which any program may send, so only six digits are valid. */
 const sixDigits = (value) => typeof value === "string" && /^\d{6}$/.test(value);
 const word = (value) => typeof value === "string" && /^[a-z][a-z0-9_]{0,63}$/.test(value);
 const optional = (check) => (value) => value === undefined || value === null || check(value);
 const object = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const headersOk = (value) => object(value) && Object.values(value).every((v) => typeof v === "string");
 
-/** Of a platform of the registry: what the extension relies on. */
+/** Checks the fields of a registry entry that the extension uses. */
 const platformOk = (value) =>
   object(value) && text(value.platform) && text(value.shell_url) && Array.isArray(value.hosts) && value.hosts.every(text) && [value.answer_hosts, value.credential_paths].every(optional((v) => Array.isArray(v) && v.every(text)));
 
 const command = { request_id: text, action: text, platform: optional(text), reason: optional(text) };
 
-/** What must hold of each frame of the daemon before anything looks at it. */
+/** Checks of the fields of each inbound frame. */
 const FRAMES = {
   hello_ack: {
     client_id: text,
@@ -202,11 +202,11 @@ const FRAMES = {
   action_result: { request_id: text, action: text },
 };
 
-/** The types that are understood. */
+/** The known types of inbound frames. */
 export const INBOUND = Object.keys(FRAMES);
 
 /**
- * Reads a frame of the daemon. Unknown fields stay; an unknown type is `{ignored}`, anything broken `{fault}`.
+ * Reads a frame of the daemon. Unknown fields are kept; an unknown type is `{ignored}`, an invalid frame `{fault}`.
  * @returns {{frame?: object, ignored?: string, fault?: string}}
  */
 export function read(source) {

@@ -1,16 +1,16 @@
-/** One answer of a web app on its way to the daemon: whole, or event by event. */
+/** Turns a web app's answer into frames for the daemon: one frame for a whole answer, or one per event. */
 import * as wire from "../wire.js";
 import { EventSplitter } from "./events.js";
 import { bytesOf, exceeds } from "./outbox.js";
 
-/** What comes within this time of a stream that is not made of events goes as one. */
+/** Time in which pieces of a stream without events are joined into one event. */
 export const JOIN_MS = 4;
-/** An event longer than this goes without its text as it stood, which is the same once more. */
+/** An event longer than this is sent without `raw`, which repeats its data. */
 export const RAW_CHARS_MAX = 1 << 20;
 
 const REFUSED = "The app refused the filled prompt template.";
 
-/** Turns the pieces of an answer into frames. */
+/** The frames of one answer. */
 export class AnswerFramer {
   #to;
   #seq = 0;
@@ -23,28 +23,28 @@ export class AnswerFramer {
 
   /**
    * @param {object} to `id`, `stream_id`, `stream` (whether events are wanted), `status`, `headers`, `meta`, `max`, `refusal` (the code
-   *   of why the app's answer is no success, when it says more than its status),
-   *   `send(frame, end)`, which may close this, `setTimeout`, `clearTimeout`
+   *   for an answer that is no success, if it is more precise than the status), `send(frame, end)`, which may call `close`,
+   *   `setTimeout`, `clearTimeout`
    */
   constructor(to) {
     this.#to = to;
     if (/event-stream/i.test(to.headers?.["content-type"] ?? "")) this.#splitter = new EventSplitter();
-    // Of an error somebody wants to read the body as it is, not in pieces.
+    // The body of an error is one event, not pieces.
     this.#whole = !to.stream || (this.#splitter === null && to.status >= 400);
   }
 
-  /** How many bytes wait for the end. */
+  /** Number of bytes that are held until the end. */
   get waiting() {
     return this.#length;
   }
 
-  /** Status and headers are there. */
+  /** Sends status and headers. */
   open() {
     const { id, stream_id, stream, status, meta, headers, send } = this.#to;
     if (stream) send(wire.streamOpen({ id, stream_id, status, meta, headers }));
   }
 
-  /** Takes a piece. False when that is more than may be kept. */
+  /** Adds a piece; returns false if the limit is exceeded. */
   push(text) {
     if (this.#closed) return true;
     if (!this.#whole && this.#splitter !== null) {
@@ -54,7 +54,7 @@ export class AnswerFramer {
       }
       return this.#splitter.waiting <= this.#to.max;
     }
-    // A stream that turns out to be one JSON value is one event.
+    // A stream that begins like one JSON value becomes one event.
     if (!this.#whole && this.#seq === 0 && this.#length === 0 && /^\s*[{[]/.test(text)) this.#whole = true;
     this.#pieces.push(text);
     this.#length += bytesOf(text);
@@ -62,7 +62,7 @@ export class AnswerFramer {
     return this.#length <= this.#to.max;
   }
 
-  /** Sends what waits of a stream. */
+  /** Sends the pieces of a stream that are held. */
   flush() {
     this.#to.clearTimeout(this.#timer);
     this.#timer = null;
@@ -87,7 +87,7 @@ export class AnswerFramer {
     else send(wire.streamError({ id, stream_id, status, code: refusal, message: REFUSED }), true);
   }
 
-  /** Nothing more is wanted. */
+  /** Discards the rest of the answer. */
   close() {
     this.#closed = true;
     this.#to.clearTimeout(this.#timer);
@@ -104,7 +104,7 @@ export class AnswerFramer {
   }
 
   #event({ event, data, raw }) {
-    // One that is missing is the end: nothing may come after it.
+    // After an event that could not be sent, none may follow.
     if (this.#closed) return;
     this.#seq += 1;
     const { id, stream_id, send } = this.#to;

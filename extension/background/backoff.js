@@ -1,23 +1,23 @@
-/** How long to wait before dialling again, and what to say of it meanwhile. Pure. */
+/** Pauses between connection attempts, and the notes that are shown meanwhile. Pure. */
 
-/** The first pause before dialling again, and the longest, in milliseconds. */
+/** The shortest and the longest pause between attempts, in milliseconds. */
 export const BACKOFF_MIN_MS = 250;
 export const BACKOFF_MAX_MS = 15_000;
-/** The pause after a refusal that trying again at once cannot mend. */
+/** The pause after a refusal that an immediate attempt cannot fix. */
 export const REFUSED_PAUSE_MS = 5 * 60_000;
 
-/** What to say where nothing answers. */
-export const NOT_RUNNING = "The daemon is not there.";
+/** The note where nothing answers. */
+export const NOT_RUNNING = "The daemon is not running at this address.";
 
-/** Close codes after which dialling again soon would only annoy, and what to say about them. */
+/** Notes for close codes after which the pause is long. */
 const REFUSALS = new Map([
-  [4001, "Another browser with the same client id took over."],
-  [4005, "The daemon speaks another version of the protocol."],
+  [4001, "Another browser connected with the same client id and replaced this one."],
+  [4005, "The daemon uses another version of the protocol: write the extension again with baa-conductor extension, and load it."],
 ]);
 
 /**
- * The pause after `failures` in a row, in milliseconds: anything from the shortest to a bound that doubles.
- * @param {number} failures 1 after the first
+ * Returns the pause after consecutive failures, in milliseconds: between the shortest and a bound that doubles.
+ * @param {number} failures 1 after the first failure
  * @param {number} random from 0 to 1
  */
 export function backoffPause(failures, random) {
@@ -25,31 +25,31 @@ export function backoffPause(failures, random) {
   return BACKOFF_MIN_MS + random * (bound - BACKOFF_MIN_MS);
 }
 
-/** The pause after a refusal, in milliseconds. */
+/** Returns the pause after a refusal, in milliseconds. */
 export const refusalPause = (random) => REFUSED_PAUSE_MS * (0.75 + random / 2);
 
-/** The close code of a daemon that does not want us, or not any more. */
+/** The close code of a daemon that rejects this browser. */
 const UNAUTHORIZED = 4003;
-/** What it means, by how far we came. */
-const UNWANTED = {
-  pairing: "This Firefox was not approved: it was rejected, or the wrong code was given too often. Press Reconnect to ask again.",
-  connected: "The daemon forgot this Firefox. To pair it anew, press Forget pairing.",
+/** Its note, by the state of the connection. */
+const REJECTED = {
+  pairing: "This Firefox was not approved: it was rejected, or a wrong code was entered too often. Press Reconnect to request pairing again.",
+  connected: "The daemon removed the pairing with this Firefox. Press Forget pairing to pair again.",
 };
-const UNPROVED =
-  "The daemon refused this Firefox: it did not believe its proof, or knows it from another installation. " +
-  "Have it forgotten at the daemon (baa-conductor pairings forget), then press Forget pairing or Reconnect here.";
+const INVALID_PROOF =
+  "The daemon refused this Firefox: its proof was not valid, or the daemon knows this client id from another installation. " +
+  "Run baa-conductor pairings forget on the daemon's machine, then press Forget pairing or Reconnect here.";
 
-/** What to say of a refusal in that state of the connection; undefined when a close code is none. */
-export const refusalNote = (code, state) => (code === UNAUTHORIZED ? (UNWANTED[state] ?? UNPROVED) : REFUSALS.get(code));
+/** Returns the note for a refusal in this state of the connection; undefined if the close code is not a refusal. */
+export const refusalNote = (code, state) => (code === UNAUTHORIZED ? (REJECTED[state] ?? INVALID_PROOF) : REFUSALS.get(code));
 
 /**
- * What to say of a connection that ended.
- * @param {{code: number, reason: string, opened: boolean, answered: boolean}} end `opened`: it had come to be;
- *   `answered`: something was found at the address before
+ * Returns the note for a connection that ended.
+ * @param {{code: number, reason: string, opened: boolean, answered: boolean}} end `opened`: the connection was open;
+ *   `answered`: the probe before it was answered
  */
 export function closeNote({ code, reason, opened, answered }) {
-  // Of what a stranger may have written no more is shown than a name.
+  // The reason may come from any program, so only a plain name is shown.
   if (code !== 1006) return `The connection was closed: ${code}${/^[a-z_]{1,40}$/.test(reason) ? ` (${reason})` : ""}.`;
   if (opened) return "The connection was lost.";
-  return answered ? "Something answers at the daemon's address, but takes no connection." : NOT_RUNNING;
+  return answered ? "A program answers at the daemon's address but does not accept the connection." : NOT_RUNNING;
 }

@@ -1,6 +1,6 @@
-/** The body of a request as it came: what JSON.parse makes of it may have lost digits. Pure. */
+/** Bodies of requests as the original JSON text, because `JSON.parse` may lose digits. Pure. */
 
-/** JSON text that is passed on as it is. */
+/** JSON text that is passed on unchanged. */
 export class JsonText {
   /** @param {string} text */
   constructor(text) {
@@ -8,7 +8,7 @@ export class JsonText {
   }
 }
 
-/** What `JSON.parse` makes of one string in `source`, and where it ends. */
+/** Returns the value and the end of the JSON string that begins at `start`. */
 function stringAt(source, start) {
   let end = start + 1;
   while (source[end] !== '"') end += source[end] === "\\" ? 2 : 1;
@@ -16,7 +16,7 @@ function stringAt(source, start) {
 }
 
 /**
- * The text of a member of the outermost object; of several of that name the last, as `JSON.parse` has it.
+ * Returns the text of a member of the outermost object; of duplicates the last, as in `JSON.parse`.
  * @param {string} source valid JSON, an object
  * @returns {string | undefined}
  */
@@ -47,7 +47,7 @@ export function memberText(source, name) {
   return found;
 }
 
-/** `frame`, its body as the text it has in `source` where it is JSON and no string. */
+/** Returns `frame` with its body as the text in `source`, if it is JSON other than a string. */
 export function withRawBody(frame, source) {
   const { body } = frame;
   if (typeof body !== "object" && typeof body !== "number") return frame;

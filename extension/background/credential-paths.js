@@ -1,17 +1,17 @@
 /**
- * Which paths of a platform hand out credentials, by the registry's `credential_paths`. Pure. The daemon judges the same
- * way (`src/platforms/credential_paths.rs`): by the loosest reading that a server may have of a path.
+ * Recognizes paths of a platform that return credentials, by the registry's `credential_paths`. Pure. The daemon applies
+ * the same rules (`src/platforms/credential_paths.rs`): a path matches if any server could read it as one of them.
  */
 
 const HEX = /^[0-9a-f]{2}$/i;
 const AROUND = /^[\0-\x20\x7f]+|[\0-\x20\x7f]+$/g;
 
-/** A path with every escape undone, also those that come of undoing others; `\` is `/`, capitals are small. */
+/** Returns a path with all escapes decoded, repeatedly; `\` becomes `/`, letters become lower case. */
 function decoded(path) {
   const found = [];
   for (const character of path) {
     found.push(character);
-    // What an escape becomes may end another one.
+    // A decoded character may complete another escape.
     while (found.at(-3) === "%" && HEX.test(found.at(-2) + found.at(-1))) {
       const code = Number.parseInt(found.at(-2) + found.at(-1), 16);
       found.splice(-3, 3, String.fromCharCode(code));
@@ -27,11 +27,11 @@ function covers(entry, segments) {
   return `${plain}/` === text.slice(0, -1) || plain.startsWith(text.slice(0, -1));
 }
 
-/** Whether the address asks for something that is, or may be taken for, one of the platform's `credential_paths`. */
+/** Whether the address is, or may be read as, one of the platform's `credential_paths`. */
 export function isCredentialPath(platform, address) {
   const entries = platform.credential_paths ?? [];
   if (entries.length === 0) return false;
-  // No entry has more segments than this that matter.
+  // More segments than this match no entry.
   const depth = 1 + Math.max(...entries.map((entry) => entry.split("/").length));
   const segments = [];
   const isOne = () => entries.some((entry) => covers(entry, segments.slice(0, depth)));

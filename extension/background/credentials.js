@@ -1,24 +1,24 @@
 /**
- * What is known of each platform's login: header names, fingerprint, freshness, account, and the endpoints its page
- * uses. Learned from the page's own requests only. The headers that are replayed on proxied requests are kept here, in
- * memory, and go nowhere but into those requests.
+ * The login of each platform: header names, fingerprint, freshness, account, and the endpoints that its page uses. Read
+ * from the page's own requests only. The headers that are replayed on proxied requests are kept here, in memory, and are
+ * used for nothing else.
  */
 import { isReplayed } from "./headers.js";
 import { readLogin } from "./fingerprint.js";
 import { isOnPlatform } from "./hosts.js";
 import { isRequestOfShell, isShellPage } from "./shell.js";
 
-/** Most endpoints and replayed headers of one platform, and the longest such header. */
+/** Most endpoints and most replayed headers of one platform, and the longest such header. */
 export const ENDPOINTS_MAX = 200;
 export const HEADERS_MAX = 32;
 const HEADER_CHARS_MAX = 16_384;
-/** Proxied requests whose sighting did not come are forgotten after so many. */
+/** Most proxied requests that are expected at `webRequest`, and how long one is expected after its end. */
 const EXPECTED_MAX = 1_024;
 const EXPECTED_LATE_MS = 2_000;
 const STORED = "salt";
-/** A login seen again is news after this time, so that `last_seen_at` is not told on every request. */
+/** Least time between reports of an unchanged login, so that not every request causes one. */
 const SEEN_AGAIN_MS = 60_000;
-/** The cookies of tabs in no container. */
+/** The cookie store of tabs without a container. */
 const DEFAULT_STORE = "firefox-default";
 
 /** The logins of all platforms. */
@@ -38,7 +38,7 @@ export class Credentials {
     this.#env = env;
   }
 
-  /** Reads or makes the installation's salt. */
+  /** Reads or creates the installation's salt. */
   async start() {
     const { storage } = this.#env.browser;
     const stored = (await storage.local.get(STORED))[STORED];
@@ -46,7 +46,7 @@ export class Credentials {
     if (stored !== this.#salt) await storage.local.set({ [STORED]: this.#salt });
   }
 
-  /** Listens to the requests to these match patterns of the permitted platforms; what is replayed to others is dropped. */
+  /** Listens to requests that match these patterns of the permitted platforms; replayed headers of others are dropped. */
   listen(urls, names) {
     this.#permitted = new Set(names);
     for (const name of this.#replayed.keys()) if (!this.#permitted.has(name)) this.#replayed.delete(name);
@@ -66,12 +66,12 @@ export class Credentials {
   #listeners = [];
   #permitted = null;
 
-  /** Says that a proxied request is about to be seen; what is returned takes it back. */
+  /** Announces a proxied request, which is then ignored here; returns a function that withdraws it. */
   expectProxied(tabId, method, url) {
     const entry = { tabId, method, url: url.split("#")[0] };
     this.#expected.push(entry);
     if (this.#expected.length > EXPECTED_MAX) this.#expected.shift();
-    // The browser may tell of a request only after its answer came.
+    // The browser may report a request only after its answer.
     return () =>
       this.#env.setTimeout(() => {
         const at = this.#expected.indexOf(entry);
@@ -79,7 +79,7 @@ export class Credentials {
       }, EXPECTED_LATE_MS);
   }
 
-  /** A request is about to be sent. */
+  /** Handles a request that is about to be sent. */
   async requestStarted(details) {
     const { requestId, tabId, method, url, type, requestHeaders } = details;
     const platform = this.#platformOfPageRequest(details);
@@ -89,14 +89,14 @@ export class Credentials {
     if (type === "xmlhttprequest") this.#recordEndpoint(platform, method, url);
     this.#requests += 1;
     const order = this.#requests;
-    // Other hosts have cookies of their own.
+    // Other hosts have their own cookies.
     const found = isShellPage(platform, url) ? await readLogin(headers, this.#salt) : null;
     const isOld = found !== null && this.#recordLogin(platform, found, order) === false;
-    // Only now, so that what a login is found to have replaced is dropped first.
+    // After #recordLogin, which drops the headers of a login that was replaced.
     if (type === "xmlhttprequest" && !isOld) this.#recordHeaders(platform, new URL(url).origin, headers);
   }
 
-  /** A request was answered. */
+  /** Handles the answer to a request. */
   completed(details) {
     const { requestId, type, method, url, statusCode } = details;
     if (this.#proxied.delete(requestId) || type !== "xmlhttprequest") return;
@@ -104,7 +104,7 @@ export class Credentials {
     if (platform !== undefined && isShellPage(platform, url)) this.#updateFreshness(platform.platform, this.#env.endpoint(method, url), statusCode);
   }
 
-  /** How the app answered its page: 401 means that the login is lost, a success where that was said that it is not. */
+  /** Sets the freshness: 401 loses the login; a later success of the same endpoint restores it. */
   #updateFreshness(name, endpoint, status) {
     const login = this.#logins.get(name);
     if (login?.fingerprint === undefined) return;
@@ -121,28 +121,28 @@ export class Credentials {
     this.#env.changed(name, "credentials");
   }
 
-  /** The page's own traffic showed whose login it is. */
+  /** Sets the account, which the page's own traffic showed. */
   setAccount(name, account) {
     const login = this.#login(name);
-    // An address names a person; the number of an organization that is seen beside it does not replace it.
+    // An e-mail address is not replaced by an id, which may be an organization's.
     if (login.account === account || (login.account?.includes("@") && !account.includes("@"))) return;
-    // Another of the same kind is another person.
+    // Another account of the same kind is another person's.
     if (login.account?.includes("@") === account.includes("@")) this.#replayed.delete(name);
     login.account = account;
     this.#env.changed(name, "credentials");
   }
 
-  /** Whose login it is, as far as that is known. */
+  /** Returns the account of the login, if known. */
   account(name) {
     return this.#logins.get(name)?.account;
   }
 
-  /** The headers to put on a proxied request to `origin`. */
+  /** Returns the headers to add to a proxied request to `origin`. */
   replayedHeaders(name, origin) {
     return Object.fromEntries(this.#replayed.get(name)?.get(origin) ?? []);
   }
 
-  /** The fields of a `credentials` frame, or null when no login was seen. */
+  /** Returns the fields of a `credentials` frame, or null if no login was seen. */
   login(name) {
     const login = this.#logins.get(name);
     if (login?.fingerprint === undefined) return null;
@@ -158,7 +158,7 @@ export class Credentials {
     };
   }
 
-  /** The fields of an `api_endpoints` frame. */
+  /** Returns the fields of an `api_endpoints` frame. */
   endpoints(name) {
     const login = this.#login(name);
     const seen = [...login.endpoints.entries()];
@@ -181,13 +181,13 @@ export class Credentials {
   }
 
   /**
-   * The platform that a request teaches something of: only those of the shell's own pages do, with the cookies that the
-   * shell tab has. A page of another of the platform's hosts could choose what is learned.
+   * Returns the platform of a request of the shell's own pages with the shell tab's cookies; undefined for other requests,
+   * because pages of the platform's other hosts could forge what is read.
    */
   #platformOfPageRequest(details) {
     const { tabId, method, url, type, cookieStoreId = DEFAULT_STORE } = details;
     const platform = this.#env.platformOf(url);
-    // Before some requests the browser asks whether they may be sent: OPTIONS, without any login.
+    // The browser's preflight requests (OPTIONS) have no login.
     if (platform === undefined || tabId < 0 || method === "OPTIONS") return undefined;
     if (cookieStoreId !== (this.#env.cookieStore(platform.platform) ?? DEFAULT_STORE)) return undefined;
     if (type === "main_frame") return platform;
@@ -203,12 +203,12 @@ export class Credentials {
     return true;
   }
 
-  /** False when a newer request has told already. */
+  /** Records the login of a request; returns false if a newer request was recorded already. */
   #recordLogin(platform, { names, kind, digest }, order) {
     const name = platform.platform;
     const login = this.#login(name);
-    // Digests are made at the side; an older request's must not replace a newer one's. Once a cookie is known to be the
-    // login, a request without it says nothing.
+    // Digests are asynchronous; an older request must not replace a newer one. Once the login is known to be a cookie, a
+    // request without it is ignored.
     if (order < login.order) return false;
     if (login.kind === "cookie" && kind !== "cookie") return true;
     login.order = order;
@@ -219,7 +219,7 @@ export class Credentials {
     login.kind = kind;
     login.lastSeenAt = now;
     if (renewed) {
-      // Apps renew a login now and then; but after one was lost, the next may be another person's.
+      // Apps renew a login from time to time; after a lost one, the next may be another person's.
       if (login.freshness === "lost") login.account = undefined;
       this.#replayed.delete(name);
       Object.assign(login, { fingerprint: digest, capturedAt: now, freshness: "fresh", names });

@@ -1,11 +1,11 @@
-/** The daemon's mode: as it was last shown, and changed on the word of whoever sits at the extension's page. */
+/** The daemon's mode: as last reported, and changed by the user on the options page. */
 import * as wire from "../wire.js";
 
-/** What may be asked for, and how long the answer may take. */
+/** The possible actions, and how long the answer may take. */
 const ACTIONS = new Set(["pause", "resume", "drain"]);
 const ANSWER_MS = 10_000;
 
-/** The mode of the daemon that is connected. */
+/** The mode of the connected daemon. */
 export class DaemonMode {
   #env;
   #state = null;
@@ -17,26 +17,26 @@ export class DaemonMode {
     this.#env = env;
   }
 
-  /** `{mode, changed_at, reason}` as the daemon told it last; null while nobody does. */
+  /** `{mode, changed_at, reason}` as last reported; null while disconnected. */
   get state() {
     return this.#state;
   }
 
-  /** The daemon shows its mode. */
+  /** Takes the mode that the daemon reports. */
   modeReported(system) {
     if (typeof system?.mode !== "string") return;
     this.#state = { mode: system.mode, changed_at: system.changed_at, reason: system.reason ?? null };
     this.#env.changed();
   }
 
-  /** The connection is gone: the mode is not known any more, and who waits will not be answered. */
+  /** Forgets the mode and fails pending requests, because the connection was lost. */
   lost() {
     this.#state = null;
     for (const settle of [...this.#pending.values()]) settle(false);
     this.#env.changed();
   }
 
-  /** Asks for a mode; resolves to whether it is in force now. */
+  /** Requests a mode; resolves to whether it is in effect. */
   request(action) {
     if (!ACTIONS.has(action) || !this.#env.isConnected()) return Promise.resolve(false);
     this.#number += 1;
@@ -53,7 +53,7 @@ export class DaemonMode {
     });
   }
 
-  /** `action_result`: the daemon's answer. */
+  /** Handles `action_result`, the daemon's answer. */
   actionAnswered({ request_id, ok, system }) {
     this.modeReported(system);
     this.#pending.get(request_id)?.(ok === true);

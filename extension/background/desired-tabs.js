@@ -1,8 +1,8 @@
-/** Which shell tabs are wanted, since when and why; kept in the browser's storage. */
+/** Which shell tabs are desired, since when and why; kept in the browser's storage. */
 
 const STORED = "desired";
 
-/** The wished-for tabs, by platform. */
+/** The desired tabs, by platform. */
 export class DesiredTabs {
   #storage;
   #now;
@@ -14,24 +14,24 @@ export class DesiredTabs {
     this.#now = now;
   }
 
-  /** Reads what was wanted when the browser last ran. */
+  /** Reads what was stored before the browser ended. */
   async load() {
     this.#desired = { ...(await this.#storage.get(STORED))[STORED] };
   }
 
-  /** What is wanted of a platform. */
+  /** Returns the desired state of a platform's tab. */
   get(name) {
     return this.#desired[name] ?? { exists: false };
   }
 
-  /** Its tab was closed on purpose, or is there again; settles when that is stored. */
+  /** Notes whether the user closed the tab; settles when that is stored. */
   setClosed(name, closed) {
     if (!this.get(name).exists || (this.get(name).closed === true) === closed) return this.#stored;
     this.#desired[name] = { ...this.get(name), closed };
     return this.#store();
   }
 
-  /** From now on its tab is wanted; settles when that is stored. */
+  /** Makes a platform's tab desired; settles when that is stored. */
   want(name, { action, source, reason }) {
     const before = this.get(name);
     const now = this.#now();
@@ -41,7 +41,7 @@ export class DesiredTabs {
   }
 
   #store() {
-    // One write after the other, so that the last one wins.
+    // One write at a time, so that the last one wins.
     this.#stored = this.#stored.then(() => this.#storage.set({ [STORED]: this.#desired })).catch(() => {});
     return this.#stored;
   }

@@ -1,11 +1,11 @@
-/** Splits an event stream into its events, however it was cut into pieces. Pure. */
+/** Splits the text of an event stream, which may be cut anywhere, into its events. Pure. */
 
 import { bytesOf } from "./outbox.js";
 
-/** Two line ends in a row. A CR that a LF may follow in the next piece ends a line too; that LF is dropped then. */
+/** Two line ends in a row. A CR at the end of a piece ends a line too; a LF at the start of the next piece is dropped. */
 const BLANK = /(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))/g;
 
-/** The fields of one block of lines, or null when it holds no data: comments and the like. */
+/** Returns the fields of one block of lines, or null if it contains no data, as comments do. */
 export function parseBlock(block) {
   let event = "message";
   const data = [];
@@ -19,19 +19,19 @@ export function parseBlock(block) {
   return data.length === 0 ? null : { event, data: data.join("\n"), raw: block };
 }
 
-/** Takes pieces of text, gives whole events. */
+/** Reads pieces of text and returns whole events. */
 export class EventSplitter {
   #rest = "";
   #bytes = 0;
 
-  /** Bytes that wait for the end of their event. */
+  /** Bytes of the event that is not complete yet. */
   get waiting() {
     return this.#bytes;
   }
 
-  /** The events that `text` completes. */
+  /** Adds a piece; returns the events that it completes. */
   push(text) {
-    // The end of an event may have begun in what was there before.
+    // The end of an event may begin in the earlier text.
     BLANK.lastIndex = Math.max(0, this.#rest.length - 3);
     const all = this.#rest + text;
     const events = [];
@@ -45,7 +45,7 @@ export class EventSplitter {
     return events;
   }
 
-  /** The event that the end of the stream leaves without its blank line. */
+  /** Returns the last event if the stream ended without its blank line. */
   end() {
     const events = [];
     this.#add(events, this.#rest);

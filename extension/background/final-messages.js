@@ -1,22 +1,20 @@
 /**
- * Hands final messages to the daemon: each once, also across reloads of the
- * page and restarts of the browser, and later when the daemon is away.
+ * Sends final messages to the daemon: each once, also across reloads of the page and restarts of the browser, and later
+ * if the daemon is away.
  *
- * What is kept, in the browser's own storage: digests of the messages already
- * taken (never their text), and the newest messages of which the daemon has not
- * shown yet that it knows them: to be sent is not to have arrived. A crash or a
- * lost connection in between can only send them again, which the daemon
- * recognizes, and never loses one.
+ * The browser's storage keeps digests of the messages seen so far (never their text) and the newest messages that the
+ * daemon has not confirmed. A crash or a lost connection can only cause a message to be sent again, which the daemon
+ * recognizes; none is lost.
  */
 import { finalMessage } from "../wire.js";
 
-/** How many messages wait for the daemon. */
+/** Most messages that wait for the daemon's confirmation. */
 export const MAX_UNSENT = 20;
 
-/** On how many connections one is sent; one that the daemon never takes must not be sent for ever. */
+/** Most connections on which a message is sent before it is given up. */
 export const MAX_TRIES = 8;
 
-/** How many messages are remembered as taken. */
+/** Most digests of messages seen. */
 export const MAX_SEEN = 1000;
 
 const KEY = "final_messages";
@@ -29,7 +27,7 @@ export class FinalMessages {
   #now;
   #seen = new Set();
   #unsent = [];
-  /** Those of `#unsent` that went out on one connection, in that order; and which one. */
+  /** Messages of `#unsent` that were sent on the connection `#sentOnConnection`, in order. */
   #sent = new Set();
   #sentOnConnection;
   #loaded = false;
@@ -37,10 +35,9 @@ export class FinalMessages {
 
   /**
    * @param {object} parts
-   * @param {{get: Function, set: Function}} parts.storage `storage.local`, or what acts like it
-   * @param {(frame: string) => boolean} parts.send puts a frame on a connection the daemon has
-   *   greeted; answers false, or fails, when there is none
-   * @param {() => unknown} parts.connection tells one such connection from the next
+   * @param {{get: Function, set: Function}} parts.storage `storage.local`
+   * @param {(frame: string) => boolean} parts.send sends a frame; returns false, or throws, while disconnected
+   * @param {() => unknown} parts.connection identifies the current connection
    * @param {() => number} parts.now milliseconds since 1970
    */
   constructor({ storage, send, connection, now }) {
@@ -51,7 +48,7 @@ export class FinalMessages {
   }
 
   /**
-   * Takes a final message: sends it, or keeps it until the next `flush`.
+   * Sends a final message, or keeps it until the next `flush`.
    * @param {{platform: string, conversation_id?: string, assistant_message_id?: string, raw_text: string}} message
    * @returns {Promise<"sent" | "kept" | "known" | "empty">}
    */
@@ -61,9 +58,8 @@ export class FinalMessages {
   }
 
   /**
-   * Sends all that is not confirmed, oldest first, as far as it did not go out on this connection
-   * already. To be called after each `hello_ack`.
-   * @returns {Promise<number>} how many were sent
+   * Sends the unconfirmed messages that were not sent on this connection, oldest first. Called after each `hello_ack`.
+   * @returns {Promise<number>} the number of messages sent
    */
   flush() {
     return this.#serialize(async () => {
@@ -73,8 +69,8 @@ export class FinalMessages {
   }
 
   /**
-   * Takes what the daemon shows of the messages it knows, in a `state_snapshot`. It handles the frames of a connection
-   * in order, so that one which arrived says so of all before it.
+   * Removes the messages that the daemon lists in a `state_snapshot`, and those sent before them on the same connection,
+   * because the daemon handles its frames in order.
    * @param {{platform: string, assistant_message_id: string, raw_length: number, conversation_id?: string}[]} known
    */
   confirmed(known) {
@@ -89,12 +85,12 @@ export class FinalMessages {
     });
   }
 
-  /** How many the daemon has not shown yet that it knows them. */
+  /** Number of unconfirmed messages. */
   get waiting() {
     return this.#unsent.length;
   }
 
-  /** One after the other: two at once would both miss what the other stores. */
+  /** Runs steps one after the other, so that none misses what another stores. */
   #serialize(step) {
     const done = this.#queue.then(step);
     this.#queue = done.catch(() => {});
@@ -128,7 +124,7 @@ export class FinalMessages {
     let sent = 0;
     const connection = this.#connection();
     if (connection !== this.#sentOnConnection) {
-      // Whoever comes first on a new connection: what went out on another one may not have arrived.
+      // What was sent on another connection may not have arrived.
       this.#sentOnConnection = connection;
       this.#sent.clear();
       this.#unsent = this.#unsent.filter(({ tries = 0 }) => tries < MAX_TRIES);
@@ -151,14 +147,14 @@ export class FinalMessages {
     }
   }
 
-  /** Reads what was stored, and adds it to what came while it could not be read. */
+  /** Reads the storage, and adds messages that came before it could be read. */
   async #load() {
     if (this.#loaded) return;
     let stored;
     try {
       stored = (await this.#storage.get(KEY))?.[KEY];
     } catch {
-      return; // tried again next time; until then nothing is overwritten
+      return; // retried next time; nothing is overwritten until then
     }
     this.#loaded = true;
     const taken = [...this.#seen];
@@ -172,13 +168,13 @@ export class FinalMessages {
     try {
       await this.#storage.set({ [KEY]: { seen: [...this.#seen], unsent: this.#unsent } });
     } catch {
-      // Full or broken: it stays in memory, and the next change tries again.
+      // The storage is full or broken: the messages stay in memory, and the next change retries.
     }
   }
 }
 
 /**
- * The id of a message that has none of its own.
+ * Returns the id of a message that has none.
  * @param {string} platform
  * @param {string | undefined} conversation
  * @param {string} text
@@ -194,7 +190,7 @@ async function sha256(parts) {
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Whether an entry of the daemon's is this message; the text is not shown, but its length in characters is. */
+/** Whether an entry of the daemon is this message; entries have the length of the text in characters, not the text. */
 function isSame(message, entry) {
   return (
     entry.platform === message.platform &&

@@ -1,14 +1,13 @@
 /**
- * A login as a salted digest. The one place where credential values are looked at: they go in, and names, a count and a
- * digest come out.
+ * A login as a salted digest. The only place that reads credential values; it returns names and a digest.
  */
 import { isReplayed } from "./headers.js";
 
-/** Cookies that come and go without anybody logging in or out. */
+/** Cookies that change without a login or logout. */
 const NOISE =
   /^(_ga|_gid|_gat|_gcl|_fbp|_dd_|__cf|cf_|_cf|ajs_|intercom|amplitude|mp_|optimizely|NID$|AEC$|SOCS$|CONSENT$|.*SIDCC$|.*PSIDTS$|.*PSIDRTS$|activitySession|.*(csrf|consent|theme|locale|lang|device-id|did$))/i;
 
-/** Cookies that by their names are a login. */
+/** Names of cookies that are a login. */
 const LOGIN = /(sess|auth|token|sid$|login|jwt|user|account|secret)/i;
 
 const encoder = new TextEncoder();
@@ -18,18 +17,18 @@ async function digest(text) {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The cookies of a header that a login consists of, as sorted text: those with a telling name, else all but noise. */
+/** Returns the cookies that make up a login, sorted: those named like a login, else all but noise. */
 function loginCookies(header) {
   const cookies = header.split(/;\s*/).filter((pair) => pair.includes("=") && !NOISE.test(pair.split("=")[0]));
-  const telling = cookies.filter((pair) => LOGIN.test(pair.split("=")[0]));
-  return (telling.length > 0 ? telling : cookies).sort();
+  const named = cookies.filter((pair) => LOGIN.test(pair.split("=")[0]));
+  return (named.length > 0 ? named : cookies).sort();
 }
 
 /**
- * What a page's own request shows of a login.
+ * Reads the login of a page's own request.
  * @param {{name: string, value?: string}[]} headers as `webRequest` gives them
  * @param {string} salt random, of this installation
- * @returns {Promise<{names: string[], kind: "cookie" | "authorization", digest: string} | null>} null: no login in it
+ * @returns {Promise<{names: string[], kind: "cookie" | "authorization", digest: string} | null>} null without a login
  */
 export async function readLogin(headers, salt) {
   const names = new Set();

@@ -1,6 +1,6 @@
 /** Which addresses belong to a platform. Pure. */
 
-/** Whether `hostname` is one of `hosts`, where `*.` stands for any subdomain but not the host itself. */
+/** Whether `hostname` matches one of `hosts`; `*.` matches any subdomain, not the host itself. */
 export function hostAllowed(hosts, hostname) {
   return hosts.some((pattern) => {
     if (pattern.startsWith("*.")) return hostname.endsWith(pattern.slice(1)) && hostname.length > pattern.length - 1;
@@ -8,7 +8,7 @@ export function hostAllowed(hosts, hostname) {
   });
 }
 
-/** Whether a page or request at `address` is the platform's: its scheme, its port, one of its hosts, nobody's name in it. */
+/** Whether `address` belongs to the platform: its scheme, its port, one of its hosts, and no user name. */
 export function isOnPlatform(platform, address) {
   let url;
   let shell;
@@ -28,12 +28,12 @@ export function isOnPlatform(platform, address) {
 }
 
 /**
- * Where a request goes, or null when that is not on the platform. The text must be a path with one slash or an absolute
- * URL: what a browser would forgive (tabs, backslashes, `//host`, user names) is refused.
+ * Returns the address of a request, or null if it is not on the platform. `path` must be a path with one leading slash
+ * or an absolute URL: what a browser would tolerate (tabs, backslashes, `//host`, user names) is refused.
  * @returns {URL | null}
  */
 export function resolve(platform, path) {
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  // eslint-disable-next-line no-control-regex -- control characters are refused
   if (typeof path !== "string" || path === "" || /[\u0000-\u001f\u007f\\]/.test(path)) return null;
   if (path.startsWith("//")) return null;
   if (!path.startsWith("/") && !/^https?:\/\/[^/?#@%\s]+([/?#]|$)/i.test(path)) return null;
@@ -48,13 +48,13 @@ export function resolve(platform, path) {
   return url;
 }
 
-/** The match patterns that cover a platform. Match patterns have no port. */
+/** Returns the match patterns that cover a platform. Match patterns have no port. */
 export function patterns(platform) {
   const scheme = new URL(platform.shell_url).protocol;
   return platform.hosts.map((host) => `${scheme}//${host}/*`);
 }
 
-/** The match pattern of the pages in which a platform's requests are made and its messages seen. */
+/** Returns the match pattern of the pages that perform a platform's requests. */
 export function pagePattern(platform) {
   const { protocol, hostname } = new URL(platform.shell_url);
   return `${protocol}//${hostname}/*`;

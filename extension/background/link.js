@@ -1,12 +1,13 @@
 /**
- * The one WebSocket to the daemon: opened, greeted, watched, and opened again when it is lost. Never two at once.
+ * The WebSocket to the daemon: opens it, performs the handshake, checks it, and opens it again when it is lost. There are
+ * never two at once.
  *
- *     idle → connecting → greeting → connected
- *                 ↑         ↓ pairing    ↓
- *                 └───── waiting ←───────┘
+ *     idle → connecting → hello → connected
+ *                 ↑         ↓ pairing   ↓
+ *                 └───── waiting ←──────┘
  *
- * Nothing but `hello`, and what answers a challenge, is sent to a daemon that is not known to be the right one, and none of
- * its frames is handed on.
+ * A daemon that is not authenticated is sent only `hello` and the answer to its challenge, and none of its frames is
+ * passed on.
  */
 import * as wire from "../wire.js";
 import { closeNote, NOT_RUNNING, backoffPause, refusalPause, refusalNote } from "./backoff.js";
@@ -15,21 +16,21 @@ import { Liveness, TICK_MS } from "./liveness.js";
 import { Outbox, SOCKET_BYTES_HIGH } from "./outbox.js";
 import { FALSE_DAEMON } from "./pairing.js";
 
-/** How long dialling and greeting may take. */
+/** How long the handshake may take, from the start of the connection. */
 export const HELLO_MAX_MS = 10_000;
-/** How long the daemon may take to say that the connection outlived that. */
+/** How long the daemon may take to answer after a sleep of the machine. */
 export const RECHECK_MAX_MS = 4_000;
-/** How long what waits may take to be sent before a connection is closed on purpose. */
+/** How long unsent frames may delay a deliberate close. */
 export const FLUSH_MAX_MS = 2_000;
-/** The longest frame that is read, and how many lines may be logged, of a daemon that is not believed yet. */
+/** The longest frame that is read from a daemon that is not authenticated, and most lines that are logged about it. */
 export const UNTRUSTED_CHARS_MAX = 1 << 20;
 const UNTRUSTED_LINES_MAX = 8;
 const OPEN = 1;
 
-/** What to say of a daemon that wants no pairing, until the user has confirmed it. */
+/** The note about a daemon without pairing that the user has not confirmed. */
 export const UNCONFIRMED =
-  "The daemon at this address wants no pairing, so it cannot be told from any other program that answers there. " +
-  "It was told nothing, and nothing is done for it, until you confirm it on this page.";
+  "The daemon at this address does not use pairing, so it cannot be distinguished from any other program that answers there. " +
+  "Nothing but hello is sent to it, and none of its requests is performed, until you confirm it on this page.";
 
 /** The connection to the daemon. */
 export class Link {
@@ -37,48 +38,48 @@ export class Link {
   #on;
   #socket = null;
   #attempts = 0;
-  /** Whether the last connection, or the last try at one, came to an end of its own. */
+  /** Whether the last connection, or the attempt at one, failed. */
   #failed = false;
-  /** The look for the daemon that is under way; whether the last one found something. */
+  /** The probe in progress; whether the last one was answered. */
   #probe = null;
   #probeFound = false;
   #connectTimer = null;
   #helloTimer = null;
   #recheckTimer = null;
-  /** Of the connection of now: whether it was challenged, and lines that were logged before it was greeted. */
+  /** Of this connection: whether the daemon sent its challenge, and the lines logged before `hello_ack`. */
   #challenged = false;
   #loggedLines = 0;
-  /** Under way when the connection is to be closed once what waits is sent. */
+  /** The pending flush if the connection is being closed deliberately. */
   #closing = null;
   #outbox = null;
   #liveness = new Liveness();
-  /** Counts the connections that ended. */
+  /** Number of connections that ended; identifies the current one. */
   #connectionNumber = 0;
 
   /** The daemon's address. */
   address = "";
-  /** `idle`, `connecting`, `greeting`, `pairing`, `connected` or `waiting`. */
+  /** `idle`, `connecting`, `hello`, `pairing`, `connected` or `waiting`. */
   state = "idle";
-  /** Why it is so, in words. */
+  /** The reason for the state, as text. */
   note = "";
-  /** The pairing code to show, where one is awaited. */
+  /** The pairing code to show, while pairing. */
   code = null;
-  /** Whether the daemon waits for the user's word that it may do without pairing. */
+  /** Whether the daemon does not use pairing and the user has not confirmed it. */
   isUnconfirmed = false;
-  /** How many frames found no room. */
+  /** Number of frames that were dropped because the queue was full. */
   dropped = 0;
 
   /**
-   * @param {object} env what the world offers: `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`,
-   *   `hello(nonce)`, `pairing` (whom to believe), `probe(address)` → promise of whether anything answers there
-   * @param {object} on what to tell: `state()`, `greeted(ack)`, `frame(frame)`, `lost()`, `log(level, message)`
+   * @param {object} env `WebSocket`, `setTimeout`, `clearTimeout`, `now`, `random`, `hello(nonce)`, `pairing`,
+   *   `probe(address)` → promise of whether anything answers there
+   * @param {object} on callbacks: `state()`, `connected(ack)`, `frame(frame)`, `lost()`, `log(level, message)`
    */
   constructor(env, on) {
     this.#env = env;
     this.#on = on;
   }
 
-  /** Begins, or begins anew at another address. */
+  /** Starts, or changes the address. */
   start(address) {
     if (this.state === "idle") this.#tick();
     if (address === this.address) return;
@@ -87,7 +88,7 @@ export class Link {
     this.reconnect("the address was set");
   }
 
-  /** Closes what is open, once what waits is sent, and dials at once. */
+  /** Closes the connection once unsent frames are sent, and connects without a pause. */
   reconnect(why) {
     if (this.#closing !== null) return;
     const parting = this.flushed();
@@ -102,7 +103,7 @@ export class Link {
     this.#connect(why);
   }
 
-  /** The network or the machine is back: dials at once, unless all is well. */
+  /** Connects without a pause if the link waits; checks a connection that is open. */
   wake(why) {
     if (this.state === "waiting") {
       this.#attempts = 0;
@@ -112,22 +113,22 @@ export class Link {
     }
   }
 
-  /** Whether the daemon has greeted us. */
+  /** Whether the handshake is complete. */
   get connected() {
     return this.state === "connected";
   }
 
-  /** Which of the greeted connections it is, as a number; undefined when there is none. */
+  /** A number that identifies the connection; undefined while disconnected. */
   get connection() {
     return this.connected ? this.#connectionNumber : undefined;
   }
 
-  /** Bytes that are not on their way yet. */
+  /** Number of unsent bytes. */
   get unsent() {
     return this.#outbox?.unsent ?? 0;
   }
 
-  /** Sends a frame (JSON text). False when there is no greeted daemon or no room, of which there is more for an `end`. */
+  /** Sends a frame (JSON text); returns false while disconnected or if the queue is full. An `end` has extra room. */
   send(frame, end = false) {
     if (!this.connected) return false;
     const sent = this.#outbox.send(frame, end);
@@ -135,24 +136,24 @@ export class Link {
     return sent;
   }
 
-  /** Resolves once less than `bytes` wait to be sent, or the connection is lost; undefined when that is so already. */
+  /** Resolves once fewer than `bytes` are unsent, or the connection is lost; undefined if that is so already. */
   room(bytes = SOCKET_BYTES_HIGH / 4) {
     return this.connected ? this.#outbox.room(bytes) : undefined;
   }
 
-  /** Resolves once nothing waits to be sent, the connection is lost, or that takes too long; undefined when nothing waits. */
+  /** Resolves once everything is sent, the connection is lost, or the time is over; undefined if nothing is unsent. */
   flushed() {
     return this.connected ? this.#outbox.drained(FLUSH_MAX_MS) : undefined;
   }
 
-  /** Does `work` once `ready` is settled, unless the connection of now has ended by then. */
+  /** Calls `work` once `ready` is settled, unless this connection has ended by then. */
   async ifStillConnected(ready, work) {
     const { connection } = this;
     await ready;
     if (connection !== undefined && connection === this.connection) work();
   }
 
-  /** The code that waits for the operator was to be seen by the user. */
+  /** Notes that the user could see the pairing code. */
   codeShown(code) {
     if (this.state === "pairing" && code === this.code) this.#env.pairing.codeShown();
   }
@@ -174,8 +175,8 @@ export class Link {
   }
 
   /**
-   * Dials only where something answers. Of each failed dial Firefox keeps a pause for that address, up to a minute, in
-   * which the next socket says nothing and goes nowhere; a plain request has none.
+   * Opens a socket only if a plain request is answered. After each failed WebSocket, Firefox delays the next one to the
+   * same address, by up to a minute; plain requests are not delayed.
    */
   async #probeThenOpen(why) {
     const probe = {};
@@ -193,7 +194,7 @@ export class Link {
     try {
       socket = new this.#env.WebSocket(this.address);
     } catch {
-      this.#setState("waiting", "The daemon's address is not usable.");
+      this.#setState("waiting", "The daemon's address is not valid.");
       return;
     }
     this.#socket = socket;
@@ -202,7 +203,7 @@ export class Link {
     this.#setState("connecting", why);
     this.#helloTimer = this.#env.setTimeout(() => {
       const opened = this.state === "hello";
-      this.#fail(4002, opened ? "The daemon did not greet in time." : "The connection did not open in time.");
+      this.#fail(4002, opened ? "The daemon did not acknowledge the connection in time." : "The connection did not open in time.");
     }, HELLO_MAX_MS);
     const mine = (handler) => (event) => {
       if (this.#socket === socket) handler(event);
@@ -221,9 +222,9 @@ export class Link {
     this.#liveness.heard(this.#env.now());
     this.#env.clearTimeout(this.#recheckTimer);
     if (typeof data !== "string") return;
-    if (!this.connected && data.length > UNTRUSTED_CHARS_MAX) return this.#logProblem("A frame of the daemon was too long before its greeting.");
+    if (!this.connected && data.length > UNTRUSTED_CHARS_MAX) return this.#logProblem("The daemon sent too long a frame before it acknowledged the connection.");
     const { frame, fault } = wire.read(data);
-    if (fault !== undefined) this.#logProblem(`A frame of the daemon was not understood: ${fault}`);
+    if (fault !== undefined) this.#logProblem(`The daemon sent an invalid frame: ${fault}`);
     if (frame === undefined) return;
     if (frame.type === "challenge") {
       if (this.state !== "hello" || this.#challenged) return;
@@ -245,7 +246,7 @@ export class Link {
       const fault = this.#env.pairing.pairingRequired();
       if (fault !== undefined) return this.#rejectDaemon(fault);
       this.#env.clearTimeout(this.#helloTimer);
-      this.#setState("pairing", "Approve this browser at the daemon.", { code: frame.code });
+      this.#setState("pairing", "Approve this browser on the daemon's machine.", { code: frame.code });
     } else if (this.connected) {
       this.#on.frame(frame.type === "api_request" ? withRawBody(frame, data) : frame);
     } else if (frame.type === "error") {
@@ -253,13 +254,13 @@ export class Link {
     }
   }
 
-  /** Logs what the daemon did wrong; of one that is not believed yet, only so much. */
+  /** Logs a fault of the daemon; before authentication only a few lines. */
   #logProblem(line) {
     if (!this.connected) this.#loggedLines += 1;
     if (this.#loggedLines <= UNTRUSTED_LINES_MAX || this.connected) this.#on.log("warn", line);
   }
 
-  /** The daemon has proved itself, or not; only then is ours proved. */
+  /** Verifies the daemon's proof, and only then sends this browser's. */
   async #authenticate(socket, challenge) {
     const { auth, fault } = await this.#env.pairing.answer(challenge).catch(() => ({ fault: FALSE_DAEMON }));
     if (this.#socket !== socket) return;
@@ -267,15 +268,15 @@ export class Link {
     else this.#rejectDaemon(fault);
   }
 
-  /** Whoever is there is told nothing more, and not asked again soon. */
-  #rejectDaemon(words) {
-    this.#on.log("error", words);
+  /** Closes the connection to a daemon that is not the right one, and waits for long. */
+  #rejectDaemon(note) {
+    this.#on.log("error", note);
     this.#drop(4003, "");
     this.#failed = true;
-    this.#wait(refusalPause(this.#env.random()), words);
+    this.#wait(refusalPause(this.#env.random()), note);
   }
 
-  /** Nobody is kept waiting on a connection on which nothing is done: it is made again when the user has confirmed it. */
+  /** Closes the connection until the user has confirmed a daemon without pairing. */
   #awaitConfirmation() {
     this.#drop(4003, "not confirmed");
     this.#failed = false;
@@ -291,26 +292,26 @@ export class Link {
     return this.#wait(refusalPause(this.#env.random()), refusal);
   }
 
-  /** Dials again after a pause. */
-  #retry(words) {
+  /** Connects again after a pause. */
+  #retry(note) {
     this.#failed = true;
     this.#attempts += 1;
-    this.#wait(backoffPause(this.#attempts, this.#env.random()), words);
+    this.#wait(backoffPause(this.#attempts, this.#env.random()), note);
   }
 
-  #wait(ms, words, more) {
-    this.#setState("waiting", words, more);
+  #wait(ms, note, more) {
+    this.#setState("waiting", note, more);
     this.#env.clearTimeout(this.#connectTimer);
-    this.#connectTimer = this.#env.setTimeout(() => this.#connect("dialling again"), ms);
+    this.#connectTimer = this.#env.setTimeout(() => this.#connect("connecting again"), ms);
   }
 
-  #fail(code, words) {
-    this.#on.log("warn", words);
+  #fail(code, note) {
+    this.#on.log("warn", note);
     this.#drop(code, "");
-    this.#retry(words);
+    this.#retry(note);
   }
 
-  /** Closes the socket without waiting for its close event, which no longer concerns anybody. */
+  /** Closes the socket; its later events are ignored. */
   #drop(code, reason) {
     const socket = this.#socket;
     this.#reset();
@@ -342,9 +343,9 @@ export class Link {
     if (this.#liveness.shouldAsk()) this.send(wire.stateRequest(), true);
   }
 
-  /** The connection is most likely half gone, or else all is well: the daemon's answer tells. */
+  /** Requests an answer after the clock jumped, because the connection may be lost; without an answer it is made again. */
   #recheck() {
-    // What was silent is the time that jumped, not the daemon.
+    // The jump of the clock is not silence of the daemon.
     this.#liveness.heard(this.#env.now());
     this.#requestState();
     this.#env.clearTimeout(this.#recheckTimer);
@@ -356,7 +357,7 @@ export class Link {
     const sign = this.#liveness.check(this.#env.now());
     if (sign === "slept" && this.connected) this.#recheck();
     else if (sign === "slept") this.#reconnectNow("the machine was asleep");
-    else if (sign === "silent" && this.connected && this.#socket.readyState === OPEN) this.#fail(4004, "The daemon fell silent.");
+    else if (sign === "silent" && this.connected && this.#socket.readyState === OPEN) this.#fail(4004, "The daemon stopped responding.");
     else if (sign !== "well" && this.connected) this.#requestState();
   }
 }

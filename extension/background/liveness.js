@@ -1,32 +1,32 @@
-/** Whether the daemon is still there, by what was heard and by the clock. Its pings are not visible here. Pure. */
+/** Detects a silent daemon and a sleep of the machine by received frames and the clock. WebSocket pings are not visible here. Pure. */
 
-/** How often the clock is looked at, and how far it may be off before the machine may have slept. */
+/** Interval of the checks, and the deviation of the clock that counts as a sleep of the machine. */
 export const TICK_MS = 2_000;
 const SLEPT_MS = 5_000;
-/** How often the daemon is to be heard of when it does not say so itself. */
+/** Heartbeat interval if the daemon states none. */
 const HEARTBEAT_MS = 15_000;
-/** After so many intervals of silence it is given up. */
+/** Number of silent intervals after which the connection is given up. */
 const SILENT_INTERVALS = 3;
 
-/** What was heard of the daemon, and when the clock was last looked at. Times are milliseconds of one clock. */
+/** The times of the last frame and the last check, in milliseconds of one clock. */
 export class Liveness {
   #heardAt = 0;
   #lookedAt = 0;
   #hasAsked = false;
   #heartbeatMs = HEARTBEAT_MS;
 
-  /** The daemon said how often it is to be heard of, or did not. */
+  /** Sets the heartbeat interval that the daemon stated, if any. */
   setHeartbeat(ms) {
     this.#heartbeatMs = ms ?? HEARTBEAT_MS;
   }
 
-  /** Something came of the daemon, or its connection opened. */
+  /** Notes that a frame came or the connection opened. */
   heard(now) {
     this.#heardAt = now;
     this.#hasAsked = false;
   }
 
-  /** Whether to ask the daemon now: once, until it is heard of again. */
+  /** Whether to request an answer of the daemon: once, until the next frame. */
   shouldAsk() {
     const asks = !this.#hasAsked;
     this.#hasAsked = true;
@@ -34,9 +34,9 @@ export class Liveness {
   }
 
   /**
-   * Looks at the clock; to be called every `TICK_MS`.
-   * @returns {"slept" | "silent" | "quiet" | "well"} "slept": the clock jumped, as after a sleep of the machine, or
-   *   because it was set, or this program held up; "silent": the daemon was not heard of for too long
+   * Checks the clock; called every `TICK_MS`.
+   * @returns {"slept" | "silent" | "quiet" | "well"} "slept": the clock jumped, because the machine slept, the clock was
+   *   set, or this program was suspended; "silent": no frame for too long; "quiet": none for one interval
    */
   check(now) {
     const slept = this.#lookedAt !== 0 && Math.abs(now - this.#lookedAt - TICK_MS) > SLEPT_MS;

@@ -1,6 +1,6 @@
-/** The last lines of what happened, for the options page. No caller has a credential's value to put into one. */
+/** The latest log lines, for the options page. No caller has access to a credential's value. */
 
-/** How many lines are kept, and how long one may be. */
+/** Most lines, and most characters of one. */
 export const LINES_MAX = 200;
 const LINE_MAX = 500;
 

@@ -1,4 +1,4 @@
-/** Puts the parts together. The browser's own objects come in here and nowhere else. */
+/** Creates and connects the parts. The only file that uses the browser's global objects. */
 import { DAEMON_WS } from "../config.js";
 import { endpoint, extractorFor } from "../platforms/index.js";
 import * as wire from "../wire.js";
@@ -36,7 +36,7 @@ const version = browser.runtime.getManifest().version;
 
 let clientId = "";
 let platforms = [];
-/** Settled once the registry's platforms are in use. */
+/** Settled once the registry's platforms are applied. */
 let applied = Promise.resolve();
 
 const logbook = new Log({ now, changed: () => panel.changed() });
@@ -67,7 +67,7 @@ const link = new Link(
       panel.changed();
     },
     connected,
-    // What was asked on a connection that has ended since is nobody's wish any more.
+    // Frames of a connection that has ended by then are dropped.
     frame: (frame) => void link.ifStillConnected(applied, () => router.frame(frame)),
     lost: () => {
       proxy.abortAll();
@@ -127,14 +127,14 @@ const observer = new TrafficObserver({
   extractorFor,
   now,
   log,
-  // The port knows the page that opened it; what is known of the tab may lag behind.
+  // The port's sender is the page that opened it; the known state of the tab may be older.
   platformOf: (tabId, port) => platforms.find((platform) => isShellSender(platform, port.sender)),
   message: (found) => messages.observed(found),
   account: (name, account) => credentials.setAccount(name, account),
   status: (fields) => link.send(wire.platformStatus(fields)),
 });
 const report = new Reporter({ ...timers, link, shells, credentials, templates, observer, changed: () => panel.changed() });
-/** Why the last request of a platform failed. */
+/** The last failed request of each platform. */
 const failures = new Map();
 const proxy = new RequestProxy({
   ...timers,
@@ -150,7 +150,7 @@ const proxy = new RequestProxy({
   templates,
   extractorFor,
   expectProxied: (tabId, method, url) => credentials.expectProxied(tabId, method, url),
-  // What a caller asks for may want another login than the page's: only the page's own traffic tells that one is lost.
+  // A caller's request may need another login than the page's, so only the page's own traffic shows a lost login.
   refused: () => {},
 });
 const system = new DaemonMode({ ...timers, send: (frame) => link.send(frame), isConnected: () => link.connected, changed: () => panel.changed() });
@@ -186,19 +186,19 @@ const panel = new Panel({
   defaultAddress: DAEMON_WS,
 });
 
-/** The daemon greeted us: its registry counts, and it wants to know how things are. */
+/** Applies the registry of a daemon that acknowledged the connection. */
 function connected(ack) {
   log("info", `Connected to baa-conductor ${ack.version ?? ""}.`);
   platforms = ack.platforms;
   void local.set({ platforms });
   void applyPlatforms();
-  // Logins and tabs are told when the daemon asks for them, which it does next.
+  // The daemon requests logins and tabs next.
   void applied.then(() => messages.flush());
 }
 
-/** Takes the platforms into use as far as they are permitted, one time after the other. */
+/** Applies the permitted platforms; runs one after the other. */
 function applyPlatforms() {
-  applied = applied.then(applyOnce).catch(() => log("error", "The platforms could not be taken into use."));
+  applied = applied.then(applyOnce).catch(() => log("error", "The platforms could not be applied."));
   return applied;
 }
 
@@ -211,7 +211,7 @@ async function applyOnce() {
   credentials.listen([...new Set(open.flatMap(patterns))], open.map((platform) => platform.platform));
 }
 
-/** The address that was set, if it is one of this machine. */
+/** Returns the address that was set, if it is of this machine, else the default. */
 const usable = (address) => (isLoopbackSocket(address) ? address : DAEMON_WS);
 
 async function setAddress(address) {
@@ -220,7 +220,7 @@ async function setAddress(address) {
   return true;
 }
 
-/** The extension's page, which alone may decide for the user. A content script in a web page could give its port any name. */
+/** Whether a port's sender is the options page; a content script in a web page could give its port any name. */
 const isOwnPage = ({ tab, url }) => url?.split(/[?#]/)[0] === browser.runtime.getURL("options/index.html") && tab !== undefined;
 
 browser.runtime.onConnect.addListener((port) => {
@@ -240,9 +240,9 @@ async function start() {
   clientId = stored.client_id ?? `firefox-${hex(4)}`;
   if (stored.client_id === undefined) await local.set({ client_id: clientId });
   platforms = stored.platforms ?? [];
-  // The daemon may greet before the rest is ready; what it asks for waits.
+  // Frames of the daemon wait until the rest is ready.
   applied = Promise.all([shells.start(), credentials.start(), templates.start()]);
-  // Before the first word to anybody: whom to believe must be known.
+  // The pairings must be known before the first connection.
   await pairing.start();
   link.start(usable(stored.address));
   await applyPlatforms();

@@ -1,25 +1,25 @@
-/** What waits to be sent on one socket: in order, bounded, and no faster than the socket takes it. */
+/** A bounded queue of frames for one socket; frames are written in order, no faster than the socket sends them. */
 
-/** What may wait. */
+/** Most bytes and frames in the queue. */
 export const QUEUE_BYTES_MAX = 48 << 20;
 export const QUEUE_FRAMES_MAX = 8_192;
-/** What of the ends of answers may wait beyond that: without them the daemon waits in vain. */
+/** Extra room for frames that end an answer, without which the daemon would wait in vain. */
 export const END_BYTES_MAX = 1 << 20;
 export const END_FRAMES_MAX = 1_024;
-/** The largest message that the daemon reads (`bridge.max_message_bytes`); for a larger one it closes the connection. */
+/** The largest message that the daemon accepts (`bridge.max_message_bytes`); it closes the connection for a larger one. */
 export const FRAME_BYTES_MAX = 40 << 20;
-/** Above this many unsent bytes in the socket, frames wait here. */
+/** Above this number of unsent bytes in the socket, frames wait in the queue. */
 export const SOCKET_BYTES_HIGH = 4 << 20;
-/** How often what waits is looked at. */
+/** Interval at which the queue is drained. */
 const DRAIN_MS = 5;
 
-/** How many bytes a text has on the wire. */
+/** Returns the number of bytes of a text in UTF-8. */
 export function bytesOf(text) {
   let bytes = text.length;
   for (let i = 0; i < text.length; i += 1) {
     const c = text.charCodeAt(i);
     if (c < 0x80) continue;
-    // Half of a pair has two of the four bytes; one that is alone becomes U+FFFD, which has three.
+    // A surrogate pair has four bytes; a single surrogate becomes U+FFFD, which has three.
     if (c < 0x800) bytes += 1;
     else if (c >= 0xd800 && c <= 0xdbff && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
       bytes += 2;
@@ -29,7 +29,7 @@ export function bytesOf(text) {
   return bytes;
 }
 
-/** Whether a text has more than `max` bytes on the wire; cheap where that is clear at once. */
+/** Whether a text has more than `max` bytes in UTF-8; counts them only if needed. */
 export const exceeds = (text, max) => text.length > max || (text.length * 3 > max && bytesOf(text) > max);
 
 /** The frames of one socket. */
@@ -47,12 +47,12 @@ export class Outbox {
     this.#timers = timers;
   }
 
-  /** Bytes that are not on their way yet. */
+  /** Number of unsent bytes. */
   get unsent() {
     return this.#bytes + this.#socket.bufferedAmount;
   }
 
-  /** Sends a frame as soon as there is room; false when too much waits already. For an `end` there is more room. */
+  /** Sends or queues a frame; returns false if the queue is full. An `end` has extra room. */
   send(frame, end = false) {
     if (exceeds(frame, FRAME_BYTES_MAX)) return false;
     if (this.#queue.length === 0 && this.#socket.bufferedAmount < SOCKET_BYTES_HIGH) {
@@ -68,7 +68,7 @@ export class Outbox {
     return true;
   }
 
-  /** Resolves once less than `bytes` wait, or the socket is gone; undefined when that is so already. */
+  /** Resolves once fewer than `bytes` are unsent, or the outbox is closed; undefined if that is so already. */
   room(bytes) {
     if (this.unsent < bytes) return undefined;
     return new Promise((resolve) => {
@@ -77,7 +77,7 @@ export class Outbox {
     });
   }
 
-  /** Resolves once nothing waits, the socket is gone, or `ms` have passed; undefined when nothing waits already. */
+  /** Resolves once everything is sent, the outbox is closed, or `ms` have passed; undefined if nothing is unsent. */
   drained(ms) {
     const { setTimeout, clearTimeout } = this.#timers;
     const sent = this.room(1);
@@ -90,7 +90,7 @@ export class Outbox {
     });
   }
 
-  /** The socket is gone, and what waited with it. */
+  /** Discards the queue, because the socket is closed. */
   close() {
     this.#timers.clearTimeout(this.#timer);
     this.#queue = [];

@@ -1,4 +1,4 @@
-/** The pages that can be talked to: one port for each tab whose top frame runs our content scripts. */
+/** The ports of pages: one for each tab whose top frame runs the content scripts. */
 
 /** The ports of the pages, by tab. */
 export class PagePorts {
@@ -7,24 +7,24 @@ export class PagePorts {
   #waiting = new Set();
 
   /**
-   * @param {object} on what to tell: `ready(tabId)`, `gone(tabId, port)`, `message(tabId, port, text)` of the page's half,
-   *   `typed(tabId, answer)` of the half that sees what is typed
+   * @param {object} on callbacks: `ready(tabId)`, `gone(tabId, port)`, `message(tabId, port, text)` from `content/page.js`,
+   *   `typed(tabId, answer)` from `content/typed.js`
    */
   constructor(on) {
     this.#on = on;
   }
 
-  /** Takes a port that a content script opened. A newer page of the same tab replaces the older one. */
+  /** Adds a port that a content script opened. A newer page of the same tab replaces the older one. */
   connected(port) {
     const tabId = port.sender?.tab?.id;
     if (tabId === undefined || port.sender.frameId !== 0) return;
     const before = this.#ports.get(tabId);
     this.#ports.set(tabId, port);
     if (before !== undefined) this.#on.gone(tabId, before);
-    port.onMessage.addListener((said) => {
-      // Whatever is text may be of the page's own world.
-      if (typeof said === "string") this.#on.message(tabId, port, said);
-      else this.#on.typed(tabId, said);
+    port.onMessage.addListener((message) => {
+      // Text comes from the page's world; objects come from the isolated script.
+      if (typeof message === "string") this.#on.message(tabId, port, message);
+      else this.#on.typed(tabId, message);
     });
     port.onDisconnect.addListener(() => {
       if (this.#ports.get(tabId) === port) this.#ports.delete(tabId);
@@ -34,7 +34,7 @@ export class PagePorts {
     for (const waiter of [...this.#waiting]) waiter(tabId);
   }
 
-  /** Ends the talk with the pages that `fits(port)`; what was under way there has failed. */
+  /** Disconnects the ports that `fits(port)`; their requests fail. */
   drop(fits) {
     for (const [tabId, port] of [...this.#ports]) {
       if (!fits(port)) continue;
@@ -44,14 +44,14 @@ export class PagePorts {
     }
   }
 
-  /** The port of a tab, if its page is there. */
+  /** Returns the port of a tab, if its page is ready. */
   port(tabId) {
     return this.#ports.get(tabId);
   }
 
   /**
-   * Waits until a page that `fits(port)` is in a tab.
-   * @returns {Promise<object | undefined>} its port, or undefined when it did not come in time
+   * Waits until a tab has a page that `fits(port)`.
+   * @returns {Promise<object | undefined>} its port, or undefined after `ms`
    */
   wait(tabId, ms, fits = () => true) {
     const found = () => {

@@ -1,15 +1,15 @@
-/** What the options page and the toolbar button show, and what the page's buttons do. */
+/** The content of the options page and the toolbar button, and the actions of the page's buttons. */
 
 const BADGES = {
   connected: { text: "on", color: "#1a7f37", title: "connected" },
   pairing: { text: "pair", color: "#9a6700", title: "waiting for pairing" },
 };
-const UNCONFIRMED_BADGE = { text: "ask", color: "#9a6700", title: "waiting for your word on a daemon without pairing" };
+const UNCONFIRMED_BADGE = { text: "ask", color: "#9a6700", title: "waiting for you to confirm a daemon without pairing" };
 const OFF_BADGE = { text: "off", color: "#b42318", title: "disconnected" };
-/** How long changes are gathered. */
+/** How long changes are collected before they are shown. */
 const GATHER_MS = 100;
 
-/** The state for people. */
+/** Publishes the state to the options page and the toolbar button. */
 export class Panel {
   #env;
   #ports = new Set();
@@ -20,7 +20,7 @@ export class Panel {
     this.#env = env;
   }
 
-  /** Something that is shown changed. */
+  /** Schedules an update, because something that is shown changed. */
   changed() {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
@@ -28,7 +28,7 @@ export class Panel {
     }, GATHER_MS);
   }
 
-  /** An options page opened. */
+  /** Adds the port of an options page. */
   connected(port) {
     this.#ports.add(port);
     port.onDisconnect.addListener(() => this.#ports.delete(port));
@@ -36,7 +36,7 @@ export class Panel {
     port.postMessage({ state: this.state() });
   }
 
-  /** Everything the page shows. No value of a credential is in reach of this. */
+  /** Returns everything the page shows; never a credential's value. */
   state() {
     const { link, pairing, shells, credentials, templates, observer, failures, logbook, messages, proxy, system, clientId, defaultAddress } = this.#env;
     const drift = new Map(observer.drift.map((fields) => [fields.platform, fields.extractor_drift]));
@@ -88,7 +88,7 @@ export class Panel {
   }
 
   async #perform(port, { ask, platform, address, code }) {
-    // Said by the page by itself, so not answered.
+    // Sent by the page without a click, so not answered.
     if (ask === "code_shown") return this.#env.link.codeShown(code);
     const { link, pairing, shells, tabs, templates, report, system, setAddress, logbook } = this.#env;
     const as = { action: ask, source: "options", reason: "options_page" };
@@ -102,9 +102,9 @@ export class Panel {
       else if (ask === "forget_template") await templates.forget(platform);
       else if (ask === "forget_pairing") {
         await pairing.forget(link.address);
-        link.reconnect("the pairing was forgotten");
+        link.reconnect("the pairing was removed");
       } else if (ask === "confirm_unpaired") {
-        // What the user has read of is let in, and nothing that came in its place since.
+        // Only the daemon that the user was shown is confirmed.
         ok = link.isUnconfirmed && address === link.address;
         if (ok) {
           await pairing.confirm(address);
@@ -113,7 +113,7 @@ export class Panel {
       } else if (ask === "withdraw_unpaired") {
         await pairing.withdraw(link.address);
         link.reconnect("the confirmation was withdrawn");
-      } else if (ask === "ws_reconnect") link.reconnect("asked for on the options page");
+      } else if (ask === "ws_reconnect") link.reconnect("requested on the options page");
       else if (ask === "pause" || ask === "resume" || ask === "drain") ok = await system.request(ask);
       else if (ask === "set_address") ok = await setAddress(address);
       for (const result of [results].flat().filter((each) => !each.ok)) {

@@ -1,10 +1,10 @@
-/** Which platforms may be entered, and the content scripts of those that the manifest does not know. */
+/** Host permissions of platforms, and the content scripts of those that the manifest does not cover. */
 import { pagePattern, patterns } from "./hosts.js";
 
 const ID = "baa-platform-";
 let generation = 0;
 
-/** The platforms whose hosts are all permitted. */
+/** Returns the platforms whose hosts are all permitted. */
 export async function permitted(browser, platforms) {
   const answers = await Promise.all(
     platforms.map((platform) => browser.permissions.contains({ origins: patterns(platform) }).catch(() => false)),
@@ -12,13 +12,13 @@ export async function permitted(browser, platforms) {
   return platforms.filter((_, at) => answers[at]);
 }
 
-/** The match patterns that the manifest's own content scripts cover. */
+/** Returns the match patterns of the manifest's content scripts. */
 const builtIn = (browser) => new Set(browser.runtime.getManifest().content_scripts.flatMap((script) => script.matches));
 
 /**
- * Registers the content scripts of permitted platforms that the manifest does not cover, and no others: in the pages of
- * the shell's host, since what other hosts show counts for nothing.
- * @returns {Promise<string[]>} the match patterns that are new since the last time
+ * Registers content scripts for the permitted platforms that the manifest does not cover, in pages of the shell's host
+ * only, and removes others.
+ * @returns {Promise<string[]>} the match patterns added by this call
  */
 export async function registerScripts(browser, platforms) {
   const covered = builtIn(browser);
@@ -26,7 +26,7 @@ export async function registerScripts(browser, platforms) {
   const before = (await browser.scripting.getRegisteredContentScripts()).filter((script) => script.id.startsWith(ID));
   const known = before.flatMap((script) => script.matches);
   const isSame = (script) => script.matches.length === matches.length && matches.every((pattern) => script.matches.includes(pattern));
-  // At each greeting this is asked; between taking away and putting in, pages would load without.
+  // Unchanged scripts stay registered, because a page that loads meanwhile would have none.
   if (before.length === (matches.length > 0 ? 2 : 0) && before.every(isSame)) return [];
   if (matches.length > 0) {
     const used = new Set(before.map((script) => script.id));
@@ -40,7 +40,7 @@ export async function registerScripts(browser, platforms) {
       persistAcrossSessions: false,
       ...world,
     });
-    // In the order they must run in.
+    // In the order in which they must run.
     await browser.scripting.registerContentScripts([script("page", { world: "MAIN" }), script("bridge", {})]);
   }
   if (before.length > 0) await browser.scripting.unregisterContentScripts({ ids: before.map((script) => script.id) });

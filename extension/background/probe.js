@@ -1,10 +1,10 @@
-/** A look for the daemon that costs no socket. */
+/** A probe of the daemon's address without a WebSocket. */
 
-/** How long the daemon may take to answer whether it is there. */
+/** How long the daemon may take to answer. */
 export const PROBE_MAX_MS = 2_000;
 
 /**
- * Whether anything answers where the daemon should be. What it answers is of no interest, and cannot be read.
+ * Whether anything answers at the daemon's address. The answer itself cannot be read.
  * @param {string} address the WebSocket's
  * @param {object} env `fetch`, `setTimeout`, `clearTimeout`
  */
@@ -13,7 +13,7 @@ export async function probe(address, { fetch, setTimeout, clearTimeout }) {
   const timer = setTimeout(() => given.abort(), PROBE_MAX_MS);
   try {
     const url = new URL("/health", address.replace(/^ws/, "http"));
-    // In this mode redirects can only be followed: another choice is an error of its own.
+    // In this mode redirects are always followed; another setting would be an error.
     await fetch(url.href, { mode: "no-cors", credentials: "omit", cache: "no-store", signal: given.signal });
     return true;
   } catch {

@@ -1,4 +1,4 @@
-/** Performs the daemon's requests in the page of their platform and passes on what comes back. */
+/** Performs the daemon's requests in the page of their platform and sends the answers back. */
 import { endpoint } from "../platforms/index.js";
 import * as wire from "../wire.js";
 import { JsonText } from "./body.js";
@@ -9,62 +9,63 @@ import { isCredentialPath } from "./credential-paths.js";
 import { exceeds, FRAME_BYTES_MAX } from "./outbox.js";
 import { isRefusal } from "./templates.js";
 
-/** The largest answer that is kept as a whole. */
+/** The largest whole answer, and the largest event of a stream. */
 export const BODY_BYTES_MAX = 16 << 20;
-/** How often a running request is said to be alive: well before the daemon gives up on a stream that does not open (10 s). */
+/** Interval of `progress` frames; shorter than the 10 s in which a stream must open. */
 export const PROGRESS_MS = 5_000;
-/** How many requests may run at once. */
+/** Most requests at a time. */
 export const RUNNING_MAX = 256;
 
-/** An answer longer than this waits until there is room for it. */
+/** A whole answer longer than this waits for room in the outbox. */
 const LARGE_BYTES = 256 * 1024;
 
-/** Words for the codes of the protocol. */
+/** Messages for the codes of the protocol. */
 const MESSAGES = {
-  tab_unavailable: "The platform's tab is not there.",
+  tab_unavailable: "The platform's tab is not available.",
   host_not_allowed: "The address is not on the platform's hosts.",
-  credential_path: "The answer would hand out credentials, and those stay in the browser.",
+  credential_path: "The answer would contain credentials, which do not leave the browser.",
   request_cancelled: "The request was cancelled.",
   template_refused: "No prompt template of this platform can be used.",
-  response_too_large: "The answer is larger than may be kept.",
+  response_too_large: "The answer is too large.",
   fetch_failed: "The page could not perform the request.",
 };
 
-/** What a page may say of why it failed, and how. In that world the app can be anybody. */
+/** Codes and messages of a failure that a page may report; others are replaced, because scripts of the app run there too. */
 const PAGE_CODES = new Set(["response_too_large", "host_not_allowed", "fetch_failed"]);
 const PAGE_MESSAGE = /^[\x20-\x7e]{1,200}$/;
 
-/** A page's word that a request failed, as far as it is one: code and message. */
+/** Returns code and message of a failure that a page reports. */
 export function readFailure({ code, message }) {
   const known = PAGE_CODES.has(code) ? code : "fetch_failed";
   return [known, typeof message === "string" && PAGE_MESSAGE.test(message) ? message : MESSAGES[known]];
 }
 
-/** All requests that run. */
+/** The running requests. */
 export class RequestProxy {
   #env;
-  /** By the daemon's id; and by the key under which a page knows one run of it. */
+  /** By the daemon's id, and by the key by which a page knows one run. */
   #running = new Map();
   #byKey = new Map();
 
   /**
-   * @param {object} env `link`, `shells`, `tabs`, `templates`, `extractorFor(name)`, `captured(platform, origin)`, `mine(tabId, method, url)` → function that takes
-   *   it back, `refused(platform, status)`, `failed(platform, code)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
+   * @param {object} env `link`, `shells`, `tabs`, `templates`, `extractorFor(name)`, `replayedHeaders(platform, origin)`,
+   *   `expectProxied(tabId, method, url)` → function that withdraws it, `refused(platform, status)`,
+   *   `failed(platform, code)`, `log`, `setInterval`, `clearInterval`, `setTimeout`, `clearTimeout`
    */
   constructor(env) {
     this.#env = env;
   }
 
-  /** How many requests run. */
+  /** Number of running requests. */
   get running() {
     return this.#running.size;
   }
 
-  /** An `api_request` of the daemon. */
+  /** Performs an `api_request` of the daemon. */
   async request(frame) {
     if (this.#running.has(frame.id)) return;
     const { link, setInterval } = this.#env;
-    // The daemon may use an id again while a page still speaks of its last run.
+    // The daemon may reuse an id while a page still reports on its last run.
     const task = { frame, key: crypto.randomUUID(), port: null, answer: null, reader: null, unacknowledged: 0, beat: null, release: () => {} };
     this.#running.set(frame.id, task);
     this.#byKey.set(task.key, task);
@@ -100,7 +101,7 @@ export class RequestProxy {
     task.platform = platform;
     task.method = method;
     task.template = filled?.template;
-    // The address of a template has values of the page's, which stay in the browser.
+    // The address of a template contains values of the page, which stay in the browser.
     task.shown = filled === undefined ? url.href : url.origin + endpoint(method, url.href).slice(method.length + 1);
     task.release = this.#env.expectProxied(page.tabId, method, url.href);
     task.reader = filled === undefined ? null : this.#readerOf(platform, { method, url: url.href, requestBody: body });
@@ -108,7 +109,7 @@ export class RequestProxy {
     return null;
   }
 
-  /** `request_cancel` of the daemon. */
+  /** Handles `request_cancel` of the daemon. */
   cancel({ id }) {
     const task = this.#running.get(id);
     if (task === undefined) return;
@@ -116,7 +117,7 @@ export class RequestProxy {
     this.#fail(task, "request_cancelled");
   }
 
-  /** Nobody waits for any of them any more. */
+  /** Aborts all requests without an answer. */
   abortAll() {
     for (const task of [...this.#running.values()]) {
       this.#post(task, { t: "abort", id: task.key });
@@ -124,12 +125,12 @@ export class RequestProxy {
     }
   }
 
-  /** The page is gone, and what it was doing with it. */
+  /** Fails the requests of a page that is gone. */
   portGone(port) {
     for (const task of [...this.#running.values()]) if (task.port === port) this.#fail(task, "tab_unavailable");
   }
 
-  /** What a page says about a request; it says the key of the run. */
+  /** Handles a page's message about a request, which has the key of the run. */
   message(port, message) {
     const task = this.#byKey.get(message.id);
     if (task === undefined || task.port !== port) return;
@@ -139,12 +140,12 @@ export class RequestProxy {
     else if (message.t === "fail") this.#fail(task, ...readFailure(message));
   }
 
-  /** Whether it is this run that goes on, and not another one of its id. */
+  /** Whether this run is still going on. */
   #isRunning(task) {
     return this.#byKey.get(task.key) === task;
   }
 
-  /** What understands the app's answer to a filled template, if anything does. */
+  /** Returns the reader of the app's answer to a filled template, if there is one. */
   #readerOf(platform, call) {
     const knowledge = this.#env.extractorFor(platform.final_message ?? "");
     return knowledge?.watches(call) ? knowledge.extractor(call) : null;
@@ -195,7 +196,7 @@ export class RequestProxy {
     if (task.unacknowledged < 64 * 1024) return;
     const n = task.unacknowledged;
     task.unacknowledged = 0;
-    // The page reads on only once there is room for more on the way to the daemon.
+    // The page continues to read once the outbox has room.
     const ack = () => this.#post(task, { t: "ack", id: task.key, n });
     const room = this.#env.link.room();
     if (room === undefined) ack();
@@ -204,16 +205,16 @@ export class RequestProxy {
 
   async #end(task) {
     if (task.answer === null) return this.#fail(task, "fetch_failed");
-    // The page has done its part; whether it stays no longer matters.
+    // The page is no longer needed.
     task.port = null;
     if (task.answer.waiting > LARGE_BYTES) {
-      // Of several that wait for the same room one takes it, and the others wait again.
+      // Another request may have used the room, so it is checked again.
       for (let room = this.#env.link.room(); room !== undefined; room = this.#env.link.room()) {
         await room;
         if (!this.#isRunning(task)) return;
       }
     }
-    // Some apps refuse within an answer of 200.
+    // Some apps report an error in an answer with status 200.
     const isError = task.reader?.end(true).nothing === "error";
     if (task.template !== undefined && task.status <= 299 && !isError) this.#env.templates.accepted(task.frame.platform, task.template);
     task.answer.end();
@@ -225,22 +226,22 @@ export class RequestProxy {
     if (!tooLarge && (this.#env.link.send(text, end) || !this.#env.link.connected)) return;
     task.answer.close();
     this.#post(task, { t: "abort", id: task.key });
-    // No room although the page waits for room: the daemon does not read.
+    // Without room although the page waits for it, the daemon does not read.
     if (tooLarge) this.#fail(task, "response_too_large");
-    else this.#fail(task, "fetch_failed", "There was no room for the answer on its way.");
+    else this.#fail(task, "fetch_failed", "The outbox was full: the daemon does not read.");
   }
 
   #post(task, message) {
     try {
       task.port?.postMessage(JSON.stringify(message));
     } catch {
-      // The page is gone; its port says so too.
+      // The page is gone; onDisconnect of its port reports it.
     }
   }
 
   #fail(task, code, message = MESSAGES[code]) {
     if (!this.#isRunning(task)) return;
-    // What waits of an answer that is too large is what made it so.
+    // Of an answer that is too large, the held pieces are not sent.
     if (code !== "response_too_large") task.answer?.flush();
     if (!this.#isRunning(task)) return;
     this.#close(task);

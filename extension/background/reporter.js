@@ -1,10 +1,10 @@
-/** Tells the daemon what changed, a moment after it changed, so that many changes are told once. */
+/** Reports changes of logins, endpoints and tabs to the daemon, collected for a moment. */
 import * as wire from "../wire.js";
 
-/** How long changes are gathered. */
+/** How long changes are collected. */
 export const GATHER_MS = 100;
 
-/** Reports on logins, endpoints and tabs. */
+/** The changes to report. */
 export class Reporter {
   #env;
   #pending = new Map();
@@ -15,7 +15,7 @@ export class Reporter {
     this.#env = env;
   }
 
-  /** Something about a platform changed: `credentials`, `endpoints` or `tab`. */
+  /** Schedules a report of what changed about a platform: `credentials`, `endpoints` or `tab`. */
   changed(platform, what) {
     if (!this.#pending.has(platform)) this.#pending.set(platform, new Set());
     this.#pending.get(platform).add(what);
@@ -25,7 +25,7 @@ export class Reporter {
     }, GATHER_MS);
   }
 
-  /** Tells everything about these platforms, at once. */
+  /** Reports everything about these platforms immediately. */
   reportAll(names) {
     for (const name of names) {
       this.#credentials(name);
@@ -40,8 +40,8 @@ export class Reporter {
     const due = this.#pending;
     this.#pending = new Map();
     for (const [name, what] of due) {
-      const told = what.has("credentials") && this.#credentials(name);
-      if (!told || what.has("endpoints")) this.#endpoints(name);
+      const isReported = what.has("credentials") && this.#credentials(name);
+      if (!isReported || what.has("endpoints")) this.#endpoints(name);
     }
     this.#env.changed();
   }

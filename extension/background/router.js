@@ -1,4 +1,4 @@
-/** What the daemon says, and who does it. Every command is answered, whatever becomes of it. */
+/** Passes the daemon's frames to the parts that handle them. Every command is answered, also if it fails. */
 import * as wire from "../wire.js";
 
 const COMMANDS = new Set([
@@ -11,7 +11,7 @@ const COMMANDS = new Set([
   "controller_reload",
 ]);
 
-/** Hands the daemon's frames to those who do them. */
+/** Routes frames of the daemon. */
 export class Router {
   #env;
 
@@ -20,7 +20,7 @@ export class Router {
     this.#env = env;
   }
 
-  /** A frame came. Those of unknown types never get here. */
+  /** Handles a frame of a known type. */
   frame(frame) {
     const { proxy, messages, system, log } = this.#env;
     if (frame.type === "api_request") void proxy.request(frame);
@@ -33,7 +33,7 @@ export class Router {
     else if (COMMANDS.has(frame.type)) void this.command(frame);
   }
 
-  /** Does a command and answers it. */
+  /** Performs a command and answers it. */
   async command(frame) {
     let done;
     try {
@@ -92,10 +92,10 @@ export class Router {
     );
   }
 
-  /** What can only be done once the answer is on its way. */
+  /** Performs what has to follow the answer. */
   async #performAfterAnswer({ type }) {
     const { link, reloadExtension } = this.#env;
-    if (type === "ws_reconnect") link.reconnect("the daemon asked for it");
+    if (type === "ws_reconnect") link.reconnect("the daemon requested it");
     if (type !== "controller_reload") return;
     await link.flushed();
     reloadExtension();

@@ -1,11 +1,11 @@
-/** The shell tabs as they are and as they are wanted: one per platform, watched. What is done to them is in `tabs.js`. */
+/** The desired and actual state of the shell tabs, one per platform. The actions on them are in `tabs.js`. */
 import { isOnPlatform } from "./hosts.js";
 import { describe, isShellPage, isShellSender, issueOf } from "./shell.js";
 import { DesiredTabs } from "./desired-tabs.js";
 
-/** After how long a page that is loaded and not ready never will be. */
+/** Time after which a loaded page that is not ready counts as stuck. */
 const READY_TIMEOUT_MS = 8_000;
-/** How long a tab whose page went away may take to have another one before it crashed. */
+/** Time in which a tab whose page went away must have another one; otherwise it crashed. */
 const CRASH_MS = 1_000;
 
 /** The shell tabs of all platforms. */
@@ -31,7 +31,7 @@ export class ShellTabs {
     this.#desiredTabs = new DesiredTabs(browser.storage.local, now);
   }
 
-  /** Reads what is wanted and what is there, and listens. */
+  /** Reads the desired tabs and the open tabs, and listens to changes. */
   async start() {
     const { tabs } = this.#browser;
     tabs.onCreated.addListener((tab) => this.#tabChanged(tab));
@@ -44,28 +44,28 @@ export class ShellTabs {
     for (const tab of await tabs.query({})) this.#tabs.set(tab.id, tab);
   }
 
-  /** Takes the registry and which of its platforms may be entered. */
+  /** Sets the registry and the names of the permitted platforms. */
   setPlatforms(platforms, permitted) {
     const before = this.#permittedPlatforms;
     this.#platforms = platforms;
     this.#permitted = new Set(permitted);
-    // A page that is open when its permission is revoked still has our scripts.
+    // An open page still has the content scripts after its permission was revoked.
     const isOn = (some, port) => some.some((platform) => isOnPlatform(platform, port.sender.url ?? ""));
     this.#pages.drop((port) => isOn(before, port) && !isOn(this.#permittedPlatforms, port));
     for (const platform of platforms) {
-      // One that was closed by hand stays closed until somebody asks for it.
+      // A tab that the user closed stays closed until an action or a request needs it.
       const { tabId, lost } = this.#shell(platform);
       if (this.desired(platform).exists && tabId === undefined && lost === undefined) this.adopt(platform);
       this.#changed(platform.platform);
     }
   }
 
-  /** Whether the extension may enter it. */
+  /** Whether the extension has the permission for the platform. */
   permits(name) {
     return this.#permitted.has(name);
   }
 
-  /** What is wrong with its tab; "none" when nothing is. */
+  /** Returns the issue of a platform's tab; "none" if there is none. */
   issue(platform) {
     return issueOf(this.#state(platform));
   }
@@ -74,7 +74,7 @@ export class ShellTabs {
     return this.#platforms.filter((platform) => this.#permitted.has(platform.platform));
   }
 
-  /** The platform of that name. */
+  /** Returns the platform of that name. */
   platform(name) {
     return this.#platforms.find((platform) => platform.platform === name);
   }
@@ -84,19 +84,19 @@ export class ShellTabs {
     return this.#platforms.map((platform) => platform.platform);
   }
 
-  /** `shell_runtime` of one platform. */
+  /** Returns `shell_runtime` of a platform. */
   runtime(name) {
     const platform = this.platform(name);
     return platform && describe(this.#state(platform));
   }
 
-  /** Which container the shell tab is in, if there is one. */
+  /** Returns the cookie store of the shell tab, if there is a tab. */
   cookieStore(name) {
     const platform = this.platform(name);
     return platform && this.tab(platform)?.cookieStoreId;
   }
 
-  /** A page became ready or went away. */
+  /** Handles a page that became ready or went away. */
   pageChanged(tabId) {
     for (const [name, shell] of this.#shells) {
       if (shell.tabId !== tabId) continue;
@@ -112,12 +112,12 @@ export class ShellTabs {
     }
   }
 
-  /** What is wanted of a platform. */
+  /** Returns the desired state of a platform's tab. */
   desired(platform) {
     return this.#desiredTabs.get(platform.platform);
   }
 
-  /** From now on its tab is wanted; settles when that is stored. */
+  /** Makes a platform's tab desired; settles when that is stored. */
   want(platform, desired) {
     const stored = this.#desiredTabs.want(platform.platform, desired);
     this.#changed(platform.platform);
@@ -135,12 +135,12 @@ export class ShellTabs {
     Object.assign(shell, { lastReadyAt: this.#now(), begun: true, crashed: false, stuck: false });
   }
 
-  /** Its tab as Firefox last told of it. */
+  /** Returns a platform's tab as last reported by Firefox. */
   tab(platform) {
     return this.#tabs.get(this.#shell(platform).tabId);
   }
 
-  /** The port of a tab's page if that is the platform's: what is asked for goes to nobody else. */
+  /** Returns the port of a tab, if its page is of the platform's shell. */
   port(platform, tabId) {
     const port = this.#pages.port(tabId);
     return port !== undefined && isShellSender(platform, port.sender) ? port : undefined;
@@ -149,7 +149,7 @@ export class ShellTabs {
   #candidate(platform) {
     const taken = this.#shell(platform).tabId;
     const fits = [...this.#tabs.values()].filter((tab) => tab.id !== taken && isShellPage(platform, tab.url));
-    // One that is loaded first, and of those the one used last.
+    // Loaded tabs first, then the one used last.
     const rank = (tab) => (tab.discarded ? 0 : 1e15) + (tab.lastAccessed ?? 0);
     return fits.sort((a, b) => rank(b) - rank(a))[0];
   }
@@ -162,7 +162,7 @@ export class ShellTabs {
     return { ...shell, platform, desired: this.desired(platform), tab, ready, permitted, candidate: this.#candidate(platform) };
   }
 
-  /** Takes over an open tab of the platform. False when there is none. */
+  /** Adopts an open tab of the platform; returns false if there is none. */
   adopt(platform) {
     const candidate = this.#candidate(platform);
     if (candidate === undefined) return false;
@@ -170,7 +170,7 @@ export class ShellTabs {
     return true;
   }
 
-  /** From now on that is its tab. */
+  /** Makes `tab` the platform's shell tab. */
   take(platform, tab) {
     const shell = this.#shell(platform);
     this.#tabs.set(tab.id, this.#tabs.get(tab.id) ?? tab);
@@ -181,13 +181,13 @@ export class ShellTabs {
     this.#changed(platform.platform);
   }
 
-  /** Its page did not become ready in time. */
+  /** Notes that the page did not become ready in time. */
   notReady(platform) {
     this.#shell(platform).stuck = true;
     this.#changed(platform.platform);
   }
 
-  /** Asks Firefox how a tab is now. */
+  /** Reads the current state of a tab from Firefox. */
   async refresh(tabId) {
     try {
       this.#tabChanged(await this.#browser.tabs.get(tabId));
@@ -196,7 +196,7 @@ export class ShellTabs {
     }
   }
 
-  /** A page went away: did it only load another one, or did its process crash? Firefox shows that in the tab's data. */
+  /** Decides after a page went away whether another one loads or its process crashed, by the tab's data. */
   async #checkCrash(tabId) {
     await this.refresh(tabId);
     const tab = this.#tabs.get(tabId);
@@ -228,7 +228,7 @@ export class ShellTabs {
     }
   }
 
-  /** A page that is loaded and does not become ready never will. */
+  /** Marks a loaded page as stuck if it is not ready after the timeout. */
   #checkReadyLater(platform, shell, tabId) {
     if (this.port(platform, tabId) !== undefined) return;
     this.#setTimeout(() => {
@@ -245,7 +245,7 @@ export class ShellTabs {
       const shell = this.#shell(platform);
       if (shell.tabId === tabId) {
         Object.assign(shell, { tabId: undefined, lost: "tab_closed", crashed: false });
-        // With its window it may go because the browser ends; then it is to come back.
+        // A window may close because the browser ends; then the tab is restored at the next start.
         if (!isWindowClosing) void this.#desiredTabs.setClosed(platform.platform, true);
         this.#changed(platform.platform);
       } else if (tab && isShellPage(platform, tab.url)) {

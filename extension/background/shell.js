@@ -1,27 +1,27 @@
-/** A platform's shell tab as wanted, as it is, and how they differ, in the words of the protocol. Pure. */
+/** Checks of shell pages, and the `shell_runtime` object: desired state, actual state and drift of a shell tab. Pure. */
 import { isOnPlatform } from "./hosts.js";
 
-/** Whether a page at `url` is of the platform's shell: requests go out as its own only from there, not from a subdomain. */
+/** Whether `url` has the origin of the platform's shell; pages of subdomains are not shell pages. */
 export function isShellPage(platform, url) {
   return URL.canParse(url ?? "") && isOnPlatform(platform, url) && new URL(url).origin === new URL(platform.shell_url).origin;
 }
 
 /**
- * Whether the page behind a port is of the platform's shell, as the browser says. A document that its server has put into a
- * sandbox has the address, and an origin that is nobody's.
+ * Whether the page behind a port is of the platform's shell, according to the browser. A sandboxed document has the
+ * address, but an opaque origin.
  */
 export function isShellSender(platform, { url, origin }) {
   return isShellPage(platform, url) && (origin === undefined || origin === new URL(platform.shell_url).origin);
 }
 
-/** Whether a document of the shell made a request, in the tab itself or in a frame that stands among such documents alone. */
+/** Whether a document of the shell made a request: in the tab itself, or in a frame whose ancestors are all shell pages. */
 export function isRequestOfShell(platform, { documentUrl, originUrl, frameAncestors }) {
   return [documentUrl, originUrl, ...(frameAncestors ?? []).map(({ url }) => url)].every((url) => isShellPage(platform, url));
 }
 
 /**
- * Whether an answer that came from `url` may hold a final message: from the shell's own origin, or from a host that the
- * registry names for answers. Any other subdomain may be anybody's.
+ * Whether an answer from `url` may contain a final message: from the shell's origin, or from one of `answer_hosts`. Other
+ * subdomains may belong to other parties.
  */
 export function isAnswerHost(platform, url) {
   if (isShellPage(platform, url)) return true;
@@ -31,13 +31,13 @@ export function isAnswerHost(platform, url) {
   return isOfScheme && port === shell.port && username === "" && password === "" && (platform.answer_hosts ?? []).includes(hostname);
 }
 
-/** What is wrong with a tab; "none" when nothing is. */
+/** Returns the issue of a tab; "none" if there is none. */
 export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
   if (!permitted) return "permission_missing";
   if (tab === undefined) return "none";
   if (crashed) return "crashed";
   if (tab.discarded) return "discarded";
-  // A new tab is empty before it begins to load.
+  // A new tab is empty before it loads.
   if (!begun && (tab.url ?? "about:blank") === "about:blank") return "loading";
   if (!isShellPage(platform, tab.url)) return tab.status === "loading" ? "loading" : "navigated_away";
   if (!ready) return tab.status === "loading" ? "loading" : "not_ready";
@@ -47,8 +47,8 @@ export function issueOf({ platform, permitted, tab, crashed, ready, begun }) {
 const REASONS = { crashed: "tab_crashed", discarded: "tab_discarded", navigated_away: "navigated_away", not_ready: "not_ready" };
 
 /**
- * Where a tab is, as far as it concerns anybody: no query and no fragment, which may hold a key; and of a place that is
- * not the platform's no more than whose it is.
+ * Returns the address of a tab as reported: without query and fragment, which may contain secrets; of another site only
+ * the origin.
  */
 export function placeOf(platform, url) {
   if (url === undefined || !URL.canParse(url)) return undefined;
@@ -57,15 +57,15 @@ export function placeOf(platform, url) {
   return isOnPlatform(platform, url) ? `${origin}${pathname}` : origin;
 }
 
-/** The `shell_runtime` object of one platform. */
+/** Returns the `shell_runtime` object of a platform. */
 export function describe(state) {
   const { platform, desired, tab, lost, candidate, permitted, stuck } = state;
   const issue = issueOf(state);
   const exists = tab !== undefined;
   const healthy = exists && issue === "none";
-  // A page takes a moment to become ready; one that takes too long will not.
+  // A page that is not ready yet is broken only after the timeout.
   const broken = exists && REASONS[issue] !== undefined && (issue !== "not_ready" || stuck);
-  // Where nobody is let in, nothing can be restored, but nothing is as wanted either.
+  // Without the permission nothing can be restored, but the tab is not aligned either.
   const needsRestore = desired.exists && permitted && (!exists || broken);
   const aligned = !needsRestore && (permitted || !desired.exists);
   const reason = !permitted ? "permission_missing" : exists ? REASONS[issue] : (lost ?? "tab_missing");

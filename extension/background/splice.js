@@ -1,25 +1,25 @@
 /**
- * Takes the text of a request's body apart at values in it, and puts it together around others. What is not taken stays
- * as it came, digit by digit; what is put in is escaped for its place, so that no value can change the structure. Pure.
+ * Splits the text of a request's body at some of its values, and joins it with other values. The rest of the text stays
+ * unchanged, digit by digit; inserted values are escaped for their place, so that none can change the structure. Pure.
  *
- * A value is found at its path: keys and indexes, through JSON that stands as text in JSON or in a form as if it were
- * not text. `["f.req", 1, 0]` is the first element of the JSON text that is the second element of the field `f.req`.
+ * A value is found by its path of keys and indexes, which also leads through JSON that is a string within JSON or a form:
+ * `["f.req", 1, 0]` is the first element of the JSON text that is the second element of the field `f.req`.
  */
 
-/** How deep JSON may stand as text in JSON, and how deep any of it may nest. */
+/** Most levels of JSON as strings within JSON, and most levels of nesting. */
 const TEXTS_MAX = 4;
 const DEPTH_MAX = 100;
 
 const formEncoded = (text) => new URLSearchParams([["", text]]).toString().slice(1);
 const CODINGS = { json: (text) => JSON.stringify(text).slice(1, -1), form: formEncoded };
 
-/** `text` as it stands within these codings, the innermost first. */
+/** Encodes `text` with these codings, the innermost first. */
 const encode = (coding, text) => coding.reduce((coded, each) => CODINGS[each](coded), text);
 
-/** Thrown for what cannot be taken apart. */
+/** Thrown for a text that cannot be split. */
 class NotSplittable extends Error {}
 
-/** The value of JSON text that is more than a number or a word; else undefined. */
+/** Returns the value of a JSON string, object or array; undefined for anything else. */
 function structured(text) {
   if (!/^\s*["[{]/.test(text)) return undefined;
   try {
@@ -29,16 +29,16 @@ function structured(text) {
   }
 }
 
-/** Whether a content type is that of a form in the address' own notation. */
+/** Whether a content type is a URL-encoded form. */
 export const isForm = (type) => /^application\/x-www-form-urlencoded\b/i.test(type ?? "");
 
 /**
- * Takes `text` apart.
+ * Splits `text`.
  * @param {string} text
  * @param {string | undefined} type its content type
- * @param {(path: (string | number)[], value: string | number) => object | undefined} mark what to put in the place of a
- *   text or number; undefined leaves it
- * @returns {(string | {coding: string[]})[] | null} the pieces, of which the objects are what `mark` gave
+ * @param {(path: (string | number)[], value: string | number) => object | undefined} mark returns the slot that replaces
+ *   a string or number; undefined keeps the value
+ * @returns {(string | {coding: string[]})[] | null} the pieces; objects are the slots that `mark` returned
  */
 export function splitBody(text, type, mark) {
   try {
@@ -52,12 +52,12 @@ export function splitBody(text, type, mark) {
   }
 }
 
-/** Puts pieces together; `value` says what stands for an object among them. */
+/** Joins pieces; `value` returns the text of a slot. */
 export function joinBody(pieces, value) {
   return pieces.map((piece) => (typeof piece === "string" ? piece : encode(piece.coding, value(piece)))).join("");
 }
 
-/** What is within a text, if it is JSON and something in it is taken. */
+/** Returns the pieces of a string that is JSON, if `mark` replaces something in it. */
 function nested(text, at, mark) {
   if (at.texts > TEXTS_MAX || structured(text) === undefined) return null;
   const pieces = json(text, { ...at, texts: at.texts + 1 }, mark);
@@ -86,7 +86,7 @@ function endOfString(text, start) {
   return end + 1;
 }
 
-/** `text` is valid JSON: what has a key and what a value is told by commas and brackets alone. */
+/** Splits valid JSON; keys and values are distinguished by commas and brackets. */
 function json(text, { path, coding, texts }, mark) {
   const pieces = [];
   const open = [];
@@ -136,7 +136,7 @@ function json(text, { path, coding, texts }, mark) {
   return pieces;
 }
 
-/** Neighbouring texts as one. */
+/** Joins adjacent texts. */
 function joined(pieces) {
   const found = [];
   for (const piece of pieces) {

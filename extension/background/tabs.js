@@ -1,14 +1,14 @@
-/** What is done to the shell tabs: opened without stealing the focus, loaded anew, and opened again when asked to. */
+/** Actions on the shell tabs: open in the background, focus, reload, restore. */
 import { isShellPage, isShellSender } from "./shell.js";
 
 /** How long a tab may take to become ready for a request. */
 export const READY_MAX_MS = 20_000;
-/** How long an action waits for it: the daemon asks for an answer within 10 s. */
+/** How long an action waits for it; the daemon expects an answer within 10 s. */
 const ACTION_MAX_MS = 8_000;
-/** How often it is asked whether a tab whose page is there is shown by Firefox as such. */
+/** Most reads of a tab's state until Firefox reports a page that is ready. */
 const TAB_STATE_TRIES = 50;
 
-/** What of the browser's session tells that the extension ran in it before. */
+/** Key of the session storage that marks that the extension ran in this session before. */
 const STARTED = "started";
 
 /** The actions on shell tabs. */
@@ -29,7 +29,7 @@ export class TabActions {
     this.#log = log;
   }
 
-  /** Opens the shell tab, or takes the one there is; `focus` alone brings it to the front. */
+  /** Opens the shell tab, or uses an open one; brings it to the front only with `focus`. */
   async open(name, { action, source = "daemon", reason, focus = false }) {
     const platform = this.#shells.platform(name);
     await this.#shells.want(platform, { action, source, reason });
@@ -37,11 +37,11 @@ export class TabActions {
     const { opened, page } = await this.#ensurePage(platform, ACTION_MAX_MS);
     if (focus) await this.#focus(platform);
     if (page !== null) await this.#awaitTabState(name, page.tabId);
-    // To look at a tab, as to log in, it need not be usable.
+    // To be shown, for example for a login, a tab need not be usable.
     return this.#result(name, true, { restored: opened }, focus);
   }
 
-  /** Loads the shell tab anew; opens it when there is none. */
+  /** Reloads the shell tab; opens it if there is none. */
   async reload(name, { action, reason }) {
     const platform = this.#shells.platform(name);
     const tab = this.#shells.tab(platform);
@@ -54,10 +54,10 @@ export class TabActions {
     return this.#result(name, true, {});
   }
 
-  /** Opens again what is wanted and missing: of one platform, which is wanted from then on, or of all. */
+  /** Restores the tab of one platform, which becomes desired, or all desired tabs. */
   async restore(name, { action, reason }) {
     const wanted = name ? [name] : this.#shells.names.filter((each) => this.#shells.desired(this.#shells.platform(each)).exists);
-    // All at once: each may take as long as the daemon waits for the answer.
+    // In parallel, because each may take as long as the daemon waits for the answer.
     return Promise.all(
       wanted.map((each) => {
         const { drift, actual } = this.#shells.runtime(each);
@@ -67,9 +67,9 @@ export class TabActions {
     );
   }
 
-  /** At the browser's start: what was wanted and not closed on purpose is opened again, without waiting for it. */
+  /** Opens the desired tabs that the user did not close, at the start of the browser; does not wait for their pages. */
   async restoreAtStart() {
-    // Empty when the browser has just started, or the extension was just installed, also as a temporary one.
+    // The session storage is empty after a start of the browser and after an installation.
     const { session } = this.#browser.storage;
     if ((await session.get(STARTED))[STARTED] !== undefined) return;
     await session.set({ [STARTED]: true });
@@ -83,7 +83,7 @@ export class TabActions {
   }
 
   /**
-   * The page of a platform, for a request. Opens it when it is not there and waits, but not for ever.
+   * Returns the page of a platform for a request; opens it if needed and waits up to `READY_MAX_MS`.
    * @returns {Promise<{tabId: number, port: object} | null>}
    */
   async page(name) {
@@ -96,7 +96,7 @@ export class TabActions {
     return (await this.#ensurePage(platform, READY_MAX_MS)).page;
   }
 
-  /** Makes sure there is a usable tab and waits for its page. Those who come meanwhile share the work. */
+  /** Ensures that there is a tab, and waits for its page. Concurrent calls share the tab. */
   async #ensurePage(platform, ms) {
     const name = platform.platform;
     const { tabId, opened } = await this.#ensureTab(platform);
@@ -108,7 +108,7 @@ export class TabActions {
     return { opened, page: port === undefined ? null : { tabId, port } };
   }
 
-  /** Settles a platform's tab; never twice at once. */
+  /** Finds or opens a platform's tab; concurrent calls share one run. */
   #ensureTab(platform) {
     const name = platform.platform;
     if (!this.#ensuring.has(name)) {
@@ -117,7 +117,7 @@ export class TabActions {
     return this.#ensuring.get(name);
   }
 
-  /** Finds, adopts, revives or opens the tab. A tab that the user took elsewhere is the user's, and left alone. */
+  /** Finds, adopts, reloads or opens the tab. A tab that the user navigated to another site is left alone. */
   async #findOrOpen(platform) {
     const issue = this.#shells.issue(platform);
     let tab = this.#shells.tab(platform);
@@ -131,7 +131,7 @@ export class TabActions {
     }
     const ready = this.#shells.port(platform, tab.id) !== undefined;
     if (!opened && !ready && tab.status !== "loading") {
-      // Discarded, crashed, or loaded before the extension was: loading it brings it back.
+      // A tab that was discarded, crashed, or loaded before the extension becomes usable by a reload.
       await this.#browser.tabs.reload(tab.id).catch(() => {});
       opened = true;
     }
@@ -146,7 +146,7 @@ export class TabActions {
     await this.#shells.refresh(tab.id);
   }
 
-  /** Waits until another page than `before` is in the tab. */
+  /** Waits until the tab has another page than `before`. */
   async #awaitNewPage(tabId, before) {
     const until = this.#now() + ACTION_MAX_MS;
     while (this.#pages.port(tabId) === before && before !== undefined && this.#now() < until) {
@@ -155,7 +155,7 @@ export class TabActions {
     await this.#pages.wait(tabId, Math.max(0, until - this.#now()));
   }
 
-  /** Firefox may tell of a tab's new address only after its page is there. */
+  /** Waits until Firefox reports the tab's new address, which may be after its page is ready. */
   async #awaitTabState(name, tabId) {
     for (let i = 0; i < TAB_STATE_TRIES && this.#shells.runtime(name)?.actual.issue === "loading"; i += 1) {
       await this.#shells.refresh(tabId);

@@ -1,25 +1,25 @@
 /**
- * Learns prompt templates from what a user sends in a page. The requests are seen as the browser sends them, where no
- * script of the page can make one up. Where the prompt stands is known of some apps; of others the page's half that sees
- * what is typed says it, and what was typed stays there.
+ * Learns prompt templates from the user's own sends in a page. Requests are observed by `webRequest`, which scripts of the
+ * page cannot forge. The path of the prompt in the body is known for some apps; for others `content/typed.js` finds it,
+ * and the typed text stays there.
  */
 import { isRequestOfShell, isShellPage, isShellSender } from "./shell.js";
 import { makeTemplate, pathsOfSameText } from "./template.js";
 
-/** How many requests of pages may be looked at at once, and how much such a body may be. */
+/** Most requests that are tracked at a time, and the largest body. */
 const SENDS_MAX = 32;
 const SENT_BYTES_MAX = 1 << 20;
 const WRITES = new Set(["POST", "PUT", "PATCH"]);
 
 const sum = (lengths) => lengths.reduce((all, length) => all + length, 0);
 
-/** How much a body is that the browser tells; a file in it is too much. */
+/** Returns the size of a body; infinite with a file in it. */
 function sizeOf({ raw, formData }) {
   if (formData) return sum(Object.values(formData).flatMap((values) => values.map((value) => value.length ?? Infinity)));
   return sum((raw ?? []).map(({ bytes }) => bytes?.byteLength ?? Infinity));
 }
 
-/** The text of a body as the browser tells it, or undefined. */
+/** Returns the text of a body, or undefined if it is not UTF-8. */
 function textOf({ raw, formData }) {
   if (formData) {
     const pairs = Object.entries(formData).flatMap(([name, values]) => values.map((value) => [name, value]));
@@ -33,13 +33,13 @@ function textOf({ raw, formData }) {
   }
 }
 
-/** Whether a body is of a kind that a template can be made of. */
+/** Whether a body of this content type can become a template. */
 const isText = (type) => type === undefined || /json|^text\/|^application\/x-www-form-urlencoded/i.test(type);
 
-/** Looks at what pages send. */
+/** Tracks the requests that pages send. */
 export class TemplateLearner {
   #env;
-  /** By the browser's number of the request. */
+  /** By the browser's request id. */
   #bodies = new Map();
   #sends = new Map();
   #listeners = [];
@@ -49,7 +49,7 @@ export class TemplateLearner {
     this.#env = env;
   }
 
-  /** Listens to the requests to these match patterns. */
+  /** Listens to requests that match these patterns. */
   listen(urls) {
     for (const [event, listener] of this.#listeners) event.removeListener(listener);
     this.#listeners = [];
@@ -64,7 +64,7 @@ export class TemplateLearner {
     add(onErrorOccurred, ({ requestId }) => this.#forget(requestId));
   }
 
-  /** A request's body, before anybody knows whose it is. */
+  /** Keeps the body of a request until its headers are known. */
   body({ requestId, method, requestBody }) {
     if (!WRITES.has(method) || !requestBody) return;
     const size = sizeOf(requestBody);
@@ -73,14 +73,14 @@ export class TemplateLearner {
     limitSize(this.#bodies);
   }
 
-  /** A request of the platform's own page is about to be sent. */
+  /** Handles a request of the platform's own page that is about to be sent. */
   sent(platform, details) {
     const { requestId, tabId, method, url, type, documentUrl: page, requestHeaders = [] } = details;
     const given = this.#bodies.get(requestId);
     this.#bodies.delete(requestId);
     if (given === undefined || type !== "xmlhttprequest" || platform.prompt !== "template") return;
     const contentType = requestHeaders.find(({ name }) => name.toLowerCase() === "content-type")?.value;
-    // Another host of the platform may be anybody's page.
+    // Other hosts of the platform may belong to other parties.
     if (!isRequestOfShell(platform, details) || !isShellPage(platform, url)) return;
     const knowledge = this.#env.extractorFor(platform.final_message ?? "");
     const isKnown = knowledge?.promptPlace !== undefined;
@@ -100,7 +100,7 @@ export class TemplateLearner {
     limitSize(this.#sends);
   }
 
-  /** The page's half says where in the body what was typed stands. */
+  /** Handles the answer of `content/typed.js`: the paths of the typed text in the body. */
   typed(tabId, { n, places }) {
     const send = this.#sends.get(n);
     if (send === undefined || send.tabId !== tabId || send.places !== null) return;
@@ -109,7 +109,7 @@ export class TemplateLearner {
     else this.#learn(n, send);
   }
 
-  /** The app's answer begins. */
+  /** Handles the start of the app's answer. */
   answered(requestId, status) {
     this.#bodies.delete(requestId);
     const send = this.#sends.get(requestId);

@@ -1,36 +1,36 @@
 /**
- * A prompt template: a request of the page's own that carried a prompt, with the prompt's place marked. Pure.
+ * A prompt template: a request of the page that contained a prompt, with slots for the prompt, ids and times. Pure.
  *
- * Filled, it starts where the learned one did: the conversation and what it replies to stay. Fresh with every filling
- * are ids that the page makes up for each send, and times; what is a credential is not in it, as far as headers go.
+ * A filled template continues from the learned request: the conversation and the message it replies to stay. Ids that the
+ * page creates for each send, and times, are new in each filling. No header with a credential is kept.
  */
 import { endpoint } from "../platforms/index.js";
 import { isPerRequest, isReplayed, isSettable } from "./headers.js";
 import { joinBody, splitBody } from "./splice.js";
 
-/** The longest body without the prompt, address, shape and header, and most headers of a template. */
+/** The longest body (without the prompt), address, shape and header of a template, and most headers. */
 export const BODY_CHARS_MAX = 256 * 1024;
 export const URL_CHARS_MAX = 4_096;
 const SHAPE_CHARS_MAX = 16_384;
 const HEADER_CHARS_MAX = 1_024;
 const HEADERS_MAX = 32;
-/** A prompt that stands in several places must be this long to be no coincidence, and may stand in so many. */
+/** Least length of a prompt that occurs in several places, and most places. */
 const REPEATED_CHARS_MIN = 16;
 const PLACES_MAX = 8;
-/** A number this near to now is the time. */
+/** A time within this distance from now is the time of the send. */
 const NOW_MS = 600_000;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
-/** Names of ids of what came before. */
+/** Names of ids of earlier messages and conversations. */
 const EARLIER = /parent|reply|replied|previous|prev_|root|last_|response|conversation|thread/;
-/** Names of ids that a page makes up for each send. */
+/** Names of ids that a page creates for each send. */
 const PER_SEND = /(^|_)(message|request|turn|event|trace|correlation|exchange|submission|generation|idempotency)_(uu)?id$|^(nonce|idempotency_key)$/;
 const BARE_ID = /^_?(uu)?id$/;
 const PER_SEND_HEADER = /^(x-)?(idempotency-key|(client-)?(message|request)-id)$/i;
 
-/** Names of what a user types to be let in. A request with one is a login, whatever else is in it. */
+/** Names of login fields. A request with one of them is never a template. */
 const CREDENTIAL_NAME = /passw|passphrase|pass_?(code|key)|credential|(^|[^a-z])(pwd|passwd|pin|pin_?code|[th]?otp|otp_?code|mfa|2fa|cvv|cvc|secrets?)([^a-z]|$)|([^a-z]|^)pass$|one_time_(code|pass)|verification_code/;
-/** Names and values of what lets somebody in; a number may be one too, unless it counts tokens. */
+/** Names and values of secrets; a number may be one too, unless it counts tokens. */
 const SECRET_NAME = /token|csrf|xsrf|secret|signature|auth(?!ors?([^a-z]|$))|api_?key|jwt|nonce|captcha|turnstile|sentinel|proof|session|cookie|^at$|sid$/;
 const COUNT_NAME = /tokens$/;
 const SECRET_VALUE = /^(eyJ[\w-]+\.|Bearer\s)|^(?=.*\d)(?=.*[a-z])(?=.*[A-Z]).*[\w+/]{24}|^[0-9a-f]{32,}$/;
@@ -40,17 +40,17 @@ const snake = (key) => key.replace(/([a-z0-9])([A-Z])/g, "$1_$2").replaceAll("-"
 const nameIn = (path) => snake(path.findLast((step) => typeof step === "string") ?? "");
 const samePath = (a, b) => a.length === b.length && a.every((step, i) => step === b[i]);
 
-/** Whether an id under this path is made up for each send. */
+/** Whether the page creates the id at this path for each send. */
 function isPerSend(path, places) {
   const name = nameIn(path);
   if (EARLIER.test(name) || typeof path.at(-1) === "number") return false;
   if (PER_SEND.test(name)) return true;
-  // The message's own id; at the top, an id is the conversation's more often.
+  // The id of the object that contains the prompt; at the top level an id is rather the conversation's.
   const owner = path.slice(0, -1);
   return BARE_ID.test(name) && owner.length > 0 && places.some((place) => samePath(place.slice(0, owner.length), owner));
 }
 
-/** Of what kind a time is that is now. */
+/** Returns the notation of a value that is the current time, or null. */
 function clockOf(value, now) {
   if (typeof value === "number") {
     if (Math.abs(value - now) < NOW_MS) return "ms";
@@ -77,15 +77,15 @@ function isSecret(path, value) {
   return SECRET_VALUE.test(value) || SECRET_NAME.test(name);
 }
 
-/** Whether something in an address looks like a secret. */
+/** Whether an address contains something like a secret. */
 function holdsSecretIn({ pathname, searchParams }) {
   return pathname.split("/").some((segment) => isSecret([], segment)) || [...searchParams].some(([name, value]) => isSecret([name], value));
 }
 
-/** Apps differ in blanks and line ends where they say a text twice. */
+/** Normalizes white space, in which repetitions of a text may differ. */
 const plain = (text) => text.replace(/[\u200b\ufeff]/g, "").replace(/\s+/g, " ").trim();
 
-/** All places in a body where the text at `place` stands, that one among them. */
+/** Returns the paths of all values in a body that equal the text at `place`, including `place`. */
 export function pathsOfSameText(place, body, type) {
   let wanted;
   const survey = (visit) => splitBody(body, type, visit);
@@ -101,7 +101,7 @@ export function pathsOfSameText(place, body, type) {
   return places;
 }
 
-/** The headers that are kept: not what comes from the page's newest request, not what serves once, no credential. */
+/** Returns the headers of a template: no replayed ones, none of a single request, no credentials. */
 function headersOf(headers) {
   const kept = {};
   for (const { name, value } of headers) {
@@ -115,11 +115,11 @@ function headersOf(headers) {
 }
 
 /**
- * Makes a template of a request.
+ * Creates a template from a request.
  * @param {{method: string, url: string, page?: string, headers: {name: string, value?: string}[], body: string}} send
- * @param {(string | number)[][]} places the paths at which the prompt stands in the body
- * @param {number} now when it was sent
- * @returns {{template: object} | {fault: string}} a fault is in words
+ * @param {(string | number)[][]} places the paths of the prompt in the body
+ * @param {number} now the time of the send
+ * @returns {{template: object} | {fault: string}} a fault is the end of a sentence for the log
  */
 export function makeTemplate({ method, url, page, headers, body }, places, now) {
   const type = headers.find(({ name }) => name.toLowerCase() === "content-type")?.value;
@@ -137,15 +137,15 @@ export function makeTemplate({ method, url, page, headers, body }, places, now) 
     if (isCredential(path)) isLogin = true;
     if (isPlace(path)) {
       prompts.add(value);
-      // What stands within the prompt is nothing of the app's.
+      // The content of the prompt is not examined.
       return { slot: "prompt" };
     }
     if (isSecret(path, value)) holdsSecret = true;
     if (UUID.test(value)) ids.set(value, (ids.get(value) ?? true) && isPerSend(path, places));
     return undefined;
   };
-  if (splitBody(body, type, survey) === null) return { fault: "its body is not understood" };
-  if (isLogin) return { fault: "it holds a password or the like" };
+  if (splitBody(body, type, survey) === null) return { fault: "its body cannot be parsed" };
+  if (isLogin) return { fault: "it contains a password or another login field" };
   const isFresh = (id) => ids.get(id) && !`${url} ${page ?? ""}`.includes(id);
   const repeated = places.length > 1 && [...prompts].some((prompt) => String(prompt).length < REPEATED_CHARS_MIN);
   if (prompts.size === 0 || repeated || [...prompts].some((prompt) => typeof prompt !== "string")) return { fault: "the prompt's place in it is not clear" };
@@ -163,7 +163,7 @@ export function makeTemplate({ method, url, page, headers, body }, places, now) 
 }
 
 /**
- * The request for a prompt.
+ * Returns the request for a prompt.
  * @param {object} template
  * @param {string} prompt
  * @param {{now: number, uuid: () => string}} fresh
@@ -182,7 +182,7 @@ export function fillTemplate(template, prompt, { now, uuid }) {
   return { method: template.method, url: template.url, headers, body };
 }
 
-/** Whether what was stored is a template. */
+/** Whether a stored value is a template. */
 export function isTemplate(value) {
   const isSlot = (piece) =>
     Array.isArray(piece?.coding) &&

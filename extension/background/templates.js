@@ -1,18 +1,18 @@
 /**
- * The prompt templates, one of a platform. One that holds a secret, or may, stays in memory and is gone with the
- * browser; the others outlive it.
+ * The prompt templates, one per platform. A template that may contain a secret is kept in memory only; the others are
+ * stored.
  */
 import { isShellPage } from "./shell.js";
 import { fillTemplate, isTemplate } from "./template.js";
 
 const STORED = "templates";
-/** Most templates at a time. */
+/** Most templates. */
 export const TEMPLATES_MAX = 32;
 
-/** Answers of an app that say nothing about the template: another login is wanted, a shorter prompt, or another time. */
+/** Statuses from 400 to 499 that do not mean that the template is refused: login, time and size of the prompt. */
 const UNRELATED_STATUSES = new Set([401, 408, 413, 425, 429]);
 
-/** Whether an app that answers a filled template like this refuses it. */
+/** Whether this status of the answer to a filled template refuses it. */
 export const isRefusal = (status) => status >= 400 && status <= 499 && !UNRELATED_STATUSES.has(status);
 
 /** All templates. */
@@ -26,7 +26,7 @@ export class Templates {
     this.#env = env;
   }
 
-  /** Reads what was kept. */
+  /** Reads the storage. */
   async start() {
     const stored = (await this.#env.storage.get(STORED))[STORED] ?? {};
     for (const [name, template] of Object.entries(stored).slice(0, TEMPLATES_MAX)) {
@@ -34,7 +34,7 @@ export class Templates {
     }
   }
 
-  /** A real send of the user's taught a template. One of the same shape that can be used stays. */
+  /** Adds a template that was learned; a usable one of the same shape stays instead. */
   learned(name, template) {
     const before = this.#templates.get(name);
     if (before?.shape === template.shape && this.usable(name)) return;
@@ -46,7 +46,7 @@ export class Templates {
   }
 
   /**
-   * A platform's template, filled.
+   * Fills a platform's template; null if there is none that is usable.
    * @returns {{request: {method: string, url: string, headers: object, body: string}, template: object} | null}
    */
   fill(name, prompt) {
@@ -56,14 +56,14 @@ export class Templates {
     return { request: fillTemplate(template, prompt, { now: now(), uuid }), template };
   }
 
-  /** The app answered a filled template to the end, and without refusing it. */
+  /** Notes that the app answered a filled template completely, without an error. */
   accepted(name, template) {
     if (this.#templates.get(name) !== template || template.accepted_at !== undefined) return;
     template.accepted_at = this.#env.now();
     this.#store(name);
   }
 
-  /** The app refused a filled template: it is not used again. */
+  /** Marks a template that the app refused as stale; it is not used again. */
   refused(name, template, status) {
     if (this.#templates.get(name) !== template || template.stale !== undefined) return;
     template.stale = { status, at: this.#env.now() };
@@ -71,13 +71,13 @@ export class Templates {
     this.#store(name);
   }
 
-  /** Forgets a platform's template; settles when it is gone from the storage too. */
+  /** Removes a platform's template; settles when it is removed from the storage too. */
   forget(name) {
     if (this.#templates.delete(name)) this.#store(name);
     return this.#stored;
   }
 
-  /** Whether a prompt can be tried on this platform. */
+  /** Whether the platform has a template that can be filled. */
   usable(name) {
     const template = this.#templates.get(name);
     const platform = this.#env.platform(name);
@@ -90,12 +90,12 @@ export class Templates {
     );
   }
 
-  /** Whether the app has taken a prompt that was sent by it. */
+  /** Whether the app has accepted the filled template before. */
   isAccepted(name) {
     return this.usable(name) && this.#templates.get(name).accepted_at !== undefined;
   }
 
-  /** What the options page says of a platform's template; nothing of what is in it. */
+  /** Returns what the options page shows of a platform's template, without its content. */
   summary(name) {
     const template = this.#templates.get(name);
     if (template === undefined) return null;
@@ -103,17 +103,17 @@ export class Templates {
     return { learned_at, accepted_at, stale, in_memory: holds_secret === true, usable: this.usable(name) };
   }
 
-  /** What is in it may be of one person alone; who that is is not always known. */
+  /** Whether the template was learned with this account, as far as accounts are known. */
   #isOfAccount(template, account) {
     return template.account === undefined || account === undefined || template.account === account;
   }
 
   #store(name) {
     const keep = Object.fromEntries([...this.#templates].filter(([, template]) => template.holds_secret !== true));
-    // One write after the other, so that the last one wins.
+    // One write at a time, so that the last one wins.
     this.#stored = this.#stored
       .then(() => this.#env.storage.set({ [STORED]: keep }))
-      .catch(() => this.#env.log("error", "The prompt templates could not be kept."));
+      .catch(() => this.#env.log("error", "The prompt templates could not be stored."));
     this.#env.changed(name);
   }
 }

@@ -1,32 +1,32 @@
 /**
- * Looks on while the pages talk to their apps: final messages, whose login it is, and what was not understood. Only pages
- * of the shell's own origin count, and of what they read only what came from there, or from the platform's hosts for
- * answers. Who the page is the browser says; where an answer came from, the page's half.
+ * Reads the traffic between pages and their apps: final messages, the account, and drift (answers in an unknown format).
+ * Only pages of the shell's origin are read, and only answers from there or from `answer_hosts`. The browser states the
+ * origin of the page, `content/page.js` that of the answer.
  */
 import { isAnswerHost, isShellPage } from "./shell.js";
 
-/** How many answers of one page may be watched at once. */
+/** Most answers of one page that are read at a time. */
 const WATCHED_MAX = 64;
-/** The largest answer that is searched for the account. */
+/** Most characters of an answer that are searched for the account. */
 const ACCOUNT_CHARS_MAX = 512 * 1024;
-/** Where an app tells its page who is logged in. */
+/** Paths of answers that may contain the account. */
 const ACCOUNT_PATH = /account|organization|profile|session|bootstrap|user|\/me\b/i;
 
-/** What the pages' own traffic tells. */
+/** Reads the traffic of all pages. */
 export class TrafficObserver {
   #env;
   #watched = new Map();
   #drift = new Map();
 
   /**
-   * @param {object} env `platformOf(tabId, port)` whose shell the page is, `extractorFor(name)`,
+   * @param {object} env `platformOf(tabId, port)` → the platform whose shell the page is, `extractorFor(name)`,
    *   `message(found)`, `account(platform, account)`, `status(fields)`, `now`, `log`
    */
   constructor(env) {
     this.#env = env;
   }
 
-  /** A page's message about its own traffic. */
+  /** Handles a page's message about its traffic. */
   message(tabId, port, message) {
     if (message.t === "seen") this.#decide(tabId, port, message);
     const watch = this.#watched.get(port)?.get(message.n);
@@ -36,18 +36,18 @@ export class TrafficObserver {
     else if (message.t === "watched_end") this.#finish(port, message.n, watch, message.complete === true);
   }
 
-  /** A page is gone; what it was telling remains incomplete. */
+  /** Ends the answers of a page that is gone as incomplete. */
   gone(port) {
     for (const [n, watch] of this.#watched.get(port) ?? []) this.#finish(port, n, watch, false);
     this.#watched.delete(port);
   }
 
-  /** What was not understood so far, as `platform_status` says it. */
+  /** The drift so far, as fields of `platform_status`. */
   get drift() {
     return [...this.#drift.values()];
   }
 
-  /** `url`: what the page asked for; `from`: what answered, after any redirects. */
+  /** Decides whether an answer is read. `url`: the address requested; `from`: the address that answered, after redirects. */
   #decide(tabId, port, { n, method, url, from, status, page }) {
     const platform = this.#env.platformOf(tabId, port);
     const knowledge = platform && this.#env.extractorFor(platform.final_message ?? "");
@@ -92,7 +92,7 @@ export class TrafficObserver {
   #handleOutcome(platform, outcome) {
     if (outcome.message) {
       const observed = { platform: platform.platform, ...outcome.message };
-      Promise.resolve(this.#env.message(observed)).catch(() => this.#env.log("error", "A final message could not be kept."));
+      Promise.resolve(this.#env.message(observed)).catch(() => this.#env.log("error", "A final message could not be stored."));
     } else if (outcome.drift !== undefined) {
       this.#countDrift(platform);
     }
@@ -103,11 +103,11 @@ export class TrafficObserver {
     const before = this.#drift.get(name)?.extractor_drift ?? 0;
     const fields = { platform: name, extractor_drift: before + 1, last_drift_at: this.#env.now() };
     this.#drift.set(name, fields);
-    this.#env.log("warn", `The traffic of ${name} does not look as expected.`);
+    this.#env.log("warn", `An answer of ${name} has an unknown format.`);
     this.#env.status(fields);
   }
 
-  /** An extractor that throws does not understand what it reads. */
+  /** Counts an error of an extractor as drift. */
   #runGuarded(watch, work) {
     this.#try(watch.platform, work, () => {
       watch.take = () => {};

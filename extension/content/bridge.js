@@ -1,11 +1,11 @@
 /**
- * The isolated half in a page: a pipe between the page's half and the background. It makes up the channel's name, hands
- * it over before any script of the page runs, and passes JSON text without looking into it. What the background asks
- * about what was typed is answered here, and does not reach the page: it goes as
- * an object, and what the page says as text, so that no script of the page can answer it.
+ * The isolated content script: passes JSON text between `page.js` and the background. It draws the channel's random name
+ * and hands it over before any script of the page runs. The background's question about typed text is answered here and
+ * does not reach the page; the answer is an object, while messages of the page are text, so that no script of the page
+ * can forge it.
  */
 (() => {
-  // Where scripts of the page have run, they may listen. Without a port the tab is not ready, and is loaded anew.
+  // Scripts of the page that ran before could listen. Without a port the tab is not ready, and is reloaded.
   if (document.readyState !== "loading" || document.scripts.length !== 0) return;
   const channel = `baa-${crypto.randomUUID()}`;
   let port = null;
@@ -21,19 +21,19 @@
     });
     port.onDisconnect.addListener(() => {
       port = null;
-      // Whoever asked is gone; what still runs for them is in vain.
+      // The background is gone, so its requests are aborted.
       toPage(JSON.stringify({ t: "abort_all" }));
     });
   }
 
   document.addEventListener(`${channel}-out`, (event) => {
-    // That somebody listens is how the page's half knows that it has not outlived the extension.
+    // Shows `page.js` that the extension still runs.
     event.preventDefault();
     event.stopImmediatePropagation();
     port?.postMessage(String(event.detail));
   });
   document.dispatchEvent(new CustomEvent("baa-conductor-channel", { detail: channel }));
   connect();
-  // A page that comes back from the browser's cache lost its port when it left.
+  // A page in the back/forward cache has lost its port.
   addEventListener("pageshow", (event) => event.persisted && connect());
 })();

@@ -1,12 +1,13 @@
 /**
- * The half in the page's own world: performs requests as the page would, and looks on while the page makes its own.
- * It runs before any script of the page and keeps its own references to what it uses, because pages replace things.
+ * Content script in the page's own world: performs requests as the page would, and observes the page's own requests. It
+ * runs before any script of the page and keeps its own references to the functions it uses, because pages replace them.
  */
 (() => {
-  // In a page that was there before the extension, what is here may be the page's: it has to be loaded anew.
+  // In a page older than the extension the globals may be replaced already: it has to be reloaded.
   if (document.readyState !== "loading" || document.scripts.length !== 0) return;
-  // A page's getters on the prototypes of Object and Promise must not be run with what is ours: every object given to
-  // the browser, or read for what it may lack, has no prototype; nothing is called that the page can put in place later.
+  // Getters that the page defines on the prototypes of Object and Promise must not run with the extension's data: every
+  // object that is passed to the browser, or read for optional fields, has no prototype, and no function is called that
+  // the page can replace later.
   const { apply } = Reflect;
   const { parse, stringify } = JSON;
   const { CustomEvent, AbortController, TextDecoder, URL, Request, Proxy, Object, Promise, setTimeout } = window;
@@ -59,25 +60,25 @@
   const nativeFetch = window.fetch;
   const doc = document;
 
-  // Whoever awaits a promise asks it for its constructor, and what it is kept with for a `then`.
+  // `await` reads the constructor of a promise and the `then` of its value; neither may reach the page.
   const shielded = (promise) => defineProperty(promise, "constructor", { __proto__: null, value: Promise });
   defineProperty(Response.prototype, "then", { __proto__: null, value: undefined });
   const matches = (pattern, text) => exec(pattern, text ?? "") !== null;
 
-  /** How much may be on its way to the background without its word that it got there. */
+  /** Most characters sent to the background without acknowledgement. */
   const WINDOW_BYTES = 512 * 1024;
-  /** The largest answer of the page's own that is looked at. */
+  /** The largest answer to a request of the page that is observed. */
   const WATCHED_BYTES_MAX = 8 << 20;
-  /** How long the background may take to say whether it wants to see an answer. */
+  /** How long the background may take to decide whether an answer is observed. */
   const DECISION_MS = 5_000;
 
   let channel = null;
-  /** Requests that are performed, by id; answers of the page that may be watched, by number. */
+  /** Running requests, by id; pending decisions on answers of the page, by number. */
   const running = { __proto__: null };
   const decisions = { __proto__: null };
   let count = 0;
 
-  /** Tells the background. False when nobody is there any more. */
+  /** Sends a message to the background; returns false if the extension is gone. */
   function send(message) {
     if (channel === null) return false;
     const text = stringify(setPrototypeOf(message, null));
@@ -87,7 +88,7 @@
     return false;
   }
 
-  /** A decoder for what the content type says; UTF-8 where it says nothing or nonsense. */
+  /** Returns a decoder for the content type's charset; for UTF-8 if it has none or an invalid one. */
   function decoderFor(type) {
     const charset = exec(/charset="?([\w-]+)/i, type ?? "")?.[1];
     try {
@@ -97,7 +98,7 @@
     }
   }
 
-  /** The response headers that may leave the page. */
+  /** Returns the response headers that may leave the page. */
   function allowedHeaders(headers) {
     const found = { __proto__: null };
     eachHeader(headers, (value, name) => {
@@ -106,11 +107,11 @@
     return found;
   }
 
-  /** Hands a stream's text to `take`, piece by piece; a promise that `take` returns is waited for. */
+  /** Passes a stream's text to `take`, piece by piece; awaits a promise that `take` returns. */
   async function readAll(stream, type, take, more) {
     const decoder = decoderFor(type);
     const write = (value) => take(decode(decoder, value, { __proto__: null, stream: true }), bytes(value));
-    // Not by a reader: what it reads comes in objects that the page's prototype could look into.
+    // A reader is not used: its results are objects whose prototype the page could change.
     await shielded(pipe(stream, new WritableStream({ __proto__: null, write }), { __proto__: null, ...more }));
     await take(decode(decoder), 0);
   }
@@ -124,7 +125,7 @@
     running[id] = task;
     try {
       const options = { __proto__: null, method: verb, headers, body, credentials: "include", signal: signal(task.controller) };
-      // Not "error": that could not be told from any other failure. Neither of them follows.
+      // Not "error", which could not be distinguished from other failures. Neither follows redirects.
       options.redirect = "manual";
       const response = await shielded(apply(nativeFetch, window, [url, options]));
       if (typeOf(response) === "opaqueredirect") throw REDIRECT;
@@ -135,7 +136,7 @@
       send({ t: "end", id });
     } catch (error) {
       abort(task.controller);
-      // Only the kind of an error is told: its text could hold anything.
+      // Only the name of an error is sent; its message could contain anything.
       if (error === TOO_LARGE) send({ t: "fail", id, code: "response_too_large", message: "TooLarge in the page" });
       else if (error === REDIRECT) send({ t: "fail", id, code: "host_not_allowed", message: "The app answered with a redirect, which is not followed." });
       else send({ t: "fail", id, code: "fetch_failed", message: `${kindOf(error)} in the page` });
@@ -144,7 +145,7 @@
     }
   }
 
-  /** An error's name, as far as it is one of the browser's. */
+  /** Returns an error's name, if it looks like one of the browser's. */
   function kindOf(error) {
     const name = error === null || typeof error !== "object" ? null : error.name;
     return typeof name === "string" && matches(/^[A-Z][A-Za-z]{0,40}$/, name) ? name : "Error";
@@ -156,14 +157,14 @@
       total += length;
       if (max && total > max) throw TOO_LARGE;
       if (text === "") return undefined;
-      // Nobody to tell: the extension is gone, and so is the point of reading on.
+      // The extension is gone.
       if (!send({ t: "chunk", id, text })) throw DISCONNECTED;
       task.unacknowledged += text.length;
       return task.unacknowledged > WINDOW_BYTES ? awaitWindow(task) : undefined;
     });
   }
 
-  /** Settled once enough of what was told has arrived. */
+  /** Settled once enough was acknowledged. */
   const awaitWindow = (task) =>
     shielded(
       new Promise((resolve) => {
@@ -171,7 +172,7 @@
       }),
     );
 
-  /** Aborts a request, also one that waits to read on. */
+  /** Aborts a request, also one that waits for acknowledgements. */
   function end(task) {
     abort(task.controller);
     task.unacknowledged = 0;
@@ -212,13 +213,13 @@
     { __proto__: null, once: true, capture: true },
   );
 
-  // The page's own traffic. Nothing here may change what the page sees.
+  // The page's own traffic. Nothing below may change what the page receives.
 
   const textual = (type) => matches(/json|event-stream|text\/plain|javascript/i, type);
 
   /**
-   * Asks the background whether it wants to see answer number `n`; if so `work` tells it, and true when that is all. The
-   * background counts what it watches: whatever happens, it hears of an end, unless it did not want to see it.
+   * Asks the background whether to observe answer number `n`; if so, `work` sends it and returns whether it is complete.
+   * The background always receives an end, except for answers that it declined.
    */
   async function watch(n, seen, work) {
     let complete = false;
@@ -234,17 +235,17 @@
       decision = await decided;
       if (decision === "watch") complete = await shielded(work());
     } catch {
-      // The page gave up, or the connection did.
+      // The page or the network aborted the answer.
     } finally {
       delete decisions[n];
       if (decision !== "skip") send({ t: "watched_end", n, complete });
     }
   }
 
-  /** Reads no further; whether that works is nobody's business, the page's error handlers' least of all. */
+  /** Cancels a stream; a failure must not reach the page's error handlers. */
   const discard = (stream) => void then(cancel(stream), undefined, () => {});
 
-  /** How to stop reading what the page no longer reads, by the stream the page has; and the streams of its readers. */
+  /** Functions that stop observing an answer, by the page's stream; and the streams of the page's readers. */
   const watchStops = new WeakMap();
   const streams = new WeakMap();
 
@@ -276,11 +277,11 @@
       return true;
     };
     await shielded(watch(n, { method: verb, url, from: urlOf(response), status: status(response) }, work));
-    // What was not read to its end must not be kept for it.
+    // An unread rest must not be buffered.
     discard(stream);
   }
 
-  /** Puts `act` around one of the browser's functions. */
+  /** Wraps a function of the browser in a proxy that calls `act`. */
   function wrap(owner, name, act) {
     owner[name] = new Proxy(owner[name], { __proto__: null, apply: act });
   }
@@ -297,11 +298,11 @@
       const requestBody = async () => (copy ? await shielded(requestText(copy)) : bodyText(init?.body));
       observeResult = (response) => void then(observe(response, verb, url, requestBody), undefined, () => {});
     } catch {
-      // What the browser will refuse is not looked at.
+      // Arguments that the browser will refuse are not observed.
     }
     const result = apply(target, self, args);
     if (observeResult === null || channel === null) return result;
-    // Whoever looks at a promise handles it: the page gets one that only the page can handle.
+    // Reading a promise marks it as handled, so the page gets a new one, whose rejection only the page handles.
     return new Promise((resolve, reject) => {
       const seen = (response) => {
         observeResult(response);
@@ -311,10 +312,10 @@
     });
   });
 
-  // Our copy of an answer would keep the download going that the page stops, and be taken for all of it. What becomes of a
-  // stream that it pipes or clones cannot be seen; such an answer is read to its end.
+  // The copy of an answer would continue a download that the page cancels, and would count as complete. Streams that the
+  // page pipes or clones cannot be tracked; such answers are read to their end.
 
-  /** The page reads no further in what this reader, or iterator, is of. */
+  /** Stops observing the answer whose reader or iterator the page cancels. */
   function cancelWatched(target, self, args) {
     const result = apply(target, self, args);
     recall(watchStops, recall(streams, self))?.();
@@ -329,7 +330,7 @@
     if (recall(watchStops, self)) {
       remember(streams, found, self);
       const over = found instanceof ReadableStreamDefaultReader ? closed(found) : closedBytes(found);
-      // Read to its end there is nothing to stop, whatever the page cancels then; and a reader can be released.
+      // A stream read to its end needs no stop; a released reader is forgotten.
       then(over, () => forget(watchStops, self), () => forget(streams, found));
     }
     return found;
@@ -337,7 +338,7 @@
   wrap(readable, "cancel", (target, self, args) => {
     const stopped = recall(watchStops, self);
     if (stopped && !locked(self)) {
-      // A reader's promise tells whether the stream was at its end: then releasing it is no failure.
+      // A reader's `closed` shows whether the stream was at its end; then releasing it does not reject.
       const probe = reader(self);
       then(closed(probe), () => {}, stopped);
       release(probe);
@@ -378,7 +379,7 @@
       const url = href(new URL(`${args[1]}`, location.href));
       remember(opened, self, { __proto__: null, method: upper(`${args[0]}`), url, body: undefined });
     } catch {
-      // As above.
+      // Arguments that the browser will refuse are not observed.
     }
     return apply(target, self, args);
   });

@@ -1,13 +1,13 @@
 /**
- * In the isolated half of a page: remembers what the user typed and sent off, to find it in a request of the page. It
- * goes nowhere from here; only where in a request it stands is told.
+ * Isolated content script: keeps the latest texts that the user typed and sent, to find them in a request of the page.
+ * The texts do not leave this script; only their paths in a request do.
  */
 (() => {
-  /** How many texts are remembered, for how long, and the longest. */
+  /** Most texts, how long they are kept, and the longest. */
   const TEXTS_MAX = 4;
   const KEPT_MS = 30_000;
   const CHARS_MAX = 512 * 1024;
-  /** How many places are told, and how deep they are looked for. */
+  /** Most paths of an answer, and most levels that are searched. */
   const PLACES_MAX = 9;
   const DEPTH_MAX = 100;
   const FIELDS = new Set(["text", "search", ""]);
@@ -15,10 +15,10 @@
   let field = null;
   const texts = [];
 
-  /** Apps and browsers differ in blanks and line ends. */
+  /** Normalizes white space, in which apps and browsers differ. */
   const plain = (text) => text.replace(/[\u200b\ufeff]/g, "").replace(/\s+/g, " ").trim();
 
-  /** The field that an event is about; never one for a password. */
+  /** Returns the text field of an event; never a password field. */
   function fieldOf(event) {
     const [target] = event.composedPath();
     if (target?.localName === "textarea") return target;
@@ -32,7 +32,7 @@
     return host;
   }
 
-  /** What was typed so far may be sent with what the user does now. */
+  /** Keeps the text of the field, because the user's action may send it. */
   function commit() {
     if (field === null) return;
     const text = plain(field.value ?? field.innerText ?? "");
@@ -46,7 +46,7 @@
   const listen = (type, act) => addEventListener(type, (event) => event.isTrusted && act(event), { capture: true, passive: true });
   listen("input", (event) => {
     field = fieldOf(event);
-    // What stands beside a password is a login, and no prompt.
+    // Texts typed before a password belong to a login.
     if (event.composedPath()[0]?.type === "password") texts.length = 0;
   });
   listen("keydown", (event) => event.key === "Enter" && commit());
@@ -61,7 +61,7 @@
     }
   }
 
-  /** The paths under which `wanted` stands in a value; JSON that stands as text is looked into. */
+  /** Adds the paths at which `wanted` occurs in a value, also within strings that are JSON. */
   function find(value, wanted, path, found) {
     if (path.length > DEPTH_MAX || found.length >= PLACES_MAX) return;
     if (typeof value === "string") {
@@ -96,13 +96,13 @@
     return found;
   }
 
-  /** Answers the background's question where in a body what was typed stands. */
+  /** Returns the answer to the background's question for the paths of typed text in a body. */
   globalThis.baaTyped = ({ n, body, type }) => {
     while (texts.length > 0 && Date.now() - texts.at(-1).at > KEPT_MS) texts.pop();
     for (const [i, { text }] of texts.entries()) {
       const places = pathsOf(text, body, type);
       if (places.length === 0) continue;
-      // The first request that carries it is the send; what follows, such as naming the conversation, is not.
+      // The first request with the text is the send; later ones, such as naming the conversation, are not.
       texts.splice(i, 1);
       return { t: "typed", n, places };
     }

@@ -1,14 +1,14 @@
-/** The extension's page: shows what the background knows and hands on what is asked for. */
+/** The options page: shows the state of the background and sends the user's actions to it. */
 import { addressFault, isMode, loginText, modeText, pairCommand, pairingText, problemText, stateText, tabText, templateText, waitingText, permissionRequest } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const platforms = new Map();
 let port = null;
 let shownLog = "";
-/** The address that the question about a daemon without pairing is about. */
+/** The address of the daemon without pairing that the page asks about. */
 let unpairedAddress = "";
 
-/** Sets text only where it differs, so that a screen reader hears only what is new. */
+/** Sets text only if it differs, so that screen readers announce only changes. */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -60,7 +60,7 @@ function show(state) {
   showLog(state.log);
 }
 
-/** An approval counts only where somebody can have read the code that it names. */
+/** Reports that the user can see the code; approvals count only then. */
 function reportCodeShown() {
   const code = byId("code").textContent;
   if (code !== "" && document.visibilityState === "visible") ask({ ask: "code_shown", code });
@@ -82,7 +82,7 @@ function showPlatform(platform) {
   showForget(article, (platform.template?.known ?? null) !== null);
 }
 
-/** Whoever pressed the button that goes away goes on from the platform's heading. */
+/** Shows or hides *Forget template*; when it disappears, its focus moves to the platform's heading. */
 function showForget(article, isThere) {
   const button = article.querySelector('[data-do="forget_template"]');
   const hadFocus = document.activeElement === button;
@@ -110,7 +110,7 @@ function performAction(name, what) {
     ask({ ask: what, platform: name });
     return;
   }
-  // Firefox asks the user only while it handles the click, so nothing may come before this.
+  // Firefox shows the question only while it handles the click, so nothing may be awaited before.
   browser.permissions
     .request(permissionRequest(platforms.get(name).platform))
     .then((granted) => setText(byId("said"), granted ? `${name}: access allowed.` : `${name}: access not allowed.`))
@@ -144,12 +144,12 @@ byId("address-form").addEventListener("submit", (event) => {
 });
 byId("forget-pairing").addEventListener("click", () => {
   ask({ ask: "forget_pairing" });
-  // The button goes away.
+  // The button disappears.
   byId("reconnect").focus();
 });
 byId("confirm-unpaired").addEventListener("click", () => {
   ask({ ask: "confirm_unpaired", address: unpairedAddress });
-  // The button goes away.
+  // The button disappears.
   byId("reconnect").focus();
 });
 byId("withdraw-unpaired").addEventListener("click", () => {

@@ -1,7 +1,6 @@
 /**
- * Reads whose account an answer of the page belongs to. Only named fields are
- * looked at, and only what looks like an e-mail address or a short id is
- * returned, so that no token can pass for an account.
+ * Reads the account in an answer to the page. Only named fields are read, and only an e-mail address or a short id is
+ * returned, so that no token can be taken for an account.
  */
 import { isObject, parsed } from "./outcome.js";
 
@@ -10,16 +9,16 @@ const EMAIL_KEYS = ["email_address", "email", "emailAddress"];
 const ID_KEYS = ["uuid", "id", "account_uuid", "user_id", "organization_uuid"];
 const DEFAULT_KEYS = ["is_default", "default", "selected", "active"];
 
-/** Did this request read something, with success? */
+/** Whether this is a successful GET request. */
 export function isSuccess({ method, status }) {
   return String(method).toUpperCase() === "GET" && status >= 200 && status < 300;
 }
 
 /**
- * The first account found in a JSON body.
- * @param {unknown} body the text, or the value already read from it
- * @param {string[]} under keys the account may stand under
- * @returns {string | null} an e-mail address where there is one, else an id
+ * Returns the first account in a JSON body.
+ * @param {unknown} body the text, or its value
+ * @param {string[]} under keys that may contain the account
+ * @returns {string | null} an e-mail address if there is one, else an id
  */
 export function firstAccount(body, under) {
   const value = typeof body === "string" ? parsed(body) : body;
@@ -46,7 +45,7 @@ function firstOf(places, read) {
   return null;
 }
 
-/** An address given as such, or one within the name of a personal organization. */
+/** Returns an e-mail address in its own field, or one within the name of a personal organization. */
 function emailOf(place) {
   for (const key of EMAIL_KEYS) {
     const value = place[key];

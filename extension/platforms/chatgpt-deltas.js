@@ -1,8 +1,6 @@
 /**
- * ChatGPT's delta encoding "v1": documents built up by operations on paths.
- *
- * An operation leaves out what is as in the one before: `{"v": "text"}` goes
- * on with the last path, operation and document.
+ * ChatGPT's delta encoding "v1": operations on paths of documents. A delta omits what did not change: `{"v": "text"}`
+ * continues with the last path, operation and document.
  */
 import { TooLarge } from "./event-stream.js";
 import { Drift, MAX_TEXT, isObject } from "./outcome.js";
@@ -10,10 +8,10 @@ import { Drift, MAX_TEXT, isObject } from "./outcome.js";
 const MAX_DOCUMENTS = 256;
 const MAX_STEPS = 16;
 
-/** Does this operation touch what the answer is made of? */
+/** Paths whose values affect which message is the answer, or its text. */
 const MATTERS = /^($|\/message$|\/message\/(content|status|end_turn|recipient|channel|author|id)(\/|$))/;
 
-/** Is this object an operation (and not a typed line or a snapshot)? */
+/** Whether this object is a delta, not a typed line or a snapshot. */
 export function isDelta(value) {
   return Object.hasOwn(value, "v") && !Object.hasOwn(value, "type");
 }
@@ -28,10 +26,10 @@ export class DeltaDocuments {
   #current = 0;
 
   /**
-   * Carries out one operation of the stream.
+   * Applies one operation of the stream.
    * @param {object} delta `{p?, o?, v, c?}`
-   * @param {number} length how long the operation was as text
-   * @returns {object} the document it changed
+   * @param {number} length length of the operation as text
+   * @returns {object} the changed document
    * @throws {Drift | TooLarge}
    */
   apply(delta, length) {
@@ -51,7 +49,7 @@ export class DeltaDocuments {
     return this.#documents.get(this.#current);
   }
 
-  /** Counts what a document holds, at most. */
+  /** Counts the text that the documents keep. */
   #account(length, isWhole) {
     const before = this.#sizes.get(this.#current) ?? 0;
     const after = isWhole ? length : before + length;
@@ -61,7 +59,7 @@ export class DeltaDocuments {
   }
 }
 
-/** Operations are longer than the text they carry: a bare one by some eight characters. */
+/** Most text of operations; they are longer than the text they contain. */
 const MAX_KEPT = MAX_TEXT * 4;
 
 function change(document, path, operation, value) {
@@ -92,7 +90,7 @@ function walk(document, keys) {
   return typeof at === "object" ? at : null;
 }
 
-/** Each answers whether it could do what it was asked for. */
+/** The operations; each returns whether it could be applied. */
 const CHANGES = {
   add(holder, key, value) {
     return set(holder, key, value);

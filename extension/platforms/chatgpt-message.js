@@ -1,4 +1,4 @@
-/** What one of ChatGPT's messages is: whose, for whom, finished or not, and its text. */
+/** Reads a ChatGPT message: whether it is an answer, whether it is finished, and its text. */
 import { Drift, isObject } from "./outcome.js";
 
 const FINISHED = new Set(["finished_successfully", "finished", "completed", "incomplete", "max_tokens", "stopped"]);
@@ -18,10 +18,10 @@ const NOT_TEXT = new Set([
 ]);
 
 /**
- * Is this the assistant's answer to the user, or on its way to be?
+ * Whether this is the assistant's answer to the user, or may become it.
  * @param {object} message
  * @returns {boolean}
- * @throws {Drift} when it does not look like a message
+ * @throws {Drift} if it is not a known form of message
  */
 export function isAnswer(message) {
   const role = isObject(message.author) ? message.author.role : undefined;
@@ -35,22 +35,22 @@ export function isAnswer(message) {
 }
 
 /**
- * Does a sign say that this message is whole?
+ * Whether the message is complete.
  * @param {object} message
- * @param {boolean} closed the stream itself said that it is over
+ * @param {boolean} closed whether the stream contained its end
  */
 export function isFinished(message, closed) {
   const metadata = isObject(message.metadata) ? message.metadata : {};
   if (message.end_turn === true || metadata.is_complete === true || isObject(metadata.finish_details)) return true;
-  // A finished message that does not end the turn is an announcement, unless nothing came after it.
+  // A finished message that does not end the turn is a preamble, unless the stream ends with it.
   return FINISHED.has(message.status) && (message.end_turn !== false || closed);
 }
 
 /**
- * The text of an answer.
+ * Returns the text of an answer.
  * @param {object} message
  * @returns {string}
- * @throws {Drift} when its content is of an unknown kind
+ * @throws {Drift} if its content is of an unknown kind
  */
 export function textOf({ content }) {
   const { content_type: kind, parts } = content;

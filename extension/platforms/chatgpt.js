@@ -1,9 +1,8 @@
 /**
- * What the ChatGPT app's own traffic says.
+ * Reads the ChatGPT app's own traffic.
  *
- * An answer is an event stream of snapshots (each the whole message so far) or
- * of deltas, mixed with typed lines. A stream tells of several messages: the
- * user's own, tools, thoughts; the answer is the assistant's last one to all.
+ * An answer is an event stream of snapshots (each the whole message so far) or of deltas, mixed with typed lines. A stream
+ * contains several messages: the user's own, tools, thoughts; the answer is the assistant's last one to all.
  */
 import { firstAccount, isSuccess } from "./account.js";
 import { DeltaDocuments, isDelta } from "./chatgpt-deltas.js";
@@ -15,7 +14,7 @@ const MAX_MESSAGES = 256;
 const CONVERSATION = /\/backend-(?:api|anon)\/(?:f\/)?conversation\/?$/;
 
 /**
- * May the answer to this page request hold a final message?
+ * Whether the answer to this request of the page may contain a final message.
  * @param {{method: string, url: string}} request
  * @returns {boolean}
  */
@@ -24,7 +23,7 @@ export function watches({ method, url }) {
 }
 
 /**
- * Reads one such answer.
+ * Returns a reader of one such answer.
  * @param {{method: string, url: string, requestBody?: string | null, pageUrl?: string}} request
  * @returns {{push: (text: string) => void, end: (complete: boolean) => object}}
  */
@@ -43,7 +42,7 @@ export function extractor({ requestBody, pageUrl }) {
 }
 
 /**
- * The account this answer shows (an e-mail address, else an id), or null.
+ * Returns the account in this answer (an e-mail address, else an id), or null.
  * @param {{method: string, url: string, status: number, body: unknown}} answer
  * @returns {string | null}
  */
@@ -56,9 +55,9 @@ export function account({ method, url, status, body }) {
 }
 
 /**
- * Where the prompt stands in the body of a send, or null when it is another one's.
+ * Returns the path of the prompt in the body of a send; null for other requests.
  * @param {string} body
- * @returns {(string | number)[] | null} its path in the body's JSON
+ * @returns {(string | number)[] | null}
  */
 export function promptPlace(body) {
   const value = parsed(body);
@@ -78,12 +77,12 @@ function inPage(url) {
   return conversation(/\/c\/([^/]+)/.exec(pathOf(url ?? ""))?.[1]);
 }
 
-/** A conversation's id. One with a prefix and a colon is a page's stand-in for it. */
+/** Returns a valid conversation id, else null. An id with a colon is a placeholder of the page. */
 function conversation(id) {
   return isId(id) && !id.includes(":") ? id : null;
 }
 
-/** The answer as far as its events tell it. */
+/** State of the answer after the events so far. */
 class ChatgptAnswer {
   #conversation;
   #documents = new DeltaDocuments();
@@ -145,7 +144,7 @@ class ChatgptAnswer {
     }
   }
 
-  /** A message as it is now, in the document that holds it. */
+  /** Handles a document whose message changed. */
   #document(document) {
     if (!isObject(document.message)) {
       this.#unknown = true;
@@ -157,7 +156,7 @@ class ChatgptAnswer {
     if (isAnswer(document.message)) this.#answer(document.message);
   }
 
-  /** The newest answer counts; what is still said about an earlier one does not bring it back. */
+  /** Makes this the latest answer; later changes of an earlier answer do not. */
   #answer(current) {
     if (this.#earlier.has(current.id)) return;
     const before = this.#latest?.id;

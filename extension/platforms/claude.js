@@ -1,9 +1,8 @@
 /**
- * What the Claude app's own traffic says.
+ * Reads the Claude app's own traffic.
  *
- * An answer is an event stream: `message_start`, blocks of content with their
- * deltas, `message_stop`. Thinking is no part of the answer. An older form has
- * `completion` events, each with a piece of the text.
+ * An answer is an event stream: `message_start`, content blocks with their deltas, `message_stop`. Thinking is left out. An
+ * older format has `completion` events, each with a piece of the text.
  */
 import { firstAccount, isSuccess } from "./account.js";
 import { EventStream, TooLarge } from "./event-stream.js";
@@ -11,7 +10,7 @@ import { Drift, MAX_TEXT, guarded, isId, isObject, message, nothing, parsed, pat
 
 const COMPLETION = /\/chat_conversations\/([^/]+)\/(?:retry_)?completion\/?$/;
 
-/** Deltas that add nothing to the answer's text, whatever block they belong to. */
+/** Deltas that add nothing to the text, whatever block they belong to. */
 const NOT_TEXT = new Set([
   "citation_end_delta",
   "citation_start_delta",
@@ -22,14 +21,14 @@ const NOT_TEXT = new Set([
   "thinking_summary_delta",
 ]);
 
-/** Reasons to stop after which the answer is whole, even without `message_stop`. */
+/** Stop reasons that complete the answer, even without `message_stop`. */
 const FINAL_STOP_REASONS = new Set(["end_turn", "max_tokens", "stop_sequence"]);
 
-/** Reasons to stop after which the turn goes on. */
+/** Stop reasons after which the turn continues. */
 const PAUSE_STOP_REASONS = new Set(["pause_turn", "tool_use"]);
 
 /**
- * May the answer to this page request hold a final message?
+ * Whether the answer to this request of the page may contain a final message.
  * @param {{method: string, url: string}} request
  * @returns {boolean}
  */
@@ -38,7 +37,7 @@ export function watches({ method, url }) {
 }
 
 /**
- * Reads one such answer.
+ * Returns a reader of one such answer.
  * @param {{method: string, url: string, requestBody?: string | null, pageUrl?: string}} request
  * @returns {{push: (text: string) => void, end: (complete: boolean) => object}}
  */
@@ -56,7 +55,7 @@ export function extractor({ url }) {
 }
 
 /**
- * The account this answer shows (an e-mail address, else an id), or null.
+ * Returns the account in this answer (an e-mail address, else an id), or null.
  * @param {{method: string, url: string, status: number, body: unknown}} answer
  * @returns {string | null}
  */
@@ -77,7 +76,7 @@ function conversationOf(url) {
   return isId(id) ? id : null;
 }
 
-/** The answer as far as its events tell it. */
+/** State of the answer after the events so far. */
 class ClaudeAnswer {
   #id = null;
   #blocks = new Map();
@@ -198,7 +197,7 @@ class ClaudeAnswer {
     if (this.#size > MAX_TEXT) throw new TooLarge();
   }
 
-  /** Text blocks side by side are one text; a tool or a thought between them parts them. */
+  /** Joins the text blocks; a tool or a thought between two of them starts a new paragraph. */
   #text() {
     if (this.#older !== null) return this.#older;
     let text = "";
@@ -216,7 +215,7 @@ class ClaudeAnswer {
   }
 }
 
-/** What to do with an event, by its type. */
+/** The methods that handle events, by type. */
 const EVENT_METHODS = Object.assign(Object.create(null), {
   completion: "completion",
   content_block_delta: "blockDelta",

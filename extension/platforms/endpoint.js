@@ -1,10 +1,9 @@
 /**
- * Names an endpoint without the ids in it, so that what is shown and counted
- * tells which part of an app was used, and nothing about whose.
+ * Names an endpoint without the ids in it, so that the name shows which part of an app was used, but no private value.
  */
 import { pathOf } from "./outcome.js";
 
-/** The longest name of an endpoint. */
+/** The longest name, in characters. */
 export const MAX_ENDPOINT = 300;
 
 const ID = "{id}";
@@ -24,14 +23,14 @@ export function endpoint(method, url) {
   return shortened(`${verb} ${named}`);
 }
 
-/** Cuts between segments, not within one. */
+/** Truncates a name between two segments. */
 function shortened(name) {
   if (name.length <= MAX_ENDPOINT) return name;
   const cut = name.lastIndexOf("/", MAX_ENDPOINT);
   return name.slice(0, cut);
 }
 
-/** Is this segment part of the path's shape, not a value in it? */
+/** Whether a segment is a name rather than a value. */
 function isName(segment) {
   if (segment === "") return true;
   if (segment.length > LONGEST_SEGMENT) return false;
@@ -40,7 +39,7 @@ function isName(segment) {
   return segment.split(/[._:$-]/).every(isWord);
 }
 
-/** A word of letters, or one with a short number at its end (`oauth2`). */
+/** Whether this is a word of letters, possibly with one digit at its end (`oauth2`). */
 function isWord(word) {
   if (word === "") return true;
   const letters = /^([A-Za-z]{3,})\d?$/.exec(word)?.[1] ?? (/^[A-Za-z]+$/.test(word) ? word : "");
@@ -49,7 +48,7 @@ function isWord(word) {
   return !looksEncoded(letters);
 }
 
-/** Letters whose case changes more often than in camel case. */
+/** Whether the case of the letters changes more often than in camel case. */
 function looksEncoded(letters) {
   const rises = letters.match(/[a-z](?=[A-Z])/g)?.length ?? 0;
   return letters.length >= 10 && rises * 5 > letters.length;

@@ -1,13 +1,11 @@
 /**
- * Reads an event stream (`text/event-stream`) from pieces of text.
- *
- * Pieces may end anywhere: within a field name, between CR and LF, within the
- * data. What is not yet a whole line waits, and no more of it than `limit`.
+ * Reads an event stream (`text/event-stream`) from pieces of text, which may be cut anywhere. At most `limit` characters of
+ * an incomplete event are kept.
  */
 
 const FIELDS = ["data", "event", "id", "retry"];
 
-/** Thrown when a stream holds more than may be kept. */
+/** Thrown when an answer exceeds a limit. */
 export class TooLarge extends Error {
   constructor() {
     super("too_large");
@@ -30,9 +28,9 @@ export class EventStream {
 
   /**
    * @param {object} options
-   * @param {number} options.limit how many characters one event may have
+   * @param {number} options.limit most characters of one event
    * @param {(event: {event: string, data: string, whole: boolean}) => void} options.onEvent
-   *   told of each event that has data; `whole` is false for one the end cut short
+   *   called for each event with data; `whole` is false if the end of the stream cut it
    */
   constructor({ limit, onEvent }) {
     this.#limit = limit;
@@ -40,9 +38,9 @@ export class EventStream {
   }
 
   /**
-   * Takes the next piece of text.
+   * Adds the next piece of text.
    * @param {string} text
-   * @throws {TooLarge} when an event grows over the limit
+   * @throws {TooLarge} if an event exceeds the limit
    */
   push(text) {
     let from = 0;
@@ -68,14 +66,14 @@ export class EventStream {
     }
   }
 
-  /** The stream is over: what waits is handed on as not whole. */
+  /** Ends the stream: an incomplete event is passed on as not whole. */
   end() {
     const rest = this.#take("");
     if (rest !== "") this.#line(rest, false);
     this.#dispatch(false);
   }
 
-  /** Is what came no event stream at all, but a page or the like? */
+  /** Whether the text is no event stream, for example a page. */
   get isForeign() {
     return this.#events === 0 && this.#strange;
   }
@@ -127,7 +125,7 @@ export class EventStream {
   }
 }
 
-/** Where the next line ends, or -1. */
+/** Returns the end of the next line, or -1. */
 function lineEnd(text, from) {
   const lf = text.indexOf("\n", from);
   const before = lf < 0 ? text : text.slice(from, lf);

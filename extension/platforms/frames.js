@@ -1,10 +1,7 @@
 /**
- * Reads Google's frames from pieces of text: `)]}'`, then for each frame a line
- * with its length and a JSON array.
+ * Reads Google's frames from pieces of text: `)]}'`, then for each frame a line with its length and a JSON array.
  *
- * The length counts UTF-16 code units, as JavaScript strings do, from the end
- * of the line's digits on. Where it was counted otherwise, the array's own end
- * decides.
+ * The length counts UTF-16 code units from the end of its digits. If it is wrong, the end of the array decides.
  */
 import { TooLarge } from "./event-stream.js";
 import { Drift, parsed } from "./outcome.js";
@@ -26,7 +23,7 @@ export class FrameReader {
 
   /**
    * @param {object} options
-   * @param {number} options.limit how many characters one frame may have
+   * @param {number} options.limit most characters of one frame
    * @param {(frame: unknown[]) => void} options.onFrame
    */
   constructor({ limit, onFrame }) {
@@ -35,7 +32,7 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next piece of text.
+   * Adds the next piece of text.
    * @param {string} text
    * @throws {TooLarge | Drift}
    */
@@ -49,8 +46,8 @@ export class FrameReader {
   }
 
   /**
-   * The answer is over: a frame that is whole is still read.
-   * @returns {boolean} was the last frame cut short?
+   * Ends the answer; a last whole frame is still read.
+   * @returns {boolean} whether the last frame is incomplete
    */
   end() {
     this.#join();
@@ -65,7 +62,7 @@ export class FrameReader {
     this.#needed = 0;
   }
 
-  /** Takes one thing off the front of the text. */
+  /** Consumes the guard, a length or a frame; returns false if more text is needed. */
   #step(over) {
     if (this.#scan !== null) return this.#scanned();
     if (this.#length !== null) return this.#measured(over);
@@ -95,7 +92,7 @@ export class FrameReader {
     return true;
   }
 
-  /** A frame of which the length is known. */
+  /** Reads a frame of known length. */
   #measured(over) {
     if (this.#text.length < this.#length && !over) {
       this.#needed = this.#length - this.#text.length;
@@ -112,7 +109,7 @@ export class FrameReader {
     return true;
   }
 
-  /** A frame of which only the array itself says where it ends. */
+  /** Reads a frame by the end of its array. */
   #scanned() {
     const end = this.#scan.end(this.#text);
     if (end < 0) return false;
@@ -130,14 +127,14 @@ export class FrameReader {
   }
 }
 
-/** Finds where a JSON array ends, without beginning anew for each piece. */
+/** Finds the end of a JSON array; continues where it stopped when more text comes. */
 class ArrayScanner {
   #at = 0;
   #depth = 0;
   #inString = false;
   #escaped = false;
 
-  /** How long the array is, or -1 as long as it has no end. */
+  /** Returns the length of the array, or -1 while it is incomplete. */
   end(text) {
     if (text !== "" && text[0] !== "[") throw new Drift("frame_not_array");
     for (; this.#at < text.length; this.#at += 1) {

@@ -1,21 +1,20 @@
 /**
- * What the Gemini app's own traffic says.
+ * Reads the Gemini app's own traffic.
  *
- * An answer is a row of frames (see `frames.js`). Text in later frames
- * replaces earlier text, and nothing within says which is the last: only an
- * answer that came to its own end is whole. Thoughts are no part of it.
+ * An answer is a sequence of frames (see `frames.js`). Text in later frames replaces earlier text, and no frame marks the
+ * last one: only an answer that ended by itself is complete. Thoughts are left out.
  */
 import { TooLarge } from "./event-stream.js";
 import { FrameReader } from "./frames.js";
 import { Drift, MAX_TEXT, guarded, isId, message, nothing, parsed, pathOf } from "./outcome.js";
 
-/** Entries that go along with an answer. */
+/** Entries that accompany an answer. */
 const METADATA_ENTRIES = new Set(["af.httprm", "di", "e"]);
 
 const GENERATE = /\/assistant\.lamda\.BardFrontendService\/StreamGenerate\/?$/;
 
 /**
- * May the answer to this page request hold a final message?
+ * Whether the answer to this request of the page may contain a final message.
  * @param {{method: string, url: string}} request
  * @returns {boolean}
  */
@@ -24,7 +23,7 @@ export function watches({ method, url }) {
 }
 
 /**
- * Reads one such answer.
+ * Returns a reader of one such answer.
  * @param {{method: string, url: string, requestBody?: string | null, pageUrl?: string}} request
  * @returns {{push: (text: string) => void, end: (complete: boolean) => object}}
  */
@@ -42,7 +41,7 @@ export function extractor({ pageUrl }) {
 }
 
 /**
- * The app's traffic names no account.
+ * Returns null: the app's traffic contains no account.
  * @returns {null}
  */
 export function account() {
@@ -50,9 +49,9 @@ export function account() {
 }
 
 /**
- * Where the prompt stands in the body of a send, or null when it has none.
+ * Returns the path of the prompt in the body of a send, through the form and the JSON in it; null if it has none.
  * @param {string} body a form
- * @returns {(string | number)[] | null} its path through the form and the JSON in it
+ * @returns {(string | number)[] | null}
  */
 export function promptPlace(body) {
   const outer = parsed(new URLSearchParams(body).get("f.req") ?? "");
@@ -66,7 +65,7 @@ function inPage(url) {
   return isId(id) ? id : null;
 }
 
-/** The answer as far as its frames tell it. */
+/** State of the answer after the frames so far. */
 class GeminiAnswer {
   #conversation;
   #candidate = null;
@@ -114,7 +113,7 @@ class GeminiAnswer {
     if (candidates.length > 0) this.#readCandidate(candidates[0]);
   }
 
-  /** The first candidate is the one the page shows. */
+  /** Reads the first candidate, which the page shows. */
   #readCandidate(candidate) {
     if (!Array.isArray(candidate)) throw new Drift("candidate_shape");
     const [id, texts] = candidate;

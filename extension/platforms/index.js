@@ -1,4 +1,4 @@
-/** The platforms whose own traffic is understood. */
+/** The extractors, by the value of a platform's `final_message`. */
 import * as chatgpt from "./chatgpt.js";
 import * as claude from "./claude.js";
 import * as gemini from "./gemini.js";
@@ -12,10 +12,10 @@ const EXTRACTORS = new Map([
 ]);
 
 /**
- * The module that understands a platform's traffic.
- * @param {string} name a platform's `final_message`; "" is none
- * @returns {{watches: Function, extractor: Function, account: Function, promptPlace?: Function} | null} `promptPlace` where a
- *   prompt can be found without knowing what the user typed
+ * Returns the module that reads a platform's traffic.
+ * @param {string} name a platform's `final_message`; "" for none
+ * @returns {{watches: Function, extractor: Function, account: Function, promptPlace?: Function} | null} `promptPlace` if
+ *   the path of a prompt is known
  */
 export function extractorFor(name) {
   return EXTRACTORS.get(name) ?? null;

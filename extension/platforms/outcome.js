@@ -1,19 +1,19 @@
 /**
- * What reading an answer comes to, and what every reader shares.
+ * The outcomes of reading an answer, and helpers that all readers share.
  *
- * There are three outcomes: a message (complete, once), nothing (understood,
- * but no finished answer), and drift (not understood, never guessed at).
+ * There are three outcomes: a message (a complete answer), nothing (understood, but no finished answer), and drift (not
+ * understood).
  */
 import { TooLarge } from "./event-stream.js";
 
-/** How many characters of one answer are kept; more is drift. */
+/** Most characters of one answer; more is a drift. */
 export const MAX_TEXT = 4 * 1024 * 1024;
 
-/** Thrown within a reader when the traffic is not as it should be. */
+/** Thrown by a reader for an unknown format; the message is the reason. */
 export class Drift extends Error {}
 
 /**
- * A finished answer.
+ * Returns the outcome of a finished answer.
  * @param {{conversationId?: string | null, messageId?: string | null, text: string}} answer
  */
 export function message({ conversationId, messageId, text }) {
@@ -24,22 +24,22 @@ export function message({ conversationId, messageId, text }) {
   return { message: found };
 }
 
-/** Understood, but no finished answer. */
+/** Returns the outcome of an answer that is understood but not finished. */
 export function nothing(reason) {
   return { nothing: reason };
 }
 
-/** Is this usable as an id? */
+/** Whether this is a valid id. */
 export function isId(value) {
   return typeof value === "string" && /^[A-Za-z0-9._:-]{1,200}$/.test(value);
 }
 
-/** Is this an object, not an array and not null? */
+/** Whether this is an object, not an array and not null. */
 export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value of a JSON text, or undefined. */
+/** Returns the value of a JSON text, or undefined. */
 export function parsed(text) {
   try {
     return JSON.parse(text);
@@ -48,7 +48,7 @@ export function parsed(text) {
   }
 }
 
-/** The path of an address, or "" for what is none. */
+/** Returns the path of an address, or "" for an invalid one. */
 export function pathOf(url) {
   try {
     return new URL(url, "https://page.invalid/").pathname;
@@ -58,8 +58,7 @@ export function pathOf(url) {
 }
 
 /**
- * Makes the reader of one answer out of what a platform knows. Whatever fails
- * inside becomes drift; the page's code never sees an error.
+ * Wraps a platform's reader of one answer: an error inside becomes a drift and does not reach the page.
  * @param {{push: (text: string) => void, end: (complete: boolean) => object}} reader
  */
 export function guarded({ push, end }) {
@@ -72,18 +71,18 @@ export function guarded({ push, end }) {
       return step();
     } catch (error) {
       drift = reasonOf(error);
-      reader = null; // and all it kept
+      reader = null; // frees what it kept
       return null;
     }
   };
   return {
-    /** @param {string} text decoded text, cut anywhere */
+    /** @param {string} text decoded text, may be cut anywhere */
     push(text) {
       if (drift !== null || outcome !== null) return;
       keepsBeginning.add(text);
       attempt(() => reader.push(text));
     },
-    /** @param {boolean} complete the answer ended by itself, not by an error or an abort */
+    /** @param {boolean} complete whether the answer ended by itself, not by an error or an abort */
     end(complete) {
       if (outcome !== null) return nothing("ended");
       const found = drift === null ? attempt(() => reader.end(complete)) : null;
@@ -99,7 +98,7 @@ function reasonOf(error) {
   return error instanceof Drift ? error.message : "reader_failed";
 }
 
-/** Keeps how an answer begins: a short JSON object telling of an error is understood. */
+/** Keeps the beginning of an answer, because a short JSON object with an error is understood. */
 function beginning() {
   const limit = 16 * 1024;
   let text = "";

@@ -37,7 +37,7 @@ for (const [platform, url, body, expected] of TABLE) {
   });
 }
 
-test("what is no account is none", () => {
+test("other values are not an account", () => {
   const bodies = ["", "<html>", "null", null, undefined, 7, [], [null], { uuid: 7 }, { email: {} }];
   for (const body of bodies) {
     assert.equal(read("claude", `${CLAUDE}/account`, body), null);
@@ -45,7 +45,7 @@ test("what is no account is none", () => {
   }
 });
 
-test("a token never passes for an account", () => {
+test("a token is never returned as an account", () => {
   const token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
   for (const secret of [token, `Bearer ${token}`, "s".repeat(65), "a b"]) {
     const body = { id: secret, uuid: secret, email: secret, email_address: secret, name: secret, accessToken: secret };

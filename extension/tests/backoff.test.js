@@ -7,7 +7,7 @@ import { ADDRESS, greet, makeLink } from "./support/link.js";
 
 beforeEach(() => (FakeSocket.all = []));
 
-test("the pauses grow from 250 ms to 15 s, with jitter over the whole of it", async () => {
+test("the pauses grow from 250 ms to 15 s, with full jitter", async () => {
   for (const [random, wanted] of [
     [() => 0, [250, 250, 250, 250, 250, 250, 250, 250]],
     [() => 1, [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]],
@@ -28,7 +28,7 @@ test("the pauses grow from 250 ms to 15 s, with jitter over the whole of it", as
   }
 });
 
-test("days without a daemon cost one try in 15 s and no memory, and a greeting makes the pauses short again", async () => {
+test("without a daemon there is one attempt per 15 s and no growth, and hello_ack resets the pauses", async () => {
   const { clock, link } = makeLink();
   link.start(ADDRESS);
   for (let i = 0; i < 1_000; i += 1) {
@@ -54,14 +54,14 @@ test("the network's return ends the pause at once", async () => {
   assert.equal(FakeSocket.open.length, 1);
 });
 
-test("a refusal stops the hammering and says why", async () => {
+test("a refusal makes the pause long and shows the reason", async () => {
   for (const code of [4001, 4003, 4005]) {
     FakeSocket.all = [];
     const { clock, link } = makeLink({ random: () => 0 });
     link.start(ADDRESS);
     FakeSocket.last.accept();
     FakeSocket.last.fail(code);
-    assert.match(link.note, /took over|refused|another version/);
+    assert.match(link.note, /replaced this one|refused|another version/);
     await clock.pass(200_000);
     assert.equal(FakeSocket.all.length, 1, `${code}`);
     await clock.pass(30_000);
@@ -69,7 +69,7 @@ test("a refusal stops the hammering and says why", async () => {
   }
 });
 
-test("after a failure it dials only where something answers: no socket is spent on a daemon that is away", async () => {
+test("after a failure a socket is opened only if the probe is answered", async () => {
   let there = false;
   let looks = 0;
   const { clock, link, told } = makeLink({
@@ -84,7 +84,7 @@ test("after a failure it dials only where something answers: no socket is spent 
   await clock.pass(24 * 3_600_000);
   assert.equal(FakeSocket.all.length, 1);
   assert.ok(looks >= 5_760 && looks < 5_800, `${looks}`);
-  assert.deepEqual([link.state, link.note, told.states], ["waiting", "The daemon is not there.", ["connecting", "waiting"]]);
+  assert.deepEqual([link.state, link.note, told.states], ["waiting", "The daemon is not running at this address.", ["connecting", "waiting"]]);
   there = true;
   const since = clock.at;
   while (FakeSocket.all.length === 1) await clock.pass(100);
@@ -94,7 +94,7 @@ test("after a failure it dials only where something answers: no socket is spent 
   assert.equal(link.state, "connected");
 });
 
-test("a look that is under way is not doubled, and counts for nothing once all is begun anew", async () => {
+test("there is one probe at a time, and its result is ignored after a reconnect", async () => {
   const looks = [];
   const { clock, link } = makeLink({ probe: () => new Promise((resolve) => looks.push(resolve)) });
   link.start(ADDRESS);
@@ -119,14 +119,14 @@ test("a look that is under way is not doubled, and counts for nothing once all i
   assert.equal(FakeSocket.all.length, 3);
 });
 
-test("the words say what is true", async () => {
+test("the notes say what happened", async () => {
   const { clock, link } = makeLink({ random: () => 0 });
   link.start(ADDRESS);
   FakeSocket.last.fail();
-  assert.equal(link.note, "The daemon is not there.");
+  assert.equal(link.note, "The daemon is not running at this address.");
   await clock.pass(250);
   FakeSocket.last.fail();
-  assert.equal(link.note, "Something answers at the daemon's address, but takes no connection.");
+  assert.equal(link.note, "A program answers at the daemon's address but does not accept the connection.");
   await clock.pass(250 + HELLO_MAX_MS);
   assert.equal(link.note, "The connection did not open in time.");
   await clock.pass(250);

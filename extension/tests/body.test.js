@@ -16,12 +16,12 @@ test("a body keeps its digits, its spaces and the order of its fields", () => {
   }
 });
 
-test("text, nothing, and what is true or not stay what they are", () => {
+test("strings, null and booleans stay as they are", () => {
   for (const body of ["text", "12", null, true, false]) assert.equal(came(JSON.stringify({ type: "x", body, a: 1 })), body);
   assert.equal(came('{"type":"x"}'), undefined);
 });
 
-test("the member is found by its name, however that is written, and the last of several counts", () => {
+test("a member is found by its decoded name, and the last duplicate counts", () => {
   assert.equal(memberText(String.raw`{"b\u006fdy":1.0}`, "body"), "1.0");
   assert.equal(memberText('{"body":[1.0],"x":2,"body":[2.0]}', "body"), "[2.0]");
   assert.equal(memberText(String.raw`{"\\":"\\","a\"":"\"body\":3","body":4.0}`, "body"), "4.0");
@@ -29,7 +29,7 @@ test("the member is found by its name, however that is written, and the last of 
   assert.equal(memberText('{"a":"body"}', "body"), undefined);
 });
 
-test("whatever the frame is, the text says what JSON.parse says", () => {
+test("the text parses to the same value as the frame", () => {
   const next = numbers(7);
   const any = (depth) => {
     const kind = Math.floor(next() * (depth > 3 ? 3 : 5));

@@ -27,7 +27,7 @@ test("characters cut in two are put together", async () => {
   assert.equal(told.map(({ text }) => text ?? "").join(""), "é€😀");
 });
 
-test("a failure tells its kind and nothing of its text; too much is too large", async () => {
+test("a failure reports the error's name only, and a long answer is too large", async () => {
   const failing = load(async () => {
     throw new TypeError("with a SECRET in it");
   });
@@ -43,7 +43,7 @@ test("a failure tells its kind and nothing of its text; too much is too large", 
 test("a redirect is not followed, wherever it leads", async () => {
   const before = Object.getOwnPropertyDescriptor(Response.prototype, "type");
   const redirects = new WeakSet();
-  // Only a browser makes these.
+  // Only browsers create such responses.
   const get = function () {
     return redirects.has(this) ? "opaqueredirect" : before.get.call(this);
   };
@@ -64,7 +64,7 @@ test("a redirect is not followed, wherever it leads", async () => {
   assert.match(told[0].message, /redirect/);
 });
 
-test("the page reads no further than it was told was taken, and an abort ends the waiting", async () => {
+test("the page reads on only after acknowledgements, and an abort ends the waiting", async () => {
   let pulled = 0;
   const piece = new Uint8Array(100_000).fill(120);
   const network = async (url, { signal }) => {
@@ -90,15 +90,15 @@ test("the page reads no further than it was told was taken, and an abort ends th
   await until(() => told.at(-1).t === "fail");
 });
 
-test("what the page puts on the prototypes of all objects sees nothing of ours and changes nothing", async () => {
+test("getters on the page's prototypes see and change nothing of the extension", async () => {
   const seen = [];
   const look = (self, name) => {
-    // What is ours; node's own parts use these too.
+    // Objects of the script; Node itself uses these too.
     if (self && (self.t !== undefined || self.headers?.authorization || self.detail)) seen.push(name);
   };
-  // Node's own parts run them too; it counts who called.
+  // Node itself calls them too; the caller counts.
   const ours = (name) => /eval at load|at network/.exec(new Error().stack.split("\n").slice(3, 5).join()) && seen.push(name);
-  // What the browser does with the options it is given.
+  // Reads options as the browser does.
   const network = async (url, options) => {
     void [options.integrity, options.cache, options.headers[Symbol.iterator]];
     return stream(["hello"]);
@@ -120,7 +120,7 @@ test("what the page puts on the prototypes of all objects sees nothing of ours a
         configurable: true,
         get() {
           look(this, name);
-          // The event's options have nothing but these two of their own.
+          // The options of the event have only these two own fields.
           if (Object.keys(this).join() === "cancelable,detail") seen.push(`event ${name}`);
           if (name === "then" && this instanceof Response) seen.push("response");
           return name === "toJSON" && this.t === "chunk" ? () => ({ t: "chunk", id: this.id, text: "FORGED" }) : undefined;
@@ -157,7 +157,7 @@ test("what the page puts on the prototypes of all objects sees nothing of ours a
   assert.equal(told[1].text, "hello");
 });
 
-test("nothing is done in a page whose scripts may have run", () => {
+test("a page whose scripts may have run is left alone", () => {
   const run = (state) => {
     const doc = Object.assign(fresh(), state);
     const heard = [];
@@ -188,7 +188,7 @@ test("once the extension is gone the page is left alone", async () => {
   assert.deepEqual(told, []);
 });
 
-test("the manifest has the daemon's version, and its scripts in the order they need", () => {
+test("the manifest has the daemon's version, and its scripts in the right order", () => {
   const manifest = JSON.parse(source("manifest.json"));
   const [, version] = /^version = "(.+)"$/m.exec(source("../Cargo.toml"));
   assert.equal(manifest.version, version);
@@ -200,7 +200,7 @@ test("the manifest has the daemon's version, and its scripts in the order they n
   }
   const builtIn = source("../src/platforms/builtin.toml");
   const values = (key) => [...builtIn.matchAll(new RegExp(`^${key} = (.+)$`, "gm"))].flatMap(([, value]) => JSON.parse(value));
-  // Scripts run in the pages of the shells alone; requests may go to all hosts.
+  // Scripts run in shell pages only; requests may go to all hosts.
   assert.deepEqual([...page.matches].sort(), values("shell_url").map((url) => `${url}*`).sort());
   const granted = manifest.permissions.filter((permission) => permission.includes(":"));
   assert.deepEqual(granted.sort(), values("hosts").map((host) => `https://${host}/*`).sort());

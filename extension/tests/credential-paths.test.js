@@ -18,7 +18,7 @@ test("every spelling of a credential path is that path", () => {
   }
 });
 
-test("other paths are not", () => {
+test("other paths are not credential paths", () => {
   for (const path of [
     "/", "/api", "/api/authors", "/v1/api/auth/session", "/api/auth/../x", "/api/x?next=/api/auth/session", "/api/x#/api/auth/session",
     "/backend-api/ws/user/of", "/backend-api/ws/users", "/hereafter", "/api/%zzauth/session", "/ünï/api/auth",

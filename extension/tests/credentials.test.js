@@ -45,7 +45,7 @@ async function make(stored) {
   return { clock, browser, changes, credentials, send, shell };
 }
 
-test("a login is names, a count and a fingerprint; no value is in anything that is told, kept or thrown", async () => {
+test("a login is header names and a fingerprint; no value is reported, stored or thrown", async () => {
   const { browser, changes, credentials, send } = await make();
   await send();
   const login = credentials.login("claude");
@@ -88,7 +88,7 @@ test("without a login cookie the authorization counts, and visitors have no logi
   assert.deepEqual(credentials.login("claude").header_names, ["authorization"]);
 });
 
-test("a login is lost with a 401 and back where that was said, or as a new one", async () => {
+test("a login is lost with a 401, and restored by a success of the same endpoint or a new login", async () => {
   const { credentials, send } = await make();
   const details = await send();
   const freshness = () => credentials.login("claude").freshness;
@@ -117,7 +117,7 @@ test("the fingerprint is of the shell's origin, whatever other hosts of the plat
   assert.deepEqual([credentials.login("claude").credential_fingerprint, changes], [credential_fingerprint, []]);
 });
 
-test("the browser's own questions teach nothing", async () => {
+test("preflight requests are ignored", async () => {
   const { credentials, changes, send } = await make();
   const details = await send({ method: "OPTIONS" });
   assert.deepEqual([credentials.login("claude"), credentials.endpoints("claude").endpoints, changes], [null, [], []]);
@@ -126,7 +126,7 @@ test("the browser's own questions teach nothing", async () => {
   assert.equal(credentials.login("claude").freshness, "fresh");
 });
 
-test("what we request ourselves teaches nothing, each time, even when it is seen late", async () => {
+test("proxied requests are ignored, also when the browser reports them late", async () => {
   const { clock, credentials, changes, send } = await make();
   for (let i = 0; i < 3; i += 1) {
     const release = credentials.expectProxied(1, "GET", "https://claude.ai/api/x#part");
@@ -143,14 +143,14 @@ test("what we request ourselves teaches nothing, each time, even when it is seen
   assert.notEqual(credentials.login("claude"), null);
 });
 
-test("requests of no tab, of other hosts and of look-alikes teach nothing", async () => {
+test("requests without a tab, of other hosts and of similar names are ignored", async () => {
   const { credentials, send } = await make();
   await send({ tabId: -1 });
   await send({ url: "https://claude.ai.evil.example/" });
   assert.equal(credentials.login("claude"), null);
 });
 
-test("only the platform's own pages teach, and only with the cookies the shell tab has", async () => {
+test("only requests of shell pages with the shell tab's cookies count", async () => {
   const { credentials, changes, send, shell } = await make();
   const evil = "https://evil.example/";
   await send({ documentUrl: evil, originUrl: evil });
@@ -183,7 +183,7 @@ test("only the platform's own pages teach, and only with the cookies the shell t
   assert.notEqual(other.credentials.login("claude"), null, "a link from elsewhere leads to a page of the platform");
 });
 
-test("replayed headers are those of the origin, of the page's own scripts, and the last ones", async () => {
+test("replayed headers are the latest of the origin by the page's own scripts", async () => {
   const { credentials, send } = await make();
   await send({ type: "main_frame" });
   assert.deepEqual(credentials.replayedHeaders("claude", "https://claude.ai"), {});
@@ -194,7 +194,7 @@ test("replayed headers are those of the origin, of the page's own scripts, and t
   assert.deepEqual(credentials.replayedHeaders("gemini", "https://claude.ai"), {});
 });
 
-test("replayed headers live no longer than the login, its account, and the permission", async () => {
+test("replayed headers end with the login, its account, and the permission", async () => {
   const { browser, credentials, send } = await make();
   for (const name of ["onBeforeSendHeaders", "onCompleted", "onErrorOccurred"]) browser.webRequest = { ...browser.webRequest, [name]: new FakeEvent() };
   const captured = () => Object.values(credentials.replayedHeaders("claude", "https://claude.ai"));
@@ -221,7 +221,7 @@ test("replayed headers live no longer than the login, its account, and the permi
   assert.deepEqual(captured(), []);
 });
 
-test("endpoints are kept once, with their times, and not without end", async () => {
+test("endpoints are kept once, with their times, up to the limit", async () => {
   const { clock, credentials, send } = await make();
   await send();
   await clock.pass(1_000);
@@ -237,7 +237,7 @@ test("endpoints are kept once, with their times, and not without end", async () 
   assert.ok(!endpoints.includes("GET /e/0") && endpoints.includes(`GET /e/${ENDPOINTS_MAX + 49}`));
 });
 
-test("the account is told once, kept when the login is renewed, and forgotten when it was lost", async () => {
+test("the account is reported once, kept when the login is renewed, and forgotten when it was lost", async () => {
   const { credentials, changes, send } = await make();
   await send();
   changes.length = 0;

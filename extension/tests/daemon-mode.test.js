@@ -19,7 +19,7 @@ function system({ connected = true } = {}) {
   return parts;
 }
 
-test("a mode that was asked for is answered by the daemon", async () => {
+test("a requested mode is answered by the daemon", async () => {
   const { system: mode, sent, timers } = system();
   const [paused, resumed] = [mode.request("pause"), mode.request("resume")];
   assert.deepEqual(sent, [
@@ -33,7 +33,7 @@ test("a mode that was asked for is answered by the daemon", async () => {
   assert.equal(timers.size, 0, "nothing waits any more");
 });
 
-test("what is not known or cannot be sent is not done", async () => {
+test("unknown actions and actions while disconnected fail", async () => {
   const { system: mode, sent } = system({ connected: false });
   assert.equal(await mode.request("pause"), false);
   const other = system();
@@ -41,7 +41,7 @@ test("what is not known or cannot be sent is not done", async () => {
   assert.deepEqual([...sent, ...other.sent], []);
 });
 
-test("a connection that ends, and an answer that never comes, settle who waits", async () => {
+test("a lost connection and a missing answer settle pending requests", async () => {
   const { system: mode, timers } = system();
   mode.modeReported({ mode: "running", changed_at: 1 });
   const asked = mode.request("drain");
@@ -54,7 +54,7 @@ test("a connection that ends, and an answer that never comes, settle who waits",
   assert.equal(await late, false);
 });
 
-test("a picture without a mode changes nothing, and every other one is shown", () => {
+test("a snapshot without a mode changes nothing", () => {
   const parts = system();
   parts.system.modeReported({ mode: "draining", changed_at: 3, reason: null });
   parts.system.modeReported(undefined);

@@ -35,7 +35,7 @@ const read = (pieces) => {
 };
 
 for (const [name, end] of [["LF", "\n"], ["CRLF", "\r\n"], ["CR", "\r"]]) {
-  test(`events are found wherever the stream is cut, with ${name}`, () => {
+  test(`events are found in a stream cut anywhere, with ${name}`, () => {
     const text = lines.join(end);
     assert.deepEqual(read([text]), wanted);
     assert.deepEqual(read([...text]), wanted);
@@ -48,7 +48,7 @@ for (const [name, end] of [["LF", "\n"], ["CRLF", "\r\n"], ["CR", "\r"]]) {
   });
 }
 
-test("an event is given as soon as its blank line is there, and its text as it stood", () => {
+test("an event is returned at its blank line, with its original text", () => {
   const splitter = new EventSplitter();
   assert.deepEqual(splitter.push("event: e\r\ndata: 1\r\n"), []);
   assert.deepEqual(splitter.push("\r\n"), [{ event: "e", data: "1", raw: "event: e\r\ndata: 1" }]);
@@ -80,7 +80,7 @@ test("a stream is opened, numbered and ended", () => {
   ]);
 });
 
-test("of a stream without events, what comes within 4 ms goes as one", async () => {
+test("pieces of a stream without events are joined for 4 ms", async () => {
   const { clock, made, sent } = answer({ type: "text/plain" });
   made.push("one ");
   made.push("two");
@@ -107,7 +107,7 @@ test("a streamed request that is answered with JSON or an error has one event", 
   }
 });
 
-test("a whole answer is JSON where it is JSON, and an error by its status", () => {
+test("a whole answer is sent as JSON if it is JSON, and as an error by its status", () => {
   const { made, sent } = answer({ stream: false, type: "application/json", status: 429 });
   made.push('{"error":');
   made.push('"slow"}');
@@ -115,7 +115,7 @@ test("a whole answer is JSON where it is JSON, and an error by its status", () =
   assert.deepEqual(sent, [{ type: "api_response", id: "a", ok: false, status: 429, error: "http_429", headers: { "content-type": "application/json" }, body: { error: "slow" } }]);
 });
 
-test("more than may be kept is too much", () => {
+test("an answer over the limit is refused", () => {
   assert.equal(answer({ stream: false }).made.push("x".repeat(1_001)), false);
   assert.equal(answer({}).made.push(`data: ${"x".repeat(1_001)}`), false);
   const { made } = answer({});

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { MAX_SEEN, MAX_TRIES, MAX_UNSENT, FinalMessages, syntheticId } from "../background/final-messages.js";
 import { Storage } from "./support/storage.js";
 
-/** A browser whose daemon may be away, and which can be started anew. */
+/** A browser that can be restarted, and whose daemon may be away. */
 class Browser {
   storage = new Storage();
   frames = [];
@@ -25,19 +25,19 @@ class Browser {
     });
   }
 
-  /** A new connection, on which the daemon has said nothing yet. */
+  /** A new connection without frames of the daemon. */
   connect() {
     this.isConnected = true;
     this.connections += 1;
   }
 
-  /** The daemon greets it on a new connection. */
+  /** Opens a new connection, which the daemon acknowledges. */
   greet(messages) {
     this.connect();
     return messages.flush();
   }
 
-  /** The daemon shows what it has. */
+  /** Delivers the messages that the daemon knows. */
   async confirm(messages) {
     await messages.confirmed(this.frames.map(shown).slice(-10));
     return messages;
@@ -48,7 +48,7 @@ class Browser {
   }
 }
 
-/** What a snapshot shows of a message. */
+/** Returns the entry of a message in a snapshot. */
 const shown = ({ raw_text, ...message }) => ({ ...message, raw_length: [...raw_text].length, observed_at: 1 });
 
 const message = (raw_text, more = {}) => ({
@@ -67,7 +67,7 @@ test("the frame is the golden one", async () => {
   assert.deepEqual(browser.frames, [JSON.parse(readFileSync(golden, "utf8"))]);
 });
 
-test("a message is sent once, also by a browser started anew", async () => {
+test("a message is sent once, also after a restart of the browser", async () => {
   const browser = new Browser();
   const first = browser.start();
   assert.equal(await first.observed(message("one")), "sent");
@@ -82,7 +82,7 @@ test("a message is sent once, also by a browser started anew", async () => {
   assert.equal(browser.frames.length, 3);
 });
 
-test("two of the same observed at once are sent once, and two others in order", async () => {
+test("two equal messages at once are sent once, different ones in order", async () => {
   const browser = new Browser();
   const messages = browser.start();
   const all = ["one", "one", "two", "one", "two"].map((text) => messages.observed(message(text)));
@@ -90,7 +90,7 @@ test("two of the same observed at once are sent once, and two others in order", 
   assert.deepEqual(browser.texts, ["one", "two"]);
 });
 
-test("a message without an id gets one made of what it is", async () => {
+test("a message without an id gets a synthetic one", async () => {
   const browser = new Browser();
   const messages = browser.start();
   const bare = message("bare", { assistant_message_id: undefined });
@@ -104,14 +104,14 @@ test("a message without an id gets one made of what it is", async () => {
   assert.equal(new Set(browser.frames.map((frame) => frame.assistant_message_id)).size, 3);
 });
 
-test("an empty text is no message", async () => {
+test("an empty text is not a message", async () => {
   const browser = new Browser();
   assert.equal(await browser.start().observed(message("", { raw_text: "" })), "empty");
   assert.equal(await browser.start().observed(message("", { raw_text: undefined })), "empty");
   assert.deepEqual(browser.frames, []);
 });
 
-test("what could not be sent waits, also over a restart, and goes out oldest first", async () => {
+test("unsent messages wait, also across a restart, and are sent oldest first", async () => {
   const browser = new Browser();
   browser.isConnected = false;
   assert.equal(await browser.start().observed(message("one")), "kept");
@@ -128,7 +128,7 @@ test("what could not be sent waits, also over a restart, and goes out oldest fir
   assert.deepEqual(browser.texts, ["one", "two"]);
 });
 
-test("a new message does not overtake those that wait", async () => {
+test("a new message does not overtake waiting ones", async () => {
   const browser = new Browser();
   const messages = browser.start();
   browser.isConnected = false;
@@ -161,7 +161,7 @@ test("a connection lost while sending keeps the rest", async () => {
   assert.deepEqual([sent, browser.texts], [["one"], ["two", "three"]]);
 });
 
-test("what was sent and never arrived is sent again on the next connection, all of it in order", async () => {
+test("unconfirmed messages are sent again on the next connection, in order", async () => {
   const browser = new Browser();
   const messages = browser.start();
   for (const text of ["one", "two", "three 🐎"]) assert.equal(await messages.observed(message(text)), "sent");
@@ -169,7 +169,7 @@ test("what was sent and never arrived is sent again on the next connection, all 
   await messages.confirmed(undefined);
   await messages.confirmed([null, { ...shown(message("two")), raw_length: 4 }, { ...shown(message("two")), platform: "gemini" }]);
   assert.equal(await browser.greet(messages), 3);
-  // The second arrived, and so did what was sent before it.
+  // The second one arrived, so the ones sent before it did too.
   await messages.confirmed([shown(message("two"))]);
   assert.equal(await browser.greet(messages), 1);
   assert.equal(await browser.greet(browser.start()), 1, "also by a browser started anew");
@@ -179,7 +179,7 @@ test("what was sent and never arrived is sent again on the next connection, all 
   assert.equal(await browser.greet(browser.start()), 0);
 });
 
-test("what was not sent is not confirmed, and what never arrives is given up", async () => {
+test("only sent messages are confirmed, and one that is never confirmed is given up", async () => {
   const browser = new Browser();
   const messages = browser.start();
   browser.isConnected = false;
@@ -189,13 +189,13 @@ test("what was not sent is not confirmed, and what never arrives is given up", a
   assert.equal(await browser.greet(messages), 0);
 });
 
-test("a message observed before what is kept was sent goes after it, and once", async () => {
+test("a message observed during a flush is sent after the waiting ones, once", async () => {
   const browser = new Browser();
   const messages = browser.start();
   await messages.observed(message("one"));
   await messages.observed(message("two"));
   browser.connect();
-  // The greeting is there; what the daemon's registry says is still being taken in.
+  // hello_ack came; the registry is still being applied.
   assert.equal(await messages.observed(message("three")), "sent");
   assert.equal(await messages.flush(), 0);
   assert.deepEqual(browser.texts, ["one", "two", "one", "two", "three"]);
@@ -203,7 +203,7 @@ test("a message observed before what is kept was sent goes after it, and once", 
   assert.equal(await browser.greet(messages), 0);
 });
 
-test("only what went out before it on the same connection has arrived with a message", async () => {
+test("a confirmation covers the messages sent before on the same connection", async () => {
   const browser = new Browser();
   browser.isConnected = false;
   await browser.start().observed(message("old"));
@@ -219,7 +219,7 @@ test("only what went out before it on the same connection has arrived with a mes
   assert.equal(browser.texts.at(-1), "old");
 });
 
-test("only the newest twenty wait, and the others do not come back", async () => {
+test("only the newest twenty messages wait", async () => {
   const browser = new Browser();
   const messages = browser.start();
   browser.isConnected = false;
@@ -231,7 +231,7 @@ test("only the newest twenty wait, and the others do not come back", async () =>
   assert.equal(await messages.observed(message("text 0")), "known");
 });
 
-test("what is remembered is bounded, and holds no text", async () => {
+test("the stored digests are bounded and contain no text", async () => {
   const browser = new Browser();
   const messages = browser.start();
   for (let at = 0; at < MAX_SEEN + 3; at += 1) await messages.observed(message(`words ${at}`));
@@ -242,7 +242,7 @@ test("what is remembered is bounded, and holds no text", async () => {
   assert.equal(await browser.start().observed(message(`words ${MAX_SEEN}`)), "known");
 });
 
-test("a storage that cannot be written loses nothing while the browser runs", async () => {
+test("without a writable storage messages stay in memory", async () => {
   const browser = new Browser();
   const messages = browser.start();
   browser.storage.failsToWrite = true;
@@ -257,7 +257,7 @@ test("a storage that cannot be written loses nothing while the browser runs", as
   assert.deepEqual(browser.texts, ["one", "two", "three"]);
 });
 
-test("a storage that cannot be read is never overwritten, and joined later", async () => {
+test("a storage that cannot be read is not overwritten, and merged later", async () => {
   const browser = new Browser();
   browser.isConnected = false;
   await browser.start().observed(message("old"));
@@ -273,7 +273,7 @@ test("a storage that cannot be read is never overwritten, and joined later", asy
   assert.equal(await browser.start().observed(message("old")), "known");
 });
 
-test("what is stored wrongly is left out", async () => {
+test("invalid entries of the storage are ignored", async () => {
   const wrong = ["text", 7, null, [], { seen: "x", unsent: {} }, { seen: [1, null], unsent: [null, {}, "x"] }];
   for (const kept of wrong) {
     const browser = new Browser();

@@ -4,7 +4,7 @@ import { isReplayed, isSettable, mergeHeaders } from "../background/headers.js";
 import { hostAllowed, isLoopbackSocket, isOnPlatform, patterns, resolve } from "../background/hosts.js";
 import { CLAUDE, LOCAL } from "./support/fakes.js";
 
-test("a star stands for any subdomain and for nothing else", () => {
+test("a star matches any subdomain and nothing else", () => {
   const hosts = ["claude.ai", "*.claude.ai"];
   for (const host of ["claude.ai", "api.claude.ai", "a.b.claude.ai"]) assert.ok(hostAllowed(hosts, host), host);
   for (const host of ["claude.ai.evil.example", "evilclaude.ai", ".claude.ai", "claude.ai.", "ai", ""]) {
@@ -13,7 +13,7 @@ test("a star stands for any subdomain and for nothing else", () => {
   assert.ok(!hostAllowed(["*.claude.ai"], "claude.ai"));
 });
 
-test("requests go to the platform and nowhere else", () => {
+test("only addresses of the platform are resolved", () => {
   const good = {
     "/": "https://claude.ai/",
     "/api/x?y=1": "https://claude.ai/api/x?y=1",
@@ -44,20 +44,20 @@ test("a page is the platform's by scheme, port and host", () => {
   assert.deepEqual(patterns(LOCAL), ["http://127.0.0.1/*"]);
 });
 
-test("the daemon is on this machine", () => {
+test("only loopback addresses are accepted for the daemon", () => {
   for (const url of ["ws://127.0.0.1:4317/ws/firefox", "ws://localhost:1/x", "ws://[::1]:4317/ws/firefox"]) assert.ok(isLoopbackSocket(url), url);
   for (const url of ["", "x", "http://127.0.0.1/", "wss://127.0.0.1/", "ws://evil.example/", "ws://127.0.0.1.evil.example/",
     "ws://127.0.0.1@evil.example/", "ws://u:p@127.0.0.1/", "ws://192.168.0.1/", "ws://127.0.0.1/#x"]) assert.ok(!isLoopbackSocket(url), url);
 });
 
-test("what only the browser may say is never said by a caller", () => {
+test("callers cannot set headers that only the browser may set", () => {
   for (const name of ["Cookie", "host", "Origin", "Referer", "Sec-Fetch-Site", "Proxy-Authorization", "Content-Length", "User-Agent", "X-Forwarded-For", "bad name", "", "a:b"]) {
     assert.ok(!isSettable(name), name);
   }
   for (const name of ["content-type", "accept", "x-csrf-token", "authorization"]) assert.ok(isSettable(name), name);
 });
 
-test("what the page says in each request is replayed, what belongs to one request is not", () => {
+test("headers of every request are replayed, headers of a single request are not", () => {
   for (const name of ["authorization", "x-csrf-token", "csrf", "oai-device-id", "anthropic-client-sha", "x-goog-authuser"]) assert.ok(isReplayed(name), name);
   for (const name of ["cookie", "accept", "content-type", "x-request-id", "x-datadog-trace-id", "openai-sentinel-proof-token", "x-forwarded-for", "origin"]) {
     assert.ok(!isReplayed(name), name);

@@ -8,7 +8,7 @@ import { ACK, ADDRESS, greet, makeLink } from "./support/link.js";
 
 beforeEach(() => (FakeSocket.all = []));
 
-test("it says hello first and is connected with the acknowledgement", () => {
+test("hello is sent first, and hello_ack connects", () => {
   const { link, told } = makeLink();
   link.start(ADDRESS);
   assert.equal(link.send("{}"), false);
@@ -20,7 +20,7 @@ test("it says hello first and is connected with the acknowledgement", () => {
   assert.deepEqual([link.state, told.connected, link.send('{"type":"x"}')], ["connected", 1, true]);
 });
 
-test("never two sockets: not by reconnecting, waking, starting again or late events of an old one", async () => {
+test("there is never a second socket, by reconnect, wake, start or late events of an old one", async () => {
   const { clock, link, told } = makeLink();
   link.start(ADDRESS);
   const first = FakeSocket.last;
@@ -43,14 +43,14 @@ test("never two sockets: not by reconnecting, waking, starting again or late eve
   assert.equal(told.lost, 2);
 });
 
-test("after a sleep of the machine it dials anew", async () => {
+test("after a sleep of the machine the link connects again", async () => {
   const { clock, link } = makeLink();
   link.start(ADDRESS);
   greet();
   const before = FakeSocket.last;
   await clock.pass(10_000);
   assert.equal(FakeSocket.last, before);
-  clock.at += 20_000; // shorter than what would pass for silence
+  clock.at += 20_000; // shorter than the silence that ends a connection
   await clock.pass(2_000);
   assert.equal(before.types().at(-1), "state_request");
   await clock.pass(RECHECK_MAX_MS);
@@ -58,7 +58,7 @@ test("after a sleep of the machine it dials anew", async () => {
   assert.equal(before.readyState, 3);
 });
 
-test("a clock that is set, or a program that was held up, costs no connection", async () => {
+test("a change of the clock or a suspended program does not end the connection", async () => {
   const { clock, link, told } = makeLink();
   link.start(ADDRESS);
   greet();
@@ -75,7 +75,7 @@ test("a clock that is set, or a program that was held up, costs no connection", 
   }
 });
 
-test("a silent daemon is asked, and given up after three intervals; one that answers is kept", async () => {
+test("a silent daemon is asked for its state, and given up after three intervals without an answer", async () => {
   const { clock, link, told } = makeLink();
   link.start(ADDRESS);
   greet();
@@ -93,7 +93,7 @@ test("a silent daemon is asked, and given up after three intervals; one that ans
   assert.equal(told.lost, 1);
 });
 
-test("a daemon that does not greet is given up", async () => {
+test("a daemon without hello_ack is given up", async () => {
   const { clock, link } = makeLink();
   link.start(ADDRESS);
   FakeSocket.last.accept();
@@ -103,7 +103,7 @@ test("a daemon that does not greet is given up", async () => {
   assert.notEqual(link.state, "hello");
 });
 
-test("pairing shows the code and waits for longer than a greeting may take", async () => {
+test("pairing shows the code and has no time limit", async () => {
   const { clock, link } = makeLink();
   link.start(ADDRESS);
   FakeSocket.last.accept();
@@ -115,7 +115,7 @@ test("pairing shows the code and waits for longer than a greeting may take", asy
   assert.deepEqual([link.state, link.code], ["connected", null]);
 });
 
-test("what waits is bounded, kept in order, and sent when the socket has room", async () => {
+test("the queue is bounded, in order, and sent when the socket has room", async () => {
   const { clock, link } = makeLink();
   link.start(ADDRESS);
   greet();
@@ -137,7 +137,7 @@ test("what waits is bounded, kept in order, and sent when the socket has room", 
   assert.equal(link.room(), undefined);
 });
 
-test("a few large frames fill the queue as well, and a lost connection empties it", async () => {
+test("large frames fill the queue by their bytes, and a lost connection empties it", async () => {
   const { link } = makeLink();
   link.start(ADDRESS);
   greet();
@@ -150,7 +150,7 @@ test("a few large frames fill the queue as well, and a lost connection empties i
   assert.equal(link.unsent, 0);
 });
 
-test("each greeted connection is another one", () => {
+test("each connection has its own number", () => {
   const { link } = makeLink();
   assert.equal(link.connection, undefined);
   link.start(ADDRESS);
@@ -164,7 +164,7 @@ test("each greeted connection is another one", () => {
   assert.ok(first !== undefined && link.connection !== undefined && link.connection !== first);
 });
 
-test("what waited for something is not done once its connection has ended, be there another one or not", async () => {
+test("deferred work is dropped once its connection has ended", async () => {
   const { clock, link } = makeLink({ random: () => 0 });
   link.start(ADDRESS);
   greet();
@@ -185,7 +185,7 @@ test("what waited for something is not done once its connection has ended, be th
   assert.deepEqual(done, ["of the second"]);
 });
 
-test("a connection that is closed on purpose sends first what waits, but not for ever", async () => {
+test("a deliberate close first sends the queue, for a limited time", async () => {
   for (const reads of [true, false]) {
     FakeSocket.all = [];
     const { clock, link, told } = makeLink();
@@ -214,7 +214,7 @@ test("a connection that is closed on purpose sends first what waits, but not for
   }
 });
 
-test("a connection that is lost while it is to be closed is dialled as any other", async () => {
+test("a connection that is lost during a deliberate close is opened again", async () => {
   const { clock, link } = makeLink();
   link.start(ADDRESS);
   greet();
@@ -225,7 +225,7 @@ test("a connection that is lost while it is to be closed is dialled as any other
   assert.equal(FakeSocket.all.length, 2);
 });
 
-test("the body of a request is handed on as it came", () => {
+test("the body of a request is passed on unchanged", () => {
   const { link, told } = makeLink();
   link.start(ADDRESS);
   greet();

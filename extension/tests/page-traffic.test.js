@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { FETCH, load, stream, until } from "./support/page.js";
 
-test("the page's own requests are its own: same answer, looked at only when that is wanted", async () => {
+test("the page's own requests get the same answer, and are observed only if the background wants it", async () => {
   const { window, say, told, kinds } = load(async () => stream(["data: 1\n\n"]));
   const page = window.fetch("/completion", { method: "post", body: "prompt" });
   const response = await page;
@@ -25,7 +25,7 @@ test("the page's own requests are its own: same answer, looked at only when that
   assert.equal(kinds().at(-1), "seen");
 });
 
-test("whatever happens to an answer that may be watched, the background hears of its end and nothing is kept", async () => {
+test("the background receives the end of every offered answer, and nothing is kept", async () => {
   const ended = ({ told }) => told.filter(({ t }) => t === "watched_end").map(({ n, complete }) => [n, complete]);
   let dropped = 0;
   const endless = () => stream(["a"], { open: true, cancel: () => (dropped += 1) });
@@ -43,7 +43,7 @@ test("whatever happens to an answer that may be watched, the background hears of
 
   const broken = load(async () => endless());
   const request = new Request("https://claude.ai/a", { method: "POST", body: "x" });
-  // Its body breaks off while it is sent.
+  // The body fails while it is sent.
   const failing = new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) });
   const streamed = new Request(request, { body: failing, duplex: "half" });
   const other = await broken.window.fetch(streamed);
@@ -55,7 +55,7 @@ test("whatever happens to an answer that may be watched, the background hears of
   assert.equal(dropped, 2);
 });
 
-test("a failure that the page does not handle stays one, and one that it handles is none", async () => {
+test("unhandled rejections stay unhandled, handled ones stay handled", async () => {
   const before = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
   const unhandled = [];
@@ -74,7 +74,7 @@ test("a failure that the page does not handle stays one, and one that it handles
   }
 });
 
-test("an answer that the page stops reading is stopped, and not complete", async () => {
+test("an answer that the page cancels is incomplete", async () => {
   const reading = async (body) => {
     const reader = body.getReader();
     await reader.read();
@@ -100,7 +100,7 @@ test("an answer that the page stops reading is stopped, and not complete", async
   }
 });
 
-test("to cancel what was read to its end stops nothing", async () => {
+test("cancelling after the end stops nothing", async () => {
   const ends = {
     "its reader": async ({ body }) => {
       const reader = body.getReader();
@@ -126,14 +126,14 @@ test("to cancel what was read to its end stops nothing", async () => {
   }
 });
 
-test("our own requests are not looked at", async () => {
+test("proxied requests are not observed", async () => {
   const { say, kinds } = load(async () => stream(["x"]));
   say(FETCH);
   await until(() => kinds().includes("end"));
   assert.ok(!kinds().includes("seen"));
 });
 
-test("what the page asks wrongly fails for the page as ever", async () => {
+test("invalid arguments fail for the page as usual", async () => {
   const { window } = load(async () => {
     throw new TypeError("as ever");
   });
@@ -141,7 +141,7 @@ test("what the page asks wrongly fails for the page as ever", async () => {
   assert.match(Function.prototype.toString.call(window.fetch), /\[native code\]/);
 });
 
-test("a request of the page by XMLHttpRequest is looked at when it is over", async () => {
+test("a request by XMLHttpRequest is observed when it is over", async () => {
   const { Xhr, say, told, kinds } = load(async () => stream([]));
   const request = new Xhr();
   request.open("POST", "/generate");

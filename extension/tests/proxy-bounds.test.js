@@ -5,7 +5,7 @@ import { settled } from "./support/fakes.js";
 import { connectedLink } from "./support/link.js";
 import { makeProxy } from "./support/proxy.js";
 
-test("an answer that is too large ends", async () => {
+test("an answer that is too large fails", async () => {
   const { ask, say, head, frames, port } = makeProxy();
   await ask();
   head();
@@ -18,7 +18,7 @@ test("an answer that is too large ends", async () => {
   assert.deepEqual([stream.frames.at(-1).code, stream.port.sent.at(-1).t, port.sent.length], ["response_too_large", "abort", 1]);
 });
 
-test("the page reads on only when there is room", async () => {
+test("the page reads on only when the outbox has room", async () => {
   const { ask, say, head, link, port, rooms } = makeProxy();
   await ask({ response_mode: "sse" });
   head("text/event-stream");
@@ -35,11 +35,11 @@ test("the page reads on only when there is room", async () => {
   assert.equal(acks().length, 2);
 });
 
-test("large answers on a busy link come one after the other, and none is lost", async () => {
+test("large answers on a busy link are sent one after the other", async () => {
   const over = connectedLink();
   const { ask, proxy, port } = makeProxy({ over });
   const { clock, socket } = over;
-  // The socket takes what it is given and passes it on with the next look.
+  // The socket sends its buffer at the next drain.
   socket.send = (text) => {
     socket.sent.push(text);
     socket.bufferedAmount += text.length;
@@ -52,7 +52,7 @@ test("large answers on a busy link come one after the other, and none is lost", 
     proxy.message(port, { t: "chunk", id: key, text });
     proxy.message(port, { t: "end", id: key });
   }
-  // The page may go: it has told everything.
+  // The page is no longer needed.
   proxy.portGone(port);
   assert.equal(proxy.running, 4);
   for (let done = 0; done < 4; done += 1) {
@@ -64,7 +64,7 @@ test("large answers on a busy link come one after the other, and none is lost", 
   assert.equal(proxy.running, 0);
 });
 
-test("an event that finds no room ends its stream: an error, and nothing after it", async () => {
+test("an event without room ends its stream with an error", async () => {
   const { ask, say, head, frames, link, port, proxy, mine } = makeProxy();
   await ask({ response_mode: "sse" });
   head("text/event-stream");
@@ -82,7 +82,7 @@ test("an event that finds no room ends its stream: an error, and nothing after i
   assert.deepEqual([port.sent.at(-1).t, proxy.running, mine()], ["abort", 0, 0]);
 });
 
-test("the word that an answer failed finds room where nothing else does", async () => {
+test("the error of an answer has extra room", async () => {
   const over = connectedLink();
   const { ask, proxy } = makeProxy({ over });
   await ask();
@@ -95,10 +95,10 @@ test("the word that an answer failed finds room where nothing else does", async 
   assert.equal(JSON.parse(over.socket.sent.at(-1)).error, "request_cancelled");
 });
 
-test("an answer whose frame would be larger than the daemon reads ends alone, not the connection", async () => {
-  // 15 MiB that are no text: three bytes for each of them.
+test("an answer whose frame would be too large fails alone, not the connection", async () => {
+  // 15 MiB of invalid text, with three bytes per character.
   const binary = "\ufffd".repeat(15 << 20);
-  // Text that is six times as long once it is quoted.
+  // Text that is six times as long as a JSON string.
   const control = "\u0001".repeat(8 << 20);
   for (const text of [binary, control]) {
     for (const [response_mode, type] of [["buffered", "text/plain"], ["sse", "text/plain"], ["sse", "text/event-stream"]]) {
@@ -113,7 +113,7 @@ test("an answer whose frame would be larger than the daemon reads ends alone, no
   }
 });
 
-test("a long event goes without its text as it stood; one that is too long ends its stream", async () => {
+test("a long event is sent without raw, and one over the limit ends its stream", async () => {
   const { ask, say, head, frames } = makeProxy();
   await ask({ response_mode: "sse" });
   head("text/event-stream");
@@ -124,7 +124,7 @@ test("a long event goes without its text as it stood; one that is too long ends 
   assert.deepEqual([frames.length, frames.at(-1).code], [4, "response_too_large"]);
 });
 
-test("what waits of an event is counted in bytes", async () => {
+test("an incomplete event is counted in bytes", async () => {
   const { ask, say, head, frames } = makeProxy();
   await ask({ response_mode: "sse" });
   head("text/event-stream");
@@ -134,7 +134,7 @@ test("what waits of an event is counted in bytes", async () => {
   assert.equal(frames.at(-1).code, "response_too_large");
 });
 
-test("a piece that is too large is not sent on before its stream ends, and bytes count, not characters", async () => {
+test("a piece over the limit, in bytes, is not sent before its stream ends", async () => {
   for (const text of ["x".repeat(17 << 20), "\u00e9".repeat(9 << 20)]) {
     const { ask, say, head, frames } = makeProxy();
     await ask({ response_mode: "sse" });

@@ -14,13 +14,13 @@ test("a request goes to the page with the captured headers and the caller's over
   assert.equal(mine(), 1);
 });
 
-test("text goes as it is, and without a body there is none", async () => {
+test("a text body is sent unchanged, and no body if there is none", async () => {
   const first = await makeProxy().ask({ method: "POST", body: "a=1", headers: { "content-type": "application/x-www-form-urlencoded" } });
   assert.deepEqual([first.body, first.headers["content-type"]], ["a=1", "application/x-www-form-urlencoded"]);
   assert.equal("body" in (await makeProxy().ask({ body: null })), false);
 });
 
-test("what is not on the platform's hosts, or a prompt without a template, is refused before any page hears of it", async () => {
+test("other hosts, and prompts without a template, are refused before a page is involved", async () => {
   for (const [more, error] of [
     [{ path: "https://claude.ai.evil.example/" }, "host_not_allowed"],
     [{ path: "https://claude.ai@evil.example/" }, "host_not_allowed"],
@@ -42,14 +42,14 @@ test("what is not on the platform's hosts, or a prompt without a template, is re
   }
 });
 
-test("an answer that a redirect brought from elsewhere is refused", async () => {
+test("an answer from another host after a redirect is refused", async () => {
   const { ask, say, frames, port } = makeProxy();
   await ask();
   say("head", { status: 200, headers: {}, url: "https://evil.example/" });
   assert.deepEqual([frames[0].error, port.sent.at(-1).t], ["host_not_allowed", "abort"]);
 });
 
-test("an answer comes whole", async () => {
+test("a buffered answer is sent whole", async () => {
   const { ask, say, head, frames, proxy, mine } = makeProxy();
   await ask();
   head("application/json", 201);
@@ -61,7 +61,7 @@ test("an answer comes whole", async () => {
   assert.deepEqual([proxy.running, mine()], [0, 0]);
 });
 
-test("a stream comes event by event", async () => {
+test("a stream is sent event by event", async () => {
   const { ask, say, head, frames } = makeProxy();
   await ask({ response_mode: "sse", stream_id: "s" });
   head("text/event-stream");
@@ -88,7 +88,7 @@ test("cancelling aborts the fetch and is answered once", async () => {
   }
 });
 
-test("cancelling what still waits for its tab keeps it from the page", async () => {
+test("a request cancelled while it waits for its tab does not reach the page", async () => {
   let give;
   const { ask, port, frames, proxy } = makeProxy({ page: new Promise((resolve) => (give = resolve)) });
   const asked = ask();
@@ -98,7 +98,7 @@ test("cancelling what still waits for its tab keeps it from the page", async () 
   assert.deepEqual([port.sent, frames.map(({ error }) => error)], [[], ["request_cancelled"]]);
 });
 
-test("a tab that is not there, or goes, ends the request", async () => {
+test("a request fails without a tab, or when the tab goes away", async () => {
   const without = makeProxy({ page: null });
   await without.ask();
   assert.equal(without.frames[0].error, "tab_unavailable");
@@ -112,7 +112,7 @@ test("a tab that is not there, or goes, ends the request", async () => {
   assert.deepEqual(frames.map(({ type, code }) => code ?? type), ["stream_open", "stream_event", "tab_unavailable"]);
 });
 
-test("of why a page failed only what it may say is passed on", async () => {
+test("only known codes and plain messages of a page's failure are passed on", async () => {
   const { ask, say, head, frames } = makeProxy();
   await ask({ response_mode: "sse" });
   head("text/event-stream");
@@ -125,7 +125,7 @@ test("of why a page failed only what it may say is passed on", async () => {
   }
 });
 
-test("progress is told again and again as long as it runs, and no longer", async () => {
+test("progress is sent as long as the request runs", async () => {
   const { clock, ask, say, head, frames } = makeProxy();
   await ask();
   await clock.pass(3 * PROGRESS_MS);
@@ -136,7 +136,7 @@ test("progress is told again and again as long as it runs, and no longer", async
   assert.equal(frames.length, 4);
 });
 
-test("a lost connection aborts everything and says nothing", async () => {
+test("a lost connection aborts all requests without answers", async () => {
   const { ask, head, frames, proxy, port } = makeProxy();
   await ask();
   head();
@@ -155,7 +155,7 @@ test("another page cannot answer, and the same request is not performed twice", 
   assert.deepEqual(frames, []);
 });
 
-test("what a page says late of a cancelled request is not taken for the next one of that id", async () => {
+test("late messages about a cancelled request do not affect the next one of that id", async () => {
   const { ask, say, head, frames, proxy, port } = makeProxy();
   const first = await ask({ method: "POST" });
   proxy.cancel({ id: "r" });
@@ -171,7 +171,7 @@ test("what a page says late of a cancelled request is not taken for the next one
   assert.deepEqual(frames.map(({ error, body }) => error ?? body), ["request_cancelled", 2]);
 });
 
-test("a request whose connection was lost while it waited for its tab is not performed beside the next of its id", async () => {
+test("a request that lost its connection while waiting for its tab is not performed", async () => {
   let give;
   const { ask, say, head, frames, port, proxy, mine } = makeProxy({ page: new Promise((resolve) => (give = resolve)) });
   const first = ask({ method: "POST" });
@@ -185,12 +185,12 @@ test("a request whose connection was lost while it waited for its tab is not per
   assert.deepEqual([frames.length, proxy.running, mine()], [1, 0, 0]);
 });
 
-test("JSON goes as it came", async () => {
+test("JSON bodies are sent unchanged", async () => {
   const sent = await makeProxy().ask({ method: "POST", body: new JsonText("[12345678901234567890]") });
   assert.deepEqual([sent.body, sent.headers["content-type"]], ["[12345678901234567890]", "application/json"]);
 });
 
-test("of an answer's headers only those of the list leave, whatever the page says", async () => {
+test("only listed response headers are passed on, whatever the page sends", async () => {
   for (const response_mode of ["buffered", "sse"]) {
     const { ask, say, frames } = makeProxy();
     await ask({ response_mode });
@@ -202,7 +202,7 @@ test("of an answer's headers only those of the list leave, whatever the page say
   }
 });
 
-test("no answer of a credential path leaves, whichever way the page came to it", async () => {
+test("no answer of a credential path is passed on, also after redirects", async () => {
   const { ask, say, frames, port } = makeProxy();
   await ask();
   say("head", { status: 200, headers: {}, url: "https://claude.ai/api/auth/session" });
@@ -213,7 +213,7 @@ test("no answer of a credential path leaves, whichever way the page came to it",
   assert.equal(filled.frames[0].error, "credential_path");
 });
 
-test("an answer without headers is one all the same", async () => {
+test("an answer without headers is accepted", async () => {
   const { ask, say, frames } = makeProxy();
   await ask();
   say("head", { status: 204 });
@@ -224,7 +224,7 @@ test("an answer without headers is one all the same", async () => {
 const FILLED = (prompt) => ({ method: "POST", url: "https://claude.ai/api/chats/0b9a3a7e-58c1-4d1f-9c55-2f1f6c1d7a10?sid=SECRET", headers: { "content-type": "text/plain", accept: "*/*" }, body: `say ${prompt}` });
 const PROMPT = { method: undefined, path: undefined, prompt: "Hello" };
 
-test("a prompt goes as its filled template, with the page's newest headers, on the platform's hosts alone", async () => {
+test("a prompt is sent as its filled template with the replayed headers, on the platform's hosts only", async () => {
   const { ask, mine } = makeProxy({ filled: FILLED, captured: { authorization: "page" } });
   const sent = await ask({ ...PROMPT, headers: undefined });
   assert.deepEqual([sent.method, sent.url, sent.body], ["POST", FILLED("").url, "say Hello"]);
@@ -235,7 +235,7 @@ test("a prompt goes as its filled template, with the page's newest headers, on t
   assert.equal(elsewhere.frames[0].error, "host_not_allowed");
 });
 
-test("an answer to a prompt says where it comes from without the values in the address", async () => {
+test("the answer to a prompt names its endpoint without values of the address", async () => {
   const { ask, head, say, frames, judged } = makeProxy({ filled: FILLED });
   await ask({ ...PROMPT, response_mode: "sse" });
   head("text/event-stream");
@@ -246,7 +246,7 @@ test("an answer to a prompt says where it comes from without the values in the a
   assert.deepEqual([frames.at(-1).type, judged], ["stream_end", [["accepted", "claude", "template"]]]);
 });
 
-test("a template that the app refuses is passed on as that, with what the app said", async () => {
+test("a refused template is reported with the app's answer", async () => {
   for (const status of [400, 403, 404, 422]) {
     for (const response_mode of ["buffered", "sse"]) {
       const { ask, head, say, frames, judged } = makeProxy({ filled: FILLED });
@@ -263,7 +263,7 @@ test("a template that the app refuses is passed on as that, with what the app sa
   }
 });
 
-test("an answer of 200 that tells of an error does not count as accepted", async () => {
+test("an error in an answer with status 200 is not an acceptance", async () => {
   const event = (value) => `data: ${JSON.stringify(value)}\n\n`;
   const frame = (entries) => `)]}'\n\n${JSON.stringify(entries)}\n`;
   const answer = { message: { id: "m", author: { role: "assistant" }, recipient: "all", status: "finished_successfully", end_turn: true, content: { content_type: "text", parts: ["Hi"] } } };
@@ -287,7 +287,7 @@ test("an answer of 200 that tells of an error does not count as accepted", async
   }
 });
 
-test("what says nothing about the template leaves it as it is", async () => {
+test("unrelated failures do not change the template", async () => {
   for (const status of [302, 401, 408, 413, 425, 429, 500, 503]) {
     const { ask, head, say, frames, judged } = makeProxy({ filled: FILLED });
     await ask(PROMPT);

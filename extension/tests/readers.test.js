@@ -54,7 +54,7 @@ test("frames keep no more than their limit", () => {
 const text = "x".repeat(64 * 1024);
 const event = (value) => `data: ${JSON.stringify(value)}\n\n`;
 
-/** For each platform an answer that never ends, in its beginning and what is repeated. */
+/** Endless answers of each platform: the beginning, and the part that is repeated. */
 const ENDLESS = {
   "claude, in many deltas": ["claude", event({ type: "message_start", message: { id: "m" } }),
     event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } })],
@@ -68,7 +68,7 @@ const ENDLESS = {
 };
 
 for (const [name, [platform, beginning, repeated]] of Object.entries(ENDLESS)) {
-  test(`an answer without end is too large: ${name}`, () => {
+  test(`an endless answer is too large: ${name}`, () => {
     const module = extractorFor(platform);
     const extractor = module.extractor(cases(platform)[0].request);
     extractor.push(beginning);
@@ -77,7 +77,7 @@ for (const [name, [platform, beginning, repeated]] of Object.entries(ENDLESS)) {
   });
 }
 
-test("a long answer in many snapshots is no large one", () => {
+test("many snapshots of an answer do not add up", () => {
   const request = cases("chatgpt")[0].request;
   const extractor = extractorFor("chatgpt").extractor({ ...request, requestBody: null, pageUrl: "" });
   const snapshot = (parts, status) => event({ message: { id: "m", author: { role: "assistant" }, status, content: { content_type: "text", parts } } });

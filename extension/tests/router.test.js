@@ -47,7 +47,7 @@ function make(tabs = {}, over = {}) {
   return { router, ask, done, link, frames, result };
 }
 
-test("every command is done and answered as the contract says", async () => {
+test("every command is performed and answered", async () => {
   const { ask, done, frames } = make();
   const answer = await ask("open_tab", { action: "tab_focus", platform: "claude" });
   assert.deepEqual(answer, {
@@ -66,7 +66,7 @@ test("every command is done and answered as the contract says", async () => {
   assert.equal(frames.length, 6);
 });
 
-test("reconnecting and starting anew come after the answer", async () => {
+test("reconnecting and restarting follow the answer", async () => {
   for (const [type, completed, what] of [["ws_reconnect", false, "reconnect"], ["controller_reload", true, "reload extension"]]) {
     const { ask, done, link } = make();
     const { send } = link;
@@ -76,7 +76,7 @@ test("reconnecting and starting anew come after the answer", async () => {
   }
 });
 
-test("on a busy link the extension starts anew once its answer is sent, but does not wait for ever", async () => {
+test("on a busy link the extension restarts once its answer is sent, or after a limited time", async () => {
   for (const reads of [true, false]) {
     const { clock, link, socket } = connectedLink();
     const { ask, done } = make({}, { link });
@@ -104,7 +104,7 @@ test("on a busy link a new connection is made once the answer is sent", async ()
   assert.deepEqual([socket.types().at(-1), socket.closed?.code], ["action_result", 1000]);
 });
 
-test("what was answered as failed is not done afterwards", async () => {
+test("a command that failed is not followed by its effect", async () => {
   const { ask, done } = make();
   for (const type of ["ws_reconnect", "controller_reload"]) {
     const { failed, reason } = await ask(type, { platform: "nowhere" });
@@ -113,7 +113,7 @@ test("what was answered as failed is not done afterwards", async () => {
   assert.deepEqual(done, []);
 });
 
-test("what cannot be done is answered too", async () => {
+test("a failed command is answered too", async () => {
   const unknown = await make().ask("open_tab", { platform: "nowhere" });
   assert.deepEqual([unknown.failed, unknown.reason], [true, "platform_not_supported"]);
   const thrown = await make({ open: () => Promise.reject(new Error("secret")) }).ask("open_tab", { platform: "claude" });
@@ -125,7 +125,7 @@ test("what cannot be done is answered too", async () => {
   assert.equal(refused.frames.length, 0);
 });
 
-test("requests go to the proxy, modes to the system; a greeting's request for logins has no answer", async () => {
+test("frames reach their parts, and the request for logins after hello is not answered", async () => {
   const { router, ask, done, frames } = make();
   router.frame({ type: "api_request", id: "r" });
   router.frame({ type: "request_cancel", id: "r" });
@@ -138,7 +138,7 @@ test("requests go to the proxy, modes to the system; a greeting's request for lo
   assert.deepEqual(frames, []);
 });
 
-test("many changes are told once, with what carries them", async () => {
+test("many changes are reported once", async () => {
   const clock = new Clock();
   const frames = [];
   let login = null;

@@ -17,7 +17,7 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
   const tabs = new TabActions({ browser, pages, shells, now: () => 1_000, log: () => {} });
   await shells.start();
   shells.setPlatforms([CLAUDE, LOCAL], permitted);
-  /** A tab's page loads, as Firefox and the content scripts tell it. */
+  /** Loads a tab's page, with the events of Firefox and the content scripts. */
   const load = (id, url = "https://claude.ai/") => {
     const port = new FakePort(id, 0, url);
     browser.tabs.change(id, { url, status: "loading" });
@@ -26,7 +26,7 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
     return port;
   };
   const created = () => browser.calls.filter(([what]) => what === "create");
-  /** Does something that opens a tab, and loads that. */
+  /** Runs an action that opens a tab, and loads the tab. */
   const opening = async (work, url) => {
     const before = created().length;
     const done = work();
@@ -39,7 +39,7 @@ async function make({ stored, session, existing = [], permitted = ["claude", "ap
 
 const as = { action: "tab_open", reason: "test" };
 
-test("at first nothing is wanted, nothing is there, and that is as it should be", async () => {
+test("at first no tab is desired and none exists, which is aligned", async () => {
   const { shells, tabs, created } = await make();
   const { desired, actual, drift } = shells.runtime("claude");
   assert.deepEqual([desired.exists, actual.exists, actual.healthy, drift.aligned], [false, false, false, true]);
@@ -48,7 +48,7 @@ test("at first nothing is wanted, nothing is there, and that is as it should be"
   assert.equal(created().length, 0);
 });
 
-test("a tab is opened in the background and ready with its page", async () => {
+test("a tab is opened in the background and is ready once its page is", async () => {
   const { browser, tabs, created, opening } = await make();
   const result = await opening(() => tabs.open("claude", as));
   assert.deepEqual(created(), [["create", "https://claude.ai/", false]]);
@@ -75,7 +75,7 @@ test("an open tab of the platform is adopted instead of opening another", async 
   assert.deepEqual([result.tab_id, result.restored, created().length], [7, false, 0]);
 });
 
-test("a tab of a subdomain is not the shell's: not adopted, not healthy, given no request", async () => {
+test("a tab of a subdomain is not adopted, not healthy, and gets no request", async () => {
   const { browser, pages, shells, tabs, opening, created } = await make({ existing: [open(7, "https://docs.claude.ai/")] });
   pages.connected(new FakePort(7, 0, "https://docs.claude.ai/"));
   assert.equal(shells.runtime("claude").actual.candidate_tab_id, undefined);
@@ -97,12 +97,12 @@ test("ten requests at once open one tab", async () => {
   assert.equal(shells.runtime("claude").desired.source, "request");
 });
 
-test("a request waits for its platform's page and is handed no other's", async () => {
+test("a request waits for its platform's page and gets no other", async () => {
   const { browser, pages, shells, tabs } = await make({ existing: [open(7, "https://claude.ai/", { status: "loading" })] });
   let found = "waiting";
   const asking = tabs.page("claude").then((page) => (found = page));
   for (let i = 0; i < 5; i += 1) await settled();
-  // The user leads the tab elsewhere meanwhile, where the extension is too.
+  // Meanwhile the user navigates the tab to another platform.
   pages.connected(new FakePort(7, 0, LOCAL.shell_url));
   browser.tabs.change(7, { url: LOCAL.shell_url, status: "complete" });
   for (let i = 0; i < 5; i += 1) await settled();
@@ -113,7 +113,7 @@ test("a request waits for its platform's page and is handed no other's", async (
   assert.equal((await asking).port, right);
 });
 
-test("a tab closed by hand is drift, and restoring opens it again", async () => {
+test("a tab that the user closed is drift, and is restored", async () => {
   const { browser, shells, tabs, changes, created, opening } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   changes.length = 0;
@@ -125,7 +125,7 @@ test("a tab closed by hand is drift, and restoring opens it again", async () => 
   assert.deepEqual((await tabs.restore(undefined, { action: "tab_restore" })).map(({ skipped, restored }) => [skipped, restored]), [["already_there", false]]);
 });
 
-test("a tab that the user took elsewhere is drift and is left to the user", async () => {
+test("a tab that the user navigated away is drift and is left alone", async () => {
   const { browser, shells, tabs, opening, created } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   browser.tabs.change(tab_id, { url: "about:blank", status: "complete" });
@@ -139,7 +139,7 @@ test("a tab that the user took elsewhere is drift and is left to the user", asyn
   assert.equal((await browser.tabs.get(tab_id)).url, "https://example.org/");
 });
 
-test("a discarded tab is drift and is loaded again, not opened twice", async () => {
+test("a discarded tab is drift and is reloaded", async () => {
   const { browser, shells, tabs, pages, load, opening, created } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   pages.port(tab_id).onDisconnect.fire();
@@ -154,7 +154,7 @@ test("a discarded tab is drift and is loaded again, not opened twice", async () 
   assert.ok(browser.calls.some(([what, id]) => what === "reload" && id === tab_id));
 });
 
-test("a page that is gone although its tab is there has crashed, until it is loaded again", async () => {
+test("a tab without its page has crashed until it is reloaded", async () => {
   const { shells, tabs, pages, load, opening } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   pages.port(tab_id).onDisconnect.fire();
@@ -165,7 +165,7 @@ test("a page that is gone although its tab is there has crashed, until it is loa
   assert.equal(shells.runtime("claude").actual.issue, "none");
 });
 
-test("what was wanted is opened again at the browser's start, and an open one adopted", async () => {
+test("desired tabs are opened or adopted at the browser's start", async () => {
   const stored = { desired: { claude: { exists: true, source: "daemon", reason: "x", updated_at: 1 } } };
   const fresh = await make({ stored });
   assert.equal(fresh.shells.runtime("claude").drift.needs_restore, true);
@@ -176,14 +176,14 @@ test("what was wanted is opened again at the browser's start, and an open one ad
   assert.deepEqual([again.shells.runtime("claude").actual.tab_id, again.created().length], [7, 0]);
 });
 
-test("at the browser's start a request and the restoring open one tab", async () => {
+test("at the browser's start a request and the restore open one tab", async () => {
   const stored = { desired: { claude: { exists: true } } };
   const { tabs, created, opening } = await make({ stored });
   const [page] = await opening(() => Promise.all([tabs.page("claude"), tabs.restoreAtStart()]));
   assert.deepEqual([created().length, page.port.sender.url], [1, "https://claude.ai/"]);
 });
 
-test("one platform's tab that cannot be opened does not keep the others from theirs", async () => {
+test("a tab that cannot be opened does not affect other platforms", async () => {
   const stored = { desired: { claude: { exists: true }, app: { exists: true } } };
   const { browser, tabs, created } = await make({ stored });
   const { create } = browser.tabs;
@@ -192,7 +192,7 @@ test("one platform's tab that cannot be opened does not keep the others from the
   assert.deepEqual(created(), [["create", LOCAL.shell_url, false]]);
 });
 
-test("a tab closed on purpose stays closed until somebody asks for it, also over a start", async () => {
+test("a tab that the user closed stays closed until it is needed, also across a start", async () => {
   const first = await make();
   const { tab_id } = await first.opening(() => first.tabs.open("claude", as));
   first.browser.tabs.close(tab_id);
@@ -211,13 +211,13 @@ test("a tab closed on purpose stays closed until somebody asks for it, also over
   assert.equal(last.created().length, 1, "gone with the browser's window is not closed on purpose");
 });
 
-test("what started anew within the browser's session opens nothing", async () => {
+test("a restart of the extension within a session opens nothing", async () => {
   const { shells, tabs, created } = await make({ stored: { desired: { claude: { exists: true } } }, session: { started: true } });
   await tabs.restoreAtStart();
   assert.deepEqual([created().length, shells.runtime("claude").drift.reason], [0, "tab_missing"]);
 });
 
-test("without the permission nothing is opened and the reason is told", async () => {
+test("without the permission no tab is opened and the reason is reported", async () => {
   const { shells, tabs, created } = await make({ permitted: [] });
   const result = await tabs.open("claude", as);
   assert.deepEqual([result.ok, result.skipped, shells.runtime("claude").actual.issue], [false, "permission_missing", "permission_missing"]);
@@ -225,7 +225,7 @@ test("without the permission nothing is opened and the reason is told", async ()
   assert.equal(created().length, 0);
 });
 
-test("a revoked permission takes the open page out of service, and what runs in it ends", async () => {
+test("a revoked permission disconnects the open page and fails its requests", async () => {
   const { shells, tabs, pages, gone, opening } = await make();
   const early = new FakePort(50, 0, "https://not-told-yet.example/");
   pages.connected(early);
@@ -240,7 +240,7 @@ test("a revoked permission takes the open page out of service, and what runs in 
   assert.equal(await tabs.page("claude"), null);
 });
 
-test("a page that does not become ready is drift, and an action on it has failed with that reason", async (t) => {
+test("a page that does not become ready is drift, and fails actions with that reason", async (t) => {
   const { browser, shells, tabs } = await make({ existing: [open(7, "https://claude.ai/")] });
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const opening = tabs.open("claude", as);
@@ -257,14 +257,14 @@ test("a page that does not become ready is drift, and an action on it has failed
   assert.equal(shells.runtime("claude").drift.reason, "not_ready", "also when nobody waits for it");
 });
 
-test("a wanted tab that nobody lets the extension into is drift", async () => {
+test("a desired tab without the permission is drift", async () => {
   const { shells, tabs } = await make({ permitted: [], stored: { desired: { claude: { exists: true } } } });
   assert.deepEqual(shells.runtime("claude").drift, { aligned: false, needs_restore: false, unexpected_actual: false, reason: "permission_missing" });
   const [{ ok, skipped }] = await tabs.restore(undefined, { action: "tab_restore" });
   assert.deepEqual([ok, skipped], [false, "permission_missing"]);
 });
 
-test("a reload is over with the new page", async () => {
+test("a reload ends with the new page", async () => {
   const { browser, tabs, pages, load, opening } = await make();
   const { tab_id } = await opening(() => tabs.open("claude", as));
   let done = false;
@@ -278,7 +278,7 @@ test("a reload is over with the new page", async () => {
   assert.deepEqual(browser.calls.at(-1), ["reload", tab_id]);
 });
 
-test("frames inside a page are not its page, and a newer page replaces the older", () => {
+test("ports of inner frames are ignored, and a newer page replaces the older", () => {
   const gone = [];
   const pages = new PagePorts({ ready: () => {}, gone: (id, port) => gone.push(port), message: () => {} });
   pages.connected(new FakePort(1, 3));

@@ -27,7 +27,7 @@ function make() {
   });
   learner.listen(["https://notes.example/*"]);
   let id = 0;
-  /** The browser's words on a request up to its answer. */
+  /** Delivers the browser's events of a request up to its answer. */
   const send = (platform, { method, url, page, headers, body }, { requestBody = raw(body), status, ...more } = {}) => {
     id += 1;
     const details = { requestId: `${id}`, tabId: 1, method, url, type: "xmlhttprequest", documentUrl: page, originUrl: page, frameAncestors: [], requestHeaders: headers, ...more };
@@ -40,7 +40,7 @@ function make() {
   return { learner, webRequest, learned, said, port, send, asked };
 }
 
-test("of ChatGPT and Gemini a send teaches without anybody being asked what was typed", () => {
+test("templates of ChatGPT and Gemini are learned without the typed text", () => {
   const { learned, send, asked } = make();
   send(CHATGPT, chatgpt(), { status: 200 });
   send(GEMINI, gemini(), { requestBody: formData(gemini().body), status: 200 });
@@ -48,7 +48,7 @@ test("of ChatGPT and Gemini a send teaches without anybody being asked what was 
   assert.equal(learned[1][1].body.filter((piece) => piece.slot === "prompt").length, 1);
 });
 
-test("a prompt that ChatGPT repeats elsewhere is not kept there, and a short one teaches nothing", () => {
+test("a repeated prompt is replaced everywhere, and a short one is not learned", () => {
   const { learned, said, send } = make();
   send(CHATGPT, chatgpt({ title: ` ${PROMPT.replace("\n", "\r\n")}`, wrapped: JSON.stringify({ text: PROMPT }) }), { status: 200 });
   const [[, template]] = learned;
@@ -59,7 +59,7 @@ test("a prompt that ChatGPT repeats elsewhere is not kept there, and a short one
   assert.deepEqual([learned.length, said.length], [1, 1]);
 });
 
-test("of another app the page's half is asked where what was typed stands", () => {
+test("for other apps the page is asked for the paths of the typed text", () => {
   const { learner, learned, port, send } = make();
   const n = send(NOTES, notes(), { status: 201 });
   assert.deepEqual(port.sent, [{ t: "which", n, body: notes().body, type: "application/json" }]);
@@ -76,7 +76,7 @@ test("of another app the page's half is asked where what was typed stands", () =
   assert.equal(learned.length, 2);
 });
 
-test("only a send that the app takes teaches", () => {
+test("only a send with a successful answer is learned", () => {
   const { learner, learned, webRequest, send } = make();
   for (const status of [302, 400, 403, 500]) send(CHATGPT, chatgpt(), { status });
   const broken = send(CHATGPT, chatgpt());
@@ -90,7 +90,7 @@ test("only a send that the app takes teaches", () => {
   assert.deepEqual(learned, []);
 });
 
-test("what cannot be a send is not asked about", () => {
+test("requests that cannot be a send are ignored", () => {
   const { learned, send, asked } = make();
   send({ ...NOTES, prompt: "" }, notes(), { status: 200 });
   send({ ...NOTES, prompt: "claude" }, notes(), { status: 200 });
@@ -109,7 +109,7 @@ test("what cannot be a send is not asked about", () => {
   assert.deepEqual([learned, asked()], [[], []]);
 });
 
-test("no other host of the platform teaches, neither as the page nor as what is asked", () => {
+test("other hosts of the platform are ignored, as page and as target", () => {
   const { learned, send, asked } = make();
   const elsewhere = { url: "https://x.chatgpt.com/backend-api/conversation", page: "https://x.chatgpt.com/" };
   for (const more of [{ page: elsewhere.page }, { url: elsewhere.url }, elsewhere, { page: undefined }]) send(CHATGPT, { ...chatgpt(), ...more }, { status: 200 });
@@ -119,7 +119,7 @@ test("no other host of the platform teaches, neither as the page nor as what is 
   assert.deepEqual([learned, asked()], [[], []]);
 });
 
-test("a body that never was the page's own is not kept for long, and no more are watched than is good", () => {
+test("the number of tracked bodies and sends is limited", () => {
   const { learner, learned, send, asked } = make();
   for (let i = 0; i < 40; i += 1) send(NOTES, notes());
   for (let i = 1; i <= 40; i += 1) {
@@ -129,14 +129,14 @@ test("a body that never was the page's own is not kept for long, and no more are
   assert.deepEqual([asked().length, learned.length], [40, 32]);
 });
 
-test("a send that is not clear is named in the log, without anything of it", () => {
+test("an unclear send is logged without its content", () => {
   const { learner, said, send } = make();
   const n = send(NOTES, notes({ more: "of the user" }), { status: 200 });
   learner.typed(1, { n, places: [["nowhere"]] });
   assert.deepEqual(said, ["No prompt template of notes was learned from a send: the prompt's place in it is not clear."]);
 });
 
-test("without a platform that has templates nobody listens", () => {
+test("without a platform with templates there are no listeners", () => {
   const { learner, webRequest, learned, send } = make();
   learner.listen([]);
   send(CHATGPT, chatgpt(), { status: 200 });

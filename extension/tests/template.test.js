@@ -25,7 +25,7 @@ const made = (send, places) => makeTemplate(send, places, NOW).template;
 const filled = (template, prompt) => fillTemplate(template, prompt, { now: LATER, uuid: () => FRESH });
 const ofChatgpt = (more) => made(chatgpt(more), [chat.promptPlace(chatgpt(more).body)]);
 
-test("ChatGPT's send is filled with a fresh message in the same conversation", () => {
+test("a filled ChatGPT template is a new message in the same conversation", () => {
   const { method, url, headers, body } = filled(ofChatgpt(), "Hello");
   const expected = JSON.parse(chatgpt().body);
   Object.assign(expected.messages[0], { id: FRESH, create_time: LATER / 1_000 });
@@ -37,12 +37,12 @@ test("ChatGPT's send is filled with a fresh message in the same conversation", (
   assert.deepEqual(headers, { "content-type": "application/json", accept: "text/event-stream", "idempotency-key": FRESH });
 });
 
-test("no credential of a header, and nothing of the prompt, is in a template", () => {
+test("a template contains no credential header and no prompt", () => {
   const text = JSON.stringify([ofChatgpt(), made(notes(), [["question"]])]);
   for (const secret of ["OF-THE-USER", "ONCE", "KEY", "SESSION", "COOKIE", "tea"]) assert.ok(!text.includes(secret), secret);
 });
 
-test("an id of the page's address, or one that is the conversation's elsewhere, stays", () => {
+test("ids of the page's address and of the conversation stay", () => {
   for (const more of [{ page: `https://notes.example/${PARENT_ID}` }, { url: `https://notes.example/${PARENT_ID}/ask` }, {}]) {
     const { template } = makeTemplate({ ...notes({ request_id: PARENT_ID }), ...more }, [["question"]], NOW);
     assert.equal(JSON.parse(filled(template, "x").body).request_id, Object.keys(more).length > 0 ? PARENT_ID : FRESH);
@@ -54,7 +54,7 @@ test("an id of the page's address, or one that is the conversation's elsewhere, 
   assert.equal(JSON.parse(filled(ofTheChat, "x").body).id, MESSAGE_ID);
 });
 
-test("Gemini's send is filled through the form and both layers of JSON, and holds a secret", () => {
+test("a Gemini template is filled through the form and both layers of JSON, and contains a secret", () => {
   const template = made(gemini(), [gem.promptPlace(gemini().body)]);
   assert.equal(template.holds_secret, true);
   for (const prompt of HOSTILE) {
@@ -68,7 +68,7 @@ test("Gemini's send is filled through the form and both layers of JSON, and hold
   }
 });
 
-test("no prompt changes the structure it stands in, of whatever kind that is", () => {
+test("no prompt changes the structure of its body", () => {
   const plain = { ...notes(), headers: [{ name: "content-type", value: "text/plain" }], body: PROMPT };
   const form = { ...notes(), headers: [{ name: "content-type", value: "application/x-www-form-urlencoded" }], body: `a=1&q=${encodeURIComponent(PROMPT)}&q=2&b=%20+` };
   const text = { ...notes(), body: JSON.stringify(PROMPT) };
@@ -83,24 +83,24 @@ test("no prompt changes the structure it stands in, of whatever kind that is", (
   }
 });
 
-test("half a character of a prompt cannot break a body", () => {
+test("a single surrogate in a prompt cannot break a body", () => {
   assert.equal(JSON.parse(filled(made(notes(), [["question"]]), "a\ud83d").body).question, "a\ufffd");
   assert.equal(decodeURIComponent(filled(made(gemini(), [["f.req", 1, 0, 0]]), "\udc00").body).includes("\ufffd"), true);
 });
 
-test("what is no clear send of a prompt teaches nothing", () => {
+test("an unclear send is not learned", () => {
   const fault = (send, places) => makeTemplate(send, places, NOW).fault;
   assert.match(fault(notes(), []), /not clear/);
   assert.match(fault(notes(), [["elsewhere"]]), /not clear/);
   assert.match(fault(notes({ question: 7 }), [["question"]]), /not clear/);
   assert.match(fault(notes({ question: "yes", flag: "yes" }), [["question"], ["flag"]]), /not clear/);
-  assert.match(fault({ ...notes(), headers: [{ name: "content-type", value: "application/x-www-form-urlencoded" }], body: "a=%zz&q=x" }, [["q"]]), /not understood/);
-  assert.match(fault(notes({ deep: JSON.parse("[".repeat(200) + "]".repeat(200)) }), [["question"]]), /not understood/);
+  assert.match(fault({ ...notes(), headers: [{ name: "content-type", value: "application/x-www-form-urlencoded" }], body: "a=%zz&q=x" }, [["q"]]), /cannot be parsed/);
+  assert.match(fault(notes({ deep: JSON.parse("[".repeat(200) + "]".repeat(200)) }), [["question"]]), /cannot be parsed/);
   const twice = made(notes({ title: PROMPT }), [["question"], ["title"]]);
   assert.deepEqual(JSON.parse(filled(twice, "n").body), { question: "n", model: "small", title: "n" });
 });
 
-test("a template is bounded, its prompt is not part of that", () => {
+test("a template is bounded, without its prompt", () => {
   const fault = (send) => makeTemplate(send, [["question"]], NOW).fault;
   assert.equal(fault(notes({ question: "x".repeat(2 * BODY_CHARS_MAX) })), undefined);
   assert.match(fault(notes({ history: "x".repeat(BODY_CHARS_MAX) })), /too long/);
@@ -110,7 +110,7 @@ test("a template is bounded, its prompt is not part of that", () => {
   assert.deepEqual([Object.keys(headers).length, headers["app-large"]], [32, undefined]);
 });
 
-test("the shape is that of the places, not of the values in them", () => {
+test("the shape depends on paths and types, not on values", () => {
   const shape = (more) => ofChatgpt(more).shape;
   assert.equal(shape({ model: "other", conversation_id: PARENT_ID }), shape());
   for (const more of [{ model: 7 }, { added: "x" }, { conversation_id: undefined }]) assert.notEqual(shape(more), shape(), JSON.stringify(more));
@@ -120,7 +120,7 @@ test("the shape is that of the places, not of the values in them", () => {
   assert.equal(history(1), history(5));
 });
 
-test("a secret in a body or address is noticed; names of models and plain words are none", () => {
+test("a secret in a body or address is recognized; model names and plain words are not secrets", () => {
   const holds = (more, url = notes().url) => made({ ...notes(more), url }, [["question"]]).holds_secret;
   for (const more of [{ csrfToken: "abcdefghijkl" }, { t: "eyJhbGciOi.x" }, { x: "Ab3".repeat(10) }, { nested: JSON.stringify({ api_key: "123456789012" }) }, { token: "short" }, { session: 4711 }, { at: "now" }]) assert.equal(holds(more), true, JSON.stringify(more));
   assert.equal(holds({}, `${notes().url}?f.sid=-1234567890123`), true);
@@ -129,7 +129,7 @@ test("a secret in a body or address is noticed; names of models and plain words 
   for (const more of [{ model: "claude-3-5-sonnet-20241022" }, { id: MESSAGE_ID }, { author: "user" }, { authors: 2 }, { max_tokens: 4096 }, { token: "" }, { text: "a long text of words" }, { session_name: "my own session" }]) assert.equal(holds(more), false, JSON.stringify(more));
 });
 
-test("a request with a password or the like is no template, whatever it is and wherever it stands", () => {
+test("a request with a login field is never a template", () => {
   const fault = (more, url = notes().url) => makeTemplate({ ...notes(more), url }, [["question"]], NOW).fault;
   const names = ["password", "newPassword", "passwd", "user_pass", "PIN", "pinCode", "otp", "totp_code", "clientSecret", "user[pwd]", "passphrase", "credentials"];
   for (const name of names) {
@@ -142,18 +142,18 @@ test("a request with a password or the like is no template, whatever it is and w
   for (const name of ["pinned", "is_pinned", "spinner", "bypass", "compass", "options", "passage"]) assert.equal(fault({ [name]: "x" }), undefined, name);
 });
 
-test("what the prompt itself looks like does not matter", () => {
+test("the content of the prompt does not matter", () => {
   const asJson = made(notes({ question: '{"password":"x","token":"y"}' }), [["question"]]);
   assert.deepEqual([asJson.shape, asJson.holds_secret], [made(notes(), [["question"]]).shape, false]);
 });
 
-test("only what is a template is taken from the storage", () => {
+test("only valid templates are read from the storage", () => {
   const template = JSON.parse(JSON.stringify(ofChatgpt()));
   assert.equal(isTemplate(template), true);
   for (const bad of [null, 7, {}, { ...template, body: ["x"] }, { ...template, body: [{ slot: "prompt", coding: ["other"] }] }, { ...template, body: [...template.body, { slot: "now", clock: "toString", coding: [] }] }, { ...template, url: 7 }, { ...template, headers: null }]) assert.equal(isTemplate(bad), false);
 });
 
-test("where the prompt stands is known of ChatGPT and Gemini, and of nothing that only looks like a send", () => {
+test("the path of the prompt is known for sends of ChatGPT and Gemini only", () => {
   const body = JSON.parse(chatgpt().body);
   const place = (more) => chat.promptPlace(JSON.stringify({ ...body, ...more }));
   assert.deepEqual(place(), ["messages", 0, "content", "parts", 0]);

@@ -25,7 +25,7 @@ async function make(storage = fakeStorage()) {
 
 const filledModel = (templates) => JSON.parse(templates.fill("notes", "x").request.body).model;
 
-test("a template is usable once it is learned, told of, and there after a restart", async () => {
+test("a learned template is usable, reported, and restored after a restart", async () => {
   const { templates, storage, told } = await make();
   assert.deepEqual([templates.usable("notes"), templates.fill("notes", "x"), templates.summary("notes")], [false, null, null]);
   templates.learned("notes", template());
@@ -37,7 +37,7 @@ test("a template is usable once it is learned, told of, and there after a restar
   assert.deepEqual(again.templates.summary("notes"), { learned_at: NOW, accepted_at: undefined, stale: undefined, in_memory: false, usable: true });
 });
 
-test("one that holds a secret is never stored", async () => {
+test("a template with a secret is never stored", async () => {
   const { templates, storage } = await make();
   templates.learned("notes", template({ csrf_token: "abcdefghijklmnop" }));
   await settled();
@@ -50,7 +50,7 @@ test("one that holds a secret is never stored", async () => {
   assert.ok(!JSON.stringify(storage.data).includes("AJvLN6M"));
 });
 
-test("one of the same shape stays, one of another shape replaces it", async () => {
+test("a template of another shape replaces a usable one, one of the same shape does not", async () => {
   const { templates, world, told } = await make();
   templates.learned("notes", template({ model: "first" }));
   const { template: used } = templates.fill("notes", "x");
@@ -60,13 +60,13 @@ test("one of the same shape stays, one of another shape replaces it", async () =
   assert.deepEqual([filledModel(templates), templates.summary("notes").accepted_at, templates.isAccepted("notes")], ["first", NOW, true]);
   templates.learned("notes", template({ model: "third", more: 1 }));
   assert.deepEqual([filledModel(templates), templates.summary("notes").accepted_at, templates.isAccepted("notes")], ["third", undefined, false]);
-  // What becomes of the replaced one says nothing about this one.
+  // The result of the replaced template does not concern the new one.
   templates.refused("notes", used, 403);
   templates.accepted("notes", used);
   assert.deepEqual([templates.usable("notes"), templates.summary("notes").accepted_at, told.length], [true, undefined, 3]);
 });
 
-test("a refused one is stale with the reason, also after a restart, until the next send", async () => {
+test("a refused template is stale, also after a restart, until the next send", async () => {
   const { templates, storage, told } = await make();
   templates.learned("notes", template({ model: "first" }));
   templates.refused("notes", templates.fill("notes", "x").template, 403);
@@ -79,7 +79,7 @@ test("a refused one is stale with the reason, also after a restart, until the ne
   assert.deepEqual([again.usable("notes"), filledModel(again), again.summary("notes").stale], [true, "second", undefined]);
 });
 
-test("a forgotten one is gone everywhere", async () => {
+test("a forgotten template is removed everywhere", async () => {
   const { templates, storage, told } = await make();
   templates.learned("notes", template());
   await templates.forget("notes");
@@ -87,7 +87,7 @@ test("a forgotten one is gone everywhere", async () => {
   assert.deepEqual([templates.usable("notes"), templates.summary("notes"), storage.data.templates, told.length], [false, null, {}, 2]);
 });
 
-test("one of another account, address or mode is not used", async () => {
+test("a template of another account, address or mode is not used", async () => {
   const { templates, world } = await make();
   world.account = "me";
   templates.learned("notes", template({ model: "first" }));
@@ -105,14 +105,14 @@ test("one of another account, address or mode is not used", async () => {
   assert.equal(templates.usable("notes"), false);
 });
 
-test("one of an address that is no longer the app's is replaced by the next send", async () => {
+test("a template of an outdated address is replaced by the next send", async () => {
   const { templates, world } = await make();
   templates.learned("notes", template({ model: "old" }));
   const hosts = ["notes.example", "new.example"];
   world.platform = { ...NOTES, hosts, shell_url: "https://new.example/" };
   templates.learned("notes", template({ model: "new" }, { ...notes({ model: "new" }), url: "https://new.example/api/ask" }));
   assert.deepEqual([templates.usable("notes"), filledModel(templates)], [true, "new"]);
-  // Of the same shape as one that cannot be used.
+  // It has the same shape as a template that cannot be used.
   world.platform = { ...NOTES, prompt: "" };
   templates.learned("notes", template({ model: "first" }));
   templates.learned("notes", template({ model: "second" }));
@@ -120,7 +120,7 @@ test("one of an address that is no longer the app's is replaced by the next send
   assert.equal(filledModel(templates), "second");
 });
 
-test("there are not more than can be, and what is broken in the storage is none", async () => {
+test("the number of templates is limited, and invalid stored ones are ignored", async () => {
   const { templates } = await make();
   for (let i = 0; i <= TEMPLATES_MAX; i += 1) templates.learned(`p${i}`, template());
   assert.deepEqual([templates.summary("p0"), templates.summary("p1") === null], [null, false]);

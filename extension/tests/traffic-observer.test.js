@@ -4,7 +4,7 @@ import { TrafficObserver } from "../background/traffic-observer.js";
 import { isShellSender } from "../background/shell.js";
 import { CLAUDE, FakePort, settled } from "./support/fakes.js";
 
-/** The answer of a completion, as the page's half tells of it. */
+/** A completion's answer, as `content/page.js` reports it. */
 const SEEN = { t: "seen", n: 1, method: "POST", url: "https://claude.ai/completion", from: "https://claude.ai/completion", status: 200, page: "https://claude.ai/chat/1" };
 
 function make(outcome = { message: { raw_text: "Hello" } }, { port = new FakePort(1), platform = CLAUDE } = {}) {
@@ -54,7 +54,7 @@ test("a complete answer becomes a message, once", async () => {
   assert.deepEqual([told.read, told.call.requestBody, told.call.pageUrl], [["a", "b"], "prompt", "https://claude.ai/chat/1"]);
 });
 
-test("an answer that breaks off, or whose page goes, is no message", () => {
+test("an incomplete answer, or one whose page is gone, is not a message", () => {
   const { observer, port, say, see, told } = make();
   see();
   say("watched", {});
@@ -65,7 +65,7 @@ test("an answer that breaks off, or whose page goes, is no message", () => {
   assert.deepEqual([told.ends, told.messages, told.status], [[false, false], [], []]);
 });
 
-test("what is nobody's business is not watched", () => {
+test("other answers are not read", () => {
   for (const more of [
     { url: "https://claude.ai/other" },
     { url: "https://claude.ai.evil.example/completion" },
@@ -78,7 +78,7 @@ test("what is nobody's business is not watched", () => {
   }
 });
 
-/** What becomes of one completed answer. */
+/** Returns the result of one completed answer. */
 async function told(more, places) {
   const { say, see, told } = make(undefined, places);
   see(more);
@@ -107,7 +107,7 @@ test("only a page of the shell's own origin makes a final message", async () => 
   }
 });
 
-test("only an answer of the shell's origin, or of a named host, makes one, wherever a redirect led", async () => {
+test("only an answer of the shell's origin, or of an answer host, makes a final message, also after redirects", async () => {
   const platform = { ...CLAUDE, answer_hosts: ["ws.claude.ai"] };
   const own = "https://claude.ai/completion";
   const rows = [
@@ -133,7 +133,7 @@ test("only an answer of the shell's origin, or of a named host, makes one, where
   assert.equal((await told({ url: "https://ws.claude.ai/completion" })).messages.length, 0, "no host is named by itself");
 });
 
-test("neither another host nor a redirect says whose login it is, and the page's address is its own", async () => {
+test("other hosts and redirects do not set the account, and only a shell page's address is used", async () => {
   const account = async (more) => {
     const { say, see, told } = make();
     see({ method: "GET", ...more });
@@ -148,7 +148,7 @@ test("neither another host nor a redirect says whose login it is, and the page's
   assert.equal((await told({ page: "https://evil.claude.ai/chat/of-another" })).call.pageUrl, undefined);
 });
 
-test("the page's own traffic shows whose login it is", () => {
+test("the page's own traffic sets the account", () => {
   const { say, see, told } = make();
   see({ method: "GET", url: "https://claude.ai/api/account" });
   say("watched", {});
@@ -158,7 +158,7 @@ test("the page's own traffic shows whose login it is", () => {
   assert.deepEqual(told.accounts, ["claude me@example.org"]);
 });
 
-test("what is not understood is counted and told, not guessed", () => {
+test("an unknown format is counted and reported as drift", () => {
   const { observer, say, see, told } = make({ drift: "shape" });
   for (let i = 0; i < 2; i += 1) {
     see();
@@ -174,7 +174,7 @@ test("what is not understood is counted and told, not guessed", () => {
   assert.deepEqual(told.messages, []);
 });
 
-test("a page cannot have more watched than is good", () => {
+test("the number of answers read at a time is limited", () => {
   const { observer, port } = make();
   for (let n = 0; n < 70; n += 1) {
     observer.message(1, port, { ...SEEN, n });
@@ -182,7 +182,7 @@ test("a page cannot have more watched than is good", () => {
   assert.equal(port.sent.filter(({ t }) => t === "watch").length, 64);
 });
 
-test("one that ends before it began makes room and is nothing to worry about", () => {
+test("an answer that ends before it started frees its place and is not a drift", () => {
   const { observer, port, told } = make({ drift: "shape" });
   for (let n = 0; n < 200; n += 1) {
     observer.message(1, port, { ...SEEN, n });

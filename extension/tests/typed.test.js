@@ -6,7 +6,7 @@ import { FakePort } from "./support/fakes.js";
 import { source } from "./support/page.js";
 import { notes, NOW, PROMPT } from "./support/sends.js";
 
-/** The half that sees what is typed, in a page with no more than fields. */
+/** Runs `content/typed.js` in a page with fields only. */
 function make() {
   const listeners = new Map();
   const time = { now: NOW };
@@ -25,7 +25,7 @@ function make() {
   return { fire, area, type, enter, send, places, time, global };
 }
 
-test("what was typed and sent off is found where it stands, and a template is made of it", () => {
+test("typed and sent text is found in a request, and becomes a template", () => {
   const { send, area, places, global } = make();
   send(area(PROMPT));
   assert.deepEqual(global.baaTyped({ n: "7", body: "{}" }), { t: "typed", n: "7", places: [] });
@@ -34,7 +34,7 @@ test("what was typed and sent off is found where it stands, and a template is ma
   assert.ok(makeTemplate(notes(), found, NOW).template);
 });
 
-test("it is found in every kind of body, at the path the background goes by", () => {
+test("typed text is found in every kind of body, at the background's paths", () => {
   const wrapped = { list: [{ a: "x" }, { text: JSON.stringify({ inner: [PROMPT] }) }] };
   const form = new URLSearchParams([["q", "1"], ["q", PROMPT], ["j", JSON.stringify([PROMPT])]]).toString();
   for (const [body, type, expected] of [
@@ -52,7 +52,7 @@ test("it is found in every kind of body, at the path the background goes by", ()
   }
 });
 
-test("blanks and line ends may differ, words may not", () => {
+test("white space may differ, words may not", () => {
   const { send, places } = make();
   const host = { localName: "div", isContentEditable: true, parentElement: null, innerText: "two\n\nlines\u00a0here\u200b\n" };
   const inner = { localName: "p", isContentEditable: true, parentElement: host };
@@ -61,14 +61,14 @@ test("blanks and line ends may differ, words may not", () => {
   assert.deepEqual(places(JSON.stringify({ q: " two\r\nlines here" })), [["q"]]);
 });
 
-test("only the first request with it is the send", () => {
+test("only the first request with the text is the send", () => {
   const { send, area, places } = make();
   send(area("Hello"));
   assert.deepEqual(places('{"q":"Hello"}'), [["q"]]);
   assert.deepEqual(places('{"title":"Hello"}'), []);
 });
 
-test("what was not sent off, or long ago, or not by the user, or is a password, is not looked for", () => {
+test("text that was not sent, is old, is synthetic or is a password is not found", () => {
   const body = '{"q":"Hello"}';
   const drafting = make();
   drafting.type(drafting.area("Hello"));
@@ -92,7 +92,7 @@ test("what was not sent off, or long ago, or not by the user, or is a password, 
   assert.deepEqual(pressed.places(body), [["q"]]);
 });
 
-test("what was typed beside a password, or before another field, is no prompt", () => {
+test("text typed before a password or another field is not a prompt", () => {
   const login = make();
   const name = login.area("bob");
   login.type(name);
@@ -105,7 +105,7 @@ test("what was typed beside a password, or before another field, is no prompt", 
   assert.deepEqual(other.places('{"q":"Hello"}'), []);
 });
 
-test("an app that empties its field at once is no trouble, and four texts are remembered", () => {
+test("an app may empty its field at once, and four texts are kept", () => {
   const { area, type, enter, places } = make();
   for (let i = 0; i < 5; i += 1) {
     const field = area(`text ${i}`);
@@ -119,7 +119,7 @@ test("an app that empties its field at once is no trouble, and four texts are re
   assert.deepEqual(places('{"q":"text 4"}'), [["q"]]);
 });
 
-test("the question reaches the page's half only there where what is typed is seen", () => {
+test("the question about typed text does not reach the page", () => {
   const posted = [];
   let hear;
   const port = { onMessage: { addListener: (act) => (hear = act) }, onDisconnect: { addListener: () => {} }, postMessage: (text) => posted.push(text) };
@@ -141,7 +141,7 @@ test("the question reaches the page's half only there where what is typed is see
   assert.deepEqual(posted.map((each) => typeof each), ["object", "string", "string"]);
 });
 
-test("what comes as text is never taken for the word of the half that sees what is typed", () => {
+test("text messages are never taken for the answer about typed text", () => {
   const told = [];
   const note = (name) => (...args) => told.push([name, args.at(-1)]);
   const pages = new PagePorts({ ready: () => {}, gone: () => {}, message: note("message"), typed: note("typed") });

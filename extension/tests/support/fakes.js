@@ -1,6 +1,6 @@
-/** A clock, a socket and a browser for the tests. */
+/** A fake clock, socket and browser. */
 
-/** Timers that move only when told to. */
+/** Timers that run only in `pass`. */
 export class Clock {
   #timers = new Map();
   #next = 1;
@@ -19,12 +19,12 @@ export class Clock {
     return id;
   }
 
-  /** How many milliseconds until the next of them is due. */
+  /** Milliseconds until the next timer. */
   get next() {
     return Math.min(...[...this.#timers.values()].map(({ due }) => due)) - this.at;
   }
 
-  /** Lets time pass, timer by timer, with what they started done in between. */
+  /** Advances the time timer by timer, and settles promises in between. */
   async pass(ms) {
     const until = this.at + ms;
     for (;;) {
@@ -42,10 +42,10 @@ export class Clock {
   }
 }
 
-/** Waits until promises have nothing more to do. */
+/** Waits until pending promises are settled. */
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A socket whose other side is the test. */
+/** A WebSocket whose peer is the test. */
 export class FakeSocket {
   static all = [];
   readyState = 0;
@@ -94,7 +94,7 @@ export class FakeSocket {
   }
 }
 
-/** An event of the browser's. */
+/** An event of the browser. */
 export class FakeEvent {
   #listeners = new Set();
   addListener(listener) {
@@ -108,7 +108,7 @@ export class FakeEvent {
   }
 }
 
-/** Storage in memory. */
+/** A storage area in memory. */
 export function fakeStorage(start = {}) {
   const data = structuredClone(start);
   return {
@@ -179,7 +179,7 @@ export function fakeBrowser({ stored = {}, session = {}, tabs: existing = [] } =
     async reload(id) {
       calls.push(["reload", id]);
     },
-    /** What Firefox would tell when a tab changes. */
+    /** Changes a tab and fires Firefox's event. */
     change(id, change) {
       Object.assign(list.get(id), change);
       tabs.onUpdated.fire(id, change, { ...list.get(id) });

@@ -1,4 +1,4 @@
-/** Recorded-looking answers of the platforms, and random numbers that can be repeated. */
+/** The shared cases of the platforms' answers, and reproducible random numbers. */
 import { readFileSync, readdirSync } from "node:fs";
 
 const ROOT = new URL("../../../tests/fixtures/platforms/", import.meta.url);
@@ -17,14 +17,14 @@ export function cases(platform) {
   });
 }
 
-/** What reading these pieces comes to. */
+/** Returns the outcome of reading these pieces. */
 export function read(module, request, pieces, complete) {
   const extractor = module.extractor(request);
   for (const piece of pieces) extractor.push(piece);
   return extractor.end(complete);
 }
 
-/** A row of numbers in [0, 1) that is the same each time. */
+/** Returns a generator of numbers in [0, 1) that depend on the seed only. */
 export function numbers(seed) {
   let state = seed >>> 0;
   return () => {
@@ -33,7 +33,7 @@ export function numbers(seed) {
   };
 }
 
-/** The text in pieces of random lengths. */
+/** Splits the text into pieces of random lengths. */
 export function pieces(text, next, longest) {
   const found = [];
   for (let at = 0; at < text.length; ) {

@@ -1,18 +1,18 @@
-/** Connections for the tests of them, and of those who use one. */
+/** Links with fake sockets. */
 import assert from "node:assert/strict";
 import { Link } from "../../background/link.js";
 import { hello } from "../../wire.js";
 import { CLAUDE, Clock, FakeSocket } from "./fakes.js";
 
-/** Where the daemon of the tests is. */
+/** The address of the tests' daemon. */
 export const ADDRESS = "ws://127.0.0.1:4317/ws/firefox";
-/** Its greeting. */
+/** The daemon's `hello_ack`. */
 export const ACK = { type: "hello_ack", client_id: "firefox-1", connection_id: "c", heartbeat_ms: 15_000, platforms: [CLAUDE] };
 
-/** Of a daemon that wants no pairing. */
+/** A pairing that accepts any daemon. */
 export const WITHOUT_PAIRING = { begin: () => "nonce", acknowledged: () => ({}), pairingRequired: () => undefined, codeShown() {}, answer: async () => ({ fault: "no" }) };
 
-/** A link that is not started, its clock, and what it told. */
+/** Returns a link that is not started, its clock, and a record of its callbacks. */
 export function makeLink({ random = () => 1, probe = async () => true, pairing = WITHOUT_PAIRING, log = () => {} } = {}) {
   const clock = new Clock();
   const told = { connected: 0, lost: 0, frames: [], states: [], offset: 0 };
@@ -32,13 +32,13 @@ export function makeLink({ random = () => 1, probe = async () => true, pairing =
   return { clock, link, told };
 }
 
-/** The daemon takes the last connection and greets. */
+/** Accepts the last connection and sends `hello_ack`. */
 export function greet() {
   FakeSocket.last.accept();
   FakeSocket.last.say(ACK);
 }
 
-/** A greeted link over a socket of the test's. */
+/** Returns a connected link and its socket. */
 export function connectedLink() {
   const clock = new Clock();
   const on = { state() {}, connected() {}, frame() {}, lost() {}, log() {} };

@@ -1,14 +1,14 @@
-/** A web page for the half of the content scripts that lives in it. */
+/** A web page for `content/page.js`. */
 import { readFileSync } from "node:fs";
 
-/** The text of a file of the extension. */
+/** Returns the text of a file of the extension. */
 export const source = (file) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
-/** Waits for what nothing announces. */
+/** Waits until a condition holds. */
 export const until = async (holds) => {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 };
 
-/** As much of a request of the page as its half looks at. */
+/** The part of XMLHttpRequest that `content/page.js` uses. */
 export class FakeXhr extends EventTarget {
   responseType = "";
   status = 200;
@@ -19,13 +19,13 @@ export class FakeXhr extends EventTarget {
 
 const OWNERS = [ReadableStream, ReadableStreamDefaultReader, ReadableStreamBYOBReader].map(({ prototype }) => prototype);
 const NATIVE = OWNERS.map((owner) => Object.getOwnPropertyDescriptors(owner));
-/** The streams as they are before a page's half is there. */
+/** Restores the streams' prototypes, which the script wraps. */
 const restored = () => OWNERS.forEach((owner, i) => Object.defineProperties(owner, NATIVE[i]));
 
-/** A document before any script of the page has run. */
+/** Returns a document before any script of the page has run. */
 export const fresh = () => Object.assign(new EventTarget(), { readyState: "loading", scripts: [] });
 
-/** The page's half in a page whose network is `network`, and what it tells. */
+/** Loads `content/page.js` into a page whose `fetch` is `network`, and records its messages. */
 export function load(network) {
   restored();
   const doc = fresh();
@@ -52,7 +52,7 @@ export function load(network) {
   return { window, doc, told, say, kinds, Xhr, timers, die: () => (alive = false) };
 }
 
-/** An answer in pieces; `more`: `open` leaves it without an end, `cancel` hears that it is read no further. */
+/** Returns an answer in pieces; `more.open` leaves it without an end, `more.cancel` is called when it is cancelled. */
 export const stream = (pieces, more = {}) =>
   new Response(
     new ReadableStream({
@@ -65,5 +65,5 @@ export const stream = (pieces, more = {}) =>
     { headers: { "content-type": "text/event-stream", "x-request-id": "1", "x-secret": "no", "set-cookie": "a=b" } },
   );
 
-/** The background asks for this. */
+/** A request of the background. */
 export const FETCH = { t: "fetch", id: "r", url: "https://claude.ai/api/x", method: "POST", headers: { "x-a": "1" }, body: "{}", max: 0 };

@@ -1,11 +1,11 @@
-/** A proxy whose page, tab and connection are the test's. */
+/** A request proxy with a fake page, tab and connection. */
 import { RequestProxy } from "../../background/proxy.js";
 import { extractorFor } from "../../platforms/index.js";
 import { CLAUDE, Clock, FakePort } from "./fakes.js";
 
 /**
- * `page`: what the tab comes to; `captured`: headers of the page's own; `filled`: the request that the template comes to;
- * `platform`: another one than Claude; `over`: another clock and link.
+ * Options: `page`: the result for the tab; `captured`: replayed headers; `filled`: the filled template; `platform`: another
+ * one than Claude; `over`: another clock and link.
  */
 export function makeProxy({ page, captured = {}, filled = null, platform = CLAUDE, over } = {}) {
   const clock = over?.clock ?? new Clock();
@@ -41,7 +41,7 @@ export function makeProxy({ page, captured = {}, filled = null, platform = CLAUD
     await proxy.request({ type: "api_request", id: "r", platform: "claude", method: "GET", path: "/api/x", headers: {}, response_mode: "buffered", ...more });
     return port.sent.findLast((message) => message.t === "fetch");
   };
-  /** What the page says about the request it was asked for last. */
+  /** Delivers a message of the page about its last request. */
   const say = (t, more = {}) => proxy.message(port, { t, id: port.sent.findLast((message) => message.t === "fetch")?.id, ...more });
   const head = (type = "application/json", status = 200) => say("head", { status, headers: { "content-type": type }, url: "https://claude.ai/api/x" });
   return { clock, port, frames, link, rooms, proxy, ask, say, head, refused, judged, mine: () => mine };

@@ -1,11 +1,11 @@
-/** What pages send when a user sends a prompt: one of each kind. */
+/** Requests of pages that send a prompt, one of each kind. */
 
-/** When they did. */
+/** The time of the sends. */
 export const NOW = 1_790_000_000_000;
 export const MESSAGE_ID = "0b9a3a7e-58c1-4d1f-9c55-2f1f6c1d7a10";
 export const PARENT_ID = "5f0c2b6e-8a35-4f4e-9a3e-0f3c5d9b7a11";
 export const CONVERSATION_ID = "9d2f7f0e-1c1b-4d5c-8f0e-6a1b2c3d4e5f";
-/** The prompt in all of them. */
+/** The prompt of all of them. */
 export const PROMPT = 'What is "tea" & why\nis it \\ hot?';
 
 const json = { name: "Content-Type", value: "application/json" };
@@ -14,7 +14,7 @@ export const CHATGPT = { platform: "chatgpt", title: "ChatGPT", shell_url: "http
 export const GEMINI = { platform: "gemini", title: "Gemini", shell_url: "https://gemini.google.com/", hosts: ["gemini.google.com"], modes: ["buffered", "sse"], final_message: "gemini", prompt: "template" };
 export const NOTES = { platform: "notes", title: "Notes", shell_url: "https://notes.example/", hosts: ["notes.example"], modes: ["buffered", "sse"], final_message: "", prompt: "template" };
 
-/** ChatGPT's send within a conversation; `more` goes into its body. */
+/** Returns ChatGPT's send within a conversation; `more` is added to its body. */
 export const chatgpt = (more = {}) => ({
   method: "POST",
   url: "https://chatgpt.com/backend-api/conversation",
@@ -52,7 +52,7 @@ export const chatgpt = (more = {}) => ({
   }).replace('"big":0', '"big":12345678901234567890'),
 });
 
-/** Gemini's. */
+/** Returns Gemini's send. */
 export const gemini = () => ({
   method: "POST",
   url: "https://gemini.google.com/_/BardChatUi/data/assistant.lamda.BardFrontendService/StreamGenerate?bl=1&rt=c",
@@ -61,7 +61,7 @@ export const gemini = () => ({
   body: new URLSearchParams({ "f.req": JSON.stringify([null, JSON.stringify([[PROMPT, 0, null], ["en"], ["c_1", "r_1", "rc_1"]])]), at: "AJvLN6Mabcdefghij:1790000000000" }).toString(),
 });
 
-/** That of somebody's own app; `more` goes into its body. */
+/** Returns the send of a user-defined app; `more` is added to its body. */
 export const notes = (more = {}) => ({
   method: "POST",
   url: "https://notes.example/api/ask",

@@ -1,4 +1,4 @@
-/** What acts like `storage.local`: keeps copies, and fails when told to. */
+/** A fake `storage.local` that keeps copies, and fails on demand. */
 export class Storage {
   kept = {};
   failsToRead = false;

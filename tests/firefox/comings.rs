@@ -1,4 +1,4 @@
-//! Who goes comes back: the daemon in the middle of a stream, the browser with the tab it had.
+//! Restarts: of the daemon during a stream, of the browser with its tab, of the extension.
 
 use crate::support::Stage;
 use serde_json::json;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 #[actix_rt::test]
-async fn the_extension_finds_a_restarted_daemon_by_itself() {
+async fn the_extension_reconnects_to_a_restarted_daemon() {
     let stage = Stage::set("").await;
     let client = stage.connected().await["client_id"].clone();
     stage.open("claude").await;
@@ -19,7 +19,7 @@ async fn the_extension_finds_a_restarted_daemon_by_itself() {
     stream.expect("stream_event").await;
 
     let (folder, away) = stage.kill_daemon().await;
-    // Nobody is left who could read it.
+    // The caller's connection ended with the daemon.
     upstream.given_up().await;
     let stage = away.start_daemon(folder).await;
     let back = timeout(Duration::from_secs(5), stage.connected()).await.expect("back within five seconds");
@@ -30,7 +30,7 @@ async fn the_extension_finds_a_restarted_daemon_by_itself() {
 }
 
 #[actix_rt::test]
-async fn a_restarted_browser_has_its_tab_again() {
+async fn a_restarted_browser_restores_its_tab() {
     let stage = Stage::set("").await;
     let client = stage.connected().await["client_id"].clone();
     stage.apps.login("claude.ai", "of-the-user");
@@ -44,7 +44,7 @@ async fn a_restarted_browser_has_its_tab_again() {
 }
 
 #[actix_rt::test]
-async fn an_extension_that_is_to_start_anew_answers_first_and_comes_back() {
+async fn an_extension_that_is_told_to_restart_answers_first_and_reconnects() {
     let stage = Stage::set("").await;
     let before = stage.connected().await["connection_id"].clone();
     assert!(before.is_string());

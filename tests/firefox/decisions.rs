@@ -1,4 +1,4 @@
-//! What a person decides on the status page: what of a model's wishes is run, and which Firefox may come in.
+//! Decisions on the status page: approval of batches of instructions, and pairing of clients.
 
 use crate::support::{StatusPage, until_ok};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
@@ -9,15 +9,15 @@ use std::fs;
 const SETTINGS: &str = "host_ops.allow_root = true\ninstructions.sandbox = 'off'";
 const REQUIRED: &str = "bridge.pairing = 'required'";
 
-/// A batch that waits for approval; answers its id.
+/// Creates a batch that waits for approval; returns its id.
 async fn waiting(page: &StatusPage, message: &str, command: &str) -> String {
     let body = json!({"platform": "claude", "conversation_id": "c", "assistant_message_id": message,
         "text": format!("```baa\n@conductor::exec::{command}\n```\n"), "require_approval": true});
     page.caller().post("/v1/instructions/messages", &body).await.data()["batch_id"].as_str().unwrap().to_owned()
 }
 
-/// Presses a button of the one batch that is shown until it is as wanted: a click on what has only just appeared counts
-/// for nothing.
+/// Presses a button of the only batch shown until it has the status; clicks on an element that has just appeared are
+/// ignored.
 async fn decide(page: &StatusPage, button: &str, batch: &str, wanted: &str) -> Value {
     until_ok(wanted, async || {
         let there = format!("document.querySelector('#batches-list [data-do={button}]:enabled') !== null");
@@ -31,7 +31,7 @@ async fn decide(page: &StatusPage, button: &str, batch: &str, wanted: &str) -> V
 }
 
 #[actix_rt::test]
-async fn a_batch_waits_on_the_page_and_runs_once_it_is_approved() {
+async fn a_batch_runs_once_it_is_approved_on_the_page() {
     let page = StatusPage::open(SETTINGS).await;
     let file = page.daemon.folder().path().join("ran");
     let command = format!("echo once >> {}", file.display());
@@ -57,7 +57,7 @@ async fn a_rejected_batch_never_runs() {
     page.comes_to("document.querySelector('#batches').hidden", json!(true)).await;
 }
 
-/// A client that waits, and the code that it shows.
+/// Connects a client that waits for pairing; returns it with its code.
 async fn arriving(page: &StatusPage, client_id: &str) -> (Firefox, String) {
     let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.credentials = false;
@@ -66,14 +66,14 @@ async fn arriving(page: &StatusPage, client_id: &str) -> (Firefox, String) {
     (firefox, code)
 }
 
-/// Enters a code as a user does.
+/// Enters a code like a user.
 async fn enter(page: &StatusPage, code: &str) {
     page.firefox.bidi.evaluate(&page.tab, "document.querySelector('#pairings-list input').value = ''").await;
     page.firefox.bidi.write(&page.tab, "#pairings-list input", &format!("{code}\u{e007}")).await;
 }
 
 #[actix_rt::test]
-async fn a_firefox_that_waits_is_let_in_by_the_code_that_it_shows() {
+async fn a_waiting_firefox_is_paired_by_its_code() {
     let page = StatusPage::open(REQUIRED).await;
     let (firefox, code) = arriving(&page, "firefox-new").await;
     page.says("#pairings-list h3", |said| said == "firefox-new").await;
@@ -88,7 +88,7 @@ async fn a_firefox_that_waits_is_let_in_by_the_code_that_it_shows() {
 }
 
 #[actix_rt::test]
-async fn a_firefox_that_is_rejected_is_let_go() {
+async fn a_rejected_firefox_is_disconnected() {
     let page = StatusPage::open(REQUIRED).await;
     let (firefox, _) = arriving(&page, "firefox-new").await;
     page.shows("#pairings-list [data-do=reject]").await;

@@ -1,10 +1,10 @@
-//! The first moments: the extension finds the daemon, and both know each other's state.
+//! The first connection: the extension connects to the daemon and reports its state.
 
 use crate::support::Stage;
 use serde_json::{Value, json};
 
 #[actix_rt::test]
-async fn the_extension_says_hello_and_is_shown() {
+async fn the_extension_says_hello_and_is_listed() {
     let stage = Stage::set("").await;
     let client = stage.connected().await;
     let kind = ["node_type", "node_category", "node_platform"].map(|field| client[field].clone());
@@ -19,7 +19,7 @@ async fn the_extension_says_hello_and_is_shown() {
 }
 
 #[actix_rt::test]
-async fn the_extension_tells_of_a_tab_for_each_platform_and_opens_none_unasked() {
+async fn the_extension_reports_a_tab_per_platform_and_opens_none_by_itself() {
     let stage = Stage::set("").await;
     let told = stage.act("plugin_status", None).await;
     let tabs = told["shell_runtime"].as_array().unwrap();

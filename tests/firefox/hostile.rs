@@ -1,15 +1,15 @@
-//! Pages and another extension that mean harm, in the same browser as ours: none of them causes an effect or reads an answer.
+//! Malicious pages and another extension in the same browser: none of them causes an effect or reads an answer.
 
 use crate::support::{Stage, until};
 use serde_json::json;
 
-/// What they all try.
+/// The attempts of each page.
 const ATTACK: &str = include_str!("hostile.js");
 
-/// An empty page, which forbids itself nothing.
+/// An empty page without a content security policy.
 const PAGE: &str = "<!doctype html><title>page</title><body></body>";
 
-/// A stage whose extension is at rest.
+/// Returns a stage whose extension is idle.
 async fn stage(settings: &str) -> Stage {
     let stage = Stage::set(settings).await;
     stage.act("plugin_status", None).await;
@@ -20,7 +20,7 @@ fn daemon(stage: &Stage) -> String {
     format!("http://{}", stage.daemon.address)
 }
 
-/// What became of each attempt of a page.
+/// Returns the result of each attempt of a page.
 async fn attacked_by(stage: &Stage, tab: &str) -> Vec<(String, String)> {
     let call = format!(
         "{ATTACK}; attack({}, {}, '').then(JSON.stringify)",
@@ -31,11 +31,11 @@ async fn attacked_by(stage: &Stage, tab: &str) -> Vec<(String, String)> {
     serde_json::from_str(told.as_str().unwrap()).unwrap()
 }
 
-/// Whether an attempt came to nothing: no socket, and no answer but a refusal or what is open to everybody.
+/// Whether an attempt had no effect: no socket, and no answer but a refusal or a public one.
 fn is_vain(became: &str) -> bool {
     let says = |text: &str| became.contains(text);
     if says("origin_not_allowed") || says("host_not_allowed") {
-        return true; // a frame shows the refusal without its status
+        return true; // a frame does not show the status of the refusal
     }
     let read = became.strip_prefix("read ");
     read.map_or(became != "opened", |read| {
@@ -43,7 +43,7 @@ fn is_vain(became: &str) -> bool {
     })
 }
 
-/// Nothing was read but refusals, no socket opened, nothing happened.
+/// Asserts that only refusals were read, no socket opened and nothing changed.
 async fn in_vain(stage: &Stage, who: &str, attempts: &[(String, String)]) {
     assert!(attempts.len() > 40, "{who}: only {} attempts", attempts.len());
     for (attempt, became) in attempts {
@@ -59,7 +59,7 @@ async fn in_vain(stage: &Stage, who: &str, attempts: &[(String, String)]) {
     assert_eq!(stage.firefox.tabs_of("https://claude.ai").await.len(), 0, "{who} opened a tab");
 }
 
-/// The status page, logged in, as `baa-conductor open` leaves it.
+/// Opens the status page, logged in, as `baa-conductor open` does.
 async fn logged_in(stage: &Stage) -> String {
     let known = stage.caller();
     let code = known.post("/v1/session/codes", &json!({})).await.data();
@@ -75,7 +75,7 @@ async fn page_at(stage: &Stage, url: &str) -> String {
 }
 
 #[actix_rt::test]
-async fn a_page_of_another_site_attacks_in_vain() {
+async fn attacks_of_a_page_of_another_site_fail() {
     let stage = stage("").await;
     let port = stage.apps.plain_port;
     for host in ["evil.example", "127.0.0.1", "localhost"] {
@@ -88,10 +88,10 @@ async fn a_page_of_another_site_attacks_in_vain() {
 }
 
 #[actix_rt::test]
-async fn a_page_of_a_rebound_name_attacks_in_vain() {
+async fn attacks_by_dns_rebinding_fail() {
     let stage = stage("").await;
     let port = stage.daemon.address.port();
-    // The name leads to the daemon by now, so to the browser these are of one origin.
+    // The name resolves to the daemon by now, so for the browser both have one origin.
     let origin = format!("http://rebound.example:{port}");
     let tab = page_at(&stage, &format!("{origin}/health")).await;
     let seen = stage.firefox.bidi.evaluate(&tab, "location.origin + ' ' + document.body.textContent").await;
@@ -108,7 +108,7 @@ async fn a_page_of_a_rebound_name_attacks_in_vain() {
 }
 
 #[actix_rt::test]
-async fn a_sandboxed_frame_attacks_in_vain() {
+async fn attacks_of_a_sandboxed_frame_fail() {
     let stage = stage("").await;
     let place = format!("evil.example:{}/frame", stage.apps.plain_port);
     let script = format!(
@@ -132,7 +132,7 @@ async fn a_sandboxed_frame_attacks_in_vain() {
     in_vain(&stage, "a frame without origin", &attempts).await;
 }
 
-/// What became of each attempt of another extension that may read and change pages of all addresses.
+/// Returns the result of each attempt of another extension with permission for all addresses.
 async fn attacked_by_extension(stage: &Stage, referrer: &str) -> Vec<(String, String)> {
     let report = format!("evil.example:{}/report", stage.apps.plain_port);
     let manifest = json!({
@@ -157,8 +157,8 @@ async fn attacked_by_extension(stage: &Stage, referrer: &str) -> Vec<(String, St
     serde_json::from_str(&told.body).unwrap()
 }
 
-/// Nothing was read and no attempt had an effect. The peers' socket is left out: without pairing, as here, any extension
-/// is a client there.
+/// Asserts that nothing was read and no attempt had an effect. The WebSocket is left out: without pairing, as here, any
+/// extension may be a client.
 async fn extension_in_vain(stage: &Stage, attempts: &[(String, String)]) {
     assert!(attempts.iter().any(|(_, became)| became.starts_with("read 401")), "it reads refusals: {attempts:?}");
     for (attempt, became) in attempts.iter().filter(|(attempt, _)| attempt != "WebSocket") {
@@ -172,15 +172,15 @@ async fn extension_in_vain(stage: &Stage, attempts: &[(String, String)]) {
 }
 
 #[actix_rt::test]
-async fn another_extension_with_all_addresses_attacks_in_vain() {
+async fn attacks_of_an_extension_with_all_addresses_fail() {
     let stage = stage("").await;
     let attempts = attacked_by_extension(&stage, "").await;
     extension_in_vain(&stage, &attempts).await;
 }
 
-/// Firefox lets it name any page as the one that asks, so that only the token tells it from ours; `docs/security.md` says so.
+/// In Firefox it can forge the origin of its requests, so only the token protects the daemon; see `docs/security.md`.
 #[actix_rt::test]
-async fn where_everybody_shows_the_token_it_attacks_in_vain_whatever_page_it_poses_as() {
+async fn with_a_required_token_its_attacks_fail_with_any_forged_origin() {
     let stage = stage("auth.local_trust = 'none'").await;
     let page = format!("{}/v1/status/ui", daemon(&stage));
     let attempts = attacked_by_extension(&stage, &page).await;
@@ -188,7 +188,7 @@ async fn where_everybody_shows_the_token_it_attacks_in_vain_whatever_page_it_pos
 }
 
 #[actix_rt::test]
-async fn it_attacks_in_vain_while_the_user_is_logged_in_to_the_page() {
+async fn its_attacks_fail_while_the_user_is_logged_in_to_the_page() {
     let stage = stage("").await;
     let tab = logged_in(&stage).await;
     let attempts = attacked_by_extension(&stage, "").await;

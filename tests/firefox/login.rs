@@ -1,4 +1,4 @@
-//! What the daemon learns of a login: that there is one, and when it changes; never what it consists of.
+//! Logins: the daemon learns that there is one and when it changes, never its values.
 
 use crate::support::Stage;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ const FIRST: &str = "cookie-of-the-first-login";
 const SECOND: &str = "cookie-of-the-second-login";
 const TOKEN: &str = "token-in-a-header-of-the-page";
 
-/// What is in any file of a folder.
+/// Adds the contents of all files of a folder.
 fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.path().is_dir() {
@@ -19,7 +19,7 @@ fn files(folder: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Everything the daemon was told, wrote or answers, with the name of the place.
+/// Returns everything the daemon received, wrote or answers, each with a name.
 async fn everything(stage: &Stage) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     files(&stage.daemon.folder().state(), &mut found);
@@ -37,14 +37,14 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// What the client tells of its login at Claude, once it is as wanted.
+/// Waits until the client's login at Claude fits; returns it.
 async fn login_where(stage: &Stage, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let whole = |login: &Value| login["freshness"] == "fresh" && login["credential_fingerprint"].is_string();
     stage.entry_where("credentials", "claude", what, |login| whole(login) && fits(login)).await
 }
 
 #[actix_rt::test]
-async fn a_login_is_told_by_its_fingerprint_alone() {
+async fn only_the_fingerprint_of_a_login_is_reported() {
     let stage = Stage::set("log.filter = 'trace'\nlog.file = true").await;
     stage.apps.answer("claude.ai/api/account", 200, "application/json", r#"{"email_address": "me@example.com"}"#);
     stage.apps.login("claude.ai", FIRST);
@@ -52,7 +52,7 @@ async fn a_login_is_told_by_its_fingerprint_alone() {
     let first = login_where(&stage, "login", |login| login["account"] == "me@example.com").await;
     assert!(first["header_count"].as_u64().unwrap() > 0, "{first}");
 
-    // The page asks for more, with a token and an id, as apps do.
+    // The page sends requests with a token and an id, as apps do.
     let tab = stage.firefox.tab_of("https://claude.ai/").await;
     let asked = format!(
         "fetch('/api/organizations/0b9a3a7e-58c1-4d1f-9c55-2f1f6c1d7a10/things?secret={TOKEN}', \
@@ -68,7 +68,7 @@ async fn a_login_is_told_by_its_fingerprint_alone() {
     let other = |login: &Value| login["credential_fingerprint"] != first["credential_fingerprint"];
     let second = login_where(&stage, "fingerprint of the second login", other).await;
     assert_eq!(second["account"], "me@example.com");
-    // Both values did reach the app, so there was something to leak; on request all is told once more.
+    // Both values reached the app, so they could have leaked; a request makes the client report everything again.
     let sent = stage.apps.received("claude.ai/api/account");
     let sent: Vec<_> = sent.iter().filter_map(|received| received.header("cookie")).collect();
     assert!([FIRST, SECOND].iter().all(|value| sent.iter().any(|cookie| cookie.contains(value))), "{sent:?}");

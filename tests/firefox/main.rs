@@ -1,6 +1,6 @@
-//! The whole way: a program asks the daemon, the daemon the extension in a real Firefox, the extension a web app.
+//! End-to-end tests: a program, the daemon, the extension in a real Firefox, and a web app.
 //!
-//! Each test starts a browser of its own on a fresh profile, a daemon of its own and web apps that listen where Firefox
+//! Each test starts its own browser on a fresh profile, its own daemon and web apps, which listen where Firefox
 //! believes `https://claude.ai` and its like to be: real host names, real cookies, nothing in between. Driven by raw
 //! WebDriver BiDi. Tests poll for conditions and never sleep; `.config/nextest.toml` lets two browsers run at a time.
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be had ends the test")]

@@ -1,11 +1,11 @@
-//! What an assistant said in the page, as the page's own traffic tells it: whole, and once.
+//! Final messages, read from the page's own traffic: complete, and once.
 
 use crate::support::{Stage, stage::entry};
 use serde_json::{Value, json};
 
 const CONVERSATION: &str = "5f0c2b6e-8a35-4f4e-9a3e-0f3c5d9b7a11";
 
-/// A platform's send: where to, and what an answer with this id and text looks like.
+/// A platform's send: its address, and a function for an answer with an id and a text.
 struct App {
     platform: &'static str,
     origin: &'static str,
@@ -43,7 +43,7 @@ fn apps() -> [App; 3] {
     ]
 }
 
-/// Event-stream text; each event is named by its type.
+/// Returns event-stream text; each event is named by its type.
 fn events(all: &[Value]) -> String {
     all.iter().map(|data| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or("message"))).collect()
 }
@@ -83,7 +83,7 @@ fn of_gemini(id: &str, text: &str) -> String {
     format!(")]}}'\n\n{}{}", frame(&text[..text.len() / 2]), frame(text))
 }
 
-/// The page sends a prompt and reads the whole answer, as its own script would.
+/// Sends a prompt from the page and reads the whole answer, like the page's script.
 async fn send(stage: &Stage, app: &App, id: &str, text: &str) {
     let place = format!("{}{}", app.origin.trim_start_matches("https://"), app.path);
     stage.apps.answer(&place, 200, app.content_type, &(app.answer)(id, text));
@@ -95,13 +95,13 @@ async fn send(stage: &Stage, app: &App, id: &str, text: &str) {
     assert!(stage.firefox.bidi.evaluate(&tab, &sent).await.as_u64().unwrap() > 0);
 }
 
-/// Waits until the daemon knows a message, whole.
+/// Waits until the daemon has a message with this text.
 async fn told(stage: &Stage, app: &App, text: &str) -> Value {
     let fits = |message: &Value| message["raw_text"] == text;
     stage.entry_where("final_messages", app.platform, text, fits).await
 }
 
-/// The texts the extension has told of a platform, in order.
+/// Returns the texts of a platform that the extension sent, in order.
 fn texts(stage: &Stage, app: &App) -> Vec<String> {
     let all = stage.record.of_type("browser.final_message");
     let mine = all.iter().filter(|message| message["platform"] == app.platform);
@@ -109,7 +109,7 @@ fn texts(stage: &Stage, app: &App) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn each_apps_final_message_is_told_once_also_after_a_reload() {
+async fn the_final_message_of_each_app_is_sent_once_also_after_a_reload() {
     let stage = Stage::set("").await;
     for app in &apps() {
         stage.open(app.platform).await;
@@ -134,7 +134,7 @@ async fn each_apps_final_message_is_told_once_also_after_a_reload() {
 }
 
 #[actix_rt::test]
-async fn what_was_asked_for_by_a_program_is_no_message_of_the_page() {
+async fn the_answer_to_a_relayed_request_is_not_a_final_message() {
     let stage = Stage::set("").await;
     let [app, ..] = &apps();
     stage.open(app.platform).await;
@@ -148,7 +148,7 @@ async fn what_was_asked_for_by_a_program_is_no_message_of_the_page() {
 }
 
 #[actix_rt::test]
-async fn traffic_that_is_not_understood_is_counted_and_not_guessed() {
+async fn an_unknown_format_is_counted_as_drift() {
     let stage = Stage::set("").await;
     let [app, ..] = &apps();
     stage.open(app.platform).await;
@@ -163,7 +163,7 @@ async fn traffic_that_is_not_understood_is_counted_and_not_guessed() {
     assert_eq!(texts(&stage, app), [""; 0]);
 }
 
-/// A document that asks these addresses, one after the other, and reads what the first of them answers.
+/// Returns a document that requests these addresses in order and reads the answer of the first.
 fn asking(url: &str, how: &str, also: &str) -> String {
     let first = format!("fetch({}, {{{how}}}).then(answer => answer.text())", json!(url));
     let rest = format!("fetch({}).then(answer => answer.text())", json!(also));
@@ -174,12 +174,12 @@ fn asking(url: &str, how: &str, also: &str) -> String {
 }
 
 #[actix_rt::test]
-async fn only_the_shells_own_pages_and_answers_make_messages() {
+async fn only_shell_pages_and_their_answers_yield_final_messages() {
     let stage = Stage::set("").await;
     let [app, ..] = &apps();
     stage.open(app.platform).await;
     let forged = of_claude("forged", "Forged.");
-    // Headers of an answer that every page may read.
+    // Headers of an answer that all pages may read.
     let open = "text/event-stream\r\naccess-control-allow-origin: *";
     let html = "text/html\r\naccess-control-allow-origin: *";
     let post = "method: 'POST', body: 'x'";
@@ -250,7 +250,7 @@ async fn only_the_shells_own_pages_and_answers_make_messages() {
 }
 
 #[actix_rt::test]
-async fn what_is_said_while_the_daemon_is_away_is_told_when_it_is_back() {
+async fn messages_observed_while_the_daemon_is_away_are_sent_when_it_is_back() {
     let stage = Stage::set("").await;
     let [app, ..] = &apps();
     stage.open(app.platform).await;

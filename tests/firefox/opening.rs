@@ -1,4 +1,4 @@
-//! How `baa-conductor open` logs a browser in, and what a page of another site gets that goes to the same address.
+//! `baa-conductor open` logs a browser in; a page of another site at the same address gets nothing.
 
 use crate::support::{Stage, StatusPage, until};
 use serde_json::json;
@@ -11,7 +11,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The file that `open` gives to the program that opens pages.
+/// Returns the file that `open` passes to the browser.
 async fn file(page: &StatusPage) -> PathBuf {
     let folder = page.daemon.folder().path();
     let opener = folder.join("xdg-open");
@@ -27,7 +27,7 @@ async fn file(page: &StatusPage) -> PathBuf {
 }
 
 #[actix_rt::test]
-async fn the_file_that_open_writes_logs_the_page_in() {
+async fn the_file_of_open_logs_the_page_in() {
     for settings in ["", "auth.local_trust = 'none'"] {
         let page = StatusPage::prepare(settings).await;
         page.firefox.bidi.listen(&["network.beforeRequestSent"]).await;
@@ -37,8 +37,8 @@ async fn the_file_that_open_writes_logs_the_page_in() {
         page.says("#headline-title", |said| said == "No Firefox is connected.").await;
         page.comes_to("location.pathname + location.hash", json!("/v1/status/ui")).await;
 
-        // It came as a navigation from another site, as the browser says.
-        let asked = page.firefox.bidi.told("network.beforeRequestSent");
+        // The browser reports it as a cross-site navigation.
+        let asked = page.firefox.bidi.received("network.beforeRequestSent");
         let header = |name: &str| {
             let document = asked.iter().find(|told| {
                 told["request"]["url"]
@@ -56,7 +56,7 @@ async fn the_file_that_open_writes_logs_the_page_in() {
     }
 }
 
-/// What a page of another site does that leads to ours in every way in which one page leads to another.
+/// A script of another site that opens the status page in every way in which a page can open another.
 const LEADS: &str = r#"(async () => {
     const soon = (start) => Promise.race([new Promise(start), new Promise((done) => setTimeout(done, 3000, "nothing"))]);
     const opened = window.open(PAGE);
@@ -72,7 +72,7 @@ const LEADS: &str = r#"(async () => {
 })()"#;
 
 #[actix_rt::test]
-async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it() {
+async fn a_page_of_another_site_cannot_log_in_or_control_the_page() {
     let stage = Stage::set("").await;
     let origin = format!("http://{}", stage.daemon.address);
     let place = format!("evil.example:{}/page", stage.apps.plain_port);
@@ -80,7 +80,7 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
     let tab = stage.firefox.bidi.new_tab().await;
     stage.firefox.bidi.navigate(&tab, &format!("http://{place}")).await;
     let script = LEADS.replace("PAGE", &json!(format!("{origin}/v1/status/ui#code=0123")).to_string());
-    // A window that a script opens by itself is a pop-up, which is let through here.
+    // The profile allows pop-ups.
     stage.firefox.window("Services.prefs.setBoolPref('dom.disable_open_during_load', false)").await;
     let told = stage.firefox.bidi.evaluate(&tab, &script).await;
     let told: serde_json::Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
@@ -88,7 +88,7 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
     let inner = told["inner"].as_str().unwrap();
     assert!(!inner.contains("baa-conductor"), "it is in no frame: {told}");
 
-    // The window itself shows the page, which asks by itself and tells its user that the code is none.
+    // The window shows the page, which tries the code and reports that it is invalid.
     let ours = stage.firefox.tab_of(&origin).await;
     until("the page", async || {
         let said =
@@ -98,9 +98,9 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
     .await;
     assert_eq!(stage.firefox.bidi.evaluate(&ours, "window.opener === null").await, json!(true));
 
-    // Navigated away to anything else of the daemon, it gets the refusal.
+    // Navigations to other routes of the daemon are refused.
     for path in ["/v1/browser", "/v1/status", "/"] {
-        // Of its own each time: from the browser's own view of a JSON answer it may not navigate on.
+        // A new tab each time: the browser's JSON viewer does not allow further navigation.
         let tab = stage.firefox.bidi.new_tab().await;
         stage.firefox.bidi.navigate(&tab, &format!("http://{place}")).await;
         stage
@@ -125,7 +125,7 @@ async fn a_page_of_another_site_leads_to_the_empty_page_and_keeps_no_hold_of_it(
     }
 }
 
-/// Headers of one request to another server on 127.0.0.1, as the browser sends them.
+/// Listens on another port of 127.0.0.1; yields the headers of one request.
 fn listens() -> (u16, std::thread::JoinHandle<Vec<(String, String)>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -146,7 +146,7 @@ fn listens() -> (u16, std::thread::JoinHandle<Vec<(String, String)>>) {
 }
 
 #[actix_rt::test]
-async fn what_the_browser_shows_to_another_port_of_the_host_is_no_session() {
+async fn another_port_of_the_host_receives_no_session() {
     let page = StatusPage::open("auth.local_trust = 'none'").await;
     page.says("#headline-title", |said| said == "No Firefox is connected.").await;
     let (port, taken) = listens();
@@ -163,7 +163,7 @@ async fn what_the_browser_shows_to_another_port_of_the_host_is_no_session() {
     assert_eq!(thief.post("/v1/exec", &json!({"command": "id"})).await.error(), (401, "unauthorized".into()));
     assert_eq!(thief.get("/v1/status").await.error(), (401, "unauthorized".into()));
 
-    // The page itself goes on, in this tab after it was loaded anew, and in another one; its events come as they happen.
+    // The session stays valid after a reload and in another tab, with live events.
     page.visit("").await;
     page.says("#session-words", |said| said == "Logged in").await;
     page.says("#link-words", |said| said == "Live").await;

@@ -1,15 +1,15 @@
-//! A platform of the user's own: nothing but configuration, and one click.
+//! A user-defined platform: configuration and one click.
 
 use crate::support::Stage;
 use serde_json::json;
 
 #[actix_rt::test]
-async fn a_platform_of_ones_own_is_granted_by_a_click_and_used() {
+async fn a_user_defined_platform_is_allowed_by_a_click_and_used() {
     let stage = Stage::set("").await;
     let origin = format!("http://127.0.0.1:{}", stage.apps.plain_port);
     let host = origin.trim_start_matches("http://").to_owned();
     stage.apps.login(&host, "of-my-own");
-    // Nobody has allowed it yet.
+    // Access is not allowed yet.
     let refused = stage.get("local", "/api/x").await;
     assert_eq!((refused.error().0, refused.error_code()), (502, "tab_unavailable".into()));
     assert_eq!(stage.apps.received(&format!("{host}/api/x")).len(), 0);

@@ -1,9 +1,9 @@
-//! The extension's own page, as its user finds it.
+//! The extension's options page and toolbar button.
 
 use crate::support::{Stage, firefox::Firefox, until_ok};
 use serde_json::{Value, json};
 
-/// Waits until an element of the page says something that fits, and answers it.
+/// Waits until the text of an element fits; returns it.
 pub(crate) async fn says(firefox: &Firefox, page: &str, selector: &str, fits: impl Fn(&str) -> bool) -> String {
     let text = format!("document.querySelector({})?.textContent ?? ''", json!(selector));
     until_ok(selector, async || {
@@ -13,9 +13,9 @@ pub(crate) async fn says(firefox: &Firefox, page: &str, selector: &str, fits: im
     .await
 }
 
-/// Waits until the toolbar's button says this of the line to the daemon, for the eye and for who cannot see it.
+/// Waits until the toolbar button has this badge and label.
 async fn button_says(firefox: &Firefox, badge: &str, label: &str) {
-    // Firefox keeps it behind another button until the user puts it here.
+    // Firefox shows it in the extensions panel until the user moves it here.
     const BUTTON: &str = "(() => { const id = 'baa-conductor_localhost-browser-action'; \
         CustomizableUI.addWidgetToArea(id, 'nav-bar'); \
         const button = document.getElementById(id)?.querySelector('toolbarbutton'); \
@@ -29,7 +29,7 @@ async fn button_says(firefox: &Firefox, badge: &str, label: &str) {
 }
 
 #[actix_rt::test]
-async fn the_page_and_the_button_tell_whether_the_daemon_is_there() {
+async fn the_page_and_the_button_show_the_connection() {
     let stage = Stage::set("").await;
     let page = stage.firefox.own_page("options/index.html").await;
     let client = stage.connected().await["client_id"].clone();
@@ -45,7 +45,7 @@ async fn the_page_and_the_button_tell_whether_the_daemon_is_there() {
 }
 
 #[actix_rt::test]
-async fn the_pages_buttons_do_what_actions_do() {
+async fn the_buttons_of_the_page_perform_actions() {
     let stage = Stage::set("").await;
     let page = stage.firefox.own_page("options/index.html").await;
     let tab = "[data-platform=claude] [data-of=tab]";

@@ -1,5 +1,4 @@
-//! Pairing as a user does it: the code on the extension's page, one command, and from then on proofs; and a daemon that
-//! is not the one it was.
+//! Pairing: the code on the options page, one command, then proofs; and programs that are not the paired daemon.
 
 use crate::{
     page::says,
@@ -11,7 +10,7 @@ use std::process::{Command, Output};
 
 const REQUIRED: &str = "bridge.pairing = 'required'";
 
-/// Runs a command against the daemon, as its operator does.
+/// Runs a command against the daemon, like its operator.
 async fn run(daemon: &Daemon, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
     command.args(arguments).arg("--state-dir").arg(daemon.folder().state());
@@ -23,7 +22,7 @@ async fn page(stage: &Stage) -> String {
     stage.firefox.own_page("options/index.html").await
 }
 
-/// The code on the page.
+/// Waits for the code on the page.
 async fn code(stage: &Stage, page: &str) -> String {
     let is_code = |said: &str| said.len() == 6 && said.bytes().all(|b| b.is_ascii_digit());
     says(&stage.firefox, page, "#code", is_code).await
@@ -43,7 +42,7 @@ async fn pairings(stage: &Stage) -> Vec<Value> {
 }
 
 #[actix_rt::test]
-async fn a_code_on_the_page_and_one_command_let_it_in_and_from_then_on_it_proves_itself() {
+async fn a_code_and_one_command_pair_it_and_later_connections_use_proofs() {
     let stage = Stage::unpaired(REQUIRED).await;
     let own = page(&stage).await;
     let shown = code(&stage, &own).await;
@@ -67,14 +66,14 @@ async fn a_code_on_the_page_and_one_command_let_it_in_and_from_then_on_it_proves
     let all = pairings(&stage).await;
     assert_eq!((all.len(), &all[0]["status"]), (1, &json!("paired")), "it was paired once");
     assert!(all[0]["origin"].as_str().unwrap().starts_with("moz-extension://"), "{all:?}");
-    // The work is the same as ever.
+    // Requests and actions work.
     stage.apps.login("claude.ai", "of-the-user");
     stage.open("claude").await;
     assert_eq!(stage.get("claude", "/api/x").await.data()["proxy"]["status"], 200);
 }
 
 #[actix_rt::test]
-async fn a_daemon_that_is_another_one_is_told_nothing_until_the_user_says_so() {
+async fn another_daemon_is_sent_only_hello_until_the_user_forgets_the_pairing() {
     let stage = Stage::unpaired(REQUIRED).await;
     let own = page(&stage).await;
     pair(&stage, &own).await;
@@ -82,7 +81,7 @@ async fn a_daemon_that_is_another_one_is_told_nothing_until_the_user_says_so() {
     let (_, away) = stage.kill_daemon().await;
     let said_before = away.record.frames().len();
 
-    // At the same address and without pairing: whoever believed it would send it everything.
+    // Another daemon, at the same address and without pairing.
     let stage = away.with("bridge.pairing = 'off'").start_daemon(Folder::new()).await;
     says(&stage.firefox, &own, "#note", |note| note.contains("not the daemon that this Firefox was paired with")).await;
     assert_eq!(stage.firefox.bidi.evaluate(&own, "document.querySelector('#unpaired').hidden").await, json!(true));
@@ -101,12 +100,12 @@ async fn a_daemon_that_is_another_one_is_told_nothing_until_the_user_says_so() {
 }
 
 #[actix_rt::test]
-async fn a_program_on_the_daemons_port_that_passes_everything_on_to_it_is_not_believed() {
+async fn a_relay_on_the_port_of_the_daemon_is_rejected() {
     let stage = Stage::unpaired(REQUIRED).await;
     let own = page(&stage).await;
     pair(&stage, &own).await;
     let (folder, away) = stage.kill_daemon().await;
-    // The daemon found its port taken, and listens on another one.
+    // The daemon listens on another port, because its own is in use.
     let stage = away.with("server.listen = '127.0.0.1:0'").start_daemon(folder).await;
     let said_before = stage.record.frames().len();
     stage.record.pose_as(stage.daemon.address);
@@ -115,14 +114,14 @@ async fn a_program_on_the_daemons_port_that_passes_everything_on_to_it_is_not_be
     let said: Vec<_> = stage.record.frames().split_off(said_before);
     assert!(!said.is_empty() && said.iter().all(|frame| frame["type"] == "hello"), "{said:#?}");
     assert_eq!(stage.caller().browser().await["bridge"]["client_count"], 0);
-    // What passes on honestly what was dialled is the way it always was.
+    // A relay that passes on the dialled address is accepted.
     stage.record.lead_to(stage.daemon.address);
     stage.firefox.bidi.click(&own, "#reconnect").await;
     stage.connected().await;
 }
 
 #[actix_rt::test]
-async fn a_firefox_that_was_forgotten_says_so_and_can_be_paired_anew() {
+async fn a_firefox_whose_pairing_was_removed_can_be_paired_again() {
     let stage = Stage::unpaired(REQUIRED).await;
     let own = page(&stage).await;
     pair(&stage, &own).await;

@@ -1,4 +1,4 @@
-//! Requests through a tab: they leave the browser as the page's own, and come back whole, piece by piece, or cut short.
+//! Requests through a tab: sent like the page's own; answered whole, as a stream, or cut short.
 
 use crate::support::{Stage, app::Upstream, until, within};
 use serde_json::{Value, json};
@@ -31,13 +31,13 @@ async fn a_request_carries_the_pages_cookies_and_origin() {
     for (name, value) in expected {
         assert_eq!(received.header(name), Some(value), "{name}");
     }
-    // The page itself is not told the cookie.
+    // Scripts of the page cannot read the cookie.
     let tab = stage.firefox.tab_of("https://claude.ai/").await;
     assert_eq!(stage.firefox.bidi.evaluate(&tab, "document.cookie").await, "");
 }
 
 #[actix_rt::test]
-async fn answers_of_every_kind_come_back() {
+async fn answers_of_every_kind_are_returned() {
     let stage = Stage::set("bridge.max_response_bytes = 100000").await;
     stage.open("claude").await;
     stage.apps.answer("claude.ai/api/text", 200, "text/plain", "žluťoučký kůň 🐎");
@@ -80,7 +80,7 @@ async fn two_thousand_events_arrive_in_order() {
 }
 
 #[actix_rt::test]
-async fn events_stay_whole_however_they_are_cut() {
+async fn events_cut_anywhere_stay_whole() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let mut held = stage.apps.hold(LIVE);
@@ -106,7 +106,7 @@ async fn events_stay_whole_however_they_are_cut() {
     assert_eq!(data("event")[0], "first");
 }
 
-/// A stream under way: its first event has arrived.
+/// Starts a stream and waits for its first event.
 async fn under_way(stage: &Stage) -> (crate::shared::Stream, Upstream) {
     stage.open("claude").await;
     let mut held = stage.apps.hold(LIVE);
@@ -129,7 +129,7 @@ async fn a_cancel_reaches_the_app_within_a_second() {
 }
 
 #[actix_rt::test]
-async fn a_caller_that_leaves_reaches_the_app() {
+async fn the_app_notices_a_caller_that_disconnects() {
     let stage = Stage::set("").await;
     let (stream, upstream) = under_way(&stage).await;
     stream.leave();
@@ -137,7 +137,7 @@ async fn a_caller_that_leaves_reaches_the_app() {
 }
 
 #[actix_rt::test]
-async fn a_tab_closed_within_a_stream_ends_it() {
+async fn closing_the_tab_ends_its_stream() {
     let stage = Stage::set("").await;
     let (mut stream, upstream) = under_way(&stage).await;
     let tab = stage.firefox.tab_of("https://claude.ai/").await;
@@ -147,7 +147,7 @@ async fn a_tab_closed_within_a_stream_ends_it() {
 }
 
 #[actix_rt::test]
-async fn an_app_that_hangs_up_within_a_stream_ends_it() {
+async fn a_connection_closed_by_the_app_ends_its_stream() {
     let stage = Stage::set("").await;
     let (mut stream, upstream) = under_way(&stage).await;
     drop(upstream);
@@ -155,13 +155,13 @@ async fn an_app_that_hangs_up_within_a_stream_ends_it() {
 }
 
 #[actix_rt::test]
-async fn an_app_that_thinks_for_long_is_waited_for() {
+async fn a_slow_app_is_waited_for() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let mut held = stage.apps.hold(LIVE);
     let mut stream = stage.stream("claude", "s", "/api/live").await;
     let upstream = held.next().await;
-    // Nothing comes; but the extension tells that it still waits, before the daemon gives the stream up.
+    // The app sends nothing, but the extension reports progress before the daemon gives the stream up.
     until("word that it still waits", async || {
         let told = stage.record.of_type("progress").iter().filter(|told| told["id"] == "s").count();
         (told >= 2).then_some(())

@@ -1,4 +1,4 @@
-//! How fast the whole way is and what the extension costs, printed; nothing here fails for being slow or large.
+//! Prints latency and throughput of the whole path and the memory of the extension; no limit is asserted.
 
 use crate::support::{
     Stage,
@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const LIVE: &str = "claude.ai/api/live";
-/// How often a thousand requests are made: what comes again with the second is not the browser's warming up.
+/// Number of rounds of a thousand requests; growth in the second round is not due to the start of the browser.
 const ROUNDS: usize = 2;
 
-/// The middle one and the slowest but one in a hundred.
+/// Formats the median and the 99th percentile.
 fn spread(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     format!("{:.1?} in the middle, {:.1?} at the 99th", times[times.len() / 2], times[times.len() * 99 / 100])
@@ -72,7 +72,7 @@ async fn streamed(stage: &Stage) {
     println!("{} events, all: {:.1?}", frames.len(), sent.elapsed());
 }
 
-/// What the extension adds is what a browser has more than one without it whose page made the same requests itself.
+/// Prints the memory of a browser with the extension beside that of one whose page made the same requests itself.
 #[expect(clippy::print_stdout, reason = "the figures are what this is for")]
 fn compare(bare: &[Memory], with: &[Memory]) {
     println!("memory of the browser after 0, 1000 and 2000 requests, MB:");
@@ -83,7 +83,7 @@ fn compare(bare: &[Memory], with: &[Memory]) {
     }
 }
 
-/// The memory of a browser with it before and after each thousand through it.
+/// Returns the memory of a browser with the extension, before and after each round.
 async fn with_extension(stage: &Stage) -> Vec<Memory> {
     let mut figures = vec![memory(&stage.firefox).await];
     for _ in 0..ROUNDS {
@@ -95,7 +95,7 @@ async fn with_extension(stage: &Stage) -> Vec<Memory> {
     figures
 }
 
-/// The memory of one without it before and after each thousand of the page's own.
+/// Returns the memory of a browser without the extension, before and after each round.
 async fn without_extension() -> Vec<Memory> {
     let apps = Apps::start().await;
     let firefox = Firefox::start_bare(apps.tls_port, HOSTS).await;
@@ -110,7 +110,7 @@ async fn without_extension() -> Vec<Memory> {
     figures
 }
 
-/// Bytes of a browser that has thrown away what it can.
+/// Memory of a browser after a garbage collection, in bytes.
 #[derive(Debug)]
 struct Memory {
     resident: u64,
@@ -118,12 +118,12 @@ struct Memory {
 }
 
 impl Memory {
-    /// All of it, in MB.
+    /// Returns the total, in MB.
     fn all(&self) -> f64 {
         self.resident as f64 / 1e6
     }
 
-    /// What the browser still has a use for, in MB.
+    /// Returns the memory in use, in MB.
     fn held(&self) -> f64 {
         (self.resident - self.given_back) as f64 / 1e6
     }

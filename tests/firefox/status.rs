@@ -1,4 +1,4 @@
-//! The status page, as its user finds it.
+//! The status page in a browser.
 
 use crate::{
     shared::{self, manual, request_of},
@@ -8,19 +8,19 @@ use baa_conductor::simulator::Firefox;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// With this set to 1 the pictures of the documentation are made anew.
+/// If set to 1, the screenshots of the documentation are written.
 const SCREENSHOTS: &str = "BAA_SCREENSHOTS";
 
 /// One failure opens the circuit.
 const FRAGILE: &str = "policy.circuit_breaker.failure_threshold = 1\npolicy.circuit_breaker.open_ms = 600000";
 
-/// What requests were made of the network since `network.beforeRequestSent` is listened to.
+/// Returns the addresses requested since the test listens to `network.beforeRequestSent`.
 fn asked(page: &StatusPage) -> Vec<String> {
-    let told = page.firefox.bidi.told("network.beforeRequestSent");
+    let told = page.firefox.bidi.received("network.beforeRequestSent");
     told.iter().map(|told| told["request"]["url"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The phase of a request in the page's list.
+/// Returns an expression for the phase of a request in the page's list.
 fn phase(id: &str) -> String {
     let row = format!(
         "[...document.querySelectorAll('#requests-list tr')].find(row => row.textContent.includes({}))",
@@ -30,7 +30,7 @@ fn phase(id: &str) -> String {
 }
 
 #[actix_rt::test]
-async fn the_page_shows_a_client_a_stream_and_a_circuit_as_they_come_and_asks_nobody_else() {
+async fn the_page_shows_clients_streams_and_circuits_live_and_loads_nothing_from_elsewhere() {
     let page = StatusPage::prepare(FRAGILE).await;
     page.firefox.bidi.listen(&["network.beforeRequestSent", "log.entryAdded"]).await;
     page.log_in().await;
@@ -73,8 +73,8 @@ async fn the_page_shows_a_client_a_stream_and_a_circuit_as_they_come_and_asks_no
     let elsewhere: Vec<_> = urls.iter().filter(|url| !url.starts_with(&format!("{own}/"))).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
     let complaints: Vec<_> =
-        page.firefox.bidi.told("log.entryAdded").into_iter().filter(|told| told["level"] == "error").collect();
-    // What this version does not have is asked for all the same; that it is missing is no complaint of the page's own.
+        page.firefox.bidi.received("log.entryAdded").into_iter().filter(|told| told["level"] == "error").collect();
+    // The page also requests parts that this version lacks; their absence is not an error of the page.
     let own: Vec<_> = complaints.iter().filter(|told| told["type"] == "javascript").collect();
     assert!(own.is_empty(), "{own:#?}");
 }
@@ -108,7 +108,7 @@ async fn the_page_logs_in_changes_the_mode_and_logs_out() {
 }
 
 #[actix_rt::test]
-async fn where_everybody_needs_the_token_the_page_says_how_to_log_in() {
+async fn with_a_required_token_the_page_says_how_to_log_in() {
     let page = StatusPage::prepare("auth.local_trust = 'none'").await;
     page.visit("").await;
     page.says("#headline-title", |said| said == "Log in to see how things are.").await;
@@ -119,11 +119,11 @@ async fn where_everybody_needs_the_token_the_page_says_how_to_log_in() {
 }
 
 #[actix_rt::test]
-async fn what_comes_from_elsewhere_is_text() {
+async fn foreign_content_is_shown_as_text() {
     let page = StatusPage::open("").await;
     let firefox = manual(&page.daemon, "firefox-desk").await;
     let hostile = "<img src=x onerror=\"window.hit = true\"><script>window.hit = true</script>\u{202e}";
-    tell_tab(&firefox, "claude", hostile).await;
+    report_tab(&firefox, "claude", hostile).await;
     let mut failing = page.caller().begin(&shared::ask("h-1", "/<b>x</b>?<script>")).await;
     request_of(&firefox, "h-1").await.fail(hostile, Some(500)).await.unwrap();
     failing.answer(false).await;
@@ -132,8 +132,8 @@ async fn what_comes_from_elsewhere_is_text() {
     page.comes_to("document.querySelectorAll('main img, main script, main b').length + !!window.hit", json!(0)).await;
 }
 
-/// Has a client tell of a platform's tab.
-async fn tell_tab(firefox: &Firefox, platform: &str, title: &str) {
+/// Makes a client report a platform's tab.
+async fn report_tab(firefox: &Firefox, platform: &str, title: &str) {
     let told = json!({"type": "credentials", "platform": platform, "account": "ada@example.org",
         "credential_fingerprint": "fp", "freshness": "fresh", "header_names": ["a"],
         "shell_runtime": {"platform": platform, "desired": {"exists": true},
@@ -142,7 +142,7 @@ async fn tell_tab(firefox: &Firefox, platform: &str, title: &str) {
 }
 
 #[actix_rt::test]
-async fn the_page_tells_that_the_daemon_is_gone_and_goes_on_when_it_is_back() {
+async fn the_page_shows_a_lost_daemon_and_continues_when_it_is_back() {
     let page = StatusPage::open("").await;
     let settings = format!("server.listen = '{}'", page.daemon.address);
     let StatusPage { firefox, daemon, tab } = page;
@@ -155,19 +155,19 @@ async fn the_page_tells_that_the_daemon_is_gone_and_goes_on_when_it_is_back() {
     page.says("#session-words", |said| said == "Not logged in").await;
 }
 
-/// A quarter of an hour of requests, a Firefox that waits for pairing, and a batch that waits for a decision: what the
-/// daemon is not waited for to have. What the page then sends is kept.
+/// Replaces `fetch`: a quarter of an hour of requests, a Firefox that waits for pairing, and a batch that waits for a
+/// decision, which a daemon would have only later. Requests of the page are recorded.
 const SCENE: &str = include_str!("support/scene.js");
 
-/// A page with something of everything, and the Firefox behind it.
+/// Returns a page with content in every part, and a client.
 async fn scene() -> (StatusPage, Firefox, Vec<shared::Stream>) {
     let settings = "policy.circuit_breaker.failure_threshold = 5\npolicy.backoff.base_ms = 60000\npolicy.backoff.max_ms = 60000\n\
                     policy.concurrency.max_in_flight_per_client_platform = 2";
     let page = StatusPage::prepare(settings).await;
     page.firefox.bidi.preload(SCENE).await;
     let firefox = manual(&page.daemon, "firefox-desk").await;
-    tell_tab(&firefox, "claude", "Rivers of Europe").await;
-    tell_tab(&firefox, "chatgpt", "ChatGPT").await;
+    report_tab(&firefox, "claude", "Rivers of Europe").await;
+    report_tab(&firefox, "chatgpt", "ChatGPT").await;
     let lost = json!({"type": "credentials", "platform": "gemini", "credential_fingerprint": "fp", "freshness": "lost",
         "header_names": ["a"], "last_seen_at": 1});
     firefox.send_json(&lost).await.unwrap();
@@ -195,7 +195,7 @@ async fn scene() -> (StatusPage, Firefox, Vec<shared::Stream>) {
 }
 
 #[actix_rt::test]
-async fn nobody_is_kept_out_in_light_in_dark_and_on_a_phone() {
+async fn the_page_is_accessible_in_light_in_dark_and_on_a_phone() {
     let (page, _firefox, _streams) = scene().await;
     for (name, is_dark, width, height) in [
         ("light", false, 1_280, 2_060),
@@ -222,16 +222,16 @@ async fn nobody_is_kept_out_in_light_in_dark_and_on_a_phone() {
 }
 
 #[actix_rt::test]
-async fn an_approval_sends_the_digest_of_what_was_shown_and_a_code_what_was_typed() {
+async fn an_approval_sends_the_digest_shown_and_pairing_sends_the_code_typed() {
     let (page, _firefox, _streams) = scene().await;
     page.says("#batches-list [data-of=rows]", |said| said.contains("git -C ~/notes status --short")).await;
-    // Lines are numbered, and nothing in them turns their order round.
+    // Lines are numbered, and control characters cannot reorder them.
     let style = "getComputedStyle(document.querySelector('#batches-list [data-of=text] .line'))";
     page.comes_to(&format!("{style}.unicodeBidi + ' ' + {style}.counterIncrement"), json!("isolate-override line 1"))
         .await;
     page.firefox.bidi.write(&page.tab, "#batches-list input", "why not\u{e007}").await;
     page.comes_to("window.sent.length", json!(0)).await;
-    // A click on what has only just appeared counts for nothing, so that it may take more than one.
+    // Clicks on an element that has just appeared are ignored, so more than one may be needed.
     until_ok("approval", async || {
         page.click("#batches-list .yes").await;
         let sent = page.firefox.bidi.evaluate(&page.tab, "JSON.stringify(window.sent)").await;
@@ -247,7 +247,7 @@ async fn an_approval_sends_the_digest_of_what_was_shown_and_a_code_what_was_type
     })
     .await;
     page.comes_to("document.querySelector('#batches').hidden", json!(true)).await;
-    // Who pressed a button that is gone goes on from the top.
+    // The button is gone, so the focus moves to the top.
     page.comes_to("document.activeElement.id", json!("headline")).await;
 
     page.firefox.bidi.write(&page.tab, "#pairings-list input", "123 456\u{e007}").await;

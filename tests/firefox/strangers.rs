@@ -1,5 +1,5 @@
-//! A program that answers where the extension dials, and is no daemon that its user let in: nothing is done for it, and it
-//! is told nothing but `hello`.
+//! Programs at the daemon's address that the user did not accept: none of their requests is performed, and they are sent
+//! only `hello`.
 
 use crate::{
     page::says,
@@ -18,14 +18,14 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
-/// What the extension said, connection by connection.
+/// The frames of the extension, by connection.
 type Heard = Arc<Mutex<Vec<Vec<Value>>>>;
 
-/// The program; it says the same on every connection, once it was greeted.
+/// Such a program; it answers `hello` with the same frames on every connection.
 struct Stranger {
     address: SocketAddr,
     heard: Heard,
-    /// How many connections have ended.
+    /// Number of connections that ended.
     ended: Arc<Mutex<usize>>,
     listener: JoinHandle<()>,
 }
@@ -45,7 +45,7 @@ impl Stranger {
             while let Ok((stream, _)) = socket.accept().await {
                 let (frames, hears, ends) = (frames.clone(), hears.clone(), ends.clone());
                 tokio::spawn(async move {
-                    // A look for the daemon that is no handshake.
+                    // A probe is not a handshake.
                     let Ok(mut line) = accept_async(stream).await else { return };
                     let at = {
                         let mut heard = hears.lock().unwrap();
@@ -82,15 +82,15 @@ impl Stranger {
         until("end of the connection", async || (*self.ended.lock().unwrap() >= count).then_some(())).await;
     }
 
-    /// The types of what was said on all connections.
+    /// Returns the types of the frames of all connections.
     fn kinds(&self) -> Vec<String> {
         let heard = self.heard();
         heard.iter().flatten().map(|said| said["type"].as_str().unwrap().to_owned()).collect()
     }
 }
 
-/// A greeting as the daemon's, with more fields.
-fn greeting(more: Value) -> Value {
+/// Returns a `hello_ack` with further fields.
+fn hello_ack(more: Value) -> Value {
     let mut ack = json!({"type": "hello_ack", "client_id": "c", "connection_id": "x", "protocol": "baa.firefox/1",
         "version": "0.1.0", "heartbeat_ms": 15_000, "supports": {"inbound": [], "outbound": []},
         "platforms": [{"platform": "claude", "title": "Claude", "shell_url": "https://claude.ai/",
@@ -99,8 +99,8 @@ fn greeting(more: Value) -> Value {
     ack
 }
 
-/// Everything that a daemon may ask for.
-fn wishes() -> Vec<Value> {
+/// Returns every frame by which a daemon requests something.
+fn daemon_requests() -> Vec<Value> {
     let action =
         |kind: &str, action: &str| json!({"type": kind, "request_id": action, "action": action, "platform": "claude"});
     vec![
@@ -114,7 +114,7 @@ fn wishes() -> Vec<Value> {
     ]
 }
 
-/// A Firefox that dials this address, whose user is logged in to Claude and has a page of it open.
+/// Starts a Firefox whose extension connects to the program, with a logged-in page of Claude.
 async fn firefox(stranger: &Stranger) -> (Firefox, Apps) {
     let apps = Apps::start().await;
     apps.login("claude.ai", "of-the-user");
@@ -125,17 +125,17 @@ async fn firefox(stranger: &Stranger) -> (Firefox, Apps) {
 }
 
 #[actix_rt::test]
-async fn a_stranger_without_pairing_gets_nothing_until_the_user_confirms_it_and_nothing_any_more_afterwards() {
-    let mut frames = wishes();
-    frames.push(greeting(json!({"pairing": "off"})));
-    frames.extend(wishes());
+async fn a_program_without_pairing_is_served_only_while_the_user_confirms_it() {
+    let mut frames = daemon_requests();
+    frames.push(hello_ack(json!({"pairing": "off"})));
+    frames.extend(daemon_requests());
     let stranger = Stranger::saying(frames).await;
     let (firefox, apps) = firefox(&stranger).await;
     let page = firefox.own_page("options/index.html").await;
     let address = stranger.ws_url();
     says(&firefox, &page, "#unpaired-address", |said| said == address).await;
     says(&firefox, &page, "#state", |said| said == "Disconnected").await;
-    says(&firefox, &page, "#note", |said| said.contains("wants no pairing")).await;
+    says(&firefox, &page, "#note", |said| said.contains("does not use pairing")).await;
     says(&firefox, &page, "#unpaired-waiting", |said| said.contains("requests of programs")).await;
     stranger.ended(1).await;
     firefox.bidi.click(&page, "#reconnect").await;
@@ -144,7 +144,7 @@ async fn a_stranger_without_pairing_gets_nothing_until_the_user_confirms_it_and_
     assert_eq!(apps.received("claude.ai/api/stolen").len(), 0);
     assert_eq!(firefox.tabs_of("https://claude.ai/").await.len(), 1);
 
-    // What it asks for is done as soon as its user says so: it was no want of trying.
+    // Once the user confirms, its requests are performed.
     until("question", async || {
         let asked = firefox.bidi.evaluate(&page, "!document.querySelector('#unpaired').hidden").await;
         (asked == true).then_some(())
@@ -167,15 +167,15 @@ async fn a_stranger_without_pairing_gets_nothing_until_the_user_confirms_it_and_
 }
 
 #[actix_rt::test]
-async fn a_stranger_that_approves_by_itself_is_no_daemon() {
+async fn a_program_that_approves_by_itself_is_rejected() {
     let mut frames = vec![json!({"type": "pairing_required", "code": "123456"})];
-    frames.push(greeting(json!({"pairing": "required", "client_secret": "e".repeat(64)})));
-    frames.extend(wishes());
+    frames.push(hello_ack(json!({"pairing": "required", "client_secret": "e".repeat(64)})));
+    frames.extend(daemon_requests());
     let stranger = Stranger::saying(frames).await;
     let (firefox, apps) = firefox(&stranger).await;
     stranger.ended(1).await;
     let page = firefox.own_page("options/index.html").await;
-    says(&firefox, &page, "#note", |said| said.contains("nobody can have seen a code")).await;
+    says(&firefox, &page, "#note", |said| said.contains("no code was shown")).await;
     says(&firefox, &page, "#paired", |said| said.starts_with("Not paired")).await;
     assert_eq!(stranger.kinds(), ["hello"]);
     assert_eq!(apps.received("claude.ai/api/stolen").len(), 0);

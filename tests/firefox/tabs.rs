@@ -1,17 +1,17 @@
-//! The tab of a platform: opened, looked at, reloaded, missed when it is gone, brought back.
+//! Shell tabs: opened, focused, reloaded, and restored after they were closed, navigated away, unloaded or crashed.
 
 use crate::support::{Stage, stage::entry};
 use serde_json::{Value, json};
 
 const CLAUDE: &str = "https://claude.ai/";
 
-/// Whether that tab is the one in front.
+/// Whether the tab is in front.
 async fn in_front(stage: &Stage, tab: &str) -> bool {
     stage.firefox.bidi.evaluate(tab, "document.visibilityState").await == "visible"
 }
 
 #[actix_rt::test]
-async fn a_tab_closed_by_hand_is_missed_and_comes_back_and_the_line_too() {
+async fn a_tab_that_the_user_closed_is_restored_and_the_connection_too() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let tab = stage.firefox.tab_of(CLAUDE).await;
@@ -38,12 +38,12 @@ async fn a_tab_closed_by_hand_is_missed_and_comes_back_and_the_line_too() {
 }
 
 #[actix_rt::test]
-async fn a_tab_opens_behind_the_others_and_comes_to_the_front_only_when_asked() {
+async fn a_tab_opens_in_the_background_and_is_focused_only_by_tab_focus() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let tab = stage.firefox.tab_of(CLAUDE).await;
     assert!(!in_front(&stage, &tab).await);
-    // Once more is not one more.
+    // A second action opens no second tab.
     stage.open("claude").await;
     assert_eq!(stage.firefox.tab_of(CLAUDE).await, tab);
     assert!(!in_front(&stage, &tab).await);
@@ -59,7 +59,7 @@ async fn a_tab_opens_behind_the_others_and_comes_to_the_front_only_when_asked() 
 }
 
 #[actix_rt::test]
-async fn a_tab_that_is_there_already_is_taken_over() {
+async fn an_open_tab_is_adopted() {
     let stage = Stage::set("").await;
     let tab = stage.firefox.bidi.new_tab().await;
     stage.firefox.bidi.navigate(&tab, CLAUDE).await;
@@ -68,7 +68,7 @@ async fn a_tab_that_is_there_already_is_taken_over() {
 }
 
 #[actix_rt::test]
-async fn a_tab_that_is_led_away_is_missed() {
+async fn a_tab_that_is_navigated_away_is_drift() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let tab = stage.firefox.tab_of(CLAUDE).await;
@@ -80,7 +80,7 @@ async fn a_tab_that_is_led_away_is_missed() {
 }
 
 #[actix_rt::test]
-async fn a_tab_that_firefox_unloads_is_missed_and_revived() {
+async fn a_tab_that_firefox_unloads_is_drift_and_reloaded() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let unload = "gBrowser.discardBrowser(\
@@ -88,14 +88,14 @@ async fn a_tab_that_firefox_unloads_is_missed_and_revived() {
     stage.firefox.window(unload).await;
     let unloaded = |tab: &Value| tab["actual"]["discarded"] == true && tab["drift"]["needs_restore"] == true;
     stage.entry_where("shell_runtime", "claude", "unloaded tab", unloaded).await;
-    // A request does not wait for anybody to bring it back.
+    // A request reloads it by itself.
     assert_eq!(stage.get("claude", "/api/x").await.data()["proxy"]["status"], 200);
     stage.healthy("claude").await;
     stage.firefox.tab_of(CLAUDE).await;
 }
 
 #[actix_rt::test]
-async fn a_tab_that_crashes_is_missed_and_revived_and_its_stream_ends() {
+async fn a_tab_that_crashes_is_drift_and_reloaded_and_its_stream_ends() {
     let stage = Stage::set("").await;
     stage.open("claude").await;
     let mut held = stage.apps.hold("claude.ai/api/live");

@@ -1,7 +1,7 @@
-//! The web apps: servers that answer as `https://claude.ai` and its like, and remember what they were asked.
+//! The web apps: servers for `https://claude.ai` and others, which record their requests.
 //!
-//! Unless a test says otherwise, a page is answered with a page, which asks for the account as real ones do, and
-//! anything else with JSON that tells the asker what arrived.
+//! By default a navigation is answered with a page, which requests the account like real ones, and anything else with
+//! JSON that describes the request.
 
 use super::{
     http::{self, Received},
@@ -20,11 +20,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls};
 
-/// The hosts that are played behind TLS; the last is a subdomain that somebody else has.
+/// The hosts behind TLS; the last is a subdomain of another party.
 pub(crate) const HOSTS: &[&str] = &["claude.ai", "chatgpt.com", "gemini.google.com", "evil.claude.ai"];
-/// Names that lead to this machine too, of whom nobody knows anything good.
+/// Untrusted names that resolve to this machine too.
 pub(crate) const STRANGERS: &[&str] = &["evil.example", "rebound.example"];
-/// The cookie that says who is logged in.
+/// The cookie of the login.
 pub(crate) const COOKIE: &str = "sessionKey";
 
 const PAGE: &str = "<!doctype html><title>app</title><h1>An app</h1><script>fetch('/api/account')</script>";
@@ -39,7 +39,7 @@ pub(crate) struct Apps {
     servers: [JoinHandle<()>; 2],
 }
 
-/// A request whose answer is in the test's hands; dropped, the connection ends.
+/// A request that the test answers; when it is dropped, the connection ends.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pieces: mpsc::UnboundedSender<String>,
@@ -48,9 +48,9 @@ pub(crate) struct Upstream {
 #[derive(Debug, Default)]
 struct Shared {
     received: Mutex<Vec<Received>>,
-    /// What pages set as the session's cookie, by host.
+    /// The login cookies that pages set, by host.
     logins: Mutex<HashMap<String, String>>,
-    /// What a test has prepared, by host and path.
+    /// Prepared answers, by host and path.
     answers: Mutex<HashMap<String, Answer>>,
 }
 
@@ -60,7 +60,7 @@ enum Answer {
     Held(mpsc::UnboundedSender<Upstream>),
 }
 
-/// Where requests to one held path come out.
+/// The requests to a path that the test answers.
 #[derive(Debug)]
 pub(crate) struct Held(mpsc::UnboundedReceiver<Upstream>);
 
@@ -77,17 +77,17 @@ impl Apps {
         Apps { tls_port, plain_port, shared, servers }
     }
 
-    /// From now on pages of that host log the browser in with this value.
+    /// Makes pages of the host set this login cookie.
     pub(crate) fn login(&self, host: &str, value: &str) {
         self.shared.logins.lock().unwrap().insert(host.to_owned(), value.to_owned());
     }
 
-    /// From now on this is the answer there. `place`: host and path.
+    /// Sets the answer at `place`, a host and a path.
     pub(crate) fn answer(&self, place: &str, status: u16, content_type: &str, body: &str) {
         self.set(place, Answer::Whole(status, content_type.to_owned(), body.to_owned()));
     }
 
-    /// From now on the test answers by hand there.
+    /// Makes the test answer the requests there.
     pub(crate) fn hold(&self, place: &str) -> Held {
         let (tell, told) = mpsc::unbounded_channel();
         self.set(place, Answer::Held(tell));
@@ -98,7 +98,7 @@ impl Apps {
         self.shared.answers.lock().unwrap().insert(place.to_owned(), answer);
     }
 
-    /// Everything that was asked there so far.
+    /// Returns the requests there so far.
     pub(crate) fn received(&self, place: &str) -> Vec<Received> {
         let all = self.shared.received.lock().unwrap();
         all.iter().filter(|received| received.place() == place).cloned().collect()
@@ -112,41 +112,41 @@ impl Drop for Apps {
 }
 
 impl Held {
-    /// The next request.
+    /// Waits for the next request.
     pub(crate) async fn next(&mut self) -> Upstream {
         within("request at the app", self.0.recv()).await.unwrap()
     }
 }
 
 impl Upstream {
-    /// Begins an answer that is an event stream. Firefox tells a page of an answer only once there is some of its body.
+    /// Begins an event-stream answer. Firefox passes an answer to the page only once a part of its body has arrived.
     pub(crate) fn open(&self) {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
         self.write(head.to_owned());
         self.text(": welcome\n\n");
     }
 
-    /// One event, in a piece of its own.
+    /// Writes an event as one piece.
     pub(crate) fn event(&self, data: &str) {
         self.text(&format!("data: {data}\n\n"));
     }
 
-    /// Any part of the answer, in a piece of its own.
+    /// Writes a part of the answer as one piece.
     pub(crate) fn text(&self, text: &str) {
         self.write(format!("{:x}\r\n{text}\r\n", text.len()));
     }
 
-    /// The answer is complete.
+    /// Completes the answer.
     pub(crate) fn end(self) {
         self.write("0\r\n\r\n".to_owned());
     }
 
     fn write(&self, piece: String) {
-        // The browser may be gone, which is some tests' subject.
+        // The browser may be gone.
         let _ = self.pieces.send(piece);
     }
 
-    /// Waits until the browser has given this request up.
+    /// Waits until the browser has aborted the request.
     pub(crate) async fn given_up(&self) {
         within("end of the browser's side", self.pieces.closed()).await;
     }
@@ -159,7 +159,7 @@ async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
             if stream.set_nodelay(true).is_err() {
                 return;
             }
-            // A connection that fails is the browser's affair.
+            // A failed connection is reported by the browser.
             let _ = match tls {
                 None => serve(stream, &shared, "").await,
                 Some(tls) => match tls.accept(stream).await {
@@ -171,7 +171,7 @@ async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
     }
 }
 
-/// One connection, request after request.
+/// Serves the requests of one connection.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared, secure: &str) -> std::io::Result<()> {
     let mut buffer = Vec::new();
     while let Some(request) = http::read(&mut stream, &mut buffer).await? {
@@ -203,7 +203,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared,
     Ok(())
 }
 
-/// A certificate of one test's own, for all hosts.
+/// Creates a certificate for all hosts.
 fn acceptor() -> TlsAcceptor {
     let names = HOSTS.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>();
     let made = rcgen::generate_simple_self_signed(names).unwrap();

@@ -1,4 +1,4 @@
-//! WebDriver BiDi as it is on the wire: commands as JSON over a WebSocket, answers found by their id.
+//! A client of WebDriver BiDi: JSON commands over a WebSocket, answers matched by id.
 
 use super::within;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 
-/// Where an element of a page is found again.
+/// Attribute that identifies an element of a page.
 const ELEMENT: &str = "sharedId";
 
 type Answers = HashMap<u64, oneshot::Sender<Value>>;
@@ -25,7 +25,7 @@ type Answers = HashMap<u64, oneshot::Sender<Value>>;
 pub(crate) struct Bidi {
     line: Mutex<Line>,
     waiting: Arc<Mutex<Answers>>,
-    /// What the browser told by itself, for which somebody subscribed.
+    /// Events that were subscribed to.
     told: Arc<Lock<Vec<Value>>>,
     reader: JoinHandle<()>,
 }
@@ -37,7 +37,7 @@ struct Line {
 }
 
 impl Bidi {
-    /// Opens a session on the browser that listens on this port of the machine.
+    /// Opens a session with the browser on this local port.
     pub(crate) async fn open(port: u16) -> Self {
         let stream = within("BiDi connection", TcpStream::connect(("127.0.0.1", port))).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -57,11 +57,11 @@ impl Bidi {
                     continue;
                 };
                 if let Some(waiting) = answers.lock().await.remove(&id) {
-                    // Who asked may have given up.
+                    // The caller may have given up.
                     let _ = waiting.send(answer);
                 }
             }
-            // Nobody is answered any more.
+            // No more answers can come.
             answers.lock().await.clear();
         });
         let bidi = Bidi { line: Mutex::new(Line { sink, last: 0 }), waiting, told, reader };
@@ -70,12 +70,12 @@ impl Bidi {
         bidi
     }
 
-    /// The result of a command that must succeed.
+    /// Runs a command that must succeed; returns its result.
     pub(crate) async fn command(&self, method: &str, params: Value) -> Value {
         self.attempt(method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// The result of a command, or why it failed.
+    /// Runs a command; returns its result or its error.
     pub(crate) async fn attempt(&self, method: &str, params: Value) -> Result<Value, String> {
         let (tell, told) = oneshot::channel();
         {
@@ -93,42 +93,42 @@ impl Bidi {
         Ok(answer["result"].take())
     }
 
-    /// From now on these events are kept.
+    /// Subscribes to these events.
     pub(crate) async fn listen(&self, events: &[&str]) {
         self.command("session.subscribe", json!({ "events": events })).await;
     }
 
-    /// What was told of one kind so far.
-    pub(crate) fn told(&self, event: &str) -> Vec<Value> {
+    /// Returns the events of one kind so far.
+    pub(crate) fn received(&self, event: &str) -> Vec<Value> {
         let told = self.told.lock().unwrap();
         told.iter().filter(|told| told["method"] == event).map(|told| told["params"].clone()).collect()
     }
 
-    /// Runs a function in every page from now on, before its own scripts.
+    /// Makes every page run a function before its own scripts.
     pub(crate) async fn preload(&self, function: &str) {
         self.command("script.addPreloadScript", json!({ "functionDeclaration": function })).await;
     }
 
-    /// Gives the window of a page this many CSS pixels.
+    /// Sets the size of a page's window in CSS pixels.
     pub(crate) async fn resize(&self, tab: &str, width: u32, height: u32) {
         let params = json!({"context": tab, "viewport": {"width": width, "height": height}});
         self.command("browsingContext.setViewport", params).await;
     }
 
-    /// What is to be seen of a page, as a PNG.
+    /// Returns a screenshot of a page as PNG.
     pub(crate) async fn screenshot(&self, tab: &str) -> Vec<u8> {
         let shot = self.command("browsingContext.captureScreenshot", json!({ "context": tab })).await;
         BASE64_STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()
     }
 
-    /// Installs the extension in that folder until the browser ends; answers its id.
+    /// Installs the extension of a folder temporarily; returns its id.
     pub(crate) async fn install(&self, folder: &std::path::Path) -> String {
         let data = json!({"extensionData": {"type": "path", "path": folder}});
         let result = self.command("webExtension.install", data).await;
         result["extension"].as_str().unwrap().to_owned()
     }
 
-    /// Every tab: its id and where it is.
+    /// Returns id and address of every tab.
     pub(crate) async fn tabs(&self) -> Vec<(String, String)> {
         let tree = self.command("browsingContext.getTree", json!({"maxDepth": 0})).await;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -136,7 +136,7 @@ impl Bidi {
         tabs.iter().map(|tab| (text(&tab["context"]), text(&tab["url"]))).collect()
     }
 
-    /// A new tab in the background.
+    /// Opens a tab in the background.
     pub(crate) async fn new_tab(&self) -> String {
         let made = self.command("browsingContext.create", json!({"type": "tab", "background": true})).await;
         made["context"].as_str().unwrap().to_owned()
@@ -155,7 +155,7 @@ impl Bidi {
         self.command("browsingContext.close", json!({"context": tab})).await;
     }
 
-    /// What an expression comes to in a page; text, numbers and the like, promises awaited.
+    /// Evaluates an expression in a page, awaits a promise, and returns the primitive value.
     pub(crate) async fn evaluate(&self, tab: &str, expression: &str) -> Value {
         let params = json!({"expression": expression, "target": {"context": tab}, "awaitPromise": true});
         let mut result = self.command("script.evaluate", params).await;
@@ -163,7 +163,7 @@ impl Bidi {
         result["result"]["value"].take()
     }
 
-    /// Clicks the first element of a page that a CSS selector finds, as a user's mouse does.
+    /// Clicks the first element of a page that matches a CSS selector.
     pub(crate) async fn click(&self, tab: &str, selector: &str) {
         self.evaluate(tab, &format!("document.querySelector({}).scrollIntoView()", json!(selector))).await;
         let params = json!({"context": tab, "locator": {"type": "css", "value": selector}, "maxNodeCount": 1});
@@ -180,7 +180,7 @@ impl Bidi {
         self.command("input.performActions", json!({"context": tab, "actions": [mouse]})).await;
     }
 
-    /// Types into the first field of a page that a CSS selector finds, key by key, as a user does.
+    /// Types into the first field of a page that matches a CSS selector, key by key.
     pub(crate) async fn write(&self, tab: &str, selector: &str, text: &str) {
         self.click(tab, selector).await;
         let key = |kind: &str, key: char| json!({"type": kind, "value": key});
@@ -189,7 +189,7 @@ impl Bidi {
         self.command("input.performActions", json!({"context": tab, "actions": [keyboard]})).await;
     }
 
-    /// Ends the browser as its user does.
+    /// Quits the browser like a user.
     pub(crate) async fn quit(&self) {
         self.command("browser.close", json!({})).await;
     }

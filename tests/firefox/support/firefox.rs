@@ -1,4 +1,4 @@
-//! A real Firefox: a profile of its own, the extension as the binary hands it out, and nobody's screen.
+//! A real Firefox: a fresh profile, the extension as the binary writes it, headless.
 
 use super::{
     bidi::Bidi,
@@ -15,37 +15,37 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Which browser, when it is not Debian's.
+/// Environment variable that names another browser than Debian's.
 const PROGRAM: &str = "FIREFOX";
 /// The id in the extension's manifest.
 const ADDON: &str = "baa-conductor@localhost";
-/// The origin Firefox gives it here; in real life it is drawn at random.
+/// The extension's origin in the tests; normally Firefox draws it at random.
 const ADDON_UUID: &str = "11111111-2222-4333-8444-555555555555";
 
-/// A running browser; killed when dropped, its profile with it.
+/// A running browser; killed when dropped, and its profile is removed.
 #[derive(Debug)]
 pub(crate) struct Firefox {
     child: Child,
-    /// When its process was started.
+    /// Start time of the process.
     pub(crate) started: Instant,
     pub(crate) bidi: Bidi,
     folder: Folder,
 }
 
 impl Firefox {
-    /// Starts one. `daemon`: where its extension finds the daemon; `tls`: the port behind which the web apps are.
+    /// Starts a browser. `daemon`: the address for its extension; `tls`: the port of the web apps.
     pub(crate) async fn start(daemon: &str, tls: u16, domains: &[&str]) -> Self {
         let folder = fresh(tls, domains);
         Extension::new(daemon).unwrap().write(&extension(&folder)).unwrap();
         Self::start_in(folder).await
     }
 
-    /// Starts one without the extension, to be compared with.
+    /// Starts a browser without the extension, for comparison.
     pub(crate) async fn start_bare(tls: u16, domains: &[&str]) -> Self {
         Self::launch(fresh(tls, domains)).await
     }
 
-    /// Starts one on the profile of an earlier one.
+    /// Starts a browser on an existing profile.
     pub(crate) async fn start_in(folder: Folder) -> Self {
         let firefox = Self::launch(folder).await;
         assert_eq!(firefox.bidi.install(&extension(&firefox.folder)).await, ADDON);
@@ -54,7 +54,7 @@ impl Firefox {
 
     async fn launch(folder: Folder) -> Self {
         let port_file = profile(&folder).join("WebDriverBiDiServer.json");
-        // What an earlier one left, which was killed.
+        // Left by an earlier browser that was killed.
         fs::remove_file(&port_file).unwrap_or_default();
         let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "firefox-esr".into());
         let log = fs::File::create(folder.state().join("stderr")).unwrap();
@@ -78,7 +78,7 @@ impl Firefox {
         Firefox { child, started, bidi, folder }
     }
 
-    /// Installs another extension, made of these files.
+    /// Installs another extension with these files.
     pub(crate) async fn install_other(&self, files: &[(&str, String)]) -> String {
         let folder = self.folder.state().join("other");
         fs::create_dir_all(&folder).unwrap();
@@ -88,32 +88,32 @@ impl Firefox {
         self.bidi.install(&folder).await
     }
 
-    /// Ends it as its user does; its profile is for another one.
+    /// Quits like a user; returns the profile.
     pub(crate) async fn quit(mut self) -> Folder {
         self.bidi.quit().await;
         exit_code(&mut self.child).await;
         std::mem::replace(&mut self.folder, Folder::new())
     }
 
-    /// The tabs that show something of that origin.
+    /// Returns the tabs that show a page of the origin.
     pub(crate) async fn tabs_of(&self, origin: &str) -> Vec<String> {
         let tabs = self.bidi.tabs().await.into_iter();
         tabs.filter(|(_, url)| url.starts_with(origin)).map(|(tab, _)| tab).collect()
     }
 
-    /// The one tab that shows something of that origin, once there is one.
+    /// Waits for the only tab that shows a page of the origin.
     pub(crate) async fn tab_of(&self, origin: &str) -> String {
         until("tab", async || <[String; 1]>::try_from(self.tabs_of(origin).await).ok().map(|[tab]| tab)).await
     }
 
-    /// Opens a page of the extension in a tab in front, which no web page may.
+    /// Opens a page of the extension in a foreground tab; web pages cannot.
     pub(crate) async fn own_page(&self, path: &str) -> String {
         let url = format!("moz-extension://{ADDON_UUID}/{path}");
         self.window(&format!("openTrustedLinkIn({}, 'tab')", json!(url))).await;
         self.tab_of(&url).await
     }
 
-    /// Lets the daemon in without pairing, as its user does on the extension's page.
+    /// Confirms the daemon without pairing on the options page.
     pub(crate) async fn confirm_unpaired(&self) {
         let page = self.own_page("options/index.html").await;
         let asked = "document.querySelector('#confirm-unpaired')?.checkVisibility() ?? false";
@@ -124,20 +124,20 @@ impl Firefox {
         self.bidi.close(&page).await;
     }
 
-    /// What an expression comes to in the browser's own window.
+    /// Evaluates an expression in the browser's own window.
     pub(crate) async fn window(&self, expression: &str) -> Value {
         let tree = self.bidi.command("browsingContext.getTree", json!({"maxDepth": 0, "moz:scope": "chrome"})).await;
         self.bidi.evaluate(tree["contexts"][0]["context"].as_str().unwrap(), expression).await
     }
 
-    /// Has pages believe that their user likes it dark, or light.
+    /// Sets the preferred colour scheme of pages.
     pub(crate) async fn set_dark(&self, is_dark: bool) {
         let scheme = if is_dark { 0 } else { 1 };
         let set = format!("Services.prefs.setIntPref('layout.css.prefers-color-scheme.content-override', {scheme})");
         self.window(&set).await;
     }
 
-    /// Ends the process in which pages of that site live, as a fault in it would.
+    /// Crashes the process of a site's pages.
     pub(crate) async fn crash(&self, site: &str) {
         let site = json!(site.trim_end_matches('/'));
         let process = format!(
@@ -147,8 +147,7 @@ impl Firefox {
         kill_process(pid.and_then(Pid::from_raw).expect("a process of the site"), Signal::KILL).unwrap();
     }
 
-    /// Bytes of memory that the browser with all its processes has for itself, but for one it keeps ready for the next tab,
-    /// which comes and goes.
+    /// Returns the private memory of all processes of the browser in bytes, except the preallocated one for the next tab.
     pub(crate) async fn memory(&self) -> u64 {
         let tree = "ChromeUtils.requestProcInfo().then(all => all.children\
              .filter(child => child.type != 'preallocated')\
@@ -156,7 +155,7 @@ impl Firefox {
         self.window(tree).await.as_u64().unwrap()
     }
 
-    /// Bytes of that which the browser has given back, and which the kernel has not taken yet: it does when it needs them.
+    /// Returns the bytes of that which are freed but not yet reclaimed by the kernel.
     pub(crate) async fn given_back(&self) -> u64 {
         let sum = "new Promise(done => {\
              let sum = 0;\
@@ -168,7 +167,7 @@ impl Firefox {
         self.window(sum).await.as_u64().unwrap()
     }
 
-    /// Has every process throw away what it can do without; twice, as the first round leaves some of it.
+    /// Collects garbage in every process, twice, because the first round leaves some of it.
     pub(crate) async fn tidy(&self) {
         let tidied = "new Promise(done => {\
              const all = Cc['@mozilla.org/memory-reporter-manager;1'].getService(Ci.nsIMemoryReporterManager);\
@@ -179,13 +178,13 @@ impl Firefox {
 
 impl Drop for Firefox {
     fn drop(&mut self) {
-        // One that ended already cannot be killed; its children end with it.
+        // A process that ended already cannot be killed; its children end with it.
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }
 }
 
-/// A folder with a profile that nobody has used.
+/// Creates a folder with a fresh profile.
 fn fresh(tls: u16, domains: &[&str]) -> Folder {
     let folder = Folder::new();
     fs::create_dir_all(profile(&folder)).unwrap();
@@ -201,7 +200,7 @@ fn extension(folder: &Folder) -> PathBuf {
     folder.state().join("extension")
 }
 
-/// The web apps' real names lead to this machine, whatever port they say; what Firefox would do by itself stays undone.
+/// Preferences: the names of the web apps resolve to this machine and port; background activity of Firefox is off.
 fn preferences(tls: u16, domains: &[&str]) -> String {
     let uuids = json!({ADDON: ADDON_UUID}).to_string();
     let values = [
@@ -209,11 +208,11 @@ fn preferences(tls: u16, domains: &[&str]) -> String {
         ("network.socket.forcePort", json!(format!("443={tls}"))),
         ("datareporting.policy.dataSubmissionEnabled", json!(false)),
         ("extensions.webextensions.uuids", json!(uuids)),
-        // JSON is shown as the text that it is, not by a page of the browser's own.
+        // JSON is shown as text, not in the browser's viewer.
         ("devtools.jsonview.enabled", json!(false)),
-        // A click on the extension's own button stands for the one on Firefox' question behind it.
+        // The click on the extension's button also accepts Firefox's question.
         ("extensions.webextOptionalPermissionPrompts", json!(false)),
-        // A temporary extension keeps what a signed one would keep.
+        // A temporary extension keeps its storage like a signed one.
         ("extensions.webextensions.keepStorageOnUninstall", json!(true)),
         ("extensions.webextensions.keepUuidOnUninstall", json!(true)),
     ];

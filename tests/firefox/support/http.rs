@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a web app needs towards one browser.
+//! The part of HTTP/1.1 that a web app needs for one browser.
 
 use std::io;
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     sync::mpsc,
 };
 
-/// One request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) host: String,
@@ -23,19 +23,19 @@ impl Received {
         Some(value)
     }
 
-    /// Host and path.
+    /// Returns host and path.
     pub(crate) fn place(&self) -> String {
         let path = self.target.split('?').next().unwrap_or_default();
         format!("{}{path}", self.host)
     }
 
-    /// Whether a tab went there, rather than a script of a page.
+    /// Whether this is a navigation, not a request of a script.
     pub(crate) fn wants_page(&self) -> bool {
         self.header("sec-fetch-dest") == Some("document")
     }
 }
 
-/// The next request of a connection; nothing at its end.
+/// Reads the next request of a connection; `None` at its end.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<Option<Received>> {
     const END: &[u8] = b"\r\n\r\n";
     let head = loop {
@@ -67,7 +67,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec
     Ok(Some(request))
 }
 
-/// A whole answer. `headers`: further ones, each with its line's end.
+/// Writes a whole answer. `headers`: further header lines, each with its line end.
 pub(crate) async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
     status: u16,
@@ -83,7 +83,7 @@ pub(crate) async fn write(
     stream.flush().await
 }
 
-/// Writes piece after piece of an answer as they come. `false`: the browser went away, or the answer broke off.
+/// Writes the pieces of an answer as they come. Returns `false` if the browser disconnected or the answer was aborted.
 pub(crate) async fn pass_on(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     mut pieces: mpsc::UnboundedReceiver<String>,
@@ -91,7 +91,7 @@ pub(crate) async fn pass_on(
     let mut rest = [0; 1];
     let mut last = String::new();
     loop {
-        // Dropping the receiver, on any way out, tells the test.
+        // Dropping the receiver notifies the test.
         tokio::select! {
             piece = pieces.recv() => match piece {
                 Some(piece) => {
@@ -101,7 +101,7 @@ pub(crate) async fn pass_on(
                 }
                 None => return Ok(last == "0\r\n\r\n"),
             },
-            // The browser sends nothing while it is answered: only its end is to be read.
+            // The browser sends nothing during an answer, so only the end of the connection can be read.
             read = stream.read(&mut rest) => if !matches!(read, Ok(1)) { return Ok(false) },
         }
     }

@@ -1,4 +1,4 @@
-//! What the tests are made of: a browser, the web apps it shows, a daemon, and a bounded way to wait for a condition.
+//! Parts of the tests: a browser, web apps, a daemon, and bounded waiting for a condition.
 
 pub(crate) mod app;
 pub(crate) mod bidi;
@@ -15,16 +15,16 @@ use tokio::time::{Instant, sleep, timeout};
 pub(crate) use stage::Stage;
 pub(crate) use status::StatusPage;
 
-/// How long anything that is awaited may take before the test gives up on it. A browser starts slowly where others do.
+/// How long a test waits for a condition. Several browsers that start at once are slow.
 const PATIENCE: Duration = Duration::from_secs(45);
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// Asks until there is an answer; for what nothing announces.
+/// Polls until there is a value.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     until_ok(what, async || ask().await.ok_or("nothing")).await
 }
 
-/// Asks until all is well; who gives up tells what was wrong last.
+/// Polls until `Ok`; panics with the last error.
 pub(crate) async fn until_ok<T, E: Display>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -36,7 +36,7 @@ pub(crate) async fn until_ok<T, E: Display>(what: &str, mut ask: impl AsyncFnMut
     }
 }
 
-/// What a future yields, which must not take for ever.
+/// Awaits a future, for a limited time.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} within {PATIENCE:?}"))
 }

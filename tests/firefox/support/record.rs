@@ -1,4 +1,4 @@
-//! A line between the extension and the daemon that notes what the extension says, frame by frame.
+//! A proxy between the extension and the daemon that records the extension's frames.
 
 use serde_json::Value;
 use std::{
@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A listener that passes everything on.
+/// A listener that forwards everything.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) address: SocketAddr,
@@ -23,16 +23,16 @@ pub(crate) struct Record {
     listener: JoinHandle<()>,
 }
 
-/// Where it leads.
+/// The target.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     daemon: SocketAddr,
-    /// Whether the daemon is told that it was dialled itself.
+    /// Whether the `Host` header is replaced by the daemon's address.
     poses: bool,
 }
 
 impl Record {
-    /// Listens, and leads nowhere yet.
+    /// Listens without a target.
     pub(crate) async fn start() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, frames) = (socket.local_addr().unwrap(), Arc::new(Mutex::default()));
@@ -40,7 +40,7 @@ impl Record {
         let (noted, leads) = (frames.clone(), target.clone());
         let listener = tokio::spawn(async move {
             while let Ok((extension, _)) = socket.accept().await {
-                // While the daemon is away, its place is empty for who comes this way too.
+                // Without a daemon, connections are closed.
                 let Some(Target { daemon, poses }) = *leads.lock().unwrap() else { continue };
                 let Ok(line) = TcpStream::connect(daemon).await else { continue };
                 let (mut from_daemon, to_daemon) = line.into_split();
@@ -48,7 +48,7 @@ impl Record {
                 let host = poses.then(|| (address.to_string(), daemon.to_string()));
                 tokio::spawn(note(from_extension, to_daemon, noted.clone(), host));
                 tokio::spawn(async move {
-                    // However it ends: both ends close.
+                    // Both ends close, whatever the reason.
                     copy(&mut from_daemon, &mut to_extension).await.unwrap_or_default();
                 });
             }
@@ -56,23 +56,22 @@ impl Record {
         Record { address, frames, target, listener }
     }
 
-    /// From now on it leads to that daemon, which hears what the extension dialled.
+    /// Forwards to the daemon with the `Host` header of the extension.
     pub(crate) fn lead_to(&self, daemon: SocketAddr) {
         *self.target.lock().unwrap() = Some(Target { daemon, poses: false });
     }
 
-    /// From now on it leads to that daemon and tells it that it was dialled itself, as a program does that has taken the
-    /// daemon's port.
+    /// Forwards to the daemon with the daemon's own `Host` header, like a program that uses the daemon's port.
     pub(crate) fn pose_as(&self, daemon: SocketAddr) {
         *self.target.lock().unwrap() = Some(Target { daemon, poses: true });
     }
 
-    /// Everything the extension has said so far, on every connection.
+    /// Returns the extension's frames so far, of all connections.
     pub(crate) fn frames(&self) -> Vec<Value> {
         self.frames.lock().unwrap().clone()
     }
 
-    /// What it has said of one type.
+    /// Returns the extension's frames of one type.
     pub(crate) fn of_type(&self, name: &str) -> Vec<Value> {
         self.frames().into_iter().filter(|frame| frame["type"] == name).collect()
     }
@@ -84,7 +83,7 @@ impl Drop for Record {
     }
 }
 
-/// Passes bytes on and reads the WebSocket frames among them. `host`: what stands in the head, and what takes its place.
+/// Forwards bytes and reads the WebSocket frames among them. `host`: the text in the head and its replacement.
 async fn note(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -132,7 +131,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Takes one from the front, when a whole one is there.
+    /// Removes a frame from the front, if a whole one is there.
     fn take(bytes: &mut Vec<u8>) -> Option<Self> {
         let (first, second) = (*bytes.first()?, *bytes.get(1)?);
         let wide = |count: usize| {

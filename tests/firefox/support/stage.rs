@@ -1,4 +1,4 @@
-//! One test's world: the web apps, the daemon and a browser whose extension has found it.
+//! The environment of a test: the web apps, the daemon and a browser with the extension.
 
 use super::{
     app::{Apps, HOSTS, STRANGERS},
@@ -9,7 +9,7 @@ use super::{
 };
 use serde_json::{Value, json};
 
-/// Everything of one test. What is dropped first stands first.
+/// The environment of one test. Fields are dropped in order.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) firefox: Firefox,
@@ -20,8 +20,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts everything, lets the daemon in without pairing as its user does, and waits until the extension is connected.
-    /// `settings`: as for any daemon, dotted keys.
+    /// Starts everything, confirms the daemon without pairing, and waits until the extension is connected. `settings`:
+    /// dotted keys of the configuration.
     pub(crate) async fn set(settings: &str) -> Self {
         let stage = Self::unpaired(settings).await;
         stage.firefox.confirm_unpaired().await;
@@ -29,7 +29,7 @@ impl Stage {
         stage
     }
 
-    /// Starts everything, and leaves it to the test to let the extension in.
+    /// Starts everything; the test pairs the extension.
     pub(crate) async fn unpaired(settings: &str) -> Self {
         let record = Record::start().await;
         let (apps, daemon, settings) = Self::without_browser(settings, &record).await;
@@ -41,7 +41,7 @@ impl Stage {
     async fn without_browser(settings: &str, record: &Record) -> (Apps, Daemon, String) {
         let apps = Apps::start().await;
         let (port, dialled) = (apps.plain_port, record.address);
-        // Second, an app of the user's own, which stands in no table but the configuration.
+        // The second one is a user-defined app.
         let settings = format!(
             "server.allowed_hosts = ['{dialled}']\n{settings}\n[platforms.local]\ntitle = 'Local'\n\
              shell_url = 'http://127.0.0.1:{port}/'\nhosts = ['127.0.0.1']\nmodes = ['buffered', 'sse']\n\
@@ -52,7 +52,7 @@ impl Stage {
         (apps, daemon, settings)
     }
 
-    /// Cuts the daemon's power.
+    /// Kills the daemon.
     pub(crate) async fn kill_daemon(self) -> (Folder, Away) {
         let Stage { firefox, record, daemon, apps, settings } = self;
         let listen = format!("server.listen = '{}'\n", daemon.address);
@@ -60,7 +60,7 @@ impl Stage {
         (daemon.kill().await, Away { firefox, record, apps, settings })
     }
 
-    /// Ends the browser as its user does and starts it again on the same profile.
+    /// Restarts the browser on the same profile.
     pub(crate) async fn restart_browser(self) -> Self {
         let Stage { firefox, record, daemon, apps, settings } = self;
         let folder = firefox.quit().await;
@@ -74,17 +74,17 @@ impl Stage {
         Stage { firefox, record, daemon, apps, settings }
     }
 
-    /// One who may see everything.
+    /// Returns a caller with the token.
     pub(crate) fn caller(&self) -> Caller {
         self.daemon.caller().bearer(&self.daemon.token())
     }
 
-    /// The client, once it is there.
+    /// Waits until the client is connected.
     pub(crate) async fn connected(&self) -> Value {
         self.client_where("client", |_| true).await
     }
 
-    /// The client, once it is as wanted.
+    /// Waits until the client fits; returns it.
     pub(crate) async fn client_where(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let caller = self.caller();
         until_ok(what, async || {
@@ -94,7 +94,7 @@ impl Stage {
         .await
     }
 
-    /// What the client tells of a platform in one of its lists, once it is as wanted.
+    /// Waits until the client's entry of a platform in a list fits; returns it.
     pub(crate) async fn entry_where(
         &self,
         list: &str,
@@ -106,31 +106,31 @@ impl Stage {
         entry(&client, list, platform)
     }
 
-    /// The platform's tab, once it is there and well.
+    /// Waits until the platform's tab is healthy.
     pub(crate) async fn healthy(&self, platform: &str) -> Value {
         let fits = |tab: &Value| tab["actual"]["healthy"] == true && tab["drift"]["aligned"] == true;
         self.entry_where("shell_runtime", platform, "healthy tab", fits).await
     }
 
-    /// Performs an action, which must succeed, and answers its data.
+    /// Performs an action that must succeed; returns its data.
     pub(crate) async fn act(&self, action: &str, platform: Option<&str>) -> Value {
         self.act_with(json!({"action": action, "platform": platform, "reason": "test"})).await
     }
 
-    /// The same with fields of its own.
+    /// Performs an action with these fields.
     pub(crate) async fn act_with(&self, body: Value) -> Value {
         let data = self.caller().post("/v1/browser/actions", &body).await.data();
         assert_eq!((&data["completed"], &data["failed"]), (&json!(true), &json!(false)), "{data:#}");
         data
     }
 
-    /// Opens a platform's tab and waits until requests can go through it.
+    /// Opens a platform's tab and waits until it is healthy.
     pub(crate) async fn open(&self, platform: &str) -> Value {
         self.act("tab_open", Some(platform)).await;
         self.healthy(platform).await
     }
 
-    /// Lets the extension into the app of the user's own, as its user does, and opens its tab.
+    /// Allows access to the user-defined app on the options page, and opens its tab.
     pub(crate) async fn allow_own(&self) {
         let page = self.firefox.own_page("options/index.html").await;
         let button = "[data-platform=local] [data-do=grant]";
@@ -141,7 +141,7 @@ impl Stage {
         self.firefox.bidi.close(&page).await;
     }
 
-    /// The same for a platform that the user has only just allowed, which takes the extension a moment to learn.
+    /// Opens the tab of a platform that was just allowed, which the extension applies after a moment.
     pub(crate) async fn open_once_permitted(&self, platform: &str) -> Value {
         let body = json!({"action": "tab_open", "platform": platform});
         until_ok("permission", async || {
@@ -152,19 +152,19 @@ impl Stage {
         self.healthy(platform).await
     }
 
-    /// A whole answer to a `GET` through a platform's tab.
+    /// Sends a `GET` through a platform's tab; returns the whole answer.
     pub(crate) async fn get(&self, platform: &str, path: &str) -> Answer {
         self.caller().request(&json!({"platform": platform, "path": path})).await
     }
 
-    /// A streamed answer through a platform's tab.
+    /// Starts a streamed request through a platform's tab.
     pub(crate) async fn stream(&self, platform: &str, id: &str, path: &str) -> Stream {
         let body = json!({"platform": platform, "request_id": id, "path": path, "response_mode": "sse"});
         self.caller().stream(&body).await
     }
 }
 
-/// A stage whose daemon is not there.
+/// A stage without a daemon.
 #[derive(Debug)]
 pub(crate) struct Away {
     pub(crate) firefox: Firefox,
@@ -174,7 +174,7 @@ pub(crate) struct Away {
 }
 
 impl Away {
-    /// The same for a daemon with other settings on top, where it was.
+    /// Adds settings for the next daemon.
     pub(crate) fn with(mut self, settings: &str) -> Self {
         let key = settings.split('=').next().unwrap_or_default();
         let kept: Vec<_> = self.settings.lines().filter(|line| !line.starts_with(key)).collect();
@@ -182,7 +182,7 @@ impl Away {
         self
     }
 
-    /// Starts the daemon again, where it was and on what it had.
+    /// Starts the daemon again at the same address with the same folder.
     pub(crate) async fn start_daemon(self, folder: Folder) -> Stage {
         let Away { firefox, record, apps, settings } = self;
         let daemon = Daemon::start_in(folder, &settings).await;
@@ -191,7 +191,7 @@ impl Away {
     }
 }
 
-/// What a client tells of one platform in one of its lists.
+/// Returns a client's entry of a platform in a list.
 pub(crate) fn entry(client: &Value, list: &str, platform: &str) -> Value {
     let mut entries = client[list].as_array().into_iter().flatten();
     entries.rfind(|entry| entry["platform"] == platform).cloned().unwrap_or_default()

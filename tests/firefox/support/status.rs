@@ -8,10 +8,10 @@ use super::{
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
-/// What finds faults of pages for people who cannot see them, or not well; where the page's own tests have it.
+/// Path of the accessibility checker among the page's own dependencies.
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page/node_modules/axe-core/axe.min.js");
 
-/// The page, and everything around it. What is dropped first stands first.
+/// The page and its environment. Fields are dropped in order.
 #[derive(Debug)]
 pub(crate) struct StatusPage {
     pub(crate) firefox: Firefox,
@@ -20,23 +20,23 @@ pub(crate) struct StatusPage {
 }
 
 impl StatusPage {
-    /// A daemon with these settings, and a browser that has not opened the page yet.
+    /// Starts a daemon with these settings, and a browser that has not opened the page yet.
     pub(crate) async fn prepare(settings: &str) -> Self {
         let daemon = Daemon::start(settings).await;
-        // It asks no web app.
+        // The page requests no web app.
         let firefox = Firefox::start_bare(1, &[]).await;
         let tab = firefox.bidi.tabs().await.remove(0).0;
         StatusPage { firefox, daemon, tab }
     }
 
-    /// The same, opened and logged in.
+    /// Starts both and logs the page in.
     pub(crate) async fn open(settings: &str) -> Self {
         let page = Self::prepare(settings).await;
         page.log_in().await;
         page
     }
 
-    /// One who may do everything.
+    /// Returns a caller with the token.
     pub(crate) fn caller(&self) -> Caller {
         self.daemon.caller().bearer(&self.daemon.token())
     }
@@ -52,23 +52,23 @@ impl StatusPage {
         self.says("#session-words", |said| said == "Logged in").await;
     }
 
-    /// Opens the page with this behind its address.
+    /// Opens the page with this suffix of its address.
     pub(crate) async fn visit(&self, rest: &str) {
         self.firefox.bidi.navigate(&self.tab, &format!("{}/v1/status/ui{rest}", self.origin())).await;
     }
 
-    /// Waits until the first element that a CSS selector finds says something that fits, and answers it.
+    /// Waits until the text of the first element that matches a CSS selector fits; returns it.
     pub(crate) async fn says(&self, selector: &str, fits: impl Fn(&str) -> bool) -> String {
         crate::page::says(&self.firefox, &self.tab, selector, fits).await
     }
 
-    /// Waits until a CSS selector finds something that is to be seen.
+    /// Waits until a visible element matches a CSS selector.
     pub(crate) async fn shows(&self, selector: &str) {
         self.comes_to(&format!("document.querySelector({})?.checkVisibility() ?? false", json!(selector)), json!(true))
             .await;
     }
 
-    /// Waits until an expression comes to this.
+    /// Waits until an expression has this value.
     pub(crate) async fn comes_to(&self, expression: &str, wanted: Value) {
         until_ok(expression, async || {
             let is = self.firefox.bidi.evaluate(&self.tab, expression).await;
@@ -81,7 +81,7 @@ impl StatusPage {
         self.firefox.bidi.click(&self.tab, selector).await;
     }
 
-    /// What is seriously wrong with the page for people with disabilities, as far as a program can tell.
+    /// Returns the serious accessibility problems of the page.
     pub(crate) async fn barriers(&self) -> Vec<String> {
         let axe =
             fs::read_to_string(Path::new(AXE)).unwrap_or_else(|error| panic!("{AXE}: {error}; tests/run gets it"));

@@ -14,9 +14,9 @@ impl AnswerFormat for CommonAnswer {
             return Ok(());
         }
         let Some(event) = json::object(data.trim()) else { return Ok(()) };
-        let within = |json| json::object(json);
-        let content = json::own(&event, "message").and_then(within).and_then(|it| json::own(&it, "content"));
-        if let Some(parts) = content.and_then(within).and_then(|it| json::own(&it, "parts")).filter(is_array) {
+        let content = json::own(&event, "message").and_then(json::object).and_then(|it| json::own(&it, "content"));
+        let parts = content.and_then(json::object).and_then(|it| json::own(&it, "parts"));
+        if let Some(parts) = parts.filter(|parts| parts.starts_with('[')) {
             let mut whole = String::new();
             json::each(parts, |part| {
                 whole.push_str(&json::string(part).unwrap_or_default());
@@ -28,7 +28,7 @@ impl AnswerFormat for CommonAnswer {
             return Ok(());
         }
         let delta = json::own(&event, "delta");
-        let text = delta.and_then(within).and_then(|it| json::own(&it, "text"));
+        let text = delta.and_then(json::object).and_then(|it| json::own(&it, "text"));
         let shapes = [json::own(&event, "completion"), text, delta, json::own(&event, "text")];
         self.0.push_str(&shapes.into_iter().flatten().find_map(json::string).unwrap_or_default());
         Ok(())
@@ -37,8 +37,4 @@ impl AnswerFormat for CommonAnswer {
     fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         Ok(Cow::Borrowed(&self.0))
     }
-}
-
-fn is_array(json: &&str) -> bool {
-    json.starts_with('[')
 }

@@ -91,7 +91,7 @@ async fn another_daemon_is_sent_only_hello_until_the_user_forgets_the_pairing() 
     let (_, away) = stage.kill_daemon().await;
     let stage = away.with(REQUIRED).start_daemon(Folder::new()).await;
     stage.firefox.bidi.click(&own, "#reconnect").await;
-    says(&stage.firefox, &own, "#note", |note| note.contains("does not know this Firefox any more")).await;
+    says(&stage.firefox, &own, "#note", |note| note.contains("has no pairing with this Firefox")).await;
     says(&stage.firefox, &own, "#paired", |said| said.starts_with("Paired since")).await;
 
     stage.firefox.bidi.click(&own, "#forget-pairing").await;
@@ -127,7 +127,7 @@ async fn a_firefox_whose_pairing_was_removed_can_be_paired_again() {
     pair(&stage, &own).await;
     let client = stage.connected().await["client_id"].as_str().unwrap().to_owned();
     assert!(run(&stage.daemon, &["pairings", "forget", &client]).await.status.success());
-    says(&stage.firefox, &own, "#note", |note| note.contains("The daemon forgot this Firefox")).await;
+    says(&stage.firefox, &own, "#note", |note| note.contains("removed the pairing with this Firefox")).await;
     stage.firefox.bidi.click(&own, "#forget-pairing").await;
     pair(&stage, &own).await;
 }

@@ -81,6 +81,15 @@ pub(super) fn dead_links(name: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The file that a relative link of a file leads to; an empty link leads to the file itself.
+pub(super) fn target(name: &str, link: &str) -> Option<String> {
+    if link.is_empty() {
+        return Some(name.to_owned());
+    }
+    let folder = Path::new(name).parent()?;
+    inside(&folder.join(link)).map(|path| path.display().to_string())
+}
+
 /// A path without its dots; nothing when it leads out of where it begins.
 fn inside(path: &Path) -> Option<PathBuf> {
     let mut plain = PathBuf::new();

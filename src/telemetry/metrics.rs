@@ -1,4 +1,4 @@
-//! What is counted, under the names of the contract, in one registry per daemon and none that is global.
+//! What is counted, under stable names, in one registry per daemon and none that is global.
 //!
 //! ```text
 //! Metrics ─► Http  Relay  Policy  Wire  Store  Instructions     (recorders: each module gets its own when it is made)

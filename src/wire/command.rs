@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_is_found_by_its_name_and_has_the_contracts_message_type() {
+    fn every_action_is_found_by_its_name_and_has_its_message_type() {
         let types = [
             ("plugin_status", "plugin_status"),
             ("request_credentials", "request_credentials"),

@@ -12,6 +12,7 @@
 //! A module uses what stands in its own line or below, never above. The sources are read as tokens, so that comments
 //! and texts do not count and paths inside macros do.
 
+mod documents;
 mod files;
 mod output;
 mod paths;

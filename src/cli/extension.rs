@@ -75,7 +75,7 @@ fn load_instructions(extension: &Extension, folder: &Path) -> String {
          \n\
          To load it until Firefox is closed, open about:debugging#/runtime/this-firefox, press\n\
          \"Load Temporary Add-on…\" and choose {manifest}.\n\
-         For permanent use Firefox wants the .xpi signed; the README says how.\n",
+         To keep it, Firefox wants the .xpi signed: see \"Keep the extension\" in docs/usage.md.\n",
         xpi = folder.join(XPI).display(),
         manifest = folder.join("manifest.json").display(),
     )

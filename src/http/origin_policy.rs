@@ -125,7 +125,7 @@ impl OriginPolicy {
         }
     }
 
-    /// All checks, in the order of the contract.
+    /// All checks: host, origin, fetch metadata, content type, in this order.
     pub(super) fn check(&self, head: &RequestHead, class: RouteClass) -> Result<OriginVerdict, ApiError> {
         let headers = &head.headers;
         let host = self.check_host(&head.uri, headers)?;

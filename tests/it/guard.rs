@@ -140,7 +140,7 @@ async fn a_body_must_be_json() {
 }
 
 #[actix_rt::test]
-async fn the_checks_come_in_the_order_of_the_contract() {
+async fn the_checks_come_in_their_fixed_order() {
     let daemon = Daemon::start("auth.local_trust = \"none\"").await;
     let path = "/v1/browser/request";
     let mut caller = daemon.caller().with("content-type", "text/plain").with("sec-fetch-site", "cross-site");

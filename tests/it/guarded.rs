@@ -1,10 +1,10 @@
-//! Every route of the table, one after the other, from outside: who may call it, as the contract says and not as the table
-//! does. A route that forgets its guard fails here, and so does one that nobody has thought about yet.
+//! Every route of the table, one after the other, from outside: who may call it, by the lists here and not by the table
+//! itself. A route that forgets its guard fails here, and so does one that nobody has thought about yet.
 
 use crate::support::{Caller, Daemon};
 use baa_conductor::http::{ROUTES, Route, RouteAccess};
 
-/// What anybody on this machine may call, whatever is trusted: the contract's list, to the letter.
+/// Routes that every caller on this machine may use, under any `auth.local_trust`; docs/http.md lists them too.
 const OPEN: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/health"),
@@ -67,7 +67,7 @@ fn passed(answer: &(u16, String)) -> bool {
 }
 
 #[test]
-fn the_table_says_of_each_route_what_the_contract_says() {
+fn the_table_grants_each_route_the_access_of_the_lists() {
     for route in ROUTES {
         assert_eq!(route.access, promised(route), "{} {}", route.method, route.path);
     }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: every name of the contract, counted where it happens, and the dashboard that shows them.
+//! `GET /metrics`: every metric, counted where it happens, and the dashboard that shows them.
 
 use crate::support::{Daemon, actors, ask, automatic, handled, manual, request_of, until};
 use serde_json::{Value, json};

@@ -13,7 +13,7 @@ fn bad_field<T: std::fmt::Debug>(read: impl Fn(&Map<String, Value>) -> Result<T,
 }
 
 #[test]
-fn a_command_has_the_defaults_of_the_contract() {
+fn a_command_has_the_documented_defaults() {
     let exec = parse_exec(&object(json!({"command": "true", "cwd": null, "unknown": []}))).unwrap();
     let expected = ExecInput {
         command: ExecCommand::Shell("true".into()),

@@ -43,7 +43,7 @@ fn assert_refused(plan: Result<InstructionPlan, Rejection>, what: &dyn std::fmt:
 }
 
 #[test]
-fn every_tool_has_the_route_of_the_contract() {
+fn every_tool_has_its_route() {
     let shown: Vec<_> = [
         "describe",
         "describe/business",

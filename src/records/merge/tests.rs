@@ -208,7 +208,7 @@ fn filters_choose_records_and_what_is_counted() {
 }
 
 #[test]
-fn a_record_reads_as_the_contract_has_it() {
+fn a_record_has_the_fields_of_the_api() {
     let (clients, identity) = (fixture().clients, None::<&ClientId>);
     let bridge = BridgeView {
         active_client_id: identity.cloned(),

@@ -4,7 +4,7 @@ use super::{Bystander, at_full_size, unharmed};
 use crate::support::{Caller, Connection, Daemon, Peer, ask, automatic, manual, request_of, settled, until, waiting};
 use serde_json::json;
 
-/// Memory that may stay after a crowd has gone, as the contract of this suite has it.
+/// Memory that may stay after a crowd has gone, in bytes; docs/security.md promises it.
 const LEFT_BYTES_MAX: u64 = 10 << 20;
 
 /// Looks often whether memory can be given back, so that it is not waited for.

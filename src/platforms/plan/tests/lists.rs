@@ -122,7 +122,7 @@ fn the_marked_conversation_counts_then_the_newest() {
 }
 
 #[test]
-fn a_new_conversation_is_found_where_the_contract_says() {
+fn a_new_conversation_is_found_in_each_known_field() {
     let one = json!({"uuid": "n", "name": ""});
     for (body, found) in [
         (one.clone(), Some("n")),

@@ -1,4 +1,4 @@
-//! One call of codexd, from its connection to the last byte of the answer.
+//! One call of codexd, from the connection to the last byte of the response.
 
 use super::{CodexdClient, UpstreamPath};
 use awc::{
@@ -15,60 +15,60 @@ use serde::de::IgnoredAny;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What of the answer's head is passed on beside its status: what the body is, and when to come again.
+/// Response headers that are forwarded to the caller.
 const FORWARDED_HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::RETRY_AFTER];
-/// Who asks.
+/// The `User-Agent` of calls.
 const USER_AGENT: &str = concat!("baa-conductor/", env!("CARGO_PKG_VERSION"));
 
-/// What codexd said, be it yes or no.
+/// A response of codexd, with any status.
 #[derive(Debug)]
 pub struct CodexResponse {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Those of its headers that are passed on.
+    /// The forwarded headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Its body, byte by byte.
+    /// The body, unchanged.
     pub body: Bytes,
 }
 
-/// Why codexd said nothing that can be passed on.
+/// Why a call has no response that can be forwarded.
 #[derive(Debug, thiserror::Error)]
 pub enum CodexCallError {
-    /// As many calls as may be are under way.
-    #[error("too many calls are under way")]
+    /// `codex.max_calls` calls are in progress.
+    #[error("too many calls are in progress")]
     Busy,
-    /// Path and query together are more than a request line holds.
-    #[error("the path is too long to be passed on")]
+    /// Path and query do not fit into a request line.
+    #[error("the path is too long to be forwarded")]
     TooLong,
-    /// It cannot be reached, or stopped in the middle.
+    /// Connecting failed, or the connection broke.
     #[error("{0}")]
     Unreachable(String),
-    /// The answer was not there in time.
-    #[error("nothing came within {0:?}")]
+    /// The response was not complete within `codex.timeout_ms`.
+    #[error("no complete response within {0:?}")]
     Late(Duration),
-    /// What it sent is no answer of HTTP.
-    #[error("its answer cannot be read: {0}")]
+    /// The response is not valid HTTP.
+    #[error("its response cannot be read: {0}")]
     Unreadable(String),
-    /// It sent more than is taken.
-    #[error("its answer is larger than {0} bytes")]
+    /// The body is larger than `codex.max_response_bytes`.
+    #[error("its response is larger than {0} bytes")]
     TooLarge(usize),
 }
 
 impl CodexdClient {
-    /// Reads a place of it.
+    /// Sends a GET request.
     ///
     /// # Errors
     ///
-    /// Nothing came that can be passed on.
+    /// There is no response that can be forwarded.
     pub async fn get(&self, path: &UpstreamPath, query: &str) -> Result<CodexResponse, CodexCallError> {
         self.call(Method::GET, path, query, None).await
     }
 
-    /// Sends JSON there, or nothing.
+    /// Sends a POST request, with a JSON body or without one.
     ///
     /// # Errors
     ///
-    /// Nothing came that can be passed on; it may have been carried out all the same.
+    /// There is no response that can be forwarded; codexd may have performed the request nevertheless.
     pub async fn post(
         &self,
         path: &UpstreamPath,
@@ -91,9 +91,9 @@ impl CodexdClient {
         timeout(self.timeout, exchange).await.map_err(|_| CodexCallError::Late(self.timeout))?
     }
 
-    /// A client for this one call, on the thread where its handler runs, which it cannot leave. One that stayed would
-    /// keep connections, and a turn sent on one that codexd is just closing fails without ever having been read. A new
-    /// connection costs microseconds, a turn takes seconds.
+    /// Performs one call with a client of its own, since a client cannot leave the thread of its handler. A shared client
+    /// would reuse connections, and a turn sent on a connection that codexd is just closing fails unread. A new connection
+    /// costs microseconds, a turn takes seconds.
     async fn exchange(
         &self,
         method: Method,
@@ -115,28 +115,28 @@ impl CodexdClient {
         })?;
         let status = answer.status();
         if status.is_informational() {
-            return Err(CodexCallError::Unreadable(format!("status {status} ends no call")));
+            return Err(CodexCallError::Unreadable(format!("status {status} is not final")));
         }
         if is_unframed(answer.version(), status, answer.headers()) {
-            let why = "neither content-length nor transfer-encoding says where its body ends";
+            let why = "neither content-length nor transfer-encoding declares the end of its body";
             return Err(CodexCallError::Unreadable(why.to_owned()));
         }
         let body = answer.body().limit(self.response_bytes_max).await.map_err(|error| match error {
             PayloadError::Overflow => CodexCallError::TooLarge(self.response_bytes_max),
-            PayloadError::Incomplete(_) => CodexCallError::Unreachable("its answer broke off".to_owned()),
+            PayloadError::Incomplete(_) => CodexCallError::Unreachable("its response broke off".to_owned()),
             error => CodexCallError::Unreadable(error.to_string()),
         })?;
         let headers = answer.headers();
         if !is_complete(headers, &body) {
-            return Err(CodexCallError::Unreachable("its answer broke off".to_owned()));
+            return Err(CodexCallError::Unreachable("its response broke off".to_owned()));
         }
         let given = |name: HeaderName| headers.get(&name).cloned().map(|value| (name, value));
         Ok(CodexResponse { status, headers: FORWARDED_HEADERS.into_iter().filter_map(given).collect(), body })
     }
 }
 
-/// Whether a body may come that ends with the connection alone. awc takes it for empty under HTTP/1.1, whatever comes, so
-/// that such an answer cannot be told from one without a body.
+/// Returns whether only the end of the connection delimits the body. Under HTTP/1.1 awc reads such a body as empty, so that
+/// it cannot be distinguished from an absent one.
 fn is_unframed(version: Version, status: StatusCode, headers: &HeaderMap) -> bool {
     let may_have_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let coding = headers.get(header::TRANSFER_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -144,14 +144,14 @@ fn is_unframed(version: Version, status: StatusCode, headers: &HeaderMap) -> boo
     version == Version::HTTP_11 && may_have_body && !is_framed
 }
 
-/// Whether nothing is missing at the end of a body: awc ends one that broke off as if that had been all. Where its
-/// length was not declared, JSON still tells.
+/// Returns whether a body is complete: awc reports a truncated one as complete. Without a declared length, JSON is
+/// checked for completeness.
 fn is_complete(headers: &HeaderMap, body: &[u8]) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(length) = text(header::CONTENT_LENGTH) {
         return length.parse() == Ok(body.len());
     }
-    // The type alone: application/jsonl or application/json-seq are no JSON as a whole.
+    // Exactly this type: the bodies of application/jsonl and application/json-seq are not one JSON value.
     let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = text(header::CONTENT_TYPE).is_some_and(|kind| essence(kind) == "application/json");
     let is_plain = !headers.contains_key(header::CONTENT_ENCODING);

@@ -1,8 +1,7 @@
-//! The codexd behind `/v1/codex`: an independent service that is asked over HTTP, one call for each of ours.
+//! The client of codexd, an independent HTTP service behind `/v1/codex`. Each request to the daemon is one call.
 //!
-//! Invariant: nothing is kept here but how many calls are under way. Neither the caller's token nor any other header of
-//! it is passed on, no redirect is followed and no proxy asked, and no answer is longer in bytes or time than the
-//! settings say.
+//! Invariants: the only state is the number of calls in progress. No header of the caller is forwarded, its token least of
+//! all; no redirect is followed and no proxy used; size and duration of a response are bounded by settings.
 
 mod call;
 pub mod settings;
@@ -16,21 +15,21 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
 
-/// One configured codexd.
+/// A client of the configured codexd.
 #[derive(Debug)]
 pub struct CodexdClient {
-    /// Its address without a slash at the end.
+    /// The base address, without a trailing slash.
     base: String,
     timeout: Duration,
     response_bytes_max: usize,
-    /// One permit for each call that may be under way.
+    /// One permit per concurrent call.
     permits: Semaphore,
 }
 
 impl CodexdClient {
-    /// The codexd of the settings; nothing when they name none.
+    /// Creates the client; `None` when no `codex.base_url` is configured.
     pub fn new(settings: &CodexSettings) -> Option<Self> {
-        // An address that cannot be read did not pass the check of the settings.
+        // Validation of the settings rejects an address that cannot be parsed.
         let base = Url::parse(settings.base_url.as_deref()?).ok()?;
         Some(CodexdClient {
             base: base.as_str().trim_end_matches('/').to_owned(),
@@ -40,7 +39,7 @@ impl CodexdClient {
         })
     }
 
-    /// Its address, as callers are told.
+    /// Returns the base address.
     pub fn base(&self) -> &str {
         &self.base
     }

@@ -1,32 +1,32 @@
-//! Section `codex`: where codexd is and what a call of it may take.
+//! Section `codex`: the address of codexd and the bounds of calls.
 
 use crate::config::section::{ValidationErrors, blank, settings};
 use url::Url;
 
 settings! {
-    /// The codexd to which `/v1/codex` leads.
+    /// The codexd behind `/v1/codex`.
     CodexSettings {
-        /// Its `http://` address; empty = none.
+        /// Its `http://` address; empty: none.
         #[serde(with = "blank")]
         base_url: Option<String> = None,
-        /// Milliseconds until a call must be answered whole.
+        /// Milliseconds within which a call must complete.
         timeout_ms: u64 = 30_000,
-        /// Bytes of an answer.
+        /// Bytes of a response.
         max_response_bytes: usize = 16 << 20,
-        /// Calls at once; more are refused.
+        /// Concurrent calls; more are refused.
         max_calls: usize = 64,
     }
 }
 
 impl CodexSettings {
-    /// Names every value that cannot be.
+    /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         errors.duration("timeout_ms", self.timeout_ms);
         errors.bytes("max_response_bytes", self.max_response_bytes, 1);
         errors.range("max_calls", self.max_calls as u64, 1, 65_536);
         let Some(text) = &self.base_url else { return };
         match Url::parse(text) {
-            // The text is not repeated: it may hold a password.
+            // The text is not repeated, since it may contain a password.
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
                 errors.add("base_url", "must not hold a user or password");
             }

@@ -1,26 +1,26 @@
-//! What codexd is asked: the path there for each of ours.
+//! The paths of codexd.
 //!
-//! Invariant: an id is one segment of the path, whatever stands in it; it cannot lead anywhere else.
+//! Invariant: a session id is exactly one path segment, whatever it contains.
 
 use std::fmt::Write;
 
-/// A place of codexd.
+/// A path of codexd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamPath(String);
 
 impl UpstreamPath {
-    /// Its status.
+    /// The path of its status.
     pub fn status() -> Self {
         UpstreamPath("/v1/codexd/status".to_owned())
     }
 
-    /// Its sessions.
+    /// The path of its sessions.
     pub fn sessions() -> Self {
         UpstreamPath("/v1/codexd/sessions".to_owned())
     }
 
-    /// One session. `raw`: the id as it stood in a path, not decoded. Nothing when it cannot be an id: `.` and `..` are
-    /// ways through the path however they are spelled.
+    /// The path of one session. `raw` is the id as a path segment, still encoded. `None` when it is empty, `.` or `..` in
+    /// any spelling.
     pub fn session(raw: &str) -> Option<Self> {
         let id = decoded(raw);
         if matches!(&id[..], b"" | b"." | b"..") {
@@ -29,7 +29,7 @@ impl UpstreamPath {
         let mut path = Self::sessions().0;
         path.push('/');
         for byte in id {
-            // What RFC 3986 calls unreserved; everything else could mean something to somebody.
+            // The unreserved characters of RFC 3986; everything else is encoded.
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 path.push(char::from(byte));
             } else {
@@ -39,19 +39,19 @@ impl UpstreamPath {
         Some(UpstreamPath(path))
     }
 
-    /// Where a turn is taken.
+    /// The path to which turns are posted.
     pub fn turn() -> Self {
         UpstreamPath("/v1/codexd/turn".to_owned())
     }
 
-    /// The whole address, below `base`; `query` without its question mark.
+    /// Returns the whole address. `query` has no question mark.
     pub(super) fn address(&self, base: &str, query: &str) -> String {
         let mark = if query.is_empty() { "" } else { "?" };
         [base, &self.0, mark, query].concat()
     }
 }
 
-/// The bytes that a segment of a path stands for; what is no escape stands for itself.
+/// Percent-decodes a path segment; invalid escapes are kept.
 fn decoded(raw: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(raw.len());

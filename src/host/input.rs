@@ -1,7 +1,7 @@
-//! The input of host operations, read from JSON: the one reading that routes and instructions share.
+//! Parses the input of host operations from JSON, for routes and instructions.
 //!
-//! Of several spellings the first that is there counts, `null` is as if it were not there, and what nobody knows is passed
-//! over. Nothing is trimmed: a blank may be part of a path.
+//! The first present spelling of a field counts, `null` means absent, and unknown fields are ignored. Nothing is trimmed:
+//! a blank may be part of a path.
 
 use super::{
     exec::{ExecCommand, ExecInput, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX},
@@ -13,16 +13,16 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// Highest file mode: permissions and the three special bits.
 const MODE_MAX: u32 = 0o7777;
-/// Most variables that one command may be given.
+/// Variables per command.
 const VARIABLES_MAX: usize = 256;
-/// Most words of one command.
+/// Arguments per command, with the program.
 const WORDS_MAX: usize = 4_096;
 
-/// Reads a command with its circumstances.
+/// Parses the input of `exec`.
 ///
 /// # Errors
 ///
-/// Names the field that is missing or wrong.
+/// Names the missing or invalid field.
 pub fn parse_exec(fields: &Map<String, Value>) -> Result<ExecInput, FieldError> {
     let fields = InputFields(fields);
     Ok(ExecInput {
@@ -37,11 +37,11 @@ pub fn parse_exec(fields: &Map<String, Value>) -> Result<ExecInput, FieldError> 
     })
 }
 
-/// Reads which file to read, and how.
+/// Parses the input of `files/read`.
 ///
 /// # Errors
 ///
-/// Names the field that is missing or wrong.
+/// Names the missing or invalid field.
 pub fn parse_file_read(fields: &Map<String, Value>) -> Result<FileReadInput, FieldError> {
     let fields = InputFields(fields);
     Ok(FileReadInput {
@@ -53,17 +53,17 @@ pub fn parse_file_read(fields: &Map<String, Value>) -> Result<FileReadInput, Fie
     })
 }
 
-/// Reads which file to write, and with what.
+/// Parses the input of `files/write`.
 ///
 /// # Errors
 ///
-/// Names the field that is missing or wrong.
+/// Names the missing or invalid field.
 pub fn parse_file_write(fields: &Map<String, Value>) -> Result<FileWriteInput, FieldError> {
     let fields = InputFields(fields);
     let (path, cwd, encoding) = (fields.required_path()?, fields.path("cwd", &[])?, fields.encoding()?);
     let content = fields.text("content", &[])?.ok_or_else(|| FieldError::new("content", "is required"))?;
     if encoding.decode(&content).is_none() {
-        return Err(FieldError::new("content", "must be base64, with its padding"));
+        return Err(FieldError::new("content", "must be base64 with padding"));
     }
     Ok(FileWriteInput {
         path,
@@ -76,31 +76,31 @@ pub fn parse_file_write(fields: &Map<String, Value>) -> Result<FileWriteInput, F
     })
 }
 
-/// A command that is a line for the shell.
+/// Parses a command line for the shell.
 ///
 /// # Errors
 ///
-/// It is blank, or holds what no system call takes.
+/// The line is blank or contains a NUL.
 pub fn parse_shell(line: &str) -> Result<ExecCommand, FieldError> {
     if line.trim().is_empty() || line.contains('\0') {
-        return Err(FieldError::new("command", "must not be empty or hold a NUL"));
+        return Err(FieldError::new("command", "must not be empty or contain a NUL"));
     }
     Ok(ExecCommand::Shell(line.to_owned()))
 }
 
-/// A path that a system call takes.
+/// Parses a path; `name` is the field in errors.
 ///
 /// # Errors
 ///
-/// It is empty or holds a NUL.
+/// The path is empty or contains a NUL.
 pub fn parse_path(name: &'static str, text: &str) -> Result<String, FieldError> {
     if text.is_empty() || text.contains('\0') {
-        return Err(FieldError::new(name, "must not be empty or hold a NUL"));
+        return Err(FieldError::new(name, "must not be empty or contain a NUL"));
     }
     Ok(text.to_owned())
 }
 
-/// The fields of an object.
+/// The fields of a JSON object, by name and aliases.
 struct InputFields<'a>(&'a Map<String, Value>);
 
 impl<'a> InputFields<'a> {
@@ -156,7 +156,7 @@ impl<'a> InputFields<'a> {
 
     fn command(&self) -> Result<ExecCommand, FieldError> {
         let fault =
-            || FieldError::new("command", "must be a string, or an array of strings that begins with a program");
+            || FieldError::new("command", "must be a string, or an array of strings whose first is the program");
         match self.get("command", &[]) {
             None => Err(FieldError::new("command", "is required")),
             Some(Value::String(line)) => parse_shell(line),
@@ -172,7 +172,7 @@ impl<'a> InputFields<'a> {
     }
 
     fn variables(&self, name: &'static str) -> Result<BTreeMap<String, String>, FieldError> {
-        let fault = || FieldError::new(name, "must be an object of at most 256 strings, each under a variable's name");
+        let fault = || FieldError::new(name, "must be an object of at most 256 strings, keyed by variable name");
         let Some(value) = self.get(name, &[]) else { return Ok(BTreeMap::new()) };
         let variable = |(key, value): (&String, &Value)| {
             let text = value.as_str().filter(|text| !text.contains('\0'))?;

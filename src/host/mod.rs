@@ -1,13 +1,13 @@
-//! The machine under the daemon: its commands, its files, and what the system tells about itself.
+//! Operations on the machine that the daemon runs on: commands, files, and what the system reports about itself.
 //!
 //! ```text
-//! input ──► Host ──► exec ──► supervisor (a process of its own) ──► the command, in its sandbox
-//!            │
-//!            └─────► files ──► the kernel, beneath the roots
+//! input ──► HostOperations ──► exec ──► supervisor (a process of its own) ──► the command, in its sandbox
+//!                 │
+//!                 └──────────► files ──► the kernel, beneath the roots
 //! ```
 //!
-//! [`HostOperations`] is what routes and instructions call alike. Invariants: no command outlives its call; the daemon's own folder,
-//! its token and its environment are out of reach of every file operation and of every sandbox.
+//! Routes and instructions both call [`HostOperations`]. Invariants: no command outlives its call; the daemon's state
+//! folder, token and environment are out of reach of every file operation and every sandbox.
 
 mod exec;
 mod files;

@@ -1,5 +1,5 @@
-//! The operations on this machine, for whoever asks: routes and instructions call the same three functions and get one
-//! complete [`OperationOutcome`] each.
+//! The host operations: routes and instructions call the same three functions, and each returns one complete
+//! [`OperationOutcome`].
 
 use super::{
     exec::{
@@ -29,42 +29,42 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-/// File operations at once; more wait. Each may hold the largest part of a file that can be asked for.
+/// Concurrent file operations; more wait. Each may hold up to `READ_BYTES_MAX` bytes in memory.
 const FILE_OPERATIONS_MAX: usize = 8;
-/// Set-user-ID and set-group-ID.
+/// The set-user-ID and set-group-ID bits of a file mode.
 const SET_ID_BITS: u32 = 0o6000;
-/// How long what was killed at the end may take to be gone, beside the time between SIGTERM and SIGKILL.
+/// Time that killed processes get to disappear at shutdown, added to the time between SIGTERM and SIGKILL.
 const KILL_GRACE: Duration = Duration::from_secs(1);
 
-/// Who asks.
+/// On whose behalf an operation runs; selects the sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationOrigin {
-    /// The operator: `host_ops.sandbox` holds.
+    /// The operator's own call: `host_ops.sandbox` applies.
     Operator,
-    /// A model's message: `instructions.sandbox` holds.
+    /// An instruction in a model's message: `instructions.sandbox` applies.
     Model,
 }
 
-/// What a [`HostOperations`] is made of.
+/// The configuration of [`HostOperations`].
 #[derive(Clone, Debug)]
 pub struct HostSetup {
-    /// Its section.
+    /// Section `host_ops` of the configuration.
     pub settings: HostOpsSettings,
-    /// What confines what a model asked for.
+    /// The sandbox of operations with [`OperationOrigin::Model`].
     pub model_sandbox: SandboxLevel,
-    /// Folders and files that are the daemon's own: its state folder, its database, its token.
+    /// Folders and files that no operation may reach: the state folder, the database, the token file, the configuration.
     pub protected: Vec<PathBuf>,
-    /// Files that are its own with everything beside them whose name begins like theirs.
+    /// Path prefixes of further protected files: every file in the same folder whose name begins like this is protected.
     pub protected_prefixes: Vec<PathBuf>,
 }
 
-/// Somebody who waits for an outcome; held until they have it, so that a stop does not come in between.
+/// Delays shutdown while it is held, so that a caller still receives the outcome of its operation.
 #[derive(Debug)]
 pub struct ShutdownGuard {
     _token: TaskTrackerToken,
 }
 
-/// The operations. Cheap to clone.
+/// The host operations. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HostOperations(Arc<Inner>);
 
@@ -78,13 +78,13 @@ struct Inner {
     runner: CommandRunner,
     commands: Semaphore,
     files: Arc<Semaphore>,
-    /// What is under way.
+    /// Operations in progress, and held [`ShutdownGuard`]s.
     in_progress: TaskTracker,
-    /// Cancelled: every command is ended.
+    /// Cancelled at shutdown to end all commands.
     shutdown: CancellationToken,
 }
 
-/// What operations of one origin may reach.
+/// What operations of one origin may access.
 #[derive(Debug)]
 struct OriginAccess {
     sandbox: SandboxBuilder,
@@ -92,7 +92,7 @@ struct OriginAccess {
 }
 
 impl HostOperations {
-    /// The operations on the machine that this process runs on.
+    /// Creates the operations, and opens the configured roots.
     pub fn new(setup: HostSetup) -> Self {
         let HostSetup { settings, model_sandbox, protected, protected_prefixes } = setup;
         let environment = CommandEnvironment::from_process(&settings.env_allow);
@@ -121,41 +121,41 @@ impl HostOperations {
         }))
     }
 
-    /// What confines the operations of an origin.
+    /// Returns the configured sandbox of an origin.
     pub fn sandbox(&self, origin: OperationOrigin) -> SandboxLevel {
         self.access(origin).sandbox.level()
     }
 
-    /// Somebody who waits for an outcome from here on.
+    /// Returns a guard that delays shutdown until it is dropped.
     pub fn delay_shutdown(&self) -> ShutdownGuard {
         ShutdownGuard { _token: self.0.in_progress.token() }
     }
 
-    /// Whether that can be had here, as far as it can be told without a command.
+    /// Checks whether the sandbox of an origin is available, as far as that is known without running a command.
     ///
     /// # Errors
     ///
-    /// Says why not.
+    /// The sandbox is unavailable, with the reason.
     pub fn check_sandbox(&self, origin: OperationOrigin) -> Result<(), OperationRefusal> {
         self.access(origin).sandbox.check()
     }
 
-    /// What a command in its sandbox cannot do here, and why; nothing where it can do what is usual.
+    /// Returns what commands in this sandbox cannot do on this machine, with the reason; `None` without such a restriction.
     pub fn sandbox_limit(&self, origin: OperationOrigin) -> Option<String> {
         self.access(origin).sandbox.limit()
     }
 
-    /// Whether Bubblewrap is there and can be had, whatever is configured.
+    /// Returns whether Bubblewrap is usable here, whatever is configured.
     pub fn has_bubblewrap(&self) -> bool {
         self.access(OperationOrigin::Operator).sandbox.has_bubblewrap()
     }
 
-    /// Runs a command, and answers when all that it started is gone. Ended early when `stop` is cancelled; dropping the
-    /// future is no way to stop, since nobody would then learn of the outcome.
+    /// Runs a command, and returns after every process that it started has ended. Cancelling `stop` ends it early. Do not
+    /// drop the future to stop it: the outcome would be lost.
     ///
     /// # Errors
     ///
-    /// The command was not taken up.
+    /// The command was refused.
     pub async fn exec(
         &self,
         exec: ExecInput,
@@ -202,33 +202,33 @@ impl HostOperations {
         }
         let done = host.runner.run(work, &StopSignals([stop, &host.shutdown])).await;
         if folder.is_some_and(CommandFolder::release) {
-            // Its supervisor was killed, or there is more in it than the caller may wait for.
-            tracing::warn!("a command's own folder is not removed yet");
+            // The supervisor was killed, or removal takes longer than the caller waits.
+            tracing::warn!("a command's private folder is not removed yet");
             self.sweep();
         }
         done
     }
 
-    /// Has what commands left behind removed, by another process and behind everybody's back: whatever stayed when a
-    /// daemon or the process beside a command was killed.
+    /// Starts a background process that removes folders of commands whose daemon or supervisor was killed.
     pub fn sweep(&self) {
         self.0.runner.sweep(CommandFolder::parent());
     }
 
-    /// Waits for a turn, no longer than the command itself might take.
+    /// Waits for one of the `host_ops.max_concurrent` slots, at most for the command's own timeout.
     async fn acquire_command_slot(
         &self,
         max_wait: Duration,
         stop: &CancellationToken,
     ) -> Result<tokio::sync::SemaphorePermit<'_>, OperationError> {
-        let cancelled = || OperationError::new(OperationErrorCode::Cancelled, "it was called off before it began");
+        let cancelled =
+            || OperationError::new(OperationErrorCode::Cancelled, "the command was cancelled before it started");
         tokio::select! {
             permit = timeout(max_wait, self.0.commands.acquire()) => match permit {
                 Ok(Ok(permit)) => Ok(permit),
                 Ok(Err(_)) => Err(cancelled()),
                 Err(_) => {
                     let most = self.0.settings.max_concurrent;
-                    Err(OperationError::new(OperationErrorCode::Busy, format!("{most} commands are under way, as many as may be")))
+                    Err(OperationError::new(OperationErrorCode::Busy, format!("all {most} command slots (host_ops.max_concurrent) are in use: try again later")))
                 }
             },
             () = stop.cancelled() => Err(cancelled()),
@@ -239,7 +239,7 @@ impl HostOperations {
     ///
     /// # Errors
     ///
-    /// The file was not taken up.
+    /// The operation was refused.
     pub async fn read(
         &self,
         file: FileReadInput,
@@ -254,7 +254,7 @@ impl HostOperations {
     ///
     /// # Errors
     ///
-    /// The file was not taken up.
+    /// The operation was refused.
     pub async fn write(
         &self,
         file: FileWriteInput,
@@ -265,8 +265,8 @@ impl HostOperations {
         let is_confined = self.sandbox(origin) != SandboxLevel::Off;
         let done = self.run_file_operation(origin, move |files| {
             if is_confined && sets_id_bits {
-                // Another user could start it, and would be outside.
-                let why = "a sandbox makes no file that runs as its owner or group";
+                // Another user could run the file and would be outside of the sandbox.
+                let why = "a sandbox cannot create files with set-user-ID or set-group-ID bits";
                 return Err(OperationError::new(OperationErrorCode::PermissionDenied, why).into());
             }
             files.write(&file)
@@ -275,7 +275,8 @@ impl HostOperations {
         Ok(OperationOutcome::new("files/write", &input, separate_refusal(done)?, |_| true))
     }
 
-    /// Does something that blocks, and waits for it no longer than a file operation may take.
+    /// Runs blocking file work on another thread, and waits for a slot and for the result at most
+    /// `host_ops.file_timeout_ms` each.
     async fn run_file_operation<R: Send + 'static>(
         &self,
         origin: OperationOrigin,
@@ -288,7 +289,7 @@ impl HostOperations {
         let permit: OwnedSemaphorePermit = match permit {
             Ok(permit) => permit.map_err(|_| failed())?,
             Err(_) => {
-                let why = format!("{FILE_OPERATIONS_MAX} file operations are under way, as many as may be");
+                let why = format!("all {FILE_OPERATIONS_MAX} file operation slots are in use: try again later");
                 return Err(OperationError::new(OperationErrorCode::Busy, why).into());
             }
         };
@@ -301,7 +302,7 @@ impl HostOperations {
         });
         match timeout(max_wait, done).await {
             Ok(done) => done.unwrap_or_else(|_| Err(failed().into())),
-            // Nothing ends a thread that the system holds; it keeps its permit until it is let go.
+            // A thread that is blocked in the kernel cannot be ended; it keeps its permit until the call returns.
             Err(_) => {
                 let why = format!(
                     "the system did not answer within {} ms (host_ops.file_timeout_ms): the file's disk or network may \
@@ -317,7 +318,7 @@ impl HostOperations {
         self.0.access(origin)
     }
 
-    /// Takes up nothing more, lets what is under way finish until then, and ends what does not.
+    /// Accepts no more operations, waits until `until` for those in progress, and ends the rest.
     pub async fn close(&self, until: Instant) {
         let host = &self.0;
         host.commands.close();
@@ -341,7 +342,7 @@ impl Inner {
     }
 }
 
-/// Where files may be read and written at a level: what a command could reach there.
+/// Returns where files may be read and where they may be written: the same places that a command reaches in this sandbox.
 fn path_bounds(level: SandboxLevel, named: &[PathBuf], roots: &OpenRoots) -> (PathBounds, PathBounds) {
     let beneath = || PathBounds::Beneath(roots.clone(), Vec::new());
     match level {

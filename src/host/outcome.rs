@@ -1,34 +1,34 @@
-//! How a host operation ended: one complete value for each, whoever asked, from which answers and records are made.
+//! The outcome of a host operation, from which answers and records are made.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// An operation that was carried out, or that the system did not let through.
+/// The outcome of an operation that was not refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OperationOutcome<R> {
     /// `exec`, `files/read` or `files/write`.
     pub operation: &'static str,
-    /// What was asked for, without content.
+    /// The input, without file contents and standard input.
     pub input: Value,
-    /// Whether it did what it was for.
+    /// Whether the operation succeeded.
     pub ok: bool,
-    /// What came of it.
+    /// The result or the error.
     #[serde(flatten)]
     pub end: OperationEnd<R>,
 }
 
-/// What came of an operation.
+/// The result or the error of an operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationEnd<R> {
-    /// It ran.
+    /// The operation ran.
     Result(R),
-    /// It did not.
+    /// The operation had no effect.
     Error(OperationError),
 }
 
 impl<R> OperationOutcome<R> {
-    /// `succeeded`: whether a result is a success.
+    /// `succeeded` decides whether a result counts as a success.
     pub(super) fn new(
         operation: &'static str,
         input: &impl Serialize,
@@ -45,12 +45,12 @@ impl<R> OperationOutcome<R> {
     }
 }
 
-/// Why an operation did nothing.
+/// Why an operation had no effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OperationError {
-    /// To decide by.
+    /// The machine-readable code.
     pub code: OperationErrorCode,
-    /// For people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -60,57 +60,57 @@ impl OperationError {
     }
 }
 
-/// Why an operation did nothing, to decide by.
+/// The code of an [`OperationError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationErrorCode {
     /// The command could not be started.
     SpawnFailed,
-    /// The folder to start in is not there.
+    /// The working folder does not exist.
     CwdNotFound,
-    /// The system, or this daemon for its own files, does not allow it.
+    /// The system denied access, or the file is protected by the daemon.
     PermissionDenied,
-    /// As many operations as may be were under way for as long as this one could wait.
+    /// No slot became free within the time that the operation could wait.
     Busy,
-    /// It was called off before it began.
+    /// The operation was cancelled before it began.
     Cancelled,
-    /// There is no such file or folder.
+    /// The file or folder does not exist.
     NotFound,
-    /// It is a folder.
+    /// The path is a folder.
     IsDirectory,
-    /// It is neither a file nor a folder.
+    /// The path is neither a regular file nor a folder.
     NotRegularFile,
-    /// The file's bytes are no UTF-8.
+    /// The requested bytes are not valid UTF-8.
     NotUtf8,
-    /// There is a file already.
+    /// The file exists and `overwrite` is not set.
     AlreadyExists,
-    /// The system failed in another way.
+    /// Another failure of the system.
     IoError,
 }
 
-/// Why an operation was not taken up at all.
+/// Why an operation was refused before it began.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperationRefusal {
-    /// The file does not lie beneath the roots.
+    /// The path is outside of `host_ops.roots`.
     #[error("{path:?} does not lie beneath host_ops.roots")]
     OutsideRoots {
-        /// As it was asked for.
+        /// The path as requested.
         path: String,
     },
-    /// What must confine the operation cannot be had.
-    #[error("the sandbox that is configured cannot be set up: {0}")]
+    /// The configured sandbox is not available.
+    #[error("the configured sandbox is not available: {0}")]
     SandboxUnavailable(String),
     /// The daemon runs as root.
     #[error("the daemon runs as root, and host_ops.allow_root is not set")]
     RootRefused,
 }
 
-/// How an operation did not come to a result.
+/// Why an operation has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum OperationFailure {
-    /// It was not taken up.
+    /// It was refused.
     Refused(OperationRefusal),
-    /// It did nothing.
+    /// It failed without an effect.
     Failed(OperationError),
 }
 
@@ -126,7 +126,7 @@ impl From<OperationError> for OperationFailure {
     }
 }
 
-/// Sorts the two ways of not coming to a result apart.
+/// Moves a refusal to the outer `Result`.
 pub(super) fn separate_refusal<R>(
     done: Result<R, OperationFailure>,
 ) -> Result<Result<R, OperationError>, OperationRefusal> {

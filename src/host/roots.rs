@@ -1,7 +1,7 @@
-//! The folders beneath which operations may reach. Each is looked up by its name once, at the start, and kept open: whoever
-//! may rename it later, or put a link in its place, changes nothing.
+//! The folders beneath which operations may read and write. Each is resolved once, at start, and kept open, so that a later
+//! rename or a link in its place has no effect.
 //!
-//! Invariant: none of them lies beneath another, since what lies beneath a root may be renamed by whoever the roots confine.
+//! Invariant: no root lies beneath another, since confined operations may rename what lies beneath a root.
 
 use super::outcome::OperationRefusal;
 use rustix::fs::{Mode, OFlags, Stat, fstat, open, stat};
@@ -13,66 +13,68 @@ use std::{
     sync::Arc,
 };
 
-/// A folder by its path, and which one that was when it was looked up.
+/// A folder's path with the device and inode that it had when it was resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FolderIdentity {
-    /// Without links on the way.
+    /// Canonical, without links.
     pub(super) path: PathBuf,
     device: u64,
     inode: u64,
 }
 
 impl FolderIdentity {
-    /// The one that an open handle stands for.
+    /// Identifies a folder by the metadata of its open handle.
     fn of(path: PathBuf, found: &Stat) -> Self {
         FolderIdentity { path, device: id(found.st_dev), inode: id(found.st_ino) }
     }
 
-    /// The one that is at a path now.
+    /// Identifies the folder that is at `path` now.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::of(path.to_owned(), &stat(path)?))
     }
 
-    /// Whether that is the one that was found.
+    /// Returns whether `found` is the metadata of this folder.
     pub(super) fn matches(&self, found: &Stat) -> bool {
         (id(found.st_dev), id(found.st_ino)) == (self.device, self.inode)
     }
 
-    /// Refuses another one at its path, or at the place where it is shown.
+    /// Fails when `found` is the metadata of another folder.
     pub(super) fn check(&self, found: &Stat) -> Result<(), String> {
         let path = self.path.display();
         if self.matches(found) {
             Ok(())
         } else {
-            Err(format!("{path} is not the folder that it was when the daemon started: put it back, or start it anew"))
+            Err(format!(
+                "{path} is no longer the folder that it was when the daemon started: restore it, or restart the daemon"
+            ))
         }
     }
 }
 
-/// Numbers of devices and files are of different types on different systems.
+/// Converts a device or inode number, whose type differs between systems.
 fn id(number: impl TryInto<u64>) -> u64 {
     number.try_into().unwrap_or(u64::MAX)
 }
 
-/// A root that is open.
+/// An open root.
 #[derive(Debug)]
 pub(super) struct OpenRoot {
-    /// As it is configured.
+    /// The path as configured.
     pub(super) configured: PathBuf,
     pub(super) folder: FolderIdentity,
     pub(super) handle: OwnedFd,
 }
 
-/// All roots. Cheap to clone.
+/// All open roots. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenRoots {
     roots: Arc<[OpenRoot]>,
-    /// Why one of them could not be opened.
+    /// Why a root could not be opened.
     open_error: Option<String>,
 }
 
 impl OpenRoots {
-    /// Opens folders, each without what lies beneath another.
+    /// Opens the configured roots, without those beneath another.
     pub(super) fn open(configured: &[PathBuf]) -> Self {
         let mut open_error = None;
         let mut roots = Vec::new();
@@ -80,8 +82,10 @@ impl OpenRoots {
             match open_root(path) {
                 Ok(root) => roots.push(root),
                 Err(error) => {
-                    open_error =
-                        Some(format!("the root {} was not there when the daemon started: {error}", path.display()));
+                    open_error = Some(format!(
+                        "the root {} could not be opened when the daemon started: {error}",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -96,7 +100,11 @@ impl OpenRoots {
         self.roots.iter()
     }
 
-    /// The folders; why not, when one of them was not there.
+    /// Returns the identities of all roots.
+    ///
+    /// # Errors
+    ///
+    /// A root could not be opened at start.
     pub(super) fn folders(&self) -> Result<Vec<FolderIdentity>, OperationRefusal> {
         match &self.open_error {
             Some(why) => Err(OperationRefusal::SandboxUnavailable(why.clone())),
@@ -104,7 +112,7 @@ impl OpenRoots {
         }
     }
 
-    /// Whether a path without links lies beneath one of them.
+    /// Returns whether a canonical path lies beneath a root.
     pub(super) fn contain(&self, path: &Path) -> bool {
         self.iter().any(|root| path.starts_with(&root.folder.path))
     }
@@ -117,7 +125,7 @@ fn open_root(configured: &Path) -> io::Result<OpenRoot> {
     Ok(OpenRoot { configured: configured.to_owned(), folder, handle })
 }
 
-/// Opens a folder to which no link leads.
+/// Opens a folder whose path contains no links.
 #[cfg(target_os = "linux")]
 fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     use rustix::{
@@ -126,13 +134,13 @@ fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS) {
-        // There, operations beneath roots refuse.
+        // Operations beneath roots refuse on such a kernel.
         Err(Errno::NOSYS) => Ok(open(path, flags | OFlags::NOFOLLOW, Mode::empty())?),
         done => Ok(done?),
     }
 }
 
-/// The same where roots refuse anyway.
+/// Opens a folder; operations beneath roots refuse on this system anyway.
 #[cfg(not(target_os = "linux"))]
 fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)

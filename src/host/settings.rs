@@ -1,57 +1,57 @@
-//! Section `host_ops`: what may be done to this machine.
+//! Section `host_ops`: commands and files of this machine.
 
 use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What commands and files are confined by.
+/// The sandbox of commands and file operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxLevel {
-    /// Nothing.
+    /// No sandbox.
     Off,
-    /// The kernel's Landlock, and a filter of system calls.
+    /// Landlock with a seccomp filter, and namespaces where available.
     Landlock,
-    /// Namespaces of their own, made by Bubblewrap.
+    /// Namespaces made by Bubblewrap, with a seccomp filter.
     Bubblewrap,
 }
 
-/// Most commands at once: each costs two processes and four pipes.
+/// Upper bound of `max_concurrent`: each command costs two processes and four pipes.
 const CONCURRENT_MAX: u64 = 1_024;
 
-/// Longest that a file operation may take.
+/// Upper bound of `file_timeout_ms`: one hour.
 const FILE_TIMEOUT_MS_MAX: u64 = 3_600_000;
-/// Least memory: a shell needs as much.
+/// Lower bound of `max_memory_bytes`: what a shell needs.
 const MEMORY_BYTES_MIN: u64 = 4 << 20;
-/// Most bytes of memory, or of a file.
+/// Upper bound of `max_memory_bytes` and `max_file_bytes`.
 const BYTES_MAX: u64 = 1 << 50;
-/// Most processes: what Linux numbers at most.
+/// Upper bound of `max_processes`: the largest process id of Linux.
 const PROCESSES_MAX: u64 = 1 << 22;
-/// Most time on processors: a day's on a hundred of them.
+/// Upper bound of `max_cpu_ms`: one day on a hundred processors.
 const CPU_MS_MAX: u64 = 100 * 86_400_000;
 
 settings! {
     /// Commands and files of this machine.
     HostOpsSettings {
-        /// Whether the routes exist.
+        /// Whether `/v1/exec` and `/v1/files` exist.
         enabled: bool = true,
-        /// Folders beneath which files may be read and written; empty = everywhere.
+        /// Folders beneath which files may be read and written; empty: everywhere.
         roots: Vec<PathBuf> = Vec::new(),
-        /// Environment variables that commands get besides the usual ones.
+        /// Environment variables that commands inherit in addition to the default ones.
         env_allow: Vec<String> = Vec::new(),
-        /// Commands at once; more wait.
+        /// Concurrent commands; more wait.
         max_concurrent: usize = 4,
-        /// Milliseconds that a file operation waits for its turn, and as many that it may take.
+        /// Milliseconds that a file operation waits for a slot, and again that it may take.
         file_timeout_ms: u64 = 30_000,
-        /// Bytes of memory of a command with all that it starts.
+        /// Memory in bytes of a command with all processes that it starts.
         max_memory_bytes: u64 = 4 << 30,
-        /// Processes and threads of a command at once.
+        /// Concurrent processes and threads of a command.
         max_processes: u64 = 1_024,
-        /// Bytes of each file that a command writes.
+        /// Size in bytes of each file that a command writes.
         max_file_bytes: u64 = 4 << 30,
-        /// Milliseconds that a command with all that it starts may use of processors.
+        /// Processor time in milliseconds of a command with all processes that it starts.
         max_cpu_ms: u64 = 3_600_000,
-        /// What the operator's own commands run in.
+        /// The sandbox of the operator's own commands.
         sandbox: SandboxLevel = SandboxLevel::Off,
         /// Whether commands may run while the daemon runs as root.
         allow_root: bool = false,
@@ -59,7 +59,7 @@ settings! {
 }
 
 impl SandboxLevel {
-    /// As it is written.
+    /// Returns the name as written in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             SandboxLevel::Off => "off",
@@ -70,7 +70,7 @@ impl SandboxLevel {
 }
 
 impl HostOpsSettings {
-    /// Names every value that cannot be.
+    /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         for root in self.roots.iter().filter(|root| !root.is_absolute()) {
             errors.add("roots", format!("{root:?} must be an absolute path"));

@@ -1,6 +1,6 @@
-//! Whose process is at the other end of a loopback connection. The kernel says so, to anybody who asks about one exact
-//! socket (Linux: `NETLINK_SOCK_DIAG`, 2.5 µs, no privilege), or lists them all (macOS: `net.inet.tcp.pcblist_n`).
-//! Elsewhere nobody says it, and nobody is trusted.
+//! Finds the user whose process is at the other end of a loopback connection. On Linux the kernel answers queries about one
+//! socket (`NETLINK_SOCK_DIAG`, 2.5 µs, no privilege), on macOS it lists all sockets (`net.inet.tcp.pcblist_n`). On other
+//! systems the user is unknown, and no caller is trusted by user.
 
 #[cfg(any(target_os = "macos", test))]
 mod pcblist;
@@ -22,7 +22,7 @@ use other as kernel;
 /// names no user: the socket is another machine's, its process has closed it, or the system cannot tell.
 pub fn user_of_peer(peer: SocketAddr, local: SocketAddr) -> Option<u32> {
     kernel::owner(peer, local).unwrap_or_else(|error| {
-        tracing::debug!(%error, "the kernel does not say who is at the other end");
+        tracing::debug!(%error, "the kernel did not report the owner of a socket");
         None
     })
 }
@@ -32,8 +32,8 @@ pub fn own_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Returns whether the kernel names the owners of connections on this machine. Tried once, on a connection of this
-/// process's own; the daemon does so at its start, before other programs can take what the question needs.
+/// Returns whether the kernel reports the owners of connections here. Tried once, on a connection of this process; the
+/// daemon does so at start, before other programs can exhaust the sockets that this needs.
 pub fn is_supported() -> bool {
     static NAMED: OnceLock<bool> = OnceLock::new();
     *NAMED.get_or_init(|| {
@@ -47,9 +47,9 @@ pub fn is_supported() -> bool {
     })
 }
 
-/// Returns whether an address is one of this machine's own, so that whoever calls from it runs here: only such an address
-/// can be bound. It counts as its own also where that cannot be found out: where the system lets every address be bound
-/// (`ip_nonlocal_bind`), or gives no socket to try it with.
+/// Returns whether an address belongs to this machine, so that a caller with this address runs here: only a local address
+/// can be bound. Returns `true` also when that cannot be determined: when the system allows binding any address
+/// (`ip_nonlocal_bind`), or no socket is available for the attempt.
 pub fn is_local_address(mut address: SocketAddr) -> bool {
     address.set_port(0);
     let is_others = |error: io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
@@ -67,10 +67,10 @@ mod linux {
         net::{IpAddr, SocketAddr},
     };
 
-    /// Bytes of the question: a netlink head (16) and `inet_diag_req_v2` (56).
+    /// Bytes of the request: a netlink header (16) and `inet_diag_req_v2` (56).
     const REQUEST_BYTES: usize = 72;
-    /// Where the parts of the answer lie, behind a netlink head (16), in `inet_diag_msg`: family, ports and addresses of the
-    /// socket and of its other end, uid, inode.
+    /// Offsets in the response, a netlink header (16) and `inet_diag_msg`: family, ports and addresses of both ends, uid,
+    /// inode.
     const FAMILY_AT: usize = 16;
     const PORTS_AT: [usize; 2] = [16 + 4, 16 + 6];
     const ADDRESSES_AT: [usize; 2] = [16 + 8, 16 + 24];
@@ -80,7 +80,7 @@ mod linux {
     const NLM_F_REQUEST: u16 = 1;
     const TCP: u8 = 6;
 
-    /// The user who owns the socket at `peer`; nothing when there is no such socket or nobody holds it any more.
+    /// Returns the user who owns the socket at `peer`; `None` when it does not exist or no process holds it any more.
     pub(super) fn owner(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
         let socket = net::socket_with(
             AddressFamily::NETLINK,
@@ -116,18 +116,18 @@ mod linux {
 
     fn parse_response(response: &[u8], peer: SocketAddr, local: SocketAddr) -> Option<u32> {
         let word = |at: usize| response.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
-        // Of a connection that is gone the kernel names who listens on its port, with nobody at the other end.
+        // For a connection that is gone, the kernel reports the listener on its port, without a peer.
         let ends = [0, 1].map(|end| address(response, PORTS_AT[end], ADDRESSES_AT[end]));
         if ends != [peer, local].map(|end| Some((end.ip().to_canonical(), end.port()))) {
             return None;
         }
         let kind = response.get(4..6).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
-        // A socket that nobody holds any more says uid 0: never believe it.
+        // A socket that no process holds any more is reported with uid 0.
         let held = word(INODE_AT).is_some_and(|inode| inode != 0);
         word(UID_AT).filter(|_| kind == Some(SOCK_DIAG_BY_FAMILY) && held)
     }
 
-    /// One end of the connection that an answer is about.
+    /// Returns one end of the connection in a response.
     fn address(response: &[u8], port_at: usize, ip_at: usize) -> Option<(IpAddr, u16)> {
         let port = u16::from_be_bytes(response.get(port_at..port_at + 2)?.try_into().ok()?);
         let ip = match *response.get(FAMILY_AT)? {
@@ -145,7 +145,7 @@ mod macos {
     use std::{io, net::SocketAddr};
     use sysctl::{Ctl, CtlValue, Sysctl};
 
-    /// The user who owns the socket at `peer`; nothing when it is not among the kernel's sockets or nobody holds it.
+    /// Returns the user who owns the socket at `peer`; `None` when it is not listed or no process holds it.
     pub(super) fn owner(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
         let sockets = Ctl::new("net.inet.tcp.pcblist_n").and_then(|list| list.value()).map_err(io::Error::other)?;
         match sockets {
@@ -170,7 +170,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn our_own_connection_is_ours_and_an_ended_one_nobodys() {
+    fn our_own_connection_is_ours_and_an_ended_one_has_no_owner() {
         for bind in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(bind) else { continue };
             let local = listener.local_addr().unwrap();
@@ -184,13 +184,13 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_does_not_exist_is_nobodys() {
+    fn a_connection_that_does_not_exist_has_no_owner() {
         assert_eq!(user_of_peer("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()), None);
     }
 
-    /// The kernel answers with who listens there when the connection that it is asked for is gone.
+    /// The kernel reports the listener on a port when the requested connection is gone.
     #[test]
-    fn who_listens_on_the_port_of_a_connection_that_is_gone_is_not_its_owner() {
+    fn the_listener_on_the_port_of_a_gone_connection_is_not_its_owner() {
         for bind in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(bind) else { continue };
             let mut peer = listener.local_addr().unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_is_asked_and_its_own_addresses_are_known() {
+    fn owners_are_supported_here_and_local_addresses_are_known() {
         assert!(is_supported());
         for (address, own) in [
             ("127.0.0.1:1", true),

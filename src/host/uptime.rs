@@ -1,15 +1,15 @@
-//! The time since the machine started, which goes on while it sleeps and which nobody can set.
+//! The time since the machine started. It includes sleep and cannot be set.
 
-/// How long this boot has lasted.
+/// The time since the machine started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uptime {
-    /// Which boot; times of another one cannot be compared.
+    /// Identifies the boot; times of different boots are not comparable.
     pub boot_id: std::sync::Arc<str>,
-    /// Milliseconds since then, sleep included.
+    /// Milliseconds since the boot, with sleep.
     pub ms: i64,
 }
 
-/// The uptime of now; nothing where the system does not tell.
+/// Returns the current uptime; `None` where the system does not report it.
 #[cfg(target_os = "linux")]
 pub fn uptime() -> Option<Uptime> {
     use std::sync::{Arc, OnceLock};
@@ -24,7 +24,7 @@ pub fn uptime() -> Option<Uptime> {
     Some(Uptime { boot_id, ms: now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000) })
 }
 
-/// The uptime of now; nothing where the system does not tell.
+/// Returns the current uptime; `None` where the system does not report it.
 #[cfg(not(target_os = "linux"))]
 pub fn uptime() -> Option<Uptime> {
     None

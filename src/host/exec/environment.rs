@@ -1,20 +1,20 @@
-//! The variables that a command gets: few, so that no secret of the daemon or of whoever started it is among them.
+//! The environment variables of commands: few, so that they contain no secret of the daemon or of its environment.
 
 use std::{collections::BTreeMap, env, path::PathBuf};
 
-/// Those that every command gets.
+/// Variables that every command inherits.
 const DEFAULT_VARIABLES: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "TERM", "USER", "TMPDIR"];
-/// What begins the names of the daemon's own.
+/// The prefix of the daemon's own variables, which are never inherited.
 const OWN_PREFIX: &str = "BAA_";
-/// Where programs lie when nobody says it.
+/// The `PATH` when the daemon has none.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The variables of the daemon that commands get.
+/// The variables that commands inherit from the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::host) struct CommandEnvironment(BTreeMap<String, String>);
 
 impl CommandEnvironment {
-    /// Those of this process that pass. `allowed`: names besides the usual ones.
+    /// Selects from the variables of this process. `allowed` names more than the default ones.
     pub(in crate::host) fn from_process(allowed: &[String]) -> Self {
         Self::from_variables(
             env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
@@ -32,19 +32,19 @@ impl CommandEnvironment {
         CommandEnvironment(passed)
     }
 
-    /// With these over them.
+    /// Returns all variables, with `more` in precedence.
     pub(in crate::host) fn with(&self, more: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut all = self.0.clone();
         all.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
         all
     }
 
-    /// The user's home folder.
+    /// Returns the home folder.
     pub(in crate::host) fn home(&self) -> PathBuf {
         self.0.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/"))
     }
 
-    /// Where programs lie.
+    /// Returns the `PATH`.
     pub(in crate::host) fn path(&self) -> &str {
         self.0.get("PATH").map_or(DEFAULT_PATH, String::as_str)
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_passes_but_the_usual_and_what_is_allowed() {
+    fn only_default_and_allowed_variables_are_inherited() {
         let given =
             [("PATH", "/p"), ("HOME", "/h"), ("SECRET", "s"), ("OK", "1"), ("BAA_SHARED_TOKEN", "t"), ("baa", "x")];
         let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -1,23 +1,23 @@
-//! What a command may use of the machine, and what it was found to use. Pure.
+//! The resource limits of a command, compared with its usage. Pure.
 
 use crate::host::settings::HostOpsSettings;
 use serde::{Deserialize, Serialize};
 
-/// The bounds of a command with all that it starts.
+/// The resource limits of a command with all processes that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct CommandLimits {
-    /// Bytes of memory, together; and of each process by the kernel.
+    /// Memory in bytes, in total; the kernel also bounds each process.
     pub(super) memory_bytes: u64,
-    /// Processes and threads at once.
+    /// Concurrent processes and threads.
     pub(super) processes: u64,
-    /// Bytes of each file.
+    /// Size of each file in bytes.
     pub(super) file_bytes: u64,
-    /// Milliseconds on processors, together; and of each process by the kernel, in whole seconds.
+    /// Processor time in milliseconds, in total; the kernel also bounds each process, in whole seconds.
     pub(super) cpu_ms: u64,
 }
 
 impl CommandLimits {
-    /// Those that are configured.
+    /// Returns the configured limits.
     pub(in crate::host) fn from_settings(settings: &HostOpsSettings) -> Self {
         CommandLimits {
             memory_bytes: settings.max_memory_bytes,
@@ -27,7 +27,7 @@ impl CommandLimits {
         }
     }
 
-    /// Which of them is exceeded by what is used.
+    /// Returns the limit that the usage exceeds.
     pub(super) fn exceeded(&self, used: &ResourceUsage) -> Option<LimitKind> {
         if used.tasks > self.processes {
             Some(LimitKind::Processes)
@@ -41,21 +41,21 @@ impl CommandLimits {
     }
 }
 
-/// A bound that a command has run into.
+/// The kind of an exceeded limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) enum LimitKind {
-    /// Of its memory.
+    /// Memory.
     Memory,
-    /// Of its processes.
+    /// Processes and threads.
     Processes,
-    /// Of a file.
+    /// File size.
     File,
-    /// Of its time on processors.
+    /// Processor time.
     Cpu,
 }
 
 impl LimitKind {
-    /// Its setting in `host_ops`.
+    /// Returns its setting in `host_ops`.
     pub(super) fn setting_name(self) -> &'static str {
         match self {
             LimitKind::Memory => "max_memory_bytes",
@@ -66,14 +66,14 @@ impl LimitKind {
     }
 }
 
-/// What a command with all that it started uses.
+/// The current usage of a command with all processes that it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ResourceUsage {
     /// Processes and threads.
     pub(super) tasks: u64,
-    /// Bytes that are in memory.
+    /// Resident memory in bytes.
     pub(super) memory_bytes: u64,
-    /// Milliseconds on processors so far.
+    /// Processor time in milliseconds.
     pub(super) cpu_ms: u64,
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_over_its_bound_is_named_and_what_is_at_it_is_not() {
+    fn a_limit_is_exceeded_above_its_value_and_not_at_it() {
         let limits = CommandLimits { memory_bytes: 100, processes: 10, file_bytes: 1, cpu_ms: 1_000 };
         let used = |tasks, memory_bytes, cpu_ms| ResourceUsage { tasks, memory_bytes, cpu_ms };
         for (used, limit) in [

@@ -1,13 +1,13 @@
-//! Commands.
+//! Runs commands.
 //!
 //! ```text
 //! daemon ── plan, stop ──► supervisor ── starts, stops, reaps ──► command and all that it starts
 //!        ◄── report ─────            ◄── output, counted and cut ──
 //! ```
 //!
-//! Each command has a supervisor, which is this very program run again. It leads a session of its own and adopts whatever
-//! its command leaves behind (on Linux), so that nothing it started outlives the call, also when the daemon dies first: its
-//! line to the daemon then ends, which means stop.
+//! Each command has a supervisor process, which is this program run again. It leads its own session and adopts orphans of
+//! its command (on Linux), so that nothing outlives the call, also when the daemon dies first: its socket to the daemon
+//! then closes, which means stop.
 
 mod environment;
 mod limits;
@@ -31,48 +31,48 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Milliseconds that a command gets unless it asks for others.
+/// Default of `timeout_ms`.
 pub const TIMEOUT_MS_DEFAULT: u64 = 30_000;
-/// Most milliseconds that a command may ask for.
+/// Upper bound of `timeout_ms`.
 pub const TIMEOUT_MS_MAX: u64 = 600_000;
-/// Bytes kept of each stream of the output unless others are asked for.
+/// Default of `max_output_bytes`, per stream.
 pub const OUTPUT_BYTES_DEFAULT: u64 = 1 << 20;
-/// Most bytes of each stream that may be asked for.
+/// Upper bound of `max_output_bytes`.
 pub const OUTPUT_BYTES_MAX: u64 = 16 << 20;
-/// From SIGTERM to SIGKILL.
+/// Time from SIGTERM to SIGKILL.
 pub(super) const KILL_AFTER: Duration = Duration::from_secs(2);
-/// How long a supervisor may take for everything but its command.
+/// Time that a supervisor may take in addition to its command.
 pub(super) const SUPERVISOR_OVERHEAD: Duration = Duration::from_secs(10);
 
-/// A command to run.
+/// The input of `exec`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecInput {
-    /// What is run.
+    /// The command.
     pub command: ExecCommand,
-    /// In which folder; absent = the first root, else the home folder.
+    /// The working folder; absent: the first root, else the home folder.
     pub cwd: Option<String>,
-    /// With which variables besides the usual ones.
+    /// Environment variables in addition to the inherited ones.
     pub env: BTreeMap<String, String>,
-    /// With which input.
+    /// The standard input; absent: none.
     pub stdin: Option<String>,
-    /// For how many milliseconds at most.
+    /// The timeout in milliseconds.
     pub timeout_ms: u64,
-    /// Bytes kept of each stream of its output.
+    /// Bytes kept of stdout and of stderr.
     pub max_output_bytes: u64,
 }
 
-/// How a command is given.
+/// A shell command line or a program with arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ExecCommand {
-    /// For `/bin/sh -c`; may have several lines.
+    /// A script for `/bin/sh -c`.
     Shell(String),
     /// A program and its arguments, run directly.
     Argv(Vec<String>),
 }
 
 impl ExecInput {
-    /// This command with everything else as usual.
+    /// Returns the input of a command with defaults.
     pub fn plain(command: ExecCommand) -> Self {
         ExecInput {
             command,
@@ -84,12 +84,12 @@ impl ExecInput {
         }
     }
 
-    /// What is repeated of it to whoever asks what was done.
+    /// Returns the input as JSON, as repeated in the outcome: without the standard input.
     pub fn echo(&self) -> Value {
         serde_json::to_value(EchoedExec::from(self)).unwrap_or_default()
     }
 
-    /// What is kept of it: of its variables the names alone, since their values may be secret.
+    /// Returns the input as JSON, as stored: without the values of variables, which may be secret.
     pub fn redacted(&self) -> Value {
         let mut echo = self.echo();
         redact_variables(&mut echo);
@@ -97,14 +97,14 @@ impl ExecInput {
     }
 }
 
-/// Leaves of the variables in the input of a command their names alone, each with `null` for its value.
+/// Replaces the values of variables in the echoed input of a command by `null`.
 pub fn redact_variables(input: &mut Value) {
     if let Some(Value::Object(variables)) = input.get_mut("env") {
         variables.values_mut().for_each(|value| *value = Value::Null);
     }
 }
 
-/// What is repeated of a command that was asked for.
+/// The part of [`ExecInput`] that is repeated in the outcome.
 #[derive(Debug, Serialize)]
 struct EchoedExec<'a> {
     command: &'a ExecCommand,
@@ -128,47 +128,47 @@ impl<'a> From<&'a ExecInput> for EchoedExec<'a> {
     }
 }
 
-/// A command that ran.
+/// The result of a command that ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExecResult {
-    /// The beginning of its output, with U+FFFD for what is no UTF-8.
+    /// The beginning of stdout, with U+FFFD in place of invalid UTF-8.
     pub stdout: String,
-    /// The same of its second stream.
+    /// The beginning of stderr.
     pub stderr: String,
-    /// What it ended with; absent when a signal ended it.
+    /// The exit code; absent when a signal ended the command.
     pub exit_code: Option<i32>,
-    /// The signal that ended it, such as `SIGTERM`.
+    /// The signal that ended the command, such as `SIGTERM`.
     pub signal: Option<String>,
-    /// Whether it took longer than it might.
+    /// Whether the command exceeded its timeout.
     pub timed_out: bool,
-    /// Whether it was called off: its caller left, or the daemon stopped.
+    /// Whether the command was cancelled: its caller left, or the daemon stopped.
     pub cancelled: bool,
-    /// The setting of `host_ops` whose bound it ran into, such as `max_memory_bytes`, where that is known.
+    /// The setting of `host_ops` whose limit the command exceeded, such as `max_memory_bytes`, where known.
     pub limit_exceeded: Option<&'static str>,
-    /// Whether there was more output.
+    /// Whether stdout was longer.
     pub stdout_truncated: bool,
-    /// Whether there was more on the second stream.
+    /// Whether stderr was longer.
     pub stderr_truncated: bool,
-    /// Bytes of output, with those that were dropped.
+    /// Bytes of stdout, with those that were dropped.
     pub stdout_bytes: u64,
-    /// The same of the second stream.
+    /// Bytes of stderr, with those that were dropped.
     pub stderr_bytes: u64,
-    /// When it started.
+    /// When the command started.
     pub started_at: WallMs,
-    /// When the last process of it had ended.
+    /// When its last process had ended.
     pub finished_at: WallMs,
-    /// How long that took.
+    /// The duration in milliseconds.
     pub duration_ms: u64,
 }
 
 impl ExecResult {
-    /// Whether it did what it was for.
+    /// Returns whether the command succeeded: exit code 0, within timeout and limits.
     pub(super) fn is_success(&self) -> bool {
         self.exit_code == Some(0) && !self.timed_out && !self.cancelled && self.limit_exceeded.is_none()
     }
 }
 
-/// The daemon as root runs commands only when it is told to.
+/// Fails when the daemon runs as root without `host_ops.allow_root`.
 pub(super) fn check_user(settings: &HostOpsSettings) -> Result<(), OperationRefusal> {
     if rustix::process::geteuid().is_root() && !settings.allow_root {
         Err(OperationRefusal::RootRefused)

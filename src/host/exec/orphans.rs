@@ -1,7 +1,7 @@
-//! What a supervisor leaves behind when it is killed itself. The daemon adopts it (on Linux) and ends it.
+//! Ends the processes that a killed supervisor leaves behind; the daemon adopts them (on Linux).
 //!
-//! Invariants: every child of the daemon is a supervisor that stands in the list, one that is being started, or an orphan.
-//! The list is locked for a look at it and no longer: not while a process is started, ended or waited for.
+//! Invariants: every child of the daemon is a listed supervisor, a supervisor that is being started, or an orphan. The
+//! list is never locked while a process is started, ended or waited for.
 
 use super::process_tree;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
@@ -17,25 +17,25 @@ use tokio::{
     time::Instant,
 };
 
-/// How long is tried to end what does not end.
+/// Time after which ending orphans is given up.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
-/// From one try to the next.
+/// Pause between attempts.
 const END_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The supervisors that run.
+/// Tells supervisors from orphans, and ends the latter.
 #[derive(Debug, Default)]
 pub(in crate::host) struct OrphanReaper {
     list: Mutex<SupervisorList>,
-    /// Orphans that did not end in time. Held by whichever thread ends orphans, and by no other one.
+    /// Orphans that did not end in time. Locked by the thread that ends orphans.
     left: Mutex<HashSet<Pid>>,
 }
 
 #[derive(Debug, Default)]
 struct SupervisorList {
     supervisors: HashSet<Pid>,
-    /// Supervisors that are being started and have no number yet.
+    /// Supervisors that are being started and have no process id yet.
     starting: usize,
-    /// How often this list changed.
+    /// Number of changes of this list.
     changes: u64,
 }
 
@@ -52,15 +52,15 @@ impl OrphanReaper {
         Ok((child, pid))
     }
 
-    /// A supervisor has ended as it should.
+    /// Removes a supervisor that has ended.
     pub(super) fn forget(&self, supervisor: Option<Pid>) {
         if let Some(pid) = supervisor {
             self.list_for_change().supervisors.remove(&pid);
         }
     }
 
-    /// Ends every orphan with all that it started. Blocks until they are gone, or cannot be ended in time; what was left
-    /// once is not waited for again.
+    /// Ends every orphan with its descendants. Blocks until they are gone or [`END_TIMEOUT`] is over; orphans that survived
+    /// once are not waited for again.
     pub(super) fn end_all(&self) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let give_up = Instant::now() + END_TIMEOUT;
@@ -69,7 +69,7 @@ impl OrphanReaper {
             for orphan in found.iter().flatten() {
                 kill_orphan(*orphan);
             }
-            // What has ended is no child any more.
+            // Reaped processes are no children any more.
             let rest = found.map(|found| found.into_iter().filter(|pid| !has_ended(*pid)).collect::<HashSet<_>>());
             if let Some(rest) = &rest {
                 left.retain(|pid| rest.contains(pid));
@@ -79,7 +79,7 @@ impl OrphanReaper {
             }
             if Instant::now() >= give_up {
                 let rest = rest.unwrap_or_default();
-                tracing::warn!(processes = rest.len(), "what a killed supervisor left behind cannot be ended");
+                tracing::warn!(processes = rest.len(), "cannot end processes that a killed supervisor left behind");
                 left.extend(rest);
                 return;
             }
@@ -87,7 +87,8 @@ impl OrphanReaper {
         }
     }
 
-    /// The children that are orphans; nothing when the list changed meanwhile, so that one could be taken for the other.
+    /// Returns the children that are orphans; `None` when the list changed meanwhile, so that a supervisor could be mistaken
+    /// for an orphan.
     fn orphans(&self) -> Option<Vec<Pid>> {
         let before = self.list().changes;
         let mut found = process_tree::children_of(getpid());
@@ -108,13 +109,13 @@ impl OrphanReaper {
     }
 }
 
-/// Kills an orphan with all that it started. It keeps its number until it is waited for.
+/// Kills an orphan with its descendants. Its process id stays valid until it is reaped.
 fn kill_orphan(orphan: Pid) {
     process_tree::kill_descendants(orphan, |_| false);
     let _ = kill_process(orphan, Signal::KILL);
 }
 
-/// Whether an orphan has ended; it is waited for then.
+/// Returns whether an orphan has ended, and reaps it.
 fn has_ended(orphan: Pid) -> bool {
     !matches!(waitpid(Some(orphan), WaitOptions::NOHANG), Ok(None))
 }
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_supervisor_is_no_orphan_and_while_one_starts_nothing_is() {
+    fn a_supervisor_is_no_orphan_and_while_one_starts_no_process_is() {
         let orphans = OrphanReaper::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();

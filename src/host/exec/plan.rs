@@ -1,5 +1,5 @@
-//! What a daemon and a supervisor say to each other, over one socket: first the order, at the end the report. Anything that
-//! comes behind the order, and the end of the line too, means: stop the command.
+//! The messages between daemon and supervisor over one socket: first the order, at the end the report. Any byte after the
+//! order, or the end of the stream, means: stop the command.
 
 use super::{
     ExecCommand,
@@ -16,24 +16,24 @@ use std::{
     path::PathBuf,
 };
 
-/// Most bytes of a plan: the largest body of a request, with every byte of it escaped.
+/// Bytes of a frame: the largest request body with every byte escaped.
 const PLAN_BYTES_MAX: u32 = 1 << 30;
-/// Most bytes of a report.
+/// Bytes of a report.
 pub(super) const REPORT_BYTES_MAX: u64 = 64 << 10;
 
-/// What a supervisor is for.
+/// The task of a supervisor process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum SupervisorOrder {
-    /// To run a command.
+    /// Run a command.
     Run(Box<CommandPlan>),
-    /// To remove what commands left behind.
+    /// Remove folders that commands left behind.
     Sweep {
-        /// Where that lies.
+        /// The parent of the folders.
         within: PathBuf,
     },
 }
 
-/// How a command is run.
+/// How to run a command.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CommandPlan {
     pub(super) command: ExecCommand,
@@ -44,76 +44,76 @@ pub(super) struct CommandPlan {
     pub(super) timeout_ms: u64,
     pub(super) max_output_bytes: u64,
     pub(super) limits: CommandLimits,
-    /// The folder that is the command's own, to be removed with it.
+    /// The command's private folder, removed after it.
     pub(super) command_folder: Option<PathBuf>,
     pub(super) confinement: Confinement,
 }
 
-/// What became of a command.
+/// The result of a supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum SupervisorReport {
-    /// It ran.
+    /// The command ran.
     Ran(CommandReport),
-    /// It could not be started.
+    /// The command could not be started.
     NotStarted(StartError),
-    /// What was left behind is gone, as far as it could be removed.
+    /// The sweep is done.
     Swept(SweepResult),
 }
 
-/// A command that ran.
+/// How a command ran.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct CommandReport {
     pub(super) exit_code: Option<i32>,
     pub(super) signal: Option<i32>,
     pub(super) timed_out: bool,
     pub(super) cancelled: bool,
-    /// The limit that it ran into, where that is known.
+    /// The exceeded limit, where known.
     pub(super) exceeded: Option<LimitKind>,
     pub(super) stdout_bytes: u64,
     pub(super) stderr_bytes: u64,
     pub(super) started_at: WallMs,
     pub(super) finished_at: WallMs,
     pub(super) duration_ms: u64,
-    /// Processes that even SIGKILL did not end in time.
+    /// Processes that did not end in time after SIGKILL.
     pub(super) left: usize,
-    /// Why its sandbox had no namespaces, where it should have had some.
+    /// Why its sandbox has no namespaces, if they were not available.
     pub(super) without_namespaces: Option<String>,
 }
 
 /// Why a command could not be started.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) enum StartError {
-    /// Its folder is not there.
+    /// The working folder does not exist.
     Cwd(String),
-    /// The system does not allow it.
+    /// The system denies it.
     Denied(String),
-    /// It is not there, or is no program.
+    /// The program does not exist or cannot be executed.
     Spawn(String),
-    /// Its sandbox could not be set up.
+    /// The sandbox could not be set up.
     Sandbox(String),
 }
 
 impl StartError {
-    /// Why a program was not started.
+    /// Converts the error of spawning a program.
     pub(in crate::host) fn from_spawn_error(words: &[String], error: &io::Error) -> Self {
         let program = words.first().map_or("", String::as_str);
         match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                StartError::Denied(format!("the system does not let {program} be run: {error}"))
+                StartError::Denied(format!("the system denies running {program}: {error}"))
             }
             _ => StartError::Spawn(format!("{program} cannot be started: {error}")),
         }
     }
 }
 
-/// A message as it is sent: its length, then its JSON.
+/// Encodes a message: its length as four bytes, then its JSON. `None` when it is too long.
 pub(in crate::host) fn encode_frame(message: &impl Serialize) -> Option<Vec<u8>> {
     let text = serde_json::to_vec(message).ok()?;
     let length = u32::try_from(text.len()).ok().filter(|length| *length <= PLAN_BYTES_MAX)?;
     Some([&length.to_le_bytes()[..], &text].concat())
 }
 
-/// Reads one, and not a byte more.
+/// Reads one frame, and no byte beyond it.
 pub(in crate::host) fn read_frame<T: DeserializeOwned>(mut from: impl Read) -> Option<T> {
     let mut length = [0; 4];
     from.read_exact(&mut length).ok()?;

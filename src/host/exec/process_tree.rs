@@ -1,4 +1,4 @@
-//! A process and everything that it started: who that is, what it uses, and how all of it is signalled.
+//! The descendants of a process: finds them, measures what they use, and signals them.
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process, kill_process_group};
 use std::{
@@ -6,48 +6,48 @@ use std::{
     fs,
 };
 
-/// Ticks of the kernel's clock for users, in a second: the same on every system that this runs on.
+/// `USER_HZ`: 100 on every supported system.
 const TICKS_PER_SECOND: u64 = 100;
-/// How often a family is looked up at most until no new member is found.
+/// Rounds of [`kill_descendants`] until no new descendant is found.
 const KILL_ROUNDS_MAX: usize = 10_000;
 
-/// A process that lives.
+/// A living process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProcessInfo {
     pub(super) pid: Pid,
-    /// Its process group, where it is in one that can be named.
+    /// The process group, unless it is in another pid namespace.
     pub(super) group: Option<Pid>,
-    /// Its threads, of which it has one at least.
+    /// The number of threads, at least one.
     pub(super) tasks: u64,
-    /// Milliseconds on processors, with those of its children that have ended and were waited for.
+    /// Processor time in milliseconds, with that of reaped children.
     pub(super) cpu_ms: u64,
 }
 
 impl ProcessInfo {
-    /// Bytes that it has in memory, also those that it shares.
+    /// Returns the resident memory in bytes, with shared memory.
     pub(super) fn memory_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_pid())).unwrap_or_default();
         parse_kilobytes(&status, "VmRSS:").unwrap_or(0)
     }
 }
 
-/// Sends a signal to every descendant of `ancestor`, but not to `spared` ones; answers how many there are. What is started
-/// while this looks may be missed: look again until nobody is left.
+/// Sends a signal to every descendant of `ancestor` except `spared` ones, and returns how many there are. Processes that
+/// start meanwhile may be missed: repeat until none is left.
 pub(super) fn signal_descendants(ancestor: Pid, signal: Signal, spared: impl Fn(Pid) -> bool) -> usize {
     let all = descendants(ancestor);
     let targets: Vec<_> = all.into_iter().filter(|pid| !spared(*pid)).collect();
     for pid in &targets {
-        // One that has just ended, or that belongs to somebody else, is not there for us.
+        // The process may have ended, or belong to another user.
         let _ = kill_process(*pid, signal);
     }
     targets.len()
 }
 
-/// Kills every descendant of `ancestor`, but not `spared` ones, for as long as it finds new ones.
+/// Kills every descendant of `ancestor` except `spared` ones, until no new one is found.
 ///
-/// A family that multiplies is caught because it is looked up by the lists of children, which takes as long as the family
-/// is large and not as the machine is: each round leaves fewer that could start others. What is in a process group of its
-/// own is signalled by that first, since no fork comes between that.
+/// Catches up with processes that keep forking: the lists of children take time in proportion to the descendants, not to
+/// all processes of the machine, so that each round leaves fewer that can fork. Signal whole process groups first
+/// ([`kill_descendant_groups`]): that is atomic with regard to forks.
 pub(super) fn kill_descendants(ancestor: Pid, spared: impl Fn(Pid) -> bool) {
     let mut killed = HashSet::new();
     for _ in 0..KILL_ROUNDS_MAX {
@@ -62,7 +62,7 @@ pub(super) fn kill_descendants(ancestor: Pid, spared: impl Fn(Pid) -> bool) {
     }
 }
 
-/// Kills every process group that a descendant is in, but not that of this process.
+/// Kills every process group of a descendant, except that of this process.
 pub(super) fn kill_descendant_groups(ancestor: Pid) {
     let own = getpgrp();
     let groups: HashSet<_> = living_descendants(ancestor).into_iter().filter_map(|process| process.group).collect();
@@ -71,7 +71,7 @@ pub(super) fn kill_descendant_groups(ancestor: Pid) {
     }
 }
 
-/// The children of a process, also those that have ended and are not waited for yet where the kernel lists them.
+/// Returns the children of a process, also zombies where the kernel lists them.
 pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
     child_lists(parent).unwrap_or_else(|| children_by_scan(parent))
 }
@@ -86,8 +86,8 @@ fn children_by_scan(parent: Pid) -> Vec<Pid> {
     pids.filter(is_child).collect()
 }
 
-/// Every descendant that the lists of children name; nothing where the kernel has no such lists. One may be missing
-/// while others end.
+/// Returns the descendants by the kernel's lists of children; `None` where the kernel has none. A descendant may be
+/// missing while others end.
 fn descendants_by_lists(ancestor: Pid) -> Option<Vec<Pid>> {
     let mut found = child_lists(ancestor)?;
     let mut next = 0;
@@ -109,12 +109,12 @@ fn child_lists(parent: Pid) -> Option<Vec<Pid>> {
     found
 }
 
-/// Every living descendant, parents before their children.
+/// Returns the ids of all living descendants, parents first.
 pub(super) fn descendants(ancestor: Pid) -> Vec<Pid> {
     living_descendants(ancestor).into_iter().map(|process| process.pid).collect()
 }
 
-/// The same with what is known of each.
+/// Returns all living descendants, parents first.
 pub(super) fn living_descendants(ancestor: Pid) -> Vec<ProcessInfo> {
     let mut children: HashMap<Pid, Vec<ProcessInfo>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -134,27 +134,27 @@ pub(super) fn living_descendants(ancestor: Pid) -> Vec<ProcessInfo> {
     found
 }
 
-/// Milliseconds on processors of this process's children that have ended, with theirs.
+/// Returns the processor time of reaped children of this process, with their descendants', in milliseconds.
 pub(super) fn cpu_ms_of_ended_children() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat_fields(&stat);
     ticks_ms(&fields, 13) + ticks_ms(&fields, 14)
 }
 
-/// Processes and threads of all users; 0 where the system does not say.
+/// Returns the number of processes and threads of all users; 0 where unknown.
 pub(super) fn tasks_of_machine() -> u64 {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let all = load.split_whitespace().nth(3).and_then(|tasks| tasks.split_once('/')?.1.parse().ok());
     all.unwrap_or(0)
 }
 
-/// The bytes that a line such as `VmRSS:   12 kB` tells.
+/// Parses a line such as `VmRSS:   12 kB` into bytes.
 pub(super) fn parse_kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
 }
 
-/// The parent and what else stands in `/proc/<pid>/stat`; nothing for a process that has ended.
+/// Parses `/proc/<pid>/stat` into the parent and the process; `None` for a process that has ended.
 fn parse_living(pid: Pid, stat: &str) -> Option<(Pid, ProcessInfo)> {
     let fields = stat_fields(stat);
     let parent = fields.get(1)?.parse().ok().and_then(Pid::from_raw)?;
@@ -165,7 +165,7 @@ fn parse_living(pid: Pid, stat: &str) -> Option<(Pid, ProcessInfo)> {
     (!is_over).then_some((parent, ProcessInfo { pid, group, tasks, cpu_ms }))
 }
 
-/// The fields of such a line from the state on. The name before it may hold anything.
+/// Returns the fields from the state on. The name before them may contain anything.
 fn stat_fields(stat: &str) -> Vec<&str> {
     stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default()
 }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_tells_threads_and_time() {
+    fn threads_and_time_are_read_from_a_stat_line() {
         let line = "12 (sh) S 7 12 12 0 -1 4194304 100 0 0 0 5 6 70 80 20 0 3 0 123 1000 200 0";
         let (_, process) = parse_living(getpid(), line).unwrap();
         assert_eq!((process.tasks, process.cpu_ms, process.group), (3, 1_610, Pid::from_raw(12)));

@@ -1,4 +1,4 @@
-//! The daemon's side of a command: starts its supervisor, hands it the plan, takes what comes back.
+//! The daemon's side of a command: starts its supervisor, sends the plan, collects output and report.
 
 use super::{
     ExecInput, ExecResult, KILL_AFTER, OrphanReaper, SUPERVISOR_OVERHEAD,
@@ -30,31 +30,31 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// This very program, also when its file was replaced since it started.
+/// This program, also when its file was replaced since it started.
 #[cfg(target_os = "linux")]
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// From one look at a supervisor to the next, whether it still runs.
+/// Interval at which a supervisor is checked for having been stopped by a signal.
 const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A command, ready to run.
 #[derive(Debug)]
 pub(in crate::host) struct CommandJob {
-    /// What was asked for.
+    /// The input.
     pub(in crate::host) exec: ExecInput,
     /// Absolute.
     pub(in crate::host) cwd: PathBuf,
-    /// All of them.
+    /// All environment variables.
     pub(in crate::host) env: BTreeMap<String, String>,
-    /// What confines it.
+    /// The sandbox.
     pub(in crate::host) confinement: Confinement,
-    /// What it may use.
+    /// The resource limits.
     pub(in crate::host) limits: CommandLimits,
-    /// The folder that is its own, to be removed with it.
+    /// The command's private folder, removed after it.
     pub(in crate::host) command_folder: Option<PathBuf>,
 }
 
-/// Whoever may stop a command.
+/// The tokens that stop a command: of its caller and of the shutdown.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct StopSignals<'a>(pub(in crate::host) [&'a CancellationToken; 2]);
 
@@ -82,7 +82,7 @@ pub(super) struct SupervisorStarter {
 }
 
 impl CommandRunner {
-    /// One whose supervisors are this very program.
+    /// Creates a runner whose supervisors are this program.
     pub(in crate::host) fn new() -> Self {
         #[cfg(target_os = "linux")]
         let program = PathBuf::from(OWN_PROGRAM);
@@ -92,12 +92,12 @@ impl CommandRunner {
         CommandRunner { sweeps: Arc::new(SweepScheduler::new(Arc::clone(&starter))), starter }
     }
 
-    /// Has what commands left in a folder removed, by and by and by another process.
+    /// Starts a background process that removes what commands left in a folder.
     pub(in crate::host) fn sweep(&self, within: PathBuf) {
         self.sweeps.request(within);
     }
 
-    /// Runs a command until all of it has ended. When one of `stop` is cancelled it is ended early.
+    /// Runs a command until all of its processes have ended. Cancelling one token of `stop` ends it early.
     pub(in crate::host) async fn run(
         &self,
         work: CommandJob,
@@ -116,9 +116,7 @@ impl CommandRunner {
             command_folder: work.command_folder,
             confinement: work.confinement,
         })))
-        .ok_or_else(|| {
-            OperationError::new(OperationErrorCode::SpawnFailed, "the command is too large to be passed on")
-        })?;
+        .ok_or_else(|| OperationError::new(OperationErrorCode::SpawnFailed, "the command is too large"))?;
         let mut running = self.starter.start().map_err(|error| {
             OperationError::new(OperationErrorCode::SpawnFailed, format!("its supervisor cannot be started: {error}"))
         })?;
@@ -136,7 +134,7 @@ impl CommandRunner {
             () = supervisor_stopped(running.pid) => None,
         };
         if output.is_none() {
-            // It does not do its work any more: stopped, or stuck in the system.
+            // The supervisor is stopped by a signal, or stuck in the kernel.
             let _ = running.child.start_kill();
         }
         let exit = running.child.wait().await;
@@ -145,8 +143,8 @@ impl CommandRunner {
         let (Some((stdout, stderr, _)), Some(report)) = (output, report) else {
             let starter = Arc::clone(&self.starter);
             let _ = tokio::task::spawn_blocking(move || starter.orphans.end_all()).await;
-            tracing::warn!(?exit, "a command's supervisor did not end as it should");
-            let message = "the process that supervises the command was ended, and the command with it";
+            tracing::warn!(?exit, "a command's supervisor ended without a report");
+            let message = "the command was killed because its supervisor process ended without a report";
             return Err(OperationError::new(OperationErrorCode::IoError, message).into());
         };
         result_from_report(report, &stdout, &stderr)
@@ -158,7 +156,7 @@ impl SupervisorStarter {
         SupervisorStarter { program, orphans: OrphanReaper::default() }
     }
 
-    /// Starts one, which waits for its order.
+    /// Starts a supervisor, which waits for its order.
     pub(super) fn start(&self) -> io::Result<RunningSupervisor> {
         let (ours, theirs) = StdStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -170,26 +168,26 @@ impl SupervisorStarter {
         Ok(RunningSupervisor { stdout: child.stdout.take(), stderr: child.stderr.take(), child, pid, from, to })
     }
 
-    /// A supervisor has ended.
+    /// Notes that a supervisor has ended.
     pub(super) fn forget(&self, supervisor: Option<Pid>) {
         self.orphans.forget(supervisor);
     }
 }
 
-/// A supervisor at work.
+/// A running supervisor.
 pub(super) struct RunningSupervisor {
     pub(super) child: Child,
     pub(super) pid: Option<Pid>,
     stdout: Option<tokio::process::ChildStdout>,
     stderr: Option<tokio::process::ChildStderr>,
     pub(super) from: tokio::net::unix::OwnedReadHalf,
-    /// Its end means: stop.
+    /// Closing it means: stop.
     pub(super) to: OwnedWriteHalf,
 }
 
-/// Hands over the plan, and the word to stop when that comes.
+/// Sends the plan, and closes the socket when a stop is requested. Never returns.
 async fn send_plan(mut to: OwnedWriteHalf, frame: &[u8], stop: &StopSignals<'_>) {
-    // One that is gone is noticed where its answer is awaited.
+    // A failure shows in the missing report.
     if to.write_all(frame).await.is_ok() {
         stop.cancelled().await;
         let _ = to.shutdown().await;
@@ -197,7 +195,7 @@ async fn send_plan(mut to: OwnedWriteHalf, frame: &[u8], stop: &StopSignals<'_>)
     pending().await
 }
 
-/// Ends when a supervisor should have ended long ago.
+/// Waits until a supervisor is overdue.
 async fn supervisor_timeout(timeout: Duration, stop: &StopSignals<'_>) {
     tokio::select! {
         () = sleep(timeout) => {}
@@ -206,7 +204,7 @@ async fn supervisor_timeout(timeout: Duration, stop: &StopSignals<'_>) {
     sleep(KILL_AFTER + SUPERVISOR_OVERHEAD).await;
 }
 
-/// Ends when a supervisor is stopped by a signal, which its own command may have sent: it would bind and end nothing more.
+/// Waits until a supervisor is stopped by a signal, possibly sent by its command: it enforces nothing any more.
 async fn supervisor_stopped(supervisor: Option<Pid>) {
     let Some(pid) = supervisor else { return pending().await };
     let look = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -215,11 +213,11 @@ async fn supervisor_stopped(supervisor: Option<Pid>) {
     }
 }
 
-/// What is read until the end, and never more than `cap`: a supervisor sends no more.
+/// Reads until the end, at most `cap` bytes: a supervisor sends no more.
 pub(super) async fn read_capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        // What came before a failure counts.
+        // After an error, the bytes read so far count.
         let _ = from.take(cap).read_to_end(&mut bytes).await;
     }
     bytes
@@ -230,12 +228,12 @@ fn result_from_report(report: SupervisorReport, stdout: &[u8], stderr: &[u8]) ->
         SupervisorReport::Ran(ran) => ran,
         SupervisorReport::NotStarted(fault) => return Err(start_failure(fault)),
         SupervisorReport::Swept(_) => {
-            let message = "the process that supervises the command took it for another order";
+            let message = "the command's supervisor process returned a report of another kind";
             return Err(OperationError::new(OperationErrorCode::IoError, message).into());
         }
     };
     if ran.left > 0 {
-        tracing::warn!(processes = ran.left, "some of a command's processes cannot be killed");
+        tracing::warn!(processes = ran.left, "some processes of a command could not be killed");
     }
     if let Some(why) = ran.without_namespaces {
         tracing::info!(why, "a command's sandbox had no namespaces: it could change no mode, owner or times of files");
@@ -258,7 +256,7 @@ fn result_from_report(report: SupervisorReport, stdout: &[u8], stderr: &[u8]) ->
     })
 }
 
-/// Bytes as text; a character that the cap cut through is left out.
+/// Converts output to text, without a last character that was cut by the cap.
 fn output_text(bytes: &[u8], all: u64) -> String {
     let whole = match std::str::from_utf8(bytes) {
         Err(error) if all > bytes.len() as u64 && error.error_len().is_none() => &bytes[..error.valid_up_to()],

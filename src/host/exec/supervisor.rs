@@ -1,16 +1,16 @@
-//! The process beside each command: starts it, counts and cuts its output, ends it with everything that it started, and
-//! says what became of it.
+//! The supervisor process of a command: starts it, counts and cuts its output, ends it with all of its descendants, and
+//! reports the result.
 //!
 //! ```text
-//! running ──┬─ ended, out of time, told to stop, daemon gone ──► SIGTERM to all that is left ── 2 s ──► SIGKILL, again and again
-//!           └─ a limit is exceeded ──────────────────────────────────────────────────────────────────────┘        │
-//!                                                                           its own folder is removed ◄── over ◄──┘
+//! running ──┬─ ended, timed out, stop requested, daemon gone ──► SIGTERM to the rest ── 2 s ──► SIGKILL, repeatedly
+//!           └─ a limit is exceeded ──────────────────────────────────────────────────────────────┘        │
+//!                                                                       private folder removed ◄── over ◄──┘
 //! ```
 //!
-//! It also sweeps what earlier ones left behind when they were killed, in a process without a command.
+//! The same program also sweeps folders of killed supervisors, in a process without a command.
 //!
-//! It is single-minded on purpose: it knows no configuration and no secret, and what it was not told in its plan it cannot
-//! do. Threads wait (for processes, for the daemon, for output) and say so in one queue; one loop decides.
+//! It knows no configuration and no secret, only its plan. Threads wait for processes, for the daemon and for output, and
+//! send events into one queue; one loop decides.
 
 mod meter;
 mod start;
@@ -44,34 +44,33 @@ use streams::OutputStreams;
 use tokio::time::Instant;
 use watch::{CommandWatch, StopReason};
 
-/// The subcommand that is this.
+/// The subcommand that runs a supervisor.
 pub(super) const COMMAND: &str = "supervise-command";
-/// How far this process is ahead of its command where it may be: as far as can be.
+/// The niceness of this process, where permitted: ahead of its command.
 #[cfg(target_os = "linux")]
 const SUPERVISOR_NICENESS: i32 = -20;
-/// How long the removal of a command's own folder may keep its answer waiting.
+/// Time that removing the private folder may delay the report.
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same when the answer is waited for by a daemon that stops, or by nobody.
+/// The same for a cancelled command.
 const REMOVAL_TIMEOUT_STOPPED: Duration = Duration::from_millis(500);
-/// How long it may take when there is no daemon any more to do it later.
+/// The same when the daemon is gone and cannot do it later.
 const REMOVAL_TIMEOUT_ORPHANED: Duration = Duration::from_secs(60);
-/// How long a sweep may take; what it leaves is for the next one.
+/// Duration of a sweep; the next one continues.
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(600);
-/// The first descriptor that is none of the three streams.
+/// The first descriptor after stdin, stdout and stderr.
 const FIRST_NON_STANDARD_FD: i32 = 3;
-/// Open files that a command may have unless it raises the number; the daemon's own is far higher, and some programs
-/// close every one that they could have.
+/// Soft limit of open files of a command. The daemon's is far higher, and some programs close every possible descriptor.
 const OPEN_FILES_MAX: u64 = 1_024;
 
-/// Something that one of the threads waited for.
+/// An event from one of the waiting threads.
 enum SupervisorEvent {
-    /// A process has ended.
+    /// A child has ended.
     Ended(Pid, WaitStatus),
-    /// No process is left that we could wait for.
+    /// No child is left.
     NoChildren,
-    /// The daemon wants the command to stop, or is gone.
+    /// The daemon requests a stop, or is gone.
     Stop,
-    /// A stream of output is at its end.
+    /// An output stream has ended.
     StreamEnded,
 }
 
@@ -84,13 +83,13 @@ pub fn supervise() -> ExitCode {
 }
 
 fn execute_order() -> io::Result<()> {
-    // What whoever started the daemon left open is not for commands, whatever confines them.
+    // Commands must not inherit descriptors that the daemon inherited, in any sandbox.
     close_fds::set_fds_cloexec_threadsafe(FIRST_NON_STANDARD_FD, &[]);
     let mut socket = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     match plan::read_frame(&socket).ok_or(io::ErrorKind::InvalidData)? {
         SupervisorOrder::Run(plan) => supervise_command(*plan, socket),
         SupervisorOrder::Sweep { within } => {
-            // Whatever ends the daemon ends this.
+            // The sweep ends with the daemon.
             let stop = socket.try_clone()?;
             thread::spawn(move || {
                 wait_for_stop(stop);
@@ -107,12 +106,13 @@ fn supervise_command(plan: CommandPlan, mut socket: File) -> io::Result<()> {
     let folder = match plan.command_folder.as_deref().map(lock_folder).transpose() {
         Ok(folder) => folder,
         Err(error) => {
-            let report =
-                SupervisorReport::NotStarted(StartError::Sandbox(format!("its own folder cannot be held: {error}")));
+            let report = SupervisorReport::NotStarted(StartError::Sandbox(format!(
+                "its private folder cannot be locked: {error}"
+            )));
             return socket.write_all(&serde_json::to_vec(&report)?);
         }
     };
-    // A command's write beyond it fails; this process writes no file.
+    // This limits the command; this process writes no files.
     lower_limit(Resource::Fsize, plan.limits.file_bytes)?;
     let report = run(plan, socket.try_clone()?)?;
     let stopped = matches!(&report, SupervisorReport::Ran(ran) if ran.cancelled);
@@ -120,22 +120,22 @@ fn supervise_command(plan: CommandPlan, mut socket: File) -> io::Result<()> {
     let is_left = folder.as_ref().is_some_and(|folder| folder.remove(Instant::now() + within).is_err());
     let sent = socket.write_all(&serde_json::to_vec(&report)?);
     if let Some(folder) = folder.filter(|_| is_left && sent.is_err()) {
-        // What stays now is swept by the next daemon.
+        // The next daemon sweeps the rest.
         let _ = folder.remove(Instant::now() + REMOVAL_TIMEOUT_ORPHANED);
     }
     sent
 }
 
-/// Holds the command's own folder, so that no sweep takes it and no other one can stand for it.
+/// Opens and locks the command's folder, so that no sweep removes it and no other folder can replace it.
 fn lock_folder(path: &Path) -> io::Result<HeldFolder> {
     let folder = HeldFolder::open(path)?;
     let locked = folder.lock(FlockOperation::NonBlockingLockShared)? && folder.is_there();
     if locked { Ok(folder) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-/// Makes this process one that nothing outlives.
+/// Makes this process a session leader and subreaper, so that no descendant outlives it, and lowers inherited limits.
 fn set_up_process() -> io::Result<()> {
-    // Where it leads a session already, it need not.
+    // Fails harmlessly for a process that leads a session already.
     let _ = setsid();
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
@@ -145,19 +145,19 @@ fn set_up_process() -> io::Result<()> {
     lower_limit(Resource::Core, 0)
 }
 
-/// Lowers a limit of this process and of all that it starts, for good.
+/// Lowers a limit of this process and its descendants, for good.
 fn lower_limit(resource: Resource, value: u64) -> io::Result<()> {
     let value = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
     Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })?)
 }
 
-/// Keeps this process from being looked into by the command, and from waiting behind it.
+/// Keeps the command from inspecting this process and from starving it.
 #[cfg(target_os = "linux")]
 fn protect_process() {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior, setpriority_process};
-    // Only root may go before others; of all users, root's commands alone may start as many processes as they like.
+    // Only root may raise its priority; only root's commands have no kernel limit of processes.
     let _ = setpriority_process(None, SUPERVISOR_NICENESS);
-    // It holds no secret; where this cannot be had, nothing depends on it.
+    // Best effort: this process holds no secret.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
@@ -172,7 +172,7 @@ fn run(plan: CommandPlan, socket: File) -> io::Result<SupervisorReport> {
         Ok(started) => started,
         Err(error) => return Ok(SupervisorReport::NotStarted(error)),
     };
-    // Not before: a sandbox may have to write about this process to its own files in /proc.
+    // Not earlier: setting up a sandbox may need to write to this process's files in /proc.
     protect_process();
     let mut watch = CommandWatch::new(&started, plan.limits, receiver)?;
     let streams = OutputStreams::forward(&mut started.child, plan.max_output_bytes, plan.stdin, &sender)?;
@@ -206,7 +206,8 @@ fn run(plan: CommandPlan, socket: File) -> io::Result<SupervisorReport> {
     }))
 }
 
-/// The limit that a command's end tells of: by the kernel's signal, or by a shell that says which one ended its child.
+/// Returns the limit that an exit points to: by the kernel's signal, or by a shell's exit code for a child that was ended
+/// by that signal.
 fn limit_from_exit(exit: CommandExit) -> Option<LimitKind> {
     let of_shell = exit.exit_code.and_then(|code| code.checked_sub(128));
     match exit.signal.or(of_shell)? {
@@ -216,13 +217,12 @@ fn limit_from_exit(exit: CommandExit) -> Option<LimitKind> {
     }
 }
 
-/// Whether a command that is over had more time on processors than it might: where the kernel ended the process that
-/// took it, no look may have come before.
+/// Checks the processor time of an ended command: when the kernel ended a process for it, no sample may have seen it.
 fn limit_from_cpu_time(limits: CommandLimits) -> Option<LimitKind> {
     (process_tree::cpu_ms_of_ended_children() > limits.cpu_ms).then_some(LimitKind::Cpu)
 }
 
-/// Waits for the word to stop, or for the end of the line.
+/// Sends an event when the daemon requests a stop or is gone.
 fn forward_stop(socket: File, events: Sender<SupervisorEvent>) {
     thread::spawn(move || {
         wait_for_stop(socket);
@@ -230,12 +230,12 @@ fn forward_stop(socket: File, events: Sender<SupervisorEvent>) {
     });
 }
 
-/// Waits for anything to come, or for the end of the line.
+/// Waits for a byte or the end of the stream.
 fn wait_for_stop(mut socket: File) {
     let _ = socket.read(&mut [0]);
 }
 
-/// Waits for every process that ends, also those that were left to us.
+/// Reaps every child, also adopted ones.
 fn reap(events: Sender<SupervisorEvent>) {
     thread::spawn(move || {
         loop {
@@ -252,7 +252,7 @@ fn reap(events: Sender<SupervisorEvent>) {
     });
 }
 
-/// A signal as it is written.
+/// Returns the name of a signal.
 pub(super) fn signal_name(number: i32) -> String {
     let names = [
         (Signal::HUP, "SIGHUP"),

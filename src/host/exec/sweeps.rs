@@ -1,10 +1,9 @@
-//! Sweeps: what commands left behind is removed by a process of its own, one at a time, and never longer than the daemon
-//! lives.
+//! Sweeps remove folders that commands left behind, in a process of their own, one at a time; they end with the daemon.
 //!
 //! ```text
-//! none ── begin ──► one ── begin ──► one, and one more after it
-//!  ▲                 │ ended          │ ended
-//!  └─────────────────┘     one ◄──────┘
+//! Idle ── request ──► Running ── request ──► RunningThenAgain
+//!  ▲                   │   ▲                        │
+//!  └────── ended ──────┘   └───────── ended ────────┘
 //! ```
 
 use super::{
@@ -20,10 +19,10 @@ use std::{
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-/// When one has not ended by itself, it is ended.
+/// Time after which a sweeping process is killed.
 const SWEEP_PROCESS_TIMEOUT: Duration = Duration::from_secs(660);
 
-/// How many there are, and are to be.
+/// Whether a sweep runs, and whether another one follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SweepState {
     Idle,
@@ -31,7 +30,7 @@ enum SweepState {
     RunningThenAgain,
 }
 
-/// See the module.
+/// Schedules sweeps.
 #[derive(Debug)]
 pub(super) struct SweepScheduler {
     starter: Arc<SupervisorStarter>,
@@ -43,7 +42,7 @@ impl SweepScheduler {
         SweepScheduler { starter, state: Mutex::new(SweepState::Idle) }
     }
 
-    /// Begins one, behind the one that is under way.
+    /// Starts a sweep, or schedules one after the running sweep.
     pub(super) fn request(self: &Arc<Self>, folder: PathBuf) {
         if !self.note_request() {
             return;
@@ -53,7 +52,7 @@ impl SweepScheduler {
             loop {
                 match sweeps.sweep(&folder).await {
                     Ok(swept) => log_result(&swept),
-                    Err(error) => tracing::warn!(%error, "what commands left behind cannot be swept"),
+                    Err(error) => tracing::warn!(%error, "cannot remove folders that commands left behind"),
                 }
                 if sweeps.note_end() {
                     return;
@@ -69,7 +68,7 @@ impl SweepScheduler {
         is_first
     }
 
-    /// Whether that was the last one.
+    /// Notes the end of a sweep, and returns whether no other one follows.
     fn note_end(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_last = *state != SweepState::RunningThenAgain;
@@ -91,17 +90,17 @@ impl SweepScheduler {
         self.starter.forget(running.pid);
         match serde_json::from_slice(&report) {
             Ok(SupervisorReport::Swept(swept)) => Ok(swept),
-            _ => Err(io::Error::other("the process that does it ended before it was done")),
+            _ => Err(io::Error::other("the sweeping process ended without a report")),
         }
     }
 }
 
 fn log_result(swept: &SweepResult) {
     if swept.removed > 0 {
-        tracing::info!(folders = swept.removed, "removed what earlier commands left behind");
+        tracing::info!(folders = swept.removed, "removed folders that earlier commands left behind");
     }
     for (folder, why) in &swept.named {
-        tracing::warn!(folder, why, "a folder that a command left behind stays until the next start");
+        tracing::warn!(folder, why, "cannot remove a folder that a command left behind; the next start tries again");
     }
 }
 
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_one_at_a_time_and_one_more_for_all_that_came_meanwhile() {
+    fn one_sweep_runs_at_a_time_and_one_follows_for_all_requests_meanwhile() {
         let runner = SupervisorStarter::new("/no/such/program".into());
         let sweeps = SweepScheduler::new(Arc::new(runner));
         assert!(sweeps.note_request());

@@ -1,11 +1,11 @@
-//! Files: read and written by path, beneath the roots where there are any, and never the daemon's own.
+//! Reads and writes files by path, beneath the roots if any are configured, and never protected files.
 //!
 //! ```text
-//! path ──► place (the kernel resolves it, beneath a root) ──► handle ──► what is it? ours? ──► read, or write beside and rename
+//! path ──► resolve (by the kernel, beneath a root) ──► handle ──► kind, protected? ──► read, or write a temporary file and rename
 //! ```
 //!
-//! Invariant: what is decided about a file is decided about an open handle, and what is done is done to that handle. A path
-//! that changes its meaning in between changes nothing.
+//! Invariant: every check is made on an open handle, and the operation uses this handle, so that a path that changes in
+//! between has no effect.
 
 mod protected;
 mod read;
@@ -26,73 +26,73 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Bytes that are read unless others are asked for.
+/// Default of `max_bytes`.
 pub const READ_BYTES_DEFAULT: u64 = 1 << 20;
-/// Most bytes that may be asked for.
+/// Upper bound of `max_bytes`.
 pub const READ_BYTES_MAX: u64 = 16 << 20;
 
-/// A file to read.
+/// The input of `files/read`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileReadInput {
-    /// Which file.
+    /// The file's path.
     pub path: String,
-    /// Where a relative path begins; absent = the first root, else the home folder.
+    /// The base of a relative path; absent: the first root, else the home folder.
     pub cwd: Option<String>,
-    /// How its bytes become text.
+    /// The encoding of the returned content.
     pub encoding: FileEncoding,
-    /// From which byte on.
+    /// The first byte to read.
     pub offset: u64,
-    /// How many bytes at most.
+    /// The maximum number of bytes to read.
     pub max_bytes: u64,
 }
 
-/// A file to write.
+/// The input of `files/write`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileWriteInput {
-    /// Which file.
+    /// The file's path.
     pub path: String,
-    /// Where a relative path begins; absent = the first root, else the home folder.
+    /// The base of a relative path; absent: the first root, else the home folder.
     pub cwd: Option<String>,
-    /// What to write.
+    /// The content.
     pub content: String,
-    /// How that becomes bytes.
+    /// The encoding of `content`.
     pub encoding: FileEncoding,
-    /// What becomes of a file that is there.
+    /// Whether an existing file is replaced.
     pub overwrite: bool,
-    /// Whether missing folders are made.
+    /// Whether missing parent folders are created.
     pub create_parents: bool,
-    /// The file's permissions.
+    /// The file mode; absent: that of the replaced file, else the default.
     #[serde(serialize_with = "serialize_octal", deserialize_with = "deserialize_octal")]
     pub mode: Option<u32>,
 }
 
 impl FileReadInput {
-    /// What is repeated of it to whoever asks what was done.
+    /// Returns the input as JSON, as repeated in the outcome.
     pub fn echo(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 }
 
 impl FileWriteInput {
-    /// What is repeated of it to whoever asks what was done: everything but its content.
+    /// Returns the input without `content` as JSON, as repeated in the outcome.
     pub fn echo(&self) -> Value {
         serde_json::to_value(EchoedFileWrite::from(self)).unwrap_or_default()
     }
 }
 
-/// How bytes stand in a text.
+/// How file bytes are written as JSON text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileEncoding {
-    /// As UTF-8.
+    /// UTF-8.
     #[default]
     Utf8,
-    /// As base64.
+    /// Base64 with padding.
     Base64,
 }
 
 impl FileEncoding {
-    /// The bytes of a text; nothing when it is not written so.
+    /// Decodes a text; `None` when it is not valid.
     pub(super) fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             FileEncoding::Utf8 => Some(text.as_bytes().to_vec()),
@@ -100,7 +100,7 @@ impl FileEncoding {
         }
     }
 
-    /// The text of bytes; nothing when they cannot be written so.
+    /// Encodes bytes; `None` when they are not valid UTF-8.
     fn encode(self, bytes: Vec<u8>) -> Option<String> {
         match self {
             FileEncoding::Utf8 => String::from_utf8(bytes).ok(),
@@ -109,35 +109,35 @@ impl FileEncoding {
     }
 }
 
-/// A file that was read.
+/// The result of `files/read`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileReadResult {
-    /// Where it is, without links on the way.
+    /// The canonical path.
     pub path: String,
-    /// What was read of it.
+    /// The content that was read.
     pub content: String,
-    /// How that is written.
+    /// The encoding of `content`.
     pub encoding: FileEncoding,
-    /// How large the whole file is.
+    /// The size of the whole file in bytes.
     pub size_bytes: u64,
-    /// Whether more follows.
+    /// Whether more bytes follow.
     pub truncated: bool,
-    /// When it was changed last.
+    /// The time of the last modification.
     pub modified_at: WallMs,
 }
 
-/// A file that was written.
+/// The result of `files/write`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileWriteResult {
-    /// Where it is, without links on the way.
+    /// The canonical path.
     pub path: String,
-    /// Whether it was not there before.
+    /// Whether the file did not exist before.
     pub created: bool,
-    /// How many bytes it has.
+    /// The size of the file in bytes.
     pub bytes_written: u64,
 }
 
-/// What is repeated of a file that was to be written.
+/// The part of [`FileWriteInput`] that is repeated in the outcome.
 #[derive(Debug, Serialize)]
 struct EchoedFileWrite<'a> {
     path: &'a str,
@@ -170,33 +170,35 @@ fn serialize_octal<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S
     }
 }
 
-/// What file operations work within.
+/// File operations within bounds.
 #[derive(Clone, Debug)]
 pub(super) struct FileAccess {
-    /// Where may be read.
+    /// Where files may be read.
     pub(super) readable: PathBounds,
-    /// Where may be written.
+    /// Where files may be written.
     pub(super) writable: PathBounds,
-    /// The daemon's own, which may be neither.
+    /// Files that may be neither read nor written.
     pub(super) protected: ProtectedFiles,
-    /// Where a relative path begins that says nothing else. Absolute.
+    /// The absolute base of relative paths.
     pub(super) base: PathBuf,
 }
 
 impl FileAccess {
-    /// A path as one from the root of the file system, links and dots left as they are.
+    /// Makes a path absolute, without resolving links and dots.
     fn absolute_path(&self, path: &str, cwd: Option<&str>) -> PathBuf {
         self.base.join(cwd.unwrap_or_default()).join(path)
     }
 }
 
-/// What the system said, as callers are told.
+/// Converts an error of the system.
 fn errno_error(error: Errno, path: &Path) -> OperationError {
     let shown = path.display();
     let (code, message) = match error {
-        Errno::NOENT | Errno::NOTDIR => (OperationErrorCode::NotFound, format!("{shown} is not there")),
+        Errno::NOENT | Errno::NOTDIR => (OperationErrorCode::NotFound, format!("{shown} does not exist")),
         Errno::ISDIR => (OperationErrorCode::IsDirectory, format!("{shown} is a folder")),
-        Errno::EXIST => (OperationErrorCode::AlreadyExists, format!("{shown} is there already")),
+        Errno::EXIST => {
+            (OperationErrorCode::AlreadyExists, format!("{shown} exists already; set overwrite to replace it"))
+        }
         Errno::LOOP => {
             (OperationErrorCode::NotRegularFile, format!("{shown} leads in a circle, or to what is no file"))
         }

@@ -1,4 +1,4 @@
-//! The daemon's own files, which no file operation reaches: by whichever path, and under whichever name they are linked.
+//! Protected files, which no file operation reaches by any path, link or hard link: the daemon's own.
 
 use super::resolve::path_of_handle;
 use crate::host::outcome::{OperationError, OperationErrorCode};
@@ -12,24 +12,23 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders within the state folder that are looked into, one in the other.
+/// Depth to which protected folders are searched for a file.
 const DEPTH_MAX: usize = 4;
 
-/// What belongs to the daemon.
+/// The files and folders that belong to the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::host) struct ProtectedFiles {
-    /// Folders and files without links on the way.
+    /// Canonical paths of folders and files.
     paths: Vec<PathBuf>,
-    /// Files whose names begin those of others that are the daemon's too: a database, its log, its copies.
+    /// Path prefixes of further files in the same folder: a database, its log, its copies.
     prefixes: Vec<PathBuf>,
 }
 
-/// Ends of what is hidden beside a file whether or not it is there yet.
+/// Suffixes of database files that are protected before they exist.
 const DATABASE_SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 impl ProtectedFiles {
-    /// These folders and files, whether or not they are there yet, and everything whose path begins as one of
-    /// `prefixes` does.
+    /// Protects these folders and files, whether or not they exist yet, and everything that begins with one of `prefixes`.
     pub(in crate::host) fn new(
         paths: impl IntoIterator<Item = PathBuf>,
         prefixes: impl IntoIterator<Item = PathBuf>,
@@ -41,7 +40,7 @@ impl ProtectedFiles {
         }
     }
 
-    /// What it is made of: all that is there, and what a database will have beside it.
+    /// Returns all protected paths: existing ones, and future files of databases.
     pub(in crate::host) fn paths(&self) -> Vec<PathBuf> {
         let with_suffix = |path: &PathBuf, suffix: &str| {
             let mut name = path.clone().into_os_string();
@@ -55,13 +54,13 @@ impl ProtectedFiles {
         paths
     }
 
-    /// Files that are there and begin so.
+    /// Lists existing files with a protected prefix.
     fn existing_with_prefix(&self) -> impl Iterator<Item = PathBuf> + '_ {
         let folders = self.prefixes.iter().filter_map(|path| fs::read_dir(path.parent()?).ok());
         folders.flatten().flatten().map(|entry| entry.path()).filter(|path| self.has_prefix(path))
     }
 
-    /// Whether a path begins so, in the same folder.
+    /// Returns whether a path has a protected prefix.
     fn has_prefix(&self, path: &Path) -> bool {
         let bytes = |name: Option<&OsStr>| name.map(|name| name.as_bytes().to_vec());
         self.prefixes.iter().any(|own| {
@@ -70,7 +69,7 @@ impl ProtectedFiles {
         })
     }
 
-    /// Refuses what is open when it is the daemon's.
+    /// Fails when an open file or folder is protected.
     pub(super) fn check(&self, handle: &OwnedFd) -> Result<(), OperationError> {
         let path = path_of_handle(handle);
         let found = handle.try_clone().and_then(|handle| File::from(handle).metadata());
@@ -84,7 +83,7 @@ impl ProtectedFiles {
         if is_protected { Err(access_denied(&path)) } else { Ok(()) }
     }
 
-    /// Refuses a name in a folder that is open.
+    /// Fails when a name in an open folder is protected.
     pub(super) fn check_name(&self, folder: &OwnedFd, name: &Path) -> Result<(), OperationError> {
         self.check(folder)?;
         let path = path_of_handle(folder).join(name);
@@ -93,10 +92,13 @@ impl ProtectedFiles {
 }
 
 fn access_denied(path: &Path) -> OperationError {
-    OperationError::new(OperationErrorCode::PermissionDenied, format!("{} belongs to the daemon", path.display()))
+    OperationError::new(
+        OperationErrorCode::PermissionDenied,
+        format!("{} is protected: it belongs to the daemon", path.display()),
+    )
 }
 
-/// Whether this is the file or folder of that device and number, or holds it.
+/// Returns whether `path` is the file with this device and inode, or a folder that contains it.
 fn contains_file(path: &Path, id: (u64, u64), depth: usize) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else { return false };
     if (found.dev(), found.ino()) == id {
@@ -106,7 +108,7 @@ fn contains_file(path: &Path, id: (u64, u64), depth: usize) -> bool {
     entries.into_iter().flatten().flatten().any(|entry| contains_file(&entry.path(), id, depth + 1))
 }
 
-/// A path without links on the way, as far as it is there.
+/// Canonicalizes the existing part of a path.
 fn resolve_existing(path: &Path) -> PathBuf {
     if let Ok(real) = path.canonicalize() {
         return real;

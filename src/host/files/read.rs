@@ -1,4 +1,4 @@
-//! Reading a file.
+//! Reads a range of a file.
 
 use super::{
     FileAccess, FileEncoding, FileReadInput, FileReadResult, errno_error,
@@ -36,7 +36,7 @@ impl FileAccess {
         let content = encode_range(bytes, input.encoding, truncated).ok_or_else(|| {
             OperationError::new(
                 OperationErrorCode::NotUtf8,
-                format!("{} is not UTF-8 there; read it as base64", path.display()),
+                format!("the requested bytes of {} are not UTF-8; read them with encoding base64", path.display()),
             )
         })?;
         Ok(FileReadResult {
@@ -50,13 +50,13 @@ impl FileAccess {
     }
 }
 
-/// Where it is, for callers.
+/// Returns the canonical path for the result, or the requested one where the system does not report it.
 pub(super) fn display_path(handle: &OwnedFd, requested: &Path) -> String {
     let real = path_of_handle(handle);
     if real.as_os_str().is_empty() { requested.display().to_string() } else { real.display().to_string() }
 }
 
-/// Refuses what is no regular file.
+/// Fails for anything but a regular file.
 pub(super) fn check_kind(kind: FileType, path: &Path) -> Result<(), OperationError> {
     match kind {
         FileType::RegularFile => Ok(()),
@@ -69,7 +69,7 @@ fn not_regular(path: &Path) -> OperationError {
     OperationError::new(OperationErrorCode::NotRegularFile, format!("{} is not a regular file", path.display()))
 }
 
-/// Some bytes of a file, and whether more follow.
+/// Reads up to `max_bytes` from `offset` on, and returns them with whether more follow.
 fn read_range(mut file: File, offset: u64, max_bytes: u64) -> io::Result<(Vec<u8>, bool)> {
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
@@ -80,7 +80,7 @@ fn read_range(mut file: File, offset: u64, max_bytes: u64) -> io::Result<(Vec<u8
     Ok((bytes, truncated))
 }
 
-/// A part of a file as text. A character that the end of the part cuts through belongs to the next one.
+/// Encodes a range as text. A character that is cut at the end of the range is left for the next range.
 fn encode_range(mut bytes: Vec<u8>, encoding: FileEncoding, truncated: bool) -> Option<String> {
     if encoding == FileEncoding::Utf8
         && truncated

@@ -1,9 +1,9 @@
-//! From a path to a handle. The kernel resolves it, beneath a root where there are any: neither `..`, nor a link, nor
-//! something renamed in between leads out, since no step outside is ever taken.
+//! Opens paths. The kernel resolves them, beneath a root if any are configured, so that neither `..`, nor a link, nor a
+//! concurrent rename leads outside.
 //!
-//! A link that begins with `/` leaves its root for the kernel, also when it leads back in. Where it leads is then looked up
-//! as anybody would, and that place is opened beneath a root again, this time without any link: what was looked up is a
-//! guess, and only what the kernel then finds counts.
+//! For the kernel, an absolute link leaves the root, also when its target lies beneath it. Then the path is canonicalized
+//! first, and the result is opened beneath a root again, this time without links: the canonical path is only a guess, and
+//! the result of the second resolution counts.
 
 use super::errno_error;
 use crate::host::{
@@ -20,25 +20,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How often the kernel is asked again when something was renamed while it looked.
+/// Attempts to resolve a path while concurrent renames interfere.
 const RESOLVE_ATTEMPTS_MAX: usize = 64;
 
-/// Where an operation may reach.
+/// The part of the file system that an operation may reach.
 #[derive(Clone, Debug)]
 pub(in crate::host) enum PathBounds {
-    /// Everywhere.
+    /// No bound.
     Everywhere,
-    /// Beneath the roots, and beneath folders of the system, which nobody who is confined may rename.
+    /// Beneath the roots, and beneath system folders, which no confined operation can rename.
     Beneath(OpenRoots, Vec<PathBuf>),
 }
 
-/// What a path is resolved beneath.
+/// A folder beneath which paths are resolved.
 struct ResolveBase<'a> {
-    /// What paths beneath it begin with.
+    /// The folder as configured, a prefix of paths beneath it.
     prefix: &'a Path,
-    /// The same without links on the way.
+    /// The canonical path of the folder.
     real: PathBuf,
-    /// Open since the start; nothing for a folder of the system.
+    /// The handle of a root; `None` for a system folder.
     handle: Option<&'a OwnedFd>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> ResolveBase<'a> {
     }
 }
 
-/// Opens what a path names, without doing anything to it. `flags`: besides `O_PATH`.
+/// Opens a path with `O_PATH` and `flags`, within `bounds`.
 pub(super) fn open_path(path: &Path, flags: OFlags, bounds: &PathBounds) -> Result<OwnedFd, OperationFailure> {
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     match bounds {
@@ -88,7 +88,7 @@ fn open_beneath(path: &Path, flags: OFlags, bases: &[ResolveBase<'_>]) -> Result
         match base.open(rest, flags, resolve_flags) {
             Err(Errno::XDEV) => {}
             Err(Errno::NOSYS) => {
-                let why = "this kernel is older than openat2, which keeps files beneath the roots";
+                let why = "host_ops.roots needs openat2, which this kernel does not have (Linux 5.6)";
                 return Err(OperationRefusal::SandboxUnavailable(why.to_owned()).into());
             }
             done => return done.map_err(|error| errno_error(error, path).into()),
@@ -99,7 +99,7 @@ fn open_beneath(path: &Path, flags: OFlags, bases: &[ResolveBase<'_>]) -> Result
         let Ok(rest) = real.strip_prefix(&base.real) else { continue };
         return match base.open(rest, flags, resolve_flags | ResolveFlags::NO_SYMLINKS) {
             Ok(handle) => Ok(handle),
-            // Inside and spelled plainly, a failure is one like any other; a link that came in between is a way out.
+            // Without links these are ordinary errors; every other error may be a link that was created in between.
             Err(error @ (Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) if is_inside => {
                 Err(errno_error(error, path).into())
             }
@@ -124,13 +124,13 @@ fn openat2_retrying(
     openat2(folder, path, flags, Mode::empty(), resolve_flags)
 }
 
-/// Opens the very same thing again, to be read.
+/// Opens the same file again for reading.
 pub(super) fn reopen_for_reading(handle: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     open(proc_link(handle), flags, Mode::empty())
 }
 
-/// Where something open is, as the kernel says.
+/// Returns the path of a handle as reported by the kernel.
 pub(super) fn path_of_handle(handle: &OwnedFd) -> PathBuf {
     fs::read_link(proc_link(handle)).unwrap_or_default()
 }
@@ -139,7 +139,7 @@ fn proc_link(handle: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()))
 }
 
-/// Whether it is a view of the kernel or of a process and no file, such as the environment of this very process.
+/// Returns whether a handle is on procfs, such as the environment of this process.
 pub(super) fn is_on_procfs(handle: &OwnedFd) -> bool {
     const PROC: u64 = 0x9fa0;
     rustix::fs::fstatfs(handle).is_ok_and(|system| system.f_type.cast_unsigned() == PROC)

@@ -1,4 +1,4 @@
-//! What files do, and that no path leads out of the roots, whatever changes while it is walked.
+//! Reading and writing files, and that no path leads out of the roots, also during concurrent renames.
 
 use super::{resolve::PathBounds, *};
 use crate::host::{
@@ -18,7 +18,7 @@ use std::{
 const ROUNDS: usize = 10_000;
 const SECRET: &str = "SECRET";
 
-/// Ends the race also when a round fails.
+/// Stops the racing thread also when an assertion fails.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -27,7 +27,7 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// A root and what lies beside it.
+/// A root with a folder outside of it.
 struct Fixture {
     folder: CommandFolder,
 }
@@ -125,7 +125,7 @@ fn a_part_of_a_file_is_whole_characters() {
 }
 
 #[test]
-fn what_is_no_file_is_not_read_and_not_replaced() {
+fn only_regular_files_are_read_and_replaced() {
     let fixture = Fixture::new();
     mknodat(CWD, fixture.at("root/fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     fixture.link("loop", "root/loop");
@@ -244,7 +244,7 @@ fn a_link_swapped_in_a_loop_never_leads_out() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let (dir, links) = (fixture.at("root/dir"), [fixture.at("root/swap"), fixture.at("root/swap2")]);
-            // The folder and a link change places, over and over.
+            // Exchanges the folder and a link in a loop.
             for link in links.iter().cycle().take_while(|_| !done.load(Relaxed)) {
                 renameat_with(CWD, &dir, CWD, link, RenameFlags::EXCHANGE).unwrap();
                 renameat_with(CWD, &dir, CWD, link, RenameFlags::EXCHANGE).unwrap();
@@ -259,7 +259,7 @@ fn a_link_swapped_in_a_loop_never_leads_out() {
                 }
                 Err(_) => refused += 1,
             }
-            // What was written lies in the folder inside, wherever that stood; it is checked at the end.
+            // Where this wrote is checked at the end.
             let _ = files.write(&over(if round % 2 == 0 { "dir/file" } else { "dir/made/new" }, "inside"));
         }
     });
@@ -270,7 +270,7 @@ fn a_link_swapped_in_a_loop_never_leads_out() {
 }
 
 #[test]
-fn what_is_the_daemons_own_is_not_to_be_had_under_any_name() {
+fn protected_files_are_unreachable_under_any_name() {
     let fixture = Fixture::new();
     fixture.link(fixture.at("outside"), "root/link");
     fs::hard_link(fixture.at("outside/file"), fixture.at("root/hard")).unwrap();

@@ -1,4 +1,4 @@
-//! Writing a file: beside it under a name of its own, to the disk, and then into its place. Nobody ever sees half of it.
+//! Writes a file: into a temporary file beside it, which is synced and then renamed, so that no reader sees a partial file.
 
 use super::{
     FileAccess, FileWriteInput, FileWriteResult, errno_error,
@@ -21,19 +21,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Most links that are followed to a file.
+/// Links that are followed to a file.
 const LINKS_MAX: usize = 16;
-/// Permissions of a new file and of a new folder, less what the process's mask takes away.
+/// Modes of new files and folders, before the process's umask.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o777);
-/// What a file that is written anew keeps of its mode: as everywhere, not that it runs as its owner or group.
+/// Mode bits that a replaced file keeps: not set-user-ID and set-group-ID.
 const PRESERVED_MODE: u32 = 0o1777;
 
-/// A name in a folder that is open.
+/// A name in an open folder.
 struct WriteTarget {
     folder: OwnedFd,
     name: PathBuf,
-    /// What is there now.
+    /// The metadata of an existing file.
     found: Option<Stat>,
 }
 
@@ -42,7 +42,7 @@ impl FileAccess {
     pub(in crate::host) fn write(&self, input: &FileWriteInput) -> Result<FileWriteResult, OperationFailure> {
         let path = self.absolute_path(&input.path, input.cwd.as_deref());
         let bytes = input.encoding.decode(&input.content).ok_or_else(|| {
-            OperationError::new(OperationErrorCode::IoError, "the content is not written as its encoding says")
+            OperationError::new(OperationErrorCode::IoError, "the content does not match its encoding")
         })?;
         let target = self.resolve_target(path.clone(), input)?;
         self.protected.check_name(&target.folder, &target.name)?;
@@ -58,12 +58,12 @@ impl FileAccess {
         Ok(FileWriteResult { path: path.display().to_string(), created, bytes_written: bytes.len() as u64 })
     }
 
-    /// The folder and name that a path stands for, behind all links.
+    /// Follows links, and returns the folder and name to write to.
     fn resolve_target(&self, mut path: PathBuf, input: &FileWriteInput) -> Result<WriteTarget, OperationFailure> {
         for _ in 0..LINKS_MAX {
             let is_folder = [&b"/"[..], b"/."].iter().any(|end| path.as_os_str().as_encoded_bytes().ends_with(end));
             let (Some(parent), Some(name)) = (path.parent(), path.file_name().filter(|_| !is_folder)) else {
-                // It ends in a slash or in dots: at best a folder.
+                // A path that ends in a slash or dots can only be a folder.
                 open_path(&path, OFlags::DIRECTORY, &self.writable)?;
                 return Err(errno_error(Errno::ISDIR, &path).into());
             };
@@ -112,11 +112,11 @@ impl FileAccess {
     }
 }
 
-/// Puts a file into its place; answers whether none was there.
+/// Writes and renames the file; returns whether it did not exist before.
 fn replace_file(target: &WriteTarget, bytes: &[u8], input: &FileWriteInput) -> rustix::io::Result<bool> {
     let kept = target.found.as_ref().map(|found| Mode::from_raw_mode(found.st_mode & PRESERVED_MODE));
     let mode = input.mode.map(Mode::from_raw_mode).or(kept);
-    // With permissions to come, nobody reads it before it has them.
+    // Private until its mode is set.
     let first = mode.map_or(FILE_MODE, |_| Mode::RUSR | Mode::WUSR);
     let temporary = TemporaryFile::new(&target.folder, first)?;
     write_temporary(&temporary, bytes, mode)?;
@@ -127,7 +127,7 @@ fn replace_file(target: &WriteTarget, bytes: &[u8], input: &FileWriteInput) -> r
                 renameat(&target.folder, &temporary.name, &target.folder, &target.name)?;
                 false
             }
-            // Some file systems cannot: what stands there is then looked for once more.
+            // Some file systems do not support this flag: check for an existing file instead.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 if statat(&target.folder, &target.name, AtFlags::SYMLINK_NOFOLLOW).is_ok() && !input.overwrite {
                     return Err(Errno::EXIST);
@@ -138,7 +138,7 @@ fn replace_file(target: &WriteTarget, bytes: &[u8], input: &FileWriteInput) -> r
             Err(error) => return Err(error),
         };
     temporary.persist();
-    // The file is whole either way; that it has its name is made lasting where the system can.
+    // The file is complete either way; syncing the folder makes the rename durable where supported.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     if let Ok(folder) = openat(&target.folder, ".", flags, Mode::empty()) {
         let _ = fsync(folder);
@@ -155,7 +155,7 @@ fn write_temporary(temporary: &TemporaryFile<'_>, bytes: &[u8], mode: Option<Mod
     temporary.file.sync_all().map_err(failed)
 }
 
-/// A file under a name that nobody else uses; it goes unless it was put into its place.
+/// A temporary file, removed on drop unless it was renamed.
 struct TemporaryFile<'a> {
     folder: &'a OwnedFd,
     name: String,
@@ -182,7 +182,7 @@ impl<'a> TemporaryFile<'a> {
 impl Drop for TemporaryFile<'_> {
     fn drop(&mut self) {
         if !self.persisted {
-            // It is only tidied up.
+            // Removal is best effort.
             let _ = unlinkat(self.folder, &self.name, AtFlags::empty());
         }
     }

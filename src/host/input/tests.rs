@@ -1,4 +1,4 @@
-//! Every field, in all its spellings and with what it must not be.
+//! Every field of host operations, in all spellings and with invalid values.
 
 use super::*;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Bubblewrap: a file system, processes and a network that hold nothing but what is put there.
+//! Bubblewrap: builds its command line and interprets its status.
 
 use super::{
     LauncherStage, REVEALING_PROC_FILES, SYSTEM_FOLDERS, SandboxPaths, TEMPORARY_FOLDERS, is_beneath,
@@ -20,31 +20,31 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What bubblewrap writes when the program it was to run is not there.
+/// The beginning of Bubblewrap's message for a missing program.
 const NO_PROGRAM: &str = "bwrap: execvp ";
-/// What it writes when the folder is not there.
+/// The beginning of its message for a missing working folder.
 const NO_FOLDER: &str = "bwrap: Can't chdir to ";
-/// The first version that has `--disable-userns`.
+/// The first version with `--disable-userns`.
 const DISABLES_NAMESPACES: (u32, u32) = (0, 8);
 
-/// The two ends of the line on which bubblewrap tells what it did.
+/// The pipe on which Bubblewrap reports its status.
 pub(in crate::host) struct BubblewrapStatus {
     from: OwnedFd,
-    /// Inherited by bubblewrap under their very numbers: the other end, the filter, more arguments.
+    /// Descriptors that Bubblewrap inherits by number: the other end, the filter, more arguments.
     inherited: Option<(OwnedFd, [File; 2])>,
 }
 
 impl BubblewrapStatus {
-    /// Bubblewrap has been started and has its end.
+    /// Closes the inherited descriptors in this process; call it after Bubblewrap was started.
     pub(in crate::host) fn close_inherited(mut self) -> Self {
         self.inherited = None;
         self
     }
 
-    /// Why the command was not reached, once bubblewrap has ended by itself. `head`: how its second stream begins.
+    /// Returns why the command was not started; call it after Bubblewrap has ended. `head` is the beginning of stderr.
     pub(in crate::host) fn start_error(self, head: &str) -> Option<StartError> {
         let mut message = String::new();
-        // Its writer has ended; what cannot be read was not told.
+        // The writer has ended, so that this does not block.
         File::from(self.from).read_to_string(&mut message).ok();
         if message.contains("\"exit-code\"") {
             return None;
@@ -54,22 +54,22 @@ impl BubblewrapStatus {
             return Some(StartError::Spawn(why.to_owned()));
         }
         Some(match line.strip_prefix(NO_FOLDER) {
-            Some(why) => StartError::Cwd(format!("its sandbox has no such folder: {why}")),
+            Some(why) => StartError::Cwd(format!("the folder does not exist in its sandbox: {why}")),
             None => StartError::Sandbox(line),
         })
     }
 }
 
-/// Bubblewrap, with the arguments that put a command into a sandbox. `place`: the command's folder and its variables, none of
-/// which bubblewrap itself may have: they name libraries to load.
+/// Returns the command line of Bubblewrap for a command. The command's variables are not set for Bubblewrap itself, since
+/// they may name libraries to load.
 pub(in crate::host) fn bubblewrap_command(
     program: &Path,
     paths: &SandboxPaths,
     (cwd, env): (&Path, &BTreeMap<String, String>),
     words: &[String],
 ) -> Result<(Command, BubblewrapStatus), String> {
-    // This process starts nothing else, so that nobody else inherits it.
-    let (from, to) = pipe_with(PipeFlags::empty()).map_err(|error| format!("no pipe can be made: {error}"))?;
+    // This process starts nothing else that could inherit the descriptors.
+    let (from, to) = pipe_with(PipeFlags::empty()).map_err(|error| format!("no pipe can be created: {error}"))?;
     rustix::io::fcntl_setfd(&from, rustix::io::FdFlags::CLOEXEC).map_err(|error| error.to_string())?;
     let seals = namespaces::obstacle().is_none();
     let filter = passed_on(&seccomp::bytes(OtherConfinement::with_namespaces(seals))?)?;
@@ -116,8 +116,8 @@ pub(in crate::host) fn bubblewrap_command(
     add(&["--seccomp", &filter.as_raw_fd().to_string(), "--args", &variables.as_raw_fd().to_string()]);
     add(&["--chdir", text(cwd)?, "--json-status-fd", &to.as_raw_fd().to_string(), "--"]);
     arguments.extend(words.iter().cloned());
-    // A device is the machine's own: whoever may write to it may change its times, and root its mode. Bubblewrap keeps
-    // what it mounts as it finds it, and so finds it sealed; else the filter lets no times be changed at all.
+    // Devices belong to the machine: with write access a command can change their times, and root their modes. Bubblewrap
+    // mounts them as it finds them, so they are made read-only before; otherwise the filter denies changing any times.
     let mut command = if seals { launcher_process(LauncherStage::Wrapper) } else { Command::new(program) };
     if seals {
         command.arg("--").arg(program);
@@ -126,9 +126,9 @@ pub(in crate::host) fn bubblewrap_command(
     Ok((command, BubblewrapStatus { from, inherited: Some((to, [filter, variables])) }))
 }
 
-/// Bytes in a file that bubblewrap inherits.
+/// Writes bytes into a file that Bubblewrap inherits.
 fn passed_on(bytes: &[u8]) -> Result<File, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("nothing can be passed on to bubblewrap: {error}");
+    let failed = |error: &dyn std::fmt::Display| format!("data cannot be passed to bubblewrap: {error}");
     let file = memfd_create("bubblewrap", MemfdFlags::empty()).map_err(|error| failed(&error))?;
     let mut file = File::from(file);
     let written = file.write_all(bytes).and_then(|()| file.rewind());
@@ -136,21 +136,21 @@ fn passed_on(bytes: &[u8]) -> Result<File, String> {
     Ok(file)
 }
 
-/// Whether this version can keep the command from having namespaces of its own. The filter does so anyway.
+/// Returns whether this version can deny further namespaces to the command. The filter denies them anyway.
 fn disables_namespaces(program: &Path) -> bool {
-    let said = Command::new(program).arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null()).output();
-    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    version(&said).is_some_and(|version| version >= DISABLES_NAMESPACES)
+    let output = Command::new(program).arg("--version").env_clear().stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    version(&text).is_some_and(|version| version >= DISABLES_NAMESPACES)
 }
 
-/// The first two numbers of a version.
-fn version(said: &str) -> Option<(u32, u32)> {
-    let mut numbers = said.split_whitespace().last()?.split('.').map(|number| number.parse().ok());
+/// Parses major and minor version.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split_whitespace().last()?.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
 
 fn text(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| format!("{} is no text", path.display()))
+    path.to_str().ok_or_else(|| format!("{} is not valid UTF-8", path.display()))
 }
 
 #[cfg(test)]

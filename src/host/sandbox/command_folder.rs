@@ -1,12 +1,12 @@
-//! A folder that one command has for itself: its home, and its place for temporary files.
+//! The private folder of a command, with its home and its temporary files.
 //!
 //! ```text
-//! made and locked (daemon) ─► held and locked (supervisor) ─► the command ─► emptied, removed (supervisor) ─► unlocked
-//!                                                                 └── a crash ──► unlocked ─► swept by a later daemon
+//! created, locked (daemon) ─► opened, locked (supervisor) ─► command runs ─► removed (supervisor) ─► unlocked
+//!                                                              └── crash ──► unlocked ─► swept by a later daemon
 //! ```
 //!
-//! Invariant: whoever still needs the folder holds a shared lock on it, so that one without a lock is a leftover. Locks end
-//! with the process that holds them, however it ends.
+//! Invariant: every process that still needs the folder holds a shared lock on it, so that an unlocked folder is a leftover.
+//! The kernel releases a lock when its process ends in any way.
 
 mod leftovers;
 mod removal;
@@ -25,27 +25,27 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How often a name is drawn.
+/// Attempts to find an unused name.
 const NAME_ATTEMPTS_MAX: usize = 16;
-/// What the names of such folders begin with.
+/// The prefix of folder names.
 const PREFIX: &str = "baa-conductor-command-";
-/// Random bytes in a name, which has them as hex digits.
+/// Random bytes in a name, as hex digits.
 const NAME_BYTES: usize = 12;
-/// How long it may take to remove a folder in which no command ran.
+/// Time to remove a folder in which no command ran.
 const UNUSED_REMOVAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A folder, as its maker has it.
+/// The folder of a command, held by the daemon.
 #[derive(Debug)]
 pub(in crate::host) struct CommandFolder {
     path: PathBuf,
-    /// With its shared lock.
+    /// The open folder with its shared lock.
     held: HeldFolder,
-    /// Whether a supervisor was told to remove it.
+    /// Whether a supervisor removes it.
     handed_over: bool,
 }
 
 impl CommandFolder {
-    /// Makes one, for this user alone.
+    /// Creates a folder in `within` that only this user can enter.
     pub(in crate::host) fn new(within: &Path) -> io::Result<Self> {
         let within = within.canonicalize()?;
         for _ in 0..NAME_ATTEMPTS_MAX {
@@ -55,7 +55,7 @@ impl CommandFolder {
                 Err(Errno::EXIST) => continue,
                 Err(error) => return Err(error.into()),
             }
-            // A sweep may have come between, taken it for a leftover and removed it.
+            // A sweep may have removed it before it was locked.
             let Ok(held) = HeldFolder::open(&path) else { continue };
             if !held.lock(FlockOperation::NonBlockingLockShared)? || !held.is_there() {
                 continue;
@@ -68,32 +68,32 @@ impl CommandFolder {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Where such folders are made.
+    /// Returns the parent of all such folders.
     pub(in crate::host) fn parent() -> PathBuf {
         env::temp_dir()
     }
 
-    /// Where it is, without links on the way.
+    /// Returns the canonical path.
     pub(in crate::host) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the command has for a home.
+    /// Returns the command's home folder.
     pub(in crate::host) fn home(&self) -> PathBuf {
         self.path.join("home")
     }
 
-    /// Where its temporary files go.
+    /// Returns the command's folder for temporary files.
     pub(in crate::host) fn temporary(&self) -> PathBuf {
         self.path.join("tmp")
     }
 
-    /// A supervisor is told of it and removes it: what a command may have put there is nothing for this process.
+    /// Leaves the removal to a supervisor, so that this process never walks through files of a command.
     pub(in crate::host) fn hand_over(&mut self) {
         self.handed_over = true;
     }
 
-    /// Lets go of it; whether it is still there, for a sweep.
+    /// Releases the lock; returns whether the folder still exists and needs a sweep.
     pub(in crate::host) fn release(self) -> bool {
         self.held.is_there()
     }
@@ -105,7 +105,7 @@ impl Drop for CommandFolder {
             return;
         }
         if let Err(left) = self.held.remove(Instant::now() + UNUSED_REMOVAL_TIMEOUT) {
-            tracing::warn!(folder = %self.path.display(), %left, "a command's own folder cannot be removed");
+            tracing::warn!(folder = %self.path.display(), %left, "a command's private folder cannot be removed");
         }
     }
 }
@@ -117,7 +117,7 @@ fn random_name() -> io::Result<String> {
     Ok(format!("{PREFIX}{digits}"))
 }
 
-/// Whether a name can be that of such a folder.
+/// Returns whether a name has the form of a folder's name.
 fn is_folder_name(name: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     name.strip_prefix(PREFIX).is_some_and(|rest| rest.len() == 2 * NAME_BYTES && rest.bytes().all(is_digit))
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_handed_over_stays_for_its_supervisor() {
+    fn a_folder_that_was_handed_over_stays_for_its_supervisor() {
         let mut folder = CommandFolder::new(&env::temp_dir()).unwrap();
         let held = HeldFolder::open(folder.path()).unwrap();
         folder.hand_over();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_known_again_and_others_are_not() {
+    fn folder_names_are_recognized_and_others_are_not() {
         assert!(is_folder_name(&random_name().unwrap()));
         for other in
             ["baa-conductor-0123456789abcdef01234567", "baa-conductor-command-0123456789abcdef0123456", "x", ""]

@@ -1,6 +1,6 @@
-//! Landlock: what of the file system may be reached, and that no TCP, no signal and no abstract socket leads out.
+//! Landlock: restricts the file system, and denies TCP, signals and abstract sockets to the outside.
 //!
-//! Rules only ever allow. Where something hidden lies beneath what may be read, its neighbours are allowed one by one.
+//! Rules can only allow. When something hidden lies in a readable folder, its siblings are allowed one by one.
 
 use super::{SYSTEM_FOLDERS, SandboxPaths, TEMPORARY_FOLDERS};
 use landlock::{
@@ -13,15 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What must be there: the first version that keeps files from being truncated.
+/// The required version: the first one that controls truncation.
 const REQUIRED_ABI: ABI = ABI::V3;
-/// What is used where it is there.
+/// The version that is used where available.
 const PREFERRED_ABI: ABI = ABI::V9;
-/// The first version that keeps signals inside.
+/// The first version that confines signals.
 const SIGNAL_SCOPE_ABI: ABI = ABI::V6;
-/// Devices that hold nothing.
+/// Devices that commands may use.
 pub(super) const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
-/// What of `/proc` tells of no process. Where it shows those of the machine, nothing else of it is allowed.
+/// Files of `/proc` about no particular process: without a pid namespace, nothing else of `/proc` is allowed.
 const GENERAL_PROC_FILES: &[&str] = &[
     "/proc/cpuinfo",
     "/proc/filesystems",
@@ -32,34 +32,34 @@ const GENERAL_PROC_FILES: &[&str] = &[
     "/proc/uptime",
     "/proc/version",
 ];
-/// Most folders that are allowed entry by entry, one within the other.
+/// Depth of folders that are allowed entry by entry.
 const DEPTH_MAX: usize = 32;
 
-/// Whether signals can be kept inside.
+/// Whether Landlock confines signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignalScope {
-    /// They are.
+    /// It does.
     Confined,
-    /// Something else must see to it.
+    /// It does not; the seccomp filter has to.
     Unconfined,
 }
 
-/// Whether this kernel has what is needed.
+/// Checks whether this kernel supports the required version.
 pub(super) fn check() -> Result<(), String> {
     ruleset().map(drop).map_err(|_| "this kernel has no Landlock, or one older than its third version".to_owned())
 }
 
-/// Confines this thread, and everything that it starts from here on.
-/// `namespaces`: whether it has a file system and processes of its own.
+/// Confines this thread and its future descendants. `namespaces` tells whether it has its own file system and pid
+/// namespace.
 pub(super) fn restrict(paths: &SandboxPaths, namespaces: bool) -> Result<SignalScope, String> {
     let rules = rules(paths, namespaces)?;
     let failed = |error: RulesetError| format!("landlock: {error}");
     let mut ruleset = ruleset().map_err(failed)?;
     for (path, access) in rules {
-        // What has gone since it was looked at cannot be reached either.
+        // A path that is gone needs no rule.
         let Ok(place) = PathFd::new(&path) else { continue };
         if !namespaces {
-            // Where it has mounts of its own, those were looked at.
+            // With namespaces, the mounts were checked.
             let found = fstat(&place).map_err(|error| format!("{}: {error}", path.display()))?;
             paths.check(&path, &found)?;
         }
@@ -86,16 +86,16 @@ fn ruleset() -> Result<RulesetCreated, RulesetError> {
         .create()
 }
 
-/// What may be reached, and how.
+/// Lists the allowed paths with their access rights.
 fn rules(paths: &SandboxPaths, namespaces: bool) -> Result<Vec<(PathBuf, BitFlags<AccessFs>)>, String> {
     let read = AccessFs::from_read(PREFERRED_ABI);
-    // A device made anew would be a way around everything.
+    // A new device node would bypass all rules.
     let write = AccessFs::from_all(PREFERRED_ABI) & !(AccessFs::MakeBlock | AccessFs::MakeChar);
     let mut found = Vec::new();
     let (of_processes, beside): (&[&str], &[&str]) =
         if namespaces { (&["/proc", "/dev"], TEMPORARY_FOLDERS) } else { (GENERAL_PROC_FILES, &[]) };
     for folder in SYSTEM_FOLDERS.iter().filter(|folder| **folder != "/proc").chain(of_processes) {
-        // Where a path is a link, what it leads to is allowed.
+        // The target of a link is allowed.
         if let Ok(folder) = Path::new(folder).canonicalize() {
             allow_except_hidden(&folder, &paths.hidden, 0, &mut |path| found.push((path, read)));
         }
@@ -113,7 +113,7 @@ fn rules(paths: &SandboxPaths, namespaces: bool) -> Result<Vec<(PathBuf, BitFlag
     Ok(found)
 }
 
-/// Allows a folder, or where something hidden lies in it, everything else in it.
+/// Allows a folder, or everything in it except what is hidden.
 fn allow_except_hidden(path: &Path, hidden: &[PathBuf], depth: usize, allow: &mut dyn FnMut(PathBuf)) {
     if hidden.iter().any(|hidden| path.starts_with(hidden)) || depth > DEPTH_MAX {
         return;
@@ -122,7 +122,7 @@ fn allow_except_hidden(path: &Path, hidden: &[PathBuf], depth: usize, allow: &mu
         return allow(path.to_owned());
     }
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        // A link is no way around: what it leads to has its own rule, or none.
+        // Links need no rule: their target has its own, or none.
         if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
             allow_except_hidden(&entry.path(), hidden, depth + 1, allow);
         }
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_hidden_is_left_out_and_its_neighbours_are_not() {
+    fn hidden_paths_are_excluded_and_their_siblings_are_not() {
         let own = super::super::CommandFolder::new(&std::env::temp_dir()).unwrap();
         let base = own.path().join("base");
         for folder in ["a/secret/deep", "a/other", "b"] {

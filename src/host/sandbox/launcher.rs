@@ -1,13 +1,12 @@
-//! The processes between a supervisor and a command in the `landlock` sandbox, which are this very program run again.
+//! The launcher processes between a supervisor and a command in the `landlock` sandbox: this program run again.
 //!
 //! ```text
-//! supervisor ── order ──► outer: makes namespaces ──► inner: makes the file system, confines a thread ──► command
-//!            ◄── begun, or why not; how it ended ──────┘   (the first process of its namespace)
+//! supervisor ── order ──► outer: makes namespaces ──► inner: mounts the file system, confines a thread ──► command
+//!            ◄── started or failed; exit ──────────────┘   (the first process of its namespace)
 //! ```
 //!
-//! Where no namespaces are to be had, the outer process confines the command by Landlock and the narrower filter alone: the
-//! same promises, fewer abilities. That is tried second, by a new process, since one that made half of its namespaces cannot
-//! go back.
+//! Without namespaces, a single launcher confines the command by Landlock and a stricter filter: the guarantees are the
+//! same, but commands can do less. It is a new process, since one that made only some of its namespaces cannot undo that.
 
 use super::{
     SandboxPaths, landlock, mounts, namespaces, privileges,
@@ -32,12 +31,12 @@ use std::{
     thread,
 };
 
-/// The subcommand that is this.
+/// The subcommand that runs a launcher.
 const COMMAND: &str = "launch-command";
-/// This very program.
+/// This program, also when its file was replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// What a command is started with.
+/// How to start a command.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::host) struct LaunchOrder {
     /// The program and its arguments.
@@ -49,21 +48,21 @@ pub(in crate::host) struct LaunchOrder {
     pub(in crate::host) paths: SandboxPaths,
 }
 
-/// Which of the processes this is.
+/// The kinds of launcher processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LauncherStage {
-    /// Makes namespaces and starts the inner one.
+    /// Makes namespaces and starts the inner launcher.
     Outer,
-    /// Stands in the namespaces and starts the command.
+    /// Runs in the namespaces and starts the command.
     Inner,
     /// Starts the command without namespaces.
     Alone,
-    /// Seals the devices, and becomes Bubblewrap.
+    /// Makes devices read-only, and executes Bubblewrap.
     Wrapper,
 }
 
 impl LauncherStage {
-    /// Every one, as it is written.
+    /// All stages with their names on the command line.
     pub const ALL: [(&'static str, LauncherStage); 4] = [
         ("outer", LauncherStage::Outer),
         ("inner", LauncherStage::Inner),
@@ -76,20 +75,20 @@ impl LauncherStage {
     }
 }
 
-/// What a supervisor is told.
+/// A message to the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 enum LauncherMessage {
-    /// The command runs.
+    /// The command was started.
     Begun,
-    /// It cannot be started.
+    /// The command cannot be started.
     Failed(StartError),
-    /// There are no namespaces.
+    /// Namespaces are not available, with the reason.
     NoNamespaces(String),
     /// The command has ended.
     Ended(CommandExit),
 }
 
-/// How a command ended.
+/// How a command ended: by exit or signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct CommandExit {
     pub(in crate::host) exit_code: Option<i32>,
@@ -102,16 +101,16 @@ impl From<WaitStatus> for CommandExit {
     }
 }
 
-/// A command that was started.
+/// A started command.
 #[derive(Debug)]
 pub(in crate::host) struct LaunchedCommand {
     socket: UnixStream,
-    /// Why it has no namespaces, where it has none.
+    /// Why it has no namespaces, if so.
     pub(in crate::host) without_namespaces: Option<String>,
 }
 
 impl LaunchedCommand {
-    /// How it ended, once all of its processes have; nothing when it was not told.
+    /// Returns how the command ended; call it after all of its processes have. `None` when the launcher did not report it.
     pub(in crate::host) fn exit(&self) -> Option<CommandExit> {
         self.socket.set_nonblocking(true).ok()?;
         match read_frame(&self.socket)? {
@@ -121,7 +120,7 @@ impl LaunchedCommand {
     }
 }
 
-/// Starts a command in its sandbox.
+/// Starts a command in the sandbox, without namespaces if these are not available.
 pub(in crate::host) fn launch(order: &LaunchOrder) -> Result<(Child, LaunchedCommand), StartError> {
     match try_launch(order, LauncherStage::Outer)? {
         Ok((child, socket)) => Ok((child, LaunchedCommand { socket, without_namespaces: None })),
@@ -132,7 +131,7 @@ pub(in crate::host) fn launch(order: &LaunchOrder) -> Result<(Child, LaunchedCom
     }
 }
 
-/// One try; within: why there are no namespaces.
+/// Starts a command with one kind of launcher. The inner error is the reason why namespaces are not available.
 fn try_launch(order: &LaunchOrder, stage: LauncherStage) -> Result<Result<(Child, UnixStream), String>, StartError> {
     let failed = |error: io::Error| StartError::Sandbox(format!("its launcher cannot be started: {error}"));
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
@@ -143,9 +142,8 @@ fn try_launch(order: &LaunchOrder, stage: LauncherStage) -> Result<Result<(Child
         .process_group(0)
         .spawn()
         .map_err(failed)?;
-    let frame = encode_frame(order)
-        .ok_or_else(|| StartError::Sandbox("the command is too large to be passed on".to_owned()))?;
-    // One that has ended is noticed where its answer is awaited.
+    let frame = encode_frame(order).ok_or_else(|| StartError::Sandbox("the command is too large".to_owned()))?;
+    // A failure shows in the missing answer.
     let _ = (&ours).write_all(&frame);
     let why = match read_frame(&ours) {
         Some(LauncherMessage::Begun) => return Ok(Ok((child, ours))),
@@ -155,25 +153,25 @@ fn try_launch(order: &LaunchOrder, stage: LauncherStage) -> Result<Result<(Child
             Err(StartError::Sandbox("its launcher ended before the command began".to_owned()))
         }
     };
-    // It ends by itself, unless it is stuck.
+    // The launcher ends by itself unless it hangs.
     let _ = child.kill();
     let _ = child.wait();
     why
 }
 
-/// This very program, as one of those processes.
+/// Returns the command of a launcher process.
 pub(super) fn launcher_process(stage: LauncherStage) -> Command {
     let mut command = Command::new(OWN_PROGRAM);
     command.arg0("baa-conductor").args([COMMAND, stage.name()]).env_clear().current_dir("/");
     command
 }
 
-/// Is one of those processes: takes the order from stdin, which is a socket, and tells by it. `words`: what
-/// [`LauncherStage::Wrapper`] becomes.
+/// Runs a launcher: reads the order from stdin, which is a socket, and reports to it. `words` is the command line that
+/// [`LauncherStage::Wrapper`] executes.
 pub fn launch_command(stage: LauncherStage, words: &[String]) -> ExitCode {
     if stage == LauncherStage::Wrapper {
         let why = become_bubblewrap(words);
-        // The first line that a supervisor sees of one that failed.
+        // The supervisor reads the first line of stderr.
         let _ = writeln!(io::stderr(), "{why}");
         return ExitCode::FAILURE;
     }
@@ -194,27 +192,28 @@ pub fn launch_command(stage: LauncherStage, words: &[String]) -> ExitCode {
 }
 
 fn send_message(mut socket: &File, message: &LauncherMessage) {
-    // A supervisor that is gone needs no answer.
+    // The supervisor may be gone.
     let _ = encode_frame(message).map(|frame| socket.write_all(&frame));
 }
 
-/// Makes namespaces, and stands by until the first process in them has ended; that one takes the order.
+/// Makes namespaces, starts the inner launcher, which reads the order, and waits for its end.
 fn run_outer() -> Result<(), LauncherMessage> {
     namespaces::enter().map_err(LauncherMessage::NoNamespaces)?;
-    let failed =
-        |error: io::Error| LauncherMessage::NoNamespaces(format!("nothing can be started in its namespaces: {error}"));
+    let failed = |error: io::Error| {
+        LauncherMessage::NoNamespaces(format!("no process can be started in its namespaces: {error}"))
+    };
     let mut inner = launcher_process(LauncherStage::Inner).spawn().map_err(failed)?;
     inner.wait().map(drop).map_err(failed)
 }
 
-/// Becomes a program that mounts devices, in mounts where those are sealed; answers why not.
+/// Executes Bubblewrap in a mount namespace with read-only devices; returns the error if that fails.
 fn become_bubblewrap(words: &[String]) -> String {
-    let Some((program, arguments)) = words.split_first() else { return "nothing to become".to_owned() };
+    let Some((program, arguments)) = words.split_first() else { return "no program was given".to_owned() };
     if let Err(why) = namespaces::enter_mounts().and_then(|()| mounts::seal_devices()) {
         return why;
     }
     let mut command = Command::new(program);
-    // What is read from may be a device that was opened before.
+    // An inherited device would be writable.
     if fstat(io::stdin()).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice) {
         command.stdin(Stdio::null());
     }
@@ -222,24 +221,24 @@ fn become_bubblewrap(words: &[String]) -> String {
     format!("{program} cannot be run: {error}")
 }
 
-/// Confines and starts the command, and stands by until it has ended. As the first process of its namespace it takes with
-/// it whatever is left there.
+/// Confines and starts the command, and waits for its end. As the first process of its namespace, its end also ends the
+/// rest.
 fn run_inner(socket: &File, namespaces: bool) -> Result<(), LauncherMessage> {
     let fault = |why: String| LauncherMessage::Failed(StartError::Sandbox(why));
     let order: LaunchOrder = read_frame(socket).ok_or_else(|| fault("its order cannot be read".to_owned()))?;
     if namespaces {
-        // Else a signal to its own group would reach those outside who started it.
-        setsid().map_err(|error| LauncherMessage::NoNamespaces(format!("no session can be begun: {error}")))?;
+        // Otherwise a signal to its process group would reach processes outside.
+        setsid().map_err(|error| LauncherMessage::NoNamespaces(format!("no session can be started: {error}")))?;
         mounts::enter(&order.paths).map_err(LauncherMessage::NoNamespaces)?;
     }
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    hidden.map_err(|error| fault(format!("its launcher can be looked into: {error}")))?;
+    hidden.map_err(|error| fault(format!("its launcher cannot be protected from inspection: {error}")))?;
     if !order.cwd.is_dir() {
-        let why = format!("{} is not a folder of its sandbox", order.cwd.display());
+        let why = format!("{} does not exist in its sandbox", order.cwd.display());
         return Err(LauncherMessage::Failed(StartError::Cwd(why)));
     }
     privileges::drop_all().map_err(fault)?;
-    // On a thread of its own: its bounds are inherited by the command, and not by this process.
+    // Confine a separate thread: the command inherits that, this process does not.
     let mut child = thread::scope(|scope| {
         let caged = scope.spawn(|| {
             confine(&order.paths, namespaces).map_err(StartError::Sandbox)?;
@@ -250,7 +249,7 @@ fn run_inner(socket: &File, namespaces: bool) -> Result<(), LauncherMessage> {
     .map_err(LauncherMessage::Failed)?;
     send_message(socket, &LauncherMessage::Begun);
     if let Some((mut to, text)) = child.stdin.take().zip(order.stdin) {
-        // A command need not read what it is given.
+        // A command may ignore its input.
         thread::spawn(move || to.write_all(text.as_bytes()));
     }
     let pid = Pid::from_raw(child.id().cast_signed());
@@ -266,7 +265,7 @@ fn run_inner(socket: &File, namespaces: bool) -> Result<(), LauncherMessage> {
     }
 }
 
-/// Confines this thread, and everything that it starts from here on.
+/// Confines this thread and its future descendants.
 fn confine(paths: &SandboxPaths, namespaces: bool) -> Result<(), String> {
     let signals = landlock::restrict(paths, namespaces)?;
     let without = || OtherConfinement::without_namespaces(signals == landlock::SignalScope::Confined);
@@ -275,7 +274,7 @@ fn confine(paths: &SandboxPaths, namespaces: bool) -> Result<(), String> {
 
 fn command(order: &LaunchOrder) -> Command {
     let mut command = Command::new(order.words.first().map_or("", String::as_str));
-    // Where nothing is to be read it is the sandbox's own device, opened here.
+    // An empty input is the sandbox's own /dev/null, opened here.
     let stdin = if order.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
     command.args(order.words.iter().skip(1)).current_dir(&order.cwd).env_clear().envs(&order.env);
     command.stdin(stdin).process_group(0);

@@ -1,13 +1,13 @@
-//! What a command may reach when it is confined: the system to read, the roots and a folder of its own to write, and
-//! neither the daemon's folder and process nor any network, other process, or file's mode, owner, times and attributes
-//! elsewhere.
+//! Sandboxes of commands. A confined command can read the system, and write to the roots and to a private folder. It
+//! reaches neither the daemon's folder and process, nor any network or other process, and cannot change modes, owners, times
+//! and attributes of files elsewhere.
 //!
 //! ```text
-//! landlock    Landlock + filter of system calls + namespaces; where there are none, a narrower filter in their place
-//! bubblewrap  namespaces made by Bubblewrap + filter of system calls
+//! landlock    Landlock + seccomp filter + namespaces; without namespaces, a stricter filter
+//! bubblewrap  namespaces made by Bubblewrap + seccomp filter
 //! ```
 //!
-//! Invariant: a sandbox that was asked for and cannot be had is an error, never a weaker one.
+//! Invariant: a configured sandbox that is not available is an error; a weaker one never takes its place.
 
 #[cfg(target_os = "linux")]
 mod bubblewrap;
@@ -52,8 +52,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What of the system can be read, where it is there. Neither homes nor `/var`, `/run`, `/tmp` are among it: other programs'
-/// secrets and sockets lie there.
+/// System folders that commands can read. Home folders, `/var`, `/run` and `/tmp` are missing, since they contain secrets
+/// and sockets of other programs.
 pub(super) const SYSTEM_FOLDERS: &[&str] = &[
     "/usr",
     "/bin",
@@ -70,65 +70,66 @@ pub(super) const SYSTEM_FOLDERS: &[&str] = &[
     "/proc",
 ];
 
-/// Where a command that has a file system of its own finds its folder for temporary files, beside its own place.
+/// Where the folder for temporary files is mounted for a command with its own file system.
 const TEMPORARY_FOLDERS: &[&str] = &["/tmp", "/dev/shm"];
 
-/// What of a namespace's own `/proc` tells of what is outside: the keys of the user.
+/// Files of a namespace's own `/proc` that reveal something outside of it: the user's keys.
 const REVEALING_PROC_FILES: &[&str] = &["/proc/keys", "/proc/key-users"];
 
-/// What confines a command.
+/// The sandbox of one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Confinement {
-    /// Nothing.
+    /// No sandbox.
     None,
-    /// Landlock and a filter of system calls.
+    /// Landlock with a seccomp filter.
     Landlock(SandboxPaths),
-    /// Namespaces.
+    /// Namespaces made by Bubblewrap.
     Bubblewrap {
-        /// The program that makes them.
+        /// The path of Bubblewrap.
         program: PathBuf,
-        /// What is in them.
+        /// The paths of the sandbox.
         paths: SandboxPaths,
     },
 }
 
-/// What a confined command has.
+/// The paths of a confined command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SandboxPaths {
-    /// Its own folder, of which it has but two folders: others cannot enter it, whatever modes it gives to those.
+    /// The private folder around `home` and `temporary`. Other users cannot enter it, whatever modes the command sets on
+    /// these two.
     pub(super) own: PathBuf,
-    /// Its home.
+    /// The home folder.
     pub(super) home: PathBuf,
-    /// Its place for temporary files.
+    /// The folder for temporary files.
     pub(super) temporary: PathBuf,
-    /// The roots, which it may write to.
+    /// The writable roots.
     pub(super) roots: Vec<PathBuf>,
-    /// Which folders those are, with its home and its place for temporary files.
+    /// The identities of the roots, `home` and `temporary`.
     pub(super) known: Vec<FolderIdentity>,
-    /// What it must not see, wherever that lies.
+    /// Files and folders that must be hidden.
     pub(super) hidden: Vec<PathBuf>,
 }
 
 #[cfg(target_os = "linux")]
 impl SandboxPaths {
-    /// Refuses what was found at a path, or what is shown of it elsewhere, when it is not the folder that is meant.
+    /// Fails when the folder found at a known path, or mounted from it, is another one.
     fn check(&self, path: &Path, found: &rustix::fs::Stat) -> Result<(), String> {
         self.known.iter().find(|folder| folder.path == path).map_or(Ok(()), |folder| folder.check(found))
     }
 }
 
-/// Makes cages of one level.
+/// Builds the sandboxes of commands for one configured level.
 #[derive(Clone, Debug)]
 pub(super) struct SandboxBuilder {
     level: SandboxLevel,
     roots: OpenRoots,
     hidden: Vec<PathBuf>,
-    /// Bubblewrap as it was found at the start; else why it was not.
+    /// The path of Bubblewrap as found at start, or why it was not found.
     program: Result<PathBuf, String>,
 }
 
 impl SandboxBuilder {
-    /// `path`: where programs lie, as in `PATH`.
+    /// `path` is the `PATH` in which Bubblewrap is looked up.
     pub(super) fn new(level: SandboxLevel, roots: OpenRoots, hidden: Vec<PathBuf>, path: &str) -> Self {
         let program = bubblewrap_in(path, &roots);
         SandboxBuilder { level, roots, hidden, program }
@@ -138,7 +139,7 @@ impl SandboxBuilder {
         self.level
     }
 
-    /// Whether a cage can be had, as far as that can be told without a command.
+    /// Checks whether the sandbox is available, as far as that is known without running a command.
     pub(super) fn check(&self) -> Result<(), OperationRefusal> {
         match self.level {
             SandboxLevel::Off => Ok(()),
@@ -147,8 +148,8 @@ impl SandboxBuilder {
         }
     }
 
-    /// What commands in it cannot do here that they could where namespaces are to be had, and why, as far as that can be
-    /// told without a command. What is promised about them holds all the same.
+    /// Returns what commands cannot do here because namespaces are not available, with the reason, as far as that is known
+    /// without running a command. The guarantees of the sandbox hold nevertheless.
     #[cfg(target_os = "linux")]
     pub(super) fn limit(&self) -> Option<String> {
         let lost = match self.level {
@@ -164,20 +165,21 @@ impl SandboxBuilder {
         None
     }
 
-    /// A cage for one command, and the folder that is its own, which goes when it is dropped.
+    /// Builds the sandbox of one command, and its private folder, which is removed on drop.
     pub(super) fn build(&self) -> Result<(Confinement, Option<CommandFolder>), OperationRefusal> {
         self.check()?;
         if self.level == SandboxLevel::Off {
             return Ok((Confinement::None, None));
         }
-        let folder = CommandFolder::new(&env::temp_dir())
-            .map_err(|error| OperationRefusal::SandboxUnavailable(format!("no folder can be made for it: {error}")))?;
+        let folder = CommandFolder::new(&env::temp_dir()).map_err(|error| {
+            OperationRefusal::SandboxUnavailable(format!("its private folder cannot be created: {error}"))
+        })?;
         let (mut known, hidden) = (self.roots.folders()?, self.hidden.clone());
         let roots = known.iter().map(|root| root.path.clone()).collect();
         let (home, temporary) = (folder.home(), folder.temporary());
         for folder in [&home, &temporary] {
             let found = FolderIdentity::at(folder).map_err(|error| {
-                OperationRefusal::SandboxUnavailable(format!("its folder {} is not there: {error}", folder.display()))
+                OperationRefusal::SandboxUnavailable(format!("its folder {} cannot be read: {error}", folder.display()))
             })?;
             known.push(found);
         }
@@ -189,7 +191,7 @@ impl SandboxBuilder {
         Ok((confinement, Some(folder)))
     }
 
-    /// Whether Bubblewrap can be had, whatever the level.
+    /// Returns whether Bubblewrap is usable, at any configured level.
     pub(super) fn has_bubblewrap(&self) -> bool {
         self.bubblewrap().is_ok()
     }
@@ -200,7 +202,7 @@ impl SandboxBuilder {
         seccomp::check().map_err(OperationRefusal::SandboxUnavailable)?;
         let why = namespaces::obstacle_of(&program);
         why.map_or(Ok(()), |why| {
-            Err(OperationRefusal::SandboxUnavailable(format!("bubblewrap can make no namespaces: {why}")))
+            Err(OperationRefusal::SandboxUnavailable(format!("bubblewrap cannot create namespaces: {why}")))
         })
     }
 
@@ -211,7 +213,7 @@ impl SandboxBuilder {
 
     fn program(&self) -> Result<PathBuf, OperationRefusal> {
         if !cfg!(target_os = "linux") {
-            return Err(OperationRefusal::SandboxUnavailable("bubblewrap is there on Linux alone".to_owned()));
+            return Err(OperationRefusal::SandboxUnavailable("bubblewrap is available only on Linux".to_owned()));
         }
         self.program.clone().map_err(OperationRefusal::SandboxUnavailable)
     }
@@ -221,7 +223,9 @@ impl SandboxBuilder {
         let contains = |root: &&FolderIdentity| self.hidden.iter().any(|hidden| hidden.starts_with(&root.path));
         if let Some(root) = self.roots.folders()?.iter().find(contains) {
             let root = root.path.display();
-            let why = format!("the root {root} holds files of the daemon, which landlock cannot leave out");
+            let why = format!(
+                "the root {root} contains files of the daemon, which landlock cannot exclude: choose another root"
+            );
             return Err(OperationRefusal::SandboxUnavailable(why));
         }
         landlock::check().and_then(|()| seccomp::check()).map_err(OperationRefusal::SandboxUnavailable)
@@ -229,11 +233,11 @@ impl SandboxBuilder {
 
     #[cfg(not(target_os = "linux"))]
     fn landlock(&self) -> Result<(), OperationRefusal> {
-        Err(OperationRefusal::SandboxUnavailable("landlock is there on Linux alone".to_owned()))
+        Err(OperationRefusal::SandboxUnavailable("landlock is available only on Linux".to_owned()))
     }
 }
 
-/// The program that is found first, but for what lies beneath a root, where a command could have put it.
+/// Finds Bubblewrap in a `PATH`, except beneath roots, where a command could have put it.
 fn bubblewrap_in(path: &str, roots: &OpenRoots) -> Result<PathBuf, String> {
     let mut why = "bwrap was not installed when the daemon started";
     for folder in env::split_paths(path).filter(|folder| folder.is_absolute()) {
@@ -249,7 +253,7 @@ fn bubblewrap_in(path: &str, roots: &OpenRoots) -> Result<PathBuf, String> {
     Err(why.to_owned())
 }
 
-/// Whether one path lies beneath another, or is it.
+/// Returns whether `path` is one of `folders` or lies beneath one.
 pub(super) fn is_beneath(path: &Path, folders: &[PathBuf]) -> bool {
     folders.iter().any(|folder| path.starts_with(folder))
 }

@@ -1,8 +1,8 @@
-//! The file system of a command with namespaces of its own: the system to read, the roots and its own folders to write, its
-//! own processes in `/proc`, and nothing else.
+//! The file system of a command in namespaces: the system read-only, the roots and its private folders writable, its own
+//! processes in `/proc`, and nothing else.
 //!
-//! Invariant: what can be written lies beneath the roots or the command's own folders; everything else is mounted read-only,
-//! so that its modes, owners, times and attributes stay as they are, also for root and also through a descriptor.
+//! Invariant: only the roots and the private folders are writable; everything else is mounted read-only, so that its modes,
+//! owners, times and attributes cannot change, even for root and through open descriptors.
 
 use super::{REVEALING_PROC_FILES, SYSTEM_FOLDERS, SandboxPaths, TEMPORARY_FOLDERS, is_beneath, landlock::DEVICES};
 use rustix::{
@@ -22,11 +22,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where in its own folder the new root is put together.
+/// Where in the private folder the new root is assembled.
 const NEW_ROOT_NAME: &str = "root";
-/// What the new root itself holds: names alone.
+/// Options of the new root's tmpfs, which contains only mount points and links.
 const ROOT_OPTIONS: &std::ffi::CStr = c"size=1m,nr_inodes=16k,mode=755";
-/// Links that programs look for in `/dev`.
+/// Links that programs expect in `/dev`.
 const LINKS: [(&str, &str); 4] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
@@ -34,13 +34,13 @@ const LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-/// Moves this process into that file system. To be called by the first process of a namespace of processes.
+/// Mounts the file system and makes it the root. Call it in the first process of a pid namespace.
 pub(super) fn enter(paths: &SandboxPaths) -> Result<(), String> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: Errno| format!("{what} cannot be mounted: {error}")
     };
-    // Else what is mounted here would be seen outside, and what is mounted outside later would be seen here.
+    // Otherwise mounts would propagate to the outside, and from there.
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(failed("a tree of its own"))?;
     let root = paths.own.join(NEW_ROOT_NAME);
@@ -57,8 +57,8 @@ pub(super) fn enter(paths: &SandboxPaths) -> Result<(), String> {
     moved.and_then(|()| chdir("/")).map_err(failed("the new root"))
 }
 
-/// Makes the devices read-only in this process's own mounts: what is written to them goes through, but their times and
-/// modes, which are the machine's own, stay. Who mounts them from here has them so.
+/// Makes devices read-only in the mounts of this process: writing to a device still works, but its times and modes, which
+/// belong to the machine, cannot change. Bind mounts of them inherit that.
 pub(super) fn seal_devices() -> Result<(), String> {
     let failed = |error: Errno| format!("devices cannot be mounted: {error}");
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).map_err(failed)?;
@@ -71,28 +71,29 @@ pub(super) fn seal_devices() -> Result<(), String> {
 
 /// Adds flags to mounts of this process.
 fn remount(added: impl Fn(&Path) -> Option<MountFlags>) -> Result<(), String> {
-    let text = fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("no mounts are listed: {error}"))?;
+    let text =
+        fs::read_to_string("/proc/self/mountinfo").map_err(|error| format!("the mounts cannot be listed: {error}"))?;
     for (place, kept) in text.lines().filter_map(parse_mount) {
         if let Some(added) = added(&place) {
             mount_remount(&place, MountFlags::BIND | kept | added, "")
-                .map_err(|error| format!("{} cannot be sealed: {error}", place.display()))?;
+                .map_err(|error| format!("{} cannot be made read-only: {error}", place.display()))?;
         }
     }
     Ok(())
 }
 
-/// The new root while it is put together.
+/// The new root while it is assembled.
 struct NewRoot {
     path: PathBuf,
 }
 
 impl NewRoot {
-    /// Where an absolute path will be.
+    /// Returns where an absolute path lies in the new root.
     fn at(&self, path: &Path) -> PathBuf {
         self.path.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// Shows a folder or a file of the machine, at the same place.
+    /// Bind-mounts a folder or file of the machine at the same path.
     fn bind(&self, path: &Path) -> Result<(), String> {
         self.bind_at(path, path)
     }
@@ -107,13 +108,13 @@ impl NewRoot {
         mount_bind_recursive(what, &place).map_err(|error| format!("{} cannot be mounted: {error}", what.display()))
     }
 
-    /// Refuses what is shown at a place when another folder has taken its name meanwhile: what is mounted stays what it is.
+    /// Fails when another folder took the name of a mounted one before it was mounted.
     fn check(&self, paths: &SandboxPaths, what: &Path, place: &Path) -> Result<(), String> {
-        let found = stat(self.at(place)).map_err(|error| format!("{} cannot be shown: {error}", what.display()))?;
+        let found = stat(self.at(place)).map_err(|error| format!("{} cannot be mounted: {error}", what.display()))?;
         paths.check(what, &found)
     }
 
-    /// What of the system can be read, but what is hidden.
+    /// Mounts the system folders without hidden files.
     fn mount_system(&self, paths: &SandboxPaths) -> Result<(), String> {
         let there: Vec<_> = SYSTEM_FOLDERS
             .iter()
@@ -129,7 +130,7 @@ impl NewRoot {
         Ok(())
     }
 
-    /// Puts something empty over what must not be seen.
+    /// Hides a file or folder behind an empty mount.
     fn hide(&self, path: &Path) -> Result<(), String> {
         let place = self.at(path);
         let done = if place.is_dir() {
@@ -146,12 +147,12 @@ impl NewRoot {
         }
         for (name, target) in LINKS {
             let place = self.at(Path::new("/dev")).join(name);
-            symlink(target, &place).map_err(|error| format!("{} cannot be made: {error}", place.display()))?;
+            symlink(target, &place).map_err(|error| format!("{} cannot be created: {error}", place.display()))?;
         }
         Ok(())
     }
 
-    /// The processes of this namespace.
+    /// Mounts `/proc` of this pid namespace.
     fn mount_proc(&self) -> Result<(), String> {
         let place = self.at(Path::new("/proc"));
         make_folder(&place)?;
@@ -165,7 +166,7 @@ impl NewRoot {
         Ok(())
     }
 
-    /// What can be written. Its folder for temporary files stands where programs look for one, too.
+    /// Mounts the writable folders, the one for temporary files also at its usual paths. Returns their paths.
     fn mount_writable(&self, paths: &SandboxPaths) -> Result<Vec<PathBuf>, String> {
         let mut places = Vec::new();
         for usual in TEMPORARY_FOLDERS.iter().map(Path::new) {
@@ -173,7 +174,7 @@ impl NewRoot {
             self.check(paths, &paths.temporary, usual)?;
             places.push(usual.to_owned());
         }
-        // Those that hold others before the others.
+        // Outer folders first.
         let mut roots = paths.roots.clone();
         roots.sort();
         for place in roots.into_iter().chain([paths.home.clone(), paths.temporary.clone()]) {
@@ -184,7 +185,7 @@ impl NewRoot {
         Ok(places)
     }
 
-    /// Makes everything but those places read-only.
+    /// Makes all mounts except `places` read-only.
     fn make_read_only(&self, places: &[PathBuf]) -> Result<(), String> {
         let writable: Vec<_> = places.iter().map(|place| self.at(place)).collect();
         let devices: Vec<_> = DEVICES.iter().map(|device| self.at(Path::new(device))).collect();
@@ -200,8 +201,7 @@ impl NewRoot {
     }
 }
 
-/// A line of `/proc/self/mountinfo`: where it is mounted, and the flags that must be kept, since whoever is not root cannot
-/// take them away.
+/// Parses a line of `/proc/self/mountinfo` into the mount point and the flags to keep, which only root may clear.
 fn parse_mount(line: &str) -> Option<(PathBuf, MountFlags)> {
     let mut fields = line.split(' ').skip(4);
     let place = PathBuf::from(OsString::from_vec(unescaped(fields.next()?)));
@@ -218,7 +218,7 @@ fn parse_mount(line: &str) -> Option<(PathBuf, MountFlags)> {
     Some((place, fields.next()?.split(',').map(flag).collect()))
 }
 
-/// A path of `mountinfo`, in which blanks and the like are written as `\040`.
+/// Decodes a path of `mountinfo`, with octal escapes such as `\040`.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -232,7 +232,7 @@ fn unescaped(text: &str) -> Vec<u8> {
 }
 
 fn make_folder(path: &Path) -> Result<(), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("{} cannot be made: {error}", path.display());
+    let failed = |error: &dyn std::fmt::Display| format!("{} cannot be created: {error}", path.display());
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         make_folder(parent)?;
     }
@@ -245,7 +245,7 @@ fn make_folder(path: &Path) -> Result<(), String> {
 fn make_file(path: &Path) -> Result<(), String> {
     path.parent().map_or(Ok(()), make_folder)?;
     let made: io::Result<_> = File::create(path);
-    made.map(drop).map_err(|error| format!("{} cannot be made: {error}", path.display()))
+    made.map(drop).map_err(|error| format!("{} cannot be created: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Namespaces of a command's own: of users, mounts, processes, System V objects and networks. In them it meets nothing that
-//! is not its own, and so can do more than without.
+//! Namespaces of a command: users, mounts, processes, System V IPC and networks. It cannot reach anything outside of them,
+//! so that the seccomp filter can allow more.
 
 use rustix::{
     process::{getegid, geteuid},
@@ -7,24 +7,24 @@ use rustix::{
 };
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-/// How many a user may have; 0 = none.
+/// The maximum number of user namespaces; 0: none.
 const MAX_NAMESPACES_FILE: &str = "/proc/sys/user/max_user_namespaces";
-/// Debian's switch; 0 = root alone may have them.
+/// Debian's switch; 0: only root may create them.
 const UNPRIVILEGED_FILE: &str = "/proc/sys/kernel/unprivileged_userns_clone";
-/// Ubuntu's switch; 1 = one that a program without a profile makes is worth nothing.
+/// Ubuntu's switch; 1: one of a program without AppArmor profile has no capabilities.
 const APPARMOR_FILE: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 
-/// Puts this process, which has one thread, and what it starts from here on into namespaces of its own. The user keeps its
-/// number. The first process that it starts is the first of the namespace of processes; it may mount.
+/// Moves this single-threaded process into new namespaces. The user id stays the same. The first process that it starts
+/// is the first one of the pid namespace, and may mount.
 pub(super) fn enter() -> Result<(), String> {
     unshare_with(UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWNET)?;
-    // They hide a name or two, and not every kernel has them.
+    // Optional: not every kernel has them, and they hide only names.
     let _ = unshare(UnshareFlags::NEWCGROUP);
     let _ = unshare(UnshareFlags::NEWUTS);
-    keep_mount_capability().map_err(|error| format!("the right to mount cannot be handed on: {error}"))
+    keep_mount_capability().map_err(|error| format!("the right to mount cannot be kept: {error}"))
 }
 
-/// Gives this process, which has one thread, users and mounts of its own, and nothing else. The user keeps its number.
+/// Moves this single-threaded process into new user and mount namespaces only. The user id stays the same.
 pub(super) fn enter_mounts() -> Result<(), String> {
     unshare_with(UnshareFlags::empty())
 }
@@ -32,7 +32,7 @@ pub(super) fn enter_mounts() -> Result<(), String> {
 fn unshare_with(more: UnshareFlags) -> Result<(), String> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS | more)
-        .map_err(|error| format!("no namespaces can be made: {error}"))?;
+        .map_err(|error| format!("no namespaces can be created: {error}"))?;
     for (file, line) in
         [("setgroups", "deny".to_owned()), ("uid_map", format!("{uid} {uid} 1")), ("gid_map", format!("{gid} {gid} 1"))]
     {
@@ -47,7 +47,7 @@ fn unshare(which: UnshareFlags) -> rustix::io::Result<()> {
     rustix::thread::unshare(which)
 }
 
-/// Has the next program keep the right to mount, which the kernel takes from whoever is not root.
+/// Keeps CAP_SYS_ADMIN over the next exec, which otherwise drops it for other users than root.
 fn keep_mount_capability() -> rustix::io::Result<()> {
     let mut sets = capabilities(None)?;
     sets.inheritable = CapabilitySet::SYS_ADMIN;
@@ -55,7 +55,7 @@ fn keep_mount_capability() -> rustix::io::Result<()> {
     configure_capability_in_ambient_set(CapabilitySet::SYS_ADMIN, true)
 }
 
-/// What keeps this process from having namespaces, as far as that can be told without trying.
+/// Returns why this process cannot create namespaces, as far as that is known without trying.
 pub(super) fn obstacle() -> Option<String> {
     let contains = |file: &str, value: &str| fs::read_to_string(file).is_ok_and(|text| text.trim() == value);
     if contains(MAX_NAMESPACES_FILE, "0") {
@@ -70,7 +70,7 @@ pub(super) fn obstacle() -> Option<String> {
     contains(APPARMOR_FILE, "1").then(|| "kernel.apparmor_restrict_unprivileged_userns is 1".to_owned())
 }
 
-/// The same for a program that makes them for us: it may run as root, and it may have a profile of its own.
+/// Returns why `program` cannot create them: it may be set-user-ID root, and may have its own AppArmor profile.
 pub(super) fn obstacle_of(program: &Path) -> Option<String> {
     let contains = |file: &str| fs::read_to_string(file).is_ok_and(|text| text.trim() == "0");
     if contains(MAX_NAMESPACES_FILE) {

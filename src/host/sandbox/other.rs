@@ -1,4 +1,4 @@
-//! Where there is no sandbox: nothing is confined, and so nothing that must be is run.
+//! Stand-ins on systems without sandboxes: commands that must be confined are refused.
 
 use super::SandboxPaths;
 use crate::host::exec::StartError;
@@ -11,7 +11,7 @@ use std::{
 
 const NOT_HERE: &str = "there is no sandbox on this system";
 
-/// What cannot be had here.
+/// Not available here.
 pub(in crate::host) struct BubblewrapStatus(());
 
 impl BubblewrapStatus {
@@ -33,7 +33,7 @@ pub(in crate::host) fn bubblewrap_command(
     Err(NOT_HERE.to_owned())
 }
 
-/// What a command would be started with.
+/// How to start a command.
 pub(in crate::host) struct LaunchOrder {
     pub(in crate::host) words: Vec<String>,
     pub(in crate::host) cwd: PathBuf,
@@ -55,7 +55,7 @@ impl From<WaitStatus> for CommandExit {
     }
 }
 
-/// What cannot be had here.
+/// Not available here.
 pub(in crate::host) struct LaunchedCommand {
     pub(in crate::host) without_namespaces: Option<String>,
 }
@@ -72,12 +72,12 @@ pub(in crate::host) fn launch(order: &LaunchOrder) -> Result<(Child, LaunchedCom
     Err(StartError::Sandbox(NOT_HERE.to_owned()))
 }
 
-/// A process that is not there.
+/// The kinds of launcher processes: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LauncherStage {}
 
 impl LauncherStage {
-    /// None.
+    /// No stage.
     pub const ALL: [(&'static str, LauncherStage); 0] = [];
 }
 

@@ -1,11 +1,10 @@
-//! The filter of system calls, in both sandboxes: what is let through stands in [`super::calls`], and what does not
-//! stand there is refused.
+//! The seccomp filter of both sandboxes: system calls in the tables of [`super::syscalls`] are allowed, all others refused.
 //!
 //! ```text
-//! newer than any that is let through, or better done without ──► ENOSYS
-//! another machine's form (32 bits)                            ──► the process is killed
-//! let through                                                 ──► goes on
-//! everything else                                             ──► EPERM
+//! newer than any allowed call, or in `ABSENT` ──► ENOSYS
+//! of another architecture (32 bits)           ──► the process is killed
+//! allowed                                     ──► proceeds
+//! everything else                             ──► EPERM
 //! ```
 
 use super::syscalls::{self, ArgumentTest, CheckedCall};
@@ -15,40 +14,40 @@ use seccompiler::{
 };
 use std::{collections::BTreeMap, env::consts::ARCH};
 
-/// What else confines a command, and so what the filter need not see to.
+/// What else confines a command, so that the filter can allow more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OtherConfinement {
-    /// Namespaces of users, mounts, processes, System V objects and networks.
+    /// Namespaces of users, mounts, processes, System V IPC and networks.
     pub(super) namespaces: bool,
-    /// Devices that are mounted read-only.
+    /// Devices are mounted read-only.
     pub(super) sealed_devices: bool,
-    /// Something that keeps signals inside.
+    /// Signals cannot leave the sandbox.
     pub(super) confines_signals: bool,
 }
 
 impl OtherConfinement {
-    /// Namespaces, which keep signals inside too.
+    /// Namespaces, which also confine signals.
     pub(super) fn with_namespaces(sealed_devices: bool) -> Self {
         OtherConfinement { namespaces: true, sealed_devices, confines_signals: true }
     }
 
-    /// At most something that keeps signals inside.
+    /// No namespaces.
     pub(super) fn without_namespaces(confines_signals: bool) -> Self {
         OtherConfinement { namespaces: false, sealed_devices: false, confines_signals }
     }
 }
 
-/// Whether the filter can be made for this machine.
+/// Checks whether the filter can be built for this architecture.
 pub(super) fn check() -> Result<(), String> {
     program(OtherConfinement::without_namespaces(false)).map(drop)
 }
 
-/// Filters the calls of this thread, and of everything that it starts from here on.
+/// Applies the filter to this thread and its future descendants.
 pub(super) fn apply(other: OtherConfinement) -> Result<(), String> {
     apply_filter(&program(other)?).map_err(failed)
 }
 
-/// The filter as the kernel takes it, for a program that applies it.
+/// Returns the filter in the kernel's format, for a program that applies it.
 pub(super) fn bytes(other: OtherConfinement) -> Result<Vec<u8>, String> {
     let instruction = |one: sock_filter| {
         let [code, k] = [&one.code.to_ne_bytes()[..], &one.k.to_ne_bytes()];
@@ -81,7 +80,7 @@ fn program(other: OtherConfinement) -> Result<BpfProgram, String> {
     Ok(program)
 }
 
-/// Each row, with a rule for each value that it leaves a choice of.
+/// Converts a table entry into rules: one for each combination of allowed values.
 fn seccomp_rules((_, rows): CheckedCall) -> Result<Vec<SeccompRule>, String> {
     let mut rules = Vec::new();
     for row in rows {
@@ -100,7 +99,7 @@ fn seccomp_rules((_, rows): CheckedCall) -> Result<Vec<SeccompRule>, String> {
     Ok(rules)
 }
 
-/// The conditions of which one must hold.
+/// Converts a test into alternative conditions.
 fn conditions(test: ArgumentTest) -> Result<Vec<SeccompCondition>, String> {
     let one = |place: usize, compare, value: u32| {
         let place = u8::try_from(place).map_err(failed)?;
@@ -113,8 +112,8 @@ fn conditions(test: ArgumentTest) -> Result<Vec<SeccompCondition>, String> {
     }
 }
 
-/// The beginning of the filter, for numbers that are answered as if the kernel did not have them. The same calls in x86's
-/// x32 form have numbers beyond all others.
+/// Builds the beginning of the filter, which answers unknown numbers and those in `ABSENT` with ENOSYS. Calls in x86's x32
+/// form have numbers beyond all others.
 fn enosys_prelude(newest: i64) -> Result<BpfProgram, String> {
     const LOAD_NUMBER: u16 = 0x20;
     const JUMP_IF_GREATER: u16 = 0x25;
@@ -142,11 +141,11 @@ fn failed(error: impl std::fmt::Display) -> String {
 mod tests {
     use super::*;
 
-    /// Most instructions that the kernel takes.
+    /// The kernel's maximum number of instructions.
     const MOST: usize = 4_096;
 
     #[test]
-    fn every_filter_fits_and_has_the_kernels_form() {
+    fn every_filter_has_the_kernels_format_and_at_most_its_maximum_length() {
         for one in [false, true] {
             for other in [OtherConfinement::with_namespaces(one), OtherConfinement::without_namespaces(one)] {
                 let program = program(other).unwrap();
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn without_namespaces_nothing_is_let_through_that_changes_a_files_mode_owner_times_or_attributes() {
+    fn without_namespaces_no_call_is_allowed_that_changes_a_files_mode_owner_times_or_attributes() {
         let told = [syscalls::CHECKED, syscalls::CHECKED_OLD, syscalls::WITHOUT_NAMESPACES].concat();
         let told: Vec<_> =
             told.iter().map(|(number, _)| number).chain(syscalls::ALLOWED).chain(syscalls::ALLOWED_OLD).collect();

@@ -1,30 +1,29 @@
-//! The system calls that a confined command may make; every other one is refused. With namespaces of its own a command
-//! meets nothing but itself, so that more can be let through; without them a call that could mean something outside is
-//! refused also where it means something inside.
+//! The system calls that a confined command may make; all others are refused. In namespaces a command can only reach itself,
+//! so that more is allowed; without them, a call that could affect something outside is refused even when it would not.
 
 mod arguments;
 
 use arguments::{DEVICE_CONTROLS, FILE_CONTROLS, PROCESS_CONTROLS};
 use libc::*;
 
-/// What an argument must be; `usize`: its place, from 0.
+/// A test of an argument, given by its index from 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ArgumentTest {
-    /// One of these.
+    /// Equal to one of these values.
     OneOf(usize, &'static [u32]),
-    /// These bits of it, and no others of the mask: argument, mask, bits.
+    /// Argument, mask, bits: within the mask, exactly these bits are set.
     Bits(usize, u32, u32),
-    /// Not larger, as a number without a sign.
+    /// At most this value, unsigned.
     AtMost(usize, u32),
 }
 use ArgumentTest::{AtMost, Bits, OneOf};
 
-/// A call that is let through where each test of one of the rows holds.
+/// A call that is allowed when all tests of one row hold.
 pub(super) type CheckedCall = (c_long, &'static [&'static [ArgumentTest]]);
 
-/// Let through whatever their arguments.
+/// Allowed with any arguments.
 pub(super) const ALLOWED: &[c_long] = &[
-    // Files that are reached by Landlock's rules and through mounts, and descriptors.
+    // Files, which Landlock and mounts control, and descriptors.
     SYS_read,
     SYS_write,
     SYS_close,
@@ -88,7 +87,7 @@ pub(super) const ALLOWED: &[c_long] = &[
     EPOLL_PWAIT2,
     SYS_eventfd2,
     SYS_signalfd4,
-    // What a connected pair of sockets needs.
+    // Connected pairs of sockets.
     SYS_recvfrom,
     SYS_sendmsg,
     SYS_recvmsg,
@@ -99,7 +98,7 @@ pub(super) const ALLOWED: &[c_long] = &[
     SYS_setsockopt,
     SYS_getsockname,
     SYS_getpeername,
-    // Its own memory.
+    // Memory.
     SYS_brk,
     SYS_mmap,
     SYS_munmap,
@@ -124,7 +123,7 @@ pub(super) const ALLOWED: &[c_long] = &[
     SYS_set_mempolicy,
     MAP_SHADOW_STACK,
     MSEAL,
-    // Itself and what it starts.
+    // The process and its descendants.
     SYS_execve,
     SYS_execveat,
     SYS_exit,
@@ -173,7 +172,7 @@ pub(super) const ALLOWED: &[c_long] = &[
     SYS_sched_yield,
     SYS_sched_get_priority_max,
     SYS_sched_get_priority_min,
-    // Its own signals and times.
+    // Signals and timers.
     SYS_rt_sigaction,
     SYS_rt_sigprocmask,
     SYS_rt_sigpending,
@@ -193,14 +192,14 @@ pub(super) const ALLOWED: &[c_long] = &[
     SYS_timerfd_gettime,
     SYS_getitimer,
     SYS_setitimer,
-    // Confining itself further.
+    // Further confinement.
     SYS_seccomp,
     LANDLOCK_CREATE_RULESET,
     LANDLOCK_ADD_RULE,
     LANDLOCK_RESTRICT_SELF,
 ];
 
-/// The older forms that only this machine has.
+/// Older calls of this architecture.
 #[cfg(target_arch = "x86_64")]
 pub(super) const ALLOWED_OLD: &[c_long] = &[
     SYS_stat,
@@ -234,7 +233,7 @@ pub(super) const ALLOWED_OLD: &[c_long] = &[
     SYS_getrlimit,
     SYS_setrlimit,
 ];
-/// The same of the other machines, which share their numbers.
+/// Older calls of other architectures, which share their numbers.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const ALLOWED_OLD: &[c_long] = &[
     38,  // renameat
@@ -243,18 +242,18 @@ pub(super) const ALLOWED_OLD: &[c_long] = &[
     164, // setrlimit
 ];
 
-/// Let through with certain arguments.
+/// Allowed with certain arguments.
 pub(super) const CHECKED: &[CheckedCall] = &[
     (SYS_openat, &[&[Bits(2, CREATES, 0)], &[NO_SETUID[3]]]),
     (SYS_mknodat, &[&[NO_SETUID[2]]]),
     (SYS_fcntl, &[&[OneOf(1, FILE_CONTROLS)]]),
     (SYS_ioctl, &[&[OneOf(1, DEVICE_CONTROLS)]]),
     (SYS_socketpair, &[&[OneOf(0, &[AF_UNIX.cast_unsigned()]), OneOf(1, CONNECTED)]]),
-    // With an address it could reach the socket of another process.
+    // With an address it could reach a socket of another process.
     (SYS_sendto, &[&[OneOf(4, &[0])]]),
     (SYS_clone, &[&[Bits(0, NAMESPACES, 0)]]),
     (SYS_prctl, &[&[OneOf(0, PROCESS_CONTROLS)]]),
-    // Asks, or sets the usual one.
+    // Queries the personality, or sets the default one.
     (SYS_personality, &[&[OneOf(0, &[0, u32::MAX])]]),
     (SYS_prlimit64, &[&[ITSELF]]),
     (SYS_get_robust_list, &[&[ITSELF]]),
@@ -268,7 +267,7 @@ pub(super) const CHECKED_OLD: &[CheckedCall] = &[
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const CHECKED_OLD: &[CheckedCall] = &[];
 
-/// Let through with namespaces: what of the file system can be written is its own, and there are no other processes.
+/// Allowed in namespaces: writable files belong to the sandbox, and there are no other processes.
 pub(super) const WITH_NAMESPACES: &[CheckedCall] = &[
     (SYS_fchmod, &[&[NO_SETUID[1]]]),
     (SYS_fchmodat, &[&[NO_SETUID[2]]]),
@@ -305,14 +304,14 @@ pub(super) const WITH_NAMESPACES_OLD: &[CheckedCall] =
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const WITH_NAMESPACES_OLD: &[CheckedCall] = &[];
 
-/// Let through where devices, which anybody may write to and so give other times to, are mounted read-only as well.
+/// Allowed when devices, whose times every user with write access can change, are mounted read-only too.
 #[cfg(target_arch = "x86_64")]
 pub(super) const WITH_SEALED_DEVICES: &[c_long] = &[SYS_utimensat, SYS_utime, SYS_utimes, SYS_futimesat];
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const WITH_SEALED_DEVICES: &[c_long] = &[SYS_utimensat];
 
-/// Let through without namespaces: what names the caller itself, never another process. No mode, owner, time or attribute
-/// of a file can be changed, since a filter cannot see which file is meant.
+/// Allowed without namespaces: calls that can only name the calling process. Modes, owners, times and attributes of files
+/// cannot be changed, since a filter cannot see the file.
 pub(super) const WITHOUT_NAMESPACES: &[CheckedCall] = &[
     (SYS_getpriority, &[&[OneOf(0, &[PRIORITY_OF_A_PROCESS]), OneOf(1, &[0])]]),
     (SYS_setpriority, &[&[OneOf(0, &[PRIORITY_OF_A_PROCESS]), OneOf(1, &[0])]]),
@@ -327,28 +326,29 @@ pub(super) const WITHOUT_NAMESPACES: &[CheckedCall] = &[
     (SYS_sched_getattr, &[&[ITSELF]]),
     (SYS_sched_setattr, &[&[ITSELF]]),
     (SYS_sched_rr_get_interval, &[&[ITSELF]]),
-    // A larger number is the clock of another process.
+    // Larger numbers are clocks of other processes.
     (SYS_clock_gettime, &[&[AtMost(0, CLOCKS)]]),
     (SYS_clock_getres, &[&[AtMost(0, CLOCKS)]]),
     (SYS_clock_nanosleep, &[&[AtMost(0, CLOCKS)]]),
     (SYS_timer_create, &[&[AtMost(0, CLOCKS)]]),
 ];
 
-/// Let through where signals are kept inside by something else.
+/// Allowed when signals are confined by other means.
 pub(super) const SIGNALS: &[c_long] =
     &[SYS_kill, SYS_tkill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, PIDFD_SEND_SIGNAL];
 
-/// Answered as if this kernel did not have them: programs then do without, or use a call whose arguments can be seen.
+/// Answered with ENOSYS: programs then do without, or use a call whose arguments a filter can see.
 pub(super) const ABSENT: &[c_long] = &[CLONE3, OPENAT2, PIDFD_OPEN, IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER];
 
 const ANY: &[&[ArgumentTest]] = &[];
-/// The process that asks.
+/// The calling process.
 const ITSELF: ArgumentTest = OneOf(0, &[0]);
-/// No program that runs as its owner: another user could start it and would be outside. By the place of the mode.
+/// No set-user-ID or set-group-ID bits, which would let another user run the file outside of the sandbox. By the index of
+/// the mode argument.
 const NO_SETUID: [ArgumentTest; 4] = [Bits(0, 0o6000, 0), Bits(1, 0o6000, 0), Bits(2, 0o6000, 0), Bits(3, 0o6000, 0)];
-/// The flags with which a call that opens a file has a mode: `O_CREAT`, and that of `O_TMPFILE` alone.
+/// The flags with which a call that opens a file takes a mode: `O_CREAT` and `O_TMPFILE`'s own bit.
 const CREATES: u32 = (O_CREAT | (O_TMPFILE & !O_DIRECTORY)).cast_unsigned();
-/// Kinds of sockets that are connected to each other for good, with both flags that may stand beside them.
+/// Socket types that stay connected, with both allowed flags.
 const CONNECTED: &[u32] = &{
     const STREAM: u32 = SOCK_STREAM.cast_unsigned();
     const PACKETS: u32 = SOCK_SEQPACKET.cast_unsigned();
@@ -371,10 +371,10 @@ const NAMESPACES: u32 =
 /// `PRIO_PROCESS`, whose type differs between C libraries.
 const PRIORITY_OF_A_PROCESS: u32 = 0;
 const IOPRIO_WHO_PROCESS: u32 = 1;
-/// The largest number of a clock that is not a process's.
+/// The largest id of a clock that does not belong to a process.
 const CLOCKS: u32 = 15;
 
-// From 424 on a number means the same on every machine; not every C library names all of them.
+// From 424 on, numbers are the same on every architecture; not every C library has all names.
 const PIDFD_SEND_SIGNAL: c_long = 424;
 const IO_URING_SETUP: c_long = 425;
 const IO_URING_ENTER: c_long = 426;

@@ -1,18 +1,19 @@
-//! What the kernel of macOS says about its TCP sockets (`net.inet.tcp.pcblist_n`), read by hand. Pure.
+//! Parses the list of TCP sockets of macOS (`net.inet.tcp.pcblist_n`). Pure.
 //!
 //! ```text
 //! xinpgen  { xinpcb_n  xsocket_n  xsockbuf_n ×2  xsockstat_n  xtcpcb_n } for each socket  xinpgen
 //! ```
 //!
-//! Each record begins with its length and kind and is followed by the next at a multiple of eight bytes. The offsets
-//! are those of XNU's `in_pcb.h` and `socketvar.h`, which pack at four bytes. Whatever does not look like that is nobody's.
+//! Each record begins with its length and kind; the next one follows at a multiple of eight bytes. The offsets are those
+//! of XNU's `in_pcb.h` and `socketvar.h`, which pack at four bytes. In a list of another form no owner is found.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Kinds of records.
+/// Record kinds.
 const SOCKET: u32 = 0x001;
 const PCB: u32 = 0x010;
-/// In `xinpcb_n`: ports in network order, which kind of addresses, and both addresses; of four bytes the last ones count.
+/// Offsets in `xinpcb_n`: ports in network order, address family, and both addresses; an IPv4 address is the last four of
+/// its 16 bytes.
 const FOREIGN_PORT_AT: usize = 16;
 const LOCAL_PORT_AT: usize = 18;
 const KIND_AT: usize = 44;
@@ -20,17 +21,17 @@ const FOREIGN_AT: usize = 48;
 const LOCAL_AT: usize = 64;
 const IPV4: u8 = 1;
 const IPV6: u8 = 2;
-/// In `xsocket_n`: a handle that is 0 when nobody holds the socket any more, and its owner.
+/// Offsets in `xsocket_n`: a handle, which is 0 when no process holds the socket any more, and its owner.
 const HANDLE_AT: usize = 8;
 const UID_AT: usize = 64;
 
-/// The user who owns the socket at `peer` that is connected to our `local`.
+/// Returns the user who owns the socket at `peer` that is connected to our `local`.
 pub(super) fn owner(list: &[u8], peer: SocketAddr, local: SocketAddr) -> Option<u32> {
     let mut rest = list.get(padded(word(list, 0)?)..)?;
     let mut is_match = false;
     loop {
         let (length, kind) = (word(rest, 0)? as usize, word(rest, 4)?);
-        // The head alone has eight bytes.
+        // The header has eight bytes.
         let record = rest.get(..length).filter(|record| record.len() >= 8)?;
         match kind {
             PCB => is_match = connects(record, peer, local).unwrap_or(false),
@@ -50,7 +51,7 @@ fn connects(pcb: &[u8], peer: SocketAddr, local: SocketAddr) -> Option<bool> {
             _ => None,
         }
     };
-    // Seen from the other end, which is the socket that is looked for.
+    // From the point of view of the peer, whose socket this is.
     let own = SocketAddr::new(address(LOCAL_AT)?, port(LOCAL_PORT_AT)?);
     let other = SocketAddr::new(address(FOREIGN_AT)?, port(FOREIGN_PORT_AT)?);
     let same = |one: SocketAddr, other: SocketAddr| {
@@ -89,7 +90,7 @@ mod tests {
         record
     }
 
-    /// A socket of that user as the kernel lists it.
+    /// A socket of a user, as listed by the kernel.
     fn socket(own: &str, other: &str, uid: u32, handle: u64) -> Vec<u8> {
         let (own, other): (SocketAddr, SocketAddr) = (own.parse().unwrap(), other.parse().unwrap());
         let address = |ip: IpAddr| match ip {
@@ -112,7 +113,7 @@ mod tests {
         [pcb, holder, record(32, 2, &[]), record(32, 4, &[]), record(136, 8, &[]), record(204, 0x20, &[])].concat()
     }
 
-    /// A list with its first and last word, whose count could be taken for a kind.
+    /// A list with its header and trailer, whose count looks like a record kind.
     fn list(sockets: &[Vec<u8>]) -> Vec<u8> {
         let end = record(24, PCB, &[]);
         [end.clone(), sockets.concat(), end].concat()
@@ -144,15 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_nobody_holds_any_more_is_nobodys() {
+    fn a_socket_that_no_process_holds_any_more_has_no_owner() {
         let all = list(&[socket("127.0.0.1:5000", "127.0.0.1:4317", 0, 0)]);
         assert_eq!(of(&all, "127.0.0.1:5000", "127.0.0.1:4317"), None);
     }
 
     #[test]
-    fn a_list_that_ends_anywhere_or_makes_no_sense_is_nobodys() {
+    fn in_a_truncated_or_malformed_list_no_owner_is_found() {
         let all = list(&[socket("127.0.0.1:5000", "127.0.0.1:4317", 502, 2)]);
-        // Up to the end of the owner in the socket's record, and whatever follows.
+        // Long enough from the end of the socket's record on.
         let known = 24 + 104 + 76;
         for cut in 0..all.len() {
             let found = of(&all[..cut], "127.0.0.1:5000", "127.0.0.1:4317");

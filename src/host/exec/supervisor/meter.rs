@@ -1,7 +1,7 @@
-//! Looks at what a command with all that it started uses, and binds it to its limits.
+//! Measures what a command with its descendants uses, and applies kernel limits to them.
 //!
-//! The kernel's own bounds hold for one process each, those of processes for all of a user, and for root not at all. So
-//! they are set besides, as what holds between two looks; what counts is the sum that is looked up here.
+//! Kernel limits hold per process, the limit of processes per user and not for root. They bound what happens between two
+//! samples; the sum over all processes that is sampled here decides.
 
 use crate::host::exec::{
     limits::{CommandLimits, LimitKind, ResourceUsage},
@@ -11,40 +11,39 @@ use rustix::process::{Pid, getpid};
 use std::{collections::HashSet, fs, time::Duration};
 use tokio::time::Instant;
 
-/// From the start to the first look, and least time between two.
+/// Time to the first sample, and minimum time between checks.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
-/// Least time between two looks of which nothing suggests that the second is needed.
+/// Minimum pause after a sample, unless the number of tasks grows.
 const SAMPLE_PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Where the system tells nothing.
+/// The interval where the system reports nothing.
 const NEVER: Duration = Duration::from_secs(86_400);
-/// The same where looking takes long.
+/// Maximum pause after a slow sample.
 const SAMPLE_PAUSE_MAX: Duration = Duration::from_millis(500);
-/// How many times as long as a look the pause after it lasts at least, so that looking costs little.
+/// The pause after a sample in multiples of its duration, which bounds the cost of sampling.
 const PAUSE_FACTOR: u32 = 40;
-/// More processes and threads on the whole machine than at the last look, which call for another one.
+/// Growth of the machine's processes and threads that triggers a sample within the pause.
 const TASK_GROWTH: u64 = 32;
-/// Beyond `max_processes`, what the kernel lets a user start: what the user's other programs may start meanwhile, and
-/// room for a look to find too many.
+/// Added to the kernel's limit of processes: for other programs of the user, and so that a sample can find too many.
 const SPARE_TASKS: u64 = 256;
-/// Processes of a sandbox that is one itself.
+/// Processes of a sandbox around the command.
 const WRAPPER_PROCESSES: u64 = 2;
-/// How much sooner than others a command is ended when the machine runs out of memory.
+/// `oom_score_adj` of commands, so that they are killed first when the machine runs out of memory.
 const OOM_SCORE: &str = "500";
 
-/// See the module.
+/// Samples the usage of a command.
 pub(super) struct ResourceMeter {
     limits: CommandLimits,
     kernel: KernelLimits,
     next_sample_at: Instant,
     pause_until: Instant,
-    /// On the whole machine, at the last look.
+    /// Processes and threads of the machine at the last sample.
     tasks: u64,
-    /// Processes that are known to be bound.
+    /// Processes that have kernel limits.
     limited: HashSet<Pid>,
 }
 
 impl ResourceMeter {
-    /// That of a command which has just been started.
+    /// Creates the meter of a command that was just started, and applies kernel limits to it.
     pub(super) fn new(mut limits: CommandLimits, command: Pid, wrapped: bool) -> Self {
         let now = Instant::now();
         let tasks = process_tree::tasks_of_machine();
@@ -64,12 +63,12 @@ impl ResourceMeter {
         }
     }
 
-    /// When it is to be asked again.
+    /// Returns when to check again.
     pub(super) fn next_sample_at(&self) -> Instant {
         self.next_sample_at
     }
 
-    /// Which limit is exceeded, if it is time to look.
+    /// Takes a sample if it is due, and returns an exceeded limit.
     pub(super) fn exceeded(&mut self) -> Option<LimitKind> {
         let now = Instant::now();
         if now < self.next_sample_at {
@@ -83,7 +82,7 @@ impl ResourceMeter {
         let processes = process_tree::living_descendants(getpid());
         self.apply_limits(&processes);
         let exceeded = self.limits.exceeded(&usage_of(&processes)).filter(|limit| {
-            // Memory that processes share was counted once for each of them.
+            // Shared memory was counted once per process.
             *limit != LimitKind::Memory || proportional_memory_bytes(&processes) > self.limits.memory_bytes
         });
         self.tasks = tasks;
@@ -91,7 +90,7 @@ impl ResourceMeter {
         exceeded
     }
 
-    /// Binds what was started before its parent was bound; all others have their parent's bounds.
+    /// Applies kernel limits to processes that were started before their parent had them; others inherited them.
     fn apply_limits(&mut self, processes: &[ProcessInfo]) {
         for process in processes {
             if !self.limited.contains(&process.pid) && !self.kernel.is_applied(process.pid) {
@@ -107,12 +106,12 @@ fn usage_of(processes: &[ProcessInfo]) -> ResourceUsage {
     ResourceUsage {
         tasks: sum(|process| process.tasks),
         memory_bytes: sum(ProcessInfo::memory_bytes),
-        // Of those that have ended and were waited for, their parent knows; of those that were left to us, this process.
+        // Reaped processes count at their parent; adopted and reaped ones count at this process.
         cpu_ms: sum(|process| process.cpu_ms).saturating_add(process_tree::cpu_ms_of_ended_children()),
     }
 }
 
-/// Memory of a family, of what processes share each one's share.
+/// Returns the memory of processes, with shared memory divided among its users.
 fn proportional_memory_bytes(processes: &[ProcessInfo]) -> u64 {
     let share = |process: &ProcessInfo| {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid.as_raw_pid())).ok();
@@ -121,7 +120,7 @@ fn proportional_memory_bytes(processes: &[ProcessInfo]) -> u64 {
     processes.iter().map(share).fold(0, u64::saturating_add)
 }
 
-/// The kernel's own bounds of a process.
+/// Kernel limits of a process.
 #[cfg(target_os = "linux")]
 struct KernelLimits {
     data_bytes: u64,
@@ -131,7 +130,7 @@ struct KernelLimits {
 
 #[cfg(target_os = "linux")]
 impl KernelLimits {
-    /// `tasks`: on the whole machine now, which is at least what this user has.
+    /// `tasks` is the current number on the whole machine, an upper bound of those of this user.
     fn new(limits: &CommandLimits, tasks: u64) -> Self {
         KernelLimits {
             data_bytes: limits.memory_bytes,
@@ -140,8 +139,8 @@ impl KernelLimits {
         }
     }
 
-    /// Binds a process, and all that it starts from here on. One that has ended, or that is another user's by now, is
-    /// not bound.
+    /// Applies the limits to a process and its future descendants. Does nothing for one that has ended or that belongs to
+    /// another user.
     fn apply(&self, pid: Pid) {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
         let most = |resource, value: u64| getrlimit(resource).maximum.map_or(value, |most| most.min(value));
@@ -152,14 +151,14 @@ impl KernelLimits {
         set(Resource::Data, data, data);
         let tasks = most(Resource::Nproc, self.tasks);
         set(Resource::Nproc, tasks, tasks);
-        // SIGXCPU first, which says why; a second later SIGKILL.
+        // SIGXCPU first, which shows the reason; one second later SIGKILL.
         let hard = most(Resource::Cpu, self.cpu_s + 1);
         set(Resource::Cpu, hard.min(self.cpu_s), hard);
-        // Where the system has no such thing, its own choice stands.
+        // Best effort.
         let _ = fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_pid()), OOM_SCORE);
     }
 
-    /// Whether a process is bound already, or cannot be looked at.
+    /// Returns whether a process has the limits already, or cannot be inspected.
     fn is_applied(&self, pid: Pid) -> bool {
         let Ok(limits) = fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_pid())) else { return true };
         let line = limits.lines().find_map(|line| line.strip_prefix("Max data size"));
@@ -168,7 +167,7 @@ impl KernelLimits {
     }
 }
 
-/// Where limits of other processes cannot be set.
+/// Kernel limits of other processes are not supported here.
 #[cfg(not(target_os = "linux"))]
 struct KernelLimits;
 

@@ -1,4 +1,4 @@
-//! Starting the command in its sandbox, and telling why it could not be started.
+//! Starts the command in its sandbox, or explains why it could not be started.
 
 use crate::host::{
     exec::{
@@ -18,29 +18,29 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// A command that runs.
+/// A started command.
 pub(super) struct StartedCommand {
     pub(super) child: Child,
     kind: ChildKind,
 }
 
-/// What the child is.
+/// What the child process is.
 enum ChildKind {
     /// The command itself.
     Command,
-    /// This program, around the command.
+    /// The launcher, which runs the command.
     Launcher(LaunchedCommand),
-    /// Bubblewrap, around the command.
+    /// Bubblewrap, which runs the command.
     Bubblewrap(Option<BubblewrapStatus>),
 }
 
 impl StartedCommand {
-    /// Whether the child is a sandbox around the command and not the command itself.
+    /// Returns whether the child is a sandbox that runs the command.
     pub(super) fn is_wrapped(&self) -> bool {
         !matches!(self.kind, ChildKind::Command)
     }
 
-    /// How the command ended, whose end the child's may only stand for.
+    /// Returns how the command ended, given how the child ended.
     pub(super) fn exit(&self, status: Option<WaitStatus>) -> CommandExit {
         let reported = match &self.kind {
             ChildKind::Launcher(launched) => launched.exit(),
@@ -49,7 +49,7 @@ impl StartedCommand {
         reported.or(status.map(CommandExit::from)).unwrap_or_default()
     }
 
-    /// Why it has no namespaces of its own, where it should have had some.
+    /// Returns why the command has no namespaces, if they were not available.
     pub(super) fn without_namespaces(&self) -> Option<String> {
         match &self.kind {
             ChildKind::Launcher(launched) => launched.without_namespaces.clone(),
@@ -57,7 +57,7 @@ impl StartedCommand {
         }
     }
 
-    /// Why the command was never reached, if it was not. `head`: how its second stream begins.
+    /// Returns why Bubblewrap did not start the command, if so. `head` is the beginning of stderr.
     pub(super) fn start_error(&mut self, status: Option<WaitStatus>, head: &str) -> Option<StartError> {
         let ChildKind::Bubblewrap(status_pipe) = &mut self.kind else { return None };
         let ended_by_itself = status.is_some_and(WaitStatus::exited);
@@ -72,7 +72,7 @@ pub(super) fn start(plan: &CommandPlan) -> Result<StartedCommand, StartError> {
         ExecCommand::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
         ExecCommand::Argv(words) => words.clone(),
     };
-    // A sandbox shows folders where they really are.
+    // In a sandbox, folders have their canonical paths.
     let cwd = || plan.cwd.canonicalize().map_err(|error| StartError::Cwd(format!("{}: {error}", plan.cwd.display())));
     match &plan.confinement {
         Confinement::None => {
@@ -117,9 +117,9 @@ fn check_folder(cwd: &Path) -> Result<(), StartError> {
         Ok(found) if !found.is_dir() => return Err(StartError::Cwd(format!("{shown} is not a folder"))),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Err(StartError::Denied(format!("the system does not let {shown} be entered")));
+            return Err(StartError::Denied(format!("the system denies entering {shown}")));
         }
         Err(error) => return Err(StartError::Cwd(format!("{shown} cannot be entered: {error}"))),
     }
-    access(cwd, Access::EXEC_OK).map_err(|_| StartError::Denied(format!("the system does not let {shown} be entered")))
+    access(cwd, Access::EXEC_OK).map_err(|_| StartError::Denied(format!("the system denies entering {shown}")))
 }

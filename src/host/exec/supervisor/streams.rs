@@ -1,4 +1,4 @@
-//! A command's input and output.
+//! The standard streams of a command.
 
 use super::SupervisorEvent;
 use std::{
@@ -14,12 +14,12 @@ use std::{
     thread,
 };
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Bytes of the second stream that are kept to tell why a sandbox failed.
+/// Bytes of stderr that are kept to explain a failed sandbox.
 const STDERR_HEAD_BYTES: usize = 4 << 10;
 
-/// What was seen of both streams.
+/// Counters of both output streams, and the beginning of stderr.
 pub(super) struct OutputStreams {
     stdout_bytes: Arc<AtomicU64>,
     stderr_bytes: Arc<AtomicU64>,
@@ -27,7 +27,8 @@ pub(super) struct OutputStreams {
 }
 
 impl OutputStreams {
-    /// Passes `cap` bytes of each stream on to our own, counts the rest, and gives the command its input.
+    /// Starts threads that forward up to `cap` bytes of each output stream to this process's own and count all bytes, and one
+    /// that writes the standard input.
     pub(super) fn forward(
         child: &mut Child,
         cap: u64,
@@ -47,7 +48,7 @@ impl OutputStreams {
             forward_stream(from, stderr, cap, counter, head, events.clone());
         }
         if let Some((mut to, text)) = child.stdin.take().zip(stdin) {
-            // A command need not read what it is given.
+            // A command may ignore its input.
             thread::spawn(move || to.write_all(text.as_bytes()));
         }
         Ok(streams)
@@ -61,7 +62,7 @@ impl OutputStreams {
         self.stderr_bytes.load(Relaxed)
     }
 
-    /// How the second stream begins.
+    /// Returns the beginning of stderr.
     pub(super) fn stderr_head(&self) -> String {
         String::from_utf8_lossy(&self.head.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
@@ -92,7 +93,7 @@ fn forward_stream(
                 head.extend_from_slice(&chunk[..wanted]);
             }
             let passed = usize::try_from(room).unwrap_or(usize::MAX).min(read);
-            // A daemon that is gone reads no more; the command ends soon.
+            // Writing fails when the daemon is gone; the command is ended then.
             if passed > 0 && to.write_all(&chunk[..passed]).is_ok() {
                 room -= passed as u64;
             }

@@ -1,4 +1,4 @@
-//! What is known of a command and its family while it runs, and how it ends.
+//! Watches a command and its descendants while they run, and ends them.
 
 use super::{CommandExit, SupervisorEvent, limit_from_exit, meter::ResourceMeter, start::StartedCommand};
 use crate::host::exec::{
@@ -14,14 +14,14 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// From one round of SIGKILL to the next.
+/// Interval of SIGKILL rounds.
 const KILL_INTERVAL: Duration = Duration::from_millis(20);
-/// How long is tried to kill what does not end.
+/// Time after which killing is given up.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the last output is waited for once no process is left that could write any.
+/// Time to wait for the rest of the output after the last process has ended.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a command was ended before it ended by itself.
+/// Why a command is ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StopReason {
     TimedOut,
@@ -29,19 +29,19 @@ pub(super) enum StopReason {
     Exceeded(LimitKind),
 }
 
-/// What is known of the command and its family.
+/// The state of a command and its descendants.
 pub(super) struct CommandWatch {
     events: Receiver<SupervisorEvent>,
     command: Pid,
-    /// Whether the command itself gets no SIGTERM, since it passes it on as SIGKILL.
+    /// Whether the child gets no SIGTERM, since a sandbox turns that into SIGKILL of the command.
     spares_command: bool,
     pub(super) status: Option<WaitStatus>,
     no_children: bool,
     streams_open: usize,
     meter: ResourceMeter,
-    /// The limit that was exceeded, also by what the command left behind.
+    /// The exceeded limit, also by descendants after the command's end.
     pub(super) exceeded: Option<LimitKind>,
-    /// The limit that the end of another process tells of, which was left to us.
+    /// The limit that the exit of an adopted descendant points to.
     pub(super) descendant_limit: Option<LimitKind>,
 }
 
@@ -68,7 +68,7 @@ impl CommandWatch {
         })
     }
 
-    /// Waits for the end of the command, or for a reason to end it.
+    /// Waits until the command ends, or returns the reason to end it.
     pub(super) fn wait_for_command(&mut self, deadline: Instant) -> Option<StopReason> {
         while self.status.is_none() && !self.no_children {
             if self.exceeds_limit() {
@@ -84,13 +84,13 @@ impl CommandWatch {
         None
     }
 
-    /// Whether a limit is exceeded.
+    /// Checks the limits.
     fn exceeds_limit(&mut self) -> bool {
         self.exceeded = self.exceeded.or_else(|| self.meter.exceeded());
         self.exceeded.is_some()
     }
 
-    /// Ends everything that is left; answers how many could not be ended. What exceeds a limit gets no time for it.
+    /// Ends all remaining processes, and returns how many could not be ended. After an exceeded limit it kills immediately.
     pub(super) fn terminate(&mut self) -> usize {
         if self.exceeded.is_none() {
             let spared = self.command;
@@ -117,7 +117,7 @@ impl CommandWatch {
 
     fn signal(&self, signal: Signal, spared: impl Fn(Pid) -> bool) {
         if !spared(self.command) && self.status.is_none() {
-            // Its id is its own, and its group's, until it was waited for.
+            // The process id and group id stay valid until the child is reaped.
             let _ = kill_process_group(self.command, signal);
         }
         if cfg!(target_os = "linux") {
@@ -127,14 +127,14 @@ impl CommandWatch {
         }
     }
 
-    /// Whether nothing is left of the command.
+    /// Returns whether no process of the command is left.
     fn is_over(&self) -> bool {
         self.no_children && (cfg!(target_os = "linux") || test_kill_process_group(self.command).is_err())
     }
 
     fn wait_until_over(&mut self, deadline: Instant) {
         while !self.is_over() {
-            // Where nobody tells of the last one's end, it is looked for.
+            // Without children there are no more events about the rest: poll.
             let until = if self.no_children { deadline.min(Instant::now() + KILL_INTERVAL) } else { deadline };
             if self.next_event(until).is_err() && Instant::now() >= deadline {
                 return;
@@ -142,13 +142,13 @@ impl CommandWatch {
         }
     }
 
-    /// Waits until all output has come.
+    /// Waits until both output streams have ended.
     pub(super) fn wait_for_output(&mut self) {
         let deadline = Instant::now() + OUTPUT_TIMEOUT;
         while self.streams_open > 0 && self.next_event(deadline).is_ok() {}
     }
 
-    /// The next event; whether it lets the command go on. `Err`: none came in time.
+    /// Handles the next event. Returns `false` for a requested stop, and an error when none came before `deadline`.
     fn next_event(&mut self, deadline: Instant) -> Result<bool, ()> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.events.recv_timeout(left) {

@@ -1,4 +1,4 @@
-//! From a path to a handle where no kernel keeps it beneath a root: there, roots refuse.
+//! Opens paths on systems that cannot resolve them beneath a folder: operations with roots are refused.
 
 use super::errno_error;
 use crate::host::{
@@ -11,31 +11,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where an operation may reach.
+/// The part of the file system that an operation may reach.
 #[derive(Clone, Debug)]
 pub(in crate::host) enum PathBounds {
-    /// Everywhere.
+    /// No bound.
     Everywhere,
-    /// Beneath the roots, and beneath folders of the system.
+    /// Beneath the roots, and beneath system folders.
     Beneath(OpenRoots, Vec<PathBuf>),
 }
 
-/// Opens what a path names. `flags`: besides reading.
+/// Opens a path for reading with `flags`.
 pub(super) fn open_path(path: &Path, flags: OFlags, bounds: &PathBounds) -> Result<OwnedFd, OperationFailure> {
     if let PathBounds::Beneath(..) = bounds {
-        let why = "this system cannot keep files beneath the roots";
+        let why = "host_ops.roots is not supported on this system";
         return Err(OperationRefusal::SandboxUnavailable(why.to_owned()).into());
     }
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     open(path, flags, Mode::empty()).map_err(|error| errno_error(error, path).into())
 }
 
-/// Another handle of the very same thing.
+/// Duplicates a handle.
 pub(super) fn reopen_for_reading(handle: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(handle, 0)
 }
 
-/// Where something open is, as the kernel says.
+/// Returns the path of a handle as reported by the kernel.
 #[cfg(target_vendor = "apple")]
 pub(super) fn path_of_handle(handle: &OwnedFd) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
@@ -43,13 +43,13 @@ pub(super) fn path_of_handle(handle: &OwnedFd) -> PathBuf {
     std::ffi::OsString::from_vec(path).into()
 }
 
-/// Where something open is; nobody says it here.
+/// Returns an empty path: this system does not report it.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn path_of_handle(_: &OwnedFd) -> PathBuf {
     PathBuf::new()
 }
 
-/// Whether it is a view of the kernel and no file.
+/// Returns `false`: there is no procfs.
 pub(super) fn is_on_procfs(_: &OwnedFd) -> bool {
     false
 }

@@ -1,4 +1,4 @@
-//! Folders that commands left behind because whoever was to remove them died.
+//! Removes folders of commands whose daemon or supervisor died before it removed them.
 
 use super::{CommandFolder, HeldFolder, is_folder_name};
 use rustix::fs::FlockOperation;
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 use std::{fs, path::Path};
 use tokio::time::Instant;
 
-/// Most folders that are named when they cannot be removed.
+/// Folders that are named in the result when they cannot be removed.
 const NAMED_MAX: usize = 8;
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::host) struct SweepResult {
-    /// Folders that are gone.
+    /// The number of removed folders.
     pub(in crate::host) removed: usize,
-    /// Folders that are not.
+    /// The number of folders that could not be removed.
     pub(in crate::host) left: usize,
-    /// Some of those, each with why.
+    /// Some of the latter, with the reason.
     pub(in crate::host) named: Vec<(String, String)>,
 }
 
-/// Removes the folders of this user's commands that nobody holds any more. Those of living ones, of any daemon, are
-/// locked and stay; so do those of other users.
+/// Removes unlocked folders of this user's commands. Folders of running commands, of any daemon, are locked and stay, like
+/// those of other users.
 pub(in crate::host) fn sweep(within: &Path, until: Instant) -> SweepResult {
     let mut swept = SweepResult::default();
     for entry in fs::read_dir(within).into_iter().flatten().flatten() {
@@ -29,7 +29,7 @@ pub(in crate::host) fn sweep(within: &Path, until: Instant) -> SweepResult {
         if !name.to_str().is_some_and(is_folder_name) {
             continue;
         }
-        // What cannot be opened is no folder, another user's, or gone.
+        // Not a folder, of another user, or gone.
         let Ok(held) = HeldFolder::open(&entry.path()) else { continue };
         let is_free = held.is_own() && held.lock(FlockOperation::NonBlockingLockExclusive).is_ok_and(|locked| locked);
         if !is_free || !held.is_there() {
@@ -49,7 +49,7 @@ pub(in crate::host) fn sweep(within: &Path, until: Instant) -> SweepResult {
 }
 
 impl CommandFolder {
-    /// Forgets it as a crash would: with its content, and without its lock.
+    /// Releases the lock without removing the folder, like a crash.
     #[cfg(test)]
     fn abandon(mut self) -> std::path::PathBuf {
         self.hand_over();
@@ -63,7 +63,7 @@ mod tests {
     use std::{os::unix::fs::symlink, time::Duration};
 
     #[test]
-    fn only_what_is_held_by_nobody_goes() {
+    fn only_unlocked_folders_are_removed() {
         let place = CommandFolder::new(&CommandFolder::parent()).unwrap();
         let within = place.temporary();
         let (living, left) = (CommandFolder::new(&within).unwrap(), CommandFolder::new(&within).unwrap().abandon());
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_named() {
+    fn a_folder_that_takes_too_long_is_named() {
         let place = CommandFolder::new(&CommandFolder::parent()).unwrap();
         let left = CommandFolder::new(&place.temporary()).unwrap().abandon();
         let swept = sweep(&place.temporary(), Instant::now());

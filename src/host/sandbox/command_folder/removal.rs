@@ -1,8 +1,8 @@
-//! Removes a folder with everything in it: however deep, wide or closed it is, and without being led out of it.
+//! Removes a folder with its content, of any depth, width and mode, without following links out of it.
 //!
-//! A walk over open folders, never by path and never by `..`. Only so many levels are open at once: a folder that lies
-//! deeper is moved up to the top first, so that neither memory, nor descriptors, nor the length of a path grow with the
-//! depth. A pass goes over what is there; passes follow each other for as long as one removes anything.
+//! Walks over open folders, never by path and never by `..`. The number of open levels is bounded: a deeper folder is first
+//! moved up to the top, so that memory, descriptors and path lengths do not grow with the depth. Passes over the content
+//! repeat as long as one of them removes anything.
 
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -21,12 +21,12 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Levels of folders that are open at once; each takes a descriptor and a buffer of the kernel's entries.
+/// Open levels; each takes a descriptor and a buffer of entries.
 const LEVELS_MAX: usize = 32;
-/// How a folder is opened.
+/// Flags for opening a folder.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// A folder that is held, with the folder it lies in: who is named by a path may change, what is held does not.
+/// An open folder with its open parent, independent of later changes of its path.
 #[derive(Debug)]
 pub(in crate::host) struct HeldFolder {
     parent: OwnedFd,
@@ -37,26 +37,26 @@ pub(in crate::host) struct HeldFolder {
     owner: u32,
 }
 
-/// Why a folder is not wholly removed.
+/// Why a folder was not removed completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::host) enum RemovalError {
-    /// It takes longer than it may.
+    /// The time was not sufficient.
     TimedOut,
-    /// The system does not let all of it go.
+    /// The system denied removing a part of it.
     Refused(Errno),
 }
 
 impl fmt::Display for RemovalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RemovalError::TimedOut => f.write_str("it holds more than can be removed in the time"),
-            RemovalError::Refused(error) => write!(f, "the system does not let all of it go: {error}"),
+            RemovalError::TimedOut => f.write_str("it contains more than can be removed in the given time"),
+            RemovalError::Refused(error) => write!(f, "the system denied removing a part of it: {error}"),
         }
     }
 }
 
 impl HeldFolder {
-    /// Holds the folder at a path that has no link in its last part.
+    /// Opens the folder at a path whose last part is not a link.
     pub(in crate::host) fn open(path: &Path) -> io::Result<Self> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -68,12 +68,12 @@ impl HeldFolder {
         Ok(HeldFolder { parent, name, folder, device: number(st_dev), number: number(st_ino), owner: st_uid })
     }
 
-    /// Whether it is this user's.
+    /// Returns whether the folder belongs to this user.
     pub(super) fn is_own(&self) -> bool {
         self.owner == geteuid().as_raw()
     }
 
-    /// Locks it; whether that could be had without waiting.
+    /// Locks the folder; returns `false` when that would block.
     pub(in crate::host) fn lock(&self, how: FlockOperation) -> io::Result<bool> {
         match flock(&self.folder, how) {
             Ok(()) => Ok(true),
@@ -82,13 +82,13 @@ impl HeldFolder {
         }
     }
 
-    /// Whether its name still stands for it.
+    /// Returns whether its name still refers to it.
     pub(in crate::host) fn is_there(&self) -> bool {
         let found = statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW);
         found.is_ok_and(|found| number(found.st_dev) == self.device && number(found.st_ino) == self.number)
     }
 
-    /// Removes it with everything in it.
+    /// Removes the folder with its content.
     pub(in crate::host) fn remove(&self, until: Instant) -> Result<(), RemovalError> {
         let mut walk = RemovalWalk { held: self, until, moved_up: 0, removed: false, refused: None };
         loop {
@@ -115,20 +115,20 @@ struct OpenLevel {
 struct RemovalWalk<'a> {
     held: &'a HeldFolder,
     until: Instant,
-    /// Folders that were moved up.
+    /// Number of folders that were moved up.
     moved_up: u64,
     /// Whether this pass changed anything.
     removed: bool,
-    /// Why something of this pass could not be removed.
+    /// The last error of this pass.
     refused: Option<Errno>,
 }
 
 impl RemovalWalk<'_> {
-    /// Removes what is there, as far as it can be reached without opening more than so many levels.
+    /// Removes the current content, and moves up what lies deeper than [`LEVELS_MAX`].
     fn pass(&mut self) -> Result<(), RemovalError> {
         (self.removed, self.refused) = (false, None);
         let mut levels = Vec::new();
-        // Opened anew: each pass begins at the first entry, and at a folder whose mode may have changed meanwhile.
+        // Opened again, so that each pass begins at the first entry; its mode may have changed.
         match openat(&self.held.folder, c".", FOLDER, Mode::empty()).and_then(Dir::new) {
             Ok(entries) => levels.push(OpenLevel { entries, name: CString::default() }),
             Err(error) => self.refused = Some(error),
@@ -163,12 +163,12 @@ impl RemovalWalk<'_> {
         Ok(())
     }
 
-    /// Removes an entry; answers the folder that it is when it must be emptied first.
+    /// Removes an entry; returns it opened if it is a folder that must be emptied first.
     fn remove_entry(&mut self, within: impl AsFd, name: &CStr, kind: FileType, may_enter: bool) -> Option<OpenLevel> {
         let within = within.as_fd();
         if kind != FileType::Directory {
             match unlinkat(within, name, AtFlags::empty()) {
-                // Of what kind it is the file system need not say; and it may be another one by now.
+                // The file system need not report the kind, and it may have changed.
                 Err(Errno::ISDIR) => {}
                 Err(Errno::PERM) if cfg!(not(target_os = "linux")) => {}
                 done => {
@@ -181,7 +181,7 @@ impl RemovalWalk<'_> {
             self.removed = true;
             return None;
         }
-        // What is moved must be open to its owner as well: its `..` changes.
+        // Moving a folder needs write access to it, since its `..` changes.
         let entered = match enter(within, name, Some(self.held.device)) {
             Ok(entered) => entered,
             Err(error) => {
@@ -205,20 +205,20 @@ impl RemovalWalk<'_> {
     fn note(&mut self, done: Result<(), Errno>) {
         match done {
             Ok(()) => self.removed = true,
-            // It is gone already, or has to wait for the next pass.
+            // Gone already, or left for the next pass.
             Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
             Err(error) => self.refused = Some(error),
         }
     }
 }
 
-/// Opens a folder, and opens it to its owner first where it is closed. Follows no link, and leaves what lies on another
-/// device than `device` alone.
+/// Opens a folder, after granting its owner access if necessary. Does not follow links, and fails for a folder on another
+/// device than `device`.
 #[cfg(target_os = "linux")]
 fn enter(within: impl AsFd, name: &CStr, device: Option<u64>) -> Result<OwnedFd, Errno> {
     use rustix::fs::chmod;
     use std::os::fd::AsRawFd;
-    // Held whatever its mode is: so what is looked at, changed and opened is the same.
+    // Opened with `O_PATH` regardless of its mode, so that the same folder is inspected, changed and opened.
     let pinned = openat(within, name, FOLDER.difference(OFlags::RDONLY) | OFlags::PATH, Mode::empty())?;
     let found = fstat(&pinned)?;
     if device.is_some_and(|device| device != number(found.st_dev)) {
@@ -231,8 +231,8 @@ fn enter(within: impl AsFd, name: &CStr, device: Option<u64>) -> Result<OwnedFd,
     openat(&pinned, c".", FOLDER, Mode::empty())
 }
 
-/// Opens a folder, and opens it to its owner first where it is closed. Follows no link, and leaves what lies on another
-/// device than `device` alone.
+/// Opens a folder, after granting its owner access if necessary. Does not follow links, and fails for a folder on another
+/// device than `device`.
 #[cfg(not(target_os = "linux"))]
 fn enter(within: impl AsFd, name: &CStr, device: Option<u64>) -> Result<OwnedFd, Errno> {
     let within = within.as_fd();
@@ -248,7 +248,7 @@ fn enter(within: impl AsFd, name: &CStr, device: Option<u64>) -> Result<OwnedFd,
     openat(within, name, FOLDER, Mode::empty())
 }
 
-/// Numbers of devices and files are of different types on different systems.
+/// Converts a device or inode number, whose type differs between systems.
 fn number(number: impl TryInto<u64>) -> u64 {
     number.try_into().unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
-//! The commands of `fcntl`, `ioctl` and `prctl` that a confined command may give, by their numbers in the kernel: not every
-//! C library names all of them.
+//! The allowed commands of `fcntl`, `ioctl` and `prctl`, by number: not every C library has all names.
 
-/// What may be asked of a descriptor. Not: leases and notices, which would hold up or watch others, and who is signalled.
+/// Commands of `fcntl`. Leases and notifications, which would block or observe other processes, and the receiver of signals
+/// are missing.
 pub(super) const FILE_CONTROLS: &[u32] = &[
     0,    // F_DUPFD
     1,    // F_GETFD
@@ -25,7 +25,7 @@ pub(super) const FILE_CONTROLS: &[u32] = &[
     1035, // F_GET_RW_HINT
 ];
 
-/// What may be asked of a device or a file system: terminals of its own, descriptors, copies. Not: typing for others.
+/// Commands of `ioctl`: for own terminals, descriptors and copies. Injecting input into terminals (TIOCSTI) is missing.
 pub(super) const DEVICE_CONTROLS: &[u32] = &[
     0x5401,      // TCGETS
     0x5402,      // TCSETS
@@ -60,7 +60,7 @@ pub(super) const DEVICE_CONTROLS: &[u32] = &[
     0xc020_660b, // FS_IOC_FIEMAP
 ];
 
-/// What a process may set of itself.
+/// Commands of `prctl`.
 pub(super) const PROCESS_CONTROLS: &[u32] = &[
     1,           // PR_SET_PDEATHSIG
     2,           // PR_GET_PDEATHSIG

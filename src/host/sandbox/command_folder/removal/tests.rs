@@ -1,4 +1,4 @@
-//! Trees of every shape, removed by a user who may not open all of it at first.
+//! Removes trees of every shape, with folders that deny access at first.
 
 use super::*;
 use rustix::fs::{chmodat, mkdirat, symlinkat};
@@ -30,7 +30,7 @@ impl Drop for Fixture {
     }
 }
 
-/// Folders one in the other, closed from within.
+/// Creates nested folders with `mode`.
 fn nested(at: &HeldFolder, depth: usize, mode: Mode) {
     let mut folder = at.folder.try_clone().unwrap();
     for _ in 0..depth {
@@ -46,7 +46,7 @@ fn a_tree_goes_however_deep_and_closed_it_is() {
     for mode in [Mode::RWXU, Mode::empty(), Mode::RUSR] {
         let fixture = Fixture::new();
         let held = fixture.held();
-        // As a rule `d` is made with all rights and closed only afterwards; root may do so in a closed one.
+        // Only root can create a folder in one without permissions.
         if mode == Mode::RWXU || geteuid().is_root() {
             nested(&held, 5_000, mode);
         } else {

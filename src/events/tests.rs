@@ -12,7 +12,7 @@ use std::{
 type Frame = (Option<u64>, String, Value);
 
 impl EventReader {
-    /// All that can be read now; the end is not told from a wait.
+    /// Returns all frames that are ready; does not distinguish the end from a wait.
     fn frames(&mut self) -> Vec<Frame> {
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut frames = Vec::new();
@@ -24,7 +24,7 @@ impl EventReader {
         frames
     }
 
-    /// Names and data of all that can be read now: for the tests of those who publish.
+    /// Returns names and data of all events that are ready, for tests of publishers.
     pub(crate) fn told(&mut self) -> Vec<(String, Value)> {
         self.frames().into_iter().map(|(_, name, data)| (name, data)).collect()
     }

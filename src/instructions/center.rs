@@ -135,7 +135,7 @@ impl InstructionCenter {
             match abandoned {
                 Ok(abandoned) => this.waiters.retain(|batch_id, _| !abandoned.contains(batch_id)),
                 Err(error) => {
-                    tracing::error!(%error, "what nobody goes on with cannot be ended");
+                    tracing::error!(%error, "abandoned batches cannot be ended");
                     this.waiters.clear();
                 }
             }

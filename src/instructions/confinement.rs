@@ -1,5 +1,5 @@
-//! What confines an instruction. It is decided with its batch, shown to whoever approves that, part of the digest, and
-//! compared with what is in force before anything runs. Pure.
+//! The sandbox of instructions. It is decided with their batch, shown for approval, part of the digest, and compared with
+//! the configured sandbox before the batch runs. Pure.
 
 use super::{
     screen::{InstructionAuthority, InstructionTool},
@@ -11,7 +11,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The sandboxes that are configured.
+/// The configured sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Levels {
     /// `host_ops.sandbox`.
@@ -20,7 +20,7 @@ pub(super) struct Levels {
     pub(super) model: SandboxLevel,
 }
 
-/// On whose word a batch runs, and whose sandbox that means.
+/// On whose authority a batch runs, and in which sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Confinement {
     pub(super) authority: InstructionAuthority,
@@ -28,28 +28,28 @@ pub(super) struct Confinement {
     pub(super) level: SandboxLevel,
 }
 
-/// The same as it is kept with each instruction.
+/// The confinement as stored with each instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Confined {
-    /// On whose word it runs. One that an earlier version kept does not say.
+    /// On whose authority it runs; absent in rows of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) authority: Option<InstructionAuthority>,
-    /// What it runs in, where it reaches the machine.
+    /// The sandbox, for tools that access the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sandbox: Option<SandboxLevel>,
 }
 
-/// The sandbox in force is not the one that was decided about.
+/// The configured sandbox differs from the one that was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it was decided about for the sandbox {}, and {} is in force now", .decided.name(), .in_force.name())]
+#[error("it was decided for the sandbox {}, but {} is configured now", .decided.name(), .in_force.name())]
 pub struct OtherSandbox {
     decided: SandboxLevel,
     in_force: SandboxLevel,
 }
 
 impl Levels {
-    /// What holds for a batch. A model's word runs in `instructions.sandbox`, however it came here; what is handed in for
-    /// approval never in less than the operator's own calls.
+    /// Decides the confinement of a batch. A model's instructions run in `instructions.sandbox`; submitted ones that await
+    /// approval never run in a weaker sandbox than the operator's own calls.
     pub(super) fn of(self, authority: InstructionAuthority, is_live: bool) -> Confinement {
         let origin = match authority {
             InstructionAuthority::Operator => host::OperationOrigin::Operator,
@@ -65,11 +65,11 @@ impl Levels {
         Confinement { authority, origin, level }
     }
 
-    /// What holds now for a batch that was kept. One that does not say on whose word it runs is taken for a model's.
+    /// Decides the confinement of a stored batch. Without a stored authority, it counts as a model's.
     ///
     /// # Errors
     ///
-    /// Another sandbox is in force than the one that was decided about.
+    /// The configured sandbox differs from the one that was decided.
     pub(super) fn of_kept(self, row: &BatchRow, plan: &str) -> Result<Confinement, OtherSandbox> {
         let kept: Vec<_> =
             stored_plan::read(plan).unwrap_or_default().into_iter().map(|entry| entry.confined).collect();
@@ -83,7 +83,7 @@ impl Levels {
 }
 
 impl Confinement {
-    /// As it is kept with an instruction for this tool.
+    /// Returns the confinement to store with an instruction for this tool.
     pub(super) fn of_tool(self, tool: InstructionTool) -> Confined {
         let reaches_machine =
             matches!(tool, InstructionTool::Exec | InstructionTool::FilesRead | InstructionTool::FilesWrite);

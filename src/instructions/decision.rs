@@ -23,16 +23,16 @@ pub struct OperatorDecision {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecisionError {
     /// The batch does not exist.
-    #[error("there is no such batch")]
+    #[error("the batch does not exist")]
     NotFound,
     /// The batch does not wait for a decision.
     #[error("the batch is {} and waits for no decision", .0.name())]
     Stale(batches::BatchStatus),
     /// The batch differs from what was shown.
-    #[error("the batch is not what was shown: look at it again")]
+    #[error("the batch differs from what was shown: review it again")]
     Differs,
-    /// What would run is confined by something else than what was shown.
-    #[error("{0}: reject it, and have it said anew")]
+    /// The batch would run in another sandbox than the one that was shown.
+    #[error("{0}: reject the batch, and have the model send it again")]
     Confined(#[from] OtherSandbox),
     /// The store cannot be read or written.
     #[error(transparent)]

@@ -60,7 +60,9 @@ async fn deliver(
     let round = DeliveryRound::begin(shared, row);
     match rounds(shared, row).await.map(|ended| ended + round.others) {
         Ok(rounds) if rounds >= shared.setup.settings.deliver_max_rounds_per_hour as u64 => {
-            return failed(&format!("{rounds} within an hour, as many as may be"));
+            return failed(&format!(
+                "{rounds} deliveries within the last hour, the maximum (instructions.deliver_max_rounds_per_hour)"
+            ));
         }
         Ok(_) => {}
         Err(error) => return failed(&error),

@@ -1,8 +1,8 @@
 //! Stage `extract`: the `baa` blocks of a message.
 //!
-//! What counts is a fenced code block at the top level of the Markdown document whose info string is, as it is written,
-//! exactly `baa`. The document is read by `pulldown-cmark`; where that reads it otherwise than CommonMark says, the
-//! reader is given a [`shape`] of the text that both read alike, or the message is refused.
+//! An instruction block is a fenced code block at the top level of the Markdown document whose info string is exactly
+//! `baa`. The document is parsed by `pulldown-cmark`; where that deviates from CommonMark, it parses a [`shape`] of the text
+//! that both read alike, or the message is refused.
 //!
 //! Invariant: a [`InstructionBlock`] is closed, is no larger than [`BLOCK_BYTES_MAX`], and there are at most [`BLOCKS_MAX`].
 
@@ -91,7 +91,7 @@ pub fn extract(text: &str) -> Result<Vec<InstructionBlock>, Rejection> {
     Ok(blocks)
 }
 
-/// Whether a message consists of delivered results only. Such a message is never executed.
+/// Returns whether a message consists of delivered results only. Such a message is never executed.
 pub fn is_result_only(text: &str) -> bool {
     if text.len() > MESSAGE_BYTES_MAX {
         return false;

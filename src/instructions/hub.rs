@@ -45,9 +45,9 @@ const STAGES_AT_ONCE: usize = 2;
 pub struct InstructionParts {
     /// Section `instructions`.
     pub settings: InstructionSettings,
-    /// What confines the operator's own commands.
+    /// The sandbox of the operator's own commands.
     pub operator_sandbox: SandboxLevel,
-    /// Where it stands whether instructions may run at all.
+    /// The state folder, which records whether instructions are enabled.
     pub state_dir: PathBuf,
     /// Store of batches and keys.
     pub store: Store,
@@ -126,7 +126,8 @@ impl InstructionHub {
         &self.shared.setup.settings
     }
 
-    /// Whether instructions may run at all: not where it is not known what had run, until a person enables them.
+    /// Returns whether instructions are enabled. They are disabled when the record of past runs was lost, until a person
+    /// enables them.
     pub fn is_enabled(&self) -> bool {
         self.shared.is_enabled()
     }
@@ -210,7 +211,7 @@ impl FinalMessageSink for InstructionHub {
         }
         let Ok(unread) = Arc::clone(&self.shared.unread).try_acquire_owned() else {
             let (platform, message) = (seen.platform, seen.assistant_message_id);
-            tracing::warn!(platform, message.id = message, "too many messages wait: this one is not looked at");
+            tracing::warn!(platform, message.id = message, "too many messages are waiting: this one is not processed");
             return;
         };
         let hub = self.clone();
@@ -221,7 +222,7 @@ impl FinalMessageSink for InstructionHub {
             let (platform, message) = (seen.platform.clone(), seen.assistant_message_id.clone());
             let submission = MessageSubmission::live(seen);
             while let Err(refused) = hub.submit(submission.clone()).await {
-                tracing::warn!(platform, message.id = message, %refused, "nothing of an observed message runs");
+                tracing::warn!(platform, message.id = message, %refused, "the instructions of an observed message do not run");
                 match refused {
                     // Nothing was decided yet, so the message waits until the store can be written.
                     IngestError::Store(error) if error != StoreError::Gone => sleep(hub.shared.setup.retry).await,
@@ -249,7 +250,7 @@ pub struct SubmittedMessage {
 }
 
 impl InstructionShared {
-    /// Whether instructions are enabled. They are disabled after the database was lost, until a person enables them.
+    /// Returns whether instructions are enabled. They are disabled after the database was lost, until a person enables them.
     pub(super) fn is_enabled(&self) -> bool {
         instructions_enabled(&self.setup.state_dir)
     }

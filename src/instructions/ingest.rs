@@ -32,7 +32,7 @@ pub struct MessageSubmission {
     text: Arc<str>,
     origin: BatchOrigin,
     authority: InstructionAuthority,
-    /// Whether anything says whose the client is that observed it.
+    /// Whether the owner of the observing client is known.
     has_verified_owner: bool,
     dry_run: bool,
 }
@@ -99,11 +99,13 @@ pub enum IngestError {
         /// The rejection.
         rejection: Rejection,
     },
-    /// What had run before is not known any more.
-    #[error("instructions are off, since it is not known what had run, until `baa-conductor instructions enable`")]
+    /// The record of past runs was lost.
+    #[error(
+        "instructions are disabled because the record of past runs was lost: enable them with `baa-conductor instructions enable`"
+    )]
     Off,
     /// The limit of waiting batches is reached.
-    #[error("{0} batches wait for a decision or for their turn, as many as may")]
+    #[error("{0} batches are waiting for approval or execution, the maximum: decide about some, or try again later")]
     Crowded(usize),
     /// The batch cannot be stored.
     #[error(transparent)]

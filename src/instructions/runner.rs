@@ -170,16 +170,16 @@ impl BatchRunner {
         let abandon = move |conn: &mut _| batches::abandon(conn, &name, "it could not go on", now);
         let aside = self.shared.retry_until_committed(|_| (), abandon).await;
         let is_abandoned = aside.unwrap_or_else(|error| {
-            tracing::error!(batch.id = batch_id, %error, "it cannot be set aside either");
+            tracing::error!(batch.id = batch_id, %error, "the batch cannot be abandoned either");
             false
         });
         self.shared.publish_status_of(batch_id).await;
         is_abandoned
     }
 
-    /// One that is not what was decided about, or would not run as it was: it never runs.
+    /// Refuses a batch that differs from what was decided, or whose sandbox does. It never runs.
     async fn refuse(&self, batch_id: &str, why: &str) -> Result<(), StoreError> {
-        tracing::error!(batch.id = batch_id, why, "a batch does not run");
+        tracing::error!(batch.id = batch_id, why, "a batch was refused before it ran");
         let (now, name, why) = (self.now(), batch_id.to_owned(), why.to_owned());
         let refuse = move |conn: &mut _| {
             batches::begin(conn, &name, now)?;
@@ -191,8 +191,8 @@ impl BatchRunner {
         Ok(())
     }
 
-    /// Notes beside the database how far it has come, before anything of a batch runs: an older copy of it, put in its place
-    /// later, is then known as one.
+    /// Records the progress of the database outside of it before a batch runs, so that an older copy that replaces it later is
+    /// recognized.
     async fn remember(&self, batch_id: &str) -> Result<(), StoreError> {
         let folder = self.shared.setup.state_dir.clone();
         let note = move |conn: &mut _| {
@@ -203,7 +203,7 @@ impl BatchRunner {
         self.retry_until_committed(batch_id, note).await
     }
 
-    /// Makes a change that must be made. Whoever waits for the batch is told at once that it cannot be made now.
+    /// Retries a change until it is committed. Callers that wait for the batch are notified of the first failure.
     async fn retry_until_committed<T, F>(&self, batch_id: &str, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

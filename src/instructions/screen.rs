@@ -41,13 +41,13 @@ pub enum InstructionTool {
     FilesWrite,
 }
 
-/// Whose word an instruction is.
+/// On whose authority an instruction runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InstructionAuthority {
-    /// The operator, who holds the token and does not ask for approval.
+    /// The operator, who has the token and needs no approval.
     Operator,
-    /// A model, by whatever way the message arrived.
+    /// A model, in any way the message arrived.
     Model,
 }
 
@@ -55,9 +55,9 @@ pub enum InstructionAuthority {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScreenVerdict {
-    /// It runs at once.
+    /// It runs without approval.
     Runs,
-    /// It waits for approval, and its whole batch with it.
+    /// It waits for approval, with its whole batch.
     NeedsApproval,
 }
 

@@ -7,60 +7,60 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 settings! {
-    /// What is done with the instructions in a model's messages.
+    /// Processing of the instructions in a model's messages.
     InstructionSettings {
-        /// Whether observed final messages are processed at all.
+        /// Whether observed final messages are processed.
         live: bool = false,
-        /// Which live messages count; the others are ignored.
+        /// Rules of accepted live messages; all others are ignored.
         allow: Vec<AllowRule> = Vec::new(),
-        /// Classes that run at once; everything else waits for approval.
+        /// Tool classes that run without approval.
         auto_approve: Vec<ToolClass> = vec![ToolClass::Read],
-        /// Commands that need no approval, each the beginning of an argument vector.
+        /// Commands that need no approval, each a prefix of an argument vector.
         exec_allow: Vec<Vec<String>> = Vec::new(),
-        /// Milliseconds until what waits for approval expires.
+        /// Milliseconds until a pending approval expires.
         approval_ttl_ms: u64 = 3_600_000,
-        /// What the commands and file tools of a model run in, live or handed in for approval.
+        /// The sandbox of a model's commands and file tools, live or submitted for approval.
         sandbox: SandboxLevel = SandboxLevel::Landlock,
-        /// Live batches a minute beyond which approval is needed whatever the class; 0 = always.
+        /// Live batches per minute beyond which every batch needs approval; 0: always.
         max_live_batches_per_minute: usize = 6,
-        /// Whether an instruction that fails ends its batch.
+        /// Whether a failed instruction ends its batch.
         stop_on_failure: bool = false,
-        /// Whether results go back into the conversation.
+        /// Whether results are sent back into the conversation.
         deliver: DeliveryMode = DeliveryMode::Off,
         /// Bytes of one instruction's output in a delivery.
         deliver_max_bytes: usize = 16 << 10,
-        /// Deliveries an hour and conversation; 0 = none.
+        /// Deliveries per hour and conversation; 0: none.
         deliver_max_rounds_per_hour: usize = 8,
-        /// Batches that may wait for a person or for their turn; beyond it new ones are refused.
+        /// Batches that may wait for approval or for execution; more are refused.
         max_waiting: usize = 256,
-        /// Observed messages that may wait to be looked at; beyond it they are stored and nothing else.
+        /// Observed messages that may wait to be processed; more are only stored.
         max_unread_messages: usize = 64,
-        /// Bytes kept of each text in what an instruction or an operation by hand returned.
+        /// Bytes stored of each text in the result of an instruction or a direct operation.
         result_max_bytes: usize = 64 << 10,
-        /// Bytes of results that a caller who waits for a batch is given whole; beyond it as they are kept.
+        /// Bytes of results that a waiting caller receives complete; more are truncated as stored.
         answer_max_bytes: usize = 16 << 20,
     }
 }
 
-/// Live messages that count.
+/// A rule that accepts live messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowRule {
-    /// Of this platform.
+    /// The platform.
     pub platform: String,
-    /// Seen by this client; any when absent.
+    /// The client; absent: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// Of this conversation, or with a trailing `*` of those that begin so; any when absent.
+    /// The conversation, or a prefix with a trailing `*`; absent: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_id: Option<String>,
 }
 
-/// What an instruction may do.
+/// A class of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolClass {
-    /// Asks the daemon itself.
+    /// Reads the state of the daemon.
     Read,
     /// Runs a command.
     Exec,
@@ -70,11 +70,11 @@ pub enum ToolClass {
     FileWrite,
 }
 
-/// Whether results go back into the conversation.
+/// Whether results are sent back into the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryMode {
-    /// They do not.
+    /// Results are not sent back.
     Off,
     /// As the next prompt of the same conversation.
     Conversation,

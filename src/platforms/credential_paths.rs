@@ -1,10 +1,10 @@
-//! Paths of a platform whose answers hand out credentials: what they look like in the configuration, and whether the
-//! path of a request is one of them under any of its spellings.
+//! Paths of a platform whose answers contain credentials: parses them from the configuration, and matches the path of a
+//! request in any spelling.
 //!
-//! Which spellings a server takes for the same is its own affair. So a path is judged by the loosest reading: escapes are
-//! undone as often as there are any, `\` is a slash, capitals are small, empty segments and dots count for nothing, and
-//! what stands behind `;`, `?`, `#` or a null belongs to no segment. The path is compared wherever a server might stop
-//! reading it. A path that is refused without need is asked for in its plain spelling.
+//! Servers differ in which spellings they treat as equal. So a path is normalized by the loosest rules: escapes are decoded
+//! repeatedly, `\` is a slash, case is ignored, empty and dot segments are dropped, and the rest of a segment after `;`,
+//! `?`, `#` or a null is ignored. Every prefix at which a server might stop is compared too. A path that is refused
+//! needlessly can be requested in its plain spelling.
 
 use crate::config::section::ValidationErrors;
 use serde::{Serialize, Serializer};
@@ -14,12 +14,12 @@ use serde::{Serialize, Serializer};
 pub struct CredentialPath {
     /// Lower case, without the star.
     text: String,
-    /// Whether everything that begins so is meant.
+    /// Whether the entry is a prefix.
     is_prefix: bool,
 }
 
 impl CredentialPath {
-    /// Reads `/path` or `/prefix*`, written plainly.
+    /// Parses `/path` or `/prefix*`, in plain spelling.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (path, is_prefix) = text.strip_suffix('*').map_or((text, false), |path| (path, true));
         if !path.starts_with('/') {
@@ -44,7 +44,7 @@ impl CredentialPath {
         Ok(CredentialPath { text: kept.to_ascii_lowercase(), is_prefix })
     }
 
-    /// Reads a list, with a fault for each entry that is none.
+    /// Parses a list, and reports each invalid entry.
     pub(super) fn read(texts: &[String], errors: &mut ValidationErrors) -> Vec<Self> {
         let parse = |text: &String| {
             let fault = |reason| errors.add("credential_paths", format!("{text:?} {reason}"));
@@ -53,7 +53,7 @@ impl CredentialPath {
         texts.iter().filter_map(parse).collect()
     }
 
-    /// Whether a path that [`hands_out`] has brought into its plain form is meant; without a slash at its end.
+    /// Returns whether the entry covers a path in the normal form of [`hands_out`], without a trailing slash.
     fn covers(&self, plain: &[u8]) -> bool {
         let plain = if plain.is_empty() { b"/" } else { plain };
         let text = self.text.as_bytes();
@@ -70,7 +70,7 @@ impl Serialize for CredentialPath {
     }
 }
 
-/// Whether `path`, without its query, may be one of `entries`.
+/// Returns whether `path`, without its query, may be covered by one of `entries`.
 pub fn hands_out(entries: &[CredentialPath], path: &str) -> bool {
     if entries.is_empty() {
         return false;
@@ -114,7 +114,7 @@ fn decoded(path: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(path.len());
     for byte in path.bytes() {
         bytes.push(byte);
-        // What an escape becomes may end another one.
+        // A decoded byte may complete another escape.
         while let [.., b'%', high, low] = bytes[..]
             && let (Some(high), Some(low)) = (digit(high), digit(low))
         {

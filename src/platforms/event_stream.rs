@@ -19,7 +19,7 @@ pub struct SseEvent<'a> {
     pub ending: SseEventEnd,
 }
 
-/// How an event ended.
+/// The end of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SseEventEnd {
     /// An empty line: the event is whole.
@@ -53,7 +53,7 @@ pub fn events(text: &str) -> impl Iterator<Item = SseEvent<'_>> {
     })
 }
 
-/// Whether a line of `text` cannot stand in an event stream.
+/// Returns whether a line of `text` is not valid in an event stream.
 pub fn is_foreign(text: &str) -> bool {
     lines(text).any(|line| {
         let name = text[line].split(':').next().unwrap_or_default();
@@ -78,7 +78,7 @@ impl<'a> SseEvent<'a> {
     }
 }
 
-/// Where the lines of `text` stand. They end with `\r\n`, `\n` or `\r`.
+/// Returns the ranges of the lines of `text`, which end with `\r\n`, `\n` or `\r`.
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     std::iter::from_fn(move || {

@@ -18,28 +18,28 @@ use url::{Host, Url};
 pub struct PlatformsSettings(pub BTreeMap<String, PlatformSettings>);
 
 settings! {
-    /// One platform as it is written in the configuration.
+    /// One platform in the configuration.
     PlatformSettings {
-        /// What people call it; empty = its name.
+        /// The title for people; empty: its name.
         title: String = String::new(),
-        /// The page that the extension opens; its scheme and port hold for requests.
+        /// The page that the extension opens; its scheme and port also apply to requests.
         shell_url: String = String::new(),
-        /// Where its pages live, `*.` for any subdomain; empty = the host of `shell_url`.
+        /// Hosts of its pages, with `*.` for any subdomain; empty: the host of `shell_url`.
         hosts: Vec<String> = Vec::new(),
-        /// How answers may come.
+        /// The supported response modes.
         modes: Vec<PlatformMode> = vec![PlatformMode::Buffered, PlatformMode::Sse],
-        /// Which extractor watches for final messages; empty = none.
+        /// The extractor of final messages; empty: none.
         final_message: FinalMessageExtractor = FinalMessageExtractor::None,
-        /// Further hosts that may send the assistant's answers to the page, each exact.
+        /// Further exact hosts that may send the assistant's answers to the page.
         answer_hosts: Vec<String> = Vec::new(),
-        /// Paths whose answers hand out credentials: each exact, or a prefix that ends with `*`.
+        /// Paths whose answers contain credentials: exact, or a prefix that ends with `*`.
         credential_paths: Vec<String> = Vec::new(),
-        /// How a prompt without a path is sent; empty = not at all.
+        /// The way of sending a prompt without a path; empty: not supported.
         prompt: PromptMethod = PromptMethod::None,
     }
 }
 
-/// How an answer may come.
+/// A response mode of a platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlatformMode {
@@ -50,7 +50,7 @@ pub enum PlatformMode {
 }
 
 impl PlatformMode {
-    /// As it is written.
+    /// Returns the name as written in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             PlatformMode::Buffered => "buffered",
@@ -75,7 +75,7 @@ pub enum FinalMessageExtractor {
 }
 
 impl FinalMessageExtractor {
-    /// Whether the app's assistant answers at this path.
+    /// Returns whether the app's assistant answers at this path.
     pub fn answers_at(self, path: &str) -> bool {
         match self {
             FinalMessageExtractor::Claude => path.ends_with("/completion"),
@@ -88,7 +88,7 @@ impl FinalMessageExtractor {
     }
 }
 
-/// How a prompt without a path is sent.
+/// The way of sending a prompt without a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptMethod {
@@ -129,7 +129,7 @@ pub struct Platform {
     pub shell_url: Url,
     /// Hosts of its pages; never empty.
     pub hosts: Vec<HostPattern>,
-    /// How answers may come; never empty.
+    /// The supported response modes; never empty.
     pub modes: Vec<PlatformMode>,
     /// Extractor of final messages.
     pub final_message: FinalMessageExtractor,
@@ -137,7 +137,7 @@ pub struct Platform {
     pub answer_hosts: Vec<HostPattern>,
     /// Paths, on any of its hosts, that no request may ask for: their answers hand out credentials.
     pub credential_paths: Vec<CredentialPath>,
-    /// How a prompt without a path is sent.
+    /// The way of sending a prompt without a path.
     pub prompt: PromptMethod,
 }
 
@@ -233,12 +233,12 @@ impl PlatformSettings {
 }
 
 impl Platform {
-    /// Whether answers may come in this mode.
+    /// Returns whether the mode is supported.
     pub fn supports(&self, mode: PlatformMode) -> bool {
         self.modes.contains(&mode)
     }
 
-    /// Whether pages of this host belong to the platform; `host` as the `url` crate writes it.
+    /// Returns whether pages of `host` belong to the platform. `host` is in the form of the `url` crate.
     pub fn owns(&self, host: &str) -> bool {
         self.hosts.iter().any(|pattern| pattern.matches(host))
     }
@@ -268,7 +268,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether the pattern covers `host`, as the `url` crate writes it.
+    /// Returns whether the pattern covers `host`, which is in the form of the `url` crate.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             HostPattern::Exact(own) => own == host,

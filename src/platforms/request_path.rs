@@ -1,4 +1,4 @@
-//! Where a request may go: the check of its `path` against the platform.
+//! Checks the `path` of a request against the platform.
 //!
 //! The extension joins the path to the platform's address with the browser's URL parser, which forgives a lot: it drops
 //! tabs and newlines, takes `\` for `/` and `https:/x` for `https://x`. So the text is judged first as it stands and
@@ -10,7 +10,7 @@ use url::Url;
 /// Why a request may not go there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// Nothing there.
+    /// The path is empty.
     #[error("must not be empty")]
     Empty,
     /// A tab, a line break or the like.
@@ -60,7 +60,7 @@ pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     if path.starts_with("//") {
         return Err(PathError::NetworkPath);
     }
-    // Without dot segments, written plainly or not, joining changes nothing: nearly every path ends here.
+    // Without plain or encoded dot segments, joining changes nothing; this is the common case.
     if path.starts_with('/') && !path.contains("/.") && !path.contains('%') {
         let plain = path.split(['?', '#']).next().unwrap_or_default();
         return if hands_out(&platform.credential_paths, plain) { Err(PathError::Credentials) } else { Ok(()) };

@@ -1,4 +1,4 @@
-//! What a request holds of the policy: first a pending lease, then a lease. Both release themselves when dropped.
+//! Leases: a request first holds a pending lease, then a lease. Both release themselves when dropped.
 
 use super::{
     admission::{Admission, WaitReason},

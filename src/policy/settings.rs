@@ -29,7 +29,7 @@ macro_rules! group {
 }
 
 group! {
-    /// How long a target rests after a failure.
+    /// The back-off of a target after a failure.
     Backoff, BackoffPart {
         /// Milliseconds after the first failure; each further one in a row doubles them.
         base_ms: u64 = 1_000,
@@ -39,27 +39,27 @@ group! {
 }
 
 group! {
-    /// When a target is left alone.
+    /// The circuit breaker of a target.
     CircuitBreaker, CircuitBreakerPart {
         /// Failures in a row that open the circuit.
         failure_threshold: u32 = 5,
-        /// Milliseconds an open circuit refuses before it lets one probe through.
+        /// Milliseconds for which an open circuit refuses requests before it admits one probe.
         open_ms: u64 = 60_000,
     }
 }
 
 group! {
-    /// How much runs side by side.
+    /// Concurrency of a target.
     Concurrency, ConcurrencyPart {
-        /// Requests under way per target.
+        /// Concurrent requests per target.
         max_in_flight_per_client_platform: usize = 1,
     }
 }
 
 group! {
-    /// The pause before a dispatch, drawn from a normal distribution; all four 0 = off.
+    /// The random pause before a dispatch, normally distributed; all four 0: none.
     Jitter, JitterPart {
-        /// Least milliseconds.
+        /// Minimum in milliseconds.
         min_ms: u64 = 1_000,
         /// Most milliseconds.
         max_ms: u64 = 5_000,
@@ -71,7 +71,7 @@ group! {
 }
 
 group! {
-    /// How many dispatches a platform gets.
+    /// The rate limit of dispatches to a platform.
     RateLimit, RateLimitPart {
         /// Dispatches within a window.
         requests_per_minute_per_platform: usize = 10,
@@ -107,9 +107,9 @@ group! {
 }
 
 group! {
-    /// What waits for a slot, a back-off or pacing.
+    /// Waiting for a slot, a back-off or pacing.
     Waiter, WaiterPart {
-        /// Most milliseconds of waiting, everything together.
+        /// Maximum total waiting time in milliseconds.
         timeout_ms: u64 = 120_000,
         /// Requests that may wait per target.
         max_per_target: usize = 256,
@@ -131,7 +131,7 @@ pub struct PolicyLimits {
     pub waiter: Waiter,
 }
 
-/// What one platform has differently.
+/// Overrides of the limits for one platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
@@ -147,30 +147,30 @@ pub struct PolicyOverride {
 }
 
 settings! {
-    /// The limits of every platform, and what single ones have differently.
+    /// The limits of all platforms, and overrides for single ones.
     PolicySettings {
-        /// Rest after a failure.
+        /// The back-off after a failure.
         backoff: Backoff = Backoff::default(),
-        /// When a target is left alone.
+        /// The circuit breaker of a target.
         circuit_breaker: CircuitBreaker = CircuitBreaker::default(),
-        /// How much runs side by side.
+        /// Concurrency of a target.
         concurrency: Concurrency = Concurrency::default(),
-        /// The pause before a dispatch.
+        /// The random pause before a dispatch.
         jitter: Jitter = Jitter::default(),
-        /// How many dispatches a platform gets.
+        /// The rate limit of dispatches to a platform.
         rate_limit: RateLimit = RateLimit::default(),
-        /// When a lease is taken back.
+        /// Revocation of idle leases.
         stale_lease: StaleLease = StaleLease::default(),
         /// Bounds of a streamed answer.
         stream: Stream = Stream::default(),
-        /// What may wait, and how long.
+        /// Bounds of waiting.
         waiter: Waiter = Waiter::default(),
-        /// Seed of the jitter, for tests; 0 = another at each start.
+        /// Seed of the jitter, for tests; 0: random.
         #[serde(with = "zero")]
         seed: Option<u64> = None,
-        /// Targets that are kept.
+        /// Maximum number of targets.
         max_targets: usize = 4_096,
-        /// What single platforms have differently, by platform.
+        /// Overrides by platform.
         platform: BTreeMap<String, PolicyOverride> = BTreeMap::new(),
     }
 }
@@ -189,7 +189,7 @@ mod zero {
 }
 
 impl Jitter {
-    /// Whether no pause is made at all.
+    /// Returns whether there is no pause.
     pub fn is_off(&self) -> bool {
         *self == Jitter { min_ms: 0, max_ms: 0, mu_ms: 0, sigma_ms: 0 }
     }
@@ -229,7 +229,7 @@ impl PolicySettings {
             }
             let mut own = ValidationErrors::default();
             self.for_platform(name).validate(&mut own);
-            // What is wrong for all is not said again for each.
+            // Errors of the common limits are not repeated for each platform.
             for found in own.errors().iter().filter(|found| !base.errors().contains(found)) {
                 errors.add_nested(&format!("{section}."), found);
             }
@@ -283,7 +283,7 @@ impl PolicyLimits {
         errors.count("stream.max_buffered_events", self.stream.max_buffered_events);
         errors.duration("stream.max_silence_ms", self.stream.max_silence_ms);
         errors.duration("waiter.timeout_ms", self.waiter.timeout_ms);
-        // Nothing may wait at all: a choice, as long as a slot is free at once.
+        // 0 is valid: requests are then admitted or refused immediately.
         errors.range("waiter.max_per_target", self.waiter.max_per_target as u64, 0, 1_000_000_000);
     }
 }

@@ -26,7 +26,7 @@ const HISTORIES: u64 = 3_000;
 const STEPS: usize = 80;
 const DAY_MS: i64 = 86_400_000;
 
-/// What may be chosen for a history.
+/// Random settings of a history.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     slots: TargetLimits,
@@ -97,7 +97,7 @@ struct World {
     settings: Settings,
     start: Instant,
     ms: u64,
-    /// How far the wall clock has been set off.
+    /// The offset by which the wall clock was set.
     set_off: i64,
     pacers: Vec<PlatformPacer>,
     targets: Vec<PolicyTarget>,

@@ -46,7 +46,7 @@ pub(super) struct LeaseSweep {
     pub(super) reason: String,
 }
 
-/// How soon a change has to be persisted.
+/// The urgency of persisting a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HealthChange {
     #[default]
@@ -168,7 +168,7 @@ impl TargetHealth {
         self.backoff.as_ref().filter(|until| !until.is_over(now))
     }
 
-    /// Whether a probe is running, for which other requests wait.
+    /// Returns whether a probe is running, for which other requests wait.
     pub(super) fn is_probing(&self) -> bool {
         matches!(self.circuit, Circuit::HalfOpen { .. })
     }

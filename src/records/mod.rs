@@ -1,7 +1,6 @@
 //! Login records: the reports of connected clients merged with stored ones.
 //!
-//! Nothing here changes with time on its own: a status is computed when it is read, from stored times. It needs no
-//! timer and is the same after a restart.
+//! A status is computed from stored times when it is read, so that it needs no timer and is the same after a restart.
 
 mod login_status;
 mod merge;

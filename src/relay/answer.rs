@@ -21,7 +21,7 @@ const ERROR_BODY_MAX: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AnswerTooLarge;
 
-/// How the text of an answer's events is assembled.
+/// Settings for assembling the text of an answer's events.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TextAssembly {
     /// App whose answer format is used, and no other. Without one, deltas of any known shape are joined.

@@ -71,7 +71,7 @@ impl RequestSnapshot<'_> {
     }
 }
 
-/// As much of a path as is kept: its beginning, and nothing of the values in its query.
+/// Returns the stored part of a path: its beginning, without the values of its query.
 pub(super) fn kept_path(path: &str) -> String {
     let path = without_values(path);
     path[..path.floor_char_boundary(PATH_BYTES_MAX)].to_owned()

@@ -32,7 +32,7 @@ pub enum RequestError {
     Cancelled,
     /// The caller disconnected or stalled.
     CallerGone,
-    /// What let the caller in holds no more: its token or its session has ended.
+    /// The token or session that authorized the caller is no longer valid.
     Revoked,
     /// The caller read too slowly.
     Overflow,
@@ -152,7 +152,7 @@ impl RequestError {
         }
     }
 
-    /// Whether the request ended because its answer was no longer wanted.
+    /// Returns whether the request ended because its answer was no longer wanted.
     pub fn is_cancellation(&self) -> bool {
         matches!(
             self,

@@ -1,10 +1,10 @@
-//! What is kept of a result: all of it, but of a long text only the beginning, and of a command's variables the names.
+//! Truncates results for storage: long texts are cut, and the values of a command's variables are removed.
 
 use crate::host::redact_variables;
 use serde_json::Value;
 
-/// The result with every text in it cut to `bytes_max` bytes, and without the values of the variables that its input
-/// names. Where something was cut, its object says so in `cut`: the names of the fields.
+/// Returns the result with every text cut to `bytes_max` bytes, and without the values of its input's variables. Objects
+/// list their cut fields in `cut`.
 pub fn truncate_texts(mut result: Value, bytes_max: usize) -> Value {
     if let Some(input) = result.get_mut("input") {
         redact_variables(input);

@@ -5,9 +5,9 @@
 //! the last line that left by age        the last that was written
 //! ```
 //!
-//! Lines are numbered without a gap, so that none can go or come unnoticed; the ends are kept beside them, so that none
-//! can at the ends either. Who may write the file can also write a new chain: this finds what was changed in passing, by
-//! mistake or by a fault, not an owner who forges all of it. A head that was noted elsewhere finds that too.
+//! Lines are numbered without gaps, and both ends are stored separately, so that a missing or added line is found anywhere.
+//! A writer of the file can also write a new chain: this detects accidental and partial changes, not a complete forgery by
+//! the owner. A head that was noted elsewhere detects that too.
 
 mod canonical;
 mod expire;

@@ -85,7 +85,7 @@ impl BatchStatus {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether the status is final.
+    /// Returns whether the status is final.
     pub fn is_final(self) -> bool {
         !matches!(self, BatchStatus::PendingApproval | BatchStatus::Queued | BatchStatus::Running)
     }
@@ -106,7 +106,7 @@ impl BatchStatus {
     }
 }
 
-/// How a message arrived.
+/// The way in which a message arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchOrigin {
     /// A client observed it.

@@ -1,4 +1,4 @@
-//! Which database this is, and how far it has come: what tells it from another one, and from an older copy of itself.
+//! The identity of the database and its progress, which distinguish it from other databases and from older copies.
 
 use super::{
     StoreError,
@@ -10,17 +10,17 @@ use diesel::prelude::*;
 /// The one row.
 const ROW: i32 = 1;
 
-/// The random name that the database was given when it was made: 32 hex digits.
+/// Returns the random id of the database: 32 hex digits, drawn at its creation.
 pub fn store_id(conn: &mut SqliteConnection) -> Result<String, StoreError> {
     Ok(identity::table.find(ROW).select(identity::store_id).first(conn)?)
 }
 
-/// The last line of the audit trail, which grows with everything that is done on a model's word.
+/// Returns the last line of the audit trail, which grows with every executed instruction.
 pub fn head(conn: &mut SqliteConnection) -> Result<Option<ChainLink>, StoreError> {
     Ok(audit::ends(conn)?.head)
 }
 
-/// Whether the trail has come as far as this line, and holds it unless it left by age.
+/// Returns whether the trail has reached this line, and contains it unless it was deleted by age.
 pub fn has_reached(conn: &mut SqliteConnection, line: &ChainLink) -> Result<bool, StoreError> {
     let ends = audit::ends(conn)?;
     let number = |link: Option<ChainLink>| link.map_or(0, |link| link.number);

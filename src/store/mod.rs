@@ -1,16 +1,15 @@
-//! What outlives the process: one SQLite file, one thread that writes it, some that read it, one file of functions per
-//! table.
+//! The store: one SQLite file, one thread that writes it, several that read it, and one module of functions per table.
 //!
 //! ```text
-//! store.run(|conn| …)      ─► room (semaphore) ─► Worker, one thread ─► SqliteConnection
-//! later.request(row)       ─► queue ─► Writer ─► store.transact(…)
+//! store.run(|conn| …)      ─► room (semaphore) ─► ConnectionWorker, one thread ─► SqliteConnection
+//! write_behind.request(…)  ─► RowQueue ─► WriteBehindWriter ─► store.transact(…)
 //! store.read(|conn| …)     ─► place (semaphore, readers - 1) ─┐
-//! store.read_now(|conn| …) ───────────────────────────────────┴─► room (semaphore) ─► Worker, store.readers threads
+//! store.read_now(|conn| …) ───────────────────────────────────┴─► room (semaphore) ─► ReaderPool, store.readers threads
 //!                                                                 ─► SqliteConnection, query_only
 //! ```
 //!
-//! What is run is run in the order it was sent. A read sees everything that was committed when it began; who wants to
-//! see what waits in [`WriteBehind`] flushes first. The request path never waits here: it goes through [`WriteBehind`].
+//! Writes run in the order they were sent. A read sees everything that was committed when it began; to see pending rows,
+//! flush [`WriteBehind`] first. The request path never waits for the store: it writes through [`WriteBehind`].
 
 pub mod audit;
 pub mod batches;
@@ -232,7 +231,7 @@ impl Store {
 
     /// Runs a read-only operation on one snapshot of the database, in parallel with the writer and other reads.
     ///
-    /// It may take long: with several readers, one is kept free of such operations.
+    /// It may take long: with several readers, one is reserved for [`read_now`](Self::read_now).
     ///
     /// Dropping the future withdraws an operation that has not begun.
     pub async fn read<T, F>(&self, operation: F) -> Result<T, StoreError>

@@ -119,7 +119,7 @@ pub(super) fn reconnect(path: &Path, busy_timeout_ms: u64) -> Result<SqliteConne
     bring_up(path, size(path, fs::metadata(path))?, busy_timeout_ms)
 }
 
-/// Whether nobody else can have written what is at `path`, with its log, nor can while it is in use.
+/// Checks that no other user can have written the database at `path` or its log, or can do so while it is in use.
 fn check_trust(path: &Path) -> Result<(), OpenError> {
     if path == Path::new(":memory:") {
         return Ok(());
@@ -167,10 +167,10 @@ fn bring_up(path: &Path, size: u64, busy_timeout_ms: u64) -> Result<SqliteConnec
     Ok(conn)
 }
 
-/// Whether the database is damaged anywhere.
+/// Returns whether the database is damaged anywhere.
 pub(super) fn is_damaged(path: &Path) -> Result<bool, OpenError> {
     check_trust(path)?;
-    // As if it were small: all of it is read.
+    // Without limits, the whole file is checked.
     match examine(&mut establish(path)?, 0, 0).map_err(|error| failed(path, &error)) {
         Ok(state) => Ok(matches!(state, DatabaseState::Damaged(_))),
         Err(OpenError::Corrupt { .. }) => Ok(true),
@@ -205,10 +205,10 @@ fn again(path: &Path, mode: &str, busy_timeout_ms: u64) -> Result<SqliteConnecti
     Ok(conn)
 }
 
-/// Makes an empty database with all tables, for its owner alone (SQLite gives the same mode to its log).
+/// Creates an empty database with all tables, readable by its owner only (SQLite gives the log the same mode).
 ///
-/// It is built under another name and renamed when it is whole and on the disk. So a power failure never leaves half
-/// of one, and the seven waits for the disk that SQLite makes on this way become one.
+/// It is built under another name, synced and renamed, so that a power failure never leaves a partial database, and
+/// SQLite's seven syncs become one.
 fn create(path: &Path) -> Result<u64, OpenError> {
     let beside = |suffix| PathBuf::from([path.as_os_str(), OsStr::new(suffix)].into_iter().collect::<OsString>());
     let in_system = |error| unreachable(path, error);
@@ -244,7 +244,7 @@ pub(crate) fn memory() -> SqliteConnection {
     connect(Path::new(":memory:"), 0).expect("a database in memory opens")
 }
 
-/// What a database holds before anything is changed in it.
+/// The content of a database before any change.
 enum DatabaseState {
     OldSqlite(String),
     Fresh,

@@ -65,7 +65,7 @@ pub struct TargetRow {
 pub struct SweepRow {
     /// Time, in Unix milliseconds.
     pub at: WallMs,
-    /// How long it had been idle, in milliseconds.
+    /// Its idle time in milliseconds.
     pub idle_ms: i64,
     /// Request of the lease.
     pub request_id: Arc<str>,

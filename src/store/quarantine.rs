@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Whether the database at `path` exists and is damaged. Reads the whole file, which takes time for a large one.
+/// Returns whether the database at `path` exists and is damaged. Reads the whole file, which takes long for a large one.
 ///
 /// # Errors
 ///

@@ -98,7 +98,7 @@ pub const WALK_MAX: i64 = 20_000;
 pub struct RequestList {
     /// The rows.
     pub rows: Vec<RequestRow>,
-    /// Where the walk stopped although there are older rows, which may match as well.
+    /// The row at which the walk stopped, if older rows may match too.
     pub walked_to: Option<i64>,
 }
 
@@ -175,10 +175,10 @@ pub fn interrupt_unfinished(conn: &mut SqliteConnection, now_ms: WallMs) -> Resu
     Ok(ended.execute(conn)?)
 }
 
-/// Of the next `rows` rows after `after`, deletes those that were finished before `cutoff`.
+/// Deletes, among the next `rows` rows after `after`, those that finished before `cutoff`.
 ///
-/// Rows are numbered as they arrive, so the walk ends with rows that all came after `cutoff`. One that came after
-/// `now` says nothing: the clock was wrong when it came, or is now.
+/// Rows are numbered on arrival, so the walk ends when all rows arrived after `cutoff`. A row that arrived after `now` is
+/// no evidence: the clock was wrong then, or is now.
 pub(super) fn expire(
     conn: &mut SqliteConnection,
     cutoff: WallMs,

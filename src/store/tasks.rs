@@ -1,4 +1,4 @@
-//! What the daemon was given to do: tasks, the runs they consist of, the log of what happened to them.
+//! Tasks of the daemon, the runs they consist of, and the log of their status changes.
 //!
 //! ```text
 //! queued ◄── pending_approval ──► rejected, expired
@@ -7,7 +7,7 @@
 //!    └─────┴──────► cancelled
 //! ```
 //!
-//! Lists are newest first; a row's number, ascending in order of arrival, is where the next older part begins.
+//! Lists are newest first; pages continue before a row's number, which ascends in order of arrival.
 
 use super::{StoreError, audit::AuditLevel, schema::tasks};
 use crate::clock::WallMs;
@@ -78,12 +78,12 @@ impl TaskStatus {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Whether the status is final.
+    /// Returns whether the status is final.
     pub fn is_final(self) -> bool {
         !matches!(self, TaskStatus::Queued | TaskStatus::PendingApproval | TaskStatus::Running)
     }
 
-    /// Whether `next` may follow this status.
+    /// Returns whether `next` may follow this status.
     pub fn may_become(self, next: TaskStatus) -> bool {
         use TaskStatus::{
             Cancelled, Expired, Failed, Interrupted, PendingApproval, Queued, Rejected, Running, Succeeded,

@@ -1,17 +1,17 @@
 //! The write-behind: rows that the request path records without waiting.
 //!
-//! A row costs its sender one lock and a push. The writer is woken by the first row, rests for
-//! `store.write_behind_ms`, so that others may come, and writes all of them in few transactions. What cannot be
-//! written is kept, within a bound, and tried again with a growing pause.
+//! A row costs its sender one lock and a push. The first row wakes the writer, which waits for `store.write_behind_ms` to
+//! collect more, and writes all of them in few transactions. Rows that cannot be written are kept, within a bound, and
+//! retried with a growing delay.
 //!
 //! ```text
 //!             row                     timer, flush
-//! asleep ───────────► resting ─────────────────────► writing ──► asleep (nothing waits)
+//! idle ─────────────► delaying ────────────────────► writing ──► idle (queue is empty)
 //!                        ▲                             │  │
-//!                        └─ more came, or it failed ───┘  └─► writing (the next chunk)
+//!                        └─ new rows, or it failed ────┘  └─► writing (the next chunk)
 //! ```
 //!
-//! A new kind of row is a variant of `PendingRow`: its key, its weight, what it takes over, and how it is written.
+//! A new kind of row is a variant of `PendingRow`: its key, its weight, how rows merge, and how one is written.
 
 mod pending_row;
 mod row_queue;
@@ -46,8 +46,7 @@ use writer::{FlushRows, WakeWriter, WriteBehindWriter};
 const CLOSING_RETRY_DELAY_MIN: Duration = Duration::from_millis(10);
 /// Longest retry delay while closing.
 const CLOSING_RETRY_DELAY_MAX: Duration = Duration::from_millis(200);
-/// How long a reader waits for pending rows to be written: many times what writing takes, and short for people when
-/// nothing can be written.
+/// Time that a reader waits for pending rows: many times the duration of a write, but short for people when writing fails.
 const READ_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Handle to the write-behind. Cheap to clone.
@@ -60,7 +59,7 @@ pub struct WriteBehind {
 struct WriteBehindShared {
     queue: Mutex<RowQueue>,
     bounds: RowQueueLimits,
-    /// Whether the last write succeeded.
+    /// Returns whether the last write succeeded.
     healthy: AtomicBool,
 }
 
@@ -159,8 +158,8 @@ impl WriteBehind {
         self.writer.send(FlushRows).await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Has what was recorded written before the caller reads. Waits only a moment: what cannot be written must not keep
-    /// from reading, which then shows what the store has.
+    /// Writes pending rows before the caller reads. Waits at most [`READ_FLUSH_TIMEOUT`]: failing writes do not prevent
+    /// reading what is stored.
     pub async fn flush_for_reading(&self) {
         if self.healthy() {
             // A failed flush does not prevent reading what is stored.
@@ -168,12 +167,12 @@ impl WriteBehind {
         }
     }
 
-    /// Whether the last write succeeded.
+    /// Returns whether the last write succeeded.
     pub fn healthy(&self) -> bool {
         self.shared.healthy.load(Ordering::Relaxed) && self.writer.connected()
     }
 
-    /// Whether the writer is alive; it dies of a panic.
+    /// Returns whether the writer is alive; a panic ends it.
     pub fn is_there(&self) -> bool {
         self.writer.connected()
     }

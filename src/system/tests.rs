@@ -1,4 +1,4 @@
-//! The mode on a real store: written first, told in order, there again after a restart.
+//! The mode on a real store: written first, published in order, restored after a restart.
 
 use super::*;
 use crate::{

@@ -1,16 +1,16 @@
-//! How deep JSON text nests. `serde_json` passes over values it does not look into at any depth, so what goes through
-//! as it came is measured here.
+//! Measures the nesting of JSON text. `serde_json` skips ignored values of any depth, so text that is forwarded unparsed is
+//! checked here.
 
 use memchr::memchr2;
 
-/// Deepest nesting of arrays and objects that is accepted from anyone.
+/// Maximum nesting of arrays and objects in any input.
 pub const DEPTH_MAX: usize = 128;
 
-/// Up to this many bytes it is quicker to count all openings first, which settles nearly every text; in longer ones most
-/// bytes stand in strings, which the exact look passes over at once.
+/// Up to this many bytes it is faster to count all opening brackets first, which decides nearly every text. In longer
+/// texts most bytes are in strings, which the exact scan skips.
 const COUNT_BYTES_MAX: usize = 4 << 10;
 
-/// Whether `json`, which was checked to be JSON, nests deeper than [`DEPTH_MAX`].
+/// Returns whether `json`, which must be valid, nests deeper than [`DEPTH_MAX`].
 pub fn too_deep(json: &str) -> bool {
     let bytes = json.as_bytes();
     if bytes.len() <= COUNT_BYTES_MAX && bytes.chunks(255).map(opens_in).sum::<usize>() <= DEPTH_MAX {

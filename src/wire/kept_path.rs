@@ -1,10 +1,10 @@
-//! What of an upstream path may be kept: values in it may be secrets, or somebody's words.
+//! Removes from upstream paths what must not be stored: values may be secrets or a user's text.
 
 use std::borrow::Cow;
 
-/// Longest name of a parameter, in bytes; what is longer is rather a value.
+/// Maximum bytes of a parameter name; a longer one counts as a value.
 const NAME_BYTES_MAX: usize = 64;
-/// Most parameters that are named.
+/// Maximum number of parameters whose names are kept.
 const NAMES_MAX: usize = 64;
 /// Stands for what is no name.
 const LEFT_OUT: &str = "…";

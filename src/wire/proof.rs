@@ -26,7 +26,7 @@ impl ProofSide {
     }
 }
 
-/// What both sides of one connection know, and their proofs are over. None of it holds a line end.
+/// The values of one connection that proofs are computed over. None of them contains a line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transcript {
     /// The random value of `hello`.
@@ -51,7 +51,7 @@ pub fn proof(secret: &str, side: ProofSide, transcript: &Transcript) -> String {
 /// Returns the address that a `Host` header names, as a browser's `URL.host` gives it: lower case, IPv6 in brackets, without
 /// the port 80. Nothing where the text is more or less than a host and a port.
 pub fn address_of(host: &str) -> Option<String> {
-    // What the URL parser would drop or take for another part.
+    // Characters that the URL parser would drop or assign to another part.
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '\\' | '?' | '#' | '@' | '%');
     if host.is_empty() || host.contains(odd) {
         return None;
@@ -61,7 +61,7 @@ pub fn address_of(host: &str) -> Option<String> {
     Some(url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}")))
 }
 
-/// Whether `given` is that proof; takes the same time for every guess.
+/// Returns whether `given` is the expected proof, in constant time.
 pub fn proves(given: &str, secret: &str, side: ProofSide, transcript: &Transcript) -> bool {
     let expected = proof(secret, side, transcript);
     expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()).into()

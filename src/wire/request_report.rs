@@ -48,7 +48,7 @@ pub enum RequestReport {
 }
 
 impl RequestReport {
-    /// Whether this is the last report about the request.
+    /// Returns whether this is the last report about the request.
     pub fn is_last(&self) -> bool {
         matches!(self, RequestReport::Answer(_) | RequestReport::End { .. } | RequestReport::Error { .. })
     }
@@ -57,7 +57,7 @@ impl RequestReport {
 /// A whole response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiResponse {
-    /// Whether the extension reports success; by default no error and no status of 400 or more.
+    /// Returns whether the extension reports success; by default no error and no status of 400 or more.
     pub ok: bool,
     /// HTTP status of the app, if there was a response.
     pub status: Option<u16>,
@@ -190,8 +190,8 @@ pub(super) fn stream_event(frame: &ByteString, message: &JsonObject<'_>) -> Resu
     }))
 }
 
-/// How our own extension writes an event: `type` first, `snake_case`, nothing that is not listed here. A stream has
-/// hundreds of them, and this reading is much cheaper than the general one.
+/// An event in the form that our own extension writes: `type` first, `snake_case`, no other fields. A stream has hundreds
+/// of them, and this form is much cheaper to parse than the general one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlainEvent<'a> {

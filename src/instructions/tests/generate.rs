@@ -139,7 +139,7 @@ const TEXTS: &[&str] = &[
     "\\",
 ];
 
-/// How lines end.
+/// Line endings.
 const ENDS: &[&str] = &["\n", "\n", "\n", "\n", "\n", "\n", "\n", "\n", "\r\n", "\r", ""];
 
 fn line() -> impl Strategy<Value = String> {

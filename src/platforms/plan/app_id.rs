@@ -20,7 +20,7 @@ pub struct AppId(Arc<str>);
 /// Why a text is not such an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppIdError {
-    /// Nothing, or blanks alone.
+    /// The id is empty or blank.
     #[error("must not be empty")]
     Empty,
     /// More than [`ID_BYTES_MAX`] bytes.

@@ -35,7 +35,7 @@ impl From<AppId> for Conversation {
 }
 
 impl Conversation {
-    /// Nothing for what has no usable id.
+    /// Reads an entry; `None` without a usable id.
     pub(super) fn read(entry: &JsonObject<'_>) -> Option<Self> {
         Some(Conversation {
             conversation_id: list_entries::id(entry, IDS)?,
@@ -68,7 +68,7 @@ pub(super) fn choose(body: &str) -> Result<Option<Conversation>, PlanError> {
             Some(conversation) if entry.is_some_and(|entry| list_entries::is_marked(&entry, MARKS)) => {
                 marked.get_or_insert(conversation);
             }
-            // Of several equally new ones the first counts.
+            // Among equally new ones the first counts.
             Some(conversation) if newest.as_ref().is_none_or(|newest| time(newest) < time(&conversation)) => {
                 newest = Some(conversation);
             }
@@ -88,8 +88,8 @@ pub(super) fn from_answer(body: &str) -> Option<Conversation> {
     object(body, Conversation::read)
 }
 
-/// What `read` makes of the conversation that an answer holds: at its root, under `data`, or the root itself; the first
-/// of them that it can be read from.
+/// Reads the conversation in an answer with `read`: from `conversation` at the root or under `data`, or from the root
+/// itself; the first that succeeds counts.
 pub(super) fn object<T>(body: &str, read: impl Fn(&JsonObject<'_>) -> Option<T>) -> Option<T> {
     let root = json::object(body)?;
     let data = json::field(&root, "data").and_then(json::object);

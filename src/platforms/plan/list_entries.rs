@@ -40,7 +40,7 @@ pub(super) fn words(entry: &JsonObject<'_>, names: &[&str]) -> Option<String> {
     })
 }
 
-/// Whether one of these fields is `true`.
+/// Returns whether one of these fields is `true`.
 pub(super) fn is_marked(entry: &JsonObject<'_>, marks: MarkFields) -> bool {
     marks.iter().any(|mark| json::field(entry, mark) == Some("true"))
 }

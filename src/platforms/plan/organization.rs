@@ -21,7 +21,7 @@ pub struct Organization {
 }
 
 impl Organization {
-    /// Nothing for what has no usable id.
+    /// Reads an entry; `None` without a usable id.
     fn read(entry: &JsonObject<'_>) -> Option<Self> {
         let organization_id = list_entries::id(entry, &["uuid", "id", "organization_uuid", "organizationId"])?;
         Some(Organization { organization_id, name: list_entries::words(entry, &["name", "display_name", "slug"]) })

@@ -22,7 +22,7 @@ struct QueuedRequest {
     state: State,
 }
 
-/// What is known of a platform's expected_health of one target. Times are milliseconds of the history.
+/// The expected health of one target. Times are milliseconds of the history.
 #[derive(Clone, Debug, Default)]
 struct ExpectedHealth {
     failures: u32,
@@ -31,7 +31,7 @@ struct ExpectedHealth {
     probe: Option<u64>,
 }
 
-/// What histories have coverage, so that a simulation of nothing is noticed.
+/// Counts what the histories covered, so that an empty simulation is noticed.
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
     granted: u64,
@@ -100,7 +100,7 @@ impl Reference {
         self.waiting[target].push(number);
     }
 
-    /// Those of a target that wait, in the order of their arrival.
+    /// The waiting requests of a target, in order of arrival.
     pub(super) fn waiting(&self, target: usize) -> &[u64] {
         &self.waiting[target]
     }

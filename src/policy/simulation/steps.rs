@@ -1,4 +1,4 @@
-//! What can happen in a history, one thing at a time, and what holds after each.
+//! The steps of a history, and the invariants that are checked after each.
 
 use super::{
     super::{
@@ -147,7 +147,7 @@ impl World {
         self.reference.restarted(self.ms);
     }
 
-    /// What holds at any time, and what holds when nothing is on its way.
+    /// Checks the invariants of every moment, and those of moments without messages in transit.
     fn hold(&self) {
         let now = self.now();
         for (number, target) in self.targets.iter().enumerate() {

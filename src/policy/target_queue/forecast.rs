@@ -1,4 +1,4 @@
-//! What a queued request waits for, and what a request made now would have to wait for.
+//! Predicts what a queued request waits for, and what a new request would wait for.
 
 use super::{HolderState, TargetQueue};
 use crate::{

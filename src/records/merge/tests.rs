@@ -153,7 +153,7 @@ fn each_login_is_one_record_wherever_it_is_known_from() {
     let (records, summary) = shown(fixture(), &RecordFilter::default(), false);
     let stored = Some("stored".to_owned());
     let wanted = [
-        // Its client has not told it on this connection, but is there and has seen it lately.
+        // Its client has not reported it on this connection, but is connected and has seen it lately.
         ("chatgpt b -", LoginStatus::Fresh, RecordView::PersistedOnly, true, stored.clone()),
         ("claude a me", LoginStatus::Fresh, RecordView::ActiveAndPersisted, false, stored.clone()),
         ("claude b -", LoginStatus::Stale, RecordView::ActiveOnly, true, None),

@@ -151,7 +151,7 @@ async fn what_is_shown_and_what_is_counted_agree_for_every_filter() {
         fixture.sees(client, "gemini", Freshness::Fresh).await;
         pass(500).await;
     }
-    // Seen 2 000, 1 500, 1 000 and 500 ms ago: `a` is lost; only `d` is still there, and has told of gemini alone.
+    // Seen 2 000, 1 500, 1 000 and 500 ms ago: `a` is lost; only `d` is still connected, and has reported only gemini.
     fixture.clients.retain(|client| client.client_id.as_str() == "d");
     let filters = [
         (RecordFilter::default(), 8, [0, 6, 2]),

@@ -138,7 +138,7 @@ impl Handler<CallerGone> for Exchange {
     }
 }
 
-/// What let the caller in holds no more.
+/// The authorization of the caller is no longer valid.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::relay) struct Revoked;

@@ -38,12 +38,12 @@ pub struct CallerGuard {
     pub(super) _token: TaskTrackerToken,
 }
 
-/// Ends a request whose caller was let in by what holds no more.
+/// Ends a request when the authorization of its caller is no longer valid.
 #[derive(Debug)]
 pub struct Revoker(Option<Addr<Exchange>>);
 
 impl Revoker {
-    /// Ends it, if it has not ended.
+    /// Ends the request, unless it has ended.
     pub fn revoke(self) {
         if let Some(exchange) = self.0 {
             exchange.do_send(Revoked); // bounded: once a request

@@ -63,7 +63,7 @@ async fn hub(events: EventBus) -> RelayHub {
     })
 }
 
-/// Who wants to know nothing of messages.
+/// An observer that ignores messages.
 #[derive(Debug)]
 struct Nobody;
 

@@ -1,4 +1,4 @@
-//! What the hash of a line covers: a text that any other program can make as well, and that no two lines share.
+//! The canonical text of a line, over which its hash is computed: reproducible by other programs, and unique per line.
 //!
 //! ```text
 //! baa-log-1

@@ -159,7 +159,7 @@ impl ChainVerifier {
         if self.last == self.head {
             return Ok(());
         }
-        // What is missing begins behind the last line that is there; where nothing is missing, that one is wrong.
+        // Lines are missing after the last present one; otherwise the last present one is wrong.
         let ends_early = self.head.as_ref().map(|head| head.number) > self.last.as_ref().map(|last| last.number);
         let line = if ends_early { self.next() } else { self.next() - 1 };
         Err(ChainBreak { line, fault: ChainFault::End { expected: self.head.clone(), found: self.last.clone() } })

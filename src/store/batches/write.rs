@@ -19,7 +19,7 @@ pub struct NewBatch {
     pub batch_id: String,
     /// Initial status.
     pub status: BatchStatus,
-    /// How the message arrived.
+    /// The way in which the message arrived.
     pub origin: BatchOrigin,
     /// The message.
     pub message: BatchMessage,

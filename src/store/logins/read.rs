@@ -71,7 +71,7 @@ pub struct OtherLogins<'a> {
 /// Status of a login whose client is not connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfflineLoginStatus {
-    /// It may work again when its client comes back.
+    /// May work again when its client reconnects.
     Stale,
     /// Too old, reported lost, or without credentials.
     Lost,

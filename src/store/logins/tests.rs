@@ -13,7 +13,7 @@ pub(crate) fn endpoint(path: &str, first_seen_at: WallMs, last_seen_at: WallMs) 
     StoredEndpoint { method: "GET".into(), path: path.into(), first_seen_at, last_seen_at }
 }
 
-/// A login whose credentials were told.
+/// A login with reported credentials.
 pub(crate) fn told(client_id: &str, account: &str, told_at: WallMs) -> LoginRow {
     let credentials = CredentialPart {
         credential_fingerprint: Some(format!("fp{told_at}")),
@@ -25,7 +25,7 @@ pub(crate) fn told(client_id: &str, account: &str, told_at: WallMs) -> LoginRow 
     LoginRow { key: key(client_id, account), told_at, credentials: Some(credentials), endpoints: None }
 }
 
-/// A login whose endpoints were told.
+/// A login with reported endpoints.
 pub(crate) fn seen(client_id: &str, account: &str, told_at: WallMs, endpoints: Vec<StoredEndpoint>) -> LoginRow {
     let endpoints =
         EndpointPart { credential_fingerprint: None, endpoints, updated_at: told_at, prompt_template: true };

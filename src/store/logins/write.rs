@@ -48,8 +48,8 @@ const BOUND_LOGINS: &str = "\
 
 /// Writes rows in order within the open transaction, each part over the one reported before.
 ///
-/// Of each written login and client, what exceeds the limits is deleted: the endpoints unseen for the longest time, and
-/// the logins unreported for the longest time.
+/// Deletes what exceeds the limits of the written logins and clients: the endpoints unseen for the longest time, and the
+/// logins unreported for the longest time.
 pub fn write_all<'a>(
     conn: &mut SqliteConnection,
     rows: impl IntoIterator<Item = &'a LoginRow>,
@@ -106,8 +106,8 @@ fn upsert_endpoint(conn: &mut SqliteConnection, login: i64, endpoint: &StoredEnd
     Ok(())
 }
 
-/// Of the next `rows` endpoints after `after`, deletes those last seen before `cutoff` and those of logins last told
-/// before it: what a login takes along when it leaves is then little.
+/// Deletes, among the next `rows` endpoints after `after`, those last seen before `cutoff` and those of logins last
+/// reported before it, so that deleting a login later cascades to few rows.
 pub(in crate::store) fn expire_endpoints(
     conn: &mut SqliteConnection,
     cutoff: WallMs,
@@ -125,7 +125,7 @@ pub(in crate::store) fn expire_endpoints(
     Ok(SweepProgress { deleted, next: Some(last) })
 }
 
-/// Of the next `rows` logins after `after`, deletes those last told before `cutoff`.
+/// Deletes, among the next `rows` logins after `after`, those last reported before `cutoff`.
 pub(in crate::store) fn expire(
     conn: &mut SqliteConnection,
     cutoff: WallMs,

@@ -116,7 +116,7 @@ fn a_list_that_narrows_ends_its_walk_and_says_where() {
     assert_eq!((rows.len(), walked_to), (50, None), "one that takes every row ends with its limit");
 }
 
-/// How SQLite goes about a query.
+/// Returns SQLite's query plan.
 struct Explain<T>(T);
 
 impl<T> QueryId for Explain<T> {

@@ -51,7 +51,7 @@ async fn start(store: &Store) -> Addr<Retention> {
     retention
 }
 
-/// How many requests, endpoints, logins and messages there are.
+/// Counts requests, endpoints, logins and messages.
 async fn left(store: &Store) -> [i64; 4] {
     let tables =
         [RetentionTable::Requests, RetentionTable::Endpoints, RetentionTable::Logins, RetentionTable::Messages];

@@ -110,11 +110,11 @@ pub(in crate::store) fn named(kind: &str) -> String {
     format!("{kind}_{}", ulid::Ulid::generate())
 }
 
-/// Has a task enter a status; `why` is said in the trail. Its runs stay as they are.
+/// Changes the status of a task, but not of its runs; `why` goes into the trail.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such task.
+/// `NotFound`: the task does not exist.
 pub fn change(
     conn: &mut SqliteConnection,
     task_id: &str,
@@ -139,11 +139,11 @@ pub fn change(
     })
 }
 
-/// Has a run enter a status; `why` is said in the trail.
+/// Changes the status of a run; `why` goes into the trail.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such run.
+/// `NotFound`: the run does not exist.
 pub fn change_run(
     conn: &mut SqliteConnection,
     run_id: &str,
@@ -170,11 +170,11 @@ pub fn change_run(
     })
 }
 
-/// Ends a run with what it returned, as JSON; the trail has the SHA-256 of that.
+/// Ends a run with its result as JSON; the trail has the SHA-256 of the result.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such run.
+/// `NotFound`: the run does not exist.
 pub fn end_run(
     conn: &mut SqliteConnection,
     run_id: &str,
@@ -193,11 +193,11 @@ pub fn end_run(
     })
 }
 
-/// Ends a task that runs: it succeeded when all its runs did.
+/// Ends a running task: it succeeded when all its runs did.
 ///
 /// # Errors
 ///
-/// `NotFound`: there is no such task.
+/// `NotFound`: the task does not exist.
 pub fn finish(conn: &mut SqliteConnection, task_id: &str, now: WallMs) -> Result<StatusChange, StoreError> {
     let others = runs::table.filter(runs::task_id.eq(task_id)).filter(runs::status.ne(TaskStatus::Succeeded.name()));
     let others: i64 = others.count().get_result(conn)?;
@@ -207,7 +207,7 @@ pub fn finish(conn: &mut SqliteConnection, task_id: &str, now: WallMs) -> Result
     }
 }
 
-/// Has a task and those of its runs that may follow enter a status.
+/// Changes the status of a task, and of its runs where permitted.
 pub(in crate::store) fn advance(
     conn: &mut SqliteConnection,
     task_id: &str,

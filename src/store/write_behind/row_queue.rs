@@ -1,4 +1,4 @@
-//! What waits to be written: a queue, bounded in rows and bytes, that loses its oldest rows first.
+//! The queue of rows to be written, bounded in rows and bytes; a full queue drops its oldest rows.
 //!
 //! ```text
 //! push ─► rows ─► take (a chunk, in hand) ─► written
@@ -6,15 +6,13 @@
 //!          └── put_back ────┘
 //! ```
 //!
-//! Of rows with one key only one waits: a newer one takes its place and what it knew. So a client that repeats itself
-//! cannot push the rows of others out. Rows are numbered as they come; the number of a row that waits tells where it
-//! stands.
+//! The queue has at most one row per key: a newer row replaces an older one and takes over its data. So a client that
+//! repeats itself cannot push out other rows. Rows are numbered on arrival; the number determines the position.
 //!
-//! A login that was told again stays where it is, so that who waits for what came before need not wait for what comes
-//! after. When it is its turn to fall out of a full queue it goes to the end instead, once for all its tellings: what was
-//! told last is not what is lost first.
+//! A login that is reported again keeps its position, so that a flush need not wait for later rows. When a full queue would
+//! drop it, it moves to the end instead, once for all its reports, so that the latest reports are not dropped first.
 //!
-//! What the policy remembers goes to the end each time, so that it is lost only when nothing else waits.
+//! Policy rows move to the end each time, so that they are dropped only when no other rows are queued.
 
 use super::pending_row::{LoginOrder, PendingRow, RowKey};
 use crate::store::logins::LoginLimits;

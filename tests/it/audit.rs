@@ -1,4 +1,4 @@
-//! `audit` on the database of a daemon: while it runs, after it was killed, after somebody changed a line.
+//! `audit` on the database of a daemon: while it runs, after it was killed, after a line was tampered with.
 
 use crate::support::{Daemon, Folder};
 use baa_conductor::store::{

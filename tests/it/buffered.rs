@@ -136,7 +136,7 @@ async fn a_large_answer_arrives_whole_and_one_over_the_limit_is_502() {
 }
 
 #[actix_rt::test]
-async fn an_error_of_the_app_is_passed_on_with_what_it_said() {
+async fn an_error_of_the_app_is_forwarded_with_its_body() {
     let daemon = Daemon::start("").await;
     let (firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     let answer = caller.request(&ask("r1", "/status/429?retry_after=7")).await;
@@ -173,7 +173,7 @@ async fn a_long_error_body_is_cut() {
 }
 
 #[actix_rt::test]
-async fn without_an_answer_in_time_it_is_504_and_the_client_is_told() {
+async fn a_timeout_is_504_and_the_client_is_notified() {
     let daemon = Daemon::start("bridge.request_timeout_ms = 100").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     for body in [ask("r1", "/"), json!({"platform": "claude", "id": "r2", "path": "/", "timeout_ms": 50})] {

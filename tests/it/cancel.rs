@@ -301,7 +301,7 @@ async fn a_client_that_ignores_the_cancel_cannot_bring_the_request_back() {
     caller.cancel("s").await.data();
     assert_eq!(stream.end().await.outcome(), ("stream_error", "request_cancelled", 499));
     let entry = caller.journal("s").await;
-    // It goes on sending for a while, and nobody listens.
+    // It keeps sending for a while; the events are ignored.
     handled(&firefox).await;
     assert_eq!(caller.journal("s").await, entry);
     settled(&caller).await;

@@ -1,4 +1,4 @@
-//! `/v1/codex`: what goes to codexd, what comes back, and what is said when nothing does.
+//! `/v1/codex`: forwarded requests and responses, and the errors when codexd does not respond.
 
 use crate::support::{Answer, Caller, Daemon, within};
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ fn bearer(daemon: &Daemon) -> Caller {
     daemon.caller().bearer(&daemon.token())
 }
 
-/// What is said of a codexd that cannot be used; the sentence names it and nobody else.
+/// Checks the error about an unusable codexd, whose message names its address.
 fn blamed(answer: &Answer, base: &str) -> String {
     assert_eq!(answer.error(), (503, "codexd_unavailable".to_owned()));
     let json = answer.json();

@@ -1,4 +1,4 @@
-//! The events: what is told of requests and of the policy, coming back, readers that lag or leave, and the end.
+//! Events of requests and of the policy, reconnecting, readers that lag or leave, and the end of the stream.
 
 use crate::support::{
     Caller, Daemon, Stream, ask, ask_sse, automatic,
@@ -7,7 +7,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// What is told of a request, from now until it is done.
+/// Collects the events of a request until it is done.
 async fn told(events: &mut Stream, id: &str) -> Vec<Value> {
     let mut told: Vec<Value> = Vec::new();
     while told.last().is_none_or(|last| last["phase"] != "done") {
@@ -21,7 +21,7 @@ fn phases(told: &[Value]) -> Vec<&str> {
     told.iter().map(|data| data["phase"].as_str().unwrap()).collect()
 }
 
-/// Many events at little cost: requests that nobody can perform, on one connection.
+/// Causes many events cheaply: requests for which no client is connected, on one connection.
 async fn refused(caller: &Caller, count: usize) {
     let mut connection = caller.open().await;
     let path = format!("/{}", "x".repeat(900));
@@ -54,7 +54,7 @@ async fn the_answer_begins_at_once_and_is_filled_with_comments() {
 }
 
 #[actix_rt::test]
-async fn the_phases_of_a_request_are_told_in_order() {
+async fn the_phases_of_a_request_are_published_in_order() {
     let daemon = Daemon::start("").await;
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     let mut events = caller.follow().await;
@@ -133,7 +133,7 @@ async fn a_request_that_never_goes_out_is_queued_and_done() {
 }
 
 #[actix_rt::test]
-async fn a_line_and_a_failure_are_told_of_the_target() {
+async fn the_queue_and_a_failure_of_a_target_are_published() {
     let daemon = Daemon::start("policy.concurrency.max_in_flight_per_client_platform = 1").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     let mut events = caller.follow().await;
@@ -163,7 +163,7 @@ async fn a_line_and_a_failure_are_told_of_the_target() {
 }
 
 #[actix_rt::test]
-async fn who_comes_back_gets_what_came_after() {
+async fn a_reader_that_reconnects_gets_the_missed_events() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
     let mut events = caller.follow().await;
@@ -220,7 +220,7 @@ async fn what_cannot_be_replayed_is_a_gap() {
 }
 
 #[actix_rt::test]
-async fn a_reader_that_stops_reading_is_told_what_it_missed_and_costs_the_others_nothing() {
+async fn a_reader_that_lags_gets_the_number_of_missed_events_and_does_not_slow_others() {
     const ROUND: usize = 20;
     let daemon = Daemon::start("server.events_kept = 128").await;
     let caller = daemon.caller();
@@ -269,7 +269,7 @@ async fn a_reader_that_hangs_up_is_let_go() {
 }
 
 #[actix_rt::test]
-async fn the_stop_is_told_to_the_end_and_then_the_events_end() {
+async fn shutdown_events_are_delivered_before_the_stream_ends() {
     let mut daemon = Daemon::start("").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     let mut readers = [caller.follow().await, caller.follow().await];

@@ -241,7 +241,7 @@ fn balance(rows: &[Value], ledger: &BTreeMap<String, Known>) {
     }
 }
 
-/// What was told of each request, which must be what the journal says of it: its phases in order, its end once.
+/// Checks that the events of each request match the journal: its phases in order, its end once.
 async fn told(caller: &Caller, rows: &[Value]) {
     const ORDER: [&str; 5] = ["queued", "admitted", "dispatched", "streaming", "done"];
     const LAST: &str = "after-all";

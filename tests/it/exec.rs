@@ -21,7 +21,7 @@ pub(crate) async fn run(caller: &Caller, body: Value) -> Value {
     within("command", caller.post("/v1/exec", &body)).await.data()
 }
 
-/// A number of seconds that nobody else sleeps for: the mark of one command.
+/// A unique number of seconds to sleep, which identifies one command.
 fn nap() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("{}.{:03}", 100_000 + std::process::id(), NUMBER.fetch_add(1, Relaxed))
@@ -244,7 +244,7 @@ async fn a_stop_lets_commands_finish_and_ends_those_that_do_not() {
 }
 
 #[actix_rt::test]
-async fn who_may_not_is_told_so() {
+async fn host_operations_need_the_token_valid_fields_and_to_be_enabled() {
     let (daemon, caller) = start("").await;
     let body = json!({"command": "true", "path": "/etc/hostname", "content": ""});
     for path in ["/v1/exec", "/v1/files/read", "/v1/files/write"] {

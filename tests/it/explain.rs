@@ -41,7 +41,7 @@ async fn whom_it_would_reach_is_found_as_for_a_request() {
 }
 
 #[actix_rt::test]
-async fn the_line_is_told_to_who_asks_and_who_stands_in_it() {
+async fn explain_and_the_journal_show_the_queue() {
     let settings = "policy.concurrency.max_in_flight_per_client_platform = 1\npolicy.waiter.max_per_target = 2";
     let daemon = Daemon::start(settings).await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
@@ -89,7 +89,7 @@ async fn what_lies_outside_the_policy_has_the_last_word() {
 }
 
 #[actix_rt::test]
-async fn a_reset_wakes_who_waits_for_the_back_off() {
+async fn a_reset_wakes_requests_that_wait_for_the_back_off() {
     let settings = "policy.backoff = { base_ms = 600000, max_ms = 600000 }\npolicy.waiter.timeout_ms = 3000000";
     let daemon = Daemon::start(settings).await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());

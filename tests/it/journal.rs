@@ -240,7 +240,7 @@ async fn a_database_that_cannot_be_written_is_read_all_the_same_and_written_at_t
 }
 
 #[actix_rt::test]
-async fn a_store_that_stays_locked_at_the_stop_is_told_and_closed_all_the_same() {
+async fn a_store_that_stays_locked_at_shutdown_is_logged_and_closed() {
     let mut daemon = Daemon::start("store.busy_timeout_ms = 1\nserver.shutdown_timeout_ms = 1").await;
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     let _other = lock(&daemon);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const REQUEST: &str = "/v1/browser/request";
 
 #[actix_rt::test]
-async fn one_request_more_than_may_be_under_way_is_503_and_told_when_to_come_back() {
+async fn a_request_beyond_the_maximum_is_503_with_retry_after() {
     let settings = "server.max_requests = 2\npolicy.concurrency.max_in_flight_per_client_platform = 1";
     let daemon = Daemon::start(settings).await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());

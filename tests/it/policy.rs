@@ -105,7 +105,7 @@ async fn a_lease_without_a_sign_of_life_is_taken_back() {
     let answer = whole.answer(false).await;
     assert_eq!((answer.error(), answer.error_code()), ((504, "browser_request_timeout".into()), "lease_swept".into()));
     assert_eq!(cancel_of(&firefox, "whole").await["reason"], "lease_swept");
-    // What it says now is nobody's.
+    // Reports that arrive now belong to no request.
     silent.answer(200, Value::Null).await.unwrap();
 
     let mut stream = caller.stream(&ask_sse("stream", "/")).await;
@@ -138,7 +138,7 @@ async fn a_lease_without_a_sign_of_life_is_taken_back() {
 }
 
 #[actix_rt::test]
-async fn the_app_says_when_it_wants_to_be_asked_again() {
+async fn the_apps_retry_after_sets_the_back_off() {
     const A_MINUTE_MS: i64 = 60_000;
     let at = chrono::Utc::now() + chrono::Duration::days(1);
     let forms = ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];

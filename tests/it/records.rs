@@ -1,5 +1,4 @@
-//! What the operator is shown of logins and messages: while a client is there, when it is gone, after a restart and after
-//! a crash, and what is told of it as it happens.
+//! Login records and messages: while a client is connected, after it left, after a restart and a crash, and their events.
 
 use crate::support::{Caller, Daemon, connect, handled, manual, until, within};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
@@ -225,7 +224,7 @@ async fn a_crash_loses_nothing_that_is_a_second_old() {
 }
 
 #[actix_rt::test]
-async fn what_clients_tell_and_do_is_told_to_whoever_watches() {
+async fn reports_and_connections_of_clients_are_published_as_events() {
     let daemon = Daemon::start("").await;
     let mut feed = daemon.caller().follow().await;
     let firefox = manual(&daemon, "ff").await;

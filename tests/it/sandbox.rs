@@ -11,8 +11,8 @@ use crate::{
 use serde_json::{Value, json};
 use std::{fs, net::UdpSocket};
 
-/// A daemon whose commands run in this sandbox, with a root beside its state folder; nothing where that is not to be had.
-/// `home`: of the user whose daemon it is; none = whoever runs the tests.
+/// A daemon whose commands run in this sandbox, with a root beside its state folder; `None` where the sandbox is not
+/// available. `home` is that of the daemon's user; `None`: the user who runs the tests.
 async fn confined(level: &str, home: Option<Home>) -> Option<(Daemon, Caller)> {
     let folder = home.map_or_else(|| Ok(Folder::new()), Err);
     let root = folder.as_ref().map_or_else(Home::path, Folder::path).join("root");
@@ -184,7 +184,7 @@ async fn a_root_that_is_gone_refuses() {
 }
 
 #[actix_rt::test]
-async fn without_a_sandbox_that_is_what_is_said() {
+async fn the_description_shows_that_no_sandbox_is_configured() {
     let (_daemon, caller) = start("").await;
     let described: Value = caller.get("/describe/control").await.data()["host_operations"].clone();
     assert_eq!((&described["sandbox"], &described["sandbox_available"]), (&json!("off"), &json!(true)));

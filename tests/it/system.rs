@@ -176,7 +176,7 @@ async fn changes_at_once_leave_one_mode_for_everybody() {
     let fits = |message: &Value| message["snapshot"]["system"]["reason"] == last["reason"];
     let told = firefox.expect_where("state_snapshot", fits).await.unwrap();
     assert_eq!(told["snapshot"]["system"]["mode"], last["mode"]);
-    // What is written is what was told last.
+    // The stored row has the last report.
     let next = Daemon::start_in(daemon.kill().await, "").await;
     let after = next.caller().get(STATE).await.data();
     assert_eq!(["mode", "reason", "changed_at"].map(|f| &after[f]), ["mode", "reason", "changed_at"].map(|f| &last[f]));
@@ -202,7 +202,7 @@ async fn a_change_that_cannot_be_written_is_refused_and_the_mode_stays() {
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     let database = daemon.folder().state().join("conductor.db");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
-    // What the client told is being written.
+    // The client's report is being written.
     until("the lock", async || other.batch_execute("BEGIN IMMEDIATE").ok()).await;
     let answer = caller.post("/v1/system/drain", &json!({})).await;
     assert_eq!(answer.error(), (503, "store_unavailable".into()));
@@ -215,7 +215,7 @@ async fn a_change_that_cannot_be_written_is_refused_and_the_mode_stays() {
 }
 
 #[actix_rt::test]
-async fn every_client_is_told_of_a_change_and_only_of_itself() {
+async fn every_client_is_notified_of_a_change_and_only_of_its_own() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
     let clients = [manual(&daemon, "a").await, manual(&daemon, "b").await];

@@ -103,7 +103,7 @@ pub(crate) async fn tamper(daemon: &Daemon, sql: &'static str) {
 }
 
 #[actix_rt::test]
-async fn a_plan_that_somebody_changed_is_not_approved_and_does_not_run() {
+async fn a_tampered_plan_is_not_approved_and_does_not_run() {
     let (daemon, caller) = start("").await;
     let file = daemon.folder().path().join("changed");
     let id = pending(&caller, "m1", &leaves_a_line(&file)).await;

@@ -1,4 +1,4 @@
-//! At most once, whatever ends the daemon: it is killed at any moment of a batch, started again, and told the same.
+//! At most once, whatever ends the daemon: it is killed at any moment of a batch, restarted, and sent the same message.
 
 use super::{SETTINGS, batch, lines, message, submit};
 use crate::support::{Daemon, Folder, until};

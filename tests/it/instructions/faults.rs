@@ -1,5 +1,5 @@
-//! The database cannot be written in the middle of a batch: the caller is told, relays go on, and the batch goes on by
-//! itself when it can be written again.
+//! The database becomes unwritable in the middle of a batch: the caller gets an error, relays continue, and the batch
+//! resumes by itself when the database is writable again.
 
 use super::{SETTINGS, block, leaves_a_line, lines, message, submit};
 use crate::faults::{fragile, limit};
@@ -44,7 +44,7 @@ enum Fault {
     ReadOnly(Frozen),
 }
 
-/// Files that nobody may write, also who opened them before.
+/// Files that no process can write, even through open descriptors.
 struct Frozen(Vec<PathBuf>);
 
 impl Frozen {
@@ -180,7 +180,7 @@ async fn after_a_store_was_lost_nothing_runs_until_a_person_says_so() {
 }
 
 #[actix_rt::test]
-async fn a_panic_costs_the_batch_it_happens_in_and_whoever_waits_for_it_is_told() {
+async fn a_panic_interrupts_its_batch_and_the_waiting_caller_is_notified() {
     let (daemon, faults) = fragile(SETTINGS).await;
     let caller = daemon.caller().bearer(&daemon.token());
     let file = daemon.folder().path().join("after");
@@ -211,7 +211,7 @@ async fn a_panic_of_the_center_loses_no_batch() {
 }
 
 #[actix_rt::test]
-async fn a_batch_whose_rows_contradict_each_other_holds_up_nobody() {
+async fn a_batch_with_inconsistent_rows_does_not_block_others() {
     let daemon = Daemon::start(SETTINGS).await;
     let caller = daemon.caller().bearer(&daemon.token());
     let here = daemon.folder().path().to_owned();

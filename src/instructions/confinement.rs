@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The configured sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Levels {
+pub(super) struct SandboxLevels {
     /// `host_ops.sandbox`.
     pub(super) operator: SandboxLevel,
     /// `instructions.sandbox`.
@@ -22,7 +22,7 @@ pub(super) struct Levels {
 
 /// On whose authority a batch runs, and in which sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Confinement {
+pub(super) struct BatchConfinement {
     pub(super) authority: InstructionAuthority,
     pub(super) origin: host::OperationOrigin,
     pub(super) level: SandboxLevel,
@@ -30,7 +30,7 @@ pub(super) struct Confinement {
 
 /// The confinement as stored with each instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Confined {
+pub(super) struct StoredConfinement {
     /// On whose authority it runs; absent in rows of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) authority: Option<InstructionAuthority>,
@@ -42,15 +42,15 @@ pub(super) struct Confined {
 /// The configured sandbox differs from the one that was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it was decided for the sandbox {}, but {} is configured now", .decided.name(), .in_force.name())]
-pub struct OtherSandbox {
+pub struct SandboxMismatch {
     decided: SandboxLevel,
     in_force: SandboxLevel,
 }
 
-impl Levels {
+impl SandboxLevels {
     /// Decides the confinement of a batch. A model's instructions run in `instructions.sandbox`; submitted ones that await
     /// approval never run in a weaker sandbox than the operator's own calls.
-    pub(super) fn of(self, authority: InstructionAuthority, is_live: bool) -> Confinement {
+    pub(super) fn of(self, authority: InstructionAuthority, is_live: bool) -> BatchConfinement {
         let origin = match authority {
             InstructionAuthority::Operator => host::OperationOrigin::Operator,
             InstructionAuthority::Model if self.model == SandboxLevel::Off && !is_live => {
@@ -62,7 +62,7 @@ impl Levels {
             host::OperationOrigin::Operator => self.operator,
             host::OperationOrigin::Model => self.model,
         };
-        Confinement { authority, origin, level }
+        BatchConfinement { authority, origin, level }
     }
 
     /// Decides the confinement of a stored batch. Without a stored authority, it counts as a model's.
@@ -70,24 +70,24 @@ impl Levels {
     /// # Errors
     ///
     /// The configured sandbox differs from the one that was decided.
-    pub(super) fn of_kept(self, row: &BatchRow, plan: &str) -> Result<Confinement, OtherSandbox> {
+    pub(super) fn of_stored(self, row: &BatchRow, plan: &str) -> Result<BatchConfinement, SandboxMismatch> {
         let kept: Vec<_> =
             stored_plan::read(plan).unwrap_or_default().into_iter().map(|entry| entry.confined).collect();
         let authority = kept.iter().find_map(|confined| confined.authority).unwrap_or(InstructionAuthority::Model);
         let confinement = self.of(authority, row.origin == BatchOrigin::Live.name());
         match kept.iter().filter_map(|confined| confined.sandbox).find(|level| *level != confinement.level) {
-            Some(decided) => Err(OtherSandbox { decided, in_force: confinement.level }),
+            Some(decided) => Err(SandboxMismatch { decided, in_force: confinement.level }),
             None => Ok(confinement),
         }
     }
 }
 
-impl Confinement {
+impl BatchConfinement {
     /// Returns the confinement to store with an instruction for this tool.
-    pub(super) fn of_tool(self, tool: InstructionTool) -> Confined {
+    pub(super) fn of_tool(self, tool: InstructionTool) -> StoredConfinement {
         let reaches_machine =
             matches!(tool, InstructionTool::Exec | InstructionTool::FilesRead | InstructionTool::FilesWrite);
-        Confined { authority: Some(self.authority), sandbox: reaches_machine.then_some(self.level) }
+        StoredConfinement { authority: Some(self.authority), sandbox: reaches_machine.then_some(self.level) }
     }
 }
 
@@ -108,10 +108,10 @@ mod tests {
             (Landlock, Off, Model, true, host::OperationOrigin::Model, Off),
             (Off, Off, Model, false, host::OperationOrigin::Operator, Off),
         ] {
-            let found = Levels { operator, model }.of(authority, is_live);
+            let found = SandboxLevels { operator, model }.of(authority, is_live);
             assert_eq!(
                 found,
-                Confinement { authority, origin, level },
+                BatchConfinement { authority, origin, level },
                 "{operator:?} {model:?} {authority:?} {is_live}"
             );
         }

@@ -1,6 +1,6 @@
 //! Decisions of a person about batches that need approval.
 
-use super::{confinement::OtherSandbox, hub::InstructionShared, stored_plan};
+use super::{confinement::SandboxMismatch, hub::InstructionShared, stored_plan};
 use crate::store::{
     StoreError,
     batches::{self, BatchRow},
@@ -33,7 +33,7 @@ pub enum DecisionError {
     Differs,
     /// The batch would run in another sandbox than the one that was shown.
     #[error("{0}: reject the batch, and have the model send it again")]
-    Confined(#[from] OtherSandbox),
+    Confined(#[from] SandboxMismatch),
     /// The store cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -54,7 +54,7 @@ impl InstructionShared {
             let waits = batch.row.status == batches::BatchStatus::PendingApproval.name();
             if word.approve
                 && waits
-                && let Err(other) = levels.of_kept(&batch.row, &batch.plan)
+                && let Err(other) = levels.of_stored(&batch.row, &batch.plan)
             {
                 return Ok(Err(other.into()));
             }

@@ -4,7 +4,7 @@
 use super::{
     batch_rate::BatchRateLimiter,
     center::{BatchResult, CheckQueue, InstructionCenter, InstructionServices},
-    confinement::Levels,
+    confinement::SandboxLevels,
     decision::{DecisionError, OperatorDecision},
     events::BatchChanged,
     ingest::{IngestError, IngestedBatch, MessageSubmission},
@@ -256,8 +256,8 @@ impl InstructionShared {
     }
 
     /// The sandboxes that are in force.
-    pub(super) fn levels(&self) -> Levels {
-        Levels { operator: self.setup.operator_sandbox, model: self.setup.settings.sandbox }
+    pub(super) fn levels(&self) -> SandboxLevels {
+        SandboxLevels { operator: self.setup.operator_sandbox, model: self.setup.settings.sandbox }
     }
 
     /// Makes a change that must be made; says once that it cannot be.

@@ -52,7 +52,7 @@ mod tests {
     use crate::{
         host::{self, settings::SandboxLevel},
         instructions::{
-            AssistantMessage, InstructionAuthority, PlannedBatch, confinement::Confinement,
+            AssistantMessage, InstructionAuthority, PlannedBatch, confinement::BatchConfinement,
             settings::InstructionSettings,
         },
     };
@@ -87,7 +87,7 @@ mod tests {
             let batch = batch(&tools);
             let (authority, origin, level) =
                 (InstructionAuthority::Model, host::OperationOrigin::Model, SandboxLevel::Landlock);
-            let confinement = Confinement { authority, origin, level };
+            let confinement = BatchConfinement { authority, origin, level };
             let shown: Vec<_> = batch
                 .instructions()
                 .iter()

@@ -42,7 +42,7 @@ mod stored_plan;
 mod tests;
 
 pub use center::{BatchResult, InstructionServices};
-pub use confinement::OtherSandbox;
+pub use confinement::SandboxMismatch;
 pub use decision::{DecisionError, OperatorDecision};
 pub use dedupe::{DedupeKey, ENVELOPE_VERSION, Instruction, InstructionId, dedupe};
 pub use details::{BatchDetails, DuplicateInstruction, InstructionRun, MessageBlock, PlanParts};

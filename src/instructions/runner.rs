@@ -9,7 +9,7 @@
 
 use super::{
     center::{BatchEnded, InstructionCenter, InstructionServices},
-    confinement::Confinement,
+    confinement::BatchConfinement,
     deliver,
     execution::{InstructionExecution, InstructionOutcome, Mandate},
     hub::InstructionShared,
@@ -81,7 +81,7 @@ impl BatchRunner {
             Ok(entries) if batch.row.digest.as_ref() == Some(&digest) => entries,
             _ => return self.refuse(&batch_id, "it is not what was decided about").await,
         };
-        let confinement = match self.shared.levels().of_kept(&batch.row, &batch.plan) {
+        let confinement = match self.shared.levels().of_stored(&batch.row, &batch.plan) {
             Ok(confinement) => confinement,
             Err(other) => return self.refuse(&batch_id, &other.to_string()).await,
         };
@@ -113,11 +113,11 @@ impl BatchRunner {
         &self,
         row: &BatchRow,
         entries: &[StoredInstruction],
-        confinement: Confinement,
+        confinement: BatchConfinement,
     ) -> Result<BatchRun, StoreError> {
         let batch_id = row.batch_id.as_str();
         let task_id = row.task_id.clone().ok_or(StoreError::NotFound)?;
-        let Confinement { authority, origin, .. } = confinement;
+        let BatchConfinement { authority, origin, .. } = confinement;
         let mandate = Mandate { authority, origin, message: &row.message };
         let runs = self.retry_until_committed(batch_id, move |conn| runs::of_task(conn, &task_id)).await?;
         let settings = &self.shared.setup.settings;

@@ -3,7 +3,7 @@
 //! A person is shown this text and what runs is read from it; there is no other copy that could differ.
 
 use super::{
-    confinement::{Confined, Confinement},
+    confinement::{BatchConfinement, StoredConfinement},
     dedupe::{Instruction, sha256},
     execution::StoredRoute,
     route::{InstructionPlan, InstructionRoute, RoutedInstruction},
@@ -24,7 +24,7 @@ pub(super) struct PlannedInstruction<'a> {
     pub(super) verdict: ScreenVerdict,
     /// On whose word it runs, and in what.
     #[serde(flatten)]
-    pub(super) confined: Confined,
+    pub(super) confined: StoredConfinement,
     /// The route that does the same.
     pub(super) route: InstructionRoute,
     /// The operation that it runs.
@@ -36,7 +36,11 @@ pub(super) struct PlannedInstruction<'a> {
 
 impl<'a> PlannedInstruction<'a> {
     /// An instruction; `duplicate_of`: the batch that has it already.
-    pub(super) fn new(routed: &'a RoutedInstruction, duplicate_of: Option<&'a str>, confinement: Confinement) -> Self {
+    pub(super) fn new(
+        routed: &'a RoutedInstruction,
+        duplicate_of: Option<&'a str>,
+        confinement: BatchConfinement,
+    ) -> Self {
         let tool = routed.screened.tool;
         PlannedInstruction {
             instruction: &routed.screened.instruction,
@@ -70,7 +74,7 @@ pub(super) struct StoredInstruction {
     pub(super) tool: String,
     /// On whose word it runs, and in what.
     #[serde(flatten)]
-    pub(super) confined: Confined,
+    pub(super) confined: StoredConfinement,
     /// The route that does the same.
     pub(super) route: StoredRoute,
     /// The operation that it runs.
@@ -105,7 +109,7 @@ mod tests {
     };
     use serde_json::Value;
 
-    const CONFINEMENT: Confinement = Confinement {
+    const CONFINEMENT: BatchConfinement = BatchConfinement {
         authority: InstructionAuthority::Model,
         origin: OperationOrigin::Model,
         level: SandboxLevel::Landlock,

@@ -53,7 +53,7 @@ impl CredentialPath {
         texts.iter().filter_map(parse).collect()
     }
 
-    /// Returns whether the entry covers a path in the normal form of [`hands_out`], without a trailing slash.
+    /// Returns whether the entry covers a path in the normal form of [`covers_any`], without a trailing slash.
     fn covers(&self, plain: &[u8]) -> bool {
         let plain = if plain.is_empty() { b"/" } else { plain };
         let text = self.text.as_bytes();
@@ -71,7 +71,7 @@ impl Serialize for CredentialPath {
 }
 
 /// Returns whether `path`, without its query, may be covered by one of `entries`.
-pub fn hands_out(entries: &[CredentialPath], path: &str) -> bool {
+pub fn covers_any(entries: &[CredentialPath], path: &str) -> bool {
     if entries.is_empty() {
         return false;
     }

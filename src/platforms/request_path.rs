@@ -4,7 +4,7 @@
 //! tabs and newlines, takes `\` for `/` and `https:/x` for `https://x`. So the text is judged first as it stands and
 //! then again as that parser (the `url` crate follows the same standard) understands it; both must agree.
 
-use super::{credential_paths::hands_out, registry::Platform};
+use super::{credential_paths::covers_any, registry::Platform};
 use url::Url;
 
 /// Why a request may not go there.
@@ -63,7 +63,7 @@ pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     // Without plain or encoded dot segments, joining changes nothing; this is the common case.
     if path.starts_with('/') && !path.contains("/.") && !path.contains('%') {
         let plain = path.split(['?', '#']).next().unwrap_or_default();
-        return if hands_out(&platform.credential_paths, plain) { Err(PathError::Credentials) } else { Ok(()) };
+        return if covers_any(&platform.credential_paths, plain) { Err(PathError::Credentials) } else { Ok(()) };
     }
     let url = if path.starts_with('/') {
         let url = platform.shell_url.join(path).map_err(|_| PathError::Malformed)?;
@@ -78,7 +78,7 @@ pub fn check_path(platform: &Platform, path: &str) -> Result<(), PathError> {
     if url.path().starts_with("//") {
         return Err(PathError::NetworkPath);
     }
-    if hands_out(&platform.credential_paths, url.path()) {
+    if covers_any(&platform.credential_paths, url.path()) {
         return Err(PathError::Credentials);
     }
     Ok(())

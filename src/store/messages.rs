@@ -230,6 +230,5 @@ fn stored(row: Row) -> StoredMessage {
 pub(super) fn expire(conn: &mut SqliteConnection, cutoff: WallMs, rows: i64) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM final_messages WHERE id IN \
                   (SELECT id FROM final_messages WHERE received_at < ? ORDER BY received_at LIMIT ?)";
-    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
-    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
+    SweepProgress::of_delete(conn, delete, cutoff, rows)
 }

@@ -10,10 +10,14 @@
 //! Endpoints are deleted before their logins and runs before their tasks, so that no batch cascades into many rows. The
 //! audit trail comes last, so that an error there blocks nothing else.
 
-use super::{Store, StoreError, StoreSettings, audit, batches, logins, messages, requests, tasks};
+use super::{
+    Store, StoreError, StoreSettings, audit, batches, logins, messages,
+    query::{BindValue, SqlStatement},
+    requests, tasks,
+};
 use crate::clock::{Clock, WallMs};
 use actix::prelude::*;
-use diesel::SqliteConnection;
+use diesel::{RunQueryDsl, SqliteConnection};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -33,6 +37,20 @@ pub(super) struct SweepProgress {
     pub(super) deleted: usize,
     /// Position of the next batch; `None` when the table is done.
     pub(super) next: Option<i64>,
+}
+
+impl SweepProgress {
+    /// Executes a `DELETE` statement that takes the cutoff and the number of rows, and that is repeated until it deletes
+    /// nothing.
+    pub(super) fn of_delete(
+        conn: &mut SqliteConnection,
+        delete: &'static str,
+        cutoff: WallMs,
+        rows: i64,
+    ) -> Result<Self, StoreError> {
+        let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
+        Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
+    }
 }
 
 /// Returns the time before which rows are deleted.

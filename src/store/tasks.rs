@@ -212,6 +212,25 @@ pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
+/// Loads the newest rows of a query: those below `before`, up to `limit`, that match every given value.
+macro_rules! newest_page {
+    ($conn:expr, $filter:expr, $query:expr, $table:ident, [$($column:ident = $value:expr),*]) => {{
+        let filter = $filter;
+        let mut query =
+            $query.order($table::id.desc()).limit($crate::store::tasks::one_more(filter.limit)).into_boxed();
+        $(
+            if let Some(value) = $value {
+                query = query.filter($table::$column.eq(value));
+            }
+        )*
+        if let Some(before) = filter.before {
+            query = query.filter($table::id.lt(before));
+        }
+        Ok($crate::store::tasks::RowPage::cut(query.load($conn)?, filter.limit, |row| row.id))
+    }};
+}
+pub(super) use newest_page;
+
 /// Counts of open work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorkCounts {
@@ -241,14 +260,8 @@ macro_rules! columns {
 
 /// Returns the newest tasks that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &TaskFilter) -> Result<RowPage<TaskRow>, StoreError> {
-    let mut query = tasks::table.select(columns!()).order(tasks::id.desc()).limit(one_more(filter.limit)).into_boxed();
-    if let Some(status) = filter.status {
-        query = query.filter(tasks::status.eq(status.name()));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(tasks::id.lt(before));
-    }
-    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
+    let status = filter.status.map(TaskStatus::name);
+    newest_page!(conn, filter, tasks::table.select(columns!()), tasks, [status = status])
 }
 
 /// Returns a task by id.

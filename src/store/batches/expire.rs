@@ -2,13 +2,9 @@
 
 use crate::{
     clock::WallMs,
-    store::{
-        StoreError,
-        query::{BindValue, SqlStatement},
-        retention::SweepProgress,
-    },
+    store::{StoreError, retention::SweepProgress},
 };
-use diesel::{RunQueryDsl, SqliteConnection};
+use diesel::SqliteConnection;
 
 /// Deletes up to `rows` batches that ended before `cutoff`.
 pub(in crate::store) fn expire(
@@ -18,6 +14,5 @@ pub(in crate::store) fn expire(
 ) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM instruction_batches WHERE id IN \
                   (SELECT id FROM instruction_batches WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
-    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
-    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
+    SweepProgress::of_delete(conn, delete, cutoff, rows)
 }

@@ -5,7 +5,7 @@ use crate::{
     clock::WallMs,
     store::{
         StoreError,
-        tasks::{RowPage, one_more},
+        tasks::{RowPage, newest_page},
     },
 };
 use diesel::prelude::*;
@@ -31,18 +31,8 @@ macro_rules! columns {
 
 /// Returns the newest batches that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &BatchFilter) -> Result<RowPage<BatchRow>, StoreError> {
-    let limit = one_more(filter.limit);
-    let mut query = batches::table.select(columns!()).order(batches::id.desc()).limit(limit).into_boxed();
-    if let Some(status) = filter.status {
-        query = query.filter(batches::status.eq(status.name()));
-    }
-    if let Some(platform) = &filter.platform {
-        query = query.filter(batches::platform.eq(platform));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(batches::id.lt(before));
-    }
-    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
+    let (status, all) = (filter.status.map(BatchStatus::name), batches::table.select(columns!()));
+    newest_page!(conn, filter, all, batches, [status = status, platform = &filter.platform])
 }
 
 /// Returns a batch with its plan.

@@ -115,9 +115,7 @@ pub(in crate::store) fn expire_endpoints(
     rows: i64,
 ) -> Result<SweepProgress, StoreError> {
     let window = "SELECT id FROM login_endpoints WHERE id > ? ORDER BY id LIMIT ?";
-    let window: Vec<i64> =
-        SqlStatement::<BigInt>::new(window, [BindValue::Int(after), BindValue::Int(rows)]).load(conn)?;
-    let Some(last) = window.last().copied() else { return Ok(SweepProgress::default()) };
+    let Some(last) = last_of_window(conn, window, after, rows)? else { return Ok(SweepProgress::default()) };
     let delete = "DELETE FROM login_endpoints WHERE id > ? AND id <= ? AND (last_seen_at < ? \
                   OR (SELECT told_at FROM logins WHERE logins.id = login_id) < ?)";
     let values = [BindValue::Int(after), BindValue::Int(last), BindValue::Int(cutoff), BindValue::Int(cutoff)];
@@ -133,12 +131,21 @@ pub(in crate::store) fn expire(
     rows: i64,
 ) -> Result<SweepProgress, StoreError> {
     let window = "SELECT id FROM logins WHERE id > ? ORDER BY id LIMIT ?";
-    let window: Vec<i64> =
-        SqlStatement::<BigInt>::new(window, [BindValue::Int(after), BindValue::Int(rows)]).load(conn)?;
-    let Some(last) = window.last().copied() else { return Ok(SweepProgress::default()) };
+    let Some(last) = last_of_window(conn, window, after, rows)? else { return Ok(SweepProgress::default()) };
     let delete = "DELETE FROM logins WHERE id > ? AND id <= ? AND told_at < ?";
     let deleted =
         SqlStatement::<()>::new(delete, [BindValue::Int(after), BindValue::Int(last), BindValue::Int(cutoff)])
             .execute(conn)?;
     Ok(SweepProgress { deleted, next: Some(last) })
+}
+
+/// Returns the last of the next `rows` ids after `after`.
+fn last_of_window(
+    conn: &mut SqliteConnection,
+    window: &'static str,
+    after: i64,
+    rows: i64,
+) -> Result<Option<i64>, StoreError> {
+    let ids = SqlStatement::<BigInt>::new(window, [BindValue::Int(after), BindValue::Int(rows)]).load::<i64>(conn)?;
+    Ok(ids.last().copied())
 }

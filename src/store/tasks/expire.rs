@@ -2,13 +2,9 @@
 
 use crate::{
     clock::WallMs,
-    store::{
-        StoreError,
-        query::{BindValue, SqlStatement},
-        retention::SweepProgress,
-    },
+    store::{StoreError, retention::SweepProgress},
 };
-use diesel::{RunQueryDsl, SqliteConnection};
+use diesel::SqliteConnection;
 
 /// Deletes up to `rows` runs of tasks that ended before `cutoff`.
 pub(in crate::store) fn expire_runs(
@@ -19,8 +15,7 @@ pub(in crate::store) fn expire_runs(
     // In this order, so that no run of a younger task is looked at.
     let delete = "DELETE FROM runs WHERE id IN (SELECT runs.id FROM tasks CROSS JOIN runs \
                   ON runs.task_id = tasks.task_id WHERE tasks.finished_at < ? LIMIT ?)";
-    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
-    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
+    SweepProgress::of_delete(conn, delete, cutoff, rows)
 }
 
 /// Deletes up to `rows` tasks that ended before `cutoff`.
@@ -31,6 +26,5 @@ pub(in crate::store) fn expire(
 ) -> Result<SweepProgress, StoreError> {
     let delete = "DELETE FROM tasks WHERE id IN \
                   (SELECT id FROM tasks WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
-    let deleted = SqlStatement::<()>::new(delete, [BindValue::Int(cutoff), BindValue::Int(rows)]).execute(conn)?;
-    Ok(SweepProgress { deleted, next: (deleted > 0).then_some(0) })
+    SweepProgress::of_delete(conn, delete, cutoff, rows)
 }

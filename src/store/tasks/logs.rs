@@ -1,6 +1,6 @@
 //! The log of what happened to tasks, read. Its rows are a chain of hashes.
 
-use super::{RowPage, one_more};
+use super::{RowPage, newest_page};
 use crate::{
     clock::WallMs,
     store::{StoreError, schema::task_logs as logs},
@@ -51,12 +51,5 @@ pub struct LogFilter {
 /// Returns the newest lines that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &LogFilter) -> Result<RowPage<LogRow>, StoreError> {
     let of_task = logs::table.filter(logs::task_id.eq(&filter.task_id));
-    let mut query = of_task.order(logs::id.desc()).limit(one_more(filter.limit)).into_boxed();
-    if let Some(run_id) = &filter.run_id {
-        query = query.filter(logs::run_id.eq(run_id));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(logs::id.lt(before));
-    }
-    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
+    newest_page!(conn, filter, of_task, logs, [run_id = &filter.run_id])
 }

@@ -1,6 +1,6 @@
 //! Reads the runs of tasks.
 
-use super::{RowPage, one_more};
+use super::{RowPage, newest_page};
 use crate::{
     clock::WallMs,
     store::{StoreError, schema::runs},
@@ -47,14 +47,7 @@ pub struct RunFilter {
 
 /// Returns the newest runs that match the filter.
 pub fn list(conn: &mut SqliteConnection, filter: &RunFilter) -> Result<RowPage<RunRow>, StoreError> {
-    let mut query = runs::table.order(runs::id.desc()).limit(one_more(filter.limit)).into_boxed();
-    if let Some(task_id) = &filter.task_id {
-        query = query.filter(runs::task_id.eq(task_id));
-    }
-    if let Some(before) = filter.before {
-        query = query.filter(runs::id.lt(before));
-    }
-    Ok(RowPage::cut(query.load(conn)?, filter.limit, |row| row.id))
+    newest_page!(conn, filter, runs::table, runs, [task_id = &filter.task_id])
 }
 
 /// Returns the runs of a task, in order.

@@ -124,16 +124,13 @@ pub fn change(
 ) -> Result<StatusChange, StoreError> {
     savepoint(conn, |conn| {
         let task = tasks::table.filter(tasks::task_id.eq(task_id));
-        let from = TaskStatus::stored(&task.select(tasks::status).first::<String>(conn)?)?;
-        if !from.may_become(to) {
-            return Ok(StatusChange::Refused(from));
-        }
-        diesel::update(task).set(tasks::status.eq(to.name())).execute(conn)?;
-        if to == TaskStatus::Running {
-            diesel::update(task).set(tasks::started_at.eq(now)).execute(conn)?;
-        } else if to.is_final() {
-            diesel::update(task).set(tasks::finished_at.eq(now)).execute(conn)?;
-        }
+        let from: String = task.select(tasks::status).first(conn)?;
+        let (started, finished) = match permitted(&from, to, now)? {
+            Ok(times) => times,
+            Err(from) => return Ok(StatusChange::Refused(from)),
+        };
+        let times = (started.map(|at| tasks::started_at.eq(at)), finished.map(|at| tasks::finished_at.eq(at)));
+        diesel::update(task).set((tasks::status.eq(to.name()), times.0, times.1)).execute(conn)?;
         log(conn, LogSubject { task_id, run: None }, to, why, now)?;
         Ok(StatusChange::Made)
     })
@@ -155,19 +152,25 @@ pub fn change_run(
         let run = runs::table.filter(runs::run_id.eq(run_id));
         let columns = (runs::status, runs::task_id, runs::tool);
         let (from, task_id, tool): (String, String, String) = run.select(columns).first(conn)?;
-        let from = TaskStatus::stored(&from)?;
-        if !from.may_become(to) {
-            return Ok(StatusChange::Refused(from));
-        }
-        diesel::update(run).set(runs::status.eq(to.name())).execute(conn)?;
-        if to == TaskStatus::Running {
-            diesel::update(run).set(runs::started_at.eq(now)).execute(conn)?;
-        } else if to.is_final() {
-            diesel::update(run).set(runs::finished_at.eq(now)).execute(conn)?;
-        }
+        let (started, finished) = match permitted(&from, to, now)? {
+            Ok(times) => times,
+            Err(from) => return Ok(StatusChange::Refused(from)),
+        };
+        let times = (started.map(|at| runs::started_at.eq(at)), finished.map(|at| runs::finished_at.eq(at)));
+        diesel::update(run).set((runs::status.eq(to.name()), times.0, times.1)).execute(conn)?;
         log(conn, LogSubject { task_id: &task_id, run: Some((run_id, &tool)) }, to, why, now)?;
         Ok(StatusChange::Made)
     })
+}
+
+/// Times that a status change sets: of the start and of the end.
+type ChangeTimes = (Option<WallMs>, Option<WallMs>);
+
+/// Checks a change of the stored status `from`, and returns the times that it sets, or the status that refuses it.
+fn permitted(from: &str, to: TaskStatus, now: WallMs) -> Result<Result<ChangeTimes, TaskStatus>, StoreError> {
+    let from = TaskStatus::stored(from)?;
+    let times = ((to == TaskStatus::Running).then_some(now), to.is_final().then_some(now));
+    Ok(if from.may_become(to) { Ok(times) } else { Err(from) })
 }
 
 /// Ends a run with its result as JSON; the trail has the SHA-256 of the result.

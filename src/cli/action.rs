@@ -1,4 +1,4 @@
-//! `baa-conductor action`: has a Firefox open, focus, reload or restore shell tabs, reconnect, or tell how it is.
+//! `baa-conductor action`: makes a Firefox open, focus, reload or restore shell tabs, reconnect, or report its status.
 
 mod outcome;
 
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-/// Where actions go.
+/// Route for actions.
 const ROUTE: &str = "/v1/browser/actions";
 
 #[derive(Debug, clap::Args)]
@@ -25,55 +25,55 @@ Examples:
   baa-conductor action tab_open --platform claude
   baa-conductor action ws_reconnect --client firefox-1 --wait
 
-Exit codes: 0 done, or taken on by a Firefox that is not waited for; 1 failed.")]
+Exit codes: 0 completed, or accepted without waiting for completion; 1 failed.")]
 pub(super) struct ActionArguments {
-    /// What is to be done.
+    /// Action to perform.
     #[arg(value_name = "NAME")]
     pub(super) name: ActionName,
-    /// The web app; needed to open, focus or reload a tab.
+    /// Web app; required to open, focus or reload a tab.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: Option<String>,
-    /// Which Firefox; the active one when left out.
+    /// Firefox client; by default the active one.
     #[arg(long, value_name = "ID")]
     pub(super) client: Option<String>,
-    /// Why, for the log and the extension.
+    /// Reason, for the log and the extension.
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
-    /// Milliseconds that it may take.
+    /// Time limit in milliseconds.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(super) timeout_ms: Option<u64>,
-    /// With ws_reconnect: wait until the Firefox is back.
+    /// With ws_reconnect: wait until the Firefox has reconnected.
     #[arg(long)]
     pub(super) wait: bool,
-    /// Print the daemon's answer as JSON.
+    /// Print the daemon's response as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What a Firefox can be asked to do.
+/// The actions of a Firefox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ActionName {
-    /// Tell how the extension is.
+    /// Report the status of the extension.
     PluginStatus,
-    /// Report its logins again.
+    /// Report the logins again.
     RequestCredentials,
     /// Open the web app's shell tab.
     TabOpen,
-    /// Bring that tab to the front.
+    /// Bring the shell tab to the front.
     TabFocus,
-    /// Load that tab anew.
+    /// Reload the shell tab.
     TabReload,
-    /// Open it again where it is wanted and missing; of every web app without --platform.
+    /// Reopen missing shell tabs; of every web app without --platform.
     TabRestore,
-    /// Connect to the daemon anew.
+    /// Reconnect to the daemon.
     WsReconnect,
-    /// Load the extension's controller anew.
+    /// Reload the extension's controller.
     ControllerReload,
 }
 
-/// The order, as the daemon reads it.
+/// The body of `POST /v1/browser/actions`.
 #[derive(Debug, Serialize)]
 struct ActionBody<'a> {
     action: ActionName,
@@ -101,24 +101,24 @@ impl ActionArguments {
         }
     }
 
-    /// How long the daemon's answer is waited for: longer than the action may take, so that its word comes first.
-    /// Without a time of ours the daemon's own setting ends it, which only the daemon knows.
+    /// Time limit for the daemon's response: longer than the action's own limit, so that the daemon reports a timeout
+    /// itself. `None` without `--timeout-ms`, where the daemon's setting applies.
     fn reply_timeout(&self) -> Option<Duration> {
         self.timeout_ms.map(|ms| Duration::from_millis(ms) + REPLY_TIMEOUT)
     }
 }
 
-/// Prints to stdout what became of it.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: ActionArguments) -> anyhow::Result<ExitCode> {
     let json =
         arguments.json.then(|| if io::stdout().is_terminal() { JsonLayout::Pretty } else { JsonLayout::Compact });
     let work = async { perform(&DaemonClient::find(&context)?, &arguments, json).await };
     let (shown, failed) = actix::System::new().block_on(work)?;
-    let said = if json.is_some() { super::print(&shown)? } else { super::print_lines(&shown)? };
-    Ok(if failed { ExitCode::FAILURE } else { said })
+    let printed = if json.is_some() { super::print(&shown)? } else { super::print_lines(&shown)? };
+    Ok(if failed { ExitCode::FAILURE } else { printed })
 }
 
-/// What is to be printed, and whether it failed.
+/// Performs the action. Returns the text to print and whether the action failed.
 async fn perform(
     client: &DaemonClient,
     arguments: &ActionArguments,

@@ -1,5 +1,5 @@
-//! `baa-conductor audit`: the trail of what the daemon was given to do, read from the database itself, so that it works
-//! with a daemon and without one. Nothing is written.
+//! `baa-conductor audit`: shows and verifies the audit trail. It reads the database directly, so it works with and without
+//! a running daemon, and writes nothing.
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +20,9 @@ use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use std::{fmt::Write, process::ExitCode};
 
-/// Lines that are listed unless told otherwise.
+/// Default number of listed lines.
 const LIST_LIMIT_DEFAULT: u32 = 50;
-/// Most lines that are listed at once.
+/// Maximum number of listed lines.
 const LIST_LIMIT_MAX: i64 = 10_000;
 
 #[derive(Debug, clap::Args)]
@@ -32,8 +32,9 @@ Examples:
   baa-conductor audit list --limit 20
   baa-conductor audit show task_01J…
 
-It reads the database itself, with a daemon or without one. Exit codes: 0 read; 1 the chain is broken, or it cannot be
-read.")]
+The database is read directly; no running daemon is needed.
+
+Exit codes: 0 success; 1 the chain is broken or the trail cannot be read.")]
 pub(super) struct AuditArguments {
     #[command(subcommand)]
     command: AuditCommand,
@@ -41,7 +42,7 @@ pub(super) struct AuditArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum AuditCommand {
-    /// Check the hash chain of the trail; exits 1 when it breaks, and says where.
+    /// Verify the hash chain of the trail; if it is broken, name the line and exit 1.
     Verify {
         /// Print one JSON object.
         #[arg(long)]
@@ -49,19 +50,19 @@ enum AuditCommand {
     },
     /// Show the newest lines of the trail, newest first.
     List {
-        /// At most so many.
+        /// Maximum number of lines.
         #[arg(long, value_name = "N", default_value_t = LIST_LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=LIST_LIMIT_MAX))]
         limit: u32,
-        /// Only those with a smaller number.
+        /// Only lines with a smaller number.
         #[arg(long, value_name = "NUMBER")]
         before: Option<i64>,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Show a task, its runs and what happened to them.
+    /// Show a task, its runs and their status changes.
     Show {
-        /// A task, a run, a batch or a line.
+        /// Id of a task, run, batch or line.
         #[arg(value_name = "ID")]
         id: String,
         /// Print one JSON object.
@@ -78,7 +79,7 @@ impl AuditCommand {
     }
 }
 
-/// Prints it to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: AuditArguments) -> anyhow::Result<ExitCode> {
     let settings = &context.config.store;
     let mut trail = AuditTrail::open(&settings.file(&context.state_dir), settings.busy_timeout_ms)?;
@@ -104,7 +105,9 @@ fn execute(trail: &mut AuditTrail, command: AuditCommand) -> anyhow::Result<(Str
             Ok((if json { pretty(&AuditPage::of(&page)) } else { render_list(&page) }, ExitCode::SUCCESS))
         }
         AuditCommand::Show { id, json } => {
-            let subject = trail.subject(&id)?.with_context(|| format!("the trail knows nothing of {id:?}"))?;
+            let subject = trail
+                .subject(&id)?
+                .with_context(|| format!("the audit trail has no task, run, batch or line {id:?}"))?;
             Ok((if json { pretty(&subject) } else { render_subject(&subject) }, ExitCode::SUCCESS))
         }
     }
@@ -131,16 +134,16 @@ impl<'a> AuditPage<'a> {
 
 fn render_verdict(verdict: &AuditVerdict) -> String {
     let mut out = match &verdict.broken {
-        None => format!("the audit trail is whole: {}\n", line_count(verdict.lines)),
-        Some(broken) => format!("{broken}\n{} before it hold together\n", line_count(verdict.lines)),
+        None => format!("the audit trail is intact: {}\n", line_count(verdict.lines)),
+        Some(broken) => format!("{broken}\n{} before it are intact\n", line_count(verdict.lines)),
     };
     let mut end = |what: &str, link: &Option<ChainLink>| {
         if let Some(ChainLink { number, hash }) = link {
             out.push_str(&format!("{what} {number}, hash {}\n", text::line(hash)));
         }
     };
-    end("the last that left by age was line", &verdict.anchor);
-    end("the last that was written is line", &verdict.head);
+    end("last line removed by age:", &verdict.anchor);
+    end("last line written:", &verdict.head);
     out
 }
 
@@ -154,16 +157,16 @@ fn render_list(page: &RowPage<LogRow>) -> String {
         write_line(&mut out, row, &row.task_id);
     }
     if let Some(before) = page.next_before {
-        out.push_str(&format!("older ones: --before {before}\n"));
+        out.push_str(&format!("for older lines, use --before {before}\n"));
     }
-    if out.is_empty() { "nothing has happened yet\n".to_owned() } else { out }
+    if out.is_empty() { "the audit trail is empty\n".to_owned() } else { out }
 }
 
-/// One line of the trail; `about` stands between when and what.
+/// Writes one line of the trail; `about` comes between the time and the message.
 fn write_line(out: &mut String, row: &LogRow, about: &str) {
     let (at, level) = (format_time(row.at), text::line(&row.level));
     let (about, message) = (text::line(about), text::line(&row.message));
-    // A String takes everything.
+    // Writing to a String cannot fail.
     let _ = writeln!(out, "{:>6}  {at}  {level:<5}  {about}  {message}", row.id);
 }
 
@@ -194,7 +197,7 @@ fn render_subject(subject: &AuditSubject) -> String {
     out
 }
 
-/// A time in UTC, so that it reads the same everywhere.
+/// Formats a time in UTC.
 fn format_time(at: WallMs) -> String {
     match DateTime::from_timestamp_millis(at) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),

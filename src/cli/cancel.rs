@@ -18,44 +18,44 @@ use std::{
 #[command(after_help = "\
 Examples:
   baa-conductor request --platform claude --prompt 'A long story.' --request-id mine-1
-  baa-conductor cancel mine-1                                       (in another terminal)
+  baa-conductor cancel mine-1                                       in another terminal
   baa-conductor cancel mine-1 --reason 'too long' --json
 
-Exit codes: 0 it left its queue, or the browser was told; 1 there is no such request, or no daemon.")]
+Exit codes: 0 removed from the queue, or the browser was asked to cancel; 1 no such request, or no daemon is running.")]
 pub(super) struct CancelArguments {
-    /// The request's id.
+    /// Request id.
     #[arg(value_parser = RequestId::parse)]
     pub(super) id: RequestId,
-    /// Its web app; looked up when left out.
+    /// Web app of the request; looked up by default.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: Option<String>,
-    /// The Firefox that executes it.
+    /// Firefox client that performs the request.
     #[arg(long, value_name = "ID")]
     pub(super) client: Option<String>,
-    /// Why, for the log and the extension.
+    /// Reason, for the log and the extension.
     #[arg(long, value_name = "TEXT")]
     pub(super) reason: Option<String>,
-    /// Print the daemon's answer as JSON.
+    /// Print the daemon's response as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// The body to cancel, as the daemon reads it.
+/// The body of `POST /v1/browser/request/cancel`.
 #[derive(Debug, Serialize)]
 pub(super) struct CancelBody<'a> {
-    /// Which request.
+    /// The request's id.
     pub(super) request_id: &'a str,
-    /// To which web app.
+    /// The web app of the request.
     pub(super) platform: &'a str,
-    /// Executed by whom.
+    /// The client that performs the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client_id: Option<&'a str>,
-    /// Why.
+    /// The reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<&'a str>,
 }
 
-/// What the daemon made of it.
+/// The fields of the daemon's response that are shown.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CancelOutcome {
@@ -66,12 +66,12 @@ struct CancelOutcome {
 }
 
 impl CancelBody<'_> {
-    /// Has it carried out; answers the daemon's own words.
+    /// Sends the cancellation and returns the daemon's data.
     async fn send(&self, client: &DaemonClient) -> Result<Box<RawValue>, CallError> {
         client.post("/v1/browser/request/cancel", self, Some(REPLY_TIMEOUT)).await
     }
 
-    /// Has it carried out; one line tells what became of the request.
+    /// Sends the cancellation and returns a line that describes the outcome.
     pub(super) async fn send_and_describe(&self, client: &DaemonClient) -> anyhow::Result<String> {
         let data = self.send(client).await?;
         let done: CancelOutcome = client.parse(&data)?;
@@ -82,7 +82,7 @@ impl CancelBody<'_> {
     }
 }
 
-/// Prints what became of it to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: CancelArguments) -> anyhow::Result<ExitCode> {
     let line = actix::System::new().block_on(async { cancel(&DaemonClient::find(&context)?, &arguments).await })?;
     if arguments.json { super::print(&format!("{line}\n")) } else { super::print_lines(&line) }
@@ -111,7 +111,7 @@ async fn platform_of(client: &DaemonClient, id: &str) -> anyhow::Result<String> 
     }
     let data = client.get(&format!("/v1/browser/requests/{id}")).await?;
     let entry: JournalEntry = client.parse(&data)?;
-    entry.platform.with_context(|| format!("the daemon does not tell the platform of {id}; name it with --platform"))
+    entry.platform.with_context(|| format!("the daemon does not report the platform of {id}; name it with --platform"))
 }
 
 #[cfg(test)]
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn the_platform_is_looked_up_when_it_is_not_named() {
+    async fn the_platform_is_looked_up_unless_it_is_named() {
         let stub = StubDaemon::new(|seen| match &*seen.line {
             "GET /v1/browser/requests/r-1" => json(200, r#"{"ok":true,"data":{"platform":"claude"}}"#),
             _ => json(
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn what_the_daemon_does_not_find_is_an_error() {
+    async fn an_unknown_request_is_an_error() {
         let refusal = r#"{"ok":false,"error":"not_found","message":"There is no request \"r-1\"."}"#;
         let stub = StubDaemon::new(move |_| json(404, refusal));
         let client = DaemonClient::new(&stub.base, None).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn missing_fields_are_told_and_harmless() {
+    async fn missing_fields_are_shown_as_unknown() {
         let stub = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{}}"#));
         let client = DaemonClient::new(&stub.base, None).unwrap();
         assert!(cancel(&client, &arguments(None)).await.unwrap_err().to_string().contains("--platform"));

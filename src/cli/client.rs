@@ -1,8 +1,8 @@
-//! A client of the running daemon: finds it, shows the token, takes envelopes and event streams apart.
+//! An HTTP client of the running daemon: finds it, authenticates with the token, parses envelopes and event streams.
 //!
-//! Invariant: the token goes to an address of this machine and nowhere else: no name is resolved, no redirect is
-//! followed, and no proxy is asked, whatever the environment says. Before each call the state folder says whether the daemon
-//! that was found is still the one there: whoever listens in the place of one that has ended is shown nothing.
+//! Invariant: the token is sent to a loopback address only. No name is resolved, no redirect is followed and no proxy is
+//! used, whatever the environment says. Before each call the state folder is checked again, so that a program listening
+//! on the address of a daemon that has ended receives nothing.
 
 use super::{
     CommandContext,
@@ -31,54 +31,54 @@ use std::{
 use tokio::time::timeout;
 use url::{Host, Url};
 
-/// What the daemon has to take the connection.
+/// Time limit for connecting to the daemon.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// What it has to answer a question that needs no browser.
+/// Time limit for a response that needs no browser.
 pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes of one answer, or of one event: far above what the daemon's own limits let through.
+/// Maximum size of one response or one event, far above the daemon's own limits.
 const RESPONSE_BYTES_MAX: usize = 256 << 20;
 
-/// Why a call brought no answer.
+/// The reason why a call to the daemon failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The daemon did not announce an address of this machine.
+    /// The announced address is not a loopback address.
     #[error("the daemon's address {0:?} is not one of this machine's loopback")]
     NotLoopback(String),
-    /// It has ended since it was found.
+    /// No daemon was found on the state folder.
     #[error(transparent)]
     Lookup(#[from] FindDaemonError),
-    /// Another one runs in its place.
+    /// Another daemon runs on the state folder now.
     #[error(
-        "the daemon that this command began with has ended, and another one runs on its state folder; run the command again"
+        "the daemon that this command connected to has ended, and another one runs on its state folder; run the command again"
     )]
     Replaced,
-    /// It cannot be reached, or stopped in the middle.
+    /// The daemon cannot be reached, or the connection broke.
     #[error("the daemon at {base} does not answer: {reason}")]
     Unreachable { base: String, reason: String },
-    /// It says no.
+    /// The daemon refused the call.
     #[error(transparent)]
     Refused(#[from] DaemonRefusal),
-    /// It is something else that answers there.
-    #[error("what the daemon at {base} sent cannot be read: {reason}")]
+    /// The response is not one of the daemon's.
+    #[error("the response of the daemon at {base} cannot be read: {reason}")]
     Unreadable { base: String, reason: String },
-    /// It sent more than fits.
-    #[error("the daemon's answer is larger than {RESPONSE_BYTES_MAX} bytes")]
+    /// The response exceeds the size limit.
+    #[error("the daemon's response is larger than {RESPONSE_BYTES_MAX} bytes")]
     TooLarge,
-    /// One event is more than fits.
+    /// An event exceeds the size limit.
     #[error(transparent)]
     FrameTooLarge(#[from] SseFrameTooLarge),
 }
 
-/// The daemon's own refusal.
+/// An error response of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DaemonRefusal {
-    /// The HTTP status.
+    /// HTTP status.
     pub(crate) status: u16,
-    /// The stable code.
+    /// Stable error code.
     pub(crate) error: String,
-    /// The sentence for people.
+    /// Message for people.
     pub(crate) message: String,
-    /// What else is known; empty when nothing is.
+    /// Further fields; may be empty.
     pub(crate) details: Map<String, Value>,
 }
 
@@ -95,7 +95,7 @@ impl fmt::Display for DaemonRefusal {
 
 impl std::error::Error for DaemonRefusal {}
 
-/// Any answer; what is missing is empty.
+/// Any response of the daemon; every field may be missing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ResponseEnvelope {
@@ -106,7 +106,7 @@ struct ResponseEnvelope {
     details: Option<Box<RawValue>>,
 }
 
-/// A client of one daemon. Needs an actix system around it.
+/// An HTTP client of one daemon. Requires a running actix system.
 pub(crate) struct DaemonClient {
     http: awc::Client,
     base: String,
@@ -114,34 +114,34 @@ pub(crate) struct DaemonClient {
     found: Option<FoundDaemon>,
 }
 
-/// Where a daemon was found, and which.
+/// A daemon and the state folder on which it was found.
 struct FoundDaemon {
     folder: PathBuf,
     daemon: DaemonInfo,
 }
 
 impl FoundDaemon {
-    /// Checks that it is still the one that runs there.
+    /// Checks that this daemon still runs on the state folder.
     fn check_still_running(&self) -> Result<(), CallError> {
         if DaemonInfo::find(&self.folder)? == self.daemon { Ok(()) } else { Err(CallError::Replaced) }
     }
 }
 
 impl DaemonClient {
-    /// The daemon that runs on the state folder, with the token for it.
+    /// Returns a client of the daemon that runs on the state folder, with its token.
     pub(crate) fn find(context: &CommandContext) -> anyhow::Result<Self> {
         let daemon = DaemonInfo::find(&context.state_dir)?;
         let token = state_folder::client_token(&context.state_dir, &context.config.auth)?;
         Ok(DaemonClient::for_daemon(daemon, &context.state_dir, token)?)
     }
 
-    /// A daemon that was found on this state folder, as long as it is the one there.
+    /// Returns a client of a daemon found on `folder`. Its calls fail once another daemon runs there.
     pub(crate) fn for_daemon(daemon: DaemonInfo, folder: &Path, token: Option<Secret>) -> Result<Self, CallError> {
         let client = DaemonClient::new(&daemon.http, token)?;
         Ok(DaemonClient { found: Some(FoundDaemon { folder: folder.to_owned(), daemon }), ..client })
     }
 
-    /// The daemon at `base`, such as `http://127.0.0.1:4317`.
+    /// Returns a client of the daemon at `base`, such as `http://127.0.0.1:4317`.
     pub(crate) fn new(base: &str, token: Option<Secret>) -> Result<Self, CallError> {
         let address = loopback_address(base).ok_or_else(|| CallError::NotLoopback(base.to_owned()))?;
         let connector = Connector::new().timeout(CONNECT_TIMEOUT);
@@ -149,17 +149,17 @@ impl DaemonClient {
         Ok(DaemonClient { http, base: format!("http://{address}"), token, found: None })
     }
 
-    /// Its base address, without a trailing slash.
+    /// The daemon's base address, without a trailing slash.
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    /// `data` of a `GET`; `path` with its query.
+    /// Sends a `GET` and returns `data`. `path` includes the query.
     pub(crate) async fn get(&self, path: &str) -> Result<Box<RawValue>, CallError> {
         self.with_timeout(Some(REPLY_TIMEOUT), self.call(Method::GET, path, None)).await
     }
 
-    /// `data` of a `POST`. Without `limit` it takes as long as it takes: the daemon has limits of its own.
+    /// Sends a `POST` and returns `data`. Without `limit` only the daemon's own time limits apply.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -169,12 +169,12 @@ impl DaemonClient {
         self.with_timeout(limit, self.call(Method::POST, path, Some(to_json(body)))).await
     }
 
-    /// `data` of a `DELETE`.
+    /// Sends a `DELETE` and returns `data`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Box<RawValue>, CallError> {
         self.with_timeout(Some(REPLY_TIMEOUT), self.call(Method::DELETE, path, None)).await
     }
 
-    /// The event stream that a `POST` opens; anything else that is answered is an error.
+    /// Sends a `POST` and returns the event stream. Any other response is an error.
     pub(crate) async fn stream(&self, path: &str, body: &impl Serialize) -> Result<EventStream, CallError> {
         let mut answer = self.send(Method::POST, path, Some(to_json(body))).await?;
         let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -190,7 +190,7 @@ impl DaemonClient {
         })
     }
 
-    /// An answer's `data` as a type.
+    /// Deserializes the `data` of a response.
     pub(crate) fn parse<T: DeserializeOwned>(&self, data: &RawValue) -> Result<T, CallError> {
         serde_json::from_str(data.get()).map_err(|error| self.unreadable(error.to_string()))
     }
@@ -214,7 +214,7 @@ impl DaemonClient {
             None => request.send().await,
         };
         sent.map_err(|error| match error {
-            // The only way left in which it can have answered.
+            // The only remaining error that comes from a response.
             SendRequestError::Response(error) => self.unreadable(error.to_string()),
             error => self.unreachable(cause(&error)),
         })
@@ -228,7 +228,7 @@ impl DaemonClient {
         })?;
         let envelope: ResponseEnvelope = match serde_json::from_slice(&body) {
             Ok(envelope) => envelope,
-            // The HTTP library's own refusals carry nothing.
+            // Error responses of the HTTP library have no body.
             Err(_) if body.is_empty() => return Err(self.unreadable(format!("status {status}, without a body"))),
             Err(error) => return Err(self.unreadable(format!("status {status}, {error}"))),
         };
@@ -249,7 +249,7 @@ impl DaemonClient {
         work: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
         let Some(limit) = limit else { return work.await };
-        let late = |_| self.unreachable(format!("nothing came within {} s", limit.as_secs_f32()));
+        let late = |_| self.unreachable(format!("no response within {} s", limit.as_secs_f32()));
         timeout(limit, work).await.map_err(late)?
     }
 
@@ -264,7 +264,7 @@ impl DaemonClient {
 
 type DaemonResponse = awc::ClientResponse;
 
-/// An event stream as it arrives.
+/// A stream of server-sent events.
 pub(crate) struct EventStream {
     base: String,
     body: LocalBoxStream<'static, Result<Bytes, PayloadError>>,
@@ -272,7 +272,7 @@ pub(crate) struct EventStream {
 }
 
 impl EventStream {
-    /// The next frame; nothing when the daemon has ended the stream.
+    /// Returns the next frame, or `None` when the daemon has ended the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<SseFrame>, CallError> {
         loop {
             if let Some(frame) = self.parser.next() {
@@ -293,7 +293,7 @@ fn to_json(body: &impl Serialize) -> String {
     serde_json::to_string(body).expect("a request's body has string keys")
 }
 
-/// The part of the message that says why, without the library's introduction.
+/// The cause of a send error, without the library's prefix.
 fn cause(error: &SendRequestError) -> String {
     match error {
         SendRequestError::Connect(error) => error.to_string(),
@@ -302,7 +302,7 @@ fn cause(error: &SendRequestError) -> String {
     }
 }
 
-/// The address behind a base URL, when it belongs to this machine alone. A daemon on all addresses is on loopback too.
+/// Returns the address of a base URL if it is a loopback address. A wildcard address becomes the loopback one.
 fn loopback_address(base: &str) -> Option<SocketAddr> {
     let url = Url::parse(base).ok().filter(|url| url.scheme() == "http")?;
     let ip = match url.host()? {

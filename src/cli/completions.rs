@@ -1,4 +1,4 @@
-//! `baa-conductor completions`: what a shell completes after `baa-conductor`, made from the same table as the help.
+//! `baa-conductor completions`: renders shell completions from the same definitions as the help.
 
 use super::Cli;
 use clap::{Command, CommandFactory};
@@ -9,15 +9,15 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   baa-conductor completions bash > ~/.local/share/bash-completion/completions/baa-conductor
-  baa-conductor completions zsh > ~/.zfunc/_baa-conductor          (a folder of your fpath)
+  baa-conductor completions zsh > ~/.zfunc/_baa-conductor          a folder in your fpath
   baa-conductor completions fish > ~/.config/fish/completions/baa-conductor.fish")]
 pub(super) struct CompletionsArguments {
-    /// For which shell.
+    /// Shell.
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
 
-/// Prints them to stdout.
+/// Runs the command.
 pub(super) fn run(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
     super::print(&script(arguments.shell))
 }
@@ -28,7 +28,7 @@ fn script(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// The same without commands that are not for people: the scripts would offer those, too.
+/// Returns the commands without the internal ones, which the scripts would offer too.
 fn visible_commands(whole: &Command) -> Command {
     Command::new("baa-conductor")
         .version(crate::VERSION)
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_gets_the_commands_and_not_the_daemons_own() {
+    fn every_shell_completes_all_commands_except_internal_ones() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
             let script = script(shell);
             for part in ["doctor", "completions", "rotate"] {

@@ -1,4 +1,4 @@
-//! `baa-conductor config`: the effective configuration with the origin of each value.
+//! `baa-conductor config`: prints the effective configuration and the origin of each value.
 
 use super::{CommandContext, text};
 use crate::config::explain;
@@ -11,14 +11,16 @@ Examples:
   baa-conductor config --config trial.toml | grep -v '# default'
   BAA_BRIDGE__HEARTBEAT_MS=5000 baa-conductor config --json
 
-Nothing is read from the working directory. Exit codes: 0 printed; 2 the configuration is wrong, a line for each fault.")]
+Nothing is read from the working directory.
+
+Exit codes: 0 success; 2 the configuration is invalid, with one line per fault.")]
 pub(super) struct ConfigArguments {
-    /// Print one JSON object: key to value, origin and source.
+    /// Print one JSON object that maps keys to value, origin and source.
     #[arg(long)]
     json: bool,
 }
 
-/// Prints it to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let text = if arguments.json {
         text::json(&explain::json(&context.config, &context.origins).to_string(), text::JsonLayout::Pretty) + "\n"

@@ -1,5 +1,5 @@
-//! `baa-conductor demo`: the whole path in one command. A daemon on a fresh folder and a free port, a simulated Firefox
-//! with a simulated web app, and one streamed request from an HTTP caller through both and back, shown as it happens.
+//! `baa-conductor demo`: the whole path in one command. Starts a daemon on a new folder and a free port and a simulated
+//! Firefox with a simulated web app, and streams one request from an HTTP caller through both.
 
 use super::{
     CommandContext,
@@ -44,15 +44,16 @@ Examples:
   baa-conductor demo
   baa-conductor demo --once
 
-It has a state folder and a port of its own and touches nothing of yours. Exit codes: 0 the request came back; 1 it did
-not.")]
+The demo uses its own temporary state folder and a free port, and changes nothing of yours.
+
+Exit codes: 0 the request succeeded; 1 it failed.")]
 pub(super) struct DemoArguments {
-    /// Exit after the request instead of keeping the daemon running until Ctrl-C.
+    /// Exit after the request; by default the daemon runs until Ctrl-C.
     #[arg(long)]
     pub(super) once: bool,
 }
 
-/// Runs a daemon and sends one request through it.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let folder = TemporaryFolder::new();
     let config = Arc::new(demo_config(&context.config, &context.origins));
@@ -60,19 +61,19 @@ pub(super) fn run(context: CommandContext, arguments: DemoArguments) -> anyhow::
     actix_rt::System::new().block_on(run_demo(&context, arguments.once))
 }
 
-/// The demo's configuration: the defaults, with what the user has set of the log and, on the command line, of the address.
+/// The demo's configuration: the defaults with the user's log settings and the address from the command line.
 ///
-/// Anybody who can connect is a client of the demo, so that nothing may be in it that acts on a client's word, or on this
-/// machine in the user's way: neither instructions nor roots, sandboxes, platforms, origins, or tokens of the user's.
+/// Any local program can connect to the demo as a client. So it must not execute clients' instructions, and must not use
+/// the user's roots, sandboxes, platforms, origins or tokens.
 fn demo_config(config: &Config, origins: &ValueOrigins) -> Config {
     let mut own = Config {
         log: LogSettings { file: false, ..config.log.clone() },
         node: config.node.clone(),
-        // Files that may hold the user's token are out of reach of this daemon's routes too.
+        // Keeps files with the user's token out of reach of this daemon's routes too.
         files: config.files.clone(),
         ..Config::default()
     };
-    // Only the command line speaks of this demo; every other source speaks of the daemon.
+    // Only the command line is about the demo; all other sources are about the user's daemon.
     own.server.listen = match origins.of("server.listen") {
         ValueOrigin::Option(_) => config.server.listen.clone(),
         _ => "127.0.0.1:0".to_owned(),
@@ -111,7 +112,7 @@ async fn perform_demo(context: &CommandContext, once: bool) -> anyhow::Result<()
     std::future::pending().await
 }
 
-/// One streamed request, told as it goes.
+/// Sends one streamed request and prints its progress.
 async fn stream_prompt(client: &DaemonClient) -> anyhow::Result<()> {
     let id = RequestId::generate();
     let body = json!({"platform": "claude", "request_id": id, "response_mode": "sse", "method": "POST", "path": PATH,
@@ -121,7 +122,7 @@ async fn stream_prompt(client: &DaemonClient) -> anyhow::Result<()> {
     let mut frames = client.stream("/v1/browser/request", &body).await?;
     let (mut opened, mut events) = (asked, 0u32);
     while let Some(frame) = frames.next().await? {
-        let data: Value = serde_json::from_str(&frame.data).context("a frame's data is not JSON")?;
+        let data: Value = serde_json::from_str(&frame.data).context("the data of a frame is not JSON")?;
         match &*frame.event {
             "stream_open" => {
                 opened = Instant::now();
@@ -162,7 +163,7 @@ fn print_line(line: &str) -> io::Result<()> {
     terminal::print(&format!("{line}\n"))
 }
 
-/// Prints a piece of the answer at once.
+/// Prints a piece of the response.
 fn print_piece(piece: &str) -> io::Result<()> {
     terminal::print(&text::StreamedText::whole(piece))
 }
@@ -173,7 +174,7 @@ fn print_examples(http: &str, state: &Path) -> anyhow::Result<()> {
         r#"{{"platform":"claude","response_mode":"sse","method":"POST","path":"{PATH}","body":{{"prompt":"Hello"}}}}"#
     );
     print_line(&format!(
-        "\nTry it by hand; Ctrl-C ends the daemon.\n\n  \
+        "\nThe daemon keeps running; Ctrl-C stops it. Try these commands:\n\n  \
          curl -N {http}/v1/browser/request -H 'content-type: application/json' -d '{body}'\n  \
          curl {http}/v1/browser\n  \
          curl {http}/v1/browser/requests\n  \
@@ -184,7 +185,7 @@ fn print_examples(http: &str, state: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A state folder of its own, gone when the demo is over.
+/// A temporary state folder, removed when dropped.
 struct TemporaryFolder {
     path: PathBuf,
 }
@@ -197,7 +198,7 @@ impl TemporaryFolder {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        // The system's own cleaning of temporary files takes what cannot be removed now.
+        // If removal fails, the system's cleanup of temporary files removes the folder.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
@@ -233,16 +234,16 @@ mod tests {
     }
 
     #[test]
-    fn it_touches_nothing_of_the_users_own() {
+    fn the_demo_uses_nothing_of_the_user() {
         for auth in ["auth.token = \"the-users-own-token\"", "auth.token_file = \"/home/me/token\""] {
             let LoadedConfig { config, origins, .. } = loaded(auth, &[], None);
-            assert_ne!(config.auth, AuthSettings::default(), "the user has one");
+            assert_ne!(config.auth, AuthSettings::default(), "the user has a token");
             let own = demo_config(&config, &origins);
             assert_eq!(own.auth, AuthSettings::default(), "{auth}");
             assert_eq!(own.store.file(Path::new("/demo")), Path::new("/demo/conductor.db"));
             assert_eq!((own.server.listen.as_str(), own.server.status_listen), ("127.0.0.1:0", None));
             assert_eq!((own.log.file, own.log.filter.as_str()), (false, "debug"));
-            // Every other section is as if there were no configuration.
+            // Every other section has its default.
             let plain = Config::default();
             assert_eq!(
                 (&own.instructions, &own.host_ops, &own.codex),
@@ -254,13 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_command_line_chooses_its_port() {
+    fn only_the_command_line_chooses_the_port() {
         let listen = |environment: &[(&str, &str)], option: Option<&str>| {
             let LoadedConfig { config, origins, .. } = loaded("", environment, option);
             demo_config(&config, &origins).server.listen
         };
         assert_eq!(listen(&[("BAA_SERVER__LISTEN", "127.0.0.1:4402")], None), "127.0.0.1:0");
         assert_eq!(listen(&[], Some("127.0.0.1:4403")), "127.0.0.1:4403");
-        assert_eq!(listen(&[], Some("127.0.0.1:4317")), "127.0.0.1:4317", "also when it is the default");
+        assert_eq!(listen(&[], Some("127.0.0.1:4317")), "127.0.0.1:4317", "even if it equals the default");
     }
 }

@@ -1,13 +1,13 @@
-//! `baa-conductor doctor`: walks every hop from the configuration to the web app and says of each in one line whether it
-//! holds, and what to do where it does not.
+//! `baa-conductor doctor`: checks every step from the configuration to the web app and reports each in one line, with
+//! advice if it has a problem.
 //!
 //! ```text
 //! configuration ─ state folder ─ token ─ port ─ daemon ─ store ─ firefox ─ extension ─ pairing
 //!                                                                  └─ each platform: tab ─ login ─ policy ─ fetch
 //! ```
 //!
-//! A failure is what keeps the daemon itself from working. What lies beyond it, in Firefox and the web apps, comes and
-//! goes, and is a warning.
+//! A failure keeps the daemon itself from working. Problems beyond the daemon, in Firefox and the web apps, are temporary
+//! by nature and are warnings.
 
 mod browser_checks;
 mod daemon_checks;
@@ -37,15 +37,15 @@ Examples:
   baa-conductor doctor --platform claude
   baa-conductor doctor --no-fetch --json
 
-To try the whole way it has each platform that is logged in fetch its own start page, which counts as one request
-under the policy; --no-fetch leaves that out.
+To test the whole path, each platform with a login fetches its own start page, which counts as one request under the
+policy; --no-fetch skips this.
 
-Exit codes: 0 nothing worse than a warning; 1 something failed, a wrong configuration too.")]
+Exit codes: 0 no failures, warnings at most; 1 at least one failure, including an invalid configuration.")]
 pub(super) struct DoctorArguments {
-    /// Look at this web app alone, also when it is not in use.
+    /// Check only this web app, even if it is not in use.
     #[arg(long, value_name = "NAME")]
     platform: Option<String>,
-    /// Send nothing through the web apps.
+    /// Send no requests to the web apps.
     #[arg(long)]
     no_fetch: bool,
     /// Print one JSON object.
@@ -53,7 +53,7 @@ pub(super) struct DoctorArguments {
     json: bool,
 }
 
-/// Prints a line for each hop to stdout.
+/// Runs the command.
 pub(super) fn run(
     prepared: Result<CommandContext, CommandError>,
     common: &CommonOptions,
@@ -76,7 +76,7 @@ fn run_checks(
 ) -> Vec<Finding> {
     let mut findings = local_checks::configuration(&prepared);
     findings.extend(local_checks::environment(std::env::vars_os()));
-    // A running daemon may have started before the configuration broke; it is looked at all the same.
+    // A running daemon may have started before the configuration became invalid, so it is checked anyway.
     let (config, state_dir) = match prepared {
         Ok(context) => ((*context.config).clone(), Ok(context.state_dir)),
         Err(_) => (Config::default(), state_folder::locate(common.state_dir.as_deref())),
@@ -101,7 +101,7 @@ fn run_checks(
         Err(FindDaemonError::NotRunning(_)) => {
             findings.push(checks.free_port());
             findings.push(
-                Finding::warning("daemon", "none is running on this state folder")
+                Finding::warning("daemon", "no daemon is running on this state folder")
                     .advise("start it with `baa-conductor serve`, or at login with `baa-conductor service install`"),
             );
             findings.push(checks.database());
@@ -125,7 +125,7 @@ fn as_json(findings: &[Finding]) -> String {
     text::json(&report.to_string(), text::JsonLayout::Pretty) + "\n"
 }
 
-/// A line for each, the names in one column.
+/// Renders a line per finding, with aligned names.
 fn as_lines(findings: &[Finding], style: OutputStyle) -> String {
     let names: Vec<_> = findings.iter().map(|finding| text::line(&finding.name)).collect();
     let name_width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn each_finding_is_one_aligned_line_that_steers_no_terminal() {
+    fn each_finding_is_one_aligned_line_without_control_characters() {
         let wanted = "\
 ok       port          free
 warning  claude login  lost\\u{1b}[2J\\nsince 3 min; log in in the tab
@@ -166,7 +166,7 @@ failure  daemon        it does not answer
     }
 
     #[test]
-    fn json_counts_and_says_whether_all_is_well() {
+    fn json_counts_failures_and_warnings() {
         let report: serde_json::Value = serde_json::from_str(&as_json(&findings())).unwrap();
         assert_eq!((&report["ok"], &report["failures"], &report["warnings"]), (&json!(false), &json!(1), &json!(1)));
         let login = json!({"name": "claude login", "verdict": "warning", "message": "lost\u{1b}[2J\nsince 3 min",

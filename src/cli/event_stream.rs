@@ -1,43 +1,43 @@
-//! Server-sent events taken apart as they arrive, as the WHATWG standard reads them.
+//! An incremental parser of server-sent events, as the WHATWG standard defines them.
 //!
-//! Invariant: the frames that come out depend on the bytes alone, never on where they were cut; lines are joined as
-//! bytes and become text when they are whole, so that a cut inside a character does no harm.
+//! Invariant: the frames depend on the bytes alone, not on how they are split into chunks. A line is decoded when it is
+//! complete, so a chunk may end inside a character.
 
 use std::{collections::VecDeque, mem};
 
 /// One event with data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SseFrame {
-    /// Its name, `message` when it has none.
+    /// Event name; `message` if the stream gives none.
     pub(crate) event: String,
-    /// Its data, lines joined with `\n`.
+    /// The data lines, joined with `\n`.
     pub(crate) data: String,
 }
 
-/// A frame grew beyond what may be kept of it.
+/// A frame exceeds the size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is larger than {bytes_max} bytes")]
 pub(crate) struct SseFrameTooLarge {
     bytes_max: usize,
 }
 
-/// What arrived and is no frame yet.
+/// An incremental parser, with the bytes of the incomplete frame.
 #[derive(Debug)]
 pub(crate) struct SseParser {
     bytes_max: usize,
     line: Vec<u8>,
     event: String,
-    /// Each line of data with a `\n` behind it.
+    /// The data lines, each ending with `\n`.
     data: String,
-    /// The last line ended with `\r`; a `\n` right after it belongs to it.
+    /// The last line ended with `\r`; an immediately following `\n` belongs to it.
     after_cr: bool,
-    /// Nothing was read yet, so a byte order mark may come.
+    /// Nothing was read yet, so a byte order mark may follow.
     at_start: bool,
     frames: VecDeque<SseFrame>,
 }
 
 impl SseParser {
-    /// A parser that keeps at most so many bytes of one frame.
+    /// Returns a parser that buffers at most `bytes_max` bytes of one frame.
     pub(crate) fn new(bytes_max: usize) -> Self {
         assert!(bytes_max > 0, "a frame needs room");
         SseParser {
@@ -51,7 +51,7 @@ impl SseParser {
         }
     }
 
-    /// Reads on; [`SseParser::next`] gives the frames that are whole now.
+    /// Parses more bytes; [`SseParser::next`] returns the completed frames.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), SseFrameTooLarge> {
         if mem::take(&mut self.after_cr) && !bytes.is_empty() {
             bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
@@ -74,7 +74,7 @@ impl SseParser {
         self.keep(bytes)
     }
 
-    /// The next whole frame.
+    /// Returns the next completed frame.
     pub(crate) fn next(&mut self) -> Option<SseFrame> {
         self.frames.pop_front()
     }
@@ -105,18 +105,18 @@ impl SseParser {
                     self.data.push_str(value);
                     self.data.push('\n');
                 }
-                // Ids, retry times and comments, whose field is empty, mean nothing here.
+                // Ids, retry times and comments (an empty field name) are ignored.
                 _ => {}
             }
         }
-        // Its memory serves the next line.
+        // Reuses the allocation for the next line.
         line.clear();
         self.line = line;
     }
 
     fn end_frame(&mut self) {
         let (event, mut data) = (mem::take(&mut self.event), mem::take(&mut self.data));
-        // One without data is none, says the standard.
+        // The standard drops events without data.
         if data.pop().is_some() {
             let event = if event.is_empty() { "message".to_owned() } else { event };
             self.frames.push_back(SseFrame { event, data });
@@ -138,7 +138,7 @@ mod tests {
         frames
     }
 
-    /// A name, the text, and the names and data of its frames.
+    /// Case name, input, and the names and data of the expected frames.
     type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
     const TABLE: [Row; 13] = [
@@ -162,7 +162,7 @@ mod tests {
     ];
 
     #[test]
-    fn frames_are_read_as_the_standard_says() {
+    fn frames_are_parsed_as_the_standard_defines() {
         for (name, text, wanted) in TABLE {
             let wanted: Vec<_> = wanted.iter().map(|(e, d)| ((*e).to_owned(), (*d).to_owned())).collect();
             assert_eq!(parse(&[text.as_bytes()]), wanted, "{name}");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_matter_where_the_bytes_are_cut() {
+    fn chunk_boundaries_do_not_matter() {
         for (name, text, _) in TABLE {
             let whole = parse(&[text.as_bytes()]);
             let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_is_replaced() {
+    fn invalid_utf_8_is_replaced() {
         assert_eq!(parse(&[b"data: a\xffb\n\n"]), [("message".to_owned(), "a\u{fffd}b".to_owned())]);
     }
 
     #[test]
-    fn a_frame_without_end_is_refused() {
+    fn an_oversized_frame_is_an_error() {
         let mut parser = SseParser::new(16);
         assert_eq!(parser.push(b"data: 0123456789\n"), Ok(()));
         let error = parser.push(b"data: 0123456789\n").unwrap_err();

@@ -1,4 +1,4 @@
-//! `baa-conductor extension`: writes the Firefox extension that belongs to this binary, for this user's daemon.
+//! `baa-conductor extension`: writes the Firefox extension of this version, for this user's daemon.
 
 use super::CommandContext;
 use crate::{
@@ -18,11 +18,11 @@ use std::{
 #[command(after_help = "\
 Examples:
   baa-conductor extension ~/baa-extension
-  baa-conductor extension ~/baa-extension --listen 127.0.0.1:5000     for a daemon that is to listen there
+  baa-conductor extension ~/baa-extension --listen 127.0.0.1:5000     for a daemon that listens there
 
-Exit codes: 0 written; 1 it cannot be, or the folder holds something else.")]
+Exit codes: 0 written; 1 it cannot be written, or the folder contains other files.")]
 pub(super) struct ExtensionArguments {
-    /// The folder; made when it is not there, replaced when it is an earlier one.
+    /// Target folder; created if missing, replaced if it contains an earlier extension.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// Print one JSON object.
@@ -30,16 +30,16 @@ pub(super) struct ExtensionArguments {
     json: bool,
 }
 
-/// Prints to stdout where it is and how it is loaded.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: ExtensionArguments) -> anyhow::Result<ExitCode> {
     let extension = Extension::new(&daemon_address(&context.state_dir, &context.config)?)?;
     let folder = std::path::absolute(&arguments.dir)
-        .with_context(|| format!("cannot tell where {} is", arguments.dir.display()))?;
+        .with_context(|| format!("cannot make {} an absolute path", arguments.dir.display()))?;
     extension.write(&folder)?;
     super::print(&if arguments.json { as_json(&extension, &folder) } else { load_instructions(&extension, &folder) })
 }
 
-/// The address of the daemon that runs, else of the one that would.
+/// Returns the address of the running daemon, or else the configured one.
 fn daemon_address(state_dir: &Path, config: &Config) -> anyhow::Result<String> {
     match DaemonInfo::find(state_dir) {
         Ok(daemon) => return Ok(daemon.ws),
@@ -49,8 +49,8 @@ fn daemon_address(state_dir: &Path, config: &Config) -> anyhow::Result<String> {
     let address = config.server.address().context("server.listen is not an address")?;
     if address.port() == 0 {
         bail!(
-            "server.listen has port 0, which is another one at each start, and no daemon is running that has one: \
-             start the daemon first, or give it a port of its own"
+            "server.listen has port 0, which means another port at each start, and no daemon is running; \
+             start the daemon first, or configure a fixed port"
         );
     }
     Ok(format!("ws://{address}{WS_PATH}"))
@@ -69,11 +69,11 @@ fn as_json(extension: &Extension, folder: &Path) -> String {
 fn load_instructions(extension: &Extension, folder: &Path) -> String {
     let (version, address, unpacked) = (crate::VERSION, extension.address(), folder.display());
     format!(
-        "The extension, version {version}, for the daemon at {address}:\n\
+        "Wrote the extension, version {version}, for the daemon at {address}:\n\
          \x20 unpacked     {unpacked}\n\
          \x20 in one file  {xpi}\n\
          \n\
-         To load it until Firefox is closed, open about:debugging#/runtime/this-firefox, press\n\
+         To load it until Firefox is closed, open about:debugging#/runtime/this-firefox, click\n\
          \"Load Temporary Add-on…\" and choose {manifest}.\n\
          To keep it, Firefox wants the .xpi signed: see \"Keep the extension\" in docs/usage.md.\n",
         xpi = folder.join(XPI).display(),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_daemon_says_where_it_is_and_else_the_configuration() {
+    fn the_address_comes_from_the_running_daemon_or_else_the_configuration() {
         let folder = std::env::temp_dir().join(format!("baa-conductor-address-{}", RequestId::generate()));
         assert_eq!(daemon_address(&folder, &config("localhost:4321")).unwrap(), "ws://127.0.0.1:4321/ws/firefox");
         let error = daemon_address(&folder, &config("127.0.0.1:0")).unwrap_err().to_string();
@@ -110,10 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_names_both_forms_and_how_to_load_them() {
+    fn the_output_names_both_forms_and_how_to_load_them() {
         let extension = Extension::new("ws://127.0.0.1:9/ws/firefox").unwrap();
-        let told: serde_json::Value = serde_json::from_str(&as_json(&extension, Path::new("/e x"))).unwrap();
-        assert_eq!((&told["folder"], &told["xpi"]), (&"/e x".into(), &"/e x/baa-conductor.xpi".into()));
+        let report: serde_json::Value = serde_json::from_str(&as_json(&extension, Path::new("/e x"))).unwrap();
+        assert_eq!((&report["folder"], &report["xpi"]), (&"/e x".into(), &"/e x/baa-conductor.xpi".into()));
         let text = load_instructions(&extension, Path::new("/e x"));
         for part in [
             crate::VERSION,

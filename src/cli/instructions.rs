@@ -1,4 +1,4 @@
-//! `baa-conductor instructions`: what models asked for, decided by a person at a terminal.
+//! `baa-conductor instructions`: lists, shows, approves, rejects and runs the instructions in models' messages.
 
 #[cfg(test)]
 mod tests;
@@ -23,9 +23,9 @@ use std::{
 };
 use view::{BatchList, BatchView};
 
-/// Most bytes of a file; the daemon takes a message of one mebibyte.
+/// Maximum size of a message file; the daemon accepts messages of one mebibyte.
 const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Batches that are listed unless told otherwise.
+/// Default number of listed batches.
 const LIST_LIMIT_DEFAULT: u16 = 20;
 
 #[derive(Debug, clap::Args)]
@@ -34,14 +34,14 @@ Examples:
   baa-conductor instructions list --status pending_approval
   baa-conductor instructions show batch_01J…
   baa-conductor instructions approve batch_01J… --reason 'as discussed'
-  baa-conductor instructions approve batch_01J… --yes --digest sha256:…     (what `show` named, without a question)
+  baa-conductor instructions approve batch_01J… --yes --digest sha256:…     without a prompt, with the digest from `show`
   baa-conductor instructions run message.md --dry-run
   baa-conductor instructions run - < message.md
 
-approve shows what would run and asks. Without a terminal it refuses, unless --yes is given.
+approve shows what would run and asks for confirmation. Without a terminal it needs --yes.
 
-Exit codes: 0 done; 1 it failed, an instruction that was run did, or the answer to the question was no; 2 bad usage,
-an approval without a terminal too.")]
+Exit codes: 0 success; 1 the command or an instruction failed, or the approval was not confirmed; 2 bad usage, including
+an approval without a terminal and without --yes.")]
 pub(super) struct InstructionsArguments {
     #[command(subcommand)]
     command: InstructionsCommand,
@@ -51,89 +51,89 @@ pub(super) struct InstructionsArguments {
 enum InstructionsCommand {
     #[command(flatten)]
     Batch(BatchCommand),
-    /// Let instructions run again after a damaged database was moved aside; works without a daemon too.
+    /// Enable instructions again after a damaged database was replaced; also works without a daemon.
     Enable,
 }
 
-/// What the daemon is asked for.
+/// The commands that call the daemon.
 #[derive(Debug, clap::Subcommand)]
 enum BatchCommand {
     /// List batches of instructions, newest first.
     List {
-        /// Only those of this status, such as pending_approval.
+        /// Only batches with this status, such as pending_approval.
         #[arg(long, value_name = "STATUS")]
         status: Option<String>,
-        /// Only those of this web app.
+        /// Only batches of this web app.
         #[arg(long, value_name = "NAME")]
         platform: Option<String>,
-        /// At most so many.
+        /// Maximum number of batches.
         #[arg(long, value_name = "N", default_value_t = LIST_LIMIT_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=100))]
         limit: u16,
-        /// Print the daemon's answer as JSON.
+        /// Print the daemon's response as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Show a batch: exactly what it runs, and what came of it.
+    /// Show a batch: what it runs exactly, and the results.
     Show {
-        /// The batch.
+        /// Batch id.
         #[arg(value_name = "BATCH")]
         id: String,
-        /// Print the daemon's answer as JSON.
+        /// Print the daemon's response as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Let a batch run that waits for approval. It is shown and asked about first; the approval holds for what was shown.
+    /// Approve a waiting batch, after showing it and asking for confirmation. The approval is bound to what was shown.
     Approve(ApproveArguments),
-    /// Let a batch that waits for approval never run.
+    /// Reject a waiting batch; it never runs.
     Reject {
-        /// The batch.
+        /// Batch id.
         #[arg(value_name = "BATCH")]
         id: String,
-        /// Why, for the audit trail.
+        /// Reason, for the audit trail.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Run the instructions of a message in a file, each once; exits 1 when one of them failed.
+    /// Run the instructions of a message in a file; exits 1 if one of them fails.
     Run(RunArguments),
 }
 
 #[derive(Debug, clap::Args)]
 struct ApproveArguments {
-    /// The batch.
+    /// Batch id.
     #[arg(value_name = "BATCH")]
     id: String,
-    /// Why, for the audit trail.
+    /// Reason, for the audit trail.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Ask no question; needed where there is no terminal.
+    /// Skip the confirmation; required without a terminal.
     #[arg(long, short)]
     yes: bool,
-    /// Approve only what has this digest, as `show` names it.
+    /// Approve only a batch with this digest, as printed by `show`.
     #[arg(long, value_name = "DIGEST")]
     digest: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// The message; - for standard input.
+    /// File with the message; - reads it from stdin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The id of the message: what was run under it before does not run again. A new one when left out.
+    /// Message id: instructions that ran under it before do not run again. By default a new id.
     #[arg(long, value_name = "ID")]
     message_id: Option<String>,
-    /// The web app that it is said to come from.
+    /// Web app recorded as the source.
     #[arg(long, value_name = "NAME", default_value = "cli")]
     platform: String,
-    /// The conversation that it is said to come from.
+    /// Conversation recorded as the source.
     #[arg(long, value_name = "ID", default_value = "cli")]
     conversation_id: String,
-    /// Show what would run, and run nothing.
+    /// Show what would run without running it.
     #[arg(long)]
     dry_run: bool,
-    /// Let what does not run by itself wait for an approval.
+    /// Queue instructions that need approval until they are approved.
     #[arg(long, conflicts_with = "dry_run")]
     require_approval: bool,
-    /// Print the daemon's answer as JSON.
+    /// Print the daemon's response as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -156,19 +156,23 @@ struct DecisionBody<'a> {
     reason: Option<&'a str>,
 }
 
-/// What is printed, and whether all is well.
+/// The text to print, and whether the command succeeded.
 struct CommandOutput {
     text: String,
     ok: bool,
 }
 
-/// Prints it to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: InstructionsArguments) -> anyhow::Result<ExitCode> {
     let command = match arguments.command {
         InstructionsCommand::Batch(command) => command,
         InstructionsCommand::Enable => {
             let was_off = state_folder::enable_instructions(&context.state_dir)?;
-            return super::print(if was_off { "instructions may run again\n" } else { "instructions were not off\n" });
+            return super::print(if was_off {
+                "instructions are enabled again\n"
+            } else {
+                "instructions were already enabled\n"
+            });
         }
     };
     let width = OutputStyle::of_stdout().width;
@@ -178,7 +182,7 @@ pub(super) fn run(context: CommandContext, arguments: InstructionsArguments) -> 
     Ok(if output.ok { code } else { ExitCode::FAILURE })
 }
 
-/// `width`: the terminal's columns. `prompt`: who is asked before anything is approved.
+/// Executes a command. `width`: the terminal's columns. `prompt`: asks for the confirmation of an approval.
 async fn execute(
     client: &DaemonClient,
     command: BatchCommand,
@@ -210,7 +214,7 @@ async fn execute(
             let decision = DecisionBody { digest: None, reason: reason.as_deref() };
             let data = client.post(&format!("{}/reject", batch_path(&id)), &decision, Some(REPLY_TIMEOUT)).await?;
             let decided: BatchView = client.parse(&data)?;
-            Ok(succeeded(format!("it is {}\n", text::line(view::status(&decided)))))
+            Ok(succeeded(format!("batch status: {}\n", text::line(view::status(&decided)))))
         }
         BatchCommand::Run(run) => {
             let text = read_message(&run.file)?;
@@ -223,7 +227,7 @@ async fn execute(
                 dry_run: run.dry_run,
                 require_approval: run.require_approval,
             };
-            // As long as what it asks for takes; the daemon bounds that.
+            // No limit of its own: the daemon limits how long instructions run.
             let data = client.post("/v1/instructions/messages", &message, None).await?;
             let done: BatchView = client.parse(&data)?;
             let text = if run.json { pretty(&data) } else { view::render_batch(&done, width) };
@@ -232,7 +236,7 @@ async fn execute(
     }
 }
 
-/// Shows a batch, asks whether it may run, and approves exactly what was shown.
+/// Shows a batch, asks for confirmation, and approves exactly what was shown.
 async fn approve(
     client: &DaemonClient,
     approval: &ApproveArguments,
@@ -240,28 +244,30 @@ async fn approve(
     prompt: &mut impl ConfirmationPrompt,
 ) -> anyhow::Result<CommandOutput> {
     if !approval.yes && !prompt.is_interactive() {
-        let why = "an approval wants to be confirmed, and there is no terminal to ask at: look at the batch with \
+        let why = "an approval needs a confirmation, but there is no terminal; check the batch with \
                    `baa-conductor instructions show`, then approve it with --yes";
         return Err(BadUsage(why).into());
     }
     let shown: BatchView = client.parse(&client.get(&batch_path(&approval.id)).await?)?;
     let digest = approval.digest.as_ref().or(shown.digest.as_ref());
-    let digest = digest.context("the daemon does not say what the approval would hold for; nothing was approved")?;
+    let digest = digest.context("the daemon reports no digest of the batch; nothing was approved")?;
     let text = view::render_batch(&shown, width);
     if approval.yes || !view::is_pending(&shown) {
-        // What waits no more is refused by the daemon, which knows why.
+        // The daemon refuses a batch that is not waiting, and gives the reason.
         prompt.show(&format!("{text}\n"))?;
     } else {
         let question = format!("Run this ({})?", view::approval_extent(&shown));
         if !prompt.confirm(&text, &question)? {
-            print_error("baa-conductor: not approved; the batch goes on waiting, `instructions reject` ends that");
+            print_error(
+                "baa-conductor: not approved; the batch is still waiting, to reject it run `baa-conductor instructions reject`",
+            );
             return Ok(CommandOutput { text: String::new(), ok: false });
         }
     }
     let decision = DecisionBody { digest: Some(digest), reason: approval.reason.as_deref() };
     let data = client.post(&format!("{}/approve", batch_path(&approval.id)), &decision, Some(REPLY_TIMEOUT)).await?;
     let decided: BatchView = client.parse(&data)?;
-    Ok(succeeded(format!("approved: it is {}\n", text::line(view::status(&decided)))))
+    Ok(succeeded(format!("approved; batch status: {}\n", text::line(view::status(&decided)))))
 }
 
 fn succeeded(text: String) -> CommandOutput {
@@ -272,7 +278,7 @@ fn pretty(data: &RawValue) -> String {
     text::json(data.get(), JsonLayout::Pretty) + "\n"
 }
 
-/// The path of a batch, whatever its name holds.
+/// The route of a batch, with its id percent-encoded.
 fn batch_path(id: &str) -> String {
     let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     format!("/v1/instructions/{encoded}")
@@ -286,6 +292,6 @@ fn read_message(file: &Path) -> anyhow::Result<String> {
     };
     let mut text = String::new();
     from.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).with_context(|| format!("cannot read {name}"))?;
-    anyhow::ensure!(text.len() as u64 <= FILE_BYTES_MAX, "{name} is longer than {FILE_BYTES_MAX} bytes");
+    anyhow::ensure!(text.len() as u64 <= FILE_BYTES_MAX, "{name} is larger than {FILE_BYTES_MAX} bytes");
     Ok(text)
 }

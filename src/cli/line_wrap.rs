@@ -1,4 +1,4 @@
-//! Foreign text in lines of our own: behind a margin, and wrapped by us rather than by the terminal.
+//! Wraps lines with untrusted text, optionally behind a margin, before the terminal would wrap them.
 //!
 //! ```text
 //!   $ the first line, which is longer than
@@ -6,27 +6,27 @@
 //!   $ the second one
 //! ```
 //!
-//! Invariant: no line of it begins in the first column, and none fills the terminal's last one; a line that goes on begins
-//! with [`CONTINUATION_MARK`], which stands nowhere else in the margin.
+//! Invariant: no wrapped text begins in the first column and none fills the terminal's last one. A continuation line
+//! begins with [`CONTINUATION_MARK`], which occurs nowhere else in the margin.
 
 use unicode_width::UnicodeWidthChar;
 
-/// Stands in the margin of what belongs to the line above.
+/// Marks a continuation of the line above, in the margin.
 const CONTINUATION_MARK: char = '↪';
-/// However narrow the terminal is, so many columns of text stand on a line.
+/// Minimum columns of text on a line, even on a narrower terminal.
 const TEXT_COLUMNS_MIN: usize = 20;
 
-/// Lines behind a margin with this one-column mark. `width`: of the terminal; elsewhere nothing is wrapped.
+/// Wraps lines behind a margin with the one-column `mark`. `width` is the terminal's; `None` disables wrapping.
 pub(super) fn wrap_with_margin(mark: &str, lines: &[String], width: Option<usize>) -> String {
     lines.iter().fold(String::new(), |out, line| out + &wrap_line(&format!("  {mark} "), line, width))
 }
 
-/// A text of several lines of ours, with foreign words in them: each is wrapped for itself.
+/// Wraps each line of a text that contains untrusted parts.
 pub(super) fn wrap_lines(text: &str, width: Option<usize>) -> String {
     text.lines().map(|line| wrap_line("", line, width)).collect()
 }
 
-/// A line that begins with a head of ours; what goes on begins below the text.
+/// Wraps a line behind `head`; continuation lines are indented below the text.
 pub(super) fn wrap_line(head: &str, line: &str, width: Option<usize>) -> String {
     let indent = head.chars().count().max(2);
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent + 1).max(TEXT_COLUMNS_MIN));
@@ -44,7 +44,7 @@ pub(super) fn wrap_line(head: &str, line: &str, width: Option<usize>) -> String 
         out.push(c);
         used += columns;
     }
-    // Blanks of ours at the end, where there is no text, are no use to anybody.
+    // Without text, the trailing spaces of the head are dropped.
     let kept = if line.is_empty() { out.trim_end().len() } else { out.len() };
     out.truncate(kept);
     out.push('\n');
@@ -57,7 +57,7 @@ mod tests {
     use unicode_width::UnicodeWidthStr;
 
     #[test]
-    fn a_line_that_goes_on_says_so_and_none_fills_the_terminal() {
+    fn continuation_lines_are_marked_and_none_fills_the_terminal() {
         let lines = ["a".repeat(50), "你好".repeat(20), String::new(), "e\u{301}".repeat(40)];
         let text = wrap_with_margin("$", &lines, Some(30));
         let wanted = format!("  $ {}\n  ↪ {}\n  $ {}\n", "a".repeat(25), "a".repeat(25), "你好".repeat(6));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_than_on_a_terminal_a_line_stays_one() {
+    fn lines_are_not_wrapped_without_a_terminal() {
         let line = "a".repeat(10_000);
         assert_eq!(wrap_line("head  ", &line, None), format!("head  {line}\n"));
         assert_eq!(wrap_line("", "abc", Some(80)), "abc\n");
@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn words_of_others_in_a_line_of_ours_do_not_begin_a_line() {
+    fn untrusted_text_does_not_begin_a_line() {
         let forged = format!("failed: {}baa-conductor: approved", "x".repeat(30));
         let text = wrap_lines(&format!("{forged}\nnext\n"), Some(40));
         assert_eq!(text, format!("failed: {}\n↪ {}\nnext\n", "x".repeat(29), "xbaa-conductor: approved"));
     }
 
     #[test]
-    fn a_terminal_of_no_width_still_shows_everything() {
+    fn a_very_narrow_terminal_shows_the_whole_text() {
         let text = wrap_line("status        ", &"x".repeat(45), Some(1));
         assert_eq!(text.matches('x').count(), 45);
         assert_eq!(text.lines().nth(1), Some(&*format!("            ↪ {}", "x".repeat(20))));

@@ -1,4 +1,4 @@
-//! `baa-conductor man`: the manual pages, made from the same table as the help.
+//! `baa-conductor man`: renders the manual pages from the same definitions as the help.
 
 use super::Cli;
 use anyhow::Context as _;
@@ -12,31 +12,31 @@ Examples:
   baa-conductor man | man -l -
   baa-conductor man ~/.local/share/man/man1")]
 pub(super) struct ManArguments {
-    /// Write a page for each command into this folder, which is made when it is not there; else print the main one.
+    /// Folder for a page per command, created if missing; by default the main page is printed.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-/// Prints the main page, or what was written, to stdout.
+/// Runs the command.
 pub(super) fn run(arguments: &ManArguments) -> anyhow::Result<ExitCode> {
     let pages = render_pages()?;
     let Some(dir) = &arguments.dir else { return super::print(&pages[0].text) };
-    fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("{} cannot be created", dir.display()))?;
     for page in &pages {
         let path = dir.join(&page.name);
         fs::write(&path, &page.text).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    super::print(&format!("{} pages are in {}\n", pages.len(), dir.display()))
+    super::print(&format!("wrote {} pages to {}\n", pages.len(), dir.display()))
 }
 
-/// One manual page.
+/// A manual page.
 struct ManualPage {
-    /// Its file, such as `baa-conductor-status.1`.
+    /// File name, such as `baa-conductor-status.1`.
     name: String,
     text: String,
 }
 
-/// The main page, then one for each command, also for commands of commands.
+/// Renders the main page, then a page per command and subcommand.
 fn render_pages() -> anyhow::Result<Vec<ManualPage>> {
     let mut main = Cli::command().disable_help_subcommand(true);
     main.build();
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_has_a_page_and_the_daemons_own_has_none() {
+    fn every_command_has_a_page_except_internal_ones() {
         let pages = render_pages().unwrap();
         let names: Vec<_> = pages.iter().map(|page| page.name.as_str()).collect();
         assert_eq!(names[0], "baa-conductor.1");

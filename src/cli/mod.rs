@@ -1,7 +1,7 @@
-//! The command line: arguments, what every command needs, and which file runs which command.
+//! The command line: the arguments, the context that commands share, and the dispatch to one file per command.
 //!
-//! Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address in use. Faults go to stderr, one a line;
-//! stdout belongs to the ready line of `serve` and to the answers of the other commands.
+//! Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 address in use. Errors go to stderr, one per line.
+//! stdout carries the ready line of `serve` and the output of the other commands.
 
 mod action;
 mod audit;
@@ -28,7 +28,7 @@ mod table;
 mod terminal;
 mod token;
 
-/// What text from elsewhere becomes before it is printed.
+/// Escapes and lays out untrusted text before it is printed.
 pub(crate) use crate::terminal_text as text;
 use crate::{
     config::{Config, ConfigError, ConfigOptions, ConfigSources, ValueOrigin, ValueOrigins, load},
@@ -38,9 +38,9 @@ use crate::{
 use clap::{Args, Parser, Subcommand};
 use std::{fmt, io, path::PathBuf, process::ExitCode, sync::Arc};
 
-/// Exit code for bad usage or configuration; clap uses the same.
+/// Exit code for bad usage or configuration, the same as clap's.
 const BAD_USAGE: u8 = 2;
-/// Exit code for an address that is in use.
+/// Exit code when the listening address is in use.
 const ADDRESS_IN_USE: u8 = 3;
 
 /// Local service between the web apps open in a Firefox and the programs on the same machine.
@@ -50,13 +50,13 @@ const ADDRESS_IN_USE: u8 = 3;
     version,
     after_help = "\
 Examples:
-  baa-conductor demo                                             see the whole path, with a simulated Firefox
-  baa-conductor                                                  serve; `baa-conductor service install` does it at login
-  baa-conductor extension ~/baa-extension                        the Firefox extension that belongs to it
-  baa-conductor request --platform claude --prompt 'Hello!'      ask, and see the answer grow
-  baa-conductor doctor                                           tell what is wrong, and what to do
+  baa-conductor demo                                             try the whole path with a simulated Firefox
+  baa-conductor                                                  run the daemon; `baa-conductor service install` starts it at login
+  baa-conductor extension ~/baa-extension                        write the matching Firefox extension
+  baa-conductor request --platform claude --prompt 'Hello!'      send a prompt and stream the answer
+  baa-conductor doctor                                           find problems and how to fix them
 
-Without a command it serves. Exit codes: 0 clean, 1 failed, 2 bad usage or configuration, 3 address in use."
+Without a command, the daemon runs. Exit codes: 0 success, 1 failure, 2 bad usage or configuration, 3 address in use."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -68,19 +68,19 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
 struct CommonOptions {
-    /// Read this configuration too; it wins over the one in ~/.config/baa-conductor.
+    /// Also read this configuration file; it overrides the one in ~/.config/baa-conductor.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Keep database, token and lock in this folder.
+    /// Folder for the database, the token and the lock.
     #[arg(long, value_name = "DIR", global = true)]
     state_dir: Option<PathBuf>,
-    /// Listen here; port 0 takes a free one.
+    /// Address to listen on; port 0 picks a free port.
     #[arg(long, value_name = "ADDR", global = true)]
     listen: Option<String>,
-    /// Log these lines: a level, or target=level pairs with commas between.
+    /// Log filter: a level, or comma-separated target=level pairs.
     #[arg(long, value_name = "FILTER", global = true)]
     log: Option<String>,
-    /// How log lines look.
+    /// Format of the log lines.
     #[arg(long, value_name = "FORMAT", global = true)]
     log_format: Option<LogFormat>,
 }
@@ -91,48 +91,48 @@ enum CliCommand {
     Serve(serve::ServeArguments),
     /// Run the daemon with a simulated Firefox and send one streamed request through it.
     Demo(demo::DemoArguments),
-    /// Show clients, logins, targets and requests of the running daemon.
+    /// Show the clients, logins, targets and requests of the running daemon.
     Status(status::StatusArguments),
-    /// Send a request through the running daemon and print the answer; Ctrl-C cancels it.
+    /// Send a request through the running daemon and print the response; Ctrl-C cancels it.
     Request(request::RequestArguments),
     /// Cancel a request.
     Cancel(cancel::CancelArguments),
-    /// Have a Firefox open, focus, reload or restore shell tabs, or reconnect.
+    /// Make a Firefox open, focus, reload or restore shell tabs, or reconnect.
     Action(action::ActionArguments),
-    /// Let in the Firefox whose extension shows this code.
+    /// Pair the Firefox whose extension shows this code.
     Pair(pairing::PairArguments),
-    /// Show which Firefoxes are paired or wait for it, or forget one.
+    /// List paired and waiting Firefox clients, or forget one.
     Pairings(pairing::PairingsArguments),
-    /// List, show, approve, reject or run what models asked this machine for.
+    /// List, show, approve, reject or run the instructions in models' messages.
     Instructions(instructions::InstructionsArguments),
-    /// Read the trail of what the daemon was given to do, and check that nobody changed it.
+    /// Read the audit trail of tasks and verify its hash chain.
     Audit(audit::AuditArguments),
-    /// Open the status page in the browser, logged in.
+    /// Open the status page in a browser, already logged in.
     Open(open::OpenArguments),
-    /// Write the Firefox extension that belongs to this version, unpacked and as an .xpi.
+    /// Write the Firefox extension of this version, unpacked and as an .xpi.
     Extension(extension::ExtensionArguments),
-    /// Print where the token is, or rotate it.
+    /// Print the location of the token, or rotate it.
     Token(token::TokenArguments),
-    /// Run the daemon at login: systemd user unit, launchd agent.
+    /// Install the daemon as a login service: a systemd user unit or a launchd agent.
     Service(service::ServiceArguments),
-    /// Check every hop from the configuration to the web app, and say which broke and what to do.
+    /// Check every step from the configuration to the web app, and suggest a fix for each problem.
     Doctor(doctor::DoctorArguments),
-    /// Print the completions for a shell.
+    /// Print shell completions.
     Completions(completions::CompletionsArguments),
     /// Write the manual pages.
     Man(man::ManArguments),
-    /// Print the effective configuration with the origin of each value, secrets masked.
+    /// Print the effective configuration and the origin of each value; secrets are masked.
     Config(config::ConfigArguments),
-    /// Stand beside a command that the daemon runs; not for people.
+    /// Supervise a command that the daemon runs; internal.
     #[command(name = "supervise-command", hide = true)]
     Supervise,
-    /// Stand around a command in a sandbox; not for people.
+    /// Start a command in a sandbox; internal.
     #[command(name = "launch-command", hide = true)]
     Launch {
-        /// Which of the processes around it this is.
+        /// The stage of the launch that this process performs.
         #[arg(value_parser = parse_stage)]
         stage: host::LauncherStage,
-        /// What it becomes.
+        /// The command to execute.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
@@ -140,21 +140,21 @@ enum CliCommand {
 
 fn parse_stage(name: &str) -> Result<host::LauncherStage, String> {
     let known = host::LauncherStage::ALL.iter().find(|(known, _)| *known == name);
-    known.map(|(_, stage)| *stage).ok_or_else(|| "there is no such stage".to_owned())
+    known.map(|(_, stage)| *stage).ok_or_else(|| "unknown stage".to_owned())
 }
 
-/// What every command is given.
+/// The environment of a command: configuration, state folder and logging.
 #[derive(Debug)]
 pub struct CommandContext {
-    /// The configuration, without fault.
+    /// The validated configuration.
     pub config: Arc<Config>,
-    /// Where its values came from.
+    /// The origin of each configuration value.
     pub origins: Arc<ValueOrigins>,
-    /// The state folder; only a daemon creates and locks it.
+    /// The state folder. Only a daemon creates and locks it.
     pub state_dir: PathBuf,
-    /// What a person should know of the files that the configuration stands in.
+    /// Warnings about the configuration files.
     pub warnings: Vec<ConfigError>,
-    /// Ends the log files properly when dropped.
+    /// Flushes and closes the log files when dropped.
     _telemetry: Telemetry,
 }
 
@@ -173,7 +173,7 @@ impl CommandContext {
         {
             log.filter = "warn".to_owned();
         }
-        // Client commands neither write log files nor make folders, and the demo leaves the user's folder alone.
+        // Client commands and the demo write no log files and create no folders in the user's state folder.
         log.file &= cli.runs_users_daemon();
         if log.file {
             state_folder::prepare(&state_dir).map_err(anyhow::Error::new)?;
@@ -186,25 +186,25 @@ impl CommandContext {
 }
 
 impl Cli {
-    /// Reads the arguments of this process; what is wrong with them, or was asked for in place of a command, is printed.
+    /// Parses the arguments of this process. Prints usage errors to stderr, help and version to stdout.
     ///
     /// # Errors
     ///
-    /// The exit code, where there is nothing to run.
+    /// The exit code when no command is to be run.
     pub fn parse_arguments() -> Result<Self, ExitCode> {
         Cli::try_parse().map_err(|error| {
             let text = error.render().to_string();
             if error.use_stderr() {
                 text.trim_end().lines().for_each(terminal::print_error);
             } else {
-                // Output that cannot be written has no reader left.
+                // A write error means that stdout has no reader left.
                 let _ = terminal::print(&text);
             }
             u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
         })
     }
 
-    /// Runs the command to its end, whatever it needs first.
+    /// Runs the command, with the configuration if it needs one, and returns the exit code.
     pub fn run(self) -> ExitCode {
         match self.command {
             Some(CliCommand::Supervise) => host::supervise(),
@@ -225,18 +225,18 @@ impl Cli {
         }
     }
 
-    /// Whether this runs the daemon on the user's own state folder.
+    /// Whether the command runs the daemon on the user's own state folder.
     fn runs_users_daemon(&self) -> bool {
         matches!(self.command, None | Some(CliCommand::Serve(_)))
     }
 }
 
-/// Why nothing was run.
+/// The reason why a command failed.
 #[derive(Debug)]
 pub enum CommandError {
-    /// The configuration is wrong.
+    /// The configuration is invalid; one fault per problem.
     Configuration(Vec<ConfigError>),
-    /// Something else.
+    /// Any other failure.
     Failure(anyhow::Error),
 }
 
@@ -247,7 +247,7 @@ impl From<anyhow::Error> for CommandError {
 }
 
 impl CommandError {
-    /// Says it on stderr, one line for each fault, and answers the exit code.
+    /// Prints the error to stderr, one line per fault, and returns the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
             CommandError::Configuration(faults) => {
@@ -264,7 +264,7 @@ impl CommandError {
     }
 }
 
-/// The listening address belongs to another program; a command that fails with it exits 3.
+/// The listening address is used by another program; the exit code is 3.
 #[derive(Debug)]
 pub(crate) struct AddressInUse(pub(crate) String);
 
@@ -276,7 +276,7 @@ impl fmt::Display for AddressInUse {
 
 impl std::error::Error for AddressInUse {}
 
-/// The command was called in a way that it refuses; one that fails with it exits 2.
+/// The command was called with unsuitable arguments; the exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadUsage(pub(crate) &'static str);
@@ -291,12 +291,12 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// The exit code of a command that has ended.
+/// Returns the exit code of a command, after printing its error if it failed.
 fn report_result(done: anyhow::Result<ExitCode>) -> ExitCode {
     done.unwrap_or_else(|error| CommandError::Failure(error).report())
 }
 
-/// Runs a command that has what it needs and answers the exit code of the process.
+/// Runs a command with its context and returns the exit code of the process.
 fn run_command(cli: Cli, context: CommandContext) -> ExitCode {
     let done = match cli.command.unwrap_or_else(|| CliCommand::Serve(serve::ServeArguments::default())) {
         CliCommand::Serve(arguments) => serve::run(context, &arguments),
@@ -323,19 +323,19 @@ fn run_command(cli: Cli, context: CommandContext) -> ExitCode {
     report_result(done)
 }
 
-/// Prints the answer of a command that has only one.
+/// Prints text as it is and returns the exit code.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
     print_result(terminal::print(text))
 }
 
-/// Prints the lines of a command in which others have words.
+/// Prints lines that contain untrusted text, wrapped to the terminal, and returns the exit code.
 fn print_lines(lines: &str) -> anyhow::Result<ExitCode> {
     print_result(terminal::print_lines(lines))
 }
 
 fn print_result(printed: io::Result<()>) -> anyhow::Result<ExitCode> {
     match printed {
-        // A pager that was closed early has seen enough.
+        // A pager that was closed early is no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         done => Ok(done.map(|()| ExitCode::SUCCESS)?),
     }

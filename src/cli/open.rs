@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{process::Command, time::timeout};
 
-/// How long a program that opens pages has to say that it cannot; one that opened it may stay for as long as the page.
+/// How long a browser launcher is watched for an error exit; one still running after that has opened the page.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
@@ -32,16 +32,16 @@ Examples:
   baa-conductor open
   baa-conductor open --print
 
-The address logs one browser of your own in, once and within a minute; what comes after the # never leaves that browser
-but to this daemon, and serves no other user. The browser is given a file that leads there, since every user can read the
-arguments of a program. One that says that it may not read the file (snap, flatpak) is given the printed address by hand.")]
+The address logs in one browser of this user, once and within a minute. The part after the # is sent only to this daemon
+and is useless to other users. The browser is started with a file that redirects to the address, since all users can read
+the arguments of a program. If the browser may not read the file (snap, flatpak), open the printed address yourself.")]
 pub(super) struct OpenArguments {
-    /// Print the address, open nothing.
+    /// Print the address without opening it.
     #[arg(long)]
     print: bool,
 }
 
-/// Prints the address to stdout; that no browser could be opened is told on stderr and is no failure.
+/// Runs the command. If no browser can be opened, it prints a note to stderr and still succeeds.
 pub(super) fn run(context: CommandContext, arguments: OpenArguments) -> anyhow::Result<ExitCode> {
     actix::System::new().block_on(async {
         let page = LoginPage::request(&DaemonClient::find(&context)?).await?;
@@ -50,14 +50,14 @@ pub(super) fn run(context: CommandContext, arguments: OpenArguments) -> anyhow::
             && let Err(error) = page.open(&context.state_dir).await
         {
             terminal::print_error(&format!(
-                "baa-conductor: {error:#}; open the printed address yourself, in a browser of this user"
+                "baa-conductor: {error:#}; open the printed address in a browser of this user"
             ));
         }
         Ok(code)
     })
 }
 
-/// Where the page is, with a code that logs it in.
+/// The address of the status page with a login code.
 #[derive(Debug)]
 struct LoginPage {
     url: String,
@@ -65,7 +65,7 @@ struct LoginPage {
 }
 
 impl LoginPage {
-    /// Asks the daemon for a code, by the address that is then opened: the code serves whom the kernel names there.
+    /// Requests a code through the address that is then opened, since the code is bound to the user of that connection.
     async fn request(client: &DaemonClient) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
         struct IssuedCode {
@@ -75,19 +75,19 @@ impl LoginPage {
         let data = client.post("/v1/session/codes", &json!({}), Some(REPLY_TIMEOUT)).await?;
         let IssuedCode { code, expires_at } = client.parse(&data)?;
         if code.is_empty() || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            bail!("what the daemon gave is no code");
+            bail!("the daemon returned an invalid login code");
         }
         Ok(LoginPage { url: format!("{}{STATUS_PAGE}#code={code}", client.base()), expires_at })
     }
 
-    /// Opens it in a browser by a file, which is removed when the code is worth nothing any more.
+    /// Opens the page in a browser through a file, which is removed when the code expires.
     async fn open(&self, state_dir: &Path) -> anyhow::Result<()> {
         let home = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let file = LoginPageFile::write(&self.url, state_dir, home.as_deref())?;
         let left = u64::try_from(self.expires_at.saturating_sub(Clock::System.now_ms())).unwrap_or(0);
         if let Err(error) = file.remove_after(Duration::from_millis(left)) {
             file.remove();
-            return Err(error).context("nothing can be started that removes the file by which the page is opened");
+            return Err(error).context("the process that removes the login file cannot be started");
         }
         if open_with_any(open::commands(file.path()).into_iter().map(Command::from), EXIT_WAIT).await {
             return Ok(());
@@ -97,10 +97,10 @@ impl LoginPage {
     }
 }
 
-/// Whether one of these programs opened the page, tried one after the other; one that is still there after `exit_wait` has.
+/// Tries the programs in turn and returns whether one opened the page. One still running after `exit_wait` has.
 async fn open_with_any(programs: impl Iterator<Item = Command>, exit_wait: Duration) -> bool {
     for mut program in programs {
-        // Its own group: Ctrl-C here does not end a browser there.
+        // A separate process group, so that Ctrl-C does not end the browser.
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let Ok(mut child) = program.spawn() else { continue };
         match timeout(exit_wait, child.wait()).await {
@@ -118,7 +118,7 @@ mod tests {
     use crate::cli::stub_daemon::{StubDaemon, json};
 
     #[actix_rt::test]
-    async fn the_address_is_the_daemons_page_with_a_code_behind_the_hash() {
+    async fn the_address_is_the_status_page_with_a_code_after_the_hash() {
         let stub = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{"code":"0a1b","expires_at":9}}"#));
         let client = DaemonClient::new(&stub.base, None).unwrap();
         let page = LoginPage::request(&client).await.unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn what_is_no_code_is_not_handed_to_a_browser() {
+    async fn an_invalid_code_is_not_passed_to_a_browser() {
         for code in ["", "a b", "a&b", "--help", "$(x)"] {
             let body = json!({"ok": true, "data": {"code": code, "expires_at": 9}}).to_string();
             let stub = StubDaemon::new(move |_| json(200, &body));
@@ -147,6 +147,6 @@ mod tests {
         assert!(!open_with_any(fail(), LONG).await);
         let mut stays = program("sleep");
         stays.arg("60").kill_on_drop(true);
-        assert!(open_with_any(std::iter::once(stays), Duration::ZERO).await, "one that stays has opened it");
+        assert!(open_with_any(std::iter::once(stays), Duration::ZERO).await, "a running launcher has opened it");
     }
 }

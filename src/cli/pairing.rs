@@ -1,4 +1,4 @@
-//! `pair` and `pairings`: lets a Firefox in by the code on its page, shows who is in or waits, and forgets one.
+//! `pair` and `pairings`: pairs a Firefox by the code on its page, lists paired and waiting clients, and forgets one.
 
 use super::{
     CommandContext,
@@ -20,9 +20,9 @@ Examples:
   baa-conductor pair 123456
   baa-conductor pair '123 456'
 
-The extension's page shows the code. Exit codes: 0 paired; 1 nobody shows it.")]
+The code is on the extension's page. Exit codes: 0 paired; 1 no waiting Firefox shows this code.")]
 pub(super) struct PairArguments {
-    /// The six digits that the extension's page shows.
+    /// The six digits on the extension's page.
     #[arg(value_parser = parse_code)]
     code: String,
 }
@@ -36,31 +36,31 @@ Examples:
 pub(super) struct PairingsArguments {
     #[command(subcommand)]
     command: Option<PairingsCommand>,
-    /// Print the daemon's answer as JSON.
+    /// Print the daemon's response as JSON.
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum PairingsCommand {
-    /// Show who is paired or waits for it (the default).
+    /// List paired and waiting clients (the default).
     List,
-    /// Forget a Firefox and close its connection; it has to be paired anew.
+    /// Forget a Firefox and close its connection; it must be paired again.
     Forget {
-        /// Its client id.
+        /// Client id.
         #[arg(value_parser = ClientId::parse)]
         client_id: ClientId,
     },
 }
 
-/// Six digits, however they are spaced.
+/// Parses a code of six digits; whitespace is ignored.
 fn parse_code(given: &str) -> Result<String, String> {
     let code: String = given.chars().filter(|c| !c.is_whitespace()).collect();
     let fits = code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit());
     if fits { Ok(code) } else { Err("a pairing code has six digits".to_owned()) }
 }
 
-/// Of the daemon's answer; what is missing is empty.
+/// The fields of `GET /v1/browser/pairings` that are shown; every field may be missing.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PairingList {
@@ -77,30 +77,30 @@ struct PairingEntry {
     approved_at: Option<i64>,
 }
 
-/// Pairs the Firefox that shows a code.
+/// Runs `pair`.
 pub(super) fn pair(context: CommandContext, arguments: PairArguments) -> anyhow::Result<ExitCode> {
     let line =
         actix::System::new().block_on(async { pair_by_code(&DaemonClient::find(&context)?, &arguments.code).await })?;
     super::print_lines(&line)
 }
 
-/// Shows pairings, or forgets one.
+/// Runs `pairings`.
 pub(super) fn run(context: CommandContext, arguments: PairingsArguments) -> anyhow::Result<ExitCode> {
     let text = actix::System::new().block_on(async { execute(&DaemonClient::find(&context)?, &arguments).await })?;
     if arguments.json { super::print(&text) } else { super::print_lines(&text) }
 }
 
-/// Asks each that waits whether the code is its own: who shows which code is told to nobody.
+/// Tries the code on each waiting client, since the daemon does not disclose which client shows which code.
 async fn pair_by_code(client: &DaemonClient, code: &str) -> anyhow::Result<String> {
     let data = client.get(PAIRINGS).await?;
     let list: PairingList = client.parse(&data)?;
     let waiting: Vec<_> = list.pairings.iter().filter(|entry| entry.status == "waiting").collect();
     if waiting.is_empty() {
-        bail!("no Firefox waits for pairing; its extension's page says why");
+        bail!("no Firefox is waiting for pairing; check the extension's page for the reason");
     }
     let mut tried = Vec::new();
     for entry in waiting {
-        // Several sockets may wait under one name; one question is for all of them.
+        // Several connections may wait under one client id; one attempt covers all of them.
         if tried.contains(&&*entry.client_id) {
             continue;
         }
@@ -113,12 +113,12 @@ async fn pair_by_code(client: &DaemonClient, code: &str) -> anyhow::Result<Strin
                 let line = format!("paired {} from {}", paired.client_id, paired.origin);
                 return Ok(text::line(&line).into_owned());
             }
-            // Another one's code, or it went away meanwhile.
+            // The code of another client, or the client has disconnected meanwhile.
             Err(CallError::Refused(refused)) if matches!(refused.status, 403 | 404) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    bail!("no Firefox that waits for pairing shows this code")
+    bail!("no waiting Firefox shows this code; check the digits on the extension's page")
 }
 
 async fn execute(client: &DaemonClient, arguments: &PairingsArguments) -> anyhow::Result<String> {
@@ -148,7 +148,7 @@ fn pretty(data: &RawValue) -> String {
 
 fn render_pairings(pairings: &[PairingEntry]) -> String {
     if pairings.is_empty() {
-        return "no Firefox is paired, and none waits for it\n".to_owned();
+        return "no Firefox is paired or waiting for pairing\n".to_owned();
     }
     let mut rows = vec![["CLIENT", "STATUS", "SINCE", "ORIGIN"].map(str::to_owned)];
     rows.extend(pairings.iter().map(|entry| {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn the_one_whose_code_it_is_is_found_and_nobody_is_asked_twice() {
+    async fn the_client_with_the_code_is_found_and_none_is_tried_twice() {
         let stub = stub("b");
         let client = DaemonClient::new(&stub.base, None).unwrap();
         assert_eq!(pair_by_code(&client, "012345").await.unwrap(), "paired b from moz-extension://x");
@@ -198,20 +198,20 @@ mod tests {
         assert_eq!(
             lines,
             ["GET /v1/browser/pairings", "POST /v1/browser/pairings/a", "POST /v1/browser/pairings/b"],
-            "who is paired already is not asked"
+            "paired clients are not tried"
         );
         assert_eq!(seen[2].json(), serde_json::json!({"decision": "approve", "code": "012345"}));
     }
 
     #[actix_rt::test]
-    async fn a_code_that_nobody_shows_is_an_error() {
-        let stub = stub("nobody");
+    async fn an_unknown_code_is_an_error() {
+        let stub = stub("none");
         let client = DaemonClient::new(&stub.base, None).unwrap();
         let error = pair_by_code(&client, "012345").await.unwrap_err();
-        assert_eq!(error.to_string(), "no Firefox that waits for pairing shows this code");
+        assert_eq!(error.to_string(), "no waiting Firefox shows this code; check the digits on the extension's page");
         let empty = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{"pairings":[],"count":0}}"#));
         let client = DaemonClient::new(&empty.base, None).unwrap();
-        assert!(pair_by_code(&client, "012345").await.unwrap_err().to_string().starts_with("no Firefox waits"));
+        assert!(pair_by_code(&client, "012345").await.unwrap_err().to_string().starts_with("no Firefox is waiting"));
         let list = PairingsArguments { command: None, json: false };
         assert!(execute(&client, &list).await.unwrap().starts_with("no Firefox is paired"));
     }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_six_digits() {
+    fn a_code_has_six_digits() {
         assert_eq!(parse_code(" 012 345 "), Ok("012345".to_owned()));
         for wrong in ["", "12345", "1234567", "12345a", "١٢٣٤٥٦"] {
             assert!(parse_code(wrong).is_err(), "{wrong}");

@@ -1,10 +1,10 @@
-//! `baa-conductor request`: one request through the running daemon, streamed to the terminal.
+//! `baa-conductor request`: sends one request through the running daemon and prints the response.
 //!
 //! ```text
-//! ask ──► print ──► ended        exit 0, or what its failure means
+//! send ──► print ──► end         exit 0, or the code of the failure kind
 //!  │        │
 //!  │        └─ stdout closed ──► cancel ──► exit 0
-//!  └── Ctrl-C ──► cancel ──► print on until it ended, at most CANCEL_TIMEOUT ──► exit 130
+//!  └── Ctrl-C ──► cancel ──► print until the end, at most CANCEL_TIMEOUT ──► exit 130
 //!                                └── Ctrl-C ──► exit 130 at once
 //! ```
 
@@ -38,9 +38,9 @@ use std::{
 use tokio::time::timeout;
 use wait_indicator::WaitIndicator;
 
-/// Where requests go.
+/// Route for requests.
 const ROUTE: &str = "/v1/browser/request";
-/// How long a cancelled request may take to end: twice what the daemon gives the extension.
+/// Time limit for the end of a cancelled request: twice the daemon's limit for the extension.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(Debug, clap::Args)]
@@ -50,52 +50,52 @@ Examples:
   git diff | baa-conductor request --platform claude --prompt -
   baa-conductor request --platform claude --path /api/organizations
 
-A prompt without --path is answered as it grows: the assistant's text alone, without its thoughts. While it waits, stderr
-says where it stands in the line. `baa-conductor doctor` tells why a request does not come through.
+The response to a prompt without --path is streamed: only the assistant's text, without its thoughts. While the request
+is queued, its position is shown on stderr. If requests fail, `baa-conductor doctor` finds the cause.
 
-Exit codes: 0 answered; 1 failed; 2 bad usage; 4 refused by the daemon or its policy; 5 the web app answered with an
+Exit codes: 0 completed; 1 failed; 2 bad usage; 4 refused by the daemon or its policy; 5 the web app responded with an
 error; 130 cancelled.")]
 pub(super) struct RequestArguments {
-    /// The web app, such as claude.
+    /// Web app, such as claude.
     #[arg(long, value_name = "NAME")]
     pub(super) platform: String,
-    /// Send this as a prompt, or with --path as the body {"prompt": …}; - takes it from stdin.
+    /// Prompt to send; with --path it is sent as the body {"prompt": …}; - reads it from stdin.
     #[arg(long, value_name = "TEXT", required_unless_present = "path")]
     pub(super) prompt: Option<String>,
-    /// Path on the web app, beginning with one slash, or an absolute URL on one of its hosts.
+    /// Path on the web app, starting with one slash, or an absolute URL on one of its hosts.
     #[arg(long, value_name = "PATH")]
     pub(super) path: Option<String>,
-    /// Claude: the organization that the prompt is for.
+    /// Claude: organization of the prompt.
     #[arg(long, value_name = "ID", requires = "prompt", conflicts_with = "path")]
     pub(super) organization_id: Option<String>,
-    /// Claude: the conversation that the prompt goes on with; else the current one, or the newest.
+    /// Claude: conversation to continue; by default the current one, or the newest.
     #[arg(long, value_name = "ID", requires = "prompt", conflicts_with = "path")]
     pub(super) conversation_id: Option<String>,
-    /// Method; GET unless there is a body or a prompt.
+    /// HTTP method; by default GET, or POST with a body or a prompt.
     #[arg(long, value_name = "METHOD", requires = "path")]
     pub(super) method: Option<String>,
-    /// Body: JSON, or any other text as it is; @FILE takes it from a file, @- from stdin.
+    /// Request body: JSON, or any other text; @FILE reads it from a file, @- from stdin.
     #[arg(long, value_name = "BODY")]
     pub(super) body: Option<String>,
-    /// A request header, NAME:VALUE; may be repeated.
+    /// Request header; may be repeated.
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = header)]
     pub(super) headers: Vec<(String, String)>,
-    /// Which Firefox; the active one when left out.
+    /// Firefox client; by default the active one.
     #[arg(long, value_name = "ID", visible_alias = "client-id")]
     pub(super) client: Option<String>,
-    /// Milliseconds that the answer may take.
+    /// Time limit for the response in milliseconds.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub(super) timeout_ms: Option<u64>,
-    /// An id of your own, with which `cancel` can name the request.
+    /// Request id to use, for example with `cancel`; by default a generated one.
     #[arg(long, value_name = "ID", value_parser = RequestId::parse)]
     pub(super) request_id: Option<RequestId>,
-    /// Print the answer event by event as it comes, as that of a prompt alone always is.
+    /// Stream the response event by event; always on for a prompt without --path.
     #[arg(long)]
     pub(super) sse: bool,
-    /// Say nothing of the wait.
+    /// Do not show the queue position on stderr.
     #[arg(long, short)]
     pub(super) quiet: bool,
-    /// Print what the daemon says about the request too, as JSON; of a stream one line for each event.
+    /// Print the daemon's whole response as JSON; for a stream, one line per event.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -114,21 +114,21 @@ fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("must be NAME:VALUE")?;
     let (name, value) = (name.trim(), value.trim());
     if name.is_empty() {
-        Err("has no name before the colon".to_owned())
+        Err("the name before the colon is missing".to_owned())
     } else {
         Ok((name.to_owned(), value.to_owned()))
     }
 }
 
-/// Prints the answer to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: RequestArguments) -> anyhow::Result<ExitCode> {
     let registry = context.config.registry();
     let app = registry.get(&arguments.platform).map_or(FinalMessageExtractor::None, |platform| platform.final_message);
     actix::System::new().block_on(async { send_and_print(&DaemonClient::find(&context)?, arguments, app).await })
 }
 
-/// Sends the request, prints the answer to stdout and listens to Ctrl-C meanwhile. `app`: how its assistant's answers
-/// are read.
+/// Sends the request and prints the response to stdout; Ctrl-C cancels. `app` selects how the assistant's text is
+/// extracted.
 async fn send_and_print(
     client: &DaemonClient,
     arguments: RequestArguments,
@@ -138,7 +138,7 @@ async fn send_and_print(
     let indicator = WaitIndicator::on_stderr(arguments.quiet);
     let renderer = arguments.is_streamed().then(|| StreamRenderer::new(&arguments, style, app));
     let request = BrowserRequestBody::new(arguments, io::stdin().lock())?;
-    // Not before stdin was read: until then, Ctrl-C just ends the process.
+    // After stdin was read: until then, Ctrl-C ends the process.
     let interrupts = terminal::interrupts()?.inspect(|()| indicator.end());
     let work = async {
         let printer = Printer::stdout();
@@ -158,19 +158,19 @@ async fn send_and_print(
     wait_for_end(client, &request, pin!(work), interrupts).await
 }
 
-/// How the work ended, when it came to an end.
+/// How the response ended.
 type RequestResult = Result<StreamEnd, RequestCommandError>;
 
-/// Why it did not.
+/// The reason why no complete response was printed.
 #[derive(Debug, thiserror::Error)]
 enum RequestCommandError {
-    /// The daemon was not understood, or said no.
+    /// A call to the daemon failed.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The answer cannot be printed.
+    /// The response cannot be printed.
     #[error("stdout cannot be written")]
     Output(#[from] io::Error),
-    /// The daemon broke its promise.
+    /// The stream ended without `stream_end` or `stream_error`.
     #[error("the stream ended without its last event")]
     Unfinished,
 }
@@ -189,14 +189,14 @@ async fn send_buffered(
     Ok(StreamEnd::Completed)
 }
 
-/// How the frames of a stream are told.
+/// Renders the frames of a stream.
 #[derive(Debug)]
 enum StreamRenderer {
-    /// Each event for itself.
+    /// Prints each event.
     Events(EventRenderer),
-    /// The assistant's text, of an app whose answers nobody knows in the shapes that many share.
+    /// Prints the assistant's text of an app without an extractor, read from common event formats.
     Generic(EventRenderer),
-    /// The assistant's text.
+    /// Prints the assistant's text.
     Prompt(Box<PromptRenderer>),
 }
 
@@ -225,7 +225,7 @@ impl StreamRenderer {
         }
     }
 
-    /// What has to be said on stderr of an answer that is complete.
+    /// A warning about a completed response, for stderr.
     fn warning(&self) -> Option<String> {
         match self {
             StreamRenderer::Events(_) => None,
@@ -249,7 +249,7 @@ async fn send_streamed(
             Either::Right((error, _)) => return Err(error.into()),
         };
         let Ok(Some(frame)) = next else {
-            // What came is not lost with the rest.
+            // The text received so far is printed before the error.
             indicator.end();
             printer.print(renderer.finish()).await?;
             printer.finish().await?;
@@ -272,7 +272,7 @@ async fn send_streamed(
     Ok(last)
 }
 
-/// Waits for the end of the work, or for whoever ends it early, and answers the exit code.
+/// Waits for the end of the work, Ctrl-C or a closed stdout, and returns the exit code.
 async fn wait_for_end(
     client: &DaemonClient,
     request: &BrowserRequestBody,
@@ -288,9 +288,11 @@ async fn wait_for_end(
             });
             match select(settled, interrupts.next()).await {
                 Either::Left((Some(Ok(StreamEnd::Completed)), _)) => {
-                    terminal::print_error("baa-conductor: the answer was complete before it could be cancelled");
+                    terminal::print_error(
+                        "baa-conductor: the response was complete before the request could be cancelled",
+                    );
                 }
-                // Also when the daemon knows nothing of it: it cancels what loses its caller.
+                // Even if the cancel call failed: the daemon cancels a request whose caller disconnects.
                 Either::Left(_) | Either::Right(_) => terminal::print_error("cancelled"),
             }
             return Ok(FailureKind::Cancelled.exit_code());
@@ -313,9 +315,9 @@ async fn wait_for_end(
             Ok(kind.exit_code())
         }
         Err(RequestCommandError::Output(error)) => {
-            // Losing its caller has the same effect; this only names the reason.
+            // Disconnecting cancels the request too; this call adds the reason.
             let _ = cancel(client, request, "stdout-closed").await;
-            // Who closed it, as `head` does, has seen enough.
+            // A reader that closes the pipe, such as `head`, is no error.
             if error.kind() == io::ErrorKind::BrokenPipe {
                 Ok(ExitCode::SUCCESS)
             } else {
@@ -326,10 +328,10 @@ async fn wait_for_end(
     }
 }
 
-/// Says what finds the cause of a request that did not get as far as the web app.
+/// Suggests `doctor` for a request that did not reach the web app.
 fn suggest_doctor(request: &BrowserRequestBody, kind: FailureKind) {
     if matches!(kind, FailureKind::Failed | FailureKind::Refused) {
-        terminal::print_error(&format!("`baa-conductor doctor --platform {}` tells what is wrong", request.platform));
+        terminal::print_error(&format!("run `baa-conductor doctor --platform {}` to find the cause", request.platform));
     }
 }
 

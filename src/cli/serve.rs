@@ -16,22 +16,22 @@ Examples:
   baa-conductor serve --listen 127.0.0.1:0 --state-dir /tmp/trial --log debug
   BAA_LOG__FILE=true baa-conductor serve
 
-One line goes to stdout when it is ready: `ready http://127.0.0.1:4317 ws://127.0.0.1:4317/ws/firefox`. Logs go to
-stderr. SIGTERM or Ctrl-C ends it in order, a second one at once. A service manager is told by sd_notify.
+When the daemon is ready it prints one line: `ready http://127.0.0.1:4317 ws://127.0.0.1:4317/ws/firefox`. Logs go to
+stderr. SIGTERM or Ctrl-C stops it gracefully, a second one immediately. A service manager is notified by sd_notify.
 
-Exit codes: 0 ended by a signal; 1 failed, also when another daemon runs on the state folder; 2 bad usage or
+Exit codes: 0 stopped by a signal; 1 failed, including another daemon on the state folder; 2 bad usage or
 configuration; 3 the address is in use.")]
 pub(super) struct ServeArguments {
-    /// Move a damaged database aside and begin with a new one; instructions are then off until they are enabled.
+    /// Quarantine a damaged database and start with a new one; instructions are then off until enabled again.
     #[arg(long)]
     pub(super) new_store: bool,
 }
 
-/// Runs until SIGTERM or SIGINT; a second one ends the process at once.
+/// Runs until SIGTERM or SIGINT; a second signal ends the process at once.
 pub(super) fn run(context: CommandContext, arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     let damaged = if arguments.new_store { DamagedDatabase::Quarantine } else { DamagedDatabase::Refuse };
     actix_rt::System::new().block_on(async move {
-        // Before the ready line: a signal that comes right after it must not be lost.
+        // Before the ready line, so that a signal right after it is not lost.
         let mut signals = ShutdownSignals::new()?;
         let daemon = start(&context, damaged).await?;
         let identity = daemon.identity();
@@ -40,7 +40,7 @@ pub(super) fn run(context: CommandContext, arguments: &ServeArguments) -> anyhow
         notifier.notify(&format!("READY=1\nSTATUS=serving {}", identity.local_api_base));
         let work = async {
             signals.next().await;
-            notifier.notify("STOPPING=1\nSTATUS=ending what is under way");
+            notifier.notify("STOPPING=1\nSTATUS=finishing requests in progress");
             tokio::select! {
                 () = daemon.stop() => ExitCode::SUCCESS,
                 () = signals.next() => ExitCode::FAILURE,
@@ -53,7 +53,7 @@ pub(super) fn run(context: CommandContext, arguments: &ServeArguments) -> anyhow
     })
 }
 
-/// Starts the daemon of this configuration.
+/// Starts the daemon with this configuration, and logs its warnings.
 pub(super) async fn start(context: &CommandContext, damaged: DamagedDatabase) -> anyhow::Result<Daemon> {
     for warning in &context.warnings {
         tracing::warn!("{warning}");
@@ -64,7 +64,7 @@ pub(super) async fn start(context: &CommandContext, damaged: DamagedDatabase) ->
     })
 }
 
-/// The signals that end a daemon.
+/// The signals that stop a daemon.
 pub(super) struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,

@@ -1,6 +1,6 @@
-//! `baa-conductor service`: has the system's own service manager run the daemon at login, as this user.
+//! `baa-conductor service`: installs the daemon as a login service of this user.
 //!
-//! What is written is pure text (`systemd`, `launchd`); what is run is listed there too, and only `manager` runs it.
+//! The files and commands are pure values (`systemd`, `launchd`); only `manager` writes and runs them.
 
 mod launchd;
 mod manager;
@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-/// What tells a file of ours from somebody else's of the same name.
+/// Marks files written by this program.
 const FILE_MARK: &str = "Written by `baa-conductor service install`";
 
 #[derive(Debug, clap::Args)]
@@ -31,12 +31,12 @@ Examples:
   baa-conductor service status
   baa-conductor service uninstall
 
-The service runs the program that this command is, with the options --config, --state-dir, --listen, --log and
---log-format that are given here; variables of this shell do not reach it. On Linux it is a systemd user unit, whose
-log is `journalctl --user -u baa-conductor`; `loginctl enable-linger` keeps it running without a login. On macOS it is
-a launchd agent, which logs to the files in logs/ of the state folder.
+The service runs this program with the options --config, --state-dir, --listen, --log and --log-format given here. It
+does not see the environment variables of this shell. On Linux it is a systemd user unit; `journalctl --user -u
+baa-conductor` shows its log, and `loginctl enable-linger` keeps it running without a login. On macOS it is a launchd
+agent, which logs to files in the folder logs of the state folder.
 
-Exit codes: 0 done, and for status: it runs; 1 failed, or it does not run; 2 bad usage or configuration.")]
+Exit codes: 0 success, and for status: running; 1 failed, or not running; 2 bad usage or configuration.")]
 pub(super) struct ServiceArguments {
     #[command(subcommand)]
     command: ServiceCommand,
@@ -44,15 +44,15 @@ pub(super) struct ServiceArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum ServiceCommand {
-    /// Write the service, have it run at login, and start it now.
+    /// Install the service, enable it at login, and start it.
     Install {
-        /// Print the service's file, change nothing.
+        /// Print the service's file without installing it.
         #[arg(long)]
         print: bool,
     },
-    /// Stop it and remove it; configuration and state folder stay.
+    /// Stop and remove the service; configuration and state folder stay.
     Uninstall,
-    /// Tell whether it is there and runs.
+    /// Show whether the service is installed and running.
     Status {
         /// Print one JSON object.
         #[arg(long)]
@@ -61,37 +61,37 @@ enum ServiceCommand {
 }
 
 impl ServiceArguments {
-    /// Whether the service must be known to start; what is broken can always be looked at and removed.
+    /// Whether the command needs a valid configuration. Status and removal work without one.
     pub(super) fn needs_configuration(&self) -> bool {
         matches!(self.command, ServiceCommand::Install { .. })
     }
 }
 
-/// What is to be run at login.
+/// The service to install.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ServiceDefinition {
     /// The program and its arguments.
     command_line: Vec<String>,
-    /// What the daemon takes at most to end in order.
+    /// Time limit for a graceful stop.
     stop_timeout: Duration,
 }
 
 impl ServiceDefinition {
     fn new(context: &CommandContext, common: &CommonOptions) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let program = std::env::current_exe().context("cannot find the path of this program")?;
         let stop_timeout = Duration::from_millis(context.config.server.shutdown_timeout_ms) + Duration::from_secs(10);
         Ok(ServiceDefinition { command_line: command_line(&program, &context.state_dir, common)?, stop_timeout })
     }
 }
 
-/// The command line of the service: absolute paths, since it starts elsewhere.
+/// The command line of the service, with absolute paths.
 fn command_line(program: &Path, state_dir: &Path, common: &CommonOptions) -> anyhow::Result<Vec<String>> {
     let mut line = vec![path_text(program)?, "serve".to_owned()];
     let mut option = |name: &str, value: String| line.extend([name.to_owned(), value]);
     if let Some(config) = &common.config {
         option("--config", path_text(&std::path::absolute(config)?)?);
     }
-    // Where the service would look by itself depends on variables that it need not have.
+    // The default folder depends on variables that the service may not have.
     option("--state-dir", path_text(state_dir)?);
     if let Some(listen) = &common.listen {
         option("--listen", listen.clone());
@@ -103,7 +103,10 @@ fn command_line(program: &Path, state_dir: &Path, common: &CommonOptions) -> any
         option("--log-format", format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default());
     }
     for part in &line {
-        anyhow::ensure!(!part.contains(char::is_control), "{part:?} cannot stand in the file of a service");
+        anyhow::ensure!(
+            !part.contains(char::is_control),
+            "{part:?} contains control characters, which are not allowed in a service file"
+        );
     }
     Ok(line)
 }
@@ -112,7 +115,7 @@ fn path_text(path: &Path) -> anyhow::Result<String> {
     path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-/// Prints what was done, or how it is, to stdout. `context` is there when the command needs it.
+/// Runs the command. `context` is required for commands that need the configuration.
 pub(super) fn run(
     context: Option<&CommandContext>,
     common: &CommonOptions,
@@ -130,15 +133,18 @@ pub(super) fn run(
             let path = manager.install(&text)?;
             for variable in unavailable_variables(context) {
                 terminal::print_error(&format!(
-                    "baa-conductor: the service does not get {variable}; write its setting into the configuration file"
+                    "baa-conductor: the service does not see {variable}; put its setting into the configuration file"
                 ));
             }
-            super::print(&format!("{} is written, runs at login and was started\n{}\n", path.display(), manager.hint()))
+            super::print(&format!("installed and started {}, enabled at login\n{}\n", path.display(), manager.hint()))
         }
-        (ServiceCommand::Install { .. }, None) => anyhow::bail!("a service needs its configuration"),
+        (ServiceCommand::Install { .. }, None) => anyhow::bail!("a service needs a valid configuration"),
         (ServiceCommand::Uninstall, _) => {
             let path = manager.uninstall()?;
-            super::print(&format!("{} is gone; configuration and state folder are as they were\n", path.display()))
+            super::print(&format!(
+                "stopped and removed {}; configuration and state folder are unchanged\n",
+                path.display()
+            ))
         }
         (ServiceCommand::Status { json }, _) => {
             let status = manager.status()?;
@@ -150,7 +156,7 @@ pub(super) fn run(
     }
 }
 
-/// The variables of this shell that say something about the configuration.
+/// The environment variables of this shell that set configuration values.
 fn unavailable_variables(context: &CommandContext) -> Vec<String> {
     let origins = explain::leaves(&context.config).into_iter().map(|(key, _)| context.origins.of(&key).clone());
     let mut names: Vec<_> = origins
@@ -161,17 +167,17 @@ fn unavailable_variables(context: &CommandContext) -> Vec<String> {
     names
 }
 
-/// How the service is.
+/// The state of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 struct ServiceStatus {
-    /// Its file.
+    /// Path of its file.
     path: PathBuf,
-    /// Whether that is there.
+    /// Whether the file exists.
     installed: bool,
     /// Whether it starts at login.
     enabled: bool,
     running: bool,
-    /// As the service manager puts it.
+    /// The state as named by the service manager.
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
@@ -181,13 +187,13 @@ impl ServiceStatus {
     fn describe(&self) -> String {
         if !self.installed {
             return format!(
-                "not installed: there is no {}; `baa-conductor service install` writes it",
+                "not installed: {} does not exist; install it with `baa-conductor service install`",
                 self.path.display()
             );
         }
-        let at_login = if self.enabled { "runs at login" } else { "does not run at login" };
+        let at_login = if self.enabled { "enabled at login" } else { "not enabled at login" };
         let pid = self.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
-        format!("{} {at_login}; now it is {}{pid}", self.path.display(), self.state)
+        format!("{}: {at_login}, {}{pid}", self.path.display(), self.state)
     }
 }
 
@@ -202,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_gets_the_options_that_were_given_with_absolute_paths() {
+    fn the_service_gets_the_given_options_with_absolute_paths() {
         let program = Path::new("/opt/baa-conductor");
         let plain = command_line(program, Path::new("/s"), &common("baa-conductor service status")).unwrap();
         assert_eq!(plain, ["/opt/baa-conductor", "serve", "--state-dir", "/s"]);
@@ -225,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_end_in_a_path_is_refused() {
+    fn a_newline_in_a_path_is_refused() {
         let error = command_line(Path::new("/a\nb"), Path::new("/s"), &common("baa-conductor serve")).unwrap_err();
-        assert!(error.to_string().contains("cannot stand in the file of a service"), "{error}");
+        assert!(error.to_string().contains("not allowed in a service file"), "{error}");
     }
 
     #[test]
-    fn how_it_is_is_said_in_one_line() {
+    fn the_status_is_one_line() {
         let mut status = ServiceStatus { path: "/u".into(), ..ServiceStatus::default() };
-        assert!(status.describe().starts_with("not installed: there is no /u"));
+        assert!(status.describe().starts_with("not installed: /u does not exist"));
         status = ServiceStatus {
             installed: true,
             enabled: true,
@@ -242,8 +248,8 @@ mod tests {
             pid: Some(7),
             ..status
         };
-        assert_eq!(status.describe(), "/u runs at login; now it is active (running), pid 7");
+        assert_eq!(status.describe(), "/u: enabled at login, active (running), pid 7");
         status = ServiceStatus { enabled: false, running: false, state: "inactive (dead)".into(), pid: None, ..status };
-        assert_eq!(status.describe(), "/u does not run at login; now it is inactive (dead)");
+        assert_eq!(status.describe(), "/u: not enabled at login, inactive (dead)");
     }
 }

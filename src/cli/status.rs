@@ -1,4 +1,4 @@
-//! `baa-conductor status`: clients, logins, targets and requests of the running daemon.
+//! `baa-conductor status`: shows the clients, logins, targets and requests of the running daemon.
 
 mod tables;
 
@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How often `--watch` looks.
+/// Refresh interval of `--watch`.
 const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
@@ -34,22 +34,22 @@ Examples:
   baa-conductor status --watch
   baa-conductor status --json
 
-Exit codes: 0 shown; 1 no daemon runs, or it does not answer.")]
+Exit codes: 0 success; 1 no daemon is running, or it does not respond.")]
 pub(super) struct StatusArguments {
-    /// Print the daemon's answers as JSON.
+    /// Print the daemon's responses as JSON.
     #[arg(long)]
     pub(super) json: bool,
-    /// Show it again every second, until Ctrl-C.
+    /// Refresh every second until Ctrl-C.
     #[arg(long)]
     pub(super) watch: bool,
 }
 
-/// Prints tables to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: StatusArguments) -> anyhow::Result<ExitCode> {
     let style = StatusStyle { json: arguments.json, terminal: io::stdout().is_terminal() };
     actix::System::new().block_on(async {
         let client = DaemonClient::find(&context)?;
-        // A daemon that is not there at the beginning is an error for `--watch` too.
+        // With `--watch` too, a daemon that is not running at the start is an error.
         let first = StatusData::fetch(&client).await?.render(&client, style)?;
         if !arguments.watch {
             return super::print(&first);
@@ -64,7 +64,7 @@ pub(super) fn run(context: CommandContext, arguments: StatusArguments) -> anyhow
     })
 }
 
-/// Draws until nobody looks any more. A daemon that goes away is waited for.
+/// Refreshes the output until stdout is closed, and returns that error. Waits for a daemon that restarts.
 async fn watch(context: &CommandContext, style: StatusStyle, first: String, mut printer: Printer) -> io::Error {
     let mut text = first;
     loop {
@@ -76,7 +76,7 @@ async fn watch(context: &CommandContext, style: StatusStyle, first: String, mut 
     }
 }
 
-/// Finds the daemon anew: it may be another one by now.
+/// Finds the daemon again, since it may have been restarted, and renders its status.
 async fn fetch_and_render(context: &CommandContext, style: StatusStyle) -> anyhow::Result<String> {
     let client = DaemonClient::find(context)?;
     Ok(StatusData::fetch(&client).await?.render(&client, style)?)
@@ -89,15 +89,15 @@ struct StatusStyle {
 }
 
 impl StatusStyle {
-    /// That of stdout now: a terminal may have become another size.
+    /// Returns the current style of stdout; the size of a terminal may change.
     fn text_style(self) -> OutputStyle {
         if self.terminal { OutputStyle::of_stdout() } else { OutputStyle { width: None, colour: false } }
     }
 
-    /// What is written to show `text` in place of what stood there.
+    /// Returns the output that replaces the previous text by `text`.
     fn frame(self, text: &str) -> String {
         match (self.terminal, self.json) {
-            // Each line clears its own rest, so that nothing flickers.
+            // Each line erases only its own rest, which avoids flicker.
             (true, false) => format!("\x1b[H{}\x1b[J", text::guarded(text).replace('\n', "\x1b[K\n")),
             (false, false) => format!("{text}\n"),
             (_, true) => text.to_owned(),
@@ -110,7 +110,7 @@ impl StatusStyle {
     }
 }
 
-/// What the daemon said.
+/// The daemon's responses.
 #[derive(Debug, Serialize)]
 struct StatusData {
     browser: Box<RawValue>,
@@ -146,14 +146,14 @@ mod tests {
         let stub = StubDaemon::new(move |seen| match &*seen.line {
             "GET /v1/browser" => json(200, browser),
             "GET /v1/browser/requests?limit=20" => json(200, journal),
-            other => panic!("{other} is not asked"),
+            other => panic!("unexpected request: {other}"),
         });
         let client = DaemonClient::new(&stub.base, None).unwrap();
         StatusData::fetch(&client).await?.render(&client, style)
     }
 
     #[actix_rt::test]
-    async fn both_answers_are_shown() {
+    async fn both_responses_are_shown() {
         let browser = r#"{"ok":true,"data":{"bridge":{"clients":[{"client_id":"firefox-1"}]}}}"#;
         let journal = r#"{"ok":true,"data":{"requests":[{"request_id":"r-1","platform":"chatgpt"}]}}"#;
         let text = shown(browser, journal, TEXT).await.unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_answer_of_another_shape_is_an_error_and_no_crash() {
+    async fn a_response_of_another_format_is_an_error() {
         let odd = r#"{"ok":true,"data":{"bridge":7}}"#;
         let error = shown(odd, r#"{"ok":true,"data":{}}"#, TEXT).await.unwrap_err().to_string();
         assert!(error.contains("cannot be read"), "{error}");
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_drawn_over_and_a_file_is_not() {
+    fn a_terminal_is_overwritten_and_a_file_is_not() {
         assert_eq!(StatusStyle { terminal: true, ..TEXT }.frame("a\nb\n"), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
         assert_eq!(TEXT.frame("a\n"), "a\n\n");
         assert_eq!(StatusStyle { json: true, terminal: true }.frame("{}\n"), "{}\n");

@@ -1,4 +1,4 @@
-//! A daemon made of prepared answers, for the tests of the client commands; each connection carries one exchange.
+//! A stub daemon with prepared responses, for the tests of the client commands. Each connection carries one request.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-/// One request that came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct ReceivedRequest {
     /// Method and target, such as `GET /v1/browser`.
     pub(crate) line: String,
-    /// The headers as they came, names in lower case, one a line.
+    /// The headers, one per line, with names in lower case.
     pub(crate) headers: String,
     /// The body.
     pub(crate) body: String,
@@ -26,20 +26,20 @@ impl ReceivedRequest {
     }
 }
 
-/// A part of an answer.
+/// A part of a response.
 #[derive(Clone, Debug)]
 pub(crate) enum ResponsePart {
-    /// Bytes as they are.
+    /// Raw bytes.
     Bytes(Vec<u8>),
-    /// As a chunk of a chunked body, byte by byte in packets of that size.
+    /// Chunks of a chunked body, each at most this many bytes.
     Chunks(Vec<u8>, usize),
-    /// The chunk that ends a chunked body.
+    /// The last chunk of a chunked body.
     Last,
-    /// Waits until a request line with this in it came.
+    /// Waits until a request line containing this text was received.
     Until(&'static str),
 }
 
-/// A whole answer with a JSON body.
+/// A response with a JSON body.
 pub(crate) fn json(status: u16, body: &str) -> Vec<ResponsePart> {
     let head = format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", body.len());
     vec![ResponsePart::Bytes(format!("{head}connection: close\r\n\r\n{body}").into_bytes())]
@@ -58,16 +58,16 @@ struct RequestLog {
     more: Condvar,
 }
 
-/// The stub, on a port of its own.
+/// The stub daemon, on a free port.
 #[derive(Clone)]
 pub(crate) struct StubDaemon {
-    /// Its base address.
+    /// Base address.
     pub(crate) base: String,
     log: Arc<RequestLog>,
 }
 
 impl StubDaemon {
-    /// A stub that answers with what `answer` makes of a request.
+    /// Starts a stub that responds with `answer(request)`.
     pub(crate) fn new(answer: impl Fn(&ReceivedRequest) -> Vec<ResponsePart> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -76,19 +76,19 @@ impl StubDaemon {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-                // A client that leaves early is part of some tests.
+                // In some tests the client disconnects early.
                 thread::spawn(move || exchange(&stream.unwrap(), &log, &*answer).unwrap_or_default());
             }
         });
         stub
     }
 
-    /// Everything that came so far.
+    /// The requests received so far.
     pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
         self.log.seen.lock().unwrap().clone()
     }
 
-    /// Waits on this thread until a request line with `text` in it came.
+    /// Blocks until a request line containing `text` was received.
     pub(crate) fn wait_for(&self, text: &str) {
         wait_for(&self.log, text);
     }
@@ -98,7 +98,7 @@ fn wait_for(log: &RequestLog, text: &str) {
     let seen = log.seen.lock().unwrap();
     let missing = |seen: &mut Vec<ReceivedRequest>| !seen.iter().any(|one| one.line.contains(text));
     let (_seen, out) = log.more.wait_timeout_while(seen, Duration::from_secs(10), missing).unwrap();
-    assert!(!out.timed_out(), "{text} never came");
+    assert!(!out.timed_out(), "no request line with {text}");
 }
 
 fn exchange(
@@ -145,7 +145,7 @@ fn exchange(
         }
     }
     stream.shutdown(Shutdown::Write)?;
-    // Whatever else comes, until the client closes: an early close could take the answer away from it.
+    // Reads until the client closes, since an early close could discard the response.
     reader.read_to_end(&mut Vec::new())?;
     Ok(())
 }

@@ -1,7 +1,6 @@
-//! Tables of plain text, fitted to the terminal, coloured where somebody looks.
+//! Plain-text tables, fitted to the terminal's width and coloured on a terminal.
 //!
-//! Invariant: no cell can steer the terminal; a table that goes elsewhere than to a terminal is neither cut to a width nor
-//! coloured.
+//! Invariant: cells contain no control characters. A table that does not go to a terminal is neither fitted nor coloured.
 
 use super::text;
 use std::{
@@ -11,44 +10,44 @@ use std::{
 };
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A longer cell is cut, wherever the table goes.
+/// Longer cells are truncated, wherever the table goes.
 const CELL_COLUMNS_MAX: usize = 80;
-/// No column is made narrower than this to fit.
+/// Columns are not narrowed below this width.
 const COLUMN_WIDTH_MIN: usize = 6;
-/// Columns of a terminal that does not say how many it has.
+/// Assumed width of a terminal that does not report one.
 const WIDTH_DEFAULT: usize = 80;
-/// Between two columns.
+/// Spaces between two columns.
 const COLUMN_GAP: usize = 2;
 
-/// Where text goes, and so how it may look.
+/// The width and colour support of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutputStyle {
-    /// The terminal's columns; nothing elsewhere.
+    /// The terminal's columns; `None` if the output is not a terminal.
     pub(super) width: Option<usize>,
     pub(super) colour: bool,
 }
 
-/// What a word means to whoever reads it.
+/// The colour of a text, by its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextTone {
-    /// Nothing.
+    /// No colour.
     Plain,
-    /// Head of a table.
+    /// A table heading.
     Heading,
-    /// As it should be.
+    /// Normal.
     Good,
-    /// Worth a look.
+    /// Needs attention.
     Warning,
-    /// Broken.
+    /// Failed.
     Bad,
 }
 
 impl OutputStyle {
-    /// That of a file or a pipe.
+    /// The style of a file or a pipe.
     #[cfg(test)]
     pub(super) const PLAIN: OutputStyle = OutputStyle { width: None, colour: false };
 
-    /// That of this process's stdout, now.
+    /// Returns the current style of stdout.
     pub(super) fn of_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
         OutputStyle {
@@ -57,18 +56,18 @@ impl OutputStyle {
         }
     }
 
-    /// The columns of a stream: nothing where it is no terminal.
+    /// Returns the columns of a stream, or `None` if it is not a terminal.
     pub(super) fn terminal_width(stream: impl IsTerminal + AsFd) -> Option<usize> {
         if !stream.is_terminal() {
             return None;
         }
         let size = rustix::termios::tcgetwinsize(stream).ok();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
-        // A terminal that does not say how wide it is wraps somewhere all the same.
+        // A terminal that reports no width wraps lines too.
         width.or(Some(WIDTH_DEFAULT))
     }
 
-    /// The text in its tone.
+    /// Returns the text in the colour of its tone.
     pub(super) fn paint(self, tone: TextTone, text: &str) -> String {
         let code = match tone {
             TextTone::Plain => return text.to_owned(),
@@ -81,14 +80,14 @@ impl OutputStyle {
     }
 }
 
-/// Whether there are colours: on a terminal that has some, unless `NO_COLOR` is set to anything.
+/// Whether to use colours: on a terminal with colours, unless `NO_COLOR` is set and not empty.
 pub(super) fn use_colour(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
     terminal
         && variable("NO_COLOR").is_none_or(|value| value.is_empty())
         && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// The head of a column, and what stands in it.
+/// The title and the kind of a column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableColumn {
     title: &'static str,
@@ -97,10 +96,10 @@ pub(super) struct TableColumn {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ColumnKind {
-    /// Something to be copied: cut last.
+    /// An identifier to copy: truncated last.
     Id,
     Text,
-    /// How something is: its first word has a tone.
+    /// A state, coloured by its first word.
     State,
 }
 
@@ -116,7 +115,7 @@ pub(super) fn state_column(title: &'static str) -> TableColumn {
     TableColumn { title, kind: ColumnKind::State }
 }
 
-/// The tone of a state.
+/// The tone of a state, by its first word.
 fn state_tone(state: &str) -> TextTone {
     let first = state.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
     match first {
@@ -127,8 +126,8 @@ fn state_tone(state: &str) -> TextTone {
     }
 }
 
-/// Columns as wide as their widest cell, two blanks between them, none at the end of a line; on a terminal narrower than
-/// that the widest columns give way, those with ids last.
+/// Renders a table, or `without_rows` when it is empty. Columns are as wide as their widest cell; on a narrower terminal
+/// the widest columns are narrowed first, id columns last.
 pub(super) fn render_table<const N: usize>(
     style: OutputStyle,
     without_rows: &str,
@@ -160,7 +159,7 @@ pub(super) fn render_table<const N: usize>(
     out
 }
 
-/// Cells cut, painted and padded; the last one is not padded.
+/// Renders one row: truncates, paints and pads the cells; the last one is not padded.
 fn render_row<const N: usize>(
     widths: [usize; N],
     cells: &[String; N],
@@ -179,7 +178,7 @@ fn render_row<const N: usize>(
     out + "\n"
 }
 
-/// Narrows columns until the line has room, or none can give more.
+/// Narrows columns until a row fits `room`, or no column can be narrowed further.
 fn fit_columns<const N: usize>(widths: &mut [usize; N], head: &[TableColumn; N], room: usize) {
     let too_wide = |widths: &[usize; N]| (widths.iter().sum::<usize>() + COLUMN_GAP * (N - 1)).saturating_sub(room);
     for ids_too in [false, true] {
@@ -191,7 +190,7 @@ fn fit_columns<const N: usize>(widths: &mut [usize; N], head: &[TableColumn; N],
     }
 }
 
-/// At most so many columns of a text; a sign stands for what is left out.
+/// Truncates a text to at most `columns`; an ellipsis marks the cut.
 pub(super) fn truncate(cell: &str, columns: usize) -> String {
     if cell.width() <= columns {
         return cell.to_owned();
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_aligned_by_what_a_terminal_shows() {
+    fn columns_are_aligned_by_display_width() {
         let wanted = "\
 REQUEST  NOTE                 STATE
 req-1    a note that is long  open, next try in 41 s
@@ -233,7 +232,7 @@ req-22   你好
     }
 
     #[test]
-    fn a_narrow_terminal_cuts_words_before_ids_and_the_widest_first() {
+    fn a_narrow_terminal_truncates_text_before_ids_and_the_widest_column_first() {
         let wanted = "\
 REQUEST  NOTE           STATE
 req-1    a note that…   open, next…
@@ -248,7 +247,7 @@ req-22   你好
     }
 
     #[test]
-    fn states_and_heads_are_coloured_and_the_widths_stay() {
+    fn states_and_headings_are_coloured_and_the_widths_stay() {
         let plain = shown(OutputStyle::PLAIN);
         let coloured = shown(OutputStyle { width: None, colour: true });
         assert!(coloured.contains("\x1b[31mopen, next try in 41 s\x1b[0m\n"), "{coloured:?}");
@@ -258,16 +257,16 @@ req-22   你好
     }
 
     #[test]
-    fn colours_are_for_terminals_and_for_whoever_does_not_mind() {
+    fn colours_are_used_on_terminals_unless_switched_off() {
         let with = |terminal, name: &'static str, value: &'static str| {
-            use_colour(terminal, |asked| (asked == name).then(|| value.to_owned()))
+            use_colour(terminal, |requested| (requested == name).then(|| value.to_owned()))
         };
         assert!(with(true, "TERM", "xterm") && with(true, "NO_COLOR", ""));
         assert!(!with(false, "TERM", "xterm") && !with(true, "NO_COLOR", "1") && !with(true, "TERM", "dumb"));
     }
 
     #[test]
-    fn a_cut_never_splits_a_wide_sign() {
+    fn truncation_never_splits_a_wide_character() {
         assert_eq!(truncate("你好你好", 5), "你好…");
         assert_eq!(truncate("你好你好", 4), "你…");
         assert_eq!(truncate("abc", 3), "abc");

@@ -1,13 +1,13 @@
-//! The terminal as a peer: what is printed there, what is asked there, and the Ctrl-C that comes from there.
+//! Terminal input and output: printing, confirmation prompts and Ctrl-C.
 //!
-//! Invariant: everything that a client command writes goes through this file, and what goes to a terminal through
-//! [`text::guarded`], whatever was done to it before. A reader that takes nothing holds up the printing, never the command: writing happens on a thread of its
-//! own, which the end of the process does not wait for.
+//! Invariant: all output of the client commands goes through this file, and output to a terminal through
+//! [`text::guarded`]. A slow reader blocks the printing, never the command: a separate thread writes, and the process does
+//! not wait for it at its end.
 //!
 //! ```text
-//! command ── print ──► at most PENDING_MAX texts ──► thread ──► stdout
-//!    ▲                                                 │
-//!    └───────────── how writing ended ─────────────────┘
+//! command ── print ──► queue of PENDING_MAX texts ──► thread ──► stdout
+//!    ▲                                                  │
+//!    └───────────────── write result ───────────────────┘
 //! ```
 
 use super::{line_wrap, table::OutputStyle, text};
@@ -23,22 +23,22 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-/// Most texts that wait for the reader.
+/// Maximum number of texts that wait to be written.
 const PENDING_MAX: usize = 16;
 
-/// Most bytes of an answer to a question.
+/// Maximum bytes read as the reply to a prompt.
 const REPLY_BYTES_MAX: u64 = 256;
 
-/// What is written of a text: all of it, or what may reach a terminal.
+/// Escapes control characters if the text goes to a terminal.
 fn guard(text: &str, is_terminal: bool) -> Cow<'_, str> {
     if is_terminal { text::guarded(text) } else { Cow::Borrowed(text) }
 }
 
-/// Writes a text to stdout, at once.
+/// Writes a text to stdout and flushes it.
 ///
 /// # Errors
 ///
-/// It cannot be written.
+/// stdout cannot be written.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let shown = guard(text, stdout.is_terminal());
@@ -46,32 +46,32 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Writes lines of ours to stdout in which others have words, at once.
+/// Writes lines that contain untrusted text to stdout, wrapped to the terminal, and flushes them.
 ///
 /// # Errors
 ///
-/// They cannot be written.
+/// stdout cannot be written.
 pub(crate) fn print_lines(text: &str) -> io::Result<()> {
     print(&line_wrap::wrap_lines(text, OutputStyle::terminal_width(io::stdout())))
 }
 
-/// Writes a line to stderr, whatever is in it; what cannot be written there is lost.
+/// Writes an escaped line to stderr. Write errors are ignored.
 pub(crate) fn print_error(line: &str) {
     let line = line_wrap::wrap_line("", &text::line(line), OutputStyle::terminal_width(io::stderr()));
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// A person who is shown something and asked.
+/// Asks a person to confirm something.
 pub(crate) trait ConfirmationPrompt {
-    /// Whether there is one: what is shown is seen, and what is typed is theirs.
+    /// Whether stdin and stdout belong to a person.
     fn is_interactive(&self) -> bool;
     /// Shows a text.
     fn show(&mut self, text: &str) -> io::Result<()>;
-    /// Shows a text and asks a question about it; anything but a yes that is written then is a no.
+    /// Shows a text and asks a question about it. Only `y` or `yes`, typed after that, confirms.
     fn confirm(&mut self, text: &str, question: &str) -> io::Result<bool>;
 }
 
-/// The person at this terminal.
+/// Prompts at this process's terminal.
 #[derive(Debug)]
 pub(crate) struct TerminalPrompt;
 
@@ -85,13 +85,13 @@ impl ConfirmationPrompt for TerminalPrompt {
     }
 
     fn confirm(&mut self, text: &str, question: &str) -> io::Result<bool> {
-        // What was typed before it was shown was not meant by it.
+        // Input typed before the question was shown does not answer it.
         tcflush(io::stdin(), QueueSelector::IFlush)?;
         print(&format!("{text}\n{question} [y/N] "))?;
         let mut answer = Vec::new();
         io::stdin().lock().take(REPLY_BYTES_MAX).read_until(b'\n', &mut answer)?;
         if !answer.ends_with(b"\n") {
-            // The terminal was closed, and the cursor still stands behind the question.
+            // The terminal was closed; the cursor is still on the line of the question.
             print("\n")?;
         }
         Ok(is_yes(&answer))
@@ -103,30 +103,30 @@ fn is_yes(answer: &[u8]) -> bool {
     answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes")
 }
 
-/// Where lines are drawn over one another, beside stdout.
+/// Returns a writer to stderr, for lines that overwrite one another.
 pub(crate) fn stderr_writer() -> impl Write {
     io::stderr()
 }
 
-/// Writes texts in order, each at once.
+/// Writes texts in order on a thread of its own and flushes each.
 #[derive(Debug)]
 pub(crate) struct Printer {
     is_terminal: bool,
     texts: mpsc::Sender<String>,
-    /// Nothing once it was asked.
+    /// The result of writing; `None` once it was taken.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 impl Printer {
-    /// Prints to stdout.
+    /// Returns a printer to stdout.
     pub(crate) fn stdout() -> Self {
         Printer { is_terminal: io::stdout().is_terminal(), ..Printer::new(io::stdout()) }
     }
 
-    /// Prints to `sink`, which is no terminal.
+    /// Returns a printer to `sink`, which is not a terminal.
     pub(crate) fn new(mut sink: impl Write + Send + 'static) -> Self {
         let (texts, mut pending) = mpsc::channel::<String>(PENDING_MAX);
-        let (tell, ended) = oneshot::channel();
+        let (report, ended) = oneshot::channel();
         thread::spawn(move || {
             let mut write = || {
                 while let Some(text) = pending.blocking_recv() {
@@ -137,17 +137,17 @@ impl Printer {
             };
             let done = write();
             drop(pending);
-            // The command may have ended without waiting.
-            let _ = tell.send(done);
+            // The command may not wait for the result.
+            let _ = report.send(done);
         });
         Printer { is_terminal: false, texts, ended: Some(ended) }
     }
 
-    /// Hands over a text; waits while too many do.
+    /// Queues a text, and waits while the queue is full.
     ///
     /// # Errors
     ///
-    /// An earlier text could not be written; nothing is printed any more.
+    /// An earlier text could not be written; nothing more is printed.
     pub(crate) async fn print(&mut self, text: impl Into<String>) -> io::Result<()> {
         let text = text.into();
         let text = match guard(&text, self.is_terminal) {
@@ -157,7 +157,7 @@ impl Printer {
         self.print_raw(text).await
     }
 
-    /// The same for what moves the cursor: a picture of our own, whose texts were guarded before.
+    /// Queues text with escape sequences of this program. Untrusted parts must be guarded already.
     pub(crate) async fn print_raw(&mut self, text: String) -> io::Result<()> {
         if text.is_empty() || self.texts.send(text).await.is_ok() {
             return Ok(());
@@ -165,17 +165,17 @@ impl Printer {
         Err(self.wait_for_failure().await)
     }
 
-    /// Waits until nothing can be printed any more; answers why.
+    /// Waits until writing fails and returns the error.
     pub(crate) async fn wait_for_failure(&mut self) -> io::Error {
         self.texts.closed().await;
         self.write_result().await.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Waits until everything is written.
+    /// Waits until all texts are written.
     ///
     /// # Errors
     ///
-    /// Not everything could be.
+    /// A text could not be written.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
         drop(std::mem::replace(&mut self.texts, mpsc::channel(1).0));
         self.write_result().await
@@ -187,11 +187,11 @@ impl Printer {
     }
 }
 
-/// Every Ctrl-C from now on; it ends the process no more. Needs the runtime.
+/// Returns a stream of the Ctrl-C presses from now on, which no longer end the process. Requires the runtime.
 ///
 /// # Errors
 ///
-/// The system does not let us listen to the signal.
+/// The signal handler cannot be installed.
 pub(crate) fn interrupts() -> io::Result<impl Stream<Item = ()> + Unpin> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(stream::poll_fn(move |cx| interrupt.poll_recv(cx)))
@@ -199,12 +199,12 @@ pub(crate) fn interrupts() -> io::Result<impl Stream<Item = ()> + Unpin> {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! A stdout whose text can be looked at.
+    //! An output that records what is printed.
 
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// Keeps what is printed; refuses it beyond `capacity` bytes as a closed pipe does.
+    /// Records what is printed. Beyond `capacity` bytes it fails like a closed pipe.
     #[derive(Clone)]
     pub(crate) struct CapturedOutput {
         text: Arc<Mutex<Vec<u8>>>,
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_written_yes_is_one() {
+    fn only_y_or_yes_confirms() {
         for yes in ["y\n", "Y\r\n", " yes\n", "YES"] {
             assert!(is_yes(yes.as_bytes()), "{yes:?}");
         }
@@ -263,17 +263,17 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_gets_what_is_guarded_and_a_file_the_bytes() {
+    fn control_characters_are_escaped_for_a_terminal_and_kept_for_a_file() {
         assert_eq!(guard("\x1b[2J\n", true), "\\u{1b}[2J\n");
         assert_eq!(guard("\x1b[2J\n", false), "\x1b[2J\n");
     }
 
     #[actix_rt::test]
-    async fn a_reader_that_left_is_noticed() {
+    async fn a_closed_output_is_reported() {
         let mut printer = Printer::new(CapturedOutput::new(3));
         printer.print("abc").await.unwrap();
         printer.print("d").await.unwrap();
         assert_eq!(printer.wait_for_failure().await.kind(), io::ErrorKind::BrokenPipe);
-        assert!(printer.print("e").await.is_err() && printer.finish().await.is_err(), "and it stays so");
+        assert!(printer.print("e").await.is_err() && printer.finish().await.is_err(), "the failure is permanent");
     }
 }

@@ -1,4 +1,4 @@
-//! `baa-conductor token`: says where the token is, and rotates it. What the token is stands in its file alone.
+//! `baa-conductor token`: prints the location of the token, and rotates it. The token itself is never printed.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use anyhow::bail;
 use serde::Serialize;
 use std::{path::PathBuf, process::ExitCode};
 
-/// A question that takes the token and costs the daemon next to nothing.
+/// A cheap route that requires the token.
 const PROBE_PATH: &str = "/v1/browser/messages?limit=1";
 
 #[derive(Debug, clap::Args)]
@@ -26,15 +26,15 @@ Examples:
     curl -H @- http://127.0.0.1:4317/v1/browser/messages
   baa-conductor token --rotate
 
-A running daemon takes a new token at once, and forgets the sessions of its status page. Only the token of the state
-folder is rotated here; one of the configuration is changed where it stands.
+A running daemon uses a new token at once and ends the sessions of its status page. Only the token in the state folder
+can be rotated; a token from the configuration is changed there.
 
-Exit codes: 0 said or rotated; 1 it cannot be rotated, or the running daemon goes by another one.")]
+Exit codes: 0 printed or rotated; 1 the token cannot be rotated, or the running daemon uses another one.")]
 pub(super) struct TokenArguments {
-    /// Put a new token in the place of the old one.
+    /// Replace the token by a new one.
     #[arg(long)]
     rotate: bool,
-    /// Print the path of its file alone.
+    /// Print only the path of the token's file.
     #[arg(long, conflicts_with_all = ["rotate", "json"])]
     path: bool,
     /// Print one JSON object.
@@ -42,21 +42,21 @@ pub(super) struct TokenArguments {
     json: bool,
 }
 
-/// Where the token is.
+/// The location of the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
 enum TokenLocation {
-    /// In the configuration itself.
+    /// The configuration contains it.
     Configuration {
-        /// What of the configuration names it.
+        /// The source of the setting.
         origin: String,
     },
-    /// In a file that the configuration names.
+    /// A file named by the configuration.
     TokenFile { path: PathBuf, origin: String },
-    /// In the state folder.
+    /// The state folder.
     StateFolder {
         path: PathBuf,
-        /// Not before the first start.
+        /// False before the first start.
         exists: bool,
     },
 }
@@ -91,79 +91,79 @@ impl TokenLocation {
             }
             TokenLocation::StateFolder { path, exists: true } => format!("the token is in {}", path.display()),
             TokenLocation::StateFolder { path, exists: false } => {
-                format!("there is no token yet; the daemon makes one in {} at its first start", path.display())
+                format!("there is no token yet; the daemon creates it in {} at its first start", path.display())
             }
         }
     }
 }
 
-/// What a running daemon makes of a new token.
+/// Whether a running daemon uses the new token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum RotationResult {
-    /// It goes by it.
+    /// It does.
     Taken,
-    /// None runs; the next one reads it.
+    /// No daemon is running; the next one reads the token.
     NotRunning,
-    /// It goes by another one: it was started with a configuration that this command does not see.
+    /// It uses another token: it was started with a configuration that this command does not see.
     Refused,
 }
 
 #[derive(Serialize)]
 struct TokenReport {
     #[serde(flatten)]
-    place: TokenLocation,
+    location: TokenLocation,
     rotated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     daemon: Option<RotationResult>,
 }
 
-/// Prints where it is, and what became of it, to stdout.
+/// Runs the command.
 pub(super) fn run(context: CommandContext, arguments: TokenArguments) -> anyhow::Result<ExitCode> {
-    let place = TokenLocation::of(&context);
+    let location = TokenLocation::of(&context);
     if arguments.path {
-        let Some(path) = place.path() else { bail!("{}; no file holds it", place.describe()) };
+        let Some(path) = location.path() else { bail!("{}, not in a file", location.describe()) };
         return super::print(&format!("{}\n", path.display()));
     }
-    let daemon = if arguments.rotate { Some(rotate(&context, &place)?) } else { None };
-    let place = TokenLocation::of(&context);
+    let daemon = if arguments.rotate { Some(rotate(&context, &location)?) } else { None };
+    let location = TokenLocation::of(&context);
     let text = if arguments.json {
-        let shown = TokenReport { place, rotated: daemon.is_some(), daemon };
+        let shown = TokenReport { location, rotated: daemon.is_some(), daemon };
         serde_json::to_string_pretty(&shown).expect("texts serialize")
     } else {
-        daemon.map_or_else(|| place.describe(), |taken| describe_rotation(&place, taken))
+        daemon.map_or_else(|| location.describe(), |result| describe_rotation(&location, result))
     };
-    let said = super::print(&format!("{text}\n"))?;
-    Ok(if daemon == Some(RotationResult::Refused) { ExitCode::FAILURE } else { said })
+    let printed = super::print(&format!("{text}\n"))?;
+    Ok(if daemon == Some(RotationResult::Refused) { ExitCode::FAILURE } else { printed })
 }
 
-fn describe_rotation(place: &TokenLocation, taken: RotationResult) -> String {
-    let daemon = match taken {
-        RotationResult::Taken => "the running daemon goes by it already, and forgot the sessions of its status page",
-        RotationResult::NotRunning => "no daemon is running; the next one takes it",
+fn describe_rotation(location: &TokenLocation, result: RotationResult) -> String {
+    let daemon = match result {
+        RotationResult::Taken => "the running daemon already uses it and has ended the sessions of its status page",
+        RotationResult::NotRunning => "no daemon is running; the next one will use it",
         RotationResult::Refused => {
-            "the running daemon goes by another one, of a configuration that is not in force here: restart it, or \
-             change its token there"
+            "the running daemon uses another token, from a configuration that this command does not see; restart the \
+             daemon, or change the token in that configuration"
         }
     };
-    format!("{}, and it is a new one\n{daemon}", place.describe())
+    format!("{} and was replaced by a new one\n{daemon}", location.describe())
 }
 
-fn rotate(context: &CommandContext, place: &TokenLocation) -> anyhow::Result<RotationResult> {
-    match place {
+fn rotate(context: &CommandContext, location: &TokenLocation) -> anyhow::Result<RotationResult> {
+    match location {
         TokenLocation::Configuration { origin }
             if *origin == ValueOrigin::Variable("BAA_SHARED_TOKEN".into()).to_string() =>
         {
-            bail!("the token comes from {origin}, which is not changed here: set another one where it is set")
+            bail!("the token comes from {origin} and cannot be rotated; change it there")
         }
         TokenLocation::Configuration { origin } => {
             bail!(
-                "the token is auth.token, from {origin}, which is not changed here: write another one there, and restart"
+                "the token is auth.token, from {origin}, and cannot be rotated; change it there and restart the daemon"
             )
         }
         TokenLocation::TokenFile { path, origin } => bail!(
-            "the token is in {}, which {origin} names and which is not changed here: write another one into it; a \
-             running daemon takes it at once",
+            "the token is in {}, named by {origin}, and cannot be rotated; write a new one into that file, a running \
+             daemon uses it at once",
             path.display()
         ),
         TokenLocation::StateFolder { .. } => {}
@@ -177,12 +177,12 @@ fn rotate(context: &CommandContext, place: &TokenLocation) -> anyhow::Result<Rot
     }
 }
 
-/// Shows the daemon the new token, upon which it forgets the old one and what came of it.
+/// Sends the new token to the daemon, which then drops the old one and the sessions based on it.
 async fn show_new_token(client: &DaemonClient) -> Result<RotationResult, CallError> {
     match client.get(PROBE_PATH).await {
         Ok(_) => Ok(RotationResult::Taken),
         Err(CallError::Refused(refused)) if matches!(refused.status, 401 | 429) => Ok(RotationResult::Refused),
-        // Whatever else is wrong with the daemon, the token was right.
+        // Any other refusal comes after the token was accepted.
         Err(CallError::Refused(_)) => Ok(RotationResult::Taken),
         Err(error) => Err(error),
     }

@@ -16,7 +16,7 @@ fn the_command_line_prints_through_its_terminal_alone() {
             objections.push(format!("{}: {name}! does not go through {WRITES}", source.name));
         }
         for stream in ["stdout()", "stderr()"] {
-            let looked_at = [format!("io::{stream}.is_terminal()"), format!("width_of(io::{stream})")];
+            let looked_at = [format!("io::{stream}.is_terminal()"), format!("terminal_width(io::{stream})")];
             let others = looked_at.iter().fold(source.text.clone(), |text, look| text.replace(look.as_str(), ""));
             if others.contains(&format!("io::{stream}")) {
                 objections.push(format!("{}: what is written to {stream} goes through {WRITES}", source.name));

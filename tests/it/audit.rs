@@ -1,4 +1,4 @@
-//! `audit` on the database of a daemon: while it runs, after it was killed, after a line was tampered with.
+//! `audit` on the database of a daemon: while it runs, after it was killed, and after a line was changed.
 
 use crate::support::{Daemon, Folder};
 use baa_conductor::store::{
@@ -15,7 +15,7 @@ fn audit(folder: &Folder, arguments: &[&str]) -> Output {
     command.env_clear().env("HOME", folder.state()).output().unwrap()
 }
 
-/// The exit code and the JSON of a check.
+/// The exit code and the JSON of `verify`.
 fn verify(folder: &Folder) -> (Option<i32>, Value) {
     let output = audit(folder, &["verify", "--json"]);
     let text = String::from_utf8_lossy(&output.stdout);
@@ -23,7 +23,7 @@ fn verify(folder: &Folder) -> (Option<i32>, Value) {
     (output.status.code(), verdict)
 }
 
-/// Another process's hand in the daemon's database.
+/// Changes the database as another process.
 async fn write(folder: &Folder, operation: impl FnOnce(&mut baa_conductor::store::SqliteConnection) + Send + 'static) {
     let store = Store::open(&folder.state().join("conductor.db"), &StoreSettings::default()).unwrap();
     let write = store.transact(|conn| {
@@ -31,7 +31,7 @@ async fn write(folder: &Folder, operation: impl FnOnce(&mut baa_conductor::store
         Ok(())
     });
     write.await.unwrap();
-    // A reader of the daemon's may hold the log.
+    // A reader of the daemon may hold the log.
     store.close().await.unwrap_or_default();
 }
 
@@ -58,14 +58,14 @@ async fn the_trail_is_checked_while_the_daemon_runs_after_it_was_killed_and_afte
     write(&folder, |conn| conn.batch_execute("UPDATE task_logs SET at = 0 WHERE id = 1").unwrap()).await;
     let (code, verdict) = verify(&folder);
     assert_eq!((code, &verdict["break"]["line"]), (Some(1), &1.into()), "{verdict}");
-    let told = audit(&folder, &["verify"]);
-    assert!(String::from_utf8_lossy(&told.stdout).starts_with("the audit trail breaks at line 1: "), "{told:?}");
+    let output = audit(&folder, &["verify"]);
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("the audit trail breaks at line 1: "), "{output:?}");
 }
 
 #[actix_rt::test]
-async fn where_there_is_no_database_it_says_so_and_makes_none() {
+async fn without_a_database_it_fails_and_creates_none() {
     let folder = Folder::new();
-    let told = audit(&folder, &["verify"]);
-    assert_eq!((told.status.code(), folder.state().exists()), (Some(1), false));
-    assert!(String::from_utf8_lossy(&told.stderr).contains("conductor.db cannot be opened"), "{told:?}");
+    let output = audit(&folder, &["verify"]);
+    assert_eq!((output.status.code(), folder.state().exists()), (Some(1), false));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("conductor.db cannot be opened"), "{output:?}");
 }

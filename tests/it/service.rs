@@ -1,4 +1,4 @@
-//! The daemon as a service: what it tells the service manager that started it, and what `service` would write.
+//! The daemon as a service: its notifications to the service manager, and the files of `service`.
 
 use crate::support::{Daemon, Folder};
 use std::{
@@ -7,8 +7,8 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
-/// What a service manager hears next; blocks, as its socket does.
-async fn heard(socket: &UnixDatagram) -> String {
+/// Receives the next notification.
+async fn next_notification(socket: &UnixDatagram) -> String {
     let socket = socket.try_clone().unwrap();
     spawn_blocking(move || {
         let mut bytes = [0; 256];
@@ -20,7 +20,7 @@ async fn heard(socket: &UnixDatagram) -> String {
 }
 
 #[actix_rt::test]
-async fn the_service_manager_hears_that_it_is_ready_lives_and_stops() {
+async fn the_service_manager_is_notified_of_ready_alive_and_stopping() {
     let folder = Folder::new();
     let path = std::env::temp_dir().join(format!("baa-it-notify-{}", std::process::id()));
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -28,14 +28,14 @@ async fn the_service_manager_hears_that_it_is_ready_lives_and_stops() {
     let mut command = folder.command("");
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000");
     let mut daemon = Daemon::spawn(folder, command).await;
-    let ready = heard(&socket).await;
+    let ready = next_notification(&socket).await;
     assert_eq!(ready, format!("READY=1\nSTATUS=serving http://{}", daemon.address));
     for _ in 0..3 {
-        assert_eq!(heard(&socket).await, "WATCHDOG=1");
+        assert_eq!(next_notification(&socket).await, "WATCHDOG=1");
     }
     assert_eq!(daemon.stop().await, Some(0));
     loop {
-        match &*heard(&socket).await {
+        match &*next_notification(&socket).await {
             "WATCHDOG=1" => {}
             stopping => break assert!(stopping.starts_with("STOPPING=1\n"), "{stopping}"),
         }
@@ -55,7 +55,7 @@ fn service(folder: &Folder, arguments: &[&str], config: &str) -> (Option<i32>, S
 }
 
 #[actix_rt::test]
-async fn what_would_be_written_names_this_program_and_the_given_files() {
+async fn the_printed_service_names_this_program_and_the_given_files() {
     let folder = Folder::new();
     let (code, text, _) = service(&folder, &["install", "--print"], "");
     assert_eq!(code, Some(0));
@@ -67,7 +67,7 @@ async fn what_would_be_written_names_this_program_and_the_given_files() {
 }
 
 #[actix_rt::test]
-async fn a_service_with_a_wrong_configuration_is_not_written_but_can_be_looked_at() {
+async fn a_service_with_an_invalid_configuration_is_not_installed_but_its_status_is_shown() {
     let folder = Folder::new();
     let (code, _, why) = service(&folder, &["install"], "nonsense = 1\n");
     assert!(code == Some(2) && why.contains("nonsense"), "{why}");
@@ -77,9 +77,9 @@ async fn a_service_with_a_wrong_configuration_is_not_written_but_can_be_looked_a
 
 #[cfg(target_os = "linux")]
 #[actix_rt::test]
-async fn where_there_is_no_systemd_that_is_said_and_nothing_is_written() {
+async fn without_systemd_nothing_is_installed() {
     let folder = Folder::new();
     let (code, _, why) = service(&folder, &["install"], "");
-    assert!(code == Some(1) && why.contains("systemctl is not there"), "{why}");
+    assert!(code == Some(1) && why.contains("systemctl was not found"), "{why}");
     assert!(!folder.path().join(".config/systemd").exists());
 }

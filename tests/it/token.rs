@@ -1,4 +1,4 @@
-//! `token`: where it is, and what a running daemon makes of a new one.
+//! `token`: its location, and a running daemon's use of a new one.
 
 use crate::support::{Daemon, Folder};
 use serde_json::Value;
@@ -20,21 +20,21 @@ fn token(state: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Optio
 }
 
 #[actix_rt::test]
-async fn a_running_daemon_takes_a_rotated_token_at_once() {
+async fn a_running_daemon_uses_a_rotated_token_at_once() {
     let daemon = Daemon::start("").await;
     let (state, old) = (daemon.folder().state(), daemon.token());
     assert_eq!(daemon.caller().bearer(&old).get(MESSAGES).await.status, 200);
-    let (code, said, _) = token(&state, &[], &[]);
+    let (code, stdout, _) = token(&state, &[], &[]);
     assert!(
-        code == Some(0) && said.contains(&*state.join("token").to_string_lossy()) && !said.contains(&old),
-        "{said}"
+        code == Some(0) && stdout.contains(&*state.join("token").to_string_lossy()) && !stdout.contains(&old),
+        "{stdout}"
     );
 
-    let (code, said, warned) = token(&state, &["--rotate", "--json"], &[]);
-    let shown: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!((code, &shown["rotated"], &shown["daemon"]), (Some(0), &true.into(), &"taken".into()), "{warned}");
+    let (code, stdout, stderr) = token(&state, &["--rotate", "--json"], &[]);
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &report["rotated"], &report["daemon"]), (Some(0), &true.into(), &"taken".into()), "{stderr}");
     let new = daemon.token();
-    assert!(new != old && !said.contains(&new), "a new one, and it is not said");
+    assert!(new != old && !stdout.contains(&new), "the new token is not printed");
     assert_eq!(fs::metadata(state.join("token")).unwrap().permissions().mode() & 0o7777, 0o600);
     assert_eq!(daemon.caller().bearer(&old).get(MESSAGES).await.error(), (401, "unauthorized".into()));
     assert_eq!(daemon.caller().bearer(&new).get(MESSAGES).await.status, 200);
@@ -43,8 +43,8 @@ async fn a_running_daemon_takes_a_rotated_token_at_once() {
 #[actix_rt::test]
 async fn a_token_is_rotated_without_a_daemon_too() {
     let folder = Folder::new();
-    let (code, said, _) = token(&folder.state(), &["--rotate"], &[]);
-    assert!(code == Some(0) && said.contains("the next one takes it"), "{said}");
+    let (code, stdout, _) = token(&folder.state(), &["--rotate"], &[]);
+    assert!(code == Some(0) && stdout.contains("the next one will use it"), "{stdout}");
     let first = fs::read_to_string(folder.state().join("token")).unwrap();
     token(&folder.state(), &["--rotate"], &[]);
     let daemon = Daemon::start_in(folder, "").await;
@@ -57,13 +57,13 @@ async fn a_token_is_rotated_without_a_daemon_too() {
 async fn a_token_of_the_configuration_is_not_rotated() {
     let folder = Folder::new();
     let variables = [("BAA_SHARED_TOKEN", "from-the-environment")];
-    let (code, said, why) = token(&folder.state(), &["--rotate"], &variables);
-    assert!(code == Some(1) && said.is_empty() && why.contains("BAA_SHARED_TOKEN"), "{why}");
+    let (code, stdout, stderr) = token(&folder.state(), &["--rotate"], &variables);
+    assert!(code == Some(1) && stdout.is_empty() && stderr.contains("BAA_SHARED_TOKEN"), "{stderr}");
     assert!(!folder.state().join("token").exists());
 
     let daemon = Daemon::start_in(folder, "auth.token = \"of-the-file-0123456789\"").await;
-    let (code, said, _) = token(&daemon.folder().state(), &["--rotate"], &[]);
-    assert!(code == Some(1) && said.contains("goes by another one"), "{said}");
+    let (code, stdout, _) = token(&daemon.folder().state(), &["--rotate"], &[]);
+    assert!(code == Some(1) && stdout.contains("uses another token"), "{stdout}");
     assert_eq!(daemon.caller().bearer("of-the-file-0123456789").get(MESSAGES).await.status, 200);
 }
 

@@ -1,12 +1,12 @@
-//! What became of an action, as lines for people.
+//! Renders the outcome of an action as lines of text.
 //!
-//! Invariant: every field may be missing, which is told, and no line can steer the terminal.
+//! Invariant: every field may be missing and is then shown as unknown; control characters are escaped.
 
 use super::{ActionArguments, text};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-/// The daemon's answer, as far as it is shown.
+/// The fields of the daemon's response that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ActionOutcome {
@@ -29,7 +29,7 @@ struct ActionCounts {
     skipped_reasons: Vec<String>,
 }
 
-/// How it went on one platform.
+/// The outcome on one platform.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PlatformOutcome {
@@ -80,12 +80,12 @@ struct Reconnected {
 }
 
 impl ActionOutcome {
-    /// Whether what was asked for did not happen.
+    /// Whether the action failed or was not accepted.
     pub(super) fn has_failed(&self) -> bool {
         self.failed == Some(true) || self.accepted == Some(false)
     }
 
-    /// What was done where, each platform's outcome, the tabs afterwards.
+    /// Renders the outcome, each platform's outcome and the tabs afterwards.
     pub(super) fn render(&self, arguments: &ActionArguments) -> String {
         let outcomes = self.results.as_deref().unwrap_or_default();
         let tabs = self.shell_runtime.as_deref().unwrap_or_default();
@@ -114,7 +114,7 @@ impl ActionOutcome {
             (_, _, Some(false)) => "accepted, not completed".to_owned(),
             (_, _, None) => "unknown".to_owned(),
         }];
-        // A reason of our own only comes back to us.
+        // The reason given on the command line is not repeated.
         parts.extend(self.reason.clone().filter(|reason| Some(reason) != arguments.reason.as_ref()));
         parts.extend(self.reconnected.as_ref().map(|back| match back.after_ms {
             Some(ms) => format!("back after {ms} ms"),

@@ -1,4 +1,4 @@
-//! The command against a daemon made of prepared answers.
+//! The command against a stub daemon.
 
 use super::*;
 use crate::cli::stub_daemon::{StubDaemon, json as answer};
@@ -32,7 +32,7 @@ async fn shown(line: &str, data: Value) -> (String, bool) {
 }
 
 #[actix_rt::test]
-async fn the_order_holds_what_was_given_and_nothing_else() {
+async fn the_body_contains_only_the_given_options() {
     let (_, sent) = tried("plugin_status", 200, &json!({})).await;
     assert_eq!(sent, json!({"action": "plugin_status"}));
     let line = "ws_reconnect --platform claude --client ff --reason why --timeout-ms 500 --wait";
@@ -43,7 +43,7 @@ async fn the_order_holds_what_was_given_and_nothing_else() {
 }
 
 #[test]
-fn an_unknown_name_is_bad_usage_and_lists_the_eight() {
+fn an_unknown_name_is_bad_usage_and_lists_all_actions() {
     let error = parsed("tab_explode").unwrap_err();
     assert_eq!(error.exit_code(), 2);
     let text = error.to_string();
@@ -66,13 +66,13 @@ fn an_unknown_name_is_bad_usage_and_lists_the_eight() {
 }
 
 #[test]
-fn the_daemon_is_waited_for_longer_than_the_action_takes() {
+fn the_time_limit_of_the_response_exceeds_that_of_the_action() {
     assert!(parsed("tab_open --timeout-ms 60000").unwrap().reply_timeout().unwrap() > Duration::from_secs(60));
-    assert_eq!(parsed("tab_open").unwrap().reply_timeout(), None, "the daemon's own setting ends it");
+    assert_eq!(parsed("tab_open").unwrap().reply_timeout(), None, "the daemon's own setting applies");
 }
 
 #[actix_rt::test]
-async fn a_restore_tells_each_platform_and_the_tabs_afterwards() {
+async fn a_restore_lists_each_platform_and_the_tabs_afterwards() {
     let data = json!({
         "action": "tab_restore", "type": "tab_restore", "client_id": "firefox-1", "platform": null,
         "accepted": true, "completed": true, "failed": true, "reason": "not everything was restored",
@@ -106,7 +106,7 @@ tabs afterwards:
 }
 
 #[actix_rt::test]
-async fn the_headline_says_how_it_went() {
+async fn the_headline_names_the_result() {
     for (more, wanted, failed) in [
         (json!({"accepted": true, "completed": true, "failed": false}), "done", false),
         (json!({"accepted": true, "completed": true, "failed": false, "reason": "mine"}), "done", false),
@@ -132,7 +132,7 @@ async fn the_headline_says_how_it_went() {
 }
 
 #[actix_rt::test]
-async fn missing_fields_are_told_and_harmless_and_nothing_steers_the_terminal() {
+async fn missing_fields_are_unknown_and_control_characters_are_escaped() {
     assert_eq!(shown("tab_open", json!({})).await, ("tab_open on unknown: unknown\n".to_owned(), false));
     let sparse = json!({"results": [{}], "shell_runtime": [{}], "result": null});
     let wanted = "tab_open on unknown: unknown\n  unknown: unknown\ntabs afterwards:\n  unknown: unknown\n";
@@ -147,7 +147,7 @@ async fn missing_fields_are_told_and_harmless_and_nothing_steers_the_terminal() 
 }
 
 #[actix_rt::test]
-async fn json_is_the_daemons_data_and_fails_all_the_same() {
+async fn json_prints_the_daemons_data_and_keeps_the_exit_code() {
     let data = json!({"failed": true, "zz": 1, "reason": "\u{1b}"});
     let (text, failed) = shown("plugin_status --json", data.clone()).await;
     assert!(failed && text.ends_with("}\n") && !text.contains('\u{1b}'), "{text}");
@@ -155,7 +155,7 @@ async fn json_is_the_daemons_data_and_fails_all_the_same() {
 }
 
 #[actix_rt::test]
-async fn what_the_daemon_refuses_is_an_error() {
+async fn a_refusal_of_the_daemon_is_an_error() {
     let refusal = json!({"ok": false, "error": "browser_bridge_unavailable", "message": "No Firefox is connected.",
         "details": {"error_code": "no_active_client"}});
     let error = tried("tab_open --platform claude", 503, &refusal).await.0.unwrap_err();

@@ -1,4 +1,4 @@
-//! The trail as it is shown, from a database on the disk.
+//! The rendered trail of a database on disk.
 
 use super::*;
 use crate::store::{
@@ -9,23 +9,23 @@ use crate::store::{
 use clap::Parser;
 use std::path::PathBuf;
 
-/// A database that goes with the test.
+/// A database that is deleted after the test.
 struct TestDatabase(PathBuf);
 
 impl TestDatabase {
-    /// None yet.
+    /// Returns the path of a database that does not exist yet.
     fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("baa-audit-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
         TestDatabase(folder.join("kept.db"))
     }
 
-    /// The database's file, or one beside it.
+    /// The database's file, or one with a suffix.
     fn file(&self, suffix: &str) -> PathBuf {
         format!("{}{suffix}", self.0.display()).into()
     }
 
-    /// With one batch of one run that ended.
+    /// Creates a database with one batch of one ended run.
     async fn filled() -> (Self, String) {
         let database = TestDatabase::new();
         let task = database.write(|conn| {
@@ -73,7 +73,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(self.0.parent().expect("it lies in a folder"));
+        let _ = std::fs::remove_dir_all(self.0.parent().expect("the database is in a folder"));
     }
 }
 
@@ -89,7 +89,7 @@ fn run_line(trail: &mut AuditTrail, line: &str) -> anyhow::Result<(String, ExitC
 }
 
 #[actix_rt::test]
-async fn the_newest_lines_are_listed_in_words() {
+async fn the_newest_lines_are_listed() {
     let (database, task) = TestDatabase::filled().await;
     let (text, _) = run_line(&mut database.trail(), "list --limit 2").unwrap();
     let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
@@ -98,15 +98,15 @@ async fn the_newest_lines_are_listed_in_words() {
         format!("     5  2030-01-01T00:00:00.003Z  warn   {task}  the task failed: runs that did not succeed: 1");
     assert_eq!(lines[0], ended);
     let run = format!("     4  2030-01-01T00:00:00.002Z  warn   {task}  exec failed: result sha256:{digest}");
-    assert_eq!((lines[1], &lines[2..]), (&*run, &["older ones: --before 4"][..]));
+    assert_eq!((lines[1], &lines[2..]), (&*run, &["for older lines, use --before 4"][..]));
     let (text, _) = run_line(&mut database.trail(), "list --before 4 --json").unwrap();
     let page: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let told = (&page["count"], &page["logs"][0]["number"], &page["logs"][0]["event"], page.get("next_before"));
-    assert_eq!(told, (&3.into(), &3.into(), &"running".into(), None));
+    let values = (&page["count"], &page["logs"][0]["number"], &page["logs"][0]["event"], page.get("next_before"));
+    assert_eq!(values, (&3.into(), &3.into(), &"running".into(), None));
 }
 
 #[actix_rt::test]
-async fn a_task_a_run_a_batch_and_a_line_lead_to_the_same() {
+async fn a_task_a_run_a_batch_and_a_line_show_the_same() {
     let (database, task) = TestDatabase::filled().await;
     let mut trail = database.trail();
     let (text, _) = run_line(&mut trail, "show batch_1").unwrap();
@@ -121,25 +121,22 @@ async fn a_task_a_run_a_batch_and_a_line_lead_to_the_same() {
     for name in [&*task, "log_0000000000000003", run.as_str().unwrap()] {
         assert_eq!(run_line(&mut trail, &format!("show {name}")).unwrap().0, text, "{name}");
     }
-    let error = run_line(&mut trail, "show nobody").unwrap_err().to_string();
-    assert_eq!(error, "the trail knows nothing of \"nobody\"");
+    let error = run_line(&mut trail, "show unknown").unwrap_err().to_string();
+    assert_eq!(error, "the audit trail has no task, run, batch or line \"unknown\"");
 }
 
 #[actix_rt::test]
-async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
+async fn an_intact_trail_exits_0_and_a_broken_one_names_the_line_and_exits_1() {
     let (database, _) = TestDatabase::filled().await;
     let (text, code) = run_line(&mut database.trail(), "verify").unwrap();
-    assert!(
-        text.starts_with("the audit trail is whole: 5 lines\nthe last that was written is line 5, hash "),
-        "{text}"
-    );
+    assert!(text.starts_with("the audit trail is intact: 5 lines\nlast line written: 5, hash "), "{text}");
     assert_eq!(code, ExitCode::SUCCESS);
     database
         .write(|conn| Ok(crate::store::tests::execute(conn, "UPDATE task_logs SET message = 'nothing' WHERE id = 3")))
         .await;
     let (text, code) = run_line(&mut database.trail(), "verify").unwrap();
     assert!(text.starts_with("the audit trail breaks at line 3: its fields have the hash "), "{text}");
-    assert!(text.contains("\n2 lines before it hold together\n"), "{text}");
+    assert!(text.contains("\n2 lines before it are intact\n"), "{text}");
     assert_eq!(code, ExitCode::FAILURE);
     let (text, code) = run_line(&mut database.trail(), "verify --json").unwrap();
     let verdict: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -152,38 +149,38 @@ async fn a_whole_trail_exits_0_and_a_broken_one_1_saying_where() {
 }
 
 #[actix_rt::test]
-async fn a_trail_of_nothing_is_whole_and_says_so() {
+async fn an_empty_trail_is_intact() {
     let database = TestDatabase::new();
     let error = AuditTrail::open(&database.0, 1).unwrap_err().to_string();
     assert!(error.contains("cannot be opened") && !database.0.exists(), "{error}");
     database.write(|_| Ok(())).await;
-    assert_eq!(run_line(&mut database.trail(), "list").unwrap().0, "nothing has happened yet\n");
-    assert_eq!(run_line(&mut database.trail(), "verify").unwrap().0, "the audit trail is whole: 0 lines\n");
+    assert_eq!(run_line(&mut database.trail(), "list").unwrap().0, "the audit trail is empty\n");
+    assert_eq!(run_line(&mut database.trail(), "verify").unwrap().0, "the audit trail is intact: 0 lines\n");
 }
 
 #[actix_rt::test]
-async fn looking_goes_on_while_somebody_writes() {
+async fn the_trail_is_readable_while_a_store_writes() {
     let (database, _) = TestDatabase::filled().await;
     let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
     let mut trail = database.trail();
     let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::DeliveryStatus::Failed, "late", 1);
     store.transact(deliver).await.unwrap();
-    assert!(run_line(&mut trail, "verify").unwrap().0.contains("whole: 6 lines"));
+    assert!(run_line(&mut trail, "verify").unwrap().0.contains("intact: 6 lines"));
 }
 
 #[actix_rt::test]
-async fn looking_leaves_what_a_crash_left_as_it_is() {
+async fn reading_does_not_change_the_files_that_a_crash_left() {
     let (database, _) = TestDatabase::filled().await;
     let store = Store::open(&database.0, &StoreSettings::default()).unwrap();
     let deliver = |conn: &mut _| batches::deliver(conn, "batch_1", batches::DeliveryStatus::Failed, "late", 1);
     store.transact(deliver).await.unwrap();
-    // What lies on the disk now is what a crash would leave.
+    // The files on disk now are those that a crash would leave.
     let left = TestDatabase::new();
     for suffix in ["", "-wal"] {
         std::fs::copy(database.file(suffix), left.file(suffix)).unwrap();
     }
     let read = || ["", "-wal"].map(|suffix| std::fs::read(left.file(suffix)).unwrap());
     let before = read();
-    assert!(run_line(&mut left.trail(), "verify").unwrap().0.contains("whole: 6 lines"));
+    assert!(run_line(&mut left.trail(), "verify").unwrap().0.contains("intact: 6 lines"));
     assert!(read() == before, "neither the database nor its log changed");
 }

@@ -1,4 +1,4 @@
-//! The client against a server that answers as it is told.
+//! The client against a stub daemon.
 
 use super::*;
 use crate::cli::stub_daemon::{ResponsePart, StubDaemon, json as answer, sse_head};
@@ -9,7 +9,7 @@ fn client(stub: &StubDaemon) -> DaemonClient {
 }
 
 #[test]
-fn only_this_machines_own_addresses_are_taken() {
+fn only_loopback_addresses_are_accepted() {
     for (base, wanted) in [
         ("http://127.0.0.1:4317", Some("127.0.0.1:4317")),
         ("http://localhost:1", Some("127.0.0.1:1")),
@@ -27,7 +27,7 @@ fn only_this_machines_own_addresses_are_taken() {
 }
 
 #[actix_rt::test]
-async fn data_comes_with_the_token_shown_and_as_it_was_written() {
+async fn data_is_returned_unchanged_and_the_token_is_sent() {
     let stub = StubDaemon::new(|_| answer(200, r#"{"ok":true,"request_id":"r","data":{"b":1.50,"a":null}}"#));
     let client = client(&stub);
     let data = client.get("/v1/browser?platform=claude").await.unwrap();
@@ -41,7 +41,7 @@ async fn data_comes_with_the_token_shown_and_as_it_was_written() {
 }
 
 #[actix_rt::test]
-async fn a_refusal_keeps_its_parts_and_reads_well() {
+async fn a_refusal_keeps_its_fields_and_its_text_is_escaped() {
     let body = r#"{"ok":false,"error":"browser_risk_limited","message":"Too\u001b[2J fast.","details":{"error_code":"circuit_open","n":1}}"#;
     let stub = StubDaemon::new(move |_| answer(429, body));
     let Err(CallError::Refused(refused)) = client(&stub).get("/").await else { panic!("it is refused") };
@@ -53,7 +53,7 @@ async fn a_refusal_keeps_its_parts_and_reads_well() {
 }
 
 #[actix_rt::test]
-async fn other_answers_are_errors_and_no_crash() {
+async fn unexpected_responses_are_errors() {
     for (status, body, wanted) in [
         (200, "", "status 200 OK, without a body"),
         (431, "", "without a body"),
@@ -70,19 +70,19 @@ async fn other_answers_are_errors_and_no_crash() {
 }
 
 #[actix_rt::test]
-async fn nobody_there_and_nobody_answering_are_told_apart_from_answers() {
+async fn a_refused_connection_and_a_timeout_are_unreachable_errors() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = DaemonClient::new(&format!("http://{free}"), None).unwrap().get("/").await.unwrap_err().to_string();
     assert!(error.contains("does not answer") && error.contains("refused"), "{error}");
     let stub = StubDaemon::new(|_| vec![ResponsePart::Until("never")]);
     let late = client(&stub).post("/", &json!({}), Some(Duration::from_millis(50))).await.unwrap_err().to_string();
-    assert!(late.contains("nothing came within 0.05 s"), "{late}");
+    assert!(late.contains("no response within 0.05 s"), "{late}");
     let cut = StubDaemon::new(|_| vec![]);
     assert!(matches!(client(&cut).get("/").await, Err(CallError::Unreachable { .. })));
 }
 
 #[actix_rt::test]
-async fn a_stream_is_read_however_it_is_cut() {
+async fn a_stream_is_read_in_chunks_of_any_size() {
     for size in [1, 2, 3, 7, 1_000] {
         let text = "event: a\ndata: 🦊\n\n: keep-alive\n\nevent: b\r\ndata: 1\r\ndata: 2\r\n\r\n";
         let stub =
@@ -97,7 +97,7 @@ async fn a_stream_is_read_however_it_is_cut() {
 }
 
 #[actix_rt::test]
-async fn a_stream_that_is_refused_gives_the_envelopes_error() {
+async fn a_refused_stream_returns_the_error_of_the_envelope() {
     let stub =
         StubDaemon::new(|_| answer(409, r#"{"ok":false,"error":"browser_request_conflict","message":"Taken."}"#));
     let error = client(&stub).stream("/s", &json!({})).await.err().unwrap();

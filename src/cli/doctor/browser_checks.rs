@@ -1,12 +1,12 @@
-//! Firefox, its extension and its pairing, as the daemon tells of them. Pure.
+//! The checks of Firefox, its extension and its pairing, from the daemon's responses. Pure.
 //!
-//! Invariant: every field of the daemon's answers may be missing.
+//! Invariant: every field of the daemon's responses may be missing.
 
 use super::finding::Finding;
 use crate::{bridge::settings::PairingMode, clock::WallMs, platforms::registry::PlatformRegistry};
 use serde::Deserialize;
 
-/// `GET /v1/browser`, as far as it is looked at.
+/// The checked fields of `GET /v1/browser`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct BrowserState {
@@ -96,7 +96,7 @@ pub(super) struct TargetState {
     pub(super) consecutive_failures: u64,
 }
 
-/// `GET /v1/browser/pairings`.
+/// The checked fields of `GET /v1/browser/pairings`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PairingList {
@@ -124,16 +124,17 @@ impl BrowserState {
     }
 }
 
-/// Who is connected, and whether its extension belongs to this daemon.
+/// Reports the connected clients, and whether their extension has the daemon's version.
 pub(super) fn check_firefox(browser: &BrowserState, now: WallMs) -> Vec<Finding> {
     if browser.connected().is_empty() {
         return vec![
-            Finding::warning("firefox", "none is connected")
-                .advise("start Firefox and load the extension: `baa-conductor extension DIR` writes it and says how"),
+            Finding::warning("firefox", "no Firefox is connected").advise(
+                "start Firefox and load the extension; `baa-conductor extension DIR` writes it and explains how",
+            ),
         ];
     }
     let clients = browser.connected().iter().flat_map(|client| {
-        let ago = client.last_message_at.map(|at| format!(", last heard of {} s ago", (now - at).max(0) / 1_000));
+        let ago = client.last_message_at.map(|at| format!(", last message {} s ago", (now - at).max(0) / 1_000));
         let active =
             if browser.bridge.active_client_id.as_ref() == Some(&client.client_id) { ", the active one" } else { "" };
         let connected = format!("{} is connected{active}{}", client.client_id, ago.unwrap_or_default());
@@ -143,52 +144,52 @@ pub(super) fn check_firefox(browser: &BrowserState, now: WallMs) -> Vec<Finding>
 }
 
 fn check_extension(client: &ClientState) -> Finding {
-    let (name, who) = ("extension", &client.client_id);
+    let (name, id) = ("extension", &client.client_id);
     match client.extension_version.as_deref() {
         Some(version) if version == crate::VERSION => {
-            Finding::ok(name, format!("{who} has version {version}, as the daemon"))
+            Finding::ok(name, format!("{id} has version {version}, like the daemon"))
         }
         Some(version) => {
-            Finding::warning(name, format!("{who} has version {version}, the daemon is version {}", crate::VERSION))
-                .advise("`baa-conductor extension DIR` writes the matching one; load it again")
+            Finding::warning(name, format!("{id} has version {version}, the daemon has version {}", crate::VERSION))
+                .advise("write the matching one with `baa-conductor extension DIR` and load it again")
         }
-        None => Finding::ok(name, format!("{who} does not tell its version")),
+        None => Finding::ok(name, format!("{id} does not report its version")),
     }
 }
 
-/// Whether whoever connects has to be let in, and whether somebody waits for it.
-pub(super) fn check_pairing(setting: PairingMode, told: Option<&PairingList>, browser: &BrowserState) -> Finding {
+/// Reports whether pairing is required, and which clients wait for it.
+pub(super) fn check_pairing(setting: PairingMode, list: Option<&PairingList>, browser: &BrowserState) -> Finding {
     let name = "pairing";
-    let entries = told.map(|told| told.pairings.as_slice()).unwrap_or_default();
+    let entries = list.map(|list| list.pairings.as_slice()).unwrap_or_default();
     let waiting: Vec<_> =
         entries.iter().filter(|entry| entry.status == "waiting").map(|entry| entry.client_id.as_str()).collect();
     let paired = entries.iter().filter(|entry| entry.status == "paired").count();
     if !waiting.is_empty() {
-        return Finding::warning(name, format!("not paired yet: {}", waiting.join(", ")))
-            .advise("type the six digits that its page shows: `baa-conductor pair CODE`");
+        return Finding::warning(name, format!("waiting for pairing: {}", waiting.join(", ")))
+            .advise("enter the six digits on the extension's page: `baa-conductor pair CODE`");
     }
     match setting {
         PairingMode::Off if browser.connected().is_empty() => {
-            Finding::warning(name, "bridge.pairing is off, which the extension takes only once its user has confirmed it")
-                .advise("press Confirm on the extension's page, or set it to \"required\" for every day")
+            Finding::warning(name, "bridge.pairing is off, which the extension accepts only after its user has confirmed it")
+                .advise("press Confirm on the extension's page, or set bridge.pairing to \"required\"")
         }
         PairingMode::Off => {
-            Finding::warning(name, "bridge.pairing is off: whatever runs on this machine can pose as a Firefox")
-                .advise("set it to \"required\" for every day")
+            Finding::warning(name, "bridge.pairing is off: any program on this machine can pose as a Firefox")
+                .advise("set bridge.pairing to \"required\"")
         }
         PairingMode::Required if paired > 0 && browser.connected().is_empty() => {
-            Finding::ok(name, format!("required; paired: {paired}, none of which is connected"))
-                .advise("look at the extension's page; after an update of the daemon write it with `baa-conductor extension DIR` and load it again")
+            Finding::ok(name, format!("required; paired: {paired}, none connected"))
+                .advise("check the extension's page; after an update of the daemon, write the extension again with `baa-conductor extension DIR` and reload it")
         }
         PairingMode::Required if paired > 0 || !browser.connected().is_empty() => {
             Finding::ok(name, format!("required; paired: {paired}"))
         }
-        PairingMode::Required => Finding::warning(name, "required, and no Firefox is paired or waits to be")
-            .advise("load the extension; its page then shows six digits for `baa-conductor pair CODE`"),
+        PairingMode::Required => Finding::warning(name, "required, and no Firefox is paired or waiting")
+            .advise("load the extension and enter the six digits on its page: `baa-conductor pair CODE`"),
     }
 }
 
-/// Whether a platform that was named is one that the configuration has.
+/// Returns a finding if the named platform is not configured.
 pub(super) fn check_platform_name(registry: &PlatformRegistry, named: Option<&str>) -> Option<Finding> {
     let named = named.filter(|named| registry.get(named).is_none())?;
     let known: Vec<_> = registry.all().iter().map(|platform| platform.name.as_str()).collect();
@@ -196,8 +197,8 @@ pub(super) fn check_platform_name(registry: &PlatformRegistry, named: Option<&st
 }
 
 pub(super) fn unknown_platform(named: &str, known: &[&str]) -> Finding {
-    Finding::failure("platform", format!("{named:?} is unknown; known are {}", known.join(", ")))
-        .advise("one of your own is a section [platforms.NAME] of the configuration")
+    Finding::failure("platform", format!("{named:?} is unknown; the known platforms are {}", known.join(", ")))
+        .advise("to add a platform, add a section [platforms.NAME] to the configuration")
 }
 
 #[cfg(test)]
@@ -211,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_firefox_it_says_where_the_extension_comes_from() {
+    fn without_a_firefox_the_advice_names_the_extension_command() {
         let findings = check_firefox(&browser(json!([])), 0);
         assert!(findings.len() == 1 && findings[0].verdict == FindingVerdict::Warning, "{findings:?}");
         assert!(findings[0].to_line().contains("baa-conductor extension DIR"), "{findings:?}");
     }
 
     #[test]
-    fn an_extension_of_another_version_is_told() {
+    fn an_extension_of_another_version_is_a_warning() {
         for (version, verdict) in [
             (json!(crate::VERSION), FindingVerdict::Ok),
             (json!("0.0.1"), FindingVerdict::Warning),
@@ -226,39 +227,33 @@ mod tests {
         ] {
             let client = json!([{"client_id": "ff", "extension_version": version, "last_message_at": 4_000}]);
             let findings = check_firefox(&browser(client), 9_500);
-            assert_eq!(findings[0].message, "ff is connected, the active one, last heard of 5 s ago");
+            assert_eq!(findings[0].message, "ff is connected, the active one, last message 5 s ago");
             assert_eq!(findings[1].verdict, verdict, "{findings:?}");
         }
     }
 
     #[test]
-    fn who_waits_to_be_paired_is_named_before_anything_else() {
+    fn clients_that_wait_for_pairing_are_reported_first() {
         let entry = |status: &str| json!({"client_id": "ff", "status": status});
-        let told = |entries: Value| -> PairingList { from_value(json!({ "pairings": entries })).unwrap() };
+        let list = |entries: Value| -> PairingList { from_value(json!({ "pairings": entries })).unwrap() };
         let (none, one) = (browser(json!([])), browser(json!([{"client_id": "ff"}])));
-        for (setting, entries, browser, verdict, said) in [
+        for (setting, entries, browser, verdict, text) in [
             (
                 PairingMode::Required,
-                Some(told(json!([entry("waiting")]))),
+                Some(list(json!([entry("waiting")]))),
                 &none,
                 FindingVerdict::Warning,
-                "not paired yet: ff",
+                "waiting for pairing: ff",
             ),
-            (PairingMode::Required, Some(told(json!([entry("paired")]))), &one, FindingVerdict::Ok, "paired: 1"),
-            (PairingMode::Required, Some(told(json!([]))), &none, FindingVerdict::Warning, "no Firefox is paired"),
+            (PairingMode::Required, Some(list(json!([entry("paired")]))), &one, FindingVerdict::Ok, "paired: 1"),
+            (PairingMode::Required, Some(list(json!([]))), &none, FindingVerdict::Warning, "no Firefox is paired"),
             (PairingMode::Required, None, &none, FindingVerdict::Warning, "no Firefox is paired"),
-            (
-                PairingMode::Required,
-                Some(told(json!([entry("paired")]))),
-                &none,
-                FindingVerdict::Ok,
-                "none of which is connected",
-            ),
-            (PairingMode::Off, None, &one, FindingVerdict::Warning, "bridge.pairing is off: whatever"),
-            (PairingMode::Off, None, &none, FindingVerdict::Warning, "once its user has confirmed it"),
+            (PairingMode::Required, Some(list(json!([entry("paired")]))), &none, FindingVerdict::Ok, "none connected"),
+            (PairingMode::Off, None, &one, FindingVerdict::Warning, "bridge.pairing is off: any program"),
+            (PairingMode::Off, None, &none, FindingVerdict::Warning, "after its user has confirmed it"),
         ] {
             let finding = check_pairing(setting, entries.as_ref(), browser);
-            assert!(finding.verdict == verdict && finding.message.contains(said), "{finding:?}");
+            assert!(finding.verdict == verdict && finding.message.contains(text), "{finding:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The hops behind a daemon that runs: asks it what it knows, and has what it says judged.
+//! The checks of a running daemon and of everything beyond it, based on the daemon's responses.
 
 use super::{
     DoctorArguments,
@@ -18,7 +18,7 @@ use crate::{
 use futures_util::future::join_all;
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// Everything from the daemon on.
+/// Runs all checks from the daemon on.
 pub(super) fn run_checks(
     checks: &LocalChecks<'_>,
     daemon: &DaemonInfo,
@@ -35,10 +35,10 @@ pub(super) fn run_checks(
     })
 }
 
-/// A daemon that is asked.
+/// The checks of one running daemon.
 pub(super) struct DaemonChecks {
     pub(super) client: DaemonClient,
-    /// As the configuration has it here, where the daemon does not tell.
+    /// The pairing setting of the local configuration, since the daemon does not report it.
     pub(super) pairing: PairingMode,
 }
 
@@ -54,7 +54,7 @@ impl DaemonChecks {
         let browser: BrowserState = match self.get("/v1/browser").await {
             Ok(browser) => browser,
             Err(error) => {
-                findings.push(Finding::failure("firefox", format!("the daemon does not tell: {error}")));
+                findings.push(Finding::failure("firefox", format!("the daemon does not report its clients: {error}")));
                 return findings;
             }
         };
@@ -69,7 +69,7 @@ impl DaemonChecks {
         self.client.parse(&self.client.get(path).await?)
     }
 
-    /// Whether it answers, and is of this version.
+    /// Checks that the daemon responds and has this version.
     async fn check_version(&self, daemon: &DaemonInfo) -> Result<Finding, Finding> {
         #[derive(Deserialize)]
         struct VersionReply {
@@ -78,30 +78,31 @@ impl DaemonChecks {
         let (name, pid) = ("daemon", daemon.pid);
         let VersionReply { version } = self.get("/version").await.map_err(|error| {
             Finding::failure(name, format!("pid {pid} holds the state folder, but {error}"))
-                .advise("look at its log; if it hangs, end it and start it again")
+                .advise("check its log; if it hangs, stop it and start it again")
         })?;
         if version == crate::VERSION {
-            return Ok(Finding::ok(name, format!("version {version} (pid {pid}) answers")));
+            return Ok(Finding::ok(name, format!("version {version} (pid {pid}) responds")));
         }
-        let said = format!("it is version {version} (pid {pid}), this command is version {}", crate::VERSION);
-        Ok(Finding::warning(name, said).advise("restart the daemon, so that both are one version"))
+        let message =
+            format!("the daemon (pid {pid}) has version {version}, this command has version {}", crate::VERSION);
+        Ok(Finding::warning(name, message).advise("restart the daemon with this version"))
     }
 
     async fn check_store(&self) -> Finding {
         match self.client.get("/readyz").await {
-            Ok(_) => Finding::ok("store", "it is read and written"),
+            Ok(_) => Finding::ok("store", "the database can be read and written"),
             Err(CallError::Refused(refused)) => {
                 let reasons =
                     refused.details.get("reasons").and_then(|reasons| reasons.as_array()).into_iter().flatten();
                 let reasons: Vec<_> = reasons.filter_map(|reason| reason.as_str()).collect();
                 Finding::failure("store", format!("{}: {}", refused.message, reasons.join(", ")))
-                    .advise("look for a full or read-only disk; requests go on, instructions do not")
+                    .advise("check for a full or read-only disk; requests still work, instructions do not")
             }
             Err(error) => Finding::failure("store", error.to_string()),
         }
     }
 
-    /// What the daemon's own environment gives, which is what counts.
+    /// Reports the sandboxes in the daemon's own environment, where commands run.
     async fn check_sandbox(&self) -> Option<Finding> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -139,11 +140,11 @@ impl DaemonChecks {
         let SystemState { mode, reason } = self.get("/v1/system/state").await.ok()?;
         let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let what = match mode.as_str() {
-            "draining" => "no new request is taken",
-            "paused" => "requests are taken, instructions wait",
+            "draining" => "new requests are refused",
+            "paused" => "requests are accepted, instructions wait",
             _ => return Some(Finding::ok("mode", format!("{mode}{why}"))),
         };
-        Some(Finding::warning("mode", format!("{mode}{why}: {what}")).advise("POST /v1/system/resume ends it"))
+        Some(Finding::warning("mode", format!("{mode}{why}: {what}")).advise("resume with POST /v1/system/resume"))
     }
 
     async fn check_pairings(&self, browser: &BrowserState) -> Finding {
@@ -152,12 +153,12 @@ impl DaemonChecks {
             Err(CallError::Refused(refused)) if refused.status == 404 => {
                 browser_checks::check_pairing(self.pairing, None, browser)
             }
-            Err(error) => Finding::warning("pairing", format!("the daemon does not tell: {error}"))
-                .advise("`baa-conductor token` says whose token is shown"),
+            Err(error) => Finding::warning("pairing", format!("the daemon does not report its pairings: {error}"))
+                .advise("check the token that this command uses with `baa-conductor token`"),
         }
     }
 
-    /// Every platform, or the one that was named; the fetches all at once.
+    /// Checks every platform, or the named one. The fetches run concurrently.
     async fn check_platforms(
         &self,
         browser: &BrowserState,

@@ -1,4 +1,4 @@
-//! A fetch of the app's own start page, through the policy, a Firefox and the page: the whole way, with nothing changed.
+//! Fetches the web app's start page through the policy, a Firefox and the page, to test the whole path.
 
 use super::{browser_checks::PlatformState, finding::Finding};
 use crate::{
@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-/// Milliseconds that the page's answer may take.
+/// Time limit of the page's response in milliseconds.
 const PAGE_TIMEOUT_MS: u64 = 8_000;
-/// How long all of it may take, with what the policy makes it wait for. A request that loses its caller is cancelled.
+/// Time limit of the whole check, including the policy's waits. The daemon cancels the request of a caller that left.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sends it and says what came back.
+/// Sends the request and reports the response.
 pub(super) async fn check_fetch(client: &DaemonClient, state: &PlatformState) -> Finding {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -41,7 +41,7 @@ pub(super) async fn check_fetch(client: &DaemonClient, state: &PlatformState) ->
         Ok(answer) => {
             let status = answer.proxy.status.map(|status| format!(" with {status}")).unwrap_or_default();
             let took = began.elapsed().as_millis();
-            Finding::ok(name, format!("GET {path} through {} was answered{status} after {took} ms", answer.client_id))
+            Finding::ok(name, format!("GET {path} through {}: response{status} after {took} ms", answer.client_id))
         }
         Err(error) => fetch_failure(name, &path, platform, &error),
     }
@@ -52,8 +52,8 @@ fn fetch_failure(name: String, path: &str, platform: &str, error: &CallError) ->
         && let Some(status @ 400..500) = upstream_status(refused)
         && !matches!(status, 401 | 403 | 408 | 425 | 429)
     {
-        // The app was reached, and has no such page: the way is open, which the policy does not count as a failure either.
-        return Finding::ok(name, format!("GET {path} came through, and was answered with {status}"));
+        // The app was reached but has no such page. The path works, and the policy does not count this as a failure either.
+        return Finding::ok(name, format!("GET {path} reached the web app; response with {status}"));
     }
     let code = match error {
         CallError::Refused(refused) => {
@@ -61,11 +61,11 @@ fn fetch_failure(name: String, path: &str, platform: &str, error: &CallError) ->
             let status = upstream_status(refused).map(|status| format!(" {status}")).unwrap_or_default();
             format!("{}{status}", specific.unwrap_or(&refused.error))
         }
-        // Longer than it may take, or the daemon went away: the error says which.
+        // A timeout or a lost daemon; the error names it.
         other => other.to_string(),
     };
-    Finding::warning(name, format!("GET {path} did not come through: {code}")).advise(format!(
-        "look at the tab: it may want a login or a check of who you are; `baa-conductor action tab_reload --platform {platform}`"
+    Finding::warning(name, format!("GET {path} was not successful: {code}")).advise(format!(
+        "check the tab, which may show a login or a verification; to reload it, run `baa-conductor action tab_reload --platform {platform}`"
     ))
 }
 
@@ -73,7 +73,7 @@ fn upstream_status(refused: &DaemonRefusal) -> Option<u64> {
     refused.details.get("upstream_status").and_then(serde_json::Value::as_u64)
 }
 
-/// The path of the start page, without what stands behind it.
+/// The path of the start page, without query and fragment.
 fn url_path(shell_url: &str) -> String {
     Url::parse(shell_url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned())
 }
@@ -98,11 +98,11 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_answer_is_well_and_names_the_way() {
+    async fn a_response_is_ok_and_names_the_client() {
         let (finding, stub) = fetched(200, r#"{"ok":true,"data":{"client_id":"ff","proxy":{"status":200}}}"#).await;
         assert!(
             finding.verdict == FindingVerdict::Ok
-                && finding.message.starts_with("GET /new through ff was answered with 200"),
+                && finding.message.starts_with("GET /new through ff: response with 200"),
             "{finding:?}"
         );
         let sent = stub.received()[0].json();
@@ -113,16 +113,16 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn what_did_not_come_through_is_a_warning_with_its_code() {
+    async fn an_unsuccessful_fetch_is_a_warning_with_its_code() {
         let body = r#"{"ok":false,"error":"browser_upstream_error","message":"No.",
             "details":{"error_code":"browser_upstream_error","upstream_status":403}}"#;
         let (finding, _) = fetched(403, body).await;
         let missing =
             r#"{"ok":false,"error":"browser_upstream_error","message":"No.","details":{"upstream_status":404}}"#;
-        let (there, _) = fetched(404, missing).await;
+        let (reached, _) = fetched(404, missing).await;
         assert_eq!(
-            (there.verdict, &*there.message),
-            (FindingVerdict::Ok, "GET /new came through, and was answered with 404")
+            (reached.verdict, &*reached.message),
+            (FindingVerdict::Ok, "GET /new reached the web app; response with 404")
         );
         assert!(
             finding.verdict == FindingVerdict::Warning && finding.message.contains("browser_upstream_error 403"),

@@ -1,15 +1,15 @@
-//! What was found at one hop.
+//! The result of one check.
 
 use crate::cli::text;
 use serde::Serialize;
 
-/// Whether a hop holds.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FindingVerdict {
-    /// It does.
+    /// No problem.
     Ok,
-    /// Requests may not come through, or not as somebody expects; the daemon works.
+    /// Requests may fail or behave unexpectedly, but the daemon works.
     Warning,
     /// The daemon does not work.
     Failure,
@@ -25,7 +25,7 @@ impl FindingVerdict {
     }
 }
 
-/// One hop, and what to do about it.
+/// A checked step, its verdict and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) name: String,
@@ -52,7 +52,7 @@ impl Finding {
         Finding { name, verdict, message, advice: None }
     }
 
-    /// Says what to do.
+    /// Adds advice.
     pub(super) fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self

@@ -1,5 +1,5 @@
-//! The hops of this machine, which can be looked at with and without a daemon: configuration, environment, state folder,
-//! token, port, database, sandbox. Nothing is changed.
+//! The checks of this machine, with and without a daemon: configuration, environment, state folder, token, port,
+//! database, sandbox. They change nothing.
 
 use super::finding::Finding;
 use crate::{
@@ -22,14 +22,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Variables without `__` that mean something.
+/// Known variables without `__`.
 const KNOWN_VARIABLES: [&str; 3] = ["BAA_CONDUCTOR_LOCAL_API", "BAA_SHARED_TOKEN", "BAA_CODEXD_LOCAL_API_BASE"];
-/// One that is for measuring alone.
+/// A variable for benchmarks only.
 const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
-/// The address of the older conductor's control plane.
+/// The control plane's address of the previous conductor.
 const CONTROL_API: &str = "BAA_CONTROL_API_BASE";
 
-/// A line for each fault, or one that says where the values came from.
+/// Returns a finding per fault, or the number of settings that differ from their default.
 pub(super) fn configuration(prepared: &Result<CommandContext, CommandError>) -> Vec<Finding> {
     let name = "configuration";
     match prepared {
@@ -38,14 +38,13 @@ pub(super) fn configuration(prepared: &Result<CommandContext, CommandError>) -> 
             let set =
                 keys.iter().filter(|(key, _)| *context.origins.of(key) != crate::config::ValueOrigin::Default).count();
             let warnings = context.warnings.iter().map(|warning| Finding::warning(name, warning.to_string()));
-            std::iter::once(Finding::ok(name, format!("{set} of {} settings are not at their default", keys.len())))
+            std::iter::once(Finding::ok(name, format!("{set} of {} settings differ from their default", keys.len())))
                 .chain(warnings)
                 .collect()
         }
         Err(CommandError::Configuration(faults)) => {
             let line = |fault: &crate::config::ConfigError| {
-                Finding::failure(name, fault.to_string())
-                    .advise("`baa-conductor config` shows all of it once it is right")
+                Finding::failure(name, fault.to_string()).advise("correct it, then check with `baa-conductor config`")
             };
             faults.iter().map(line).collect()
         }
@@ -53,7 +52,7 @@ pub(super) fn configuration(prepared: &Result<CommandContext, CommandError>) -> 
     }
 }
 
-/// A line for each variable that looks as if it were meant for the daemon and is not.
+/// Returns a finding per variable that starts with `BAA_` and has no effect.
 pub(super) fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<Finding> {
     let mut names: Vec<_> = variables.filter_map(|(name, _)| name.into_string().ok()).collect();
     names.sort();
@@ -63,33 +62,33 @@ pub(super) fn environment(variables: impl Iterator<Item = (OsString, OsString)>)
         .into_iter()
         .filter(stray)
         .map(|name| match name.as_str() {
-            NO_JOURNAL => Finding::warning("environment", format!("{name} is set: with 1, requests leave no trace"))
+            NO_JOURNAL => Finding::warning("environment", format!("{name} is set; with 1, requests are not recorded"))
                 .advise("unset it"),
             CONTROL_API => {
-                Finding::warning("environment", format!("{name} is of the older conductor and means nothing here"))
-                    .advise("unset it; there is one daemon and one address, server.listen (docs/migrating.md)")
+                Finding::warning("environment", format!("{name} belongs to the previous conductor and has no effect"))
+                    .advise("unset it; the daemon has one address, server.listen (docs/migrating.md)")
             }
-            _ => Finding::warning("environment", format!("{name} means nothing to this daemon"))
-                .advise("unset it; a setting is BAA_ and its path with __ between its parts, as in BAA_SERVER__LISTEN"),
+            _ => Finding::warning("environment", format!("{name} has no effect"))
+                .advise("unset it; a variable for a setting is BAA_ and its path with __ between the parts, such as BAA_SERVER__LISTEN"),
         })
         .collect();
-    if found.is_empty() { vec![Finding::ok("environment", "no variable that means nothing")] } else { found }
+    if found.is_empty() { vec![Finding::ok("environment", "no unknown variables")] } else { found }
 }
 
-/// What a daemon stands on.
+/// The configuration and the state folder to check.
 pub(super) struct LocalChecks<'a> {
     pub(super) config: &'a Config,
     pub(super) state_dir: &'a Path,
 }
 
 impl LocalChecks<'_> {
-    /// Whether the folder is this user's alone, and log files can be written where they are wanted.
+    /// Checks that the state folder is private to this user and writable.
     pub(super) fn state_folder(&self) -> Vec<Finding> {
         let (name, path) = ("state folder", self.state_dir);
         let shown = path.display();
         let mut findings = match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return vec![Finding::ok(name, format!("{shown} is made at the first start"))];
+                return vec![Finding::ok(name, format!("{shown} is created at the first start"))];
             }
             Err(error) => return vec![Finding::failure(name, format!("{shown} cannot be read: {error}"))],
             Ok(found) if !found.is_dir() => {
@@ -98,16 +97,16 @@ impl LocalChecks<'_> {
             Ok(found) if found.uid() != geteuid().as_raw() => {
                 let (owner, own) = (found.uid(), geteuid().as_raw());
                 let error = StateError::Foreign { path: path.to_owned(), owner, own };
-                vec![Finding::failure(name, error.to_string()).advise("use another one with --state-dir")]
+                vec![Finding::failure(name, error.to_string()).advise("choose another folder with --state-dir")]
             }
             Ok(found) if found.mode() & 0o077 != 0 => {
                 let mode = found.mode() & 0o7777;
                 vec![
-                    Finding::warning(name, format!("{shown} has mode {mode:04o}, which lets others in"))
-                        .advise("the next start makes it 0700"),
+                    Finding::warning(name, format!("{shown} has mode {mode:04o} and is accessible to other users"))
+                        .advise("the daemon sets it to 0700 at its next start"),
                 ]
             }
-            Ok(_) => vec![Finding::ok(name, format!("{shown} is this user's alone"))],
+            Ok(_) => vec![Finding::ok(name, format!("{shown} is private to this user"))],
         };
         if rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_err() {
             findings.push(Finding::failure(name, format!("{shown} cannot be written")));
@@ -115,94 +114,98 @@ impl LocalChecks<'_> {
         findings
     }
 
-    /// The token that this command shows; what is wrong with it is added to the findings.
+    /// Returns the token that this command uses, and adds a finding about it.
     pub(super) fn token(&self, findings: &mut Vec<Finding>) -> Option<Secret> {
         let name = "token";
         match state_folder::client_token(self.state_dir, &self.config.auth) {
             Ok(Some(token)) => {
-                let place = match (&self.config.auth.token, &self.config.auth.token_file) {
+                let location = match (&self.config.auth.token, &self.config.auth.token_file) {
                     (Some(_), _) => "auth.token".to_owned(),
                     (None, Some(path)) => path.display().to_string(),
                     (None, None) => state_folder::token_file(self.state_dir).display().to_string(),
                 };
-                findings.push(Finding::ok(name, format!("there, in {place}")));
+                findings.push(Finding::ok(name, format!("found in {location}")));
                 Some(token)
             }
             Ok(None) => {
-                findings.push(Finding::ok(name, "made at the first start"));
+                findings.push(Finding::ok(name, "created at the first start"));
                 None
             }
             Err(error) => {
-                let advice = "make it 0600 and this user's, or have a new one with `baa-conductor token --rotate`";
+                let advice = "set its mode to 0600 and its owner to this user, or create a new one with `baa-conductor token --rotate`";
                 findings.push(Finding::failure(name, error.to_string()).advise(advice));
                 None
             }
         }
     }
 
-    /// Who needs no token here, and by which tunnels others get in that cannot be told from them.
+    /// Reports which callers need no token, and which tunnels are indistinguishable from them.
     pub(super) fn local_trust(&self) -> Finding {
         let name = "local trust";
-        let advice = "set auth.local_trust = \"none\" where such a tunnel leads to the daemon";
+        let advice = "set auth.local_trust = \"none\" if such a tunnel leads to the daemon";
         if let Some(warning) = self.config.local_trust_warning() {
             return Finding::warning(name, warning).advise("remove auth.local_trust, or set it to \"none\"");
         }
-        let whose = match self.config.auth.local_trust {
-            LocalTrust::None => return Finding::ok(name, "none: every caller shows the token"),
+        let trust = match self.config.auth.local_trust {
+            LocalTrust::None => return Finding::ok(name, "none: every caller needs the token"),
             LocalTrust::SameUser => "same_user: programs of this user need no token",
-            LocalTrust::Loopback => "loopback: programs of every user of this machine need no token",
+            LocalTrust::Loopback => "loopback: programs of all users of this machine need no token",
         };
-        let tunnel = "nor does whoever comes by a raw TCP tunnel (ssh -R, socat) that runs as this user";
-        Finding::ok(name, format!("{whose}, {tunnel}")).advise(advice)
+        let tunnel = "nor do callers through a raw TCP tunnel (ssh -R, socat) that runs as this user";
+        Finding::ok(name, format!("{trust}, {tunnel}")).advise(advice)
     }
 
-    /// Whether instructions may run, and on whose word.
+    /// Reports whether instructions may run, and whether models' messages are executed.
     pub(super) fn instructions(&self) -> Finding {
         let name = "instructions";
         let live = self.config.instructions.live;
         if !state_folder::instructions_enabled(self.state_dir) {
-            return Finding::warning(name, "off: the database in which it stood what had run was lost or replaced")
-                .advise("`baa-conductor instructions enable` lets them run again, also what ran before");
+            return Finding::warning(
+                name,
+                "off, since the database with the record of executed instructions was lost or replaced",
+            )
+            .advise(
+                "enable them with `baa-conductor instructions enable`; instructions that ran before may then run again",
+            );
         }
         if live && self.config.bridge.pairing == PairingMode::Off {
-            let why =
-                "instructions.live is on and bridge.pairing is off: any program of this user can speak as a model";
-            return Finding::warning(name, why).advise("pair your Firefox and remove bridge.pairing");
+            let why = "instructions.live is on and bridge.pairing is off: any program of this user can pose as a model";
+            return Finding::warning(name, why).advise("pair Firefox and remove bridge.pairing from the configuration");
         }
-        Finding::ok(name, if live { "live: a model's messages are acted on" } else { "not live" })
+        Finding::ok(name, if live { "live: instructions in models' messages are executed" } else { "not live" })
     }
 
-    /// Whether a daemon could listen.
+    /// Checks that a daemon could listen on the configured address.
     pub(super) fn free_port(&self) -> Finding {
         let name = "port";
         let Some(address) = self.config.server.address() else {
             return Finding::failure(name, "server.listen is not an address");
         };
         match TcpListener::bind(address) {
-            Ok(_) if address.port() == 0 => Finding::ok(name, "a free one at each start (server.listen has port 0)"),
+            Ok(_) if address.port() == 0 => Finding::ok(name, "a free port at each start (server.listen has port 0)"),
             Ok(_) => Finding::ok(name, format!("{address} is free")),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::failure(
                 name,
                 format!("{address} is in use by another program, or by a daemon on another state folder"),
             )
-            .advise("end that one, or choose another server.listen"),
-            Err(error) => Finding::failure(name, format!("{address} cannot be listened on: {error}")),
+            .advise("stop it, or choose another server.listen"),
+            Err(error) => Finding::failure(name, format!("cannot listen on {address}: {error}")),
         }
     }
 
-    /// Where the daemon listens, and whether that is where it is expected.
+    /// Reports the daemon's address, and the configured one if it differs.
     pub(super) fn daemon_port(&self, daemon: &DaemonInfo) -> Finding {
         let wanted = self.config.server.address().filter(|address| address.port() != 0);
         let expected = wanted.map(|address| format!("http://{address}")).filter(|wanted| *wanted != daemon.http);
-        let aside = expected.map(|wanted| format!(" (the configuration seen here says {wanted})")).unwrap_or_default();
-        Finding::ok("port", format!("the daemon listens at {}{aside}", daemon.http))
+        let difference = expected.map(|wanted| format!(" (the local configuration has {wanted})")).unwrap_or_default();
+        Finding::ok("port", format!("the daemon listens on {}{difference}", daemon.http))
     }
 
-    /// Whether the database of a daemon that does not run can be opened.
+    /// Checks that the database can be opened while no daemon is running.
     pub(super) fn database(&self) -> Finding {
         let (name, path) = ("store", self.database_path());
         if !path.exists() {
-            return Finding::ok(name, format!("{} is made at the first start", path.display()));
+            return Finding::ok(name, format!("{} is created at the first start", path.display()));
         }
         match AuditTrail::open(&path, self.config.store.busy_timeout_ms) {
             Ok(_) => Finding::ok(name, format!("{} can be opened", path.display())),
@@ -214,7 +217,7 @@ impl LocalChecks<'_> {
         self.config.store.file(self.state_dir)
     }
 
-    /// Whether the sandboxes that are configured can be had here.
+    /// Checks that the configured sandboxes are available.
     pub(super) fn sandbox(&self) -> Finding {
         let host = HostOperations::new(app::host_setup(self.config, self.state_dir));
         let level = |origin| SandboxState {
@@ -230,12 +233,12 @@ impl LocalChecks<'_> {
     }
 }
 
-/// A sandbox that is configured.
+/// A configured sandbox and its availability.
 pub(super) struct SandboxState {
     pub(super) name: String,
-    /// Whether it can be had.
+    /// Whether the system provides it.
     pub(super) available: bool,
-    /// What commands in it cannot do.
+    /// A limitation of commands in it.
     pub(super) limit: Option<String>,
 }
 
@@ -248,10 +251,10 @@ fn sandbox_name(level: SandboxLevel) -> String {
     .to_owned()
 }
 
-/// What confines the operator's commands and what confines a model's. `has_bubblewrap`: whether that could be had.
+/// Reports the sandboxes of the operator's and of models' commands. `has_bubblewrap`: whether Bubblewrap is available.
 pub(super) fn sandbox_finding(operator: &SandboxState, model: &SandboxState, has_bubblewrap: bool) -> Finding {
     let name = "sandbox";
-    let said = format!("host_ops.sandbox is {}, instructions.sandbox is {}", operator.name, model.name);
+    let levels = format!("host_ops.sandbox is {}, instructions.sandbox is {}", operator.name, model.name);
     let both = [("host_ops.sandbox", operator), ("instructions.sandbox", model)];
     let missing: Vec<_> = both
         .into_iter()
@@ -266,22 +269,23 @@ pub(super) fn sandbox_finding(operator: &SandboxState, model: &SandboxState, has
             .collect();
         let limit = both.into_iter().find_map(|(key, level)| Some(format!("{key}: {}", level.limit.as_ref()?)));
         let finding = match &limit {
-            Some(limit) => Finding::warning(name, format!("{said}; {limit}")),
-            None => Finding::ok(name, said),
+            Some(limit) => Finding::warning(name, format!("{levels}; {limit}")),
+            None => Finding::ok(name, levels),
         };
         return match (better.is_empty(), limit) {
-            (false, _) => {
-                finding.advise(format!("Bubblewrap is installed and confines by itself: {}", better.join(", ")))
+            (false, _) => finding
+                .advise(format!("Bubblewrap is installed and is the stronger sandbox; set {}", better.join(", "))),
+            (true, Some(_)) => {
+                finding.advise("allow user namespaces, or install Bubblewrap with the permission to create them")
             }
-            (true, Some(_)) => finding.advise("allow user namespaces, or install Bubblewrap where it may make them"),
             (true, None) => finding,
         };
     }
     Finding::warning(
         name,
-        format!("this system has no such sandbox: {}; what is to run in it is refused", missing.join(", ")),
+        format!("not available on this system: {}; commands that need this sandbox are refused", missing.join(", ")),
     )
-    .advise("landlock needs Linux 6.2 with Landlock switched on, bubblewrap needs bwrap and user namespaces")
+    .advise("landlock needs Linux 6.2 with Landlock enabled, bubblewrap needs bwrap and user namespaces")
 }
 
 #[cfg(test)]
@@ -295,19 +299,19 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_mean_nothing_are_told_and_ours_are_not() {
+    fn unknown_variables_are_warnings_and_known_ones_are_not() {
         let fine =
             ["PATH", "BAA_SHARED_TOKEN", "BAA_CONDUCTOR_LOCAL_API", "BAA_CODEXD_LOCAL_API_BASE", "BAA_BRIDGE__PAIRING"];
-        assert_eq!(verdicts(&fine), [(FindingVerdict::Ok, "no variable that means nothing".to_owned())]);
-        let told = verdicts(&["BAA_SOMETHING", "BAA_CONTROL_API_BASE", "BAA_BENCH_NO_JOURNAL", "BAA_SHARED_TOKEN"]);
-        assert!(told.iter().all(|(verdict, _)| *verdict == FindingVerdict::Warning) && told.len() == 3, "{told:?}");
-        for (told, wanted) in told.iter().zip(["no trace", "server.listen", "BAA_SERVER__LISTEN"]) {
-            assert!(told.1.contains(wanted), "{told:?}");
+        assert_eq!(verdicts(&fine), [(FindingVerdict::Ok, "no unknown variables".to_owned())]);
+        let found = verdicts(&["BAA_SOMETHING", "BAA_CONTROL_API_BASE", "BAA_BENCH_NO_JOURNAL", "BAA_SHARED_TOKEN"]);
+        assert!(found.iter().all(|(verdict, _)| *verdict == FindingVerdict::Warning) && found.len() == 3, "{found:?}");
+        for (finding, wanted) in found.iter().zip(["not recorded", "server.listen", "BAA_SERVER__LISTEN"]) {
+            assert!(finding.1.contains(wanted), "{finding:?}");
         }
     }
 
     #[test]
-    fn a_sandbox_that_cannot_be_had_is_a_warning_that_names_its_key() {
+    fn an_unavailable_sandbox_is_a_warning_that_names_its_key() {
         let level = |name: &str, available| SandboxState { name: name.to_owned(), available, limit: None };
         let fine = sandbox_finding(&level("off", true), &level("landlock", true), false);
         assert_eq!((fine.verdict, fine.advice), (FindingVerdict::Ok, None));
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_for_a_local_caller_is_said_wherever_anything_does() {
+    fn tunnels_are_named_wherever_local_callers_are_trusted() {
         let of = |hosts: &[&str], trust| {
             let mut config = Config::default();
             config.server.allowed_hosts = hosts.iter().map(|&host| host.to_owned()).collect();
@@ -357,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_somebody_has_is_a_failure_and_a_free_one_is_not() {
+    fn a_used_port_is_a_failure_and_a_free_one_is_not() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut config = Config::default();
         let mut port = |listen: String| {

@@ -1,4 +1,4 @@
-//! One web app: its tab, its login, and what the policy would say to a request now. Pure.
+//! The checks of one web app: its tab, its login and the policy's decision about a request. Pure.
 
 use super::{
     browser_checks::{BrowserState, LoginRecord, PlatformState, ShellTab},
@@ -7,10 +7,10 @@ use super::{
 use crate::clock::WallMs;
 use serde::Deserialize;
 
-/// A longer wait is not waited out to try a fetch.
+/// A fetch is not tried if the policy would delay it longer than this.
 const WAIT_MAX_MS: u64 = 10_000;
 
-/// `GET /v1/browser/policy/explain`.
+/// The checked fields of `GET /v1/browser/policy/explain`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PolicyExplanation {
@@ -28,14 +28,14 @@ struct ExplainedReason {
     position: Option<u64>,
 }
 
-/// Whether it makes sense to send something through it.
+/// Whether to try a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FetchDecision {
     Send,
     Skip,
 }
 
-/// What is to be said of it; `named`: somebody asked for it by name, so that it is wanted even if it is not in use.
+/// Checks a platform. `named`: it was requested by name, so it is checked even if it is not in use.
 pub(super) fn check_platform(
     browser: &BrowserState,
     state: &PlatformState,
@@ -44,7 +44,8 @@ pub(super) fn check_platform(
     now: WallMs,
 ) -> (Vec<Finding>, FetchDecision) {
     if browser.bridge.clients.is_empty() {
-        return (Vec::new(), FetchDecision::Skip); // said already, and the cause of everything else
+        // The missing Firefox is reported already and explains everything else.
+        return (Vec::new(), FetchDecision::Skip);
     }
     let platform = &*state.platform;
     let tabs: Vec<_> = browser
@@ -61,41 +62,42 @@ pub(super) fn check_platform(
         && !tabs.iter().any(|(_, tab)| tab.desired.exists || tab.actual.exists)
     {
         let unused = Finding::ok(platform, "not in use")
-            .advise(format!("`baa-conductor action tab_open --platform {platform}` begins"));
+            .advise(format!("to use it, run `baa-conductor action tab_open --platform {platform}`"));
         return (vec![unused], FetchDecision::Skip);
     }
     let mut findings = vec![check_tab(platform, &tabs), check_login(browser, state, &records)];
     findings.extend((state.extractor_drift > 0).then(|| {
-        let often = state.extractor_drift;
+        let count = state.extractor_drift;
         Finding::warning(
             format!("{platform} messages"),
-            format!("the app's own traffic looked unlike what is known {often} times"),
+            format!("the app's traffic had an unknown format {count} times"),
         )
-        .advise("its final messages may be missed; look for a newer version")
+        .advise("final messages may be missing; update to a newer version")
     }));
     let policy = explained.map(|explained| check_policy(browser, state, explained, now));
-    let passes = explained.is_none_or(|explained| explained.is_soon(now));
+    let is_soon = explained.is_none_or(|explained| explained.is_soon(now));
     findings.extend(policy);
-    (findings, if state.ready && passes { FetchDecision::Send } else { FetchDecision::Skip })
+    (findings, if state.ready && is_soon { FetchDecision::Send } else { FetchDecision::Skip })
 }
 
 fn check_tab(platform: &str, tabs: &[(&str, &ShellTab)]) -> Finding {
     let name = format!("{platform} tab");
-    let open = |finding: Finding| finding.advise(format!("`baa-conductor action tab_open --platform {platform}`"));
-    // The best one counts: any Firefox can perform a request.
-    if let Some((who, _)) = tabs.iter().find(|(_, tab)| tab.actual.exists && tab.actual.healthy != Some(false)) {
-        return Finding::ok(name, format!("open in {who}"));
+    let open = |finding: Finding| finding.advise(format!("run `baa-conductor action tab_open --platform {platform}`"));
+    // One usable tab suffices: any Firefox can perform a request.
+    if let Some((client, _)) = tabs.iter().find(|(_, tab)| tab.actual.exists && tab.actual.healthy != Some(false)) {
+        return Finding::ok(name, format!("open in {client}"));
     }
-    if let Some((who, tab)) = tabs.iter().find(|(_, tab)| tab.actual.exists) {
+    if let Some((client, tab)) = tabs.iter().find(|(_, tab)| tab.actual.exists) {
         let issue = tab.actual.issue.as_ref().or(tab.drift.reason.as_ref());
         let issue = issue.map(|issue| format!(": {issue}")).unwrap_or_default();
-        return Finding::warning(name, format!("open in {who}, but not usable{issue}"))
-            .advise(format!("look at it, or `baa-conductor action tab_reload --platform {platform}`"));
+        return Finding::warning(name, format!("open in {client}, but not usable{issue}")).advise(format!(
+            "check the tab, or reload it with `baa-conductor action tab_reload --platform {platform}`"
+        ));
     }
     match tabs.iter().find(|(_, tab)| tab.desired.exists) {
-        Some((who, _)) => open(Finding::warning(name, format!("wanted in {who}, but not there"))),
-        // The extension opens one when a request needs it; others than ours may not tell of tabs at all.
-        None => open(Finding::warning(name, "none is known")),
+        Some((client, _)) => open(Finding::warning(name, format!("missing in {client}"))),
+        // The extension opens a tab when a request needs one; other extensions may not report tabs at all.
+        None => open(Finding::warning(name, "no tab is reported")),
     }
 }
 
@@ -114,20 +116,20 @@ fn check_login(browser: &BrowserState, state: &PlatformState, records: &[&LoginR
             let active = if record.is_active_client { "" } else { ", which is not the active one" };
             Finding::ok(name, format!("{}{account} in {}{active}", record.status, record.client_id))
         }
-        (true, None, _) => Finding::ok(name, "a connected Firefox has told of one"),
+        (true, None, _) => Finding::ok(name, "reported by a connected Firefox"),
         (false, _, Some(record)) => {
             log_in(Finding::warning(name, format!("logged out in {} ({})", record.client_id, record.status)))
         }
         (false, _, None) if !records.is_empty() => {
             let of = records.iter().map(|record| record.client_id.as_str()).next().unwrap_or(platform);
-            log_in(Finding::warning(name, format!("logged out: no connected Firefox has told of one, {of} once did")))
+            log_in(Finding::warning(name, format!("logged out: reported by no connected Firefox, but earlier by {of}")))
         }
-        (false, _, None) => log_in(Finding::warning(name, "logged out: no Firefox has told of one")),
+        (false, _, None) => log_in(Finding::warning(name, "logged out: reported by no Firefox")),
     }
 }
 
 impl PolicyExplanation {
-    /// Whether a request made now would go out before long.
+    /// Whether a request made now would be dispatched within [`WAIT_MAX_MS`].
     fn is_soon(&self, now: WallMs) -> bool {
         self.would != "refuse" && self.reasons.iter().all(|reason| reason.wait_ms(now) <= WAIT_MAX_MS)
     }
@@ -138,26 +140,26 @@ impl ExplainedReason {
         self.until.map(|until| u64::try_from(until - now).unwrap_or_default()).or(self.delay_ms).unwrap_or_default()
     }
 
-    /// In words that say nothing yet of what to do.
+    /// Describes the reason, without advice.
     fn describe(&self, now: WallMs) -> String {
         let what = match self.rule.as_str() {
-            "slot" => "every slot is taken",
-            "queue_full" => "as many wait as may",
-            "circuit_probe" => "the circuit is half open and its one probe is out",
+            "slot" => "all slots are in use",
+            "queue_full" => "the queue is full",
+            "circuit_probe" => "the circuit is half open and a probe is in progress",
             "circuit_open" => "the circuit is open",
-            "backoff" => "it rests after an error",
-            "rate_limit" => "the window of its pace is full",
-            "jitter" => "a random pause comes first",
-            "waiter_timeout" => "no request waits that long",
-            "system_draining" => "the system drains",
-            "overloaded" => "the daemon has as many requests as it takes",
+            "backoff" => "back-off after an error",
+            "rate_limit" => "the rate limit is reached",
+            "jitter" => "a random pause",
+            "waiter_timeout" => "the wait would exceed its time limit",
+            "system_draining" => "the daemon is draining",
+            "overloaded" => "too many requests are in progress",
             other => other,
         };
         let span = match self.wait_ms(now) {
             0 => String::new(),
             ms => format!(", about {} s", ms.div_ceil(1_000)),
         };
-        let place = self.position.map(|place| format!(", place {place} in the line")).unwrap_or_default();
+        let place = self.position.map(|place| format!(", position {place} in the queue")).unwrap_or_default();
         format!("{what}{place}{span}")
     }
 }
@@ -167,7 +169,7 @@ fn check_policy(browser: &BrowserState, state: &PlatformState, explained: &Polic
     let reasons: Vec<_> = explained.reasons.iter().map(|reason| reason.describe(now)).collect();
     let reasons = reasons.join("; ");
     match explained.would.as_str() {
-        "admit" => Finding::ok(name, "a request would go out at once"),
+        "admit" => Finding::ok(name, "a request would be dispatched immediately"),
         "wait" => Finding::ok(name, format!("a request would wait: {reasons}")),
         _ => {
             let target = browser.policy.targets.iter().find(|target| {
@@ -176,10 +178,10 @@ fn check_policy(browser: &BrowserState, state: &PlatformState, explained: &Polic
             let after = target.filter(|target| target.consecutive_failures > 0).map(|target| {
                 let last = target.last_error.as_deref().unwrap_or("unknown");
                 let last = last.strip_prefix("http_").unwrap_or(last);
-                format!(", after {} errors in a row, the last of them {last}", target.consecutive_failures)
+                format!(", after {} consecutive errors, most recently {last}", target.consecutive_failures)
             });
             Finding::warning(name, format!("a request would be refused: {reasons}{}", after.unwrap_or_default()))
-                .advise("see what the app says in its tab, and wait; POST /v1/browser/policy/reset forgets it")
+                .advise("check the app in its tab and wait, or reset the policy with POST /v1/browser/policy/reset")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command against a daemon made of prepared answers.
+//! The command against a stub daemon.
 
 use super::*;
 use crate::cli::stub_daemon::{StubDaemon, json};
@@ -10,7 +10,7 @@ struct CommandLine {
     arguments: InstructionsArguments,
 }
 
-/// One who was asked, what they were shown, and what they say.
+/// A prompt with a prepared reply; records what was shown.
 #[derive(Default)]
 struct ScriptedPrompt {
     is_interactive: bool,
@@ -58,7 +58,7 @@ const BATCH: &str = r#"{"ok":true,"data":{"batch_id":"batch_1","status":"pending
        "plan":{"operation":"status"},"duplicate_of":"batch_0"}]}}"#;
 
 #[actix_rt::test]
-async fn a_batch_is_shown_with_all_that_runs_and_nothing_that_steers() {
+async fn a_batch_is_shown_completely_with_control_characters_escaped() {
     let stub = StubDaemon::new(|_| json(200, BATCH));
     let shown = run_line(&stub, "show batch_1").await.unwrap().text;
     for line in [
@@ -76,7 +76,7 @@ async fn a_batch_is_shown_with_all_that_runs_and_nothing_that_steers() {
         "  : b",
         "  operation, 6 bytes",
         "  : status",
-        "1  @system::status  inst_2  does not run: it is in batch_0",
+        "1  @system::status  inst_2  does not run: already in batch_0",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line:?} in\n{shown}");
     }
@@ -91,11 +91,11 @@ fn deciding_daemon() -> StubDaemon {
 }
 
 #[actix_rt::test]
-async fn an_approval_is_shown_and_asked_for_and_sends_the_digest_of_what_was_shown() {
+async fn an_approval_is_confirmed_and_sends_the_digest_of_the_shown_batch() {
     let stub = deciding_daemon();
     let mut prompt = ScriptedPrompt { is_interactive: true, yes: true, ..ScriptedPrompt::default() };
     let done = run_with(&mut prompt, &stub, "approve batch_1 --reason fine").await.unwrap();
-    assert_eq!((done.text.as_str(), done.ok), ("approved: it is queued\n", true));
+    assert_eq!((done.text.as_str(), done.ok), ("approved; batch status: queued\n", true));
     let whole = run_line(&stub, "show batch_1").await.unwrap().text;
     assert_eq!(prompt.shown, format!("{whole}\nRun this (1 instruction, 4 lines)?"));
     assert_eq!(stub.received()[1].line, "POST /v1/instructions/batch_1/approve");
@@ -105,16 +105,16 @@ async fn an_approval_is_shown_and_asked_for_and_sends_the_digest_of_what_was_sho
 }
 
 #[actix_rt::test]
-async fn without_a_yes_nothing_is_approved() {
+async fn without_a_confirmation_nothing_is_approved() {
     let stub = deciding_daemon();
     let mut prompt = ScriptedPrompt { is_interactive: true, ..ScriptedPrompt::default() };
     let done = run_with(&mut prompt, &stub, "approve batch_1").await.unwrap();
     assert!(!done.ok && done.text.is_empty() && prompt.shown.contains("  $ ls\n"), "{}", prompt.shown);
-    assert_eq!(stub.received().len(), 1, "it was only looked at");
+    assert_eq!(stub.received().len(), 1, "only the batch was fetched");
 }
 
 #[actix_rt::test]
-async fn without_a_terminal_it_takes_a_yes_on_the_command_line() {
+async fn without_a_terminal_an_approval_needs_the_yes_option() {
     let stub = deciding_daemon();
     let mut prompt = ScriptedPrompt { yes: true, ..ScriptedPrompt::default() };
     let refused = run_with(&mut prompt, &stub, "approve batch_1").await.err().unwrap();
@@ -126,7 +126,7 @@ async fn without_a_terminal_it_takes_a_yes_on_the_command_line() {
 }
 
 #[actix_rt::test]
-async fn what_has_no_digest_is_not_approved() {
+async fn a_batch_without_a_digest_is_not_approved() {
     let stub = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{"batch_id":"b","status":"pending_approval"}}"#));
     let error = run_line(&stub, "approve b --yes").await.err().unwrap();
     assert!(error.to_string().contains("nothing was approved"), "{error}");
@@ -134,7 +134,7 @@ async fn what_has_no_digest_is_not_approved() {
 }
 
 #[actix_rt::test]
-async fn a_list_has_a_line_for_each_batch() {
+async fn a_list_has_one_line_per_batch() {
     let stub = StubDaemon::new(|_| {
         let rows = r#"[{"batch_id":"batch_2","status":"executed","origin":"http","platform":"claude",
             "conversation_id":"c","created_at":1793000000000},{}]"#;
@@ -143,14 +143,14 @@ async fn a_list_has_a_line_for_each_batch() {
     let text = run_line(&stub, "list --status executed --platform a&b").await.unwrap().text;
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines[0], "2026-10-26T07:33:20Z  batch_2  executed          http  claude/c");
-    assert_eq!(lines[2], "there are older ones, before 7");
+    assert_eq!(lines[2], "older batches exist, before 7");
     assert_eq!(stub.received()[0].line, "GET /v1/instructions?limit=20&status=executed&platform=a%26b");
     let none = StubDaemon::new(|_| json(200, r#"{"ok":true,"data":{"batches":[],"count":0}}"#));
     assert_eq!(run_line(&none, "list").await.unwrap().text, "no batches\n");
 }
 
 #[actix_rt::test]
-async fn a_file_is_run_as_a_message_and_a_failure_is_told() {
+async fn a_file_is_run_as_a_message_and_a_failure_is_reported() {
     let folder = std::env::temp_dir().join(format!("baa-cli-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("message.md");

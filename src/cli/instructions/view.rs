@@ -1,5 +1,5 @@
-//! Batches as text. A model wrote what is shown here: everything of it is shown, nothing of it steers the terminal, and
-//! each line of it stands behind a mark, so that none of it passes for something that the daemon says.
+//! Renders batches as text. The content was written by a model: all of it is shown, control characters are escaped, and
+//! each of its lines stands behind a mark, so that none of it can imitate output of the daemon.
 
 use crate::{
     cli::{line_wrap, text},
@@ -18,7 +18,7 @@ pub(super) struct BatchList {
     next_before: Option<i64>,
 }
 
-/// A batch, as far as it is shown.
+/// The fields of a batch that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct BatchView {
@@ -45,7 +45,7 @@ struct InstructionView {
     target: String,
     tool: String,
     verdict: Option<String>,
-    /// What it runs in, where it reaches the machine.
+    /// The sandbox, for operations on this machine.
     sandbox: Option<String>,
     plan: Value,
     duplicate_of: Option<String>,
@@ -62,48 +62,48 @@ struct ExecutionView {
 }
 
 impl BatchView {
-    /// Whether everything that ran did what it was for.
+    /// Whether the batch ended normally and every executed instruction succeeded.
     pub(super) fn has_succeeded(&self) -> bool {
         let ended = ["executed", "no_instructions", "duplicate_only", "planned", "pending_approval", "queued"];
         self.status.as_deref().is_some_and(|status| ended.contains(&status)) && self.executions.iter().all(|one| one.ok)
     }
 }
 
-/// How a batch stands.
+/// The status of a batch.
 pub(super) fn status(batch: &BatchView) -> &str {
     batch.status.as_deref().unwrap_or("unknown")
 }
 
-/// Whether it waits for a person's word.
+/// Whether a batch waits for approval.
 pub(super) fn is_pending(batch: &BatchView) -> bool {
     batch.status.as_deref() == Some("pending_approval")
 }
 
-/// A page of batches, one a line.
+/// Renders a page of batches, one per line.
 pub(super) fn render_list(list: &BatchList, width: Option<usize>) -> String {
     let mut out = String::new();
     for batch in &list.batches {
-        let word = |word: &Option<String>| text::line(word.as_deref().unwrap_or("-")).into_owned();
-        let (at, id) = (format_time(batch.created_at), word(&batch.batch_id));
-        let from = format!("{}/{}", word(&batch.platform), word(&batch.conversation_id));
+        let cell = |value: &Option<String>| text::line(value.as_deref().unwrap_or("-")).into_owned();
+        let (at, id) = (format_time(batch.created_at), cell(&batch.batch_id));
+        let from = format!("{}/{}", cell(&batch.platform), cell(&batch.conversation_id));
         let status = text::line(status(batch));
-        let line = format!("{at}  {id}  {status:<16}  {:<4}  {from}", word(&batch.origin));
+        let line = format!("{at}  {id}  {status:<16}  {:<4}  {from}", cell(&batch.origin));
         out.push_str(&line_wrap::wrap_line("", &line, width));
     }
     if let Some(before) = list.next_before {
-        // A String takes everything.
-        let _ = writeln!(out, "there are older ones, before {before}");
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "older batches exist, before {before}");
     }
     if out.is_empty() { "no batches\n".to_owned() } else { out }
 }
 
-/// A batch with what it runs and what came of it.
+/// Renders a batch: what it runs exactly, and the results.
 pub(super) fn render_batch(batch: &BatchView, width: Option<usize>) -> String {
     let mut out = String::new();
     let mut row = |name: &str, value: &str| {
         out.push_str(&line_wrap::wrap_line(&format!("{name:<14}"), &text::line(value), width));
     };
-    row("batch", batch.batch_id.as_deref().unwrap_or("none is kept"));
+    row("batch", batch.batch_id.as_deref().unwrap_or("not stored"));
     row("status", status(batch));
     for (name, value) in [
         ("from", &batch.origin),
@@ -128,7 +128,7 @@ pub(super) fn render_batch(batch: &BatchView, width: Option<usize>) -> String {
     out
 }
 
-/// What an approval lets run, counted: "2 instructions, 14 lines".
+/// Describes how much an approval lets run, such as "2 instructions, 14 lines".
 pub(super) fn approval_extent(batch: &BatchView) -> String {
     let runs: Vec<_> = batch.instructions.iter().filter(|one| one.duplicate_of.is_none()).collect();
     let lines: usize = runs.iter().flat_map(|one| plan_fields(&one.plan["input"])).map(|row| row.lines()).sum();
@@ -137,7 +137,7 @@ pub(super) fn approval_extent(batch: &BatchView) -> String {
 
 fn render_instruction(out: &mut String, one: &InstructionView, done: Option<&ExecutionView>, width: Option<usize>) {
     let note = match (&one.duplicate_of, one.verdict.as_deref()) {
-        (Some(batch), _) => format!("  does not run: it is in {batch}"),
+        (Some(batch), _) => format!("  does not run: already in {batch}"),
         (None, Some("needs_approval")) => "  needs approval".to_owned(),
         _ => String::new(),
     };
@@ -166,13 +166,13 @@ fn render_instruction(out: &mut String, one: &InstructionView, done: Option<&Exe
         ));
     }
     if parts.iter().any(|row| text::runs_right_to_left(&row.name) || text::runs_right_to_left(&row.text)) {
-        let note = "it holds letters that run from right to left, which a terminal may show in another order";
+        let note = "contains right-to-left text, which a terminal may display in another order";
         out.push_str(&line_wrap::wrap_line("  ", &format!("({note})"), width));
     }
     let Some(done) = done else { return };
-    let word = if done.ok { "done" } else { "failed" };
+    let result = if done.ok { "done" } else { "failed" };
     let why = [&done.error, &done.message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ");
-    let why = format!("{word}{}{}", if why.is_empty() { "" } else { ": " }, text::line(&why));
+    let why = format!("{result}{}{}", if why.is_empty() { "" } else { ": " }, text::line(&why));
     out.push_str(&line_wrap::wrap_line("  ", &why, width));
     let result = &done.data["result"];
     for name in ["stdout", "stderr", "content"] {
@@ -189,7 +189,7 @@ fn count_of(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A part of what runs.
+/// A field of a plan.
 struct PlanField {
     name: String,
     text: String,
@@ -201,7 +201,7 @@ impl PlanField {
     }
 }
 
-/// The parts of a plan that are there, what is within named with its way: `env.PATH`.
+/// Returns the fields of a plan that are set; nested ones are named by their path, such as `env.PATH`.
 fn plan_fields(plan: &Value) -> Vec<PlanField> {
     fn collect(value: &Value, name: &str, rows: &mut Vec<PlanField>) {
         match value {
@@ -217,7 +217,7 @@ fn plan_fields(plan: &Value) -> Vec<PlanField> {
     }
     let mut rows = Vec::new();
     collect(plan, "", &mut rows);
-    // What runs stands first, whatever else it is given.
+    // The command or the path comes first.
     rows.sort_by_key(|row| !matches!(row.name.as_str(), "command" | "path"));
     rows
 }
@@ -226,7 +226,7 @@ fn pretty(value: &Value) -> String {
     text::json(&value.to_string(), text::JsonLayout::Pretty)
 }
 
-/// A time in UTC, so that it reads the same everywhere.
+/// Formats a time in UTC.
 fn format_time(at: Option<WallMs>) -> String {
     let time = at.and_then(DateTime::from_timestamp_millis);
     time.map_or_else(|| "-".to_owned(), |time| time.to_rfc3339_opts(SecondsFormat::Secs, true))

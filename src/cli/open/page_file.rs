@@ -1,8 +1,8 @@
-//! The file by which a browser is led to the status page, so that the address with its code stands in no process's
-//! arguments, which every user of the machine can read.
+//! A file that redirects a browser to the status page, so that the address with its login code is in no process's
+//! arguments, which all users of the machine can read.
 //!
-//! Invariant: only its user can read it (0600, newly made, never through a link), and it goes when its code is worth
-//! nothing any more; what a killed command leaves behind is swept by the next one.
+//! Invariant: only its user can read the file (mode 0600, newly created, never through a link), and it is removed when its
+//! code expires. The next command removes files that a killed command left.
 
 use crate::host::socket_owner;
 use anyhow::Context as _;
@@ -18,26 +18,26 @@ use std::{
     time::Duration,
 };
 
-/// Beginning and end of its name. It does not begin with a dot: browsers that are installed as snaps read no such files.
+/// Prefix and suffix of the file name. No leading dot, since browsers installed as snaps cannot read such files.
 const NAME_PARTS: (&str, &str) = ("baa-conductor-open-", ".html");
 /// Hexadecimal digits between them.
 const DIGITS: usize = 16;
-/// How old one is that was left behind; a code is good for a minute unless it is configured otherwise.
+/// Age from which a file counts as left behind; a code is valid for a minute by default.
 const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
-/// The time after which it is removed lies between these.
+/// Minimum and maximum delay before the removal.
 const REMOVE_AFTER_SECONDS: (u64, u64) = (1, 60 * 60);
-/// Waits and removes; neither argument is a secret.
+/// Shell script that waits and removes the file; its arguments are not secret.
 const REMOVE_SCRIPT: &str = "sleep \"$1\"; rm -f -- \"$2\"";
 
-/// A file that is there.
+/// An existing login file.
 #[derive(Debug)]
 pub(super) struct LoginPageFile {
     path: PathBuf,
 }
 
 impl LoginPageFile {
-    /// Writes one that leads to `url`: into the state folder, or into the home folder itself where snaps are used, which
-    /// read no other folder of the user that both sides know.
+    /// Writes a file that redirects to `url`: into the state folder, or into the home folder if snaps are in use, which
+    /// can read no other suitable folder.
     pub(super) fn write(url: &str, state_dir: &Path, home: Option<&Path>) -> anyhow::Result<Self> {
         let is_own = |home: &&Path| fs::metadata(home).is_ok_and(|found| found.uid() == socket_owner::own_user());
         let snaps = home.filter(is_own).filter(|home| home.join("snap").is_dir());
@@ -49,12 +49,12 @@ impl LoginPageFile {
         Ok(LoginPageFile { path })
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Has it removed after this time, by a process of its own that outlives this one.
+    /// Starts a separate process, which outlives this one, that removes the file after `time`.
     pub(super) fn remove_after(&self, time: Duration) -> io::Result<()> {
         let seconds = time.as_secs().saturating_add(1).clamp(REMOVE_AFTER_SECONDS.0, REMOVE_AFTER_SECONDS.1);
         let mut command = Command::new("/bin/sh");
@@ -63,16 +63,16 @@ impl LoginPageFile {
         command.spawn().map(drop)
     }
 
-    /// Removes it.
+    /// Removes the file.
     pub(super) fn remove(self) {
-        // What cannot be removed now is swept later, and worth nothing by then.
+        // A later command removes it otherwise; its code has expired by then.
         let _ = fs::remove_file(&self.path);
     }
 }
 
 fn random_name() -> anyhow::Result<String> {
     let mut bits = [0; DIGITS / 2];
-    getrandom::fill(&mut bits).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
+    getrandom::fill(&mut bits).map_err(|_| anyhow::anyhow!("the system provides no random numbers"))?;
     let digits: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("{}{digits}{}", NAME_PARTS.0, NAME_PARTS.1))
 }
@@ -82,10 +82,13 @@ fn is_name(name: &str) -> bool {
     digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// A page that goes on to the address at once, and leaves no trace of itself in the browser's history.
+/// A page that redirects to the address at once and does not stay in the browser's history.
 fn html(url: &str) -> anyhow::Result<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/.#=[]_-".contains(&byte);
-    anyhow::ensure!(url.bytes().all(plain), "the daemon's address cannot stand in a page");
+    anyhow::ensure!(
+        url.bytes().all(plain),
+        "the daemon's address contains characters that are not allowed in the page"
+    );
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>baa-conductor</title>\n\
          <meta name=\"referrer\" content=\"no-referrer\">\n\
@@ -100,16 +103,16 @@ fn create(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes()).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
-/// Removes what was left behind in a folder: files of this user by our names, old enough that nobody opens them any more.
+/// Removes this user's login files in a folder that are older than [`STALE_AFTER`].
 fn remove_stale_files(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.filter_map(Result::ok) {
         let ours = entry.file_name().to_str().is_some_and(is_name);
-        // Of the entry itself, whatever it would lead to.
+        // Metadata of the entry itself, without following a link.
         let Some(found) = ours.then(|| entry.metadata().ok()).flatten() else { continue };
         let is_old = found.modified().ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > STALE_AFTER);
         if found.is_file() && found.uid() == socket_owner::own_user() && is_old {
-            // Another command may have done it already.
+            // Another command may have removed it already.
             let _ = fs::remove_file(entry.path());
         }
     }
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_our_own_are_swept() {
+    fn only_login_files_are_removed() {
         assert!(is_name(&random_name().unwrap()) && random_name().unwrap() != random_name().unwrap());
         for other in ["baa-conductor-open-.html", "baa-conductor-open-0123456789abcdeg.html", "index.html", "token"] {
             assert!(!is_name(other), "{other}");
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_more_than_one_is_not_written() {
+    fn an_address_with_markup_is_not_written() {
         let url = "http://[::1]:4317/v1/status/ui#code=0a1b";
         assert_eq!(html(url).unwrap().matches(url).count(), 3);
         for bad in ["http://x/\"><script>", "http://x/'", "http://x/\\", "http://x/ y", "http://x/&", "http://x/\n"] {

@@ -1,29 +1,29 @@
-//! What a failure means for whoever runs the command: who said no, and so whether to ask again.
+//! The kinds of failed requests and their exit codes.
 
 use std::process::ExitCode;
 
-/// Exit code of a command that Ctrl-C ended, as shells know it.
+/// Exit code after Ctrl-C, as in shells.
 const EXIT_INTERRUPTED: u8 = 130;
-/// Exit code of what the daemon did not let out.
+/// Exit code of a request that the daemon refused.
 const EXIT_REFUSED: u8 = 4;
-/// Exit code of what the web app answered with an error.
+/// Exit code when the web app responded with an error.
 const EXIT_UPSTREAM: u8 = 5;
 
-/// The kinds of failure.
+/// The kind of a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureKind {
-    /// The policy or another rule of the daemon's refused it.
+    /// Refused by the daemon or its policy.
     Refused,
-    /// The web app answered with an error, or with what cannot be used.
+    /// The web app responded with an error or with unusable data.
     Upstream,
-    /// It was cancelled.
+    /// Cancelled.
     Cancelled,
-    /// Something broke on the way.
+    /// Any other failure.
     Failed,
 }
 
 impl FailureKind {
-    /// That of a failure with this code and status.
+    /// Returns the kind for an error code and an HTTP status.
     pub(super) fn of(code: &str, status: u16) -> Self {
         match code {
             "browser_request_cancelled" => FailureKind::Cancelled,
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_says_who_said_no_and_else_the_status() {
+    fn the_kind_follows_from_the_code_or_else_the_status() {
         for (code, status, kind) in [
             ("browser_risk_limited", 503, FailureKind::Refused),
             ("browser_risk_limited", 429, FailureKind::Refused),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_an_exit_code_of_its_own() {
+    fn each_kind_has_its_own_exit_code() {
         let codes = [FailureKind::Failed, FailureKind::Refused, FailureKind::Upstream, FailureKind::Cancelled]
             .map(FailureKind::exit_code);
         assert_eq!(codes, [1, 4, 5, 130].map(ExitCode::from));

@@ -1,18 +1,18 @@
-//! What was printed so far, which cannot be taken back.
+//! Tracks the printed part of a growing text.
 
 use super::response::ResponseStyle;
 use crate::cli::text::StreamedText;
 
-/// Turns what is to be read into what is printed for it.
+/// Turns updates of a growing text into the text to print. Printed text cannot be withdrawn.
 #[derive(Debug)]
 pub(super) struct OutputBuffer {
     style: ResponseStyle,
-    /// What a terminal is shown of the text that grows.
+    /// Escapes the text for a terminal.
     prose: StreamedText,
     at_line_start: bool,
     is_empty: bool,
     holds_raw: bool,
-    /// The text that came as a whole, to tell what of the next one is new.
+    /// The last whole text, to find the new part of the next one.
     last_whole: String,
 }
 
@@ -28,13 +28,13 @@ impl OutputBuffer {
         }
     }
 
-    /// More text.
+    /// Appends text.
     pub(super) fn append(&mut self, text: &str) -> String {
         let shown = if self.style.terminal { self.prose.add(text) } else { text.to_owned() };
         self.track(shown)
     }
 
-    /// The text so far. Only what is new of it is printed; another text stands on a new line, whole.
+    /// Replaces the text. Only its new part is printed; a different text is printed whole, on a new line.
     pub(super) fn replace(&mut self, whole: &str) -> String {
         match whole.strip_prefix(&*self.last_whole) {
             Some("") => String::new(),
@@ -42,7 +42,7 @@ impl OutputBuffer {
                 self.last_whole.push_str(new);
                 self.append(new)
             }
-            // What was said is taken back, and nothing else said yet.
+            // The app withdrew its text without a replacement so far.
             None if whole.is_empty() => String::new(),
             None => {
                 whole.clone_into(&mut self.last_whole);
@@ -52,14 +52,14 @@ impl OutputBuffer {
         }
     }
 
-    /// What is no text of anybody's, on a line of its own.
+    /// Appends data in an unknown format, on a line of its own.
     pub(super) fn append_raw(&mut self, text: &str) -> String {
         self.holds_raw = true;
         let line_end = self.end_line();
         self.track(format!("{line_end}{}\n", self.style.text(text)))
     }
 
-    /// Ends a line that was begun.
+    /// Ends the current line, if one was begun.
     pub(super) fn end_line(&mut self) -> String {
         let mut rest = self.prose.end();
         if !std::mem::replace(&mut self.at_line_start, true) || !rest.is_empty() {
@@ -68,13 +68,13 @@ impl OutputBuffer {
         rest
     }
 
-    /// What has to be said beside an answer that stands here. `why`: what was not understood.
+    /// Returns a warning about the printed response. `why` names the unknown part.
     pub(super) fn warning(&self, why: Option<&str>) -> Option<String> {
         if self.holds_raw {
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            return Some(format!("the answer is not of a known form{why}: what is not understood stands as it came"));
+            return Some(format!("the response has an unknown format{why}; its unknown parts are printed as received"));
         }
-        self.is_empty.then(|| "the answer holds no text".to_owned())
+        self.is_empty.then(|| "the response contains no text".to_owned())
     }
 
     fn track(&mut self, text: String) -> String {

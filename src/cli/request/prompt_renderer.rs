@@ -1,9 +1,9 @@
-//! The answer to a prompt as it grows: what the assistant says, without thoughts and tools.
+//! Renders the response to a prompt as it arrives: only the assistant's text, without thoughts and tools.
 //!
 //! ```text
-//! nothing understood yet ──► text ──► text … ──► end
-//!          │                           │
-//!          └── end, or too much held ──┴── another form ──► the rest as it came
+//! no text yet ──► text ──► text … ──► end
+//!      │                      │
+//!      └── end, or too much held ──┴── unknown format ──► the rest is printed raw
 //! ```
 
 use super::{
@@ -24,34 +24,34 @@ use crate::{
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Most bytes of events that are held back because what follows may explain them.
+/// Maximum bytes of unknown events that are held back, since later events may explain them.
 const HELD_BYTES_MAX: usize = 16 << 10;
-/// Most bytes of an answer that is read anew each time more of it comes.
+/// Maximum size of a response that is reread whole with each new piece.
 const REREAD_BYTES_MAX: usize = 8 << 20;
 
-/// Turns the frames of a stream into the assistant's text.
+/// Extracts and renders the assistant's text of a stream.
 #[derive(Debug)]
 pub(super) struct PromptRenderer {
     output: OutputBuffer,
     source: AnswerSource,
     understood: bool,
-    /// What was not understood, while that may still change.
+    /// Unknown events, while later ones may still explain them.
     held: Vec<String>,
     drift: Option<AnswerDrift>,
 }
 
 #[derive(Debug)]
 enum AnswerSource {
-    /// Events of their own meaning.
+    /// An event stream.
     Events(FullTextReader),
-    /// One text in pieces.
+    /// One text in pieces, and the pieces so far.
     Pieces(FinalMessageExtractor, String),
-    /// What has no known form.
+    /// An unknown format.
     Raw,
 }
 
 impl PromptRenderer {
-    /// The answers of this app; nothing for one that nobody knows.
+    /// Returns a renderer for the app, or `None` if it has no extractor.
     pub(super) fn of(app: FinalMessageExtractor, style: ResponseStyle) -> Option<Self> {
         let source = match (FullTextReader::of(app), app) {
             (Some(reader), _) => AnswerSource::Events(reader),
@@ -67,7 +67,7 @@ impl PromptRenderer {
         })
     }
 
-    /// What is printed for a frame.
+    /// Returns the text to print for a frame.
     pub(super) fn render(&mut self, frame: &SseFrame) -> String {
         if frame.event != "stream_event" {
             return String::new();
@@ -80,11 +80,11 @@ impl PromptRenderer {
             self.understood = true;
             return self.output.replace(&whole);
         }
-        // Our extension passes data on as text.
+        // The extension sends the data as a string.
         let data = serde_json::from_str(data.get()).unwrap_or_else(|_| text::json(data.get(), JsonLayout::Compact));
         let read = match &mut self.source {
             AnswerSource::Events(reader) => {
-                // The name of an event that has none.
+                // `message` is the name of an event without a name.
                 let name = event.event.as_deref().filter(|name| *name != "message");
                 let data = Some(Cow::Borrowed(&*data));
                 reader.event(&event_stream::SseEvent { lines: 0..0, name, data, ending: SseEventEnd::Line });
@@ -100,10 +100,10 @@ impl PromptRenderer {
             AnswerSource::Raw => return self.output.append_raw(&data),
         };
         match read {
-            Ok(said) => {
+            Ok(text) => {
                 self.understood = true;
                 self.held.clear();
-                self.output.replace(&said)
+                self.output.replace(&text)
             }
             Err(drift) => {
                 self.drift = Some(drift);
@@ -117,14 +117,14 @@ impl PromptRenderer {
         }
     }
 
-    /// What is printed when nothing more comes.
+    /// Returns the text to print at the end of the stream.
     pub(super) fn finish(&mut self) -> String {
         let mut rest = self.flush_held();
         rest.push_str(&self.output.end_line());
         rest
     }
 
-    /// What has to be said beside the text.
+    /// A warning about the printed text.
     pub(super) fn warning(&self) -> Option<String> {
         self.output.warning(self.drift.map(AnswerDrift::reason))
     }
@@ -142,7 +142,7 @@ impl PromptRenderer {
     }
 }
 
-/// The text of an answer that the daemon got whole and has read already.
+/// Returns the text of a buffered event stream that the daemon has already extracted.
 fn buffered_text(data: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Whole {

@@ -1,4 +1,4 @@
-//! The request as the daemon reads it, put together from the command line.
+//! The request body, built from the command line.
 
 use super::RequestArguments;
 use crate::ids::RequestId;
@@ -11,17 +11,17 @@ use std::{
     io::{self, Read},
 };
 
-/// Most bytes of a body that are read; the daemon's own limit is far below.
+/// Maximum size of a body, far above the daemon's own limit.
 const BODY_BYTES_MAX: u64 = 64 << 20;
-/// In place of a prompt: it stands on stdin.
+/// The prompt argument that means stdin.
 const STDIN: &str = "-";
 
-/// One browser request.
+/// The body of `POST /v1/browser/request`.
 #[derive(Debug, Serialize)]
 pub(super) struct BrowserRequestBody {
-    /// To which web app.
+    /// The web app.
     pub(super) platform: String,
-    /// Ours when none was given, so that it can be cancelled.
+    /// Generated if none was given, so that the request can be cancelled.
     pub(super) request_id: String,
     response_mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub(super) struct BrowserRequestBody {
     conversation_id: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
-    /// As it was given: keys keep their order and numbers their digits.
+    /// Sent unchanged: keys keep their order and numbers their digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,12 +46,12 @@ pub(super) struct BrowserRequestBody {
 }
 
 impl BrowserRequestBody {
-    /// Reads the body from its file, if it has one, and the prompt or the body from `stdin`, if it stands there.
+    /// Builds the request, and reads the body from its file and the prompt or the body from `stdin` where asked to.
     pub(super) fn new(arguments: RequestArguments, mut stdin: impl Read) -> anyhow::Result<Self> {
         let streamed = arguments.is_streamed();
         let prompt_on_stdin = arguments.prompt.as_deref() == Some(STDIN);
         if prompt_on_stdin && arguments.body.as_deref() == Some("@-") {
-            bail!("stdin holds either the prompt or the body");
+            bail!("stdin cannot hold both the prompt and the body; put one of them into an argument or a file");
         }
         let prompt = if prompt_on_stdin { Some(read_prompt(&mut stdin)?) } else { arguments.prompt };
         let body = arguments.body.map(|body| read_body(body, stdin)).transpose()?;
@@ -72,9 +72,9 @@ impl BrowserRequestBody {
     }
 }
 
-/// The prompt on `stdin`, without the line end that an editor or `echo` leaves behind it.
+/// Reads the prompt from `stdin`, without the final newline that an editor or `echo` adds.
 fn read_prompt(stdin: impl Read) -> anyhow::Result<String> {
-    let mut prompt = read_text(stdin).context("the prompt on stdin cannot be read")?;
+    let mut prompt = read_text(stdin).context("cannot read the prompt from stdin")?;
     if prompt.ends_with('\n') {
         prompt.pop();
         if prompt.ends_with('\r') {
@@ -90,10 +90,8 @@ fn read_prompt(stdin: impl Read) -> anyhow::Result<String> {
 fn read_body(argument: String, stdin: impl Read) -> anyhow::Result<String> {
     match argument.strip_prefix('@') {
         None => Ok(argument),
-        Some("-") => read_text(stdin).context("the body on stdin cannot be read"),
-        Some(path) => {
-            File::open(path).and_then(read_text).with_context(|| format!("the body in {path} cannot be read"))
-        }
+        Some("-") => read_text(stdin).context("cannot read the body from stdin"),
+        Some(path) => File::open(path).and_then(read_text).with_context(|| format!("cannot read the body from {path}")),
     }
 }
 
@@ -101,18 +99,18 @@ fn read_text(source: impl Read) -> io::Result<String> {
     let mut text = String::new();
     let read = source.take(BODY_BYTES_MAX + 1).read_to_string(&mut text)?;
     if read as u64 > BODY_BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {BODY_BYTES_MAX} bytes")));
+        return Err(io::Error::other(format!("the input is larger than {BODY_BYTES_MAX} bytes")));
     }
     Ok(text)
 }
 
-/// The text as it is when it is JSON, else a JSON string of it.
+/// Returns the text itself if it is JSON, else as a JSON string.
 fn as_json(text: &str) -> Box<RawValue> {
     let json = RawValue::from_string(text.to_owned());
     json.or_else(|_| serde_json::value::to_raw_value(text)).expect("a text serializes")
 }
 
-/// A header that was given more than once is one with commas, as HTTP reads it.
+/// Joins repeated headers with commas, as HTTP allows.
 fn joined(headers: Vec<(String, String)>) -> BTreeMap<String, String> {
     let mut all = BTreeMap::<String, String>::new();
     for (name, value) in headers {
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_is_left_to_the_daemon() {
+    fn omitted_options_are_left_to_the_daemon() {
         let mut sent = sent(&["--prompt", "hi"]);
         let id = sent["request_id"].take();
         assert!(id.as_str().unwrap().starts_with("req_"), "{id}");
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_alone_is_streamed_and_may_name_where_it_goes() {
+    fn a_prompt_without_a_path_is_streamed_and_may_name_its_conversation() {
         let line = "--prompt - --organization-id o --conversation-id c --client-id f-1 --request-id r";
         let sent = |line: &str| sent(&line.split_whitespace().collect::<Vec<_>>());
         let wanted = json!({
@@ -178,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_on_stdin_loses_its_last_line_end_alone() {
+    fn a_prompt_on_stdin_loses_only_its_last_newline() {
         for (given, wanted) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("\n a\r", "\n a\r"), ("ü", "ü")] {
             assert_eq!(request(&["--prompt", "-"], given).unwrap().prompt.as_deref(), Some(wanted), "{given:?}");
         }
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_json_or_else_text_and_kept_as_it_was_written() {
+    fn a_body_is_sent_as_json_or_text_unchanged() {
         for (given, wanted) in [
             ("{\"z\": 1.50, \"a\": 12345678901234567890123}", "{\"z\": 1.50, \"a\": 12345678901234567890123}"),
             ("\"quoted\"", "\"quoted\""),
@@ -205,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_can_lie_in_a_file() {
+    fn a_body_can_be_read_from_a_file() {
         let path = std::env::temp_dir().join(format!("baa-conductor-body-{}", crate::ids::RequestId::generate()));
         std::fs::write(&path, "{\"from\": \"a file\"}\n").unwrap();
         let at = format!("@{}", path.display());

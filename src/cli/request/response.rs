@@ -1,7 +1,7 @@
-//! What is shown of an answer: its `response`, or the text that its events spell in shapes that many apps share.
+//! Renders responses: the `response` field of a buffered one, or the text in events of common formats.
 //!
-//! Invariant: whatever the daemon sends becomes text; nothing of it is believed to have a shape. What a terminal is
-//! shown cannot steer it; a file or a pipe gets the text as it is.
+//! Invariant: any data from the daemon can be rendered, whatever its format. Control characters are escaped on a terminal;
+//! a file or a pipe receives the text unchanged.
 
 use super::{failure_kind::FailureKind, output_buffer::OutputBuffer};
 use crate::cli::{
@@ -11,12 +11,12 @@ use crate::cli::{
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-/// How answers are shown.
+/// The output format of responses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResponseStyle {
-    /// The daemon's JSON in place of what it means.
+    /// Print the daemon's JSON.
     pub(super) json: bool,
-    /// People read it, on a terminal.
+    /// Format for a terminal.
     pub(super) terminal: bool,
 }
 
@@ -30,7 +30,7 @@ impl ResponseStyle {
     }
 }
 
-/// A buffered answer's `data` as it is shown, with a line end.
+/// Renders the `data` of a buffered response, ending with a newline.
 pub(super) fn render_buffered(data: &RawValue, style: ResponseStyle) -> String {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -53,16 +53,16 @@ pub(super) fn render_buffered(data: &RawValue, style: ResponseStyle) -> String {
     shown
 }
 
-/// How a stream ended.
+/// The end of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StreamEnd {
-    /// As it should.
+    /// The response is complete.
     Completed,
-    /// With an error, in one line, and what it means for the exit code.
+    /// An error: its message in one line and its kind.
     Failed(String, FailureKind),
 }
 
-/// The kind of a frame that ends a stream; nothing for others.
+/// Returns how a frame ends the stream, or `None` if it does not.
 pub(super) fn stream_end(frame: &SseFrame) -> Option<StreamEnd> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -82,9 +82,8 @@ pub(super) fn stream_end(frame: &SseFrame) -> Option<StreamEnd> {
             let mut line = match (error, message) {
                 (Some(error), Some(message)) => format!("{error}: {message}"),
                 (Some(one), None) | (None, Some(one)) => one,
-                (None, None) => "the stream ended with an error that the daemon does not name".to_owned(),
+                (None, None) => "the stream ended with an unnamed error".to_owned(),
             };
-            // What helps is what a person wants to read.
             line.extend(suggested_action.map(|action| format!(" {action}")));
             Some(StreamEnd::Failed(text::line(&line).into_owned(), kind))
         }
@@ -92,7 +91,7 @@ pub(super) fn stream_end(frame: &SseFrame) -> Option<StreamEnd> {
     }
 }
 
-/// Turns the frames of one stream into text.
+/// Renders the frames of a stream as text.
 #[derive(Debug)]
 pub(super) struct EventRenderer {
     style: ResponseStyle,
@@ -104,7 +103,7 @@ impl EventRenderer {
         EventRenderer { style, output: OutputBuffer::new(style) }
     }
 
-    /// What is printed for a frame.
+    /// Returns the text to print for a frame.
     pub(super) fn render(&mut self, frame: &SseFrame) -> String {
         if self.style.json {
             return json_line(frame);
@@ -112,22 +111,22 @@ impl EventRenderer {
         if frame.event == "stream_event" { self.event(&frame.data) } else { String::new() }
     }
 
-    /// What is printed when nothing more comes.
+    /// Returns the text to print at the end of the stream.
     pub(super) fn finish(&mut self) -> String {
         self.output.end_line()
     }
 
-    /// What has to be said beside the text.
+    /// A warning about the printed text.
     pub(super) fn warning(&self) -> Option<String> {
         self.output.warning(None)
     }
 
     fn event(&mut self, data: &str) -> String {
-        // A frame of no known shape is shown as it is.
+        // A frame in an unknown format is printed raw.
         let Ok(event) = serde_json::from_str::<AppEvent>(data) else { return self.output.append_raw(data) };
         let Some(data) = event.data else { return String::new() };
         let value = match serde_json::from_str(data.get()) {
-            // Some extensions pass JSON on as text.
+            // Some extensions send JSON as a string.
             Ok(Value::String(text)) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
             Ok(value) => value,
             Err(_) => return self.output.append_raw(data.get()),
@@ -144,7 +143,7 @@ impl EventRenderer {
     }
 }
 
-/// What a `stream_event` says of the app's event.
+/// The web app's event in a `stream_event`.
 #[derive(Deserialize)]
 pub(super) struct AppEvent {
     #[serde(default)]
@@ -162,15 +161,15 @@ fn json_line(frame: &SseFrame) -> String {
     format!("{}\n", text::json(&line, JsonLayout::Compact))
 }
 
-/// What an event of the web app contributes.
+/// The text content of a web app's event.
 enum EventContent<'a> {
-    /// More text.
+    /// Text to append.
     Delta(&'a str),
-    /// The message so far.
+    /// The whole message so far.
     Whole(String),
-    /// Nothing: it marks begin and end in one of the known shapes.
+    /// No text: a begin, end or keep-alive event of a known format.
     Framing,
-    /// Something else.
+    /// An event in an unknown format.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! A request from its order to its exit code, with Ctrl-C at every moment.
+//! A request from its body to its exit code, with Ctrl-C at every moment.
 
 use super::*;
 use crate::cli::{
@@ -31,7 +31,7 @@ fn request(sse: bool) -> BrowserRequestBody {
     BrowserRequestBody::new(arguments, io::empty()).unwrap()
 }
 
-/// What the command did: exit code or error, what it printed, what the daemon was sent.
+/// The result of a run: exit code or error, output, and the requests to the daemon.
 struct RequestRun {
     exit: Result<ExitCode, String>,
     output: CapturedOutput,
@@ -39,7 +39,7 @@ struct RequestRun {
 }
 
 impl RequestRun {
-    /// Performs it; `interrupts` is made once the stub stands.
+    /// Runs the command; `interrupts` is created after the stub.
     async fn new<P: Stream<Item = ()> + Unpin>(
         sse: bool,
         room: usize,
@@ -92,7 +92,7 @@ fn cancel_with(reason: &str) -> Vec<serde_json::Value> {
     vec![serde_json::json!({"request_id": "r-1", "platform": "claude", "reason": reason})]
 }
 
-/// One Ctrl-C as soon as a request line with `text` in it came.
+/// One Ctrl-C as soon as a request line containing `text` was received.
 fn press_after(stub: &StubDaemon, text: &'static str) -> Pin<Box<dyn Stream<Item = ()>>> {
     let (press, pressed) = tokio::sync::oneshot::channel();
     let stub = stub.clone();
@@ -116,7 +116,7 @@ fn text(texts: &[&str], size: usize) -> ResponsePart {
 }
 
 #[actix_rt::test]
-async fn a_buffered_answer_is_printed() {
+async fn a_buffered_response_is_printed() {
     let run = RequestRun::undisturbed(false, |_| json(200, r#"{"ok":true,"data":{"response":{"hello":"cli"}}}"#)).await;
     assert_eq!((run.exit, &*run.output.text()), (Ok(ExitCode::SUCCESS), "{\"hello\":\"cli\"}\n"));
     let wanted =
@@ -125,7 +125,7 @@ async fn a_buffered_answer_is_printed() {
 }
 
 #[actix_rt::test]
-async fn a_refusal_is_the_daemons_sentence_and_nothing_is_printed() {
+async fn a_refusal_prints_nothing_to_stdout() {
     for sse in [false, true] {
         let body = r#"{"ok":false,"error":"browser_bridge_unavailable","message":"No Firefox is connected."}"#;
         let run = RequestRun::undisturbed(sse, move |_| json(503, body)).await;
@@ -135,7 +135,7 @@ async fn a_refusal_is_the_daemons_sentence_and_nothing_is_printed() {
 }
 
 #[actix_rt::test]
-async fn a_stream_is_printed_as_text_however_it_is_cut() {
+async fn a_stream_is_printed_as_text_in_chunks_of_any_size() {
     for size in [1, 5, 13, 4_096] {
         let run = RequestRun::undisturbed(true, move |_| {
             vec![sse_head(), text(&[OPEN, WORDS, END], size), ResponsePart::Last]
@@ -146,7 +146,7 @@ async fn a_stream_is_printed_as_text_however_it_is_cut() {
 }
 
 #[actix_rt::test]
-async fn a_stream_error_fails_and_keeps_what_came() {
+async fn a_stream_error_fails_after_printing_the_received_text() {
     let run =
         RequestRun::undisturbed(true, |_| vec![sse_head(), text(&[OPEN, WORDS, UPSTREAM], 64), ResponsePart::Last])
             .await;
@@ -180,7 +180,7 @@ async fn ctrl_c_cancels_and_waits_for_the_end_of_the_stream() {
     let run = RequestRun::new(true, 1 << 20, answer, |stub| press_after(stub, "/request")).await;
     assert_eq!(run.exit, Ok(FailureKind::Cancelled.exit_code()));
     assert_eq!(run.cancels(), cancel_with("ctrl-c"));
-    assert_eq!(run.output.text(), "eins ü zwei\n", "what came meanwhile is printed");
+    assert_eq!(run.output.text(), "eins ü zwei\n", "text received meanwhile is printed");
 }
 
 #[actix_rt::test]

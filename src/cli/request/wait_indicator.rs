@@ -1,7 +1,7 @@
-//! What is said on stderr of a request that nothing came of yet: where it stands in the line, and for about how long.
+//! Shows on stderr why a request waits: its queue position and the expected time.
 //!
-//! Invariant: on a terminal it is one line that is drawn over and is gone before anything else is printed; elsewhere it is
-//! a line for each change that a reader of logs wants, and none while nothing waits.
+//! Invariant: on a terminal this is one line that is overwritten, and erased before anything else is printed. Elsewhere a
+//! line is written for each change of position or reason.
 
 use super::request_body::BrowserRequestBody;
 use crate::{
@@ -17,14 +17,14 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// Nothing is said of what is over sooner.
+/// Waits shorter than this are not shown.
 const SHOW_AFTER: Duration = Duration::from_millis(700);
-/// Columns of a line that is drawn over: what is wrapped would stay.
+/// Maximum columns of the overwritten line; a wrapped line could not be erased.
 const DRAWN_COLUMNS_MAX: usize = 79;
-/// How often it is looked at.
+/// Interval between two looks at the request.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A request's entry in the journal, as far as it is told.
+/// The fields of a request's journal entry that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RequestProgress {
@@ -35,7 +35,7 @@ struct RequestProgress {
     waiting: Option<WaitReason>,
 }
 
-/// What it waits for.
+/// The reason for the wait.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct WaitReason {
@@ -45,7 +45,7 @@ struct WaitReason {
     position: Option<u64>,
 }
 
-/// Tells of the wait.
+/// Shows the progress of a waiting request.
 pub(super) struct WaitIndicator {
     terminal: bool,
     state: RefCell<IndicatorState>,
@@ -53,15 +53,15 @@ pub(super) struct WaitIndicator {
 
 struct IndicatorState {
     sink: Box<dyn Write>,
-    /// Whether a line stands on the terminal.
+    /// Whether the line is visible on the terminal.
     drawn: bool,
-    /// What was last said of it elsewhere.
+    /// The last written reason, for output other than a terminal.
     last_reason: Option<String>,
     finished: bool,
 }
 
 impl WaitIndicator {
-    /// Tells it on stderr; `quiet`: not at all.
+    /// Returns an indicator on stderr; a `quiet` one shows nothing.
     pub(super) fn on_stderr(quiet: bool) -> Self {
         let indicator = WaitIndicator::new(io::stderr().is_terminal(), Box::new(terminal::stderr_writer()));
         indicator.state.borrow_mut().finished = quiet;
@@ -75,7 +75,7 @@ impl WaitIndicator {
         }
     }
 
-    /// The wait is over: what was drawn goes, and nothing more is said.
+    /// Erases the line; nothing more is shown.
     pub(super) fn end(&self) {
         let mut state = self.state.borrow_mut();
         state.finished = true;
@@ -84,7 +84,7 @@ impl WaitIndicator {
         }
     }
 
-    /// Looks at the request again and again.
+    /// Polls the request and shows its progress until [`end`](Self::end).
     pub(super) async fn poll(&self, client: &DaemonClient, request: &BrowserRequestBody) -> Infallible {
         sleep(SHOW_AFTER).await;
         let path = format!("/v1/browser/requests/{}", request.request_id);
@@ -92,7 +92,7 @@ impl WaitIndicator {
             if self.state.borrow().finished {
                 return std::future::pending().await;
             }
-            // What cannot be read now is not missed.
+            // Errors are ignored; the next poll may succeed.
             if let Ok(data) = client.get(&path).await
                 && let Ok(entry) = client.parse::<RequestProgress>(&data)
             {
@@ -122,23 +122,23 @@ impl WaitIndicator {
 }
 
 impl IndicatorState {
-    /// Whoever cannot be told does without.
+    /// Writes to stderr; errors are ignored.
     fn write(&mut self, text: &str) {
         let _ = self.sink.write_all(text.as_bytes()).and_then(|()| self.sink.flush());
     }
 }
 
 impl RequestProgress {
-    /// What stands on a terminal; nothing once the answer has begun.
+    /// The line for a terminal; `None` once the response has begun.
     fn line(&self, now: WallMs) -> Option<String> {
         if let Some(reason) = &self.waiting {
             return Some(reason.sentence(now));
         }
         match (self.phase.as_deref(), self.first_byte_at) {
             (Some("dispatched"), None) => {
-                let who = self.client_id.as_deref().unwrap_or("the browser");
+                let client = self.client_id.as_deref().unwrap_or("the browser");
                 let since = self.requested_at.map(|at| format!(", {} s so far", (now - at).max(0) / 1_000));
-                Some(format!("sent to {who}, no answer yet{}", since.unwrap_or_default()))
+                Some(format!("sent to {client}, no response yet{}", since.unwrap_or_default()))
             }
             _ => None,
         }
@@ -152,16 +152,16 @@ impl WaitReason {
         let left = left.map(|ms| format!(", about {} s", ms.saturating_add(999) / 1_000)).unwrap_or_default();
         let why = match self.rule.as_str() {
             "slot" => String::new(),
-            "circuit_probe" => " (another request tries whether the app answers again)".to_owned(),
-            "backoff" => " (a rest after an error)".to_owned(),
-            "rate_limit" => " (the platform's pace)".to_owned(),
+            "circuit_probe" => " (waiting for a probe request)".to_owned(),
+            "backoff" => " (back-off after an error)".to_owned(),
+            "rate_limit" => " (rate limit of the platform)".to_owned(),
             "jitter" => " (a random pause)".to_owned(),
             other => format!(" ({other})"),
         };
         format!("queued{place}{left}{why}")
     }
 
-    /// What has to change for it to be told again.
+    /// A new line is written when this value changes.
     fn change_key(&self) -> String {
         format!("{} {:?}", self.rule, self.position)
     }
@@ -194,38 +194,38 @@ mod tests {
     }
 
     #[test]
-    fn the_place_and_the_time_are_told_as_far_as_they_are_known() {
-        for (waiting, said) in [
+    fn the_position_and_the_time_are_shown_if_known() {
+        for (waiting, text) in [
             (json!({"rule": "slot", "position": 2}), "queued, 2nd in line"),
             (
                 json!({"rule": "rate_limit", "position": 2, "until": NOW + 5_001}),
-                "queued, 2nd in line, about 6 s (the platform's pace)",
+                "queued, 2nd in line, about 6 s (rate limit of the platform)",
             ),
-            (json!({"rule": "backoff", "until": NOW + 900}), "queued, about 1 s (a rest after an error)"),
+            (json!({"rule": "backoff", "until": NOW + 900}), "queued, about 1 s (back-off after an error)"),
             (
                 json!({"rule": "jitter", "delay_ms": 2_000, "position": 1}),
                 "queued, 1st in line, about 2 s (a random pause)",
             ),
-            (json!({"rule": "backoff", "until": NOW - 5}), "queued (a rest after an error)"),
+            (json!({"rule": "backoff", "until": NOW - 5}), "queued (back-off after an error)"),
             (json!({"rule": "new_rule"}), "queued (new_rule)"),
         ] {
-            assert_eq!(entry(json!({ "waiting": waiting })).line(NOW).as_deref(), Some(said));
+            assert_eq!(entry(json!({ "waiting": waiting })).line(NOW).as_deref(), Some(text));
         }
-        for (place, said) in [(1, "1st"), (3, "3rd"), (11, "11th"), (12, "12th"), (22, "22nd"), (113, "113th")] {
-            assert_eq!(ordinal(place), said);
+        for (place, text) in [(1, "1st"), (3, "3rd"), (11, "11th"), (12, "12th"), (22, "22nd"), (113, "113th")] {
+            assert_eq!(ordinal(place), text);
         }
     }
 
     #[test]
-    fn what_was_sent_and_not_answered_is_told_until_the_first_byte() {
+    fn a_sent_request_is_shown_until_the_first_byte() {
         let sent = json!({"phase": "dispatched", "client_id": "ff", "requested_at": NOW - 12_000});
-        assert_eq!(entry(sent).line(NOW).as_deref(), Some("sent to ff, no answer yet, 12 s so far"));
+        assert_eq!(entry(sent).line(NOW).as_deref(), Some("sent to ff, no response yet, 12 s so far"));
         assert_eq!(entry(json!({"phase": "streaming", "first_byte_at": NOW})).line(NOW), None);
         assert_eq!(entry(json!({})).line(NOW), None);
     }
 
     #[test]
-    fn a_terminal_line_is_drawn_over_and_gone_at_the_end() {
+    fn a_terminal_line_is_overwritten_and_erased_at_the_end() {
         let output = CapturedOutput::new(10_000);
         let indicator = WaitIndicator::new(true, Box::new(output.clone()));
         indicator.show(&queued("slot", 2, 0), NOW);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_a_line_is_written_when_the_place_changes_and_not_for_each_second() {
+    fn without_a_terminal_a_line_is_written_for_each_change_of_position() {
         let output = CapturedOutput::new(10_000);
         let indicator = WaitIndicator::new(false, Box::new(output.clone()));
         for (entry, now) in [
@@ -250,8 +250,8 @@ mod tests {
             indicator.show(&entry, now);
         }
         indicator.end();
-        let wanted = "baa-conductor: queued, 2nd in line, about 6 s (the platform's pace)\n\
-                      baa-conductor: queued, 1st in line, about 4 s (the platform's pace)\n";
+        let wanted = "baa-conductor: queued, 2nd in line, about 6 s (rate limit of the platform)\n\
+                      baa-conductor: queued, 1st in line, about 4 s (rate limit of the platform)\n";
         assert_eq!(output.text(), wanted);
     }
 }

@@ -1,21 +1,20 @@
-//! The service manager that started the daemon, if one did: told by `sd_notify(3)` that the daemon is ready, that it is
-//! stopping, and again and again that it lives.
+//! Notifies the service manager by `sd_notify(3)`: the daemon is ready, stopping, and alive (watchdog).
 //!
-//! Invariant: a manager that does not listen costs nothing but a line in the log; without one nothing is sent.
+//! Invariant: an unreachable manager only causes a log line; without a manager nothing is sent.
 
 use std::{convert::Infallible, ffi::OsString, future, io, os::unix::net::UnixDatagram, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Who is told.
+/// A connection to the service manager, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct ServiceNotifier {
     socket: Option<UnixDatagram>,
-    /// Half of the time after which a silent daemon counts as dead.
+    /// Half of the manager's watchdog timeout.
     watchdog_interval: Option<Duration>,
 }
 
 impl ServiceNotifier {
-    /// The one that the environment names.
+    /// Returns a notifier for the manager that the environment names.
     pub(super) fn of_environment() -> Self {
         ServiceNotifier::new(|name| std::env::var_os(name), std::process::id())
     }
@@ -25,7 +24,7 @@ impl ServiceNotifier {
             return ServiceNotifier::default();
         };
         let number = |name: &str| variable(name)?.into_string().ok()?.parse::<u64>().ok();
-        // A watchdog that was meant for a parent is inherited, too.
+        // The variables of a parent's watchdog are inherited too.
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(own_pid));
         let watchdog = number("WATCHDOG_USEC").filter(|usec| ours && *usec > 1);
         match connected(&address) {
@@ -34,21 +33,21 @@ impl ServiceNotifier {
                 watchdog_interval: watchdog.map(|usec| Duration::from_micros(usec / 2)),
             },
             Err(error) => {
-                tracing::warn!(%error, socket = %address.display(), "the service manager cannot be told");
+                tracing::warn!(%error, socket = %address.display(), "the service manager cannot be reached");
                 ServiceNotifier::default()
             }
         }
     }
 
-    /// Tells it a state, such as `READY=1`.
+    /// Sends a state, such as `READY=1`.
     pub(super) fn notify(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
         if let Err(error) = socket.send(state.as_bytes()) {
-            tracing::warn!(%error, state, "the service manager was not told");
+            tracing::warn!(%error, state, "the service manager was not notified");
         }
     }
 
-    /// Tells it twice within its watchdog's time that this thread, where every actor lives, still gets its turn.
+    /// Sends a keep-alive twice per watchdog timeout, from the thread of the actors, so that a blocked thread is noticed.
     pub(super) async fn feed_watchdog(&self) -> Infallible {
         let Some(watchdog_interval) = self.watchdog_interval else { return future::pending().await };
         let mut beats = interval(watchdog_interval);
@@ -60,7 +59,7 @@ impl ServiceNotifier {
     }
 }
 
-/// A socket that sends there; a leading `@` names an abstract address of Linux. It never waits for a full receiver.
+/// Connects a non-blocking socket to the address; a leading `@` means an abstract address of Linux.
 fn connected(address: &OsString) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
     use crate::ids::RequestId;
 
-    /// A receiver on an address of its own.
+    /// Returns a receiver and its address.
     fn receiver() -> (UnixDatagram, OsString) {
         let path = std::env::temp_dir().join(format!("baa-notify-{}", RequestId::generate()));
         (UnixDatagram::bind(&path).unwrap(), path.into_os_string())
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_arrives_as_one_datagram() {
+    fn a_notification_is_one_datagram() {
         let (receiver, address) = receiver();
         notifier(&address, &[]).notify("READY=1\nSTATUS=x");
         assert_eq!(next(&receiver), "READY=1\nSTATUS=x");
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watchdog_is_fed_at_half_of_its_time_and_only_when_it_is_ours() {
+    fn the_watchdog_interval_is_half_the_timeout_and_only_for_this_process() {
         let (_receiver, address) = receiver();
         for (variables, watchdog_interval) in [
             (&[("WATCHDOG_USEC", "60000000")][..], Some(Duration::from_secs(30))),
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_listens_is_no_trouble() {
+    fn a_missing_manager_is_no_error() {
         for address in ["", "/no/such/socket"] {
             let notifier = notifier(&address.into(), &[("WATCHDOG_USEC", "2000")]);
             notifier.notify("READY=1");
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[actix_rt::test(system = "crate::testing::PausedSystem")]
-    async fn it_hears_that_the_daemon_lives_until_that_ends() {
+    async fn the_watchdog_is_fed_at_its_interval() {
         let (receiver, address) = receiver();
         let notifier = notifier(&address, &[("WATCHDOG_USEC", "60000000")]);
         let ended = tokio::time::timeout(Duration::from_secs(100), notifier.feed_watchdog()).await;

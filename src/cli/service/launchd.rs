@@ -1,4 +1,4 @@
-//! The launchd agent: its text, the commands around it, and what `launchctl print` says. Pure.
+//! The launchd agent: its file, its commands, and the parser of `launchctl print`. Pure.
 
 use super::{FILE_MARK, ServiceDefinition, ServiceStatus};
 use std::{
@@ -10,19 +10,19 @@ use std::{
 /// The agent's label.
 pub(super) const LABEL: &str = "baa-conductor";
 
-/// Seconds between its end and the next start.
+/// Seconds between an exit and the restart.
 const RESTART_S: u64 = 5;
 
-/// Where the agent lies.
+/// The path of the agent's file.
 pub(super) fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let home = variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute())?;
     Some(home.join("Library/LaunchAgents").join(format!("{LABEL}.plist")))
 }
 
-/// The agent. launchd keeps no log of what a program says, so the daemon keeps its own.
+/// Renders the agent's file. launchd keeps no logs, so the daemon writes log files.
 pub(super) fn text(service: &ServiceDefinition) -> String {
     let line = service.command_line.iter().fold(String::new(), |mut line, part| {
-        writeln!(line, "    <string>{}</string>", escaped(part)).expect("a String takes everything");
+        writeln!(line, "    <string>{}</string>", escaped(part)).expect("writing to a String cannot fail");
         line
     });
     format!(
@@ -63,17 +63,17 @@ fn escaped(part: &str) -> String {
     part.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What starts a written agent, now and at login.
+/// The commands that start an installed agent, now and at login.
 pub(super) fn start_commands(user: u32, path: &str) -> Vec<Vec<String>> {
     vec![to_command(&["launchctl", "bootstrap", &format!("gui/{user}"), path])]
 }
 
-/// What ends it.
+/// The commands that stop the agent.
 pub(super) fn stop_commands(user: u32) -> Vec<Vec<String>> {
     vec![to_command(&["launchctl", "bootout", &format!("gui/{user}/{LABEL}")])]
 }
 
-/// What asks how it is; fails when launchd does not know it.
+/// The command that prints the agent's state; fails if launchd does not know the agent.
 pub(super) fn show_command(user: u32) -> Vec<String> {
     to_command(&["launchctl", "print", &format!("gui/{user}/{LABEL}")])
 }
@@ -82,10 +82,10 @@ fn to_command(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// What [`show_command`] answered; nothing when launchd does not know it.
+/// Parses the output of [`show_command`]; `None` if launchd does not know the agent.
 pub(super) fn status(path: &Path, installed: bool, shown: Option<&str>) -> ServiceStatus {
     let value = |name: &str| {
-        // One level deep: what lies further in are other things' states.
+        // Only one level deep: deeper values belong to other objects.
         let of = |line: &str| Some(line.strip_prefix('\t')?.strip_prefix(name)?.strip_prefix(" = ")?.to_owned());
         shown.unwrap_or_default().lines().find_map(of)
     };
@@ -106,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_agent_runs_at_login_comes_back_and_keeps_a_log() {
+    fn the_agent_runs_at_login_restarts_and_logs_to_files() {
         let line = ["/opt/a&b", "serve", "--log", "<x>"].map(str::to_owned);
         let agent = text(&ServiceDefinition { command_line: line.to_vec(), stop_timeout: Duration::from_secs(20) });
         let flat: String = agent.lines().map(str::trim).collect();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_lies_where_launchd_looks() {
+    fn the_agent_is_in_the_launch_agents_folder() {
         let home = |_: &str| Some(OsString::from("/Users/me"));
         assert_eq!(path(home), Some("/Users/me/Library/LaunchAgents/baa-conductor.plist".into()));
         assert_eq!(path(|_| None), None);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_launchctl_prints_is_read_one_level_deep() {
+    fn the_output_of_launchctl_is_parsed_one_level_deep() {
         let shown = "gui/501/baa-conductor = {\n\tactive count = 1\n\tstate = running\n\n\tspawn = {\n\t\tpid = 1\n\t}\n\
                      \tpid = 4321\n}\n";
         let running = status(Path::new("/a"), true, Some(shown));

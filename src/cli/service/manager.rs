@@ -1,4 +1,4 @@
-//! The service manager of this system: writes its file and runs its commands. Everything else about it is pure.
+//! The service manager of this system: writes the service's file and runs the manager's commands.
 
 use super::{FILE_MARK, ServiceDefinition, ServiceStatus, launchd, systemd};
 use crate::cli::terminal;
@@ -10,14 +10,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Which one it is.
+/// The kind of service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ManagerKind {
     Systemd,
     Launchd,
 }
 
-/// The service manager, and where the service's file lies.
+/// The service manager and the path of the service's file.
 #[derive(Debug)]
 pub(super) struct ServiceManager {
     kind: ManagerKind,
@@ -25,15 +25,15 @@ pub(super) struct ServiceManager {
 }
 
 impl ServiceManager {
-    /// The one of this system.
+    /// Returns the manager of this system.
     pub(super) fn of_system() -> anyhow::Result<Self> {
         let kind = if cfg!(target_os = "macos") { ManagerKind::Launchd } else { ManagerKind::Systemd };
         let variable = |name: &str| env::var_os(name);
         let path = if kind == ManagerKind::Launchd { launchd::path(variable) } else { systemd::path(variable) };
-        Ok(ServiceManager { kind, path: path.context("there is no place for a service: set HOME")? })
+        Ok(ServiceManager { kind, path: path.context("cannot find the folder for services; set HOME")? })
     }
 
-    /// The service's file.
+    /// Renders the service's file.
     pub(super) fn file_text(&self, service: &ServiceDefinition) -> String {
         match self.kind {
             ManagerKind::Systemd => systemd::text(service),
@@ -41,11 +41,11 @@ impl ServiceManager {
         }
     }
 
-    /// Writes the file and has it run; answers where it lies.
+    /// Writes the file and starts the service; returns the file's path.
     pub(super) fn install(&self, text: &str) -> anyhow::Result<&Path> {
         self.refuse_foreign_file()?;
         if self.kind == ManagerKind::Systemd {
-            // Before anything is written: without a manager there would be a file that nobody reads.
+            // Checks that systemd responds before the file is written.
             run_command(&to_commands(systemd::RELOAD_COMMANDS)[0])?;
         }
         let written =
@@ -54,7 +54,7 @@ impl ServiceManager {
         let commands = match self.kind {
             ManagerKind::Systemd => to_commands(systemd::START_COMMANDS),
             ManagerKind::Launchd => {
-                // One of an earlier form is not replaced but ended; that there was none is fine.
+                // A loaded agent must be unloaded first; an error means that none was loaded.
                 for command in launchd::stop_commands(geteuid().as_raw()) {
                     run_command(&command).map(drop).unwrap_or_default();
                 }
@@ -67,10 +67,10 @@ impl ServiceManager {
         Ok(&self.path)
     }
 
-    /// Ends it and removes its file; answers where that was.
+    /// Stops the service and removes its file; returns the file's path.
     pub(super) fn uninstall(&self) -> anyhow::Result<&Path> {
         if !self.path.exists() {
-            bail!("there is no {}: nothing to uninstall", self.path.display());
+            bail!("{} does not exist: nothing to uninstall", self.path.display());
         }
         self.refuse_foreign_file()?;
         let (end, forget) = match self.kind {
@@ -79,7 +79,7 @@ impl ServiceManager {
         };
         for command in end {
             if let Err(error) = run_command(&command) {
-                // An agent that is not loaded cannot be ended; its file goes all the same.
+                // An agent that is not loaded cannot be stopped; its file is removed anyway.
                 terminal::print_error(&format!("baa-conductor: {error:#}"));
             }
         }
@@ -90,7 +90,7 @@ impl ServiceManager {
         Ok(&self.path)
     }
 
-    /// How it is.
+    /// Returns the state of the service.
     pub(super) fn status(&self) -> anyhow::Result<ServiceStatus> {
         let installed = self.path.exists();
         match self.kind {
@@ -110,21 +110,21 @@ impl ServiceManager {
         }
     }
 
-    /// What is good to know after it was installed.
+    /// A hint to print after the installation.
     pub(super) fn hint(&self) -> &'static str {
         match self.kind {
             ManagerKind::Systemd => {
-                "its log: journalctl --user -u baa-conductor; to keep it running without a login: loginctl enable-linger"
+                "log: journalctl --user -u baa-conductor; to keep it running without a login: loginctl enable-linger"
             }
-            ManagerKind::Launchd => "its log is in the folder logs of the state folder",
+            ManagerKind::Launchd => "log: the folder logs in the state folder",
         }
     }
 
-    /// Never touches a file that somebody else wrote.
+    /// Refuses to touch a file that this program did not write.
     fn refuse_foreign_file(&self) -> anyhow::Result<()> {
         match fs::read_to_string(&self.path) {
             Ok(text) if text.contains(FILE_MARK) => Ok(()),
-            Ok(_) => bail!("{} was not written by this program; move it away first", self.path.display()),
+            Ok(_) => bail!("{} was not written by this program; move it elsewhere first", self.path.display()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", self.path.display())),
         }
@@ -135,13 +135,13 @@ fn to_commands(commands: &[&[&str]]) -> Vec<Vec<String>> {
     commands.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
 }
 
-/// Runs a command of the service manager; answers what it printed.
+/// Runs a command of the service manager and returns its output.
 fn run_command(words: &[String]) -> anyhow::Result<String> {
     let done = Command::new(&words[0]).args(&words[1..]).stdin(Stdio::null()).output();
     let done = match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-            "{} is not there, so this system does not run services this way; have what starts your programs run \
-             `baa-conductor serve`",
+            "{} was not found, so services cannot be installed this way on this system; run `baa-conductor serve` with \
+             the program that starts your services",
             words[0]
         ),
         done => done.with_context(|| format!("{} cannot be run", words[0]))?,
@@ -149,15 +149,15 @@ fn run_command(words: &[String]) -> anyhow::Result<String> {
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&done.stderr);
-    let said = said.trim();
-    // What it says where nobody has logged in, as in a container or after `su`.
-    let hint = if said.contains("connect to bus") || said.contains("not been booted with systemd") {
-        "; there is no user session of systemd here: log in, or have what starts your programs run `baa-conductor serve`"
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    let stderr = stderr.trim();
+    // The errors without a login session, as in a container or after `su`.
+    let hint = if stderr.contains("connect to bus") || stderr.contains("not been booted with systemd") {
+        "; there is no systemd user session: log in, or start `baa-conductor serve` in another way"
     } else {
         ""
     };
-    bail!("`{}` did not work: {said}{hint}", words.join(" "))
+    bail!("`{}` failed: {stderr}{hint}", words.join(" "))
 }
 
 #[cfg(test)]
@@ -166,17 +166,17 @@ mod tests {
     use crate::ids::RequestId;
 
     #[test]
-    fn a_program_that_is_not_there_and_one_that_says_no_are_told_apart() {
+    fn a_missing_program_and_a_failing_one_have_different_errors() {
         let words = |line: &str| -> Vec<String> { line.split(' ').map(str::to_owned).collect() };
         let missing = run_command(&words("no-such-systemctl --user")).unwrap_err().to_string();
-        assert!(missing.starts_with("no-such-systemctl is not there"), "{missing}");
+        assert!(missing.starts_with("no-such-systemctl was not found"), "{missing}");
         let refused = run_command(&words("false now")).unwrap_err().to_string();
-        assert!(refused.starts_with("`false now` did not work"), "{refused}");
+        assert!(refused.starts_with("`false now` failed"), "{refused}");
         assert_eq!(run_command(&words("echo fine")).unwrap(), "fine\n");
     }
 
     #[test]
-    fn somebody_elses_file_is_left_alone() {
+    fn a_foreign_file_is_not_touched() {
         let path = env::temp_dir().join(format!("baa-service-{}", RequestId::generate()));
         fs::write(&path, "[Service]\nExecStart=/mine\n").unwrap();
         let manager = ServiceManager { kind: ManagerKind::Systemd, path: path.clone() };

@@ -1,4 +1,4 @@
-//! The systemd user unit: its text, the commands around it, and what `systemctl show` says. Pure.
+//! The systemd user unit: its file, its commands, and the parser of `systemctl show`. Pure.
 
 use super::{FILE_MARK, ServiceDefinition, ServiceStatus};
 use std::{
@@ -9,25 +9,25 @@ use std::{
 /// The unit's name.
 pub(super) const UNIT: &str = "baa-conductor.service";
 
-/// Seconds without a sign of life after which the daemon counts as dead.
+/// Watchdog timeout in seconds.
 const WATCHDOG_S: u64 = 60;
-/// Seconds between its end and the next start.
+/// Seconds between an exit and the restart.
 const RESTART_S: u64 = 5;
 
-/// Where the unit lies: `$XDG_CONFIG_HOME/systemd/user`, or that below `~/.config`.
+/// The path of the unit's file: in `$XDG_CONFIG_HOME/systemd/user`, or in `~/.config/systemd/user`.
 pub(super) fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(folder.join("systemd/user").join(UNIT))
 }
 
-/// The unit. A configuration that is wrong does not get better by another start, so exit code 2 is final.
+/// Renders the unit's file. Exit code 2 (invalid configuration) does not cause a restart.
 pub(super) fn text(service: &ServiceDefinition) -> String {
     let line: Vec<_> = service.command_line.iter().map(|part| quoted(part)).collect();
     format!(
         "# {FILE_MARK}; `baa-conductor service uninstall` removes it.\n\
          [Unit]\n\
-         Description=baa-conductor, between the web apps open in Firefox and the programs on this machine\n\
+         Description=baa-conductor, a local service between programs and the web apps open in Firefox\n\
          \n\
          [Service]\n\
          Type=notify\n\
@@ -45,30 +45,30 @@ pub(super) fn text(service: &ServiceDefinition) -> String {
     )
 }
 
-/// An argument as systemd reads it back: in quotes, without its specifiers and variables.
+/// Quotes an argument for systemd and escapes specifiers and variables.
 fn quoted(part: &str) -> String {
     let escaped = part.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
     format!("\"{escaped}\"")
 }
 
-/// What starts a written unit, now and at login; also one that runs already, in its new form.
+/// The commands that enable and start an installed unit, or restart a running one.
 pub(super) const START_COMMANDS: &[&[&str]] = &[
     &["systemctl", "--user", "daemon-reload"],
     &["systemctl", "--user", "enable", UNIT],
     &["systemctl", "--user", "restart", UNIT],
 ];
 
-/// What ends it, before its file goes.
+/// The commands that stop the unit before its file is removed.
 pub(super) const STOP_COMMANDS: &[&[&str]] = &[&["systemctl", "--user", "disable", "--now", UNIT]];
 
-/// What makes its going known.
+/// The commands that reload systemd after a file was removed.
 pub(super) const RELOAD_COMMANDS: &[&[&str]] = &[&["systemctl", "--user", "daemon-reload"]];
 
-/// What asks how it is.
+/// The command that prints the unit's state.
 pub(super) const SHOW_COMMAND: &[&str] =
     &["systemctl", "--user", "show", UNIT, "--property=UnitFileState,ActiveState,SubState,MainPID"];
 
-/// What [`SHOW_COMMAND`] answered.
+/// Parses the output of [`SHOW_COMMAND`].
 pub(super) fn status(path: &Path, installed: bool, shown: &str) -> ServiceStatus {
     let value = |name: &str| {
         let of = |line: &str| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
@@ -91,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_unit_waits_for_readiness_and_comes_back_but_not_with_a_bad_configuration() {
+    fn the_unit_waits_for_readiness_and_restarts_except_after_a_bad_configuration() {
         let line = ["/opt/baa conductor", "serve", "--log", "a%b$c\"d\\e"].map(str::to_owned);
         let unit = text(&ServiceDefinition { command_line: line.to_vec(), stop_timeout: Duration::from_secs(20) });
         for wanted in [
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_lies_where_systemd_looks_for_a_users_units() {
+    fn the_unit_is_in_the_folder_of_user_units() {
         let at = |xdg: Option<&str>, home: Option<&str>| {
             path(|name| if name == "HOME" { home } else { xdg }.map(OsString::from))
         };
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_systemctl_shows_is_read() {
+    fn the_output_of_systemctl_is_parsed() {
         let shown = "MainPID=4321\nActiveState=active\nSubState=running\nUnitFileState=enabled\n";
         let wanted = ServiceStatus {
             path: "/u".into(),

@@ -1,7 +1,7 @@
-//! Clients, logins, targets and requests as tables of plain text.
+//! Renders clients, logins, targets and requests as plain-text tables.
 //!
-//! Invariant: a pure function of what the daemon answered and of the time; every field may be missing, and no cell can
-//! steer the terminal.
+//! Invariant: pure functions of the daemon's responses and the time. Every field may be missing, and cells contain no
+//! control characters.
 
 mod logins;
 mod policy;
@@ -14,13 +14,13 @@ use logins::{LoginRecord, LoginSummary};
 use policy::PolicyStatus;
 use serde::Deserialize;
 
-/// The bridge, the policy and the login states, as far as they are shown.
+/// The fields of `GET /v1/browser` that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct BrowserStatus {
     bridge: BridgeStatus,
     policy: PolicyStatus,
-    /// Nothing when the daemon does not tell them.
+    /// `None` if the daemon does not report them.
     records: Option<Vec<LoginRecord>>,
     summary: Option<LoginSummary>,
 }
@@ -49,7 +49,7 @@ struct ClientCredential {
     freshness: Option<String>,
 }
 
-/// A part of the journal.
+/// The fields of `GET /v1/browser/requests` that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RequestList {
@@ -70,7 +70,7 @@ struct RequestEntry {
     waiting: Option<QueuedWait>,
 }
 
-/// What a queued request waits for.
+/// The reason for which a queued request waits.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct QueuedWait {
@@ -80,19 +80,19 @@ struct QueuedWait {
 }
 
 impl RequestEntry {
-    /// How it ended; else where it stands and what it waits for there.
+    /// The outcome, or the phase and the reason for the wait.
     fn state(&self, now: WallMs) -> String {
         let mut state = or_dash(self.outcome.as_ref().map_or(&self.phase, |_| &self.outcome));
         if let Some(waiting) = &self.waiting {
             state.push_str(&format!(": {}", or_dash(&waiting.rule)));
-            state.extend(waiting.position.map(|place| format!(", place {place}")));
+            state.extend(waiting.position.map(|place| format!(", position {place}")));
             state.extend(waiting.until.map(|until| format!(", {} left", format_remaining(until - now))));
         }
         state
     }
 }
 
-/// All of them, with an empty line between them.
+/// Renders all tables, separated by empty lines.
 pub(super) fn render_all(browser: &BrowserStatus, journal: &RequestList, now: WallMs, style: OutputStyle) -> String {
     let tables = [
         clients_table(browser, now, style),
@@ -139,7 +139,7 @@ fn clients_table(browser: &BrowserStatus, now: WallMs, style: OutputStyle) -> St
 }
 
 impl BrowserStatus {
-    /// The daemon's judgement, which also looks at the clock; else the extension's own.
+    /// The status computed by the daemon, which considers the time, or else the extension's.
     fn freshness<'a>(&'a self, client: &ConnectedClient, login: &'a ClientCredential) -> &'a str {
         let judged = self.records.iter().flatten().find(|record| {
             (&record.client_id, &record.platform, &record.account)
@@ -186,9 +186,9 @@ fn number_or_dash(part: Option<u64>) -> String {
     part.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
-/// A span for people: exact when short, with one unit below the largest when long.
+/// Formats a duration: short ones exactly, long ones in the two largest units.
 fn format_span(ms: WallMs) -> String {
-    // Clocks that were set meanwhile give no negative spans.
+    // A changed clock must not yield a negative duration.
     let ms = ms.max(0);
     let (s, min, h) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
     match ms {
@@ -201,7 +201,7 @@ fn format_span(ms: WallMs) -> String {
     }
 }
 
-/// What is left of a span, for people: rounded up, in one unit.
+/// Formats a remaining time: rounded up, in one unit.
 fn format_remaining(ms: WallMs) -> String {
     let s = ms.max(0).saturating_add(999) / 1_000;
     match s {

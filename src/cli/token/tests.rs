@@ -1,4 +1,4 @@
-//! Where the token is said to be, and what a daemon makes of a new one.
+//! The reported location of the token, and a daemon's response to a new one.
 
 use super::*;
 use crate::cli::stub_daemon::{StubDaemon, json};
@@ -8,29 +8,29 @@ fn folder(exists: bool) -> TokenLocation {
 }
 
 #[test]
-fn every_place_is_said_with_its_origin() {
+fn every_location_is_described_with_its_origin() {
     let configured = TokenLocation::Configuration { origin: "environment variable BAA_SHARED_TOKEN".into() };
     let file = TokenLocation::TokenFile { path: "/t".into(), origin: "/c/conductor.toml".into() };
-    for (place, said) in [
+    for (location, text) in [
         (configured, "the token is auth.token, from environment variable BAA_SHARED_TOKEN"),
         (file, "the token is in /t (auth.token_file, from /c/conductor.toml)"),
         (folder(true), "the token is in /s/token"),
-        (folder(false), "there is no token yet; the daemon makes one in /s/token at its first start"),
+        (folder(false), "there is no token yet; the daemon creates it in /s/token at its first start"),
     ] {
-        assert_eq!(place.describe(), said);
+        assert_eq!(location.describe(), text);
     }
 }
 
 #[test]
-fn json_names_the_source_and_what_became_of_it() {
-    let shown = TokenReport { place: folder(true), rotated: true, daemon: Some(RotationResult::NotRunning) };
+fn json_names_the_source_and_the_result() {
+    let shown = TokenReport { location: folder(true), rotated: true, daemon: Some(RotationResult::NotRunning) };
     let wanted = serde_json::json!({"source": "state_folder", "path": "/s/token", "exists": true, "rotated": true,
         "daemon": "not_running"});
     assert_eq!(serde_json::to_value(shown).unwrap(), wanted);
 }
 
 #[actix_rt::test]
-async fn a_daemon_that_goes_by_another_token_is_told_from_one_that_took_it() {
+async fn a_refused_token_is_distinguished_from_other_refusals() {
     let answer = |code: &str| format!(r#"{{"ok":false,"error":"{code}","message":"No."}}"#);
     for (status, body, wanted) in [
         (200, r#"{"ok":true,"data":{"messages":[],"count":0}}"#.to_owned(), RotationResult::Taken),

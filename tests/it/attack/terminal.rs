@@ -65,7 +65,7 @@ async fn a_batch_is_shown_before_it_is_decided_and_only_a_yes_approves_it() {
     assert!(!file.exists());
     terminal.types("y\n");
     let (code, screen) = terminal.ended(&mut child).await;
-    assert!(code == Some(0) && screen.ends_with("approved: it is queued\n"), "{screen}");
+    assert!(code == Some(0) && screen.ends_with("approved; batch status: queued\n"), "{screen}");
     executed(&caller, &id).await;
     assert!(file.exists());
 }
@@ -139,7 +139,7 @@ async fn no_end_of_a_command_is_out_of_sight_and_no_line_of_it_passes_for_ours()
     let (daemon, caller) = start("").await;
     let (blanks, lines, long) = (" ".repeat(5_000), "\n".repeat(5_000), "a".repeat(300));
     let hostile =
-        format!("echo hello{blanks}; rm -rf one{lines}rm -rf two\napproved: it is queued\necho {long}\u{301}");
+        format!("echo hello{blanks}; rm -rf one{lines}rm -rf two\napproved; batch status: queued\necho {long}\u{301}");
     let id = waiting(&caller, "m", &hostile).await;
     let mut terminal = Terminal::new(60);
     let mut child = terminal.starts(&mut command(&daemon.folder().state(), &["instructions", "show", &id]));
@@ -149,7 +149,7 @@ async fn no_end_of_a_command_is_out_of_sight_and_no_line_of_it_passes_for_ours()
         "  $ echo hello␣5000 blanks␣; rm -rf one",
         "  $ ␣4999 empty lines␣",
         "  $ rm -rf two",
-        "  $ approved: it is queued",
+        "  $ approved; batch status: queued",
         &format!("  $ echo {}", "a".repeat(50)),
         &format!("  ↪ {}", "a".repeat(55)),
     ] {

@@ -174,9 +174,9 @@ async fn after_a_store_was_lost_nothing_runs_until_a_person_says_so() {
         let output = command.env_clear().env("HOME", daemon.folder().path()).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
-    assert_eq!(enable(), (Some(0), "instructions may run again\n".into()));
+    assert_eq!(enable(), (Some(0), "instructions are enabled again\n".into()));
     assert_eq!(submit(&caller, "m", &leaves_a_line(&file)).await.data()["status"], "executed");
-    assert_eq!((lines(&file), enable()), (1, (Some(0), "instructions were not off\n".into())));
+    assert_eq!((lines(&file), enable()), (1, (Some(0), "instructions were already enabled\n".into())));
 }
 
 #[actix_rt::test]

@@ -1,4 +1,4 @@
-//! The questions that a daemon is asked, and what is made of its answers when it is not well.
+//! The requests to the daemon, and the findings for its responses.
 
 use super::*;
 use crate::cli::{
@@ -10,7 +10,7 @@ fn data(data: &str) -> String {
     format!(r#"{{"ok":true,"data":{data}}}"#)
 }
 
-/// A daemon that is well, with no Firefox.
+/// The responses of a healthy daemon without a Firefox.
 fn well(seen: &ReceivedRequest) -> (u16, String) {
     match &*seen.line {
         "GET /version" => (200, data(&format!(r#"{{"version":"{}"}}"#, crate::VERSION))),
@@ -45,7 +45,7 @@ fn named<'a>(findings: &'a [Finding], name: &str) -> &'a Finding {
 }
 
 #[actix_rt::test]
-async fn a_daemon_that_is_well_has_its_firefox_looked_for_and_who_waits_for_pairing() {
+async fn a_healthy_daemon_without_firefox_yields_warnings_for_firefox_and_pairing() {
     let findings = run_against(None, |_| None).await;
     for (name, verdict) in [
         ("daemon", FindingVerdict::Ok),
@@ -57,7 +57,10 @@ async fn a_daemon_that_is_well_has_its_firefox_looked_for_and_who_waits_for_pair
     ] {
         assert_eq!(named(&findings, name).verdict, verdict, "{name}");
     }
-    assert!(named(&findings, "pairing").to_line().contains("not paired yet: ff; type the six digits"), "{findings:?}");
+    assert!(
+        named(&findings, "pairing").to_line().contains("waiting for pairing: ff; enter the six digits"),
+        "{findings:?}"
+    );
 }
 
 #[actix_rt::test]
@@ -74,7 +77,7 @@ async fn a_store_that_cannot_be_written_is_a_failure_with_its_reasons() {
 }
 
 #[actix_rt::test]
-async fn a_daemon_of_another_version_and_a_mode_that_holds_requests_up_are_warnings() {
+async fn another_version_and_a_draining_daemon_are_warnings() {
     let findings = run_against(None, |seen| match &*seen.line {
         "GET /version" => Some((200, data(r#"{"version":"0.0.0"}"#))),
         "GET /v1/system/state" => Some((200, data(r#"{"mode":"draining","reason":"night"}"#))),
@@ -82,11 +85,11 @@ async fn a_daemon_of_another_version_and_a_mode_that_holds_requests_up_are_warni
     });
     let findings = findings.await;
     assert_eq!(named(&findings, "daemon").verdict, FindingVerdict::Warning);
-    assert_eq!(named(&findings, "mode").message, "draining (night): no new request is taken");
+    assert_eq!(named(&findings, "mode").message, "draining (night): new requests are refused");
 }
 
 #[actix_rt::test]
-async fn a_daemon_that_does_not_answer_is_the_last_that_is_said() {
+async fn a_daemon_that_does_not_respond_is_the_only_finding() {
     let findings = run_against(None, |_| Some((200, "not JSON".to_owned()))).await;
     assert!(findings.len() == 1 && findings[0].verdict == FindingVerdict::Failure, "{findings:?}");
     assert!(findings[0].message.starts_with("pid 7 holds the state folder, but"), "{findings:?}");

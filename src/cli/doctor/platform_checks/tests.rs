@@ -1,4 +1,4 @@
-//! What is said of a web app, for each way in which a request to it can go wrong.
+//! The findings about a web app, for each way in which a request to it can fail.
 
 use super::*;
 use crate::cli::doctor::finding::FindingVerdict;
@@ -6,7 +6,7 @@ use serde_json::{Value, from_value, json};
 
 const NOW: WallMs = 1_000_000;
 
-/// A Firefox whose tab and login are well, with what is different laid over it.
+/// The findings for a Firefox with a usable tab and a login, after a change.
 fn judged(change: impl FnOnce(&mut Value), explained: Value, named: bool) -> (Vec<Finding>, FetchDecision) {
     let mut browser = json!({
         "bridge": {"clients": [{"client_id": "ff", "shell_runtime": [
@@ -31,27 +31,27 @@ fn lines(findings: &[Finding]) -> Vec<(FindingVerdict, String)> {
 }
 
 #[test]
-fn where_all_is_well_a_fetch_is_tried() {
+fn without_problems_a_fetch_is_tried() {
     let (findings, decision) = judged(|_| (), admit(), false);
     let wanted = [
         (FindingVerdict::Ok, "claude tab: open in ff".to_owned()),
         (FindingVerdict::Ok, "claude login: fresh as me in ff".to_owned()),
-        (FindingVerdict::Ok, "claude policy: a request would go out at once".to_owned()),
+        (FindingVerdict::Ok, "claude policy: a request would be dispatched immediately".to_owned()),
     ];
     assert_eq!((lines(&findings), decision), (wanted.to_vec(), FetchDecision::Send));
 }
 
 #[test]
-fn whoever_is_logged_out_is_told_to_log_in() {
-    for (records, said) in [
-        (json!([]), "logged out: no Firefox has told of one"),
+fn a_missing_login_is_a_warning_with_advice() {
+    for (records, message) in [
+        (json!([]), "logged out: reported by no Firefox"),
         (
             json!([{"platform": "claude", "client_id": "ff", "status": "lost", "view": "active_only"}]),
             "logged out in ff (lost)",
         ),
         (
             json!([{"platform": "claude", "client_id": "old", "status": "lost", "view": "persisted_only"}]),
-            "logged out: no connected Firefox has told of one, old once did",
+            "logged out: reported by no connected Firefox, but earlier by old",
         ),
     ] {
         let change = |browser: &mut Value| {
@@ -59,34 +59,34 @@ fn whoever_is_logged_out_is_told_to_log_in() {
             browser["records"] = records;
         };
         let (findings, decision) = judged(change, admit(), false);
-        assert_eq!(lines(&findings)[1], (FindingVerdict::Warning, format!("claude login: {said}")));
+        assert_eq!(lines(&findings)[1], (FindingVerdict::Warning, format!("claude login: {message}")));
         assert!(findings[1].to_line().ends_with("log in to https://claude.ai/ in the tab"), "{findings:?}");
         assert_eq!(decision, FetchDecision::Skip);
     }
 }
 
 #[test]
-fn an_open_circuit_is_told_with_its_end_and_its_cause_and_nothing_is_sent() {
+fn an_open_circuit_is_reported_with_its_end_and_cause_and_nothing_is_sent() {
     let explained = json!({"client_id": "ff", "would": "refuse",
         "reasons": [{"rule": "circuit_open", "until": NOW + 40_001, "delay_ms": 40_001}]});
     let (findings, decision) = judged(|_| (), explained, false);
-    let said = "claude policy: a request would be refused: the circuit is open, about 41 s, after 5 errors in a row, the \
-                last of them 429";
-    assert_eq!((&lines(&findings)[2], decision), (&(FindingVerdict::Warning, said.to_owned()), FetchDecision::Skip));
+    let message = "claude policy: a request would be refused: the circuit is open, about 41 s, after 5 consecutive errors, \
+                   most recently 429";
+    assert_eq!((&lines(&findings)[2], decision), (&(FindingVerdict::Warning, message.to_owned()), FetchDecision::Skip));
 }
 
 #[test]
-fn a_short_wait_is_waited_out_and_a_long_one_is_not() {
+fn a_fetch_is_tried_after_a_short_wait_but_not_after_a_long_one() {
     for (delay_ms, decision) in [(3_000, FetchDecision::Send), (30_000, FetchDecision::Skip)] {
         let explained = json!({"would": "wait", "reasons": [{"rule": "jitter", "delay_ms": delay_ms, "position": 1}]});
         let (findings, found) = judged(|_| (), explained, false);
         assert_eq!((found, findings[2].verdict), (decision, FindingVerdict::Ok), "{delay_ms}");
-        assert!(findings[2].message.contains("a random pause comes first, place 1 in the line"), "{findings:?}");
+        assert!(findings[2].message.contains("a random pause, position 1 in the queue"), "{findings:?}");
     }
 }
 
 #[test]
-fn tabs_that_are_missing_or_unwell_are_told() {
+fn missing_and_unusable_tabs_are_warnings() {
     let with = |tab: Value| {
         let (findings, _) =
             judged(|browser| browser["bridge"]["clients"][0]["shell_runtime"] = json!([tab]), admit(), false);
@@ -94,14 +94,14 @@ fn tabs_that_are_missing_or_unwell_are_told() {
     };
     let tab =
         |desired: bool, actual: Value| json!({"platform": "claude", "desired": {"exists": desired}, "actual": actual});
-    assert_eq!(with(tab(true, json!({"exists": false}))).1, "claude tab: wanted in ff, but not there");
-    let unwell = with(tab(true, json!({"exists": true, "healthy": false, "issue": "login_page"})));
-    assert_eq!(unwell, (FindingVerdict::Warning, "claude tab: open in ff, but not usable: login_page".to_owned()));
-    assert_eq!(with(json!({"platform": "gemini"})).1, "claude tab: none is known");
+    assert_eq!(with(tab(true, json!({"exists": false}))).1, "claude tab: missing in ff");
+    let unusable = with(tab(true, json!({"exists": true, "healthy": false, "issue": "login_page"})));
+    assert_eq!(unusable, (FindingVerdict::Warning, "claude tab: open in ff, but not usable: login_page".to_owned()));
+    assert_eq!(with(json!({"platform": "gemini"})).1, "claude tab: no tab is reported");
 }
 
 #[test]
-fn a_platform_that_nobody_uses_is_no_fault_unless_it_is_asked_for() {
+fn an_unused_platform_is_ok_unless_it_is_named() {
     let unused = |browser: &mut Value| {
         browser["bridge"]["clients"][0]["shell_runtime"] = json!([]);
         (browser["records"], browser["platforms"][0]["ready"]) = (json!([]), json!(false));
@@ -116,13 +116,16 @@ fn a_platform_that_nobody_uses_is_no_fault_unless_it_is_asked_for() {
 }
 
 #[test]
-fn without_a_firefox_nothing_more_is_said() {
+fn without_a_firefox_there_are_no_findings() {
     let (findings, decision) = judged(|browser| browser["bridge"]["clients"] = json!([]), admit(), true);
     assert_eq!((findings, decision), (vec![], FetchDecision::Skip));
 }
 
 #[test]
-fn an_app_that_no_longer_looks_as_expected_is_told() {
+fn extractor_drift_is_a_warning() {
     let (findings, _) = judged(|browser| browser["platforms"][0]["extractor_drift"] = json!(3), admit(), false);
-    assert!(lines(&findings)[2].1.starts_with("claude messages: the app's own traffic looked unlike"), "{findings:?}");
+    assert!(
+        lines(&findings)[2].1.starts_with("claude messages: the app's traffic had an unknown format"),
+        "{findings:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Answers as they are printed while they grow.
+//! Responses as they are printed while they arrive.
 
 use super::*;
 use crate::platforms::event_stream::events;
@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 const FILE: ResponseStyle = ResponseStyle { json: false, terminal: false };
 
-/// What is printed at each event and at the end, and what is remarked.
+/// Returns the text printed at each event and at the end, and the warning.
 fn rendered(app: FinalMessageExtractor, style: ResponseStyle, frames: &[Value]) -> (Vec<String>, Option<String>) {
     let mut renderer = PromptRenderer::of(app, style).unwrap();
     let frame = |frame: &Value| SseFrame { event: "stream_event".into(), data: frame.to_string() };
@@ -16,7 +16,7 @@ fn rendered(app: FinalMessageExtractor, style: ResponseStyle, frames: &[Value]) 
     (printed, renderer.warning())
 }
 
-/// An event as our extension passes it on: its data as text.
+/// An event as the extension sends it: its data as a string.
 fn passed_on(name: Option<&str>, data: &str) -> Value {
     json!({"event": name.unwrap_or("message"), "data": data, "seq": 1})
 }
@@ -33,7 +33,7 @@ fn shared(case: &str) -> (String, String) {
 }
 
 #[test]
-fn what_the_assistant_says_is_printed_and_nothing_else() {
+fn only_the_assistants_text_is_printed() {
     for (case, app) in [
         ("claude/thinking", FinalMessageExtractor::Claude),
         ("claude/older", FinalMessageExtractor::Claude),
@@ -44,35 +44,39 @@ fn what_the_assistant_says_is_printed_and_nothing_else() {
     ] {
         let (answer, text) = shared(case);
         let frames = events(&answer).map(|event| passed_on(event.name, event.data.as_deref().unwrap_or_default()));
-        let (printed, remark) = rendered(app, FILE, &frames.collect::<Vec<_>>());
+        let (printed, warning) = rendered(app, FILE, &frames.collect::<Vec<_>>());
         let line_end = if text.ends_with('\n') { "" } else { "\n" };
-        assert_eq!((printed.concat(), remark), (format!("{text}{line_end}"), None), "{case}");
+        assert_eq!((printed.concat(), warning), (format!("{text}{line_end}"), None), "{case}");
     }
 }
 
 #[test]
-fn an_answer_that_is_no_event_stream_is_read_in_pieces() {
+fn a_response_without_an_event_stream_is_read_in_pieces() {
     let (answer, text) = shared("gemini/frames");
     for size in [1, 7, 100_000] {
         let pieces: Vec<char> = answer.chars().collect();
         let pieces = pieces.chunks(size).map(|piece| passed_on(None, &piece.iter().collect::<String>()));
-        let (printed, remark) = rendered(FinalMessageExtractor::Gemini, FILE, &pieces.collect::<Vec<_>>());
+        let (printed, warning) = rendered(FinalMessageExtractor::Gemini, FILE, &pieces.collect::<Vec<_>>());
         let printed = printed.concat();
-        // Its later frames replace what earlier ones said.
+        // Later frames replace the text of earlier ones.
         assert!(
             printed.starts_with("Elbe") && printed.ends_with(&format!("\n{text}\n")) || printed == format!("{text}\n")
         );
-        assert_eq!((printed.lines().count() > text.lines().count(), remark), (size < 100, None), "in pieces of {size}");
+        assert_eq!(
+            (printed.lines().count() > text.lines().count(), warning),
+            (size < 100, None),
+            "in pieces of {size}"
+        );
     }
 }
 
 #[test]
-fn a_text_that_is_replaced_stands_on_a_new_line_and_one_that_is_taken_back_is_left() {
+fn a_replaced_text_starts_a_new_line_and_a_withdrawn_one_stays() {
     let parts = |text: &str| {
         let content = json!({"content_type": "text", "parts": [text]});
         json!({"message": {"author": {"role": "assistant"}, "content": content}})
     };
-    let said = data(&[
+    let events = data(&[
         parts("one"),
         parts("one two"),
         parts("one two"),
@@ -81,27 +85,27 @@ fn a_text_that_is_replaced_stands_on_a_new_line_and_one_that_is_taken_back_is_le
         parts("other"),
         json!("[DONE]"),
     ]);
-    let (printed, remark) = rendered(FinalMessageExtractor::Chatgpt, FILE, &said);
-    assert_eq!((printed, remark), (["one", " two", "", "", "!", "\nother", "", "\n"].map(str::to_owned).into(), None));
+    let (printed, warning) = rendered(FinalMessageExtractor::Chatgpt, FILE, &events);
+    assert_eq!((printed, warning), (["one", " two", "", "", "!", "\nother", "", "\n"].map(str::to_owned).into(), None));
 }
 
 #[test]
-fn an_answer_that_came_whole_is_the_text_that_the_daemon_read() {
+fn a_buffered_response_prints_the_text_that_the_daemon_extracted() {
     let whole = json!({"content_type": "text/event-stream", "events": [], "full_text": "all of it", "raw": "data: …"});
     assert_eq!(rendered(FinalMessageExtractor::Claude, FILE, &data(&[whole])).0.concat(), "all of it\n");
 }
 
 #[test]
-fn an_unknown_form_is_printed_as_it_came_and_remarked() {
+fn an_unknown_format_is_printed_raw_with_a_warning() {
     let odd = [json!({"verse": 1}), json!({"verse": 2})];
-    let (printed, remark) = rendered(FinalMessageExtractor::Claude, FILE, &data(&odd));
-    assert_eq!(printed, ["", "", "{\"verse\":1}\n{\"verse\":2}\n"], "until the end it may be explained");
-    assert!(remark.unwrap().contains("not of a known form (event_without_type)"));
+    let (printed, warning) = rendered(FinalMessageExtractor::Claude, FILE, &data(&odd));
+    assert_eq!(printed, ["", "", "{\"verse\":1}\n{\"verse\":2}\n"], "held back until the end");
+    assert!(warning.unwrap().contains("unknown format (event_without_type)"));
 
     let known = json!({"type": "message_start", "message": {"role": "assistant"}});
-    let (printed, remark) =
+    let (printed, warning) =
         rendered(FinalMessageExtractor::Claude, FILE, &data(&[odd[0].clone(), known, odd[1].clone()]));
-    assert_eq!((printed.concat(), remark), (String::new(), Some("the answer holds no text".into())));
+    assert_eq!((printed.concat(), warning), (String::new(), Some("the response contains no text".into())));
 
     let long = json!({"verse": "x".repeat(HELD_BYTES_MAX)});
     let (printed, _) = rendered(FinalMessageExtractor::Claude, FILE, &data(&[odd[0].clone(), long, odd[1].clone()]));
@@ -110,23 +114,23 @@ fn an_unknown_form_is_printed_as_it_came_and_remarked() {
 }
 
 #[test]
-fn a_form_that_changes_midway_is_printed_as_it_came_from_there() {
+fn after_a_format_change_the_rest_is_printed_raw() {
     let completion = |text: Value| json!({"type": "completion", "completion": text});
-    let said = data(&[completion(json!("one")), completion(json!(7)), completion(json!("two"))]);
-    let (printed, remark) = rendered(FinalMessageExtractor::Claude, FILE, &said);
+    let events = data(&[completion(json!("one")), completion(json!(7)), completion(json!("two"))]);
+    let (printed, warning) = rendered(FinalMessageExtractor::Claude, FILE, &events);
     let raw = |text: &str| format!("{}\n", completion(serde_json::from_str(text).unwrap()));
     assert_eq!(printed, ["one".to_owned(), format!("\n{}", raw("7")), raw("\"two\""), String::new()]);
-    assert!(remark.unwrap().contains("completion_shape"));
+    assert!(warning.unwrap().contains("completion_shape"));
 }
 
 #[test]
-fn nothing_steers_a_terminal() {
+fn control_characters_are_escaped_on_a_terminal() {
     let screen = ResponseStyle { json: false, terminal: true };
     let completion = json!({"type": "completion", "completion": "\u{1b}[2J"});
     assert_eq!(rendered(FinalMessageExtractor::Claude, screen, &data(&[completion])).0.concat(), "\\u{1b}[2J\n");
 }
 
 #[test]
-fn an_app_that_nobody_knows_has_no_speech() {
+fn an_app_without_an_extractor_has_no_renderer() {
     assert!(PromptRenderer::of(FinalMessageExtractor::None, FILE).is_none());
 }

@@ -1,4 +1,4 @@
-//! What is printed of each kind of answer.
+//! Rendering of each kind of response.
 
 use super::*;
 use serde_json::json;
@@ -19,7 +19,7 @@ fn rendered(style: ResponseStyle, events: &[Value]) -> String {
 }
 
 #[test]
-fn a_buffered_answer_is_shown_as_what_it_is() {
+fn a_buffered_response_is_rendered_by_its_type() {
     for (data, wanted) in [
         (r#"{"response":{"b":1.0,"a":[]},"proxy":{}}"#, "{\"b\":1.0,\"a\":[]}\n"),
         (r#"{"response":"two\nlines\u001b"}"#, "two\nlines\u{1b}\n"),
@@ -40,7 +40,7 @@ fn a_buffered_answer_is_shown_as_what_it_is() {
 }
 
 #[test]
-fn the_text_of_the_known_shapes_is_joined() {
+fn the_text_of_known_formats_is_joined() {
     let older = [json!({"completion": "one "}), json!({"completion": "two"}), json!({"completion": ""})];
     assert_eq!(rendered(FILE, &older), "one two\n");
     let newer = [
@@ -55,14 +55,14 @@ fn the_text_of_the_known_shapes_is_joined() {
 }
 
 #[test]
-fn a_message_that_comes_as_a_whole_grows() {
+fn repeated_whole_messages_print_only_new_text() {
     let parts = |text: &str| json!({"message": {"content": {"parts": [text]}}});
     let events = [parts(""), parts("one"), parts("one two"), parts("one two"), parts("other"), json!("[DONE]")];
     assert_eq!(rendered(FILE, &events), "one two\nother\n");
 }
 
 #[test]
-fn anything_else_is_shown_raw_on_a_line_of_its_own() {
+fn unknown_events_are_printed_raw_on_their_own_lines() {
     let events = [json!({"b": [1, 2]}), json!({"text": "one"}), json!("plain"), json!(null), json!({"text": "two"})];
     assert_eq!(rendered(FILE, &events), "{\"b\":[1,2]}\none\nplain\ntwo\n");
     assert_eq!(rendered(SCREEN, &[json!({"text": "\u{1b}[2J\n"}), json!("\u{7}")]), "\\u{1b}[2J\n\\u{7}\n");
@@ -73,23 +73,23 @@ fn anything_else_is_shown_raw_on_a_line_of_its_own() {
 }
 
 #[test]
-fn json_gives_each_frame_a_line() {
+fn json_prints_one_line_per_frame() {
     let mut renderer = EventRenderer::new(ResponseStyle { json: true, terminal: true });
-    let mut tell = |event: &str, data: &str| renderer.render(&SseFrame { event: event.into(), data: data.into() });
+    let mut render = |event: &str, data: &str| renderer.render(&SseFrame { event: event.into(), data: data.into() });
     assert_eq!(
-        tell("stream_open", "{\"z\": 1,\n\"a\": 2}"),
+        render("stream_open", "{\"z\": 1,\n\"a\": 2}"),
         "{\"event\":\"stream_open\",\"data\":{\"z\":1,\"a\":2}}\n"
     );
-    assert_eq!(tell("odd\"name", "no\njson"), "{\"event\":\"odd\\\"name\",\"data\":\"no\\njson\"}\n");
+    assert_eq!(render("odd\"name", "no\njson"), "{\"event\":\"odd\\\"name\",\"data\":\"no\\njson\"}\n");
     assert_eq!(renderer.finish(), "");
 }
 
 #[test]
-fn the_last_frame_says_how_it_went() {
+fn the_last_frame_decides_the_result() {
     let frame = |event: &str, data: &str| stream_end(&SseFrame { event: event.into(), data: data.into() });
     assert_eq!(frame("stream_event", "{}"), None);
     assert_eq!(frame("stream_end", "{}"), Some(StreamEnd::Completed));
-    let unnamed = "the stream ended with an error that the daemon does not name";
+    let unnamed = "the stream ended with an unnamed error";
     for (data, wanted, kind) in [
         (
             r#"{"error":"circuit_open","http_error":"browser_risk_limited","status":429,"message":"Wait\u001b."}"#,

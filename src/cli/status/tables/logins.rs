@@ -1,4 +1,4 @@
-//! The logins that the daemon knows, and the shell tabs beside them.
+//! The table of logins and the line about shell tabs.
 
 use super::{BrowserStatus, format_span, or_dash};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Deserialize;
 
-/// A login, as it is now and as it was stored.
+/// A login, live and stored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LoginRecord {
@@ -32,7 +32,7 @@ struct LoginSighting {
     last_seen_at: Option<WallMs>,
 }
 
-/// What the daemon counted.
+/// Counts of logins and shell tabs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LoginSummary {
@@ -50,7 +50,7 @@ struct ShellTabCounts {
 }
 
 impl LoginRecord {
-    /// Whether a connected client has it, or only the store.
+    /// Whether a connected client has the login, or only the store.
     fn view_label(&self) -> String {
         match self.view.as_deref() {
             Some("active_only" | "active_and_persisted") => "live".to_owned(),
@@ -59,18 +59,18 @@ impl LoginRecord {
         }
     }
 
-    /// When it was last seen by anybody.
+    /// The latest time at which the login was seen.
     fn last_seen_at(&self) -> Option<WallMs> {
         let live = self.live.as_ref().and_then(|live| live.credentials.as_ref());
         [live, self.persisted.as_ref()].into_iter().flatten().filter_map(|seen| seen.last_seen_at).max()
     }
 }
 
-/// A row for each login, what is left out, and the tabs. An older daemon tells none of it.
+/// Renders a row per login, the number of omitted rows, and the shell tabs. Older daemons report neither.
 pub(super) fn logins_table(browser: &BrowserStatus, now: WallMs, style: OutputStyle) -> String {
     let summary = browser.summary.as_ref();
     let Some(records) = &browser.records else {
-        return format!("logins: the daemon does not tell\n{}", shell_tab_line(summary));
+        return format!("logins: not reported by the daemon\n{}", shell_tab_line(summary));
     };
     let rows: Vec<_> = records
         .iter()
@@ -93,10 +93,10 @@ pub(super) fn logins_table(browser: &BrowserStatus, now: WallMs, style: OutputSt
         text_column("VIEW"),
         text_column("LAST SEEN"),
     ];
-    let mut text = render_table(style, "no login is known", head, rows);
+    let mut text = render_table(style, "no known logins", head, rows);
     let (all, shown) = (summary.and_then(|summary| summary.matched_records), records.len() as u64);
     if let Some(all) = all.filter(|all| *all > shown) {
-        text.push_str(&format!("{shown} of {all} logins are shown\n"));
+        text.push_str(&format!("{shown} of {all} logins shown\n"));
     }
     if let Some(error) = summary.and_then(|summary| summary.persisted_error.as_ref()) {
         text.push_str(&format!("stored logins cannot be read: {}\n", crate::cli::text::line(error)));
@@ -107,9 +107,9 @@ pub(super) fn logins_table(browser: &BrowserStatus, now: WallMs, style: OutputSt
 fn shell_tab_line(summary: Option<&LoginSummary>) -> String {
     match summary.and_then(|summary| summary.runtime_counts.as_ref()) {
         Some(ShellTabCounts { actual: Some(actual), desired: Some(desired), drift: Some(drift) }) => {
-            format!("shell tabs: {actual} open, {desired} wanted, {drift} not as wanted\n")
+            format!("shell tabs: {actual} open, {desired} desired, {drift} differ\n")
         }
-        _ => "shell tabs: the daemon does not tell\n".to_owned(),
+        _ => "shell tabs: not reported by the daemon\n".to_owned(),
     }
 }
 
@@ -123,26 +123,26 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_daemon_does_not_tell_is_said() {
-        let wanted = "logins: the daemon does not tell\nshell tabs: the daemon does not tell\n";
+    fn fields_that_an_older_daemon_lacks_are_named() {
+        let wanted = "logins: not reported by the daemon\nshell tabs: not reported by the daemon\n";
         assert_eq!(of(json!({})), wanted);
         assert_eq!(of(json!({"records": null, "summary": {"runtime_counts": {"actual": 1}}})), wanted);
     }
 
     #[test]
-    fn logins_that_are_left_out_are_counted() {
+    fn omitted_logins_are_counted() {
         let counts = json!({"actual": 0, "desired": 0, "drift": 0});
-        for (all, said) in [(json!(47), true), (json!(1), false), (json!(0), false), (Value::Null, false)] {
+        for (all, has_note) in [(json!(47), true), (json!(1), false), (json!(0), false), (Value::Null, false)] {
             let summary = json!({"matched_records": all, "runtime_counts": counts});
             let text = of(json!({"records": [{"platform": "claude"}], "summary": summary}));
-            assert_eq!(text.contains("1 of 47 logins are shown\n"), said, "{text}");
-            assert_eq!(text.lines().count(), 3 + usize::from(said), "{text}");
-            assert!(text.ends_with("shell tabs: 0 open, 0 wanted, 0 not as wanted\n"), "{text}");
+            assert_eq!(text.contains("1 of 47 logins shown\n"), has_note, "{text}");
+            assert_eq!(text.lines().count(), 3 + usize::from(has_note), "{text}");
+            assert!(text.ends_with("shell tabs: 0 open, 0 desired, 0 differ\n"), "{text}");
         }
     }
 
     #[test]
-    fn the_later_sighting_counts_and_an_unknown_view_is_shown_as_it_is() {
+    fn the_later_time_counts_and_an_unknown_view_is_shown_unchanged() {
         let record = json!({"view": "odd", "live": {"credentials": {"last_seen_at": 1}},
             "persisted": {"last_seen_at": 999_000}});
         let text = of(json!({ "records": [record] }));

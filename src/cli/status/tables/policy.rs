@@ -1,4 +1,4 @@
-//! Targets and platforms in words: what the circuit does, who waits, and when the next request may go.
+//! The tables of policy targets and of platform pacing.
 
 use super::{format_remaining, number_or_dash, or_dash};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Deserialize;
 
-/// The targets and what paces them.
+/// The fields of the policy that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct PolicyStatus {
@@ -52,14 +52,14 @@ struct TargetStatus {
     last_error: Option<String>,
 }
 
-/// A row for each target, then one for each platform.
+/// Renders a row per target, then a row per platform.
 pub(super) fn policy_tables(policy: &PolicyStatus, now: WallMs, style: OutputStyle) -> String {
     let targets = policy.targets.iter().map(|target| {
         [or_dash(&target.client_id), or_dash(&target.platform), number_or_dash(target.in_flight), target.state(now)]
     });
     let targets = render_table(
         style,
-        "no request has met a target yet",
+        "no targets yet",
         [id_column("TARGET"), id_column("PLATFORM"), text_column("IN FLIGHT"), state_column("CIRCUIT AND QUEUE")],
         targets.collect(),
     );
@@ -69,7 +69,7 @@ pub(super) fn policy_tables(policy: &PolicyStatus, now: WallMs, style: OutputSty
     });
     let platforms = render_table(
         style,
-        "pacing: the daemon does not tell",
+        "pacing: not reported by the daemon",
         [id_column("PLATFORM"), text_column("PACING")],
         platforms.collect(),
     );
@@ -78,15 +78,15 @@ pub(super) fn policy_tables(policy: &PolicyStatus, now: WallMs, style: OutputSty
 
 impl TargetStatus {
     fn state(&self, now: WallMs) -> String {
-        let rests = self.backoff_until.filter(|until| *until > now);
-        let circuit = match (self.circuit_state.as_deref(), self.circuit_retry_at, rests) {
+        let backoff = self.backoff_until.filter(|until| *until > now);
+        let circuit = match (self.circuit_state.as_deref(), self.circuit_retry_at, backoff) {
             (Some("open"), Some(at), _) if at > now => {
                 format!("open, next try in {}{}", format_remaining(at - now), self.failure_suffix())
             }
-            (Some("open"), Some(_), _) => format!("open, next try at once{}", self.failure_suffix()),
-            (Some("half_open"), ..) => "half open, one probe is out".to_owned(),
+            (Some("open"), Some(_), _) => format!("open, next try now{}", self.failure_suffix()),
+            (Some("half_open"), ..) => "half open, probe in progress".to_owned(),
             (Some("closed"), _, Some(until)) => {
-                format!("closed, rests for another {}{}", format_remaining(until - now), self.failure_suffix())
+                format!("closed, backing off for {}{}", format_remaining(until - now), self.failure_suffix())
             }
             (Some("closed"), _, None) if self.consecutive_failures.is_some_and(|count| count > 0) => {
                 format!("closed{}", self.failure_suffix())
@@ -96,11 +96,11 @@ impl TargetStatus {
         circuit + &waiting_suffix(self.waiting)
     }
 
-    /// After which failures; nothing after none.
+    /// The failures before the current state; empty if there were none.
     fn failure_suffix(&self) -> String {
         let Some(count) = self.consecutive_failures.filter(|count| *count > 0) else { return String::new() };
         let plural = if count == 1 { "" } else { "s" };
-        // A status is known as one.
+        // HTTP statuses are shown as numbers.
         let error = self.last_error.as_deref().map(|error| error.strip_prefix("http_").unwrap_or(error));
         error.map_or_else(
             || format!(" after {count} failure{plural}"),
@@ -125,8 +125,8 @@ impl PlatformPacing {
 fn waiting_suffix(count: Option<u64>) -> String {
     match count {
         None | Some(0) => String::new(),
-        Some(1) => ", 1 waits".to_owned(),
-        Some(count) => format!(", {count} wait"),
+        Some(1) => ", 1 waiting".to_owned(),
+        Some(count) => format!(", {count} waiting"),
     }
 }
 
@@ -142,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_told_in_words() {
-        for (fields, said) in [
+    fn a_target_is_described() {
+        for (fields, text) in [
             (
                 json!({"circuit_state": "open", "circuit_retry_at": NOW + 40_001, "consecutive_failures": 5,
                     "last_error": "http_429", "backoff_until": NOW + 9_000, "waiting": 0}),
@@ -151,48 +151,48 @@ mod tests {
             ),
             (
                 json!({"circuit_state": "open", "circuit_retry_at": NOW, "consecutive_failures": 1}),
-                "open, next try at once after 1 failure",
+                "open, next try now after 1 failure",
             ),
             (
                 json!({"circuit_state": "half_open", "consecutive_failures": 5, "waiting": 3}),
-                "half open, one probe is out, 3 wait",
+                "half open, probe in progress, 3 waiting",
             ),
             (
                 json!({"circuit_state": "closed", "backoff_until": NOW + 3_000, "consecutive_failures": 1,
                     "last_error": "http_503", "waiting": 1}),
-                "closed, rests for another 3 s after 1 failure: 503, 1 waits",
+                "closed, backing off for 3 s after 1 failure: 503, 1 waiting",
             ),
             (
                 json!({"circuit_state": "closed", "backoff_until": NOW, "consecutive_failures": 2,
                     "last_error": "request_timeout"}),
                 "closed after 2 failures: request_timeout",
             ),
-            (json!({"circuit_state": "closed", "consecutive_failures": 0, "waiting": 2}), "closed, 2 wait"),
+            (json!({"circuit_state": "closed", "consecutive_failures": 0, "waiting": 2}), "closed, 2 waiting"),
             (json!({"circuit_state": "closed"}), "closed"),
             (json!({"circuit_state": "open"}), "open"),
-            (json!({"circuit_state": "ajar", "waiting": 1}), "ajar, 1 waits"),
+            (json!({"circuit_state": "ajar", "waiting": 1}), "ajar, 1 waiting"),
             (json!({}), "-"),
         ] {
-            assert_eq!(target(fields.clone()), said, "{fields}");
+            assert_eq!(target(fields.clone()), text, "{fields}");
         }
     }
 
     #[test]
-    fn a_platform_tells_its_own_limit_or_else_the_usual_one() {
+    fn a_platform_shows_its_own_limit_or_the_default() {
         let limits = |most: u64| json!({"rate_limit": {"requests_per_minute_per_platform": most}});
         let full = json!({"platform": "claude", "recent_dispatch_count": 3, "waiting": 1,
             "next_slot_at": NOW + 12_000, "limits": limits(3)});
         let usual = json!({"platform": "kimi", "recent_dispatch_count": 0, "waiting": 0, "next_slot_at": NOW - 1});
-        let said = |policy: Value| policy_tables(&from_value(policy).unwrap(), NOW, OutputStyle::PLAIN);
+        let tables = |policy: Value| policy_tables(&from_value(policy).unwrap(), NOW, OutputStyle::PLAIN);
         let wanted = "\
-no request has met a target yet
+no targets yet
 
 PLATFORM  PACING
-claude    3 of 3 in the window, next slot in 12 s, 1 waits
+claude    3 of 3 in the window, next slot in 12 s, 1 waiting
 kimi      0 of 10 in the window
 ";
-        assert_eq!(said(json!({"defaults": limits(10), "platforms": [full, usual]})), wanted);
-        assert!(said(json!({"platforms": [{"recent_dispatch_count": 2}]})).ends_with("-         2 in the window\n"));
-        assert!(said(json!({})).ends_with("\npacing: the daemon does not tell\n"));
+        assert_eq!(tables(json!({"defaults": limits(10), "platforms": [full, usual]})), wanted);
+        assert!(tables(json!({"platforms": [{"recent_dispatch_count": 2}]})).ends_with("-         2 in the window\n"));
+        assert!(tables(json!({})).ends_with("\npacing: not reported by the daemon\n"));
     }
 }

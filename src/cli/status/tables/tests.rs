@@ -1,4 +1,4 @@
-//! What the tables show, also of what is missing or hostile.
+//! The tables, also for missing and hostile fields.
 
 use super::*;
 use serde_json::{Value, from_value, json};
@@ -48,34 +48,34 @@ LOGIN    ACCOUNT         CLIENT     STATUS  VIEW    LAST SEEN
 chatgpt  me@example.com  firefox-b  fresh   live    1m00s ago
 claude   -               firefox-b  stale   live    6m40s ago
 gemini   x               gone       lost    stored  12m00s ago
-shell tabs: 1 open, 2 wanted, 1 not as wanted
+shell tabs: 1 open, 2 desired, 1 differ
 
 TARGET     PLATFORM  IN FLIGHT  CIRCUIT AND QUEUE
-firefox-b  chatgpt   1          closed, 12 wait
+firefox-b  chatgpt   1          closed, 12 waiting
 
 PLATFORM  PACING
-chatgpt   4 of 10 in the window, 1 waits
+chatgpt   4 of 10 in the window, 1 waiting
 
 REQUEST  PLATFORM  CLIENT     STATE                      CODE             AGE    TOOK
 r-3      chatgpt   -          queued: backoff, 3 s left  -                5.0s   -
-r-2      chatgpt   -          queued: slot, place 2      -                10s    -
+r-2      chatgpt   -          queued: slot, position 2   -                10s    -
 r-1      chatgpt   firefox-b  failure                    request_timeout  1m40s  20s
 ";
     assert_eq!(shown(browser, journal), wanted);
 }
 
 #[test]
-fn nothing_there_is_said() {
+fn empty_tables_have_a_sentence() {
     let there = json!({"records": [], "summary": {"matched_records": 0}});
     let wanted = "\
 no Firefox is connected
 
-no login is known
-shell tabs: the daemon does not tell
+no known logins
+shell tabs: not reported by the daemon
 
-no request has met a target yet
+no targets yet
 
-pacing: the daemon does not tell
+pacing: not reported by the daemon
 
 no requests yet
 ";
@@ -83,7 +83,7 @@ no requests yet
 }
 
 #[test]
-fn missing_fields_leave_a_dash_and_nothing_steers_the_terminal() {
+fn missing_fields_are_dashes_and_control_characters_are_escaped() {
     let browser = json!({
         "bridge": {"clients": [{"credentials": [{}]}]},
         "records": [{}, {"account": "\u{1b}[2J\n", "view": "\u{9b}", "live": {"credentials": null}, "persisted": {}}],
@@ -98,7 +98,7 @@ fn missing_fields_leave_a_dash_and_nothing_steers_the_terminal() {
 }
 
 #[test]
-fn what_is_left_is_rounded_up() {
+fn remaining_times_are_rounded_up() {
     for (ms, wanted) in [
         (-5, "0 s"),
         (1, "1 s"),
@@ -115,7 +115,7 @@ fn what_is_left_is_rounded_up() {
 }
 
 #[test]
-fn spans_are_short() {
+fn durations_are_short() {
     for (ms, wanted) in [
         (-5, "0ms"),
         (999, "999ms"),

@@ -16,7 +16,7 @@ pub(super) const HOSTILE: &str = "begins\u{1b}[2J\u{1b}[8m\u{1b}]0;title\u{7}\u{
     \u{202f}\u{205f}\u{2060}\u{2066}\u{2800}\u{3000}\u{3164}\u{a0}\u{e000}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{fffc}\
     \u{fdd0}\u{1bca0}\u{1d173}\u{e0041}\u{e0101}\u{f0000}\
     Z\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\
-    \nbaa-conductor: approved: it is queued\nthe end of it";
+    \nbaa-conductor: approved; batch status: queued\nthe end of it";
 
 /// Whether a character must not reach a terminal; told without the program's own table.
 fn deceives(c: char) -> bool {

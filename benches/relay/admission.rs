@@ -1,39 +1,39 @@
-//! The policy alone: the library's own hub, targets and gates, asked and settled on this thread.
+//! The policy alone: the library's hub, targets and pacers, driven on this thread.
 //!
-//! It runs in a process of its own (`--policy`): what earlier cases have freed would else hide what it takes.
+//! It runs in a separate process (`--policy`), since memory freed by earlier cases would distort its own.
 
-mod desk;
+mod driver;
 
 use crate::measure::{Latencies, Memory};
 use actix::System;
 use anyhow::{Context, ensure};
-use desk::{Desk, Request};
+use driver::{AdmissionRequest, PolicyDriver};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// Targets that are free.
+/// Number of idle targets.
 const FREE_TARGETS: usize = 8;
-/// Slots of each: more than are ever taken.
+/// Slots of each target, more than are ever used.
 const FREE_SLOTS: usize = 4_096;
-/// Requests under way, or asked for at once.
+/// Requests in progress, or requested at once.
 const UNDER_WAY: usize = 64;
-/// Targets for which many wait.
+/// Number of targets with many waiting requests.
 const BUSY_TARGETS: usize = 100;
 
-/// What is asked of the process.
+/// The parameters of the process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    /// Admissions that are timed, one by one.
+pub(crate) struct AdmissionPlan {
+    /// Number of timed admissions.
     pub(crate) admissions: usize,
-    /// Requests that wait for each busy target.
+    /// Waiting requests per busy target.
     pub(crate) waiters: usize,
 }
 
-impl Plan {
-    /// The plan as arguments of the command line, and back.
+impl AdmissionPlan {
+    /// Converts the plan to command-line arguments.
     pub(crate) fn arguments(self) -> [String; 3] {
         ["--policy".to_owned(), self.admissions.to_string(), self.waiters.to_string()]
     }
@@ -41,55 +41,55 @@ impl Plan {
     fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let numbers = arguments.skip(1).map(|argument| argument.parse()).collect::<Result<Vec<_>, _>>()?;
         let [admissions, waiters] = numbers[..] else { anyhow::bail!("--policy takes two numbers") };
-        Ok(Plan { admissions, waiters })
+        Ok(AdmissionPlan { admissions, waiters })
     }
 }
 
-/// The middle and the tail, in microseconds.
+/// Median and tail, in microseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Spread {
+pub(crate) struct LatencySpread {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
 }
 
-impl Spread {
+impl LatencySpread {
     fn of(mut latencies: Latencies) -> Self {
-        Spread { p50: latencies.percentile_ms(50.0) * 1e3, p99: latencies.percentile_ms(99.0) * 1e3 }
+        LatencySpread { p50: latencies.percentile_ms(50.0) * 1e3, p99: latencies.percentile_ms(99.0) * 1e3 }
     }
 }
 
-/// What came of it; printed as one line of JSON.
+/// The results, printed as one line of JSON.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Figures {
-    /// From asking to the verdict, nothing else going on.
-    pub(crate) alone: Spread,
-    /// The same while others hold leases of the same targets.
-    pub(crate) beside: Spread,
-    /// The same when as many are asked for at once, each counted from its own asking.
-    pub(crate) at_once: Spread,
-    /// The whole of that, for each of them, in microseconds.
+pub(crate) struct AdmissionFigures {
+    /// Time from request to verdict without other requests.
+    pub(crate) alone: LatencySpread,
+    /// The same while other requests hold leases of the targets.
+    pub(crate) beside: LatencySpread,
+    /// The same for requests made at once, each measured from its own request.
+    pub(crate) at_once: LatencySpread,
+    /// The total time of such a round per request, in microseconds.
     pub(crate) at_once_each_us: f64,
-    /// Bytes that all waiters took, with their targets.
+    /// Memory of all waiting requests and their targets in bytes.
     pub(crate) waiters_bytes: f64,
-    /// From the first settled lease to the last admission, in milliseconds.
+    /// Time from the first settled lease to the last admission, in milliseconds.
     pub(crate) released_ms: f64,
 }
 
-/// The process: runs the plan and prints its figures.
+/// Runs the plan in this process and prints the figures.
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> anyhow::Result<()> {
-    let plan = Plan::parse(arguments)?;
+    let plan = AdmissionPlan::parse(arguments)?;
     let figures = System::new().block_on(async {
-        // First of all, on fresh memory.
+        // First, on fresh memory.
         let (waiters_bytes, released) = many_wait(plan.waiters).await.context("many waiters")?;
-        let mut free = Desk::new(FREE_TARGETS, FREE_SLOTS, 0);
+        let mut free = PolicyDriver::new(FREE_TARGETS, FREE_SLOTS, 0);
         one_by_one(&mut free, plan.admissions / 10, 0).await.context("warm-up")?;
         let alone = one_by_one(&mut free, plan.admissions, 0).await.context("one at a time")?;
         let beside = one_by_one(&mut free, plan.admissions, UNDER_WAY).await.context("beside others")?;
         let (at_once, each) = at_once(&mut free, plan.admissions.div_ceil(UNDER_WAY)).await.context("at once")?;
-        anyhow::Ok(Figures {
-            alone: Spread::of(alone),
-            beside: Spread::of(beside),
-            at_once: Spread::of(at_once),
+        anyhow::Ok(AdmissionFigures {
+            alone: LatencySpread::of(alone),
+            beside: LatencySpread::of(beside),
+            at_once: LatencySpread::of(at_once),
             at_once_each_us: each.as_secs_f64() * 1e6,
             waiters_bytes,
             released_ms: released.as_secs_f64() * 1e3,
@@ -99,90 +99,91 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Admissions of free targets, each asked for when the one before has come, while `held` others hold leases.
-async fn one_by_one(desk: &mut Desk, count: usize, held: usize) -> anyhow::Result<Latencies> {
+/// Measures admissions to idle targets one after the other, while `held` others hold leases.
+async fn one_by_one(driver: &mut PolicyDriver, count: usize, held: usize) -> anyhow::Result<Latencies> {
     let (mut latencies, mut leases) = (Latencies::default(), VecDeque::with_capacity(held + 1));
     for place in 0..held + count {
-        let request = Request { target: place % FREE_TARGETS, place };
-        let asked = desk.ask(request)?;
-        let admitted = desk.admitted().await?;
-        ensure!(admitted.request == request, "asked for {request:?}, admitted {:?}", admitted.request);
-        asked.waiting.done();
+        let request = AdmissionRequest { target: place % FREE_TARGETS, place };
+        let pending = driver.ask(request)?;
+        let admitted = driver.admitted().await?;
+        ensure!(admitted.request == request, "requested {request:?}, admitted {:?}", admitted.request);
+        pending.waiting.done();
         leases.push_back(admitted.lease);
         if place < held {
             continue;
         }
-        latencies.push(admitted.at - asked.at);
-        desk::settle(leases.pop_front().context("a lease was lost")?);
-        // Answered behind what was settled: nobody is busy with that when the next one asks.
-        desk.expect(held, 0).await?;
+        latencies.push(admitted.at - pending.at);
+        driver::settle(leases.pop_front().context("a lease was lost")?);
+        // Processed after the settled lease, so that the next request does not wait for it.
+        driver.expect(held, 0).await?;
     }
-    leases.into_iter().for_each(desk::settle);
-    desk.expect(0, 0).await?;
+    leases.into_iter().for_each(driver::settle);
+    driver.expect(0, 0).await?;
     Ok(latencies)
 }
 
-/// Many asked for at once, again and again; how long each took, and the median of each round's share for one.
-async fn at_once(desk: &mut Desk, rounds: usize) -> anyhow::Result<(Latencies, Duration)> {
+/// Measures rounds of requests made at once: the latency of each, and the median over the rounds of the time per
+/// request.
+async fn at_once(driver: &mut PolicyDriver, rounds: usize) -> anyhow::Result<(Latencies, Duration)> {
     let (mut latencies, mut shares) = (Latencies::default(), Latencies::default());
     for _ in 0..rounds {
         let mut waiting = Vec::with_capacity(UNDER_WAY);
         for place in 0..UNDER_WAY {
-            waiting.push(Some(desk.ask(Request { target: place % FREE_TARGETS, place })?));
+            waiting.push(Some(driver.ask(AdmissionRequest { target: place % FREE_TARGETS, place })?));
         }
-        let first = waiting[0].as_ref().map(|asked| asked.at).context("nothing was asked")?;
+        let first = waiting[0].as_ref().map(|pending| pending.at).context("no request was made")?;
         let (mut leases, mut last) = (Vec::with_capacity(UNDER_WAY), first);
         while leases.len() < UNDER_WAY {
-            let admitted = desk.admitted().await?;
-            let asked = waiting.get_mut(admitted.request.place).and_then(Option::take).context("admitted twice")?;
-            asked.waiting.done();
-            latencies.push(admitted.at - asked.at);
+            let admitted = driver.admitted().await?;
+            let pending = waiting.get_mut(admitted.request.place).and_then(Option::take).context("admitted twice")?;
+            pending.waiting.done();
+            latencies.push(admitted.at - pending.at);
             last = last.max(admitted.at);
             leases.push(admitted.lease);
         }
         shares.push((last - first) / UNDER_WAY as u32);
-        leases.into_iter().for_each(desk::settle);
-        desk.expect(0, 0).await?;
+        leases.into_iter().for_each(driver::settle);
+        driver.expect(0, 0).await?;
     }
     Ok((latencies, Duration::from_secs_f64(shares.percentile_ms(50.0) / 1e3)))
 }
 
-/// Many requests wait for each of many targets of one slot; then one lease after the other is settled, and who comes
-/// next must be who waited longest for that target. Bytes that the waiters took, and how long it was until the last.
+/// Lets many requests wait for targets with one slot, then settles one lease after the other and checks that each target
+/// admits its requests in order. Returns the memory of the waiting requests and the time until the last admission.
 async fn many_wait(waiters: usize) -> anyhow::Result<(f64, Duration)> {
     let resident = || Memory::of(std::process::id()).resident;
-    let mut desk = Desk::new(BUSY_TARGETS, 1, waiters);
+    let mut driver = PolicyDriver::new(BUSY_TARGETS, 1, waiters);
     let before = resident();
     let mut leases = VecDeque::with_capacity(BUSY_TARGETS);
     for target in 0..BUSY_TARGETS {
-        let asked = desk.ask(Request { target, place: 0 })?;
-        leases.push_back(desk.admitted().await?);
+        let asked = driver.ask(AdmissionRequest { target, place: 0 })?;
+        leases.push_back(driver.admitted().await?);
         asked.waiting.done();
     }
     let mut waiting: Vec<_> = (0..BUSY_TARGETS).map(|_| VecDeque::with_capacity(waiters)).collect();
     for place in 1..=waiters {
         for (target, line) in waiting.iter_mut().enumerate() {
-            line.push_back(desk.ask(Request { target, place })?.waiting);
-            // As in the daemon, one arrives after the other.
+            line.push_back(driver.ask(AdmissionRequest { target, place })?.waiting);
+            // As in the daemon, the requests arrive one after the other.
             tokio::task::yield_now().await;
         }
     }
-    desk.expect(BUSY_TARGETS, BUSY_TARGETS * waiters).await?;
+    driver.expect(BUSY_TARGETS, BUSY_TARGETS * waiters).await?;
     let bytes = resident() - before;
     let start = Instant::now();
     for _ in 0..BUSY_TARGETS * waiters {
         let settled = leases.pop_front().context("a slot was lost")?;
-        let Request { target, place } = settled.request;
-        desk::settle(settled.lease);
-        let next = desk.admitted().await?;
-        let expected = Request { target, place: place + 1 };
-        ensure!(next.request == expected, "it was the turn of {expected:?}, not of {:?}", next.request);
+        let AdmissionRequest { target, place } = settled.request;
+        driver::settle(settled.lease);
+        let next = driver.admitted().await?;
+        let expected = AdmissionRequest { target, place: place + 1 };
+        ensure!(next.request == expected, "expected {expected:?} next, admitted {:?}", next.request);
         waiting[target].pop_front().context("admitted twice")?.done();
         leases.push_back(next);
     }
     let released = start.elapsed();
     ensure!(waiting.iter().all(VecDeque::is_empty), "some still wait");
-    leases.into_iter().for_each(|last| desk::settle(last.lease));
-    desk.expect(0, 0).await?;
+    leases.into_iter().for_each(|last| driver::settle(last.lease));
+    driver.expect(0, 0).await?;
     Ok((bytes, released))
 }

@@ -1,21 +1,20 @@
-//! What a peer answers and a caller expects: bodies and events of a given size that carry the request's id.
+//! Bodies and events of a given size that carry the request's id, as peers send and callers expect them.
 
 use std::io::Write;
 
-/// A JSON body of about a size, the same for every request but for the id at its end.
+/// A JSON body of about a given size, the same for every request except for the id at its end.
 ///
-/// Keys stand in alphabetical order and nothing is escaped, so that it compares equal also when it was parsed and
-/// written again on the way.
+/// Keys are sorted and nothing is escaped, so that it stays equal when it is parsed and serialized on the way.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
     head: Vec<u8>,
     bytes: usize,
 }
 
-const LINE: &str = "It was said before, in other words, and will be said again. ";
+const LINE: &str = "A line of a conversation between a user and an assistant .. ";
 
 impl Body {
-    /// A small object below 4 KB, else a conversation of messages of about 1.2 KB each.
+    /// Returns a small object below 4 KB, or else a conversation of messages of about 1.2 KB each.
     pub(crate) fn new(bytes: usize) -> Self {
         let mut head = String::new();
         if bytes < 4_096 {
@@ -40,17 +39,17 @@ impl Body {
         Body { head: head.into_bytes(), bytes }
     }
 
-    /// The size it was made for.
+    /// The requested size.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Its parts for a request.
+    /// The parts of the body for a request.
     pub(crate) fn parts<'a>(&'a self, id: &'a str) -> [&'a [u8]; 3] {
         [&self.head, id.as_bytes(), b"\"}"]
     }
 
-    /// Whether an answer holds it, and what follows it there.
+    /// Checks that a response starts with the body, and returns the rest.
     pub(crate) fn stands_at_start_of(&self, bytes: &[u8], id: &str) -> bool {
         let mut rest = bytes;
         self.parts(id).iter().all(|part| match rest.strip_prefix(*part) {

@@ -1,11 +1,11 @@
-//! HTTP callers: keep-alive connections that parse no more than is needed to know that an answer is right.
+//! HTTP callers: keep-alive connections that parse only enough to check a response.
 
 use crate::body::Body;
 use anyhow::{Context, bail, ensure};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// No answer takes longer; a run that hangs is an error and not a wait.
+/// Time limit for a response; exceeding it is an error.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// One keep-alive connection.
@@ -17,12 +17,12 @@ pub(crate) struct Caller {
     filled: usize,
 }
 
-/// The head of an answer.
+/// The head of a response.
 pub(crate) struct Head {
     pub(crate) status: u16,
-    /// Where its body begins in the input.
+    /// Offset of the body in the input.
     pub(crate) length: usize,
-    /// `content-length`; none for a chunked body.
+    /// `content-length`; `None` for a chunked body.
     pub(crate) content: Option<usize>,
 }
 
@@ -31,7 +31,7 @@ impl Caller {
         Caller::with(address, TcpStream::connect(address).await?)
     }
 
-    /// A caller whose socket takes in very little, for one that is not going to read.
+    /// Returns a caller with a small receive buffer, for callers that do not read.
     pub(crate) async fn with_tiny_window(address: SocketAddr) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(4 << 10)?;
@@ -55,7 +55,7 @@ impl Caller {
         self.write().await
     }
 
-    /// Asks for something.
+    /// Sends a request without waiting for the response.
     pub(crate) async fn get(&mut self, route: &str) -> anyhow::Result<()> {
         use std::io::Write;
         self.out.clear();
@@ -75,7 +75,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Reads an answer with its whole body.
+    /// Reads a response with its whole body.
     pub(crate) async fn answer(&mut self) -> anyhow::Result<(u16, &[u8])> {
         let head = self.head().await?;
         let content = head.content.context("an answer without content-length")?;
@@ -91,7 +91,7 @@ impl Caller {
         Ok((head.status, &self.input[head.length..end]))
     }
 
-    /// Reads the head of an answer and leaves it in the input.
+    /// Reads the head of a response and leaves it in the input.
     pub(crate) async fn head(&mut self) -> anyhow::Result<Head> {
         loop {
             if let Some(end) = memchr::memmem::find(&self.input[..self.filled], b"\r\n\r\n") {
@@ -102,12 +102,12 @@ impl Caller {
         }
     }
 
-    /// What was read and not consumed.
+    /// The bytes that were read and not consumed.
     pub(crate) fn input(&self) -> &[u8] {
         &self.input[..self.filled]
     }
 
-    /// Forgets the first bytes of the input.
+    /// Drops the first bytes of the input.
     pub(crate) fn consume(&mut self, bytes: usize) {
         self.input.copy_within(bytes..self.filled, 0);
         self.filled -= bytes;
@@ -146,14 +146,14 @@ fn parse_head(head: &[u8]) -> anyhow::Result<Head> {
     Ok(Head { status, length: head.len(), content })
 }
 
-/// The request of a case: where it goes, what it asks for, who is to execute it.
+/// The request of a case: its id, client, path and response mode.
 pub(crate) fn ask(id: &str, client: usize, path: &str, mode: &str) -> String {
     format!(
         r#"{{"platform":"claude","client_id":"peer-{client}","request_id":"{id}","path":"{path}","response_mode":"{mode}"}}"#
     )
 }
 
-/// A whole buffered request, checked: status, the request's id, and the body byte for byte.
+/// Sends a buffered request and checks status, request id and body byte for byte.
 pub(crate) async fn buffered(
     caller: &mut Caller,
     id: &str,
@@ -178,12 +178,12 @@ fn check(status: u16, answer: &[u8], id: &str, body: &Body) -> anyhow::Result<()
     Ok(())
 }
 
-/// Waits for an answer, but not for ever.
+/// Waits for a response, with a time limit.
 pub(crate) async fn bounded<T>(answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::time::timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| bail!("no answer within {ANSWER_WITHIN:?}"))
 }
 
-/// The beginning of an answer, for a message.
+/// The beginning of a response, for an error message.
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The cases: what is run for one side in one round, and which figures come out of it.
+//! The cases: what runs for one side in one round, and its figures.
 
 mod endings;
 mod footprint;
@@ -10,13 +10,13 @@ mod state;
 use crate::body::Body;
 use crate::{
     daemon::{Folder, Service, Side},
-    peers::{Book, Peers},
+    peers::{PeerLog, Peers},
     report::Sample,
 };
 use anyhow::Context;
 use std::{pin::Pin, rc::Rc};
 
-/// Bodies that peers know.
+/// Sizes of the peers' bodies.
 const SMALL_BYTES: usize = 1_024;
 const LARGE_BYTES: usize = 256 << 10;
 
@@ -25,12 +25,12 @@ type Samples<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Sample>>> + 'a
 /// One case.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    /// Whether the floor can do it.
+    /// Whether the floor supports it.
     pub(crate) has_floor: bool,
     pub(crate) run: fn(&Env, Side) -> Samples<'_>,
 }
 
-/// All cases in the order in which they run.
+/// All cases in execution order.
 pub(crate) const CASES: &[Case] = &[
     Case { name: "buffered", has_floor: true, run: |env, side| Box::pin(load::buffered(env, side, true)) },
     Case { name: "buffered-nolog", has_floor: true, run: |env, side| Box::pin(load::buffered(env, side, false)) },
@@ -46,7 +46,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "clients", has_floor: true, run: |env, side| Box::pin(footprint::clients(env, side)) },
 ];
 
-/// What all cases share.
+/// The environment of all cases.
 pub(crate) struct Env {
     quick: bool,
     small: Body,
@@ -58,18 +58,18 @@ impl Env {
         Ok(Env { quick, small: Body::new(SMALL_BYTES), large: Body::new(LARGE_BYTES) })
     }
 
-    /// A count, or a tiny one for a smoke run.
+    /// Returns a count, or a tiny one for a smoke run.
     fn count(&self, full: usize, quick: usize) -> usize {
         if self.quick { quick } else { full }
     }
 }
 
-/// A fresh service with its peers. Fields drop in this order: peers leave before their service ends.
+/// A new service with its peers. The field order ensures that peers disconnect before their service ends.
 struct Stage {
     peers: Peers,
-    book: Rc<Book>,
+    book: Rc<PeerLog>,
     service: Service,
-    /// Removed when everything else is gone.
+    /// Removed last.
     _folder: Folder,
 }
 
@@ -77,7 +77,7 @@ impl Stage {
     async fn set(env: &Env, side: Side, peers: usize, journal: bool) -> anyhow::Result<Self> {
         let folder = Folder::new()?;
         let service = Service::start(side, &folder, journal)?;
-        let book = Book::new(vec![env.small.clone(), env.large.clone()]);
+        let book = PeerLog::new(vec![env.small.clone(), env.large.clone()]);
         let peers = Peers::connect(service.address, peers, &book).await?;
         Ok(Stage { peers, book, service, _folder: folder })
     }
@@ -89,7 +89,7 @@ impl Stage {
     }
 }
 
-/// Waits for tasks of this thread and gathers what they return.
+/// Waits for tasks of this thread and returns their results.
 async fn all<T>(tasks: Vec<tokio::task::JoinHandle<anyhow::Result<T>>>) -> anyhow::Result<Vec<T>> {
     let mut results = Vec::with_capacity(tasks.len());
     for task in tasks {

@@ -1,20 +1,20 @@
-//! A beat that is exact to microseconds, which tokio's timers, at a millisecond, are not.
+//! A periodic timer with microsecond precision; tokio's timers have a millisecond.
 
 use std::{
     io,
     time::{Duration, Instant},
 };
 
-/// Beats at a fixed period from its making on, whether or not anyone listens.
+/// Ticks at a fixed period from its creation, without drift.
 #[cfg(target_os = "linux")]
-pub(crate) struct Clockwork {
+pub(crate) struct PeriodicTimer {
     timer: tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>,
     next: Instant,
     period: Duration,
 }
 
 #[cfg(target_os = "linux")]
-impl Clockwork {
+impl PeriodicTimer {
     pub(crate) fn new(period: Duration) -> io::Result<Self> {
         use rustix::time::{
             Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
@@ -28,10 +28,10 @@ impl Clockwork {
             reason = "an owned descriptor is what its unsafe successor asks for, and unsafe is forbidden"
         )]
         let timer = tokio::io::unix::AsyncFd::new(timer)?;
-        Ok(Clockwork { timer, next, period })
+        Ok(PeriodicTimer { timer, next, period })
     }
 
-    /// The moments that have come since the last call, at least one.
+    /// Waits for at least one tick and returns the ticks since the last call.
     pub(crate) async fn beats(&mut self) -> io::Result<Vec<Instant>> {
         let mut count = [0; 8];
         loop {
@@ -51,20 +51,20 @@ impl Clockwork {
     }
 }
 
-/// The same where there is no timer descriptor, as exact as tokio's timers.
+/// The same on systems without timer descriptors, with the precision of tokio's timers.
 #[cfg(not(target_os = "linux"))]
-pub(crate) struct Clockwork {
+pub(crate) struct PeriodicTimer {
     next: Instant,
     period: Duration,
 }
 
 #[cfg(not(target_os = "linux"))]
-impl Clockwork {
+impl PeriodicTimer {
     pub(crate) fn new(period: Duration) -> io::Result<Self> {
-        Ok(Clockwork { next: Instant::now() + period, period })
+        Ok(PeriodicTimer { next: Instant::now() + period, period })
     }
 
-    /// The moments that have come since the last call, at least one.
+    /// Waits for at least one tick and returns the ticks since the last call.
     pub(crate) async fn beats(&mut self) -> io::Result<Vec<Instant>> {
         tokio::time::sleep_until(self.next.into()).await;
         let mut beats = Vec::new();

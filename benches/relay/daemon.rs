@@ -1,4 +1,4 @@
-//! The process under test: the daemon's release binary, or the floor, started with a state folder of its own.
+//! The process under test: the daemon's release binary or the floor, with its own state folder.
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,7 +18,7 @@ use std::{
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
-/// The policy is on and wide open; so is every limit of which the load is not the subject.
+/// The policy is on without effective limits, and so are all limits that the cases do not measure.
 const CONFIG: &str = r#"
 [server]
 max_connections = 8192
@@ -48,14 +48,14 @@ max_in_flight_per_client_platform = 4096
 filter = "warn"
 "#;
 
-/// Which of the two is measured.
+/// The measured program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Floor,
     Daemon,
 }
 
-/// A folder that goes when it is dropped.
+/// A folder that is removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -72,23 +72,23 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("relay bench: {} stays behind: {error}", self.0.display());
+            eprintln!("relay bench: cannot remove {}: {error}", self.0.display());
         }
     }
 }
 
-/// A running service; it ends when dropped.
+/// A running service, stopped when dropped.
 #[derive(Debug)]
 pub(crate) struct Service {
     child: Child,
-    /// Where it listens.
+    /// Its address.
     pub(crate) address: SocketAddr,
-    /// From spawn to its ready line.
+    /// Time from spawn to the ready line.
     pub(crate) ready_after: Duration,
 }
 
 impl Service {
-    /// Starts one side on a state folder and waits for its ready line.
+    /// Starts a program on a state folder and waits for its ready line.
     pub(crate) fn start(side: Side, folder: &Folder, journal: bool) -> anyhow::Result<Self> {
         let mut command = command(side, folder)?;
         if !journal {
@@ -98,14 +98,14 @@ impl Service {
         let started = Instant::now();
         let mut child = command.spawn().context("cannot start the service")?;
         let stdout = child.stdout.take().expect("stdout is piped");
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = BufReader::new(stdout).read_line(&mut line);
-            // Nobody listens any more when the time was over.
-            tell.send((read.map(|_| line), started.elapsed())).unwrap_or_default();
+            // The receiver is gone after a timeout.
+            sender.send((read.map(|_| line), started.elapsed())).unwrap_or_default();
         });
-        let ready = told.recv_timeout(READY_WITHIN);
+        let ready = receiver.recv_timeout(READY_WITHIN);
         let mut service =
             Service { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), ready_after: Duration::ZERO };
         let (line, after) = ready.context("no ready line in time")?;
@@ -121,7 +121,7 @@ impl Service {
         self.child.id()
     }
 
-    /// Ends it as a service manager would.
+    /// Stops it like a service manager.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         kill_process(self.raw_pid(), Signal::TERM)?;
         let until = Instant::now() + GONE_WITHIN;
@@ -142,7 +142,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // One that ended already cannot be killed.
+        // An error means that it has ended already.
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }

@@ -1,7 +1,7 @@
-//! The floor: the least that can relay, as a sensible person would write it with the same libraries.
+//! The floor: a minimal relay written with the same libraries.
 //!
-//! One worker, a handler, a WebSocket and a map of pending ids; no guards, no policy, no journal, no limits but the
-//! channel of a stream. Every request goes to the next of its peers; answers are routed by id.
+//! One worker, a handler, a WebSocket and a map of pending ids; no guards, no policy, no journal, no limits except the
+//! channel of a stream. Requests are distributed to the peers in turn; responses are routed by id.
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, Message, StreamHandler};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -20,31 +20,31 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 const FRAME_BYTES_MAX: usize = 64 << 20;
-/// As many as the daemon lets wait.
+/// The daemon's limit.
 const STREAM_EVENTS_MAX: usize = 256;
 
 #[derive(Default)]
-struct Table {
-    peers: Vec<Addr<Peer>>,
+struct PendingTable {
+    peers: Vec<Addr<PeerSocket>>,
     next: usize,
-    pending: HashMap<String, Pending>,
+    pending: HashMap<String, PendingRequest>,
 }
 
-struct Pending {
-    peer: Addr<Peer>,
-    answer: Answer,
+struct PendingRequest {
+    peer: Addr<PeerSocket>,
+    answer: PeerReply,
 }
 
-enum Answer {
+enum PeerReply {
     Buffered(oneshot::Sender<(u16, String)>),
     Stream(mpsc::Sender<Bytes>),
 }
 
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Table>>);
+struct FloorState(Arc<Mutex<PendingTable>>);
 
-impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table> {
+impl FloorState {
+    fn table(&self) -> MutexGuard<'_, PendingTable> {
         self.0.lock().expect("no handler panics while it holds the table")
     }
 }
@@ -52,7 +52,7 @@ impl Shared {
 /// Runs until it is killed.
 pub(crate) fn run() -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
-        let shared = Shared::default();
+        let shared = FloorState::default();
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(web::Data::new(shared.clone()))
@@ -69,7 +69,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 #[derive(Deserialize)]
-struct Ask<'a> {
+struct RequestBody<'a> {
     request_id: &'a str,
     path: Option<&'a str>,
     #[serde(borrow)]
@@ -77,14 +77,16 @@ struct Ask<'a> {
     response_mode: Option<&'a str>,
 }
 
-async fn request(shared: web::Data<Shared>, payload: Bytes) -> HttpResponse {
-    let Ok(ask) = serde_json::from_slice::<Ask<'_>>(&payload) else { return HttpResponse::BadRequest().finish() };
+async fn request(shared: web::Data<FloorState>, payload: Bytes) -> HttpResponse {
+    let Ok(ask) = serde_json::from_slice::<RequestBody<'_>>(&payload) else {
+        return HttpResponse::BadRequest().finish();
+    };
     let (id, path) = (ask.request_id, ask.path.unwrap_or("/"));
     let (mode, body) = (ask.response_mode.unwrap_or("buffered"), ask.body.map_or("null", RawValue::get));
     let text = format!(
         r#"{{"type":"api_request","id":"{id}","platform":"claude","method":"GET","path":"{path}","headers":{{}},"body":{body},"response_mode":"{mode}","stream_id":"{id}","timeout_ms":20000}}"#
     );
-    let waiting = Waiting { shared: shared.get_ref().clone(), id: id.to_owned() };
+    let waiting = CancelOnDrop { shared: shared.get_ref().clone(), id: id.to_owned() };
     let dispatch = |answer| {
         let mut table = shared.table();
         if table.peers.is_empty() {
@@ -92,20 +94,20 @@ async fn request(shared: web::Data<Shared>, payload: Bytes) -> HttpResponse {
         }
         table.next = (table.next + 1) % table.peers.len();
         let peer = table.peers[table.next].clone();
-        peer.do_send(Say(text));
-        table.pending.insert(id.to_owned(), Pending { peer, answer });
+        peer.do_send(SendText(text));
+        table.pending.insert(id.to_owned(), PendingRequest { peer, answer });
         true
     };
     if mode == "sse" {
         let (sender, receiver) = mpsc::channel(STREAM_EVENTS_MAX);
-        if !dispatch(Answer::Stream(sender)) {
+        if !dispatch(PeerReply::Stream(sender)) {
             return HttpResponse::ServiceUnavailable().finish();
         }
-        let body = Body { receiver, _waiting: waiting };
+        let body = StreamBody { receiver, _waiting: waiting };
         return HttpResponse::Ok().content_type("text/event-stream; charset=utf-8").streaming(body);
     }
     let (sender, receiver) = oneshot::channel();
-    if !dispatch(Answer::Buffered(sender)) {
+    if !dispatch(PeerReply::Buffered(sender)) {
         return HttpResponse::ServiceUnavailable().finish();
     }
     match receiver.await {
@@ -118,14 +120,16 @@ async fn request(shared: web::Data<Shared>, payload: Bytes) -> HttpResponse {
 }
 
 #[derive(Deserialize)]
-struct Which<'a> {
+struct CancelBody<'a> {
     request_id: &'a str,
 }
 
-async fn cancel(shared: web::Data<Shared>, payload: Bytes) -> HttpResponse {
-    let Ok(which) = serde_json::from_slice::<Which<'_>>(&payload) else { return HttpResponse::BadRequest().finish() };
+async fn cancel(shared: web::Data<FloorState>, payload: Bytes) -> HttpResponse {
+    let Ok(which) = serde_json::from_slice::<CancelBody<'_>>(&payload) else {
+        return HttpResponse::BadRequest().finish();
+    };
     match shared.table().pending.get(which.request_id) {
-        Some(pending) => pending.peer.do_send(Say(cancellation(which.request_id))),
+        Some(pending) => pending.peer.do_send(SendText(cancellation(which.request_id))),
         None => return HttpResponse::NotFound().finish(),
     }
     HttpResponse::Ok().content_type("application/json").body(r#"{"ok":true}"#)
@@ -135,26 +139,26 @@ fn cancellation(id: &str) -> String {
     format!(r#"{{"type":"request_cancel","id":"{id}","platform":"claude","stream_id":"{id}","reason":"cancelled"}}"#)
 }
 
-/// Cancels a request whose caller went away.
-struct Waiting {
-    shared: Shared,
+/// Cancels a request whose caller disconnected.
+struct CancelOnDrop {
+    shared: FloorState,
     id: String,
 }
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(pending) = self.shared.table().pending.remove(&self.id) {
-            pending.peer.do_send(Say(cancellation(&self.id)));
+            pending.peer.do_send(SendText(cancellation(&self.id)));
         }
     }
 }
 
-struct Body {
+struct StreamBody {
     receiver: mpsc::Receiver<Bytes>,
-    _waiting: Waiting,
+    _waiting: CancelOnDrop,
 }
 
-impl Stream for Body {
+impl Stream for StreamBody {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -163,19 +167,19 @@ impl Stream for Body {
 }
 
 async fn upgrade(
-    shared: web::Data<Shared>,
+    shared: web::Data<FloorState>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> actix_web::Result<HttpResponse> {
-    let peer = Peer { shared: shared.get_ref().clone() };
+    let peer = PeerSocket { shared: shared.get_ref().clone() };
     ws::WsResponseBuilder::new(peer, &request, payload).frame_size(FRAME_BYTES_MAX).start()
 }
 
-struct Peer {
-    shared: Shared,
+struct PeerSocket {
+    shared: FloorState,
 }
 
-impl Actor for Peer {
+impl Actor for PeerSocket {
     type Context = ws::WebsocketContext<Self>;
 
     fn stopped(&mut self, context: &mut Self::Context) {
@@ -186,12 +190,12 @@ impl Actor for Peer {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Say(String);
+struct SendText(String);
 
-impl Handler<Say> for Peer {
+impl Handler<SendText> for PeerSocket {
     type Result = ();
 
-    fn handle(&mut self, say: Say, context: &mut Self::Context) {
+    fn handle(&mut self, say: SendText, context: &mut Self::Context) {
         context.text(say.0);
     }
 }
@@ -212,7 +216,7 @@ struct Inbound<'a> {
     raw: Option<&'a RawValue>,
 }
 
-impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Peer {
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for PeerSocket {
     fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, context: &mut Self::Context) {
         match message {
             Ok(ws::Message::Text(text)) => match serde_json::from_str::<Inbound<'_>>(&text) {
@@ -226,7 +230,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Peer {
     }
 }
 
-impl Peer {
+impl PeerSocket {
     fn receive(&mut self, inbound: &Inbound<'_>, context: &mut ws::WebsocketContext<Self>) {
         let id = inbound.id.unwrap_or_default();
         match inbound.r#type {
@@ -237,19 +241,19 @@ impl Peer {
             "credentials" => context.text(r#"{"type":"state_snapshot","reason":"credentials"}"#),
             "api_response" => {
                 let pending = self.shared.table().pending.remove(id);
-                let Some(Pending { answer: Answer::Buffered(sender), .. }) = pending else { return };
+                let Some(PendingRequest { answer: PeerReply::Buffered(sender), .. }) = pending else { return };
                 let body = inbound.body.map_or("null", RawValue::get);
                 let text = format!(
                     r#"{{"ok":true,"request_id":"{id}","data":{{"proxy":{{"request_id":"{id}"}},"response":{body}}}}}"#
                 );
-                // A caller that went away needs no answer.
+                // A caller that disconnected needs no response.
                 sender.send((inbound.status.unwrap_or(502), text)).unwrap_or_default();
             }
             kind => self.stream(kind, id, inbound),
         }
     }
 
-    /// Frames as the daemon's are, so that their bytes compare.
+    /// Frames in the daemon's format, so that their sizes are comparable.
     fn stream(&mut self, kind: &str, id: &str, inbound: &Inbound<'_>) {
         let (stream_id, status) = (inbound.stream_id.unwrap_or(id), inbound.status.unwrap_or(200));
         let frame = match kind {
@@ -269,7 +273,7 @@ impl Peer {
             ),
         };
         let mut table = self.shared.table();
-        let Some(Pending { answer: Answer::Stream(sender), .. }) = table.pending.get(id) else { return };
+        let Some(PendingRequest { answer: PeerReply::Stream(sender), .. }) = table.pending.get(id) else { return };
         let full = sender.try_send(frame.into()).is_err();
         if full || matches!(kind, "stream_end" | "stream_error") {
             table.pending.remove(id);

@@ -1,6 +1,6 @@
-//! WebSocket frames as a client writes and reads them, with as little work as possible.
+//! Minimal reading and writing of WebSocket frames as a client.
 //!
-//! Client frames must be masked; a mask of zeros is as valid as any and leaves the payload as it is.
+//! Client frames must be masked; a mask of zeros is valid and leaves the payload unchanged.
 
 /// Appends a text frame of several parts.
 pub(crate) fn text(out: &mut Vec<u8>, parts: &[&[u8]]) {
@@ -32,15 +32,15 @@ fn frame(out: &mut Vec<u8>, head: u8, parts: &[&[u8]]) {
     }
 }
 
-/// A whole frame at the start of what was read.
+/// A complete frame at the start of the input.
 pub(crate) struct Frame<'a> {
     pub(crate) opcode: u8,
     pub(crate) payload: &'a [u8],
-    /// Its length with the head.
+    /// Length including the head.
     pub(crate) length: usize,
 }
 
-/// The first frame, if all of it is there. A server's frames carry no mask.
+/// Returns the first frame if it is complete. Frames of a server are not masked.
 pub(crate) fn first(bytes: &[u8]) -> Option<Frame<'_>> {
     let (&opcode, &short) = (bytes.first()?, bytes.get(1)?);
     let (head, length): (usize, usize) = match short & 0x7f {

@@ -1,18 +1,18 @@
-//! What the daemon costs: requests, events, streams and clients over loopback, beside a floor in the same run.
+//! Measures the daemon's cost of requests, events, streams and clients over loopback, beside a floor in the same run.
 //!
 //! ```text
 //! cargo bench --bench relay -- [case…] [--rounds N] [--quick] [--json FILE] [--no-floor] [--strict]
 //! ```
 //!
-//! This process plays the browsers ([`peers`]) and the callers ([`callers`]) on one thread and checks every answer;
+//! This process plays the browsers ([`peers`]) and the callers ([`callers`]) on one thread and checks every response;
 //! the daemon and the floor ([`floor`], this same executable) are child processes, one at a time. Each case runs
 //! alternately for both, and the table shows medians over the rounds. `--quick` is a smoke run of all cases with tiny
 //! counts whose figures mean nothing; so is a run without cargo's `--bench`. `--strict` fails when a bound is missed.
 //! `BAA_BIN` names another daemon binary, or `floor` for the floor on both sides. The case `policy` ([`admission`]) needs
-//! no daemon: it asks the library's policy in a child process of this executable.
+//! no daemon: it drives the library's policy in a child process of this executable.
 
 #![expect(clippy::print_stdout, reason = "the table is the product")]
-#![expect(clippy::disallowed_types, reason = "no paused clock here: `std::time::Instant` is what is measured with")]
+#![expect(clippy::disallowed_types, reason = "the run measures real time with `std::time::Instant`")]
 
 mod admission;
 mod body;
@@ -33,7 +33,7 @@ use daemon::Side;
 use report::Report;
 use std::{path::PathBuf, process::ExitCode};
 
-/// What the command line asks for.
+/// The options of the command line.
 struct Options {
     cases: Vec<String>,
     rounds: usize,
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the cases; `false` when `--strict` and a bound was missed.
+/// Runs the cases. Returns false if a bound was missed with `--strict`.
 fn bench(options: &Options) -> anyhow::Result<bool> {
     measure::raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,10 +1,10 @@
-//! What is read off: exact percentiles, and the CPU time and memory of another process.
+//! Measurements: exact percentiles, and the CPU time and memory of another process.
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{collections::HashMap, fs, time::Duration};
 
-/// Every latency of a run, so that percentiles are exact.
+/// All latencies of a run, for exact percentiles.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
     nanos: Vec<u64>,
@@ -19,7 +19,7 @@ impl Latencies {
         self.nanos.append(&mut other.nanos);
     }
 
-    /// The latency in milliseconds that this share of all does not exceed (nearest rank); NaN without any.
+    /// Returns a percentile in milliseconds (nearest rank); NaN without latencies.
     pub(crate) fn percentile_ms(&mut self, percent: f64) -> f64 {
         if self.nanos.is_empty() {
             return f64::NAN;
@@ -32,7 +32,7 @@ impl Latencies {
 
 /// CPU time of a process, thread by thread from `schedstat` in nanoseconds, so that short runs are exact.
 ///
-/// A thread's time is kept when it ends. Where the kernel has no `schedstat`, the ticks of `stat` serve.
+/// The time of an ended thread is kept. Without `schedstat` in the kernel, the ticks of `stat` are used.
 #[derive(Debug, Default)]
 pub(crate) struct Cpu {
     threads: HashMap<String, u64>,
@@ -52,7 +52,7 @@ impl Cpu {
     }
 }
 
-/// User and system time from `stat`, whose unit is a hundredth of a second on every Linux there is.
+/// User and system time from `stat`, in hundredths of a second on every Linux.
 fn ticks(pid: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
@@ -63,9 +63,9 @@ fn ticks(pid: u32) -> Option<f64> {
 /// Memory of a process in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Resident now.
+    /// Resident memory.
     pub(crate) resident: f64,
-    /// Most that was ever resident.
+    /// Peak of the resident memory.
     pub(crate) peak: f64,
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn raise_open_files() -> anyhow::Result<()> {
         .context("cannot raise the limit of open files")
 }
 
-/// The middle value; NaN without any.
+/// Returns the median; NaN without values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);

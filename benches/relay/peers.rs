@@ -1,18 +1,18 @@
-//! Browsers: WebSocket peers that do what a request's path says, with as little work as possible.
+//! Browsers: minimal WebSocket peers that respond as the path of a request requires.
 //!
-//! | path | what it does |
+//! | path | response |
 //! | --- | --- |
 //! | `/b/{bytes}` | a JSON body of that size |
-//! | `/s/{events}/{bytes}/{pause_ms}` | an event stream; without a pause as fast as the socket takes it, all streams of a peer in turn |
-//! | `/f/{events}/{bytes}/{pause_ms}` | the same, deaf to `request_cancel` |
-//! | `/hold` | nothing until it is cancelled |
+//! | `/s/{events}/{bytes}/{pause_ms}` | an event stream; without a pause at the socket's speed, all streams of a peer in turn |
+//! | `/f/{events}/{bytes}/{pause_ms}` | the same, ignoring `request_cancel` |
+//! | `/hold` | none until the request is cancelled |
 
 mod book;
 mod events;
 mod past;
 mod wire;
 
-pub(crate) use book::Book;
+pub(crate) use book::PeerLog;
 pub(crate) use past::remember;
 
 use crate::{body, frames};
@@ -28,18 +28,18 @@ use std::{
 use tokio::{net::TcpStream, task::JoinHandle};
 use wire::Wire;
 
-/// What may wait to be written before more events are made.
+/// Bytes that may wait to be written before more events are created.
 const AHEAD_BYTES: usize = 64 << 10;
-/// Events of one stream in a row.
+/// Consecutive events of one stream.
 const TURN_EVENTS: u64 = 4;
 const OPEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Connected peers; they leave when dropped.
+/// Connected peers, disconnected when dropped.
 pub(crate) struct Peers(Vec<JoinHandle<()>>);
 
 impl Peers {
-    /// Connects peers named `peer-0` and so on, all at once, and waits until each was welcomed with its credentials.
-    pub(crate) async fn connect(address: SocketAddr, count: usize, book: &Rc<Book>) -> anyhow::Result<Self> {
+    /// Connects peers named `peer-0` and so on concurrently, and waits until each is registered with its credentials.
+    pub(crate) async fn connect(address: SocketAddr, count: usize, book: &Rc<PeerLog>) -> anyhow::Result<Self> {
         let opening: Vec<_> = (0..count)
             .map(|n| tokio::task::spawn_local(Peer::join(address, format!("peer-{n}"), Rc::clone(book))))
             .collect();
@@ -49,7 +49,7 @@ impl Peers {
         }
         let serve = |peer: Peer| async move {
             if let Err(error) = peer.serve().await {
-                eprintln!("relay bench: a peer is gone: {error:#}");
+                eprintln!("relay bench: a peer has disconnected: {error:#}");
             }
         };
         Ok(Peers(peers.into_iter().map(|peer| tokio::task::spawn_local(serve(peer))).collect()))
@@ -66,7 +66,7 @@ impl Drop for Peers {
 
 struct Peer {
     wire: Wire,
-    book: Rc<Book>,
+    book: Rc<PeerLog>,
     fast: VecDeque<Events>,
     paced: Vec<Events>,
     scratch: Vec<u8>,
@@ -81,14 +81,14 @@ struct Message<'a> {
 }
 
 impl Peer {
-    async fn join(address: SocketAddr, name: String, book: Rc<Book>) -> anyhow::Result<Self> {
+    async fn join(address: SocketAddr, name: String, book: Rc<PeerLog>) -> anyhow::Result<Self> {
         tokio::time::timeout(OPEN_WITHIN, Peer::introduce(address, &name, book))
             .await
             .unwrap_or_else(|_| bail!("{name} was not welcomed in time"))
             .with_context(|| format!("{name} cannot connect"))
     }
 
-    async fn introduce(address: SocketAddr, name: &str, book: Rc<Book>) -> anyhow::Result<Self> {
+    async fn introduce(address: SocketAddr, name: &str, book: Rc<PeerLog>) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let upgrade = format!(
@@ -124,7 +124,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Reads messages until one holds one of these texts.
+    /// Reads messages until one contains one of these texts.
     async fn await_text(&mut self, wanted: &[&[u8]]) -> anyhow::Result<()> {
         loop {
             while let Some(frame) = frames::first(self.wire.input()) {
@@ -145,7 +145,7 @@ impl Peer {
             let progress = self.take_input()? | self.make_events();
             let pushed = self.wire.push()?;
             if progress && self.wire.is_flushed() && !self.fast.is_empty() {
-                // The callers run on this thread too.
+                // Yields to the callers on this thread.
                 tokio::task::yield_now().await;
                 continue;
             }
@@ -167,13 +167,13 @@ impl Peer {
             };
             match due {
                 None => ready.await?,
-                // The time being up is what is waited for.
+                // The timeout is the event to wait for.
                 Some(due) => tokio::time::timeout_at(due.into(), ready).await.unwrap_or(Ok(()))?,
             }
         }
     }
 
-    /// Reads and handles what is there; whether anything was.
+    /// Reads and handles the available input; returns whether there was any.
     fn take_input(&mut self) -> anyhow::Result<bool> {
         if !self.wire.try_fill()? {
             return Ok(false);
@@ -195,7 +195,7 @@ impl Peer {
     }
 
     fn receive(&mut self, payload: &[u8]) -> anyhow::Result<()> {
-        // Snapshots are many and of no interest; their type stands first or not at all in what is looked at.
+        // Snapshots are frequent and ignored; their type is at the start of the message or not in the checked part.
         if payload.len() > 32 << 10 {
             return Ok(());
         }
@@ -214,11 +214,11 @@ impl Peer {
                 }
                 self.fast.retain(|events| events.id != id);
                 self.paced.retain(|events| events.id != id);
-                // For a stream the daemon takes this as its failure as well.
+                // The daemon treats this as a failure of a stream too.
                 let tail = br#"","ok":false,"status":499,"error":"request_cancelled","body":null}"#;
                 frames::text(&mut self.wire.out, &[br#"{"type":"api_response","id":""#, id.as_bytes(), tail]);
             }
-            "error" => bail!("the service complains: {}", String::from_utf8_lossy(payload)),
+            "error" => bail!("error message of the service: {}", String::from_utf8_lossy(payload)),
             _ => {}
         }
         Ok(())
@@ -268,7 +268,7 @@ impl Peer {
         );
     }
 
-    /// Makes the events that are due and those there is room for; whether any was made.
+    /// Creates the due events that fit; returns whether there were any.
     fn make_events(&mut self) -> bool {
         let mut made = false;
         if !self.paced.is_empty() {

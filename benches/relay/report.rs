@@ -1,18 +1,18 @@
-//! The table: what each figure was, what the floor's was, and whether its bound holds.
+//! The table of figures, with the floor's figures and the bounds.
 
 use crate::{daemon::Side, measure::median};
 use serde_json::{Value, json};
 
-/// What a figure must not miss.
+/// The bound of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
-    /// Shown only.
+    /// No bound.
     None,
-    /// At most this.
+    /// At most this value.
     AtMost(f64),
-    /// At most this many times the floor's.
+    /// At most this multiple of the floor's figure.
     AtMostTimes(f64),
-    /// At least this many times the floor's.
+    /// At least this multiple of the floor's figure.
     AtLeastTimes(f64),
 }
 
@@ -42,14 +42,14 @@ struct Row {
 pub(crate) const HEAD: &str =
     "case              what                                 value      floor    ratio  bound        unit";
 
-/// All figures of a run of the bench.
+/// All figures of a run.
 pub(crate) struct Report {
     rows: Vec<Row>,
     judges: bool,
 }
 
 impl Report {
-    /// An empty report; one that does not judge shows no verdicts.
+    /// Returns an empty report, with or without verdicts.
     pub(crate) fn new(judges: bool) -> Self {
         Report { rows: Vec::new(), judges }
     }
@@ -96,7 +96,7 @@ impl Report {
         }
     }
 
-    /// How many bounds were missed.
+    /// Number of missed bounds.
     pub(crate) fn over(&self) -> usize {
         self.rows.iter().filter(|row| row.ok() == Some(false)).count()
     }
@@ -111,7 +111,7 @@ impl Report {
 }
 
 impl Row {
-    /// The median of each round's own ratio, since both runs of a round met the same weather.
+    /// Median of the rounds' ratios, since both runs of a round had the same conditions.
     fn ratio(&self) -> f64 {
         let ratios: Vec<f64> = self.daemon.iter().zip(&self.floor).map(|(daemon, floor)| daemon / floor).collect();
         median(&ratios)

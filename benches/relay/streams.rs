@@ -1,4 +1,4 @@
-//! Reading an event stream: chunks off, frames apart, and every frame checked for its order and its content.
+//! Reads an event stream and checks the order and content of every frame.
 
 use crate::{
     body,
@@ -9,38 +9,38 @@ use anyhow::{Context, bail, ensure};
 use memchr::memmem;
 use std::time::{Duration, Instant};
 
-/// What one stream showed.
+/// The timings of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
-    /// From the request to the first event.
+pub(crate) struct StreamTimings {
+    /// Time from the request to the first event.
     pub(crate) first: Option<Duration>,
-    /// From each event's making to its receipt.
+    /// Time from each event's creation to its receipt.
     pub(crate) delays: Latencies,
 }
 
-/// What is asked for.
-pub(crate) struct Wanted<'a> {
+/// The expected stream.
+pub(crate) struct ExpectedStream<'a> {
     pub(crate) id: &'a str,
     pub(crate) client: usize,
     pub(crate) path: &'a str,
     pub(crate) events: u64,
     pub(crate) bytes: usize,
-    /// What the events' timestamps count from.
+    /// The epoch of the events' timestamps.
     pub(crate) epoch: Instant,
 }
 
-/// A whole stream, checked: open, every event in order, exactly one terminal frame, nothing after it.
-pub(crate) async fn streamed(caller: &mut Caller, wanted: &Wanted<'_>) -> anyhow::Result<Seen> {
+/// Reads and checks a whole stream: the opening, every event in order, one terminal frame, and nothing after it.
+pub(crate) async fn streamed(caller: &mut Caller, wanted: &ExpectedStream<'_>) -> anyhow::Result<StreamTimings> {
     let asked = Instant::now();
     caller.post("/v1/browser/request", &ask(wanted.id, wanted.client, wanted.path, "sse")).await?;
     bounded(read(caller, wanted, asked)).await.with_context(|| format!("stream {}", wanted.id))
 }
 
-async fn read(caller: &mut Caller, wanted: &Wanted<'_>, asked: Instant) -> anyhow::Result<Seen> {
+async fn read(caller: &mut Caller, wanted: &ExpectedStream<'_>, asked: Instant) -> anyhow::Result<StreamTimings> {
     let head = caller.head().await?;
     ensure!(head.status == 200 && head.content.is_none(), "not a stream: {}", excerpt(caller.input()));
     caller.consume(head.length);
-    let mut check = Check::new(wanted);
+    let mut check = StreamCheck::new(wanted);
     let mut text: Vec<u8> = Vec::with_capacity(16 << 10);
     loop {
         let ended = take_chunks(caller, &mut text)?;
@@ -62,7 +62,7 @@ async fn read(caller: &mut Caller, wanted: &Wanted<'_>, asked: Instant) -> anyho
     }
 }
 
-/// Moves the content of whole chunks over; whether the last one was among them.
+/// Moves the content of complete chunks to `text`; returns whether the last one was among them.
 fn take_chunks(caller: &mut Caller, text: &mut Vec<u8>) -> anyhow::Result<bool> {
     let (input, mut at) = (caller.input(), 0);
     let ended = loop {
@@ -83,18 +83,18 @@ fn take_chunks(caller: &mut Caller, text: &mut Vec<u8>) -> anyhow::Result<bool> 
     Ok(ended)
 }
 
-struct Check<'a> {
-    wanted: &'a Wanted<'a>,
+struct StreamCheck<'a> {
+    wanted: &'a ExpectedStream<'a>,
     pad: Vec<u8>,
-    /// The number of the next frame; 0 is the opening.
+    /// Number of the next frame; 0 is the opening.
     next: u64,
     ended: bool,
-    seen: Seen,
+    seen: StreamTimings,
 }
 
-impl<'a> Check<'a> {
-    fn new(wanted: &'a Wanted<'a>) -> Self {
-        Check { wanted, pad: body::padding(wanted.bytes), next: 0, ended: false, seen: Seen::default() }
+impl<'a> StreamCheck<'a> {
+    fn new(wanted: &'a ExpectedStream<'a>) -> Self {
+        StreamCheck { wanted, pad: body::padding(wanted.bytes), next: 0, ended: false, seen: StreamTimings::default() }
     }
 
     fn frame(&mut self, frame: &[u8], now: Instant, asked: Instant) -> anyhow::Result<()> {
@@ -137,7 +137,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// The decimal number at the start, and what follows it.
+/// Parses the decimal number at the start, and returns it with the rest.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let value = std::str::from_utf8(&bytes[..digits]).ok()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What callers know of their requests, and whether the journal says the same.
+//! Compares the outcomes that callers observed with the journal.
 
 use crate::support::{Daemon, until};
 use serde_json::Value;
@@ -9,39 +9,39 @@ use std::{
     rc::Rc,
 };
 
-/// What a caller knows about its request in the end.
+/// The outcome of a request as its caller observed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// It ended so, which the journal must say too.
+pub(crate) enum CallerOutcome {
+    /// Ended with this outcome, which the journal must contain too.
     Ended(&'static str),
-    /// It was not taken over.
+    /// Refused; it has no row.
     Refused,
-    /// It was taken over; its end is the daemon's business.
+    /// Accepted; the caller did not wait for the end.
     Left,
-    /// The caller left before it could know.
+    /// The caller disconnected before it knew.
     Unknown,
 }
 
-/// All of them.
+/// The outcomes of all requests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger(Rc<RefCell<HashMap<String, Known>>>);
+pub(crate) struct Ledger(Rc<RefCell<HashMap<String, CallerOutcome>>>);
 
 impl Ledger {
-    pub(crate) fn enter(&self, id: String, known: Known) {
+    pub(crate) fn enter(&self, id: String, known: CallerOutcome) {
         self.0.borrow_mut().insert(id, known);
     }
 }
 
-/// How the two compare.
+/// The result of the comparison.
 #[derive(Debug, Default)]
-pub(crate) struct Balance {
+pub(crate) struct JournalComparison {
     rows: usize,
     asked: usize,
     outcomes: BTreeMap<String, usize>,
     faults: Vec<String>,
 }
 
-impl Balance {
+impl JournalComparison {
     pub(crate) fn is_even(&self) -> bool {
         self.faults.is_empty()
     }
@@ -51,7 +51,7 @@ impl Balance {
     }
 }
 
-impl fmt::Display for Balance {
+impl fmt::Display for JournalComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} requests, {} rows, {:?}, {} faults", self.asked, self.rows, self.outcomes, self.faults.len())?;
         for fault in self.faults.iter().take(10) {
@@ -61,12 +61,12 @@ impl fmt::Display for Balance {
     }
 }
 
-/// Reads the whole journal and compares.
-pub(crate) async fn balance(daemon: &Daemon, ledger: &Ledger) -> Balance {
+/// Reads the whole journal and compares it with the ledger.
+pub(crate) async fn balance(daemon: &Daemon, ledger: &Ledger) -> JournalComparison {
     let caller = daemon.caller();
     until("written rows", async || (caller.get("/readyz").await.status == 200).then_some(())).await;
     let mut rest = ledger.0.take();
-    let mut balance = Balance { asked: rest.len(), ..Balance::default() };
+    let mut balance = JournalComparison { asked: rest.len(), ..JournalComparison::default() };
     let mut query = "?limit=500".to_owned();
     loop {
         let page = caller.get(&format!("/v1/browser/requests{query}")).await.data();
@@ -78,9 +78,11 @@ pub(crate) async fn balance(daemon: &Daemon, ledger: &Ledger) -> Balance {
                 balance.fault(format!("not finished: {row}"));
             }
             match rest.remove(id) {
-                None => balance.fault(format!("a second row, or one that nobody asked for: {row}")),
-                Some(Known::Ended(told)) if told != outcome => balance.fault(format!("{told} was told: {row}")),
-                Some(Known::Refused) => balance.fault(format!("refused: {row}")),
+                None => balance.fault(format!("a second row, or a row without a request: {row}")),
+                Some(CallerOutcome::Ended(observed)) if observed != outcome => {
+                    balance.fault(format!("the caller saw {observed}: {row}"))
+                }
+                Some(CallerOutcome::Refused) => balance.fault(format!("refused: {row}")),
                 Some(_) => {}
             }
         }
@@ -90,7 +92,7 @@ pub(crate) async fn balance(daemon: &Daemon, ledger: &Ledger) -> Balance {
         }
     }
     for (id, known) in rest {
-        if matches!(known, Known::Ended(_) | Known::Left) {
+        if matches!(known, CallerOutcome::Ended(_) | CallerOutcome::Left) {
             balance.fault(format!("{id} ended as {known:?} and has no row"));
         }
     }

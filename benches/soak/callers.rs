@@ -1,7 +1,7 @@
-//! The callers: those that ask, wait, cancel, leave or do not read, and those that never meant to ask.
+//! The callers: some send requests, wait, cancel, disconnect or do not read; others misbehave.
 
 use crate::{
-    books::{Known, Ledger},
+    books::{CallerOutcome, Ledger},
     clients::CLIENTS,
     support::{Caller, Connection, Daemon, Dice, ask},
 };
@@ -32,14 +32,8 @@ const PATHS: [&str; 17] = [
 /// The longest pause between two requests of a caller, in milliseconds.
 const PAUSE_MS: u64 = 300;
 
-/// Asks until it is over.
-pub(crate) async fn ask_again_and_again(
-    caller: Caller,
-    n: usize,
-    mut dice: Dice,
-    over: Rc<Cell<bool>>,
-    ledger: Ledger,
-) {
+/// Sends requests until the run is over.
+pub(crate) async fn send_requests(caller: Caller, n: usize, mut dice: Dice, over: Rc<Cell<bool>>, ledger: Ledger) {
     let mut k = 0_u64;
     while !over.get() {
         let id = format!("r{n}-{k}");
@@ -50,7 +44,7 @@ pub(crate) async fn ask_again_and_again(
     }
 }
 
-async fn one_request(caller: &Caller, id: &str, dice: &mut Dice) -> Known {
+async fn one_request(caller: &Caller, id: &str, dice: &mut Dice) -> CallerOutcome {
     let streamed = dice.percent(50);
     let mut body = ask(id, dice.pick(&PATHS));
     if streamed {
@@ -71,7 +65,7 @@ async fn one_request(caller: &Caller, id: &str, dice: &mut Dice) -> Known {
     if !streamed {
         if leaves {
             dice.pause(150).await;
-            return Known::Unknown;
+            return CallerOutcome::Unknown;
         }
         return whole(&mut connection).await;
     }
@@ -81,29 +75,29 @@ async fn one_request(caller: &Caller, id: &str, dice: &mut Dice) -> Known {
     let mut stream = connection.stream().await;
     if leaves || !reads {
         dice.pause(if reads { 150 } else { 4_000 }).await;
-        return Known::Left;
+        return CallerOutcome::Left;
     }
     let last = stream.end().await;
     match last.outcome().0 {
-        "stream_end" => Known::Ended("success"),
-        _ if last.data["http_error"] == "browser_request_cancelled" => Known::Ended("cancelled"),
-        _ => Known::Ended("failure"),
+        "stream_end" => CallerOutcome::Ended("success"),
+        _ if last.data["http_error"] == "browser_request_cancelled" => CallerOutcome::Ended("cancelled"),
+        _ => CallerOutcome::Ended("failure"),
     }
 }
 
-async fn whole(connection: &mut Connection) -> Known {
+async fn whole(connection: &mut Connection) -> CallerOutcome {
     let answer = connection.answer(false).await;
     match answer.status {
-        200 => Known::Ended("success"),
+        200 => CallerOutcome::Ended("success"),
         status => match (status, answer.error().1.as_str()) {
-            (_, "overloaded") => Known::Refused,
-            (_, "browser_request_cancelled") => Known::Ended("cancelled"),
-            _ => Known::Ended("failure"),
+            (_, "overloaded") => CallerOutcome::Refused,
+            (_, "browser_request_cancelled") => CallerOutcome::Ended("cancelled"),
+            _ => CallerOutcome::Ended("failure"),
         },
     }
 }
 
-/// Those that hold connections, break rules and vanish.
+/// Starts callers that hold connections, violate the protocol and disconnect.
 pub(crate) fn misbehave(daemon: &Daemon, dice: &mut Dice, over: &Rc<Cell<bool>>) -> Vec<JoinHandle<()>> {
     (0..4)
         .map(|kind| {
@@ -121,7 +115,7 @@ pub(crate) fn misbehave(daemon: &Daemon, dice: &mut Dice, over: &Rc<Cell<bool>>)
 async fn mischief(kind: u64, caller: &Caller, dice: &mut Dice) {
     match kind {
         0 => {
-            // A head that is never whole, or a body.
+            // An incomplete head or body.
             let whole = caller.head("POST", "/v1/browser/request", Some(ask("never", "/").to_string().as_bytes()));
             let mut connection = caller.open().await;
             let cut = usize::try_from(1 + dice.below(whole.len() as u64 - 1)).unwrap();
@@ -129,12 +123,12 @@ async fn mischief(kind: u64, caller: &Caller, dice: &mut Dice) {
             dice.pause(1_500).await;
         }
         1 => {
-            // Events that nobody reads.
+            // Events that the caller does not read.
             let _held = caller.get_narrowly("/v1/events").await;
             dice.pause(5_000).await;
         }
         2 => {
-            // What is no HTTP, and what is not allowed.
+            // Invalid HTTP, and forbidden requests.
             let mut connection = caller.open().await;
             let bytes: Vec<u8> = (0..dice.below(900)).map(|_| dice.next().to_le_bytes()[0]).collect();
             let _ = connection.try_write(&bytes).await;
@@ -142,7 +136,7 @@ async fn mischief(kind: u64, caller: &Caller, dice: &mut Dice) {
             caller.clone().bearer("wrong").get("/v1/codex").await;
         }
         _ => {
-            // Pages of everything, as the status page asks for them.
+            // The requests of the status page.
             for path in ["/v1/browser", "/v1/status", "/v1/browser/requests?limit=100", "/describe", "/v1/tasks"] {
                 caller.get(path).await;
             }

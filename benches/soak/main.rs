@@ -1,18 +1,18 @@
-//! What is left of hours of use: clients and callers that come, go and misbehave, for as long as is asked for.
+//! A soak test: clients and callers connect, disconnect and misbehave for hours, then leftovers are measured.
 //!
 //! ```text
 //! cargo bench --bench soak -- [--minutes N] [--seed N] [--callers N]
 //! ```
 //!
-//! An hour unless told otherwise; `--minutes 480` is a night. A run without cargo's `--bench` is a smoke run of seconds.
-//! `BAA_BIN` names another daemon binary. Every half minute one line tells memory, descriptors and threads of the daemon
-//! and how fast it answered a probe meanwhile. At the end stands the slope of its memory, from the tenth minute on, and
-//! the books are balanced: each request that was taken over has exactly one finished row in the journal, which says of
-//! its end what the caller was told. It fails when they do not, or when something is left over.
+//! The default is an hour; `--minutes 480` is a night. A run without cargo's `--bench` is a smoke run of seconds.
+//! `BAA_BIN` names another daemon binary. Every half minute a line shows the daemon's memory, descriptors and threads and
+//! the latency of a probe. The end shows the slope of the memory, from the tenth minute on, and compares the journal with
+//! the callers' outcomes: each accepted request has exactly one finished row with the outcome that its caller observed.
+//! The run fails if they differ or if anything is left over.
 
 #![expect(clippy::print_stdout, reason = "the table is the product")]
-#![expect(clippy::unwrap_used, reason = "what cannot be had ends the run")]
-#![expect(clippy::disallowed_types, reason = "no paused clock here: `std::time::Instant` is what is measured with")]
+#![expect(clippy::unwrap_used, reason = "an error ends the run")]
+#![expect(clippy::disallowed_types, reason = "the run measures real time with `std::time::Instant`")]
 
 mod books;
 mod callers;
@@ -28,7 +28,7 @@ use std::{cell::Cell, process::ExitCode, rc::Rc, time::Duration};
 use support::{Daemon, Dice, Folder, settled, until};
 use tokio::task::spawn_local;
 
-/// Limits within reach, times short enough to be met often, everything else as it is.
+/// Low limits and short times, so that they are reached often; defaults otherwise.
 const SETTINGS: &str = "
 log.filter = \"error\"
 [server]
@@ -48,9 +48,9 @@ open_timeout_ms = 500
 idle_timeout_ms = 500
 ";
 
-/// How often something is read off.
+/// Interval between samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(30);
-/// How long after the last of them is gone the daemon is looked at.
+/// Pause between the last disconnect and the final measurement.
 const REST: Duration = Duration::from_secs(5);
 
 struct Options {
@@ -109,14 +109,14 @@ async fn soak(options: Options) -> ExitCode {
     let ledger = books::Ledger::default();
     println!("seed {}, {} callers, {:?}", options.seed, options.callers, options.time);
 
-    // Its worker is up, with the descriptors that it takes, once it has answered.
+    // After its first response the daemon's worker and its descriptors exist.
     until("readiness", async || (daemon.caller().get("/readyz").await.status == 200).then_some(())).await;
     let mut samples = Samples::new(&daemon);
     let clients = clients::come_and_go(&daemon, &mut dice, &over).await;
     let mut tasks: Vec<_> = (0..options.callers)
         .map(|n| {
             let (caller, dice) = (daemon.caller(), Dice::new(dice.next()));
-            spawn_local(callers::ask_again_and_again(caller, n, dice, Rc::clone(&over), ledger.clone()))
+            spawn_local(callers::send_requests(caller, n, dice, Rc::clone(&over), ledger.clone()))
         })
         .collect();
     tasks.extend(callers::misbehave(&daemon, &mut dice, &over));

@@ -1,4 +1,4 @@
-//! What is read off the daemon from outside: its memory, descriptors and threads, and how fast it answers a probe.
+//! Samples of the daemon from outside: memory, descriptors, threads and the latency of a probe.
 
 use crate::support::{Caller, Connection, Daemon, actors};
 use std::{
@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// From here on memory should not grow any more.
+/// After this time memory should no longer grow.
 const SETTLED_AFTER: Duration = Duration::from_secs(600);
-/// The pause between two probes.
+/// Pause between two probes.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 
 struct Sample {
     at: Duration,
-    /// On average since the last sample: within seconds it goes up and down by a third.
+    /// Average since the last sample; momentary values vary by a third.
     resident_bytes: f64,
 }
 
@@ -22,7 +22,7 @@ struct Sample {
 pub(crate) struct Samples<'a> {
     daemon: &'a Daemon,
     began: Instant,
-    /// Before the load.
+    /// The state before the load.
     descriptors: Descriptors,
     threads: usize,
     samples: Vec<Sample>,
@@ -30,7 +30,7 @@ pub(crate) struct Samples<'a> {
     slowest: Duration,
 }
 
-/// How many descriptors a daemon has of each kind of thing.
+/// The daemon's descriptors, counted by kind.
 #[derive(Clone, Debug)]
 struct Descriptors(BTreeMap<String, usize>);
 
@@ -40,7 +40,7 @@ impl Descriptors {
         for entry in fs::read_dir(format!("/proc/{}/fd", daemon.pid())).into_iter().flatten().flatten() {
             let Ok(target) = fs::read_link(entry.path()) else { continue }; // it is closed by now
             let target = target.to_string_lossy().into_owned();
-            // `socket:[4711]` is of the kind `socket:`, a file is one of its own.
+            // `socket:[4711]` has the kind `socket:`; each file is a kind of its own.
             let kind = if target.starts_with('/') { target.as_str() } else { target.split('[').next().unwrap_or("?") };
             *kinds.entry(kind.to_owned()).or_default() += 1;
         }
@@ -51,8 +51,7 @@ impl Descriptors {
         self.0.values().sum()
     }
 
-    /// What is there more of than there was, without the store's files, which its readers open when they are first
-    /// asked and keep.
+    /// Returns the kinds that have grown, without the store's files, which its readers open once and keep.
     fn more_than(&self, before: &Descriptors) -> Vec<(&str, usize)> {
         let had = |kind: &str| before.0.get(kind).copied().unwrap_or(0);
         let is_store = |kind: &str| [".db", ".db-wal", ".db-shm"].iter().any(|end| kind.ends_with(end));
@@ -61,19 +60,19 @@ impl Descriptors {
     }
 }
 
-/// What is there afterwards and was not before.
+/// What is left over after the load.
 #[derive(Clone, Debug)]
-pub(crate) struct Left {
+pub(crate) struct Leftovers {
     descriptors: (Descriptors, Descriptors),
     threads: (usize, usize),
-    /// Actors that come and go, by kind; nobody is there any more for whom one could live.
+    /// Dynamic actors by kind; none should be left without clients and callers.
     actors: BTreeMap<String, u64>,
 }
 
-/// Threads that stay for a while: those of the blocking pool.
+/// Threads that may stay for a while: the blocking pool.
 const KEPT_THREADS: usize = 8;
 
-impl Left {
+impl Leftovers {
     pub(crate) fn is_nothing(&self) -> bool {
         let (before, after) = &self.descriptors;
         let is_gone = |count: &u64| *count == 0;
@@ -82,7 +81,7 @@ impl Left {
     }
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for Leftovers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ((before, after), threads) = (&self.descriptors, self.threads);
         write!(f, "descriptors {} before, {} after", before.count(), after.count())?;
@@ -94,7 +93,7 @@ impl fmt::Display for Left {
     }
 }
 
-/// How many entries a folder of the daemon's in `/proc` has.
+/// Counts the entries of one of the daemon's folders in `/proc`.
 fn count(daemon: &Daemon, what: &str) -> usize {
     fs::read_dir(format!("/proc/{}/{what}", daemon.pid())).map_or(0, Iterator::count)
 }
@@ -113,7 +112,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Takes them for so long, one line each.
+    /// Takes samples for this long and prints a line for each.
     pub(crate) async fn take(&mut self, time: Duration, every: Duration) {
         println!("{:>8} {:>10} {:>6} {:>8} {:>10} {:>10}", "minute", "RSS MB", "files", "threads", "p50 ms", "p99 ms");
         let caller = self.daemon.caller();
@@ -138,14 +137,14 @@ impl<'a> Samples<'a> {
         }
     }
 
-    pub(crate) async fn left(&self) -> Left {
-        // Before the call below, whose connection would count.
+    pub(crate) async fn left(&self) -> Leftovers {
+        // Counted before the call below, whose connection would be included.
         let descriptors = (self.descriptors.clone(), Descriptors::of(self.daemon));
         let threads = (self.threads, count(self.daemon, "task"));
-        Left { descriptors, threads, actors: actors(&self.daemon.caller()).await }
+        Leftovers { descriptors, threads, actors: actors(&self.daemon.caller()).await }
     }
 
-    /// How memory went, in one line.
+    /// Describes the memory in one line.
     pub(crate) fn verdict(&self) -> String {
         let all = &self.samples;
         let settled: Vec<&Sample> = all.iter().filter(|sample| sample.at >= SETTLED_AFTER).collect();
@@ -157,7 +156,7 @@ impl<'a> Samples<'a> {
         format!("memory: {slope}, {most:.1} MB at most; slowest p99 of a probe: {slowest:?}")
     }
 
-    /// Asks for the health on one connection for so long, and looks at the memory each time.
+    /// Probes the health route on one connection for this long, and reads the memory each time.
     async fn probe(&self, caller: &Caller, time: Duration) -> (Vec<Duration>, Vec<u64>) {
         let until = Instant::now() + time;
         let (mut latencies, mut sizes) = (Vec::new(), Vec::new());
@@ -174,7 +173,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Bytes an hour, by least squares.
+/// Bytes per hour, by least squares.
 fn slope(samples: &[&Sample]) -> f64 {
     let n = samples.len() as f64;
     let hours = |sample: &Sample| sample.at.as_secs_f64() / 3_600.0;

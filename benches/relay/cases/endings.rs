@@ -1,4 +1,4 @@
-//! How soon the browser hears that its work is not wanted any more: cancelled, or the caller gone.
+//! How soon the browser receives the cancellation after a cancel call or a disconnect of the caller.
 
 use super::{Env, Stage};
 use crate::{
@@ -40,9 +40,9 @@ async fn cancelled_by_request(stage: &Stage, id: &str, client: usize) -> anyhow:
     canceller.post("/v1/browser/request/cancel", &body).await?;
     let received = stage.book.when("cancelled", id).await?;
     let (status, answer) = bounded(canceller.answer()).await?;
-    ensure!(status == 200, "the cancel was answered {status}: {}", excerpt(answer));
+    ensure!(status == 200, "status {status} for the cancel: {}", excerpt(answer));
     let (status, answer) = bounded(caller.answer()).await?;
-    ensure!(status == 499, "the cancelled request was answered {status}: {}", excerpt(answer));
+    ensure!(status == 499, "status {status} for the cancelled request: {}", excerpt(answer));
     Ok(received - sent)
 }
 

@@ -1,4 +1,4 @@
-//! Memory and beginnings: what the process holds, how it bears callers that never read, how soon it is ready.
+//! Memory and start: resident memory, callers that never read, and the time until ready.
 
 use super::{
     Env, Stage,
@@ -9,16 +9,16 @@ use crate::{
     callers::{self, Caller, ask, bounded},
     daemon::{Folder, Service, Side},
     measure::{Cpu, Latencies, Memory, median},
-    peers::{Book, Peers},
+    peers::{PeerLog, Peers},
     report::{Bound, Sample},
 };
 use std::time::{Duration, Instant};
 
 const DEAF_CALLERS: usize = 64;
 const MB: f64 = 1e6;
-/// A stream's own limit (512 KiB) and what may come on top.
+/// A stream's buffer limit (512 KiB) and an allowance.
 const STREAM_BYTES_MAX: f64 = (512.0 + 64.0) * 1024.0;
-/// What is left to do after an event that memory is read for.
+/// Pause after an event before memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
 
 pub(crate) async fn memory(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> {
@@ -44,7 +44,7 @@ async fn under_load(env: &Env, side: Side) -> anyhow::Result<(f64, f64)> {
     let service = Service::start(side, &folder, true)?;
     tokio::time::sleep(SETTLE).await;
     let idle = Memory::of(service.pid()).resident;
-    let book = Book::new(vec![env.small.clone()]);
+    let book = PeerLog::new(vec![env.small.clone()]);
     let peers = Peers::connect(service.address, PEERS, &book).await?;
     let requests = env.count(100_000, 500);
     let load = Load { tag: "memory", callers: CALLERS, peers: PEERS, requests, body: env.small.clone() };
@@ -55,13 +55,13 @@ async fn under_load(env: &Env, side: Side) -> anyhow::Result<(f64, f64)> {
     Ok((idle, peak))
 }
 
-struct Unread {
+struct UnreadStreams {
     per_stream: f64,
     others: Latencies,
 }
 
-/// 64 callers that never read while each is sent 8 MB in four seconds; one more caller goes on as ever.
-async fn unread_streams(env: &Env, side: Side) -> anyhow::Result<Unread> {
+/// 64 callers do not read while each is sent 8 MB in four seconds; one more caller sends requests as usual.
+async fn unread_streams(env: &Env, side: Side) -> anyhow::Result<UnreadStreams> {
     let stage = Stage::set(env, side, PEERS, true).await?;
     let (address, pid) = (stage.service.address, stage.service.pid());
     let path = format!("/b/{}", env.small.bytes());
@@ -92,10 +92,10 @@ async fn unread_streams(env: &Env, side: Side) -> anyhow::Result<Unread> {
     let per_stream = (Memory::of(pid).peak - before) / DEAF_CALLERS as f64;
     drop(deaf);
     stage.strike()?;
-    Ok(Unread { per_stream, others })
+    Ok(UnreadStreams { per_stream, others })
 }
 
-/// From spawn to the ready line, on a state folder that exists and on a fresh one.
+/// Time from spawn to the ready line, on an existing and on a new state folder.
 pub(crate) async fn start(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> {
     let (mut existing, mut fresh, known) = (Vec::new(), Vec::new(), Folder::new()?);
     Service::start(side, &known, true)?.stop()?;
@@ -114,21 +114,21 @@ pub(crate) async fn start(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> 
     ])
 }
 
-/// A thousand clients connect at once, each with its hello and its credentials.
+/// A thousand clients connect at once, each with hello and credentials.
 pub(crate) async fn clients(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> {
     let (folder, count) = (Folder::new()?, env.count(1_000, 20));
     let service = Service::start(side, &folder, true)?;
     tokio::time::sleep(SETTLE).await;
     let (mut cpu, before) = (Cpu::default(), Memory::of(service.pid()).resident);
     let body = Body::new(1_024);
-    let book = Book::new(vec![body.clone()]);
+    let book = PeerLog::new(vec![body.clone()]);
     let (cpu_before, start) = (cpu.read(service.pid()), Instant::now());
     let peers = Peers::connect(service.address, count, &book).await?;
     let wall = start.elapsed();
     tokio::time::sleep(SETTLE).await;
     let cpu_ns = cpu.read(service.pid()) - cpu_before;
     let after = Memory::of(service.pid()).resident;
-    // All of them work: the last one is asked something.
+    // The last client gets a request, to check that it works.
     let mut caller = Caller::connect(service.address).await?;
     bounded(callers::buffered(&mut caller, "after", count - 1, "/b/1024", &body)).await?;
     drop(peers);

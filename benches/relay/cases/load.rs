@@ -1,10 +1,10 @@
-//! Buffered requests: as many as go through, at a fixed rate, and with a large body.
+//! Buffered requests: at maximum throughput, at a fixed rate, and with a large body.
 
 use super::{Env, LARGE_BYTES, SMALL_BYTES, Stage, all};
 use crate::{
     body::Body,
     callers::{self, Caller},
-    clockwork::Clockwork,
+    clockwork::PeriodicTimer,
     daemon::Side,
     measure::{Cpu, Latencies},
     report::{Bound, Sample},
@@ -22,11 +22,11 @@ pub(crate) const CALLERS: usize = 64;
 pub(crate) const PEERS: usize = 8;
 const LARGE_CALLERS: usize = 16;
 const LARGE_PEERS: usize = 4;
-/// No run of a load is longer, however slow the machine.
+/// Time limit of a run, for slow machines.
 const RUN_MAX: Duration = Duration::from_secs(15);
 const PACED_PERIOD: Duration = Duration::from_micros(500);
 
-/// What a load does.
+/// The parameters of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) tag: &'static str,
@@ -36,8 +36,8 @@ pub(crate) struct Load {
     pub(crate) body: Body,
 }
 
-/// What came of it.
-pub(crate) struct Done {
+/// The results of a load.
+pub(crate) struct LoadResult {
     pub(crate) requests: usize,
     pub(crate) wall: Duration,
     /// CPU nanoseconds of the service.
@@ -45,7 +45,7 @@ pub(crate) struct Done {
     pub(crate) latencies: Latencies,
 }
 
-impl Done {
+impl LoadResult {
     pub(crate) fn cpu_us_each(&self) -> f64 {
         self.cpu_ns / 1_000.0 / self.requests as f64
     }
@@ -55,8 +55,8 @@ impl Done {
     }
 }
 
-/// Callers that ask again as soon as they are answered.
-pub(crate) async fn closed_loop(address: SocketAddr, pid: u32, load: Load) -> anyhow::Result<Done> {
+/// Callers that send the next request as soon as a response arrives.
+pub(crate) async fn closed_loop(address: SocketAddr, pid: u32, load: Load) -> anyhow::Result<LoadResult> {
     let mut open = Vec::with_capacity(load.callers);
     for _ in 0..load.callers {
         open.push(Caller::connect(address).await?);
@@ -81,7 +81,7 @@ pub(crate) async fn closed_loop(address: SocketAddr, pid: u32, load: Load) -> an
     let (wall, cpu_ns) = (start.elapsed(), cpu.read(pid) - cpu_before);
     let mut latencies = Latencies::default();
     parts.into_iter().for_each(|part| latencies.join(part));
-    Ok(Done { requests: asked.get(), wall, cpu_ns, latencies })
+    Ok(LoadResult { requests: asked.get(), wall, cpu_ns, latencies })
 }
 
 pub(crate) async fn buffered(env: &Env, side: Side, journal: bool) -> anyhow::Result<Vec<Sample>> {
@@ -120,7 +120,7 @@ pub(crate) async fn large(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> 
     ])
 }
 
-/// Requests at a fixed rate, each latency counted from when it was due and not from when it could be sent.
+/// Requests at a fixed rate; latencies are measured from the scheduled time, not from the time of sending.
 pub(crate) async fn paced(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> {
     let stage = Stage::set(env, side, PEERS, true).await?;
     let (address, pid) = (stage.service.address, stage.service.pid());
@@ -149,7 +149,7 @@ pub(crate) async fn paced(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> 
         }));
     }
     let (mut cpu, mut clockwork, total, mut made) =
-        (Cpu::default(), Clockwork::new(PACED_PERIOD)?, env.count(12_000, 200), 0);
+        (Cpu::default(), PeriodicTimer::new(PACED_PERIOD)?, env.count(12_000, 200), 0);
     let cpu_before = cpu.read(pid);
     while made < total {
         for at in clockwork.beats().await?.into_iter().take(total - made) {
@@ -159,7 +159,7 @@ pub(crate) async fn paced(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> 
         }
     }
     over.set(true);
-    // Those who are busy look again by themselves, and one stored permit would not reach all the others.
+    // Busy callers look again by themselves, and one stored permit would not wake all others.
     let (mut latencies, waker) = (Latencies::default(), Rc::clone(&work));
     let ending = spawn_local(async move {
         loop {

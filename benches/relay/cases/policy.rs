@@ -1,8 +1,8 @@
-//! The policy alone, by the library that this executable is made with: what an admission and a waiting request cost.
+//! The policy of the linked library alone: the cost of an admission and of a waiting request.
 
 use super::Env;
 use crate::{
-    admission::{Figures, Plan},
+    admission::{AdmissionFigures, AdmissionPlan},
     report::{Bound, Sample},
 };
 use anyhow::{Context, ensure};
@@ -12,12 +12,12 @@ const ADMISSION_US_MAX: f64 = 20.0;
 const WAITERS_MB_MAX: f64 = 20.0;
 
 pub(crate) async fn policy(env: &Env) -> anyhow::Result<Vec<Sample>> {
-    let plan = Plan { admissions: env.count(20_000, 100), waiters: env.count(100, 3) };
+    let plan = AdmissionPlan { admissions: env.count(20_000, 100), waiters: env.count(100, 3) };
     let mut command = Command::new(std::env::current_exe()?);
     command.args(plan.arguments()).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().context("cannot start the policy's process")?;
     ensure!(output.status.success(), "the policy's process ended with {}", output.status);
-    let figures: Figures = serde_json::from_slice(&output.stdout).context("not figures")?;
+    let figures: AdmissionFigures = serde_json::from_slice(&output.stdout).context("not figures")?;
     let admission = Bound::AtMost(ADMISSION_US_MAX);
     Ok(vec![
         Sample::new("admission p50", "us", figures.alone.p50, admission),

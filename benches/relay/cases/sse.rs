@@ -1,4 +1,4 @@
-//! Event streams: 64 at once, as fast as they go and at a pace.
+//! Event streams: 64 at once, at maximum speed and at a fixed pace.
 
 use super::{Env, Stage, all, load::PEERS};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     daemon::Side,
     measure::{Cpu, Latencies},
     report::{Bound, Sample},
-    streams::{Wanted, streamed},
+    streams::{ExpectedStream, streamed},
 };
 use std::{
     net::SocketAddr,
@@ -20,7 +20,7 @@ const EVENTS: u64 = 200;
 const EVENT_BYTES: usize = 200;
 const PAUSE_MS: u64 = 10;
 
-struct Done {
+struct WaveResult {
     events: u64,
     wall: Duration,
     cpu_ns: f64,
@@ -29,7 +29,7 @@ struct Done {
 }
 
 #[derive(Clone, Copy)]
-struct Plan {
+struct WavePlan {
     tag: &'static str,
     waves: usize,
     events: u64,
@@ -37,8 +37,8 @@ struct Plan {
     epoch: Instant,
 }
 
-/// Waves of 64 streams: each begins when the one before is over.
-async fn waves(address: SocketAddr, pid: u32, plan: Plan) -> anyhow::Result<Done> {
+/// Waves of 64 streams; each starts when the previous one has ended.
+async fn waves(address: SocketAddr, pid: u32, plan: WavePlan) -> anyhow::Result<WaveResult> {
     let (barrier, mut tasks) = (Rc::new(Barrier::new(STREAMS)), Vec::with_capacity(STREAMS));
     let (mut cpu, mut callers) = (Cpu::default(), Vec::with_capacity(STREAMS));
     for _ in 0..STREAMS {
@@ -53,13 +53,13 @@ async fn waves(address: SocketAddr, pid: u32, plan: Plan) -> anyhow::Result<Done
             for wave in 0..plan.waves {
                 barrier.wait().await;
                 if plan.pause_ms > 0 {
-                    // All streams at once would beat together, which nobody's streams do.
+                    // Staggers the streams, which would otherwise be synchronized.
                     tokio::time::sleep(Duration::from_micros(1_000 * plan.pause_ms * number as u64 / STREAMS as u64))
                         .await;
                 }
                 let id = format!("{}-{wave}-{number}", plan.tag);
                 let (client, events, epoch) = (number % PEERS, plan.events, plan.epoch);
-                let wanted = Wanted { id: &id, client, path: &path, events, bytes: EVENT_BYTES, epoch };
+                let wanted = ExpectedStream { id: &id, client, path: &path, events, bytes: EVENT_BYTES, epoch };
                 let seen = streamed(&mut caller, &wanted).await?;
                 first.push(seen.first.unwrap_or(Duration::MAX));
                 delays.join(seen.delays);
@@ -70,7 +70,7 @@ async fn waves(address: SocketAddr, pid: u32, plan: Plan) -> anyhow::Result<Done
     let parts = all(tasks).await?;
     let (wall, cpu_ns) = (start.elapsed(), cpu.read(pid) - cpu_before);
     let events = plan.events * (STREAMS * plan.waves) as u64;
-    let mut done = Done { events, wall, cpu_ns, first: Latencies::default(), delays: Latencies::default() };
+    let mut done = WaveResult { events, wall, cpu_ns, first: Latencies::default(), delays: Latencies::default() };
     for (first, delays) in parts {
         done.first.join(first);
         done.delays.join(delays);
@@ -81,7 +81,7 @@ async fn waves(address: SocketAddr, pid: u32, plan: Plan) -> anyhow::Result<Done
 pub(crate) async fn unpaced(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> {
     let stage = Stage::set(env, side, PEERS, true).await?;
     let events = if env.quick { 20 } else { EVENTS };
-    let plan = |tag, waves| Plan { tag, waves, events, pause_ms: 0, epoch: stage.book.epoch() };
+    let plan = |tag, waves| WavePlan { tag, waves, events, pause_ms: 0, epoch: stage.book.epoch() };
     waves(stage.service.address, stage.service.pid(), plan("warm", env.count(3, 1))).await?;
     let mut done = waves(stage.service.address, stage.service.pid(), plan("run", env.count(40, 1))).await?;
     stage.strike()?;
@@ -96,7 +96,7 @@ pub(crate) async fn unpaced(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>
 pub(crate) async fn paced(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> {
     let stage = Stage::set(env, side, PEERS, true).await?;
     let events = if env.quick { 5 } else { EVENTS };
-    let plan = |tag, waves, events| Plan { tag, waves, events, pause_ms: PAUSE_MS, epoch: stage.book.epoch() };
+    let plan = |tag, waves, events| WavePlan { tag, waves, events, pause_ms: PAUSE_MS, epoch: stage.book.epoch() };
     waves(stage.service.address, stage.service.pid(), plan("warm", 1, events.min(20))).await?;
     let mut done = waves(stage.service.address, stage.service.pid(), plan("run", env.count(2, 1), events)).await?;
     stage.strike()?;

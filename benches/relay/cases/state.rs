@@ -1,19 +1,19 @@
-//! The operator's view of many: how long it takes, and what it costs.
+//! The state of many clients and logins: its latency and its cost.
 
 use super::Env;
 use crate::{
     callers::{Caller, bounded},
     daemon::{Folder, Service, Side},
     measure::{Cpu, Latencies},
-    peers::{self, Book, Peers},
+    peers::{self, PeerLog, Peers},
     report::{Bound, Sample},
 };
 use anyhow::ensure;
 use std::time::{Duration, Instant};
 
-/// Logins that one earlier client told.
+/// Logins reported by one earlier client.
 const ACCOUNTS: usize = 100;
-/// What is left to do after an event.
+/// Pause after an event.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// `GET /v1/browser` with 1 000 clients and 10 000 stored logins of others, whole and filtered.
@@ -22,7 +22,7 @@ pub(crate) async fn state(env: &Env, side: Side) -> anyhow::Result<Vec<Sample>> 
     let service = Service::start(side, &folder, true)?;
     peers::remember(service.address, env.count(100, 2), ACCOUNTS).await?;
     let clients = env.count(1_000, 20);
-    let peers = Peers::connect(service.address, clients, &Book::new(Vec::new())).await?;
+    let peers = Peers::connect(service.address, clients, &PeerLog::new(Vec::new())).await?;
     tokio::time::sleep(SETTLE).await;
     let mut caller = Caller::connect(service.address).await?;
     let mut cpu = Cpu::default();

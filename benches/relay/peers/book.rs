@@ -1,4 +1,4 @@
-//! What all peers share: the bodies they answer with, and what they noticed, to be awaited.
+//! State shared by all peers: their bodies, and a log of noticed requests that can be awaited.
 
 use crate::body::Body;
 use anyhow::Context;
@@ -12,19 +12,19 @@ use tokio::sync::Notify;
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 
-/// What all peers share: the bodies they answer with and what they noticed.
-pub(crate) struct Book {
+/// The bodies of the peers, and the log of noticed requests.
+pub(crate) struct PeerLog {
     pub(super) bodies: Vec<Body>,
     noticed: RefCell<HashMap<(&'static str, String), Instant>>,
     changed: Notify,
     epoch: Instant,
-    /// Requests received.
+    /// Number of received requests.
     pub(crate) requests: Cell<u64>,
 }
 
-impl Book {
+impl PeerLog {
     pub(crate) fn new(bodies: Vec<Body>) -> Rc<Self> {
-        Rc::new(Book {
+        Rc::new(PeerLog {
             bodies,
             noticed: RefCell::default(),
             changed: Notify::new(),
@@ -33,7 +33,7 @@ impl Book {
         })
     }
 
-    /// When events' timestamps begin.
+    /// The epoch of the events' timestamps.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
     }
@@ -43,7 +43,7 @@ impl Book {
         self.changed.notify_waiters();
     }
 
-    /// When a peer received `held` or `cancelled` for a request.
+    /// Waits until a peer has received `held` or `cancelled` for a request, and returns when.
     pub(crate) async fn when(&self, what: &'static str, id: &str) -> anyhow::Result<Instant> {
         let key = (what, id.to_owned());
         let noticed = tokio::time::timeout(NOTICED_WITHIN, async {

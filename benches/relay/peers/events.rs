@@ -1,13 +1,13 @@
-//! A peer's event stream: its events, each with the moment of its making, and its end.
+//! A peer's event stream: its events, each with its creation time, and its end.
 
-use super::Book;
+use super::PeerLog;
 use crate::{body, frames};
 use std::{
     rc::Rc,
     time::{Duration, Instant},
 };
 
-/// One stream on its way.
+/// A stream in progress.
 pub(super) struct Events {
     pub(super) id: String,
     pub(super) next: u64,
@@ -20,7 +20,7 @@ pub(super) struct Events {
 
 impl Events {
     /// Writes the next event, and the end after the last one.
-    pub(super) fn write(&mut self, book: &Book, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, book: &PeerLog, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         let at_ns = u64::try_from(book.epoch().elapsed().as_nanos()).unwrap_or(u64::MAX);
         let number = self.next;
         scratch.clear();

@@ -1,6 +1,6 @@
-//! Clients that were there before: what they told is in the store, they themselves are gone.
+//! Earlier clients that have disconnected; their reports are in the store.
 
-use super::{Book, Peer};
+use super::{Peer, PeerLog};
 use crate::frames;
 use std::{net::SocketAddr, rc::Rc};
 
@@ -8,9 +8,9 @@ use std::{net::SocketAddr, rc::Rc};
 const ENDPOINTS: [&str; 5] =
     ["GET /api/a", "GET /api/b/{id}", "POST /api/c", "POST /api/d/{id}/completion", "GET /api/e"];
 
-/// Has clients named `past-0` and so on tell so many logins each, and leave.
+/// Connects clients named `past-0` and so on, reports logins from each, and disconnects them.
 pub(crate) async fn remember(address: SocketAddr, clients: usize, accounts: usize) -> anyhow::Result<()> {
-    let book = Book::new(Vec::new());
+    let book = PeerLog::new(Vec::new());
     for client in 0..clients {
         let mut peer = Peer::join(address, format!("past-{client}"), Rc::clone(&book)).await?;
         for account in 0..accounts {

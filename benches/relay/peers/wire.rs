@@ -4,7 +4,7 @@ use anyhow::bail;
 use std::io;
 use tokio::net::TcpStream;
 
-/// The socket, what was read and not handled, and what is to be written.
+/// The socket with its unhandled input and unwritten output.
 pub(super) struct Wire {
     pub(super) stream: TcpStream,
     input: Vec<u8>,
@@ -22,7 +22,7 @@ impl Wire {
         &self.input[..self.filled]
     }
 
-    /// The input to be handled while the peer changes, and how much of it is filled.
+    /// Takes the input buffer, and its filled length, to handle it while the peer is borrowed.
     pub(super) fn take_input(&mut self) -> (Vec<u8>, usize) {
         (std::mem::take(&mut self.input), self.filled)
     }
@@ -35,12 +35,12 @@ impl Wire {
         self.written == self.out.len()
     }
 
-    /// Bytes not yet written.
+    /// Number of bytes not yet written.
     pub(super) fn waiting(&self) -> usize {
         self.out.len() - self.written
     }
 
-    /// Reads what is there; whether anything was.
+    /// Reads the available input; returns whether there was any.
     pub(super) fn try_fill(&mut self) -> anyhow::Result<bool> {
         if self.filled == self.input.len() {
             self.input.resize(self.input.len() * 2, 0);
@@ -54,7 +54,7 @@ impl Wire {
         Ok(true)
     }
 
-    /// Writes what the socket takes now; whether it took anything.
+    /// Writes what the socket accepts now; returns whether it accepted any.
     pub(super) fn push(&mut self) -> anyhow::Result<bool> {
         if self.written == self.out.len() {
             return Ok(false);
@@ -71,7 +71,7 @@ impl Wire {
         Ok(true)
     }
 
-    /// Writes all of it.
+    /// Writes all output.
     pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
         while self.written < self.out.len() {
             self.stream.writable().await?;
@@ -80,7 +80,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads once, waiting for something to read.
+    /// Waits for input and reads once.
     pub(super) async fn fill(&mut self) -> anyhow::Result<()> {
         loop {
             self.stream.readable().await?;
@@ -90,7 +90,7 @@ impl Wire {
         }
     }
 
-    /// Forgets the first bytes of the input.
+    /// Drops the first bytes of the input.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.input.copy_within(bytes..self.filled, 0);
         self.filled -= bytes;

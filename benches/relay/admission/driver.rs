@@ -1,4 +1,4 @@
-//! Who asks the policy and is told its verdicts.
+//! Requests leases of the policy and collects its verdicts.
 
 use actix::prelude::*;
 use anyhow::{Context as _, bail, ensure};
@@ -18,49 +18,49 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// Events that a daemon keeps when it is told nothing else.
+/// The daemon's default number of kept events.
 const EVENTS_KEPT: usize = 1_024;
 const ADMITTED_WITHIN: Duration = Duration::from_secs(10);
 
-/// One request: its target, and its place among those of that target.
+/// A request: its target, and its number among the target's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct AdmissionRequest {
     pub(super) target: usize,
     pub(super) place: usize,
 }
 
-/// A request that was made.
-pub(super) struct Asked {
+/// A pending request.
+pub(super) struct PendingAdmission {
     pub(super) at: Instant,
     pub(super) waiting: PendingLease,
 }
 
-/// A request that may go out.
-pub(super) struct Admitted {
-    pub(super) request: Request,
+/// A granted request.
+pub(super) struct GrantedAdmission {
+    pub(super) request: AdmissionRequest,
     pub(super) at: Instant,
     pub(super) lease: Lease,
 }
 
-/// Takes the verdicts of all requests, as an exchange takes that of its own.
-struct Teller(mpsc::UnboundedSender<(Instant, LeaseVerdict)>);
+/// Receives the verdicts of all requests, as an exchange does for its own.
+struct VerdictSender(mpsc::UnboundedSender<(Instant, LeaseVerdict)>);
 
-impl Actor for Teller {
+impl Actor for VerdictSender {
     type Context = Context<Self>;
 }
 
-impl Handler<LeaseVerdict> for Teller {
+impl Handler<LeaseVerdict> for VerdictSender {
     type Result = ();
 
     fn handle(&mut self, verdict: LeaseVerdict, _: &mut Self::Context) {
         let now = Instant::now();
-        // Nobody listens any more when the case has failed.
+        // The receiver is gone if the case has failed.
         self.0.send((now, verdict)).unwrap_or_default();
     }
 }
 
-/// A policy without pauses and with a wide window, and who asks it.
-pub(super) struct Desk {
+/// A policy without pauses and with a wide window, and its driver.
+pub(super) struct PolicyDriver {
     hub: PolicyHub,
     platform: PlatformName,
     clients: Vec<ClientId>,
@@ -68,8 +68,8 @@ pub(super) struct Desk {
     verdicts: mpsc::UnboundedReceiver<(Instant, LeaseVerdict)>,
 }
 
-impl Desk {
-    /// So many targets of one platform, each with so many slots, for each of which so many may wait.
+impl PolicyDriver {
+    /// Returns a policy with `targets` of one platform, with `slots` and `waiters` each.
     pub(super) fn new(targets: usize, slots: usize, waiters: usize) -> Self {
         let mut settings = PolicySettings {
             concurrency: Concurrency { max_in_flight_per_client_platform: slots },
@@ -85,41 +85,42 @@ impl Desk {
             observer: PolicyObserver::default(),
             settings: Arc::new(settings),
         };
-        let (tell, verdicts) = mpsc::unbounded_channel();
-        Desk {
+        let (sender, verdicts) = mpsc::unbounded_channel();
+        PolicyDriver {
             hub: PolicyHub::new(parts),
             platform: PlatformName::trusted("claude"),
             clients: (0..targets).map(|number| ClientId::trusted(format!("firefox-{number}"))).collect(),
-            reply_to: Teller(tell).start().recipient(),
+            reply_to: VerdictSender(sender).start().recipient(),
             verdicts,
         }
     }
 
-    /// Asks for a lease.
-    pub(super) fn ask(&self, Request { target, place }: Request) -> anyhow::Result<Asked> {
+    /// Requests a lease.
+    pub(super) fn ask(&self, AdmissionRequest { target, place }: AdmissionRequest) -> anyhow::Result<PendingAdmission> {
         let request_id = RequestId::trusted(format!("{target}-{place}"));
-        let applicant = LeaseRequest { request_id, reply_to: self.reply_to.clone() };
+        let lease_request = LeaseRequest { request_id, reply_to: self.reply_to.clone() };
         let at = Instant::now();
-        let waiting = self.hub.acquire(&self.clients[target], &self.platform, applicant)?;
-        Ok(Asked { at, waiting })
+        let waiting = self.hub.acquire(&self.clients[target], &self.platform, lease_request)?;
+        Ok(PendingAdmission { at, waiting })
     }
 
-    /// The next verdict, which must be a lease of the right target.
-    pub(super) async fn admitted(&mut self) -> anyhow::Result<Admitted> {
-        let told = tokio::time::timeout(ADMITTED_WITHIN, self.verdicts.recv()).await.context("no verdict in time")?;
-        let (at, lease) = match told.context("nobody tells verdicts any more")? {
+    /// Waits for the next verdict, which must be a lease of the right target.
+    pub(super) async fn admitted(&mut self) -> anyhow::Result<GrantedAdmission> {
+        let verdict =
+            tokio::time::timeout(ADMITTED_WITHIN, self.verdicts.recv()).await.context("no verdict in time")?;
+        let (at, lease) = match verdict.context("no more verdicts")? {
             (at, LeaseVerdict::Granted(lease)) => (at, lease),
             (_, other) => bail!("not granted: {other:?}"),
         };
         let id = lease.admission().request_id.as_str();
-        let (target, place) = id.split_once('-').context("not an id of ours")?;
-        let request = Request { target: target.parse()?, place: place.parse()? };
+        let (target, place) = id.split_once('-').context("an unknown id")?;
+        let request = AdmissionRequest { target: target.parse()?, place: place.parse()? };
         let client = &lease.admission().target_client_id;
         ensure!(self.clients.get(request.target) == Some(client), "{request:?} was admitted to {client:?}");
-        Ok(Admitted { request, at, lease })
+        Ok(GrantedAdmission { request, at, lease })
     }
 
-    /// Checks that so many hold a slot, so many wait, and nobody was told anything more.
+    /// Checks the numbers of requests in flight and waiting, and that there are no further verdicts.
     pub(super) async fn expect(&mut self, in_flight: usize, waiting: usize) -> anyhow::Result<()> {
         let seen = self.hub.summary().await;
         ensure!((seen.in_flight, seen.waiting) == (in_flight, waiting), "{in_flight} and {waiting}, not {seen:?}");
@@ -128,7 +129,7 @@ impl Desk {
     }
 }
 
-/// The request has ended well.
+/// Settles a lease with success.
 pub(super) fn settle(lease: Lease) {
     lease.settle(LeaseOutcome::Success);
 }

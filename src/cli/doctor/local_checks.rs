@@ -273,8 +273,7 @@ pub(super) fn sandbox_finding(operator: &SandboxState, model: &SandboxState, has
             None => Finding::ok(name, levels),
         };
         return match (better.is_empty(), limit) {
-            (false, _) => finding
-                .advise(format!("Bubblewrap is installed and is the stronger sandbox; set {}", better.join(", "))),
+            (false, _) => finding.advise(format!("Bubblewrap is installed and recommended: set {}", better.join(", "))),
             (true, Some(_)) => {
                 finding.advise("allow user namespaces, or install Bubblewrap with the permission to create them")
             }

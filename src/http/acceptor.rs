@@ -1,13 +1,14 @@
-//! Accepts connections, on a thread of its own: finds out whose each is, refuses those over their holder's share before
-//! they cost a worker anything, has the own user's wait for a place, and hands the others to the workers in turn.
+//! The acceptor: an actor on a thread of its own that accepts connections, identifies the peer of each, applies the
+//! connection quota and hands admitted connections to the workers in turn. A refused connection is reset before it
+//! costs a worker anything.
 //!
 //! ```text
-//! kernel's backlog ──accept──► whose is it? ──► Shares ──┬── enters ──► a worker
-//!                                                        ├── waits ───► the queue of the own user, until one ends
-//!                                                        └── refused ─► reset
+//! kernel backlog ──accept──► peer identity ──► quota ──┬── admitted ──► a worker
+//!                                                      ├── queued ────► the own user's queue, until a slot is free
+//!                                                      └── refused ───► reset
 //! ```
 //!
-//! The HTTP library's own server does not do: at its limit it accepts nobody, whoever stands next.
+//! The HTTP library's own server is not used: at its limit it accepts no connection at all, whoever the next peer is.
 
 use super::connection_quota::{ConnectionLimits, ConnectionQuota, PeerIdentity, QuotaDecision, UnauthenticatedLimiter};
 use crate::{host::socket_owner, telemetry::LogRateLimiter};
@@ -26,10 +27,10 @@ use std::{
 };
 use tokio::{net, sync::mpsc::UnboundedSender, time::Instant};
 
-/// How long nothing is accepted after the system could not give a connection out: it lacks files or memory.
+/// Pause after an `accept` that failed for lack of file descriptors or memory.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// What the acceptor, the connections and the server's handle share.
+/// State shared by the acceptor, the connections and the [`ServerHandle`](super::ServerHandle).
 #[derive(Debug)]
 pub(super) struct AcceptorControl {
     quota: Mutex<ConnectionQuota>,
@@ -48,25 +49,25 @@ impl AcceptorControl {
         }
     }
 
-    /// Accepts no more, for good. Those that are there stay.
+    /// Stops accepting for good. Open connections stay.
     pub(super) fn pause(&self) {
         self.paused.store(true, Relaxed);
         self.acceptor.wake();
     }
 
-    /// Ends the acceptor.
+    /// Ends the acceptor's task.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Relaxed);
         self.acceptor.wake();
     }
 
     fn quota(&self) -> MutexGuard<'_, ConnectionQuota> {
-        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        // No code panics between two changes of the quota, so a poisoned lock holds consistent data.
         self.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place among the connections, until it is dropped.
+/// A permit to hold one connection. Dropping it releases the slot in the quota and wakes the acceptor.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     control: Arc<AcceptorControl>,
@@ -75,12 +76,12 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// Whether the daemon's own user has it.
+    /// Returns whether the peer is the daemon's own user.
     pub(super) fn is_own_user(&self) -> bool {
         self.peer_identity == PeerIdentity::OwnUser
     }
 
-    /// What its holder is held to; nothing for the own user.
+    /// Returns the rate limits of the peer's unauthenticated traffic; `None` for the own user.
     pub(super) fn limiter(&self) -> Option<&Arc<UnauthenticatedLimiter>> {
         self.limiter.as_ref()
     }
@@ -93,7 +94,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// A connection on its way to a worker.
+/// An admitted connection on its way to a worker.
 #[derive(Debug)]
 pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
@@ -102,7 +103,7 @@ pub(super) struct AcceptedConnection {
     pub(super) permit: ConnectionPermit,
 }
 
-/// One of the own user that waits for a place.
+/// A connection of the own user that waits for a free slot.
 #[derive(Debug)]
 struct WaitingConnection {
     stream: TcpStream,
@@ -115,31 +116,32 @@ struct WaitingConnection {
 pub(super) struct Acceptor {
     listener: net::TcpListener,
     control: Arc<AcceptorControl>,
-    /// What is on its way there has a place, so that there are never more than those.
+    /// Unbounded channels: each item holds a permit, so the quota bounds their number.
     workers: Vec<UnboundedSender<AcceptedConnection>>,
     next: usize,
     queue: VecDeque<WaitingConnection>,
-    /// Beyond it nothing is accepted: the own user has every place and as many again as this.
+    /// Longest queue. While it is full, nothing is accepted: then the own user holds every slot and fills the queue
+    /// too.
     queue_max: usize,
     refusal_log: LogRateLimiter,
     failure_log: LogRateLimiter,
 }
 
-/// What happens next.
+/// What `poll` yields.
 enum AcceptorStep {
     Accepted(net::TcpStream, SocketAddr),
-    /// The first that waits has a place.
+    /// The first queued connection has a permit.
     Admitted(ConnectionPermit),
     Failed(io::Error),
     Stopped,
 }
 
 impl Acceptor {
-    /// To be called on the thread that it is to run on.
+    /// Creates an acceptor; call it on the thread that will run it.
     ///
     /// # Errors
     ///
-    /// The listener cannot be waited on.
+    /// The listener cannot be registered with the event loop.
     pub(super) fn new(
         listener: TcpListener,
         control: Arc<AcceptorControl>,
@@ -158,7 +160,7 @@ impl Acceptor {
         })
     }
 
-    /// Accepts until it is stopped.
+    /// Runs until [`AcceptorControl::stop`] is called.
     pub(super) async fn run(mut self) {
         loop {
             match poll_fn(|cx| self.poll(cx)).await {
@@ -168,7 +170,7 @@ impl Acceptor {
                         self.hand_over(AcceptedConnection { stream, peer, local, permit });
                     }
                 }
-                // That one alone had ended already.
+                // The peer ended this one connection before it was accepted.
                 AcceptorStep::Failed(error)
                     if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
                 AcceptorStep::Failed(error) => {
@@ -183,7 +185,7 @@ impl Acceptor {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<AcceptorStep> {
-        // First, so that no change after the looks below goes unnoticed.
+        // Registered before the checks, so that a change after them wakes this task.
         self.control.acceptor.register(cx.waker());
         if self.control.stopped.load(Relaxed) {
             return Poll::Ready(AcceptorStep::Stopped);
@@ -208,7 +210,7 @@ impl Acceptor {
     }
 
     fn admit(&mut self, stream: net::TcpStream, peer: SocketAddr) {
-        // Another thread's from here on.
+        // From here on the stream belongs to no event loop: a worker on another thread will register it.
         let (Ok(local), Ok(stream)) = (stream.local_addr(), stream.into_std()) else { return };
         let peer_identity = identify_peer(&stream, peer, local);
         let decision = self.control.quota().admit(peer_identity, Instant::now());
@@ -218,21 +220,21 @@ impl Acceptor {
                 self.hand_over(AcceptedConnection { stream, peer, local, permit });
             }
             QuotaDecision::Queued => self.queue.push_back(WaitingConnection { stream, peer, local }),
-            QuotaDecision::QuotaExceeded => self.refuse(&stream, peer_identity, "it has as many as it may"),
-            QuotaDecision::RateExceeded => self.refuse(&stream, peer_identity, "it makes them too fast"),
+            QuotaDecision::QuotaExceeded => self.refuse(&stream, peer_identity, "its peer has too many"),
+            QuotaDecision::RateExceeded => self.refuse(&stream, peer_identity, "its peer connects too fast"),
         }
     }
 
     fn hand_over(&mut self, accepted: AcceptedConnection) {
         self.next = (self.next + 1) % self.workers.len();
-        // A worker that is gone ends the process soon; what it was to serve ends here.
+        // A closed channel means that the worker died; the watchdog then ends the process.
         let _ = self.workers[self.next].send(accepted);
     }
 
-    /// Ends it at once, so that nothing of it stays, in the system neither.
+    /// Resets the connection, so that the kernel keeps no state of it either.
     fn refuse(&self, stream: &TcpStream, peer_identity: PeerIdentity, why: &str) {
         if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
-            tracing::debug!(%error, "a refused connection is ended slowly");
+            tracing::debug!(%error, "a refused connection cannot be reset");
         }
         if let Some(left_out) = self.refusal_log.admit() {
             tracing::warn!(?peer_identity, left_out, "a connection is refused: {why}");
@@ -240,8 +242,8 @@ impl Acceptor {
     }
 }
 
-/// Whose it is. The kernel is asked by addresses and ports, and another program could have taken over those of one that
-/// has ended: what it says counts as long as the connection has not ended afterwards.
+/// Identifies the peer. The kernel finds the owner by addresses and ports, which another program could have reused
+/// after this connection ended; so the answer counts only if the connection is still open afterwards.
 fn identify_peer(stream: &TcpStream, peer: SocketAddr, local: SocketAddr) -> PeerIdentity {
     let owner = || socket_owner::user_of_peer(peer, local).filter(|_| stream.peer_addr().is_ok());
     PeerIdentity::identify(peer, rustix::process::geteuid().as_raw(), owner)
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn the_own_users_wait_for_a_place_and_it_ends_when_it_is_stopped() {
+    async fn the_own_users_connections_wait_for_a_slot_and_stop_ends_the_acceptor() {
         let (acceptor, address, mut accepted) = acceptor(2);
         let control = Arc::clone(&acceptor.control);
         let running = actix_rt::spawn(acceptor.run());
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn one_that_has_ended_is_not_the_own_users() {
+    async fn a_connection_that_has_ended_is_not_the_own_users() {
         let (acceptor, address, mut accepted) = acceptor(8);
         let ended = TcpStream::connect(address).unwrap();
         socket2::SockRef::from(&ended).set_linger(Some(Duration::ZERO)).unwrap();

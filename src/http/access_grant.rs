@@ -1,13 +1,14 @@
-//! What let a caller in, for as long as that holds: one state of the token, one session, or nothing that ends.
+//! The access that a credential grants, for as long as the credential is valid: a generation of the token, a session,
+//! or no end at all.
 //!
-//! Everything that was let in by it and lasts waits for one signal; nothing asks again and again. What lets callers in in
-//! another way, such as a token of its own name, gives out authorities in the same way and ends them by cancelling.
+//! Streams and running requests await one signal, [`AccessGrant::ended`]; nothing polls. Other kinds of credentials,
+//! such as named tokens, can issue grants the same way and end them by cancelling.
 
 use std::{future::pending, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// What let a caller in. Cheap to clone.
+/// The access that a credential grants. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct AccessGrant {
     revoked: Option<CancellationToken>,
@@ -15,28 +16,28 @@ pub(super) struct AccessGrant {
 }
 
 impl AccessGrant {
-    /// One that does not end: trust in local callers, or what anybody may do.
+    /// Creates a grant without an end, for trusted local callers and open routes.
     pub(super) fn permanent() -> Self {
         AccessGrant { revoked: None, expires: None }
     }
 
-    /// One that ends when `revoked` is cancelled, and at its time if it has one.
+    /// Creates a grant that ends when `revoked` is cancelled, or at `expires`.
     pub(super) fn revocable(revoked: CancellationToken, expires: Option<Instant>) -> Self {
         AccessGrant { revoked: Some(revoked), expires }
     }
 
-    /// Whether it can end.
+    /// Returns whether the grant can end.
     pub(super) fn is_revocable(&self) -> bool {
         self.revoked.is_some()
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the grant has not ended.
     pub(super) fn is_valid(&self) -> bool {
         !self.revoked.as_ref().is_some_and(CancellationToken::is_cancelled)
             && self.expires.is_none_or(|expires| Instant::now() < expires)
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the grant; for a permanent one, forever.
     pub(super) async fn ended(&self) {
         let Some(revoked) = &self.revoked else { return pending().await };
         match self.expires {
@@ -48,8 +49,8 @@ impl AccessGrant {
         }
     }
 
-    /// Does some work; nothing when its end, and `grace` for the work to notice it, came first. The work is dropped then,
-    /// as if its caller had gone.
+    /// Runs `work`. Returns `None`, and drops the work, if the grant ends and `grace` passes before the work is
+    /// complete.
     pub(super) async fn run_while_valid<T>(&self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
         if !self.is_revocable() {
             return Some(work.await);
@@ -73,7 +74,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[actix_rt::test(system = "crate::testing::PausedSystem")]
-    async fn it_ends_when_it_is_revoked_or_by_time_and_otherwise_never() {
+    async fn a_grant_ends_when_revoked_or_expired_and_a_permanent_one_never() {
         let token = CancellationToken::new();
         let (permanent, revoked) = (AccessGrant::permanent(), AccessGrant::revocable(token.clone(), None));
         let timed = AccessGrant::revocable(CancellationToken::new(), Some(Instant::now() + SECOND));
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[actix_rt::test(system = "crate::testing::PausedSystem")]
-    async fn work_has_a_grace_to_end_by_itself() {
+    async fn work_may_complete_within_the_grace() {
         let ends = |after: u32| AccessGrant::revocable(CancellationToken::new(), Some(Instant::now() + SECOND * after));
         let work = async |seconds: u32| sleep(SECOND * seconds).await;
         assert_eq!(ends(5).run_while_valid(SECOND, work(4)).await, Some(()));

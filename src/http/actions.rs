@@ -1,4 +1,4 @@
-//! `POST /v1/browser/actions`: what a Firefox is asked to do with its tabs and with its extension.
+//! `POST /v1/browser/actions`: actions of a Firefox on its tabs and its extension.
 
 use super::{
     endpoint::ApiCall,
@@ -9,26 +9,26 @@ use super::{
 use crate::{api::actions::ActionOutcome, bridge::ActionCommand, wire::ActionKind};
 use std::time::Duration;
 
-/// Has an action done.
+/// `POST /v1/browser/actions`.
 pub(super) async fn act(call: ApiCall) -> Result<ApiReply, ApiError> {
     let command = fields::action(&call.body, None, &call.core.registry, action_timeout(&call))?;
     let done = perform(&call, command).await?;
     Ok(call.success(&done))
 }
 
-/// Has it done; what went wrong in the browser is part of what came of it.
+/// Performs an action. A failure in the browser is part of the result, not an error.
 pub(super) async fn perform(call: &ApiCall, command: ActionCommand) -> Result<ActionOutcome, ApiError> {
     let (kind, platform) = (command.kind, command.platform.clone());
     let done = call.core.bridge.perform_action(command).await;
     done.map_err(|failure| error::of_action(&failure, kind, platform.as_ref()))
 }
 
-/// How long an action may take that does not say.
+/// Returns the timeout of an action that sets none.
 pub(super) fn action_timeout(call: &ApiCall) -> Duration {
     Duration::from_millis(call.core.bridge.settings().action_timeout_ms)
 }
 
-/// An action on a platform that the route names.
+/// Reads an action on a platform that the route fixes.
 pub(super) fn order_for(call: &ApiCall, kind: ActionKind, platform: &'static str) -> Result<ActionCommand, ApiError> {
     fields::action(&call.body, Some((kind, platform)), &call.core.registry, action_timeout(call))
 }

@@ -1,5 +1,5 @@
-//! Who calls: the token, a session of the status page, or the kernel's word that the other end of the connection is the
-//! daemon's own user.
+//! Authentication of callers: by the token, by a session of the status page, or as the daemon's own user, whom the
+//! kernel names at the other end of the connection.
 
 use super::{
     access_grant::AccessGrant,
@@ -21,27 +21,27 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What a route asks of its caller.
+/// What a route requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteAccess {
-    /// Nothing.
+    /// No credential.
     Open,
-    /// The token, or the trust in local callers.
+    /// The token, or local trust (`auth.local_trust`).
     Local,
     /// The token.
     Token,
 }
 
-/// Who calls.
+/// The kind of a caller that was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody who showed the token, or the status page with a session.
+    /// A caller with the token, or the status page with a session.
     Bearer,
-    /// Somebody else who may.
+    /// A caller without a credential: a trusted local one, or any on an open route.
     Local,
 }
 
-/// What is known about a connection; found out once.
+/// A connection and the owner of its other end, looked up once.
 #[derive(Debug)]
 pub(super) struct PeerConnection {
     pub(super) connection: OpenConnection,
@@ -55,17 +55,17 @@ impl PeerConnection {
         PeerConnection { connection, address, local, user: OnceCell::new() }
     }
 
-    /// The address at the other end.
+    /// Returns the peer's address.
     pub(super) fn ip(&self) -> IpAddr {
         self.address.ip().to_canonical()
     }
 
-    /// Returns by whom its wrong tokens and codes are counted.
+    /// Returns the identity by which failed attempts are counted.
     pub(super) fn identity(&self) -> PeerIdentity {
         PeerIdentity::identify(self.address, socket_owner::own_user(), || self.user())
     }
 
-    /// The user whom the kernel names at the other end; asked once. What was found when the connection was accepted stands:
+    /// Returns the user id that the kernel names at the other end; looked up once. What the acceptor found stands:
     /// later the port may belong to another socket.
     fn user(&self) -> Option<u32> {
         let named = || socket_owner::user_of_peer(self.address, self.local);
@@ -76,13 +76,13 @@ impl PeerConnection {
         })
     }
 
-    /// Returns whether the kernel says that the daemon's own user is at the other end.
+    /// Returns whether the daemon's own user is at the other end.
     pub(super) fn is_own_user(&self) -> bool {
         self.user() == Some(socket_owner::own_user())
     }
 
-    /// Whose the codes and sessions of this connection are. `None` for a connection from this machine for which the
-    /// kernel names no user, such as one that its process has closed already: it must not pass for another machine's.
+    /// Returns the owner of codes and sessions that this connection uses. `None` for a local connection whose user the
+    /// kernel does not name, such as one that its process has closed already: it must not pass for a remote one.
     pub(super) fn session_owner(&self) -> Option<SessionOwner> {
         match self.user() {
             Some(user) => Some(SessionOwner::User(user)),
@@ -94,7 +94,7 @@ impl PeerConnection {
     }
 }
 
-/// Decides who may call.
+/// Decides whether a request is let in.
 #[derive(Debug)]
 pub(super) struct Authenticator {
     token: LiveToken,
@@ -104,7 +104,7 @@ pub(super) struct Authenticator {
     current: Mutex<TokenGeneration>,
 }
 
-/// One state of the token, and what ends with it.
+/// One generation of the token, and the signal that ends the grants made from it.
 #[derive(Debug)]
 struct TokenGeneration {
     number: u64,
@@ -115,28 +115,28 @@ impl Authenticator {
     pub(super) fn new(token: LiveToken, trust: LocalTrust, sessions: SessionStore) -> Self {
         if !socket_owner::is_supported() {
             tracing::warn!(
-                "the kernel names no owners of connections here: `same_user` trusts nobody, and a session of the status page serves every user of this machine who has its cookie"
+                "this system names no owners of connections: auth.local_trust = \"same_user\" trusts no caller, and a session of the status page works for every user of this machine who has its cookie"
             );
         }
         let current = TokenGeneration { number: token.generation(), revoked: CancellationToken::new() };
         Authenticator { token, trust, throttle: Mutex::default(), sessions, current: Mutex::new(current) }
     }
 
-    /// Those of the status page, without any that an earlier token let in.
+    /// Returns the sessions, after those of a replaced token were ended.
     pub(super) fn sessions(&self) -> &SessionStore {
         self.check_token();
         &self.sessions
     }
 
-    /// Looks whether the token has become another one. What an earlier one let in ends then.
+    /// Checks whether the token was replaced, and ends the grants of the former one and the expired sessions.
     pub(super) fn check_token(&self) {
         drop(self.advance_to(self.token.generation()));
         self.sessions.remove_expired();
     }
 
-    /// The current generation, at least `number`.
+    /// Advances to generation `number` if it is newer, and returns the current one.
     fn advance_to(&self, number: u64) -> MutexGuard<'_, TokenGeneration> {
-        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        // No code panics between two changes of it, so a poisoned lock holds consistent data.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.number < number {
             self.sessions.revoke_all();
@@ -146,21 +146,21 @@ impl Authenticator {
         current
     }
 
-    /// What lets in who shows this token.
+    /// Returns the grant of a token, if it is the current one.
     fn grant_for_token(&self, given: &[u8]) -> Option<AccessGrant> {
         let number = self.token.generation_of(given)?;
         let current = self.advance_to(number);
-        // It may have become another one since it was compared.
+        // The token may have been replaced since the comparison.
         (current.number == number).then(|| AccessGrant::revocable(current.revoked.clone(), None))
     }
 
-    /// What callers without the token may do.
+    /// Returns which callers may do without the token.
     pub(super) fn local_trust(&self) -> LocalTrust {
         self.trust
     }
 
-    /// Who calls, if that may, and what lets it in. Nothing lets in who calls what is open to anybody. `local`: whether the
-    /// head is one that a program of this machine sends by itself.
+    /// Authenticates a request. Returns the caller and its grant; no grant for a caller without a credential on an open
+    /// route. `local` says whether the request head can be that of a local program, or why not.
     pub(super) fn authenticate(
         &self,
         access: RouteAccess,
@@ -172,7 +172,7 @@ impl Authenticator {
         match authorization {
             AuthorizationHeader::Token(token) => match self.grant_for_token(token) {
                 Some(grant) => return Ok((Caller::Bearer, Some(grant))),
-                // Whoever calls and whatever for: who shows a token does not mean to be let in without it.
+                // A caller that sends a token is never let in without it, not even on an open route.
                 None => return Err(self.reject_token(peer)),
             },
             AuthorizationHeader::Malformed => return Err(self.reject_token(peer)),
@@ -186,14 +186,14 @@ impl Authenticator {
         if access == RouteAccess::Open {
             return Ok((Caller::Local, None));
         }
-        // A proxy may ask for a name and password of its own.
+        // Another scheme is meant for a proxy, which may have added it.
         let local = if authorization == AuthorizationHeader::OtherScheme { Err(NotLocal::Forwarded) } else { local };
         match local {
             Ok(()) if access == RouteAccess::Local && self.trusts_peer(peer) => {
                 Ok((Caller::Local, Some(AccessGrant::permanent())))
             }
             Err(why) if access == RouteAccess::Local && self.trusts_peer(peer) => {
-                Err(ApiError::new(Code::Unauthorized, format!("A valid token is required, since {why}.")))
+                Err(ApiError::new(Code::Unauthorized, format!("A valid token is required, because {why}.")))
             }
             _ => Err(ApiError::new(Code::Unauthorized, "A valid token is required.")),
         }
@@ -202,10 +202,10 @@ impl Authenticator {
     fn reject_token(&self, peer: Option<&PeerConnection>) -> ApiError {
         match peer.and_then(|peer| self.throttle().record_failure(peer.identity(), Instant::now())) {
             Some(left) => {
-                let message = "Too many wrong tokens; further ones are not looked at for a while.";
+                let message = "Too many wrong tokens. Further ones are refused for up to a minute.";
                 ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))
             }
-            None => ApiError::new(Code::Unauthorized, "The token that was shown is not valid."),
+            None => ApiError::new(Code::Unauthorized, "The token is not valid."),
         }
     }
 
@@ -219,21 +219,21 @@ impl Authenticator {
     }
 
     fn throttle(&self) -> MutexGuard<'_, AuthThrottle> {
-        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        // No code panics between two changes of it, so a poisoned lock holds consistent data.
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What `Authorization` shows.
+/// The content of the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuthorizationHeader<'a> {
-    /// Nothing.
+    /// No header.
     Absent,
-    /// A token, behind the scheme `Bearer`, which is read in any case.
+    /// A bearer token; the scheme is case-insensitive.
     Token(&'a [u8]),
-    /// That scheme and no token, or several values, of which each could be meant for somebody else.
+    /// The bearer scheme without a token, or several headers, whose meaning is ambiguous.
     Malformed,
-    /// Another scheme, which is not ours.
+    /// Another scheme, which does not concern the daemon.
     OtherScheme,
 }
 
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_route_asks_what_it_says() {
+    fn each_access_class_requires_its_credential() {
         let (loopback, none) = (authenticator(LocalTrust::Loopback), authenticator(LocalTrust::None));
         for (authenticator, access, expected) in [
             (&loopback, RouteAccess::Open, Ok(Caller::Local)),
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_not_local_gives_no_trust_and_its_refusal_says_why() {
+    fn a_head_that_is_not_local_gets_no_trust_and_the_error_says_why() {
         let address: SocketAddr = ADDRESS.parse().unwrap();
         let peer = PeerConnection::new(Arc::<ConnectionTable>::default().register(None), address, address);
         let authenticator = authenticator(LocalTrust::Loopback);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_the_kernel_does_not_know_is_nobodys() {
+    fn a_connection_without_a_known_owner_is_not_trusted() {
         assert_eq!(authenticate(&authenticator(LocalTrust::SameUser), RouteAccess::Local, None), Err("unauthorized"));
     }
 

@@ -1,4 +1,4 @@
-//! Reading a request's body: bounded in bytes and in time, JSON, not too deep.
+//! Reading a request body: JSON, bounded in bytes, time and depth.
 
 use super::error::{ApiError, Code};
 use crate::wire::{DEPTH_MAX, JsonObject, NotAnObject, too_deep};
@@ -20,11 +20,11 @@ use std::{
 pub(super) struct BodyLimits {
     /// Most bytes.
     pub(super) bytes_max: usize,
-    /// From its head to its last byte.
+    /// Time from the head to the last byte.
     pub(super) timeout: Duration,
 }
 
-/// Reads a whole body; no body reads as `{}`.
+/// Reads a complete body; an empty one becomes `{}`.
 pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: BodyLimits) -> Result<ByteString, ApiError> {
     if !super::origin_policy::has_body(headers) {
         return Ok(ByteString::from_static("{}"));
@@ -45,8 +45,8 @@ pub(super) async fn read(headers: &HeaderMap, payload: Payload, limits: BodyLimi
     Ok(if text.trim().is_empty() { ByteString::from_static("{}") } else { text })
 }
 
-/// `work`, unless it takes longer than `timeout`. A body usually stands in the buffer that its head came in and is there at
-/// the second look, so a timer is made only for the third.
+/// Runs `work`; returns `None` if it takes longer than `timeout`. A body is usually complete at the second poll, since
+/// it arrives together with its head, so the timer is created only after that.
 async fn with_timeout<T>(timeout: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = std::pin::pin!(work);
     let mut polled = false;
@@ -65,15 +65,15 @@ async fn with_timeout<T>(timeout: Duration, work: impl Future<Output = T>) -> Op
 }
 
 async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let read_error = |_| ApiError::new(Code::InvalidRequest, "The body broke off.");
+    let read_error = |_| ApiError::new(Code::InvalidRequest, "The body ended early.");
     let Some(first) = payload.next().await.transpose().map_err(read_error)? else { return Ok(Bytes::new()) };
-    // Here and not at the end: who has sent too much already need not send the rest.
+    // Checked here too, so that the rest of an oversized body is not awaited.
     if first.len() > bytes_max {
         return Err(too_large(bytes_max));
     }
     let mut whole = BytesMut::new();
     let mut last = first;
-    // One chunk, as most bodies are, is not copied.
+    // A body in one chunk, as most are, is not copied.
     while let Some(chunk) = payload.next().await.transpose().map_err(read_error)? {
         whole.extend_from_slice(&last);
         if whole.len() + chunk.len() > bytes_max {
@@ -92,7 +92,7 @@ fn too_large(bytes_max: usize) -> ApiError {
     ApiError::new(Code::PayloadTooLarge, format!("The body is larger than {bytes_max} bytes."))
 }
 
-/// The fields of the object that a body must be.
+/// Parses a body as a JSON object.
 pub(super) fn parse_object(body: &str) -> Result<JsonObject<'_>, ApiError> {
     JsonObject::parse(body).map_err(|error| match error {
         NotAnObject::Json(_) => ApiError::new(Code::InvalidRequest, format!("The body is {error}.")),

@@ -1,4 +1,4 @@
-//! `POST /v1/browser/request` and its cancel.
+//! `POST /v1/browser/request` and its cancellation.
 
 use super::{
     endpoint::ApiCall,
@@ -16,15 +16,15 @@ use crate::{
 };
 use serde::Serialize;
 
-/// Room for what a buffered answer says beside its bodies.
+/// Bytes reserved for a buffered response without its bodies.
 const HEAD_BYTES: usize = 768;
 
-/// Sends a request through a Firefox.
+/// `POST /v1/browser/request`.
 pub(super) async fn request(call: ApiCall) -> Result<ApiReply, ApiError> {
     relay(call, None).await
 }
 
-/// The same, with what an older route fills in.
+/// Relays a request; `preset` fills in fields of an older route.
 pub(super) async fn relay(call: ApiCall, preset: Option<fields::Preset>) -> Result<ApiReply, ApiError> {
     let query_timeout = call.query(&["timeout_ms", "timeoutMs"]);
     let request = fields::request(&call.body, query_timeout.as_deref(), preset, &call.core.registry)?;
@@ -48,7 +48,7 @@ pub(super) async fn relay(call: ApiCall, preset: Option<fields::Preset>) -> Resu
     }
 }
 
-/// The envelope of a buffered answer, written in one go; bodies are copied as they came.
+/// Serializes a buffered response; bodies are copied verbatim.
 fn envelope(id: &str, delivered: &CompletedRequest) -> SuccessEnvelope {
     #[derive(Serialize)]
     struct Head<'a> {
@@ -84,7 +84,7 @@ fn envelope(id: &str, delivered: &CompletedRequest) -> SuccessEnvelope {
     text.push_str(",\"proxy\":");
     let proxy = Proxy {
         method: &delivered.call.method,
-        // A template's is the extension's own.
+        // The path of a template is the extension's own and stays hidden.
         path: Some(delivered.call.path.as_str()).filter(|path| !path.is_empty()),
         request_id: &delivered.request_id,
         response_mode: ResponseMode::Buffered.name(),
@@ -96,7 +96,7 @@ fn envelope(id: &str, delivered: &CompletedRequest) -> SuccessEnvelope {
     SuccessEnvelope::end_with(text, "response", response)
 }
 
-/// Cancels a request, wherever it stands.
+/// `POST /v1/browser/request/cancel`. Cancels a request in any phase.
 pub(super) async fn cancel(call: ApiCall) -> Result<ApiReply, ApiError> {
     let asked = fields::cancel(&call.body)?;
     let (id, platform) = (&asked.request_id, &asked.platform);

@@ -1,4 +1,4 @@
-//! `GET /v1/browser`: the operator's view of clients, logins, platforms and policy.
+//! `GET /v1/browser`: clients, logins, platforms and policy.
 
 use super::{
     ServerCore,
@@ -20,7 +20,7 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// Of stored records whose client is not connected.
+/// Limit of stored records whose client is not connected.
 const LIMIT: PageLimit = PageLimit { default: LIMIT_DEFAULT, max: LIMIT_MAX };
 
 /// `GET /v1/browser`. The texts of final messages are shown to the bearer of the token alone.
@@ -29,7 +29,7 @@ pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(read(&call.core, filter, call.caller == Caller::Bearer, |state| call.success(state)).await)
 }
 
-/// The view as it is now, handed to `show`; `texts`: with those of final messages.
+/// Reads the current status and passes it to `show`. `texts` includes the texts of final messages.
 pub(super) async fn read<T>(
     core: &ServerCore,
     filter: RecordFilter,
@@ -98,8 +98,8 @@ fn platforms_view(core: &ServerCore, bridge: &BridgeView) -> Vec<PlatformState> 
     core.registry.all().iter().map(|platform| state(platform)).collect()
 }
 
-/// What can be asked of a platform: a prompt by a template only where the app has taken one of a
-/// client that is connected.
+/// Returns the modes that a platform supports: a prompt by template only if a connected client has an accepted
+/// template.
 fn supported_modes(core: &ServerCore, platform: &Platform) -> Vec<Cow<'static, str>> {
     let prompt = match platform.prompt {
         PromptMethod::Claude => true,
@@ -110,7 +110,7 @@ fn supported_modes(core: &ServerCore, platform: &Platform) -> Vec<Cow<'static, s
     supported_modes.chain(prompt.then_some("prompt")).map(Cow::Borrowed).collect()
 }
 
-/// Nothing when the registry has no Claude.
+/// Returns `None` if Claude is not registered.
 fn claude_view<'a>(
     core: &ServerCore,
     bridge: &'a BridgeView,

@@ -1,5 +1,5 @@
-//! The routes under `/v1/browser/claude/`: the older ones, each a newer one with `claude` filled in, which says so in its
-//! `deprecation` header; and a look at the current conversation, which has no newer name.
+//! The routes under `/v1/browser/claude/`. Most are older forms of newer routes with `claude` filled in, and say so in
+//! their `deprecation` header; `current` has no newer form.
 
 use super::{
     actions, browser,
@@ -25,16 +25,16 @@ const PLATFORM: &str = "claude";
 /// The reason of a reload that gives none.
 const RELOAD_REASON: &str = "browser_http_reload";
 
-/// `POST /v1/browser/claude/open`: opens its tab, and tells where that leads.
+/// `POST /v1/browser/claude/open`: opens the tab and returns its address.
 pub(super) async fn open(call: ApiCall) -> Result<ApiReply, ApiError> {
     let order = actions::order_for(&call, ActionKind::TabOpen, PLATFORM)?;
     let outcome = actions::perform(&call, order).await?;
-    // An order for a platform that is not registered was refused above.
+    // An action on an unregistered platform was refused above.
     let open_url = call.core.registry.get(PLATFORM).map_or_else(String::new, |platform| platform.shell_url.to_string());
     Ok(call.success(&ClaudeOpened { outcome, open_url }))
 }
 
-/// `POST /v1/browser/claude/reload`: loads its tab again.
+/// `POST /v1/browser/claude/reload`: reloads the tab.
 pub(super) async fn reload(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut order = actions::order_for(&call, ActionKind::TabReload, PLATFORM)?;
     order.reason.get_or_insert_with(|| RELOAD_REASON.to_owned());
@@ -42,12 +42,12 @@ pub(super) async fn reload(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&done))
 }
 
-/// `POST /v1/browser/claude/send`: a request to it, with `POST` as the method unless it names another.
+/// `POST /v1/browser/claude/send`: relays a request; the method defaults to `POST`.
 pub(super) async fn send(call: ApiCall) -> Result<ApiReply, ApiError> {
     browser::relay(call, Some(Preset { platform: PLATFORM, method: "POST" })).await
 }
 
-/// What is shown of the page that a conversation was read in.
+/// The client that performed the request.
 #[derive(Serialize)]
 struct PageView<'a> {
     client_id: &'a ClientId,
@@ -74,7 +74,7 @@ struct CurrentConversation<'a> {
     raw: &'a RawJson,
 }
 
-/// `GET /v1/browser/claude/current`: reads the conversation that is current there, or the one that is asked for.
+/// `GET /v1/browser/claude/current`: reads the current conversation, or the requested one.
 pub(super) async fn current(call: ApiCall) -> Result<ApiReply, ApiError> {
     let id = RequestId::generate();
     let platform = fields::registered(PLATFORM, &call.core.registry)?.name.clone();
@@ -103,7 +103,7 @@ pub(super) async fn current(call: ApiCall) -> Result<ApiReply, ApiError> {
     });
     let (transcript, organization) = match read {
         Some(Ok(read)) => read,
-        // A plan always says where it went.
+        // A plan always returns its location.
         Some(Err(error)) => return Err(failed(&failure_of(RequestError::Plan(error), &delivered))),
         None => return Err(failed(&failure_of(RequestError::Internal, &delivered))),
     };

@@ -1,4 +1,4 @@
-//! `/v1/codex`: passes calls on to codexd and its answers back, without an envelope of ours around them.
+//! `/v1/codex`: forwards calls to codexd and its responses back, without an envelope.
 
 use super::{
     endpoint::ApiCall,
@@ -12,7 +12,7 @@ use actix_web::{
     http::header::{self, HeaderValue},
 };
 
-/// What is not ours must not act as a page of ours, whatever its content type says.
+/// Keeps a forwarded response from acting as a page of this origin, whatever its content type.
 const DATA_ONLY_CSP: &str = "default-src 'none'; sandbox";
 
 /// `GET /v1/codex`.
@@ -32,7 +32,7 @@ pub(super) async fn create(call: ApiCall) -> Result<ApiReply, ApiError> {
 
 /// `GET /v1/codex/sessions/{id}`.
 pub(super) async fn read(call: ApiCall) -> Result<ApiReply, ApiError> {
-    // From the path as it came: the router's own parts are decoded by half.
+    // From the raw path: the router decodes its parameters only partly.
     let raw = call.request.uri().path().rsplit('/').next().unwrap_or_default();
     let place =
         UpstreamPath::session(raw).ok_or_else(|| ApiError::field("id", "\"id\" must be the id of a session."))?;
@@ -52,7 +52,7 @@ async fn get(call: &ApiCall, place: &UpstreamPath) -> Result<ApiReply, ApiError>
 
 async fn post(call: ApiCall, place: &UpstreamPath) -> Result<ApiReply, ApiError> {
     let codexd = configured_codexd(&call)?;
-    // A body that is not there reads as an empty object; it is not made one for codexd.
+    // A missing body stays missing for codexd; `call.body` would be an empty object.
     let body = origin_policy::has_body(call.request.headers()).then(|| call.body.clone());
     let answer = codexd.post(place, call.request.query_string(), body).await;
     answer.map(|answer| forward_response(answer, &call.id)).map_err(|error| codexd_error(codexd, &error))
@@ -81,13 +81,13 @@ fn forward_response(answer: CodexResponse, id: &str) -> ApiReply {
 fn codexd_error(codexd: &CodexdClient, error: &CodexCallError) -> ApiError {
     match error {
         CodexCallError::Busy => {
-            ApiError::new(Code::Overloaded, "Too many calls to codexd are under way.").retry_after(1)
+            ApiError::new(Code::Overloaded, "Too many calls to codexd are in progress.").retry_after(1)
         }
         CodexCallError::TooLong => {
-            ApiError::new(Code::InvalidRequest, "The path is too long to be passed on to codexd.")
+            ApiError::new(Code::InvalidRequest, "The path is too long to be forwarded to codexd.")
         }
         error => {
-            let message = format!("The codexd at {} does not answer as it should: {error}.", codexd.base());
+            let message = format!("The call to codexd at {} failed: {error}.", codexd.base());
             ApiError::new(Code::CodexdUnavailable, message).with("target_base_url", codexd.base())
         }
     }

@@ -1,12 +1,12 @@
-//! Who has how many of the connections, as a value: whether one more enters, waits or is refused.
+//! The connection quota: a pure value that decides whether a new connection is admitted, queued or refused.
 //!
 //! ```text
-//! the daemon's own user    enters while there is a place at all; else waits
-//! anybody else             enters while that one has fewer than a quarter, all others together leave a quarter free, and
-//!                          they come no faster than they may; else refused
+//! the daemon's own user    admitted while any slot is free, else queued
+//! other peers              admitted while the peer holds less than a quarter of the slots, all other peers together
+//!                          leave a quarter free, and the rate limits allow it; else refused
 //! ```
 //!
-//! Invariant: of all places one quarter is never anybody's but the own user's.
+//! Invariant: a quarter of all slots is reserved for the own user.
 
 use super::rate_limiter::RateLimiter;
 use std::{
@@ -17,21 +17,22 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Who has a connection.
+/// The owner of a connection, as far as the kernel names it. Quotas and rate limits are kept per identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum PeerIdentity {
     /// The daemon's own user, on loopback.
     OwnUser,
-    /// Another user of this machine.
+    /// Another user of this machine, by user id.
     OtherUser(u32),
-    /// A program of this machine of which the kernel does not say whose it is.
+    /// A local program whose owner the kernel does not name.
     UnknownUser,
-    /// An address that is no loopback; of IPv6 its network of 64 bits, of which one machine may have every address.
+    /// A remote address; of IPv6 its /64 network, since one machine may have every address of it.
     Address(IpAddr),
 }
 
 impl PeerIdentity {
-    /// Who is at `peer`. `owner`: asks the kernel, and is asked of loopback alone; `own`: the daemon's user.
+    /// Identifies the peer at `peer`. `owner` looks up the user id of a loopback connection in the kernel; `own` is the
+    /// daemon's user id.
     pub(super) fn identify(peer: SocketAddr, own: u32, owner: impl FnOnce() -> Option<u32>) -> Self {
         match peer.ip().to_canonical() {
             ip if ip.is_loopback() => match owner() {
@@ -48,23 +49,23 @@ impl PeerIdentity {
     }
 }
 
-/// What becomes of a new connection.
+/// The quota's decision about a new connection.
 #[derive(Debug)]
 pub(super) enum QuotaDecision {
-    /// It has a place.
+    /// The connection has a slot.
     Admitted {
-        /// What its holder may do of what costs time and takes no token; without bound for the own user.
+        /// Rate limits of the peer's unauthenticated traffic; `None` for the own user.
         limiter: Option<Arc<UnauthenticatedLimiter>>,
     },
-    /// There is none, until another ends.
+    /// No slot is free; the own user's connection waits for one.
     Queued,
-    /// Its holder has as many as it may.
+    /// The peer, or all foreign peers together, hold as many connections as they may.
     QuotaExceeded,
-    /// Its holder makes them faster than it may.
+    /// The peer, or all foreign peers together, connect too fast.
     RateExceeded,
 }
 
-/// How fast one holder's connections, all together, are read and answered where no token was shown.
+/// Rate limits of one peer's reads and responses on connections that showed no valid credential.
 #[derive(Debug)]
 pub(super) struct UnauthenticatedLimiter {
     read_limiter: Mutex<RateLimiter>,
@@ -75,58 +76,58 @@ impl UnauthenticatedLimiter {
     fn new(limits: &ConnectionLimits) -> Self {
         let (per_second, burst) = (limits.requests_per_second, limits.max_per_peer().max(limits.requests_per_second));
         UnauthenticatedLimiter {
-            // A long head comes in several.
+            // A long request head arrives in several reads.
             read_limiter: Mutex::new(RateLimiter::new(per_second, burst.saturating_mul(2))),
             request_limiter: Mutex::new(RateLimiter::new(per_second, burst)),
         }
     }
 
-    /// How long to wait before more is read.
+    /// Returns the delay before the next read.
     pub(super) fn read_delay(&self) -> Duration {
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         self.read_limiter.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now())
     }
 
-    /// How long to wait before a request is answered.
+    /// Returns the delay before a request is answered.
     pub(super) fn response_delay(&self) -> Duration {
         self.request_limiter.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now())
     }
 }
 
-/// The bounds of one listener.
+/// The limits of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     /// Connections in all.
     pub(super) connections: usize,
-    /// New ones of one holder in a second; as many as it may have may come at once.
+    /// New connections per second and peer; the burst is the peer's share of the connections.
     pub(super) connects_per_second: usize,
-    /// Requests of one holder in a second, where no token is shown.
+    /// Unauthenticated requests per second and peer.
     pub(super) requests_per_second: usize,
 }
 
 impl ConnectionLimits {
-    /// The most that one holder has.
+    /// Returns the most connections of one foreign peer.
     fn max_per_peer(&self) -> usize {
         (self.connections / 4).max(1)
     }
 
-    /// The most that all but the own user have.
+    /// Returns the most connections of all foreign peers together.
     fn max_foreign(&self) -> usize {
-        // A single place has no quarter to keep.
+        // With a single slot no quarter can be reserved.
         (self.connections - self.connections.div_ceil(4)).max(1)
     }
 }
 
-/// The connections of one listener.
+/// The connections of one listener, counted by peer.
 #[derive(Debug)]
 pub(super) struct ConnectionQuota {
     limits: ConnectionLimits,
     own: usize,
     foreign: usize,
     peers: foldhash::HashMap<PeerIdentity, PeerUsage>,
-    /// Holders to have before the next look for some to forget.
+    /// Number of remembered peers at which idle ones are evicted.
     evict_at: usize,
-    /// New ones of all holders.
+    /// Limits the new connections of all foreign peers together.
     connect_limiter: RateLimiter,
 }
 
@@ -137,7 +138,7 @@ struct PeerUsage {
     limiter: Arc<UnauthenticatedLimiter>,
 }
 
-/// Holders that are remembered without a look for some to forget.
+/// Fewest remembered peers before idle ones are evicted.
 const PEERS_MIN: usize = 256;
 
 impl ConnectionQuota {
@@ -152,7 +153,7 @@ impl ConnectionQuota {
         }
     }
 
-    /// One more comes; it counts from now on if it enters.
+    /// Decides about one more connection and counts it if it is admitted.
     pub(super) fn admit(&mut self, identity: PeerIdentity, now: Instant) -> QuotaDecision {
         let has_room = self.own + self.foreign < self.limits.connections;
         if identity == PeerIdentity::OwnUser {
@@ -186,7 +187,7 @@ impl ConnectionQuota {
         QuotaDecision::Admitted { limiter: Some(Arc::clone(&usage.limiter)) }
     }
 
-    /// One that entered has ended.
+    /// Counts one admitted connection as ended.
     pub(super) fn release(&mut self, identity: PeerIdentity) {
         if identity == PeerIdentity::OwnUser {
             self.own -= 1;
@@ -198,8 +199,8 @@ impl ConnectionQuota {
         }
     }
 
-    /// Forgets those that have no connection and made none a moment ago: so many as are left have places, or came within
-    /// a second at the pace of all.
+    /// Evicts peers without connections and without recent ones. Those that remain hold a slot or connected within the
+    /// last second, so their number is bounded by the limits.
     fn evict_idle(&mut self, now: Instant) {
         if self.peers.len() >= self.evict_at {
             self.peers.retain(|_, usage| usage.connections > 0 || !usage.connect_limiter.is_idle(now));
@@ -220,19 +221,19 @@ mod tests {
         PeerIdentity::identify(peer.parse().unwrap(), 7, || owner)
     }
 
-    /// How many of a holder's enter, one after the other, until one does not.
+    /// Admits connections of a peer until one is refused; returns their number.
     fn fill(quota: &mut ConnectionQuota, identity: PeerIdentity) -> usize {
         (0..).take_while(|_| matches!(quota.admit(identity, Instant::now()), QuotaDecision::Admitted { .. })).count()
     }
 
     #[test]
-    fn whose_a_connection_is_says_the_kernel_or_the_address() {
+    fn a_peer_is_identified_by_the_kernel_or_by_its_address() {
         for (peer, owner, identity) in [
             ("127.0.0.1:1", Some(7), PeerIdentity::OwnUser),
             ("127.9.9.9:1", Some(8), PeerIdentity::OtherUser(8)),
             ("[::1]:1", None, PeerIdentity::UnknownUser),
             ("[::ffff:127.0.0.1]:1", Some(7), PeerIdentity::OwnUser),
-            // What the kernel says of another machine's port is not asked.
+            // For a remote peer the kernel is not asked.
             ("192.0.2.1:1", Some(7), PeerIdentity::Address("192.0.2.1".parse().unwrap())),
             ("[::ffff:192.0.2.1]:1", Some(7), PeerIdentity::Address("192.0.2.1".parse().unwrap())),
             ("[2001:db8:1:2:3:4:5:6]:1", Some(7), PeerIdentity::Address("2001:db8:1:2::".parse().unwrap())),
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn one_holder_has_a_quarter_and_all_but_the_own_user_three() {
+    fn a_peer_has_a_quarter_and_all_foreign_peers_three() {
         for (all, max_per_peer, others) in
             [(1_024, 256, 768), (16, 4, 12), (5, 1, 3), (4, 1, 3), (3, 1, 2), (2, 1, 1), (1, 1, 1)]
         {
@@ -270,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn the_own_user_may_have_everything() {
+    fn the_own_user_may_take_all_slots() {
         let mut quota = quota(16);
         assert_eq!(fill(&mut quota, PeerIdentity::OwnUser), 16);
         assert!(matches!(quota.admit(PeerIdentity::OtherUser(1), Instant::now()), QuotaDecision::QuotaExceeded));
     }
 
     #[test]
-    fn who_comes_and_goes_too_fast_is_refused_and_the_own_user_never() {
+    fn connections_made_too_fast_are_refused_but_never_the_own_users() {
         let limits = ConnectionLimits { connections: 40, connects_per_second: 10, requests_per_second: 10 };
         let (mut quota, now) = (ConnectionQuota::new(limits), Instant::now());
         let mut passes = |identity, times: usize| {
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn holders_are_forgotten_once_they_are_gone() {
+    fn idle_peers_are_evicted() {
         let (mut quota, now) = (quota(1_024), Instant::now());
         for n in 0..100_000 {
             let at = now + Duration::from_millis(n * 10);

@@ -1,8 +1,8 @@
-//! The connections that are open, and the end of those on which nothing happens.
+//! The open connections, and the closing of idle ones.
 //!
-//! The HTTP library waits with a deadline for a connection's first head and for another request after a whole one. It has
-//! none once a second head has begun, nor while the rest of a body in chunks is to come that nobody reads any more. Such
-//! connections would stay until nobody else is accepted; here they are found and cut.
+//! The HTTP library sets deadlines for the first request head of a connection and for the wait for another one. It sets
+//! none for the rest of a second head, nor for the rest of a chunked body that is no longer read. Such connections
+//! would take slots forever; here they are found and aborted.
 
 use super::{acceptor::ConnectionPermit, access_grant::AccessGrant};
 use crate::tcp_abort::TcpAbortHandle;
@@ -24,10 +24,10 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often it is looked within the time that a connection may be idle.
+/// Idle checks within the time that a connection may be idle.
 const IDLE_CHECKS: u32 = 8;
 
-/// All connections of the daemon.
+/// All open connections of a listener.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
     started: Instant,
@@ -35,17 +35,17 @@ pub(super) struct ConnectionTable {
     open: Mutex<foldhash::HashMap<u64, Arc<ConnectionState>>>,
 }
 
-/// What is known of one.
+/// The state of one open connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     abort_handle: Option<TcpAbortHandle>,
-    /// What let its last caller in; nothing while it has shown nothing.
+    /// The grant of its last authenticated caller.
     grant: Mutex<Option<AccessGrant>>,
-    /// Who waits to read until none is under way.
+    /// Wakes the reader when no request is in flight.
     read_waker: AtomicWaker,
-    /// Requests under way: until they are answered, and streams until they end.
+    /// Requests in flight: until their response is sent, and for streams until these end.
     in_flight: AtomicUsize,
-    /// Since when there are none, in milliseconds.
+    /// Milliseconds since `started` at which the last request ended.
     idle_since: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ impl Default for ConnectionTable {
 }
 
 impl ConnectionTable {
-    /// One more is open, until what is returned is dropped.
+    /// Registers a connection, until the returned value is dropped.
     pub(super) fn register(self: &Arc<Self>, abort_handle: Option<TcpAbortHandle>) -> OpenConnection {
         let idle_since = AtomicU64::new(self.now());
         let (grant, read_waker, in_flight) = (Mutex::default(), AtomicWaker::new(), AtomicUsize::new(0));
@@ -66,7 +66,7 @@ impl ConnectionTable {
         OpenConnection { connections: Arc::clone(self), id, state, permit: None }
     }
 
-    /// Cuts those that are idle for so long, for as long as the system of this thread runs.
+    /// Spawns a task on the current thread that aborts connections which are idle for `idle` or longer.
     pub(super) fn spawn_idle_checks(self: Arc<Self>, idle: Duration) {
         actix_rt::spawn(async move {
             loop {
@@ -79,9 +79,9 @@ impl ConnectionTable {
     fn close_idle(&self, idle: Duration) {
         let before = self.now().saturating_sub(millis(idle));
         for state in self.lock().values() {
-            // In this order: a request that ends in between has set the time anew.
+            // In this order: a request that ends in between has renewed the time already.
             if state.in_flight.load(Relaxed) == 0 && state.idle_since.load(Relaxed) < before {
-                tracing::debug!("a connection on which nothing happens is cut");
+                tracing::debug!("an idle connection is aborted");
                 if let Some(abort_handle) = &state.abort_handle {
                     abort_handle.abort();
                 }
@@ -94,7 +94,7 @@ impl ConnectionTable {
     }
 
     fn lock(&self) -> MutexGuard<'_, foldhash::HashMap<u64, Arc<ConnectionState>>> {
-        // Nothing panics between two changes of it, so what a panicking thread left is whole.
+        // No code panics between two changes of the table, so a poisoned lock holds consistent data.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,7 +103,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An open connection.
+/// A registered connection.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     connections: Arc<ConnectionTable>,
@@ -113,13 +113,13 @@ pub(super) struct OpenConnection {
 }
 
 impl ConnectionState {
-    /// Waits until no request is under way.
+    /// Becomes ready when no request is in flight.
     pub(super) fn poll_no_requests(&self, cx: &Context<'_>) -> Poll<()> {
         self.read_waker.register(cx.waker());
         if self.in_flight.load(SeqCst) == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Whether its last caller showed something that lets it in, and still does.
+    /// Returns whether the last caller showed a credential that is still valid.
     pub(super) fn is_authenticated(&self) -> bool {
         self.grant().as_ref().is_some_and(AccessGrant::is_valid)
     }
@@ -130,34 +130,32 @@ impl ConnectionState {
 }
 
 impl OpenConnection {
-    /// The same in a place of its own among all there may be.
+    /// Attaches the permit of the connection quota.
     pub(super) fn with_permit(mut self, permit: ConnectionPermit) -> Self {
         self.permit = Some(permit);
         self
     }
 
-    /// Whether the kernel says that the daemon's own user has its other end; nothing where it was not asked.
+    /// Returns whether the kernel names the daemon's own user as the peer's owner; `None` without a permit.
     pub(super) fn is_own_user(&self) -> Option<bool> {
         self.permit.as_ref().map(ConnectionPermit::is_own_user)
     }
 
-    /// What is known of it, for who reads from it.
+    /// Returns the state shared with the stream that reads from it.
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
     }
 
-    /// Its place, where it has one.
     pub(super) fn permit(&self) -> Option<&ConnectionPermit> {
         self.permit.as_ref()
     }
 
-    /// Its caller was let in by this.
+    /// Records the grant of the connection's caller.
     pub(super) fn set_grant(&self, grant: AccessGrant) {
         *self.state.grant() = Some(grant);
     }
 
-    /// Waits for the turn of a request that shows nothing which lets its caller in: such requests of one holder are
-    /// answered no faster than they may come.
+    /// Delays the response to an unauthenticated request, as the rate limits of its peer demand.
     pub(super) async fn delay_unauthenticated(&self) {
         let Some(limiter) = self.permit.as_ref().and_then(ConnectionPermit::limiter) else { return };
         let wait = limiter.response_delay();
@@ -166,13 +164,13 @@ impl OpenConnection {
         }
     }
 
-    /// A request is under way on it, until what is returned is dropped.
+    /// Counts a request as in flight, until the returned value is dropped.
     pub(super) fn begin_request(&self) -> InFlightRequest {
         self.state.in_flight.fetch_add(1, Relaxed);
         InFlightRequest { connections: Arc::clone(&self.connections), state: Arc::clone(&self.state) }
     }
 
-    /// The way to cut it.
+    /// Returns the handle that aborts the TCP connection.
     pub(super) fn abort_handle(&self) -> Option<TcpAbortHandle> {
         self.state.abort_handle.clone()
     }
@@ -184,7 +182,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A request that is under way.
+/// A request in flight.
 #[derive(Debug)]
 pub(super) struct InFlightRequest {
     connections: Arc<ConnectionTable>,
@@ -200,7 +198,7 @@ impl Drop for InFlightRequest {
     }
 }
 
-/// The body of an answer that takes a while to be read: its request is under way for as long as it.
+/// A response body that keeps its request in flight until it has been read.
 pub(super) struct TrackedBody {
     source: BodySource,
     size: BodySize,
@@ -210,20 +208,20 @@ pub(super) struct TrackedBody {
 
 enum BodySource {
     Stream(BoxBody),
-    /// The rest of one that is there as a whole. Handed over in pieces, since the library would take all of it at once.
+    /// The unsent rest of a complete body, handed over in pieces, since the HTTP library would take all of it at once.
     Whole(Bytes),
 }
 
-/// How long the last frame of an answer may take to be read, once what let its caller in holds no more.
+/// How long the last frame of a response may take to be sent after its grant has ended.
 pub(super) const LAST_FRAME_GRACE: Duration = Duration::from_millis(400);
-/// A whole body up to this size is as good as sent.
+/// Largest complete body that counts as sent right away.
 const UNTRACKED_BYTES_MAX: u64 = 1 << 20;
-/// How much of a larger one is handed over at a time.
+/// Bytes of a larger body that are handed over at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
 impl TrackedBody {
-    /// The body, with its request if it lasts. It ends with `grant`, at the latest by having its connection cut: one
-    /// whose peer does not read is not asked for more.
+    /// Wraps a body that takes a while to be sent, so that its request stays in flight. When `grant` ends, the
+    /// connection is aborted after [`LAST_FRAME_GRACE`], since a body whose reader does not read is not polled.
     pub(super) fn wrap(body: BoxBody, request: InFlightRequest, grant: &AccessGrant) -> BoxBody {
         let size = body.size();
         let source = match size {
@@ -239,7 +237,7 @@ impl TrackedBody {
             let cut = async move {
                 grant.ended().await;
                 tokio::time::sleep(LAST_FRAME_GRACE).await;
-                tracing::debug!("a connection is cut: what let its caller in holds no more");
+                tracing::debug!("a connection is aborted because its grant has ended");
                 if let Some(abort_handle) = abort_handle {
                     abort_handle.abort();
                 }

@@ -1,4 +1,5 @@
-//! The way of every HTTP request: guard, body, handler, envelope. One place, so that no route can leave a step out.
+//! The processing of every HTTP request: origin policy, authentication, body, handler, response. One place, so that no
+//! route can leave out a step.
 
 use super::{
     ServerCore,
@@ -32,55 +33,56 @@ use serde::Serialize;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long a browser may remember a preflight's answer, in seconds.
+/// Seconds for which browsers may cache a preflight response.
 const PREFLIGHT_SECONDS: &str = "600";
 
-/// Bytes of a body that anybody may send: a code for the status page. Of more, whoever can connect could have a lot of
-/// memory taken.
+/// Largest body from an unauthenticated caller: enough for the status page's code. More would let any caller take
+/// memory.
 const OPEN_BODY_BYTES_MAX: usize = 4 << 10;
 
-/// A call that passed its guard.
+/// A request that passed the checks, with its body.
 pub struct ApiCall {
-    /// The daemon.
+    /// The services of the daemon.
     pub core: Arc<ServerCore>,
-    /// The id of this exchange.
+    /// The request's id.
     pub id: Arc<str>,
-    /// Who calls.
+    /// The kind of caller.
     pub caller: Caller,
-    /// What lets it in; what lasts ends with it.
+    /// The caller's grant; streams end with it.
     pub(super) grant: AccessGrant,
-    /// The head.
+    /// The request head.
     pub request: HttpRequest,
-    /// The whole body, `{}` when there was none.
+    /// The complete body, `{}` if there was none.
     pub body: ByteString,
-    /// The body as a stream, for the one route that switches protocols.
+    /// The body as a stream, for the route that switches protocols.
     pub payload: Option<Payload>,
 }
 
 impl ApiCall {
-    /// A success with this data.
+    /// Returns a success with `data`.
     pub fn success(&self, data: &impl Serialize) -> ApiReply {
         let mut text = SuccessEnvelope::begin(&self.id, 256);
         json::write(&mut text, data);
         ApiReply::Success(SuccessEnvelope::end(text))
     }
 
-    /// A stream of server-sent events: these frames, and comments while there are none.
+    /// Returns a stream of server-sent events from `frames`, with comments as keep-alive.
     pub(super) fn stream(&self, frames: impl FrameSource + Unpin + 'static) -> ApiReply {
         let keep_alive = Duration::from_millis(self.core.server.sse_keep_alive_ms);
         ApiReply::Stream(BoxBody::new(SseBody::new(frames, keep_alive)))
     }
 
-    /// The fields of the body.
+    /// Parses the body as a JSON object.
     ///
     /// # Errors
     ///
-    /// The body is no JSON object.
+    /// The body is not a JSON object.
     pub fn fields(&self) -> Result<JsonObject<'_>, ApiError> {
         body::parse_object(&self.body)
     }
 
-    /// A parameter of the query, decoded; the `snake_case` name or its camelCase form, trimmed, never empty.
+    /// Returns the first query parameter among `names` (the `snake_case` name and its camelCase form), decoded and
+    /// trimmed; `None` if empty.
     pub fn query(&self, names: &[&str]) -> Option<String> {
         let query = self.request.query_string();
         let find = |name: &str| {
@@ -92,7 +94,7 @@ impl ApiCall {
         names.iter().find_map(|name| find(name))
     }
 
-    /// A part of the path.
+    /// Returns a parameter of the path.
     pub fn part(&self, name: &str) -> &str {
         self.request.match_info().get(name).unwrap_or_default()
     }
@@ -102,7 +104,7 @@ impl ApiCall {
     }
 }
 
-/// A request for a known route.
+/// Serves a request for a known route.
 pub(super) async fn serve(
     core: Arc<ServerCore>,
     origin_policy: &OriginPolicy,
@@ -125,7 +127,7 @@ pub(super) async fn serve(
                 Ok((caller, by)) => {
                     grant = by.clone();
                     let work = run_while_granted(core, route, Arc::clone(&id), (caller, by), request.clone(), payload);
-                    // A panic costs this one answer.
+                    // A panic fails this one request only.
                     let failed = |_| Err(ApiError::new(Code::InternalError, "The service failed unexpectedly."));
                     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(failed)
                 }
@@ -144,7 +146,7 @@ pub(super) async fn serve(
     response
 }
 
-/// What the checks of its origin have to know of a route.
+/// Returns the class of a route for the origin policy.
 fn route_class(route: &Route) -> RouteClass {
     match route.path {
         page::PATH => RouteClass::Document,
@@ -153,7 +155,7 @@ fn route_class(route: &Route) -> RouteClass {
     }
 }
 
-/// Says on an older route's answer which one to use instead.
+/// Marks the response of an older route with its successor.
 fn add_deprecation_headers(response: &mut HttpResponse, successor: &'static str) {
     let headers = response.headers_mut();
     for (name, value) in [
@@ -166,7 +168,7 @@ fn add_deprecation_headers(response: &mut HttpResponse, successor: &'static str)
     }
 }
 
-/// Who calls. One that shows nothing which lets it in is answered at the pace of such alone.
+/// Authenticates a request. The response to an unauthenticated one is delayed by the peer's rate limits.
 async fn authenticate(
     core: &ServerCore,
     route: &Route,
@@ -179,7 +181,7 @@ async fn authenticate(
         delay_unauthenticated(request).await;
     }
     let (caller, grant) = authenticated?;
-    // A Firefox proves itself on its socket, which has paces of its own, whatever its handshake shows.
+    // The extension authenticates on its socket, which has rate limits of its own.
     let grant = if route.is_socket() { Some(AccessGrant::permanent()) } else { grant };
     if let (Some(peer), Some(grant)) = (peer, &grant) {
         peer.connection.set_grant(grant.clone());
@@ -193,7 +195,7 @@ async fn delay_unauthenticated(request: &HttpRequest) {
     }
 }
 
-/// Does what was asked for, for as long as what let the caller in holds.
+/// Handles a request, unless its grant ends before.
 async fn run_while_granted(
     core: Arc<ServerCore>,
     route: &'static Route,
@@ -203,7 +205,7 @@ async fn run_while_granted(
     payload: Payload,
 ) -> Result<ApiReply, ApiError> {
     let work = read_body_and_handle(core, route, id, (caller, grant.clone()), request, payload);
-    let over = || Err(ApiError::new(Code::Unauthorized, "The token or the session of this caller has ended."));
+    let over = || Err(ApiError::new(Code::Unauthorized, "The caller's token was replaced, or its session has ended."));
     grant.run_while_valid(LAST_FRAME_GRACE / 2, work).await.unwrap_or_else(over)
 }
 
@@ -230,16 +232,16 @@ async fn read_body_and_handle(
     (route.handler)(ApiCall { core, id, caller, grant, request, body, payload }).await
 }
 
-/// A path of the table that was asked for by another method than it has.
+/// A path of the table that was requested with a method that it does not have.
 #[derive(Clone, Copy)]
 pub(super) struct KnownPath {
-    /// Its template.
+    /// The path's template.
     pub(super) path: &'static str,
-    /// The methods that it has.
+    /// The methods of the path, as in the `Allow` header.
     pub(super) allow: &'static str,
 }
 
-/// A request for no route, or for another method of one: `known` is that one.
+/// Answers a request for an unknown path, or for a `known` one with another method.
 pub(super) async fn refuse(
     core: &ServerCore,
     origin_policy: &OriginPolicy,
@@ -267,10 +269,10 @@ fn refusal_response(origin_policy: &OriginPolicy, allow: Option<&'static str>, r
             Some(origin) if request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) => {
                 return preflight(origin, &id);
             }
-            _ => ApiError::new(Code::OriginNotAllowed, "OPTIONS is answered to allowed origins alone."),
+            _ => ApiError::new(Code::OriginNotAllowed, "OPTIONS is answered for allowed origins only."),
         },
         (method, Some(methods)) => {
-            ApiError::new(Code::MethodNotAllowed, format!("{method} is not possible here.")).allow(methods)
+            ApiError::new(Code::MethodNotAllowed, format!("This path does not support {method}.")).allow(methods)
         }
         (_, None) => ApiError::not_found("route", "There is no such route."),
     };

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: what happens, as it happens.
+//! `GET /v1/events`: the event stream.
 
 use super::{
     endpoint::ApiCall,
@@ -17,10 +17,10 @@ use actix_web::http::{
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
-/// The id of the last event that a reader has seen, when it comes back.
+/// The id of the last event that a reconnecting reader received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// The events, after a comment: a browser tells its page of a stream only once there is some of it.
+/// Events, after a first comment: browsers report a stream as open only after its first bytes.
 struct EventFrames {
     comment: Option<Bytes>,
     reader: EventReader,
@@ -35,7 +35,7 @@ impl FrameSource for EventFrames {
     }
 }
 
-/// No frames at all.
+/// An empty stream.
 struct NoFrames;
 
 impl FrameSource for NoFrames {
@@ -47,7 +47,7 @@ impl FrameSource for NoFrames {
 /// `GET /v1/events`.
 pub(super) async fn follow(call: ApiCall) -> Result<ApiReply, ApiError> {
     if call.request.method() == Method::HEAD {
-        return Ok(call.stream(NoFrames)); // its answer must end, or the connection would be of no more use
+        return Ok(call.stream(NoFrames)); // the response must end, or the connection could not be reused
     }
     let after = resume_point(call.request.headers().get(LAST_EVENT_ID));
     let reader = call.core.events.subscribe(after);
@@ -55,7 +55,7 @@ pub(super) async fn follow(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.stream(RevocableFrames::new(frames, &call.grant)))
 }
 
-/// Where a reader goes on. As with browsers, an empty id is none.
+/// Returns where a reader resumes. An empty id counts as none, as in browsers.
 fn resume_point(last: Option<&HeaderValue>) -> ResumePoint {
     match last.map(HeaderValue::as_bytes) {
         None | Some([]) => ResumePoint::Live,

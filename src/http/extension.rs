@@ -1,4 +1,4 @@
-//! `GET /extension.xpi`: the Firefox extension for this daemon, as one file.
+//! `GET /extension.xpi`: the Firefox extension with this daemon's address, as one file.
 
 use super::{
     endpoint::ApiCall,
@@ -25,7 +25,7 @@ pub(super) async fn xpi(call: ApiCall) -> Result<ApiReply, ApiError> {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/x-xpinstall")))
-        // To be kept: it can be loaded for a time, or be signed. Firefox would refuse to install it as it is.
+        // As a download: Firefox refuses to install an unsigned file directly.
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{XPI}\"")))
         .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));

@@ -1,15 +1,15 @@
-//! What tells a request that a program made by itself from one that a proxy or tunnel passed on: headers that only those
-//! add. A raw TCP tunnel adds none, and is not known by this. Pure.
+//! Recognizes requests that a proxy or tunnel forwarded, by headers that only those add. A raw TCP tunnel adds none and
+//! is not recognized. Pure.
 //!
-//! The names are taken by their words, so that those that no list has yet count as well. To take one too many costs its
-//! caller a token; to take one too few lets strangers in.
+//! Header names are matched word by word, so that names which no list contains yet count as well. A false positive
+//! costs its caller a token; a false negative would let strangers in.
 
 use actix_web::http::header::{self, HeaderMap};
 
-/// Words of which each makes a header one that a proxy, a tunnel or a content network adds: what it is, what was asked of
-/// it, who asked it, and the names of those that are in use.
+/// Words that mark a header as added by a proxy, tunnel or content delivery network: what it does, what it forwards
+/// about the client, and product names.
 const PROXY_WORDS: &[&str] = &[
-    // What it does.
+    // What the proxy does.
     "via",
     "proxied",
     "cdn",
@@ -21,7 +21,7 @@ const PROXY_WORDS: &[&str] = &[
     "rewritten",
     "original",
     "originating",
-    // Who asked it, and how.
+    // What it forwards about the client and its connection.
     "ip",
     "ipaddress",
     "socketip",
@@ -36,7 +36,7 @@ const PROXY_WORDS: &[&str] = &[
     "proto",
     "https",
     "webauth",
-    // Whose it is.
+    // Products.
     "akamai",
     "amz",
     "amzn",
@@ -70,10 +70,10 @@ const PROXY_WORDS: &[&str] = &[
     "zrok",
 ];
 
-/// Parts of names in which such words are written as one.
+/// Parts of names in which such words are written together.
 const PROXY_SUBSTRINGS: &[&str] = &["forward", "proxy", "tunnel", "realip", "clientip", "remoteip"];
 
-/// Names that none of the words is in, by their beginning.
+/// Prefixes of further names, which contain none of the words.
 const PROXY_PREFIXES: &[&str] = &[
     "x-real-",
     "x-auth-request-",
@@ -86,15 +86,15 @@ const PROXY_PREFIXES: &[&str] = &[
     "early-data",
 ];
 
-/// What a program that asks by itself may say of its connection; `http2-settings` goes with an `upgrade` that it offers.
+/// Options of `connection` that a client itself may send; `http2-settings` goes with an offered `upgrade`.
 const CONNECTION_OPTIONS: &[&[u8]] = &[b"close", b"keep-alive", b"upgrade", b"http2-settings", b"te"];
 
-/// Returns whether a head says that its request was passed on, whatever the values are.
+/// Returns whether a request head was forwarded; header values do not matter.
 pub(super) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_proxy_header(name.as_str())) || !has_plain_connection(headers)
 }
 
-/// `name` is in lower case, as the HTTP library has it. What begins with `sec-` is a browser's own.
+/// Expects `name` in lower case, as the HTTP library provides it. Names that begin with `sec-` are the browser's own.
 fn is_proxy_header(name: &str) -> bool {
     if name.starts_with("sec-") {
         return false;
@@ -105,7 +105,7 @@ fn is_proxy_header(name: &str) -> bool {
         || PROXY_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// A header that is named in `connection` is one that the next proxy would have taken out.
+/// Returns whether `connection` names no other header: a proxy would have removed such a header.
 fn has_plain_connection(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
     let plain = |option: &[u8]| CONNECTION_OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_taken_by_their_words() {
+    fn names_are_matched_by_their_words() {
         for name in [
             "forwarded",
             "via",

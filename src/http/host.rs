@@ -1,4 +1,4 @@
-//! `/v1/exec` and `/v1/files`: commands and files of this machine, for the bearer of the token.
+//! `/v1/exec` and `/v1/files`: commands and files of this machine. Requires the token.
 
 use super::{
     endpoint::ApiCall,
@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// `POST /v1/exec`. The command ends when its caller goes away.
+/// `POST /v1/exec`. The command ends when the caller disconnects.
 pub(super) async fn exec(call: ApiCall) -> Result<ApiReply, ApiError> {
     let exec = read_input(&call, input::parse_exec)?;
     let input = ExecInput::redacted(&exec);
@@ -55,15 +55,15 @@ pub(super) async fn files_write(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 fn read_input<T>(call: &ApiCall, input: fn(&Map<String, Value>) -> Result<T, FieldError>) -> Result<T, ApiError> {
-    // The one reading of every body says what is wrong with one that is no object.
+    // Reports a body that is not an object as every other route does.
     call.fields()?;
     let fields = serde_json::from_str(&call.body)
-        .map_err(|_| ApiError::new(Code::InvalidRequest, "The body holds a number that is out of range."))?;
+        .map_err(|_| ApiError::new(Code::InvalidRequest, "The body contains a number that is out of range."))?;
     Ok(input(&fields)?)
 }
 
-/// Writes down that an operation begins, has it done, writes down what came of it. On its own from there on, so that it
-/// is carried to its end also when nobody waits for that any more.
+/// Records the start of an operation, runs it and records its result. Spawned as a task, so that it completes even if
+/// the caller disconnects.
 async fn run_recorded<R>(
     call: ApiCall,
     tool: &'static str,
@@ -95,7 +95,7 @@ where
     host_reply(call, running.await.map_err(|_| internal_error())??, shutdown_guard).await
 }
 
-/// Outputs and files are long, so that writing them as JSON is left to another thread.
+/// Serializes the result on the blocking pool, since outputs and files may be large.
 async fn host_reply<R>(
     call: ApiCall,
     done: Result<OperationOutcome<R>, OperationRefusal>,

@@ -1,4 +1,4 @@
-//! Instructions, carried out by what their routes call, and answered as their routes answer.
+//! Executes instructions with the functions that the routes use, and returns results as the routes do.
 
 mod model_view;
 
@@ -20,12 +20,13 @@ use serde_json::Value;
 use std::sync::Weak;
 use tokio_util::sync::CancellationToken;
 
-/// Carries instructions out in a daemon. It holds the daemon loosely: the daemon holds the center that calls this.
+/// Executes instructions in a daemon. It holds a weak reference, since the daemon owns the instruction center that
+/// calls it.
 #[derive(Clone, Debug)]
 pub struct LocalExecutor(Weak<ServerCore>);
 
 impl LocalExecutor {
-    /// In this daemon.
+    /// Creates an executor for the daemon behind `core`.
     pub fn new(core: Weak<ServerCore>) -> Self {
         LocalExecutor(core)
     }
@@ -62,7 +63,7 @@ async fn execute_plan(
         InstructionPlan::Status => succeeded(true, &status::read(core).await),
         InstructionPlan::BrowserStatus(filter) => browser_status(core, filter, mandate).await,
         _ if !core.features.has(Feature::HostOps) => {
-            failed(&ApiError::not_found("route", "Host operations are switched off."))
+            failed(&ApiError::not_found("route", "Host operations are disabled (host_ops.enabled)."))
         }
         InstructionPlan::Exec(exec) => host_outcome(core.host.exec(exec, origin, stop).await),
         InstructionPlan::FilesRead(file) => host_outcome(core.host.read(file, origin).await),
@@ -70,7 +71,8 @@ async fn execute_plan(
     }
 }
 
-/// Without the texts of messages, as a caller without the token sees it; to a model as much of that as is its business.
+/// Returns the browser status without the texts of messages, as for a caller without the token; to a model only what
+/// concerns its own message.
 async fn browser_status(core: &ServerCore, filter: RecordFilter, mandate: Mandate<'_>) -> InstructionOutcome {
     if mandate.authority == InstructionAuthority::Operator {
         return browser_status::read(core, filter, false, |state| succeeded(true, state)).await;

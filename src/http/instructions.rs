@@ -1,4 +1,4 @@
-//! `/v1/instructions`: messages handed in, batches shown, a person's word on them; for the bearer of the token alone.
+//! `/v1/instructions`: submission of messages, their batches, and decisions about them. Requires the token.
 
 use super::{
     endpoint::ApiCall,
@@ -21,10 +21,10 @@ const LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
 /// Most characters of a reason.
 const REASON_CHARS_MAX: usize = 500;
 
-/// What became of a message.
+/// The result of a submission.
 #[derive(Serialize)]
 struct SubmissionView<'a> {
-    /// `null` after a dry run, of which nothing is kept.
+    /// `null` after a dry run, which is not stored.
     batch_id: Option<&'a str>,
     status: &'a str,
     #[serde(flatten)]
@@ -32,7 +32,7 @@ struct SubmissionView<'a> {
     executions: &'a [InstructionExecution],
 }
 
-/// `POST /v1/instructions/messages`. Answers when everything ran that may run without a person.
+/// `POST /v1/instructions/messages`. Responds after everything has run that needs no approval.
 pub(super) async fn submit(call: ApiCall) -> Result<ApiReply, ApiError> {
     let submission = submission(&call.fields()?)?;
     let shutdown_guard = call.core.host.delay_shutdown();
@@ -44,7 +44,7 @@ pub(super) async fn submit(call: ApiCall) -> Result<ApiReply, ApiError> {
         match ran.await {
             Ok(Ok(ran)) => executions = ran,
             Ok(Err(fault)) => return Err(ApiError::from(fault).with("batch_id", &accepted.batch_id)),
-            Err(_) => {} // the service stops: it is as the store says
+            Err(_) => {} // the service is stopping; the store has the status
         }
         if let Some(details) = call.core.instructions.show(&accepted.batch_id).await? {
             status = details.batch.row.status;
@@ -85,7 +85,7 @@ struct BatchList {
     page_info: PageInfo,
 }
 
-/// `GET /v1/instructions`: without what stands in the messages.
+/// `GET /v1/instructions`, without the contents of messages.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let named = |name: String| BatchStatus::named(&name).ok_or_else(bad_status);
     let filter = batches::BatchFilter {
@@ -112,7 +112,7 @@ struct BatchView<'a> {
     parts: PlanParts,
     runs: Vec<InstructionRun>,
     executions: Vec<RawJson>,
-    /// Why nothing of it runs.
+    /// Why the batch was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejection: Option<RawJson>,
 }
@@ -130,14 +130,14 @@ impl<'a> BatchView<'a> {
     }
 }
 
-/// `GET /v1/instructions/{batch_id}`: with exactly what runs, or ran, and what came of it.
+/// `GET /v1/instructions/{batch_id}`: with the exact instructions and their results.
 pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     let details = call.core.instructions.show(call.part("batch_id")).await?;
     let details = details.ok_or_else(no_batch)?;
     Ok(call.success(&BatchView::of(&details)))
 }
 
-/// `POST /v1/instructions/{batch_id}/approve`. It runs when its turn comes.
+/// `POST /v1/instructions/{batch_id}/approve`. The batch is queued.
 pub(super) async fn approve(call: ApiCall) -> Result<ApiReply, ApiError> {
     decide(call, true).await
 }
@@ -160,14 +160,14 @@ async fn decide(call: ApiCall, approve: bool) -> Result<ApiReply, ApiError> {
 }
 
 fn no_batch() -> ApiError {
-    ApiError::not_found("instruction_batch", "There is no batch of this id.")
+    ApiError::not_found("instruction_batch", "There is no batch with this id.")
 }
 
 impl From<IngestError> for ApiError {
     fn from(refused: IngestError) -> Self {
         match refused {
             IngestError::Rejected { batch_id, rejection } => {
-                let mut message = format!("Nothing of this message runs: {rejection}");
+                let mut message = format!("The message was rejected: {rejection}");
                 message.push('.');
                 let error = ApiError::new(Code::InstructionRejected, message)
                     .with("stage", rejection.stage)
@@ -182,12 +182,12 @@ impl From<IngestError> for ApiError {
                 }
             }
             IngestError::Off => {
-                let message = "Instructions are off: the database in which it stood what had run was lost or replaced. \
-                               \"baa-conductor instructions enable\" lets them run again.";
+                let message = "Instructions are disabled: the database that recorded which of them had run was lost or replaced. \
+                               \"baa-conductor instructions enable\" enables them.";
                 ApiError::new(Code::StoreUnavailable, message)
             }
             IngestError::Crowded(most) => {
-                let message = format!("{most} batches wait for a decision or for their turn, as many as may.");
+                let message = format!("Too many batches wait for a decision or for their turn (at most {most}).");
                 ApiError::new(Code::Overloaded, message).retry_after(1)
             }
             IngestError::Store(fault) => fault.into(),
@@ -200,14 +200,15 @@ impl From<DecisionError> for ApiError {
         match undecided {
             DecisionError::NotFound => no_batch(),
             DecisionError::Stale(status) => {
-                let message = format!("The batch is {} and waits for no decision.", status.name());
+                let message = format!("The batch is {} and no longer waits for a decision.", status.name());
                 ApiError::new(Code::ApprovalStale, message).with("status", status.name())
             }
-            DecisionError::Differs => {
-                ApiError::new(Code::ApprovalStale, "The batch is not what was shown; look at it again.")
-            }
+            DecisionError::Differs => ApiError::new(
+                Code::ApprovalStale,
+                "The digest does not match the batch. Read the batch again before you decide.",
+            ),
             DecisionError::Confined(_) => {
-                let message = format!("The batch cannot be approved any more: {undecided}.");
+                let message = format!("The batch can no longer be approved: {undecided}.");
                 ApiError::new(Code::ApprovalStale, message)
             }
             DecisionError::Store(fault) => fault.into(),

@@ -36,6 +36,6 @@ pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
 pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
     match call.core.relay.find(call.part("request_id")).await? {
         Some(shown) => Ok(call.success(&shown)),
-        None => Err(ApiError::not_found("browser_request", "No request of this id is in the journal.")),
+        None => Err(ApiError::not_found("browser_request", "The journal has no request with this id.")),
     }
 }

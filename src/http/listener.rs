@@ -1,4 +1,4 @@
-//! The listener before anybody is served, and the same port of the other loopback address, held so that nobody else has it.
+//! Binding the listener, and reserving the same port on the loopback address of the other family.
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -8,28 +8,28 @@ use std::{
     time::Duration,
 };
 
-/// Connections that wait to be accepted; the system may allow fewer. While there are more, one that comes waits a second
-/// before it is tried again.
+/// Connections that may wait to be accepted; the system may allow fewer. A further one is retried by its peer's kernel
+/// after a second.
 const BACKLOG: i32 = 4_096;
-/// Bytes that the kernel keeps for a reader that does not read; its own default grows to megabytes.
+/// Bytes that the kernel buffers for a reader that does not read; its own default grows to megabytes.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
 
-/// A listener that nobody accepts from yet.
+/// A bound listener that does not accept yet.
 #[derive(Debug)]
 pub struct BoundListener {
     pub(super) listener: TcpListener,
-    /// Where, with the port that was taken.
+    /// The bound address, with the actual port.
     pub address: SocketAddr,
     pub(super) opposite_port: OppositeFamilyPort,
 }
 
-/// The same port of the loopback address of the other family. To a browser both are `localhost`, and it asks the one
-/// after the other: whoever listened there could serve a page first and then have it talk to the daemon as its own.
+/// The same port on the loopback address of the other family. Browsers try both for `localhost`, so a program that
+/// listened there could serve a page that talks to the daemon as same-origin.
 #[derive(Debug)]
 pub(super) enum OppositeFamilyPort {
-    /// Bound, not listened on: a browser is refused there at once and asks here.
+    /// Bound without listening: browsers are refused there at once and try the daemon's address.
     Reserved(#[expect(dead_code, reason = "held is what it is for")] Socket),
-    /// There is none that anybody could have.
+    /// This machine has no such address, or it cannot be reserved.
     Unavailable,
     /// Another program has it.
     Taken(SocketAddr),
@@ -47,13 +47,13 @@ impl OppositeFamilyPort {
             Ok(socket) => OppositeFamilyPort::Reserved(socket),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 let name = format!("localhost:{}", opposite.port());
-                tracing::warn!(%opposite, "another program has this address: as {name} the daemon answers nobody");
+                tracing::warn!(%opposite, "another program has this address, so the daemon refuses requests to {name}");
                 OppositeFamilyPort::Taken(opposite)
             }
             Err(error) => {
-                // A machine without that family has no such address that anybody could have.
+                // Without the other family no program can listen there.
                 if !matches!(Errno::from_io_error(&error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)) {
-                    tracing::warn!(%opposite, %error, "this address cannot be held: another program may take it");
+                    tracing::warn!(%opposite, %error, "this address cannot be reserved; another program may listen there");
                 }
                 OppositeFamilyPort::Unavailable
             }
@@ -61,7 +61,7 @@ impl OppositeFamilyPort {
     }
 }
 
-/// Without `SO_REUSEADDR`, by which another that sets it too could still listen.
+/// Binds without `SO_REUSEADDR`, with which another socket that sets it too could still listen.
 fn reserve(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -71,15 +71,15 @@ fn reserve(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Listens at `address`. `unread`: how long a peer may leave unread what was sent to it before the system ends its
-/// connection (where the system can).
+/// Listens at `address`. `unread` is how long sent data may stay unacknowledged before the system ends the connection
+/// (Linux only).
 ///
 /// # Errors
 ///
 /// The address is in use or cannot be listened on.
 pub fn bind(address: SocketAddr, unread: Duration) -> io::Result<BoundListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A daemon that was just stopped leaves connections behind; its address is free all the same.
+    // The connections of a daemon that just stopped must not block its address.
     socket.set_reuse_address(true)?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     #[cfg(target_os = "linux")]
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_gets_the_port_of_the_other_family() {
+    fn no_other_program_gets_the_port_of_the_other_family() {
         let listening = bind_to("127.0.0.1:0");
         if !matches!(listening.opposite_port, OppositeFamilyPort::Reserved(_)) {
             crate::testing::skipped("this machine has no IPv6");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_another_has_is_known_as_taken() {
+    fn a_port_of_another_program_is_reported_as_taken() {
         let Ok(another) = TcpListener::bind("[::1]:0") else {
             crate::testing::skipped("this machine has no IPv6");
             return;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_no_loopback_has_none() {
+    fn an_address_that_is_not_loopback_reserves_none() {
         assert!(matches!(
             OppositeFamilyPort::reserve_for("192.0.2.1:4317".parse().unwrap()),
             OppositeFamilyPort::Unavailable

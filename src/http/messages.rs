@@ -1,4 +1,4 @@
-//! `GET /v1/browser/messages`: the final messages that clients saw, with their texts; for the bearer of the token alone.
+//! `GET /v1/browser/messages`: the final messages that clients observed, with their texts. Requires the token.
 
 use super::{
     endpoint::ApiCall,
@@ -13,10 +13,10 @@ use crate::store::{
 use serde::Serialize;
 
 const LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
-/// Bytes of texts in one answer; a single message may be longer.
+/// Most bytes of texts in one page; a single message may be longer.
 const TEXT_BYTES_MAX: i64 = 8 << 20;
 
-/// A message and what became of its instructions, where it was looked at for such.
+/// A message, with the batch of its instructions if there is one.
 #[derive(Serialize)]
 struct MessageView {
     #[serde(flatten)]
@@ -34,7 +34,7 @@ struct MessageList {
     page_info: PageInfo,
 }
 
-/// Lists them, newest first.
+/// `GET /v1/browser/messages`, newest first.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let limit = LIMIT.requested(&call)?;
     let filter = messages::MessageFilter {

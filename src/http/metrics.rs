@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted, and the levels of this moment.
+//! `GET /metrics`: counters, histograms and current gauges.
 
 use super::{
     endpoint::ApiCall,

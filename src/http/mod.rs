@@ -1,4 +1,4 @@
-//! The HTTP edge: who may call, what each route does, how it is answered. The only module that names a status.
+//! The HTTP edge: authentication, routes, handlers and responses. The only module that names an HTTP status.
 
 mod acceptor;
 mod access_grant;

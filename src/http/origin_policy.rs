@@ -1,5 +1,5 @@
-//! Where a request may come from, decided from its head alone: host, origin, fetch metadata, content type; and whether it
-//! can have been made on this machine for this machine. Pure.
+//! The origin policy: decides from the request head alone (host, origin, fetch metadata, content type) whether a
+//! request is allowed, and whether a local program can have made it. Pure.
 
 use super::{
     error::{ApiError, Code},
@@ -21,71 +21,71 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// What the checks compare with, made once.
+/// The hosts and origins that requests are compared with.
 #[derive(Clone, Debug)]
 pub(super) struct OriginPolicy {
     /// `name:port`, lower case.
     own_hosts: Vec<String>,
-    /// Those of them that are loopback's.
+    /// Those of them that are loopback names.
     loopback_hosts: Vec<String>,
-    /// Further hosts; without a port any port matches.
+    /// Further hosts; an entry without a port matches any port.
     allowed_hosts: Vec<String>,
     allowed_origins: Vec<String>,
 }
 
-/// What the request is for, as far as other rules hold for it.
+/// The class of a route, as far as its origin rules differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RouteClass {
-    /// The peers' socket, which takes extensions.
+    /// The extension's WebSocket, which accepts extension origins.
     Socket,
-    /// The status page's document, in which no data is: a navigation may come from anywhere.
+    /// The status page's document. It contains no data, so a navigation may come from anywhere.
     Document,
-    /// All else.
+    /// Every other route.
     Other,
 }
 
-/// What a passed check found.
+/// The result of a passed check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OriginVerdict {
-    /// The origin, where it is one of `server.allowed_origins`: it is answered with CORS headers.
+    /// The origin, if it is one of `server.allowed_origins` and gets CORS headers.
     pub(super) allowed_origin: Option<String>,
-    /// Whether the head is one that a program of this machine sends by itself, or why not.
+    /// Whether a local program can have sent this head, or why not.
     pub(super) local: Result<(), NotLocal>,
 }
 
-/// Reason why a head gives no local trust, even on a connection of the daemon's own user.
+/// Why a request head gives no local trust, even on a connection of the daemon's own user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotLocal {
-    /// The `Host` is one that is configured, not loopback's own.
-    #[error("it asks for the daemon by another name than 127.0.0.1, localhost or [::1] with its port")]
+    /// The `Host` is a configured name, not a loopback name.
+    #[error("its Host is not 127.0.0.1, localhost or [::1] with the daemon's port")]
     ForeignHost,
-    /// A page of `server.allowed_origins` asks: it may speak, not act as the user.
-    #[error("a page of another origin asks")]
+    /// A page of `server.allowed_origins` makes the request; it does not act as the user.
+    #[error("it comes from a page of another origin")]
     ForeignPage,
-    /// A header that only proxies and tunnels add.
-    #[error("a header says that a proxy or tunnel passed it on")]
+    /// A header is present that only proxies and tunnels add.
+    #[error("one of its headers is added by proxies or tunnels")]
     Forwarded,
-    /// As proxies ask: an absolute target, or the older protocol.
-    #[error("it is written as a proxy writes it (HTTP/1.0, or an absolute target)")]
+    /// The request line is a proxy's: an absolute target, or HTTP/1.0.
+    #[error("it has the form of a proxy's request (HTTP/1.0, or an absolute target)")]
     ProxySyntax,
-    /// A script that is of no page of this server.
-    #[error("a browser asks, but does not say which page of this server asks (by a Referer)")]
+    /// A same-origin script that names no page of this server.
+    #[error("a browser sent it without the Referer of a page of this server")]
     UnknownPage,
 }
 
-/// Whose page makes the request, as far as it says.
+/// The origin of a request, as far as the browser names it.
 #[derive(Debug)]
 enum RequestOrigin {
     Absent,
-    /// One under a name of this server. The other names may be another's: who listens on `[::1]` serves pages there. So
-    /// what the browser says of the site still counts.
+    /// A name of this server. Another program may serve pages under one of them (such as `[::1]`), so the fetch
+    /// metadata is checked as well.
     Own,
     /// One of `server.allowed_origins`.
     Allowed(String),
     Extension,
 }
 
-/// Letters of an extension's id; Firefox draws a UUID.
+/// Most characters of an extension's id; Firefox generates a UUID.
 const EXTENSION_ID_MAX: usize = 64;
 
 impl OriginPolicy {
@@ -100,8 +100,8 @@ impl OriginPolicy {
         )
     }
 
-    /// `taken`: the address of the other family, when another program has it. Its name is no name of this server then, and
-    /// `localhost` is not either: a browser goes to whichever of the two answers.
+    /// Creates a policy. `taken` is the address of the other family if another program has it; then neither its name
+    /// nor `localhost`, which browsers resolve to both, is a name of this server.
     fn of(server: &ServerSettings, listening: SocketAddr, taken: Option<SocketAddr>) -> Self {
         let port = listening.port();
         let mut hosts = vec!["127.0.0.1", "localhost", "[::1]"];
@@ -114,7 +114,7 @@ impl OriginPolicy {
             own.extend(hosts.iter().map(|host| (*host).to_owned()));
         }
         let lower = |list: &[String]| list.iter().map(|entry| entry.to_ascii_lowercase()).collect();
-        // An own address that is not loopback's is asked for by other machines.
+        // The listen address is a loopback name only if it is a loopback address.
         let is_loopback = |name: &&String| **name != listening.to_string() || listening.ip().is_loopback();
         let loopback = own.iter().filter(is_loopback).cloned().collect();
         OriginPolicy {
@@ -125,12 +125,12 @@ impl OriginPolicy {
         }
     }
 
-    /// All checks: host, origin, fetch metadata, content type, in this order.
+    /// Runs all checks, in the documented order.
     pub(super) fn check(&self, head: &RequestHead, class: RouteClass) -> Result<OriginVerdict, ApiError> {
         let headers = &head.headers;
         let host = self.check_host(&head.uri, headers)?;
         if class == RouteClass::Socket && !self.has_listed_port(host) {
-            let message = "The extension's socket is reached by a name of this machine only at a port that server.allowed_hosts names.";
+            let message = "A name of this machine reaches the extension's socket only with a port that server.allowed_hosts lists.";
             return Err(ApiError::new(Code::HostNotAllowed, message));
         }
         let origin = self.classify_origin(headers, host, class == RouteClass::Socket)?;
@@ -160,7 +160,7 @@ impl OriginPolicy {
         if forwarded::is_forwarded(&head.headers) {
             return Err(NotLocal::Forwarded);
         }
-        // Some proxies add no header but speak the older protocol, or pass on the target that their clients give them.
+        // Some proxies add no header but use HTTP/1.0, or pass on an absolute target.
         if head.version != Version::HTTP_11 || head.uri.authority().is_some() {
             return Err(NotLocal::ProxySyntax);
         }
@@ -170,31 +170,31 @@ impl OriginPolicy {
     fn check_host<'a>(&self, uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, ApiError> {
         let bad = |message: &str| ApiError::new(Code::InvalidRequest, message).with("field", "host");
         let mut given = headers.get_all(header::HOST);
-        let host = given.next().ok_or_else(|| bad("The request has no Host."))?;
+        let host = given.next().ok_or_else(|| bad("The request has no Host header."))?;
         if given.next().is_some() {
-            return Err(bad("The request has more than one Host."));
+            return Err(bad("The request has more than one Host header."));
         }
-        let host = host.to_str().map_err(|_| bad("The Host is not ASCII."))?;
+        let host = host.to_str().map_err(|_| bad("The Host header is not ASCII."))?;
         if uri.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host)) {
-            return Err(bad("The request's target names another host than its Host."));
+            return Err(bad("The request target and the Host header name different hosts."));
         }
         let own = self.own_hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
         if own || self.allowed_hosts.iter().any(|entry| matches_host(entry, host)) {
             return Ok(host);
         }
-        Err(ApiError::new(Code::HostNotAllowed, "This host is not allowed."))
+        Err(ApiError::new(Code::HostNotAllowed, "This host is not listed in server.allowed_hosts."))
     }
 
-    /// Whether a `Host` that is a name of this machine stands in the lists with that port. Pairing binds proofs to the
-    /// dialled address; any other program of the machine may listen on a port that is only covered by an entry without
-    /// one, and pass the proofs on.
+    /// Returns whether a `Host` that names this machine is listed with its port. Pairing proofs are bound to the
+    /// address that the extension dialled; another local program could listen on a port that only an entry without a
+    /// port covers, and relay the proofs.
     fn has_listed_port(&self, host: &str) -> bool {
         let is_named = |named: &String| named.eq_ignore_ascii_case(host);
         !is_loopback_host(host) || self.own_hosts.iter().any(is_named) || self.allowed_hosts.iter().any(is_named)
     }
 
     fn classify_origin(&self, headers: &HeaderMap, host: &str, socket: bool) -> Result<RequestOrigin, ApiError> {
-        let refused = || ApiError::new(Code::OriginNotAllowed, "This origin is not allowed.");
+        let refused = || ApiError::new(Code::OriginNotAllowed, "This origin is not listed in server.allowed_origins.");
         let mut given = headers.get_all(header::ORIGIN);
         let Some(origin) = given.next() else { return Ok(RequestOrigin::Absent) };
         let origin = origin.to_str().map_err(|_| refused())?;
@@ -223,9 +223,9 @@ fn is_extension(origin: &str) -> bool {
     })
 }
 
-/// Whether a `Host`, with or without port, is a loopback address or a name that always leads to one.
+/// Returns whether a `Host`, with or without a port, is a loopback address or a name that always resolves to one.
 fn is_loopback_host(host: &str) -> bool {
-    // As a URL it is read the way a browser reads it: 127.1 is an address too.
+    // Parsed as a URL, as browsers do it: 127.1 is an address too.
     match Url::parse(&format!("ws://{host}/")).ok().as_ref().and_then(Url::host) {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -238,7 +238,7 @@ fn matches_host(entry: &str, host: &str) -> bool {
     if entry.eq_ignore_ascii_case(host) {
         return true;
     }
-    // A colon after the last bracket is that of a port.
+    // A colon after the last bracket begins a port.
     let name_of = |text: &str| match text.rfind(':') {
         Some(colon) if !text[colon..].contains(']') => text[..colon].to_ascii_lowercase(),
         _ => text.to_ascii_lowercase(),
@@ -246,17 +246,17 @@ fn matches_host(entry: &str, host: &str) -> bool {
     entry == name_of(entry) && entry == name_of(host)
 }
 
-/// The browser itself says that another site makes the request.
+/// Refuses requests that the browser marks as made by another site.
 fn check_fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
-    // All of them, should there be more: none may say that it is another site.
+    // If there are several values, none may name another site.
     if headers.get_all(SEC_FETCH_SITE).all(|site| matches!(site.as_bytes(), b"same-origin" | b"none")) {
         return Ok(());
     }
     Err(ApiError::new(Code::OriginNotAllowed, "Requests from other sites are not allowed."))
 }
 
-/// Whether a browser goes to the page from elsewhere, in a tab or window of its own: no frame, no script. Of a request
-/// that names no origin.
+/// Returns whether a browser navigates to the page from another site, in a tab or window of its own (no frame, no
+/// script). Expects a request without an `Origin`.
 fn is_navigation(head: &RequestHead) -> bool {
     let says = |name: &HeaderName, wanted: &[u8]| {
         let mut given = head.headers.get_all(name);
@@ -268,8 +268,9 @@ fn is_navigation(head: &RequestHead) -> bool {
         && says(&SEC_FETCH_DEST, b"document")
 }
 
-/// Whether a script of a page of this very origin makes the request, as the browser says: no navigation, no image, no other
-/// port or name. Of a request that passed the checks; a program may claim it, no other page can.
+/// Returns whether a script of a page of this very origin makes the request, according to the browser: no navigation,
+/// no image, no other port or name. Expects a request that passed the checks; a program may claim this, another page
+/// cannot.
 pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
     match header_value(headers, &SEC_FETCH_SITE) {
         Some(site) => {
@@ -278,27 +279,28 @@ pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
                 && mode.is_none_or(|mode| matches!(mode, b"cors" | b"same-origin"))
                 && !lacks_initiating_page(headers)
         }
-        // A browser that sends no metadata still names the page's origin where something can be changed.
+        // A browser without fetch metadata still sends `Origin` with requests that can change something.
         None => header_value(headers, &header::ORIGIN)
             .and_then(|origin| origin.strip_prefix(b"http://"))
             .is_some_and(|from| is_own_host(from, headers)),
     }
 }
 
-/// Whether a browser takes the request for one of this very origin, and yet no page of it makes it: Firefox says so of the
-/// scripts of an extension that may reach all addresses. Ours tell their page's address, as its policy asks for.
+/// Returns whether a request is marked as same-origin although no page of the origin makes it. Firefox marks those of
+/// extensions with access to all addresses like that. The status page's own requests carry a `Referer`, by its referrer
+/// policy.
 fn lacks_initiating_page(headers: &HeaderMap) -> bool {
     header_value(headers, &SEC_FETCH_SITE) == Some(b"same-origin")
         && headers.contains_key(SEC_FETCH_MODE)
         && !headers.contains_key(header::ORIGIN)
         && !header_value(headers, &header::REFERER).is_some_and(|from| {
-            // A proxy in front, on an allowed host, may speak TLS.
+            // A proxy in front, on an allowed host, may use TLS.
             let rest = from.strip_prefix(b"http://").or_else(|| from.strip_prefix(b"https://"));
             rest.and_then(|rest| rest.split(|&b| b == b'/').next()).is_some_and(|from| is_own_host(from, headers))
         })
 }
 
-/// Whether it is the host that is asked.
+/// Returns whether `from` is the host of the request.
 fn is_own_host(from: &[u8], headers: &HeaderMap) -> bool {
     header_value(headers, &header::HOST).is_some_and(|host| from.eq_ignore_ascii_case(host))
 }
@@ -307,7 +309,7 @@ fn header_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8
     headers.get(name).map(HeaderValue::as_bytes)
 }
 
-/// Whether the head announces a body.
+/// Returns whether the head announces a body.
 pub(super) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
@@ -325,7 +327,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if kinds.peek().is_some() && kinds.all(is_json) {
         return Ok(());
     }
-    Err(ApiError::new(Code::UnsupportedMediaType, "A body must be application/json."))
+    Err(ApiError::new(Code::UnsupportedMediaType, "The content type of a body must be application/json."))
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! The parameters that lists have in common: how many entries, and where to go on.
+//! The query parameters that lists share: `limit` and `before`.
 
 use super::{endpoint::ApiCall, error::ApiError};
 
 pub(super) use crate::api::paging::PageInfo;
 
-/// How many entries a list may show.
+/// How many entries a list returns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageLimit {
-    /// When nothing is said.
+    /// Without the parameter.
     pub(super) default: usize,
     /// At most.
     pub(super) max: usize,
 }
 
 impl PageLimit {
-    /// What `limit` says.
+    /// Returns the value of `limit`.
     pub(super) fn requested(self, call: &ApiCall) -> Result<usize, ApiError> {
         let Some(text) = call.query(&["limit"]) else { return Ok(self.default) };
         let limit = text.parse().ok().filter(|limit| (1..=self.max).contains(limit));
@@ -22,8 +22,8 @@ impl PageLimit {
     }
 }
 
-/// What `before` says.
+/// Returns the value of `before`.
 pub(super) fn before_cursor(call: &ApiCall) -> Result<Option<i64>, ApiError> {
-    let fault = |_| ApiError::field("before", "\"before\" must be the \"next_before\" of an earlier answer.");
+    let fault = |_| ApiError::field("before", "\"before\" must be the \"next_before\" of an earlier response.");
     call.query(&["before"]).map(|text| text.parse().map_err(fault)).transpose()
 }

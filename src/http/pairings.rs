@@ -1,4 +1,4 @@
-//! `/v1/browser/pairings`: which clients are paired or wait for it, and what the operator decides about them.
+//! `/v1/browser/pairings`: paired and waiting clients, and the operator's decisions about them.
 
 use super::{
     body,
@@ -19,7 +19,7 @@ struct PairingList {
     count: usize,
 }
 
-/// `GET /v1/browser/pairings`: who asked last first; never a code, never a secret.
+/// `GET /v1/browser/pairings`: latest request first; without codes and secrets.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
     let pairings = call.core.bridge.pairings();
     Ok(call.success(&PairingList { count: pairings.len(), pairings }))
@@ -53,13 +53,15 @@ fn decision(text: &str) -> Result<PairingDecision, ApiError> {
 
 fn of_pairing_error(error: PairingError) -> ApiError {
     match error {
-        PairingError::UnknownClient => ApiError::not_found("pairing", "There is no such client to decide about."),
-        PairingError::ClientLeft => ApiError::not_found("pairing", "The client went away before it could be told."),
+        PairingError::UnknownClient => {
+            ApiError::not_found("pairing", "No client with this id is paired or waiting for approval.")
+        }
+        PairingError::ClientLeft => ApiError::not_found("pairing", "The client disconnected before the decision reached it."),
         PairingError::WrongCode => {
             ApiError::field("code", "Field \"code\" is not the code that this client shows.").status(403)
         }
         PairingError::Store(error) => error.into(),
-        PairingError::NoRandom => ApiError::new(Code::InternalError, "The system gives no random numbers."),
+        PairingError::NoRandom => ApiError::new(Code::InternalError, "The system provides no random numbers."),
     }
 }
 
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
+    fn the_error_names_the_missing_or_wrong_field() {
         for (body, field) in [
             ("{}", "decision"),
             (r#"{"decision":"maybe","code":"123456"}"#, "decision"),
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_code_is_refused_and_not_unreadable() {
+    fn a_wrong_code_is_403_and_not_400() {
         let error = of_pairing_error(PairingError::WrongCode);
         assert_eq!((error.status_code(), error.name()), (403, "invalid_request"));
         assert_eq!(error.details()["field"], "code");

@@ -1,4 +1,4 @@
-//! `/v1/browser/policy`: what a request made now would meet, and forgetting what the policy holds against targets.
+//! `/v1/browser/policy`: predicts the outcome of a request, and resets policy targets.
 
 use super::{
     endpoint::ApiCall,
@@ -27,7 +27,7 @@ pub(super) async fn explain(call: ApiCall) -> Result<ApiReply, ApiError> {
     let named = call.query(ExplainParameters::client_id()).map(|id| fields::client(&id)).transpose()?;
     let chosen = call.core.bridge.select(platform, named.as_ref());
     let outside_reason = outside_reason(call.core.relay.refusal(), chosen.as_ref().err().copied());
-    // Of one that is named the policy may know more, connected or not.
+    // The policy may know a named client even if it is not connected.
     let client = chosen.ok().map(|link| link.client_id).or(named);
     let explanation = match &client {
         Some(client) => Some(call.core.policy.explain(client, platform).await),
@@ -36,7 +36,7 @@ pub(super) async fn explain(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&explanation_view(client.as_ref(), platform, explanation.as_ref(), outside_reason)))
 }
 
-/// What refuses a request whatever the policy says. That it is not taken over at all comes first, as for a request.
+/// Returns what refuses a request before the policy does, in the order in which a request meets it.
 fn outside_reason(refused: Option<RelayRefusal>, no_client: Option<NoClient>) -> Option<ExplainedReason> {
     let (rule, message) = match (refused, no_client) {
         (Some(refused), _) => {
@@ -76,22 +76,22 @@ fn explanation_view(
     }
 }
 
-/// A rule as it stands, in one sentence.
+/// Returns the text of a reason, one sentence.
 fn reason_message(reason: &WaitReason) -> String {
     let what = match reason.rule {
-        PolicyRule::Slot => "Every slot of this client and platform is taken, or others wait for one",
-        PolicyRule::QueueFull => "As many requests as may wait for this client and platform already do",
-        PolicyRule::CircuitProbe => "The circuit is half open and its one probe is out",
-        PolicyRule::CircuitOpen => "The circuit is open: the platform failed too often and is left alone",
-        PolicyRule::Backoff => "This client and platform rest after a failure",
-        PolicyRule::RateLimit => "The platform's window is full, or others of the platform go first",
+        PolicyRule::Slot => "All slots of this client and platform are in use, or earlier requests wait for one",
+        PolicyRule::QueueFull => "The queue of this client and platform is full",
+        PolicyRule::CircuitProbe => "The circuit is half open and its probe is in progress",
+        PolicyRule::CircuitOpen => "The circuit is open after too many failures of the platform",
+        PolicyRule::Backoff => "This client and platform are in back-off after a failure",
+        PolicyRule::RateLimit => "The platform's rate limit is reached, or earlier requests of the platform go first",
         PolicyRule::Jitter => "A random pause comes before the dispatch",
-        PolicyRule::WaiterTimeout => "No request waits that long: its turn would come too late",
-        PolicyRule::TooManyTargets => "The daemon keeps no more clients and platforms",
+        PolicyRule::WaiterTimeout => "The request would wait longer than the limit",
+        PolicyRule::TooManyTargets => "The daemon tracks no further pairs of client and platform",
     };
     let mut reason_message = what.to_owned();
     if let Some(delay_ms) = reason.delay_ms {
-        // Of a pause that is not drawn yet only the mean is known.
+        // Before the random pause is drawn, only its mean is known.
         reason_message.push_str(&match reason.rule {
             PolicyRule::WaiterTimeout => format!(" (at most {delay_ms} ms)"),
             PolicyRule::Jitter if reason.until.is_none() => format!(", for about {delay_ms} ms"),
@@ -99,7 +99,7 @@ fn reason_message(reason: &WaitReason) -> String {
         });
     }
     if let Some(position) = reason.position.filter(|_| reason.rule != PolicyRule::QueueFull) {
-        reason_message.push_str(&format!("; place {position} in the line"));
+        reason_message.push_str(&format!("; position {position} in the queue"));
     }
     reason_message + "."
 }

@@ -1,4 +1,4 @@
-//! Probes: whether the process serves, whether it is ready, what it is.
+//! The probes: liveness, readiness and version.
 
 use super::{
     endpoint::ApiCall,
@@ -17,7 +17,7 @@ pub(super) async fn health(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 impl ServerCore {
-    /// Why the store does not do its work; nothing when it does.
+    /// Returns the faults of the store; empty if it works.
     pub(super) async fn store_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         if let Err(error) = self.store.read_now(store::ping).await {

@@ -1,28 +1,28 @@
-//! How fast something may come: a pace that is kept over time, with a burst.
+//! A rate limiter with a burst (generic cell rate algorithm).
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A pace of so many a second. What comes faster is refused or has to wait.
+/// Limits events to a rate; an event above it is refused or delayed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RateLimiter {
-    /// Between two, when they come evenly.
+    /// Time between two events at the exact rate.
     interval: Duration,
-    /// How far ahead of its pace something may come.
+    /// How far ahead of the schedule an event may come.
     burst: Duration,
-    /// When the next one is due by the pace; in the past while there is room for a burst.
+    /// When the schedule expects the next event; in the past while burst capacity is left.
     next_due: Option<Instant>,
 }
 
 impl RateLimiter {
-    /// `burst`: how many may come at once.
+    /// Creates a limiter of `per_second` events that admits `burst` at once.
     pub(super) fn new(per_second: usize, burst: usize) -> Self {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
         let interval = Duration::from_secs(1) / count(per_second);
         RateLimiter { interval, burst: interval.saturating_mul(count(burst)), next_due: None }
     }
 
-    /// Counts one more, unless it comes too fast.
+    /// Counts one event and returns `true`, unless it exceeds the rate.
     pub(super) fn try_acquire(&mut self, now: Instant) -> bool {
         let ahead = self.ahead(now);
         if ahead + self.interval > self.burst {
@@ -32,14 +32,14 @@ impl RateLimiter {
         true
     }
 
-    /// Counts one more, and answers how long it has to wait.
+    /// Counts one event and returns how long it must be delayed.
     pub(super) fn reserve(&mut self, now: Instant) -> Duration {
         let ahead = self.ahead(now);
         self.next_due = Some(now + ahead + self.interval);
         (ahead + self.interval).saturating_sub(self.burst)
     }
 
-    /// Whether nothing is remembered that would slow the next one down.
+    /// Returns whether the full burst is available again.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         self.ahead(now).is_zero()
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_waits_for_its_turn() {
+    fn delayed_events_are_spaced_by_the_interval() {
         let (mut limiter, now) = (RateLimiter::new(10, 10), Instant::now());
         let delays: Vec<_> = (0..13).map(|_| limiter.reserve(now).as_millis()).collect();
         assert_eq!(delays, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 200, 300]);

@@ -1,5 +1,5 @@
-//! What a handler answers, and how that becomes a response: the envelope, its headers, and a body that knows when it was
-//! written.
+//! Replies of handlers, and how they become responses: the envelope, its headers, and bodies that hold a guard until
+//! they are sent.
 
 use super::error::ApiError;
 use crate::{
@@ -24,24 +24,24 @@ use std::{
     task::{Context, Poll},
 };
 
-/// The id of an exchange: the caller's own or ours.
+/// The header with the request's id, from the caller or generated.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bodies shorter than this are copied into their envelope.
 const COPY_BYTES_MAX: usize = 16 << 10;
 
-/// What a handler answers.
+/// The reply of a handler.
 pub enum ApiReply {
     /// A success.
     Success(SuccessEnvelope),
-    /// The same, with what must not be let go before it is written.
+    /// A success, with a guard that is held until the response is sent.
     Guarded(SuccessEnvelope, ResponseGuard),
     /// A stream of server-sent events.
     Stream(BoxBody),
-    /// A response that is complete: a protocol switch.
+    /// A complete response, without the envelope.
     Raw(HttpResponse),
 }
 
-/// Who waits for an answer: a stop waits for them too.
+/// A guard that makes a shutdown wait until the response is sent.
 #[derive(Debug)]
 pub enum ResponseGuard {
     /// The caller of a browser request.
@@ -50,18 +50,17 @@ pub enum ResponseGuard {
     Operation(ShutdownGuard),
 }
 
-/// A whole envelope of a success. Its data is written into it, not copied there; a large body at its end is not even
-/// copied once.
+/// The complete envelope of a success. Its data is serialized into it; a large body at its end is not copied at all.
 pub struct SuccessEnvelope {
     head: String,
     body: Option<RawJson>,
 }
 
-/// What closes the data and the envelope.
+/// Closes the data and the envelope.
 const CLOSING_BRACES: &[u8] = b"}}";
 
 impl SuccessEnvelope {
-    /// An envelope that still lacks its data, of about `bytes`. `id`: of the exchange.
+    /// Begins an envelope with room for about `bytes` of data. `id` is the request's.
     pub(super) fn begin(id: &str, bytes: usize) -> String {
         let mut text = String::with_capacity(bytes + id.len() + 48);
         text.push_str("{\"ok\":true,\"request_id\":");
@@ -70,13 +69,13 @@ impl SuccessEnvelope {
         text
     }
 
-    /// The envelope, once its data was written.
+    /// Completes an envelope after its data was written.
     pub(super) fn end(mut text: String) -> Self {
         text.push('}');
         SuccessEnvelope { head: text, body: None }
     }
 
-    /// The envelope, once its data was written, with `body` as the last field of it.
+    /// Completes an envelope whose data ends with `body` as the field `field`.
     pub(super) fn end_with(mut text: String, field: &str, body: RawJson) -> Self {
         if body.len() < COPY_BYTES_MAX {
             body.splice_into(&mut text, field);
@@ -89,8 +88,8 @@ impl SuccessEnvelope {
         SuccessEnvelope { head: text, body: Some(body) }
     }
 
-    /// The body of the response. A short answer is written within the poll that made it; a long one may take many, and
-    /// who waits for it is held until then.
+    /// Returns the response body. A short one is sent within the same poll; a long one may take many, and holds the
+    /// guard until then.
     fn into_body(self, guard: Option<ResponseGuard>) -> BoxBody {
         let head = Bytes::from(self.head);
         match self.body {
@@ -104,7 +103,7 @@ impl SuccessEnvelope {
     }
 }
 
-/// Seals an answer with the id of its exchange.
+/// Builds the response, with the request's id.
 pub(super) fn into_response(result: Result<ApiReply, ApiError>, id: &str) -> HttpResponse {
     match result {
         Ok(ApiReply::Success(success)) => json_response(StatusCode::OK, success.into_body(None), id),
@@ -157,17 +156,17 @@ fn json_response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
     response.body(body)
 }
 
-/// Names the exchange.
+/// Sets the header with the request's id.
 pub(super) fn set_request_id(response: &mut HttpResponseBuilder, id: &str) {
-    // An id is visible ASCII: our own, or checked where it was taken over.
+    // An id is visible ASCII: generated, or checked when it was read.
     if let Ok(value) = HeaderValue::from_str(id) {
         response.insert_header((REQUEST_ID, value));
     }
 }
 
-/// A body in parts that holds who waits for it until it was taken.
+/// A body in parts, which holds a guard until the last part was taken.
 struct BodyParts {
-    /// The next one last.
+    /// In reverse order.
     parts: Vec<Bytes>,
     _guard: Option<ResponseGuard>,
 }

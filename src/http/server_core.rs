@@ -1,4 +1,4 @@
-//! What the routes work on: the daemon as the edge knows it.
+//! The services of the daemon that the HTTP handlers use.
 
 use super::{
     authenticator::Authenticator,
@@ -27,32 +27,32 @@ use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
-/// What the routes work on. Shared by all workers.
+/// The services of the daemon that the handlers use, shared by all workers.
 #[derive(Debug)]
 pub struct ServerCore {
-    /// The clients.
+    /// The connected Firefox clients.
     pub bridge: bridge::BridgeHub,
-    /// The requests.
+    /// The browser requests.
     pub relay: relay::RelayHub,
-    /// The policy.
+    /// Rate limits, back-off and circuits.
     pub policy: policy::PolicyHub,
-    /// What happens.
+    /// The event bus.
     pub events: events::EventBus,
     /// The mode and the name of this node.
     pub system: SystemControl,
     /// Commands and files of this machine.
     pub host: HostOperations,
-    /// Where those are written down that a caller asked for by hand.
+    /// Records the host operations that callers requested directly.
     pub operations: OperationRecorder,
-    /// What models ask for.
+    /// Instructions in the messages of models.
     pub instructions: instructions::InstructionHub,
-    /// The platforms.
+    /// The registered platforms.
     pub registry: Arc<PlatformRegistry>,
-    /// Who is logged in where.
+    /// The login records.
     pub records: records::RecordReader,
     pub(super) features: Features,
     pub(super) facts: Facts,
-    /// The codexd, when one is configured.
+    /// The client of codexd, if one is configured.
     pub codex: Option<CodexdClient>,
     pub(super) server: ServerSettings,
     pub(super) origin_policy: Arc<OriginPolicy>,
@@ -60,13 +60,13 @@ pub struct ServerCore {
     pub(super) store: Store,
     pub(super) write_behind: WriteBehind,
     pub(super) metrics: Metrics,
-    /// The extension as one file, once somebody asked for it.
+    /// The packaged extension, built on the first request for it.
     pub(super) xpi: OnceLock<Bytes>,
-    /// Since when it serves.
+    /// When the daemon started.
     pub(super) started_at: Instant,
 }
 
-/// What a [`ServerCore`] is made of.
+/// The parts that a [`ServerCore`] is made of.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
 pub struct ServerCoreParts {
@@ -92,7 +92,8 @@ pub struct ServerCoreParts {
 }
 
 impl ServerCore {
-    /// The daemon that listens there.
+    /// Creates the core of the daemon behind `listening`; lowers `server.max_connections` to what the limit of open
+    /// files allows.
     pub fn new(mut parts: ServerCoreParts, listening: &BoundListener) -> Self {
         let (asked, within) =
             (parts.server.max_connections, parts.server.connections_within(limits::open_file_limit()));
@@ -100,7 +101,7 @@ impl ServerCore {
             tracing::warn!(
                 asked,
                 within,
-                "the system gives too few open files for server.max_connections; raise its limit"
+                "server.max_connections was lowered to fit the limit of open files; raise that limit to allow more"
             );
             parts.server.max_connections = within;
         }

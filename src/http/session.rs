@@ -1,4 +1,4 @@
-//! `/v1/session`: how the status page logs in, by a code that whoever has the token was given for it.
+//! `/v1/session`: log-in of the status page by a one-time code, which a caller with the token requested.
 
 use super::{
     authenticator::PeerConnection,
@@ -63,14 +63,14 @@ pub(super) async fn end(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 impl ApiCall {
-    /// Whose a code or session is that is asked for by this call.
+    /// Returns the owner of the codes and sessions that this call uses.
     fn session_owner(&self) -> Option<SessionOwner> {
         self.peer().and_then(PeerConnection::session_owner)
     }
 }
 
 fn key_error() -> ApiError {
-    ApiError::field("key", "must be 64 hexadecimal digits in lower case, drawn at random")
+    ApiError::field("key", "Field \"key\" must be 64 random hexadecimal digits in lower case.")
 }
 
 fn expires_at_ms(call: &ApiCall, ttl: Duration) -> WallMs {
@@ -86,22 +86,22 @@ fn with_cookie(call: &ApiCall, data: &impl Serialize, cookie: &str) -> ApiReply 
 
 impl From<RandomUnavailable> for ApiError {
     fn from(_: RandomUnavailable) -> Self {
-        ApiError::new(Code::InternalError, "The system gives no random numbers.")
+        ApiError::new(Code::InternalError, "The system provides no random numbers.")
     }
 }
 
 impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match error {
-            // As with a code for pairing.
+            // 403, as for a wrong pairing code.
             SessionError::WrongCode => ApiError::field(
                 "code",
-                "This code cannot be used, not any more, or not by this user; `baa-conductor open`, run by the user whose browser it \
-                 is, gives a new one.",
+                "This code is unknown, expired, already used, or belongs to another user. Run `baa-conductor open` as the user of \
+                 this browser to get a new one.",
             )
             .status(403),
             SessionError::Throttled { left } => {
-                let message = "Too many wrong codes; further ones are not looked at for a while.";
+                let message = "Too many wrong codes. Further ones are refused for up to a minute.";
                 ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))
             }
             SessionError::NoRandom(error) => error.into(),

@@ -1,15 +1,16 @@
-//! The status page's sessions, and the codes by which it logs in. In memory alone: a restart ends them all.
+//! The sessions of the status page, and the one-time codes that begin them. Kept in memory only: a restart ends them
+//! all.
 //!
 //! ```text
-//! issue ──► code ──begin, once──► session ──end, forget_all, time──► gone
+//! issue_code ──► code ──redeem_code, once──► session ──end_sessions, revoke_all, expiry──► gone
 //! ```
 //!
-//! A session may be bound to a key, which the page draws, keeps for its own origin and sends in a header: its cookie alone
-//! is shown to whatever listens on the host, and counts for nothing then.
+//! A session may be bound to a key, which the page generates, stores under its own origin and sends in a header. Its
+//! cookie alone, which browsers also send to other ports of the host, then grants nothing.
 //!
-//! Invariant: of codes, cookies and keys only digests are kept, and each belongs to the user whom the kernel names at the other
-//! end of the connection that asked for it, whatever callers are trusted for: browsers show a cookie to every port of its
-//! host, and a code may be seen on its way.
+//! Invariant: only digests of codes, cookies and keys are kept, and each belongs to the user whom the kernel names at
+//! the connection that requested it, whatever `auth.local_trust` says: browsers send cookies to every port of a host,
+//! and a code may be seen in transit.
 
 mod expiring_digests;
 
@@ -29,24 +30,24 @@ use tokio::time::Instant;
 
 type Digest = [u8; 32];
 
-/// Where a request shows the key of its session.
+/// The request header with the key of a session.
 const SESSION_KEY: HeaderName = HeaderName::from_static("x-baa-session-key");
 
-/// Characters of a code and of a session's secret: 256 random bits, in hexadecimal.
+/// Length of a code and of a session's secret: 256 random bits in hexadecimal.
 const SECRET_CHARS: usize = 64;
 
-/// The second half of a session, of which the page keeps the key; its digest.
+/// The digest of a session's key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct SessionKey(Digest);
 
 impl SessionKey {
-    /// Reads 64 hexadecimal digits in lower case.
+    /// Parses 64 lower-case hexadecimal digits.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let is_key = text.len() == SECRET_CHARS && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         is_key.then(|| SessionKey(digest(text)))
     }
 
-    /// Returns the one that a request shows; none where there are several.
+    /// Reads the key of a request; `None` if there are several.
     fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(SESSION_KEY);
         let key = values.next().and_then(|value| Self::parse(value.as_bytes()));
@@ -60,41 +61,41 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// Who holds a code or a session. A connection whose process on this machine has closed it already has no such owner.
+/// The owner of a code or session. A local connection whose process has closed it already has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionOwner {
-    /// A user of this machine, by the number that the kernel names.
+    /// A user of this machine, by user id.
     User(u32),
-    /// Whoever calls from another machine, or anybody where the kernel names no owners at all.
+    /// A remote caller, or any caller on a system where the kernel names no owners.
     Unnamed,
 }
 
-/// The system has no random bits.
+/// The system provides no random bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random numbers")]
+#[error("the system provides no random numbers")]
 pub(super) struct RandomUnavailable;
 
 /// Why a code begins no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SessionError {
-    /// It was never issued, is too old, was used before, or is somebody else's.
-    #[error("the code is not one that can still be used")]
+    /// The code was never issued, has expired, was used before, or belongs to another user.
+    #[error("the code is not valid")]
     WrongCode,
-    /// There were too many of those.
+    /// Too many wrong codes came from this peer.
     #[error("too many wrong codes")]
     Throttled {
-        /// How long further ones are not looked at.
+        /// Remaining time of the lockout.
         left: Duration,
     },
-    /// Nothing is wrong with the code.
+    /// The code was right, but no secret could be generated.
     #[error(transparent)]
     NoRandom(#[from] RandomUnavailable),
 }
 
-/// Everything that lets a page in.
+/// The codes and sessions of one daemon.
 #[derive(Debug)]
 pub(super) struct SessionStore {
-    /// The name of the cookie. Browsers keep one jar for all ports of a host, so the port is part of it.
+    /// The name of the cookie. It contains the port, since browsers share cookies among all ports of a host.
     cookie: String,
     codes: Mutex<ExpiringDigests>,
     sessions: Mutex<ExpiringDigests>,
@@ -102,7 +103,7 @@ pub(super) struct SessionStore {
 }
 
 impl SessionStore {
-    /// Those of the daemon that listens on this port.
+    /// Creates the store of the daemon that listens on `port`.
     pub(super) fn new(auth: &AuthSettings, port: u16) -> Self {
         let digests =
             |ttl_ms, entries_max| Mutex::new(ExpiringDigests::new(Duration::from_millis(ttl_ms), entries_max));
@@ -114,16 +115,15 @@ impl SessionStore {
         }
     }
 
-    /// Returns a code that its owner can use once; one without an owner can be used by no connection.
+    /// Issues a one-time code for its owner; a code without an owner cannot be redeemed.
     pub(super) fn issue_code(&self, owner: Option<SessionOwner>) -> Result<Secret, RandomUnavailable> {
         let code = random_secret()?;
         lock(&self.codes).insert(digest(code.expose().as_bytes()), owner, None);
         Ok(code)
     }
 
-    /// Uses a code of this owner up and returns the session's secret; with a `key` the session counts only together with
-    /// it. Wrong codes are counted by `peer`, where it is
-    /// known; a code of another owner is a wrong one, and stays what it was.
+    /// Redeems a code of `owner` and returns the session's secret. With a `key`, the session requires it. Wrong codes,
+    /// and codes of other owners, which stay valid for them, count as failed attempts of `peer`.
     pub(super) fn redeem_code(
         &self,
         code: &str,
@@ -140,14 +140,14 @@ impl SessionStore {
         Ok(secret)
     }
 
-    /// Returns whether a request shows the cookie of a session of this owner.
+    /// Returns whether a request carries the cookie of a session of this owner.
     #[cfg(test)]
     pub(super) fn has_session(&self, headers: &HeaderMap, owner: impl FnOnce() -> Option<SessionOwner>) -> bool {
         self.grant(headers, owner).is_some()
     }
 
-    /// Returns what lets a request in that shows the cookie of a session of this owner, and its key if it has one, among whatever other cookies of
-    /// the name; it ends with the session. `owner` is asked only where there is such a cookie.
+    /// Returns the grant of a session of this owner whose cookie, and key if it has one, the request carries; it ends
+    /// with the session. `owner` is called only if there is such a cookie.
     pub(super) fn grant(
         &self,
         headers: &HeaderMap,
@@ -160,51 +160,50 @@ impl SessionStore {
         shown.find_map(|shown| sessions.grant(&shown, owner, key))
     }
 
-    /// Ends each session of this owner that a request shows; returns whether there was one.
+    /// Ends each session of this owner whose cookie a request carries; returns whether there was one.
     pub(super) fn end_sessions(&self, headers: &HeaderMap, owner: Option<SessionOwner>) -> bool {
         let (mut sessions, key) = (lock(&self.sessions), SessionKey::from_headers(headers));
         self.cookie_digests(headers).filter(|shown| sessions.remove(shown, owner, key)).count() > 0
     }
 
-    /// Ends all sessions, and the codes that wait: the token is another one.
+    /// Ends all sessions and codes, because the token was replaced.
     pub(super) fn revoke_all(&self) {
         lock(&self.codes).clear();
         lock(&self.sessions).clear();
     }
 
-    /// Ends what is over: what a session opened ends with it then, also where the machine slept meanwhile.
+    /// Ends expired sessions and with them their grants, also after the machine slept.
     pub(super) fn remove_expired(&self) {
         lock(&self.sessions).remove_expired();
     }
 
-    /// How long a code is good for.
+    /// Returns how long a code is valid.
     pub(super) fn code_ttl(&self) -> Duration {
         lock(&self.codes).ttl()
     }
 
-    /// How long a session lasts.
+    /// Returns how long a session lasts.
     pub(super) fn session_ttl(&self) -> Duration {
         lock(&self.sessions).ttl()
     }
 
-    /// The `set-cookie` of a session.
+    /// Returns the `set-cookie` value of a session.
     pub(super) fn set_cookie(&self, secret: &Secret) -> String {
         self.format_cookie(secret.expose(), self.session_ttl().as_secs())
     }
 
-    /// The `set-cookie` that takes it away.
+    /// Returns the `set-cookie` value that removes the cookie.
     pub(super) fn clear_cookie(&self) -> String {
         self.format_cookie("", 0)
     }
 
-    /// Without `Secure`: the daemon speaks plain HTTP, and not every browser takes loopback for safe.
+    /// Sets no `Secure`: the daemon speaks plain HTTP, and not every browser treats loopback as secure.
     fn format_cookie(&self, value: &str, seconds: u64) -> String {
         format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict", self.cookie)
     }
 
-    /// Returns the digests of all cookies of the name that a request shows. Every program on the host may set some, for
-    /// longer paths too, which stand before ours; bytes that are no text are passed over. Their number is bounded by the
-    /// size of a head.
+    /// Returns the digests of all cookies of the session's name. Other programs of the host may set some too, even with
+    /// longer paths, which browsers send first. Their number is bounded by the size of a request head.
     fn cookie_digests(&self, headers: &HeaderMap) -> impl Iterator<Item = Digest> {
         let pairs = headers.get_all(header::COOKIE).flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
         pairs.filter_map(|pair| {
@@ -214,7 +213,7 @@ impl SessionStore {
     }
 }
 
-/// Nothing panics between two changes of what is locked here, so that it is always whole.
+/// Locks a mutex. No code panics between two changes of the data, so a poisoned lock holds consistent data.
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -223,7 +222,7 @@ fn digest(text: &[u8]) -> Digest {
     Sha256::digest(text).into()
 }
 
-/// 256 random bits, in hexadecimal.
+/// Returns 256 random bits in hexadecimal.
 fn random_secret() -> Result<Secret, RandomUnavailable> {
     let mut bits = [0_u8; SECRET_CHARS / 2];
     getrandom::fill(&mut bits).map_err(|_| RandomUnavailable)?;

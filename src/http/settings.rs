@@ -1,4 +1,4 @@
-//! Sections `server` and `auth`: where the daemon listens, who may call, and how much of it.
+//! Sections `server` and `auth`: listeners, limits and authentication.
 
 use crate::{
     config::section::{ValidationErrors, blank, settings},
@@ -13,79 +13,79 @@ use std::{
 use url::Url;
 
 settings! {
-    /// The listener, its limits and the names it answers to.
+    /// The listeners, their limits and the accepted host names.
     ServerSettings {
-        /// Address and port; port 0 takes a free one. `localhost` means 127.0.0.1.
+        /// Address and port; port 0 selects a free one. `localhost` means 127.0.0.1.
         listen: String = "127.0.0.1:4317".into(),
-        /// A second, read-only listener for old callers; empty = none.
+        /// Address of a second, read-only listener for older callers; empty = none.
         #[serde(with = "blank")]
         status_listen: Option<String> = None,
         /// Whether an address other than loopback may be listened on; callers then need the token.
         allow_remote: bool = false,
-        /// Further `Host` values to answer to; one without a port matches any port. Callers then need the token, unless
-        /// `auth.local_trust` is written out.
+        /// Further accepted `Host` values; one without a port matches any port. Callers then need the token, unless
+        /// `auth.local_trust` is set explicitly.
         allowed_hosts: Vec<String> = Vec::new(),
         /// Exact origins of web pages that may call.
         allowed_origins: Vec<String> = Vec::new(),
-        /// Bytes of a request body.
+        /// Largest request body in bytes.
         max_body_bytes: usize = 8 << 20,
         /// Milliseconds until a request body must be complete.
         body_timeout_ms: u64 = 30_000,
-        /// Connections in all. A quarter is kept for the daemon's own user, whose further ones wait until one ends; another
-        /// user, or an address elsewhere, has at most a quarter, and more are refused.
+        /// Connections in all. A quarter is reserved for the daemon's own user, whose further connections wait; any
+        /// other user or remote address may hold a quarter at most, and further ones are refused.
         max_connections: usize = 1_024,
-        /// New connections in a second that another user, or an address elsewhere, may make when it has
-        /// made as many as it may have; more are refused.
+        /// New connections per second of another user or a remote address, beyond a burst of its share of the
+        /// connections; more are refused.
         max_foreign_connects_per_second: usize = 128,
-        /// Requests in a second of another user, or of an address elsewhere, that show nothing which lets them in; more wait.
+        /// Unauthenticated requests per second of another user or a remote address; more are delayed.
         max_foreign_requests_per_second: usize = 128,
-        /// Browser requests in flight and queued, whole daemon.
+        /// Browser requests in flight and queued, in all.
         max_requests: usize = 1_024,
         /// Milliseconds of silence on an event stream after which a comment is sent.
         sse_keep_alive_ms: u64 = 15_000,
-        /// Milliseconds after which a reader that takes nothing is dropped.
+        /// Milliseconds after which a stream whose reader does not read is ended.
         sse_stall_timeout_ms: u64 = 30_000,
-        /// Events kept for readers of `/v1/events` that lag or come back.
+        /// Events kept for readers of `/v1/events` that lag or reconnect.
         events_kept: usize = 1_024,
         /// Milliseconds until a request head must be complete.
         head_timeout_ms: u64 = 5_000,
         /// Milliseconds that a connection may wait for another request.
         keep_alive_ms: u64 = 5_000,
-        /// Milliseconds that work under way gets to finish when the daemon stops.
+        /// Milliseconds that work in progress gets to finish when the daemon stops.
         shutdown_timeout_ms: u64 = 10_000,
         /// HTTP worker threads.
         workers: usize = 1,
-        /// Milliseconds that a thread of the daemon may stand still before the process ends, to be started anew.
+        /// Milliseconds that a thread of the daemon may hang before the process ends, to be restarted.
         watchdog_timeout_ms: u64 = 30_000,
-        /// Milliseconds between two looks at whether memory that a burst left behind can be given back to the system.
+        /// Milliseconds between checks whether unused memory can be returned to the system.
         memory_look_ms: u64 = 5_000,
     }
 }
 
 settings! {
-    /// What a caller has to show.
+    /// Credentials of callers.
     AuthSettings {
         /// The bearer token; empty = that of `token_file`, or of the state folder.
         #[serde(with = "blank")]
         token: Option<Secret> = None,
-        /// A file that holds the token, readable for its owner only; empty = none.
+        /// A file with the token, readable only by its owner; empty = none.
         #[serde(with = "blank")]
         token_file: Option<PathBuf> = None,
-        /// Which loopback callers need no token for what does not always take it; `none` where nothing is written and
-        /// `server.allowed_hosts` has names, or where another machine can connect.
+        /// Which loopback callers need no token on routes that do not always require it. Defaults to `none` if
+        /// `server.allowed_hosts` is set or remote connections are possible.
         local_trust: LocalTrust = LocalTrust::SameUser,
-        /// Milliseconds that the status page stays logged in.
+        /// Milliseconds that a session of the status page lasts.
         session_ttl_ms: u64 = 12 * 60 * 60 * 1_000,
-        /// Sessions of the status page; one more ends the oldest.
+        /// Sessions of the status page; a further one ends the oldest.
         max_sessions: usize = 32,
-        /// Milliseconds that a code for the status page is good for.
+        /// Milliseconds that a log-in code for the status page is valid.
         session_code_ttl_ms: u64 = 60_000,
-        /// Such codes that wait to be used; one more ends the oldest.
+        /// Unused log-in codes; a further one ends the oldest.
         max_session_codes: usize = 16,
     }
 }
 
-/// Which callers may do without the token what does not always need it.
+/// Which callers need no token on routes that do not always require it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LocalTrust {
@@ -93,61 +93,61 @@ pub enum LocalTrust {
     SameUser,
     /// Every loopback connection.
     Loopback,
-    /// Nobody.
+    /// No caller.
     None,
 }
 
-/// Files kept for all that is no connection.
+/// Most file descriptors reserved for other uses than connections.
 const RESERVED_FILES_MAX: usize = 256;
 
 impl ServerSettings {
-    /// The address to listen on; nothing when the configuration was not validated and is wrong.
+    /// Returns the address to listen on; `None` if the setting is invalid.
     pub fn address(&self) -> Option<SocketAddr> {
         address(&self.listen).ok()
     }
 
-    /// The address of the read-only listener, if there is one.
+    /// Returns the address of the read-only listener, if there is one.
     pub fn status_address(&self) -> Option<SocketAddr> {
         self.status_listen.as_deref().and_then(|listen| address(listen).ok())
     }
 
-    /// How many of the own user's connections may wait beyond those that a listener may have.
+    /// Returns how many of the own user's connections may wait for a slot, for a listener with `connections` slots.
     pub(super) fn queue_max_for(connections: usize) -> usize {
         (connections / 4).clamp(1, 256)
     }
 
-    /// How many connections there may be where the process may have so many files open: each takes two. A part is kept for
-    /// all else: the database, commands, what is relayed.
+    /// Returns `max_connections`, lowered to what `open_files` descriptors allow. A connection takes two; some are
+    /// reserved for the database, commands and relayed streams.
     pub(super) fn connections_within(&self, open_files: u64) -> usize {
         let files = usize::try_from(open_files).unwrap_or(usize::MAX);
         let kept = (files / 4).min(RESERVED_FILES_MAX);
-        // Those that wait take one each.
+        // A waiting connection takes one.
         self.max_connections.min((files - kept) / 9 * 4).max(2)
     }
 
-    /// How many of the connections belong to the read-only listener: one in sixteen, none where there is no such listener.
+    /// Returns the connections of the read-only listener: one sixteenth, or 0 without that listener.
     pub(super) fn status_connections(&self) -> usize {
         self.status_listen.as_ref().map_or(0, |_| (self.max_connections / 16).max(1))
     }
 
-    /// How long nothing may be under way on a connection: it waits for another head, then for the rest of it, and before
-    /// that the last answer may still be on its way to a slow reader.
+    /// Returns how long a connection may be idle: keep-alive, then the time of a request head, and before that a slow
+    /// reader may still be receiving the last response.
     pub(super) fn idle_max(&self) -> Duration {
         Duration::from_millis(self.keep_alive_ms + self.head_timeout_ms + self.sse_stall_timeout_ms)
     }
 
-    /// Whether any listener can be reached from another machine.
+    /// Returns whether any listener can be reached from another machine.
     pub fn is_remote(&self) -> bool {
         [self.address(), self.status_address()].into_iter().flatten().any(|address| !address.ip().is_loopback())
     }
 
-    /// Returns whether the daemon answers to names that are not this machine's own: it is meant to be reached from
-    /// elsewhere, through a proxy or tunnel.
+    /// Returns whether further host names are configured, that is, whether the daemon is meant to be reached through a
+    /// proxy or tunnel.
     pub fn has_foreign_hosts(&self) -> bool {
         !self.allowed_hosts.is_empty()
     }
 
-    /// Names every value that cannot be.
+    /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         let mut listeners = vec![("listen", self.listen.as_str())];
         listeners.extend(self.status_listen.as_deref().map(|listen| ("status_listen", listen)));
@@ -203,7 +203,7 @@ impl ServerSettings {
 }
 
 impl AuthSettings {
-    /// Names every value that cannot be.
+    /// Reports every invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         if let Some(Err(reason)) = self.token.as_ref().map(Secret::check) {
             errors.add("token", reason.to_string());
@@ -221,7 +221,7 @@ impl AuthSettings {
     }
 }
 
-/// Reads `ADDRESS:PORT`; the only name is `localhost`, since a name that DNS resolves could move the listener.
+/// Parses `ADDRESS:PORT`. The only accepted name is `localhost`, since DNS could move the listener elsewhere.
 fn address(text: &str) -> Result<SocketAddr, String> {
     if let Some(port) = text.strip_prefix("localhost:").filter(|port| port.bytes().all(|b| b.is_ascii_digit())) {
         let port = port.parse().map_err(|_| format!("{text:?} has no port between 0 and 65535"))?;
@@ -235,7 +235,7 @@ fn check_host(host: &str) -> Result<(), &'static str> {
         && host
             .chars()
             .all(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | '\\' | '@' | '?' | '#' | '*' | '%'));
-    // A scheme of its own keeps the URL parser from dropping port 80 or 443.
+    // Parsed as a URL only to check the form of host and port.
     let named = plain && Url::parse(&format!("https://{host}/")).is_ok_and(|url| url.has_host());
     if named { Ok(()) } else { Err("must be a host name or address, with or without a port, such as box.lan:4317") }
 }
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_can_always_log_in_and_never_for_ever() {
+    fn session_settings_are_positive_and_bounded() {
         let auth = AuthSettings {
             session_ttl_ms: 0,
             max_sessions: 0,

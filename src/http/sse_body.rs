@@ -1,5 +1,4 @@
-//! The body of an answer that is a stream of server-sent events: frames from wherever they come, and comments while there
-//! are none.
+//! A response body of server-sent events: frames from a source, and comments as keep-alive.
 
 use super::access_grant::AccessGrant;
 use crate::sse;
@@ -14,13 +13,13 @@ use std::{
 };
 use tokio::time::{Instant, Sleep};
 
-/// Where the frames of a stream come from.
+/// A source of complete server-sent event frames.
 pub(super) trait FrameSource {
-    /// The next ones, whole; `None` at the end, and then for ever.
+    /// Polls for the next frames; after `None` always `None`.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 }
 
-/// Frames up to the end of what let their reader in.
+/// Frames until the reader's grant ends.
 pub(super) struct RevocableFrames<F> {
     frames: F,
     ended: Option<LocalBoxFuture<'static, ()>>,
@@ -48,7 +47,7 @@ impl<F: FrameSource> FrameSource for RevocableFrames<F> {
     }
 }
 
-/// The body; ends when its frames do, and drops them when its caller is gone.
+/// The body. It ends with its frames, and drops them when the caller disconnects.
 pub(super) struct SseBody<F> {
     frames: F,
     keep_alive: KeepAliveTimer,
@@ -79,7 +78,7 @@ impl<F: FrameSource + Unpin> MessageBody for SseBody<F> {
     }
 }
 
-/// How long nothing was sent.
+/// Measures the time since the last frame.
 struct KeepAliveTimer {
     keep_alive: Duration,
     sent: Instant,
@@ -92,12 +91,12 @@ impl KeepAliveTimer {
         KeepAliveTimer { keep_alive, sent, timer: Box::pin(tokio::time::sleep_until(sent + keep_alive)) }
     }
 
-    /// Something is sent.
+    /// Records that a frame is sent.
     fn restart(&mut self) {
         self.sent = Instant::now();
     }
 
-    /// Whether silence has lasted long enough for a comment. The timer is moved only when it rings.
+    /// Becomes ready when a keep-alive comment is due. The timer is reset only when it fires.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let due = self.sent + self.keep_alive;

@@ -1,16 +1,16 @@
-//! `GET /v1/status`: how the daemon is, in numbers; cheap enough to be asked all the time.
+//! `GET /v1/status`: the state of the daemon in numbers; cheap enough for frequent polling.
 
 use super::{ServerCore, endpoint::ApiCall, error::ApiError, reply::ApiReply};
 use crate::{bridge::BridgeStatus, ids::ClientId, mode::Mode, policy::PolicySummary, store::tasks};
 use serde::Serialize;
 
-/// How the daemon is.
+/// The state of the daemon.
 #[derive(Serialize)]
 pub(super) struct DaemonStatus {
     mode: Mode,
     version: &'static str,
     uptime_ms: u64,
-    /// `null` when the store cannot be read.
+    /// `null` if the store cannot be read.
     active_runs: Option<i64>,
     queued_tasks: Option<i64>,
     in_flight_requests: usize,
@@ -20,7 +20,7 @@ pub(super) struct DaemonStatus {
     policy: PolicySummary,
 }
 
-/// `off`: it is not known what had run, and a person has to enable them.
+/// `off`: the record of executed instructions was lost, and an operator has to enable them.
 #[derive(Serialize)]
 struct InstructionsSummary {
     status: &'static str,
@@ -39,12 +39,12 @@ struct StoreSummary {
     faults: Vec<String>,
 }
 
-/// `GET /v1/status`. Answers whatever the store does.
+/// `GET /v1/status`. Responds even if the store fails.
 pub(super) async fn show(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&read(&call.core).await))
 }
 
-/// The same with the spellings that callers of the read-only listener know.
+/// The status, with the older spellings of the read-only listener.
 #[derive(Serialize)]
 struct LegacyStatus {
     #[serde(flatten)]
@@ -62,7 +62,7 @@ pub(super) async fn show_legacy(call: ApiCall) -> Result<ApiReply, ApiError> {
     Ok(call.success(&LegacyStatus { status, active_runs, queued_tasks }))
 }
 
-/// How it is now.
+/// Reads the current status.
 pub(super) async fn read(core: &ServerCore) -> DaemonStatus {
     let faults = core.store_faults().await;
     let work = core.store.read_now(tasks::work).await.ok();

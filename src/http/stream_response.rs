@@ -1,5 +1,4 @@
-//! The frames of a streamed answer: those of its request, and the terminal one, which is worded here because only the
-//! edge knows what a caller's status is.
+//! The frames of a streamed response. The terminal frame is built here, since it contains the HTTP status.
 
 use super::{
     access_grant::AccessGrant,
@@ -25,18 +24,18 @@ use std::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// The frames; they end after the terminal one. Dropping them tells the request that its caller is gone.
+/// The frames of a request, up to the terminal one. Dropping them tells the request that the caller disconnected.
 pub(super) struct StreamResponse {
     reader: StreamReader,
     platform: PlatformName,
     ended: bool,
     _caller: CallerGuard,
-    /// Beside the frames, which are not polled while the caller does not read.
+    /// Revokes the request when the grant ends. A task, since frames are not polled while the caller does not read.
     _revocation: Option<AbortOnDropHandle<()>>,
 }
 
 impl StreamResponse {
-    /// The frames of a request that ends with `grant`.
+    /// Creates the response of a request that is revoked when `grant` ends.
     pub(super) fn new(streamed: StreamedRequest, platform: PlatformName, grant: &AccessGrant) -> Self {
         let revokes = grant.is_revocable().then(|| {
             let (grant, revoker) = (grant.clone(), streamed.caller.revoker());
@@ -56,7 +55,8 @@ impl StreamResponse {
     }
 }
 
-/// The whole answer of a request that ends with `grant`, and a token to hold until it is written.
+/// Waits for the complete response of a request, which is revoked when `grant` ends. The returned guard is held until
+/// the response is sent.
 pub(super) async fn buffered_response(
     taken: BufferedRequest,
     grant: &AccessGrant,
@@ -86,7 +86,7 @@ impl FrameSource for StreamResponse {
     }
 }
 
-/// Which rule of the policy refused, when to come back and what helps, where that is known.
+/// Details of a failure: the rule that refused it, the time to retry, and what helps, as far as known.
 #[derive(Default, Serialize)]
 struct RefusalDetails {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,7 @@ struct RefusalDetails {
     until: Option<WallMs>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
-    /// What helps, where a person can.
+    /// What a person can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     suggested_action: Option<&'static str>,
 }
@@ -118,7 +118,7 @@ impl RefusalDetails {
     }
 }
 
-/// The last frame: `stream_end` or `stream_error`.
+/// Builds the last frame: `stream_end` or `stream_error`.
 fn terminal_frame(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct StreamEndData<'a> {
@@ -137,7 +137,7 @@ fn terminal_frame(end: &StreamEnd, id: &str, platform: &str) -> Vec<u8> {
         request_id: &'a str,
         status: u16,
         stream_id: &'a str,
-        /// What made it wait or refused it, beside what every failure says.
+        /// Details that depend on the cause.
         #[serde(flatten)]
         refusal: RefusalDetails,
     }

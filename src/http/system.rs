@@ -1,4 +1,4 @@
-//! `/v1/system`: the mode, who may change it, and this node among the controllers.
+//! `/v1/system`: the mode and its changes; `/v1/controllers`: this node.
 
 use super::{
     endpoint::ApiCall,
@@ -57,7 +57,7 @@ async fn change(call: ApiCall, mode: Mode) -> Result<ApiReply, ApiError> {
         let why = format!("must not be longer than {REASON_CHARS_MAX} characters");
         return Err(FieldError::new("reason", why).into());
     }
-    // Before the change: an error means that the mode is what it was.
+    // Read before the change: an error then means that the mode is unchanged.
     let work = call.core.store.read_now(tasks::work).await?;
     let system = call.core.system.change(mode, reason).await?;
     Ok(state_reply(&call, system, work))
@@ -65,7 +65,7 @@ async fn change(call: ApiCall, mode: Mode) -> Result<ApiReply, ApiError> {
 
 fn state_reply(call: &ApiCall, system: SystemView, work: WorkCounts) -> ApiReply {
     let core = &call.core;
-    // One daemon owns a state folder, so that it is always the one that leads.
+    // One daemon owns a state folder, so it is always the leader.
     let (leader, in_flight_requests) = (true, core.relay.live_count());
     call.success(&SystemStateView { system, work, in_flight_requests, leader, node: core.system.node() })
 }
@@ -89,7 +89,7 @@ struct ControllerView<'a> {
     is_leader: bool,
 }
 
-/// `GET /v1/controllers`: this node, which answers and so lives.
+/// `GET /v1/controllers`: this node only.
 pub(super) async fn controllers(call: ApiCall) -> Result<ApiReply, ApiError> {
     CONTROLLERS_LIMIT.requested(&call)?;
     let (system, identity) = (&call.core.system, call.core.bridge.identity());

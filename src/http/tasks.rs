@@ -1,4 +1,4 @@
-//! `/v1/tasks` and `/v1/runs`: what the daemon was given to do, what came of it, and the log of both.
+//! `/v1/tasks` and `/v1/runs`: recorded work, its steps and its audit trail.
 
 use super::{
     authenticator::Caller,
@@ -51,7 +51,7 @@ pub(super) async fn one(call: ApiCall) -> Result<ApiReply, ApiError> {
 async fn find(call: &ApiCall) -> Result<TaskRow, ApiError> {
     let id = call.part("id").to_owned();
     let found = call.core.store.read(move |conn| tasks::one(conn, &id)).await?;
-    found.ok_or_else(|| ApiError::not_found("task", "There is no task of this id."))
+    found.ok_or_else(|| ApiError::not_found("task", "There is no task with this id."))
 }
 
 #[derive(Serialize)]
@@ -91,7 +91,7 @@ impl LogView {
     }
 }
 
-/// `GET /v1/tasks/{id}/logs`. Messages are shown to the bearer of the token alone.
+/// `GET /v1/tasks/{id}/logs`. Only callers with the token get the messages.
 pub(super) async fn logs(call: ApiCall) -> Result<ApiReply, ApiError> {
     let (limit, before) = (LOGS_LIMIT.requested(&call)?, before_cursor(&call)?);
     let task_id = find(&call).await?.task_id;
@@ -124,7 +124,7 @@ struct RunView {
 
 impl RunView {
     fn new(row: RunRow, caller: Caller) -> Self {
-        // The bearer sees `null` where nothing was returned, everybody else no field at all.
+        // With the token, a missing result is `null`; without it, the field is left out.
         let result = row.result.map(RawJson::trusted).unwrap_or_default();
         RunView {
             run_id: row.run_id,
@@ -139,7 +139,7 @@ impl RunView {
     }
 }
 
-/// `GET /v1/runs`. Results are shown to the bearer of the token alone.
+/// `GET /v1/runs`. Only callers with the token get the results.
 pub(super) async fn runs(call: ApiCall) -> Result<ApiReply, ApiError> {
     let task_id = call.query(&["task_id", "taskId"]);
     let filter = runs::RunFilter { task_id, before: before_cursor(&call)?, limit: TASKS_LIMIT.requested(&call)? };
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_returned_is_for_the_bearer_alone() {
+    fn the_result_of_a_run_requires_the_token() {
         let row = RunRow {
             id: 1,
             run_id: "r".into(),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_log_says_is_for_the_bearer_alone() {
+    fn the_message_of_a_log_entry_requires_the_token() {
         let row = LogRow {
             id: 1,
             log_id: "l".into(),

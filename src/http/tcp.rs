@@ -1,6 +1,5 @@
-//! A connection as the HTTP library reads and writes it. One on which nothing was shown yet that lets its caller in is read
-//! in small pieces, no faster than those may come: each piece of a head has all of it parsed anew, and what is read before
-//! it can be answered takes memory.
+//! A TCP stream that paces its reads while its caller is unauthenticated: small pieces at a limited rate. The HTTP
+//! library parses a request head anew with every piece, and what it reads ahead takes memory.
 
 use super::{authenticator::PeerConnection, connection_quota::UnauthenticatedLimiter, connections::ConnectionState};
 use crate::tcp_abort::TcpAbortHandle;
@@ -18,30 +17,30 @@ use tokio::{
     time::Sleep,
 };
 
-/// Bytes of a piece. The library makes a request of each that stands in it before it answers the first: of 2 KiB up to 45,
-/// which take about 55 KB.
+/// Bytes of one read. The library parses every request in it before it answers the first; 2 KiB hold up to 45, which
+/// take about 55 KB.
 const PIECE_BYTES: usize = 2 << 10;
 
-/// A connection.
+/// A TCP stream, as the HTTP library reads and writes it.
 pub(super) struct PacedTcpStream {
     stream: TcpStream,
     state: Arc<ConnectionState>,
     limiter: Option<Arc<UnauthenticatedLimiter>>,
-    /// Nothing is read before.
+    /// Timer that must end before the next read.
     read_delay: Option<Pin<Box<Sleep>>>,
-    /// Whether a piece was read that is still to be looked at.
+    /// Whether the last piece was read and not yet parsed.
     has_unparsed: bool,
-    /// Until the HTTP library has it.
+    /// What is known of the peer, until the HTTP library takes it.
     peer: Cell<Option<PeerConnection>>,
 }
 
 impl PacedTcpStream {
-    /// To be called on the thread that serves it. `peer`: makes what is known of its other end, of a second handle of it:
-    /// the way to cut it when its peer does not read.
+    /// Creates a stream on the current thread, which will serve it. `peer` gets the abort handle, a second handle of
+    /// the socket that works when the peer does not read.
     ///
     /// # Errors
     ///
-    /// The connection cannot be waited on.
+    /// The stream cannot be registered with the event loop.
     pub(super) fn new(
         stream: std::net::TcpStream,
         peer: impl FnOnce(Option<TcpAbortHandle>) -> PeerConnection,
@@ -63,7 +62,7 @@ impl PacedTcpStream {
         })
     }
 
-    /// What is known of its other end; once.
+    /// Returns what is known of the peer; `None` after the first call.
     pub(super) fn take_peer(&self) -> Option<PeerConnection> {
         self.peer.take()
     }
@@ -79,10 +78,10 @@ impl AsyncRead for PacedTcpStream {
         let Some(limiter) = this.limiter.as_ref().filter(|_| !this.state.is_authenticated()) else {
             return Pin::new(&mut this.stream).poll_read(cx, buffer);
         };
-        // What comes behind a request would be kept until that is answered.
+        // A pipelined request is not read before the current one is answered.
         ready!(this.state.poll_no_requests(cx));
         if std::mem::take(&mut this.has_unparsed) {
-            // The library reads until there is nothing left, and looks at what it has then.
+            // The library reads until the stream is pending and only then parses.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -1,4 +1,4 @@
-//! The server: an acceptor and its workers. Each worker is a thread with one application over the same daemon.
+//! The server: an acceptor and its workers, each worker a thread with its own instance of the application.
 
 use super::{
     ServerCore,
@@ -28,12 +28,12 @@ use std::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Bytes of an answer that are gathered before more of it is asked for; a stream whose reader does not read keeps about
-/// this much beside what its own limits allow.
+/// Bytes of a response that are buffered before its body is polled again. A stream to a reader that does not read keeps
+/// about this much besides its own buffers.
 const WRITE_BUFFER_BYTES: usize = 8 << 10;
-/// How old the time may be by which the HTTP library sets the deadline of a head: it reads the clock twice a second.
+/// Error of the HTTP library's deadlines for request heads: it reads the clock twice a second.
 const CLOCK_GRANULARITY: Duration = Duration::from_millis(500);
-/// How often it is looked whether the token has become another one: what an earlier one opened ends within a second.
+/// How often the token file is checked, so that what a replaced token granted ends within a second.
 const TOKEN_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The handle of a running server.
@@ -41,17 +41,17 @@ const TOKEN_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 pub struct ServerHandle {
     control: Arc<AcceptorControl>,
     threads: Mutex<Vec<Arbiter>>,
-    /// Held for as long as anybody can connect.
+    /// Keeps the port reserved for as long as the server runs.
     _opposite_port: OppositeFamilyPort,
 }
 
 impl ServerHandle {
-    /// Accepts no more connections. Those that are there stay.
+    /// Stops accepting connections. Open ones stay.
     pub fn pause(&self) {
         self.control.pause();
     }
 
-    /// Ends all connections and the threads that served them.
+    /// Ends all connections and joins the threads.
     pub async fn stop(&self) {
         self.control.stop();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -65,7 +65,7 @@ impl ServerHandle {
     }
 }
 
-/// Serves, each worker watched. Signals are the caller's business.
+/// Starts the main server, with every worker watched. Signals are left to the caller.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn run(listening: BoundListener, core: Arc<ServerCore>, watchdog: &Watchdog)
     let checked_core = Arc::clone(&core);
     let workers = watchdog.clone();
     let handle = start_server(listening, &server, connections, watchdog, move |config| {
-        // Called on each worker's own thread.
+        // Runs on the worker's own thread.
         workers.watch("http worker");
         routes::configure(config, &core);
     })?;
@@ -89,7 +89,7 @@ pub fn run(listening: BoundListener, core: Arc<ServerCore>, watchdog: &Watchdog)
     Ok(handle)
 }
 
-/// Serves the few routes of the read-only listener, on a part of the connections that there may be.
+/// Starts the read-only server, with its share of the connections.
 ///
 /// # Errors
 ///
@@ -142,7 +142,7 @@ fn start_server(
             }
         }
     });
-    // The acceptor first: what it hands over afterwards is dropped.
+    // The acceptor is stopped first: a connection that it hands over later is dropped.
     threads.insert(0, acceptor);
     Ok(ServerHandle { control, threads: Mutex::new(threads), _opposite_port: opposite_port })
 }
@@ -155,7 +155,7 @@ impl ServerHandle {
     }
 }
 
-/// A worker: serves what it is handed over, each connection as a task of its own.
+/// Runs a worker: serves each accepted connection in a task of its own.
 async fn run_worker(
     mut accepted: UnboundedReceiver<AcceptedConnection>,
     server: ServerSettings,
@@ -165,7 +165,7 @@ async fn run_worker(
     let http = HttpService::build()
         .keep_alive(Duration::from_millis(server.keep_alive_ms))
         .client_request_timeout(Duration::from_millis(server.head_timeout_ms) + CLOCK_GRANULARITY)
-        // A caller that is gone must be noticed at once: its request is cancelled.
+        // Detects a caller that disconnected, so that its request is cancelled at once.
         .h1_allow_half_closed(false)
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .on_connect_ext(|tcp: &PacedTcpStream, data| {

@@ -1,4 +1,4 @@
-//! Who is idle, and what makes a request last.
+//! Idle connections are aborted, and bodies keep their requests in flight.
 
 use super::*;
 use std::{
@@ -9,7 +9,7 @@ use std::{
 
 const IDLE: Duration = Duration::from_secs(10);
 
-/// A connection among `connections`, and its other end.
+/// Registers a connection; returns it with its other end.
 fn connect(connections: &Arc<ConnectionTable>) -> (OpenConnection, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -22,7 +22,7 @@ fn is_cut(mut other: &TcpStream) -> bool {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn what_is_idle_for_too_long_is_cut_and_nothing_else() {
+async fn only_connections_idle_for_too_long_are_aborted() {
     let connections = Arc::<ConnectionTable>::default();
     let ((idle, of_idle), (used, of_used)) = (connect(&connections), connect(&connections));
     let first = used.begin_request();
@@ -32,7 +32,7 @@ async fn what_is_idle_for_too_long_is_cut_and_nothing_else() {
     tokio::time::advance(Duration::from_millis(1)).await;
     connections.close_idle(IDLE);
     assert!(is_cut(&of_idle) && !is_cut(&of_used));
-    // Two at once are two, and the time counts from the end of the last.
+    // The idle time counts from the end of the last request.
     let second = used.begin_request();
     drop(first);
     tokio::time::advance(IDLE * 2).await;
@@ -49,7 +49,7 @@ async fn what_is_idle_for_too_long_is_cut_and_nothing_else() {
     assert!(connections.lock().is_empty(), "who is gone is not known any more");
 }
 
-/// The pieces of a body.
+/// Collects the pieces of a body.
 async fn pieces(mut body: BoxBody) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     while let Some(piece) = poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
@@ -59,7 +59,7 @@ async fn pieces(mut body: BoxBody) -> Vec<Bytes> {
 }
 
 #[actix_rt::test]
-async fn a_large_body_is_under_way_until_it_is_handed_over_in_pieces() {
+async fn a_large_body_is_in_flight_until_its_last_piece() {
     let connections = Arc::<ConnectionTable>::default();
     let (open, _other) = connect(&connections);
     let in_flight = |open: &OpenConnection| open.state.in_flight.load(Relaxed);
@@ -74,7 +74,7 @@ async fn a_large_body_is_under_way_until_it_is_handed_over_in_pieces() {
 }
 
 #[actix_rt::test]
-async fn a_small_body_is_as_good_as_sent_and_a_stream_lasts() {
+async fn a_small_body_is_not_tracked_and_a_stream_is() {
     let connections = Arc::<ConnectionTable>::default();
     let (open, _other) = connect(&connections);
     let in_flight = |open: &OpenConnection| open.state.in_flight.load(Relaxed);

@@ -42,10 +42,10 @@ pub(in crate::http) fn of_cause(cause: &RequestError) -> (Code, u16) {
 }
 
 /// What helps a client without a login.
-const LOG_IN: &str = "Log in to the app in that Firefox; its tab is opened by POST /v1/browser/actions {\"action\":\"tab_open\",\"platform\":\"claude\"}.";
+const LOG_IN: &str = "Log in to the app in that Firefox. POST /v1/browser/actions {\"action\":\"tab_open\",\"platform\":\"claude\"} opens its tab.";
 /// What helps an extension that has not learned how a prompt is sent.
 const SEND_ONCE: &str =
-    "Send one message by hand in the app's tab in that Firefox; the extension learns from it how that is done.";
+    "Send one message by hand in the app's tab in that Firefox. The extension learns the request from it.";
 
 /// What a person can do about it.
 pub(in crate::http) fn suggested_action(cause: &RequestError) -> Option<&'static str> {
@@ -125,13 +125,15 @@ pub(in crate::http) fn of_refused(refused: RelayRefusal, request_id: &str) -> Ap
     };
     match refused {
         RelayRefusal::Conflict => {
-            about(Code::BrowserRequestConflict, "A request of this id is already queued or in flight.")
+            about(Code::BrowserRequestConflict, "A request with this id is already queued or in flight.")
                 .with("error_code", "request_conflict")
         }
         RelayRefusal::Overloaded => {
-            ApiError::new(Code::Overloaded, "As many browser requests as may be are under way.").retry_after(1)
+            ApiError::new(Code::Overloaded, "Too many browser requests are in progress.").retry_after(1)
         }
-        RelayRefusal::Draining => about(Code::SystemDraining, "The system drains and takes no new browser requests."),
+        RelayRefusal::Draining => {
+            about(Code::SystemDraining, "The system is draining and accepts no new browser requests.")
+        }
         RelayRefusal::Stopping => about(Code::BrowserBridgeUnavailable, "The service is stopping.")
             .with("error_code", DisconnectReason::Stopped.code()),
     }
@@ -143,7 +145,7 @@ pub(in crate::http) fn of_cancel(refused: &CancelError, request_id: &str, platfo
         CancelError::NotFound => (
             Code::BrowserRequestNotFound,
             "request_not_found",
-            "No request of this id is queued or in flight for this platform.",
+            "No request with this id is queued or in flight for this platform.",
         ),
         CancelError::Mismatch { .. } => {
             (Code::BrowserRequestClientMismatch, "request_client_mismatch", "Another client performs this request.")

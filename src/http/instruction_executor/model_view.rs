@@ -1,8 +1,8 @@
-//! What of `GET /v1/browser` a model is view: of the platform and client of its own message alone, and nothing in which a
-//! person's data stands. Pure.
+//! The part of `GET /v1/browser` that a model may see: the platform and client of its own message only, without
+//! personal data. Pure.
 //!
-//! A model's words may be an attacker's, and what it is told may go back into the conversation. So fields are let through
-//! by name: one that is added to the view later is not told until it is added here.
+//! A model's text may be an attacker's, and the result may go back into the conversation. So fields are allowed by
+//! name: one that is added to the view later stays hidden until it is added here.
 
 use crate::{records::RecordFilter, store::batches::BatchMessage};
 use serde_json::{Map, Value};
@@ -33,14 +33,14 @@ const TARGET_FIELDS: &[&str] = &[
     "last_success_at",
 ];
 
-/// The filter of what is asked, narrowed to the message's own platform and client. Asking for an account would tell
-/// whether there is one.
+/// Narrows a filter to the message's own platform and client. A filter by account is removed, as it would reveal
+/// whether the account exists.
 pub(super) fn narrow_filter(filter: RecordFilter, message: &BatchMessage) -> RecordFilter {
     let client_id = message.client_id.clone().or(filter.client_id);
     RecordFilter { platform: Some(message.platform.clone()), client_id, account: None, host: None, ..filter }
 }
 
-/// What is told of the view.
+/// Reduces the view to what the model may see.
 pub(super) fn redact(state: &Value, message: &BatchMessage) -> Value {
     let scope = MessageScope { platform: &message.platform, client: message.client_id.as_deref() };
     let clients = scope.clients(&state["bridge"]["clients"]);
@@ -66,10 +66,10 @@ pub(super) fn redact(state: &Value, message: &BatchMessage) -> Value {
     view.into()
 }
 
-/// What a message is about.
+/// The platform and client of a message.
 struct MessageScope<'a> {
     platform: &'a str,
-    /// Nothing where no client observed it.
+    /// `None` if the message was submitted by an operator.
     client: Option<&'a str>,
 }
 
@@ -116,7 +116,7 @@ fn tab_view(tab: &Value) -> Value {
     view
 }
 
-/// An object with these fields alone, as far as it has them; `null` for what is none.
+/// Returns an object with only these fields, as far as they exist; `null` if `value` is no object.
 fn select_fields(value: &Value, names: &[&str]) -> Value {
     let Some(object) = value.as_object() else { return Value::Null };
     let kept = names.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone())));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_not_known_here_is_not_told() {
+    fn a_field_that_is_not_listed_is_hidden() {
         let login = json!({"platform": "claude", "freshness": "fresh", "account": "secret", "new_field": "secret"});
         let tab = json!({"platform": "claude", "actual": {"exists": true, "title": "secret", "url": "secret"}, "new": "secret"});
         let client = json!({"client_id": "ff", "credentials": [login], "shell_runtime": [tab], "new": "secret",

@@ -1,4 +1,4 @@
-//! Each check of a head alone, and their order.
+//! Each check of a request head by itself, and their order.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn origins() -> OriginPolicy {
     OriginPolicy::of(&server, "127.0.0.1:4317".parse().unwrap(), None)
 }
 
-/// A request's head.
+/// Returns a request head.
 fn head(target: &str, headers: &[(&str, &str)]) -> RequestHead {
     let mut head = RequestHead::default();
     head.uri = target.parse().unwrap();
@@ -21,7 +21,7 @@ fn head(target: &str, headers: &[(&str, &str)]) -> RequestHead {
     head
 }
 
-/// The code that the checks end with, or what passed.
+/// Returns the verdict, or the code of the failed check.
 fn check(target: &str, headers: &[(&str, &str)], socket: bool) -> Result<OriginVerdict, &'static str> {
     let class = if socket { RouteClass::Socket } else { RouteClass::Other };
     origins().check(&head(target, headers), class).map_err(|error| error.code().name())
@@ -34,7 +34,7 @@ fn from(headers: &[(&str, &str)]) -> Result<(), &'static str> {
 }
 
 #[test]
-fn hosts_of_our_own_and_allowed_ones_pass() {
+fn own_and_allowed_hosts_pass() {
     for host in
         ["127.0.0.1:4317", "LOCALHOST:4317", "[::1]:4317", "box.lan", "BOX.LAN:1", "other.lan:99", "[fe80::1]:5"]
     {
@@ -57,7 +57,7 @@ fn hosts_of_our_own_and_allowed_ones_pass() {
 }
 
 #[test]
-fn a_name_that_may_be_anothers_is_not_ours() {
+fn a_name_that_leads_to_another_program_is_not_an_own_host() {
     let hosts = |listening: &str, taken: &str| {
         let server = ServerSettings::default();
         OriginPolicy::of(&server, listening.parse().unwrap(), Some(taken.parse().unwrap())).own_hosts
@@ -76,7 +76,7 @@ fn a_missing_or_repeated_host_is_invalid_and_an_absolute_target_must_agree() {
 }
 
 #[test]
-fn forwarded_hosts_are_never_believed() {
+fn forwarded_hosts_are_ignored() {
     let forwarded =
         [("host", "evil.example"), ("x-forwarded-host", "127.0.0.1:4317"), ("forwarded", "host=localhost:4317")];
     assert_eq!(check("/x", &forwarded, false), Err("host_not_allowed"));
@@ -122,7 +122,7 @@ fn extensions_may_open_the_socket_alone() {
 }
 
 #[test]
-fn other_sites_are_refused_by_the_browsers_own_word() {
+fn requests_that_the_browser_marks_as_cross_site_are_refused() {
     for (site, passes) in [("same-origin", true), ("none", true), ("cross-site", false), ("same-site", false)] {
         assert_eq!(from(&[("sec-fetch-site", site)]).is_ok(), passes, "{site}");
     }
@@ -133,7 +133,7 @@ fn other_sites_are_refused_by_the_browsers_own_word() {
         ("origin", "moz-extension://3f2a6c1e-1111-2222-3333-444455556666"),
     ];
     assert!(check("/ws/firefox", &extension, true).is_ok());
-    // Pages under another name of ours: somebody else may listen there.
+    // Pages under another own name: another program may serve them.
     for (origin, site, passes) in [
         ("http://127.0.0.1:4317", "same-origin", true),
         ("http://127.0.0.1:4317", "cross-site", false),
@@ -145,7 +145,7 @@ fn other_sites_are_refused_by_the_browsers_own_word() {
 }
 
 #[test]
-fn the_pages_document_alone_takes_a_navigation_from_elsewhere() {
+fn only_the_pages_document_accepts_a_navigation_from_another_site() {
     let own = ("host", "127.0.0.1:4317");
     let navigation =
         [own, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
@@ -164,7 +164,7 @@ fn the_pages_document_alone_takes_a_navigation_from_elsewhere() {
     for without in 1..navigation.len() {
         let mut lines = navigation.to_vec();
         let (name, _) = lines.remove(without);
-        let fine = name == "sec-fetch-site"; // then nobody says that it comes from elsewhere
+        let fine = name == "sec-fetch-site"; // the browser then marks no other site
         assert_eq!(passes(&head("/x", &lines), RouteClass::Document), fine, "without {name}");
     }
 }
@@ -226,7 +226,7 @@ fn the_first_failing_check_answers() {
 }
 
 #[test]
-fn only_a_script_of_a_page_of_this_very_origin_is_the_own_page() {
+fn only_a_script_of_a_same_origin_page_is_the_own_page() {
     let is = |headers: &[(&str, &str)]| {
         let mut map = HeaderMap::new();
         for (name, header_value) in headers {

@@ -1,5 +1,5 @@
-//! The status page: HTML, style and modules as they lie in `assets/`, and the library that draws its plots. All of it is in
-//! the binary; there is no data in it, so that anybody may have it.
+//! The status page: the files in `assets/` and the library that draws its plots, all embedded in the binary. It
+//! contains no data, so it is served without authentication.
 //!
 //! `uplot.js`, `uplot.css` and `uplot-license.txt` are uPlot 1.6.32 as published on npm, byte for byte.
 
@@ -13,9 +13,9 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
 };
 
-/// Where the page is.
+/// The path of the page.
 pub const PATH: &str = "/v1/status/ui";
-/// What the page may do: talk to where it came from, and nothing else.
+/// The page's content security policy: requests to its own origin only.
 pub(super) const CSP: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                               object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -32,7 +32,7 @@ macro_rules! assets {
     };
 }
 
-/// Name, content type and text of each file beside the page.
+/// Name, content type and text of each file besides the page itself.
 const ASSETS: &[(&str, &str, &str)] = assets! {
     JS "api.js"
     JS "characters.js"
@@ -76,7 +76,7 @@ pub(super) async fn asset(call: ApiCall) -> Result<ApiReply, ApiError> {
     let (_, kind, text) = ASSETS
         .iter()
         .find(|(name, ..)| *name == wanted)
-        .ok_or_else(|| ApiError::not_found("asset", "The status page has no such part."))?;
+        .ok_or_else(|| ApiError::not_found("asset", "The status page has no such file."))?;
     Ok(guarded(&call, of_kind(kind), text))
 }
 
@@ -86,17 +86,17 @@ fn of_kind(kind: &'static str) -> HttpResponseBuilder {
     response
 }
 
-/// An answer that no other page can frame, read or be reached from.
+/// Returns a response that other pages can neither frame nor read.
 fn guarded(call: &ApiCall, mut response: HttpResponseBuilder, text: &'static str) -> ApiReply {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // With `no-referrer` the page's own requests would come from the origin `null`.
+        // With `no-referrer` the page's own requests would have the origin `null`.
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        // Another version of the daemon has another page at the same address.
+        // Another version of the daemon serves another page at the same address.
         (header::CACHE_CONTROL, "no-cache"),
     ] {
         response.insert_header((name, HeaderValue::from_static(value)));

@@ -1,14 +1,14 @@
-//! The page is whole: what its files name is there, and what is there is named.
+//! The page is complete: the files that it references exist, and no others.
 
 use super::*;
 use std::collections::BTreeSet;
 
-/// What stands between `open` and the next quote, wherever that is in the text.
+/// Returns the texts between each `open` and the next quote.
 fn quoted<'a>(text: &'a str, open: &str) -> Vec<&'a str> {
     text.split(open).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// What a file names of the others.
+/// Returns the files that a file references.
 fn named(name: &str, text: &str) -> Vec<String> {
     let links = match name.rsplit('.').next() {
         Some("html") => [quoted(text, "src=\""), quoted(text, "href=\"")].concat(),
@@ -33,10 +33,10 @@ fn every_file_of_the_page_is_in_the_binary() {
 }
 
 #[test]
-fn what_the_page_names_is_there_and_every_module_is_named_by_the_page_itself() {
+fn referenced_files_exist_and_the_page_references_every_module() {
     let there: BTreeSet<_> = ASSETS.iter().map(|(name, ..)| (*name).to_owned()).collect();
     let by_page: BTreeSet<_> = named("index.html", INDEX).into_iter().collect();
-    // So that they are all asked for at once, and not one after the other.
+    // All in `index.html`, so that the browser loads them in parallel.
     assert_eq!(by_page, there, "index.html links or preloads everything, and nothing else");
     for (name, _, text) in ASSETS {
         for link in named(name, text) {
@@ -46,7 +46,7 @@ fn what_the_page_names_is_there_and_every_module_is_named_by_the_page_itself() {
 }
 
 #[test]
-fn nothing_of_the_page_stands_in_its_markup_that_its_policy_forbids() {
+fn the_page_contains_nothing_that_its_policy_forbids() {
     assert!(!INDEX.contains(" style=") && !INDEX.contains("<style") && !INDEX.contains(" on"), "inline");
     assert_eq!(INDEX.matches("<script").count(), INDEX.matches("<script src=").count());
     let own = ASSETS.iter().filter(|(name, ..)| !name.starts_with("uplot"));

@@ -1,4 +1,4 @@
-//! What is said of each rule, and which refusal has the last word.
+//! The text of each rule, and the precedence of refusals.
 
 use super::*;
 use crate::clock::WallMs;
@@ -24,36 +24,33 @@ fn a_sentence_says_what_is_known_and_no_more() {
     for (reason, said) in [
         (
             reason(PolicyRule::Slot, None, None, Some(3)),
-            "Every slot of this client and platform is taken, or others wait for one; place 3 in the line.",
+            "All slots of this client and platform are in use, or earlier requests wait for one; position 3 in the queue.",
         ),
         (
             reason(PolicyRule::Backoff, Some(900), Some(5), None),
-            "This client and platform rest after a failure, for another 900 ms.",
+            "This client and platform are in back-off after a failure, for another 900 ms.",
         ),
         (
             reason(PolicyRule::Jitter, Some(2_000), None, Some(1)),
-            "A random pause comes before the dispatch, for about 2000 ms; place 1 in the line.",
+            "A random pause comes before the dispatch, for about 2000 ms; position 1 in the queue.",
         ),
         (
             reason(PolicyRule::Jitter, Some(20), Some(5), Some(1)),
-            "A random pause comes before the dispatch, for another 20 ms; place 1 in the line.",
+            "A random pause comes before the dispatch, for another 20 ms; position 1 in the queue.",
         ),
-        (
-            reason(PolicyRule::QueueFull, None, None, Some(257)),
-            "As many requests as may wait for this client and platform already do.",
-        ),
+        (reason(PolicyRule::QueueFull, None, None, Some(257)), "The queue of this client and platform is full."),
     ] {
         assert_eq!(reason_message(&reason), said);
     }
 }
 
 #[test]
-fn what_refuses_outside_the_policy_comes_last_and_decides() {
+fn a_refusal_outside_the_policy_comes_last_and_decides() {
     let waits = explanation(PredictedOutcome::Wait, vec![reason(PolicyRule::Backoff, Some(900), Some(5), None)]);
     let view = shown(Some(&waits), None);
     assert_eq!((&view["would"], &view["client_id"]), (&json!("wait"), &json!("ff")));
     let backoff = json!({"rule": "backoff", "until": 5, "delay_ms": 900,
-        "message": "This client and platform rest after a failure, for another 900 ms."});
+        "message": "This client and platform are in back-off after a failure, for another 900 ms."});
     assert_eq!(view["reasons"], json!([backoff]));
     let view = shown(Some(&waits), outside_reason(None, Some(NoClient::NotConnected)));
     let gone = json!({"rule": "client_not_found", "message": "The named client is not connected."});
@@ -61,7 +58,7 @@ fn what_refuses_outside_the_policy_comes_last_and_decides() {
 }
 
 #[test]
-fn without_a_client_and_without_a_hindrance() {
+fn without_a_client_and_without_an_obstacle() {
     let view = shown(None, outside_reason(None, Some(NoClient::NoneConnected)));
     let nobody = json!([{"rule": "no_active_client", "message": "No Firefox is connected."}]);
     assert_eq!(view, json!({"platform": "claude", "would": "refuse", "reasons": nobody}));
@@ -70,7 +67,7 @@ fn without_a_client_and_without_a_hindrance() {
 }
 
 #[test]
-fn that_it_is_not_taken_over_is_said_first_as_for_a_request() {
+fn a_refusal_before_the_policy_comes_first_as_for_a_request() {
     for (refused, rule) in [(RelayRefusal::Draining, "system_draining"), (RelayRefusal::Overloaded, "overloaded")] {
         let view = shown(None, outside_reason(Some(refused), Some(NoClient::NoneConnected)));
         assert_eq!((view["reasons"].as_array().unwrap().len(), &view["reasons"][0]["rule"]), (1, &json!(rule)));

@@ -1,5 +1,5 @@
-//! Codes or sessions, which last equally long, by the time that passes while the machine is awake and by that which passes
-//! while it sleeps as well: what comes first ends them.
+//! Digests of codes or sessions with a common lifetime. It is measured by two clocks, one that stops and one that goes
+//! on while the machine sleeps; the earlier end counts.
 
 use super::{Digest, SessionKey, SessionOwner};
 use crate::{host::uptime::uptime, http::access_grant::AccessGrant};
@@ -7,13 +7,13 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Digests that last equally long, the oldest first.
+/// Digests with a common lifetime, oldest first.
 #[derive(Debug)]
 pub(super) struct ExpiringDigests {
     ttl: Duration,
     entries_max: usize,
     entries: VecDeque<DigestEntry>,
-    /// How long this boot has lasted, in milliseconds, sleep included; nothing where the system does not tell.
+    /// Returns the milliseconds since boot, including sleep; `None` where the system does not provide them.
     uptime_ms: fn() -> Option<i64>,
 }
 
@@ -24,9 +24,9 @@ struct DigestEntry {
     /// The same by the clock that goes on while the machine sleeps.
     expires_at_uptime_ms: Option<i64>,
     owner: Option<SessionOwner>,
-    /// What has to be shown with it.
+    /// The key that a request must carry too.
     key: Option<SessionKey>,
-    /// Cancelled with the entry, however that ends: what a session opened ends with it.
+    /// Cancelled when the entry is dropped, which ends the grants made from it.
     revoked: CancellationToken,
     _revokes: DropGuard,
 }
@@ -78,8 +78,7 @@ impl ExpiringDigests {
         self.position(digest, owner, key).and_then(|at| self.entries.remove(at)).is_some()
     }
 
-    /// Digests of random bits are compared as they are: how long that takes tells no more than a part of a digest, which
-    /// leads to no secret.
+    /// Compares digests without constant time: timing reveals at most a prefix of a digest, which leads to no secret.
     fn position(&mut self, digest: &Digest, owner: Option<SessionOwner>, key: Option<SessionKey>) -> Option<usize> {
         self.remove_expired();
         let owner = owner?;

@@ -1,4 +1,4 @@
-//! Codes are used once and in time, sessions end, and neither serves anybody else.
+//! Codes are used once and in time, sessions end, and neither serves another owner.
 
 use super::*;
 use actix_web::http::header::HeaderValue;
@@ -20,7 +20,7 @@ fn begin(sessions: &SessionStore) -> Secret {
     sessions.redeem_code(&code(sessions), None, USER, HOME).unwrap()
 }
 
-/// A request with this in its `cookie`.
+/// Returns the headers of a request with this `cookie`.
 fn with(cookie: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
@@ -58,7 +58,7 @@ async fn codes_and_sessions_end_with_their_time() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn one_too_many_ends_the_oldest() {
+async fn one_beyond_the_limit_ends_the_oldest() {
     let sessions = sessions();
     let codes = [code(&sessions), code(&sessions), code(&sessions)];
     assert_eq!(sessions.redeem_code(&codes[0], None, USER, HOME), Err(SessionError::WrongCode));
@@ -69,7 +69,7 @@ async fn one_too_many_ends_the_oldest() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn what_one_began_serves_no_other() {
+async fn codes_and_sessions_serve_only_their_owner() {
     for (owner, others) in
         [(USER, [OTHER, UNNAMED, None]), (OTHER, [USER, UNNAMED, None]), (UNNAMED, [USER, OTHER, None])]
     {
@@ -93,7 +93,7 @@ async fn what_one_began_serves_no_other() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn what_a_connection_without_an_owner_began_serves_nobody() {
+async fn a_code_issued_without_an_owner_cannot_be_redeemed() {
     let sessions = sessions();
     let code = sessions.issue_code(None).unwrap();
     for owner in [None, USER, UNNAMED] {
@@ -102,7 +102,7 @@ async fn what_a_connection_without_an_owner_began_serves_nobody() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn of_several_cookies_of_the_name_each_may_be_the_one() {
+async fn any_of_several_cookies_of_the_name_may_match() {
     let sessions = sessions();
     let (one, other) = (begin(&sessions), begin(&sessions));
     let wrong = format!("baa_session_4317={}", "0".repeat(SECRET_CHARS));
@@ -121,7 +121,7 @@ async fn of_several_cookies_of_the_name_each_may_be_the_one() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn whose_connection_it_is_is_asked_only_for_a_cookie_that_could_be_one() {
+async fn the_owner_is_looked_up_only_for_a_plausible_cookie() {
     for cookie in ["other=1", "baa_session_4317=", "baa_session_4317=short", "baa_session_4317"] {
         assert!(!sessions().has_session(&with(cookie), || panic!("asked for {cookie}")));
     }

@@ -1,18 +1,18 @@
-//! What a Firefox is asked to do: each action's message, its result, its time, and a client that goes away meanwhile.
+//! Actions of a Firefox: the message of each, its result, its timeout, and a client that disconnects meanwhile.
 
 use crate::support::{Daemon, connect, manual, until, within};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{rc::Rc, time::Duration};
 
-/// A peer that answers no action by itself.
+/// Connects a peer that answers no action by itself.
 async fn silent(daemon: &Daemon, client_id: &str) -> Firefox {
     let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.actions = false;
     connect(daemon, profile).await
 }
 
-/// The message that asks for an action; the one of the greeting is not meant.
+/// Returns the next `action_request`, other than the one that follows the hello.
 async fn asked(firefox: &Firefox, kind: &str) -> Rc<Value> {
     firefox.expect_where(kind, |message| message["reason"] != "hello").await.unwrap()
 }
@@ -64,14 +64,14 @@ async fn each_action_has_its_message_and_its_answer() {
 }
 
 #[actix_rt::test]
-async fn a_result_goes_to_whoever_asked_and_to_nobody_else() {
+async fn a_result_goes_to_its_caller_only() {
     let daemon = Daemon::start("").await;
     let (a, b) = (silent(&daemon, "a").await, silent(&daemon, "b").await);
     let order = |client: &str| json!({"action": "plugin_status", "client_id": client});
     let mut of_a = daemon.caller().begin_at("/v1/browser/actions", &order("a")).await;
     let mut of_b = daemon.caller().begin_at("/v1/browser/actions", &order("b")).await;
     let (asked_a, asked_b) = (asked(&a, "plugin_status").await, asked(&b, "plugin_status").await);
-    // B answers for A: that changes what B shows, and nothing for A's caller.
+    // B's result for A's request updates what is shown of B and does not reach A's caller.
     result(&b, &asked_a, json!({"reason": "forged"})).await;
     result(&b, &asked_b, json!({"reason": "own"})).await;
     assert_eq!(within("b's answer", of_b.answer(false)).await.data()["reason"], "own");
@@ -101,7 +101,7 @@ async fn what_fails_in_the_browser_is_an_answer_and_what_fails_on_the_way_an_err
     let details = refused.json()["details"].clone();
     assert_eq!((&details["action"], &details["bridge_client_id"]), (&json!("plugin_status"), &json!("ff")));
     assert!(refused.json()["message"].as_str().unwrap().contains("did not answer within 50 ms"));
-    // One that cannot be read is as good as none, and ends the action at once.
+    // An unreadable result ends the action at once.
     let status = json!({"action": "plugin_status", "timeout_ms": 3_600_000});
     let mut call = daemon.caller().begin_at("/v1/browser/actions", &status).await;
     let first = asked(&firefox, "plugin_status").await;
@@ -109,7 +109,7 @@ async fn what_fails_in_the_browser_is_an_answer_and_what_fails_on_the_way_an_err
     result(&firefox, &second, json!({"failed": "yes"})).await;
     let garbled = within("an answer", call.answer(false)).await;
     assert_eq!(garbled.error(), (502, "browser_bridge_error".into()));
-    // Its result comes after all: it is shown, although nobody waits.
+    // A late result is still shown.
     let message = first;
     result(&firefox, &message, json!({"reason": "late"})).await;
     until("the late result", async || {
@@ -192,7 +192,7 @@ async fn a_reconnect_without_a_word_counts_and_one_that_is_refused_is_not_waited
 }
 
 #[actix_rt::test]
-async fn a_stop_ends_whoever_waits_for_a_client_to_come_back() {
+async fn a_stop_ends_actions_that_wait_for_a_reconnect() {
     let mut daemon = Daemon::start("bridge.action_timeout_ms = 3600000").await;
     let firefox = silent(&daemon, "ff").await;
     let wait = json!({"action": "ws_reconnect", "wait": true});

@@ -1,4 +1,4 @@
-//! Buffered requests: the way through and back, the shapes of answers, refused fields, failures and their codes.
+//! Buffered requests: round trip, response shapes, refused fields, failures and their codes.
 
 use crate::support::{Answer, Daemon, ask, automatic, cancel_of, connect, handled, manual, request_of, settled};
 use baa_conductor::simulator::{FirefoxProfile, SimulatedPlatform};
@@ -115,7 +115,7 @@ async fn json_passes_through_to_the_byte() {
     let body = format!("{{\"platform\":\"claude\",\"request_id\":\"r\",\"path\":\"/\",\"body\":{odd}}}");
     let mut waiting = caller.open().await;
     waiting.write(&caller.head("POST", "/v1/browser/request", Some(body.as_bytes()))).await;
-    // The simulated peer reads into values, which such numbers do not survive: the test answers with the text itself.
+    // The simulated peer parses into values, which such numbers do not survive, so the test sends the text itself.
     let frame = firefox.expect("api_request").await.unwrap();
     assert_eq!(frame["body"]["twice"], 2);
     let answer = format!("{{\"type\":\"api_response\",\"id\":\"r\",\"ok\":true,\"status\":200,\"body\":{odd}}}");
@@ -182,7 +182,7 @@ async fn a_timeout_is_504_and_the_client_is_notified() {
         let request = firefox.next_request().await.unwrap();
         let cancel = cancel_of(&firefox, request.id()).await;
         assert_eq!((&cancel["reason"], &cancel["platform"]), (&json!("request_timeout"), &json!("claude")));
-        // What comes too late is ignored.
+        // A late response is ignored.
         request.answer(200, json!("late")).await.unwrap();
     }
     handled(&firefox).await;

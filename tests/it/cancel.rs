@@ -1,4 +1,4 @@
-//! Cancelling: in every phase, twice, by the wrong name; and callers that hang up, which is a cancel as well.
+//! Cancellation in every phase, twice, and by the wrong client; and callers that disconnect, which cancels as well.
 
 use crate::support::{
     Daemon, ask, ask_sse, automatic, cancel_of, connect, handled, manual, request_of, settled, waiting,
@@ -10,7 +10,7 @@ use std::pin::pin;
 
 /// One request at a time for each client and platform, so that a second one waits.
 const ONE_SLOT: &str = "policy.concurrency.max_in_flight_per_client_platform = 1";
-/// A grace that no test outlives.
+/// A grace period that no test outlasts.
 const LONG_GRACE: &str = "bridge.cancel_grace_ms = 600000";
 
 #[actix_rt::test]
@@ -35,7 +35,7 @@ async fn a_queued_request_leaves_at_once_and_the_browser_never_hears_of_it() {
     );
     assert_eq!(streamed.end().await.outcome(), ("stream_error", "request_cancelled", 499));
     waiting(&caller, 0).await;
-    // Those are gone: the next in line is a fourth one.
+    // The cancelled ones have left the queue, so the next to run is a fourth one.
     let mut last = caller.begin(&ask("r4", "/")).await;
     running.answer(200, Value::Null).await.unwrap();
     first.answer(false).await.data();
@@ -159,7 +159,7 @@ async fn whatever_failure_the_client_words_a_cancelled_request_ends_as_cancelled
         let request = request_of(&firefox, "r").await;
         caller.cancel("r").await.data();
         cancel_of(&firefox, "r").await;
-        // A status that is none makes the frame garbled, which is the last word just the same.
+        // An invalid status makes the frame unreadable; it ends the request all the same.
         request.fail(code, status).await.unwrap();
         let answer = answer.answer(false).await;
         assert_eq!(answer.error(), (499, "browser_request_cancelled".into()), "{code} {status:?}");
@@ -251,7 +251,7 @@ async fn a_caller_that_hangs_up_cancels_its_request() {
         let entry = caller.journal(id).await;
         assert_eq!((&entry["outcome"], &entry["error_code"]), (&json!("cancelled"), &json!("downstream_disconnected")));
     }
-    // Nothing of them stays: their ids are free.
+    // Their ids are free again.
     let mut again = caller.begin(&ask("r1", "/")).await;
     request_of(&firefox, "r1").await.answer(200, json!(1)).await.unwrap();
     again.answer(false).await.data();
@@ -301,7 +301,7 @@ async fn a_client_that_ignores_the_cancel_cannot_bring_the_request_back() {
     caller.cancel("s").await.data();
     assert_eq!(stream.end().await.outcome(), ("stream_error", "request_cancelled", 499));
     let entry = caller.journal("s").await;
-    // It keeps sending for a while; the events are ignored.
+    // The peer goes on sending for a while; its events are dropped.
     handled(&firefox).await;
     assert_eq!(caller.journal("s").await, entry);
     settled(&caller).await;

@@ -1,4 +1,4 @@
-//! Prompts for Claude: the steps to where they go, what is remembered of them, and what stands in for an id.
+//! Prompts for Claude: the steps to their location, what is cached, and which ids are accepted.
 
 use crate::support::{Connection, Daemon, connect, fault, handled, manual, request_of, waiting};
 use baa_conductor::simulator::{Firefox, FirefoxProfile, ListShape, SimulatedRequest, WebApp};
@@ -16,7 +16,7 @@ pub(crate) fn with(mut body: Value, more: Value) -> Value {
     body
 }
 
-/// The next request, which must be this one of the daemon's own.
+/// Returns the next request, which must be this one of the daemon's own.
 pub(crate) async fn step(firefox: &Firefox, method: &str, path: &str) -> SimulatedRequest {
     let request = firefox.next_request().await.unwrap();
     assert_eq!((request.message()["method"].as_str(), request.path()), (Some(method), path));
@@ -27,7 +27,7 @@ pub(crate) async fn step(firefox: &Firefox, method: &str, path: &str) -> Simulat
     request
 }
 
-/// Answers that there is one organization.
+/// Answers with one organization.
 pub(crate) async fn organizations(firefox: &Firefox) {
     let asked = step(firefox, "GET", "/api/organizations").await;
     asked.answer(200, json!([{"uuid": "org-1", "name": "One"}])).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_second_prompt_within_a_minute_costs_one_request() {
     request_of(&firefox, "p2").await.answer(200, Value::Null).await.unwrap();
     let after = second.answer(false).await.data();
     assert_eq!((&after["organization"], &after["conversation"]), (&before["organization"], &before["conversation"]));
-    // A conversation that is named counts for this one prompt.
+    // A named conversation applies to this one prompt.
     for (id, more, path) in [("p3", json!({"conversation_id": "mine"}), "mine"), ("p4", json!({}), "conv-1")] {
         let mut asked = caller.begin(&with(prompt(id), more)).await;
         let request = request_of(&firefox, id).await;
@@ -138,7 +138,7 @@ async fn a_second_prompt_within_a_minute_costs_one_request() {
         request.answer(200, Value::Null).await.unwrap();
         asked.answer(false).await.data();
     }
-    // Another client knows nothing of it.
+    // The cache is kept per client.
     let other = manual(&daemon, "other").await;
     let mut asked = caller.begin(&with(prompt("p5"), json!({"client_id": "other"}))).await;
     answered(&other, "p5", &mut asked).await;
@@ -213,7 +213,7 @@ async fn one_slot_is_held_over_all_steps() {
 }
 
 #[actix_rt::test]
-async fn without_a_login_nothing_is_sent_and_the_caller_is_told_what_helps() {
+async fn without_a_login_nothing_is_sent_and_the_error_says_what_helps() {
     let daemon = Daemon::start("").await;
     let mut profile = FirefoxProfile::manual("ff");
     profile.behaviour.credentials = false;
@@ -230,7 +230,7 @@ async fn without_a_login_nothing_is_sent_and_the_caller_is_told_what_helps() {
     assert_eq!(firefox.received_of("api_request").len(), 0);
 }
 
-/// What becomes of an id: its segment of the path, or nothing where it is refused.
+/// Returns the path segment that an id becomes; `None` if it is refused.
 const IDS: [(&str, Option<&str>); 12] = [
     ("a/b", Some("a%2Fb")),
     ("a?b#c", Some("a%3Fb%23c")),
@@ -263,7 +263,7 @@ async fn no_id_changes_which_path_is_asked_for() {
                 completed(&firefox, &mut asked, &format!("{CONVERSATIONS}/{segment}/completion")).await;
             }
         }
-        // From the app, as names too.
+        // From the app, also as names.
         let firefox = manual(&daemon, &format!("app{number}")).await;
         let body = with(prompt("p"), json!({"client_id": firefox.client_id()}));
         let mut asked = caller.begin(&body).await;

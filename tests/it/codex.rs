@@ -1,4 +1,4 @@
-//! `/v1/codex`: forwarded requests and responses, and the errors when codexd does not respond.
+//! `/v1/codex`: what is forwarded to codexd, what comes back, and how its failures are reported.
 
 use crate::support::{Answer, Caller, Daemon, within};
 use serde_json::{Value, json};
@@ -10,21 +10,22 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// One request that codexd got.
+/// A request that codexd received.
 #[derive(Clone, Debug)]
 struct Seen {
     /// Method and target.
     line: String,
-    /// Names in lower case, one a line.
+    /// Lower-case names, one per line.
     headers: String,
     body: String,
 }
 
-/// A codexd that answers each request with the same bytes and closes; without any, it waits for the caller to leave.
+/// A fake codexd that answers each request with the same bytes and closes; without bytes it waits for the caller to
+/// disconnect.
 struct Codexd {
     base: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// One for each exchange that ended.
+    /// One item per completed exchange.
     ended: mpsc::UnboundedReceiver<()>,
 }
 
@@ -38,7 +39,7 @@ impl Codexd {
             for stream in listener.incoming() {
                 let (answer, log, tell) = (answer.clone(), Arc::clone(&log), tell.clone());
                 thread::spawn(move || {
-                    // A caller that leaves early is part of some tests.
+                    // In some tests the caller disconnects early.
                     exchange(&stream.unwrap(), &log, &answer).unwrap_or_default();
                     tell.send(()).unwrap_or_default();
                 });
@@ -99,7 +100,7 @@ fn bearer(daemon: &Daemon) -> Caller {
     daemon.caller().bearer(&daemon.token())
 }
 
-/// Checks the error about an unusable codexd, whose message names its address.
+/// Returns the message of a `codexd_unavailable` error, which names codexd and not the browser.
 fn blamed(answer: &Answer, base: &str) -> String {
     assert_eq!(answer.error(), (503, "codexd_unavailable".to_owned()));
     let json = answer.json();

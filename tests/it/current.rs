@@ -1,4 +1,4 @@
-//! `GET /v1/browser/claude/current`: a look at a conversation, which makes none and passes the policy as requests do.
+//! `GET /v1/browser/claude/current`: reads a conversation without creating one, through the policy like every request.
 
 use crate::support::{Connection, Daemon, connect, fault, handled, manual, settled};
 use baa_conductor::simulator::{Firefox, FirefoxProfile, SimulatedRequest, WebApp};
@@ -8,7 +8,7 @@ use std::time::Duration;
 const CURRENT: &str = "/v1/browser/claude/current";
 const CONVERSATIONS: &str = "/api/organizations/org-1/chat_conversations";
 
-/// Asks for it; the answer is read later.
+/// Sends the request; its response is read later.
 async fn look(daemon: &Daemon, query: &str) -> Connection {
     let mut connection = daemon.caller().open().await;
     connection.write(&daemon.caller().head("GET", &format!("{CURRENT}{query}"), None)).await;
@@ -22,7 +22,7 @@ async fn step(firefox: &Firefox, path: &str) -> SimulatedRequest {
 }
 
 #[actix_rt::test]
-async fn what_was_said_is_read_back() {
+async fn the_messages_of_a_conversation_are_read() {
     let daemon = Daemon::start("").await;
     let mut profile = FirefoxProfile::new("ff");
     profile.app = WebApp::new().with_answer("so be it").with_pace(Duration::ZERO);
@@ -61,7 +61,7 @@ async fn what_was_said_is_read_back() {
 }
 
 #[actix_rt::test]
-async fn the_conversation_may_be_named_and_messages_are_told_once() {
+async fn the_conversation_may_be_named_and_messages_are_listed_once() {
     let daemon = Daemon::start("").await;
     let _first = manual(&daemon, "first").await;
     let other = manual(&daemon, "other").await;
@@ -110,7 +110,7 @@ async fn where_there_is_no_conversation_none_is_made() {
 }
 
 #[actix_rt::test]
-async fn what_cannot_be_looked_at_is_said() {
+async fn a_conversation_that_cannot_be_read_is_an_error() {
     let daemon = Daemon::start("").await;
     let nobody = daemon.caller().get(CURRENT).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Discovery: what the daemon says of itself is what it does. The running server is walked by its own description.
+//! Discovery: the descriptions match the behaviour. The running server is called as its own descriptions say.
 
 use crate::support::{Answer, Caller, Daemon};
 use baa_conductor::http::{ROUTES, Route};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 const DESCRIPTIONS: [&str; 4] = ["/describe", "/describe/business", "/describe/control", "/v1/capabilities"];
 const PLACEHOLDER: &str = "<BAA_SHARED_TOKEN>";
 
-/// A `curl` line, taken apart.
+/// A parsed `curl` command line.
 #[derive(Debug)]
 struct Line {
     method: String,
@@ -45,7 +45,7 @@ impl Line {
         line
     }
 
-    /// Makes the call; of what may stream for ever, the head alone is read.
+    /// Makes the call; of responses that may stream forever, only the head is read.
     async fn call(&self, caller: &Caller) -> Answer {
         let mut connection = caller.open().await;
         connection.write(&caller.head(&self.method, &self.target, self.body.as_deref().map(str::as_bytes))).await;
@@ -54,7 +54,7 @@ impl Line {
     }
 }
 
-/// The words of a POSIX shell's line: blanks, single quotes and backslashes.
+/// Splits a POSIX shell command line: blanks, single quotes and backslashes.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut chars) = (Vec::new(), None::<String>, line.chars());
     while let Some(c) = chars.next() {
@@ -84,7 +84,7 @@ fn is_no_route(answer: &Answer) -> bool {
     answer.status == 404 && answer.json()["details"]["resource"] == "route"
 }
 
-/// A bearer, who may do everything.
+/// Returns a caller with the token.
 fn bearer(daemon: &Daemon) -> Caller {
     daemon.caller().bearer(&daemon.token())
 }
@@ -118,7 +118,7 @@ async fn every_route_is_described_once_and_nothing_else() {
 }
 
 #[actix_rt::test]
-async fn a_method_that_is_not_described_is_405_and_told_the_others() {
+async fn a_method_that_is_not_described_is_405_with_the_allowed_ones() {
     let daemon = Daemon::start("").await;
     let caller = bearer(&daemon);
     let described = caller.get("/describe").await.data();

@@ -1,4 +1,4 @@
-//! Events of requests and of the policy, reconnecting, readers that lag or leave, and the end of the stream.
+//! The event stream: events of requests and of the policy, resuming, readers that lag or disconnect, and the end.
 
 use crate::support::{
     Caller, Daemon, Stream, ask, ask_sse, automatic,
@@ -7,7 +7,7 @@ use crate::support::{
 };
 use serde_json::{Value, json};
 
-/// Collects the events of a request until it is done.
+/// Collects the events of a request, from now until it is done.
 async fn told(events: &mut Stream, id: &str) -> Vec<Value> {
     let mut told: Vec<Value> = Vec::new();
     while told.last().is_none_or(|last| last["phase"] != "done") {
@@ -21,7 +21,7 @@ fn phases(told: &[Value]) -> Vec<&str> {
     told.iter().map(|data| data["phase"].as_str().unwrap()).collect()
 }
 
-/// Causes many events cheaply: requests for which no client is connected, on one connection.
+/// Publishes many events cheaply: requests that no client can perform, on one connection.
 async fn refused(caller: &Caller, count: usize) {
     let mut connection = caller.open().await;
     let path = format!("/{}", "x".repeat(900));
@@ -206,7 +206,7 @@ async fn what_cannot_be_replayed_is_a_gap() {
             assert_eq!(events.event().await.id, Some(first + n), "{last}");
         }
     }
-    // An id of an earlier process is never taken for one of this.
+    // An id of an earlier process is never taken for one of this process.
     let mut daemon = daemon;
     daemon.stop().await;
     let daemon = Daemon::start_in(daemon.into_folder(), "").await;
@@ -227,7 +227,7 @@ async fn a_reader_that_lags_gets_the_number_of_missed_events_and_does_not_slow_o
     let mut quick = caller.follow().await;
     let mut slow = caller.get_narrowly(EVENTS).await.stream().await;
     let mut seen = Vec::new();
-    // More than all the buffers on the way to a reader hold.
+    // More than all buffers on the way to a reader hold.
     for _ in 0..75 {
         refused(&caller, ROUND).await;
         for _ in 0..2 * ROUND {

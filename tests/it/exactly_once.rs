@@ -1,8 +1,8 @@
-//! A storm against one daemon: requests of every kind, peers that answer, fail, fall silent, vanish and are replaced,
-//! callers that wait, cancel, hang up and do not read. Afterwards the books must balance.
+//! A storm against one daemon: requests of every kind; peers that answer, fail, hang, disconnect and are replaced;
+//! callers that wait, cancel, disconnect and do not read. Afterwards callers, peers, journal and events must agree.
 //!
-//! The storm is drawn from a seed that is printed; `BAA_IT_SEED` sets it. What the scheduler and the network add to it
-//! no seed repeats, so a failure may need several runs of its seed.
+//! The storm is drawn from a seed, which is printed and can be set by `BAA_IT_SEED`. Scheduling and network are not
+//! repeatable, so a failure may need several runs of its seed.
 
 use crate::support::{Caller, Connection, Daemon, Dice, PATIENCE, actors, ask, automatic, connect, settled, until};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{task::spawn_local, time::timeout};
 
-/// Everything that ends a request by time alone is short, everything that bounds is within reach.
+/// Every timeout is short, and every limit can be reached.
 const SETTINGS: &str = "
 log.filter = \"warn\"
 [server]
@@ -64,13 +64,13 @@ const PATHS: [&str; 20] = [
 /// What a caller knows about its request in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// It ended so, which the journal must say too.
+    /// It ended with this outcome, which the journal must confirm.
     Ended(&'static str),
-    /// It was not taken over.
+    /// It was not accepted.
     Refused,
-    /// It was taken over; its end is the daemon's business.
+    /// It was accepted; the caller does not know how it ended.
     Left,
-    /// The caller left before it could know.
+    /// The caller disconnected before it could know.
     Unknown,
 }
 
@@ -94,7 +94,8 @@ async fn cancels(caller: Caller, id: String, mut dice: Dice) {
     }
 }
 
-/// A whole answer, and that nothing else comes before the answer to the next request on the same connection.
+/// Returns a complete response, and checks that no other bytes come before the response to the next request on the
+/// connection.
 async fn whole(caller: &Caller, connection: &mut Connection) -> Known {
     let answer = connection.answer(false).await;
     let code = if answer.status == 200 { String::new() } else { answer.error().1 };
@@ -136,7 +137,7 @@ async fn one_request(caller: &Caller, id: &str, dice: &mut Dice) -> Known {
     }
     let mut stream = connection.stream().await;
     if leaves || !reads {
-        // One that does not read leaves later than it is borne.
+        // A caller that does not read disconnects only after the stall timeout.
         dice.pause(if reads { 150 } else { 900 }).await;
         stream.leave();
         return Known::Left;
@@ -151,7 +152,7 @@ async fn one_request(caller: &Caller, id: &str, dice: &mut Dice) -> Known {
     Known::Ended(if cancelled { "cancelled" } else { "failure" })
 }
 
-/// What the peers saw: how often each request and each cancel arrived.
+/// What the peers received: how often each request and each cancel arrived.
 #[derive(Debug, Default)]
 struct Seen {
     requests: HashMap<String, u32>,
@@ -171,21 +172,21 @@ impl Seen {
     }
 }
 
-/// A client that comes, stays a while and goes in one way or another, until the storm is over.
+/// Runs a client that connects, stays a while and disconnects in some way, until the storm is over.
 async fn restless(url: String, name: &'static str, mut dice: Dice, over: Rc<Cell<bool>>, seen: Rc<RefCell<Seen>>) {
     let mut before: Option<Firefox> = None;
     while !over.get() {
         let mut profile = FirefoxProfile::new(name);
         profile.behaviour.obeys_cancel = dice.percent(70);
         profile.behaviour.progress = Duration::from_millis(20 + dice.below(200));
-        // When the one before is still there, it is replaced.
+        // If the former connection is still open, this one replaces it.
         let firefox = Firefox::connect(&url, profile).await.unwrap();
         if let Some(before) = before.take() {
             before.closed().await.unwrap();
             seen.borrow_mut().take(&before);
         }
         dice.pause(700).await;
-        // It may have gone by itself: a web app can cut the connection.
+        // It may be closed already: the web app's behaviour can drop the connection.
         match dice.below(5) {
             0 => drop(firefox.drop_connection().await),
             1 => drop(firefox.close(1000, "bye").await),
@@ -203,7 +204,7 @@ async fn restless(url: String, name: &'static str, mut dice: Dice, over: Rc<Cell
     }
 }
 
-/// All rows of the journal, oldest last, page by page.
+/// Returns all rows of the journal, newest first, page by page.
 async fn rows(caller: &Caller) -> Vec<Value> {
     let mut rows = Vec::new();
     let mut query = "?limit=500".to_owned();
@@ -217,7 +218,8 @@ async fn rows(caller: &Caller) -> Vec<Value> {
     }
 }
 
-/// Exactly one finished row for each request that was taken over, none for the others, and both sides say the same.
+/// Checks that each accepted request has exactly one finished row, that the others have none, and that caller and
+/// journal agree.
 fn balance(rows: &[Value], ledger: &BTreeMap<String, Known>) {
     let mut by_id = HashMap::new();
     for row in rows {
@@ -322,12 +324,12 @@ async fn storm(seed: u64) {
     until("the end of every actor", async || actors(&caller).await.values().all(|count| *count == 0).then_some(()))
         .await;
     let seen = seen.take();
-    // A relayed request may have had effects: it goes out once, and is taken back once.
+    // A relayed request may have had effects: it is sent once and cancelled at most once.
     assert!(seen.requests.values().all(|times| *times == 1), "{seen:?}");
     assert!(seen.cancels.values().all(|times| *times == 1), "{seen:?}");
     assert!(seen.cancels.keys().all(|id| seen.requests.contains_key(id)), "{seen:?}");
 
-    // The storm was one: whatever matters here has happened.
+    // Checks that the storm exercised everything that matters.
     let of = |outcome: &str| rows.iter().filter(|row| row["outcome"] == outcome).count();
     let codes: HashSet<_> = rows.iter().filter_map(|row| row["error_code"].as_str()).collect();
     eprintln!("{} rows: {} ok, {} cancelled, {codes:?}", rows.len(), of("success"), of("cancelled"));
@@ -337,7 +339,7 @@ async fn storm(seed: u64) {
     }
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 
-    // Nobody is left behind: every client can be asked again, and what was written is there after a restart.
+    // Every client is usable afterwards, and the journal survives a restart.
     for name in CLIENTS {
         let _firefox = automatic(&daemon, name).await;
         let body =

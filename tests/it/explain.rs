@@ -1,4 +1,4 @@
-//! What a request made now would meet, what a queued one waits for, and how an operator lets it go.
+//! The prediction for a request made now, the position of a queued one, and the operator's reset.
 
 use crate::support::{Caller, Daemon, ask, automatic, fault, handled, manual, request_of, settled, until, waiting};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ async fn explain(caller: &Caller, query: &str) -> Value {
     caller.get(&format!("{EXPLAIN}?{query}")).await.data()
 }
 
-/// What would become of a request, and the rules it would meet.
+/// Returns the predicted outcome and the rules that a request would meet.
 fn rules(explained: &Value) -> (&str, Vec<&str>) {
     let reasons = explained["reasons"].as_array().unwrap();
     assert!(reasons.iter().all(|reason| reason["message"].as_str().unwrap().ends_with('.')), "{explained}");

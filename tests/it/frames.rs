@@ -1,4 +1,4 @@
-//! Frames of peers down to the byte: which break a rule and how that closes the connection, and which only look odd.
+//! Frames of peers down to the byte: which violate the protocol and how the connection closes, and which only look odd.
 
 use crate::support::{
     Daemon, ask, handled, manual, no_client_left, raw_frame, raw_head, request_of, stranger, text_frame,
@@ -6,12 +6,12 @@ use crate::support::{
 use actix_http::ws::Message;
 use serde_json::json;
 
-/// Sends what breaks a rule on a greeted connection that performs a request, and looks at how both end.
+/// Sends a violation on an established connection that performs a request, and checks how both end.
 async fn broken(daemon: &Daemon, bytes: &[u8]) -> Option<u16> {
     let (firefox, caller) = (manual(daemon, "ff").await, daemon.caller());
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await;
-    // What follows must not be heard: not even what stands in the same packet.
+    // Frames after the violation must be ignored, even in the same packet.
     let late = text_frame("{\"type\":\"api_response\",\"id\":\"r\",\"ok\":true,\"status\":200,\"body\":1}");
     firefox.send_raw(&[bytes, &late].concat()).await.unwrap();
     let answer = answer.answer(false).await;
@@ -94,7 +94,7 @@ async fn fragments_are_put_together_also_around_a_ping() {
         json!({"type": "api_response", "id": "r", "ok": true, "status": 200, "body": "é".repeat(1_000)}).to_string();
     let bytes = text.as_bytes();
     let mut frames = raw_frame(0x01, &bytes[..101]);
-    // Odd sizes, so that parts end within a character.
+    // Odd sizes, so that fragments end within a character.
     for part in bytes[101..].chunks(333) {
         frames.extend(raw_frame(0x00, part));
         frames.extend(raw_frame(0x89, b"still here"));

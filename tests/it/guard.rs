@@ -1,4 +1,5 @@
-//! Who may call: host, origin, fetch metadata, content type, caller, in this order, on every route and on the handshake.
+//! Access checks: host, origin, fetch metadata, content type and caller, in this order, on every route and on the
+//! handshake.
 
 use crate::support::{Answer, Caller, Daemon, automatic};
 use baa_conductor::simulator::{ConnectError, Firefox, FirefoxProfile};
@@ -178,7 +179,7 @@ async fn a_refusal_does_not_wait_for_the_body() {
 async fn callers_of_the_same_user_need_no_token_by_default() {
     let daemon = Daemon::start("").await;
     assert_eq!(daemon.caller().get("/v1/browser").await.status, 200);
-    // Who shows a token does not mean to be let in without one.
+    // A caller that sends a token is not let in without it.
     assert_eq!(refusal(&daemon.caller().bearer("wrong").get("/v1/browser").await), "401 unauthorized");
 }
 
@@ -209,7 +210,7 @@ async fn without_local_trust_all_but_the_open_routes_need_the_token() {
     }
     let in_url = caller.get(&format!("/v1/browser?token={0}&access_token={0}", daemon.token())).await;
     assert_eq!(refusal(&in_url), "401 unauthorized", "a token in a URL is none");
-    // The peers' socket identifies its peers itself.
+    // The extension authenticates on its socket.
     let firefox = automatic(&daemon, "ff").await;
     assert_eq!(known.browser().await["bridge"]["active_client_id"], firefox.client_id());
 }

@@ -1,10 +1,10 @@
-//! Every route of the table, one after the other, from outside: who may call it, by the lists here and not by the table
-//! itself. A route that forgets its guard fails here, and so does one that nobody has thought about yet.
+//! Access to every route of the table, tested from outside against the documented rules, not against the table. A route
+//! without its checks fails here, and so does a new one that the rules do not cover.
 
 use crate::support::{Caller, Daemon};
 use baa_conductor::http::{ROUTES, Route, RouteAccess};
 
-/// Routes that every caller on this machine may use, under any `auth.local_trust`; docs/http.md lists them too.
+/// Routes open to any local caller, whatever is trusted.
 const OPEN: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/health"),
@@ -16,9 +16,9 @@ const OPEN: &[(&str, &str)] = &[
     ("GET", "/ws/firefox"),
     ("POST", "/v1/session"),
 ];
-/// The status page's assets, in which no data is.
+/// The status page's assets, which contain no data.
 const OPEN_BENEATH: &[&str] = &["/v1/status/ui/"];
-/// What needs the token, whatever is trusted, and everything beneath it.
+/// Routes that require the token, whatever is trusted, including everything beneath them.
 const TOKEN: &[&str] = &[
     "/v1/exec",
     "/v1/files",
@@ -30,7 +30,7 @@ const TOKEN: &[&str] = &[
     "/v1/session/codes",
 ];
 
-/// What the contract says of a route.
+/// Returns the documented access of a route.
 fn promised(route: &Route) -> RouteAccess {
     let beneath = |folder: &&str| route.path == *folder || route.path.starts_with(&format!("{folder}/"));
     let open = OPEN.contains(&(route.method, route.path)) || OPEN_BENEATH.iter().any(|at| route.path.starts_with(at));
@@ -41,7 +41,7 @@ fn promised(route: &Route) -> RouteAccess {
     }
 }
 
-/// What a caller shows.
+/// The credential that a caller sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     Nothing,
@@ -49,7 +49,7 @@ enum Shown {
     Right,
 }
 
-/// Calls a route by its example; of what may stream for ever, the status alone is read.
+/// Calls a route by its example; of responses that may stream forever, only the status is read.
 async fn call(caller: &Caller, method: &str, route: &Route) -> (u16, String) {
     let body = Some(route.example.body.as_bytes()).filter(|body| !body.is_empty());
     let mut connection = caller.open().await;
@@ -61,7 +61,7 @@ async fn call(caller: &Caller, method: &str, route: &Route) -> (u16, String) {
     connection.answer(false).await.error()
 }
 
-/// Whether the guard let the call through to the route's own answer.
+/// Returns whether the access checks let the call through.
 fn passed(answer: &(u16, String)) -> bool {
     !matches!(answer.0, 401 | 429) && !matches!(&*answer.1, "host_not_allowed" | "origin_not_allowed")
 }
@@ -74,7 +74,7 @@ fn the_table_grants_each_route_the_access_of_the_lists() {
 }
 
 #[actix_rt::test]
-async fn every_route_lets_in_whom_it_must_and_nobody_else() {
+async fn every_route_lets_in_the_callers_of_its_access_class_only() {
     for (trust, trusts) in [("none", false), ("same_user", true), ("loopback", true)] {
         let daemon = Daemon::start(&format!("auth.local_trust = '{trust}'")).await;
         for route in ROUTES {
@@ -90,14 +90,14 @@ async fn every_route_lets_in_whom_it_must_and_nobody_else() {
                 let answer = call(&caller, method, route).await;
                 let may = match (promised(route), shown) {
                     (_, Shown::Right) => true,
-                    // Given and not valid, whoever calls and whatever for.
+                    // An invalid token is refused on every route.
                     (_, Shown::Wrong) | (RouteAccess::Token, Shown::Nothing) => false,
                     (RouteAccess::Open, Shown::Nothing) => true,
                     (RouteAccess::Local, Shown::Nothing) => trusts,
                 };
                 let about = format!("{method} {} with {shown:?} under {trust}: {answer:?}", route.path);
                 assert_eq!(passed(&answer), may, "{about}");
-                // Wrong tokens are many here, so that most are not even looked at.
+                // There are many wrong tokens here, so most meet the lockout.
                 let refused: &[u16] = if shown == Shown::Wrong { &[401, 429] } else { &[401] };
                 assert!(may || refused.contains(&answer.0), "{about}");
             }

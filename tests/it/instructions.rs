@@ -1,4 +1,4 @@
-//! `/v1/instructions`: what a message asks for runs once, in its order, or nothing of it does.
+//! `/v1/instructions`: the instructions of a message run once, in order, or not at all.
 
 mod approval;
 mod crash;
@@ -12,7 +12,7 @@ use crate::support::{Answer, Caller, Daemon, fault};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Tests may run as root.
+/// Allows the tests to run as root.
 pub(crate) const SETTINGS: &str = "host_ops.allow_root = true\ninstructions.sandbox = \"off\"\n";
 
 pub(crate) async fn start(settings: &str) -> (Daemon, Caller) {
@@ -21,12 +21,12 @@ pub(crate) async fn start(settings: &str) -> (Daemon, Caller) {
     (daemon, caller)
 }
 
-/// An instruction as a message holds it.
+/// Returns an instruction block of a message.
 pub(crate) fn block(content: &str) -> String {
     format!("```baa\n{content}\n```\n")
 }
 
-/// One that leaves a line in a file each time it runs.
+/// Returns an instruction that appends a line to a file each time it runs.
 fn leaves_a_line(file: &Path) -> String {
     block(&format!("@conductor::exec::echo x >> {}", file.display()))
 }
@@ -83,7 +83,7 @@ async fn a_batch_runs_in_order_and_is_a_task_with_runs_and_a_trail() {
     assert_eq!(done["blocks"].as_array().unwrap().len(), 5);
 
     let shown = batch(&caller, &id_of(&done)).await;
-    // Of a command's variables the names alone are kept.
+    // Only the names of a command's variables are stored.
     let mut kept = done["executions"].clone();
     for env in kept.as_array_mut().unwrap().iter_mut().filter_map(|one| one.pointer_mut("/data/input/env")) {
         env.as_object_mut().unwrap().values_mut().for_each(|value| *value = Value::Null);
@@ -168,7 +168,7 @@ async fn what_was_taken_on_before_does_not_run_again() {
     assert_eq!(batch(&caller, &id_of(&again)).await["status"], "duplicate_only");
     let grown = submit(&caller, "m", &format!("{}{}", leaves_a_line(&one), leaves_a_line(&two))).await.data();
     assert_eq!((&grown["status"], &grown["executions"][0]["block_index"]), (&json!("executed"), &json!(1)));
-    // The same id with other text at the same place is another instruction.
+    // The same id with another text at the same place is another instruction.
     let other = submit(&caller, "m", &leaves_a_line(&two)).await.data();
     assert_eq!(other["status"], "executed");
     assert_eq!((lines(&one), lines(&two)), (1, 2));

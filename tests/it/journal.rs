@@ -1,4 +1,4 @@
-//! The journal of requests: those that run, those that ended, those that a crash interrupted, and the ways to look.
+//! The request journal: running requests, ended ones, those that a crash interrupted, and the queries.
 
 use crate::support::{
     Daemon, ask, ask_sse, automatic, cancel_of, connect, manual, request_of, settled, until, waiting,
@@ -46,7 +46,7 @@ async fn requests_under_way_are_shown_as_they_stand() {
 }
 
 #[actix_rt::test]
-async fn a_finished_request_tells_how_it_went() {
+async fn a_finished_request_has_its_outcome_and_times() {
     let daemon = Daemon::start("").await;
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     let mut body = ask("good", "/echo?x=1");
@@ -170,7 +170,7 @@ async fn finished_requests_outlive_a_restart_in_their_order() {
     }
     drop(firefox);
     let mut daemon = daemon;
-    // Nothing was read from the journal, so what waits to be written is written by the stop.
+    // The journal was not read, so the queued rows are written by the shutdown.
     assert_eq!(daemon.stop().await, Some(0));
     let daemon = Daemon::start_in(daemon.into_folder(), "").await;
     let _firefox = automatic(&daemon, "ff").await;
@@ -185,7 +185,7 @@ async fn what_a_crash_cut_off_after_a_second_is_interrupted() {
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     caller.request(&ask("done", "/echo")).await.data();
     let _running = caller.begin(&ask("cut", "/silence")).await;
-    // The row of one that runs is in the database once another process could read it there.
+    // The row of a running request is in the database once another process can read it there.
     let database = daemon.folder().state().join("conductor.db-wal");
     let entry = until("record of the running request", async || {
         let wal = std::fs::read(&database).unwrap();
@@ -205,7 +205,7 @@ async fn what_a_crash_cut_off_after_a_second_is_interrupted() {
     assert_eq!(ids(&daemon.caller().get(JOURNAL).await.data()), ["cut", "done"]);
 }
 
-/// Another process that holds the database against every writer.
+/// Another process that holds a write lock on the database.
 fn lock(daemon: &Daemon) -> SqliteConnection {
     let database = daemon.folder().state().join("conductor.db");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();

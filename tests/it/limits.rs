@@ -1,4 +1,4 @@
-//! Limits of the daemon itself and of the queue: what lies beyond each of them, and that it does no harm to others.
+//! Limits of the daemon and of the queue: what happens beyond each, and that other requests are unaffected.
 
 use crate::support::{Connection, Daemon, ask, ask_sse, automatic, handled, manual, request_of, settled, waiting};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ async fn a_request_beyond_the_maximum_is_503_with_retry_after() {
         assert_eq!(answer.error(), (503, "overloaded".into()));
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
-    // A live id is a conflict also when there is no room; everything else is served.
+    // A live id is a conflict even without capacity; all other routes are served.
     assert_eq!(caller.request(&ask("r1", "/")).await.error().0, 409);
     assert_eq!(caller.get("/readyz").await.status, 200);
     drop(second);
@@ -94,7 +94,7 @@ async fn the_time_in_the_queue_does_not_count_against_the_timeout() {
 }
 
 #[actix_rt::test]
-async fn where_anybody_may_ask_a_body_is_small() {
+async fn the_body_limit_is_small_on_open_routes() {
     let daemon = Daemon::start("auth.local_trust = \"none\"").await;
     let body = |bytes: usize| format!("{{\"code\":\"{}\"}}", "x".repeat(bytes - 11)).into_bytes();
     let send = async |caller: &crate::support::Caller, bytes| {
@@ -118,13 +118,13 @@ async fn a_body_over_its_limit_is_413() {
     let (whole, over) = (fill(10_000), fill(10_001));
     assert_eq!(caller.send("POST", REQUEST, Some(whole.as_bytes())).await.status, 200);
     assert_eq!(caller.send("POST", REQUEST, Some(over.as_bytes())).await.error(), (413, "payload_too_large".into()));
-    // What is only declared is not waited for.
+    // A declared body that is too large is not awaited.
     let mut connection = caller.open().await;
     let mut head = caller.head("POST", REQUEST, Some(&[b' '; 20_000]));
     head.truncate(head.len() - 20_000);
     connection.write(&head).await;
     assert_eq!(connection.answer(false).await.error(), (413, "payload_too_large".into()));
-    // In chunks nothing is declared.
+    // A chunked body declares no length.
     let mut connection = caller.open().await;
     let chunked = format!(
         "POST {REQUEST} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -133,7 +133,7 @@ async fn a_body_over_its_limit_is_413() {
     connection.write(chunked.as_bytes()).await;
     connection.write(format!("{:x}\r\n{over}\r\n", over.len()).as_bytes()).await;
     assert_eq!(connection.answer(false).await.error(), (413, "payload_too_large".into()));
-    // Whatever else comes is the rest of that body, never a request of its own.
+    // Further bytes belong to that body and are never parsed as a request.
     let rest = b"21\r\nGET /health HTTP/1.1\r\nhost: x\r\n\r\n\r\n".repeat(3);
     let _ = connection.try_write(&rest).await;
     let _ = connection.try_write(b"0\r\n\r\n").await;
@@ -195,7 +195,7 @@ async fn a_head_that_does_not_arrive_in_time_or_is_too_large_is_refused() {
     let daemon = Daemon::start("").await;
     let large = daemon.caller().with("x-large", &"x".repeat(200 << 10));
     let mut connection = large.open().await;
-    // It may be refused before all of it was written.
+    // The connection may be refused before all bytes were written.
     let _ = connection.try_write(&large.head("GET", "/health", None)).await;
     assert_eq!(connection.answer(false).await.status, 431);
     let many = (0..200).fold(daemon.caller(), |caller, n| caller.with(&format!("x-{n}"), "y"));
@@ -206,7 +206,7 @@ async fn a_head_that_does_not_arrive_in_time_or_is_too_large_is_refused() {
 #[actix_rt::test]
 async fn a_head_that_comes_at_once_is_served_however_short_its_time_is() {
     let daemon = Daemon::start("server.head_timeout_ms = 300").await;
-    // At any moment of what goes by in the daemon's worker.
+    // Spread over the phases of the HTTP library's clock, which ticks twice a second.
     for n in 0..12 {
         assert_eq!(daemon.caller().get("/health").await.status, 200, "{n}");
         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
@@ -218,7 +218,7 @@ async fn json_that_nests_too_deep_is_400_wherever_it_stands() {
     let daemon = Daemon::start("").await;
     let caller = daemon.caller();
     let nested = |levels: usize| {
-        // The body stands one level down already.
+        // The body itself is one level.
         let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
         format!("{{\"platform\":\"claude\",\"path\":\"/echo\",\"body\":{open}{close}}}")
     };
@@ -244,7 +244,7 @@ async fn one_connection_more_than_may_be_waits_until_another_ends() {
     }
     let mut fifth = caller.open().await;
     fifth.write(&caller.head("GET", "/health", None)).await;
-    // Those that are there are served meanwhile.
+    // Connections that were admitted are still served.
     held[0].write(&caller.head("GET", "/version", None)).await;
     held[0].answer(false).await.data();
     held.clear();

@@ -1,19 +1,19 @@
-//! The OpenAPI document: each route's example is sent to a daemon, and the answer is what the document says.
+//! The OpenAPI document: each route's example is sent to a daemon, and the response must match the document.
 
 use crate::support::{Caller, Daemon, ask, automatic};
 use baa_conductor::http::ROUTES;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Routes whose answer is a stream without an end.
+/// Routes whose response is an endless stream.
 const ENDLESS: &[&str] = &["events", "browser.socket"];
 
-/// Routes that nobody can use here, or that would keep the others from being used.
+/// Routes that cannot be used here, or whose use would break the others.
 const LEFT_OUT: &[&str] = &["system.drain"];
-/// Routes whose example cannot succeed: there is no codexd, and nobody waits for pairing.
+/// Routes whose example cannot succeed: there is no codexd, and no client waits for pairing.
 const FAILING: &[&str] = &["codex.", "browser.pairings.", "browser.request.cancel", "session.begin"];
 
-/// What the examples name, made real: the name in an example, and that of something that is there.
+/// Creates what the examples refer to; returns each name in an example with an existing one.
 async fn real(caller: &Caller, folder: &Path) -> Vec<(&'static str, String)> {
     let request = ask("my-request-1", "/api/organizations");
     assert_eq!(caller.request(&request).await.status, 200);

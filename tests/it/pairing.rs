@@ -1,4 +1,4 @@
-//! Pairing from outside: who waits and what that is worth, the operator's decision, the proof of both sides, the origin.
+//! Pairing: waiting clients and what they cannot do, the operator's decision, the proofs of both sides, the origin.
 
 use crate::support::{Answer, Caller, Daemon, ask, client_ids, handled, no_client_left, request_of, until};
 use baa_conductor::{
@@ -30,7 +30,7 @@ async fn dial(daemon: &Daemon, profile: FirefoxProfile) -> Firefox {
     Firefox::dial(&daemon.ws_url(), profile).await.unwrap()
 }
 
-/// A client that waits, and the code that it shows.
+/// Connects a client that waits for approval; returns it with the code that it shows.
 async fn waiting(daemon: &Daemon, client_id: &str) -> (Firefox, String) {
     let firefox = dial(daemon, profile(client_id, None)).await;
     let code = shown(&firefox).await;
@@ -49,7 +49,7 @@ async fn approve(daemon: &Daemon, client_id: &str, code: &str) -> Answer {
     decide(daemon, client_id, json!({"decision": "approve", "code": code})).await
 }
 
-/// A client that was approved, and its secret.
+/// Returns an approved client with its secret.
 async fn paired(daemon: &Daemon, client_id: &str) -> (Firefox, String) {
     let (firefox, code) = waiting(daemon, client_id).await;
     assert_eq!(approve(daemon, client_id, &code).await.data()["status"], "paired");
@@ -65,13 +65,13 @@ async fn list(daemon: &Daemon) -> Vec<Value> {
     list
 }
 
-/// What both sides of a connection to the daemon's own address prove with.
+/// Returns what both sides of a connection to the daemon's own address compute proofs from.
 fn transcript(daemon: &Daemon, client: &str, server: &str) -> Transcript {
     let address = daemon.address.to_string();
     Transcript { client_nonce: client.into(), server_nonce: server.into(), address }
 }
 
-/// It waits on, under the code it had.
+/// Checks that the client still waits, with the same code.
 async fn still_waits(firefox: &Firefox) {
     firefox.send_json(&json!({"type": "hello", "client_id": firefox.client_id()})).await.unwrap();
     firefox.expect("pairing_required").await.unwrap();
@@ -139,7 +139,7 @@ async fn who_is_approved_gets_its_secret_once_and_works_at_once() {
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await.answer(200, json!("fine")).await.unwrap();
     assert_eq!(answer.answer(false).await.data()["response"], "fine");
-    // A proven socket need not prove itself again, and is told its secret no more.
+    // An authenticated socket need not prove itself again and does not receive its secret again.
     firefox.send_json(&json!({"type": "hello", "client_id": "ff"})).await.unwrap();
     assert!(firefox.expect("hello_ack").await.unwrap().get("client_secret").is_none());
     let list = list(&daemon).await;
@@ -178,7 +178,7 @@ async fn a_code_that_is_too_old_is_replaced_by_another() {
         last = shown(&firefox).await;
     }
     assert_eq!(approve(&daemon, "ff", &first).await.error().0, 403);
-    // Which one is shown changes all the time, so the newest is tried until one is quick enough.
+    // The shown client changes all the time, so the newest is tried until one attempt is quick enough.
     until("approval by the code of now", async || {
         let all = firefox.received_of("pairing_required");
         let code = all.last().unwrap()["code"].as_str().unwrap().to_owned();
@@ -214,7 +214,7 @@ async fn a_decision_that_cannot_be_made_names_why() {
 }
 
 #[actix_rt::test]
-async fn as_many_wait_as_may_and_two_of_one_name_are_told_apart_by_their_codes() {
+async fn waiting_clients_are_bounded_and_two_of_one_name_differ_by_their_codes() {
     let daemon = Daemon::start(&format!("{REQUIRED}\nbridge.max_unpaired = 2")).await;
     let (first, one) = waiting(&daemon, "ff").await;
     let (second, two) = waiting(&daemon, "ff").await;
@@ -228,7 +228,7 @@ async fn as_many_wait_as_may_and_two_of_one_name_are_told_apart_by_their_codes()
 }
 
 #[actix_rt::test]
-async fn both_sides_prove_themselves_before_anything_else_is_said() {
+async fn both_sides_prove_themselves_before_any_other_message() {
     let daemon = Daemon::start(REQUIRED).await;
     let (old, secret) = paired(&daemon, "ff").await;
     let mut silent = profile("ff", Some(&secret));
@@ -249,7 +249,7 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
     assert_eq!(old.closed().await.unwrap(), ConnectionClosed { code: Some(4001), reason: "replaced".into() });
     let kinds: Vec<_> = new.received().iter().map(|m| m["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds[..4], ["challenge", "error", "error", "hello_ack"]);
-    // What was heard of one connection opens no other.
+    // Proofs recorded on one connection do not open another.
     let replayed = dial(&daemon, {
         let mut p = profile("ff", None);
         p.behaviour.hello = false;
@@ -267,7 +267,7 @@ async fn both_sides_prove_themselves_before_anything_else_is_said() {
 }
 
 #[actix_rt::test]
-async fn a_wrong_proof_or_none_is_closed_and_disturbs_nobody() {
+async fn a_wrong_proof_or_none_is_closed_and_disturbs_no_other_connection() {
     let daemon = Daemon::start(&format!("{REQUIRED}\nbridge.proof_timeout_ms = 300")).await;
     let (firefox, secret) = paired(&daemon, "ff").await;
     type Wrong = fn(&str, &Transcript) -> Value;
@@ -369,7 +369,7 @@ async fn a_pairing_outlives_the_daemon_and_a_forgotten_one_does_not() {
     let (_, secret) = paired(&daemon, "ff").await;
     let (_, gone) = paired(&daemon, "gone").await;
     operator(&daemon).send("DELETE", &format!("{PAIRINGS}/gone"), None).await.data();
-    // Written before it was said: a power cut takes nothing back.
+    // Stored before it is confirmed: a power failure cannot revoke it.
     let daemon = Daemon::start_in(daemon.kill().await, REQUIRED).await;
     dial(&daemon, profile("ff", Some(&secret))).await.expect("hello_ack").await.unwrap();
     shown(&dial(&daemon, profile("gone", Some(&gone))).await).await;
@@ -378,7 +378,7 @@ async fn a_pairing_outlives_the_daemon_and_a_forgotten_one_does_not() {
 }
 
 #[actix_rt::test]
-async fn who_waits_is_told_that_the_daemon_stops_and_does_not_hold_it_up() {
+async fn a_waiting_client_learns_of_the_stop_and_does_not_delay_it() {
     let mut daemon = Daemon::start(REQUIRED).await;
     let (firefox, _) = waiting(&daemon, "ff").await;
     assert_eq!(daemon.stop().await, Some(0));

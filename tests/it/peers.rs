@@ -1,5 +1,5 @@
-//! The peers' socket: greeting, replacement, liveness, messages that cannot be read, bounds in both directions, and what
-//! is shown of a client.
+//! The extension's socket: hello, replacement, liveness, unreadable messages, limits in both directions, and the view
+//! of a client.
 
 use crate::support::{
     Daemon, ask, ask_sse, automatic, client_ids, connect, handled, manual, no_client_left, request_of, settled,
@@ -60,7 +60,7 @@ async fn a_second_hello_is_answered_again_and_one_of_another_name_refused() {
 }
 
 #[actix_rt::test]
-async fn before_its_hello_a_peer_is_nobody() {
+async fn before_its_hello_a_peer_is_no_client() {
     let daemon = Daemon::start("").await;
     let (firefox, caller) = (stranger(&daemon).await, daemon.caller());
     for text in ["{\"type\":\"state_request\"}", "{\"type\":\"no_such_type\"}", "nonsense", "[]"] {
@@ -124,7 +124,7 @@ async fn a_newer_connection_of_a_client_takes_over() {
         ((503, "browser_bridge_unavailable".into()), "client_replaced".into())
     );
     assert_eq!(streamed.end().await.outcome(), ("stream_error", "client_replaced", 503));
-    // What had not gone out yet goes to the newer one.
+    // Frames that were not sent yet go to the newer connection.
     request_of(&new, "r3").await.answer(200, json!("new")).await.unwrap();
     assert_eq!(queued.answer(false).await.data()["response"], "new");
     assert_eq!(old.received_of("request_cancel").len(), 0, "whoever was replaced is told nothing more");
@@ -135,7 +135,7 @@ async fn a_newer_connection_of_a_client_takes_over() {
 }
 
 #[actix_rt::test]
-async fn a_hello_that_is_refused_replaces_nobody() {
+async fn a_refused_hello_replaces_no_connection() {
     let daemon = Daemon::start("").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     let mut answer = caller.begin(&ask("r", "/")).await;
@@ -253,7 +253,7 @@ async fn an_event_that_cannot_be_read_ends_its_stream_and_stops_the_page() {
 }
 
 #[actix_rt::test]
-async fn nobody_answers_feeds_or_ends_the_request_of_another() {
+async fn no_client_answers_feeds_or_ends_the_request_of_another() {
     let daemon = Daemon::start("").await;
     let (owner, caller) = (manual(&daemon, "owner").await, daemon.caller());
     let thief = manual(&daemon, "thief").await;
@@ -283,7 +283,7 @@ async fn nobody_answers_feeds_or_ends_the_request_of_another() {
     let (frames, last) = streamed.rest().await;
     assert_eq!((frames[1].id, &frames[1].data["data"], frames.len()), (Some(1), &json!("own"), 2));
     assert_eq!(last.outcome(), ("stream_end", "", 200));
-    // Once answered it belongs to nobody.
+    // Once answered, a request belongs to no client.
     first.answer(200, json!("again")).await.unwrap();
     handled(&owner).await;
 }
@@ -296,7 +296,7 @@ async fn a_peer_that_does_not_read_is_closed_when_too_much_waits_for_it() {
     let mut large = ask("r", "/");
     large["body"] = json!("x".repeat(900_000));
     let mut answers = Vec::new();
-    // More than the kernel's buffers and the bound hold together.
+    // More than the kernel's buffers and the limit hold together.
     for n in 0..20 {
         large["request_id"] = json!(format!("r{n}"));
         answers.push(caller.begin(&large).await);
@@ -305,7 +305,7 @@ async fn a_peer_that_does_not_read_is_closed_when_too_much_waits_for_it() {
         let answer = answer.answer(false).await;
         assert_eq!(answer.error(), (503, "browser_bridge_unavailable".into()));
         let code = answer.error_code();
-        // Those that came later found nobody.
+        // Reports that came later reached no request.
         assert!(matches!(&*code, "send_failed" | "no_active_client"), "{code}");
     }
     no_client_left(&caller).await;
@@ -321,7 +321,7 @@ async fn a_peer_that_talks_too_much_is_read_more_slowly_but_not_closed() {
     let talk = text_frame("{\"type\":\"client_log\",\"level\":\"info\",\"message\":\"x\"}").repeat(110);
     firefox.send_raw(&talk).await.unwrap();
     handled(&firefox).await;
-    // A hundred more than may come at once, at two hundred a second; less than half would be no rate at all.
+    // A hundred more than the burst, at two hundred per second; less than half would mean that no rate is applied.
     assert!(began.elapsed() > Duration::from_millis(250), "{:?}", began.elapsed());
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await.answer(200, json!(1)).await.unwrap();
@@ -409,7 +409,7 @@ async fn a_client_may_come_back_again_and_again() {
     for n in 0..10 {
         let firefox = automatic(&daemon, "ff").await;
         assert_eq!(caller.request(&ask(&format!("r{n}"), "/echo")).await.data()["client_id"], "ff");
-        // Every other one is still there when the next one comes.
+        // All other connections still exist when the next one comes.
         last = (n % 2 == 0).then_some(firefox);
     }
     drop(last);

@@ -1,5 +1,5 @@
-//! What the policy holds against targets and platforms: refusals, leases that are taken back, the app's own wishes, and
-//! that none of it is forgotten by a restart.
+//! The policy's state of targets and platforms: refusals, revoked leases, `retry-after` of the app, and that all of it
+//! survives a restart.
 
 use crate::support::{
     Answer, Caller, Daemon, ask, ask_sse, automatic, cancel_of, handled, manual, request_of, settled, until,
@@ -8,12 +8,12 @@ use baa_conductor::simulator::{Firefox, SimulatedRequest};
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection, sql_types::BigInt};
 use serde_json::{Value, json};
 
-/// A request that a certain client is to perform.
+/// Returns the body of a request for a certain client.
 fn ask_of(client_id: &str, id: &str) -> Value {
     json!({"platform": "claude", "request_id": id, "path": "/echo", "client_id": client_id})
 }
 
-/// How the target of a client and Claude stands.
+/// Returns the state of the target of a client and Claude.
 async fn target(caller: &Caller, client_id: &str) -> Value {
     let state = caller.browser().await;
     let targets = state["policy"]["targets"].as_array().unwrap();
@@ -21,14 +21,14 @@ async fn target(caller: &Caller, client_id: &str) -> Value {
     found.unwrap_or_else(|| panic!("no target of {client_id}: {targets:?}")).clone()
 }
 
-/// Has a request fail in the app.
+/// Makes a request fail in the app.
 async fn fail(firefox: &Firefox, caller: &Caller, id: &str) {
     let mut asked = caller.begin(&ask_of(firefox.client_id(), id)).await;
     request_of(firefox, id).await.answer(503, Value::Null).await.unwrap();
     assert_eq!(asked.answer(false).await.status, 503);
 }
 
-/// The details of a refusal, which says when to come back in whole seconds, rounded up.
+/// Returns the details of a refusal; its `retry-after` is in whole seconds, rounded up.
 fn refused(answer: &Answer, status: u16, rule: &str) -> Value {
     assert_eq!((answer.error(), answer.error_code()), ((status, "browser_risk_limited".into()), rule.into()));
     let details = answer.json()["details"].take();
@@ -105,7 +105,7 @@ async fn a_lease_without_a_sign_of_life_is_taken_back() {
     let answer = whole.answer(false).await;
     assert_eq!((answer.error(), answer.error_code()), ((504, "browser_request_timeout".into()), "lease_swept".into()));
     assert_eq!(cancel_of(&firefox, "whole").await["reason"], "lease_swept");
-    // Reports that arrive now belong to no request.
+    // Its later reports belong to no request.
     silent.answer(200, Value::Null).await.unwrap();
 
     let mut stream = caller.stream(&ask_sse("stream", "/")).await;
@@ -201,7 +201,7 @@ async fn kept(daemon: &Daemon) {
     let database = daemon.folder().state().join("conductor.db");
     until("the policy's state in the store", async || {
         let mut conn = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
-        // A writer may be in the middle of it.
+        // A writer may hold the lock at the moment.
         let rows: Vec<Kept> = diesel::sql_query(QUERY).load(&mut conn).unwrap_or_default();
         rows.iter().any(|row| row.found == 12).then_some(())
     })

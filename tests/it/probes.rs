@@ -1,9 +1,9 @@
-//! The probes, the envelope around every answer, and the journal's and the router's refusals.
+//! The probes, the response envelope, and refusals by the journal and the router.
 
 use crate::support::Daemon;
 
 #[actix_rt::test]
-async fn the_probes_answer_to_anybody() {
+async fn the_probes_need_no_authentication() {
     let daemon = Daemon::start("auth.local_trust = \"none\"").await;
     let caller = daemon.caller();
     for path in ["/health", "/healthz"] {
@@ -77,7 +77,7 @@ async fn head_is_answered_like_get_without_a_body() {
     connection.write(&head).await;
     let answer = connection.answer(true).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
-    // Were there a body, the next answer would not begin where it does.
+    // If a body followed, the next response would not begin there.
     connection.write(&daemon.caller().head("GET", "/health", None)).await;
     assert_eq!(connection.answer(false).await.data()["status"], "ok");
 }
@@ -91,7 +91,7 @@ async fn one_connection_carries_many_requests() {
         connection.write(&caller.head("GET", path, None)).await;
         assert_eq!(connection.answer(false).await.status, if path == "/nowhere" { 404 } else { 200 }, "{path}");
     }
-    // Pipelined ones are answered in order.
+    // Pipelined requests are answered in order.
     let both = [caller.head("GET", "/version", None), caller.head("GET", "/health", None)].concat();
     connection.write(&both).await;
     assert_eq!(connection.answer(false).await.data()["name"], "baa-conductor");

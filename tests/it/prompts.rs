@@ -1,10 +1,10 @@
-//! Prompts whatever the app: by a template, how long they may take, where requests may go, and what an answer spells.
+//! Prompts for any platform: by template, their timeouts, allowed paths, and how responses are read.
 
 use crate::support::{Answer, Caller, Daemon, ask, fault, handled, manual, request_of, within};
 use baa_conductor::simulator::{Firefox, SimulatedRequest};
 use serde_json::{Value, json};
 
-/// A platform of the user's own that takes prompts, and one that does not.
+/// A user-defined platform that takes prompts, and one that does not.
 const OWN: &str = r#"
 platforms.notes = { shell_url = "https://notes.example/", hosts = ["notes.example", "*.notes.example"], prompt = "template" }
 platforms.mute = { shell_url = "https://mute.example/" }
@@ -14,7 +14,7 @@ fn prompt(platform: &str, mode: &str) -> Value {
     json!({"platform": platform, "prompt": "well?", "request_id": "p", "response_mode": mode})
 }
 
-/// The client says whether it has learned how that is done.
+/// Reports that the extension has learned a template.
 async fn learned(firefox: &Firefox, platform: &str, template: bool) {
     let told = json!({"type": "api_endpoints", "platform": platform, "credential_fingerprint": "fp", "updated_at": 1,
         "endpoints": [], "endpoint_metadata": [], "prompt_template": template});
@@ -29,7 +29,7 @@ async fn modes(caller: &Caller, platform: &str) -> Value {
 }
 
 #[actix_rt::test]
-async fn without_a_template_nothing_is_sent_and_the_caller_is_told_what_helps() {
+async fn without_a_template_nothing_is_sent_and_the_error_says_what_helps() {
     let daemon = Daemon::start(OWN).await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     learned(&firefox, "gemini", true).await;
@@ -113,7 +113,7 @@ async fn a_template_that_is_forgotten_while_a_prompt_waits_is_not_asked_for() {
     assert_eq!(firefox.received_of("api_request").len(), 1);
 }
 
-/// A request without a prompt that has so much time, and no answer.
+/// Returns a request without a prompt, with this timeout and no response.
 async fn clock(caller: &Caller, ms: u64) -> Answer {
     let id = format!("clock-{ms}");
     caller.request(&json!({"platform": "claude", "path": "/clock", "request_id": id, "timeout_ms": ms})).await
@@ -135,7 +135,7 @@ async fn progress_puts_off_the_end_of_a_prompt_and_of_no_other_request() {
     prompt.progress().await.unwrap();
     request.progress().await.unwrap();
     handled(&firefox).await;
-    // Put off, both would end only after the clock.
+    // If the deadlines were postponed, both would end only after the clock.
     let late = tokio::select! {
         answer = plain.answer(false) => answer,
         _ = clock(&caller, 900) => panic!("progress put off the end of a request without a prompt"),
@@ -206,7 +206,7 @@ async fn a_url_goes_to_a_host_of_the_platform_and_nowhere_else() {
     assert_eq!(firefox.received_of("api_request").len(), 3);
 }
 
-/// Has a request answered with an event stream of these events; what is shown of it.
+/// Answers a request with an event stream of these events; returns what is shown of it.
 async fn shown(daemon: &Daemon, firefox: &Firefox, body: &Value, events: &[(&str, Value)]) -> Value {
     let mut asked = daemon.caller().begin(body).await;
     let request = within("a request", firefox.next_request()).await.unwrap();
@@ -280,7 +280,7 @@ async fn an_unknown_form_has_no_text_and_is_counted() {
         );
         assert_eq!(drift(&daemon, platform).await, counted, "{body}");
     }
-    // Elsewhere nobody knows who speaks: there the deltas of many apps are joined.
+    // Other platforms' streams name no roles: the deltas of common formats are joined.
     assert_eq!(shown(&daemon, &firefox, &ask("r", "/api/else"), &odd).await["full_text"], "one two");
     assert_eq!((drift(&daemon, "claude").await, drift(&daemon, "gemini").await), (1, 0));
 }

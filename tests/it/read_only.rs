@@ -1,4 +1,4 @@
-//! The read-only listener: the description and the status for old callers, under the same guards, and nothing else.
+//! The read-only listener: description and status for older callers, under the same access checks, and no other route.
 
 use crate::support::{
     Caller, Daemon,
@@ -8,7 +8,7 @@ use std::{net::TcpListener, process::Stdio};
 
 const ON: &str = "server.status_listen = \"127.0.0.1:0\"";
 
-/// A caller of the second listener, whose address the log tells before the daemon is ready.
+/// Returns a caller of the second listener, whose address is logged before the daemon is ready.
 pub(crate) fn second(daemon: &Daemon) -> Caller {
     let log = daemon.stderr();
     let line = log.lines().find(|line| line.contains("serving the status, read-only")).unwrap();
@@ -18,7 +18,7 @@ pub(crate) fn second(daemon: &Daemon) -> Caller {
 }
 
 #[actix_rt::test]
-async fn it_tells_the_status_in_both_spellings_and_the_main_one_in_one() {
+async fn the_read_only_status_has_both_spellings_and_the_main_one_only_one() {
     let daemon = Daemon::start(ON).await;
     let caller = second(&daemon);
     let status = caller.get("/v1/status").await.data();

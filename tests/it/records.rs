@@ -1,4 +1,5 @@
-//! Login records and messages: while a client is connected, after it left, after a restart and a crash, and their events.
+//! The view of logins and messages: while a client is connected, after it disconnected, after a restart and after a
+//! crash, and its events.
 
 use crate::support::{Caller, Daemon, connect, handled, manual, until, within};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A peer that tells nothing by itself.
+/// Connects a peer that reports nothing by itself.
 async fn quiet(daemon: &Daemon, client_id: &str) -> Firefox {
     let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.credentials = false;
@@ -55,7 +56,7 @@ async fn a_login_is_shown_live_then_stored_and_after_a_restart() {
     assert_eq!((&live["host"], &live["is_active_client"]), (&json!("box"), &json!(true)));
     assert_eq!(live["live"]["credentials"]["header_count"], 1);
     assert_eq!(live["live"]["request_hooks"]["endpoint_count"], 2);
-    // A shorter list is what is live; what was seen once is remembered.
+    // The live list may become shorter; the record remembers what was seen once.
     tell(&firefox, &[endpoints("claude", "me", &["GET /c"])]).await;
     let live = &records(&daemon.caller(), "").await[0];
     assert_eq!(live["live"]["request_hooks"]["endpoints"], json!(["GET /c"]));
@@ -71,7 +72,7 @@ async fn a_login_is_shown_live_then_stored_and_after_a_restart() {
     let daemon = Daemon::start_in(daemon.into_folder(), "node.host = \"box\"").await;
     assert_eq!(records(&daemon.caller(), "").await, std::slice::from_ref(&gone), "the same, whoever asks");
     assert_eq!(records(&daemon.caller(), "status=fresh").await, Vec::<Value>::new());
-    // It comes back: the record is one, live and stored.
+    // After the client reconnects there is one record, both live and stored.
     let firefox = quiet(&daemon, "ff").await;
     tell(&firefox, &[login("claude", "me")]).await;
     let again = records(&daemon.caller(), "clientId=ff").await;
@@ -96,7 +97,7 @@ async fn short_settings_make_a_login_old_soon() {
         over.then_some(())
     })
     .await;
-    // A slow machine may miss one, but never sees one again.
+    // A slow machine may miss one state, but never sees one again.
     let order = ["fresh", "stale", "lost"];
     let places: Vec<_> = seen.iter().map(|status| order.iter().position(|known| known == status).unwrap()).collect();
     assert!(places.is_sorted(), "{seen:?}");
@@ -126,7 +127,7 @@ async fn final_messages_are_kept_for_the_bearer_alone() {
     let firefox = quiet(&daemon, "ff").await;
     let many: Vec<_> = (0..12).map(|i| message(&format!("m-{i}"), &format!("ONLY-FOR-THE-BEARER {i}"))).collect();
     tell(&firefox, &many).await;
-    // Again, and the same id with another text: that is another message.
+    // The same message again, and the same id with another text, which is another message.
     tell(&firefox, &[many[3].clone(), message("m-3", "grown")]).await;
     let caller = daemon.caller();
     assert_eq!(caller.get("/v1/browser/messages").await.error(), (401, "unauthorized".into()));
@@ -178,7 +179,7 @@ async fn a_crash_loses_nothing_that_is_a_second_old() {
         let (account, id) = (format!("account-{round}"), format!("m-{round}"));
         [login("claude", &account), endpoints("claude", &account, &["GET /a"]), message(&id, "text")]
     };
-    // Round upon round; the crash comes in the middle of one, more than a second after the first.
+    // Repeated reports; the crash comes in the middle of a round, more than a second after the first.
     let began = Instant::now();
     let mut round = 0;
     while round < 2 || began.elapsed() < Duration::from_millis(1_200) {
@@ -254,7 +255,7 @@ async fn reports_and_connections_of_clients_are_published_as_events() {
         "system",
         "client_disconnected",
     ];
-    // The answer of an action shows tabs whose times have moved on.
+    // The result of an action shows tabs with newer times.
     let names: Vec<_> = names.iter().enumerate().filter(|(at, name)| **name != "shell_runtime" || *at == 2).collect();
     assert_eq!(names.iter().map(|(_, name)| **name).collect::<Vec<_>>(), wanted);
     let data = |event: &str| &told.iter().find(|(name, _)| name == event).unwrap().1;

@@ -1,5 +1,5 @@
-//! Credential values that a client sends by mistake, in every place of every message that could carry one: no trace of
-//! them is left anywhere, whatever is asked for.
+//! Credential values that a client sends by mistake, in every place of every message that could carry one, leave no
+//! trace anywhere.
 
 use crate::support::{Answer, Caller, Daemon, ask, ask_sse, connect, handled, request_of, until};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
@@ -8,12 +8,12 @@ use std::{fs, path::Path};
 
 const PLANTED: [&str; 2] = ["SECRET-COOKIE-VALUE", "Bearer SECRET"];
 
-/// Headers as they must never be sent.
+/// Headers that must never be sent.
 fn headers() -> Value {
     json!({"cookie": PLANTED[0], "Authorization": PLANTED[1], "set-cookie": [PLANTED[0]], "x-csrf": {"deep": PLANTED[1]}})
 }
 
-/// What somebody might add to any object.
+/// Fields that could be added to any object.
 fn with_headers(mut object: Value) -> Value {
     let secrets = json!({"headers": headers(), "request_headers": headers(), "requestHeaders": headers(),
         "header_values": PLANTED, "cookies": PLANTED[0], "cookie": PLANTED[0], "authorization": PLANTED[1],
@@ -30,12 +30,12 @@ fn tab() -> Value {
         "actual": part(json!({"exists": true, "tab_id": 1})), "drift": part(json!({"aligned": true}))}))
 }
 
-/// Everything a client can tell about itself.
+/// Sends every report that a client can send.
 async fn plant(firefox: &Firefox) {
     let messages = [
         with_headers(json!({"type": "credentials", "platform": "claude", "account": "me", "shell_runtime": tab()})),
         with_headers(json!({"type": "credentials", "platform": "claude", "header_names": PLANTED, "headers": null})),
-        // Wrong shapes: refused, and not repeated in the refusal.
+        // Of the wrong shape: refused, and not repeated in the error.
         json!({"type": "credentials", "platform": "claude", "headers": PLANTED}),
         json!({"type": "credentials", "platform": "claude", "headers": PLANTED[1]}),
         json!({"type": "credentials", "platform": "claude", "header_names": headers()}),
@@ -60,12 +60,12 @@ async fn plant(firefox: &Firefox) {
     handled(firefox).await;
 }
 
-/// An answer with its headers.
+/// Answers with these headers.
 fn whole(answer: &Answer) -> String {
     format!("{answer:?} {}", String::from_utf8_lossy(&answer.body))
 }
 
-/// Answers whose headers are not allowed any further.
+/// Answers with headers that are no longer allowed.
 async fn answer(daemon: &Daemon, firefox: &Firefox) -> Vec<String> {
     let caller = daemon.caller();
     let mut answers = Vec::new();
@@ -146,7 +146,7 @@ async fn no_credential_value_is_left_anywhere() {
     let bearer = daemon.caller().bearer(&daemon.token());
     seen.extend(everything(&daemon.caller()).await);
     seen.extend(everything(&bearer).await);
-    // The feed has it all when it has the last thing that happened.
+    // The stream is complete when it contains the last event.
     watcher.drop_connection().await.unwrap();
     loop {
         let frame = feed.next().await.unwrap();
@@ -169,7 +169,7 @@ async fn no_credential_value_is_left_anywhere() {
     .await;
     assert!(daemon.stderr().contains("DEBUG"), "the log tells more than usual");
     assert_clean("the log", daemon.stderr().as_bytes());
-    // As a crash leaves it: the database with its log.
+    // As after a crash: the database with its log.
     let folder = daemon.kill().await;
     let mut found = Vec::new();
     files(&folder.state(), &mut found);

@@ -1,13 +1,13 @@
-//! The status page and its session: who is let in by a code, what the cookie is good for, and how it ends.
+//! The status page and its session: log-in by a code, what the cookie grants, and how the session ends.
 
 use crate::support::{Answer, Caller, Daemon, fault};
 use serde_json::json;
 use std::process::Command;
 
-/// What takes the token and is there in every version.
+/// A route that requires the token and exists in every version.
 const GUARDED: &str = "/v1/browser/messages?limit=1";
 
-/// The page's own scripts, as their browser says.
+/// The headers that browsers add to requests of the page's own scripts.
 fn page(daemon: &Daemon) -> Caller {
     let page = format!("http://{}/v1/status/ui", daemon.address);
     daemon.caller().with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors").with("referer", &page)
@@ -18,7 +18,7 @@ async fn code(daemon: &Daemon) -> String {
     known.post("/v1/session/codes", &json!({})).await.data()["code"].as_str().unwrap().to_owned()
 }
 
-/// The cookie of a new session, as it is sent back.
+/// Returns the cookie of a new session, as a request header value.
 async fn session(daemon: &Daemon) -> String {
     let answer = page(daemon).post("/v1/session", &json!({"code": code(daemon).await})).await;
     answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
@@ -147,7 +147,7 @@ async fn wrong_codes_are_throttled_and_a_right_one_never() {
     assert_eq!(right.status, 200);
 }
 
-/// What must stand on the page and on everything beside it.
+/// Checks the headers of the page and of its assets.
 fn assert_guarded(answer: &Answer, kind: &str) {
     let policy = answer.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
@@ -209,7 +209,7 @@ async fn a_rotated_token_ends_every_session_and_every_code() {
     assert_eq!(late.error().0, 403);
 }
 
-/// Firefox says `same-origin` of the `GET`s of an extension that may reach all addresses.
+/// Firefox marks the `GET`s of an extension with access to all addresses as `same-origin`.
 #[actix_rt::test]
 async fn a_script_that_is_of_no_page_of_ours_is_not_trusted_for_being_local() {
     let daemon = Daemon::start("").await;

@@ -1,4 +1,4 @@
-//! Ends and beginnings of the process: signals, the last word to everybody, the lock, the address, and a restart.
+//! Start and end of the process: signals, the final frames, the lock, the address, and a restart.
 
 use crate::support::{
     Connection, Daemon, Stream, ask, ask_sse, automatic,
@@ -65,7 +65,7 @@ async fn a_signal_right_after_the_ready_line_is_not_lost() {
     }
 }
 
-/// A daemon whose stop is held up by a caller that never reads, and how to see that the stop has begun.
+/// A daemon whose shutdown is delayed by a caller that never reads, with a way to see that it has begun.
 struct HeldUp {
     daemon: Daemon,
     stuck: Connection,
@@ -85,7 +85,7 @@ impl HeldUp {
         HeldUp { daemon, stuck, marker, _firefox: firefox }
     }
 
-    /// Sends the first signal and waits for what it does first.
+    /// Sends the first signal and waits for its first effect.
     async fn begin_stop(&mut self) {
         self.daemon.signal(Signal::TERM);
         assert_eq!(self.marker.end().await.outcome(), ("stream_error", "service_stopped", 503));
@@ -159,14 +159,14 @@ async fn after_a_kill_it_starts_again_on_the_same_folder_and_address() {
 }
 
 #[actix_rt::test]
-async fn whoever_comes_while_it_stops_is_not_served() {
+async fn connections_made_during_a_shutdown_are_not_served() {
     let mut held = HeldUp::start("server.shutdown_timeout_ms = 600000").await;
     let caller = held.daemon.caller();
     let mut early = caller.open().await;
     early.write(&caller.head("GET", "/health", None)).await;
     early.answer(false).await.data();
     held.begin_stop().await;
-    // A connection that was there before is still answered, but a request is not taken any more.
+    // An existing connection is still answered, but a request is not accepted any more.
     let body = ask("late", "/echo").to_string();
     early.write(&caller.head("POST", "/v1/browser/request", Some(body.as_bytes()))).await;
     let answer = early.answer(false).await;

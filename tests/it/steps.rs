@@ -1,4 +1,4 @@
-//! Prompts for Claude that end between their steps: cancelled, left, lost, too slow, or answered amiss.
+//! Prompts for Claude that end between their steps: cancelled, abandoned, disconnected, too slow, or answered wrongly.
 
 use crate::{
     claude::{CONVERSATIONS, organizations, prompt, step, with},
@@ -7,7 +7,7 @@ use crate::{
 use baa_conductor::simulator::Firefox;
 use serde_json::{Value, json};
 
-/// A grace that no test outlives.
+/// A grace period that no test outlasts.
 const LONG_GRACE: &str = "bridge.cancel_grace_ms = 600000";
 
 #[actix_rt::test]
@@ -21,7 +21,7 @@ async fn a_cancel_between_steps_ends_the_plan_and_nothing_more_is_sent() {
         let told = caller.cancel("p").await.data();
         assert_eq!((&told["status"], &told["request_id"]), (&json!("cancel_requested"), &json!("p")));
         cancel_of(&firefox, held.id()).await;
-        // It was too late to stop it, and its answer is good.
+        // The cancel came too late, and the response is valid.
         held.answer(200, json!([{"uuid": "conv-1"}])).await.unwrap();
         if body["response_mode"] == "sse" {
             assert_eq!(asked.stream().await.end().await.outcome(), ("stream_error", "request_cancelled", 499));
@@ -127,7 +127,7 @@ async fn the_timeout_covers_all_steps_from_the_first_on() {
     elapsed(&firefox, &caller, 500).await;
     first.answer(200, json!([{"uuid": "org-1"}])).await.unwrap();
     let second = step(&firefox, "GET", CONVERSATIONS).await;
-    // Counted from the second step on, this one would end first.
+    // If the timeout counted from the second step, this one would end first.
     let answer = tokio::select! {
         answer = asked.answer(false) => answer,
         () = elapsed(&firefox, &caller, 900) => panic!("it has more time than it was given"),
@@ -139,7 +139,7 @@ async fn the_timeout_covers_all_steps_from_the_first_on() {
     cancel_of(&firefox, second.id()).await;
 }
 
-/// Lets so much of the daemon's time pass: a request with no more than that ends.
+/// Lets this much of the daemon's time pass, by a request with that timeout.
 async fn elapsed(firefox: &Firefox, caller: &Caller, ms: u64) {
     let body = json!({"platform": "claude", "path": "/clock", "request_id": format!("clock-{ms}"), "timeout_ms": ms});
     let answer = caller.request(&body).await;

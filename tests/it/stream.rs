@@ -317,7 +317,7 @@ async fn one_event_may_be_larger_than_the_buffer() {
     assert_eq!(last.outcome(), ("stream_end", "", 200));
 }
 
-/// More than the buffers of the kernel and of the daemon hold, in the tests that follow.
+/// More than the buffers of the kernel and of the daemon hold, in the following tests.
 const FLOOD: &str = "/events/200?bytes=4000";
 
 #[actix_rt::test]
@@ -333,7 +333,7 @@ async fn a_reader_that_is_too_slow_gets_what_was_kept_and_then_the_overflow() {
     let partial = &last.data["partial"];
     assert_eq!((&partial["event_count"], &partial["last_seq"]), (&json!(events), &json!(events)), "none is missing");
     let buffered = partial["buffered_bytes"].as_u64().unwrap();
-    // The frame that opened the stream may wait too, and counts for nothing.
+    // The frame that opens the stream may be queued too and is not counted.
     assert!((1..=66_000).contains(&buffered), "{partial}");
 }
 
@@ -383,7 +383,7 @@ async fn a_reader_that_never_reads_is_dropped_after_the_end_too() {
     let stream = caller.stream_narrowly(&ask_sse("s", FLOOD)).await;
     settled(&caller).await;
     assert_eq!(caller.journal("s").await["outcome"], "success");
-    // The daemon ends the connection although nothing is read from it: its socket is gone from the kernel's table.
+    // The daemon ends the connection although the caller does not read: its socket leaves the kernel's table.
     daemon.connection_ended(stream.local_address()).await;
 }
 

@@ -1,4 +1,4 @@
-//! The modes of the system, for callers, clients and new requests, and the status.
+//! The system modes, for callers, clients and new requests, and the status.
 
 use crate::support::{
     Caller, Daemon, ask, ask_sse, automatic, cancel_of, fault, manual, request_of, settled, stranger, until, waiting,
@@ -13,7 +13,7 @@ async fn enter(caller: &Caller, action: &str, reason: Value) -> Value {
     caller.post(&format!("/v1/system/{action}"), &json!({"reason": reason})).await.data()
 }
 
-/// Waits until the peer was shown that mode.
+/// Waits until the peer received that mode.
 async fn told(firefox: &Firefox, mode: &str) -> Value {
     let fits = |message: &Value| message["snapshot"]["system"]["mode"] == mode;
     (*firefox.expect_where("state_snapshot", fits).await.unwrap()).clone()
@@ -147,7 +147,7 @@ async fn once_a_drain_is_answered_nothing_more_is_taken() {
         let drained = draining.answer(false).await.data();
         let mut refused = 0;
         for (n, connection) in asked.iter_mut().enumerate() {
-            // One that was taken is in the journal, one that was not has its answer.
+            // An accepted request is in the journal; a refused one has its response.
             let live = caller.get(&format!("/v1/browser/requests/{}", id(n))).await.status == 200;
             refused += u64::from(!live && connection.peek_status().await == 503);
         }
@@ -176,7 +176,7 @@ async fn changes_at_once_leave_one_mode_for_everybody() {
     let fits = |message: &Value| message["snapshot"]["system"]["reason"] == last["reason"];
     let told = firefox.expect_where("state_snapshot", fits).await.unwrap();
     assert_eq!(told["snapshot"]["system"]["mode"], last["mode"]);
-    // The stored row has the last report.
+    // The stored mode is the last published one.
     let next = Daemon::start_in(daemon.kill().await, "").await;
     let after = next.caller().get(STATE).await.data();
     assert_eq!(["mode", "reason", "changed_at"].map(|f| &after[f]), ["mode", "reason", "changed_at"].map(|f| &last[f]));
@@ -202,7 +202,7 @@ async fn a_change_that_cannot_be_written_is_refused_and_the_mode_stays() {
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     let database = daemon.folder().state().join("conductor.db");
     let mut other = SqliteConnection::establish(database.to_str().unwrap()).unwrap();
-    // The client's report is being written.
+    // The client's report is being stored.
     until("the lock", async || other.batch_execute("BEGIN IMMEDIATE").ok()).await;
     let answer = caller.post("/v1/system/drain", &json!({})).await;
     assert_eq!(answer.error(), (503, "store_unavailable".into()));
@@ -274,7 +274,7 @@ async fn every_action_request_of_a_flood_is_answered() {
             done.push(answer["system"].clone());
         }
     }
-    // Those that were refused, for there being too many at once, changed nothing.
+    // Changes that were refused because there were too many at once had no effect.
     let state = daemon.caller().get(STATE).await.data();
     let last = done.last().unwrap();
     assert_eq!((&state["mode"], &state["changed_at"]), (&last["mode"], &last["changed_at"]));

@@ -92,7 +92,7 @@ async fn tasks_runs_and_logs_are_listed_newest_first_and_say_more_to_the_token()
     assert_eq!((&state["active_runs"], &state["queued_tasks"]), (&json!(0), &json!(2)));
 }
 
-/// Three tasks, one of them with runs and a log, with times and texts that a test can name.
+/// Stores three tasks, one with runs and a log, with times and texts that a test can name.
 async fn fill(database: &std::path::Path) {
     let store = Store::open(database, &StoreSettings::default()).unwrap();
     let write = store.run(|conn| {

@@ -1,4 +1,4 @@
-//! Bodies that are no JSON, too much of it, or lie about what they hold.
+//! Bodies that are not JSON, too large, or declared wrongly.
 
 use super::unharmed;
 use crate::support::{Case, Daemon, automatic};

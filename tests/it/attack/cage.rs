@@ -1,5 +1,5 @@
-//! What a command tries that sits in a sandbox: some two hundred attempts of `cage.py` on what lies outside, in each sandbox
-//! and as each kind of user, also where no namespaces can be made. A control shows that outside of one they succeed.
+//! What a command in a sandbox can reach outside of it: some two hundred attempts of `cage.py`, in each sandbox and as
+//! each kind of user, also without user namespaces. A control run shows that they succeed without a sandbox.
 
 use crate::{
     exec::{ANY_USER, run},
@@ -19,29 +19,29 @@ use std::{
 
 const PROBE: &str = include_str!("cage.py");
 const PYTHON: &str = "/usr/bin/python3";
-/// Attempts that there are at least.
+/// Fewest attempts in a run.
 const LEAST: usize = 60;
 /// Commands that the attempts are spread over: each must end in time.
 const PARTS: usize = 4;
 
-/// Who runs the daemon, and so its commands.
+/// The user that runs the daemon, and so its commands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     Owner,
     Root,
 }
 
-/// Where there are namespaces for a daemon.
+/// Whether a daemon can create user namespaces.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Namespaces {
     There,
-    /// There are none, and the system says so.
+    /// It cannot, and the system announces that.
     Denied,
-    /// There are none, which is found out by trying.
+    /// It cannot, which shows only when it tries.
     Exhausted,
 }
 
-/// A folder that the sandboxes show, since it is of the system, with a file that is the daemon's user's.
+/// A system folder, visible in the sandboxes, with a file of the daemon's user.
 struct Visible(PathBuf);
 
 impl Visible {
@@ -68,7 +68,7 @@ impl Drop for Visible {
     }
 }
 
-/// A process of the same user with much that can be reached from outside of a sandbox.
+/// A process of the same user with much that could be reached from outside a sandbox.
 struct Victim {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -89,7 +89,7 @@ impl Victim {
         Victim { child, stdout, made: serde_json::from_str(&line).unwrap() }
     }
 
-    /// What became of it.
+    /// Returns what became of the process.
     fn after(mut self) -> Value {
         drop(self.child.stdin.take());
         let mut text = String::new();
@@ -99,7 +99,7 @@ impl Victim {
     }
 }
 
-/// A daemon with a sandbox, and what lies around it.
+/// A daemon with a sandbox, and the targets around it.
 struct Stand {
     daemon: Daemon,
     caller: Caller,
@@ -129,7 +129,7 @@ impl Stand {
         let name = base.file_name().unwrap().to_str().unwrap();
         let visible = Visible::new(&format!("cage-{name}"), give);
         let victim = Victim::new(by, &script, &base, &root);
-        // Whoever starts the daemon may leave it descriptors of its own.
+        // The process that starts the daemon may pass on descriptors of its own.
         let mut words: Vec<_> = ["sh", "-c", "exec 7<\"$0\" 8<>/dev/null && exec \"$@\""].map(str::to_owned).into();
         words.push(outside.to_str().unwrap().to_owned());
         match namespaces {
@@ -153,7 +153,7 @@ impl Stand {
         self.caller.get("/describe/control").await.data()["host_operations"].clone()
     }
 
-    /// The files that must stay as they are.
+    /// The files that must not change.
     fn files(&self) -> Vec<(i64, i64, u32, u32)> {
         let token = self.daemon.folder().state().join("token");
         let state = |path: &Path| {
@@ -174,7 +174,7 @@ impl Stand {
         (connection, until("a command beside", async || fs::read_to_string(&place).ok()).await)
     }
 
-    /// Every attempt and what became of it.
+    /// Returns every attempt and its outcome.
     async fn attempts(&self) -> Vec<(String, String)> {
         let (daemon, folder) = (&self.daemon, self.daemon.folder().path());
         let mut targets = self.victim.made.clone();
@@ -229,7 +229,7 @@ impl Stand {
     }
 }
 
-/// Whether this machine has what these tests need; says so where it does not, which continuous integration may not.
+/// Returns whether this machine has what these tests need; reports if not, which fails in continuous integration.
 fn can_be_tested() -> bool {
     let missing = [PYTHON, "/usr/bin/bwrap", "/opt"].into_iter().find(|path| !Path::new(path).exists());
     if let Some(missing) = missing {
@@ -318,7 +318,7 @@ async fn without_a_sandbox_the_same_attempts_succeed() {
     }
 }
 
-/// What people have commands for.
+/// Ordinary uses of commands, which must work.
 const USEFUL: &[(&str, &str)] = &[
     ("pipes", "printf 'b\\na\\n' | sort | head -1 | grep -q a"),
     ("processes", "sleep 600 & kill $! && wait; timeout 5 true && nice -n 1 true && nproc && ps > /dev/null"),

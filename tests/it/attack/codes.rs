@@ -10,16 +10,16 @@ use serde_json::json;
 
 const TRUSTS: [&str; 3] = ["same_user", "loopback", "none"];
 
-/// What takes the token.
+/// Routes that require the token.
 const GUARDED: &str = "/v1/browser/messages?limit=1";
 
-/// The page's own scripts, as a browser says; any program can say the same.
+/// The headers that browsers add to requests of the page's own scripts; any program can send the same.
 fn page(daemon: &Daemon) -> Caller {
     let page = format!("http://{}/v1/status/ui", daemon.address);
     daemon.caller().with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors").with("referer", &page)
 }
 
-/// A code that this user asked for.
+/// Requests a code as this user.
 async fn code_of(daemon: &Daemon, user: User) -> String {
     let known = daemon.caller().bearer(&daemon.token());
     let answer = user.sends(&known, "POST", "/v1/session/codes", Some(b"{}")).await;
@@ -31,7 +31,7 @@ async fn begins(daemon: &Daemon, user: User, code: &str) -> Answer {
     user.sends(&page(daemon), "POST", "/v1/session", Some(body.as_bytes())).await
 }
 
-/// The cookie that an answer sets, as it is sent back.
+/// Returns the cookie that a response sets, as a request header value.
 fn cookie(answer: &Answer) -> String {
     answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
 }
@@ -46,7 +46,7 @@ async fn reads(daemon: &Daemon, user: User, cookie: &str) -> u16 {
 }
 
 #[actix_rt::test]
-async fn a_code_serves_the_user_who_asked_for_it_alone_whatever_is_trusted() {
+async fn a_code_serves_only_the_user_who_requested_it_whatever_is_trusted() {
     if !has_other_users() {
         return;
     }
@@ -56,9 +56,9 @@ async fn a_code_serves_the_user_who_asked_for_it_alone_whatever_is_trusted() {
         let stolen = begins(&daemon, STRANGER, &code).await;
         assert_eq!(stolen.error(), (403, "invalid_request".into()), "{trust}");
         assert_eq!(stolen.header("set-cookie"), None, "{trust}");
-        // That somebody tried takes it from nobody.
+        // Another user's failed attempt does not use the code up.
         assert_eq!(begins(&daemon, OWNER, &code).await.status, 200, "{trust}");
-        // Neither does root's code, with the owner's token, serve the owner: it is root's.
+        // Root's code, requested with the owner's token, does not serve the owner either: it belongs to root.
         let roots = daemon.caller().bearer(&daemon.token()).post("/v1/session/codes", &json!({})).await.data();
         for user in [OWNER, STRANGER] {
             let answer = begins(&daemon, user, roots["code"].as_str().unwrap()).await;
@@ -68,7 +68,7 @@ async fn a_code_serves_the_user_who_asked_for_it_alone_whatever_is_trusted() {
 }
 
 #[actix_rt::test]
-async fn a_session_serves_the_user_who_began_it_alone_whatever_is_trusted() {
+async fn a_session_serves_only_the_user_who_began_it_whatever_is_trusted() {
     if !has_other_users() {
         return;
     }
@@ -87,7 +87,7 @@ async fn a_session_serves_the_user_who_began_it_alone_whatever_is_trusted() {
     }
 }
 
-/// A connection that its owner has already given up belongs to no user any more; then it serves nobody's session.
+/// A connection that its owner has closed already belongs to no user, so it cannot use any session.
 #[actix_rt::test]
 async fn who_hangs_up_at_once_is_not_taken_for_another_machine() {
     if !has_other_users() {
@@ -109,7 +109,7 @@ async fn who_hangs_up_at_once_is_not_taken_for_another_machine() {
     assert_eq!(state["mode"], "running");
 }
 
-/// A browser keeps one jar for all ports of a host, so that any program on 127.0.0.1 may set what stands here.
+/// Browsers share cookies among all ports of a host, so any program on 127.0.0.1 may set these.
 #[actix_rt::test]
 async fn cookies_of_other_programs_neither_log_the_page_out_nor_in() {
     let daemon = Daemon::start("").await;
@@ -162,7 +162,7 @@ async fn cookies_of_other_programs_neither_log_the_page_out_nor_in() {
         assert!(!is_in(cookies.as_bytes()).await, "{what}");
     }
 
-    // Logging out ends the one that is held, and only that one.
+    // Logging out ends the session of the cookie, and only that one.
     let second = fresh().await;
     let shown = format!("{}{second}", many(20));
     let out = page(&daemon).with("cookie", &shown).send("DELETE", "/v1/session", None).await;
@@ -170,7 +170,8 @@ async fn cookies_of_other_programs_neither_log_the_page_out_nor_in() {
     assert!(!is_in(second.as_bytes()).await && is_in(own.as_bytes()).await);
 }
 
-/// The page's document alone takes a navigation from elsewhere: it holds no data, and `open` leads to it from a file.
+/// Only the page's document accepts a navigation from another site: it contains no data, and `open` leads to it from a
+/// file.
 #[actix_rt::test]
 async fn a_navigation_from_elsewhere_gets_the_empty_page_and_nothing_else() {
     let daemon = Daemon::start("server.status_listen = '127.0.0.1:0'").await;

@@ -1,4 +1,4 @@
-//! Commands that take what they can get: memory, processes, files, processors, the process beside them.
+//! Commands that take all they can get: memory, processes, files, processor time, the process beside them.
 
 use crate::{
     exec::{ANY_USER, run, start},
@@ -13,7 +13,7 @@ use std::{path::Path, process::Command};
 
 const SANDBOXES: [&str; 3] = ["off", "landlock", "bubblewrap"];
 
-/// Small bounds, in each of the cages that there are.
+/// Small limits, in each sandbox that exists.
 fn bounds(sandbox: &str) -> String {
     format!(
         "host_ops.sandbox = {sandbox:?}\nhost_ops.max_memory_bytes = 134217728\nhost_ops.max_processes = 40\n\
@@ -21,7 +21,7 @@ fn bounds(sandbox: &str) -> String {
     )
 }
 
-/// Whether commands can be confined so here; says so where they cannot.
+/// Returns whether this machine can confine commands like this; reports if not.
 async fn is_to_be_had(caller: &Caller, sandbox: &str) -> bool {
     let there = caller.get("/describe/control").await.data()["host_operations"]["sandbox_available"] == true;
     if !there {
@@ -35,14 +35,14 @@ fn limit(answer: &Value) -> &str {
     answer["result"]["limit_exceeded"].as_str().unwrap_or_else(|| panic!("{answer}"))
 }
 
-/// How a command ends that has begun others. In a cage they end with it; without one they are left behind.
+/// Checks how a command ends that has started others. In a sandbox they end with it; without one they are left behind.
 fn last_word(sandbox: &str) -> &'static str {
     if sandbox == "off" { "exit 0" } else { "wait" }
 }
 
 async fn holds(daemon: &Daemon, caller: &Caller, sandbox: &str) {
     for (name, command, exceeded) in [
-        // It ends by itself at a thousand, so that a daemon that does not hold it costs nobody else.
+        // It stops by itself at a thousand, so that a missing limit harms nothing else.
         (
             "a fork bomb",
             json!("f() { [ $1 = 0 ] || { f $(($1 - 1)) | f $(($1 - 1)) & }; sleep 20; }; f 9"),
@@ -91,7 +91,7 @@ async fn holds(daemon: &Daemon, caller: &Caller, sandbox: &str) {
         let answer = run(caller, body).await;
         assert_eq!(limit(&answer), exceeded, "{name}: {answer}");
     }
-    // What the kernel refuses at once, no look finds; what began before the kernel's bounds were set, a look does.
+    // The kernel refuses some at once, without a check; a check finds what began before the kernel's limits were set.
     let answer = run(caller, json!({"command": ["python3", "-c", "bytearray(1 << 30)"]})).await;
     let (refused, found) = (&answer["result"]["exit_code"], &answer["result"]["limit_exceeded"]);
     assert_eq!(answer["ok"], false, "{answer}");
@@ -99,7 +99,7 @@ async fn holds(daemon: &Daemon, caller: &Caller, sandbox: &str) {
     let raised =
         run(caller, json!({"command": "ulimit -c; ulimit -f unlimited; ulimit -d unlimited; ulimit -Hc"})).await;
     assert!(raised["result"]["stdout"].as_str().unwrap().starts_with("0\n"), "{raised}");
-    // And what keeps within them runs.
+    // A command within the limits runs.
     let answer =
         run(caller, json!({"command": "seq 100 | xargs -n 1 echo | wc -l; head -c 900000 /dev/zero | wc -c"})).await;
     assert_eq!((&answer["ok"], &answer["result"]["limit_exceeded"]), (&json!(true), &Value::Null), "{answer}");
@@ -160,7 +160,7 @@ async fn nor_does_an_ordinary_users() {
 #[actix_rt::test]
 async fn a_command_has_its_three_streams_and_no_other_file() {
     for sandbox in SANDBOXES {
-        // A shell that starts the daemon may have left something open.
+        // A shell that starts the daemon may have left descriptors open.
         let folder = Folder::new();
         let plain = folder.command(&format!("{ANY_USER}host_ops.sandbox = {sandbox:?}"));
         let mut command = Command::new("/bin/sh");
@@ -206,7 +206,7 @@ async fn a_command_that_signals_what_it_can_in_its_cage_is_ended_at_its_time() {
                 "{sandbox}: {answer}"
             );
         }
-        // All that there is in it but the one that answers.
+        // Every process in it but the one that answers.
         let command = "kill -STOP -1; sleep 1000";
         let answer = run(&caller, json!({"command": command, "timeout_ms": 300})).await;
         assert_eq!(answer["result"]["timed_out"], true, "{sandbox}: {answer}");

@@ -1,4 +1,4 @@
-//! Addresses of an app whose answers hand out credentials: no caller gets one asked for, however it is spelled.
+//! Paths of apps whose responses contain credentials: no caller can request one, in any spelling.
 
 use crate::support::{Case, Daemon, automatic};
 use serde_json::{Value, json};

@@ -1,16 +1,16 @@
-//! Many at once: connections, readers that never read, waiters. Each is bounded, and nothing is left of them.
+//! Many at once: connections, readers that never read, waiting requests. Each is bounded, and nothing of them remains.
 
 use super::{Bystander, at_full_size, unharmed};
 use crate::support::{Caller, Connection, Daemon, Peer, ask, automatic, manual, request_of, settled, until, waiting};
 use serde_json::json;
 
-/// Memory that may stay after a crowd has gone, in bytes; docs/security.md promises it.
+/// Memory that may remain after a crowd has gone.
 const LEFT_BYTES_MAX: u64 = 10 << 20;
 
-/// Looks often whether memory can be given back, so that it is not waited for.
+/// Frequent checks for unused memory, so that the test need not wait long.
 const LOOKS_OFTEN: &str = "server.memory_look_ms = 50\n";
 
-/// Its size when it has been in use for a while, before any crowd: its caches are full by then.
+/// Returns the memory of a daemon in use, before any crowd, with full caches.
 pub(super) async fn warm(daemon: &Daemon) -> u64 {
     let (firefox, caller) = (automatic(daemon, "early").await, daemon.caller());
     let mut connection = caller.open().await;
@@ -25,7 +25,7 @@ pub(super) async fn warm(daemon: &Daemon) -> u64 {
     daemon.resident_bytes()
 }
 
-/// Waits until the crowd's memory has been given back.
+/// Waits until the crowd's memory has been returned.
 pub(super) async fn back(daemon: &Daemon, before: u64, what: &str) {
     let most = daemon.resident_bytes();
     let after = until("the memory of the crowd", async || {
@@ -40,7 +40,7 @@ fn open_files(daemon: &Daemon) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count()
 }
 
-/// Where glibc would have made a heap for a thread: it lies at a multiple of its size, 64 MiB.
+/// Returns the heaps that glibc made for threads: each lies at a multiple of its size, 64 MiB.
 #[cfg(target_env = "gnu")]
 fn heaps_of_threads(daemon: &Daemon) -> Vec<String> {
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
@@ -56,7 +56,7 @@ fn heaps_of_threads(daemon: &Daemon) -> Vec<String> {
 #[actix_rt::test]
 async fn all_threads_share_one_heap() {
     let daemon = Daemon::start("").await;
-    // The worker, the store's threads and those of the blocking pool have something to do by then.
+    // By then the worker, the store's threads and those of the blocking pool have worked.
     warm(&daemon).await;
     assert_eq!(heaps_of_threads(&daemon), Vec::<String>::new());
 }
@@ -76,7 +76,7 @@ async fn six_hundred_connections_of_every_kind() {
             used.write(&caller.head("GET", "/health", None)).await;
             assert_eq!(used.answer(false).await.status, 200);
             held.push(used);
-            // Every fourth says who it is.
+            // Every fourth says `hello`.
             peers.push(if n % 4 == 0 {
                 Peer::greeted(&daemon, &format!("c{n}")).await
             } else {
@@ -103,7 +103,7 @@ async fn readers_of_events_that_never_read() {
     for _ in 0..many {
         stuck.push(caller.get_narrowly("/v1/events").await);
     }
-    // The bystander's requests are what they are told of; some more, so that buffers fill.
+    // The events come from the bystander's requests; some more, so that buffers fill.
     let talker = manual(&daemon, "talker").await;
     let told = |n: u32| json!({"type": "credentials", "platform": "claude", "account": format!("{n:0>900}"), "credential_fingerprint": n.to_string(), "freshness": "fresh"});
     for n in 0..1_500 {
@@ -161,7 +161,7 @@ async fn waiters_by_the_thousand() {
         waiting(&caller, many).await;
         let full = caller.request(&on_ff("one-more")).await;
         assert_eq!((full.error().0, full.error_code()), (503, "queue_full".into()));
-        // They leave as one; whoever runs is not disturbed.
+        // They disconnect together; the running request is unaffected.
         drop(waiters);
         waiting(&caller, 0).await;
         running.answer(200, json!("undisturbed")).await.unwrap();
@@ -175,7 +175,7 @@ async fn waiters_by_the_thousand() {
 }
 
 #[actix_rt::test]
-async fn more_requests_than_there_is_room_for_are_told_so() {
+async fn more_requests_than_the_limit_are_refused() {
     let daemon =
         Daemon::start("server.max_requests = 20\npolicy.concurrency.max_in_flight_per_client_platform = 5").await;
     let (_firefox, caller): (_, Caller) = (manual(&daemon, "ff").await, daemon.caller());

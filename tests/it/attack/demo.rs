@@ -1,4 +1,4 @@
-//! The demo beside a configuration that lets a model run commands: a client of the demo gets nothing of it.
+//! The demo beside a configuration that lets a model run commands: a client of the demo gets none of it.
 
 use crate::{
     instructions::{block, live::say},
@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// All that lets a client's word run at once.
+/// Settings that run a client's instructions at once.
 const RECKLESS: &str = r#"
 host_ops.allow_root = true
 instructions.live = true
@@ -23,7 +23,7 @@ instructions.exec_allow = [["touch"]]
 instructions.max_live_batches_per_minute = 1000
 "#;
 
-/// A running demo; ended when it is dropped.
+/// A running demo; ended when dropped.
 struct Demo {
     child: Child,
     http: String,
@@ -31,7 +31,7 @@ struct Demo {
 }
 
 impl Demo {
-    /// Starts one with this configuration, its temporary files in the folder.
+    /// Starts one with this configuration, with its temporary files in the folder.
     async fn start(folder: &Folder, settings: &str) -> Self {
         let config = folder.path().join("demo.toml");
         fs::write(&config, settings).unwrap();
@@ -42,7 +42,7 @@ impl Demo {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = tokio::task::spawn_blocking(move || {
             let first = lines.next().unwrap().unwrap();
-            // The rest is read, so that it is never in the demo's way.
+            // Reads the rest, so that the demo is never blocked by its output.
             std::thread::spawn(move || lines.for_each(drop));
             first
         });

@@ -1,5 +1,5 @@
-//! What was opened with a token or a session that is over: it ends, also where nothing is asked any more, and nothing of
-//! it goes on in a browser.
+//! What a former token or an ended session opened ends too, even without further requests, and nothing of it continues
+//! in a browser.
 
 use super::unharmed;
 use crate::support::{
@@ -9,7 +9,7 @@ use baa_conductor::simulator::FirefoxProfile;
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
-/// Nothing ends by itself while a test lasts: neither a connection that is kept, nor one whose reader takes nothing.
+/// Settings under which nothing times out during a test: neither an idle connection nor a stalled reader.
 const KEEPS: &str =
     "server.keep_alive_ms = 60000\nserver.sse_stall_timeout_ms = 60000\npolicy.stream.max_buffered_bytes = 100000000\n";
 
@@ -21,7 +21,7 @@ async fn rotate(daemon: &Daemon) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// The status page, logged in.
+/// Logs the status page in.
 async fn page(daemon: &Daemon) -> Caller {
     let known = daemon.caller().bearer(&daemon.token());
     let code = known.post("/v1/session/codes", &json!({})).await.data()["code"].clone();
@@ -37,7 +37,7 @@ async fn ends(what: &str, mut events: crate::support::Stream) {
     within(what, async { while events.next().await.is_some() {} }).await;
 }
 
-/// A whole set of what lasts, of one caller, and that all of it ends when `end` was done.
+/// Opens every kind of lasting response as one caller, and checks that all of them end after `end`.
 async fn all_of_it_ends(daemon: &Daemon, caller: &Caller, name: &str, end: impl AsyncFnOnce()) {
     let mut profile = FirefoxProfile::manual(name);
     profile.behaviour.actions = false;
@@ -68,7 +68,7 @@ async fn all_of_it_ends(daemon: &Daemon, caller: &Caller, name: &str, end: impl 
         )
         .await;
     firefox.expect("open_tab").await.unwrap();
-    // One that takes nothing hears of nothing, but is not left open.
+    // A reader that does not read cannot be notified, but its connection is closed.
     let deaf = caller.stream_narrowly(&on(ask_sse("deaf", "/"))).await;
     let of_deaf = request_of(&firefox, "deaf").await;
     of_deaf.open(200).await.unwrap();
@@ -98,7 +98,7 @@ async fn all_of_it_ends(daemon: &Daemon, caller: &Caller, name: &str, end: impl 
     }
     daemon.connection_ended(deaf.local_address()).await;
 
-    // What asked for nothing loses nothing.
+    // A caller on an open route loses nothing.
     of_local.event("message", json!("goes on")).await.unwrap();
     of_local.end(200).await.unwrap();
     local_stream.expect("stream_open").await;
@@ -117,7 +117,7 @@ async fn a_rotated_token_ends_what_it_opened() {
     kept.write(&old.head("GET", "/v1/browser/messages", None)).await;
     assert_eq!(kept.answer(false).await.status, 200);
     all_of_it_ends(&daemon, &old, "ff", async || rotate(&daemon).await).await;
-    // A connection is nobody's: each request shows what it may.
+    // A connection has no credential of its own: each request must send one.
     kept.write(&old.head("GET", "/v1/browser/messages", None)).await;
     assert_eq!(kept.answer(false).await.status, 401);
     let new = daemon.caller().bearer(&daemon.token());
@@ -125,7 +125,7 @@ async fn a_rotated_token_ends_what_it_opened() {
     unharmed(&daemon).await;
 }
 
-/// Writes a token as an operator's own tool would, and asks the daemon nothing.
+/// Replaces the token file as an operator's tool would, without a request to the daemon.
 fn replace(file: &Path, token: &str) {
     let beside = file.with_extension("new");
     fs::write(&beside, token).unwrap();
@@ -134,7 +134,7 @@ fn replace(file: &Path, token: &str) {
 }
 
 #[actix_rt::test]
-async fn a_token_file_that_was_replaced_ends_it_though_nobody_calls() {
+async fn a_replaced_token_file_ends_it_without_further_requests() {
     let folder = Folder::new();
     let file = folder.path().join("secret");
     replace(&file, "the-first-token-of-all");
@@ -157,7 +157,7 @@ async fn a_page_that_logs_out_ends_what_it_opened() {
         assert_eq!(page.send("DELETE", "/v1/session", None).await.data(), json!({"ended": true}));
     })
     .await;
-    // What is told of the requests above.
+    // Events of the requests above.
     stays.expect("client_connected").await;
     assert_eq!(another.get("/v1/browser/messages").await.status, 200);
 }

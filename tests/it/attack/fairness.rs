@@ -25,24 +25,24 @@ use tokio::time::Instant;
 
 const LOOKS_OFTEN: &str = "server.memory_look_ms = 50\n";
 
-/// What each connection of a crowd does, over and over; one that was cut is made anew.
+/// What each connection of a crowd does, repeatedly; a closed one is replaced.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Nothing.
     Silent,
     /// One probe.
     Probes,
-    /// One byte of a head that does not end.
+    /// One byte of an endless request head.
     SlowHeads,
-    /// Pieces of one header line as long as a head may be, a byte at a time.
+    /// One header line of the largest allowed length, a byte at a time.
     LongHeads,
-    /// As many probes as fit, without waiting for an answer.
+    /// As many probes as fit, without reading responses.
     Pipelines,
     /// A wrong token.
     WrongTokens,
-    /// The handshake of a Firefox that says nothing more.
+    /// The handshake of a Firefox that sends nothing more.
     Handshakes,
-    /// Ends at once.
+    /// Closes at once.
     Storm,
 }
 
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// Between two rounds of all its connections.
+    /// Pause between two rounds of all its connections.
     fn pause(self) -> Duration {
         match self {
             Kind::LongHeads | Kind::Pipelines | Kind::Storm => Duration::from_millis(1),
@@ -75,7 +75,7 @@ impl Kind {
     }
 }
 
-/// Connections of another user that are always there, on a thread of that user's own.
+/// Connections of another user that are always open, on a thread of that user's own.
 struct Crowd {
     over: Arc<AtomicBool>,
     rounds: Arc<AtomicUsize>,
@@ -88,7 +88,7 @@ impl Crowd {
         let (over, rounds, cut) = <(Arc<AtomicBool>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let (is_over, counted, ended) = (Arc::clone(&over), Arc::clone(&rounds), Arc::clone(&cut));
         let work = move || {
-            // What it takes of the processor is the system's to share out.
+            // Its share of the processor is the system's matter.
             rustix::process::nice(19).unwrap();
             let mut sockets: Vec<Option<(TcpStream, usize)>> = Vec::new();
             sockets.resize_with(many, || None);
@@ -119,7 +119,7 @@ impl Crowd {
         Crowd { over, rounds, cut, thread }
     }
 
-    /// Waits until each has had its turn twice.
+    /// Waits until each connection had its turn twice.
     async fn is_there(&self) {
         until("the crowd", async || (self.rounds.load(Relaxed) >= 3).then_some(())).await;
     }
@@ -132,13 +132,13 @@ impl Crowd {
 }
 
 fn connect(address: SocketAddr) -> Option<TcpStream> {
-    // Where the daemon accepts no more, one that waits must not hold up the others.
+    // If the daemon accepts no more, a waiting connection must not delay the others.
     let socket = TcpStream::connect_timeout(&address, Duration::from_millis(20)).ok()?;
     socket.set_nonblocking(true).ok()?;
     Some(socket)
 }
 
-/// Writes what is taken and reads what is there; whether the connection is still there.
+/// Writes what can be written and reads what is there; returns whether the connection is still open.
 fn act(socket: &mut TcpStream, bytes: &[u8]) -> bool {
     let blocked = |error: std::io::Error| error.kind() == ErrorKind::WouldBlock;
     let written = bytes.is_empty() || socket.write(bytes).map_or_else(blocked, |_| true);
@@ -146,7 +146,7 @@ fn act(socket: &mut TcpStream, bytes: &[u8]) -> bool {
     written && socket.read(&mut answer).map_or_else(blocked, |read| read > 0)
 }
 
-/// New connections of the owner, one after the other; how long each took.
+/// Makes new connections of the owner, one after the other; returns how long each took.
 async fn newcomers(daemon: &Daemon, what: &str) {
     let mut taken = Vec::new();
     for _ in 0..100 {
@@ -228,7 +228,7 @@ async fn a_storm_of_connections() {
     holds_out(Kind::Storm, 2).await;
 }
 
-/// Whether a connection is served.
+/// Returns whether a connection is served.
 async fn is_served(connection: &mut Connection, daemon: &Daemon) -> bool {
     let head = daemon.caller().head("GET", "/health", None);
     connection.try_write(&head).await.is_ok() && connection.try_read_exactly(12).await.is_some() && {
@@ -267,14 +267,14 @@ async fn a_user_holds_a_quarter_and_all_others_together_three() {
         assert!(is_served(&mut connection, &daemon).await);
         own.push(connection);
     }
-    // All places are taken: the owner's next one waits for its turn, and is not cut.
+    // All slots are taken: the owner's next connection waits for one and is not refused.
     let caller = daemon.caller();
     let mut waits = caller.open().await;
     waits.write(&caller.head("GET", "/health", None)).await;
     assert!(is_served(&mut first[0], &daemon).await, "who has a place keeps it");
     drop(own.pop());
     assert_eq!(waits.answer(false).await.data()["status"], "ok");
-    // A place that is given back is there for the next of that user, and the owner may have all that others leave.
+    // A released slot is free for the next connection of that user, and the owner may take all that the others leave.
     drop(waits);
     drop(first.pop());
     until("another place", async || takes(User::numbered(0), &daemon, 1).await.pop()).await;
@@ -303,7 +303,7 @@ async fn what_is_refused_has_nothing_done() {
     };
     for _ in 0..20 {
         let mut connection = STRANGER.opens(daemon.address);
-        // It may be cut before this is written.
+        // It may be closed before this is written.
         let _ = connection.try_write(&caller.head("GET", "/version", None)).await;
         assert_eq!(connection.rest().await, b"", "cut, without an answer");
     }
@@ -329,7 +329,7 @@ async fn the_read_only_listener_has_shares_too() {
     assert_eq!(daemon.caller().get("/health").await.status, 200);
 }
 
-/// Where the system gives few files, connections must not take them all.
+/// If the system allows few open files, connections must not take them all.
 #[actix_rt::test]
 async fn few_open_files_are_shared_as_well() {
     if !has_other_users() {

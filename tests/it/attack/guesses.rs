@@ -1,4 +1,4 @@
-//! Tokens and codes that are guessed: from however many addresses, one user has the tries of one.
+//! Guessed tokens and codes: one user has one limit, from however many addresses.
 
 use super::trusted_files::refused;
 use crate::support::{
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt};
 use tokio::net::TcpSocket;
 
-/// One request of this user's from an address of its choice: all of 127/8 is this machine.
+/// Sends one request as this user from an address of its choice: all of 127/8 belongs to this machine.
 async fn sends_from(user: Option<User>, source: [u8; 4], caller: &Caller, path: &str, body: &str) -> Answer {
     let make = || TcpSocket::new_v4().unwrap();
     let socket = user.map_or_else(make, |user| user.makes(make));
@@ -19,7 +19,7 @@ async fn sends_from(user: Option<User>, source: [u8; 4], caller: &Caller, path: 
     connection.answer(false).await
 }
 
-/// What the answers to fifteen guesses were, each from another address.
+/// Returns the responses to fifteen guesses, each from another address.
 async fn guesses(user: Option<User>, from: u8, caller: &Caller, path: &str, body: &str) -> Vec<u16> {
     let mut seen = Vec::new();
     for n in 0..15 {
@@ -28,12 +28,12 @@ async fn guesses(user: Option<User>, from: u8, caller: &Caller, path: &str, body
     seen
 }
 
-/// Ten are looked at and no more.
+/// Ten attempts are checked, and no more.
 fn ten(wrong: u16) -> Vec<u16> {
     [vec![wrong; 10], vec![429; 5]].concat()
 }
 
-/// What takes the token.
+/// A route that requires the token.
 const GUARDED: &str = "/v1/browser/messages?limit=1";
 const EXEC: &str = r#"{"command":"true"}"#;
 
@@ -53,7 +53,7 @@ async fn one_user_has_ten_tries_from_all_its_addresses_together() {
 }
 
 #[actix_rt::test]
-async fn another_users_tries_are_counted_by_the_user_and_silence_nobody_else() {
+async fn another_users_guesses_are_counted_by_user_and_lock_out_no_other() {
     if !has_other_users() {
         return;
     }
@@ -64,7 +64,7 @@ async fn another_users_tries_are_counted_by_the_user_and_silence_nobody_else() {
         [(&wrong, "/v1/exec", EXEC, 401), (&daemon.caller(), "/v1/session", &*code, 403)]
     {
         assert_eq!(guesses(Some(STRANGER), 7, caller, path, body).await, ten(refused), "{path}");
-        // From the very same address.
+        // From the same address.
         assert_eq!(sends_from(Some(OWNER), [127, 7, 0, 5], caller, path, body).await.status, refused, "{path}");
         assert_eq!(sends_from(Some(User::numbered(1)), [127, 7, 0, 5], caller, path, body).await.status, refused);
         assert_eq!(sends_from(Some(STRANGER), [127, 7, 99, 5], caller, path, body).await.status, 429, "{path}");

@@ -1,4 +1,4 @@
-//! Heads that are none, too much, or not what they seem.
+//! Request heads that are malformed, too large, or deceptive.
 
 use super::{SHORT, raw, statuses, unharmed};
 use crate::support::{Case, Daemon};
@@ -65,7 +65,7 @@ async fn no_head_harms() {
         case.passed();
     }
     unharmed(&daemon).await;
-    // Whoever can connect could fill a log with them, before anybody asks who that is.
+    // Any peer that can connect could fill a log with them, before authentication.
     assert!(!daemon.stderr().contains("ERROR"), "{}", daemon.stderr());
 }
 

@@ -1,10 +1,10 @@
-//! Names and origins: a page that was rebound, a page of another site, another extension.
+//! Hosts and origins: DNS rebinding, pages of other sites, other extensions.
 
 use super::{SHORT, raw, statuses, unharmed};
 use crate::support::{Case, Daemon, automatic};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 
-/// Headers of a request that must be refused with this status and code.
+/// Headers of a request that must be refused, with status and code.
 type Row = (&'static str, &'static str, &'static str, u16, &'static str);
 
 const ORIGIN: (u16, &str) = (403, "origin_not_allowed");
@@ -57,7 +57,7 @@ async fn no_other_name_reaches_a_handler() {
                 raw(&daemon, format!("GET {path} HTTP/1.1\r\nconnection: close\r\nhost: {host}\r\n\r\n").as_bytes())
                     .await;
             let [found] = statuses(&text)[..] else { panic!("one answer: {text}") };
-            // A name that is none at all is refused as malformed.
+            // A host that is not a valid name is refused as malformed.
             assert!(found == *status || found == 400, "{host}: {text}");
         }
         case.passed();
@@ -192,7 +192,7 @@ async fn no_other_origin_reaches_a_handler() {
     unharmed(&daemon).await;
 }
 
-/// What a page may send without asking first.
+/// Requests that a page may send without a preflight.
 const SIMPLE: &[(&str, &str, &str)] = &[
     ("a form", "application/x-www-form-urlencoded", "{\"platform\":\"claude\",\"path\":\"/echo\"}"),
     (
@@ -230,7 +230,7 @@ async fn no_body_that_a_page_may_send_unasked_has_an_effect() {
     let firefox = automatic(&daemon, "ff").await;
     for (name, kind, body) in SIMPLE {
         let case = Case::new(name);
-        // As an old browser would, without a word about where it comes from.
+        // As an old browser would, without fetch metadata.
         let text = raw(&daemon, format!("POST /v1/browser/request HTTP/1.1\r\nconnection: close\r\nhost: {}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", daemon.address, body.len()).as_bytes()).await;
         assert_eq!(statuses(&text), [415], "{text}");
         case.passed();
@@ -256,7 +256,7 @@ async fn a_name_that_another_program_may_answer_to_is_not_ours() {
         );
     }
     assert!(daemon.stderr().contains("another program has this address"), "{}", daemon.stderr());
-    // A daemon that could have it has it, so that this cannot come about while it runs.
+    // The daemon reserves that address, so this cannot happen while it runs.
     let daemon = Daemon::start("").await;
     let twin = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), daemon.address.port());
     assert!(TcpListener::bind(twin).is_err());

@@ -1,4 +1,4 @@
-//! Secrets that pass through the daemon: whoever finds its files afterwards must not find them there.
+//! Secrets that pass through the daemon must not be in the files that it leaves.
 
 use crate::{
     exec::{ANY_USER, run},
@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What must be nowhere.
+/// The secret that must be nowhere.
 const HUSH: &str = "hush-5up3r-s3cr3t";
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -78,7 +78,7 @@ async fn values_of_variables_and_of_queries_are_kept_nowhere() {
     .await;
     assert!(!shown.contains(HUSH), "{shown}");
 
-    // What a model's message says is kept as it stands; what came of it is not a second copy.
+    // A model's message is stored verbatim; its results are not a second copy.
     let text = format!("```baa\n@conductor::exec::{{\"command\":\"true\",\"env\":{{\"KEY\":\"{HUSH}\"}}}}\n```\n");
     let message = json!({"platform": "claude", "conversation_id": "c", "assistant_message_id": "m", "text": text});
     assert_eq!(
@@ -92,7 +92,7 @@ async fn values_of_variables_and_of_queries_are_kept_nowhere() {
     assert_eq!(within("exit", daemon.stop()).await, Some(0));
     let state = daemon.folder().state();
     assert!(!daemon.stderr().contains(HUSH));
-    // The message itself lies in the database, in its batch alone.
+    // The message itself is in the database, in its batch only.
     let found = found(&state);
     assert!(found.iter().all(|path| path.ends_with("conductor.db")), "{found:?}");
     let bytes = fs::read(state.join("conductor.db")).unwrap();
@@ -100,7 +100,7 @@ async fn values_of_variables_and_of_queries_are_kept_nowhere() {
     assert!(count <= IN_A_BATCH, "{count}");
 }
 
-/// How often an instruction's own text stands in its batch: block, instruction, parameters, basis of its key, plan.
+/// How often an instruction's text is in its batch: block, instruction, parameters, basis of its key, plan.
 const IN_A_BATCH: usize = 5;
 
 #[actix_rt::test]
@@ -134,7 +134,7 @@ async fn log_files_are_their_owners_alone_whatever_the_umask() {
     for (path, mode) in [(logs.join("conductor.2020-01-01.log"), 0o644), (logs.clone(), 0o755)] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
-    // A shell sets it, since nothing else here may.
+    // Set by a shell, since no code here may change its own environment.
     let plain = folder.command("log.file = true");
     let mut command = std::process::Command::new("/bin/sh");
     command.arg0("sh").args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());

@@ -1,5 +1,5 @@
-//! A database that is not the one in which it stands what had run: gone, of another place, an older copy. Nothing runs a
-//! second time; instructions are off until a person enables them, and everything that tells of them says so.
+//! A database other than the one that recorded what had run: missing, from another folder, an older copy. Nothing runs
+//! a second time; instructions are disabled until an operator enables them, and every report of them says so.
 
 use crate::{
     instructions::{SETTINGS, block, submit},
@@ -20,7 +20,7 @@ fn bearer(daemon: &Daemon) -> Caller {
     daemon.caller().bearer(&daemon.token())
 }
 
-/// A folder on which one message ran, whose daemon has ended.
+/// Creates a folder on which one message ran, whose daemon has ended.
 async fn used(settings: &str) -> Folder {
     let mut daemon = Daemon::start(&format!("{SETTINGS}{settings}")).await;
     let done = submit(&bearer(&daemon), "m", &leaves_a_line(&daemon.folder().path().join("ran"))).await.data();
@@ -29,7 +29,7 @@ async fn used(settings: &str) -> Folder {
     daemon.into_folder()
 }
 
-/// The files of the database, each with its end.
+/// Returns the files of the database by suffix.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let all = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     all.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("conductor.db")).collect()
@@ -43,7 +43,7 @@ fn command(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (done.status.code(), format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)))
 }
 
-/// Nothing runs, and each place that tells of instructions says why.
+/// Checks that nothing runs, and that each report of instructions says why.
 async fn is_off(daemon: &Daemon, what: &str) {
     let (caller, folder) = (bearer(daemon), daemon.folder().path());
     let refused = submit(&caller, "m", &leaves_a_line(&folder.join("ran"))).await;
@@ -77,7 +77,7 @@ async fn a_database_that_is_gone_lets_nothing_run_until_a_person_says_so() {
     }
     let mut daemon = Daemon::start_in(folder, SETTINGS).await;
     is_off(&daemon, "gone").await;
-    // It is no matter of the first start alone.
+    // Not only after the first start.
     assert_eq!(daemon.stop().await, Some(0));
     let mut daemon = Daemon::start_in(daemon.into_folder(), SETTINGS).await;
     is_off(&daemon, "gone, started again").await;
@@ -86,7 +86,7 @@ async fn a_database_that_is_gone_lets_nothing_run_until_a_person_says_so() {
     let ran = daemon.folder().path().join("ran");
     assert_eq!(submit(&bearer(&daemon), "m", &leaves_a_line(&ran)).await.data()["status"], "executed");
     assert_eq!(bearer(&daemon).get("/v1/status").await.data()["instructions"]["status"], "on");
-    // From then on this is the one.
+    // From then on this database is the expected one.
     assert_eq!(daemon.stop().await, Some(0));
     let daemon = Daemon::start_in(daemon.into_folder(), SETTINGS).await;
     assert_eq!(submit(&bearer(&daemon), "m", &leaves_a_line(&ran)).await.data()["status"], "duplicate_only");
@@ -101,7 +101,7 @@ async fn a_database_of_another_place_lets_nothing_run() {
     let mut daemon = Daemon::start_in(folder, &elsewhere).await;
     is_off(&daemon, "another path").await;
     assert_eq!(daemon.stop().await, Some(0));
-    // Nor does that of another daemon.
+    // Nor is that of another daemon accepted.
     let (other, folder) = (used("").await, daemon.into_folder());
     fs::remove_file(folder.state().join("instructions.off")).unwrap();
     fs::copy(other.state().join("conductor.db"), &place).unwrap();
@@ -115,7 +115,7 @@ async fn an_older_copy_of_the_database_lets_nothing_run() {
     let folder = daemon.into_folder();
     let (database, copy) = (folder.state().join("conductor.db"), folder.path().join("copy"));
     fs::copy(&database, &copy).unwrap();
-    // What runs leaves its mark also when the daemon is killed right after.
+    // Execution is recorded outside the database even if the daemon is killed right after.
     let daemon = Daemon::start_in(folder, SETTINGS).await;
     let ran = daemon.folder().path().join("ran");
     assert_eq!(submit(&bearer(&daemon), "m", &leaves_a_line(&ran)).await.data()["status"], "executed");
@@ -137,7 +137,7 @@ async fn a_first_start_and_every_usual_one_are_no_loss() {
         assert_eq!(daemon.stop().await, Some(0));
         folder = daemon.into_folder();
     }
-    // Killed in the middle, the database is as new as what was remembered of it.
+    // Killed in the middle, the database is as new as its record.
     let daemon = Daemon::start_in(folder, SETTINGS).await;
     let ran = daemon.folder().path().join("ran");
     for id in ["n1", "n2", "n3"] {

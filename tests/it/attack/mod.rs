@@ -1,7 +1,7 @@
-//! What somebody tries who means harm: from a web page, from another program of the machine, as a client, as a caller.
+//! Attacks: from a web page, from another local program, as a client, as a caller.
 //!
-//! Every attempt is a row with a name, or a crowd. Afterwards the daemon must be as well as before: nothing happened that
-//! was not allowed, nothing panicked, others were served meanwhile.
+//! Every attempt is a row with a name, or a crowd. Afterwards the daemon must be unharmed: nothing happened that is not
+//! allowed, nothing panicked, and others were served meanwhile.
 //!
 //! `BAA_SLOW=1` runs the crowds and the random frames at their full size.
 
@@ -48,28 +48,28 @@ use std::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-/// Whether there is time for everything.
+/// Returns whether the slow suite runs.
 fn at_full_size() -> bool {
     std::env::var_os("BAA_SLOW").is_some_and(|on| on == "1")
 }
 
-/// What ends by time alone is short here, so that what is never whole is not waited for.
+/// Settings with short timeouts, so that incomplete requests are not awaited for long.
 const SHORT: &str = "server.head_timeout_ms = 2000\nserver.body_timeout_ms = 2000";
 
-/// Bytes, whatever they are, on a connection of its own; everything that comes back until the daemon ends it.
+/// Sends bytes on a connection of its own; returns everything that comes back until the daemon closes it.
 async fn raw(daemon: &Daemon, bytes: &[u8]) -> String {
     let mut connection = Connection::open(daemon.address).await;
-    // It may be refused before all of it was written.
+    // The connection may be refused before all bytes were written.
     let _ = connection.try_write(bytes).await;
     String::from_utf8_lossy(&connection.rest().await).into_owned()
 }
 
-/// The statuses of the answers in what came back.
+/// Returns the statuses of the responses in `text`.
 fn statuses(text: &str) -> Vec<u16> {
     text.match_indices("HTTP/1.").filter_map(|(at, _)| text.get(at + 9..at + 12)?.parse().ok()).collect()
 }
 
-/// Serves as if nothing had happened, and nothing has.
+/// Checks that the daemon serves as before and that nothing panicked.
 async fn unharmed(daemon: &Daemon) {
     let caller = daemon.caller();
     assert_eq!(caller.get("/readyz").await.status, 200);
@@ -80,8 +80,8 @@ async fn unharmed(daemon: &Daemon) {
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }
 
-/// Somebody who goes on using the daemon in the meantime, and takes the time of it. On a thread of its own, so that what
-/// the attack itself costs is not in it.
+/// A bystander that uses the daemon meanwhile and measures its response times, on a thread of its own, so that the
+/// attack's own cost is not measured.
 struct Bystander {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Duration>>,
@@ -112,7 +112,7 @@ impl Bystander {
         Bystander { over, thread }
     }
 
-    /// Says how long its requests took. How long that may be depends on what else this machine does.
+    /// Prints how long its requests took; the acceptable time depends on the machine's load.
     async fn tell(self, what: &str) {
         self.over.store(true, Relaxed);
         let joined = tokio::task::spawn_blocking(|| self.thread.join());
@@ -123,7 +123,7 @@ impl Bystander {
     }
 }
 
-/// One whole relayed request.
+/// Relays one complete request.
 async fn once(caller: &Caller, connection: &mut Connection, n: usize) -> Duration {
     let mut body = ask(&format!("bystander-{n}"), "/echo");
     body["client_id"] = "bystander".into();

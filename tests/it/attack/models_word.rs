@@ -1,5 +1,5 @@
-//! What a model says, however it came here: in which sandbox it runs, what an approval holds for, and what of the browsers
-//! is told to it.
+//! Instructions of a model, from whatever source: their sandbox, what an approval covers, and what of the browser
+//! status they see.
 
 use crate::{
     instructions::{batch, block, id_of, live, submit, submit_with},
@@ -8,7 +8,7 @@ use crate::{
 use baa_conductor::simulator::FirefoxProfile;
 use serde_json::{Value, json};
 
-/// Commands run as root here, the operator's in no sandbox; a model's in the usual one.
+/// Commands run as root here: the operator's without a sandbox, a model's in the usual one.
 const CONFINED: &str = "host_ops.allow_root = true\n";
 
 async fn start(settings: &str) -> (Daemon, Caller) {
@@ -17,7 +17,7 @@ async fn start(settings: &str) -> (Daemon, Caller) {
     (daemon, caller)
 }
 
-/// Whether this system has what a model's commands run in by default.
+/// Returns whether this system supports the default sandbox of a model's commands.
 async fn has_landlock(caller: &Caller) -> bool {
     let host = caller.get("/describe/control").await.data()["host_operations"].clone();
     if host["instructions_sandbox_available"] != true {
@@ -65,7 +65,7 @@ async fn what_is_handed_in_for_approval_runs_in_the_models_sandbox() {
     assert_eq!(ok, [false, false, false, false, true], "{done}");
     assert!(!made.exists() && !done["executions"].to_string().contains("never-to-be-read"), "{done}");
 
-    // The operator's own word runs as the operator's own calls do.
+    // An operator's own message runs like the operator's own calls.
     let own = submit(&caller, "own", &block(&format!("@conductor::exec::touch {}", made.display()))).await.data();
     assert_eq!(
         (&own["instructions"][0]["authority"], &own["instructions"][0]["sandbox"]),
@@ -115,7 +115,7 @@ async fn an_approval_does_not_outlive_the_sandbox_that_it_was_given_for() {
 }
 
 #[actix_rt::test]
-async fn the_browsers_status_tells_a_model_nothing_private_and_nothing_of_others() {
+async fn the_browser_status_shows_a_model_nothing_private_and_no_other_client() {
     let settings = "instructions.live = true\ninstructions.allow = [{ platform = \"claude\" }]\n";
     let (daemon, caller) = start(settings).await;
     let firefox = connect(&daemon, FirefoxProfile::manual("ff")).await;
@@ -159,7 +159,7 @@ async fn the_browsers_status_tells_a_model_nothing_private_and_nothing_of_others
         let data = done["executions"][0]["data"].clone();
         assert_eq!(done["executions"][0]["ok"], true, "{asks}: {done}");
         let mut told = data.clone();
-        // What the model itself wrote comes back.
+        // The model's own text comes back.
         told.as_object_mut().unwrap().remove("filters");
         let others = if asks.contains("browser") { "other-profile" } else { "lawyer" };
         for word in ["hushed", "lawyer", others] {
@@ -176,7 +176,7 @@ async fn the_browsers_status_tells_a_model_nothing_private_and_nothing_of_others
             );
         }
     }
-    // Handed in for approval it is a model's word as well; the operator's own word sees what the operator sees.
+    // A message submitted for approval counts as a model's too; the operator's own message sees what the operator sees.
     let asks = block("@system::browser/status");
     let models = submit_with(&caller, "handed-in", &asks, "require_approval", true).await.data();
     assert!(models["status"] == "executed" && !models["executions"].to_string().contains("hushed@"), "{models}");

@@ -1,14 +1,14 @@
-//! Random frames: none crashes, none hangs, none grows. `BAA_IT_SEED` repeats a run.
+//! Random frames: none crashes, hangs or grows the daemon. `BAA_IT_SEED` repeats a run.
 
 use super::{Bystander, at_full_size, unharmed};
 use crate::support::{Daemon, Dice, Peer, no_client_left, raw_frame, text_frame, until};
 use serde_json::json;
 
-/// Draws frames.
+/// Generates frames.
 struct Frames(Dice);
 
 impl Frames {
-    /// Mostly what a peer might say, with something in it that it should not.
+    /// Returns mostly valid messages with an invalid detail.
     fn next(&mut self) -> Vec<u8> {
         const TYPES: [&str; 14] = [
             "hello",
@@ -65,7 +65,7 @@ impl Frames {
                 0x81,
                 format!("{{\"type\":\"client_log\",\"message\":{}}}", "[".repeat(self.0.index(400))).as_bytes(),
             ),
-            // Seldom, since it ends the connection.
+            // Rarely, since it ends the connection.
             _ => raw_frame(self.0.next().to_le_bytes()[0], &self.0.bytes(300)),
         }
     }
@@ -101,12 +101,12 @@ async fn random_frames_of_many_peers() {
         };
         let bytes: Vec<u8> = (0..frames).flat_map(|_| noise.next()).collect();
         for piece in bytes.chunks(1 + dice.index(bytes.len())) {
-            // It may be closed in the middle.
+            // The connection may be closed in the middle.
             if peer.connection.try_write(piece).await.is_err() {
                 break;
             }
         }
-        // Some are heard out, some just go.
+        // Some are read to the end, some are dropped.
         if dice.below(4) > 0 {
             let _ = peer.connection.try_write(&raw_frame(0x88, &[3, 232])).await;
             while peer.connection.read().await {}

@@ -1,4 +1,5 @@
-//! Spellings of a path: none reaches what needs the token without it, and none gets another's guard.
+//! Spellings of a path: none reaches a protected route without the token, and none gets the access rules of another
+//! route.
 
 use super::{SHORT, raw, statuses, unharmed};
 use crate::support::{Case, Daemon};
@@ -56,7 +57,7 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("nothing before it", "v1/exec"),
 ];
 
-/// What must not be done without the token.
+/// The effect that needs the token.
 const EFFECT: &str = "touch EFFECT";
 
 #[actix_rt::test]
@@ -77,14 +78,14 @@ async fn no_spelling_of_a_path_gets_around_its_guard() {
         case.passed();
     }
     assert!(!effect.exists(), "something was run");
-    // With the token it is: the attempts were at the right door.
+    // With the token it happens, so the attempts used the right routes.
     let run = daemon.caller().bearer(&token).post("/v1/exec", &serde_json::from_str(&body).unwrap()).await;
     assert_eq!(run.data()["ok"], true);
     assert!(effect.exists());
     unharmed(&daemon).await;
 }
 
-/// Methods that others are asked to be by a header.
+/// Headers that ask servers to treat a request as another method.
 #[actix_rt::test]
 async fn no_header_changes_method_path_or_caller() {
     let daemon = Daemon::start(&format!("{SHORT}\nauth.local_trust = \"none\"")).await;

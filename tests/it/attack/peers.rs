@@ -1,11 +1,11 @@
-//! Peers that are not who they say, or say what is not theirs to say.
+//! Peers that impersonate others or report on requests that are not theirs.
 
 use super::unharmed;
 use crate::support::{Case, Daemon, Peer, ask, client_ids, handled, manual, request_of, text_frame};
 use serde_json::{Value, json};
 
 #[actix_rt::test]
-async fn nobody_speaks_for_another() {
+async fn no_peer_speaks_for_another() {
     let daemon = Daemon::start("").await;
     let (owner, caller) = (manual(&daemon, "owner").await, daemon.caller());
     let thief = manual(&daemon, "thief").await;
@@ -79,7 +79,7 @@ async fn no_name_is_one_that_is_none() {
 }
 
 #[actix_rt::test]
-async fn what_a_client_tells_is_bounded() {
+async fn what_a_client_reports_is_bounded() {
     let daemon = Daemon::start("").await;
     let (firefox, caller) = (manual(&daemon, "ff").await, daemon.caller());
     for n in 0..3_000 {
@@ -109,7 +109,7 @@ async fn what_a_client_tells_is_bounded() {
 }
 
 #[actix_rt::test]
-async fn those_who_only_knock_do_not_fill_the_log() {
+async fn peers_that_only_say_hello_do_not_fill_the_log() {
     let daemon = Daemon::start("bridge.pairing = 'required'").await;
     for n in 0..40 {
         let mut peer = Peer::upgraded(&daemon).await;

@@ -1,5 +1,5 @@
-//! A program on another port, as another user, that passes on what a paired Firefox and the daemon say to each other: the
-//! proofs are bound to the address that the Firefox dialled, so neither side believes the other through it.
+//! A program on another port, as another user, that relays messages between a paired Firefox and the daemon: proofs are
+//! bound to the address that the Firefox dialled, so neither side accepts the other's through it.
 
 use crate::support::{
     Case, Connection, Daemon, Firefox, Peer, handled,
@@ -36,7 +36,7 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// Passes every connection on to the daemon; `rewrite` changes the head of the handshake.
+    /// Relays every connection to the daemon; `rewrite` changes the head of the handshake.
     async fn start(daemon: &Daemon, rewrite: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, target) = (listener.local_addr().unwrap(), daemon.address);
@@ -72,7 +72,7 @@ fn profile(secret: Option<&str>) -> FirefoxProfile {
     profile
 }
 
-/// A Firefox that was approved, connected at the daemon's own address; and its secret.
+/// Connects an approved Firefox at the daemon's own address; returns it with its secret.
 async fn paired(daemon: &Daemon) -> (Firefox, String) {
     let firefox = Firefox::dial(&daemon.ws_url(), profile(None)).await.unwrap();
     let code = firefox.expect("pairing_required").await.unwrap()["code"].clone();
@@ -84,7 +84,7 @@ async fn paired(daemon: &Daemon) -> (Firefox, String) {
     (firefox, secret)
 }
 
-/// Replaces one header's line, or the request line under the name `""`.
+/// Replaces the line of one header, or the request line under the name `""`.
 fn with_line(head: &str, name: &str, line: &str) -> String {
     let lines = head.split("\r\n").enumerate().map(|(at, old)| {
         let is_it = if name.is_empty() { at == 0 } else { old.to_ascii_lowercase().starts_with(&format!("{name}:")) };
@@ -145,7 +145,7 @@ async fn a_relay_that_keeps_the_dialled_host_is_not_let_in() {
     }
 }
 
-/// A peer by hand that named this host in its handshake, challenged as the paired Firefox.
+/// Connects a peer by hand that named this host in its handshake and was challenged as the paired Firefox.
 async fn challenged(daemon: &Daemon, host: &str) -> (Peer, String) {
     let mut connection = Connection::open(daemon.address).await;
     let head = format!(
@@ -204,7 +204,7 @@ async fn a_proof_of_a_client_counts_at_the_address_of_its_handshake_alone() {
         }
         case.passed();
     }
-    // The text as it was before addresses were part of it.
+    // The signed text of the earlier version, without the address.
     let (mut peer, nonce) = challenged(&daemon, &own).await;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(format!("client\nn\n{nonce}").as_bytes());
@@ -223,7 +223,7 @@ async fn a_proof_of_a_client_counts_at_the_address_of_its_handshake_alone() {
 }
 
 #[actix_rt::test]
-async fn a_client_that_does_not_believe_the_daemon_is_told_of_in_the_log() {
+async fn a_client_that_rejects_the_daemons_proof_is_logged() {
     let daemon = Daemon::start(REQUIRED).await;
     let (owner, _) = paired(&daemon).await;
     let (peer, _) = challenged(&daemon, &daemon.address.to_string()).await;
@@ -236,7 +236,7 @@ async fn a_client_that_does_not_believe_the_daemon_is_told_of_in_the_log() {
     handled(&owner).await;
 }
 
-/// Serves the paired Firefox as before.
+/// Checks that the paired Firefox is served as before.
 async fn unharmed_after_pairing(daemon: &Daemon, secret: &str) {
     let back = Firefox::dial(&daemon.ws_url(), profile(Some(secret))).await.unwrap();
     back.expect("hello_ack").await.unwrap();

@@ -1,4 +1,4 @@
-//! Names of roots, and of what makes a cage, that a confined command changes.
+//! Names of roots, and of files that a sandbox is made of, that a confined command changes.
 
 use crate::{
     exec::{ANY_USER, run},
@@ -13,7 +13,7 @@ use std::{
 
 const SECRET: &str = "SECRET";
 
-/// A daemon with roots within a folder that holds something else beside them.
+/// A daemon with roots within a folder that contains other files beside them.
 struct Scene {
     _daemon: Daemon,
     caller: Caller,
@@ -53,7 +53,7 @@ impl Scene {
         self.caller.post("/v1/files/read", &json!({"path": path})).await.json()
     }
 
-    /// Nothing that is beside the roots can be read by way of this path, by a file operation or a command.
+    /// Checks that nothing beside the roots can be read through this path, by a file operation or a command.
     async fn keeps(&self, path: &Path) {
         let read = self.reads(&path.join("secret")).await.to_string();
         assert!(!read.contains(SECRET), "{}: {read}", self.sandbox);
@@ -84,7 +84,7 @@ async fn a_root_within_another_that_a_command_swaps_leads_nowhere() {
 }
 
 #[actix_rt::test]
-async fn a_root_that_somebody_else_replaces_leads_nowhere() {
+async fn a_root_that_is_replaced_leads_nowhere() {
     for sandbox in ["off", "landlock", "bubblewrap"] {
         let scene = Scene::start(sandbox, &["alone"], None).await;
         if !scene.is_to_be_had().await {
@@ -98,12 +98,12 @@ async fn a_root_that_somebody_else_replaces_leads_nowhere() {
             let refused = scene.caller.post("/v1/exec", &json!({"command": "true", "cwd": "/"})).await;
             assert_eq!(refused.error(), (503, "sandbox_unavailable".into()));
         }
-        // A folder in its place is another one, too.
+        // A folder in its place is another folder too.
         fs::remove_file(&root).unwrap();
         fs::rename(scene.base.join("beside"), &root).unwrap();
         scene.keeps(&root).await;
         fs::rename(&root, scene.base.join("beside")).unwrap();
-        // And when it is back, all is as before.
+        // When the original is back, everything works as before.
         fs::rename(scene.base.join("gone"), &root).unwrap();
         assert_eq!(scene.reads(&root.join("own")).await["data"]["result"]["content"], "own");
         assert_eq!(run(&scene.caller, json!({"command": "true"})).await["ok"], true, "{sandbox}");

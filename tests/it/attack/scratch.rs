@@ -1,4 +1,4 @@
-//! What a confined command may leave in its own folder: it is removed whatever it is, and by whoever is left to do so.
+//! What a confined command leaves in its own folder is removed, whatever it is, by whichever process is left to do it.
 
 use crate::{
     exec::ANY_USER,
@@ -18,12 +18,12 @@ use std::{
 
 const CONFINED: &str = "host_ops.sandbox = \"landlock\"";
 
-/// Makes folders one in the other from the innermost on, so that no way to one is ever long.
+/// Makes nested folders from the innermost on, so that no path is ever long.
 const DEEP: &str = "import os\nos.chdir(os.environ['TMPDIR']); os.mkdir('d')\nfor n in range(20000):\n os.mkdir('t'); os.rename('d', 't/d'); os.rename('t', 'd')\n";
 
-/// A daemon whose commands are confined, with a place for temporary files of its own.
+/// A daemon whose commands are confined, with a folder of its own for temporary files.
 struct Scene {
-    /// Until it is killed.
+    /// `None` after it was killed.
     daemon: Option<Daemon>,
     caller: Caller,
     place: PathBuf,
@@ -42,7 +42,7 @@ impl Scene {
         Self::of(daemon, place)
     }
 
-    /// One that runs as an ordinary user, who may not open what is closed.
+    /// One that runs as an ordinary user, who may not open folders with closed modes.
     async fn of_user(user: User, settings: &str) -> Self {
         let home = Home::new(user);
         let place = place(home.path());
@@ -56,7 +56,7 @@ impl Scene {
         Scene { daemon: Some(daemon), caller, place }
     }
 
-    /// Kills the daemon; its folders are for another one.
+    /// Kills the daemon; its folders are used by another one.
     async fn killed(mut self) -> (PathBuf, Folder) {
         (self.place.clone(), self.daemon.take().unwrap().kill().await)
     }
@@ -74,7 +74,7 @@ impl Scene {
         until("removal", async || self.left().is_empty().then_some(())).await;
     }
 
-    /// A command that has begun and goes on until somebody ends it.
+    /// A command that runs until it is ended.
     async fn lasting(&self, before: &str) -> crate::support::Connection {
         let command = format!("cd $TMPDIR; {before}; touch $HOME/begun; sleep 1000; :");
         let connection = self.caller.begin_at("/v1/exec", &json!({"command": command})).await;
@@ -85,7 +85,7 @@ impl Scene {
         connection
     }
 
-    /// The process beside a command: it has children of its own, where one that sweeps has none.
+    /// Returns the supervisor of a command: it has children of its own, where a sweeper has none.
     fn supervisor(&self) -> Pid {
         let daemon = i32::try_from(self.daemon.as_ref().unwrap().pid()).unwrap();
         children(daemon).into_iter().find(|pid| !children(pid.as_raw_pid()).is_empty()).unwrap()
@@ -94,7 +94,7 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        // One that holds something belongs to a test that goes on with it, or failed.
+        // One that holds a resource belongs to another test.
         let _ = fs::remove_dir(&self.place);
     }
 }
@@ -108,7 +108,7 @@ fn children(parent: i32) -> Vec<Pid> {
     all.filter_map(Pid::from_raw).collect()
 }
 
-/// In memory, where there is such a place: what is tested here is no disk.
+/// In memory, if there is such a file system: the test is not about disks.
 fn place(within: &Path) -> PathBuf {
     let memory = Path::new("/dev/shm");
     let place = match memory.is_dir() {
@@ -124,7 +124,7 @@ fn left(place: &Path) -> Vec<PathBuf> {
 }
 
 async fn leaves_nothing(scene: &Scene) {
-    // As closed from within: a folder's mode counts for the one who is to remove it.
+    // Closed from within: a folder's mode also binds the process that removes it.
     for (name, command) in [
         ("deep", json!(["python3", "-c", DEEP])),
         (
@@ -139,7 +139,8 @@ async fn leaves_nothing(scene: &Scene) {
             "closed",
             json!("mkdir -p $TMPDIR/a/b/c; touch $TMPDIR/a/b/c/f; chmod 000 $TMPDIR/a/b/c $TMPDIR/a/b $TMPDIR/a"),
         ),
-        // The folder around both is its own or, where it has a file system of its own, one that nothing can be done to.
+        // The folder around both is the command's own, or, if it has a file system of its own, one that cannot be
+        // changed.
         ("closed itself", json!("touch $TMPDIR/f; own=$(dirname $HOME); chmod 000 $TMPDIR $HOME; chmod 000 $own; :")),
         (
             "not to be written",
@@ -199,7 +200,7 @@ async fn what_a_killed_daemon_and_supervisor_leave_goes_at_the_next_start() {
     let connection = scene.lasting("mkdir -p a/b/c; chmod 000 a/b/c a/b a").await;
     let supervisor = scene.supervisor();
     let commands = children(supervisor.as_raw_pid());
-    // Neither may see the other end.
+    // Neither may see the other's end.
     kill_process(supervisor, Signal::STOP).unwrap();
     let (place, folder) = scene.killed().await;
     kill_process(supervisor, Signal::KILL).unwrap();
@@ -235,7 +236,7 @@ async fn what_a_killed_supervisor_leaves_goes_without_a_start() {
 async fn another_daemon_leaves_the_folder_of_a_living_command_alone() {
     let scene = Scene::start("").await;
     let connection = scene.lasting("mkdir a").await;
-    // An old one beside it, so that it can be seen that there was a sweep.
+    // An old one beside it shows that a sweep took place.
     let old = scene.place.join("baa-conductor-command-0123456789abcdef01234567");
     fs::create_dir_all(old.join("tmp/x")).unwrap();
     let others = Folder::new();

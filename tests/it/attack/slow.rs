@@ -1,4 +1,4 @@
-//! Those that never finish: heads, bodies and handshakes that trickle. They cost their own time and nobody else's.
+//! Requests that never finish: heads, bodies and handshakes that trickle. They take no time from others.
 
 use super::{Bystander, unharmed};
 use crate::support::{Connection, Daemon, Peer, ask, automatic, within};
@@ -51,7 +51,7 @@ async fn a_trickle_within_the_time_is_served() {
     assert_eq!(connection.answer(false).await.status, 200);
 }
 
-/// A head whose body comes in chunks, none of them yet.
+/// A head whose body is chunked, without any chunk yet.
 fn chunked(daemon: &Daemon, kind: &str) -> String {
     format!(
         "POST /v1/browser/request HTTP/1.1\r\nhost: {}\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n",
@@ -66,7 +66,7 @@ async fn connections_that_wait_for_nothing_are_ended() {
     )
     .await;
     let (firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
-    // What lasts stays: nothing is asked on these all the while.
+    // Long-lived connections stay, although they carry no requests meanwhile.
     let mut events = caller.follow().await;
     let mut idle = Vec::new();
     let mut used = caller.open().await;

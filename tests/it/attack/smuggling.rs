@@ -1,12 +1,13 @@
-//! Requests within requests: where one ends is never in doubt, and what follows a doubtful one is never read as another.
+//! Request smuggling: the end of a request is never ambiguous, and bytes after an ambiguous one are never read as
+//! another.
 
 use super::{SHORT, raw, statuses, unharmed};
 use crate::support::{Case, Daemon, automatic};
 
-/// The request that is to be slipped in; it would be seen in the journal and by the browser.
+/// The request to be smuggled in; the journal and the browser would show it.
 const HIDDEN: &str = "{\"platform\":\"claude\",\"path\":\"/echo\",\"request_id\":\"hidden-N\"}";
 
-/// Framing headers and a body; `HIDDEN` stands for a whole further request.
+/// Framing headers and a body; `HIDDEN` stands for a complete further request.
 const FRAMINGS: &[(&str, &str, &str)] = &[
     ("length, then chunks", "content-length: 4\r\ntransfer-encoding: chunked", "0\r\n\r\nHIDDEN"),
     ("chunks, then length", "transfer-encoding: chunked\r\ncontent-length: 4", "0\r\n\r\nHIDDEN"),
@@ -57,7 +58,7 @@ async fn no_request_hides_in_another() {
     let (_firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     for (n, (name, framing, body)) in FRAMINGS.iter().enumerate() {
         let case = Case::new(name);
-        // Behind it, a request whose head is good: it counts only where nothing before it was in doubt.
+        // Followed by a request with a valid head, which counts only if nothing before it was ambiguous.
         let hidden = String::from_utf8(caller.head(
             "POST",
             "/v1/browser/request",
@@ -74,8 +75,8 @@ async fn no_request_hides_in_another() {
         );
         let answers = raw(&daemon, text.as_bytes()).await;
         let found = statuses(&answers);
-        // Either the first is refused and nothing follows, or it ends where it says it does and the next is one of its
-        // own, as the sender of both may well send.
+        // Either the first is refused and nothing follows, or it ends as declared and the next is a request of its own,
+        // which the sender of both may well send.
         let honest = matches!(
             *name,
             "a body where none is"

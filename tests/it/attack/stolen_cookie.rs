@@ -1,5 +1,5 @@
-//! The status page's cookie in the hands of another program of the same user: a browser shows it to every port of
-//! 127.0.0.1, so that whatever listens there has it, and can say whatever the page's scripts say.
+//! The status page's cookie in the hands of another program of the same user: browsers send it to every port of
+//! 127.0.0.1, and such a program can send the same headers as the page's scripts.
 
 use crate::support::{Answer, Caller, Daemon};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const GUARDED: &str = "/v1/browser/messages?limit=1";
 const KEY: &str = "x-baa-session-key";
 
-/// The page's own scripts, as a browser says; any program can say the same.
+/// The headers that browsers add to requests of the page's own scripts; any program can send the same.
 fn page(daemon: &Daemon) -> Caller {
     let page = format!("http://{}/v1/status/ui", daemon.address);
     let caller = daemon.caller().with("sec-fetch-site", "same-origin").with("sec-fetch-mode", "cors");
@@ -20,7 +20,7 @@ async fn begins(daemon: &Daemon, key: &Value) -> Answer {
     page(daemon).post("/v1/session", &json!({ "code": code, "key": key })).await
 }
 
-/// The page with the cookie of a session that began with this key.
+/// The page's headers with the cookie of a session that began with this key.
 async fn showing(daemon: &Daemon, key: &str) -> Caller {
     let answer = begins(daemon, &json!(key)).await;
     page(daemon).with("cookie", answer.header("set-cookie").unwrap().split(';').next().unwrap())

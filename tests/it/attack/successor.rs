@@ -1,4 +1,5 @@
-//! A command that waits for a person while its daemon ends: whoever takes the port then is not shown the token.
+//! A command that waits for its user while the daemon ends: the program that takes the port then does not receive the
+//! token.
 
 use crate::{
     instructions::{block, id_of, start, submit_with},
@@ -24,7 +25,7 @@ async fn what_listens_in_the_daemons_place_gets_nothing_from_a_command_that_wait
     let mut child = terminal.starts(&mut command);
     terminal.shows("[y/N]").await;
 
-    // What a killed daemon has left behind stays where it was.
+    // A killed daemon leaves its announcement in place.
     let folder = daemon.kill().await;
     assert!(folder.state().join("daemon.json").exists());
     let taken = until("the port", async || TcpListener::bind(address).ok()).await;

@@ -1,4 +1,4 @@
-//! Text that others wrote, on the terminal of the one who reads it and decides on it.
+//! Hostile text on the terminal of the operator who reads it and decides on it.
 
 mod everywhere;
 
@@ -13,14 +13,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The command line on a state folder.
+/// Runs the command line on a state folder.
 fn command(state: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
     command.args(arguments).arg("--state-dir").arg(state).env_clear().env("HOME", state).env("TERM", "xterm");
     command
 }
 
-/// A batch that waits, whose one command is this.
+/// Creates a waiting batch whose one command is this.
 async fn waiting(caller: &Caller, id: &str, command: &str) -> String {
     let text = block(&format!("@conductor::exec::{}", json!({ "command": command })));
     id_of(&submit_with(caller, id, &text, "require_approval", true).await.data())

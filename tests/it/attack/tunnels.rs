@@ -1,4 +1,4 @@
-//! Requests of others that a tunnel or proxy of the daemon's own user passes on: to the kernel each of them is the owner's.
+//! Requests of other users through a tunnel or proxy of the daemon's own user: the kernel attributes each to the owner.
 
 mod proxy;
 
@@ -10,11 +10,11 @@ use crate::support::{
 use proxy::{Proxy, Way};
 use serde_json::json;
 
-/// A name that the proxies which keep `Host` are asked by.
+/// A host name of a proxy that keeps `Host`.
 const NAME: &str = "box.lan";
 const NAMED: &str = "server.allowed_hosts = ['box.lan']";
 
-/// What local trust gives and what waits for a token, by method, path and body.
+/// Requests that need local trust or the token, by method, path and body.
 const ATTEMPTS: &[(&str, &str, Option<&str>)] = &[
     ("GET", "/v1/browser", None),
     ("GET", "/v1/browser/requests", None),
@@ -36,7 +36,7 @@ const ATTEMPTS: &[(&str, &str, Option<&str>)] = &[
     ("POST", "/v1/session/codes", Some("{}")),
 ];
 
-/// Another user asks for everything at `caller`'s address, which is that of a proxy, and gets nothing.
+/// Requests everything as another user at `caller`'s address, which is that of a proxy, and checks that all is refused.
 async fn in_vain(daemon: &Daemon, what: &str, caller: &Caller) {
     for (method, path, body) in ATTEMPTS {
         let mut connection = STRANGER.opens(caller.address());
@@ -49,7 +49,7 @@ async fn in_vain(daemon: &Daemon, what: &str, caller: &Caller) {
     assert_eq!(owner.get("/v1/browser/requests").await.data()["requests"], json!([]), "{what}");
 }
 
-/// A daemon of an ordinary user with a Firefox that answers everything.
+/// Starts a daemon of an ordinary user with a Firefox that answers everything.
 async fn daemon(settings: &str) -> (Daemon, crate::support::Firefox) {
     let daemon = Home::new(OWNER).daemon(settings).await;
     let firefox = automatic(&daemon, "firefox").await;
@@ -57,13 +57,13 @@ async fn daemon(settings: &str) -> (Daemon, crate::support::Firefox) {
     (daemon, firefox)
 }
 
-/// A caller who names the daemon by the proxy's own address, as a browser or `curl` does there.
+/// Returns a caller that uses the proxy's own address as `Host`, as a browser or `curl` does there.
 fn through(proxy: &Proxy) -> Caller {
     Caller::new(proxy.address)
 }
 
 #[actix_rt::test]
-async fn a_proxy_that_rewrites_the_host_passes_nobody_when_it_says_that_it_forwards() {
+async fn a_proxy_that_rewrites_the_host_and_adds_a_forwarding_header_gets_no_trust() {
     if !has_other_users() {
         return;
     }
@@ -84,9 +84,9 @@ async fn a_proxy_that_rewrites_the_host_passes_nobody_when_it_says_that_it_forwa
     unharmed_with_the_token(&daemon).await;
 }
 
-/// As nginx does unless it is told otherwise: the upstream's own name, HTTP/1.0 and no header that tells of it.
+/// As nginx does by default: the upstream's own name, HTTP/1.0 and no header of a proxy.
 #[actix_rt::test]
-async fn a_proxy_that_speaks_the_older_protocol_passes_nobody() {
+async fn a_proxy_that_speaks_http_1_0_gets_no_trust() {
     if !has_other_users() {
         return;
     }
@@ -97,7 +97,7 @@ async fn a_proxy_that_speaks_the_older_protocol_passes_nobody() {
 }
 
 #[actix_rt::test]
-async fn a_proxy_that_hands_on_the_whole_address_as_the_target_passes_nobody() {
+async fn a_proxy_that_forwards_an_absolute_target_gets_no_trust() {
     if !has_other_users() {
         return;
     }
@@ -108,7 +108,7 @@ async fn a_proxy_that_hands_on_the_whole_address_as_the_target_passes_nobody() {
 }
 
 #[actix_rt::test]
-async fn a_proxy_that_keeps_an_allowed_name_passes_nobody_whatever_is_trusted() {
+async fn a_proxy_that_keeps_an_allowed_name_gets_no_trust_whatever_is_trusted() {
     if !has_other_users() {
         return;
     }
@@ -125,15 +125,15 @@ async fn a_proxy_that_keeps_an_allowed_name_passes_nobody_whatever_is_trusted() 
     }
 }
 
-/// A daemon that answers to a name is meant to be reached from elsewhere, so that nobody is trusted for being local.
+/// A daemon with allowed host names is meant to be reached from elsewhere, so no caller is trusted for being local.
 #[actix_rt::test]
-async fn where_names_are_allowed_even_bytes_that_are_passed_on_unchanged_pass_nobody() {
+async fn with_allowed_hosts_even_unchanged_bytes_get_no_trust() {
     if !has_other_users() {
         return;
     }
     let (daemon, _firefox) = daemon(NAMED).await;
     let proxy = Proxy::start(OWNER, daemon.address, Way::Raw);
-    // Who sits behind it may write what a local program would.
+    // A remote caller may write what a local program would.
     let as_local = through(&proxy).with("host", &daemon.address.to_string());
     in_vain(&daemon, "raw bytes", &as_local).await;
     assert_eq!(OWNER.sends(&daemon.caller(), "GET", "/v1/browser", None).await.status, 401);
@@ -141,7 +141,7 @@ async fn where_names_are_allowed_even_bytes_that_are_passed_on_unchanged_pass_no
 }
 
 #[actix_rt::test]
-async fn the_read_only_listener_passes_nobody_either() {
+async fn the_read_only_listener_gives_proxies_no_trust_either() {
     if !has_other_users() {
         return;
     }
@@ -161,7 +161,7 @@ async fn the_read_only_listener_passes_nobody_either() {
     assert_eq!(OWNER.sends(&Caller::new(status), "GET", "/v1/status", None).await.status, 200);
 }
 
-/// The one that no header tells of: it is written beside every mention of tunnels, and `doctor` says it.
+/// A raw tunnel adds no header: the documentation says so wherever it mentions tunnels, and so does `doctor`.
 #[actix_rt::test]
 async fn doctor_says_that_a_raw_tunnel_of_the_user_passes_for_the_user() {
     let daemon = Daemon::start("").await;
@@ -188,14 +188,14 @@ async fn trust_that_is_written_out_beside_names_is_warned_about_at_start_and_by_
 }
 
 #[actix_rt::test]
-async fn the_effective_configuration_says_why_nobody_is_trusted() {
+async fn the_effective_configuration_says_why_no_caller_is_trusted() {
     let daemon = Daemon::start(NAMED).await;
     let told = command(daemon.folder(), &["config"]).await;
     let line = told.lines().find(|line| line.starts_with("auth.local_trust")).unwrap();
     assert_eq!(line, "auth.local_trust = \"none\"  # implied by server.allowed_hosts");
 }
 
-/// What a command of the daemon's folder prints.
+/// Returns the output of a command on the daemon's folder.
 async fn command(folder: &Folder, arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
     command.args(arguments).arg("--config").arg(folder.path().join("conductor.toml"));
@@ -208,14 +208,14 @@ async fn doctor(daemon: &Daemon) -> String {
     command(daemon.folder(), &["doctor", "--no-fetch"]).await
 }
 
-/// As `unharmed`, where callers need the token.
+/// The same as `unharmed`, where callers need the token.
 async fn unharmed_with_the_token(daemon: &Daemon) {
     assert_eq!(daemon.caller().get("/readyz").await.status, 200);
     assert_eq!(daemon.caller().bearer(&daemon.token()).get("/v1/browser").await.status, 200);
     assert!(!daemon.stderr().contains("panicked"), "{}", daemon.stderr());
 }
 
-/// Each of these says that somebody passed the request on; a program that asks by itself has none of them.
+/// Headers that show that a request was forwarded; a local program sends none of them.
 const FORWARDED: &[&str] = &[
     "Forwarded: for=127.0.0.1",
     "Forwarded:",
@@ -316,7 +316,7 @@ async fn what_says_that_it_was_forwarded_is_not_local_however_it_is_spelled() {
     }
 }
 
-/// What programs and browsers of this machine send by themselves takes nothing away.
+/// Headers that local programs and browsers send by themselves do not remove local trust.
 #[actix_rt::test]
 async fn what_local_programs_send_by_themselves_stays_local() {
     let daemon = Daemon::start("").await;
@@ -345,7 +345,7 @@ async fn what_local_programs_send_by_themselves_stays_local() {
     }
 }
 
-/// Given and not valid is refused, whoever calls and whatever for.
+/// An invalid token is refused on every route.
 #[actix_rt::test]
 async fn a_token_that_is_not_valid_is_never_passed_over() {
     let daemon = Daemon::start("").await;

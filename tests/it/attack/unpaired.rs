@@ -1,5 +1,5 @@
-//! `bridge.pairing = "off"`: which clients a model's word is taken from. Every client of the user's own passes; what a
-//! process of another user says is never acted on.
+//! `bridge.pairing = "off"`: which clients' messages are accepted. Every client of the daemon's own user is; messages
+//! from another user's process are never acted on.
 
 use crate::{
     instructions::{SETTINGS, block},
@@ -51,7 +51,7 @@ async fn only_a_client_of_the_users_own_has_a_message_run() {
     assert!(own == "executed" && file("own").exists(), "{own}");
     let (strangers, _peer) = says(STRANGER, "strangers").await;
     assert_eq!(strangers, "not_allowed");
-    // The owner's next message runs after whatever came before it.
+    // The owner's next message runs after all earlier ones.
     let (later, _peer) = says(OWNER, "later").await;
     assert!(later == "executed" && file("later").exists(), "{later}");
     assert!(!file("strangers").exists());

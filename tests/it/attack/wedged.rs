@@ -1,4 +1,4 @@
-//! What cannot be ended, and what never answers: it costs its caller, and nobody else.
+//! Processes that cannot be ended, and file systems that never answer: only their caller is affected.
 
 use crate::{
     exec::{ANY_USER, run},
@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A program of another user that the daemon's may start, and not end.
+/// A program of another user that the daemon's user may start and not end.
 struct Unkillable {
     program: PathBuf,
     pid_file: PathBuf,
@@ -56,7 +56,7 @@ impl Drop for Unkillable {
 }
 
 #[actix_rt::test]
-async fn a_process_that_cannot_be_ended_holds_nobody_up() {
+async fn a_process_that_cannot_be_ended_delays_no_other_call() {
     if !has_other_users() {
         return;
     }
@@ -67,7 +67,7 @@ async fn a_process_that_cannot_be_ended_holds_nobody_up() {
     let caller = daemon.caller().bearer(&daemon.token());
     let mut stuck = caller.begin_at("/v1/exec", &json!({"command": unkillable.command()})).await;
     until("its process", async || unkillable.pid_file.exists().then_some(())).await;
-    // While it is tried to end that one, and after that was given up.
+    // While ending it is attempted, and after that was given up.
     assert_eq!(run(&caller, json!({"command": "true"})).await["ok"], true);
     assert_eq!(caller.get("/health").await.status, 200);
     assert_eq!(within("an answer", stuck.answer(false)).await.data()["error"]["code"], "io_error");
@@ -80,7 +80,7 @@ async fn a_process_that_cannot_be_ended_holds_nobody_up() {
 /// A file system that never answers.
 struct Silent {
     place: PathBuf,
-    /// Its end is the end of everything that waits for an answer.
+    /// Its end fails everything that waits for an answer.
     device: Option<File>,
 }
 

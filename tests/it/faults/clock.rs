@@ -1,5 +1,5 @@
-//! The wall clock is set while the daemon runs: what waits and runs goes by another one, what is kept by it alone ends when
-//! it says so.
+//! Changes of the wall clock while the daemon runs: waits and timeouts use a monotonic clock; stored expiry times use
+//! the wall clock.
 
 use crate::support::{Caller, Daemon, Folder, ask, ask_sse, automatic, manual, request_of, settled};
 use serde_json::{Value, json};
@@ -10,20 +10,20 @@ use std::{
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The wall clock of a daemon, as the test sets it.
+/// The wall clock of a daemon, set by the test.
 struct Clock(PathBuf);
 
 impl Clock {
-    /// Sets it off by so many days.
+    /// Shifts the clock by this many days.
     fn set(&self, days: i32) {
-        // Renamed into place, so that it is never seen half written.
+        // Renamed into place, so that it is never read half written.
         let draft = self.0.with_extension("draft");
         fs::write(&draft, format!("{days:+}d\n")).unwrap();
         fs::rename(draft, &self.0).unwrap();
     }
 }
 
-/// `libfaketime`, where it is installed.
+/// Returns the path of `libfaketime`, if it is installed.
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
     let libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));

@@ -1,4 +1,4 @@
-//! A database that cannot be trusted: damaged, of a newer version, or left in the middle of being brought up to date.
+//! A database that cannot be used: damaged, of a newer version, or in the middle of a migration.
 
 use super::Faults;
 use crate::support::{Daemon, Folder, ask, automatic, daemon::exit_code, until};
@@ -14,7 +14,7 @@ fn database(folder: &Folder) -> PathBuf {
     folder.state().join("conductor.db")
 }
 
-/// A folder whose database was used and is closed.
+/// Creates a folder whose database was used and closed.
 async fn used() -> Folder {
     let mut daemon = Daemon::start("").await;
     assert_eq!(daemon.stop().await, Some(0));
@@ -36,7 +36,7 @@ fn with_new_store(folder: &Folder) -> Command {
     command
 }
 
-/// What was moved aside.
+/// Returns the databases that were moved aside.
 fn asides(folder: &Folder) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder.state()).unwrap().map(|entry| entry.unwrap().path());
     let is_aside = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().contains(".damaged-");
@@ -75,7 +75,7 @@ async fn a_damaged_one_is_moved_aside_when_a_new_one_is_asked_for_and_instructio
     let state = daemon.folder().state();
     assert!(!instructions_are_on(&state));
     assert!(daemon.stderr().contains("instructions are off"), "{}", daemon.stderr());
-    // They stay off, whatever else is started, until a person enables them.
+    // Instructions stay disabled until an operator enables them.
     assert_eq!(daemon.stop().await, Some(0));
     let daemon = Daemon::start_in(daemon.into_folder(), "").await;
     assert!(!instructions_are_on(&state));
@@ -102,7 +102,7 @@ async fn one_of_a_newer_version_is_refused_untouched_even_then() {
             let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
             assert!(Command::new("sqlite3").arg(database(&folder)).arg(newer).status().unwrap().success());
         } else {
-            // The version's text lies in the file as it is; one of the same length is another version.
+            // The file contains the version's text as it is; one of the same length stands for another version.
             let mut bytes = fs::read(database(&folder)).unwrap();
             let at = bytes.windows(4).rposition(|window| window == b"0001").unwrap();
             bytes[at..at + 4].copy_from_slice(b"9999");
@@ -120,12 +120,12 @@ async fn one_of_a_newer_version_is_refused_untouched_even_then() {
 
 #[actix_rt::test]
 async fn a_start_that_was_killed_while_it_made_the_tables_is_as_if_it_had_never_been() {
-    // Wherever it is hit: the next start finds either no database or a whole one.
+    // Whenever the kill comes, the next start finds either no database or a complete one.
     for round in 0..12_u64 {
         let folder = Folder::new();
         let mut child = folder.command("").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let state = folder.state();
-        // The lock comes before the database; from then on it is a matter of a few milliseconds.
+        // The lock comes before the database; the migration then takes a few milliseconds.
         until("lock", async || state.join("conductor.lock").exists().then_some(())).await;
         tokio::time::sleep(std::time::Duration::from_micros(round * 700)).await;
         child.kill().unwrap();
@@ -143,7 +143,7 @@ async fn an_update_that_was_killed_half_way_is_as_if_it_had_never_been_and_is_ma
     firefox.close(1000, "").await.unwrap();
     assert_eq!(daemon.stop().await, Some(0));
     let folder = daemon.into_folder();
-    // As the version before left it.
+    // As the previous version left it.
     let change = "DROP TABLE pairings; DELETE FROM __diesel_schema_migrations WHERE version = '0008'";
     changed(&folder, change).await;
 

@@ -1,4 +1,5 @@
-//! A database that cannot be written for a while: relays go on, readiness tells, and everything recovers by itself.
+//! A database that cannot be written for a while: requests are relayed, readiness reports it, and the daemon recovers
+//! by itself.
 
 use super::{limit, readiness};
 use crate::support::{Daemon, Folder, ask, ask_sse, automatic, daemon::exit_code, until};
@@ -7,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 const DATABASE: &str = "state/conductor.db";
 
-/// Requests are relayed, whole and streamed, and none of them is written.
+/// Checks that requests are relayed, buffered and streamed, while none is stored.
 async fn relays_go_on(daemon: &Daemon, round: &str) {
     let caller = daemon.caller();
     for n in 0..3 {
@@ -50,7 +51,7 @@ async fn files_that_may_not_grow() {
     recovers(&daemon, "later").await;
 }
 
-/// A `serve` whose folder lies on a small disk of its own, or nothing where this user may not have one.
+/// Prepares a `serve` whose folder lies on a small disk of its own; `None` if this user cannot mount one.
 fn on_a_small_disk(folder: &Folder) -> Option<Command> {
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
@@ -86,7 +87,7 @@ async fn a_disk_that_is_full() {
     let _firefox = automatic(&daemon, "ff").await;
     let caller = daemon.caller().bearer(token);
     relays_go_on(&daemon, "before").await;
-    // Only the daemon and what it runs see that disk; and on a full one it begins no command.
+    // Only the daemon and its children see that disk; on a full disk it begins no command.
     let flag = |name: &str| daemon.folder().path().join(name);
     let (full, enough) = (flag("full"), flag("enough"));
     let filler = filler.display();
@@ -98,7 +99,7 @@ async fn a_disk_that_is_full() {
     let _running = caller.begin_at("/v1/exec", &serde_json::json!({"command": command})).await;
     until("a full disk", async || full.exists().then_some(())).await;
     relays_go_on(&daemon, "meanwhile").await;
-    // What was there of the log may still be overwritten; more than that it cannot hold.
+    // Space in the existing log may still be overwritten; it cannot hold more.
     for n in 0..400 {
         caller.request(&ask(&format!("more-{n}"), "/echo")).await;
     }
@@ -108,7 +109,7 @@ async fn a_disk_that_is_full() {
     assert_eq!(caller.journal("more-399").await["outcome"], "success");
 }
 
-/// The same command without root's right to write everything.
+/// The same command without root's privilege to ignore permissions.
 fn without_privileges(plain: &Command) -> Command {
     if !geteuid().is_root() {
         let mut same = Command::new(plain.get_program());

@@ -1,5 +1,5 @@
-//! What goes wrong inside or beneath the daemon, and what others notice of it: panics, dead threads, a database that
-//! cannot be written, read or trusted, a system that gives nothing more.
+//! Faults inside or beneath the daemon, seen from outside: panics, dead threads, a database that cannot be written,
+//! read or trusted, a system without free resources.
 
 mod clock;
 mod damage;
@@ -15,46 +15,46 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The points of a daemon at which the test can have something go wrong.
+/// The failpoints of a daemon.
 pub(crate) struct Faults(PathBuf);
 
 impl Faults {
-    /// In a folder of the daemon's to be.
+    /// Creates them in the folder of a daemon to be started.
     fn within(folder: &Folder) -> Self {
         let faults = Faults(folder.path().join("faults"));
         fs::create_dir(&faults.0).unwrap();
         faults
     }
 
-    /// What `BAA_TEST_FAULTS` is to name.
+    /// Returns the value of `BAA_TEST_FAULTS`.
     fn folder(&self) -> &Path {
         &self.0
     }
 
-    /// The next to come by at this point panics.
+    /// Makes the next thread at this failpoint panic.
     pub(crate) fn panic(&self, point: &str) {
         self.set(point, "panic");
     }
 
-    /// The next to come by at this point never goes on.
+    /// Makes the next thread at this failpoint hang.
     fn hang(&self, point: &str) {
         self.set(point, "hang");
     }
 
     fn set(&self, point: &str, fault: &str) {
-        // Renamed into place, so that it is never seen half written.
+        // Renamed into place, so that it is never read half written.
         let draft = self.0.join("draft");
         fs::write(&draft, fault).unwrap();
         fs::rename(draft, self.0.join(point)).unwrap();
     }
 
-    /// Whether it has not happened yet.
+    /// Returns whether the fault has not happened yet.
     pub(crate) fn is_set(&self, point: &str) -> bool {
         self.0.join(point).exists()
     }
 }
 
-/// A daemon with such points.
+/// Starts a daemon with failpoints.
 pub(crate) async fn fragile(settings: &str) -> (Daemon, Faults) {
     let folder = Folder::new();
     let faults = Faults::within(&folder);
@@ -63,7 +63,7 @@ pub(crate) async fn fragile(settings: &str) -> (Daemon, Faults) {
     (Daemon::spawn(folder, command).await, faults)
 }
 
-/// Sets a soft limit of a running daemon; `None` lifts it to what is possible at most.
+/// Sets a soft limit of a running daemon; `None` raises it to the hard limit.
 pub(crate) fn limit(daemon: &Daemon, resource: Resource, soft: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
     let old = rustix::process::getrlimit(resource);
@@ -71,7 +71,7 @@ pub(crate) fn limit(daemon: &Daemon, resource: Resource, soft: Option<u64>) {
     prlimit(pid, resource, Rlimit { current, maximum: old.maximum }).unwrap();
 }
 
-/// Status, code and reasons of `GET /readyz`.
+/// Returns status, code and reasons of `GET /readyz`.
 async fn readiness(caller: &Caller) -> (u16, String, String) {
     let answer = caller.get("/readyz").await;
     let json = answer.json();

@@ -1,11 +1,11 @@
-//! A panic costs what it happened in, and nothing else.
+//! A panic fails only the work it happened in.
 
 use super::fragile;
 use crate::support::{Daemon, ask, ask_sse, automatic, client_ids, manual, request_of, settled, until};
 use baa_conductor::simulator::Firefox;
 use serde_json::json;
 
-/// Serves, answers, keeps and shows as if nothing had happened, but what was logged.
+/// Checks that the daemon serves, relays, stores and shows as before, apart from its log.
 async fn healthy(daemon: &Daemon, panics: usize) {
     let caller = daemon.caller();
     let firefox = automatic(daemon, "afterwards").await;
@@ -22,7 +22,7 @@ async fn healthy(daemon: &Daemon, panics: usize) {
     firefox.close(1000, "").await.unwrap();
 }
 
-/// How the journal says that a request ended, once it does.
+/// Waits for the end of a request and returns its outcome in the journal.
 async fn outcome(daemon: &Daemon, id: &str) -> String {
     let path = format!("/v1/browser/requests/{id}");
     until("a row of the journal", async || {
@@ -99,7 +99,7 @@ async fn of_an_exchange_ends_its_stream() {
 }
 
 #[actix_rt::test]
-async fn of_a_target_or_gate_costs_who_waits_there_and_the_next_one_has_another() {
+async fn of_a_target_or_pacer_fails_the_requests_waiting_there_and_the_next_one_gets_a_new_actor() {
     for point in ["target", "gate"] {
         let (daemon, faults) = fragile("policy.waiter.timeout_ms = 300").await;
         let caller = daemon.caller();

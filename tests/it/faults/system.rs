@@ -1,17 +1,17 @@
-//! A system that gives nothing more: no files, no room for the log.
+//! A system without free resources: no file descriptors, no space for the log.
 
 use super::{limit, readiness};
 use crate::support::{Connection, Daemon, Folder, ask, automatic, handled, until};
 use rustix::process::Resource;
 use std::fs;
 
-/// How many files it has open.
+/// Returns the number of open files.
 fn open_files(daemon: &Daemon) -> u64 {
     fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count() as u64
 }
 
 #[actix_rt::test]
-async fn without_file_descriptors_it_accepts_nobody_tells_so_and_recovers() {
+async fn without_file_descriptors_it_accepts_no_connection_reports_it_and_recovers() {
     let daemon = Daemon::start("").await;
     let (firefox, caller) = (automatic(&daemon, "ff").await, daemon.caller());
     assert_eq!(caller.request(&ask("before", "/echo")).await.status, 200);
@@ -19,12 +19,12 @@ async fn without_file_descriptors_it_accepts_nobody_tells_so_and_recovers() {
     kept.write(&caller.head("GET", "/readyz", None)).await;
     assert_eq!(kept.answer(false).await.status, 200);
     limit(&daemon, Resource::Nofile, Some(open_files(&daemon)));
-    // The kernel takes the connection; the daemon cannot.
+    // The kernel completes the connection; the daemon cannot accept it.
     let mut waiting = Connection::open(daemon.address).await;
     waiting.write(&caller.head("GET", "/version", None)).await;
     kept.write(&caller.head("GET", "/readyz", None)).await;
     let answer = kept.answer(false).await;
-    // A reader of the database that has not been used yet cannot be opened either.
+    // A reader of the database that was not used yet cannot be opened either.
     assert!(matches!(answer.error(), (503, code) if code == "not_ready" || code == "store_unavailable"), "{answer:?}");
     assert!(answer.json()["details"]["reasons"].to_string().contains("files"), "{answer:?}");
     handled(&firefox).await;

@@ -39,7 +39,7 @@ async fn the_writer_behind_when_it_is_gone() {
     dies(&mut daemon, "write behind", "has ended").await;
 }
 
-/// Another daemon on the folder of one that died, as a service manager would start it.
+/// Starts another daemon on the folder of one that died, as a service manager would.
 async fn again(daemon: Daemon) {
     let next = Daemon::start_in(daemon.into_folder(), "").await;
     assert_eq!(next.caller().get("/readyz").await.status, 200);

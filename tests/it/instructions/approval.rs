@@ -1,4 +1,4 @@
-//! A person's word: on exactly what was shown, in time, once.
+//! Approval: of exactly what was shown, in time, once.
 
 use super::{SETTINGS, batch, block, id_of, leaves_a_line, lines, start, submit, submit_with};
 use crate::support::{Caller, Daemon, until};
@@ -95,7 +95,7 @@ async fn what_waits_outlives_the_daemon_and_expires_in_the_next_one() {
     settles(&caller, &id, "expired").await;
 }
 
-/// Another process's hand in the daemon's database.
+/// Writes to the daemon's database as another process would.
 pub(crate) async fn tamper(daemon: &Daemon, sql: &'static str) {
     let store = Store::open(&daemon.folder().state().join("conductor.db"), &StoreSettings::default()).unwrap();
     store.transact(move |conn| Ok(conn.batch_execute(sql)?)).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_tampered_plan_is_not_approved_and_does_not_run() {
     tamper(&daemon, "UPDATE instruction_batches SET plan = replace(plan, 'echo x', 'echo y; echo z')").await;
     assert_eq!(caller.post(&word(&id, "approve"), &json!({})).await.error(), (409, "approval_stale".into()));
 
-    // Changed between the word and the turn: a pause holds live batches back, so this one is made live.
+    // Changed between approval and execution: a pause holds only live batches back, so this one is made live.
     caller.post("/v1/system/pause", &json!({})).await.data();
     let id = pending(&caller, "m2", &leaves_a_line(&file)).await;
     tamper(&daemon, "UPDATE instruction_batches SET origin = 'live' WHERE assistant_message_id = 'm2'").await;

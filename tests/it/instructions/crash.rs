@@ -1,4 +1,5 @@
-//! At most once, whatever ends the daemon: it is killed at any moment of a batch, restarted, and sent the same message.
+//! At most once, whatever ends the daemon: it is killed at any moment of a batch, restarted, and given the same
+//! message.
 
 use super::{SETTINGS, batch, lines, message, submit};
 use crate::support::{Daemon, Folder, until};
@@ -25,7 +26,7 @@ fn file(folder: &Path, index: usize) -> PathBuf {
     folder.join(index.to_string())
 }
 
-/// Moments spread over what a batch takes, the same in each run: a failure can be looked at again.
+/// Moments spread over the duration of a batch, the same in each run, so that a failure can be repeated.
 fn moment(round: u64) -> Duration {
     Duration::from_micros(round.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 160_000)
 }
@@ -36,7 +37,7 @@ async fn round(number: u64) {
     let daemon = Daemon::start_in(folder, SETTINGS).await;
     let caller = daemon.caller().bearer(&daemon.token());
     let sent = caller.begin_at("/v1/instructions/messages", &message("m", &text(&here))).await;
-    // What is tested is an end at any moment, not at one that is known.
+    // The kill comes at an arbitrary moment, so no condition is awaited.
     sleep(moment(number)).await;
     let folder = daemon.kill().await;
     drop(sent);

@@ -1,4 +1,4 @@
-//! Results on their way back into the conversation that asked.
+//! Delivery of results back into the conversation.
 
 use super::{
     batch, block,
@@ -20,7 +20,7 @@ async fn delivered(caller: &Caller, ended: &Value, delivery: &str) {
     assert_eq!(told["delivery"], delivery, "{logs}");
 }
 
-/// The prompts that the client was asked to send.
+/// Returns the prompts that the client received.
 fn prompts(firefox: &baa_conductor::simulator::Firefox) -> Vec<String> {
     let requests = firefox.received_of("api_request");
     requests.iter().filter_map(|request| request["body"]["prompt"].as_str().map(str::to_owned)).collect()

@@ -1,5 +1,5 @@
-//! The database becomes unwritable in the middle of a batch: the caller gets an error, relays continue, and the batch
-//! resumes by itself when the database is writable again.
+//! A database that cannot be written in the middle of a batch: the caller gets an error, requests are relayed, and the
+//! batch continues by itself when writing works again.
 
 use super::{SETTINGS, block, leaves_a_line, lines, message, submit};
 use crate::faults::{fragile, limit};
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Holds the database until the sender is dropped, as another process would.
+/// Locks the database until the sender is dropped, as another process would.
 async fn held(database: &Path) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let (release, released) = oneshot::channel::<()>();
     let (locked, is_locked) = oneshot::channel();
@@ -23,7 +23,7 @@ async fn held(database: &Path) -> (oneshot::Sender<()>, tokio::task::JoinHandle<
         let hold = store.run(move |conn| {
             conn.batch_execute("BEGIN IMMEDIATE").unwrap();
             locked.send(()).unwrap();
-            // Ends when the test lets go.
+            // Ends when the sender is dropped.
             let _ = released.blocking_recv();
             Ok(conn.batch_execute("COMMIT")?)
         });
@@ -34,23 +34,23 @@ async fn held(database: &Path) -> (oneshot::Sender<()>, tokio::task::JoinHandle<
     (release, holding)
 }
 
-/// What keeps the database from being written, until it is lifted.
+/// What keeps the database from being written.
 enum Fault {
-    /// Another process.
+    /// Another process holds its lock.
     Held(oneshot::Sender<()>, tokio::task::JoinHandle<()>),
-    /// The file may not grow.
+    /// Its file may not grow.
     Full,
-    /// Its files may not be written any more, as on a disk that the kernel has made read-only.
+    /// Its files may not be written any more, as on a file system that the kernel has remounted read-only.
     ReadOnly(Frozen),
 }
 
-/// Files that no process can write, even through open descriptors.
+/// Files that cannot be written, not even through existing descriptors.
 struct Frozen(Vec<PathBuf>);
 
 impl Frozen {
-    /// `None`: this user, or this file system, cannot.
+    /// Freezes files; `None` if this user or file system cannot.
     fn of(files: Vec<PathBuf>) -> Option<Self> {
-        // Made first, so that what was frozen until one could not be thaws again.
+        // Created first, so that dropping it thaws those that were frozen before one failed.
         let frozen = Frozen(files);
         chattr("+i", &frozen.0).then_some(frozen)
     }

@@ -1,4 +1,4 @@
-//! Messages that a client observed: which count, what runs at once, what a mode and a flood change.
+//! Messages that a client observed: which are accepted, what runs at once, and the effects of a mode and of a flood.
 
 use super::{SETTINGS, batch, block, leaves_a_line, lines};
 use crate::support::{Caller, Daemon, automatic, handled, until};
@@ -23,13 +23,13 @@ pub(crate) async fn say(firefox: &Firefox, id: &str, text: &str) {
     firefox.send_json(&told).await.unwrap();
 }
 
-/// The stored messages of that id, newest first.
+/// Returns the stored messages with that id, newest first.
 async fn messages(caller: &Caller, id: &str) -> Vec<Value> {
     let list = caller.get("/v1/browser/messages?limit=100").await.data();
     list["messages"].as_array().unwrap().iter().filter(|one| one["assistant_message_id"] == id).cloned().collect()
 }
 
-/// Waits until a message has this status and answers its batch.
+/// Waits until a message has this status and returns its batch.
 pub(crate) async fn becomes(caller: &Caller, id: &str, status: &str) -> Value {
     let batch_id = until(status, async || {
         let message = messages(caller, id).await.into_iter().next()?;
@@ -144,7 +144,7 @@ async fn what_waits_is_bounded() {
     becomes(&caller, "m1", "pending_approval").await;
     let refused = super::submit(&caller, "m2", &block("@system::exec::true")).await;
     assert_eq!((refused.error(), refused.header("retry-after")), ((503, "overloaded".into()), Some("1")));
-    // Its keys were not taken.
+    // Its dedupe keys were not stored.
     let first = caller.get("/v1/instructions?status=pending_approval").await.data()["batches"][0].clone();
     let reject = format!("/v1/instructions/{}/reject", first["batch_id"].as_str().unwrap());
     assert_eq!(caller.post(&reject, &json!({})).await.data()["status"], "rejected");
@@ -220,6 +220,6 @@ async fn live_commands_run_in_the_sandbox_of_the_settings() {
     let file = daemon.folder().path().join("beside");
     say(&firefox, "m", &leaves_a_line(&file)).await;
     let done = becomes(&caller, "m", "executed").await;
-    // Confined, or refused where this system has no such sandbox; never run in less.
+    // Confined, or refused if this system has no such sandbox; never run with less confinement.
     assert_eq!((&done["executions"][0]["ok"], file.exists()), (&json!(false), false), "{done}");
 }

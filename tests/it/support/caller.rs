@@ -1,5 +1,5 @@
-//! A caller over plain TCP: HTTP/1.1 written and read by hand, so that a test decides every byte, and can also leave in
-//! the middle, be slow, or never read.
+//! A caller over plain TCP: HTTP/1.1 written and read by hand, so that a test decides every byte and can also
+//! disconnect in the middle, be slow, or never read.
 
 mod stream;
 
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use std::{io, net::SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Where events are followed.
+/// The path of the event stream.
 pub(crate) const EVENTS: &str = "/v1/events";
 
-/// Who calls one daemon.
+/// A caller of one daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     address: SocketAddr,
     headers: Vec<(String, String)>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -44,13 +44,13 @@ impl Caller {
         self.address
     }
 
-    /// The same with a further header on each request.
+    /// Returns a caller that sends a further header with each request.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The same with a token.
+    /// Returns a caller with a token.
     pub(crate) fn bearer(self, token: &str) -> Self {
         self.with("authorization", &format!("Bearer {token}"))
     }
@@ -67,14 +67,14 @@ impl Caller {
         self.send("POST", path, Some(body.to_string().as_bytes())).await
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a connection of its own.
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<&[u8]>) -> Answer {
         let mut connection = self.open().await;
         connection.write(&self.head(method, path, body)).await;
         connection.answer(method == "HEAD").await
     }
 
-    /// A request as bytes.
+    /// Serializes a request.
     pub(crate) fn head(&self, method: &str, path: &str, body: Option<&[u8]>) -> Vec<u8> {
         let mut text = format!("{method} {path} HTTP/1.1\r\n");
         let given = |name: &str| self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -97,39 +97,39 @@ impl Caller {
         bytes
     }
 
-    /// `POST /v1/browser/request` for a whole answer.
+    /// Sends `POST /v1/browser/request` and returns the complete response.
     pub(crate) async fn request(&self, body: &Value) -> Answer {
         self.post("/v1/browser/request", body).await
     }
 
-    /// The same without waiting for its answer.
+    /// The same, without waiting for the response.
     pub(crate) async fn begin(&self, body: &Value) -> Connection {
         self.begin_at("/v1/browser/request", body).await
     }
 
-    /// A `POST` whose answer is read later.
+    /// Sends a `POST` whose response is read later.
     pub(crate) async fn begin_at(&self, path: &str, body: &Value) -> Connection {
         let mut connection = self.open().await;
         connection.write(&self.head("POST", path, Some(body.to_string().as_bytes()))).await;
         connection
     }
 
-    /// `POST /v1/browser/request` for a streamed answer.
+    /// Sends `POST /v1/browser/request` for a streamed response.
     pub(crate) async fn stream(&self, body: &Value) -> Stream {
         self.begin(body).await.stream().await
     }
 
-    /// The same on a connection whose receive window is as small as the system allows.
+    /// The same on a connection with the smallest receive window that the system allows.
     pub(crate) async fn stream_narrowly(&self, body: &Value) -> Stream {
         self.begin_narrowly(body).await.stream().await
     }
 
-    /// A request on such a connection.
+    /// Sends a request on such a connection.
     pub(crate) async fn begin_narrowly(&self, body: &Value) -> Connection {
         self.send_narrowly(&self.head("POST", "/v1/browser/request", Some(body.to_string().as_bytes()))).await
     }
 
-    /// A `GET` on such a connection.
+    /// Sends a `GET` on such a connection.
     pub(crate) async fn get_narrowly(&self, path: &str) -> Connection {
         self.send_narrowly(&self.head("GET", path, None)).await
     }
@@ -142,14 +142,14 @@ impl Caller {
         connection
     }
 
-    /// The events, from now on.
+    /// Follows the events from now on.
     pub(crate) async fn follow(&self) -> Stream {
         let mut connection = self.open().await;
         connection.write(&self.head("GET", EVENTS, None)).await;
         connection.stream().await
     }
 
-    /// The events after the one of that id.
+    /// Follows the events after the one with that id.
     pub(crate) async fn follow_after(&self, id: impl ToString) -> Stream {
         self.clone().with("last-event-id", &id.to_string()).follow().await
     }
@@ -158,19 +158,19 @@ impl Caller {
         self.post("/v1/browser/request/cancel", &json!({"request_id": id, "platform": "claude"})).await
     }
 
-    /// The data of `GET /v1/browser`.
+    /// Returns the data of `GET /v1/browser`.
     pub(crate) async fn browser(&self) -> Value {
         self.get("/v1/browser").await.data()
     }
 
-    /// The journal's entry of a request.
+    /// Returns the journal's entry of a request.
     pub(crate) async fn journal(&self, id: &str) -> Value {
         self.get(&format!("/v1/browser/requests/{id}")).await.data()
     }
 }
 
 impl Answer {
-    /// A header's value; the test ends when it was sent twice.
+    /// Returns a header's value; panics if there are two.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
         let first = found.next();
@@ -182,7 +182,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The data of a success.
+    /// Returns the data of a success.
     pub(crate) fn data(&self) -> Value {
         let mut json = self.json();
         assert_eq!((self.status, json["ok"].as_bool()), (200, Some(true)), "{json}");
@@ -190,7 +190,7 @@ impl Answer {
         json["data"].take()
     }
 
-    /// Status and code of a failure.
+    /// Returns status and code of a failure.
     pub(crate) fn error(&self) -> (u16, String) {
         let json = self.json();
         assert_eq!(json["ok"], false, "{json}");
@@ -199,7 +199,7 @@ impl Answer {
         (self.status, json["error"].as_str().unwrap().to_owned())
     }
 
-    /// The specific code of a failed browser request.
+    /// Returns the specific code of a failed browser request.
     pub(crate) fn error_code(&self) -> String {
         self.json()["details"]["error_code"].as_str().unwrap_or_default().to_owned()
     }
@@ -216,7 +216,7 @@ impl Connection {
         Connection { stream, buffer: Vec::new() }
     }
 
-    /// One that was made elsewhere.
+    /// Wraps a connection that was made elsewhere.
     pub(crate) fn from_std(stream: std::net::TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Connection { stream: TcpStream::from_std(stream).unwrap(), buffer: Vec::new() }
@@ -230,7 +230,7 @@ impl Connection {
         self.try_write(bytes).await.unwrap();
     }
 
-    /// Writes what the other side takes; it may have left.
+    /// Writes as much as the other side takes; it may have disconnected.
     pub(crate) async fn try_write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             within("room to write", self.stream.writable()).await?;
@@ -243,7 +243,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once; `false` at the end, however it came.
+    /// Reads once; returns `false` at the end of the connection, however it came.
     pub(crate) async fn read(&mut self) -> bool {
         let mut chunk = vec![0; 16 << 10];
         loop {
@@ -260,7 +260,7 @@ impl Connection {
         }
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads up to the end of the connection.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         while self.read().await {}
         self.buffer
@@ -284,7 +284,7 @@ impl Connection {
         self.buffer.drain(..bytes).collect()
     }
 
-    /// So many bytes; `None` when the connection ends before.
+    /// Reads this many bytes; `None` if the connection ends before.
     pub(crate) async fn try_read_exactly(&mut self, bytes: usize) -> Option<Vec<u8>> {
         while self.buffer.len() < bytes {
             if !self.read().await {
@@ -294,7 +294,7 @@ impl Connection {
         Some(self.buffer.drain(..bytes).collect())
     }
 
-    /// The head of an answer.
+    /// Reads the head of a response.
     pub(crate) async fn head(&mut self) -> Answer {
         let bytes = self.read_until(b"\r\n\r\n").await;
         let text = String::from_utf8(bytes).unwrap();
@@ -307,13 +307,13 @@ impl Connection {
         Answer { status: status.unwrap(), headers: lines.map(header).collect(), body: Vec::new() }
     }
 
-    /// Reads what is left of an answer whose first bytes were taken.
+    /// Reads the rest of a response whose first bytes were taken.
     pub(crate) async fn rest_of_answer(&mut self) {
         self.buffer.splice(..0, *b"HTTP/1.1 200");
         self.answer(false).await;
     }
 
-    /// The status of the answer that begins to arrive; all of it is still to be read.
+    /// Returns the status of the arriving response without consuming it.
     pub(crate) async fn peek_status(&mut self) -> u16 {
         while self.buffer.len() < 12 {
             assert!(self.read().await, "the connection ended before an answer");
@@ -321,7 +321,7 @@ impl Connection {
         str::from_utf8(&self.buffer[9..12]).unwrap().parse().unwrap()
     }
 
-    /// A whole answer. `bare`: that to a `HEAD`.
+    /// Reads a complete response. `bare`: one to a `HEAD`.
     pub(crate) async fn answer(&mut self, bare: bool) -> Answer {
         let mut answer = self.head().await;
         if bare {
@@ -346,7 +346,7 @@ impl Connection {
         (size > 0).then_some(chunk)
     }
 
-    /// The answer, which must be a stream.
+    /// Returns the response, which must be a stream.
     pub(crate) async fn stream(mut self) -> Stream {
         let head = self.head().await;
         assert_eq!(head.status, 200, "{head:?}");

@@ -1,4 +1,4 @@
-//! The daemon as a process: started on a folder of its own, watched, stopped or killed.
+//! The daemon as a process: started on a folder of its own, observed, stopped or killed.
 
 use super::{Caller, until};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// The policy and every limit that is not a test's subject stand wide open; what a test waits for is short.
+/// The default settings: policy and limits that are not a test's subject are wide open, and timeouts are short.
 const BASE: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -42,7 +42,7 @@ failure_threshold = 1000000
 max_in_flight_per_client_platform = 64
 "#;
 
-/// A folder that goes when it is dropped.
+/// A folder that is removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Folder(PathBuf);
 
@@ -55,7 +55,7 @@ impl Folder {
         Folder(path)
     }
 
-    /// One that is there already.
+    /// Wraps an existing folder.
     pub(crate) fn of(path: PathBuf) -> Self {
         Folder(path)
     }
@@ -68,7 +68,7 @@ impl Folder {
         self.0.join("state")
     }
 
-    /// A `serve` on this folder with these settings over the usual ones, not yet started.
+    /// Prepares a `serve` on this folder with `settings` over the defaults.
     pub(crate) fn command(&self, settings: &str) -> Command {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_baa-conductor")), settings)
     }
@@ -79,7 +79,7 @@ impl Folder {
         merge(&mut table, settings.parse().unwrap());
         let config = self.0.join("conductor.toml");
         fs::write(&config, table.to_string()).unwrap();
-        // Some hold a token.
+        // Some settings contain a token.
         fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
         let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config).arg("--state-dir").arg(self.state());
@@ -90,7 +90,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed stays in the build folder, where it harms nobody.
+        // A folder that cannot be removed stays in the build folder.
         fs::remove_dir_all(&self.0).unwrap_or_default();
     }
 }
@@ -108,7 +108,7 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     child: Child,
-    /// Where it listens.
+    /// Its listen address.
     pub(crate) address: SocketAddr,
     /// Its ready line.
     pub(crate) ready: String,
@@ -116,19 +116,19 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on a fresh folder. `settings`: TOML that wins over the usual settings, such as
-    /// `server.max_requests = 2`.
+    /// Starts a daemon on a fresh folder. `settings` is TOML that overrides the defaults, such as `server.max_requests
+    /// = 2`.
     pub(crate) async fn start(settings: &str) -> Self {
         Self::start_in(Folder::new(), settings).await
     }
 
-    /// Starts one on the folder of an earlier one.
+    /// Starts a daemon on the folder of an earlier one.
     pub(crate) async fn start_in(folder: Folder, settings: &str) -> Self {
         let command = folder.command(settings);
         Self::spawn(folder, command).await
     }
 
-    /// Starts one that the test has prepared itself.
+    /// Starts a prepared command.
     pub(crate) async fn spawn(folder: Folder, command: Command) -> Self {
         let log = fs::File::create(folder.0.join("stderr")).unwrap();
         Self::spawn_logging(folder, command, log).await
@@ -142,7 +142,7 @@ impl Daemon {
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = BufReader::new(stdout).read_line(&mut line).map(|_| line);
-            // A test that gave up listens no more.
+            // A test that has failed already no longer receives.
             let _ = tell.send(read);
         });
         let mut daemon =
@@ -160,12 +160,12 @@ impl Daemon {
         format!("ws://{}/ws/firefox", self.address)
     }
 
-    /// A caller without a token.
+    /// Returns a caller without a token.
     pub(crate) fn caller(&self) -> Caller {
         Caller::new(self.address)
     }
 
-    /// The token it made.
+    /// Returns the token that the daemon generated.
     pub(crate) fn token(&self) -> String {
         fs::read_to_string(self.folder().state().join("token")).unwrap().trim().to_owned()
     }
@@ -178,19 +178,19 @@ impl Daemon {
         self.child.id()
     }
 
-    /// What it wrote to its log so far.
+    /// Returns its log so far.
     pub(crate) fn stderr(&self) -> String {
         fs::read_to_string(self.folder().0.join("stderr")).unwrap_or_default()
     }
 
-    /// Bytes of its memory that are in RAM.
+    /// Returns its resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
-    /// Waits until its end of a connection is no longer established, whatever the caller's end thinks.
+    /// Waits until the daemon's end of a connection is no longer established.
     pub(crate) async fn connection_ended(&self, caller: SocketAddr) {
         const ESTABLISHED: &str = "01";
         let hex = |port: u16| format!("0100007F:{port:04X}");
@@ -211,25 +211,25 @@ impl Daemon {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for its end; `None`: a signal ended it.
+    /// Waits for its end; `None` if a signal ended it.
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
         exit_code(&mut self.child).await
     }
 
-    /// Ends it as a service manager would and answers its exit code.
+    /// Ends it as a service manager would and returns its exit code.
     pub(crate) async fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::TERM);
         self.exit_code().await
     }
 
-    /// Ends it as a power cut would; its folder is for another one.
+    /// Kills it, as a power failure would; returns its folder for another one.
     pub(crate) async fn kill(mut self) -> Folder {
         self.signal(Signal::KILL);
         assert_eq!(self.exit_code().await, None, "killed");
         self.folder.take().unwrap()
     }
 
-    /// The folder of one that has ended.
+    /// Returns the folder of a daemon that has ended.
     pub(crate) fn into_folder(mut self) -> Folder {
         assert!(self.child.try_wait().unwrap().is_some(), "still running");
         self.folder.take().unwrap()
@@ -238,7 +238,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // One that ended already cannot be killed.
+        // One that has ended already cannot be killed.
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
         if std::thread::panicking() && self.folder.is_some() {
@@ -247,7 +247,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits for a process to end; `None`: a signal ended it.
+/// Waits for a process to end; `None` if a signal ended it.
 pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
     until("end of the process", async || child.try_wait().unwrap()).await.code()
 }

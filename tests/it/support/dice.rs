@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Splitmix64: small, seeded, good enough for choices.
+/// Splitmix64: small, seeded, sufficient for choices.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 
@@ -23,7 +23,7 @@ impl Dice {
         self.next() % bound
     }
 
-    /// A place among so many.
+    /// Returns an index below `len`.
     pub(crate) fn index(&mut self, bound: usize) -> usize {
         usize::try_from(self.below(bound as u64)).unwrap()
     }
@@ -36,12 +36,12 @@ impl Dice {
         from[self.index(from.len())]
     }
 
-    /// Fewer bytes than this.
+    /// Returns fewer bytes than this.
     pub(crate) fn bytes(&mut self, below: usize) -> Vec<u8> {
         (0..self.index(below)).map(|_| self.next().to_le_bytes()[0]).collect()
     }
 
-    /// The pace of the load, not a wait for anything.
+    /// Paces the load; not a wait for a condition.
     pub(crate) async fn pause(&mut self, below_ms: u64) {
         tokio::time::sleep(Duration::from_millis(self.below(below_ms))).await;
     }

@@ -1,4 +1,4 @@
-//! What the tests are made of: a daemon as a process, callers, peers, and a bounded way to wait for a condition.
+//! The test support: a daemon as a process, callers, peers, and a bounded wait for a condition.
 
 pub(crate) mod caller;
 pub(crate) mod daemon;
@@ -19,18 +19,18 @@ pub(crate) use dice::Dice;
 pub(crate) use peer::Peer;
 pub(crate) use terminal::Terminal;
 
-/// How long anything that is awaited may take before the test gives up on it.
+/// How long a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const POLL_EVERY: Duration = Duration::from_millis(10);
 
-/// Says what this machine cannot do, and so what of the test is left out. Continuous integration leaves out nothing:
-/// there it fails the test.
+/// Reports that this machine lacks something, so that a part of the test is skipped. In continuous integration this
+/// fails the test.
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none_or(|on| on.is_empty()), "with CI set nothing is left out: {why}");
     eprintln!("SKIPPED: {why}");
 }
 
-/// A row of a table, whose name stands in the output when the test ends within it.
+/// A row of a table test, whose name is printed if the test fails within it.
 pub(crate) struct Case<'a>(Option<&'a str>);
 
 impl<'a> Case<'a> {
@@ -51,7 +51,7 @@ impl Drop for Case<'_> {
     }
 }
 
-/// Asks until there is an answer; for what no frame or line announces.
+/// Polls until there is an answer; for conditions that no frame or log line announces.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -63,22 +63,22 @@ pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>
     }
 }
 
-/// What a future yields, which must not take for ever.
+/// Awaits a future within the time limit.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} within {PATIENCE:?}"))
 }
 
-/// A peer whose requests the test answers; the daemon knows its login.
+/// Connects a logged-in peer whose requests the test answers.
 pub(crate) async fn manual(daemon: &Daemon, client_id: &str) -> Firefox {
     connect(daemon, FirefoxProfile::manual(client_id)).await
 }
 
-/// A peer that answers from its web app; the daemon knows its login.
+/// Connects a logged-in peer that answers from its simulated web app.
 pub(crate) async fn automatic(daemon: &Daemon, client_id: &str) -> Firefox {
     connect(daemon, FirefoxProfile::new(client_id)).await
 }
 
-/// A peer of any profile that says `hello`.
+/// Connects a peer with any profile, which says `hello`.
 pub(crate) async fn connect(daemon: &Daemon, profile: FirefoxProfile) -> Firefox {
     let reports = profile.behaviour.credentials;
     let firefox = Firefox::connect(&daemon.ws_url(), profile).await.unwrap();
@@ -88,7 +88,7 @@ pub(crate) async fn connect(daemon: &Daemon, profile: FirefoxProfile) -> Firefox
     firefox
 }
 
-/// A peer that says nothing by itself, not even `hello`.
+/// Connects a peer that sends nothing by itself, not even `hello`.
 pub(crate) async fn stranger(daemon: &Daemon) -> Firefox {
     let mut profile = FirefoxProfile::manual("stranger");
     profile.behaviour.hello = false;
@@ -96,44 +96,44 @@ pub(crate) async fn stranger(daemon: &Daemon) -> Firefox {
     Firefox::connect(&daemon.ws_url(), profile).await.unwrap()
 }
 
-/// The body of a buffered request.
+/// Returns the body of a buffered request.
 pub(crate) fn ask(id: &str, path: &str) -> Value {
     json!({"platform": "claude", "request_id": id, "path": path})
 }
 
-/// The body of a streamed request.
+/// Returns the body of a streamed request.
 pub(crate) fn ask_sse(id: &str, path: &str) -> Value {
     json!({"platform": "claude", "request_id": id, "path": path, "response_mode": "sse"})
 }
 
-/// The field that a refused call is blamed on.
+/// Returns the field that an error names.
 pub(crate) fn fault(answer: &Answer) -> String {
     assert_eq!(answer.error(), (400, "invalid_request".into()));
     answer.json()["details"]["field"].as_str().unwrap().to_owned()
 }
 
-/// The request of that id, which the peer is to answer by hand.
+/// Waits for the request with that id, which the test is to answer.
 pub(crate) async fn request_of(firefox: &Firefox, id: &str) -> SimulatedRequest {
     let request = firefox.next_request().await.unwrap();
     assert_eq!(request.id(), id, "requests come in the order in which they were sent");
     request
 }
 
-/// The cancel of that id.
+/// Waits for the cancel with that id.
 pub(crate) async fn cancel_of(firefox: &Firefox, id: &str) -> Value {
     let fits = |message: &Value| message["id"] == id;
     (*firefox.expect_where("request_cancel", fits).await.unwrap()).clone()
 }
 
-/// Waits until the peer's earlier frames were handled: frames of one socket are handled in order.
+/// Waits until the peer's earlier frames were handled, which happens in order.
 pub(crate) async fn handled(firefox: &Firefox) {
-    // Coalesced snapshots have no fixed number, refusals have: one for each offending frame.
+    // The number of coalesced snapshots is not fixed, that of errors is: one per offending frame.
     let marker = uuid::Uuid::new_v4().to_string();
     firefox.send_json(&json!({"type": "no_such_type", "id": marker})).await.unwrap();
     firefox.expect_where("error", |message| message["id"] == *marker).await.unwrap();
 }
 
-/// Waits until no request is left anywhere in the daemon.
+/// Waits until the daemon holds no request.
 pub(crate) async fn settled(caller: &Caller) -> Value {
     until("end of all requests", async || {
         let state = caller.browser().await;
@@ -149,19 +149,19 @@ pub(crate) async fn settled(caller: &Caller) -> Value {
     .await
 }
 
-/// Who is connected.
+/// Returns the ids of the connected clients.
 pub(crate) async fn client_ids(caller: &Caller) -> Vec<String> {
     let state = caller.browser().await;
     let clients = state["bridge"]["clients"].as_array().unwrap();
     clients.iter().map(|client| client["client_id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Waits until nobody is.
+/// Waits until no client is connected.
 pub(crate) async fn no_client_left(caller: &Caller) {
     until("an empty directory", async || client_ids(caller).await.is_empty().then_some(())).await;
 }
 
-/// Waits until so many requests wait for a slot.
+/// Waits until this many requests wait for a slot.
 pub(crate) async fn waiting(caller: &Caller, count: u64) {
     until("waiting requests", async || {
         let state = caller.browser().await;
@@ -172,7 +172,7 @@ pub(crate) async fn waiting(caller: &Caller, count: u64) {
     .await;
 }
 
-/// The bytes of a client's frame. `first`: its first byte, which holds the opcode and what stands beside it.
+/// Returns the bytes of a client's frame. `first` is its first byte: flags and opcode.
 pub(crate) fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = raw_head(first, payload.len() as u64);
     // A mask of zeros leaves the payload as it is.
@@ -180,7 +180,7 @@ pub(crate) fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The head of a client's frame with a mask, whatever payload follows it.
+/// Returns the head of a client's masked frame, for any payload.
 pub(crate) fn raw_head(first: u8, declared: u64) -> Vec<u8> {
     let mut head = vec![first];
     match declared {
@@ -198,12 +198,12 @@ pub(crate) fn raw_head(first: u8, declared: u64) -> Vec<u8> {
     head
 }
 
-/// A text message in one frame, as bytes that can be sent together with others.
+/// Returns a text message in one frame, to be sent together with others.
 pub(crate) fn text_frame(text: &str) -> Vec<u8> {
     raw_frame(0x81, text.as_bytes())
 }
 
-/// How many actors of each kind that comes and goes are alive.
+/// Returns the number of live actors of each kind.
 pub(crate) async fn actors(caller: &Caller) -> BTreeMap<String, u64> {
     let text = String::from_utf8(caller.get("/metrics").await.body).unwrap();
     let kinds = text.lines().filter_map(|line| line.strip_prefix("baa_actors{kind=\"")?.split_once("\"} "));

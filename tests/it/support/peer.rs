@@ -4,10 +4,10 @@ use super::{Connection, Daemon, text_frame, within};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-/// The sample of RFC 6455.
+/// The sample key of RFC 6455.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// One upgraded connection.
+/// An upgraded connection.
 pub(crate) struct Peer {
     pub(crate) connection: Connection,
 }
@@ -15,18 +15,18 @@ pub(crate) struct Peer {
 /// A frame of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
-    /// With the bits beside it.
+    /// With its flags.
     pub(crate) first: u8,
     pub(crate) payload: Vec<u8>,
 }
 
 impl Peer {
-    /// Upgrades; says nothing more.
+    /// Upgrades; sends nothing more.
     pub(crate) async fn upgraded(daemon: &Daemon) -> Self {
         Peer::over(Connection::open(daemon.address).await, daemon.address).await
     }
 
-    /// The same over a connection that the test has opened itself.
+    /// The same over a connection that the test has opened.
     pub(crate) async fn over(mut connection: Connection, address: SocketAddr) -> Self {
         let head = format!(
             "GET /ws/firefox HTTP/1.1\r\nhost: {}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
@@ -46,7 +46,7 @@ impl Peer {
         peer
     }
 
-    /// The next frame; `None` at the end.
+    /// Returns the next frame; `None` at the end.
     pub(crate) async fn frame(&mut self) -> Option<Received> {
         let head = self.connection.try_read_exactly(2).await?;
         assert_eq!(head[1] & 0x80, 0, "a server masks nothing");
@@ -59,7 +59,7 @@ impl Peer {
         Some(Received { first: head[0], payload })
     }
 
-    /// The next message of this type, whatever comes before it.
+    /// Returns the next message of this type, skipping others.
     pub(crate) async fn message(&mut self, kind: &str) -> Value {
         within(kind, async {
             loop {
@@ -76,17 +76,17 @@ impl Peer {
         .await
     }
 
-    /// The `id` of the next `error`.
+    /// Returns the `id` of the next `error`.
     pub(crate) async fn error_id(&mut self) -> String {
         self.message("error").await["id"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The payload of the next pong.
+    /// Returns the payload of the next pong.
     pub(crate) async fn pong(&mut self) -> Vec<u8> {
         self.awaited(0x8a).await.payload
     }
 
-    /// Code and reason of the close frame.
+    /// Returns code and reason of the close frame.
     pub(crate) async fn close(&mut self) -> (Option<u16>, String) {
         let payload = self.awaited(0x88).await.payload;
         let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
@@ -105,7 +105,7 @@ impl Peer {
         .await
     }
 
-    /// Says one thing more and has it answered: the connection is as good as ever.
+    /// Checks that the connection still works, by a message and its answer.
     pub(crate) async fn is_heard(&mut self) {
         self.connection.write(&text_frame("{\"type\":\"no_such_type\",\"id\":\"heard\"}")).await;
         while self.error_id().await != "heard" {}

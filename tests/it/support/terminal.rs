@@ -1,4 +1,4 @@
-//! A terminal with a program at it: what stands on its screen, and a hand that types.
+//! A pseudo-terminal with a program on it: its screen, and typed input.
 
 use super::{daemon::exit_code, until};
 use rustix::{
@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// Ends the input, when it is typed at the beginning of a line.
+/// Ends the input when typed at the beginning of a line.
 pub(crate) const END_OF_INPUT: &str = "\u{4}";
 
 /// A pseudo-terminal.
@@ -26,7 +26,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// One of so many columns.
+    /// Opens one with this many columns.
     pub(crate) fn new(columns: u16) -> Self {
         let own = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&own).unwrap();
@@ -39,7 +39,7 @@ impl Terminal {
         let to: Arc<Mutex<Vec<u8>>> = Arc::clone(&screen);
         std::thread::spawn(move || {
             let mut bytes = [0; 4_096];
-            // It ends with an error when nobody holds the other end any more.
+            // Reading fails when the other end is closed everywhere.
             while let Ok(length @ 1..) = from.read(&mut bytes) {
                 to.lock().unwrap().extend_from_slice(&bytes[..length]);
             }
@@ -47,7 +47,7 @@ impl Terminal {
         Terminal { keys, screen, line }
     }
 
-    /// Types.
+    /// Types text.
     pub(crate) fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
@@ -58,20 +58,20 @@ impl Terminal {
         command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap()
     }
 
-    /// Everything that was written to it, with plain line ends.
+    /// Returns everything that was written to it, with plain line ends.
     pub(crate) fn screen(&self) -> String {
         String::from_utf8(self.screen.lock().unwrap().clone()).unwrap().replace("\r\n", "\n")
     }
 
-    /// Waits until this stands on it.
+    /// Waits until this text was written.
     pub(crate) async fn shows(&self, text: &str) {
         until(text, async || self.screen().contains(text).then_some(())).await;
     }
 
-    /// Waits for the end of a program and of what it wrote.
+    /// Waits for the end of a program and of its output.
     pub(crate) async fn ended(&mut self, child: &mut Child) -> (Option<i32>, String) {
         let code = exit_code(child).await;
-        // What is written after it comes after it.
+        // Written after the program's end, so it is read last.
         (&File::from(self.line.try_clone().unwrap())).write_all("— end —\n".as_bytes()).unwrap();
         self.shows("— end —\n").await;
         let screen = self.screen();

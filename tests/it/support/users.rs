@@ -1,5 +1,5 @@
-//! Other users of this machine: sockets that belong to them, and programs that run as them. Only root can become another
-//! user; where the tests run as somebody else, a test of several users says that it was skipped.
+//! Other users of this machine: sockets that belong to them, and programs that run as them. Only root can become
+//! another user; otherwise tests of several users are skipped with a message.
 
 use super::{Caller, Connection, Daemon, Folder};
 use rustix::{
@@ -17,16 +17,16 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// An ordinary user that no account stands for: files and sockets have numbers.
+/// An ordinary user without an account: files and sockets only need ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct User(u32);
 
-/// Whom the daemon runs as, where it does not run as root.
+/// The user of a daemon that does not run as root.
 pub(crate) const OWNER: User = User(61_001);
-/// An unprivileged user of the same machine.
+/// Another unprivileged user.
 pub(crate) const STRANGER: User = User(61_002);
 
-/// Whether the tests can become other users; says so where they cannot. Continuous integration runs as root.
+/// Returns whether the tests can become other users; reports if not. Continuous integration runs as root.
 pub(crate) fn has_other_users() -> bool {
     let root = geteuid().is_root();
     if !root {
@@ -36,24 +36,24 @@ pub(crate) fn has_other_users() -> bool {
 }
 
 impl User {
-    /// One of many further users.
+    /// Returns one of many further users.
     pub(crate) fn numbered(n: u32) -> Self {
         User(61_100 + n)
     }
 
-    /// A program as this user, with none of root's rights.
+    /// Makes a program run as this user, without root's privileges.
     pub(crate) fn command(self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
-        // Without a supplementary group: the standard library drops them together with root's number.
+        // Supplementary groups are dropped by the standard library together with root's id.
         command.uid(self.0).gid(self.0);
         command
     }
 
-    /// What is made by `make`, on a thread that is this user: the kernel notes who makes a socket.
+    /// Runs `make` on a thread with this user's id: the kernel records the creator of a socket.
     pub(crate) fn makes<T: Send + 'static>(self, make: impl FnOnce() -> T + Send + 'static) -> T {
         let as_user = move || {
             let (uid, gid) = (Uid::from_raw(self.0), Gid::from_raw(self.0));
-            // Each of them changes this thread alone.
+            // These calls change this thread only.
             set_thread_groups(&[]).unwrap();
             set_thread_res_gid(gid, gid, gid).unwrap();
             set_thread_res_uid(uid, uid, uid).unwrap();
@@ -62,7 +62,7 @@ impl User {
         std::thread::spawn(as_user).join().unwrap()
     }
 
-    /// A connection whose other end is this user's.
+    /// Opens a connection that belongs to this user.
     pub(crate) fn connects(self, address: SocketAddr) -> std::net::TcpStream {
         let stream = self.makes(move || std::net::TcpStream::connect(address)).unwrap();
         stream.set_nonblocking(true).unwrap();
@@ -74,22 +74,22 @@ impl User {
         Connection::from_std(self.connects(address))
     }
 
-    /// One request of a caller, sent by this user.
+    /// Sends one request of a caller as this user.
     pub(crate) async fn sends(self, caller: &Caller, method: &str, path: &str, body: Option<&[u8]>) -> super::Answer {
         let mut connection = self.opens(caller.address());
         connection.write(&caller.head(method, path, body)).await;
         connection.answer(method == "HEAD").await
     }
 
-    /// Whether this user can read a file.
+    /// Returns whether this user can read a file.
     pub(crate) fn reads(self, path: &Path) -> bool {
         let path = path.to_owned();
         self.makes(move || fs::File::open(path).and_then(|mut file| file.read(&mut [0; 1])).is_ok())
     }
 }
 
-/// A folder of an ordinary user's own, in the system's place for temporary files, since the way to the build folder may
-/// be closed to others; with a copy of the binary that everybody may run.
+/// A folder of an ordinary user, in the system's folder for temporary files, since the path to the build folder may be
+/// closed to others; with a copy of the binary that everyone may execute.
 #[derive(Debug)]
 pub(crate) struct Home {
     user: User,
@@ -105,7 +105,7 @@ impl Home {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let binary = path.join("baa-conductor");
         let built = Path::new(env!("CARGO_BIN_EXE_baa-conductor"));
-        // A link costs nothing, but needs both on one file system.
+        // A hard link costs nothing, but needs both on one file system.
         fs::hard_link(built, &binary).or_else(|_| fs::copy(built, &binary).map(drop)).unwrap();
         let home = Home { user, path };
         home.give(home.path());
@@ -116,22 +116,22 @@ impl Home {
         &self.path
     }
 
-    /// Makes a file or a folder this user's.
+    /// Gives a file or folder to this user.
     pub(crate) fn give(&self, path: &Path) {
         chown(path, Some(Uid::from_raw(self.user.0)), Some(Gid::from_raw(self.user.0))).unwrap();
     }
 
-    /// The copy of the binary.
+    /// Returns the path of the binary's copy.
     pub(crate) fn binary(&self) -> PathBuf {
         self.path.join("baa-conductor")
     }
 
-    /// A daemon that runs as this user, with these settings over the tests' usual ones.
+    /// Starts a daemon as this user, with `settings` over the defaults.
     pub(crate) async fn daemon(self, settings: &str) -> Daemon {
         self.daemon_through(&[], settings).await
     }
 
-    /// The same, started by a program that is given the daemon's words behind its own.
+    /// The same through a program that gets the daemon's command line as its last arguments.
     pub(crate) async fn daemon_through(self, program: &[String], settings: &str) -> Daemon {
         self.start(program, settings, &[]).await
     }
@@ -144,7 +144,7 @@ impl Home {
     async fn start(self, program: &[String], settings: &str, variables: &[(&str, &Path)]) -> Daemon {
         let (user, binary) = (self.user, self.binary());
         let folder = Folder::of(self.path.clone());
-        // The folder removes it all.
+        // The folder's own `Drop` removes everything.
         std::mem::forget(self);
         let mut plain = folder.command_of(&binary, settings);
         let number = Some(Uid::from_raw(user.0));
@@ -160,7 +160,7 @@ impl Drop for Home {
     }
 }
 
-/// A command that starts another one.
+/// A command that runs another one.
 pub(crate) fn through(program: &[String], plain: &Command) -> Command {
     let words = program.iter().map(Into::into).chain([plain.get_program().to_owned()]);
     let mut words = words.chain(plain.get_args().map(ToOwned::to_owned));
@@ -172,8 +172,8 @@ pub(crate) fn through(program: &[String], plain: &Command) -> Command {
 }
 
 impl User {
-    /// A program to start others with, as this user, where no namespaces of users can be made from. `told`: whether the
-    /// system says so beforehand.
+    /// A launcher that runs commands as this user where no user namespaces can be created. `told`: whether the system
+    /// announces that.
     pub(crate) fn without_namespaces(self, told: bool) -> Vec<String> {
         let user = self.0;
         let words = if told {

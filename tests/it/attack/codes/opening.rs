@@ -1,4 +1,4 @@
-//! `baa-conductor open` as other users see it: its code stands in no process's arguments, and in no file of theirs.
+//! `baa-conductor open` seen by other users: its code is in no process's arguments and in no file that they can read.
 
 use super::{begins, cookie, reads};
 use crate::support::{
@@ -13,11 +13,11 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Stands for the program that opens pages: notes what it was given and stays until it is let go.
+/// Stands for the program that opens pages: records its arguments and stays until it is released.
 const OPENER: &str =
     "#!/bin/sh\nprintf '%s\\n' \"$@\" > seen.new\nmv seen.new seen\nwhile ! [ -e release ]; do sleep 0.05; done\n";
 
-/// An `open` of the daemon's owner that has opened its page, with what there is of it.
+/// An `open` of the daemon's owner that has opened its page.
 struct Opened {
     child: Child,
     folder: PathBuf,
@@ -50,7 +50,7 @@ impl Opened {
         Opened { child, folder, url: url.trim_end().to_owned(), given }
     }
 
-    /// Lets the program that opens pages go.
+    /// Releases the program that opens pages.
     fn release(&self) {
         fs::write(self.folder.join("release"), "").unwrap_or_default();
     }
@@ -59,7 +59,7 @@ impl Opened {
         self.url.split_once("#code=").unwrap().1
     }
 
-    /// The file that leads to the page.
+    /// Returns the path of the file that leads to the page.
     fn file(&self) -> &Path {
         let [file] = &self.given[..] else { panic!("one argument: {:?}", self.given) };
         Path::new(file)
@@ -78,7 +78,7 @@ impl Drop for Opened {
     }
 }
 
-/// The arguments of every process, as any user may read them.
+/// Returns the arguments of every process, as any user may read them.
 fn arguments_of_all() -> Vec<String> {
     STRANGER.makes(|| {
         let read = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).ok();
@@ -115,7 +115,7 @@ async fn a_code_that_opens_the_page_stands_in_no_arguments_but_in_a_file_of_the_
     until("the end of the file", async || (!file.exists()).then_some(())).await;
 }
 
-/// Browsers that are installed as snaps read neither the state folder nor any other whose name begins with a dot.
+/// Browsers installed as snaps can read neither the state folder nor any other whose name begins with a dot.
 #[actix_rt::test]
 async fn where_snaps_are_used_the_file_lies_where_they_can_read_it() {
     if !has_other_users() {
@@ -137,7 +137,7 @@ async fn where_snaps_are_used_the_file_lies_where_they_can_read_it() {
     until("the end of the file", async || (!file.exists()).then_some(())).await;
 }
 
-/// What an `open` that was killed leaves behind.
+/// What a killed `open` leaves behind.
 #[actix_rt::test]
 async fn what_an_earlier_one_left_behind_is_swept_and_what_is_not_its_own_stays() {
     if !has_other_users() {

@@ -1,4 +1,5 @@
-//! Every command against a daemon that answers with nothing but hostile text: none of it reaches the terminal as it is.
+//! Every command against a daemon that answers with nothing but hostile text: none of it reaches the terminal
+//! unescaped.
 
 use super::command;
 use crate::support::{Folder, Terminal};
@@ -9,8 +10,8 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-/// Escapes that clear, conceal, recolour and rename; a carriage return; characters of every kind that deceives; a line
-/// of our own; and a tower of marks.
+/// Escapes that clear, conceal, recolour and rename; a carriage return; deceptive characters of every kind; a line in
+/// the program's own style; and a stack of combining marks.
 pub(super) const HOSTILE: &str = "begins\u{1b}[2J\u{1b}[8m\u{1b}]0;title\u{7}\u{9b}31m\u{8}\u{7f}\r\
     \u{61c}\u{ad}\u{34f}\u{115f}\u{1160}\u{1680}\u{17b4}\u{180b}\u{180e}\u{2000}\u{200b}\u{200d}\u{200e}\u{2028}\u{202e}\
     \u{202f}\u{205f}\u{2060}\u{2066}\u{2800}\u{3000}\u{3164}\u{a0}\u{e000}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{fffc}\
@@ -18,7 +19,7 @@ pub(super) const HOSTILE: &str = "begins\u{1b}[2J\u{1b}[8m\u{1b}]0;title\u{7}\u{
     Z\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\
     \nbaa-conductor: approved; batch status: queued\nthe end of it";
 
-/// Whether a character must not reach a terminal; told without the program's own table.
+/// Returns whether a character must not reach a terminal, without the program's own table.
 fn deceives(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -29,7 +30,7 @@ fn deceives(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..)
 }
 
-/// Nothing on the screen deceives, but for what the program draws itself.
+/// Checks that nothing on the screen deceives, apart from what the program draws itself.
 pub(super) fn assert_honest(what: &str, screen: &str) {
     let own = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\r\u{1b}[K"];
     let text = own.iter().fold(screen.to_owned(), |text, code| text.replace(code, ""));
@@ -38,7 +39,7 @@ pub(super) fn assert_honest(what: &str, screen: &str) {
     assert!(!text.contains(&"\u{301}".repeat(5)), "{what}: {text:?}");
 }
 
-/// Data in which every command finds all that it reads, each text a hostile one. Numbers are as they must be.
+/// Returns data in which every command finds all fields that it reads, each text hostile and each number valid.
 fn data() -> Value {
     let h = HOSTILE;
     let tab = json!({"platform": h, "desired": {"exists": true}, "actual": {"exists": false, "issue": h, "url": h},
@@ -72,17 +73,17 @@ fn data() -> Value {
 /// How the daemon answers.
 #[derive(Clone, Copy, Debug)]
 enum Manner {
-    /// With what was asked for.
+    /// With the requested data.
     Willing,
     /// With JSON in place of text, where a web app answers.
     WithJson,
-    /// It refuses everything.
+    /// With a refusal.
     Refusing,
-    /// A stream of a web app's events.
+    /// With a web app's event stream.
     Streaming,
-    /// A stream that ends with an error.
+    /// With a stream that ends with an error.
     Failing,
-    /// No JSON at all.
+    /// With bytes that are not JSON.
     Raving,
 }
 
@@ -122,7 +123,7 @@ fn answer(manner: Manner, line: &str) -> String {
     }
 }
 
-/// A daemon of this manner that announced itself, on a folder of its own.
+/// Starts a daemon with this behaviour that announced itself, on a folder of its own.
 struct Daemon {
     folder: Folder,
     _state: StateFolder,
@@ -201,11 +202,11 @@ async fn nothing_that_a_daemon_says_reaches_a_terminal_as_it_is() {
             let what = format!("{manner:?}, {}", arguments.join(" "));
             assert_honest(&what, &screen);
             seen += usize::from(screen.contains("begins\\u"));
-            // An answer to a request is the web app's own text, with its own lines.
+            // The response to a request is the web app's own text, with its own lines.
             let poses = screen.lines().any(|line| line.starts_with("baa-conductor: approved"));
             assert!(!poses || arguments[0] == "request", "{what}: {screen}");
         }
-        // What is no JSON at all is not shown.
+        // Bytes that are not JSON are not shown.
         assert_eq!(seen > 5, !matches!(manner, Manner::Raving), "{manner:?}: {seen} commands showed it, spelled out");
     }
 }

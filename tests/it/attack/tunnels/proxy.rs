@@ -1,4 +1,4 @@
-//! A small proxy: takes connections of anybody and opens one to the daemon for each, as a given user.
+//! A small proxy: accepts any connection and opens one to the daemon for each, as a given user.
 
 use crate::support::users::User;
 use std::{
@@ -7,25 +7,25 @@ use std::{
     thread,
 };
 
-/// What it does with what it passes on.
+/// How it changes requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Way {
-    /// Nothing, as `ssh -R` or `socat`.
+    /// Not at all, as `ssh -R` or `socat`.
     Raw,
-    /// The daemon's own `Host`, this protocol, and a header that tells of it.
+    /// The daemon's own `Host`, this protocol, and a header of a proxy.
     Rewriting { header: Option<&'static str>, version: &'static str },
-    /// The daemon's own `Host`, and a target with scheme and host, as one that forwards for clients of proxies.
+    /// The daemon's own `Host`, and an absolute target, as a forward proxy.
     Absolute,
 }
 
-/// A running proxy; it takes connections for as long as the tests run.
+/// A running proxy; it accepts connections for as long as the tests run.
 #[derive(Debug)]
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
 }
 
 impl Proxy {
-    /// Starts one whose connections to `daemon` are this user's.
+    /// Starts one whose connections to `daemon` belong to this user.
     pub(super) fn start(user: User, daemon: SocketAddr, way: Way) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -38,12 +38,12 @@ impl Proxy {
     }
 }
 
-/// One connection, until either side ends it.
+/// Relays one connection until either side closes it.
 fn pass(client: TcpStream, user: User, daemon: SocketAddr, way: Way) -> io::Result<()> {
     let upstream = user.makes(move || TcpStream::connect(daemon))?;
     let (mut from_daemon, mut to_client) = (upstream.try_clone()?, client.try_clone()?);
     thread::spawn(move || {
-        // Whoever has left reads no more.
+        // The other side may be closed already.
         let _ = io::copy(&mut from_daemon, &mut to_client);
         let _ = to_client.shutdown(Shutdown::Both);
     });
@@ -56,7 +56,7 @@ fn pass(client: TcpStream, user: User, daemon: SocketAddr, way: Way) -> io::Resu
     upstream.shutdown(Shutdown::Write)
 }
 
-/// The head of a request, byte for byte.
+/// Reads the head of a request, byte for byte.
 fn head(client: &mut TcpStream) -> io::Result<String> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,10 +1,10 @@
-//! A streamed answer, frame by frame.
+//! A streamed response, frame by frame.
 
 use super::{super::within, Answer, Connection};
 use serde_json::Value;
 use std::net::SocketAddr;
 
-/// A streamed answer as it arrives.
+/// A streamed response as it arrives.
 #[derive(Debug)]
 pub(crate) struct Stream {
     connection: Connection,
@@ -13,7 +13,7 @@ pub(crate) struct Stream {
     over: bool,
 }
 
-/// One server-sent event, or a comment.
+/// A server-sent event, or a comment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) id: Option<u64>,
@@ -27,7 +27,7 @@ impl Stream {
         Stream { connection, head, text: String::new(), over: false }
     }
 
-    /// The next frame or comment; `None` after the last one, when the body has ended as it must.
+    /// Returns the next frame or comment; `None` when the body has ended properly.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, rest)) = self.text.split_once("\n\n") {
@@ -46,13 +46,13 @@ impl Stream {
         }
     }
 
-    /// The next frame, comments left out; there must be one.
+    /// Returns the next frame without comments; there must be one.
     pub(crate) async fn event(&mut self) -> Frame {
         self.awaited("event").await
     }
 
     async fn awaited(&mut self, event: &str) -> Frame {
-        // Comments come for ever, so patience is needed here and not only for the next byte.
+        // Comments keep coming, so the whole wait is bounded, not only the wait for the next byte.
         let frame = within(event, async {
             loop {
                 let frame = self.next().await.unwrap_or_else(|| panic!("the stream ended before {event}"));
@@ -64,14 +64,14 @@ impl Stream {
         frame.await
     }
 
-    /// The next frame, comments left out, which must have that name.
+    /// Returns the next frame without comments, which must have that name.
     pub(crate) async fn expect(&mut self, event: &str) -> Frame {
         let frame = self.awaited(event).await;
         assert_eq!(frame.event, event, "{frame:?}");
         frame
     }
 
-    /// Everything that still comes, comments left out; exactly one terminal frame stands at the end.
+    /// Returns all further frames without comments; exactly one terminal frame stands at the end.
     pub(crate) async fn rest(&mut self) -> (Vec<Frame>, Frame) {
         let mut frames = Vec::new();
         let read = async {
@@ -86,20 +86,20 @@ impl Stream {
         (frames, last)
     }
 
-    /// The same, where only the terminal frame is of interest.
+    /// Returns the terminal frame.
     pub(crate) async fn end(&mut self) -> Frame {
         self.rest().await.1
     }
 
-    /// The caller's end of the connection.
+    /// Returns the caller's address.
     pub(crate) fn local_address(&self) -> SocketAddr {
         self.connection.stream.local_addr().unwrap()
     }
 
-    /// Hangs up.
+    /// Disconnects.
     pub(crate) fn leave(self) {}
 
-    /// Reads nothing from now on; the connection stays open for as long as this lives.
+    /// Stops reading; the connection stays open until the returned value is dropped.
     pub(crate) fn into_connection(self) -> Connection {
         self.connection
     }
@@ -130,7 +130,7 @@ impl Frame {
         matches!(self.event.as_str(), "stream_end" | "stream_error")
     }
 
-    /// Name, code and status of a terminal frame.
+    /// Returns name, code and status of a terminal frame.
     pub(crate) fn outcome(&self) -> (&str, &str, u64) {
         let code = self.data["error"].as_str().unwrap_or_default();
         (&self.event, code, self.data["status"].as_u64().unwrap())

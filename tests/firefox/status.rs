@@ -111,7 +111,7 @@ async fn the_page_logs_in_changes_the_mode_and_logs_out() {
 async fn with_a_required_token_the_page_says_how_to_log_in() {
     let page = StatusPage::prepare("auth.local_trust = 'none'").await;
     page.visit("").await;
-    page.says("#headline-title", |said| said == "Log in to see how things are.").await;
+    page.says("#headline-title", |said| said == "Log in to see the status.").await;
     page.comes_to("document.querySelector('#whole').hidden", json!(true)).await;
     page.log_in().await;
     page.says("#headline-title", |said| said == "No Firefox is connected.").await;

@@ -1,4 +1,4 @@
-/** Calls to where the page came from, and nowhere else; what they answer, without exceptions. */
+/** HTTP calls to the page's own origin. Failures are results, not exceptions. */
 
 const PATIENCE_MS = 10_000;
 
@@ -22,8 +22,8 @@ export class Api {
   }
 
   /**
-   * `ok` with `data`; or not, with `status` (0: nothing came), `error`, `message`, `details`. `date`: the daemon's clock,
-   * in milliseconds, where it told it.
+   * `ok` with `data`; or not, with `status` (0: no response), `error`, `message`, `details`. `date`: the daemon's
+   * clock in milliseconds, if the response has it.
    */
   async #call(method, path, body) {
     try {
@@ -47,8 +47,8 @@ export class Api {
   }
 }
 
-/** A part of a path, whatever is in it. */
+/** Encodes one segment of a path. */
 export const part = (text) => encodeURIComponent(text);
 
-/** Whether an answer says that this daemon, or this listener, has no such route. */
+/** Whether a response means that this daemon, or this listener, has no such route. */
 export const isNoRoute = ({ ok, status, details }) => !ok && status === 404 && details?.resource === "route";

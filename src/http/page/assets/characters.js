@@ -1,10 +1,10 @@
 /**
- * The characters that could deceive whoever reads a text from elsewhere, by code point in hexadecimal: the one table for
- * this page and for the command line, which is compiled from this very file (src/terminal_text/characters.rs).
+ * The characters that could deceive the reader of foreign text, by code point in hexadecimal: the one table for this
+ * page and for the command line, which is compiled from this very file (src/terminal_text/characters.rs).
  *
- * Unicode 17: categories Cc, Cf, Cn, Co, Cs, Zl, Zp, Zs but for the blank, and Default_Ignorable_Code_Point. By hand: the
- * blanks, fillers and empty signs that Unicode counts as letters or symbols (2800, 303f, fffc, 13441, 13442, 16fe4,
- * 1d159). What a later Unicode gives a sign to is spelled out until this table knows it.
+ * Unicode 17: categories Cc, Cf, Cn, Co, Cs, Zl, Zp, Zs except the space, and Default_Ignorable_Code_Point. Added by
+ * hand: blanks, fillers and empty signs that Unicode counts as letters or symbols (2800, 303f, fffc, 13441, 13442,
+ * 16fe4, 1d159). Characters of later Unicode versions are escaped until this table knows them.
  */
 export const HIDDEN = `
 0-1f 7f-a0 ad 34f 378-379 380-383 38b 38d 3a2 530 557-558 58b-58c 590 5c8-5cf 5eb-5ee 5f5-605 61c 6dd 70e-70f 74b-74c
@@ -69,8 +69,8 @@ fffe-ffff 1000c 10027 1003b 1003e 1004e-1004f 1005e-1007f 100fb-100ff 10103-1010
 `;
 
 /**
- * What is drawn onto the character before it: category M, vowels and finals of Hangul, and letters that
- * have no width of their own. A stack of them covers other lines.
+ * Characters that are drawn onto the one before: category M, vowels and finals of Hangul, and letters without a width
+ * of their own. A stack of them covers other lines.
  */
 export const COMBINING = `
 300-34e 350-36f 483-489 591-5bd 5bf 5c1-5c2 5c4-5c5 5c7 610-61a 64b-65f 670 6d6-6dc 6df-6e4 6e7-6e8 6ea-6ed 711

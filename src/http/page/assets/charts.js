@@ -1,4 +1,4 @@
-/** The two plots. The library, a script of its own before this one, draws on a canvas; words beside it say the same. */
+/** The two plots. The library, loaded as a script before this module, draws on a canvas; text beside it states the same. */
 import { at, say } from "./dom.js";
 import { plotted, totals } from "./series.js";
 import { count, took } from "./words.js";
@@ -7,14 +7,14 @@ const { uPlot } = globalThis;
 const HEIGHT = 150;
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 
-/** A colour of the page. */
+/** Returns a colour of the page's style. */
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function axis(values, size) {
   return { stroke: ink("--faint"), grid: { stroke: ink("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", gap: 4, size, values };
 }
 
-/** A whole upper end above what there is, so that nothing lies on the edge and nothing has no height. */
+/** Returns an axis maximum above all values, never zero. */
 const upTo = (least) => (_, __, most) => [0, Math.max(least, (most ?? 0) * 1.1)];
 
 function plot(place, series, range, values) {
@@ -44,7 +44,7 @@ export class Charts {
     new ResizeObserver(() => this.#fit()).observe(at("throughput"));
   }
 
-  /** Draws what there is. `now`: the daemon's clock. */
+  /** Draws the series. `now`: the daemon's clock. */
   draw(series, now) {
     this.#say(series, now);
     this.#plots ??= this.#made();
@@ -56,7 +56,7 @@ export class Charts {
   #say(series, now) {
     const { ended, failed, median, most } = totals(series, now);
     say(at("throughput-words"), `${count(ended, "request")} ended, ${failed} of them failed.`);
-    say(at("latency-words"), median === null ? "Nothing to measure yet." : `Half within ${took(median)}, 95 of 100 within ${took(most)}.`);
+    say(at("latency-words"), median === null ? "Nothing to measure yet." : `Half within ${took(median)}, 95th percentile ${took(most)}.`);
   }
 
   #made() {

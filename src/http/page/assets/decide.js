@@ -1,9 +1,9 @@
-/** What a person decides: which Firefox may come in, and what of a model's wishes is run. */
+/** The operator's decisions: pairings, and the approval of instructions. */
 import { at, fill, keyed, made, partOf, say, sayLines, show } from "./dom.js";
 import { batchViews, pairedViews, pairingViews } from "./plans.js";
 import { showPaired } from "./sections.js";
 
-/** What has only just come under the pointer was not meant by it. */
+/** Clicks within this time after a card appeared under the pointer are ignored. */
 const SETTLE_MS = 600;
 const settled = new WeakMap();
 const isSettled = (element) => performance.now() - settled.get(element) >= SETTLE_MS;
@@ -20,7 +20,7 @@ export function showPairings(state, now, { decide, forget }) {
       const code = element.querySelector("input");
       element.querySelector("form").addEventListener("submit", (event) => {
         event.preventDefault();
-        // People copy it with the blanks that make it readable.
+        // A copied code may contain the spaces that make it readable.
         decide(key, { decision: "approve", code: code.value.replaceAll(/\s/g, "") });
         code.select();
       });
@@ -32,7 +32,7 @@ export function showPairings(state, now, { decide, forget }) {
   showPaired(pairedViews(all, now), forget);
 }
 
-/** Which digest each card shows: the one that is approved. */
+/** The digest of the plan that each card shows, which is the one to approve. */
 const shown = new WeakMap();
 
 export function showBatches(state, details, now, { approve, reject }) {
@@ -44,7 +44,7 @@ export function showBatches(state, details, now, { approve, reject }) {
     ({ key }) => {
       const element = made("batch");
       settled.set(element, performance.now());
-      // No form: Enter in the reason must not approve.
+      // No form: Enter in the reason field must not approve.
       element.querySelector('[data-do="approve"]').addEventListener("click", () => {
         if (isSettled(element) && typeof shown.get(element) === "string") approve(key, shown.get(element));
       });
@@ -63,7 +63,7 @@ function showBatch(element, view) {
   const yes = element.querySelector(".yes");
   yes.disabled = view.digest === null;
   if (shown.get(element) === view.digest) return;
-  // Another plan than the one that was read is to be read first.
+  // A changed plan must be read before it can be approved.
   settled.set(element, performance.now());
   shown.set(element, view.digest);
   keyed(partOf(element, "instructions"), view.instructions ?? [], () => made("instruction"), (part, instruction) => {

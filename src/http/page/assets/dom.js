@@ -1,9 +1,9 @@
-/** The page's elements. Whatever comes from elsewhere is put in as text, never as markup, and with nothing hidden. */
+/** Access to the page's elements. Foreign text is inserted as text, never as markup, with hidden characters escaped. */
 import { guarded } from "./words.js";
 
 export const at = (id) => document.getElementById(id);
 
-/** Sets text only where it differs, so that a screen reader hears only what is new. */
+/** Sets text only if it differs, so that screen readers announce only changes. */
 export function say(element, text) {
   const shown = guarded(text);
   if (element.textContent !== shown) element.textContent = shown;
@@ -11,7 +11,10 @@ export function say(element, text) {
 
 const inLines = new WeakMap();
 
-/** Shows a text line by line, each in an element of its own: what is wrapped has no number, so that it passes for no line. */
+/**
+ * Shows a text line by line, each in an element of its own: a wrapped line has no number, so it does not pass for a new
+ * one.
+ */
 export function sayLines(element, text) {
   const shown = guarded(text);
   if (inLines.get(element) === shown) return;
@@ -30,15 +33,15 @@ export function show(element, isShown) {
   if (element.hidden === isShown) element.hidden = !isShown;
 }
 
-/** How an element looks, by the weight of what it says. */
+/** Sets the style of an element by the severity of its content. */
 export function weigh(element, level) {
   if (element.dataset.level !== level) element.dataset.level = level;
 }
 
-/** The part of an element that holds this. */
+/** Returns the part of an element with this name. */
 export const partOf = (element, name) => element.querySelector(`[data-of="${name}"]`);
 
-/** A new element of this template. */
+/** Creates an element from a template. */
 export const made = (template) => at(template).content.firstElementChild.cloneNode(true);
 
 /** Fills the parts of an element with the texts of the same names. */
@@ -46,7 +49,7 @@ export function fill(element, view, names) {
   for (const name of names) say(partOf(element, name), view[name] ?? "");
 }
 
-/** Where the focus goes when what had it is no more: the heading of its section, or the top. */
+/** Moves the focus when its element disappears: to the heading of its section, or to the top. */
 function nextTo(parent) {
   const heading = parent.closest("section")?.querySelector("h2[tabindex]");
   return heading?.checkVisibility() ? heading : at("headline");
@@ -55,8 +58,8 @@ function nextTo(parent) {
 const kept = new WeakMap();
 
 /**
- * Makes the children of `parent` those of `views`, in this order. A child is known by its view's `key` and stays the same
- * element, with its focus and what is typed into it. `make(view)`: a new one; `update(element, view)`.
+ * Makes the children of `parent` those of `views`, in this order. A child is identified by its view's `key` and keeps
+ * its element, with focus and input. `make(view)` creates one; `update(element, view)` updates it.
  */
 export function keyed(parent, views, make, update) {
   const before = kept.get(parent) ?? new Map();

@@ -1,8 +1,8 @@
-/** The sentence at the top: whether all is well, and if not, what needs a person and where. Pure. */
+/** The sentence at the top: whether all is well, and if not, what needs attention and where. Pure. */
 import { loginViews, targetWords } from "./views.js";
 import { count, line } from "./words.js";
 
-/** How much each kind weighs; the heaviest one colours the whole. */
+/** The severity of each level; the highest one colours the headline. */
 const WEIGHT = { good: 0, note: 1, wait: 2, bad: 3 };
 
 const item = (level, what, more = "", at = null) => ({ level, what, more, at });
@@ -10,7 +10,7 @@ const item = (level, what, more = "", at = null) => ({ level, what, more, at });
 function ofStore({ status }) {
   if (status?.store.status !== "unavailable") return [];
   const faults = (status.store.faults ?? []).map(line).join("; ");
-  return [item("bad", "The database cannot be read or written.", `Requests go on, instructions stop. Look at the disk's space and at who owns the file.${faults ? ` ${faults}.` : ""}`)];
+  return [item("bad", "The database cannot be read or written.", `Requests continue, instructions stop. Check the free disk space and the owner of the file.${faults ? ` ${faults}.` : ""}`)];
 }
 
 function ofMode({ status, system }) {
@@ -33,7 +33,7 @@ function ofBatches({ batches }) {
 function ofClients({ browser, status }) {
   const number = browser?.bridge.client_count ?? status?.bridge.client_count;
   if (number !== 0) return [];
-  return [item("bad", "No Firefox is connected.", "Start the Firefox that has the extension; its toolbar button says what it waits for. Not paired yet? Log in here and enter the code that it shows.", "clients")];
+  return [item("bad", "No Firefox is connected.", "Start the Firefox that has the extension; its toolbar button shows the state. Not paired yet? Log in here and enter the code that it shows.", "clients")];
 }
 
 function ofLogins({ browser }, now) {
@@ -57,12 +57,12 @@ function ofTargets({ browser }, now) {
 
 const sole = (level, what, more) => ({ level, title: what, items: [item(level, what, more)] });
 
-/** `level` colours it, `title` is the one sentence, `items` are what it stands for, the heaviest first. */
+/** `level` colours the headline, `title` is its sentence, `items` are the reasons, the most severe first. */
 export function headline(state, now) {
-  if (state.elsewhere) return sole("note", "This address shows numbers only.", `The whole page is at ${state.elsewhere}`);
-  if (!state.reachable) return sole("bad", "The daemon does not answer.", "Is it running? This page goes on by itself once it is back. To start it: baa-conductor serve");
-  if (state.access === "none") return sole("wait", "Log in to see how things are.", state.refused ?? "In a terminal: baa-conductor open");
-  if (!state.status || !state.browser) return { level: "note", title: "Looking…", items: [] };
+  if (state.elsewhere) return sole("note", "This address shows only numbers.", `The whole page is at ${state.elsewhere}`);
+  if (!state.reachable) return sole("bad", "The daemon does not answer.", "Is it running? This page reconnects by itself. To start the daemon: baa-conductor serve");
+  if (state.access === "none") return sole("wait", "Log in to see the status.", state.refused ?? "In a terminal: baa-conductor open");
+  if (!state.status || !state.browser) return { level: "note", title: "Loading…", items: [] };
   const parts = [ofStore, ofBatches, ofPairings, ofClients, ofTargets, ofLogins, ofMode];
   const items = parts.flatMap((part) => part(state, now));
   if (state.refused) items.push(item("note", "This page could not log in.", state.refused));

@@ -1,4 +1,4 @@
-/** News as they happen: one event stream, opened again whenever it ends. */
+/** Live events: one event stream, reopened whenever it ends. */
 import { EVENTS } from "./state.js";
 
 const PATH = "/v1/events";
@@ -12,7 +12,10 @@ export class Live {
   #source = null;
   #wait = RETRY_MS.least;
 
-  /** `make(path)`: a Source, or an EventSource; `later(act, ms)`; `told(name, data)`: an event; `link(isLive)`: whether they come. */
+  /**
+   * `make(path)`: a Source or an EventSource; `later(act, ms)`: a timer; `told(name, data)`: called for each event;
+   * `link(isLive)`: called when the stream opens or ends.
+   */
   constructor({ make, later, told, link }) {
     this.#make = make;
     this.#later = later;
@@ -31,7 +34,7 @@ export class Live {
     source.addEventListener("error", () => {
       if (source !== this.#source) return;
       this.#link(false);
-      // Otherwise it comes back by itself, with the id of the last event it has seen.
+      // Otherwise it reconnects by itself, with the id of the last event.
       if (source.readyState !== source.CLOSED) return;
       this.#source = null;
       this.#later(() => this.#source ?? this.open(), this.#wait);

@@ -1,13 +1,13 @@
-/** Asks the daemon for what the page shows, and takes the answers over. No page in here. */
+/** Requests the data that the page shows and applies the responses to the state. Independent of the page. */
 import { isNoRoute, part } from "./api.js";
 import { journal } from "./state.js";
 
-/** Stored logins, requests and batches that are asked for. */
+/** Number of stored logins, requests and batches to request. */
 const LOGINS = 100;
 const REQUESTS = 200;
 const REQUESTS_FIRST = 500;
 const BATCHES = 20;
-/** A clock that is off by less counts as the same; the daemon tells whole seconds. */
+/** Clock differences below this are ignored; the daemon's `Date` header has whole seconds. */
 const SKEW_MS = 2_000;
 
 export const EVERYTHING = ["status", "browser", "requests", "batches", "pairings"];
@@ -16,7 +16,7 @@ export class Loader {
   #api;
   #state;
   #isFirst = true;
-  /** What each batch would run; asked for once, as long as its digest stays the same. */
+  /** The plan of each batch; requested once per digest. */
   details = new Map();
 
   constructor(api, state) {
@@ -24,7 +24,7 @@ export class Loader {
     this.#state = state;
   }
 
-  /** Asks for these parts; afterwards `state` says what is known. `now`: our own clock. */
+  /** Requests these parts and updates `state`. `now`: the local clock. */
   async load(parts, now) {
     const wanted = new Set(parts);
     const state = this.#state;
@@ -34,7 +34,8 @@ export class Loader {
     if (wanted.has("requests")) asked.push(this.#requests());
     await Promise.all(asked);
     if (state.access === "none" || state.elsewhere || !state.reachable) return;
-    // What needs the token is not asked for again and again by a page that has none: with everything else, and at a login.
+    // Routes that require the token are requested by a page without a session only together with everything else, and
+    // after a login.
     const guarded = ["batches", "pairings"].filter((name) => wanted.has(name));
     if (guarded.length === 0 || (state.access === "local" && !wanted.has("status"))) return;
     await this.#guarded(guarded);
@@ -76,7 +77,7 @@ export class Loader {
     const state = this.#state;
     const read = { batches: () => this.#batches(), pairings: () => this.#pairings() };
     const answers = await Promise.all(names.map((name) => read[name]()));
-    // A daemon that has neither is asked something else that takes the token.
+    // A daemon without both routes is asked for another one that requires the token.
     if (answers.every(isNoRoute)) answers.push(await this.#api.get("/v1/browser/messages?limit=1"));
     if (answers.some(({ ok }) => ok)) {
       state.access = "all";

@@ -1,4 +1,4 @@
-/** The status page: asks, listens, shows. */
+/** The entry point of the status page: requests data, follows events, updates the page. */
 import { Api, part } from "./api.js";
 import { Charts } from "./charts.js";
 import { showBatches, showPairings } from "./decide.js";
@@ -12,18 +12,18 @@ import { Source } from "./source.js";
 import { start, tidy, told } from "./state.js";
 import { line } from "./words.js";
 
-/** Between two looks at everything: while news come by themselves, and while they do not. */
+/** Milliseconds between complete refreshes, with and without live events. */
 const LOOK_MS = { live: 15_000, polling: 5_000 };
-/** Pairings are not told as they come. */
+/** Pairings have no events. */
 const PAIRINGS_MS = 4_000;
-/** Between two rounds of questions that events have given rise to, and between two drawings. */
+/** Milliseconds between refreshes caused by events, and between two drawings. */
 const ASK_MS = 500;
 const DRAW_MS = 100;
 const TICK_MS = 1_000;
 
 const state = start();
 const session = new Session({ shelf: () => localStorage, random: (bytes) => crypto.getRandomValues(bytes) });
-/** What every request of the page goes through. */
+/** The way of every request of the page. */
 const send = (path, options) => fetch(path, { ...options, headers: { ...options.headers, ...session.headers() } });
 const api = new Api(send);
 const loader = new Loader(api, state);
@@ -36,7 +36,7 @@ let lastLook = 0;
 let lastPairings = 0;
 let toDraw = false;
 
-/** Asks for these parts, soon and together with what else is wanted by then. */
+/** Schedules a refresh of these parts, together with others that are due by then. */
 function ask(parts) {
   for (const name of parts) toAsk.add(name);
   if (toAsk.size > 0) asking ??= setTimeout(round, ASK_MS);
@@ -84,7 +84,7 @@ function paint() {
   charts.draw(state.series, now);
 }
 
-/** Does what a button is for and tells what became of it. */
+/** Performs a button's action and reports its result. */
 async function perform(words, call, parts) {
   say(at("said"), `${words}…`);
   const answer = await call;
@@ -104,7 +104,7 @@ const reject = (batch, reason) => perform("Reject", api.post(`/v1/instructions/$
 const setMode = (button) => perform(button.textContent, api.post(`/v1/system/${button.dataset.act}`, { reason: "status page" }), ["status"]);
 
 function forgetClient({ client }) {
-  const question = `Forget ${line(client)}? It is disconnected at once and must be paired anew.`;
+  const question = `Forget ${line(client)}? It is disconnected at once and must be paired again.`;
   if (confirm(question)) perform(`Forget ${client}`, api.delete(`/v1/browser/pairings/${part(client)}`), EVERYTHING);
 }
 
@@ -115,7 +115,7 @@ async function logOut() {
   look();
 }
 
-/** Logs in with the code behind the hash, which then leaves the address and the history. */
+/** Logs in with the code in the hash, and removes it from the address and the history. */
 async function logIn() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
   if (code === null) return;
@@ -141,7 +141,7 @@ const live = new Live({
   },
   link: (isLive) => {
     state.link = isLive ? "live" : "polling";
-    // What happened before it opened was not heard, and why it ended is not told.
+    // Events before the stream opened were missed, and the reason of its last end is unknown.
     look();
     draw();
   },

@@ -1,25 +1,25 @@
-/** Puts the rows into the page. Every button hands on what it is for; what becomes of it is not decided here. */
+/** Updates the sections of the page. Buttons pass on their action; it is performed elsewhere. */
 import { at, fill, keyed, made, partOf, say, show, weigh } from "./dom.js";
 import { clientViews, loginViews, modeView, pacingViews, requestViews, targetViews, tiles } from "./views.js";
 import { count, line, span } from "./words.js";
 
-/** Requests that are shown, at first and to who wants more. */
+/** Number of shown requests, collapsed and expanded. */
 const REQUESTS = { few: 10, many: 100 };
 
-const LINKS = { connecting: "Connecting", live: "Live", polling: "Asking every few seconds", down: "Not connected" };
+const LINKS = { connecting: "Connecting", live: "Live", polling: "Polling every few seconds", down: "Not connected" };
 const ACCESS = { unknown: "", all: "Logged in", local: "Not logged in", none: "Not logged in" };
 
-/** The order that each button gives, as its row says it now. */
+/** The current action of each button. */
 const orders = new WeakMap();
 
-/** A button that gives the order of its row, wherever it stands by then. */
+/** Adds a button that passes on the current action of its row. */
 function ordering(element, name, act) {
   const button = element.querySelector(`[data-do="${name}"]`);
   button.addEventListener("click", () => act(orders.get(button)));
   return element;
 }
 
-/** Sets what a button is for; without an order there is no button. `label`: what a screen reader hears besides its text. */
+/** Sets a button's action; without one the button is hidden. `label`: its text for screen readers. */
 function order(element, name, given, label) {
   const button = element.querySelector(`[data-do="${name}"]`);
   show(button, given !== null);
@@ -128,7 +128,7 @@ export function showRequests(state, now, cancel) {
   });
 }
 
-/** `draw`: shows the page again. */
+/** `draw`: updates the page again. */
 export function listen(draw) {
   at("requests-more").addEventListener("click", ({ currentTarget }) => {
     currentTarget.setAttribute("aria-expanded", String(currentTarget.getAttribute("aria-expanded") !== "true"));

@@ -1,21 +1,21 @@
 /**
- * What requests did over the last minutes, in steps of time: how many ended and how long they took. Pure.
+ * Statistics of requests over the last minutes, in time steps: how many ended and how long they took. Pure.
  *
- * Bounded: durations are counted in bins that are a tenth apart, so that a step costs the same for ten requests and for
- * ten thousand.
+ * Bounded: durations are counted in bins that are a tenth apart, so a step takes the same space for ten requests and
+ * for ten thousand.
  */
 
 export const WINDOW_MS = 15 * 60_000;
 export const STEP_MS = 15_000;
 const STEPS = WINDOW_MS / STEP_MS;
-/** Ends that are remembered, so that none counts twice when the journal tells it again. */
+/** Number of remembered ends, which keep a request from being counted again when the journal lists it. */
 const SEEN_MAX = 5_000;
 const BASE = Math.log(1.1);
 
 const bin = (ms) => Math.round(Math.log1p(Math.max(0, ms)) / BASE);
 const value = (index) => Math.expm1(index * BASE);
 
-/** One with nothing in it. */
+/** An empty series. */
 export const series = () => ({ steps: new Map(), seen: new Map() });
 
 /** Counts the end of a request, once. */
@@ -34,12 +34,12 @@ export function note(into, { request_id, requested_at, finished_at, outcome }) {
   step.bins.set(index, (step.bins.get(index) ?? 0) + 1);
 }
 
-/** Lets go of what has left the window. */
+/** Removes steps that have left the window. */
 export function forget(from, now) {
   for (const at of from.steps.keys()) if (at <= now - WINDOW_MS - STEP_MS) from.steps.delete(at);
 }
 
-/** The duration that this share of requests stays within; null when there are none. */
+/** Returns the duration that this share of the requests stays within; null without requests. */
 function quantile(bins, share) {
   const sorted = [...bins].sort(([a], [b]) => a - b);
   const total = sorted.reduce((sum, [, number]) => sum + number, 0);
@@ -51,7 +51,10 @@ function quantile(bins, share) {
   return null;
 }
 
-/** The steps of the window that ends now: times in seconds, ends a minute, failures a minute, median and 95th percentile. */
+/**
+ * Returns the steps of the window that ends now: times in seconds, ends and failures per minute, median and 95th
+ * percentile.
+ */
 export function plotted(from, now) {
   const last = Math.floor(now / STEP_MS) * STEP_MS;
   const rows = { times: [], ended: [], failed: [], median: [], most: [] };
@@ -67,7 +70,7 @@ export function plotted(from, now) {
   return rows;
 }
 
-/** The window in numbers: ends, failures, median and 95th percentile. */
+/** Returns the totals of the window: ends, failures, median and 95th percentile. */
 export function totals(from, now) {
   const bins = new Map();
   let ended = 0;

@@ -1,6 +1,6 @@
 /**
- * The half of a session that only this page has: browsers show its cookie to every port of the host, but keep this for the
- * page's own origin, in which the port stands.
+ * The session's key, which only this page has: browsers send the cookie to every port of the host, but keep this
+ * storage for the page's own origin, which includes the port.
  */
 
 const NAME = "baa-session-key";
@@ -10,19 +10,22 @@ export class Session {
   #shelf;
   #random;
 
-  /** `shelf()`: the origin's own storage, or an exception; `random(bytes)`: fills them. */
+  /** `shelf()`: returns the origin's storage or throws; `random(bytes)`: fills them with random values. */
   constructor({ shelf, random }) {
     this.#shelf = shelf;
     this.#random = random;
   }
 
-  /** What each request shows: nothing where there is no key. Asked anew each time, since another tab may have logged in. */
+  /**
+   * Returns the headers for each request; empty without a key. Read anew each time, since another tab may have logged
+   * in.
+   */
   headers() {
     const key = this.#read();
     return key === null ? {} : { [HEADER]: key };
   }
 
-  /** A new key to begin a session with; `undefined` where none could be kept, so that the cookie has to do. */
+  /** Generates the key of a new session; `undefined` if it cannot be stored, so that the cookie alone has to suffice. */
   draw() {
     const key = Array.from(this.#random(new Uint8Array(32)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     try {
@@ -37,13 +40,13 @@ export class Session {
     }
   }
 
-  /** Keeps the key of the session that has begun. */
+  /** Stores the key of the session that has begun. */
   begun(key) {
     try {
       if (key === undefined) this.#shelf().removeItem(NAME);
       else this.#shelf().setItem(NAME, key);
     } catch {
-      // The next request is refused, and the page says that it is not logged in.
+      // The next request is refused, and the page shows that it is not logged in.
     }
   }
 

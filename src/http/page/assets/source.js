@@ -1,4 +1,4 @@
-/** One event stream, by `fetch`: an `EventSource` sends no headers of the page's own. It does not come back by itself. */
+/** An event stream by `fetch`, since an `EventSource` cannot send headers. It does not reconnect by itself. */
 
 export class Source extends EventTarget {
   CLOSED = 2;
@@ -6,7 +6,7 @@ export class Source extends EventTarget {
   #gone = new AbortController();
   #seen;
 
-  /** `ask(path, options)`: fetches; `seen`: an object whose `id` is that of the last event, from one stream to the next. */
+  /** `ask(path, options)`: fetches; `seen`: an object whose `id` is that of the last event, kept across streams. */
   constructor(path, { ask, seen }) {
     super();
     this.#seen = seen;
@@ -46,7 +46,7 @@ export class Source extends EventTarget {
     }
   }
 
-  /** Takes a line in and returns the event that is on its way. */
+  /** Parses a line and returns the event under construction. */
   #line(event, line) {
     if (line === "") {
       if (event.id !== undefined) this.#seen.id = event.id;
@@ -60,7 +60,7 @@ export class Source extends EventTarget {
     return name === "event" || name === "id" ? { ...event, [name]: value } : event;
   }
 
-  /** Nothing more comes; told once, and not where that was asked for. */
+  /** Reports the end of the stream, once, and not if the page closed it. */
   #over() {
     if (this.readyState === 2) return;
     this.readyState = 2;

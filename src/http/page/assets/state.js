@@ -1,32 +1,32 @@
-/** What the page knows of the daemon, and what each answer and event changes. No time, no page, no network in here. */
+/** What the page knows of the daemon, and how each response and event changes it. Without time, page and network. */
 import { forget, note, series } from "./series.js";
 
-/** Requests that are kept; those that ended longest ago leave first. */
+/** Number of kept requests; those that ended longest ago are dropped first. */
 const REQUESTS_MAX = 300;
 
 export const PHASES = ["queued", "admitted", "dispatched", "streaming", "done"];
 const rank = (phase) => PHASES.indexOf(phase);
 
-/** Before anything is known. */
+/** The initial state. */
 export const start = () => ({
-  /** How news come: `connecting`, `live` (as they happen), `polling` (asked for). */
+  /** The source of updates: `connecting`, `live` (events) or `polling`. */
   link: "connecting",
-  /** Whether the daemon answered when it was last asked. */
+  /** Whether the daemon answered the last request. */
   reachable: true,
-  /** What this page may: `unknown`, `all` (logged in), `local` (all but what needs the token), `none`. */
+  /** The page's access: `unknown`, `all` (logged in), `local` (all but what requires the token), `none`. */
   access: "unknown",
-  /** Why logging in failed, in one sentence. */
+  /** Why the login failed, in one sentence. */
   refused: null,
-  /** Where the whole page is, when this listener has only the numbers. */
+  /** The address of the complete page, if this listener has only the numbers. */
   elsewhere: null,
-  /** What the daemon's clock is ahead of ours, in milliseconds. */
+  /** Milliseconds by which the daemon's clock is ahead of the local one. */
   skew: 0,
   status: null,
   system: null,
   browser: null,
   requests: new Map(),
   series: series(),
-  /** null: not there, or not shown to this page. */
+  /** null: missing, or not shown to this page. */
   batches: null,
   pairings: null,
 });
@@ -34,12 +34,12 @@ export const start = () => ({
 /** Whether a request has not ended. */
 export const underWay = (request) => request.phase !== "done";
 
-/** Takes over a page of the journal, newest first. `whole`: there is nothing beyond it. */
+/** Applies a page of the journal, newest first. `whole`: nothing is older. */
 export function journal(state, entries, whole) {
   const oldest = entries.at(-1)?.requested_at ?? 0;
   const told = new Set(entries.map(({ request_id }) => request_id));
   for (const [id, request] of state.requests) {
-    // It ended unheard, or it would be among them.
+    // It ended without an event, or the page would contain it.
     if (underWay(request) && !told.has(id) && (whole || request.requested_at >= oldest)) state.requests.delete(id);
   }
   for (const entry of [...entries].reverse()) {
@@ -50,7 +50,7 @@ export function journal(state, entries, whole) {
   }
 }
 
-/** Moves it to the end of the map, where the newest change is, and bounds the map. */
+/** Moves it to the end of the map, as the newest change, and bounds the map. */
 function keep(state, request) {
   state.requests.delete(request.request_id);
   state.requests.set(request.request_id, request);
@@ -59,18 +59,18 @@ function keep(state, request) {
   state.requests.delete((ended ?? state.requests.values().next().value).request_id);
 }
 
-/** When a request reached a phase, by the field's name in the journal. */
+/** Returns when a request reached a phase, by the journal's field names. */
 const REACHED = { queued: "requested_at", admitted: "admitted_at", dispatched: "dispatched_at", streaming: "first_byte_at", done: "finished_at" };
 
 function requestTold(state, { phase, at, ...told }) {
-  // A name may be used again once its request has ended.
+  // An id may be reused after its request has ended.
   const known = phase === "queued" ? {} : state.requests.get(told.request_id) ?? {};
   const request = { ...known, ...told, phase, [REACHED[phase] ?? "at"]: at, waiting: phase === "queued" ? known.waiting : undefined };
   keep(state, request);
   if (phase === "done") note(state.series, request);
 }
 
-/** What a target's event says in full: what it leaves out is no more. */
+/** Applies a target's event, which is complete: fields that it lacks are removed. */
 const TARGET = { backoff_until: undefined, circuit_retry_at: undefined, last_error: undefined };
 
 function policyTold(state, told) {
@@ -86,7 +86,7 @@ function policyTold(state, told) {
   else policy.targets.push(told);
 }
 
-/** The events that the daemon tells, and what has to be asked for again after each. */
+/** The daemon's events, and what must be requested again after each. */
 export const EVENTS = {
   client_connected: ["browser", "status", "pairings"],
   client_disconnected: ["browser", "status"],
@@ -101,7 +101,7 @@ export const EVENTS = {
   gap: ["browser", "status", "requests", "batches", "pairings"],
 };
 
-/** Takes over an event; answers what has to be asked for again. */
+/** Applies an event; returns what must be requested again. */
 export function told(state, name, data) {
   if (name === "request") requestTold(state, data);
   if (name === "policy") policyTold(state, data);
@@ -112,5 +112,5 @@ export function told(state, name, data) {
   return EVENTS[name] ?? [];
 }
 
-/** Lets go of what is over. */
+/** Removes what has expired. */
 export const tidy = (state, now) => forget(state.series, now);

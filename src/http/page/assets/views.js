@@ -1,11 +1,11 @@
-/** The rows of the page, made from what is known: only texts, ready to be shown. Pure. */
+/** The rows of the page, derived from the state: only texts, ready to be shown. Pure. */
 import { underWay } from "./state.js";
 import { ago, bytes, count, error, left, line, span, spoken, took } from "./words.js";
 
 const known = (time) => typeof time === "number";
 const newest = (...times) => Math.max(0, ...times.filter(known));
 
-/** How a tab is, in words and by its weight. */
+/** Returns the state of a tab, with its severity. */
 function tabState({ desired, actual, drift }) {
   if (actual?.healthy) return { level: "good", text: "ready" };
   if (actual?.issue === "permission_missing") return { level: "wait", text: "access not allowed yet" };
@@ -19,7 +19,7 @@ export function clientViews(browser, now) {
     key: client.client_id,
     name: line(client.client_id),
     isActive: client.client_id === browser.bridge.active_client_id,
-    facts: `Connected ${ago(client.connected_at, now)}, last heard of ${ago(client.last_message_at, now)}${client.in_flight > 0 ? `, ${count(client.in_flight, "request")} under way` : ""}`,
+    facts: `Connected ${ago(client.connected_at, now)}, last message ${ago(client.last_message_at, now)}${client.in_flight > 0 ? `, ${count(client.in_flight, "request")} in progress` : ""}`,
     tabs: client.shell_runtime
       .filter((tab) => tab.actual?.exists || tab.desired?.exists)
       .map((tab) => ({ key: tab.platform, platform: titleOf(browser, tab.platform), title: line(tab.actual?.title ?? ""), ...tabState(tab) })),
@@ -28,19 +28,22 @@ export function clientViews(browser, now) {
 
 const titleOf = (browser, platform) => line(browser.platforms.find((known) => known.platform === platform)?.title ?? platform);
 
-/** The step that helps a login: what to do, and the action that does it. */
+/** Returns the next step for a login: its text, and the action that performs it. */
 function nextStep(login, tab, isHere) {
   if (!isHere) return { text: "Start that Firefox.", action: null };
   const [open, act] = tab?.actual?.exists ? ["Show its tab", "tab_focus"] : ["Open its tab", "tab_open"];
   if (login === "lost") return { text: "Log in again there.", action: act, label: open };
   if (tab && (tab.drift?.needs_restore || (tab.desired?.exists && !tab.actual?.exists))) {
-    return { text: "Its tab is gone.", action: "tab_restore", label: "Restore its tab" };
+    return { text: "Its tab is closed.", action: "tab_restore", label: "Restore its tab" };
   }
-  if (login === "aged") return tab?.actual?.exists ? { text: "See whether it still holds.", action: "tab_reload", label: "Reload its tab" } : { text: "See whether it still holds.", action: "tab_open", label: open };
+  if (login === "aged") return tab?.actual?.exists ? { text: "Check whether it is still valid.", action: "tab_reload", label: "Reload its tab" } : { text: "Check whether it is still valid.", action: "tab_open", label: open };
   return { text: "", action: null };
 }
 
-/** A login by what its record says: `fresh`, `aged` (not seen lately), `away` (its Firefox is gone), `lost` (the app refused it). */
+/**
+ * The login states: `fresh`, `aged` (not seen lately), `away` (its Firefox is not connected), `lost` (the app refused
+ * it).
+ */
 export function loginOf(record) {
   if (record.live?.credentials?.freshness === "lost") return "lost";
   if (record.status === "fresh") return "fresh";
@@ -50,11 +53,11 @@ export function loginOf(record) {
 const LOGINS = {
   fresh: { level: "good", text: "logged in" },
   aged: { level: "none", text: "not seen lately" },
-  away: { level: "none", text: "Firefox is gone" },
+  away: { level: "none", text: "Firefox is not connected" },
   lost: { level: "bad", text: "logged out" },
 };
 
-/** Every login, and each platform that has none. */
+/** Every login, and each platform without one. */
 export function loginViews(browser, now) {
   const here = new Set(browser.bridge.clients.map(({ client_id }) => client_id));
   const tabs = new Map(browser.bridge.clients.flatMap((client) => client.shell_runtime.map((tab) => [`${client.client_id} ${tab.platform}`, tab])));
@@ -86,19 +89,19 @@ export function loginViews(browser, now) {
 
 const CIRCUITS = { closed: "good", half_open: "wait", open: "bad" };
 
-/** What a target does now, in words. */
+/** Returns the state of a target in words. */
 export function targetWords(target, now) {
   const failures = target.consecutive_failures ?? 0;
   const after = failures > 0 ? ` after ${count(failures, "failure")}` : "";
   if (target.circuit_state === "open") {
-    return target.circuit_retry_at > now ? `Refuses${after}, next try in ${left(target.circuit_retry_at, now)}` : `Refused${after}; the next request is the try`;
+    return target.circuit_retry_at > now ? `Refuses${after}, next probe in ${left(target.circuit_retry_at, now)}` : `Refused${after}; the next request is the probe`;
   }
-  if (target.circuit_state === "half_open") return "One request is out to see whether it works again";
-  if (target.backoff_until > now) return `Rests for another ${left(target.backoff_until, now)}${after}`;
-  return failures > 0 ? `Goes on${after}` : "Takes requests";
+  if (target.circuit_state === "half_open") return "A probe is in progress";
+  if (target.backoff_until > now) return `In back-off for another ${left(target.backoff_until, now)}${after}`;
+  return failures > 0 ? `Available${after}` : "Available";
 }
 
-/** Each target of the policy. */
+/** The policy targets. */
 export const targetViews = (browser, now) =>
   browser.policy.targets.map((target) => ({
     key: `${target.client_id} ${target.platform}`,
@@ -113,7 +116,7 @@ export const targetViews = (browser, now) =>
     reset: { client_id: target.client_id, platform: target.platform },
   }));
 
-/** What paces each platform. */
+/** The pacing of each platform. */
 export const pacingViews = (browser, now) =>
   browser.policy.platforms.map((platform) => {
     const most = (platform.limits ?? browser.policy.defaults)?.rate_limit?.requests_per_minute_per_platform;
@@ -136,7 +139,7 @@ const RULES = {
   jitter: "pauses at random",
 };
 
-/** What becomes of a request, in words and by its weight. */
+/** Returns the phase or outcome of a request, with its severity. */
 function phaseOf(request, now) {
   if (underWay(request)) {
     const waiting = request.phase === "queued" && request.waiting;
@@ -151,7 +154,7 @@ function phaseOf(request, now) {
   return { level: "bad", phase: "failed", detail: [why, status].filter(Boolean).join(", ") };
 }
 
-/** Requests: those under way first, then the newest that ended. */
+/** Requests: live ones first, then the latest that ended. */
 export function requestViews(state, now, most) {
   const all = [...state.requests.values()].reverse();
   const begun = (request) => request.requested_at ?? 0;
@@ -171,7 +174,7 @@ export function requestViews(state, now, most) {
   }));
 }
 
-/** The few numbers that stand above all. */
+/** The numbers above everything else. */
 export function tiles(state) {
   const { status, browser } = state;
   const clients = browser?.bridge.client_count ?? status?.bridge.client_count;
@@ -184,13 +187,13 @@ export function tiles(state) {
   return [
     tile("clients", "Firefox connected", clients, clients === 0 ? "wait" : "none"),
     tile("ready", "Platforms logged in", browser ? `${ready} of ${browser.platforms.length}` : undefined),
-    tile("live", "Requests under way", browser ? live : status?.in_flight_requests),
-    tile("waiting", "Waiting in line", waiting),
+    tile("live", "Requests in progress", browser ? live : status?.in_flight_requests),
+    tile("waiting", "Waiting in queue", waiting),
     tile("open", "Circuits open", open, open > 0 ? "bad" : "none"),
   ];
 }
 
-/** The mode, as the buttons need it. */
+/** The mode, for its buttons. */
 export const modeView = (state) => ({
   mode: state.status?.mode ?? null,
   since: state.system && state.system.mode === state.status?.mode ? state.system : null,

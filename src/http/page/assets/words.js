@@ -1,4 +1,4 @@
-/** Numbers, times and texts from elsewhere, as people read them. Pure. */
+/** Formats numbers, times and foreign text for people. Pure. */
 import { COMBINING, HIDDEN } from "./characters.js";
 
 const SECOND = 1_000;

@@ -25,7 +25,7 @@ test("each trouble has its sentence, its next step and its place", () => {
     [{ status: status({ store: { status: "unavailable", faults: ["disk full"] } }) }, "bad", "The database cannot be read or written.", "disk full", null],
     [{ browser: browser({ records: [lost] }) }, "bad", "You are logged out of Claude.", "(ada, ff)", "logins"],
     [{ browser: browser({ platforms: [{ platform: "claude", title: "Claude", ready: false }], records: [] }) }, "wait", "No platform is logged in.", "log in there", "logins"],
-    [{ browser: browser({ policy: { ...browser().policy, targets: [open] } }) }, "bad", "The circuit of Claude is open.", "ff: refuses after 5 failures, next try in 41 s, the last one: HTTP 429.", "targets"],
+    [{ browser: browser({ policy: { ...browser().policy, targets: [open] } }) }, "bad", "The circuit of Claude is open.", "ff: refuses after 5 failures, next probe in 41 s, the last one: HTTP 429.", "targets"],
     [{ batches: [{ batch_id: "b" }] }, "wait", "1 batch of instructions waits for your decision.", "approve or reject", "batches"],
     [{ pairings: [{ client_id: "n", status: "waiting" }, { client_id: "o", status: "paired" }] }, "wait", "1 Firefox waits for pairing.", "code", "pairings"],
     [{ status: status({ mode: "paused" }), system: { mode: "paused", reason: "lunch" } }, "wait", "The system is paused.", "lunch", "mode"],
@@ -44,10 +44,10 @@ test("a login that was only not seen lately, a platform never used and a rest ar
 
 test("what keeps the page from knowing comes before all else", () => {
   assert.equal(of({ reachable: false }).title, "The daemon does not answer.");
-  assert.equal(of({ access: "none", status: null }).title, "Log in to see how things are.");
+  assert.equal(of({ access: "none", status: null }).title, "Log in to see the status.");
   assert.match(of({ access: "none", refused: "Too late." }).items[0].more, /Too late/);
   assert.match(of({ elsewhere: "http://x/v1/status/ui", browser: null }).items[0].more, /http:\/\/x/);
-  assert.equal(of({ status: null }).title, "Looking…");
+  assert.equal(of({ status: null }).title, "Loading…");
   const refused = of({ refused: "Too late." });
   assert.deepEqual([refused.level, refused.title, refused.items.length], ["good", "All is well.", 1]);
 });

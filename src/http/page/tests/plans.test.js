@@ -68,6 +68,6 @@ test("who waits for pairing is told from who is paired, and an old wish is none"
     { client_id: "b", status: "waiting", requested_at: NOW - 400_000, expires_at: NOW - 1 },
     { client_id: "c", status: "paired", approved_at: NOW - 86_400_000 },
   ];
-  assert.deepEqual(pairingViews(all, NOW), [{ key: "a", client: "a", origin: "moz-extension://x", when: "Asked 10 s ago, for another 4 min." }]);
+  assert.deepEqual(pairingViews(all, NOW), [{ key: "a", client: "a", origin: "moz-extension://x", when: "Requested 10 s ago, expires in 4 min." }]);
   assert.deepEqual(pairedViews(all, NOW), [{ key: "c", client: "c", when: "paired 1 d ago" }]);
 });

@@ -8,7 +8,7 @@ test("a Firefox is told with its tabs", () => {
   const gone = tab("chatgpt", { actual: { exists: false, healthy: false }, drift: { needs_restore: true } });
   const crashed = tab("gemini", { actual: { healthy: false, issue: "navigated_away" } });
   const [view] = clientViews(browser({ clients: [client("ff", { shell_runtime: [tab("claude"), gone, crashed], in_flight: 2 })] }), NOW);
-  assert.deepEqual([view.name, view.isActive, view.facts], ["ff", true, "Connected 1 min ago, last heard of just now, 2 requests under way"]);
+  assert.deepEqual([view.name, view.isActive, view.facts], ["ff", true, "Connected 1 min ago, last message just now, 2 requests in progress"]);
   assert.deepEqual(view.tabs.map(({ platform, text, level }) => [platform, text, level]), [["Claude", "ready", "good"], ["ChatGPT", "gone", "wait"], ["gemini", "navigated away", "wait"]]);
 });
 
@@ -17,12 +17,12 @@ test("a login has its state, its age and its next step", () => {
   const restore = tab("claude", { actual: { exists: false, healthy: false }, drift: { needs_restore: true } });
   for (const [state, tabs, more, text, next, action] of [
     ["fresh", [tab("claude")], {}, "logged in", "", null],
-    ["fresh", [restore], {}, "logged in", "Its tab is gone.", "tab_restore"],
+    ["fresh", [restore], {}, "logged in", "Its tab is closed.", "tab_restore"],
     ["lost", [tab("claude")], lost, "logged out", "Log in again there.", "tab_focus"],
     ["lost", [], lost, "logged out", "Log in again there.", "tab_open"],
-    ["lost", [tab("claude")], {}, "not seen lately", "See whether it still holds.", "tab_reload"],
-    ["stale", [], {}, "not seen lately", "See whether it still holds.", "tab_open"],
-    ["stale", [], { client_id: "away", live: null }, "Firefox is gone", "Start that Firefox.", null],
+    ["lost", [tab("claude")], {}, "not seen lately", "Check whether it is still valid.", "tab_reload"],
+    ["stale", [], {}, "not seen lately", "Check whether it is still valid.", "tab_open"],
+    ["stale", [], { client_id: "away", live: null }, "Firefox is not connected", "Start that Firefox.", null],
     ["fresh", [], { live: null }, "logged in", "", null],
   ]) {
     const shown = browser({ clients: [client("ff", { shell_runtime: tabs })], records: [record("claude", "ff", state, more)] });
@@ -37,11 +37,11 @@ test("a login has its state, its age and its next step", () => {
 
 test("a target says in words what it does", () => {
   for (const [more, words] of [
-    [{}, "Takes requests"],
-    [{ consecutive_failures: 1, backoff_until: NOW + 3_000 }, "Rests for another 3 s after 1 failure"],
-    [{ consecutive_failures: 2, backoff_until: NOW }, "Goes on after 2 failures"],
-    [{ circuit_state: "half_open" }, "One request is out to see whether it works again"],
-    [{ circuit_state: "open", circuit_retry_at: NOW, consecutive_failures: 5 }, "Refused after 5 failures; the next request is the try"],
+    [{}, "Available"],
+    [{ consecutive_failures: 1, backoff_until: NOW + 3_000 }, "In back-off for another 3 s after 1 failure"],
+    [{ consecutive_failures: 2, backoff_until: NOW }, "Available after 2 failures"],
+    [{ circuit_state: "half_open" }, "A probe is in progress"],
+    [{ circuit_state: "open", circuit_retry_at: NOW, consecutive_failures: 5 }, "Refused after 5 failures; the next request is the probe"],
   ]) {
     const shown = browser();
     shown.policy.targets = [target(more)];

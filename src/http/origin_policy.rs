@@ -256,7 +256,7 @@ fn check_fetch_site(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Returns whether a browser navigates to the page from another site, in a tab or window of its own (no frame, no
-/// script). Expects a request without an `Origin`.
+/// script). Expects a request without an `origin` header.
 fn is_navigation(head: &RequestHead) -> bool {
     let says = |name: &HeaderName, wanted: &[u8]| {
         let mut given = head.headers.get_all(name);
@@ -279,7 +279,7 @@ pub(super) fn is_own_page(headers: &HeaderMap) -> bool {
                 && mode.is_none_or(|mode| matches!(mode, b"cors" | b"same-origin"))
                 && !lacks_initiating_page(headers)
         }
-        // A browser without fetch metadata still sends `Origin` with requests that can change something.
+        // A browser without fetch metadata still sends an `origin` header with requests that can change something.
         None => header_value(headers, &header::ORIGIN)
             .and_then(|origin| origin.strip_prefix(b"http://"))
             .is_some_and(|from| is_own_host(from, headers)),

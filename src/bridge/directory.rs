@@ -144,7 +144,7 @@ impl<T: Clone> ClientDirectory<T> {
         // Whose login it was may become known only later; then it is the same one.
         let same = |login: &ClientLogin| login.account.is_none() || login.account.as_deref() == reported.account;
         entry.logins.retain(|login| login.platform != *platform || !same(login));
-        if entry.logins.len() >= super::session::ENTRIES_MAX {
+        if entry.logins.len() >= super::session::ENTRIES_MAX.get() {
             entry.logins.remove(0);
         }
         entry.logins.push(ClientLogin {

@@ -1,4 +1,5 @@
-//! The Firefox side: sockets, one connection actor per client, who is connected and who is asked.
+//! The Firefox side of the daemon: sockets, one connection actor per client, the directory of connected clients, pairing,
+//! and tab and plugin actions.
 
 mod action;
 mod action_call;
@@ -17,7 +18,6 @@ mod session_view;
 pub mod settings;
 mod snapshot_pacing;
 pub mod socket;
-mod told;
 mod view;
 
 pub use action::{

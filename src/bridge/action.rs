@@ -1,5 +1,5 @@
-//! Tab and plugin actions, as values: what is asked for, what became of it, and how an extension's result reads with
-//! what the daemon knows itself. No actor, no clock.
+//! Tab and plugin actions as values: the command, the outcome, and how the extension's result is combined with what the
+//! daemon itself knows. No actor, no clock.
 
 use super::{assignment::DisconnectReason, directory::NoClient};
 use crate::{
@@ -14,21 +14,21 @@ pub use crate::api::actions::{ActionOutcome, ActionReport, ActionTarget, Reconne
 /// An action that somebody wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionCommand {
-    /// Which.
+    /// Action.
     pub kind: ActionKind,
-    /// In which app.
+    /// Platform whose tab is meant.
     pub platform: Option<PlatformName>,
-    /// By whom; otherwise by the active client.
+    /// Client that performs it; the active client if absent.
     pub client_id: Option<ClientId>,
-    /// Why.
+    /// Reason that is passed on to the extension.
     pub reason: Option<String>,
-    /// How long it may take.
+    /// Time limit.
     pub timeout: Duration,
-    /// Whether to wait until a client that connects anew is back.
+    /// Whether to wait until a client that reconnects is back.
     pub wait: bool,
 }
 
-/// An command on its way: what the daemon itself knows about it.
+/// An action that was sent: what the daemon itself knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PendingAction {
     pub(super) request_id: RequestId,
@@ -56,7 +56,7 @@ impl ActionReport {
         let requested_client_id = wanted(|pending| pending.requested_client_id.as_ref().map(ToString::to_string));
         ActionReport {
             accepted: reported.accepted,
-            // A client is connected anew when it has said so on its new connection, not before.
+            // A reconnect is completed by the `hello` on the new connection, not before.
             completed: reported.completed && kind != Some(ActionKind::WsReconnect),
             failed: reported.failed,
             action,
@@ -77,7 +77,7 @@ impl ActionReport {
         }
     }
 
-    /// An action whose client went away as it was asked to, without another word.
+    /// Creates the result of a reconnect whose client closed the connection without answering.
     pub(super) fn unanswered(pending: &PendingAction, at: (&ClientId, &ConnectionId), received_at: WallMs) -> Self {
         let reported = ActionResult {
             request_id: None,
@@ -96,7 +96,7 @@ impl ActionReport {
     }
 }
 
-/// The platform that all results name.
+/// Returns the platform that all results name.
 fn common_platform(results: &[PlatformResult]) -> Option<String> {
     let first = results.first()?.platform.as_ref()?;
     results.iter().all(|result| result.platform.as_ref() == Some(first)).then(|| first.clone())
@@ -126,59 +126,59 @@ impl ActionOutcome {
     }
 }
 
-/// Why nothing is known of an action.
+/// Why an action has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActionFailure {
-    /// There is nobody to ask.
+    /// No client can perform it.
     #[error(transparent)]
     NoClient(#[from] NoClient),
-    /// The client went away before it answered.
-    #[error("the client went away before the action was answered")]
+    /// The client disconnected before it answered.
+    #[error("the client disconnected before it answered the action")]
     Disconnected {
-        /// How.
+        /// Why it disconnected.
         reason: DisconnectReason,
-        /// Who was asked.
+        /// Client and id.
         dispatch: ActionDispatch,
     },
-    /// What it answered cannot be read.
+    /// The answer cannot be read.
     #[error("the extension's answer cannot be read: {why}")]
     Unreadable {
-        /// What is wrong with it.
+        /// Error of the reader.
         why: String,
-        /// Who was asked.
+        /// Client and id.
         dispatch: ActionDispatch,
     },
-    /// It did not answer in time, or did not come back in time.
+    /// The answer or the reconnect took too long.
     #[error("the {} within {timeout_ms} ms", if *.awaits_reconnect { "client did not come back" } else { "extension did not answer" })]
     Timeout {
-        /// How long it had.
+        /// Time limit, in milliseconds.
         timeout_ms: u64,
-        /// Whether it was to connect anew.
+        /// Whether a reconnect was awaited.
         awaits_reconnect: bool,
-        /// Who was asked.
+        /// Client and id.
         dispatch: ActionDispatch,
     },
 }
 
-/// Why an action has no result.
+/// Why a connection has no result of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoActionResult {
-    /// The client went away before it was asked.
+    /// The connection ended before the message was sent.
     NotSent,
-    /// The client went away before it answered.
+    /// The connection ended before the client answered.
     Disconnected(DisconnectReason),
-    /// Its answer cannot be read.
+    /// The answer cannot be read.
     Unreadable(String),
 }
 
-/// Who was asked, under which id.
+/// The client that an action was sent to, and the action's id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionDispatch {
-    /// The client.
+    /// Client.
     pub client_id: ClientId,
-    /// Its connection.
+    /// Connection of the client.
     pub connection_id: ConnectionId,
-    /// The daemon's id of the action.
+    /// Id that the daemon gave the action.
     pub request_id: RequestId,
 }
 

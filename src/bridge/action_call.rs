@@ -1,10 +1,10 @@
-//! The way of an action: chosen client, message out, result back, within its time.
+//! Performs an action: chooses a client, sends the message, waits for the result within the timeout.
 //!
 //! ```text
-//! placed ──result──────────────────────────► done
-//!    │  └─(ws_reconnect, wait)─result─► away ─hello on a new connection─► done
-//!    ├──client gone──► gone  (ws_reconnect: that is what it was asked to do)
-//!    └──time──► timeout
+//! sent ───result──────────────────────────► completed
+//!   │  └─(ws_reconnect, wait)─result─► away ─hello on a new connection─► completed
+//!   ├──client disconnected──► failed  (a result if the action is ws_reconnect)
+//!   └──timeout──► failed
 //! ```
 
 use super::{
@@ -30,16 +30,16 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// What a connection says of an action.
+/// The answer of a connection about an action.
 pub(super) type ActionReply = Result<ActionReport, NoActionResult>;
 
 impl BridgeHub {
-    /// Has an action done and waits for what becomes of it. Dropping the future forgets the action; the extension may
-    /// still do it.
+    /// Performs an action and waits for its outcome. Dropping the future forgets the action; the extension may still
+    /// perform it.
     ///
     /// # Errors
     ///
-    /// There is nobody to ask, or nobody answered.
+    /// No client can perform it, or the client did not answer.
     pub async fn perform_action(&self, command: ActionCommand) -> Result<ActionOutcome, ActionFailure> {
         let client = self.named_or_active(command.client_id.as_ref())?;
         let began = Instant::now();
@@ -71,7 +71,7 @@ impl BridgeHub {
         let (answer, reported) = oneshot::channel();
         let _forget = ForgetOnDrop { connection: client.to.clone(), id: pending.request_id.clone() };
         client.to.do_send(SendAction { pending: pending.clone(), answer }); // bounded by the callers that wait
-        // A connection that is gone drops the message, and the sender in it.
+        // A connection that has ended drops the message and with it the sender.
         let result = async { reported.await.unwrap_or(Err(NoActionResult::NotSent)) };
         if !awaits_reconnect {
             let reported = timeout_at(until, result).await.map_err(too_late)?;
@@ -88,7 +88,7 @@ impl BridgeHub {
         Ok(done)
     }
 
-    /// A client is back: told to whoever watches, and noted where the client is now.
+    /// Publishes a reconnection and records it on the new connection.
     fn record_reconnection(&self, link: &ConnectedClient, entry: ActionReport, after_ms: u64) -> Reconnected {
         let entry = ActionReport { completed: true, received_at: self.clock().now_ms(), ..entry };
         self.events().publish("action_result", ActionReported::of(&entry));
@@ -96,8 +96,8 @@ impl BridgeHub {
         Reconnected { connection_id: link.connection_id.clone(), after_ms }
     }
 
-    /// Waits for the result and for the new connection, in whichever command they come. The extension that refuses is
-    /// not waited for.
+    /// Waits for the result and for the new connection, in either order. If the extension refused, there is no new
+    /// connection to wait for.
     async fn result_and_reconnection(
         &self,
         client: &ConnectedClient,
@@ -125,7 +125,7 @@ impl BridgeHub {
         }
     }
 
-    /// A client that was asked to connect anew and went away has done as it was asked.
+    /// Treats the disconnect of a client as the result if it was asked to reconnect.
     fn or_reconnecting(
         &self,
         reported: ActionReply,
@@ -143,11 +143,11 @@ impl BridgeHub {
         }
     }
 
-    /// Waits until a client is connected on another connection than `old`.
+    /// Waits until a client is connected through another connection than `old`.
     async fn next_connection(&self, client: &ClientId, old: &ConnectionId) -> ConnectedClient {
         loop {
             let mut arrival = pin!(self.arrivals().notified());
-            arrival.as_mut().enable(); // before the look, so that no arrival falls between
+            arrival.as_mut().enable(); // before the check, so that no arrival is missed
             if let Some(new) = self.directory().get(client).filter(|link| link.connection_id != *old) {
                 return ClientLink::clone(new);
             }
@@ -156,7 +156,7 @@ impl BridgeHub {
     }
 }
 
-/// Whoever stops waiting says so.
+/// Removes an awaited action from its connection when the caller stops waiting.
 struct ForgetOnDrop {
     connection: Addr<Connection>,
     id: RequestId,

@@ -1,43 +1,43 @@
-//! A request in the hands of a connection, seen from both sides. Each side gives its half back by dropping it, so that
-//! no death of either leaves the other waiting.
+//! A request that was dispatched to a connection, seen from both sides. Each side releases its half by dropping it, so
+//! that the end of either never leaves the other waiting.
 
 use super::connection::{CancelRequest, Connection, ReleaseRequest};
 use crate::{ids::RequestId, wire::RequestReport};
 use actix::prelude::*;
 use tokio::time::Instant;
 
-/// What a connection tells about a request it performs.
+/// What a connection reports about a request that it performs.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum AssignmentEvent {
-    /// The extension said this, and when it was heard.
+    /// A report of the extension, with the time of its arrival.
     Report(RequestReport, Instant),
-    /// The extension said something about it that cannot be understood.
+    /// A message of the extension about the request that cannot be read.
     Unreadable {
-        /// Why not.
+        /// Error of the reader.
         why: String,
-        /// Whether it was the extension's last word about it.
+        /// Whether it was the extension's last message about the request.
         is_last: bool,
     },
-    /// The connection can do nothing more for it.
+    /// The connection ended or could not send.
     Disconnected(DisconnectReason),
 }
 
-/// Why a connection can do nothing more for a request.
+/// Why a connection no longer performs its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// The socket is gone.
+    /// The socket closed.
     SocketClosed,
     /// A newer connection of the same client took over.
     Replaced,
-    /// What was to be sent could not be.
+    /// A frame could not be sent.
     SendFailed,
-    /// The daemon stops.
+    /// The daemon is stopping.
     Stopped,
 }
 
 impl DisconnectReason {
-    /// The specific error code.
+    /// Returns the error code that callers see.
     pub fn code(self) -> &'static str {
         match self {
             DisconnectReason::SocketClosed => "client_disconnected",
@@ -48,7 +48,7 @@ impl DisconnectReason {
     }
 }
 
-/// The connection's half: reports the connection's end when it is dropped.
+/// The connection's half; reports the end of the connection when it is dropped.
 #[derive(Debug)]
 pub(super) struct Assignment {
     to: Recipient<AssignmentEvent>,
@@ -60,12 +60,12 @@ impl Assignment {
         Assignment { to, is_settled: false }
     }
 
-    /// Passes on what the extension said. Bounded: the inbound window is not opened before this was called.
+    /// Forwards a report. Bounded: the inbound window stays closed until the report was forwarded.
     pub(super) fn report(&self, report: AssignmentEvent) {
         self.to.do_send(report);
     }
 
-    /// The connection can do nothing more.
+    /// Reports that the connection ended.
     pub(super) fn disconnect(mut self, why: DisconnectReason) {
         self.is_settled = true;
         self.to.do_send(AssignmentEvent::Disconnected(why)); // bounded: once a request
@@ -85,7 +85,7 @@ impl Drop for Assignment {
     }
 }
 
-/// The request's half: takes the request back when it is dropped.
+/// The request's half; withdraws the request from the connection when it is dropped.
 #[derive(Debug)]
 pub struct DispatchHandle {
     pub(super) connection: Addr<Connection>,
@@ -94,12 +94,12 @@ pub struct DispatchHandle {
 }
 
 impl DispatchHandle {
-    /// The extension has said its last word: nothing is left to take back.
+    /// Marks the request as answered: there is nothing left to withdraw.
     pub fn complete(mut self) {
         self.is_settled = true;
     }
 
-    /// Asks the extension to stop; its word about that is still reported. Asked again, nothing more is sent.
+    /// Asks the extension to cancel the request; its answer is still reported. Repeated calls send nothing.
     pub fn cancel(&self, reason: &str) {
         // Bounded: once a request.
         self.connection.do_send(CancelRequest { id: self.id.clone(), reason: reason.into() });

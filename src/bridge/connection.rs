@@ -1,16 +1,16 @@
-//! The connection actor: one Firefox, its session, and the requests it performs.
+//! The connection actor: one Firefox, its session, and the requests that it performs.
 //!
 //! ```text
-//! silent --hello--> greeted --+--> closing (code sent, grace for the peer) --> ended
-//!   | | '- hello timeout ------+            ^
-//!   | '-- waiting for pairing -+            |
-//!   '---- proving itself ------+            '-- socket gone, from any state: at once
+//! awaiting hello --hello--> established --+--> closing (code sent, grace period) --> ended
+//!   |  |  '--- hello timeout -------------+        ^
+//!   |  '------ awaiting approval ---------+        |
+//!   '--------- awaiting proof ------------+        '-- socket closed, from any state: at once
 //! ```
 //!
-//! How a client comes from silent to greeted stands in `connection/door.rs`.
+//! `connection/handshake.rs` has the steps between a new socket and an established client.
 //!
-//! Invariant: a request stands in `requests` from its dispatch to its last report, and only this table routes what the
-//! extension says, so that one client never answers another's request.
+//! Invariant: a request is in `requests` from its dispatch to its last report, and reports are routed through this table
+//! alone, so that a client never answers a request of another client.
 
 use super::{
     assignment::{Assignment, DisconnectReason},
@@ -45,57 +45,57 @@ pub(super) use handshake::{CloseUnauthorized, PairingApproved};
 pub use inbound::SocketEvent;
 pub(super) use messages::{CancelRequest, DispatchRequest, GetClientView, ReleaseRequest, StopConnection};
 
-/// How long a peer gets to read why it is closed.
+/// Time that a peer gets to read the close frame before the TCP connection is aborted.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// What the connection sends to its socket.
+/// Commands of the connection to its socket.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum SocketCommand {
-    /// A text frame, counted in the meter.
+    /// Sends a text frame, which the meter counts.
     Text(ByteString),
-    /// A ping.
+    /// Sends a ping.
     Ping,
-    /// The end, with its code and reason.
+    /// Closes the socket with this code and reason.
     Close(u16, &'static str),
 }
 
-/// What the head of a socket's handshake says of its peer.
+/// The peer of a socket, as the upgrade request describes it.
 #[derive(Clone, Debug)]
 pub struct SocketPeer {
-    /// The `Origin`; `none` for a peer that is no browser.
+    /// `Origin` header; `none` for a peer that is not a browser.
     pub(super) origin: Arc<str>,
-    /// The address that the peer dialled, from the `Host`.
+    /// Address that the peer connected to, from the `Host` header.
     pub(super) address: Arc<str>,
-    /// Whether the kernel says that the daemon's own user opened the socket.
+    /// Whether the peer belongs to the daemon's user, as the kernel reports it.
     pub(super) is_own_user: bool,
 }
 
-/// The actor; one per socket.
+/// The connection actor; one per socket.
 pub struct Connection {
     hub: BridgeHub,
     meter: Arc<SocketMeter>,
     socket: Recipient<SocketCommand>,
     peer: SocketPeer,
-    /// Whether anything says whose the client is: pairing, or the kernel.
+    /// Whether the owner of the client is known: from pairing, or from the kernel.
     has_verified_owner: bool,
-    /// How far it came, for as long as nobody was greeted.
+    /// Progress of the handshake while no client is established.
     handshake: HandshakeState,
-    /// Waits for the daemon's stop for as long as nobody was greeted.
+    /// Waits for the stop of the daemon while no client is established.
     stop_listener: Option<SpawnHandle>,
     established: Option<EstablishedClient>,
     session: ClientSession,
     requests: foldhash::HashMap<RequestId, PendingRequest>,
-    /// Actions that somebody waits for.
+    /// Actions with a waiting caller.
     actions: foldhash::HashMap<RequestId, actions::AwaitedAction>,
     snapshots: SnapshotPacing,
     last_frame_at: Instant,
     last_message_at: Instant,
-    /// When the current second of log lines began, and how many it has.
+    /// Start of the current second of client log lines, and their number.
     log_window: (Instant, u32),
-    /// Changes of the mode that it asked for and that are under way.
+    /// Changes of the mode that the client requested and that are in progress.
     mode_changes: usize,
-    /// Why it ends, once it does.
+    /// Why the connection is closing; none while it is open.
     closing: Option<DisconnectReason>,
     _socket_token: SocketToken,
     _alive: metrics::AliveGuard,
@@ -150,7 +150,7 @@ impl Connection {
         self.established.as_ref().map_or("-", |established| established.registration.client_id.as_str())
     }
 
-    /// Sends a frame. Bounded by `bridge.max_outbound_bytes`: over it the client is closed.
+    /// Sends a frame. Closes the client if more than `bridge.max_outbound_bytes` are waiting.
     fn send(&mut self, text: ByteString, ctx: &mut Context<Self>) {
         if self.closing.is_some() {
             return;
@@ -165,7 +165,7 @@ impl Connection {
 
     fn send_error(&mut self, refused: &FrameError, ctx: &mut Context<Self>) {
         self.hub.metrics().rejected(refused.code.name());
-        tracing::debug!(client.id = self.client_name(), code = ?refused.code, reason = refused.message, "refused a message");
+        tracing::debug!(client.id = self.client_name(), code = ?refused.code, reason = refused.message, "rejected a message");
         let text = frame(&ErrorFrame {
             code: refused.code,
             message: &refused.message,
@@ -195,14 +195,15 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: its requests fail at once, the peer gets a moment to read why, then the line is cut.
-    fn close(&mut self, code: u16, reason: &'static str, gone: DisconnectReason, ctx: &mut Context<Self>) {
+    /// Closes the connection: its requests fail at once; the peer gets [`CLOSE_GRACE`] to read the close frame, then the TCP
+    /// connection is aborted.
+    fn close(&mut self, code: u16, reason: &'static str, disconnect_reason: DisconnectReason, ctx: &mut Context<Self>) {
         if self.closing.is_some() {
             return;
         }
-        self.closing = Some(gone);
-        self.handshake = HandshakeState::AwaitingHello; // who is closed waits no more
-        match gone {
+        self.closing = Some(disconnect_reason);
+        self.handshake = HandshakeState::AwaitingHello; // frees its place among the waiting clients
+        match disconnect_reason {
             DisconnectReason::Stopped | DisconnectReason::Replaced => {
                 tracing::info!(client.id = self.client_name(), close.code = code, reason, "closing a client");
             }
@@ -221,26 +222,26 @@ impl Connection {
                 }
             }
         }
-        self.fail_requests(gone);
-        self.unregister(gone);
-        self.socket.do_send(SocketCommand::Close(code, reason)); // bounded: once a connection
+        self.fail_requests(disconnect_reason);
+        self.unregister(disconnect_reason);
+        self.socket.do_send(SocketCommand::Close(code, reason)); // bounded: once per connection
         ctx.run_later(CLOSE_GRACE, |this, ctx| {
             this.meter.abort();
             ctx.stop();
         });
     }
 
-    fn fail_requests(&mut self, gone: DisconnectReason) {
+    fn fail_requests(&mut self, disconnect_reason: DisconnectReason) {
         for (_, pending) in self.requests.drain() {
-            pending.assignment.disconnect(gone);
+            pending.assignment.disconnect(disconnect_reason);
         }
-        self.fail_actions(gone);
+        self.fail_actions(disconnect_reason);
     }
 
-    /// Is known as connected no more.
-    fn unregister(&mut self, gone: DisconnectReason) {
+    /// Removes the client from the directory.
+    fn unregister(&mut self, disconnect_reason: DisconnectReason) {
         if let Some(established) = self.established.take() {
-            established.registration.unregister(gone);
+            established.registration.unregister(disconnect_reason);
         }
     }
 
@@ -249,7 +250,7 @@ impl Connection {
         if self.last_frame_at.elapsed() >= interval * 3 {
             return self.close(4004, "heartbeat_timeout", DisconnectReason::SocketClosed, ctx);
         }
-        self.socket.do_send(SocketCommand::Ping); // bounded: three unanswered ones end the connection
+        self.socket.do_send(SocketCommand::Ping); // bounded: three unanswered pings end the connection
         ctx.run_later(interval, Self::heartbeat);
     }
 
@@ -272,9 +273,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // One that died of a panic has no timers any more that would notice anything: its socket must not outlive it. A
-        // socket that closes already does not mind.
-        self.socket.do_send(SocketCommand::Close(1011, "internal error")); // bounded: once a connection
+        // After a panic no timer is left that would close the socket. A socket that is closing already ignores this.
+        self.socket.do_send(SocketCommand::Close(1011, "internal error")); // bounded: once per connection
     }
 }
 

@@ -1,4 +1,5 @@
-//! Who is connected, who is active, and who is asked: a value without actors. `T` is the way to a client.
+//! The directory of connected clients: which one is active and which one performs a request. A value without actors; `T`
+//! is the address of a client's connection.
 
 use crate::{
     clock::WallMs,
@@ -10,7 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ClientDirectory<T> {
     clients: foldhash::HashMap<ClientId, ClientEntry<T>>,
-    /// Counts hellos and credentials, so that "came last" needs no clock.
+    /// Number of hellos and credentials so far; orders them without a clock.
     arrival_count: u64,
     active: Option<ClientId>,
     max: usize,
@@ -21,7 +22,7 @@ struct ClientEntry<T> {
     link: ClientLink<T>,
     hello_at: u64,
     logins: Vec<ClientLogin>,
-    /// For which it has learned how a prompt is sent.
+    /// Platforms with a learned prompt template.
     templates: Vec<(PlatformName, PromptTemplate)>,
 }
 
@@ -35,16 +36,16 @@ struct ClientLogin {
     is_lost: bool,
 }
 
-/// How far a client knows how a prompt is sent.
+/// State of a client's prompt template for a platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PromptTemplate {
-    /// It has seen it done.
+    /// The client observed how the page sends a prompt.
     Learned,
-    /// The app has taken one that it sent.
+    /// The app accepted a prompt that was sent with the template.
     Accepted,
 }
 
-/// What a client told of a login.
+/// A login as a client reports it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedLogin<'a> {
     pub(super) account: Option<&'a str>,
@@ -53,32 +54,32 @@ pub(super) struct ReportedLogin<'a> {
     pub(super) freshness: Freshness,
 }
 
-/// A connected client and the way to it.
+/// A connected client and the address of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientLink<T> {
-    /// Who.
+    /// Client.
     pub client_id: ClientId,
-    /// On which connection.
+    /// Connection.
     pub connection_id: ConnectionId,
-    /// The way.
+    /// Address.
     pub to: T,
 }
 
-/// Why there is nobody to ask.
+/// Why no client can be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoClient {
-    /// Nobody is connected.
+    /// No client is connected.
     #[error("no Firefox is connected")]
     NoneConnected,
-    /// The named one is not connected.
+    /// The named client is not connected.
     #[error("the named client is not connected")]
     NotConnected,
-    /// The named one waits for pairing.
+    /// The named client waits for pairing.
     #[error("the named client waits for pairing")]
     Unpaired,
 }
 
-/// As many clients as the daemon takes are connected.
+/// `bridge.max_clients` are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooManyClients;
 
@@ -87,12 +88,12 @@ impl<T: Clone> ClientDirectory<T> {
         ClientDirectory { clients: foldhash::HashMap::default(), arrival_count: 0, active: None, max }
     }
 
-    /// How many are connected.
+    /// Returns the number of connected clients.
     pub(super) fn len(&self) -> usize {
         self.clients.len()
     }
 
-    /// A client said `hello`; it is the active one now. Answers the connection that it replaces.
+    /// Registers a client as the active one. Returns the connection that it replaces.
     pub(super) fn register(&mut self, link: ClientLink<T>) -> Result<Option<ClientLink<T>>, TooManyClients> {
         if self.clients.len() >= self.max && !self.clients.contains_key(&link.client_id) {
             return Err(TooManyClients);
@@ -105,12 +106,12 @@ impl<T: Clone> ClientDirectory<T> {
         Ok(before.map(|entry| entry.link).filter(|old| old.connection_id != link.connection_id))
     }
 
-    /// The entry of a client, for that connection of it alone: one that was replaced has nothing to say any more.
+    /// Returns the entry of a client, unless another connection has replaced `connection`.
     fn entry_of(&mut self, client: &ClientId, connection: &ConnectionId) -> Option<&mut ClientEntry<T>> {
         self.clients.get_mut(client).filter(|entry| entry.link.connection_id == *connection)
     }
 
-    /// A client said `hello` again; it is the active one now.
+    /// Makes a client that repeated its `hello` the active one.
     pub(super) fn repeat_hello(&mut self, client: &ClientId, connection: &ConnectionId) {
         self.arrival_count += 1;
         let event = self.arrival_count;
@@ -120,7 +121,7 @@ impl<T: Clone> ClientDirectory<T> {
         }
     }
 
-    /// A connection ended. One that was replaced is known no more.
+    /// Removes a client whose connection ended; does nothing for a replaced connection.
     pub(super) fn unregister(&mut self, client: &ClientId, connection: &ConnectionId) {
         if self.clients.get(client).is_some_and(|entry| entry.link.connection_id == *connection) {
             self.clients.remove(client);
@@ -131,7 +132,7 @@ impl<T: Clone> ClientDirectory<T> {
         }
     }
 
-    /// A client has seen a login.
+    /// Records a login that a client reported.
     pub(super) fn record_login(
         &mut self,
         (client, connection): (&ClientId, &ConnectionId),
@@ -141,7 +142,7 @@ impl<T: Clone> ClientDirectory<T> {
         self.arrival_count += 1;
         let reported_at = self.arrival_count;
         let Some(entry) = self.entry_of(client, connection) else { return };
-        // Whose login it was may become known only later; then it is the same one.
+        // A login whose account was unknown is the same login once the account is known.
         let same = |login: &ClientLogin| login.account.is_none() || login.account.as_deref() == reported.account;
         entry.logins.retain(|login| login.platform != *platform || !same(login));
         if entry.logins.len() >= super::session::ENTRIES_MAX.get() {
@@ -157,7 +158,7 @@ impl<T: Clone> ClientDirectory<T> {
         });
     }
 
-    /// A client says how far it knows how a prompt is sent.
+    /// Records the state of a client's prompt template; `None` removes it.
     pub(super) fn record_template(
         &mut self,
         (client, connection): (&ClientId, &ConnectionId),
@@ -167,33 +168,33 @@ impl<T: Clone> ClientDirectory<T> {
         let Some(entry) = self.entry_of(client, connection) else { return };
         let before = entry.templates.iter().position(|(known, _)| known == platform);
         let before = before.map(|place| entry.templates.swap_remove(place).1);
-        // What was seen here is not forgotten because the client does not say it.
+        // A client may not know that a prompt was accepted; the daemon observed it.
         if let Some(reported) = reported {
             let kept = before.filter(|before| *before == PromptTemplate::Accepted).unwrap_or(reported);
             entry.templates.push((platform.clone(), kept));
         }
     }
 
-    /// The fingerprint of the login that a client told last, if it has one that is not lost.
+    /// Returns the fingerprint of the login that a client reported last; `None` without a login that is not lost.
     pub(super) fn fingerprint(&self, client: &ClientId, platform: &str) -> Option<Option<String>> {
         let logins = self.clients.get(client)?.logins.iter();
         let usable = logins.filter(|login| !login.is_lost && login.platform.as_str() == platform);
         usable.max_by_key(|login| login.reported_at).map(|login| login.fingerprint.clone())
     }
 
-    /// How far a client knows how a prompt is sent.
+    /// Returns the state of a client's prompt template.
     pub(super) fn template_of(&self, client: &ClientId, platform: &str) -> Option<PromptTemplate> {
         let known = &self.clients.get(client)?.templates;
         known.iter().find(|(name, _)| name.as_str() == platform).map(|(_, template)| *template)
     }
 
-    /// Whether the app has taken a prompt of any client.
+    /// Returns whether the app has accepted a prompt of any client.
     pub(super) fn accepts_prompts(&self, platform: &str) -> bool {
         self.clients.keys().any(|client| self.template_of(client, platform) == Some(PromptTemplate::Accepted))
     }
 
-    /// Who performs a request: the named client; else the active one if it has a login for the platform; else the one
-    /// whose login for it was told last; else the active one. A login reported lost does not count.
+    /// Selects the client that performs a request: the named one; otherwise the active one if it has a login for the platform;
+    /// otherwise the one that reported such a login last; otherwise the active one. A lost login does not count.
     pub(super) fn select(&self, platform: &str, named: Option<&ClientId>) -> Result<ClientLink<T>, NoClient> {
         if let Some(named) = named {
             return self.clients.get(named).map(|entry| entry.link.clone()).ok_or(NoClient::NotConnected);
@@ -209,30 +210,30 @@ impl<T: Clone> ClientDirectory<T> {
         Ok(last.map_or(active, |(_, entry)| entry).link.clone())
     }
 
-    /// A connected client.
+    /// Returns a connected client.
     pub(super) fn get(&self, client: &ClientId) -> Option<&ClientLink<T>> {
         self.clients.get(client).map(|entry| &entry.link)
     }
 
-    /// The connection of a client.
+    /// Returns the connection of a client.
     #[cfg(test)]
     pub(super) fn connection_of(&self, client: &ClientId) -> Option<ConnectionId> {
         self.get(client).map(|link| link.connection_id.clone())
     }
 
-    /// The active client.
+    /// Returns the active client.
     pub(super) fn active(&self) -> Option<&ClientLink<T>> {
         self.active.as_ref().and_then(|id| self.clients.get(id)).map(|entry| &entry.link)
     }
 
-    /// Everybody, sorted by name.
+    /// Returns all clients, sorted by id.
     pub(super) fn all(&self) -> Vec<ClientLink<T>> {
         let mut all: Vec<_> = self.clients.values().map(|entry| entry.link.clone()).collect();
         all.sort_by(|a, b| a.client_id.cmp(&b.client_id));
         all
     }
 
-    /// The clients with a login for a platform that was seen since `seen_since` and not reported is_lost, sorted by name.
+    /// Returns the clients with a login for a platform that was seen since `seen_since` and is not lost, sorted by id.
     pub(super) fn logged_in(&self, platform: &str, seen_since: WallMs) -> Vec<ClientId> {
         let has = |login: &ClientLogin| {
             !login.is_lost && login.platform.as_str() == platform && login.last_seen_at >= seen_since

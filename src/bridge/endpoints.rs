@@ -1,9 +1,10 @@
-//! What a page requests, as it is kept: each endpoint once, with when it was first and last seen.
+//! Rows of the endpoints that a page requests: each endpoint once, with the times of its first and last sighting.
 
 use super::session_view::HookEntry;
 use crate::{clock::WallMs, store::logins::StoredEndpoint};
 
-/// The endpoints of a report. One without its own times was seen when the list changed; no sighting is of the future.
+/// Returns the rows of a report. An endpoint without its own times was seen when the list changed; no time is later than
+/// `now`.
 pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<StoredEndpoint> {
     let seen = entry.updated_at.min(now);
     let mut rows: Vec<StoredEndpoint> = Vec::with_capacity(entry.endpoints.len());
@@ -26,7 +27,7 @@ pub(super) fn rows(entry: &HookEntry, now: WallMs) -> Vec<StoredEndpoint> {
         let row = &mut rows[*place];
         let last = reported.last_seen_at.or(reported.first_seen_at).unwrap_or(seen).min(now);
         let first = reported.first_seen_at.unwrap_or(last).min(last);
-        // Of an endpoint that is described twice, both descriptions are true.
+        // If an endpoint is described twice, both descriptions hold.
         let again = !described.insert(*place);
         row.first_seen_at = if again { row.first_seen_at.min(first) } else { first };
         row.last_seen_at = if again { row.last_seen_at.max(last) } else { last };
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn no_sighting_is_of_the_future_and_none_ends_before_it_begins() {
+    fn no_time_is_in_the_future_and_the_first_is_not_after_the_last() {
         let entry =
             reported(&["GET /a", "GET /b"], &[("GET", "/a", Some(900), Some(900)), ("GET", "/b", Some(80), Some(20))]);
         assert_eq!(shown(&entry), [("GET /a".to_owned(), 100, 100), ("GET /b".to_owned(), 20, 20)]);

@@ -1,5 +1,5 @@
-//! What the bridge tells whoever watches: who came and went, what was told about logins and tabs. No text of a message,
-//! no credential.
+//! Events that the bridge publishes: connects and disconnects, logins, tabs, action results, final messages. They contain
+//! neither the text of a message nor a credential.
 
 use super::{
     action::ActionReport,
@@ -42,7 +42,7 @@ pub(super) struct ClientDisconnected {
     pub(super) at: WallMs,
 }
 
-/// `login_state`: a login was seen, or the page's requests were.
+/// `login_state`: a client reported a login, or endpoints that the page requests.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct LoginReported {
     client_id: Option<ClientId>,
@@ -87,7 +87,7 @@ impl LoginReported {
     }
 }
 
-/// `shell_runtime`: a tab is not as it was.
+/// `shell_runtime`: a shell tab changed.
 #[derive(Debug, Serialize)]
 pub(super) struct TabChanged {
     pub(super) client_id: ClientId,
@@ -129,7 +129,7 @@ impl ActionReported {
     }
 }
 
-/// `final_message`: that there was one, not what it says.
+/// `final_message`, without its text.
 #[derive(Debug, Serialize)]
 pub(super) struct FinalMessageReported {
     client_id: ClientId,

@@ -1,27 +1,27 @@
-//! Who is told of final messages, beside those who look at what was told.
+//! The receiver of final messages, beside the client's session.
 
 use crate::ids::ClientId;
 use std::{fmt, sync::Arc};
 
-/// A final message that a client told of.
+/// A final message that a client reported.
 #[derive(Clone)]
 pub struct ReceivedFinalMessage {
-    /// Which client.
+    /// Client.
     pub client_id: ClientId,
-    /// On which platform.
+    /// Platform.
     pub platform: String,
-    /// In which conversation, where the page shows it.
+    /// Conversation, if the page shows it.
     pub conversation_id: Option<String>,
-    /// Which message.
+    /// Id of the message.
     pub assistant_message_id: String,
-    /// Whether anything says whose the client is: its pairing, or where none is asked for, the kernel.
+    /// Whether the owner of the client is known: from pairing or, if pairing is off, from the kernel.
     pub has_verified_owner: bool,
     /// The whole text.
     pub raw_text: Arc<str>,
 }
 
 impl fmt::Debug for ReceivedFinalMessage {
-    /// Without the text, which belongs in no log.
+    /// Leaves out the text, which must not be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedFinalMessage")
             .field("client_id", &self.client_id)
@@ -32,8 +32,8 @@ impl fmt::Debug for ReceivedFinalMessage {
     }
 }
 
-/// Is told of every final message, in the order in which a client tells them.
+/// A receiver of all final messages, in the order in which a client reports them.
 pub trait FinalMessageSink: fmt::Debug + Send + Sync {
-    /// A client told of one. Must not block; called on the client's arbiter.
+    /// Receives a final message. Called on the client's arbiter, which it must not block.
     fn on_final_message(&self, message: ReceivedFinalMessage);
 }

@@ -1,9 +1,9 @@
-//! Watches the frame heads of a WebSocket before its codec does.
+//! Checks the frame headers of a WebSocket before the codec reads them.
 //!
-//! The codec buffers a whole declared frame before it looks at any limit, reads on however far its actor lags, and
-//! knows no rate. So the byte stream passes through here first: a head that breaks a rule ends it before its payload is
-//! read, a client that sends too fast is read more slowly, and reading stops, at frame boundaries, while the connection
-//! has more than its window to handle. The bytes themselves pass unchanged.
+//! The codec buffers a whole declared frame before it checks any limit, reads on no matter how far its actor lags, and
+//! has no rate limit. So the byte stream passes through here first: a header that violates the protocol ends the stream
+//! before the payload is read, a client that sends too fast is read more slowly, and reading pauses, at frame boundaries,
+//! while the connection has more than a window of unhandled bytes. The bytes pass unchanged.
 
 use super::meter::SocketMeter;
 use bytes::Bytes;
@@ -16,34 +16,34 @@ use std::{
 };
 use tokio::time::{Instant, Sleep};
 
-/// Message too big.
+/// Close code of a message that is too big.
 const CLOSE_TOO_BIG: u16 = 1009;
-/// Protocol error.
+/// Close code of a protocol error.
 const CLOSE_PROTOCOL_ERROR: u16 = 1002;
 
-/// The opcode of the last frame of a peer.
+/// Opcode of a close frame, the last frame of a peer.
 const OPCODE_CLOSE: u8 = 8;
 
-/// How fast messages may come.
+/// Rate limit of messages.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageRate {
-    /// A second, in the long run.
+    /// Messages per second in the long run.
     pub per_second: u64,
-    /// At once.
+    /// Messages that may arrive at once.
     pub burst: u64,
 }
 
-/// Lets a client's bytes through frame by frame.
+/// A stream that passes a client's bytes frame by frame.
 pub struct FrameGuard<S, E> {
     inner: S,
     meter: Arc<SocketMeter>,
-    /// What the codec is told when a head breaks a rule; the close code stands in the meter.
+    /// Creates the stream error for a violation; the meter has the close code.
     violation_error: fn() -> E,
     head: [u8; 10],
     head_len: usize,
-    /// Mask and payload bytes of the current frame that are still to come.
+    /// Mask and payload bytes of the current frame that have not passed yet.
     remaining: u64,
-    /// Payload bytes of the current message so far, all fragments together.
+    /// Payload bytes of the current message so far, over all fragments.
     message_bytes: u64,
     rate: MessageRate,
     tokens: f64,
@@ -52,12 +52,12 @@ pub struct FrameGuard<S, E> {
     pause: Pin<Box<Sleep>>,
     is_done: bool,
     is_full: bool,
-    /// A close frame has begun; what follows it is not looked at any more.
+    /// Whether a close frame has begun; the bytes after it are ignored.
     is_closing: bool,
 }
 
 impl<S, E> FrameGuard<S, E> {
-    /// Guards `inner`.
+    /// Wraps `inner`.
     pub fn new(inner: S, meter: Arc<SocketMeter>, rate: MessageRate, violation_error: fn() -> E) -> Self {
         let now = Instant::now();
         FrameGuard {
@@ -79,7 +79,7 @@ impl<S, E> FrameGuard<S, E> {
         }
     }
 
-    /// Walks over the heads in `chunk`; answers how many bytes may pass, or the close code.
+    /// Checks the headers in `chunk`. Returns the number of bytes that may pass, or the close code.
     fn scan(&mut self, chunk: &[u8]) -> Result<usize, u16> {
         let mut at = 0;
         while at < chunk.len() {
@@ -96,7 +96,7 @@ impl<S, E> FrameGuard<S, E> {
                 if self.tokens < 1.0 && !self.refill() {
                     return Ok(at);
                 }
-                // Only between frames: one that is larger than the window must come through whole.
+                // Only between frames: a frame that is larger than the window must pass as a whole.
                 if self.meter.is_full(at) {
                     self.is_full = true;
                     return Ok(at);
@@ -116,7 +116,7 @@ impl<S, E> FrameGuard<S, E> {
         Ok(at)
     }
 
-    /// The payload length, once the head is complete up to it.
+    /// Returns the payload length once the header is complete up to it.
     fn declared(&self) -> Option<u64> {
         let head = &self.head[..self.head_len];
         match head.get(1)? & 127 {
@@ -129,7 +129,7 @@ impl<S, E> FrameGuard<S, E> {
     fn check(&mut self, declared: u64) -> Result<(), u16> {
         let (last, reserved, kind) = (self.head[0] & 0x80 != 0, self.head[0] & 0x70, self.head[0] & 0x0f);
         let (masked, control) = (self.head[1] & 0x80 != 0, kind & 8 != 0);
-        // A length that is written longer than it need be is against the protocol too.
+        // A length in a longer encoding than necessary violates the protocol too.
         let least = match self.head[1] & 127 {
             126 => 126,
             127 => 65_536,
@@ -184,7 +184,7 @@ where
         match this.scan(&chunk) {
             Ok(0) => {
                 if this.is_full {
-                    cx.waker().wake_by_ref(); // the window may have opened meanwhile: look again
+                    cx.waker().wake_by_ref(); // the window may have opened meanwhile: check again
                 } else {
                     this.wait_for_token(cx);
                 }

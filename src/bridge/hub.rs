@@ -1,5 +1,5 @@
-//! The door to the bridge: who is connected, who is asked, how it is shown. A handle over shared state; the work is done
-//! by one [`Connection`] per client.
+//! The bridge's handle for the rest of the daemon: connects sockets, selects clients, dispatches requests, shows the state.
+//! One [`Connection`] per client does the work.
 
 use super::{
     assignment::{Assignment, AssignmentEvent, DisconnectReason, DispatchHandle},
@@ -35,37 +35,37 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-/// A connected client.
+/// A connected client with the address of its connection.
 pub type ConnectedClient = ClientLink<Addr<Connection>>;
 
-/// What the bridge is made of.
+/// Dependencies of the bridge.
 #[derive(Debug)]
 pub struct BridgeParts {
     /// Section `bridge`.
     pub settings: Arc<BridgeSettings>,
     /// Section `login_state`.
     pub login_state: LoginStateSettings,
-    /// What peers are told about the daemon.
+    /// The daemon as its peers see it.
     pub identity: DaemonIdentity,
-    /// The platforms.
+    /// Registered platforms.
     pub registry: Arc<PlatformRegistry>,
-    /// The mode, which clients are told and may change.
+    /// The daemon's mode, which clients see and may change.
     pub system: SystemControl,
     /// Wall time.
     pub clock: Clock,
-    /// Where what happens is told.
+    /// Bus that the bridge publishes its events on.
     pub events: EventBus,
-    /// Where what clients tell is kept, written behind.
+    /// Queue of the rows of reported logins and messages.
     pub write_behind: WriteBehind,
-    /// Where messages are counted.
+    /// Counters of messages.
     pub metrics: metrics::WireMetrics,
-    /// Who is known here.
+    /// Paired and waiting clients.
     pub pairings: Pairings,
-    /// Who does something with final messages.
+    /// Receiver of final messages.
     pub final_messages: Arc<dyn FinalMessageSink>,
 }
 
-/// The handle that the rest of the daemon holds. Cheap to clone.
+/// A handle of the bridge. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct BridgeHub {
     shared: Arc<BridgeShared>,
@@ -74,20 +74,20 @@ pub struct BridgeHub {
 #[derive(Debug)]
 struct BridgeShared {
     parts: BridgeParts,
-    /// The registry as `hello_ack` carries it, written once.
+    /// The registry as `hello_ack` contains it, serialized once.
     platforms: RawJson,
     directory: Mutex<ClientDirectory<Addr<Connection>>>,
     sockets: TaskTracker,
-    /// For connections that the directory does not know: those without a `hello`.
+    /// Stops connections that are not in the directory: those without an accepted `hello`.
     stopping: CancellationToken,
-    /// Counts arrivals and departures.
+    /// Number of registrations and removals of clients.
     epoch: AtomicU64,
-    /// Rings at each arrival.
+    /// Notified at each registration.
     arrivals: Notify,
 }
 
 impl BridgeHub {
-    /// A bridge without clients.
+    /// Creates a bridge without clients.
     pub fn new(parts: BridgeParts) -> Self {
         let platforms = RawJson::of(&parts.registry.all().iter().map(|p| &**p).collect::<Vec<_>>());
         let directory = Mutex::new(ClientDirectory::new(parts.settings.max_clients));
@@ -103,7 +103,7 @@ impl BridgeHub {
         BridgeHub { shared: Arc::new(shared) }
     }
 
-    /// Starts the connection behind a new socket, on the calling arbiter.
+    /// Starts the connection of a new socket, on the calling arbiter.
     pub fn connect(
         &self,
         meter: Arc<SocketMeter>,
@@ -114,13 +114,13 @@ impl BridgeHub {
         Connection::new(self.clone(), meter, socket, peer, has_verified_owner, self.shared.sockets.token()).start()
     }
 
-    /// Who performs a request for `platform`.
+    /// Selects the client that performs a request for `platform`; see [`ClientDirectory::select`].
     pub fn select(&self, platform: &PlatformName, named: Option<&ClientId>) -> Result<ConnectedClient, NoClient> {
         let selected = self.directory().select(platform.as_str(), named);
         selected.map_err(|none| self.unpaired_if_waiting(none, named))
     }
 
-    /// The named client, else the active one.
+    /// Returns the named client, otherwise the active one.
     pub(super) fn named_or_active(&self, named: Option<&ClientId>) -> Result<ConnectedClient, NoClient> {
         let found = match named {
             Some(named) => self.directory().get(named).cloned().ok_or(NoClient::NotConnected),
@@ -129,17 +129,17 @@ impl BridgeHub {
         found.map_err(|none| self.unpaired_if_waiting(none, named))
     }
 
-    /// Tells a client that is not there from one that is at the door.
+    /// Replaces the error if the named client waits for pairing.
     fn unpaired_if_waiting(&self, none: NoClient, named: Option<&ClientId>) -> NoClient {
         if named.is_some_and(|named| self.pairing().has_waiting(named)) { NoClient::Unpaired } else { none }
     }
 
-    /// Grows whenever a client comes or goes: what was selected in the same epoch is still connected as it was.
+    /// Returns a number that grows with every registration and removal: within one epoch a selected client remains connected.
     pub fn epoch(&self) -> u64 {
         self.shared.epoch.load(Relaxed)
     }
 
-    /// Hands a request to a client; everything that becomes of it is reported to `to`, its end in any case.
+    /// Dispatches a request to a client. `to` receives the reports, and in any case the end of the request.
     pub fn dispatch(
         &self,
         client: &ConnectedClient,
@@ -149,13 +149,13 @@ impl BridgeHub {
         to: Recipient<AssignmentEvent>,
     ) -> DispatchHandle {
         let assignment = Assignment::new(to);
-        // Bounded by the requests in flight. A connection that is gone drops the message, and the assignment in it
-        // reports that.
+        // Bounded by the requests in flight. A connection that has ended drops the message, and the assignment in it
+        // reports the disconnect.
         client.to.do_send(DispatchRequest { id: id.clone(), platform: platform.clone(), frame, assignment });
         DispatchHandle { connection: client.to.clone(), id: id.clone(), is_settled: false }
     }
 
-    /// Everybody, as the operator sees them; texts of final messages only when asked for.
+    /// Returns all clients, as the operator sees them; texts of final messages only if `with_text`.
     pub async fn view(&self, with_text: bool) -> BridgeView {
         let (clients, active) = {
             let directory = self.directory();
@@ -166,30 +166,30 @@ impl BridgeHub {
         BridgeView::new(views, active.as_ref(), self.identity())
     }
 
-    /// How many are connected, and which one is active.
+    /// Returns the number of connected clients and the active one.
     pub fn count(&self) -> (usize, Option<ClientId>) {
         let directory = self.directory();
         (directory.len(), directory.active().map(|link| link.client_id.clone()))
     }
 
-    /// The clients with a login for a platform that is not lost, sorted by name.
+    /// Returns the clients with a login for a platform that is not lost, sorted by id.
     pub fn logged_in(&self, platform: &PlatformName) -> Vec<ClientId> {
         let lost_after = WallMs::try_from(self.shared.parts.login_state.lost_after_ms).unwrap_or(WallMs::MAX);
         let seen_since = self.clock().now_ms().saturating_sub(lost_after);
         self.directory().logged_in(platform.as_str(), seen_since)
     }
 
-    /// The fingerprint of a client's login for a platform; nothing without a login that is not lost.
+    /// Returns the fingerprint of a client's login for a platform; `None` without a login that is not lost.
     pub fn fingerprint(&self, client: &ClientId, platform: &PlatformName) -> Option<Option<String>> {
         self.directory().fingerprint(client, platform.as_str())
     }
 
-    /// Whether a client has learned how a prompt is sent to a platform.
+    /// Returns whether a client has a prompt template for a platform.
     pub fn has_template(&self, client: &ClientId, platform: &PlatformName) -> bool {
         self.directory().template_of(client, platform.as_str()).is_some()
     }
 
-    /// The app has taken a prompt that a client sent as it had learned to.
+    /// Records that the app accepted a prompt which the client sent with its template.
     pub fn record_accepted_prompt(&self, client: &ConnectedClient, platform: &PlatformName) {
         let mut directory = self.directory();
         if directory.template_of(&client.client_id, platform.as_str()).is_some() {
@@ -198,31 +198,32 @@ impl BridgeHub {
         }
     }
 
-    /// Whether prompts are known to be taken by a platform: some apps bind a send to one-time tokens, and never do.
+    /// Returns whether the app has accepted a prompt that was sent with a template. Some apps never do: they require one-time
+    /// tokens.
     pub fn accepts_prompts(&self, platform: &PlatformName) -> bool {
         self.directory().accepts_prompts(platform.as_str())
     }
 
-    /// Closes every socket with 1001; what they perform fails with `service_stopped`. Newcomers are closed too.
+    /// Closes all sockets with 1001, new ones included; their requests fail with `service_stopped`.
     pub fn stop(&self) {
         self.shared.sockets.close();
         self.shared.stopping.cancel();
         for client in self.directory().all() {
-            client.to.do_send(StopConnection); // bounded: once a connection
+            client.to.do_send(StopConnection); // bounded: once per connection
         }
     }
 
-    /// Waits until every socket is closed, once [`stop`](Self::stop) was called.
+    /// Waits until all sockets are closed, after [`stop`](Self::stop).
     pub async fn stopped(&self) {
         self.shared.sockets.wait().await;
     }
 
-    /// What peers are told about the daemon.
+    /// Returns the daemon as its peers see it.
     pub fn identity(&self) -> &DaemonIdentity {
         &self.shared.parts.identity
     }
 
-    /// Section `bridge`.
+    /// Returns section `bridge` of the configuration.
     pub fn settings(&self) -> &Arc<BridgeSettings> {
         &self.shared.parts.settings
     }
@@ -243,7 +244,7 @@ impl BridgeHub {
         &self.shared.parts.system
     }
 
-    /// The platforms.
+    /// Returns the registered platforms.
     pub fn registry(&self) -> &PlatformRegistry {
         &self.shared.parts.registry
     }
@@ -277,16 +278,16 @@ impl BridgeHub {
     }
 
     pub(super) fn directory(&self) -> MutexGuard<'_, ClientDirectory<Addr<Connection>>> {
-        // Nothing panics between two changes of the directory, so what a panicking thread left is whole.
+        // No code panics between two changes of the directory, so it is consistent even if a thread panicked.
         self.shared.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client spoke of a request that another connection performs, or nobody.
+    /// Counts a report about a request that this connection does not perform.
     pub(super) fn count_foreign_report(&self) {
         self.metrics().rejected("foreign_request");
     }
 
-    /// Enters a client; it leaves when what is returned is dropped.
+    /// Registers a client, until the returned registration is dropped. Also returns the connection that it replaces.
     pub(super) fn register(
         &self,
         link: ConnectedClient,
@@ -301,7 +302,7 @@ impl BridgeHub {
     }
 }
 
-/// A client's entry in the directory, for as long as this lives.
+/// A client's entry in the directory; removes it when dropped.
 #[derive(Debug)]
 pub(super) struct ClientRegistration {
     hub: BridgeHub,
@@ -311,7 +312,7 @@ pub(super) struct ClientRegistration {
 }
 
 impl ClientRegistration {
-    /// It is over, for this reason.
+    /// Removes the entry, with the reason for the event.
     pub(super) fn unregister(mut self, gone: DisconnectReason) {
         self.reason = gone;
     }
@@ -331,5 +332,5 @@ impl Drop for ClientRegistration {
     }
 }
 
-/// Kept by a connection until its socket is closed.
+/// Held by a connection until its socket is closed.
 pub(super) type SocketToken = TaskTrackerToken;

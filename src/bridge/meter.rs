@@ -1,10 +1,11 @@
-//! What a socket, its frame guard and its connection share: byte counts, limits, and the wish to end it.
+//! State that a socket, its frame guard and its connection share: byte counts, limits, and the handle that ends the TCP
+//! connection.
 
 use crate::tcp_abort::TcpAbortHandle;
 use futures_util::task::AtomicWaker;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
-/// Shared by the three parts of one connection. All counts are bytes.
+/// Counts the bytes of one socket in both directions.
 #[derive(Debug)]
 pub struct SocketMeter {
     message_max: AtomicU64,
@@ -13,12 +14,12 @@ pub struct SocketMeter {
     outbound: AtomicU64,
     inbound: AtomicU64,
     read_waker: AtomicWaker,
-    /// The way to end a peer that does not read, whose socket actor sleeps.
+    /// Ends the connection of a peer that does not read, whose socket actor is not polled.
     abort_handle: Option<TcpAbortHandle>,
 }
 
 impl SocketMeter {
-    /// Counts nothing yet. `message_max`: most bytes of one message; `window`: how far to read ahead.
+    /// Creates a meter. `message_max`: bytes of one message; `window`: bytes that are read ahead.
     pub fn new(message_max: u64, window: u64, abort_handle: Option<TcpAbortHandle>) -> Self {
         SocketMeter {
             message_max: AtomicU64::new(message_max),
@@ -31,17 +32,17 @@ impl SocketMeter {
         }
     }
 
-    /// Most bytes of one message.
+    /// Returns the maximum bytes of one message.
     pub fn message_max(&self) -> u64 {
         self.message_max.load(Relaxed)
     }
 
-    /// Sets it anew, once the peer has said who it is.
+    /// Sets the maximum bytes of one message, after an accepted `hello`.
     pub fn set_message_max(&self, bytes: u64) {
         self.message_max.store(bytes, Relaxed);
     }
 
-    /// The close code of the frame that broke a rule.
+    /// Returns the close code of the violation that the frame guard found.
     pub fn violation(&self) -> Option<u16> {
         Some(self.violation.load(Relaxed)).filter(|code| *code != 0)
     }
@@ -50,12 +51,12 @@ impl SocketMeter {
         self.violation.store(code, Relaxed);
     }
 
-    /// Counts bytes on their way to the socket; answers how many wait there now.
+    /// Counts bytes that are sent to the socket. Returns the number of waiting bytes.
     pub(super) fn queue(&self, bytes: usize) -> u64 {
         self.outbound.fetch_add(bytes as u64, Relaxed) + bytes as u64
     }
 
-    /// The socket took them.
+    /// Counts bytes that the socket has taken.
     pub fn unqueue(&self, bytes: usize) {
         self.outbound.fetch_sub(bytes as u64, Relaxed);
     }
@@ -64,12 +65,12 @@ impl SocketMeter {
         self.inbound.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Whether the connection lags so far behind that nothing more should be read now.
+    /// Returns whether reading must pause: the unhandled bytes and `ahead` together exceed the window.
     pub(super) fn is_full(&self, ahead: usize) -> bool {
         self.inbound.load(Relaxed) + ahead as u64 > self.window
     }
 
-    /// Whether it has caught up enough to read on.
+    /// Returns whether reading may resume.
     pub(super) fn is_low(&self) -> bool {
         self.inbound.load(Relaxed) <= self.window / 2
     }
@@ -78,7 +79,7 @@ impl SocketMeter {
         &self.read_waker
     }
 
-    /// A frame with a payload of `len` bytes was dealt with.
+    /// Counts a handled frame with a payload of `len` bytes.
     pub fn handled(&self, len: usize) {
         let frame = (len + masked_head(len)) as u64;
         let before = self.inbound.fetch_sub(frame, Relaxed);
@@ -87,14 +88,14 @@ impl SocketMeter {
         }
     }
 
-    /// Ends our side of the TCP connection under the socket, after what was sent.
+    /// Shuts down the sending side of the TCP connection; bytes that were sent still arrive.
     pub fn shutdown_write(&self) {
         if let Some(abort_handle) = &self.abort_handle {
             abort_handle.shutdown_write();
         }
     }
 
-    /// Ends the TCP connection under the socket, without a goodbye.
+    /// Aborts the TCP connection.
     pub fn abort(&self) {
         if let Some(abort_handle) = &self.abort_handle {
             abort_handle.abort();
@@ -102,7 +103,7 @@ impl SocketMeter {
     }
 }
 
-/// Bytes of the head of a client's frame, its mask included.
+/// Returns the bytes of a client frame's header, its mask included.
 fn masked_head(len: usize) -> usize {
     match len {
         0..126 => 6,

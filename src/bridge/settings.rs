@@ -1,68 +1,68 @@
-//! Sections `bridge` and `login_state`: what a Firefox may send, how long it may take, and when a login counts as old.
+//! Sections `bridge` and `login_state`: limits and timeouts of the extension's connections, and the age of logins.
 
 use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 
 settings! {
-    /// The sockets of the Firefox extensions and the requests on them.
+    /// Connections of the Firefox extension and the requests on them.
     BridgeSettings {
-        /// Whether a client must be paired before it is used.
+        /// Whether a client must be paired: `required` or `off`.
         pairing: PairingMode = PairingMode::Required,
-        /// Milliseconds for which a pairing code is good; then the client shows another one.
+        /// Milliseconds for which a pairing code is valid; then the client shows another one.
         pairing_code_ms: u64 = 300_000,
-        /// Wrong codes with which a client that waits for pairing is turned away.
+        /// Wrong codes after which a client that waits for pairing is disconnected.
         pairing_attempts: u64 = 5,
         /// Clients that may wait for pairing.
         max_unpaired: usize = 64,
-        /// Milliseconds in which a paired client must have proved itself.
+        /// Milliseconds within which a paired client must prove its identity.
         proof_timeout_ms: u64 = 5_000,
-        /// Milliseconds until a new socket must have said `hello`.
+        /// Milliseconds within which a new socket must send `hello`.
         hello_timeout_ms: u64 = 10_000,
-        /// Milliseconds between pings; three without any frame close the socket.
+        /// Milliseconds between pings; after three intervals without a frame the socket is closed.
         heartbeat_ms: u64 = 15_000,
-        /// Bytes of one message, put together from its fragments.
+        /// Bytes of one message, over all its fragments.
         max_message_bytes: usize = 40 << 20,
         /// Bytes of one message before `hello_ack`.
         hello_max_message_bytes: usize = 64 << 10,
-        /// Messages a second beyond which a client is read more slowly.
+        /// Messages per second beyond which a client is read more slowly.
         max_messages_per_second: u64 = 5_000,
-        /// Messages that may come at once before that rate counts.
+        /// Messages that may arrive at once before that rate applies.
         message_burst: u64 = 20_000,
-        /// Milliseconds a buffered request may take from its dispatch, unless it says otherwise.
+        /// Milliseconds that a buffered request may take from its dispatch, unless it has its own timeout.
         request_timeout_ms: u64 = 20_000,
-        /// Milliseconds an action may take, unless it says otherwise.
+        /// Milliseconds that an action may take, unless it has its own timeout.
         action_timeout_ms: u64 = 10_000,
-        /// Milliseconds to which `progress` can stretch a prompt's timeout.
+        /// Milliseconds to which `progress` can extend the timeout of a prompt.
         prompt_timeout_ms: u64 = 900_000,
-        /// Milliseconds a cancelled request waits for the extension's word.
+        /// Milliseconds that a cancelled request waits for the extension's answer.
         cancel_grace_ms: u64 = 2_000,
-        /// Bytes that may wait for a client that does not read.
+        /// Bytes that may wait to be sent to a client; beyond them it is disconnected.
         max_outbound_bytes: usize = 32 << 20,
         /// Bytes of a buffered answer.
         max_response_bytes: usize = 16 << 20,
-        /// Bytes read from a socket ahead of what its connection has handled.
+        /// Bytes that are read from a socket before its connection has handled them.
         inbound_window_bytes: usize = 64 << 10,
         /// Milliseconds between two snapshots to one client; 0 = one for each change.
         snapshot_interval_ms: u64 = 50,
-        /// Bytes of final messages whose text is kept for each client; older ones keep their length alone.
+        /// Bytes of the texts of final messages that are kept for each client; of older messages only the length is kept.
         max_final_message_bytes: usize = 4 << 20,
         /// Clients that may be connected.
         max_clients: usize = 2_048,
     }
 }
 
-/// Whether an unknown client has to be paired by the operator.
+/// Whether a client must be paired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairingMode {
-    /// It has to.
+    /// The operator must approve a client before it is used.
     Required,
-    /// Any client that passes the handshake is used; for tests and the simulator.
+    /// Any client that passes the handshake is used. For tests and the simulator.
     Off,
 }
 
 impl PairingMode {
-    /// Its name, as the configuration and `hello_ack` have it.
+    /// Returns its name in the configuration and in `hello_ack`.
     pub fn name(self) -> &'static str {
         match self {
             PairingMode::Required => "required",
@@ -72,30 +72,30 @@ impl PairingMode {
 }
 
 settings! {
-    /// When what a client said about a login counts as old.
+    /// Age at which a client's report about a login is stale or lost, and what is kept of it.
     LoginStateSettings {
-        /// Milliseconds since a credential was last seen after which it is `stale`.
+        /// Milliseconds after the last sighting of a credential at which it is `stale`.
         stale_after_ms: u64 = 300_000,
-        /// Milliseconds since a credential was last seen after which it is `lost`.
+        /// Milliseconds after the last sighting of a credential at which it is `lost`.
         lost_after_ms: u64 = 1_800_000,
-        /// Logins that are kept of each client; those longest untold leave.
+        /// Logins that are kept of each client; the ones reported longest ago are removed first.
         max_accounts: usize = 256,
-        /// Endpoints that are kept of each login; those longest unseen leave.
+        /// Endpoints that are kept of each login; the ones seen longest ago are removed first.
         max_endpoints: usize = 512,
     }
 }
 
 impl BridgeSettings {
-    /// Names every value that cannot be.
+    /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         errors.duration("pairing_code_ms", self.pairing_code_ms);
         errors.range("pairing_attempts", self.pairing_attempts, 1, 1_000);
-        // Each has a code of its own, of which there are a million.
+        // Each waiting client has a code of its own; there are a million codes.
         errors.range("max_unpaired", self.max_unpaired as u64, 1, 10_000);
         errors.duration("proof_timeout_ms", self.proof_timeout_ms);
         errors.duration("hello_timeout_ms", self.hello_timeout_ms);
         errors.duration("heartbeat_ms", self.heartbeat_ms);
-        // A `hello` with its names and a nonce has to fit.
+        // A `hello` with its names and nonce must fit.
         errors.bytes("max_message_bytes", self.max_message_bytes, 1_024);
         errors.bytes("hello_max_message_bytes", self.hello_max_message_bytes, 1_024);
         errors.range("max_messages_per_second", self.max_messages_per_second, 1, 1_000_000_000);
@@ -114,7 +114,7 @@ impl BridgeSettings {
 }
 
 impl LoginStateSettings {
-    /// Names every value that cannot be.
+    /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         errors.duration("stale_after_ms", self.stale_after_ms);
         errors.duration("lost_after_ms", self.lost_after_ms);
@@ -132,7 +132,7 @@ mod tests {
     use crate::config::section::validation_errors;
 
     #[test]
-    fn the_defaults_are_fine_and_zeros_are_faults() {
+    fn the_defaults_are_valid_and_zeros_are_errors() {
         assert_eq!(validation_errors(|errors| BridgeSettings::default().validate(errors)), [""; 0]);
         let zeros = BridgeSettings {
             pairing_code_ms: 0,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_state_of_zeros_is_four_faults() {
+    fn a_login_state_of_zeros_has_four_errors() {
         let zeros = LoginStateSettings { stale_after_ms: 0, lost_after_ms: 0, max_accounts: 0, max_endpoints: 0 };
         assert_eq!(validation_errors(|errors| zeros.validate(errors)).len(), 4);
     }

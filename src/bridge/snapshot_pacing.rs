@@ -1,36 +1,37 @@
-//! Many changes, few snapshots: at most one per interval, always one after the last change. A value without a clock.
+//! Limits how often a snapshot is sent: at most once per interval, and always once after the last change. A value without
+//! a clock.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Decides when the next snapshot goes out.
+/// Decides when the next snapshot is sent.
 #[derive(Debug)]
 pub(super) struct SnapshotPacing {
     interval: Duration,
     sent: Option<Instant>,
-    /// The reason of the last change that no snapshot has shown yet; a timer is armed for it.
+    /// Reason of the last change that no snapshot shows yet; a timer is running for it.
     pending: Option<&'static str>,
 }
 
-/// What follows from a change.
+/// Decision after a change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ChangeDecision {
-    /// Send one now.
+    /// Send a snapshot now.
     SendNow,
-    /// Ask again after that time.
+    /// Start a timer of this length.
     StartTimer(Duration),
-    /// Nothing: it was asked to wait before.
+    /// Do nothing: a timer is running.
     AlreadyScheduled,
 }
 
-/// What follows when a timer rings.
+/// Decision when the timer fires.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TimerDecision {
-    /// Send one now.
+    /// Send a snapshot now, with this reason.
     Send(&'static str),
-    /// Ask again after that time.
+    /// Start the timer again.
     RestartTimer(Duration),
-    /// Nothing is left to show.
+    /// Do nothing: no change is pending.
     Nothing,
 }
 
@@ -39,7 +40,7 @@ impl SnapshotPacing {
         SnapshotPacing { interval, sent: None, pending: None }
     }
 
-    /// Something changed.
+    /// Notes a change.
     pub(super) fn on_change(&mut self, reason: &'static str, now: Instant) -> ChangeDecision {
         if self.pending.replace(reason).is_some() {
             return ChangeDecision::AlreadyScheduled;
@@ -54,8 +55,8 @@ impl SnapshotPacing {
         }
     }
 
-    /// The time is over: the reason to send now, if there is still one. An earlier timer may ring for a later change,
-    /// which then waits on.
+    /// Returns what to do when a timer fires. The timer may belong to an earlier change than the pending one, which then
+    /// waits on.
     pub(super) fn on_timer(&mut self, now: Instant) -> TimerDecision {
         let Some(reason) = self.pending else { return TimerDecision::Nothing };
         match self.sent.map(|sent| sent + self.interval) {
@@ -68,7 +69,7 @@ impl SnapshotPacing {
         }
     }
 
-    /// One was sent for another reason; it showed everything.
+    /// Notes that a snapshot was sent for another reason; it covers every pending change.
     pub(super) fn record_sent(&mut self, now: Instant) {
         self.pending = None;
         self.sent = Some(now);
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_one_snapshot_now_and_one_after_it_with_the_last_reason() {
+    fn a_burst_of_changes_sends_one_snapshot_now_and_one_later_with_the_last_reason() {
         let start = Instant::now();
         let mut snapshots = SnapshotPacing::new(Duration::from_millis(50));
         assert_eq!(snapshots.on_change("a", start), ChangeDecision::SendNow);
@@ -107,6 +108,6 @@ mod tests {
         snapshots.record_sent(start + Duration::from_millis(45));
         assert!(matches!(snapshots.on_change("c", start + Duration::from_millis(46)), ChangeDecision::StartTimer(_)));
         let early = snapshots.on_timer(start + Duration::from_millis(50));
-        assert_eq!(early, TimerDecision::RestartTimer(Duration::from_millis(45)), "the timer of the change before");
+        assert_eq!(early, TimerDecision::RestartTimer(Duration::from_millis(45)), "the timer of the earlier change");
     }
 }

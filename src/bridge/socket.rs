@@ -1,7 +1,7 @@
-//! The one file that names `actix_web_actors`: frames to messages and back. It decides nothing.
+//! The WebSocket actor: converts frames to messages and back. The only file that uses `actix_web_actors`.
 //!
-//! The actor is polled from the response body: while its peer does not read, its mailbox and its timers stand still. So
-//! it has none; pings, deadlines and byte counts are the connection's.
+//! The actor is polled from the response body: while its peer does not read, its mailbox and timers do not run. So it has no
+//! timers; the connection has the pings, deadlines and byte counts.
 
 use super::{
     connection::{Connection, SocketCommand, SocketEvent, SocketPeer},
@@ -48,13 +48,13 @@ impl Actor for Socket {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         if let Some(connection) = &self.connection {
-            connection.do_send(SocketEvent::Closed); // bounded: once a socket
+            connection.do_send(SocketEvent::Closed); // bounded: once per socket
         }
     }
 }
 
 impl Socket {
-    /// Bounded by the inbound window, which the guard keeps.
+    /// Forwards a message to the connection. Bounded by the inbound window of the frame guard.
     fn forward(&mut self, message: SocketEvent, ctx: &mut SocketContext) {
         match &self.connection {
             Some(connection) if connection.connected() => connection.do_send(message),
@@ -62,7 +62,7 @@ impl Socket {
         }
     }
 
-    /// The peer broke a rule: nothing it sends is looked at any more.
+    /// Closes the socket because of a violation; later frames are ignored.
     fn fail(&mut self, code: u16, reason: &'static str, ctx: &mut SocketContext) {
         if !self.is_closed {
             self.forward(SocketEvent::Violation(code, reason), ctx);
@@ -84,14 +84,14 @@ impl Socket {
             (None, ws::ProtocolError::Io(error)) if error.to_string().to_ascii_lowercase().contains("utf-8") => {
                 self.fail(1007, "invalid utf-8", ctx);
             }
-            // The line broke: nobody is left to be told.
+            // The TCP connection is broken; no close frame can be sent.
             (None, ws::ProtocolError::Io(_)) => ctx.stop(),
             (None, _) => self.fail(1002, "protocol error", ctx),
         }
     }
 
     fn on_fragment(&mut self, item: Item, ctx: &mut SocketContext) {
-        // Their sum was bounded by the guard, before any of it was buffered.
+        // The frame guard has bounded the sum of all fragments before any of them was buffered.
         match item {
             Item::FirstText(bytes) => {
                 self.meter.handled(bytes.len());
@@ -159,7 +159,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
                 ctx.stop();
             }
             Ok(ws::Message::Nop) => {}
-            // The codec repeats its error for ever: the first one ends the actor.
+            // The codec repeats its error without end; the first one ends the actor.
             Err(error) => self.on_protocol_error(&error, ctx),
         }
     }
@@ -169,8 +169,8 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
     }
 }
 
-/// The frames to the peer. After the last one the server's side of the connection is ended at once: the HTTP library
-/// would first linger for what the peer may still send, while the peer waits for the server to close.
+/// The frames to the peer. After the last one the sending side of the TCP connection is shut down at once: the HTTP library
+/// would first wait for more input, while the peer waits for the server to close.
 struct OutboundFrames<S> {
     frames: Pin<Box<S>>,
     meter: Arc<SocketMeter>,
@@ -187,7 +187,7 @@ impl<S: Stream> Stream for OutboundFrames<S> {
         }
         let next = ready!(self.frames.as_mut().poll_next(cx));
         if next.is_none() {
-            // Once around, so that the close frame is written first.
+            // One more poll, so that the close frame is written first.
             self.ended = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -196,11 +196,11 @@ impl<S: Stream> Stream for OutboundFrames<S> {
     }
 }
 
-/// Answers a WebSocket peer that passed the guards. `address` is the one that the peer dialled; `abort_handle` is a second handle of the TCP connection.
+/// Accepts a WebSocket upgrade that passed the guards. `address`: the one that the peer connected to.
 ///
 /// # Errors
 ///
-/// The request is no WebSocket peer.
+/// The request is not a WebSocket upgrade.
 pub fn upgrade(
     request: &HttpRequest,
     body: web::Payload,
@@ -219,7 +219,7 @@ pub fn upgrade(
     let rate = MessageRate { per_second: settings.max_messages_per_second, burst: settings.message_burst };
     let guarded = FrameGuard::new(body, Arc::clone(&meter), rate, || PayloadError::Overflow);
     let codec = Codec::new().max_size(settings.max_message_bytes);
-    // It passed the guards, so it is a text and the only one.
+    // The guards have checked that there is at most one `Origin`, and that it is text.
     let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or(NO_ORIGIN);
     let (meter_of_it, peer) = (Arc::clone(&meter), SocketPeer { origin: origin.into(), address, is_own_user });
     let _alive = hub.metrics().socket();

@@ -1,4 +1,4 @@
-//! The bridge as it is shown: to the operator whole, to a client with itself alone.
+//! The state of the bridge as it is shown: to the operator with all clients, to a client with itself alone.
 
 use crate::{clock::WallMs, ids::ClientId};
 use serde::Serialize;
@@ -8,32 +8,32 @@ pub use crate::api::browser::{BridgeStatus, BridgeView, ClientView};
 /// Where the daemon listens and since when; what peers and callers are told about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DaemonIdentity {
-    /// The configured host name of this node.
+    /// Configured host name of this node.
     pub host: String,
-    /// The configured id of this node.
+    /// Configured id of this node.
     pub identity: String,
-    /// The path of the peers' socket.
+    /// Path of the extension's WebSocket.
     pub ws_path: &'static str,
-    /// The URL of the peers' socket.
+    /// URL of the extension's WebSocket.
     pub ws_url: String,
-    /// The base URL of HTTP.
+    /// Base URL of the HTTP routes.
     pub local_api_base: String,
-    /// When the daemon started, in Unix milliseconds.
+    /// Start time, in Unix milliseconds.
     pub started_at: WallMs,
 }
 
-/// The path of the peers' socket.
+/// Path of the extension's WebSocket.
 pub const WS_PATH: &str = "/ws/firefox";
 
 impl BridgeStatus {
-    /// With so many clients.
+    /// Returns the status with this number of clients.
     pub fn of(clients: usize) -> Self {
         if clients == 0 { BridgeStatus::Disconnected } else { BridgeStatus::Connected }
     }
 }
 
 impl BridgeView {
-    /// The view of these clients; `active` is shown only if it is one of them.
+    /// Creates the view of these clients; `active` is shown only if it is one of them.
     pub fn new(clients: Vec<ClientView>, active: Option<&ClientId>, identity: &DaemonIdentity) -> Self {
         let active = active.and_then(|id| clients.iter().find(|client| client.client_id == *id));
         BridgeView {
@@ -48,7 +48,7 @@ impl BridgeView {
         }
     }
 
-    /// The active client.
+    /// Returns the active client.
     pub fn current(&self) -> Option<&ClientView> {
         let id = self.active_client_id.as_ref()?;
         self.clients.iter().find(|client| client.client_id == *id)

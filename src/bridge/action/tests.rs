@@ -1,4 +1,4 @@
-//! What the daemon makes of an extension's result.
+//! Results of the extension, combined with the daemon's own knowledge.
 
 use super::*;
 use crate::wire::{ActionTarget, InboundFrame};
@@ -31,7 +31,7 @@ fn entry(fields: &Value, pending: Option<&PendingAction>) -> ActionReport {
 }
 
 #[test]
-fn the_target_is_the_daemons_own_knowledge() {
+fn client_and_connection_of_the_target_are_the_daemons_own() {
     let order = PendingAction {
         platform: Some(PlatformName::trusted("claude")),
         requested_client_id: Some(ClientId::trusted("ff")),
@@ -43,12 +43,12 @@ fn the_target_is_the_daemons_own_knowledge() {
     assert_eq!((entry.target.client_id.as_str(), entry.target.connection_id.as_str()), ("ff", "c-1"));
     assert_eq!(entry.target.requested_client_id.as_deref(), Some("ff"));
     assert_eq!(entry.target.requested_platform.as_deref(), Some("claude"));
-    assert_eq!(entry.target.platform.as_deref(), Some("gemini"), "where it happened is the extension's to say");
+    assert_eq!(entry.target.platform.as_deref(), Some("gemini"), "the platform is the extension's");
     assert_eq!((entry.action.as_deref(), entry.message_type.as_deref()), (Some("tab_open"), Some("open_tab")));
 }
 
 #[test]
-fn a_result_that_nobody_waits_for_says_what_it_can() {
+fn an_unsolicited_result_keeps_what_the_extension_reports() {
     let bare = entry(&json!({}), None);
     assert_eq!((bare.action, bare.message_type, bare.request_id, bare.received_at), (None, None, None, 7));
     let known = entry(&json!({"id": "x", "action": "tab_focus"}), None);
@@ -68,7 +68,7 @@ fn a_reconnect_is_never_complete_by_its_result() {
 }
 
 #[test]
-fn platform_and_reason_are_the_orders_else_the_results() {
+fn platform_and_reason_are_those_of_the_command_otherwise_of_the_result() {
     let results = json!({"reason": "theirs", "results": [{"platform": "claude"}, {"platform": "claude"}]});
     let done = ActionOutcome::new(pending(ActionKind::PluginStatus), entry(&results, None), 3);
     assert_eq!((done.platform.as_deref(), done.reason.as_deref()), (Some("claude"), Some("theirs")));
@@ -85,7 +85,7 @@ fn platform_and_reason_are_the_orders_else_the_results() {
 }
 
 #[test]
-fn a_client_that_just_went_has_not_failed() {
+fn a_reconnect_without_an_answer_has_not_failed() {
     let (client, connection) = (ClientId::trusted("ff"), ConnectionId::trusted("c-1"));
     let entry = ActionReport::unanswered(&pending(ActionKind::WsReconnect), (&client, &connection), 7);
     assert_eq!((entry.accepted, entry.completed, entry.failed), (true, false, false));

@@ -1,4 +1,4 @@
-//! Actions on their connection: the message out, and which result belongs to which.
+//! Actions on a connection: sends the messages and assigns the results.
 
 use super::Connection;
 use crate::{
@@ -14,13 +14,13 @@ use crate::{
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-/// An action that somebody waits for.
+/// An action with a waiting caller.
 pub(super) struct AwaitedAction {
     pending: PendingAction,
     answer: oneshot::Sender<ActionReply>,
 }
 
-/// An action to ask for.
+/// Sends an action to the client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct SendAction {
@@ -33,7 +33,7 @@ impl Handler<SendAction> for Connection {
 
     fn handle(&mut self, SendAction { pending, answer }: SendAction, ctx: &mut Self::Context) {
         if self.closing.is_some() || self.established.is_none() {
-            return; // the dropped sender says that the client was never asked
+            return; // the dropped sender tells the caller that nothing was sent
         }
         let platform = pending.platform.as_ref().map(|platform| platform.as_str());
         let command = pending.kind.command(pending.request_id.as_str(), platform, pending.reason.as_deref());
@@ -43,7 +43,7 @@ impl Handler<SendAction> for Connection {
     }
 }
 
-/// Nobody waits for an action any more.
+/// Forgets an action that no caller waits for.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct ForgetAction {
@@ -58,7 +58,7 @@ impl Handler<ForgetAction> for Connection {
     }
 }
 
-/// A result that was decided elsewhere: the client is back, here.
+/// Records a result: the client has reconnected, on this connection.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct RecordAction {
@@ -75,7 +75,7 @@ impl Handler<RecordAction> for Connection {
 }
 
 impl Connection {
-    /// A result: for whoever waits for it, and for everybody who looks.
+    /// Passes a result to the waiting caller, if any, publishes it and keeps it for snapshots.
     pub(super) fn on_action_result(&mut self, reported: ActionResult, ctx: &mut Context<Self>) {
         let Some(established) = &self.established else { return };
         let awaited = reported.request_id.as_deref().and_then(|id| self.actions.remove(id));
@@ -86,22 +86,22 @@ impl Connection {
         self.update_tabs(entry.shell_runtime.clone());
         self.session.record_action(entry.clone());
         if let Some(awaited) = awaited {
-            let _ = awaited.answer.send(Ok(entry)); // who no longer waits does not mind
+            let _ = awaited.answer.send(Ok(entry)); // the caller may have given up
         }
         self.schedule_snapshot("action_result", ctx);
     }
 
-    /// Tells everybody who waits for an action that none will come.
-    pub(super) fn fail_actions(&mut self, gone: DisconnectReason) {
+    /// Fails all awaited actions.
+    pub(super) fn fail_actions(&mut self, reason: DisconnectReason) {
         for (_, awaited) in self.actions.drain() {
-            let _ = awaited.answer.send(Err(NoActionResult::Disconnected(gone))); // who no longer waits does not mind
+            let _ = awaited.answer.send(Err(NoActionResult::Disconnected(reason))); // the caller may have given up
         }
     }
 
-    /// An action whose result cannot be read can expect no better one.
+    /// Fails an action whose result cannot be read.
     pub(super) fn fail_unreadable_action(&mut self, id: &str, why: &str) {
         if let Some(awaited) = self.actions.remove(id) {
-            let _ = awaited.answer.send(Err(NoActionResult::Unreadable(why.to_owned()))); // who no longer waits does not mind
+            let _ = awaited.answer.send(Err(NoActionResult::Unreadable(why.to_owned()))); // the caller may have given up
         }
     }
 }

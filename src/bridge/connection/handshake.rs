@@ -1,14 +1,15 @@
-//! The way from a new socket to a greeted client where pairing is required.
+//! The handshake from a new socket to an established client, if pairing is required.
 //!
 //! ```text
-//! silent ─hello─► waiting ─approved─► greeted
-//!    │              │ └─ too many wrong codes, rejected ─► closed 4003
-//!    │              └─ code too old: another code
-//!    └──hello─► proving ─auth─► greeted
-//!                  └─ wrong, or none in time ─► closed 4003
+//! awaiting hello ─hello─► awaiting approval ─approved─► established
+//!    │                      │ └─ too many wrong codes, rejected ─► closed 4003
+//!    │                      └─ code expired: another code
+//!    └──hello─► awaiting proof ─auth─► established
+//!                  └─ wrong, or timeout ─► closed 4003
 //! ```
 //!
-//! Until it is greeted a client is in no directory: it holds no work, sees nothing, and disturbs nobody of its name.
+//! A client that is not established is not in the directory: it performs no requests, receives no snapshots, and does not
+//! replace an established client with the same id.
 
 use super::Connection;
 use crate::{
@@ -27,13 +28,13 @@ static WRONG_ORIGIN_LOG: LogRateLimiter = LogRateLimiter::new();
 static FAILED_PROOF_LOG: LogRateLimiter = LogRateLimiter::new();
 static ABANDONED_PROOF_LOG: LogRateLimiter = LogRateLimiter::new();
 
-/// How far a client came that is not greeted.
+/// State of the handshake of a client that is not established.
 pub(super) enum HandshakeState {
-    /// Nothing counts yet.
+    /// No `hello` was accepted yet.
     AwaitingHello,
-    /// It shows a code.
+    /// The client shows a pairing code.
     AwaitingApproval { hello: Hello, place: WaitingPlace },
-    /// It was challenged.
+    /// The client was sent a challenge.
     AwaitingProof { hello: Hello, challenge: ProofChallenge },
 }
 
@@ -46,7 +47,7 @@ impl HandshakeState {
         matches!(self, HandshakeState::AwaitingProof { .. })
     }
 
-    /// What it may send.
+    /// Returns the error text for any message that the state does not allow.
     pub(super) fn expectation(&self) -> &'static str {
         match self {
             HandshakeState::AwaitingHello => "the first message must be hello",
@@ -57,23 +58,23 @@ impl HandshakeState {
 }
 
 impl Connection {
-    /// Somebody unproven says who it is.
+    /// Handles the `hello` of a client that has not proved its identity.
     pub(super) fn authenticate(&mut self, hello: Hello, ctx: &mut Context<Self>) {
         match &self.handshake {
             HandshakeState::AwaitingProof { .. } => {
                 return self.refuse_hello("the answer to challenge must be auth", ctx);
             }
             HandshakeState::AwaitingApproval { hello: before, .. } if before.client_id != hello.client_id => {
-                return self.refuse_hello("this connection has already said hello as another client", ctx);
+                return self.refuse_hello("\"client_id\" differs from the one in the first hello of this connection", ctx);
             }
             HandshakeState::AwaitingApproval { place, .. } => {
-                // None when the operator has decided already; that is told in a moment.
+                // None if the operator has already decided; the decision is about to arrive.
                 let code = place.code();
                 return self.send_pairing_code(code.as_ref(), ctx);
             }
             HandshakeState::AwaitingHello => {}
         }
-        // A line end in it could shift what is proved.
+        // A line end in the nonce could shift the fields of the proof's transcript.
         if hello.nonce.as_ref().is_some_and(|nonce| nonce.contains(char::is_control)) {
             return self.refuse_hello("\"nonce\" must not hold control characters", ctx);
         }
@@ -82,7 +83,7 @@ impl Connection {
             Ok(None) => self.refuse_hello("\"nonce\" is required of a paired client", ctx),
             Ok(Some(HandshakeStep::Refuse)) => {
                 if let Some(suppressed) = WRONG_ORIGIN_LOG.admit() {
-                    tracing::warn!(client.id = %hello.client_id, origin = %self.peer.origin, suppressed, "the origin is not the one it was paired with");
+                    tracing::warn!(client.id = %hello.client_id, origin = %self.peer.origin, suppressed, "rejected a paired client: its origin is not the one it was paired with");
                 }
                 self.close_unauthorized(ctx);
             }
@@ -108,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// The one answer to a challenge; nothing for one that cannot be read.
+    /// Checks the answer to the challenge; `None` if the answer cannot be read. There is no second attempt.
     pub(super) fn on_auth(&mut self, proof: Option<&str>, ctx: &mut Context<Self>) {
         let HandshakeState::AwaitingProof { hello, challenge } =
             std::mem::replace(&mut self.handshake, HandshakeState::AwaitingHello)
@@ -118,13 +119,13 @@ impl Connection {
         let pairings = self.hub.pairing().clone();
         if !proof.is_some_and(|proof| pairings.is_proved(&challenge, proof)) {
             if let Some(suppressed) = FAILED_PROOF_LOG.admit() {
-                tracing::warn!(client.id = %hello.client_id, suppressed, "a client did not prove itself");
+                tracing::warn!(client.id = %hello.client_id, suppressed, "rejected a client: its proof is wrong");
             }
             return self.close_unauthorized(ctx);
         }
         let client_id = hello.client_id.clone();
         self.establish(hello, None, ctx);
-        // Whoever forgets it looks for it in the directory, where it was not yet a moment ago.
+        // A concurrent `forget` may have missed the client, which was not yet in the directory.
         if !pairings.is_paired(&client_id, &self.peer.origin) {
             self.close_unauthorized(ctx);
         }
@@ -160,15 +161,15 @@ impl Connection {
         self.send_error(&refused, ctx);
     }
 
-    /// Notes that a peer is gone which was challenged and did not answer: an extension goes where the daemon's proof is not
-    /// the one that it expects, as one of an earlier version does.
+    /// Logs a warning if the peer disconnected instead of answering the challenge. An extension does so if the daemon's proof
+    /// is wrong, or is one that an earlier version of the extension does not know.
     pub(super) fn warn_if_proof_abandoned(&self) {
         let HandshakeState::AwaitingProof { hello, .. } = &self.handshake else { return };
         if let Some(suppressed) = ABANDONED_PROOF_LOG.admit() {
             tracing::warn!(
                 client.id = %hello.client_id, address = %self.peer.address, suppressed,
-                "a paired client went away instead of proving itself: it did not believe this daemon. After an update of the \
-                 daemon, write its extension with `baa-conductor extension` and load it again"
+                "a paired client disconnected instead of proving itself: it did not accept this daemon's proof. After an update of the \
+                 daemon, write the extension with `baa-conductor extension` and load it again"
             );
         }
     }
@@ -178,7 +179,7 @@ impl Connection {
     }
 }
 
-/// The operator approved the client that waits here; answers whether it got its key.
+/// The operator approved the waiting client. Returns whether the client was sent its key.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(in crate::bridge) struct PairingApproved {
@@ -199,7 +200,7 @@ impl Handler<PairingApproved> for Connection {
     }
 }
 
-/// The client is not wanted, or not any more.
+/// Closes the connection as unauthorized: the client was rejected or forgotten.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct CloseUnauthorized;

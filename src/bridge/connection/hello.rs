@@ -1,4 +1,4 @@
-//! The greeting of a connection: `hello`, its answer, and the pictures of the daemon that follow.
+//! `hello`, its acknowledgement, and the snapshots of the daemon that follow.
 
 use super::{Connection, EstablishedClient, messages::ConnectionReplaced};
 use crate::{
@@ -18,7 +18,7 @@ use actix::prelude::*;
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// What a `state_snapshot` shows.
+/// Content of a `state_snapshot`.
 #[derive(Serialize)]
 struct SnapshotBody<'a> {
     version: &'static str,
@@ -34,7 +34,7 @@ impl Connection {
         }
         if let Some(established) = &self.established {
             if established.registration.client_id != hello.client_id {
-                return self.refuse_hello("this connection has already said hello as another client", ctx);
+                return self.refuse_hello("\"client_id\" differs from the one in the first hello of this connection", ctx);
             }
             self.hub.directory().repeat_hello(&hello.client_id, &established.registration.connection_id);
             return self.send_hello_ack(None, ctx);
@@ -45,7 +45,7 @@ impl Connection {
         }
     }
 
-    /// Lets a client in whose name is its own. `secret`: its key, newly issued.
+    /// Establishes a client whose identity is proved or not required. `secret`: its key, if newly issued.
     pub(super) fn establish(&mut self, hello: Hello, secret: Option<&Secret>, ctx: &mut Context<Self>) {
         let link = ClientLink {
             client_id: hello.client_id.clone(),
@@ -56,7 +56,7 @@ impl Connection {
             Err(TooManyClients) => self.close(1013, "max_clients", DisconnectReason::SocketClosed, ctx),
             Ok((registration, replaced)) => {
                 if let Some(old) = replaced {
-                    old.to.do_send(ConnectionReplaced); // bounded: once a connection
+                    old.to.do_send(ConnectionReplaced); // bounded: once per connection
                 }
                 tracing::info!(client.id = %registration.client_id, connection.id = %registration.connection_id, "client connected");
                 let connected_at = self.hub.clock().now_ms();
@@ -64,7 +64,7 @@ impl Connection {
                 self.hub.events().publish("client_connected", event);
                 self.established = Some(EstablishedClient { registration, connected_at, hello });
                 if let Some(waiting) = self.stop_listener.take() {
-                    ctx.cancel_future(waiting); // from now on the directory knows it
+                    ctx.cancel_future(waiting); // from now on the directory stops the connection
                 }
                 self.meter.set_message_max(self.hub.settings().max_message_bytes as u64);
                 self.watch_mode(ctx);
@@ -100,7 +100,7 @@ impl Connection {
         self.send(ask, ctx);
     }
 
-    /// Sends the client a picture of the daemon with itself as the only client.
+    /// Sends a snapshot of the daemon that shows this client alone.
     pub(super) fn send_snapshot(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
         let Some(view) = self.view(false) else { return };
         let active = self.hub.directory().active().map(|link| link.client_id.clone());

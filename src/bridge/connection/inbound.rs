@@ -1,4 +1,4 @@
-//! What the extension says, one frame at a time.
+//! Handles the frames of the extension, one at a time.
 
 use super::Connection;
 use crate::{
@@ -11,24 +11,24 @@ use bytestring::ByteString;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Most bytes of a line that the extension writes into our log.
+/// Bytes of one log line of the extension.
 const LOG_LINE_BYTES_MAX: usize = 2 << 10;
-/// Most such lines a second.
+/// Log lines of the extension per second.
 const LOG_LINES_PER_SECOND: u32 = 20;
 
-/// What the socket tells its connection.
+/// Events of the socket.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum SocketEvent {
-    /// A text frame that the inbound window counts.
+    /// A text frame, counted by the inbound window.
     Frame(ByteString),
-    /// A text put together from fragments that were counted one by one.
+    /// A text reassembled from fragments, which were counted one by one.
     Reassembled(ByteString),
-    /// Some other frame: the peer is there.
+    /// Another frame, which shows that the peer is alive.
     Activity,
-    /// The socket broke a rule and closes with this code.
+    /// The peer violated the protocol or a limit; the socket closes with this code and reason.
     Violation(u16, &'static str),
-    /// The socket is gone.
+    /// The socket closed.
     Closed,
 }
 
@@ -94,7 +94,7 @@ impl Connection {
         }
     }
 
-    /// A request whose answer cannot be understood can expect no better one.
+    /// Fails the request or action whose answer cannot be read.
     fn on_unreadable_reply(&mut self, refused: &FrameError) {
         if let Some(id) = refused.ends_action() {
             return self.fail_unreadable_action(id, &refused.message);
@@ -107,7 +107,7 @@ impl Connection {
                 pending.assignment.complete();
             }
         } else if let Some(pending) = self.requests.get(id) {
-            // The entry stays: whoever gives the request up also tells the extension to stop.
+            // The entry stays: giving up the request also tells the extension to stop.
             pending.assignment.report(AssignmentEvent::Unreadable { why, is_last });
         }
     }
@@ -129,7 +129,7 @@ impl Connection {
             InboundFrame::ActionRequest(request) => self.change_mode(request, ctx),
             InboundFrame::ClientLog { level, message } => self.log_client_message(level.as_deref(), &message),
             InboundFrame::Auth { .. } => {
-                let message = "no proof was asked for".to_owned();
+                let message = "there is no challenge to answer".to_owned();
                 let in_reply_to = Some("auth".to_owned());
                 let refused = FrameError { code: FrameErrorCode::InvalidMessage, message, in_reply_to, id: None };
                 self.send_error(&refused, ctx);
@@ -164,12 +164,12 @@ impl Connection {
             return;
         }
         let cut = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
-        // As fields, which are escaped: a line end must not begin a line of the log.
+        // As fields, which are escaped: a line end must not start a new line of the log.
         tracing::debug!(
             client.id = self.client_name(),
             client.level = level,
             client.message = &message[..cut],
-            "a client logs"
+            "log line of a client"
         );
     }
 }

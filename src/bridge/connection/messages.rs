@@ -1,4 +1,4 @@
-//! What the rest of the bridge asks of a connection: to perform a request, to stop it, to forget it, to tell, to end.
+//! Messages of the other parts of the bridge to a connection.
 
 use super::{Connection, PendingRequest};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 use actix::prelude::*;
 use bytestring::ByteString;
 
-/// A request to perform.
+/// Performs a request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct DispatchRequest {
@@ -30,9 +30,9 @@ impl Handler<DispatchRequest> for Connection {
         DispatchRequest { id, platform, frame, assignment }: DispatchRequest,
         ctx: &mut Self::Context,
     ) {
-        // Chosen a moment before the connection ended: it ends for the same reason as those before it.
-        if let Some(gone) = self.closing {
-            return assignment.disconnect(gone);
+        // The client was selected just before the connection started to close.
+        if let Some(reason) = self.closing {
+            return assignment.disconnect(reason);
         }
         if self.established.is_some() {
             self.requests.insert(id, PendingRequest { assignment, platform, cancelled: false });
@@ -41,7 +41,7 @@ impl Handler<DispatchRequest> for Connection {
     }
 }
 
-/// The extension should stop; what it says about that is still reported.
+/// Asks the extension to cancel a request; its answer is still reported.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct CancelRequest {
@@ -65,7 +65,7 @@ impl Handler<CancelRequest> for Connection {
     }
 }
 
-/// Nobody waits for a request any more; what is said about it from now on is ignored.
+/// Drops a request that is no longer awaited; later reports about it are ignored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct ReleaseRequest {
@@ -76,7 +76,7 @@ impl Handler<ReleaseRequest> for Connection {
     type Result = ();
 
     fn handle(&mut self, ReleaseRequest { id }: ReleaseRequest, ctx: &mut Self::Context) {
-        // Whoever gives up without a word, a panic for instance, still wants the extension to stop.
+        // The exchange may have ended without a cancel, for instance by a panic.
         self.handle(CancelRequest { id: id.clone(), reason: "released".into() }, ctx);
         if let Some(pending) = self.requests.remove(&id) {
             pending.assignment.complete();
@@ -84,7 +84,7 @@ impl Handler<ReleaseRequest> for Connection {
     }
 }
 
-/// Asks what the client has reported.
+/// Queries the client and its session.
 #[derive(Message)]
 #[rtype(result = "Option<ClientView>")]
 pub(in crate::bridge) struct GetClientView {
@@ -112,7 +112,7 @@ impl Handler<ConnectionReplaced> for Connection {
     }
 }
 
-/// The daemon stops.
+/// Closes the connection because the daemon is stopping.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct StopConnection;

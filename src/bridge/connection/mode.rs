@@ -1,4 +1,4 @@
-//! The daemon's mode, as a connection deals with it: its client may change it, and is told of every change.
+//! The daemon's mode on a connection: a client may change it and is sent a snapshot after every change.
 
 use super::Connection;
 use crate::{
@@ -8,11 +8,11 @@ use crate::{
 use actix::prelude::*;
 use futures_util::stream;
 
-/// Changes that one client may have under way; further ones are refused. A change takes as long as the disk does.
+/// Changes in progress per client; further ones are refused. Each change waits for the disk.
 const CHANGES_MAX: usize = 8;
 
 impl Connection {
-    /// Follows the mode for as long as the connection lasts.
+    /// Schedules a snapshot after every change of the mode, until the connection ends.
     pub(super) fn watch_mode(&mut self, ctx: &mut Context<Self>) {
         let changes = stream::unfold(self.hub.system().watch(), async |mut mode| {
             mode.changed().await.ok()?;
@@ -21,7 +21,7 @@ impl Connection {
         ctx.spawn(changes.into_actor(self).map(|(), this, ctx| this.schedule_snapshot("system", ctx)).finish());
     }
 
-    /// `action_request`: changes the mode and answers when that is done, or not.
+    /// Handles `action_request`: changes the mode, then answers.
     pub(super) fn change_mode(&mut self, request: ActionRequest, ctx: &mut Context<Self>) {
         let mode =
             Mode::for_action(&request.action).filter(|_| self.mode_changes < CHANGES_MAX && self.has_verified_owner);

@@ -1,4 +1,5 @@
-//! What a client tells about logins, tabs and messages: into its session, onto the bus, and behind into the store.
+//! Handles reports of a client about logins, endpoints, tabs and messages: updates the session, publishes events, and queues
+//! rows for the store.
 
 use super::Connection;
 use crate::{
@@ -29,7 +30,7 @@ impl Connection {
         let (client, connection_id) = (client.clone(), connection_id.clone());
         let tabs = std::mem::take(&mut reported.shell_runtime);
         let entry = self.session.record_credentials(reported, now);
-        // A login for something that is not registered is shown, but no request can go there.
+        // A login for an unregistered platform is shown, but the directory does not select a client by it.
         if let Some(platform) = self.hub.registry().get(&entry.platform) {
             let login = directory::ReportedLogin {
                 account: entry.account.as_deref(),
@@ -119,7 +120,7 @@ impl Connection {
         self.schedule_snapshot("browser.final_message", ctx);
     }
 
-    /// Takes tabs over as they were reported.
+    /// Updates the session's tabs and publishes those that changed.
     pub(super) fn update_tabs(&mut self, reported: Vec<ShellRuntime>) {
         let Some(client_id) = self.client_id() else { return };
         for tab in self.session.record_tabs(reported) {

@@ -1,4 +1,4 @@
-//! Who is active, who is asked, and who makes way, on clients that are plain text.
+//! Active client, selection and replacement, with numbers as addresses.
 
 use super::*;
 
@@ -13,7 +13,7 @@ impl Fixture {
         Fixture(ClientDirectory::new(10))
     }
 
-    /// Connection `n` of `client` says hello; answers the connection that it replaced.
+    /// Registers connection `n` of `client`. Returns the connection that it replaced.
     fn hello(&mut self, client: &str, n: u32) -> Option<u32> {
         self.0.register(link(client, n)).unwrap().map(|old| old.to)
     }
@@ -45,7 +45,7 @@ fn the_active_client_with_a_login_comes_first() {
 }
 
 #[test]
-fn else_the_client_whose_login_was_told_last_else_the_active_one() {
+fn without_such_a_login_the_client_that_reported_one_last_is_selected_otherwise_the_active_one() {
     let mut fixture = Fixture::new();
     fixture.hello("a", 1);
     fixture.hello("b", 2);
@@ -76,11 +76,11 @@ fn a_newer_connection_replaces_the_older_and_the_olders_end_changes_nothing() {
     assert_eq!(fixture.hello("a", 2), Some(1));
     fixture.0.unregister(&ClientId::trusted("a"), &ConnectionId::trusted("1"));
     assert_eq!(fixture.0.select("claude", None).unwrap().to, 2);
-    assert!(fixture.0.logged_in("claude", 0).is_empty(), "the newcomer has told nothing yet");
+    assert!(fixture.0.logged_in("claude", 0).is_empty(), "the new connection has not reported any login");
 }
 
 #[test]
-fn when_the_active_client_leaves_the_one_greeted_last_before_it_takes_its_place() {
+fn when_the_active_client_leaves_the_one_with_the_latest_hello_becomes_active() {
     let mut fixture = Fixture::new();
     fixture.hello("a", 1);
     fixture.hello("b", 2);
@@ -94,7 +94,7 @@ fn when_the_active_client_leaves_the_one_greeted_last_before_it_takes_its_place(
 }
 
 #[test]
-fn one_more_than_the_daemon_takes_is_turned_away_but_may_come_again() {
+fn beyond_the_limit_a_new_client_is_refused_but_a_known_one_may_reconnect() {
     let mut directory = ClientDirectory::new(1);
     directory.register(link("a", 1)).unwrap();
     assert_eq!(directory.register(link("b", 2)).err(), Some(TooManyClients));
@@ -102,7 +102,7 @@ fn one_more_than_the_daemon_takes_is_turned_away_but_may_come_again() {
 }
 
 #[test]
-fn a_login_seen_too_long_ago_makes_no_platform_ready() {
+fn a_login_that_was_seen_too_long_ago_does_not_count() {
     let mut fixture = Fixture::new();
     fixture.hello("b", 1);
     fixture.hello("a", 2);
@@ -114,7 +114,7 @@ fn a_login_seen_too_long_ago_makes_no_platform_ready() {
 }
 
 #[test]
-fn a_connection_that_was_replaced_has_nothing_to_say() {
+fn reports_of_a_replaced_connection_are_ignored() {
     let mut fixture = Fixture::new();
     fixture.hello("a", 1);
     fixture.hello("b", 2);
@@ -124,7 +124,7 @@ fn a_connection_that_was_replaced_has_nothing_to_say() {
     fixture.0.record_login((&a, &old), &PlatformName::trusted("claude"), reported(Freshness::Fresh));
     assert!(fixture.0.logged_in("claude", 0).is_empty());
     fixture.0.repeat_hello(&a, &old);
-    assert_eq!(fixture.chosen("claude"), "b", "the active one stays");
+    assert_eq!(fixture.chosen("claude"), "b", "the active client stays the same");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The guard on streams cut at every possible place, on a paused clock.
+//! The frame guard on streams that are cut at every position, on a paused clock.
 
 use super::*;
 use futures_util::StreamExt;
@@ -47,7 +47,7 @@ async fn frames_pass_unchanged_however_they_are_cut() {
         while let Some(chunk) = guarded.next().await {
             let chunk = chunk.unwrap();
             got.extend_from_slice(&chunk);
-            // Each frame is handled as soon as it is through.
+            // Each frame is handled as soon as it has passed.
             let mut end = 0;
             for (len, bytes) in &frames {
                 end += bytes.len();
@@ -57,12 +57,12 @@ async fn frames_pass_unchanged_however_they_are_cut() {
             }
         }
         assert_eq!(got, all, "cut at {cut}");
-        assert!(!meter.is_full(64 << 10) && meter.is_low(), "what was read and handled adds up");
+        assert!(!meter.is_full(64 << 10) && meter.is_low(), "all bytes that were read were handled");
     }
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn a_head_that_declares_too_much_ends_it_before_any_payload() {
+async fn a_header_that_declares_too_much_ends_the_stream_before_any_payload() {
     let mut head = vec![0x81, 0x80 | 127];
     head.extend((1u64 << 62).to_be_bytes());
     let (mut guarded, meter) = guard(vec![head], 16 << 20, FREE);
@@ -82,7 +82,7 @@ async fn fragments_of_one_message_add_up_and_control_frames_between_them_do_not(
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn heads_that_break_the_protocol_end_it() {
+async fn headers_that_violate_the_protocol_end_the_stream() {
     let unmasked = vec![0x81, 5];
     let reserved = frame(0xC1, 5);
     let long_ping = frame(0x89, 126);
@@ -112,7 +112,7 @@ async fn more_than_the_rate_is_read_more_slowly() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn reading_stops_while_the_connection_lags_and_goes_on_when_it_caught_up() {
+async fn reading_pauses_while_the_connection_lags_and_resumes_when_it_caught_up() {
     let frames = 100;
     let (mut guarded, meter) = guard(vec![frame(0x81, 2_000).repeat(frames)], 1 << 20, FREE);
     let first = guarded.next().await.unwrap().unwrap().len();

@@ -1,4 +1,4 @@
-//! What the operator decides about those who wait and those who are paired, one decision at a time.
+//! The operator's decisions about waiting and paired clients, one at a time.
 
 use super::{
     super::{
@@ -18,26 +18,26 @@ use std::sync::Arc;
 /// Why a decision changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PairingError {
-    /// Nobody of that name waits, or none is paired.
-    #[error("there is no such client")]
+    /// No client with this id waits or is paired.
+    #[error("no client with this id waits for pairing or is paired")]
     UnknownClient,
-    /// That is not the code that the client shows.
+    /// The code is not the one that the client shows.
     #[error("the code is not the one that the client shows")]
     WrongCode,
-    /// The client went away before it got its key; it is as unknown as before.
-    #[error("the client went away before it could be told")]
+    /// The client disconnected before it received its key; it is not paired.
+    #[error("the client disconnected before it received its key; it is not paired")]
     ClientLeft,
     /// The store cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// No key can be made.
-    #[error("the system gives no random numbers")]
+    /// No key can be generated.
+    #[error("the system provides no random numbers")]
     NoRandom,
 }
 
 impl Pairings {
-    /// Does `work` when it is its turn. On its own: a caller who leaves between the store and the telling would part the
-    /// one from the other.
+    /// Runs `work` after the decisions before it. It runs in a task of its own: a caller that is dropped in between must not
+    /// separate the write from the notification.
     async fn run_serialized<T: 'static>(
         &self,
         work: impl AsyncFnOnce(Pairings) -> Result<T, PairingError> + 'static,
@@ -71,12 +71,12 @@ impl Pairings {
             return Err(self.revert(&row.client_id).await);
         }
         let view = PairingView::paired(&row, PairingStatus::Paired);
-        tracing::info!(client.id = %row.client_id, origin = %row.origin, "a client was paired");
+        tracing::info!(client.id = %row.client_id, origin = %row.origin, "paired a client");
         self.publish(view.clone());
         Ok(view)
     }
 
-    /// A key that nobody got opens nothing; the client asks anew.
+    /// Removes a pairing whose key was not delivered.
     async fn revert(&self, client_id: &ClientId) -> PairingError {
         self.state().unpair(client_id);
         let client_id = client_id.clone();
@@ -88,16 +88,16 @@ impl Pairings {
 }
 
 impl BridgeHub {
-    /// Everybody who is paired or waits for it, who asked last first.
+    /// Returns all paired and waiting clients, the latest request first.
     pub fn pairings(&self) -> Vec<PairingView> {
         self.pairing().state().list()
     }
 
-    /// The operator decides about a client that waits.
+    /// Applies the operator's decision about a waiting client.
     ///
     /// # Errors
     ///
-    /// Nothing was decided. A wrong code counts, the last one that may be given turns the client away.
+    /// Nothing was decided. A wrong code is counted; after `bridge.pairing_attempts` of them the client is disconnected.
     pub async fn decide(&self, client_id: ClientId, decision: PairingDecision) -> Result<PairingView, PairingError> {
         let decide = async move |pairings: Pairings| {
             let outcome = pairings.state().decide(&client_id, &decision);
@@ -105,13 +105,13 @@ impl BridgeHub {
                 DecisionOutcome::NotWaiting => Err(PairingError::UnknownClient),
                 DecisionOutcome::Approved(waiting) => pairings.approve(waiting).await,
                 DecisionOutcome::WrongCode(removed) => {
-                    tracing::warn!(client.id = %client_id, turned_away = removed.len(), "a wrong code for pairing");
+                    tracing::warn!(client.id = %client_id, disconnected = removed.len(), "wrong pairing code");
                     pairings.dismiss(removed, PairingStatus::Left);
                     Err(PairingError::WrongCode)
                 }
                 DecisionOutcome::Rejected(removed) => {
                     let view = removed.first().map(|waiting| waiting.view(PairingStatus::Rejected));
-                    tracing::info!(client.id = %client_id, "a client was rejected");
+                    tracing::info!(client.id = %client_id, "rejected a client");
                     pairings.dismiss(removed, PairingStatus::Rejected);
                     view.ok_or(PairingError::UnknownClient)
                 }
@@ -120,11 +120,11 @@ impl BridgeHub {
         self.pairing().run_serialized(decide).await
     }
 
-    /// Forgets a client and closes it, be it paired or waiting.
+    /// Removes a paired or waiting client and closes its connection.
     ///
     /// # Errors
     ///
-    /// Nobody of that name is known, or the store cannot be written.
+    /// No such client is known, or the store cannot be written.
     pub async fn forget(&self, client_id: ClientId) -> Result<PairingView, PairingError> {
         let hub = self.clone();
         let forget = async move |pairings: Pairings| {
@@ -141,12 +141,12 @@ impl BridgeHub {
             };
             pairings.dismiss(waiting, PairingStatus::Left);
             if row.is_some() {
-                tracing::info!(client.id = %client_id, "a pairing was forgotten");
+                tracing::info!(client.id = %client_id, "removed a pairing");
                 pairings.publish(view.clone());
-                // Whoever enters meanwhile looks again whether it is known.
+                // A client that is being established checks again whether it is still paired.
                 let connected = hub.directory().get(&client_id).map(|link| link.to.clone());
                 if let Some(connection) = connected {
-                    connection.do_send(CloseUnauthorized); // bounded: by the decisions under way
+                    connection.do_send(CloseUnauthorized); // bounded: by the decisions in progress
                 }
             }
             Ok(view)

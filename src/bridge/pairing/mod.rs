@@ -1,8 +1,8 @@
-//! Pairing: who may be a Firefox of this daemon. A handle over the state and the table behind it; the connection asks it
-//! at the door, the operator decides through [`BridgeHub`](super::Hub).
+//! Pairing: which Firefox may connect. The handle joins the state in memory with the table in the store; connections use it
+//! during the handshake, the operator decides through [`BridgeHub`](super::BridgeHub).
 //!
-//! A pairing is written before the client gets its key, and gone from the table before anybody is told that it is
-//! forgotten: what was said outlives a crash. Decisions are made one at a time.
+//! A pairing is written before the client receives its key, and deleted from the table before its removal is reported, so
+//! that what was reported survives a crash. Decisions are made one at a time.
 
 mod decisions;
 mod random;
@@ -33,15 +33,15 @@ use state::{HelloOutcome, PairingLimits, PairingState, WaitingClient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
-/// What stands for the origin of a peer that is no browser.
+/// Origin of a peer that is not a browser.
 pub(super) const NO_ORIGIN: &str = "none";
 
-/// Decisions that may be under way; a store that does not answer must not gather them.
+/// Decisions in progress or waiting; they must not accumulate while the store does not answer.
 const DECISIONS_MAX: usize = 64;
 
-/// The system has no random numbers, so nobody can be paired or proved.
+/// The system provides no random numbers, so that no client can be paired or challenged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random numbers")]
+#[error("the system provides no random numbers")]
 pub(super) struct NoRandom;
 
 impl From<getrandom::Error> for NoRandom {
@@ -50,7 +50,7 @@ impl From<getrandom::Error> for NoRandom {
     }
 }
 
-/// The handle. Cheap to clone.
+/// The paired and waiting clients. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Pairings {
     shared: Arc<PairingShared>,
@@ -62,48 +62,48 @@ struct PairingShared {
     events: EventBus,
     clock: Clock,
     state: Mutex<PairingState<Addr<Connection>>>,
-    /// Held from a decision until everybody concerned is told.
+    /// Held from a decision until all clients concerned are notified.
     decision_lock: tokio::sync::Mutex<()>,
-    /// For the decisions that are under way or wait.
+    /// Bounds the decisions in progress or waiting.
     decision_permits: Arc<Semaphore>,
 }
 
-/// What a `hello` comes to at the door.
+/// The next step of the handshake after a `hello`.
 #[derive(Debug)]
 pub(super) enum HandshakeStep {
-    /// It has to prove itself.
+    /// The client must prove its identity.
     Challenge(ProofChallenge),
-    /// It is not let in.
+    /// The client is refused.
     Refuse,
-    /// It waits for the operator.
+    /// The client waits for the operator's approval and shows this code.
     AwaitApproval(WaitingPlace, Secret),
-    /// Too many wait.
+    /// `bridge.max_unpaired` clients are waiting.
     TooManyWaiting,
 }
 
-/// A known client that has not proved itself yet.
+/// A challenge to a paired client.
 #[derive(Debug)]
 pub(super) struct ProofChallenge {
     client_id: ClientId,
     origin: Arc<str>,
     transcript: Transcript,
-    /// The daemon's own proof, for the challenge.
+    /// The daemon's own proof, which the challenge contains.
     pub(super) proof: String,
 }
 
 impl ProofChallenge {
-    /// The daemon's random value.
+    /// Returns the daemon's nonce.
     pub(super) fn nonce(&self) -> &str {
         &self.transcript.server_nonce
     }
 }
 
 impl Pairings {
-    /// The pairings of the store.
+    /// Reads the pairings from the store.
     ///
     /// # Errors
     ///
-    /// They cannot be read.
+    /// The store cannot be read.
     pub async fn open(
         store: Store,
         settings: &BridgeSettings,
@@ -122,7 +122,7 @@ impl Pairings {
         })
     }
 
-    /// Somebody unproven says `hello`; `nonce`: its random value, which a known client must give.
+    /// Handles a `hello`. `nonce`: the client's nonce; `Ok(None)` if a paired client sent none.
     pub(super) fn begin_handshake(
         &self,
         client_id: &ClientId,
@@ -160,24 +160,24 @@ impl Pairings {
         }))
     }
 
-    /// Whether a client has proved itself; it must still be known.
+    /// Returns whether `given` proves the client's identity; false if it is no longer paired.
     pub(super) fn is_proved(&self, challenge: &ProofChallenge, given: &str) -> bool {
         let secret = self.state().secret_of(&challenge.client_id, &challenge.origin);
         secret.is_some_and(|secret| proves(given, secret.expose(), ProofSide::Client, &challenge.transcript))
     }
 
-    /// Whether a client of that name is paired with that origin.
+    /// Returns whether a client is paired with this origin.
     pub(super) fn is_paired(&self, client_id: &ClientId, origin: &str) -> bool {
         self.state().secret_of(client_id, origin).is_some()
     }
 
-    /// Whether anybody waits under that name.
+    /// Returns whether a client with this id waits.
     pub(super) fn has_waiting(&self, client_id: &ClientId) -> bool {
         self.state().has_waiting(client_id)
     }
 
     fn state(&self) -> MutexGuard<'_, PairingState<Addr<Connection>>> {
-        // Nothing panics between two changes of the state, so what a panicking thread left is whole.
+        // No code panics between two changes of the state, so it is consistent even if a thread panicked.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,12 +194,12 @@ impl Pairings {
     fn dismiss(&self, who: Vec<WaitingClient<Addr<Connection>>>, status: PairingStatus) {
         for waiting in who {
             self.publish(waiting.view(status));
-            waiting.to.do_send(CloseUnauthorized); // bounded: once a connection
+            waiting.to.do_send(CloseUnauthorized); // bounded: once per connection
         }
     }
 }
 
-/// A place among those who wait, for as long as this lives.
+/// A waiting client's entry; removes it when dropped.
 #[derive(Debug)]
 pub(super) struct WaitingPlace {
     pairings: Pairings,
@@ -207,12 +207,12 @@ pub(super) struct WaitingPlace {
 }
 
 impl WaitingPlace {
-    /// The code to show; nothing when the operator has decided already.
+    /// Returns the code to show; `None` if the operator has already decided.
     pub(super) fn code(&self) -> Option<Secret> {
         self.pairings.state().code_at(self.place)
     }
 
-    /// Another code, when the old one is too old.
+    /// Replaces an expired code. Returns the new one.
     pub(super) fn renew(&self) -> Result<Option<Secret>, NoRandom> {
         let now = self.pairings.shared.clock.now_ms();
         let renewed = self.pairings.state().renew(self.place, random::code, now)?;

@@ -1,24 +1,24 @@
-//! What is drawn at random: codes for people, values for one proof, keys for good.
+//! Random pairing codes, nonces and keys.
 
 use crate::{secret::Secret, wire::proof::hex};
 
-/// How many codes there are: six digits.
+/// Number of codes of six digits.
 const CODES: u64 = 1_000_000;
 
-/// Six digits, each as likely as any.
+/// Returns a code of six digits, uniformly distributed.
 pub(super) fn code() -> Result<Secret, getrandom::Error> {
-    // Of 2^64 values the last incomplete million would make small codes likelier, by one in 10^13.
+    // The remainder makes small codes likelier by one in 10^13.
     Ok(Secret::new(format!("{:06}", getrandom::u64()? % CODES)))
 }
 
-/// A value that no other connection has, 256 random bits in hexadecimal digits.
+/// Returns a nonce: 256 random bits in hexadecimal digits.
 pub(super) fn nonce() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(hex(&bytes))
 }
 
-/// The key of a client, 256 random bits in hexadecimal digits.
+/// Returns the key of a client: 256 random bits in hexadecimal digits.
 pub(super) fn secret() -> Result<Secret, getrandom::Error> {
     nonce().map(Secret::new)
 }

@@ -1,43 +1,43 @@
-//! Who is paired, who waits for it and with which code: a value without actors, clocks or randomness. `T` is the way to
-//! a waiting client.
+//! The paired and waiting clients and their codes: a value without actors, clocks or randomness. `T` is the address of a
+//! waiting client's connection.
 //!
 //! ```text
-//!            knock                decide: the right code, written
-//! stranger ────────► waiting ─────────────────────────────────────► paired ──forget──► stranger
-//!                      │  ▲ │
-//!                      │  └─┘ renew: another code
-//!                      └─ left, rejected, or the last wrong code ──► stranger
+//!           hello                 decide: right code, pairing written
+//! unknown ────────► waiting ─────────────────────────────────────► paired ──forget──► unknown
+//!                     │  ▲ │
+//!                     │  └─┘ renew: another code
+//!                     └─ disconnected, rejected, or too many wrong codes ──► unknown
 //! ```
 //!
-//! Several sockets may wait under one name: who of them is meant is told by the code.
+//! Several sockets may wait with the same client id; the code identifies the one that is meant.
 
 use crate::{clock::WallMs, ids::ClientId, secret::Secret, store::pairings::PairingRow};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Bounds of what waits.
+/// Limits of waiting clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PairingLimits {
-    /// Sockets that wait at a time.
+    /// Number of waiting sockets.
     pub(super) waiting_max: usize,
-    /// Wrong codes with which a socket is turned away.
+    /// Wrong codes after which a socket is disconnected.
     pub(super) wrong_max: u64,
-    /// For how long a code is good, in milliseconds.
+    /// Validity of a code, in milliseconds.
     pub(super) code_ms: WallMs,
 }
 
-/// The state.
+/// The paired and waiting clients.
 #[derive(Debug)]
 pub(super) struct PairingState<T> {
     limits: PairingLimits,
     paired: foldhash::HashMap<ClientId, PairingRow>,
-    /// In the order in which they came.
+    /// In the order of their arrival.
     waiting: Vec<WaitingClient<T>>,
-    /// Counts those who ever waited.
+    /// Last place that was given out.
     last_place: u64,
 }
 
-/// A socket that waits.
+/// A socket that waits for pairing.
 #[derive(Clone, Debug)]
 pub(super) struct WaitingClient<T> {
     pub(super) place: u64,
@@ -45,81 +45,81 @@ pub(super) struct WaitingClient<T> {
     pub(super) origin: Arc<str>,
     pub(super) requested_at: WallMs,
     pub(super) expires_at: WallMs,
-    /// Six digits; printed by nothing.
+    /// Six digits; never printed.
     code: Secret,
     wrong_codes: u64,
     pub(super) to: T,
 }
 
-/// What a `hello` of somebody unproven comes to.
+/// The outcome of a `hello` without proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HelloOutcome {
-    /// It is paired and has to prove itself with this key.
+    /// The client is paired and must prove that it has this key.
     Paired(Secret),
-    /// It is paired, and from another origin.
+    /// The client is paired with another origin.
     OtherOrigin,
-    /// It waits, at this place.
+    /// The client waits, at this place.
     Waiting(u64),
-    /// As many as may wait do.
+    /// The limit of waiting clients is reached.
     TooManyWaiting,
 }
 
-/// How the operator decided.
+/// A decision of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PairingDecision {
-    /// The client that shows this code is ours.
+    /// Pair the client that shows this code.
     Approve {
-        /// As the operator read it.
+        /// The code, as the operator entered it.
         code: String,
     },
-    /// Whoever waits under that name is to go.
+    /// Disconnect all waiting clients with this id.
     Reject,
 }
 
-/// What a decision comes to.
+/// The outcome of a decision.
 #[derive(Debug)]
 pub(super) enum DecisionOutcome<T> {
-    /// Nobody of that name waits.
+    /// No client with this id waits.
     NotWaiting,
-    /// This one is meant. It waits on until its pairing is written.
+    /// The code belongs to this client, which keeps waiting until its pairing is written.
     Approved(WaitingClient<T>),
-    /// The code is not that of anybody of that name; these had their last wrong one and wait no more.
+    /// The code belongs to no client with this id. These clients were removed, after too many wrong codes.
     WrongCode(Vec<WaitingClient<T>>),
-    /// These wait no more.
+    /// These clients were removed.
     Rejected(Vec<WaitingClient<T>>),
 }
 
-/// How a client stands, or came to stand.
+/// The pairing status of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairingStatus {
-    /// It shows a code and waits for the operator.
+    /// The client shows a code and waits for the operator.
     Waiting,
-    /// It was approved.
+    /// The operator approved the client.
     Paired,
-    /// The operator did not want it.
+    /// The operator rejected the client.
     Rejected,
-    /// It waits no more: it went away, or was turned away after too many wrong codes.
+    /// The client no longer waits: it disconnected, or was disconnected after too many wrong codes.
     Left,
-    /// It was paired, and is unknown now.
+    /// The operator removed the client.
     Forgotten,
 }
 
-/// A client as the operator sees it; neither code nor secret.
+/// A paired or waiting client as the operator sees it; without code and key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PairingView {
-    /// Who it says it is.
+    /// Id, as the client reports it.
     pub client_id: ClientId,
-    /// How it stands.
+    /// Pairing status.
     pub status: PairingStatus,
-    /// Where it comes from; `none` for a peer that is no browser.
+    /// Origin; `none` for a peer that is not a browser.
     pub origin: Arc<str>,
-    /// When it asked, in Unix milliseconds.
+    /// Time of the pairing request, in Unix milliseconds.
     pub requested_at: WallMs,
-    /// When it was approved, in Unix milliseconds.
+    /// Time of the approval, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<WallMs>,
-    /// When its code is replaced by another one, in Unix milliseconds.
+    /// Time at which its code expires, in Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<WallMs>,
 }
@@ -156,7 +156,8 @@ impl<T: Clone> PairingState<T> {
         PairingState { limits, paired, waiting: Vec::new(), last_place: 0 }
     }
 
-    /// Somebody unproven says `hello`. `code`: for one that nobody knows; one that is not free is drawn again.
+    /// Handles a `hello` without proof. `code` generates the code of an unknown client; it is called again if another waiting
+    /// client has the same code.
     pub(super) fn on_hello<E>(
         &mut self,
         (client_id, origin): (&ClientId, &Arc<str>),
@@ -185,7 +186,7 @@ impl<T: Clone> PairingState<T> {
         Ok(HelloOutcome::Waiting(self.last_place))
     }
 
-    /// A code that nobody shows: by its code alone a client must be found.
+    /// Returns a code that no waiting client shows: the code alone must identify a client.
     fn unused_code<E>(&self, mut code: impl FnMut() -> Result<Secret, E>) -> Result<Secret, E> {
         loop {
             let drawn = code()?;
@@ -195,17 +196,17 @@ impl<T: Clone> PairingState<T> {
         }
     }
 
-    /// Who waits at a place.
+    /// Returns the client that waits at a place.
     pub(super) fn waiting_at(&self, place: u64) -> Option<&WaitingClient<T>> {
         self.waiting.iter().find(|waiting| waiting.place == place)
     }
 
-    /// The code that a place shows; nothing when nobody waits there.
+    /// Returns the code of the client at a place.
     pub(super) fn code_at(&self, place: u64) -> Option<Secret> {
         self.waiting_at(place).map(|waiting| waiting.code.clone())
     }
 
-    /// Another code for a place, whose time begins anew with it.
+    /// Gives the client at a place another code, with its full validity.
     pub(super) fn renew<E>(
         &mut self,
         place: u64,
@@ -219,19 +220,19 @@ impl<T: Clone> PairingState<T> {
         Ok(Some(waiting.view(PairingStatus::Waiting)))
     }
 
-    /// A place is free again; answers who waited there.
+    /// Removes the client at a place and returns it.
     pub(super) fn leave(&mut self, place: u64) -> Option<WaitingClient<T>> {
         let at = self.waiting.iter().position(|waiting| waiting.place == place)?;
         Some(self.waiting.remove(at))
     }
 
-    /// Whether anybody waits under that name.
+    /// Returns whether a client with this id waits.
     pub(super) fn has_waiting(&self, client_id: &ClientId) -> bool {
         self.waiting.iter().any(|waiting| waiting.client_id == *client_id)
     }
 
-    /// What a decision comes to. A wrong code counts against everybody of that name, unless it is that of another client
-    /// that waits: then it was the name that was wrong.
+    /// Applies a decision. A wrong code is counted for all waiting clients with this id, unless it is the code of another
+    /// waiting client: then the id was wrong.
     pub(super) fn decide(&mut self, client_id: &ClientId, decision: &PairingDecision) -> DecisionOutcome<T> {
         if !self.has_waiting(client_id) {
             return DecisionOutcome::NotWaiting;
@@ -250,8 +251,8 @@ impl<T: Clone> PairingState<T> {
         DecisionOutcome::WrongCode(self.remove_where(|waiting| waiting.wrong_codes >= wrong_max))
     }
 
-    /// An approval is written. Answers whom it is for and who else waited under that name, or gives it back when the
-    /// client went away meanwhile.
+    /// Pairs a client whose approval was written. Returns the client and the others that waited with the same id; `None` if
+    /// the client has disconnected.
     pub(super) fn pair(&mut self, place: u64, row: PairingRow) -> Option<(WaitingClient<T>, Vec<WaitingClient<T>>)> {
         let approved = self.leave(place)?;
         let rivals = self.remove_waiting(&row.client_id);
@@ -259,28 +260,28 @@ impl<T: Clone> PairingState<T> {
         Some((approved, rivals))
     }
 
-    /// A client is paired no more; answers how it was.
+    /// Removes a pairing and returns it.
     pub(super) fn unpair(&mut self, client_id: &ClientId) -> Option<PairingRow> {
         self.paired.remove(client_id)
     }
 
-    /// Nobody waits under that name any more; answers who did.
+    /// Removes all waiting clients with this id and returns them.
     pub(super) fn remove_waiting(&mut self, client_id: &ClientId) -> Vec<WaitingClient<T>> {
         self.remove_where(|waiting| waiting.client_id == *client_id)
     }
 
-    /// The key of a client that comes from where it was approved.
+    /// Returns the key of a client that is paired with this origin.
     pub(super) fn secret_of(&self, client_id: &ClientId, origin: &str) -> Option<Secret> {
         let row = self.paired.get(client_id).filter(|row| *row.origin == *origin)?;
         Some(row.client_secret.clone())
     }
 
-    /// A paired client.
+    /// Returns the pairing of a client.
     pub(super) fn paired(&self, client_id: &ClientId) -> Option<&PairingRow> {
         self.paired.get(client_id)
     }
 
-    /// Everybody, who asked last first.
+    /// Returns all clients, the latest request first.
     pub(super) fn list(&self) -> Vec<PairingView> {
         let waiting = self.waiting.iter().map(|waiting| waiting.view(PairingStatus::Waiting));
         let paired = self.paired.values().map(|row| PairingView::paired(row, PairingStatus::Paired));

@@ -1,4 +1,4 @@
-//! Pairing on a real store with real connections, whose sockets only write down what they are told.
+//! Pairing with a real store and real connections, whose sockets record what is sent.
 
 use super::*;
 use crate::{
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 use tokio::sync::mpsc;
 
-/// A socket whose peer reads everything.
+/// A socket that records what is sent.
 struct RecordingSocket(mpsc::UnboundedSender<Result<Value, u16>>);
 
 impl Actor for RecordingSocket {
@@ -29,30 +29,30 @@ impl Handler<SocketCommand> for RecordingSocket {
     type Result = ();
 
     fn handle(&mut self, message: SocketCommand, _: &mut Self::Context) {
-        let told = match message {
+        let sent = match message {
             SocketCommand::Text(text) => Ok(serde_json::from_str(&text).unwrap()),
             SocketCommand::Close(code, _) => Err(code),
             SocketCommand::Ping => return,
         };
-        // A test that has seen enough reads no more.
-        let _ = self.0.send(told);
+        // The test may have stopped reading.
+        let _ = self.0.send(sent);
     }
 }
 
 struct TestPeer {
     connection: Addr<Connection>,
-    told: mpsc::UnboundedReceiver<Result<Value, u16>>,
+    sent: mpsc::UnboundedReceiver<Result<Value, u16>>,
 }
 
 impl TestPeer {
     async fn next(&mut self) -> Result<Value, u16> {
-        self.told.recv().await.expect("the socket lives")
+        self.sent.recv().await.expect("the socket lives")
     }
 
     async fn code(&mut self) -> String {
-        let told = self.next().await.unwrap();
-        assert_eq!(told["type"], "pairing_required");
-        told["code"].as_str().unwrap().to_owned()
+        let sent = self.next().await.unwrap();
+        assert_eq!(sent["type"], "pairing_required");
+        sent["code"].as_str().unwrap().to_owned()
     }
 
     fn say(&self, message: &Value) {
@@ -60,7 +60,7 @@ impl TestPeer {
     }
 }
 
-/// Who wants to know nothing of messages.
+/// Ignores all final messages.
 #[derive(Debug)]
 struct IgnoredMessages;
 
@@ -105,7 +105,7 @@ fn store() -> Store {
 }
 
 fn connect(hub: &BridgeHub) -> TestPeer {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (tell, sent) = mpsc::unbounded_channel();
     let meter = Arc::new(SocketMeter::new(1 << 16, 1 << 16, None));
     TestPeer {
         connection: hub.connect(
@@ -113,7 +113,7 @@ fn connect(hub: &BridgeHub) -> TestPeer {
             RecordingSocket(tell).start().recipient(),
             SocketPeer { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into(), is_own_user: true },
         ),
-        told,
+        sent,
     }
 }
 
@@ -126,17 +126,17 @@ async fn approve(hub: &BridgeHub, code: &str) -> Result<PairingView, PairingErro
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn a_code_is_good_for_its_time_and_a_client_waits_longer_than_a_greeting_may_take() {
+async fn a_code_expires_and_a_client_may_wait_longer_than_the_hello_timeout() {
     let hub = hub(&store(), BridgeSettings::default()).await;
     let mut peer = connect(&hub);
     peer.say(&hello());
     let first = peer.code().await;
-    // The clock jumps to the only thing that is due; the heartbeat is answered meanwhile.
+    // The paused clock jumps to the next timer; heartbeats are answered meanwhile.
     let second = loop {
         tokio::time::sleep(Duration::from_secs(10)).await;
         peer.connection.do_send(SocketEvent::Activity);
-        if let Ok(told) = peer.told.try_recv() {
-            break told.unwrap();
+        if let Ok(sent) = peer.sent.try_recv() {
+            break sent.unwrap();
         }
     };
     assert_eq!(second["type"], "pairing_required");
@@ -148,7 +148,7 @@ async fn a_code_is_good_for_its_time_and_a_client_waits_longer_than_a_greeting_m
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn what_cannot_be_written_pairs_nobody_and_can_be_tried_again() {
+async fn a_pairing_that_cannot_be_written_fails_and_can_be_retried() {
     let store = store();
     let hub = hub(&store, BridgeSettings::default()).await;
     let mut peer = connect(&hub);
@@ -168,7 +168,7 @@ async fn what_cannot_be_written_pairs_nobody_and_can_be_tried_again() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn a_key_that_nobody_got_opens_nothing() {
+async fn a_key_that_was_not_delivered_is_not_valid() {
     let store = store();
     let hub = hub(&store, BridgeSettings { max_clients: 1, ..BridgeSettings::default() }).await;
     let mut first = connect(&hub);
@@ -180,7 +180,7 @@ async fn a_key_that_nobody_got_opens_nothing() {
     let code = second.code().await;
     let decision = PairingDecision::Approve { code };
     let refused = frozen(hub.decide(ClientId::trusted("second"), decision)).await;
-    assert_eq!(refused, Err(PairingError::ClientLeft), "there is no room for it");
+    assert_eq!(refused, Err(PairingError::ClientLeft), "bridge.max_clients is reached");
     assert_eq!(second.next().await, Err(1013));
     assert_eq!(hub.pairings().len(), 1);
     let stored = frozen(store.read(store::pairings::all)).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_key_that_nobody_got_opens_nothing() {
 }
 
 #[actix_rt::test(system = "crate::testing::PausedSystem")]
-async fn a_proof_has_its_time_and_one_that_waits_for_nothing_is_not_closed_for_its_hello() {
+async fn a_proof_has_a_timeout_of_its_own_beside_that_of_hello() {
     let hub = hub(&store(), BridgeSettings { hello_timeout_ms: 1_000, ..BridgeSettings::default() }).await;
     let mut peer = connect(&hub);
     peer.say(&hello());
@@ -198,7 +198,7 @@ async fn a_proof_has_its_time_and_one_that_waits_for_nothing_is_not_closed_for_i
     again.say(&hello());
     assert_eq!(again.next().await.unwrap()["type"], "challenge");
     tokio::time::sleep(Duration::from_millis(4_900)).await;
-    assert!(again.told.try_recv().is_err());
+    assert!(again.sent.try_recv().is_err());
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(again.next().await, Err(4003));
 }

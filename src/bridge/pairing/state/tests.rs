@@ -1,4 +1,4 @@
-//! Every edge of the state, with codes that count up and ways that are numbers.
+//! Every transition of the pairing state, with fixed codes and numbers as addresses.
 
 use super::*;
 use std::convert::Infallible;
@@ -28,11 +28,11 @@ fn approve(state: &mut PairingState<u8>, name: &str, code: &str) -> DecisionOutc
     state.decide(&id(name), &PairingDecision::Approve { code: code.into() })
 }
 
-/// A verdict in few words: what it is, and the ways of those it is about.
-fn told(verdict: DecisionOutcome<u8>) -> (&'static str, Vec<u8>) {
+/// The name of an outcome and the addresses of the clients in it.
+fn summary(verdict: DecisionOutcome<u8>) -> (&'static str, Vec<u8>) {
     let ways = |all: Vec<WaitingClient<u8>>| all.into_iter().map(|waiting| waiting.to).collect();
     match verdict {
-        DecisionOutcome::NotWaiting => ("nobody", Vec::new()),
+        DecisionOutcome::NotWaiting => ("not waiting", Vec::new()),
         DecisionOutcome::Approved(one) => ("approved", vec![one.to]),
         DecisionOutcome::WrongCode(gone) => ("wrong", ways(gone)),
         DecisionOutcome::Rejected(gone) => ("rejected", ways(gone)),
@@ -40,7 +40,7 @@ fn told(verdict: DecisionOutcome<u8>) -> (&'static str, Vec<u8>) {
 }
 
 #[test]
-fn a_client_is_known_from_its_own_origin_alone() {
+fn a_client_is_paired_with_one_origin() {
     let mut state = PairingState::new(LIMITS, vec![row("a", "x"), row("b", "y")]);
     assert_eq!(hello(&mut state, "a", "1", 1), HelloOutcome::Paired(Secret::new("key")));
     assert_eq!(hello(&mut state, "b", "1", 1), HelloOutcome::OtherOrigin);
@@ -50,7 +50,7 @@ fn a_client_is_known_from_its_own_origin_alone() {
 }
 
 #[test]
-fn only_so_many_wait_and_who_leaves_makes_room() {
+fn the_number_of_waiting_clients_is_limited() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     for n in 1..=4 {
         assert_eq!(hello(&mut state, "a", &n.to_string(), n), HelloOutcome::Waiting(n.into()));
@@ -62,7 +62,7 @@ fn only_so_many_wait_and_who_leaves_makes_room() {
 }
 
 #[test]
-fn no_two_who_wait_show_the_same_code() {
+fn no_two_waiting_clients_have_the_same_code() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     hello(&mut state, "a", "1", 1);
     let mut codes = ["1", "1", "2"].into_iter().map(Secret::new);
@@ -75,13 +75,13 @@ fn no_two_who_wait_show_the_same_code() {
 }
 
 #[test]
-fn the_right_code_means_its_socket_and_the_others_of_that_name_go() {
+fn the_right_code_pairs_its_socket_and_removes_the_others_with_that_id() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     for (name, code, to) in [("a", "1", 1), ("a", "2", 2), ("b", "3", 3)] {
         hello(&mut state, name, code, to);
     }
-    assert_eq!(told(approve(&mut state, "a", "2")), ("approved", vec![2]));
-    assert!(state.has_waiting(&id("a")) && state.paired(&id("a")).is_none(), "not before it is written");
+    assert_eq!(summary(approve(&mut state, "a", "2")), ("approved", vec![2]));
+    assert!(state.has_waiting(&id("a")) && state.paired(&id("a")).is_none(), "not paired before it is written");
     let (approved, rivals) = state.pair(2, row("a", "x")).unwrap();
     assert_eq!((approved.to, rivals.iter().map(|waiting| waiting.to).collect::<Vec<_>>()), (2, vec![1]));
     assert!(state.paired(&id("a")).is_some() && state.has_waiting(&id("b")));
@@ -89,7 +89,7 @@ fn the_right_code_means_its_socket_and_the_others_of_that_name_go() {
 }
 
 #[test]
-fn who_left_while_it_was_written_is_not_paired() {
+fn a_client_that_disconnected_during_the_write_is_not_paired() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     hello(&mut state, "a", "1", 1);
     state.leave(1);
@@ -98,32 +98,32 @@ fn who_left_while_it_was_written_is_not_paired() {
 }
 
 #[test]
-fn the_last_wrong_code_turns_everybody_of_that_name_away() {
+fn the_last_wrong_code_removes_all_clients_with_that_id() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     for (name, code, to) in [("a", "1", 1), ("a", "2", 2), ("b", "3", 3)] {
         hello(&mut state, name, code, to);
     }
     for _ in 1..LIMITS.wrong_max {
-        assert_eq!(told(approve(&mut state, "a", "9")), ("wrong", vec![]));
+        assert_eq!(summary(approve(&mut state, "a", "9")), ("wrong", vec![]));
     }
-    assert_eq!(told(approve(&mut state, "a", "9")), ("wrong", vec![1, 2]));
-    assert_eq!(told(approve(&mut state, "a", "1")), ("nobody", vec![]));
-    assert_eq!(told(approve(&mut state, "b", "3")), ("approved", vec![3]));
+    assert_eq!(summary(approve(&mut state, "a", "9")), ("wrong", vec![1, 2]));
+    assert_eq!(summary(approve(&mut state, "a", "1")), ("not waiting", vec![]));
+    assert_eq!(summary(approve(&mut state, "b", "3")), ("approved", vec![3]));
 }
 
 #[test]
-fn the_code_of_another_client_counts_against_nobody() {
+fn the_code_of_another_client_is_not_counted() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     hello(&mut state, "a", "1", 1);
     hello(&mut state, "b", "2", 2);
     for _ in 0..2 * LIMITS.wrong_max {
-        assert_eq!(told(approve(&mut state, "a", "2")), ("wrong", vec![]));
+        assert_eq!(summary(approve(&mut state, "a", "2")), ("wrong", vec![]));
     }
-    assert_eq!(told(approve(&mut state, "a", "1")), ("approved", vec![1]));
+    assert_eq!(summary(approve(&mut state, "a", "1")), ("approved", vec![1]));
 }
 
 #[test]
-fn a_renewed_code_is_the_only_one_and_begins_anew() {
+fn a_renewed_code_replaces_the_old_one_and_resets_the_wrong_codes() {
     let mut state = PairingState::new(LIMITS, Vec::new());
     hello(&mut state, "a", "1", 1);
     for _ in 1..LIMITS.wrong_max {
@@ -131,8 +131,8 @@ fn a_renewed_code_is_the_only_one_and_begins_anew() {
     }
     let renewed = state.renew(1, || Ok::<_, Infallible>(Secret::new("2")), 5_000).unwrap().unwrap();
     assert_eq!((renewed.requested_at, renewed.expires_at), (1_000, Some(5_100)));
-    assert_eq!(told(approve(&mut state, "a", "1")), ("wrong", vec![]));
-    assert_eq!(told(approve(&mut state, "a", "2")), ("approved", vec![1]));
+    assert_eq!(summary(approve(&mut state, "a", "1")), ("wrong", vec![]));
+    assert_eq!(summary(approve(&mut state, "a", "2")), ("approved", vec![1]));
     assert_eq!(state.renew(7, || Ok::<_, Infallible>(Secret::new("3")), 0), Ok(None));
 }
 
@@ -141,14 +141,14 @@ fn rejecting_needs_no_code_and_forgetting_unpairs() {
     let mut state = PairingState::new(LIMITS, vec![row("p", "x")]);
     hello(&mut state, "a", "1", 1);
     hello(&mut state, "a", "2", 2);
-    assert_eq!(told(state.decide(&id("a"), &PairingDecision::Reject)), ("rejected", vec![1, 2]));
-    assert_eq!(told(state.decide(&id("p"), &PairingDecision::Reject)), ("nobody", vec![]));
+    assert_eq!(summary(state.decide(&id("a"), &PairingDecision::Reject)), ("rejected", vec![1, 2]));
+    assert_eq!(summary(state.decide(&id("p"), &PairingDecision::Reject)), ("not waiting", vec![]));
     assert_eq!(state.unpair(&id("p")), Some(row("p", "x")));
     assert_eq!((state.unpair(&id("p")), state.secret_of(&id("p"), "x")), (None, None));
 }
 
 #[test]
-fn the_list_shows_who_asked_last_first_and_no_code() {
+fn the_list_has_the_latest_request_first_and_no_code() {
     let mut state = PairingState::new(LIMITS, vec![row("p", "y")]);
     hello(&mut state, "a", "271828", 1);
     let list = serde_json::to_value(state.list()).unwrap();

@@ -1,8 +1,8 @@
-//! The composition root: starts what the daemon is made of, wires it, and stops it in order.
+//! The composition root: creates the parts of the daemon, connects them, and stops them in order.
 //!
-//! Order of a stop: accept no more, begin no instruction, end every request with its last word, let commands finish or end
-//! them, write down what instructions came to, end the events, close the sockets with 1001, write what is queued, then let
-//! the server go. All together are bounded by `server.shutdown_timeout_ms`.
+//! Order of a stop: stop accepting connections, start no instruction, end every request with its last frame, let commands
+//! finish or end them, record the results of instructions, end the event streams, close the sockets with 1001, write the
+//! queued rows, stop the servers. All steps together are bounded by `server.shutdown_timeout_ms`.
 
 mod startup;
 mod store_identity;
@@ -37,34 +37,34 @@ use std::{
 };
 use tokio::time::{Instant, timeout_at};
 
-/// Set to 1, requests leave no trace in the journal: for measuring what it costs.
+/// Set to 1: requests are not recorded in the journal. For measuring its cost.
 const NO_JOURNAL: &str = "BAA_BENCH_NO_JOURNAL";
 
-/// How long the readers of events get for the last of them.
+/// Maximum time for readers of events to receive the last ones.
 const EVENT_READERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the sockets get at least to close, however long commands took to finish.
+/// Minimum time for the sockets to close, even if commands took all of the shutdown timeout.
 const SOCKET_CLOSE_MIN: Duration = Duration::from_millis(500);
-/// How long what waits for the store is tried to be written at least.
+/// Minimum time for writing the queued rows.
 const STORE_FLUSH_MIN: Duration = Duration::from_secs(2);
-/// How long the store gets at least to move its log into the database.
+/// Minimum time for the store to move its log into the database.
 const STORE_CLOSE_MIN: Duration = Duration::from_secs(1);
 
-/// Why the daemon did not start.
+/// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Another program listens there.
+    /// Another program listens on the address.
     #[error("address {0} is in use")]
     AddressInUse(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address.
+        /// Address.
         address: SocketAddr,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
-    /// The configured address is none.
+    /// The configured value is not an address.
     #[error("server.listen is not an address")]
     NoAddress,
     /// The state folder cannot be used.
@@ -79,12 +79,12 @@ pub enum StartError {
     /// A damaged database cannot be moved aside.
     #[error("database {path} cannot be moved aside: {source}")]
     Quarantine {
-        /// Its file.
+        /// Path of the database.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
-    /// The system gives no thread.
+    /// A thread cannot be started.
     #[error("no thread can be started: {0}")]
     Thread(io::Error),
     /// The database does not answer.
@@ -92,12 +92,12 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-/// What becomes of a database that is damaged.
+/// How to handle a damaged database at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DamagedDatabase {
-    /// The start fails and leaves it as it is.
+    /// The start fails; the database stays unchanged.
     Refuse,
-    /// It is moved aside, a new one is made, and instructions are off until somebody enables them.
+    /// The database is moved aside and a new one is created; instructions are off until the operator enables them.
     Quarantine,
 }
 
@@ -105,23 +105,23 @@ pub enum DamagedDatabase {
 #[derive(Debug)]
 pub struct Daemon {
     core: Arc<ServerCore>,
-    /// The main listener's first, then that of the read-only one.
+    /// Server of the main listener, then of the read-only one.
     servers: Vec<ServerHandle>,
     store: Store,
     write_behind: WriteBehind,
     shutdown_timeout: Duration,
     watchdog: Watchdog,
     _announcement: Announcement,
-    /// Held, and with it the lock, until everything else is gone.
+    /// Dropped last, since it holds the lock of the folder.
     _state: StateFolder,
 }
 
 impl Daemon {
-    /// Starts a daemon on a state folder. It serves from then on, on threads of its own.
+    /// Starts a daemon on a state folder. It serves on threads of its own.
     ///
     /// # Errors
     ///
-    /// Something that it needs cannot be had; nothing is left running then.
+    /// A part cannot be started; nothing is left running.
     pub async fn start(config: &Config, state_dir: &Path, on_damage: DamagedDatabase) -> Result<Self, StartError> {
         host::limits::raise_open_file_limit();
         host::limits::survive_file_size_limit();
@@ -154,7 +154,7 @@ impl Daemon {
         };
 
         let identity = identity(config, listening.address, clock);
-        // A later process gives out higher ids, see there.
+        // A later process assigns higher ids, see `EventBus::new`.
         let first_id = u64::try_from(identity.started_at).unwrap_or_default().saturating_mul(1_000);
         let events = events::EventBus::new(first_id, config.server.events_kept);
         let system = SystemControl::open(store.clone(), events.clone(), clock, config.node.clone()).await?;
@@ -266,12 +266,12 @@ impl Daemon {
         })
     }
 
-    /// Where it listens and since when.
+    /// Returns its addresses, names and start time.
     pub fn identity(&self) -> &DaemonIdentity {
         self.core.bridge.identity()
     }
 
-    /// Stops it in order.
+    /// Stops the daemon in order.
     pub async fn stop(self) {
         self.watchdog.disarm();
         let until = Instant::now() + self.shutdown_timeout;
@@ -298,7 +298,7 @@ impl Daemon {
             late("policy");
         }
         self.close_store(until).await;
-        // One that takes nothing is not waited for long.
+        // A reader that does not read is not waited for any longer.
         if timeout_at(until.min(Instant::now() + EVENT_READERS_TIMEOUT), self.core.events.closed()).await.is_err() {
             late("readers of events");
         }
@@ -308,20 +308,20 @@ impl Daemon {
         tracing::info!("stopped");
     }
 
-    /// Writes what waits and closes the store, each for a while even when the rest took all the time: what callers were
-    /// told is not lost. A store that cannot be written is closed all the same.
+    /// Writes the queued rows and closes the store, each with a minimum time of its own, so that what callers were told is not
+    /// lost. Closes the store even if the rows cannot be written.
     async fn close_store(&self, until: Instant) {
         let lost = |reason: String| {
-            tracing::error!(reason, rows = self.write_behind.waiting(), "what was queued for the store is lost");
+            tracing::error!(reason, rows = self.write_behind.waiting(), "queued rows of the store are lost");
         };
         match timeout_at(until.max(Instant::now() + STORE_FLUSH_MIN), self.write_behind.close()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => lost(error.to_string()),
-            Err(_) => lost("it could not be written in time".to_owned()),
+            Err(_) => lost("the rows could not be written in time".to_owned()),
         }
         match timeout_at(until.max(Instant::now() + STORE_CLOSE_MIN), self.store.close()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the store was not closed as it should be"),
+            Ok(Err(error)) => tracing::warn!(%error, "the store was not closed cleanly"),
             Err(_) => tracing::warn!(step = "store", "did not end in time"),
         }
     }

@@ -1,4 +1,5 @@
-//! Tells the crate which commit it is built from and what the extension is made of, and notices new migrations.
+//! The build script: passes the commit and the list of the extension's files to the crate, and rebuilds it after a new
+//! migration.
 
 #[path = "extension/parts.rs"]
 mod parts;
@@ -9,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// How the names of the extension's files end.
+/// Extensions of the files that are embedded.
 const FILE_EXTENSIONS: &[&str] = &["js", "json", "html", "css", "svg", "png"];
 
 fn main() {
@@ -21,19 +22,19 @@ fn main() {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    // A tree without a repository, such as an unpacked archive, builds all the same.
+    // A source archive has no repository.
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=BAA_GIT_COMMIT={commit}");
     extension().expect("the files in extension/ can be listed");
 }
 
-/// Writes the list of the extension's files, as Rust: name and bytes of each, sorted by name.
+/// Writes the list of the extension's files as Rust source: name and bytes of each, sorted by name.
 fn extension() -> io::Result<()> {
     let variable = |name| PathBuf::from(env::var_os(name).expect("cargo sets it"));
     let root = variable("CARGO_MANIFEST_DIR").join("extension");
     let mut files = Vec::new();
     for part in parts::PACKAGED_PATHS.iter().map(|part| root.join(part)) {
-        // Also a file that comes or goes in one of its folders, and one that is not there yet.
+        // Covers files that are added to or removed from a folder, and paths that do not exist yet.
         println!("cargo:rerun-if-changed={}", part.display());
         if part.exists() {
             collect(&part, &mut files)?;

@@ -1,60 +1,60 @@
-//! Wall time, given to whoever needs it, so that tests can hold it.
+//! The wall clock, passed as a value, so that tests can control it.
 
 use tokio::time::Instant;
 
 /// Milliseconds since the Unix epoch, as in every `_at` and `_until` field.
 pub type WallMs = i64;
 
-/// Tells the wall time.
+/// A source of wall time.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
     /// The system's clock.
     System,
-    /// A clock that started at `epoch_ms` and moves with tokio's time, also when that is paused or advanced.
+    /// A clock that advances with tokio's time, which may be paused or advanced.
     Virtual {
-        /// What the clock showed when it was made.
+        /// Time of the clock at `since`.
         epoch_ms: WallMs,
-        /// When it was made.
+        /// Creation of the clock.
         since: Instant,
     },
 }
 
-/// One moment by both clocks.
+/// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// On the process's own timeline, which nobody can set.
+    /// Monotonic time.
     pub instant: Instant,
-    /// On the wall.
+    /// Wall time.
     pub wall: WallMs,
 }
 
 impl Clock {
-    /// Now, by both clocks.
+    /// Returns the current moment on both clocks.
     pub fn moment(&self) -> Moment {
         Moment { instant: Instant::now(), wall: self.now_ms() }
     }
 
-    /// A clock for tests that moves with tokio's (paused) time.
+    /// Creates a virtual clock at `epoch_ms`.
     pub fn starting_at(epoch_ms: WallMs) -> Self {
         Clock::Virtual { epoch_ms, since: Instant::now() }
     }
 
-    /// What this clock showed at `moment`, as far as it can tell now.
+    /// Returns the wall time of a past `moment`, assuming that the clock was not set since.
     pub fn at(&self, moment: Instant) -> WallMs {
         self.now_ms().saturating_sub(WallMs::try_from(moment.elapsed().as_millis()).unwrap_or(WallMs::MAX))
     }
 
-    /// Now, in milliseconds since the Unix epoch.
+    /// Returns the current wall time.
     #[expect(clippy::disallowed_types, reason = "the one place that reads the system's clock")]
     pub fn now_ms(&self) -> WallMs {
         match self {
             Clock::System => {
-                // A clock set before 1970 reads as 1970.
+                // A time before 1970 counts as 1970.
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
                 WallMs::try_from(since.as_millis()).unwrap_or(WallMs::MAX)
             }
             Clock::Virtual { epoch_ms, since } => {
-                let gone = WallMs::try_from(since.elapsed().as_millis()).expect("a test runs less than an age");
+                let gone = WallMs::try_from(since.elapsed().as_millis()).expect("the age of a test's clock fits");
                 epoch_ms + gone
             }
         }

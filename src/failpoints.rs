@@ -1,9 +1,9 @@
-//! Faults on demand, for tests from outside: points in the code where a test can have the daemon panic or stand still.
+//! Failpoints for tests of the whole daemon: named points in the code at which a test can make a thread panic or hang.
 //!
-//! A build with debug assertions looks, where `BAA_TEST_FAULTS` names a folder, for a file of the point's name there; the
-//! file holds what is to happen, and goes before it does, so that it happens once. Other builds have no such points.
+//! If `BAA_TEST_FAULTS` names a folder, a build with debug assertions looks there for a file with the failpoint's name. The
+//! file contains the failure; it is removed first, so that it happens once. Other builds have no failpoints.
 
-/// Where a point asks for nothing unless a test wants it to: `panic` in the file panics, `hang` never goes on.
+/// Fails if a test requests it: `panic` in the file panics, `hang` blocks the thread forever.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
     use std::{env, fs, path::PathBuf, sync::OnceLock};
@@ -13,18 +13,18 @@ pub fn point(name: &str) {
     let file = folder.join(name);
     let Ok(fault) = fs::read_to_string(&file) else { return };
     if fs::remove_file(&file).is_err() {
-        return; // another thread was first
+        return; // another thread removed it first
     }
     match fault.trim() {
-        "panic" => panic!("a test asked for it"),
+        "panic" => panic!("a test requested it"),
         "hang" => loop {
             std::thread::park();
         },
-        _ => tracing::warn!(name, "no such fault"),
+        _ => tracing::warn!(name, "unknown failure requested at a failpoint"),
     }
 }
 
-/// Nothing, in a build without debug assertions.
+/// Does nothing in a build without debug assertions.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn point(_: &str) {}

@@ -1,28 +1,28 @@
-//! Gives memory back to the system that a burst has left behind.
+//! Returns unused memory to the system after a burst.
 //!
-//! The allocator of glibc keeps what was freed below something that is still in use, so that after a thousand callers at
-//! once the process would stay as large as it ever was. It is asked to look for such pages when the process is larger than
-//! it has been, and asked less often while that finds nothing because what is there is in use.
+//! The allocator of glibc keeps freed memory below memory that is still in use, so that after a thousand simultaneous callers
+//! the process would keep its maximum size. So it is told to trim when the process has grown, and less often while trimming
+//! frees nothing.
 //!
-//! It also makes a heap for each thread, up to eight a core, and each keeps free pieces that no other may use. Here is one
-//! worker and a few threads that mostly wait: they share one.
+//! It also creates up to eight arenas per core, each with free memory that other threads cannot use. The daemon has one worker
+//! and a few threads that mostly wait, so they share one arena.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Growth that is not worth looking at, and the least that makes a look worth its while.
+/// Minimum growth that causes a trim, and minimum of freed bytes of a successful one.
 const GROWTH_MIN_BYTES: u64 = 1 << 20;
-/// Most looks that are left out after some that found nothing.
+/// Maximum of checks that are skipped after trims that freed nothing.
 const SKIPPED_CHECKS_MAX: u32 = 12;
 
-/// When to look. Pure.
+/// Decides when to trim. A pure value.
 #[derive(Debug)]
 struct TrimSchedule {
-    /// The smallest that the process has been, in bytes.
+    /// Smallest size of the process, in bytes.
     baseline: u64,
-    /// Looks to leave out.
+    /// Checks that are still skipped.
     skips: u32,
-    /// How many are left out after the next one that finds nothing.
+    /// Number of checks to skip after the next trim that frees nothing.
     next_skips: u32,
 }
 
@@ -31,7 +31,7 @@ impl TrimSchedule {
         TrimSchedule { baseline: resident, skips: 0, next_skips: 1 }
     }
 
-    /// Whether it is time to look, the process being of this size.
+    /// Returns whether to trim now. `resident`: current size of the process.
     fn should_trim(&mut self, resident: u64) -> bool {
         self.baseline = self.baseline.min(resident);
         if resident <= self.baseline + GROWTH_MIN_BYTES {
@@ -45,7 +45,7 @@ impl TrimSchedule {
         true
     }
 
-    /// Notes what a look has brought.
+    /// Records the sizes before and after a trim.
     fn record_trim(&mut self, before: u64, after: u64) {
         self.baseline = self.baseline.min(after);
         if before.saturating_sub(after) >= GROWTH_MIN_BYTES {
@@ -57,14 +57,14 @@ impl TrimSchedule {
     }
 }
 
-/// Has all threads share one heap. Called before there are more threads than this one, since what they have they keep.
+/// Lets all threads share one arena. Must be called before other threads start, which keep the arena they have.
 pub fn use_single_arena() {
     if !set_single_arena() {
-        tracing::warn!("the allocator keeps a heap for each thread: the process will be somewhat larger");
+        tracing::warn!("the allocator cannot be limited to one arena: the process will need somewhat more memory");
     }
 }
 
-/// Looks every so often for as long as the system of this thread runs; never where nothing is known about the allocator.
+/// Checks at this interval whether to trim, while the system of this thread runs. Does nothing with other allocators.
 pub fn trim_periodically(every: Duration) {
     let Some(resident) = resident_bytes() else { return };
     let mut schedule = TrimSchedule::new(resident);
@@ -72,7 +72,7 @@ pub fn trim_periodically(every: Duration) {
         loop {
             tokio::time::sleep(every).await;
             let Some(before) = resident_bytes().filter(|&resident| schedule.should_trim(resident)) else { continue };
-            // It holds up whoever allocates meanwhile, for milliseconds, and so must not hold up whoever does not.
+            // A trim blocks allocations for milliseconds, so it runs on a blocking thread.
             let timed = || {
                 let began = Instant::now();
                 trim();
@@ -80,13 +80,13 @@ pub fn trim_periodically(every: Duration) {
             };
             let Ok(took) = tokio::task::spawn_blocking(timed).await else { return };
             let after = resident_bytes().unwrap_or(before);
-            tracing::debug!(before, after, ?took, "unused memory was given back");
+            tracing::debug!(before, after, ?took, "returned unused memory to the system");
             schedule.record_trim(before, after);
         }
     });
 }
 
-/// The process's memory that is in RAM.
+/// Returns the resident memory of the process, in bytes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -99,11 +99,11 @@ fn resident_bytes() -> Option<u64> {
     None
 }
 
-/// Whether the allocator agrees, or has nothing to be told.
+/// Returns whether the allocator accepted the limit, or needs none.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
 fn set_single_arena() -> bool {
-    // SAFETY: two numbers go in, one comes out. glibc changes the limit under the lock of its main heap.
+    // SAFETY: takes and returns numbers only. glibc changes the limit under the lock of its main arena.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
 }
 
@@ -115,7 +115,7 @@ fn set_single_arena() -> bool {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
 fn trim() {
-    // SAFETY: a number goes in, a number comes out, and every thread may call it at any time (malloc_trim(3): MT-Safe).
+    // SAFETY: takes and returns a number only; any thread may call it at any time (malloc_trim(3): MT-Safe).
     unsafe { libc::malloc_trim(0) };
 }
 
@@ -129,17 +129,17 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn a_burst_is_given_back_and_small_growth_left_alone() {
+    fn growth_causes_a_trim_and_small_growth_does_not() {
         let mut schedule = TrimSchedule::new(20 * MIB);
         assert!(!schedule.should_trim(21 * MIB));
         assert!(schedule.should_trim(90 * MIB));
         schedule.record_trim(90 * MIB, 21 * MIB);
         assert!(!schedule.should_trim(21 * MIB));
-        assert!(schedule.should_trim(60 * MIB), "the next one too");
+        assert!(schedule.should_trim(60 * MIB), "the next burst too");
     }
 
     #[test]
-    fn what_is_in_use_is_looked_at_less_and_less_often_and_again_when_it_is_free() {
+    fn trims_that_free_nothing_are_repeated_less_often() {
         let mut schedule = TrimSchedule::new(20 * MIB);
         let mut checks = Vec::new();
         for round in 0..60 {
@@ -149,16 +149,16 @@ mod tests {
             }
         }
         assert_eq!(checks, [0, 2, 5, 10, 19, 32, 45, 58]);
-        // It is free now, and found so by the next look.
+        // The memory is free now; the next trim finds it.
         let next = (0..).find(|_| schedule.should_trim(100 * MIB)).unwrap();
         assert!(next <= SKIPPED_CHECKS_MAX);
         schedule.record_trim(100 * MIB, 21 * MIB);
         assert!(!schedule.should_trim(21 * MIB));
-        assert!(schedule.should_trim(50 * MIB), "nothing is left out after one that found something");
+        assert!(schedule.should_trim(50 * MIB), "no check is skipped after a successful trim");
     }
 
     #[test]
-    fn the_smallest_that_it_ever_was_is_what_counts() {
+    fn growth_is_measured_from_the_smallest_size() {
         let mut schedule = TrimSchedule::new(50 * MIB);
         assert!(!schedule.should_trim(10 * MIB));
         assert!(schedule.should_trim(20 * MIB));
@@ -166,8 +166,8 @@ mod tests {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn pages_below_what_is_in_use_are_given_back() {
-        // Too small to be mapped alone; the last one keeps the rest from being the top of the heap.
+    fn pages_below_used_memory_are_returned() {
+        // Too small to be mapped separately. The last one keeps the others below the top of the heap.
         let mut pieces: Vec<Vec<u8>> = (0..32_768).map(|_| vec![1; 4_000]).collect();
         let last = pieces.pop();
         drop(pieces);

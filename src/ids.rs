@@ -1,4 +1,4 @@
-//! Names of things as types of their own, cheap to clone, checked where they enter.
+//! Ids and names as types: cheap to clone, checked where they enter the daemon.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
@@ -8,13 +8,13 @@ use std::{
     sync::Arc,
 };
 
-/// Most characters of a name that an outside party chooses.
+/// Maximum length of a name that a caller or client chooses.
 pub const NAME_CHARS_MAX: usize = 128;
 
-/// Why a text is not a name.
+/// Why a text is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing is left after trimming.
+    /// Empty text.
     #[error("must not be empty")]
     Empty,
     /// More than [`NAME_CHARS_MAX`] characters.
@@ -70,7 +70,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes over a text that is a name by construction: our own, or one that was checked before.
+            /// Wraps a text that is known to be a valid name.
             pub fn trusted(text: impl Into<Arc<str>>) -> Self {
                 $name(text.into())
             }
@@ -80,12 +80,12 @@ macro_rules! name {
                 check_name(text).map(|()| $name(text.into()))
             }
 
-            /// The name as text.
+            /// Returns the name.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The shared text behind the name.
+            /// Returns the shared text of the name.
             pub fn shared(&self) -> Arc<str> {
                 Arc::clone(&self.0)
             }
@@ -114,24 +114,24 @@ macro_rules! name {
 }
 
 name! {
-    /// A Firefox profile with our extension, as it calls itself in `hello`.
+    /// Id of a client: a Firefox profile with the extension, as its `hello` names it.
     ClientId
 }
 name! {
-    /// One browser request; the caller's own or `req_` and a ULID.
+    /// Id of a browser request; chosen by the caller, or `req_` and a ULID.
     RequestId
 }
 name! {
-    /// One WebSocket connection of a client; a UUID of ours.
+    /// Id of a client's WebSocket connection; a UUID.
     ConnectionId
 }
 name! {
-    /// A registered web app, such as `claude`.
+    /// Name of a registered platform, such as `claude`.
     PlatformName
 }
 
 impl RequestId {
-    /// A new id, ascending with time: `req_01J…`.
+    /// Generates an id that sorts by time: `req_01J…`.
     pub fn generate() -> Self {
         let mut text = *b"req_00000000000000000000000000";
         let mut digits = [0; ulid::ULID_LEN];
@@ -141,7 +141,7 @@ impl RequestId {
 }
 
 impl ConnectionId {
-    /// A new random id.
+    /// Generates a random id.
     pub fn generate() -> Self {
         let mut text = uuid::Uuid::encode_buffer();
         ConnectionId(Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text)))

@@ -1,4 +1,5 @@
-//! The map of `baa-conductor`: every module in one line. `docs/architecture.md` has the whole picture.
+//! A local service between programs and the web apps that are open in the user's Firefox. `docs/architecture.md` describes
+//! the modules.
 
 pub mod actor_registry;
 pub mod api;
@@ -43,5 +44,5 @@ mod testing;
 /// The version of the daemon.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit that it was built from; `unknown` where that could not be told.
+/// The commit that it was built from; `unknown` without a git repository.
 pub const GIT_COMMIT: &str = env!("BAA_GIT_COMMIT");

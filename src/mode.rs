@@ -1,26 +1,26 @@
-//! The daemon's mode, as peers and callers are told.
+//! The daemon's mode, as peers and callers see it.
 
 use crate::clock::WallMs;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What the daemon does with work right now.
+/// Which work the daemon accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Everything.
+    /// All work.
     Running,
-    /// What callers ask for; live instructions wait.
+    /// Requests of callers; live instructions wait.
     Paused,
-    /// What it has taken on already, and no new browser request.
+    /// Only accepted work is completed; new browser requests are refused.
     Draining,
 }
 
 impl Mode {
     const ALL: [Mode; 3] = [Mode::Running, Mode::Paused, Mode::Draining];
 
-    /// The mode as it is written.
+    /// Returns the name of the mode.
     pub fn name(self) -> &'static str {
         match self {
             Mode::Running => "running",
@@ -29,12 +29,12 @@ impl Mode {
         }
     }
 
-    /// The mode that is written so.
+    /// Returns the mode with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
-    /// The mode that an action leads to: `pause`, `resume` or `drain`.
+    /// Returns the mode that an action sets: `pause`, `resume` or `drain`.
     pub fn for_action(action: &str) -> Option<Self> {
         match action {
             "pause" => Some(Mode::Paused),
@@ -45,14 +45,14 @@ impl Mode {
     }
 }
 
-/// The mode with its history: the `system` part of a snapshot.
+/// The mode and its last change; the `system` part of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SystemView {
-    /// The mode in force.
+    /// Current mode.
     pub mode: Mode,
-    /// When somebody last asked for a mode, in Unix milliseconds; before the first time, when the daemon first started.
+    /// Time of the last change request, in Unix milliseconds; of the daemon's first start if there was none.
     pub changed_at: WallMs,
-    /// Why, where a reason was given.
+    /// Reason of the change, if given.
     pub reason: Option<Arc<str>>,
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mode_is_written_as_it_is_shown_and_read_back() {
+    fn every_mode_is_found_by_its_serialized_name() {
         for mode in Mode::ALL {
             assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
             assert_eq!(Mode::from_name(mode.name()), Some(mode));
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn three_actions_lead_to_the_three_modes() {
+    fn three_actions_set_the_three_modes() {
         let reached = ["pause", "resume", "drain", "stop"].map(Mode::for_action);
         assert_eq!(reached, [Some(Mode::Paused), Some(Mode::Running), Some(Mode::Draining), None]);
     }

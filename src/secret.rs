@@ -1,51 +1,50 @@
-//! A secret text that no `Debug`, log line or printed configuration can show.
+//! A secret text that `Debug`, log lines and printed configurations never show.
 //!
-//! Invariant: only [`Secret::expose`] gives the text away; comparing never does, and takes the same time for every
-//! guess.
+//! Invariant: only [`Secret::expose`] returns the text. Comparisons take constant time.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::{fmt, sync::Arc};
 use subtle::ConstantTimeEq;
 
-/// What stands in a secret's place wherever it is printed.
+/// Printed instead of a secret.
 pub const MASK: &str = "********";
 
-/// A token; cheap to clone.
+/// A token or key. Cheap to clone.
 #[derive(Clone)]
 pub struct Secret {
     text: Arc<str>,
     digest: [u8; 32],
 }
 
-/// Fewest characters of a token: programs of this machine can try thousands a second.
+/// Minimum length of a token: local programs can try thousands per second.
 const SECRET_CHARS_MIN: usize = 16;
 
-/// Why a text cannot serve as a token.
+/// Why a text is not accepted as a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// Nothing there.
+    /// Empty text.
     #[error("must not be empty")]
     Empty,
-    /// So few characters that it can be guessed.
+    /// Too short: it can be guessed.
     #[error(
         "must have at least {SECRET_CHARS_MIN} characters, or it can be guessed; `openssl rand -hex 32` makes one of 64"
     )]
     Short,
-    /// A blank, a control character or something outside ASCII: no `Authorization` header could carry it.
+    /// A space, a control character or a non-ASCII character, which an `Authorization` header cannot contain.
     #[error("may hold visible ASCII characters only")]
     Character,
 }
 
 impl Secret {
-    /// Takes over a text; [`Secret::check`] tells whether it can be sent as a token.
+    /// Wraps a text without checking it; see [`Secret::check`].
     pub fn new(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let digest = Sha256::digest(text.as_bytes()).into();
         Secret { text, digest }
     }
 
-    /// Checks that an `Authorization: Bearer` header can carry the text.
+    /// Checks that the text can be used as a token in an `Authorization: Bearer` header.
     pub fn check(&self) -> Result<(), SecretError> {
         match self.text.as_bytes() {
             [] => Err(SecretError::Empty),
@@ -55,12 +54,12 @@ impl Secret {
         }
     }
 
-    /// The text itself, for an `Authorization` header or the token file; never for a log or an answer.
+    /// Returns the text, for an `Authorization` header or the token file; never for a log or an answer.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Whether `given` is this secret; compares digests in constant time.
+    /// Returns whether `given` is this secret. Compares digests in constant time.
     pub fn matches(&self, given: &[u8]) -> bool {
         let given: [u8; 32] = Sha256::digest(given).into();
         self.digest.ct_eq(&given).into()
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_never_shown_but_by_expose() {
+    fn only_expose_shows_a_secret() {
         let secret = Secret::new("hush-hush");
         assert_eq!(format!("{secret:?} {:#?}", Some(&secret)), "******** Some(\n    ********,\n)");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"********\"");

@@ -1,9 +1,9 @@
-//! Server-sent events as text: frames on one line of data each, and the comment that fills silence.
+//! Writes server-sent events: frames with one line of data, and keep-alive comments.
 
-/// What is sent while nothing else is.
+/// A comment that keeps an idle stream alive.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
-/// Appends a frame whose data is one line of JSON, which `data` writes.
+/// Appends a frame; `data` writes its data, one line of JSON.
 pub fn frame(out: &mut Vec<u8>, id: Option<u64>, event: &str, data: impl FnOnce(&mut Vec<u8>)) {
     if let Some(id) = id {
         for part in ["id: ", itoa::Buffer::new().format(id), "\n"] {
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_has_its_lines_in_order_and_an_empty_one_at_the_end() {
+    fn a_frame_has_id_event_and_data_and_ends_with_an_empty_line() {
         let mut out = Vec::new();
         frame(&mut out, Some(0), "stream_open", |data| data.extend_from_slice(b"{}"));
         frame(&mut out, None, "stream_end", |data| data.extend_from_slice(b"{\"a\":1}"));

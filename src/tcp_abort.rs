@@ -1,29 +1,29 @@
-//! A second handle of a TCP connection: the way to end one whose peer does not read, when everything above it sleeps.
+//! A second handle of a TCP connection: ends one whose peer does not read, while no task above it is polled.
 
 use std::{
     net::{Shutdown, TcpStream},
     sync::Arc,
 };
 
-/// A handle that can cut its connection. Cheap to clone.
+/// A handle that can abort its TCP connection. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TcpAbortHandle(Arc<TcpStream>);
 
 impl TcpAbortHandle {
-    /// A handle of the connection that `stream` is.
+    /// Creates a handle of the connection `stream`.
     pub fn new(stream: TcpStream) -> Self {
         TcpAbortHandle(Arc::new(stream))
     }
 
-    /// Says that nothing more will be sent; what was sent before still arrives.
+    /// Shuts down the sending side; bytes that were sent before still arrive.
     pub fn shutdown_write(&self) {
-        // It may have ended by itself.
+        // The connection may have ended by itself.
         let _ = self.0.shutdown(Shutdown::Write);
     }
 
-    /// Ends the connection without a goodbye.
+    /// Shuts down both sides at once.
     pub fn abort(&self) {
-        // It may have ended by itself.
+        // The connection may have ended by itself.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }

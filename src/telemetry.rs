@@ -1,6 +1,6 @@
-//! What section `log` sets up: log lines to stderr, on demand also to files, and panics as log lines.
+//! Logging: log lines to stderr and optionally to files, and panics as log lines.
 //!
-//! Nothing is ever written to stdout, which belongs to the ready line and to the answers of client commands.
+//! Nothing is written to stdout, which is for the ready line and the output of client commands.
 
 mod log_files;
 mod log_rate_limiter;
@@ -30,36 +30,36 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// What libraries say unless the filter names them. `actix_http` says nothing: its errors are those of whoever connects,
-/// who could fill a log with them before anybody asks who that is, and at `trace` it prints heads with their tokens.
+/// Levels of libraries that the filter does not name. `actix_http` is off: any peer can cause its errors, and could fill the
+/// log before it is authenticated; at `trace` it logs request heads with their tokens.
 const LIBRARIES: &str = "actix_http=off,actix_server=warn,awc=warn";
 
-/// Keeps the log files' writer alive; what is still in its queue is written when this is dropped.
+/// Keeps the writer of the log files alive; writes its queue when dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Telemetry {
     _files: Option<WorkerGuard>,
 }
 
-/// Why logging could not be set up.
+/// Why logging could not be initialized.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The log files cannot be written.
     #[error("log files in {folder} cannot be written")]
     Files {
-        /// Where they would lie.
+        /// Folder of the log files.
         folder: String,
-        /// Why not.
+        /// Cause.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Something in this process logs already.
-    #[error("logging is set up already")]
+    /// The process already has a logger.
+    #[error("logging is already initialized")]
     Twice,
 }
 
-/// Sets up logging and the panic hook, once per process; `logs` is where log files go if there are any.
+/// Initializes logging and the panic hook, once per process. `logs`: the folder for log files.
 pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryError> {
-    // Both outputs share the formatted fields of a span, so colour must not get into them when there is a file.
+    // Both outputs share the formatted fields of a span, which must have no colour if there is a log file.
     let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colour = !settings.file && !plain && io::stderr().is_terminal();
     let mut layers = vec![layer(settings.format, io::stderr, colour)];
@@ -67,7 +67,7 @@ pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryE
     if settings.file {
         let failed = |source| TelemetryError::Files { folder: logs.display().to_string(), source };
         let appender = LogFiles::open(logs, Clock::System).map_err(failed)?;
-        // Bounded, and drops lines when the disk cannot keep up: nobody waits for a log file.
+        // The queue is bounded and drops lines if the disk is too slow: logging never blocks.
         let (writer, guard) = tracing_appender::non_blocking(appender);
         layers.push(layer(settings.format, writer, false));
         files = Some(guard);
@@ -90,7 +90,7 @@ pub fn init(settings: &LogSettings, logs: &Path) -> Result<Telemetry, TelemetryE
 }
 
 fn filter(text: &str) -> EnvFilter {
-    // A directive replaces an earlier one for the same target.
+    // A directive overrides an earlier one for the same target.
     EnvFilter::builder().parse_lossy(format!("{LIBRARIES},{text}"))
 }
 
@@ -100,7 +100,7 @@ where
 {
     match format {
         LogFormat::Text => {
-            // What a field holds may come from anywhere, and logs are read on terminals.
+            // Fields may contain foreign text, and logs are read on terminals.
             let fields = format::debug_fn(|writer, field, value| {
                 let text = format!("{value:?}");
                 match field.name() {
@@ -114,7 +114,7 @@ where
     }
 }
 
-/// Writes lines of JSON without a character that is hidden.
+/// Makes writers that escape hidden characters in lines of JSON.
 struct EscapedMakeWriter<W>(W);
 
 impl<'a, W: fmt::MakeWriter<'a>> fmt::MakeWriter<'a> for EscapedMakeWriter<W> {
@@ -129,7 +129,7 @@ struct EscapedWriter<W>(W);
 
 impl<W: io::Write> io::Write for EscapedWriter<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line comes as a whole.
+        // Each call has one whole line.
         match std::str::from_utf8(line) {
             Ok(text) => self.0.write_all(terminal_text::escaped_json(text).as_bytes())?,
             Err(_) => self.0.write_all(line)?,
@@ -142,7 +142,7 @@ impl<W: io::Write> io::Write for EscapedWriter<W> {
     }
 }
 
-/// A panic's message when it is a literal of the source; a formatted one may hold what was being handled.
+/// Returns a panic's message if it is a literal of the source; a formatted one may contain data of a request.
 fn fixed_text(payload: &(dyn Any + Send)) -> &'static str {
     payload.downcast_ref::<&'static str>().copied().unwrap_or("(formatted message left out)")
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object_a_line_and_text_has_no_colour() {
+    fn json_is_one_object_per_line_and_text_has_no_colour() {
         let say = || tracing::info!(client.id = "fx", "said hello\nand more");
         let json = logged(LogFormat::Json, "info", say);
         assert_eq!(json.lines().count(), 1);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_hidden_gets_into_a_log() {
+    fn hidden_characters_are_escaped_in_both_formats() {
         let hostile = "a\u{1b}[2J\u{9b}\u{202e}\u{3164}\u{200b}\r\nINFO forged";
         let say = || {
             let _within = tracing::error_span!("at", seen = %hostile).entered();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_quiet_unless_named() {
+    fn libraries_log_only_if_the_filter_names_them() {
         let say = || {
             tracing::trace!(target: "actix_http::h1", "authorization");
             tracing::error!(target: "actix_http::h1", "no head");
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_shows_only_what_stands_in_the_source() {
+    fn only_literal_panic_messages_are_logged() {
         assert_eq!(fixed_text(&"the table is full"), "the table is full");
         assert!(!fixed_text(&String::from("token abc")).contains("abc"));
     }

@@ -1,4 +1,4 @@
-//! Helpers for tests: actors on a virtual clock, and what a machine cannot do.
+//! Support for tests: a paused clock for actors, and tests that a machine cannot run.
 
 use actix::{System, SystemRunner};
 use std::sync::mpsc;
@@ -22,17 +22,16 @@ impl PausedSystem {
     }
 }
 
-/// Says what this machine cannot do, and so what of the test is left out. Continuous integration leaves out nothing:
-/// there it fails the test.
+/// Reports that a part of a test is skipped because this machine cannot run it. Fails the test in continuous integration.
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none_or(|on| on.is_empty()), "with CI set nothing is left out: {why}");
     eprintln!("SKIPPED: {why}");
 }
 
-/// Holds the paused clock still while `work` waits for another thread.
+/// Stops the paused clock while `work` waits for another thread.
 ///
-/// A paused clock races ahead whenever this thread is idle, and it cannot see the threads of a `SyncArbiter` or a
-/// socket. A running blocking task is the one thing that stops it.
+/// A paused clock jumps ahead whenever this thread is idle, even while another thread or a socket is busy. Only a running
+/// blocking task stops it.
 pub(crate) async fn frozen<F: Future>(work: F) -> F::Output {
     let (release, held) = mpsc::channel::<()>();
     let guard = tokio::task::spawn_blocking(move || held.recv().is_err());

@@ -1,14 +1,14 @@
-//! Notices a thread of the daemon that is dead, so that the process can end and be started anew.
+//! Detects dead threads of the daemon, so that the process can exit and be restarted.
 //!
-//! A dead thread takes its actors with it, and nothing in the process can bring them back: callers would wait for ever at
-//! a daemon that looks alive. So every thread that runs actors beats, and one thread that does nothing else counts.
+//! The actors of a dead thread cannot be recovered: callers would wait forever for a daemon that looks alive. So every thread
+//! that runs actors sends heartbeats, which a separate thread counts.
 //!
 //! ```text
-//! watched thread:  beat ── beat ── beat ──      │ ended, or ten rounds without a beat
-//! watchdog:        round ─ round ─ round ─ … ─► on_death(Death)
+//! watched thread:  beat ── beat ── beat ──      │ exited, or ten rounds without a beat
+//! watchdog:        round ─ round ─ round ─ … ─► on_death(ThreadDeath)
 //! ```
 //!
-//! It counts rounds and not time: a process that was stopped, or a machine that slept, has missed one round and no more.
+//! It counts rounds and not time: a suspended process or machine misses only one round.
 
 use std::{
     fmt, io,
@@ -20,39 +20,39 @@ use std::{
     time::Duration,
 };
 
-/// Rounds without a beat after which a thread is dead.
+/// Rounds without a beat after which a thread counts as dead.
 const MISSED_ROUNDS_MAX: u32 = 10;
-/// The shortest round.
+/// Minimum length of a round.
 const ROUND_MIN: Duration = Duration::from_millis(10);
 
-/// What the watchdog found.
+/// A dead thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadDeath {
-    /// What the thread is called.
+    /// Name of the thread.
     pub thread: &'static str,
-    /// How it died.
+    /// Cause.
     pub cause: DeathCause,
 }
 
-/// How a thread died.
+/// Why a thread counts as dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeathCause {
-    /// It is there and does nothing.
+    /// The thread exists but makes no progress.
     Hung,
-    /// It is gone.
+    /// The thread has exited.
     Exited,
 }
 
 impl fmt::Display for DeathCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            DeathCause::Hung => "stands still",
-            DeathCause::Exited => "has ended",
+            DeathCause::Hung => "is hung",
+            DeathCause::Exited => "has exited",
         })
     }
 }
 
-/// The handle of the watchdog. Cheap to clone.
+/// A handle of the watchdog. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Watchdog(Arc<WatchdogShared>);
 
@@ -72,16 +72,16 @@ struct WatchState {
 #[derive(Debug)]
 struct WatchedThread {
     name: &'static str,
-    /// Dropped by the thread when it ends.
+    /// The thread drops its counter when it exits.
     beats: Weak<AtomicU64>,
-    /// Whether doing nothing is death too.
+    /// Whether a thread without beats counts as dead.
     must_beat: bool,
     seen: u64,
     missed: u32,
 }
 
 impl WatchedThread {
-    /// One more round has gone by.
+    /// Updates the thread's state at the end of a round. Returns the cause if it is dead.
     fn check_round(&mut self) -> Option<DeathCause> {
         let Some(beats) = self.beats.upgrade() else { return Some(DeathCause::Exited) };
         let beats = beats.load(Relaxed);
@@ -96,7 +96,7 @@ impl WatchdogShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts until somebody is dead; nothing when it was disarmed before.
+    /// Counts rounds until a thread is dead; returns `None` if the watchdog was disarmed.
     fn wait_for_death(&self) -> Option<ThreadDeath> {
         let mut state = self.state();
         loop {
@@ -117,12 +117,12 @@ impl WatchdogShared {
 }
 
 impl Watchdog {
-    /// Starts the thread. `timeout`: how long a watched thread may do nothing; `on_death` is called there, once, with the
-    /// first one found dead.
+    /// Starts the watchdog's thread. `timeout`: time after which a thread without beats is dead. `on_death` is called on the
+    /// watchdog's thread, once, with the first dead thread.
     ///
     /// # Errors
     ///
-    /// The system gives no further thread.
+    /// The system cannot start a thread.
     pub fn start(timeout: Duration, on_death: impl FnOnce(ThreadDeath) + Send + 'static) -> io::Result<Self> {
         let round = (timeout / MISSED_ROUNDS_MAX).max(ROUND_MIN);
         let shared = Arc::new(WatchdogShared { state: Mutex::default(), disarmed: Condvar::new(), round });
@@ -135,7 +135,7 @@ impl Watchdog {
         Ok(Watchdog(shared))
     }
 
-    /// Watches the current arbiter's thread from now on.
+    /// Watches the thread of the current arbiter.
     pub fn watch(&self, name: &'static str) {
         let (beats, round) = (self.register(name, true), self.0.round);
         actix_rt::spawn(async move {
@@ -147,8 +147,8 @@ impl Watchdog {
         });
     }
 
-    /// Watches something that is asked from the current arbiter whether it is there. One that does not answer is busy,
-    /// not dead; one that answers `false` is.
+    /// Watches something by a probe that runs on the current arbiter. It is dead when the probe returns `false`; a probe that
+    /// does not return means that it is busy.
     pub fn watch_with_probe<F>(&self, name: &'static str, mut is_there: impl FnMut() -> F + 'static)
     where
         F: Future<Output = bool> + 'static,
@@ -169,7 +169,7 @@ impl Watchdog {
         beats
     }
 
-    /// Ends it: threads may end from now on.
+    /// Stops the watchdog: threads may exit from now on.
     pub fn disarm(&self) {
         self.0.state().is_disarmed = true;
         self.0.disarmed.notify_all();
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-    /// Far more than a death takes.
+    /// Far longer than any of these deaths takes.
     const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     fn started(timeout_ms: u64) -> (Watchdog, Receiver<ThreadDeath>) {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_ends_is_dead() {
+    fn a_thread_that_exits_is_dead() {
         let system = actix_rt::System::new();
         let (watchdog, deaths) = started(100);
         let watching = watchdog.clone();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_does_nothing_is_dead_and_one_that_beats_is_not() {
+    fn a_thread_without_beats_is_dead() {
         let system = actix_rt::System::new();
         let (watchdog, deaths) = started(300);
         let (lively, stuck) = (watchdog.clone(), watchdog);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_dead_when_it_says_so_and_not_when_it_says_nothing() {
+    fn a_probe_that_returns_false_means_death_and_one_that_does_not_return_does_not() {
         let system = actix_rt::System::new();
         let (watchdog, deaths) = started(100);
         let (asking, dead) = (watchdog.clone(), watchdog.clone());
@@ -249,7 +249,7 @@ mod tests {
             assert_eq!(watch.check_round(), None);
         }
         beats.fetch_add(1, Relaxed);
-        assert_eq!(watch.check_round(), None, "a beat begins anew");
+        assert_eq!(watch.check_round(), None, "a beat resets the count");
         for _ in 1..MISSED_ROUNDS_MAX {
             assert_eq!(watch.check_round(), None);
         }
@@ -257,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn once_disarmed_it_says_nothing() {
+    fn a_disarmed_watchdog_reports_nothing() {
         let (watchdog, deaths) = started(100);
         drop(watchdog.register("gone", true));
         watchdog.disarm();
-        // The thread ends, and with it what it would sender through.
+        // The thread exits and drops the sender.
         let deaths = deaths.recv_timeout(TEST_TIMEOUT);
         assert_eq!(deaths, Err(RecvTimeoutError::Disconnected));
     }

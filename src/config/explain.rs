@@ -1,4 +1,4 @@
-//! The effective configuration for people and programs: every value with its origin, secrets masked.
+//! The effective configuration as text and as JSON: every value with its origin; secrets are masked.
 
 use super::{
     Config,
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fmt::Write;
 use toml::{Table, Value};
 
-/// Sections in the order in which `config/conductor.toml` has them.
+/// Sections, in the order of `config/conductor.toml`.
 pub const SECTIONS: [&str; 12] = [
     "server",
     "auth",
@@ -25,7 +25,7 @@ pub const SECTIONS: [&str; 12] = [
     "node",
 ];
 
-/// Every key with its value, in the order of [`SECTIONS`]; a secret shows as its mask.
+/// Returns every key with its value, in the order of [`SECTIONS`]; secrets are masked.
 pub fn leaves(config: &Config) -> Vec<(String, Value)> {
     let mut table = Table::try_from(config).expect("the sections are tables and have values of TOML's types");
     let mut found = Vec::new();
@@ -50,7 +50,7 @@ fn collect(key: &mut Vec<String>, value: Value, found: &mut Vec<(String, Value)>
     }
 }
 
-/// One line for each value, which a TOML file could hold: `key = value  # origin`.
+/// Returns one line per value in TOML syntax: `key = value  # origin`.
 pub fn text(config: &Config, origins: &ValueOrigins) -> String {
     leaves(config).into_iter().fold(String::new(), |mut text, (key, value)| {
         let origin = origins.of(&key).to_string().replace(char::is_control, " ");
@@ -59,7 +59,7 @@ pub fn text(config: &Config, origins: &ValueOrigins) -> String {
     })
 }
 
-/// The same as a JSON object: key to `{value, origin, source}`.
+/// Returns the values as a JSON object: key to `{value, origin, source}`.
 pub fn json(config: &Config, origins: &ValueOrigins) -> serde_json::Value {
     let entry = |(key, value): (String, Value)| {
         let origin = origins.of(&key);

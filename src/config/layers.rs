@@ -1,7 +1,7 @@
-//! Puts the layers of a configuration on top of one another, remembering for every value where it came from.
+//! Merges the layers of a configuration and records the origin of every value.
 //!
-//! Values are laid on one at a time and the whole is read after each, so that one bad value costs one line and hides no
-//! other. The sections' own structs are the schema; there is no second one.
+//! Values are set one at a time, and the whole is deserialized after each, so that an invalid value causes one error and
+//! hides no other. The structs of the sections are the schema.
 
 use super::{
     Config, ConfigOptions, ConfigSources, ValidationErrors,
@@ -13,10 +13,10 @@ use toml::{Table, Value};
 
 mod environment;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrigin {
-    /// Built in.
+    /// The default.
     Default,
     /// A file.
     File(Arc<Path>),
@@ -24,7 +24,7 @@ pub enum ValueOrigin {
     Variable(Arc<str>),
     /// A command-line option.
     Option(&'static str),
-    /// The value of this other key leaves no choice.
+    /// Implied by the values of these other keys.
     Implied(&'static str),
 }
 
@@ -40,20 +40,20 @@ impl fmt::Display for ValueOrigin {
     }
 }
 
-/// One thing that is wrong with a configuration; displays as one line.
+/// An error in a configuration; displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Where the value came from.
+    /// Origin of the value.
     pub origin: ValueOrigin,
-    /// Its key; nothing when the source as a whole is wrong.
+    /// Key of the value; `None` if the error concerns the source as a whole.
     pub key: Option<String>,
-    /// Why it cannot be.
+    /// What is wrong.
     pub reason: String,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One line for each fault, whatever stands in a key or a value.
+        // A key or value may contain line ends.
         let line = match &self.key {
             Some(key) => format!("{}: {key}: {}", self.origin, self.reason),
             None => format!("{}: {}", self.origin, self.reason),
@@ -62,18 +62,18 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The origin of every value that is not a default, by its key.
+/// The origins of all values that are not defaults, by key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ValueOrigins(BTreeMap<String, ValueOrigin>);
 
 impl ValueOrigins {
-    /// Where the value of `key` came from.
+    /// Returns the origin of the value of `key`.
     pub fn of(&self, key: &str) -> &ValueOrigin {
         self.0.get(key).unwrap_or(&ValueOrigin::Default)
     }
 
-    /// Who is to blame for `key`: its own origin, else that of the `other` it clashes with, else that of what stands
-    /// below or beside it.
+    /// Returns the origin to report for an error of `key`: its own, otherwise that of the `other` key it conflicts with,
+    /// otherwise that of a key below or beside it.
     fn origin_of_error(&self, key: &str, other: Option<&str>) -> &ValueOrigin {
         if let Some(origin) = self.0.get(key).or_else(|| self.0.get(other?)) {
             return origin;
@@ -93,18 +93,18 @@ impl ValueOrigins {
     }
 }
 
-/// A configuration without fault.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct LoadedConfig {
-    /// The values.
+    /// Values.
     pub config: Config,
-    /// Where they came from.
+    /// Origins of the values.
     pub origins: ValueOrigins,
-    /// What a person should know of where they stand.
+    /// Warnings about the sources.
     pub warnings: Vec<ConfigError>,
 }
 
-/// Puts the sources together; every fault is found, not only the first.
+/// Merges the sources. Returns all errors, not only the first.
 pub fn load(sources: &ConfigSources) -> Result<LoadedConfig, Vec<ConfigError>> {
     let mut merge = LayerMerge::new();
     for (path, text) in &sources.files {
@@ -117,11 +117,11 @@ pub fn load(sources: &ConfigSources) -> Result<LoadedConfig, Vec<ConfigError>> {
     Ok(LoadedConfig { config, origins, warnings: sources.warnings.clone() })
 }
 
-/// A configuration while its layers are laid on.
+/// A configuration while its layers are merged.
 struct LayerMerge {
-    /// The defaults: the shape of every key.
+    /// The defaults, which are the shape of every key.
     defaults: Table,
-    /// What was accepted so far.
+    /// The values that were accepted so far.
     table: Table,
     config: Config,
     origins: BTreeMap<String, ValueOrigin>,
@@ -144,7 +144,7 @@ impl LayerMerge {
         match text.parse::<Table>() {
             Ok(table) => self.set_table(&origin, &mut Vec::new(), table),
             Err(error) => {
-                // Only the message: the whole error shows the line, which may hold the token.
+                // Only the message: the full error shows the line, which may contain the token.
                 let before = error.span().map(|span| &text[..span.start.min(text.len())]);
                 let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
                 self.add_error(&origin, None, format!("{}{}", line.unwrap_or_default(), error.message()));
@@ -165,12 +165,12 @@ impl LayerMerge {
         }
     }
 
-    /// Lays on every value of a table that stands at `key`.
+    /// Sets every value of a table at `key`.
     fn set_table(&mut self, origin: &ValueOrigin, key: &mut Vec<String>, table: Table) {
         for (name, value) in table {
             key.push(name);
             match (value, shape(&self.defaults, key)) {
-                // Descends as far as the settings have tables; an empty one may still have an unknown name.
+                // Descends as far as the settings have tables. An empty table may have an unknown name.
                 (Value::Table(inner), Ok(KeyShape::Table)) if !inner.is_empty() => self.set_table(origin, key, inner),
                 (value, _) => self.set_value(origin, key, value),
             }
@@ -178,7 +178,7 @@ impl LayerMerge {
         }
     }
 
-    /// Lays on one value, if it can be.
+    /// Sets one value, or adds an error.
     fn set_value(&mut self, origin: &ValueOrigin, key: &[String], value: Value) {
         let name = dotted(key);
         let expected = match shape(&self.defaults, key) {
@@ -186,7 +186,7 @@ impl LayerMerge {
             Ok(KeyShape::Table) => "table",
             Err(unknown) => return self.add_error(origin, name, unknown_key_text(&unknown)),
         };
-        // Never with the value itself: it may be a token.
+        // Without the value, which may be a token.
         if value.type_str() != expected {
             return self.add_error(origin, name, format!("must be {}", type_text(expected)));
         }
@@ -200,7 +200,7 @@ impl LayerMerge {
         self.choose_token(origin, key);
     }
 
-    /// A token from a later source takes the place of an earlier one's file, and the other way round.
+    /// Lets a token of a later source override the token file of an earlier one, and the other way round.
     fn choose_token(&mut self, origin: &ValueOrigin, key: &[String]) {
         let other = match key {
             [section, key] if section == "auth" && key == "token" => "token_file",
@@ -234,12 +234,12 @@ impl LayerMerge {
     }
 }
 
-/// Sets the value at `key`, making tables on the way.
+/// Inserts a value at `key`, with the tables that it needs.
 fn insert_at(table: &mut Table, key: &[String], value: Value) {
     match key {
         [] => {}
         [last] => match (table.get_mut(last), value) {
-            // An empty table says nothing about what it could hold.
+            // An empty table does not reset the table's values.
             (Some(Value::Table(_)), Value::Table(_)) => {}
             (_, value) => drop(table.insert(last.clone(), value)),
         },
@@ -274,7 +274,7 @@ fn type_text(toml_type: &str) -> &str {
     }
 }
 
-/// Serde's words for people who do not write Rust.
+/// Returns a message of serde without the names of Rust types.
 fn plain_serde_text(message: &str) -> String {
     let message = message.trim().lines().next().unwrap_or_default();
     ["u64", "u32", "usize"].iter().fold(message.to_owned(), |text, rust| {

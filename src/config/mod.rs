@@ -1,12 +1,12 @@
-//! The configuration: joins the sections, each of which lives beside its consumer, loads them in layers, and explains
-//! where every value came from.
+//! The configuration: combines the sections, each of which is declared beside its consumer, loads them in layers, and
+//! explains the origin of every value.
 //!
 //! ```text
 //! defaults < $XDG_CONFIG_HOME/baa-conductor/conductor.toml < --config FILE < environment < options
 //! ```
 //!
-//! Invariant: a [`LoadedConfig`] configuration has passed every section's `validate`, so that its readers need not doubt it.
-//! Only [`sources`] touches files and the process's environment; everything else is pure.
+//! Invariant: a [`LoadedConfig`] has passed the `validate` of every section, so that its readers need no further checks.
+//! Only [`sources`] reads files and the process's environment; everything else is pure.
 
 pub mod explain;
 pub mod layers;
@@ -33,7 +33,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Every setting of the daemon; a field is a section of the same name.
+/// All settings of the daemon; each field is the section of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field's type says what it is")]
@@ -50,18 +50,18 @@ pub struct Config {
     pub codex: CodexSettings,
     pub log: LogSettings,
     pub node: NodeSettings,
-    /// The files that it was read from.
+    /// Files that the configuration was read from.
     #[serde(skip)]
     pub files: Vec<PathBuf>,
 }
 
 impl Config {
-    /// The registry of its platforms.
+    /// Creates the registry of the configured platforms.
     pub fn registry(&self) -> PlatformRegistry {
         PlatformRegistry::new(&self.platforms)
     }
 
-    /// Names every value that cannot be, by its whole key.
+    /// Adds an error for each invalid value, with its full key.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         errors.in_section("server", |errors| self.server.validate(errors));
         errors.in_section("auth", |errors| self.auth.validate(errors));
@@ -70,7 +70,7 @@ impl Config {
         errors.in_section("login_state", |errors| self.login_state.validate(errors));
         self.store.hold(&self.bridge, &self.login_state, errors);
         errors.in_section("platforms", |errors| PlatformRegistry::checked(&self.platforms, errors));
-        // A platform that is there but faulty has its own fault.
+        // A registered but invalid platform has its own error.
         let registered = |name: &str| self.platforms.0.contains_key(name);
         errors.in_section("policy", |errors| self.policy.validate(errors, registered));
         errors.in_section("instructions", |errors| self.instructions.validate(errors, registered));
@@ -80,8 +80,8 @@ impl Config {
         errors.in_section("node", |errors| self.node.validate(errors));
     }
 
-    /// Draws the consequences that one value has for another; says which key changed because of which. `trust_is_default`:
-    /// no source has a value of `auth.local_trust`.
+    /// Sets values that others imply. Returns the changed key and the reason. `trust_is_default`: whether no source sets
+    /// `auth.local_trust`.
     fn apply_implications(&mut self, host_name: &str, trust_is_default: bool) -> Option<(&'static str, &'static str)> {
         self.node.named(host_name);
         let because = if self.server.is_remote() {
@@ -95,8 +95,7 @@ impl Config {
         (before != LocalTrust::None).then_some(("auth.local_trust", because))
     }
 
-    /// Returns what there is to say about a trust in local callers that is written out although the daemon is configured
-    /// to be reached from elsewhere.
+    /// Returns a warning if `auth.local_trust` is set explicitly although `server.allowed_hosts` names other hosts.
     pub fn local_trust_warning(&self) -> Option<String> {
         let trust = match self.auth.local_trust {
             LocalTrust::SameUser => "same_user",
@@ -105,8 +104,8 @@ impl Config {
         };
         self.server.has_foreign_hosts().then(|| {
             format!(
-                "auth.local_trust = \"{trust}\" although server.allowed_hosts names other hosts: whoever comes by a raw TCP \
-                 tunnel (ssh -R, socat) that runs as this user passes for this user and needs no token"
+                "auth.local_trust = \"{trust}\" although server.allowed_hosts names other hosts: a caller behind a raw TCP \
+                 tunnel (ssh -R, socat) that runs as this user is taken for this user and needs no token"
             )
         })
     }

@@ -1,35 +1,35 @@
-//! Keys: how one is written, and what the settings know about it.
+//! Keys of the configuration: their notation and their shape.
 //!
-//! The *shape* is the table of defaults. Two places in it are maps whose names the user chooses, `platforms.NAME` and
-//! `policy.platform.NAME`; below a name the shape goes on as it does for every other.
+//! The *shape* is the table of defaults. It has two maps with names of the user's choice, `platforms.NAME` and
+//! `policy.platform.NAME`; the shape below each name is the same.
 
 use crate::platforms::registry::PlatformSettings;
 use std::sync::LazyLock;
 use toml::{Table, Value};
 
-/// Groups of limits that a single platform can have differently.
+/// Groups of limits that can be overridden for one platform.
 const PLATFORM_GROUPS: [&str; 8] =
     ["backoff", "circuit_breaker", "concurrency", "jitter", "rate_limit", "stale_lease", "stream", "waiter"];
 
 static PLATFORM: LazyLock<Value> =
     LazyLock::new(|| Value::try_from(PlatformSettings::default()).expect("a platform's settings are a table"));
 
-/// A key that no setting has.
+/// An unknown key.
 #[derive(Debug, PartialEq)]
 pub(crate) struct UnknownKey<'a> {
-    /// The part that is not known.
+    /// The unknown part.
     pub(crate) part: &'a str,
-    /// What could stand in its place.
+    /// The known names at its place.
     pub(crate) candidates: Vec<String>,
 }
 
-/// One part of a key, quoted where TOML wants it.
+/// Returns one part of a key, quoted if TOML requires it.
 pub(crate) fn quoted(part: &str) -> String {
     let bare = !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if bare { part.to_owned() } else { Value::from(part).to_string() }
 }
 
-/// The key as it is written in a TOML file.
+/// Returns the key in TOML notation.
 pub(crate) fn dotted<S: AsRef<str>>(parts: &[S]) -> String {
     parts.iter().map(|part| quoted(part.as_ref())).collect::<Vec<_>>().join(".")
 }
@@ -37,13 +37,13 @@ pub(crate) fn dotted<S: AsRef<str>>(parts: &[S]) -> String {
 /// What the settings have at a key.
 #[derive(Debug, PartialEq)]
 pub(crate) enum KeyShape<'s> {
-    /// Further keys.
+    /// A table with further keys.
     Table,
-    /// A value of the type of this default.
+    /// A value with this default.
     Leaf(&'s Value),
 }
 
-/// What `defaults` have at `key`; for a key that goes on below a leaf, that leaf.
+/// Returns the shape of `key` in `defaults`; for a key below a leaf, that leaf.
 pub(crate) fn shape<'s, 'k>(defaults: &'s Table, key: &'k [String]) -> Result<KeyShape<'s>, UnknownKey<'k>> {
     let parts: Vec<&'k str> = key.iter().map(String::as_str).collect();
     let section = |name: &str| defaults.get(name).and_then(Value::as_table).expect("a section is a table");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_users_own_choice_have_the_shape_of_all_others() {
+    fn names_of_the_users_choice_have_the_same_shape() {
         for (key, expected) in [
             ("server/listen", Ok("string")),
             ("server/listen/x", Ok("string")),
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_of_a_platform_are_all_groups_of_the_policy() {
+    fn all_groups_of_the_policy_can_be_overridden_for_a_platform() {
         let policy = Table::try_from(crate::policy::settings::PolicyLimits::default()).unwrap();
         assert_eq!(policy.keys().collect::<Vec<_>>(), PLATFORM_GROUPS.iter().collect::<Vec<_>>());
     }
 
     #[test]
-    fn odd_parts_are_quoted() {
+    fn parts_with_special_characters_are_quoted() {
         assert_eq!(dotted(&["platforms", "a.b", "title"]), "platforms.\"a.b\".title");
         assert_eq!(dotted(&["a-b", "c_1"]), "a-b.c_1");
     }

@@ -1,16 +1,17 @@
-//! What the sections' structs are made of: one macro, one way to say "not set", one collector of faults.
+//! What the structs of the sections share: the macro that declares them, optional values, and the collector of validation
+//! errors.
 //!
-//! TOML has no null, so a setting that may be absent is written as an empty text: every key then has a default that can
-//! be printed, listed in the sample file and overridden.
+//! TOML has no null, so an optional setting is written as an empty text: every key has a default that can be printed, listed
+//! in the sample file and overridden.
 
-/// Most milliseconds a duration may have: a leap year. Timers and wall times stay far from overflow.
+/// Maximum of a duration in milliseconds: a leap year, so that timers and wall times cannot overflow.
 pub(crate) const MS_MAX: u64 = 366 * 24 * 60 * 60 * 1_000;
-/// Most bytes a bound may have: 1 TiB.
+/// Maximum of a bound in bytes: 1 TiB.
 pub(crate) const BYTES_MAX: u64 = 1 << 40;
-/// Highest count.
+/// Maximum of a count.
 pub(crate) const COUNT_MAX: u64 = 1_000_000_000;
 
-/// Declares a section: each field with its documentation, its key's name and its default, in one place.
+/// Declares a section: each field with its documentation and its default. The name of a field is its key.
 macro_rules! settings {
     ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
         $(#[$doc])*
@@ -29,7 +30,7 @@ macro_rules! settings {
 }
 pub(crate) use settings;
 
-/// Reads and writes an `Option` whose `None` is the empty text.
+/// Serializes an `Option`; `None` is the empty text.
 pub(crate) mod blank {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IntoDeserializer};
 
@@ -48,18 +49,18 @@ pub(crate) mod blank {
     }
 }
 
-/// A value that cannot be.
+/// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationError {
-    /// Its whole key.
+    /// Full key.
     pub key: String,
-    /// Why it cannot be.
+    /// Why the value is invalid.
     pub reason: String,
-    /// The whole key of the value that it clashes with, if it would be fine by itself.
+    /// Full key of the value that it conflicts with, if it would be valid by itself.
     pub other: Option<String>,
 }
 
-/// Collects what is wrong with values, by key.
+/// Collects the errors of invalid values, by key.
 #[derive(Debug, Default)]
 pub struct ValidationErrors {
     prefix: String,
@@ -67,25 +68,25 @@ pub struct ValidationErrors {
 }
 
 impl ValidationErrors {
-    /// Notes that the value of `key`, named as within the section under check, cannot be.
+    /// Adds an error for the value of `key`, which is relative to the section under check.
     pub fn add(&mut self, key: &str, reason: impl Into<String>) {
         self.errors.push(ValidationError { key: format!("{}{key}", self.prefix), reason: reason.into(), other: None });
     }
 
-    /// Notes that the values of two keys cannot be together; either may be the wrong one.
+    /// Adds an error for two values that conflict.
     pub fn add_conflict(&mut self, key: &str, other: &str, reason: impl Into<String>) {
         let other = Some(format!("{}{other}", self.prefix));
         self.errors.push(ValidationError { key: format!("{}{key}", self.prefix), reason: reason.into(), other });
     }
 
-    /// Takes over what was found by a check of its own, below `section`.
+    /// Adds an error of a separate check, with `section` before its keys.
     pub(crate) fn add_nested(&mut self, section: &str, error: &ValidationError) {
         let below = |key: &str| format!("{}{section}{key}", self.prefix);
         let (key, other) = (below(&error.key), error.other.as_deref().map(below));
         self.errors.push(ValidationError { key, reason: error.reason.clone(), other });
     }
 
-    /// Checks a section: keys that `check` names lie under it.
+    /// Runs `check` with `section` as the prefix of its keys.
     pub fn in_section<R>(&mut self, section: &str, check: impl FnOnce(&mut ValidationErrors) -> R) -> R {
         let outer = self.prefix.len();
         self.prefix.push_str(section);
@@ -95,27 +96,27 @@ impl ValidationErrors {
         result
     }
 
-    /// A duration in milliseconds that must not be zero.
+    /// Checks a duration in milliseconds that must not be zero.
     pub fn duration(&mut self, key: &str, value: u64) {
         self.range(key, value, 1, MS_MAX);
     }
 
-    /// A duration in milliseconds that may be zero.
+    /// Checks a duration in milliseconds that may be zero.
     pub fn delay(&mut self, key: &str, value: u64) {
         self.range(key, value, 0, MS_MAX);
     }
 
-    /// A bound in bytes, at least `least`.
+    /// Checks a bound in bytes, with a minimum.
     pub fn bytes(&mut self, key: &str, value: usize, least: u64) {
         self.range(key, value as u64, least, BYTES_MAX);
     }
 
-    /// A bound in number that must not be zero.
+    /// Checks a count that must not be zero.
     pub fn count(&mut self, key: &str, value: usize) {
         self.range(key, value as u64, 1, COUNT_MAX);
     }
 
-    /// A number that must lie between `least` and `most`.
+    /// Checks that a number is between `least` and `most`.
     pub fn range(&mut self, key: &str, value: u64, least: u64, most: u64) {
         if value < least {
             self.add(key, format!("must be at least {least}"));
@@ -124,7 +125,7 @@ impl ValidationErrors {
         }
     }
 
-    /// Everything found so far.
+    /// Returns the errors so far.
     pub fn errors(&self) -> &[ValidationError] {
         &self.errors
     }
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_value_is_the_empty_text() {
+    fn an_absent_value_is_an_empty_text() {
         assert_eq!(toml::to_string(&Sample::default()).unwrap(), "base_url = \"\"\n");
         assert_eq!(toml::from_str::<Sample>("base_url = \"\"").unwrap(), Sample::default());
         assert_eq!(toml::from_str::<Sample>("base_url = \"x\"").unwrap().base_url.as_deref(), Some("x"));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_carry_the_whole_key() {
+    fn errors_have_the_full_key() {
         let found = validation_errors(|errors| {
             errors.in_section("a", |errors| errors.in_section("b", |errors| errors.duration("ms", 0)));
             errors.count("n", 0);

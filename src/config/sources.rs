@@ -1,4 +1,4 @@
-//! Reads what a configuration is made of: files, the environment, the options. The only part that touches the system.
+//! Reads the sources of a configuration: files, environment, options. The only part that accesses the system.
 
 use super::layers::{ConfigError, ValueOrigin};
 use crate::{
@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-/// What the command line says about the configuration.
+/// Configuration options of the command line.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigOptions {
     /// `--config`.
@@ -26,23 +26,23 @@ pub struct ConfigOptions {
     pub log_format: Option<LogFormat>,
 }
 
-/// Everything a configuration is made of, later ones winning: files, environment, options.
+/// The sources of a configuration, in ascending precedence: files, environment, options.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigSources {
-    /// Each file's path and text.
+    /// Path and text of each file.
     pub files: Vec<(PathBuf, String)>,
-    /// The process's environment.
+    /// Environment of the process.
     pub environment: Vec<(String, String)>,
-    /// The command line.
+    /// Options of the command line.
     pub options: ConfigOptions,
-    /// What the system calls this machine.
+    /// Host name of this machine.
     pub host_name: String,
-    /// What a person should know of the files, though they were read.
+    /// Warnings about files that were read.
     pub warnings: Vec<ConfigError>,
 }
 
 impl ConfigSources {
-    /// Reads the user's file if there is one, the file of `--config`, and the environment of this process.
+    /// Reads the user's file if it exists, the file of `--config`, and the environment of the process.
     pub fn read(options: ConfigOptions) -> Result<Self, Vec<ConfigError>> {
         let (mut errors, mut warnings) = (Vec::new(), Vec::new());
         let mut files = Vec::new();
@@ -58,7 +58,7 @@ impl ConfigSources {
                 Err(trust_error) => errors.push(untrusted(&path, &trust_error)),
             }
         }
-        // A name that is no text cannot be one of ours; a value that is none is found wrong where it is checked.
+        // A variable name that is not UTF-8 is none of ours; an invalid value is reported by its check.
         let text = |(name, value): (OsString, OsString)| {
             name.into_string().ok().map(|name| (name, value.to_string_lossy().into_owned()))
         };
@@ -69,7 +69,7 @@ impl ConfigSources {
     }
 }
 
-/// The text of a file that nobody else can have written, and what is to be said of it. A token in it must be a secret.
+/// Reads a file that no other user can have written. Returns a warning if it contains a token that other users could read.
 fn read(path: &Path) -> Result<(String, Option<ConfigError>), TrustError> {
     let mut file = TrustedFile::open(path)?;
     let text = file.read()?;
@@ -83,7 +83,7 @@ fn read(path: &Path) -> Result<(String, Option<ConfigError>), TrustError> {
     }
 }
 
-/// Whether a token stands in it. Of a text that is no TOML, nothing is taken.
+/// Returns whether the text sets a token; false if it is not TOML.
 fn holds_token(text: &str) -> bool {
     let table = text.parse::<toml::Table>().unwrap_or_default();
     let token = table.get("auth").and_then(|auth| auth.get("token"));
@@ -91,7 +91,7 @@ fn holds_token(text: &str) -> bool {
 }
 
 fn exposed_token(path: &Path, trust_error: &TrustError) -> ConfigError {
-    let reason = format!("stands in a file that is not private: {trust_error}, or put it into auth.token_file");
+    let reason = format!("is in a file that is not private: {trust_error}; or move the token to auth.token_file");
     ConfigError { origin: ValueOrigin::File(Arc::from(path)), key: Some("auth.token".to_owned()), reason }
 }
 
@@ -110,7 +110,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     ConfigError { origin: ValueOrigin::File(Arc::from(path)), key: None, reason: format!("cannot be read: {error}") }
 }
 
-/// `$XDG_CONFIG_HOME/baa-conductor/conductor.toml`, or that below `~/.config`.
+/// Returns the path of `$XDG_CONFIG_HOME/baa-conductor/conductor.toml`, by default below `~/.config`.
 fn default_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_file_follows_xdg_and_never_the_working_directory() {
+    fn the_default_file_follows_xdg_and_never_the_working_directory() {
         let file = |xdg: Option<&str>, home: Option<&str>| {
             default_file(|name| if name == "HOME" { home } else { xdg }.map(OsString::from))
         };
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_that_was_asked_for_is_a_fault_that_names_it() {
+    fn a_missing_file_of_the_config_option_is_an_error_with_its_path() {
         let options = ConfigOptions { config: Some("/nowhere/conductor.toml".into()), ..ConfigOptions::default() };
         let errors = ConfigSources::read(options).unwrap_err();
         assert!(errors[0].to_string().starts_with("/nowhere/conductor.toml: cannot be read"), "{}", errors[0]);

@@ -1,4 +1,4 @@
-//! Layers, faults and origins, and the sample file against the settings that there are.
+//! Layers, errors and origins, and the sample file against the settings.
 
 use super::*;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ fn errors(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_said_gives_the_defaults_and_the_hosts_name() {
+fn without_sources_the_defaults_apply_with_the_host_name() {
     let loaded = load(&ConfigSources { host_name: "box".into(), ..ConfigSources::default() }).unwrap();
     let mut expected = Config::default();
     expected.node.named("box");
@@ -28,7 +28,7 @@ fn nothing_said_gives_the_defaults_and_the_hosts_name() {
 }
 
 #[test]
-fn later_layers_win() {
+fn later_layers_take_precedence() {
     let mut all = sources("[policy.circuit_breaker]\nfailure_threshold = 7\n[log]\nfilter = \"warn\"", &[]);
     all.files.push(("/second.toml".into(), "[policy.circuit_breaker]\nfailure_threshold = 8\nopen_ms = 1".into()));
     let threshold = |sources: &ConfigSources| {
@@ -47,7 +47,7 @@ fn later_layers_win() {
 }
 
 #[test]
-fn every_fault_is_one_line_with_source_key_and_reason() {
+fn every_error_is_one_line_with_source_key_and_reason() {
     let found = errors(
         "nonsense = 1\nempty = {}\n[server]\nlisten = 5\nlitsen = \"x\"\n[policy.jitter]\nmin_ms = 500\nmax_ms = 100\n\
          [bridge]\npairing = \"maybe\"\nheartbeat_ms = -1\n[platforms.wiki]\nprompt = \"magic\"\nurl = \"x\"\n\
@@ -75,7 +75,7 @@ fn every_fault_is_one_line_with_source_key_and_reason() {
 }
 
 #[test]
-fn a_clash_is_blamed_on_the_value_that_is_not_a_default() {
+fn a_conflict_is_reported_for_the_value_that_is_not_a_default() {
     let blamed =
         |environment: &[(&str, &str)]| errors("policy.backoff.base_ms = 2\npolicy.jitter.mu_ms = 1", environment);
     for (name, value, key) in [
@@ -92,13 +92,13 @@ fn a_clash_is_blamed_on_the_value_that_is_not_a_default() {
 }
 
 #[test]
-fn a_section_that_is_no_table_is_a_fault() {
+fn a_section_that_is_not_a_table_is_an_error() {
     assert_eq!(errors("server = 5", &[]), [format!("{FILE}: server: must be a table")]);
     assert_eq!(errors("platforms.claude = 5", &[]), [format!("{FILE}: platforms.claude: must be a table")]);
 }
 
 #[test]
-fn broken_toml_names_file_and_line_but_never_shows_it() {
+fn an_error_of_invalid_toml_has_file_and_line_number_without_the_text() {
     let found = errors("[auth]\ntoken = \"hush\" x", &[]);
     assert!(
         found.len() == 1 && found[0].starts_with(&format!("{FILE}: line 2: ")) && !found[0].contains("hush"),
@@ -135,7 +135,7 @@ fn variables_are_read_by_the_type_of_their_key() {
 }
 
 #[test]
-fn a_bad_variable_is_named() {
+fn an_error_of_a_variable_has_its_name() {
     for (name, value) in [
         ("BAA_POLICY__NOPE", "1"),
         ("BAA_NOPE__X", "1"),
@@ -156,7 +156,7 @@ fn a_bad_variable_is_named() {
 }
 
 #[test]
-fn the_older_variables_mean_settings_and_give_way_to_plain_ones() {
+fn legacy_variables_set_values_that_plain_variables_override() {
     let listen = |environment: &[(&str, &str)]| loaded("", environment).config.server.listen;
     assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "http://127.0.0.1:4999/")]), "127.0.0.1:4999");
     assert_eq!(listen(&[("BAA_CONDUCTOR_LOCAL_API", "http://localhost:4999")]), "localhost:4999");
@@ -174,7 +174,7 @@ fn the_older_variables_mean_settings_and_give_way_to_plain_ones() {
 }
 
 #[test]
-fn an_inherited_address_that_is_refused_says_so() {
+fn an_error_of_an_inherited_address_explains_the_variable() {
     for inherited in ["http://100.71.210.78:4317", "http://conductor.lan:4317"] {
         let found = errors("", &[("BAA_CONDUCTOR_LOCAL_API", inherited)]);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -186,11 +186,11 @@ fn an_inherited_address_that_is_refused_says_so() {
     }
     let mut overruled = sources("", &[("BAA_CONDUCTOR_LOCAL_API", "http://100.71.210.78:4317")]);
     overruled.options.listen = Some("127.0.0.1:0".into());
-    assert!(load(&overruled).is_ok(), "what an option overrules cannot be refused");
+    assert!(load(&overruled).is_ok(), "an overridden value is not checked");
 }
 
 #[test]
-fn a_remote_listener_trusts_nobody() {
+fn a_remote_listener_implies_no_local_trust() {
     let mut remote = sources("[server]\nallow_remote = true\n[auth]\nlocal_trust = \"loopback\"", &[]);
     assert_eq!(load(&remote).unwrap().config.auth.local_trust, LocalTrust::Loopback);
     remote.options.listen = Some("0.0.0.0:0".into());
@@ -200,7 +200,7 @@ fn a_remote_listener_trusts_nobody() {
 }
 
 #[test]
-fn where_other_names_are_allowed_nobody_is_trusted_unless_it_is_written_out() {
+fn allowed_hosts_imply_no_local_trust_unless_it_is_set_explicitly() {
     let named = "server.allowed_hosts = [\"box.lan\"]";
     let by_default = loaded(named, &[]);
     assert_eq!(by_default.config.auth.local_trust, LocalTrust::None);
@@ -226,7 +226,7 @@ fn where_other_names_are_allowed_nobody_is_trusted_unless_it_is_written_out() {
 }
 
 #[test]
-fn a_later_token_takes_the_place_of_an_earlier_file() {
+fn a_later_token_overrides_an_earlier_token_file() {
     let config = loaded("auth.token_file = \"/t\"", &[("BAA_SHARED_TOKEN", "abc-0123456789abcdef")]).config;
     assert!(config.auth.token.is_some() && config.auth.token_file.is_none());
     let config = loaded("auth.token = \"abc-0123456789abcdef\"", &[("BAA_AUTH__TOKEN_FILE", "/t")]).config;
@@ -235,7 +235,7 @@ fn a_later_token_takes_the_place_of_an_earlier_file() {
 }
 
 #[test]
-fn single_keys_of_a_built_in_platform_can_change() {
+fn single_keys_of_a_built_in_platform_can_be_overridden() {
     let config = loaded("platforms.gemini.title = \"My Gemini\"", &[]).config;
     let registry = config.registry();
     let gemini = registry.get("gemini").unwrap();
@@ -265,7 +265,7 @@ fn explain_shows_every_value_with_its_origin_and_no_secret() {
     );
 }
 
-/// A setting stands directly behind its `#`, an explanation behind `# `.
+/// Returns the sample file with all settings: a setting follows its `#` directly, an explanation after a space.
 fn uncommented() -> String {
     let uncomment = |line: &str| match line.strip_prefix('#') {
         Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => rest.to_owned(),
@@ -275,12 +275,12 @@ fn uncommented() -> String {
 }
 
 #[test]
-fn the_sample_file_says_nothing_until_it_is_uncommented() {
+fn the_sample_file_sets_nothing_until_it_is_uncommented() {
     assert!(SAMPLE.parse::<toml::Table>().unwrap().is_empty());
 }
 
 #[test]
-fn the_sample_files_platform_of_ones_own_is_one() {
+fn the_sample_files_custom_platform_is_valid() {
     let own: Vec<_> = SAMPLE.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
     let config = loaded(&own.join("\n"), &[]).config;
     let notes = config.registry().get("notes").cloned().expect("it is registered");

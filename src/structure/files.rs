@@ -1,33 +1,33 @@
-//! The files of the repository.
+//! Reads the files of the repository.
 
 use std::{
     fs,
     path::{Component, Path, PathBuf},
 };
 
-/// Folders that hold nothing written by hand.
+/// Folders without hand-written files.
 const NOT_OURS: &[&str] = &["target", "node_modules", ".git"];
-/// What is read as text.
+/// Extensions and names of text files.
 const TEXTS: &[&str] = &["rs", "md", "toml", "sql", "sh", "js", "mjs", "json", "html", "css", "run", "gitignore"];
 
-/// A file of `src/`.
+/// A source file in `src/`.
 pub(super) struct Source {
-    /// Its name from the root of the repository.
+    /// Path from the root of the repository.
     pub(super) name: String,
-    /// Its module's path from the root of the crate.
+    /// Path of its module from the root of the crate.
     pub(super) module: Vec<String>,
-    /// What it says.
+    /// Content.
     pub(super) text: String,
 }
 
-/// The crate's modules: what `lib.rs` declares, and `main.rs`.
+/// Returns the sources of the crate's modules, without `lib.rs` and the build script.
 pub(super) fn crate_sources() -> Vec<Source> {
     let sources: Vec<_> = under("src", &["rs"])
         .into_iter()
         .filter(|(name, _)| !matches!(name.as_str(), "src/lib.rs" | "src/build.rs"))
         .map(|(name, text)| Source { module: module(&name), name, text })
         .collect();
-    assert!(sources.len() > 50, "the sources are where they are looked for");
+    assert!(sources.len() > 50, "the sources are found");
     sources
 }
 
@@ -36,18 +36,18 @@ fn module(name: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }
 
-/// What lies in the root of the repository.
+/// Returns the names of the files and folders in the root of the repository.
 pub(super) fn names_in_root() -> Vec<String> {
     let entries = fs::read_dir(root()).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Every text of the repository.
+/// Returns all text files of the repository.
 pub(super) fn all_texts() -> Vec<(String, String)> {
     under("", TEXTS)
 }
 
-/// The texts under a folder with one of these extensions (or of that whole name), sorted by name.
+/// Returns the text files below a folder with one of these extensions or names, sorted by path.
 pub(super) fn under(folder: &str, kinds: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(&root().join(folder), kinds, &mut found);
@@ -70,14 +70,14 @@ fn collect(folder: &Path, kinds: &[&str], found: &mut Vec<(String, String)>) {
     }
 }
 
-/// The relative links of a Markdown file that lead nowhere, or out of the repository.
+/// Returns the relative links of a Markdown file that lead to no file, or out of the repository.
 pub(super) fn dead_links(name: &str, text: &str) -> Vec<String> {
     let folder = Path::new(name).parent().expect("a file lies in a folder");
     let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
     links
         .filter(|link| !link.is_empty() && !link.contains("://"))
         .filter(|link| !inside(&folder.join(link)).is_some_and(|path| root().join(path).exists()))
-        .map(|link| format!("{name}: {link} leads nowhere"))
+        .map(|link| format!("{name}: {link} does not exist"))
         .collect()
 }
 

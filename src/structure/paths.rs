@@ -1,4 +1,4 @@
-//! The paths that a source names, resolved from the root of the crate.
+//! The paths that a source uses, resolved from the root of the crate.
 
 use super::files::Source;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -6,14 +6,14 @@ use std::{collections::BTreeSet, iter::Peekable, vec::IntoIter};
 
 type Tokens = Peekable<IntoIter<TokenTree>>;
 
-/// Every path into the crate: what follows `crate::`, or `super::` where that leads out of the file.
+/// Returns every path into the crate: what follows `crate::`, and `super::` that leads out of the file.
 pub(super) fn named(source: &Source) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     walk(lex(source), &source.module, &mut found);
     found
 }
 
-/// Every identifier.
+/// Returns every identifier.
 pub(super) fn names(source: &Source) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     identifiers(lex(source), &mut found);
@@ -55,7 +55,7 @@ fn walk(stream: TokenStream, module: &[String], found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// `mod name { … }`: one level deeper for `super`.
+/// Reads `mod name { … }`, which is one level deeper for `super`.
 fn inner_module(tokens: &mut Tokens, module: &[String], found: &mut Vec<Vec<String>>) {
     let Some(TokenTree::Ident(name)) = tokens.next() else { return };
     if let Some(TokenTree::Group(body)) = tokens.next_if(|next| matches!(next, TokenTree::Group(_))) {
@@ -63,7 +63,7 @@ fn inner_module(tokens: &mut Tokens, module: &[String], found: &mut Vec<Vec<Stri
     }
 }
 
-/// Reads on after `prefix::`; one `use` may name many paths.
+/// Reads what follows `prefix::`; one `use` may have many paths.
 fn expand(tokens: &mut Tokens, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     match tokens.next() {
         Some(TokenTree::Ident(word)) => {
@@ -81,11 +81,11 @@ fn expand(tokens: &mut Tokens, prefix: &mut Vec<String>, found: &mut Vec<Vec<Str
             let mut inside = self::tokens(group.stream());
             while inside.peek().is_some() {
                 expand(&mut inside, &mut prefix.clone(), found);
-                // Over `as …` and the comma.
+                // Skips `as …` and the comma.
                 while inside.next().is_some_and(|token| !is(&token, ',')) {}
             }
         }
-        // A star, or generics.
+        // A glob import, or generics.
         _ => found.extend((!prefix.is_empty()).then(|| prefix.clone())),
     }
 }

@@ -1,4 +1,5 @@
-//! What lies in the repository, what it is built of, and that continuous integration leaves nothing out.
+//! Tests of the repository: files in its root, duplicate crates in the lock file, and no skipped tests in continuous
+//! integration.
 
 use super::{assert_none, files};
 use std::{
@@ -7,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// Everything in the root that is kept, by name.
+/// Names of all committed files and folders in the root.
 const ROOT: &[&str] = &[
     ".ci",
     ".config",
@@ -43,16 +44,16 @@ fn every_name_in_the_root_is_known() {
     let is_kept = |name: &String| ![NOT_KEPT, MAY_JOIN].concat().contains(&name.as_str());
     let there: BTreeSet<_> = files::names_in_root().into_iter().filter(is_kept).collect();
     let known = ROOT.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(there, known, "what belongs here is named in ROOT in src/structure/repository.rs; notes do not");
+    assert_eq!(there, known, "add intended files to ROOT in src/structure/repository.rs");
 }
 
-/// The crates that a lock file has in several versions, of those that the root package is built of: what only tests use
-/// does not count, as it does not for cargo-deny.
+/// Returns the crates with several versions in a lock file, among the dependencies of the root package. Crates that only
+/// tests use do not count, as for cargo-deny.
 fn several(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
     let lock: toml::Table = lock.parse().unwrap();
     let field = |package: &toml::Value, name: &str| package[name].as_str().unwrap().to_owned();
     let packages: Vec<_> = lock["package"].as_array().unwrap().iter().collect();
-    // An entry names the version too where there are several.
+    // An entry has the version only if there are several.
     let is = |package: &toml::Value, entry: &str| {
         let name = field(package, "name");
         entry == name || entry == format!("{name} {}", field(package, "version"))
@@ -76,7 +77,7 @@ fn several(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
     versions
 }
 
-/// The dependencies of a manifest on any system, without those of tests.
+/// Returns the dependencies of a manifest on all systems, without dev-dependencies.
 fn built_of(manifest: &str) -> BTreeSet<String> {
     let manifest: toml::Table = manifest.parse().unwrap();
     let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flatten().map(|(_, table)| table);
@@ -88,7 +89,7 @@ fn built_of(manifest: &str) -> BTreeSet<String> {
     named.collect()
 }
 
-/// What `deny.toml` lets stand beside another version: name, and version as far as it is named.
+/// Returns the duplicate crates that `deny.toml` allows: name and version prefix.
 fn skips(deny: &str) -> Vec<(String, String)> {
     let deny: toml::Table = deny.parse().unwrap();
     let skip = deny["bans"]["skip"].as_array().unwrap();
@@ -99,7 +100,7 @@ fn skips(deny: &str) -> Vec<(String, String)> {
     parts.collect()
 }
 
-/// Where the two do not fit: a second version that is not named, a name that stands for none.
+/// Returns the differences: duplicates that are not allowed, and allowed ones that do not exist.
 fn misfits(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
     let (several, skips) = (several(manifest, lock), skips(deny));
     let is_of = |version: &str, named: &str| version == named || version.starts_with(&format!("{named}."));
@@ -108,28 +109,30 @@ fn misfits(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
         let named = |version: &&String| skips.iter().any(|(skip, part)| skip == name && is_of(version, part));
         let unnamed: Vec<_> = versions.iter().filter(|version| !named(version)).collect();
         if unnamed.len() != 1 {
-            found.push(format!("{name}: of {versions:?} all but one are to be named in deny.toml, not {unnamed:?}"));
+            found.push(format!(
+                "{name}: of {versions:?} all but one must be allowed in deny.toml; not allowed: {unnamed:?}"
+            ));
         }
     }
     for (name, part) in &skips {
         if !several.get(name).is_some_and(|versions| versions.iter().any(|version| is_of(version, part))) {
-            found.push(format!("{name}@{part}: deny.toml names it, and Cargo.lock has no second version of it"));
+            found.push(format!("{name}@{part}: deny.toml allows it, but Cargo.lock has no second version of it"));
         }
     }
     found
 }
 
 #[test]
-fn the_lock_file_has_a_second_version_of_those_crates_alone_that_are_named() {
+fn only_allowed_crates_have_a_second_version_in_the_lock_file() {
     let (manifest, lock) = (include_str!("../../Cargo.toml"), include_str!("../../Cargo.lock"));
     assert_none(&misfits(manifest, lock, include_str!("../../deny.toml")));
 }
 
 #[test]
-fn a_second_version_without_a_name_is_found_and_a_name_without_one() {
+fn duplicates_that_are_not_allowed_and_unused_allowances_are_found() {
     const MANIFEST: &str =
         "[dependencies]\nx = '1'\n[target.'cfg(unix)'.dependencies]\ny = '1'\n[dev-dependencies]\nz = '1'\n";
-    // `x` needs the first version of each, `y` the others, and `z`, which tests alone use, one more of `b`.
+    // `x` needs the first version of each, `y` the others, and `z`, a dev-dependency, one more of `b`.
     let lock = |packages: &[(&str, &str)]| {
         let package = |name: &str, version: &str, needs: &[String]| {
             let source = if name == "root" { "" } else { "source = 'registry'\n" };
@@ -165,10 +168,10 @@ fn a_second_version_without_a_name_is_found_and_a_name_without_one() {
     assert_eq!(misfits(MANIFEST, &three, &deny(&["a@1"])).len(), 1);
 }
 
-/// The script of the one test command.
+/// The script that runs all tests.
 const RUN: &str = include_str!("../../tests/run");
 
-/// A call of one of its functions, without its steps.
+/// Calls one function of the script, without its steps.
 fn call(function: &str, ci: Option<&str>) -> (bool, String) {
     let script = format!(". tests/run; step 'a step' {function}; echo went on");
     let mut command = Command::new("bash");
@@ -179,23 +182,23 @@ fn call(function: &str, ci: Option<&str>) -> (bool, String) {
 }
 
 #[test]
-fn a_step_that_is_left_out_fails_continuous_integration() {
+fn a_skipped_step_fails_continuous_integration() {
     for (ci, passes) in [(None, true), (Some(""), true), (Some("1"), false), (Some("true"), false)] {
         let (passed, said) = call("skip 'no such tool'", ci);
         assert_eq!((passed, said.contains("went on")), (passes, passes), "{ci:?}: {said}");
     }
-    assert_eq!(RUN.matches("skipped").count(), 1, "what is left out is said by skip() alone, which knows of CI");
-    assert!(include_str!("../../.ci/run").trim_end().ends_with("CI=1 bash tests/run"), "and it runs nothing else");
+    assert_eq!(RUN.matches("skipped").count(), 1, "only skip(), which checks CI, reports skipped steps");
+    assert!(include_str!("../../.ci/run").trim_end().ends_with("CI=1 bash tests/run"), ".ci/run must run nothing else");
 }
 
 #[test]
-fn a_test_that_is_left_out_fails_continuous_integration() {
+fn a_skipped_test_fails_continuous_integration() {
     let mut objections = Vec::new();
     for (name, text) in
         ["src", "tests", "benches", "extension"].iter().flat_map(|folder| files::under(folder, &["rs", "js", "mjs"]))
     {
         let says_so = ["src/testing.rs", "tests/it/support/mod.rs"].contains(&name.as_str());
-        // In two parts, since this file is read as well.
+        // In two parts, since this file is searched as well.
         let mut patterns = vec![["#[ign", "ore"].concat()];
         if !says_so {
             patterns.extend([["\"SKIP", "PED"].concat(), ["println!(\"skip", "ped"].concat()]);
@@ -204,8 +207,7 @@ fn a_test_that_is_left_out_fails_continuous_integration() {
             patterns.extend([".skip(", ".todo(", "skip: true", "todo: true"].map(str::to_owned));
         }
         for pattern in patterns.iter().filter(|pattern| text.contains(pattern.as_str())) {
-            objections
-                .push(format!("{name}: {pattern}: what is left out is said by skipped(), which fails with CI set"));
+            objections.push(format!("{name}: {pattern}: use skipped(), which fails if CI is set"));
         }
     }
     assert_none(&objections);

@@ -1,7 +1,7 @@
-//! Daily log files that only their owner can read, whatever the process's umask is.
+//! Daily log files that only their owner can read, regardless of the process's umask.
 //!
-//! The library that rotates them makes each with the usual mode. So each is made here first, with the right one, at the
-//! start and when a day begins; those of earlier versions are tightened at the start.
+//! The library that rotates the files creates them with the default mode. So each file is created here first, with mode
+//! 0600, at the start and when a day begins; the modes of files of earlier versions are restricted at the start.
 
 use crate::clock::{Clock, WallMs};
 use chrono::DateTime;
@@ -15,28 +15,28 @@ use std::{
 };
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 
-/// Daily files that are kept.
+/// Number of daily files that are kept.
 const FILES_KEPT: usize = 7;
-/// How the names of log files begin and end.
+/// Start and end of the names of log files.
 const PREFIX: &str = "conductor";
 const SUFFIX: &str = "log";
-/// What their owner alone may do.
+/// Mode 0600.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DAY_MS: WallMs = 86_400_000;
 
-/// The files of a folder: what is written goes to the one of the day.
+/// A writer to the current day's file in a folder.
 pub(super) struct LogFiles<W = RollingFileAppender> {
     appender: W,
     folder: PathBuf,
     clock: Clock,
-    /// Whose file is there, in days since 1970.
+    /// Day of the latest file that was created, in days since 1970.
     day: WallMs,
 }
 
 impl LogFiles {
-    /// Makes the folder and the file of the day, and closes what is there to others.
+    /// Creates the folder and the file of the day, and restricts the modes of existing files.
     pub(super) fn open(folder: &Path, clock: Clock) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        // The appender makes the folder too, but not before it has complained on stderr that there is none to tidy up.
+        // The appender creates the folder too, but first prints an error on stderr that it has none to clean up.
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         restrict_existing(folder)?;
@@ -53,10 +53,10 @@ impl LogFiles {
 }
 
 impl<W> LogFiles<W> {
-    /// Makes the file of a day that has begun.
+    /// Creates the file of the current day, if a new day has begun.
     fn create_todays_file(&mut self) {
         let day = current_day(self.clock);
-        // Where it cannot be made the line itself cannot be written either, and nobody is there to be told.
+        // If this fails, the log line cannot be written either, so the error cannot be logged.
         if day != self.day && create_log_file(&self.folder, day).is_ok() {
             self.day = day;
         }
@@ -67,7 +67,7 @@ impl<W: Write> Write for LogFiles<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.create_todays_file();
         let written = self.appender.write(bytes);
-        // The day may have begun in between.
+        // A new day may have begun during the write.
         self.create_todays_file();
         written
     }
@@ -81,7 +81,7 @@ fn current_day(clock: Clock) -> WallMs {
     clock.now_ms().div_euclid(DAY_MS)
 }
 
-/// Makes the file of a day, or closes the one that is there to others.
+/// Creates the file of a day, or restricts the mode of the existing one.
 fn create_log_file(folder: &Path, day: WallMs) -> io::Result<()> {
     let date = DateTime::from_timestamp_millis(day.saturating_mul(DAY_MS)).ok_or(io::ErrorKind::InvalidInput)?;
     let name = format!("{PREFIX}.{}.{SUFFIX}", date.format("%Y-%m-%d"));
@@ -89,7 +89,7 @@ fn create_log_file(folder: &Path, day: WallMs) -> io::Result<()> {
     Ok(fchmod(open(folder.join(name), how, PRIVATE)?, PRIVATE)?)
 }
 
-/// Closes the log files of a folder to others.
+/// Restricts the modes of all log files in a folder.
 fn restrict_existing(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -97,7 +97,7 @@ fn restrict_existing(folder: &Path) -> io::Result<()> {
             continue;
         }
         let how = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        // A link, or a file that is not ours to open, is none of our log files.
+        // A link, or a file that this user cannot open, is not a log file of the daemon.
         let Ok(file) = open(entry.path(), how, Mode::empty()) else { continue };
         let found = fstat(&file)?;
         let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn the_file_that_is_made_is_the_one_that_is_written() {
+    fn the_created_file_is_the_one_that_is_written() {
         let folder = TestFolder::new();
         let mut files = LogFiles::open(&folder.0, Clock::System).unwrap();
         files.write_all(b"a line\n").unwrap();
         files.flush().unwrap();
         let modes = folder.modes();
-        // Two, where midnight comes between.
+        // Two files, if the test runs over midnight.
         assert!(modes.values().all(|mode| *mode == 0o600) && (1..=2).contains(&modes.len()), "{modes:?}");
         let all: String = modes.keys().map(|name| fs::read_to_string(folder.0.join(name)).unwrap()).collect();
         assert_eq!(all, "a line\n");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_earlier_versions_are_closed_and_other_files_stay_as_they_are() {
+    fn existing_log_files_are_restricted_and_other_files_are_unchanged() {
         let folder = TestFolder::new();
         fs::create_dir(&folder.0).unwrap();
         for name in ["conductor.2020-01-01.log", "other"] {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_days_file_is_made_as_well() {
+    fn the_file_of_the_next_day_is_created() {
         let folder = TestFolder::new();
         fs::create_dir(&folder.0).unwrap();
         let mut files =

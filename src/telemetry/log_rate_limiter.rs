@@ -1,4 +1,4 @@
-//! Lines of the log that anybody who can connect may bring about: some a minute, so that nobody fills the log.
+//! A rate limiter for log lines that any peer can cause, so that none can fill the log.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -6,11 +6,12 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Length of a window.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Lines of a kind within it.
+/// Lines per window.
 const LINES_MAX: u32 = 20;
 
-/// Counts the lines of one kind.
+/// Limits the log lines of one kind.
 #[derive(Debug)]
 pub struct LogRateLimiter(Mutex<Option<RateWindow>>);
 
@@ -21,15 +22,15 @@ struct RateWindow {
 }
 
 impl LogRateLimiter {
-    /// None so far.
+    /// Creates a limiter.
     pub const fn new() -> Self {
         LogRateLimiter(Mutex::new(None))
     }
 
-    /// Whether one more may be written, and then how many were not in the last minute that had too many.
+    /// Returns whether a line may be written: `Some` with the number of lines that were suppressed in the previous window.
     pub fn admit(&self) -> Option<u32> {
         let now = Instant::now();
-        // Nothing panics while it is held.
+        // No code panics while the lock is held.
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *window {
             Some(RateWindow { began, lines }) if now - *began < WINDOW => {
@@ -56,16 +57,16 @@ mod tests {
     use super::*;
 
     #[actix_rt::test(system = "crate::testing::PausedSystem")]
-    async fn a_minute_has_so_many_lines_and_the_next_says_how_many_are_missing() {
+    async fn the_next_window_has_the_number_of_suppressed_lines() {
         let lines = LogRateLimiter::new();
         let written: Vec<_> = (0..25).filter_map(|_| lines.admit()).collect();
         assert_eq!(written, [0; 20]);
         tokio::time::advance(WINDOW - Duration::from_millis(1)).await;
-        assert_eq!(lines.admit(), None, "the minute is not over");
+        assert_eq!(lines.admit(), None, "the window has not ended");
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(lines.admit(), Some(6));
         assert_eq!(lines.admit(), Some(0));
         tokio::time::advance(WINDOW * 3).await;
-        assert_eq!(lines.admit(), Some(0), "none was missing");
+        assert_eq!(lines.admit(), Some(0), "none was suppressed");
     }
 }

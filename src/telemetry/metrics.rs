@@ -1,16 +1,16 @@
-//! What is counted, under stable names, in one registry per daemon and none that is global.
+//! Metrics of the daemon in Prometheus format. Each daemon has a registry of its own; there is no global one.
 //!
 //! ```text
-//! Metrics ─► Http  Relay  Policy  Wire  Store  Instructions     (recorders: each module gets its own when it is made)
-//!    '────── render(Levels) ─► the text of GET /metrics
+//! Metrics ─► HttpMetrics  RelayMetrics  PolicyMetrics  …     (recorders; each module is given its own)
+//!    '────── render(GaugeValues) ─► the text of GET /metrics
 //! ```
 //!
-//! A recorder holds its counters, found once; counting is an atomic addition. What is a level rather than a count (who
-//! is connected, who waits, which circuit is open) is asked of its owner when somebody looks.
+//! A recorder holds its counters, so that counting is an atomic addition. Gauges (connected clients, waiting requests,
+//! states of circuits) are read from their owners when the metrics are rendered.
 //!
-//! Every label has a bounded number of values: routes are the table's templates, platforms the registry's, frame types
-//! the protocol's, codes and reasons those that the daemon itself words; anything else is `other`. Clients stand in
-//! one family alone, and there are as many as the policy remembers targets (`policy.max_targets`).
+//! Every label has a bounded number of values: routes are templates of the route table, platforms those of the registry,
+//! frame types those of the protocol, codes and reasons those of the daemon; anything else is `other`. One family has client
+//! ids, bounded by `policy.max_targets`.
 
 mod actor_gauges;
 mod recorders;
@@ -26,48 +26,48 @@ use prometheus::{
     core::Collector, proto::MetricFamily,
 };
 
-/// What everything that no list names is called.
+/// Label value for everything that has no value of its own.
 const OTHER_LABEL: &str = "other";
-/// Upper bounds of durations, in seconds: from what the daemon takes itself to what a web app's answer takes.
+/// Upper bounds of the buckets of durations, in seconds: from the daemon's own work to the answer of a web app.
 const SECONDS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
 
-/// Why the numbers cannot be shown.
+/// The metrics cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics cannot be written: {0}")]
 pub struct RenderError(#[from] prometheus::Error);
 
-/// What is a level, at one moment.
+/// Values of the gauges at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct GaugeValues {
-    /// Clients that are connected.
+    /// Number of connected clients.
     pub clients: usize,
-    /// Requests that wait in the policy, by platform.
+    /// Number of requests that wait in the policy, by platform.
     pub waiting: Vec<(PlatformName, usize)>,
     /// Client, platform and state of every circuit: 0 closed, 1 half open, 2 open.
     pub circuits: Vec<(String, PlatformName, u8)>,
 }
 
-/// The registry and a recorder of each kind. Cheap to clone.
+/// The registry and all recorders. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Of the HTTP edge.
+    /// HTTP requests.
     pub http: HttpMetrics,
-    /// Of browser requests.
+    /// Browser requests.
     pub relay: RelayMetrics,
-    /// Of the policy.
+    /// The policy.
     pub policy: PolicyMetrics,
-    /// Of the extension's sockets.
+    /// Messages on the extension's sockets.
     pub wire: WireMetrics,
-    /// Of the database.
+    /// Operations of the database.
     pub store: StoreMetrics,
-    /// Of instruction batches.
+    /// Instruction batches.
     pub instructions: InstructionMetrics,
 }
 
 impl Metrics {
-    /// Nothing counted yet. `platforms`: of the registry.
+    /// Creates a registry with its recorders. `platforms`: the registered platforms.
     pub fn new<'a>(platforms: impl Iterator<Item = &'a PlatformName>) -> Self {
         let registry = Registry::new();
         let platforms: Vec<_> = platforms.cloned().collect();
@@ -85,11 +85,11 @@ impl Metrics {
         }
     }
 
-    /// The text in Prometheus' format 0.0.4.
+    /// Returns the metrics in Prometheus' text format 0.0.4.
     ///
     /// # Errors
     ///
-    /// A family is not as the format wants it.
+    /// A family cannot be encoded.
     pub fn render(&self, values: &GaugeValues) -> Result<String, RenderError> {
         let mut families = self.registry.gather();
         families.extend(values.families());
@@ -113,13 +113,13 @@ impl GaugeValues {
         for (client, platform, state) in &self.circuits {
             circuits.with_label_values(&[client.as_str(), platform.as_str()]).set(i64::from(*state));
         }
-        // A family without a sample has no place in the format.
+        // The format does not allow a family without samples.
         let families = [clients.collect(), waiting.collect(), circuits.collect()].into_iter().flatten();
         families.filter(|family| !family.get_metric().is_empty()).collect()
     }
 }
 
-const WELL_FORMED: &str = "our own names are well formed and distinct";
+const WELL_FORMED: &str = "the names are constants, well formed and distinct";
 
 fn gauge_value(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)

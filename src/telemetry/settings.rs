@@ -1,33 +1,33 @@
-//! Section `log`: what is logged, how and where.
+//! Section `log`: level, format and destination of log lines.
 
 use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 settings! {
-    /// What is logged, how and where.
+    /// Level, format and destination of log lines.
     LogSettings {
-        /// Which lines: a level, or `target=level` pairs with commas between.
+        /// Filter: a level, or a comma-separated list of `target=level`.
         filter: String = "info".into(),
-        /// How a line looks.
+        /// Format of a line: `text` or `json`.
         format: LogFormat = LogFormat::Text,
-        /// Whether lines also go to `logs/` in the state folder; a file a day, 7 are kept.
+        /// Whether lines are also written to `logs/` in the state folder, one file per day; 7 files are kept.
         file: bool = false,
     }
 }
 
-/// How a log line looks.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 impl LogSettings {
-    /// Names every value that cannot be.
+    /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
         if let Err(error) = EnvFilter::builder().parse(&self.filter) {
             errors.add("filter", format!("{:?} is not a filter: {error}", self.filter));
@@ -41,7 +41,7 @@ mod tests {
     use crate::config::section::validation_errors;
 
     #[test]
-    fn a_bad_filter_is_a_fault() {
+    fn an_invalid_filter_is_an_error() {
         for (filter, faulty) in [("info", 0), ("debug,baa_conductor=trace", 0), ("a=b=c", 1), ("baa=loud", 1)] {
             let log = LogSettings { filter: filter.into(), ..LogSettings::default() };
             assert_eq!(validation_errors(|errors| log.validate(errors)).len(), faulty, "{filter}");

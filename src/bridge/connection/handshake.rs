@@ -65,7 +65,8 @@ impl Connection {
                 return self.refuse_hello("the answer to challenge must be auth", ctx);
             }
             HandshakeState::AwaitingApproval { hello: before, .. } if before.client_id != hello.client_id => {
-                return self.refuse_hello("\"client_id\" differs from the one in the first hello of this connection", ctx);
+                return self
+                    .refuse_hello("\"client_id\" differs from the one in the first hello of this connection", ctx);
             }
             HandshakeState::AwaitingApproval { place, .. } => {
                 // None if the operator has already decided; the decision is about to arrive.

@@ -34,7 +34,8 @@ impl Connection {
         }
         if let Some(established) = &self.established {
             if established.registration.client_id != hello.client_id {
-                return self.refuse_hello("\"client_id\" differs from the one in the first hello of this connection", ctx);
+                return self
+                    .refuse_hello("\"client_id\" differs from the one in the first hello of this connection", ctx);
             }
             self.hub.directory().repeat_hello(&hello.client_id, &established.registration.connection_id);
             return self.send_hello_ack(None, ctx);

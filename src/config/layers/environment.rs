@@ -1,19 +1,19 @@
-//! Environment variables as a layer: `BAA_` and a key with `__` between its parts, and three older names.
+//! Environment variables as a layer: `BAA_` and a key with `__` between its parts, and three legacy names.
 
 use super::{LayerMerge, ValueOrigin};
 use crate::config::path::{KeyShape, shape};
 use toml::{Table, Value};
 use url::{Host, Url};
 
-/// Where callers find the daemon; other programs of the same family read it too, so it is often merely inherited.
+/// Address of the daemon for callers. Related programs read it too, so that it is often inherited by accident.
 const LOCAL_API: &str = "BAA_CONDUCTOR_LOCAL_API";
 const REMOTE: &str = "the address was inherited from the environment: unset the variable to listen on loopback, or, to \
                       serve other machines, set server.allow_remote = true and name this one in server.allowed_hosts";
 
-/// Lays on every variable that is meant for us.
+/// Applies all variables of the daemon.
 pub(super) fn apply(merge: &mut LayerMerge, environment: &[(String, String)]) {
     let named = |wanted: &str| environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
-    // The older names first: a variable that spells the key out is the more deliberate one.
+    // The legacy names first: a variable with the full key takes precedence.
     for (name, key) in [("BAA_SHARED_TOKEN", ["auth", "token"]), ("BAA_CODEXD_LOCAL_API_BASE", ["codex", "base_url"])] {
         if let Some((name, value)) = named(name) {
             merge.set_value(&origin(name), &key.map(String::from), Value::from(value.as_str()));
@@ -36,13 +36,13 @@ pub(super) fn apply(merge: &mut LayerMerge, environment: &[(String, String)]) {
                 Err(reason) => merge.add_error(&origin(name), crate::config::path::dotted(&key), reason),
             },
             Ok(KeyShape::Table) => merge.add_error(&origin(name), None, "names a section, not a setting"),
-            // Says what is not known, and what it may have meant.
+            // Adds an error with the unknown part and a suggestion.
             Err(_) => merge.set_value(&origin(name), &key, Value::from(text.as_str())),
         }
     }
 }
 
-/// What to add to a fault at `key` of that origin.
+/// Returns the text to append to an error of `key` from this origin.
 pub(super) fn hint(origin: &ValueOrigin, key: &str) -> String {
     match origin {
         ValueOrigin::Variable(name) if &**name == LOCAL_API && key == "server.listen" => format!(" ({REMOTE})"),
@@ -54,7 +54,7 @@ fn origin(name: &str) -> ValueOrigin {
     ValueOrigin::Variable(name.into())
 }
 
-/// Reads a variable's text as a value of the default's type.
+/// Parses the text of a variable as a value of the default's type.
 fn value(text: &str, default: &Value) -> Result<Value, String> {
     match default {
         Value::Integer(_) => text.trim().parse().map(Value::Integer).map_err(|_| "must be a whole number".to_owned()),
@@ -75,7 +75,7 @@ fn value(text: &str, default: &Value) -> Result<Value, String> {
     }
 }
 
-/// The listening address in a URL of ours.
+/// Returns the listening address in the URL of a legacy variable.
 fn listen(text: &str) -> Result<String, String> {
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.username().is_empty());
     let url = url.ok_or("must be an http:// address, such as http://127.0.0.1:4317")?;

@@ -1,10 +1,9 @@
-//! Actors that come and go with what callers and peers do, counted for as long as they live: what is left of them when
-//! nobody is there any more is a leak.
+//! Gauges of live actors that are started for callers and peers. A value above zero without callers and peers is a leak.
 
 use super::{add, gauges};
 use prometheus::{IntGauge, IntGaugeVec, Registry};
 
-/// The gauge of them, by kind. Cheap to clone.
+/// The gauges of live actors, by kind. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct ActorGauges(IntGaugeVec);
 
@@ -20,7 +19,7 @@ impl ActorGauges {
     }
 }
 
-/// The living actors of one kind.
+/// The gauge of one kind of actor.
 #[derive(Clone, Debug)]
 pub(super) struct AliveGauge(IntGauge);
 
@@ -31,7 +30,7 @@ impl AliveGauge {
     }
 }
 
-/// Kept by an actor: it counts as alive until this is dropped.
+/// Held by an actor, which counts as live until this is dropped.
 #[derive(Debug)]
 pub struct AliveGuard(IntGauge);
 

@@ -1,5 +1,4 @@
-//! The recorders: what each module counts, with the counters found ahead. Each is cheap to clone; one that is made by
-//! default counts for nobody.
+//! The recorders of the modules. Each is cheap to clone; a default one has a registry of its own that is never rendered.
 
 mod relay;
 
@@ -15,11 +14,11 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Methods that stand in a label under their own name.
+/// HTTP methods with a label value of their own.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"];
-/// Why a request is held up, in the order of [`PolicyMetrics::admitted`].
+/// Kinds of delays, in the order of [`PolicyMetrics::admitted`].
 const DELAYS: [&str; 4] = ["queue", "backoff", "rate_limit", "jitter"];
-/// How a batch of instructions can stand.
+/// Statuses of instruction batches.
 const BATCH_STATUSES: [&str; 11] = [
     "queued",
     "running",
@@ -33,7 +32,7 @@ const BATCH_STATUSES: [&str; 11] = [
     "interrupted",
     "not_allowed",
 ];
-/// Counters of a label with one of these values each, and one for all else.
+/// Counters of one label: one per known value, and one for all others.
 #[derive(Clone, Debug)]
 struct LabeledCounters {
     named: Arc<[(&'static str, IntCounter)]>,
@@ -53,7 +52,7 @@ impl LabeledCounters {
     }
 }
 
-/// Counts HTTP exchanges.
+/// Counts and times HTTP requests.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     requests: IntCounterVec,
@@ -64,12 +63,12 @@ impl HttpMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let labels = ["route", "method", "status"];
         let requests = counters(registry, "baa_http_requests_total", "HTTP requests that were answered.", &labels);
-        let text = "Time until an answer began.";
+        let text = "Time until the start of the answer.";
         let duration = histograms(registry, "baa_http_request_duration_seconds", text, &[]);
         HttpMetrics { requests, duration: duration.with_label_values::<&str>(&[]) }
     }
 
-    /// An exchange was answered. `route`: the template of its path; `status`: in digits.
+    /// Records an answered request. `route`: the template of its path; `status`: the digits of its status.
     pub fn answered(&self, route: Option<&'static str>, method: &str, status: &str, since: Instant) {
         let method = METHODS.iter().find(|known| **known == method).copied().unwrap_or(OTHER_LABEL);
         self.requests.with_label_values(&[route.unwrap_or(OTHER_LABEL), method, status]).inc();
@@ -77,7 +76,7 @@ impl HttpMetrics {
     }
 }
 
-/// Counts what the policy does.
+/// Records delays and revoked leases of the policy.
 #[derive(Clone, Debug)]
 pub struct PolicyMetrics {
     delays: [Histogram; 4],
@@ -86,14 +85,14 @@ pub struct PolicyMetrics {
 
 impl PolicyMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let text = "How long requests were held up before they went out.";
+        let text = "Delays of requests before their dispatch.";
         let delays = histograms(registry, "baa_policy_delay_seconds", text, &["kind"]);
-        let sweeps = counters(registry, "baa_policy_stale_sweeps_total", "Leases that were taken back.", &[]);
+        let sweeps = counters(registry, "baa_policy_stale_sweeps_total", "Leases that were revoked.", &[]);
         let delays = DELAYS.map(|kind| delays.with_label_values(&[kind]));
         PolicyMetrics { delays, sweeps: sweeps.with_label_values::<&str>(&[]) }
     }
 
-    /// A request was admitted after these delays, in milliseconds: for a slot, the back-off, the rate limit, at random.
+    /// Records the delays of an admitted request, in milliseconds: queue, back-off, rate limit, jitter.
     #[expect(clippy::cast_precision_loss, reason = "a delay is far below 2^52 ms")]
     pub fn admitted(&self, delays_ms: [i64; 4]) {
         for (histogram, delay) in self.delays.iter().zip(delays_ms) {
@@ -101,13 +100,13 @@ impl PolicyMetrics {
         }
     }
 
-    /// A lease was taken back.
+    /// Counts a revoked lease.
     pub fn swept(&self) {
         self.sweeps.inc();
     }
 }
 
-/// Counts frames of the extension's sockets.
+/// Counts messages on the extension's sockets.
 #[derive(Clone, Debug)]
 pub struct WireMetrics {
     sockets: AliveGauge,
@@ -121,7 +120,7 @@ impl WireMetrics {
     pub(super) fn new(registry: &Registry, actors: &ActorGauges) -> Self {
         let labels = ["direction", "type"];
         let messages = counters(registry, "baa_ws_messages_total", "Messages of the extension's sockets.", &labels);
-        let text = "Messages that were refused and connections that were closed for a fault.";
+        let text = "Messages that were refused and connections that were closed because of an error.";
         let rejected = counters(registry, "baa_ws_rejected_total", text, &["reason"]);
         for reason in
             ["invalid_json", "invalid_message", "unsupported_message_type", "hello_required", "foreign_request"]
@@ -140,41 +139,41 @@ impl WireMetrics {
         }
     }
 
-    /// One more socket is alive, until what is returned is dropped.
+    /// Counts a live socket until the guard is dropped.
     pub fn socket(&self) -> AliveGuard {
         self.sockets.increment()
     }
 
-    /// One more connection is alive, until what is returned is dropped.
+    /// Counts a live connection until the guard is dropped.
     pub fn connection(&self) -> AliveGuard {
         self.connections.increment()
     }
 
-    /// A message of this type came; nothing: of none that is known.
+    /// Counts a received message; `None` if its type is unknown.
     pub fn received(&self, kind: Option<&str>) {
         self.inbound.of(kind.unwrap_or(OTHER_LABEL)).inc();
     }
 
-    /// This message goes out; our own frames begin with their type.
+    /// Counts a sent message. The daemon's frames begin with their type.
     pub fn sent(&self, frame: &str) {
         let kind = frame.strip_prefix("{\"type\":\"").and_then(|rest| rest.split('"').next());
         self.outbound.of(kind.unwrap_or(OTHER_LABEL)).inc();
     }
 
-    /// A message was refused or a connection closed, for a reason that the daemon words.
+    /// Counts a refused message or a closed connection, by the daemon's reason.
     pub fn rejected(&self, reason: &'static str) {
         let reason = reason.split(':').next().unwrap_or(reason);
         self.rejected.with_label_values(&[reason]).inc();
     }
 }
 
-/// Times what is asked of the database.
+/// Times operations of the database.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics(HistogramVec);
 
 impl StoreMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let text = "Time that operations of the database took, their wait included.";
+        let text = "Duration of database operations, including their wait.";
         let operations = histograms(registry, "baa_store_operation_seconds", text, &["op"]);
         for op in ["run", "transact", "read", "read_now"] {
             operations.with_label_values(&[op]);
@@ -182,13 +181,13 @@ impl StoreMetrics {
         StoreMetrics(operations)
     }
 
-    /// An operation of this kind ended.
+    /// Records the duration of an operation.
     pub fn ended(&self, op: &'static str, took: Duration) {
         self.0.with_label_values(&[op]).observe(took.as_secs_f64());
     }
 }
 
-/// Counts batches of instructions.
+/// Counts instruction batches.
 #[derive(Clone, Debug)]
 pub struct InstructionMetrics(LabeledCounters);
 
@@ -197,13 +196,13 @@ impl InstructionMetrics {
         let family = counters(
             registry,
             "baa_instructions_total",
-            "Batches of instructions, by each status that they entered.",
+            "Instruction batches, by each status that they entered.",
             &["status"],
         );
         InstructionMetrics(LabeledCounters::new(&BATCH_STATUSES, |status| family.with_label_values(&[status])))
     }
 
-    /// A batch entered this status.
+    /// Counts a batch that entered a status.
     pub fn entered(&self, status: &str) {
         self.0.of(status).inc();
     }

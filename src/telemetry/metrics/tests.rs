@@ -1,4 +1,4 @@
-//! What is counted stands in the text, once, under bounded labels.
+//! Rendered metrics: each sample once, with bounded labels.
 
 use super::*;
 use tokio::time::Instant;
@@ -15,13 +15,13 @@ fn text(metrics: &Metrics) -> String {
     metrics.render(&GaugeValues::default()).unwrap()
 }
 
-/// The value of the sample that is written like this.
+/// Returns the value of a sample.
 fn sample(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 #[test]
-fn a_request_is_out_from_its_dispatch_to_its_end_however_it_ends() {
+fn a_request_is_in_flight_from_its_dispatch_to_its_end() {
     let (metrics, [claude, _]) = (metrics(), platforms());
     let out = || sample(&text(&metrics), "baa_browser_in_flight{platform=\"claude\"}");
     let mut request = metrics.relay.begin(&claude);
@@ -29,7 +29,7 @@ fn a_request_is_out_from_its_dispatch_to_its_end_however_it_ends() {
     request.admitted();
     request.dispatched();
     request.dispatched();
-    assert_eq!(out(), Some(1.0), "a second step is the same request");
+    assert_eq!(out(), Some(1.0), "a second step belongs to the same request");
     request.done("success", None);
     assert_eq!(out(), Some(0.0));
     let mut vanishes = metrics.relay.begin(&claude);
@@ -43,7 +43,7 @@ fn a_request_is_out_from_its_dispatch_to_its_end_however_it_ends() {
 }
 
 #[test]
-fn what_no_list_names_is_other() {
+fn unknown_label_values_are_counted_as_other() {
     let metrics = metrics();
     metrics.relay.begin(&PlatformName::trusted("elsewhere")).done("failure", Some("its_own_code"));
     metrics.wire.received(Some("made_up"));
@@ -66,7 +66,7 @@ fn what_no_list_names_is_other() {
 }
 
 #[test]
-fn our_own_frames_are_counted_by_their_type() {
+fn sent_frames_are_counted_by_their_type() {
     let metrics = metrics();
     metrics.wire.sent("{\"type\":\"api_request\",\"id\":\"r\"}");
     let name = "baa_ws_messages_total{direction=\"outbound\",type=\"api_request\"}";
@@ -74,7 +74,7 @@ fn our_own_frames_are_counted_by_their_type() {
 }
 
 #[test]
-fn levels_are_those_of_the_moment() {
+fn gauges_have_the_values_of_the_moment() {
     let (metrics, [claude, gemini]) = (metrics(), platforms());
     let waiting = vec![(claude.clone(), 0), (gemini, 0), (claude.clone(), 2), (claude.clone(), 1)];
     let circuits = vec![("ff\"1".to_owned(), claude, 2)];
@@ -87,5 +87,5 @@ fn levels_are_those_of_the_moment() {
     ] {
         assert_eq!(sample(&text, name), Some(gauge_value), "{name} in {text}");
     }
-    assert!(!metrics.render(&GaugeValues::default()).unwrap().contains("circuit_state{"), "gone with its target");
+    assert!(!metrics.render(&GaugeValues::default()).unwrap().contains("circuit_state{"), "removed with its target");
 }

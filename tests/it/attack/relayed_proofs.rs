@@ -230,7 +230,7 @@ async fn a_client_that_rejects_the_daemons_proof_is_logged() {
     drop(peer);
     crate::support::until("the line", async || {
         let log = daemon.stderr();
-        (log.contains("it did not believe this daemon") && log.contains("baa-conductor extension")).then_some(())
+        (log.contains("did not accept this daemon's proof") && log.contains("baa-conductor extension")).then_some(())
     })
     .await;
     handled(&owner).await;

@@ -18,7 +18,7 @@ async fn one_that_stands_still() {
     for thread in ["http worker", "main"] {
         let (mut daemon, faults) = fragile(SHORT).await;
         faults.hang(thread);
-        dies(&mut daemon, thread, "stands still").await;
+        dies(&mut daemon, thread, "is hung").await;
         assert!(!faults.is_set(thread));
     }
 }
@@ -27,7 +27,7 @@ async fn one_that_stands_still() {
 async fn the_store_s_thread_when_it_is_gone() {
     let (mut daemon, faults) = fragile(SHORT).await;
     faults.panic("store thread");
-    dies(&mut daemon, "store", "has ended").await;
+    dies(&mut daemon, "store", "has exited").await;
 }
 
 #[actix_rt::test]
@@ -36,7 +36,7 @@ async fn the_writer_behind_when_it_is_gone() {
     let _firefox = automatic(&daemon, "ff").await;
     faults.panic("write behind");
     daemon.caller().request(&ask("r", "/echo")).await;
-    dies(&mut daemon, "write behind", "has ended").await;
+    dies(&mut daemon, "write behind", "has exited").await;
 }
 
 /// Starts another daemon on the folder of one that died, as a service manager would.

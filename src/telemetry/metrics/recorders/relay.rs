@@ -1,4 +1,4 @@
-//! The recorder of browser requests: how far they come, how they end, what streams carry.
+//! The recorder of browser requests: phases, outcomes, stream events.
 
 use super::{
     super::{
@@ -13,11 +13,11 @@ use prometheus::{Histogram, IntCounter, IntGauge, Registry};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// How a browser request ends.
+/// Outcomes of a browser request.
 const OUTCOMES: [&str; 3] = ["success", "failure", "cancelled"];
-/// What a browser request goes through before it is done.
+/// Phases of a browser request before it is done.
 const PHASES: [&str; 4] = ["queued", "admitted", "dispatched", "streaming"];
-/// The codes of broken streams that the daemon words itself; the extension may send any.
+/// Error codes of streams that the daemon assigns; the extension may send others.
 const STREAM_ERRORS: [&str; 24] = [
     "no_active_client",
     "client_not_found",
@@ -45,7 +45,7 @@ const STREAM_ERRORS: [&str; 24] = [
     "internal_error",
 ];
 
-/// Counts browser requests.
+/// Counts and times browser requests.
 #[derive(Clone, Debug)]
 pub struct RelayMetrics(Arc<RelayCounters>);
 
@@ -70,7 +70,7 @@ impl RelayMetrics {
     pub(in super::super) fn new(registry: &Registry, actors: &ActorGauges, platforms: &[PlatformName]) -> Self {
         let labels = ["platform", "outcome"];
         let requests = counters(registry, "baa_browser_requests_total", "Browser requests that ended.", &labels);
-        let in_flight = gauges("baa_browser_in_flight", "Browser requests that are out.", &["platform"]);
+        let in_flight = gauges("baa_browser_in_flight", "Browser requests in flight.", &["platform"]);
         add(registry, in_flight.clone());
         let of = |name: &str| PlatformMetrics {
             outcomes: OUTCOMES.map(|outcome| requests.with_label_values(&[name, outcome])),
@@ -78,8 +78,8 @@ impl RelayMetrics {
         };
         let text = "Time that browser requests spent in a phase.";
         let phases = histograms(registry, "baa_browser_request_phase_seconds", text, &["phase"]);
-        let events = counters(registry, "baa_stream_events_total", "Events of streams that were passed on.", &[]);
-        let bytes = counters(registry, "baa_stream_bytes_total", "Bytes of these events.", &[]);
+        let events = counters(registry, "baa_stream_events_total", "Stream events that were relayed.", &[]);
+        let bytes = counters(registry, "baa_stream_bytes_total", "Bytes of the relayed stream events.", &[]);
         let errors = counters(registry, "baa_stream_errors_total", "Streams that ended with an error.", &["code"]);
         RelayMetrics(Arc::new(RelayCounters {
             exchanges: actors.kind("exchange"),
@@ -92,25 +92,25 @@ impl RelayMetrics {
         }))
     }
 
-    /// One more exchange is alive, until what is returned is dropped.
+    /// Counts a live exchange until the guard is dropped.
     pub fn exchange(&self) -> AliveGuard {
         self.0.exchanges.increment()
     }
 
-    /// A request begins to wait.
+    /// Starts to record a queued request.
     pub fn begin(&self, platform: &PlatformName) -> RequestMetrics {
         let relay = self.clone();
         RequestMetrics { relay, platform: platform.clone(), phase: 0, since: Instant::now(), is_out: false }
     }
 
-    /// An event of a stream was passed on.
+    /// Counts a stream event that was relayed.
     pub fn event(&self, bytes: u64) {
         self.0.events.inc();
         self.0.bytes.inc_by(bytes);
     }
 }
 
-/// One browser request that is being counted.
+/// The recorder of one browser request.
 #[derive(Debug)]
 pub struct RequestMetrics {
     relay: RelayMetrics,
@@ -125,12 +125,12 @@ impl RequestMetrics {
         self.relay.0.platforms.get(&self.platform).unwrap_or(&self.relay.0.other)
     }
 
-    /// The policy lets it pass.
+    /// Records the admission by the policy.
     pub fn admitted(&mut self) {
         self.reached(1);
     }
 
-    /// It went out.
+    /// Records a dispatch.
     pub fn dispatched(&mut self) {
         self.reached(2);
         if !std::mem::replace(&mut self.is_out, true) {
@@ -138,12 +138,12 @@ impl RequestMetrics {
         }
     }
 
-    /// Its stream is open.
+    /// Records the start of the stream.
     pub fn streaming(&mut self) {
         self.reached(3);
     }
 
-    /// It has ended. `stream_error`: the code of a stream that broke.
+    /// Records the end of the request. `stream_error`: the code of a failed stream.
     pub fn done(mut self, outcome: &str, stream_error: Option<&str>) {
         self.reached(self.phase);
         let ended = OUTCOMES.iter().position(|known| *known == outcome);

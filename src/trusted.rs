@@ -1,12 +1,13 @@
-//! Files that decide what the daemon does or hold its secrets, judged before they are read: the configuration, token
-//! files, the database with its log, the folder of the extension.
+//! Checks files that control the daemon or contain its secrets before they are read: the configuration, token files, the
+//! database with its log, the folder of the extension.
 //!
-//! The whole way is walked from the root, link by link, without opening anything: each folder and link on it, and the
-//! file at its end, must belong to this user or to root, and nobody else may write them. A folder that is this user's
-//! alone makes up for what lies above it: others can put nothing there that is not this user's already. A folder with
-//! the sticky bit keeps its entries, and what is mounted read-only nobody writes.
+//! The whole path is walked from the root, link by link, without opening anything. Each folder and link on it and the file
+//! at its end must be owned by this user or root, and must not be writable by other users. A private folder of this user
+//! outweighs the folders above it, since other users cannot create anything in it. A folder with the sticky bit protects
+//! its existing entries, and files on a read-only mount are not writable.
 //!
-//! Invariant: what passes was put there by this user or by root, and no other user of this machine can change that.
+//! Invariant: a file that passes was created by this user or root, and no other user of this machine can replace or change
+//! it.
 
 mod owner;
 mod path_walk;
@@ -24,48 +25,48 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Most bytes of a trusted text.
+/// Maximum size of a trusted text, in bytes.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
-/// What SQLite keeps beside a database.
+/// Suffixes of the files that SQLite creates beside a database.
 const DATABASE_SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Why something is not trusted. It names what is to blame, the reason, and the command that mends it.
+/// Why a path is not trusted. The text has the path, the reason, and the command that corrects it.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// It is another user's, who may change it at any time.
-    #[error("{} belongs to user {owner}, who may change it: `chown {}{own} {}` makes it yours", .path.display(), if *.link { "-h " } else { "" }, ShellQuoted(.path))]
+    /// Owned by another user, who may change it at any time.
+    #[error("{} belongs to user {owner}, who may change it; to own it, run `chown {}{own} {}`", .path.display(), if *.link { "-h " } else { "" }, ShellQuoted(.path))]
     ForeignOwner {
-        /// The file, folder or link.
+        /// File, folder or link.
         path: PathBuf,
-        /// Whose it is.
+        /// User id of the owner.
         owner: u32,
-        /// This user.
+        /// User id of this process.
         own: u32,
         /// Whether it is a symbolic link.
         link: bool,
     },
-    /// Others may write it.
-    #[error("{} has mode {mode:04o}, so that {} may change it: `chmod {}-w {}` mends that", .path.display(), if *.by_all { "others" } else { "its group" }, if *.by_all { "go" } else { "g" }, ShellQuoted(.path))]
+    /// Writable by other users.
+    #[error("{} has mode {mode:04o}, so that {} may change it; run `chmod {}-w {}`", .path.display(), if *.by_all { "others" } else { "its group" }, if *.by_all { "go" } else { "g" }, ShellQuoted(.path))]
     Writable {
-        /// The file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// Its permissions.
+        /// Mode.
         mode: u32,
-        /// Whether everybody may, not only its group.
+        /// Whether it is writable by all users, not only by its group.
         by_all: bool,
     },
-    /// It holds a secret that others can read.
-    #[error("{} has mode {mode:04o}, so that others may read it: `chmod 600 {}` mends that", .path.display(), ShellQuoted(.path))]
+    /// A secret that other users can read.
+    #[error("{} has mode {mode:04o}, so that others may read it; run `chmod 600 {}`", .path.display(), ShellQuoted(.path))]
     Readable {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// Its permissions.
+        /// Mode.
         mode: u32,
     },
-    /// It is no file, or changed while it was looked at.
+    /// Not a regular file, or changed during the check.
     #[error("{} {what}", .path.display())]
     NotUsable {
-        /// What was looked at.
+        /// Path.
         path: PathBuf,
         /// What is wrong with it.
         what: &'static str,
@@ -75,7 +76,7 @@ pub enum TrustError {
     Io(#[from] io::Error),
 }
 
-/// A path as a shell reads it.
+/// Displays a path quoted for a shell.
 struct ShellQuoted<'a>(&'a Path);
 
 impl fmt::Display for ShellQuoted<'_> {
@@ -86,32 +87,32 @@ impl fmt::Display for ShellQuoted<'_> {
     }
 }
 
-/// Who can read a file besides this user and root.
+/// Whether users other than this one and root can read a file.
 #[derive(Debug)]
 pub enum FileSecrecy {
-    /// Nobody.
+    /// No other user can.
     Private,
-    /// Nobody while the folders on its way stay closed to others; its own mode lets them in.
+    /// The mode of the file would let them, but a folder on the path does not.
     Hidden(TrustError),
-    /// Others.
+    /// Other users can.
     Open(TrustError),
 }
 
-/// A trusted file, open to be read.
+/// A trusted file, open for reading.
 #[derive(Debug)]
 pub struct TrustedFile {
     file: File,
-    /// Where it really lies; nothing for a pipe.
+    /// The file at the end of the path; `None` for a pipe.
     found: Option<WalkedFile>,
 }
 
 impl TrustedFile {
-    /// Opens a file that nobody but this user and root can have written. A pipe that this process was handed by
-    /// descriptor (`/dev/stdin`, `/dev/fd/N`) passes.
+    /// Opens a file that only this user and root can have written. Accepts a pipe that this process inherited as a descriptor
+    /// (`/dev/stdin`, `/dev/fd/N`).
     ///
     /// # Errors
     ///
-    /// `Io` with `NotFound`: there is none. Else why it is not trusted.
+    /// `Io` with `NotFound` if it does not exist; otherwise why it is not trusted.
     pub fn open(path: &Path) -> Result<Self, TrustError> {
         if is_inherited_descriptor(path) {
             let file = File::open(path)?;
@@ -131,11 +132,11 @@ impl TrustedFile {
         Ok(TrustedFile { file, found: Some(found) })
     }
 
-    /// Its whole text.
+    /// Reads the whole text.
     ///
     /// # Errors
     ///
-    /// It cannot be read, is no text, or has more than 4 MiB.
+    /// The file cannot be read, is not UTF-8, or is longer than 4 MiB.
     pub fn read(&mut self) -> io::Result<String> {
         let mut text = String::new();
         (&mut self.file).take(TEXT_BYTES_MAX + 1).read_to_string(&mut text)?;
@@ -145,7 +146,7 @@ impl TrustedFile {
         Ok(text)
     }
 
-    /// Who else can read it.
+    /// Returns whether other users can read the file.
     pub fn secrecy(&self) -> FileSecrecy {
         self.found.as_ref().map_or(FileSecrecy::Private, WalkedFile::secrecy)
     }
@@ -155,21 +156,21 @@ fn is_inherited_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin") || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
 }
 
-/// Judges the way to a private file that must not be a link itself; its own mode is the caller's to judge.
+/// Checks the folders on the path to a private file. The caller checks the file itself, which must not be a link.
 ///
 /// # Errors
 ///
-/// Others may change a folder on the way.
+/// Other users may change a folder on the path.
 pub fn check_parent_folders(path: &Path) -> Result<(), TrustError> {
     path_walk::walk(path.parent().unwrap_or(path), LastName::Existing).map(drop)
 }
 
-/// Judges a database and what SQLite keeps beside it, there or to be made: it holds the keys of pairings and what runs.
-/// Nothing is opened, which would take away the locks of other connections of this process.
+/// Checks a database and the files that SQLite creates beside it, which may not exist yet. A database contains the keys of
+/// clients. Opens nothing: closing a file would release the locks of this process's connections.
 ///
 /// # Errors
 ///
-/// Others may change or read it, or put something in its place.
+/// Other users may change, read or replace it.
 pub fn check_database(path: &Path) -> Result<(), TrustError> {
     let walked = path_walk::walk(path, LastName::Created)?;
     let real = walked.real;
@@ -184,11 +185,11 @@ pub fn check_database(path: &Path) -> Result<(), TrustError> {
     Ok(())
 }
 
-/// Judges a folder into which files are written that others must not change, there or to be made.
+/// Checks a folder for files that other users must not change; it may not exist yet.
 ///
 /// # Errors
 ///
-/// Others may change it, or put another one in its place.
+/// Other users may change or replace it.
 pub fn check_folder(path: &Path) -> Result<(), TrustError> {
     path_walk::walk(path, LastName::Existing).map(drop)
 }

@@ -1,7 +1,7 @@
-//! The extension on disk: unpacked in a folder, and the same as one file in it.
+//! Writes the extension to a folder: unpacked, and as an `.xpi` file.
 //!
-//! Everything is first written beside its place, in the folder itself, so that a full disk leaves an earlier output as it
-//! was. Files in the folder that are none of ours stay.
+//! All files are first written to a staging folder inside it, so that a full disk leaves an earlier output unchanged. Other
+//! files in the folder are kept.
 
 use super::{Extension, ID, MANIFEST, XPI, parts::PACKAGED_PATHS};
 use crate::trusted;
@@ -10,52 +10,52 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where it is written before it is put into place.
+/// Name of the staging folder.
 const STAGING_FOLDER: &str = ".baa-conductor-new";
-/// What its sources have and an output never has.
+/// A file that the sources of the extension have, and an output never has.
 const SOURCES_ONLY_FILE: &str = "package.json";
 
-/// Why it was not written.
+/// Why the extension was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Something else stands in its place.
+    /// Not a folder.
     #[error("{0} is not a folder")]
     NotAFolder(PathBuf),
-    /// The folder may hold what somebody needs.
-    #[error("{0} is not empty and holds no earlier output of this command: name an empty folder, or a new one")]
+    /// The folder contains other files.
+    #[error("{0} is not empty and is not an earlier output of this command: name an empty folder, or a new one")]
     Foreign(PathBuf),
-    /// The extension's own sources.
-    #[error("{0} holds the sources of the extension: name another folder")]
+    /// The folder contains the sources of the extension.
+    #[error("{0} contains the sources of the extension: name another folder")]
     Sources(PathBuf),
-    /// Others could change it before a browser loads it.
+    /// Other users could change the files before a browser loads them.
     #[error(
-        "the extension is not written there, since others could change it before it is loaded: {0}; or name another folder"
+        "the extension was not written, since other users could change it before it is loaded: {0}; or name another folder"
     )]
     Distrusted(trusted::TrustError),
-    /// The system refused before anything changed.
-    #[error("cannot write to {path}; what was there is as it was")]
+    /// Writing failed before anything was changed.
+    #[error("cannot write to {path}; it was not changed")]
     Unchanged {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
-    /// The system refused in the middle.
+    /// Writing failed while files were being replaced.
     #[error("cannot finish {path}, which is incomplete now: empty it, then run this again")]
     Incomplete {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
 }
 
 impl Extension {
-    /// Writes it to a folder, unpacked, with the `.xpi` beside it. An earlier output there is replaced.
+    /// Writes the extension to a folder, unpacked and with the `.xpi`. Replaces an earlier output.
     ///
     /// # Errors
     ///
-    /// The folder holds something else, or cannot be written.
+    /// The folder contains other files, or cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), WriteError> {
         let unchanged = |source| WriteError::Unchanged { path: folder.to_owned(), source };
         let distrusted = |distrust| match distrust {
@@ -69,14 +69,14 @@ impl Extension {
             Ok(_) => check_contents(folder)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(folder).map_err(unchanged)?;
-                // In a shared folder another program may have taken the name first.
+                // In a shared folder another program may have created it first.
                 trusted::check_folder(folder).map_err(distrusted)?;
             }
             Err(error) => return Err(unchanged(error)),
         }
         let stage = folder.join(STAGING_FOLDER);
         self.stage(&stage).map_err(|error| {
-            // The next run removes what cannot be removed now.
+            // If this fails, the next run removes it.
             remove(&stage).unwrap_or_default();
             unchanged(error)
         })?;
@@ -95,7 +95,7 @@ impl Extension {
     }
 }
 
-/// Whether the folder may be written to: it is empty, or an earlier output.
+/// Checks that the folder is empty or an earlier output.
 fn check_contents(folder: &Path) -> Result<(), WriteError> {
     let unchanged = |source| WriteError::Unchanged { path: folder.to_owned(), source };
     let entries: Vec<_> = fs::read_dir(folder).and_then(Iterator::collect).map_err(unchanged)?;
@@ -109,13 +109,13 @@ fn check_contents(folder: &Path) -> Result<(), WriteError> {
     if has(SOURCES_ONLY_FILE) { Err(WriteError::Sources(folder.to_owned())) } else { Ok(()) }
 }
 
-/// Whether a manifest is one of this extension, of whatever version.
+/// Returns whether a manifest belongs to any version of this extension.
 fn is_ours(manifest: &[u8]) -> bool {
     let manifest: serde_json::Value = serde_json::from_slice(manifest).unwrap_or_default();
     manifest["browser_specific_settings"]["gecko"]["id"] == ID
 }
 
-/// Puts what was written into place. The manifest stays there throughout: it says whose folder this is.
+/// Moves the staged files into place. The folder always has a manifest, which identifies it as an output.
 fn move_into_place(stage: &Path, folder: &Path) -> io::Result<()> {
     fs::rename(stage.join(MANIFEST), folder.join(MANIFEST))?;
     for name in PACKAGED_PATHS.iter().chain(&[XPI]).filter(|name| **name != MANIFEST) {
@@ -128,7 +128,7 @@ fn move_into_place(stage: &Path, folder: &Path) -> io::Result<()> {
     fs::remove_dir(stage)
 }
 
-/// Removes a file, a link or a whole folder that may be gone already.
+/// Removes a file, a link or a whole folder; a missing one is no error.
 fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),

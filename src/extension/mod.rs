@@ -1,12 +1,12 @@
-//! The Firefox extension inside the binary: its files as they are in `extension/`, with the daemon's address set.
+//! The embedded Firefox extension: the files of `extension/` with the daemon's address.
 //!
 //! ```text
-//! parts    which files belong to it; read by the build script too
-//! xpi      as the one file that Firefox installs
-//! folder   unpacked on disk, with the .xpi beside
+//! parts    paths that are packaged; the build script reads them too
+//! xpi      the file that Firefox installs
+//! folder   unpacked on disk, with the .xpi
 //! ```
 //!
-//! Invariant: what is given out is the same, byte for byte, for the same binary and address.
+//! Invariant: the output is the same, byte for byte, for the same binary and address.
 
 mod folder;
 mod parts;
@@ -20,24 +20,24 @@ use std::{
 };
 use url::{Host, Url};
 
-/// The id under which Firefox knows the extension.
+/// Id of the extension in Firefox.
 pub const ID: &str = "baa-conductor@localhost";
-/// The file that holds all of it.
+/// Name of the packed extension.
 pub const XPI: &str = "baa-conductor.xpi";
 
-/// The file that Firefox reads first.
+/// Name of the manifest.
 const MANIFEST: &str = "manifest.json";
-/// The file that holds the address.
+/// Name of the file with the daemon's address.
 const CONFIG: &str = "config.js";
-/// How the one line begins that sets it.
+/// Start of the line that sets the address.
 const ADDRESS_LINE_START: &str = "export const DAEMON_WS = ";
 
 /// Name and bytes of every file, sorted by name.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/extension.rs"));
 
-/// Why an address cannot be set.
+/// An invalid address for the extension.
 #[derive(Debug, thiserror::Error)]
-#[error("{address:?} is no address of a daemon's WebSocket: {reason}")]
+#[error("{address:?} is not the address of a daemon's WebSocket: {reason}")]
 pub struct AddressError {
     address: String,
     reason: &'static str,
@@ -49,37 +49,37 @@ pub struct Extension {
     address: Url,
 }
 
-/// One of its files.
+/// A file of the extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtensionFile {
-    /// Its path from the root of the extension, with slashes.
+    /// Path from the root of the extension, with slashes.
     pub name: &'static str,
-    /// What is in it.
+    /// Content.
     pub bytes: Cow<'static, [u8]>,
 }
 
 impl Extension {
-    /// The extension for the daemon at `ws_url`, such as `ws://127.0.0.1:4317/ws/firefox`.
+    /// Creates the extension for the daemon at `ws_url`, such as `ws://127.0.0.1:4317/ws/firefox`.
     ///
     /// # Errors
     ///
-    /// It is no such address, or one that cannot be connected to.
+    /// Not such a URL, or one that a browser cannot connect to.
     pub fn new(ws_url: &str) -> Result<Self, AddressError> {
         let bad = |reason| AddressError { address: ws_url.to_owned(), reason };
-        let mut address = Url::parse(ws_url).map_err(|_| bad("it is no URL"))?;
+        let mut address = Url::parse(ws_url).map_err(|_| bad("it is not a URL"))?;
         if address.scheme() != "ws" {
             return Err(bad("it must begin with ws://"));
         }
         if address.port() == Some(0) {
-            return Err(bad("port 0 stands for any port"));
+            return Err(bad("port 0 means any port"));
         }
         if !address.username().is_empty() || address.password().is_some() {
-            return Err(bad("it must not hold a name or password"));
+            return Err(bad("it must not contain a user name or password"));
         }
         if address.query().is_some() || address.fragment().is_some() {
             return Err(bad("nothing may follow its path"));
         }
-        // One that listens on all addresses is on loopback too; a browser connects to one address.
+        // A daemon that listens on all addresses is reachable on loopback; a browser needs one address.
         let loopback = match address.host() {
             Some(Host::Ipv4(ip)) if ip.is_unspecified() => Some(Ipv4Addr::LOCALHOST.into()),
             Some(Host::Ipv6(ip)) if ip.is_unspecified() => Some(Ipv6Addr::LOCALHOST.into()),
@@ -91,12 +91,12 @@ impl Extension {
         Ok(Extension { address })
     }
 
-    /// The daemon's address in it.
+    /// Returns the daemon's address.
     pub fn address(&self) -> &str {
         self.address.as_str()
     }
 
-    /// Its files, sorted by name.
+    /// Returns the files, sorted by name.
     pub fn files(&self) -> impl Iterator<Item = ExtensionFile> {
         FILES.iter().map(|&(name, bytes)| {
             let bytes = if name == CONFIG { Cow::Owned(self.config(bytes)) } else { Cow::Borrowed(bytes) };
@@ -104,12 +104,12 @@ impl Extension {
         })
     }
 
-    /// All of it as the one file that Firefox installs.
+    /// Returns the packed extension, which Firefox installs.
     pub fn xpi(&self) -> Vec<u8> {
         xpi::pack(self.files())
     }
 
-    /// Its configuration with the address set.
+    /// Returns the configuration file with the address set.
     fn config(&self, bytes: &[u8]) -> Vec<u8> {
         let text = std::str::from_utf8(bytes).expect("our own sources are UTF-8");
         let address = serde_json::Value::from(self.address());

@@ -1,5 +1,5 @@
-//! What of `extension/` a browser loads. The build script reads this file too.
+//! The paths in `extension/` that a browser loads. The build script reads this file too.
 
-/// Its files and folders; everything else there is for whoever works on it.
+/// Files and folders that are packaged; the others are for development.
 pub(super) const PACKAGED_PATHS: &[&str] =
     &["manifest.json", "config.js", "wire.js", "background", "content", "platforms", "options", "icons"];

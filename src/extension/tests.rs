@@ -1,4 +1,4 @@
-//! What is embedded is what the browser needs, for this daemon, and nothing else.
+//! The embedded extension has all files that a browser needs, the daemon's address, and nothing else.
 
 use super::*;
 use serde_json::Value;
@@ -16,13 +16,13 @@ pub(super) fn extension() -> Extension {
     Extension::new("ws://127.0.0.1:4999/ws/firefox").unwrap()
 }
 
-/// Name to text.
+/// Returns the texts of the files by name.
 pub(super) fn texts(extension: &Extension) -> BTreeMap<String, String> {
     let text = |file: ExtensionFile| (file.name.to_owned(), String::from_utf8_lossy(&file.bytes).into_owned());
     extension.files().map(text).collect()
 }
 
-/// Name to text of what a zip holds.
+/// Returns the texts of the files in a zip by name.
 pub(super) fn unzipped(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut found = BTreeMap::new();
@@ -70,11 +70,11 @@ fn the_files_are_those_of_the_sources_and_only_the_address_differs() {
 }
 
 #[test]
-fn nothing_of_the_workshop_is_in_it_and_no_part_is_left_out() {
+fn no_development_file_is_in_it_and_no_packaged_path_is_missing() {
     let embedded: BTreeSet<_> = FILES.iter().map(|(name, _)| *name).collect();
     for name in &embedded {
-        let workshop = ["node_modules", "tests", "package", "eslint", ".test."];
-        assert!(!workshop.iter().any(|word| name.contains(word)), "{name}");
+        let development = ["node_modules", "tests", "package", "eslint", ".test."];
+        assert!(!development.iter().any(|word| name.contains(word)), "{name}");
         assert!(parts::PACKAGED_PATHS.contains(&name.split('/').next().unwrap()), "{name}");
     }
     let parts: BTreeSet<_> = embedded.iter().map(|name| name.split('/').next().unwrap()).collect();
@@ -82,8 +82,8 @@ fn nothing_of_the_workshop_is_in_it_and_no_part_is_left_out() {
     assert_eq!(parts, there.collect());
 }
 
-/// What a file asks the browser to load, from the root: every text in quotes that is a relative module, and every one in
-/// a page or the manifest that looks like a file's name.
+/// Returns the paths that a file lets the browser load: quoted relative modules, and in a page or the manifest all quoted
+/// texts that look like file names.
 fn asked(name: &str, text: &str) -> Vec<String> {
     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
     let base = Url::parse("file:///").unwrap().join(&format!("{folder}/")).unwrap();
@@ -99,11 +99,11 @@ fn asked(name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_that_it_asks_for_is_in_it() {
+fn every_referenced_file_is_in_it() {
     let embedded = texts(&extension());
     for (name, text) in embedded.iter().filter(|(name, _)| !name.ends_with(".svg") && !name.ends_with(".png")) {
         for asked in asked(name, text) {
-            assert!(embedded.contains_key(&asked), "{name} asks for {asked}: is it one of PACKAGED_PATHS?");
+            assert!(embedded.contains_key(&asked), "{name} refers to {asked}: is it in PACKAGED_PATHS?");
         }
     }
     let wants = |name: &str, text: &str| asked(name, text).join(" ");
@@ -150,6 +150,6 @@ fn an_address_is_one_that_a_browser_can_connect_to() {
         ["", "4317", "http://127.0.0.1:4317", "wss://a/b", "ws://", "ws://127.0.0.1:0/", "ws://a@b/", "ws://a/?b"]
     {
         let error = Extension::new(given).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{given:?} is no address of a daemon's WebSocket: ")), "{error}");
+        assert!(error.starts_with(&format!("{given:?} is not the address of a daemon's WebSocket: ")), "{error}");
     }
 }

@@ -1,11 +1,10 @@
-//! The extension as one file: a zip without compression, since it is stored in the binary as it is and is read from this
-//! machine.
+//! Packs the extension as an `.xpi`: a zip without compression, since it is only transferred locally.
 
 use super::ExtensionFile;
 use std::io::{Cursor, Write};
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-/// Packs files. Times and modes are fixed, so that the same files make the same bytes.
+/// Packs files. Times and modes are fixed, so that the same files give the same bytes.
 pub(super) fn pack(files: impl Iterator<Item = ExtensionFile>) -> Vec<u8> {
     write(files).expect("memory takes what is written to it, and our own names are names")
 }

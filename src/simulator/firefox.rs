@@ -1,8 +1,8 @@
-//! A simulated Firefox: a peer on the daemon's real WebSocket that behaves like the extension, or as badly as asked.
+//! A simulated Firefox: a peer on the daemon's real WebSocket that behaves like the extension, or misbehaves as configured.
 //!
-//! Left alone it introduces itself, reports credentials, performs requests with its [`WebApp`] and answers actions.
-//! With [`AnswerMode::Manual`] a test answers each request itself ([`Firefox::next_request`]). Whatever it received can be
-//! awaited; nothing polls. The connection ends when the last clone of the handle is dropped.
+//! By default it introduces itself, reports credentials, performs requests with its [`WebApp`] and answers actions. With
+//! [`AnswerMode::Manual`] a test answers each request itself ([`Firefox::next_request`]). Received messages can be awaited
+//! without polling. The connection ends when the last clone of the handle is dropped.
 
 use crate::simulator::{
     firefox::{
@@ -38,19 +38,19 @@ mod tests;
 
 pub use profile::{AnswerMode, FirefoxBehaviour, FirefoxProfile, SimulatedPlatform};
 
-/// How long what is awaited may take unless said otherwise.
+/// Default timeout of expectations.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a simulated Firefox could not connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is not a `ws://` one.
+    /// The URL is not a `ws://` URL.
     #[error("not a websocket address")]
     Url,
-    /// Nobody answered in time.
-    #[error("no answer in time")]
+    /// Timeout of the upgrade.
+    #[error("timeout of the upgrade")]
     Timeout,
-    /// The network failed.
+    /// A network error.
     #[error("cannot connect")]
     Io(#[from] io::Error),
     /// The server refused the upgrade.
@@ -59,15 +59,15 @@ pub enum ConnectError {
         /// The status of the refusal.
         status: u16,
     },
-    /// What answered does not speak WebSocket.
-    #[error("the answer is no websocket upgrade")]
+    /// The answer is not a WebSocket upgrade.
+    #[error("the answer is not a websocket upgrade")]
     Handshake,
-    /// The upgrade worked, the introduction did not.
-    #[error("not welcomed")]
+    /// The daemon did not acknowledge `hello`.
+    #[error("hello was not acknowledged")]
     NotWelcomed(#[source] ExpectError),
 }
 
-/// There is no connection to send on.
+/// There is no open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not connected")]
 pub struct NotConnected;
@@ -95,7 +95,7 @@ struct FirefoxState {
     app: RefCell<WebApp>,
     log: MessageLog,
     secret: RefCell<Option<String>>,
-    /// Of the `hello` of now.
+    /// Nonce of the last `hello`.
     nonce: RefCell<String>,
     outbox: RefCell<Option<mpsc::Sender<OutgoingFrame>>>,
     running: RefCell<HashMap<String, (SimulatedRequest, AbortOnDrop)>>,
@@ -116,14 +116,14 @@ impl FirefoxState {
         outbox.ok_or(NotConnected)?.send(outgoing).await.map_err(|_| NotConnected)
     }
 
-    /// `hello` with a value of its own.
+    /// Returns a `hello` with a new nonce.
     fn hello(&self) -> Value {
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         self.nonce.replace(nonce.clone());
         self.profile.hello(&nonce)
     }
 
-    /// What answers a `challenge`, if the daemon proves in it that it knows the secret.
+    /// Returns the answer to a `challenge`, if the daemon's proof in it is valid.
     fn auth(&self, challenge: &Value) -> Option<Value> {
         let transcript = Transcript {
             client_nonce: self.nonce.borrow().clone(),
@@ -137,7 +137,7 @@ impl FirefoxState {
 
     async fn introduce(self: Rc<Self>) {
         for message in self.profile.credentials() {
-            // A connection that ended meanwhile needs no introduction.
+            // The connection may have ended meanwhile.
             self.send(OutgoingFrame::json(&message)).await.unwrap_or_default();
         }
     }
@@ -161,14 +161,14 @@ impl Drop for DriverGuard {
     }
 }
 
-/// The handle of a simulated Firefox.
+/// A handle of a simulated Firefox. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Firefox {
     driver_guard: Rc<DriverGuard>,
 }
 
 impl Firefox {
-    /// Connects and, if it says `hello` by itself, waits to be welcomed. Must run inside a `LocalSet` or an actix system.
+    /// Connects and, if it sends `hello` automatically, waits for `hello_ack`. Must run inside a `LocalSet` or an actix system.
     pub async fn connect(ws_url: &str, profile: FirefoxProfile) -> Result<Self, ConnectError> {
         let firefox = Firefox::dial(ws_url, profile).await?;
         if firefox.shared().profile.behaviour.hello {
@@ -177,7 +177,7 @@ impl Firefox {
         Ok(firefox)
     }
 
-    /// Connects without waiting for a welcome, which somebody may have to decide about.
+    /// Connects without waiting for `hello_ack`, which may need an approval.
     pub async fn dial(ws_url: &str, profile: FirefoxProfile) -> Result<Self, ConnectError> {
         let url = Url::parse(ws_url).ok().filter(|url| url.scheme() == "ws").ok_or(ConnectError::Url)?;
         let open = socket::dial(&url, profile.behaviour.origin.as_deref()).await?;
@@ -196,17 +196,17 @@ impl Firefox {
         });
         let driver = spawn_local(session::run_connections(Rc::clone(&shared), open)).abort_handle();
         let firefox = Firefox { driver_guard: Rc::new(DriverGuard { shared, driver }) };
-        // The driver makes the outbox when it is first polled.
+        // The driver creates the outbox when it is first polled.
         tokio::task::yield_now().await;
         Ok(firefox)
     }
 
-    /// The secret that it proves itself with, once it has one.
+    /// Returns its secret, if it has one.
     pub fn secret(&self) -> Option<String> {
         self.shared().secret.borrow().clone()
     }
 
-    /// Waits until the daemon shows the credentials of every platform of the profile.
+    /// Waits until the daemon's snapshot has the credentials of all platforms of the profile.
     pub async fn ready(&self) -> Result<(), ExpectError> {
         let names: Vec<&str> = self.shared().profile.platforms.iter().map(|platform| platform.name.as_str()).collect();
         let shows_all = |message: &Value| {
@@ -216,42 +216,42 @@ impl Firefox {
             message["type"] == "state_snapshot"
                 && names.iter().all(|name| seen.is_some_and(|seen| seen.iter().any(|entry| entry["platform"] == *name)))
         };
-        // A failed send shows itself as the end of the connection.
+        // If the send fails, the wait ends with the connection.
         self.send_json(&json!({"type": "state_request"})).await.unwrap_or_default();
         self.shared().log.message("state_snapshot with all credentials", PATIENCE, shows_all).await.map(drop)
     }
 
-    /// How it calls itself.
+    /// Returns its client id.
     pub fn client_id(&self) -> &str {
         &self.shared().profile.client_id
     }
 
-    /// Everything received, oldest first, also what was expected before.
+    /// Returns all received messages, oldest first, including those that were taken.
     pub fn received(&self) -> Vec<Rc<Value>> {
         self.shared().log.all()
     }
 
-    /// Those received of one type.
+    /// Returns the received messages of one type.
     pub fn received_of(&self, kind: &str) -> Vec<Rc<Value>> {
         self.received().into_iter().filter(|message| message["type"] == kind).collect()
     }
 
-    /// How many pings came.
+    /// Returns the number of received pings.
     pub fn pings(&self) -> u64 {
         self.shared().pings.get()
     }
 
-    /// Takes the first message of a type that nobody took, waiting for it up to [`PATIENCE`].
+    /// Takes the first message of a type that was not taken; waits for it up to [`PATIENCE`].
     pub async fn expect(&self, kind: &str) -> Result<Rc<Value>, ExpectError> {
         self.expect_where(kind, |_| true).await
     }
 
-    /// The same for a message that also fits.
+    /// Takes the first message of a type that also matches.
     pub async fn expect_where(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Result<Rc<Value>, ExpectError> {
         self.expect_within(PATIENCE, kind, fits).await
     }
 
-    /// The same within a time.
+    /// Takes the first message of a type that also matches, with its own timeout.
     pub async fn expect_within(
         &self,
         within: Duration,
@@ -261,18 +261,18 @@ impl Firefox {
         self.shared().log.message(kind, within, |message| message["type"] == kind && fits(message)).await
     }
 
-    /// Takes the next `api_request`, to answer it by hand.
+    /// Takes the next `api_request`.
     pub async fn next_request(&self) -> Result<SimulatedRequest, ExpectError> {
         let message = self.expect("api_request").await?;
         Ok(SimulatedRequest::new(message, Rc::clone(self.shared())))
     }
 
-    /// Takes the next end of a connection, waiting for it up to [`PATIENCE`].
+    /// Takes the next close of a connection; waits for it up to [`PATIENCE`].
     pub async fn closed(&self) -> Result<ConnectionClosed, ExpectError> {
         self.closed_within(PATIENCE).await
     }
 
-    /// The same within a time.
+    /// Takes the next close of a connection, with its own timeout.
     pub async fn closed_within(&self, within: Duration) -> Result<ConnectionClosed, ExpectError> {
         self.shared().log.closing(within).await
     }
@@ -282,7 +282,7 @@ impl Firefox {
         self.shared().send(OutgoingFrame::json(message)).await
     }
 
-    /// Sends a text frame that need not be JSON.
+    /// Sends a text frame.
     pub async fn send_text(&self, text: &str) -> Result<(), NotConnected> {
         self.shared().send(OutgoingFrame::text(text.to_owned())).await
     }
@@ -292,22 +292,22 @@ impl Firefox {
         self.shared().send(OutgoingFrame::Message(frame)).await
     }
 
-    /// Sends bytes that need be no frame at all.
+    /// Sends raw bytes.
     pub async fn send_raw(&self, bytes: &[u8]) -> Result<(), NotConnected> {
         self.shared().send(OutgoingFrame::Raw(bytes.to_vec())).await
     }
 
-    /// Says goodbye; [`Firefox::closed`] tells what came back.
+    /// Sends a close frame; [`Firefox::closed`] returns the answer.
     pub async fn close(&self, code: u16, reason: &str) -> Result<(), NotConnected> {
         self.shared().send(Firefox::close_frame(code, reason)).await
     }
 
-    /// Cuts the connection as a lost network does, after what is already under way.
+    /// Resets the connection, after the frames that are queued.
     pub async fn drop_connection(&self) -> Result<(), NotConnected> {
         self.shared().send(OutgoingFrame::Cut).await
     }
 
-    /// Stops or goes on reading from the socket; a frame that is awaited already is still read.
+    /// Pauses or resumes reading from the socket; a read in progress is completed.
     pub fn set_reading(&self, on: bool) {
         self.shared().reading.send_replace(on);
     }

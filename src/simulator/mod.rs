@@ -1,15 +1,15 @@
-//! A Firefox and a web app made of code: for `demo`, for tests and for benches.
+//! A simulated Firefox and a simulated web app, for `demo`, tests and benches.
 //!
-//! [`WebApp`] is a pure value: a call goes in, a [`AppReply`] comes out, and nothing in it waits or touches a socket.
-//! [`Firefox`] is a peer on the real WebSocket, as the extension would be, that performs what its web app replied.
+//! [`WebApp`] is a pure value that returns an [`AppReply`] for each [`AppCall`], without waiting or using a socket.
+//! [`Firefox`] is a peer on the real WebSocket, like the extension, that performs the replies of its web app.
 //!
 //! ```text
-//! daemon ◄── WebSocket ──► Firefox ── Call ──► WebApp
-//!                             ▲  ◄── Reply ──────┘
-//!                      test, demo: expect, send, answer by hand
+//! daemon ◄── WebSocket ──► Firefox ── AppCall ──► WebApp
+//!                             ▲  ◄── AppReply ──────┘
+//!                      test, demo: expect, send, answer manually
 //! ```
 //!
-//! Everything here lives on one thread: spawn and use it inside an actix system or a `LocalSet`.
+//! It is single-threaded: use it inside an actix system or a `LocalSet`.
 
 pub mod firefox;
 pub mod webapp;

@@ -1,7 +1,7 @@
-//! The simulated web app: what a page's server would answer, and every bad thing it could do, as pure data.
+//! The simulated web app: the answers of a web app's server, and every misbehaviour, as pure data.
 //!
-//! It answers like claude.ai, streams like it, and has paths of its own for misbehaviour at will. Nothing here waits:
-//! pauses are part of the [`AppReply`], and whoever performs it takes them.
+//! It answers and streams like claude.ai, and has special paths for misbehaviour. Nothing here waits: pauses are part of the
+//! [`AppReply`] and are taken when it is performed.
 //!
 //! | path | what it does |
 //! | --- | --- |
@@ -37,58 +37,58 @@ mod tests;
 use conversations::ConversationStore;
 pub use lists::ListShape;
 
-/// One call to the web app, as the page would make it.
+/// A call of the page to the web app.
 #[derive(Clone, Copy, Debug)]
 pub struct AppCall<'a> {
     /// Upper-case method.
     pub method: &'a str,
     /// A path with its query, or an absolute URL.
     pub path: &'a str,
-    /// The request's headers as given, an object or null.
+    /// Headers of the request: an object or null.
     pub headers: &'a Value,
-    /// The request's body: any JSON, or JSON as text.
+    /// Body of the request: any JSON, or JSON as text.
     pub body: &'a Value,
-    /// When it is made.
+    /// Time of the call.
     pub now_ms: WallMs,
 }
 
-/// One server-sent event of a streamed reply.
+/// A server-sent event of a streamed reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppEvent {
-    /// The event's name.
+    /// Name.
     pub event: String,
-    /// The event's data.
+    /// Data.
     pub data: Value,
-    /// What to wait before it goes out.
+    /// Pause before it is sent.
     pub pause: Duration,
-    /// Its number when that is not simply the next one.
+    /// Number, if it is not the next one.
     pub seq: Option<u64>,
 }
 
-/// How a streamed reply ends.
+/// The end of a streamed reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamEnd {
-    /// As it should.
+    /// A normal end.
     Normal,
-    /// With an error of the extension.
+    /// An error of the extension.
     Error {
-        /// Its code, such as `fetch_failed`.
+        /// Code, such as `fetch_failed`.
         code: String,
     },
-    /// Not at all.
+    /// No end.
     Never,
-    /// With the whole connection cut.
+    /// A reset of the connection.
     Disconnect,
 }
 
-/// What comes back for a call.
+/// A reply of the web app.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AppReply {
     /// A JSON answer.
     Json {
         /// HTTP status.
         status: u16,
-        /// The body.
+        /// Body.
         body: Value,
         /// Further headers, by lower-case name.
         headers: Vec<(String, String)>,
@@ -97,56 +97,56 @@ pub enum AppReply {
     Text {
         /// HTTP status.
         status: u16,
-        /// The body.
+        /// Body.
         body: String,
     },
     /// An event stream.
     Stream {
         /// HTTP status.
         status: u16,
-        /// Its events in order.
+        /// Events.
         events: Vec<AppEvent>,
-        /// How it ends.
+        /// End of the stream.
         end: StreamEnd,
     },
-    /// Another reply, later.
+    /// Another reply after a pause.
     After {
-        /// How much later.
+        /// Pause.
         pause: Duration,
-        /// The reply.
+        /// Reply.
         reply: Box<AppReply>,
     },
-    /// Nothing, ever.
+    /// No reply.
     Silence,
     /// The extension fails to perform the request.
     Error {
-        /// Its code, such as `tab_unavailable`.
+        /// Code, such as `tab_unavailable`.
         code: String,
-        /// The status it reports, if any.
+        /// Status, if any.
         status: Option<u16>,
     },
-    /// Texts sent as they are, with `$ID` replaced by the request's id, and then another reply.
+    /// Raw text frames, with `$ID` replaced by the request's id, then another reply.
     Frames {
-        /// The texts.
+        /// Texts.
         texts: Vec<String>,
-        /// What follows.
+        /// Next reply.
         then: Box<AppReply>,
     },
-    /// The connection is cut without a close frame.
+    /// A reset of the connection without a close frame.
     Disconnect,
 }
 
-/// How a completion's events look.
+/// Format of the events of a completion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CompletionShape {
-    /// `completion` events with a `completion` text: the older shape, one event a word.
+    /// The older format: `completion` events, one per word.
     #[default]
     Completion,
-    /// `message_start`, `content_block_delta` and so on: the newer shape.
+    /// The newer format: `message_start`, `content_block_delta` and so on.
     Blocks,
 }
 
-/// The web app and what it remembers.
+/// The simulated web app with its conversations.
 #[derive(Clone, Debug)]
 pub struct WebApp {
     pace: Duration,
@@ -163,7 +163,7 @@ impl Default for WebApp {
 }
 
 impl WebApp {
-    /// An app with one organization and one conversation, answering with a few dozen words, 30 ms each.
+    /// Creates an app with one organization and one conversation that answers with a few dozen words, 30 ms each.
     pub fn new() -> Self {
         WebApp {
             pace: Duration::from_millis(30),
@@ -177,27 +177,27 @@ impl WebApp {
         }
     }
 
-    /// The same app with another pause before each word.
+    /// Sets the pause before each word.
     pub fn with_pace(self, pace: Duration) -> Self {
         WebApp { pace, ..self }
     }
 
-    /// The same app with another shape of completion events.
+    /// Sets the format of completion events.
     pub fn with_shape(self, shape: CompletionShape) -> Self {
         WebApp { shape, ..self }
     }
 
-    /// The same app with another answer to every prompt.
+    /// Sets the answer to every prompt.
     pub fn with_answer(self, answer: &str) -> Self {
         WebApp { answer: answer.to_owned(), ..self }
     }
 
-    /// The same app with its lists elsewhere in its answers.
+    /// Sets the position of lists in its answers.
     pub fn with_lists(self, lists: ListShape) -> Self {
         WebApp { lists, ..self }
     }
 
-    /// The same app with these conversations alone, the oldest first. `current`: the one that is marked as such.
+    /// Replaces the conversations, the oldest first. `current`: the one that is marked as current.
     pub fn with_conversations(self, ids: &[&str], current: Option<&str>) -> Self {
         WebApp { conversations: ConversationStore::of(ids, current), ..self }
     }
@@ -292,12 +292,12 @@ impl WebApp {
 }
 
 impl AppEvent {
-    /// An event with the next number.
+    /// Creates an event with the next number.
     pub fn new(event: &str, data: Value, pause: Duration) -> Self {
         AppEvent { event: event.to_owned(), data, pause, seq: None }
     }
 
-    /// The event as it stands in an event stream, without the blank line that ends it.
+    /// Returns the event in the text of an event stream, without the blank line at its end.
     pub fn raw(&self) -> String {
         match &self.data {
             Value::String(text) => format!("event: {}\ndata: {text}", self.event),
@@ -306,7 +306,7 @@ impl AppEvent {
     }
 }
 
-/// The prompt in a request's body, which may also be JSON as text.
+/// Returns the prompt in a request's body, which may be JSON as text.
 fn prompt_of(body: &Value) -> String {
     let parsed = body.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     parsed.as_ref().unwrap_or(body).get("prompt").and_then(Value::as_str).unwrap_or_default().to_owned()

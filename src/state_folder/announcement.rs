@@ -1,4 +1,4 @@
-//! `daemon.json`: where a running daemon is found.
+//! `daemon.json`: process and addresses of the running daemon, for client commands.
 
 use super::{StateError, files, lock};
 use crate::clock::WallMs;
@@ -8,31 +8,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A daemon that announced itself.
+/// A running daemon, as it announces itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonInfo {
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// Base address of its HTTP routes, without a trailing slash.
+    /// Base URL of its HTTP routes, without a trailing slash.
     pub http: String,
-    /// Address for Firefox.
+    /// URL of its WebSocket for the extension.
     pub ws: String,
-    /// When it started, in milliseconds since the Unix epoch.
+    /// Start time, in Unix milliseconds.
     pub started_at: WallMs,
 }
 
 /// Why no daemon was found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindDaemonError {
-    /// None is running on this folder.
+    /// No daemon is running on the folder.
     #[error("no daemon is running on state folder {0}; start one with `baa-conductor serve`")]
     NotRunning(PathBuf),
-    /// What it left behind cannot be trusted or read.
+    /// A file in the folder is not trusted or cannot be read.
     #[error("{path} {reason}")]
     Unusable {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
 }
@@ -42,10 +42,10 @@ pub(super) fn file(folder: &Path) -> PathBuf {
 }
 
 impl DaemonInfo {
-    /// The daemon that runs on this folder. It was alive a moment ago, which does not mean that it answers.
+    /// Returns the daemon that is running on the folder. It may not answer.
     pub fn find(folder: &Path) -> Result<DaemonInfo, FindDaemonError> {
-        // One that was killed could not clean up, and its pid and port may be anybody's now: only the lock tells. Looked at
-        // first, since whoever takes it removes what was left behind.
+        // A killed daemon leaves its file behind, and its pid and port may be in use by another program: only the lock is
+        // reliable. It is checked first, since the next daemon removes the file after it has taken the lock.
         match lock::is_locked(folder) {
             Ok(true) => {}
             Ok(false) => return Err(FindDaemonError::NotRunning(folder.to_owned())),
@@ -54,7 +54,7 @@ impl DaemonInfo {
             }
         }
         let path = file(folder);
-        // Checked like the token, which client commands send to the address in it.
+        // As trusted as the token, which client commands send to the address in this file.
         let text = match files::read_private(&path, false) {
             Ok(text) => text,
             Err(files::PrivateFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -67,7 +67,7 @@ impl DaemonInfo {
     }
 }
 
-/// Keeps `daemon.json` in place while the daemon serves.
+/// Keeps `daemon.json` in place; removes it when dropped.
 #[derive(Debug)]
 #[must_use = "the announcement ends when this is dropped"]
 pub struct Announcement {
@@ -86,7 +86,7 @@ impl Announcement {
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        // Only our own: someone may have removed the lock file and started another.
+        // Only the daemon's own file: if the lock file was removed, another daemon may have replaced it.
         let text = files::read_private(&self.path, false).unwrap_or_default();
         if serde_json::from_str::<DaemonInfo>(&text).is_ok_and(|found| found == self.daemon)
             && let Err(error) = super::remove(&self.path)

@@ -1,4 +1,4 @@
-//! Reading and writing small private files, judged by what was opened and never by name.
+//! Reads and writes small private files. The checks use the open file, not its path.
 
 use crate::trusted;
 use rustix::{fs::OFlags, process::geteuid};
@@ -9,28 +9,28 @@ use std::{
     path::Path,
 };
 
-/// Most bytes that are read of such a file.
+/// Maximum size of a private file, in bytes.
 const BYTES_MAX: u64 = 64 << 10;
 
-/// Why a file is not trusted.
+/// Why a private file is not trusted or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateFileError {
-    /// It leads elsewhere.
+    /// A symbolic link.
     #[error("is a symbolic link")]
     Link,
     /// A folder, a pipe or the like.
     #[error("is not a regular file")]
     NotAFile,
-    /// It is someone else's.
+    /// Owned by another user.
     #[error("belongs to user {0}, not to this one")]
     Foreign(u32),
-    /// Others may read or write it.
+    /// Accessible to other users.
     #[error("has mode {0:04o}, which lets others in; make it 0600")]
     Open(u32),
-    /// Others may put something else in its place.
+    /// Other users may replace it.
     #[error("is not trusted: {0}")]
     Way(trusted::TrustError),
-    /// Far more than it should hold.
+    /// Larger than the limit.
     #[error("is too long")]
     Long,
     /// The system refused.
@@ -38,7 +38,7 @@ pub enum PrivateFileError {
     Io(#[from] io::Error),
 }
 
-/// Opens an existing file without following a link and without waiting on a pipe.
+/// Opens an existing regular file. Does not follow a link or block on a pipe.
 pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Metadata), PrivateFileError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path).map_err(|error| {
@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<(File, Meta
     if found.is_file() { Ok((file, found)) } else { Err(PrivateFileError::NotAFile) }
 }
 
-/// Opens, to read, a file that belongs to this user (or to root, if `root_too`) and that nobody else may touch.
+/// Opens a file of this user (or of root, if `root_too`) for reading, if no other user can access it.
 pub(super) fn open_private(path: &Path, root_too: bool) -> Result<File, PrivateFileError> {
     let (file, found) = open(path, OpenOptions::new().read(true))?;
     trusted::check_parent_folders(path).map_err(PrivateFileError::Way)?;
@@ -62,7 +62,7 @@ pub(super) fn open_private(path: &Path, root_too: bool) -> Result<File, PrivateF
     Ok(file)
 }
 
-/// The text of such a file.
+/// Reads a private file.
 pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, PrivateFileError> {
     let file = open_private(path, root_too)?;
     let mut text = String::new();
@@ -70,7 +70,7 @@ pub(super) fn read_private(path: &Path, root_too: bool) -> Result<String, Privat
     if text.len() as u64 > BYTES_MAX { Err(PrivateFileError::Long) } else { Ok(text) }
 }
 
-/// Writes a private file as a whole: readers see the old one or the new one, also after a crash.
+/// Replaces a private file atomically: readers see the old or the new text, even after a crash.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;

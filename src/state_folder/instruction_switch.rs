@@ -1,22 +1,22 @@
-//! Whether instructions may run at all: a file that is there says no, until the operator removes it by command.
+//! The switch that turns instructions off: a file that exists until the operator enables instructions.
 //!
-//! What at-most-once remembers lies in the database. When that was damaged and had to be moved aside, is gone, or is another
-//! or an older one than before, it is not known any more what was run already; so from then on nothing runs until a person
-//! says that it may. A file and not a row, because it must outlive the next damage too.
+//! The database records which instructions were executed. If it was quarantined, is missing, or is another or older one than
+//! before, that is unknown, so no instruction runs until a person enables them. A file and not a row, since it must survive
+//! further damage of the database.
 
 use super::{files, remove};
 use std::{io, path::Path};
 
 const FILE: &str = "instructions.off";
-const TEXT: &str = "The database in which it stood what had run already was lost, replaced or moved aside.\n\
+const TEXT: &str = "The database that recorded which instructions were executed was lost, replaced or moved aside.\n\
                     Instructions stay off until `baa-conductor instructions enable`.\n";
 
-/// Whether instructions may run. Where that cannot be told they may not.
+/// Returns whether instructions may run; false if this cannot be determined.
 pub fn instructions_enabled(state_folder: &Path) -> bool {
     matches!(state_folder.join(FILE).symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Lets instructions run again; answers whether that changed anything.
+/// Enables instructions. Returns whether they were off.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub fn enable_instructions(state_folder: &Path) -> io::Result<bool> {
     Ok(was_off)
 }
 
-/// Keeps instructions from running, also after a crash.
+/// Turns instructions off, persistently.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ mod tests {
     use std::{fs, os::unix::fs::symlink};
 
     #[test]
-    fn they_are_off_from_when_they_are_disabled_until_they_are_enabled() {
+    fn disabled_instructions_are_off_until_they_are_enabled() {
         let folder = Temporary::new();
         assert!(instructions_enabled(&folder.0));
         assert!(!enable_instructions(&folder.0).unwrap());
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_means_no() {
+    fn an_undetermined_state_means_off() {
         let folder = Temporary::new();
         fs::write(folder.0.join("file"), "").unwrap();
         assert!(!instructions_enabled(&folder.0.join("file")), "not a folder");

@@ -1,7 +1,7 @@
-//! The token as a running daemon knows it. Its file is looked at whenever somebody shows a token, so that one that was
-//! rotated counts from the next call on, whoever wrote it and however.
+//! The token of a running daemon. Its file is checked at every use, so that a rotated token is valid from the next call on.
 //!
-//! Invariant: a file that is gone, open to others or without a token changes nothing: the daemon goes on with what it had.
+//! Invariant: a file that is missing, accessible to other users or without a token changes nothing; the daemon keeps its
+//! token.
 
 use super::{
     files::PrivateFileError,
@@ -15,30 +15,30 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// A token, and the file that it is taken from anew when that changes.
+/// A token, and the file that it is reloaded from.
 #[derive(Debug)]
 pub struct LiveToken {
     file: Option<TokenFile>,
     current: Mutex<CurrentToken>,
 }
 
-/// A token's file.
+/// The file of a token.
 #[derive(Debug)]
 struct TokenFile {
     path: PathBuf,
-    /// Whether it may be root's.
+    /// Whether the file may belong to root.
     root_too: bool,
 }
 
 #[derive(Debug)]
 struct CurrentToken {
     token: Secret,
-    /// The file that was looked at last; nothing when there was none.
+    /// The version of the file that was checked last; `None` if it did not exist.
     version: Option<FileVersion>,
     generation: u64,
 }
 
-/// What tells one state of a file from every other.
+/// Identifies a version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FileVersion {
     device: u64,
@@ -48,38 +48,37 @@ struct FileVersion {
 }
 
 impl LiveToken {
-    /// A token that no file holds and that stays.
+    /// Creates a token without a file.
     pub fn fixed(token: Secret) -> Self {
         LiveToken { file: None, current: Mutex::new(CurrentToken { token, version: None, generation: 0 }) }
     }
 
-    /// The token in a file.
+    /// Reads the token from a file.
     pub(super) fn of_file(path: PathBuf, root_too: bool) -> Result<Self, TokenError> {
         let file = TokenFile { path, root_too };
-        // Marked before it is read: a change in between is found the next time.
+        // Before the file is read: a change in between is found at the next use.
         let version = file.version().ok().flatten();
         let token = token::read(&file.path, root_too)?;
         Ok(LiveToken { file: Some(file), current: Mutex::new(CurrentToken { token, version, generation: 0 }) })
     }
 
-    /// Whether `given` is the token as it is now.
+    /// Returns whether `given` is the current token.
     pub fn matches(&self, given: &[u8]) -> bool {
         self.with_current(|current| current.token.matches(given))
     }
 
-    /// The generation of the token that `given` is; nothing when it is not the token as it is now.
+    /// Returns the generation of the current token if `given` is that token.
     pub fn generation_of(&self, given: &[u8]) -> Option<u64> {
         self.with_current(|current| current.token.matches(given).then_some(current.generation))
     }
 
-    /// How often the token became another one since the start. What was given out under an earlier number, such as a
-    /// session, is to be forgotten.
+    /// Returns the number of rotations since the start. Sessions of an earlier generation are invalid.
     pub fn generation(&self) -> u64 {
         self.with_current(|current| current.generation)
     }
 
     fn with_current<T>(&self, read: impl FnOnce(&CurrentToken) -> T) -> T {
-        // A panic leaves it whole: it is changed field by field after everything that can go wrong.
+        // The fields are changed after everything that could panic, so the value is consistent.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &self.file {
             current.reload_if_changed(file);
@@ -104,32 +103,32 @@ impl TokenFile {
 }
 
 impl CurrentToken {
-    /// Takes over what the file holds by now.
+    /// Reloads the token if the file has changed.
     fn reload_if_changed(&mut self, file: &TokenFile) {
         let path = file.path.display();
         let now = match file.version() {
             Ok(now) => now,
-            // Told when it can be looked at again, or when it is another one.
+            // Logged once the file is accessible again or has changed.
             Err(_) => return,
         };
         if now == self.version {
             return;
         }
-        // Each state is read and told of once.
+        // Each version is read and logged once.
         self.version = now;
         match token::read(&file.path, file.root_too) {
             Ok(token) if token == self.token => {}
             Ok(token) => {
                 self.token = token;
                 self.generation += 1;
-                tracing::info!(%path, "the token was rotated; sessions are forgotten");
+                tracing::info!(%path, "the token was rotated; all sessions are invalid");
             }
             Err(TokenError::File { reason: PrivateFileError::Io(error), .. })
                 if error.kind() == io::ErrorKind::NotFound =>
             {
-                tracing::warn!(%path, "the token file is gone; the token stays what it was");
+                tracing::warn!(%path, "the token file is missing; the current token stays valid");
             }
-            Err(error) => tracing::warn!(%error, "the token file cannot be used; the token stays what it was"),
+            Err(error) => tracing::warn!(%error, "the token file cannot be used; the current token stays valid"),
         }
     }
 }
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_token_counts_at_once_and_the_old_one_no_more() {
+    fn a_rotated_token_is_valid_at_once_and_the_old_one_is_not() {
         let temporary = Temporary::new();
         let live = live(&temporary);
         let mut old = text(&temporary);
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generation_follows_though_nobody_showed_a_token() {
+    fn the_generation_changes_without_a_check_of_a_token() {
         let temporary = Temporary::new();
         let live = live(&temporary);
         token::replace(&temporary.0).unwrap();
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_changes_nothing_until_it_can() {
+    fn an_unusable_file_changes_nothing_until_it_is_usable() {
         let temporary = Temporary::new();
         let live = live(&temporary);
         let (path, old) = (token::file(&temporary.0), text(&temporary));
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_token_looks_at_no_file() {
+    fn a_fixed_token_has_no_file() {
         let live = LiveToken::fixed(Secret::new("right"));
         assert!(live.matches(b"right") && !live.matches(b"wrong") && live.generation() == 0);
     }

@@ -1,7 +1,7 @@
-//! `conductor.lock`: one daemon per folder.
+//! `conductor.lock`: the lock that allows one daemon per folder.
 //!
-//! The file stays when the daemon ends; only the kernel's lock on it counts, which no crash can leave behind. The daemon
-//! holds it exclusively; a client command shares it for the moment that it takes to see that no daemon does.
+//! The file remains after the daemon; only the kernel's lock on it counts, which ends with the process. The daemon holds it
+//! exclusively; a client command takes it shared for a moment to check whether a daemon holds it.
 
 use super::{StateError, files};
 use std::{
@@ -13,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-/// How often the lock is tried before it counts as another daemon's, and the pause in between: together far longer than
-/// a client command shares it.
+/// Attempts to take the lock, and the pause between them; together far longer than a client command holds it.
 const LOCK_ATTEMPTS: u32 = 11;
 const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -22,7 +21,7 @@ pub(super) fn file(folder: &Path) -> PathBuf {
     folder.join("conductor.lock")
 }
 
-/// Takes the lock, or tells who has it.
+/// Takes the lock, or returns the process that holds it.
 pub(super) fn acquire(folder: &Path) -> Result<File, StateError> {
     let path = file(folder);
     let options = &mut OpenOptions::new();
@@ -47,7 +46,7 @@ pub(super) fn acquire(folder: &Path) -> Result<File, StateError> {
     Ok(file)
 }
 
-/// Tries until nobody else has the lock, or often enough.
+/// Tries to take the lock several times.
 pub(super) fn lock_with_retries(file: &File, mut pause: impl FnMut()) -> Result<(), TryLockError> {
     for _ in 1..LOCK_ATTEMPTS {
         match file.try_lock() {
@@ -58,21 +57,21 @@ pub(super) fn lock_with_retries(file: &File, mut pause: impl FnMut()) -> Result<
     file.try_lock()
 }
 
-/// Whether a daemon holds the lock now. The file must be private: whoever can open it can lock it.
+/// Returns whether a daemon holds the lock. The file must be private, since any process that can open it can lock it.
 pub(super) fn is_locked(folder: &Path) -> Result<bool, files::PrivateFileError> {
     let file = match files::open_private(&file(folder), false) {
         Err(files::PrivateFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened?,
     };
     match file.try_lock_shared() {
-        // Closing the file lets go of it again.
+        // Closing the file releases the lock.
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }
 
-/// The pid in the file; nothing in the moment between its holder's lock and its holder's line.
+/// Reads the pid of the holder; `None` if it has not written it yet.
 fn holder_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;

@@ -1,15 +1,15 @@
-//! The daemon's folder on disk, and what in it does not belong to the store.
+//! The state folder of the daemon and the files in it, except those of the store.
 //!
 //! ```text
 //! conductor.lock   held by the one daemon that runs on this folder
-//! token            what callers show; made at first start
-//! daemon.json      where a running daemon is found; there from ready to exit
-//! database.json    which database belongs here, and how far it had come
-//! instructions.off  there while instructions may not run
-//! logs/            log files, when they are on
+//! token            token of callers; created at the first start
+//! daemon.json      addresses of the running daemon; exists while it serves
+//! database.json    identity and progress of the database that belongs to the folder
+//! instructions.off  exists while instructions are off
+//! logs/            log files, if enabled
 //! ```
 //!
-//! Invariant: who holds a [`StateFolder`] is the only daemon on it, and nobody but this user can look inside.
+//! Invariant: the holder of a [`StateFolder`] is the only daemon on it, and only this user can access the folder.
 
 mod announcement;
 mod files;
@@ -39,41 +39,41 @@ use std::{
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Neither an option nor the environment says where it could be.
-    #[error("there is no place for the state folder: set HOME, XDG_STATE_HOME or --state-dir")]
+    /// Neither an option nor the environment has a location.
+    #[error("no location for the state folder: set HOME, XDG_STATE_HOME or --state-dir")]
     Nowhere,
-    /// It is someone else's.
+    /// Owned by another user.
     #[error("state folder {path} belongs to user {owner}, not to this one ({own})")]
     Foreign {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// The owner's user id.
+        /// User id of the owner.
         owner: u32,
-        /// Our own user id.
+        /// User id of this process.
         own: u32,
     },
-    /// Something else stands in its place.
+    /// Not a folder.
     #[error("state folder {path} is not a folder")]
     NotAFolder {
-        /// What was named.
+        /// Path.
         path: PathBuf,
     },
-    /// Another daemon runs on it.
+    /// Another daemon is running on it.
     #[error("another daemon{} already runs on state folder {path}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     Taken {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// The other daemon's process, when it could be told.
+        /// Process id of the other daemon, if known.
         pid: Option<u32>,
     },
-    /// The system refused.
+    /// A system call failed.
     #[error("{path} cannot be {what}")]
     Io {
-        /// What was to be touched.
+        /// Path.
         path: PathBuf,
-        /// Done how.
+        /// The failed operation, as a participle.
         what: &'static str,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
 }
@@ -84,7 +84,7 @@ impl StateError {
     }
 }
 
-/// Where the state folder is: `--state-dir`, else where the system keeps such things.
+/// Returns the path of the state folder: `--state-dir`, otherwise the default of the system.
 pub fn locate(option: Option<&Path>) -> Result<PathBuf, StateError> {
     match option {
         Some(path) => std::path::absolute(path).map_err(StateError::io(path, "found")),
@@ -101,7 +101,7 @@ fn default_path(macos: bool, variable: impl Fn(&str) -> Option<OsString>) -> Opt
     Some(absolute("HOME")?.join(below))
 }
 
-/// Creates the folder if need be and makes sure that it is this user's alone.
+/// Creates the folder if necessary and makes it private to this user.
 pub fn prepare(path: &Path) -> Result<(), StateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
         if path.exists() {
@@ -110,7 +110,7 @@ pub fn prepare(path: &Path) -> Result<(), StateError> {
             StateError::io(path, "created")(error)
         }
     })?;
-    // On the opened folder, so that nobody can put another in its place in between.
+    // On the open folder, so that it cannot be replaced in between.
     let folder = File::open(path).map_err(StateError::io(path, "opened"))?;
     let found = folder.metadata().map_err(StateError::io(path, "read"))?;
     let own = geteuid().as_raw();
@@ -119,36 +119,36 @@ pub fn prepare(path: &Path) -> Result<(), StateError> {
     }
     if found.mode() & 0o077 != 0 {
         folder.set_permissions(Permissions::from_mode(0o700)).map_err(StateError::io(path, "made private"))?;
-        tracing::warn!(path = %path.display(), "state folder was open to others; it is private now");
+        tracing::warn!(path = %path.display(), "the state folder was accessible to other users; made it private");
     }
     Ok(())
 }
 
-/// The folder, held by this process until it is dropped.
+/// The state folder, locked by this process until it is dropped.
 #[derive(Debug)]
 pub struct StateFolder {
     path: PathBuf,
-    /// The kernel frees the lock when this closes, however the process ends.
+    /// The kernel releases the lock when this file is closed, however the process ends.
     _lock: File,
 }
 
 impl StateFolder {
-    /// Prepares the folder and takes it; fails with [`StateError::Taken`] while another daemon has it.
+    /// Prepares and locks the folder; fails with [`StateError::Taken`] while another daemon has it.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         prepare(path)?;
         let lock = lock::acquire(path)?;
-        // A killed daemon's announcement would pass for this one's until it makes its own.
+        // The announcement of a killed daemon would be taken for this one's.
         let left = announcement::file(path);
         remove(&left).map_err(StateError::io(&left, "removed"))?;
         Ok(StateFolder { path: path.to_owned(), _lock: lock })
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The token that callers must show: the configured one, else the folder's own, which is made if there is none.
+    /// Returns the token of callers: the configured one, otherwise the folder's own, which is created if missing.
     pub fn token(&self, auth: &AuthSettings) -> Result<Secret, TokenError> {
         match token::configured(auth)? {
             Some(token) => Ok(token),
@@ -156,7 +156,7 @@ impl StateFolder {
         }
     }
 
-    /// The same for a daemon, which is to notice when it is rotated.
+    /// Returns the same token for a daemon, which reloads it after a rotation.
     pub fn live_token(&self, auth: &AuthSettings) -> Result<LiveToken, TokenError> {
         match (&auth.token, &auth.token_file) {
             (Some(token), _) => Ok(LiveToken::fixed(token.clone())),
@@ -168,24 +168,24 @@ impl StateFolder {
         }
     }
 
-    /// Tells client commands where this daemon is, until the announcement is dropped.
+    /// Announces this daemon to client commands, until the announcement is dropped.
     pub fn announce(&self, http: &str, ws: &str, started_at: WallMs) -> Result<Announcement, StateError> {
         let daemon = DaemonInfo { pid: std::process::id(), http: http.to_owned(), ws: ws.to_owned(), started_at };
         Announcement::publish(&self.path, daemon)
     }
 }
 
-/// Where log files go.
+/// Returns the folder for log files.
 pub fn logs_folder(state_folder: &Path) -> PathBuf {
     state_folder.join("logs")
 }
 
-/// Where the folder's own token lies.
+/// Returns the path of the folder's own token.
 pub fn token_file(state_folder: &Path) -> PathBuf {
     token::file(state_folder)
 }
 
-/// The token for a client command; nothing when none is configured and no daemon has made one yet.
+/// Returns the token for a client command; `None` if none is configured and no daemon has created one yet.
 pub fn client_token(state_folder: &Path, auth: &AuthSettings) -> Result<Option<Secret>, TokenError> {
     match token::configured(auth)? {
         Some(token) => Ok(Some(token)),
@@ -193,12 +193,12 @@ pub fn client_token(state_folder: &Path, auth: &AuthSettings) -> Result<Option<S
     }
 }
 
-/// Puts a new token into the folder, in place of the old one.
+/// Replaces the folder's token by a new one.
 pub fn rotate_token(state_folder: &Path) -> Result<Secret, TokenError> {
     token::replace(state_folder)
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file; a missing one is no error.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,5 +1,5 @@
-//! `database.json`: which database belongs to this folder, and how far it had come when something last ran on a model's
-//! word. It stands outside of the database, so that one that is gone, another, or an older copy is known as such.
+//! `database.json`: identity of the database that belongs to this folder, and its progress at the last execution of an
+//! instruction. It is kept outside of the database, so that a missing, different or older database is detected.
 
 use super::files::{self, PrivateFileError};
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use std::{io, path::Path};
 
 const FILE: &str = "database.json";
 
-/// What is remembered of the database.
+/// Identity and progress of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreMark {
-    /// Its name.
+    /// Id of the database.
     pub store_id: String,
-    /// Number and hash of the last line of its trail.
+    /// Number and hash of the last line of its audit trail.
     pub head: Option<(i64, String)>,
 }
 
 impl StoreMark {
-    /// What is remembered; nothing before the first start.
+    /// Reads the mark; `None` before the first start.
     ///
     /// # Errors
     ///
-    /// Says why what is there cannot be used.
+    /// The text says why the file cannot be used.
     pub fn read(state_folder: &Path) -> Result<Option<StoreMark>, String> {
         let text = match files::read_private(&state_folder.join(FILE), false) {
             Err(PrivateFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -30,7 +30,7 @@ impl StoreMark {
         serde_json::from_str(&text).map(Some).map_err(|error| error.to_string())
     }
 
-    /// Remembers it, also over a crash.
+    /// Writes the mark durably.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ mod tests {
     use crate::state_folder::tests::Temporary;
 
     #[test]
-    fn what_was_remembered_is_read_back_and_rubbish_is_none() {
+    fn a_written_mark_is_read_back_and_an_invalid_one_is_an_error() {
         let folder = Temporary::new();
         assert_eq!(StoreMark::read(&folder.0), Ok(None));
         let mark = StoreMark { store_id: "0".repeat(32), head: Some((7, "hash".into())) };

@@ -1,9 +1,9 @@
-//! The folder, its token, its lock and its announcement, on real files.
+//! The state folder with its token, lock and announcement, with real files.
 
 use super::*;
 use std::os::unix::fs::symlink;
 
-/// A folder of this test's own, gone at its end.
+/// A temporary folder that is removed when dropped.
 pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
@@ -46,7 +46,7 @@ fn the_folder_follows_xdg_home_and_the_system() {
 }
 
 #[test]
-fn a_folder_is_made_private_or_tightened() {
+fn a_folder_is_created_private_or_restricted() {
     let temporary = Temporary::new();
     let folder = temporary.at("a/b");
     prepare(&folder).unwrap();
@@ -59,7 +59,7 @@ fn a_folder_is_made_private_or_tightened() {
 }
 
 #[test]
-fn a_second_daemon_learns_the_first_ones_pid() {
+fn the_error_of_a_second_daemon_has_the_pid_of_the_first() {
     let temporary = Temporary::new();
     let first = StateFolder::open(&temporary.0).unwrap();
     let error = StateFolder::open(&temporary.0).unwrap_err();
@@ -73,7 +73,7 @@ fn a_second_daemon_learns_the_first_ones_pid() {
 }
 
 #[test]
-fn a_token_is_made_once_and_kept() {
+fn a_token_is_created_once() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
     let auth = AuthSettings::default();
@@ -88,7 +88,7 @@ fn a_token_is_made_once_and_kept() {
 }
 
 #[test]
-fn a_configured_token_wins_and_makes_no_file() {
+fn a_configured_token_takes_precedence_and_creates_no_file() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
     let auth = AuthSettings { token: Some(Secret::new("mine")), ..AuthSettings::default() };
@@ -102,7 +102,7 @@ fn a_configured_token_wins_and_makes_no_file() {
 }
 
 #[test]
-fn a_token_file_that_others_could_touch_is_refused() {
+fn a_token_file_that_others_can_access_is_refused() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
     let auth = AuthSettings::default();
@@ -140,7 +140,7 @@ fn a_daemon_is_found_while_it_announces_itself() {
 }
 
 #[test]
-fn anothers_announcement_stays() {
+fn the_announcement_of_another_daemon_is_not_removed() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
     let announcement = folder.announce("http://a", "ws://a", 1).unwrap();
@@ -151,11 +151,11 @@ fn anothers_announcement_stays() {
 }
 
 #[test]
-fn a_killed_daemons_announcement_counts_for_nothing() {
+fn the_announcement_of_a_killed_daemon_is_ignored() {
     let temporary = Temporary::new();
     let not_running = || matches!(DaemonInfo::find(&temporary.0), Err(FindDaemonError::NotRunning(_)));
     let folder = StateFolder::open(&temporary.0).unwrap();
-    // Names a process that lives, as a pid does that was given out again.
+    // The pid is that of a live process, like a reused one.
     std::mem::forget(folder.announce("http://a", "ws://a", 1).unwrap());
     assert_eq!(DaemonInfo::find(&temporary.0).unwrap().pid, std::process::id());
     drop(folder);
@@ -167,7 +167,7 @@ fn a_killed_daemons_announcement_counts_for_nothing() {
 }
 
 #[test]
-fn a_lock_that_others_could_hold_proves_nothing() {
+fn a_lock_that_others_could_hold_is_not_trusted() {
     let temporary = Temporary::new();
     let folder = StateFolder::open(&temporary.0).unwrap();
     let _announcement = folder.announce("http://a", "ws://a", 1).unwrap();
@@ -182,7 +182,7 @@ fn a_lock_that_others_could_hold_proves_nothing() {
 }
 
 #[test]
-fn a_client_that_looks_at_the_lock_does_not_keep_a_daemon_from_starting() {
+fn a_client_that_checks_the_lock_does_not_prevent_a_start() {
     let temporary = Temporary::new();
     drop(StateFolder::open(&temporary.0).unwrap());
     let open = || File::open(temporary.at("conductor.lock")).unwrap();

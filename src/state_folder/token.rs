@@ -1,4 +1,4 @@
-//! The token that callers show: configured, or 256 random bits in the state folder.
+//! The token of callers: configured, or 256 random bits in the state folder.
 
 use super::files::{self, PrivateFileError};
 use crate::{
@@ -17,48 +17,48 @@ pub enum TokenError {
     /// The file is not private, or cannot be read.
     #[error("token file {path} {reason}")]
     File {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Cause.
         reason: PrivateFileError,
     },
-    /// The file does not hold a token.
+    /// The file contains no valid token.
     #[error("token file {path} holds no token: it {reason}")]
     Content {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// What is wrong with its text.
+        /// Cause.
         reason: SecretError,
     },
-    /// No new token could be written.
+    /// A new token cannot be written.
     #[error("token file {path} cannot be written")]
     Write {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
-    /// The system has no random bits.
-    #[error("the system gives no random numbers")]
+    /// The system provides no random numbers.
+    #[error("the system provides no random numbers")]
     Random,
 }
 
-/// Where the folder's own token lies.
+/// Returns the path of the folder's own token.
 pub(super) fn file(folder: &Path) -> PathBuf {
     folder.join("token")
 }
 
-/// The token of the configuration, if it has one.
+/// Returns the configured token, if any.
 pub(super) fn configured(auth: &AuthSettings) -> Result<Option<Secret>, TokenError> {
     match (&auth.token, &auth.token_file) {
         (Some(token), _) => Ok(Some(token.clone())),
-        // A service manager may hand over a file of root's.
+        // A service manager may provide a file of root.
         (None, Some(path)) => read(path, true).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-/// The folder's own token, if it was made yet.
+/// Reads the folder's own token, if it exists.
 pub(super) fn own(folder: &Path) -> Result<Option<Secret>, TokenError> {
     match read(&file(folder), false) {
         Ok(token) => Ok(Some(token)),
@@ -71,7 +71,7 @@ pub(super) fn own(folder: &Path) -> Result<Option<Secret>, TokenError> {
     }
 }
 
-/// The folder's own token, made now if there is none.
+/// Returns the folder's own token; creates it if missing.
 pub(super) fn own_or_create(folder: &Path) -> Result<Secret, TokenError> {
     match own(folder)? {
         Some(token) => Ok(token),
@@ -79,7 +79,7 @@ pub(super) fn own_or_create(folder: &Path) -> Result<Secret, TokenError> {
     }
 }
 
-/// Writes a new token in place of what is there.
+/// Replaces the folder's own token by a new one.
 pub(super) fn replace(folder: &Path) -> Result<Secret, TokenError> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits).map_err(|_| TokenError::Random)?;

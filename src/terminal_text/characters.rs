@@ -1,34 +1,34 @@
-//! The characters that could deceive whoever reads a text, from the table that the status page goes by as well.
+//! Characters that could deceive a reader, from the table that the status page uses too.
 
 use std::{ops::RangeInclusive, sync::LazyLock};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// The page's module: ranges of code points in hexadecimal, between back-ticks.
+/// The status page's module with the table: ranges of hexadecimal code points between back-ticks.
 const TABLE: &str = include_str!("../http/page/assets/characters.js");
 
 static HIDDEN: LazyLock<Vec<RangeInclusive<u32>>> = LazyLock::new(|| ranges("HIDDEN"));
 static COMBINING: LazyLock<Vec<RangeInclusive<u32>>> = LazyLock::new(|| ranges("COMBINING"));
 
-/// Whether a character shows nothing, steers the terminal, turns text round or passes for a blank.
+/// Returns whether a character is invisible, controls the terminal, reverses text, or looks like a space.
 pub(super) fn is_hidden(c: char) -> bool {
     if c.is_ascii() { c.is_ascii_control() } else { is_in(&HIDDEN, c) }
 }
 
-/// Whether a character is drawn onto the one before it.
+/// Returns whether a character combines with the one before it.
 pub(super) fn is_combining(c: char) -> bool {
     !c.is_ascii() && is_in(&COMBINING, c)
 }
 
-/// Whether a character is of a script that runs from right to left; also some that do not, next to those.
+/// Returns whether a character is in a block of right-to-left scripts.
 pub(super) fn runs_right_to_left(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
-/// Has the character before it drawn in colours.
+/// Variation selector 16: the character before it is shown as an emoji.
 const EMOJI_SELECTOR: char = '\u{fe0f}';
 
-/// Whether a hidden character shows after all: [`EMOJI_SELECTOR`] after a sign that becomes as wide as a picture by it.
+/// Returns whether a hidden character is visible here: [`EMOJI_SELECTOR`] after a character that it makes two columns wide.
 pub(super) fn is_shown_with(c: char, before: Option<char>) -> bool {
     let is_widened =
         |sign: char| sign.width() == Some(1) && [sign, EMOJI_SELECTOR].iter().collect::<String>().width() == 2;
@@ -41,7 +41,7 @@ fn is_in(ranges: &[RangeInclusive<u32>], c: char) -> bool {
     ranges.get(at).is_some_and(|range| range.contains(&code))
 }
 
-/// The ranges of a list of the table, in their order.
+/// Returns the ranges of one list of the table.
 fn ranges(name: &str) -> Vec<RangeInclusive<u32>> {
     let list = TABLE.split_once(&format!("const {name} = `")).and_then(|(_, rest)| rest.split_once('`'));
     let (list, _) = list.expect("the table holds this list, as a test sees");
@@ -62,26 +62,26 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted_and_no_character_stands_in_both_lists() {
+    fn the_table_is_sorted_and_no_character_is_in_both_lists() {
         let both: Vec<_> = [&*HIDDEN, &*COMBINING].into_iter().collect();
         for ranges in both {
             assert!(ranges.len() > 300 && ranges.windows(2).all(|pair| pair[0].end() + 1 < *pair[1].start()));
             assert!(ranges.iter().all(|range| range.start() <= range.end()));
         }
         assert!(all().all(|c| !(is_hidden(c) && is_combining(c))));
-        // Half of a pair is no character of Rust's, but one of JavaScript's.
+        // Surrogates are characters in JavaScript, but not in Rust.
         assert!(HIDDEN.iter().any(|range| range.contains(&0xd800) && range.contains(&0xdfff)));
     }
 
     #[test]
-    fn what_the_standard_library_would_not_print_is_hidden_or_combining() {
+    fn characters_that_the_standard_library_escapes_are_hidden_or_combining() {
         let is_escaped = |c: char| c.escape_debug().count() > 2;
         let missing: Vec<_> = all().filter(|c| is_escaped(*c) && !is_hidden(*c) && !is_combining(*c)).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
-    fn what_has_no_width_is_hidden_or_combining() {
+    fn characters_without_width_are_hidden_or_combining() {
         let missing: Vec<_> = all().filter(|c| c.width() == Some(0) && !is_hidden(*c) && !is_combining(*c)).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_neither() {
+    fn ordinary_characters_are_neither() {
         for c in " a~éßж日本語ไ한ع א€→│…🙂\u{1f1e9}\u{1f3fd}".chars() {
             assert!(!is_hidden(c) && !is_combining(c), "{c:?}");
         }

@@ -1,40 +1,39 @@
-//! How what cannot be seen, or not told apart, is spelled out. The status page does the same in `words.js`.
+//! Escapes characters that are invisible or indistinguishable. The status page does the same in `words.js`.
 //!
 //! ```text
-//! hidden character       \u{202e}, \t \n \r          the same again and again   \u{200b}␣5000 times␣
+//! hidden character       \u{202e}, \t \n \r          repeated hidden character  \u{200b}␣5000 times␣
 //! run of blanks          ␣5000 blanks␣               run of empty lines         ␣40 empty lines␣
 //! mark without a base, or the fifth on one: \u{301}
 //! ```
 //!
-//! The [`COUNT_MARK`] sign stands around what was counted; where it comes from elsewhere it is spelled out itself, so that no
-//! text can claim blanks that are not there.
+//! [`COUNT_MARK`] encloses each count. In foreign text it is escaped itself, so that no text can imitate a count.
 
 use super::characters::{self, is_combining, is_hidden, is_shown_with};
 use std::borrow::Cow;
 
-/// Stands around what was counted.
+/// Encloses a count.
 const COUNT_MARK: char = '␣';
-/// Most blanks in a row that are shown as they are.
+/// Consecutive spaces that are shown unchanged.
 const BLANKS_MAX: usize = 32;
-/// Most empty lines in a row that are shown as they are.
+/// Consecutive empty lines that are shown unchanged.
 const EMPTY_LINES_MAX: usize = 2;
-/// Most times that one hidden character is spelled out in a row.
+/// Consecutive escapes of the same character; beyond them the repetitions are counted.
 const REPEATED_ESCAPES_MAX: usize = 8;
-/// Most marks on one character.
+/// Combining marks per character that are shown unchanged.
 pub(super) const MARKS_MAX: usize = 4;
-/// A sign that a variation selector makes a picture of.
+/// A character that an emoji selector makes two columns wide.
 const WIDENED_SIGN: char = '⚠';
-/// The colours of our own words; what else begins with an escape does not reach a terminal.
+/// The escape sequences that the command line itself prints; all others are escaped.
 const COLOURS: [&str; 5] = ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m"];
 
-/// One line: everything hidden is spelled out, line ends too.
+/// Escapes a text for one line, line ends included.
 pub fn line(text: &str) -> Cow<'_, str> {
     let is_plain =
         |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~')) && !text.contains(&" ".repeat(BLANKS_MAX));
     if is_plain(text) { Cow::Borrowed(text) } else { Cow::Owned(escape_line(text, false)) }
 }
 
-/// The lines of a text that is decided on. A line shows every character of it, also blanks at its end.
+/// Escapes the lines of a text that a person decides on. Shows every character, even spaces at the end of a line.
 pub fn lines(text: &str) -> Vec<String> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let is_empty = |line: &&str| line.bytes().all(|b| b == b' ');
@@ -59,13 +58,13 @@ pub fn lines(text: &str) -> Vec<String> {
     shown
 }
 
-/// Everything that is printed, once more: nothing but line ends, tabs and the colours of our own words steers.
+/// Escapes control characters in output, except line ends, tabs and the command line's own colours.
 pub fn guarded(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| is_hidden(c) && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
-    // Of a text in pieces the sign may have been the end of the piece before.
+    // The text may be a piece of a longer one, whose previous piece may end with a widened character.
     let (mut rest, mut before) = (text, Some(WIDENED_SIGN));
     while let Some(c) = rest.chars().next() {
         if let Some(colour) = COLOURS.iter().find(|colour| rest.starts_with(**colour)) {
@@ -84,12 +83,12 @@ pub fn guarded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a text holds letters that run from right to left, which a terminal may show in another order than they come.
+/// Returns whether a text contains right-to-left letters, which a terminal may reorder.
 pub fn runs_right_to_left(text: &str) -> bool {
     text.contains(characters::runs_right_to_left)
 }
 
-/// A hidden character by its name.
+/// Appends the escape of a character.
 pub(super) fn escape_char(out: &mut String, c: char) {
     match c {
         '\n' | '\r' | '\t' => out.extend(c.escape_default()),
@@ -97,10 +96,10 @@ pub(super) fn escape_char(out: &mut String, c: char) {
     }
 }
 
-/// A line with all that is in it. `to_the_end`: blanks at its end are counted too.
+/// Escapes one line. `to_the_end`: spaces at its end are counted too.
 fn escape_line(line: &str, to_the_end: bool) -> String {
     let mut out = String::with_capacity(line.len() + 16);
-    // How many marks the character before carries; nothing where there is none that could carry one.
+    // Marks on the previous character; `None` if it cannot have any.
     let mut marks = None;
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
@@ -124,7 +123,7 @@ fn escape_line(line: &str, to_the_end: bool) -> String {
             } else {
                 (0..run).for_each(|_| escape_char(&mut out, c));
             }
-            // A mark after it stands on what it was spelled with.
+            // A following mark combines with the escape.
             (rest, marks) = (behind, if stacked { marks } else { Some(0) });
             continue;
         }
@@ -140,11 +139,11 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    /// What the command line and the status page make of the same text.
+    /// A text and its form on the command line and the status page.
     #[derive(Deserialize)]
     struct RenderedCase {
         text: String,
-        /// So many times.
+        /// Repetitions of the text.
         #[serde(default = "once")]
         times: usize,
         #[serde(default)]
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_shown_as_the_status_page_shows_it() {
+    fn every_text_has_the_same_form_as_on_the_status_page() {
         let cases: Vec<RenderedCase> =
             serde_json::from_str(include_str!("../../tests/fixtures/text/shown.json")).unwrap();
         assert!(cases.len() > 20);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_nothing_hidden_is_left_and_no_stack_of_marks() {
+    fn no_hidden_character_and_no_stack_of_marks_remains() {
         for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
             let text = format!("a{c}{c}{c}{c}{c}b{c}");
             let shown = line(&text);
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_guard_lets_through_our_colours_and_nothing_else() {
+    fn guarded_output_keeps_the_own_colours_alone() {
         assert_eq!(guarded("\x1b[1mHEAD\x1b[0m\n\tplain ␣40 blanks␣"), "\x1b[1mHEAD\x1b[0m\n\tplain ␣40 blanks␣");
         assert_eq!(guarded("\u{fe0f}\u{26a0}\u{fe0f}\n\u{fe0f}"), "\u{fe0f}\u{26a0}\u{fe0f}\n\\u{fe0f}");
         let hostile = "\x1b[8mhidden\x1b[2J\x1b]0;t\x07\r\u{9b}31m\u{202e}";

@@ -1,6 +1,6 @@
-//! JSON laid out for people, or on one line.
+//! Formats JSON text, compact or indented.
 //!
-//! Invariant: the spelling of a JSON text changes, never its value, the order of its keys or the digits of its numbers.
+//! Invariant: the value, the order of keys and the digits of numbers stay the same.
 
 use super::{
     characters::{is_combining, is_hidden},
@@ -8,19 +8,19 @@ use super::{
 };
 use std::fmt::Write;
 
-/// No level is indented further than this one.
+/// Deepest level with its own indentation.
 const INDENTED_LEVELS_MAX: usize = 64;
 
-/// How JSON is laid out.
+/// Layout of formatted JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonLayout {
-    /// On one line.
+    /// One line without spaces.
     Compact,
-    /// For people.
+    /// Indented.
     Pretty,
 }
 
-/// A valid JSON text in another layout. Hidden characters in its strings become `\u…` escapes, and so do marks of a stack.
+/// Formats a valid JSON text. Hidden characters in strings become `\u…` escapes, as do excess combining marks.
 pub fn json(text: &str, layout: JsonLayout) -> String {
     let mut out = String::with_capacity(text.len());
     let mut depth = 0_usize;
@@ -62,7 +62,7 @@ pub fn json(text: &str, layout: JsonLayout) -> String {
     out
 }
 
-/// Copies a string whose opening quote was read; answers what stands behind it.
+/// Copies a string after its opening quote. Returns the rest of the text.
 fn copy_string<'a>(out: &mut String, text: &'a str) -> &'a str {
     out.push('"');
     let (mut escaped, mut marks) = (false, 0);
@@ -78,7 +78,7 @@ fn copy_string<'a>(out: &mut String, text: &'a str) -> &'a str {
     ""
 }
 
-/// Copies a character of a string, as an escape where it is hidden or one mark too many.
+/// Copies a character of a string; escapes it if it is hidden or an excess mark.
 fn copy_char(out: &mut String, c: char, marks: &mut usize) {
     let is_mark = is_combining(c);
     *marks = if is_mark { *marks + 1 } else { 0 };
@@ -91,7 +91,7 @@ fn copy_char(out: &mut String, c: char, marks: &mut usize) {
     }
 }
 
-/// Lines of JSON as they are, with every hidden character as an escape: such characters stand in strings alone.
+/// Escapes hidden characters in lines of JSON, where they can occur only in strings.
 pub fn escaped_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut marks = 0;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_changes_its_layout_and_nothing_else() {
+    fn only_the_layout_of_json_changes() {
         let text = " { \"b\" : [ 1.50 , { } , [ ] , \"x, y: {\\\" \\\\\" ] ,\n\"a\":null}\n";
         assert_eq!(json(text, JsonLayout::Compact), r#"{"b":[1.50,{},[],"x, y: {\" \\"],"a":null}"#);
         let pretty = "{\n  \"b\": [\n    1.50,\n    {},\n    [],\n    \"x, y: {\\\" \\\\\"\n  ],\n  \"a\": null\n}";
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_nothing_hidden_and_means_the_same() {
+    fn json_has_no_hidden_characters_and_the_same_value() {
         let stack = format!("e{}", "\u{301}".repeat(7));
         let value = serde_json::json!({"k\u{9b}": format!("\u{7f}\u{202e}\u{1b} ü\u{e0041}\u{200b}{stack}")});
         for text in [json(&value.to_string(), JsonLayout::Compact), escaped_json(&value.to_string())] {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_json_does_not_grow_without_bound() {
+    fn the_indentation_of_deep_json_is_bounded() {
         let text = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
         assert!(json(&text, JsonLayout::Pretty).len() < 5_000 * 2 * (2 * INDENTED_LEVELS_MAX + 2));
     }

@@ -1,20 +1,20 @@
-//! Text from elsewhere as it may be shown on a terminal.
+//! Escapes foreign text for a terminal.
 //!
-//! Whatever a model, a web app, a client or another program wrote is *foreign*: it may hold escape sequences, characters
-//! that turn the text round or show nothing, blanks that push the rest out of sight, lines that pass for ours. It reaches
-//! a terminal through these functions alone:
+//! Text of a model, a web app, a client or another program is *foreign*: it may contain escape sequences, characters that
+//! reverse the text or are invisible, spaces that push the rest out of sight, lines that imitate the daemon's own. It is
+//! printed only through these functions:
 //!
-//! | | for | line ends | runs of blanks |
+//! | | for | line ends | runs of spaces |
 //! | --- | --- | --- | --- |
-//! | [`line()`] | a name, a message, a cell | spelled out | counted |
-//! | [`lines`] | what is decided on: commands, files | kept, runs of empty lines counted | counted |
-//! | [`StreamedText`] | an answer that is read as it grows | kept | kept |
-//! | [`json()`] | JSON | laid out anew | kept |
-//! | [`guarded`] | all that a command prints, last of all | kept | kept |
+//! | [`line()`] | a name, a message, a table cell | escaped | counted |
+//! | [`lines`] | texts that a person decides on: commands, files | kept, runs of empty lines counted | counted |
+//! | [`StreamedText`] | an answer that is printed while it arrives | kept | kept |
+//! | [`json()`] | JSON | formatted | kept |
+//! | [`guarded`] | all output of a command, as the last step | kept | kept |
 //!
-//! Invariant: what they give back moves no cursor, changes no colour and shows every character that was there. The table
-//! of characters is `src/http/page/assets/characters.js`, which the status page goes by too; what both make of a text is
-//! held by `tests/fixtures/text/shown.json`.
+//! Invariant: the result moves no cursor, changes no colour and shows every character of the text. The table of characters
+//! is `src/http/page/assets/characters.js`, which the status page uses too; `tests/fixtures/text/shown.json` has texts with
+//! their form on both.
 
 mod characters;
 mod escaping;

@@ -1,23 +1,23 @@
-//! An answer that people read as it grows, piece by piece.
+//! Escapes an answer that is printed piece by piece while it arrives.
 
 use super::{
     characters::{is_combining, is_hidden, is_shown_with},
     escaping::{MARKS_MAX, escape_char},
 };
 
-/// Spells out what is hidden, but leaves line ends, tabs and blanks as they are: what is read is not decided on.
+/// Escapes hidden characters, but keeps line ends, tabs and spaces.
 ///
-/// The pieces are those of one text: a stack of marks that comes in many pieces is one all the same.
+/// The pieces belong to one text: a stack of marks may be split over several pieces.
 #[derive(Clone, Debug, Default)]
 pub struct StreamedText {
     marks: usize,
     before: Option<char>,
-    /// The piece before ended with CR, which is a line end if LF follows.
+    /// Whether the previous piece ended with CR, which is a line end if LF follows.
     cr: bool,
 }
 
 impl StreamedText {
-    /// The next piece.
+    /// Escapes the next piece.
     pub fn add(&mut self, piece: &str) -> String {
         let mut out = String::with_capacity(piece.len());
         for c in piece.chars() {
@@ -44,7 +44,7 @@ impl StreamedText {
         out
     }
 
-    /// What is left when no more comes.
+    /// Returns the rest at the end of the text.
     pub fn end(&mut self) -> String {
         let mut out = String::new();
         if std::mem::take(&mut self.cr) {
@@ -53,7 +53,7 @@ impl StreamedText {
         out
     }
 
-    /// A whole text.
+    /// Escapes a whole text.
     pub fn whole(text: &str) -> String {
         let mut streamed = StreamedText::default();
         let mut out = streamed.add(text);
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_keeps_its_lines_and_steers_nothing() {
+    fn lines_are_kept_and_control_characters_are_escaped() {
         for (text, shown) in [
             ("plain, ümlaut, 你好\n\tcode", "plain, ümlaut, 你好\n\tcode"),
             ("a\r\nb\rc\r", "a\nb\\rc\\r"),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn it_makes_no_difference_in_which_pieces_it_comes() {
+    fn the_result_does_not_depend_on_the_pieces() {
         let text = format!("a\r\ne{}\r\u{1b}[2J", "\u{301}".repeat(9));
         let mut streamed = StreamedText::default();
         let mut shown: String = text.chars().map(|c| streamed.add(c.encode_utf8(&mut [0; 4]))).collect();

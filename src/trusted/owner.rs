@@ -1,22 +1,22 @@
-//! Whose a file may be: this user's or root's, and whose groups are a user's alone.
+//! Trusted owners of files, and private groups of a user.
 
 use rustix::process::geteuid;
 use std::{fs, sync::OnceLock};
 
-/// The owner that the kernel names for users without a number in this process's user namespace.
+/// Owner that the kernel reports for users without an id in this process's user namespace.
 const UNMAPPED: u32 = 65_534;
-/// How many users there are where all have a number.
+/// Number of user ids of a namespace that maps all users.
 const ALL_USERS: u64 = u32::MAX as u64;
 
-/// Whether an owner may decide what this process does: its own user, or root.
+/// Returns whether an owner is trusted: the user of this process, or root.
 pub(super) fn is_trusted(owner: u32) -> bool {
     owner == geteuid().as_raw() || owner == 0 || (owner == UNMAPPED && !maps_all_users())
 }
 
-/// Whether every user has a number here. Elsewhere root's files look like nobody's.
+/// Returns whether the user namespace maps all users. If not, files of root have the unmapped owner.
 fn maps_all_users() -> bool {
     static MAPS: OnceLock<bool> = OnceLock::new();
-    // Without such a file there are no user namespaces.
+    // Without this file the system has no user namespaces.
     *MAPS.get_or_init(|| fs::read_to_string("/proc/self/uid_map").map_or(true, |map| covers_all(&map)))
 }
 
@@ -25,7 +25,7 @@ fn covers_all(uid_map: &str) -> bool {
     uid_map.lines().filter_map(count).sum::<u64>() >= ALL_USERS
 }
 
-/// Whether a group is this user's alone: root's, or the one that has the user's own number and no other member.
+/// Returns whether a group is private to this user: the group of root, or the group with the user's id and no other member.
 pub(super) fn is_private_group(group: u32) -> bool {
     group == 0
         || (group == geteuid().as_raw() && !has_others(&fs::read_to_string("/etc/group").unwrap_or_default(), group))
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_namespace_has_every_user() {
+    fn only_the_initial_namespace_maps_all_users() {
         assert!(covers_all("         0          0 4294967295\n"));
         assert!(!covers_all("      1000       1000          1\n"));
         assert!(!covers_all(""));

@@ -1,4 +1,4 @@
-//! The way to a path, from the root: every folder and every link on it.
+//! Walks a path from the root: every folder and every link on it.
 
 use super::{TrustError, owner};
 use rustix::{
@@ -14,46 +14,46 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Links that are followed at most, as the kernel does.
+/// Maximum of links that are followed, as in the kernel.
 const LINKS_MAX: usize = 40;
 
-/// What the last name on a way is for.
+/// How the last name of a path is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastName {
-    /// It is there and stays, or it is made in one step that fails where something is.
+    /// It exists, or it is created in one step that fails if it exists.
     Existing,
-    /// Files are made in its folder by name: the sticky bit is not enough there.
+    /// Files with this name are created in its folder, for which the sticky bit is no protection.
     Created,
 }
 
-/// What stands at the end of a way.
+/// The file or folder at the end of a path.
 #[derive(Debug)]
 pub(super) struct WalkedFile {
-    /// Its path without links.
+    /// Path without links.
     pub(super) path: PathBuf,
     pub(super) metadata: Metadata,
-    /// Whether a folder on the way is_sticky others out.
+    /// Whether a folder on the path denies access to other users.
     pub(super) is_hidden: bool,
 }
 
-/// A way that was walked.
+/// The result of a walk.
 #[derive(Debug)]
 pub(super) struct WalkedPath {
-    /// Where it ends, without links.
+    /// The path without links.
     pub(super) real: PathBuf,
-    /// What is there.
+    /// The file or folder; `None` if it does not exist.
     pub(super) found: Option<WalkedFile>,
 }
 
-/// What was state on the way so far.
+/// State of a walk.
 #[derive(Debug, Default)]
 struct WalkState {
-    /// The first folder or link that others may change, since the last folder that is this user's alone.
+    /// The first folder or link that other users may change, since the last private folder of this user.
     trust_error: Option<TrustError>,
     is_hidden: bool,
 }
 
-/// Walks to a path; what is not there yet ends the way early.
+/// Walks a path; ends early at a name that does not exist.
 pub(super) fn walk(path: &Path, end: LastName) -> Result<WalkedPath, TrustError> {
     let absolute = std::path::absolute(path)?;
     let (mut at, mut state, mut links) = (PathBuf::from("/"), WalkState::default(), 0);
@@ -104,7 +104,7 @@ pub(super) fn walk(path: &Path, end: LastName) -> Result<WalkedPath, TrustError>
     state.trust_error.map_or(Ok(WalkedPath { real: at, found: Some(found) }), Err)
 }
 
-/// The names in a path, in their order.
+/// Returns the names in a path.
 fn names(path: &Path) -> VecDeque<OsString> {
     let name = |component: Component<'_>| match component {
         Component::Normal(name) => Some(name.to_owned()),
@@ -114,7 +114,7 @@ fn names(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(name).collect()
 }
 
-/// Whether the names of a folder must be safe from being made by others.
+/// Returns whether other users must not be able to create names in the current folder.
 fn needs_write_protection(rest: &VecDeque<OsString>, end: LastName) -> bool {
     rest.is_empty() || (end == LastName::Created && rest.len() == 1)
 }
@@ -126,7 +126,7 @@ impl WalkState {
         }
     }
 
-    /// `last`: whether files are to be made in it, against which the sticky bit does not help.
+    /// Updates the state by a folder. `last`: whether files are created in it, for which the sticky bit is no protection.
     fn visit_folder(&mut self, path: &Path, metadata: &Metadata, last: bool) {
         let mode = metadata.mode();
         let private = owner::is_private_group(metadata.gid());
@@ -153,7 +153,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), TrustError> {
     Err(TrustError::ForeignOwner { path, owner, own, link: metadata.is_symlink() })
 }
 
-/// Whether only this user and root may write a file or folder.
+/// Checks that only this user and root may write a file or folder.
 pub(super) fn check(path: &Path, metadata: &Metadata) -> Result<(), TrustError> {
     check_owner(path, metadata)?;
     let mode = metadata.mode() & 0o7777;
@@ -165,7 +165,7 @@ pub(super) fn check(path: &Path, metadata: &Metadata) -> Result<(), TrustError> 
     Err(TrustError::Writable { path: path.to_owned(), mode, by_all })
 }
 
-/// Whether it lies in what is mounted read-only, as a container's configuration may.
+/// Returns whether a path is on a read-only mount, as the configuration of a container may be.
 fn is_read_only(path: &Path) -> bool {
     statvfs(path).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }

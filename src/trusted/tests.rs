@@ -1,4 +1,4 @@
-//! Files and folders as an attacker would like them, for whoever runs the tests.
+//! Files and folders that other users could change or read.
 
 use super::*;
 use std::{
@@ -9,7 +9,7 @@ use std::{
 struct TestFolder(PathBuf);
 
 impl TestFolder {
-    /// A folder that others may enter and not write, in one that is nobody's in particular.
+    /// Creates a folder with mode 0755 in the system's folder for temporary files.
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("baa-trusted-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
@@ -43,21 +43,21 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_file_that_all_may_write_is_refused_and_the_text_says_what_mends_it() {
+fn a_file_that_all_users_may_write_is_refused_with_the_command_that_corrects_it() {
     let folder = TestFolder::new("file");
     let path = folder.file("it's one", 0o646);
     let said = TrustedFile::open(&path).unwrap_err().to_string();
     let quoted = path.display().to_string().replace('\'', "'\\''");
     assert_eq!(
         said,
-        format!("{} has mode 0646, so that others may change it: `chmod go-w '{quoted}'` mends that", path.display())
+        format!("{} has mode 0646, so that others may change it; run `chmod go-w '{quoted}'`", path.display())
     );
     chmod(&path, 0o644);
     assert_eq!(TrustedFile::open(&path).unwrap().read().unwrap(), "text");
 }
 
 #[test]
-fn a_folder_of_all_spoils_what_is_in_it_and_a_private_one_beneath_makes_up_for_it() {
+fn a_folder_that_all_users_may_write_is_refused_unless_a_private_one_is_below_it() {
     let folder = TestFolder::new("folders");
     let open = folder.folder("open", 0o777);
     fs::write(open.join("file"), "text").unwrap();
@@ -66,14 +66,14 @@ fn a_folder_of_all_spoils_what_is_in_it_and_a_private_one_beneath_makes_up_for_i
     fs::write(private.join("file"), "text").unwrap();
     assert!(TrustedFile::open(&private.join("file")).is_ok());
     chmod(&open, 0o1777);
-    assert!(TrustedFile::open(&open.join("file")).is_ok(), "the sticky bit keeps what is there");
-    assert!(check_database(&open.join("new.db")).is_err(), "and not what is to be made");
+    assert!(TrustedFile::open(&open.join("file")).is_ok(), "the sticky bit protects existing files");
+    assert!(check_database(&open.join("new.db")).is_err(), "but not new ones");
     assert!(check_database(&private.join("new.db")).is_ok());
     assert!(check_folder(&open).is_err() && check_folder(&open.join("new")).is_ok());
 }
 
 #[test]
-fn links_are_followed_and_what_they_lead_through_counts() {
+fn links_are_followed_and_every_folder_on_the_path_is_checked() {
     let folder = TestFolder::new("links");
     let (open, fine) = (folder.folder("open", 0o777), folder.folder("fine", 0o755));
     for place in [&open, &fine] {
@@ -94,7 +94,7 @@ fn links_are_followed_and_what_they_lead_through_counts() {
 }
 
 #[test]
-fn what_others_can_read_is_no_secret_unless_a_folder_hides_it() {
+fn a_file_that_others_can_read_is_not_secret_unless_a_folder_hides_it() {
     let folder = TestFolder::new("secret");
     let secrecy = |path: &Path| TrustedFile::open(path).unwrap().secrecy();
     assert!(matches!(secrecy(&folder.file("own", 0o600)), FileSecrecy::Private));
@@ -111,7 +111,7 @@ fn what_others_can_read_is_no_secret_unless_a_folder_hides_it() {
 }
 
 #[test]
-fn what_is_no_file_is_none() {
+fn folders_missing_files_and_paths_below_files_are_refused() {
     let folder = TestFolder::new("none");
     assert!(matches!(TrustedFile::open(&folder.0), Err(TrustError::NotUsable { .. })));
     let missing = TrustedFile::open(&folder.0.join("a/b")).unwrap_err();

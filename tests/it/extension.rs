@@ -104,5 +104,5 @@ async fn without_a_daemon_the_command_asks_the_configuration() {
     fs::remove_file(out.join("manifest.json")).unwrap();
     let refused = written(&folder, &["--listen", "127.0.0.1:4321"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("holds no earlier output"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not an earlier output"));
 }

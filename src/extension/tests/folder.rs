@@ -1,9 +1,9 @@
-//! On disk: a new folder, an earlier output, and folders that are somebody's own.
+//! Writing to a new folder, over an earlier output, and to folders with other files.
 
 use super::{super::folder::WriteError, *};
 use std::{env, os::unix::fs::symlink, path::PathBuf};
 
-/// A folder of this test's own, gone at its end.
+/// A temporary folder that is removed when dropped.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -24,7 +24,7 @@ impl Drop for Temporary {
     }
 }
 
-/// Every file below, name to text; the `.xpi` by its length.
+/// Returns the texts of all files below a folder by name; of the `.xpi` only its length.
 fn found(folder: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -63,7 +63,7 @@ fn a_new_folder_gets_every_file_and_the_xpi() {
 }
 
 #[test]
-fn an_earlier_output_is_replaced_and_what_is_not_ours_stays() {
+fn an_earlier_output_is_replaced_and_other_files_are_kept() {
     let temporary = Temporary::new();
     let folder = temporary.at("out");
     Extension::new("ws://127.0.0.1:1/ws/firefox").unwrap().write(&folder).unwrap();
@@ -78,7 +78,7 @@ fn an_earlier_output_is_replaced_and_what_is_not_ours_stays() {
 }
 
 #[test]
-fn what_an_interrupted_run_left_behind_is_no_hindrance() {
+fn files_of_an_interrupted_run_do_not_matter() {
     let temporary = Temporary::new();
     let left = temporary.at("out/.baa-conductor-new/background");
     fs::create_dir_all(&left).unwrap();
@@ -88,7 +88,7 @@ fn what_an_interrupted_run_left_behind_is_no_hindrance() {
 }
 
 #[test]
-fn a_folder_that_is_somebodys_own_is_refused_and_left_as_it_is() {
+fn a_folder_with_other_files_is_refused_and_unchanged() {
     let temporary = Temporary::new();
     for (name, file, text) in [
         ("letters", "letter.txt", "Dear"),
@@ -105,7 +105,7 @@ fn a_folder_that_is_somebodys_own_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn the_sources_are_never_written_over() {
+fn the_sources_are_never_overwritten() {
     let temporary = Temporary::new();
     let folder = temporary.at("extension");
     fs::create_dir(&folder).unwrap();
@@ -133,7 +133,7 @@ fn a_link_in_an_earlier_output_is_replaced_and_not_followed() {
 }
 
 #[test]
-fn what_cannot_be_written_is_named_and_nothing_was_changed() {
+fn a_failed_write_names_the_path_and_changes_nothing() {
     let temporary = Temporary::new();
     let file = temporary.at("file");
     fs::write(&file, "x").unwrap();

@@ -1,7 +1,7 @@
-//! What a simulated Firefox received, so that others can wait for it without polling.
+//! The messages that a simulated Firefox received; callers can wait for them without polling.
 //!
-//! A message is expected once: `expect` takes the first of its type that nobody took. The log keeps the newest
-//! messages and forgets the rest, so that a long-lived peer stays small.
+//! Each message is expected once: `expect` takes the first one of its type that was not taken. The log keeps only the newest
+//! messages.
 
 use serde_json::Value;
 use std::{cell::RefCell, collections::VecDeque, fmt, pin::pin, rc::Rc, time::Duration};
@@ -10,33 +10,33 @@ use tokio::{sync::Notify, time::timeout};
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionClosed {
-    /// The close frame's code; `None` when the connection ended without one.
+    /// Code of the close frame; `None` if the connection ended without one.
     pub code: Option<u16>,
-    /// The close frame's reason.
+    /// Reason of the close frame.
     pub reason: String,
 }
 
-/// Why something awaited did not come.
+/// Why an expected message or close did not arrive.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ExpectError {
-    /// Not within the time.
+    /// Timeout.
     #[error("no {wanted} within {within:?}; received {received}")]
     Timeout {
-        /// What was waited for.
+        /// Description of what was expected.
         wanted: String,
-        /// How long.
+        /// Timeout.
         within: Duration,
-        /// The types of what came instead.
+        /// Types of the received messages.
         received: MessageTypes,
     },
-    /// The connection ended first, and no other will follow.
+    /// The connection ended, and there will be no other.
     #[error("the connection ended ({closed:?}) before {wanted}; received {received}")]
     Ended {
-        /// What was waited for.
+        /// Description of what was expected.
         wanted: String,
-        /// How it ended.
+        /// How the connection ended.
         closed: Option<ConnectionClosed>,
-        /// The types of what came instead.
+        /// Types of the received messages.
         received: MessageTypes,
     },
 }
@@ -100,7 +100,7 @@ impl MessageLog {
         self.changed.notify_waiters();
     }
 
-    /// No further connection will be made.
+    /// Marks the log as finished: there will be no further connection.
     pub(super) fn finish(&self) {
         self.state.borrow_mut().is_finished = true;
         self.changed.notify_waiters();

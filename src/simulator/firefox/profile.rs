@@ -1,4 +1,4 @@
-//! Who a simulated Firefox is, what it does by itself, and how it introduces itself.
+//! Identity, behaviour and introduction of a simulated Firefox.
 
 use crate::{clock::Clock, simulator::webapp::WebApp};
 use serde_json::{Value, json};
@@ -6,60 +6,60 @@ use std::time::Duration;
 
 const FINGERPRINT: &str = "fp-simulated";
 
-/// A platform the simulated user is logged in to.
+/// A platform that the simulated user is logged in to.
 #[derive(Clone, Debug)]
 pub struct SimulatedPlatform {
-    /// Its name, such as `claude`.
+    /// Name, such as `claude`.
     pub name: String,
-    /// The account, if known.
+    /// Account, if known.
     pub account: Option<String>,
-    /// Names of the headers its credentials consist of.
+    /// Names of the headers of its credentials.
     pub header_names: Vec<String>,
-    /// `fresh`, `stale` or `lost`.
+    /// Freshness: `fresh`, `stale` or `lost`.
     pub freshness: String,
 }
 
 impl SimulatedPlatform {
-    /// A platform with fresh credentials of two headers.
+    /// Creates a platform with fresh credentials of two headers.
     pub fn new(name: &str) -> Self {
         let header_names = vec!["cookie".to_owned(), "x-csrf".to_owned()];
         SimulatedPlatform { name: name.to_owned(), account: None, header_names, freshness: "fresh".to_owned() }
     }
 }
 
-/// Who answers requests.
+/// How requests are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerMode {
-    /// The web app, at once, each request a task of its own.
+    /// By the web app, at once, each request in a task of its own.
     Automatic,
-    /// Whoever holds the handle.
+    /// By the holder of the handle.
     Manual,
 }
 
-/// What the peer does by itself.
+/// What the simulated Firefox does automatically.
 #[derive(Clone, Debug)]
 pub struct FirefoxBehaviour {
-    /// Who answers requests.
+    /// How requests are answered.
     pub answers: AnswerMode,
-    /// Says `hello` on each connection.
+    /// Sends `hello` on each connection.
     pub hello: bool,
     /// Sends `credentials` after each `hello_ack`.
     pub credentials: bool,
-    /// Answers a `challenge` that is the daemon's own, once it has a secret.
+    /// Answers a `challenge` with a valid proof of the daemon, once it has a secret.
     pub proves: bool,
     /// Answers actions.
     pub actions: bool,
-    /// Aborts and answers what is cancelled; without it, cancels are received and ignored.
+    /// Aborts and answers cancelled requests; otherwise cancels are ignored.
     pub obeys_cancel: bool,
     /// Answers pings.
     pub pongs: bool,
-    /// How often it says `progress` for each request it performs.
+    /// Interval of `progress` messages for each request in progress.
     pub progress: Duration,
-    /// Connects again after a lost connection, this much later.
+    /// Delay of the reconnect after a lost connection; `None` for no reconnect.
     pub reconnect: Option<Duration>,
-    /// The `Origin` of the upgrade.
+    /// `Origin` of the upgrade.
     pub origin: Option<String>,
-    /// How many received messages are kept for [`Firefox::received`](super::Firefox::received).
+    /// Number of received messages that are kept for [`Firefox::received`](super::Firefox::received).
     pub keep_messages: usize,
 }
 
@@ -81,25 +81,25 @@ impl Default for FirefoxBehaviour {
     }
 }
 
-/// Who the peer is.
+/// The identity and behaviour of a simulated Firefox.
 #[derive(Clone, Debug)]
 pub struct FirefoxProfile {
-    /// How it calls itself.
+    /// Client id.
     pub client_id: String,
-    /// The secret of an earlier pairing; without one it is given one when it is approved.
+    /// Secret of an earlier pairing; otherwise it receives one when it is approved.
     pub secret: Option<String>,
-    /// Where its user is logged in.
+    /// Platforms that the user is logged in to.
     pub platforms: Vec<SimulatedPlatform>,
-    /// The web app behind each of them.
+    /// Web app of all platforms.
     pub app: WebApp,
-    /// What it does by itself.
+    /// Automatic behaviour.
     pub behaviour: FirefoxBehaviour,
-    /// The time it reports.
+    /// Clock of the times that it reports.
     pub clock: Clock,
 }
 
 impl FirefoxProfile {
-    /// A well-behaved peer that is logged in to `claude`.
+    /// Creates a well-behaved client that is logged in to `claude`.
     pub fn new(client_id: &str) -> Self {
         FirefoxProfile {
             client_id: client_id.to_owned(),
@@ -111,7 +111,7 @@ impl FirefoxProfile {
         }
     }
 
-    /// The same, with requests answered by whoever holds the handle.
+    /// Creates the same client, whose requests the holder of the handle answers.
     pub fn manual(client_id: &str) -> Self {
         let mut profile = FirefoxProfile::new(client_id);
         profile.behaviour.answers = AnswerMode::Manual;
@@ -146,7 +146,7 @@ impl FirefoxProfile {
     }
 }
 
-/// A shell tab as wanted.
+/// Returns the state of a healthy shell tab.
 fn shell_runtime(platform: &str, now: i64) -> Value {
     let url = match platform {
         "claude" => "https://claude.ai/".to_owned(),

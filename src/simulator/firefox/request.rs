@@ -1,4 +1,4 @@
-//! One `api_request` as a simulated Firefox has it: the ways to answer it by hand, and what performs a [`AppReply`].
+//! One `api_request` of a simulated Firefox: manual answers, and the performance of an [`AppReply`].
 
 use super::{FirefoxState, NotConnected, OutgoingFrame};
 use crate::simulator::webapp::{AppCall, AppEvent, AppReply, StreamEnd};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::{cell::Cell, rc::Rc};
 use tokio::time::sleep;
 
-/// A request the daemon sent, open to be answered.
+/// A request of the daemon that can be answered.
 #[derive(Clone, Debug)]
 pub struct SimulatedRequest {
     message: Rc<Value>,
@@ -19,37 +19,37 @@ impl SimulatedRequest {
         SimulatedRequest { message, seq: Rc::new(Cell::new(0)), shared }
     }
 
-    /// The whole `api_request`.
+    /// Returns the `api_request`.
     pub fn message(&self) -> &Value {
         &self.message
     }
 
-    /// The request's id; empty when the message has none.
+    /// Returns the id of the request; empty if the message has none.
     pub fn id(&self) -> &str {
         self.text("id")
     }
 
-    /// The platform's name.
+    /// Returns the name of the platform.
     pub fn platform(&self) -> &str {
         self.text("platform")
     }
 
-    /// The path, empty in template prompt mode.
+    /// Returns the path; empty in template prompt mode.
     pub fn path(&self) -> &str {
         self.text("path")
     }
 
-    /// Whether the answer is to be streamed.
+    /// Returns whether the answer must be streamed.
     pub fn is_sse(&self) -> bool {
         self.text("response_mode") == "sse"
     }
 
-    /// Answers at once, as a success or a failure by its status.
+    /// Sends a buffered answer; the status decides whether it is a failure.
     pub async fn answer(&self, status: u16, body: Value) -> Result<(), NotConnected> {
         self.respond(status, body, json!({})).await
     }
 
-    /// Answers at once with response headers.
+    /// Sends a buffered answer with response headers.
     pub async fn respond(&self, status: u16, body: Value, headers: Value) -> Result<(), NotConnected> {
         let error = if status < 400 { Value::Null } else { json!(format!("http_{status}")) };
         let message = json!({"type": "api_response", "id": self.id(), "ok": status < 400, "status": status, "body": body,
@@ -57,7 +57,7 @@ impl SimulatedRequest {
         self.shared.send(OutgoingFrame::json(&message)).await
     }
 
-    /// Answers that the extension could not perform the request.
+    /// Reports that the extension failed to perform the request.
     pub async fn fail(&self, code: &str, status: Option<u16>) -> Result<(), NotConnected> {
         if self.is_sse() {
             return self.error(code, "simulated", status).await;
@@ -73,13 +73,13 @@ impl SimulatedRequest {
         self.stream("stream_open", json!({"status": status, "meta": meta, "headers": headers})).await
     }
 
-    /// Sends the next event and returns its number.
+    /// Sends the next event. Returns its number.
     pub async fn event(&self, event: &str, data: Value) -> Result<u64, NotConnected> {
         let event = AppEvent::new(event, data, std::time::Duration::ZERO);
         self.numbered(&event).await
     }
 
-    /// Sends an event under any number.
+    /// Sends an event with this number.
     pub async fn event_at(&self, seq: u64, event: &str, data: Value) -> Result<u64, NotConnected> {
         let event = AppEvent { seq: Some(seq), ..AppEvent::new(event, data, std::time::Duration::ZERO) };
         self.numbered(&event).await
@@ -95,12 +95,12 @@ impl SimulatedRequest {
         self.stream("stream_error", json!({"code": code, "message": message, "status": status})).await
     }
 
-    /// Says that the request is still being worked on.
+    /// Sends `progress`.
     pub async fn progress(&self) -> Result<(), NotConnected> {
         self.shared.send(OutgoingFrame::json(&json!({"type": "progress", "id": self.id()}))).await
     }
 
-    /// Asks the web app and does what it replied.
+    /// Calls the web app and performs its reply.
     pub(super) async fn perform(&self) -> Result<(), NotConnected> {
         let message = &self.message;
         let templated = message.get("prompt").is_some_and(Value::is_string) && message["path"].is_null();
@@ -161,7 +161,7 @@ impl SimulatedRequest {
         }
     }
 
-    /// A stream as a buffered fetch sees it: its whole text, when it is over.
+    /// Sends a stream as a buffered answer: its whole text, at its end.
     async fn gathered(&self, status: u16, events: Vec<AppEvent>, end: StreamEnd) -> Result<(), NotConnected> {
         let mut text = String::new();
         for event in events {

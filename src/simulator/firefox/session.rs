@@ -1,4 +1,4 @@
-//! The driver_guard of a simulated Firefox over its connections: dial, introduce itself, react, and dial again if asked to.
+//! The connections of a simulated Firefox: connects, introduces itself, handles messages, and reconnects if configured.
 
 use super::{
     AnswerMode, Firefox, FirefoxState, OutgoingFrame, message_log::ConnectionClosed, request::SimulatedRequest, socket,
@@ -14,12 +14,12 @@ use tokio::{
     time::sleep,
 };
 
-/// Connections one peer makes at most, so that a loop of refusals ends.
+/// Maximum number of connections, so that repeated refusals end.
 const CONNECTIONS_MAX: usize = 1_000;
-/// Frames waiting to be written; more hold their sender back.
+/// Frames in the outbox; a full outbox blocks the sender.
 const OUTGOING_MAX: usize = 64;
 
-/// Plays the peer on one open connection and on those that follow.
+/// Runs one open connection and its reconnects.
 pub(super) async fn run_connections(shared: Rc<FirefoxState>, first: (socket::FrameReader, socket::FrameWriter)) {
     let mut next = Some(first);
     for _ in 0..CONNECTIONS_MAX {
@@ -57,7 +57,7 @@ async fn run_connection(
     let writer = AbortOnDrop(
         spawn_local(async move {
             if !write(writing, waiting).await {
-                // What the other side said before it went away is still to be read, so only a cut ends the reader.
+                // The other side may have sent more before it disconnected, so only a reset ends the reader.
                 std::future::pending::<()>().await;
             }
             drop(cut);
@@ -65,7 +65,7 @@ async fn run_connection(
         .abort_handle(),
     );
     if shared.profile.behaviour.hello {
-        // The outbox was made just now and has room.
+        // The new outbox has room.
         shared.send(OutgoingFrame::json(&shared.hello())).await.unwrap_or_default();
     }
     let reader = pin!(read(shared, &mut reading));
@@ -77,7 +77,7 @@ async fn run_connection(
     closed
 }
 
-/// A task that ends with whoever started it.
+/// Aborts a task when dropped.
 pub(super) struct AbortOnDrop(pub(super) AbortHandle);
 
 impl Drop for AbortOnDrop {
@@ -86,7 +86,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Writes until the connection fails or is to be cut; tells whether it was cut.
+/// Writes until the connection fails or is reset. Returns whether it was reset.
 async fn write(mut writing: socket::FrameWriter, mut waiting: mpsc::Receiver<OutgoingFrame>) -> bool {
     while let Some(outgoing) = waiting.recv().await {
         let sent = match outgoing {
@@ -108,7 +108,7 @@ async fn read(shared: &Rc<FirefoxState>, reading: &mut socket::FrameReader) -> C
     let mut parts = BytesMut::new();
     loop {
         let mut on = shared.reading.subscribe();
-        // The sender lives in `shared`, so waiting for it cannot fail.
+        // `shared` has the sender, so waiting cannot fail.
         on.wait_for(|on| *on).await.map(drop).unwrap_or_default();
         let whole: Bytes = match reading.next().await {
             Some(Ok(Frame::Text(text))) => text,
@@ -192,7 +192,7 @@ fn begin(shared: &Rc<FirefoxState>, message: Rc<Value>) {
                 }
             }
         });
-        // A lost connection ends the request for the daemon too; there is nobody left to tell.
+        // If the connection is lost, the daemon has ended the request.
         select(pin!(working.perform()), beats).await;
         owner.running.borrow_mut().remove(working.id());
     });

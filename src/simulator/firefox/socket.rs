@@ -1,7 +1,7 @@
-//! The wire under a simulated Firefox: the upgrade by hand, then frames through actix-http's codec.
+//! The WebSocket of a simulated Firefox: its own upgrade, then frames through actix-http's codec.
 //!
-//! By hand and not through `awc`, because its connector leaves Nagle's algorithm on, which would hold every small
-//! event back, and hides the TCP stream, which is needed to cut a connection as a lost network does.
+//! Not through `awc`: its connector leaves Nagle's algorithm on, which delays small events, and hides the TCP stream, which
+//! is needed to reset a connection.
 
 use super::ConnectError;
 use actix_codec::{Decoder, Encoder};
@@ -18,21 +18,21 @@ use tokio::{
 };
 use url::Url;
 
-/// Largest frame that is read; snapshots and prompts stay far below.
+/// Maximum size of a received frame, in bytes.
 const FRAME_BYTES_MAX: usize = 64 << 20;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// The sample of RFC 6455: the key guards caches on the way, and there is none.
+/// The sample key of RFC 6455. The key only protects against caches.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// The reading half: frames in.
+/// Reads frames.
 pub(super) struct FrameReader {
     half: OwnedReadHalf,
     codec: Codec,
     buffer: BytesMut,
 }
 
-/// The writing half: frames, or bytes as they are, out.
+/// Writes frames, or raw bytes.
 pub(super) struct FrameWriter {
     half: OwnedWriteHalf,
     codec: Codec,
@@ -44,7 +44,7 @@ pub(super) async fn dial(url: &Url, origin: Option<&str>) -> Result<(FrameReader
     timeout(DIAL_TIMEOUT, upgrade(url, origin)).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
-/// Host and port of an address, as the `Host` header and a socket name them.
+/// Returns host and port of a URL.
 pub(super) fn authority(url: &Url) -> Option<String> {
     Some(format!("{}:{}", url.host()?, url.port_or_known_default()?))
 }
@@ -95,7 +95,7 @@ fn accept(answer: &[u8]) -> Result<(), ConnectError> {
 }
 
 impl FrameReader {
-    /// The next frame; `None` at the end of the connection, however it came.
+    /// Reads the next frame; `None` at the end of the connection.
     pub(super) async fn next(&mut self) -> Option<Result<Frame, ProtocolError>> {
         loop {
             match self.codec.decode(&mut self.buffer).transpose() {
@@ -109,7 +109,7 @@ impl FrameReader {
         }
     }
 
-    /// Reads once; `false` at the end.
+    /// Reads once; returns `false` at the end.
     async fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 16 << 10];
         loop {
@@ -134,15 +134,15 @@ impl FrameWriter {
         self.flush().await
     }
 
-    /// Sends bytes that need be no frame.
+    /// Sends raw bytes.
     pub(super) async fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(bytes);
         self.flush().await
     }
 
-    /// Cuts the connection: the other side sees a reset and no close frame.
+    /// Resets the connection without a close frame.
     pub(super) fn cut(self) {
-        // Without the option the connection still ends, only politely.
+        // Without the option the connection ends normally.
         SockRef::from(self.half.as_ref()).set_linger(Some(Duration::ZERO)).unwrap_or_default();
         self.half.forget();
     }
@@ -160,7 +160,7 @@ impl FrameWriter {
     }
 }
 
-/// The other end of a connection that a test accepted and upgraded.
+/// Accepts the upgrade on a connection, for tests.
 #[cfg(test)]
 pub(super) async fn accept_upgrade(stream: TcpStream) -> (FrameReader, FrameWriter) {
     let (read, write) = stream.into_split();

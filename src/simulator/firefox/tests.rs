@@ -1,11 +1,11 @@
-//! The simulated Firefox against a daemon that is played by hand.
+//! The simulated Firefox against a scripted daemon.
 
 use super::{socket::*, *};
 use crate::simulator::webapp::WebApp;
 use actix_http::ws::Frame;
 use tokio::net::TcpListener;
 
-/// The daemon's side of one connection, by hand.
+/// The daemon's side of one connection.
 struct Daemon {
     reading: FrameReader,
     writing: FrameWriter,
@@ -75,7 +75,7 @@ async fn it_introduces_itself_and_answers_from_the_web_app() {
 }
 
 #[actix_rt::test]
-async fn a_stream_is_opened_numbered_and_ended_and_its_buffered_form_is_its_text() {
+async fn a_stream_has_numbered_events_and_its_buffered_form_is_its_text() {
     let (_listener, _firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.request("s", "/events/2", "sse").await;
     assert_eq!(daemon.of("stream_open").await["status"], 200);
@@ -90,7 +90,7 @@ async fn a_stream_is_opened_numbered_and_ended_and_its_buffered_form_is_its_text
 }
 
 #[actix_rt::test]
-async fn cancels_end_what_runs_as_the_extension_ends_it() {
+async fn a_cancelled_request_ends_as_with_the_extension() {
     let mut profile = FirefoxProfile::new("sim");
     profile.behaviour.progress = Duration::from_millis(5);
     let (_listener, _firefox, mut daemon) = start(profile).await;
@@ -107,7 +107,7 @@ async fn cancels_end_what_runs_as_the_extension_ends_it() {
 }
 
 #[actix_rt::test]
-async fn a_test_can_answer_by_hand() {
+async fn a_test_can_answer_manually() {
     let (_listener, firefox, mut daemon) = start(FirefoxProfile::manual("sim")).await;
     daemon.request("r", "/anything", "sse").await;
     let request = firefox.next_request().await.unwrap();
@@ -136,7 +136,7 @@ async fn malformed_frames_are_sent_as_they_are() {
 }
 
 #[actix_rt::test]
-async fn the_end_of_a_connection_is_told_with_its_code() {
+async fn the_close_code_of_a_connection_is_reported() {
     let (_listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     let reason = CloseReason { code: CloseCode::from(4001), description: Some("replaced".to_owned()) };
     daemon.writing.send(Message::Close(Some(reason))).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_dropped_connection_ends_without_a_close_frame() {
 }
 
 #[actix_rt::test]
-async fn an_asked_for_reconnect_says_hello_again() {
+async fn a_requested_reconnect_sends_hello_again() {
     let (listener, firefox, mut daemon) = start(FirefoxProfile::new("sim")).await;
     daemon.send(json!({"type": "ws_reconnect", "request_id": "a1", "action": "ws_reconnect"})).await;
     let result = daemon.of("action_result").await;
@@ -193,7 +193,7 @@ async fn pings_are_answered_and_ready_waits_for_the_snapshot() {
 }
 
 #[actix_rt::test]
-async fn a_refused_upgrade_names_its_status() {
+async fn the_error_of_a_refused_upgrade_has_its_status() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/ws/firefox", listener.local_addr().unwrap());
     let refuse = async {

@@ -1,4 +1,4 @@
-//! What the simulated web app remembers: one organization, its conversations and their messages, bounded in number.
+//! The data of the simulated web app: one organization, its conversations and their messages, bounded in number.
 
 use crate::clock::WallMs;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ struct Conversation {
     messages: VecDeque<Value>,
 }
 
-/// The organization's conversations, oldest first; the oldest leaves when a new one finds no room.
+/// The conversations of the organization, oldest first; at the limit the oldest is removed.
 #[derive(Clone, Debug)]
 pub(super) struct ConversationStore {
     conversations: VecDeque<Conversation>,
@@ -25,12 +25,12 @@ pub(super) struct ConversationStore {
 }
 
 impl ConversationStore {
-    /// One conversation without messages.
+    /// Creates one conversation without messages.
     pub(super) fn new() -> Self {
         ConversationStore::of(&["conv-1"], None)
     }
 
-    /// These conversations without messages, the oldest first.
+    /// Creates these conversations without messages, the oldest first.
     pub(super) fn of(ids: &[&str], current: Option<&str>) -> Self {
         let conversation = |(at, id): (WallMs, &&str)| Conversation {
             is_current: current == Some(*id),
@@ -43,7 +43,7 @@ impl ConversationStore {
         json!([{"uuid": ORGANIZATION, "name": "Simulated organization"}])
     }
 
-    /// The conversations, newest first; `None` for an organization that does not exist.
+    /// Returns the conversations, newest first; `None` for an unknown organization.
     pub(super) fn list(&self, organization: &str) -> Option<Value> {
         known(organization)?;
         let mut all: Vec<&Conversation> = self.conversations.iter().rev().collect();
@@ -72,7 +72,7 @@ impl ConversationStore {
         Some(entry)
     }
 
-    /// Notes a prompt and its answer; `false` when there is no such conversation.
+    /// Adds a prompt and its answer; returns `false` if there is no such conversation.
     pub(super) fn record(&mut self, organization: &str, id: &str, prompt: &str, answer: &str, now_ms: WallMs) -> bool {
         let found = self.conversations.iter_mut().find(|conversation| conversation.id == id);
         let (Some(()), Some(conversation)) = (known(organization), found) else { return false };

@@ -1,27 +1,27 @@
-//! Where the simulated web app puts a list in its answers: in one of the places where real ones were seen.
+//! The positions of lists in the answers of the simulated web app, as observed in real ones.
 
 use serde_json::{Value, json};
 
-/// Where its answers hold a list, and the one that was just made.
+/// The position of a list in an answer, and of a created entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListShape {
-    /// The list is the answer.
+    /// The answer is the list.
     #[default]
     Bare,
-    /// Under its own name.
+    /// In a field with the list's name.
     Named,
-    /// Under `items`.
+    /// In `items`.
     Items,
-    /// Under `entries`.
+    /// In `entries`.
     Entries,
-    /// Under `data`.
+    /// In `data`.
     Data,
-    /// Under its own name in an object under `data`.
+    /// In a field with the list's name in `data`.
     NamedData,
 }
 
 impl ListShape {
-    /// Each of them.
+    /// All variants.
     pub const ALL: [ListShape; 6] = [
         ListShape::Bare,
         ListShape::Named,

@@ -1,15 +1,15 @@
-//! The simulated web app's paths of its own: echoes, sizes, streams and misbehaviour, as the query asks for them.
+//! Special paths of the simulated web app: echoes, sizes, streams and misbehaviour, with parameters in the query.
 
 use super::{AppCall, AppEvent, AppReply, StreamEnd, json_reply, not_found, stream};
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::Url;
 
-/// Most bytes one reply may be asked to have.
+/// Maximum size of a reply, in bytes.
 const REPLY_BYTES_MAX: usize = 64 << 20;
-/// Most events one reply may be asked to have.
+/// Maximum number of events of a reply.
 const EVENTS_MAX: usize = 100_000;
-/// Longest pause a path may ask for.
+/// Maximum pause.
 const PAUSE_MAX: Duration = Duration::from_secs(3_600);
 
 struct UrlQuery<'a>(&'a Url);
@@ -28,7 +28,7 @@ impl UrlQuery<'_> {
     }
 }
 
-/// Answers the paths that no real web app has.
+/// Answers the special paths.
 pub(super) fn reply(call: &AppCall<'_>, segments: &[&str], url: &Url) -> AppReply {
     let query = &UrlQuery(url);
     match segments {
@@ -131,7 +131,7 @@ fn malformed(kind: Option<&str>) -> AppReply {
     }
 }
 
-/// A conversation of messages of about 1.2 KB, `bytes` in all.
+/// Returns a conversation with messages of about 1.2 KB, `bytes` in total.
 fn long_conversation(bytes: usize) -> Value {
     const TEXT: &str = "It was said before, in other words, and will be said again. ";
     let message = |n| json!({"uuid": format!("message-{n}"), "sender": "assistant", "text": TEXT.repeat(20)});

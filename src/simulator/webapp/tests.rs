@@ -1,4 +1,4 @@
-//! The web app as a value: conversations, and each misdeed.
+//! The web app as a value: conversations, and each misbehaviour.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn body(reply: AppReply) -> Value {
 }
 
 #[test]
-fn a_conversation_is_made_prompted_and_read_back() {
+fn a_conversation_is_created_prompted_and_read() {
     let mut app = WebApp::new().with_answer("so be it");
     assert_eq!(body(ask(&mut app, "GET", "/api/organizations", Value::Null))[0]["uuid"], "org-1");
     let made = body(ask(&mut app, "POST", "/api/organizations/org-1/chat_conversations", json!({})));
@@ -35,7 +35,7 @@ fn a_conversation_is_made_prompted_and_read_back() {
 }
 
 #[test]
-fn lists_stand_where_they_are_wanted_and_one_conversation_may_be_the_current_one() {
+fn lists_have_the_configured_position_and_one_conversation_may_be_current() {
     let list = json!([{"uuid": "b", "name": "Conversation b", "created_at": "1970-01-01T00:00:00.001+00:00",
             "updated_at": "1970-01-01T00:00:00.001+00:00"},
         {"uuid": "a", "name": "Conversation a", "created_at": "1970-01-01T00:00:00+00:00",
@@ -56,7 +56,7 @@ fn lists_stand_where_they_are_wanted_and_one_conversation_may_be_the_current_one
 }
 
 #[test]
-fn the_newer_shape_wraps_its_words_in_blocks() {
+fn the_newer_shape_streams_words_in_blocks() {
     let mut app = WebApp::new().with_answer("two words").with_shape(CompletionShape::Blocks);
     let path = "/api/organizations/org-1/chat_conversations/conv-1/completion";
     let AppReply::Stream { events, .. } = ask(&mut app, "POST", path, json!("{\"prompt\": \"as text\"}")) else {
@@ -72,7 +72,7 @@ fn the_newer_shape_wraps_its_words_in_blocks() {
 }
 
 #[test]
-fn what_is_unknown_or_too_much_is_not_found() {
+fn unknown_paths_and_excessive_sizes_are_not_found() {
     let mut app = WebApp::new();
     for path in [
         "/",
@@ -90,7 +90,7 @@ fn what_is_unknown_or_too_much_is_not_found() {
 }
 
 #[test]
-fn each_misdeed_is_what_its_path_says() {
+fn each_path_has_its_misbehaviour() {
     let mut app = WebApp::new();
     let mut get = |path: &str| ask(&mut app, "GET", path, Value::Null);
     assert_eq!(get("/silence"), AppReply::Silence);

@@ -6,15 +6,15 @@ use rustix::process::Signal;
 
 const SHORT: &str = "server.watchdog_timeout_ms = 500";
 
-async fn dies(daemon: &mut Daemon, thread: &str, how: &str) {
+async fn dies(daemon: &mut Daemon, thread: &str, cause: &str) {
     assert_eq!(daemon.exit_code().await, Some(1), "{thread}");
     let log = daemon.stderr();
-    let line = log.lines().find(|line| line.contains("to be started anew")).unwrap_or_else(|| panic!("{log}"));
-    assert!(line.contains(thread) && line.contains(how), "{line}");
+    let line = log.lines().find(|line| line.contains("must be restarted")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains(thread) && line.contains(cause), "{line}");
 }
 
 #[actix_rt::test]
-async fn one_that_stands_still() {
+async fn a_hung_thread() {
     for thread in ["http worker", "main"] {
         let (mut daemon, faults) = fragile(SHORT).await;
         faults.hang(thread);
@@ -24,14 +24,14 @@ async fn one_that_stands_still() {
 }
 
 #[actix_rt::test]
-async fn the_store_s_thread_when_it_is_gone() {
+async fn the_thread_of_the_store() {
     let (mut daemon, faults) = fragile(SHORT).await;
     faults.panic("store thread");
     dies(&mut daemon, "store", "has exited").await;
 }
 
 #[actix_rt::test]
-async fn the_writer_behind_when_it_is_gone() {
+async fn the_thread_of_the_write_behind() {
     let (mut daemon, faults) = fragile(SHORT).await;
     let _firefox = automatic(&daemon, "ff").await;
     faults.panic("write behind");

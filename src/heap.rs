@@ -101,7 +101,7 @@ fn resident_bytes() -> Option<u64> {
 
 /// Returns whether the allocator accepted the limit, or needs none.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
+#[expect(unsafe_code, reason = "there is no safe interface to the allocator; docs/decisions/034-memory-of-bursts.md")]
 fn set_single_arena() -> bool {
     // SAFETY: takes and returns numbers only. glibc changes the limit under the lock of its main arena.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
@@ -113,7 +113,7 @@ fn set_single_arena() -> bool {
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "nothing safe says this to the allocator; docs/decisions/034-memory-of-bursts.md")]
+#[expect(unsafe_code, reason = "there is no safe interface to the allocator; docs/decisions/034-memory-of-bursts.md")]
 fn trim() {
     // SAFETY: takes and returns a number only; any thread may call it at any time (malloc_trim(3): MT-Safe).
     unsafe { libc::malloc_trim(0) };

@@ -125,7 +125,7 @@ impl BridgeHub {
         }
     }
 
-    /// Treats the disconnect of a client as the result if it was asked to reconnect.
+    /// Treats the disconnect of a client as the result if it was told to reconnect.
     fn or_reconnecting(
         &self,
         reported: ActionReply,

@@ -161,8 +161,8 @@ impl BridgeHub {
             let directory = self.directory();
             (directory.all(), directory.active().map(|link| link.client_id.clone()))
         };
-        let asked = clients.into_iter().map(|client| client.to.send(GetClientView { with_text }));
-        let views = join_all(asked).await.into_iter().filter_map(Result::ok).flatten().collect();
+        let views = clients.into_iter().map(|client| client.to.send(GetClientView { with_text }));
+        let views = join_all(views).await.into_iter().filter_map(Result::ok).flatten().collect();
         BridgeView::new(views, active.as_ref(), self.identity())
     }
 

@@ -209,7 +209,7 @@ impl LayerMerge {
         };
         if self.origins.get(&format!("auth.{other}")).is_some_and(|earlier| earlier != origin) {
             insert_at(&mut self.table, &["auth".into(), other.into()], Value::from(""));
-            self.config = self.table.clone().try_into().expect("an empty text stands for none");
+            self.config = self.table.clone().try_into().expect("an empty text is no token");
             self.origins.remove(&format!("auth.{other}"));
         }
     }

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 /// All settings of the daemon; each field is the section of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "each field's type says what it is")]
+#[expect(missing_docs, reason = "the type of each field is documented")]
 pub struct Config {
     pub server: ServerSettings,
     pub auth: AuthSettings,

@@ -84,7 +84,7 @@ fn no_development_file_is_in_it_and_no_packaged_path_is_missing() {
 
 /// Returns the paths that a file lets the browser load: quoted relative modules, and in a page or the manifest all quoted
 /// texts that look like file names.
-fn asked(name: &str, text: &str) -> Vec<String> {
+fn referenced_paths(name: &str, text: &str) -> Vec<String> {
     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
     let base = Url::parse("file:///").unwrap().join(&format!("{folder}/")).unwrap();
     let is_module = |word: &&str| (word.starts_with("./") || word.starts_with("../")) && word.ends_with(".js");
@@ -102,13 +102,13 @@ fn asked(name: &str, text: &str) -> Vec<String> {
 fn every_referenced_file_is_in_it() {
     let embedded = texts(&extension());
     for (name, text) in embedded.iter().filter(|(name, _)| !name.ends_with(".svg") && !name.ends_with(".png")) {
-        for asked in asked(name, text) {
-            assert!(embedded.contains_key(&asked), "{name} refers to {asked}: is it in PACKAGED_PATHS?");
+        for path in referenced_paths(name, text) {
+            assert!(embedded.contains_key(&path), "{name} refers to {path}: is it in PACKAGED_PATHS?");
         }
     }
-    let wants = |name: &str, text: &str| asked(name, text).join(" ");
-    assert_eq!(wants("a/b.js", r#"import x from "./c.js"; import("../d.js"); "e.js""#), "a/c.js d.js");
-    assert_eq!(wants("o/i.html", r#"<script src="o.js"></script><img src="../i.svg">"#), "o/o.js i.svg");
+    let referenced = |name: &str, text: &str| referenced_paths(name, text).join(" ");
+    assert_eq!(referenced("a/b.js", r#"import x from "./c.js"; import("../d.js"); "e.js""#), "a/c.js d.js");
+    assert_eq!(referenced("o/i.html", r#"<script src="o.js"></script><img src="../i.svg">"#), "o/o.js i.svg");
 }
 
 #[test]

@@ -169,10 +169,11 @@ impl WebApp {
             pace: Duration::from_millis(30),
             shape: CompletionShape::default(),
             lists: ListShape::default(),
-            answer: "Nobody thought about this: the whole answer is made of code, a word at a time, so that the way \
-                     from the page through the socket and the relay to you can be seen without a browser, without an \
-                     account and without a network. What you read went through every part that a real one would."
-                .to_owned(),
+            answer:
+                "No model wrote this answer: the simulator streams it word by word, to show the path from the page \
+                     through the socket and the relay to you without a browser, without an account and without a \
+                     network. It went through every part of the daemon that a real answer goes through."
+                    .to_owned(),
             conversations: ConversationStore::new(),
         }
     }

@@ -21,7 +21,7 @@ impl StoreMark {
     ///
     /// # Errors
     ///
-    /// The text says why the file cannot be used.
+    /// The file cannot be used, for the reason in the text.
     pub fn read(state_folder: &Path) -> Result<Option<StoreMark>, String> {
         let text = match files::read_private(&state_folder.join(FILE), false) {
             Err(PrivateFileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -184,8 +184,8 @@ fn call(function: &str, ci: Option<&str>) -> (bool, String) {
 #[test]
 fn a_skipped_step_fails_continuous_integration() {
     for (ci, passes) in [(None, true), (Some(""), true), (Some("1"), false), (Some("true"), false)] {
-        let (passed, said) = call("skip 'no such tool'", ci);
-        assert_eq!((passed, said.contains("went on")), (passes, passes), "{ci:?}: {said}");
+        let (passed, output) = call("skip 'no such tool'", ci);
+        assert_eq!((passed, output.contains("went on")), (passes, passes), "{ci:?}: {output}");
     }
     assert_eq!(RUN.matches("skipped").count(), 1, "only skip(), which checks CI, reports skipped steps");
     assert!(include_str!("../../.ci/run").trim_end().ends_with("CI=1 bash tests/run"), ".ci/run must run nothing else");

@@ -46,10 +46,10 @@ fn chmod(path: &Path, mode: u32) {
 fn a_file_that_all_users_may_write_is_refused_with_the_command_that_corrects_it() {
     let folder = TestFolder::new("file");
     let path = folder.file("it's one", 0o646);
-    let said = TrustedFile::open(&path).unwrap_err().to_string();
+    let message = TrustedFile::open(&path).unwrap_err().to_string();
     let quoted = path.display().to_string().replace('\'', "'\\''");
     assert_eq!(
-        said,
+        message,
         format!("{} has mode 0646, so that others may change it; run `chmod go-w '{quoted}'`", path.display())
     );
     chmod(&path, 0o644);

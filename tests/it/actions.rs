@@ -1,18 +1,18 @@
-//! Actions of a Firefox: the message of each, its result, its timeout, and a client that disconnects meanwhile.
+//! Actions: message, result and timeout of each, and a client that disconnects meanwhile.
 
 use crate::support::{Daemon, connect, manual, until, within};
 use baa_conductor::simulator::{Firefox, FirefoxProfile};
 use serde_json::{Value, json};
 use std::{rc::Rc, time::Duration};
 
-/// Connects a peer that answers no action by itself.
+/// A client that answers no action automatically.
 async fn silent(daemon: &Daemon, client_id: &str) -> Firefox {
     let mut profile = FirefoxProfile::manual(client_id);
     profile.behaviour.actions = false;
     connect(daemon, profile).await
 }
 
-/// Returns the next `action_request`, other than the one that follows the hello.
+/// Returns the next action message, except the one after `hello`.
 async fn asked(firefox: &Firefox, kind: &str) -> Rc<Value> {
     firefox.expect_where(kind, |message| message["reason"] != "hello").await.unwrap()
 }
@@ -71,7 +71,7 @@ async fn a_result_goes_to_its_caller_only() {
     let mut of_a = daemon.caller().begin_at("/v1/browser/actions", &order("a")).await;
     let mut of_b = daemon.caller().begin_at("/v1/browser/actions", &order("b")).await;
     let (asked_a, asked_b) = (asked(&a, "plugin_status").await, asked(&b, "plugin_status").await);
-    // B's result for A's request updates what is shown of B and does not reach A's caller.
+    // B answers A's action: this changes the view of B, and nothing for A's caller.
     result(&b, &asked_a, json!({"reason": "forged"})).await;
     result(&b, &asked_b, json!({"reason": "own"})).await;
     assert_eq!(within("b's answer", of_b.answer(false)).await.data()["reason"], "own");
@@ -101,7 +101,7 @@ async fn what_fails_in_the_browser_is_an_answer_and_what_fails_on_the_way_an_err
     let details = refused.json()["details"].clone();
     assert_eq!((&details["action"], &details["bridge_client_id"]), (&json!("plugin_status"), &json!("ff")));
     assert!(refused.json()["message"].as_str().unwrap().contains("did not answer within 50 ms"));
-    // An unreadable result ends the action at once.
+    // An unreadable result fails the action at once.
     let status = json!({"action": "plugin_status", "timeout_ms": 3_600_000});
     let mut call = daemon.caller().begin_at("/v1/browser/actions", &status).await;
     let first = asked(&firefox, "plugin_status").await;
@@ -109,7 +109,7 @@ async fn what_fails_in_the_browser_is_an_answer_and_what_fails_on_the_way_an_err
     result(&firefox, &second, json!({"failed": "yes"})).await;
     let garbled = within("an answer", call.answer(false)).await;
     assert_eq!(garbled.error(), (502, "browser_bridge_error".into()));
-    // A late result is still shown.
+    // A late result is shown, although no caller waits.
     let message = first;
     result(&firefox, &message, json!({"reason": "late"})).await;
     until("the late result", async || {

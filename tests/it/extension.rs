@@ -1,4 +1,4 @@
-//! The Firefox extension as the daemon hands it out, and as the command writes it.
+//! The Firefox extension, as the daemon serves it and as the command writes it.
 
 use crate::support::{Daemon, daemon::Folder};
 use std::{
@@ -11,7 +11,7 @@ use zip::ZipArchive;
 
 const PATH: &str = "/extension.xpi";
 
-/// Name to text of what a zip holds.
+/// Returns the texts of the files in a zip by name.
 fn unzipped(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut found = BTreeMap::new();
@@ -65,7 +65,7 @@ async fn another_site_cannot_fetch_it() {
     assert_eq!(answer.error(), (403, "origin_not_allowed".into()));
 }
 
-/// `baa-conductor extension`, writing to `out` beside the state folder.
+/// Runs `baa-conductor extension` with `out` beside the state folder.
 fn written(folder: &Folder, options: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
     command.arg("extension").arg(folder.state().with_file_name("out")).arg("--state-dir").arg(folder.state());

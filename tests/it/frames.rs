@@ -1,4 +1,4 @@
-//! Frames of peers down to the byte: which violate the protocol and how the connection closes, and which only look odd.
+//! Raw frames of peers: violations and their close codes, and unusual frames that are valid.
 
 use crate::support::{
     Daemon, ask, handled, manual, no_client_left, raw_frame, raw_head, request_of, stranger, text_frame,
@@ -6,12 +6,12 @@ use crate::support::{
 use actix_http::ws::Message;
 use serde_json::json;
 
-/// Sends a violation on an established connection that performs a request, and checks how both end.
+/// Sends a violation on an established connection that performs a request; checks how both end.
 async fn broken(daemon: &Daemon, bytes: &[u8]) -> Option<u16> {
     let (firefox, caller) = (manual(daemon, "ff").await, daemon.caller());
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await;
-    // Frames after the violation must be ignored, even in the same packet.
+    // Later frames must be ignored, even in the same packet.
     let late = text_frame("{\"type\":\"api_response\",\"id\":\"r\",\"ok\":true,\"status\":200,\"body\":1}");
     firefox.send_raw(&[bytes, &late].concat()).await.unwrap();
     let answer = answer.answer(false).await;

@@ -1,4 +1,4 @@
-//! `GET /metrics`: every documented metric, counted at its source, and the dashboard that shows them.
+//! `GET /metrics`: every documented metric with its values, and the dashboard.
 
 use crate::support::{Daemon, actors, ask, automatic, handled, manual, request_of, until};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const NAMES: [&str; 18] = [
     "process_resident_memory_bytes",
 ];
 
-/// Metric families that exist before any request; those of circuits appear with their targets.
+/// Metric families before the first request; the one of circuits appears with the first target.
 fn declared(text: &str) -> BTreeSet<&str> {
     text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
 }
@@ -40,7 +40,7 @@ async fn scrape(daemon: &Daemon) -> String {
 #[actix_rt::test]
 async fn every_name_is_there_from_the_start() {
     let daemon = Daemon::start("").await;
-    // One exchange, so that there is one to count.
+    // One request, so that all families have samples.
     scrape(&daemon).await;
     let text = scrape(&daemon).await;
     let declared = declared(&text);
@@ -119,7 +119,7 @@ async fn metrics_are_read_like_any_other_route() {
     assert_eq!(daemon.caller().bearer(&daemon.token()).get("/metrics").await.status, 200);
 }
 
-/// Returns the metrics that an expression names.
+/// Returns the metrics in an expression.
 fn named(expression: &str) -> impl Iterator<Item = &str> {
     expression
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
@@ -147,7 +147,7 @@ async fn the_dashboard_names_only_what_there_is() {
     scrape(&daemon).await;
     let text = scrape(&daemon).await;
     let mut there = declared(&text);
-    there.insert("baa_policy_circuit_state"); // comes with the first target
+    there.insert("baa_policy_circuit_state"); // appears with the first target
     let dashboard: Value = serde_json::from_str(include_str!("../../docs/grafana.json")).unwrap();
     let mut found = Vec::new();
     expressions(&dashboard, &mut found);
@@ -161,7 +161,7 @@ async fn the_dashboard_names_only_what_there_is() {
     assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
 }
 
-/// Waits until such a line exists.
+/// Waits until the metrics have this line.
 async fn counts(daemon: &Daemon, line: &str) {
     until(line, async || scrape(daemon).await.lines().any(|known| known == line).then_some(())).await;
 }

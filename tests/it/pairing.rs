@@ -1,4 +1,4 @@
-//! Pairing: waiting clients and what they cannot do, the operator's decision, the proofs of both sides, the origin.
+//! Pairing of a running daemon: waiting clients, the operator's decisions, the proofs of both sides, the origin.
 
 use crate::support::{Answer, Caller, Daemon, ask, client_ids, handled, no_client_left, request_of, until};
 use baa_conductor::{
@@ -30,7 +30,7 @@ async fn dial(daemon: &Daemon, profile: FirefoxProfile) -> Firefox {
     Firefox::dial(&daemon.ws_url(), profile).await.unwrap()
 }
 
-/// Connects a client that waits for approval; returns it with the code that it shows.
+/// Connects a client that waits for pairing. Returns it with its code.
 async fn waiting(daemon: &Daemon, client_id: &str) -> (Firefox, String) {
     let firefox = dial(daemon, profile(client_id, None)).await;
     let code = shown(&firefox).await;
@@ -49,7 +49,7 @@ async fn approve(daemon: &Daemon, client_id: &str, code: &str) -> Answer {
     decide(daemon, client_id, json!({"decision": "approve", "code": code})).await
 }
 
-/// Returns an approved client with its secret.
+/// Connects and approves a client. Returns it with its secret.
 async fn paired(daemon: &Daemon, client_id: &str) -> (Firefox, String) {
     let (firefox, code) = waiting(daemon, client_id).await;
     assert_eq!(approve(daemon, client_id, &code).await.data()["status"], "paired");
@@ -65,13 +65,13 @@ async fn list(daemon: &Daemon) -> Vec<Value> {
     list
 }
 
-/// Returns what both sides of a connection to the daemon's own address compute proofs from.
+/// Returns the transcript of a connection to the daemon's own address.
 fn transcript(daemon: &Daemon, client: &str, server: &str) -> Transcript {
     let address = daemon.address.to_string();
     Transcript { client_nonce: client.into(), server_nonce: server.into(), address }
 }
 
-/// Checks that the client still waits, with the same code.
+/// Checks that a client still waits with the same code.
 async fn still_waits(firefox: &Firefox) {
     firefox.send_json(&json!({"type": "hello", "client_id": firefox.client_id()})).await.unwrap();
     firefox.expect("pairing_required").await.unwrap();
@@ -139,7 +139,7 @@ async fn who_is_approved_gets_its_secret_once_and_works_at_once() {
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await.answer(200, json!("fine")).await.unwrap();
     assert_eq!(answer.answer(false).await.data()["response"], "fine");
-    // An authenticated socket need not prove itself again and does not receive its secret again.
+    // An established client needs no further proof and does not receive its secret again.
     firefox.send_json(&json!({"type": "hello", "client_id": "ff"})).await.unwrap();
     assert!(firefox.expect("hello_ack").await.unwrap().get("client_secret").is_none());
     let list = list(&daemon).await;
@@ -178,7 +178,7 @@ async fn a_code_that_is_too_old_is_replaced_by_another() {
         last = shown(&firefox).await;
     }
     assert_eq!(approve(&daemon, "ff", &first).await.error().0, 403);
-    // The shown client changes all the time, so the newest is tried until one attempt is quick enough.
+    // The code changes all the time, so the newest one is tried until one is still valid.
     until("approval by the code of now", async || {
         let all = firefox.received_of("pairing_required");
         let code = all.last().unwrap()["code"].as_str().unwrap().to_owned();
@@ -249,7 +249,7 @@ async fn both_sides_prove_themselves_before_any_other_message() {
     assert_eq!(old.closed().await.unwrap(), ConnectionClosed { code: Some(4001), reason: "replaced".into() });
     let kinds: Vec<_> = new.received().iter().map(|m| m["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds[..4], ["challenge", "error", "error", "hello_ack"]);
-    // Proofs recorded on one connection do not open another.
+    // A recorded proof is not valid on another connection.
     let replayed = dial(&daemon, {
         let mut p = profile("ff", None);
         p.behaviour.hello = false;
@@ -369,7 +369,7 @@ async fn a_pairing_outlives_the_daemon_and_a_forgotten_one_does_not() {
     let (_, secret) = paired(&daemon, "ff").await;
     let (_, gone) = paired(&daemon, "gone").await;
     operator(&daemon).send("DELETE", &format!("{PAIRINGS}/gone"), None).await.data();
-    // Stored before it is confirmed: a power failure cannot revoke it.
+    // Written before it was reported, so it survives a power failure.
     let daemon = Daemon::start_in(daemon.kill().await, REQUIRED).await;
     dial(&daemon, profile("ff", Some(&secret))).await.expect("hello_ack").await.unwrap();
     shown(&dial(&daemon, profile("gone", Some(&gone))).await).await;

@@ -1,4 +1,4 @@
-//! The extension's socket: hello, replacement, liveness, unreadable messages, limits in both directions, and the view
+//! The extension's socket: handshake, replacement, heartbeats, unreadable messages, limits in both directions, and the view
 //! of a client.
 
 use crate::support::{
@@ -124,7 +124,7 @@ async fn a_newer_connection_of_a_client_takes_over() {
         ((503, "browser_bridge_unavailable".into()), "client_replaced".into())
     );
     assert_eq!(streamed.end().await.outcome(), ("stream_error", "client_replaced", 503));
-    // Frames that were not sent yet go to the newer connection.
+    // A request that was not dispatched yet goes to the newer connection.
     request_of(&new, "r3").await.answer(200, json!("new")).await.unwrap();
     assert_eq!(queued.answer(false).await.data()["response"], "new");
     assert_eq!(old.received_of("request_cancel").len(), 0, "whoever was replaced is told nothing more");
@@ -283,7 +283,7 @@ async fn no_client_answers_feeds_or_ends_the_request_of_another() {
     let (frames, last) = streamed.rest().await;
     assert_eq!((frames[1].id, &frames[1].data["data"], frames.len()), (Some(1), &json!("own"), 2));
     assert_eq!(last.outcome(), ("stream_end", "", 200));
-    // Once answered, a request belongs to no client.
+    // An answered request belongs to no connection.
     first.answer(200, json!("again")).await.unwrap();
     handled(&owner).await;
 }
@@ -305,7 +305,7 @@ async fn a_peer_that_does_not_read_is_closed_when_too_much_waits_for_it() {
         let answer = answer.answer(false).await;
         assert_eq!(answer.error(), (503, "browser_bridge_unavailable".into()));
         let code = answer.error_code();
-        // Reports that came later reached no request.
+        // Later requests found no client.
         assert!(matches!(&*code, "send_failed" | "no_active_client"), "{code}");
     }
     no_client_left(&caller).await;
@@ -321,7 +321,7 @@ async fn a_peer_that_talks_too_much_is_read_more_slowly_but_not_closed() {
     let talk = text_frame("{\"type\":\"client_log\",\"level\":\"info\",\"message\":\"x\"}").repeat(110);
     firefox.send_raw(&talk).await.unwrap();
     handled(&firefox).await;
-    // A hundred more than the burst, at two hundred per second; less than half would mean that no rate is applied.
+    // A hundred beyond the burst, at two hundred per second: at least half a second, minus tolerance.
     assert!(began.elapsed() > Duration::from_millis(250), "{:?}", began.elapsed());
     let mut answer = caller.begin(&ask("r", "/")).await;
     request_of(&firefox, "r").await.answer(200, json!(1)).await.unwrap();
@@ -409,7 +409,7 @@ async fn a_client_may_come_back_again_and_again() {
     for n in 0..10 {
         let firefox = automatic(&daemon, "ff").await;
         assert_eq!(caller.request(&ask(&format!("r{n}"), "/echo")).await.data()["client_id"], "ff");
-        // All other connections still exist when the next one comes.
+        // Every other connection is still open when the next one arrives.
         last = (n % 2 == 0).then_some(firefox);
     }
     drop(last);

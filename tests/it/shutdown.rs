@@ -1,4 +1,4 @@
-//! Start and end of the process: signals, the final frames, the lock, the address, and a restart.
+//! Start and stop of the process: signals, last frames, the lock, the address, and a restart.
 
 use crate::support::{
     Connection, Daemon, Stream, ask, ask_sse, automatic,
@@ -65,7 +65,7 @@ async fn a_signal_right_after_the_ready_line_is_not_lost() {
     }
 }
 
-/// A daemon whose shutdown is delayed by a caller that never reads, with a way to see that it has begun.
+/// A daemon whose stop is delayed by a caller that does not read.
 struct HeldUp {
     daemon: Daemon,
     stuck: Connection,
@@ -85,7 +85,7 @@ impl HeldUp {
         HeldUp { daemon, stuck, marker, _firefox: firefox }
     }
 
-    /// Sends the first signal and waits for its first effect.
+    /// Sends the first signal and waits for the start of the stop.
     async fn begin_stop(&mut self) {
         self.daemon.signal(Signal::TERM);
         assert_eq!(self.marker.end().await.outcome(), ("stream_error", "service_stopped", 503));
@@ -166,7 +166,7 @@ async fn connections_made_during_a_shutdown_are_not_served() {
     early.write(&caller.head("GET", "/health", None)).await;
     early.answer(false).await.data();
     held.begin_stop().await;
-    // An existing connection is still answered, but a request is not accepted any more.
+    // An existing connection still gets answers, but new requests are refused.
     let body = ask("late", "/echo").to_string();
     early.write(&caller.head("POST", "/v1/browser/request", Some(body.as_bytes()))).await;
     let answer = early.answer(false).await;

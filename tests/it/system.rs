@@ -249,7 +249,7 @@ async fn a_client_may_change_the_mode() {
         assert_eq!((&answer["ok"], &answer["request_id"]), (&json!(true), &json!(format!("id-{action}"))));
         assert_eq!(answer["system"]["mode"], mode);
         let state = caller.get(STATE).await.data();
-        assert_eq!((&state["mode"], &state["reason"]), (&json!(mode), &json!("client a asked for it")));
+        assert_eq!((&state["mode"], &state["reason"]), (&json!(mode), &json!("requested by client a")));
         told(&other, mode).await;
         told(&asking, mode).await;
     }

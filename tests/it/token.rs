@@ -1,4 +1,4 @@
-//! `token`: its location, and a running daemon's use of a new one.
+//! The `token` command: location, rotation, and the effect on a running daemon.
 
 use crate::support::{Daemon, Folder};
 use serde_json::Value;

@@ -65,12 +65,12 @@ impl Connection {
         failpoints::point("connection");
         self.last_frame_at = Instant::now();
         self.last_message_at = self.last_frame_at;
-        let heard = InboundFrame::parse(text);
-        self.hub.metrics().received(match &heard {
+        let parsed = InboundFrame::parse(text);
+        self.hub.metrics().received(match &parsed {
             Ok(inbound) => Some(inbound.kind()),
             Err(refused) => refused.in_reply_to.as_deref(),
         });
-        match (heard, self.established.is_some()) {
+        match (parsed, self.established.is_some()) {
             (Ok(InboundFrame::Hello(hello)), _) => self.on_hello(hello, ctx),
             (Ok(inbound), true) => self.on_message(inbound, ctx),
             (Err(refused), true) => {

@@ -30,7 +30,7 @@ impl Connection {
             return self.answer_change(&request, false, system, ctx);
         };
         self.mode_changes += 1;
-        let change = self.hub.system().change(mode, Some(format!("client {} asked for it", self.client_name())));
+        let change = self.hub.system().change(mode, Some(format!("requested by client {}", self.client_name())));
         let answer = change.into_actor(self).map(move |changed, this, ctx| {
             this.mode_changes -= 1;
             let ok = changed.is_ok();

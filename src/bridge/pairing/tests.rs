@@ -105,12 +105,12 @@ fn store() -> Store {
 }
 
 fn connect(hub: &BridgeHub) -> TestPeer {
-    let (tell, sent) = mpsc::unbounded_channel();
+    let (sender, sent) = mpsc::unbounded_channel();
     let meter = Arc::new(SocketMeter::new(1 << 16, 1 << 16, None));
     TestPeer {
         connection: hub.connect(
             meter,
-            RecordingSocket(tell).start().recipient(),
+            RecordingSocket(sender).start().recipient(),
             SocketPeer { origin: NO_ORIGIN.into(), address: "127.0.0.1:4317".into(), is_own_user: true },
         ),
         sent,

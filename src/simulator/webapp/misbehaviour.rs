@@ -39,7 +39,7 @@ pub(super) fn reply(call: &AppCall<'_>, segments: &[&str], url: &Url) -> AppRepl
         ["status", code] => match code.parse() {
             Ok(status) => AppReply::Json {
                 status,
-                body: json!({"error": {"message": format!("status {status}, as asked")}}),
+                body: json!({"error": {"message": format!("status {status}, as requested")}}),
                 headers: query.text("retry_after").map(|s| ("retry-after".to_owned(), s)).into_iter().collect(),
             },
             Err(_) => not_found(),

@@ -1,4 +1,4 @@
-//! Peers that impersonate others or report on requests that are not theirs.
+//! Peers with a false identity, or with messages that they may not send.
 
 use super::unharmed;
 use crate::support::{Case, Daemon, Peer, ask, client_ids, handled, manual, request_of, text_frame};

@@ -1,5 +1,5 @@
-//! A program on another port, as another user, that relays messages between a paired Firefox and the daemon: proofs are
-//! bound to the address that the Firefox dialled, so neither side accepts the other's through it.
+//! A program of another user on another port that forwards the messages of a paired Firefox and the daemon: proofs are bound
+//! to the address that the Firefox connected to, so neither side accepts the other's proof.
 
 use crate::support::{
     Case, Connection, Daemon, Firefox, Peer, handled,
@@ -23,7 +23,7 @@ use tokio::{
 
 const REQUIRED: &str = "bridge.pairing = 'required'\nbridge.proof_timeout_ms = 300";
 
-/// A relay; it ends when dropped.
+/// A forwarding program; it ends when dropped.
 struct Relay {
     address: SocketAddr,
     work: JoinHandle<()>,
@@ -36,7 +36,7 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// Relays every connection to the daemon; `rewrite` changes the head of the handshake.
+    /// Forwards every connection to the daemon; `rewrite` changes the head of the upgrade.
     async fn start(daemon: &Daemon, rewrite: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, target) = (listener.local_addr().unwrap(), daemon.address);
@@ -72,7 +72,7 @@ fn profile(secret: Option<&str>) -> FirefoxProfile {
     profile
 }
 
-/// Connects an approved Firefox at the daemon's own address; returns it with its secret.
+/// Connects and approves a Firefox at the daemon's own address. Returns it with its secret.
 async fn paired(daemon: &Daemon) -> (Firefox, String) {
     let firefox = Firefox::dial(&daemon.ws_url(), profile(None)).await.unwrap();
     let code = firefox.expect("pairing_required").await.unwrap()["code"].clone();
@@ -145,7 +145,7 @@ async fn a_relay_that_keeps_the_dialled_host_is_not_let_in() {
     }
 }
 
-/// Connects a peer by hand that named this host in its handshake and was challenged as the paired Firefox.
+/// Connects a raw peer with this `Host`, which is challenged as the paired Firefox.
 async fn challenged(daemon: &Daemon, host: &str) -> (Peer, String) {
     let mut connection = Connection::open(daemon.address).await;
     let head = format!(
@@ -204,7 +204,7 @@ async fn a_proof_of_a_client_counts_at_the_address_of_its_handshake_alone() {
         }
         case.passed();
     }
-    // The signed text of the earlier version, without the address.
+    // The transcript of earlier versions, without the address.
     let (mut peer, nonce) = challenged(&daemon, &own).await;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(format!("client\nn\n{nonce}").as_bytes());
@@ -236,7 +236,7 @@ async fn a_client_that_rejects_the_daemons_proof_is_logged() {
     handled(&owner).await;
 }
 
-/// Checks that the paired Firefox is served as before.
+/// Checks that the paired Firefox still works.
 async fn unharmed_after_pairing(daemon: &Daemon, secret: &str) {
     let back = Firefox::dial(&daemon.ws_url(), profile(Some(secret))).await.unwrap();
     back.expect("hello_ack").await.unwrap();

@@ -1,5 +1,5 @@
-//! Files that decide what runs: their owners, other users who may write them or their folders, and readers of a token
-//! in them. A refusal names the file, the reason and the command that fixes it.
+//! Files that control the daemon: owner, write access to them and their folders, read access to a token in them. A refusal
+//! has the file, the reason and the command that corrects it.
 
 use crate::support::{
     Daemon, Folder, automatic,
@@ -26,7 +26,7 @@ fn give(path: &Path, user: u32, group: u32) {
     chown(path, Some(Uid::from_raw(user)), Some(Gid::from_raw(group))).unwrap();
 }
 
-/// Returns the message of a start that must be refused.
+/// Returns exit code and output of a refused start.
 pub(super) async fn refused(mut command: Command, log: &Path) -> (Option<i32>, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(fs::File::create(log).unwrap()).spawn().unwrap();
     let code = exit_code(&mut child).await;
@@ -34,7 +34,7 @@ pub(super) async fn refused(mut command: Command, log: &Path) -> (Option<i32>, S
     (code, fs::read_to_string(log).unwrap())
 }
 
-/// Returns a `serve` with another configuration file.
+/// Runs `serve` with another configuration file.
 fn serve(folder: &Folder, config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_baa-conductor"));
     command.arg("serve").arg("--config").arg(config).arg("--state-dir").arg(folder.state());
@@ -45,7 +45,7 @@ fn serve(folder: &Folder, config: &Path) -> Command {
 const PLAIN: &str = "server.listen = \"127.0.0.1:0\"\n";
 const TOKEN: &str = "server.listen = \"127.0.0.1:0\"\nauth.token = \"0123456789abcdef0123456789abcdef\"\n";
 
-/// Creates a folder within the test's, with a configuration in it.
+/// Creates a folder within the test's folder, with a configuration in it.
 fn configured(folder: &Folder, name: &str, text: &str) -> (PathBuf, PathBuf) {
     let place = folder.path().join(name);
     fs::create_dir(&place).unwrap();

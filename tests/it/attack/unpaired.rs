@@ -1,5 +1,5 @@
-//! `bridge.pairing = "off"`: which clients' messages are accepted. Every client of the daemon's own user is; messages
-//! from another user's process are never acted on.
+//! `bridge.pairing = "off"`: instructions are accepted from clients of the daemon's user, and never from a process of
+//! another user.
 
 use crate::{
     instructions::{SETTINGS, block},
@@ -51,7 +51,7 @@ async fn only_a_client_of_the_users_own_has_a_message_run() {
     assert!(own == "executed" && file("own").exists(), "{own}");
     let (strangers, _peer) = says(STRANGER, "strangers").await;
     assert_eq!(strangers, "not_allowed");
-    // The owner's next message runs after all earlier ones.
+    // The owner's next message is executed after all earlier ones.
     let (later, _peer) = says(OWNER, "later").await;
     assert!(later == "executed" && file("later").exists(), "{later}");
     assert!(!file("strangers").exists());

@@ -1,5 +1,5 @@
-//! Changes of the wall clock while the daemon runs: waits and timeouts use a monotonic clock; stored expiry times use
-//! the wall clock.
+//! The wall clock is set while the daemon runs: timers use a monotonic clock, and only stored deadlines follow the wall
+//! clock.
 
 use crate::support::{Caller, Daemon, Folder, ask, ask_sse, automatic, manual, request_of, settled};
 use serde_json::{Value, json};
@@ -10,20 +10,20 @@ use std::{
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The wall clock of a daemon, set by the test.
+/// A wall clock that the test sets.
 struct Clock(PathBuf);
 
 impl Clock {
-    /// Shifts the clock by this many days.
+    /// Sets the offset in days.
     fn set(&self, days: i32) {
-        // Renamed into place, so that it is never read half written.
+        // Renamed into place, so that the daemon never reads an incomplete file.
         let draft = self.0.with_extension("draft");
         fs::write(&draft, format!("{days:+}d\n")).unwrap();
         fs::rename(draft, &self.0).unwrap();
     }
 }
 
-/// Returns the path of `libfaketime`, if it is installed.
+/// Returns the path of `libfaketime`, if installed.
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
     let libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));

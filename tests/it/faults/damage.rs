@@ -1,4 +1,4 @@
-//! A database that cannot be used: damaged, of a newer version, or in the middle of a migration.
+//! A database that cannot be used: damaged, of a newer version, or with an interrupted migration.
 
 use super::Faults;
 use crate::support::{Daemon, Folder, ask, automatic, daemon::exit_code, until};
@@ -14,7 +14,7 @@ fn database(folder: &Folder) -> PathBuf {
     folder.state().join("conductor.db")
 }
 
-/// Creates a folder whose database was used and closed.
+/// Returns a folder with a used and closed database.
 async fn used() -> Folder {
     let mut daemon = Daemon::start("").await;
     assert_eq!(daemon.stop().await, Some(0));
@@ -36,7 +36,7 @@ fn with_new_store(folder: &Folder) -> Command {
     command
 }
 
-/// Returns the databases that were moved aside.
+/// Returns the quarantined files.
 fn asides(folder: &Folder) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder.state()).unwrap().map(|entry| entry.unwrap().path());
     let is_aside = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().contains(".damaged-");
@@ -75,7 +75,7 @@ async fn a_damaged_one_is_moved_aside_when_a_new_one_is_asked_for_and_instructio
     let state = daemon.folder().state();
     assert!(!instructions_are_on(&state));
     assert!(daemon.stderr().contains("instructions are off"), "{}", daemon.stderr());
-    // Instructions stay disabled until an operator enables them.
+    // Instructions stay off over restarts until they are enabled.
     assert_eq!(daemon.stop().await, Some(0));
     let daemon = Daemon::start_in(daemon.into_folder(), "").await;
     assert!(!instructions_are_on(&state));
@@ -102,7 +102,7 @@ async fn one_of_a_newer_version_is_refused_untouched_even_then() {
             let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
             assert!(Command::new("sqlite3").arg(database(&folder)).arg(newer).status().unwrap().success());
         } else {
-            // The file contains the version's text as it is; one of the same length stands for another version.
+            // The file contains the version as text; a text of the same length is another version.
             let mut bytes = fs::read(database(&folder)).unwrap();
             let at = bytes.windows(4).rposition(|window| window == b"0001").unwrap();
             bytes[at..at + 4].copy_from_slice(b"9999");
@@ -120,12 +120,12 @@ async fn one_of_a_newer_version_is_refused_untouched_even_then() {
 
 #[actix_rt::test]
 async fn a_start_that_was_killed_while_it_made_the_tables_is_as_if_it_had_never_been() {
-    // Whenever the kill comes, the next start finds either no database or a complete one.
+    // At any moment of the kill, the next start finds either no database or a complete one.
     for round in 0..12_u64 {
         let folder = Folder::new();
         let mut child = folder.command("").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let state = folder.state();
-        // The lock comes before the database; the migration then takes a few milliseconds.
+        // The lock is taken before the database is created, a few milliseconds later.
         until("lock", async || state.join("conductor.lock").exists().then_some(())).await;
         tokio::time::sleep(std::time::Duration::from_micros(round * 700)).await;
         child.kill().unwrap();

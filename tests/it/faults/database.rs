@@ -1,5 +1,4 @@
-//! A database that cannot be written for a while: requests are relayed, readiness reports it, and the daemon recovers
-//! by itself.
+//! A database that cannot be written for a while: relaying continues, `/readyz` reports it, and the daemon recovers.
 
 use super::{limit, readiness};
 use crate::support::{Daemon, Folder, ask, ask_sse, automatic, daemon::exit_code, until};
@@ -8,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 const DATABASE: &str = "state/conductor.db";
 
-/// Checks that requests are relayed, buffered and streamed, while none is stored.
+/// Checks that buffered and streamed requests are relayed, and that none is recorded.
 async fn relays_go_on(daemon: &Daemon, round: &str) {
     let caller = daemon.caller();
     for n in 0..3 {
@@ -51,7 +50,7 @@ async fn files_that_may_not_grow() {
     recovers(&daemon, "later").await;
 }
 
-/// Prepares a `serve` whose folder lies on a small disk of its own; `None` if this user cannot mount one.
+/// Starts `serve` with its folder on a small disk of its own; `None` if this user cannot mount one.
 fn on_a_small_disk(folder: &Folder) -> Option<Command> {
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
@@ -87,7 +86,7 @@ async fn a_disk_that_is_full() {
     let _firefox = automatic(&daemon, "ff").await;
     let caller = daemon.caller().bearer(token);
     relays_go_on(&daemon, "before").await;
-    // Only the daemon and its children see that disk; on a full disk it begins no command.
+    // Only the daemon and its commands see this disk; on a full one it starts no command.
     let flag = |name: &str| daemon.folder().path().join(name);
     let (full, enough) = (flag("full"), flag("enough"));
     let filler = filler.display();
@@ -99,7 +98,7 @@ async fn a_disk_that_is_full() {
     let _running = caller.begin_at("/v1/exec", &serde_json::json!({"command": command})).await;
     until("a full disk", async || full.exists().then_some(())).await;
     relays_go_on(&daemon, "meanwhile").await;
-    // Space in the existing log may still be overwritten; it cannot hold more.
+    // The existing part of the log can be overwritten, but cannot grow.
     for n in 0..400 {
         caller.request(&ask(&format!("more-{n}"), "/echo")).await;
     }
@@ -109,7 +108,7 @@ async fn a_disk_that_is_full() {
     assert_eq!(caller.journal("more-399").await["outcome"], "success");
 }
 
-/// The same command without root's privilege to ignore permissions.
+/// Returns the command without root's right to override file modes.
 fn without_privileges(plain: &Command) -> Command {
     if !geteuid().is_root() {
         let mut same = Command::new(plain.get_program());

@@ -1,5 +1,5 @@
-//! Faults inside or beneath the daemon, seen from outside: panics, dead threads, a database that cannot be written,
-//! read or trusted, a system without free resources.
+//! Failures inside and below the daemon, and their effect on callers: panics, dead threads, a database that cannot be
+//! written, read or trusted, exhausted system resources.
 
 mod clock;
 mod damage;
@@ -19,7 +19,7 @@ use std::{
 pub(crate) struct Faults(PathBuf);
 
 impl Faults {
-    /// Creates them in the folder of a daemon to be started.
+    /// Creates failpoints in the future folder of a daemon.
     fn within(folder: &Folder) -> Self {
         let faults = Faults(folder.path().join("faults"));
         fs::create_dir(&faults.0).unwrap();
@@ -42,13 +42,13 @@ impl Faults {
     }
 
     fn set(&self, point: &str, fault: &str) {
-        // Renamed into place, so that it is never read half written.
+        // Renamed into place, so that the daemon never reads an incomplete file.
         let draft = self.0.join("draft");
         fs::write(&draft, fault).unwrap();
         fs::rename(draft, self.0.join(point)).unwrap();
     }
 
-    /// Returns whether the fault has not happened yet.
+    /// Returns whether the failure is still pending.
     pub(crate) fn is_set(&self, point: &str) -> bool {
         self.0.join(point).exists()
     }
@@ -63,7 +63,7 @@ pub(crate) async fn fragile(settings: &str) -> (Daemon, Faults) {
     (Daemon::spawn(folder, command).await, faults)
 }
 
-/// Sets a soft limit of a running daemon; `None` raises it to the hard limit.
+/// Sets a soft limit of a running daemon; `None` sets it to the hard limit.
 pub(crate) fn limit(daemon: &Daemon, resource: Resource, soft: Option<u64>) {
     let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
     let old = rustix::process::getrlimit(resource);

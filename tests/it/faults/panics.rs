@@ -1,11 +1,11 @@
-//! A panic fails only the work it happened in.
+//! A panic fails only the request, connection or target that it happened in.
 
 use super::fragile;
 use crate::support::{Daemon, ask, ask_sse, automatic, client_ids, manual, request_of, settled, until};
 use baa_conductor::simulator::Firefox;
 use serde_json::json;
 
-/// Checks that the daemon serves, relays, stores and shows as before, apart from its log.
+/// Checks that the daemon still serves, relays, records and shows requests.
 async fn healthy(daemon: &Daemon, panics: usize) {
     let caller = daemon.caller();
     let firefox = automatic(daemon, "afterwards").await;
@@ -22,7 +22,7 @@ async fn healthy(daemon: &Daemon, panics: usize) {
     firefox.close(1000, "").await.unwrap();
 }
 
-/// Waits for the end of a request and returns its outcome in the journal.
+/// Waits until the journal has the end of a request and returns it.
 async fn outcome(daemon: &Daemon, id: &str) -> String {
     let path = format!("/v1/browser/requests/{id}");
     until("a row of the journal", async || {

@@ -1,11 +1,11 @@
-//! A system without free resources: no file descriptors, no space for the log.
+//! Exhausted system resources: no more file descriptors, no room for the log.
 
 use super::{limit, readiness};
 use crate::support::{Connection, Daemon, Folder, ask, automatic, handled, until};
 use rustix::process::Resource;
 use std::fs;
 
-/// Returns the number of open files.
+/// Returns the number of open files of the daemon.
 fn open_files(daemon: &Daemon) -> u64 {
     fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count() as u64
 }
@@ -19,12 +19,12 @@ async fn without_file_descriptors_it_accepts_no_connection_reports_it_and_recove
     kept.write(&caller.head("GET", "/readyz", None)).await;
     assert_eq!(kept.answer(false).await.status, 200);
     limit(&daemon, Resource::Nofile, Some(open_files(&daemon)));
-    // The kernel completes the connection; the daemon cannot accept it.
+    // The kernel accepts the connection; the daemon cannot.
     let mut waiting = Connection::open(daemon.address).await;
     waiting.write(&caller.head("GET", "/version", None)).await;
     kept.write(&caller.head("GET", "/readyz", None)).await;
     let answer = kept.answer(false).await;
-    // A reader of the database that was not used yet cannot be opened either.
+    // An unused reader of the database cannot be opened either.
     assert!(matches!(answer.error(), (503, code) if code == "not_ready" || code == "store_unavailable"), "{answer:?}");
     assert!(answer.json()["details"]["reasons"].to_string().contains("files"), "{answer:?}");
     handled(&firefox).await;

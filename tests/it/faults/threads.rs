@@ -39,7 +39,7 @@ async fn the_thread_of_the_write_behind() {
     dies(&mut daemon, "write behind", "has exited").await;
 }
 
-/// Starts another daemon on the folder of one that died, as a service manager would.
+/// Starts another daemon on the folder of a dead one, like a service manager.
 async fn again(daemon: Daemon) {
     let next = Daemon::start_in(daemon.into_folder(), "").await;
     assert_eq!(next.caller().get("/readyz").await.status, 200);
@@ -58,7 +58,7 @@ async fn but_not_a_store_that_takes_long_nor_a_process_that_was_stopped() {
     let (daemon, faults): (Daemon, Faults) = fragile(SHORT).await;
     let caller = daemon.caller();
     daemon.signal(Signal::STOP);
-    tokio::time::sleep(std::time::Duration::from_millis(1_200)).await; // twice as long as a thread may stand still
+    tokio::time::sleep(std::time::Duration::from_millis(1_200)).await; // twice the watchdog's timeout
     daemon.signal(Signal::CONT);
     assert_eq!(caller.get("/health").await.status, 200);
     faults.hang("store operation");

@@ -1,4 +1,5 @@
-//! Group 7: the end. A close is answered by a close, then the line ends; a close that says nonsense is a protocol error.
+//! Group 7: closing. A close frame is answered by a close frame, then the connection ends; an invalid one is a protocol
+//! error.
 
 use super::{Row, Then, closing, message_of, run, text};
 use crate::support::{Daemon, Peer, no_client_left, raw_frame, raw_head, text_frame};

@@ -1,4 +1,4 @@
-//! Group 5: fragments, and what may stand between them.
+//! Group 5: fragments, and frames between them.
 
 use super::{Pieces, Row, Then, answers, chopped, fragmented, message, run, text};
 use crate::support::raw_frame;

@@ -1,4 +1,4 @@
-//! Group 1, framing: messages of every length form, in one piece and in many. Group 10: one in many frames.
+//! Group 1: framing, with every encoding of the length and in several writes. Group 10: a message in many frames.
 
 use super::{Row, Then, answers, chopped, fragmented, message_of, run};
 use crate::support::{raw_frame, raw_head, text_frame};

@@ -1,8 +1,8 @@
-//! The upgrade: what is one, and what is not.
+//! Valid and invalid upgrades.
 
 use crate::support::{Case, Connection, Daemon, peer::KEY};
 
-/// The status of what answers this head; headers are whole lines.
+/// Returns the status of the answer to this request head; headers are whole lines.
 async fn status(daemon: &Daemon, line: &str, headers: &[&str]) -> u16 {
     let mut connection = Connection::open(daemon.address).await;
     let mut head = format!("{line}\r\nhost: {}\r\n", daemon.address);

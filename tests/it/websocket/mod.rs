@@ -1,10 +1,10 @@
-//! Whether the socket speaks WebSocket: the cases of groups 1 to 7 and 10 of the Autobahn test suite, on raw frames.
+//! Conformance of the socket with WebSocket: groups 1 to 7 and 10 of the Autobahn test suite, with raw frames.
 //!
-//! The daemon echoes nothing; where the suite waits for an echo, these wait for what answers a text: every text frame is
-//! a message, each of these is of no known type, and its `error` names it. So a message that comes back by name has
-//! arrived whole, once and in order.
+//! The daemon has no echo. Where the suite expects one, these tests expect the answer to a message: each text frame is a
+//! message of an unknown type, which the `error` in the answer names. So every answered message has arrived complete, once
+//! and in order.
 //!
-//! Every case is a row with a name, on a connection of its own; where one fails, its name stands in the output.
+//! Each case is a named row with a connection of its own.
 
 mod closing;
 mod fragments;
@@ -17,15 +17,15 @@ mod utf8;
 use crate::support::{Case, Connection, Daemon, Peer, raw_frame, text_frame};
 use serde_json::json;
 
-/// What the peer sends, piece by piece.
+/// The writes of the peer.
 type Pieces = Vec<Vec<u8>>;
 
-/// What must come of it.
+/// The expected outcome.
 #[derive(Clone, Debug)]
 enum Then {
-    /// These messages are answered, in this order, and the connection stays.
+    /// These messages are answered in this order, and the connection stays open.
     Answers(Vec<String>),
-    /// A pong with each of these payloads comes, in this order, and the connection stays.
+    /// Pongs with these payloads arrive in this order, and the connection stays open.
     Pongs(Vec<Vec<u8>>),
     /// The daemon closes with this code and the connection ends.
     Closes(u16),
@@ -33,15 +33,15 @@ enum Then {
     ClosesBare,
 }
 
-/// A name, what is sent, what must come of it.
+/// Name, writes and expected outcome of a case.
 type Row = (&'static str, Pieces, Then);
 
-/// A message that is answered under its name.
+/// Returns a message that is answered with its name.
 fn message(name: &str) -> String {
     json!({"type": "no_such_type", "id": name}).to_string()
 }
 
-/// One that is `bytes` long.
+/// Returns a message of this length.
 fn message_of(name: &str, bytes: usize) -> String {
     let bare = json!({"type": "no_such_type", "id": name, "pad": ""}).to_string();
     json!({"type": "no_such_type", "id": name, "pad": "*".repeat(bytes - bare.len())}).to_string()
@@ -51,12 +51,12 @@ fn text(name: &str) -> Vec<u8> {
     text_frame(&message(name))
 }
 
-/// Cuts bytes into pieces of this size.
+/// Splits bytes into pieces of this size.
 fn chopped(bytes: &[u8], size: usize) -> Pieces {
     bytes.chunks(size).map(<[u8]>::to_vec).collect()
 }
 
-/// A message in fragments of this size.
+/// Returns a message in fragments of this size.
 fn fragmented(text: &str, size: usize) -> Pieces {
     let last = text.len().div_ceil(size) - 1;
     let parts = text.as_bytes().chunks(size).enumerate();
@@ -72,14 +72,14 @@ fn closing(code: u16, reason: &str) -> Vec<u8> {
     raw_frame(0x88, &[&code.to_be_bytes(), reason.as_bytes()].concat())
 }
 
-/// Runs every row against one daemon, which must be as well afterwards as before.
+/// Runs all cases against one daemon, and checks afterwards that it still works.
 async fn run(rows: Vec<Row>) {
     let daemon = Daemon::start("").await;
     for (name, pieces, then) in rows {
         let case = Case::new(name);
         let mut peer = Peer::greeted(&daemon, "peer").await;
         for piece in pieces {
-            // Whoever is closed in the middle takes no more.
+            // A socket that was closed meanwhile accepts no more data.
             if peer.connection.try_write(&piece).await.is_err() {
                 break;
             }
@@ -94,7 +94,7 @@ async fn run(rows: Vec<Row>) {
 async fn outcome(mut peer: Peer, then: Then) {
     match then {
         Then::Answers(names) => {
-            // One more at the end, so that none comes twice.
+            // One more at the end, so that duplicates are found.
             peer.connection.write(&text("end")).await;
             for name in names.into_iter().chain(["end".to_owned()]) {
                 assert_eq!(peer.error_id().await, name);

@@ -1,4 +1,4 @@
-//! Group 3, reserved bits, and group 4, reserved opcodes: a peer that uses them speaks something that was not agreed.
+//! Group 3, reserved bits, and group 4, reserved opcodes: no extension that uses them is negotiated.
 
 use super::{Pieces, Row, Then, answers, chopped, fragmented, message_of, run, text};
 use crate::support::{Case, Connection, Daemon, peer::KEY, raw_frame};
@@ -55,7 +55,7 @@ async fn no_reserved_opcode_is_taken() {
     run(rows).await;
 }
 
-/// Groups 12 and 13 of the suite are about compression, which is never agreed to.
+/// Groups 12 and 13 of the suite test compression, which is never negotiated.
 #[actix_rt::test]
 async fn no_compression_is_agreed_to_and_none_is_taken() {
     let daemon = Daemon::start("").await;
@@ -78,7 +78,7 @@ async fn no_compression_is_agreed_to_and_none_is_taken() {
         assert_eq!((answer.status, answer.header("sec-websocket-extensions")), (101, None));
         case.passed();
     }
-    // A deflated "Hello", as RFC 7692 has it, and the same in fragments.
+    // A compressed "Hello" from RFC 7692, and the same in fragments.
     let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
     let rows: Vec<Row> = vec![
         ("12.1 a deflated text", vec![raw_frame(0xc1, &hello)], Then::Closes(1002)),

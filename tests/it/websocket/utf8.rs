@@ -1,10 +1,10 @@
-//! Group 6: text is UTF-8, wherever it is cut.
+//! Group 6: UTF-8, also across fragments and writes.
 
 use super::{Row, Then, answers, chopped, run};
 use crate::support::{raw_frame, text_frame};
 use serde_json::json;
 
-/// A message whose name holds these bytes.
+/// Returns a message with these bytes in its name.
 fn named(bytes: &[u8]) -> Vec<u8> {
     [b"{\"type\":\"no_such_type\",\"id\":\"", bytes, b"\"}"].concat()
 }
@@ -34,11 +34,11 @@ async fn valid_text_arrives_as_it_is() {
     ];
     let mut rows: Vec<Row> = Vec::new();
     for &(name, text) in texts {
-        let text = format!("<{text}>"); // blanks at the ends do not count
+        let text = format!("<{text}>"); // spaces at the ends are trimmed
         let text = text.as_str();
         let message = json!({"type": "no_such_type", "id": text}).to_string();
         rows.push((name, vec![text_frame(&message)], answers(&[text])));
-        // Every byte a fragment: each character is cut wherever it can be.
+        // One fragment per byte: every character is split at every position.
         rows.push((name, super::fragmented(&message, 1), answers(&[text])));
         rows.push((name, chopped(&text_frame(&message), 1), answers(&[text])));
     }

@@ -1,7 +1,7 @@
 //! The connection actor: one Firefox, its session, and the requests that it performs.
 //!
 //! ```text
-//! awaiting hello --hello--> established --+--> closing (code sent, grace period) --> ended
+//! initial --------hello--> established --+--> closing (code sent, grace period) --> ended
 //!   |  |  '--- hello timeout -------------+        ^
 //!   |  '------ awaiting approval ---------+        |
 //!   '--------- awaiting proof ------------+        '-- socket closed, from any state: at once
@@ -132,7 +132,7 @@ impl Connection {
             socket,
             peer,
             has_verified_owner,
-            handshake: HandshakeState::AwaitingHello,
+            handshake: HandshakeState::Initial,
             stop_listener: None,
             established: None,
             session: ClientSession::default(),
@@ -202,7 +202,7 @@ impl Connection {
             return;
         }
         self.closing = Some(disconnect_reason);
-        self.handshake = HandshakeState::AwaitingHello; // frees its place among the waiting clients
+        self.handshake = HandshakeState::Initial; // frees its place among the waiting clients
         match disconnect_reason {
             DisconnectReason::Stopped | DisconnectReason::Replaced => {
                 tracing::info!(client.id = self.client_name(), close.code = code, reason, "closing a client");
@@ -288,7 +288,7 @@ impl Actor for Connection {
             |(), this: &mut Self, ctx: &mut _| this.close(1001, "service_stopped", DisconnectReason::Stopped, ctx);
         self.stop_listener = Some(ctx.spawn(stopping.map(stop)));
         ctx.run_later(Duration::from_millis(settings.hello_timeout_ms), |this, ctx| {
-            if this.established.is_none() && this.handshake.is_awaiting_hello() {
+            if this.established.is_none() && this.handshake.is_initial() {
                 this.close(4002, "hello_timeout", DisconnectReason::SocketClosed, ctx);
             }
         });

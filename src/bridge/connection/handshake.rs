@@ -1,7 +1,7 @@
 //! The handshake from a new socket to an established client, if pairing is required.
 //!
 //! ```text
-//! awaiting hello ─hello─► awaiting approval ─approved─► established
+//! initial ────────hello─► awaiting approval ─approved─► established
 //!    │                      │ └─ too many wrong codes, rejected ─► closed 4003
 //!    │                      └─ code expired: another code
 //!    └──hello─► awaiting proof ─auth─► established
@@ -31,7 +31,7 @@ static ABANDONED_PROOF_LOG: LogRateLimiter = LogRateLimiter::new();
 /// State of the handshake of a client that is not established.
 pub(super) enum HandshakeState {
     /// No `hello` was accepted yet.
-    AwaitingHello,
+    Initial,
     /// The client shows a pairing code.
     AwaitingApproval { hello: Hello, place: WaitingPlace },
     /// The client was sent a challenge.
@@ -39,8 +39,8 @@ pub(super) enum HandshakeState {
 }
 
 impl HandshakeState {
-    pub(super) fn is_awaiting_hello(&self) -> bool {
-        matches!(self, HandshakeState::AwaitingHello)
+    pub(super) fn is_initial(&self) -> bool {
+        matches!(self, HandshakeState::Initial)
     }
 
     pub(super) fn is_awaiting_proof(&self) -> bool {
@@ -50,7 +50,7 @@ impl HandshakeState {
     /// Returns the error text for any message that the state does not allow.
     pub(super) fn expectation(&self) -> &'static str {
         match self {
-            HandshakeState::AwaitingHello => "the first message must be hello",
+            HandshakeState::Initial => "the first message must be hello",
             HandshakeState::AwaitingApproval { .. } => "a client that waits for pairing may send nothing but hello",
             HandshakeState::AwaitingProof { .. } => "the answer to challenge must be auth",
         }
@@ -73,7 +73,7 @@ impl Connection {
                 let code = place.code();
                 return self.send_pairing_code(code.as_ref(), ctx);
             }
-            HandshakeState::AwaitingHello => {}
+            HandshakeState::Initial => {}
         }
         // A line end in the nonce could shift the fields of the proof's transcript.
         if hello.nonce.as_ref().is_some_and(|nonce| nonce.contains(char::is_control)) {
@@ -113,7 +113,7 @@ impl Connection {
     /// Checks the answer to the challenge; `None` if the answer cannot be read. There is no second attempt.
     pub(super) fn on_auth(&mut self, proof: Option<&str>, ctx: &mut Context<Self>) {
         let HandshakeState::AwaitingProof { hello, challenge } =
-            std::mem::replace(&mut self.handshake, HandshakeState::AwaitingHello)
+            std::mem::replace(&mut self.handshake, HandshakeState::Initial)
         else {
             return;
         };
@@ -192,7 +192,7 @@ impl Handler<PairingApproved> for Connection {
 
     fn handle(&mut self, PairingApproved { client_secret }: PairingApproved, ctx: &mut Self::Context) -> bool {
         let HandshakeState::AwaitingApproval { hello, .. } =
-            std::mem::replace(&mut self.handshake, HandshakeState::AwaitingHello)
+            std::mem::replace(&mut self.handshake, HandshakeState::Initial)
         else {
             return false;
         };

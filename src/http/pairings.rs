@@ -56,7 +56,9 @@ fn of_pairing_error(error: PairingError) -> ApiError {
         PairingError::UnknownClient => {
             ApiError::not_found("pairing", "No client with this id is paired or waiting for approval.")
         }
-        PairingError::ClientLeft => ApiError::not_found("pairing", "The client disconnected before the decision reached it."),
+        PairingError::ClientLeft => {
+            ApiError::not_found("pairing", "The client disconnected before the decision reached it.")
+        }
         PairingError::WrongCode => {
             ApiError::field("code", "Field \"code\" is not the code that this client shows.").status(403)
         }

@@ -3,7 +3,7 @@
 
 use super::{daemon_frames, golden, page, page::MessageSection, read};
 use crate::{
-    bridge::settings::Bridge,
+    bridge::settings::BridgeSettings,
     wire::{SUPPORTS, inbound::TYPES as INBOUND, outbound::TYPES as OUTBOUND},
 };
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ fn the_table_of_shell_tabs_is_what_the_daemon_reads() {
 
 #[test]
 fn the_limits_are_the_defaults_of_the_settings() {
-    let defaults = json!({ "bridge": Bridge::default() });
+    let defaults = json!({ "bridge": BridgeSettings::default() });
     let rows = page::table(page::below("## Limits"));
     assert!(rows.len() > 10, "the table of limits is where it is looked for");
     for cells in rows {

@@ -60,10 +60,10 @@ const LAYERS: &[(Layer, &[&str])] = &[
 ];
 
 /// Modules that exist only in test builds.
-const FOR_TESTS: &[&str] = &["structure", "testing"];
+const TEST_MODULES: &[&str] = &["structure", "testing"];
 
 /// Modules that the simulator may use; it is not a part of the daemon.
-const OF_THE_SIMULATOR: &[&str] = &["simulator", "wire", "ids", "clock"];
+const SIMULATOR_MAY_USE: &[&str] = &["simulator", "wire", "ids", "clock"];
 
 /// Libraries that only these modules may use.
 const LIBRARIES: &[(&str, &[&str])] = &[
@@ -105,18 +105,18 @@ fn layer(path: &[String]) -> Option<Layer> {
 }
 
 /// Returns why `from` must not use `path`.
-fn objection(from: &Source, path: &[String]) -> Option<String> {
+fn violation(from: &Source, path: &[String]) -> Option<String> {
     let own = &from.module;
-    if FOR_TESTS.contains(&path[0].as_str()) {
+    if TEST_MODULES.contains(&path[0].as_str()) {
         return None; // other builds do not have these modules
     }
     let (Some(here), Some(there)) = (layer(own), layer(path)) else {
         return Some("has no layer: add it to LAYERS in src/structure.rs".to_owned());
     };
     if own[0] == "simulator" {
-        let fine = OF_THE_SIMULATOR.contains(&path[0].as_str());
+        let fine = SIMULATOR_MAY_USE.contains(&path[0].as_str());
         return (!fine).then(|| {
-            format!("the simulator is not a part of the daemon; it may use only {}", OF_THE_SIMULATOR.join(", "))
+            format!("the simulator is not a part of the daemon; it may use only {}", SIMULATOR_MAY_USE.join(", "))
         });
     }
     if there > here {
@@ -128,7 +128,7 @@ fn objection(from: &Source, path: &[String]) -> Option<String> {
         .then(|| format!("{} may only be used through its mod.rs", path[0]))
 }
 
-fn stands_in(module: &[String], allowed: &str) -> bool {
+fn is_in_module(module: &[String], allowed: &str) -> bool {
     allowed.split("::").eq(module.iter().map(String::as_str).take(allowed.split("::").count()))
 }
 
@@ -146,9 +146,9 @@ fn assert_none(objections: &[String]) {
 #[test]
 fn no_module_uses_one_of_a_higher_layer() {
     let mut objections = BTreeSet::new();
-    for source in files::crate_sources().iter().filter(|source| !FOR_TESTS.contains(&source.module[0].as_str())) {
+    for source in files::crate_sources().iter().filter(|source| !TEST_MODULES.contains(&source.module[0].as_str())) {
         for path in paths::named(source) {
-            if let Some(why) = objection(source, &path) {
+            if let Some(why) = violation(source, &path) {
                 objections.insert(format!("{}: {}: {why}", source.name, path.join("::")));
             }
         }
@@ -162,7 +162,7 @@ fn every_library_is_used_only_by_its_modules() {
     for source in files::crate_sources() {
         let names = paths::names(&source);
         for (library, modules) in LIBRARIES {
-            if names.contains(*library) && !modules.iter().any(|allowed| stands_in(&source.module, allowed)) {
+            if names.contains(*library) && !modules.iter().any(|allowed| is_in_module(&source.module, allowed)) {
                 objections.push(format!("{}: {library} may only be used in {}", source.name, modules.join(", ")));
             }
         }
@@ -180,7 +180,7 @@ fn unsafe_code_is_in_one_file() {
 #[test]
 fn the_table_of_layers_has_every_module() {
     let there: BTreeSet<_> = files::crate_sources().iter().map(|source| source.module[0].clone()).collect();
-    let listed = LAYERS.iter().flat_map(|(_, modules)| *modules).chain(FOR_TESTS).map(|name| (*name).to_owned());
+    let listed = LAYERS.iter().flat_map(|(_, modules)| *modules).chain(TEST_MODULES).map(|name| (*name).to_owned());
     assert_eq!(there, listed.collect());
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Folders without hand-written files.
-const NOT_OURS: &[&str] = &["target", "node_modules", ".git"];
+const IGNORED_FOLDERS: &[&str] = &["target", "node_modules", ".git"];
 /// Extensions and names of text files.
 const TEXTS: &[&str] = &["rs", "md", "toml", "sql", "sh", "js", "mjs", "json", "html", "css", "run", "gitignore"];
 
@@ -59,7 +59,7 @@ fn collect(folder: &Path, kinds: &[&str], found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
-        if path.is_dir() && !NOT_OURS.contains(&&*name) {
+        if path.is_dir() && !IGNORED_FOLDERS.contains(&&*name) {
             collect(&path, kinds, found);
         } else if kinds.contains(&name.rsplit('.').next().unwrap_or_default())
             && let Ok(text) = fs::read_to_string(&path)

@@ -49,7 +49,7 @@ fn every_name_in_the_root_is_known() {
 
 /// Returns the crates with several versions in a lock file, among the dependencies of the root package. Crates that only
 /// tests use do not count, as for cargo-deny.
-fn several(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
+fn duplicates(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
     let lock: toml::Table = lock.parse().unwrap();
     let field = |package: &toml::Value, name: &str| package[name].as_str().unwrap().to_owned();
     let packages: Vec<_> = lock["package"].as_array().unwrap().iter().collect();
@@ -62,10 +62,10 @@ fn several(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
         let needed = package.get("dependencies").and_then(toml::Value::as_array).into_iter().flatten();
         needed.map(|entry| entry.as_str().unwrap().to_owned()).collect()
     };
-    let built_of = built_of(manifest);
+    let normal_dependencies = normal_dependencies(manifest);
     let root = packages.iter().find(|package| package.get("source").is_none()).unwrap();
     let mut rest = needed(root);
-    rest.retain(|entry| built_of.contains(entry.split(' ').next().unwrap()));
+    rest.retain(|entry| normal_dependencies.contains(entry.split(' ').next().unwrap()));
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     while let Some(entry) = rest.pop() {
         let package = packages.iter().find(|package| is(package, &entry)).unwrap();
@@ -78,7 +78,7 @@ fn several(manifest: &str, lock: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Returns the dependencies of a manifest on all systems, without dev-dependencies.
-fn built_of(manifest: &str) -> BTreeSet<String> {
+fn normal_dependencies(manifest: &str) -> BTreeSet<String> {
     let manifest: toml::Table = manifest.parse().unwrap();
     let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flatten().map(|(_, table)| table);
     let root = toml::Value::Table(manifest.clone());
@@ -90,7 +90,7 @@ fn built_of(manifest: &str) -> BTreeSet<String> {
 }
 
 /// Returns the duplicate crates that `deny.toml` allows: name and version prefix.
-fn skips(deny: &str) -> Vec<(String, String)> {
+fn allowances(deny: &str) -> Vec<(String, String)> {
     let deny: toml::Table = deny.parse().unwrap();
     let skip = deny["bans"]["skip"].as_array().unwrap();
     let parts = skip.iter().map(|skip| {
@@ -101,12 +101,12 @@ fn skips(deny: &str) -> Vec<(String, String)> {
 }
 
 /// Returns the differences: duplicates that are not allowed, and allowed ones that do not exist.
-fn misfits(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
-    let (several, skips) = (several(manifest, lock), skips(deny));
+fn mismatches(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
+    let (duplicates, allowances) = (duplicates(manifest, lock), allowances(deny));
     let is_of = |version: &str, named: &str| version == named || version.starts_with(&format!("{named}."));
     let mut found = Vec::new();
-    for (name, versions) in &several {
-        let named = |version: &&String| skips.iter().any(|(skip, part)| skip == name && is_of(version, part));
+    for (name, versions) in &duplicates {
+        let named = |version: &&String| allowances.iter().any(|(skip, part)| skip == name && is_of(version, part));
         let unnamed: Vec<_> = versions.iter().filter(|version| !named(version)).collect();
         if unnamed.len() != 1 {
             found.push(format!(
@@ -114,8 +114,8 @@ fn misfits(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
             ));
         }
     }
-    for (name, part) in &skips {
-        if !several.get(name).is_some_and(|versions| versions.iter().any(|version| is_of(version, part))) {
+    for (name, part) in &allowances {
+        if !duplicates.get(name).is_some_and(|versions| versions.iter().any(|version| is_of(version, part))) {
             found.push(format!("{name}@{part}: deny.toml allows it, but Cargo.lock has no second version of it"));
         }
     }
@@ -125,7 +125,7 @@ fn misfits(manifest: &str, lock: &str, deny: &str) -> Vec<String> {
 #[test]
 fn only_allowed_crates_have_a_second_version_in_the_lock_file() {
     let (manifest, lock) = (include_str!("../../Cargo.toml"), include_str!("../../Cargo.lock"));
-    assert_none(&misfits(manifest, lock, include_str!("../../deny.toml")));
+    assert_none(&mismatches(manifest, lock, include_str!("../../deny.toml")));
 }
 
 #[test]
@@ -147,12 +147,13 @@ fn duplicates_that_are_not_allowed_and_unused_allowances_are_found() {
         text += &package("b", "9.0.0", &[]);
         packages.iter().fold(text, |text, (name, version)| text + &package(name, version, &[]))
     };
-    let deny = |skips: &[&str]| {
-        let skips: Vec<_> = skips.iter().map(|skip| format!("{{ crate = {skip:?}, reason = \"\" }}")).collect();
-        format!("[bans]\nskip = [{}]\n", skips.join(", "))
+    let deny = |allowances: &[&str]| {
+        let allowances: Vec<_> =
+            allowances.iter().map(|skip| format!("{{ crate = {skip:?}, reason = \"\" }}")).collect();
+        format!("[bans]\nskip = [{}]\n", allowances.join(", "))
     };
     let two = lock(&[("a", "0.1.2"), ("a", "0.10.0"), ("b", "1.0.0")]);
-    for (skips, misfit) in [
+    for (allowances, mismatch_count) in [
         (&["a@0.1"][..], 0),
         (&["a@0.10"], 0),
         (&["a@0.1.2"], 0),
@@ -162,10 +163,10 @@ fn duplicates_that_are_not_allowed_and_unused_allowances_are_found() {
         (&["a@0.1", "b@1"], 1),
         (&["a@0.1", "c@1"], 1),
     ] {
-        assert_eq!(misfits(MANIFEST, &two, &deny(skips)).len(), misfit, "{skips:?}");
+        assert_eq!(mismatches(MANIFEST, &two, &deny(allowances)).len(), mismatch_count, "{allowances:?}");
     }
     let three = lock(&[("a", "1.0.0"), ("a", "2.0.0"), ("a", "3.0.0")]);
-    assert_eq!(misfits(MANIFEST, &three, &deny(&["a@1"])).len(), 1);
+    assert_eq!(mismatches(MANIFEST, &three, &deny(&["a@1"])).len(), 1);
 }
 
 /// The script that runs all tests.

@@ -29,13 +29,13 @@ fn approve(state: &mut PairingState<u8>, name: &str, code: &str) -> DecisionOutc
 }
 
 /// The name of an outcome and the addresses of the clients in it.
-fn summary(verdict: DecisionOutcome<u8>) -> (&'static str, Vec<u8>) {
-    let ways = |all: Vec<WaitingClient<u8>>| all.into_iter().map(|waiting| waiting.to).collect();
-    match verdict {
+fn summary(outcome: DecisionOutcome<u8>) -> (&'static str, Vec<u8>) {
+    let addresses = |all: Vec<WaitingClient<u8>>| all.into_iter().map(|waiting| waiting.to).collect();
+    match outcome {
         DecisionOutcome::NotWaiting => ("not waiting", Vec::new()),
         DecisionOutcome::Approved(one) => ("approved", vec![one.to]),
-        DecisionOutcome::WrongCode(gone) => ("wrong", ways(gone)),
-        DecisionOutcome::Rejected(gone) => ("rejected", ways(gone)),
+        DecisionOutcome::WrongCode(removed) => ("wrong", addresses(removed)),
+        DecisionOutcome::Rejected(removed) => ("rejected", addresses(removed)),
     }
 }
 

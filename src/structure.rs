@@ -5,7 +5,7 @@
 //! entry     main  cli  app  simulator
 //! edge      http  bridge::socket
 //! actors    bridge  policy  relay  records  instructions  runs  events  system
-//!                                                     (each other only through what their mod.rs exports)
+//!                                                     (each other only through what their the root file exports)
 //! effects   store  host  codex  state_folder  extension  telemetry  watchdog  heap
 //! values    api  wire  platforms  sse  ids  terminal_text  …  and every settings.rs
 //! ```
@@ -122,10 +122,10 @@ fn violation(from: &Source, path: &[String]) -> Option<String> {
     if there > here {
         return Some(format!("belongs to layer {there:?}, above {here:?}").to_lowercase());
     }
-    // A lower-case segment with a further one behind it is a module, not a function that mod.rs exports.
+    // A lower-case segment with a further one behind it is a module, not a function that the root file exports.
     let deep = path.len() > 2 && path[1].starts_with(char::is_lowercase);
     (there == Layer::Actors && own[0] != path[0] && deep)
-        .then(|| format!("{} may only be used through its mod.rs", path[0]))
+        .then(|| format!("{} may only be used by what its root file exports", path[0]))
 }
 
 fn is_in_module(module: &[String], allowed: &str) -> bool {

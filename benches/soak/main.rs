@@ -20,12 +20,14 @@ mod clients;
 mod samples;
 
 #[expect(dead_code, unused_imports, reason = "the tests use the rest of it")]
-#[path = "../../tests/it/support/mod.rs"]
-mod support;
+#[path = "../../tests/it"]
+mod it {
+    pub(crate) mod support;
+}
 
+use it::support::{self, Daemon, Dice, Folder, settled, until};
 use samples::Samples;
 use std::{cell::Cell, process::ExitCode, rc::Rc, time::Duration};
-use support::{Daemon, Dice, Folder, settled, until};
 use tokio::task::spawn_local;
 
 /// Low limits and short times, so that they are reached often; defaults otherwise.

@@ -32,7 +32,7 @@ pub(super) fn crate_sources() -> Vec<Source> {
 }
 
 fn module(name: &str) -> Vec<String> {
-    let path = name.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    let path = name.trim_start_matches("src/").trim_end_matches(".rs");
     path.split('/').map(str::to_owned).collect()
 }
 

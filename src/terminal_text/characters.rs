@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The status page's module with the table: ranges of hexadecimal code points between back-ticks.
-const TABLE: &str = include_str!("../http/page/assets/characters.js");
+const TABLE: &str = include_str!("../../web/status-page/assets/characters.js");
 
 static HIDDEN: LazyLock<Vec<RangeInclusive<u32>>> = LazyLock::new(|| ranges("HIDDEN"));
 static COMBINING: LazyLock<Vec<RangeInclusive<u32>>> = LazyLock::new(|| ranges("COMBINING"));

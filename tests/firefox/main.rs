@@ -18,8 +18,11 @@ mod pairing;
 mod prompts;
 mod requests;
 #[expect(dead_code, unused_imports, reason = "the other tests' support, of which these need the daemon and its caller")]
-#[path = "../it/support/mod.rs"]
-mod shared;
+#[path = "../it"]
+mod it {
+    pub(crate) mod support;
+}
+use it::support as shared;
 mod speed;
 mod status;
 mod strangers;

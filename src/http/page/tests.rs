@@ -25,7 +25,7 @@ fn named(name: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_of_the_page_is_in_the_binary() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page/assets");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web/status-page/assets");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<_> = files.filter(|name| name != "index.html").collect();
     let served: BTreeSet<_> = ASSETS.iter().map(|(name, ..)| (*name).to_owned()).collect();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// Path of the accessibility checker among the page's own dependencies.
-const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/page/node_modules/axe-core/axe.min.js");
+const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web/status-page/node_modules/axe-core/axe.min.js");
 
 /// The page and its environment. Fields are dropped in order.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The status page: the files in `assets/` and the library that draws its plots, all embedded in the binary. It
+//! The status page: the files of `web/status-page/assets` and the library that draws its plots, all embedded in the binary. It
 //! contains no data, so it is served without authentication.
 //!
 //! `uplot.js`, `uplot.css` and `uplot-license.txt` are uPlot 1.6.32 as published on npm, byte for byte.
@@ -19,7 +19,7 @@ pub const PATH: &str = "/v1/status/ui";
 pub(super) const CSP: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                               object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-const INDEX: &str = include_str!("assets/index.html");
+const INDEX: &str = include_str!("../../web/status-page/assets/index.html");
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -28,7 +28,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 macro_rules! assets {
     ($($kind:ident $name:literal)*) => {
-        &[$(($name, $kind, include_str!(concat!("assets/", $name))),)*]
+        &[$(($name, $kind, include_str!(concat!("../../web/status-page/assets/", $name))),)*]
     };
 }
 

@@ -31,7 +31,7 @@ test("marks that hide, reorder or imitate are spelled out", () => {
 });
 
 test("every text is shown as the command line shows it", () => {
-  const cases = JSON.parse(readFileSync(new URL("../../../../tests/fixtures/text/shown.json", import.meta.url), "utf8"));
+  const cases = JSON.parse(readFileSync(new URL("../../../tests/fixtures/text/shown.json", import.meta.url), "utf8"));
   assert.ok(cases.length > 20);
   for (const { text, times = 1, before = "", after = "", ...shown } of cases) {
     const whole = before + text.repeat(times) + after;

@@ -13,7 +13,7 @@
 //! | [`guarded`] | all output of a command, as the last step | kept | kept |
 //!
 //! Invariant: the result moves no cursor, changes no colour and shows every character of the text. The table of characters
-//! is `src/http/page/assets/characters.js`, which the status page uses too; `tests/fixtures/text/shown.json` has texts with
+//! is `web/status-page/assets/characters.js`, which the status page uses too; `tests/fixtures/text/shown.json` has texts with
 //! their form on both.
 
 mod characters;

@@ -145,7 +145,7 @@ async fn an_error_of_the_app_is_forwarded_with_its_body() {
     let details = answer.json()["details"].take();
     assert_eq!(details["upstream_status"], 429);
     assert_eq!(details["upstream_error"], "http_429");
-    assert_eq!(details["upstream_body"], json!({"error": {"message": "status 429, as asked"}}));
+    assert_eq!(details["upstream_body"], json!({"error": {"message": "status 429, as requested"}}));
     assert_eq!((&details["platform"], &details["action"]), (&json!("claude"), &json!("request")));
     assert_eq!((&details["bridge_client_id"], &details["bridge_request_id"]), (&json!("ff"), &json!("r1")));
     assert_eq!(details["bridge_connection_id"], caller.browser().await["bridge"]["active_connection_id"]);

@@ -3,12 +3,15 @@
 //! | path | response |
 //! | --- | --- |
 //! | `/b/{bytes}` | a JSON body of that size |
-//! | `/s/{events}/{bytes}/{pause_ms}` | an event stream; without a pause at the socket's speed, all streams of a peer in turn |
-//! | `/f/{events}/{bytes}/{pause_ms}` | the same, ignoring `request_cancel` |
-//! | `/hold` | none until the request is cancelled |
+//! | `/g/{bytes}/{group}` | the same, for so many requests at once, when all of them are there |
+//! | `/s/{events}/{bytes}/{pause_ms}` | an event stream; without a pause as fast as the socket takes it, all streams of a peer in turn |
+//! | `/t/{events}/{bytes}/0` | the same, in step with its reader ([`in_step`]) |
+//! | `/f/{events}/{bytes}/{pause_ms}` | the same, deaf to `request_cancel` |
+//! | `/hold` | nothing until it is cancelled |
 
 mod book;
 mod events;
+mod in_step;
 mod past;
 mod wire;
 
@@ -69,6 +72,9 @@ struct Peer {
     book: Rc<PeerLog>,
     fast: VecDeque<Events>,
     paced: Vec<Events>,
+    in_step: Option<Events>,
+    /// Requests that are answered together, as far as they are there.
+    group: Vec<String>,
     scratch: Vec<u8>,
 }
 
@@ -95,8 +101,15 @@ impl Peer {
             "GET /ws/firefox HTTP/1.1\r\nhost: {address}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
              sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
         );
-        let mut peer =
-            Peer { wire: Wire::new(stream), book, fast: VecDeque::new(), paced: Vec::new(), scratch: Vec::new() };
+        let mut peer = Peer {
+            wire: Wire::new(stream),
+            book,
+            fast: VecDeque::new(),
+            paced: Vec::new(),
+            in_step: None,
+            group: Vec::new(),
+            scratch: Vec::new(),
+        };
         peer.wire.out.extend_from_slice(upgrade.as_bytes());
         peer.wire.flush().await?;
         let end = loop {
@@ -153,7 +166,7 @@ impl Peer {
                 continue;
             }
             let due = self.paced.iter().map(|events| events.due).min();
-            let waits_to_write = !self.wire.is_flushed();
+            let (waits_to_write, waits_for_step) = (!self.wire.is_flushed(), self.in_step.is_some());
             let ready = async {
                 if waits_to_write {
                     self.wire
@@ -166,6 +179,10 @@ impl Peer {
                 }
             };
             match due {
+                None if waits_for_step => tokio::select! {
+                    done = ready => done?,
+                    () = self.book.steps.advanced() => {}
+                },
                 None => ready.await?,
                 // The timeout is the event to wait for.
                 Some(due) => tokio::time::timeout_at(due.into(), ready).await.unwrap_or(Ok(()))?,
@@ -232,13 +249,16 @@ impl Peer {
         match kind {
             "b" => {
                 let bytes = number()?;
-                let body = self.book.bodies.iter().find(|body| body.bytes() == bytes).context("no such body")?;
-                let head = br#"","ok":true,"status":200,"headers":{"content-type":"application/json"},"body":"#;
-                let [first, echo, last] = body.parts(id);
-                frames::text(
-                    &mut self.wire.out,
-                    &[br#"{"type":"api_response","id":""#, id.as_bytes(), head, first, echo, last, b"}"],
-                );
+                self.answer(id, bytes)?;
+            }
+            "g" => {
+                let (bytes, group) = (number()?, number()?);
+                self.group.push(id.to_owned());
+                if self.group.len() >= group {
+                    for id in std::mem::take(&mut self.group) {
+                        self.answer(&id, bytes)?;
+                    }
+                }
             }
             "hold" => {
                 if sse {
@@ -253,9 +273,25 @@ impl Peer {
                 let deaf = kind == "f";
                 let events =
                     Events { id: id.to_owned(), next: 1, count, pad, pause, due: Instant::now() + pause, deaf };
-                if pause.is_zero() { self.fast.push_back(events) } else { self.paced.push(events) }
+                if kind == "t" {
+                    self.begin_in_step(events);
+                } else if pause.is_zero() {
+                    self.fast.push_back(events)
+                } else {
+                    self.paced.push(events)
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Writes a whole answer with a body of this size.
+    fn answer(&mut self, id: &str, bytes: usize) -> anyhow::Result<()> {
+        let body = self.book.bodies.iter().find(|body| body.bytes() == bytes).context("no such body")?;
+        let head = br#"","ok":true,"status":200,"headers":{"content-type":"application/json"},"body":"#;
+        let [first, echo, last] = body.parts(id);
+        let parts = [br#"{"type":"api_response","id":""#, id.as_bytes(), head, first, echo, last, b"}"];
+        frames::text(&mut self.wire.out, &parts);
         Ok(())
     }
 
@@ -270,7 +306,7 @@ impl Peer {
 
     /// Creates the due events that fit; returns whether there were any.
     fn make_events(&mut self) -> bool {
-        let mut made = false;
+        let mut made = self.step();
         if !self.paced.is_empty() {
             let now = Instant::now();
             for events in self.paced.iter_mut().filter(|events| events.due <= now) {

@@ -4,6 +4,7 @@ use crate::{
     body,
     callers::{Caller, ask, bounded, excerpt},
     measure::Latencies,
+    peers::Book,
 };
 use anyhow::{Context, bail, ensure};
 use memchr::memmem;
@@ -27,6 +28,8 @@ pub(crate) struct ExpectedStream<'a> {
     pub(crate) bytes: usize,
     /// The epoch of the events' timestamps.
     pub(crate) epoch: Instant,
+    /// Notes each event that was read, for a stream in step with its reader.
+    pub(crate) in_step: Option<&'a Book>,
 }
 
 /// Reads and checks a whole stream: the opening, every event in order, one terminal frame, and nothing after it.
@@ -131,6 +134,9 @@ impl<'a> StreamCheck<'a> {
         ensure!(n == self.next && rest.starts_with(&self.pad), "another event");
         if self.next == 1 {
             self.seen.first = Some(now - asked);
+        }
+        if let Some(book) = self.wanted.in_step {
+            book.steps.advance();
         }
         self.seen.delays.push(now.saturating_duration_since(self.wanted.epoch + Duration::from_nanos(sent)));
         Ok(())

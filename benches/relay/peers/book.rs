@@ -1,5 +1,6 @@
 //! State shared by all peers: their bodies, and a log of noticed requests that can be awaited.
 
+use super::in_step::Steps;
 use crate::body::Body;
 use anyhow::Context;
 use std::{
@@ -20,6 +21,8 @@ pub(crate) struct PeerLog {
     epoch: Instant,
     /// Number of received requests.
     pub(crate) requests: Cell<u64>,
+    /// How far the reader of a stream in step is.
+    pub(crate) steps: Steps,
 }
 
 impl PeerLog {
@@ -30,6 +33,7 @@ impl PeerLog {
             changed: Notify::new(),
             epoch: Instant::now(),
             requests: Cell::new(0),
+            steps: Steps::default(),
         })
     }
 

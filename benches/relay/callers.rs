@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Time limit for a response; exceeding it is an error.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 
 /// One keep-alive connection.
 pub(crate) struct Caller {

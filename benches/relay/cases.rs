@@ -17,7 +17,7 @@ use anyhow::Context;
 use std::{pin::Pin, rc::Rc};
 
 /// Sizes of the peers' bodies.
-const SMALL_BYTES: usize = 1_024;
+pub(crate) const SMALL_BYTES: usize = 1_024;
 const LARGE_BYTES: usize = 256 << 10;
 
 type Samples<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Sample>>> + 'a>>;

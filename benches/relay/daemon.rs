@@ -17,6 +17,8 @@ use std::{
 
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
+/// How much longer than by itself a service takes under callgrind, at most.
+const SLOWER: u32 = 6;
 
 /// The policy is on without effective limits, and so are all limits that the cases do not measure.
 const CONFIG: &str = r#"
@@ -67,6 +69,10 @@ impl Folder {
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Folder(path))
     }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
 }
 
 impl Drop for Folder {
@@ -94,6 +100,32 @@ impl Service {
         if !journal {
             command.env("BAA_BENCH_NO_JOURNAL", "1");
         }
+        Service::spawn(command, 1)
+    }
+
+    /// Starts a daemon under callgrind, which at the end writes what each thread needed to a file that begins like
+    /// `counts`; without the journal all of it, with the journal what a function needs that writes its rows.
+    pub(crate) fn start_counted(
+        binary: &Path,
+        folder: &Path,
+        writes: Option<&str>,
+        counts: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new("valgrind");
+        command
+            .args(["--tool=callgrind", "--quiet", "--separate-threads=yes"])
+            .arg(format!("--callgrind-out-file={}", counts.display()));
+        command.args(writes.map(|function| format!("--toggle-collect=*{function}*")));
+        command.arg(binary);
+        serve(&mut command, folder)?;
+        command.envs(COUNTED);
+        if writes.is_none() {
+            command.env("BAA_BENCH_NO_JOURNAL", "1");
+        }
+        Service::spawn(command, SLOWER)
+    }
+
+    fn spawn(mut command: Command, slower: u32) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let started = Instant::now();
         let mut child = command.spawn().context("cannot start the service")?;
@@ -105,9 +137,13 @@ impl Service {
             // The receiver is gone after a timeout.
             sender.send((read.map(|_| line), started.elapsed())).unwrap_or_default();
         });
-        let ready = receiver.recv_timeout(READY_WITHIN);
-        let mut service =
-            Service { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), ready_after: Duration::ZERO };
+        let ready = receiver.recv_timeout(READY_WITHIN * slower);
+        let mut service = Service {
+            child,
+            gone_within: GONE_WITHIN * slower,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ready_after: Duration::ZERO,
+        };
         let (line, after) = ready.context("no ready line in time")?;
         let line = line.context("the service's output ended")?;
         let address = line.trim().strip_prefix("ready http://").and_then(|rest| rest.split(' ').next());
@@ -124,14 +160,14 @@ impl Service {
     /// Stops it like a service manager.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         kill_process(self.raw_pid(), Signal::TERM)?;
-        let until = Instant::now() + GONE_WITHIN;
+        let until = Instant::now() + self.gone_within;
         while Instant::now() < until {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        bail!("still running {GONE_WITHIN:?} after SIGTERM")
+        bail!("still running {:?} after SIGTERM", self.gone_within)
     }
 
     fn raw_pid(&self) -> Pid {
@@ -155,11 +191,17 @@ fn command(side: Side, folder: &Folder) -> anyhow::Result<Command> {
         command.arg("--floor");
         return Ok(command);
     }
-    let config = folder.0.join("bench.toml");
-    fs::write(&config, CONFIG)?;
     let mut command = Command::new(binary);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
-    command.arg("--state-dir").arg(folder.0.join("state"));
-    command.env_clear().env("HOME", &folder.0).env("XDG_CONFIG_HOME", &folder.0);
+    serve(&mut command, &folder.0)?;
     Ok(command)
+}
+
+/// Has a command serve from a folder, with nothing of the environment.
+fn serve(command: &mut Command, folder: &Path) -> anyhow::Result<()> {
+    let config = folder.join("bench.toml");
+    fs::write(&config, CONFIG)?;
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
+    command.arg("--state-dir").arg(folder.join("state"));
+    command.env_clear().env("HOME", folder).env("XDG_CONFIG_HOME", folder);
+    Ok(())
 }

@@ -1,4 +1,9 @@
-//! The table of figures, with the floor's figures and the bounds.
+//! The table: what each figure was, what the floor's was, and whether its bound holds.
+//!
+//! `--strict` judges the median over the rounds by every bound. `--gate` judges ratios to the floor alone, each round by
+//! itself: a bound counts as missed if every round misses it by more than [`GATE_ROOM`]. Ratios of one commit differ by
+//! up to a tenth between rounds on a machine that others use too; that all rounds are off to the same side is then no
+//! accident.
 
 use crate::{daemon::Side, measure::median};
 use serde_json::{Value, json};
@@ -30,6 +35,9 @@ impl Sample {
         Sample { what, unit, value, bound }
     }
 }
+
+/// How far beyond its bound a ratio may lie before the gate counts it as missed, as a factor.
+const GATE_ROOM: f64 = 1.1;
 
 struct Row {
     case: &'static str,
@@ -113,8 +121,29 @@ impl Report {
 impl Row {
     /// Median of the rounds' ratios, since both runs of a round had the same conditions.
     fn ratio(&self) -> f64 {
-        let ratios: Vec<f64> = self.daemon.iter().zip(&self.floor).map(|(daemon, floor)| daemon / floor).collect();
-        median(&ratios)
+        median(&self.ratios())
+    }
+
+    /// Whether every round misses a bound on the ratio by more than the room of the gate.
+    fn is_stopped(&self) -> bool {
+        let misses = |ratio: &f64| match self.sample.bound {
+            Bound::AtMostTimes(most) => *ratio > most * GATE_ROOM,
+            Bound::AtLeastTimes(least) => *ratio < least / GATE_ROOM,
+            Bound::AtMost(_) | Bound::None => false,
+        };
+        let ratios = self.ratios();
+        !ratios.is_empty() && ratios.iter().all(misses)
+    }
+
+    fn objection(&self) -> String {
+        let ratios: Vec<String> = self.ratios().iter().map(|ratio| format!("{ratio:.2}")).collect();
+        format!(
+            "{}, {}: {} times the floor's in the rounds, bound {}",
+            self.case,
+            self.sample.what,
+            ratios.join(", "),
+            self.sample.bound.text()
+        )
     }
 
     fn ok(&self) -> Option<bool> {

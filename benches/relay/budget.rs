@@ -81,7 +81,7 @@ const HEAD: &str = "\
 #
 #     bash -c '. tests/run; budget --renew'
 #
-# What is counted: benches/relay/count.rs. Why in this way, and the room: docs/decisions/043-builds-and-budgets.md.
+# What is counted: benches/relay/count.rs. Why in this way, and the room: docs/decisions/044-builds-and-budgets.md.
 
 ";
 

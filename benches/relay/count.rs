@@ -17,8 +17,8 @@ use crate::{
     cases::SMALL_BYTES,
     daemon::{Folder, Service},
     measure::median,
-    peers::{Book, Peers},
-    streams::{Wanted, streamed},
+    peers::{PeerLog, Peers},
+    streams::{ExpectedStream, streamed},
 };
 use anyhow::{Context, ensure};
 use std::{
@@ -125,7 +125,7 @@ async fn instructions(binary: &Path, load: Load, length: usize) -> anyhow::Resul
     };
     let service = tokio::task::spawn_blocking(start).await??;
     let body = Body::new(SMALL_BYTES);
-    let book = Book::new(vec![body.clone()]);
+    let book = PeerLog::new(vec![body.clone()]);
     let peers = Peers::connect(service.address, 1, &book).await?;
     let mut caller = Caller::connect(service.address).await?;
     match load {
@@ -168,11 +168,18 @@ async fn groups(address: SocketAddr, count: usize, body: &Body) -> anyhow::Resul
     Ok(())
 }
 
-async fn events(caller: &mut Caller, count: usize, book: &Book) -> anyhow::Result<()> {
+async fn events(caller: &mut Caller, count: usize, book: &PeerLog) -> anyhow::Result<()> {
     let path = format!("/t/{count}/{EVENT_BYTES}/0");
     let (events, epoch) = (count as u64, book.epoch());
-    let wanted =
-        Wanted { id: "run-stream", client: 0, path: &path, events, bytes: EVENT_BYTES, epoch, in_step: Some(book) };
+    let wanted = ExpectedStream {
+        id: "run-stream",
+        client: 0,
+        path: &path,
+        events,
+        bytes: EVENT_BYTES,
+        epoch,
+        in_step: Some(book),
+    };
     streamed(caller, &wanted).await.map(drop)
 }
 

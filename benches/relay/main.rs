@@ -39,6 +39,34 @@ use daemon::Side;
 use report::Report;
 use std::{path::PathBuf, process::ExitCode};
 
+const HELP: &str = "\
+Measures the daemon beside a floor over loopback, or counts its instructions.
+
+    cargo bench --bench relay -- [CASE…] [OPTION…]
+
+Without a case all of them run, alternately for the floor and the daemon; the table shows medians over the rounds.
+
+  --rounds N   Rounds of each case (3; with --gate 5) or of --count (1), 1 to 99.
+  --quick      A smoke run of one round with tiny counts: checks every answer, and its figures mean nothing.
+  --no-floor   The daemon alone.
+  --json FILE  Writes all figures of all rounds to a file.
+  --strict     Fails when the median over the rounds misses a bound.
+  --gate       Runs the cases that have a floor and fails when a ratio misses its bound by more than 10 per cent in every
+               single round. Absolute bounds are shown and not judged: they depend on the machine.
+  --count      Counts instructions per buffered request, per event and per stored row under callgrind, and fails when
+               one exceeds benches/budget.toml by more than the room that is named there. Needs valgrind.
+  --renew      With --count: writes the counts, medians over the rounds, into benches/budget.toml.
+
+BAA_BIN names the daemon's binary, `floor` stands for the floor itself. Figures to keep come from the profile `dist`, the
+budget from the profile `budget`:
+
+    cargo build --profile dist; BAA_BIN=target/dist/baa-conductor cargo bench --bench relay -- --gate
+    bash -c '. tests/run; budget [--rounds N] [--renew]'
+";
+
+/// Rounds of a gate unless told otherwise: a bound is missed in all of them.
+const GATE_ROUNDS: usize = 5;
+
 /// The options of the command line.
 struct Options {
     cases: Vec<String>,

@@ -104,9 +104,14 @@ impl Report {
         }
     }
 
-    /// Number of missed bounds.
-    pub(crate) fn over(&self) -> usize {
-        self.rows.iter().filter(|row| row.ok() == Some(false)).count()
+    /// Number of missed bounds, by the rules of `--gate` or by those of `--strict`.
+    pub(crate) fn over(&self, gate: bool) -> usize {
+        let missed = |row: &&Row| if gate { row.is_stopped() } else { row.ok() == Some(false) };
+        let missed: Vec<&Row> = self.rows.iter().filter(missed).collect();
+        if gate {
+            missed.iter().for_each(|row| println!("{}", row.objection()));
+        }
+        missed.len()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -119,7 +124,12 @@ impl Report {
 }
 
 impl Row {
-    /// Median of the rounds' ratios, since both runs of a round had the same conditions.
+    /// Ratios of the rounds; both runs of a round had the same conditions.
+    fn ratios(&self) -> Vec<f64> {
+        self.daemon.iter().zip(&self.floor).map(|(daemon, floor)| daemon / floor).collect()
+    }
+
+    /// Median of the ratios.
     fn ratio(&self) -> f64 {
         median(&self.ratios())
     }

@@ -4,7 +4,7 @@ use crate::{
     body,
     callers::{Caller, ask, bounded, excerpt},
     measure::Latencies,
-    peers::Book,
+    peers::PeerLog,
 };
 use anyhow::{Context, bail, ensure};
 use memchr::memmem;
@@ -29,7 +29,7 @@ pub(crate) struct ExpectedStream<'a> {
     /// The epoch of the events' timestamps.
     pub(crate) epoch: Instant,
     /// Notes each event that was read, for a stream in step with its reader.
-    pub(crate) in_step: Option<&'a Book>,
+    pub(crate) in_step: Option<&'a PeerLog>,
 }
 
 /// Reads and checks a whole stream: the opening, every event in order, one terminal frame, and nothing after it.

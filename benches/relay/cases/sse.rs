@@ -59,7 +59,8 @@ async fn waves(address: SocketAddr, pid: u32, plan: WavePlan) -> anyhow::Result<
                 }
                 let id = format!("{}-{wave}-{number}", plan.tag);
                 let (client, events, epoch) = (number % PEERS, plan.events, plan.epoch);
-                let wanted = ExpectedStream { id: &id, client, path: &path, events, bytes: EVENT_BYTES, epoch, in_step: None };
+                let wanted =
+                    ExpectedStream { id: &id, client, path: &path, events, bytes: EVENT_BYTES, epoch, in_step: None };
                 let seen = streamed(&mut caller, &wanted).await?;
                 first.push(seen.first.unwrap_or(Duration::MAX));
                 delays.join(seen.delays);

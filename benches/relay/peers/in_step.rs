@@ -2,7 +2,7 @@
 //!
 //! Every event is then read, handled and written by itself, however fast the service is, which makes its cost countable.
 
-use super::{Book, Peer, events::Events};
+use super::{Peer, PeerLog, events::Events};
 use std::cell::Cell;
 use tokio::sync::Notify;
 
@@ -35,7 +35,7 @@ impl Peer {
 
     /// Writes the next event of the stream in step if the reader has the one before; returns whether it did.
     pub(super) fn step(&mut self) -> bool {
-        let book: &Book = &self.book;
+        let book: &PeerLog = &self.book;
         let Some(events) = self.in_step.as_mut().filter(|events| events.next <= book.steps.advances.get() + 1) else {
             return false;
         };

@@ -1,11 +1,12 @@
 //! A bounded registry of keyed actors: started on demand and replaced when dead.
 
 use actix::{Actor, Addr, Context};
+use parking_lot::Mutex;
 use std::{
     fmt,
     hash::Hash,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -61,7 +62,7 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> ActorRegistry<K, A> {
     /// Returns the living actor of `key` with one more unit of work, starting it on the calling arbiter if needed. A
     /// full registry first evicts actors without open work.
     pub fn get_or_start(&self, key: &K, start: impl FnOnce(LoadCounter) -> Addr<A>) -> Result<Addr<A>, RegistryFull> {
-        let mut actors = self.lock();
+        let mut actors = self.actors.lock();
         if let Some(entry) = actors.get(key).filter(|entry| entry.actor.connected()) {
             entry.load.add();
             return Ok(entry.actor.clone());
@@ -81,25 +82,20 @@ impl<K: Clone + Eq + Hash, A: Actor<Context = Context<A>>> ActorRegistry<K, A> {
 
     /// Whether another actor could be started now.
     pub fn has_room(&self) -> bool {
-        let actors = self.lock();
+        let actors = self.actors.lock();
         let stays = |entry: &&RegistryEntry<A>| entry.actor.connected() && !entry.load.is_none();
         actors.len() < self.max || actors.values().filter(stays).count() < self.max
     }
 
     /// Returns the living actor of `key`.
     pub fn get(&self, key: &K) -> Option<Addr<A>> {
-        self.lock().get(key).filter(|entry| entry.actor.connected()).map(|entry| entry.actor.clone())
+        self.actors.lock().get(key).filter(|entry| entry.actor.connected()).map(|entry| entry.actor.clone())
     }
 
     /// Returns all living actors with their keys.
     pub fn all(&self) -> Vec<(K, Addr<A>)> {
         let living = |entry: &RegistryEntry<A>| entry.actor.connected();
-        self.lock().iter().filter(|(_, m)| living(m)).map(|(k, m)| (k.clone(), m.actor.clone())).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, foldhash::HashMap<K, RegistryEntry<A>>> {
-        // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
-        self.actors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.actors.lock().iter().filter(|(_, m)| living(m)).map(|(k, m)| (k.clone(), m.actor.clone())).collect()
     }
 }
 

@@ -37,11 +37,9 @@ pub(crate) mod tests;
 
 use crate::telemetry::metrics;
 use actix::prelude::*;
+use parking_lot::Mutex;
 use readers::ReaderPool;
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::Path, sync::Arc};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 use worker::{CloseConnection, ConnectionWorker, RenewConnection, RunOperation};
@@ -179,7 +177,7 @@ impl Store {
         let opened = Mutex::new(Some(open::connect(path, busy_timeout_ms)?));
         let file = path.to_owned();
         let worker = SyncArbiter::start(1, move || {
-            let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let opened = opened.lock().take();
             ConnectionWorker::new(opened, open::reconnect, file.clone(), busy_timeout_ms)
         });
         let room = Arc::new(Semaphore::new(max_operations));
@@ -214,7 +212,7 @@ impl Store {
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
-        let worker = self.worker().clone().ok_or(StoreError::Gone)?;
+        let worker = self.worker.lock().clone().ok_or(StoreError::Gone)?;
         worker.send(RunOperation::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
@@ -272,7 +270,7 @@ impl Store {
     /// write themselves.
     async fn renew(&self) -> Result<(), StoreError> {
         let _place = self.room.acquire().await.map_err(|_| StoreError::Gone)?;
-        let worker = self.worker().clone().ok_or(StoreError::Gone)?;
+        let worker = self.worker.lock().clone().ok_or(StoreError::Gone)?;
         worker.send(RenewConnection).await.map_err(|_| StoreError::Gone)
     }
 
@@ -294,7 +292,7 @@ impl Store {
         };
         let (all, ()) = futures_util::future::join(self.room.acquire_many(self.max_operations), read).await;
         let Ok(all) = all else { return Ok(()) };
-        let worker = self.worker().take();
+        let worker = self.worker.lock().take();
         self.room.close();
         drop(all);
         let Some(worker) = worker else { return Ok(()) };
@@ -304,9 +302,5 @@ impl Store {
     /// Completes when the store is being closed.
     pub(super) fn closed(&self) -> impl Future<Output = ()> + 'static {
         self.closed.clone().cancelled_owned()
-    }
-
-    fn worker(&self) -> std::sync::MutexGuard<'_, Option<Addr<ConnectionWorker>>> {
-        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

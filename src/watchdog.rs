@@ -10,10 +10,11 @@
 //!
 //! It counts rounds and not time: a suspended process or machine misses only one round.
 
+use parking_lot::{Condvar, Mutex};
 use std::{
     fmt, io,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -92,16 +93,11 @@ impl WatchedThread {
 }
 
 impl WatchdogShared {
-    fn state(&self) -> MutexGuard<'_, WatchState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts rounds until a thread is dead; returns `None` if the watchdog was disarmed.
     fn wait_for_death(&self) -> Option<ThreadDeath> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         loop {
-            let waited = self.disarmed.wait_timeout(state, self.round);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.disarmed.wait_for(&mut state, self.round);
             if state.is_disarmed {
                 return None;
             }
@@ -165,13 +161,13 @@ impl Watchdog {
     fn register(&self, name: &'static str, must_beat: bool) -> Arc<AtomicU64> {
         let beats = Arc::new(AtomicU64::new(0));
         let watch = WatchedThread { name, beats: Arc::downgrade(&beats), must_beat, seen: 0, missed: 0 };
-        self.0.state().threads.push(watch);
+        self.0.state.lock().threads.push(watch);
         beats
     }
 
     /// Stops the watchdog: threads may exit from now on.
     pub fn disarm(&self) {
-        self.0.state().is_disarmed = true;
+        self.0.state.lock().is_disarmed = true;
         self.0.disarmed.notify_all();
     }
 }

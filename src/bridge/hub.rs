@@ -25,8 +25,9 @@ use crate::{
 use actix::prelude::*;
 use bytestring::ByteString;
 use futures_util::future::join_all;
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 use tokio::sync::Notify;
@@ -278,8 +279,7 @@ impl BridgeHub {
     }
 
     pub(super) fn directory(&self) -> MutexGuard<'_, ClientDirectory<Addr<Connection>>> {
-        // No code panics between two changes of the directory, so it is consistent even if a thread panicked.
-        self.shared.directory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.directory.lock()
     }
 
     /// Counts a report about a request that this connection does not perform.

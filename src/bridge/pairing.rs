@@ -28,9 +28,10 @@ use crate::{
     wire::proof::{ProofSide, Transcript, proof, proves},
 };
 use actix::Addr;
+use parking_lot::Mutex;
 use serde::Serialize;
 use state::{HelloOutcome, PairingLimits, PairingState, WaitingClient};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Origin of a peer that is not a browser.
@@ -132,7 +133,7 @@ impl Pairings {
     ) -> Result<Option<HandshakeStep>, NoRandom> {
         let SocketPeer { origin, address, .. } = peer;
         let now = self.shared.clock.now_ms();
-        let outcome = self.state().on_hello((client_id, origin), random::code, now, to)?;
+        let outcome = self.shared.state.lock().on_hello((client_id, origin), random::code, now, to)?;
         Ok(Some(match outcome {
             HelloOutcome::Paired(secret) => {
                 let Some(nonce) = nonce else { return Ok(None) };
@@ -162,23 +163,18 @@ impl Pairings {
 
     /// Returns whether `given` proves the client's identity; false if it is no longer paired.
     pub(super) fn is_proved(&self, challenge: &ProofChallenge, given: &str) -> bool {
-        let secret = self.state().secret_of(&challenge.client_id, &challenge.origin);
+        let secret = self.shared.state.lock().secret_of(&challenge.client_id, &challenge.origin);
         secret.is_some_and(|secret| proves(given, secret.expose(), ProofSide::Client, &challenge.transcript))
     }
 
     /// Returns whether a client is paired with this origin.
     pub(super) fn is_paired(&self, client_id: &ClientId, origin: &str) -> bool {
-        self.state().secret_of(client_id, origin).is_some()
+        self.shared.state.lock().secret_of(client_id, origin).is_some()
     }
 
     /// Returns whether a client with this id waits.
     pub(super) fn has_waiting(&self, client_id: &ClientId) -> bool {
-        self.state().has_waiting(client_id)
-    }
-
-    fn state(&self) -> MutexGuard<'_, PairingState<Addr<Connection>>> {
-        // No code panics between two changes of the state, so it is consistent even if a thread panicked.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().has_waiting(client_id)
     }
 
     fn publish(&self, view: PairingView) {
@@ -209,27 +205,27 @@ pub(super) struct WaitingPlace {
 impl WaitingPlace {
     /// Returns the code to show; `None` if the operator has already decided.
     pub(super) fn code(&self) -> Option<Secret> {
-        self.pairings.state().code_at(self.place)
+        self.pairings.shared.state.lock().code_at(self.place)
     }
 
     /// Replaces an expired code. Returns the new one.
     pub(super) fn renew(&self) -> Result<Option<Secret>, NoRandom> {
         let now = self.pairings.shared.clock.now_ms();
-        let renewed = self.pairings.state().renew(self.place, random::code, now)?;
+        let renewed = self.pairings.shared.state.lock().renew(self.place, random::code, now)?;
         let Some(view) = renewed else { return Ok(None) };
         self.pairings.publish(view);
         Ok(self.code())
     }
 
     fn view(&self) -> Option<PairingView> {
-        let state = self.pairings.state();
+        let state = self.pairings.shared.state.lock();
         state.waiting_at(self.place).map(|waiting| waiting.view(PairingStatus::Waiting))
     }
 }
 
 impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        let left = self.pairings.state().leave(self.place);
+        let left = self.pairings.shared.state.lock().leave(self.place);
         if let Some(waiting) = left {
             self.pairings.publish(waiting.view(PairingStatus::Left));
         }

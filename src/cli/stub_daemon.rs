@@ -1,9 +1,10 @@
 //! A stub daemon with prepared responses, for the tests of the client commands. Each connection carries one request.
 
+use parking_lot::{Condvar, Mutex};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -85,7 +86,7 @@ impl StubDaemon {
 
     /// The requests received so far.
     pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
-        self.log.seen.lock().unwrap().clone()
+        self.log.seen.lock().clone()
     }
 
     /// Blocks until a request line containing `text` was received.
@@ -95,10 +96,10 @@ impl StubDaemon {
 }
 
 fn wait_for(log: &RequestLog, text: &str) {
-    let seen = log.seen.lock().unwrap();
+    let mut seen = log.seen.lock();
     let missing = |seen: &mut Vec<ReceivedRequest>| !seen.iter().any(|one| one.line.contains(text));
-    let (_seen, out) = log.more.wait_timeout_while(seen, Duration::from_secs(10), missing).unwrap();
-    assert!(!out.timed_out(), "no request line with {text}");
+    let waited = log.more.wait_while_for(&mut seen, missing, Duration::from_secs(10));
+    assert!(!waited.timed_out(), "no request line with {text}");
 }
 
 fn exchange(
@@ -126,7 +127,7 @@ fn exchange(
     reader.read_exact(&mut body)?;
     let seen = ReceivedRequest { line, headers, body: String::from_utf8(body).unwrap() };
     let parts = answer(&seen);
-    log.seen.lock().unwrap().push(seen);
+    log.seen.lock().push(seen);
     log.more.notify_all();
     let mut out = stream;
     for part in parts {

@@ -202,7 +202,8 @@ pub(crate) mod testing {
     //! An output that records what is printed.
 
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
 
     /// Records what is printed. Beyond `capacity` bytes it fails like a closed pipe.
     #[derive(Clone)]
@@ -217,13 +218,13 @@ pub(crate) mod testing {
         }
 
         pub(crate) fn text(&self) -> String {
-            String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+            String::from_utf8(self.text.lock().clone()).unwrap()
         }
     }
 
     impl Write for CapturedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut text = self.text.lock().unwrap();
+            let mut text = self.text.lock();
             if text.len() + bytes.len() > self.capacity {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }

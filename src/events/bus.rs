@@ -3,13 +3,9 @@
 //! Invariant: ids increase by one under the lock, so the ids of the retained events follow from the next id.
 
 use super::reader::{EventReader, ResumePoint};
+use parking_lot::Mutex;
 use serde::Serialize;
-use std::{
-    collections::VecDeque,
-    fmt, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Waker,
-};
+use std::{collections::VecDeque, fmt, mem, sync::Arc, task::Waker};
 use tokio_util::task::TaskTracker;
 
 /// Handle for publishing and subscribing. Cheap to clone.
@@ -87,7 +83,7 @@ impl EventBus {
     pub fn publish(&self, name: &'static str, data: impl Serialize + Send + Sync + 'static) {
         let event = BusEvent { name, data: Arc::new(data) };
         let (waiting, forgotten) = {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             if shared.closed {
                 return;
             }
@@ -112,7 +108,7 @@ impl EventBus {
     /// Closes the bus: readers get the retained events and then their end; later events are ignored.
     pub fn close(&self) {
         let waiting = {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             shared.closed = true;
             mem::take(&mut shared.waiting)
         };
@@ -128,23 +124,18 @@ impl EventBus {
     /// Returns the number of readers waiting for an event.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        lock(&self.shared).waiting.len()
+        self.shared.lock().waiting.len()
     }
 }
 
 impl fmt::Debug for EventBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shared = lock(&self.shared);
+        let shared = self.shared.lock();
         f.debug_struct("Bus")
             .field("next_id", &shared.next_id)
             .field("kept", &shared.retained.len())
             .finish_non_exhaustive()
     }
-}
-
-pub(super) fn lock(shared: &Mutex<BusState>) -> MutexGuard<'_, BusState> {
-    // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wake(waiting: foldhash::HashMap<u64, Waker>) {

@@ -1,11 +1,12 @@
 //! A reader of the event bus: the next id to read and a waker.
 
-use super::bus::{BusEvent, BusState, lock};
+use super::bus::{BusEvent, BusState};
 use crate::{api::events::EventGap, sse};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll},
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -42,7 +43,7 @@ pub struct EventReader {
 impl EventReader {
     pub(super) fn new(shared: Arc<Mutex<BusState>>, token: TaskTrackerToken, after: ResumePoint) -> Self {
         let (number, next_id, lost) = {
-            let mut shared = lock(&shared);
+            let mut shared = shared.lock();
             shared.readers += 1;
             let (next_id, lost) = match after {
                 ResumePoint::Live => (shared.next_id, false),
@@ -79,7 +80,7 @@ impl EventReader {
 
     /// Takes the gap, if any, and the next events. Both are empty at the end; returns `None` if the reader has to wait.
     fn take(&mut self, cx: &Context<'_>) -> Option<(Option<EventGap>, Vec<BusEvent>)> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         let oldest_id = shared.oldest_id();
         let missed = oldest_id.checked_sub(self.next_id).filter(|missed| *missed > 0);
         let gap = (self.lost || missed.is_some()).then(|| {
@@ -101,7 +102,7 @@ impl EventReader {
 
 impl Drop for EventReader {
     fn drop(&mut self) {
-        let waker = lock(&self.shared).waiting.remove(&self.number);
+        let waker = self.shared.lock().waiting.remove(&self.number);
         drop(waker); // not under the lock
     }
 }

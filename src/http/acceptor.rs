@@ -13,13 +13,14 @@
 use super::connection_quota::{ConnectionLimits, ConnectionQuota, PeerIdentity, QuotaDecision, UnauthenticatedLimiter};
 use crate::{host::socket_owner, telemetry::LogRateLimiter};
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     future::poll_fn,
     io::{self, ErrorKind},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -60,11 +61,6 @@ impl AcceptorControl {
         self.stopped.store(true, Relaxed);
         self.acceptor.wake();
     }
-
-    fn quota(&self) -> MutexGuard<'_, ConnectionQuota> {
-        // No code panics between two changes of the quota, so a poisoned lock holds consistent data.
-        self.quota.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A permit to hold one connection. Dropping it releases the slot in the quota and wakes the acceptor.
@@ -89,7 +85,7 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.control.quota().release(self.peer_identity);
+        self.control.quota.lock().release(self.peer_identity);
         self.control.acceptor.wake();
     }
 }
@@ -192,7 +188,7 @@ impl Acceptor {
         }
         if !self.queue.is_empty()
             && let QuotaDecision::Admitted { limiter } =
-                self.control.quota().admit(PeerIdentity::OwnUser, Instant::now())
+                self.control.quota.lock().admit(PeerIdentity::OwnUser, Instant::now())
         {
             return Poll::Ready(AcceptorStep::Admitted(ConnectionPermit {
                 control: Arc::clone(&self.control),
@@ -213,7 +209,7 @@ impl Acceptor {
         // From here on the stream belongs to no event loop: a worker on another thread will register it.
         let (Ok(local), Ok(stream)) = (stream.local_addr(), stream.into_std()) else { return };
         let peer_identity = identify_peer(&stream, peer, local);
-        let decision = self.control.quota().admit(peer_identity, Instant::now());
+        let decision = self.control.quota.lock().admit(peer_identity, Instant::now());
         match decision {
             QuotaDecision::Admitted { limiter } => {
                 let permit = ConnectionPermit { control: Arc::clone(&self.control), peer_identity, limiter };

@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{host::socket_owner, state_folder::LiveToken};
 use actix_web::http::header::{self, HeaderMap};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     cell::OnceCell,
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -136,8 +136,7 @@ impl Authenticator {
 
     /// Advances to generation `number` if it is newer, and returns the current one.
     fn advance_to(&self, number: u64) -> MutexGuard<'_, TokenGeneration> {
-        // No code panics between two changes of it, so a poisoned lock holds consistent data.
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if current.number < number {
             self.sessions.revoke_all();
             current.revoked.cancel();
@@ -200,7 +199,7 @@ impl Authenticator {
     }
 
     fn reject_token(&self, peer: Option<&PeerConnection>) -> ApiError {
-        match peer.and_then(|peer| self.throttle().record_failure(peer.identity(), Instant::now())) {
+        match peer.and_then(|peer| self.throttle.lock().record_failure(peer.identity(), Instant::now())) {
             Some(left) => {
                 let message = "Too many wrong tokens. Further ones are refused for up to a minute.";
                 ApiError::new(Code::AuthThrottled, message).retry_after((left.as_secs() + 1).min(60))
@@ -216,11 +215,6 @@ impl Authenticator {
             LocalTrust::SameUser => peer.is_own_user(),
             LocalTrust::None => false,
         }
-    }
-
-    fn throttle(&self) -> MutexGuard<'_, AuthThrottle> {
-        // No code panics between two changes of it, so a poisoned lock holds consistent data.
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,10 +9,11 @@
 //! Invariant: a quarter of all slots is reserved for the own user.
 
 use super::rate_limiter::RateLimiter;
+use parking_lot::Mutex;
 use std::{
     collections::hash_map,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -84,13 +85,12 @@ impl UnauthenticatedLimiter {
 
     /// Returns the delay before the next read.
     pub(super) fn read_delay(&self) -> Duration {
-        // No code panics while the lock is held.
-        self.read_limiter.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now())
+        self.read_limiter.lock().reserve(Instant::now())
     }
 
     /// Returns the delay before a request is answered.
     pub(super) fn response_delay(&self) -> Duration {
-        self.request_limiter.lock().unwrap_or_else(PoisonError::into_inner).reserve(Instant::now())
+        self.request_limiter.lock().reserve(Instant::now())
     }
 }
 

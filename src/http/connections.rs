@@ -9,10 +9,11 @@ use crate::tcp_abort::TcpAbortHandle;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{
             AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
@@ -62,7 +63,7 @@ impl ConnectionTable {
         let (grant, read_waker, in_flight) = (Mutex::default(), AtomicWaker::new(), AtomicUsize::new(0));
         let state = ConnectionState { abort_handle, grant, read_waker, in_flight, idle_since };
         let (id, state) = (self.next_id.fetch_add(1, Relaxed), Arc::new(state));
-        self.lock().insert(id, Arc::clone(&state));
+        self.open.lock().insert(id, Arc::clone(&state));
         OpenConnection { connections: Arc::clone(self), id, state, permit: None }
     }
 
@@ -78,7 +79,7 @@ impl ConnectionTable {
 
     fn close_idle(&self, idle: Duration) {
         let before = self.now().saturating_sub(millis(idle));
-        for state in self.lock().values() {
+        for state in self.open.lock().values() {
             // In this order: a request that ends in between has renewed the time already.
             if state.in_flight.load(Relaxed) == 0 && state.idle_since.load(Relaxed) < before {
                 tracing::debug!("an idle connection is aborted");
@@ -91,11 +92,6 @@ impl ConnectionTable {
 
     fn now(&self) -> u64 {
         millis(self.started.elapsed())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, foldhash::HashMap<u64, Arc<ConnectionState>>> {
-        // No code panics between two changes of the table, so a poisoned lock holds consistent data.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,11 +117,7 @@ impl ConnectionState {
 
     /// Returns whether the last caller showed a credential that is still valid.
     pub(super) fn is_authenticated(&self) -> bool {
-        self.grant().as_ref().is_some_and(AccessGrant::is_valid)
-    }
-
-    fn grant(&self) -> MutexGuard<'_, Option<AccessGrant>> {
-        self.grant.lock().unwrap_or_else(PoisonError::into_inner)
+        self.grant.lock().as_ref().is_some_and(AccessGrant::is_valid)
     }
 }
 
@@ -152,7 +144,7 @@ impl OpenConnection {
 
     /// Records the grant of the connection's caller.
     pub(super) fn set_grant(&self, grant: AccessGrant) {
-        *self.state.grant() = Some(grant);
+        *self.state.grant.lock() = Some(grant);
     }
 
     /// Delays the response to an unauthenticated request, as the rate limits of its peer demand.
@@ -178,7 +170,7 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.connections.lock().remove(&self.id);
+        self.connections.open.lock().remove(&self.id);
     }
 }
 

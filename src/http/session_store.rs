@@ -20,10 +20,10 @@ use super::{
 };
 use crate::secret::Secret;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::{
     fmt::{self, Write},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -118,7 +118,7 @@ impl SessionStore {
     /// Issues a one-time code for its owner; a code without an owner cannot be redeemed.
     pub(super) fn issue_code(&self, owner: Option<SessionOwner>) -> Result<Secret, RandomUnavailable> {
         let code = random_secret()?;
-        lock(&self.codes).insert(digest(code.expose().as_bytes()), owner, None);
+        self.codes.lock().insert(digest(code.expose().as_bytes()), owner, None);
         Ok(code)
     }
 
@@ -131,12 +131,12 @@ impl SessionStore {
         owner: Option<SessionOwner>,
         peer: Option<PeerIdentity>,
     ) -> Result<Secret, SessionError> {
-        if !lock(&self.codes).remove(&digest(code.as_bytes()), owner, None) {
-            let left = peer.and_then(|peer| lock(&self.throttle).record_failure(peer, Instant::now()));
+        if !self.codes.lock().remove(&digest(code.as_bytes()), owner, None) {
+            let left = peer.and_then(|peer| self.throttle.lock().record_failure(peer, Instant::now()));
             return Err(left.map_or(SessionError::WrongCode, |left| SessionError::Throttled { left }));
         }
         let secret = random_secret()?;
-        lock(&self.sessions).insert(digest(secret.expose().as_bytes()), owner, key);
+        self.sessions.lock().insert(digest(secret.expose().as_bytes()), owner, key);
         Ok(secret)
     }
 
@@ -156,35 +156,35 @@ impl SessionStore {
         let mut shown = self.cookie_digests(headers).peekable();
         shown.peek()?;
         let (owner, key) = (owner(), SessionKey::from_headers(headers));
-        let mut sessions = lock(&self.sessions);
+        let mut sessions = self.sessions.lock();
         shown.find_map(|shown| sessions.grant(&shown, owner, key))
     }
 
     /// Ends each session of this owner whose cookie a request carries; returns whether there was one.
     pub(super) fn end_sessions(&self, headers: &HeaderMap, owner: Option<SessionOwner>) -> bool {
-        let (mut sessions, key) = (lock(&self.sessions), SessionKey::from_headers(headers));
+        let (mut sessions, key) = (self.sessions.lock(), SessionKey::from_headers(headers));
         self.cookie_digests(headers).filter(|shown| sessions.remove(shown, owner, key)).count() > 0
     }
 
     /// Ends all sessions and codes, because the token was replaced.
     pub(super) fn revoke_all(&self) {
-        lock(&self.codes).clear();
-        lock(&self.sessions).clear();
+        self.codes.lock().clear();
+        self.sessions.lock().clear();
     }
 
     /// Ends expired sessions and with them their grants, also after the machine slept.
     pub(super) fn remove_expired(&self) {
-        lock(&self.sessions).remove_expired();
+        self.sessions.lock().remove_expired();
     }
 
     /// Returns how long a code is valid.
     pub(super) fn code_ttl(&self) -> Duration {
-        lock(&self.codes).ttl()
+        self.codes.lock().ttl()
     }
 
     /// Returns how long a session lasts.
     pub(super) fn session_ttl(&self) -> Duration {
-        lock(&self.sessions).ttl()
+        self.sessions.lock().ttl()
     }
 
     /// Returns the `set-cookie` value of a session.
@@ -211,11 +211,6 @@ impl SessionStore {
             (value.len() == SECRET_CHARS).then(|| digest(value))
         })
     }
-}
-
-/// Locks a mutex. No code panics between two changes of the data, so a poisoned lock holds consistent data.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn digest(text: &[u8]) -> Digest {

@@ -21,11 +21,8 @@ use actix_web::{
     dev::{AppConfig, Service, ServiceFactory},
     web,
 };
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{io, sync::Arc, time::Duration};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Bytes of a response that are buffered before its body is polled again. A stream to a reader that does not read keeps
@@ -54,7 +51,7 @@ impl ServerHandle {
     /// Ends all connections and joins the threads.
     pub async fn stop(&self) {
         self.control.stop();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock());
         for thread in &threads {
             thread.stop();
         }
@@ -149,7 +146,7 @@ fn start_server(
 
 impl ServerHandle {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(thread) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).first() {
+        if let Some(thread) = self.threads.lock().first() {
             thread.spawn(task);
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     store::batches::{self, BatchRow, DeliveryStatus},
     wire::RawJson,
 };
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 const HOUR_MS: WallMs = 60 * 60 * 1_000;
 
@@ -87,7 +87,7 @@ struct DeliveryRound<'a> {
 impl<'a> DeliveryRound<'a> {
     fn begin(shared: &'a InstructionShared, row: &BatchRow) -> Self {
         let conversation = (row.message.platform.clone(), row.message.conversation_id.clone().unwrap_or_default());
-        let mut delivering = shared.delivering.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut delivering = shared.delivering.lock();
         let count = delivering.entry(conversation.clone()).or_default();
         let others = *count as u64;
         *count += 1;
@@ -97,7 +97,7 @@ impl<'a> DeliveryRound<'a> {
 
 impl Drop for DeliveryRound<'_> {
     fn drop(&mut self) {
-        let mut delivering = self.shared.delivering.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut delivering = self.shared.delivering.lock();
         if let Some(count) = delivering.get_mut(&self.conversation) {
             *count -= 1;
             if *count == 0 {

@@ -25,12 +25,8 @@ use crate::{
     telemetry::metrics,
 };
 use actix::prelude::*;
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, oneshot},
     time::sleep,
@@ -118,7 +114,7 @@ impl InstructionHub {
     pub fn start(&self, services: InstructionServices) {
         let arbiter = Arbiter::current();
         let center = InstructionCenter::new(Arc::clone(&self.shared), services.clone()).start();
-        *self.center() = Some(RunningCenter { services, arbiter, center });
+        *self.shared.center.lock() = Some(RunningCenter { services, arbiter, center });
     }
 
     /// Returns the settings.
@@ -186,7 +182,7 @@ impl InstructionHub {
 
     /// Makes the center check its queue, restarting a center that died.
     fn check_queue(&self, look: CheckQueue) {
-        let mut running = self.center();
+        let mut running = self.shared.center.lock();
         let Some(running) = &mut *running else { return };
         if !running.center.connected() {
             tracing::error!("the instruction center died and is started again");
@@ -195,11 +191,6 @@ impl InstructionHub {
                 InstructionCenter::start_in_arbiter(&running.arbiter, |_| InstructionCenter::new(shared, services));
         }
         running.center.do_send(look); // bounded: by the batches that may wait, and by callers
-    }
-
-    fn center(&self) -> MutexGuard<'_, Option<RunningCenter>> {
-        // Each change is a single assignment, so the value behind a poisoned lock is consistent.
-        self.shared.center.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

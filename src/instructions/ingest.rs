@@ -2,7 +2,6 @@
 //! of everything that runs later are stored first.
 
 use super::{
-    batch_rate::BatchRateLimiter,
     extract::{MESSAGE_BYTES_MAX, extract, is_result_only},
     hub::InstructionShared,
     initial_status::{BatchContext, InitialStatus, initial_status, title},
@@ -21,7 +20,7 @@ use crate::{
         dedupe_keys,
     },
 };
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A message with its origin and authority.
@@ -222,7 +221,7 @@ impl InstructionShared {
         batch: PlannedBatch,
     ) -> Result<IngestedBatch, IngestError> {
         let live = submission.origin == BatchOrigin::Live;
-        let too_many = live && self.batch_rate().is_full(Instant::now());
+        let too_many = live && self.batch_rate.lock().is_full(Instant::now());
         let circumstances = BatchContext { dry_run: submission.dry_run, too_many };
         let unset = InitialStatus { status: BatchStatus::Planned, reason: None };
         let new = self.new_batch(&submission, batches::new_id(), unset);
@@ -269,17 +268,12 @@ impl InstructionShared {
             self.setup.metrics.entered(taken.status.name());
         }
         if live && taken.status != BatchStatus::DuplicateOnly {
-            self.batch_rate().count(Instant::now());
+            self.batch_rate.lock().count(Instant::now());
         }
         if let Some(row) = row {
             self.publish_status(&row);
         }
         Ok(taken)
-    }
-
-    fn batch_rate(&self) -> MutexGuard<'_, BatchRateLimiter> {
-        // Each change is a single step, so the value behind a poisoned lock is consistent.
-        self.batch_rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn new_batch(&self, submission: &MessageSubmission, batch_id: String, beginning: InitialStatus) -> NewBatch {

@@ -15,7 +15,8 @@ use crate::{
         policy::{self, TargetRow, WindowRow},
     },
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// Handle to the remembered state. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl PolicyMemory {
         };
         let (targets, windows) = store.run(read).await?;
         let memory = PolicyMemory::new(Some(write_behind), clock, uptime, max_targets);
-        let mut kept = memory.kept();
+        let mut kept = memory.shared.kept.lock();
         let key = |row: &TargetRow| {
             (ClientId::trusted(Arc::clone(&row.client_id)), PlatformName::trusted(Arc::clone(&row.platform)))
         };
@@ -109,7 +110,7 @@ impl PolicyMemory {
     /// Returns the health of a target, restored if it is remembered.
     pub(super) fn health(&self, client: &ClientId, platform: &PlatformName, limits: &PolicyLimits) -> TargetHealth {
         let limits = (limits.backoff, limits.circuit_breaker);
-        let row = self.kept().targets.get(&(client.clone(), platform.clone())).cloned();
+        let row = self.shared.kept.lock().targets.get(&(client.clone(), platform.clone())).cloned();
         match row {
             Some(row) => TargetHealth::restored(limits, row, &self.readings()),
             None => TargetHealth::new(limits.0, limits.1),
@@ -118,12 +119,12 @@ impl PolicyMemory {
 
     /// Returns the keys of all remembered targets.
     pub(super) fn targets(&self) -> Vec<(ClientId, PlatformName)> {
-        self.kept().targets.keys().cloned().collect()
+        self.shared.kept.lock().targets.keys().cloned().collect()
     }
 
     /// Counts the remembered targets for which `are_meant` holds.
     pub(super) fn count(&self, are_meant: impl Fn(&(ClientId, PlatformName)) -> bool) -> RememberedCounts {
-        let kept = self.kept();
+        let kept = self.shared.kept.lock();
         let rows = || kept.targets.iter().filter(|(key, _)| are_meant(key));
         let open = |(_, row): &(&(ClientId, PlatformName), &TargetRow)| row.circuit.is_some();
         RememberedCounts { targets: rows().count(), open_circuits: rows().filter(open).count() }
@@ -131,7 +132,7 @@ impl PolicyMemory {
 
     /// Returns the dispatch window of a platform, restored if it is remembered.
     pub(super) fn window(&self, platform: &PlatformName, limits: &RateLimit) -> DispatchWindow {
-        let row = self.kept().windows.get(platform).cloned();
+        let row = self.shared.kept.lock().windows.get(platform).cloned();
         row.map_or_else(|| DispatchWindow::new(limits), |row| DispatchWindow::restored(limits, &row, &self.readings()))
     }
 
@@ -139,7 +140,7 @@ impl PolicyMemory {
     pub(super) fn persist_target(&self, client: &ClientId, platform: &PlatformName, health: &TargetHealth) {
         let row = health.row(client, platform, &self.readings());
         let key = (client.clone(), platform.clone());
-        let mut kept = self.kept();
+        let mut kept = self.shared.kept.lock();
         if kept.targets.len() >= self.shared.max_targets && !kept.targets.contains_key(&key) {
             kept.make_room();
         }
@@ -155,7 +156,7 @@ impl PolicyMemory {
         let Some((keep_from, dispatches)) = window.changes(&self.readings()) else { return };
         let (platform_text, last_dispatched_at) = (platform.shared(), window.last_at());
         let row = WindowRow { platform: platform_text, last_dispatched_at, keep_from, dispatches };
-        let mut kept = self.kept();
+        let mut kept = self.shared.kept.lock();
         let mut whole = row.clone();
         if let Some(older) = kept.windows.remove(platform) {
             whole.absorb(older);
@@ -165,10 +166,5 @@ impl PolicyMemory {
         if let Some(write_behind) = &self.shared.write_behind {
             write_behind.policy_window(row);
         }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, PersistedRows> {
-        // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
-        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,11 +29,8 @@ pub(super) use accepted::LiveRegistration;
 pub use accepted::{BufferedRequest, CallerGuard, Revoker, StreamedRequest};
 use actix::prelude::*;
 use futures_util::future::join_all;
-use std::{
-    collections::hash_map,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::hash_map, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -146,7 +143,7 @@ impl RelayHub {
 
     /// Starts the exchange on the calling arbiter.
     fn accept(&self, request: RelayRequest, sink: AnswerSink) -> Result<CallerGuard, RelayRefusal> {
-        let mut live = self.live();
+        let mut live = self.shared.live.lock();
         // Checked under the same lock as in `stop`, so that an accepted request is always stopped there.
         if self.shared.callers.is_closed() {
             return Err(RelayRefusal::Stopping);
@@ -184,7 +181,7 @@ impl RelayHub {
         client_id: Option<ClientId>,
         reason: Option<String>,
     ) -> Result<CancelResponse, CancelError> {
-        let live = self.live().get(id).filter(|live| live.platform.as_str() == platform).cloned();
+        let live = self.shared.live.lock().get(id).filter(|live| live.platform.as_str() == platform).cloned();
         let exchange = live.ok_or(CancelError::NotFound)?.exchange;
         // A request that ended in the meantime is not found.
         exchange.send(CancelExchange { client_id, reason }).await.unwrap_or(Err(CancelError::NotFound))
@@ -196,7 +193,7 @@ impl RelayHub {
     ///
     /// The store cannot be read.
     pub async fn page(&self, filter: JournalFilter) -> Result<JournalPage, StoreError> {
-        let exchanges: Vec<_> = self.live().values().map(|live| live.exchange.clone()).collect();
+        let exchanges: Vec<_> = self.shared.live.lock().values().map(|live| live.exchange.clone()).collect();
         let views = join_all(exchanges.iter().map(|exchange| exchange.send(GetJournalEntry))).await;
         let live = views.into_iter().filter_map(Result::ok).flatten().map(JournalEntryView::from).collect();
         let mut page = self.journal().page(live, filter).await?;
@@ -210,7 +207,7 @@ impl RelayHub {
         if shown.entry.phase != RequestPhase::Queued.name() {
             return;
         }
-        let exchange = self.live().get(&*shown.entry.request_id).map(|live| live.exchange.clone());
+        let exchange = self.shared.live.lock().get(&*shown.entry.request_id).map(|live| live.exchange.clone());
         if let Some(exchange) = exchange {
             shown.waiting = exchange.send(GetWaitReason).await.ok().flatten();
         }
@@ -222,7 +219,7 @@ impl RelayHub {
     ///
     /// The store cannot be read.
     pub async fn find(&self, id: &str) -> Result<Option<JournalEntryView>, StoreError> {
-        let live = self.live().get(id).cloned();
+        let live = self.shared.live.lock().get(id).cloned();
         if let Some(live) = live
             && let Ok(Some(entry)) = live.exchange.send(GetJournalEntry).await
         {
@@ -246,7 +243,7 @@ impl RelayHub {
 
     /// Ends every request with `service_stopped` and accepts no more.
     pub fn stop(&self) {
-        let live = self.live();
+        let live = self.shared.live.lock();
         self.shared.callers.close();
         for live in live.values() {
             live.exchange.do_send(StopExchange); // bounded: once a request
@@ -260,7 +257,7 @@ impl RelayHub {
 
     /// Returns the number of requests that are queued or in flight.
     pub fn live_count(&self) -> usize {
-        self.live().len()
+        self.shared.live.lock().len()
     }
 
     pub(super) fn timeouts(&self, request: &RelayRequest) -> RequestTimeouts {
@@ -306,27 +303,21 @@ impl RelayHub {
             reason = drift.reason(),
             "an answer's text is not of a known form"
         );
-        let mut drifts = self.shared.drifts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drifts = self.shared.drifts.lock();
         *drifts.entry(platform.clone()).or_default() += 1;
     }
 
     /// Returns the number of a platform's answers with an unknown format since the start.
     pub fn answer_drift(&self, platform: &PlatformName) -> u64 {
-        self.shared.drifts.lock().unwrap_or_else(PoisonError::into_inner).get(platform).copied().unwrap_or(0)
+        self.shared.drifts.lock().get(platform).copied().unwrap_or(0)
     }
 
     pub(super) fn choices(&self) -> MutexGuard<'_, LocationCache> {
-        // A panic leaves the cache usable: at worst an entry is missing.
-        self.shared.choices.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.choices.lock()
     }
 
     pub(super) fn stall_timeout(&self) -> Duration {
         self.shared.setup.stall
-    }
-
-    fn live(&self) -> MutexGuard<'_, foldhash::HashMap<RequestId, LiveRequest>> {
-        // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
-        self.shared.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

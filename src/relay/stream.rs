@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{ids::RequestId, tcp_abort::TcpAbortHandle};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 use tokio::time::Instant;
@@ -87,11 +88,6 @@ pub(super) fn stream(
     (StreamWriter { shared: Arc::clone(&shared), abort_handle }, StreamReader { shared, request_id })
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    // No panic can occur between two related changes, so the data behind a poisoned lock is consistent.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl StreamWriter {
     /// Appends the frame of an event.
     pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), FrameBufferOverflow> {
@@ -105,7 +101,7 @@ impl StreamWriter {
 
     fn write<T>(&self, write: impl FnOnce(&mut FrameBuffer) -> T) -> T {
         let (written, waker) = {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             let written = write(&mut shared.buffer);
             shared.waiting_since.get_or_insert_with(Instant::now);
             (written, shared.waker.take())
@@ -117,7 +113,7 @@ impl StreamWriter {
     /// Ends the stream; later calls do nothing.
     pub(super) fn end(&self, result: Result<u16, RequestFailure>, mut partial: StreamProgress) {
         let waker = {
-            let mut shared = lock(&self.shared);
+            let mut shared = self.shared.lock();
             if shared.end.is_some() {
                 return;
             }
@@ -132,7 +128,7 @@ impl StreamWriter {
 
     /// Returns since when the reader has left data in the buffer.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        let shared = lock(&self.shared);
+        let shared = self.shared.lock();
         shared.waiting_since.filter(|_| !shared.reader_gone)
     }
 
@@ -160,7 +156,7 @@ fn wake(waker: Option<Waker>) {
 impl StreamReader {
     /// Returns the next item; the end comes after all frames.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<StreamItem> {
-        let mut shared = lock(&self.shared);
+        let mut shared = self.shared.lock();
         if let Some(chunk) = shared.buffer.take() {
             // The frame counts as read only when the body polls again, because the HTTP library may still hold it.
             shared.waiting_since = Some(Instant::now());
@@ -181,7 +177,7 @@ impl StreamReader {
 
 impl Drop for StreamReader {
     fn drop(&mut self) {
-        lock(&self.shared).reader_gone = true;
+        self.shared.lock().reader_gone = true;
     }
 }
 

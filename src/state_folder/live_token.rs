@@ -8,12 +8,8 @@ use super::{
     token::{self, TokenError},
 };
 use crate::secret::Secret;
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
 
 /// A token, and the file that it is reloaded from.
 #[derive(Debug)]
@@ -78,8 +74,7 @@ impl LiveToken {
     }
 
     fn with_current<T>(&self, read: impl FnOnce(&CurrentToken) -> T) -> T {
-        // The fields are changed after everything that could panic, so the value is consistent.
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if let Some(file) = &self.file {
             current.reload_if_changed(file);
         }

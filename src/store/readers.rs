@@ -6,11 +6,8 @@ mod tests;
 use super::{StoreError, StoreSettings, open, worker::ConnectionWorker, worker::RunOperation};
 use actix::prelude::*;
 use diesel::SqliteConnection;
-use std::{
-    convert::Infallible,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{convert::Infallible, path::Path, sync::Arc};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Handle to the reader threads.
@@ -73,7 +70,7 @@ impl ReaderPool {
         F: FnOnce(&mut SqliteConnection) -> Result<T, StoreError> + Send + 'static,
     {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Gone)?;
-        let workers = self.pool().as_ref().map(|pool| pool.workers.clone()).ok_or(StoreError::Gone)?;
+        let workers = self.pool.lock().as_ref().map(|pool| pool.workers.clone()).ok_or(StoreError::Gone)?;
         workers.send(RunOperation::new(operation, place)).await.map_err(|_| StoreError::Gone)?
     }
 
@@ -82,7 +79,7 @@ impl ReaderPool {
         // Both semaphores are fair: holding all permits means that all earlier reads are done.
         let Ok(lists) = self.lists.acquire_many(self.max_lists).await else { return };
         let Ok(all) = self.room.acquire_many(self.max_operations).await else { return };
-        let pool = self.pool().take();
+        let pool = self.pool.lock().take();
         self.lists.close();
         self.room.close();
         drop((lists, all));
@@ -90,9 +87,5 @@ impl ReaderPool {
             drop(workers);
             let _ = ended.recv().await; // nothing is ever sent
         }
-    }
-
-    fn pool(&self) -> std::sync::MutexGuard<'_, Option<ReaderThreads>> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -29,11 +29,12 @@ use super::{
 };
 use crate::bridge::settings::LoginStateSettings;
 use actix::prelude::*;
+use parking_lot::Mutex;
 use pending_row::PendingRow;
 use row_queue::{RowQueue, RowQueueLimits};
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -63,11 +64,7 @@ struct WriteBehindShared {
     healthy: AtomicBool,
 }
 
-impl WriteBehindShared {
-    fn queue(&self) -> MutexGuard<'_, RowQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl WriteBehindShared {}
 
 impl std::fmt::Debug for WriteBehind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -125,7 +122,7 @@ impl WriteBehind {
     }
 
     fn push(&self, row: PendingRow) {
-        let pushed = self.shared.queue().push(row);
+        let pushed = self.shared.queue.lock().push(row);
         if pushed.wake {
             // At most one is pending: the queue stays awake until the writer has emptied it.
             self.writer.do_send(WakeWriter);
@@ -152,7 +149,7 @@ impl WriteBehind {
     ///
     /// Fails with the first attempt that fails; the rows are kept and tried again.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        if self.shared.queue().is_at_rest() {
+        if self.shared.queue.lock().is_at_rest() {
             return Ok(());
         }
         self.writer.send(FlushRows).await.map_err(|_| StoreError::Gone)?
@@ -179,12 +176,12 @@ impl WriteBehind {
 
     /// Returns the number of rows lost since the start.
     pub fn lost(&self) -> u64 {
-        self.shared.queue().lost()
+        self.shared.queue.lock().lost()
     }
 
     /// Returns the number of pending rows, without those being written.
     pub fn waiting(&self) -> usize {
-        self.shared.queue().len()
+        self.shared.queue.lock().len()
     }
 
     /// Writes what waits, at shutdown, and tries again until it is written; the caller bounds the time and closes the

@@ -1,9 +1,7 @@
 //! A rate limiter for log lines that any peer can cause, so that none can fill the log.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Length of a window.
@@ -30,8 +28,7 @@ impl LogRateLimiter {
     /// Returns whether a line may be written: `Some` with the number of lines that were suppressed in the previous window.
     pub fn admit(&self) -> Option<u32> {
         let now = Instant::now();
-        // No code panics while the lock is held.
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.0.lock();
         match &mut *window {
             Some(RateWindow { began, lines }) if now - *began < WINDOW => {
                 *lines = lines.saturating_add(1);

@@ -64,7 +64,7 @@ impl Pairings {
         };
         let written = row.clone();
         self.shared.store.transact(move |conn| store::pairings::write(conn, &written)).await?;
-        let paired = self.state().pair(waiting.place, row.clone());
+        let paired = self.shared.state.lock().pair(waiting.place, row.clone());
         let Some((approved, rivals)) = paired else { return Err(self.revert(&row.client_id).await) };
         self.dismiss(rivals, PairingStatus::Left);
         if !approved.to.send(PairingApproved { client_secret: row.client_secret.clone() }).await.unwrap_or(false) {
@@ -78,7 +78,7 @@ impl Pairings {
 
     /// Removes a pairing whose key was not delivered.
     async fn revert(&self, client_id: &ClientId) -> PairingError {
-        self.state().unpair(client_id);
+        self.shared.state.lock().unpair(client_id);
         let client_id = client_id.clone();
         match self.shared.store.run(move |conn| store::pairings::forget(conn, &client_id)).await {
             Ok(_) => PairingError::ClientLeft,
@@ -90,7 +90,7 @@ impl Pairings {
 impl BridgeHub {
     /// Returns all paired and waiting clients, the latest request first.
     pub fn pairings(&self) -> Vec<PairingView> {
-        self.pairing().state().list()
+        self.pairing().shared.state.lock().list()
     }
 
     /// Applies the operator's decision about a waiting client.
@@ -100,7 +100,7 @@ impl BridgeHub {
     /// Nothing was decided. A wrong code is counted; after `bridge.pairing_attempts` of them the client is disconnected.
     pub async fn decide(&self, client_id: ClientId, decision: PairingDecision) -> Result<PairingView, PairingError> {
         let decide = async move |pairings: Pairings| {
-            let outcome = pairings.state().decide(&client_id, &decision);
+            let outcome = pairings.shared.state.lock().decide(&client_id, &decision);
             match outcome {
                 DecisionOutcome::NotWaiting => Err(PairingError::UnknownClient),
                 DecisionOutcome::Approved(waiting) => pairings.approve(waiting).await,
@@ -128,13 +128,13 @@ impl BridgeHub {
     pub async fn forget(&self, client_id: ClientId) -> Result<PairingView, PairingError> {
         let hub = self.clone();
         let forget = async move |pairings: Pairings| {
-            let known = pairings.state().paired(&client_id).is_some();
+            let known = pairings.shared.state.lock().paired(&client_id).is_some();
             if known {
                 let id = client_id.clone();
                 pairings.shared.store.run(move |conn| store::pairings::forget(conn, &id)).await?;
             }
-            let row = pairings.state().unpair(&client_id);
-            let waiting = pairings.state().remove_waiting(&client_id);
+            let row = pairings.shared.state.lock().unpair(&client_id);
+            let waiting = pairings.shared.state.lock().remove_waiting(&client_id);
             let view = match &row {
                 Some(row) => PairingView::paired(row, PairingStatus::Forgotten),
                 None => waiting.first().ok_or(PairingError::UnknownClient)?.view(PairingStatus::Forgotten),

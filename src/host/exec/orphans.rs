@@ -4,14 +4,9 @@
 //! list is never locked while a process is started, ended or waited for.
 
 use super::process_tree;
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
-use std::{
-    collections::HashSet,
-    io,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{collections::HashSet, io, thread, time::Duration};
 use tokio::{
     process::{Child, Command},
     time::Instant,
@@ -62,7 +57,7 @@ impl OrphanReaper {
     /// Ends every orphan with its descendants. Blocks until they are gone or [`END_TIMEOUT`] is over; orphans that survived
     /// once are not waited for again.
     pub(super) fn end_all(&self) {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock();
         let give_up = Instant::now() + END_TIMEOUT;
         loop {
             let found = self.orphans();
@@ -90,20 +85,16 @@ impl OrphanReaper {
     /// Returns the children that are orphans; `None` when the list changed meanwhile, so that a supervisor could be mistaken
     /// for an orphan.
     fn orphans(&self) -> Option<Vec<Pid>> {
-        let before = self.list().changes;
+        let before = self.list.lock().changes;
         let mut found = process_tree::children_of(getpid());
-        let list = self.list();
+        let list = self.list.lock();
         let is_certain = list.starting == 0 && list.changes == before;
         found.retain(|pid| !list.supervisors.contains(pid));
         is_certain.then_some(found)
     }
 
-    fn list(&self) -> MutexGuard<'_, SupervisorList> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn list_for_change(&self) -> MutexGuard<'_, SupervisorList> {
-        let mut list = self.list();
+        let mut list = self.list.lock();
         list.changes += 1;
         list
     }
@@ -139,6 +130,6 @@ mod tests {
         child.start_kill().unwrap();
         runtime.block_on(child.wait()).unwrap();
         orphans.forget(pid);
-        assert!(orphans.list().supervisors.is_empty());
+        assert!(orphans.list.lock().supervisors.is_empty());
     }
 }

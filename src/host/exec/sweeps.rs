@@ -11,10 +11,11 @@ use super::{
     runner::{SupervisorStarter, read_capped},
 };
 use crate::host::sandbox::SweepResult;
+use parking_lot::Mutex;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{io::AsyncWriteExt, time::timeout};
@@ -62,7 +63,7 @@ impl SweepScheduler {
     }
 
     fn note_request(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let is_first = *state == SweepState::Idle;
         *state = if is_first { SweepState::Running } else { SweepState::RunningThenAgain };
         is_first
@@ -70,7 +71,7 @@ impl SweepScheduler {
 
     /// Notes the end of a sweep, and returns whether no other one follows.
     fn note_end(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let is_last = *state != SweepState::RunningThenAgain;
         *state = if is_last { SweepState::Idle } else { SweepState::Running };
         is_last

@@ -46,7 +46,7 @@ async fn only_connections_idle_for_too_long_are_aborted() {
     connections.close_idle(IDLE);
     assert!(is_cut(&of_used));
     drop((idle, used));
-    assert!(connections.lock().is_empty(), "who is gone is not known any more");
+    assert!(connections.open.lock().is_empty(), "who is gone is not known any more");
 }
 
 /// Collects the pieces of a body.

@@ -109,7 +109,7 @@ impl Drop for LiveRegistration {
     fn drop(&mut self) {
         // Published before the id is free, so that the events of a later request with the same id come after it.
         self.events.gone(|| self.hub.clock().now_ms());
-        self.hub.live().remove(&self.id);
+        self.hub.shared.live.lock().remove(&self.id);
         if let Some(died) = self.died.take() {
             let finished_at = Some(self.hub.clock().now_ms());
             self.hub.journal().record(JournalEntry { finished_at, ..*died });

@@ -92,7 +92,7 @@ async fn an_exchange_that_dies_is_told_as_done_before_its_id_is_free() {
     let (locked, is_locked) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let holder = std::thread::spawn(move || {
-        let live = hub.live();
+        let live = hub.shared.live.lock();
         locked.send(()).unwrap();
         let _ = released.recv(); // until the sender is gone
         drop(live);

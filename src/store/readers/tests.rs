@@ -73,7 +73,7 @@ async fn lists_that_take_long_leave_one_reader_free_even_when_nobody_waits_for_t
     for readers in [2, 3] {
         let store = Store::open(&folder.database(), &StoreSettings { readers, ..StoreSettings::default() }).unwrap();
         let (release, held) = mpsc::channel::<()>();
-        let held = Arc::new(std::sync::Mutex::new(held));
+        let held = Arc::new(parking_lot::Mutex::new(held));
         let mut begun = Vec::new();
         let lists: Vec<_> = (0..9)
             .map(|_| {
@@ -83,7 +83,7 @@ async fn lists_that_take_long_leave_one_reader_free_even_when_nobody_waits_for_t
                 actix_rt::spawn(async move {
                     let slow = move |_: &mut _| {
                         let _ = begin.send(());
-                        Ok(held.lock().unwrap().recv().is_err())
+                        Ok(held.lock().recv().is_err())
                     };
                     store.read(slow).await
                 })

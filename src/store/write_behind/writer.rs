@@ -76,7 +76,7 @@ impl Handler<FlushRows> for WriteBehindWriter {
     type Result = ResponseFuture<Result<(), StoreError>>;
 
     fn handle(&mut self, _: FlushRows, ctx: &mut Self::Context) -> Self::Result {
-        let goal = self.shared.queue().newest();
+        let goal = self.shared.queue.lock().newest();
         let (done, outcome) = oneshot::channel();
         self.flushes.push((goal, done));
         match self.step {
@@ -111,14 +111,14 @@ impl WriteBehindWriter {
 
     /// Starts writing what is pending now; later rows wait for the next time.
     fn write(&mut self, ctx: &mut Context<Self>) {
-        self.goal = self.shared.queue().newest();
+        self.goal = self.shared.queue.lock().newest();
         self.write_chunk(ctx);
     }
 
     fn write_chunk(&mut self, ctx: &mut Context<Self>) {
         failpoints::point("write behind");
         let mut chunk = std::mem::take(&mut self.chunk);
-        self.shared.queue().take(&mut chunk, CHUNK_ROWS, CHUNK_BYTES);
+        self.shared.queue.lock().take(&mut chunk, CHUNK_ROWS, CHUNK_BYTES);
         let rows = chunk.len();
         self.step = WriterState::Writing;
         let (store, limits) = (self.store.clone(), self.shared.bounds.limits);
@@ -148,7 +148,7 @@ impl WriteBehindWriter {
 
     fn written(&mut self, refused: &RejectedRows, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
-        let mut queue = shared.queue();
+        let mut queue = shared.queue.lock();
         if let Some((kind, reason)) = &refused.first {
             queue.discard(refused.rows);
             error!(rows.lost = refused.rows, first = kind, reason, "rows that the database refuses are dropped");
@@ -178,7 +178,7 @@ impl WriteBehindWriter {
     fn failed(&mut self, rows: usize, error: StoreError, ctx: &mut Context<Self>) {
         let gone = error == StoreError::Gone;
         self.shared.healthy.store(false, Ordering::Relaxed);
-        let mut queue = self.shared.queue();
+        let mut queue = self.shared.queue.lock();
         // After a panic or a closed store the chunk is lost; after a panic it would panic again.
         let lost = rows - self.chunk.len();
         queue.lose(lost);

@@ -1,13 +1,14 @@
 //! The standard streams of a command.
 
 use super::SupervisorEvent;
+use parking_lot::Mutex;
 use std::{
     fs::File,
     io::{self, Read, Write},
     os::fd::AsFd,
     process::Child,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::Sender,
     },
@@ -64,7 +65,7 @@ impl OutputStreams {
 
     /// Returns the beginning of stderr.
     pub(super) fn stderr_head(&self) -> String {
-        String::from_utf8_lossy(&self.head.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.head.lock()).into_owned()
     }
 }
 
@@ -88,7 +89,7 @@ fn forward_stream(
             };
             let seen = counter.fetch_add(read as u64, Relaxed);
             if seen < STDERR_HEAD_BYTES as u64 {
-                let mut head = head.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut head = head.lock();
                 let wanted = read.min(STDERR_HEAD_BYTES.saturating_sub(head.len()));
                 head.extend_from_slice(&chunk[..wanted]);
             }

@@ -130,17 +130,11 @@ enum CliCommand {
     #[command(name = "launch-command", hide = true)]
     Launch {
         /// The stage of the launch that this process performs.
-        #[arg(value_parser = parse_stage)]
         stage: host::LauncherStage,
         /// The command to execute.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-}
-
-fn parse_stage(name: &str) -> Result<host::LauncherStage, String> {
-    let known = host::LauncherStage::ALL.iter().find(|(known, _)| *known == name);
-    known.map(|(_, stage)| *stage).ok_or_else(|| "unknown stage".to_owned())
 }
 
 /// The environment of a command: configuration, state folder and logging.

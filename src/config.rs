@@ -97,12 +97,9 @@ impl Config {
 
     /// Returns a warning if `auth.local_trust` is set explicitly although `server.allowed_hosts` names other hosts.
     pub fn local_trust_warning(&self) -> Option<String> {
-        let trust = match self.auth.local_trust {
-            LocalTrust::SameUser => "same_user",
-            LocalTrust::Loopback => "loopback",
-            LocalTrust::None => return None,
-        };
-        self.server.has_foreign_hosts().then(|| {
+        let trust = self.auth.local_trust;
+        (trust != LocalTrust::None && self.server.has_foreign_hosts()).then(|| {
+            let trust: &str = trust.into();
             format!(
                 "auth.local_trust = \"{trust}\" although server.allowed_hosts names other hosts: a caller behind a raw TCP \
                  tunnel (ssh -R, socat) that runs as this user is taken for this user and needs no token"

@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// Which work the daemon accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(strum::IntoStaticStr, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Mode {
     /// All work.
     Running,
@@ -18,20 +20,9 @@ pub enum Mode {
 }
 
 impl Mode {
-    const ALL: [Mode; 3] = [Mode::Running, Mode::Paused, Mode::Draining];
-
     /// Returns the name of the mode.
     pub fn name(self) -> &'static str {
-        match self {
-            Mode::Running => "running",
-            Mode::Paused => "paused",
-            Mode::Draining => "draining",
-        }
-    }
-
-    /// Returns the mode with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
+        self.into()
     }
 
     /// Returns the mode that an action sets: `pause`, `resume` or `drain`.
@@ -59,14 +50,15 @@ pub struct SystemView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strum::VariantArray;
 
     #[test]
     fn every_mode_is_found_by_its_serialized_name() {
-        for mode in Mode::ALL {
+        for &mode in Mode::VARIANTS {
             assert_eq!(serde_json::to_value(mode).unwrap(), mode.name());
-            assert_eq!(Mode::from_name(mode.name()), Some(mode));
+            assert_eq!(mode.name().parse(), Ok(mode));
         }
-        assert_eq!(Mode::from_name("Running"), None);
+        assert!("Running".parse::<Mode>().is_err());
     }
 
     #[test]

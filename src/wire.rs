@@ -19,7 +19,7 @@ mod session;
 mod shell_runtime;
 
 pub use action::{ActionCounts, ActionRequest, ActionResult, ActionTarget, PlatformResult};
-pub use command::{ActionCommand, ActionKind, UnknownAction};
+pub use command::{ActionCommand, ActionKind};
 pub use depth::{DEPTH_MAX, too_deep};
 pub use inbound::{FrameError, FrameErrorCode, InboundFrame};
 pub use json_object::{FieldError, JsonObject, NotAnObject};

@@ -167,8 +167,9 @@ pub enum CircuitState {
 }
 
 /// A rule that delays or refuses a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PolicyRule {
     /// Every slot of the target is taken, or earlier requests wait for one.
     Slot,

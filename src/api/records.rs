@@ -78,6 +78,8 @@ pub struct PersistedState<'a> {
 /// Status of a login, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum LoginStatus {
     /// The client is connected and has seen the login recently.
     Fresh,

@@ -52,8 +52,9 @@ settings! {
 }
 
 /// Whether a client must be paired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PairingMode {
     /// The operator must approve a client before it is used.
     Required,
@@ -64,10 +65,7 @@ pub enum PairingMode {
 impl PairingMode {
     /// Returns its name in the configuration and in `hello_ack`.
     pub fn name(self) -> &'static str {
-        match self {
-            PairingMode::Required => "required",
-            PairingMode::Off => "off",
-        }
+        self.into()
     }
 }
 

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The sandbox of commands and file operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum SandboxLevel {
     /// No sandbox.
     Off,
@@ -61,11 +62,7 @@ settings! {
 impl SandboxLevel {
     /// Returns the name as written in the configuration.
     pub fn name(self) -> &'static str {
-        match self {
-            SandboxLevel::Off => "off",
-            SandboxLevel::Landlock => "landlock",
-            SandboxLevel::Bubblewrap => "bubblewrap",
-        }
+        self.into()
     }
 }
 

@@ -64,7 +64,7 @@ fn filter(call: &ApiCall) -> Result<RecordFilter, ApiError> {
     let fault = || ApiError::field("status", "\"status\" must be fresh, stale or lost.");
     let status = call
         .query(BrowserStateParameters::status())
-        .map(|name| LoginStatus::named(&name).ok_or_else(fault))
+        .map(|name| name.parse::<LoginStatus>().map_err(|_| fault()))
         .transpose()?;
     Ok(RecordFilter {
         platform: call.query(BrowserStateParameters::platform()),

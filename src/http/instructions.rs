@@ -16,6 +16,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::borrow::Cow;
+use strum::VariantNames;
 
 const LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
 /// Most characters of a reason.
@@ -87,7 +88,7 @@ struct BatchList {
 
 /// `GET /v1/instructions`, without the contents of messages.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
-    let named = |name: String| BatchStatus::named(&name).ok_or_else(bad_status);
+    let named = |name: String| name.parse::<BatchStatus>().map_err(|_| bad_status());
     let filter = batches::BatchFilter {
         status: call.query(&["status"]).map(named).transpose()?,
         platform: call.query(&["platform"]),
@@ -100,7 +101,7 @@ pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 fn bad_status() -> ApiError {
-    let names = BatchStatus::ALL.map(BatchStatus::name).join(", ");
+    let names = BatchStatus::VARIANTS.join(", ");
     ApiError::field("status", format!("\"status\" must be one of {names}."))
 }
 

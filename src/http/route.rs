@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 pub(super) type Handler = fn(ApiCall) -> LocalBoxFuture<'static, Result<ApiReply, ApiError>>;
 
 /// One route.
+#[derive(Debug)]
 pub struct Route {
     /// Its stable name.
     pub id: &'static str,
@@ -52,7 +53,8 @@ impl Route {
 }
 
 /// What calling a route amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// Asks the process about itself.
     Probe,
@@ -65,11 +67,7 @@ pub enum Kind {
 impl Kind {
     /// As it is written.
     pub fn name(self) -> &'static str {
-        match self {
-            Kind::Probe => "probe",
-            Kind::Read => "read",
-            Kind::Write => "write",
-        }
+        self.into()
     }
 }
 

@@ -86,8 +86,9 @@ settings! {
 }
 
 /// Which callers need no token on routes that do not always require it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum LocalTrust {
     /// Loopback connections of the daemon's own user.
     SameUser,

@@ -17,6 +17,7 @@ use crate::{
     wire::RawJson,
 };
 use serde::Serialize;
+use strum::VariantNames;
 
 const TASKS_LIMIT: PageLimit = PageLimit { default: 20, max: 100 };
 const LOGS_LIMIT: PageLimit = PageLimit { default: 200, max: 500 };
@@ -30,7 +31,7 @@ struct TaskList {
 
 /// `GET /v1/tasks`.
 pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
-    let named = |name: String| TaskStatus::named(&name).ok_or_else(bad_status);
+    let named = |name: String| name.parse::<TaskStatus>().map_err(|_| bad_status());
     let status = call.query(&["status"]).map(named).transpose()?;
     let filter = tasks::TaskFilter { status, before: before_cursor(&call)?, limit: TASKS_LIMIT.requested(&call)? };
     let page = call.core.store.read(move |conn| tasks::list(conn, &filter)).await?;
@@ -39,7 +40,7 @@ pub(super) async fn list(call: ApiCall) -> Result<ApiReply, ApiError> {
 }
 
 fn bad_status() -> ApiError {
-    let names = TaskStatus::ALL.map(TaskStatus::name).join(", ");
+    let names = TaskStatus::VARIANTS.join(", ");
     ApiError::field("status", format!("\"status\" must be one of {names}."))
 }
 

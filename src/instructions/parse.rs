@@ -22,7 +22,8 @@ use serde_json::Value;
 pub use json::DEPTH_MAX;
 
 /// Parameters of an instruction.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum InstructionParams {
     /// No parameters.
     None,
@@ -50,12 +51,7 @@ pub struct ParsedBlock {
 impl InstructionParams {
     /// Returns the name of the kind.
     pub fn kind(&self) -> &'static str {
-        match self {
-            InstructionParams::None => "none",
-            InstructionParams::InlineJson(_) => "inline_json",
-            InstructionParams::InlineString(_) => "inline_string",
-            InstructionParams::Body(_) => "body",
-        }
+        self.into()
     }
 
     /// Returns the parameters as JSON; `null` if there are none.

@@ -132,7 +132,8 @@ fn filter(params: &InstructionParams) -> Result<RecordFilter, ParamFault> {
     filter.client_id = fields.text(&["client_id", "clientId"])?;
     filter.host = fields.text(&["host"])?;
     let unknown = || ParamFault::new("\"status\" must be fresh, stale or lost");
-    filter.status = fields.text(&["status"])?.map(|name| LoginStatus::named(&name).ok_or_else(unknown)).transpose()?;
+    filter.status =
+        fields.text(&["status"])?.map(|name| name.parse::<LoginStatus>().map_err(|_| unknown())).transpose()?;
     if let Some(limit) = fields.number(&["limit"], 1..=LIMIT_MAX as u64)? {
         filter.limit = limit as usize;
     }

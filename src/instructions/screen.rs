@@ -21,23 +21,29 @@ pub use allow::{ObservedMessage, is_allowed};
 const TARGETS: [&str; 2] = ["conductor", "system"];
 
 /// A known tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum InstructionTool {
     /// `describe`.
     Describe,
     /// `describe/business`.
+    #[strum(serialize = "describe/business")]
     DescribeBusiness,
     /// `describe/control`.
+    #[strum(serialize = "describe/control")]
     DescribeControl,
     /// `status`.
     Status,
     /// `browser/status`.
+    #[strum(serialize = "browser/status")]
     BrowserStatus,
     /// `exec`.
     Exec,
     /// `files/read`.
+    #[strum(serialize = "files/read")]
     FilesRead,
     /// `files/write`.
+    #[strum(serialize = "files/write")]
     FilesWrite,
 }
 
@@ -73,29 +79,9 @@ pub struct ScreenedInstruction {
 }
 
 impl InstructionTool {
-    const ALL: [InstructionTool; 8] = [
-        InstructionTool::Describe,
-        InstructionTool::DescribeBusiness,
-        InstructionTool::DescribeControl,
-        InstructionTool::Status,
-        InstructionTool::BrowserStatus,
-        InstructionTool::Exec,
-        InstructionTool::FilesRead,
-        InstructionTool::FilesWrite,
-    ];
-
     /// Returns the name of the tool in a header.
     pub fn name(self) -> &'static str {
-        match self {
-            InstructionTool::Describe => "describe",
-            InstructionTool::DescribeBusiness => "describe/business",
-            InstructionTool::DescribeControl => "describe/control",
-            InstructionTool::Status => "status",
-            InstructionTool::BrowserStatus => "browser/status",
-            InstructionTool::Exec => "exec",
-            InstructionTool::FilesRead => "files/read",
-            InstructionTool::FilesWrite => "files/write",
-        }
+        self.into()
     }
 
     /// Returns the class of the tool.
@@ -124,7 +110,7 @@ pub fn screen(
     if !TARGETS.contains(&instruction.target.as_str()) {
         return refused(RejectionCode::UnsupportedTarget, format!("there is no target {:?}", instruction.target));
     }
-    let Some(tool) = InstructionTool::ALL.into_iter().find(|tool| tool.name() == instruction.tool) else {
+    let Ok(tool) = instruction.tool.parse::<InstructionTool>() else {
         return refused(RejectionCode::UnsupportedTool, format!("there is no tool {:?}", instruction.tool));
     };
     let runs = authority == InstructionAuthority::Operator

@@ -42,9 +42,11 @@ pub struct UpstreamCall {
 }
 
 /// The work of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum RequestPlan {
     /// A single call, given by the caller.
+    #[strum(serialize = "api_request")]
     One(UpstreamCall),
     /// A prompt for Claude, with the headers and body of its completion.
     ClaudePrompt {
@@ -125,11 +127,7 @@ pub enum UnusableAnswer {
 impl RequestPlan {
     /// Returns the value of `request_mode`.
     pub fn name(&self) -> &'static str {
-        match self {
-            RequestPlan::One(_) => "api_request",
-            RequestPlan::ClaudePrompt { .. } => "claude_prompt",
-            RequestPlan::ClaudeCurrent { .. } => "claude_current",
-        }
+        self.into()
     }
 
     /// Returns the requested location of a prompt, whose lookup can be cached.

@@ -40,8 +40,9 @@ settings! {
 }
 
 /// A response mode of a platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PlatformMode {
     /// The whole answer at once.
     Buffered,
@@ -52,10 +53,7 @@ pub enum PlatformMode {
 impl PlatformMode {
     /// Returns the name as written in the configuration.
     pub fn name(self) -> &'static str {
-        match self {
-            PlatformMode::Buffered => "buffered",
-            PlatformMode::Sse => "sse",
-        }
+        self.into()
     }
 }
 

@@ -18,17 +18,7 @@ pub enum WaitStage {
 impl PolicyRule {
     /// Returns the name of the rule in the API.
     pub fn name(self) -> &'static str {
-        match self {
-            PolicyRule::Slot => "slot",
-            PolicyRule::QueueFull => "queue_full",
-            PolicyRule::CircuitProbe => "circuit_probe",
-            PolicyRule::CircuitOpen => "circuit_open",
-            PolicyRule::Backoff => "backoff",
-            PolicyRule::RateLimit => "rate_limit",
-            PolicyRule::Jitter => "jitter",
-            PolicyRule::WaiterTimeout => "waiter_timeout",
-            PolicyRule::TooManyTargets => "too_many_targets",
-        }
+        self.into()
     }
 }
 

@@ -13,11 +13,13 @@ use std::{
     },
     time::Duration,
 };
+use strum::VariantArray;
 use tokio::time::Instant;
 
 /// Kinds of activity of a request, roughly in the order in which they occur.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::IntoStaticStr, strum::VariantArray)]
 #[repr(u8)]
+#[strum(serialize_all = "snake_case")]
 pub enum ActivityKind {
     /// It took a slot.
     SlotAcquired,
@@ -48,39 +50,9 @@ pub enum ActivityKind {
 }
 
 impl ActivityKind {
-    const ALL: [ActivityKind; 13] = [
-        ActivityKind::SlotAcquired,
-        ActivityKind::BackoffWait,
-        ActivityKind::RateLimitWait,
-        ActivityKind::JitterWait,
-        ActivityKind::Admitted,
-        ActivityKind::Dispatched,
-        ActivityKind::StreamOpen,
-        ActivityKind::StreamEvent,
-        ActivityKind::Progress,
-        ActivityKind::ResponseReceived,
-        ActivityKind::CompleteSuccess,
-        ActivityKind::CompleteFailure,
-        ActivityKind::CompleteCancelled,
-    ];
-
     /// Returns the name of the activity in the API.
     pub fn name(self) -> &'static str {
-        match self {
-            ActivityKind::SlotAcquired => "slot_acquired",
-            ActivityKind::BackoffWait => "backoff_wait",
-            ActivityKind::RateLimitWait => "rate_limit_wait",
-            ActivityKind::JitterWait => "jitter_wait",
-            ActivityKind::Admitted => "admitted",
-            ActivityKind::Dispatched => "dispatched",
-            ActivityKind::StreamOpen => "stream_open",
-            ActivityKind::StreamEvent => "stream_event",
-            ActivityKind::Progress => "progress",
-            ActivityKind::ResponseReceived => "response_received",
-            ActivityKind::CompleteSuccess => "complete_success",
-            ActivityKind::CompleteFailure => "complete_failure",
-            ActivityKind::CompleteCancelled => "complete_cancelled",
-        }
+        self.into()
     }
 }
 
@@ -109,7 +81,7 @@ impl ActivityRecord {
     /// Returns the last activity.
     pub(super) fn last(&self) -> Option<(Instant, ActivityKind)> {
         let ms = self.at_ms.load(Relaxed).checked_sub(1)?;
-        let reason = ActivityKind::ALL[usize::from(self.reason.load(Relaxed))];
+        let reason = ActivityKind::VARIANTS[usize::from(self.reason.load(Relaxed))];
         Some((self.since + Duration::from_millis(ms), reason))
     }
 }

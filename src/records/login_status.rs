@@ -1,24 +1,13 @@
 //! Status of a login, derived from what was seen, when, and which clients are connected. Pure.
 
-use crate::{bridge::LoginStateSettings, clock::WallMs, wire::Freshness};
+use crate::{clock::WallMs, bridge::LoginStateSettings, wire::Freshness};
 
 pub use crate::api::records::{LoginStatus, LoginStatusCounts};
 
 impl LoginStatus {
-    const ALL: [LoginStatus; 3] = [LoginStatus::Fresh, LoginStatus::Stale, LoginStatus::Lost];
-
-    /// Returns the status with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
-    }
-
     /// Returns the name of the status in the API.
     pub fn name(self) -> &'static str {
-        match self {
-            LoginStatus::Fresh => "fresh",
-            LoginStatus::Stale => "stale",
-            LoginStatus::Lost => "lost",
-        }
+        self.into()
     }
 }
 

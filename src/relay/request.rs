@@ -14,10 +14,7 @@ pub use crate::api::browser_request::ResponseMode;
 impl ResponseMode {
     /// Returns the name of the mode in the API.
     pub fn name(self) -> &'static str {
-        match self {
-            ResponseMode::Buffered => "buffered",
-            ResponseMode::Sse => "sse",
-        }
+        self.into()
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) enum RequestPart {
 }
 
 /// Phase of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum RequestPhase {
     Queued,
     Dispatched,
@@ -53,12 +54,7 @@ pub(super) enum RequestPhase {
 
 impl RequestPhase {
     pub(super) fn name(self) -> &'static str {
-        match self {
-            RequestPhase::Queued => "queued",
-            RequestPhase::Dispatched => "dispatched",
-            RequestPhase::Streaming => "streaming",
-            RequestPhase::Done => "done",
-        }
+        self.into()
     }
 }
 

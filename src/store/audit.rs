@@ -56,8 +56,9 @@ pub struct ChainEnds {
 }
 
 /// Severity of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[expect(missing_docs, reason = "each is what its name says")]
+#[strum(serialize_all = "snake_case")]
 pub enum AuditLevel {
     Info,
     Warn,
@@ -67,11 +68,7 @@ pub enum AuditLevel {
 impl AuditLevel {
     /// Returns the name of the level.
     pub fn name(self) -> &'static str {
-        match self {
-            AuditLevel::Info => "info",
-            AuditLevel::Warn => "warn",
-            AuditLevel::Error => "error",
-        }
+        self.into()
     }
 }
 

@@ -32,7 +32,9 @@ pub use write::{
 /// Status of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(strum::IntoStaticStr, strum::EnumString, strum::VariantArray, strum::VariantNames)]
 #[expect(missing_docs, reason = "each is what its name says")]
+#[strum(serialize_all = "snake_case")]
 pub enum BatchStatus {
     NoInstructions,
     DuplicateOnly,
@@ -48,41 +50,9 @@ pub enum BatchStatus {
 }
 
 impl BatchStatus {
-    /// Every status.
-    pub const ALL: [BatchStatus; 11] = [
-        BatchStatus::NoInstructions,
-        BatchStatus::DuplicateOnly,
-        BatchStatus::Planned,
-        BatchStatus::NotAllowed,
-        BatchStatus::PendingApproval,
-        BatchStatus::Queued,
-        BatchStatus::Running,
-        BatchStatus::Executed,
-        BatchStatus::Rejected,
-        BatchStatus::Expired,
-        BatchStatus::Interrupted,
-    ];
-
     /// Returns the stored name.
     pub fn name(self) -> &'static str {
-        match self {
-            BatchStatus::NoInstructions => "no_instructions",
-            BatchStatus::DuplicateOnly => "duplicate_only",
-            BatchStatus::Planned => "planned",
-            BatchStatus::NotAllowed => "not_allowed",
-            BatchStatus::PendingApproval => "pending_approval",
-            BatchStatus::Queued => "queued",
-            BatchStatus::Running => "running",
-            BatchStatus::Executed => "executed",
-            BatchStatus::Rejected => "rejected",
-            BatchStatus::Expired => "expired",
-            BatchStatus::Interrupted => "interrupted",
-        }
-    }
-
-    /// Returns the status with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
+        self.into()
     }
 
     /// Returns whether the status is final.
@@ -102,12 +72,13 @@ impl BatchStatus {
     }
 
     fn stored(name: &str) -> Result<Self, StoreError> {
-        Self::named(name).ok_or_else(|| StoreError::Database(format!("{name:?} is no status of a batch")))
+        name.parse().map_err(|_| StoreError::Database(format!("{name:?} is no status of a batch")))
     }
 }
 
 /// The way in which a message arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum BatchOrigin {
     /// A client observed it.
     Live,
@@ -118,16 +89,14 @@ pub enum BatchOrigin {
 impl BatchOrigin {
     /// Returns the stored name.
     pub fn name(self) -> &'static str {
-        match self {
-            BatchOrigin::Live => "live",
-            BatchOrigin::Http => "http",
-        }
+        self.into()
     }
 }
 
 /// Status of the delivery of results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[expect(missing_docs, reason = "each is what its name says")]
+#[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
     Off,
     Delivered,
@@ -138,12 +107,7 @@ pub enum DeliveryStatus {
 impl DeliveryStatus {
     /// Returns the stored name.
     pub fn name(self) -> &'static str {
-        match self {
-            DeliveryStatus::Off => "off",
-            DeliveryStatus::Delivered => "delivered",
-            DeliveryStatus::Failed => "failed",
-            DeliveryStatus::NotSupported => "not_supported",
-        }
+        self.into()
     }
 }
 

@@ -9,7 +9,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::{bridge::settings::LoginStateSettings, clock::WallMs, wire::Freshness};
+use crate::{clock::WallMs, bridge::settings::LoginStateSettings, wire::Freshness};
 
 pub use crate::api::records::StoredEndpoint;
 use std::{collections::HashMap, sync::Arc};
@@ -145,16 +145,4 @@ fn union(mut older: Vec<StoredEndpoint>, newer: Vec<StoredEndpoint>) -> Vec<Stor
         }
     }
     older
-}
-
-fn freshness_name(freshness: Freshness) -> &'static str {
-    match freshness {
-        Freshness::Fresh => "fresh",
-        Freshness::Stale => "stale",
-        Freshness::Lost => "lost",
-    }
-}
-
-fn freshness_named(name: &str) -> Option<Freshness> {
-    [Freshness::Fresh, Freshness::Stale, Freshness::Lost].into_iter().find(|known| freshness_name(*known) == name)
 }

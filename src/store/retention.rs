@@ -60,57 +60,49 @@ fn cutoff(now: WallMs, retention_days: u64) -> WallMs {
 }
 
 /// The swept tables, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 enum RetentionTable {
-    Requests,
-    Endpoints,
+    BrowserRequests,
+    LoginEndpoints,
     Logins,
-    Messages,
-    Batches,
+    FinalMessages,
+    InstructionBatches,
     Runs,
     Tasks,
-    Logs,
+    TaskLogs,
 }
 
 impl RetentionTable {
-    const FIRST: RetentionTable = RetentionTable::Requests;
+    const FIRST: RetentionTable = RetentionTable::BrowserRequests;
 
     fn next(self) -> Option<RetentionTable> {
         match self {
-            RetentionTable::Requests => Some(RetentionTable::Endpoints),
-            RetentionTable::Endpoints => Some(RetentionTable::Logins),
-            RetentionTable::Logins => Some(RetentionTable::Messages),
-            RetentionTable::Messages => Some(RetentionTable::Batches),
-            RetentionTable::Batches => Some(RetentionTable::Runs),
+            RetentionTable::BrowserRequests => Some(RetentionTable::LoginEndpoints),
+            RetentionTable::LoginEndpoints => Some(RetentionTable::Logins),
+            RetentionTable::Logins => Some(RetentionTable::FinalMessages),
+            RetentionTable::FinalMessages => Some(RetentionTable::InstructionBatches),
+            RetentionTable::InstructionBatches => Some(RetentionTable::Runs),
             RetentionTable::Runs => Some(RetentionTable::Tasks),
-            RetentionTable::Tasks => Some(RetentionTable::Logs),
-            RetentionTable::Logs => None,
+            RetentionTable::Tasks => Some(RetentionTable::TaskLogs),
+            RetentionTable::TaskLogs => None,
         }
     }
 
     fn name(self) -> &'static str {
-        match self {
-            RetentionTable::Requests => "browser_requests",
-            RetentionTable::Endpoints => "login_endpoints",
-            RetentionTable::Logins => "logins",
-            RetentionTable::Messages => "final_messages",
-            RetentionTable::Batches => "instruction_batches",
-            RetentionTable::Runs => "runs",
-            RetentionTable::Tasks => "tasks",
-            RetentionTable::Logs => "task_logs",
-        }
+        self.into()
     }
 
     fn expire(self, conn: &mut SqliteConnection, batch: SweepBatch, rows: i64) -> Result<SweepProgress, StoreError> {
         match self {
-            RetentionTable::Requests => requests::expire(conn, batch.cutoff, batch.now, batch.after, rows),
-            RetentionTable::Endpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
+            RetentionTable::BrowserRequests => requests::expire(conn, batch.cutoff, batch.now, batch.after, rows),
+            RetentionTable::LoginEndpoints => logins::expire_endpoints(conn, batch.cutoff, batch.after, rows),
             RetentionTable::Logins => logins::expire(conn, batch.cutoff, batch.after, rows),
-            RetentionTable::Messages => messages::expire(conn, batch.cutoff, rows),
-            RetentionTable::Batches => batches::expire(conn, batch.cutoff, rows),
+            RetentionTable::FinalMessages => messages::expire(conn, batch.cutoff, rows),
+            RetentionTable::InstructionBatches => batches::expire(conn, batch.cutoff, rows),
             RetentionTable::Runs => tasks::expire_runs(conn, batch.cutoff, rows),
             RetentionTable::Tasks => tasks::expire(conn, batch.cutoff, rows),
-            RetentionTable::Logs => audit::expire(conn, batch.cutoff, batch.now, rows),
+            RetentionTable::TaskLogs => audit::expire(conn, batch.cutoff, batch.now, rows),
         }
     }
 }

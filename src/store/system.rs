@@ -15,7 +15,7 @@ pub fn read(conn: &mut SqliteConnection) -> Result<Option<SystemView>, StoreErro
     let columns = (system::mode, system::changed_at, system::reason);
     let row = system::table.find(ROW).select(columns).first::<(String, WallMs, Option<String>)>(conn).optional()?;
     row.map(|(name, changed_at, reason)| {
-        let mode = Mode::from_name(&name).ok_or_else(|| StoreError::Database(format!("{name:?} is no mode")))?;
+        let mode = name.parse::<Mode>().map_err(|_| StoreError::Database(format!("{name:?} is no mode")))?;
         Ok(SystemView { mode, changed_at, reason: reason.map(Into::into) })
     })
     .transpose()

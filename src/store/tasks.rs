@@ -30,8 +30,11 @@ pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run
 pub(super) use write::{advance, named};
 
 /// Status of a task or a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString, strum::VariantArray, strum::VariantNames,
+)]
 #[expect(missing_docs, reason = "each is what its name says")]
+#[strum(serialize_all = "snake_case")]
 pub enum TaskStatus {
     Queued,
     PendingApproval,
@@ -45,37 +48,9 @@ pub enum TaskStatus {
 }
 
 impl TaskStatus {
-    /// Every status.
-    pub const ALL: [TaskStatus; 9] = [
-        TaskStatus::Queued,
-        TaskStatus::PendingApproval,
-        TaskStatus::Running,
-        TaskStatus::Succeeded,
-        TaskStatus::Failed,
-        TaskStatus::Rejected,
-        TaskStatus::Expired,
-        TaskStatus::Interrupted,
-        TaskStatus::Cancelled,
-    ];
-
     /// Returns the stored name.
     pub fn name(self) -> &'static str {
-        match self {
-            TaskStatus::Queued => "queued",
-            TaskStatus::PendingApproval => "pending_approval",
-            TaskStatus::Running => "running",
-            TaskStatus::Succeeded => "succeeded",
-            TaskStatus::Failed => "failed",
-            TaskStatus::Rejected => "rejected",
-            TaskStatus::Expired => "expired",
-            TaskStatus::Interrupted => "interrupted",
-            TaskStatus::Cancelled => "cancelled",
-        }
-    }
-
-    /// Returns the status with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
+        self.into()
     }
 
     /// Returns whether the status is final.
@@ -124,7 +99,7 @@ impl TaskStatus {
 
     /// Reads a stored status.
     pub(super) fn stored(name: &str) -> Result<Self, StoreError> {
-        Self::named(name).ok_or_else(|| StoreError::Database(format!("{name:?} is no status")))
+        name.parse().map_err(|_| StoreError::Database(format!("{name:?} is no status")))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::str::FromStr;
 
 /// An action on tabs or on the extension itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(strum::IntoStaticStr, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum ActionKind {
     /// Reports the state of the extension.
     PluginStatus,
@@ -27,30 +28,9 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
-    /// Every action.
-    pub const ALL: [ActionKind; 8] = [
-        ActionKind::PluginStatus,
-        ActionKind::RequestCredentials,
-        ActionKind::TabOpen,
-        ActionKind::TabFocus,
-        ActionKind::TabReload,
-        ActionKind::TabRestore,
-        ActionKind::WsReconnect,
-        ActionKind::ControllerReload,
-    ];
-
     /// Returns the name of the action in the API.
     pub fn name(self) -> &'static str {
-        match self {
-            ActionKind::PluginStatus => "plugin_status",
-            ActionKind::RequestCredentials => "request_credentials",
-            ActionKind::TabOpen => "tab_open",
-            ActionKind::TabFocus => "tab_focus",
-            ActionKind::TabReload => "tab_reload",
-            ActionKind::TabRestore => "tab_restore",
-            ActionKind::WsReconnect => "ws_reconnect",
-            ActionKind::ControllerReload => "controller_reload",
-        }
+        self.into()
     }
 
     /// Returns the message type of the action.
@@ -77,19 +57,6 @@ impl ActionKind {
         let kind = self.message_type();
         let reason = reason.filter(|_| kind != "open_tab");
         ActionCommand { kind, request_id, action: self.name(), platform, reason }
-    }
-}
-
-/// The action is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of the eight actions")]
-pub struct UnknownAction;
-
-impl FromStr for ActionKind {
-    type Err = UnknownAction;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAction> {
-        ActionKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownAction)
     }
 }
 
@@ -133,8 +100,8 @@ mod tests {
             assert_eq!((kind.name(), kind.message_type()), (name, message_type));
             assert!(super::super::SUPPORTS.outbound.contains(&message_type));
         }
-        assert_eq!("tab_explode".parse::<ActionKind>(), Err(UnknownAction));
-        assert_eq!(types.len(), ActionKind::ALL.len());
+        assert!("tab_explode".parse::<ActionKind>().is_err());
+        assert_eq!(types.len(), <ActionKind as strum::VariantNames>::VARIANTS.len());
     }
 
     #[test]

@@ -98,8 +98,9 @@ impl InboundFrame<'_> {
 }
 
 /// Why a frame was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FrameErrorCode {
     /// The frame is not JSON.
     InvalidJson,
@@ -114,12 +115,7 @@ pub enum FrameErrorCode {
 impl FrameErrorCode {
     /// Returns the code in the protocol.
     pub fn name(self) -> &'static str {
-        match self {
-            FrameErrorCode::InvalidJson => "invalid_json",
-            FrameErrorCode::InvalidMessage => "invalid_message",
-            FrameErrorCode::UnsupportedMessageType => "unsupported_message_type",
-            FrameErrorCode::HelloRequired => "hello_required",
-        }
+        self.into()
     }
 }
 

@@ -9,7 +9,8 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 /// The side that a proof belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ProofSide {
     /// The daemon's, in `challenge`.
     Server,
@@ -19,10 +20,7 @@ pub enum ProofSide {
 
 impl ProofSide {
     fn name(self) -> &'static str {
-        match self {
-            ProofSide::Server => "server",
-            ProofSide::Client => "client",
-        }
+        self.into()
     }
 }
 

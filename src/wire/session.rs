@@ -54,6 +54,8 @@ impl Hello {
 /// The extension's judgement of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[derive(strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum Freshness {
     /// Seen and used recently.
     #[default]

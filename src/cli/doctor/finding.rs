@@ -4,8 +4,9 @@ use crate::cli::text;
 use serde::Serialize;
 
 /// The verdict of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum FindingVerdict {
     /// No problem.
     Ok,
@@ -17,11 +18,7 @@ pub(super) enum FindingVerdict {
 
 impl FindingVerdict {
     pub(super) fn name(self) -> &'static str {
-        match self {
-            FindingVerdict::Ok => "ok",
-            FindingVerdict::Warning => "warning",
-            FindingVerdict::Failure => "failure",
-        }
+        self.into()
     }
 }
 

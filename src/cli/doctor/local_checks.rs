@@ -7,7 +7,7 @@ use crate::{
     bridge::settings::PairingMode,
     cli::{CommandContext, CommandError},
     config::Config,
-    host::{self, HostOperations, settings::SandboxLevel},
+    host::{self, HostOperations},
     http::settings::LocalTrust,
     secret::Secret,
     state_folder::{self, DaemonInfo, StateError},
@@ -221,7 +221,7 @@ impl LocalChecks<'_> {
     pub(super) fn sandbox(&self) -> Finding {
         let host = HostOperations::new(app::host_setup(self.config, self.state_dir));
         let level = |origin| SandboxState {
-            name: sandbox_name(host.sandbox(origin)),
+            name: host.sandbox(origin).name().to_owned(),
             available: host.check_sandbox(origin).is_ok(),
             limit: host.sandbox_limit(origin),
         };
@@ -240,15 +240,6 @@ pub(super) struct SandboxState {
     pub(super) available: bool,
     /// A limitation of commands in it.
     pub(super) limit: Option<String>,
-}
-
-fn sandbox_name(level: SandboxLevel) -> String {
-    match level {
-        SandboxLevel::Off => "off",
-        SandboxLevel::Landlock => "landlock",
-        SandboxLevel::Bubblewrap => "bubblewrap",
-    }
-    .to_owned()
 }
 
 /// Reports the sandboxes of the operator's and of models' commands. `has_bubblewrap`: whether Bubblewrap is available.

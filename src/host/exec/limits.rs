@@ -42,27 +42,26 @@ impl CommandLimits {
 }
 
 /// The kind of an exceeded limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 pub(in crate::host) enum LimitKind {
     /// Memory.
+    #[strum(serialize = "max_memory_bytes")]
     Memory,
     /// Processes and threads.
+    #[strum(serialize = "max_processes")]
     Processes,
     /// File size.
+    #[strum(serialize = "max_file_bytes")]
     File,
     /// Processor time.
+    #[strum(serialize = "max_cpu_ms")]
     Cpu,
 }
 
 impl LimitKind {
     /// Returns its setting in `host_ops`.
     pub(super) fn setting_name(self) -> &'static str {
-        match self {
-            LimitKind::Memory => "max_memory_bytes",
-            LimitKind::Processes => "max_processes",
-            LimitKind::File => "max_file_bytes",
-            LimitKind::Cpu => "max_cpu_ms",
-        }
+        self.into()
     }
 }
 

@@ -49,7 +49,8 @@ pub(in crate::host) struct LaunchOrder {
 }
 
 /// The kinds of launcher processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum LauncherStage {
     /// Makes namespaces and starts the inner launcher.
     Outer,
@@ -62,16 +63,8 @@ pub enum LauncherStage {
 }
 
 impl LauncherStage {
-    /// All stages with their names on the command line.
-    pub const ALL: [(&'static str, LauncherStage); 4] = [
-        ("outer", LauncherStage::Outer),
-        ("inner", LauncherStage::Inner),
-        ("alone", LauncherStage::Alone),
-        ("wrapper", LauncherStage::Wrapper),
-    ];
-
     fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, stage)| *stage == self).map_or("", |(name, _)| name)
+        self.into()
     }
 }
 

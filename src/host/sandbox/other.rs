@@ -73,13 +73,9 @@ pub(in crate::host) fn launch(order: &LaunchOrder) -> Result<(Child, LaunchedCom
 }
 
 /// The kinds of launcher processes: none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
 pub enum LauncherStage {}
-
-impl LauncherStage {
-    /// No stage.
-    pub const ALL: [(&'static str, LauncherStage); 0] = [];
-}
 
 /// Never called.
 pub fn launch_command(stage: LauncherStage, _: &[String]) -> ExitCode {

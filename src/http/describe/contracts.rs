@@ -8,7 +8,6 @@ use crate::{
         openapi::{DescriptionFiller, SchemaCollector},
         operation::{AnswerSchema, FieldsSchema, MakeSchema},
         route::Route,
-        routes::ROUTES,
     },
     ids::PlatformName,
     relay::ResponseMode,
@@ -17,6 +16,7 @@ use crate::{
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use strum::VariantNames;
 
 /// How a caller may have its answer.
 pub(super) const RESPONSE_MODES: [ResponseMode; 2] = [ResponseMode::Buffered, ResponseMode::Sse];
@@ -33,7 +33,7 @@ pub(super) struct Contract<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     supported_response_modes: Option<[&'static str; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    supported_actions: Option<[&'static str; ActionKind::ALL.len()]>,
+    supported_actions: Option<&'static [&'static str]>,
     error_semantics: Vec<ErrorCase>,
     examples: Vec<Example>,
 }
@@ -106,11 +106,11 @@ pub(super) fn cancel<'a>(context: &Context<'a>) -> Contract<'a> {
 
 /// The contract of `POST /v1/browser/actions`.
 pub(super) fn action<'a>(context: &Context<'a>) -> Contract<'a> {
-    Contract { supported_actions: Some(ActionKind::ALL.map(ActionKind::name)), ..contract(context, "browser.actions") }
+    Contract { supported_actions: Some(ActionKind::VARIANTS), ..contract(context, "browser.actions") }
 }
 
 fn contract<'a>(context: &Context<'a>, id: &'static str) -> Contract<'a> {
-    let route = ROUTES.iter().find(|route| route.id == id).expect("the table has every route with a contract");
+    let route = super::super::ROUTES.iter().find(|route| route.id == id).expect("the table has every route with a contract");
     let filler = DescriptionFiller::new(context.bridge);
     let (data, events) = match route.operation.answer {
         AnswerSchema::Data(data) => (Some(data), None),

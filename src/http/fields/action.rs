@@ -9,6 +9,7 @@ use crate::{
     wire::{ActionKind, FieldError},
 };
 use std::time::Duration;
+use strum::VariantNames;
 
 /// Reads an action. `preset`: what the route itself says. `usual`: the timeout of an action that names none.
 pub(in crate::http) fn action(
@@ -46,8 +47,7 @@ pub(in crate::http) fn action(
 }
 
 fn one_of() -> String {
-    let names: Vec<_> = ActionKind::ALL.iter().map(|kind| kind.name()).collect();
-    format!("must be one of {}", names.join(", "))
+    format!("must be one of {}", ActionKind::VARIANTS.join(", "))
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn browser_status_takes_the_filters_of_its_route() {
         (filter.platform.as_deref(), filter.account.as_deref(), filter.client_id.as_deref(), filter.host.as_deref()),
         (Some("claude"), Some("a"), Some("c"), Some("h"))
     );
-    assert_eq!((filter.status, filter.limit, filter.before), (LoginStatus::named("lost"), 2, Some(7)));
+    assert_eq!((filter.status, filter.limit, filter.before), (Some(LoginStatus::Lost), 2, Some(7)));
     for bad in [
         json!([]),
         json!({"platform": 1}),

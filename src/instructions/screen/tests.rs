@@ -8,6 +8,7 @@ use crate::instructions::{
     settings::AllowRule,
 };
 use serde_json::{Value, json};
+use strum::VariantArray;
 
 fn instruction(target: &str, tool: &str, params: InstructionParams) -> Instruction {
     let block = InstructionBlock { index: 1, raw: String::new(), content: String::new() };
@@ -42,7 +43,7 @@ fn line(command: &str) -> bool {
 #[test]
 fn both_targets_have_every_tool_and_nothing_else_has_any() {
     for target in ["conductor", "system"] {
-        for tool in InstructionTool::ALL {
+        for &tool in InstructionTool::VARIANTS {
             let screened = screen(
                 instruction(target, tool.name(), InstructionParams::None),
                 &InstructionSettings::default(),
@@ -79,7 +80,7 @@ fn both_targets_have_every_tool_and_nothing_else_has_any() {
 #[test]
 fn by_default_a_model_may_read_the_daemon_and_nothing_else() {
     let defaults = InstructionSettings::default();
-    for tool in InstructionTool::ALL {
+    for &tool in InstructionTool::VARIANTS {
         let expected = if tool.class() == ToolClass::Read { ScreenVerdict::Runs } else { ScreenVerdict::NeedsApproval };
         assert_eq!(verdict(&defaults, tool.name(), InstructionParams::None), expected, "{tool:?}");
         let own = screen(
@@ -102,7 +103,7 @@ fn auto_approve_holds_for_its_classes_alone() {
     ];
     for (name, class) in names {
         let settings = settings(&format!("auto_approve = [\"{name}\"]"));
-        for tool in InstructionTool::ALL {
+        for &tool in InstructionTool::VARIANTS {
             let is_free = verdict(&settings, tool.name(), InstructionParams::None) == ScreenVerdict::Runs;
             assert_eq!(is_free, tool.class() == class, "{name} {tool:?}");
         }

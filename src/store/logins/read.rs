@@ -1,6 +1,6 @@
 //! Reads logins: those of connected clients, and those of all others page by page.
 
-use super::{StoredEndpoint, freshness_named};
+use super::StoredEndpoint;
 use crate::{
     clock::WallMs,
     store::{
@@ -280,7 +280,7 @@ fn stored(row: Row) -> StoredLogin {
         platform,
         account: Some(account).filter(|account| !account.is_empty()),
         credential_fingerprint,
-        freshness: freshness.as_deref().and_then(freshness_named),
+        freshness: freshness.as_deref().and_then(|name| name.parse().ok()),
         header_count,
         captured_at,
         last_seen_at,

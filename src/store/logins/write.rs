@@ -1,6 +1,6 @@
 //! Writes logins, and deletes those beyond the limits or too old.
 
-use super::{LoginLimits, LoginRow, StoredEndpoint, freshness_name};
+use super::{LoginLimits, LoginRow, StoredEndpoint};
 use crate::{
     clock::WallMs,
     store::{
@@ -82,7 +82,7 @@ fn upsert(conn: &mut SqliteConnection, row: &LoginRow) -> Result<i64, StoreError
         BindValue::Text(&row.key.platform),
         BindValue::Text(row.key.account.as_deref().unwrap_or("")),
         BindValue::MaybeText(credentials.and_then(|part| part.credential_fingerprint.as_deref())),
-        BindValue::MaybeText(credentials.map(|part| freshness_name(part.freshness))),
+        BindValue::MaybeText(credentials.map(|part| part.freshness.into())),
         BindValue::MaybeInt(credentials.map(|part| part.header_count)),
         BindValue::MaybeInt(credentials.map(|part| part.captured_at)),
         BindValue::MaybeInt(credentials.map(|part| part.last_seen_at)),

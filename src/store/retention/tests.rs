@@ -53,8 +53,12 @@ async fn start(store: &Store) -> Addr<Retention> {
 
 /// Counts requests, endpoints, logins and messages.
 async fn left(store: &Store) -> [i64; 4] {
-    let tables =
-        [RetentionTable::Requests, RetentionTable::Endpoints, RetentionTable::Logins, RetentionTable::Messages];
+    let tables = [
+        RetentionTable::BrowserRequests,
+        RetentionTable::LoginEndpoints,
+        RetentionTable::Logins,
+        RetentionTable::FinalMessages,
+    ];
     let count = store.run(move |conn| {
         let mut counts = [0; 4];
         for (count, table) in counts.iter_mut().zip(tables) {
@@ -99,17 +103,30 @@ fn a_pass_goes_through_every_table_and_ends() {
     let mut batch = SweepBatch::first(START, 30);
     let mut tables = vec![batch.table];
     let on = batch.following(SweepProgress { deleted: 2, next: Some(7) }).unwrap();
-    assert_eq!((on.table, on.after, on.deleted), (RetentionTable::Requests, 7, 2));
+    assert_eq!((on.table, on.after, on.deleted), (RetentionTable::BrowserRequests, 7, 2));
     while let Some(next) = batch.following(SweepProgress::default()) {
         assert_eq!((next.after, next.deleted, next.cutoff), (0, 0, START - 30 * DAY_MS));
         tables.push(next.table);
         batch = next;
     }
-    let first = [RetentionTable::Requests, RetentionTable::Endpoints, RetentionTable::Logins, RetentionTable::Messages];
+    let first = [
+        RetentionTable::BrowserRequests,
+        RetentionTable::LoginEndpoints,
+        RetentionTable::Logins,
+        RetentionTable::FinalMessages,
+    ];
     assert_eq!(
         tables,
-        [&first[..], &[RetentionTable::Batches, RetentionTable::Runs, RetentionTable::Tasks, RetentionTable::Logs]]
-            .concat()
+        [
+            &first[..],
+            &[
+                RetentionTable::InstructionBatches,
+                RetentionTable::Runs,
+                RetentionTable::Tasks,
+                RetentionTable::TaskLogs
+            ]
+        ]
+        .concat()
     );
 }
 
@@ -180,8 +197,9 @@ async fn batches_tasks_and_their_lines_leave_and_keys_never() {
     pass(&store, FIRST_DELAY).await;
     let look = store.run(|conn| {
         let mut left = [0; 5];
-        let tables = [RetentionTable::Batches, RetentionTable::Runs, RetentionTable::Tasks, RetentionTable::Logs]
-            .map(RetentionTable::name);
+        let tables =
+            [RetentionTable::InstructionBatches, RetentionTable::Runs, RetentionTable::Tasks, RetentionTable::TaskLogs]
+                .map(RetentionTable::name);
         for (count, table) in left.iter_mut().zip(tables.into_iter().chain(["dedupe_keys"])) {
             *count = sql::<BigInt>(&format!("SELECT count(*) FROM {table}")).get_result(conn)?;
         }

@@ -15,7 +15,8 @@ use crate::{
 use diesel::prelude::*;
 
 /// Kind of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum TaskKind {
     /// The instructions of a message.
     InstructionBatch,
@@ -26,10 +27,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// Returns the stored name.
     pub fn name(self) -> &'static str {
-        match self {
-            TaskKind::InstructionBatch => "instruction_batch",
-            TaskKind::HostOperation => "host_operation",
-        }
+        self.into()
     }
 }
 

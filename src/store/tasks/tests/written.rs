@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::audit;
 use diesel::RunQueryDsl;
+use strum::VariantArray;
 
 fn new(status: TaskStatus, tools: &[&str]) -> NewTask {
     NewTask {
@@ -35,9 +36,9 @@ fn every_edge_of_a_status() {
         (Queued, &[Running, Cancelled]),
         (Running, &[Succeeded, Failed, Interrupted, Cancelled]),
     ];
-    for from in TaskStatus::ALL {
+    for &from in TaskStatus::VARIANTS {
         let next = edges.iter().find(|(status, _)| *status == from).map_or(&[][..], |(_, next)| next);
-        let found: Vec<_> = TaskStatus::ALL.into_iter().filter(|to| from.may_become(*to)).collect();
+        let found: Vec<_> = TaskStatus::VARIANTS.iter().copied().filter(|to| from.may_become(*to)).collect();
         assert!(found.len() == next.len() && found.iter().all(|to| next.contains(to)), "{from:?}: {found:?}");
         assert_eq!(from.is_final(), next.is_empty(), "{from:?}");
     }

@@ -11,7 +11,6 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
-mod event_stream;
 mod extension;
 mod instructions;
 mod line_wrap;

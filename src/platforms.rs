@@ -1,7 +1,6 @@
 //! Registered web apps: which requests they accept, and how their answers are read.
 
 pub mod credential_paths;
-pub mod event_stream;
 pub mod full_text;
 mod joined_text;
 mod json;

@@ -4,13 +4,10 @@
 //! used, whatever the environment says. Before each call the state folder is checked again, so that a program listening
 //! on the address of a daemon that has ended receives nothing.
 
-use super::{
-    CommandContext,
-    event_stream::{SseFrame, SseFrameTooLarge, SseParser},
-    text,
-};
+use super::{CommandContext, text};
 use crate::{
     secret::Secret,
+    sse::{SseFrame, SseFrameTooLarge, SseParser},
     state_folder::{self, DaemonInfo, FindDaemonError},
 };
 use awc::{

@@ -20,15 +20,16 @@ use super::{
     client::{CallError, DaemonClient},
     terminal::{self, Printer},
 };
-use crate::{cli::event_stream::SseFrame, ids::RequestId, platforms::registry::FinalMessageExtractor};
+use crate::{ids::RequestId, platforms::registry::FinalMessageExtractor, sse::SseFrame};
 use failure_kind::FailureKind;
 use futures_util::{
     future::{Either, select},
     stream::{Stream, StreamExt},
 };
+use output_buffer::ResponseStyle;
 use prompt_renderer::PromptRenderer;
 use request_body::BrowserRequestBody;
-use response::{EventRenderer, ResponseStyle, StreamEnd};
+use response::{EventRenderer, StreamEnd};
 use std::{
     io::{self, IsTerminal},
     pin::{Pin, pin},

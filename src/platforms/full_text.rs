@@ -9,12 +9,11 @@ mod claude;
 mod common;
 mod gemini;
 
-use super::{
-    event_stream::{SseEvent, SseEventEnd, events, is_foreign},
-    json,
-    registry::FinalMessageExtractor,
+use super::{json, registry::FinalMessageExtractor};
+use crate::{
+    sse::{SseEvent, SseEventEnd, events, is_foreign},
+    wire::JsonObject,
 };
-use crate::wire::JsonObject;
 use std::{borrow::Cow, fmt};
 
 /// Largest answer that may be a refusal, in bytes.

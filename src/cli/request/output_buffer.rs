@@ -1,7 +1,25 @@
-//! Tracks the printed part of a growing text.
+//! Tracks the printed part of a growing text, in the output format of the caller.
 
-use super::response::ResponseStyle;
-use crate::cli::text::StreamedText;
+use crate::cli::text::{JsonLayout, StreamedText};
+
+/// The output format of responses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResponseStyle {
+    /// Print the daemon's JSON.
+    pub(super) json: bool,
+    /// Format for a terminal.
+    pub(super) terminal: bool,
+}
+
+impl ResponseStyle {
+    pub(super) fn layout(self) -> JsonLayout {
+        if self.terminal { JsonLayout::Pretty } else { JsonLayout::Compact }
+    }
+
+    pub(super) fn text(self, text: &str) -> String {
+        if self.terminal { StreamedText::whole(text) } else { text.to_owned() }
+    }
+}
 
 /// Turns updates of a growing text into the text to print. Printed text cannot be withdrawn.
 #[derive(Debug)]

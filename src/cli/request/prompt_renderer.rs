@@ -7,19 +7,16 @@
 //! ```
 
 use super::{
-    output_buffer::OutputBuffer,
-    response::{AppEvent, ResponseStyle},
+    output_buffer::{OutputBuffer, ResponseStyle},
+    response::AppEvent,
 };
 use crate::{
-    cli::{
-        event_stream::SseFrame,
-        text::{self, JsonLayout},
-    },
+    cli::text::{self, JsonLayout},
     platforms::{
-        event_stream::{self, SseEventEnd},
         full_text::{self, AnswerDrift, FullTextReader},
         registry::FinalMessageExtractor,
     },
+    sse::{SseEvent, SseEventEnd, SseFrame},
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -87,7 +84,7 @@ impl PromptRenderer {
                 // `message` is the name of an event without a name.
                 let name = event.event.as_deref().filter(|name| *name != "message");
                 let data = Some(Cow::Borrowed(&*data));
-                reader.event(&event_stream::SseEvent { lines: 0..0, name, data, ending: SseEventEnd::Line });
+                reader.event(&SseEvent { lines: 0..0, name, data, ending: SseEventEnd::Line });
                 reader.text()
             }
             AnswerSource::Pieces(app, so_far) => {

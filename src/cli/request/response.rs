@@ -3,32 +3,16 @@
 //! Invariant: any data from the daemon can be rendered, whatever its format. Control characters are escaped on a terminal;
 //! a file or a pipe receives the text unchanged.
 
-use super::{failure_kind::FailureKind, output_buffer::OutputBuffer};
-use crate::cli::{
-    event_stream::SseFrame,
-    text::{self, JsonLayout, StreamedText},
+use super::{
+    failure_kind::FailureKind,
+    output_buffer::{OutputBuffer, ResponseStyle},
+};
+use crate::{
+    cli::text::{self, JsonLayout},
+    sse::SseFrame,
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-
-/// The output format of responses.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ResponseStyle {
-    /// Print the daemon's JSON.
-    pub(super) json: bool,
-    /// Format for a terminal.
-    pub(super) terminal: bool,
-}
-
-impl ResponseStyle {
-    fn layout(self) -> JsonLayout {
-        if self.terminal { JsonLayout::Pretty } else { JsonLayout::Compact }
-    }
-
-    pub(super) fn text(self, text: &str) -> String {
-        if self.terminal { StreamedText::whole(text) } else { text.to_owned() }
-    }
-}
 
 /// Renders the `data` of a buffered response, ending with a newline.
 pub(super) fn render_buffered(data: &RawValue, style: ResponseStyle) -> String {

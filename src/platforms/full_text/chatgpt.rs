@@ -7,10 +7,7 @@
 mod message;
 
 use super::{AnswerDrift, AnswerFormat, object};
-use crate::{
-    platforms::{event_stream::SseEventEnd, json},
-    wire::JsonObject,
-};
+use crate::{platforms::json, sse::SseEventEnd, wire::JsonObject};
 use message::ChatgptMessage;
 use std::{
     borrow::Cow,

@@ -3,7 +3,8 @@
 
 use super::{AnswerDrift, AnswerFormat, object};
 use crate::{
-    platforms::{event_stream::SseEventEnd, joined_text::JoinedText, json},
+    platforms::{joined_text::JoinedText, json},
+    sse::SseEventEnd,
     wire::JsonObject,
 };
 use std::{borrow::Cow, collections::BTreeSet};

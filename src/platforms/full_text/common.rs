@@ -1,7 +1,7 @@
 //! Any app: text deltas in the shapes that many apps share, joined. A whole ChatGPT message replaces the text so far.
 
 use super::{AnswerDrift, AnswerFormat};
-use crate::platforms::{event_stream::SseEventEnd, json};
+use crate::{platforms::json, sse::SseEventEnd};
 use std::borrow::Cow;
 
 /// The joined deltas. Events without one are skipped, so no answer is a drift.

@@ -5,10 +5,8 @@
 
 use super::{ShapedAnswer, TextAssembly};
 use crate::{
-    platforms::{
-        event_stream::{SseEvent, events},
-        full_text::FullTextReader,
-    },
+    platforms::full_text::FullTextReader,
+    sse::{SseEvent, events},
     wire::{RawJson, json, too_deep},
 };
 use serde_json::value::RawValue;

@@ -1,7 +1,7 @@
 //! Responses as they are printed while they arrive.
 
 use super::*;
-use crate::platforms::event_stream::events;
+use crate::sse::events;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 

@@ -221,6 +221,7 @@ impl Daemon {
             registry: Arc::clone(&registry),
             records,
             events,
+            routes: http::ROUTES,
             features: Features::of(config),
             facts: Facts::of(config),
             codex: config.codex.clone(),

@@ -32,5 +32,5 @@ pub use hub::{BridgeHub, BridgeParts, ConnectedClient};
 pub use meter::SocketMeter;
 pub use pairing::{PairingDecision, PairingError, PairingStatus, PairingView, Pairings};
 pub use session_view::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
-pub use settings::{BridgeSettings, LoginStateSettings};
+pub use settings::BridgeSettings;
 pub use view::{BridgeStatus, BridgeView, ClientView, DaemonIdentity, WS_PATH};

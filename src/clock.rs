@@ -1,5 +1,7 @@
 //! The wall clock, passed as a value, so that tests can control it.
 
+pub mod uptime;
+
 use tokio::time::Instant;
 
 /// Milliseconds since the Unix epoch, as in every `_at` and `_until` field.

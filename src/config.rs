@@ -19,14 +19,14 @@ pub use section::{ValidationError, ValidationErrors};
 pub use sources::{ConfigOptions, ConfigSources};
 
 use crate::{
-    bridge::settings::{BridgeSettings, LoginStateSettings},
+    bridge::settings::BridgeSettings,
     codex::settings::CodexSettings,
     host::settings::HostOpsSettings,
     http::settings::{AuthSettings, LocalTrust, ServerSettings},
     instructions::settings::InstructionSettings,
     platforms::registry::{PlatformRegistry, PlatformsSettings},
     policy::settings::PolicySettings,
-    store::settings::StoreSettings,
+    store::settings::{LoginStateSettings, StoreSettings},
     system::settings::NodeSettings,
     telemetry::settings::LogSettings,
 };

@@ -8,6 +8,7 @@
 
 mod bus;
 mod reader;
+mod ring;
 
 pub use bus::EventBus;
 pub use reader::{EventReader, ResumePoint};

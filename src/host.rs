@@ -19,7 +19,6 @@ mod roots;
 mod sandbox;
 pub mod settings;
 pub mod socket_owner;
-pub mod uptime;
 
 pub use exec::{
     ExecCommand, ExecInput, ExecResult, OUTPUT_BYTES_DEFAULT, OUTPUT_BYTES_MAX, TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX,

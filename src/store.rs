@@ -47,7 +47,7 @@ use worker::{CloseConnection, ConnectionWorker, RenewConnection, RunOperation};
 pub use diesel::SqliteConnection;
 pub use open::OpenError;
 pub use retention::Retention;
-pub use settings::StoreSettings;
+pub use settings::{LoginStateSettings, StoreSettings};
 pub use write_behind::WriteBehind;
 
 #[cfg(test)]

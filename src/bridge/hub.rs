@@ -9,7 +9,7 @@ use super::{
     final_messages::FinalMessageSink,
     meter::SocketMeter,
     pairing::Pairings,
-    settings::{BridgeSettings, LoginStateSettings, PairingMode},
+    settings::{BridgeSettings, PairingMode},
     view::{BridgeView, DaemonIdentity},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     events::EventBus,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
     platforms::registry::PlatformRegistry,
-    store::WriteBehind,
+    store::{LoginStateSettings, WriteBehind},
     system::SystemControl,
     telemetry::metrics,
     wire::RawJson,

@@ -1,4 +1,4 @@
-//! Sections `bridge` and `login_state`: limits and timeouts of the extension's connections, and the age of logins.
+//! Section `bridge`: limits and timeouts of the extension's connections.
 
 use crate::config::section::{ValidationErrors, settings};
 use serde::{Deserialize, Serialize};
@@ -69,20 +69,6 @@ impl PairingMode {
     }
 }
 
-settings! {
-    /// Age at which a client's report about a login is stale or lost, and what is kept of it.
-    LoginStateSettings {
-        /// Milliseconds after the last sighting of a credential at which it is `stale`.
-        stale_after_ms: u64 = 300_000,
-        /// Milliseconds after the last sighting of a credential at which it is `lost`.
-        lost_after_ms: u64 = 1_800_000,
-        /// Logins that are kept of each client; the ones reported longest ago are removed first.
-        max_accounts: usize = 256,
-        /// Endpoints that are kept of each login; the ones seen longest ago are removed first.
-        max_endpoints: usize = 512,
-    }
-}
-
 impl BridgeSettings {
     /// Adds an error for each invalid value.
     pub fn validate(&self, errors: &mut ValidationErrors) {
@@ -108,19 +94,6 @@ impl BridgeSettings {
         errors.delay("snapshot_interval_ms", self.snapshot_interval_ms);
         errors.bytes("max_final_message_bytes", self.max_final_message_bytes, 1);
         errors.count("max_clients", self.max_clients);
-    }
-}
-
-impl LoginStateSettings {
-    /// Adds an error for each invalid value.
-    pub fn validate(&self, errors: &mut ValidationErrors) {
-        errors.duration("stale_after_ms", self.stale_after_ms);
-        errors.duration("lost_after_ms", self.lost_after_ms);
-        if self.lost_after_ms < self.stale_after_ms {
-            errors.add_conflict("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
-        }
-        errors.count("max_accounts", self.max_accounts);
-        errors.count("max_endpoints", self.max_endpoints);
     }
 }
 
@@ -160,19 +133,5 @@ mod tests {
             18,
             "a grace and an interval of 0 have a meaning"
         );
-    }
-
-    #[test]
-    fn a_login_is_not_lost_before_it_is_stale() {
-        let state = LoginStateSettings { stale_after_ms: 10, lost_after_ms: 9, ..LoginStateSettings::default() };
-        assert_eq!(validation_errors(|errors| state.validate(errors)).len(), 1);
-        let state = LoginStateSettings { stale_after_ms: 10, lost_after_ms: 10, ..LoginStateSettings::default() };
-        assert_eq!(validation_errors(|errors| state.validate(errors)), [""; 0]);
-    }
-
-    #[test]
-    fn a_login_state_of_zeros_has_four_errors() {
-        let zeros = LoginStateSettings { stale_after_ms: 0, lost_after_ms: 0, max_accounts: 0, max_endpoints: 0 };
-        assert_eq!(validation_errors(|errors| zeros.validate(errors)).len(), 4);
     }
 }

@@ -3,6 +3,7 @@
 //! The *shape* is the table of defaults. It has two maps with names of the user's choice, `platforms.NAME` and
 //! `policy.platform.NAME`; the shape below each name is the same.
 
+use super::section::quoted;
 use crate::platforms::registry::PlatformSettings;
 use std::sync::LazyLock;
 use toml::{Table, Value};
@@ -21,12 +22,6 @@ pub(crate) struct UnknownKey<'a> {
     pub(crate) part: &'a str,
     /// The known names at its place.
     pub(crate) candidates: Vec<String>,
-}
-
-/// Returns one part of a key, quoted if TOML requires it.
-pub(crate) fn quoted(part: &str) -> String {
-    let bare = !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if bare { part.to_owned() } else { Value::from(part).to_string() }
 }
 
 /// Returns the key in TOML notation.

@@ -30,6 +30,12 @@ macro_rules! settings {
 }
 pub(crate) use settings;
 
+/// Returns one part of a key, quoted if TOML requires it.
+pub(crate) fn quoted(part: &str) -> String {
+    let bare = !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if bare { part.to_owned() } else { toml::Value::from(part).to_string() }
+}
+
 /// Serializes an `Option`; `None` is the empty text.
 pub(crate) mod blank {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::IntoDeserializer};

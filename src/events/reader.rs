@@ -1,6 +1,6 @@
 //! A reader of the event bus: the next id to read and a waker.
 
-use super::bus::{BusEvent, BusState};
+use super::ring::{BusEvent, BusState};
 use crate::{api::events::EventGap, sse};
 use bytes::Bytes;
 use parking_lot::Mutex;

@@ -15,6 +15,7 @@ mod orphans;
 mod plan;
 mod process_tree;
 mod runner;
+mod starter;
 mod supervisor;
 mod sweeps;
 

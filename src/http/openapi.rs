@@ -23,7 +23,6 @@ use super::{
     operation::{AnswerSchema, FieldsSchema, Operation},
     reply::{self, ApiReply},
     route::Route,
-    routes::ROUTES,
     settings::LocalTrust,
 };
 use crate::api::envelope::FailureEnvelope;
@@ -216,7 +215,7 @@ fn failures(operation: &Operation) -> BTreeMap<String, Vec<&'static str>> {
 fn of(core: &ServerCore) -> Value {
     let filler = DescriptionFiller::new(core.bridge.settings());
     document(
-        &core.features.served(ROUTES),
+        &core.features.served(core.routes),
         &core.bridge.identity().local_api_base,
         core.authenticator.local_trust(),
         filler,

@@ -5,7 +5,7 @@ use super::{
     describe::Facts,
     listener::BoundListener,
     origin_policy::OriginPolicy,
-    route::Features,
+    route::{Features, Route},
     session_store::SessionStore,
     settings::{AuthSettings, LocalTrust, ServerSettings},
 };
@@ -50,6 +50,8 @@ pub struct ServerCore {
     pub registry: Arc<PlatformRegistry>,
     /// The login records.
     pub records: records::RecordReader,
+    /// The whole table of routes, served or not.
+    pub(super) routes: &'static [Route],
     pub(super) features: Features,
     pub(super) facts: Facts,
     /// The client of codexd, if one is configured.
@@ -80,6 +82,7 @@ pub struct ServerCoreParts {
     pub instructions: instructions::InstructionHub,
     pub registry: Arc<PlatformRegistry>,
     pub records: records::RecordReader,
+    pub routes: &'static [Route],
     pub features: Features,
     pub facts: Facts,
     pub codex: CodexSettings,
@@ -120,6 +123,7 @@ impl ServerCore {
             instructions: parts.instructions,
             registry: parts.registry,
             records: parts.records,
+            routes: parts.routes,
             features: parts.features,
             facts: parts.facts,
             codex: CodexdClient::new(&parts.codex),

@@ -155,7 +155,7 @@ impl PlatformRegistry {
     pub fn checked(settings: &PlatformsSettings, errors: &mut ValidationErrors) -> Self {
         // A `BTreeMap` hands them out sorted.
         let platform = |(name, settings): (&String, &PlatformSettings)| {
-            let section = crate::config::path::quoted(name);
+            let section = crate::config::section::quoted(name);
             let Some(name) =
                 PlatformName::parse(name).ok().filter(|_| !name.contains(|c: char| c.is_ascii_uppercase()))
             else {

@@ -1,8 +1,8 @@
 //! Deadlines that hold across restarts: measured by the monotonic clock, shown and stored in wall time.
 
 use crate::{
+    clock::uptime::Uptime,
     clock::{Moment, WallMs},
-    host::uptime::Uptime,
     store::policy::DeadlineRow,
 };
 use std::{sync::Arc, time::Duration};

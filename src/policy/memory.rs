@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    host::uptime::{Uptime, uptime},
+    clock::uptime::{Uptime, uptime},
     ids::{ClientId, PlatformName},
     store::{
         Store, StoreError, WriteBehind,

@@ -223,7 +223,7 @@ impl PolicySettings {
         self.limits().validate(&mut base);
         base.errors().iter().for_each(|found| errors.add_nested("", found));
         for name in self.platform.keys() {
-            let section = format!("platform.{}", crate::config::path::quoted(name));
+            let section = format!("platform.{}", crate::config::section::quoted(name));
             if !registered(name) {
                 errors.add(&section, "is not a registered platform");
             }

@@ -9,7 +9,7 @@ use super::{
     target_health::TargetHealth,
     target_queue::{TargetEffect, TargetLimits, TargetQueue},
 };
-use crate::{clock::Moment, host::uptime::Uptime, store::policy::WindowRow};
+use crate::{clock::Moment, clock::uptime::Uptime, store::policy::WindowRow};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::{BTreeMap, VecDeque},

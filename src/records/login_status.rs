@@ -1,6 +1,6 @@
 //! Status of a login, derived from what was seen, when, and which clients are connected. Pure.
 
-use crate::{clock::WallMs, bridge::LoginStateSettings, wire::Freshness};
+use crate::{clock::WallMs, store::settings::LoginStateSettings, wire::Freshness};
 
 pub use crate::api::records::{LoginStatus, LoginStatusCounts};
 

@@ -6,10 +6,10 @@ use super::{
     record::LoginRecord,
 };
 use crate::{
-    bridge::{BridgeView, LoginStateSettings},
+    bridge::BridgeView,
     clock::Clock,
     store::{
-        Store, StoreError, WriteBehind,
+        LoginStateSettings, Store, StoreError, WriteBehind,
         logins::{self, OtherLogins, StoredLogin},
     },
 };

@@ -9,7 +9,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::{clock::WallMs, bridge::settings::LoginStateSettings, wire::Freshness};
+use crate::{clock::WallMs, store::settings::LoginStateSettings, wire::Freshness};
 
 pub use crate::api::records::StoredEndpoint;
 use std::{collections::HashMap, sync::Arc};

@@ -1,7 +1,7 @@
-//! Section `store`: where the database lies and how much may wait for it.
+//! Sections `store` and `login_state`: the database, what may wait for it, and the age and number of kept logins.
 
 use crate::{
-    bridge::settings::{BridgeSettings, LoginStateSettings},
+    bridge::settings::BridgeSettings,
     config::section::{ValidationErrors, blank, settings},
 };
 use std::path::{Path, PathBuf};
@@ -80,6 +80,33 @@ impl StoreSettings {
     }
 }
 
+settings! {
+    /// Age at which a client's report about a login is stale or lost, and what is kept of it.
+    LoginStateSettings {
+        /// Milliseconds after the last sighting of a credential at which it is `stale`.
+        stale_after_ms: u64 = 300_000,
+        /// Milliseconds after the last sighting of a credential at which it is `lost`.
+        lost_after_ms: u64 = 1_800_000,
+        /// Logins that are kept of each client; the ones reported longest ago are removed first.
+        max_accounts: usize = 256,
+        /// Endpoints that are kept of each login; the ones seen longest ago are removed first.
+        max_endpoints: usize = 512,
+    }
+}
+
+impl LoginStateSettings {
+    /// Adds an error for each invalid value.
+    pub fn validate(&self, errors: &mut ValidationErrors) {
+        errors.duration("stale_after_ms", self.stale_after_ms);
+        errors.duration("lost_after_ms", self.lost_after_ms);
+        if self.lost_after_ms < self.stale_after_ms {
+            errors.add_conflict("lost_after_ms", "stale_after_ms", "must not be less than login_state.stale_after_ms");
+        }
+        errors.count("max_accounts", self.max_accounts);
+        errors.count("max_endpoints", self.max_endpoints);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +152,19 @@ mod tests {
             max_operations: 0,
         };
         assert_eq!(validation_errors(|errors| store.validate(errors)).len(), 11);
+    }
+
+    #[test]
+    fn a_login_is_not_lost_before_it_is_stale() {
+        let state = LoginStateSettings { stale_after_ms: 10, lost_after_ms: 9, ..LoginStateSettings::default() };
+        assert_eq!(validation_errors(|errors| state.validate(errors)).len(), 1);
+        let state = LoginStateSettings { stale_after_ms: 10, lost_after_ms: 10, ..LoginStateSettings::default() };
+        assert_eq!(validation_errors(|errors| state.validate(errors)), [""; 0]);
+    }
+
+    #[test]
+    fn a_login_state_of_zeros_has_four_errors() {
+        let zeros = LoginStateSettings { stale_after_ms: 0, lost_after_ms: 0, max_accounts: 0, max_endpoints: 0 };
+        assert_eq!(validation_errors(|errors| zeros.validate(errors)).len(), 4);
     }
 }

@@ -27,7 +27,7 @@ use super::{
     policy::{TargetRow, WindowRow},
     requests::RequestRow,
 };
-use crate::bridge::settings::LoginStateSettings;
+use crate::store::settings::LoginStateSettings;
 use actix::prelude::*;
 use parking_lot::Mutex;
 use pending_row::PendingRow;

@@ -6,10 +6,9 @@ use crate::{
     bridge::{
         BridgeParts, DaemonIdentity, FinalMessageSink, ReceivedFinalMessage, SocketMeter, WS_PATH,
         connection::{SocketCommand, SocketEvent},
-        settings::LoginStateSettings,
     },
     platforms::registry::PlatformRegistry,
-    store::{StoreSettings, WriteBehind},
+    store::{LoginStateSettings, StoreSettings, WriteBehind},
     system::{SystemControl, settings::NodeSettings},
     testing::frozen,
 };

@@ -1,9 +1,10 @@
 //! The daemon's side of a command: starts its supervisor, sends the plan, collects output and report.
 
 use super::{
-    ExecInput, ExecResult, KILL_AFTER, OrphanReaper, SUPERVISOR_OVERHEAD,
+    ExecInput, ExecResult, KILL_AFTER, SUPERVISOR_OVERHEAD,
     limits::{CommandLimits, LimitKind},
     plan::{self, CommandPlan, REPORT_BYTES_MAX, StartError, SupervisorOrder, SupervisorReport},
+    starter::{SupervisorStarter, read_capped},
     supervisor::signal_name,
     sweeps::SweepScheduler,
 };
@@ -12,22 +13,8 @@ use crate::host::{
     sandbox::Confinement,
 };
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-use std::{
-    collections::BTreeMap,
-    future::pending,
-    io,
-    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::{UnixStream, unix::OwnedWriteHalf},
-    process::{Child, Command},
-    time::sleep,
-};
+use std::{collections::BTreeMap, future::pending, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{io::AsyncWriteExt, net::unix::OwnedWriteHalf, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 /// This program, also when its file was replaced since it started.
@@ -72,13 +59,6 @@ impl StopSignals<'_> {
 pub(in crate::host) struct CommandRunner {
     starter: Arc<SupervisorStarter>,
     sweeps: Arc<SweepScheduler>,
-}
-
-/// Starts supervisors.
-#[derive(Debug)]
-pub(super) struct SupervisorStarter {
-    program: PathBuf,
-    orphans: OrphanReaper,
 }
 
 impl CommandRunner {
@@ -142,47 +122,13 @@ impl CommandRunner {
         let report = output.as_ref().and_then(|(_, _, report)| serde_json::from_slice(report).ok());
         let (Some((stdout, stderr, _)), Some(report)) = (output, report) else {
             let starter = Arc::clone(&self.starter);
-            let _ = tokio::task::spawn_blocking(move || starter.orphans.end_all()).await;
+            let _ = tokio::task::spawn_blocking(move || starter.end_orphans()).await;
             tracing::warn!(?exit, "a command's supervisor ended without a report");
             let message = "the command was killed because its supervisor process ended without a report";
             return Err(OperationError::new(OperationErrorCode::IoError, message).into());
         };
         result_from_report(report, &stdout, &stderr)
     }
-}
-
-impl SupervisorStarter {
-    pub(super) fn new(program: PathBuf) -> Self {
-        SupervisorStarter { program, orphans: OrphanReaper::default() }
-    }
-
-    /// Starts a supervisor, which waits for its order.
-    pub(super) fn start(&self) -> io::Result<RunningSupervisor> {
-        let (ours, theirs) = StdStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut command = Command::new(&self.program);
-        command.arg0("baa-conductor").arg(super::supervisor::COMMAND).env_clear().current_dir("/");
-        command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let (mut child, pid) = self.orphans.spawn(&mut command)?;
-        let (from, to) = UnixStream::from_std(ours)?.into_split();
-        Ok(RunningSupervisor { stdout: child.stdout.take(), stderr: child.stderr.take(), child, pid, from, to })
-    }
-
-    /// Notes that a supervisor has ended.
-    pub(super) fn forget(&self, supervisor: Option<Pid>) {
-        self.orphans.forget(supervisor);
-    }
-}
-
-/// A running supervisor.
-pub(super) struct RunningSupervisor {
-    pub(super) child: Child,
-    pub(super) pid: Option<Pid>,
-    stdout: Option<tokio::process::ChildStdout>,
-    stderr: Option<tokio::process::ChildStderr>,
-    pub(super) from: tokio::net::unix::OwnedReadHalf,
-    /// Closing it means: stop.
-    pub(super) to: OwnedWriteHalf,
 }
 
 /// Sends the plan, and closes the socket when a stop is requested. Never returns.
@@ -211,16 +157,6 @@ async fn supervisor_stopped(supervisor: Option<Pid>) {
     while !matches!(waitid(WaitId::Pid(pid), look), Ok(Some(_))) {
         sleep(STOP_CHECK_INTERVAL).await;
     }
-}
-
-/// Reads until the end, at most `cap` bytes: a supervisor sends no more.
-pub(super) async fn read_capped(from: Option<impl AsyncRead + Unpin>, cap: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(from) = from {
-        // After an error, the bytes read so far count.
-        let _ = from.take(cap).read_to_end(&mut bytes).await;
-    }
-    bytes
 }
 
 fn result_from_report(report: SupervisorReport, stdout: &[u8], stderr: &[u8]) -> Result<ExecResult, OperationFailure> {

@@ -8,7 +8,7 @@
 
 use super::{
     plan::{self, REPORT_BYTES_MAX, SupervisorOrder, SupervisorReport},
-    runner::{SupervisorStarter, read_capped},
+    starter::{SupervisorStarter, read_capped},
 };
 use crate::host::sandbox::SweepResult;
 use parking_lot::Mutex;

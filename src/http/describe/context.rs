@@ -10,7 +10,6 @@ use crate::{
         ServerCore,
         authenticator::RouteAccess,
         route::Route,
-        routes::ROUTES,
         settings::{LocalTrust, ServerSettings},
     },
     mode::SystemView,
@@ -41,6 +40,8 @@ impl Facts {
 
 /// One look at the daemon, for one answer.
 pub(super) struct Context<'a> {
+    /// The whole table of routes.
+    pub(super) table: &'static [Route],
     /// The routes that are switched on.
     pub(super) routes: Vec<&'static Route>,
     pub(super) identity: &'a DaemonIdentity,
@@ -58,7 +59,8 @@ impl<'a> Context<'a> {
     /// The daemon as it is now.
     pub(super) fn of(core: &'a ServerCore) -> Self {
         Context {
-            routes: core.features.served(ROUTES),
+            table: core.routes,
+            routes: core.features.served(core.routes),
             identity: core.bridge.identity(),
             registry: &core.registry,
             facts: &core.facts,

@@ -110,7 +110,7 @@ pub(super) fn action<'a>(context: &Context<'a>) -> Contract<'a> {
 }
 
 fn contract<'a>(context: &Context<'a>, id: &'static str) -> Contract<'a> {
-    let route = super::super::ROUTES.iter().find(|route| route.id == id).expect("the table has every route with a contract");
+    let route = context.table.iter().find(|route| route.id == id).expect("the table has every route with a contract");
     let filler = DescriptionFiller::new(context.bridge);
     let (data, events) = match route.operation.answer {
         AnswerSchema::Data(data) => (Some(data), None),

@@ -88,6 +88,7 @@ impl Daemon {
 
     pub(super) fn context(&self, table: &'static [Route], trust: LocalTrust) -> Context<'_> {
         Context {
+            table: ROUTES,
             routes: Features::of(&self.config).served(table),
             identity: &self.identity,
             registry: &self.registry,

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::http::routes::ROUTES;
 use serde_json::Value;
 use std::{env, fmt::Write, fs, path::PathBuf};
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::http::routes::ROUTES;
 
 fn whole() -> Value {
     let routes: Vec<&'static Route> = ROUTES.iter().collect();

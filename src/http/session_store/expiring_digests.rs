@@ -2,7 +2,7 @@
 //! on while the machine sleeps; the earlier end counts.
 
 use super::{Digest, SessionKey, SessionOwner};
-use crate::{host::uptime::uptime, http::access_grant::AccessGrant};
+use crate::{clock::uptime::uptime, http::access_grant::AccessGrant};
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};

@@ -1,7 +1,7 @@
 //! The window's invariant, what it foretells, and what it keeps.
 
 use super::*;
-use crate::host::uptime::Uptime;
+use crate::clock::uptime::Uptime;
 
 const LIMIT: RateLimit = RateLimit { requests_per_minute_per_platform: 3, window_ms: 1_000 };
 /// So large that entries are shared: ten milliseconds each.

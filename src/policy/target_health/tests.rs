@@ -1,7 +1,7 @@
 //! What each end of a request changes, and what is kept of it.
 
 use super::*;
-use crate::{clock::Clock, host::uptime::Uptime};
+use crate::{clock::Clock, clock::uptime::Uptime};
 use std::time::Duration;
 
 const BACKOFF: Backoff = Backoff { base_ms: 1_000, max_ms: 60_000 };

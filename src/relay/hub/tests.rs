@@ -32,7 +32,7 @@ async fn hub(events: EventBus) -> RelayHub {
     let bridge = bridge::BridgeHub::new(bridge::BridgeParts {
         pairings,
         settings: Arc::new(of_bridge),
-        login_state: bridge::settings::LoginStateSettings::default(),
+        login_state: crate::store::LoginStateSettings::default(),
         identity,
         registry: Arc::new(PlatformRegistry::new(&Default::default())),
         clock,

@@ -10,7 +10,9 @@ use crate::{
     },
     bridge::BridgeSettings,
     config::Config,
-    http::{describe::tests::Daemon, error::ApiError, fields, openapi::camel_case, settings::LocalTrust},
+    http::{
+        describe::tests::Daemon, error::ApiError, fields, openapi::camel_case, routes::ROUTES, settings::LocalTrust,
+    },
 };
 use serde_json::{Value, json};
 use std::{

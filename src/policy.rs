@@ -35,6 +35,4 @@ pub use settings::{PolicyLimits, PolicySettings};
 pub use target::{LeaseVerdict, TargetView};
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 mod circuit;
 mod pacing;
 mod persistence;
+mod simulation;
 
 /// One slot, two may wait, nothing is paced.
 fn limits() -> PolicySettings {

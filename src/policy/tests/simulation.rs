@@ -2,14 +2,17 @@
 //! outlives the process are the real values; messages between them arrive late, time goes by, clocks are set, processes
 //! end. `BAA_POLICY_SEED=<number>` replays the history of that number, `BAA_POLICY_HISTORIES=<number>` runs as many.
 
-use super::{
-    deadline::ClockReadings,
-    pacing_queue::{PacingEffect, PacingQueue, PacingTurn},
-    settings::{Backoff, CircuitBreaker, Jitter, RateLimit},
-    target_health::TargetHealth,
-    target_queue::{TargetEffect, TargetLimits, TargetQueue},
+use crate::{
+    clock::{Moment, uptime::Uptime},
+    policy::{
+        deadline::ClockReadings,
+        pacing_queue::{PacingEffect, PacingQueue, PacingTurn},
+        settings::{Backoff, CircuitBreaker, Jitter, RateLimit},
+        target_health::TargetHealth,
+        target_queue::{TargetEffect, TargetLimits, TargetQueue},
+    },
+    store::policy::WindowRow,
 };
-use crate::{clock::Moment, clock::uptime::Uptime, store::policy::WindowRow};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,7 +1,9 @@
 //! The steps of a history, and the invariants that are checked after each.
 
-use super::{
-    super::{
+use super::{DAY_MS, PolicyTarget, Settings, World};
+use crate::{
+    ids::{ClientId, PlatformName, RequestId},
+    policy::{
         ActivityKind,
         deadline::signed_ms,
         dispatch_window::DispatchWindow,
@@ -10,10 +12,6 @@ use super::{
         target_health::TargetHealth,
         target_queue::{QueueArrival, TargetQueue},
     },
-    DAY_MS, PolicyTarget, Settings, World,
-};
-use crate::{
-    ids::{ClientId, PlatformName, RequestId},
     store::policy::WindowRow,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};

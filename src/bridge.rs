@@ -14,7 +14,6 @@ mod hub;
 mod meter;
 mod pairing;
 mod session;
-mod session_view;
 pub mod settings;
 mod snapshot_pacing;
 pub mod socket;
@@ -31,6 +30,8 @@ pub use frame_guard::{FrameGuard, MessageRate};
 pub use hub::{BridgeHub, BridgeParts, ConnectedClient};
 pub use meter::SocketMeter;
 pub use pairing::{PairingDecision, PairingError, PairingStatus, PairingView, Pairings};
-pub use session_view::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView};
 pub use settings::BridgeSettings;
-pub use view::{BridgeStatus, BridgeView, ClientView, DaemonIdentity, WS_PATH};
+pub use view::{
+    BridgeStatus, BridgeView, ClientView, CredentialEntry, DaemonIdentity, FinalMessageEntry, HookEntry, SessionView,
+    WS_PATH,
+};

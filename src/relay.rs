@@ -4,7 +4,6 @@
 //! the policy and for the journal, whatever fails on the way.
 
 mod answer;
-mod cancel;
 mod exchange;
 mod frame_buffer;
 mod frames;
@@ -17,10 +16,9 @@ mod request_state;
 mod stream;
 
 pub use crate::store::requests::RequestRow as JournalEntry;
-pub use cancel::{CancelError, CancelResponse};
 pub use exchange::CompletedRequest;
 pub use hub::{BufferedRequest, CallerGuard, RelayHub, RelayParts, RelayRefusal, Revoker, StreamedRequest};
 pub use journal::{JournalEntryView, JournalFilter, JournalPage, RequestJournal};
-pub use request::{RelayRequest, RequestWork, ResponseMode, UpstreamCall};
+pub use request::{CancelError, CancelResponse, RelayRequest, RequestWork, ResponseMode, UpstreamCall};
 pub use request_error::{RequestError, RequestFailure, UpstreamError};
 pub use stream::{StreamEnd, StreamItem, StreamProgress, StreamReader};

@@ -37,7 +37,6 @@ mod handshake;
 mod hello;
 mod inbound;
 mod messages;
-mod mode;
 mod reports;
 
 pub(super) use actions::{ForgetAction, RecordAction, SendAction};

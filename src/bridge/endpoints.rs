@@ -1,6 +1,6 @@
 //! Rows of the endpoints that a page requests: each endpoint once, with the times of its first and last sighting.
 
-use super::session_view::HookEntry;
+use super::view::HookEntry;
 use crate::{clock::WallMs, store::logins::StoredEndpoint};
 
 /// Returns the rows of a report. An endpoint without its own times was seen when the list changed; no time is later than

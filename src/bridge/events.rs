@@ -3,7 +3,7 @@
 
 use super::{
     action::ActionReport,
-    session_view::{CredentialEntry, FinalMessageEntry, HookEntry},
+    view::{CredentialEntry, FinalMessageEntry, HookEntry},
 };
 use crate::{
     clock::WallMs,

@@ -4,7 +4,7 @@
 
 use super::{
     action::ActionReport,
-    session_view::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView},
+    view::{CredentialEntry, FinalMessageEntry, HookEntry, SessionView},
 };
 use crate::{
     clock::WallMs,

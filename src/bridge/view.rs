@@ -1,9 +1,11 @@
 //! The state of the bridge as it is shown: to the operator with all clients, to a client with itself alone.
 
-use crate::{clock::WallMs, ids::ClientId};
+use crate::{clock::WallMs, ids::ClientId, wire::ShellRuntime};
 use serde::Serialize;
 
-pub use crate::api::browser::{BridgeStatus, BridgeView, ClientView};
+pub use crate::api::browser::{
+    BridgeStatus, BridgeView, ClientView, CredentialEntry, FinalMessageEntry, HookEntry, SessionView,
+};
 
 /// Where the daemon listens and since when; what peers and callers are told about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,5 +54,23 @@ impl BridgeView {
     pub fn current(&self) -> Option<&ClientView> {
         let id = self.active_client_id.as_ref()?;
         self.clients.iter().find(|client| client.client_id == *id)
+    }
+}
+
+impl SessionView {
+    /// Returns the login of a platform that was seen last.
+    pub fn newest_credentials(&self, platform: &str) -> Option<&CredentialEntry> {
+        let of_it = self.credentials.iter().filter(|entry| entry.platform == platform);
+        of_it.max_by_key(|entry| entry.last_seen_at)
+    }
+
+    /// Returns the endpoint list of a platform that changed last.
+    pub fn newest_hooks(&self, platform: &str) -> Option<&HookEntry> {
+        self.request_hooks.iter().filter(|entry| entry.platform == platform).max_by_key(|entry| entry.updated_at)
+    }
+
+    /// Returns the shell tab of a platform.
+    pub fn tab(&self, platform: &str) -> Option<&ShellRuntime> {
+        self.shell_runtime.iter().find(|tab| tab.platform == platform)
     }
 }

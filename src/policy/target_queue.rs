@@ -15,7 +15,7 @@
 use super::{
     admission::{PolicyRefusal, PolicyRule, WaitStage},
     circuit::CircuitDecision,
-    deadline::Deadline,
+    deadline::{Deadline, signed_ms},
     lease::{ActivityKind, ActivityRecord},
     outcome::LeaseOutcome,
     target_health::{SweepReason, TargetHealth},
@@ -30,7 +30,6 @@ use tokio::time::Instant;
 
 mod forecast;
 mod held_back;
-mod sweep;
 
 pub(super) use forecast::{AdmissionForecast, WaitLocation};
 pub(super) use held_back::GrantedRequest;
@@ -313,5 +312,31 @@ impl<A: Clone> TargetQueue<A> {
         let held_back = self.held_back.first_key_value().map(|(_, number)| self.holders[number].request.until);
         let backoff_end = (self.backing_off > 0).then(|| self.health.backoff(now).map_or(now, Deadline::at));
         [first, held_back, backoff_end, self.sweep_at].into_iter().flatten().min()
+    }
+}
+
+impl<A: Clone> TargetQueue<A> {
+    /// Revokes leases that have been idle for too long. Requests that still wait inside the policy show no activity and
+    /// are left alone.
+    fn sweep(&mut self, why: SweepReason, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
+        // Activity only moves this time later, so nothing can be found before it.
+        if self.idle_from.is_none_or(|from| now.instant < from) {
+            return;
+        }
+        let last_life = |holder: &SlotHolder<A>| holder.activity.last().map_or(holder.since, |(at, _)| at);
+        let running = || self.holders.iter().filter(|(_, holder)| holder.standing == HolderState::Running);
+        let idle = |at| now.instant.saturating_duration_since(at) >= self.slots.idle;
+        let stale = running().map(|(number, holder)| (*number, last_life(holder))).filter(|(_, at)| idle(*at));
+        let mut stale: Vec<_> = stale.collect();
+        stale.sort_unstable();
+        for (number, at) in stale {
+            let Some(holder) = self.release_slot(number) else { continue };
+            let request = holder.request.arrival;
+            self.health.record_sweep(number, request.request_id, signed_ms(at, now.instant), why, now);
+            effects.push(TargetEffect::Sweep(request.reply_to));
+        }
+        let running = self.holders.values().filter(|holder| holder.standing == HolderState::Running);
+        self.idle_from = running.map(|holder| last_life(holder) + self.slots.idle).min();
+        self.advance(now, effects);
     }
 }

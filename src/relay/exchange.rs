@@ -8,9 +8,9 @@
 
 use super::{
     JournalEntry, answer,
-    cancel::CancelResponse,
     hub::{LiveRegistration, RelayHub},
     journal::RequestSnapshot,
+    request::CancelResponse,
     request::{OutgoingPart, RelayRequest, ResponseMode, UpstreamCall},
     request_error::{RequestError, RequestFailure},
     request_events::RequestDone,
@@ -33,7 +33,6 @@ use tokio::{sync::oneshot, time::Instant};
 mod delivery;
 mod messages;
 mod steps;
-mod timing;
 
 pub(super) use messages::{CallerGone, CancelExchange, GetJournalEntry, GetWaitReason, Revoked, StopExchange};
 

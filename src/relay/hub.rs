@@ -3,10 +3,10 @@
 mod accepted;
 
 use super::{
-    cancel::{CancelError, CancelResponse},
     exchange::{AnswerSink, CancelExchange, Exchange, GetJournalEntry, GetWaitReason, StopExchange},
     frame_buffer::FrameBufferLimits,
     journal::{JournalEntryView, JournalFilter, JournalPage, RequestJournal},
+    request::{CancelError, CancelResponse},
     request::{RelayRequest, ResponseMode},
     request_events::RequestEvents,
     request_state::{RequestPhase, RequestTimeouts},

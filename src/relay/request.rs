@@ -9,7 +9,7 @@ use crate::{
 use bytestring::ByteString;
 use std::{borrow::Cow, time::Duration};
 
-pub use crate::api::browser_request::ResponseMode;
+pub use crate::api::browser_request::{CancelResponse, ResponseMode};
 
 impl ResponseMode {
     /// Returns the name of the mode in the API.
@@ -89,4 +89,16 @@ impl RelayRequest {
         };
         wire::frame_with(&head, "body", self.call.body.as_ref())
     }
+}
+
+/// Error of a cancellation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelError {
+    /// No request of this id and platform is queued or in flight.
+    NotFound,
+    /// Another client performs it.
+    Mismatch {
+        /// That client, once it is chosen.
+        executing: Option<ClientId>,
+    },
 }

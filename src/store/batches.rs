@@ -8,7 +8,6 @@
 //!
 //! A batch that runs something has a task, whose runs are its instructions; both change together.
 
-mod expire;
 mod read;
 mod recover;
 mod write;
@@ -21,8 +20,8 @@ use crate::clock::WallMs;
 use diesel::prelude::*;
 use serde::Serialize;
 
-pub(super) use expire::expire;
 pub use read::{deliveries, list, next_expiry, next_queued, of_message, one, running, waiting};
+pub(super) use recover::expire;
 pub use recover::{abandon, interrupt};
 pub use write::{
     Approval, ApprovalDecision, BatchWork, CreatedBatch, DecisionOutcome, NewBatch, begin, create, decide, deliver,

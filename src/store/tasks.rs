@@ -14,7 +14,6 @@ use crate::clock::WallMs;
 use diesel::prelude::*;
 use serde::Serialize;
 
-mod expire;
 pub mod logs;
 mod recover;
 pub mod runs;
@@ -23,9 +22,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(super) use expire::{expire, expire_runs};
-pub(super) use recover::abandon;
 pub use recover::{InterruptedWork, interrupt};
+pub(super) use recover::{abandon, expire, expire_runs};
 pub use write::{CreatedTask, NewTask, StatusChange, TaskKind, change, change_run, create, end_run, finish};
 pub(super) use write::{advance, named};
 

@@ -1,4 +1,4 @@
-//! Recovery of interrupted batches: they may have had effects and do not run again.
+//! Recovery of interrupted batches, which may have had effects and do not run again, and deletion of old ones.
 
 use super::{BatchStatus, batches, write::task_of};
 use crate::{
@@ -6,6 +6,7 @@ use crate::{
     store::{
         StoreError,
         audit::{self, AuditEntry, AuditLevel},
+        retention::SweepProgress,
         tasks::{self, InterruptedWork},
         worker::savepoint,
     },
@@ -56,4 +57,15 @@ pub fn abandon(conn: &mut SqliteConnection, batch_id: &str, why: &str, now: Wall
         }
         Ok(true)
     })
+}
+
+/// Deletes up to `rows` batches that ended before `cutoff`.
+pub(in crate::store) fn expire(
+    conn: &mut SqliteConnection,
+    cutoff: WallMs,
+    rows: i64,
+) -> Result<SweepProgress, StoreError> {
+    let delete = "DELETE FROM instruction_batches WHERE id IN \
+                  (SELECT id FROM instruction_batches WHERE finished_at < ? ORDER BY finished_at LIMIT ?)";
+    SweepProgress::of_delete(conn, delete, cutoff, rows)
 }

@@ -12,7 +12,6 @@
 use super::{admission::CircuitState, deadline::Deadline, settings::CircuitBreaker};
 use crate::clock::Moment;
 
-/// State of the circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Circuit {
     /// Requests pass.
@@ -21,32 +20,27 @@ pub(super) enum Circuit {
     /// Requests are refused until the deadline.
     Open(Deadline),
     /// A probe is running.
-    HalfOpen {
-        /// Number of the probe.
-        probe: u64,
-    },
+    HalfOpen { probe: u64 },
 }
 
-/// Decision of the circuit about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CircuitDecision {
-    /// The request passes.
     Pass,
     /// The request passes as the probe.
     Probe,
     /// Another request is the probe; its end has to be awaited.
     Wait,
-    /// Requests are refused until the deadline.
     Refuse(Deadline),
 }
 
 /// The end of a request, as far as it concerns the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CircuitEvent {
-    /// The platform answered.
     Succeeded,
     /// The platform failed; `failures` counts the consecutive ones.
-    Failed { failures: u32 },
+    Failed {
+        failures: u32,
+    },
     /// The request was cancelled, which says nothing about the platform.
     Cancelled,
 }
@@ -87,7 +81,6 @@ impl Circuit {
         if let Circuit::Open(until) = self { Some(until) } else { None }
     }
 
-    /// Returns the state as it is shown.
     pub(super) fn state(&self) -> CircuitState {
         match self {
             Circuit::Closed => CircuitState::Closed,

@@ -27,7 +27,6 @@ impl ClockReadings {
         self.uptime.as_ref().filter(|uptime| Some(&uptime.boot_id) == boot).map(|uptime| uptime.ms)
     }
 
-    /// Returns the id of the current boot.
     pub(super) fn boot_id(&self) -> Option<Arc<str>> {
         self.uptime.as_ref().map(|uptime| Arc::clone(&uptime.boot_id))
     }
@@ -70,12 +69,10 @@ impl Deadline {
         Deadline { at: now.instant + Duration::from_millis(span_ms), shown_wall, span_ms }
     }
 
-    /// Returns the instant.
     pub(super) fn at(&self) -> Instant {
         self.at
     }
 
-    /// Whether the deadline has passed.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.at <= now
     }
@@ -96,7 +93,6 @@ impl Deadline {
         if (derived - self.shown_wall).abs() <= WALL_DRIFT_MAX_MS { self.shown_wall } else { derived }
     }
 
-    /// Returns the stored form.
     pub(super) fn row(&self, readings: &ClockReadings) -> DeadlineRow {
         let span_ms = i64::try_from(self.span_ms).unwrap_or(i64::MAX);
         DeadlineRow { until: self.wall(readings.now), uptime_ms: readings.uptime_at(self.at), span_ms }

@@ -49,7 +49,6 @@ pub(super) struct DispatchWindow {
 }
 
 impl DispatchWindow {
-    /// Creates an empty window.
     pub(super) fn new(limits: &RateLimit) -> Self {
         let limit = limits.requests_per_minute_per_platform;
         assert!(limit > 0, "a limit of 0 would never admit a request");
@@ -69,7 +68,6 @@ impl DispatchWindow {
         }
     }
 
-    /// Restores a window from its stored rows.
     pub(super) fn restored(limits: &RateLimit, row: &WindowRow, readings: &ClockReadings) -> Self {
         let mut window = DispatchWindow::new(limits);
         (window.last_at, window.left_at) = (row.last_dispatched_at, row.last_dispatched_at);
@@ -108,7 +106,6 @@ impl DispatchWindow {
         self.count
     }
 
-    /// Returns the wall time of the last dispatch.
     pub(super) fn last_at(&self) -> Option<WallMs> {
         self.last_at
     }

@@ -46,7 +46,6 @@ pub(super) fn of_platform(pacing_forecast: &PacingForecast, now: Moment) -> Vec<
     reasons
 }
 
-/// Returns the refusal as a reason.
 fn refused(refusal: &PolicyRefusal) -> WaitReason {
     let (until, delay_ms) = (refusal.until(), refusal.retry_after_ms());
     let position = if let PolicyRefusal::QueueFull { waiting } = refusal { Some(waiting + 1) } else { None };

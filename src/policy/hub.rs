@@ -6,11 +6,10 @@ use super::{
     lease::PendingLease,
     memory::PolicyMemory,
     observer::{PolicyObservation, PolicyObserver},
-    platform_pacer::{self, PacerView, PlatformPacer},
+    platform_pacer::{self, PlatformPacer},
     settings::PolicySettings,
     target::{
-        self, AcquireLease, ForecastAdmission, GetTargetView, LeaseVerdict, PolicyTarget, ResetTarget, TargetSetup,
-        TargetView,
+        self, AcquireLease, ForecastAdmission, GetTargetView, LeaseVerdict, PolicyTarget, ResetTarget, TargetView,
     },
     target_queue::{AdmissionForecast, TargetLimits, TargetQueue},
 };
@@ -60,11 +59,11 @@ pub struct PolicyParts {
 /// Handle to the policy. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PolicyHub {
-    shared: Arc<Shared>,
+    shared: Arc<PolicyShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PolicyShared {
     targets: ActorRegistry<(ClientId, PlatformName), PolicyTarget>,
     pacers: PlatformPacers,
     numbers: AtomicU64,
@@ -83,6 +82,10 @@ struct PacerRegistry {
 }
 
 impl PlatformPacers {
+    pub(super) fn parts(&self) -> &PolicyParts {
+        &self.0.parts
+    }
+
     /// Returns the pacer of a platform, starting it if needed.
     pub(super) fn of(&self, platform: &PlatformName) -> Option<Addr<PlatformPacer>> {
         let PacerRegistry { parts, pacers, seed } = &*self.0;
@@ -106,7 +109,7 @@ impl PolicyHub {
         // Bounded by the number of registered platforms.
         let pacers = ActorRegistry::new(usize::MAX);
         let pacers = PlatformPacers(Arc::new(PacerRegistry { parts, pacers, seed }));
-        PolicyHub { shared: Arc::new(Shared { targets, pacers, numbers: AtomicU64::new(1) }) }
+        PolicyHub { shared: Arc::new(PolicyShared { targets, pacers, numbers: AtomicU64::new(1) }) }
     }
 
     /// Returns the settings in force.
@@ -115,7 +118,7 @@ impl PolicyHub {
     }
 
     fn parts(&self) -> &PolicyParts {
-        &self.shared.pacers.0.parts
+        self.shared.pacers.parts()
     }
 
     fn new_queue(&self, client: &ClientId, platform: &PlatformName) -> TargetQueue<Recipient<LeaseVerdict>> {
@@ -131,19 +134,8 @@ impl PolicyHub {
     }
 
     fn start(&self, client: &ClientId, platform: &PlatformName, load: LoadCounter) -> Addr<PolicyTarget> {
-        let parts = self.parts();
-        let setup = TargetSetup {
-            client: client.clone(),
-            platform: platform.clone(),
-            queue: self.new_queue(client, platform),
-            pacers: self.shared.pacers.clone(),
-            clock: parts.clock,
-            events: parts.events.clone(),
-            memory: parts.memory.clone(),
-            observer: parts.observer.clone(),
-            load,
-        };
-        PolicyTarget::new(setup).start()
+        let queue = self.new_queue(client, platform);
+        PolicyTarget::new(client.clone(), platform.clone(), queue, self.shared.pacers.clone(), load).start()
     }
 
     /// Enqueues a request; the verdict is sent to `reply_to`. Dropping the returned value withdraws the request.
@@ -172,19 +164,16 @@ impl PolicyHub {
     /// Returns the pacing state of the given platforms, in their order.
     pub async fn platforms<'a>(&self, names: impl Iterator<Item = &'a PlatformName>) -> Vec<PlatformPacingView> {
         let ask = async |name: &'a PlatformName| {
-            let pacer = self.shared.pacers.of(name);
-            let asked = match pacer {
-                Some(pacer) => pacer.send(platform_pacer::GetPacerView).await.ok(),
-                None => None,
-            };
-            let view = asked.unwrap_or_default();
-            let PacerView { last_dispatched_at, recent_dispatch_count, waiting, next_slot_at } = view;
-            PlatformPacingView {
+            let unused = || PlatformPacingView {
                 platform: name.clone(),
-                last_dispatched_at,
-                recent_dispatch_count,
-                waiting,
-                next_slot_at,
+                last_dispatched_at: None,
+                recent_dispatch_count: 0,
+                waiting: 0,
+                next_slot_at: None,
+            };
+            match self.shared.pacers.of(name) {
+                Some(pacer) => pacer.send(platform_pacer::GetPacerView).await.unwrap_or_else(|_| unused()),
+                None => unused(),
             }
         };
         join_all(names.map(ask)).await

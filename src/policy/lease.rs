@@ -78,7 +78,6 @@ impl ActivityRecord {
         self.reason.store(reason as u8, Relaxed);
     }
 
-    /// Returns the last activity.
     pub(super) fn last(&self) -> Option<(Instant, ActivityKind)> {
         let ms = self.at_ms.load(Relaxed).checked_sub(1)?;
         let reason = ActivityKind::VARIANTS[usize::from(self.reason.load(Relaxed))];

@@ -21,11 +21,11 @@ use std::sync::Arc;
 /// Handle to the remembered state. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PolicyMemory {
-    shared: Arc<Shared>,
+    shared: Arc<MemoryShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct MemoryShared {
     /// Absent in tests that need no store.
     write_behind: Option<WriteBehind>,
     clock: Clock,
@@ -40,7 +40,6 @@ struct PersistedRows {
     windows: foldhash::HashMap<PlatformName, WindowRow>,
 }
 
-/// Counts of remembered targets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RememberedCounts {
     pub(super) targets: usize,
@@ -61,10 +60,6 @@ impl PersistedRows {
 
 impl PolicyMemory {
     /// Loads the stored state.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
     pub async fn open(
         store: &Store,
         write_behind: WriteBehind,
@@ -99,10 +94,11 @@ impl PolicyMemory {
         uptime: fn() -> Option<Uptime>,
         max_targets: usize,
     ) -> Self {
-        PolicyMemory { shared: Arc::new(Shared { write_behind, clock, uptime, max_targets, kept: Mutex::default() }) }
+        PolicyMemory {
+            shared: Arc::new(MemoryShared { write_behind, clock, uptime, max_targets, kept: Mutex::default() }),
+        }
     }
 
-    /// Reads all clocks.
     pub(super) fn readings(&self) -> ClockReadings {
         ClockReadings { now: self.shared.clock.moment(), uptime: (self.shared.uptime)() }
     }
@@ -117,7 +113,6 @@ impl PolicyMemory {
         }
     }
 
-    /// Returns the keys of all remembered targets.
     pub(super) fn targets(&self) -> Vec<(ClientId, PlatformName)> {
         self.shared.kept.lock().targets.keys().cloned().collect()
     }
@@ -136,7 +131,6 @@ impl PolicyMemory {
         row.map_or_else(|| DispatchWindow::new(limits), |row| DispatchWindow::restored(limits, &row, &self.readings()))
     }
 
-    /// Persists the health of a target.
     pub(super) fn persist_target(&self, client: &ClientId, platform: &PlatformName, health: &TargetHealth) {
         let row = health.row(client, platform, &self.readings());
         let key = (client.clone(), platform.clone());
@@ -151,7 +145,6 @@ impl PolicyMemory {
         }
     }
 
-    /// Persists the changes of a platform's dispatch window.
     pub(super) fn persist_window(&self, platform: &PlatformName, window: &mut DispatchWindow) {
         let Some((keep_from, dispatches)) = window.changes(&self.readings()) else { return };
         let (platform_text, last_dispatched_at) = (platform.shared(), window.last_at());

@@ -45,10 +45,8 @@ pub(super) enum PacingEffect<A> {
     Turn(A, PacingTurn),
 }
 
-/// The turn of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PacingTurn {
-    /// Number of the request.
     pub(super) number: u64,
     /// Number of the recorded dispatch.
     pub(super) dispatch: i64,
@@ -56,13 +54,10 @@ pub(super) struct PacingTurn {
     pub(super) entered_at: Instant,
     /// When its random pause began; the time before was spent on the window and on earlier requests.
     pub(super) paused_at: Instant,
-    /// Length of the random pause, in milliseconds.
     pub(super) jitter_ms: u64,
-    /// When the turn was given.
     pub(super) granted_at: Instant,
 }
 
-/// Forecast for a request in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PacingForecast {
     /// Requests ahead of it.
@@ -86,7 +81,6 @@ pub(super) struct PacingQueue<A> {
 }
 
 impl<A: Clone> PacingQueue<A> {
-    /// Creates an empty queue.
     pub(super) fn new(limits: &RateLimit, jitter: Jitter, random: StdRng) -> Self {
         PacingQueue {
             window: DispatchWindow::new(limits),
@@ -97,12 +91,10 @@ impl<A: Clone> PacingQueue<A> {
         }
     }
 
-    /// Returns the number of queued requests.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// Appends a request.
     pub(super) fn join(&mut self, number: u64, reply_to: A, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
         self.queue.push_back(PacingEntry { number, since: now.instant, reply_to: reply_to.clone() });
         if self.queue.len() > 1 {
@@ -111,7 +103,6 @@ impl<A: Clone> PacingQueue<A> {
         self.advance(now, effects);
     }
 
-    /// Removes a request.
     pub(super) fn leave(&mut self, number: u64, now: Moment, effects: &mut Vec<PacingEffect<A>>) {
         let Some(place) = self.queue.iter().position(|entrant| entrant.number == number) else { return };
         self.queue.remove(place);

@@ -8,6 +8,7 @@
 use super::{
     dispatch_window::ms_until,
     events::PlatformChanged,
+    hub::PlatformPacingView,
     memory::PolicyMemory,
     pacing_queue::{PacingEffect, PacingForecast, PacingQueue, PacingTurn},
     settings::PolicyLimits,
@@ -139,7 +140,6 @@ impl Drop for PacingPermit {
     }
 }
 
-/// Adds a request to the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct JoinPacing {
@@ -157,7 +157,6 @@ impl Handler<JoinPacing> for PlatformPacer {
     }
 }
 
-/// Removes a request from the queue.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct LeavePacing {
@@ -222,19 +221,9 @@ impl Handler<ForecastPacing> for PlatformPacer {
     }
 }
 
-/// Asks for the state of the pacer.
 #[derive(Message)]
-#[rtype(result = "PacerView")]
+#[rtype(result = "PlatformPacingView")]
 pub(super) struct GetPacerView;
-
-/// State of a pacer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PacerView {
-    pub(super) last_dispatched_at: Option<WallMs>,
-    pub(super) recent_dispatch_count: usize,
-    pub(super) waiting: usize,
-    pub(super) next_slot_at: Option<WallMs>,
-}
 
 impl Handler<GetPacerView> for PlatformPacer {
     type Result = MessageResult<GetPacerView>;
@@ -243,7 +232,8 @@ impl Handler<GetPacerView> for PlatformPacer {
         let now = self.now();
         let room_at = self.pacing.window.room_at(0, now.instant);
         let wall = |at| now.wall.saturating_add(WallMs::try_from(ms_until(now.instant, at)).unwrap_or(WallMs::MAX));
-        MessageResult(PacerView {
+        MessageResult(PlatformPacingView {
+            platform: self.platform.clone(),
             last_dispatched_at: self.pacing.window.last_at(),
             recent_dispatch_count: self.pacing.window.count(now.instant),
             waiting: self.pacing.waiting(),
@@ -252,7 +242,6 @@ impl Handler<GetPacerView> for PlatformPacer {
     }
 }
 
-/// Persists the window at once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct PersistWindow;

@@ -9,18 +9,16 @@ use super::{
     admission::{Admission, PolicyRefusal},
     deadline::Deadline,
     events::{PublishedTargetState, TargetChanged},
-    hub::PlatformPacers,
+    hub::{PlatformPacers, PolicyParts},
     lease::Lease,
-    memory::PolicyMemory,
-    observer::{PolicyObservation, PolicyObserver},
+    observer::PolicyObservation,
     platform_pacer::{self, PERSIST_DELAY, PlatformPacer},
     target_health::HealthChange,
     target_queue::{GrantedRequest, QueueArrival, TargetEffect, TargetQueue},
 };
 use crate::{
     actor_registry::LoadCounter,
-    clock::{Clock, Moment},
-    events::EventBus,
+    clock::Moment,
     ids::{ClientId, PlatformName},
 };
 use actix::prelude::*;
@@ -51,20 +49,6 @@ pub enum LeaseVerdict {
 
 type ReplyTo = Recipient<LeaseVerdict>;
 
-/// Dependencies and state of a new target.
-pub(super) struct TargetSetup {
-    pub(super) client: ClientId,
-    pub(super) platform: PlatformName,
-    pub(super) queue: TargetQueue<ReplyTo>,
-    pub(super) pacers: PlatformPacers,
-    pub(super) clock: Clock,
-    pub(super) events: EventBus,
-    pub(super) memory: PolicyMemory,
-    pub(super) observer: PolicyObserver,
-    /// Counts unfinished requests, and one more while a change is not persisted.
-    pub(super) load: LoadCounter,
-}
-
 /// Requests of one client to one platform. There is one per pair, started by the hub.
 pub(super) struct PolicyTarget {
     client: ClientId,
@@ -73,20 +57,22 @@ pub(super) struct PolicyTarget {
     effects: Vec<TargetEffect<ReplyTo>>,
     pacers: PlatformPacers,
     pacer: Option<Addr<PlatformPacer>>,
-    clock: Clock,
-    events: EventBus,
-    memory: PolicyMemory,
-    observer: PolicyObserver,
     /// State as last published.
     shown: PublishedTargetState,
     timer: Option<(Instant, SpawnHandle)>,
     persist_timer: Option<SpawnHandle>,
+    /// Counts unfinished requests, and one more while a change is not persisted.
     load: LoadCounter,
 }
 
 impl PolicyTarget {
-    pub(super) fn new(setup: TargetSetup) -> Self {
-        let TargetSetup { client, platform, queue, pacers, clock, events, memory, observer, load } = setup;
+    pub(super) fn new(
+        client: ClientId,
+        platform: PlatformName,
+        queue: TargetQueue<ReplyTo>,
+        pacers: PlatformPacers,
+        load: LoadCounter,
+    ) -> Self {
         PolicyTarget {
             shown: PublishedTargetState {
                 circuit_state: queue.health.circuit_state(),
@@ -99,14 +85,18 @@ impl PolicyTarget {
             effects: Vec::new(),
             pacers,
             pacer: None,
-            clock,
-            events,
-            memory,
-            observer,
             timer: None,
             persist_timer: None,
             load,
         }
+    }
+
+    fn parts(&self) -> &PolicyParts {
+        self.pacers.parts()
+    }
+
+    fn now(&self) -> Moment {
+        self.parts().clock.moment()
     }
 
     /// Returns the platform's pacer, replacing one that died.
@@ -124,7 +114,7 @@ impl PolicyTarget {
             match effect {
                 TargetEffect::Grant(granted) => self.grant(granted, ctx),
                 TargetEffect::Refuse(reply_to, refusal) => {
-                    self.observer.notify(PolicyObservation::Refused(&refusal));
+                    self.parts().observer.notify(PolicyObservation::Refused(&refusal));
                     reply_to.do_send(LeaseVerdict::Refused(refusal)); // bounded: one verdict a request
                     self.load.remove();
                 }
@@ -139,7 +129,7 @@ impl PolicyTarget {
                     }
                 }
                 TargetEffect::Sweep(reply_to) => {
-                    self.observer.notify(PolicyObservation::Swept);
+                    self.parts().observer.notify(PolicyObservation::Swept);
                     reply_to.do_send(LeaseVerdict::Swept); // bounded: once a request
                     self.load.remove();
                 }
@@ -173,7 +163,7 @@ impl PolicyTarget {
             rate_limit_delay_ms,
             jitter_delay_ms,
         });
-        self.observer.notify(PolicyObservation::Admitted(&admission));
+        self.parts().observer.notify(PolicyObservation::Admitted(&admission));
         let lease = Lease { target: ctx.address(), number, activity, settled: false, admission };
         // Bounded: one verdict a request. An applicant that is gone drops the lease, which then settles itself.
         reply_to.do_send(LeaseVerdict::Granted(lease));
@@ -201,7 +191,7 @@ impl PolicyTarget {
         if self.persist_timer.take().is_some() {
             self.load.remove();
         }
-        self.memory.persist_target(&self.client, &self.platform, &self.queue.health);
+        self.parts().memory.persist_target(&self.client, &self.platform, &self.queue.health);
     }
 
     /// Publishes the state if it has changed.
@@ -224,7 +214,7 @@ impl PolicyTarget {
             circuit_retry_at: health.retry_at().map(wall),
             last_error: health.last_error.clone(),
         };
-        changed.publish(&self.events);
+        changed.publish(&self.parts().events);
     }
 
     /// Arms the timer. A timer that is due earlier stays and re-arms itself.
@@ -238,7 +228,7 @@ impl PolicyTarget {
         }
         let on_timer = |target: &mut Self, ctx: &mut Context<Self>| {
             target.timer = None;
-            let now = target.clock.moment();
+            let now = target.now();
             target.queue.on_timer(now, &mut target.effects);
             target.perform(now, ctx);
         };
@@ -257,7 +247,7 @@ impl PolicyTarget {
             in_flight: self.queue.in_flight(),
             held_back: self.queue.held_back(),
             waiting: self.queue.waiting(),
-            activity: activity.map(|(at, reason)| (self.clock.at(at), reason)),
+            activity: activity.map(|(at, reason)| (self.parts().clock.at(at), reason)),
         };
         TargetView::of(&self.client, &self.platform, &self.queue.health, counts, now)
     }

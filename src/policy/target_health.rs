@@ -37,15 +37,6 @@ impl SweepReason {
     }
 }
 
-/// The last lease that was revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LeaseSweep {
-    pub(super) at: WallMs,
-    pub(super) idle_ms: i64,
-    pub(super) request_id: RequestId,
-    pub(super) reason: String,
-}
-
 /// The urgency of persisting a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HealthChange {
@@ -57,7 +48,6 @@ pub(super) enum HealthChange {
     Major,
 }
 
-/// Health of one target.
 #[derive(Clone, Debug)]
 pub(super) struct TargetHealth {
     backoff_limits: Backoff,
@@ -69,12 +59,12 @@ pub(super) struct TargetHealth {
     pub(super) last_failure_at: Option<WallMs>,
     pub(super) last_success_at: Option<WallMs>,
     pub(super) sweep_count: u64,
-    pub(super) last_sweep: Option<LeaseSweep>,
+    /// The last lease that was revoked.
+    pub(super) last_sweep: Option<SweepRow>,
     change: HealthChange,
 }
 
 impl TargetHealth {
-    /// Creates the health of an unknown target.
     pub(super) fn new(backoff_limits: Backoff, breaker: CircuitBreaker) -> Self {
         TargetHealth {
             backoff_limits,
@@ -91,17 +81,10 @@ impl TargetHealth {
         }
     }
 
-    /// Restores stored health.
     pub(super) fn restored(limits: (Backoff, CircuitBreaker), row: TargetRow, readings: &ClockReadings) -> Self {
         let until = |row: &_, boot: &Option<Arc<str>>| Deadline::restored(row, boot.as_ref(), readings);
         let backoff = row.backoff.as_ref().map(|kept| until(kept, &row.boot_id));
         let circuit = row.circuit.as_ref().map_or(Circuit::Closed, |kept| Circuit::Open(until(kept, &row.boot_id)));
-        let sweep = |kept: SweepRow| LeaseSweep {
-            at: kept.at,
-            idle_ms: kept.idle_ms,
-            request_id: RequestId::trusted(kept.request_id),
-            reason: kept.reason,
-        };
         TargetHealth {
             circuit,
             backoff: backoff.filter(|until| !until.is_over(readings.now.instant)),
@@ -110,7 +93,7 @@ impl TargetHealth {
             last_failure_at: row.last_failure_at,
             last_success_at: row.last_success_at,
             sweep_count: row.stale_sweep_count,
-            last_sweep: row.last_sweep.map(sweep),
+            last_sweep: row.last_sweep,
             ..TargetHealth::new(limits.0, limits.1)
         }
     }
@@ -121,12 +104,6 @@ impl TargetHealth {
             Circuit::Closed => None,
             Circuit::Open(until) => Some(until),
             Circuit::HalfOpen { .. } => Some(Deadline::after(0, readings.now)),
-        };
-        let sweep = |sweep: &LeaseSweep| SweepRow {
-            at: sweep.at,
-            idle_ms: sweep.idle_ms,
-            request_id: sweep.request_id.shared(),
-            reason: sweep.reason.clone(),
         };
         TargetRow {
             client_id: client.shared(),
@@ -139,7 +116,7 @@ impl TargetHealth {
             last_failure_at: self.last_failure_at,
             last_success_at: self.last_success_at,
             stale_sweep_count: self.sweep_count,
-            last_sweep: self.last_sweep.as_ref().map(sweep),
+            last_sweep: self.last_sweep.clone(),
             updated_at: readings.now.wall,
         }
     }
@@ -153,7 +130,6 @@ impl TargetHealth {
         self.change = self.change.max(change);
     }
 
-    /// Returns the state of the circuit.
     pub(super) fn circuit_state(&self) -> CircuitState {
         self.circuit.state()
     }
@@ -173,18 +149,15 @@ impl TargetHealth {
         matches!(self.circuit, Circuit::HalfOpen { .. })
     }
 
-    /// Decides about a request by the circuit.
     pub(super) fn decide(&self, number: u64, now: Moment) -> CircuitDecision {
         self.circuit.decide(number, now)
     }
 
-    /// Makes a request the probe.
     pub(super) fn start_probe(&mut self, number: u64) {
         self.circuit = Circuit::HalfOpen { probe: number };
         self.changed(HealthChange::Major);
     }
 
-    /// Records the end of a request.
     pub(super) fn record_end(&mut self, number: u64, outcome: LeaseOutcome, now: Moment) {
         match outcome {
             LeaseOutcome::Success => {
@@ -227,7 +200,8 @@ impl TargetHealth {
         now: Moment,
     ) {
         self.sweep_count += 1;
-        self.last_sweep = Some(LeaseSweep { at: now.wall, idle_ms, request_id, reason: why.name().to_owned() });
+        let (request_id, reason) = (request_id.shared(), why.name().to_owned());
+        self.last_sweep = Some(SweepRow { at: now.wall, idle_ms, request_id, reason });
         self.record_failure(number, LeaseFailure { error: "lease_swept".to_owned(), retry_after_ms: None }, now);
     }
 

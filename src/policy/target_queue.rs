@@ -35,7 +35,6 @@ pub(super) use forecast::{AdmissionForecast, WaitLocation};
 pub(super) use held_back::GrantedRequest;
 use held_back::WaitDurations;
 
-/// Bounds of one target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TargetLimits {
     /// Most requests that hold a slot at once.
@@ -68,7 +67,6 @@ struct QueuedRequest<A> {
     waited: WaitDurations,
 }
 
-/// State of a request that holds a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HolderState {
     /// Waiting for the back-off to end.
@@ -90,9 +88,7 @@ struct SlotHolder<A> {
 /// An effect that the target actor has to perform.
 #[derive(Debug)]
 pub(super) enum TargetEffect<A> {
-    /// Grants the lease.
     Grant(GrantedRequest<A>),
-    /// Refuses the request.
     Refuse(A, PolicyRefusal),
     /// Adds a place to the pacing queue.
     Join(u64),
@@ -102,7 +98,6 @@ pub(super) enum TargetEffect<A> {
     Sweep(A),
 }
 
-/// The queue of one target.
 #[derive(Debug)]
 pub(super) struct TargetQueue<A> {
     slots: TargetLimits,
@@ -124,7 +119,6 @@ pub(super) struct TargetQueue<A> {
 }
 
 impl<A: Clone> TargetQueue<A> {
-    /// Creates an empty queue.
     pub(super) fn new(slots: TargetLimits, health: TargetHealth) -> Self {
         assert!(slots.in_flight_max > 0, "a target without a slot never admits anything");
         TargetQueue {
@@ -142,7 +136,6 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// Returns the number of requests holding a slot.
     pub(super) fn in_flight(&self) -> usize {
         self.holders.len()
     }
@@ -152,7 +145,6 @@ impl<A: Clone> TargetQueue<A> {
         self.held_back.len()
     }
 
-    /// Returns the number of requests waiting for a slot.
     pub(super) fn waiting(&self) -> usize {
         self.queue.len()
     }
@@ -167,7 +159,6 @@ impl<A: Clone> TargetQueue<A> {
         self.holders.len() < self.slots.in_flight_max && !self.health.is_probing()
     }
 
-    /// Adds an arriving request.
     pub(super) fn arrive(&mut self, arrival: QueueArrival<A>, now: Moment, effects: &mut Vec<TargetEffect<A>>) {
         self.sweep(SweepReason::RequestBegin, now, effects);
         self.advance(now, effects);

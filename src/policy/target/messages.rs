@@ -28,14 +28,13 @@ impl Handler<AcquireLease> for PolicyTarget {
 
     fn handle(&mut self, AcquireLease { number, applicant }: AcquireLease, ctx: &mut Self::Context) {
         failpoints::point("target");
-        let now = self.clock.moment();
+        let now = self.now();
         let arrival = QueueArrival { number, request_id: applicant.request_id, reply_to: applicant.reply_to };
         self.queue.arrive(arrival, now, &mut self.effects);
         self.perform(now, ctx);
     }
 }
 
-/// Withdraws a waiting request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct WithdrawRequest {
@@ -46,7 +45,7 @@ impl Handler<WithdrawRequest> for PolicyTarget {
     type Result = ();
 
     fn handle(&mut self, WithdrawRequest { number }: WithdrawRequest, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
+        let now = self.now();
         let known = self.queue.withdraw(number, now, &mut self.effects);
         self.perform(now, ctx);
         if known {
@@ -80,7 +79,7 @@ impl Handler<PacingGranted> for PolicyTarget {
     type Result = ();
 
     fn handle(&mut self, PacingGranted(permit): PacingGranted, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
+        let now = self.now();
         if self.queue.on_pacing_turn(&permit.turn, now, &mut self.effects) {
             permit.used(now);
         }
@@ -100,7 +99,7 @@ impl Handler<SettleLease> for PolicyTarget {
     type Result = ();
 
     fn handle(&mut self, SettleLease { number, outcome }: SettleLease, ctx: &mut Self::Context) {
-        let now = self.clock.moment();
+        let now = self.now();
         let known = self.queue.settle(number, outcome, now, &mut self.effects);
         // The health is persisted before the target can be replaced by another.
         self.perform(now, ctx);
@@ -119,7 +118,7 @@ impl Handler<ResetTarget> for PolicyTarget {
     type Result = MessageResult<ResetTarget>;
 
     fn handle(&mut self, _: ResetTarget, ctx: &mut Self::Context) -> Self::Result {
-        let now = self.clock.moment();
+        let now = self.now();
         let before = self.view(now);
         self.queue.reset(now, &mut self.effects);
         self.perform(now, ctx);
@@ -127,7 +126,6 @@ impl Handler<ResetTarget> for PolicyTarget {
     }
 }
 
-/// Asks what a request waits for.
 #[derive(Message)]
 #[rtype(result = "Option<WaitReason>")]
 pub(in crate::policy) struct GetWaitReason {
@@ -138,7 +136,7 @@ impl Handler<GetWaitReason> for PolicyTarget {
     type Result = ResponseFuture<Option<WaitReason>>;
 
     fn handle(&mut self, GetWaitReason { number }: GetWaitReason, _: &mut Self::Context) -> Self::Result {
-        let now = self.clock.moment();
+        let now = self.now();
         match self.queue.wait_location(number, now) {
             None => Box::pin(async { None }),
             Some(WaitLocation::Target(reason)) => Box::pin(async { Some(reason) }),
@@ -163,11 +161,10 @@ impl Handler<ForecastAdmission> for PolicyTarget {
     type Result = MessageResult<ForecastAdmission>;
 
     fn handle(&mut self, _: ForecastAdmission, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.queue.forecast(self.clock.moment()))
+        MessageResult(self.queue.forecast(self.now()))
     }
 }
 
-/// Persists pending changes at once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::policy) struct PersistTarget;
@@ -183,7 +180,6 @@ impl Handler<PersistTarget> for PolicyTarget {
     }
 }
 
-/// Asks for the state of the target.
 #[derive(Message)]
 #[rtype(result = "TargetView")]
 pub(in crate::policy) struct GetTargetView;
@@ -192,6 +188,6 @@ impl Handler<GetTargetView> for PolicyTarget {
     type Result = MessageResult<GetTargetView>;
 
     fn handle(&mut self, _: GetTargetView, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.view(self.clock.moment()))
+        MessageResult(self.view(self.now()))
     }
 }

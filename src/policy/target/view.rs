@@ -2,7 +2,7 @@
 
 use crate::{
     clock::{Moment, WallMs},
-    ids::{ClientId, PlatformName},
+    ids::{ClientId, PlatformName, RequestId},
     policy::{deadline::Deadline, lease::ActivityKind, target_health::TargetHealth},
 };
 
@@ -45,7 +45,7 @@ impl TargetView {
             stale_sweep_count: health.sweep_count,
             last_stale_sweep_at: sweep.map(|sweep| sweep.at),
             last_stale_sweep_idle_ms: sweep.map(|sweep| sweep.idle_ms),
-            last_stale_sweep_request_id: sweep.map(|sweep| sweep.request_id.clone()),
+            last_stale_sweep_request_id: sweep.map(|sweep| RequestId::trusted(sweep.request_id.clone())),
             last_stale_sweep_reason: sweep.map(|sweep| sweep.reason.clone()),
         }
     }

@@ -79,7 +79,7 @@ async fn what_is_kept_comes_back() {
     assert_eq!(fixture.shown(11_000), (2, Some(29_000), CircuitState::Open));
     let now = after.now;
     assert_eq!(restored.retry_at().map(|until| until.wall(now)), Some(1_031_000));
-    assert_eq!(restored.last_sweep.as_ref().map(|sweep| sweep.request_id.as_str()), Some("r9"));
+    assert_eq!(restored.last_sweep.as_ref().map(|sweep| &*sweep.request_id), Some("r9"));
     assert_eq!(restored.row(&client, &platform, &after).last_sweep, row.last_sweep);
     assert_eq!((restored.sweep_count, restored.last_error.as_deref()), (1, Some("lease_swept")));
 }

@@ -10,7 +10,6 @@ use crate::{
     },
 };
 
-/// Where a request waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum WaitLocation {
     /// At its target, for the given reason.
@@ -24,7 +23,6 @@ pub(in crate::policy) enum WaitLocation {
 pub(in crate::policy) enum AdmissionForecast {
     /// It would reach the pacing queue, after waiting for these reasons.
     Passes(Vec<WaitReason>),
-    /// It would be refused.
     Refused(PolicyRefusal),
 }
 
@@ -50,7 +48,6 @@ impl<A: Clone> TargetQueue<A> {
         }
     }
 
-    /// Returns the forecast for a request made now.
     pub(in crate::policy) fn forecast(&self, now: Moment) -> AdmissionForecast {
         let mut reasons = Vec::new();
         if !self.queue.is_empty() || !self.has_slot() {
@@ -71,7 +68,6 @@ impl<A: Clone> TargetQueue<A> {
         AdmissionForecast::Passes(reasons)
     }
 
-    /// Returns the number of requests in the pacing queue.
     #[cfg(test)]
     pub(in crate::policy) fn pacing_count(&self) -> usize {
         self.pacing().count()

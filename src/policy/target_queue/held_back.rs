@@ -22,7 +22,6 @@ pub(in crate::policy) struct WaitDurations {
     pub(in crate::policy) jitter: Duration,
 }
 
-/// A request that was granted its lease.
 #[derive(Debug)]
 pub(in crate::policy) struct GrantedRequest<A> {
     pub(in crate::policy) arrival: QueueArrival<A>,

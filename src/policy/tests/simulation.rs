@@ -235,7 +235,7 @@ impl World {
 struct Replay(u64);
 
 impl Drop for Replay {
-    #[expect(clippy::print_stdout, reason = "for whoever reads the failed test")]
+    #[expect(clippy::print_stdout, reason = "it is output of a failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("replay with BAA_POLICY_SEED={}", self.0);

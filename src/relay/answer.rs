@@ -21,14 +21,6 @@ const ERROR_BODY_MAX: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AnswerTooLarge;
 
-/// Settings for assembling the text of an answer's events.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TextAssembly {
-    /// App whose answer format is used, and no other. Without one, deltas of any known shape are joined.
-    pub(super) assistant: Option<FinalMessageExtractor>,
-}
-
-/// An answer as shown to the caller.
 #[derive(Debug)]
 pub(super) struct ShapedAnswer {
     pub(super) shown: RawJson,
@@ -42,11 +34,12 @@ impl From<RawJson> for ShapedAnswer {
     }
 }
 
-/// Shapes an answer of at most `max` bytes, measured on its text or its JSON.
+/// Shapes an answer of at most `max` bytes, measured on its text or its JSON. `assistant`: the app whose answer format is
+/// read, and no other; without one, text deltas of any known shape are joined.
 pub(super) fn shape_answer(
     answer: &ApiResponse,
     max: usize,
-    assembly: TextAssembly,
+    assistant: Option<FinalMessageExtractor>,
 ) -> Result<ShapedAnswer, AnswerTooLarge> {
     let body = &answer.body;
     let Some(text) = body.string() else {
@@ -59,10 +52,10 @@ pub(super) fn shape_answer(
         return Ok(RawJson::default().into());
     }
     if is_event_stream(answer.headers.content_type.as_deref(), &text) {
-        return Ok(event_stream::render(&text, assembly));
+        return Ok(event_stream::render(&text, assistant));
     }
     // Answers that are not event streams are parsed as well, so that changes of their format are noticed.
-    let frames = assembly.assistant.filter(|app| full_text::FullTextReader::of(*app).is_none());
+    let frames = assistant.filter(|app| full_text::FullTextReader::of(*app).is_none());
     let drift = frames.and_then(|app| full_text::full_text(app, &text)).and_then(Result::err);
     Ok(ShapedAnswer { shown: json(&text).unwrap_or_else(|| body.clone()), drift })
 }

@@ -9,7 +9,7 @@
 use super::{
     JournalEntry, answer,
     hub::{LiveRegistration, RelayHub},
-    journal::RequestSnapshot,
+    journal,
     request::CancelResponse,
     request::{OutgoingPart, RelayRequest, ResponseMode, UpstreamCall},
     request_error::{RequestError, RequestFailure},
@@ -69,7 +69,6 @@ pub(super) enum AnswerSink {
     Stream(StreamWriter),
 }
 
-/// Performs one request.
 pub(super) struct Exchange {
     hub: RelayHub,
     request: Box<RelayRequest>,
@@ -341,22 +340,31 @@ impl Exchange {
         error_code: Option<Cow<'static, str>>,
         finished_at: Option<WallMs>,
     ) -> JournalEntry {
-        let snapshot = RequestSnapshot {
-            number: self.number,
-            request: &self.request,
-            request_mode: &self.request_mode,
+        let (request, admission) = (&*self.request, self.admission.as_deref());
+        let delay = |of: fn(&Admission) -> i64| admission.map_or(0, of);
+        JournalEntry {
+            id: self.number,
+            request_id: request.id.shared(),
+            platform: request.platform.shared(),
             client_id: self.client.as_ref().map(|client| client.client_id.shared()),
-            phase: self.state.phase(),
-            outcome,
+            method: request.call.method.clone(),
+            path: journal::kept_path(&request.call.path),
+            request_mode: self.request_mode.clone(),
+            response_mode: Cow::Borrowed(request.mode.name()),
+            phase: Cow::Borrowed(self.state.phase().name()),
+            outcome: outcome.map(Cow::Borrowed),
             error_code,
-            status: self.status,
+            status: self.status.map(i32::from),
             requested_at: self.requested_at,
-            admission: self.admission.as_deref(),
+            admitted_at: admission.map(|a| a.admitted_at),
             first_byte_at: self.first_byte_at,
             finished_at,
-            event_count: self.partial.event_count,
-            bytes: self.bytes,
-        };
-        snapshot.entry()
+            queue_delay_ms: delay(|a| a.queue_delay_ms),
+            backoff_delay_ms: delay(|a| a.backoff_delay_ms),
+            rate_limit_delay_ms: delay(|a| a.rate_limit_delay_ms),
+            jitter_delay_ms: delay(|a| a.jitter_delay_ms),
+            event_count: i64::try_from(self.partial.event_count).unwrap_or(i64::MAX),
+            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+        }
     }
 }

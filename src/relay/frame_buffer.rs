@@ -9,10 +9,8 @@ use std::collections::VecDeque;
 /// Size up to which frames are gathered in a segment, in bytes; a larger frame is a segment of its own.
 const SEGMENT_BYTES: usize = 16 << 10;
 
-/// Limits of a buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameBufferLimits {
-    /// Most buffered events.
     pub(super) events_max: usize,
     /// Most buffered bytes; a single event may be larger.
     pub(super) bytes_max: usize,
@@ -49,7 +47,6 @@ impl FrameBuffer {
         self.waiting
     }
 
-    /// Appends the frame of an event.
     pub(super) fn push(&mut self, frame: Vec<u8>) -> Result<(), FrameBufferOverflow> {
         let full = self.events >= self.bounds.events_max || self.event_bytes + frame.len() > self.bounds.bytes_max;
         if self.events > 0 && full {
@@ -82,7 +79,6 @@ impl FrameBuffer {
         }
     }
 
-    /// Takes the first segment.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         let FrameSegment { bytes, events, event_bytes } = self.segments.pop_front()?;
         self.waiting -= bytes.len();

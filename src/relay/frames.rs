@@ -39,7 +39,6 @@ pub(super) struct StreamOpening<'a> {
     pub(super) meta: &'a RawJson,
 }
 
-/// Returns the opening frame.
 pub(super) fn open(request: &RelayRequest, opened: &StreamOpening<'_>) -> Vec<u8> {
     let meta = RawJson::trusted(opened.meta.line().into_owned());
     let data = StreamOpenData {
@@ -65,7 +64,6 @@ pub(super) fn open(request: &RelayRequest, opened: &StreamOpening<'_>) -> Vec<u8
     frame
 }
 
-/// Returns the frame of an event.
 pub(super) fn event(request: &RelayRequest, event: &StreamEvent) -> Vec<u8> {
     let id = request.id.as_str();
     let (data, name, raw) = (event.data.line(), event.event.line(), event.raw.line());

@@ -63,11 +63,11 @@ pub struct RelayParts {
 /// Handle to the relay. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RelayHub {
-    shared: Arc<Shared>,
+    shared: Arc<RelayShared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct RelayShared {
     setup: RelayParts,
     live: Mutex<foldhash::HashMap<RequestId, LiveRequest>>,
     /// Recently used locations of prompts.
@@ -101,7 +101,7 @@ impl RelayHub {
     pub fn new(setup: RelayParts) -> Self {
         let choices = Mutex::new(LocationCache::new(setup.bridge.settings().max_clients));
         RelayHub {
-            shared: Arc::new(Shared {
+            shared: Arc::new(RelayShared {
                 setup,
                 live: Mutex::default(),
                 choices,
@@ -112,10 +112,6 @@ impl RelayHub {
     }
 
     /// Accepts a request whose caller waits for the whole answer.
-    ///
-    /// # Errors
-    ///
-    /// Returns the reason if the request was not accepted.
     pub fn buffered(&self, request: RelayRequest) -> Result<BufferedRequest, RelayRefusal> {
         debug_assert_eq!(request.mode, ResponseMode::Buffered);
         let (caller, answer) = oneshot::channel();
@@ -124,10 +120,6 @@ impl RelayHub {
     }
 
     /// Accepts a request whose caller reads a stream. `line` aborts the caller's connection if it stalls.
-    ///
-    /// # Errors
-    ///
-    /// Returns the reason if the request was not accepted.
     pub fn streamed(
         &self,
         request: RelayRequest,
@@ -170,10 +162,6 @@ impl RelayHub {
     }
 
     /// Cancels a request in any phase.
-    ///
-    /// # Errors
-    ///
-    /// The request does not exist, or another client performs it.
     pub async fn cancel(
         &self,
         id: &RequestId,
@@ -188,10 +176,6 @@ impl RelayHub {
     }
 
     /// Returns a page of the journal.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
     pub async fn page(&self, filter: JournalFilter) -> Result<JournalPage, StoreError> {
         let exchanges: Vec<_> = self.shared.live.lock().values().map(|live| live.exchange.clone()).collect();
         let views = join_all(exchanges.iter().map(|exchange| exchange.send(GetJournalEntry))).await;
@@ -214,10 +198,6 @@ impl RelayHub {
     }
 
     /// Returns the live request of this id, else the newest finished one.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
     pub async fn find(&self, id: &str) -> Result<Option<JournalEntryView>, StoreError> {
         let live = self.shared.live.lock().get(id).cloned();
         if let Some(live) = live

@@ -1,9 +1,8 @@
 //! Journal of browser requests: running ones from memory, finished ones from the store.
 
-use super::request_state::RequestPhase;
 use crate::{
     clock::WallMs,
-    policy::{Admission, WaitReason},
+    policy::WaitReason,
     store::{
         self, Store, StoreError, WriteBehind,
         requests::{self, RequestRow as JournalEntry},
@@ -11,65 +10,13 @@ use crate::{
     wire::without_values,
 };
 use serde::Serialize;
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
 };
 
 /// Most bytes of a path that are stored.
 const PATH_BYTES_MAX: usize = 1 << 10;
-
-/// Snapshot of a request, from which its journal entry is made.
-pub(super) struct RequestSnapshot<'a> {
-    pub(super) number: i64,
-    pub(super) request: &'a super::RelayRequest,
-    pub(super) request_mode: &'a Cow<'static, str>,
-    pub(super) client_id: Option<Arc<str>>,
-    pub(super) phase: RequestPhase,
-    pub(super) outcome: Option<&'static str>,
-    pub(super) error_code: Option<Cow<'static, str>>,
-    pub(super) status: Option<u16>,
-    pub(super) requested_at: WallMs,
-    pub(super) admission: Option<&'a Admission>,
-    pub(super) first_byte_at: Option<WallMs>,
-    pub(super) finished_at: Option<WallMs>,
-    pub(super) event_count: u64,
-    pub(super) bytes: u64,
-}
-
-impl RequestSnapshot<'_> {
-    pub(super) fn entry(self) -> JournalEntry {
-        let call = &self.request.call;
-        let delay = |of: fn(&Admission) -> i64| self.admission.map_or(0, of);
-        JournalEntry {
-            id: self.number,
-            request_id: self.request.id.shared(),
-            platform: self.request.platform.shared(),
-            client_id: self.client_id,
-            method: call.method.clone(),
-            path: kept_path(&call.path),
-            request_mode: self.request_mode.clone(),
-            response_mode: Cow::Borrowed(self.request.mode.name()),
-            phase: Cow::Borrowed(self.phase.name()),
-            outcome: self.outcome.map(Cow::Borrowed),
-            error_code: self.error_code,
-            status: self.status.map(i32::from),
-            requested_at: self.requested_at,
-            admitted_at: self.admission.map(|a| a.admitted_at),
-            first_byte_at: self.first_byte_at,
-            finished_at: self.finished_at,
-            queue_delay_ms: delay(|a| a.queue_delay_ms),
-            backoff_delay_ms: delay(|a| a.backoff_delay_ms),
-            rate_limit_delay_ms: delay(|a| a.rate_limit_delay_ms),
-            jitter_delay_ms: delay(|a| a.jitter_delay_ms),
-            event_count: i64::try_from(self.event_count).unwrap_or(i64::MAX),
-            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
-        }
-    }
-}
 
 /// Returns the stored part of a path: its beginning, without the values of its query.
 pub(super) fn kept_path(path: &str) -> String {
@@ -137,10 +84,6 @@ pub struct RequestJournal {
 
 impl RequestJournal {
     /// Opens the stored journal. Entries that a crash left unfinished become `interrupted`.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read or written.
     pub async fn open(store: Store, write_behind: WriteBehind, now: WallMs) -> Result<Self, StoreError> {
         let last = store
             .transact(move |conn| {

@@ -12,7 +12,7 @@ use crate::{
     ids::{ClientId, PlatformName, RequestId},
     telemetry::metrics,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::{borrow::Cow, sync::Arc};
 
 /// Publishes and counts the phases of one request.
@@ -27,64 +27,33 @@ pub(super) struct RequestEvents {
 }
 
 /// Fields common to all events of a request, shared between them.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct EventSubject {
     request_id: RequestId,
     platform: PlatformName,
-    response_mode: &'static str,
     /// Client that was selected.
+    #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<ClientId>,
-    method: Cow<'static, str>,
-    path: Box<str>,
+    response_mode: &'static str,
 }
 
 /// Event: a request has reached a phase.
+#[derive(Serialize)]
 struct PhaseReached<T> {
+    #[serde(flatten)]
     subject: Arc<EventSubject>,
     phase: &'static str,
     at: WallMs,
-    more: T,
+    #[serde(flatten)]
+    details: T,
 }
 
-impl<T: Serialize> Serialize for PhaseReached<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct GetJournalEntry<'a, T> {
-            request_id: &'a RequestId,
-            platform: &'a PlatformName,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            client_id: Option<&'a ClientId>,
-            response_mode: &'static str,
-            phase: &'static str,
-            at: WallMs,
-            #[serde(flatten)]
-            asked: Option<CallSummary<'a>>,
-            #[serde(flatten)]
-            more: &'a T,
-        }
-        /// The call; published with `queued` only.
-        #[derive(Serialize)]
-        struct CallSummary<'a> {
-            method: &'a str,
-            path: &'a str,
-        }
-        let PhaseReached { subject, phase, at, more } = self;
-        let asked = (*phase == QUEUED).then(|| CallSummary { method: &subject.method, path: &subject.path });
-        let view = GetJournalEntry {
-            request_id: &subject.request_id,
-            platform: &subject.platform,
-            client_id: subject.client_id.as_ref(),
-            response_mode: subject.response_mode,
-            phase,
-            at: *at,
-            asked,
-            more,
-        };
-        view.serialize(serializer)
-    }
+/// The call, a detail of `queued`.
+#[derive(Serialize)]
+struct CallSummary {
+    method: Cow<'static, str>,
+    path: String,
 }
-
-const QUEUED: &str = "queued";
 
 /// No further fields.
 #[derive(Serialize)]
@@ -95,15 +64,12 @@ struct NoDetails {}
 pub(super) struct RequestDone {
     /// `success`, `failure` or `cancelled`.
     pub(super) outcome: &'static str,
-    /// Error code of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_code: Option<Cow<'static, str>>,
     /// HTTP status of the app.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
-    /// Number of stream events.
     pub(super) event_count: u64,
-    /// Size of the answer, in bytes.
     pub(super) bytes: u64,
 }
 
@@ -124,37 +90,31 @@ impl RequestEvents {
             platform: request.platform.clone(),
             response_mode: request.mode.name(),
             client_id: client.cloned(),
-            method: request.call.method.clone(),
-            path: journal::kept_path(&request.call.path).into(),
         }));
         self.counted = Some(self.metrics.begin(&request.platform));
-        self.reached(QUEUED, at, NoDetails {});
+        let (method, path) = (request.call.method.clone(), journal::kept_path(&request.call.path));
+        self.reached("queued", at, CallSummary { method, path });
     }
 
-    /// Publishes `admitted`.
     pub(super) fn admitted(&mut self, at: WallMs) {
         self.count(metrics::RequestMetrics::admitted);
         self.reached("admitted", at, NoDetails {});
     }
 
-    /// Publishes `dispatched`.
     pub(super) fn dispatched(&mut self, at: WallMs) {
         self.count(metrics::RequestMetrics::dispatched);
         self.reached("dispatched", at, NoDetails {});
     }
 
-    /// Publishes `streaming`.
     pub(super) fn streaming(&mut self, at: WallMs) {
         self.count(metrics::RequestMetrics::streaming);
         self.reached("streaming", at, NoDetails {});
     }
 
-    /// Counts a relayed stream event.
     pub(super) fn event(&self, bytes: u64) {
         self.metrics.event(bytes);
     }
 
-    /// Publishes `done`.
     pub(super) fn done(&mut self, at: WallMs, done: RequestDone) {
         if let (Some(counted), Some(subject)) = (self.counted.take(), &self.under_way) {
             let is_stream = subject.response_mode == ResponseMode::Sse.name();
@@ -179,9 +139,9 @@ impl RequestEvents {
         }
     }
 
-    fn reached(&self, phase: &'static str, at: WallMs, more: impl Serialize + Send + Sync + 'static) {
+    fn reached(&self, phase: &'static str, at: WallMs, details: impl Serialize + Send + Sync + 'static) {
         if let Some(subject) = &self.under_way {
-            self.events.publish("request", PhaseReached { subject: Arc::clone(subject), phase, at, more });
+            self.events.publish("request", PhaseReached { subject: Arc::clone(subject), phase, at, details });
         }
     }
 }

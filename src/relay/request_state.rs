@@ -4,17 +4,16 @@
 //! Queued --granted--> Dispatched --open or first event--> Streaming
 //!    |                    |                                   |
 //!    '----- refused ------+-- answer, end, error, timeout ----+--> Done
-//! cancel: Queued ends at once; later the extension gets a grace to say its last word
+//! cancel: Queued ends at once; later the extension has a grace period for its last report
 //! ```
 //!
-//! Invariant: after [`RequestEffect::End`] nothing acts any more; whatever comes is ignored.
+//! Invariant: after [`RequestEffect::End`] further reports, timers and cancels have no effect.
 
 use super::request_error::{RequestError, UpstreamError};
 use crate::wire::{ApiResponse, RawJson, RequestReport, StreamEvent};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time limits of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestTimeouts {
     /// From dispatch to the end; optional for streams.
@@ -61,30 +60,33 @@ impl RequestPhase {
 /// An effect that the exchange has to perform.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestEffect {
-    /// Nothing.
     Nothing,
     /// Opens the stream for the caller.
-    Open { status: u16, meta: RawJson },
+    Open {
+        status: u16,
+        meta: RawJson,
+    },
     /// Relays an event, after opening the stream if `opens`.
-    Emit { opens: bool, event: StreamEvent },
+    Emit {
+        opens: bool,
+        event: StreamEvent,
+    },
     /// Continues the plan with the answer to a step.
     Step(ApiResponse),
     /// Delivers the whole answer.
     Whole(ApiResponse),
-    /// Ends the request.
     End(RequestEnd),
 }
 
-/// End of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RequestEnd {
     /// The stream is complete.
-    Stream { status: u16 },
-    /// The request failed.
+    Stream {
+        status: u16,
+    },
     Failed(RequestError),
 }
 
-/// Outcome of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CancelOutcome {
     /// The request was queued and has ended.
@@ -97,7 +99,6 @@ pub(super) enum CancelOutcome {
     Late,
 }
 
-/// State of one request.
 #[derive(Debug)]
 pub(super) struct RequestState {
     streamed: bool,
@@ -167,7 +168,7 @@ impl RequestState {
     pub(super) fn mark_dispatched(&mut self, part: RequestPart, now: Instant) {
         debug_assert!(
             self.phase == RequestPhase::Queued || self.part == RequestPart::Step,
-            "what is last is dispatched once"
+            "the last part is dispatched once"
         );
         (self.phase, self.part) = (RequestPhase::Dispatched, part);
         self.queued_until = None;
@@ -181,7 +182,6 @@ impl RequestState {
         }
     }
 
-    /// Handles a report of the extension.
     pub(super) fn on_report(&mut self, report: RequestReport, now: Instant) -> RequestEffect {
         if matches!(self.phase, RequestPhase::Queued | RequestPhase::Done) {
             return RequestEffect::Nothing;
@@ -294,8 +294,8 @@ impl RequestState {
         self.fail(RequestError::Upstream(Box::new(upstream)))
     }
 
-    fn complete(&mut self, told: Option<u16>) -> RequestEffect {
-        match self.status.or(told) {
+    fn complete(&mut self, reported: Option<u16>) -> RequestEffect {
+        match self.status.or(reported) {
             Some(status) if status >= 400 => {
                 let upstream = UpstreamError { status: Some(status), ..UpstreamError::default() };
                 self.upstream_failed(upstream)
@@ -327,7 +327,6 @@ impl RequestState {
         self.fail(cause)
     }
 
-    /// Cancels the request.
     pub(super) fn cancel(&mut self, now: Instant) -> CancelOutcome {
         match self.phase {
             RequestPhase::Done => CancelOutcome::Late,
@@ -358,7 +357,6 @@ impl RequestState {
         })
     }
 
-    /// Handles expired deadlines.
     pub(super) fn on_timer(&mut self, now: Instant) -> RequestEffect {
         let over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
         let cause = if self.is_cancelled() {

@@ -39,7 +39,7 @@ pub struct StreamProgress {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct StreamShared {
     buffer: FrameBuffer,
     end: Option<StreamEnd>,
     waker: Option<Waker>,
@@ -51,14 +51,14 @@ struct Shared {
 /// Writing side, held by the exchange.
 #[derive(Debug)]
 pub(super) struct StreamWriter {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<StreamShared>>,
     abort_handle: Option<TcpAbortHandle>,
 }
 
 /// Reading side, held by the response body.
 #[derive(Debug)]
 pub struct StreamReader {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<StreamShared>>,
     /// Request that the stream belongs to.
     pub request_id: RequestId,
 }
@@ -78,7 +78,7 @@ pub(super) fn stream(
     bounds: FrameBufferLimits,
     abort_handle: Option<TcpAbortHandle>,
 ) -> (StreamWriter, StreamReader) {
-    let shared = Arc::new(Mutex::new(Shared {
+    let shared = Arc::new(Mutex::new(StreamShared {
         buffer: FrameBuffer::new(bounds),
         end: None,
         waker: None,
@@ -89,12 +89,10 @@ pub(super) fn stream(
 }
 
 impl StreamWriter {
-    /// Appends the frame of an event.
     pub(super) fn push(&self, frame: Vec<u8>) -> Result<(), FrameBufferOverflow> {
         self.write(|buffer| buffer.push(frame))
     }
 
-    /// Appends the opening frame.
     pub(super) fn open(&self, frame: Vec<u8>) {
         self.write(|buffer| buffer.open(frame));
     }
@@ -227,6 +225,6 @@ mod tests {
         writer.push(b"three".to_vec()).unwrap();
         assert_eq!(writer.waiting_since(), Some(pushed), "since the first that it did not take");
         drop(reader);
-        assert_eq!(writer.waiting_since(), None, "nobody is left to wait for");
+        assert_eq!(writer.waiting_since(), None, "no reader is left");
     }
 }

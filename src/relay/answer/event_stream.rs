@@ -3,7 +3,7 @@
 //!
 //! One pass that writes while it reads: an answer may hold a million events, of which only the text is kept.
 
-use super::{ShapedAnswer, TextAssembly};
+use super::ShapedAnswer;
 use crate::{
     platforms::full_text::FullTextReader,
     sse::{SseEvent, events},
@@ -12,10 +12,10 @@ use crate::{
 use serde_json::value::RawValue;
 
 /// Renders the answer as JSON: its events, the assembled text where its format is known, and the original text.
-pub(super) fn render(text: &str, assembly: TextAssembly) -> ShapedAnswer {
+pub(super) fn render(text: &str, assistant: Option<FinalMessageExtractor>) -> ShapedAnswer {
     let mut out = String::with_capacity(text.len().saturating_mul(3));
     out.push_str("{\"content_type\":\"text/event-stream\",\"events\":[");
-    let mut reader = assembly.assistant.and_then(FullTextReader::of).unwrap_or_else(FullTextReader::of_any_app);
+    let mut reader = assistant.and_then(FullTextReader::of).unwrap_or_else(FullTextReader::of_any_app);
     for event in events(text) {
         reader.event(&event);
         write_event(text, &event, &mut out);

@@ -9,7 +9,7 @@ const MAX: usize = 1_000;
 fn shaped(body: &Value, content_type: Option<&str>) -> Value {
     let headers = ResponseHeaders { content_type: content_type.map(str::to_owned), retry_after: None };
     let answer = ApiResponse { ok: true, body: RawJson::of(body), headers, ..ApiResponse::default() };
-    serde_json::from_str(shape_answer(&answer, MAX, TextAssembly::default()).unwrap().shown.text()).unwrap()
+    serde_json::from_str(shape_answer(&answer, MAX, None).unwrap().shown.text()).unwrap()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn json_is_itself_also_when_it_came_as_text() {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let answer = ApiResponse { body: RawJson::of(&deep), ..ApiResponse::default() };
     assert!(
-        shape_answer(&answer, MAX, TextAssembly::default()).unwrap().shown.text().starts_with('"'),
+        shape_answer(&answer, MAX, None).unwrap().shown.text().starts_with('"'),
         "text that nests too deep stays text"
     );
 }
@@ -39,7 +39,7 @@ fn json_is_itself_also_when_it_came_as_text() {
 fn an_answer_over_the_limit_is_too_large_however_it_is_escaped() {
     let of = |body: Value| {
         let answer = ApiResponse { body: RawJson::of(&body), ..ApiResponse::default() };
-        shape_answer(&answer, MAX, TextAssembly::default()).map(|taken| taken.shown)
+        shape_answer(&answer, MAX, None).map(|taken| taken.shown)
     };
     assert!(of(json!("\n".repeat(MAX))).is_ok(), "the text counts, not its escapes");
     assert_eq!(of(json!("y".repeat(MAX + 1))), Err(AnswerTooLarge));
@@ -84,7 +84,7 @@ fn the_deltas_of_every_known_shape_are_joined() {
 #[test]
 fn of_an_event_the_lines_stand_as_they_came_and_its_json_too() {
     let text = "\u{feff}: c\r\nevent: e\rdata: {\"b\": 1,\r\ndata: \"a\": 2}\n\nid: 1\n\nevent: bare\n\n";
-    let shown = event_stream::render(text, TextAssembly::default()).shown;
+    let shown = event_stream::render(text, None).shown;
     assert!(shown.text().contains("\"data\":{\"b\": 1,\n\"a\": 2},"), "copied, not written anew");
     let shown: Value = serde_json::from_str(shown.text()).unwrap();
     let bare = json!({"event": "bare", "data": "", "raw": "event: bare"});

@@ -3,8 +3,9 @@
 use super::{AnswerSink, CompletedRequest, Exchange};
 use crate::{
     ids::ClientId,
+    platforms::registry::FinalMessageExtractor,
     relay::{
-        answer::{self, AnswerTooLarge, TextAssembly},
+        answer::{self, AnswerTooLarge},
         frame_buffer::FrameBufferOverflow,
         frames,
         request_error::{RequestError, RequestFailure},
@@ -55,7 +56,7 @@ impl Exchange {
     pub(super) fn deliver_whole(&mut self, answer: &ApiResponse, ctx: &mut Context<Self>) {
         let status = answer.status.unwrap_or(200);
         let max = self.hub.bridge().settings().max_response_bytes;
-        let shaped = match answer::shape_answer(answer, max, self.text_assembly()) {
+        let shaped = match answer::shape_answer(answer, max, self.assistant()) {
             Ok(taken) => {
                 if let Some(drift) = taken.drift {
                     self.hub.count_drift(&self.request.platform, drift);
@@ -79,14 +80,11 @@ impl Exchange {
         self.end(Ok(shaped), true, ctx);
     }
 
-    /// Returns how the answer's text is assembled: at the assistant's endpoints only by the assistant's own format.
-    fn text_assembly(&self) -> TextAssembly {
-        let Some(platform) = self.hub.bridge().registry().get(self.request.platform.as_str()) else {
-            return TextAssembly::default();
-        };
-        let app = platform.final_message;
+    /// Returns the app in whose format the answer is read: only at the assistant's endpoints.
+    fn assistant(&self) -> Option<FinalMessageExtractor> {
+        let app = self.hub.bridge().registry().get(self.request.platform.as_str())?.final_message;
         let path = self.request.call.path.split(['?', '#']).next().unwrap_or_default();
-        TextAssembly { assistant: (self.prompts || app.answers_at(path)).then_some(app) }
+        (self.prompts || app.answers_at(path)).then_some(app)
     }
 
     pub(super) fn deliver(&mut self, ended: Result<RawJson, RequestError>) {

@@ -75,7 +75,6 @@ impl Handler<AssignmentEvent> for Exchange {
     }
 }
 
-/// Cancels the request.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<CancelResponse, CancelError>")]
 pub(in crate::relay) struct CancelExchange {
@@ -153,7 +152,6 @@ impl Handler<Revoked> for Exchange {
     }
 }
 
-/// The daemon stops.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::relay) struct StopExchange;

@@ -52,23 +52,23 @@ impl Revoker {
 }
 
 impl CallerGuard {
-    /// The way to end its request.
+    /// Returns the handle that ends the request.
     pub fn revoker(&self) -> Revoker {
         Revoker(self.exchange.clone())
     }
 }
 
 impl BufferedRequest {
-    /// The way to end the request.
+    /// Returns the handle that ends the request.
     pub fn revoker(&self) -> Revoker {
         self.caller.revoker()
     }
 
-    /// The answer, and a token to hold until it is written.
+    /// Returns the answer, and a guard to hold until it is written.
     pub async fn answer(mut self) -> (Result<CompletedRequest, RequestFailure>, CallerGuard) {
         let died = RequestFailure { cause: RequestError::Internal, client_id: None, connection_id: None };
         let answer = (&mut self.answer).await.unwrap_or(Err(died));
-        self.caller.exchange = None; // it has ended: nobody is to be told
+        self.caller.exchange = None; // it has ended: nothing is left to cancel
         (answer, self.caller)
     }
 }
@@ -86,7 +86,6 @@ impl Drop for CallerGuard {
 pub(in crate::relay) struct LiveRegistration {
     pub(super) hub: RelayHub,
     pub(super) id: RequestId,
-    /// Events of the request.
     pub(in crate::relay) events: RequestEvents,
     /// Journal entry to write if the exchange dies without ending the request.
     pub(super) died: Option<Box<JournalEntry>>,

@@ -40,7 +40,7 @@ async fn hub(events: EventBus) -> RelayHub {
         write_behind,
         system: system.clone(),
         metrics: Default::default(),
-        final_messages: Arc::new(Nobody),
+        final_messages: Arc::new(IgnoringSink),
     });
     let policy = policy::PolicyHub::new(policy::PolicyParts {
         settings: Arc::default(),
@@ -65,9 +65,9 @@ async fn hub(events: EventBus) -> RelayHub {
 
 /// An observer that ignores messages.
 #[derive(Debug)]
-struct Nobody;
+struct IgnoringSink;
 
-impl bridge::FinalMessageSink for Nobody {
+impl bridge::FinalMessageSink for IgnoringSink {
     fn on_final_message(&self, _: bridge::ReceivedFinalMessage) {}
 }
 

@@ -5,13 +5,13 @@ use super::{assignment::DisconnectReason, directory::NoClient};
 use crate::{
     clock::WallMs,
     ids::{ClientId, ConnectionId, PlatformName, RequestId},
-    wire::{ActionCounts, ActionKind, ActionResult, PlatformResult},
+    wire::{ActionKind, ActionResult, PlatformResult},
 };
 use std::time::Duration;
 
 pub use crate::api::actions::{ActionOutcome, ActionReport, ActionTarget, Reconnected};
 
-/// An action that somebody wants done.
+/// A requested action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionCommand {
     /// Action.
@@ -39,7 +39,7 @@ pub(super) struct PendingAction {
 }
 
 impl ActionReport {
-    /// What the extension reports, completed by what the daemon knows. `pending`: the command, when somebody waits for it.
+    /// Combines the extension's report with what the daemon knows. `pending`: the command, if a caller waits for it.
     pub(super) fn new(
         reported: ActionResult,
         pending: Option<&PendingAction>,
@@ -79,24 +79,11 @@ impl ActionReport {
 
     /// Creates the result of a reconnect whose client closed the connection without answering.
     pub(super) fn unanswered(pending: &PendingAction, at: (&ClientId, &ConnectionId), received_at: WallMs) -> Self {
-        let reported = ActionResult {
-            request_id: None,
-            action: None,
-            command_type: None,
-            accepted: true,
-            completed: false,
-            failed: false,
-            reason: None,
-            target: crate::wire::ActionTarget::default(),
-            result: ActionCounts::default(),
-            results: Vec::new(),
-            shell_runtime: Vec::new(),
-        };
+        let reported = ActionResult { accepted: true, ..ActionResult::default() };
         Self::new(reported, Some(pending), at, received_at)
     }
 }
 
-/// Returns the platform that all results name.
 fn common_platform(results: &[PlatformResult]) -> Option<String> {
     let first = results.first()?.platform.as_ref()?;
     results.iter().all(|result| result.platform.as_ref() == Some(first)).then(|| first.clone())
@@ -167,7 +154,6 @@ pub(super) enum NoActionResult {
     NotSent,
     /// The connection ended before the client answered.
     Disconnected(DisconnectReason),
-    /// The answer cannot be read.
     Unreadable(String),
 }
 

@@ -30,16 +30,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// The answer of a connection about an action.
 pub(super) type ActionReply = Result<ActionReport, NoActionResult>;
 
 impl BridgeHub {
     /// Performs an action and waits for its outcome. Dropping the future forgets the action; the extension may still
     /// perform it.
-    ///
-    /// # Errors
-    ///
-    /// No client can perform it, or the client did not answer.
     pub async fn perform_action(&self, command: ActionCommand) -> Result<ActionOutcome, ActionFailure> {
         let client = self.named_or_active(command.client_id.as_ref())?;
         let began = Instant::now();
@@ -125,7 +120,7 @@ impl BridgeHub {
         }
     }
 
-    /// Treats the disconnect of a client as the result if it was told to reconnect.
+    /// Treats the disconnect of a client as the result if the action is `ws_reconnect`.
     fn or_reconnecting(
         &self,
         reported: ActionReply,

@@ -65,13 +65,12 @@ impl Assignment {
         self.to.do_send(report);
     }
 
-    /// Reports that the connection ended.
     pub(super) fn disconnect(mut self, why: DisconnectReason) {
         self.is_settled = true;
         self.to.do_send(AssignmentEvent::Disconnected(why)); // bounded: once a request
     }
 
-    /// The request is is_settled: nothing is left to report.
+    /// Ends the assignment: nothing is left to report.
     pub(super) fn complete(mut self) {
         self.is_settled = true;
     }

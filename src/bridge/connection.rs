@@ -24,7 +24,7 @@ use crate::{
     clock::WallMs,
     ids::{PlatformName, RequestId},
     telemetry::{LogRateLimiter, metrics},
-    wire::{ErrorFrame, FrameError, Hello, frame},
+    wire::{FrameError, Hello, frame},
 };
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -85,7 +85,6 @@ pub struct Connection {
     established: Option<EstablishedClient>,
     session: ClientSession,
     requests: foldhash::HashMap<RequestId, PendingRequest>,
-    /// Actions with a waiting caller.
     actions: foldhash::HashMap<RequestId, actions::AwaitedAction>,
     snapshots: SnapshotPacing,
     last_frame_at: Instant,
@@ -165,13 +164,7 @@ impl Connection {
     fn send_error(&mut self, refused: &FrameError, ctx: &mut Context<Self>) {
         self.hub.metrics().rejected(refused.code.name());
         tracing::debug!(client.id = self.client_name(), code = ?refused.code, reason = refused.message, "rejected a message");
-        let text = frame(&ErrorFrame {
-            code: refused.code,
-            message: &refused.message,
-            in_reply_to: refused.in_reply_to.as_deref(),
-            id: refused.id.as_deref(),
-        });
-        self.send(text, ctx);
+        self.send(frame(refused), ctx);
     }
 
     fn schedule_snapshot(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
@@ -237,7 +230,6 @@ impl Connection {
         self.fail_actions(disconnect_reason);
     }
 
-    /// Removes the client from the directory.
     fn unregister(&mut self, disconnect_reason: DisconnectReason) {
         if let Some(established) = self.established.take() {
             established.registration.unregister(disconnect_reason);

@@ -7,7 +7,6 @@ use crate::{
     wire::Freshness,
 };
 
-/// The connected clients.
 #[derive(Debug)]
 pub(super) struct ClientDirectory<T> {
     clients: foldhash::HashMap<ClientId, ClientEntry<T>>,
@@ -45,7 +44,6 @@ pub(super) enum PromptTemplate {
     Accepted,
 }
 
-/// A login as a client reports it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReportedLogin<'a> {
     pub(super) account: Option<&'a str>,
@@ -88,7 +86,6 @@ impl<T: Clone> ClientDirectory<T> {
         ClientDirectory { clients: foldhash::HashMap::default(), arrival_count: 0, active: None, max }
     }
 
-    /// Returns the number of connected clients.
     pub(super) fn len(&self) -> usize {
         self.clients.len()
     }
@@ -132,7 +129,6 @@ impl<T: Clone> ClientDirectory<T> {
         }
     }
 
-    /// Records a login that a client reported.
     pub(super) fn record_login(
         &mut self,
         (client, connection): (&ClientId, &ConnectionId),
@@ -182,7 +178,6 @@ impl<T: Clone> ClientDirectory<T> {
         usable.max_by_key(|login| login.reported_at).map(|login| login.fingerprint.clone())
     }
 
-    /// Returns the state of a client's prompt template.
     pub(super) fn template_of(&self, client: &ClientId, platform: &str) -> Option<PromptTemplate> {
         let known = &self.clients.get(client)?.templates;
         known.iter().find(|(name, _)| name.as_str() == platform).map(|(_, template)| *template)
@@ -210,18 +205,15 @@ impl<T: Clone> ClientDirectory<T> {
         Ok(last.map_or(active, |(_, entry)| entry).link.clone())
     }
 
-    /// Returns a connected client.
     pub(super) fn get(&self, client: &ClientId) -> Option<&ClientLink<T>> {
         self.clients.get(client).map(|entry| &entry.link)
     }
 
-    /// Returns the connection of a client.
     #[cfg(test)]
     pub(super) fn connection_of(&self, client: &ClientId) -> Option<ConnectionId> {
         self.get(client).map(|link| link.connection_id.clone())
     }
 
-    /// Returns the active client.
     pub(super) fn active(&self) -> Option<&ClientLink<T>> {
         self.active.as_ref().and_then(|id| self.clients.get(id)).map(|entry| &entry.link)
     }

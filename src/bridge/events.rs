@@ -12,7 +12,6 @@ use crate::{
 };
 use serde::Serialize;
 
-/// `client_connected`.
 #[derive(Debug, Serialize)]
 pub(super) struct ClientConnected {
     client_id: ClientId,
@@ -33,7 +32,6 @@ impl ClientConnected {
     }
 }
 
-/// `client_disconnected`.
 #[derive(Debug, Serialize)]
 pub(super) struct ClientDisconnected {
     pub(super) client_id: ClientId,
@@ -95,7 +93,6 @@ pub(super) struct TabChanged {
     pub(super) tab: ShellRuntime,
 }
 
-/// `action_result`.
 #[derive(Debug, Serialize)]
 pub(super) struct ActionReported {
     client_id: ClientId,
@@ -133,23 +130,15 @@ impl ActionReported {
 #[derive(Debug, Serialize)]
 pub(super) struct FinalMessageReported {
     client_id: ClientId,
-    platform: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conversation_id: Option<String>,
-    assistant_message_id: String,
-    observed_at: WallMs,
-    raw_length: usize,
+    #[serde(flatten)]
+    entry: FinalMessageEntry,
 }
 
 impl FinalMessageReported {
     pub(super) fn of(client_id: &ClientId, entry: &FinalMessageEntry) -> Self {
         FinalMessageReported {
             client_id: client_id.clone(),
-            platform: entry.platform.clone(),
-            conversation_id: entry.conversation_id.clone(),
-            assistant_message_id: entry.assistant_message_id.clone(),
-            observed_at: entry.observed_at,
-            raw_length: entry.raw_length,
+            entry: FinalMessageEntry { raw_text: None, ..entry.clone() },
         }
     }
 }

@@ -16,9 +16,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep};
 
-/// Close code of a message that is too big.
 const CLOSE_TOO_BIG: u16 = 1009;
-/// Close code of a protocol error.
 const CLOSE_PROTOCOL_ERROR: u16 = 1002;
 
 /// Opcode of a close frame, the last frame of a peer.

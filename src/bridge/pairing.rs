@@ -74,7 +74,6 @@ struct PairingShared {
 pub(super) enum HandshakeStep {
     /// The client must prove its identity.
     Challenge(ProofChallenge),
-    /// The client is refused.
     Refuse,
     /// The client waits for the operator's approval and shows this code.
     AwaitApproval(WaitingPlace, Secret),
@@ -82,7 +81,6 @@ pub(super) enum HandshakeStep {
     TooManyWaiting,
 }
 
-/// A challenge to a paired client.
 #[derive(Debug)]
 pub(super) struct ProofChallenge {
     client_id: ClientId,
@@ -93,7 +91,6 @@ pub(super) struct ProofChallenge {
 }
 
 impl ProofChallenge {
-    /// Returns the daemon's nonce.
     pub(super) fn nonce(&self) -> &str {
         &self.transcript.server_nonce
     }
@@ -101,10 +98,6 @@ impl ProofChallenge {
 
 impl Pairings {
     /// Reads the pairings from the store.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
     pub async fn open(
         store: Store,
         settings: &BridgeSettings,
@@ -167,12 +160,10 @@ impl Pairings {
         secret.is_some_and(|secret| proves(given, secret.expose(), ProofSide::Client, &challenge.transcript))
     }
 
-    /// Returns whether a client is paired with this origin.
     pub(super) fn is_paired(&self, client_id: &ClientId, origin: &str) -> bool {
         self.shared.state.lock().secret_of(client_id, origin).is_some()
     }
 
-    /// Returns whether a client with this id waits.
     pub(super) fn has_waiting(&self, client_id: &ClientId) -> bool {
         self.shared.state.lock().has_waiting(client_id)
     }

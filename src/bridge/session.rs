@@ -26,7 +26,6 @@ const HOOKS_BYTES_MAX: usize = 1 << 20;
 /// Platform and account; a login without an account sorts first.
 type LoginKey = (String, Option<String>);
 
-/// The reports of one client.
 #[derive(Debug)]
 pub(super) struct ClientSession {
     credentials: LruCache<LoginKey, CredentialEntry>,
@@ -70,7 +69,6 @@ impl ClientSession {
         entry
     }
 
-    /// Records the endpoints that a page requests.
     pub(super) fn record_endpoints(&mut self, reported: ApiEndpoints, now: WallMs) -> HookEntry {
         let entry = HookEntry {
             platform: reported.platform,
@@ -94,7 +92,6 @@ impl ClientSession {
         entry
     }
 
-    /// Records the result of an action.
     pub(super) fn record_action(&mut self, entry: ActionReport) {
         self.last_action_result = Some(entry);
     }

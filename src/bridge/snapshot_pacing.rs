@@ -13,23 +13,18 @@ pub(super) struct SnapshotPacing {
     pending: Option<&'static str>,
 }
 
-/// Decision after a change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ChangeDecision {
-    /// Send a snapshot now.
     SendNow,
-    /// Start a timer of this length.
     StartTimer(Duration),
     /// Do nothing: a timer is running.
     AlreadyScheduled,
 }
 
-/// Decision when the timer fires.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TimerDecision {
     /// Send a snapshot now, with this reason.
     Send(&'static str),
-    /// Start the timer again.
     RestartTimer(Duration),
     /// Do nothing: no change is pending.
     Nothing,
@@ -40,33 +35,28 @@ impl SnapshotPacing {
         SnapshotPacing { interval, sent: None, pending: None }
     }
 
-    /// Notes a change.
     pub(super) fn on_change(&mut self, reason: &'static str, now: Instant) -> ChangeDecision {
         if self.pending.replace(reason).is_some() {
             return ChangeDecision::AlreadyScheduled;
         }
-        match self.sent.map(|sent| sent + self.interval) {
-            Some(due) if due > now => ChangeDecision::StartTimer(due - now),
-            _ => {
-                self.pending = None;
-                self.sent = Some(now);
-                ChangeDecision::SendNow
-            }
-        }
+        self.wait(now).map_or(ChangeDecision::SendNow, ChangeDecision::StartTimer)
     }
 
     /// Returns what to do when a timer fires. The timer may belong to an earlier change than the pending one, which then
     /// waits on.
     pub(super) fn on_timer(&mut self, now: Instant) -> TimerDecision {
         let Some(reason) = self.pending else { return TimerDecision::Nothing };
-        match self.sent.map(|sent| sent + self.interval) {
-            Some(due) if due > now => TimerDecision::RestartTimer(due - now),
-            _ => {
-                self.pending = None;
-                self.sent = Some(now);
-                TimerDecision::Send(reason)
-            }
+        self.wait(now).map_or(TimerDecision::Send(reason), TimerDecision::RestartTimer)
+    }
+
+    /// Returns how long to wait for the next snapshot; if it may be sent now, counts it as sent.
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
+        let wait = self.sent.map(|sent| (sent + self.interval).saturating_duration_since(now));
+        let wait = wait.filter(|wait| !wait.is_zero());
+        if wait.is_none() {
+            self.record_sent(now);
         }
+        wait
     }
 
     /// Notes that a snapshot was sent for another reason; it covers every pending change.

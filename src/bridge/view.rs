@@ -7,7 +7,7 @@ pub use crate::api::browser::{
     BridgeStatus, BridgeView, ClientView, CredentialEntry, FinalMessageEntry, HookEntry, SessionView,
 };
 
-/// Where the daemon listens and since when; what peers and callers are told about it.
+/// Addresses, version and start of the daemon, as peers and callers see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DaemonIdentity {
     /// Configured host name of this node.

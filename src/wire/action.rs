@@ -1,7 +1,7 @@
 //! Results of tab and plugin actions, and action requests of the extension.
 
 use super::{
-    json_object::{FieldError, JsonObject},
+    json_object::{FieldError, JsonObject, read_entry},
     session::NAME_BYTES_MAX,
     shell_runtime::{self, ENTRIES_MAX, ShellRuntime},
 };
@@ -31,7 +31,7 @@ impl ActionRequest {
 }
 
 /// `action_result`: the result of an action; missing counts are derived from the entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActionResult {
     /// Id of the action, chosen by the daemon.
     pub request_id: Option<String>,
@@ -150,13 +150,7 @@ fn target(part: &JsonObject<'_>) -> Result<ActionTarget, FieldError> {
 
 fn results(message: &JsonObject<'_>) -> Result<Vec<PlatformResult>, FieldError> {
     let list = message.array(&["results"], ENTRIES_MAX)?.unwrap_or_default();
-    list.into_iter()
-        .map(|raw| {
-            let entry = JsonObject::parse(raw.get())
-                .map_err(|e| FieldError::new("results", format!("holds an entry that {e}")))?;
-            one_result(&entry).map_err(|e| FieldError::new("results", format!("holds an entry whose {e}")))
-        })
-        .collect()
+    list.into_iter().map(|raw| read_entry("results", raw, one_result)).collect()
 }
 
 fn one_result(entry: &JsonObject<'_>) -> Result<PlatformResult, FieldError> {

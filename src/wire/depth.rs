@@ -24,7 +24,7 @@ fn opens_in(chunk: &[u8]) -> usize {
     usize::from(chunk.iter().fold(0u8, |sum, b| sum + u8::from(b | 0x20 == b'{')))
 }
 
-/// The exact depth; strings are skipped.
+/// Returns the exact depth; strings are skipped.
 fn deepest(bytes: &[u8]) -> usize {
     let (mut at, mut depth, mut deepest) = (0, 0usize, 0);
     while let Some(&byte) = bytes.get(at) {
@@ -42,8 +42,8 @@ fn deepest(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// The place after the closing quote of the string whose first character stands at `at`.
-fn after_string(bytes: &[u8], mut at: usize) -> usize {
+/// Returns the position after the closing quote of the string whose content begins at `at`.
+pub fn after_string(bytes: &[u8], mut at: usize) -> usize {
     while let Some(found) = memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
         at += found;
         if bytes[at] == b'"' {

@@ -121,6 +121,7 @@ impl FrameErrorCode {
 
 /// A rejected frame, as reported to the extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "error")]
 pub struct FrameError {
     /// Error code.
     pub code: FrameErrorCode,

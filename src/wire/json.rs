@@ -1,4 +1,4 @@
-//! Our own values as JSON text, written into memory that is there already.
+//! Serializes our own values as JSON into existing buffers.
 
 use serde::Serialize;
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ thread_local! {
 ///
 /// `serde_json` writes bytes, piece by piece; gathered first, they are checked to be text once instead of piece by piece.
 pub fn write(out: &mut String, value: &impl Serialize) {
-    // A value that writes JSON while it is written finds the scratch in use, and does with memory of its own.
+    // The scratch memory is in use if a value serializes others while it is serialized.
     SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => {
             write_through(&mut scratch, out, value);

@@ -1,4 +1,4 @@
-//! An object from outside, read once: its top-level fields as slices, asked for by name afterwards.
+//! A JSON object from outside, parsed once: its top-level fields as slices, found by name afterwards.
 //!
 //! Outside parties may write every field in `snake_case` or `camelCase`, some have further aliases, and the first
 //! spelling given here wins when several are there. `serde`'s own `alias` calls that a duplicate field, `flatten` and
@@ -117,6 +117,11 @@ impl<'a> JsonObject<'a> {
         Ok(Some(text.into_owned()))
     }
 
+    /// Returns a required name of at most `max` bytes.
+    pub(super) fn required_name(&self, names: &[&'static str], max: usize) -> Result<String, FieldError> {
+        self.short_text(names, max)?.ok_or_else(|| FieldError::new(names[0], "is required"))
+    }
+
     /// Returns a trimmed text for people, truncated to `max` bytes; an empty one counts as absent.
     pub fn words(&self, names: &[&'static str], max: usize) -> Result<Option<String>, FieldError> {
         Ok(self.text(names)?.map(|text| text[..text.floor_char_boundary(max)].to_owned()))
@@ -185,6 +190,16 @@ impl<'a> JsonObject<'a> {
             .map(|raw| serde_json::from_str(raw.get()).map_err(|_| FieldError::new(names[0], reason)))
             .transpose()
     }
+}
+
+/// Reads an entry of the list `field`.
+pub(super) fn read_entry<'a, T>(
+    field: &'static str,
+    raw: &'a RawValue,
+    read: impl FnOnce(&JsonObject<'a>) -> Result<T, FieldError>,
+) -> Result<T, FieldError> {
+    let entry = JsonObject::parse(raw.get()).map_err(|e| FieldError::new(field, format!("holds an entry that {e}")))?;
+    read(&entry).map_err(|e| FieldError::new(field, format!("holds an entry whose {e}")))
 }
 
 /// Whether `given` is `snake` written in camelCase, as `requestId` is `request_id`.

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 const NAME_BYTES_MAX: usize = 64;
 /// Maximum number of parameters whose names are kept.
 const NAMES_MAX: usize = 64;
-/// Stands for what is no name.
+/// Replaces a parameter that has no name.
 const LEFT_OUT: &str = "…";
 
-/// A path, or a URL, without the values of its query: the names of its parameters stay, joined by `&`. What stands alone,
-/// or does not look like a name, is `…`, since it may be a value. Of a fragment nothing stays.
+/// Returns a path or URL without the values of its query and without its fragment. Names of parameters are kept, joined
+/// by `&`; a parameter without a value or a plausible name becomes `…`, since it may be a value.
 pub fn without_values(path: &str) -> Cow<'_, str> {
     let Some(end) = path.find(['?', '#']) else { return Cow::Borrowed(path) };
     let (place, rest) = path.split_at(end);
@@ -29,7 +29,7 @@ pub fn without_values(path: &str) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// The name of a parameter that has a value. A padding of `=` alone is none: what stands before it is one itself.
+/// Returns the name of a parameter that has a value. Base64 padding (`=`) is no value.
 fn name(parameter: &str) -> Option<&str> {
     let (name, value) = parameter.split_once('=')?;
     let has_value = value.bytes().any(|byte| byte != b'=');

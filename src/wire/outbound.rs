@@ -153,22 +153,6 @@ pub struct ActionResponse<'a, S: Serialize> {
     pub system: S,
 }
 
-/// Reports a rejected frame.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "type", rename = "error")]
-pub struct ErrorFrame<'a> {
-    /// Error code.
-    pub code: inbound::FrameErrorCode,
-    /// Error message.
-    pub message: &'a str,
-    /// Type of the rejected frame.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_reply_to: Option<&'a str>,
-    /// Request of the rejected frame.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<&'a str>,
-}
-
 /// Tells an unknown client that it must be approved.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename = "pairing_required")]

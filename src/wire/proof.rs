@@ -1,6 +1,6 @@
 //! The proof that both sides of a paired socket give: an HMAC over both random values and the dialled address, keyed by
-//! the client's secret, which never crosses the socket again. Whose proof it is stands in it, so that neither side can
-//! send back the other's; where it counts stands in it, so that a program on another port cannot pass it on.
+//! the client's secret, which never crosses the socket again. A proof names its side, so that neither side can replay
+//! the other's, and the address, so that a program on another port cannot relay it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -31,7 +31,7 @@ pub struct Transcript {
     pub client_nonce: String,
     /// The random value of `challenge`.
     pub server_nonce: String,
-    /// The address that the extension dialled, as [`address_of`] answers it.
+    /// The address that the extension dialled, as [`address_of`] returns it.
     pub address: String,
 }
 
@@ -65,7 +65,7 @@ pub fn proves(given: &str, secret: &str, side: ProofSide, transcript: &Transcrip
     expected.as_bytes().ct_eq(given.to_ascii_lowercase().as_bytes()).into()
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Returns bytes as lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a String takes everything");

@@ -36,8 +36,8 @@ impl RawJson {
         self.text() == "null"
     }
 
-    /// The text on one line, as an SSE `data:` needs it. Inside its strings JSON holds no line break, so those found
-    /// stand between values, where a blank means the same.
+    /// Returns the text on one line, as an SSE `data:` needs it. JSON has line breaks only between values, where a blank
+    /// means the same.
     pub fn line(&self) -> Cow<'_, str> {
         let text = self.text();
         if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() {

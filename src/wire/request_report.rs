@@ -111,7 +111,7 @@ fn status(message: &JsonObject<'_>) -> Result<Option<u16>, FieldError> {
     const FAULT: &str = "must be an HTTP status from 100 to 999";
     message
         .integer(&["status"])?
-        .filter(|status| *status != 0) // what fetch says when it never got there
+        .filter(|status| *status != 0) // `fetch` reports 0 without a response
         .map(|status| {
             u16::try_from(status).ok().filter(|s| (100..=999).contains(s)).ok_or(FieldError::new("status", FAULT))
         })
@@ -209,7 +209,6 @@ struct PlainEvent<'a> {
     raw: Option<&'a RawValue>,
 }
 
-/// Prefix of such a frame.
 const PLAIN_EVENT: &str = "{\"type\":\"stream_event\",";
 
 /// Reads an event in its plain form. Everything else, including invalid events, is left to the general reader.

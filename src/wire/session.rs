@@ -1,7 +1,7 @@
 //! Messages about the extension itself: its identity, the logins it has seen, the messages it has observed.
 
 use super::{
-    json_object::{FieldError, JsonObject},
+    json_object::{FieldError, JsonObject, read_entry},
     kept_path::without_values,
     shell_runtime::{self, ShellRuntime},
 };
@@ -150,14 +150,16 @@ pub struct EndpointMetadata {
 
 impl ApiEndpoints {
     pub(super) fn read(message: &JsonObject<'_>) -> Result<Self, FieldError> {
-        let metadata = message.array(&["endpoint_metadata"], LIST_MAX)?.unwrap_or_default();
+        let entries = message.array(&["endpoint_metadata"], LIST_MAX)?.unwrap_or_default().into_iter();
         Ok(ApiEndpoints {
             platform: required(message, &["platform"])?,
             account: owned(message, "account")?,
             credential_fingerprint: fingerprint(message)?,
             updated_at: message.time(&["updated_at"])?,
             endpoints: endpoints(message)?,
-            endpoint_metadata: metadata.into_iter().map(|raw| endpoint(raw.get())).collect::<Result<_, _>>()?,
+            endpoint_metadata: entries
+                .map(|raw| read_entry("endpoint_metadata", raw, endpoint))
+                .collect::<Result<_, _>>()?,
             prompt_template: message.boolean(&["prompt_template"])?.unwrap_or(false),
             prompt_accepted: message.boolean(&["prompt_accepted"])?.unwrap_or(false),
             shell_runtime: shell_runtime::read(message)?,
@@ -181,22 +183,13 @@ fn kept_endpoint(endpoint: String) -> String {
     }
 }
 
-fn endpoint(json: &str) -> Result<EndpointMetadata, FieldError> {
-    let fault = |why: String| FieldError::new("endpoint_metadata", format!("holds an entry whose {why}"));
-    let entry = JsonObject::parse(json)
-        .map_err(|e| FieldError::new("endpoint_metadata", format!("holds an entry that {e}")))?;
-    let read = || {
-        Ok::<_, FieldError>(EndpointMetadata {
-            method: required(&entry, &["method"])?,
-            path: entry
-                .short_text(&["path"], ENDPOINT_BYTES_MAX)?
-                .map(kept_endpoint)
-                .ok_or_else(|| FieldError::new("path", "is required"))?,
-            first_seen_at: entry.time(&["first_seen_at"])?,
-            last_seen_at: entry.time(&["last_seen_at"])?,
-        })
-    };
-    read().map_err(|e| fault(e.to_string()))
+fn endpoint(entry: &JsonObject<'_>) -> Result<EndpointMetadata, FieldError> {
+    Ok(EndpointMetadata {
+        method: required(entry, &["method"])?,
+        path: entry.required_name(&["path"], ENDPOINT_BYTES_MAX).map(kept_endpoint)?,
+        first_seen_at: entry.time(&["first_seen_at"])?,
+        last_seen_at: entry.time(&["last_seen_at"])?,
+    })
 }
 
 /// `platform_status`: whether the extension's extractors still understand the app.
@@ -263,7 +256,7 @@ fn owned(message: &JsonObject<'_>, name: &'static str) -> Result<Option<String>,
 }
 
 fn required(message: &JsonObject<'_>, names: &[&'static str]) -> Result<String, FieldError> {
-    message.short_text(names, NAME_BYTES_MAX)?.ok_or_else(|| FieldError::new(names[0], "is required"))
+    message.required_name(names, NAME_BYTES_MAX)
 }
 
 fn fingerprint(message: &JsonObject<'_>) -> Result<Option<String>, FieldError> {

@@ -1,12 +1,11 @@
 //! The extension's shell tab of a platform: desired and actual state and their difference.
 
 use super::{
-    json_object::{FieldError, JsonObject},
+    json_object::{FieldError, JsonObject, read_entry},
     session::NAME_BYTES_MAX,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 /// Most platforms that one message may report.
 pub(super) const ENTRIES_MAX: usize = 64;
@@ -138,21 +137,13 @@ pub(super) fn read(message: &JsonObject<'_>) -> Result<Vec<ShellRuntime>, FieldE
     let Some(raw) = message.get(FIELD) else { return Ok(Vec::new()) };
     let entries =
         if raw.get().starts_with('[') { message.array(FIELD, ENTRIES_MAX)?.unwrap_or_default() } else { vec![raw] };
-    entries.into_iter().map(entry).collect()
+    entries.into_iter().map(|raw| read_entry("shell_runtime", raw, tab)).collect()
 }
 
-fn entry(raw: &RawValue) -> Result<ShellRuntime, FieldError> {
-    let fault = |why: String| FieldError::new("shell_runtime", why);
-    let entry = JsonObject::parse(raw.get()).map_err(|e| fault(format!("holds an entry that {e}")))?;
-    read_entry(&entry).map_err(|e| fault(format!("holds an entry whose {e}")))
-}
-
-fn read_entry(entry: &JsonObject<'_>) -> Result<ShellRuntime, FieldError> {
+fn tab(entry: &JsonObject<'_>) -> Result<ShellRuntime, FieldError> {
     let part = |name: &'static str| entry.object(&[name]).map(Option::unwrap_or_default);
     Ok(ShellRuntime {
-        platform: entry
-            .short_text(&["platform"], NAME_BYTES_MAX)?
-            .ok_or_else(|| FieldError::new("platform", "is required"))?,
+        platform: entry.required_name(&["platform"], NAME_BYTES_MAX)?,
         desired: desired(&part("desired")?)?,
         actual: actual(&part("actual")?)?,
         drift: drift(&part("drift")?)?,

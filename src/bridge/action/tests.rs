@@ -38,7 +38,7 @@ fn client_and_connection_of_the_target_are_the_daemons_own() {
         ..pending(ActionKind::TabOpen)
     };
     let fields = json!({"request_id": "act-1", "action": "tab_reload", "command_type": "reload",
-        "target": {"client_id": "somebody-else", "platform": "gemini", "requested_client_id": "x", "requested_platform": "y"}});
+        "target": {"client_id": "other", "platform": "gemini", "requested_client_id": "x", "requested_platform": "y"}});
     let entry = entry(&fields, Some(&order));
     assert_eq!((entry.target.client_id.as_str(), entry.target.connection_id.as_str()), ("ff", "c-1"));
     assert_eq!(entry.target.requested_client_id.as_deref(), Some("ff"));

@@ -14,13 +14,11 @@ use crate::{
 use actix::prelude::*;
 use tokio::sync::oneshot;
 
-/// An action with a waiting caller.
 pub(super) struct AwaitedAction {
     pending: PendingAction,
     answer: oneshot::Sender<ActionReply>,
 }
 
-/// Sends an action to the client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct SendAction {
@@ -91,14 +89,12 @@ impl Connection {
         self.schedule_snapshot("action_result", ctx);
     }
 
-    /// Fails all awaited actions.
     pub(super) fn fail_actions(&mut self, reason: DisconnectReason) {
         for (_, awaited) in self.actions.drain() {
             let _ = awaited.answer.send(Err(NoActionResult::Disconnected(reason))); // the caller may have given up
         }
     }
 
-    /// Fails an action whose result cannot be read.
     pub(super) fn fail_unreadable_action(&mut self, id: &str, why: &str) {
         if let Some(awaited) = self.actions.remove(id) {
             let _ = awaited.answer.send(Err(NoActionResult::Unreadable(why.to_owned()))); // the caller may have given up

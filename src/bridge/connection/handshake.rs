@@ -28,7 +28,6 @@ static WRONG_ORIGIN_LOG: LogRateLimiter = LogRateLimiter::new();
 static FAILED_PROOF_LOG: LogRateLimiter = LogRateLimiter::new();
 static ABANDONED_PROOF_LOG: LogRateLimiter = LogRateLimiter::new();
 
-/// State of the handshake of a client that is not established.
 pub(super) enum HandshakeState {
     /// No `hello` was accepted yet.
     Initial,

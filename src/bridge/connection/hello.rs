@@ -18,7 +18,6 @@ use actix::prelude::*;
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// Content of a `state_snapshot`.
 #[derive(Serialize)]
 struct SnapshotBody<'a> {
     version: &'static str,

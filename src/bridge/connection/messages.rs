@@ -12,7 +12,6 @@ use crate::{
 use actix::prelude::*;
 use bytestring::ByteString;
 
-/// Performs a request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::bridge) struct DispatchRequest {
@@ -84,7 +83,6 @@ impl Handler<ReleaseRequest> for Connection {
     }
 }
 
-/// Queries the client and its session.
 #[derive(Message)]
 #[rtype(result = "Option<ClientView>")]
 pub(in crate::bridge) struct GetClientView {

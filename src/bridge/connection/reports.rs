@@ -7,7 +7,6 @@ use crate::{
         directory, endpoints,
         events::{FinalMessageReported, LoginReported, TabChanged},
         final_messages::ReceivedFinalMessage,
-        hub::ClientRegistration,
     },
     clock::WallMs,
     ids::ClientId,
@@ -22,12 +21,8 @@ use std::sync::Arc;
 
 impl Connection {
     pub(super) fn on_credentials(&mut self, mut reported: Credentials, now: WallMs, ctx: &mut Context<Self>) {
-        let Some(ClientRegistration { client_id: client, connection_id, .. }) =
-            self.established.as_ref().map(|g| &g.registration)
-        else {
-            return;
-        };
-        let (client, connection_id) = (client.clone(), connection_id.clone());
+        let Some(registration) = self.established.as_ref().map(|established| &established.registration) else { return };
+        let (client, connection_id) = (registration.client_id.clone(), registration.connection_id.clone());
         let tabs = std::mem::take(&mut reported.shell_runtime);
         let entry = self.session.record_credentials(reported, now);
         // A login for an unregistered platform is shown, but the directory does not select a client by it.
@@ -58,12 +53,8 @@ impl Connection {
     }
 
     pub(super) fn on_api_endpoints(&mut self, mut reported: ApiEndpoints, now: WallMs, ctx: &mut Context<Self>) {
-        let Some(ClientRegistration { client_id: client, connection_id, .. }) =
-            self.established.as_ref().map(|g| &g.registration)
-        else {
-            return;
-        };
-        let (client, connection_id) = (client.clone(), connection_id.clone());
+        let Some(registration) = self.established.as_ref().map(|established| &established.registration) else { return };
+        let (client, connection_id) = (registration.client_id.clone(), registration.connection_id.clone());
         let (tabs, accepted) = (std::mem::take(&mut reported.shell_runtime), reported.prompt_accepted);
         let entry = self.session.record_endpoints(reported, now);
         if let Some(platform) = self.hub.registry().get(&entry.platform) {

@@ -121,10 +121,6 @@ impl BridgeHub {
     }
 
     /// Removes a paired or waiting client and closes its connection.
-    ///
-    /// # Errors
-    ///
-    /// No such client is known, or the store cannot be written.
     pub async fn forget(&self, client_id: ClientId) -> Result<PairingView, PairingError> {
         let hub = self.clone();
         let forget = async move |pairings: Pairings| {

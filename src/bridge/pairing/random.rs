@@ -2,7 +2,6 @@
 
 use crate::{secret::Secret, wire::proof::hex};
 
-/// Number of codes of six digits.
 const CODES: u64 = 1_000_000;
 
 /// Returns a code of six digits, uniformly distributed.

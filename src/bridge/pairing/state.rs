@@ -18,7 +18,6 @@ use std::sync::Arc;
 /// Limits of waiting clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PairingLimits {
-    /// Number of waiting sockets.
     pub(super) waiting_max: usize,
     /// Wrong codes after which a socket is disconnected.
     pub(super) wrong_max: u64,
@@ -26,7 +25,6 @@ pub(super) struct PairingLimits {
     pub(super) code_ms: WallMs,
 }
 
-/// The paired and waiting clients.
 #[derive(Debug)]
 pub(super) struct PairingState<T> {
     limits: PairingLimits,
@@ -56,11 +54,9 @@ pub(super) struct WaitingClient<T> {
 pub(super) enum HelloOutcome {
     /// The client is paired and must prove that it has this key.
     Paired(Secret),
-    /// The client is paired with another origin.
     OtherOrigin,
     /// The client waits, at this place.
     Waiting(u64),
-    /// The limit of waiting clients is reached.
     TooManyWaiting,
 }
 
@@ -76,7 +72,6 @@ pub enum PairingDecision {
     Reject,
 }
 
-/// The outcome of a decision.
 #[derive(Debug)]
 pub(super) enum DecisionOutcome<T> {
     /// No client with this id waits.
@@ -196,12 +191,10 @@ impl<T: Clone> PairingState<T> {
         }
     }
 
-    /// Returns the client that waits at a place.
     pub(super) fn waiting_at(&self, place: u64) -> Option<&WaitingClient<T>> {
         self.waiting.iter().find(|waiting| waiting.place == place)
     }
 
-    /// Returns the code of the client at a place.
     pub(super) fn code_at(&self, place: u64) -> Option<Secret> {
         self.waiting_at(place).map(|waiting| waiting.code.clone())
     }
@@ -226,7 +219,6 @@ impl<T: Clone> PairingState<T> {
         Some(self.waiting.remove(at))
     }
 
-    /// Returns whether a client with this id waits.
     pub(super) fn has_waiting(&self, client_id: &ClientId) -> bool {
         self.waiting.iter().any(|waiting| waiting.client_id == *client_id)
     }
@@ -260,12 +252,10 @@ impl<T: Clone> PairingState<T> {
         Some((approved, rivals))
     }
 
-    /// Removes a pairing and returns it.
     pub(super) fn unpair(&mut self, client_id: &ClientId) -> Option<PairingRow> {
         self.paired.remove(client_id)
     }
 
-    /// Removes all waiting clients with this id and returns them.
     pub(super) fn remove_waiting(&mut self, client_id: &ClientId) -> Vec<WaitingClient<T>> {
         self.remove_where(|waiting| waiting.client_id == *client_id)
     }
@@ -276,7 +266,6 @@ impl<T: Clone> PairingState<T> {
         Some(row.client_secret.clone())
     }
 
-    /// Returns the pairing of a client.
     pub(super) fn paired(&self, client_id: &ClientId) -> Option<&PairingRow> {
         self.paired.get(client_id)
     }

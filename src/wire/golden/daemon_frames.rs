@@ -4,7 +4,7 @@ use super::golden;
 use crate::{
     mode::{Mode, SystemView},
     wire::{
-        ActionKind, ActionResponse, ApiRequest, Challenge, ErrorFrame, FrameErrorCode, HelloAck, PROTOCOL,
+        ActionKind, ActionResponse, ApiRequest, Challenge, FrameError, FrameErrorCode, HelloAck, PROTOCOL,
         PairingRequired, RawJson, RequestCancel, SUPPORTS, StateSnapshot, frame, frame_with,
     },
 };
@@ -25,11 +25,11 @@ const COMMANDS: [ActionKind; 7] = [
 /// else without these fields.
 pub(super) fn with_optional_fields(set: bool) -> Vec<(&'static str, Value)> {
     let (id, platform) = ("req-1", "claude");
-    let error = ErrorFrame {
+    let error = FrameError {
         code: FrameErrorCode::InvalidMessage,
-        message: "field \"seq\" must be a positive integer",
-        in_reply_to: set.then_some("stream_event"),
-        id: set.then_some(id),
+        message: "field \"seq\" must be a positive integer".to_owned(),
+        in_reply_to: set.then(|| "stream_event".to_owned()),
+        id: set.then(|| id.to_owned()),
     };
     let challenge = Challenge {
         nonce: "ffeeddccbbaa99887766554433221100",

@@ -13,7 +13,6 @@ pub(super) struct BatchRateLimiter {
 }
 
 impl BatchRateLimiter {
-    /// Creates a limiter for `max` batches per minute.
     pub(super) fn new(max: usize) -> Self {
         BatchRateLimiter { max, came: VecDeque::new() }
     }

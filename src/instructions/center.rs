@@ -62,7 +62,6 @@ pub(super) struct InstructionCenter {
     expiring: WorkState,
 }
 
-/// State of a background job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WorkState {
     Idle,
@@ -119,7 +118,7 @@ impl InstructionCenter {
             let abandon = move |conn: &mut _| {
                 let running = batches::running(conn)?;
                 for batch_id in &running {
-                    batches::abandon(conn, batch_id, "nobody went on with it", now)?;
+                    batches::abandon(conn, batch_id, "its runner stopped", now)?;
                 }
                 Ok(running)
             };

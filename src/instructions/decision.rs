@@ -40,7 +40,6 @@ pub enum DecisionError {
 }
 
 impl InstructionShared {
-    /// Applies a decision.
     pub(super) async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchRow, DecisionError> {
         let (name, now) = (batch_id.to_owned(), self.setup.clock.now_ms());
         let levels = self.levels();

@@ -11,10 +11,11 @@ use super::{
     normalize::{InstructionSource, NormalizedInstruction},
     parse::InstructionParams,
 };
+use crate::wire::proof::hex;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// Version of the envelope and of the key's basis.
 pub const ENVELOPE_VERSION: &str = "baa.v1";
@@ -101,11 +102,7 @@ impl fmt::Display for InstructionId {
 
 /// Returns `sha256:` followed by 64 lower-case hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 /// Adds the key to an instruction.

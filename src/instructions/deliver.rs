@@ -39,7 +39,7 @@ pub(super) fn start(
         let (batch_id, now) = (row.batch_id.clone(), shared.setup.clock.now_ms());
         let note = move |conn: &mut _| batches::deliver(conn, &batch_id, delivery, &why, now);
         if let Err(error) = shared.retry_until_committed(|_| (), note).await {
-            tracing::error!(batch.id = row.batch_id, %error, "what became of a delivery was not written");
+            tracing::error!(batch.id = row.batch_id, %error, "the outcome of a delivery was not recorded");
         }
         if let Some(row) = shared.row(&row.batch_id).await {
             shared.publish(&row);

@@ -120,10 +120,6 @@ impl BatchDetails {
 
 impl InstructionHub {
     /// Returns the details of a batch.
-    ///
-    /// # Errors
-    ///
-    /// The store cannot be read.
     pub async fn show(&self, batch_id: &str) -> Result<Option<BatchDetails>, StoreError> {
         let batch_id = batch_id.to_owned();
         let read = move |conn: &mut SqliteConnection| {

@@ -1,9 +1,13 @@
 //! Results of executed instructions, and the interface for executing them.
 
-use super::{route::InstructionPlan, screen::InstructionAuthority, stored_plan::StoredInstruction};
+use super::{
+    route::{InstructionPlan, InstructionRoute},
+    screen::InstructionAuthority,
+    stored_plan::StoredInstruction,
+};
 use crate::{clock::WallMs, host::OperationOrigin, store::batches::BatchMessage};
 use futures_util::future::LocalBoxFuture;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -28,37 +32,26 @@ pub struct InstructionOutcome {
     pub details: Option<Value>,
 }
 
-/// On whose word an instruction runs.
+/// The authority of an instruction's run.
 #[derive(Clone, Copy, Debug)]
 pub struct Mandate<'a> {
-    /// The operator's or a model's.
+    /// The operator's or a model's authority.
     pub authority: InstructionAuthority,
-    /// Whose sandbox that means.
+    /// Origin of the operation, which selects the sandbox.
     pub origin: OperationOrigin,
-    /// The message that it stands in.
+    /// The message that contains the instruction.
     pub message: &'a BatchMessage,
 }
 
-/// Carries out plans by what the routes call. The edge does this: it alone knows what a route answers.
+/// Executes plans as their routes do. Implemented by the HTTP layer, which knows what a route answers.
 pub trait InstructionExecutor: Send + Sync {
-    /// Carries one out; ended early when `stop` is cancelled.
+    /// Executes a plan; ends early when `stop` is cancelled.
     fn execute<'a>(
         &'a self,
         plan: InstructionPlan,
         mandate: Mandate<'a>,
         stop: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, InstructionOutcome>;
-}
-
-/// The route of an instruction, as stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredRoute {
-    /// Key of the route.
-    pub key: String,
-    /// HTTP method.
-    pub method: String,
-    /// Path.
-    pub path: String,
 }
 
 /// An executed instruction. Times are Unix milliseconds.
@@ -80,7 +73,7 @@ pub struct InstructionExecution {
     /// Id of this execution.
     pub request_id: String,
     /// Equivalent HTTP route.
-    pub route: StoredRoute,
+    pub route: InstructionRoute,
     /// Begin.
     pub started_at: WallMs,
     /// End.
@@ -88,7 +81,6 @@ pub struct InstructionExecution {
 }
 
 impl InstructionExecution {
-    /// Creates the result of a stored instruction.
     pub(super) fn of(
         entry: &StoredInstruction,
         request_id: &str,

@@ -128,11 +128,7 @@ impl InstructionHub {
         self.shared.is_enabled()
     }
 
-    /// Takes a message in: what is to be run is kept, and will be.
-    ///
-    /// # Errors
-    ///
-    /// Returns why nothing of the message will run.
+    /// Ingests a message: its instructions are stored before they run.
     pub async fn submit(&self, submission: MessageSubmission) -> Result<SubmittedMessage, IngestError> {
         let hub = self.clone();
         let submitted = async move {
@@ -155,10 +151,6 @@ impl InstructionHub {
     }
 
     /// Applies a person's decision to a waiting batch.
-    ///
-    /// # Errors
-    ///
-    /// Returns why the decision has no effect.
     pub async fn decide(&self, batch_id: &str, word: OperatorDecision) -> Result<BatchRow, DecisionError> {
         let (hub, batch_id) = (self.clone(), batch_id.to_owned());
         let decided = async move {
@@ -231,7 +223,7 @@ async fn detached<T: 'static, E: From<StoreError> + 'static>(
     actix_rt::spawn(work).await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
 }
 
-/// A message that was taken in.
+/// An ingested message.
 #[derive(Debug)]
 pub struct SubmittedMessage {
     /// The resulting batch.
@@ -246,12 +238,11 @@ impl InstructionShared {
         instructions_enabled(&self.setup.state_dir)
     }
 
-    /// The sandboxes that are in force.
     pub(super) fn levels(&self) -> SandboxLevels {
         SandboxLevels { operator: self.setup.operator_sandbox, model: self.setup.settings.sandbox }
     }
 
-    /// Makes a change that must be made; says once that it cannot be.
+    /// Retries a change until it is committed; logs the first failure.
     pub(super) async fn retry_until_committed<T, F>(
         &self,
         mut failed: impl FnMut(&StoreError),
@@ -261,9 +252,9 @@ impl InstructionShared {
         T: Send + 'static,
         F: Fn(&mut crate::store::SqliteConnection) -> Result<T, StoreError> + Clone + Send + 'static,
     {
-        let mut told = false;
+        let mut is_logged = false;
         let failed = |error: &StoreError| {
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut is_logged, true) {
                 tracing::error!(%error, "instructions stop until the store can be written again");
                 failed(error);
             }
@@ -277,7 +268,6 @@ impl InstructionShared {
         self.publish(row);
     }
 
-    /// Publishes the state of a batch.
     pub(super) fn publish(&self, row: &BatchRow) {
         self.setup.events.publish("instruction", BatchChanged::of(row, self.setup.clock.now_ms()));
     }
@@ -289,7 +279,6 @@ impl InstructionShared {
         }
     }
 
-    /// Returns a batch, if it can be read.
     pub(super) async fn row(&self, batch_id: &str) -> Option<BatchRow> {
         let name = batch_id.to_owned();
         let read = self.setup.store.run(move |conn| batches::one(conn, &name)).await;

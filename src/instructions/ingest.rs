@@ -112,7 +112,6 @@ pub enum IngestError {
 }
 
 impl InstructionShared {
-    /// Ingests a message.
     pub(super) async fn ingest(self: &Arc<Self>, submission: MessageSubmission) -> Result<IngestedBatch, IngestError> {
         if !submission.dry_run && !self.is_enabled() {
             return Err(IngestError::Off);
@@ -182,7 +181,6 @@ impl InstructionShared {
         Ok(IngestedBatch { batch_id: row.batch_id, ..taken })
     }
 
-    /// Records the rejection of a message.
     async fn store_rejection(
         &self,
         submission: &MessageSubmission,

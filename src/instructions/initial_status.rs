@@ -3,7 +3,6 @@
 use super::{screen::ScreenVerdict, stored_plan::PlannedInstruction};
 use crate::store::batches::BatchStatus;
 
-/// Circumstances of an ingested batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchContext {
     /// Whether the caller only asks what would happen.
@@ -12,7 +11,6 @@ pub(super) struct BatchContext {
     pub(super) too_many: bool,
 }
 
-/// Initial status and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InitialStatus {
     pub(super) status: BatchStatus,
@@ -71,18 +69,18 @@ mod tests {
     #[test]
     fn every_beginning_has_its_circumstances() {
         let (reads, runs) = ("status", "exec::true");
-        let (nobody, known) = (None, Some("batch_0"));
+        let (unknown, known) = (None, Some("batch_0"));
         for (tools, duplicates, dry_run, too_many, status) in [
             (vec![], vec![], false, false, BatchStatus::NoInstructions),
             (vec![], vec![], true, true, BatchStatus::NoInstructions),
-            (vec![reads], vec![nobody], false, false, BatchStatus::Queued),
-            (vec![reads], vec![nobody], false, true, BatchStatus::PendingApproval),
-            (vec![reads], vec![nobody], true, true, BatchStatus::Planned),
+            (vec![reads], vec![unknown], false, false, BatchStatus::Queued),
+            (vec![reads], vec![unknown], false, true, BatchStatus::PendingApproval),
+            (vec![reads], vec![unknown], true, true, BatchStatus::Planned),
             (vec![runs], vec![known], true, false, BatchStatus::Planned),
             (vec![reads], vec![known], false, true, BatchStatus::DuplicateOnly),
-            (vec![reads, runs], vec![nobody, nobody], false, false, BatchStatus::PendingApproval),
-            (vec![reads, runs], vec![nobody, known], false, false, BatchStatus::Queued),
-            (vec![reads, runs], vec![known, nobody], false, false, BatchStatus::PendingApproval),
+            (vec![reads, runs], vec![unknown, unknown], false, false, BatchStatus::PendingApproval),
+            (vec![reads, runs], vec![unknown, known], false, false, BatchStatus::Queued),
+            (vec![reads, runs], vec![known, unknown], false, false, BatchStatus::PendingApproval),
         ] {
             let batch = batch(&tools);
             let (authority, origin, level) =

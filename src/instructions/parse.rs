@@ -76,13 +76,7 @@ impl Serialize for InstructionParams {
     /// Serializes as the two fields `params` and `params_kind`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Params", 2)?;
-        match self {
-            InstructionParams::None => fields.serialize_field("params", &())?,
-            InstructionParams::InlineJson(value) => fields.serialize_field("params", value)?,
-            InstructionParams::InlineString(text) | InstructionParams::Body(text) => {
-                fields.serialize_field("params", text)?
-            }
-        }
+        fields.serialize_field("params", &self.to_value())?;
         fields.serialize_field("params_kind", self.kind())?;
         fields.end()
     }

@@ -41,11 +41,6 @@ impl PlannedBatch {
         &self.0
     }
 
-    /// Returns the instructions by value.
-    pub fn into_instructions(self) -> Vec<RoutedInstruction> {
-        self.0
-    }
-
     /// Returns the verdict on the batch: if one instruction needs approval, all wait for it.
     pub fn verdict(&self) -> ScreenVerdict {
         self.0.iter().map(|routed| routed.screened.verdict).max().unwrap_or(ScreenVerdict::Runs)

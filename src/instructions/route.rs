@@ -18,16 +18,17 @@ use crate::{
 };
 use fields::{ParamFault, ParamFields};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The HTTP route equivalent to an instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstructionRoute {
     /// Key of the route.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// HTTP method.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// Path.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
 }
 
 /// The operation of an instruction. Its stored JSON deserializes to the same value.
@@ -82,22 +83,22 @@ impl InstructionTool {
             InstructionTool::FilesRead => ("local.files.read", "POST", "/v1/files/read"),
             InstructionTool::FilesWrite => ("local.files.write", "POST", "/v1/files/write"),
         };
-        InstructionRoute { key, method, path }
+        InstructionRoute { key: key.into(), method: method.into(), path: path.into() }
     }
 }
 
 /// Reads the parameters and selects the operation.
 pub fn route(screened: ScreenedInstruction) -> Result<RoutedInstruction, Rejection> {
     let params = &screened.instruction.params;
+    let fixed = |plan| match params {
+        InstructionParams::None => Ok(plan),
+        _ => Err(ParamFault::new("it takes none")),
+    };
     let plan = match screened.tool {
-        InstructionTool::Describe => nothing(params).map(|()| InstructionPlan::Describe(DescribeSurface::Whole)),
-        InstructionTool::DescribeBusiness => {
-            nothing(params).map(|()| InstructionPlan::Describe(DescribeSurface::Business))
-        }
-        InstructionTool::DescribeControl => {
-            nothing(params).map(|()| InstructionPlan::Describe(DescribeSurface::Control))
-        }
-        InstructionTool::Status => nothing(params).map(|()| InstructionPlan::Status),
+        InstructionTool::Describe => fixed(InstructionPlan::Describe(DescribeSurface::Whole)),
+        InstructionTool::DescribeBusiness => fixed(InstructionPlan::Describe(DescribeSurface::Business)),
+        InstructionTool::DescribeControl => fixed(InstructionPlan::Describe(DescribeSurface::Control)),
+        InstructionTool::Status => fixed(InstructionPlan::Status),
         InstructionTool::BrowserStatus => filter(params).map(InstructionPlan::BrowserStatus),
         InstructionTool::Exec => exec(params).map(InstructionPlan::Exec),
         InstructionTool::FilesRead => files_read(params).map(InstructionPlan::FilesRead),
@@ -108,17 +109,8 @@ pub fn route(screened: ScreenedInstruction) -> Result<RoutedInstruction, Rejecti
         let message = format!("the parameters of {}: {why}", screened.tool.name());
         Rejection::block(PipelineStage::Route, index, RejectionCode::InvalidParams, message)
     };
-    match plan {
-        Ok(plan) => Ok(RoutedInstruction { screened, plan }),
-        Err(fault) => Err(refused(fault)),
-    }
-}
-
-fn nothing(params: &InstructionParams) -> Result<(), ParamFault> {
-    match params {
-        InstructionParams::None => Ok(()),
-        _ => Err(ParamFault::new("it takes none")),
-    }
+    let plan = plan.map_err(refused)?;
+    Ok(RoutedInstruction { screened, plan })
 }
 
 fn filter(params: &InstructionParams) -> Result<RecordFilter, ParamFault> {

@@ -39,7 +39,6 @@ pub(super) struct BatchRunner {
     center: Addr<InstructionCenter>,
 }
 
-/// Result of running a batch.
 struct BatchRun {
     executions: Vec<InstructionExecution>,
     /// Whether the service stopped before the batch was complete.

@@ -5,7 +5,6 @@
 use super::{
     confinement::{BatchConfinement, StoredConfinement},
     dedupe::{Instruction, sha256},
-    execution::StoredRoute,
     route::{InstructionPlan, InstructionRoute, RoutedInstruction},
     screen::ScreenVerdict,
     settings::ToolClass,
@@ -15,14 +14,12 @@ use serde::{Deserialize, Serialize};
 /// An instruction as stored and shown.
 #[derive(Serialize)]
 pub(super) struct PlannedInstruction<'a> {
-    /// The instruction.
     #[serde(flatten)]
     pub(super) instruction: &'a Instruction,
-    /// Class of its tool.
     pub(super) class: ToolClass,
     /// Decision by the settings.
     pub(super) verdict: ScreenVerdict,
-    /// On whose word it runs, and in what.
+    /// Authority and sandbox of its run.
     #[serde(flatten)]
     pub(super) confined: StoredConfinement,
     /// The route that does the same.
@@ -35,7 +32,6 @@ pub(super) struct PlannedInstruction<'a> {
 }
 
 impl<'a> PlannedInstruction<'a> {
-    /// An instruction; `duplicate_of`: the batch that has it already.
     pub(super) fn new(
         routed: &'a RoutedInstruction,
         duplicate_of: Option<&'a str>,
@@ -64,22 +60,15 @@ pub(super) fn write(shown: &[PlannedInstruction<'_>]) -> String {
 pub(super) struct StoredInstruction {
     /// Index of its block in the message.
     pub(super) block_index: usize,
-    /// Id of the instruction.
     pub(super) instruction_id: String,
-    /// Deduplication key.
     pub(super) dedupe_key: String,
-    /// Target.
     pub(super) target: String,
-    /// Tool.
     pub(super) tool: String,
-    /// On whose word it runs, and in what.
+    /// Authority and sandbox of its run.
     #[serde(flatten)]
     pub(super) confined: StoredConfinement,
-    /// The route that does the same.
-    pub(super) route: StoredRoute,
-    /// The operation that it runs.
+    pub(super) route: InstructionRoute,
     pub(super) plan: InstructionPlan,
-    /// The batch that already contains it.
     #[serde(default)]
     pub(super) duplicate_of: Option<String>,
 }

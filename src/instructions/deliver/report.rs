@@ -56,10 +56,7 @@ fn cut(mut text: String, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::{
-        execution::{InstructionOutcome, StoredRoute},
-        extract, is_result_only,
-    };
+    use crate::instructions::{execution::InstructionOutcome, extract, is_result_only, route::InstructionRoute};
     use serde_json::json;
 
     fn execution(tool: &str, ok: bool, data: Value) -> InstructionExecution {
@@ -78,7 +75,7 @@ mod tests {
                 details: None,
             },
             request_id: "req_1".into(),
-            route: StoredRoute { key: "local".into(), method: "GET".into(), path: "/".into() },
+            route: InstructionRoute { key: "local".into(), method: "GET".into(), path: "/".into() },
             started_at: 1,
             finished_at: 2,
         }

@@ -1,7 +1,7 @@
 //! Inline JSON, stricter than JSON itself: what two parsers could read differently is rejected.
 
 use super::ParseFault;
-use crate::instructions::rejection::RejectionCode;
+use crate::{instructions::rejection::RejectionCode, wire::after_string};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
@@ -52,16 +52,6 @@ fn scan(json: &[u8]) -> Result<(), ParseFault> {
         }
     }
     Ok(())
-}
-
-fn after_string(json: &[u8], mut at: usize) -> usize {
-    while let Some(&byte) = json.get(at) {
-        at += if byte == b'\\' { 2 } else { 1 };
-        if byte == b'"' {
-            break;
-        }
-    }
-    at
 }
 
 /// Whether an integer lies within ±2^53, or another number within a double's range.

@@ -19,7 +19,6 @@ impl From<FieldError> for ParamFault {
     }
 }
 
-/// The fields of an object.
 pub(super) struct ParamFields<'a>(&'a Map<String, Value>);
 
 impl<'a> ParamFields<'a> {
@@ -34,7 +33,6 @@ impl<'a> ParamFields<'a> {
         names.iter().find_map(|name| self.0.get(*name).filter(|value| !value.is_null()))
     }
 
-    /// Returns all fields.
     pub(super) fn all(&self) -> &'a Map<String, Value> {
         self.0
     }

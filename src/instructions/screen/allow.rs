@@ -24,10 +24,10 @@ fn fits(rule: &AllowRule, observed: ObservedMessage<'_>) -> bool {
         && rule.conversation_id.as_deref().is_none_or(|wanted| is_conversation(wanted, observed.conversation_id))
 }
 
-fn is_conversation(wanted: &str, told: Option<&str>) -> bool {
-    let Some(told) = told else { return false };
+fn is_conversation(wanted: &str, observed: Option<&str>) -> bool {
+    let Some(observed) = observed else { return false };
     match wanted.strip_suffix('*') {
-        Some(beginning) => told.starts_with(beginning),
-        None => told == wanted,
+        Some(beginning) => observed.starts_with(beginning),
+        None => observed == wanted,
     }
 }

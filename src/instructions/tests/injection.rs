@@ -299,7 +299,7 @@ fn one_bad_block_refuses_the_batch_at_any_stage() {
     for (bad, stage, code) in [
         (block("nonsense"), PipelineStage::Parse, RejectionCode::InvalidHeader),
         (block(""), PipelineStage::Parse, RejectionCode::EmptyBlock),
-        (block("@nobody::status"), PipelineStage::Policy, RejectionCode::UnsupportedTarget),
+        (block("@stranger::status"), PipelineStage::Policy, RejectionCode::UnsupportedTarget),
         (block("@conductor::reboot"), PipelineStage::Policy, RejectionCode::UnsupportedTool),
         (block("@conductor::exec::[1]"), PipelineStage::Route, RejectionCode::InvalidParams),
     ] {
@@ -329,9 +329,9 @@ fn a_message_without_its_names_is_refused_when_it_holds_instructions() {
 
 #[test]
 fn a_rejection_is_shown_as_the_details_of_an_answer() {
-    let refused = plan(&block("@nobody::status")).unwrap_err();
+    let refused = plan(&block("@stranger::status")).unwrap_err();
     let shown = serde_json::to_value(&refused).unwrap();
     let expected = serde_json::json!({"stage": "policy", "block_index": 0, "code": "unsupported_target"});
     assert_eq!(shown, expected);
-    assert!(refused.message.contains("nobody"));
+    assert!(refused.message.contains("stranger"));
 }

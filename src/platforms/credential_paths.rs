@@ -100,7 +100,7 @@ pub fn covers_any(entries: &[CredentialPath], path: &str) -> bool {
     is_one(&plain)
 }
 
-/// A name without the blanks and control characters around it.
+/// Returns a name without the blanks and control characters around it.
 fn trimmed(name: &[u8]) -> &[u8] {
     let is_kept = |byte: &u8| !matches!(byte, 0..=b' ' | 0x7f);
     let from = name.iter().position(is_kept).unwrap_or(name.len());
@@ -108,7 +108,7 @@ fn trimmed(name: &[u8]) -> &[u8] {
     &name[from..to]
 }
 
-/// The bytes of a path with every escape undone, also those that come of undoing others; `\` is `/`, capitals are small.
+/// Returns a path with all escapes decoded, repeatedly, with `/` for `\`, in lower case.
 fn decoded(path: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let mut bytes = Vec::with_capacity(path.len());

@@ -9,7 +9,6 @@ pub(super) struct JoinedText {
 }
 
 impl JoinedText {
-    /// Appends text to the current paragraph.
     pub(super) fn push(&mut self, text: &str) {
         if text.is_empty() {
             return;
@@ -26,12 +25,10 @@ impl JoinedText {
         self.at_break = true;
     }
 
-    /// Returns the text joined so far.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Returns the joined text.
     pub(super) fn into_text(self) -> String {
         self.text
     }

@@ -1,7 +1,6 @@
 //! The steps of a request, as a value: what is asked of the app next, given what it answered. No actor, no clock.
 //!
 //! ```text
-//! one call:        ------------------------------------------------------------------> Last
 //! Claude prompt:   organizations -> conversations -> (none: a new one) --------------> Last (completion)
 //! Claude current:  organizations -> conversations -----------------------------------> Last (the conversation)
 //! ```
@@ -19,7 +18,7 @@ mod timestamp;
 mod transcript;
 
 pub use app_id::{AppId, AppIdError, ID_BYTES_MAX};
-pub use claude::{RequestedLocation, ResolvedLocation, prompt_body};
+pub use claude::{PendingPlan, RequestedLocation, ResolvedLocation, prompt_body};
 pub use conversation::Conversation;
 pub use location_cache::{CACHE_TTL, CachedLocation, LocationCache};
 pub use organization::Organization;
@@ -83,10 +82,6 @@ pub enum PlanStep {
     },
 }
 
-/// A plan that waits for the answer to a step.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PendingPlan(claude::PendingClaudePlan);
-
 /// Why a plan cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -138,19 +133,11 @@ impl RequestPlan {
     /// Returns the first step. `known`: cached location of a prompt; the current conversation is always looked up.
     pub fn begin(self, known: Option<CachedLocation>) -> PlanStep {
         match self {
-            RequestPlan::One(call) => PlanStep::Final { call, chosen: None },
             RequestPlan::ClaudePrompt { asked, headers, body } => {
-                claude::PendingClaudePlan::prompt(asked, headers, body).begin(known)
+                PendingPlan::prompt(asked, headers, body).begin(known)
             }
-            RequestPlan::ClaudeCurrent { asked } => claude::PendingClaudePlan::current(asked).begin(None),
+            RequestPlan::ClaudeCurrent { asked } => PendingPlan::current(asked).begin(None),
         }
-    }
-}
-
-impl PendingPlan {
-    /// Continues the plan with the answer to the step.
-    pub fn answered(self, body: &RawJson) -> Result<PlanStep, PlanError> {
-        self.0.answered(body)
     }
 }
 

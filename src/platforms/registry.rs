@@ -146,14 +146,14 @@ pub struct PlatformRegistry {
 }
 
 impl PlatformRegistry {
-    /// The platforms of a validated configuration.
+    /// Creates the registry of a validated configuration.
     pub fn new(settings: &PlatformsSettings) -> Self {
         PlatformRegistry::checked(settings, &mut ValidationErrors::default())
     }
 
-    /// The platforms that can be, and a fault for each value that cannot.
+    /// Creates the registry of the valid platforms, and reports each invalid value.
     pub fn checked(settings: &PlatformsSettings, errors: &mut ValidationErrors) -> Self {
-        // A `BTreeMap` hands them out sorted.
+        // A `BTreeMap` is sorted.
         let platform = |(name, settings): (&String, &PlatformSettings)| {
             let section = crate::config::section::quoted(name);
             let Some(name) =
@@ -167,25 +167,25 @@ impl PlatformRegistry {
         PlatformRegistry { platforms: settings.0.iter().filter_map(platform).collect() }
     }
 
-    /// The platform of that name.
+    /// Returns the platform with this name.
     pub fn get(&self, name: &str) -> Option<&Arc<Platform>> {
         let at = self.platforms.binary_search_by(|platform| platform.name.as_str().cmp(name)).ok()?;
         self.platforms.get(at)
     }
 
-    /// Every platform, sorted by name.
+    /// Returns all platforms, sorted by name.
     pub fn all(&self) -> &[Arc<Platform>] {
         &self.platforms
     }
 
-    /// Every name, sorted.
+    /// Returns all names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &PlatformName> {
         self.platforms.iter().map(|platform| &platform.name)
     }
 }
 
 impl PlatformSettings {
-    /// Fills in what was left blank; nothing when a value is wrong, which `errors` then knows.
+    /// Applies the defaults; returns `None` if a value is invalid, and reports it.
     fn resolve(&self, name: PlatformName, errors: &mut ValidationErrors) -> Option<Platform> {
         if self.modes.is_empty() {
             errors.add("modes", "must name at least one of \"buffered\" and \"sse\"");

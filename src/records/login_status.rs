@@ -77,7 +77,6 @@ impl LoginStatusCounts {
         }
     }
 
-    /// Returns the total.
     pub(super) fn total(self) -> usize {
         self.fresh + self.stale + self.lost
     }

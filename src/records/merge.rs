@@ -14,7 +14,6 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 pub use crate::api::records::{RecordSummary, RuntimeCounts};
 
-/// Input of a merge.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RecordSources<'a> {
     pub(super) bridge: &'a BridgeView,
@@ -27,7 +26,6 @@ pub(super) struct RecordSources<'a> {
     pub(super) now: WallMs,
 }
 
-/// Parts of one record.
 #[derive(Default)]
 struct RecordParts<'a> {
     client: Option<&'a ClientView>,

@@ -49,7 +49,7 @@ pub struct RecordReader {
 }
 
 /// The data of a page, which the records borrow from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RecordPage {
     filter: RecordFilter,
     connected: Vec<StoredLogin>,
@@ -76,15 +76,7 @@ impl RecordReader {
     /// Reads the stored part of a page. If the store cannot be read, live records are still shown.
     pub async fn read(&self, bridge: &BridgeView, filter: RecordFilter) -> RecordPage {
         let empty = filter.host.as_deref().is_some_and(|host| host != &*self.host);
-        let mut page = RecordPage {
-            filter,
-            connected: Vec::new(),
-            others: Vec::new(),
-            counts: LoginStatusCounts::default(),
-            error: None,
-            next_before: None,
-            empty,
-        };
+        let mut page = RecordPage { filter, empty, ..RecordPage::default() };
         if empty {
             return page;
         }

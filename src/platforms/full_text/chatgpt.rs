@@ -26,7 +26,6 @@ const PATCH_DEPTH_MAX: usize = 4;
 /// Number of a document; `None` stands for a message of its own: a snapshot, or an answer whose document was replaced.
 type DocumentNumber = Option<i64>;
 
-/// State of the answer after the events so far.
 #[derive(Debug)]
 pub(super) struct ChatgptAnswer {
     messages: HashMap<DocumentNumber, ChatgptMessage>,

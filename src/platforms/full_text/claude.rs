@@ -23,7 +23,6 @@ const NOT_TEXT: [&str; 7] = [
     "thinking_summary_delta",
 ];
 
-/// State of the answer after the events so far.
 #[derive(Debug, Default)]
 pub(super) struct ClaudeAnswer {
     text: JoinedText,

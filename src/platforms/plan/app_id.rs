@@ -49,7 +49,7 @@ impl AppId {
         }
     }
 
-    /// The id as the app writes it.
+    /// Returns the id as the app writes it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,8 +1,8 @@
 //! Claude's steps: which organization, which conversation, then what the caller wants there.
 
 use super::{
-    AppId, CachedLocation, Conversation, Organization, PendingPlan, PlanError, PlanStep, UnusableAnswer, UpstreamCall,
-    conversation, organization,
+    AppId, CachedLocation, Conversation, Organization, PlanError, PlanStep, UnusableAnswer, UpstreamCall, conversation,
+    organization,
 };
 use crate::{platforms::json, wire::RawJson};
 use serde::Serialize;
@@ -35,9 +35,9 @@ pub fn prompt_body(prompt: &str) -> RawJson {
     RawJson::of(&Body { prompt })
 }
 
-/// A plan between two steps.
+/// A plan that waits for the answer to a step.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PendingClaudePlan {
+pub struct PendingPlan {
     goal: ClaudeGoal,
     asked: RequestedLocation,
     awaited: AwaitedAnswer,
@@ -57,13 +57,13 @@ enum AwaitedAnswer {
     NewConversation(Organization),
 }
 
-impl PendingClaudePlan {
+impl PendingPlan {
     pub(super) fn prompt(asked: RequestedLocation, headers: RawJson, body: RawJson) -> Self {
-        PendingClaudePlan { goal: ClaudeGoal::Prompt { headers, body }, asked, awaited: AwaitedAnswer::Organizations }
+        PendingPlan { goal: ClaudeGoal::Prompt { headers, body }, asked, awaited: AwaitedAnswer::Organizations }
     }
 
     pub(super) fn current(asked: RequestedLocation) -> Self {
-        PendingClaudePlan { goal: ClaudeGoal::Current, asked, awaited: AwaitedAnswer::Organizations }
+        PendingPlan { goal: ClaudeGoal::Current, asked, awaited: AwaitedAnswer::Organizations }
     }
 
     pub(super) fn begin(self, known: Option<CachedLocation>) -> PlanStep {
@@ -73,12 +73,13 @@ impl PendingClaudePlan {
         }
     }
 
-    pub(super) fn answered(self, body: &RawJson) -> Result<PlanStep, PlanError> {
+    /// Continues the plan with the answer to the step.
+    pub fn answered(self, body: &RawJson) -> Result<PlanStep, PlanError> {
         let body = json::of(body);
         match self.awaited {
             AwaitedAnswer::Organizations => {
                 let organization = organization::choose(&body, self.asked.organization_id.as_ref())?;
-                Ok(PendingClaudePlan { awaited: AwaitedAnswer::Organizations, ..self }.within(organization, None))
+                Ok(PendingPlan { awaited: AwaitedAnswer::Organizations, ..self }.within(organization, None))
             }
             AwaitedAnswer::Conversations(organization) => match (conversation::choose(&body)?, &self.goal) {
                 (Some(conversation), _) => Ok(last(self.goal, organization, conversation)),
@@ -88,10 +89,7 @@ impl PendingClaudePlan {
                     let headers = RawJson::trusted("{\"content-type\":\"application/json\"}");
                     let create =
                         UpstreamCall { method: "POST".into(), headers, body, ..get(conversations(&organization)) };
-                    Ok(before(
-                        create,
-                        PendingClaudePlan { awaited: AwaitedAnswer::NewConversation(organization), ..self },
-                    ))
+                    Ok(before(create, PendingPlan { awaited: AwaitedAnswer::NewConversation(organization), ..self }))
                 }
             },
             AwaitedAnswer::NewConversation(organization) => {
@@ -101,20 +99,20 @@ impl PendingClaudePlan {
         }
     }
 
-    /// Goes on in this organization; what the caller named counts before what is known.
+    /// Continues in this organization; a requested conversation takes precedence over a known one.
     fn within(self, organization: Organization, known: Option<Conversation>) -> PlanStep {
         match self.asked.conversation_id.clone().map(Conversation::from).or(known) {
             Some(conversation) => last(self.goal, organization, conversation),
             None => {
                 let list = get(conversations(&organization));
-                before(list, PendingClaudePlan { awaited: AwaitedAnswer::Conversations(organization), ..self })
+                before(list, PendingPlan { awaited: AwaitedAnswer::Conversations(organization), ..self })
             }
         }
     }
 }
 
-fn before(call: UpstreamCall, waiting: PendingClaudePlan) -> PlanStep {
-    PlanStep::Intermediate { call, then: PendingPlan(waiting) }
+fn before(call: UpstreamCall, waiting: PendingPlan) -> PlanStep {
+    PlanStep::Intermediate { call, then: waiting }
 }
 
 fn last(goal: ClaudeGoal, organization: Organization, conversation: Conversation) -> PlanStep {

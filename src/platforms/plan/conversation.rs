@@ -55,8 +55,8 @@ fn time(entry: &JsonObject<'_>, names: &[&str]) -> Option<WallMs> {
     names.iter().find_map(|name| json::field(entry, name).and_then(timestamp::read))
 }
 
-/// The marked one, else the newest; nothing when there is none. Entries that all lack an id are not none: a new
-/// conversation would be a guess.
+/// Returns the marked conversation, else the newest; `None` for an empty list. A list without a single id is an error,
+/// since a new conversation would be a guess.
 pub(super) fn choose(body: &str) -> Result<Option<Conversation>, PlanError> {
     let list = list(body, LISTS).ok_or(UnusableAnswer::NoConversations)?;
     let (mut marked, mut newest, mut unusable) = (None, None::<Conversation>, false);

@@ -9,8 +9,8 @@ const WORDS_BYTES_MAX: usize = 1_024;
 /// Fields of which one that is `true` marks an entry.
 pub(super) type MarkFields = &'static [&'static str];
 
-/// The array that `body` is, or that stands in the object it is: under the first of `names` that leads to one, directly
-/// or through one more object with such a name.
+/// Returns `body` if it is an array, else the array in the first of the fields `names` that holds one, directly or in an
+/// object with such a field.
 pub(super) fn list<'a>(body: &'a str, names: &[&str]) -> Option<&'a str> {
     let array = |json: &'a str| json.starts_with('[').then_some(json);
     let within = |json: &'a str| {
@@ -26,7 +26,7 @@ pub(super) fn list<'a>(body: &'a str, names: &[&str]) -> Option<&'a str> {
     array(body).or_else(object)
 }
 
-/// The first of these fields that is a usable id.
+/// Returns the first of these fields that is a usable id.
 pub(super) fn id(entry: &JsonObject<'_>, names: &[&str]) -> Option<AppId> {
     names.iter().find_map(|name| AppId::parse(&json::text(entry, &[name])?).ok())
 }

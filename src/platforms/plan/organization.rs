@@ -28,7 +28,7 @@ impl Organization {
     }
 }
 
-/// The asked-for one; else the marked one, else the first.
+/// Returns the requested organization; without a request the marked one, else the first.
 pub(super) fn choose(body: &str, asked: Option<&AppId>) -> Result<Organization, PlanError> {
     let list = list(body, LISTS).ok_or(UnusableAnswer::NoOrganizations)?;
     let (mut first, mut marked, mut named) = (None, None, None);

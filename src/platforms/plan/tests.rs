@@ -66,17 +66,6 @@ fn conversations() -> Value {
 }
 
 #[test]
-fn a_call_of_the_callers_own_is_its_only_step() {
-    let call = UpstreamCall {
-        method: "PUT".into(),
-        path: "/x".into(),
-        body: Some(RawJson::of(&1)),
-        ..UpstreamCall::default()
-    };
-    assert_eq!(RequestPlan::One(call.clone()).begin(None), PlanStep::Final { call, chosen: None });
-}
-
-#[test]
 fn the_steps_of_a_plan_depend_on_what_is_asked_and_what_is_there() {
     let (none, both) = (asked(None, None), asked(Some("o1"), Some("c1")));
     let (os, cs, empty) = (organizations(), conversations(), json!([]));

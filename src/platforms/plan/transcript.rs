@@ -24,7 +24,7 @@ pub struct Transcript {
 /// One message of the user or of the assistant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TranscriptMessage {
-    /// The app's id of it.
+    /// Id of the message in the app.
     pub id: Option<String>,
     /// Author of the message.
     pub role: MessageRole,
@@ -107,8 +107,8 @@ impl TranscriptMessage {
     }
 }
 
-/// Adds the text of some content: a string, a block, or a list of them. `depth`: how much deeper it may nest; what lies
-/// deeper is not text but a way to keep the reader busy.
+/// Adds the text of some content: a string, a block, or a list of them. `depth`: levels that it may
+/// still nest; deeper content is ignored.
 fn join(content: &str, joined: &mut JoinedText, depth: usize) {
     let Some(depth) = depth.checked_sub(1) else { return joined.break_paragraph() };
     match content.as_bytes().first() {

@@ -126,7 +126,7 @@ async fn a_login_grows_old_across_a_disconnect_and_a_restart() {
     assert_eq!(fixture.one().await, (Fresh, ActiveAndPersisted), "seen again");
 
     fixture.clients.clear();
-    assert_eq!(fixture.one().await, (Stale, PersistedOnly), "whoever is gone is never fresh");
+    assert_eq!(fixture.one().await, (Stale, PersistedOnly), "a login of a disconnected client is never fresh");
     pass(1_000).await;
     fixture.restart().await;
     assert_eq!(fixture.one().await, (Stale, PersistedOnly), "a restart changes nothing");
@@ -160,7 +160,7 @@ async fn what_is_shown_and_what_is_counted_agree_for_every_filter() {
         (RecordFilter { status: Some(LoginStatus::Fresh), ..RecordFilter::default() }, 0, [0, 0, 0]),
         (RecordFilter { platform: Some("claude".into()), ..RecordFilter::default() }, 4, [0, 3, 1]),
         (RecordFilter { client_id: Some("d".into()), ..RecordFilter::default() }, 2, [0, 2, 0]),
-        (RecordFilter { account: Some("nobody".into()), ..RecordFilter::default() }, 0, [0, 0, 0]),
+        (RecordFilter { account: Some("unknown".into()), ..RecordFilter::default() }, 0, [0, 0, 0]),
         (RecordFilter { host: Some("box".into()), ..RecordFilter::default() }, 8, [0, 6, 2]),
         (RecordFilter { host: Some("elsewhere".into()), ..RecordFilter::default() }, 0, [0, 0, 0]),
     ];

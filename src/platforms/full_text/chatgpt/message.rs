@@ -58,7 +58,6 @@ impl ChatgptMessage {
         self.fields.contains_key("")
     }
 
-    /// Returns the id, if it is valid.
     pub(super) fn id(&self) -> Option<String> {
         self.string("/id").map(Cow::into_owned).filter(|id| {
             (1..=ID_BYTES_MAX).contains(&id.len())
@@ -81,7 +80,6 @@ impl ChatgptMessage {
         if self.fields.contains_key("/content") { Ok(!self.is_work()) } else { Err(AnswerDrift("message_content")) }
     }
 
-    /// Returns the text of an answer.
     pub(super) fn text(&self) -> Result<Cow<'_, str>, AnswerDrift> {
         const KIND: AnswerDrift = AnswerDrift("content_type");
         let kind = self.string("/content/content_type").ok_or(KIND)?;

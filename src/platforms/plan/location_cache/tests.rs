@@ -75,7 +75,7 @@ fn each_organization_that_is_named_has_a_choice_of_its_own() {
     assert_eq!(
         choices.known(&ff, Some("f1"), &asked(Some("o1"), None), now),
         None,
-        "nobody looked whether it is there"
+        "whether it exists was never checked"
     );
 }
 

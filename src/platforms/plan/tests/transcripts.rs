@@ -95,7 +95,7 @@ fn each_message_is_there_once_and_others_voices_not_at_all() {
         {"role": "assistant", "text": "yes", "created_at": 3},
         {"role": "system", "text": "no"},
         {"sender": "HUMAN", "text": "no"},
-        {"text": "nobody's"},
+        {"text": "without an author"},
         7,
     ]);
     let messages = read(&json!({"messages": list})).unwrap().messages;

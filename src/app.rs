@@ -15,7 +15,7 @@ use crate::{
     config::Config,
     events, heap,
     host::{self, HostOperations},
-    http::{self, Facts, Features, ServerCore, ServerCoreParts, ServerHandle},
+    http::{self, CoreServices, Facts, Features, ServerCore, ServerHandle},
     instructions, policy, records, relay,
     relay::RequestJournal,
     runs::OperationRecorder,
@@ -210,7 +210,7 @@ impl Daemon {
             &config.node.host,
             clock,
         );
-        let parts = ServerCoreParts {
+        let services = CoreServices {
             bridge,
             relay,
             policy,
@@ -224,15 +224,12 @@ impl Daemon {
             routes: http::ROUTES,
             features: Features::of(config),
             facts: Facts::of(config),
-            codex: config.codex.clone(),
             server: config.server.clone(),
-            auth: config.auth.clone(),
-            token,
             store: store.clone(),
             write_behind: write_behind.clone(),
             metrics,
         };
-        let core = Arc::new(ServerCore::new(parts, &listening));
+        let core = Arc::new(ServerCore::new(services, &config.codex, &config.auth, token, &listening));
         let execute = Arc::new(http::LocalExecutor::new(Arc::downgrade(&core)));
         instructions.start(instructions::InstructionServices { execute, relay: core.relay.clone(), registry });
         let watchdog = Watchdog::start(Duration::from_millis(config.server.watchdog_timeout_ms), exit_on_thread_death)
@@ -309,7 +306,7 @@ impl Daemon {
         tracing::info!("stopped");
     }
 
-    /// Writes the queued rows and closes the store, each with a minimum time of its own, so that what callers were told is not
+    /// Writes the queued rows and closes the store, each with a minimum time of its own, so that what callers received is not
     /// lost. Closes the store even if the rows cannot be written.
     async fn close_store(&self, until: Instant) {
         let lost = |reason: String| {

@@ -62,5 +62,5 @@ pub use page::PATH as STATUS_PAGE;
 pub use reply::ApiReply;
 pub use route::{Example, Feature, Features, Kind, Route, Surface};
 pub use routes::ROUTES;
-pub use server_core::{ServerCore, ServerCoreParts};
+pub use server_core::{CoreServices, ServerCore};
 pub use workers::{ServerHandle, run, run_read_only};

@@ -8,7 +8,7 @@
 //!                                                      └── refused ───► reset
 //! ```
 //!
-//! The HTTP library's own server is not used: at its limit it accepts no connection at all, whoever the next peer is.
+//! The HTTP library's own server is not used: at its limit it accepts no connection at all, not even of the daemon's own user.
 
 use super::connection_quota::{ConnectionLimits, ConnectionQuota, PeerIdentity, QuotaDecision, UnauthenticatedLimiter};
 use crate::{host::socket_owner, telemetry::LogRateLimiter};
@@ -56,7 +56,6 @@ impl AcceptorControl {
         self.acceptor.wake();
     }
 
-    /// Ends the acceptor's task.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Relaxed);
         self.acceptor.wake();
@@ -72,7 +71,6 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// Returns whether the peer is the daemon's own user.
     pub(super) fn is_own_user(&self) -> bool {
         self.peer_identity == PeerIdentity::OwnUser
     }
@@ -107,7 +105,6 @@ struct WaitingConnection {
     local: SocketAddr,
 }
 
-/// The acceptor of one listener.
 #[derive(Debug)]
 pub(super) struct Acceptor {
     listener: net::TcpListener,
@@ -134,10 +131,6 @@ enum AcceptorStep {
 
 impl Acceptor {
     /// Creates an acceptor; call it on the thread that will run it.
-    ///
-    /// # Errors
-    ///
-    /// The listener cannot be registered with the event loop.
     pub(super) fn new(
         listener: TcpListener,
         control: Arc<AcceptorControl>,
@@ -275,7 +268,7 @@ mod tests {
         assert_eq!(accepted.recv().await.unwrap().peer, all[2].local_addr().unwrap());
         control.stop();
         running.await.unwrap();
-        assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+        assert!(TcpStream::connect(address).is_err(), "the port is closed");
     }
 
     #[actix_rt::test]

@@ -31,7 +31,6 @@ impl AccessGrant {
         self.revoked.is_some()
     }
 
-    /// Returns whether the grant has not ended.
     pub(super) fn is_valid(&self) -> bool {
         !self.revoked.as_ref().is_some_and(CancellationToken::is_cancelled)
             && self.expires.is_none_or(|expires| Instant::now() < expires)

@@ -23,7 +23,6 @@ pub(super) async fn perform(call: &ApiCall, command: ActionCommand) -> Result<Ac
     done.map_err(|failure| error::of_action(&failure, kind, platform.as_ref()))
 }
 
-/// Returns the timeout of an action that sets none.
 pub(super) fn action_timeout(call: &ApiCall) -> Duration {
     Duration::from_millis(call.core.bridge.settings().action_timeout_ms)
 }

@@ -12,7 +12,6 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Peers that are remembered; beyond it all are forgotten.
 const PEERS_MAX: usize = 4_096;
 
-/// The failed attempts of each peer.
 #[derive(Debug, Default)]
 pub(super) struct AuthThrottle {
     peers: foldhash::HashMap<PeerIdentity, FailedAttempts>,

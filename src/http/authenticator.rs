@@ -55,7 +55,6 @@ impl PeerConnection {
         PeerConnection { connection, address, local, user: OnceCell::new() }
     }
 
-    /// Returns the peer's address.
     pub(super) fn ip(&self) -> IpAddr {
         self.address.ip().to_canonical()
     }
@@ -76,7 +75,6 @@ impl PeerConnection {
         })
     }
 
-    /// Returns whether the daemon's own user is at the other end.
     pub(super) fn is_own_user(&self) -> bool {
         self.user() == Some(socket_owner::own_user())
     }
@@ -153,7 +151,6 @@ impl Authenticator {
         (current.number == number).then(|| AccessGrant::revocable(current.revoked.clone(), None))
     }
 
-    /// Returns which callers may do without the token.
     pub(super) fn local_trust(&self) -> LocalTrust {
         self.trust
     }
@@ -218,10 +215,8 @@ impl Authenticator {
     }
 }
 
-/// The content of the `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuthorizationHeader<'a> {
-    /// No header.
     Absent,
     /// A bearer token; the scheme is case-insensitive.
     Token(&'a [u8]),

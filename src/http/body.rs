@@ -15,10 +15,8 @@ use std::{
     time::Duration,
 };
 
-/// The limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimits {
-    /// Most bytes.
     pub(super) bytes_max: usize,
     /// Time from the head to the last byte.
     pub(super) timeout: Duration,

@@ -50,10 +50,8 @@ impl PeerIdentity {
     }
 }
 
-/// The quota's decision about a new connection.
 #[derive(Debug)]
 pub(super) enum QuotaDecision {
-    /// The connection has a slot.
     Admitted {
         /// Rate limits of the peer's unauthenticated traffic; `None` for the own user.
         limiter: Option<Arc<UnauthenticatedLimiter>>,
@@ -94,10 +92,8 @@ impl UnauthenticatedLimiter {
     }
 }
 
-/// The limits of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// Connections in all.
     pub(super) connections: usize,
     /// New connections per second and peer; the burst is the peer's share of the connections.
     pub(super) connects_per_second: usize,
@@ -106,12 +102,10 @@ pub(super) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Returns the most connections of one foreign peer.
     fn max_per_peer(&self) -> usize {
         (self.connections / 4).max(1)
     }
 
-    /// Returns the most connections of all foreign peers together.
     fn max_foreign(&self) -> usize {
         // With a single slot no quarter can be reserved.
         (self.connections - self.connections.div_ceil(4)).max(1)

@@ -28,7 +28,6 @@ use tokio_util::task::AbortOnDropHandle;
 /// Idle checks within the time that a connection may be idle.
 const IDLE_CHECKS: u32 = 8;
 
-/// All open connections of a listener.
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
     started: Instant,
@@ -36,7 +35,6 @@ pub(super) struct ConnectionTable {
     open: Mutex<foldhash::HashMap<u64, Arc<ConnectionState>>>,
 }
 
-/// The state of one open connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     abort_handle: Option<TcpAbortHandle>,
@@ -99,7 +97,6 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A registered connection.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     connections: Arc<ConnectionTable>,
@@ -122,7 +119,6 @@ impl ConnectionState {
 }
 
 impl OpenConnection {
-    /// Attaches the permit of the connection quota.
     pub(super) fn with_permit(mut self, permit: ConnectionPermit) -> Self {
         self.permit = Some(permit);
         self
@@ -162,7 +158,6 @@ impl OpenConnection {
         InFlightRequest { connections: Arc::clone(&self.connections), state: Arc::clone(&self.state) }
     }
 
-    /// Returns the handle that aborts the TCP connection.
     pub(super) fn abort_handle(&self) -> Option<TcpAbortHandle> {
         self.state.abort_handle.clone()
     }
@@ -174,7 +169,6 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A request in flight.
 #[derive(Debug)]
 pub(super) struct InFlightRequest {
     connections: Arc<ConnectionTable>,

@@ -73,10 +73,6 @@ impl ApiCall {
     }
 
     /// Parses the body as a JSON object.
-    ///
-    /// # Errors
-    ///
-    /// The body is not a JSON object.
     pub fn fields(&self) -> Result<JsonObject<'_>, ApiError> {
         body::parse_object(&self.body)
     }
@@ -146,7 +142,6 @@ pub(super) async fn serve(
     response
 }
 
-/// Returns the class of a route for the origin policy.
 fn route_class(route: &Route) -> RouteClass {
     match route.path {
         page::PATH => RouteClass::Document,
@@ -195,7 +190,7 @@ async fn delay_unauthenticated(request: &HttpRequest) {
     }
 }
 
-/// Handles a request, unless its grant ends before.
+/// Reads the body and handles the request, unless the grant ends before.
 async fn run_while_granted(
     core: Arc<ServerCore>,
     route: &'static Route,
@@ -204,38 +199,29 @@ async fn run_while_granted(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<ApiReply, ApiError> {
-    let work = read_body_and_handle(core, route, id, (caller, grant.clone()), request, payload);
-    let over = || Err(ApiError::new(Code::Unauthorized, "The caller's token was replaced, or its session has ended."));
-    grant.run_while_valid(LAST_FRAME_GRACE / 2, work).await.unwrap_or_else(over)
-}
-
-async fn read_body_and_handle(
-    core: Arc<ServerCore>,
-    route: &'static Route,
-    id: Arc<str>,
-    (caller, grant): (Caller, AccessGrant),
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<ApiReply, ApiError> {
-    let (body, payload) = if route.is_socket() {
-        (ByteString::new(), Some(payload))
-    } else {
-        let settings = &core.server;
-        let bytes_max = match (route.access, caller) {
-            (RouteAccess::Open, Caller::Local) => settings.max_body_bytes.min(OPEN_BODY_BYTES_MAX),
-            _ => settings.max_body_bytes,
+    let valid = grant.clone();
+    let work = async move {
+        let (body, payload) = if route.is_socket() {
+            (ByteString::new(), Some(payload))
+        } else {
+            let settings = &core.server;
+            let bytes_max = match (route.access, caller) {
+                (RouteAccess::Open, Caller::Local) => settings.max_body_bytes.min(OPEN_BODY_BYTES_MAX),
+                _ => settings.max_body_bytes,
+            };
+            let limits = BodyLimits { bytes_max, timeout: Duration::from_millis(settings.body_timeout_ms) };
+            (body::read(request.headers(), payload, limits).await?, None)
         };
-        let limits = BodyLimits { bytes_max, timeout: Duration::from_millis(settings.body_timeout_ms) };
-        (body::read(request.headers(), payload, limits).await?, None)
+        failpoints::point("handler");
+        (route.handler)(ApiCall { core, id, caller, grant, request, body, payload }).await
     };
-    failpoints::point("handler");
-    (route.handler)(ApiCall { core, id, caller, grant, request, body, payload }).await
+    let over = || Err(ApiError::new(Code::Unauthorized, "The caller's token was replaced, or its session has ended."));
+    valid.run_while_valid(LAST_FRAME_GRACE / 2, work).await.unwrap_or_else(over)
 }
 
 /// A path of the table that was requested with a method that it does not have.
 #[derive(Clone, Copy)]
 pub(super) struct KnownPath {
-    /// The path's template.
     pub(super) path: &'static str,
     /// The methods of the path, as in the `Allow` header.
     pub(super) allow: &'static str,

@@ -26,19 +26,19 @@ struct Parts {
 }
 
 impl ApiError {
-    /// A failure with a sentence for people.
+    /// Creates a failure with a sentence for people.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let (status, message) = (code.entry().1, message.into());
         let name = Cow::Borrowed(code.name());
         ApiError(Box::new(Parts { code, name, status, message, details: Map::new(), retry_after_s: None, allow: None }))
     }
 
-    /// A field that is missing or wrong.
+    /// Creates the error of a missing or wrong field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::InvalidRequest, message).with("field", field)
     }
 
-    /// A resource that is not there.
+    /// Creates the error of a resource that does not exist.
     pub fn not_found(resource: &str, message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message).with("resource", resource)
     }
@@ -59,28 +59,28 @@ impl ApiError {
         }
     }
 
-    /// Answers with another status than the code's own.
+    /// Sets another status than the code's own.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.0.status = status;
         self
     }
 
-    /// Tells when to ask again, in seconds.
+    /// Sets the `retry-after` header, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after_s = Some(seconds);
         self
     }
 
-    /// Names the platform in the code, where it has its place there.
+    /// Puts the platform into the code, if the code contains one.
     #[must_use]
     pub(super) fn about(mut self, platform: &str) -> Self {
         self.0.name = self.0.code.name_for(platform);
         self
     }
 
-    /// Tells which methods there are.
+    /// Sets the `allow` header.
     #[must_use]
     pub fn allow(mut self, methods: &'static str) -> Self {
         self.0.allow = Some(methods);
@@ -91,7 +91,6 @@ impl ApiError {
         self.0.code
     }
 
-    /// The code as it is written.
     pub(super) fn name(&self) -> &str {
         &self.0.name
     }

@@ -35,7 +35,6 @@ impl FrameSource for EventFrames {
     }
 }
 
-/// An empty stream.
 struct NoFrames;
 
 impl FrameSource for NoFrames {

@@ -103,7 +103,6 @@ impl SuccessEnvelope {
     }
 }
 
-/// Builds the response, with the request's id.
 pub(super) fn into_response(result: Result<ApiReply, ApiError>, id: &str) -> HttpResponse {
     match result {
         Ok(ApiReply::Success(success)) => json_response(StatusCode::OK, success.into_body(None), id),
@@ -156,7 +155,6 @@ fn json_response(status: StatusCode, body: BoxBody, id: &str) -> HttpResponse {
     response.body(body)
 }
 
-/// Sets the header with the request's id.
 pub(super) fn set_request_id(response: &mut HttpResponseBuilder, id: &str) {
     // An id is visible ASCII: generated, or checked when it was read.
     if let Ok(value) = HeaderValue::from_str(id) {

@@ -24,12 +24,15 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 use bytes::Bytes;
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 use tokio::time::Instant;
 
-/// The services of the daemon that the handlers use, shared by all workers.
+/// The services that the handlers use.
 #[derive(Debug)]
-pub struct ServerCore {
+pub struct CoreServices {
     /// The connected Firefox clients.
     pub bridge: bridge::BridgeHub,
     /// The browser requests.
@@ -56,15 +59,10 @@ pub struct ServerCore {
     pub(super) facts: Facts,
     /// The client of codexd, if one is configured.
     pub codex: Option<CodexdClient>,
-    pub(super) server: ServerSettings,
     pub(super) origin_policy: Arc<OriginPolicy>,
     pub(super) authenticator: Authenticator,
-    pub(super) store: Store,
-    pub(super) write_behind: WriteBehind,
-    pub(super) metrics: Metrics,
     /// The packaged extension, built on the first request for it.
     pub(super) xpi: OnceLock<Bytes>,
-    /// When the daemon started.
     pub(super) started_at: Instant,
 }
 
@@ -97,19 +95,25 @@ pub struct ServerCoreParts {
 impl ServerCore {
     /// Creates the core of the daemon behind `listening`; lowers `server.max_connections` to what the limit of open
     /// files allows.
-    pub fn new(mut parts: ServerCoreParts, listening: &BoundListener) -> Self {
-        let (asked, within) =
-            (parts.server.max_connections, parts.server.connections_within(limits::open_file_limit()));
+    pub fn new(
+        mut services: CoreServices,
+        codex: &CodexSettings,
+        auth: &AuthSettings,
+        token: LiveToken,
+        listening: &BoundListener,
+    ) -> Self {
+        let server = &mut services.server;
+        let (asked, within) = (server.max_connections, server.connections_within(limits::open_file_limit()));
         if within < asked {
             tracing::warn!(
                 asked,
                 within,
                 "server.max_connections was lowered to fit the limit of open files; raise that limit to allow more"
             );
-            parts.server.max_connections = within;
+            server.max_connections = within;
         }
         let address = listening.address;
-        let trust = if address.ip().is_loopback() { parts.auth.local_trust } else { LocalTrust::None };
+        let trust = if address.ip().is_loopback() { auth.local_trust } else { LocalTrust::None };
         ServerCore {
             origin_policy: Arc::new(OriginPolicy::new(&parts.server, listening)),
             authenticator: Authenticator::new(parts.token, trust, SessionStore::new(&parts.auth, address.port())),

@@ -18,12 +18,12 @@ use self::expiring_digests::ExpiringDigests;
 use super::{
     access_grant::AccessGrant, auth_throttle::AuthThrottle, connection_quota::PeerIdentity, settings::AuthSettings,
 };
-use crate::secret::Secret;
+use crate::{secret::Secret, wire::proof::hex};
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use std::{
-    fmt::{self, Write},
+    fmt,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -92,7 +92,6 @@ pub(super) enum SessionError {
     NoRandom(#[from] RandomUnavailable),
 }
 
-/// The codes and sessions of one daemon.
 #[derive(Debug)]
 pub(super) struct SessionStore {
     /// The name of the cookie. It contains the port, since browsers share cookies among all ports of a host.
@@ -177,12 +176,10 @@ impl SessionStore {
         self.sessions.lock().remove_expired();
     }
 
-    /// Returns how long a code is valid.
     pub(super) fn code_ttl(&self) -> Duration {
         self.codes.lock().ttl()
     }
 
-    /// Returns how long a session lasts.
     pub(super) fn session_ttl(&self) -> Duration {
         self.sessions.lock().ttl()
     }
@@ -221,11 +218,7 @@ fn digest(text: &[u8]) -> Digest {
 fn random_secret() -> Result<Secret, RandomUnavailable> {
     let mut bits = [0_u8; SECRET_CHARS / 2];
     getrandom::fill(&mut bits).map_err(|_| RandomUnavailable)?;
-    let text = bits.iter().fold(String::with_capacity(SECRET_CHARS), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes everything");
-        text
-    });
-    Ok(Secret::new(text))
+    Ok(Secret::new(hex(&bits)))
 }
 
 #[cfg(test)]

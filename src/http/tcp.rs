@@ -37,10 +37,6 @@ pub(super) struct PacedTcpStream {
 impl PacedTcpStream {
     /// Creates a stream on the current thread, which will serve it. `peer` gets the abort handle, a second handle of
     /// the socket that works when the peer does not read.
-    ///
-    /// # Errors
-    ///
-    /// The stream cannot be registered with the event loop.
     pub(super) fn new(
         stream: std::net::TcpStream,
         peer: impl FnOnce(Option<TcpAbortHandle>) -> PeerConnection,

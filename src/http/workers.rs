@@ -63,10 +63,6 @@ impl ServerHandle {
 }
 
 /// Starts the main server, with every worker watched. Signals are left to the caller.
-///
-/// # Errors
-///
-/// The listener cannot be used.
 pub fn run(listening: BoundListener, core: Arc<ServerCore>, watchdog: &Watchdog) -> io::Result<ServerHandle> {
     let connections = core.server.max_connections - core.server.status_connections();
     let server = core.server.clone();
@@ -87,10 +83,6 @@ pub fn run(listening: BoundListener, core: Arc<ServerCore>, watchdog: &Watchdog)
 }
 
 /// Starts the read-only server, with its share of the connections.
-///
-/// # Errors
-///
-/// The listener cannot be used.
 pub fn run_read_only(listening: BoundListener, core: Arc<ServerCore>, watchdog: &Watchdog) -> io::Result<ServerHandle> {
     let origin_policy = Arc::new(OriginPolicy::new(&core.server, &listening));
     let server = core.server.clone();

@@ -1,4 +1,4 @@
-//! What each failure of the domain becomes.
+//! Maps the failures of the domain to errors of the API.
 
 use super::{ApiError, Code};
 use crate::{
@@ -11,13 +11,13 @@ use crate::{
 };
 use serde_json::Value;
 
-/// The code and status of a failed request, as a buffered answer has them; a stream's last frame repeats them.
+/// Returns the code and status of a failed request, as a buffered answer has them; a stream's last frame repeats them.
 pub(in crate::http) fn of_cause(cause: &RequestError) -> (Code, u16) {
     let code = match cause {
         RequestError::NoClient(NoClient::NotConnected) => Code::BrowserClientNotFound,
         RequestError::NoClient(NoClient::Unpaired) => Code::PairingRequired,
         RequestError::NoClient(NoClient::NoneConnected) | RequestError::Gone(_) => Code::BrowserBridgeUnavailable,
-        // The one refusal that is the caller's to mend, by waiting.
+        // The only refusal that the caller can resolve, by waiting.
         RequestError::Refused(PolicyRefusal::CircuitOpen { .. }) => return (Code::BrowserRiskLimited, 429),
         RequestError::Refused(_) => Code::BrowserRiskLimited,
         RequestError::NoCredentials => Code::ClaudeCredentialsUnavailable,
@@ -41,13 +41,13 @@ pub(in crate::http) fn of_cause(cause: &RequestError) -> (Code, u16) {
     (code, code.entry().1)
 }
 
-/// What helps a client without a login.
+/// Advice for a client without a login.
 const LOG_IN: &str = "Log in to the app in that Firefox. POST /v1/browser/actions {\"action\":\"tab_open\",\"platform\":\"claude\"} opens its tab.";
-/// What helps an extension that has not learned how a prompt is sent.
+/// Advice for an extension without a prompt template.
 const SEND_ONCE: &str =
     "Send one message by hand in the app's tab in that Firefox. The extension learns the request from it.";
 
-/// What a person can do about it.
+/// Returns advice for a person.
 pub(in crate::http) fn suggested_action(cause: &RequestError) -> Option<&'static str> {
     match cause {
         RequestError::NoCredentials => Some(LOG_IN),
@@ -56,7 +56,7 @@ pub(in crate::http) fn suggested_action(cause: &RequestError) -> Option<&'static
     }
 }
 
-/// A browser request that failed.
+/// Returns the error of a failed browser request.
 pub(in crate::http) fn of_failure(failure: &RequestFailure, request_id: &str, platform: &str) -> ApiError {
     let (code, status) = of_cause(&failure.cause);
     let mut error = ApiError::new(code, failure.cause.message())
@@ -92,7 +92,7 @@ pub(in crate::http) fn of_failure(failure: &RequestFailure, request_id: &str, pl
     error
 }
 
-/// Which rule of the policy refused, and until when.
+/// Adds the rule that refused, and until when.
 fn refused(error: ApiError, refusal: &PolicyRefusal) -> ApiError {
     let mut error = error
         .with("rule", refusal.rule())
@@ -113,12 +113,12 @@ fn refused(error: ApiError, refusal: &PolicyRefusal) -> ApiError {
     }
 }
 
-/// JSON as a value; as its text where a value cannot hold it: numbers too large, half a surrogate pair.
+/// Returns JSON as a value, or as its text if a value cannot hold it: numbers too large, half a surrogate pair.
 fn shown(body: &RawJson) -> Value {
     serde_json::from_str(body.text()).unwrap_or_else(|_| Value::from(body.text()))
 }
 
-/// A request that was not taken over.
+/// Returns the error of a request that was not accepted.
 pub(in crate::http) fn of_refused(refused: RelayRefusal, request_id: &str) -> ApiError {
     let about = |code, message: &str| {
         ApiError::new(code, message).with("action", "request").with("bridge_request_id", request_id)
@@ -139,7 +139,7 @@ pub(in crate::http) fn of_refused(refused: RelayRefusal, request_id: &str) -> Ap
     }
 }
 
-/// A cancel that cancelled nothing.
+/// Returns the error of a cancellation without effect.
 pub(in crate::http) fn of_cancel(refused: &CancelError, request_id: &str, platform: &str) -> ApiError {
     let (code, error_code, message) = match refused {
         CancelError::NotFound => (
@@ -162,7 +162,7 @@ pub(in crate::http) fn of_cancel(refused: &CancelError, request_id: &str, platfo
     }
 }
 
-/// An action of which nothing is known.
+/// Returns the error of an action without a result.
 pub(in crate::http) fn of_action(
     failure: &ActionFailure,
     kind: ActionKind,
